@@ -1,0 +1,54 @@
+"""The plain facts that every part shares: tasks, samples, versions, evaluations, decisions. Standard library only."""
+
+from anamnesis.records.codec import decode, encode
+from anamnesis.records.configuration import Configuration, NetworkSpec, TrainingSettings
+from anamnesis.records.decision import Criterion, Decision, Enforcement, EntryKind, LogEntry, Verdict
+from anamnesis.records.digests import canonical_json, digest_bytes, digest_json, hex_of
+from anamnesis.records.errors import AnamnesisError, ConflictError, InputError, IntegrityError, RefusedError
+from anamnesis.records.evaluation import Evaluation, Metric, Window
+from anamnesis.records.progress import Progress, silent
+from anamnesis.records.sample import Image, Sample, Split, Target
+from anamnesis.records.site import LabelsFrom, LabelSource, SiteConfig, SiteRef
+from anamnesis.records.task import Task, TaskType
+from anamnesis.records.version import Cost, UpdateRecord, Version
+
+__all__ = [
+    "AnamnesisError",
+    "Configuration",
+    "ConflictError",
+    "Cost",
+    "Criterion",
+    "Decision",
+    "Enforcement",
+    "EntryKind",
+    "Evaluation",
+    "Image",
+    "InputError",
+    "IntegrityError",
+    "LabelSource",
+    "LabelsFrom",
+    "LogEntry",
+    "Metric",
+    "NetworkSpec",
+    "Progress",
+    "RefusedError",
+    "Sample",
+    "SiteConfig",
+    "SiteRef",
+    "Split",
+    "Target",
+    "Task",
+    "TaskType",
+    "TrainingSettings",
+    "UpdateRecord",
+    "Verdict",
+    "Version",
+    "Window",
+    "canonical_json",
+    "decode",
+    "digest_bytes",
+    "digest_json",
+    "encode",
+    "hex_of",
+    "silent",
+]

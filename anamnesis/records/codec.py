@@ -1,0 +1,131 @@
+"""Data classes to JSON values and back, with errors that name the field."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from enum import Enum
+from functools import cache
+
+from anamnesis.records.errors import InputError
+
+T = typing.TypeVar("T")
+
+
+def encode(value: object) -> object:
+    """Returns ``value`` as JSON: data classes to objects, tuples to arrays, decimals and enums to strings."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): encode(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [encode(item) for item in value]
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Decimal):
+        return str(value)
+    return value
+
+
+def decode(kind: type[T], value: object, where: str = "") -> T:
+    """Returns ``value``, read from JSON, as the type ``kind``.
+
+    Args:
+        kind: a data class, or any type its fields may have: plain types, enums, decimals, tuples, mappings, unions.
+        value: what ``json.loads`` gave.
+        where: the path of ``value`` in its document, for messages.
+
+    Raises:
+        InputError: a field is missing, unknown or of another type; the message names its path.
+    """
+    return typing.cast(T, _decode(kind, value, where))
+
+
+def _decode(kind: typing.Any, value: object, where: str) -> object:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind in (object, typing.Any):
+        return value
+    if origin in (types.UnionType, typing.Union):
+        return _decode_union(arguments, value, where)
+    if origin is tuple:
+        return _decode_tuple(arguments, value, where)
+    if origin is not None and issubclass(origin, Mapping):
+        items = _expect(Mapping, value, where)
+        return {str(key): _decode(arguments[1], item, f"{where}.{key}") for key, item in items.items()}
+    if dataclasses.is_dataclass(kind):
+        return _decode_dataclass(typing.cast(type, kind), value, where)
+    return _decode_plain(kind, value, where)
+
+
+def _decode_union(arguments: tuple[typing.Any, ...], value: object, where: str) -> object:
+    if value is None and type(None) in arguments:
+        return None
+    errors = []
+    for argument in arguments:
+        if argument is not type(None):
+            try:
+                return _decode(argument, value, where)
+            except InputError as error:
+                errors.append(str(error))
+    raise InputError(errors[0])
+
+
+def _decode_tuple(arguments: tuple[typing.Any, ...], value: object, where: str) -> tuple[object, ...]:
+    items = _expect(list | tuple, value, where)
+    if arguments[-1] is Ellipsis:
+        kinds = (arguments[0],) * len(items)
+    elif len(arguments) == len(items):
+        kinds = arguments
+    else:
+        raise InputError(f"{where or 'value'}: expected {len(arguments)} items, found {len(items)}")
+    return tuple(_decode(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, items, strict=True)))
+
+
+@cache
+def _hints(kind: type) -> dict[str, typing.Any]:
+    return typing.get_type_hints(kind)
+
+
+def _decode_dataclass(kind: type, value: object, where: str) -> object:
+    items = _expect(Mapping, value, where)
+    fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
+    if unknown := sorted(set(items) - set(fields)):
+        raise InputError(f"{where or kind.__name__}: unknown field {unknown[0]!r}; known are {', '.join(fields)}")
+    given = {}
+    for name, field in fields.items():
+        path = f"{where}.{name}" if where else name
+        if name in items:
+            given[name] = _decode(_hints(kind)[name], items[name], path)
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise InputError(f"{path}: missing; {kind.__name__} needs it")
+    return kind(**given)
+
+
+def _decode_plain(kind: typing.Any, value: object, where: str) -> object:
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        try:
+            return kind(value)
+        except ValueError:
+            allowed = ", ".join(str(member.value) for member in kind)
+            raise InputError(f"{where or 'value'}: {value!r} is not one of {allowed}") from None
+    if kind is Decimal:
+        try:
+            number = Decimal(_expect(str, value, where))
+        except InvalidOperation:
+            raise InputError(f"{where or 'value'}: {value!r} is not a decimal") from None
+        if not number.is_finite():
+            raise InputError(f"{where or 'value'}: {value!r} is not finite")
+        return number
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)  # a JSON number that passed through protobuf's Struct comes back as a float
+    return _expect(kind, value, where)
+
+
+def _expect(kind: typing.Any, value: typing.Any, where: str) -> typing.Any:
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind in (int, float)):
+        wanted = getattr(kind, "__name__", str(kind))
+        raise InputError(f"{where or 'value'}: expected {wanted}, found {value!r:.80}")
+    return value

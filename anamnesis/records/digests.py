@@ -1,0 +1,40 @@
+"""Names made from content: SHA-256 of bytes or of canonical JSON, written ``sha256:<64 hex digits>``."""
+
+import hashlib
+import json
+import re
+
+from anamnesis.records.errors import InputError
+
+PREFIX = "sha256:"
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def canonical_json(value: object) -> bytes:
+    """Returns the one JSON text of ``value``: sorted keys, no white space, UTF-8, no NaN.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def digest_bytes(data: bytes | memoryview) -> str:
+    """Returns ``sha256:`` and the hex digest of ``data``."""
+    return PREFIX + hashlib.sha256(data).hexdigest()
+
+
+def digest_json(value: object) -> str:
+    """Returns the digest of the canonical JSON of ``value``."""
+    return digest_bytes(canonical_json(value))
+
+
+def hex_of(digest: str) -> str:
+    """Returns the 64 hex digits of a digest, for use in a path.
+
+    Raises:
+        InputError: it is not a digest.
+    """
+    if not _DIGEST.fullmatch(digest):
+        raise InputError(f"expected a digest 'sha256:<64 hex digits>', found {digest!r}")
+    return digest.removeprefix(PREFIX)

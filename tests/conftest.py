@@ -1,0 +1,52 @@
+"""What a test needs of the machine: found by environment variables whose defaults look beside the checkout."""
+
+import os
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+@cache
+def _shared_binaries() -> Path | None:
+    """Folder of the binaries that ``testcluster.py`` unpacks, where it lies beside the checkout."""
+    tool = SHARED / "cluster" / "testcluster.py"
+    if not tool.exists():
+        return None
+    out = subprocess.run([sys.executable, str(tool), "path"], capture_output=True, text=True, check=True)
+    return Path(out.stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Real images: ``ANAMNESIS_DATA``, by default ``../shared/data``."""
+    folder = Path(os.environ.get("ANAMNESIS_DATA", SHARED / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real images: {folder} does not exist; set ANAMNESIS_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """A browser: ``ANAMNESIS_CHROMIUM``, by default ``chromium`` in PATH."""
+    found = os.environ.get("ANAMNESIS_CHROMIUM") or shutil.which("chromium")
+    if not found:
+        pytest.skip("no browser: install chromium or set ANAMNESIS_CHROMIUM")
+    return found
+
+
+@pytest.fixture(scope="session")
+def s3_server_binary() -> str:
+    """An S3 server with conditional writes: ``ANAMNESIS_S3_SERVER``, by default the one beside the checkout."""
+    found = os.environ.get("ANAMNESIS_S3_SERVER")
+    if not found and (folder := _shared_binaries()):
+        found = str(folder / "minio")
+    if not found or not Path(found).exists():
+        pytest.skip("no S3 server: set ANAMNESIS_S3_SERVER to the path of a minio binary")
+    return found
