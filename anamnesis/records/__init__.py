@@ -9,7 +9,7 @@ from anamnesis.records.evaluation import Evaluation, Metric, Window
 from anamnesis.records.progress import Progress, silent
 from anamnesis.records.sample import Image, Sample, Split, Target
 from anamnesis.records.site import LabelsFrom, LabelSource, SiteConfig, SiteRef
-from anamnesis.records.task import Task, TaskType
+from anamnesis.records.task import Task, TaskType, columns_of, label_space
 from anamnesis.records.version import Cost, UpdateRecord, Version
 
 __all__ = [
@@ -45,10 +45,12 @@ __all__ = [
     "Version",
     "Window",
     "canonical_json",
+    "columns_of",
     "decode",
     "digest_bytes",
     "digest_json",
     "encode",
     "hex_of",
+    "label_space",
     "silent",
 ]

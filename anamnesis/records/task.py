@@ -1,5 +1,6 @@
 """What is asked of the model on a site."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -41,3 +42,20 @@ class Task:
     def labels(self) -> tuple[str, ...]:
         """The classes' names in the model's common label space: ``task/class``."""
         return tuple(f"{self.name}/{name}" for name in self.classes)
+
+
+def label_space(tasks: Iterable[Task]) -> tuple[str, ...]:
+    """Returns the columns of the model's logits: every task's labels in order of arrival, equal ones once."""
+    return tuple(dict.fromkeys(label for task in tasks for label in task.labels))
+
+
+def columns_of(task: Task, labels: Sequence[str]) -> tuple[int, ...]:
+    """Returns which columns of ``labels`` belong to ``task``, in the order of its classes.
+
+    Raises:
+        InputError: the model does not know one of the task's classes.
+    """
+    position = {label: column for column, label in enumerate(labels)}
+    if missing := [label for label in task.labels if label not in position]:
+        raise InputError(f"task {task.name!r}: the model does not know {missing[0]!r}; it knows {list(labels)}")
+    return tuple(position[label] for label in task.labels)

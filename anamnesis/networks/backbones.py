@@ -1,0 +1,99 @@
+"""Backbones for small images: each maps [N, channels, H, W] to feature maps [N, ``width_out``, h, w]."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from anamnesis.records import InputError, NetworkSpec
+
+GROUPS = 8
+
+
+class Backbone(nn.Module):
+    """A network without a head.
+
+    Attributes:
+        width_out: channels of the feature maps.
+    """
+
+    width_out: int
+
+
+class SmallCNN(Backbone):
+    """Four convolution blocks, each norm, ReLU and halving; maps of 1/8 of the input, at least 7 x 7 for 64 pixels."""
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__()
+        widths = (spec.width, 2 * spec.width, 4 * spec.width, 4 * spec.width)
+        blocks: list[nn.Module] = []
+        for index, (before, after) in enumerate(zip((spec.channels, *widths), widths, strict=False)):
+            blocks += [nn.Conv2d(before, after, 3, padding=1, bias=False), _norm(spec.norm)(after), nn.ReLU()]
+            if index < len(widths) - 1:  # the last maps keep their resolution, for saliency
+                blocks.append(nn.MaxPool2d(2))
+        self.blocks = nn.Sequential(*blocks)
+        self.width_out = widths[-1]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Maps [N, C, H, W] to [N, 4 width, H/8, W/8]."""
+        return self.blocks(images)  # type: ignore[no-any-return]
+
+
+class ResNet18(Backbone):
+    """MONAI's ResNet-18 with the stem for small images: a 3 x 3 convolution of stride 1 and no pooling."""
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__()
+        from monai.networks.nets.resnet import ResNet, ResNetBlock  # 2 s to import: only where it is used
+
+        planes = [spec.width * factor for factor in (1, 2, 4, 8)]
+        norm = ("group", {"num_groups": GROUPS}) if spec.norm == "group" else "batch"
+        net = ResNet(
+            ResNetBlock,
+            [2, 2, 2, 2],
+            planes,
+            spatial_dims=2,
+            n_input_channels=spec.channels,
+            conv1_t_size=3,
+            conv1_t_stride=1,
+            no_max_pool=True,
+            feed_forward=False,
+            norm=norm,
+        )
+        self.stem = nn.Sequential(net.conv1, net.bn1, net.act)
+        self.layers = nn.Sequential(net.layer1, net.layer2, net.layer3, net.layer4)
+        self.width_out = planes[-1]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Maps [N, C, H, W] to [N, 8 width, H/8, W/8]."""
+        return self.layers(self.stem(images))  # type: ignore[no-any-return]
+
+
+BACKBONES: dict[str, type[Backbone]] = {"SmallCNN": SmallCNN, "ResNet18": ResNet18}
+
+
+def build_backbone(spec: NetworkSpec, seed: int) -> Backbone:
+    """Returns a backbone whose initial weights depend on ``spec`` and ``seed`` alone.
+
+    Raises:
+        InputError: an unknown name or norm, or a width that the groups of the norm do not divide.
+    """
+    if spec.name not in BACKBONES:
+        raise InputError(f"network.name: {spec.name!r} is not one of {', '.join(BACKBONES)}")
+    if spec.norm not in ("group", "batch"):
+        raise InputError(f"network.norm: {spec.norm!r} is not one of group, batch")
+    if spec.channels not in (1, 3):
+        raise InputError(f"network.channels: expected 1 or 3, found {spec.channels}")
+    if min(spec.size) < 16:
+        raise InputError(f"network.size: expected 16 pixels or more, found {list(spec.size)}")
+    if spec.norm == "group" and (spec.width < GROUPS or spec.width % GROUPS):
+        raise InputError(f"network.width: {spec.width} is not a multiple of {GROUPS}, the groups of the norm")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return BACKBONES[spec.name](spec)
+
+
+def _norm(name: str) -> Callable[[int], nn.Module]:
+    if name == "batch":
+        return nn.BatchNorm2d
+    return lambda width: nn.GroupNorm(GROUPS, width)

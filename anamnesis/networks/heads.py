@@ -1,0 +1,39 @@
+"""A linear head that grows by the classes of each new task."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class GrowingHead(nn.Module):
+    """Linear map [N, features] -> [N, classes]; ``grow`` appends rows and keeps the old ones bit for bit."""
+
+    def __init__(self, features: int, classes: int = 0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(classes, features))
+        self.bias = nn.Parameter(torch.zeros(classes))
+
+    @property
+    def classes(self) -> int:
+        """How many rows there are."""
+        return self.weight.shape[0]
+
+    def grow(self, classes: int, generator: torch.Generator) -> None:
+        """Appends rows, drawn like ``nn.Linear`` does, until there are ``classes``.
+
+        The parameters are new objects afterwards: call it before an optimiser is made.
+        """
+        fresh = classes - self.classes
+        if fresh <= 0:
+            return
+        bound = 1 / math.sqrt(self.weight.shape[1])
+        rows = torch.empty(fresh, self.weight.shape[1]).uniform_(-bound, bound, generator=generator)
+        device = self.weight.device
+        self.weight = nn.Parameter(torch.cat([self.weight.data, rows.to(device)]))
+        self.bias = nn.Parameter(torch.cat([self.bias.data, torch.zeros(fresh, device=device)]))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Maps [N, features] to logits [N, classes]."""
+        return functional.linear(features, self.weight, self.bias)
