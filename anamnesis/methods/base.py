@@ -1,0 +1,270 @@
+"""What a method of continual learning is: the protocol between a method and the one training loop.
+
+A method says which parameters learn in which stages and what the loss is. It owns neither the loop, nor the
+optimiser, nor the device, and sees images only through the ``Data`` that it is handed.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
+
+from torch import Tensor, nn
+
+from anamnesis.networks import Classifier
+from anamnesis.records import NetworkSpec, Split, Task, TaskType, TrainingSettings
+
+if TYPE_CHECKING:  # the loop imports this module
+    from anamnesis.training.streams import RandomStreams
+
+Options = TypeVar("Options")
+State = dict[str, Tensor | object]
+"""``part/name`` -> tensor or plain JSON value; each part becomes one blob of the version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a method can do and what it asks for; read by people, the gate and the guard.
+
+    Attributes:
+        tasks: the types of task that it can learn.
+        earlier_data: opens the training splits of earlier snapshots too: an upper bound, not continual learning.
+        stores_exemplars: keeps real images in its state; refused on a registry that several hospitals share.
+    """
+
+    tasks: frozenset[TaskType] = frozenset({TaskType.CLASSIFICATION})
+    earlier_data: bool = False
+    stores_exemplars: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TaskContext:
+    """The task at hand, among those that came before.
+
+    Attributes:
+        task: what is learned now.
+        site: where.
+        labels: the model's label space with this task's labels in it.
+        columns: which columns of the logits belong to this task.
+        earlier: whether any task was learned before.
+        settings: budget and numerics.
+        streams: named random streams of this update.
+    """
+
+    task: Task
+    site: str
+    labels: tuple[str, ...]
+    columns: tuple[int, ...]
+    earlier: bool
+    settings: TrainingSettings
+    streams: RandomStreams
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some samples on the device.
+
+    Attributes:
+        views: each [N, C, H, W] float32 in [0, 1]; one clean view, or as many augmented ones as the stage asks for.
+        targets: [N] columns of the logits; or [N, H, W] class per pixel for segmentation.
+        index: [N] positions in the split.
+    """
+
+    views: tuple[Tensor, ...]
+    targets: Tensor
+    index: Tensor
+
+    @property
+    def images(self) -> Tensor:
+        """The first view."""
+        return self.views[0]
+
+
+class Data(Protocol):
+    """The only access to images. Iterates deterministically."""
+
+    def __call__(self, split: Split, views: int = 0, *, stage: str = "", epoch: int = 0, start: int = 0) -> Iterator[Batch]:
+        """Yields batches.
+
+        Args:
+            split: which split; the guard refuses what the update may not open.
+            views: 0 for clean images in stored order; 1 or more for shuffled, augmented views.
+            stage: name of the stage whose random streams are used.
+            epoch: which pass.
+            start: batches to leave out at the front, when training resumes inside an epoch.
+        """
+
+    def count(self, split: Split) -> int:
+        """Returns how many samples the split has."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterGroup:
+    """Parameters that learn at the same rate.
+
+    Attributes:
+        parameters: of the network.
+        rate: factor on the learning rate of the settings.
+        weight_decay: factor on the weight decay of the settings.
+    """
+
+    parameters: tuple[nn.Parameter, ...]
+    rate: float = 1.0
+    weight_decay: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stretch of gradient descent.
+
+    Attributes:
+        name: names its random streams, checkpoints and log lines.
+        groups: what learns; everything else is frozen.
+        train: modules in training mode; all others are in evaluation mode, so that no buffer of theirs moves.
+        epochs: passes over the training split; 0 takes the settings'.
+        views: augmented views of each image.
+        optimiser: ``adamw`` or ``sgd``; empty takes the settings'.
+    """
+
+    name: str
+    groups: tuple[ParameterGroup, ...]
+    train: tuple[nn.Module, ...]
+    epochs: int = 0
+    views: int = 1
+    optimiser: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where the training is.
+
+    Attributes:
+        stage: the stage's name.
+        epoch: pass, from 0.
+        number: optimiser steps taken in this stage, from 0.
+        total: optimiser steps of this stage.
+        rate: the learning rate of this step.
+    """
+
+    stage: str
+    epoch: int
+    number: int
+    total: int
+    rate: float
+
+    @property
+    def progress(self) -> float:
+        """From 0 at the first step to 1 at the last."""
+        return self.number / max(self.total - 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class PredictRequest:
+    """What is asked of a prediction.
+
+    Attributes:
+        columns: task-incremental: only these columns compete; empty: class-incremental, all do.
+        embedding: also return the pooled features.
+    """
+
+    columns: tuple[int, ...] = ()
+    embedding: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Answers for [N, C, H, W] images; what a task does not ask for stays none.
+
+    Attributes:
+        logits: [N, K] over the model's label space; minus infinity where a column does not compete.
+        mask: [N, classes, H, W] logits per pixel.
+        risk: [N] log-risk.
+        embedding: [N, F].
+    """
+
+    logits: Tensor | None = None
+    mask: Tensor | None = None
+    risk: Tensor | None = None
+    embedding: Tensor | None = None
+
+
+class Method(ABC, Generic[Options]):
+    """One way to learn without forgetting. One file each; see ``finetune`` for the shortest.
+
+    Attributes:
+        name: set by ``register``.
+        needs: what it can do and asks for.
+        options_class: its frozen configuration class, set by ``register``.
+    """
+
+    name: ClassVar[str]
+    needs: ClassVar[Needs] = Needs()
+    options_class: ClassVar[type]
+
+    def __init__(self, options: Options, spec: NetworkSpec, seed: int) -> None:
+        self.options = options
+        self.network = self.build(spec, seed)
+
+    def build(self, spec: NetworkSpec, seed: int) -> nn.Module:
+        """Returns the network at its random start; its weights depend on ``spec`` and ``seed`` alone."""
+        return Classifier(spec, seed)
+
+    @abstractmethod
+    def begin(self, context: TaskContext, data: Data) -> list[Stage]:
+        """Prepares for a task and returns its stages; none for a method in closed form.
+
+        Called again when training resumes: it must depend on the base version and the data alone.
+        """
+
+    @abstractmethod
+    def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """Returns named scalar terms; the loop sums them and logs each."""
+
+    def after_step(self, step: Step) -> None:  # noqa: B027  (most methods have nothing to do here)
+        """Proximal or moving-average updates, after each optimiser step."""
+
+    def end(self, context: TaskContext, data: Data) -> None:  # noqa: B027
+        """Fisher information, prototypes, statistics, classifier. Can be run again from the last stage's end."""
+
+    @abstractmethod
+    def predict(self, images: Tensor, request: PredictRequest) -> Prediction:
+        """Answers for images [N, C, H, W] in [0, 1], in evaluation mode, without gradients."""
+
+    def state_dict(self) -> State:
+        """Returns everything that the next update needs, by ``part/name``."""
+        return {f"network/{name}": tensor for name, tensor in self.network.state_dict().items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor | object], labels: int) -> None:
+        """Takes back what ``state_dict`` gave; parts of other methods are left alone.
+
+        Args:
+            state: ``part/name`` -> tensor or value.
+            labels: how many columns the head had.
+        """
+        self.prepare(labels)
+        self.network.load_state_dict(part_of(state, "network"))
+
+    def prepare(self, labels: int) -> None:  # noqa: B027
+        """Gives the network the shape that it has with ``labels`` columns, before weights are loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingLog:
+    """What the loop saw.
+
+    Attributes:
+        epochs: one mapping of mean loss terms per epoch, in order.
+        seconds: of training, summed over interruptions.
+    """
+
+    epochs: tuple[Mapping[str, float], ...]
+    seconds: float
+
+
+def part_of(state: Mapping[str, Tensor | object], part: str) -> dict[str, Tensor]:
+    """Returns the tensors of one part, by their names inside it."""
+    prefix = f"{part}/"
+    found = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    return {name: value for name, value in found.items() if isinstance(value, Tensor)}

@@ -1,0 +1,70 @@
+"""The registry of methods: a decorator, and look-up by name. Importing a method's file registers it."""
+
+import dataclasses
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from anamnesis.methods.base import Method
+from anamnesis.records import Configuration, InputError, decode
+
+_METHODS: dict[str, type[Method[Any]]] = {}
+
+
+def register(name: str, options: type) -> Callable[[type[Method[Any]]], type[Method[Any]]]:
+    """Names a method and ties its options class to it.
+
+    Args:
+        name: snake case; also the name of its file, its component and its page.
+        options: a frozen data class with a default for every field.
+    """
+
+    def decorate(kind: type[Method[Any]]) -> type[Method[Any]]:
+        if name in _METHODS:
+            raise ValueError(f"two methods are called {name!r}")
+        if not dataclasses.is_dataclass(options):
+            raise TypeError(f"{name}: options must be a data class, found {options!r}")
+        kind.name, kind.options_class = name, options
+        _METHODS[name] = kind
+        return kind
+
+    return decorate
+
+
+@cache
+def _load_all() -> None:
+    package = importlib.import_module("anamnesis.methods")
+    for module in pkgutil.iter_modules(package.__path__):
+        if not module.ispkg:
+            importlib.import_module(f"anamnesis.methods.{module.name}")
+
+
+def methods() -> Mapping[str, type[Method[Any]]]:
+    """Returns every method by name, sorted."""
+    _load_all()
+    return dict(sorted(_METHODS.items()))
+
+
+def method_class(name: str) -> type[Method[Any]]:
+    """Returns the class of the method called ``name``.
+
+    Raises:
+        InputError: there is none; the message lists those there are.
+    """
+    known = methods()
+    if name not in known:
+        raise InputError(f"method: {name!r} is not one of {', '.join(known)}")
+    return known[name]
+
+
+def build_method(configuration: Configuration) -> Method[Any]:
+    """Returns a method at its random start.
+
+    Raises:
+        InputError: unknown method or network, or an option that does not fit; the message names the field.
+    """
+    kind = method_class(configuration.method)
+    options = decode(kind.options_class, dict(configuration.options), f"method.{configuration.method}")
+    return kind(options, configuration.network, configuration.training.seed)

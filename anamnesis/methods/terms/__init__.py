@@ -1,0 +1,1 @@
+"""Terms that several methods build their loss from, each with its own state."""

@@ -1,0 +1,57 @@
+"""Augmentation of a whole batch at once, on its device: small rotations, shifts, scalings, flips and contrast."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """How far images are moved.
+
+    Attributes:
+        degrees: largest rotation.
+        shift: largest shift, as a share of the image.
+        scale: largest change of size, as a share.
+        contrast: largest change of contrast, as a share.
+        brightness: largest shift of intensity, in units of the full range.
+        flip: probability of a left-right flip; 0 where the side of the body matters.
+    """
+
+    degrees: float = 10.0
+    shift: float = 0.06
+    scale: float = 0.1
+    contrast: float = 0.15
+    brightness: float = 0.08
+    flip: float = 0.5
+
+    def __call__(self, images: Tensor, generator: torch.Generator, masks: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Returns moved images [N, C, H, W] in [0, 1], and masks [N, H, W] moved alike (nearest neighbour)."""
+        grid = functional.affine_grid(
+            self._matrices(images.shape[0], generator).to(images), list(images.shape), align_corners=False
+        )
+        moved = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+        gain, bias = _uniform(2, images.shape[0], generator).to(images)[..., None, None, None]
+        moved = ((moved - 0.5) * (1 + self.contrast * gain) + 0.5 + self.brightness * bias).clamp_(0, 1)
+        if masks is None:
+            return moved, None
+        shifted = functional.grid_sample(masks[:, None].to(images), grid, mode="nearest", align_corners=False)
+        return moved, shifted[:, 0].to(masks.dtype)
+
+    def _matrices(self, count: int, generator: torch.Generator) -> Tensor:
+        """Returns one random affine map [count, 2, 3] per image."""
+        turn, grow, right, down = _uniform(4, count, generator)
+        angle = torch.deg2rad(self.degrees * turn)
+        size = 1 + self.scale * grow
+        side = 1.0 - 2.0 * (torch.rand(count, generator=generator) < self.flip).float()
+        cos, sin = size * angle.cos(), size * angle.sin()
+        first = torch.stack([side * cos, -sin, 2 * self.shift * right], dim=1)
+        second = torch.stack([side * sin, cos, 2 * self.shift * down], dim=1)
+        return torch.stack([first, second], dim=1)
+
+
+def _uniform(rows: int, count: int, generator: torch.Generator) -> Tensor:
+    """Returns [rows, count] numbers between -1 and 1."""
+    return torch.rand(rows, count, generator=generator) * 2 - 1

@@ -1,0 +1,59 @@
+"""From pixels as delivered to the tensors a network reads: [N, channels, H, W] in [0, 1]."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+HOUNSFIELD_WINDOW = (-1000.0, 1000.0)
+PERCENTILES = (0.005, 0.995)
+MAXIMUM_QUANTILE = 1 << 24  # torch.quantile takes no more elements at a time
+
+
+def to_unit(pixels: Tensor, modality: str, byte: bool) -> Tensor:
+    """Scales images of one shape to [0, 1].
+
+    Eight-bit images keep their scale. CT in Hounsfield units takes a fixed window, because there the number means
+    something; everything else is scaled between its own 0.5 and 99.5 percentiles.
+
+    Args:
+        pixels: [N, ...] float32.
+        modality: DICOM modality code.
+        byte: whether the source was eight-bit.
+    """
+    if byte:
+        return pixels / 255.0
+    if modality == "CT":
+        low, high = HOUNSFIELD_WINDOW
+        return ((pixels - low) / (high - low)).clamp(0, 1)
+    flat = pixels.flatten(1)
+    rows = max(1, MAXIMUM_QUANTILE // flat.shape[1])
+    wanted = torch.tensor(PERCENTILES)
+    if flat.shape[1] > MAXIMUM_QUANTILE:  # a large volume: every k-th voxel gives the same percentiles closely
+        flat = flat[:, :: flat.shape[1] // MAXIMUM_QUANTILE + 1]
+    bounds = torch.cat([torch.quantile(chunk, wanted, dim=1) for chunk in flat.split(rows)], dim=1)
+    low_each, high_each = (bound.view(-1, *[1] * (pixels.dim() - 1)) for bound in bounds)
+    return ((pixels - low_each) / (high_each - low_each).clamp_min(1e-6)).clamp(0, 1)
+
+
+def to_planes(pixels: Tensor, axes: str) -> Tensor:
+    """Returns [N, C, H, W]: colour last becomes colour first; of a volume, the middle slice."""
+    if axes == "YXC":
+        return pixels.movedim(-1, 1)
+    if axes == "ZYX":
+        return pixels[:, pixels.shape[1] // 2][:, None]
+    return pixels[:, None]
+
+
+def to_channels(images: Tensor, channels: int) -> Tensor:
+    """Turns colour to grey (mean of the channels) or repeats grey, so that there are ``channels``."""
+    if images.shape[1] == channels:
+        return images
+    grey = images.mean(dim=1, keepdim=True)
+    return grey.expand(-1, channels, -1, -1)
+
+
+def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resizes [N, C, H, W] with an anti-aliased bilinear filter; leaves images of that size alone."""
+    if tuple(images.shape[-2:]) == size:
+        return images
+    return functional.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)

@@ -1,0 +1,59 @@
+"""Optimisers from the settings, their learning-rate schedule, and their state as plain tensors."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from anamnesis.methods.base import Stage
+from anamnesis.records import InputError, TrainingSettings
+
+WARM_UP = 0.05
+FINAL_RATE = 0.02
+
+
+def make_optimiser(stage: Stage, settings: TrainingSettings, device: torch.device) -> torch.optim.Optimizer:
+    """Returns the stage's optimiser.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    groups = [
+        {
+            "params": list(group.parameters),
+            "lr": settings.learning_rate * group.rate,
+            "weight_decay": settings.weight_decay * group.weight_decay,
+        }
+        for group in stage.groups
+    ]
+    name = stage.optimiser or settings.optimiser
+    if name == "adamw":
+        return torch.optim.AdamW(groups, fused=device.type in ("cpu", "cuda"))
+    if name == "sgd":
+        return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=0.9, fused=device.type in ("cpu", "cuda"))
+    raise InputError(f"training.optimiser: {name!r} is not one of adamw, sgd")
+
+
+def rate_factor(number: int, total: int) -> float:
+    """Returns the factor on the learning rate at step ``number`` of ``total``: linear warm-up, then half a cosine."""
+    warm = max(1, round(WARM_UP * total))
+    if number < warm:
+        return (number + 1) / warm
+    share = (number - warm) / max(total - warm, 1)
+    return FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Returns the tensors of every parameter's state as ``<position>/<name>``."""
+    state = optimiser.state_dict()["state"]
+    return {f"{position}/{name}": value for position, items in state.items() for name, value in items.items()}
+
+
+def load_optimiser_state(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Puts back what ``optimiser_state`` gave."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        position, name = key.split("/", 1)
+        state.setdefault(int(position), {})[name] = value
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
