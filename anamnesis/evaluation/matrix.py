@@ -1,0 +1,145 @@
+"""The accuracy matrix and the metrics of continual learning.
+
+a[t,i] is the score on task i's frozen test set after update t, b[i] that of the random initialisation. The formulas
+of the literature are for one update per task, 1..T. Where a hospital comes back, a task's own update is the first that
+learned it, and the old tasks (i < T) are those learned before the last update. A cell that was not measured is none,
+never zero: a mean runs over the terms that were measured and is none where there is none.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from anamnesis.records import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class AccuracyMatrix:
+    """Scores of every update on every task.
+
+    Attributes:
+        learned: the task that each update learned, in order: ``("A", "B", "A", "C")``.
+        scores: scores[t][i] after update t on the task ``tasks[i]``; none where not measured.
+        baseline: b, the score of the random initialisation by task, where measured.
+    """
+
+    learned: tuple[str, ...]
+    scores: tuple[tuple[float | None, ...], ...]
+    baseline: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shape = (len(self.learned), len(self.tasks))
+        if not self.learned or len(self.scores) != shape[0] or any(len(row) != shape[1] for row in self.scores):
+            sizes = [len(row) for row in self.scores]
+            raise InputError(f"accuracy matrix: expected {shape[0]} rows of {shape[1]} scores, found rows of {sizes}")
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The columns: every task once, in the order of its first update."""
+        return tuple(dict.fromkeys(self.learned))
+
+    @property
+    def old(self) -> tuple[str, ...]:
+        """Tasks learned before the last update."""
+        return tuple(dict.fromkeys(self.learned[:-1]))
+
+    def score(self, update: int, task: str) -> float | None:
+        """Returns a[update, task]; updates count from 0."""
+        return self.scores[update][self.tasks.index(task)]
+
+    def final(self, task: str) -> float | None:
+        """Returns a[T,i]."""
+        return self.score(-1, task)
+
+    def own(self, task: str) -> float | None:
+        """Returns a[i,i]: the score right after the task's first update."""
+        return self.score(self.learned.index(task), task)
+
+    def best(self, task: str, until: int | None = None) -> float | None:
+        """Returns the best score since the task's first update, up to but without row ``until``."""
+        rows = range(self.learned.index(task), len(self.learned) if until is None else until)
+        return max((score for t in rows if (score := self.score(t, task)) is not None), default=None)
+
+
+def final_average(matrix: AccuracyMatrix) -> float | None:
+    """Returns (1/T) sum_i a[T,i]. Source: Lopez-Paz and Ranzato, NeurIPS 2017, "ACC"."""
+    return _mean(matrix.final(task) for task in matrix.tasks)
+
+
+def average_incremental(matrix: AccuracyMatrix) -> float | None:
+    """Returns (1/T) sum_t (1/t) sum_{i<=t} a[t,i]. Source: Rebuffi et al. (iCaRL), CVPR 2017."""
+    seen = (dict.fromkeys(matrix.learned[: t + 1]) for t in range(len(matrix.learned)))
+    return _mean(_mean(matrix.score(t, task) for task in tasks) for t, tasks in enumerate(seen))
+
+
+def learning_accuracy(matrix: AccuracyMatrix) -> float | None:
+    """Returns (1/T) sum_i a[i,i]. Source: Riemer et al. (MER), ICLR 2019."""
+    return _mean(matrix.own(task) for task in matrix.tasks)
+
+
+def backward_transfer(matrix: AccuracyMatrix) -> float | None:
+    """Returns (1/(T-1)) sum_{i<T} (a[T,i] - a[i,i]). Source: Lopez-Paz and Ranzato, NeurIPS 2017."""
+    return _mean(_difference(matrix.final(task), matrix.own(task)) for task in matrix.old)
+
+
+def forward_transfer(matrix: AccuracyMatrix) -> float | None:
+    """Returns (1/(T-1)) sum_{i>1} (a[i-1,i] - b[i]). Source: Lopez-Paz and Ranzato, NeurIPS 2017.
+
+    It needs the score on a task before it is learned, and that of the random initialisation.
+    """
+    firsts = {task: matrix.learned.index(task) for task in matrix.tasks[1:]}
+    return _mean(_difference(matrix.score(t - 1, task), matrix.baseline.get(task)) for task, t in firsts.items())
+
+
+def forgetting_by_task(matrix: AccuracyMatrix) -> dict[str, float]:
+    """Returns max_{i<=l<T} a[l,i] - a[T,i] of each old task where it was measured; negative where it still improved."""
+    last = len(matrix.learned) - 1
+    losses = {task: _difference(matrix.best(task, last), matrix.final(task)) for task in matrix.old}
+    return {task: loss for task, loss in losses.items() if loss is not None}
+
+
+def forgetting(matrix: AccuracyMatrix) -> float | None:
+    """Returns (1/(T-1)) sum_{i<T} (max_{i<=l<T} a[l,i] - a[T,i]). Source: Chaudhry et al. (RWalk), ECCV 2018."""
+    return _mean(forgetting_by_task(matrix).values())
+
+
+def intransigence(matrix: AccuracyMatrix, joint: AccuracyMatrix) -> float | None:
+    """Returns (1/T) sum_i (a*[i,i] - a[i,i]), where a* trains on all tasks so far together.
+
+    Source: Chaudhry et al. (RWalk), ECCV 2018.
+
+    Raises:
+        InputError: the two matrices did not learn the same tasks in the same order.
+    """
+    if joint.learned != matrix.learned:
+        raise InputError(f"intransigence: joint learned {list(joint.learned)}, the method {list(matrix.learned)}")
+    return _mean(_difference(joint.own(task), matrix.own(task)) for task in matrix.tasks)
+
+
+def worst_retention(matrix: AccuracyMatrix) -> float | None:
+    """Returns min_{i<T} a[T,i] / max_l a[l,i]: the share of its best score that the worst kept task has left."""
+    pairs = ((matrix.final(task), matrix.best(task)) for task in matrix.old)
+    return min((final / best for final, best in pairs if final is not None and best), default=None)
+
+
+def continual_metrics(matrix: AccuracyMatrix, joint: AccuracyMatrix | None = None) -> dict[str, float]:
+    """Returns every metric above that is defined, by name, rounded to six places."""
+    values = {
+        "FinalAverage": final_average(matrix),
+        "AverageIncremental": average_incremental(matrix),
+        "LearningAccuracy": learning_accuracy(matrix),
+        "BackwardTransfer": backward_transfer(matrix),
+        "ForwardTransfer": forward_transfer(matrix),
+        "Forgetting": forgetting(matrix),
+        "Intransigence": None if joint is None else intransigence(matrix, joint),
+        "WorstRetention": worst_retention(matrix),
+    }
+    return {name: round(value, 6) for name, value in values.items() if value is not None}
+
+
+def _mean(terms: Iterable[float | None]) -> float | None:
+    measured = [term for term in terms if term is not None]
+    return sum(measured) / len(measured) if measured else None
+
+
+def _difference(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else first - second

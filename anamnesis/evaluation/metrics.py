@@ -1,0 +1,131 @@
+"""Scores of one test set: classification from logits, segmentation from masks, prognosis from risks."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from anamnesis.evaluation.statistics import auroc_interval, average_ranks, metric, wilson, wilson_mean
+from anamnesis.records import InputError, Metric
+
+
+def classification_metrics(logits: Tensor, targets: Tensor, columns: Sequence[int]) -> dict[str, Metric]:
+    """Returns the scores of one task's test set, each with a 95 % interval.
+
+    ``Accuracy``, ``BalancedAccuracy`` and ``AUROC`` are task-incremental: only the task's own columns compete.
+    ``ClassIncrementalAccuracy`` lets all columns compete. Where the test set lacks a class, balanced accuracy and AUROC
+    are means over the classes present; ``AUROC`` is left out when only one is.
+
+    Args:
+        logits: [N, K], all classes that the model knows; minus infinity for a class that cannot win.
+        targets: [N], the column of the true class.
+        columns: the task's columns, in the order of its classes.
+
+    Raises:
+        InputError: there is no case, a target is none of ``columns``, or a logit is not a number.
+    """
+    logits, targets = logits.detach().double().cpu(), targets.cpu().long()
+    _check(logits, targets, columns)
+    own = torch.tensor(list(columns))
+    right = own[logits[:, own].argmax(1)] == targets
+    truth = targets == own[:, None]
+    metrics = {
+        "Accuracy": _share(right),
+        "BalancedAccuracy": _balanced(right, truth),
+        "ClassIncrementalAccuracy": _share(logits.argmax(1) == targets),
+    }
+    if int(truth.any(1).sum()) > 1:
+        metrics["AUROC"] = _auroc(_log_odds(logits[:, own]), truth)
+    return metrics
+
+
+def auroc(scores: Tensor, truth: Tensor) -> Tensor:
+    """Returns areas under ROC curves, [C]: (sum of the positives' ranks - m (m + 1) / 2) / (m n), ties counting half.
+
+    Source: the Mann-Whitney form, Hanley and McNeil, Radiology 143 (1982) 29.
+
+    Args:
+        scores: [C, N], higher for positives.
+        truth: [C, N], bool; every row needs both values.
+    """
+    positives = truth.sum(-1).double()
+    ranks = (average_ranks(scores) * truth).sum(-1)
+    return (ranks - positives * (positives + 1) / 2) / (positives * (truth.shape[-1] - positives))
+
+
+def dice(prediction: Tensor, mask: Tensor, classes: int) -> Tensor:
+    """Returns the Dice coefficient 2 |P and M| / (|P| + |M|) of each case and foreground class, [N, classes - 1].
+
+    A class absent from both scores 1, from one of them 0. Source: Dice, Ecology 26 (1945) 297.
+
+    Args:
+        prediction: [N, ...], integer classes, 0 is background.
+        mask: the truth, of the same shape.
+        classes: their number, background included.
+    """
+    wanted = torch.arange(1, classes, device=mask.device)[:, None]
+    found, true = (x.flatten(1)[:, None] == wanted for x in (prediction, mask))
+    overlap, total = (found & true).sum(-1).double(), (found.sum(-1) + true.sum(-1)).double()
+    return torch.where(total > 0, 2 * overlap / total.clamp(min=1), 1.0)
+
+
+def c_index(risk: Tensor, days: Tensor, event: Tensor) -> float | None:
+    """Returns Harrell's concordance index, or none where no two cases can be compared.
+
+    Two cases are comparable when the one with the shorter time had the event (at equal times: when one had it and the
+    other was censored); concordant when it also has the higher risk; equal risks count half. Source: Harrell et al.,
+    JAMA 247 (1982) 2543.
+
+    Args:
+        risk: [N], higher means an earlier event.
+        days: [N], to the event or to the end of observation.
+        event: [N], bool.
+    """
+    earlier = (days[:, None] < days) | ((days[:, None] == days) & ~event)
+    comparable = earlier & event[:, None]
+    concordant = (risk[:, None] > risk).double() + 0.5 * (risk[:, None] == risk).double()
+    pairs = int(comparable.sum())
+    return float((concordant * comparable).sum()) / pairs if pairs else None
+
+
+def _check(logits: Tensor, targets: Tensor, columns: Sequence[int]) -> None:
+    if not len(targets):
+        raise InputError("test set: it has no case; a metric needs at least one")
+    if bad := sorted(set(targets.tolist()) - set(columns)):
+        raise InputError(f"targets: column {bad[0]} is none of the task's columns {list(columns)}")
+    broken = logits.isnan().any(1) | logits[:, list(columns)].isinf().all(1) | logits.isposinf().any(1)
+    if broken.any():
+        raise InputError(
+            f"logits: {int(broken.sum())} of {len(logits)} cases are not finite; the weights have diverged"
+        )
+
+
+def _share(right: Tensor) -> Metric:
+    hits, n = int(right.sum()), len(right)
+    return metric(hits / n, n, wilson(hits, n))
+
+
+def _balanced(right: Tensor, truth: Tensor) -> Metric:
+    truth = truth[truth.any(1)]
+    hits, sizes = (truth & right).sum(1).tolist(), truth.sum(1).tolist()
+    recall = sum(k / n for k, n in zip(hits, sizes, strict=True)) / len(sizes)
+    return metric(recall, len(right), wilson_mean(hits, sizes))
+
+
+def _log_odds(logits: Tensor) -> Tensor:
+    """Returns each class's log odds against the others, [C, N]: ordered as its probability, but never saturated.
+
+    Rounded to nine places, so that what is equal stays equal on another machine.
+    """
+    others = logits[:, None].expand(-1, logits.shape[1], -1).masked_fill(torch.eye(logits.shape[1]).bool(), -torch.inf)
+    return (logits - others.logsumexp(-1)).T.round(decimals=9)
+
+
+def _auroc(scores: Tensor, truth: Tensor) -> Metric:
+    """Macro one-versus-rest; of two classes both rows are the area of the second. Ends are means of the rows' ends."""
+    present = truth.any(1)
+    areas, n = auroc(scores[present], truth[present]), truth.shape[1]
+    sizes = truth[present].sum(1).tolist()
+    ends = [auroc_interval(area, m, n - m) for area, m in zip(areas.tolist(), sizes, strict=True)]
+    low, high = (sum(end) / len(end) for end in zip(*ends, strict=True))
+    return metric(float(areas.mean()), n, (low, high))

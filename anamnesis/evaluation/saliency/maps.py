@@ -1,0 +1,57 @@
+"""Grad-CAM in one batched pass."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Network(Protocol):
+    """What Grad-CAM needs of a network; an ``nn.Module`` with these two methods has the rest."""
+
+    def features(self, images: Tensor) -> Tensor:
+        """Returns the last feature maps, [N, C, h, w], of images [N, channels, H, W]."""
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Returns logits, [N, K], of feature maps."""
+
+    def modules(self) -> Iterator[Any]:
+        """Returns every submodule, as ``nn.Module.modules``."""
+
+
+def grad_cam(network: Network, images: Tensor, columns: Tensor) -> Tensor:
+    """Returns Grad-CAM maps at the resolution of the feature maps, [N, h, w], not normalised, zero or more.
+
+    relu(sum_c mean_hw(d logit / d A_c) A_c): Selvaraju et al., ICCV 2017. In eval mode one image's logit depends on
+    its own features alone, so the gradient of the sum is every image's gradient. The backbone runs without a graph:
+    only the classifier is differentiated, with respect to its input, and no parameter gets a gradient.
+
+    Args:
+        network: left in the mode it was in.
+        images: [N, channels, H, W].
+        columns: [N], the class to explain, one per image.
+    """
+    with evaluating(network), torch.inference_mode(False):
+        with torch.no_grad():
+            features = network.features(images)
+        with torch.enable_grad():
+            features = features.detach().requires_grad_()
+            score = network.classify(features).gather(1, columns[:, None].to(features.device)).sum()
+            (gradient,) = torch.autograd.grad(score, features)
+    features, gradient = features.detach().float(), gradient.float()
+    return (gradient.mean((2, 3), keepdim=True) * features).sum(1).relu()
+
+
+@contextmanager
+def evaluating(network: Network) -> Iterator[None]:
+    """Puts every submodule into eval mode and afterwards back into the one that it was in."""
+    modes = [(module, module.training) for module in network.modules()]
+    try:
+        for module, _ in modes:
+            module.training = False
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

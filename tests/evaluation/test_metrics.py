@@ -1,0 +1,137 @@
+"""Scores of one test set against MONAI, naive loops and hand-made cases."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from monai.metrics import compute_dice, compute_roc_auc
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from anamnesis.evaluation.metrics import c_index, classification_metrics, dice
+from anamnesis.records import InputError
+
+
+def logits_of(rows: int, classes: int, seed: int, ties: bool = False) -> Tensor:
+    values = torch.randn(rows, classes, generator=torch.Generator().manual_seed(seed))
+    return (values * 2).round() if ties else values
+
+
+def test_hand_made_case() -> None:
+    logits = torch.tensor([[2.0, 0, 0, 9], [0, 1, 0, 0], [3, 1, 0, 0], [0, 2, 5, 0]])
+    metrics = classification_metrics(logits, torch.tensor([0, 1, 1, 1]), columns=[0, 1])
+    assert float(metrics["Accuracy"].value) == 0.75
+    assert float(metrics["BalancedAccuracy"].value) == pytest.approx((1 + 2 / 3) / 2, abs=1e-6)
+    assert float(metrics["ClassIncrementalAccuracy"].value) == 0.25
+    assert float(metrics["AUROC"].value) == pytest.approx((1 + 0.5 + 1) / 3, abs=1e-6)  # one tie: counts half
+    assert all(metric.n == 4 and metric.low <= metric.value <= metric.high for metric in metrics.values())
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_auroc_agrees_with_monai(classes: int, ties: bool) -> None:
+    logits, targets = logits_of(60, classes, 0, ties), torch.arange(60) % classes
+    ours = classification_metrics(logits, targets, range(classes))["AUROC"]
+    chances = logits.double().softmax(1)
+    chances = (chances * 1e12).round()  # equal logits must be equal chances, for MONAI too
+    if classes == 2:
+        theirs = compute_roc_auc(chances[:, 1], targets)
+    else:
+        theirs = compute_roc_auc(chances, one_hot(targets, classes), average="macro")
+    assert float(ours.value) == pytest.approx(float(theirs), abs=2e-6)
+
+
+def test_auroc_survives_saturated_probabilities() -> None:
+    logits = torch.tensor([[0.0, 900], [0, 800], [0, 700], [0, 600]])
+    assert float(classification_metrics(logits, torch.tensor([1, 1, 0, 0]), [0, 1])["AUROC"].value) == 1
+
+
+def test_auroc_follows_the_order_of_the_tasks_classes_not_of_the_columns() -> None:
+    logits, targets = logits_of(40, 4, 1), torch.arange(40) % 2 * 2 + 1  # columns 1 and 3
+    forth = classification_metrics(logits, targets, [1, 3])
+    back = classification_metrics(logits, targets, [3, 1])
+    assert forth == back
+
+
+def test_task_incremental_ignores_other_columns_and_class_incremental_does_not() -> None:
+    logits, targets = logits_of(50, 2, 2), torch.arange(50) % 2
+    alone = classification_metrics(logits, targets, [0, 1])
+    crowded = classification_metrics(torch.cat([logits, torch.full((50, 1), 50.0)], 1), targets, [0, 1])
+    assert {**crowded, "ClassIncrementalAccuracy": None} == {**alone, "ClassIncrementalAccuracy": None}
+    assert crowded["ClassIncrementalAccuracy"].value == 0 != alone["ClassIncrementalAccuracy"].value
+
+
+def test_a_missing_class_leaves_means_over_those_present() -> None:
+    logits, targets = logits_of(30, 3, 3), torch.arange(30) % 2
+    metrics = classification_metrics(logits, targets, [0, 1, 2])
+    right = logits.argmax(1) == targets
+    assert float(metrics["BalancedAccuracy"].value) == pytest.approx(
+        float((right[::2].double().mean() + right[1::2].double().mean()) / 2), abs=1e-6
+    )
+    assert 0 < metrics["AUROC"].value < 1
+
+
+def test_a_single_class_has_no_auroc_and_nothing_is_nan() -> None:
+    metrics = classification_metrics(logits_of(5, 2, 4), torch.ones(5), [0, 1])
+    assert set(metrics) == {"Accuracy", "BalancedAccuracy", "ClassIncrementalAccuracy"}
+    assert all(metric.value.is_finite() for metric in metrics.values())
+
+
+def test_minus_infinity_marks_a_class_that_cannot_win() -> None:
+    logits = logits_of(8, 3, 5)
+    logits[:, 2] = -torch.inf
+    assert classification_metrics(logits, torch.arange(8) % 2, [0, 1])["ClassIncrementalAccuracy"].n == 8
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_diverged_weights_are_refused(value: float) -> None:
+    logits = logits_of(8, 2, 5)
+    logits[3, 1] = value
+    with pytest.raises(InputError, match="1 of 8 cases"):
+        classification_metrics(logits, torch.arange(8) % 2, [0, 1])
+
+
+def test_targets_must_be_the_tasks_own() -> None:
+    with pytest.raises(InputError, match="column 4 is none of"):
+        classification_metrics(logits_of(3, 5, 0), torch.tensor([0, 4, 1]), [0, 1])
+
+
+def test_an_empty_test_set_is_refused() -> None:
+    with pytest.raises(InputError, match="no case"):
+        classification_metrics(torch.zeros(0, 2), torch.zeros(0), [0, 1])
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(2, 4), st.integers(1, 30), st.integers(0, 10**6))
+def test_every_score_lies_within_its_interval_and_the_interval_within_bounds(classes: int, n: int, seed: int) -> None:
+    targets = torch.randint(classes, (n,), generator=torch.Generator().manual_seed(seed))
+    for metric in classification_metrics(logits_of(n, classes, seed, ties=True), targets, range(classes)).values():
+        assert 0 <= metric.low <= metric.value <= metric.high <= 1
+
+
+def test_dice_agrees_with_monai() -> None:
+    generator = torch.Generator().manual_seed(0)
+    prediction, mask = (torch.randint(4, (6, 9, 7), generator=generator) for _ in range(2))
+    theirs = compute_dice(
+        one_hot(prediction, 4).movedim(-1, 1), one_hot(mask, 4).movedim(-1, 1), include_background=False
+    )
+    assert torch.allclose(dice(prediction, mask, 4), theirs.double(), atol=1e-6)
+
+
+def test_dice_of_an_absent_class() -> None:
+    empty, found = torch.zeros(1, 4, 4, dtype=torch.long), torch.ones(1, 4, 4, dtype=torch.long)
+    assert dice(empty, empty, 3).tolist() == [[1, 1]]
+    assert dice(found, empty, 3).tolist() == [[0, 1]]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(1, 5), st.booleans()), min_size=1, max_size=12))
+def test_c_index_agrees_with_a_loop(cases: list[tuple[int, int, bool]]) -> None:
+    concordant, pairs = 0.0, 0
+    for risk, days, event in cases:
+        for other_risk, other_days, other_event in cases:
+            if event and (days < other_days or (days == other_days and not other_event)):
+                pairs += 1
+                concordant += 1.0 if risk > other_risk else 0.5 if risk == other_risk else 0.0
+    risk, days, event = (torch.tensor(column) for column in zip(*cases, strict=True))
+    assert c_index(risk, days, event) == (pytest.approx(concordant / pairs) if pairs else None)
