@@ -1,0 +1,56 @@
+"""Finds the components by their folders: ``<category>/<name>/component.py`` holds the component called ``<name>``."""
+
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from anamnesis.records import InputError
+
+ROOT = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One component.
+
+    Attributes:
+        category: ``data_processing``, ``training``, ``evaluation`` or ``deployment``.
+        name: of the folder and of the function.
+    """
+
+    category: str
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return ROOT / self.category / self.name
+
+    def load(self) -> Any:
+        """Returns the Kubeflow component."""
+        module = importlib.import_module(f"anamnesis.components.{self.category}.{self.name}.component")
+        return getattr(module, self.name)
+
+
+def entries() -> Iterator[Entry]:
+    """Yields every component, sorted by category and name."""
+    for path in sorted(ROOT.glob("*/*/component.py")):
+        yield Entry(path.parts[-3], path.parts[-2])
+
+
+def trained_methods() -> tuple[str, ...]:
+    """Returns the names of the methods that have a trainer, sorted."""
+    return tuple(one.name.removeprefix("train_") for one in entries() if one.name.startswith("train_"))
+
+
+def trainer(method: str) -> Any:
+    """Returns the component that trains with ``method``.
+
+    Raises:
+        InputError: it has none.
+    """
+    if method not in trained_methods():
+        raise InputError(f"method: {method!r} has no trainer; there are {', '.join(trained_methods())}")
+    return Entry("training", f"train_{method}").load()

@@ -1,0 +1,43 @@
+"""The component ``ingest_site``."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from anamnesis.components.image import component
+
+
+@component
+def ingest_site(
+    request: str,
+    model: str,
+    site: str,
+    workers: int,
+    counts: dsl.Output[dsl.Metrics],
+) -> NamedTuple("Outputs", [("snapshot", str), ("test_set", str)]):  # type: ignore[valid-type]
+    """Makes an immutable snapshot of what lies at a site, and freezes a test set the first time.
+
+    Only digests leave this step; images stay in the site's own store. Equal files give an equal snapshot.
+
+    Args:
+        request: The encoded `UpdateRequest`, as JSON.
+        model: Name of the model; when given it must be the request's.
+        site: Name of the site; when given it must be the request's.
+        workers: Processes that read files side by side.
+        counts: Patients and studies in each split, and what was quarantined.
+
+    Returns:
+        snapshot: Digest of the snapshot.
+        test_set: Digest of the test set that now counts.
+    """
+    from anamnesis.components.artifacts import finite
+    from anamnesis.components.step import read_request, step
+
+    with step("ingest_site") as this:
+        from anamnesis.updates import steps
+
+        asked = read_request(request, model, site)
+        result = steps.ingest_site(asked["site"], asked["store"], asked["split_key"], workers, this.progress)
+        counts.metadata.update(finite(result["counts"]))
+        this.outputs = result
+    return result["snapshot"], result["test_set"]

@@ -1,0 +1,1 @@
+"""Components that put a version into use."""

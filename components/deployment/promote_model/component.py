@@ -1,0 +1,44 @@
+"""The component ``promote_model``."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from anamnesis.components.image import component
+
+
+@component
+def promote_model(
+    request: str,
+    version: str,
+    test_set: str,
+    decision: dsl.Output[dsl.Markdown],
+) -> NamedTuple("Outputs", [("verdict", str), ("promoted", bool), ("champion", str)]):  # type: ignore[valid-type]
+    """Lets the gate judge the new version, and promotes it where the gate and its policy say so.
+
+    Repeating is harmless: a decision that was written is not written again.
+
+    Args:
+        request: The encoded `UpdateRequest`, as JSON.
+        version: Digest of the version to judge.
+        test_set: Digest of the new site's test set.
+        decision: The verdict, with value and limit of each criterion.
+
+    Returns:
+        verdict: `promote`, `await_evaluations`, `await_approval`, `reject` or `superseded`.
+        promoted: Whether this version is now in use.
+        champion: Digest of the version in use, empty while there is none.
+    """
+    from pathlib import Path
+
+    from anamnesis.components.artifacts import decision_table
+    from anamnesis.components.step import read_request, step
+
+    with step("promote_model") as this:
+        from anamnesis.updates import steps
+
+        asked = read_request(request)
+        result = steps.promote_model(asked, version, test_set, asked["who"])
+        Path(decision.path).write_text(decision_table(result["decision"]), encoding="utf-8")
+        this.outputs = result
+    return result["verdict"], result["promoted"], result["champion"] or ""

@@ -1,0 +1,1 @@
+"""Components that judge a version."""

@@ -1,0 +1,28 @@
+"""The component ``evaluate_saliency``."""
+
+from kfp import dsl
+
+from anamnesis.components.image import component
+
+
+@component
+def evaluate_saliency(request: str, version: str, test_set: str, metrics: dsl.Output[dsl.Metrics]) -> None:
+    """Measures whether the new version still looks where its base looked, on images of the tasks learned before.
+
+    The evaluations go to the registry, once per test set; a second run finds them there.
+
+    Args:
+        request: The encoded `UpdateRequest`, as JSON.
+        version: Digest of the version to judge.
+        test_set: Digest of the new site's test set.
+        metrics: Agreement of saliency maps by site and name.
+    """
+    from anamnesis.components.artifacts import finite
+    from anamnesis.components.step import read_request, step
+
+    with step("evaluate_saliency") as this:
+        from anamnesis.updates import steps
+
+        result = steps.evaluate_saliency(read_request(request), version, test_set, this.progress)
+        metrics.metadata.update(finite(result["summary"]))
+        this.outputs = result

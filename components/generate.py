@@ -1,0 +1,101 @@
+"""Writes what follows from the code: a trainer for each method, and each component's README and metadata.
+
+``python -m anamnesis.components.generate`` writes; with ``--check`` it writes nothing and fails where a file differs.
+"""
+
+import inspect
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+
+from anamnesis.components.catalogue import ROOT, Entry, entries
+from anamnesis.components.readme import metadata, readme
+
+_TRAINER = '''"""The component ``train_{method}``. Generated; the work is in ``anamnesis.components.training.body``."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from anamnesis.components.image import component
+
+
+@component
+def train_{method}(
+    request: str,
+    snapshot: str,
+    test_set: str,
+    model: dsl.Output[dsl.Model],
+    metrics: dsl.Output[dsl.Metrics],
+) -> NamedTuple("Outputs", [("version", str)]):  # type: ignore[valid-type]
+    """Trains a new version of the model on a new site, with the method `{method}`.
+
+    {summary}
+
+    Args:
+        request: The encoded `UpdateRequest`, as JSON.
+        snapshot: Digest of the new site's snapshot.
+        test_set: Digest of the new site's test set.
+        model: The version's digest and its registry; the weights are there.
+        metrics: Seconds of training and bytes stored.
+
+    Returns:
+        version: Digest of the new version.
+    """
+    from anamnesis.components.training.body import train
+
+    return (train("{method}", request, snapshot, test_set, model, metrics),)
+'''
+
+
+def trainers() -> Iterator[tuple[Path, str]]:
+    """Yields path and text of the trainer of every registered method."""
+    from anamnesis.methods import methods  # pulls torch, so not at the top
+
+    for name, kind in methods().items():
+        summary = (inspect.getdoc(import_module(kind.__module__)) or "").splitlines()[0]
+        folder = ROOT / "training" / f"train_{name}"
+        yield folder / "__init__.py", _package(f"train_{name}")
+        yield folder / "component.py", _TRAINER.format(method=name, summary=summary)
+
+
+def described(entry: Entry) -> Iterator[tuple[Path, str]]:
+    """Yields path and text of the files that describe one component."""
+    yield entry.folder / "__init__.py", _package(entry.name)
+    yield entry.folder / "README.md", readme(entry)
+    yield entry.folder / "metadata.yaml", metadata(entry)
+
+
+def _package(name: str) -> str:
+    return f'"""Holds the component ``{name}``."""\n'
+
+
+def stale(files: Mapping[Path, str]) -> list[Path]:
+    """Returns the files that do not hold what they should."""
+    return [path for path, text in files.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+
+
+def write(files: Mapping[Path, str]) -> None:
+    """Writes what is stale, and nothing else."""
+    for path in stale(files):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(files[path], encoding="utf-8")
+
+
+def main(arguments: list[str]) -> int:
+    """Writes or, with ``--check``, compares; returns the exit code."""
+    check = "--check" in arguments
+    wrong: list[Path] = []
+    for step in (trainers, lambda: (file for entry in entries() for file in described(entry))):
+        files = dict(step())
+        wrong += stale(files)
+        if not check:
+            write(files)
+    for path in wrong:
+        print(f"{'stale' if check else 'written'}: {path.relative_to(ROOT.parent)}")
+    return int(check and bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,40 @@
+"""What every trainer does; a method's component adds its name and nothing else."""
+
+from pathlib import Path
+from typing import Any
+
+from anamnesis.components.artifacts import finite
+from anamnesis.components.step import read_request, step
+from anamnesis.records import InputError, canonical_json
+
+
+def train(method: str, request: str, snapshot: str, test_set: str, model: Any, metrics: Any) -> str:
+    """Trains a new version and describes it to Kubeflow; weights go to the registry, never into the artifact.
+
+    Args:
+        method: the registered name.
+        request: the encoded ``UpdateRequest``, as JSON.
+        snapshot: digest of the new site's snapshot.
+        test_set: digest of its test set.
+        model: Kubeflow's ``Model`` artifact. Its URI stays Kubeflow's own: a launcher refuses one outside its bucket.
+        metrics: Kubeflow's ``Metrics`` artifact.
+
+    Returns:
+        The version's digest.
+
+    Raises:
+        InputError: the request asks for another method.
+    """
+    with step(f"train_{method}") as this:
+        from anamnesis.updates import steps
+
+        asked = read_request(request)
+        if (wanted := asked["configuration"]["method"]) != method:
+            raise InputError(f"configuration.method: {wanted!r} cannot run in the pipeline of {method!r}")
+        result = steps.train(asked, snapshot, test_set, this.progress)
+        where = {"version": result["version"], "registry": asked["registry"], "method": method}
+        model.metadata.update(where, input=result["input"], reused=result["reused"])
+        Path(model.path).write_bytes(canonical_json(where))
+        metrics.metadata.update(finite({name: result[name] for name in ("seconds", "stored_bytes")}))
+        this.outputs = result
+    return str(result["version"])

@@ -1,0 +1,31 @@
+"""One continual update: ingest, train, evaluate, decide; one compiled file per method in ``compiled``."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from anamnesis.records import InputError, canonical_json
+
+COMPILED = Path(__file__).parent / "compiled"
+
+
+def compiled_pipeline(method: str) -> Path:
+    """Returns the compiled pipeline that trains with ``method``.
+
+    Raises:
+        InputError: there is none.
+    """
+    path = COMPILED / f"{method}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(one.stem for one in COMPILED.glob("*.yaml")))
+        raise InputError(f"method: no pipeline trains with {method!r}; there are {known}")
+    return path
+
+
+def pipeline_arguments(request: Mapping[str, Any], workers: int = 2) -> dict[str, object]:
+    """Returns the pipeline's arguments for an encoded ``UpdateRequest``."""
+    text = canonical_json(request).decode()
+    return {"request": text, "model": request["model"], "site": request["site"]["name"], "workers": workers}
+
+
+__all__ = ["COMPILED", "compiled_pipeline", "pipeline_arguments"]
