@@ -1,0 +1,92 @@
+"""The model that a command is about, and everything that belongs to it."""
+
+import getpass
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from anamnesis.operator.api import ContinualModel, Loaded, Resources, Site, load_resources
+from anamnesis.operator.convert import registry_url, split_key_reference, store_url
+from anamnesis.operator.state import LocalState
+from anamnesis.records import InputError
+from anamnesis.registry import Store, open_store
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """A model with its sites.
+
+    Attributes:
+        model: the ContinualModel.
+        resources: all that was read.
+        state: what local mode remembers of it.
+    """
+
+    model: Loaded[ContinualModel]
+    resources: Resources
+    state: LocalState
+
+    @property
+    def registry(self) -> Store:
+        """The model's registry."""
+        return open_store(registry_url(self.model))
+
+    @property
+    def split_key(self) -> str:
+        """Where the split key is."""
+        return split_key_reference(self.model, self.state.split_key)
+
+    def site(self, name: str) -> Loaded[Site]:
+        """Returns one of the model's sites; without a name, the only one.
+
+        Raises:
+            InputError: the model has no such site, or several and none was named.
+        """
+        sites = {site.name: site for site in self.resources.sites_of(self.model)}
+        if not name and len(sites) == 1:
+            return next(iter(sites.values()))
+        if name not in sites:
+            raise InputError(f"--site: expected one of {', '.join(sites)}, found {name!r}")
+        return sites[name]
+
+    def store(self, site: Loaded[Site]) -> str:
+        """Returns the URL of a site's own store."""
+        return store_url(site, self.model)
+
+
+def select(files: Sequence[Path], name: str = "") -> Selected:
+    """Returns the model called ``name``; without a name, the only one.
+
+    Raises:
+        InputError: what ``load_resources`` finds, no such model, or several and none was named.
+    """
+    resources = load_resources(*files)
+    if not name and len(resources.models) == 1:
+        name = next(iter(resources.models))
+    if name not in resources.models:
+        known = ", ".join(resources.models) or "none"
+        raise InputError(f"--model: expected a ContinualModel of the files given ({known}), found {name!r}")
+    model = resources.models[name]
+    return Selected(model, resources, LocalState.of(model))
+
+
+def select_all(files: Sequence[Path], name: str = "") -> tuple[Selected, ...]:
+    """Returns the model called ``name``; without a name, every model of the files.
+
+    Raises:
+        InputError: see ``select``; or the files hold no model.
+    """
+    if name:
+        return (select(files, name),)
+    resources = load_resources(*files)
+    if not resources.models:
+        raise InputError(f"{files[0]}: no ContinualModel in the files given")
+    return tuple(Selected(model, resources, LocalState.of(model)) for model in resources.models.values())
+
+
+def login() -> str:
+    """Returns the name of the person at this machine."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without an entry in /etc/passwd
+        return "unknown"

@@ -1,0 +1,50 @@
+"""Writes ``operator/api/methods.json`` from the methods' configuration classes: ``python -m anamnesis.cli.generate``."""
+
+import dataclasses
+import json
+import types
+import typing
+from enum import Enum
+from pathlib import Path
+
+TYPES = {int: "integer", float: "number", str: "string", bool: "boolean"}
+
+
+def methods_json() -> str:
+    """Returns the text of ``methods.json``."""
+    from anamnesis.methods import methods
+
+    entries = []
+    for name, kind in methods().items():
+        entries.append({
+            "method": name,
+            "name": kind.__name__,
+            "summary": (kind.__doc__ or "").strip().splitlines()[0],
+            "earlier_data": kind.needs.earlier_data,
+            "stores_exemplars": kind.needs.stores_exemplars,
+            "options": options_schema(kind.options_class),
+        })  # fmt: skip
+    return json.dumps(entries, indent=2) + "\n"
+
+
+def options_schema(options: type) -> dict[str, dict[str, object]]:
+    """Returns option -> JSON Schema with ``type``, ``default`` and, for an enumeration, ``enum``."""
+    hints = typing.get_type_hints(options)
+    return {field.name: _schema(hints[field.name], field) for field in dataclasses.fields(options)}
+
+
+def _schema(kind: typing.Any, field: "dataclasses.Field[typing.Any]") -> dict[str, object]:
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):  # X | None: leaving it out is none
+        kind = next(part for part in typing.get_args(kind) if part is not type(None))
+    default = field.default.value if isinstance(field.default, Enum) else field.default
+    if issubclass(kind, Enum):
+        return {"type": "string", "enum": [member.value for member in kind], "default": default}
+    if kind not in TYPES:
+        raise TypeError(f"option {field.name}: {kind} has no place in a resource; known are {', '.join(TYPES.values())}")
+    return {"type": TYPES[kind], "default": default}
+
+
+if __name__ == "__main__":
+    target = Path(__file__).parents[1] / "operator" / "api" / "methods.json"
+    target.write_text(methods_json(), encoding="utf-8")
+    print(target)

@@ -1,0 +1,25 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Files = Annotated[
+    list[Path], typer.Option("-f", "--file", help="YAML file or folder with resources; may be given several times.")
+]
+OptionalFiles = Annotated[
+    list[Path] | None, typer.Option("-f", "--file", help="YAML file or folder with resources; may be given several times.")
+]
+ModelName = Annotated[str, typer.Option("--model", help="Which ContinualModel, where the files hold several.")]
+SiteName = Annotated[str, typer.Option("--site", help="Which Site.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
+Who = Annotated[str, typer.Option("--who", help="On whose behalf; stands in the log. By default the login name.")]
+Why = Annotated[str, typer.Option("--why", help="The reason in words; stands in the log.")]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes that read files side by side.")]
+VersionArgument = Annotated[str, typer.Argument(metavar="VERSION", help="Digest of a version, or enough of its start.")]
+
+
+def examples(*lines: str) -> str:
+    """Returns the end of a command's help."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

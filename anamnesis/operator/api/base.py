@@ -1,0 +1,101 @@
+"""What all resource types share: camelCase fields, nothing unknown, everything bounded, decimals as strings."""
+
+import re
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+API_VERSION = "anamnesis.dev/v1alpha1"
+
+
+class Model(BaseModel):
+    """A part of a resource: camelCase in YAML, no unknown fields, no silent conversions between types."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, validate_by_name=False, validate_by_alias=True, extra="forbid", frozen=True
+    )
+
+
+class TypedUnion(Model):
+    """A union in the Kubernetes way: ``type: Folder`` and beside it the one member ``folder: {...}``."""
+
+    type: str
+
+    @model_validator(mode="after")
+    def _only_the_member_of_the_type(self) -> Self:
+        members = [name for name in type(self).model_fields if name != "type"]
+        wanted = {field_name(self.type)} & set(members)
+        given = {name for name in members if getattr(self, name) is not None}
+        if given != wanted:
+            need, found = ", ".join(wanted) or "nothing", ", ".join(sorted(given)) or "nothing"
+            raise ValueError(f"type {self.type} needs {need} beside it, found {found}")
+        return self
+
+
+def field_name(name: str) -> str:
+    """Returns the field that goes with a type or method: ``EWCPrototype`` -> ``ewcPrototype``, ``S3`` -> ``s3``."""
+    return re.sub(r"^[A-Z]+(?=[A-Z][a-z]|[0-9]|$)|^[A-Z]", lambda found: found[0].lower(), name)
+
+
+def _decimal(value: object) -> Decimal:
+    if not isinstance(value, str):
+        raise ValueError(f'expected a decimal in quotes, like "0.80", found {value!r}')
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        raise ValueError(f"{value!r} is not a decimal") from None
+    if not number.is_finite():
+        raise ValueError(f"{value!r} is not finite")
+    return number
+
+
+def _unique(values: tuple[object, ...]) -> tuple[object, ...]:
+    for position, value in enumerate(values):
+        if value in values[:position]:
+            raise ValueError(f"{getattr(value, 'name', value)!r} is listed twice")
+    return values
+
+
+def _decimal_schema() -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "maxLength": 32, "pattern": r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"})
+
+
+DecimalString = Annotated[Decimal, BeforeValidator(_decimal), _decimal_schema()]
+Share = Annotated[Decimal, BeforeValidator(_decimal), Field(ge=0, le=1), _decimal_schema()]
+"""A decimal from 0 to 1."""
+Unique = AfterValidator(_unique)
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+"""A Kubernetes name: lower-case letters, digits and dashes."""
+Word = Annotated[str, StringConstraints(pattern=r"^[^/\s]([^/]*[^/\s])?$", max_length=63)]
+"""A name of a task or class: anything but a slash."""
+Text = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71)]
+Url = Annotated[str, StringConstraints(pattern=r"^(s3://[^/]+(/.*)?|file:///.*|[^:]+)$", max_length=1024)]
+"""``s3://bucket/prefix``, ``file:///absolute/path``, or a path relative to the file that holds the resource."""
+
+
+class Metadata(Model):
+    """What Kubernetes keeps of every object; what it adds by itself is passed over."""
+
+    model_config = ConfigDict(extra="ignore")
+    name: Name
+    namespace: Name | None = None
+
+
+class Resource(Model):
+    """The head of every resource."""
+
+    api_version: Literal["anamnesis.dev/v1alpha1"]
+    metadata: Metadata

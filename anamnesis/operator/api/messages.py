@@ -1,0 +1,69 @@
+"""Validation errors in words that a person who wrote YAML understands."""
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+PATTERNS = {
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "lower-case letters, digits and dashes",
+    r"^[/\s]([^/]*[^/\s])?$": "no slash, no space around it",
+    r"^[0-9]{1,6}(s|m|h|d)$": "a number and s, m, h or d, like 30m",
+    r"^[A-Z0-9_]{1,16}$": "a DICOM modality code, like DX or CT",
+    r"^sha256:[0-9a-f]{64}$": "sha256: and 64 hex digits",
+}
+
+
+def describe(error: ValidationError, kind: type[BaseModel]) -> Iterator[str]:
+    """Yields one line per finding: the path of the field, what was expected, what was found."""
+    for finding in error.errors(include_url=False):
+        path = _path(finding["loc"])
+        yield f"{path}: {_words(finding, kind)}" if path else _words(finding, kind)
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return path.lstrip(".")
+
+
+def _words(finding: Any, kind: type[BaseModel]) -> str:
+    found, context = finding["input"], finding.get("ctx", {})
+    match finding["type"]:
+        case "missing":
+            return "missing; it must be given"
+        case "extra_forbidden":
+            return f"unknown field; known here are {', '.join(_fields(kind, finding['loc'][:-1]))}"
+        case "value_error":
+            return str(context["error"])
+        case "literal_error":
+            return f"{found!r} is not one of {context['expected'].replace(' or ', ', ')}".replace("'", "")
+        case "string_type":
+            return f"expected text (in quotes where YAML reads something else), found {found!r}"
+        case "model_type" | "model_attributes_type":
+            return f"expected fields, found {found!r}"
+        case "string_pattern_mismatch":
+            return f"expected {PATTERNS.get(context['pattern'], context['pattern'])}, found {found!r}"
+        case "greater_than_equal" | "greater_than" | "less_than_equal" | "less_than":
+            sign = {"greater_than_equal": "at least", "greater_than": "more than", "less_than_equal": "at most"}
+            limit = next(iter(context.values()))
+            return f"expected {sign.get(finding['type'], 'less than')} {limit}, found {found}"
+        case _:
+            return f"{finding['msg'][0].lower()}{finding['msg'][1:]}, found {found!r:.80}"
+
+
+def _fields(kind: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Returns the fields that the part of ``kind`` at ``location`` knows."""
+    current: Any = kind
+    for part in location:
+        if isinstance(part, str):
+            by_alias = {field.alias or name: field for name, field in current.model_fields.items()}
+            current = _model_in(by_alias[part].annotation)
+    return [field.alias or name for name, field in current.model_fields.items()]
+
+
+def _model_in(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, (_model_in(part) for part in get_args(annotation))), None)

@@ -1,0 +1,120 @@
+"""Which method a model learns with, and its options: checked against ``methods.json``, which is generated.
+
+The operator's image has no torch and cannot ask the methods themselves. ``methods.json`` is written from their
+configuration classes by ``python -m anamnesis.cli.generate``; a test fails when it is stale.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import ConfigDict, StringConstraints, model_validator
+from pydantic.alias_generators import to_camel
+
+from anamnesis.operator.api.base import Model, field_name
+
+MethodName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]{0,62}$")]
+Property = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class MethodEntry:
+    """What the operator knows of a method.
+
+    Attributes:
+        method: the registered name, for example ``ewc_prototype``.
+        name: the name in resources, for example ``EWCPrototype``.
+        summary: one sentence.
+        earlier_data: opens the training data of earlier sites.
+        stores_exemplars: keeps real images.
+        options: option in snake case -> its JSON Schema: ``type``, ``enum``, ``default``.
+    """
+
+    method: str
+    name: str
+    summary: str
+    earlier_data: bool
+    stores_exemplars: bool
+    options: Mapping[str, Property]
+
+
+@cache
+def known_methods() -> Mapping[str, MethodEntry]:
+    """Returns every method by its name in resources, as ``methods.json`` has them."""
+    entries = json.loads(Path(__file__).with_name("methods.json").read_text(encoding="utf-8"))
+    return {entry["name"]: MethodEntry(**entry) for entry in entries}
+
+
+class MethodSpec(Model):
+    """``{name: EWCPrototype, ewcPrototype: {...}}``: a method and, under its own field, its options."""
+
+    model_config = ConfigDict(extra="allow")
+    name: MethodName
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> Self:
+        self.options()
+        return self
+
+    @property
+    def entry(self) -> MethodEntry:
+        """What is known of the method.
+
+        Raises:
+            ValueError: there is no such method.
+        """
+        if self.name not in known_methods():
+            raise ValueError(f"name: {self.name!r} is not one of {', '.join(known_methods())}")
+        return known_methods()[self.name]
+
+    def options(self) -> dict[str, object]:
+        """Returns the options in snake case and with the types that the method's configuration class has.
+
+        Raises:
+            ValueError: an unknown field, or a value that does not fit; the message names it.
+        """
+        entry, extra, holder = self.entry, dict(self.model_extra or {}), field_name(self.name)
+        given = extra.pop(holder, {})
+        if extra:
+            raise ValueError(f"{sorted(extra)[0]}: unknown field; known here are name, {holder}")
+        if not isinstance(given, Mapping):
+            raise ValueError(f"{holder}: expected fields, found {given!r}")
+        by_field = {to_camel(option): option for option in entry.options}
+        options = {}
+        for field, value in given.items():
+            if field not in by_field:
+                known = ", ".join(by_field) or "none"
+                raise ValueError(f"{holder}.{field}: unknown field; known here are {known}")
+            option = by_field[field]
+            options[option] = _typed(entry.options[option], value, f"{holder}.{field}")
+        return options
+
+
+def _typed(schema: Property, value: object, where: str) -> object:
+    allowed = schema.get("enum")
+    if isinstance(allowed, list):
+        for candidate in allowed:
+            if isinstance(value, str) and value.lower() == str(candidate).replace("_", "").lower():
+                return candidate
+        names = ", ".join(to_camel(str(candidate).capitalize()) for candidate in allowed)
+        raise ValueError(f"{where}: {value!r} is not one of {names}")
+    kind = schema["type"]
+    if kind == "number":
+        return _number(value, where)
+    wanted = {"integer": int, "boolean": bool, "string": str}[str(kind)]
+    if not isinstance(value, wanted) or isinstance(value, bool) != (wanted is bool):
+        raise ValueError(f"{where}: expected {kind}, found {value!r}")
+    return value
+
+
+def _number(value: object, where: str) -> float:
+    try:
+        if not isinstance(value, str) or not (number := Decimal(value)).is_finite():
+            raise InvalidOperation
+    except InvalidOperation:
+        raise ValueError(f'{where}: expected a decimal in quotes, like "0.5", found {value!r}') from None
+    return float(number)

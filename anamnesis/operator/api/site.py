@@ -1,0 +1,92 @@
+"""A Site: where data arrives, what modalities, which one task."""
+
+from decimal import Decimal
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from anamnesis.operator.api.base import Model, Resource, Share, Text, TypedUnion, Unique, Url, Word
+
+_METRICS = {
+    "Classification": ("AUROC", "Accuracy", "BalancedAccuracy"),
+    "Segmentation": ("Dice",),
+    "Prognosis": ("CIndex",),
+    "Pretraining": ("ProbeAccuracy",),
+}
+
+
+class FolderSource(Model):
+    """A folder on a disk that the run can read."""
+
+    path: Text
+
+
+class S3Source(Model):
+    """A prefix of a bucket; endpoint and keys come from the environment (``AWS_*``)."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^s3://[^/]+(/.*)?$", max_length=1024)]
+
+
+class Source(TypedUnion):
+    """Where files arrive."""
+
+    type: Literal["Folder", "S3"]
+    folder: FolderSource | None = None
+    s3: S3Source | None = None
+
+
+class TaskSpec(Model):
+    """What is asked of the model on this site."""
+
+    name: Word
+    type: Literal["Classification", "Segmentation", "Prognosis", "Pretraining"]
+    classes: Annotated[tuple[Word, ...], Field(max_length=256), Unique] = ()
+    primary_metric: Literal["AUROC", "Accuracy", "BalancedAccuracy", "Dice", "CIndex", "ProbeAccuracy"]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.type == "Classification" and len(self.classes) < 2:
+            raise ValueError(f"classification needs two classes or more, found {len(self.classes)}")
+        if self.primary_metric not in _METRICS[self.type]:
+            known = ", ".join(_METRICS[self.type])
+            raise ValueError(f"primaryMetric {self.primary_metric} does not measure {self.type}; known are {known}")
+        return self
+
+
+class LabelsSpec(Model):
+    """Where a study's label stands."""
+
+    origin: Annotated[Literal["Container", "Manifest"], Field(alias="from")] = "Container"
+    manifest: Text | None = None
+    ignore: Annotated[tuple[Word, ...], Field(max_length=256), Unique] = ()
+
+    @model_validator(mode="after")
+    def _manifest_is_named(self) -> Self:
+        if (self.origin == "Manifest") != (self.manifest is not None):
+            raise ValueError("manifest (a CSV or JSON file below the source) goes with from: Manifest, and only with it")
+        return self
+
+
+class SiteSpec(Model):
+    """The site as its people declare it."""
+
+    source: Source
+    modalities: Annotated[
+        tuple[Annotated[str, StringConstraints(pattern=r"^[A-Z0-9_]{1,16}$")], ...],
+        Field(min_length=1, max_length=8),
+        Unique,
+    ]
+    task: TaskSpec
+    labels: LabelsSpec = LabelsSpec()
+    store: Url | None = None
+    test_fraction: Share = Decimal("0.2")
+    maximum_quarantine_share: Share = Decimal("0.1")
+    maximum_studies: Annotated[int, Field(ge=0, le=10_000_000, strict=True)] = 0
+    attributes: Annotated[tuple[Literal["Sex", "AgeBand", "Manufacturer"], ...], Unique] = ()
+
+
+class Site(Resource):
+    """Where data arrives."""
+
+    kind: Literal["Site"]
+    spec: SiteSpec

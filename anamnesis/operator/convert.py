@@ -1,0 +1,150 @@
+"""Turns resources into the plain records that the layers below understand. Pure functions."""
+
+from pathlib import Path
+
+from anamnesis.operator.api import Loaded
+from anamnesis.operator.api.model import ContinualModel, ContinualModelSpec, GateSpec, SplitKeySpec
+from anamnesis.operator.api.site import Site, SiteSpec
+from anamnesis.records import (
+    Configuration,
+    Enforcement,
+    InputError,
+    LabelsFrom,
+    LabelSource,
+    NetworkSpec,
+    SiteConfig,
+    SiteRef,
+    Task,
+    TaskType,
+    TrainingSettings,
+)
+from anamnesis.registry import Approval, GatePolicy, TaskLimits
+from anamnesis.updates.request import UpdateRequest
+
+
+def absolute_url(url: str, folder: Path) -> str:
+    """Returns ``url`` as ``s3://...`` or ``file:///...``; a relative path starts at ``folder``."""
+    if url.startswith(("s3://", "file://")):
+        return url.rstrip("/")
+    return (folder / url).resolve().as_uri()
+
+
+def registry_url(model: Loaded[ContinualModel]) -> str:
+    """Returns the URL of the model's registry."""
+    return absolute_url(model.resource.spec.registry.url, model.folder)
+
+
+def store_url(site: Loaded[Site], model: Loaded[ContinualModel]) -> str:
+    """Returns the URL of the site's own store; by default it lies next to the model's registry.
+
+    Raises:
+        InputError: the registry is a whole bucket, so that nothing can lie next to it.
+    """
+    if site.resource.spec.store:
+        return absolute_url(site.resource.spec.store, site.folder)
+    registry = registry_url(model)
+    if registry.startswith("s3://") and "/" not in registry.removeprefix("s3://"):
+        raise InputError(
+            f"{site.file}: Site {site.name}: spec.store: must be given where the registry is a whole bucket ({registry})"
+        )
+    return f"{registry}-sites/{site.name}"
+
+
+def split_key_reference(model: Loaded[ContinualModel], default: Path) -> str:
+    """Returns where the split key is: ``env:NAME`` or ``file:///path``, by default the file ``default``."""
+    spec: SplitKeySpec | None = model.resource.spec.split_key
+    if spec is None:
+        return default.resolve().as_uri()
+    if spec.environment is not None:
+        return f"env:{spec.environment.name}"
+    return absolute_url(spec.file.path if spec.file else "", model.folder)
+
+
+def task(spec: SiteSpec) -> Task:
+    """Returns what is asked on a site."""
+    return Task(spec.task.name, TaskType(spec.task.type), spec.task.classes, spec.task.primary_metric)
+
+
+def site_config(site: Loaded[Site]) -> SiteConfig:
+    """Returns the site as ingestion needs it."""
+    spec = site.resource.spec
+    source = spec.source.s3.url.rstrip("/") if spec.source.s3 else None
+    if spec.source.folder:
+        source = absolute_url(spec.source.folder.path, site.folder)
+    return SiteConfig(
+        name=site.name,
+        source=source or "",
+        modalities=spec.modalities,
+        task=task(spec),
+        labels=LabelSource(LabelsFrom(spec.labels.origin), spec.labels.manifest or "", spec.labels.ignore),
+        test_fraction=float(spec.test_fraction),
+        maximum_quarantine_share=float(spec.maximum_quarantine_share),
+        maximum_studies=spec.maximum_studies,
+        attributes=spec.attributes,
+    )
+
+
+def configuration(spec: ContinualModelSpec) -> Configuration:
+    """Returns how the model learns."""
+    network, training = spec.network, spec.training
+    height, width = network.input.size
+    return Configuration(
+        method=spec.method.entry.method,
+        options=spec.method.options(),
+        network=NetworkSpec(network.name, network.input.channels, (height, width), network.norm.lower(), network.width),
+        training=TrainingSettings(
+            epochs=training.epochs,
+            batch_size=training.batch_size,
+            learning_rate=float(training.learning_rate),
+            optimiser=training.optimiser.lower(),
+            weight_decay=float(training.weight_decay),
+            augment=training.augmentation == "Enabled",
+            seed=training.seed,
+            threads=training.threads,
+            precision=training.precision.lower(),
+        ),
+    )
+
+
+def gate_policy(spec: GateSpec) -> GatePolicy:
+    """Returns the gate's limits."""
+    return GatePolicy(
+        floor=spec.floor,
+        margin=spec.margin,
+        saliency_floor=spec.saliency_floor,
+        tasks={item.name: TaskLimits(item.floor, item.margin, item.saliency_floor) for item in spec.tasks},
+        approval=Approval[spec.approval.upper()],
+        enforcement=Enforcement(spec.enforcement),
+    )
+
+
+def update_request(
+    model: Loaded[ContinualModel],
+    site: Loaded[Site],
+    split_key: str,
+    base: str,
+    learned: tuple[SiteRef, ...],
+    who: str,
+) -> UpdateRequest:
+    """Returns one update of ``model`` with the data of ``site``.
+
+    Args:
+        model: which model.
+        site: whose data is learned.
+        split_key: where the split key is.
+        base: digest of the version to start from; empty for the first.
+        learned: the sites learned before, in order.
+        who: on whose behalf.
+    """
+    return UpdateRequest(
+        model=model.name,
+        registry=registry_url(model),
+        site=site_config(site),
+        store=store_url(site, model),
+        configuration=configuration(model.resource.spec),
+        split_key=split_key,
+        base=base,
+        sites=learned,
+        gate=gate_policy(model.resource.spec.gate),
+        who=who,
+    )

@@ -1,0 +1,56 @@
+"""What local mode remembers outside the registry: records of runs, the last status, and the log's head as an anchor."""
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from anamnesis.operator.api import Loaded
+from anamnesis.operator.api.model import ContinualModel
+from anamnesis.operator.plan import Status
+from anamnesis.records import encode
+from anamnesis.registry import Head
+
+
+@dataclass(frozen=True, slots=True)
+class LocalState:
+    """The folder ``.anamnesis/<model>`` beside the file that holds the model; its loss costs nothing but history.
+
+    Attributes:
+        folder: where it is.
+    """
+
+    folder: Path
+
+    @classmethod
+    def of(cls, model: Loaded[ContinualModel]) -> "LocalState":
+        """Returns the state of ``model``."""
+        return cls(model.folder / ".anamnesis" / model.name)
+
+    @property
+    def runs(self) -> Path:
+        """Folder of the run records."""
+        return self.folder / "runs"
+
+    @property
+    def split_key(self) -> Path:
+        """The split key's file, where the model names none."""
+        return self.folder / "split.key"
+
+    def write_status(self, status: Status, head: Head | None) -> None:
+        """Writes what ``ContinualModel.status`` holds on a cluster; whole or not at all."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        document = {"status": encode(status), "head": encode(head)}
+        temporary = self.folder / f".status-{secrets.token_hex(4)}"
+        temporary.write_text(json.dumps(document, indent=2), encoding="utf-8")
+        temporary.replace(self.folder / "status.json")
+
+    def head(self) -> Head | None:
+        """Returns the log's head as it was last seen here, or none."""
+        file = self.folder / "status.json"
+        if not file.exists():
+            return None
+        head: Mapping[str, Any] | None = json.loads(file.read_text(encoding="utf-8"))["head"]
+        return Head(int(head["number"]), str(head["digest"])) if head else None
