@@ -1,0 +1,183 @@
+"""A store in a folder of a POSIX file system, also one that several machines share."""
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from anamnesis.records import AnamnesisError, InputError, RefusedError
+from anamnesis.registry.store import MissingError, ObjectInfo, check_key
+
+_TEMPORARY = ".tmp-"
+_CANNOT_LINK = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK, errno.EINVAL}
+_NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+
+
+class FolderStore:
+    """Each object is a file. Whole files appear by ``link`` or ``rename``, so that no reader sees a torn one."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+
+    @property
+    def url(self) -> str:
+        """``file:///...``."""
+        return self.root.as_uri()
+
+    def get(self, key: str) -> bytes:
+        """See ``Store.get``."""
+        with _explained(path := self._path(key)):
+            return path.read_bytes()
+
+    def put(self, key: str, data: bytes) -> None:
+        """See ``Store.put``."""
+        target = self._path(key)
+        with _explained(target), _temporary(target, data) as temporary:
+            temporary.replace(target)
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """See ``Store.put_if_absent``.
+
+        Raises:
+            RefusedError: the file system cannot make hard links.
+        """
+        target = self._path(key)
+        with _explained(target):
+            if not target.exists():
+                with _temporary(target, data) as temporary:
+                    _link(temporary, target)
+            return target.read_bytes() == data
+
+    def exists(self, key: str) -> bool:
+        """See ``Store.exists``."""
+        return self._path(key).is_file()
+
+    def list(self, prefix: str = "", after: str = "") -> Iterator[ObjectInfo]:
+        """See ``Store.list``. Links to files and folders are followed, cycles are not."""
+        for info in self._walk(prefix):
+            if info.key > after and not _is_temporary(info.key):
+                yield info
+
+    def delete(self, key: str) -> None:
+        """See ``Store.delete``."""
+        path = self.root / check_key(key)
+        with _explained(path):
+            path.unlink(missing_ok=True)
+
+    def leftovers(self) -> Iterator[ObjectInfo]:
+        """See ``Store.leftovers``: temporary files."""
+        return (info for info in self._walk("") if _is_temporary(info.key))
+
+    def probe(self) -> None:
+        """See ``Store.probe``."""
+        key = f"probe-{secrets.token_hex(8)}"
+        try:
+            self.put_if_absent(key, b"probe")
+        finally:
+            self.delete(key)
+
+    def _path(self, key: str) -> Path:
+        if _is_temporary(check_key(key)):
+            raise InputError(f"{key!r}: names that start with {_TEMPORARY!r} are kept for temporary files")
+        return self.root / key
+
+    def _walk(self, prefix: str) -> Iterator[ObjectInfo]:
+        above, _, _ = prefix.rpartition("/")
+        if above:
+            check_key(above)
+        for info in _files(self.root / above, f"{above}/" if above else "", prefix, frozenset()):
+            if info.key.startswith(prefix):
+                yield info
+
+
+def _files(folder: Path, base: str, prefix: str, parents: frozenset[tuple[int, int]]) -> Iterator[ObjectInfo]:
+    """Yields every file below ``folder`` in the order of keys: a folder sorts as its name and a slash."""
+    with _explained(folder):
+        here, entries = _scan(folder)
+    if here in parents:
+        return
+    for name, path in entries:
+        key = base + name
+        if not name.endswith("/"):
+            with _explained(path), suppress(FileNotFoundError):  # deleted meanwhile
+                status = path.stat()
+                if stat.S_ISREG(status.st_mode):
+                    etag = f"{status.st_mtime_ns}-{status.st_size}"
+                    yield ObjectInfo(key, etag, status.st_size, status.st_mtime)
+        elif key.startswith(prefix) or prefix.startswith(key):
+            yield from _files(path, key, prefix, parents | {here})
+
+
+def _scan(folder: Path) -> tuple[tuple[int, int], list[tuple[str, Path]]]:
+    """Returns the folder's identity and its sorted entries, folders with a slash; no entries when it is not there."""
+    try:
+        status = folder.stat()
+        with os.scandir(folder) as found:
+            entries = sorted((entry.name + "/" * entry.is_dir(), Path(entry.path)) for entry in found)
+    except _NOT_THERE:
+        return (0, 0), []
+    return (status.st_dev, status.st_ino), entries
+
+
+def _is_temporary(key: str) -> bool:
+    return key.rpartition("/")[2].startswith(_TEMPORARY)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except _NOT_THERE:
+        raise MissingError(f"{path}: there is no such object") from None
+    except PermissionError as error:
+        raise RefusedError(f"{path}: {error.strerror}; give this user access to the folder") from error
+    except OSError as error:
+        raise AnamnesisError(f"{path}: {error.strerror}") from error
+
+
+@contextmanager
+def _temporary(target: Path, data: bytes) -> Iterator[Path]:
+    """A file with ``data``, safe on disk, beside ``target`` and so in its file system; afterwards so is the folder."""
+    _make_folder(target.parent)
+    path = target.parent / f"{_TEMPORARY}{secrets.token_hex(8)}"
+    try:
+        with path.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+        _sync_folder(target.parent)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        return  # somebody was first, or our own reply was lost on a network file system: the bytes will tell
+    except OSError as error:
+        if error.errno not in _CANNOT_LINK:
+            raise
+        raise RefusedError(
+            f"{target.parent}: this file system cannot make hard links ({error.strerror}), so two writers could "
+            "overwrite each other; choose a folder on another file system, or an S3 bucket"
+        ) from error
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

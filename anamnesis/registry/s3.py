@@ -1,0 +1,231 @@
+"""A store in a bucket of any S3 server that knows conditional writes. No server's own extension is used."""
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from http import HTTPStatus
+from itertools import islice
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import certifi
+import urllib3
+from minio import Minio
+from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+from urllib3.exceptions import HTTPError
+
+from anamnesis.records import AnamnesisError, InputError, RefusedError
+from anamnesis.registry.store import MissingError, ObjectInfo, check_key
+
+T = TypeVar("T")
+
+ATTEMPTS = 6
+PAGE = 1000
+_PROBE = "probe"
+_CODE = re.compile(r"<Code>(\w+)</Code>")
+
+
+class _StatusError(Exception):
+    """A reply to a conditional write that is neither yes nor no."""
+
+    def __init__(self, status: int, code: str) -> None:
+        super().__init__(f"status {status} {code}")
+        self.status, self.code = status, code
+
+
+class S3Store:
+    """Each object is an object of the bucket, below a prefix.
+
+    A request whose reply is lost (a broken connection, a status of 5xx) or that collides with another (409) is sent
+    again; each of them may be repeated without harm, a conditional write because stored bytes tell who won.
+
+    Args:
+        client: of the server.
+        http: sends the conditional writes, which the client cannot.
+        bucket: must exist.
+        prefix: of every key, without a slash at its end; may be empty.
+        sleep: waits for seconds between attempts.
+    """
+
+    def __init__(
+        self,
+        client: Minio,
+        http: urllib3.PoolManager,
+        bucket: str,
+        prefix: str = "",
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._client, self._http, self._sleep = client, http, sleep
+        self.bucket, self.prefix = bucket, f"{prefix}/" if prefix else ""
+        self._probed = False
+
+    @classmethod
+    def from_environment(cls, url: str, environment: Mapping[str, str]) -> "S3Store":
+        """Opens ``s3://bucket/prefix`` with the credentials of ``environment``; see ``open_store``."""
+        bucket, _, prefix = url.removeprefix("s3://").strip("/").partition("/")
+        if prefix:
+            check_key(prefix)
+        endpoint = urlsplit(environment.get("AWS_ENDPOINT_URL") or "https://s3.amazonaws.com")
+        if endpoint.scheme not in ("http", "https") or not endpoint.netloc or endpoint.path.strip("/"):
+            raise InputError(f"AWS_ENDPOINT_URL: expected http(s)://host:port, found {endpoint.geturl()!r}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            if not environment.get(name):
+                raise InputError(f"{url}: the environment variable {name} is not set")
+        authorities = environment.get("AWS_CA_BUNDLE") or environment.get("SSL_CERT_FILE") or certifi.where()
+        http = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=10, read=60), ca_certs=authorities)
+        try:
+            client = Minio(
+                endpoint.netloc,
+                access_key=environment["AWS_ACCESS_KEY_ID"],
+                secret_key=environment["AWS_SECRET_ACCESS_KEY"],
+                session_token=environment.get("AWS_SESSION_TOKEN"),
+                secure=endpoint.scheme == "https",
+                region=environment.get("AWS_REGION") or "us-east-1",
+                http_client=http,
+            )
+            client.get_presigned_url("GET", bucket, "name")  # sends nothing; says whether the names are well formed
+        except ValueError as error:
+            raise InputError(f"{url}: {error}") from error
+        return cls(client, http, bucket, prefix)
+
+    @property
+    def url(self) -> str:
+        """``s3://bucket/prefix``."""
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+
+    def get(self, key: str) -> bytes:
+        """See ``Store.get``."""
+        name = self._name(key)
+
+        def read() -> bytes:
+            response = self._client.get_object(self.bucket, name)
+            try:
+                return response.read()
+            finally:
+                response.release_conn()
+
+        return self._patiently(key, read)
+
+    def put(self, key: str, data: bytes) -> None:
+        """See ``Store.put``. At most 5 GiB, as everywhere on S3 in one request."""
+        name = self._name(key)
+        self._patiently(key, lambda: self._upload(name, data, {}))
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """See ``Store.put_if_absent``.
+
+        Raises:
+            RefusedError: the server does not know conditional writes.
+        """
+        name = self._name(key)
+        self.probe()
+        if self._patiently(key, lambda: self._upload(name, data, {"If-None-Match": "*"})):
+            return True
+        return self.get(key) == data
+
+    def exists(self, key: str) -> bool:
+        """See ``Store.exists``."""
+        name = self._name(key)
+        try:
+            self._patiently(key, lambda: self._client.stat_object(self.bucket, name))
+        except MissingError:
+            return False
+        return True
+
+    def list(self, prefix: str = "", after: str = "") -> Iterator[ObjectInfo]:
+        """See ``Store.list``."""
+        whole = True
+        while whole:
+            page = self._page(prefix, after)
+            yield from (info for info in page if not info.key.endswith("/"))  # a console's marks for empty folders
+            whole = len(page) == PAGE
+            after = page[-1].key if page else after
+
+    def delete(self, key: str) -> None:
+        """See ``Store.delete``."""
+        name = self._name(key)
+        self._patiently(key, lambda: self._client.remove_object(self.bucket, name))
+
+    def leftovers(self) -> Iterator[ObjectInfo]:
+        """See ``Store.leftovers``: none, an object appears when its last byte has arrived."""
+        return iter(())
+
+    def probe(self) -> None:
+        """See ``Store.probe``: writes a small object named ``probe`` twice; the second time must fail."""
+        if self._probed:
+            return
+        name = self._name(_PROBE)
+        condition = {"If-None-Match": "*"}
+        self._patiently(_PROBE, lambda: self._upload(name, b"probe", condition))
+        if self._patiently(_PROBE, lambda: self._upload(name, b"probe", condition)):
+            raise RefusedError(
+                f"{self.url}: this server ignores If-None-Match, so two writers could overwrite each other; "
+                "choose an S3 server with conditional writes, or a folder"
+            )
+        self._probed = True
+
+    def _name(self, key: str) -> str:
+        return self.prefix + check_key(key)
+
+    def _upload(self, name: str, data: bytes, headers: Mapping[str, str]) -> bool:
+        """Sends one object; returns false where the condition in ``headers`` forbids it."""
+        url = self._client.get_presigned_url("PUT", self.bucket, name, expires=timedelta(hours=1))
+        reply = self._http.urlopen("PUT", url, body=data, headers=dict(headers))
+        if reply.status == HTTPStatus.PRECONDITION_FAILED:
+            return False
+        if reply.status >= HTTPStatus.MULTIPLE_CHOICES:
+            code = _CODE.search(reply.data.decode(errors="replace"))
+            raise _StatusError(reply.status, code[1] if code else "")
+        return True
+
+    def _page(self, prefix: str, after: str) -> tuple[ObjectInfo, ...]:
+        start, skip = (self.prefix + after if after else None), len(self.prefix)
+
+        def read() -> tuple[ObjectInfo, ...]:
+            found = self._client.list_objects(self.bucket, self.prefix + prefix, recursive=True, start_after=start)
+            return tuple(
+                ObjectInfo(
+                    key=(item.object_name or "")[skip:],
+                    etag=item.etag or "",
+                    size=item.size or 0,
+                    modified=item.last_modified.timestamp() if item.last_modified else 0.0,
+                )
+                for item in islice(found, PAGE)
+            )
+
+        return self._patiently(prefix, read)
+
+    def _patiently(self, key: str, action: Callable[[], T]) -> T:
+        """Returns what ``action`` returns, which is called again while the server or the network is to blame."""
+        for attempt in range(ATTEMPTS):
+            try:
+                return action()
+            except (HTTPError, MinioException, _StatusError) as error:
+                status, code = _status(error)
+                if status and status < HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.CONFLICT:
+                    raise self._explain(key, status, code) from error
+                cause = error
+            self._sleep(0.05 * 2**attempt)
+        raise AnamnesisError(f"{self.url}/{key}: no answer after {ATTEMPTS} attempts: {cause}") from cause
+
+    def _explain(self, key: str, status: int, code: str) -> AnamnesisError:
+        where = f"{self.url}/{key}"
+        if code == "NoSuchBucket":
+            return InputError(f"{where}: the bucket {self.bucket!r} does not exist; create it first")
+        if status == HTTPStatus.NOT_FOUND:
+            return MissingError(f"{where}: there is no such object")
+        if status == HTTPStatus.FORBIDDEN:
+            return RefusedError(f"{where}: the server refuses ({code}); check the credentials and their policy")
+        return AnamnesisError(f"{where}: the server answers {status} {code}")
+
+
+def _status(error: HTTPError | MinioException | _StatusError) -> tuple[int, str]:
+    """Returns the HTTP status and the S3 code behind an error; 0 where no reply came."""
+    if isinstance(error, S3Error):
+        return error.response.status, error.code or ""
+    if isinstance(error, ServerError):
+        return error.status_code, ""
+    if isinstance(error, InvalidResponseError):
+        return error._code, ""  # the client keeps it private, and no other attribute tells
+    return (error.status, error.code) if isinstance(error, _StatusError) else (0, "")
