@@ -107,7 +107,7 @@ def _place(traceback: TracebackType | None) -> str:
     place = "the component"
     while traceback is not None:
         module = traceback.tb_frame.f_globals.get("__name__", "")
-        if module.startswith("anamnesis."):
+        if module.startswith("anamnesis.") and module != __name__:
             place = f"{module}, line {traceback.tb_lineno}"
         traceback = traceback.tb_next
     return place

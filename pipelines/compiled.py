@@ -1,0 +1,92 @@
+"""Reads a compiled pipeline: its name, its steps, its parameters. Needs no kfp."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from anamnesis.records import InputError, digest_bytes
+
+MAXIMUM_BYTES = 100_000
+"""Of all arguments together. A step gets them, with what else it needs, in one argument of at most 128 KiB."""
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "STRING": str,
+    "NUMBER_INTEGER": int,
+    "NUMBER_DOUBLE": (int, float),
+    "BOOLEAN": bool,
+    "LIST": list,
+    "STRUCT": dict,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledPipeline:
+    """A compiled pipeline.
+
+    Attributes:
+        name: of the pipeline.
+        digest: of the file.
+        steps: names of the components, each after those that it needs.
+        parameters: name -> its definition in the pipeline's IR.
+    """
+
+    name: str
+    digest: str
+    steps: tuple[str, ...]
+    parameters: Mapping[str, Mapping[str, Any]]
+
+
+def read_compiled(path: Path) -> CompiledPipeline:
+    """Reads a compiled pipeline.
+
+    Raises:
+        InputError: the file is missing or is no compiled pipeline.
+    """
+    try:
+        data = path.read_bytes()
+        ir = next(yaml.load_all(data, yaml.CSafeLoader))
+        tasks = ir["root"]["dag"]["tasks"]
+        parameters = ir["root"].get("inputDefinitions", {}).get("parameters", {})
+        return CompiledPipeline(ir["pipelineInfo"]["name"], digest_bytes(data), _order(tasks), parameters)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; compile the pipelines first") from None
+    except (yaml.YAMLError, KeyError, TypeError, StopIteration) as error:
+        raise InputError(f"{path}: not a compiled pipeline ({type(error).__name__}: {error})") from None
+
+
+def _order(tasks: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    graph = {name: task.get("dependentTasks", ()) for name, task in tasks.items()}
+    return tuple(name.replace("-", "_") for name in TopologicalSorter(graph).static_order())
+
+
+def check_arguments(pipeline: CompiledPipeline, arguments: Mapping[str, object]) -> None:
+    """Checks arguments as the runner would take them, and what it would take without a word and spoil.
+
+    Raises:
+        InputError: one is unknown, missing, of another type, too long, or has text that Kubeflow would replace.
+    """
+    if unknown := sorted(set(arguments) - set(pipeline.parameters)):
+        raise InputError(
+            f"{unknown[0]}: {pipeline.name} has no such parameter; it has {', '.join(pipeline.parameters)}"
+        )
+    for name, definition in pipeline.parameters.items():
+        if name in arguments:
+            _check(name, arguments[name], definition["parameterType"])
+        elif not definition.get("isOptional"):
+            raise InputError(f"{name}: {pipeline.name} needs this parameter")
+    if (size := len(json.dumps(dict(arguments)))) > MAXIMUM_BYTES:
+        raise InputError(f"arguments: {size} bytes as JSON, more than {MAXIMUM_BYTES}; name fewer sites or options")
+
+
+def _check(name: str, value: object, kind: str) -> None:
+    if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "BOOLEAN"):
+        raise InputError(f"{name}: expected {kind}, found {type(value).__name__}")
+    text = json.dumps(value)
+    for placeholder in ("{{$", "{{channel:"):
+        if placeholder in text:
+            raise InputError(f"{name}: holds {placeholder!r}, which Kubeflow would replace")
