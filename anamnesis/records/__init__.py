@@ -1,6 +1,6 @@
 """The plain facts that every part shares: tasks, samples, versions, evaluations, decisions. Standard library only."""
 
-from anamnesis.records.codec import decode, encode
+from anamnesis.records.codec import decode, encode, encode_object
 from anamnesis.records.configuration import Configuration, NetworkSpec, TrainingSettings
 from anamnesis.records.decision import Criterion, Decision, Enforcement, EntryKind, LogEntry, Verdict
 from anamnesis.records.digests import canonical_json, digest_bytes, digest_json, hex_of
@@ -50,6 +50,7 @@ __all__ = [
     "digest_bytes",
     "digest_json",
     "encode",
+    "encode_object",
     "hex_of",
     "label_space",
     "silent",

@@ -28,6 +28,11 @@ def encode(value: object) -> object:
     return value
 
 
+def encode_object(record: object) -> dict[str, object]:
+    """Returns a data class as a JSON object."""
+    return typing.cast(dict[str, object], encode(record))
+
+
 def decode(kind: type[T], value: object, where: str = "") -> T:
     """Returns ``value``, read from JSON, as the type ``kind``.
 

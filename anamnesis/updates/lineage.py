@@ -1,0 +1,21 @@
+"""The chain of versions from a candidate back to the first."""
+
+from collections.abc import Iterator
+
+from anamnesis.records import Version
+from anamnesis.registry.store import Store
+from anamnesis.registry.versions import read_version
+
+
+def lineage(store: Store, digest: str) -> Iterator[tuple[str, Version]]:
+    """Yields (digest, version), the newest first."""
+    current: str | None = digest
+    while current:
+        version = read_version(store, current)
+        yield current, version
+        current = version.base
+
+
+def last_of_site(store: Store, digest: str, site: str) -> tuple[str, Version] | None:
+    """Returns the newest version of the chain that learned the data of ``site``, or none."""
+    return next(((found, version) for found, version in lineage(store, digest) if version.site == site), None)

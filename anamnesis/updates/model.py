@@ -1,0 +1,117 @@
+"""A version brought to life: its method with its weights, and what it knows."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from anamnesis.methods import Method, build_method
+from anamnesis.records import (
+    Configuration,
+    InputError,
+    IntegrityError,
+    Task,
+    Version,
+    canonical_json,
+    decode,
+    encode,
+    label_space,
+)
+from anamnesis.registry.store import Store
+from anamnesis.registry.versions import read_part, read_version
+from anamnesis.updates.parts import pack, unpack
+
+DESCRIPTION = "model"
+"""Name of the part that says what the weights are: a version explains itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One site's data learned with one task, in order of arrival."""
+
+    site: str
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a version knows, stored with its weights.
+
+    Attributes:
+        configuration: method, network and budget of its last update.
+        visits: what was learned, in order; a hospital that came back stands there again.
+        schema: of this record.
+    """
+
+    configuration: Configuration
+    visits: tuple[Visit, ...] = ()
+    schema: int = field(default=1)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The model's label space: the columns of its logits."""
+        return label_space(visit.task for visit in self.visits)
+
+    def visit(self, site: str, task: Task, configuration: Configuration) -> "Description":
+        """Returns the description after one more update.
+
+        Raises:
+            InputError: a task of this name with other classes was learned before.
+        """
+        for earlier in self.visits:
+            if earlier.task.name == task.name and earlier.task != task:
+                raise InputError(
+                    f"task {task.name!r}: site {earlier.site!r} learned it with {list(earlier.task.classes)}, "
+                    f"site {site!r} declares {list(task.classes)}; give one of them another name"
+                )
+        return Description(configuration, (*self.visits, Visit(site, task)))
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A method with a version's state in it."""
+
+    method: Method[Any]
+    description: Description
+
+
+def read_description(store: Store, version: Version) -> Description:
+    """Returns what a stored version knows, without its weights.
+
+    Raises:
+        IntegrityError: the part is not the JSON that it should be.
+    """
+    data = read_part(store, version, DESCRIPTION)
+    try:
+        return decode(Description, json.loads(data), DESCRIPTION)
+    except (ValueError, InputError) as error:
+        raise IntegrityError(f"version {version.digest}: part {DESCRIPTION!r} is unreadable: {error}") from error
+
+
+def load_model(store: Store, digest: str, configuration: Configuration | None = None) -> Model:
+    """Reads a version and its weights.
+
+    Args:
+        store: the registry's.
+        digest: of the version.
+        configuration: learn on with this one; by default the version's own.
+
+    Raises:
+        InputError: another network than the version's is asked for.
+    """
+    version = read_version(store, digest)
+    description = read_description(store, version)
+    chosen = configuration or description.configuration
+    if chosen.network != description.configuration.network:
+        raise InputError(
+            f"network: the base version has {encode(description.configuration.network)}, "
+            f"the update asks for {encode(chosen.network)}; a model keeps its network"
+        )
+    method = build_method(chosen)
+    blobs = {part: read_part(store, version, part) for part in version.parts if part != DESCRIPTION}
+    method.load_state_dict(unpack(blobs), len(description.labels))
+    return Model(method, description)
+
+
+def blobs_of(method: Method[Any], description: Description) -> dict[str, bytes]:
+    """Returns every part of a version: the method's state and its description."""
+    return {**pack(method.state_dict()), DESCRIPTION: canonical_json(encode(description))}

@@ -1,0 +1,106 @@
+"""Whether a version still looks where the version looked that learned the task: retention of Grad-CAM maps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import torch
+from torch import Tensor
+
+from anamnesis.evaluation.overlay import before_after
+from anamnesis.evaluation.saliency import another_of_its_class, grad_cam, random_iou, retention
+from anamnesis.records import Evaluation, Metric, Progress, SiteRef, TaskType, digest_json, hex_of, silent
+from anamnesis.registry.evaluations import read_evaluations, write_evaluation
+from anamnesis.registry.gate import SALIENCY
+from anamnesis.registry.store import Store, open_store
+from anamnesis.registry.versions import read_version
+from anamnesis.training import numerics_for
+from anamnesis.updates.evaluate import Probe, network_of, read_probe, store_of
+from anamnesis.updates.lineage import last_of_site
+from anamnesis.updates.model import Model, load_model
+
+PROBES = 64
+PICTURES = 3
+
+
+def evaluate_saliency(
+    registry: str, version: str, sites: Sequence[SiteRef], progress: Progress = silent
+) -> tuple[Evaluation, ...]:
+    """Compares a version's saliency maps on old tasks with those of the version that had just learned each of them.
+
+    The first ``PROBES`` test images of each site, by sample id, for their true class. Pictures of ``PICTURES`` of them
+    are written to the site's own store. A site that only the version itself has learned is left out.
+
+    Args:
+        registry: URL of the model's registry.
+        version: digest of the version.
+        sites: learned before, with their stores and test sets.
+        progress: called per site.
+    """
+    store = open_store(registry)
+    evaluator = digest_json({"name": SALIENCY, "revision": 1, "probes": PROBES, "reference": "after own task"})
+    found = {e.test_set: e for e in read_evaluations(store, version) if e.evaluator == evaluator}
+    todo = [site for site in sites if site.test_set not in found and site.task.type is TaskType.CLASSIFICATION]
+    after = load_model(store, version) if todo else None
+    base = read_version(store, version).base
+    for done, site in enumerate(todo, start=1):
+        own = last_of_site(store, base, site.name) if base else None
+        if after and own and (metrics := _compare(store, own[0], version, after, site)):
+            evaluation = Evaluation(version, site.name, site.task.name, site.test_set, evaluator, SALIENCY, metrics)
+            found[site.test_set] = write_evaluation(store, evaluation)
+        progress(done, len(todo), "saliency maps")
+    return tuple(found[site.test_set] for site in sites if site.test_set in found)
+
+
+def picture_key(version: str, test_set: str, number: int) -> str:
+    """Returns where a picture lies in the site's own store."""
+    return f"pictures/{hex_of(version)}/{hex_of(test_set)}/{number}.png"
+
+
+@dataclass(frozen=True, slots=True)
+class _Maps:
+    """Saliency maps [N, h, w] of the probe images before and after."""
+
+    before: Tensor
+    after: Tensor
+
+
+def _compare(store: Store, own: str, version: str, after: Model, site: SiteRef) -> dict[str, Metric]:
+    """Returns the retention metrics and their floors, and leaves pictures in the site's store."""
+    before = load_model(store, own)
+    probe = read_probe(after, site)
+    if probe is None or network_of(before) is None or network_of(after) is None:
+        return {}
+    chosen = torch.tensor(sorted(range(len(probe.split.ids)), key=lambda row: probe.split.ids[row])[:PROBES])
+    images, columns = probe.split.images[chosen].float(), probe.split.targets[chosen]
+    maps = _Maps(_maps(before, images, columns), _maps(after, images, columns))
+    _draw(site, version, images, maps)
+    return {**retention(maps.before, maps.after), **_floors(maps, columns)}
+
+
+def _maps(model: Model, images: Tensor, columns: Tensor) -> Tensor:
+    numerics = numerics_for(model.description.configuration)
+    network = network_of(model).to(numerics.device)
+    with numerics.applied():
+        return grad_cam(network, images.to(numerics.device), columns.to(numerics.device)).float().cpu()
+
+
+def _floors(maps: _Maps, columns: Tensor) -> dict[str, Metric]:
+    """Returns what two unrelated maps would score, and the map of another image of the same class."""
+    pixels = maps.before.shape[1] * maps.before.shape[2]
+    floors = {"IoURandom": Metric(Decimal(f"{random_iou(pixels):.6f}"), len(columns))}
+    case, other = another_of_its_class(columns)
+    same_class = retention(maps.before[case], maps.after[other]) if len(case) else {}
+    return {**floors, **({"IoUSameClass": same_class["IoU"]} if same_class else {})}
+
+
+def _draw(site: SiteRef, version: str, images: Tensor, maps: _Maps) -> None:
+    store = store_of(site)
+    for number in range(min(PICTURES, len(images))):
+        picture = before_after(
+            images[number].movedim(0, -1).squeeze(-1).numpy(), maps.before[number].numpy(), maps.after[number].numpy()
+        )
+        store.put(picture_key(version, site.test_set, number), picture)
+
+
+__all__ = ["PICTURES", "Probe", "evaluate_saliency", "picture_key"]

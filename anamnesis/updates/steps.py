@@ -1,0 +1,133 @@
+"""The steps of a pipeline: plain JSON in and out. Components and local runs call these and nothing below them.
+
+What a step does not need, it does not load: only training and evaluation import torch.
+"""
+
+from collections.abc import Mapping
+
+from anamnesis.records import Evaluation, Progress, SiteConfig, SiteRef, decode, encode, encode_object, silent
+from anamnesis.registry import Log, RequiredTest, fold, judge, open_store, settle
+from anamnesis.updates.request import UpdateRequest
+
+Result = dict[str, object]
+
+
+def ingest_site(site: Mapping[str, object], store: str, split_key: str, workers: int, progress: Progress = silent) -> Result:
+    """Makes a snapshot of what lies at a site.
+
+    Args:
+        site: encoded ``SiteConfig``.
+        store: URL of the site's own store.
+        split_key: where the model's split key is.
+        workers: processes that read files.
+        progress: called per file.
+
+    Returns:
+        Encoded ``IngestResult``.
+    """
+    from anamnesis.snapshots import ingest
+    from anamnesis.snapshots import split_key as read_key
+
+    config = decode(SiteConfig, site, "site")
+    return encode_object(ingest(config, open_store(store), read_key(split_key), workers, progress))
+
+
+def train(request: Mapping[str, object], snapshot: str, test_set: str, progress: Progress = silent) -> Result:
+    """Trains a candidate version.
+
+    Args:
+        request: encoded ``UpdateRequest``.
+        snapshot: digest of what is learned.
+        test_set: not opened; named so that a changed one is a changed step.
+        progress: called per step.
+
+    Returns:
+        ``version``, ``input``, whether it was ``reused``, ``seconds`` and ``stored_bytes``.
+    """
+    from anamnesis.updates.update import update
+
+    done = update(decode(UpdateRequest, request, "request"), snapshot, progress)
+    cost = done.record.cost
+    return {
+        "version": done.record.version,
+        "input": done.record.input,
+        "reused": done.reused,
+        "seconds": cost.seconds,
+        "stored_bytes": cost.stored_bytes,
+        "losses": encode(done.epochs[-1]) if done.epochs else {},
+    }
+
+
+def evaluate_forgetting(
+    request: Mapping[str, object], version: str, test_set: str, progress: Progress = silent
+) -> Result:
+    """Judges a version on the frozen test set of every site, the new one's included.
+
+    Returns:
+        Encoded ``evaluations``, and a ``summary`` of finite numbers.
+    """
+    from anamnesis.updates.evaluate import evaluate_frozen
+
+    asked = decode(UpdateRequest, request, "request")
+    return _judged(evaluate_frozen(asked.registry, version, all_sites(asked, test_set), progress))
+
+
+def evaluate_saliency(
+    request: Mapping[str, object], version: str, test_set: str, progress: Progress = silent
+) -> Result:
+    """Compares a version's saliency maps on the sites learned before with those of the versions that learned them.
+
+    Returns:
+        Encoded ``evaluations``, and a ``summary`` of finite numbers.
+    """
+    from anamnesis.updates.saliency import evaluate_saliency as evaluate
+
+    asked = decode(UpdateRequest, request, "request")
+    known = {site.name for site in asked.sites}
+    earlier = [site for site in all_sites(asked, test_set) if site.name in known]
+    return _judged(evaluate(asked.registry, version, earlier, progress))
+
+
+def promote_model(request: Mapping[str, object], version: str, test_set: str, who: str) -> Result:
+    """Asks the gate, and writes what it says to the registry's log.
+
+    Returns:
+        ``verdict``, whether it is ``promoted``, the ``champion`` now, the ``reason`` and the encoded ``decision``.
+    """
+    asked = decode(UpdateRequest, request, "request")
+    store = open_store(asked.registry)
+    decision = judge(store, version, asked.gate, required_tests(asked, test_set))
+    settle(store, decision, who, decision.reason)
+    champion = fold(Log(store).entries()).champion
+    return {
+        "verdict": decision.verdict.value,
+        "promoted": champion == version,
+        "champion": champion or "",
+        "reason": decision.reason,
+        "decision": encode(decision),
+    }
+
+
+def all_sites(request: UpdateRequest, test_set: str) -> tuple[SiteRef, ...]:
+    """Returns every site whose test set judges the candidate: those learned before, then the one learned now."""
+    site = request.site
+    earlier = (known for known in request.sites if known.name != site.name)
+    return (*earlier, SiteRef(site.name, request.store, site.task, test_set, site.modalities[0]))
+
+
+def required_tests(request: UpdateRequest, test_set: str) -> list[RequiredTest]:
+    """Returns what the gate needs to have heard from."""
+    known = {site.name for site in request.sites}
+    return [
+        RequiredTest(site.name, site.task, site.test_set, new=site.name not in known)
+        for site in all_sites(request, test_set)
+    ]
+
+
+def _judged(evaluations: tuple[Evaluation, ...]) -> Result:
+    summary = {
+        f"{evaluation.site}/{name}": float(metric.value)
+        for evaluation in evaluations
+        for name, metric in evaluation.metrics.items()
+    }
+    return {"evaluations": [encode(evaluation) for evaluation in evaluations], "summary": summary}
