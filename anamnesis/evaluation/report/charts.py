@@ -1,0 +1,101 @@
+"""Geometry of the curves: one small panel per site, one line per model. The template draws it as SVG."""
+
+from dataclasses import dataclass
+
+from anamnesis.evaluation.report.assemble import lineage
+from anamnesis.evaluation.report.data import ModelReport, ReportData
+
+WIDTH, HEIGHT = 300, 170
+LEFT, RIGHT, TOP, BOTTOM = 34, 12, 10, 24
+SERIES = 6
+"""Line styles that the style sheet knows; more models repeat them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One model in one panel: its style's number and its points, (x, y, text)."""
+
+    style: int
+    points: tuple[tuple[float, float, str], ...]
+
+    @property
+    def path(self) -> str:
+        """The points as SVG's ``polyline`` wants them."""
+        return " ".join(f"{x},{y}" for x, y, _ in self.points)
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One site.
+
+    Attributes:
+        site: its name.
+        lines: models with at least one score.
+        own: x positions of the updates that learned this site.
+        x_ticks: (x, text).
+        y_ticks: (y, text).
+        words: what the picture shows, for who cannot see it.
+    """
+
+    site: str
+    lines: tuple[Line, ...]
+    own: tuple[float, ...]
+    x_ticks: tuple[tuple[float, str], ...]
+    y_ticks: tuple[tuple[float, str], ...]
+    words: str
+
+
+def panels(report: ReportData, metric: str) -> tuple[Panel, ...]:
+    """Returns a panel for every site with a score; all share their axes, so that heights compare."""
+    sites = dict.fromkeys(column.site for model in report.models for column in model.columns)
+    updates = max((len(model.updates) for model in report.models), default=1)
+    curves = {site: [_curve(model, metric, site) for model in report.models] for site in sites}
+    scores = [score for lines in curves.values() for line in lines for _, score in line]
+    if not scores:
+        return ()
+    floor = max(0.0, int(min(scores) * 5) / 5)
+    return tuple(_panel(site, lines, updates, floor, report) for site, lines in curves.items() if any(lines))
+
+
+def _curve(model: ModelReport, metric: str, site: str) -> list[tuple[int, float]]:
+    """Returns (row, score) along the lineage, from the site's first update on."""
+    sites = [column.site for column in model.columns]
+    rows = lineage(model)
+    learned = [row for row in rows if model.updates[row].site == site]
+    if site not in sites or not learned or metric not in model.matrices:
+        return []
+    cells = [(row, model.matrices[metric][row][sites.index(site)]) for row in rows if row >= learned[0]]
+    return [(row, float(cell.value)) for row, cell in cells if cell is not None]
+
+
+def _panel(site: str, curves: list[list[tuple[int, float]]], updates: int, floor: float, report: ReportData) -> Panel:
+    lines = tuple(
+        Line(i % SERIES, tuple((_x(row, updates), _y(score, floor), f"{score:.2f}") for row, score in curve))
+        for i, curve in enumerate(curves)
+        if curve
+    )
+    own = {row for model in report.models for row, update in enumerate(model.updates) if update.site == site}
+    steps = [floor + (1 - floor) * part / 4 for part in range(5)]
+    words = "; ".join(
+        f"{model.method} from {curve[0][1]:.2f} to {curve[-1][1]:.2f}"
+        for model, curve in zip(report.models, curves, strict=True)
+        if curve
+    )
+    return Panel(
+        site,
+        lines,
+        tuple(_x(row, updates) for row in sorted(own)),
+        tuple((_x(row, updates), str(row + 1)) for row in range(updates)),
+        tuple((_y(step, floor), f"{step:.2f}".rstrip("0").rstrip(".")) for step in steps),
+        words,
+    )
+
+
+def _x(row: int, updates: int) -> float:
+    share = row / (updates - 1) if updates > 1 else 0.5
+    return round(LEFT + 8 + share * (WIDTH - LEFT - RIGHT - 16), 1)
+
+
+def _y(score: float, floor: float) -> float:
+    share = (score - floor) / (1 - floor) if floor < 1 else 1.0
+    return round(TOP + (1 - share) * (HEIGHT - TOP - BOTTOM), 1)

@@ -1,0 +1,27 @@
+"""The report as JSON and back."""
+
+import json
+
+from anamnesis.evaluation.report.data import SCHEMA, ReportData
+from anamnesis.records import InputError, decode, encode
+
+
+def report_json(report: ReportData) -> bytes:
+    """Returns ``report.json``: indented, ending in a line break; pictures by digest only."""
+    return json.dumps(encode(report), indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def read_report(data: bytes) -> ReportData:
+    """Returns the report that ``report_json`` wrote.
+
+    Raises:
+        InputError: it is no JSON, of another schema, or a field is not what it should be.
+    """
+    try:
+        value = json.loads(data)
+    except ValueError as error:
+        raise InputError(f"report: not JSON: {error}") from None
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
+        found = value.get("schema") if isinstance(value, dict) else type(value).__name__
+        raise InputError(f"report: expected schema {SCHEMA}, found {found!r}")
+    return decode(ReportData, value, "report")
