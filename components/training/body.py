@@ -31,7 +31,7 @@ def train(method: str, request: str, snapshot: str, test_set: str, model: Any, m
         asked = read_request(request)
         if (wanted := asked["configuration"]["method"]) != method:
             raise InputError(f"configuration.method: {wanted!r} cannot run in the pipeline of {method!r}")
-        result = steps.train(asked, snapshot, test_set, this.progress)
+        result: dict[str, Any] = steps.train(asked, snapshot, test_set, this.progress)
         where = {"version": result["version"], "registry": asked["registry"], "method": method}
         model.metadata.update(where, input=result["input"], reused=result["reused"])
         Path(model.path).write_bytes(canonical_json(where))

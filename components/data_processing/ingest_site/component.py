@@ -1,6 +1,6 @@
 """The component ``ingest_site``."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kfp import dsl
 
@@ -37,7 +37,9 @@ def ingest_site(
         from anamnesis.updates import steps
 
         asked = read_request(request, model, site)
-        result = steps.ingest_site(asked["site"], asked["store"], asked["split_key"], workers, this.progress)
+        result: dict[str, Any] = steps.ingest_site(
+            asked["site"], asked["store"], asked["split_key"], workers, this.progress
+        )
         counts.metadata.update(finite(result["counts"]))
         this.outputs = result
     return result["snapshot"], result["test_set"]

@@ -1,6 +1,6 @@
 """The component ``promote_model``."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kfp import dsl
 
@@ -38,7 +38,7 @@ def promote_model(
         from anamnesis.updates import steps
 
         asked = read_request(request)
-        result = steps.promote_model(asked, version, test_set, asked["who"])
+        result: dict[str, Any] = steps.promote_model(asked, version, test_set, asked["who"])
         Path(decision.path).write_text(decision_table(result["decision"]), encoding="utf-8")
         this.outputs = result
     return result["verdict"], result["promoted"], result["champion"] or ""

@@ -1,5 +1,7 @@
 """The component ``evaluate_forgetting``."""
 
+from typing import Any
+
 from kfp import dsl
 
 from anamnesis.components.image import component
@@ -23,6 +25,7 @@ def evaluate_forgetting(request: str, version: str, test_set: str, metrics: dsl.
     with step("evaluate_forgetting") as this:
         from anamnesis.updates import steps
 
-        result = steps.evaluate_forgetting(read_request(request), version, test_set, this.progress)
-        metrics.metadata.update(finite(result["summary"]))
-        this.outputs = result
+        result: dict[str, Any] = steps.evaluate_forgetting(read_request(request), version, test_set, this.progress)
+        summary = finite(result["summary"])
+        metrics.metadata.update(summary)
+        this.outputs = {**result, "summary": summary}

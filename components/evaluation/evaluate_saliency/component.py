@@ -1,5 +1,7 @@
 """The component ``evaluate_saliency``."""
 
+from typing import Any
+
 from kfp import dsl
 
 from anamnesis.components.image import component
@@ -7,7 +9,7 @@ from anamnesis.components.image import component
 
 @component
 def evaluate_saliency(request: str, version: str, test_set: str, metrics: dsl.Output[dsl.Metrics]) -> None:
-    """Measures whether the new version still looks where its base looked, on images of the tasks learned before.
+    """Measures whether the new version still looks where the versions looked that learned the earlier tasks.
 
     The evaluations go to the registry, once per test set; a second run finds them there.
 
@@ -23,6 +25,7 @@ def evaluate_saliency(request: str, version: str, test_set: str, metrics: dsl.Ou
     with step("evaluate_saliency") as this:
         from anamnesis.updates import steps
 
-        result = steps.evaluate_saliency(read_request(request), version, test_set, this.progress)
-        metrics.metadata.update(finite(result["summary"]))
-        this.outputs = result
+        result: dict[str, Any] = steps.evaluate_saliency(read_request(request), version, test_set, this.progress)
+        summary = finite(result["summary"])
+        metrics.metadata.update(summary)
+        this.outputs = {**result, "summary": summary}

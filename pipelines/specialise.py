@@ -1,0 +1,167 @@
+"""Sets a cluster's constants in a compiled pipeline before it is uploaded. Pure; needs no kfp.
+
+Kubeflow cannot take labels and tolerations as parameters, and older back ends ignore parametrised images and GPU
+counts; as constants all of them work on every back end. The result is what ``kfp.kubernetes`` itself would have
+compiled (a test compares them).
+"""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from anamnesis.records import InputError, digest_json, hex_of
+
+Executor = dict[str, Any]
+_QUEUE = "kueue.x-k8s.io/queue-name"
+_TRAINER = "exec-train-"
+
+
+@dataclass(frozen=True, slots=True)
+class Toleration:
+    """A taint that pods of the pipeline tolerate; empty fields are left out, as Kubernetes reads them."""
+
+    key: str = ""
+    operator: str = ""
+    value: str = ""
+    effect: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretEnv:
+    """A secret whose keys become environment variables.
+
+    Attributes:
+        name: of the Kubernetes secret.
+        variables: key in the secret -> environment variable.
+    """
+
+    name: str
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """How a pipeline runs on one cluster.
+
+    Attributes:
+        image: of every step, best with its digest; empty leaves the compiled one.
+        accelerators: how many each training step gets; 0 trains without.
+        accelerator_type: resource name of the accelerator.
+        tolerations: of every step.
+        node_selector: of every step.
+        secrets: of every step, for the store and the split key.
+        queue: Kueue's local queue; empty sets no label.
+        pull_secrets: names of the secrets that fetch the image.
+        shared_memory: size of ``/dev/shm`` in training steps, for example ``2Gi``; empty leaves the default.
+    """
+
+    image: str = ""
+    accelerators: int = 0
+    accelerator_type: str = "nvidia.com/gpu"
+    tolerations: tuple[Toleration, ...] = ()
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[SecretEnv, ...] = ()
+    queue: str = ""
+    pull_secrets: tuple[str, ...] = ()
+    shared_memory: str = ""
+
+    def __post_init__(self) -> None:
+        if self.accelerators < 0:
+            raise InputError(f"runtime.accelerators: expected 0 or more, found {self.accelerators}")
+
+
+@dataclass(frozen=True, slots=True)
+class Ir:
+    """A compiled pipeline as data.
+
+    Attributes:
+        pipeline: the first YAML document.
+        platform: the second, with what only Kubernetes knows; empty where there is none.
+    """
+
+    pipeline: Mapping[str, Any]
+    platform: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def version_name(self) -> str:
+        """The pipeline version's name: the pipeline's, and twelve digits of the digest of both documents."""
+        digest = digest_json([self.pipeline, self.platform])
+        return f"{self.pipeline['pipelineInfo']['name']}-{hex_of(digest)[:12]}"
+
+    def to_yaml(self) -> str:
+        """Returns the text to upload."""
+        documents = [self.pipeline, self.platform] if self.platform else [self.pipeline]
+        return yaml.safe_dump_all([dict(document) for document in documents], sort_keys=True)
+
+
+def load_ir(path: Path) -> Ir:
+    """Reads a compiled pipeline.
+
+    Raises:
+        InputError: the file is missing or is no compiled pipeline.
+    """
+    try:
+        documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; compile the pipelines first") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {error}") from None
+    if not documents or not isinstance(documents[0], dict) or "deploymentSpec" not in documents[0]:
+        raise InputError(f"{path}: not a compiled pipeline")
+    return Ir(*documents)
+
+
+def specialise(ir: Ir, runtime: Runtime) -> Ir:
+    """Returns ``ir`` with the constants of ``runtime``; an empty ``Runtime`` changes nothing."""
+    pipeline, platform = deepcopy(dict(ir.pipeline)), deepcopy(dict(ir.platform))
+    kubernetes = platform.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
+    for label, executor in pipeline["deploymentSpec"]["executors"].items():
+        training = label.startswith(_TRAINER)
+        _set_container(executor["container"], runtime, training)
+        if settings := _kubernetes(runtime, training):
+            kubernetes[label] = kubernetes.get(label, {}) | settings
+    if kubernetes:
+        platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": kubernetes}}}}
+    return Ir(pipeline, platform)
+
+
+def _set_container(container: Executor, runtime: Runtime, training: bool) -> None:
+    if runtime.image:
+        container["image"] = runtime.image
+    if training and runtime.accelerators:
+        # each twice: older back ends read the fields without "resource"
+        count, kind = str(runtime.accelerators), runtime.accelerator_type
+        accelerator = {"count": count, "resourceCount": count, "resourceType": kind, "type": kind}
+        container.setdefault("resources", {})["accelerator"] = accelerator
+
+
+def _kubernetes(runtime: Runtime, training: bool) -> Executor:
+    """Returns the executor's part of the platform document."""
+    shared = {"volumeName": "shared-memory", "mountPath": "/dev/shm", "medium": "Memory"}
+    settings: Executor = {
+        "imagePullSecret": [_secret(name) for name in runtime.pull_secrets],
+        "nodeSelector": {"labels": dict(runtime.node_selector)} if runtime.node_selector else {},
+        "podMetadata": {"labels": {_QUEUE: runtime.queue}} if runtime.queue else {},
+        "secretAsEnv": [_secret_env(secret) for secret in runtime.secrets],
+        "tolerations": [_toleration(one) for one in runtime.tolerations],
+        "emptyDirMounts": [shared | {"sizeLimit": runtime.shared_memory}] if training and runtime.shared_memory else [],
+    }
+    return {name: value for name, value in settings.items() if value}
+
+
+def _secret(name: str) -> Executor:
+    return {"secretName": name, "secretNameParameter": {"runtimeValue": {"constant": name}}}
+
+
+def _secret_env(secret: SecretEnv) -> Executor:
+    variables = [{"secretKey": key, "envVar": variable} for key, variable in secret.variables.items()]
+    return _secret(secret.name) | {"keyToEnv": variables, "optional": False}
+
+
+def _toleration(one: Toleration) -> Executor:
+    fields = {"key": one.key, "operator": one.operator, "value": one.value, "effect": one.effect}
+    return {name: value for name, value in fields.items() if value}

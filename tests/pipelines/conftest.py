@@ -1,0 +1,132 @@
+"""Tiny pipelines that stand in for the real ones, and steps that do nothing behind the real one."""
+
+import json
+from pathlib import Path
+
+import pytest
+from kfp import dsl
+
+from anamnesis.components.image import component
+from anamnesis.pipelines.compile import compiled
+
+STUB_STEPS = '''
+"""Loaded by every Python process that has this folder in PYTHONPATH: steps without images and without torch."""
+import sys
+import types
+
+RESULT = {"snapshot": "sha256:" + "1" * 64, "test_set": "sha256:" + "2" * 64, "counts": {"train": 8, "test": 2}}
+
+
+def ingest_site(site, store, split_key, workers, progress):
+    from anamnesis.records import InputError
+    if site["name"] == "broken":
+        raise InputError("site.source: nothing can be read")
+    progress(1, 1, f"files of {site['name']} by {workers}")
+    return RESULT
+
+
+def train(request, snapshot, test_set, progress):
+    assert (snapshot, test_set) == (RESULT["snapshot"], RESULT["test_set"])
+    assert type(request["configuration"]["options"]["penalty"]) is int
+    return {"version": "sha256:" + "3" * 64, "input": "sha256:" + "4" * 64, "reused": False, "seconds": 1.5,
+            "stored_bytes": 10}
+
+
+def evaluate(request, version, test_set, progress):
+    return {"evaluations": [], "summary": {"lyon/AUROC": 0.75, "undefined": float("nan")}}
+
+
+def evaluate_forgetting(request, version, test_set, progress):
+    return evaluate(request, version, test_set, progress) | {"summary": {"lyon/AUROC": 0.75}}
+
+
+def evaluate_saliency(request, version, test_set, progress):
+    return {"evaluations": [], "summary": {}}
+
+
+def promote_model(request, version, test_set, who):
+    decision = {"verdict": "promote", "candidate": version, "base": None, "champion": None, "criteria": [],
+                "evaluations": [], "reason": f"asked by {who}", "enforcement": "Enforced"}
+    return {"verdict": "promote", "promoted": True, "champion": version, "reason": "", "decision": decision}
+
+
+steps = types.ModuleType("anamnesis.updates.steps")
+for one in (ingest_site, train, evaluate_forgetting, evaluate_saliency, promote_model):
+    setattr(steps, one.__name__, one)
+updates = types.ModuleType("anamnesis.updates")
+updates.steps = steps
+sys.modules |= {"anamnesis.updates": updates, "anamnesis.updates.steps": steps}
+'''
+
+
+@component
+def first(text: str, numbers: dict) -> str:  # type: ignore[type-arg]
+    from anamnesis.components.step import step
+
+    with step("first") as this:
+        this.progress(1, 2, "halves")
+        this.progress(2, 2, "halves")
+        this.outputs = {"text": text, "numbers": numbers}
+    return text
+
+
+@component
+def second(text: str, what: str) -> str:
+    import os
+    import signal
+    import time
+
+    from anamnesis.components.step import step
+    from anamnesis.records import RefusedError
+
+    with step("second") as this:
+        if what == "refuse":
+            raise RefusedError(f"the guard refuses {text}")
+        if what == "crash":
+            raise KeyError("patient 4711")
+        if what == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if what == "wait":
+            this.progress(1, 1, str(os.getpid()))
+            time.sleep(60)
+        this.outputs = {"length": len(text)}
+    return text
+
+
+@dsl.pipeline(name="stub")
+def stub(text: str, what: str = "", numbers: dict = {}) -> None:  # type: ignore[type-arg]  # noqa: B006
+    second(text=first(text=text, numbers=numbers).output, what=what)
+
+
+@pytest.fixture(scope="session")
+def stub_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A compiled pipeline of two steps; ``what``: refuse, crash, die, wait, or nothing."""
+    path = tmp_path_factory.mktemp("stub") / "stub.yaml"
+    path.write_bytes(compiled(stub))
+    return path
+
+
+@pytest.fixture
+def stub_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every Python process started from now on has steps that do nothing."""
+    folder = tmp_path / "stub_steps"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(STUB_STEPS)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+
+
+@pytest.fixture
+def encoded_request() -> dict[str, object]:
+    """An encoded ``UpdateRequest``, as far as components look into it."""
+    text = json.dumps(
+        {
+            "model": "chest",
+            "registry": "file:///models/chest",
+            "site": {"name": "lyon"},
+            "store": "file:///stores/lyon",
+            "configuration": {"method": "joint", "options": {"penalty": 3000}},
+            "split_key": "env:SPLIT_KEY",
+            "who": 'Ünal "the tester"',
+        }
+    )
+    return dict(json.loads(text))

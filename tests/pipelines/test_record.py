@@ -1,0 +1,75 @@
+"""The run record: events fold into it, and it tells a run that goes on from one that is gone."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from anamnesis.pipelines.record import (
+    RunRecord,
+    State,
+    StepRecord,
+    apply,
+    claimed,
+    error_of,
+    read_record,
+    read_records,
+    stopped,
+    utc,
+    write_record,
+)
+from anamnesis.records import AnamnesisError, ConflictError, InputError, IntegrityError, RefusedError
+
+DIGEST = "sha256:" + "0" * 64
+BEGUN = RunRecord("one", "p", DIGEST, DIGEST, State.RUNNING, utc(100.0), (StepRecord("a"), StepRecord("b")))
+
+
+def test_events_fold_into_the_record() -> None:
+    record = apply(BEGUN, {"event": "start", "step": "a", "time": 101.0})
+    assert (record.step("a").state, record.step("a").started) == (State.RUNNING, "1970-01-01T00:01:41.000+00:00")
+    record = apply(record, {"event": "progress", "step": "a", "time": 102.0, "done": 1, "total": 2, "what": "x"})
+    assert record.step("a").state is State.RUNNING
+    record = apply(record, {"event": "end", "step": "a", "time": 103.5, "outputs": {"x": 1}})
+    assert (record.step("a").seconds, record.step("a").outputs) == (2.5, {"x": 1})
+    record = apply(
+        apply(record, {"event": "start", "step": "b", "time": 104.0}), {"event": "start", "step": "b", "time": 105.0}
+    )
+    record = apply(record, {"event": "error", "step": "b", "time": 106.0, "message": "no"})
+    assert (record.step("b").state, record.step("b").seconds, record.step("b").error) == (State.FAILED, 1.0, "no")
+    assert apply(record, {"event": "start", "step": "c", "time": 107.0}).step("c").state is State.RUNNING
+    with pytest.raises(InputError, match="no step 'z'; there are a, b"):
+        record.step("z")
+
+
+def test_stopping_touches_only_what_runs() -> None:
+    record = stopped(apply(BEGUN, {"event": "start", "step": "a", "time": 1.0}), State.INTERRUPTED, "gone")
+    assert [one.state for one in record.steps] == [State.INTERRUPTED, State.PENDING]
+
+
+def test_a_running_record_lives_as_long_as_its_process(tmp_path: Path) -> None:
+    folder = tmp_path / "one"
+    with claimed(folder):
+        write_record(folder, BEGUN)
+        assert read_record(folder) == BEGUN
+        with pytest.raises(ConflictError, match="another run is going on here"), claimed(folder):
+            pass
+    assert read_record(folder).state is State.INTERRUPTED
+    assert json.loads((folder / "run.json").read_text())["state"] == "Running"
+    assert [record.id for record in read_records(tmp_path)] == ["one"]
+
+
+def test_what_is_no_record_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no run record"):
+        read_record(tmp_path)
+    (tmp_path / "run.json").write_text('{"id": 1}')
+    with pytest.raises(InputError, match=r"run\.json\.id: expected str, found 1"):
+        read_record(tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(InputError, match="not JSON"):
+        read_record(tmp_path)
+
+
+@pytest.mark.parametrize("kind", [AnamnesisError, InputError, RefusedError, ConflictError, IntegrityError])
+def test_an_exit_code_stands_for_its_error(kind: type[AnamnesisError]) -> None:
+    assert type(error_of(kind.exit_code, "x")) is kind
+    assert type(error_of(99, "x")) is AnamnesisError

@@ -1,0 +1,129 @@
+"""A specialised pipeline is what ``kfp.kubernetes`` itself would have compiled."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from kfp import dsl, kubernetes
+from kfp.components import load_component_from_text
+
+from anamnesis.components.image import component
+from anamnesis.pipelines.compile import compiled
+from anamnesis.pipelines.specialise import Ir, Runtime, SecretEnv, Toleration, load_ir, specialise
+from anamnesis.pipelines.training.continual_update import compiled_pipeline
+from anamnesis.records import InputError
+
+FULL = Runtime(
+    image="hospital/anamnesis@sha256:" + "a" * 64,
+    accelerators=2,
+    tolerations=(Toleration("gpu", "Equal", "yes", "NoSchedule"), Toleration(key="spot", operator="Exists")),
+    node_selector={"zone": "radiology", "disk": "ssd"},
+    secrets=(SecretEnv("bucket", {"id": "AWS_ACCESS_KEY_ID", "key": "AWS_SECRET_ACCESS_KEY"}),),
+    queue="research",
+    pull_secrets=("mirror", "spare"),
+    shared_memory="2Gi",
+)
+
+
+@component
+def train_it(text: str) -> None:
+    print(text)
+
+
+@component
+def judge_it(text: str) -> None:
+    print(text)
+
+
+def by_kubeflow(runtime: Runtime) -> bytes:
+    """The pipeline with every setting made by kfp's own calls; without settings for an empty ``Runtime``."""
+
+    @dsl.pipeline(name="two")
+    def two(text: str) -> None:
+        for task in (train_it(text=text), judge_it(text=text)):
+            training = task.name == "train-it"
+            if runtime.image:
+                task.set_container_image(runtime.image)
+            if training and runtime.accelerators:
+                task.set_accelerator_type(runtime.accelerator_type).set_accelerator_limit(runtime.accelerators)
+            for one in runtime.tolerations:
+                kubernetes.add_toleration(
+                    task, one.key or None, one.operator or None, one.value or None, one.effect or None
+                )
+            for key, value in runtime.node_selector.items():
+                kubernetes.add_node_selector(task, key, value)
+            for secret in runtime.secrets:
+                kubernetes.use_secret_as_env(task, secret.name, dict(secret.variables))
+            if runtime.queue:
+                kubernetes.add_pod_label(task, "kueue.x-k8s.io/queue-name", runtime.queue)
+            if runtime.pull_secrets:
+                kubernetes.set_image_pull_secrets(task, list(runtime.pull_secrets))
+            if training and runtime.shared_memory:
+                kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", "Memory", runtime.shared_memory)
+
+    return compiled(two)
+
+
+def parsed(data: bytes) -> Ir:
+    return Ir(*yaml.safe_load_all(data))
+
+
+@pytest.mark.parametrize(
+    "runtime",
+    [
+        FULL,
+        Runtime(image="other:1"),
+        Runtime(accelerators=1, accelerator_type="amd.com/gpu"),
+        Runtime(shared_memory="1Gi"),
+        Runtime(queue="q"),
+    ],
+)
+def test_equals_what_kubeflow_compiles(runtime: Runtime) -> None:
+    bare, wanted = parsed(by_kubeflow(Runtime())), parsed(by_kubeflow(runtime))
+    assert specialise(bare, runtime) == wanted
+    assert bare != wanted
+    assert bare == parsed(by_kubeflow(Runtime())), "the input must not change"
+
+
+@pytest.fixture
+def joint() -> Ir:
+    return load_ir(compiled_pipeline("joint"))
+
+
+def test_an_empty_runtime_changes_nothing(joint: Ir) -> None:
+    assert specialise(joint, Runtime()) == joint
+
+
+def test_only_training_gets_accelerators(joint: Ir) -> None:
+    executors = specialise(joint, FULL).pipeline["deploymentSpec"]["executors"]
+    assert [name for name, one in executors.items() if "resources" in one["container"]] == ["exec-train-joint"]
+    assert {one["container"]["image"] for one in executors.values()} == {FULL.image}
+
+
+def test_the_text_can_be_loaded_by_kubeflow(joint: Ir) -> None:
+    special = specialise(joint, FULL)
+    loaded = load_component_from_text(special.to_yaml())
+    assert "kubernetes" in loaded.platform_spec.platforms
+    assert Ir(*yaml.safe_load_all(special.to_yaml())) == special
+
+
+def test_the_version_name_follows_the_content(joint: Ir) -> None:
+    names = {specialise(joint, one).version_name for one in (Runtime(), FULL, replace(FULL, queue="other"))}
+    assert len(names) == 3
+    assert all(name.startswith("continual-update-joint-") for name in names)
+    assert specialise(joint, FULL).version_name == specialise(joint, FULL).version_name
+
+
+def test_specialising_twice_takes_the_later_value(joint: Ir) -> None:
+    assert specialise(specialise(joint, FULL), replace(FULL, queue="b")) == specialise(joint, replace(FULL, queue="b"))
+
+
+def test_errors_name_the_file(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("a: 1")
+    with pytest.raises(InputError, match=r"x\.yaml: not a compiled pipeline"):
+        load_ir(tmp_path / "x.yaml")
+    with pytest.raises(InputError, match="no such file"):
+        load_ir(tmp_path / "missing.yaml")
+    with pytest.raises(InputError, match="accelerators: expected 0 or more"):
+        Runtime(accelerators=-1)
