@@ -1,0 +1,75 @@
+"""Tells a file's format from its first bytes; suffixes lie."""
+
+import re
+import zlib
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+
+from anamnesis.imaging.problems import ReadError, Reason, reading
+
+_HEAD = 4096
+_PAPERS = {".md", ".txt", ".csv", ".tsv", ".json", ".yaml", ".yml", ".xml", ".html", ".pdf", ".log"}
+_NAMES = re.compile(r"thumbs\.db|desktop\.ini|dicomdir|(licen[cs]e|readme|copying|notice|sha256sums|md5sums).*", re.I)
+
+
+class Format(StrEnum):
+    """What can be read."""
+
+    DICOM = "DICOM"
+    NIFTI = "NIfTI"
+    PNG = "PNG"
+    JPEG = "JPEG"
+    NPZ = "NPZ"
+
+
+def sniff(path: Path) -> Format | None:
+    """Returns the format that the file's bytes show, or none.
+
+    Raises:
+        ReadError: it is not a file that can be opened.
+    """
+    with reading():
+        if not path.is_file():
+            raise ReadError(Reason.NOT_A_FILE)
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    if head[:2] == b"\x1f\x8b":
+        head = _inflated(head)
+        return Format.NIFTI if _is_nifti(head) else None
+    if head[128:132] == b"DICM":
+        return Format.DICOM
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return Format.PNG
+    if head.startswith(b"\xff\xd8\xff"):
+        return Format.JPEG
+    if head.startswith(b"PK\x03\x04"):
+        length = int.from_bytes(head[26:28], "little")
+        return Format.NPZ if head[30 : 30 + length].endswith(b".npy") else None
+    return Format.NIFTI if _is_nifti(head) else None
+
+
+def is_image_file(key: str, path: Path) -> bool:
+    """Returns whether a file is meant as an image, readable or not.
+
+    Left out without a word: hidden files and folders, and what accompanies images (``Thumbs.db``, ``DICOMDIR``,
+    licences, read-me files, and texts, tables and reports by their suffix) unless its bytes are an image after all.
+
+    Raises:
+        ReadError: it is not a file that can be opened.
+    """
+    name = PurePosixPath(key).name
+    if any(part.startswith(".") or part == "__MACOSX" for part in key.split("/")):
+        return False
+    accompanies = _NAMES.fullmatch(name) is not None or PurePosixPath(name).suffix.lower() in _PAPERS
+    return not accompanies or sniff(path) is not None
+
+
+def _inflated(head: bytes) -> bytes:
+    try:
+        return zlib.decompressobj(wbits=31).decompress(head, 352)
+    except zlib.error:
+        return b""
+
+
+def _is_nifti(head: bytes) -> bool:
+    return head[344:348] == b"n+1\0" or head[4:8] == b"n+2\0"

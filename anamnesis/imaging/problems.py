@@ -1,0 +1,88 @@
+"""Why a file could not be read: one fixed reason that is safe to log, and a detail that may name the patient."""
+
+import struct
+import warnings
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """The fixed reasons. They name no file, no value and nobody."""
+
+    EMPTY = "the file is empty"
+    NOT_A_FILE = "not a regular file"
+    FORMAT = "not a format that is read here"
+    UNREADABLE = "the file is damaged or not what it says it is"
+    TOO_LARGE = "the image would not fit into memory"
+    COMPRESSED = "compressed DICOM is not read yet"
+    MULTI_FRAME = "several frames in one file are not read yet"
+    NO_PIXELS = "there are no pixels in the file"
+    COLOURS = "this kind of colour or lookup table is not read"
+    BURNED_IN = "the header says that annotations are burned into the pixels"
+    NOT_FINITE = "some pixels are not finite numbers"
+    SLICES = "the slices of one series do not fit together"
+    LAYOUT = "the arrays of the file are not laid out as expected"
+
+
+class ReadError(Exception):
+    """A file cannot be used; the rest of the source can.
+
+    Attributes:
+        reason: safe to show anywhere.
+        detail: for the people of the site only: it may hold what stood in the file.
+    """
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+
+# What pydicom, nibabel, Pillow and numpy raise on broken files, as found by feeding them broken files. Their own
+# exception classes derive straight from Exception and are known by name, so that no reader is imported without need.
+_RAISED = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    NotImplementedError,
+    RuntimeError,
+    SyntaxError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+)
+_RAISED_BY_NAME = {"InvalidDicomError", "ImageFileError", "HeaderDataError", "SpatialImageError", "WrapStructError"}
+_TOO_LARGE = {"DecompressionBombError", "DecompressionBombWarning", "MemoryError", "_ArrayMemoryError"}
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Turns what a reader raises on a broken file into a ``ReadError``, and keeps its warnings quiet.
+
+    Warnings quote values of the header; they must not reach a log.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except ReadError:
+            raise
+        except Exception as error:
+            if reason := _reason_of(error):
+                raise ReadError(reason, f"{type(error).__name__}: {error}"[:500]) from None
+            raise
+
+
+def _reason_of(error: Exception) -> Reason | None:
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if names & _TOO_LARGE:
+        return Reason.TOO_LARGE
+    known = isinstance(error, _RAISED) or names & _RAISED_BY_NAME
+    return Reason.UNREADABLE if known else None

@@ -1,0 +1,46 @@
+"""PNG and JPEG."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageOps
+
+from anamnesis.imaging.pixels import Pixels, as_image
+from anamnesis.imaging.problems import ReadError, Reason, reading
+from anamnesis.records import Image
+
+_AS_GREY = {"1", "L", "LA", "La"}
+
+
+def load(path: Path) -> Image:
+    """Returns grey ``YX`` (8 or 16 bits, as stored) or colour ``YXC`` (RGB), upright as the file's orientation says.
+
+    Raises:
+        ReadError: the file cannot be read, is animated, partly transparent, or a decompression bomb.
+    """
+    with reading(), warnings.catch_warnings():
+        warnings.simplefilter("error", Pillow.DecompressionBombWarning)
+        with Pillow.open(path, formats=("PNG", "JPEG")) as opened:
+            if getattr(opened, "n_frames", 1) > 1:
+                raise ReadError(Reason.MULTI_FRAME, f"{getattr(opened, 'n_frames', 1)} frames")
+            deep = opened.format == "PNG" and _png_depth(path) == 16
+            pixels = _pixels(ImageOps.exif_transpose(opened), deep)
+    return as_image(pixels, (1.0, 1.0), "YX" if pixels.ndim == 2 else "YXC")
+
+
+def _pixels(image: Pillow.Image, deep: bool) -> Pixels:
+    if deep and not image.mode.startswith("I"):
+        raise ReadError(Reason.COLOURS, "16 bits a colour would be cut to 8")
+    if image.mode.startswith("I"):
+        return np.asarray(image).astype(np.uint16)
+    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
+        raise ReadError(Reason.COLOURS, "transparent pixels have no colour")
+    return np.asarray(image.convert("L" if image.mode in _AS_GREY else "RGB"))
+
+
+def _png_depth(path: Path) -> int:
+    """Bits a channel: byte 24 of every PNG (ISO/IEC 15948, 11.2.2), which Pillow does not tell."""
+    with path.open("rb") as file:
+        return file.read(25)[24]

@@ -1,0 +1,103 @@
+"""What did not get in, and why. The list names files: it stays in the site's own store, outside every snapshot."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from anamnesis.records import InputError, canonical_json, encode, hex_of
+from anamnesis.registry.store import Store
+
+
+class Misfit(StrEnum):
+    """Reasons beyond those of reading (``anamnesis.imaging.Reason``). They name no file, no value and nobody."""
+
+    LABEL = "the label is not one of the task's classes"
+    LABELS_DIFFER = "the files of one study carry different labels"
+    MODALITY = "the modality does not belong to this site"
+    NO_MAIN_IMAGE = "the study has no image of the site's first modality"
+    TWO_IMAGES = "the study has several images of one modality"
+    MASK = "the mask does not fit its image or the task's classes"
+    DUPLICATE = "the same pixels came from another patient or study"
+    BOTH_SIDES = "the source puts one patient into training and test"
+    MISSING = "the manifest lists it, the source does not have it"
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """One file, or one image inside a file, that did not get in.
+
+    Attributes:
+        file: its name below the source.
+        reason: one of ``Reason`` or ``Misfit``; safe to show anywhere.
+        detail: what stood in the file; for the people of the site.
+    """
+
+    file: str
+    reason: str
+    detail: str = ""
+
+
+def quarantine_key(fingerprint: str) -> str:
+    """Returns where the list of one ingest lies."""
+    return f"quarantine/{hex_of(fingerprint)}.json"
+
+
+def by_reason(entries: Iterable[Quarantined]) -> dict[str, int]:
+    """Returns how many entries each reason has, most frequent first."""
+    counted = Counter(str(entry.reason) for entry in entries)
+    return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What one ingest has put into quarantine so far.
+
+    Attributes:
+        store: the site's own store.
+        fingerprint: names the list.
+        total: images found, readable or not.
+        maximum: the largest share of them that is accepted.
+        entries: so far.
+    """
+
+    store: Store
+    fingerprint: str
+    total: int
+    maximum: float
+    entries: list[Quarantined] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """Where people find the list."""
+        return f"{self.store.url}/{self._key}"
+
+    @property
+    def _key(self) -> str:
+        return f"quarantine/{hex_of(self.fingerprint)}.json"
+
+    def add(self, reason: str, files: Iterable[str], detail: str = "") -> None:
+        """Takes files or images, all for one reason."""
+        self.entries += [Quarantined(file, reason, detail) for file in files]
+
+    def close(self) -> None:
+        """Writes the list, sorted by file, and refuses a source of which too much is unusable.
+
+        Raises:
+            InputError: the share is too large; the message names reasons, never files.
+        """
+        self.write()
+        if len(self.entries) <= self.maximum * self.total:
+            return
+        reasons = "; ".join(f"{count} x {reason}" for reason, count in list(by_reason(self.entries).items())[:3])
+        raise InputError(
+            f"{len(self.entries)} of {self.total} images cannot be used, more than the share {self.maximum:g} that "
+            f"maximumQuarantineShare accepts: {reasons}. The list is {self.url}; mend the source, name "
+            "what is left out on purpose in labels.ignore, or raise the share"
+        )
+
+    def write(self) -> None:
+        """Writes the list."""
+        listed = sorted(self.entries, key=lambda entry: (entry.file, entry.reason, entry.detail))
+        document = {"schema": 1, "count": len(listed), "reasons": by_reason(listed), "entries": encode(listed)}
+        self.store.put(self._key, canonical_json(document))

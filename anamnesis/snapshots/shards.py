@@ -1,0 +1,139 @@
+"""Pixels in shards: ``shards/<sha256>.safetensors``, one tensor for each image under its content digest.
+
+Which shard holds which image stands beside it, in ``shards/<sha256>.json``, written after the shard. Layout is storage
+only: it is no part of any digest, and an image that some shard holds already is never written again.
+"""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from anamnesis.imaging.pixels import Pixels
+from anamnesis.records import IntegrityError, canonical_json, digest_bytes, hex_of
+from anamnesis.registry.store import Store
+from anamnesis.snapshots.source import local_folder
+
+SHARD_BYTES = 64 << 20
+
+
+def content_digest(pixels: Pixels) -> str:
+    """Returns the digest of dtype, shape and little-endian bytes in C order."""
+    head = canonical_json({"dtype": pixels.dtype.name, "shape": list(pixels.shape)})
+    hashed = hashlib.sha256(head + b"\n")
+    little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
+    hashed.update(little.reshape(-1).view(np.uint8).data)
+    return f"sha256:{hashed.hexdigest()}"
+
+
+def layout(store: Store) -> dict[str, str]:
+    """Returns the key of the shard that holds each content digest.
+
+    Raises:
+        IntegrityError: an index cannot be read.
+    """
+    found: dict[str, str] = {}
+    for info in store.list("shards/"):
+        if info.key.endswith(".json"):
+            found |= dict.fromkeys(_index(store, info.key), info.key.removesuffix(".json") + ".safetensors")
+    return found
+
+
+def _index(store: Store, key: str) -> list[str]:
+    try:
+        return [f"sha256:{name}" for name in json.loads(store.get(key))["contents"]]
+    except (ValueError, LookupError, TypeError) as error:
+        raise IntegrityError(f"{store.url}/{key}: not an index of a shard; delete it and ingest again") from error
+
+
+class ShardWriter:
+    """Collects images and writes a shard whenever enough are together."""
+
+    def __init__(self, store: Store, limit: int = SHARD_BYTES) -> None:
+        self.store = store
+        self.limit = limit
+        self.written = 0
+        self._known = set(layout(store))
+        self._waiting: dict[str, Pixels] = {}
+        self._bytes = 0
+
+    def add(self, content: str, pixels: Pixels) -> None:
+        """Takes an image, unless the store has it already."""
+        if content in self._known:
+            return
+        self._known.add(content)
+        self._waiting[hex_of(content)] = pixels
+        self._bytes += pixels.nbytes
+        self.written += 1
+        if self._bytes >= self.limit:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what waits: the shard, then its index."""
+        if not self._waiting:
+            return
+        data = save(self._waiting)
+        key = f"shards/{hex_of(digest_bytes(data))}"
+        self.store.put_if_absent(f"{key}.safetensors", data)
+        self.store.put_if_absent(f"{key}.json", canonical_json({"schema": 1, "contents": sorted(self._waiting)}))
+        self._waiting, self._bytes = {}, 0
+
+
+class ShardReader:
+    """Opens images by content. Shards of a folder are mapped, those of a bucket are fetched once to a temporary folder.
+
+    Use as a context. Every image is compared with its digest when it is read.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._layout: Mapping[str, str] = layout(store)
+        self._open: dict[str, Any] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open = {}
+        self._stack.close()
+
+    def read(self, content: str) -> Pixels:
+        """Returns one image's pixels.
+
+        Raises:
+            IntegrityError: it is in no shard, or it is not what its digest says.
+        """
+        key = self._layout.get(content)
+        if key is None:
+            raise IntegrityError(f"{self.store.url}: no shard holds {content}; ingest the site again")
+        try:
+            pixels: Pixels = self._shard(key).get_tensor(hex_of(content))
+        except (SafetensorError, OSError) as error:
+            raise IntegrityError(f"{self.store.url}/{key}: cannot be read: {error}") from error
+        if content_digest(pixels) != content:
+            raise IntegrityError(f"{self.store.url}/{key}: the image {content} was changed after it was stored")
+        return pixels
+
+    def _shard(self, key: str) -> Any:
+        if key not in self._open:
+            self._open[key] = self._stack.enter_context(safe_open(self._path(key), framework="numpy"))
+        return self._open[key]
+
+    def _path(self, key: str) -> Path:
+        folder = local_folder(self.store.url)
+        if folder:
+            return folder / key
+        temporary = Path(self._stack.enter_context(tempfile.TemporaryDirectory()), "shard")
+        temporary.write_bytes(self.store.get(key))
+        return temporary
