@@ -136,7 +136,7 @@ def decide(
     digest = candidate.digest
     found = [item for item in evaluations if item.version == digest and item.window is Window.FROZEN]
     found = [item for item in found if any(_judges(item, test) for test in tests)]
-    results = [_examine(policy.limits(test.task.name), test, found, references) for test in tests]
+    results = [_examine(_applicable(policy, test, candidate), test, found, references) for test in tests]
     criteria = tuple(criterion for passed, _ in results for criterion in passed)
     missing = [text for _, texts in results for text in texts]
     verdict, reason = _verdict(policy, candidate, criteria, missing, history)
@@ -178,6 +178,12 @@ def _verdict(
     return Verdict.PROMOTE, f"passed {len(criteria)} criteria{by}"
 
 
+def _applicable(policy: GatePolicy, test: RequiredTest, candidate: Version) -> TaskLimits:
+    """Returns the limits of one test set: what the candidate's base did not know cannot have been forgotten."""
+    limits = policy.limits(test.task.name)
+    return TaskLimits(floor=limits.floor) if test.new or candidate.base is None else limits
+
+
 def _examine(
     limits: TaskLimits, test: RequiredTest, evaluations: Sequence[Evaluation], references: References
 ) -> tuple[list[Criterion], list[str]]:
@@ -189,12 +195,12 @@ def _examine(
     missing = [] if score is not None else [_name(test, FORGETTING)]
     if limits.floor is not None:
         criteria.append(_floor("floor", test, score, limits.floor))
-    if limits.margin is not None and not test.new:
+    if limits.margin is not None:
         loss = None if score is None or best is None else _difference(best, score)
         criteria.append(_budget(test, loss, limits.margin))
         if best is None:
             missing.append(f"{_name(test, FORGETTING)} of any promoted version, to compare with")
-    if limits.saliency_floor is not None and not test.new:
+    if limits.saliency_floor is not None:
         overlap = _worst(evaluations, test, SALIENCY, SALIENCY_METRIC)
         criteria.append(_floor("saliency", test, overlap, limits.saliency_floor))
         if overlap is None:
@@ -236,7 +242,7 @@ def _difference(best: Decimal, score: Decimal) -> Decimal:
 
 
 def _name(test: RequiredTest, evaluation: str) -> str:
-    return f"{evaluation} evaluation of task {test.task.name} at {test.site}"
+    return f"{evaluation} evaluation of {test.task.name} at {test.site}"
 
 
 def _text(criterion: Criterion) -> str:

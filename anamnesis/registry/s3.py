@@ -53,15 +53,17 @@ class S3Store:
         client: Minio,
         http: urllib3.PoolManager,
         bucket: str,
-        prefix: str = "",
-        sleep: Callable[[float], None] = time.sleep,
+        prefix: str,
+        sleep: Callable[[float], None],
     ) -> None:
         self._client, self._http, self._sleep = client, http, sleep
         self.bucket, self.prefix = bucket, f"{prefix}/" if prefix else ""
         self._probed = False
 
     @classmethod
-    def from_environment(cls, url: str, environment: Mapping[str, str]) -> "S3Store":
+    def from_environment(
+        cls, url: str, environment: Mapping[str, str], sleep: Callable[[float], None] = time.sleep
+    ) -> "S3Store":
         """Opens ``s3://bucket/prefix`` with the credentials of ``environment``; see ``open_store``."""
         bucket, _, prefix = url.removeprefix("s3://").strip("/").partition("/")
         if prefix:
@@ -73,7 +75,9 @@ class S3Store:
             if not environment.get(name):
                 raise InputError(f"{url}: the environment variable {name} is not set")
         authorities = environment.get("AWS_CA_BUNDLE") or environment.get("SSL_CERT_FILE") or certifi.where()
-        http = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=10, read=60), ca_certs=authorities)
+        http = urllib3.PoolManager(
+            maxsize=10, retries=False, timeout=urllib3.Timeout(connect=10, read=60), ca_certs=authorities
+        )
         try:
             client = Minio(
                 endpoint.netloc,
@@ -87,7 +91,7 @@ class S3Store:
             client.get_presigned_url("GET", bucket, "name")  # sends nothing; says whether the names are well formed
         except ValueError as error:
             raise InputError(f"{url}: {error}") from error
-        return cls(client, http, bucket, prefix)
+        return cls(client, http, bucket, prefix, sleep)
 
     @property
     def url(self) -> str:

@@ -1,0 +1,176 @@
+"""Stores to test on, a real S3 server, and builders of small records."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import count
+from pathlib import Path
+
+import pytest
+import urllib3
+from minio import Minio
+
+from anamnesis.records import (
+    Decision,
+    EntryKind,
+    Evaluation,
+    LogEntry,
+    Metric,
+    Task,
+    TaskType,
+    Verdict,
+    Version,
+    digest_bytes,
+)
+from anamnesis.registry import MissingError, ObjectInfo, RequiredTest, Store, open_store, write_version
+
+BUCKET = "models"
+_numbers = count()
+
+
+@dataclass(frozen=True)
+class Build:
+    """Makes records from short names."""
+
+    def digest(self, name: str) -> str:
+        return digest_bytes(name.encode())
+
+    def version(self, name: str = "a", base: str | None = None) -> Version:
+        parts = {"backbone": self.digest(f"{name} backbone"), "method": self.digest(f"{name} method")}
+        return Version(base, self.digest(f"{name} snapshot"), "guangzhou", {"method": "finetune", "rate": 1e-3}, parts)
+
+    def blobs(self, name: str = "a") -> dict[str, bytes]:
+        return {"backbone": f"{name} backbone".encode(), "method": f"{name} method".encode()}
+
+    def stored(self, store: Store, name: str = "a", base: str | None = None) -> str:
+        return write_version(store, self.version(name, base), self.blobs(name))
+
+    def task(self, name: str = "pneumonia", metric: str = "AUROC") -> Task:
+        return Task(name, TaskType.CLASSIFICATION, ("no", "yes"), metric)
+
+    def test(self, site: str = "guangzhou", new: bool = False, task: str = "pneumonia") -> RequiredTest:
+        return RequiredTest(site, self.task(task), self.digest(f"{site} test"), new)
+
+    def evaluation(
+        self, version: str, value: str, site: str = "guangzhou", name: str = "forgetting", **changes: str
+    ) -> Evaluation:
+        metric = "AUROC" if name == "forgetting" else "IoU"
+        return Evaluation(
+            version=version,
+            site=site,
+            task=changes.get("task", "pneumonia"),
+            test_set=self.digest(f"{site} test"),
+            evaluator=self.digest(changes.get("evaluator", name)),
+            name=name,
+            metrics={metric: Metric(Decimal(value), 100)},
+        )
+
+    def decision(self, candidate: str, base: str | None, verdict: Verdict = Verdict.PROMOTE) -> Decision:
+        return Decision(verdict, candidate, base, base, (), (), "passed")
+
+    def entry(self, kind: EntryKind, subject: str, decision: Decision | None = None, number: int = 1) -> LogEntry:
+        return LogEntry(number, "", "nonce", kind, subject, "dr", "why", "2026-01-01T00:00:00Z", decision)
+
+
+class MemoryStore:
+    """A store in a dictionary, for tests that make hundreds of registries."""
+
+    url = "memory://"
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    def get(self, key: str) -> bytes:
+        if key not in self.objects:
+            raise MissingError(key)
+        return self.objects[key]
+
+    def put(self, key: str, data: bytes) -> None:
+        self.objects[key] = data
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        return self.objects.setdefault(key, data) == data
+
+    def exists(self, key: str) -> bool:
+        return key in self.objects
+
+    def list(self, prefix: str = "", after: str = "") -> Iterator[ObjectInfo]:
+        keys = sorted(key for key in self.objects if key.startswith(prefix) and key > after)
+        return (ObjectInfo(key, "", len(self.objects[key])) for key in keys)
+
+
+@pytest.fixture(scope="session")
+def build() -> Build:
+    return Build()
+
+
+@pytest.fixture(scope="session")
+def memory_store() -> type[MemoryStore]:
+    return MemoryStore
+
+
+@pytest.fixture(scope="session")
+def s3_environment(s3_server_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
+    """The environment in which a fresh S3 server with the bucket ``models`` is found."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    secrets = {"MINIO_ROOT_USER": "tester", "MINIO_ROOT_PASSWORD": "test-password"}
+    folder = tmp_path_factory.mktemp("s3")
+    with (folder / "output").open("w") as output:
+        command = [s3_server_binary, "server", str(folder / "data"), "--address", address]
+        server = subprocess.Popen(command, env={**os.environ, **secrets}, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        _wait(lambda: _healthy(address), server, folder / "output")
+        Minio(address, "tester", "test-password", secure=False).make_bucket(BUCKET)
+        yield {
+            "AWS_ACCESS_KEY_ID": "tester",
+            "AWS_SECRET_ACCESS_KEY": "test-password",
+            "AWS_ENDPOINT_URL": f"http://{address}",
+        }
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+@pytest.fixture
+def folder_opener(tmp_path: Path) -> Callable[[], Store]:
+    return lambda: open_store(str(tmp_path / "registry"))
+
+
+@pytest.fixture(params=["folder", "s3"])
+def opener(request: pytest.FixtureRequest) -> Callable[[], Store]:
+    """Opens one fresh store, as often as it is called, in any process."""
+    if request.param == "folder":
+        found: Callable[[], Store] = request.getfixturevalue("folder_opener")
+        return found
+    environment, url = request.getfixturevalue("s3_environment"), f"s3://{BUCKET}/test-{next(_numbers)}"
+    return lambda: open_store(url, environment)
+
+
+@pytest.fixture
+def store(opener: Callable[[], Store]) -> Store:
+    return opener()
+
+
+@pytest.fixture
+def folder(folder_opener: Callable[[], Store]) -> Store:
+    return folder_opener()
+
+
+def _healthy(address: str) -> bool:
+    try:
+        return urllib3.request("GET", f"http://{address}/minio/health/live", retries=False, timeout=1).status == 200
+    except urllib3.exceptions.HTTPError:
+        return False
+
+
+def _wait(ready: Callable[[], bool], server: subprocess.Popen[bytes], output: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not ready():
+        if server.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"the S3 server did not start: {output.read_text()}")
+        time.sleep(0.05)

@@ -1,0 +1,86 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anamnesis.records import Decision, EntryKind, LogEntry, Verdict
+from anamnesis.registry import History, fold
+
+VERSIONS = tuple("abcd")
+
+
+def entry(kind: EntryKind, subject: str, base: str | None = None, by_gate: bool = True, number: int = 1) -> LogEntry:
+    verdict = Verdict.PROMOTE if kind is EntryKind.PROMOTE else Verdict.REJECT
+    decision = Decision(verdict, subject, base, base, (), (), "") if by_gate else None
+    return LogEntry(number, "", "n", kind, subject, "dr", "why", "2026-01-01T00:00:00Z", decision)
+
+
+entries = st.lists(
+    st.builds(
+        entry,
+        kind=st.sampled_from(EntryKind),
+        subject=st.sampled_from(VERSIONS),
+        base=st.sampled_from((None, *VERSIONS)),
+        by_gate=st.booleans(),
+    ),
+    max_size=25,
+)
+
+
+def test_nothing_has_happened_in_an_empty_log() -> None:
+    assert fold([]) == History()
+
+
+def test_the_champion_follows_promotions_and_roll_backs() -> None:
+    log = [entry(EntryKind.PROMOTE, "a"), entry(EntryKind.PROMOTE, "b", "a"), entry(EntryKind.PROMOTE, "c", "b")]
+    assert fold(log).champion == "c"
+    assert fold(log).lineage == ("c", "b", "a")
+    log.append(entry(EntryKind.ROLL_BACK, "a"))
+    assert (fold(log).champion, fold(log).promoted, fold(log).rolled_back) == ("a", ("a", "b", "c"), ("b", "c"))
+    log.append(entry(EntryKind.PROMOTE, "d", "a"))
+    assert (fold(log).lineage, fold(log).rolled_back, fold(log).ignored) == (("d", "a"), ("b", "c"), ())
+
+
+def test_a_promotion_from_another_base_changes_nothing() -> None:
+    log = [entry(EntryKind.PROMOTE, "a"), entry(EntryKind.PROMOTE, "b", None), entry(EntryKind.ROLL_BACK, "b")]
+    history = fold(log)
+    assert (history.champion, history.promoted, len(history.ignored)) == ("a", ("a",), 2)
+
+
+def test_a_persons_rejection_is_final_and_the_gates_is_not() -> None:
+    person = [entry(EntryKind.REJECT, "a", by_gate=False), entry(EntryKind.PROMOTE, "a")]
+    assert (fold(person).champion, fold(person).vetoed("a")) == (None, True)
+    gate = [entry(EntryKind.REJECT, "a"), entry(EntryKind.PROMOTE, "a")]
+    assert (fold(gate).champion, dict(fold(gate).rejected)) == ("a", {})
+    both = [entry(EntryKind.REJECT, "a"), entry(EntryKind.REJECT, "a", by_gate=False)]
+    assert fold(both).vetoed("a")
+
+
+@given(entries)
+def test_invariants_hold_after_any_entries(log: list[LogEntry]) -> None:
+    history = fold(log)
+    assert history.champion is None or history.champion in history.promoted
+    assert len(set(history.promoted)) == len(history.promoted)
+    assert not any(history.vetoed(version) for version in history.promoted)
+    assert not set(history.rejected) & set(history.promoted)
+    if history.champion:
+        assert history.lineage[0] == history.champion
+        assert history.bases[history.lineage[-1]] is None
+        assert set(history.lineage) | set(history.rolled_back) == set(history.promoted)
+
+
+@given(entries)
+def test_the_champion_only_changes_by_a_promotion_from_it_or_a_roll_back(log: list[LogEntry]) -> None:
+    for i, latest in enumerate(log):
+        before, after = fold(log[:i]), fold(log[: i + 1])
+        if before.champion != after.champion:
+            assert after.champion == latest.subject
+            promoted = latest.kind is EntryKind.PROMOTE and latest.decision.base == before.champion
+            assert promoted or (latest.kind is EntryKind.ROLL_BACK and latest.subject in before.promoted)
+
+
+@given(entries)
+def test_ignored_entries_might_as_well_not_be_there(log: list[LogEntry]) -> None:
+    numbered = [LogEntry(i, *[getattr(e, f) for f in LogEntry.__slots__[1:]]) for i, e in enumerate(log, 1)]
+    whole = fold(numbered)
+    kept = fold(e for e in numbered if e not in whole.ignored)
+    assert kept.ignored == ()
+    assert (kept.champion, kept.promoted, kept.rejected) == (whole.champion, whole.promoted, whole.rejected)

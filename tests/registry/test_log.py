@@ -1,0 +1,164 @@
+import multiprocessing
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from anamnesis.records import EntryKind, InputError, IntegrityError
+from anamnesis.registry import Head, History, Log, Store, fold, settle, verify
+from anamnesis.registry.log import Proposal, entry_key, timestamp
+
+
+def test_entries_form_a_chain(store: Store, build) -> None:
+    log = Log(store, clock=lambda: datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC), nonce=lambda: "n")
+    assert log.head() == Head(0, "")
+    one = log.append(EntryKind.CLAIM, build.digest("c"), "operator", "new data", deadline="2026-01-03T00:00:00Z")
+    two = Log(store).append(EntryKind.APPROVE, build.digest("a"), "dr", "reviewed «the» report")
+    assert (one.number, one.previous, one.nonce, one.time) == (1, "", "n", "2026-01-02T03:04:05Z")
+    assert (two.number, two.previous) == (2, one.digest)
+    assert log.entries() == Log(store).entries() == (one, two)
+    assert log.head() == Log(store).head() == Head(2, two.digest)
+    assert verify(store, log.head()) == ()
+
+
+def test_the_head_is_found_without_reading_all_entries(store: Store, build, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(5):
+        Log(store).append(EntryKind.APPROVE, build.digest(str(i)), "dr", "ok")
+    read: list[str] = []
+    get = store.get
+    monkeypatch.setattr(store, "get", lambda key: read.append(key) or get(key))
+    Log(store).append(EntryKind.APPROVE, build.digest("last"), "dr", "ok")
+    assert entry_key(5) in read
+    assert entry_key(4) not in read
+
+
+def test_twenty_processes_race_and_one_wins_each_number(opener: Callable[[], Store], build) -> None:
+    results = _in_processes(20, _append_twice, opener)
+    written = [entry for entries in results for entry in entries]
+    stored = Log(opener()).entries()
+    assert [entry.number for entry in stored] == list(range(1, 41))
+    assert sorted(written, key=lambda entry: entry.number) == list(stored)
+    assert verify(opener(), Head.at(stored[-1])) == ()
+
+
+def _append_twice(opener: Callable[[], Store], who: int) -> list[object]:
+    log, subject = Log(opener()), f"sha256:{who:064x}"
+    return [log.append(EntryKind.APPROVE, subject, f"process {who}", "race") for _ in range(2)]
+
+
+def test_of_twenty_processes_that_promote_one_does(opener: Callable[[], Store], build) -> None:
+    results = _in_processes(20, _promote, opener, [build.decision(build.digest(str(i)), None) for i in range(20)])
+    history = fold(Log(opener()).entries())
+    kinds = [entry.kind for entry in results]
+    assert (kinds.count(EntryKind.PROMOTE), kinds.count(EntryKind.SUPERSEDE)) == (1, 19)
+    assert history.champion == results[kinds.index(EntryKind.PROMOTE)].subject
+    assert history.ignored == ()
+    assert len(history.superseded) == 19
+
+
+def _promote(opener: Callable[[], Store], who: int, decisions: list) -> object:
+    return settle(opener(), decisions[who], "operator", "race")
+
+
+def _in_processes(amount: int, work: Callable, *arguments: object) -> list:
+    """Runs ``work(opener, i, ...)`` in processes that start together; returns their results."""
+    context = multiprocessing.get_context("fork")
+    start, answers = context.Barrier(amount), context.Queue()
+    opener, *rest = arguments
+
+    def run(i: int) -> None:
+        start.wait()
+        answers.put((i, work(opener, i, *rest)))
+
+    processes = [context.Process(target=run, args=(i,)) for i in range(amount)]
+    for process in processes:
+        process.start()
+    results = dict(answers.get(timeout=60) for _ in processes)
+    for process in processes:
+        process.join()
+    return [results[i] for i in range(amount)]
+
+
+class LosesReplies:
+    """A store that writes and then fails, as a network does; the next call works."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self.losses = store, 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        won = self._store.put_if_absent(key, data)
+        self.losses += 1
+        if self.losses % 2:
+            raise TimeoutError("the reply was lost")
+        return won
+
+
+def test_a_caller_that_repeats_after_a_lost_reply_writes_nothing_twice(store: Store, build) -> None:
+    flaky, decision = LosesReplies(store), build.decision(build.digest("a"), None)
+    with pytest.raises(TimeoutError):
+        settle(flaky, decision, "operator", "passed")
+    assert settle(flaky, decision, "operator", "passed") is None
+    assert [entry.kind for entry in Log(store).entries()] == [EntryKind.PROMOTE]
+
+
+def test_a_precondition_sees_exactly_the_entries_before_its_number(store: Store, build) -> None:
+    seen: list[int] = []
+
+    def propose(history: History) -> Proposal | None:
+        seen.append(len(history.approvals))
+        if len(seen) == 1:  # somebody is faster
+            Log(store).append(EntryKind.APPROVE, build.digest("b"), "other", "ok")
+        return Proposal(EntryKind.APPROVE, build.digest("a"), "dr", "ok")
+
+    entry = Log(store).append_if(propose)
+    assert entry is not None
+    assert (entry.number, seen) == (2, [0, 1])
+
+
+def test_a_precondition_that_fails_writes_nothing(store: Store) -> None:
+    assert Log(store).append_if(lambda history: None) is None
+    assert list(store.list("log/")) == []
+
+
+def test_a_log_that_was_tampered_with_is_neither_read_nor_continued(store: Store, build) -> None:
+    for i in range(3):
+        Log(store).append(EntryKind.APPROVE, build.digest(str(i)), "dr", "ok")
+    second = store.get(entry_key(2))
+    store.delete(entry_key(2))
+    for action in (Log(store).entries, Log(store).head):
+        with pytest.raises(IntegrityError, match="entry 2 is missing"):
+            action()
+    store.put(entry_key(2), store.get(entry_key(1)))
+    with pytest.raises(IntegrityError, match="log entry 2: holds entry 1"):
+        Log(store).append_if(lambda history: Proposal(EntryKind.APPROVE, build.digest("x"), "dr", "ok"))
+    store.put(entry_key(2), second)
+    store.put(entry_key(3), store.get(entry_key(3)).replace(b'"who":"dr"', b'"who":"me"'))
+    with pytest.raises(IntegrityError, match="log entry 3: its bytes were changed"):
+        Log(store).append(EntryKind.APPROVE, build.digest("x"), "dr", "ok")
+    assert len(list(store.list("log/"))) == 3
+
+
+def test_an_entry_says_who_and_a_promotion_why(folder: Store, build) -> None:
+    with pytest.raises(InputError, match="says not who"):
+        Log(folder).append(EntryKind.APPROVE, build.digest("a"), " ", "ok")
+    with pytest.raises(InputError, match="needs the decision"):
+        Log(folder).append(EntryKind.PROMOTE, build.digest("a"), "dr", "ok")
+    with pytest.raises(InputError, match="needs the decision"):
+        Log(folder).append(EntryKind.PROMOTE, build.digest("a"), "dr", "ok", build.decision(build.digest("b"), None))
+
+
+def test_a_head_is_written_and_read(build) -> None:
+    head = Head(12, build.digest("x"))
+    assert Head.parse(f"{head}\n") == head
+    assert Head.parse(str(Head())) == Head()
+    for text in ("", "x:sha256:1", "-1:x", "²:x"):
+        with pytest.raises(InputError, match="expected <number>"):
+            Head.parse(text)
+
+
+def test_times_are_utc() -> None:
+    rome = timezone(timedelta(hours=2))
+    assert timestamp(datetime(2026, 7, 1, 1, 30, tzinfo=rome)) == "2026-06-30T23:30:00Z"

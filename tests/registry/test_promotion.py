@@ -1,0 +1,224 @@
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anamnesis.records import ConflictError, Decision, Enforcement, EntryKind, RefusedError, Verdict
+from anamnesis.registry import (
+    Approval,
+    GatePolicy,
+    Log,
+    MissingError,
+    Store,
+    adopt,
+    approve,
+    fold,
+    judge,
+    list_versions,
+    reject,
+    roll_back,
+    settle,
+    verify,
+    write_evaluation,
+)
+
+POLICY = GatePolicy(floor=Decimal("0.8"), margin=Decimal("0.03"), approval=Approval.AUTOMATIC)
+
+
+def champion(store: Store) -> str | None:
+    return fold(Log(store).entries()).champion
+
+
+def kinds(store: Store) -> list[str]:
+    return [entry.kind.value for entry in Log(store).entries()]
+
+
+def promoted(store: Store, build, name: str, base: str | None = None) -> str:
+    digest = build.stored(store, name, base)
+    assert settle(store, build.decision(digest, base), "operator", "passed")
+    return digest
+
+
+def test_from_evaluations_to_the_champion(store: Store, build) -> None:
+    first = build.stored(store, "a")
+    tests = [build.test("guangzhou", new=True)]
+    decision = judge(store, first, POLICY, tests)
+    assert decision.verdict is Verdict.AWAIT_EVALUATIONS
+    assert settle(store, decision, "operator", "daily") is None
+    write_evaluation(store, build.evaluation(first, "0.90"))
+    decision = judge(store, first, POLICY, tests)
+    entry = settle(store, decision, "operator", "daily")
+    assert (entry.kind, entry.decision, entry.who) == (EntryKind.PROMOTE, decision, "operator")
+    assert champion(store) == first
+
+    second = build.stored(store, "b", first)
+    tests = [build.test("guangzhou"), build.test("bethesda", new=True)]
+    write_evaluation(store, build.evaluation(second, "0.86"))
+    write_evaluation(store, build.evaluation(second, "0.99", site="bethesda"))
+    decision = judge(store, second, POLICY, tests)
+    assert (decision.verdict, decision.criteria[1].value) == (Verdict.REJECT, Decimal("0.04"))
+    assert settle(store, decision, "operator", "daily").kind is EntryKind.REJECT
+    lenient = judge(store, second, replace(POLICY, margin=Decimal("0.04")), tests)
+    assert settle(store, lenient, "operator", "the margin was widened").kind is EntryKind.PROMOTE
+    assert champion(store) == second
+    assert kinds(store) == ["promote", "reject", "promote"]
+
+
+def test_the_best_promoted_score_is_the_reference_not_the_last(store: Store, build) -> None:
+    base = None
+    for name, score in (("a", "0.90"), ("b", "0.87")):
+        base = promoted(store, build, name, base)
+        write_evaluation(store, build.evaluation(base, score))
+    never = build.stored(store, "never promoted", base)
+    write_evaluation(store, build.evaluation(never, "1.00"))
+    candidate = build.stored(store, "c", base)
+    write_evaluation(store, build.evaluation(candidate, "0.865"))
+    decision = judge(store, candidate, POLICY, [build.test("guangzhou")])
+    assert decision.criteria[1].value == Decimal("0.035")
+    assert decision.verdict is Verdict.REJECT
+
+
+def test_settling_again_writes_nothing(store: Store, build) -> None:
+    first = promoted(store, build, "a")
+    for verdict in (Verdict.PROMOTE, Verdict.REJECT):
+        candidate = build.stored(store, verdict.value, champion(store))
+        decision = build.decision(candidate, champion(store), verdict)
+        assert settle(store, decision, "operator", "x")
+        length = len(kinds(store))
+        assert settle(store, decision, "operator", "x") is None
+        assert len(kinds(store)) == length
+    assert settle(store, build.decision(first, None), "operator", "x") is None
+
+
+def test_a_promotion_that_comes_late_is_superseded(store: Store, build) -> None:
+    base = promoted(store, build, "base")
+    fast, slow = build.stored(store, "fast", base), build.stored(store, "slow", base)
+    late = build.decision(slow, base)
+    settle(store, build.decision(fast, base), "operator", "x")
+    entry = settle(store, late, "operator", "x")
+    assert (entry.kind, entry.decision.verdict, entry.decision.champion) == (
+        EntryKind.SUPERSEDE,
+        Verdict.SUPERSEDED,
+        fast,
+    )
+    assert settle(store, late, "operator", "x") is None
+    assert champion(store) == fast
+    roll_back(store, base, "dr", "fast was wrong")  # its base is champion again: it may be promoted now
+    assert settle(store, late, "operator", "x").kind is EntryKind.PROMOTE
+    assert champion(store) == slow
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [
+        (Verdict.PROMOTE, "promote"),
+        (Verdict.REJECT, "promote"),
+        (Verdict.AWAIT_APPROVAL, "promote"),
+        (Verdict.AWAIT_EVALUATIONS, None),
+        (Verdict.SUPERSEDED, None),
+    ],
+)
+def test_an_advisory_gate_promotes_what_it_would_have_stopped(
+    folder: Store, build, verdict: Verdict, expected: str | None
+) -> None:
+    candidate = build.stored(folder, "a")
+    decision = replace(build.decision(candidate, None, verdict), enforcement=Enforcement.ADVISORY)
+    entry = settle(folder, decision, "operator", "demonstration")
+    assert (entry.kind.value if entry else None) == expected
+    assert entry is None or entry.decision.verdict is verdict
+    assert champion(folder) == (candidate if expected else None)
+
+
+def test_an_advisory_gate_neither_overrules_a_person_nor_the_order(folder: Store, build) -> None:
+    base = promoted(folder, build, "base")
+    refused, late = build.stored(folder, "refused", base), build.stored(folder, "late", None)
+    reject(folder, refused, "dr", "artefacts")
+    for candidate, parent in ((refused, base), (late, None)):
+        decision = replace(build.decision(candidate, parent, Verdict.REJECT), enforcement=Enforcement.ADVISORY)
+        entry = settle(folder, decision, "operator", "demonstration")
+        assert entry is None or entry.kind is EntryKind.SUPERSEDE
+    assert champion(folder) == base
+
+
+def test_approval_and_rejection_by_a_person(store: Store, build) -> None:
+    candidate = build.stored(store, "a")
+    policy = GatePolicy()
+    assert judge(store, candidate, policy, []).verdict is Verdict.AWAIT_APPROVAL
+    assert approve(store, candidate, "dr", "read the report").number == 1
+    assert approve(store, candidate, "dr", "read the report") is None
+    promote = judge(store, candidate, policy, [])
+    assert promote.verdict is Verdict.PROMOTE
+    assert reject(store, candidate, "chief", "no").number == 2
+    assert reject(store, candidate, "chief", "no") is None
+    assert judge(store, candidate, policy, []).verdict is Verdict.REJECT
+    assert settle(store, promote, "operator", "decided before the rejection") is None
+    with pytest.raises(RefusedError, match="chief has rejected it"):
+        approve(store, candidate, "dr", "please")
+    with pytest.raises(MissingError):
+        approve(store, build.digest("nothing"), "dr", "x")
+    assert champion(store) is None
+
+
+def test_roll_back_goes_to_promoted_versions_only(store: Store, build) -> None:
+    first = promoted(store, build, "a")
+    second = promoted(store, build, "b", first)
+    never = build.stored(store, "c", second)
+    assert roll_back(store, first, "dr", "drift").kind is EntryKind.ROLL_BACK
+    assert roll_back(store, first, "dr", "drift") is None
+    assert champion(store) == first
+    with pytest.raises(RefusedError, match="was never promoted"):
+        roll_back(store, never, "dr", "x")
+    with pytest.raises(RefusedError, match="roll back to an earlier version instead"):
+        reject(store, second, "dr", "x")
+    assert judge(store, second, GatePolicy(approval=Approval.AUTOMATIC), []).verdict is Verdict.SUPERSEDED
+
+
+def test_an_imported_version_becomes_the_first_champion_only(store: Store, build) -> None:
+    imported, other = build.stored(store, "imported"), build.stored(store, "other")
+    assert adopt(store, imported, "admin", "weights of 2024").kind is EntryKind.PROMOTE
+    assert adopt(store, imported, "admin", "weights of 2024") is None
+    with pytest.raises(ConflictError, match="first champion"):
+        adopt(store, other, "admin", "x")
+    assert champion(store) == imported
+
+
+actions = st.lists(
+    st.tuples(st.sampled_from(("settle", "approve", "reject", "roll back")), st.integers(0, 4), st.integers(0, 9)),
+    max_size=20,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(actions)
+def test_any_sequence_of_actions_keeps_the_rules(build, memory_store, steps: list[tuple[str, int, int]]) -> None:
+    """Whatever is called in whatever order, nothing that the log then ignores is ever written, nor anything twice."""
+    store = memory_store()
+    digests: list[str] = []
+    for i in range(5):  # two roots and their descendants
+        digests.append(build.stored(store, str(i), None if i < 2 else digests[i - 2]))
+    bases = {digest: None if i < 2 else digests[i - 2] for i, digest in enumerate(digests)}
+    for action, which, choice in steps:
+        _act(store, action, digests[which], bases, choice)
+        length = len(kinds(store))
+        assert _act(store, action, digests[which], bases, choice) is None
+        assert len(kinds(store)) == length
+    history = fold(Log(store).entries())
+    assert history.ignored == ()
+    assert kinds(store).count("promote") == len(history.promoted)
+    assert verify(store) == ()
+    assert set(list_versions(store)) == set(digests)
+
+
+def _act(store: Store, action: str, digest: str, bases: dict[str, str | None], choice: int) -> object:
+    try:
+        if action == "settle":
+            verdict = list(Verdict)[choice % len(Verdict)]
+            binding = list(Enforcement)[choice // len(Verdict)]
+            decision = Decision(verdict, digest, bases[digest], None, (), (), "", binding)
+            return settle(store, decision, "operator", "x")
+        call = {"approve": approve, "reject": reject, "roll back": roll_back}[action]
+        return call(store, digest, "dr", "x")
+    except RefusedError:
+        return None

@@ -1,0 +1,140 @@
+from dataclasses import replace
+
+import pytest
+
+from anamnesis.records import Cost, InputError, IntegrityError, UpdateRecord, Window
+from anamnesis.registry import (
+    MissingError,
+    Store,
+    find_update,
+    list_updates,
+    list_versions,
+    read_evaluations,
+    read_part,
+    read_version,
+    record_update,
+    write_evaluation,
+    write_version,
+)
+from anamnesis.registry.versions import blob_key, version_key
+
+
+def test_a_version_is_read_as_it_was_written(store: Store, build) -> None:
+    digest = build.stored(store)
+    assert build.stored(store) == digest  # again: harmless
+    version = read_version(store, digest)
+    assert version == build.version()
+    assert {part: read_part(store, version, part) for part in version.parts} == build.blobs()
+    assert list_versions(store) == [digest]
+
+
+def test_parts_of_another_version_need_no_bytes(store: Store, build) -> None:
+    build.stored(store, "a")
+    child = replace(build.version("a"), base=build.version("a").digest)
+    assert write_version(store, child, {}) == child.digest
+
+
+def test_a_version_without_a_part_is_not_written(store: Store, build) -> None:
+    blobs = build.blobs()
+    del blobs["method"]
+    with pytest.raises(InputError, match=r"'method'.*not given"):
+        write_version(store, build.version(), blobs)
+    with pytest.raises(InputError, match="'method': the version names"):
+        write_version(store, build.version(), {**blobs, "method": b"other bytes"})
+    with pytest.raises(InputError, match="'extra'"):
+        write_version(store, build.version(), {**build.blobs(), "extra": b"x"})
+    assert list_versions(store) == []
+
+
+def test_the_record_is_written_last(folder: Store, build, monkeypatch: pytest.MonkeyPatch) -> None:
+    def power_cut(key: str, data: bytes) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(folder, "put_if_absent", power_cut)
+    with pytest.raises(KeyboardInterrupt):
+        build.stored(folder)
+    assert [info.key for info in folder.list()] == sorted(map(blob_key, build.version().parts.values()))
+
+
+def test_changed_bytes_are_never_returned(store: Store, build) -> None:
+    digest = build.stored(store)
+    version = read_version(store, digest)
+    store.put(blob_key(version.parts["method"]), b"changed")
+    with pytest.raises(IntegrityError, match="'method'"):
+        read_part(store, version, "method")
+    build.stored(store)  # writing it again heals it
+    assert read_part(store, version, "method") == b"a method"
+    good = store.get(version_key(digest))
+    for bad in (good + b" ", good.replace(b"guangzhou", b"bethesda_"), b"", b"[1]", good.replace(b"0.001", b"NaN")):
+        store.put(version_key(digest), bad)
+        with pytest.raises(IntegrityError, match=r"version\.json"):
+            read_version(store, digest)
+    store.put(version_key(digest), good.replace(b'"schema":1', b'"schema":2'))
+    with pytest.raises(InputError, match="newer release"):
+        read_version(store, digest)
+
+
+def test_what_is_missing_is_named(store: Store, build) -> None:
+    with pytest.raises(MissingError, match="no version sha256"):
+        read_version(store, build.digest("nothing"))
+    with pytest.raises(InputError, match="expected a digest"):
+        read_version(store, "latest")
+    with pytest.raises(InputError, match="has no part 'pool'; it has backbone, method"):
+        read_part(store, build.version(), "pool")
+
+
+def test_an_evaluation_is_written_once(store: Store, build) -> None:
+    version = build.stored(store)
+    first = build.evaluation(version, "0.9")
+    assert write_evaluation(store, first) == first
+    assert write_evaluation(store, build.evaluation(version, "0.1")) == first
+    other = build.evaluation(version, "0.8", site="bethesda")
+    map_ = build.evaluation(version, "0.5", name="saliency")
+    recent = replace(build.evaluation(version, "0.7"), test_set=build.digest("recent"), window=Window.RECENT)
+    for evaluation in (other, map_, recent):
+        write_evaluation(store, evaluation)
+    found = read_evaluations(store, version)
+    assert sorted(map(repr, found)) == sorted(map(repr, (first, other, map_, recent)))
+    assert found[0] == other  # sorted by site
+    assert read_evaluations(store, version, {other.test_set}) == (other,)
+
+
+def test_an_evaluation_needs_its_version_and_a_plain_site(store: Store, build) -> None:
+    with pytest.raises(InputError, match="beside its version"):
+        write_evaluation(store, build.evaluation(build.digest("nothing"), "0.9"))
+    version = build.stored(store)
+    for site in ("a/b", "..", ""):
+        with pytest.raises(InputError):
+            write_evaluation(store, build.evaluation(version, "0.9", site=site))
+
+
+def test_an_evaluation_in_anothers_place_is_found(store: Store, build) -> None:
+    version = build.stored(store)
+    write_evaluation(store, build.evaluation(version, "0.9"))
+    write_evaluation(store, build.evaluation(version, "0.2", site="bethesda"))
+    one, two = [info.key for info in store.list("versions/") if "evaluations" in info.key]
+    store.put(one, store.get(two))
+    with pytest.raises(IntegrityError, match="bethesda"):
+        read_evaluations(store, version)
+
+
+def test_the_first_result_of_an_update_wins(store: Store, build) -> None:
+    given = build.digest("input")
+    record = UpdateRecord(given, build.stored(store, "a"), {"torch": "2"}, Cost(1.5, 2, 3), (build.digest("s"),))
+    assert find_update(store, given) is None
+    assert record_update(store, record) == record
+    late = replace(record, version=build.stored(store, "b"))
+    assert record_update(store, late) == record
+    assert find_update(store, given) == record
+    assert list_updates(store) == [record]
+    with pytest.raises(InputError, match="store it before"):
+        record_update(store, replace(record, input=build.digest("i"), version=build.digest("nothing")))
+
+
+def test_an_update_in_anothers_place_is_found(store: Store, build) -> None:
+    record = UpdateRecord(build.digest("one"), build.stored(store), {}, Cost(0.0, 0, 0), ())
+    record_update(store, record)
+    (info,) = store.list("updates/")
+    store.put(f"updates/{build.digest('two')[7:]}.json", store.get(info.key))
+    with pytest.raises(IntegrityError, match="is the record of"):
+        find_update(store, build.digest("two"))
