@@ -60,7 +60,8 @@ class _Run:
         for index, stage in enumerate(stages):
             if index < self.position.stage:
                 continue
-            self._stage(stage, resumed if index == self.position.stage else None)
+            self._stage(stage, resumed)
+            resumed = None  # an optimiser belongs to its stage
             self.position = Position(stage=index + 1)
             self._save(None)
 

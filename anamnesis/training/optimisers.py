@@ -51,9 +51,15 @@ def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_optimiser_state(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Puts back what ``optimiser_state`` gave."""
+    """Puts back what ``optimiser_state`` gave, each tensor in the memory layout of its parameter.
+
+    Another layout would be added up in another order, and the bits would differ from the uninterrupted run's.
+    """
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         position, name = key.split("/", 1)
-        state.setdefault(int(position), {})[name] = value
+        parameter = parameters[int(position)]
+        laid_out = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
+        state.setdefault(int(position), {})[name] = laid_out.detach()
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

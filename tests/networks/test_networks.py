@@ -1,0 +1,44 @@
+"""Networks: shapes, seeds, and errors that name the field."""
+
+import pytest
+import torch
+
+from anamnesis.networks import Classifier, build_backbone
+from anamnesis.records import InputError, NetworkSpec
+
+
+@pytest.mark.parametrize("name", ["SmallCNN", "ResNet18"])
+@pytest.mark.parametrize("norm", ["group", "batch"])
+def test_maps_keep_an_eighth_of_the_resolution(name: str, norm: str) -> None:
+    network = Classifier(NetworkSpec(name, channels=3, size=(64, 64), norm=norm, width=8), seed=0, classes=4)
+    images = torch.rand(2, 3, 64, 64)
+    maps = network.features(images)
+    assert maps.shape[2:] == (8, 8)
+    assert network(images).shape == (2, 4)
+    torch.testing.assert_close(network.classify(maps), network(images))
+
+
+def test_equal_seeds_give_equal_weights_and_leave_the_global_stream_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    one, same, other = (build_backbone(NetworkSpec(width=8), seed) for seed in (1, 1, 2))
+    assert torch.equal(torch.rand(1), expected)
+    pairs = list(zip(one.parameters(), same.parameters(), other.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b, _ in pairs)
+    assert any(not torch.equal(a, c) for a, _, c in pairs)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (NetworkSpec(name="VGG"), r"network\.name: 'VGG' is not one of SmallCNN, ResNet18"),
+        (NetworkSpec(norm="layer"), r"network\.norm"),
+        (NetworkSpec(channels=2), r"network\.channels: expected 1 or 3"),
+        (NetworkSpec(width=12), r"network\.width: 12 is not a multiple of 8"),
+        (NetworkSpec(size=(8, 64)), r"network\.size: expected 16 pixels or more"),
+    ],
+)
+def test_what_cannot_be_built_is_named(spec: NetworkSpec, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        build_backbone(spec, 0)

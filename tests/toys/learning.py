@@ -1,0 +1,207 @@
+"""Tiny data and the extremes of the method protocol, small enough to train in a second."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from anamnesis.methods import (
+    Batch,
+    Data,
+    Method,
+    Needs,
+    ParameterGroup,
+    Prediction,
+    PredictRequest,
+    Stage,
+    State,
+    Step,
+    TaskContext,
+    part_of,
+)
+from anamnesis.methods.classification import ClassificationMethod, only
+from anamnesis.networks import Classifier
+from anamnesis.records import (
+    Configuration,
+    NetworkSpec,
+    Split,
+    Task,
+    TaskType,
+    TrainingSettings,
+    columns_of,
+    label_space,
+)
+from anamnesis.training import RandomStreams, SplitData, TensorSplit, numerics_for
+
+SPEC = NetworkSpec(size=(16, 16), width=8)
+SETTINGS = TrainingSettings(epochs=2, batch_size=8, learning_rate=5e-3)
+FIRST = Task("first", TaskType.CLASSIFICATION, ("a", "b"))
+SECOND = Task("second", TaskType.CLASSIFICATION, ("c", "d", "e"))
+
+
+def bars(task: Task, labels: tuple[str, ...], count: int = 20, seed: int = 0) -> TensorSplit:
+    """Images [N, 1, 16, 16] with a bright bar whose place tells the class."""
+    generator = torch.Generator().manual_seed(seed)
+    columns = columns_of(task, labels)
+    index = torch.arange(count) % len(columns)
+    images = 0.3 * torch.rand(count, 1, 16, 16, generator=generator)
+    for row, place in enumerate(index.tolist()):
+        images[row, :, 4 * place : 4 * place + 3] += 0.6
+    targets = torch.tensor(columns)[index]
+    return TensorSplit(images.half(), targets, tuple(f"{task.name}-{row}" for row in range(count)))
+
+
+def discs(count: int = 12) -> TensorSplit:
+    """Images with a bright square, and its mask [N, 16, 16]."""
+    generator = torch.Generator().manual_seed(0)
+    corner = torch.randint(0, 10, (count, 2), generator=generator)
+    masks = torch.zeros(count, 16, 16, dtype=torch.long)
+    for row, (top, left) in enumerate(corner.tolist()):
+        masks[row, top : top + 6, left : left + 6] = 1
+    images = 0.2 * torch.rand(count, 1, 16, 16, generator=generator) + 0.7 * masks[:, None]
+    return TensorSplit(images.half(), masks, tuple(map(str, range(count))))
+
+
+def context_of(tasks: tuple[Task, ...], settings: TrainingSettings = SETTINGS) -> TaskContext:
+    """The context of the last of ``tasks``, after the others."""
+    labels = label_space(tasks)
+    return TaskContext(
+        task=tasks[-1],
+        site=f"site-{len(tasks)}",
+        labels=labels,
+        columns=columns_of(tasks[-1], labels),
+        earlier=len(tasks) > 1,
+        settings=settings,
+        streams=RandomStreams(settings.seed, f"update-{len(tasks)}"),
+    )
+
+
+def data_of(context: TaskContext, split: TensorSplit) -> SplitData:
+    """The data of one update on the processor."""
+    numerics = numerics_for(Configuration("finetune", {}, SPEC, context.settings), "cpu")
+    return SplitData({Split.TRAIN: split}, context.settings, context.streams, numerics)
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """A method without options."""
+
+
+class ClosedForm(ClassificationMethod[NoOptions]):
+    """Ridge regression on the random features of a frozen backbone: no stage at all."""
+
+    name = "closed_form"
+
+    def begin(self, context: TaskContext, data: Data) -> list[Stage]:
+        super().begin(context, data)
+        return []
+
+    def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        raise AssertionError("a method without stages has no loss")
+
+    def end(self, context: TaskContext, data: Data) -> None:
+        width, known = self.network.backbone.width_out, len(context.labels)
+        gram, sums = 1e-3 * torch.eye(width), torch.zeros(width, known)
+        for batch in data(Split.TRAIN):
+            embedding = self.predict(batch.images, PredictRequest(embedding=True)).embedding
+            assert embedding is not None
+            gram += embedding.T @ embedding
+            sums += embedding.T @ functional.one_hot(batch.targets, known).float()
+        with torch.no_grad():
+            self.network.head.weight.copy_(torch.linalg.solve(gram, sums).T)
+
+
+class TwoViews(ClassificationMethod[NoOptions]):
+    """A contrastive stage on two views, then a stage that trains the head alone."""
+
+    name = "two_views"
+
+    def begin(self, context: TaskContext, data: Data) -> list[Stage]:
+        super().begin(context, data)
+        backbone, head = self.network.backbone, self.network.head
+        return [
+            Stage("contrast", (ParameterGroup(tuple(backbone.parameters())),), (backbone,), epochs=1, views=2),
+            Stage("probe", (ParameterGroup(tuple(head.parameters()), rate=2.0),), (head,), epochs=3, optimiser="sgd"),
+        ]
+
+    def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        if step.stage == "probe":
+            return super().loss(batch, step)
+        first, second = (
+            functional.normalize(self.network.features(view).mean((2, 3)), dim=1) for view in batch.views
+        )
+        return {"contrast": functional.cross_entropy(first @ second.T / 0.5, torch.arange(len(first)))}
+
+
+class AdapterNetwork(Classifier):
+    """A classifier whose features pass a 1 x 1 adapter that starts as the identity."""
+
+    def __init__(self, spec: NetworkSpec, seed: int) -> None:
+        super().__init__(spec, seed)
+        self.adapter = nn.Conv2d(self.backbone.width_out, self.backbone.width_out, 1)
+        nn.init.zeros_(self.adapter.weight)
+        nn.init.zeros_(self.adapter.bias)  # type: ignore[arg-type]
+
+    def features(self, images: Tensor) -> Tensor:
+        maps = super().features(images)
+        return maps + self.adapter(maps)
+
+
+class AdaptersOnly(ClassificationMethod[NoOptions]):
+    """A frozen backbone with batch normalisation; only the adapter and the head learn."""
+
+    name = "adapters_only"
+
+    def build(self, spec: NetworkSpec, seed: int) -> Classifier:
+        super().build(spec, seed)
+        return AdapterNetwork(NetworkSpec(spec.name, spec.channels, spec.size, "batch", spec.width), seed)
+
+    def begin(self, context: TaskContext, data: Data) -> list[Stage]:
+        super().begin(context, data)
+        assert isinstance(self.network, AdapterNetwork)
+        learning = (self.network.adapter, self.network.head)
+        parameters = tuple(parameter for module in learning for parameter in module.parameters())
+        return [Stage("adapt", (ParameterGroup(parameters),), train=learning)]
+
+
+class Segmenter(Method[NoOptions]):
+    """One convolution to two classes per pixel, with a running average of its weights."""
+
+    name = "segmenter"
+    needs = Needs(tasks=frozenset({TaskType.SEGMENTATION}))
+
+    def build(self, spec: NetworkSpec, seed: int) -> nn.Module:
+        self.average: dict[str, Tensor] = {}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return nn.Conv2d(spec.channels, 2, 3, padding=1)
+
+    def begin(self, context: TaskContext, data: Data) -> list[Stage]:
+        self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
+        return [Stage("segment", (ParameterGroup(tuple(self.network.parameters())),), (self.network,), epochs=6)]
+
+    def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        return {"pixels": functional.cross_entropy(self.network(batch.images), batch.targets)}
+
+    def after_step(self, step: Step) -> None:
+        for name, value in self.network.state_dict().items():
+            self.average[name].lerp_(value, 0.1)
+
+    @torch.no_grad()
+    def predict(self, images: Tensor, request: PredictRequest) -> Prediction:
+        return Prediction(mask=self.network(images))
+
+    def state_dict(self) -> State:
+        return super().state_dict() | {f"average/{name}": value for name, value in self.average.items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor | object], labels: int) -> None:
+        super().load_state_dict(state, labels)
+        self.average = part_of(state, "average")
+
+
+EXTREMES: tuple[type[Method[Any]], ...] = (ClosedForm, TwoViews, AdaptersOnly, Segmenter)
+
+__all__ = ["EXTREMES", "FIRST", "SECOND", "SETTINGS", "SPEC", "NoOptions", "bars", "context_of", "data_of", "discs", "only"]
