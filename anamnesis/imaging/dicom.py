@@ -126,7 +126,7 @@ def _pixels(dataset: pydicom.Dataset) -> Pixels:
         return stored
     low, high = _stored_range(dataset, stored)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
-        stored = (low + high - stored.astype(np.int64)).astype(integer_type(low, high) or np.int64)
+        stored = (low + high - stored.astype(np.int64)).astype(stored.dtype)
     return _rescaled(
         stored, low, high, float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
     )

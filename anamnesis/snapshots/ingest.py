@@ -122,6 +122,8 @@ def _read(
 ) -> tuple[list[Candidate], Ledger, dict[str, int]]:
     """From files to candidates whose pixels are stored; what does not get in stands in the ledger."""
     joined = inspect_source(config, files, spread, progress)
+    if not joined.total:
+        raise InputError(f"site {config.name!r}: there is no image among the {len(files)} files of {config.source}")
     ledger = Ledger(store, name, joined.total, config.maximum_quarantine_share, list(joined.quarantined))
     tested = {sample.patient for one in issued for sample in one.samples}
     check_sides(joined.studies, key, config.name, tested, ledger)

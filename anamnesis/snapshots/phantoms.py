@@ -1,0 +1,205 @@
+"""Small synthetic sites as DICOM files, for demonstrations and tests where there are no real images.
+
+Their headers name people who do not exist, as fully as a hospital's would, so that de-identification has work to do.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+
+from anamnesis.records import InputError, SiteConfig, Task, TaskType
+
+Floats = NDArray[np.floating[Any]]
+
+SIZE = 64
+IMAGES_PER_PATIENT = 2
+
+_FAMILY = ("Rossi", "Okafor", "Lindqvist", "Yamamoto", "Fernandes", "Kowalska", "Haddad", "Nguyen")
+_GIVEN = ("Maria", "Chidi", "Astrid", "Kenji", "Beatriz", "Zofia", "Samir", "Linh")
+_VENDORS = ("SIEMENS", "GE MEDICAL SYSTEMS", "Philips Medical Systems")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of phantom.
+
+    Attributes:
+        modality: DICOM code.
+        storage: SOP class UID.
+        classes: the classes' names.
+        draw: (class of each image [N], generator) -> values in [0, 1], [N, SIZE, SIZE] or [N, SIZE, SIZE, 3].
+        intercept: added to the stored values by the modality rescale.
+    """
+
+    modality: str
+    storage: str
+    classes: tuple[str, ...]
+    draw: Callable[[NDArray[np.int64], np.random.Generator], Floats]
+    intercept: int = 0
+
+
+def write_phantom_site(folder: Path, kind: str, patients: int, seed: int) -> SiteConfig:
+    """Writes a site's files, ``<folder>/<class>/IM000000`` and on, and returns how to ingest them.
+
+    Args:
+        folder: is made where it does not exist.
+        kind: ``xray``, ``ct``, ``mr`` or ``microscopy``.
+        patients: each has one class and two images; below 40 for each class a split by key may leave the test set
+            without one.
+        seed: equal seeds write equal bytes.
+
+    Raises:
+        InputError: no such kind.
+    """
+    if kind not in KINDS:
+        raise InputError(f"phantom {kind!r}: known are {', '.join(KINDS)}")
+    spec = KINDS[kind]
+    generator = np.random.default_rng([seed, list(KINDS).index(kind)])
+    labels = np.repeat(np.arange(patients) % len(spec.classes), IMAGES_PER_PATIENT)
+    images = np.clip(spec.draw(labels, generator), 0, 1)
+    for name in spec.classes:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    people = [_person(number, generator) for number in range(patients)]
+    for number, (label, image) in enumerate(zip(labels, images, strict=True)):
+        dataset = _dataset(spec, image, f"{kind}-{seed}-{number}", inverted=spec.modality == "DX" and number % 2 == 1)
+        dataset.update(people[number // IMAGES_PER_PATIENT])
+        dataset.save_as(folder / spec.classes[label] / f"IM{number:06d}", enforce_file_format=True)
+    task = Task(f"phantom-{kind}", TaskType.CLASSIFICATION, spec.classes)
+    return SiteConfig(f"phantom-{kind}", folder.absolute().as_uri(), (spec.modality,), task)
+
+
+def _person(number: int, generator: np.random.Generator) -> Dataset:
+    family, given, vendor, year = generator.integers([8, 8, 3, 70]).tolist()
+    person = Dataset()
+    person.PatientName = f"{_FAMILY[family]}^{_GIVEN[given]}"
+    person.PatientID = f"SANLUCA-{generator.integers(10**6):06d}-{number}"
+    person.PatientBirthDate = f"{1930 + year}0{1 + year % 9}17"
+    person.PatientSex = "FM"[given % 2]
+    person.PatientAddress = f"Via Garibaldi {1 + year}, Lucca"
+    person.StudyDate, person.StudyTime = "20240319", "101500"
+    person.AccessionNumber = f"ACC{generator.integers(10**8):08d}"
+    person.InstitutionName = "Ospedale San Luca"
+    person.ReferringPhysicianName = "Bianchi^Paolo"
+    person.Manufacturer = _VENDORS[vendor]
+    person.StudyInstanceUID = generate_uid(entropy_srcs=[person.PatientID, person.AccessionNumber])
+    block = person.private_block(0x0011, "SANLUCA ARCHIVE", create=True)
+    block.add_new(0x01, "LO", f"ward 7, bed {number}, {person.PatientName}")
+    return person
+
+
+def _dataset(spec: Kind, image: Floats, name: str, inverted: bool) -> Dataset:
+    """Pixels and the header that describes them."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID = UID(spec.storage), ExplicitVRLittleEndian
+    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[name])
+    dataset = Dataset()
+    dataset.file_meta = meta
+    dataset.SOPClassUID, dataset.SOPInstanceUID = spec.storage, meta.MediaStorageSOPInstanceUID
+    dataset.SeriesInstanceUID = generate_uid(entropy_srcs=["series", name])
+    dataset.Modality, dataset.InstanceNumber = spec.modality, 1
+    dataset.Rows = dataset.Columns = SIZE
+    dataset.PixelSpacing = [0.8, 0.8]
+    colour = image.ndim == 3
+    bits = 8 if colour else 12
+    stored = np.round(image * (2**bits - 1)).astype(np.uint8 if colour else np.uint16)
+    dataset.SamplesPerPixel = 3 if colour else 1
+    dataset.PhotometricInterpretation = "RGB" if colour else "MONOCHROME1" if inverted else "MONOCHROME2"
+    if colour:
+        dataset.PlanarConfiguration = 0
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = stored.itemsize * 8, bits, bits - 1
+    dataset.PixelRepresentation = 0
+    if spec.intercept:
+        dataset.RescaleSlope, dataset.RescaleIntercept, dataset.RescaleType = 1, spec.intercept, "HU"
+    dataset.add_new(0x7FE00010, "OB" if colour else "OW", (2**bits - 1 - stored if inverted else stored).tobytes())
+    return dataset
+
+
+def _disc(y: object, x: object, radius: object, soft: float = 0.05, stretch: float = 1.0) -> Floats:
+    """[N, SIZE, SIZE] soft discs: centre and radius in [-1, 1], each a number or [N]; ``stretch`` makes them higher."""
+    axis = np.linspace(-1, 1, SIZE, dtype=np.float32)
+    down, right, wide = (np.reshape(np.asarray(value, np.float32), (-1, 1, 1)) for value in (y, x, radius))
+    distance = np.hypot((axis[:, None] - down) / stretch, axis[None, :] - right)
+    return np.asarray(1 / (1 + np.exp(np.clip((distance - wide) / soft, -30, 30))), np.float32)
+
+
+def _noise(shape: tuple[int, ...], generator: np.random.Generator, strength: float = 0.03) -> Floats:
+    return strength * generator.standard_normal(shape, np.float32)
+
+
+def _with(image: Floats, lesion: Floats, labels: NDArray[np.int64]) -> Floats:
+    """Adds the lesion to the images of the second class."""
+    return np.asarray(image + lesion * labels[:, None, None], np.float32)
+
+
+def _chosen(labels: NDArray[np.int64], *options: Floats) -> Floats:
+    """For each image the option of its class."""
+    return np.stack(options)[labels, np.arange(len(labels))]
+
+
+def _jitter(count: int, generator: np.random.Generator, centre: float, spread: float) -> NDArray[np.float64]:
+    return generator.uniform(centre - spread, centre + spread, count)
+
+
+def _draw_xray(labels: NDArray[np.int64], generator: np.random.Generator) -> Floats:
+    """A bright chest with two dark lungs; the second class has a hazy opacity in one of them."""
+    n, lung = len(labels), _jitter(len(labels), generator, 0.42, 0.04)
+    image = 0.85 - 0.5 * (_disc(0, -lung, 0.3, stretch=2) + _disc(0, lung, 0.3, stretch=2))
+    beside = np.where(generator.random(n) < 0.5, -lung, lung)
+    haze = _disc(_jitter(n, generator, 0.1, 0.25), beside, 0.22, soft=0.08)
+    return _with(image, 0.45 * haze, labels) + _noise(image.shape, generator)
+
+
+def _draw_ct(labels: NDArray[np.int64], generator: np.random.Generator) -> Floats:
+    """An axial slice, stored values of Hounsfield units + 1024; the second class has a dense nodule in a lung."""
+    n, lung = len(labels), _jitter(len(labels), generator, 0.38, 0.04)
+    body = _disc(0, 0, _jitter(n, generator, 0.85, 0.05), soft=0.02, stretch=0.75)
+    lungs = _disc(0, -lung, 0.26, soft=0.02, stretch=1.4) + _disc(0, lung, 0.26, soft=0.02, stretch=1.4)
+    image = 0.006 + 0.254 * body - 0.2 * lungs + 0.15 * _disc(0.5, 0, 0.1, soft=0.02)
+    beside = np.where(generator.random(n) < 0.5, -lung, lung)
+    nodule = _disc(_jitter(n, generator, 0, 0.15), beside, _jitter(n, generator, 0.12, 0.02), soft=0.02)
+    return _with(image, 0.35 * nodule, labels) + _noise(image.shape, generator, 0.008)
+
+
+def _draw_mr(labels: NDArray[np.int64], generator: np.random.Generator) -> Floats:
+    """A head; a ring inside one half, a bright cap at the rim, or a small bright dot in the middle."""
+    n = len(labels)
+    image = 0.35 * _disc(0, 0, 0.8, stretch=1.1) + 0.4 * (
+        _disc(0, 0, 0.85, stretch=1.1) - _disc(0, 0, 0.75, stretch=1.1)
+    )
+    y, x = _jitter(n, generator, -0.1, 0.15), np.where(generator.random(n) < 0.5, -0.35, 0.35)
+    ring = 0.5 * (_disc(y, x, 0.26) - 1.4 * _disc(y, x, 0.14))
+    cap = 0.5 * _disc(_jitter(n, generator, -0.65, 0.05), x, 0.2)
+    dot = 0.6 * _disc(_jitter(n, generator, 0.2, 0.05), _jitter(n, generator, 0, 0.05), 0.12)
+    return image + _chosen(labels, ring, cap, dot) + _noise(image.shape, generator)
+
+
+def _draw_microscopy(labels: NDArray[np.int64], generator: np.random.Generator) -> Floats:
+    """A pink smear with a pale red cell, a purple cell of several lobes, or a few small dark grains."""
+    n = len(labels)
+    y, x = _jitter(n, generator, 0, 0.2), _jitter(n, generator, 0, 0.2)
+    red = _disc(y, x, 0.4) - 0.5 * _disc(y, x, 0.2)
+    lobes = np.clip(sum(_disc(y + dy, x + dx, 0.25) for dy, dx in ((-0.2, 0), (0.15, 0.2), (0.15, -0.2))), 0, 1)
+    grains = np.clip(
+        sum(_disc(_jitter(n, generator, 0, 0.6), _jitter(n, generator, 0, 0.6), 0.08) for _ in range(5)), 0, 1
+    )
+    mask = _chosen(labels, red, lobes, grains)[..., None]
+    stains: Floats = np.array([[0.85, 0.45, 0.45], [0.4, 0.2, 0.6], [0.35, 0.2, 0.4]], np.float32)[labels][
+        :, None, None, :
+    ]
+    pink: Floats = np.array([0.95, 0.85, 0.88], np.float32)
+    return pink + mask * (stains - pink) + _noise((n, SIZE, SIZE, 3), generator, 0.02)
+
+
+KINDS = {
+    "xray": Kind("DX", "1.2.840.10008.5.1.4.1.1.1.1", ("normal", "opacity"), _draw_xray),
+    "ct": Kind("CT", "1.2.840.10008.5.1.4.1.1.2", ("normal", "nodule"), _draw_ct, -1024),
+    "mr": Kind("MR", "1.2.840.10008.5.1.4.1.1.4", ("ring", "cap", "dot"), _draw_mr),
+    "microscopy": Kind("GM", "1.2.840.10008.5.1.4.1.1.77.1.2", ("red", "lobed", "grains"), _draw_microscopy),
+}
