@@ -75,7 +75,8 @@ def _panel(site: str, curves: list[list[tuple[int, float]]], updates: int, floor
         if curve
     )
     own = {row for model in report.models for row, update in enumerate(model.updates) if update.site == site}
-    steps = [floor + (1 - floor) * part / 4 for part in range(5)]
+    step = 0.2 if floor < 0.5 else 0.1 if floor < 0.8 else 0.05
+    steps = [floor + step * part for part in range(round((1 - floor) / step) + 1)]
     words = "; ".join(
         f"{model.method} from {curve[0][1]:.2f} to {curve[-1][1]:.2f}"
         for model, curve in zip(report.models, curves, strict=True)
@@ -86,7 +87,7 @@ def _panel(site: str, curves: list[list[tuple[int, float]]], updates: int, floor
         lines,
         tuple(_x(row, updates) for row in sorted(own)),
         tuple((_x(row, updates), str(row + 1)) for row in range(updates)),
-        tuple((_y(step, floor), f"{step:.2f}".rstrip("0").rstrip(".")) for step in steps),
+        tuple((_y(tick, floor), f"{tick:.2f}".rstrip("0").rstrip(".")) for tick in steps),
         words,
     )
 

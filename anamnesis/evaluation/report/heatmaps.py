@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from anamnesis.evaluation.report.assemble import ancestry, lineage
-from anamnesis.evaluation.report.data import PRIMARY, Column, ModelReport
+from anamnesis.evaluation.report.data import PRIMARY, ModelReport
 from anamnesis.evaluation.report.shades import shade
 from anamnesis.records import Metric
 
@@ -12,6 +12,9 @@ MATRICES = (
     ("ClassIncrementalAccuracy", "Not told the site", "Right class among those of all sites (class-incremental)."),
 )
 """What the page draws: metric, title, explanation."""
+
+CHANCE = 0.5
+"""AUROC of a model that knows nothing: as pale as an accuracy of 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +58,13 @@ class HeatMap:
     Attributes:
         title: of the table.
         note: what its scores are.
-        heads: per column its site, and its metric with the number of cases.
+        heads: per column its site, its metric and the number of cases.
         rows: one per update.
     """
 
     title: str
     note: str
-    heads: tuple[tuple[str, str], ...]
+    heads: tuple[tuple[str, str, str], ...]
     rows: tuple[Row, ...]
 
 
@@ -71,29 +74,32 @@ def heat_maps(model: ModelReport) -> list[HeatMap]:
 
 
 def _heat_map(model: ModelReport, metric: str, title: str, note: str) -> HeatMap:
+    names = [column.task.primary_metric if metric == PRIMARY else "Accuracy" for column in model.columns]
     scores, way = model.matrices[metric], lineage(model)
-    heads = tuple(
-        (column.site, _head(column, metric, [row[i] for row in scores])) for i, column in enumerate(model.columns)
-    )
     rows = tuple(
-        Row(
-            i + 1,
-            update.site,
-            i in way,
-            tuple(_cell(model, i, column, cell) for column, cell in zip(model.columns, scores[i], strict=True)),
-        )
-        for i, update in enumerate(model.updates)
+        Row(number, update.site, number - 1 in way, _cells(model, number - 1, cells, names))
+        for number, (update, cells) in enumerate(zip(model.updates, scores, strict=True), 1)
     )
-    return HeatMap(title, note, heads, rows)
+    heads = zip(model.columns, names, zip(*scores, strict=True), strict=True)
+    return HeatMap(title, note, tuple((column.site, name, _cases(cells)) for column, name, cells in heads), rows)
 
 
-def _head(column: Column, metric: str, cells: list[Metric | None]) -> str:
-    name = column.task.primary_metric if metric == PRIMARY else "Accuracy"
+def _cases(cells: tuple[Metric | None, ...]) -> str:
     sizes = [cell.n for cell in cells if cell is not None]
-    return f"{name}, n = {sizes[-1]}" if sizes else name
+    return f"n = {sizes[-1]}" if sizes else ""
 
 
-def _cell(model: ModelReport, row: int, column: Column, metric: Metric | None) -> Cell:
-    known = {model.updates[i].site for i in ancestry(model.updates, model.updates[row].version)}
-    style = "" if metric is None else "background:{};color:{}".format(*shade(float(metric.value)))
-    return Cell(metric, style, model.updates[row].site == column.site, column.site in known)
+def _cells(model: ModelReport, row: int, metrics: tuple[Metric | None, ...], names: list[str]) -> tuple[Cell, ...]:
+    update = model.updates[row]
+    known = {model.updates[i].site for i in ancestry(model.updates, update.version)}
+    return tuple(
+        Cell(metric, _style(metric, name), update.site == column.site, column.site in known)
+        for column, metric, name in zip(model.columns, metrics, names, strict=True)
+    )
+
+
+def _style(metric: Metric | None, name: str) -> str:
+    if metric is None:
+        return ""
+    floor = CHANCE if name == "AUROC" else 0.0
+    return "background:{};color:{}".format(*shade((float(metric.value) - floor) / (1 - floor)))

@@ -26,9 +26,9 @@ class Measure:
     texts: tuple[str, ...]
 
     def best(self, report: ReportData) -> float | None:
-        """Returns the best value of those that are no upper bound, where there are several to compare."""
+        """Returns the best value of those that are no upper bound, where they differ."""
         candidates = [v for v, m in zip(self.values, report.models, strict=True) if v is not None and not m.reference]
-        return (max if self.higher else min)(candidates) if len(candidates) > 1 else None
+        return (max if self.higher else min)(candidates) if len(set(candidates)) > 1 else None
 
 
 CONTINUAL = (

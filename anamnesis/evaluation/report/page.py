@@ -2,29 +2,21 @@
 
 from base64 import b64encode
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from anamnesis.evaluation.report import charts, words
+from anamnesis.evaluation.report import charts, gate, words
 from anamnesis.evaluation.report.assemble import lineage
-from anamnesis.evaluation.report.data import ModelReport, ReportData, UpdateRow
-from anamnesis.evaluation.report.heatmaps import MATRICES, heat_maps
+from anamnesis.evaluation.report.data import ModelReport, ReportData
+from anamnesis.evaluation.report.heatmaps import CHANCE, MATRICES, heat_maps
 from anamnesis.evaluation.report.measures import measures, seconds, size
 from anamnesis.evaluation.report.shades import STOPS
-from anamnesis.records import Criterion, Enforcement, Metric, Verdict
+from anamnesis.records import InputError, Metric
 
 SALIENCY = ("IoU", "SSIM", "Cosine", "Spearman")
-
-VERDICTS = {
-    Verdict.PROMOTE: "promote",
-    Verdict.AWAIT_EVALUATIONS: "await evaluations",
-    Verdict.AWAIT_APPROVAL: "await approval",
-    Verdict.REJECT: "reject",
-    Verdict.SUPERSEDED: "superseded",
-}
 
 
 def report_html(report: ReportData, pictures: Mapping[str, bytes]) -> bytes:
@@ -41,7 +33,14 @@ def report_html(report: ReportData, pictures: Mapping[str, bytes]) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"short": words.short, "decimal": _decimal, "seconds": seconds, "size": size, "time": _time}
+    environment.filters |= {
+        "short": words.short,
+        "decimal": _decimal,
+        "seconds": seconds,
+        "size": size,
+        "time": _time,
+        "minute": _minute,
+    }
     page = environment.get_template("report.html.j2").render(
         report=report,
         summary=words.summary(report),
@@ -56,27 +55,16 @@ def report_html(report: ReportData, pictures: Mapping[str, bytes]) -> bytes:
         tolerance=words.TOLERANCE,
         overview_loss=words.OVERVIEW_LOSS,
         lineage=lineage,
-        verdict=_verdict,
-        comparison=_comparison,
+        verdict=gate.verdict,
+        comparison=gate.comparison,
+        criteria_of=gate.criteria_of,
+        gate_lines=gate.gate_lines,
+        chance=CHANCE,
         saliency_now=_saliency_now,
         same_environment=_same_environment,
         source={digest: "data:image/png;base64," + b64encode(png).decode() for digest, png in pictures.items()},
     )
     return page.encode()
-
-
-def _verdict(row: UpdateRow) -> str:
-    """The gate's word, and what was done where it did not bind."""
-    if row.decision is None:
-        return "promoted" if row.promoted else "not judged"
-    word = VERDICTS[row.decision.verdict]
-    if row.decision.enforcement is Enforcement.ADVISORY and row.promoted and row.decision.verdict != Verdict.PROMOTE:
-        return f"{word} (advice only: promoted all the same)"
-    return word
-
-
-def _comparison(criterion: Criterion) -> str:
-    return "\N{LESS-THAN OR EQUAL TO}" if criterion.name == "forgetting" else "\N{GREATER-THAN OR EQUAL TO}"
 
 
 def _saliency_now(model: ModelReport, metric: str, site: str) -> Metric | None:
@@ -96,9 +84,18 @@ def _decimal(value: Decimal | float, places: int = 2) -> str:
 
 
 def _time(value: str) -> str:
-    """ISO 8601 as ``20 November 2026, 14:05 UTC``; what is no time stays as it is."""
+    """ISO 8601 as ``20 November 2026, 14:05 UTC``."""
+    return f"{_moment(value):%-d %B %Y, %H:%M} UTC"
+
+
+def _minute(value: str) -> str:
+    """ISO 8601 as ``2026-11-20 14:05``, or nothing where there is no time."""
+    return f"{_moment(value):%Y-%m-%d %H:%M}" if value else ""
+
+
+def _moment(value: str) -> datetime:
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
-        return value
-    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
+        raise InputError(f"report: expected a time in ISO 8601, found {value!r}") from None
+    return moment if moment.tzinfo is None else moment.astimezone(UTC)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 STOPS = ("#fbf1e3", "#dbe7df", "#9cc8c0", "#4a959b", "#1d5f73")
 """From 0 to 1: pale sand to deep teal."""
 
-INK, PAPER = "#14212b", "#ffffff"
+INK, PAPER = "#000000", "#ffffff"
+"""Of black and white, one has a contrast of 4.58 or more to any colour."""
 
 
 def shade(value: float) -> tuple[str, str]:

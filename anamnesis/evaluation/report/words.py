@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from anamnesis.evaluation.report.assemble import lineage, matrix_of
-from anamnesis.evaluation.report.data import PRIMARY, ModelReport, ReportData
+from anamnesis.evaluation.report.data import PRIMARY, ModelReport, ReportData, UpdateRow
+from anamnesis.records import Verdict
 
 TOLERANCE = Decimal("0.05")
 """A smaller loss is not called forgetting, where the gate sets no limit of its own."""
@@ -89,8 +90,7 @@ def state(model: ModelReport) -> Statement:
     unmeasured = [site for site in known if site not in {loss.site for loss in judged}]
     details = [_in_use(model), *map(_fall, forgotten)]
     if judged and not forgotten:
-        worst = max(judged, key=lambda loss: loss.lost)
-        details.append(f"Largest loss on an earlier site: {_signed(-worst.lost)} ({worst.site}).")
+        details.append(_largest(max(judged, key=lambda loss: loss.lost)))
     if unmeasured:
         details.append(f"Not measured on {_listed(unmeasured)}: nothing is said of them.")
     details += _overview(model)
@@ -99,10 +99,12 @@ def state(model: ModelReport) -> Statement:
 
 
 def summary(report: ReportData) -> str:
-    """Returns the page's headline."""
+    """Returns the page's headline; an upper bound is not in it."""
     if len(report.models) == 1:
-        return state(report.models[0]).headline + "."
-    parts = [f"{label(model, report)} {_lower(state(model).headline)}" for model in report.models]
+        statement = state(report.models[0])
+        return f"{statement.headline}. {statement.details[0]}"
+    candidates = [model for model in report.models if not model.reference] or report.models
+    parts = [f"{label(model, report)} {_lower(state(model).headline)}" for model in candidates]
     return "; ".join(parts) + "."
 
 
@@ -114,7 +116,7 @@ def _verdict(model: ModelReport, known: int, forgotten: int, unmeasured: int) ->
     if unmeasured:
         return "open", f"Was not measured on {unmeasured} of {known} earlier sites"
     if model.continual.get("ClassIncrementalAccuracy", {}).get("Forgetting", 0.0) > OVERVIEW_LOSS:
-        return "mixed", "Kept what it knew only while it is told the site"
+        return "mixed", "Kept each site's own question, but not the overview"
     return "kept", "Kept what it knew"
 
 
@@ -124,7 +126,14 @@ def _in_use(model: ModelReport) -> str:
         return f"No version is in use: {promoted} of {total} updates were promoted."
     number = next(i for i, row in enumerate(model.updates, 1) if row.version == model.champion)
     site = model.updates[number - 1].site
-    return f"In use: version {short(model.champion)}, made by update {number} ({site}); {promoted} of {total} promoted."
+    against = sum(row.promoted and _refused(row) for row in model.updates)
+    advice = f", {against} of them although the gate said reject (its word was advice only)" if against else ""
+    made = f"version {short(model.champion)}, made by update {number} ({site})"
+    return f"In use: {made}. {promoted} of {total} updates promoted{advice}."
+
+
+def _refused(row: UpdateRow) -> bool:
+    return row.decision is not None and row.decision.verdict is Verdict.REJECT
 
 
 def _overview(model: ModelReport) -> list[str]:
@@ -145,8 +154,10 @@ def _fall(loss: Loss) -> str:
     return f"{loss.site}: {loss.metric} {loss.best:.2f} before, {loss.now:.2f} now (allowed loss {loss.limit:.2f})."
 
 
-def _signed(value: Decimal) -> str:
-    return "none" if round(value, 2) >= 0 else f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
+def _largest(loss: Loss) -> str:
+    if round(loss.lost, 2) <= 0:
+        return "No earlier site has lost anything."
+    return f"Largest loss on an earlier site: {loss.lost:.2f} {loss.metric} ({loss.site}; allowed {loss.limit:.2f})."
 
 
 def _listed(names: list[str]) -> str:

@@ -1,0 +1,125 @@
+"""The page in a real browser: pictures there, nothing fetched, nothing on the console, nothing that overflows."""
+
+import html
+import json
+import re
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anamnesis.evaluation.report import ReportData, assemble, report_html
+
+PROBE = """<script>addEventListener("load", () => {
+  const all = selector => [...document.querySelectorAll(selector)];
+  const text = all("h1, h2, h3, p, li, td, th, figcaption").filter(e => e.clientWidth && !e.closest(".hidden"));
+  document.body.setAttribute("data-found", JSON.stringify({
+    widths: all("img").map(image => image.naturalWidth),
+    fetched: performance.getEntriesByType("resource").map(e => e.name).filter(name => !name.startsWith("data:")),
+    overflow: text.filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.textContent.trim()),
+    page: document.documentElement.scrollWidth,
+    captions: all("table").filter(table => !table.caption).length,
+    figures: all("svg[role=img]").filter(svg => !svg.getAttribute("aria-label")).length,
+  }));
+});</script></body>"""
+
+
+def opened(chromium: str, page: str, folder: Path, width: int = 1280) -> tuple[dict[str, Any], list[str]]:
+    """What a script that is injected into a copy finds, and what the copy wrote to the console."""
+    path = folder / "copy.html"
+    path.write_text(re.sub("<meta http-equiv[^>]*>", "", page).replace("</body>", PROBE))
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--window-size={width},1000"]
+    command = [chromium, *options, f"--user-data-dir={folder}/profile", "--dump-dom", path.as_uri()]
+    out = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    found = re.search('data-found="([^"]*)"', out.stdout)
+    assert found, "the page did not load"
+    return json.loads(html.unescape(found[1])), [line for line in out.stderr.splitlines() if "CONSOLE" in line]
+
+
+@pytest.fixture(scope="module")
+def page(example_report: ReportData, example_pictures: dict[str, bytes]) -> str:
+    return report_html(example_report, example_pictures).decode()
+
+
+def test_the_page_opens_whole(chromium: str, page: str, tmp_path: Path) -> None:
+    found, console = opened(chromium, page, tmp_path)
+    assert console == []
+    assert len(found["widths"]) == 9
+    assert all(width > 100 for width in found["widths"])
+    assert found["fetched"] == []
+    assert found["overflow"] == []
+    assert (found["captions"], found["figures"]) == (0, 0)
+
+
+def test_the_page_fits_a_small_window(chromium: str, page: str, tmp_path: Path) -> None:
+    found, _ = opened(chromium, page, tmp_path, width=700)
+    assert found["page"] <= 700
+
+
+def test_the_check_sees_a_broken_page(chromium: str, page: str, tmp_path: Path) -> None:
+    broken = page.replace("data:image/png;base64,", "data:image/png;base64,AAAA", 1)
+    broken = broken.replace("</main>", "<script>missing()</script></main>")
+    found, console = opened(chromium, broken, tmp_path)
+    assert 0 in found["widths"]
+    assert any("missing is not defined" in line for line in console)
+
+
+def test_the_page_as_written_forbids_scripts_and_is_silent(chromium: str, page: str, tmp_path: Path) -> None:
+    path, shot = tmp_path / "report.html", tmp_path / "report.png"
+    path.write_text(page)
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--screenshot={shot}"]
+    command = [chromium, *options, f"--user-data-dir={tmp_path}/profile", "--window-size=1280,2000", path.as_uri()]
+    out = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert "CONSOLE" not in out.stderr
+    assert shot.stat().st_size > 50_000
+
+
+def test_the_page_refers_to_nothing_outside_itself(page: str) -> None:
+    assert "http:" not in page
+    assert "https:" not in page
+    assert "<script" not in page
+    assert "@import" not in page
+    assert all(link.startswith(("data:", "#")) for link in re.findall(r'(?:src|href)="([^"]*)"', page))
+    assert "default-src 'none'" in page
+
+
+def test_the_page_says_what_matters(page: str) -> None:
+    assert "Forgot 3 of 3 earlier sites" in page
+    assert "Nothing clinical is claimed" in page
+    assert "joint training opens" in page.lower()
+    assert "≤ 0.050" in page
+    assert "0.117" in page  # the floor of a saliency map without memory
+
+
+def test_names_are_escaped(example_report: ReportData) -> None:
+    model = replace(example_report.models[0], name="<script>alert(1)</script>")
+    page = report_html(replace(example_report, models=(model,), title='"><b>x'), {}).decode()
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_a_picture_that_is_not_readable_here_is_said_to_stay(example_report: ReportData) -> None:
+    page = report_html(example_report, {}).decode()
+    assert "<img" not in page
+    assert page.count("stays at its hospital") == 9
+
+
+def test_a_report_of_nothing_and_of_one_update_are_drawn(example_report: ReportData) -> None:
+    empty = assemble("Nothing yet", "2026-01-01T00:00:00Z", [])
+    assert "Nothing yet" in report_html(empty, {}).decode()
+    model = example_report.models[0]
+    first = replace(
+        model,
+        updates=(replace(model.updates[0], decision=None, cost=None, environment={}, promoted=False),),
+        columns=model.columns[:1],
+        matrices={name: (rows[0][:1],) for name, rows in model.matrices.items()},
+        champion="",
+        pictures=(),
+    )
+    page = report_html(assemble("One", "2026-01-01T00:00:00Z", [first]), {}).decode()
+    assert "nothing to forget yet" in page
+    assert "not judged" in page
+    bare = replace(first, updates=(), columns=(), matrices={"Primary": ()})
+    assert "Has learned nothing yet" in report_html(assemble("Bare", "2026-01-01T00:00:00Z", [bare]), {}).decode()
