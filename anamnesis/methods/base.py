@@ -197,11 +197,13 @@ class Method(ABC, Generic[Options]):
         name: set by ``register``.
         needs: what it can do and asks for.
         options_class: its frozen configuration class, set by ``register``.
+        notes: what a reader of its results must know.
     """
 
     name: ClassVar[str]
     needs: ClassVar[Needs] = Needs()
     options_class: ClassVar[type]
+    notes: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, options: Options, spec: NetworkSpec, seed: int) -> None:
         self.options = options

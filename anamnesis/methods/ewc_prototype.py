@@ -51,6 +51,11 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
     State: ``ewc_fisher`` F and ``ewc_anchor`` theta*, shaped like the parameters; constant in the number of tasks.
     """
 
+    notes = (
+        "A reconstruction of Ignesti et al. 2026, of which only the abstract was available. So far its parametric part: "
+        "online elastic weight consolidation, without reconstruction, prototypes and saliency alignment.",
+    )
+
     def __init__(self, options: EWCPrototypeOptions, spec: NetworkSpec, seed: int) -> None:
         super().__init__(options, spec, seed)
         self._fisher: dict[str, Tensor] = {}

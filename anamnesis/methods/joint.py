@@ -20,3 +20,4 @@ class Joint(ClassificationMethod[JointOptions]):
     """Cross-entropy over all seen classes, on all data seen, from the base version's weights."""
 
     needs = Needs(earlier_data=True)
+    notes = ("It opens the training splits of all sites at every update: an upper bound, not continual learning.",)

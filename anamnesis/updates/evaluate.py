@@ -24,7 +24,7 @@ from anamnesis.records import (
 )
 from anamnesis.registry.evaluations import read_evaluations, write_evaluation
 from anamnesis.registry.gate import FORGETTING
-from anamnesis.registry.store import Store, open_store
+from anamnesis.registry.store import open_store
 from anamnesis.snapshots import Guard, open_test_set
 from anamnesis.training import TensorSplit, numerics_for, tensors_of
 from anamnesis.updates.model import Model, load_model
@@ -115,7 +115,3 @@ def network_of(model: Model) -> Any:
     network = model.method.network
     return network if hasattr(network, "features") and hasattr(network, "classify") else None
 
-
-def store_of(site: SiteRef) -> Store:
-    """Returns the site's own store, where its pictures stay."""
-    return open_store(site.store)

@@ -1,5 +1,6 @@
 """Whether a version still looks where the version looked that learned the task: retention of Grad-CAM maps."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -8,14 +9,28 @@ import torch
 from torch import Tensor
 
 from anamnesis.evaluation.overlay import before_after
+from anamnesis.evaluation.report import Picture
 from anamnesis.evaluation.saliency import another_of_its_class, grad_cam, random_iou, retention
-from anamnesis.records import Evaluation, Metric, Progress, SiteRef, TaskType, digest_json, hex_of, silent
+from anamnesis.records import (
+    Evaluation,
+    Metric,
+    Progress,
+    SiteRef,
+    TaskType,
+    canonical_json,
+    decode,
+    digest_bytes,
+    digest_json,
+    encode,
+    hex_of,
+    silent,
+)
 from anamnesis.registry.evaluations import read_evaluations, write_evaluation
 from anamnesis.registry.gate import SALIENCY
 from anamnesis.registry.store import Store, open_store
 from anamnesis.registry.versions import read_version
 from anamnesis.training import numerics_for
-from anamnesis.updates.evaluate import Probe, network_of, read_probe, store_of
+from anamnesis.updates.evaluate import network_of, read_probe
 from anamnesis.updates.lineage import last_of_site
 from anamnesis.updates.model import Model, load_model
 
@@ -52,9 +67,18 @@ def evaluate_saliency(
     return tuple(found[site.test_set] for site in sites if site.test_set in found)
 
 
-def picture_key(version: str, test_set: str, number: int) -> str:
-    """Returns where a picture lies in the site's own store."""
-    return f"pictures/{hex_of(version)}/{hex_of(test_set)}/{number}.png"
+def pictures_folder(version: str, test_set: str) -> str:
+    """Returns where the pictures of a version on a test set lie in the site's own store."""
+    return f"pictures/{hex_of(version)}/{hex_of(test_set)}"
+
+
+def read_pictures(site: SiteRef, version: str) -> tuple[tuple[Picture, bytes], ...]:
+    """Returns the pictures that ``evaluate_saliency`` left at a site, each with its PNG; none where there are none."""
+    store, folder = open_store(site.store), pictures_folder(version, site.test_set)
+    if not store.exists(f"{folder}/index.json"):
+        return ()
+    index = decode(tuple[Picture, ...], json.loads(store.get(f"{folder}/index.json")), "pictures")
+    return tuple((picture, store.get(f"{folder}/{hex_of(picture.digest)}.png")) for picture in index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +98,8 @@ def _compare(store: Store, own: str, version: str, after: Model, site: SiteRef) 
     chosen = torch.tensor(sorted(range(len(probe.split.ids)), key=lambda row: probe.split.ids[row])[:PROBES])
     images, columns = probe.split.images[chosen].float(), probe.split.targets[chosen]
     maps = _Maps(_maps(before, images, columns), _maps(after, images, columns))
-    _draw(site, version, images, maps)
+    labels = [after.description.labels[column] for column in columns[:PICTURES].tolist()]
+    _draw(site, (own, version), images, maps, labels)
     return {**retention(maps.before, maps.after), **_floors(maps, columns)}
 
 
@@ -94,13 +119,15 @@ def _floors(maps: _Maps, columns: Tensor) -> dict[str, Metric]:
     return {**floors, **({"IoUSameClass": same_class["IoU"]} if same_class else {})}
 
 
-def _draw(site: SiteRef, version: str, images: Tensor, maps: _Maps) -> None:
-    store = store_of(site)
-    for number in range(min(PICTURES, len(images))):
+def _draw(site: SiteRef, versions: tuple[str, str], images: Tensor, maps: _Maps, labels: Sequence[str]) -> None:
+    """Writes pictures and, last, their index to the site's own store: they show patients and never leave it."""
+    store, folder = open_store(site.store), pictures_folder(versions[1], site.test_set)
+    index = []
+    for number, label in enumerate(labels):
         picture = before_after(
             images[number].movedim(0, -1).squeeze(-1).numpy(), maps.before[number].numpy(), maps.after[number].numpy()
         )
-        store.put(picture_key(version, site.test_set, number), picture)
-
-
-__all__ = ["PICTURES", "Probe", "evaluate_saliency", "picture_key"]
+        digest = digest_bytes(picture)
+        store.put(f"{folder}/{hex_of(digest)}.png", picture)
+        index.append(Picture(site.name, label, versions[0], versions[1], digest))
+    store.put(f"{folder}/index.json", canonical_json(encode(index)))
