@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 ATTEMPTS = 6
 PAGE = 1000
+_TRANSIENT = (0, 408, 409, 429, 500, 502, 503, 504)  # 0: no reply came
 _PROBE = "probe"
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 
@@ -203,14 +204,15 @@ class S3Store:
     def _patiently(self, key: str, action: Callable[[], T]) -> T:
         """Returns what ``action`` returns, which is called again while the server or the network is to blame."""
         for attempt in range(ATTEMPTS):
+            if attempt:
+                self._sleep(0.05 * 2**attempt)
             try:
                 return action()
             except (HTTPError, MinioException, _StatusError) as error:
                 status, code = _status(error)
-                if status and status < HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.CONFLICT:
+                if status not in _TRANSIENT:
                     raise self._explain(key, status, code) from error
                 cause = error
-            self._sleep(0.05 * 2**attempt)
         raise AnamnesisError(f"{self.url}/{key}: no answer after {ATTEMPTS} attempts: {cause}") from cause
 
     def _explain(self, key: str, status: int, code: str) -> AnamnesisError:
@@ -221,6 +223,8 @@ class S3Store:
             return MissingError(f"{where}: there is no such object")
         if status == HTTPStatus.FORBIDDEN:
             return RefusedError(f"{where}: the server refuses ({code}); check the credentials and their policy")
+        if status == HTTPStatus.NOT_IMPLEMENTED:
+            return RefusedError(f"{where}: this server lacks conditional writes ({code}); choose another, or a folder")
         return AnamnesisError(f"{where}: the server answers {status} {code}")
 
 

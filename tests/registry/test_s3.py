@@ -126,6 +126,12 @@ def test_a_server_without_conditional_writes_is_refused(through_proxy: Store, pr
     assert not through_proxy.exists("log/1")
 
 
+def test_a_server_that_rejects_conditional_writes_is_refused(through_proxy: Store, proxy: Proxy) -> None:
+    proxy.faults = ["501 before"]
+    with pytest.raises(RefusedError, match="lacks conditional writes"):
+        through_proxy.probe()
+
+
 def test_the_probe_is_made_once(through_proxy: Store, proxy: Proxy) -> None:
     through_proxy.put_if_absent("a", b"")
     before = len(proxy.seen)

@@ -54,6 +54,15 @@ def test_a_listing_is_sorted_by_key_and_takes_any_prefix(store: Store) -> None:
     assert [info.size for info in store.list("a/b")] == [5]
 
 
+@pytest.mark.parametrize("key", ["a b/c.json", "ü/ß+%20=&?#.json", "a'b\"c", "..a/b..", "_/~"])
+def test_a_key_may_hold_any_character(store: Store, key: str) -> None:
+    assert store.put_if_absent(key, b"x")
+    assert store.get(key) == b"x"
+    assert key in [info.key for info in store.list(key[:3])]
+    store.delete(key)
+    assert not store.exists(key)
+
+
 def test_an_etag_changes_with_the_content(store: Store) -> None:
     store.put("a", b"one")
     (before,) = store.list("a")
