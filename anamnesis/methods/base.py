@@ -85,7 +85,9 @@ class Batch:
 class Data(Protocol):
     """The only access to images. Iterates deterministically."""
 
-    def __call__(self, split: Split, views: int = 0, *, stage: str = "", epoch: int = 0, start: int = 0) -> Iterator[Batch]:
+    def __call__(
+        self, split: Split, views: int = 0, *, stage: str = "", epoch: int = 0, start: int = 0
+    ) -> Iterator[Batch]:
         """Yields batches.
 
         Args:
@@ -224,10 +226,10 @@ class Method(ABC, Generic[Options]):
     def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Returns named scalar terms; the loop sums them and logs each."""
 
-    def after_step(self, step: Step) -> None:  # noqa: B027  (most methods have nothing to do here)
+    def after_step(self, step: Step) -> None:
         """Proximal or moving-average updates, after each optimiser step."""
 
-    def end(self, context: TaskContext, data: Data) -> None:  # noqa: B027
+    def end(self, context: TaskContext, data: Data) -> None:
         """Fisher information, prototypes, statistics, classifier. Can be run again from the last stage's end."""
 
     @abstractmethod
@@ -248,7 +250,7 @@ class Method(ABC, Generic[Options]):
         self.prepare(labels)
         self.network.load_state_dict(part_of(state, "network"))
 
-    def prepare(self, labels: int) -> None:  # noqa: B027
+    def prepare(self, labels: int) -> None:
         """Gives the network the shape that it has with ``labels`` columns, before weights are loaded."""
 
 

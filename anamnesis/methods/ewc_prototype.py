@@ -52,8 +52,8 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
     """
 
     notes = (
-        "A reconstruction of Ignesti et al. 2026, of which only the abstract was available. So far its parametric part: "
-        "online elastic weight consolidation, without reconstruction, prototypes and saliency alignment.",
+        "A reconstruction of Ignesti et al. 2026, of which only the abstract was available. So far its parametric "
+        "part: online elastic weight consolidation, without reconstruction, prototypes and saliency alignment.",
     )
 
     def __init__(self, options: EWCPrototypeOptions, spec: NetworkSpec, seed: int) -> None:

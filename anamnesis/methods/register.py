@@ -66,5 +66,5 @@ def build_method(configuration: Configuration) -> Method[Any]:
         InputError: unknown method or network, or an option that does not fit; the message names the field.
     """
     kind = method_class(configuration.method)
-    options = decode(kind.options_class, dict(configuration.options), f"method.{configuration.method}")
+    options: object = decode(kind.options_class, dict(configuration.options), f"method.{configuration.method}")
     return kind(options, configuration.network, configuration.training.seed)

@@ -27,7 +27,9 @@ class Augmentation:
     brightness: float = 0.08
     flip: float = 0.5
 
-    def __call__(self, images: Tensor, generator: torch.Generator, masks: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def __call__(
+        self, images: Tensor, generator: torch.Generator, masks: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """Returns moved images [N, C, H, W] in [0, 1], and masks [N, H, W] moved alike (nearest neighbour)."""
         grid = functional.affine_grid(
             self._matrices(images.shape[0], generator).to(images), list(images.shape), align_corners=False

@@ -44,7 +44,9 @@ class Checkpoints:
 
     def save(self, position: Mapping[str, object], state: State) -> None:
         """Writes where the training is and everything it needs to go on."""
-        tensors = {name: value.detach().cpu().contiguous() for name, value in state.items() if isinstance(value, Tensor)}
+        tensors = {
+            name: value.detach().cpu().contiguous() for name, value in state.items() if isinstance(value, Tensor)
+        }
         plain = {name: value for name, value in state.items() if not isinstance(value, Tensor)}
         blob = save(tensors)
         digest = digest_bytes(blob)

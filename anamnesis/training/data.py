@@ -79,7 +79,9 @@ def _prepare(samples: list[Sample], modality: str, axes: str, spec: NetworkSpec)
     byte = arrays[0].dtype == np.uint8
     pixels = torch.from_numpy(np.stack(arrays).astype(np.float32))
     if not torch.isfinite(pixels).all():
-        broken = [s.id for s, finite in zip(samples, torch.isfinite(pixels).flatten(1).all(1), strict=True) if not finite]
+        broken = [
+            s.id for s, finite in zip(samples, torch.isfinite(pixels).flatten(1).all(1), strict=True) if not finite
+        ]
         raise InputError(f"{len(broken)} samples hold numbers that are not finite, first {broken[0]}; ingest them anew")
     planes = to_planes(to_unit(pixels, modality, byte), axes)
     return resize(to_channels(planes, spec.channels), spec.size)
@@ -94,9 +96,15 @@ def _targets(samples: list[Sample], task: Task, labels: tuple[str, ...], spec: N
             raise InputError(f"sample {samples[indices.index(None)].id}: no class, but it is in a labelled split")
         return torch.tensor([columns[index] for index in indices if index is not None])
     if task.type is TaskType.SEGMENTATION:
-        masks = [sample.images[target.mask] for sample, target in zip(samples, targets, strict=True) if target and target.mask]
+        masks = [
+            sample.images[target.mask]
+            for sample, target in zip(samples, targets, strict=True)
+            if target and target.mask
+        ]
         planes = [to_planes(torch.from_numpy(mask.pixels.astype(np.float32))[None], mask.axes) for mask in masks]
-        return torch.cat([torch.nn.functional.interpolate(plane, spec.size, mode="nearest") for plane in planes])[:, 0].long()
+        return torch.cat([torch.nn.functional.interpolate(plane, spec.size, mode="nearest") for plane in planes])[
+            :, 0
+        ].long()
     raise InputError(f"task {task.name!r}: training on {task.type.value} is not there yet")
 
 
@@ -122,12 +130,14 @@ class SplitData:
         """Returns how many samples the split has."""
         return len(self.splits[split].ids)
 
-    def __call__(self, split: Split, views: int = 0, *, stage: str = "", epoch: int = 0, start: int = 0) -> Iterator[Batch]:
+    def __call__(
+        self, split: Split, views: int = 0, *, stage: str = "", epoch: int = 0, start: int = 0
+    ) -> Iterator[Batch]:
         """Yields batches; see ``anamnesis.methods.base.Data``."""
         order = torch.arange(self.count(split))
         if views:
             order = order[torch.randperm(len(order), generator=self.streams.generator("shuffle", stage, epoch))]
-        for number, index in enumerate(order.split(self.settings.batch_size)):
+        for number, index in enumerate(torch.split(order, self.settings.batch_size)):
             if number >= start:
                 yield self._batch(self.splits[split], index, views, (stage, epoch, number))
 

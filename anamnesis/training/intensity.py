@@ -30,9 +30,10 @@ def to_unit(pixels: Tensor, modality: str, byte: bool) -> Tensor:
     wanted = torch.tensor(PERCENTILES)
     if flat.shape[1] > MAXIMUM_QUANTILE:  # a large volume: every k-th voxel gives the same percentiles closely
         flat = flat[:, :: flat.shape[1] // MAXIMUM_QUANTILE + 1]
-    bounds = torch.cat([torch.quantile(chunk, wanted, dim=1) for chunk in flat.split(rows)], dim=1)
+    bounds = torch.cat([torch.quantile(chunk, wanted, dim=1) for chunk in torch.split(flat, rows)], dim=1)
     low_each, high_each = (bound.view(-1, *[1] * (pixels.dim() - 1)) for bound in bounds)
-    return ((pixels - low_each) / (high_each - low_each).clamp_min(1e-6)).clamp(0, 1)
+    scaled: Tensor = (pixels - low_each) / (high_each - low_each).clamp_min(1e-6)
+    return scaled.clamp(0, 1)
 
 
 def to_planes(pixels: Tensor, axes: str) -> Tensor:

@@ -91,7 +91,7 @@ class _Run:
             terms = self.method.loss(batch, step)
         loss = torch.stack([term.float() for term in terms.values()]).sum()
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
         self.method.after_step(step)
         for name, term in terms.items():  # on the device: reading a number would make a GPU wait
@@ -108,7 +108,9 @@ class _Run:
     def _totals(self) -> dict[str, float]:
         totals = {name: float(total) for name, total in self.sums.items()}
         if not all(math.isfinite(total) for total in totals.values()):
-            raise InputError(f"the loss is not finite in epoch {self.position.epoch + 1}: {totals}; lower a weight or the rate")
+            raise InputError(
+                f"the loss is not finite in epoch {self.position.epoch + 1}: {totals}; lower a weight or the rate"
+            )
         return totals
 
     def _save(self, optimiser: torch.optim.Optimizer | None) -> None:
@@ -116,7 +118,9 @@ class _Run:
             return
         at = self.position
         place = {"stage": at.stage, "epoch": at.epoch, "batch": at.batch, "number": at.number}
-        state: dict[str, Tensor | object] = {f"method/{name}": value for name, value in self.method.state_dict().items()}
+        state: dict[str, Tensor | object] = {
+            f"method/{name}": value for name, value in self.method.state_dict().items()
+        }
         if optimiser:
             state |= {f"optimiser/{name}": value for name, value in optimiser_state(optimiser).items()}
         carried = {"log": self.log, "sums": self._totals(), "seconds": self.seconds}
@@ -150,7 +154,7 @@ def train(
     Raises:
         InputError: the loss is not finite; the message has its terms.
     """
-    method.network.to(numerics.device, memory_format=numerics.layout)
+    numerics.place(method.network)
     run = _Run(method, context, data, numerics, checkpoints, progress)
     with numerics.applied(), torch.random.fork_rng(devices=[]):
         run.stages()

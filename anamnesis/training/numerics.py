@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from anamnesis.records import Configuration, InputError
 
@@ -44,6 +45,11 @@ class Numerics:
             torch.set_num_threads(threads)
             torch.use_deterministic_algorithms(strict, warn_only=warn_only)
 
+    def place(self, module: nn.Module) -> None:
+        """Moves a module to the device, its convolution weights in the layout."""
+        module.to(device=self.device)
+        module.to(memory_format=self.layout)  # type: ignore[call-overload]  # missing in torch's own stubs
+
     def environment(self) -> dict[str, str]:
         """Returns what equal bits depend on besides the inputs."""
         cuda = self.device.type == "cuda"
@@ -75,5 +81,5 @@ def numerics_for(configuration: Configuration, device: str = "") -> Numerics:
 
 def _gains_from_half(device: torch.device, network: str) -> bool:
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return network == "ResNet18" and "AMX" in torch.backends.cpu.get_cpu_capability().upper()

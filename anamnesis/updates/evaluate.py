@@ -82,7 +82,7 @@ def _judge(model: Model, site: SiteRef) -> dict[str, Metric]:
     if probe is None:
         return {}
     numerics = numerics_for(model.description.configuration)
-    model.method.network.to(numerics.device, memory_format=numerics.layout)
+    numerics.place(model.method.network)
     with numerics.applied(), numerics.autocast():
         if site.task.type is TaskType.CLASSIFICATION:
             logits = torch.cat(list(_logits(model, probe.split.images, numerics.device)))
@@ -93,7 +93,7 @@ def _judge(model: Model, site: SiteRef) -> dict[str, Metric]:
 
 
 def _logits(model: Model, images: Tensor, device: torch.device) -> Iterator[Tensor]:
-    for chunk in images.split(BATCH):
+    for chunk in torch.split(images, BATCH):
         logits = model.method.predict(chunk.to(device, torch.float32), PredictRequest()).logits
         if logits is None:
             raise InputError(f"method {model.method.name!r} gave no logits for a classification task")
@@ -102,7 +102,7 @@ def _logits(model: Model, images: Tensor, device: torch.device) -> Iterator[Tens
 
 def _judge_masks(model: Model, split: TensorSplit, device: torch.device) -> dict[str, Metric]:
     scores = []
-    for images, masks in zip(split.images.split(BATCH), split.targets.split(BATCH), strict=True):
+    for images, masks in zip(torch.split(split.images, BATCH), torch.split(split.targets, BATCH), strict=True):
         logits = model.method.predict(images.to(device, torch.float32), PredictRequest()).mask
         if logits is None:
             raise InputError(f"method {model.method.name!r} gave no masks for a segmentation task")
@@ -114,4 +114,3 @@ def network_of(model: Model) -> Any:
     """Returns the network of a model whose saliency can be drawn, or none."""
     network = model.method.network
     return network if hasattr(network, "features") and hasattr(network, "classify") else None
-

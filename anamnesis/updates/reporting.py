@@ -109,15 +109,15 @@ def _updates(store: Store, subject: Subject, entries: Iterable[LogEntry]) -> lis
     """Returns every version in the order in which it was first decided, those that wait last."""
     records = {record.version: record for record in list_updates(store)}
     decided: dict[str, LogEntry] = {}
-    for entry in entries:
-        if entry.kind in _DECISIONS:
-            decided.setdefault(entry.subject, entry)
+    for decision in (entry for entry in entries if entry.kind in _DECISIONS):
+        decided.setdefault(decision.subject, decision)
     promoted = set(fold(entries).promoted)
     sites = {site.name: site for site in subject.sites}
     waiting = [digest for digest in list_versions(store) if digest not in decided]
     rows = []
     for digest in (*decided, *waiting):
-        version, entry, record = read_version(store, digest), decided.get(digest), records.get(digest)
+        version, record = read_version(store, digest), records.get(digest)
+        entry = decided.get(digest)
         rows.append(
             UpdateRow(
                 version=digest,

@@ -12,7 +12,9 @@ from anamnesis.updates.request import UpdateRequest
 Result = dict[str, object]
 
 
-def ingest_site(site: Mapping[str, object], store: str, split_key: str, workers: int, progress: Progress = silent) -> Result:
+def ingest_site(
+    site: Mapping[str, object], store: str, split_key: str, workers: int, progress: Progress = silent
+) -> Result:
     """Makes a snapshot of what lies at a site.
 
     Args:

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from toys.learning import FIRST, SECOND, SPEC, bars, context_of, data_of
 from torch import nn
+from toys.learning import FIRST, SECOND, SPEC, bars, context_of, data_of
 
 from anamnesis.methods.base import Batch
 from anamnesis.methods.ewc_prototype import EWCPrototype, EWCPrototypeOptions
@@ -51,9 +51,7 @@ def looped(network: nn.Module, images: torch.Tensor, columns: list[int]) -> dict
 
 def test_exact_equals_a_loop_over_images_and_classes(network: Classifier, images: torch.Tensor) -> None:
     grown(network, 3)
-    found = fisher_diagonal(
-        network, [batch_of(images, torch.zeros(6))], (0, 1, 2), FisherKind.EXACT, torch.Generator()
-    )
+    found = fisher_diagonal(network, [batch_of(images, torch.zeros(6))], (0, 1, 2), FisherKind.EXACT, torch.Generator())
     for name, value in looped(network, images, [0, 1, 2]).items():
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-9)
 
@@ -81,7 +79,9 @@ def test_sampled_comes_near_exact(network: Classifier, images: torch.Tensor) -> 
     exact, sampled = (
         fisher_diagonal(network, many, (0, 1, 2), kind, generator) for kind in (FisherKind.EXACT, FisherKind.SAMPLED)
     )
-    total = {name: sum(float(value.sum()) for value in found.values()) for name, found in (("e", exact), ("s", sampled))}
+    total = {
+        name: sum(float(value.sum()) for value in found.values()) for name, found in (("e", exact), ("s", sampled))
+    }
     assert total["s"] == pytest.approx(total["e"], rel=0.15)
 
 
@@ -107,7 +107,9 @@ def test_the_limit_counts_images(network: Classifier, images: torch.Tensor) -> N
     grown(network, 2)
     batches = [batch_of(images[:4], torch.zeros(4)), batch_of(images[4:], torch.zeros(2))]
     limited = fisher_diagonal(network, batches, (0, 1), FisherKind.EXACT, torch.Generator(), limit=3)
-    first = fisher_diagonal(network, [batch_of(images[:3], torch.zeros(3))], (0, 1), FisherKind.EXACT, torch.Generator())
+    first = fisher_diagonal(
+        network, [batch_of(images[:3], torch.zeros(3))], (0, 1), FisherKind.EXACT, torch.Generator()
+    )
     for name, value in first.items():
         torch.testing.assert_close(limited[name], value)
 
@@ -171,7 +173,12 @@ def test_fisher_information_of_two_tasks_adds_up() -> None:
     data = data_of(context, bars(SECOND, context.labels))
     train(method, context, data, NUMERICS)
     second = fisher_diagonal(
-        method.network, data(Split.TRAIN), context.columns, FisherKind.SAMPLED, context.streams.generator("fisher"), 2000
+        method.network,
+        data(Split.TRAIN),
+        context.columns,
+        FisherKind.SAMPLED,
+        context.streams.generator("fisher"),
+        2000,
     )
     for name, value in grow_rows(first, method.network).items():
         torch.testing.assert_close(method._fisher[name], second[name] + 0.5 * value)

@@ -17,7 +17,7 @@ KINDS: dict[str, type[Method[Any]]] = {**methods(), **{kind.name: kind for kind 
 NUMERICS = numerics_for(Configuration("finetune"), "cpu")
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for SIGKILL inside one process."""
 
 
@@ -68,7 +68,9 @@ def test_a_loaded_state_answers_and_learns_on_as_the_original(name: str) -> None
 
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("kill_at", [1, 4])
-def test_killed_inside_a_stage_and_started_again_it_ends_with_equal_bits(name: str, kill_at: int, tmp_path: Path) -> None:
+def test_killed_inside_a_stage_and_started_again_it_ends_with_equal_bits(
+    name: str, kill_at: int, tmp_path: Path
+) -> None:
     whole, broken = make(name), make(name)
     tasks = tasks_for(whole)[:1]
     learn(whole, tasks)
@@ -79,11 +81,11 @@ def test_killed_inside_a_stage_and_started_again_it_ends_with_equal_bits(name: s
         nonlocal steps
         steps += 1
         if steps == kill_at:
-            raise Killed
+            raise KilledError
 
     checkpoints = Checkpoints(store, "checkpoints/x", every=0)
     if name != "closed_form":
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             learn(broken, tasks, checkpoints=checkpoints, progress=kill)
         assert checkpoints.load() is not None
     resumed = make(name)

@@ -130,9 +130,7 @@ class TwoViews(ClassificationMethod[NoOptions]):
     def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         if step.stage == "probe":
             return super().loss(batch, step)
-        first, second = (
-            functional.normalize(self.network.features(view).mean((2, 3)), dim=1) for view in batch.views
-        )
+        first, second = (functional.normalize(self.network.features(view).mean((2, 3)), dim=1) for view in batch.views)
         return {"contrast": functional.cross_entropy(first @ second.T / 0.5, torch.arange(len(first)))}
 
 
@@ -204,4 +202,16 @@ class Segmenter(Method[NoOptions]):
 
 EXTREMES: tuple[type[Method[Any]], ...] = (ClosedForm, TwoViews, AdaptersOnly, Segmenter)
 
-__all__ = ["EXTREMES", "FIRST", "SECOND", "SETTINGS", "SPEC", "NoOptions", "bars", "context_of", "data_of", "discs", "only"]
+__all__ = [
+    "EXTREMES",
+    "FIRST",
+    "SECOND",
+    "SETTINGS",
+    "SPEC",
+    "NoOptions",
+    "bars",
+    "context_of",
+    "data_of",
+    "discs",
+    "only",
+]

@@ -50,7 +50,8 @@ def fisher_diagonal(
 
     def log_likelihood(weights: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:
         logits = functional_call(network, {**weights, **buffers}, (image[None],))[0]
-        return logits[chosen.to(logits.device)].log_softmax(0).gather(0, label[None])[0]
+        chances: Tensor = logits[chosen.to(logits.device)].log_softmax(0)
+        return chances.gather(0, label[None])[0]
 
     per_image = vmap(grad(log_likelihood), in_dims=(None, 0, 0))
     total = {name: torch.zeros_like(value, dtype=torch.float32) for name, value in parameters.items()}
