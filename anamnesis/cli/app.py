@@ -69,7 +69,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def anamnesis(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Keeps a medical-imaging model learning as hospitals send data, without forgetting what it knew."""
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anamnesis.operator.api import ContinualModel, Loaded, Resources, Site, load_resources
-from anamnesis.operator.convert import registry_url, split_key_reference, store_url
+from anamnesis.operator.convert import registry_url, site_config, split_key_reference, store_url
+from anamnesis.operator.loop import Wanted
 from anamnesis.operator.state import LocalState
-from anamnesis.records import InputError
+from anamnesis.records import InputError, SiteConfig
 from anamnesis.registry import Store, open_store
 
 
@@ -36,6 +37,10 @@ class Selected:
         """Where the split key is."""
         return split_key_reference(self.model, self.state.split_key)
 
+    def wanted(self, who: str) -> Wanted:
+        """Returns what local mode works on."""
+        return Wanted(self.model, self.resources, self.state, self.split_key, who)
+
     def site(self, name: str) -> Loaded[Site]:
         """Returns one of the model's sites; without a name, the only one.
 
@@ -48,6 +53,10 @@ class Selected:
         if name not in sites:
             raise InputError(f"--site: expected one of {', '.join(sites)}, found {name!r}")
         return sites[name]
+
+    def config(self, site: Loaded[Site]) -> SiteConfig:
+        """Returns a site as ingestion needs it."""
+        return site_config(site)
 
     def store(self, site: Loaded[Site]) -> str:
         """Returns the URL of a site's own store."""

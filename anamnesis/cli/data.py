@@ -4,6 +4,8 @@ import typer
 
 from anamnesis.cli.options import Files, Json, ModelName, SiteName, Workers, examples
 
+_STATE = {False: "new", True: "as before"}
+
 
 def add_to(app: typer.Typer) -> None:
     """Adds the commands of this file."""
@@ -12,32 +14,33 @@ def add_to(app: typer.Typer) -> None:
     )(ingest)
 
 
-def ingest(files: Files, site: SiteName = "", model: ModelName = "", workers: Workers = 2, as_json: Json = False) -> None:
-    """Makes a snapshot of what lies at a site, or at every site: validated, de-identified, split by patient.
+def ingest(
+    files: Files, site: SiteName = "", model: ModelName = "", workers: Workers = 2, as_json: Json = False
+) -> None:
+    """Makes a snapshot of a site's data.
 
-    Equal files give the equal snapshot; nothing is learned.
+    Validated, de-identified, split by patient; without --site, of every site in turn. Equal files give the equal
+    snapshot; nothing is learned.
     """
     from anamnesis.cli.context import select
+    from anamnesis.cli.looking import ingest_site
     from anamnesis.cli.output import short, show, table
     from anamnesis.cli.progress import reporter
-    from anamnesis.operator.convert import site_config
-    from anamnesis.operator.loop import make_split_key
-    from anamnesis.records import encode
-    from anamnesis.updates import steps
+    from anamnesis.records import decode
+    from anamnesis.snapshots import IngestResult
 
     selected = select(files, model)
     sites = [selected.site(site)] if site else list(selected.resources.sites_of(selected.model))
-    make_split_key(selected.split_key)
-    results = {}
     with reporter() as tell:
-        for each in sites:
-            request = encode(site_config(each))
-            results[each.name] = steps.ingest_site(
-                request, selected.store(each), selected.split_key, workers, tell.track(each.name)
-            )
-    counts = list(dict.fromkeys(name for result in results.values() for name in result["counts"]))
+        results = {each.name: decode(IngestResult, ingest_site(selected, each, tell, workers)) for each in sites}
+    counts = list(dict.fromkeys(name for result in results.values() for name in result.counts))
     rows = [
-        [name, short(result["snapshot"]), *(result["counts"].get(key, 0) for key in counts), "as before" if result["reused"] else "new"]
-        for name, result in results.items()
+        [
+            name,
+            short(found.snapshot),
+            *(found.counts.get(key, 0) for key in counts),
+            "as before" if found.reused else "new",
+        ]
+        for name, found in results.items()
     ]
     show(results, table(["site", "snapshot", *counts, ""], rows), as_json)

@@ -14,11 +14,17 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog=examples(f'anamnesis rollback {_EXAMPLE} "complaints from ward 3"'))(rollback)
 
 
-def approve(files: Files, version: VersionArgument, why: Why, who: Who = "", model: ModelName = "", as_json: Json = False) -> None:
-    """Approves one version, by digest, and promotes it when the gate has nothing else against it."""
+def approve(
+    files: Files, version: VersionArgument, why: Why, who: Who = "", model: ModelName = "", as_json: Json = False
+) -> None:
+    """Approves a version, by digest.
+
+    It is promoted at once when the gate has nothing else against it.
+    """
     from anamnesis.cli.context import login, select
-    from anamnesis.cli.deciding import approve_version, find_version
+    from anamnesis.cli.deciding import approve_version
     from anamnesis.cli.output import show
+    from anamnesis.cli.shelf import find_version
 
     selected = select(files, model)
     digest = find_version(selected.registry, version)
@@ -26,11 +32,16 @@ def approve(files: Files, version: VersionArgument, why: Why, who: Who = "", mod
     show(decision, [f"{decision.verdict.value}: {decision.reason}"], as_json)
 
 
-def reject(files: Files, version: VersionArgument, why: Why, who: Who = "", model: ModelName = "", as_json: Json = False) -> None:
-    """Rejects one version for good; its data is tried again only when it or the configuration changes."""
+def reject(
+    files: Files, version: VersionArgument, why: Why, who: Who = "", model: ModelName = "", as_json: Json = False
+) -> None:
+    """Rejects a version for good.
+
+    Its data is tried again only when it has grown or the configuration is another one.
+    """
     from anamnesis.cli.context import login, select
-    from anamnesis.cli.deciding import find_version
     from anamnesis.cli.output import short, show
+    from anamnesis.cli.shelf import find_version
     from anamnesis.registry import reject as reject_version
 
     selected = select(files, model)
@@ -39,11 +50,13 @@ def reject(files: Files, version: VersionArgument, why: Why, who: Who = "", mode
     show(entry, [f"rejected {short(digest)}"], as_json)
 
 
-def rollback(files: Files, version: VersionArgument, why: Why, who: Who = "", model: ModelName = "", as_json: Json = False) -> None:
-    """Makes an earlier champion the champion again."""
+def rollback(
+    files: Files, version: VersionArgument, why: Why, who: Who = "", model: ModelName = "", as_json: Json = False
+) -> None:
+    """Makes an earlier champion champion again."""
     from anamnesis.cli.context import login, select
-    from anamnesis.cli.deciding import find_version
     from anamnesis.cli.output import short, show
+    from anamnesis.cli.shelf import find_version
     from anamnesis.registry import roll_back
 
     selected = select(files, model)

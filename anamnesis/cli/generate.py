@@ -1,4 +1,4 @@
-"""Writes ``operator/api/methods.json`` from the methods' configuration classes: ``python -m anamnesis.cli.generate``."""
+"""Writes ``operator/api/methods.json`` from the methods' options: ``python -m anamnesis.cli.generate``."""
 
 import dataclasses
 import json
@@ -40,7 +40,9 @@ def _schema(kind: typing.Any, field: "dataclasses.Field[typing.Any]") -> dict[st
     if issubclass(kind, Enum):
         return {"type": "string", "enum": [member.value for member in kind], "default": default}
     if kind not in TYPES:
-        raise TypeError(f"option {field.name}: {kind} has no place in a resource; known are {', '.join(TYPES.values())}")
+        raise TypeError(
+            f"option {field.name}: {kind} has no place in a resource; known are {', '.join(TYPES.values())}"
+        )
     return {"type": TYPES[kind], "default": default}
 
 

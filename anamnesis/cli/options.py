@@ -9,7 +9,8 @@ Files = Annotated[
     list[Path], typer.Option("-f", "--file", help="YAML file or folder with resources; may be given several times.")
 ]
 OptionalFiles = Annotated[
-    list[Path] | None, typer.Option("-f", "--file", help="YAML file or folder with resources; may be given several times.")
+    list[Path] | None,
+    typer.Option("-f", "--file", help="YAML file or folder with resources; may be given several times."),
 ]
 ModelName = Annotated[str, typer.Option("--model", help="Which ContinualModel, where the files hold several.")]
 SiteName = Annotated[str, typer.Option("--site", help="Which Site.")]

@@ -1,4 +1,4 @@
-"""What commands print: results on standard output, as text or as one JSON document; everything else on standard error."""
+"""What commands print: results on standard output, as text or one JSON document; all else on standard error."""
 
 import json
 import sys
@@ -32,11 +32,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max(len(line[i]) for line in [list(head), *cells]) for i in range(len(head))]
     right = [bool(rows) and all(isinstance(row[i], int | float | None) for row in rows) for i in range(len(head))]
-    lines = [
-        "  ".join(cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in zip(line, widths, right, strict=True))
-        for line in [list(head), *cells]
-    ]
-    return [line.rstrip() for line in lines]
+    return [_line(line, widths, right) for line in [list(head), *cells]]
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+    padded = zip(cells, widths, right, strict=True)
+    return "  ".join(cell.rjust(width) if numeric else cell.ljust(width) for cell, width, numeric in padded).rstrip()
 
 
 def _cell(value: object) -> str:

@@ -5,12 +5,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol, TextIO
 
 from anamnesis.records.progress import Progress
 
 INTERVAL = 5.0
-"""Seconds between two plain lines about the same work."""
+"""Seconds between two plain lines about the same work; what ends sooner leaves its first line."""
 
 
 class Reporter(Protocol):
@@ -24,22 +25,21 @@ class Reporter(Protocol):
 
 
 class PlainReporter:
-    """One line when something begins, ends, or every few seconds."""
+    """A line when work begins, and every few seconds while it goes on."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream, self._clock, self._lock = stream, clock, threading.Lock()
 
     def track(self, name: str) -> Progress:
         """Returns what the work called ``name`` shall call."""
-        last = {"what": "", "time": 0.0}
+        last = -INTERVAL
 
         def progress(done: int, total: int, what: str) -> None:
+            nonlocal last
             now = self._clock()
-            with self._lock:
-                due = what != last["what"] or (0 < total <= done) or now - float(last["time"]) >= INTERVAL
-                if due:
-                    last.update(what=what, time=now)
-                    print(f"{name}: {what} {done}/{total}" if total else f"{name}: {what}", file=self._stream, flush=True)
+            if now - last >= INTERVAL:
+                last = now
+                self.say(f"{name}: {what} {done}/{total}" if total > 1 else f"{name}: {what}")
 
         return progress
 
@@ -72,6 +72,34 @@ class BarReporter:
     def say(self, text: str) -> None:
         """Prints a line above the bars."""
         self.bars.console.print(text, markup=False, highlight=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Stoppable:
+    """Ends work in other threads: what tells its progress after ``stop`` was set is interrupted there.
+
+    Attributes:
+        tell: where the progress goes.
+        stop: set to end the work.
+    """
+
+    tell: Reporter
+    stop: threading.Event
+
+    def track(self, name: str) -> Progress:
+        """Returns what the work called ``name`` shall call."""
+        inner = self.tell.track(name)
+
+        def progress(done: int, total: int, what: str) -> None:
+            if self.stop.is_set():
+                raise KeyboardInterrupt
+            inner(done, total, what)
+
+        return progress
+
+    def say(self, text: str) -> None:
+        """Prints a line."""
+        self.tell.say(text)
 
 
 @contextmanager

@@ -17,9 +17,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def run(files: Files, model: ModelName = "", workers: Workers = 2, who: Who = "", as_json: Json = False) -> None:
-    """Learns every site that is not learned yet, in the order they joined, until nothing is left to do.
+    """Learns what is new, until nothing is left.
 
-    Killed anywhere, the same command continues; called again, it says that there is nothing new.
+    Every site that is not learned yet is learned, in the order the sites joined. Killed anywhere, the same command
+    continues; called again, it says that there is nothing new.
     """
     from anamnesis.cli.context import login, select_all
     from anamnesis.cli.learning import learn
@@ -40,9 +41,9 @@ def run(files: Files, model: ModelName = "", workers: Workers = 2, who: Who = ""
 def update(
     files: Files, site: SiteName = "", model: ModelName = "", workers: Workers = 2, who: Who = "", as_json: Json = False
 ) -> None:
-    """Runs one update with one site's data on top of the champion, whatever the order says.
+    """Learns one site on top of the champion.
 
-    This is also how data is tried again that was rejected or rolled back.
+    Whatever the order says; this is also how data is tried again that was rejected or rolled back.
     """
     from anamnesis.cli.context import login, select
     from anamnesis.cli.learning import learn_one

@@ -45,7 +45,7 @@ def store_url(site: Loaded[Site], model: Loaded[ContinualModel]) -> str:
     registry = registry_url(model)
     if registry.startswith("s3://") and "/" not in registry.removeprefix("s3://"):
         raise InputError(
-            f"{site.file}: Site {site.name}: spec.store: must be given where the registry is a whole bucket ({registry})"
+            f"{site.file}: Site {site.name}: spec.store: must be given; nothing lies next to the bucket {registry}"
         )
     return f"{registry}-sites/{site.name}"
 
@@ -82,6 +82,12 @@ def site_config(site: Loaded[Site]) -> SiteConfig:
         maximum_studies=spec.maximum_studies,
         attributes=spec.attributes,
     )
+
+
+def site_ref(model: Loaded[ContinualModel], site: Loaded[Site], test_set: str) -> SiteRef:
+    """Returns the site as later steps need it."""
+    spec = site.resource.spec
+    return SiteRef(site.name, store_url(site, model), task(spec), test_set, spec.modalities[0])
 
 
 def configuration(spec: ContinualModelSpec) -> Configuration:

@@ -1,18 +1,20 @@
 """Local mode: observe, plan, carry out, again, until nothing is left to do."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from datetime import datetime
 
-from anamnesis.operator.api import ContinualModel, Loaded, Resources
+from anamnesis.operator.api import ContinualModel, Loaded, Resources, Site
 from anamnesis.operator.convert import registry_url, update_request
 from anamnesis.operator.observe import Look, Observation, observe
-from anamnesis.operator.plan import Status, plan
+from anamnesis.operator.plan import Status, Submit, plan
 from anamnesis.operator.state import LocalState
 from anamnesis.registry import Log, open_store
 from anamnesis.updates.request import UpdateRequest
 
 Clock = Callable[[], datetime]
+Ingest = Callable[[Loaded[Site]], None]
+"""Makes a snapshot of what a site's source holds now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,39 +36,51 @@ class Wanted:
     who: str
 
 
-def look_and_plan(wanted: Wanted, look: Look, clock: Clock, submitted: frozenset[str] = frozenset()) -> tuple[Observation, tuple[str, ...], Status]:
-    """Returns what is there, the sites whose update shall run now, and the model's status."""
+def look_and_plan(
+    wanted: Wanted, look: Look, clock: Clock, submitted: Set[tuple[str, str]] = frozenset()
+) -> tuple[Observation, tuple[Submit, ...], Status]:
+    """Returns what is there, what to do now, and the model's status."""
     sites = {site.name: site for site in wanted.resources.sites_of(wanted.model)}
-    registry = open_store(registry_url(wanted.model))
-    observation = observe(wanted.model, sites, registry, look, submitted)
-    actions, status = plan(wanted.model.resource.spec, observation.observed, clock())
-    return observation, tuple(action.site for action in actions), status
+    observation = observe(wanted.model, sites, open_store(registry_url(wanted.model)), look, submitted)
+    return observation, *plan(wanted.model.resource.spec, observation.observed, clock())
 
 
 def request_for(wanted: Wanted, observation: Observation, site: str) -> UpdateRequest:
     """Returns the update that learns ``site`` on top of the champion."""
-    others = tuple(reference for reference in observation.learned if reference.name != site)
-    champion = observation.observed.champion
-    return update_request(wanted.model, wanted.resources.sites[site], wanted.split_key, champion, others, wanted.who)
+    base, learned = observation.observed.champion, observation.learned
+    return update_request(wanted.model, wanted.resources.sites[site], wanted.split_key, base, learned, wanted.who)
 
 
-def updates(wanted: Wanted, look: Look, clock: Clock) -> Iterator[UpdateRequest]:
+def updates(wanted: Wanted, look: Look, ingest: Ingest, clock: Clock) -> Iterator[UpdateRequest]:
     """Yields the next update until nothing is left to do; the caller carries each out before it asks for another.
 
     No update is yielded twice, so that this ends even where a gate waits or another process is at work.
     """
-    yielded: set[tuple[str, str]] = set()
-    champion = ""
+    submitted: set[tuple[str, str]] = set()
     while True:
-        observation, sites, _ = look_and_plan(wanted, look, clock, frozenset(s for s, base in yielded if base == champion))
-        champion = observation.observed.champion
-        fresh = [site for site in sites if (site, champion) not in yielded]
-        if not fresh:
+        observation, actions, _ = look_and_plan(wanted, look, clock, submitted)
+        if not actions:
             return
-        yielded.add((fresh[0], champion))
-        yield request_for(wanted, observation, fresh[0])
+        site = actions[0].site
+        known = site in {reference.name for reference in observation.learned}
+        if known and not observation.holdings[site].snapshot:
+            ingest(wanted.resources.sites[site])  # files changed: only their snapshot tells whether anything is new
+            continue
+        submitted.add((site, actions[0].base))
+        yield request_for(wanted, observation, site)
 
 
 def remember(wanted: Wanted, status: Status) -> None:
     """Writes the status and the log's head, as ``ContinualModel.status`` holds them on a cluster."""
     wanted.state.write_status(status, Log(open_store(registry_url(wanted.model))).head())
+
+
+def make_split_key(reference: str) -> None:
+    """Makes the split key where it is a file that does not exist yet; a lost key is found out by its fingerprint.
+
+    Raises:
+        InputError: the key cannot be read.
+    """
+    from anamnesis.snapshots import split_key
+
+    split_key(reference, create=reference.startswith("file://"))

@@ -1,32 +1,33 @@
 """Reads what is there for one model: the registry's log and versions, and what each site's source holds now."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from anamnesis.operator.api import ContinualModel, Loaded, Site
-from anamnesis.operator.convert import configuration, gate_policy, site_config, store_url, task
+from anamnesis.operator.convert import configuration, gate_policy, site_ref, update_request
 from anamnesis.operator.plan import Candidate, Observed, ObservedSite
-from anamnesis.records import AnamnesisError, SiteRef, Version, encode
+from anamnesis.records import SiteRef, Version, encode
 from anamnesis.registry import History, Log, RequiredTest, Store, fold, judge, list_versions, read_version
+from anamnesis.updates.steps import required_tests
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What a site's source holds now, as far as it was ingested.
+    """What a site holds now.
 
     Attributes:
-        snapshot: digest of its snapshot.
-        test_set: digest of the test set that counts.
-        modality: key of the image that the network reads.
+        snapshot: digest of the snapshot of what its source holds now; empty where that was never ingested.
+        test_set: digest of the test set in force; empty before the first ingest.
+        problem: why source or store cannot be read; empty when all is well.
     """
 
-    snapshot: str
-    test_set: str
-    modality: str
+    snapshot: str = ""
+    test_set: str = ""
+    problem: str = ""
 
 
-Look = Callable[[Loaded[Site]], Holding | None]
-"""Tells what a site's source holds now; none where that was never ingested. Raises ``AnamnesisError``."""
+Look = Callable[[Loaded[Site]], Holding]
+"""Tells what a site holds now, without reading an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,17 @@ class Observation:
     """
 
     observed: Observed
-    holdings: Mapping[str, Holding | None]
+    holdings: Mapping[str, Holding]
     learned: tuple[SiteRef, ...]
     lineage: tuple[tuple[str, Version], ...]
 
 
 def observe(
-    model: Loaded[ContinualModel], sites: Mapping[str, Loaded[Site]], registry: Store, look: Look, submitted: frozenset[str]
+    model: Loaded[ContinualModel],
+    sites: Mapping[str, Loaded[Site]],
+    registry: Store,
+    look: Look,
+    submitted: Set[tuple[str, str]] = frozenset(),
 ) -> Observation:
     """Returns what is there for ``model``; writes nothing to the registry.
 
@@ -56,69 +61,53 @@ def observe(
         sites: its sites.
         registry: its registry.
         look: see ``Look``.
-        submitted: see ``Observed``.
+        submitted: (site, base) of the updates that were carried out already.
     """
     history = fold(Log(registry).entries())
     versions = {digest: read_version(registry, digest) for digest in list_versions(registry)}
     lineage = tuple((digest, versions[digest]) for digest in reversed(history.lineage))
-    holdings, problems = _look_at_all(sites, look)
+    holdings = {name: look(site) for name, site in sites.items()}
     learned = _references(lineage, sites, model, holdings)
     observed_sites = {}
     for name in sites:
         holding = holdings[name]
-        known = holding is not None and any((v.site, v.snapshot) == (name, holding.snapshot) for _, v in lineage)
-        tests = _tests(sites[name], holding, learned)
-        candidates = _candidates(model, name, holding, versions, history, registry, tests) if not known else ()
-        observed_sites[name] = ObservedSite(known, candidates, problems.get(name, ""))
-    observed = Observed(history.champion or "", observed_sites, submitted)
-    return Observation(observed, holdings, learned, lineage)
-
-
-def _look_at_all(sites: Mapping[str, Loaded[Site]], look: Look) -> tuple[dict[str, Holding | None], dict[str, str]]:
-    holdings: dict[str, Holding | None] = {}
-    problems: dict[str, str] = {}
-    for name, site in sites.items():
-        try:
-            holdings[name] = look(site)
-        except AnamnesisError as error:  # told in the site's status; the other sites go on
-            holdings[name], problems[name] = None, str(error)
-    return holdings, problems
+        known = any((version.site, version.snapshot) == (name, holding.snapshot) for _, version in lineage)
+        request = update_request(model, sites[name], "", history.champion or "", learned, "")
+        tests = required_tests(request, holding.test_set)
+        candidates = _candidates(model, name, holding.snapshot, versions, history, registry, tests) if not known else ()
+        observed_sites[name] = ObservedSite(known, candidates, holding.problem)
+    champion = history.champion or ""
+    done = frozenset(site for site, base in submitted if base == champion)
+    return Observation(Observed(champion, observed_sites, done), holdings, learned, lineage)
 
 
 def _references(
     lineage: tuple[tuple[str, Version], ...],
     sites: Mapping[str, Loaded[Site]],
     model: Loaded[ContinualModel],
-    holdings: Mapping[str, Holding | None],
+    holdings: Mapping[str, Holding],
 ) -> tuple[SiteRef, ...]:
     names = list(dict.fromkeys(version.site for _, version in lineage if version.site in sites))
     references = []
     for name in names:
-        holding = holdings[name] or Holding("", "", "")
-        spec = sites[name].resource.spec
-        references.append(SiteRef(name, store_url(sites[name], model), task(spec), holding.test_set, holding.modality))
+        references.append(site_ref(model, sites[name], holdings[name].test_set))
     return tuple(references)
-
-
-def _tests(site: Loaded[Site], holding: Holding | None, learned: tuple[SiteRef, ...]) -> tuple[RequiredTest, ...]:
-    earlier = tuple(RequiredTest(ref.name, ref.task, ref.test_set, new=False) for ref in learned if ref.name != site.name)
-    return (*earlier, RequiredTest(site.name, site_config(site).task, holding.test_set if holding else "", new=True))
 
 
 def _candidates(
     model: Loaded[ContinualModel],
     site: str,
-    holding: Holding | None,
+    snapshot: str,
     versions: Mapping[str, Version],
     history: History,
     registry: Store,
-    tests: tuple[RequiredTest, ...],
+    tests: Sequence[RequiredTest],
 ) -> tuple[Candidate, ...]:
     wanted = encode(configuration(model.resource.spec))
     policy = gate_policy(model.resource.spec.gate)
     found = []
     for digest, version in versions.items():
-        of_this = (version.site, version.snapshot) == (site, holding.snapshot if holding else "")
+        of_this = (version.site, version.snapshot) == (site, snapshot)
         if not of_this or encode(version.configuration) != wanted or digest in history.lineage:
             continue
         decided = digest in history.rejected or digest in history.promoted

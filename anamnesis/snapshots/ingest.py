@@ -91,6 +91,18 @@ def ingest(config: SiteConfig, store: Store, key: bytes, workers: int = 2, progr
     return result
 
 
+def recall(config: SiteConfig, store: Store, key: bytes) -> IngestResult | None:
+    """Returns what ``ingest`` gave for the source as it lies there now, or none; lists files and reads none.
+
+    Raises:
+        InputError: the source cannot be listed.
+        RefusedError: the store belongs to another site or key.
+    """
+    check_config(config)
+    check_owner(store, config.name, key_fingerprint(key))
+    return _earlier(store, fingerprint(config, key_fingerprint(key), scan(config.source)), test_sets(store))
+
+
 def check_config(config: SiteConfig) -> None:
     """Checks what the types of a site's settings leave open.
 

@@ -114,7 +114,9 @@ class _StrictLoader(yaml.SafeLoader):
 
 def _resource(document: object, place: str, file: str) -> Resource:
     if not isinstance(document, Mapping):
-        raise InputError(f"{place}: expected a resource with apiVersion, kind, metadata and spec, found {document!r:.60}")
+        raise InputError(
+            f"{place}: expected a resource with apiVersion, kind, metadata and spec, found {document!r:.60}"
+        )
     kind = document.get("kind")
     if kind not in KINDS:
         raise InputError(f"{place}: kind: {kind!r} is not one of {', '.join(KINDS)}")
@@ -134,7 +136,9 @@ def _by_name(found: Iterable[Loaded[Any]], kind: type[Kind]) -> dict[str, Loaded
     for loaded in found:
         if isinstance(loaded.resource, kind):
             if loaded.name in named:
-                raise InputError(f"{loaded.file}: {kind.__name__} {loaded.name}: already defined in {named[loaded.name].file}")
+                raise InputError(
+                    f"{loaded.file}: {kind.__name__} {loaded.name}: already defined in {named[loaded.name].file}"
+                )
             named[loaded.name] = loaded
     return named
 

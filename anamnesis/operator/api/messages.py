@@ -16,8 +16,12 @@ PATTERNS = {
 
 def describe(error: ValidationError, kind: type[BaseModel]) -> Iterator[str]:
     """Yields one line per finding: the path of the field, what was expected, what was found."""
-    for finding in error.errors(include_url=False):
-        path = _path(finding["loc"])
+    findings = error.errors(include_url=False)
+    for finding in findings:
+        place = finding["loc"]
+        if any(len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in findings):
+            continue  # what is wrong inside is told; that the whole is wrong too follows
+        path = _path(place)
         yield f"{path}: {_words(finding, kind)}" if path else _words(finding, kind)
 
 
@@ -50,7 +54,8 @@ def _words(finding: Any, kind: type[BaseModel]) -> str:
             limit = next(iter(context.values()))
             return f"expected {sign.get(finding['type'], 'less than')} {limit}, found {found}"
         case _:
-            return f"{finding['msg'][0].lower()}{finding['msg'][1:]}, found {found!r:.80}"
+            text = finding["msg"].replace("Tuple", "list").replace(" after validation", "")
+            return f"{text[0].lower()}{text[1:]}, found {found!r:.80}"
 
 
 def _fields(kind: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import ConfigDict, StringConstraints, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic.alias_generators import to_camel, to_pascal
 
 from anamnesis.operator.api.base import Model, field_name
 
@@ -100,7 +100,7 @@ def _typed(schema: Property, value: object, where: str) -> object:
         for candidate in allowed:
             if isinstance(value, str) and value.lower() == str(candidate).replace("_", "").lower():
                 return candidate
-        names = ", ".join(to_camel(str(candidate).capitalize()) for candidate in allowed)
+        names = ", ".join(to_pascal(str(candidate)) for candidate in allowed)
         raise ValueError(f"{where}: {value!r} is not one of {names}")
     kind = schema["type"]
     if kind == "number":

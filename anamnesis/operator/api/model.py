@@ -17,7 +17,9 @@ class InputSpec(Model):
     """What the network reads: every image is resized to this."""
 
     channels: Literal[1, 3] = 1
-    size: Annotated[tuple[Annotated[int, Field(ge=8, le=1024, strict=True)], ...], Field(min_length=2, max_length=2)] = (64, 64)
+    size: Annotated[
+        tuple[Annotated[int, Field(ge=8, le=1024, strict=True)], ...], Field(min_length=2, max_length=2)
+    ] = (64, 64)
 
 
 class NetworkSpec(Model):

@@ -63,7 +63,9 @@ class LabelsSpec(Model):
     @model_validator(mode="after")
     def _manifest_is_named(self) -> Self:
         if (self.origin == "Manifest") != (self.manifest is not None):
-            raise ValueError("manifest (a CSV or JSON file below the source) goes with from: Manifest, and only with it")
+            raise ValueError(
+                "manifest (a CSV or JSON file below the source) goes with from: Manifest, and only with it"
+            )
         return self
 
 

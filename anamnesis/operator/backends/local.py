@@ -1,12 +1,18 @@
 """Runs the compiled pipeline on this machine, with Kubeflow's local runner."""
 
 import json
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from anamnesis.records import InputError, Progress, encode
 from anamnesis.updates.request import UpdateRequest
+
+if TYPE_CHECKING:
+    from anamnesis.pipelines.record import RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,14 +20,16 @@ class LocalBackend:
     """The local back end.
 
     Attributes:
-        records: folder that the run records are kept in.
+        records: each run gets a folder in here.
+        clock: tells the time, UTC.
         workers: processes that read files side by side.
     """
 
     records: Path
+    clock: Callable[[], datetime]
     workers: int = 2
 
-    def submit(self, request: UpdateRequest, progress: Progress) -> object:
+    def submit(self, request: UpdateRequest, progress: Progress) -> "RunRecord":
         """Runs one update to its end and returns its run record.
 
         Raises:
@@ -35,7 +43,8 @@ class LocalBackend:
             "site": request.site.name,
             "workers": self.workers,
         }
-        return run_local(compiled_pipeline(request.configuration.method), arguments, self.records, progress)
+        folder = self.records / f"{self.clock():%Y%m%dT%H%M%S}-{request.site.name}-{secrets.token_hex(3)}"
+        return run_local(compiled_pipeline(request.configuration.method), arguments, folder, progress)
 
 
 def compiled_pipeline(method: str) -> Path:
@@ -51,7 +60,3 @@ def compiled_pipeline(method: str) -> Path:
     if not file.exists():
         raise InputError(f"method {method!r}: {file} is missing; `make generate` compiles it")
     return file
-
-
-Submit = Callable[[UpdateRequest, Progress], object]
-"""What a back end offers to the loop."""

@@ -1,0 +1,27 @@
+"""Evaluates versions and asks them about single studies, on this machine."""
+
+from anamnesis.cli.context import Selected
+from anamnesis.cli.learning import utc_now
+from anamnesis.cli.looking import looker
+from anamnesis.cli.progress import Reporter
+from anamnesis.cli.shelf import find_version
+from anamnesis.operator.loop import look_and_plan
+from anamnesis.records import Evaluation, InputError
+
+
+def evaluate_version(selected: Selected, text: str, tell: Reporter) -> tuple[Evaluation, ...]:
+    """Evaluates one version on every site that the champion has learned.
+
+    Raises:
+        InputError: there is no such version.
+    """
+    from anamnesis.updates.evaluate import evaluate_frozen
+    from anamnesis.updates.saliency import evaluate_saliency
+
+    version = find_version(selected.registry, text)
+    observation, _, _ = look_and_plan(selected.wanted(""), looker(selected), utc_now)
+    sites, url = [site for site in observation.learned if site.test_set], selected.registry.url
+    if not sites:
+        raise InputError(f"{selected.model.name}: no learned site has a test set; run `anamnesis ingest` first")
+    frozen = evaluate_frozen(url, version, sites, tell.track("forgetting"))
+    return (*frozen, *evaluate_saliency(url, version, sites, tell.track("saliency")))

@@ -1,0 +1,82 @@
+"""Carries out updates on this machine and tells how far they are."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from anamnesis.cli.context import Selected
+from anamnesis.cli.looking import ingester, looker
+from anamnesis.cli.output import short
+from anamnesis.cli.progress import Reporter
+from anamnesis.operator.api import Loaded, Site
+from anamnesis.operator.backends.local import LocalBackend
+from anamnesis.operator.loop import look_and_plan, make_split_key, remember, request_for, updates
+from anamnesis.operator.plan import SiteState, Status
+from anamnesis.records import InputError, Progress
+from anamnesis.updates.request import UpdateRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command did for one model.
+
+    Attributes:
+        model: its name.
+        updates: names of the sites whose update was carried out, in order.
+        status: where it stands now.
+    """
+
+    model: str
+    updates: tuple[str, ...]
+    status: Status
+
+
+def utc_now() -> datetime:
+    """Returns the time."""
+    return datetime.now(UTC)
+
+
+def learn(selected: Selected, tell: Reporter, who: str, workers: int) -> Outcome:
+    """Carries out updates until nothing is left to do.
+
+    Raises:
+        InputError: a site's data cannot be read, and nothing after it can be learned.
+        AnamnesisError: a step failed.
+    """
+    wanted = selected.wanted(who)
+    requests = updates(wanted, looker(selected), ingester(selected, tell, workers), utc_now)
+    outcome = _carry_out(selected, requests, tell, who, workers)
+    for site in outcome.status.sites:
+        if site.state is SiteState.UNREADABLE:
+            raise InputError(f"Site {site.name}: {site.message}")
+    return outcome
+
+
+def learn_one(selected: Selected, site: Loaded[Site], tell: Reporter, who: str, workers: int) -> Outcome:
+    """Carries out one update with the data of ``site`` on top of the champion."""
+    wanted = selected.wanted(who)
+    observation, _, _ = look_and_plan(wanted, looker(selected), utc_now)
+    return _carry_out(selected, [request_for(wanted, observation, site.name)], tell, who, workers)
+
+
+def _carry_out(
+    selected: Selected, requests: Iterable[UpdateRequest], tell: Reporter, who: str, workers: int
+) -> Outcome:
+    wanted, done = selected.wanted(who), []
+    make_split_key(wanted.split_key)
+    backend = LocalBackend(selected.state.runs, utc_now, workers)
+    progress = tell.track(selected.model.name)
+    for request in requests:
+        backend.submit(request, _about(request.site.name, progress))
+        done.append(request.site.name)
+        _, _, status = look_and_plan(wanted, looker(selected), utc_now)
+        remember(wanted, status)
+        state = next(site for site in status.sites if site.name == request.site.name)
+        tell.say(f"{request.model}: {state.name}: {state.state.value}, champion {short(status.champion)}")
+    _, _, status = look_and_plan(wanted, looker(selected), utc_now)
+    remember(wanted, status)
+    return Outcome(selected.model.name, tuple(done), status)
+
+
+def _about(site: str, progress: Progress) -> Progress:
+    return lambda done, total, what: progress(done, total, f"{site}: {what}")

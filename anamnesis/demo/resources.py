@@ -1,0 +1,68 @@
+"""The resource files of the demonstration: the same kind that a hospital writes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from anamnesis.demo.sites import DemoSite
+from anamnesis.operator.api.base import API_VERSION
+from anamnesis.operator.api.method import known_methods
+
+METHODS = ("finetune", "ewc_prototype", "joint")
+EPOCHS = 6
+
+_COMMENT = "# Written by `anamnesis demo`; `anamnesis run -f` on this file does what the demo does with it.\n"
+
+
+def write_resources(folder: Path, sites: Sequence[DemoSite]) -> tuple[Path, ...]:
+    """Writes one file per method, each with the model and all sites, and returns their paths."""
+    documents = [_site(site) for site in sites]
+    paths = []
+    for method in METHODS:
+        path = folder / f"model-{method.replace('_', '-')}.yaml"
+        text = yaml.safe_dump_all(
+            [*documents, _model(method, sites)], sort_keys=False, default_flow_style=None, width=120
+        )
+        path.write_text(_COMMENT + text, encoding="utf-8")
+        paths.append(path)
+    return tuple(paths)
+
+
+def _site(site: DemoSite) -> dict[str, object]:
+    spec: dict[str, object] = {
+        "source": {"type": "Folder", "folder": {"path": str(site.folder.resolve())}},
+        "modalities": [site.modality],
+        "task": {
+            "name": site.task,
+            "type": "Classification",
+            "classes": list(site.classes),
+            "primaryMetric": "BalancedAccuracy",
+        },
+        "labels": {"from": "Container", "ignore": list(site.ignore)},
+        "store": f"sites/{site.name}",
+        "maximumStudies": site.maximum_studies,
+    }
+    return {"apiVersion": API_VERSION, "kind": "Site", "metadata": {"name": site.name}, "spec": spec}
+
+
+def _model(method: str, sites: Sequence[DemoSite]) -> dict[str, object]:
+    name = next(entry.name for entry in known_methods().values() if entry.method == method)
+    spec = {
+        "network": {"name": "SmallCNN", "input": {"channels": 1, "size": [64, 64]}},
+        "method": {"name": name},
+        "training": {"epochs": EPOCHS},
+        "sites": [{"name": site.name} for site in sites],
+        # Advisory: every method walks the whole way, and the gate's opinion is written down.
+        "gate": {
+            "floor": "0.70",
+            "margin": "0.05",
+            "saliencyFloor": "0.20",
+            "approval": "Automatic",
+            "enforcement": "Advisory",
+        },
+        "registry": {"url": f"registries/{method.replace('_', '-')}"},
+        "splitKey": {"type": "File", "file": {"path": "split.key"}},
+    }
+    metadata = {"name": method.replace("_", "-")}
+    return {"apiVersion": API_VERSION, "kind": "ContinualModel", "metadata": metadata, "spec": spec}

@@ -1,0 +1,76 @@
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from anamnesis.cli.generate import methods_json
+from anamnesis.operator.api import Resources, load_resources
+from anamnesis.operator.api.base import field_name
+from anamnesis.operator.convert import (
+    configuration,
+    gate_policy,
+    registry_url,
+    site_config,
+    split_key_reference,
+    store_url,
+    update_request,
+)
+from anamnesis.records import Enforcement, InputError, decode, encode_object
+from anamnesis.registry import Approval
+from anamnesis.updates.request import UpdateRequest
+
+
+@pytest.fixture
+def resources(both_sites: str, model_text: str, resource_file: Callable[[str], Path]) -> Resources:
+    return load_resources(resource_file(both_sites + "---\n" + model_text))
+
+
+def test_relative_paths_start_at_the_file(resources: Resources, tmp_path: Path) -> None:
+    model = resources.models["chest"]
+    assert registry_url(model) == (tmp_path / "registry/chest").as_uri()
+    assert store_url(resources.sites["guangzhou"], model) == (tmp_path / "registry/chest-sites/guangzhou").as_uri()
+    assert site_config(resources.sites["guangzhou"]).source == (tmp_path / "data/cxr").as_uri()
+    assert site_config(resources.sites["bethesda"]).source == "file:///elsewhere"
+    assert split_key_reference(model, tmp_path / "key") == (tmp_path / "key").as_uri()
+
+
+def test_a_bucket_as_registry_needs_named_stores(
+    both_sites: str, model_text: str, resource_file: Callable[[str], Path]
+) -> None:
+    found = load_resources(resource_file(both_sites + "---\n" + model_text.replace("registry/chest", "s3://models")))
+    with pytest.raises(InputError, match=r"Site guangzhou: spec.store: must be given"):
+        store_url(found.sites["guangzhou"], found.models["chest"])
+
+
+def test_options_take_the_types_of_the_methods_configuration(resources: Resources) -> None:
+    found = configuration(resources.models["chest"].resource.spec)
+    assert (found.method, dict(found.options)) == ("ewc_prototype", {"penalty": 3000.0, "fisher": "sampled"})
+    assert found.network.size == (64, 64)
+    from anamnesis.methods import build_method
+
+    build_method(found)
+
+
+def test_the_gate_keeps_its_decimals_exactly(resources: Resources) -> None:
+    policy = gate_policy(resources.models["chest"].resource.spec.gate)
+    assert (policy.floor, policy.margin, policy.saliency_floor) == (Decimal("0.80"), Decimal("0.03"), Decimal("0.40"))
+    assert (policy.approval, policy.enforcement) == (Approval.REQUIRED, Enforcement.ENFORCED)
+
+
+def test_a_request_survives_json(resources: Resources) -> None:
+    request = update_request(resources.models["chest"], resources.sites["bethesda"], "env:KEY", "", (), "me")
+    assert decode(UpdateRequest, encode_object(request)) == request
+
+
+def test_methods_json_is_fresh() -> None:
+    stored = Path(str(field_name.__code__.co_filename)).with_name("methods.json").read_text(encoding="utf-8")
+    assert stored == methods_json(), "stale: run python -m anamnesis.cli.generate"
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [("EWCPrototype", "ewcPrototype"), ("Finetune", "finetune"), ("FNC2", "fnc2"), ("S3", "s3"), ("ACIL", "acil")],
+)
+def test_field_names(name: str, field: str) -> None:
+    assert field_name(name) == field

@@ -1,0 +1,127 @@
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anamnesis.operator.api import load_resources
+from anamnesis.operator.api.model import ContinualModelSpec
+from anamnesis.operator.plan import Candidate, Observed, ObservedSite, SiteState, Submit, plan
+from anamnesis.records import Verdict
+
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+LEARNED, NEW = ObservedSite(learned=True), ObservedSite()
+
+
+@pytest.fixture
+def spec(both_sites: str, model_text: str, resource_file: Callable[[str], Path]) -> ContinualModelSpec:
+    return load_resources(resource_file(both_sites + "---\n" + model_text)).models["chest"].resource.spec
+
+
+def states(spec: ContinualModelSpec, first: ObservedSite, second: ObservedSite, **more: frozenset[str]) -> list[str]:
+    observed = Observed("sha256:base", {"guangzhou": first, "bethesda": second}, **more)
+    actions, status = plan(spec, observed, NOW)
+    submitted = {action.site for action in actions}
+    assert submitted == {site.name for site in status.sites if site.state is SiteState.NEXT}
+    return [site.state.value for site in status.sites]
+
+
+def waiting(verdict: Verdict, **more: bool) -> ObservedSite:
+    return ObservedSite(candidates=(Candidate("sha256:c", verdict, "why", **more),))
+
+
+def test_sites_are_learned_in_the_order_they_joined(spec: ContinualModelSpec) -> None:
+    assert states(spec, NEW, NEW) == ["Next", "Queued"]
+    assert states(spec, LEARNED, NEW) == ["Learned", "Next"]
+    assert states(spec, LEARNED, LEARNED) == ["Learned", "Learned"]
+    assert states(spec, NEW, LEARNED) == ["Next", "Learned"]
+
+
+def test_the_base_is_the_champion(spec: ContinualModelSpec) -> None:
+    actions, status = plan(spec, Observed("sha256:x", {"guangzhou": LEARNED, "bethesda": NEW}), NOW)
+    assert actions == (Submit("bethesda", "sha256:x"),)
+    assert (status.champion, status.time) == ("sha256:x", "2026-11-20T00:00:00+00:00")
+
+
+def test_what_waits_for_approval_holds_up_the_next_site(spec: ContinualModelSpec) -> None:
+    assert states(spec, waiting(Verdict.AWAIT_APPROVAL), NEW) == ["AwaitingApproval", "Queued"]
+
+
+def test_what_was_rejected_or_rolled_back_does_not(spec: ContinualModelSpec) -> None:
+    assert states(spec, waiting(Verdict.REJECT, rejected=True), NEW) == ["Rejected", "Next"]
+    assert states(spec, waiting(Verdict.SUPERSEDED, rolled_back=True), NEW) == ["RolledBack", "Next"]
+
+
+def test_an_update_that_was_killed_before_its_decision_goes_on(spec: ContinualModelSpec) -> None:
+    for verdict in (Verdict.REJECT, Verdict.PROMOTE, Verdict.AWAIT_EVALUATIONS):
+        assert states(spec, waiting(verdict), NEW) == ["Next", "Queued"]
+
+
+def test_nothing_is_submitted_twice_on_one_champion(spec: ContinualModelSpec) -> None:
+    done = frozenset({"guangzhou"})
+    assert states(spec, waiting(Verdict.AWAIT_EVALUATIONS), NEW, submitted=done) == ["AwaitingEvaluations", "Queued"]
+    assert states(spec, NEW, NEW, submitted=done) == ["Unsettled", "Queued"]
+
+
+def test_an_advisory_gate_waits_for_nobody(spec: ContinualModelSpec) -> None:
+    advisory = spec.model_copy(update={"gate": spec.gate.model_copy(update={"enforcement": "Advisory"})})
+    assert states(advisory, waiting(Verdict.AWAIT_APPROVAL), NEW) == ["Next", "Queued"]
+
+
+def test_suspended_and_outside_the_change_plan(spec: ContinualModelSpec) -> None:
+    suspended = spec.model_copy(update={"state": "Suspended"})
+    assert states(suspended, LEARNED, NEW) == ["Learned", "Suspended"]
+    narrow = spec.change_plan.model_copy(update={"allowed_methods": ("Finetune",)})
+    assert states(spec.model_copy(update={"change_plan": narrow}), NEW, NEW) == ["OutsideChangePlan"] * 2
+    wide = spec.change_plan.model_copy(update={"allowed_methods": ("EWCPrototype",)})
+    assert states(spec.model_copy(update={"change_plan": wide}), NEW, NEW) == ["Next", "Queued"]
+
+
+def test_a_source_that_cannot_be_read_holds_up_and_says_why(spec: ContinualModelSpec) -> None:
+    broken = replace(NEW, problem="no such folder")
+    assert states(spec, broken, NEW) == ["Unreadable", "Queued"]
+
+
+observed_sites = st.builds(
+    ObservedSite,
+    learned=st.booleans(),
+    candidates=st.lists(
+        st.builds(
+            Candidate, st.just("sha256:c"), st.sampled_from(Verdict), st.just("why"), st.booleans(), st.booleans()
+        ),
+        max_size=2,
+    ).map(tuple),
+    problem=st.sampled_from(["", "broken"]),
+)
+
+
+@given(
+    observed_sites,
+    observed_sites,
+    st.sets(st.sampled_from(["guangzhou", "bethesda"])),
+    st.sampled_from(["", "sha256:x"]),
+)
+def test_at_most_one_update_and_never_of_learned_or_submitted_data(
+    first: ObservedSite, second: ObservedSite, done: set[str], champion: str
+) -> None:
+    observed = Observed(champion, {"guangzhou": first, "bethesda": second}, frozenset(done))
+    actions, status = plan(SPEC, observed, NOW)
+    assert len(actions) <= 1
+    for action in actions:
+        assert not observed.sites[action.site].learned
+        assert action.site not in done
+        assert action.base == champion
+    assert [site.name for site in status.sites] == ["guangzhou", "bethesda"]
+
+
+SPEC = ContinualModelSpec.model_validate(
+    {
+        "method": {"name": "Finetune"},
+        "sites": [{"name": "guangzhou"}, {"name": "bethesda"}],
+        "gate": {"floor": "0.8", "margin": "0.1"},
+        "registry": {"url": "r"},
+    }
+)

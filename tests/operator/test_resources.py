@@ -1,0 +1,130 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from anamnesis.operator.api import load_resources
+from anamnesis.records import InputError
+
+Write = Callable[..., Path]
+
+# what is replaced, by what, and what the message must say: kind and name, path of the field, the finding
+BAD = [
+    ('floor: "0.80"', "floor: 0.80", 'ContinualModel chest: spec.gate.floor: expected a decimal in quotes, like'),
+    ('floor: "0.80"', 'floor: "high"', "spec.gate.floor: 'high' is not a decimal"),
+    ('floor: "0.80"', 'floor: "1.80"', "spec.gate.floor: expected at most 1, found 1.80"),
+    ('floor: "0.80"', 'floor: "NaN"', "spec.gate.floor: 'NaN' is not finite"),
+    ('margin: "0.03", ', "", "spec.gate.margin: missing"),
+    ("approval: Required", "approval: Maybe", "spec.gate.approval: Maybe is not one of Required, Automatic"),
+    ("approval: Required", "aproval: Required", "spec.gate.aproval: unknown field; known here are floor, margin"),
+    ("ResNet18", "ResNet19", "spec.network.name: ResNet19 is not one of SmallCNN, ResNet18"),
+    ("size: [64, 64]", "size: [64]", "spec.network.input.size"),
+    ("channels: 1", "channels: 2", "spec.network.input.channels: 2 is not one of 1, 3"),
+    ("name: EWCPrototype,", "name: EWC,", "spec.method: name: 'EWC' is not one of EWCPrototype, Finetune, Joint"),
+    ("penalty", "penalti", "spec.method: ewcPrototype.penalti: unknown field; known here are penalty"),
+    ('penalty: "3000"', "penalty: 3000", "spec.method: ewcPrototype.penalty: expected a decimal in quotes"),
+    ("fisher: Sampled", "fisher: Guessed", "spec.method: ewcPrototype.fisher: 'Guessed' is not one of Exact, Sampled"),
+    ("ewcPrototype:", "finetune:", "spec.method: finetune: unknown field; known here are name, ewcPrototype"),
+    ("{name: bethesda}]", "{name: guangzhou}]", "spec.sites: 'guangzhou' is listed twice"),
+    ("{name: bethesda}]", "{name: boston}]", "ContinualModel chest: spec.sites[1]: no Site 'boston'"),
+    ("sites: [{name: guangzhou}, {name: bethesda}]", "sites: []", "spec.sites"),
+    ("registry: {url: registry/chest}", "registry: {url: 'ftp://x'}", "spec.registry.url"),
+    ("name: chest", "name: Chest", "metadata.name: expected lower-case letters, digits and dashes, found 'Chest'"),
+    ("kind: ContinualModel", "kind: Model", "document 3: kind: 'Model' is not one of ContinualModel, Site"),
+    ("metadata: {name: chest}", "metadata: {}", "metadata.name: missing"),
+    ("primaryMetric: AUROC", "primaryMetric: AUC", "Site guangzhou: spec.task.primaryMetric: AUC is not one of AUROC"),
+    ("primaryMetric: AUROC", "primaryMetric: Dice", "spec.task: primaryMetric Dice does not measure Classification"),
+    ("classes: [normal, pneumonia]", "classes: [normal]", "spec.task: classification needs two classes or more"),
+    ("classes: [normal, pneumonia]", "classes: [a, a]", "spec.task.classes: 'a' is listed twice"),
+    ("classes: [normal, pneumonia]", "classes: [yes, no]", "spec.task.classes[0]: expected text (in quotes"),
+    ("classes: [normal, pneumonia]", "classes: normal", "spec.task.classes"),
+    ("modalities: [DX]", "modalities: [x-ray]", "spec.modalities[0]: expected a DICOM modality code"),
+    ("type: Folder, folder: {path", "type: S3, folder: {path", "spec.source: type S3 needs s3 beside it, found"),
+    ("folder: {path: data/cxr}", "folder: null", "spec.source: type Folder needs folder beside it"),
+    ("{from: Container}", "{from: Manifest}", "spec.labels: manifest (a CSV or JSON file below the source)"),
+    ("apiVersion: anamnesis.dev/v1alpha1", "apiVersion: anamnesis.dev/v1", "apiVersion: expected anamnesis"),
+    ("  modalities: [DX]", "  modalities: [DX]\n  modalities: [CT]", "line 6, column 3: 'modalities' stands twice"),
+    ("  modalities: [DX]", "  modalities: [DX", "line "),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "message"), BAD, ids=[case[2][:60] for case in BAD])
+def test_a_bad_document_is_refused_with_file_field_and_finding(
+    old: str, new: str, message: str, both_sites: str, model_text: str, resource_file: Write
+) -> None:
+    text = both_sites + "---\n" + model_text
+    assert old in text
+    path = resource_file(text.replace(old, new, 1))
+    with pytest.raises(InputError) as caught:
+        load_resources(path)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_the_good_document_is_read(both_sites: str, model_text: str, resource_file: Write) -> None:
+    resources = load_resources(resource_file(both_sites + "---\n" + model_text))
+    assert list(resources.models) == ["chest"]
+    assert [site.name for site in resources.sites_of(resources.models["chest"])] == ["guangzhou", "bethesda"]
+
+
+def test_every_finding_of_a_file_is_told_at_once(both_sites: str, model_text: str, resource_file: Write) -> None:
+    text = (both_sites + "---\n" + model_text).replace("[DX]", "[dx]").replace('"0.80"', "0.80")
+    with pytest.raises(InputError) as caught:
+        load_resources(resource_file(text))
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_the_same_name_twice_is_refused(both_sites: str, resource_file: Write, tmp_path: Path) -> None:
+    one = resource_file(both_sites, "a.yaml")
+    two = resource_file(both_sites, "b.yaml")
+    with pytest.raises(InputError, match=r"b.yaml: Site guangzhou: already defined in .*a.yaml"):
+        load_resources(one, two)
+    with pytest.raises(InputError, match="already defined"):
+        load_resources(tmp_path)
+
+
+def test_resources_may_be_spread_over_files(
+    both_sites: str, model_text: str, resource_file: Write, tmp_path: Path
+) -> None:
+    resource_file(both_sites, "sites.yaml")
+    resource_file(model_text, "model.yml")
+    assert set(load_resources(tmp_path).sites) == {"guangzhou", "bethesda"}
+
+
+def test_equal_task_names_need_equal_tasks(both_sites: str, model_text: str, resource_file: Write) -> None:
+    text = both_sites.replace("[normal, pneumonia]", "[healthy, ill]", 1) + "---\n" + model_text
+    with pytest.raises(InputError, match=r"spec.task: 'pneumonia' is another task on Site guangzhou"):
+        load_resources(resource_file(text))
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "just text\n", "\x00"])
+def test_what_is_no_resource_is_refused(text: str, resource_file: Write) -> None:
+    with pytest.raises(InputError):
+        load_resources(resource_file(text))
+
+
+def test_a_missing_file_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no such file"):
+        load_resources(tmp_path / "none.yaml")
+    with pytest.raises(InputError, match=r"no \*.yaml"):
+        load_resources(tmp_path)
+
+
+def test_an_approval_is_read_and_bounded(both_sites: str, resource_file: Write) -> None:
+    approval = (
+        "---\napiVersion: anamnesis.dev/v1alpha1\nkind: UpdateApproval\nmetadata: {generateName: chest-}\n"
+        "spec: {update: chest-1, version: VERSION, decision: Approve, approver: dr.rossi, reason: seen}\n"
+    )
+    load_resources(resource_file(both_sites + approval.replace("VERSION", "sha256:" + "a" * 64)))
+    with pytest.raises(InputError, match=r"UpdateApproval chest-: spec.version: expected sha256: and 64 hex digits"):
+        load_resources(resource_file(both_sites + approval.replace("VERSION", "sha256:abc")))
+
+
+def test_operator_and_registry_import_without_torch_and_numpy() -> None:
+    code = (
+        "import sys; import anamnesis.operator.loop, anamnesis.operator.backends.local; "
+        "print([name for name in ('torch', 'numpy', 'monai', 'kfp') if name in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
