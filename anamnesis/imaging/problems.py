@@ -1,5 +1,6 @@
 """Why a file could not be read: one fixed reason that is safe to log, and a detail that may name the patient."""
 
+import logging
 import struct
 import warnings
 import zipfile
@@ -58,17 +59,25 @@ _RAISED = (
     zlib.error,
     zipfile.BadZipFile,
 )
-_RAISED_BY_NAME = {"InvalidDicomError", "ImageFileError", "HeaderDataError", "SpatialImageError", "WrapStructError"}
+_RAISED_BY_NAME = {
+    "InvalidDicomError",
+    "BytesLengthException",
+    "ImageFileError",
+    "HeaderDataError",
+    "SpatialImageError",
+    "WrapStructError",
+}
+_LOGGERS = ("pydicom", "nibabel.global")
 _TOO_LARGE = {"DecompressionBombError", "DecompressionBombWarning", "MemoryError", "_ArrayMemoryError"}
 
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Turns what a reader raises on a broken file into a ``ReadError``, and keeps its warnings quiet.
+    """Turns what a reader raises on a broken file into a ``ReadError``, and keeps its warnings and its log quiet.
 
-    Warnings quote values of the header; they must not reach a log.
+    Both quote values of the header; they must not reach anybody's log.
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _muted():
         warnings.simplefilter("ignore")
         try:
             yield
@@ -78,6 +87,19 @@ def reading() -> Iterator[None]:
             if reason := _reason_of(error):
                 raise ReadError(reason, f"{type(error).__name__}: {error}"[:500]) from None
             raise
+
+
+@contextmanager
+def _muted() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    before = [logger.disabled for logger in loggers]
+    for logger in loggers:
+        logger.disabled = True
+    try:
+        yield
+    finally:
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
 
 
 def _reason_of(error: Exception) -> Reason | None:

@@ -1,0 +1,210 @@
+import numpy as np
+import pytest
+from pydicom.encaps import encapsulate
+from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
+
+from anamnesis.imaging import Piece, ReadError, Reason, inspect, load, read
+from anamnesis.records import InputError
+
+RAMP = np.arange(48, dtype=np.uint16).reshape(6, 8)
+AXIAL = [1, 0, 0, 0, 1, 0]
+
+
+def _load(*paths):
+    return load(Piece(paths))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "fields", "dtype", "first"),
+    [
+        (RAMP, {}, "uint16", 0),
+        (RAMP.astype(np.uint8), {}, "uint8", 0),
+        (RAMP, {"BitsStored": 12, "HighBit": 11, "RescaleSlope": 1, "RescaleIntercept": -1024}, "int16", -1024),
+        (RAMP, {"RescaleSlope": 1, "RescaleIntercept": -1024}, "int32", -1024),
+        (RAMP.astype(np.int16), {"RescaleSlope": 2, "RescaleIntercept": 1}, "int32", 1),
+        (RAMP, {"RescaleSlope": 0.5, "RescaleIntercept": 3}, "float32", 3.0),
+    ],
+)
+def test_modality_rescale_stays_an_integer_where_that_is_exact(write_dicom, pixels, fields, dtype, first):
+    image = _load(write_dicom("a", pixels, **fields))
+    slope, intercept = fields.get("RescaleSlope", 1), fields.get("RescaleIntercept", 0)
+    assert image.pixels.dtype.name == dtype
+    assert image.pixels[0, 0] == first
+    np.testing.assert_array_equal(image.pixels, pixels * float(slope) + intercept)
+    assert image.axes == "YX"
+
+
+def test_the_type_depends_on_the_header_not_on_the_values(write_dicom):
+    dark = _load(write_dicom("a", RAMP * 0, BitsStored=12, HighBit=11, RescaleIntercept=-1024, RescaleSlope=1))
+    bright = _load(write_dicom("b", RAMP * 80, BitsStored=12, HighBit=11, RescaleIntercept=-1024, RescaleSlope=1))
+    assert dark.pixels.dtype == bright.pixels.dtype
+
+
+def test_monochrome1_is_inverted_within_its_bits(write_dicom):
+    image = _load(write_dicom("a", RAMP, PhotometricInterpretation="MONOCHROME1", BitsStored=12, HighBit=11))
+    np.testing.assert_array_equal(image.pixels, 4095 - RAMP)
+
+
+def test_colour_comes_last(write_dicom):
+    colour = np.arange(6 * 8 * 3, dtype=np.uint8).reshape(6, 8, 3)
+    image = _load(write_dicom("a", colour, PixelSpacing=[0.5, 0.25]))
+    assert (image.axes, image.spacing) == ("YXC", (0.5, 0.25))
+    np.testing.assert_array_equal(image.pixels, colour)
+    planar = write_dicom("b", colour, PlanarConfiguration=1, PixelData=colour.transpose(2, 0, 1).tobytes())
+    np.testing.assert_array_equal(_load(planar).pixels, colour)
+
+
+def test_big_endian_gives_the_same_pixels(write_dicom, tmp_path):
+    import pydicom
+
+    dataset = pydicom.dcmread(write_dicom("a", RAMP))
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    dataset.PixelData = RAMP.astype(">u2").tobytes()
+    pydicom.dcmwrite(tmp_path / "b", dataset, implicit_vr=False, little_endian=False)
+    np.testing.assert_array_equal(_load(tmp_path / "b").pixels, RAMP)
+
+
+def test_implicit_syntax_is_read(write_dicom):
+    np.testing.assert_array_equal(_load(write_dicom("a", RAMP, ImplicitVRLittleEndian)).pixels, RAMP)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"NumberOfFrames": 3}, Reason.MULTI_FRAME),
+        ({"BurnedInAnnotation": "YES"}, Reason.BURNED_IN),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, Reason.COLOURS),
+        ({"Rows": 0}, Reason.NO_PIXELS),
+        ({"Rows": 65535, "Columns": 65535}, Reason.TOO_LARGE),
+        ({"syntax": JPEGBaseline8Bit, "raw": encapsulate([b"\xff\xd8\xff\xd9"])}, Reason.COMPRESSED),
+        ({"syntax": RLELossless, "raw": encapsulate([b"12"])}, Reason.COMPRESSED),
+    ],
+)
+def test_what_is_not_read_yet_is_refused_from_its_header(write_dicom, fields, reason):
+    path = write_dicom("a", RAMP, **fields)
+    with pytest.raises(ReadError) as caught:
+        inspect(path)
+    assert caught.value.reason is reason
+
+
+def test_missing_pixels_are_found_when_they_are_read(write_dicom):
+    path = write_dicom("a", RAMP)
+    path.write_bytes(path.read_bytes()[:-40])
+    assert inspect(path)[0].patient == "P1"
+    with pytest.raises(ReadError) as caught:
+        _load(path)
+    assert caught.value.reason is Reason.UNREADABLE
+
+
+def test_slices_are_sorted_along_their_normal(write_dicom):
+    places = [30.0, 10.0, 20.0]
+    slices = [
+        write_dicom(
+            f"{n}", RAMP + int(z), ImagePositionPatient=[0, 0, z], ImageOrientationPatient=AXIAL, PixelSpacing=[2, 3]
+        )
+        for n, z in enumerate(places)
+    ]
+    image = _load(*slices)
+    assert (image.axes, image.spacing, image.pixels.shape) == ("ZYX", (10.0, 2.0, 3.0), (3, 6, 8))
+    assert image.pixels[:, 0, 0].tolist() == [10, 20, 30]
+    turned = list(AXIAL)
+    turned[0] = -1  # the normal points down
+    for n, z in enumerate(places):
+        write_dicom(f"{n}", RAMP + int(z), ImagePositionPatient=[0, 0, z], ImageOrientationPatient=turned)
+    assert _load(*slices).pixels[:, 0, 0].tolist() == [30, 20, 10]
+
+
+def test_slices_without_positions_are_sorted_by_number(write_dicom):
+    slices = [write_dicom(f"{n}", RAMP + n, InstanceNumber=9 - n, SliceThickness=2.5) for n in range(3)]
+    image = _load(*slices)
+    assert image.pixels[:, 0, 0].tolist() == [2, 1, 0]
+    assert image.spacing[0] == 2.5
+
+
+def test_slices_with_a_scale_each_become_floats(write_dicom):
+    slices = [write_dicom(f"{n}", RAMP, InstanceNumber=n, RescaleSlope=slope) for n, slope in ((1, 0.5), (2, 1))]
+    image = _load(*slices)
+    assert image.pixels.dtype == np.float32
+    np.testing.assert_array_equal(image.pixels[0] * 2, image.pixels[1])
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        {"pixels": RAMP[:4]},
+        {"PixelSpacing": [1, 2]},
+        {"ImageOrientationPatient": [0, 1, 0, 0, 0, -1]},
+        {"ImagePositionPatient": [0, 0, 0]},
+        {"ImagePositionPatient": [0, 0, 55]},
+    ],
+    ids=["size", "spacing", "orientation", "same place", "missing slice"],
+)
+def test_slices_that_do_not_fit_are_refused(write_dicom, second):
+    common = {"ImageOrientationPatient": AXIAL, "PixelSpacing": [1, 1]}
+    paths = [write_dicom(f"{n}", RAMP, **common, ImagePositionPatient=[0, 0, 10.0 * n]) for n in range(3)]
+    assert _load(*paths).axes == "ZYX"
+    pixels = second.get("pixels", RAMP)
+    fields = {"ImagePositionPatient": [0, 0, 30]} | {k: v for k, v in second.items() if k != "pixels"}
+    paths.append(write_dicom("3", pixels, **(common | fields)))
+    with pytest.raises(ReadError) as caught:
+        _load(*paths)
+    assert caught.value.reason is Reason.SLICES
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"PatientAge": "045Y", "PatientSex": "F"}, {"AgeBand": "40-49", "Sex": "F"}),
+        ({"PatientAge": "089Y"}, {"AgeBand": "80-89"}),
+        ({"PatientAge": "090Y"}, {"AgeBand": "90+"}),
+        ({"PatientAge": "104Y"}, {"AgeBand": "90+"}),
+        ({"PatientAge": "007M"}, {"AgeBand": "0-9"}),
+        ({"PatientBirthDate": "19500602", "StudyDate": "20200601"}, {"AgeBand": "60-69"}),
+        ({"PatientBirthDate": "19500601", "StudyDate": "20200601"}, {"AgeBand": "70-79"}),
+        ({"Manufacturer": "SIEMENS Healthineers", "PatientSex": "X"}, {"Manufacturer": "Siemens"}),
+        ({"Manufacturer": "scanner of St. Mary, room 4"}, {"Manufacturer": "Other"}),
+        ({}, {}),
+    ],
+)
+def test_attributes_are_banded(write_dicom, fields, expected):
+    assert inspect(write_dicom("a", RAMP, **fields))[0].attributes == expected
+
+
+def test_projections_of_one_series_are_views_not_slices(write_dicom):
+    assert inspect(write_dicom("a", RAMP, Modality="CT"))[0].series
+    assert not inspect(write_dicom("a", RAMP, Modality="DX"))[0].series
+
+
+def test_without_a_patient_number_the_study_stands_for_the_patient(write_dicom):
+    assert inspect(write_dicom("a", RAMP, PatientID=None))[0].patient == "1.2.3"
+
+
+def test_read_takes_a_file_or_a_folder(write_dicom, tmp_path):
+    for n in range(3):
+        write_dicom(f"series/{n}.dcm", RAMP, InstanceNumber=n)
+    (tmp_path / "series" / "README.txt").write_text("three slices")
+    assert [found.image.axes for found in read(tmp_path / "series")] == ["ZYX"]
+    assert [found.image.axes for found in read(tmp_path / "series" / "0.dcm")] == ["YX"]
+
+
+def test_read_says_why_not_and_names_nobody(write_dicom, tmp_path):
+    path = write_dicom("Rossi_Maria.dcm", RAMP, NumberOfFrames=2)
+    with pytest.raises(InputError, match="several frames") as caught:
+        read(path)
+    assert "Rossi" not in str(caught.value)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no image"):
+        read(tmp_path / "empty")
+
+
+def test_a_hospital_series_equals_its_nifti(data_folder, tmp_path):
+    import zipfile
+
+    sample = data_folder / "sts_native_sample"
+    with zipfile.ZipFile(sample / "STS_019_dicom.zip") as archive:
+        archive.extractall(tmp_path, [name for name in archive.namelist() if "/CT/image/" in name])
+    (volume,) = read(tmp_path)
+    (nifti,) = read(sample / "STS_019_nifti" / "CT_image.nii.gz")
+    assert (volume.header.modality, volume.image.axes, volume.image.pixels.dtype) == ("CT", "ZYX", np.int16)
+    assert volume.image.spacing == pytest.approx(nifti.image.spacing, abs=1e-4)
+    np.testing.assert_array_equal(volume.image.pixels, nifti.image.pixels)

@@ -1,0 +1,136 @@
+import zipfile
+
+import numpy as np
+import pytest
+
+from anamnesis.imaging import Piece, ReadError, Reason, inspect, load, rows
+
+GREY = np.arange(5 * 4 * 6, dtype=np.uint8).reshape(5, 4, 6)
+
+
+def _save(path, **arrays):
+    np.savez_compressed(path, **arrays)
+    return path
+
+
+def test_medmnist_layout(tmp_path):
+    path = _save(
+        tmp_path / "a.npz",
+        train_images=GREY,
+        train_labels=np.array([[0], [1], [0], [1], [0]]),
+        val_images=GREY[:2],
+        val_labels=np.array([[1], [1]]),
+        test_images=GREY[:3],
+        test_labels=np.array([[0], [1], [1]]),
+    )
+    found = inspect(path)
+    assert [header.split for header in found] == ["train"] * 7 + ["test"] * 3
+    assert [header.label for header in found] == [0, 1, 0, 1, 0, 1, 1, 0, 1, 1]
+    np.testing.assert_array_equal(load(Piece((path,), "val_images", 1)).pixels, GREY[1])
+
+
+def test_named_classes_groups_split_and_masks(tmp_path):
+    path = _save(
+        tmp_path / "a.npz",
+        images=GREY,
+        labels=np.array([0, 1, -1, 1, 7]),
+        class_names=np.array(["normal", "sick"]),
+        groups=np.array(["p1", "p1", "p2", "p3", "p3"]),
+        split=np.array([0, 0, 1, 0, 0], np.uint8),
+        masks=GREY > 3,
+    )
+    found = inspect(path)
+    assert [header.label for header in found] == ["normal", "sick", None, "sick", "7"]
+    assert [header.patient for header in found] == ["p1", "p1", "p2", "p3", "p3"]
+    assert [header.split for header in found] == ["train", "train", "test", "train", "train"]
+    assert load(Piece((path,), found[3].mask, 3)).pixels.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes"), [((3, 4, 6), "YX"), ((3, 4, 6, 1), "YX"), ((3, 4, 6, 3), "YXC"), ((3, 4, 6, 5), "ZYX")]
+)
+def test_axes_follow_from_the_shape(tmp_path, shape, axes):
+    images = np.arange(np.prod(shape), dtype=np.uint16).reshape(shape)
+    path = _save(tmp_path / "a.npz", images=images)
+    for row, image in enumerate(rows(path, "images", [0, 1, 2])):
+        assert image.axes == axes
+        np.testing.assert_array_equal(image.pixels.ravel(), images[row].ravel())
+
+
+@pytest.mark.parametrize("turn", [np.asfortranarray, lambda a: a.astype(">f8"), lambda a: a.astype(np.int64)])
+def test_storage_order_and_type_do_not_matter(tmp_path, turn):
+    path = _save(tmp_path / "a.npz", images=turn(GREY))
+    found = [image.pixels for image in rows(path, "images", [1, 4])]
+    np.testing.assert_array_equal(found, GREY[[1, 4]])
+    assert found[0].dtype.isnative
+
+
+def test_one_image_with_nan_does_not_stop_the_others(tmp_path):
+    images = np.zeros((3, 2, 2), np.float32)
+    images[1] = np.nan
+    kinds = [
+        getattr(found, "reason", "") for found in rows(_save(tmp_path / "a.npz", images=images), "images", [0, 1, 2])
+    ]
+    assert kinds == ["", Reason.NOT_FINITE, ""]
+
+
+def test_rows_stream_in_pieces(tmp_path, monkeypatch):
+    from anamnesis.imaging import npz
+
+    monkeypatch.setattr(npz, "_CHUNK", 50)
+    found = list(rows(_save(tmp_path / "a.npz", images=GREY), "images", [0, 3, 4]))
+    np.testing.assert_array_equal([image.pixels for image in found], GREY[[0, 3, 4]])
+
+
+def _objects(path):
+    np.savez(path, images=np.array([GREY, {"a": 1}], dtype=object))
+
+
+def _other_layout(path):
+    np.savez(path, volumes=GREY)
+
+
+def _multi_label(path):
+    np.savez(path, images=GREY, labels=np.zeros((5, 14), int))
+
+
+def _too_few_labels(path):
+    np.savez(path, images=GREY, labels=np.zeros(4, int))
+
+
+def _flipped_byte(path):
+    np.savez(path, images=GREY)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def _cut(path):
+    np.savez(path, images=GREY)
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+def _announces_terabytes(path):
+    header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (2, 9000000, 9000000), }"
+    header = header.ljust(117) + b"\n"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("images.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+
+
+@pytest.mark.parametrize(
+    ("write", "reason"),
+    [
+        (_objects, Reason.LAYOUT),
+        (_other_layout, Reason.LAYOUT),
+        (_multi_label, Reason.LAYOUT),
+        (_too_few_labels, Reason.LAYOUT),
+        (_flipped_byte, Reason.UNREADABLE),
+        (_cut, Reason.UNREADABLE),
+        (_announces_terabytes, Reason.TOO_LARGE),
+    ],
+)
+def test_broken_files_are_found_before_any_image_is_used(tmp_path, write, reason):
+    write(tmp_path / "a.npz")
+    with pytest.raises(ReadError) as caught:
+        inspect(tmp_path / "a.npz")
+    assert caught.value.reason is reason
