@@ -59,8 +59,16 @@ class Update:
     epochs: tuple[Mapping[str, float], ...] = ()
 
 
-def update(request: UpdateRequest, snapshot: str, progress: Progress = silent) -> Update:
+def update(
+    request: UpdateRequest, snapshot: str, progress: Progress = silent, checkpoint_every: float = 20.0
+) -> Update:
     """Trains a candidate version on a site's snapshot, or returns the one that an earlier attempt made.
+
+    Args:
+        request: what is asked.
+        snapshot: digest of what is learned.
+        progress: called per step.
+        checkpoint_every: seconds; a kill loses at most the work since the last checkpoint.
 
     Raises:
         InputError: the base, the task and the configuration do not fit together.
@@ -73,7 +81,7 @@ def update(request: UpdateRequest, snapshot: str, progress: Progress = silent) -
     if found := find_update(store, digest):
         return Update(found, reused=True)
     model = _prepare(request, store)
-    checkpoints = Checkpoints(store, f"checkpoints/{hex_of(digest)}")
+    checkpoints = Checkpoints(store, f"checkpoints/{hex_of(digest)}", checkpoint_every)
     record, epochs = _train(request, sources, model, digest, store, checkpoints, progress)
     winner = record_update(store, record)
     checkpoints.clear()

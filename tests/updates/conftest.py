@@ -1,0 +1,133 @@
+"""A small world: three sites of made-up images, one split key, one registry."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anamnesis.records import (
+    Configuration,
+    Enforcement,
+    NetworkSpec,
+    SiteConfig,
+    SiteRef,
+    Task,
+    TaskType,
+    TrainingSettings,
+    encode_object,
+)
+from anamnesis.registry import Approval, GatePolicy
+from anamnesis.snapshots import split_key
+from anamnesis.updates import UpdateRequest, steps
+
+TASKS = {
+    "north": Task("bars", TaskType.CLASSIFICATION, ("left", "right"), "Accuracy"),
+    "east": Task("rows", TaskType.CLASSIFICATION, ("top", "middle", "bottom"), "Accuracy"),
+    "south": Task("bars", TaskType.CLASSIFICATION, ("left", "right"), "Accuracy"),
+}
+POLICY = GatePolicy(
+    floor=Decimal("0.3"), margin=Decimal("1"), approval=Approval.AUTOMATIC, enforcement=Enforcement.ENFORCED
+)
+
+
+@dataclass
+class World:
+    """Runs updates one after the other, as the steps of a pipeline do."""
+
+    root: Path
+    method: str = "finetune"
+    policy: GatePolicy = POLICY
+    training: TrainingSettings = field(
+        default_factory=lambda: TrainingSettings(epochs=2, batch_size=8, learning_rate=5e-3)
+    )
+    base: str = ""
+    known: tuple[SiteRef, ...] = ()
+
+    @property
+    def registry(self) -> str:
+        return (self.root / "registry").as_uri()
+
+    @property
+    def key(self) -> str:
+        file = self.root / "split.key"
+        if not file.exists():
+            split_key(file.as_uri(), create=True)
+        return file.as_uri()
+
+    def store(self, site: str) -> str:
+        return (self.root / "stores" / site).as_uri()
+
+    def config(self, site: str) -> SiteConfig:
+        return SiteConfig(site, (self.root / "sources" / site).as_uri(), ("OT",), TASKS[site])
+
+    def write(self, site: str, patients: int = 24, seed: int = 0) -> None:
+        """Writes images whose bright band tells the class; two of three patients train."""
+        generator = np.random.default_rng(seed)
+        classes = TASKS[site].classes
+        labels = np.arange(patients) % len(classes)
+        images = generator.integers(0, 80, (patients, 16, 16), dtype=np.uint8)
+        for image, label in zip(images, labels, strict=True):
+            band = image if TASKS[site].name == "rows" else image.T
+            band[5 * label : 5 * label + 4] += 120
+        folder = self.root / "sources" / site
+        folder.mkdir(parents=True, exist_ok=True)
+        split = (np.arange(patients) // len(classes) % 3 == 0).astype(np.uint8)
+        groups = np.array([f"{site}-{number}" for number in range(patients)])
+        np.savez(
+            folder / "images.npz",
+            images=images,
+            labels=labels,
+            split=split,
+            groups=groups,
+            class_names=np.array(classes),
+        )
+
+    def ingest(self, site: str) -> tuple[str, str]:
+        if not (self.root / "sources" / site).exists():
+            self.write(site)
+        result = steps.ingest_site(encode_object(self.config(site)), self.store(site), self.key, 1)
+        return str(result["snapshot"]), str(result["test_set"])
+
+    def request(self, site: str) -> UpdateRequest:
+        return UpdateRequest(
+            model="model",
+            registry=self.registry,
+            site=self.config(site),
+            store=self.store(site),
+            configuration=Configuration(self.method, {}, NetworkSpec(size=(16, 16), width=8), self.training),
+            split_key=self.key,
+            base=self.base,
+            sites=self.known,
+            gate=self.policy,
+        )
+
+    def update(self, site: str) -> dict[str, dict[str, object]]:
+        """Runs every step; the candidate is the next base where it became champion."""
+        snapshot, test_set = self.ingest(site)
+        request = encode_object(self.request(site))
+        trained = steps.train(request, snapshot, test_set)
+        version = str(trained["version"])
+        results = {
+            "train": trained,
+            "forgetting": steps.evaluate_forgetting(request, version, test_set),
+            "saliency": steps.evaluate_saliency(request, version, test_set),
+            "promote": steps.promote_model(request, version, test_set, "tester"),
+        }
+        if results["promote"]["promoted"]:
+            self.base = version
+            reference = SiteRef(site, self.store(site), TASKS[site], test_set, "OT")
+            self.known = (*(known for known in self.known if known.name != site), reference)
+        return results
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+@pytest.fixture
+def make_world(tmp_path: Path) -> Callable[[str], World]:
+    return lambda name: World(tmp_path / name)

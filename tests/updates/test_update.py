@@ -1,0 +1,167 @@
+"""One update: the candidate, its lineage, what it opened, and what the gate made of it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from anamnesis.records import Configuration, InputError, NetworkSpec, RefusedError, TrainingSettings, encode_object
+from anamnesis.registry import Log, find_update, fold, list_updates, open_store, read_evaluations, read_version
+from anamnesis.updates import steps
+from anamnesis.updates.model import load_model
+from anamnesis.updates.update import update
+
+if TYPE_CHECKING:
+    from conftest import World
+
+
+def test_a_sequence_of_sites_becomes_a_lineage_with_every_cell_judged(world: "World") -> None:
+    versions = [world.update(site)["train"]["version"] for site in ("north", "east", "north")]
+    store = open_store(world.registry)
+    assert fold(Log(store).entries()).promoted == tuple(versions)
+    assert [read_version(store, str(v)).base for v in versions] == [None, *versions[:2]]
+    judged = [sorted((e.name, e.site) for e in read_evaluations(store, str(v))) for v in versions]
+    frozen = [("forgetting", "east"), ("forgetting", "north")]
+    assert judged == [
+        frozen[1:],
+        [*frozen, ("saliency", "north")],
+        [*frozen, ("saliency", "east"), ("saliency", "north")],
+    ]
+
+
+def test_it_learns_and_tells_both_scenarios(world: "World") -> None:
+    world.training = TrainingSettings(epochs=12, batch_size=8, learning_rate=5e-3, augment=False)
+    world.update("north")
+    summary = world.update("east")["forgetting"]["summary"]
+    assert summary["east/Accuracy"] > 0.8
+    assert summary["north/Accuracy"] >= summary["north/ClassIncrementalAccuracy"] == 0  # the head forgot
+
+
+def test_a_second_site_with_the_same_task_shares_its_head(world: "World") -> None:
+    world.update("north")
+    version = str(world.update("south")["train"]["version"])
+    model = load_model(open_store(world.registry), version)
+    assert model.description.labels == ("bars/left", "bars/right")
+    assert model.method.network.head.classes == 2
+
+
+def test_the_same_input_is_trained_once(world: "World") -> None:
+    snapshot, _ = world.ingest("north")
+    first = update(world.request("north"), snapshot)
+    again = update(world.request("north"), snapshot)
+    assert (first.reused, again.reused) == (False, True)
+    assert first.record == again.record
+    assert list_updates(open_store(world.registry)) == [first.record]
+
+
+def test_equal_inputs_give_equal_bits_in_another_registry(make_world: Callable[[str], "World"]) -> None:
+    one, other = make_world("one"), make_world("other")
+    (other.root).mkdir()
+    one.ingest("north")
+    (other.root / "split.key").write_bytes((one.root / "split.key").read_bytes())
+    other.write("north")
+    results = [world.update("north")["train"]["version"] for world in (one, other)]
+    assert results[0] == results[1]
+
+
+def test_threads_and_seed_are_part_of_the_input(world: "World") -> None:
+    snapshot, _ = world.ingest("north")
+    request = world.request("north")
+    inputs = set()
+    for training in (world.training, replace(world.training, seed=1), replace(world.training, threads=2)):
+        configuration = replace(request.configuration, training=training)
+        inputs.add(update(replace(request, configuration=configuration), snapshot).record.input)
+    assert len(inputs) == 3
+
+
+def test_only_joint_opens_earlier_training_splits_and_says_so(make_world: Callable[[str], "World"]) -> None:
+    opened = {}
+    for method in ("joint", "ewc_prototype"):
+        world = make_world(method)
+        world.method = method
+        first, _ = world.ingest("north")
+        second, _ = world.ingest("east")
+        world.update("north")
+        version = world.update("east")["train"]["input"]
+        record = find_update(open_store(world.registry), str(version))
+        assert record is not None
+        opened[method] = record.opened == (first, second), record.opened == (second,)
+    assert opened == {"joint": (True, False), "ewc_prototype": (False, True)}
+
+
+def test_a_version_holds_no_image(world: "World") -> None:
+    """What crosses a hospital's border is weights and numbers: no tensor has the shape of an image."""
+    version = str(world.update("north")["train"]["version"])
+    store = open_store(world.registry)
+    parts = read_version(store, version).parts
+    assert set(parts) == {"network", "model"}
+    kept = load_model(store, version).method.state_dict()
+    assert not [n for n, v in kept.items() if isinstance(v, torch.Tensor) and tuple(v.shape[-2:]) == (16, 16)]
+
+
+def test_the_checkpoints_of_a_finished_update_are_gone(world: "World") -> None:
+    world.update("north")
+    assert not list(open_store(world.registry).list("checkpoints/"))
+
+
+def test_a_failing_gate_keeps_the_champion(world: "World") -> None:
+    first = world.update("north")["train"]["version"]
+    world.policy = replace(world.policy, floor=Decimal("1.01"))
+    result = world.update("east")["promote"]
+    assert (result["verdict"], result["promoted"], result["champion"]) == ("reject", False, first)
+    assert "floor of bars at north" in str(result["reason"])
+    json.dumps(result)  # plain values, for a pipeline's outputs
+
+
+def test_promoting_again_writes_nothing(world: "World") -> None:
+    _, test_set = world.ingest("north")
+    version = str(world.update("north")["train"]["version"])
+    world.base, world.known = "", ()
+    request = encode_object(world.request("north"))
+    before = Log(open_store(world.registry)).head()
+    assert steps.promote_model(request, version, test_set, "tester")["promoted"] is True
+    assert Log(open_store(world.registry)).head() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"network": NetworkSpec(size=(16, 16), width=16)}, InputError, "a model keeps its network"),
+        ({"method": "unicorn"}, InputError, "'unicorn' is not one of"),
+        ({"options": {"penaltty": 1.0}}, InputError, "unknown field 'penaltty'"),
+    ],
+)
+def test_what_does_not_fit_is_named(
+    world: "World", change: dict[str, object], error: type[Exception], message: str
+) -> None:
+    world.update("north")
+    snapshot, _ = world.ingest("east")
+    request = world.request("east")
+    configuration = Configuration(**{**_fields(request.configuration), **change})  # type: ignore[arg-type]
+    with pytest.raises(error, match=message):
+        update(replace(request, configuration=configuration), snapshot)
+
+
+def test_a_task_keeps_its_classes(world: "World") -> None:
+    world.update("north")
+    snapshot, _ = world.ingest("south")
+    request = world.request("south")
+    other = replace(request.site, task=replace(request.site.task, classes=("left", "up")))
+    with pytest.raises(InputError, match="site 'north' learned it with"):
+        update(replace(request, site=other), snapshot)
+
+
+def test_the_snapshot_of_another_site_is_refused(world: "World") -> None:
+    snapshot, _ = world.ingest("east")
+    world.ingest("north")
+    request = replace(world.request("north"), store=world.store("east"))
+    with pytest.raises(RefusedError, match="is of site 'east'"):
+        update(request, snapshot)
+
+
+def _fields(configuration: Configuration) -> dict[str, object]:
+    return {name: getattr(configuration, name) for name in ("method", "options", "network", "training")}
