@@ -1,0 +1,53 @@
+# Everything a person needs, by the names a person would guess. `make help` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint format generate verify bench clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+setup: .venv/ready ## Make the virtual environment with the pinned dependencies (5 GB, a few minutes)
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: setup ## Run the main job: four sites, four updates, three methods, one report (FRESH=1 starts anew)
+	$(BIN)/anamnesis demo $(if $(FRESH),--fresh)
+
+test: setup ## Run the tests (under 5 minutes on 2 cores)
+	$(BIN)/pytest -m 'not slow'
+
+test-slow: setup ## Run the tests that take longer
+	$(BIN)/pytest -m slow
+
+lint: setup ## Check style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## Put the style right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+generate: setup ## Write what follows from the code: trainers, component pages, pipelines, option schemas
+	$(BIN)/python -m anamnesis.components.generate
+	$(BIN)/python -m anamnesis.pipelines.compile
+	$(BIN)/python -m anamnesis.cli.generate
+
+verify: setup ## Fail where a generated file differs from the code
+	$(BIN)/python -m anamnesis.components.generate --check
+	$(BIN)/python -m anamnesis.pipelines.compile --check
+	$(BIN)/python -m anamnesis.cli.generate --check
+
+bench: setup ## Measure what the pages claim; prints tables and writes benchmarks/results
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove the demo and caches, not the virtual environment
+	rm -rf demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
