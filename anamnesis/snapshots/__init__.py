@@ -1,6 +1,6 @@
 """Makes snapshots of a site's data: splits, test sets, quarantine, on-disk format, and the guarded way to images."""
 
-from anamnesis.snapshots.ingest import IngestResult, ingest, recall
+from anamnesis.snapshots.ingestion import IngestResult, ingest, recall
 from anamnesis.snapshots.keys import key_fingerprint, split_key
 from anamnesis.snapshots.manifest import ImageRecord, SampleRecord, SnapshotManifest, read_manifest
 from anamnesis.snapshots.opening import Guard, open_split, open_test_set

@@ -190,9 +190,8 @@ def _draw_microscopy(labels: NDArray[np.int64], generator: np.random.Generator) 
         sum(_disc(_jitter(n, generator, 0, 0.6), _jitter(n, generator, 0, 0.6), 0.08) for _ in range(5)), 0, 1
     )
     mask = _chosen(labels, red, lobes, grains)[..., None]
-    stains: Floats = np.array([[0.85, 0.45, 0.45], [0.4, 0.2, 0.6], [0.35, 0.2, 0.4]], np.float32)[labels][
-        :, None, None, :
-    ]
+    inks: Floats = np.array([[0.85, 0.45, 0.45], [0.4, 0.2, 0.6], [0.35, 0.2, 0.4]], np.float32)
+    stains = inks[labels][:, None, None, :]
     pink: Floats = np.array([0.95, 0.85, 0.88], np.float32)
     return pink + mask * (stains - pink) + _noise((n, SIZE, SIZE, 3), generator, 0.02)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from anamnesis.records import (
     ConflictError,
     InputError,
+    IntegrityError,
     RefusedError,
     Split,
     Task,
@@ -49,20 +50,24 @@ class TestSet:
 
 
 def test_sets(store: Store) -> tuple[TestSet, ...]:
-    """Returns every test set of a site, in the order of their numbers."""
-    keys = [info.key for info in store.list("testsets/")]
-    return tuple(decode(TestSet, json.loads(store.get(key)), key) for key in keys)
+    """Returns every test set of a site, in the order of their numbers.
+
+    Raises:
+        IntegrityError: one was changed.
+    """
+    return tuple(_stored(store, info.key) for info in store.list("testsets/"))
 
 
 def find_test_set(store: Store, digest: str) -> TestSet:
     """Returns the test set with this digest.
 
     Raises:
-        InputError: there is none, or its bytes were changed.
+        InputError: there is none.
+        IntegrityError: one was changed.
     """
     found = next((one for one in reversed(test_sets(store)) if one.digest == digest), None)
     if found is None:
-        raise InputError(f"{store.url}: no test set has the digest {digest}; was it changed, or is it another site's?")
+        raise InputError(f"{store.url}: no test set has the digest {digest}; is it another site's?")
     return found
 
 
@@ -130,7 +135,19 @@ def check_task(issued: Sequence[TestSet], task: Task) -> None:
 
 
 def _write(store: Store, one: TestSet) -> bool:
-    return store.put_if_absent(f"testsets/{one.number:020d}.json", canonical_json(encode(one)))
+    document = {"digest": one.digest, "test_set": encode(one)}
+    return store.put_if_absent(f"testsets/{one.number:020d}.json", canonical_json(document))
+
+
+def _stored(store: Store, key: str) -> TestSet:
+    try:
+        document = json.loads(store.get(key))
+        found = decode(TestSet, document["test_set"], key)
+    except (ValueError, LookupError, TypeError, InputError) as error:
+        raise IntegrityError(f"{store.url}/{key}: not a test set any more: {error}") from error
+    if found.digest != document["digest"]:
+        raise IntegrityError(f"{store.url}/{key}: the test set does not have the digest that stands beside it")
+    return found
 
 
 def _ever_trained(store: Store) -> set[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from anamnesis.records import InputError, Progress, SiteConfig, Split, canonical_json, decode, encode, hex_of, silent
 from anamnesis.registry.store import MissingError, ObjectInfo, Store
 from anamnesis.snapshots.assemble import Candidate, split_of, to_candidates, without_duplicates
-from anamnesis.snapshots.inspecting import inspect_source
+from anamnesis.snapshots.inspection import inspect_source
 from anamnesis.snapshots.keys import key_fingerprint, stored_patient
 from anamnesis.snapshots.manifest import SnapshotManifest, snapshot_key, write_manifest
 from anamnesis.snapshots.owner import check_owner, claim_store

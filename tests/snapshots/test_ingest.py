@@ -1,0 +1,239 @@
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from anamnesis import snapshots
+from anamnesis.records import InputError, LabelsFrom, LabelSource, RefusedError, Split, Task, TaskType
+from anamnesis.snapshots import ingestion
+
+
+def _keys(site, prefix):
+    return {info.key for info in site.store.list(prefix)}
+
+
+def test_images_come_back_as_they_were(site):
+    result = site.ingest()
+    found = [*site.samples(result, Split.TRAIN), *site.samples(result, Split.TEST)]
+    expected = {np.random.default_rng(n).integers(0, 256, (8, 10), dtype=np.uint8).tobytes() for n in range(1, 61)}
+    assert {sample.images["DX"].pixels.tobytes() for sample in found} == expected
+    assert result.counts["train"] + result.counts["test"] == 60
+    assert result.modality == "DX"
+    manifest = site.manifest(result)
+    assert manifest.counts()["train"] == result.counts["train"]
+    assert [s.id for s in manifest.of(Split.TRAIN)] == [s.id for s in site.samples(result, Split.TRAIN)]
+
+
+def test_the_same_files_give_the_same_digest_at_once(site):
+    first, again = site.ingest(), site.ingest()
+    assert not first.reused
+    assert again == replace(first, reused=True)
+
+
+def test_touched_moved_and_differently_listed_files_give_the_same_digest(site, make_site):
+    first = site.ingest()
+    for path in site.folder.rglob("*.png"):
+        path.touch()
+    touched = site.ingest()
+    assert not touched.reused
+    assert touched.snapshot == first.snapshot
+    moved = site.folder.rename(site.folder.with_name("elsewhere"))
+    assert site.ingest(source=moved.as_uri()).snapshot == first.snapshot
+
+
+def test_the_number_of_workers_does_not_matter(site, make_site, monkeypatch):
+    first = site.ingest()
+    other = make_site("ward2")
+    other.config = replace(site.config)
+    monkeypatch.setattr(ingestion, "_MANY_FILES", 1)
+    steps = []
+    result = snapshots.ingest(
+        other.config, other.store, site.key, 2, lambda done, total, what: steps.append((what, done, total))
+    )
+    assert (result.snapshot, result.test_set) == (first.snapshot, first.test_set)
+    assert _keys(other, "shards/") == _keys(site, "shards/")
+    assert {step[0] for step in steps} == {"files inspected", "images read"}
+    assert steps[-1][1] == steps[-1][2]
+
+
+def test_growth_keeps_sides_and_writes_new_images_only(site):
+    first = site.ingest()
+    before = _keys(site, "shards/")
+    for number in range(30):
+        site.png(f"no/new{number}.png")
+    grown = site.ingest()
+    old, new = site.manifest(first), site.manifest(grown)
+    assert grown.test_set == first.test_set
+    splits = {record.id: record.split for record in new.samples}
+    assert all(splits[record.id] is record.split for record in old.samples)
+    assert grown.counts["reserve"] > 0  # later test patients wait
+    assert grown.counts["test"] == first.counts["test"]
+    added = [json.loads(site.store.get(key)) for key in _keys(site, "shards/") - before if key.endswith(".json")]
+    assert sum(len(index["contents"]) for index in added) == 30
+
+
+def test_the_next_test_set_comes_from_the_reserve(site):
+    first = site.ingest()
+    site.png("no/late.png")
+    with pytest.raises(InputError, match="no case of class"):
+        snapshots.issue_test_set(site.store, site.ingest().snapshot)
+    for number in range(30):
+        for name in ("no", "yes"):
+            site.png(f"{name}/new{number}.png")
+    grown = site.ingest()
+    issued = snapshots.issue_test_set(site.store, grown.snapshot)
+    assert issued.number == 2
+    after = site.ingest()
+    assert not after.reused
+    assert after.test_set == issued.digest != first.test_set
+    assert after.counts["reserve"] == 0
+    ids = {sample.id for sample in snapshots.open_test_set(site.store, issued.digest, site.guard(after))}
+    assert ids == {record.id for record in site.manifest(grown).of(Split.RESERVE)}
+
+
+def test_racing_ingests_agree_on_the_test_set(site):
+    def ingest(extra):
+        folder = site.folder.with_name(f"copy{extra}")
+        folder.mkdir()
+        for path in site.folder.rglob("*.png"):
+            (folder / path.parent.name).mkdir(exist_ok=True)
+            (folder / path.relative_to(site.folder)).write_bytes(path.read_bytes())
+        for number in range(extra * 5):
+            (folder / "yes" / f"yes{number}.png").unlink()
+        return site.ingest(source=folder.as_uri())
+
+    with ThreadPoolExecutor(4) as threads:
+        results = list(threads.map(ingest, range(4)))
+    assert len({result.test_set for result in results}) == 1
+    assert len({result.snapshot for result in results}) == 4
+    assert len(snapshots.test_sets(site.store)) == 1
+
+
+def test_another_key_site_or_task_is_refused(site):
+    site.ingest()
+    with pytest.raises(RefusedError, match="another key"):
+        snapshots.ingest(site.config, site.store, b"x" * 32)
+    with pytest.raises(RefusedError, match="store of site 'ward'"):
+        site.ingest(name="other")
+    with pytest.raises(RefusedError, match="was frozen for task"):
+        site.ingest(task=Task("pneumonia", TaskType.CLASSIFICATION, ("yes", "no")))
+
+
+def test_labels_are_known_ignored_unknown_or_missing(site):
+    site.png("later.png")
+    site.png("bad quality/a.png")
+    site.png("Rossi/a.png")
+    result = site.ingest(labels=LabelSource(ignore=("bad quality",)))
+    counts = {name: result.counts[name] for name in ("pending", "ignored", "quarantined")}
+    assert counts == {"pending": 1, "ignored": 1, "quarantined": 1}
+    assert site.quarantine() == {"Rossi/a.png": "the label is not one of the task's classes"}
+    (pending,) = site.samples(result, Split.PENDING)
+    assert pending.target is None
+
+
+def test_the_first_test_set_needs_every_class(make_site):
+    site = make_site(classes=("no", "yes", "maybe"))
+    for number in range(20):
+        site.png(f"no/{number}.png")
+        site.png(f"yes/{number}.png")
+    with pytest.raises(InputError, match="no case of class 'maybe' among"):
+        site.ingest()
+    assert not _keys(site, "testsets/") | _keys(site, "snapshots/") | _keys(site, "site.json")
+    for number in range(60):
+        site.png(f"maybe/{number}.png")
+    assert site.ingest().counts["test"] > 2
+
+
+def test_a_source_without_images_says_so(make_site):
+    site = make_site()
+    with pytest.raises(InputError, match="there are no files"):
+        site.ingest()
+    (site.folder / "notes.txt").write_text("nothing yet")
+    with pytest.raises(InputError, match="there is no image"):
+        site.ingest()
+    with pytest.raises(InputError, match="no such folder"):
+        site.ingest(source="file:///not/there")
+
+
+@pytest.mark.parametrize("changes", [{"attributes": ("Name",)}, {"test_fraction": 2.0}, {"modalities": ()}])
+def test_settings_are_checked_by_name(site, changes):
+    with pytest.raises(InputError, match=next(iter(changes))):
+        site.ingest(**changes)
+
+
+def test_manifests_in_csv_and_json_say_the_same(make_site):
+    rows = [
+        {"file": f"s{n}.png", "label": ("no", "yes")[n % 2], "patient": f"p{n // 2}", "covariate.age": str(n)}
+        for n in range(40)
+    ]
+    rows[7]["label"] = ""
+    results = []
+    for number, name in enumerate(("labels.csv", "labels.json")):
+        site = make_site(f"m{number}", labels=LabelSource(LabelsFrom.MANIFEST, name))
+        site.config = replace(site.config, name="m")
+        for n in range(40):
+            site.png(f"s{n}.png")
+        lines = [",".join(rows[0]), *(",".join(row.values()) for row in rows)]
+        (site.folder / name).write_text(json.dumps(rows) if name.endswith("json") else "\ufeff" + "\n".join(lines))
+        results.append(site.ingest())
+        assert results[-1].counts["pending"] == 1
+        covariates = [record.covariates["age"] for record in site.manifest(results[-1]).samples]
+        assert sorted(covariates) == list(range(40))
+    assert results[0].snapshot == results[1].snapshot
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path,label\na.png,no", "entry 1: no 'file'"),
+        ("file,label,split\na.png,no,left", "entry 1: split"),
+        ("file,label,covariate.age\na.png,no,nan", "entry 1: covariate.age"),
+        ("file,label\na.png,no\na.png,yes", "entry 2: the file stood"),
+        (b"\xff\xfe\x00", "UTF-8"),
+    ],
+)
+def test_a_wrong_manifest_names_the_row(make_site, text, message):
+    site = make_site(labels=LabelSource(LabelsFrom.MANIFEST, "labels.csv"))
+    site.png("a.png")
+    (site.folder / "labels.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(InputError, match=message) as caught:
+        site.ingest()
+    assert "a.png" not in str(caught.value)
+
+
+def test_maximum_studies_is_counted_not_quarantined(site):
+    result = site.ingest(maximum_studies=20)
+    assert result.counts["left_out"] == 40
+    assert result.counts["train"] + result.counts["test"] == 20
+    targets = [record.target.index for record in site.manifest(result).samples]
+    assert targets.count(0) == targets.count(1) == 10
+
+
+def test_segmentation_takes_masks_from_files_beside_images(make_site):
+    site = make_site(classes=("nucleus",), type=TaskType.SEGMENTATION)
+    for number in range(20):
+        site.png(f"{number}.png")
+        site.png(f"{number}_mask.png", np.where(site.image() > 128, 255, 0).astype(np.uint8))
+    site.png("unmarked.png")
+    site.png("odd.png")
+    site.png("odd_mask.png", np.zeros((3, 3), np.uint8))
+    result = site.ingest()
+    assert result.counts["pending"] == 1
+    assert site.quarantine() == {"odd.png": "the mask does not fit its image or the task's classes"}
+    for sample in site.samples(result, Split.TRAIN):
+        mask = sample.images[sample.target.mask]
+        assert mask.pixels.shape == sample.images["DX"].pixels.shape
+        assert set(np.unique(mask.pixels)) <= {0, 1}
+
+
+def test_prognosis_takes_event_and_days(make_site):
+    site = make_site(classes=(), type=TaskType.PROGNOSIS, labels=LabelSource(LabelsFrom.MANIFEST, "labels.csv"))
+    rows = ["file,event,days"]
+    for number in range(20):
+        site.png(f"{number}.png")
+        rows.append(f"{number}.png,{number % 2},{100 + number}")
+    (site.folder / "labels.csv").write_text("\n".join(rows))
+    samples = site.samples(site.ingest(), Split.TRAIN)
+    assert all(sample.target.event is (sample.target.days % 2 == 1) for sample in samples)

@@ -1,0 +1,103 @@
+import os
+import socket
+import subprocess
+import time
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import urllib3
+from minio import Minio
+
+from anamnesis import snapshots
+from anamnesis.records import LabelsFrom, LabelSource, SiteConfig, Split, Task, TaskType
+from anamnesis.registry.store import open_store
+
+KEY = b"0123456789abcdef0123456789abcdef"
+CLASSIFY = TaskType.CLASSIFICATION
+
+
+@pytest.fixture(scope="module")
+def bucket(s3_server_binary, tmp_path_factory):
+    """A bucket ``hospital`` on a real S3 server, in the process's environment."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = [s3_server_binary, "server", str(tmp_path_factory.mktemp("s3")), "--address", address]
+    secrets = {"MINIO_ROOT_USER": "tester", "MINIO_ROOT_PASSWORD": "test-password"}
+    server = subprocess.Popen(command, env=os.environ | secrets, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "tester")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test-password")
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{address}")
+        try:
+            for _ in range(600):
+                try:
+                    urllib3.request("GET", f"http://{address}/minio/health/live", retries=False, timeout=1)
+                    break
+                except urllib3.exceptions.HTTPError:
+                    time.sleep(0.05)
+            Minio(address, "tester", "test-password", secure=False).make_bucket("hospital")
+            yield "s3://hospital"
+        finally:
+            server.terminate()
+            server.wait(10)
+
+
+def test_a_bucket_gives_the_same_snapshot_as_a_folder(bucket, site):
+    first = site.ingest()
+    arrives = open_store(f"{bucket}/arrives")
+    for path in sorted(site.folder.rglob("*.png")):
+        arrives.put(path.relative_to(site.folder).as_posix(), path.read_bytes())
+    store = open_store(f"{bucket}/own")
+    config = replace(site.config, source=f"{bucket}/arrives")
+    result = snapshots.ingest(config, store, site.key, 1)
+    assert (result.snapshot, result.test_set) == (first.snapshot, first.test_set)
+    guard = snapshots.Guard({result.snapshot: frozenset({Split.TRAIN})})
+    found = [sample.images["DX"].pixels for sample in snapshots.open_split(store, result.snapshot, Split.TRAIN, guard)]
+    expected = [sample.images["DX"].pixels for sample in site.samples(first, Split.TRAIN)]
+    np.testing.assert_array_equal(found, expected)
+    assert snapshots.ingest(config, store, site.key, 1).reused
+
+
+REAL = [
+    ("ct_lung_iqoth", "CT", Task("lung", CLASSIFY, ("normal", "malignant")), LabelSource(ignore=("benign",))),
+    ("micro_bloodcell_bccd", "GM", Task("cells", CLASSIFY, ("RBC", "WBC", "Platelets")), LabelSource()),
+    ("seg_nuclei_dsb2018", "GM", Task("nuclei", TaskType.SEGMENTATION, ("nucleus",), "Dice"), LabelSource()),
+]
+
+
+@pytest.mark.parametrize(("name", "modality", "task", "labels"), REAL, ids=[row[0] for row in REAL])
+def test_real_images_keep_their_declared_split(data_folder, tmp_path, name, modality, task, labels):
+    source = (data_folder / name).absolute().as_uri()
+    config = SiteConfig(name, source, (modality,), task, labels, maximum_studies=120)
+    store = open_store((tmp_path / "store").as_uri())
+    result = snapshots.ingest(config, store, KEY)
+    assert result.counts["quarantined"] == result.counts["pending"] == 0
+    assert result.counts["train"] + result.counts["test"] == 120
+    assert 0.15 < result.counts["test"] / 120 < 0.3
+    with np.load(data_folder / name / "images.npz") as stored:
+        tested = {image.tobytes() for image in stored["images"][stored["split"] == 1]}
+    guard = snapshots.Guard({result.test_set: frozenset({Split.TEST})})
+    cases = list(snapshots.open_test_set(store, result.test_set, guard))
+    assert all(case.images[modality].pixels.tobytes() in tested for case in cases)
+    assert all((case.target.mask == "mask") == (task.type is TaskType.SEGMENTATION) for case in cases)
+
+
+def test_a_hospital_study_joins_its_modalities(data_folder, tmp_path):
+    folder = tmp_path / "source"
+    for patient in ("STS_019", "STS_008"):
+        with zipfile.ZipFile(data_folder / "sts_native_sample" / f"{patient}_dicom.zip") as archive:
+            archive.extractall(folder, [name for name in archive.namelist() if "/CT/" in name or "/PET/" in name])
+    (folder / "labels.csv").write_text("file,label,patient,split\nSTS_019,low,a,train\nSTS_008,high,b,test")
+    labels = LabelSource(LabelsFrom.MANIFEST, "labels.csv")
+    task = Task("grade", TaskType.PRETRAINING, ())
+    config = SiteConfig("mcgill", folder.as_uri(), ("CT", "PT"), task, labels)
+    store = open_store((tmp_path / "store").as_uri())
+    result = snapshots.ingest(config, store, KEY)
+    assert dict(result.reasons) == {"there are no pixels in the file": 4}  # RTSTRUCT is not read yet
+    guard = snapshots.Guard({result.snapshot: frozenset({Split.TRAIN})})
+    (sample,) = snapshots.open_split(store, result.snapshot, Split.TRAIN, guard)
+    assert {name: image.axes for name, image in sample.images.items()} == {"CT": "ZYX", "PT": "ZYX"}
+    assert sample.images["PT"].pixels.dtype == np.float32
+    assert sample.images["CT"].pixels.shape[0] == sample.images["PT"].pixels.shape[0]
