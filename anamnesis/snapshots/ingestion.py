@@ -14,7 +14,7 @@ from anamnesis.snapshots.owner import check_owner, claim_store
 from anamnesis.snapshots.parallel import InOrder, in_order
 from anamnesis.snapshots.pixels import store_pixels
 from anamnesis.snapshots.quarantine import Ledger, by_reason
-from anamnesis.snapshots.source import SourceFile, fetched, fingerprint, scan
+from anamnesis.snapshots.source import SourceFile, check_apart, fetched, fingerprint, scan
 from anamnesis.snapshots.splits import check_sides, choose, sides
 from anamnesis.snapshots.testsets import TestSet, check_task, freeze, test_sets
 
@@ -66,6 +66,7 @@ def ingest(config: SiteConfig, store: Store, key: bytes, workers: int = 2, progr
         RefusedError: the store belongs to another site, key or task.
     """
     check_config(config)
+    check_apart(config.source, store.url)
     check_owner(store, config.name, key_fingerprint(key))
     listed = scan(config.source)
     name = fingerprint(config, key_fingerprint(key), listed)

@@ -67,6 +67,7 @@ def store_pixels(
     records: list[dict[str, ImageRecord] | None] = [{} for _ in studies]
     shards = ShardWriter(store)
     total = sum(len(study.pieces) for study in studies)
+    step = max(1, total // 100)
     for done, loaded in enumerate(_load_all(studies, classes, spread), 1):
         known = records[loaded.study]
         if known is not None and loaded.image and loaded.record:
@@ -75,7 +76,8 @@ def store_pixels(
         elif known is not None:
             ledger.add(loaded.reason, studies[loaded.study].files, loaded.detail)
             records[loaded.study] = None
-        progress(done, total, "images read")
+        if done % step == 0 or done == total:
+            progress(done, total, "images read")
     shards.flush()
     return records
 

@@ -49,6 +49,21 @@ def scan(source: str) -> tuple[ObjectInfo, ...]:
     return found
 
 
+def check_apart(source: str, store: str) -> None:
+    """Refuses a store below its own source: every ingest would find what the last one wrote.
+
+    Raises:
+        InputError: names both.
+    """
+    folder, own = local_folder(source), local_folder(store)
+    if folder and own:
+        inside = own.resolve().is_relative_to(folder.resolve())
+    else:
+        inside = f"{store}/".startswith(f"{source.rstrip('/')}/")
+    if inside:
+        raise InputError(f"store {store!r} lies inside its source {source!r}; keep them apart")
+
+
 def fingerprint(config: SiteConfig, key_fingerprint: str, files: Sequence[ObjectInfo]) -> str:
     """Returns the digest of everything that decides an ingest's result: files by name and tag, settings, key.
 

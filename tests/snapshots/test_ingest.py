@@ -7,6 +7,7 @@ import pytest
 
 from anamnesis import snapshots
 from anamnesis.records import InputError, LabelsFrom, LabelSource, RefusedError, Split, Task, TaskType
+from anamnesis.registry.store import open_store
 from anamnesis.snapshots import ingestion
 
 
@@ -155,6 +156,11 @@ def test_a_source_without_images_says_so(make_site):
         site.ingest()
     with pytest.raises(InputError, match="no such folder"):
         site.ingest(source="file:///not/there")
+
+
+def test_a_store_inside_its_source_is_refused(site):
+    with pytest.raises(InputError, match="keep them apart"):
+        snapshots.ingest(site.config, open_store((site.folder / "store").as_uri()), site.key)
 
 
 @pytest.mark.parametrize("changes", [{"attributes": ("Name",)}, {"test_fraction": 2.0}, {"modalities": ()}])

@@ -34,7 +34,7 @@ def test_killed_at_any_moment_it_ends_as_if_never_killed(tmp_path):
     config = write_phantom_site(tmp_path / "source", "xray", 80, 1)
     expected = snapshots.ingest(config, open_store((tmp_path / "clean").as_uri()), KEY, 1)
     killed = 0
-    for delay in (0.05, 0.25, 0.4):
+    for delay in (0.02, 0.1, 0.25):
         process = _start(tmp_path, config)
         time.sleep(delay)
         process.kill()

@@ -69,12 +69,12 @@ def test_nothing_identifying_is_in_any_byte_of_the_store(ingested):
 
 def test_the_search_finds_what_is_hidden(ingested):
     folder, _, _ = ingested
-    texts = {"Rossi^Maria", "Bianchi", "Ospedale San Luca", "20240319", "IM000003"}
-    assert texts <= _identifying(folder / "source") | {"Rossi^Maria"}
+    texts = {"Bianchi^Paolo", "Bianchi", "Ospedale San Luca", "20240319", "IM000003"}
+    assert texts <= _identifying(folder / "source")
     assert _leaks(folder / "store", texts) == set()
     shard = next((folder / "store" / "shards").glob("*.safetensors"))
     original = shard.read_bytes()
-    for form in (b"ROSSI^Maria", "Bianchi".encode("utf-16-be"), b"Ospedale San Luca".hex().encode(), b"20240319"):
+    for form in (b"BIANCHI^Paolo", "Bianchi".encode("utf-16-be"), b"Ospedale San Luca".hex().encode(), b"20240319"):
         shard.write_bytes(original[:5000] + form + original[5000:])
         assert _leaks(folder / "store", texts)
     shard.write_bytes(original)
