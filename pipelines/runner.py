@@ -120,9 +120,9 @@ def _ended(folder: Path, record: RunRecord, returncode: int, codes: Mapping[str,
         last = failed[-1]
         return replace(record, state=State.FAILED, error=f"{last.name}: {last.error}", exit_code=codes[last.name])
     running = [one.name for one in record.steps if one.state is State.RUNNING]
-    who = running[-1] if running else "the runner"
+    what = f"{running[-1]}: ended without a word" if running else "a step could not be started"
     how = f"killed by {signal.Signals(-returncode).name}" if returncode < 0 else "killed, or out of memory"
-    error = f"{who}: ended without a word ({how}); the log is {folder / LOG}"
+    error = f"{what} ({how}); the log is {folder / LOG}"
     state = State.INTERRUPTED if returncode < 0 else State.FAILED
     return replace(stopped(record, state, error), exit_code=AnamnesisError.exit_code)
 
