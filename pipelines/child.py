@@ -12,8 +12,8 @@ from pathlib import Path
 from anamnesis.pipelines.warm import warm_process
 
 _STEPS = "anamnesis.updates"
-_LOADED = tuple(f"{_STEPS}.{name}" for name in ("update", "evaluate", "saliency"))
-"""What the steps of an update import, torch with it."""
+LOADED = tuple(f"{_STEPS}.{name}" for name in ("update", "evaluate", "saliency"))
+"""What the steps of an update import, torch with it. None of it opens a device, nor a thread where OpenMP has one."""
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     # With _KFP_RUNTIME set, as it is for a step, kfp leaves out its client and with it the whole Kubernetes client:
     # it loads in 0.3 s instead of 1.4 s.
     os.environ["_KFP_RUNTIME"] = "true"
-    modules = _LOADED if _STEPS in (folder / "pipeline.yaml").read_text(encoding="utf-8") else ()
+    modules = LOADED if _STEPS in (folder / "pipeline.yaml").read_text(encoding="utf-8") else ()
     with warm_process(temporary, modules, lifeline=sys.stdin.fileno()) as launcher:
         # The local runner puts sys.executable in the place of every "python3" in a step's command line: unquoted, and
         # in the step's arguments too. With the name itself nothing changes there, and a path may hold spaces.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from anamnesis.pipelines.child import LOADED
 from anamnesis.pipelines.warm import EXECUTOR, warm_process
 
 COMPONENT = """
@@ -81,3 +82,16 @@ def test_anything_else_gets_the_real_interpreter(python3: str) -> None:
     code = "import os, sys; print(sys.prefix, sys.flags.isolated, os.environ.get('WORD'), sys.argv[1]); sys.exit(7)"
     done = subprocess.run([python3, "-c", code, "x y"], env={"WORD": "w"}, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (7, f"{sys.prefix} 0 w x y\n")
+
+
+def test_what_is_loaded_ahead_can_be_forked() -> None:
+    """A fork must not inherit a thread or a device context: both would be dead in it."""
+    code = (
+        "import importlib, pathlib, sys, torch; [importlib.import_module(one) for one in sys.argv[1:]];"
+        "print(torch.cuda.is_initialized(), len(list(pathlib.Path('/proc/self/task').iterdir())))"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *LOADED], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False", "1"]
