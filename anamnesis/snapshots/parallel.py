@@ -3,10 +3,13 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import get_context
 from typing import Protocol, TypeVar
+
+from anamnesis.records import AnamnesisError
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -39,7 +42,12 @@ def in_order(workers: int, worthwhile: bool) -> Iterator[InOrder]:
                     return
                 yield waiting.popleft().result()
 
-        yield spread
+        try:
+            yield spread
+        except BrokenProcessPool as error:
+            raise AnamnesisError(
+                "a process that read files was killed, perhaps for memory; use fewer workers"
+            ) from error
 
 
 def _plain(function: Callable[[A], B], batches: Iterable[A]) -> Iterator[B]:

@@ -29,22 +29,26 @@ def _features(images):
     return np.concatenate([flat, sorted_cells, np.ones((len(images), 1))], 1)
 
 
+def _accuracy(features, labels):
+    """Accuracy of ridge regression on every third image, fitted on the others: a small network does better."""
+    fit, answers = np.arange(len(labels)) % 3 > 0, np.eye(labels.max() + 1)[labels]
+    inner = features[fit] @ features[fit].T + np.eye(fit.sum())
+    scores = features[~fit] @ features[fit].T @ np.linalg.solve(inner, answers[fit])
+    return np.mean(scores.argmax(1) == labels[~fit])
+
+
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_classes_can_be_learned_and_are_not_given_away_by_anything_else(kind, tmp_path):
+def test_classes_can_be_learned(kind, tmp_path):
     spec = KINDS[kind]
-    config = write_phantom_site(tmp_path, kind, 90, 3)
+    config = write_phantom_site(tmp_path, kind, 60, 3)
     assert (config.modalities, config.task.classes) == ((spec.modality,), spec.classes)
     images, labels = _images(tmp_path, spec)
-    assert len(images) == 90 * IMAGES_PER_PATIENT
-    features, fit = _features(images), np.arange(len(labels)) % 3 > 0
-    answers = np.eye(len(spec.classes))[labels]
-    weights = np.linalg.solve(
-        features[fit].T @ features[fit] + np.eye(features.shape[1]), features[fit].T @ answers[fit]
-    )  # ridge regression: a small network does better
-    assert np.mean((features[~fit] @ weights).argmax(1) == labels[~fit]) > 0.85
-    shuffled = np.random.default_rng(0).permutation(answers[fit])
-    chance = np.linalg.solve(features[fit].T @ features[fit] + np.eye(features.shape[1]), features[fit].T @ shuffled)
-    assert np.mean((features[~fit] @ chance).argmax(1) == labels[~fit]) < 0.75
+    assert len(images) == 60 * IMAGES_PER_PATIENT
+    features = _features(images)
+    assert _accuracy(features, labels) > 0.85
+    random = np.random.default_rng(0)
+    by_chance = [_accuracy(features, random.permutation(labels)) for _ in range(10)]
+    assert np.mean(by_chance) < 0.65
 
 
 def test_equal_seeds_write_equal_bytes(tmp_path):
@@ -54,10 +58,10 @@ def test_equal_seeds_write_equal_bytes(tmp_path):
     assert files["a"] == files["b"] != files["c"]
 
 
-def test_400_files_in_two_seconds(tmp_path):
+def test_100_files_take_less_than_a_second(tmp_path):
     start = time.process_time()
-    write_phantom_site(tmp_path, "mr", 200, 0)
-    assert time.process_time() - start < 2 * 2  # room for a busy machine
+    write_phantom_site(tmp_path, "mr", 50, 0)
+    assert time.process_time() - start < 1  # 0.2 on an idle machine
 
 
 def test_headers_are_those_of_valid_files_with_people_in_them(tmp_path):
