@@ -12,8 +12,12 @@ from pathlib import Path
 from anamnesis.pipelines.warm import warm_process
 
 _STEPS = "anamnesis.updates"
-LOADED = tuple(f"{_STEPS}.{name}" for name in ("update", "evaluate", "saliency"))
-"""What the steps of an update import, torch with it. None of it opens a device, nor a thread where OpenMP has one."""
+LOADED = (
+    *(f"{_STEPS}.{name}" for name in ("update", "evaluate", "saliency")),
+    "torch._inductor.config",  # what torch loads when deterministic algorithms are asked for: as long again as torch
+    "torch._dynamo",  # what its optimisers load at their first step
+)
+"""What the steps of an update load, torch with it. None of it opens a device, nor a thread where OpenMP has one."""
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ def warm_process(folder: Path, modules: Sequence[str], lifeline: int) -> Iterato
 
     Args:
         folder: for the socket and the ``python3``; a short path, a socket's name may have 108 bytes.
-        modules: what to load beside Kubeflow's executor; what cannot be imported is left to the step that needs it.
+        modules: what to load beside Kubeflow's executor, up to the first that cannot be: a step will tell.
         lifeline: a file that ends when whoever wants the run is gone. Then the warm process removes ``folder``, which
             nobody else will, and ends its process group, which is the run's.
     """
@@ -112,8 +112,8 @@ def main(arguments: list[str]) -> int:
             os.execv(sys.executable, [sys.executable, *rest])
         return _call(where, rest[2:])
     executor = importlib.import_module(EXECUTOR)
-    for module in rest:
-        with suppress(ImportError):
+    with suppress(ImportError):
+        for module in rest:
             importlib.import_module(module)
     sys.argv[1:] = _serve(socket.socket(fileno=int(where)), lifeline=sys.stdin.fileno())
     executor.executor_main()
