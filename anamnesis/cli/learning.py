@@ -12,8 +12,36 @@ from anamnesis.operator.api import Loaded, Site
 from anamnesis.operator.backends.local import LocalBackend
 from anamnesis.operator.loop import look_and_plan, make_split_key, remember, request_for, updates
 from anamnesis.operator.plan import SiteState, Status
-from anamnesis.records import InputError, Progress
+from anamnesis.pipelines.record import RunRecord
+from anamnesis.records import Decision, InputError, Progress, decode
 from anamnesis.updates.request import UpdateRequest
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateOutcome:
+    """One update that was carried out.
+
+    Attributes:
+        site: whose data was learned.
+        run: name of the run's folder.
+        version: digest of the candidate.
+        verdict: the gate's.
+        promoted: whether it is the champion.
+        reason: the gate's sentence.
+    """
+
+    site: str
+    run: str
+    version: str
+    verdict: str
+    promoted: bool
+    reason: str
+
+    @property
+    def sentence(self) -> str:
+        """The essence for people; the reason's details are in the report."""
+        became = "promoted" if self.promoted else "not promoted"
+        return f"{short(self.version)} {became}; the gate says {self.verdict}: {self.reason.partition(':')[0]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +50,12 @@ class Outcome:
 
     Attributes:
         model: its name.
-        updates: names of the sites whose update was carried out, in order.
+        updates: in order.
         status: where it stands now.
     """
 
     model: str
-    updates: tuple[str, ...]
+    updates: tuple[UpdateOutcome, ...]
     status: Status
 
 
@@ -67,15 +95,22 @@ def _carry_out(
     backend = LocalBackend(selected.state.runs, utc_now, workers)
     progress = tell.track(selected.model.name)
     for request in requests:
-        backend.submit(request, _about(request.site.name, progress))
-        done.append(request.site.name)
-        _, _, status = look_and_plan(wanted, looker(selected), utc_now)
-        remember(wanted, status)
-        state = next(site for site in status.sites if site.name == request.site.name)
-        tell.say(f"{request.model}: {state.name}: {state.state.value}, champion {short(status.champion)}")
+        record = backend.submit(request, _about(request.site.name, progress))
+        done.append(_outcome(request, record))
+        tell.say(f"{request.model}: {request.site.name}: {done[-1].sentence}")
+        remember(wanted, look_and_plan(wanted, looker(selected), utc_now)[2])
     _, _, status = look_and_plan(wanted, looker(selected), utc_now)
     remember(wanted, status)
     return Outcome(selected.model.name, tuple(done), status)
+
+
+def _outcome(request: UpdateRequest, record: RunRecord) -> UpdateOutcome:
+    said = record.step("promote_model").outputs
+    decision = decode(Decision, said["decision"], "decision")
+    promoted = bool(said["promoted"])
+    return UpdateOutcome(
+        request.site.name, record.id, decision.candidate, decision.verdict.value, promoted, decision.reason
+    )
 
 
 def _about(site: str, progress: Progress) -> Progress:

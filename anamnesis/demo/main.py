@@ -83,7 +83,10 @@ def _learn_all(models: Sequence[Selected], tell: Reporter) -> list[Outcome]:
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:
-            if any(not future.done() or future.exception() for future in futures):
-                stop.set()
-                pool.shutdown(wait=True, cancel_futures=True)
+            stop.set()  # nothing is left to stop when all went well
+            pool.shutdown(cancel_futures=True)
+    failed = [future.exception() for future in futures if not future.cancelled()]
+    for error in failed:
+        if error and not isinstance(error, KeyboardInterrupt):  # the others were interrupted because of this one
+            raise error
     return [future.result() for future in futures]

@@ -10,7 +10,7 @@ from anamnesis.operator.api.base import API_VERSION
 from anamnesis.operator.api.method import known_methods
 
 METHODS = ("finetune", "ewc_prototype", "joint")
-EPOCHS = 6
+TRAINING = {"epochs": 8, "batchSize": 16, "learningRate": "0.002"}
 
 _COMMENT = "# Written by `anamnesis demo`; `anamnesis run -f` on this file does what the demo does with it.\n"
 
@@ -49,9 +49,9 @@ def _site(site: DemoSite) -> dict[str, object]:
 def _model(method: str, sites: Sequence[DemoSite]) -> dict[str, object]:
     name = next(entry.name for entry in known_methods().values() if entry.method == method)
     spec = {
-        "network": {"name": "SmallCNN", "input": {"channels": 1, "size": [64, 64]}},
+        "network": {"name": "SmallCNN", "input": {"channels": 1, "size": [64, 64]}, "width": 16},
         "method": {"name": name},
-        "training": {"epochs": EPOCHS},
+        "training": TRAINING,
         "sites": [{"name": site.name} for site in sites],
         # Advisory: every method walks the whole way, and the gate's opinion is written down.
         "gate": {

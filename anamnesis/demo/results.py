@@ -8,6 +8,7 @@ from anamnesis.cli.output import table
 from anamnesis.evaluation.report import ModelReport, ReportData, read_report
 from anamnesis.evaluation.report.data import PRIMARY
 
+ADVISORY = "The gate is advisory here: its verdict is written down, and every version is promoted all the same."
 HONEST = (
     "A few hundred small images, few epochs, one seed: this shows that everything runs and what the numbers are, "
     "and nothing about which method is better."
@@ -40,7 +41,7 @@ class Results:
             yield from _decisions(model)
         yield ""
         yield from _comparison(self.document)
-        yield from ("", HONEST, f"report: {self.page}")
+        yield from ("", ADVISORY, HONEST, f"report: {self.page}")
 
 
 def results(page: Path) -> Results:
@@ -61,8 +62,8 @@ def _matrix(model: ModelReport) -> Iterator[str]:
 def _decisions(model: ModelReport) -> Iterator[str]:
     for row in model.updates:
         if row.decision:
-            became = "promoted" if row.promoted else "not promoted"
-            yield f"  gate on {row.site}: {row.decision.verdict.value}, {became}: {row.decision.reason}"
+            said = f"{row.decision.verdict.value}, {row.decision.reason.partition(':')[0]}"
+            yield f"  gate on {row.site}: {said}; {'promoted' if row.promoted else 'not promoted'}"
 
 
 def _comparison(report: ReportData) -> Iterator[str]:

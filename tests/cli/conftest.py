@@ -1,0 +1,99 @@
+"""A tiny model on phantoms, run once through its compiled pipeline; tests that change it work on a copy."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+API = "anamnesis.dev/v1alpha1"
+
+
+def documents(registry: str = "registry", source: str = "data") -> list[dict[str, object]]:
+    """Returns a site and a model whose gate waits for a person."""
+    site = {
+        "source": {"type": "Folder", "folder": {"path": source}},
+        "modalities": ["DX"],
+        "task": {
+            "name": "phantom",
+            "type": "Classification",
+            "classes": ["normal", "opacity"],
+            "primaryMetric": "AUROC",
+        },
+    }
+    model = {
+        "network": {"name": "SmallCNN", "input": {"channels": 1, "size": [32, 32]}, "width": 8},
+        "method": {"name": "Finetune"},
+        "training": {"epochs": 1},
+        "sites": [{"name": "xray"}],
+        "gate": {"floor": "0.0", "margin": "1.0", "approval": "Required"},
+        "registry": {"url": registry},
+    }
+    return [
+        {"apiVersion": API, "kind": "Site", "metadata": {"name": "xray"}, "spec": site},
+        {"apiVersion": API, "kind": "ContinualModel", "metadata": {"name": "chest"}, "spec": model},
+    ]
+
+
+def write_documents(path: Path, wanted: Sequence[dict[str, object]]) -> Path:
+    path.write_text(yaml.safe_dump_all(wanted), encoding="utf-8")
+    return path
+
+
+class Result:
+    """What a command left: exit code, standard output and standard error."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+Call = Callable[..., Result]
+
+
+@pytest.fixture(scope="session")
+def call() -> Call:
+    """Runs a command in this process."""
+    from anamnesis.cli.app import app
+
+    def run(*arguments: object) -> Result:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        return Result(result.exit_code, result.stdout, result.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def waiting(tmp_path_factory: pytest.TempPathFactory, call: Call) -> Path:
+    """Folder of a model whose first update waits for approval; only read it."""
+    pytest.importorskip("torch")
+    from anamnesis.snapshots.phantoms import write_phantom_site
+
+    folder = tmp_path_factory.mktemp("waiting")
+    write_phantom_site(folder / "data", "xray", 80, 0)
+    write_documents(folder / "model.yaml", documents())
+    result = call("run", "-f", folder / "model.yaml", "--who", "tester")
+    assert result.code == 0, result.err
+    return folder
+
+
+@pytest.fixture
+def copy(waiting: Path, tmp_path: Path) -> Path:
+    """The resource file of a copy of that model."""
+    shutil.copytree(waiting, tmp_path / "copy")
+    return tmp_path / "copy" / "model.yaml"
+
+
+@pytest.fixture
+def promoted(copy: Path, call: Call) -> Path:
+    """The resource file of a copy in which the update was approved."""
+    assert call("approve", "-f", copy, candidate(copy, call), "--why", "seen", "--who", "dr.rossi").code == 0
+    return copy
+
+
+def candidate(file: Path, call: Call) -> str:
+    """Returns the digest of the only version."""
+    import json
+
+    return str(json.loads(call("registry", "list", "-f", file, "--json").out)[0]["version"])

@@ -1,0 +1,44 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Call = Callable[..., Any]
+
+
+def test_evaluate_gives_metrics_with_intervals_once(call: Call, promoted: Path) -> None:
+    first = json.loads(call("evaluate", "-f", promoted, "--json").out)
+    assert {"AUROC", "Accuracy"} <= set(first[0]["metrics"])
+    assert json.loads(call("evaluate", "-f", promoted, "--json").out) == first
+
+
+def test_the_report_is_written_as_page_and_data(call: Call, promoted: Path, tmp_path: Path) -> None:
+    result = call("report", "-f", promoted, "--folder", tmp_path / "report")
+    assert result.out.strip() == str(tmp_path / "report" / "report.html")
+    assert "chest" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "report" / "report.json").read_bytes())["models"][0]["name"] == "chest"
+
+
+def test_predict_answers_for_one_study_and_stores_nothing(call: Call, promoted: Path) -> None:
+    folder = promoted.parent
+    before = sorted(folder.rglob("*"))
+    answer = json.loads(call("predict", "-f", promoted, next((folder / "data").rglob("IM*")), "--json").out)
+    assert set(answer["probabilities"]) == {"phantom/normal", "phantom/opacity"}
+    assert sum(answer["probabilities"].values()) == pytest.approx(1)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_predict_names_what_is_wrong(call: Call, promoted: Path, copy: Path) -> None:
+    study = next((promoted.parent / "data").rglob("IM*"))
+    result = call("predict", "-f", promoted, study, "--task", "other")
+    assert (result.code, "--task: expected one of phantom, found 'other'" in result.err) == (2, True)
+    broken = promoted.parent / "broken.dcm"
+    broken.write_bytes(b"\0" * 200)
+    assert call("predict", "-f", promoted, broken).code == 2
+
+
+def test_without_a_champion_there_is_nothing_to_ask(call: Call, copy: Path) -> None:
+    result = call("evaluate", "-f", copy)
+    assert (result.code, "there is no champion yet" in result.err) == (2, True)
