@@ -53,7 +53,7 @@ def evaluate_saliency(
         progress: called per site.
     """
     store = open_store(registry)
-    evaluator = digest_json({"name": SALIENCY, "revision": 1, "probes": PROBES, "reference": "after own task"})
+    evaluator = digest_json({"name": SALIENCY, "revision": 2, "probes": PROBES, "score": "logit minus task mean"})
     found = {e.test_set: e for e in read_evaluations(store, version) if e.evaluator == evaluator}
     todo = [site for site in sites if site.test_set not in found and site.task.type is TaskType.CLASSIFICATION]
     after = load_model(store, version) if todo else None
@@ -97,17 +97,19 @@ def _compare(store: Store, own: str, version: str, after: Model, site: SiteRef) 
         return {}
     chosen = torch.tensor(sorted(range(len(probe.split.ids)), key=lambda row: probe.split.ids[row])[:PROBES])
     images, columns = probe.split.images[chosen].float(), probe.split.targets[chosen]
-    maps = _Maps(_maps(before, images, columns), _maps(after, images, columns))
+    maps = _Maps(*(_maps(model, images, columns, probe.columns) for model in (before, after)))
     labels = [after.description.labels[column] for column in columns[:PICTURES].tolist()]
     _draw(site, (own, version), images, maps, labels)
-    return {**retention(maps.before, maps.after), **_floors(maps, columns)}
+    # A model that looked nowhere on any image has nothing to keep: it scores 0, so that no gate takes it for unjudged.
+    nowhere = {name: Metric(Decimal(0), 0) for name in ("IoU", "SSIM", "Cosine", "Spearman")}
+    return {**nowhere, **retention(maps.before, maps.after), **_floors(maps, columns)}
 
 
-def _maps(model: Model, images: Tensor, columns: Tensor) -> Tensor:
+def _maps(model: Model, images: Tensor, columns: Tensor, competing: tuple[int, ...]) -> Tensor:
     numerics = numerics_for(model.description.configuration)
     network = network_of(model).to(numerics.device)
     with numerics.applied():
-        return grad_cam(network, images.to(numerics.device), columns.to(numerics.device)).float().cpu()
+        return grad_cam(network, images.to(numerics.device), columns, competing).cpu()
 
 
 def _floors(maps: _Maps, columns: Tensor) -> dict[str, Metric]:
@@ -116,7 +118,7 @@ def _floors(maps: _Maps, columns: Tensor) -> dict[str, Metric]:
     floors = {"IoURandom": Metric(Decimal(f"{random_iou(pixels):.6f}"), len(columns))}
     case, other = another_of_its_class(columns)
     same_class = retention(maps.before[case], maps.after[other]) if len(case) else {}
-    return {**floors, **({"IoUSameClass": same_class["IoU"]} if same_class else {})}
+    return {**floors, **{f"{name}SameClass": metric for name, metric in same_class.items() if name == "IoU"}}
 
 
 def _draw(site: SiteRef, versions: tuple[str, str], images: Tensor, maps: _Maps, labels: Sequence[str]) -> None:

@@ -195,3 +195,14 @@ def test_faithful_maps_delete_fast_and_insert_fast() -> None:
     assert (
         saliency.insertion_auc(network, images, ones, right) > saliency.insertion_auc(network, images, ones, wrong)
     ).all()
+
+
+def test_what_all_classes_have_in_common_does_not_move_the_map_of_competing_classes() -> None:
+    network = Tiny().eval()
+    before = saliency.grad_cam(network, IMAGES, COLUMNS, competing=(0, 1, 2))
+    plain = saliency.grad_cam(network, IMAGES, COLUMNS)
+    with torch.no_grad():
+        network.head.weight.sub_(100.0)  # the softmax, and so every answer, stays as it was
+    assert torch.allclose(saliency.grad_cam(network, IMAGES, COLUMNS, competing=(0, 1, 2)), before, atol=1e-3)
+    assert not saliency.grad_cam(network, IMAGES, COLUMNS).any()
+    assert plain.any()

@@ -1,6 +1,6 @@
 """Grad-CAM in one batched pass."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -21,24 +21,32 @@ class Network(Protocol):
         """Returns every submodule, as ``nn.Module.modules``."""
 
 
-def grad_cam(network: Network, images: Tensor, columns: Tensor) -> Tensor:
+def grad_cam(network: Network, images: Tensor, columns: Tensor, competing: Sequence[int] = ()) -> Tensor:
     """Returns Grad-CAM maps at the resolution of the feature maps, [N, h, w], not normalised, zero or more.
 
     relu(sum_c mean_hw(d logit / d A_c) A_c): Selvaraju et al., ICCV 2017. In eval mode one image's logit depends on
     its own features alone, so the gradient of the sum is every image's gradient. The backbone runs without a graph:
     only the classifier is differentiated, with respect to its input, and no parameter gets a gradient.
 
+    With ``competing``, the score is the class's logit minus the mean logit of those classes. A softmax leaves open what
+    all its logits have in common: two networks with equal answers can differ there, and a class with the highest
+    logit can have no positive evidence of its own, so that the plain map is zero everywhere.
+
     Args:
         network: left in the mode it was in.
         images: [N, channels, H, W].
         columns: [N], the class to explain, one per image.
+        competing: the columns of the task; none explains the plain logit.
     """
     with evaluating(network), torch.inference_mode(False):
         with torch.no_grad():
             features = network.features(images)
         with torch.enable_grad():
             features = features.detach().requires_grad_()
-            score = network.classify(features).gather(1, columns[:, None].to(features.device)).sum()
+            logits = network.classify(features)
+            score = logits.gather(1, columns[:, None].to(features.device)).sum()
+            if competing:
+                score = score - logits[:, list(competing)].mean(1).sum()
             (gradient,) = torch.autograd.grad(score, features)
     features, gradient = features.detach().float(), gradient.float()
     return (gradient.mean((2, 3), keepdim=True) * features).sum(1).relu()
