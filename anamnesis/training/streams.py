@@ -15,7 +15,8 @@ class RandomStreams:
 
     Attributes:
         seed: of the configuration.
-        scope: what keeps two updates apart: the update's input digest.
+        scope: what keeps two updates apart: the site and which visit it is. Not the method: methods that are compared
+            see the same images in the same order, and start from the same weights.
     """
 
     seed: int

@@ -148,7 +148,7 @@ def _train(
 ) -> tuple[UpdateRecord, tuple[Mapping[str, float], ...]]:
     configuration, labels = request.configuration, model.description.labels
     numerics = numerics_for(configuration)
-    streams = RandomStreams(configuration.training.seed, digest)
+    streams = RandomStreams(configuration.training.seed, f"{request.site.name}/{len(model.description.visits)}")
     with numerics.applied():
         split, opened = read_sources(sources, labels, configuration)
         data = SplitData({Split.TRAIN: split}, configuration.training, streams, numerics)

@@ -193,7 +193,7 @@ def test_a_strong_penalty_keeps_important_weights_nearer() -> None:
         context = context_of((FIRST, SECOND))
         train(method, context, data_of(context, bars(SECOND, context.labels)), NUMERICS)
         moved = dict(method.network.named_parameters())
-        return sum(float((fisher[n] * (moved[n][: len(v)] - v).square()).sum()) for n, v in anchor.items())
+        return sum((fisher[n] * (moved[n][: len(v)] - v).square()).sum().item() for n, v in anchor.items())
 
     assert drift(1e4) < 0.5 * drift(0.0)
 

@@ -165,3 +165,15 @@ def test_the_snapshot_of_another_site_is_refused(world: "World") -> None:
 
 def _fields(configuration: Configuration) -> dict[str, object]:
     return {name: getattr(configuration, name) for name in ("method", "options", "network", "training")}
+
+
+def test_methods_that_are_compared_start_alike(make_world: Callable[[str], "World"]) -> None:
+    networks = []
+    for method in ("finetune", "ewc_prototype", "joint"):
+        world = make_world(method)
+        world.method = method
+        world.root.mkdir()
+        (world.root / "split.key").write_bytes(b"k" * 32)
+        version = str(world.update("north")["train"]["version"])
+        networks.append(read_version(open_store(world.registry), version).parts["network"])
+    assert len(set(networks)) == 1
