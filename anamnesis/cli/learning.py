@@ -99,6 +99,7 @@ def _carry_out(
         done.append(_outcome(request, record))
         tell.say(f"{request.model}: {request.site.name}: {done[-1].sentence}")
         remember(wanted, look_and_plan(wanted, looker(selected), utc_now)[2])
+    progress(1, 1, "done")
     _, _, status = look_and_plan(wanted, looker(selected), utc_now)
     remember(wanted, status)
     return Outcome(selected.model.name, tuple(done), status)

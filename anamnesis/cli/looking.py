@@ -47,7 +47,10 @@ def ingest_site(selected: Selected, site: Loaded[Site], tell: Reporter, workers:
     """Makes a snapshot of a site's data, or finds it made; returns the encoded ``IngestResult``."""
     make_split_key(selected.split_key)
     config, store = encode_object(selected.config(site)), selected.store(site)
-    return steps.ingest_site(config, store, selected.split_key, workers, tell.track(f"ingest {site.name}"))
+    progress = tell.track(f"ingest {site.name}")
+    result = steps.ingest_site(config, store, selected.split_key, workers, progress)
+    progress(1, 1, "as before" if result["reused"] else "done")
+    return result
 
 
 def real_images(environment: Mapping[str, str]) -> Path | None:

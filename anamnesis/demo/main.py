@@ -13,7 +13,7 @@ from anamnesis.cli.looking import ingest_site, real_images
 from anamnesis.cli.output import note, show
 from anamnesis.cli.progress import Reporter, Stoppable, reporter
 from anamnesis.cli.reporting import write
-from anamnesis.demo.resources import METHODS, write_resources
+from anamnesis.demo.resources import METHODS, model_name, write_resources
 from anamnesis.demo.results import results
 from anamnesis.demo.sites import have_all, phantom_sites, real_sites
 from anamnesis.records import InputError
@@ -35,8 +35,8 @@ def run_demo(folder: Path, fresh: bool, as_json: bool) -> None:
         InputError: the folder holds something that is no demonstration.
     """
     with reporter() as tell:
-        paths = _set_stage(folder, fresh, tell)
-        models = [select([path]) for path in paths]
+        _set_stage(folder, fresh, tell)
+        models = [select([folder], model_name(method)) for method in METHODS]
         _ingest(models[0], tell)
         outcomes = _learn_all(models, tell)
     if not any(outcome.updates for outcome in outcomes):
@@ -46,17 +46,16 @@ def run_demo(folder: Path, fresh: bool, as_json: bool) -> None:
     show(report.document, report.lines(), as_json)
 
 
-def _set_stage(folder: Path, fresh: bool, tell: Reporter) -> tuple[Path, ...]:
+def _set_stage(folder: Path, fresh: bool, tell: Reporter) -> None:
     """Writes resource files, and phantoms where there are no real images; once."""
     marker = folder / MARKER
     if folder.exists() and any(folder.iterdir()) and not marker.exists():
         raise InputError(f"{folder}: is not empty and no demonstration of ours; name another with --folder")
     if fresh and folder.exists():
         shutil.rmtree(folder)
-    paths = tuple(folder / f"model-{method.replace('_', '-')}.yaml" for method in METHODS)
-    if all(path.exists() for path in paths):
+    if all((folder / f"model-{model_name(method)}.yaml").exists() for method in METHODS):
         tell.say(f"continues in {folder}")
-        return paths
+        return
     folder.mkdir(parents=True, exist_ok=True)
     marker.write_text("Made by `anamnesis demo`, which continues here; `anamnesis demo --fresh` deletes it.\n")
     data = real_images(os.environ)
@@ -65,7 +64,7 @@ def _set_stage(folder: Path, fresh: bool, tell: Reporter) -> tuple[Path, ...]:
         tell.say("no real images (ANAMNESIS_DATA): four sites of phantoms are written as DICOM files")
         shutil.rmtree(folder / "phantoms", ignore_errors=True)
         sites = phantom_sites(folder / "phantoms", tell.track("phantoms"))
-    return write_resources(folder, sites)
+    write_resources(folder, sites)
 
 
 def _ingest(model: Selected, tell: Reporter) -> None:

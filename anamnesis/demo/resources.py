@@ -10,23 +10,26 @@ from anamnesis.operator.api.base import API_VERSION
 from anamnesis.operator.api.method import known_methods
 
 METHODS = ("finetune", "ewc_prototype", "joint")
-TRAINING = {"epochs": 8, "batchSize": 16, "learningRate": "0.002"}
+TRAINING = {"epochs": 10, "batchSize": 16, "learningRate": "0.002"}
 
-_COMMENT = "# Written by `anamnesis demo`; `anamnesis run -f` on this file does what the demo does with it.\n"
+_COMMENT = "# Written by `anamnesis demo`, which does with it what `anamnesis run -f` on this folder does.\n"
 
 
-def write_resources(folder: Path, sites: Sequence[DemoSite]) -> tuple[Path, ...]:
-    """Writes one file per method, each with the model and all sites, and returns their paths."""
-    documents = [_site(site) for site in sites]
-    paths = []
+def write_resources(folder: Path, sites: Sequence[DemoSite]) -> None:
+    """Writes one file with all sites, and one per method with its model."""
+    _write(folder / "sites.yaml", [_site(site) for site in sites])
     for method in METHODS:
-        path = folder / f"model-{method.replace('_', '-')}.yaml"
-        text = yaml.safe_dump_all(
-            [*documents, _model(method, sites)], sort_keys=False, default_flow_style=None, width=120
-        )
-        path.write_text(_COMMENT + text, encoding="utf-8")
-        paths.append(path)
-    return tuple(paths)
+        _write(folder / f"model-{model_name(method)}.yaml", [_model(method, sites)])
+
+
+def model_name(method: str) -> str:
+    """Returns the name of a method's model."""
+    return method.replace("_", "-")
+
+
+def _write(path: Path, documents: Sequence[dict[str, object]]) -> None:
+    text = yaml.safe_dump_all(documents, sort_keys=False, default_flow_style=None, width=120)
+    path.write_text(_COMMENT + text, encoding="utf-8")
 
 
 def _site(site: DemoSite) -> dict[str, object]:
@@ -61,8 +64,8 @@ def _model(method: str, sites: Sequence[DemoSite]) -> dict[str, object]:
             "approval": "Automatic",
             "enforcement": "Advisory",
         },
-        "registry": {"url": f"registries/{method.replace('_', '-')}"},
+        "registry": {"url": f"registries/{model_name(method)}"},
         "splitKey": {"type": "File", "file": {"path": "split.key"}},
     }
-    metadata = {"name": method.replace("_", "-")}
+    metadata = {"name": model_name(method)}
     return {"apiVersion": API_VERSION, "kind": "ContinualModel", "metadata": metadata, "spec": spec}
