@@ -1,7 +1,11 @@
-"""Writes ``operator/api/methods.json`` from the methods' options: ``python -m anamnesis.cli.generate``."""
+"""Writes ``operator/api/methods.json`` from the methods' options: ``python -m anamnesis.cli.generate``.
+
+With ``--check`` it writes nothing and fails where the file differs.
+"""
 
 import dataclasses
 import json
+import sys
 import types
 import typing
 from enum import Enum
@@ -46,7 +50,17 @@ def _schema(kind: typing.Any, field: "dataclasses.Field[typing.Any]") -> dict[st
     return {"type": TYPES[kind], "default": default}
 
 
-if __name__ == "__main__":
+def main(check: bool) -> int:
+    """Writes the file, or with ``check`` only says whether it is as it should be; returns the exit code."""
     target = Path(__file__).parents[1] / "operator" / "api" / "methods.json"
-    target.write_text(methods_json(), encoding="utf-8")
-    print(target)
+    wanted = methods_json()
+    if check and target.read_text(encoding="utf-8") != wanted:
+        print(f"{target} is stale: run python -m anamnesis.cli.generate", file=sys.stderr)
+        return 1
+    if not check:
+        target.write_text(wanted, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main("--check" in sys.argv[1:]))

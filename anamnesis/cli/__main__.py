@@ -1,0 +1,5 @@
+"""``python -m anamnesis.cli`` is the same as ``anamnesis``."""
+
+from anamnesis.cli import main
+
+main()
