@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from anamnesis.cli import data, decide, demo, inspect, registry, results, run
+from anamnesis.cli.commands import decisions, demo, ingest, inspection, registry, results, run
 from anamnesis.cli.options import examples
 from anamnesis.records.errors import AnamnesisError
 
@@ -76,6 +76,6 @@ def anamnesis(
     """Keeps a medical-imaging model learning as hospitals send data, without forgetting what it knew."""
 
 
-for module in (run, data, results, decide, inspect, demo):
+for module in (run, ingest, results, decisions, inspection, demo):
     module.add_to(app)
 app.add_typer(registry.app, name="registry")

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from anamnesis.cli.context import Selected
-from anamnesis.cli.looking import ingester, looker
 from anamnesis.cli.output import short
 from anamnesis.cli.progress import Reporter
+from anamnesis.cli.sources import ingester, looker
 from anamnesis.operator.api import Loaded, Site
 from anamnesis.operator.backends.local import LocalBackend
 from anamnesis.operator.loop import look_and_plan, make_split_key, remember, request_for, updates

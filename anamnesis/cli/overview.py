@@ -7,8 +7,8 @@ from pydantic.alias_generators import to_camel
 
 from anamnesis.cli.context import Selected
 from anamnesis.cli.learning import utc_now
-from anamnesis.cli.looking import looker
 from anamnesis.cli.output import table
+from anamnesis.cli.sources import looker
 from anamnesis.cli.standing import standing
 from anamnesis.operator.api.method import MethodEntry
 from anamnesis.operator.loop import look_and_plan

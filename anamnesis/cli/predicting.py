@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anamnesis.cli.context import Selected
-from anamnesis.cli.shelf import find_version
+from anamnesis.cli.versions import find_version
 from anamnesis.records import InputError, Sample, Target, columns_of
 
 if TYPE_CHECKING:

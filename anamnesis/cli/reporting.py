@@ -5,7 +5,7 @@ from pathlib import Path
 
 from anamnesis.cli.context import Selected
 from anamnesis.cli.learning import utc_now
-from anamnesis.cli.looking import looker
+from anamnesis.cli.sources import looker
 from anamnesis.operator.convert import configuration, registry_url, site_ref
 from anamnesis.updates.reporting import Subject, write_report
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from anamnesis.cli.context import Selected, login, select
 from anamnesis.cli.learning import Outcome, learn
-from anamnesis.cli.looking import ingest_site, real_images
+from anamnesis.cli.sources import ingest_site, real_images
 from anamnesis.cli.output import note, show
 from anamnesis.cli.progress import Reporter, Stoppable, reporter
 from anamnesis.cli.reporting import write
@@ -78,7 +78,8 @@ def _learn_all(models: Sequence[Selected], tell: Reporter) -> list[Outcome]:
     stop = threading.Event()
     stoppable = Stoppable(tell, stop)
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        futures = [pool.submit(learn, model, stoppable, login(), 1) for model in models]
+        # The last one, joint, learns all data again at every update: it starts first, or the others wait for it.
+        futures = [pool.submit(learn, model, stoppable, login(), 1) for model in reversed(models)]
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:
@@ -88,4 +89,4 @@ def _learn_all(models: Sequence[Selected], tell: Reporter) -> list[Outcome]:
     for error in failed:
         if error and not isinstance(error, KeyboardInterrupt):  # the others were interrupted because of this one
             raise error
-    return [future.result() for future in futures]
+    return [future.result() for future in reversed(futures)]

@@ -36,7 +36,7 @@ class SmallCNN(Backbone):
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps [N, C, H, W] to [N, 4 width, H/8, W/8]."""
-        return self.blocks(images)  # type: ignore[no-any-return]
+        return self.blocks(standardised(images))  # type: ignore[no-any-return]
 
 
 class ResNet18(Backbone):
@@ -66,7 +66,7 @@ class ResNet18(Backbone):
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps [N, C, H, W] to [N, 8 width, H/8, W/8]."""
-        return self.layers(self.stem(images))  # type: ignore[no-any-return]
+        return self.layers(self.stem(standardised(images)))  # type: ignore[no-any-return]
 
 
 BACKBONES: dict[str, type[Backbone]] = {"SmallCNN": SmallCNN, "ResNet18": ResNet18}
@@ -91,6 +91,11 @@ def build_backbone(spec: NetworkSpec, seed: int) -> Backbone:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return BACKBONES[spec.name](spec)
+
+
+def standardised(images: Tensor) -> Tensor:
+    """Moves images from [0, 1] to about zero mean and unit spread; without it the first layer mostly sees an offset."""
+    return (images - 0.5) / 0.25
 
 
 def _norm(name: str) -> Callable[[int], nn.Module]:

@@ -30,7 +30,7 @@ def evaluate(files: Files, version: Which = "champion", model: ModelName = "", a
     On that of every site that it has learned; what was judged before is not judged again.
     """
     from anamnesis.cli.context import select
-    from anamnesis.cli.judging import evaluate_version
+    from anamnesis.cli.evaluating import evaluate_version
     from anamnesis.cli.output import show, table
     from anamnesis.cli.progress import reporter
 

@@ -41,7 +41,7 @@ def doctor(files: OptionalFiles = None, model: ModelName = "", as_json: Json = F
     With -f also what belongs to the models: whether stores can be reached and can write if absent, the split key, the
     sources. Ends with 2 when something that is needed is not in order.
     """
-    from anamnesis.cli.checks import describe, examine
+    from anamnesis.cli.doctor import describe, examine
     from anamnesis.cli.output import show
     from anamnesis.records import InputError
 

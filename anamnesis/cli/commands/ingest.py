@@ -23,9 +23,9 @@ def ingest(
     snapshot; nothing is learned.
     """
     from anamnesis.cli.context import select
-    from anamnesis.cli.looking import ingest_site
     from anamnesis.cli.output import short, show, table
     from anamnesis.cli.progress import reporter
+    from anamnesis.cli.sources import ingest_site
     from anamnesis.records import decode
     from anamnesis.snapshots import IngestResult
 

@@ -19,7 +19,7 @@ Url = Annotated[str, typer.Option("--registry", help="URL of the registry, inste
 def list_command(files: OptionalFiles = None, registry: Url = "", model: ModelName = "", as_json: Json = False) -> None:
     """Lists every version and what became of it."""
     from anamnesis.cli.output import short, show, table
-    from anamnesis.cli.shelf import open_registry, summaries
+    from anamnesis.cli.versions import open_registry, summaries
 
     found = summaries(open_registry(files, registry, model))
     rows = [[short(each.version), each.site, each.method, short(each.base), each.state] for each in found]
@@ -39,7 +39,7 @@ def show(
     Its base, configuration, parts, evaluations, and every log entry about it.
     """
     from anamnesis.cli.output import show as emit
-    from anamnesis.cli.shelf import describe, details, find_version, open_registry
+    from anamnesis.cli.versions import describe, details, find_version, open_registry
 
     store = open_registry(files, registry, model)
     found = details(store, find_version(store, version))
@@ -68,7 +68,7 @@ def verify(
     is damaged.
     """
     from anamnesis.cli.output import show as emit
-    from anamnesis.cli.shelf import known_head, open_registry
+    from anamnesis.cli.versions import known_head, open_registry
     from anamnesis.records import IntegrityError
     from anamnesis.registry import Head, Log, verify_versions
     from anamnesis.registry import verify as verify_log
@@ -100,7 +100,7 @@ def prune(
     Checkpoints of finished updates, blobs that no version names, what killed writers left behind.
     """
     from anamnesis.cli.output import show as emit
-    from anamnesis.cli.shelf import open_registry
+    from anamnesis.cli.versions import open_registry
     from anamnesis.registry import prunable
     from anamnesis.registry import prune as prune_store
 

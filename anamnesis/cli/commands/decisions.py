@@ -21,10 +21,10 @@ def approve(
 
     It is promoted at once when the gate has nothing else against it.
     """
+    from anamnesis.cli.approving import approve_version
     from anamnesis.cli.context import login, select
-    from anamnesis.cli.deciding import approve_version
     from anamnesis.cli.output import show
-    from anamnesis.cli.shelf import find_version
+    from anamnesis.cli.versions import find_version
 
     selected = select(files, model)
     digest = find_version(selected.registry, version)
@@ -41,7 +41,7 @@ def reject(
     """
     from anamnesis.cli.context import login, select
     from anamnesis.cli.output import short, show
-    from anamnesis.cli.shelf import find_version
+    from anamnesis.cli.versions import find_version
     from anamnesis.registry import reject as reject_version
 
     selected = select(files, model)
@@ -56,7 +56,7 @@ def rollback(
     """Makes an earlier champion champion again."""
     from anamnesis.cli.context import login, select
     from anamnesis.cli.output import short, show
-    from anamnesis.cli.shelf import find_version
+    from anamnesis.cli.versions import find_version
     from anamnesis.registry import roll_back
 
     selected = select(files, model)

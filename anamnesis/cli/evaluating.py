@@ -2,9 +2,9 @@
 
 from anamnesis.cli.context import Selected
 from anamnesis.cli.learning import utc_now
-from anamnesis.cli.looking import looker
 from anamnesis.cli.progress import Reporter
-from anamnesis.cli.shelf import find_version
+from anamnesis.cli.sources import looker
+from anamnesis.cli.versions import find_version
 from anamnesis.operator.loop import look_and_plan
 from anamnesis.records import Evaluation, InputError
 

@@ -1,0 +1,34 @@
+"""``python -m benchmarks`` runs all; ``python -m benchmarks precision`` runs one. Results go to ``results/``."""
+
+import importlib
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+
+NAMES = ("startup", "precision", "penalty")
+
+
+def main() -> None:
+    """Runs the named benchmarks, prints each as a table and writes its rows with the machine and the command."""
+    import torch
+    from rich.console import Console
+    from rich.table import Table
+
+    for name in sys.argv[1:] or NAMES:
+        rows = importlib.import_module(f"benchmarks.{name}").run()
+        table = Table(*rows[0], title=name)
+        for row in rows:
+            table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
+        Console().print(table)
+        machine = {"processor": platform.machine(), "cores": os.cpu_count(), "torch": torch.__version__}
+        machine["instructions"] = torch.backends.cpu.get_cpu_capability()
+        result = {"command": f"python -m benchmarks {name}", "machine": machine, "rows": rows}
+        path = Path(__file__).parent / "results" / f"{name}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

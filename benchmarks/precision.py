@@ -1,0 +1,43 @@
+"""One training step in four numeric modes, on one thread: where bfloat16 and channels_last gain."""
+
+from contextlib import nullcontext
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from anamnesis.networks import Classifier
+from anamnesis.records import NetworkSpec
+from benchmarks.timing import side_by_side
+
+NETWORKS = {"SmallCNN, width 16": NetworkSpec(width=16), "ResNet18, width 64": NetworkSpec("ResNet18", width=64)}
+
+
+def step(network: nn.Module, images: torch.Tensor, targets: torch.Tensor, half: bool) -> None:
+    """One forward and backward pass."""
+    with torch.autocast("cpu", torch.bfloat16) if half else nullcontext():
+        loss = functional.cross_entropy(network(images), targets)
+    network.zero_grad()
+    loss.backward()
+
+
+def run() -> list[dict[str, object]]:
+    """Returns one row per network and mode, with the ratio to float32 in the default layout."""
+    torch.set_num_threads(1)
+    rows: list[dict[str, object]] = []
+    for name, spec in NETWORKS.items():
+        modes = {}
+        for layout in (torch.contiguous_format, torch.channels_last):
+            network = Classifier(spec, seed=0, classes=10).to(memory_format=layout)
+            images = torch.rand(16, 1, 64, 64).contiguous(memory_format=layout)
+            targets = torch.arange(16) % 10
+            for half in (False, True):
+                label = f"{'bfloat16' if half else 'float32'}, {str(layout).removeprefix('torch.')}"
+                modes[label] = lambda n=network, i=images, t=targets, h=half: step(n, i, t, h)
+        found = side_by_side(modes, turns=3)
+        baseline = found["float32, contiguous_format"]
+        rows += [
+            {"network": name, "mode": mode, "ms per step": 1e3 * seconds, "times faster": baseline / seconds}
+            for mode, seconds in found.items()
+        ]
+    return rows
