@@ -56,7 +56,7 @@ def _site(site: DemoSite) -> dict[str, object]:
 def _model(method: str, sites: Sequence[DemoSite]) -> dict[str, object]:
     name = next(entry.name for entry in known_methods().values() if entry.method == method)
     spec = {
-        "network": {"name": "SmallCNN", "input": {"channels": 1, "size": [64, 64]}, "width": 16},
+        "network": {"name": "SmallCNN", "input": {"channels": 1, "size": [64, 64]}, "norm": "Batch", "width": 16},
         "method": {"name": name},
         "training": TRAINING,
         "sites": [{"name": site.name} for site in sites],

@@ -6,7 +6,7 @@ et al. 2018). Reconstruction, class prototypes and saliency alignment are not he
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -68,6 +68,10 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
     def begin(self, context: TaskContext, data: Data) -> list[Stage]:
         """Grows the head, and Fisher information and anchor with it."""
         stages = super().begin(context, data)
+        if context.earlier:
+            # No penalty holds BatchNorm's running statistics: from the second task on they stay as they are, and the
+            # network that learns is the one that answers and whose Fisher information was measured.
+            stages = [replace(stage, train=()) for stage in stages]
         self._fisher = grow_rows(self._fisher, self.network)
         self._anchor = grow_rows(self._anchor, self.network)
         return stages

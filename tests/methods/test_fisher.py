@@ -201,3 +201,15 @@ def test_a_strong_penalty_keeps_important_weights_nearer() -> None:
 def test_bad_options_are_refused() -> None:
     with pytest.raises(InputError, match="penalty of 0 or more"):
         EWCPrototypeOptions(penalty=-1.0)
+
+
+def test_batch_statistics_stay_from_the_second_task_on() -> None:
+    """No penalty holds them; a network whose statistics moved is not the one whose Fisher information was measured."""
+    method = EWCPrototype(EWCPrototypeOptions(), NetworkSpec(size=(16, 16), width=8, norm="batch"), seed=0)
+    statistics = []
+    for tasks in ((FIRST,), (FIRST, SECOND)):
+        context = context_of(tasks)
+        train(method, context, data_of(context, bars(tasks[-1], context.labels)), NUMERICS)
+        statistics.append({name: value.clone() for name, value in method.network.named_buffers()})
+    assert statistics[0]["backbone.blocks.1.running_mean"].any()  # the first task did move them
+    assert all(torch.equal(value, statistics[1][name]) for name, value in statistics[0].items())
