@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -13,6 +15,9 @@ from anamnesis.registry.promotion import adopt
 from anamnesis.registry.store import open_store
 from anamnesis.registry.versions import write_version
 from anamnesis.updates.model import Description, Visit, blobs_of
+
+_DAMAGE = (SafetensorError, OSError, RuntimeError, ValueError, TypeError, EOFError, LookupError, AttributeError)
+"""What the readers raise on damaged files."""
 
 
 def import_weights(
@@ -58,10 +63,10 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise InputError(f"{path}: cannot be read as weights: {str(error).splitlines()[0]}") from error
-    except Exception as error:  # weights_only refuses with pickle.UnpicklingError; safetensors has its own class
-        raise InputError(f"{path}: refused: {str(error).splitlines()[0]}; save a state_dict of tensors only") from error
+    except UnpicklingError as error:  # what torch says first is enough; it goes on to advise unsafe ways
+        raise InputError(f"{path}: refused: it holds more than tensors; save a state_dict of tensors only") from error
+    except _DAMAGE as error:
+        raise InputError(f"{path}: cannot be read as weights: {(str(error) or 'cut off').splitlines()[0]}") from error
     tensors = found.get("state_dict", found) if isinstance(found, dict) else {}
     if not tensors or not all(isinstance(value, Tensor) for value in tensors.values()):
         raise InputError(f"{path}: expected a state_dict of tensors, found {type(found).__name__}")

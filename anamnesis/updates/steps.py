@@ -65,13 +65,19 @@ def evaluate_forgetting(
 ) -> Result:
     """Judges a version on the frozen test set of every site, the new one's included.
 
+    Its base is judged too where it was not yet: on a test set that was issued since, on what imported weights know, and
+    on a new site whose task it knows already. Without that the gate would have nothing to compare with.
+
     Returns:
         Encoded ``evaluations``, and a ``summary`` of finite numbers.
     """
     from anamnesis.updates.evaluate import evaluate_frozen
 
     asked = decode(UpdateRequest, request, "request")
-    return _judged(evaluate_frozen(asked.registry, version, all_sites(asked, test_set), progress))
+    sites = all_sites(asked, test_set)
+    if asked.base:
+        evaluate_frozen(asked.registry, asked.base, sites, progress)
+    return _judged(evaluate_frozen(asked.registry, version, sites, progress))
 
 
 def evaluate_saliency(
