@@ -1,4 +1,4 @@
-"""How long ``anamnesis --help`` takes, beside an interpreter that does nothing and one that imports torch."""
+"""What starting costs: the command line's help, and what a step of a pipeline imports, each in a fresh process."""
 
 import subprocess
 import sys
@@ -11,7 +11,14 @@ def run() -> list[dict[str, object]]:
     commands = {
         "python -c pass": [sys.executable, "-c", "pass"],
         "anamnesis --help": [sys.executable, "-m", "anamnesis.cli", "--help"],
-        "python -c 'import torch'": [sys.executable, "-c", "import torch"],
+        "import torch": [sys.executable, "-c", "import torch"],
+        "import torch, then an optimiser": [
+            sys.executable,
+            "-c",
+            "import torch; torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])",
+        ],
+        "import monai.networks.nets": [sys.executable, "-c", "import monai.networks.nets"],
+        "import kfp": [sys.executable, "-c", "import kfp"],
     }
     found = side_by_side(
         {name: lambda c=c: subprocess.run(c, capture_output=True, check=True) for name, c in commands.items()}
