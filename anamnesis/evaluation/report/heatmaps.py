@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from anamnesis.evaluation.report.assemble import ancestry, lineage
 from anamnesis.evaluation.report.data import PRIMARY, ModelReport
 from anamnesis.evaluation.report.shades import shade
+from anamnesis.evaluation.report.words import spoken
 from anamnesis.records import Metric
 
 MATRICES = (
@@ -81,7 +82,9 @@ def _heat_map(model: ModelReport, metric: str, title: str, note: str) -> HeatMap
         for number, (update, cells) in enumerate(zip(model.updates, scores, strict=True), 1)
     )
     heads = zip(model.columns, names, zip(*scores, strict=True), strict=True)
-    return HeatMap(title, note, tuple((column.site, name, _cases(cells)) for column, name, cells in heads), rows)
+    return HeatMap(
+        title, note, tuple((column.site, spoken(name), _cases(cells)) for column, name, cells in heads), rows
+    )
 
 
 def _cases(cells: tuple[Metric | None, ...]) -> str:

@@ -1,5 +1,6 @@
 """The verdict in words: what is in use, and whether anything was forgotten."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -61,6 +62,11 @@ class Statement:
     losses: tuple[Loss, ...]
 
 
+def spoken(metric: str) -> str:
+    """Returns a metric's name for people: ``BalancedAccuracy`` is balanced accuracy; abbreviations stay."""
+    return metric if metric.isupper() else re.sub(r"(?<=[a-z])(?=[A-Z])", " ", metric).lower()
+
+
 def label(model: ModelReport, report: ReportData) -> str:
     """Returns the shortest name that tells the models of the report apart."""
     methods = [other.method for other in report.models]
@@ -72,7 +78,7 @@ def losses(model: ModelReport) -> tuple[Loss, ...]:
     matrix = matrix_of(model, PRIMARY)
     if matrix is None:
         return ()
-    metrics = {column.site: column.task.primary_metric for column in model.columns}
+    metrics = {column.site: spoken(column.task.primary_metric) for column in model.columns}
     limits, last = _limits(model), len(matrix.learned) - 1
     pairs = [(site, matrix.best(site, last), matrix.final(site)) for site in matrix.old]
     return tuple(
