@@ -113,6 +113,7 @@ def _candidates(
         decided = digest in history.rejected or digest in history.promoted
         if decided or version.base == history.champion:  # any other is superseded: its data is tried again
             decision = judge(registry, digest, policy, tests)
-            rolled_back = digest in history.promoted
-            found.append(Candidate(digest, decision.verdict, decision.reason, digest in history.rejected, rolled_back))
+            refusal = history.rejected.get(digest)  # why it was rejected then, not what the gate would say now
+            reason = refusal.why if refusal else decision.reason
+            found.append(Candidate(digest, decision.verdict, reason, refusal is not None, digest in history.promoted))
     return tuple(found)

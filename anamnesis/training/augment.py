@@ -17,7 +17,7 @@ class Augmentation:
         scale: largest change of size, as a share.
         contrast: largest change of contrast, as a share.
         brightness: largest shift of intensity, in units of the full range.
-        flip: probability of a left-right flip; 0 where the side of the body matters.
+        flip: probability of a left-right flip; 0 by default, because in medicine the side of the body matters.
     """
 
     degrees: float = 10.0
@@ -25,7 +25,7 @@ class Augmentation:
     scale: float = 0.1
     contrast: float = 0.15
     brightness: float = 0.08
-    flip: float = 0.5
+    flip: float = 0.0
 
     def __call__(
         self, images: Tensor, generator: torch.Generator, masks: Tensor | None = None
