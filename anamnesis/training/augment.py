@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch at once, on its device: small rotations, shifts, scalings, flips and contrast."""
+"""Augmentation of a whole batch at once, on its device: small rotations, shifts, scalings and contrast."""
 
 from dataclasses import dataclass
 

@@ -1,18 +1,12 @@
 """Stores to test on, a real S3 server, and builders of small records."""
 
-import os
-import socket
-import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
 
 import pytest
-import urllib3
-from minio import Minio
 
 from anamnesis.records import (
     Decision,
@@ -113,29 +107,6 @@ def memory_store() -> type[MemoryStore]:
     return MemoryStore
 
 
-@pytest.fixture(scope="session")
-def s3_environment(s3_server_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
-    """The environment in which a fresh S3 server with the bucket ``models`` is found."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    secrets = {"MINIO_ROOT_USER": "tester", "MINIO_ROOT_PASSWORD": "test-password"}
-    folder = tmp_path_factory.mktemp("s3")
-    with (folder / "output").open("w") as output:
-        command = [s3_server_binary, "server", str(folder / "data"), "--address", address]
-        server = subprocess.Popen(command, env={**os.environ, **secrets}, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        _wait(lambda: _healthy(address), server, folder / "output")
-        Minio(address, "tester", "test-password", secure=False).make_bucket(BUCKET)
-        yield {
-            "AWS_ACCESS_KEY_ID": "tester",
-            "AWS_SECRET_ACCESS_KEY": "test-password",
-            "AWS_ENDPOINT_URL": f"http://{address}",
-        }
-    finally:
-        server.terminate()
-        server.wait(10)
-
-
 @pytest.fixture
 def folder_opener(tmp_path: Path) -> Callable[[], Store]:
     return lambda: open_store(str(tmp_path / "registry"))
@@ -159,18 +130,3 @@ def store(opener: Callable[[], Store]) -> Store:
 @pytest.fixture
 def folder(folder_opener: Callable[[], Store]) -> Store:
     return folder_opener()
-
-
-def _healthy(address: str) -> bool:
-    try:
-        return urllib3.request("GET", f"http://{address}/minio/health/live", retries=False, timeout=1).status == 200
-    except urllib3.exceptions.HTTPError:
-        return False
-
-
-def _wait(ready: Callable[[], bool], server: subprocess.Popen[bytes], output: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not ready():
-        if server.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"the S3 server did not start: {output.read_text()}")
-        time.sleep(0.05)

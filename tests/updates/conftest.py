@@ -45,10 +45,11 @@ class World:
     )
     base: str = ""
     known: tuple[SiteRef, ...] = ()
+    stores: str = ""
 
     @property
     def registry(self) -> str:
-        return (self.root / "registry").as_uri()
+        return f"{self.stores or self.root.as_uri()}/registry"
 
     @property
     def key(self) -> str:
@@ -58,7 +59,7 @@ class World:
         return file.as_uri()
 
     def store(self, site: str) -> str:
-        return (self.root / "stores" / site).as_uri()
+        return f"{self.stores or self.root.as_uri()}/stores/{site}"
 
     def config(self, site: str) -> SiteConfig:
         return SiteConfig(site, (self.root / "sources" / site).as_uri(), ("OT",), TASKS[site])

@@ -1,0 +1,31 @@
+"""The whole way of an update on a real S3 server: registry and the sites' own stores in a bucket."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import pytest
+
+from anamnesis.registry import Log, fold, open_store, verify, verify_versions
+
+if TYPE_CHECKING:
+    from conftest import World
+
+
+def test_two_sites_on_s3_give_the_versions_that_a_folder_gives(
+    make_world: Callable[[str], "World"], s3_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3_environment.items():
+        monkeypatch.setenv(name, value)
+    champions = []
+    for name in ("folder", "bucket"):
+        world = make_world(name)
+        world.root.mkdir()
+        (world.root / "split.key").write_bytes(b"k" * 32)
+        world.stores = "s3://models/whole-way" if name == "bucket" else ""
+        for site in ("north", "east"):
+            world.update(site)
+        store = open_store(world.registry)
+        assert not verify(store)
+        assert not verify_versions(store)
+        champions.append(fold(Log(store).entries()).champion)
+    assert champions[0] == champions[1] is not None
