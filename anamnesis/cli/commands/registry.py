@@ -125,8 +125,8 @@ def import_command(
 ) -> None:
     """Makes existing weights the first version.
 
-    It becomes the champion; its classes are those of the site's task, in their order. `anamnesis evaluate` then
-    measures what later updates must not forget.
+    It becomes the champion; its classes are those of the site's task, in their order. The
+    next update measures what it knows, so that the gate can tell what is forgotten.
     """
     from anamnesis.cli.context import login, select
     from anamnesis.cli.output import short
