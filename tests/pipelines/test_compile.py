@@ -46,7 +46,7 @@ def test_steps_run_in_the_projects_image_uncached_and_install_nothing(method: st
 
 
 def test_an_unknown_method_is_named() -> None:
-    with pytest.raises(InputError, match="'nonsense'; there are .*ewc_prototype"):
+    with pytest.raises(InputError, match=r"'nonsense'; there are .*ewc_prototype"):
         compiled_pipeline("nonsense")
 
 
