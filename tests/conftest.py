@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from toys.apiserver import ApiServer
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -50,6 +51,24 @@ def chromium() -> str:
     if not found:
         missing("no browser: install chromium or set ANAMNESIS_CHROMIUM")
     return found
+
+
+@pytest.fixture(scope="session")
+def api_server() -> Iterator[ApiServer]:
+    """A real API server from ``KUBEBUILDER_ASSETS`` (envtest's convention), by default from beside the checkout.
+
+    It serves the whole session and has no resources of ours yet. A test takes a namespace of its own.
+    """
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    folder = Path(assets) if assets else _shared_binaries()
+    if not folder or not (folder / "kube-apiserver").exists():
+        missing("no API server: set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver and kubectl")
+    server = ApiServer(folder, users={"rossi": [], "weber": [], "viewer": []})
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture(scope="session")

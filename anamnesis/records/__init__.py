@@ -6,6 +6,8 @@ from anamnesis.records.decision import Criterion, Decision, Enforcement, EntryKi
 from anamnesis.records.digests import canonical_json, digest_bytes, digest_json, hex_of
 from anamnesis.records.errors import AnamnesisError, ConflictError, InputError, IntegrityError, RefusedError
 from anamnesis.records.evaluation import Evaluation, Metric, Window
+from anamnesis.records.monitoring import Measurement, Monitoring
+from anamnesis.records.occasion import Arrival, Occasion, Outcome, OutcomeKind
 from anamnesis.records.progress import Progress, silent
 from anamnesis.records.sample import Image, Sample, Split, Target
 from anamnesis.records.site import LabelsFrom, LabelSource, SiteConfig, SiteRef
@@ -14,6 +16,7 @@ from anamnesis.records.version import Cost, UpdateRecord, Version
 
 __all__ = [
     "AnamnesisError",
+    "Arrival",
     "Configuration",
     "ConflictError",
     "Cost",
@@ -28,8 +31,13 @@ __all__ = [
     "LabelSource",
     "LabelsFrom",
     "LogEntry",
+    "Measurement",
     "Metric",
+    "Monitoring",
     "NetworkSpec",
+    "Occasion",
+    "Outcome",
+    "OutcomeKind",
     "Progress",
     "RefusedError",
     "Sample",

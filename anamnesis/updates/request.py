@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from anamnesis.records import Configuration, SiteConfig, SiteRef
+from anamnesis.records import Configuration, Occasion, SiteConfig, SiteRef
 from anamnesis.registry.gate import GatePolicy
 
 
@@ -21,6 +21,7 @@ class UpdateRequest:
         sites: every site that the model has learned before, in order of arrival, each with its frozen test set.
         gate: the policy that judges the candidate.
         who: on whose behalf; stands in the log.
+        occasion: what made an operator start it; the run then writes an outcome, and the operator settles the decision.
     """
 
     model: str
@@ -33,3 +34,29 @@ class UpdateRequest:
     sites: tuple[SiteRef, ...] = ()
     gate: GatePolicy = field(default_factory=GatePolicy)
     who: str = "anamnesis"
+    occasion: Occasion | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationRequest:
+    """What a scheduled evaluation is asked to do.
+
+    Attributes:
+        name: of the evaluation, unique within the model.
+        model: the model's name.
+        registry: URL of its registry.
+        version: digest of the champion.
+        sites: each site that the champion has learned, with its source (for recent cases) and its test set.
+        split_key: where the model's split key is.
+        time: when it was due, UTC, ISO 8601.
+        minimum_cases: recent cases fewer than this are not judged.
+    """
+
+    name: str
+    model: str
+    registry: str
+    version: str
+    sites: tuple[tuple[SiteConfig, SiteRef], ...]
+    split_key: str
+    time: str
+    minimum_cases: int = 20

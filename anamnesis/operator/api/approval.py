@@ -1,10 +1,11 @@
 """An UpdateApproval: a person's word on one version. Its own kind, so that a role can allow this and nothing else."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, StringConstraints
+from pydantic import ConfigDict, StringConstraints, model_validator
 
 from anamnesis.operator.api.base import Digest, Metadata, Model, Name, Resource, Text
+from anamnesis.operator.api.status import UpdateApprovalStatus
 
 
 class GeneratedMetadata(Metadata):
@@ -16,13 +17,24 @@ class GeneratedMetadata(Metadata):
 
 
 class UpdateApprovalSpec(Model):
-    """Who decided what about exactly which version."""
+    """Who decided what about exactly which version.
 
-    update: Name
+    ``Approve`` and ``Reject`` speak of the candidate of an update; ``RollBack`` makes an earlier champion of a model
+    champion again.
+    """
+
+    update: Name | None = None
+    model: Name | None = None
     version: Digest
-    decision: Literal["Approve", "Reject"]
+    decision: Literal["Approve", "Reject", "RollBack"]
     approver: Text
     reason: Text
+
+    @model_validator(mode="after")
+    def _speaks_of_one_thing(self) -> Self:
+        if (self.decision == "RollBack") != (self.model is not None) or (self.model is None) != bool(self.update):
+            raise ValueError("RollBack goes with model, Approve and Reject go with update, and only with it")
+        return self
 
 
 class UpdateApproval(Resource):
@@ -31,3 +43,4 @@ class UpdateApproval(Resource):
     kind: Literal["UpdateApproval"]
     metadata: GeneratedMetadata
     spec: UpdateApprovalSpec
+    status: UpdateApprovalStatus = UpdateApprovalStatus()

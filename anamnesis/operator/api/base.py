@@ -1,8 +1,10 @@
 """What all resource types share: camelCase fields, nothing unknown, everything bounded, decimals as strings."""
 
 import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -10,6 +12,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     StringConstraints,
     WithJsonSchema,
     model_validator,
@@ -32,11 +35,18 @@ class TypedUnion(Model):
 
     type: str
 
+    @classmethod
+    def members(cls) -> dict[str, str]:
+        """Returns type -> the field that goes with it, for the types that have one."""
+        fields = {name.replace("_", ""): name for name in cls.model_fields}
+        types = get_args(cls.model_fields["type"].annotation)
+        return {kind: fields[kind.lower()] for kind in types if kind.lower() in fields}
+
     @model_validator(mode="after")
     def _only_the_member_of_the_type(self) -> Self:
-        members = [name for name in type(self).model_fields if name != "type"]
-        wanted = {field_name(self.type)} & set(members)
-        given = {name for name in members if getattr(self, name) is not None}
+        members = self.members()
+        wanted = {members[self.type]} if self.type in members else set()
+        given = {name for name in members.values() if getattr(self, name) is not None}
         if given != wanted:
             need, found = ", ".join(wanted) or "nothing", ", ".join(sorted(given)) or "nothing"
             raise ValueError(f"type {self.type} needs {need} beside it, found {found}")
@@ -44,7 +54,7 @@ class TypedUnion(Model):
 
 
 def field_name(name: str) -> str:
-    """Returns the field that goes with a type or method: ``EWCPrototype`` -> ``ewcPrototype``, ``S3`` -> ``s3``."""
+    """Returns the field that goes with a method: ``EWCPrototype`` -> ``ewcPrototype``."""
     return re.sub(r"^[A-Z]+(?=[A-Z][a-z]|[0-9]|$)|^[A-Z]", lambda found: found[0].lower(), name)
 
 
@@ -76,22 +86,42 @@ Share = Annotated[Decimal, BeforeValidator(_decimal), Field(ge=0, le=1), _decima
 """A decimal from 0 to 1."""
 Unique = AfterValidator(_unique)
 
+Timestamp = Annotated[
+    datetime, PlainSerializer(lambda time: time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), return_type=str)
+]
+"""A time in whole seconds, UTC."""
+
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 """A Kubernetes name: lower-case letters, digits and dashes."""
 Word = Annotated[str, StringConstraints(pattern=r"^[^/\s]([^/]*[^/\s])?$", max_length=63)]
 """A name of a task or class: anything but a slash."""
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+Duration = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,6}(s|m|h|d)$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71)]
 Url = Annotated[str, StringConstraints(pattern=r"^(s3://[^/]+(/.*)?|file:///.*|[^:]+)$", max_length=1024)]
 """``s3://bucket/prefix``, ``file:///absolute/path``, or a path relative to the file that holds the resource."""
 
 
+class SecretReference(Model):
+    """A Secret by its name, in the same namespace."""
+
+    name: Name
+
+
 class Metadata(Model):
-    """What Kubernetes keeps of every object; what it adds by itself is passed over."""
+    """What Kubernetes keeps of every object; what nobody here asks for is passed over."""
 
     model_config = ConfigDict(extra="ignore")
     name: Name
     namespace: Name | None = None
+    uid: str = ""
+    generation: int = 0
+    resource_version: str = ""
+    labels: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
+    finalizers: tuple[str, ...] = ()
+    creation_timestamp: Timestamp | None = None
+    deletion_timestamp: Timestamp | None = None
 
 
 class Resource(Model):

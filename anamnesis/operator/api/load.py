@@ -13,9 +13,15 @@ from anamnesis.operator.api.base import API_VERSION, Resource
 from anamnesis.operator.api.messages import describe
 from anamnesis.operator.api.model import ContinualModel
 from anamnesis.operator.api.site import Site
+from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.records import InputError
 
-KINDS: Mapping[str, type[Resource]] = {"ContinualModel": ContinualModel, "Site": Site, "UpdateApproval": UpdateApproval}
+KINDS: Mapping[str, type[Resource]] = {
+    "ContinualModel": ContinualModel,
+    "ModelUpdate": ModelUpdate,
+    "Site": Site,
+    "UpdateApproval": UpdateApproval,
+}
 Kind = TypeVar("Kind", bound=Resource)
 
 

@@ -5,7 +5,19 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from anamnesis.operator.api.base import Model, Resource, Share, Text, TypedUnion, Unique, Url, Word
+from anamnesis.operator.api.base import (
+    Duration,
+    Model,
+    Resource,
+    SecretReference,
+    Share,
+    Text,
+    TypedUnion,
+    Unique,
+    Url,
+    Word,
+)
+from anamnesis.operator.api.status import SiteStatus
 
 _METRICS = {
     "Classification": ("AUROC", "Accuracy", "BalancedAccuracy"),
@@ -16,7 +28,7 @@ _METRICS = {
 
 
 class FolderSource(Model):
-    """A folder on a disk that the run can read."""
+    """A folder on a disk that the operator and the run can read, at the same path."""
 
     path: Text
 
@@ -27,12 +39,35 @@ class S3Source(Model):
     url: Annotated[str, StringConstraints(pattern=r"^s3://[^/]+(/.*)?$", max_length=1024)]
 
 
-class Source(TypedUnion):
-    """Where files arrive."""
+WebAddress = Annotated[str, StringConstraints(pattern=r"^https?://.+$", max_length=1024)]
 
-    type: Literal["Folder", "S3"]
+
+class DICOMwebSource(Model):
+    """A DICOMweb server (QIDO-RS and WADO-RS), for example ``https://pacs.example/dicom-web``.
+
+    User and password come from the Secret's keys ``username`` and ``password``, or a token from its key ``token``; on a
+    laptop from ``DICOM_USERNAME``, ``DICOM_PASSWORD`` and ``DICOM_TOKEN``.
+    """
+
+    url: WebAddress
+
+
+class OrthancSource(Model):
+    """An Orthanc server by its own REST interface, whose feed of changes can be resumed."""
+
+    url: WebAddress
+
+
+class Source(TypedUnion):
+    """Where files arrive, and how often to look."""
+
+    type: Literal["Folder", "S3", "DICOMweb", "Orthanc"]
     folder: FolderSource | None = None
     s3: S3Source | None = None
+    dicomweb: DICOMwebSource | None = None
+    orthanc: OrthancSource | None = None
+    credentials_secret: SecretReference | None = None
+    poll_interval: Duration = "1m"
 
 
 class TaskSpec(Model):
@@ -92,3 +127,4 @@ class Site(Resource):
 
     kind: Literal["Site"]
     spec: SiteSpec
+    status: SiteStatus = SiteStatus()

@@ -1,0 +1,78 @@
+"""What carries out a plan: submit, look, cancel. Runs are found by their names, so a restart loses none."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from anamnesis.records import AnamnesisError
+
+
+class UnreachableError(AnamnesisError):
+    """A server outside the cluster does not answer, or not sensibly; the same call may succeed later."""
+
+
+class RunState(StrEnum):
+    """Where a run stands; the last three are final."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will happen."""
+        return self in (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run, as its back end tells it.
+
+    Attributes:
+        id: the back end's own.
+        name: given by us: ``<update>-<attempt>``.
+        state: see ``RunState``.
+        created: UTC.
+        message: why it failed, in words without patient data.
+        finished: UTC, or none.
+    """
+
+    id: str
+    name: str
+    state: RunState
+    created: datetime
+    message: str = ""
+    finished: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What shall run.
+
+    Attributes:
+        name: of the run, unique; a second submission under it changes nothing.
+        pipeline: the compiled pipeline.
+        arguments: of the pipeline.
+    """
+
+    name: str
+    pipeline: Path
+    arguments: Mapping[str, object] = field(default_factory=dict)
+
+
+class Backend(Protocol):
+    """A place where pipelines run. Every call raises ``UnreachableError`` where the place does not answer."""
+
+    def runs(self, prefix: str) -> tuple[Run, ...]:
+        """Returns every run whose name starts with ``prefix``, oldest first."""
+
+    def submit(self, job: Job) -> Run:
+        """Starts a run, unless one of that very name is there, whatever its state; returns it without waiting."""
+
+    def cancel(self, run: Run) -> None:
+        """Ends a run; nothing happens where it has ended or is gone."""

@@ -1,0 +1,52 @@
+"""What reconciling needs of the API server: typed resources in and out. NotFound is an answer, not an error."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal, Protocol, TypeVar
+
+from anamnesis.operator.api.base import Resource
+from anamnesis.operator.api.status import Status
+
+Kind = TypeVar("Kind", bound=Resource)
+
+
+class Cluster(Protocol):
+    """The API server, read fresh at every call. Raises ``UnreachableError`` where it does not answer."""
+
+    def get(self, kind: type[Kind], namespace: str, name: str) -> Kind | None:
+        """Returns a resource, or none."""
+
+    def list(self, kind: type[Kind], namespace: str, fields: Mapping[str, str] | None = None) -> tuple[Kind, ...]:
+        """Returns the resources of a kind sorted by name; ``fields`` are selectable fields, like ``spec.model``.
+
+        One that the types do not accept (of another release) is left out, and a warning is logged.
+        """
+
+    def create(self, resource: Kind, owner: Resource | None = None) -> Kind:
+        """Creates a resource, or returns the one that bears its name already.
+
+        Args:
+            resource: what to create; it has a name and a namespace.
+            owner: becomes its controlling owner, so that it goes when the owner goes.
+        """
+
+    def put_status(self, resource: Resource, status: Status) -> None:
+        """Applies a status, server-side, as our field manager, where it differs from what ``resource`` bears.
+
+        Each condition that changed its status or reason becomes one event. Nothing happens when the resource is gone.
+        """
+
+    def set_finalizers(self, resource: Resource, finalizers: tuple[str, ...]) -> None:
+        """Replaces our own finalizers on a resource; others' stay. Nothing happens when it is gone."""
+
+    def delete(self, resource: Resource) -> None:
+        """Deletes a resource, or finds it gone."""
+
+    def event(self, about: Resource, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
+        """Writes an event about a resource; best effort."""
+
+    def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        """Returns the decoded text of a Secret's keys, or none where there is none or no right to read it."""
+
+    def approvals_guarded_since(self) -> datetime | None:
+        """Returns since when the admission policy pins the author of approvals; none where it does not."""

@@ -1,0 +1,37 @@
+"""Looking at a source."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from anamnesis.records import Arrival
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What one look at a source gave.
+
+    Attributes:
+        arrival: what lies there; none where nothing has changed since ``cursor``.
+        cursor: where the next look may resume; empty where a source knows no such thing.
+    """
+
+    arrival: Arrival | None
+    cursor: str = ""
+
+
+class Probe(Protocol):
+    """Looks at one kind of source."""
+
+    def __call__(self, url: str, cursor: str, environment: Mapping[str, str]) -> Glance:
+        """Looks.
+
+        Args:
+            url: the source, as ``SiteConfig.source`` has it.
+            cursor: of the last look, or empty.
+            environment: credentials, as ``open_store`` expects them.
+
+        Raises:
+            InputError: the source is not as expected; the message names it, never a patient.
+            UnreachableError: it does not answer.
+        """
