@@ -32,7 +32,7 @@ BAD = [
     ("sites: [{name: guangzhou}, {name: bethesda}]", "sites: []", "spec.sites"),
     ("registry: {url: registry/chest}", "registry: {url: 'ftp://x'}", "spec.registry.url"),
     ("name: chest", "name: Chest", "metadata.name: expected lower-case letters, digits and dashes, found 'Chest'"),
-    ("kind: ContinualModel", "kind: Model", "document 3: kind: 'Model' is not one of ContinualModel, ModelUpdate, Site"),
+    ("kind: ContinualModel", "kind: Model", "document 3: kind: 'Model' is not one of ContinualModel, ModelUpdate"),
     ("metadata: {name: chest}", "metadata: {}", "metadata.name: missing"),
     ("primaryMetric: AUROC", "primaryMetric: AUC", "Site guangzhou: spec.task.primaryMetric: AUC is not one of AUROC"),
     ("primaryMetric: AUROC", "primaryMetric: Dice", "spec.task: primaryMetric Dice does not measure Classification"),
