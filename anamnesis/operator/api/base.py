@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -77,12 +77,25 @@ def _unique(values: tuple[object, ...]) -> tuple[object, ...]:
     return values
 
 
-def _decimal_schema() -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "maxLength": 32, "pattern": r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"})
+DECIMAL = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?$"
 
 
-DecimalString = Annotated[Decimal, BeforeValidator(_decimal), _decimal_schema()]
-Share = Annotated[Decimal, BeforeValidator(_decimal), Field(ge=0, le=1), _decimal_schema()]
+def rules(*rules: tuple[str, str]) -> dict[str, Any]:
+    """Returns CEL rules for the API server, each with the message for a person, as part of a JSON schema."""
+    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in rules]}
+
+
+def decimal_schema(*more: tuple[str, str]) -> dict[str, Any]:
+    """Returns the schema of a decimal in quotes with further rules."""
+    return {"type": "string", "maxLength": 32, "pattern": DECIMAL, **(rules(*more) if more else {})}
+
+
+DecimalString = Annotated[Decimal, BeforeValidator(_decimal), WithJsonSchema(decimal_schema())]
+Share = Annotated[
+    DecimalString,
+    Field(ge=0, le=1),
+    WithJsonSchema(decimal_schema(("double(self) >= 0.0 && double(self) <= 1.0", "expected a decimal from 0 to 1"))),
+]
 """A decimal from 0 to 1."""
 Unique = AfterValidator(_unique)
 
@@ -96,7 +109,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?
 Word = Annotated[str, StringConstraints(pattern=r"^[^/\s]([^/]*[^/\s])?$", max_length=63)]
 """A name of a task or class: anything but a slash."""
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
-Duration = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,6}(s|m|h|d)$")]
+Duration = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,6}(s|m|h|d)$", max_length=7)]
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71)]
 Url = Annotated[str, StringConstraints(pattern=r"^(s3://[^/]+(/.*)?|file:///.*|[^:]+)$", max_length=1024)]
 """``s3://bucket/prefix``, ``file:///absolute/path``, or a path relative to the file that holds the resource."""

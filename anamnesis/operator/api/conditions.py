@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 
 from anamnesis.operator.api.base import Model, Timestamp
 
-Reason = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]{0,63}$")]
+Reason = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]{0,63}$", max_length=64)]
 Sentence = Annotated[str, StringConstraints(max_length=1024)]
 
 

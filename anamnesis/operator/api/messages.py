@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 PATTERNS = {
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "lower-case letters, digits and dashes",
-    r"^[/\s]([^/]*[^/\s])?$": "no slash, no space around it",
+    r"^[^/\s]([^/]*[^/\s])?$": "no slash, no space around it",
     r"^[0-9]{1,6}(s|m|h|d)$": "a number and s, m, h or d, like 30m",
     r"^[A-Z0-9_]{1,16}$": "a DICOM modality code, like DX or CT",
     r"^sha256:[0-9a-f]{64}$": "sha256: and 64 hex digits",

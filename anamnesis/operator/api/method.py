@@ -12,12 +12,14 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import ConfigDict, StringConstraints, model_validator
+from pydantic import ConfigDict, GetJsonSchemaHandler, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel, to_pascal
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-from anamnesis.operator.api.base import Model, field_name
+from anamnesis.operator.api.base import Model, decimal_schema, field_name
 
-MethodName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]{0,62}$")]
+MethodName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]{0,62}$", max_length=63)]
 Property = Mapping[str, object]
 
 
@@ -54,6 +56,16 @@ class MethodSpec(Model):
 
     model_config = ConfigDict(extra="allow")
     name: MethodName
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Adds a field per method: pydantic sees only that further fields are allowed."""
+        schema = handler.resolve_ref_schema(handler(core))
+        schema["properties"]["name"] = {"type": "string", "enum": list(known_methods())}
+        for entry in known_methods().values():
+            schema["properties"][field_name(entry.name)] = _options_schema(entry)
+        schema["x-kubernetes-validations"] = [_only_with(entry) for entry in known_methods().values()]
+        return schema
 
     @model_validator(mode="after")
     def _options_fit(self) -> Self:
@@ -92,6 +104,28 @@ class MethodSpec(Model):
             option = by_field[field]
             options[option] = _typed(entry.options[option], value, f"{holder}.{field}")
         return options
+
+
+def _options_schema(entry: MethodEntry) -> JsonSchemaValue:
+    properties = {to_camel(option): _option_schema(schema) for option, schema in entry.options.items()}
+    return {"type": "object", "description": f"Options of {entry.name}: {entry.summary}", "properties": properties}
+
+
+def _option_schema(schema: Property) -> JsonSchemaValue:
+    match schema:
+        case {"enum": [*names]}:
+            return {"type": "string", "enum": [to_pascal(str(name)) for name in names]}
+        case {"type": "number"}:
+            return decimal_schema()
+        case {"type": "string"}:
+            return {"type": "string", "maxLength": 1024}
+    return {"type": schema["type"]}
+
+
+def _only_with(entry: MethodEntry) -> dict[str, str]:
+    field = field_name(entry.name)
+    message = f"{field} goes with name: {entry.name}, and only with it"
+    return {"rule": f"!has(self.{field}) || self.name == '{entry.name}'", "message": message}
 
 
 def _typed(schema: Property, value: object, where: str) -> object:

@@ -85,7 +85,7 @@ class GateSpec(Model):
 
 
 TimeZone = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$", max_length=64)]
-TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", max_length=5)]
 
 
 class ScheduleSpec(Model):
@@ -205,7 +205,7 @@ class KubeflowBackend(Model):
     gpus: Annotated[int, Field(ge=0, le=64, strict=True)] = 0
     gpu_resource: Annotated[str, StringConstraints(min_length=1, max_length=317)] = "nvidia.com/gpu"
     queue: Name | None = None
-    shared_memory: Annotated[str, StringConstraints(pattern=r"^[0-9]+(Mi|Gi)$")] | None = None
+    shared_memory: Annotated[str, StringConstraints(pattern=r"^[0-9]+(Mi|Gi)$", max_length=16)] | None = None
     node_selector: Annotated[tuple[NodeLabel, ...], Field(max_length=16), Unique] = ()
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=16), Unique] = ()
     volumes: Annotated[tuple[VolumeMount, ...], Field(max_length=16), Unique] = ()

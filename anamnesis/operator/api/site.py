@@ -109,7 +109,7 @@ class SiteSpec(Model):
 
     source: Source
     modalities: Annotated[
-        tuple[Annotated[str, StringConstraints(pattern=r"^[A-Z0-9_]{1,16}$")], ...],
+        tuple[Annotated[str, StringConstraints(pattern=r"^[A-Z0-9_]{1,16}$", max_length=16)], ...],
         Field(min_length=1, max_length=8),
         Unique,
     ]
@@ -119,7 +119,7 @@ class SiteSpec(Model):
     test_fraction: Share = Decimal("0.2")
     maximum_quarantine_share: Share = Decimal("0.1")
     maximum_studies: Annotated[int, Field(ge=0, le=10_000_000, strict=True)] = 0
-    attributes: Annotated[tuple[Literal["Sex", "AgeBand", "Manufacturer"], ...], Unique] = ()
+    attributes: Annotated[tuple[Literal["Sex", "AgeBand", "Manufacturer"], ...], Field(max_length=3), Unique] = ()
 
 
 class Site(Resource):
