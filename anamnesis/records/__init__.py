@@ -4,7 +4,14 @@ from anamnesis.records.codec import decode, encode, encode_object
 from anamnesis.records.configuration import Configuration, NetworkSpec, TrainingSettings
 from anamnesis.records.decision import Criterion, Decision, Enforcement, EntryKind, LogEntry, Verdict
 from anamnesis.records.digests import canonical_json, digest_bytes, digest_json, hex_of
-from anamnesis.records.errors import AnamnesisError, ConflictError, InputError, IntegrityError, RefusedError
+from anamnesis.records.errors import (
+    AnamnesisError,
+    ConflictError,
+    InputError,
+    IntegrityError,
+    RefusedError,
+    UnreachableError,
+)
 from anamnesis.records.evaluation import Evaluation, Metric, Window
 from anamnesis.records.monitoring import Measurement, Monitoring
 from anamnesis.records.occasion import Arrival, Occasion, Outcome, OutcomeKind
@@ -48,6 +55,7 @@ __all__ = [
     "Task",
     "TaskType",
     "TrainingSettings",
+    "UnreachableError",
     "UpdateRecord",
     "Verdict",
     "Version",

@@ -31,3 +31,7 @@ class IntegrityError(AnamnesisError):
     """Stored bytes do not have the digest that they should have."""
 
     exit_code = 5
+
+
+class UnreachableError(AnamnesisError):
+    """A server does not answer, or not sensibly; the same call may succeed later."""

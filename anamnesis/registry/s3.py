@@ -15,7 +15,7 @@ from minio import Minio
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 from urllib3.exceptions import HTTPError
 
-from anamnesis.records import AnamnesisError, InputError, RefusedError
+from anamnesis.records import AnamnesisError, InputError, RefusedError, UnreachableError
 from anamnesis.registry.store import MissingError, ObjectInfo, check_key
 
 T = TypeVar("T")
@@ -213,7 +213,7 @@ class S3Store:
                 if status not in _TRANSIENT:
                     raise self._explain(key, status, code) from error
                 cause = error
-        raise AnamnesisError(f"{self.url}/{key}: no answer after {ATTEMPTS} attempts: {cause}") from cause
+        raise UnreachableError(f"{self.url}/{key}: no answer after {ATTEMPTS} attempts: {cause}") from cause
 
     def _explain(self, key: str, status: int, code: str) -> AnamnesisError:
         where = f"{self.url}/{key}"

@@ -7,11 +7,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from anamnesis.records import AnamnesisError
+from anamnesis.records import UnreachableError
 
-
-class UnreachableError(AnamnesisError):
-    """A server outside the cluster does not answer, or not sensibly; the same call may succeed later."""
+__all__ = ["Backend", "Job", "Run", "RunState", "UnreachableError"]
 
 
 class RunState(StrEnum):
