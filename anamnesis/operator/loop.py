@@ -42,7 +42,8 @@ def look_and_plan(
     """Returns what is there, what to do now, and the model's status."""
     sites = {site.name: site for site in wanted.resources.sites_of(wanted.model)}
     observation = observe(wanted.model, sites, open_store(registry_url(wanted.model)), look, submitted)
-    return observation, *plan(wanted.model.resource.spec, observation.observed, clock())
+    actions, status = plan(wanted.model.resource.spec, observation.observed, clock())
+    return observation, tuple(action for action in actions if isinstance(action, Submit)), status
 
 
 def request_for(wanted: Wanted, observation: Observation, site: str) -> UpdateRequest:

@@ -75,10 +75,10 @@ def observe(
         request = update_request(model, sites[name], "", history.champion or "", learned, "")
         tests = required_tests(request, holding.test_set)
         candidates = _candidates(model, name, holding.snapshot, versions, history, registry, tests) if not known else ()
-        observed_sites[name] = ObservedSite(known, candidates, holding.problem)
+        observed_sites[name] = ObservedSite(known, tuple(candidates), holding.problem)
     champion = history.champion or ""
     done = frozenset(site for site, base in submitted if base == champion)
-    return Observation(Observed(champion, observed_sites, done), holdings, learned, lineage)
+    return Observation(Observed(champion, observed_sites, done, on_demand=True), holdings, learned, lineage)
 
 
 def _references(

@@ -22,9 +22,9 @@ def spec(both_sites: str, model_text: str, resource_file: Callable[[str], Path])
 
 
 def states(spec: ContinualModelSpec, first: ObservedSite, second: ObservedSite, **more: frozenset[str]) -> list[str]:
-    observed = Observed("sha256:base", {"guangzhou": first, "bethesda": second}, **more)
+    observed = Observed("sha256:base", {"guangzhou": first, "bethesda": second}, **more, on_demand=True)
     actions, status = plan(spec, observed, NOW)
-    submitted = {action.site for action in actions}
+    submitted = {action.site for action in actions if isinstance(action, Submit)}
     assert submitted == {site.name for site in status.sites if site.state is SiteState.NEXT}
     return [site.state.value for site in status.sites]
 
@@ -41,7 +41,7 @@ def test_sites_are_learned_in_the_order_they_joined(spec: ContinualModelSpec) ->
 
 
 def test_the_base_is_the_champion(spec: ContinualModelSpec) -> None:
-    actions, status = plan(spec, Observed("sha256:x", {"guangzhou": LEARNED, "bethesda": NEW}), NOW)
+    actions, status = plan(spec, Observed("sha256:x", {"guangzhou": LEARNED, "bethesda": NEW}, on_demand=True), NOW)
     assert actions == (Submit("bethesda", "sha256:x"),)
     assert (status.champion, status.time) == ("sha256:x", "2026-11-20T00:00:00+00:00")
 
@@ -80,9 +80,9 @@ def test_suspended_and_outside_the_change_plan(spec: ContinualModelSpec) -> None
     assert states(spec.model_copy(update={"change_plan": wide}), NEW, NEW) == ["Next", "Queued"]
 
 
-def test_a_source_that_cannot_be_read_holds_up_and_says_why(spec: ContinualModelSpec) -> None:
+def test_a_source_that_cannot_be_read_says_why_and_holds_up_nobody(spec: ContinualModelSpec) -> None:
     broken = replace(NEW, problem="no such folder")
-    assert states(spec, broken, NEW) == ["Unreadable", "Queued"]
+    assert states(spec, broken, NEW) == ["Unreadable", "Next"]
 
 
 observed_sites = st.builds(
@@ -107,10 +107,11 @@ observed_sites = st.builds(
 def test_at_most_one_update_and_never_of_learned_or_submitted_data(
     first: ObservedSite, second: ObservedSite, done: set[str], champion: str
 ) -> None:
-    observed = Observed(champion, {"guangzhou": first, "bethesda": second}, frozenset(done))
+    observed = Observed(champion, {"guangzhou": first, "bethesda": second}, frozenset(done), on_demand=True)
     actions, status = plan(SPEC, observed, NOW)
     assert len(actions) <= 1
     for action in actions:
+        assert isinstance(action, Submit)
         assert not observed.sites[action.site].learned
         assert action.site not in done
         assert action.base == champion
