@@ -40,12 +40,14 @@ generate: setup ## Write what follows from the code: trainers, component pages, 
 	$(BIN)/python -m anamnesis.components.generate
 	$(BIN)/python -m anamnesis.pipelines.compile
 	$(BIN)/python -m anamnesis.cli.generate
+	$(BIN)/python -m anamnesis.operator.metrics.page
 	$(BIN)/python -m anamnesis.operator.api.crds
 
 verify: setup ## Fail where a generated file differs from the code
 	$(BIN)/python -m anamnesis.components.generate --check
 	$(BIN)/python -m anamnesis.pipelines.compile --check
 	$(BIN)/python -m anamnesis.cli.generate --check
+	$(BIN)/python -m anamnesis.operator.metrics.page --check
 	$(BIN)/python -m anamnesis.operator.api.crds --check
 
 bench: setup ## Measure what the pages claim; prints tables and writes benchmarks/results

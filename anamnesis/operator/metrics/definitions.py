@@ -1,0 +1,136 @@
+"""Every metric, once: name, type, labels, meaning. The collectors and ``docs/metrics.md`` are made from this table.
+
+Names have base units; a ``_ratio`` is from 0 to 1, a ``_timestamp_seconds`` counts from 1970, UTC. Labels are names
+that people gave or words of a fixed list: never a patient, a study, a run, or a digest other than the champion's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+PREFIX = "anamnesis_"
+
+_MODEL = ("namespace", "model")
+_MODEL_SITE = (*_MODEL, "site")
+_TASK = (*_MODEL_SITE, "task")
+_WINDOW = (*_TASK, "window")
+_SITE = ("namespace", "site")
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One metric.
+
+    Attributes:
+        name: whole.
+        type: as Prometheus has them.
+        labels: in order.
+        meaning: one sentence; it is the metric's help text.
+    """
+
+    name: str
+    type: Literal["gauge", "counter", "histogram"]
+    labels: tuple[str, ...]
+    meaning: str
+
+
+def _gauges(labels: tuple[str, ...], meanings: Mapping[str, str]) -> tuple[Definition, ...]:
+    return tuple(Definition(PREFIX + name, "gauge", labels, meaning) for name, meaning in meanings.items())
+
+
+MODELS = (
+    *_gauges((*_MODEL, "champion", "method"), {
+        "model_info": "1 for each ContinualModel: the start of its champion's digest (empty: none yet) and its method."
+    }),
+    *_gauges((*_MODEL, "type", "status"), {
+        "model_condition": "1 where the condition has this status (True, False, Unknown), else 0."
+    }),
+    *_gauges(_MODEL, {
+        "model_suspended": "1 while spec.state is Suspended.",
+        "model_champion_promoted_timestamp_seconds": "When the champion came into use.",
+        "model_log_entries": "Number of the last entry of the registry's log; it must never fall.",
+        "model_evaluation_timestamp_seconds": "When the last scheduled evaluation ended.",
+        "model_evaluation_due_timestamp_seconds": "When the next scheduled evaluation is due.",
+    }),
+    Definition(
+        f"{PREFIX}model_decisions_total",
+        "counter",
+        (*_MODEL, "result"),
+        "Entries of the registry's log by kind: promoted, rejected, superseded, rolled_back.",
+    ),
+)  # fmt: skip
+
+UPDATES = (
+    *_gauges((*_MODEL_SITE, "result"), {
+        "model_updates": "ModelUpdate resources that are kept, by what became of them; Pending and Running: not yet.",
+    }),
+    *_gauges(_MODEL_SITE, {
+        "model_update_started_timestamp_seconds": "When the update in flight began.",
+        "model_update_attempt": "Which try the update in flight is at, from 1.",
+        "model_update_failures": "Updates of the site that failed since its last one that did not.",
+        "model_awaiting_approval_timestamp_seconds": "Since when the update in flight waits for a person's approval.",
+    }),
+    *_gauges((*_MODEL, "result"), {
+        "model_approvals": "UpdateApproval resources by what became of them: recorded, refused, pending.",
+    }),
+)  # fmt: skip
+
+MODEL_SITES = (
+    *_gauges((*_MODEL_SITE, "state"), {
+        "model_site_state": "1 for the state in which the site stands with the model.",
+    }),
+    *_gauges(_MODEL_SITE, {
+        "model_site_samples": "Samples in the site's snapshot.",
+        "model_site_quarantined": "Files that the site's last ingest put aside.",
+        "model_site_quarantined_ratio": "Share of files put aside: quarantined / (quarantined + samples).",
+        "model_site_learned_timestamp_seconds": "When data of the site last came into the champion.",
+    }),
+)  # fmt: skip
+
+TASKS = (
+    *_gauges((*_TASK, "metric"), {"task_info": "1 for each task: the name of its primary metric."}),
+    *_gauges(_WINDOW, {
+        "task_score_ratio": "The champion's primary metric, on the frozen test set or on recent cases.",
+        "task_score_low_ratio": "Lower bound of the score's 95 % interval.",
+        "task_score_high_ratio": "Upper bound of the score's 95 % interval.",
+        "task_cases": "Cases that the score was measured on.",
+    }),
+    *_gauges(_TASK, {
+        "task_best_ratio": "The best score that any promoted version had on the frozen test set.",
+        "task_floor_ratio": "The gate's floor for the score.",
+        "task_margin_ratio": "How far the gate lets the score fall below the best.",
+        "task_forgotten_ratio": "best - frozen score: what was forgotten; below 0 where it is better than ever.",
+        "task_recent_floor_ratio": "The floor for the score on recent cases.",
+        "task_saliency_ratio": "How much of what the model looked at it still looks at (IoU).",
+        "task_saliency_floor_ratio": "The gate's floor for the saliency.",
+        "task_evaluated_timestamp_seconds": "When the task was last evaluated.",
+    }),
+)  # fmt: skip
+
+SITES = _gauges(_SITE, {
+    "site_readable": "1 where the site's source can be listed, 0 where it cannot.",
+    "site_files": "Files, or instances of a DICOM server, at the source.",
+    "site_patients": "At most this many patients at the source; 0 where a listing cannot tell.",
+    "site_changed_timestamp_seconds": "When what lies at the source last changed.",
+    "site_polled_timestamp_seconds": "When the operator last looked at the source.",
+    "site_poll_interval_seconds": "How often the operator looks at the source.",
+    "site_quarantine_limit_ratio": "The share of files put aside above which an ingest fails.",
+})  # fmt: skip
+
+RECONCILE = Definition(
+    f"{PREFIX}operator_reconcile_duration_seconds",
+    "histogram",
+    ("kind", "result"),
+    "How long bringing one resource in order took, by its kind; result: success or error.",
+)
+QUEUE_DEPTH, LEADER, UP_SINCE = _gauges((), {
+    "operator_queue_depth": "Resources that wait to be brought in order.",
+    "operator_leader": "1 while this replica leads; only the leader exports what is above.",
+    "operator_started_timestamp_seconds": "When this process started.",
+})  # fmt: skip
+(WATCH_AGE,) = _gauges(("kind",), {"operator_watch_age_seconds": "Time since the watch of a kind was last heard of."})
+(BUILD_INFO,) = _gauges(("version",), {"operator_build_info": "1: the operator's version."})
+
+FROM_STATUS = (*MODELS, *UPDATES, *MODEL_SITES, *TASKS, *SITES)
+OF_PROCESS = (RECONCILE, QUEUE_DEPTH, WATCH_AGE, LEADER, UP_SINCE, BUILD_INFO)
+DEFINITIONS = (*FROM_STATUS, *OF_PROCESS)

@@ -1,0 +1,243 @@
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import missing
+from prometheus_client.parser import text_string_to_metric_families
+
+from anamnesis.operator.api import ContinualModel, Site, UpdateApproval
+from anamnesis.operator.api.base import Resource
+from anamnesis.operator.api.update import ModelUpdate
+from anamnesis.operator.metrics import DEFINITIONS, OperatorMetrics, ResourceCollector, exposition
+
+API = "anamnesis.dev/v1alpha1"
+DIGEST = "sha256:" + "4f1c" * 16
+NOON = "2026-11-21T12:00:00Z"
+NOON_SECONDS = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
+STATUS: dict[str, Any] = {
+    "champion": DIGEST,
+    "promoted": NOON,
+    "head": {"number": 7, "digest": DIGEST},
+    "update": "chest-2",
+    "conditions": [
+        {"type": "Ready", "status": "False", "reason": "AwaitingApproval"},
+        {"type": "AwaitingApproval", "status": "True", "reason": "Gate", "lastTransitionTime": NOON},
+    ],
+    "sites": [{"name": "guangzhou", "state": "AwaitingApproval", "samples": 90, "quarantined": 10, "learned": NOON}],
+    "tasks": [
+        {
+            "site": "guangzhou",
+            "task": "pneumonia",
+            "metric": "AUROC",
+            "frozen": {"value": "0.86", "low": "0.81", "high": "0.90", "cases": 120},
+            "recent": {"value": "0.80", "cases": 31},
+            "best": "0.91",
+            "floor": "0.80",
+            "margin": "0.05",
+            "evaluated": NOON,
+        }
+    ],
+    "decisions": {"promoted": 3, "rejected": 1},
+    "evaluation": {"last": NOON, "next": NOON},
+}
+
+
+def model(status: dict[str, Any], name: str = "chest") -> ContinualModel:
+    spec = {
+        "method": {"name": "EWCPrototype"},
+        "sites": [{"name": "guangzhou"}],
+        "gate": {"floor": "0.80", "margin": "0.05"},
+        "registry": {"url": "s3://models/chest"},
+    }
+    return ContinualModel.model_validate(document("ContinualModel", name, spec, status))
+
+
+def site(status: dict[str, Any]) -> Site:
+    task = {"name": "t", "type": "Classification", "classes": ["a", "b"], "primaryMetric": "AUROC"}
+    source = {"type": "S3", "s3": {"url": "s3://bucket/x"}, "pollInterval": "2m"}
+    return Site.model_validate(
+        document("Site", "guangzhou", {"source": source, "modalities": ["DX"], "task": task}, status)
+    )
+
+
+def update(name: str, minute: int, status: dict[str, Any]) -> ModelUpdate:
+    spec = {"model": "chest", "site": "guangzhou", "claim": DIGEST, "source": DIGEST, "request": "{}"}
+    made = document("ModelUpdate", name, spec, status)
+    made["metadata"]["creationTimestamp"] = f"2026-11-21T11:{minute:02}:00Z"
+    return ModelUpdate.model_validate(made)
+
+
+def decided(reason: str) -> dict[str, Any]:
+    return {"conditions": [{"type": "Decided", "status": "True", "reason": reason}]}
+
+
+def approval(about: str, recorded: str) -> UpdateApproval:
+    spec = {"update": about, "version": DIGEST, "decision": "Approve", "approver": "rossi", "reason": "seen"}
+    conditions = [{"type": "Recorded", "status": recorded, "reason": "X"}] if recorded else []
+    return UpdateApproval.model_validate(document("UpdateApproval", "a", spec, {"conditions": conditions}))
+
+
+def document(kind: str, name: str, spec: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": API,
+        "kind": kind,
+        "metadata": {"name": name, "namespace": "wards"},
+        "spec": spec,
+        "status": status,
+    }
+
+
+def series(text: bytes) -> dict[tuple[str, frozenset[str]], float]:
+    """Returns name and label values (without namespace and model) -> value."""
+    return {
+        (sample.name.removeprefix("anamnesis_"), frozenset(sample.labels.values()) - {"wards", "chest"}): sample.value
+        for family in text_string_to_metric_families(text.decode())
+        for sample in family.samples
+    }
+
+
+def exported(*resources: Resource) -> dict[tuple[str, frozenset[str]], float]:
+    return series(exposition(ResourceCollector(lambda: resources)))
+
+
+def test_a_model_s_status_becomes_series() -> None:
+    found = exported(model(STATUS))
+    task = {"guangzhou", "pneumonia"}
+    expected = {
+        ("model_info", frozenset({"4f1c4f1c4f1c", "EWCPrototype"})): 1,
+        ("model_condition", frozenset({"Ready", "False"})): 1,
+        ("model_condition", frozenset({"Ready", "True"})): 0,
+        ("model_suspended", frozenset()): 0,
+        ("model_champion_promoted_timestamp_seconds", frozenset()): NOON_SECONDS,
+        ("model_log_entries", frozenset()): 7,
+        ("model_decisions_total", frozenset({"promoted"})): 3,
+        ("model_evaluation_due_timestamp_seconds", frozenset()): NOON_SECONDS,
+        ("model_site_state", frozenset({"guangzhou", "AwaitingApproval"})): 1,
+        ("model_site_quarantined_ratio", frozenset({"guangzhou"})): 0.1,
+        ("task_score_ratio", frozenset({*task, "frozen"})): 0.86,
+        ("task_score_low_ratio", frozenset({*task, "frozen"})): 0.81,
+        ("task_cases", frozenset({*task, "recent"})): 31,
+        ("task_floor_ratio", frozenset(task)): 0.8,
+    }
+    assert {key: found.get(key) for key in expected} == expected
+
+
+def test_what_was_forgotten_is_compared_exactly() -> None:
+    forgotten = exported(model(STATUS))["task_forgotten_ratio", frozenset({"guangzhou", "pneumonia"})]
+    assert forgotten == 0.05  # and not 0.91 - 0.86 in binary, which a margin of 0.05 would be said to be crossed by
+    assert 0.91 - 0.86 != 0.05
+
+
+def test_what_is_not_known_has_no_series() -> None:
+    names = {name for name, _ in exported(model({}))}
+    assert names == {"model_info", "model_suspended", "model_decisions_total", "model_approvals"}
+    recent_bounds = ("task_score_low_ratio", frozenset({"guangzhou", "pneumonia", "recent"}))
+    assert recent_bounds not in exported(model(STATUS))
+
+
+def test_a_site_s_status_becomes_series() -> None:
+    source = {"fingerprint": DIGEST, "files": 12, "patients": 4, "changed": NOON}
+    readable = {"type": "Readable", "status": "False", "reason": "Unreachable"}
+    found = exported(site({"source": source, "conditions": [readable]}))
+    here = frozenset({"guangzhou"})
+    assert (found["site_readable", here], found["site_files", here]) == (0, 12)
+    assert found["site_poll_interval_seconds", here] == 120
+    assert ("site_polled_timestamp_seconds", here) not in found
+
+
+def test_updates_are_counted_and_failures_since_the_last_success() -> None:
+    updates = [
+        update("chest-5", 5, {}),
+        update("chest-4", 4, decided("Failed")),
+        update("chest-3", 3, decided("Failed")),
+        update("chest-1", 1, decided("Failed")),
+        update("chest-2", 2, decided("Promoted")),
+    ]
+    found = exported(model({}), *updates)
+    assert found["model_updates", frozenset({"guangzhou", "Failed"})] == 3
+    assert found["model_updates", frozenset({"guangzhou", "Pending"})] == 1
+    assert found["model_update_failures", frozenset({"guangzhou"})] == 2
+
+
+def test_the_update_in_flight_tells_since_when_it_waits() -> None:
+    run = {"name": "chest-2-1", "id": "x", "attempt": 2, "state": "Succeeded", "started": NOON}
+    found = exported(model(STATUS), update("chest-2", 2, {"run": run}), update("chest-1", 1, {"run": run}))
+    here = frozenset({"guangzhou"})
+    assert found["model_update_started_timestamp_seconds", here] == NOON_SECONDS
+    assert found["model_update_attempt", here] == 2
+    assert found["model_awaiting_approval_timestamp_seconds", here] == NOON_SECONDS
+
+
+def test_approvals_belong_to_the_model_of_their_update() -> None:
+    found = exported(model({}), update("chest-2", 2, {}), approval("chest-2", "False"), approval("chest-2", ""))
+    assert found["model_approvals", frozenset({"refused"})] == 1
+    assert found["model_approvals", frozenset({"pending"})] == 1
+    assert exported(model({}), approval("of-another", "False"))["model_approvals", frozenset({"refused"})] == 0
+
+
+def test_series_go_with_their_resource_and_with_the_lead() -> None:
+    resources: list[Resource] = [model(STATUS)]
+    metrics = OperatorMetrics(lambda: resources, "1.2.3")
+    assert b"anamnesis_model_info{" not in metrics.collect()  # a standby does not speak for them
+    metrics.leading(True)
+    assert b'anamnesis_model_info{champion="4f1c4f1c4f1c"' in metrics.collect()
+    resources.clear()
+    assert b"anamnesis_model_info{" not in metrics.collect()
+    assert series(metrics.collect())["operator_leader", frozenset()] == 1
+
+
+def test_the_process_is_measured() -> None:
+    now = [100.0]
+    metrics = OperatorMetrics(lambda: (), "1.2.3", lambda: now[0], lambda: 5.0)
+    metrics.reconciled("Site", "error", 0.2)
+    metrics.queue_depth(3)
+    metrics.watch_heard("Site")
+    now[0] = 130.0
+    found = series(metrics.collect())
+    assert found["operator_reconcile_duration_seconds_count", frozenset({"Site", "error"})] == 1
+    assert found["operator_queue_depth", frozenset()] == 3
+    assert found["operator_watch_age_seconds", frozenset({"Site"})] == 30
+    assert found["operator_build_info", frozenset({"1.2.3"})] == 1
+    assert found["operator_started_timestamp_seconds", frozenset()] == 5
+
+
+def test_no_label_is_other_than_a_name_or_a_word_of_a_list() -> None:
+    names = {"namespace", "model", "site", "task"}
+    words = {"type", "status", "result", "state", "window", "metric", "method", "kind", "version", "champion"}
+    assert {label for definition in DEFINITIONS for label in definition.labels} == names | words
+    assert [each.name for each in DEFINITIONS if "champion" in each.labels] == ["anamnesis_model_info"]
+    assert [each.name for each in DEFINITIONS if "version" in each.labels] == ["anamnesis_operator_build_info"]
+
+
+def everything() -> bytes:
+    resources = [model(STATUS), site({"polled": NOON}), update("chest-2", 2, {}), approval("chest-2", "True")]
+    metrics = OperatorMetrics(lambda: resources, "1.2.3")
+    metrics.leading(True)
+    metrics.reconciled("Site", "success", 0.2)
+    return metrics.collect()
+
+
+def test_every_metric_of_the_table_is_exported_and_no_other() -> None:
+    told = [line.split()[2] for line in everything().decode().splitlines() if line.startswith("# TYPE")]
+    assert sorted(name for name in told if not name.startswith("process_")) == sorted(d.name for d in DEFINITIONS)
+
+
+@pytest.mark.parametrize("bad", ["", "# TYPE anamnesis_seconds_total gauge\nanamnesis_seconds_total 1\n"])
+def test_promtool_has_nothing_to_say(bad: str) -> None:
+    promtool = shutil.which("promtool")
+    if not promtool:
+        missing("no promtool: install prometheus")
+    done = subprocess.run([promtool, "check", "metrics"], input=everything() + bad.encode(), capture_output=True)
+    assert (done.returncode == 0, done.stderr == b"") == (not bad, not bad)
+
+
+def test_the_page_is_what_the_table_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from anamnesis.operator.metrics import page
+
+    assert page.main(check=True) == 0
+    monkeypatch.setattr(page, "PAGE", tmp_path / "metrics.md")
+    assert page.main(check=True) == 1
+    assert (page.main(check=False), page.main(check=True)) == (0, 0)
