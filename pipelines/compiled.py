@@ -1,7 +1,7 @@
 """Reads a compiled pipeline: its name, its steps, its parameters. Needs no kfp."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -50,18 +50,24 @@ def read_compiled(path: Path) -> CompiledPipeline:
     try:
         data = path.read_bytes()
         ir = next(yaml.load_all(data, yaml.CSafeLoader))
-        tasks = ir["root"]["dag"]["tasks"]
+        steps = tuple(_steps(ir["root"]["dag"]["tasks"], ir["components"]))
         parameters = ir["root"].get("inputDefinitions", {}).get("parameters", {})
-        return CompiledPipeline(ir["pipelineInfo"]["name"], digest_bytes(data), _order(tasks), parameters)
+        return CompiledPipeline(ir["pipelineInfo"]["name"], digest_bytes(data), steps, parameters)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; compile the pipelines first") from None
     except (yaml.YAMLError, KeyError, TypeError, StopIteration) as error:
         raise InputError(f"{path}: not a compiled pipeline ({type(error).__name__}: {error})") from None
 
 
-def _order(tasks: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+def _steps(tasks: Mapping[str, Mapping[str, Any]], components: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yields the components' names, each after those that it needs; those inside a condition in its place."""
     graph = {name: task.get("dependentTasks", ()) for name, task in tasks.items()}
-    return tuple(name.replace("-", "_") for name in TopologicalSorter(graph).static_order())
+    for name in TopologicalSorter(graph).static_order():
+        inner = components[tasks[name]["componentRef"]["name"]].get("dag")
+        if inner:
+            yield from _steps(inner["tasks"], components)
+        else:
+            yield name.replace("-", "_")
 
 
 def check_arguments(pipeline: CompiledPipeline, arguments: Mapping[str, object]) -> None:

@@ -28,9 +28,11 @@ class State(StrEnum):
     """Of a run or a step."""
 
     PENDING = "Pending"
-    """Not begun; in a run that has ended: never begun."""
+    """Not begun; in a run that has failed: never begun."""
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
+    SKIPPED = "Skipped"
+    """A step of a run that succeeded without it: an earlier step found nothing left to do."""
     FAILED = "Failed"
     INTERRUPTED = "Interrupted"
     """Stopped from outside; the same request can be run again and goes on where it was."""
@@ -119,6 +121,12 @@ def _after(before: StepRecord, event: Mapping[str, object], time: float) -> Step
             error = str(event["message"])
             return replace(before, state=State.FAILED, seconds=since(before.started, time), error=error)
     return before
+
+
+def succeeded(record: RunRecord) -> RunRecord:
+    """Returns the record of a run that has done all there was to do."""
+    steps = tuple(replace(one, state=State.SKIPPED) if one.state is State.PENDING else one for one in record.steps)
+    return replace(record, state=State.SUCCEEDED, steps=steps)
 
 
 def stopped(record: RunRecord, state: State, error: str) -> RunRecord:

@@ -25,6 +25,7 @@ from anamnesis.pipelines.record import (
     error_of,
     since,
     stopped,
+    succeeded,
     utc,
     write_record,
 )
@@ -114,7 +115,7 @@ def _timed(record: RunRecord) -> RunRecord:
 def _ended(folder: Path, record: RunRecord, returncode: int, codes: Mapping[str, int]) -> RunRecord:
     """Returns the record of a run whose process has ended with ``returncode``."""
     if returncode == 0:
-        return replace(record, state=State.SUCCEEDED)
+        return succeeded(record)
     failed = [one for one in record.steps if one.state is State.FAILED]
     if failed:
         last = failed[-1]

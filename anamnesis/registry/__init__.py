@@ -5,6 +5,13 @@ from anamnesis.registry.evaluations import read_evaluations, write_evaluation
 from anamnesis.registry.gate import Approval, GatePolicy, RequiredTest, TaskLimits, decide
 from anamnesis.registry.history import History, fold
 from anamnesis.registry.log import Head, Log
+from anamnesis.registry.outcomes import (
+    list_outcomes,
+    read_monitoring,
+    read_outcome,
+    write_monitoring,
+    write_outcome,
+)
 from anamnesis.registry.promotion import adopt, approve, judge, reject, roll_back, settle
 from anamnesis.registry.pruning import prunable, prune
 from anamnesis.registry.store import MissingError, ObjectInfo, Store, child, open_store
@@ -31,12 +38,15 @@ __all__ = [
     "find_update",
     "fold",
     "judge",
+    "list_outcomes",
     "list_updates",
     "list_versions",
     "open_store",
     "prunable",
     "prune",
     "read_evaluations",
+    "read_monitoring",
+    "read_outcome",
     "read_part",
     "read_version",
     "record_update",
@@ -46,5 +56,7 @@ __all__ = [
     "verify",
     "verify_versions",
     "write_evaluation",
+    "write_monitoring",
+    "write_outcome",
     "write_version",
 ]

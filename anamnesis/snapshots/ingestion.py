@@ -5,18 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from anamnesis.records import InputError, Progress, SiteConfig, Split, canonical_json, decode, encode, hex_of, silent
-from anamnesis.registry.store import MissingError, ObjectInfo, Store
+from anamnesis.registry.store import MissingError, Store
 from anamnesis.snapshots.assemble import Candidate, split_of, to_candidates, without_duplicates
 from anamnesis.snapshots.inspection import inspect_source
 from anamnesis.snapshots.keys import key_fingerprint, stored_patient
 from anamnesis.snapshots.manifest import SnapshotManifest, snapshot_key, write_manifest
 from anamnesis.snapshots.owner import check_owner, claim_store
 from anamnesis.snapshots.parallel import InOrder, in_order
-from anamnesis.snapshots.pixels import store_pixels
 from anamnesis.snapshots.quarantine import Ledger, by_reason
 from anamnesis.snapshots.source import SourceFile, check_apart, fetched, fingerprint, scan
 from anamnesis.snapshots.splits import check_sides, choose, sides
 from anamnesis.snapshots.testsets import TestSet, check_task, freeze, test_sets
+from anamnesis.sources import Item
 
 ATTRIBUTES = ("Sex", "AgeBand", "Manufacturer")
 
@@ -68,7 +68,7 @@ def ingest(config: SiteConfig, store: Store, key: bytes, workers: int = 2, progr
     check_config(config)
     check_apart(config.source, store.url)
     check_owner(store, config.name, key_fingerprint(key))
-    listed = scan(config.source)
+    listed = scan(config)
     name = fingerprint(config, key_fingerprint(key), listed)
     issued = test_sets(store)
     check_task(issued, config.task)
@@ -87,7 +87,7 @@ def ingest(config: SiteConfig, store: Store, key: bytes, workers: int = 2, progr
         reasons=by_reason(ledger.entries),
         modality=config.modalities[0],
     )
-    if scan(config.source) == listed:  # else a file changed while it was read, and the name would promise too much
+    if scan(config) == listed:  # else a file changed while it was read, and the name would promise too much
         store.put(_result_key(name), canonical_json(encode(result)))
     return result
 
@@ -101,7 +101,7 @@ def recall(config: SiteConfig, store: Store, key: bytes) -> IngestResult | None:
     """
     check_config(config)
     check_owner(store, config.name, key_fingerprint(key))
-    return _earlier(store, fingerprint(config, key_fingerprint(key), scan(config.source)), test_sets(store))
+    return _earlier(store, fingerprint(config, key_fingerprint(key), scan(config)), test_sets(store))
 
 
 def check_config(config: SiteConfig) -> None:
@@ -119,7 +119,7 @@ def check_config(config: SiteConfig) -> None:
             raise InputError(f"site {config.name!r}: {name}: expected 0 to 1, found {found}")
 
 
-def _is_much(listed: Sequence[ObjectInfo]) -> bool:
+def _is_much(listed: Sequence[Item]) -> bool:
     return len(listed) > _MANY_FILES or sum(file.size for file in listed) > _MANY_BYTES
 
 
@@ -134,6 +134,8 @@ def _read(
     progress: Progress,
 ) -> tuple[list[Candidate], Ledger, dict[str, int]]:
     """From files to candidates whose pixels are stored; what does not get in stands in the ledger."""
+    from anamnesis.snapshots.pixels import store_pixels  # brings numpy, which who only asks about a site does not need
+
     joined = inspect_source(config, files, spread, progress)
     if not joined.total:
         raise InputError(f"site {config.name!r}: there is no image among the {len(files)} files of {config.source}")

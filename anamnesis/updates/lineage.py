@@ -19,3 +19,8 @@ def lineage(store: Store, digest: str) -> Iterator[tuple[str, Version]]:
 def last_of_site(store: Store, digest: str, site: str) -> tuple[str, Version] | None:
     """Returns the newest version of the chain that learned the data of ``site``, or none."""
     return next(((found, version) for found, version in lineage(store, digest) if version.site == site), None)
+
+
+def snapshots_of_site(store: Store, digest: str, site: str) -> tuple[str, ...]:
+    """Returns the snapshots of ``site`` that the chain learned, the newest first; an empty digest has learned none."""
+    return tuple(v.snapshot for _, v in lineage(store, digest) if v.site == site and v.snapshot)

@@ -4,9 +4,22 @@ What a step does not need, it does not load: only training and evaluation import
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from anamnesis.records import Evaluation, Progress, SiteConfig, SiteRef, decode, encode, encode_object, silent
-from anamnesis.registry import Log, RequiredTest, fold, judge, open_store, settle
+from anamnesis.records import (
+    Evaluation,
+    InputError,
+    Outcome,
+    OutcomeKind,
+    Progress,
+    SiteConfig,
+    SiteRef,
+    decode,
+    encode,
+    encode_object,
+    silent,
+)
+from anamnesis.registry import Log, RequiredTest, Store, fold, judge, open_store, read_outcome, settle, write_outcome
 from anamnesis.updates.request import UpdateRequest
 
 Result = dict[str, object]
@@ -32,6 +45,38 @@ def ingest_site(
 
     config = decode(SiteConfig, site, "site")
     return encode_object(ingest(config, open_store(store), read_key(split_key), workers, progress))
+
+
+def begin_update(request: Mapping[str, object], workers: int, progress: Progress = silent) -> Result:
+    """Makes a snapshot of what lies at the site of an update, and says whether there is anything to learn.
+
+    Without an occasion there always is: who asked has looked. With one, an update that ends here leaves its outcome in
+    the registry; where an earlier attempt left one, nothing is left to do.
+
+    Returns:
+        ``snapshot``, ``test_set``, ``counts``, ``reasons``, whether to ``learn``, and with an occasion the encoded
+        ``outcome``, for ``promote_model`` to complete.
+    """
+    from anamnesis.snapshots import ingest
+    from anamnesis.snapshots import split_key as read_key
+    from anamnesis.updates.admission import admit
+
+    asked = decode(UpdateRequest, request, "request")
+    store, occasion = open_store(asked.registry), asked.occasion
+    if occasion and (known := read_outcome(store, occasion.claim)):
+        return _begun(known, learn=False)
+    ingested = ingest(asked.site, open_store(asked.store), read_key(asked.split_key), workers, progress)
+    if not occasion:
+        return {**encode_object(ingested), "learn": True, "outcome": None}
+    outcome = admit(asked, occasion, ingested)
+    learn = outcome.kind is OutcomeKind.CANDIDATE
+    return _begun(outcome if learn else write_outcome(store, outcome), learn)
+
+
+def _begun(outcome: Outcome, learn: bool) -> Result:
+    encoded = encode_object(outcome)
+    shown = {name: encoded[name] for name in ("snapshot", "test_set", "counts", "reasons")}
+    return {**shown, "learn": learn, "outcome": encoded}
 
 
 def train(request: Mapping[str, object], snapshot: str, test_set: str, progress: Progress = silent) -> Result:
@@ -96,24 +141,49 @@ def evaluate_saliency(
     return _judged(evaluate(asked.registry, version, earlier, progress))
 
 
-def promote_model(request: Mapping[str, object], version: str, test_set: str, who: str) -> Result:
+def promote_model(
+    request: Mapping[str, object], version: str, test_set: str, who: str, outcome: Mapping[str, object] | None = None
+) -> Result:
     """Asks the gate, and writes what it says to the registry's log.
 
+    With an occasion the log is left alone: the operator settles. The outcome, completed by the version, is written to
+    the registry as the last act.
+
+    Args:
+        request: encoded ``UpdateRequest``.
+        version: digest of the candidate.
+        test_set: digest of the site's test set in force.
+        who: stands in the log.
+        outcome: what ``begin_update`` gave.
+
     Returns:
-        ``verdict``, whether it is ``promoted``, the ``champion`` now, the ``reason`` and the encoded ``decision``.
+        ``verdict``, whether it is ``promoted``, the ``champion`` now, the ``reason``, the encoded ``decision`` and,
+        with an occasion, the encoded ``outcome`` that counts.
+
+    Raises:
+        InputError: an occasion without an outcome.
     """
     asked = decode(UpdateRequest, request, "request")
     store = open_store(asked.registry)
     decision = judge(store, version, asked.gate, required_tests(asked, test_set))
-    settle(store, decision, who, decision.reason)
+    if not asked.occasion:
+        settle(store, decision, who, decision.reason)
     champion = fold(Log(store).entries()).champion
+    written = _conclude(store, version, outcome) if asked.occasion else None
     return {
         "verdict": decision.verdict.value,
         "promoted": champion == version,
         "champion": champion or "",
         "reason": decision.reason,
         "decision": encode(decision),
+        "outcome": encode(written),
     }
+
+
+def _conclude(store: Store, version: str, outcome: Mapping[str, object] | None) -> Outcome:
+    if outcome is None:
+        raise InputError("outcome: a request with an occasion needs what the ingest found")
+    return write_outcome(store, replace(decode(Outcome, outcome, "outcome"), version=version))
 
 
 def all_sites(request: UpdateRequest, test_set: str) -> tuple[SiteRef, ...]:

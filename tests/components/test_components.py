@@ -125,15 +125,17 @@ def run(name: str, **inputs: Any) -> Any:
     return entry.load().python_func(**inputs)
 
 
-def test_ingest_site(steps: types.SimpleNamespace) -> None:
-    def ingest_site(site: Any, store: str, split_key: str, workers: int, progress: Any) -> Any:
-        assert (site, store, split_key, workers) == ({"name": "lyon"}, "file:///stores/lyon", "env:SPLIT_KEY", 2)
+@pytest.mark.parametrize("outcome", [None, {"kind": "Candidate"}])
+def test_ingest_site(steps: types.SimpleNamespace, outcome: dict[str, str] | None) -> None:
+    def begin_update(request: Any, workers: int, progress: Any) -> Any:
+        assert (request, workers) == (REQUEST, 2)
         progress(1, 1, "files")
-        return {"snapshot": "s", "test_set": "t", "counts": {"train": 8}}
+        return {"snapshot": "s", "test_set": "t", "counts": {"train": 8}, "learn": True, "outcome": outcome}
 
-    steps.ingest_site = ingest_site
+    steps.begin_update = begin_update
     counts = dsl.Metrics()
-    assert run("ingest_site", request=TEXT, model="", site="lyon", workers=2, counts=counts) == ("s", "t")
+    given = run("ingest_site", request=TEXT, model="", site="lyon", workers=2, counts=counts)
+    assert given == ("s", "t", json.dumps(outcome), True)
     assert counts.metadata == {"train": 8.0}
 
 
@@ -198,13 +200,14 @@ def test_promote_model(steps: types.SimpleNamespace, tmp_path: Path) -> None:
         "enforcement": "Enforced",
     }
 
-    def promote_model(request: Any, version: str, test_set: str, who: str) -> Any:
-        assert (request, version, test_set, who) == (REQUEST, DIGEST, "t", "tester")
+    def promote_model(request: Any, version: str, test_set: str, who: str, outcome: Any) -> Any:
+        assert (request, version, test_set, who, outcome) == (REQUEST, DIGEST, "t", "tester", {"kind": "Candidate"})
         return {"verdict": "reject", "promoted": False, "champion": None, "reason": "", "decision": decision}
 
     steps.promote_model = promote_model
     artifact = dsl.Markdown(uri=str(tmp_path / "decision.md"))
-    assert run("promote_model", request=TEXT, version=DIGEST, test_set="t", decision=artifact) == ("reject", False, "")
+    given = {"request": TEXT, "version": DIGEST, "test_set": "t", "outcome": '{"kind": "Candidate"}'}
+    assert run("promote_model", **given, decision=artifact) == ("reject", False, "")
     text = Path(artifact.path).read_text()
     assert text.startswith("## reject\n\nbelow the floor\n")
     assert "| floor | ly\\|on | &lt;b> | 0.7 | 0.8 | **no** |" in text

@@ -17,12 +17,14 @@ import types
 RESULT = {"snapshot": "sha256:" + "1" * 64, "test_set": "sha256:" + "2" * 64, "counts": {"train": 8, "test": 2}}
 
 
-def ingest_site(site, store, split_key, workers, progress):
+def begin_update(request, workers, progress):
     from anamnesis.records import InputError
-    if site["name"] == "broken":
+    site = request["site"]["name"]
+    if site == "broken":
         raise InputError("site.source: nothing can be read")
-    progress(1, 1, f"files of {site['name']} by {workers}")
-    return RESULT
+    progress(1, 1, f"files of {site} by {workers}")
+    occasion = request.get("occasion")
+    return RESULT | {"learn": site != "nothing-new", "outcome": occasion and {"occasion": occasion}}
 
 
 def train(request, snapshot, test_set, progress):
@@ -44,14 +46,15 @@ def evaluate_saliency(request, version, test_set, progress):
     return {"evaluations": [], "summary": {}}
 
 
-def promote_model(request, version, test_set, who):
+def promote_model(request, version, test_set, who, outcome):
+    assert outcome == (request.get("occasion") and {"occasion": request["occasion"]})
     decision = {"verdict": "promote", "candidate": version, "base": None, "champion": None, "criteria": [],
                 "evaluations": [], "reason": f"asked by {who}", "enforcement": "Enforced"}
     return {"verdict": "promote", "promoted": True, "champion": version, "reason": "", "decision": decision}
 
 
 steps = types.ModuleType("anamnesis.updates.steps")
-for one in (ingest_site, train, evaluate_forgetting, evaluate_saliency, promote_model):
+for one in (begin_update, train, evaluate_forgetting, evaluate_saliency, promote_model):
     setattr(steps, one.__name__, one)
 updates = types.ModuleType("anamnesis.updates")
 updates.steps = steps

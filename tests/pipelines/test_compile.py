@@ -38,7 +38,8 @@ def test_steps_run_in_the_projects_image_uncached_and_install_nothing(method: st
     for executor in ir["deploymentSpec"]["executors"].values():
         assert executor["container"]["image"] == IMAGE
         assert "pip" not in executor["container"]["command"][2].split()
-    assert all(task["cachingOptions"] == {} for task in ir["root"]["dag"]["tasks"].values())
+    tasks = {**ir["root"]["dag"]["tasks"], **ir["components"]["comp-condition-1"]["dag"]["tasks"]}
+    assert all(task["cachingOptions"] == {} for name, task in tasks.items() if name != "condition-1")
     steps = read_compiled(compiled_pipeline(method)).steps
     assert steps[:2] == ("ingest_site", f"train_{method}")
     assert set(steps[2:4]) == {"evaluate_forgetting", "evaluate_saliency"}

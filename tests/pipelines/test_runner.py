@@ -133,8 +133,11 @@ def test_a_path_with_spaces_can_hold_the_interpreter(stub_pipeline: Path, tmp_pa
 
 
 @pytest.mark.usefixtures("stub_steps")
-def test_the_real_pipeline_passes_everything_on(encoded_request: dict[str, object], tmp_path: Path) -> None:
-    arguments = pipeline_arguments(encoded_request, workers=3)
+@pytest.mark.parametrize("occasion", [None, {"update": 'chest-"1"', "counter": 1}])
+def test_the_real_pipeline_passes_everything_on(
+    encoded_request: dict[str, object], tmp_path: Path, occasion: dict[str, object] | None
+) -> None:
+    arguments = pipeline_arguments(encoded_request | {"occasion": occasion}, workers=3)
     record = run_local(compiled_pipeline("joint"), arguments, tmp_path / "one", silent)
     names = ["ingest_site", "train_joint", "evaluate_forgetting", "evaluate_saliency", "promote_model"]
     assert [one.name for one in record.steps] == names
@@ -143,6 +146,16 @@ def test_the_real_pipeline_passes_everything_on(encoded_request: dict[str, objec
     assert 'asked by Ünal "the tester"' in decision.read_text()
     (model,) = (tmp_path / "one" / "outputs").glob("*/train-joint/model")
     assert json.loads(model.read_text())["version"] == "sha256:" + "3" * 64
+
+
+@pytest.mark.usefixtures("stub_steps")
+def test_where_nothing_is_new_nothing_but_the_ingest_starts(encoded_request: dict[str, object], tmp_path: Path) -> None:
+    request = encoded_request | {"site": {"name": "nothing-new"}}
+    record = run_local(compiled_pipeline("joint"), pipeline_arguments(request), tmp_path / "one", silent)
+    assert record == read_record(tmp_path / "one")
+    assert record.state is State.SUCCEEDED
+    assert [one.state for one in record.steps] == [State.SUCCEEDED, *[State.SKIPPED] * 4]
+    assert not list((tmp_path / "one" / "outputs").glob("*/train-joint"))
 
 
 @pytest.mark.usefixtures("stub_steps")

@@ -14,10 +14,11 @@ def ingest_site(
     site: str,
     workers: int,
     counts: dsl.Output[dsl.Metrics],
-) -> NamedTuple("Outputs", [("snapshot", str), ("test_set", str)]):  # type: ignore[valid-type]
+) -> NamedTuple("Outputs", [("snapshot", str), ("test_set", str), ("outcome", str), ("Output", bool)]):  # type: ignore[valid-type]
     """Makes an immutable snapshot of what lies at a site, and freezes a test set the first time.
 
-    Only digests leave this step; images stay in the site's own store. Equal files give an equal snapshot.
+    Only digests leave this step; images stay in the site's own store. Equal files give an equal snapshot. Where an
+    operator asks for the update and there is nothing new, or too little, the update ends here.
 
     Args:
         request: The encoded `UpdateRequest`, as JSON.
@@ -29,7 +30,11 @@ def ingest_site(
     Returns:
         snapshot: Digest of the snapshot.
         test_set: Digest of the test set that now counts.
+        outcome: What the operator will read, as JSON, its version still to come; `null` where no operator asks.
+        Output: Whether the update goes on; so named because Kubeflow's local runner can only branch on such an output.
     """
+    import json
+
     from anamnesis.components.artifacts import finite
     from anamnesis.components.step import read_request, step
 
@@ -37,9 +42,7 @@ def ingest_site(
         from anamnesis.updates import steps
 
         asked = read_request(request, model, site)
-        result: dict[str, Any] = steps.ingest_site(
-            asked["site"], asked["store"], asked["split_key"], workers, this.progress
-        )
+        result: dict[str, Any] = steps.begin_update(asked, workers, this.progress)
         counts.metadata.update(finite(result["counts"]))
         this.outputs = result
-    return result["snapshot"], result["test_set"]
+    return result["snapshot"], result["test_set"], json.dumps(result["outcome"]), result["learn"]

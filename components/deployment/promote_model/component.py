@@ -12,16 +12,19 @@ def promote_model(
     request: str,
     version: str,
     test_set: str,
+    outcome: str,
     decision: dsl.Output[dsl.Markdown],
 ) -> NamedTuple("Outputs", [("verdict", str), ("promoted", bool), ("champion", str)]):  # type: ignore[valid-type]
     """Lets the gate judge the new version, and promotes it where the gate and its policy say so.
 
-    Repeating is harmless: a decision that was written is not written again.
+    Repeating is harmless: a decision that was written is not written again. Where an operator asked for the update, the
+    gate's answer is only shown: the operator promotes, after a person's approval where one is needed.
 
     Args:
         request: The encoded `UpdateRequest`, as JSON.
         version: Digest of the version to judge.
         test_set: Digest of the new site's test set.
+        outcome: What the ingest found, as JSON; completed by the version and left for the operator.
         decision: The verdict, with value and limit of each criterion.
 
     Returns:
@@ -29,6 +32,7 @@ def promote_model(
         promoted: Whether this version is now in use.
         champion: Digest of the version in use, empty while there is none.
     """
+    import json
     from pathlib import Path
 
     from anamnesis.components.artifacts import decision_table
@@ -38,7 +42,7 @@ def promote_model(
         from anamnesis.updates import steps
 
         asked = read_request(request)
-        result: dict[str, Any] = steps.promote_model(asked, version, test_set, asked["who"])
+        result: dict[str, Any] = steps.promote_model(asked, version, test_set, asked["who"], json.loads(outcome))
         Path(decision.path).write_text(decision_table(result["decision"]), encoding="utf-8")
         this.outputs = result
     return result["verdict"], result["promoted"], result["champion"] or ""

@@ -9,7 +9,7 @@ from anamnesis.components.image import component
 
 @component
 def evaluate_forgetting(request: str, version: str, test_set: str, metrics: dsl.Output[dsl.Metrics]) -> None:
-    """Measures what the new version still knows
+    """Measures what the new version still knows of every task, on the task's own frozen test set.
 
     The evaluations go to the registry, once per test set; a second run finds them there.
 
@@ -17,7 +17,7 @@ def evaluate_forgetting(request: str, version: str, test_set: str, metrics: dsl.
         request: The encoded `UpdateRequest`, as JSON.
         version: Digest of the version to judge.
         test_set: Digest of the new site's test set.
-        metrics:  every task on its own frozen test set.:Scores by site, task and name.
+        metrics: Scores by site, task and name.
     """
     from anamnesis.components.artifacts import finite
     from anamnesis.components.step import read_request, step

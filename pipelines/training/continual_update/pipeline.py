@@ -25,6 +25,8 @@ def continual_update(method: str) -> Any:
     def pipeline(request: str, model: str = "", site: str = "", workers: int = 2) -> None:
         """Learns a site's new images without forgetting the earlier sites; the gate decides whether it is used.
 
+        Where there is nothing to learn, nothing but the ingest starts.
+
         Args:
             request: The encoded `UpdateRequest`, as JSON.
             model: Name of the model, for people; when given it must be the request's.
@@ -33,11 +35,14 @@ def continual_update(method: str) -> Any:
         """
         data = ingest_site(request=request, model=model, site=site, workers=workers)
         test_set = data.outputs["test_set"]
-        trained = train(request=request, snapshot=data.outputs["snapshot"], test_set=test_set)
-        version = trained.outputs["version"]
-        forgetting = evaluate_forgetting(request=request, version=version, test_set=test_set)
-        saliency = evaluate_saliency(request=request, version=version, test_set=test_set)
-        promoted = promote_model(request=request, version=version, test_set=test_set).after(forgetting, saliency)
+        with dsl.If(data.outputs["Output"] == True, name="learn"):  # noqa: E712  Kubeflow's own ==
+            trained = train(request=request, snapshot=data.outputs["snapshot"], test_set=test_set)
+            version = trained.outputs["version"]
+            forgetting = evaluate_forgetting(request=request, version=version, test_set=test_set)
+            saliency = evaluate_saliency(request=request, version=version, test_set=test_set)
+            promoted = promote_model(
+                request=request, version=version, test_set=test_set, outcome=data.outputs["outcome"]
+            ).after(forgetting, saliency)
         for task in (data, trained, forgetting, saliency, promoted):
             task.set_caching_options(False)
 

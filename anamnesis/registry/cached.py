@@ -1,0 +1,80 @@
+"""A store that remembers what can never change, so that looking at a registry again costs a listing or two."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from threading import Lock
+
+from anamnesis.registry.store import ObjectInfo, Store
+
+WRITE_ONCE = ("log/", "versions/", "outcomes/", "monitoring/", "updates/", "testsets/")
+
+
+class CachedStore:
+    """Meets ``Store``. What lies under a write-once prefix and was read once is answered from memory.
+
+    Args:
+        store: the store behind.
+        maximum_bytes: kept in memory; what was read longest ago is forgotten first.
+    """
+
+    def __init__(self, store: Store, maximum_bytes: int = 32 << 20) -> None:
+        self._store, self._maximum = store, maximum_bytes
+        self._kept: OrderedDict[str, bytes] = OrderedDict()
+        self._bytes = 0
+        self._lock = Lock()
+
+    @property
+    def url(self) -> str:
+        """See ``Store``."""
+        return self._store.url
+
+    def get(self, key: str) -> bytes:
+        """See ``Store``."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        data = self._store.get(key)
+        if key.startswith(WRITE_ONCE) and key.endswith(".json"):
+            self._keep(key, data)
+        return data
+
+    def put(self, key: str, data: bytes) -> None:
+        """See ``Store``."""
+        self._store.put(key, data)
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """See ``Store``."""
+        return self._store.put_if_absent(key, data)
+
+    def exists(self, key: str) -> bool:
+        """See ``Store``."""
+        return self._store.exists(key)
+
+    def list(self, prefix: str = "", after: str = "") -> Iterator[ObjectInfo]:
+        """See ``Store``."""
+        return self._store.list(prefix, after)
+
+    def delete(self, key: str) -> None:
+        """See ``Store``."""
+        with self._lock:
+            self._bytes -= len(self._kept.pop(key, b""))
+        self._store.delete(key)
+
+    def leftovers(self) -> Iterator[ObjectInfo]:
+        """See ``Store``."""
+        return self._store.leftovers()
+
+    def probe(self) -> None:
+        """See ``Store``."""
+        self._store.probe()
+
+    def _keep(self, key: str, data: bytes) -> None:
+        with self._lock:
+            if key in self._kept:
+                return
+            self._kept[key] = data
+            self._bytes += len(data)
+            while self._bytes > self._maximum:
+                _, dropped = self._kept.popitem(last=False)
+                self._bytes -= len(dropped)
