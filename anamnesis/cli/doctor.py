@@ -105,8 +105,8 @@ def _model(selected: Selected) -> Iterator[Check]:
     else:
         yield _tried(f"{name}: split key", lambda: f"{key}, fingerprint {key_fingerprint(split_key(key))[:19]}")
     for site in selected.resources.sites_of(selected.model):
-        source = selected.config(site).source
-        yield _tried(f"{site.name}: source", lambda source=source: f"{source}: {len(scan(source))} files")  # type: ignore[misc]
+        config = selected.config(site)
+        yield _tried(f"{site.name}: source", lambda config=config: f"{config.source}: {len(scan(config))} files")  # type: ignore[misc]
         yield _tried(f"{site.name}: store", lambda site=site: _probed(open_store(selected.store(site))))  # type: ignore[misc]
 
 

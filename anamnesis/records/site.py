@@ -22,7 +22,8 @@ class LabelSource:
 
     Attributes:
         origin: the container or a manifest.
-        manifest: the manifest's path below the source, where ``origin`` says so.
+        manifest: the manifest's path below the source, or its URL (``s3://...``, ``file:///...``), where ``origin``
+            says so. Only one that lies outside may list more than the source has.
         ignore: labels that are left out on purpose; any other label that the task does not know is quarantined.
     """
 
@@ -34,6 +35,11 @@ class LabelSource:
         if (self.origin is LabelsFrom.MANIFEST) != bool(self.manifest):
             raise InputError(f"labels: origin {self.origin.value} and manifest {self.manifest!r} do not fit together")
 
+    @property
+    def outside(self) -> bool:
+        """Whether there is a manifest that is no part of the source."""
+        return "://" in self.manifest
+
 
 @dataclass(frozen=True, slots=True)
 class SiteConfig:
@@ -41,7 +47,8 @@ class SiteConfig:
 
     Attributes:
         name: unique within a model.
-        source: ``file:///...`` or ``s3://bucket/prefix``; what arrives.
+        source: ``file:///...``, ``s3://bucket/prefix``, ``dicomweb+https://host/path`` or ``orthanc+https://host``;
+            what arrives.
         modalities: the DICOM modality codes that belong here, for example ``("DX",)``.
         task: what is asked on this site.
         labels: where labels stand.

@@ -3,9 +3,9 @@
 import csv
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from anamnesis.imaging import Header
 from anamnesis.records import InputError, Split
@@ -49,16 +49,17 @@ class Annotation:
     covariates: Mapping[str, float] = field(default_factory=dict)
 
 
-def annotate(key: str, header: Header, manifest: Mapping[str, Annotation] | None) -> Annotation:
+def annotate(key: str, names: Sequence[str], header: Header, manifest: Mapping[str, Annotation] | None) -> Annotation:
     """Joins what is said of one image: the manifest counts most, then the file itself, then its place.
 
     Args:
         key: the file's name below the source.
+        names: what a manifest may call it, from the innermost.
         header: what the file says.
-        manifest: rows by file or folder name, or none where labels stand in the container.
+        manifest: rows by name, or none where labels stand in the container.
     """
     own = stem(key) + (f"#{header.member}[{header.row}]" if header.member else "")
-    said = _row(key, manifest) if manifest is not None else Annotation(label=_folder(key))
+    said = _row(names, manifest) if manifest is not None else Annotation(label=_folder(key))
     patient = said.patient or header.patient or own
     # Rows of an NPZ that share a group come from one study as far as anybody knows.
     study = said.study or header.study or (header.patient if header.member else "") or own
@@ -144,9 +145,8 @@ def _split(text: str, where: str) -> Split | None:
     return _SPLITS[text.lower()]
 
 
-def _row(key: str, manifest: Mapping[str, Annotation]) -> Annotation:
+def _row(names: Sequence[str], manifest: Mapping[str, Annotation]) -> Annotation:
     """The row of the file, else of the innermost folder that is listed."""
-    names = (key, *(str(parent) for parent in PurePosixPath(key).parents))
     return next((manifest[name] for name in names if name in manifest), Annotation())
 
 

@@ -25,7 +25,7 @@ def inspect_source(config: SiteConfig, files: Sequence[SourceFile], spread: InOr
     said = _read_labels(config, files)
     images = [file for file in files if file.key != config.labels.manifest]
     readable: list[tuple[SourceFile, list[Header]]] = []
-    misfits = missing_files([file.key for file in images], said or {})
+    misfits = missing_files(images, said or {}) if not config.labels.outside else []
     done = 0
     for batch in spread(inspect_batch, batched(images, _BATCH)):
         for file, found in batch:

@@ -20,7 +20,7 @@ from safetensors.numpy import save
 from anamnesis.imaging.pixels import Pixels
 from anamnesis.records import IntegrityError, canonical_json, digest_bytes, hex_of
 from anamnesis.registry.store import Store
-from anamnesis.snapshots.source import local_folder
+from anamnesis.sources import local_folder
 
 SHARD_BYTES = 64 << 20
 

@@ -1,21 +1,17 @@
-"""What arrives: a folder or an S3 prefix, listed, fingerprinted, and brought to where readers can open it."""
+"""What arrives at a site: listed, fingerprinted, and brought to where readers can open it."""
 
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote
 
-from anamnesis.records import InputError, Progress, SiteConfig, digest_json, encode
-from anamnesis.registry.store import ObjectInfo, open_store
+from anamnesis.records import InputError, LabelsFrom, Progress, SiteConfig, TaskType, digest_json, encode
+from anamnesis.sources import Item, is_dicom_server, local_folder, manifest_item, open_source, read_manifest, spread
 
 REVISION = 1
 """Raised when the same files would give another snapshot, because reading or joining changed."""
-
-_DOWNLOADS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,28 +21,44 @@ class SourceFile:
     Attributes:
         key: its name below the source.
         path: where it lies on this machine.
+        names: see ``Item``.
     """
 
     key: str
     path: Path
+    names: tuple[str, ...] = ()
 
 
-def scan(source: str) -> tuple[ObjectInfo, ...]:
-    """Returns all files of a source, sorted by key.
+def scan(config: SiteConfig) -> tuple[Item, ...]:
+    """Returns all files of a site's source, sorted by key, and last a manifest that lies elsewhere.
 
     Raises:
         InputError: there is none, or it cannot be listed.
     """
-    folder = local_folder(source)
-    if folder and not folder.is_dir():
-        raise InputError(f"source {source!r}: there is no such folder")
+    check_labels(config)
     try:
-        found = tuple(open_store(source).list())
+        found = open_source(config.source).items()
     except OSError as error:
-        raise InputError(f"source {source!r}: cannot be listed: {error.strerror}") from error
+        raise InputError(f"source {config.source!r}: cannot be listed: {error.strerror}") from error
     if not found:
-        raise InputError(f"source {source!r}: there are no files")
-    return found
+        raise InputError(f"source {config.source!r}: there are no files")
+    outside = config.labels.manifest if config.labels.outside else ""
+    return (*found, manifest_item(outside, os.environ)) if outside else found
+
+
+def check_labels(config: SiteConfig) -> None:
+    """Refuses labels that a DICOM server cannot have: it has neither folders nor a manifest.
+
+    Raises:
+        InputError: names the field.
+    """
+    if not is_dicom_server(config.source):
+        return
+    where = f"site {config.name!r}: labels"
+    if config.labels.origin is LabelsFrom.MANIFEST and not config.labels.outside:
+        raise InputError(f"{where}.manifest: a DICOM server holds no manifest; give its URL, s3://... or file:///...")
+    if config.labels.origin is LabelsFrom.CONTAINER and config.task.type is TaskType.CLASSIFICATION:
+        raise InputError(f"{where}.from: a DICOM server has no folders to take labels from; choose Manifest")
 
 
 def check_apart(source: str, store: str) -> None:
@@ -64,7 +76,7 @@ def check_apart(source: str, store: str) -> None:
         raise InputError(f"store {store!r} lies inside its source {source!r}; keep them apart")
 
 
-def fingerprint(config: SiteConfig, key_fingerprint: str, files: Sequence[ObjectInfo]) -> str:
+def fingerprint(config: SiteConfig, key_fingerprint: str, files: Sequence[Item]) -> str:
     """Returns the digest of everything that decides an ingest's result: files by name and tag, settings, key.
 
     Where the source lies is no part of it.
@@ -77,36 +89,34 @@ def fingerprint(config: SiteConfig, key_fingerprint: str, files: Sequence[Object
 
 
 @contextmanager
-def fetched(source: str, files: Sequence[ObjectInfo], progress: Progress) -> Iterator[list[SourceFile]]:
+def fetched(source: str, files: Sequence[Item], progress: Progress) -> Iterator[list[SourceFile]]:
     """Brings files to this machine for as long as the context lasts; a folder's files are used where they are."""
-    folder = local_folder(source)
-    if folder:
-        yield [SourceFile(_text(file.key), folder / file.key) for file in files]
-        return
-    store = open_store(source)
-    with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor(_DOWNLOADS) as threads:
+    folder, opened = local_folder(source), open_source(source)
+    far = [(number, file) for number, file in enumerate(files) if not folder or not file.place]
+    brought: dict[int, Path] = {}
+    with tempfile.TemporaryDirectory() as temporary:
 
-        def download(numbered: tuple[int, ObjectInfo]) -> SourceFile:
+        def download(numbered: tuple[int, Item]) -> tuple[int, Path]:
             number, file = numbered
             path = Path(temporary, f"{number}{PurePosixPath(file.key).suffix}")
-            path.write_bytes(store.get(file.key))
-            return SourceFile(_text(file.key), path)
+            path.write_bytes(opened.read(file) if file.place else read_manifest(file.key, os.environ))
+            return number, path
 
-        local = []
-        for one in threads.map(download, enumerate(files)):
-            local.append(one)
-            progress(len(local), len(files), "files downloaded")
-        yield local
-
-
-def local_folder(url: str) -> Path | None:
-    """Returns the folder that a URL names, or none for a bucket."""
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return Path(url).absolute()
-    return Path(unquote(rest)) if scheme == "file" else None
+        for number, path in spread(download, far):
+            brought[number] = path
+            progress(len(brought), len(far), "files downloaded")
+        yield [
+            SourceFile(
+                _text(file.key), brought.get(number) or Path(folder or "", file.key), tuple(map(_text, file.names))
+            )
+            for number, file in enumerate(files)
+        ]
 
 
 def _text(name: str) -> str:
     """A file name as text that every JSON writer takes, also where the name is not UTF-8."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _names(file: Item) -> tuple[str, ...]:
+    return tuple(map(_text, file.names))

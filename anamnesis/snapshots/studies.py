@@ -86,7 +86,7 @@ def join(
     masks = _masks([file for file, _ in files])
     beside = {mask.key for mask in masks.values()}
     items = [
-        _Item(file, header, annotate(file.key, header, manifest))
+        _Item(file, header, annotate(file.key, file.names, header, manifest))
         for file, headers in files
         if file.key not in beside
         for header in headers
@@ -216,10 +216,7 @@ def _merged(members: Sequence[Study]) -> Study:
     )
 
 
-def missing_files(keys: Sequence[str], manifest: Mapping[str, Annotation]) -> list[Quarantined]:
+def missing_files(files: Sequence[SourceFile], manifest: Mapping[str, Annotation]) -> list[Quarantined]:
     """Returns what a manifest lists and a source with these files does not have, file or folder."""
-    there = set(keys)
-    for key in keys:
-        parts = key.split("/")[:-1]
-        there.update("/".join(parts[: depth + 1]) for depth in range(len(parts)))
+    there = {name for file in files for name in file.names}
     return [Quarantined(name, Misfit.MISSING) for name in manifest if name not in there]

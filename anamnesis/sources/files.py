@@ -1,0 +1,73 @@
+"""Files in a folder or below a bucket's prefix."""
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
+
+from anamnesis.registry.store import MissingError, ObjectInfo, open_store
+from anamnesis.sources.base import Item
+
+_UNFINISHED = {".part", ".partial", ".tmp", ".filepart", ".crdownload"}
+"""What programs that copy and upload append until a file is whole."""
+
+
+class Files:
+    """A folder or a bucket's prefix. Hidden files and those that are still being written are no part of it."""
+
+    def __init__(self, url: str, environment: Mapping[str, str]) -> None:
+        self._url, self._store = url, open_store(url, environment)
+
+    def items(self) -> tuple[Item, ...]:
+        """See ``Source.items``. A folder must exist; an empty one has no items, as an empty prefix."""
+        folder = local_folder(self._url)
+        if folder and not folder.is_dir():
+            raise MissingError(f"source {self._url!r}: there is no such folder")
+        return tuple(_item(info) for info in self._store.list() if not _is_left_out(info.key))
+
+    def read(self, item: Item) -> bytes:
+        """See ``Source.read``."""
+        return self._store.get(item.key)
+
+
+def local_folder(url: str) -> Path | None:
+    """Returns the folder that a URL names, or none where it lies elsewhere."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return Path(url).absolute()
+    return Path(unquote(rest)) if scheme == "file" else None
+
+
+def manifest_item(url: str, environment: Mapping[str, str]) -> Item:
+    """Returns a manifest of labels that lies outside its source; its key is the URL.
+
+    Raises:
+        MissingError: it is not there.
+    """
+    parent, name = manifest_place(url)
+    for info in open_store(parent, environment).list(name):
+        if info.key == name:
+            return Item(url, info.etag, info.size)
+    raise MissingError(f"labels.manifest: there is no {url!r}")
+
+
+def read_manifest(url: str, environment: Mapping[str, str]) -> bytes:
+    """Returns the bytes of a manifest of labels that lies outside its source."""
+    parent, name = manifest_place(url)
+    return open_store(parent, environment).get(name)
+
+
+def manifest_place(url: str) -> tuple[str, str]:
+    """Returns the URL of the store that holds a manifest, and its key there."""
+    parent, _, name = url.rpartition("/")
+    return parent, unquote(name) if url.startswith("file://") else name
+
+
+def _item(info: ObjectInfo) -> Item:
+    parents = (str(parent) for parent in PurePosixPath(info.key).parents)
+    return Item(info.key, info.etag, info.size, (info.key, *parents), info.key)
+
+
+def _is_left_out(key: str) -> bool:
+    parts = key.split("/")
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
+    return hidden or PurePosixPath(key).suffix.lower() in _UNFINISHED

@@ -1,0 +1,124 @@
+"""HTTP to a DICOM server: credentials, patience, and errors that quote neither an answer nor a UID."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase, HTTPBasicAuth
+from urllib3 import Retry
+
+from anamnesis.records import InputError, RefusedError, UnreachableError
+from anamnesis.registry.store import MissingError
+from anamnesis.sources.base import CONNECTIONS
+
+PAGE = 1000
+_TIMEOUT = (10.0, 120.0)
+_BUSY = (429, 500, 502, 503, 504)
+_PATIENCE = Retry(
+    total=4,
+    backoff_factor=0.2,
+    status_forcelist=_BUSY,
+    allowed_methods=("GET",),
+    raise_on_status=False,
+    respect_retry_after_header=False,  # a server may ask for hours; who polls comes back by itself
+)
+
+
+class Server:
+    """One DICOM server.
+
+    Args:
+        url: ``http(s)://host/path``, without user and password.
+        environment: see ``open_source``.
+
+    Raises:
+        InputError: the URL is not as expected.
+    """
+
+    def __init__(self, url: str, environment: Mapping[str, str]) -> None:
+        parts = urlsplit(url)
+        if parts.username or parts.password:
+            raise InputError("a DICOM server's URL holds user or password; give DICOM_USERNAME and DICOM_PASSWORD")
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise InputError(f"DICOM server {url!r}: expected http(s)://host/path")
+        self.url = url.rstrip("/")
+        self._bundle = environment.get("REQUESTS_CA_BUNDLE") or environment.get("AWS_CA_BUNDLE") or True
+        self._session = requests.Session()
+        self._session.auth = _credentials(environment)
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS, max_retries=_PATIENCE))
+
+    def json(self, path: str, what: str, parameters: Mapping[str, object] | None = None) -> Any:
+        """Returns a decoded answer.
+
+        Args:
+            path: below the URL.
+            what: is asked for, in words for a message; never a UID.
+            parameters: of the query.
+
+        Raises:
+            InputError: the server does not know the path, or does not answer with JSON.
+            RefusedError: it wants other credentials.
+            UnreachableError: it does not answer, or is not well.
+        """
+        answer = self.get(path, what, "application/dicom+json, application/json", parameters)
+        if answer.status_code == HTTPStatus.NO_CONTENT:
+            return []
+        try:
+            return answer.json()
+        except requests.JSONDecodeError:
+            raise InputError(f"{self.url}: asked for {what}, it does not answer with JSON; check the address") from None
+
+    def get(
+        self, path: str, what: str, accept: str, parameters: Mapping[str, object] | None = None
+    ) -> requests.Response:
+        """Returns an answer of status 2xx; raises as ``json`` does."""
+        try:
+            answer = self._session.get(
+                f"{self.url}/{path}",
+                params=parameters,  # type: ignore[arg-type]
+                headers={"Accept": accept},
+                timeout=_TIMEOUT,
+                verify=self._bundle,
+            )
+        except requests.exceptions.SSLError:
+            raise UnreachableError(
+                f"{self.url}: its certificate is not trusted; name its authority by REQUESTS_CA_BUNDLE"
+            ) from None
+        except OSError as error:  # every error of requests is one, and so is a bundle that is not there
+            raise UnreachableError(f"{self.url}: no answer ({type(error).__name__})") from None
+        self._check(answer.status_code, what)
+        return answer
+
+    def _check(self, status: int, what: str) -> None:
+        if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+            return
+        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            raise RefusedError(f"{self.url}: asked for {what}, it refuses ({status}); check user, password or token")
+        if status in _BUSY or status == HTTPStatus.REQUEST_TIMEOUT:
+            raise UnreachableError(f"{self.url}: asked for {what}, it answers {status}")
+        if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+            raise MissingError(f"{self.url}: asked for {what}, it answers {status}: gone meanwhile, or a wrong address")
+        raise InputError(f"{self.url}: asked for {what}, it answers {status}; check the address")
+
+
+class _Token(AuthBase):
+    """A bearer token, as an object, because a plain header would give way to a ``.netrc``."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+def _credentials(environment: Mapping[str, str]) -> AuthBase | None:
+    if token := environment.get("DICOM_TOKEN"):
+        return _Token(token)
+    if user := environment.get("DICOM_USERNAME"):
+        return HTTPBasicAuth(user.encode(), environment.get("DICOM_PASSWORD", "").encode())
+    return None
