@@ -1,10 +1,12 @@
 """Turns resources into the plain records that the layers below understand. Pure functions."""
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from anamnesis.operator.api import Loaded
 from anamnesis.operator.api.model import ContinualModel, ContinualModelSpec, GateSpec, SplitKeySpec
-from anamnesis.operator.api.site import Site, SiteSpec
+from anamnesis.operator.api.site import Site, SiteSpec, Source
 from anamnesis.records import (
     Configuration,
     Enforcement,
@@ -12,6 +14,7 @@ from anamnesis.records import (
     LabelsFrom,
     LabelSource,
     NetworkSpec,
+    Occasion,
     SiteConfig,
     SiteRef,
     Task,
@@ -19,7 +22,10 @@ from anamnesis.records import (
     TrainingSettings,
 )
 from anamnesis.registry import Approval, GatePolicy, TaskLimits
-from anamnesis.updates.request import UpdateRequest
+from anamnesis.updates.request import EvaluationRequest, UpdateRequest
+
+SPLIT_KEY = "ANAMNESIS_SPLIT_KEY"
+"""Environment variable that holds the split key where the model names a Secret."""
 
 
 def absolute_url(url: str, folder: Path) -> str:
@@ -57,6 +63,8 @@ def split_key_reference(model: Loaded[ContinualModel], default: Path) -> str:
         return default.resolve().as_uri()
     if spec.environment is not None:
         return f"env:{spec.environment.name}"
+    if spec.secret is not None:
+        return f"env:{SPLIT_KEY}"
     return absolute_url(spec.file.path if spec.file else "", model.folder)
 
 
@@ -65,15 +73,34 @@ def task(spec: SiteSpec) -> Task:
     return Task(spec.task.name, TaskType(spec.task.type), spec.task.classes, spec.task.primary_metric)
 
 
+def source_url(source: Source, folder: Path | None) -> str:
+    """Returns where a site's data arrives, as ``SiteConfig.source`` has it.
+
+    Args:
+        source: as its people wrote it.
+        folder: what a relative path is relative to; none on a cluster.
+
+    Raises:
+        InputError: the path is relative and nothing tells to what.
+    """
+    if source.s3:
+        return source.s3.url.rstrip("/")
+    if source.dicomweb:
+        return f"dicomweb+{source.dicomweb.url.rstrip('/')}"
+    if source.orthanc:
+        return f"orthanc+{source.orthanc.url.rstrip('/')}"
+    path = source.folder.path if source.folder else ""
+    if folder is None and not path.startswith(("/", "file:///")):
+        raise InputError(f"spec.source.folder.path: {path!r} is relative; on a cluster only an absolute path is known")
+    return absolute_url(path, folder or Path("/"))
+
+
 def site_config(site: Loaded[Site]) -> SiteConfig:
     """Returns the site as ingestion needs it."""
     spec = site.resource.spec
-    source = spec.source.s3.url.rstrip("/") if spec.source.s3 else None
-    if spec.source.folder:
-        source = absolute_url(spec.source.folder.path, site.folder)
     return SiteConfig(
         name=site.name,
-        source=source or "",
+        source=source_url(spec.source, site.folder),
         modalities=spec.modalities,
         task=task(spec),
         labels=LabelSource(LabelsFrom(spec.labels.origin), spec.labels.manifest or "", spec.labels.ignore),
@@ -131,6 +158,7 @@ def update_request(
     base: str,
     learned: tuple[SiteRef, ...],
     who: str,
+    occasion: Occasion | None = None,
 ) -> UpdateRequest:
     """Returns one update of ``model`` with the data of ``site``.
 
@@ -141,6 +169,7 @@ def update_request(
         base: digest of the version to start from; empty for the first.
         learned: the sites learned before, in order.
         who: on whose behalf.
+        occasion: what made an operator start it; none on a laptop.
     """
     return UpdateRequest(
         model=model.name,
@@ -153,4 +182,38 @@ def update_request(
         sites=learned,
         gate=gate_policy(model.resource.spec.gate),
         who=who,
+        occasion=occasion,
+    )
+
+
+def evaluation_request(
+    model: Loaded[ContinualModel],
+    sites: Mapping[str, Loaded[Site]],
+    learned: tuple[SiteRef, ...],
+    champion: str,
+    split_key: str,
+    name: str,
+    due: datetime,
+) -> EvaluationRequest:
+    """Returns one scheduled evaluation of ``champion`` on every site that it has learned.
+
+    Args:
+        model: which model.
+        sites: its sites.
+        learned: those that the champion has learned, with their test sets.
+        champion: digest of the version.
+        split_key: where the split key is.
+        name: of the evaluation.
+        due: when it was due.
+    """
+    wanted = model.resource.spec.evaluation
+    return EvaluationRequest(
+        name=name,
+        model=model.name,
+        registry=registry_url(model),
+        version=champion,
+        sites=tuple((site_config(sites[reference.name]), reference) for reference in learned),
+        split_key=split_key,
+        time=due.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        minimum_cases=wanted.minimum_recent_cases if wanted else 20,
     )

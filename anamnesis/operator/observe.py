@@ -67,7 +67,7 @@ def observe(
     versions = {digest: read_version(registry, digest) for digest in list_versions(registry)}
     lineage = tuple((digest, versions[digest]) for digest in reversed(history.lineage))
     holdings = {name: look(site) for name, site in sites.items()}
-    learned = _references(lineage, sites, model, holdings)
+    learned = learned_sites(lineage, sites, model, {name: holding.test_set for name, holding in holdings.items()})
     observed_sites = {}
     for name in sites:
         holding = holdings[name]
@@ -81,17 +81,15 @@ def observe(
     return Observation(Observed(champion, observed_sites, done, on_demand=True), holdings, learned, lineage)
 
 
-def _references(
+def learned_sites(
     lineage: tuple[tuple[str, Version], ...],
     sites: Mapping[str, Loaded[Site]],
     model: Loaded[ContinualModel],
-    holdings: Mapping[str, Holding],
+    test_sets: Mapping[str, str],
 ) -> tuple[SiteRef, ...]:
-    names = list(dict.fromkeys(version.site for _, version in lineage if version.site in sites))
-    references = []
-    for name in names:
-        references.append(site_ref(model, sites[name], holdings[name].test_set))
-    return tuple(references)
+    """Returns the model's sites that the champion has learned, in the order it did, each with its test set."""
+    names = dict.fromkeys(version.site for _, version in lineage if version.site in sites)
+    return tuple(site_ref(model, sites[name], test_sets.get(name, "")) for name in names)
 
 
 def _candidates(

@@ -1,0 +1,128 @@
+"""The status of a ContinualModel."""
+
+from collections import Counter
+from datetime import datetime
+
+from anamnesis.operator.api.conditions import Condition, merge
+from anamnesis.operator.api.model import ContinualModel
+from anamnesis.operator.api.status import ContinualModelStatus
+from anamnesis.operator.plan import SiteState, SiteStatus, Status, UpdateState
+from anamnesis.operator.presenting.conditions import condition
+from anamnesis.operator.presenting.scores import drifting, forgetting, task_statuses
+from anamnesis.operator.scene import Scene
+from anamnesis.records import EntryKind
+
+_NEEDS_A_PERSON = {SiteState.FAILED, SiteState.UNREADABLE, SiteState.OUTSIDE_CHANGE_PLAN}
+
+
+def model_status(scene: Scene, planned: Status, next_evaluation: datetime | None) -> ContinualModelStatus:
+    """Returns the status of the model.
+
+    Args:
+        scene: what is there.
+        planned: what the plan says.
+        next_evaluation: when the next scheduled evaluation is due, or none.
+    """
+    found, entries, model = scene.monitoring, scene.entries, scene.model.resource
+    tasks = task_statuses(scene, found)
+    flying = next((name for name, one in planned.updates.items() if not one.state.final), None)
+    conditions = (
+        _ready(scene),
+        _progressing(planned, flying),
+        _stalled(planned),
+        _awaiting(planned, flying),
+        forgetting(scene, tasks, found),
+        drifting(tasks),
+        condition("BackendReachable", True, "Reachable"),
+    )
+    promotion = scene.promotion(scene.champion)
+    evaluating = next((run.name for run in scene.runs if "-evaluation-" in run.name and not run.state.final), "")
+    values = {
+        "observed_generation": model.metadata.generation,
+        "conditions": merge(model.status.conditions, conditions, model.metadata.generation, scene.now),
+        "champion": scene.champion or None,
+        "promoted": promotion.time if promotion else None,
+        "head": {"number": entries[-1].number, "digest": entries[-1].digest} if entries else None,
+        "update": flying,
+        "sites": [_site(scene, one) for one in planned.sites],
+        "tasks": tasks,
+        "decisions": _counts(scene),
+        "evaluation": {"last": found.time if found else None, "next": next_evaluation, "run": evaluating},
+    }
+    return ContinualModelStatus.model_validate(values, by_name=True, by_alias=False)
+
+
+def broken_status(model: ContinualModel, kind: str, reason: str, message: str, now: datetime) -> ContinualModelStatus:
+    """Returns the status of a model that cannot be worked on: what was last known of it, and why not more.
+
+    Args:
+        model: the resource.
+        kind: the condition that says why: ``Ready`` or ``BackendReachable``.
+        reason: its reason.
+        message: for people.
+        now: the time, UTC.
+    """
+    kept = [one for one in model.status.conditions if one.type not in (kind, "Stalled")]
+    stalled = condition("Stalled", True, reason, message)
+    first = [condition(kind, False, reason, message)]
+    wanted = [*first, stalled, *kept] if kind == "Ready" else [*kept[:1], stalled, *kept[1:], *first]
+    generation = model.metadata.generation
+    conditions = merge(model.status.conditions, wanted, generation, now)
+    return model.status.model_copy(update={"observed_generation": generation, "conditions": conditions})
+
+
+def _ready(scene: Scene) -> Condition:
+    if not scene.champion:
+        return condition("Ready", False, "NoChampion", "no version was promoted yet")
+    return condition("Ready", True, "ChampionInUse")
+
+
+def _progressing(planned: Status, flying: str | None) -> Condition:
+    if flying is None:
+        waiting = "; ".join(f"{one.name}: {one.state.value} {one.message}".rstrip() for one in planned.sites)
+        return condition("Progressing", False, "Idle", waiting)
+    found = planned.updates[flying]
+    return condition("Progressing", True, found.state.value, f"{flying}: {found.message}")
+
+
+def _stalled(planned: Status) -> Condition:
+    bad = [one for one in planned.sites if one.state in _NEEDS_A_PERSON]
+    if bad:
+        return condition("Stalled", True, bad[0].state.value, "; ".join(f"{one.name}: {one.message}" for one in bad))
+    if planned.evaluation:
+        return condition("Stalled", True, "EvaluationFailed", planned.evaluation)
+    return condition("Stalled", False, "NothingToDo")
+
+
+def _awaiting(planned: Status, flying: str | None) -> Condition:
+    if flying and planned.updates[flying].state is UpdateState.AWAITING_APPROVAL:
+        return condition("AwaitingApproval", True, "WaitsForAPerson", f"{flying}: {planned.updates[flying].message}")
+    return condition("AwaitingApproval", False, "NothingWaits")
+
+
+def _site(scene: Scene, planned: SiteStatus) -> dict[str, object]:
+    """One site's line: its state, and what the snapshot in use, or the last ingest, holds."""
+    entries = [scene.promotion(digest) for digest, version in scene.lineage if version.site == planned.name]
+    learned = next((entry.time for entry in reversed(entries) if entry), None)
+    outcomes = [scene.outcome(update) for update in scene.updates if update.spec.site == planned.name]
+    counts = next((outcome.counts for outcome in reversed(outcomes) if outcome), {})
+    splits = ("train", "test", "reserve", "pending")
+    return {
+        "name": planned.name,
+        "state": planned.state.value,
+        "message": condition("M", True, "M", planned.message).message,
+        "quarantined": counts.get("quarantined", 0),
+        "samples": sum(counts.get(split, 0) for split in splits),
+        "learned": learned,
+    }
+
+
+def _counts(scene: Scene) -> dict[str, int]:
+    count = Counter(entry.kind for entry in scene.entries)
+    kinds = {
+        "promoted": EntryKind.PROMOTE,
+        "rejected": EntryKind.REJECT,
+        "superseded": EntryKind.SUPERSEDE,
+        "rolled_back": EntryKind.ROLL_BACK,
+    }
+    return {name: count[kind] for name, kind in kinds.items()}
