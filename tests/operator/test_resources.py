@@ -15,7 +15,7 @@ BAD = [
     ('floor: "0.80"', "floor: 0.80", 'ContinualModel chest: spec.gate.floor: expected a decimal in quotes, like'),
     ('floor: "0.80"', 'floor: "high"', "spec.gate.floor: 'high' is not a decimal"),
     ('floor: "0.80"', 'floor: "1.80"', "spec.gate.floor: expected at most 1, found 1.80"),
-    ('floor: "0.80"', 'floor: "NaN"', "spec.gate.floor: 'NaN' is not finite"),
+    ('floor: "0.80"', 'floor: "NaN"', "spec.gate.floor: 'NaN' is not a decimal"),
     ('margin: "0.03", ', "", "spec.gate.margin: missing"),
     ("approval: Required", "approval: Maybe", "spec.gate.approval: Maybe is not one of Required, Automatic"),
     ("approval: Required", "aproval: Required", "spec.gate.aproval: unknown field; known here are floor, margin"),

@@ -4,8 +4,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, StringConstraints, model_validator
 
-from anamnesis.operator.api.base import Digest, Metadata, Model, Name, Resource, Text
+from anamnesis.operator.api.base import Metadata, Model, Resource
 from anamnesis.operator.api.status import UpdateApprovalStatus
+from anamnesis.operator.api.text import Digest, Name, Text
+from anamnesis.operator.api.values import rules
+
+_ONE_THING = "RollBack goes with model, Approve and Reject go with update, and only with it"
 
 
 class GeneratedMetadata(Metadata):
@@ -23,22 +27,39 @@ class UpdateApprovalSpec(Model):
     champion again.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("self == oldSelf", "a word once given cannot be changed; make another UpdateApproval"),
+            (
+                "self.decision == 'RollBack' ? has(self.model) && !has(self.update)"
+                " : has(self.update) && !has(self.model)",
+                _ONE_THING,
+            ),
+        )
+    )
+
     update: Name | None = None
+    """The ModelUpdate whose candidate is approved or rejected."""
     model: Name | None = None
+    """The ContinualModel that is rolled back."""
     version: Digest
+    """Digest of the version: the candidate (status.version of the update), or the champion to return to."""
     decision: Literal["Approve", "Reject", "RollBack"]
+    """What is to be done with the version."""
     approver: Text
+    """Who says so: your own user name; the API server refuses any other (kubectl auth whoami shows it)."""
     reason: Text
+    """Why, in a sentence. It stands in the registry's log for good: no patient data."""
 
     @model_validator(mode="after")
     def _speaks_of_one_thing(self) -> Self:
         if (self.decision == "RollBack") != (self.model is not None) or (self.model is None) != bool(self.update):
-            raise ValueError("RollBack goes with model, Approve and Reject go with update, and only with it")
+            raise ValueError(_ONE_THING)
         return self
 
 
 class UpdateApproval(Resource):
-    """A person's word on one version. On a cluster only: locally it is ``anamnesis approve`` or ``reject``."""
+    """A person's word on one version: approved, rejected, or rolled back to."""
 
     kind: Literal["UpdateApproval"]
     metadata: GeneratedMetadata

@@ -1,23 +1,16 @@
-"""What all resource types share: camelCase fields, nothing unknown, everything bounded, decimals as strings."""
+"""What all resource types share: camelCase fields, nothing unknown, typed unions, the head of every resource."""
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Literal, Self, get_args
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    StringConstraints,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from anamnesis.operator.api.text import Name
+from anamnesis.operator.api.values import Timestamp, rules
 
 API_VERSION = "anamnesis.dev/v1alpha1"
 
@@ -26,7 +19,12 @@ class Model(BaseModel):
     """A part of a resource: camelCase in YAML, no unknown fields, no silent conversions between types."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_name=False, validate_by_alias=True, extra="forbid", frozen=True
+        alias_generator=to_camel,
+        validate_by_name=False,
+        validate_by_alias=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
     )
 
 
@@ -42,6 +40,13 @@ class TypedUnion(Model):
         types = get_args(cls.model_fields["type"].annotation)
         return {kind: fields[kind.lower()] for kind in types if kind.lower() in fields}
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Adds a rule for each member."""
+        schema = handler.resolve_ref_schema(handler(core))
+        schema |= rules(*(_goes_with(kind, to_camel(field)) for kind, field in cls.members().items()))
+        return schema
+
     @model_validator(mode="after")
     def _only_the_member_of_the_type(self) -> Self:
         members = self.members()
@@ -53,72 +58,21 @@ class TypedUnion(Model):
         return self
 
 
+def _goes_with(kind: str, field: str) -> tuple[str, str]:
+    message = f"type {kind} needs {field} beside it, and {field} goes with no other type"
+    return f"(self.type == '{kind}') == has(self.{field})", message
+
+
 def field_name(name: str) -> str:
     """Returns the field that goes with a method: ``EWCPrototype`` -> ``ewcPrototype``."""
     return re.sub(r"^[A-Z]+(?=[A-Z][a-z]|[0-9]|$)|^[A-Z]", lambda found: found[0].lower(), name)
-
-
-def _decimal(value: object) -> Decimal:
-    if not isinstance(value, str):
-        raise ValueError(f'expected a decimal in quotes, like "0.80", found {value!r}')
-    try:
-        number = Decimal(value)
-    except InvalidOperation:
-        raise ValueError(f"{value!r} is not a decimal") from None
-    if not number.is_finite():
-        raise ValueError(f"{value!r} is not finite")
-    return number
-
-
-def _unique(values: tuple[object, ...]) -> tuple[object, ...]:
-    for position, value in enumerate(values):
-        if value in values[:position]:
-            raise ValueError(f"{getattr(value, 'name', value)!r} is listed twice")
-    return values
-
-
-DECIMAL = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?$"
-
-
-def rules(*rules: tuple[str, str]) -> dict[str, Any]:
-    """Returns CEL rules for the API server, each with the message for a person, as part of a JSON schema."""
-    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in rules]}
-
-
-def decimal_schema(*more: tuple[str, str]) -> dict[str, Any]:
-    """Returns the schema of a decimal in quotes with further rules."""
-    return {"type": "string", "maxLength": 32, "pattern": DECIMAL, **(rules(*more) if more else {})}
-
-
-DecimalString = Annotated[Decimal, BeforeValidator(_decimal), WithJsonSchema(decimal_schema())]
-Share = Annotated[
-    DecimalString,
-    Field(ge=0, le=1),
-    WithJsonSchema(decimal_schema(("double(self) >= 0.0 && double(self) <= 1.0", "expected a decimal from 0 to 1"))),
-]
-"""A decimal from 0 to 1."""
-Unique = AfterValidator(_unique)
-
-Timestamp = Annotated[
-    datetime, PlainSerializer(lambda time: time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), return_type=str)
-]
-"""A time in whole seconds, UTC."""
-
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
-"""A Kubernetes name: lower-case letters, digits and dashes."""
-Word = Annotated[str, StringConstraints(pattern=r"^[^/\s]([^/]*[^/\s])?$", max_length=63)]
-"""A name of a task or class: anything but a slash."""
-Text = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
-Duration = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,6}(s|m|h|d)$", max_length=7)]
-Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71)]
-Url = Annotated[str, StringConstraints(pattern=r"^(s3://[^/]+(/.*)?|file:///.*|[^:]+)$", max_length=1024)]
-"""``s3://bucket/prefix``, ``file:///absolute/path``, or a path relative to the file that holds the resource."""
 
 
 class SecretReference(Model):
     """A Secret by its name, in the same namespace."""
 
     name: Name
+    """Name of the Secret."""
 
 
 class Metadata(Model):

@@ -4,26 +4,28 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
-from anamnesis.operator.api.base import Model, Timestamp
-
-Reason = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]{0,63}$", max_length=64)]
-Sentence = Annotated[str, StringConstraints(max_length=1024)]
+from anamnesis.operator.api.base import Model
+from anamnesis.operator.api.text import Reason, Sentence
+from anamnesis.operator.api.values import Timestamp
 
 
 class Condition(Model):
-    """One condition, as Kubernetes has them.
-
-    ``plan`` leaves the times out; ``merge`` puts them in.
-    """
+    """One condition, as Kubernetes has them."""
 
     type: Reason
+    """What it is about."""
     status: Literal["True", "False", "Unknown"]
+    """Whether it is so."""
     reason: Reason
+    """Why, in one stable word for programs."""
     message: Sentence = ""
+    """Why, in a sentence for people."""
     observed_generation: Annotated[int, Field(ge=0)] | None = None
+    """The generation of the spec that was looked at."""
     last_transition_time: Timestamp | None = None
+    """Since when its status is what it is."""
 
 
 def merge(

@@ -61,8 +61,8 @@ class Definition:
     def manifest(self) -> dict[str, Any]:
         """Returns the CustomResourceDefinition."""
         name = self.kind.__name__
-        names = {"kind": name, "listKind": f"{name}List", "plural": self.plural, "singular": name.lower()}
-        names |= {"categories": ["anamnesis"]} | ({"shortNames": [self.short]} if self.short else {})
+        named = {"kind": name, "listKind": f"{name}List", "plural": self.plural, "singular": name.lower()}
+        short = {"shortNames": [self.short]} if self.short else {}
         version = {
             "name": VERSION,
             "served": True,
@@ -77,7 +77,12 @@ class Definition:
             "apiVersion": "apiextensions.k8s.io/v1",
             "kind": "CustomResourceDefinition",
             "metadata": {"name": f"{self.plural}.{GROUP}"},
-            "spec": {"group": GROUP, "names": names, "scope": "Namespaced", "versions": [version]},
+            "spec": {
+                "group": GROUP,
+                "names": named | short | {"categories": ["anamnesis"]},
+                "scope": "Namespaced",
+                "versions": [version],
+            },
         }
 
 

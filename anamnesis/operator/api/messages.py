@@ -5,13 +5,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-PATTERNS = {
-    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "lower-case letters, digits and dashes",
-    r"^[^/\s]([^/]*[^/\s])?$": "no slash, no space around it",
-    r"^[0-9]{1,6}(s|m|h|d)$": "a number and s, m, h or d, like 30m",
-    r"^[A-Z0-9_]{1,16}$": "a DICOM modality code, like DX or CT",
-    r"^sha256:[0-9a-f]{64}$": "sha256: and 64 hex digits",
-}
+from anamnesis.operator.api.text import PATTERNS
 
 
 def describe(error: ValidationError, kind: type[BaseModel]) -> Iterator[str]:
@@ -48,7 +42,7 @@ def _words(finding: Any, kind: type[BaseModel]) -> str:
         case "model_type" | "model_attributes_type":
             return f"expected fields, found {found!r}"
         case "string_pattern_mismatch":
-            return f"expected {PATTERNS.get(context['pattern'], context['pattern'])}, found {found!r}"
+            return f"expected {PATTERNS[context['pattern']]}, found {found!r}"
         case "greater_than_equal" | "greater_than" | "less_than_equal" | "less_than":
             sign = {"greater_than_equal": "at least", "greater_than": "more than", "less_than_equal": "at most"}
             limit = next(iter(context.values()))

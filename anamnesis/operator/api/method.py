@@ -7,19 +7,19 @@ configuration classes by ``python -m anamnesis.cli.generate``; a test fails when
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import ConfigDict, GetJsonSchemaHandler, StringConstraints, model_validator
+from pydantic import ConfigDict, GetJsonSchemaHandler, model_validator
 from pydantic.alias_generators import to_camel, to_pascal
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from anamnesis.operator.api.base import Model, decimal_schema, field_name
+from anamnesis.operator.api.base import Model, field_name
+from anamnesis.operator.api.text import MethodName
+from anamnesis.operator.api.values import decimal, decimal_schema, rules
 
-MethodName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]{0,62}$", max_length=63)]
 Property = Mapping[str, object]
 
 
@@ -64,8 +64,7 @@ class MethodSpec(Model):
         schema["properties"]["name"] = {"type": "string", "enum": list(known_methods())}
         for entry in known_methods().values():
             schema["properties"][field_name(entry.name)] = _options_schema(entry)
-        schema["x-kubernetes-validations"] = [_only_with(entry) for entry in known_methods().values()]
-        return schema
+        return schema | rules(*(_only_with(entry) for entry in known_methods().values()))
 
     @model_validator(mode="after")
     def _options_fit(self) -> Self:
@@ -122,20 +121,19 @@ def _option_schema(schema: Property) -> JsonSchemaValue:
     return {"type": schema["type"]}
 
 
-def _only_with(entry: MethodEntry) -> dict[str, str]:
+def _only_with(entry: MethodEntry) -> tuple[str, str]:
     field = field_name(entry.name)
     message = f"{field} goes with name: {entry.name}, and only with it"
-    return {"rule": f"!has(self.{field}) || self.name == '{entry.name}'", "message": message}
+    return f"!has(self.{field}) || self.name == '{entry.name}'", message
 
 
 def _typed(schema: Property, value: object, where: str) -> object:
     allowed = schema.get("enum")
     if isinstance(allowed, list):
-        for candidate in allowed:
-            if isinstance(value, str) and value.lower() == str(candidate).replace("_", "").lower():
-                return candidate
-        names = ", ".join(to_pascal(str(candidate)) for candidate in allowed)
-        raise ValueError(f"{where}: {value!r} is not one of {names}")
+        named = {to_pascal(str(candidate)): candidate for candidate in allowed}
+        if value not in named:
+            raise ValueError(f"{where}: {value!r} is not one of {', '.join(named)}")
+        return named[str(value)]
     kind = schema["type"]
     if kind == "number":
         return _number(value, where)
@@ -147,8 +145,6 @@ def _typed(schema: Property, value: object, where: str) -> object:
 
 def _number(value: object, where: str) -> float:
     try:
-        if not isinstance(value, str) or not (number := Decimal(value)).is_finite():
-            raise InvalidOperation
-    except InvalidOperation:
-        raise ValueError(f'{where}: expected a decimal in quotes, like "0.5", found {value!r}') from None
-    return float(number)
+        return float(decimal(value))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None

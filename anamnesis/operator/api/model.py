@@ -1,249 +1,142 @@
 """A ContinualModel: network, method, sites in order, gate, registry and back end of one model that keeps learning."""
 
-from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from anamnesis.operator.api.base import (
-    DecimalString,
-    Duration,
-    Model,
-    Name,
-    Resource,
-    SecretReference,
-    Share,
-    Text,
-    TypedUnion,
-    Unique,
-    Url,
-    Word,
-)
-from anamnesis.operator.api.method import MethodName, MethodSpec
+from anamnesis.operator.api.backend import BackendSpec, KubeflowBackend
+from anamnesis.operator.api.base import Metadata, Model, Resource, SecretReference, TypedUnion
+from anamnesis.operator.api.gate import ChangePlanSpec, GateSpec
+from anamnesis.operator.api.learning import NetworkSpec, TrainingSpec
+from anamnesis.operator.api.method import MethodSpec
 from anamnesis.operator.api.status import ContinualModelStatus
+from anamnesis.operator.api.text import EnvironmentName, Name, SecretKeyName, Text, Url
+from anamnesis.operator.api.trigger import EvaluationSpec, TriggerSpec
+from anamnesis.operator.api.values import UniqueNames, rules
 
-Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
-Positive = Annotated[DecimalString, Field(gt=0, le=1_000_000)]
+__all__ = [
+    "BackendSpec",
+    "ContinualModel",
+    "ContinualModelSpec",
+    "EvaluationSpec",
+    "GateSpec",
+    "KubeflowBackend",
+    "RegistrySpec",
+    "SplitKeySpec",
+    "TriggerSpec",
+]
 
-
-class InputSpec(Model):
-    """What the network reads: every image is resized to this."""
-
-    channels: Literal[1, 3] = 1
-    size: Annotated[
-        tuple[Annotated[int, Field(ge=8, le=1024, strict=True)], ...], Field(min_length=2, max_length=2)
-    ] = (64, 64)
-
-
-class NetworkSpec(Model):
-    """Which network."""
-
-    name: Literal["SmallCNN", "ResNet18"] = "SmallCNN"
-    input: InputSpec = InputSpec()
-    norm: Literal["Group", "Batch"] = "Group"
-    width: Annotated[int, Field(ge=4, le=512, strict=True)] = 32
-
-
-class TrainingSpec(Model):
-    """Budget and numerics of an update."""
-
-    epochs: Count = 8
-    batch_size: Count = 32
-    learning_rate: Positive = Decimal("0.001")
-    optimiser: Literal["AdamW", "SGD"] = "AdamW"
-    weight_decay: Share = Decimal("0.0001")
-    augmentation: Literal["Enabled", "Disabled"] = "Enabled"
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1, strict=True)] = 0
-    threads: Annotated[int, Field(ge=1, le=1024, strict=True)] = 1
-    precision: Literal["Auto", "Float32", "BFloat16"] = "Auto"
+_KEY_FOR_PODS = (
+    "backend Kubeflow needs a splitKey of type Secret or Environment: its pods share no file with whoever wrote this"
+)
+_REGISTRY_FOR_PODS = (
+    "backend Kubeflow needs a registry.url of s3://bucket/prefix or file:///path: "
+    "pods know no folder at which a relative path could start"
+)
 
 
 class SiteReference(Model):
     """A Site by its name."""
 
     name: Name
-
-
-class TaskGate(Model):
-    """Limits of one task where they differ from the model's."""
-
-    name: Word
-    floor: Share | None = None
-    margin: Share | None = None
-    saliency_floor: Share | None = None
-
-
-class GateSpec(Model):
-    """What a candidate must reach to become the champion."""
-
-    floor: Share
-    margin: Share
-    saliency_floor: Share | None = None
-    approval: Literal["Required", "Automatic"] = "Required"
-    enforcement: Literal["Enforced", "Advisory"] = "Enforced"
-    tasks: Annotated[tuple[TaskGate, ...], Field(max_length=64), Unique] = ()
-
-
-TimeZone = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$", max_length=64)]
-TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", max_length=5)]
-
-
-class ScheduleSpec(Model):
-    """Points in time, as cron writes them; in daylight saving's lost hour at its end, in its doubled hour once."""
-
-    cron: Annotated[str, StringConstraints(min_length=9, max_length=100)]
-    time_zone: TimeZone = "Etc/UTC"
-
-
-class MaintenanceWindow(Model):
-    """When updates may begin; one that runs is finished. ``end`` before ``start`` is on the next day."""
-
-    start: TimeOfDay
-    end: TimeOfDay
-    days: Annotated[
-        tuple[Literal["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"], ...],
-        Field(max_length=7),
-        Unique,
-    ] = ()
-    time_zone: TimeZone = "Etc/UTC"
-
-
-class TriggerSpec(Model):
-    """When an update begins on a cluster. Locally the person at the command line is the trigger.
-
-    A site's new data begins an update when it brings enough new patients, has not changed for the quiet period, and
-    schedule and window allow it. A person's request (annotation ``update.anamnesis.dev/<site>``) begins one at once.
-    """
-
-    minimum_new_patients: Annotated[int, Field(ge=0, le=10_000_000, strict=True)] = 0
-    quiet_period: Duration = "5m"
-    schedule: ScheduleSpec | None = None
-    window: MaintenanceWindow | None = None
-
-
-class EvaluationSpec(Model):
-    """When the champion is evaluated again, on every frozen test set and on recent cases."""
-
-    schedule: ScheduleSpec
-    minimum_recent_cases: Annotated[int, Field(ge=2, le=1_000_000, strict=True)] = 20
-    tolerance: Share = Decimal("0.01")
-    recent_floor: Share | None = None
-
-
-class ChangePlanSpec(Model):
-    """What may change without a new clearance: the predetermined change-control plan. Empty: any method."""
-
-    allowed_methods: Annotated[tuple[MethodName, ...], Field(max_length=32), Unique] = ()
+    """Name of the Site, in the same namespace."""
 
 
 class RegistrySpec(Model):
     """Where versions and the log of decisions are."""
 
     url: Url
+    """s3://bucket/prefix, file:///absolute/path or, where a file is read locally, a path relative to that file."""
     credentials_secret: SecretReference | None = None
+    """Secret with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, AWS_REGION."""
 
 
 class FileKey(Model):
     """A file; made on first use where it does not exist."""
 
     path: Text
+    """Path of the file. Keep it: with another key, test patients would get into training."""
 
 
 class EnvironmentKey(Model):
     """An environment variable."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
+    name: EnvironmentName
+    """Name of the variable."""
 
 
 class SecretKey(Model):
     """A key of a Secret. On a laptop it is the environment variable ``ANAMNESIS_SPLIT_KEY``."""
 
     name: Name
-    key: Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)] = "key"
+    """Name of the Secret."""
+    key: SecretKeyName = "key"
+    """The key in it."""
 
 
 class SplitKeySpec(TypedUnion):
     """Where the secret is that decides which patient is tested on."""
 
     type: Literal["File", "Environment", "Secret"]
+    """Which of the fields beside it is given."""
     file: FileKey | None = None
     environment: EnvironmentKey | None = None
     secret: SecretKey | None = None
 
 
-class Toleration(Model):
-    """A taint that the pods of updates tolerate."""
-
-    key: Annotated[str, StringConstraints(max_length=317)] = ""
-    operator: Literal["Exists", "Equal"] = "Equal"
-    value: Annotated[str, StringConstraints(max_length=63)] = ""
-    effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""
-
-
-class NodeLabel(Model):
-    """A label that nodes must bear."""
-
-    name: Annotated[str, StringConstraints(min_length=1, max_length=317)]
-    value: Annotated[str, StringConstraints(max_length=63)]
-
-
-class VolumeMount(Model):
-    """A PersistentVolumeClaim of the pipelines' namespace, mounted in every step."""
-
-    claim: Name
-    path: Annotated[str, StringConstraints(pattern=r"^/.+$", max_length=1024)]
-
-
-class KubeflowBackend(Model):
-    """A Kubeflow Pipelines server, and how the pods of a run look."""
-
-    endpoint: Annotated[str, StringConstraints(pattern=r"^https?://.+$", max_length=1024)]
-    namespace: Name | None = None
-    experiment: Annotated[str, StringConstraints(min_length=1, max_length=128)] = "anamnesis"
-    image: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
-    pull_secrets: Annotated[tuple[SecretReference, ...], Field(max_length=8), Unique] = ()
-    gpus: Annotated[int, Field(ge=0, le=64, strict=True)] = 0
-    gpu_resource: Annotated[str, StringConstraints(min_length=1, max_length=317)] = "nvidia.com/gpu"
-    queue: Name | None = None
-    shared_memory: Annotated[str, StringConstraints(pattern=r"^[0-9]+(Mi|Gi)$", max_length=16)] | None = None
-    node_selector: Annotated[tuple[NodeLabel, ...], Field(max_length=16), Unique] = ()
-    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=16), Unique] = ()
-    volumes: Annotated[tuple[VolumeMount, ...], Field(max_length=16), Unique] = ()
-
-
-class BackendSpec(TypedUnion):
-    """What carries updates out on a cluster. ``anamnesis run`` always uses the local back end.
-
-    A run that failed is tried again ``retries`` times; one that takes longer than ``deadline`` is ended as failed.
-    """
-
-    type: Literal["Local", "Kubeflow"] = "Local"
-    kubeflow: KubeflowBackend | None = None
-    retries: Annotated[int, Field(ge=0, le=20, strict=True)] = 2
-    deadline: Duration = "1d"
-
-
 class ContinualModelSpec(Model):
     """The model as its people want it."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "self.backend.type != 'Kubeflow' || (has(self.splitKey) && self.splitKey.type != 'File')",
+                _KEY_FOR_PODS,
+            ),
+            (
+                "self.backend.type != 'Kubeflow' || self.registry.url.matches('^(s3://|file:///)')",
+                _REGISTRY_FOR_PODS,
+            ),
+        )
+    )
+
     state: Literal["Active", "Suspended"] = "Active"
+    """Suspended begins no update; one that runs is finished, and the champion stays in use."""
     network: NetworkSpec = NetworkSpec()
     method: MethodSpec
     training: TrainingSpec = TrainingSpec()
-    sites: Annotated[tuple[SiteReference, ...], Field(min_length=1, max_length=64), Unique]
+    sites: Annotated[tuple[SiteReference, ...], Field(min_length=1, max_length=64), UniqueNames]
+    """The sites that it learns from, in the order in which they joined."""
     trigger: TriggerSpec = TriggerSpec()
     gate: GateSpec
     evaluation: EvaluationSpec | None = None
     change_plan: ChangePlanSpec = ChangePlanSpec()
     registry: RegistrySpec
     split_key: SplitKeySpec | None = None
+    """Where the secret is that decides which patient is tested on; left out, a file that local mode makes."""
     backend: BackendSpec = BackendSpec()
     history_limit: Annotated[int, Field(ge=1, le=1000, strict=True)] = 20
+    """How many finished ModelUpdates are kept; the registry's log keeps all decisions."""
+
+    @model_validator(mode="after")
+    def _pods_can_reach_it(self) -> Self:
+        if self.backend.type == "Kubeflow" and (self.split_key is None or self.split_key.type == "File"):
+            raise ValueError(_KEY_FOR_PODS)
+        if self.backend.type == "Kubeflow" and not self.registry.url.startswith(("s3://", "file:///")):
+            raise ValueError(_REGISTRY_FOR_PODS)
+        return self
+
+
+class ModelMetadata(Metadata):
+    """Metadata whose name leaves room for what the names of updates add."""
+
+    name: Annotated[Name, StringConstraints(max_length=50)]
 
 
 class ContinualModel(Resource):
-    """One model that keeps learning."""
+    """One model that keeps learning: from its sites' new data, through a gate, without forgetting."""
 
     kind: Literal["ContinualModel"]
+    metadata: ModelMetadata
     spec: ContinualModelSpec
     status: ContinualModelStatus = ContinualModelStatus()

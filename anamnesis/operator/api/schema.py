@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from anamnesis.operator.api.messages import PATTERNS
+from anamnesis.operator.api.text import PATTERNS
+from anamnesis.operator.api.values import RULES
 
 Schema = dict[str, Any]
-RULES = "x-kubernetes-validations"
 _KEPT = (
     *("type", "format", "description", "enum", "default", "required", "items", "properties", "pattern"),
     *("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems"),
@@ -42,13 +42,20 @@ def _structural(node: Mapping[str, Any], definitions: Mapping[str, Schema]) -> S
     if schema["type"] == "object":
         parts = schema.get("properties", {})
         schema["properties"] = {name: _structural(part, definitions) for name, part in parts.items()}
-    if schema["type"] == "object" and "default" in schema:
-        schema["default"] = {}  # the defaults of its fields fill it
+    if "default" in schema:
+        schema["default"] = _given(schema["default"])
     for bound, side in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if bound in flat:
             schema |= {side: flat[bound], bound: True}
     _say_pattern_in_words(schema)
     return schema | _items(schema, lambda item: _structural(item, definitions))
+
+
+def _given(value: Any) -> Any:
+    """Leaves out what is null: to the API server a field is there or not."""
+    if isinstance(value, Mapping):
+        return {key: _given(part) for key, part in value.items() if part is not None}
+    return value
 
 
 def _items(schema: Schema, change: Any) -> Schema:
@@ -73,11 +80,9 @@ def _flat(node: Mapping[str, Any], definitions: Mapping[str, Schema]) -> Schema:
 def _say_pattern_in_words(schema: Schema) -> None:
     """Replaces a pattern by a rule with a message: a regular expression tells nobody what to write."""
     pattern = schema.pop("pattern", None)
-    if pattern in PATTERNS:
+    if pattern is not None:
         rule = f"self.matches({quoted(pattern)})"
         schema[RULES] = [{"rule": rule, "message": f"expected {PATTERNS[pattern]}"}, *schema.get(RULES, [])]
-    elif pattern is not None:
-        schema["pattern"] = pattern
 
 
 def quoted(text: str) -> str:

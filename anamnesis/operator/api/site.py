@@ -3,21 +3,12 @@
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from anamnesis.operator.api.base import (
-    Duration,
-    Model,
-    Resource,
-    SecretReference,
-    Share,
-    Text,
-    TypedUnion,
-    Unique,
-    Url,
-    Word,
-)
+from anamnesis.operator.api.base import Model, Resource, SecretReference, TypedUnion
 from anamnesis.operator.api.status import SiteStatus
+from anamnesis.operator.api.text import Interval, Modality, S3Url, Text, Url, WebAddress, Word
+from anamnesis.operator.api.values import Share, Unique, rules
 
 _METRICS = {
     "Classification": ("AUROC", "Accuracy", "BalancedAccuracy"),
@@ -25,58 +16,84 @@ _METRICS = {
     "Prognosis": ("CIndex",),
     "Pretraining": ("ProbeAccuracy",),
 }
+_MANIFEST = "manifest (a CSV or JSON file below the source) goes with from: Manifest, and only with it"
+
+
+def _fits(kind: str, metrics: tuple[str, ...]) -> tuple[str, str]:
+    message = f"{kind} is measured by primaryMetric {' or '.join(metrics)}"
+    return f"self.type != '{kind}' || self.primaryMetric in {list(metrics)}", message
+
+
+def _stays(field: str) -> tuple[str, str]:
+    message = f"{field} cannot be changed: what was learned and tested rests on it; make a Site of another name"
+    return f"self.{field} == oldSelf.{field}", message
 
 
 class FolderSource(Model):
     """A folder on a disk that the operator and the run can read, at the same path."""
 
     path: Text
+    """Path of the folder; relative, it starts at the file that holds this."""
 
 
 class S3Source(Model):
-    """A prefix of a bucket; endpoint and keys come from the environment (``AWS_*``)."""
+    """A prefix of a bucket. Endpoint and keys come from the credentials' Secret or the environment (``AWS_*``)."""
 
-    url: Annotated[str, StringConstraints(pattern=r"^s3://[^/]+(/.*)?$", max_length=1024)]
-
-
-WebAddress = Annotated[str, StringConstraints(pattern=r"^https?://.+$", max_length=1024)]
+    url: S3Url
+    """The prefix, as s3://bucket/prefix."""
 
 
 class DICOMwebSource(Model):
-    """A DICOMweb server (QIDO-RS and WADO-RS), for example ``https://pacs.example/dicom-web``.
+    """A DICOMweb server (QIDO-RS and WADO-RS).
 
     User and password come from the Secret's keys ``username`` and ``password``, or a token from its key ``token``; on a
     laptop from ``DICOM_USERNAME``, ``DICOM_PASSWORD`` and ``DICOM_TOKEN``.
     """
 
     url: WebAddress
+    """Its address, for example https://pacs.example/dicom-web."""
 
 
 class OrthancSource(Model):
     """An Orthanc server by its own REST interface, whose feed of changes can be resumed."""
 
     url: WebAddress
+    """Its address, for example http://orthanc:8042."""
 
 
 class Source(TypedUnion):
     """Where files arrive, and how often to look."""
 
     type: Literal["Folder", "S3", "DICOMweb", "Orthanc"]
+    """Which of the fields beside it is given."""
     folder: FolderSource | None = None
     s3: S3Source | None = None
     dicomweb: DICOMwebSource | None = None
     orthanc: OrthancSource | None = None
     credentials_secret: SecretReference | None = None
-    poll_interval: Duration = "1m"
+    """Secret with username and password, or token, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."""
+    poll_interval: Interval = "1m"
+    """How often to look for new data."""
 
 
 class TaskSpec(Model):
     """What is asked of the model on this site."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("self.type != 'Classification' || size(self.classes) >= 2", "classification needs two classes or more"),
+            *(_fits(kind, metrics) for kind, metrics in _METRICS.items()),
+        )
+    )
+
     name: Word
+    """Name of the task. Sites that share a task give it the same name, type, classes and metric."""
     type: Literal["Classification", "Segmentation", "Prognosis", "Pretraining"]
+    """What the answer is: a class, a mask, a risk over time, or nothing but good features."""
     classes: Annotated[tuple[Word, ...], Field(max_length=256), Unique] = ()
+    """The answers, in the order of the head's rows."""
     primary_metric: Literal["AUROC", "Accuracy", "BalancedAccuracy", "Dice", "CIndex", "ProbeAccuracy"]
+    """What the gate compares."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -91,39 +108,49 @@ class TaskSpec(Model):
 class LabelsSpec(Model):
     """Where a study's label stands."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(("(self.from == 'Manifest') == has(self.manifest)", _MANIFEST)),
+    )
+
     origin: Annotated[Literal["Container", "Manifest"], Field(alias="from")] = "Container"
+    """Container: in the file that holds the image. Manifest: in a table."""
     manifest: Text | None = None
+    """The table: a CSV or JSON file below the source."""
     ignore: Annotated[tuple[Word, ...], Field(max_length=256), Unique] = ()
+    """Labels that count as none."""
 
     @model_validator(mode="after")
     def _manifest_is_named(self) -> Self:
         if (self.origin == "Manifest") != (self.manifest is not None):
-            raise ValueError(
-                "manifest (a CSV or JSON file below the source) goes with from: Manifest, and only with it"
-            )
+            raise ValueError(_MANIFEST)
         return self
 
 
 class SiteSpec(Model):
     """The site as its people declare it."""
 
+    model_config = ConfigDict(json_schema_extra=rules(_stays("task"), _stays("modalities")))
+
     source: Source
-    modalities: Annotated[
-        tuple[Annotated[str, StringConstraints(pattern=r"^[A-Z0-9_]{1,16}$", max_length=16)], ...],
-        Field(min_length=1, max_length=8),
-        Unique,
-    ]
+    modalities: Annotated[tuple[Modality, ...], Field(min_length=1, max_length=8), Unique]
+    """DICOM codes of the modalities to take; the first is what the network reads. Cannot be changed."""
     task: TaskSpec
+    """What is asked of the model on this site. Cannot be changed: another task is another Site."""
     labels: LabelsSpec = LabelsSpec()
     store: Url | None = None
+    """The site's own store of pixels and snapshots; left out, beside the registry."""
     test_fraction: Share = Decimal("0.2")
+    """Share of the patients that are tested on, where the source declares no split; a decimal in quotes."""
     maximum_quarantine_share: Share = Decimal("0.1")
+    """More unreadable files than this fail the update; a decimal in quotes."""
     maximum_studies: Annotated[int, Field(ge=0, le=10_000_000, strict=True)] = 0
+    """Studies to take; 0 takes all."""
     attributes: Annotated[tuple[Literal["Sex", "AgeBand", "Manufacturer"], ...], Field(max_length=3), Unique] = ()
+    """Banded attributes to keep, so that groups can be compared."""
 
 
 class Site(Resource):
-    """Where data arrives."""
+    """A place where data arrives: one source, one task."""
 
     kind: Literal["Site"]
     spec: SiteSpec

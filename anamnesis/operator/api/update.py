@@ -2,30 +2,48 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
-from anamnesis.operator.api.base import Digest, Model, Name, Resource
+from anamnesis.operator.api.base import Model, Resource
 from anamnesis.operator.api.status import ModelUpdateStatus
+from anamnesis.operator.api.text import Digest, Name
+from anamnesis.operator.api.values import rules
 
 Whole = Annotated[int, Field(ge=0, strict=True)]
 
 
 class ModelUpdateSpec(Model):
-    """What exactly is done. ``claim`` is the digest of all that tells two updates apart."""
+    """What exactly is done. Nobody but the operator makes one; it cannot be changed."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "self == oldSelf",
+                "an update cannot be changed: change the ContinualModel, and the operator makes another",
+            )
+        )
+    )
 
     model: Name
+    """The ContinualModel."""
     site: Name
+    """The Site whose data is learned."""
     claim: Digest
+    """Digest of all that tells two updates apart."""
     source: Digest
+    """Fingerprint of the site's data."""
     patients: Whole = 0
+    """Patients in the site's listing."""
     base: Digest | None = None
+    """The version that it starts from; none for the first."""
     counter: Whole = 0
+    """The number that a person gave when asking for it; 0 where nobody asked."""
     request: Annotated[str, StringConstraints(min_length=2, max_length=100_000)]
-    """The encoded ``UpdateRequest``, as JSON: what the run gets, to the byte."""
+    """The encoded UpdateRequest, as JSON: what the run gets, to the byte."""
 
 
 class ModelUpdate(Resource):
-    """One pass over one site's data."""
+    """One pass over one site's data: from claim through run and gate to a decision."""
 
     kind: Literal["ModelUpdate"]
     spec: ModelUpdateSpec

@@ -1,0 +1,46 @@
+"""What a candidate must reach to become the champion, and what may change at all."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from anamnesis.operator.api.base import Model
+from anamnesis.operator.api.text import MethodName, Word
+from anamnesis.operator.api.values import Share, Unique, UniqueNames
+
+
+class TaskGate(Model):
+    """Limits of one task where they differ from the model's."""
+
+    name: Word
+    """The task, as its Site names it."""
+    floor: Share | None = None
+    """Replaces the model's floor for this task."""
+    margin: Share | None = None
+    """Replaces the model's margin for this task."""
+    saliency_floor: Share | None = None
+    """Replaces the model's saliency floor for this task."""
+
+
+class GateSpec(Model):
+    """What a candidate must reach to become the champion."""
+
+    floor: Share
+    """The least value of each task's primary metric on its frozen test set, a decimal in quotes."""
+    margin: Share
+    """How far a task learned earlier may fall below the best it ever had, a decimal in quotes."""
+    saliency_floor: Share | None = None
+    """The least agreement of the saliency maps with those of the version before; left out, it is not judged."""
+    approval: Literal["Required", "Automatic"] = "Required"
+    """Whether a person approves (an UpdateApproval) what passed, before it becomes the champion."""
+    enforcement: Literal["Enforced", "Advisory"] = "Enforced"
+    """Advisory writes the verdict down and does not bind."""
+    tasks: Annotated[tuple[TaskGate, ...], Field(max_length=64), UniqueNames] = ()
+    """Tasks whose limits differ."""
+
+
+class ChangePlanSpec(Model):
+    """What may change without a new clearance: the predetermined change-control plan."""
+
+    allowed_methods: Annotated[tuple[MethodName, ...], Field(max_length=32), Unique] = ()
+    """Methods that updates may use; an update with another one is not started. Empty allows any."""

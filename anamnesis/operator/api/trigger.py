@@ -1,0 +1,71 @@
+"""When things happen: updates, and evaluations of the champion."""
+
+from decimal import Decimal
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from anamnesis.operator.api.base import Model
+from anamnesis.operator.api.text import Cron, Duration, TimeOfDay, TimeZone
+from anamnesis.operator.api.values import Share, Unique, rules
+
+Day = Literal["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+_NO_TIME = "start and end are the same: leave window out for any time, or let it end at another time"
+
+
+class ScheduleSpec(Model):
+    """Points in time, as cron writes them; in daylight saving's lost hour at its end, in its doubled hour once."""
+
+    cron: Cron
+    """Minute, hour, day of the month, month, day of the week: 30 2 * * 1 is half past two on every Monday."""
+    time_zone: TimeZone = "Etc/UTC"
+    """Whose clock it is, for example Europe/Rome."""
+
+
+class MaintenanceWindow(Model):
+    """When updates may begin; one that runs is finished."""
+
+    model_config = ConfigDict(json_schema_extra=rules(("self.start != self.end", _NO_TIME)))
+
+    start: TimeOfDay
+    """From when, for example "22:00"."""
+    end: TimeOfDay
+    """Until when, for example "05:30"; before start, it is on the next day."""
+    days: Annotated[tuple[Day, ...], Field(max_length=7), Unique] = ()
+    """Days on which it starts; empty for every day."""
+    time_zone: TimeZone = "Etc/UTC"
+    """Whose clock it is, for example Europe/Rome."""
+
+    @model_validator(mode="after")
+    def _has_a_length(self) -> Self:
+        if self.start == self.end:
+            raise ValueError(_NO_TIME)
+        return self
+
+
+class TriggerSpec(Model):
+    """When an update begins on a cluster. Locally the person at the command line is the trigger.
+
+    A site's new data begins an update when it brings enough new patients, has not changed for the quiet period, and
+    schedule and window allow it. The annotation update.anamnesis.dev/<site> with a higher number begins one at once.
+    """
+
+    minimum_new_patients: Annotated[int, Field(ge=0, le=10_000_000, strict=True)] = 0
+    """New patients that a site's data must bring; below it, the site waits for more."""
+    quiet_period: Duration = "5m"
+    """How long the source must not have changed: an upload that is still going on is not learned half."""
+    schedule: ScheduleSpec | None = None
+    """Points in time at which updates begin; left out, they begin when the data is there."""
+    window: MaintenanceWindow | None = None
+
+
+class EvaluationSpec(Model):
+    """When the champion is evaluated again, on every frozen test set and on recent cases."""
+
+    schedule: ScheduleSpec
+    minimum_recent_cases: Annotated[int, Field(ge=2, le=1_000_000, strict=True)] = 20
+    """Recent labelled cases of a site below which nothing is said about drift."""
+    tolerance: Share = Decimal("0.01")
+    """How far the score on a frozen set may move before the model counts as forgetting, a decimal in quotes."""
+    recent_floor: Share | None = None
+    """The least score on recent cases before the model counts as drifting; left out, the gate's floor."""
