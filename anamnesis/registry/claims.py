@@ -1,11 +1,13 @@
 """Claims: who is working on an update, until when."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from anamnesis.records import EntryKind, LogEntry
 from anamnesis.registry.history import History
 from anamnesis.registry.log import Clock, Log, Proposal, timestamp, utc_now
 from anamnesis.registry.store import Store
+
+_NOTHING = timedelta()
 
 
 def claim(
@@ -13,16 +15,33 @@ def claim(
 ) -> LogEntry | None:
     """Claims the update with the digest ``subject``, unless somebody else's claim has not run out.
 
+    Who holds it may ask as often as it likes: its claim is renewed once less than half of the time asked for is left,
+    so the log grows by two entries a period at most.
+
+    Args:
+        store: the registry's.
+        subject: digest of what is claimed.
+        who: the same at every call.
+        why: stands in the log.
+        deadline: when others may take over, should the caller not ask again.
+        clock: tells the time. Where two clocks differ, a take-over comes early by as much.
+
     Returns:
-        The caller's claim, made now or before; none when somebody else holds it.
+        The caller's claim, made now or before; none when somebody else holds it, or ``deadline`` has passed.
     """
     held: list[LogEntry] = []
+    wanted = timestamp(deadline)
 
     def propose(history: History) -> Proposal | None:
-        entry = history.claims.get(subject)
-        if entry is None or entry.deadline <= timestamp(clock()):  # both UTC in one fixed form: they sort as text
-            return Proposal(EntryKind.CLAIM, subject, who, why, deadline=timestamp(deadline))
-        held[:] = [entry] if entry.who == who else []
-        return None
+        entry, now = history.claims.get(subject), clock()
+        left = _until(entry.deadline, now) if entry else _NOTHING
+        mine = entry is not None and entry.who == who and left > _NOTHING
+        held[:] = [entry] if entry and mine else []
+        due = left < _until(wanted, now) / 2 if mine else left <= _NOTHING < _until(wanted, now)
+        return Proposal(EntryKind.CLAIM, subject, who, why, deadline=wanted) if due else None
 
     return Log(store, clock).append_if(propose) or next(iter(held), None)
+
+
+def _until(deadline: str, now: datetime) -> timedelta:
+    return datetime.fromisoformat(deadline) - now.astimezone(UTC)

@@ -1,9 +1,19 @@
-from datetime import UTC, datetime, timedelta
+"""Claims: one holder at a time, renewed while it lives, taken over when it does not come back."""
 
-from anamnesis.registry import Log, Store, claim
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from threading import Barrier
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anamnesis.records import LogEntry
+from anamnesis.registry import Log, Store, claim, fold, verify, verify_versions
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+LARGEST_ERROR = 5
 
 
 def test_a_claim_is_held_until_its_deadline(store: Store, build) -> None:
@@ -18,3 +28,67 @@ def test_a_claim_is_held_until_its_deadline(store: Store, build) -> None:
     assert (theirs.who, theirs.number) == ("cluster b", 3)
     assert claim(store, subject, "cluster a", "x", late + HOUR, clock=lambda: late) is None
     assert len(Log(store).entries()) == 3
+
+
+def test_a_holder_that_comes_back_keeps_its_claim(folder: Store, build) -> None:
+    subject, numbers = build.digest("update"), []
+    for minute in range(0, 120, 10):
+        now = NOON + minute * MINUTE
+        held = claim(folder, subject, "a", "its run lives", now + HOUR, clock=lambda now=now: now)
+        assert claim(folder, subject, "b", "new data", now + HOUR, clock=lambda now=now: now) is None
+        numbers.append(held.number)
+    assert numbers == [1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]  # anew when less than half an hour is left
+    assert fold(Log(folder).entries()).claims[subject].deadline == "2026-01-01T14:20:00Z"
+    assert verify(folder) == verify_versions(folder) == ()
+
+
+def test_a_deadline_that_has_passed_claims_nothing(folder: Store, build) -> None:
+    assert claim(folder, build.digest("update"), "a", "x", NOON, clock=lambda: NOON) is None
+    assert not Log(folder).entries()
+
+
+def test_of_many_at_the_same_moment_one_gets_it(folder: Store, build) -> None:
+    barrier = Barrier(8)
+
+    def race(number: int) -> LogEntry | None:
+        barrier.wait(10)
+        return claim(folder, build.digest("update"), f"operator {number}", "x", NOON + HOUR, clock=lambda: NOON)
+
+    with ThreadPoolExecutor(8) as pool:
+        won = [entry for entry in pool.map(race, range(8)) if entry]
+    assert len(won) == len(Log(folder).entries()) == 1
+
+
+calls = st.tuples(
+    st.integers(0, 40),  # seconds that pass before it
+    st.sampled_from("abc"),
+    st.integers(-1, 60),  # seconds asked for
+)
+errors = st.integers(-LARGEST_ERROR, LARGEST_ERROR)
+
+
+@given(st.lists(calls, max_size=30), st.fixed_dictionaries(dict.fromkeys("abc", st.just(0) | errors)))
+def test_never_two_holders(memory_store, history: list[tuple[int, str, int]], ahead: dict[str, int]) -> None:
+    """Each claimer's clock is ``ahead`` by some seconds; where all are right, none of them overlap at all."""
+    store, subject = memory_store(), "sha256:" + "0" * 64
+    now, believes, worst = NOON, dict[str, datetime](), timedelta(seconds=max(ahead.values()))
+    for passed, who, period in history:
+        now += timedelta(seconds=passed)
+        own = now + timedelta(seconds=ahead[who])
+        before = fold(Log(store).entries()).claims.get(subject)
+        got = claim(store, subject, who, "x", own + timedelta(seconds=period), clock=lambda own=own: own)
+        last = fold(Log(store).entries()).claims.get(subject)
+        believes.pop(who, None)
+        if got:
+            assert (got, got.who) == (last, who)
+            believes[who] = ends(got)
+            assert ends(got) > own
+            assert ends(got) >= own + timedelta(seconds=period) / 2
+        else:
+            assert last == before
+            assert period <= 0 or (before and before.who != who and ends(before) > own)
+        assert sum(end > now + max(worst, timedelta()) for end in believes.values()) <= 1
+
+
+def ends(entry: LogEntry) -> datetime:
+    return datetime.fromisoformat(entry.deadline)
