@@ -1,7 +1,7 @@
 """Test sets: frozen at a site's first snapshot, numbered, never changed; later test patients wait in reserve."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from anamnesis.records import (
@@ -15,6 +15,7 @@ from anamnesis.records import (
     canonical_json,
     decode,
     digest_bytes,
+    digest_json,
     encode,
 )
 from anamnesis.registry.store import Store
@@ -56,6 +57,16 @@ def test_sets(store: Store) -> tuple[TestSet, ...]:
         IntegrityError: one was changed.
     """
     return tuple(_stored(store, info.key) for info in store.list("testsets/"))
+
+
+def current_test_set(store: Store) -> str:
+    """Returns the digest of a site's test set in force, or nothing before its first ingest; reads that one alone.
+
+    Raises:
+        IntegrityError: it was changed.
+    """
+    keys = [info.key for info in store.list("testsets/")]
+    return str(_document(store, keys[-1])["digest"]) if keys else ""
 
 
 def find_test_set(store: Store, digest: str) -> TestSet:
@@ -140,14 +151,22 @@ def _write(store: Store, one: TestSet) -> bool:
 
 
 def _stored(store: Store, key: str) -> TestSet:
+    document = _document(store, key)
     try:
-        document = json.loads(store.get(key))
-        found = decode(TestSet, document["test_set"], key)
-    except (ValueError, LookupError, TypeError, InputError) as error:
+        return decode(TestSet, document["test_set"], key)
+    except InputError as error:
         raise IntegrityError(f"{store.url}/{key}: not a test set any more: {error}") from error
-    if found.digest != document["digest"]:
+
+
+def _document(store: Store, key: str) -> Mapping[str, object]:
+    try:
+        document: Mapping[str, object] = json.loads(store.get(key))
+        sound = digest_json(document["test_set"]) == document["digest"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise IntegrityError(f"{store.url}/{key}: not a test set any more: {error}") from error
+    if not sound:
         raise IntegrityError(f"{store.url}/{key}: the test set does not have the digest that stands beside it")
-    return found
+    return document
 
 
 def _ever_trained(store: Store) -> set[str]:

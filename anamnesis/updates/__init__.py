@@ -1,8 +1,8 @@
 """Updates: base version + snapshot + configuration -> version, and the steps that pipelines and local runs call.
 
-``UpdateRequest`` needs no torch; everything else is imported from its own module, so that a step loads what it uses.
+The requests need no torch; everything else is imported from its own module, so that a step loads what it uses.
 """
 
-from anamnesis.updates.request import UpdateRequest
+from anamnesis.updates.request import EvaluationRequest, UpdateRequest
 
-__all__ = ["UpdateRequest"]
+__all__ = ["EvaluationRequest", "UpdateRequest"]

@@ -1,0 +1,46 @@
+"""What the operator needs of the layers below works where nothing that learns is installed: so is its image."""
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from anamnesis.records import canonical_json, encode_object
+
+if TYPE_CHECKING:
+    from conftest import World
+
+PROGRAM = """
+import sys
+
+LEARNING = {"numpy", "torch", "pydicom", "PIL", "nibabel", "monai", "safetensors", "matplotlib"}
+
+class NotInstalled:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in LEARNING:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, NotInstalled())
+import json
+import anamnesis.operator.convert
+import anamnesis.operator.reconcile
+from anamnesis.records import decode
+from anamnesis.registry import judge, open_store, read_outcome
+from anamnesis.snapshots import current_test_set, test_sets
+from anamnesis.updates import EvaluationRequest, UpdateRequest, steps
+import anamnesis.updates.lineage
+
+request = decode(UpdateRequest, json.loads(sys.argv[1]))
+test_set = current_test_set(open_store(request.store))
+assert test_set == test_sets(open_store(request.store))[-1].digest
+assert current_test_set(open_store(request.store + "-of-nobody")) == ""
+tests = steps.required_tests(request, test_set)
+print(judge(open_store(request.registry), sys.argv[2], request.gate, tests).verdict)
+"""
+
+
+def test_a_candidate_is_judged_without_numpy_and_torch(world: "World") -> None:
+    request = canonical_json(encode_object(world.request("north"))).decode()
+    version = str(world.update("north")["train"]["version"])
+    command = [sys.executable, "-c", PROGRAM, request, version]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "promote\n"), done.stderr
