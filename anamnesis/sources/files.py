@@ -1,9 +1,11 @@
 """Files in a folder or below a bucket's prefix."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
+from anamnesis.records import AnamnesisError, RefusedError, UnreachableError
 from anamnesis.registry.store import MissingError, ObjectInfo, open_store
 from anamnesis.sources.base import Item
 
@@ -22,11 +24,13 @@ class Files:
         folder = local_folder(self._url)
         if folder and not folder.is_dir():
             raise MissingError(f"source {self._url!r}: there is no such folder")
-        return tuple(_item(info) for info in self._store.list() if not _is_left_out(info.key))
+        with _naming_no_file(self._url) if folder else nullcontext():
+            return tuple(_item(info) for info in self._store.list() if not _is_left_out(info.key))
 
     def read(self, item: Item) -> bytes:
         """See ``Source.read``."""
-        return self._store.get(item.key)
+        with _naming_no_file(self._url):
+            return self._store.get(item.key)
 
 
 def local_folder(url: str) -> Path | None:
@@ -60,6 +64,21 @@ def manifest_place(url: str) -> tuple[str, str]:
     """Returns the URL of the store that holds a manifest, and its key there."""
     parent, _, name = url.rpartition("/")
     return parent, unquote(name) if url.startswith("file://") else name
+
+
+@contextmanager
+def _naming_no_file(url: str) -> Iterator[None]:
+    """A file's name may be a patient's: what goes wrong below a source names the source alone, also as a cause."""
+    try:
+        yield
+    except MissingError:
+        raise MissingError(f"source {url!r}: a file that was listed is gone; look again") from None
+    except RefusedError:
+        raise RefusedError(f"source {url!r}: not everything in it may be read; check rights and credentials") from None
+    except UnreachableError:
+        raise UnreachableError(f"source {url!r}: no answer to several requests for a file") from None
+    except AnamnesisError:
+        raise AnamnesisError(f"source {url!r}: a file or folder in it cannot be read") from None
 
 
 def _item(info: ObjectInfo) -> Item:
