@@ -1,24 +1,41 @@
 """The real API server with our resources, and a namespace for each test."""
 
 import secrets
-import time
-from collections.abc import Callable
+import urllib.error
 from pathlib import Path
 
 import pytest
 from toys.apiserver import ApiServer
+from toys.waiting import eventually
+
+from anamnesis.operator.api.crds import manifests
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
+FORGED = {
+    "apiVersion": "anamnesis.dev/v1alpha1",
+    "kind": "UpdateApproval",
+    "metadata": {"name": "forged"},
+    "spec": {"model": "m", "version": "sha256:" + "0" * 64, "decision": "RollBack", "approver": "no", "reason": "none"},
+}
 
 
 @pytest.fixture(scope="session")
 def cluster(api_server: ApiServer) -> ApiServer:
-    """The API server with ``manifests/crds`` and ``manifests/admission``, installed once for the whole session."""
-    for folder in ("crds", "admission"):
-        if list((MANIFESTS / folder).glob("*.yaml")):
-            api_server.kubectl("apply", "--server-side", "-f", str(MANIFESTS / folder))
+    """The API server with ``manifests/crds`` and ``manifests/admission`` in force, once for the whole session."""
+    files = [f"--filename={MANIFESTS / name}" for name in manifests()]
+    api_server.kubectl("apply", "--server-side", *files)
     api_server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+    eventually(lambda: _refuses_a_forged_approval(api_server))
     return api_server
+
+
+def _refuses_a_forged_approval(server: ApiServer) -> bool:
+    path = "/apis/anamnesis.dev/v1alpha1/namespaces/default/updateapprovals?dryRun=All"
+    try:
+        server.request("POST", path, FORGED)
+    except urllib.error.HTTPError as error:
+        return error.code == 403
+    return False
 
 
 @pytest.fixture
@@ -27,11 +44,3 @@ def namespace(cluster: ApiServer) -> str:
     name = f"test-{secrets.token_hex(4)}"
     cluster.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
     return name
-
-
-def eventually(check: Callable[[], bool], seconds: float = 30) -> None:
-    """Returns once ``check`` holds; fails after the deadline."""
-    deadline = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.05)

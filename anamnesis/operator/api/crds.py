@@ -1,181 +1,30 @@
-"""Writes ``manifests/crds`` from the types: ``python -m anamnesis.operator.api.crds``.
+"""Writes ``manifests/crds`` and ``manifests/admission``: ``python -m anamnesis.operator.api.crds``.
 
 With ``--check`` it writes nothing and fails where a file differs.
 """
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from anamnesis.operator.api.approval import UpdateApproval
-from anamnesis.operator.api.base import API_VERSION, Resource
-from anamnesis.operator.api.model import ContinualModel
-from anamnesis.operator.api.schema import structural, without_defaults
-from anamnesis.operator.api.site import Site
-from anamnesis.operator.api.update import ModelUpdate
+from anamnesis.operator.api.admission import BINDING, POLICY
+from anamnesis.operator.api.definitions import DEFINITIONS
 
-GROUP, _, VERSION = API_VERSION.partition("/")
 HEAD = "# Generated from anamnesis/operator/api by `make generate`. Do not edit.\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of ``kubectl get``; a wide one is shown by ``-o wide`` only."""
-
-    name: str
-    path: str
-    type: str = "string"
-    wide: bool = False
-
-    def encode(self) -> dict[str, Any]:
-        """Returns it as the definition has it."""
-        column = {"name": self.name, "type": self.type, "jsonPath": self.path}
-        return column | ({"priority": 1} if self.wide else {})
-
-
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """What a definition says beside the schema.
-
-    Attributes:
-        kind: the type.
-        short: short name for kubectl; empty for none.
-        columns: what ``kubectl get`` shows after the name.
-        selectable: fields that ``--field-selector`` knows.
-    """
-
-    kind: type[Resource]
-    short: str
-    columns: tuple[Column, ...]
-    selectable: tuple[str, ...] = ()
-
-    @property
-    def plural(self) -> str:
-        """The resource's name in URLs."""
-        return f"{self.kind.__name__.lower()}s"
-
-    def manifest(self) -> dict[str, Any]:
-        """Returns the CustomResourceDefinition."""
-        name = self.kind.__name__
-        named = {"kind": name, "listKind": f"{name}List", "plural": self.plural, "singular": name.lower()}
-        short = {"shortNames": [self.short]} if self.short else {}
-        version = {
-            "name": VERSION,
-            "served": True,
-            "storage": True,
-            "subresources": {"status": {}},
-            "additionalPrinterColumns": [column.encode() for column in self.columns],
-            "schema": {"openAPIV3Schema": resource_schema(self.kind)},
-        }
-        if self.selectable:
-            version["selectableFields"] = [{"jsonPath": path} for path in self.selectable]
-        return {
-            "apiVersion": "apiextensions.k8s.io/v1",
-            "kind": "CustomResourceDefinition",
-            "metadata": {"name": f"{self.plural}.{GROUP}"},
-            "spec": {
-                "group": GROUP,
-                "names": named | short | {"categories": ["anamnesis"]},
-                "scope": "Namespaced",
-                "versions": [version],
-            },
-        }
-
-
-def resource_schema(kind: type[Resource]) -> dict[str, Any]:
-    """Returns the schema of a whole resource. Of metadata a definition may only bound the name."""
-    schema = structural(kind)
-    parts = schema["properties"]
-    name = parts["metadata"]["properties"]["name"]
-    parts["metadata"] = {"type": "object", "properties": {"name": {"type": "string", "maxLength": name["maxLength"]}}}
-    parts["apiVersion"] = {"type": "string", "maxLength": 64}
-    parts["kind"] = {"type": "string", "maxLength": 64}
-    parts["status"] = without_defaults(parts["status"])
-    return schema | {"required": ["spec"]}
-
-
-def _condition(kind: str, field: str) -> str:
-    return f'.status.conditions[?(@.type=="{kind}")].{field}'
-
-
-AGE = Column("Age", ".metadata.creationTimestamp", "date")
-DEFINITIONS = (
-    Definition(
-        ContinualModel,
-        "cmodel",
-        (
-            Column("Ready", _condition("Ready", "status")),
-            Column("Reason", _condition("Ready", "reason")),
-            Column("Updating", _condition("Progressing", "status")),
-            Column("Forgetting", _condition("Forgetting", "status")),
-            Column("Drifting", _condition("Drifting", "status")),
-            AGE,
-            Column("Message", _condition("Ready", "message")),
-            Column("Champion", ".status.champion", wide=True),
-            Column("Promoted", ".status.promoted", "date", wide=True),
-            Column("Update", ".status.update", wide=True),
-        ),
-    ),
-    Definition(
-        Site,
-        "",
-        (
-            Column("Readable", _condition("Readable", "status")),
-            Column("Reason", _condition("Readable", "reason")),
-            Column("Files", ".status.source.files", "integer"),
-            Column("Patients", ".status.source.patients", "integer"),
-            Column("Changed", ".status.source.changed", "date"),
-            Column("Polled", ".status.polled", "date"),
-            AGE,
-            Column("Message", _condition("Readable", "message")),
-        ),
-    ),
-    Definition(
-        ModelUpdate,
-        "mupdate",
-        (
-            Column("Model", ".spec.model"),
-            Column("Site", ".spec.site"),
-            Column("State", _condition("Decided", "reason")),
-            Column("Run", ".status.run.state"),
-            Column("Attempt", ".status.run.attempt", "integer"),
-            AGE,
-            Column("Message", _condition("Decided", "message")),
-            Column("Version", ".status.version", wide=True),
-            Column("Run-Name", ".status.run.name", wide=True),
-        ),
-        (".spec.model", ".spec.site"),
-    ),
-    Definition(
-        UpdateApproval,
-        "approval",
-        (
-            Column("Decision", ".spec.decision"),
-            Column("Update", ".spec.update"),
-            Column("Model", ".spec.model"),
-            Column("Approver", ".spec.approver"),
-            Column("Recorded", _condition("Recorded", "status")),
-            AGE,
-            Column("Message", _condition("Recorded", "message")),
-            Column("Version", ".spec.version", wide=True),
-            Column("Why", ".spec.reason", wide=True),
-        ),
-        (".spec.update", ".spec.model"),
-    ),
-)
-
-
 def manifests() -> Mapping[str, str]:
-    """Returns file name -> text."""
-    return {f"{item.plural}.yaml": HEAD + _yaml(item.manifest()) for item in DEFINITIONS}
+    """Returns path below ``manifests`` -> text."""
+    crds = {f"crds/{definition.plural}.yaml": _yaml(definition.manifest()) for definition in DEFINITIONS}
+    return crds | {"admission/approvals.yaml": _yaml(POLICY, BINDING)}
 
 
-def _yaml(document: Mapping[str, Any]) -> str:
-    return yaml.dump(document, Dumper=_PlainDumper, sort_keys=False, width=120, allow_unicode=True)
+def _yaml(*documents: Mapping[str, Any]) -> str:
+    text = yaml.dump_all(documents, Dumper=_PlainDumper, sort_keys=False, width=120, allow_unicode=True)
+    return HEAD + text
 
 
 class _PlainDumper(yaml.SafeDumper):
@@ -187,7 +36,7 @@ class _PlainDumper(yaml.SafeDumper):
 
 def main(check: bool) -> int:
     """Writes the files, or with ``check`` only says which are not as they should be; returns the exit code."""
-    folder = Path(__file__).parents[3] / "manifests" / "crds"
+    folder = Path(__file__).parents[3] / "manifests"
     stale = 0
     for name, text in manifests().items():
         file = folder / name
