@@ -6,3 +6,10 @@ def main() -> None:
     from anamnesis.cli.app import app
 
     app()
+
+
+def plugin() -> None:
+    """Runs the commands that speak to a cluster; the entry point ``kubectl-anamnesis``, for ``kubectl anamnesis``."""
+    from anamnesis.cli.plugin import app
+
+    app(prog_name="kubectl anamnesis")

@@ -1,7 +1,7 @@
 """What happens when a person approves."""
 
+from anamnesis.cli.clock import utc_now
 from anamnesis.cli.context import Selected
-from anamnesis.cli.learning import utc_now
 from anamnesis.cli.sources import looker
 from anamnesis.operator.loop import look_and_plan, remember, request_for
 from anamnesis.records import Decision, InputError, decode, encode_object

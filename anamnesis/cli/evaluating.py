@@ -1,7 +1,7 @@
 """Evaluates versions and asks them about single studies, on this machine."""
 
+from anamnesis.cli.clock import utc_now
 from anamnesis.cli.context import Selected
-from anamnesis.cli.learning import utc_now
 from anamnesis.cli.progress import Reporter
 from anamnesis.cli.sources import looker
 from anamnesis.cli.versions import find_version

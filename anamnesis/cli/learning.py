@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
+from anamnesis.cli.clock import utc_now
 from anamnesis.cli.context import Selected
 from anamnesis.cli.output import short
 from anamnesis.cli.progress import Reporter
@@ -57,11 +57,6 @@ class Outcome:
     model: str
     updates: tuple[UpdateOutcome, ...]
     status: Status
-
-
-def utc_now() -> datetime:
-    """Returns the time."""
-    return datetime.now(UTC)
 
 
 def learn(selected: Selected, tell: Reporter, who: str, workers: int) -> Outcome:

@@ -1,7 +1,7 @@
 """Options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -12,6 +12,16 @@ OptionalFiles = Annotated[
     list[Path] | None,
     typer.Option("-f", "--file", help="YAML file or folder with resources; may be given several times."),
 ]
+ClusterFiles = Annotated[
+    list[Path] | None,
+    typer.Option("-f", "--file", help="Work on this machine with these resources; without it, on the cluster."),
+]
+Namespace = Annotated[
+    str, typer.Option("-n", "--namespace", help="On a cluster: where the model is. By default the context's.")
+]
+Context = Annotated[str, typer.Option("--context", help="On a cluster: of the kubeconfig. By default the current one.")]
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a ContinualModel.")]
+OptionalModel = Annotated[str, typer.Argument(metavar="[MODEL]", help="Name of a ContinualModel.")]
 ModelName = Annotated[str, typer.Option("--model", help="Which ContinualModel, where the files hold several.")]
 SiteName = Annotated[str, typer.Option("--site", help="Which Site.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
@@ -19,6 +29,13 @@ Who = Annotated[str, typer.Option("--who", help="On whose behalf; stands in the 
 Why = Annotated[str, typer.Option("--why", help="The reason in words; stands in the log.")]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes that read files side by side.")]
 VersionArgument = Annotated[str, typer.Argument(metavar="VERSION", help="Digest of a version, or enough of its start.")]
+
+
+class Place(NamedTuple):
+    """Where on which cluster; empty: as the kubeconfig says."""
+
+    namespace: str
+    context: str
 
 
 def examples(*lines: str) -> str:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from pydantic.alias_generators import to_camel
 
+from anamnesis.cli.clock import utc_now
 from anamnesis.cli.context import Selected
-from anamnesis.cli.learning import utc_now
 from anamnesis.cli.output import table
 from anamnesis.cli.sources import looker
 from anamnesis.cli.standing import standing

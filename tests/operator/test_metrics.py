@@ -151,14 +151,14 @@ def test_a_site_s_status_becomes_series() -> None:
 def test_updates_are_counted_and_failures_since_the_last_success() -> None:
     updates = [
         update("chest-5", 5, {}),
-        update("chest-4", 4, decided("Failed")),
-        update("chest-3", 3, decided("Failed")),
-        update("chest-1", 1, decided("Failed")),
+        update("chest-4", 4, decided("RunFailed")),
+        update("chest-3", 3, decided("RunFailed")),
+        update("chest-1", 1, decided("RunFailed")),
         update("chest-2", 2, decided("Promoted")),
     ]
     found = exported(model({}), *updates)
-    assert found["model_updates", frozenset({"guangzhou", "Failed"})] == 3
-    assert found["model_updates", frozenset({"guangzhou", "Pending"})] == 1
+    assert found["model_updates", frozenset({"guangzhou", "RunFailed"})] == 3
+    assert found["model_updates", frozenset({"guangzhou", "Waiting"})] == 1
     assert found["model_update_failures", frozenset({"guangzhou"})] == 2
 
 

@@ -1,65 +1,147 @@
 """``approve``, ``reject``, ``rollback``: what a person decides; each is an entry of the registry's log."""
 
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
-from anamnesis.cli.options import Files, Json, ModelName, VersionArgument, Who, Why, examples
+from anamnesis.cli.options import ClusterFiles, Context, Json, ModelName, Namespace, Place, Who, Why, examples
+from anamnesis.records.errors import InputError
 
-_EXAMPLE = "-f model.yaml sha256:4f1c9a --why"
+if TYPE_CHECKING:
+    from anamnesis.cli.cluster.approving import Decision
+    from anamnesis.cli.context import Selected
+
+Meant = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="[MODEL|UPDATE] VERSION",
+        help="Digest of a version, or enough of its start; before it, whose. On a cluster a model that waits for "
+        "approval can stand alone: its digest is shown and must be confirmed.",
+    ),
+]
+Wait = Annotated[float, typer.Option("--wait", min=0, help="On a cluster: seconds to wait for the operator's answer.")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Adds the commands of this file."""
-    app.command(epilog=examples(f'anamnesis approve {_EXAMPLE} "report of 20 November reviewed"'))(approve)
-    app.command(epilog=examples(f'anamnesis reject {_EXAMPLE} "misses small lesions"'))(reject)
-    app.command(epilog=examples(f'anamnesis rollback {_EXAMPLE} "complaints from ward 3"'))(rollback)
+    for command, why in (
+        (approve, "report of 20 November reviewed"),
+        (reject, "misses small lesions"),
+        (rollback, "complaints from ward 3"),
+    ):
+        call = f"anamnesis {command.__name__}"
+        local, cluster = f"{call} -f model.yaml sha256:4f1c9a", f"{call} -n wards chest sha256:4f1c9a"
+        app.command(epilog=examples(f'{local} --why "{why}"', f'{cluster} --why "{why}"'))(command)
 
 
 def approve(
-    files: Files, version: VersionArgument, why: Why, who: Who = "", model: ModelName = "", as_json: Json = False
+    meant: Meant,
+    why: Why,
+    files: ClusterFiles = None,
+    who: Who = "",
+    model: ModelName = "",
+    namespace: Namespace = "",
+    context: Context = "",
+    wait: Wait = 60,
+    as_json: Json = False,
 ) -> None:
     """Approves a version, by digest.
 
     It is promoted at once when the gate has nothing else against it.
     """
+    if not files:
+        return _say("Approve", meant, why, who, Place(namespace, context), wait, as_json)
     from anamnesis.cli.approving import approve_version
-    from anamnesis.cli.context import login, select
+    from anamnesis.cli.context import login
     from anamnesis.cli.output import show
-    from anamnesis.cli.versions import find_version
 
-    selected = select(files, model)
-    digest = find_version(selected.registry, version)
+    selected, digest = _local(files, meant, model)
     decision = approve_version(selected, digest, who or login(), why)
-    show(decision, [f"{decision.verdict.value}: {decision.reason}"], as_json)
+    return show(decision, [f"{decision.verdict.value}: {decision.reason}"], as_json)
 
 
 def reject(
-    files: Files, version: VersionArgument, why: Why, who: Who = "", model: ModelName = "", as_json: Json = False
+    meant: Meant,
+    why: Why,
+    files: ClusterFiles = None,
+    who: Who = "",
+    model: ModelName = "",
+    namespace: Namespace = "",
+    context: Context = "",
+    wait: Wait = 60,
+    as_json: Json = False,
 ) -> None:
     """Rejects a version for good.
 
     Its data is tried again only when it has grown or the configuration is another one.
     """
-    from anamnesis.cli.context import login, select
+    if not files:
+        return _say("Reject", meant, why, who, Place(namespace, context), wait, as_json)
+    from anamnesis.cli.context import login
     from anamnesis.cli.output import short, show
-    from anamnesis.cli.versions import find_version
     from anamnesis.registry import reject as reject_version
 
-    selected = select(files, model)
-    digest = find_version(selected.registry, version)
+    selected, digest = _local(files, meant, model)
     entry = reject_version(selected.registry, digest, who or login(), why)
-    show(entry, [f"rejected {short(digest)}"], as_json)
+    return show(entry, [f"rejected {short(digest)}"], as_json)
 
 
 def rollback(
-    files: Files, version: VersionArgument, why: Why, who: Who = "", model: ModelName = "", as_json: Json = False
+    meant: Meant,
+    why: Why,
+    files: ClusterFiles = None,
+    who: Who = "",
+    model: ModelName = "",
+    namespace: Namespace = "",
+    context: Context = "",
+    wait: Wait = 60,
+    as_json: Json = False,
 ) -> None:
     """Makes an earlier champion champion again."""
-    from anamnesis.cli.context import login, select
+    if not files:
+        return _say("RollBack", meant, why, who, Place(namespace, context), wait, as_json)
+    from anamnesis.cli.context import login
     from anamnesis.cli.output import short, show
-    from anamnesis.cli.versions import find_version
     from anamnesis.registry import roll_back
 
-    selected = select(files, model)
-    digest = find_version(selected.registry, version)
+    selected, digest = _local(files, meant, model)
     entry = roll_back(selected.registry, digest, who or login(), why)
-    show(entry, [f"champion is {short(digest)}"], as_json)
+    return show(entry, [f"champion is {short(digest)}"], as_json)
+
+
+def _local(files: list[Path], meant: list[str], model: str) -> "tuple[Selected, str]":
+    from anamnesis.cli.context import select
+    from anamnesis.cli.versions import find_version
+
+    subject, version = _words(meant) if len(meant) > 1 else (model, meant[0])
+    selected = select(files, subject)
+    return selected, find_version(selected.registry, version)
+
+
+def _words(meant: list[str]) -> tuple[str, str]:
+    """Returns whose version, and which; either may be empty."""
+    if len(meant) > 2:
+        raise InputError(f"expected [MODEL|UPDATE] VERSION, found {' '.join(meant)!r}")
+    if len(meant) == 2:
+        return meant[0], meant[1]
+    return ("", meant[0]) if meant[0].startswith("sha256:") else (meant[0], "")
+
+
+def _say(decision: "Decision", meant: list[str], why: str, who: str, place: Place, wait: float, as_json: bool) -> None:
+    from anamnesis.cli.cluster.approving import examined, say, word
+    from anamnesis.cli.cluster.connection import connect
+    from anamnesis.cli.output import note, show
+
+    if who:
+        raise InputError("--who: on a cluster you are who your kubeconfig says")
+    connection = connect(place.namespace, place.context)
+    said = say(connection, word(connection, decision, *_words(meant), _confirmed), why)
+    note(f"UpdateApproval {said.approval}: {said.approver} says {decision} to {said.version}")
+    answer = examined(connection, said, wait)
+    show(answer, [f"{answer.reason}: {answer.message}" if answer.message else answer.reason], as_json)
+
+
+def _confirmed(question: str) -> bool:
+    return sys.stdin.isatty() and typer.confirm(question)

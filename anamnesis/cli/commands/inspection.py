@@ -2,27 +2,59 @@
 
 import typer
 
-from anamnesis.cli.options import Files, Json, ModelName, OptionalFiles, examples
+from anamnesis.cli.options import (
+    ClusterFiles,
+    Context,
+    Json,
+    ModelName,
+    Namespace,
+    OptionalFiles,
+    OptionalModel,
+    examples,
+)
 
 
 def add_to(app: typer.Typer) -> None:
     """Adds the commands of this file."""
-    app.command(epilog=examples("anamnesis status -f model.yaml", "anamnesis status -f models/ --json"))(status)
+    app.command(
+        epilog=examples(
+            "anamnesis status                           the namespace of the kubeconfig's context",
+            "anamnesis status -n wards chest --json",
+            "anamnesis status -f model.yaml             without a cluster",
+        )
+    )(status)
     app.command(epilog=examples("anamnesis methods", "anamnesis methods --json"))(methods)
     app.command(epilog=examples("anamnesis doctor", "anamnesis doctor -f model.yaml"))(doctor)
 
 
-def status(files: Files, model: ModelName = "", as_json: Json = False) -> None:
-    """Says where each site stands.
+def status(
+    name: OptionalModel = "",
+    files: ClusterFiles = None,
+    model: ModelName = "",
+    namespace: Namespace = "",
+    context: Context = "",
+    as_json: Json = False,
+) -> None:
+    """Says where each model and site stands.
 
-    And what the last runs did, and the head of the log.
+    What it waits for and why, what a person can do about it, and how the champion does. On this machine also what the
+    last runs did, and the head of the log.
     """
-    from anamnesis.cli.context import select_all
     from anamnesis.cli.output import show
+
+    if not files:
+        from anamnesis.cli.clock import utc_now
+        from anamnesis.cli.cluster.connection import connect
+        from anamnesis.cli.cluster.overview import look
+        from anamnesis.cli.cluster.screen import screen
+
+        view = look(connect(namespace, context), name or model)
+        return show(view.document(), screen(view, utc_now()), as_json)
+    from anamnesis.cli.context import select_all
     from anamnesis.cli.overview import describe, overview
 
-    found = [overview(selected) for selected in select_all(files, model)]
-    show(found, (line for each in found for line in describe(each)), as_json)
+    found = [overview(selected) for selected in select_all(files, name or model)]
+    return show(found, (line for each in found for line in describe(each)), as_json)
 
 
 def methods(as_json: Json = False) -> None:

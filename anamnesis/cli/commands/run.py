@@ -2,7 +2,19 @@
 
 import typer
 
-from anamnesis.cli.options import Files, Json, ModelName, SiteName, Who, Workers, examples
+from anamnesis.cli.options import (
+    ClusterFiles,
+    Context,
+    Files,
+    Json,
+    ModelName,
+    Namespace,
+    OptionalModel,
+    SiteName,
+    Who,
+    Workers,
+    examples,
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -13,7 +25,12 @@ def add_to(app: typer.Typer) -> None:
             "anamnesis run -f models/ --model chest --json",
         )
     )(run)
-    app.command(epilog=examples("anamnesis update -f model.yaml --site guangzhou"))(update)
+    app.command(
+        epilog=examples(
+            "anamnesis update -f model.yaml --site guangzhou",
+            "anamnesis update -n wards chest --site guangzhou",
+        )
+    )(update)
 
 
 def run(files: Files, model: ModelName = "", workers: Workers = 2, who: Who = "", as_json: Json = False) -> None:
@@ -39,19 +56,36 @@ def run(files: Files, model: ModelName = "", workers: Workers = 2, who: Who = ""
 
 
 def update(
-    files: Files, site: SiteName = "", model: ModelName = "", workers: Workers = 2, who: Who = "", as_json: Json = False
+    name: OptionalModel = "",
+    files: ClusterFiles = None,
+    site: SiteName = "",
+    model: ModelName = "",
+    namespace: Namespace = "",
+    context: Context = "",
+    workers: Workers = 2,
+    who: Who = "",
+    as_json: Json = False,
 ) -> None:
     """Learns one site on top of the champion.
 
-    Whatever the order says; this is also how data is tried again that was rejected or rolled back.
+    Whatever the order says; this is also how data is tried again that was rejected or rolled back. On a cluster it
+    asks the operator to, whatever trigger, schedule and window say.
     """
+    from anamnesis.cli.output import show
+
+    if not files:
+        from anamnesis.cli.cluster.connection import connect
+        from anamnesis.cli.cluster.requesting import ask
+
+        asked = ask(connect(namespace, context), name or model, site)
+        line = f"{asked.model}: asked for an update of {asked.site} (number {asked.counter}); see anamnesis status"
+        return show(asked, [line], as_json)
     from anamnesis.cli.context import login, select
     from anamnesis.cli.learning import learn_one
-    from anamnesis.cli.output import show
     from anamnesis.cli.progress import reporter
     from anamnesis.cli.standing import standing
 
-    selected = select(files, model)
+    selected = select(files, name or model)
     with reporter() as tell:
         outcome = learn_one(selected, selected.site(site), tell, who or login(), workers)
-    show(outcome, standing(outcome.model, outcome.status), as_json)
+    return show(outcome, standing(outcome.model, outcome.status), as_json)

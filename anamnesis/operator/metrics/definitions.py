@@ -61,8 +61,8 @@ MODELS = (
 )  # fmt: skip
 
 UPDATES = (
-    *_gauges((*_MODEL_SITE, "result"), {
-        "model_updates": "ModelUpdate resources that are kept, by what became of them; Pending and Running: not yet.",
+    *_gauges((*_MODEL_SITE, "state"), {
+        "model_updates": "ModelUpdate resources that are kept, by where they stand: the reason of Decided.",
     }),
     *_gauges(_MODEL_SITE, {
         "model_update_started_timestamp_seconds": "When the update in flight began.",

@@ -82,9 +82,8 @@ def _task(where: tuple[str, ...], task: TaskStatus) -> Iterator[Sample]:
 def site_samples(site: Site) -> Iterator[Sample]:
     """Yields what is known of a site's source."""
     where, source = place(site), site.status.source
-    for condition in site.status.conditions:
-        if condition.type == "Readable":
-            yield "site_readable", where, condition.status == "True"
+    readable = site.status.condition("Readable")
+    yield "site_readable", where, readable.status == "True" if readable is not None else None
     if source is not None:
         yield "site_files", where, source.files
         yield "site_patients", where, source.patients

@@ -4,19 +4,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from anamnesis.operator.api import ContinualModel, UpdateApproval
-from anamnesis.operator.api.conditions import Condition
-from anamnesis.operator.api.status import Status
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.metrics.samples import Sample, place
-
-FAILED = "Failed"
+from anamnesis.operator.plan.status import ApprovalState, UpdateState
 
 
 def update_samples(model: ContinualModel, updates: Iterable[ModelUpdate]) -> Iterator[Sample]:
     """Yields what is known of a model's updates, kept ones and the one in flight."""
     where = place(model)
     ordered = sorted(updates, key=_created)
-    for (site, result), count in Counter((update.spec.site, result_of(update)) for update in ordered).items():
+    for (site, result), count in Counter((update.spec.site, state_of(update)) for update in ordered).items():
         yield "model_updates", (*where, site, result), count
     for site in sorted({update.spec.site for update in ordered}):
         yield "model_update_failures", (*where, site), _failures(u for u in ordered if u.spec.site == site)
@@ -27,23 +24,21 @@ def update_samples(model: ContinualModel, updates: Iterable[ModelUpdate]) -> Ite
 
 def approval_samples(model: ContinualModel, approvals: Iterable[UpdateApproval]) -> Iterator[Sample]:
     """Yields how many approvals there are, by what became of them."""
-    words = {"True": "recorded", "False": "refused"}
-    found = Counter(words.get(getattr(condition(a.status, "Recorded"), "status", ""), "pending") for a in approvals)
-    for result in (*words.values(), "pending"):
+    words = {"True": "recorded", "False": "refused", "Unknown": "pending"}
+    found = Counter(words[_recorded(approval)] for approval in approvals)
+    for result in words.values():
         yield "model_approvals", (*place(model), result), found[result]
 
 
-def condition(status: Status, kind: str) -> Condition | None:
-    """Returns the condition of a type, or none."""
-    return next((each for each in status.conditions if each.type == kind), None)
+def state_of(update: ModelUpdate) -> str:
+    """Returns where an update stands: a word of ``UpdateState``."""
+    decided = update.status.condition("Decided")
+    return decided.reason if decided is not None else UpdateState.WAITING.value
 
 
-def result_of(update: ModelUpdate) -> str:
-    """Returns what became of an update in one stable word; ``Pending`` or ``Running`` where nothing did yet."""
-    decided = condition(update.status, "Decided")
-    if decided is not None and decided.status == "True":
-        return decided.reason
-    return "Running" if update.status.run is not None else "Pending"
+def _recorded(approval: UpdateApproval) -> str:
+    recorded = approval.status.condition("Recorded")
+    return "Unknown" if recorded is None or recorded.reason == ApprovalState.PENDING else recorded.status
 
 
 def _created(update: ModelUpdate) -> float:
@@ -53,14 +48,14 @@ def _created(update: ModelUpdate) -> float:
 
 def _failures(oldest_first: Iterable[ModelUpdate]) -> int:
     failures = 0
-    for result in map(result_of, oldest_first):
-        if result not in ("Pending", "Running"):
-            failures = failures + 1 if result == FAILED else 0
+    for update in oldest_first:
+        if update.status.holds("Decided"):
+            failures = failures + 1 if state_of(update) == UpdateState.RUN_FAILED else 0
     return failures
 
 
 def _in_flight(where: tuple[str, ...], model: ContinualModel, update: ModelUpdate) -> Iterator[Sample]:
-    run, awaiting = update.status.run, condition(model.status, "AwaitingApproval")
+    run, awaiting = update.status.run, model.status.condition("AwaitingApproval")
     began = run.started if run is not None and run.started is not None else update.metadata.creation_timestamp
     yield "model_update_started_timestamp_seconds", where, began
     yield "model_update_attempt", where, run.attempt if run is not None else 0

@@ -1,0 +1,29 @@
+"""``kubectl anamnesis``: those of the commands that speak to a cluster."""
+
+import typer
+
+from anamnesis.cli.app import GuardedGroup
+from anamnesis.cli.app import app as whole
+from anamnesis.cli.options import examples
+
+COMMANDS = ("status", "approve", "reject", "rollback", "update", "suspend", "resume", "support-bundle")
+
+app = typer.Typer(
+    cls=GuardedGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples("kubectl anamnesis status -n wards", "kubectl anamnesis update -n wards chest --site guangzhou"),
+)
+
+
+@app.callback()
+def anamnesis() -> None:
+    """Shows models, sites and updates on a cluster, and takes people's decisions."""
+
+
+for command in whole.registered_commands:
+    if command.callback is not None and (command.name or command.callback.__name__) in COMMANDS:
+        app.registered_commands.append(command)
