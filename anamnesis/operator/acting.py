@@ -2,8 +2,9 @@
 
 import json
 import logging
+from datetime import datetime
 
-from anamnesis.operator.api.base import Metadata
+from anamnesis.operator.api.base import API_VERSION, Metadata
 from anamnesis.operator.api.status import SourceStatus
 from anamnesis.operator.api.update import ModelUpdate, ModelUpdateSpec
 from anamnesis.operator.backends.base import Job
@@ -88,13 +89,13 @@ class Actor:
         )
         labels = {f"{LABEL}model": model.name, f"{LABEL}site": action.site}
         metadata = Metadata(name=name, namespace=model.resource.metadata.namespace, labels=labels)
-        update = ModelUpdate(api_version="anamnesis.dev/v1alpha1", kind="ModelUpdate", metadata=metadata, spec=spec)
-        self._cluster.create(update, owner=model.resource)
+        document = {"apiVersion": API_VERSION, "kind": "ModelUpdate", "metadata": metadata, "spec": spec}
+        self._cluster.create(ModelUpdate.model_validate(document), owner=model.resource)
 
     def _claim(self, action: ClaimUpdate) -> None:
         scene, update = self._scene, self._scene.update(action.update)
         who, why = scene.identity, f"update {action.update} with data of {update.spec.site}"
-        if claim(scene.registry, update.spec.claim, who, why, action.until, lambda: scene.now) is None:
+        if claim(scene.registry, update.spec.claim, who, why, action.until, self._clock) is None:
             self._lost.add(action.update)
 
     def _start(self, action: StartRun) -> None:
@@ -117,14 +118,14 @@ class Actor:
     def _settle(self, action: Settle) -> None:
         decision = self._scene.judged(self._scene.update(action.update))
         assert decision is not None  # there is a version
-        settle(self._scene.registry, decision, self._scene.identity, decision.reason)
+        settle(self._scene.registry, decision, self._scene.identity, decision.reason, self._clock)
 
     def _record(self, action: Record) -> None:
         approval = next(one for one in self._scene.approvals if one.metadata.name == action.approval)
         spec = approval.spec
         write = {"Approve": approve, "Reject": reject, "RollBack": roll_back}[spec.decision]
         why = f"{spec.reason} {approval_mark(approval.metadata.uid)}"
-        write(self._scene.registry, spec.version, spec.approver, why)
+        write(self._scene.registry, spec.version, spec.approver, why, self._clock)
 
     def _evaluate(self, action: StartEvaluation) -> None:
         from anamnesis.pipelines.evaluation.scheduled_evaluation import compiled_pipeline, pipeline_arguments
@@ -136,6 +137,9 @@ class Actor:
         self._hold()
         arguments = pipeline_arguments(request)
         scene.backend.submit(Job(f"{action.name}-{action.attempt}", compiled_pipeline(), arguments))
+
+    def _clock(self) -> datetime:
+        return self._scene.now
 
     def _hold(self) -> None:
         """Makes sure that the model does not go before its runs have ended."""

@@ -39,11 +39,13 @@ class ReconcileOptions:
         environment: of the process; a model's own secret is merged over it.
         state: folder for what the local back end keeps, and split keys where no Secret is named.
         backends: gives a model its back end.
+        open_store: opens a registry or a site's store.
     """
 
     environment: Environment
     state: Path
     backends: Backends
+    open_store: Callable[[str, Environment], Store] = open_store
 
 
 def reconciler(cluster: Cluster, clock: Clock, options: ReconcileOptions) -> Reconcile:
@@ -182,7 +184,7 @@ class ModelReconciler:
     def _open(self, url: str, environment: Environment) -> Store:
         key = (url, frozenset((name, value) for name, value in environment.items() if name.startswith("AWS_")))
         if key not in self._stores:
-            self._stores[key] = CachedStore(open_store(url, environment))
+            self._stores[key] = CachedStore(self._options.open_store(url, environment))
         return self._stores[key]
 
 

@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from toys.memory_store import MemoryStore
 
 from anamnesis.records import (
     Decision,
@@ -20,7 +21,7 @@ from anamnesis.records import (
     Version,
     digest_bytes,
 )
-from anamnesis.registry import MissingError, ObjectInfo, RequiredTest, Store, open_store, write_version
+from anamnesis.registry import RequiredTest, Store, open_store, write_version
 
 BUCKET = "models"
 _numbers = count()
@@ -68,33 +69,6 @@ class Build:
 
     def entry(self, kind: EntryKind, subject: str, decision: Decision | None = None, number: int = 1) -> LogEntry:
         return LogEntry(number, "", "nonce", kind, subject, "dr", "why", "2026-01-01T00:00:00Z", decision)
-
-
-class MemoryStore:
-    """A store in a dictionary, for tests that make hundreds of registries."""
-
-    url = "memory://"
-
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-
-    def get(self, key: str) -> bytes:
-        if key not in self.objects:
-            raise MissingError(key)
-        return self.objects[key]
-
-    def put(self, key: str, data: bytes) -> None:
-        self.objects[key] = data
-
-    def put_if_absent(self, key: str, data: bytes) -> bool:
-        return self.objects.setdefault(key, data) == data
-
-    def exists(self, key: str) -> bool:
-        return key in self.objects
-
-    def list(self, prefix: str = "", after: str = "") -> Iterator[ObjectInfo]:
-        keys = sorted(key for key in self.objects if key.startswith(prefix) and key > after)
-        return (ObjectInfo(key, "", len(self.objects[key])) for key in keys)
 
 
 @pytest.fixture(scope="session")

@@ -34,11 +34,11 @@ class MemoryCluster:
         writes: (verb, kind and name) of every write that changed something.
     """
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
+    def __init__(self, clock: Callable[[], datetime], first: int = 1) -> None:
         self._clock = clock
         self._resources: dict[Place, Resource] = {}
         self._owners: dict[Place, str] = {}
-        self._numbers = count(1)
+        self._numbers = count(first)
         self.down = False
         self.before: Callable[[str, Resource], None] = ignore
         self.after: Callable[[str, Resource], None] = ignore

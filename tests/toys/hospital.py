@@ -1,0 +1,359 @@
+"""A whole network in memory: sources, registry, back end, clusters; everything but training and images is real.
+
+Time stands still unless it is moved. Any write may be made to fail, as if the process had been killed before it.
+"""
+
+import contextlib
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from anamnesis.operator.api import ContinualModel, Site
+from anamnesis.operator.api.approval import UpdateApproval
+from anamnesis.operator.api.base import API_VERSION
+from anamnesis.operator.api.status import SiteStatus
+from anamnesis.operator.api.update import ModelUpdate
+from anamnesis.operator.backends.base import Job, Run, RunState
+from anamnesis.operator.controller.keys import Key
+from anamnesis.operator.reconcile import ModelReconciler, ReconcileOptions
+from anamnesis.records import (
+    Evaluation,
+    Measurement,
+    Metric,
+    Monitoring,
+    Outcome,
+    OutcomeKind,
+    Split,
+    Target,
+    UnreachableError,
+    Version,
+    Window,
+    decode,
+    digest_bytes,
+    digest_json,
+    encode,
+    encode_object,
+)
+from anamnesis.registry import (
+    History,
+    Log,
+    Store,
+    fold,
+    read_outcome,
+    read_version,
+    write_evaluation,
+    write_monitoring,
+    write_outcome,
+    write_version,
+)
+from anamnesis.snapshots.manifest import SampleRecord
+from anamnesis.updates.request import EvaluationRequest, UpdateRequest
+from anamnesis.updates.steps import all_sites
+from toys.memory_cluster import MemoryCluster
+from toys.memory_store import MemoryStore
+
+SPACE = "hospital"
+START = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+class KilledError(BaseException):
+    """The process was killed: nothing but a new process goes on."""
+
+
+def digest(text: str) -> str:
+    return digest_bytes(text.encode())
+
+
+class Network:
+    """What all clusters share: time, sources, stores."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self.sources: dict[str, tuple[str, int, datetime]] = {}
+        self.stores: dict[str, MemoryStore] = {}
+        self.quality: dict[str, str] = {}
+        self.writes_left: int | None = None
+        self.unreachable = False
+        self.hospitals = 0
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def drop(self, site: str, content: str, patients: int = 10, quality: str = "0.9") -> None:
+        """New data lies at a site; a model trained on it scores ``quality`` on every test set."""
+        self.sources[site] = (content, patients, self.now)
+        self.quality[digest(content)] = quality
+
+    def store(self, url: str, environment: Mapping[str, str] | None = None) -> Store:
+        if self.unreachable:
+            raise UnreachableError(f"{url}: no answer")
+        if url not in self.stores:
+            self.stores[url] = MemoryStore(url)
+            self.stores[url].before = lambda key: self.write()
+        return self.stores[url]
+
+    def write(self) -> None:
+        """Counts a write to anything; kills the process where its last one is over."""
+        if self.writes_left is not None:
+            if self.writes_left == 0:
+                raise KilledError
+            self.writes_left -= 1
+
+
+class PretendBackend:
+    """Runs that a test moves on; they survive the operator, as they do on a cluster."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.found: dict[str, Run] = {}
+        self.jobs: dict[str, Job] = {}
+        self.submitted: list[str] = []
+
+    def runs(self, prefix: str) -> tuple[Run, ...]:
+        if self.network.unreachable:
+            raise UnreachableError("the back end does not answer")
+        return tuple(run for run in self.found.values() if run.name.startswith(prefix))
+
+    def submit(self, job: Job) -> Run:
+        self.network.write()
+        if job.name not in self.found:
+            self.submitted.append(job.name)
+            self.jobs[job.name] = job
+            self.found[job.name] = Run(job.name, job.name, RunState.RUNNING, self.network.now)
+        return self.found[job.name]
+
+    def cancel(self, run: Run) -> None:
+        self.network.write()
+        if run.name in self.found and not self.found[run.name].state.final:
+            self.end(run.name, RunState.CANCELLED)
+
+    @property
+    def live(self) -> list[str]:
+        return [name for name, run in self.found.items() if not run.state.final]
+
+    def claim(self, name: str) -> str:
+        """The claim that a run works under."""
+        request = json.loads(str(self.jobs[name].arguments["request"]))
+        return str(request["occasion"]["claim"]) if "occasion" in request else name
+
+    def end(self, name: str, state: RunState, message: str = "") -> None:
+        self.found[name] = replace(self.found[name], state=state, finished=self.network.now, message=message)
+
+    def work(self, name: str) -> None:
+        """Does what the run's pods do, then ends it."""
+        text = str(self.jobs[name].arguments["request"])
+        if "occasion" in json.loads(text):
+            self._update(decode(UpdateRequest, json.loads(text), "request"))
+        else:
+            self._evaluate(decode(EvaluationRequest, json.loads(text), "request"))
+        self.end(name, RunState.SUCCEEDED)
+
+    def _update(self, asked: UpdateRequest) -> None:
+        store, occasion = self.network.store(asked.registry), asked.occasion
+        assert occasion is not None
+        if read_outcome(store, occasion.claim):
+            return
+        content, patients, _ = self.network.sources[asked.site.name]
+        snapshot, configuration = digest(content), digest_json(encode(asked.configuration))
+        test_set = issue(self.network.store(asked.store), asked)
+        outcome = Outcome(
+            occasion,
+            asked.site.name,
+            asked.base,
+            configuration,
+            OutcomeKind.CANDIDATE,
+            snapshot,
+            test_set,
+            new_patients=patients,
+            counts={"train": patients},
+        )
+        if patients < occasion.minimum_patients:
+            write_outcome(store, replace(outcome, kind=OutcomeKind.TOO_FEW_PATIENTS))
+        elif snapshot in lineage_snapshots(store, asked.base):
+            write_outcome(store, replace(outcome, kind=OutcomeKind.NO_CHANGE))
+        else:
+            version = self._train(store, asked, snapshot, test_set)
+            write_outcome(store, replace(outcome, version=version))
+
+    def _train(self, store: Store, asked: UpdateRequest, snapshot: str, test_set: str) -> str:
+        blobs = {"weights": f"{asked.base}{snapshot}".encode()}
+        parts = {name: digest_bytes(data) for name, data in blobs.items()}
+        version = Version(asked.base or None, snapshot, asked.site.name, encode_object(asked.configuration), parts)
+        name = write_version(store, version, blobs)
+        for site in all_sites(asked, test_set):
+            metrics = {site.task.primary_metric: Metric(Decimal(self.network.quality[snapshot]), 50)}
+            write_evaluation(
+                store,
+                Evaluation(name, site.name, site.task.name, site.test_set, digest("e"), "forgetting", metrics),
+            )
+        return name
+
+    def _evaluate(self, asked: EvaluationRequest) -> None:
+        found = []
+        for config, site in asked.sites:
+            content = self.network.sources[config.name][0]
+            score = Metric(Decimal(self.network.quality[digest(content)]), 40)
+            recorded = Decimal("0.9")
+            metric = site.task.primary_metric
+            found.append(Measurement(site.name, site.task.name, Window.FROZEN, site.test_set, metric, score, recorded))
+            found.append(Measurement(site.name, site.task.name, Window.RECENT, site.test_set, metric, score))
+        store = self.network.store(asked.registry)
+        write_monitoring(store, Monitoring(asked.name, asked.version, asked.time, tuple(found)))
+
+
+def issue(store: Store, asked: UpdateRequest) -> str:
+    """Freezes a first test set, as an ingest does, of one sample a class."""
+    from anamnesis.snapshots.testsets import TestSet, freeze, test_sets
+
+    samples = tuple(sample(asked.site.name, label) for label in range(len(asked.site.task.classes)))
+    issued = test_sets(store) or freeze(store, TestSet(1, asked.site.name, asked.site.task, digest("key"), samples))
+    return issued[-1].digest
+
+
+def sample(site: str, label: int) -> SampleRecord:
+    name = digest(f"{site} {label}")
+    return SampleRecord(name, f"{site}-{label}", name, Split.TEST, {}, Target(index=label))
+
+
+def lineage_snapshots(store: Store, base: str) -> set[str | None]:
+    found: set[str | None] = set()
+    while base:
+        version = read_version(store, base)
+        found.add(version.snapshot)
+        base = version.base or ""
+    return found
+
+
+class Hospital:
+    """One cluster with one model of some sites, and its operator, which may be killed and started again."""
+
+    def __init__(
+        self, network: Network, spec: Mapping[str, object], sites: tuple[str, ...] = ("north", "south")
+    ) -> None:
+        self.network, self.sites = network, sites
+        network.hospitals += 1
+        self.cluster = MemoryCluster(network.clock, network.hospitals * 10_000)  # uids of its own
+        self.cluster.guarded_since = START - timedelta(days=1)
+        self.cluster.before = lambda verb, resource: network.write()
+        self.backend = PretendBackend(network)
+        self.approvals = itertools.count(1)
+        for site in sites:
+            self.cluster.create(Site.model_validate(site_document(site)))
+        self.cluster.create(ContinualModel.model_validate(model_document(spec, sites)))
+        self.start()
+
+    def start(self) -> None:
+        """Starts a new process: nothing of the old one is remembered."""
+        options = ReconcileOptions({}, Path("/nowhere"), lambda model: self.backend, self.network.store)
+        self.reconciler = ModelReconciler(self.cluster, self.network.clock, options)
+
+    @property
+    def model(self) -> ContinualModel:
+        found = self.cluster.get(ContinualModel, SPACE, "chest")
+        assert found is not None
+        return found
+
+    @property
+    def registry(self) -> Store:
+        return self.network.stores.setdefault("s3://models/chest", MemoryStore("s3://models/chest"))
+
+    @property
+    def updates(self) -> tuple[ModelUpdate, ...]:
+        return self.cluster.list(ModelUpdate, SPACE, {"spec.model": "chest"})
+
+    def states(self) -> dict[str, str]:
+        return {site.name: site.state for site in self.model.status.sites}
+
+    def look(self) -> None:
+        """Does what reconciling the Sites does."""
+        for name in self.sites:
+            site = self.cluster.get(Site, SPACE, name)
+            if site is not None and name in self.network.sources:
+                content, patients, changed = self.network.sources[name]
+                source = {"fingerprint": digest(f"listing of {content}"), "files": patients, "patients": patients}
+                status = {"source": {**source, "changed": changed}}
+                self.cluster.put_status(site, SiteStatus.model_validate(status))
+
+    def reconcile(self) -> timedelta | None:
+        self.look()
+        return self.reconciler.reconcile(Key("ContinualModel", SPACE, "chest"))
+
+    def killed_after(self, writes: int) -> None:
+        """Reconciles in a process that is killed before its next write but so many; then a new one is there."""
+        self.look()
+        self.network.writes_left = writes
+        with contextlib.suppress(KilledError):
+            self.reconciler.reconcile(Key("ContinualModel", SPACE, "chest"))
+        self.network.writes_left = None
+        self.start()
+
+    def work(self) -> None:
+        """Every run that lives does its work."""
+        for name in self.backend.live:
+            self.backend.work(name)
+
+    def edit(self, **changes: object) -> None:
+        """Changes fields of the model's spec."""
+        self.cluster.edit(self.model.model_copy(update={"spec": self.model.spec.model_copy(update=changes)}))
+
+    def ask(self, site: str, counter: int) -> None:
+        """Asks for an update by the annotation."""
+        metadata = self.model.metadata
+        annotations = {**metadata.annotations, f"update.anamnesis.dev/{site}": str(counter)}
+        changed = metadata.model_copy(update={"annotations": annotations})
+        self.cluster.edit(self.model.model_copy(update={"metadata": changed}))
+
+    def say(self, decision: str, version: str, update: str = "", who: str = "rossi") -> UpdateApproval:
+        """A person's word."""
+        about = {"model": "chest"} if decision == "RollBack" else {"update": update}
+        spec = {**about, "version": version, "decision": decision, "approver": who, "reason": "reviewed"}
+        metadata = {"name": f"word-{next(self.approvals)}", "namespace": SPACE}
+        document = {
+            "apiVersion": API_VERSION,
+            "kind": "UpdateApproval",
+            "metadata": metadata,
+            "spec": spec,
+        }
+        return self.cluster.create(UpdateApproval.model_validate(document))
+
+    def heard(self, word: UpdateApproval) -> tuple[str, str]:
+        """What became of a word: status and reason of its condition."""
+        found = self.cluster.get(UpdateApproval, SPACE, word.metadata.name)
+        assert found is not None
+        recorded = found.status.condition("Recorded")
+        return (recorded.status, recorded.reason) if recorded else ("", "")
+
+    def decide_all(self, decision: str = "Approve") -> None:
+        """A person answers everything that waits."""
+        for update in self.updates:
+            decided = update.status.condition("Decided")
+            if decided and decided.reason == "AwaitingApproval" and update.status.version:
+                self.say(decision, update.status.version, update.metadata.name)
+
+    def history(self) -> History:
+        return fold(Log(self.registry).entries())
+
+
+def site_document(name: str) -> dict[str, object]:
+    task = {"name": "bars", "type": "Classification", "classes": ["left", "right"], "primaryMetric": "Accuracy"}
+    source = {"type": "S3", "s3": {"url": f"s3://arrivals/{name}"}}
+    spec = {"source": source, "modalities": ["OT"], "task": task}
+    metadata = {"name": name, "namespace": SPACE}
+    return {"apiVersion": API_VERSION, "kind": "Site", "metadata": metadata, "spec": spec}
+
+
+def model_document(changes: Mapping[str, object], sites: tuple[str, ...]) -> dict[str, object]:
+    spec = {
+        "method": {"name": "Finetune"},
+        "sites": [{"name": site} for site in sites],
+        "gate": {"floor": "0.5", "margin": "0.1", "approval": "Automatic"},
+        "trigger": {"quietPeriod": "0s"},
+        "registry": {"url": "s3://models/chest"},
+        **changes,
+    }
+    metadata = {"name": "chest", "namespace": SPACE}
+    return {"apiVersion": API_VERSION, "kind": "ContinualModel", "metadata": metadata, "spec": spec}

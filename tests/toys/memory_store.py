@@ -1,0 +1,44 @@
+"""A store in a dictionary, for tests that make hundreds of registries."""
+
+from collections.abc import Callable, Iterator
+
+from anamnesis.registry import MissingError, ObjectInfo
+
+
+class MemoryStore:
+    """Meets ``Store``; ``before`` is called with the key before each write, and may raise."""
+
+    def __init__(self, url: str = "memory://") -> None:
+        self.url = url
+        self.objects: dict[str, bytes] = {}
+        self.before: Callable[[str], None] = lambda key: None
+
+    def get(self, key: str) -> bytes:
+        if key not in self.objects:
+            raise MissingError(key)
+        return self.objects[key]
+
+    def put(self, key: str, data: bytes) -> None:
+        self.before(key)
+        self.objects[key] = data
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        if key not in self.objects:
+            self.before(key)
+        return self.objects.setdefault(key, data) == data
+
+    def exists(self, key: str) -> bool:
+        return key in self.objects
+
+    def list(self, prefix: str = "", after: str = "") -> Iterator[ObjectInfo]:
+        keys = sorted(key for key in self.objects if key.startswith(prefix) and key > after)
+        return (ObjectInfo(key, "", len(self.objects[key])) for key in keys)
+
+    def delete(self, key: str) -> None:
+        self.objects.pop(key, None)
+
+    def leftovers(self) -> Iterator[ObjectInfo]:
+        return iter(())
+
+    def probe(self) -> None:
+        """Writes if absent."""
