@@ -1,0 +1,69 @@
+"""``/healthz``, ``/readyz`` and ``/metrics`` on one small server."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from anamnesis.records import InputError
+
+Problems = Callable[[], tuple[str, ...]]
+"""Returns what is wrong, in sentences; empty where all is well."""
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def served(port: int, healthy: Problems, ready: Problems, metrics: Callable[[], bytes]) -> Iterator[int]:
+    """Answers on all addresses while the context lasts; yields the port, which 0 leaves to the system.
+
+    Raises:
+        InputError: the port is taken, or not ours to take.
+    """
+    try:
+        server = _Server(("", port), _handler(healthy, ready, metrics))
+    except OSError as error:
+        raise InputError(f"port {port} for health and metrics: {error.strerror}; choose another one") from None
+    thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="health", daemon=True)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Logs instead of printing."""
+        logger.exception("a request for health or metrics failed")
+
+
+def _handler(healthy: Problems, ready: Problems, metrics: Callable[[], bytes]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 10
+
+        def do_GET(self) -> None:
+            if self.path == "/metrics":
+                self._answer(200, metrics())
+            elif self.path in ("/healthz", "/readyz"):
+                problems = (healthy if self.path == "/healthz" else ready)()
+                self._answer(503 if problems else 200, ("\n".join(problems) or "ok").encode() + b"\n")
+            else:
+                self._answer(404, b"there are /healthz, /readyz and /metrics\n")
+
+        def _answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", TEXT)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Probes every few seconds are not worth a line."""
+
+    return Handler

@@ -1,0 +1,214 @@
+"""The cluster as reconciling needs it, on a real API server."""
+
+import logging
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar
+
+from pydantic import ValidationError
+
+from anamnesis.operator.api.admission import NAME, guarded_since
+from anamnesis.operator.api.base import Resource
+from anamnesis.operator.api.conditions import Condition, transitions
+from anamnesis.operator.api.messages import describe
+from anamnesis.operator.api.status import Status
+from anamnesis.operator.controller.client import MANAGER, Api, Json, path_of
+from anamnesis.records import AnamnesisError, ConflictError, InputError, RefusedError
+
+Kind = TypeVar("Kind", bound=Resource)
+OURS = "anamnesis.dev/"
+"""How the names of our own finalizers start."""
+ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+_GIVEN = {"name", "namespace", "generate_name", "labels", "annotations", "finalizers"}
+"""What of the metadata whoever creates a resource may say."""
+_BAD = {"Forgetting": "True", "Drifting": "True", "Ready": "False", "Readable": "False", "RegistryReachable": "False",
+        "BackendReachable": "False", "RunSucceeded": "False", "Recorded": "False"}  # fmt: skip
+"""The status of a condition that calls for a person."""
+_NOTE = 1024
+
+logger = logging.getLogger(__name__)
+
+
+class KubeCluster:
+    """Meets ``Cluster``.
+
+    Args:
+        api: the API server.
+        identity: of this process; stands in events.
+        clock: the time, UTC.
+    """
+
+    def __init__(self, api: Api, identity: str, clock: Callable[[], datetime]) -> None:
+        self._api, self._identity, self._clock = api, identity, clock
+
+    def get(self, kind: type[Kind], namespace: str, name: str) -> Kind | None:
+        """Returns a resource, or none.
+
+        Raises:
+            InputError: the types do not accept it.
+        """
+        found = self._api.get(path_of(kind.__name__, namespace, name))
+        return None if found is None else parsed(kind, found)
+
+    def list(self, kind: type[Kind], namespace: str, fields: Mapping[str, str] | None = None) -> tuple[Kind, ...]:
+        """Returns the resources of a kind sorted by name; see ``Cluster``."""
+        query = {"fieldSelector": ",".join(f"{path}={value}" for path, value in fields.items())} if fields else {}
+        found = self._api.get(path_of(kind.__name__, namespace), **query) or {}
+        return tuple(sorted(accepted(kind, found.get("items", ())), key=lambda one: one.metadata.name))
+
+    def create(self, resource: Kind, owner: Resource | None = None) -> Kind:
+        """Creates a resource, or returns the one that bears its name already.
+
+        Raises:
+            ConflictError: one of that name was there and went just now.
+        """
+        kind, namespace = type(resource), resource.metadata.namespace or ""
+        document = {**_head(resource), **resource.model_dump(mode="json", by_alias=True, include={"spec"},
+                                                             exclude_none=True)}  # fmt: skip
+        document["metadata"] = resource.metadata.model_dump(
+            mode="json", by_alias=True, exclude_none=True, include=_GIVEN
+        )
+        if owner is not None:
+            document["metadata"]["ownerReferences"] = [_owner(owner)]
+        created = self._api.create(path_of(kind.__name__, namespace), document)
+        if created is not None:
+            return parsed(kind, created)
+        there = self.get(kind, namespace, resource.metadata.name)
+        if there is None:
+            raise ConflictError(f"{kind.__name__} {resource.metadata.name}: was there, and went just now")
+        return there
+
+    def put_status(self, resource: Resource, status: Status) -> None:
+        """Applies a status where it differs; see ``Cluster``."""
+        before = _status(resource)
+        if before == status:
+            return
+        document = {**_head(resource), "metadata": _precisely(resource)}
+        document["status"] = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        try:
+            applied = self._api.apply(_path(resource, "status"), document)
+        except ConflictError:
+            return  # the name belongs to another object by now
+        for condition in transitions(before.conditions, status.conditions) if applied else ():
+            self.event(resource, _severity(condition, before.conditions), condition.reason, condition.message)
+
+    def set_finalizers(self, resource: Resource, finalizers: tuple[str, ...]) -> None:
+        """Replaces our own finalizers; see ``Cluster``.
+
+        Raises:
+            ConflictError: others write to the resource at this moment; the next try will do.
+        """
+        found = self._api.get(_path(resource))
+        if found is None or resource.metadata.uid not in ("", found["metadata"]["uid"]):
+            return
+        before = found["metadata"].get("finalizers", [])
+        wanted = [*(name for name in before if not name.startswith(OURS)), *finalizers]
+        if before != wanted:
+            version = found["metadata"]["resourceVersion"]
+            self._api.patch(_path(resource), {"metadata": {"finalizers": wanted, "resourceVersion": version}})
+
+    def delete(self, resource: Resource) -> None:
+        """Deletes a resource, or finds it gone."""
+        self._api.delete(_path(resource), resource.metadata.uid)
+
+    def event(self, about: Resource, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
+        """Writes an event; where that fails, a warning is logged."""
+        namespace = about.metadata.namespace or ""
+        event = {
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{about.metadata.name}.", "namespace": namespace},
+            "regarding": {**_head(about), **_precisely(about)},
+            "eventTime": self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "reportingController": f"{OURS}{MANAGER}",
+            "reportingInstance": self._identity[:128],
+            "action": "Reconcile",
+            "type": kind,
+            "reason": reason,
+            "note": message[:_NOTE],
+        }
+        try:
+            self._api.create(f"/apis/events.k8s.io/v1/namespaces/{namespace}/events", event)
+        except AnamnesisError as error:
+            logger.warning("event %s about %s was not written: %s", reason, about.metadata.name, error)
+
+    def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        """Returns the decoded text of a Secret's keys, or none.
+
+        Raises:
+            InputError: a value is not text.
+        """
+        try:
+            found = self._api.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
+        except RefusedError:
+            return None
+        if found is None:
+            return None
+        try:
+            return {key: b64decode(value).decode() for key, value in found.get("data", {}).items()}
+        except UnicodeDecodeError:
+            raise InputError(f"Secret {namespace}/{name}: a value is not UTF-8 text") from None
+
+    def approvals_guarded_since(self) -> datetime | None:
+        """Returns since when the admission policy pins the author of approvals; none where it does not."""
+        try:
+            policy = self._api.get(f"{ADMISSION}/validatingadmissionpolicies/{NAME}")
+            binding = self._api.get(f"{ADMISSION}/validatingadmissionpolicybindings/{NAME}")
+        except RefusedError:
+            return None
+        return guarded_since(policy, binding)
+
+
+def parsed(kind: type[Kind], document: Json) -> Kind:
+    """Returns a resource from its JSON.
+
+    Raises:
+        InputError: the types do not accept it: it is of another release.
+    """
+    try:
+        return kind.model_validate(document)
+    except ValidationError as error:
+        fields = "; ".join(line.partition(":")[0] for line in describe(error, kind))
+        name = document.get("metadata", {}).get("name")
+        raise InputError(f"{kind.__name__} {name}: made for another release of the operator: {fields}") from None
+
+
+def accepted(kind: type[Kind], documents: Iterable[Json]) -> Iterable[Kind]:
+    """Yields what the types accept; of the others a warning is logged."""
+    for document in documents:
+        try:
+            yield parsed(kind, document)
+        except InputError as error:
+            logger.warning("%s; it is left out", error)
+
+
+def _head(resource: Resource) -> dict[str, Any]:
+    return {"apiVersion": resource.api_version, "kind": type(resource).__name__}
+
+
+def _precisely(resource: Resource) -> dict[str, str]:
+    """This very object, not another that bears its name later."""
+    metadata = resource.metadata
+    known = {"name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid}
+    return {key: value for key, value in known.items() if value}
+
+
+def _owner(owner: Resource) -> dict[str, Any]:
+    """No blockOwnerDeletion: it would take the right to change the owner's finalizers."""
+    return {**_head(owner), "name": owner.metadata.name, "uid": owner.metadata.uid, "controller": True}
+
+
+def _path(resource: Resource, part: str = "") -> str:
+    return path_of(type(resource).__name__, resource.metadata.namespace or "", resource.metadata.name, part)
+
+
+def _status(resource: Resource) -> Status:
+    status = getattr(resource, "status", None)
+    return status if isinstance(status, Status) else Status()
+
+
+def _severity(condition: Condition, before: Iterable[Condition]) -> Literal["Normal", "Warning"]:
+    """A resource that is new and not ready yet is nothing to warn of."""
+    new = condition.type == "Ready" and all(old.type != "Ready" for old in before)
+    return "Warning" if _BAD.get(condition.type) == condition.status and not new else "Normal"

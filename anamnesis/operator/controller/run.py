@@ -1,0 +1,197 @@
+"""The whole process: watches, watchdog, health, one leader, workers; and how it ends."""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal, Protocol
+
+from kubernetes.client import Configuration
+
+from anamnesis.operator.api.base import Resource
+from anamnesis.operator.controller.cache import Cache
+from anamnesis.operator.controller.client import Api, check_installed
+from anamnesis.operator.controller.cluster import Cluster
+from anamnesis.operator.controller.health import served
+from anamnesis.operator.controller.keys import Reconcile
+from anamnesis.operator.controller.kube import KubeCluster
+from anamnesis.operator.controller.leader import Election, LeaseTimes
+from anamnesis.operator.controller.mapping import own_keys
+from anamnesis.operator.controller.queue import WorkQueue
+from anamnesis.operator.controller.watch import Watch
+from anamnesis.operator.controller.watchdog import Watchdog
+from anamnesis.operator.controller.workers import Workers
+from anamnesis.records import AnamnesisError
+
+Clock = Callable[[], datetime]
+RETRY = 2.0
+"""Seconds until the API server is asked again for what it did not tell."""
+
+logger = logging.getLogger(__name__)
+
+
+class Observer(Protocol):
+    """Who is told how the process is, and makes metrics of it and of the resources."""
+
+    def reconciled(self, kind: str, result: Literal["success", "error"], seconds: float) -> None:
+        """A key was, or was not, brought in order."""
+
+    def queue_depth(self, depth: int) -> None:
+        """So many keys wait."""
+
+    def watch_heard(self, kind: str) -> None:
+        """The watches of a kind were found alive."""
+
+    def leading(self, leads: bool) -> None:
+        """Whether this replica leads."""
+
+    def collect(self) -> bytes:
+        """Returns the answer to a scrape."""
+
+
+MakeReconcile = Callable[[Cluster, Cache, Clock], Reconcile]
+MakeObserver = Callable[[Callable[[], Iterable[Resource]]], Observer]
+"""Gets a function that returns all resources of the four kinds as they were told last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the process runs; times in seconds.
+
+    Attributes:
+        identity: of this process; no other ever bears it.
+        lease_namespace: where the Lease lies.
+        lease_name: the Lease that the leader holds.
+        namespaces: that are watched; none for all.
+        port: of health and metrics.
+        workers: keys that are brought in order at once.
+        lease: how long what of the election lasts.
+        resync: between two rounds over everything, whatever was heard.
+        check: between two comparisons of the watches with the API server.
+        silence: after which a silent watch makes ``/healthz`` fail.
+        grace: for work that runs, when the process is asked to end.
+        timeout: for one request to the API server.
+    """
+
+    identity: str
+    lease_namespace: str
+    lease_name: str = "anamnesis-operator"
+    namespaces: tuple[str, ...] = ()
+    port: int = 8080
+    workers: int = 4
+    lease: LeaseTimes = field(default_factory=LeaseTimes)
+    resync: float = 600.0
+    check: float = 30.0
+    silence: float = 180.0
+    grace: float = 30.0
+    timeout: float = 10.0
+
+
+def now() -> datetime:
+    """Returns the time, UTC."""
+    return datetime.now(UTC)
+
+
+def serve(
+    options: Options,
+    where: Configuration,
+    make_reconcile: MakeReconcile,
+    make_observer: MakeObserver,
+    stop: threading.Event,
+    clock: Clock = now,
+) -> int:
+    """Runs the operator until ``stop`` is set or leadership is lost.
+
+    Returns:
+        0 after a graceful stop; 1 where leadership was lost: the supervisor starts a fresh process.
+
+    Raises:
+        InputError: our kinds are not installed, or the port is taken.
+        UnreachableError: the API server does not answer at the start.
+    """
+    api = Api(where, options.timeout)
+    check_installed(api)
+    cache, queue = Cache(), WorkQueue()
+    observer = make_observer(cache.resources)
+    lease_api = Api(where, options.lease.deadline / 4)  # two requests, each with a connection, within the deadline
+    election = Election(lease_api, options.lease_namespace, options.lease_name, options.identity, options.lease, clock)
+    cluster = KubeCluster(Api(where, options.timeout, election.require), options.identity, clock)
+    workers = Workers(queue, make_reconcile(cluster, cache, clock), election.leading, observer.reconciled)
+    watchdog = Watchdog(api, cache, queue, options.namespaces, options.silence, observer.watch_heard)
+    with ExitStack() as running:
+        running.enter_context(_served(options.port, watchdog, queue, election, observer))
+        watch = Watch(where, options.namespaces, watchdog.hear)
+        watch.start()
+        running.callback(watch.stop)
+        ended = threading.Event()
+        running.callback(ended.set)
+        _repeat("watchdog", watchdog.look, options.check, ended, at_once=True)
+        _repeat("resync", lambda: _ask_for_all(cache, queue, options.resync / 10), options.resync, ended)
+        return _lead(election, workers, queue, options, stop)
+
+
+def _lead(election: Election, workers: Workers, queue: WorkQueue, options: Options, stop: threading.Event) -> int:
+    if not election.acquire(stop.wait):
+        return 0
+    workers.start(options.workers)
+    held = election.hold(stop.wait)
+    queue.end()
+    until = time.monotonic() + (options.grace if held else 1.0)
+
+    def finished(seconds: float) -> bool:
+        left = until - time.monotonic()
+        return workers.wait(min(seconds, left)) or left <= 0
+
+    held = held and election.hold(finished)
+    if workers.wait(0):
+        election.release()
+    else:
+        logger.warning("work still ran after the time of grace; it is left as it is and continued by the next leader")
+    return 0 if held else 1
+
+
+def _served(
+    port: int, watchdog: Watchdog, queue: WorkQueue, election: Election, observer: Observer
+) -> AbstractContextManager[int]:
+    def healthy() -> tuple[str, ...]:
+        return tuple(f"the watch of {kind} is silent" for kind in watchdog.silent())
+
+    def ready() -> tuple[str, ...]:
+        return () if watchdog.synced() else ("the resources were not listed yet",)
+
+    def metrics() -> bytes:
+        observer.queue_depth(queue.depth)
+        observer.leading(election.leading())
+        return observer.collect()
+
+    return served(port, healthy, ready, metrics)
+
+
+def _ask_for_all(cache: Cache, queue: WorkQueue, spread: float) -> None:
+    for key in own_keys(cache):
+        queue.add(key, random.uniform(0, spread))
+
+
+def _repeat(name: str, do: Callable[[], None], seconds: float, ended: threading.Event, at_once: bool = False) -> None:
+    """Does something again and again in a thread, a tenth sooner or later, so that replicas do not come in step.
+
+    What failed is tried again sooner.
+    """
+
+    def run() -> None:
+        wait = 0.0 if at_once else seconds
+        while not ended.wait(wait):
+            wait = seconds * random.uniform(0.9, 1.1)
+            try:
+                do()
+            except AnamnesisError as error:
+                logger.warning("%s: %s", name, error)
+                wait = min(wait, RETRY)
+            except Exception:  # what keeps everything else going must not end by itself
+                logger.exception("%s: unexpected", name)
+
+    threading.Thread(target=run, name=name, daemon=True).start()

@@ -1,0 +1,186 @@
+"""Operators against the real API server: their account, their processes, and a wire that can freeze."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from toys.apiserver import ApiServer
+
+ROOT = Path(__file__).resolve().parents[2]
+BASE = ROOT / "manifests" / "base"
+GROUP = "/apis/anamnesis.dev/v1alpha1"
+FAST = {"duration": 3.0, "deadline": 2.0, "retry": 0.3}
+
+
+def account(cluster: ApiServer, namespace: str) -> Path:
+    """The kubeconfig of the operator's own account, with exactly the roles of ``manifests/base``."""
+    documents = []
+    for name in ("account.yaml", "role.yaml", "admission-reader.yaml"):
+        documents += list(yaml.safe_load_all((BASE / name).read_text()))
+    for document in documents:
+        if document["kind"].startswith("Cluster"):
+            document["metadata"]["name"] += f"-{namespace}"
+            if "roleRef" in document:
+                document["roleRef"]["name"] += f"-{namespace}"
+        else:
+            document["metadata"]["namespace"] = namespace
+        for subject in document.get("subjects", ()):
+            subject["namespace"] = namespace
+    cluster.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(documents))
+    return cluster.service_account(namespace, "anamnesis-operator")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+@dataclass
+class Operator:
+    """One operator process with a toy reconcile."""
+
+    kubeconfig: Path
+    namespace: str
+    log: Path
+    identity: str = "one"
+    settings: dict[str, Any] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
+
+    def start(self) -> "Operator":
+        settings = {
+            "identity": self.identity,
+            "lease_namespace": self.namespace,
+            "namespaces": [self.namespace],
+            "port": self.port,
+            "lease": FAST,
+            **self.settings,
+        }
+        command = [sys.executable, "-m", "toys.operator_process", str(self.kubeconfig), json.dumps(settings)]
+        with self.log.open("ab") as log:
+            environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT, env=environment)
+        return self
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and text of an answer; 0 where nobody answers yet."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def ready(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        return self.get("/readyz")[0] == 200
+
+    def facts(self) -> dict[str, Any]:
+        return json.loads(self.get("/metrics")[1] or "{}")
+
+    def leads(self) -> bool:
+        return bool(self.ready() and self.facts().get("leads"))
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def site(name: str, **metadata: Any) -> dict[str, Any]:
+    spec = {
+        "source": {"type": "Folder", "folder": {"path": "/data/canary-in-the-spec"}},
+        "modalities": ["DX"],
+        "task": {
+            "name": "pneumonia",
+            "type": "Classification",
+            "classes": ["normal", "pneumonia"],
+            "primaryMetric": "AUROC",
+        },
+    }
+    head = {"apiVersion": "anamnesis.dev/v1alpha1", "kind": "Site"}
+    return head | {"metadata": {"name": name, **metadata}, "spec": spec}
+
+
+def model(name: str, *sites: str, **metadata: Any) -> dict[str, Any]:
+    spec = {
+        "method": {"name": "Finetune"},
+        "sites": [{"name": each} for each in sites],
+        "gate": {"floor": "0.80", "margin": "0.03", "approval": "Required"},
+        "registry": {"url": "s3://models/chest"},
+    }
+    head = {"apiVersion": "anamnesis.dev/v1alpha1", "kind": "ContinualModel"}
+    return head | {"metadata": {"name": name, **metadata}, "spec": spec}
+
+
+def create(cluster: ApiServer, namespace: str, document: dict[str, Any]) -> dict[str, Any]:
+    plural = f"{document['kind'].lower()}s"
+    made: dict[str, Any] = cluster.request("POST", f"{GROUP}/namespaces/{namespace}/{plural}", document)
+    return made
+
+
+def read(cluster: ApiServer, namespace: str, document: dict[str, Any]) -> dict[str, Any]:
+    plural, name = f"{document['kind'].lower()}s", document["metadata"]["name"]
+    found: dict[str, Any] = cluster.request("GET", f"{GROUP}/namespaces/{namespace}/{plural}/{name}")
+    return found
+
+
+def seen_by(cluster: ApiServer, namespace: str, document: dict[str, Any]) -> str:
+    """Which operator wrote the status for the generation that is; empty: none yet."""
+    found = read(cluster, namespace, document)
+    status = found.get("status", {})
+    if status.get("observedGeneration") != found["metadata"]["generation"]:
+        return ""
+    return str(status["conditions"][0]["message"]).removeprefix("by ")
+
+
+class Wire:
+    """A TCP proxy to the API server. ``freeze`` silences the connections that are open; new ones work."""
+
+    def __init__(self, url: str) -> None:
+        host, _, port = url.removeprefix("https://").partition(":")
+        self._target = (host, int(port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"https://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._frozen = threading.Event()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def freeze(self) -> None:
+        """Silences what is open now."""
+        self._frozen.set()
+        self._frozen = threading.Event()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._target)
+            except OSError:
+                return
+            for source, sink in ((client, server), (server, client)):
+                threading.Thread(target=_pump, args=(source, sink, self._frozen), daemon=True).start()
+
+
+def _pump(source: socket.socket, sink: socket.socket, frozen: threading.Event) -> None:
+    """Passes bytes on; once frozen it swallows them, and the end too."""
+    try:
+        while data := source.recv(65536):
+            if not frozen.is_set():
+                sink.sendall(data)
+    except OSError:
+        pass
+    if not frozen.is_set():
+        for end in (source, sink):
+            end.close()
