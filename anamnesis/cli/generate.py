@@ -4,7 +4,9 @@ With ``--check`` it writes nothing and fails where the file differs.
 """
 
 import dataclasses
+import inspect
 import json
+import re
 import sys
 import types
 import typing
@@ -32,9 +34,19 @@ def methods_json() -> str:
 
 
 def options_schema(options: type) -> dict[str, dict[str, object]]:
-    """Returns option -> JSON Schema with ``type``, ``default`` and, for an enumeration, ``enum``."""
-    hints = typing.get_type_hints(options)
-    return {field.name: _schema(hints[field.name], field) for field in dataclasses.fields(options)}
+    """Returns option -> JSON Schema with ``description``, ``type``, ``default`` and, for an enumeration, ``enum``."""
+    hints, docs = typing.get_type_hints(options), _documentation(options)
+    return {
+        field.name: {"description": docs.get(field.name, ""), **_schema(hints[field.name], field)}
+        for field in dataclasses.fields(options)
+    }
+
+
+def _documentation(options: type) -> dict[str, str]:
+    """Returns option -> what the class's docstring says of it under ``Attributes``."""
+    section = inspect.cleandoc(options.__doc__ or "").partition("Attributes:\n")[2]
+    entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}
 
 
 def _schema(kind: typing.Any, field: "dataclasses.Field[typing.Any]") -> dict[str, object]:

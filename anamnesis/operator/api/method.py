@@ -33,7 +33,7 @@ class MethodEntry:
         summary: one sentence.
         earlier_data: opens the training data of earlier sites.
         stores_exemplars: keeps real images.
-        options: option in snake case -> its JSON Schema: ``type``, ``enum``, ``default``.
+        options: option in snake case -> its JSON Schema: ``description``, ``type``, ``enum``, ``default``.
     """
 
     method: str
@@ -52,16 +52,17 @@ def known_methods() -> Mapping[str, MethodEntry]:
 
 
 class MethodSpec(Model):
-    """``{name: EWCPrototype, ewcPrototype: {...}}``: a method and, under its own field, its options."""
+    """A method and, in the field of its name, its options: ``{name: EWCPrototype, ewcPrototype: {...}}``."""
 
     model_config = ConfigDict(extra="allow")
     name: MethodName
+    """Which method."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Adds a field per method: pydantic sees only that further fields are allowed."""
         schema = handler.resolve_ref_schema(handler(core))
-        schema["properties"]["name"] = {"type": "string", "enum": list(known_methods())}
+        schema["properties"]["name"] |= {"enum": list(known_methods())}
         for entry in known_methods().values():
             schema["properties"][field_name(entry.name)] = _options_schema(entry)
         return schema | rules(*(_only_with(entry) for entry in known_methods().values()))
@@ -111,14 +112,19 @@ def _options_schema(entry: MethodEntry) -> JsonSchemaValue:
 
 
 def _option_schema(schema: Property) -> JsonSchemaValue:
+    """Says the default and does not set it: an option left out stays the method's own affair."""
+    text, default, more = str(schema["description"]), schema["default"], {"type": schema["type"]}
     match schema:
         case {"enum": [*names]}:
-            return {"type": "string", "enum": [to_pascal(str(name)) for name in names]}
-        case {"type": "number"}:
-            return decimal_schema()
+            more["enum"] = [to_pascal(str(name)) for name in names]
+            default = to_pascal(str(default))
+            for name in names:
+                text = text.replace(f"``{name}``", to_pascal(str(name)))
+        case {"type": "number", "default": float(number)}:
+            more, default = decimal_schema(), f"{number:g}"
         case {"type": "string"}:
-            return {"type": "string", "maxLength": 1024}
-    return {"type": schema["type"]}
+            more["maxLength"] = 1024
+    return {"description": f"{text[:1].upper()}{text[1:]} Default: {default}."} | more
 
 
 def _only_with(entry: MethodEntry) -> tuple[str, str]:

@@ -36,7 +36,7 @@ def _structural(node: Mapping[str, Any], definitions: Mapping[str, Schema]) -> S
     flat = _flat(node, definitions)
     schema = {key: flat[key] for key in _KEPT if key in flat}
     if "description" in schema:
-        schema["description"] = plain(schema["description"])
+        schema["description"] = _plain(schema["description"]) + _default_in_words(schema.get("default"))
     if schema["type"] == "integer":
         schema["format"] = "int64"
     if schema["type"] == "object":
@@ -56,6 +56,11 @@ def _given(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _given(part) for key, part in value.items() if part is not None}
     return value
+
+
+def _default_in_words(default: object) -> str:
+    """``kubectl explain`` does not show defaults."""
+    return f" Default: {default}." if isinstance(default, str | int) and default != "" else ""
 
 
 def _items(schema: Schema, change: Any) -> Schema:
@@ -81,16 +86,16 @@ def _say_pattern_in_words(schema: Schema) -> None:
     """Replaces a pattern by a rule with a message: a regular expression tells nobody what to write."""
     pattern = schema.pop("pattern", None)
     if pattern is not None:
-        rule = f"self.matches({quoted(pattern)})"
+        rule = f"self.matches({_quoted(pattern)})"
         schema[RULES] = [{"rule": rule, "message": f"expected {PATTERNS[pattern]}"}, *schema.get(RULES, [])]
 
 
-def quoted(text: str) -> str:
+def _quoted(text: str) -> str:
     """Returns ``text`` as a CEL string."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def plain(docstring: str) -> str:
+def _plain(docstring: str) -> str:
     """Returns a docstring as ``kubectl explain`` shows it: no markup, no line breaks inside a paragraph."""
     paragraphs = re.split(r"\n\s*\n", inspect.cleandoc(docstring).replace("``", ""))
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)

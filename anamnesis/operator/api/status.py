@@ -48,7 +48,7 @@ class SourceStatus(Model):
 
 
 class SiteStatus(Status):
-    """Conditions: ``Readable`` (False: why the source cannot be listed)."""
+    """What the operator says of the site. Condition: ``Readable`` (False: why the source cannot be listed)."""
 
     source: SourceStatus | None = None
     polled: Timestamp | None = None
@@ -148,10 +148,11 @@ class EvaluationStatus(Model):
 
 
 class ContinualModelStatus(Status):
-    """Conditions, in this order of importance for a person on call.
+    """What the operator says of the model.
 
-    ``Ready`` (a champion is in use and nothing needs a person), ``Progressing`` (an update runs), ``AwaitingApproval``,
-    ``Forgetting``, ``Drifting``, ``RegistryReachable``, ``BackendReachable``.
+    Conditions: ``Ready`` (a champion is in use), ``Progressing`` (an update is under way; otherwise, what each site
+    waits for), ``Stalled`` (something needs a person, and what), ``AwaitingApproval``, ``Forgetting``, ``Drifting``,
+    ``BackendReachable``.
     """
 
     champion: Digest | None = None
@@ -189,7 +190,10 @@ class RunStatus(Model):
 
 
 class ModelUpdateStatus(Status):
-    """Conditions: ``Claimed``, ``RunSucceeded``, ``Decided`` (its reason is the update's state in one word)."""
+    """What the operator says of the update.
+
+    Conditions: ``Claimed``, ``RunSucceeded``, ``Decided`` (its reason is the update's state in one word).
+    """
 
     run: RunStatus | None = None
     snapshot: Digest | None = None
@@ -205,7 +209,10 @@ class ModelUpdateStatus(Status):
 
 
 class UpdateApprovalStatus(Status):
-    """Conditions: ``Recorded`` (True: it stands in the registry's log; False: why it was refused)."""
+    """What became of the word.
+
+    Condition: ``Recorded`` (True: it stands in the registry's log; False: why it was refused).
+    """
 
     log_entry: Whole = 0
     """Number of the entry in the registry's log; 0 for none."""
