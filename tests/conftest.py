@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import pytest
 from toys.apiserver import ApiServer
+from toys.orthanc import PLUGINS, Orthanc
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -105,6 +106,29 @@ def s3_environment(s3_server_binary: str, tmp_path_factory: pytest.TempPathFacto
     finally:
         server.terminate()
         server.wait(10)
+
+
+@pytest.fixture(scope="session")
+def orthanc_server() -> Iterator[Orthanc]:
+    """A real DICOM server, ``ANAMNESIS_ORTHANC`` or ``Orthanc`` in PATH, with DICOMweb; it serves the whole session."""
+    program = os.environ.get("ANAMNESIS_ORTHANC") or shutil.which("Orthanc", path=f"{os.environ['PATH']}:/usr/sbin")
+    if not program or not (PLUGINS / "libOrthancDicomWeb.so").exists():
+        missing("no DICOM server: install orthanc and orthanc-dicomweb, or set ANAMNESIS_ORTHANC")
+    server = Orthanc(program)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def orthanc(orthanc_server: Orthanc) -> Orthanc:
+    """That server, running and empty."""
+    if not orthanc_server.running:
+        orthanc_server.start()
+    orthanc_server.clear()
+    return orthanc_server
 
 
 def _healthy(address: str) -> bool:

@@ -1,0 +1,184 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from toys.orthanc import Orthanc
+
+from anamnesis.operator.triggers.base import Glance
+from anamnesis.operator.triggers.probes import look
+from anamnesis.records import AnamnesisError, Arrival, InputError, RefusedError, UnreachableError
+from anamnesis.registry.store import MissingError, open_store
+from anamnesis.snapshots.phantoms import write_phantom_site
+
+
+def seen(glance: Glance) -> Arrival:
+    assert glance.arrival is not None
+    return glance.arrival
+
+
+@pytest.fixture
+def phantoms(tmp_path: Path) -> list[Path]:
+    """DICOM files of three patients, two each."""
+    write_phantom_site(tmp_path / "phantoms", "xray", 3, seed=1)
+    return sorted(path for path in (tmp_path / "phantoms").rglob("*") if path.is_file())
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def place(request, tmp_path: Path) -> tuple[str, dict[str, str], Callable[[str, bytes], None], Callable[[str], None]]:
+    """A source of files: URL, environment, what puts a file there, what takes one away."""
+    if request.param == "folder":
+        folder = tmp_path / "source"
+        folder.mkdir()
+
+        def put(name: str, data: bytes) -> None:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
+
+        return folder.as_uri(), {}, put, lambda name: (folder / name).unlink()
+    environment = dict(request.getfixturevalue("s3_environment"))
+    url = f"s3://models/{request.node.name}"
+    store = open_store(url, environment)
+    return url, environment, store.put, store.delete
+
+
+def test_what_arrives_changes_and_goes_is_seen(place):
+    url, environment, put, delete = place
+    empty = seen(look(url, "", "", environment))
+    assert (empty.files, empty.patients) == (0, 0)
+    put("normal/a.dcm", b"one")
+    put("normal/b.dcm", b"two")
+    first = seen(look(url, "", "", environment))
+    assert (first.files, first.patients) == (2, 2)
+    assert seen(look(url, "", "", environment)) == first
+    put("normal/b.dcm", b"six")  # the same name and size
+    second = seen(look(url, "", "", environment))
+    assert second.fingerprint != first.fingerprint
+    delete("normal/b.dcm")
+    assert seen(look(url, "", "", environment)).files == 1
+
+
+def test_what_is_hidden_or_not_whole_yet_does_not_count(place):
+    url, environment, put, _ = place
+    put("a.png", b"one")
+    first = seen(look(url, "", "", environment))
+    for name in (".DS_Store", ".cache/b.png", "b.png.part", "c.dcm.tmp", "d.png.filepart"):
+        put(name, b"half")
+    assert seen(look(url, "", "", environment)) == first
+    put("b.png", b"whole")
+    assert seen(look(url, "", "", environment)).files == 2
+
+
+@pytest.mark.parametrize("name", ["many.npz", "labels.csv", "labels.json", "all.zip"])
+def test_a_container_may_hold_any_number_of_patients(place, name):
+    url, environment, put, _ = place
+    for one in ("a.png", "b.JPG", "c.nii.gz", "IM0001"):
+        put(one, b"x")
+    assert seen(look(url, "", "", environment)).patients == 4
+    put(name, b"x")
+    assert seen(look(url, "", "", environment)).patients == 0
+
+
+def test_a_manifest_that_lies_elsewhere_is_part_of_what_is_seen(place, tmp_path):
+    url, environment, put, _ = place
+    put("a.png", b"x")
+    manifest = tmp_path / "labels of ward 7.csv"
+    with pytest.raises(MissingError, match=r"labels\.manifest: there is no"):
+        look(url, manifest.as_uri(), "", environment)
+    manifest.write_text("file,label\na.png,yes")
+    first = look(url, manifest.as_uri(), "", environment)
+    assert seen(look(url, manifest.as_uri(), first.cursor, environment)) == seen(first)
+    manifest.write_text("file,label\na.png,no")
+    assert seen(look(url, manifest.as_uri(), first.cursor, environment)).fingerprint != seen(first).fingerprint
+
+
+def test_a_missing_folder_or_bucket_is_an_error(tmp_path, s3_environment):
+    with pytest.raises(MissingError, match="no such folder"):
+        look((tmp_path / "gone").as_uri(), "", "", {})
+    with pytest.raises(InputError, match="create it first"):
+        look("s3://nobody/here", "", "", s3_environment)
+
+
+def test_a_file_that_cannot_be_read_is_not_named(tmp_path):
+    (tmp_path / "Rossi^Maria").symlink_to(tmp_path / "Rossi^Maria")
+    with pytest.raises(AnamnesisError, match="a file or folder in it cannot be read") as caught:
+        look(tmp_path.as_uri(), "", "", {})
+    assert "Rossi" not in str(caught.value)
+
+
+@pytest.fixture(params=["orthanc", "dicomweb"])
+def server_url(request, orthanc: Orthanc) -> str:
+    return f"orthanc+{orthanc.url}" if request.param == "orthanc" else f"dicomweb+{orthanc.web}"
+
+
+def test_a_dicom_server_counts_instances_and_patients(orthanc, server_url, phantoms):
+    empty = look(server_url, "", "", orthanc.environment)
+    assert seen(empty) == replace(seen(empty), files=0, patients=0)
+    orthanc.send(*phantoms[:3])
+    orthanc.store(*phantoms[3:])
+    full = look(server_url, "", empty.cursor, orthanc.environment)
+    assert (seen(full).files, seen(full).patients) == (6, 3)
+    assert "SANLUCA" not in repr(full)
+    orthanc.delete(orthanc.instances()[0])
+    less = look(server_url, "", full.cursor, orthanc.environment)
+    assert (seen(less).files, seen(less).fingerprint != seen(full).fingerprint) == (5, True)
+
+
+def test_nothing_new_at_an_orthanc_is_told_by_its_cursor(orthanc, phantoms):
+    url = f"orthanc+{orthanc.url}"
+    orthanc.send(*phantoms[:4])
+    first = look(url, "", "", orthanc.environment)
+    orthanc.stop()  # the cursor outlives the server's process
+    orthanc.start()
+    second = look(url, "", first.cursor, orthanc.environment)
+    assert second.arrival is None
+    orthanc.send(*phantoms[4:])
+    third = look(url, "", second.cursor, orthanc.environment)
+    assert seen(third).files == 6
+    for stale in ("", "another feed's", "999999999:1:1"):
+        assert seen(look(url, "", stale, orthanc.environment)) == seen(third)
+
+
+def test_an_instance_that_was_overwritten_at_an_orthanc_is_seen(orthanc, phantoms):
+    url = f"orthanc+{orthanc.url}"
+    orthanc.send(*phantoms)
+    first = look(url, "", "", orthanc.environment)
+    data = phantoms[0].read_bytes()
+    phantoms[0].write_bytes(data[:-2] + bytes(byte ^ 1 for byte in data[-2:]))  # one pixel
+    orthanc.send(phantoms[0])
+    second = look(url, "", first.cursor, orthanc.environment)
+    assert (seen(second).files, seen(second).fingerprint != seen(first).fingerprint) == (6, True)
+
+
+def test_a_manifest_is_seen_where_the_orthanc_has_nothing_new(orthanc, phantoms, tmp_path):
+    url, manifest = f"orthanc+{orthanc.url}", tmp_path / "labels.csv"
+    orthanc.send(*phantoms)
+    manifest.write_text("file,label")
+    first = look(url, manifest.as_uri(), "", orthanc.environment)
+    assert look(url, manifest.as_uri(), first.cursor, orthanc.environment).arrival is None
+    manifest.write_text("file,label\n1.2.3,yes")
+    assert seen(look(url, manifest.as_uri(), first.cursor, orthanc.environment)).fingerprint != seen(first).fingerprint
+
+
+def test_wrong_credentials_and_addresses_are_told_apart(orthanc, server_url):
+    with pytest.raises(RefusedError, match=r"refuses \(401\); check user, password or token"):
+        look(server_url, "", "", {**orthanc.environment, "DICOM_PASSWORD": "wrong"})
+    with pytest.raises(RefusedError):
+        look(server_url, "", "", {"DICOM_TOKEN": "x"})
+    with pytest.raises(InputError, match="address"):
+        look(f"{server_url}/elsewhere", "", "", orthanc.environment)
+    with pytest.raises(InputError, match=r"does not answer as Orthanc|wrong address"):
+        look(f"orthanc+{orthanc.web}", "", "", orthanc.environment)
+    with pytest.raises(InputError, match="holds user or password") as caught:
+        look("orthanc+http://ward:secret@127.0.0.1", "", "", {})
+    assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_is_away_is_unreachable_until_it_is_back(orthanc, server_url, phantoms):
+    orthanc.send(*phantoms)
+    first = look(server_url, "", "", orthanc.environment)
+    orthanc.stop()
+    with pytest.raises(UnreachableError, match="no answer"):
+        look(server_url, "", first.cursor, orthanc.environment)
+    orthanc.start()
+    assert look(server_url, "", first.cursor, orthanc.environment).arrival in (None, first.arrival)
