@@ -63,19 +63,14 @@ def step(name: str) -> Iterator[Step]:
     emit({"event": "end", "step": name, "outputs": this.outputs})
 
 
-def read_request(request: str, model: str = "", site: str = "") -> dict[str, Any]:
-    """Returns the encoded ``UpdateRequest`` that the pipeline parameter ``request`` holds as JSON.
+def read_request(request: str) -> dict[str, Any]:
+    """Returns the encoded request that the pipeline parameter ``request`` holds as JSON.
 
     It travels as a string because protobuf, which carries parameters, knows no integers and no order of keys: the
     digest of a configuration must not change on the way.
 
-    Args:
-        request: the JSON.
-        model: what a person was shown as the model's name, or empty.
-        site: what a person was shown as the site's name, or empty.
-
     Raises:
-        InputError: it is not a JSON object, or it speaks of another model or site.
+        InputError: it is not a JSON object.
     """
     try:
         value = json.loads(request)
@@ -83,10 +78,17 @@ def read_request(request: str, model: str = "", site: str = "") -> dict[str, Any
         raise InputError(f"request: not JSON, {error.msg} at character {error.pos}") from None
     if not isinstance(value, dict):
         raise InputError(f"request: expected a JSON object, found {type(value).__name__}")
-    for name, shown, asked in (("model", model, value["model"]), ("site", site, value["site"]["name"])):
-        if shown and shown != asked:
-            raise InputError(f"{name}: {shown!r} was given, but the request is for {asked!r}; change both or neither")
     return value
+
+
+def check_shown(name: str, shown: str, asked: str) -> None:
+    """Checks a name that people are shown beside a run against the one in its request; an empty one says nothing.
+
+    Raises:
+        InputError: they differ.
+    """
+    if shown and shown != asked:
+        raise InputError(f"{name}: {shown!r} was given, but the request is for {asked!r}; change both or neither")
 
 
 def _writer(path: str) -> Callable[[bytes], object]:

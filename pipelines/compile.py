@@ -11,7 +11,9 @@ from typing import Any
 from kfp import compiler
 
 from anamnesis.components.catalogue import trained_methods
-from anamnesis.pipelines.training.continual_update import COMPILED
+from anamnesis.pipelines.evaluation.scheduled_evaluation import COMPILED as EVALUATIONS
+from anamnesis.pipelines.evaluation.scheduled_evaluation.pipeline import scheduled_evaluation
+from anamnesis.pipelines.training.continual_update import COMPILED as UPDATES
 from anamnesis.pipelines.training.continual_update.pipeline import continual_update
 
 
@@ -25,11 +27,13 @@ def compiled(pipeline: Any) -> bytes:
 
 def stale() -> dict[Path, bytes | None]:
     """Returns the files that do not hold what they should, with what they should hold; none: they should not be."""
-    wanted: dict[Path, bytes | None] = {
-        COMPILED / f"{method}.yaml": compiled(continual_update(method)) for method in trained_methods()
+    pipelines = {UPDATES / f"{method}.yaml": continual_update(method) for method in trained_methods()}
+    pipelines[EVALUATIONS / "scheduled_evaluation.yaml"] = scheduled_evaluation
+    wrong: dict[Path, bytes | None] = {
+        path: data for path, pipeline in pipelines.items() if not _holds(path, data := compiled(pipeline))
     }
-    wanted.update({path: None for path in COMPILED.glob("*.yaml") if path not in wanted})
-    return {path: data for path, data in wanted.items() if data is None or not _holds(path, data)}
+    there = (path for folder in (UPDATES, EVALUATIONS) for path in folder.glob("*.yaml"))
+    return wrong | {path: None for path in there if path not in pipelines}
 
 
 def _holds(path: Path, data: bytes) -> bool:
@@ -41,7 +45,7 @@ def main(arguments: list[str]) -> int:
     check = "--check" in arguments
     wrong = stale()
     for path, data in wrong.items():
-        print(f"{'stale' if check else 'written'}: {path.relative_to(COMPILED.parent)}")
+        print(f"{'stale' if check else 'written'}: {Path(*path.parts[-3:])}")
         if not check:
             _put(path, data)
     return int(check and bool(wrong))

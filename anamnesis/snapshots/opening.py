@@ -1,6 +1,6 @@
 """The only way to images of a snapshot: guarded, in a fixed order, each compared with its digest."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from anamnesis.records import Image, RefusedError, Sample, Split
@@ -36,8 +36,17 @@ class Guard:
         return tuple(dict.fromkeys(digest for digest, _ in self._opened))
 
 
-def open_split(store: Store, snapshot: str, split: Split, guard: Guard) -> Iterator[Sample]:
+def open_split(
+    store: Store, snapshot: str, split: Split, guard: Guard, only: Container[str] | None = None
+) -> Iterator[Sample]:
     """Yields the samples of one split of a snapshot, in the order of their ids.
+
+    Args:
+        store: the site's own.
+        snapshot: digest.
+        split: which samples.
+        guard: of the step.
+        only: ids of the samples to read; none reads all.
 
     Raises:
         RefusedError: the guard forbids it; before anything is read.
@@ -45,7 +54,8 @@ def open_split(store: Store, snapshot: str, split: Split, guard: Guard) -> Itera
         IntegrityError: stored bytes were changed.
     """
     guard.open(snapshot, split)
-    return _samples(store, read_manifest(store, snapshot).of(split))
+    records = read_manifest(store, snapshot).of(split)
+    return _samples(store, records if only is None else (one for one in records if one.id in only))
 
 
 def open_test_set(store: Store, test_set: str, guard: Guard) -> Iterator[Sample]:

@@ -1,6 +1,6 @@
 """What test sets say of a version: how much it still knows, and whether it still looks at the same places."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,10 @@ from anamnesis.records import (
     InputError,
     Metric,
     Progress,
+    Sample,
     SiteRef,
     Split,
+    Task,
     TaskType,
     columns_of,
     digest_json,
@@ -51,7 +53,8 @@ def evaluate_frozen(
     todo = [site for site in sites if site.test_set not in found]
     model = load_model(store, version) if todo else None
     for done, site in enumerate(todo, start=1):
-        if model and (metrics := _judge(model, site)):
+        if model and (probe := read_probe(model, site)):
+            metrics = score(model, site.task, probe)
             evaluation = Evaluation(version, site.name, site.task.name, site.test_set, EVALUATOR, FORGETTING, metrics)
             found[site.test_set] = write_evaluation(store, evaluation)
         progress(done, len(todo), "test sets")
@@ -60,7 +63,7 @@ def evaluate_frozen(
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A test set in memory, with the columns of its task."""
+    """Cases in memory, with the columns of their task."""
 
     split: TensorSplit
     columns: tuple[int, ...]
@@ -68,28 +71,39 @@ class Probe:
 
 def read_probe(model: Model, site: SiteRef) -> Probe | None:
     """Reads a site's test set as the model sees it, or returns none where the model does not know the task."""
-    description = model.description
-    if any(label not in description.labels for label in site.task.labels):
+    if any(label not in model.description.labels for label in site.task.labels):
         return None
     guard = Guard({site.test_set: frozenset({Split.TEST})})
-    samples = open_test_set(open_store(site.store), site.test_set, guard)
-    split = tensors_of(samples, site.task, site.modality, description.labels, description.configuration.network)
-    return Probe(split, columns_of(site.task, description.labels))
+    return probe_of(model, site, open_test_set(open_store(site.store), site.test_set, guard))
 
 
-def _judge(model: Model, site: SiteRef) -> dict[str, Metric]:
-    probe = read_probe(model, site)
-    if probe is None:
-        return {}
+def probe_of(model: Model, site: SiteRef, samples: Iterable[Sample]) -> Probe:
+    """Returns a site's samples as the model sees them.
+
+    Raises:
+        InputError: there is none, or the model does not know the site's task.
+    """
+    labels = model.description.labels
+    columns = columns_of(site.task, labels)
+    split = tensors_of(samples, site.task, site.modality, labels, model.description.configuration.network)
+    return Probe(split, columns)
+
+
+def score(model: Model, task: Task, probe: Probe) -> dict[str, Metric]:
+    """Returns what a version knows about the cases of a task, by metric.
+
+    Raises:
+        InputError: there is no evaluator for such a task, or the method gave no answer.
+    """
     numerics = numerics_for(model.description.configuration)
     numerics.place(model.method.network)
     with numerics.applied(), numerics.autocast():
-        if site.task.type is TaskType.CLASSIFICATION:
+        if task.type is TaskType.CLASSIFICATION:
             logits = torch.cat(list(_logits(model, probe.split.images, numerics.device)))
             return classification_metrics(logits, probe.split.targets, probe.columns)
-        if site.task.type is TaskType.SEGMENTATION:
+        if task.type is TaskType.SEGMENTATION:
             return _judge_masks(model, probe.split, numerics.device)
-    raise InputError(f"task {site.task.name!r}: there is no evaluator for {site.task.type.value} yet")
+    raise InputError(f"task {task.name!r}: there is no evaluator for {task.type.value} yet")
 
 
 def _logits(model: Model, images: Tensor, device: torch.device) -> Iterator[Tensor]:

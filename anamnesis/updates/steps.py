@@ -20,7 +20,7 @@ from anamnesis.records import (
     silent,
 )
 from anamnesis.registry import Log, RequiredTest, Store, fold, judge, open_store, read_outcome, settle, write_outcome
-from anamnesis.updates.request import UpdateRequest
+from anamnesis.updates.request import EvaluationRequest, UpdateRequest
 
 Result = dict[str, object]
 
@@ -139,6 +139,24 @@ def evaluate_saliency(
     known = {site.name for site in asked.sites}
     earlier = [site for site in all_sites(asked, test_set) if site.name in known]
     return _judged(evaluate(asked.registry, version, earlier, progress))
+
+
+def evaluate_scheduled(request: Mapping[str, object], workers: int, progress: Progress = silent) -> Result:
+    """Judges the champion anew, on frozen test sets and on cases that arrived since; see ``updates.monitor``.
+
+    Args:
+        request: encoded ``EvaluationRequest``.
+        workers: processes that read files.
+        progress: called per file and per site.
+
+    Returns:
+        The encoded ``monitoring`` that counts, and a ``summary`` of finite numbers.
+    """
+    from anamnesis.updates.monitor import evaluate_scheduled as evaluate
+
+    found = evaluate(decode(EvaluationRequest, request, "request"), workers, progress)
+    summary = {f"{one.site}/{one.window.value}/{one.metric}": float(one.score.value) for one in found.measurements}
+    return {"monitoring": encode(found), "summary": summary}
 
 
 def promote_model(

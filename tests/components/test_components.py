@@ -187,6 +187,17 @@ def test_evaluations_show_finite_numbers_only(steps: types.SimpleNamespace, name
     assert metrics.metadata == {"AUROC": 0.75}
 
 
+def test_evaluate_scheduled(steps: types.SimpleNamespace) -> None:
+    def evaluate(request: Any, workers: int, progress: Any) -> Any:
+        assert (request, workers) == (REQUEST, 3)
+        return {"monitoring": {}, "summary": {"lyon/recent/AUROC": 0.75}}
+
+    steps.evaluate_scheduled = evaluate
+    metrics = dsl.Metrics()
+    run("evaluate_scheduled", request=TEXT, model="chest", workers=3, metrics=metrics)
+    assert metrics.metadata == {"lyon/recent/AUROC": 0.75}
+
+
 def test_promote_model(steps: types.SimpleNamespace, tmp_path: Path) -> None:
     criterion = {"name": "floor", "site": "ly|on", "task": "<b>", "value": "0.7", "limit": "0.8", "passed": False}
     decision = {

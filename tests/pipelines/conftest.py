@@ -53,8 +53,13 @@ def promote_model(request, version, test_set, who, outcome):
     return {"verdict": "promote", "promoted": True, "champion": version, "reason": "", "decision": decision}
 
 
+def evaluate_scheduled(request, workers, progress):
+    progress(1, 1, f"sites by {workers}")
+    return {"monitoring": {"name": request["name"]}, "summary": {"lyon/frozen/AUROC": 0.75}}
+
+
 steps = types.ModuleType("anamnesis.updates.steps")
-for one in (begin_update, train, evaluate_forgetting, evaluate_saliency, promote_model):
+for one in (begin_update, train, evaluate_forgetting, evaluate_saliency, promote_model, evaluate_scheduled):
     setattr(steps, one.__name__, one)
 updates = types.ModuleType("anamnesis.updates")
 updates.steps = steps

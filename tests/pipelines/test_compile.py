@@ -23,7 +23,7 @@ def test_committed_files_are_current() -> None:
 def test_a_changed_byte_and_a_file_of_no_method_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for path in COMPILED.glob("*.yaml"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    monkeypatch.setattr(compile_module, "COMPILED", tmp_path)
+    monkeypatch.setattr(compile_module, "UPDATES", tmp_path)
     (tmp_path / "joint.yaml").write_bytes((tmp_path / "joint.yaml").read_bytes() + b"\n")
     (tmp_path / "forgotten.yaml").touch()
     assert {path.name for path in stale()} == {"joint.yaml", "forgotten.yaml"}

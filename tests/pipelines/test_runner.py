@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from anamnesis.pipelines.evaluation import scheduled_evaluation
 from anamnesis.pipelines.record import State, read_record, read_records
 from anamnesis.pipelines.runner import run_local
 from anamnesis.pipelines.training.continual_update import compiled_pipeline, pipeline_arguments
 from anamnesis.records import AnamnesisError, ConflictError, InputError, RefusedError, digest_bytes, silent
+from anamnesis.updates import EvaluationRequest
 
 AWKWARD = 'it\'s "quoted" {curly} {{twice}} ü 漢 $HOME `x` python3 \\n \n\t% &amp; end'
 
@@ -156,6 +158,18 @@ def test_where_nothing_is_new_nothing_but_the_ingest_starts(encoded_request: dic
     assert record.state is State.SUCCEEDED
     assert [one.state for one in record.steps] == [State.SUCCEEDED, *[State.SKIPPED] * 4]
     assert not list((tmp_path / "one" / "outputs").glob("*/train-joint"))
+
+
+@pytest.mark.usefixtures("stub_steps")
+def test_a_scheduled_evaluation_is_one_step(tmp_path: Path) -> None:
+    request = EvaluationRequest("chest-evaluation-1", "chest", "r", "v", (), "env:KEY", "2026-01-01T00:00:00Z")
+    arguments = scheduled_evaluation.pipeline_arguments(request)
+    record = run_local(scheduled_evaluation.compiled_pipeline(), arguments, tmp_path / "one", silent)
+    assert record.pipeline == "scheduled-evaluation"
+    assert [one.name for one in record.steps] == ["evaluate_scheduled"]
+    assert record.step("evaluate_scheduled").outputs["monitoring"] == {"name": request.name}
+    with pytest.raises(InputError, match="model: 'brain' was given, but the request is for 'chest'"):
+        run_local(scheduled_evaluation.compiled_pipeline(), arguments | {"model": "brain"}, tmp_path / "two", silent)
 
 
 @pytest.mark.usefixtures("stub_steps")

@@ -36,12 +36,14 @@ def ingest_site(
     import json
 
     from anamnesis.components.artifacts import finite
-    from anamnesis.components.step import read_request, step
+    from anamnesis.components.step import check_shown, read_request, step
 
     with step("ingest_site") as this:
         from anamnesis.updates import steps
 
-        asked = read_request(request, model, site)
+        asked = read_request(request)
+        check_shown("model", model, asked["model"])
+        check_shown("site", site, asked["site"]["name"])
         result: dict[str, Any] = steps.begin_update(asked, workers, this.progress)
         counts.metadata.update(finite(result["counts"]))
         this.outputs = result

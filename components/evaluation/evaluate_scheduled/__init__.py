@@ -1,0 +1,1 @@
+"""Holds the component ``evaluate_scheduled``."""

@@ -1,0 +1,33 @@
+"""The component ``evaluate_scheduled``."""
+
+from typing import Any
+
+from kfp import dsl
+
+from anamnesis.components.image import component
+
+
+@component
+def evaluate_scheduled(request: str, model: str, workers: int, metrics: dsl.Output[dsl.Metrics]) -> None:
+    """Judges the version in use anew: on every frozen test set, and on cases that arrived since it learned.
+
+    Nothing is trained. What was found goes to the registry, once per name; a second run finds it there.
+
+    Args:
+        request: The encoded `EvaluationRequest`, as JSON.
+        model: Name of the model; when given it must be the request's.
+        workers: Processes that read files side by side.
+        metrics: The primary metric by site and window.
+    """
+    from anamnesis.components.artifacts import finite
+    from anamnesis.components.step import check_shown, read_request, step
+
+    with step("evaluate_scheduled") as this:
+        from anamnesis.updates import steps
+
+        asked = read_request(request)
+        check_shown("model", model, asked["model"])
+        result: dict[str, Any] = steps.evaluate_scheduled(asked, workers, this.progress)
+        summary = finite(result["summary"])
+        metrics.metadata.update(summary)
+        this.outputs = {**result, "summary": summary}

@@ -1,0 +1,22 @@
+"""One scheduled evaluation of the version in use: a single step, compiled in ``compiled``."""
+
+from pathlib import Path
+
+from anamnesis.records import canonical_json, encode
+from anamnesis.updates import EvaluationRequest
+
+COMPILED = Path(__file__).parent / "compiled"
+
+
+def compiled_pipeline() -> Path:
+    """Returns the compiled pipeline."""
+    return COMPILED / "scheduled_evaluation.yaml"
+
+
+def pipeline_arguments(request: EvaluationRequest, workers: int = 2) -> dict[str, object]:
+    """Returns the pipeline's arguments."""
+    text = canonical_json(encode(request)).decode()
+    return {"request": text, "model": request.model, "workers": workers}
+
+
+__all__ = ["COMPILED", "compiled_pipeline", "pipeline_arguments"]
