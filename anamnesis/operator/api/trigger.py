@@ -1,16 +1,28 @@
 """When things happen: updates, and evaluations of the champion."""
 
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import ConfigDict, Field, model_validator
 
 from anamnesis.operator.api.base import Model
 from anamnesis.operator.api.text import Cron, Duration, TimeOfDay, TimeZone
 from anamnesis.operator.api.values import Share, Unique, rules
+from anamnesis.records import InputError
 
 Day = Literal["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+Part = TypeVar("Part", bound=Model)
 _NO_TIME = "start and end are the same: leave window out for any time, or let it end at another time"
+
+
+def checked(part: Part, check: Callable[[Part], None]) -> Part:
+    """Returns a part that passes a check, whose error becomes one that pydantic places."""
+    try:
+        check(part)
+    except InputError as error:
+        raise ValueError(str(error)) from None
+    return part
 
 
 class ScheduleSpec(Model):
@@ -20,6 +32,12 @@ class ScheduleSpec(Model):
     """Minute, hour, day of the month, month, day of the week: 30 2 * * 1 is half past two on every Monday."""
     time_zone: TimeZone = "Etc/UTC"
     """Whose clock it is, for example Europe/Rome."""
+
+    @model_validator(mode="after")
+    def _fires(self) -> Self:
+        from anamnesis.operator.triggers.schedule import check_schedule  # brings a library that few resources need
+
+        return checked(self, check_schedule)
 
 
 class MaintenanceWindow(Model):
@@ -40,7 +58,9 @@ class MaintenanceWindow(Model):
     def _has_a_length(self) -> Self:
         if self.start == self.end:
             raise ValueError(_NO_TIME)
-        return self
+        from anamnesis.operator.triggers.schedule import check_window
+
+        return checked(self, check_window)
 
 
 class TriggerSpec(Model):

@@ -59,7 +59,7 @@ def last_firing(spec: "ScheduleSpec", at: datetime) -> datetime | None:
 
 
 def is_open(window: "MaintenanceWindow", at: datetime) -> bool:
-    """Returns whether a window is open: from ``start`` up to ``end``, which is out; equal ones make a whole day.
+    """Returns whether a window is open: from ``start`` up to ``end``, which is out.
 
     ``days`` are those on which it opens; none given are all. Daylight saving: a start or end in the gap is at the end
     of the gap, one that comes twice is the first.
