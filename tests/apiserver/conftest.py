@@ -2,7 +2,10 @@
 
 import secrets
 import urllib.error
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from toys.apiserver import ApiServer
@@ -44,3 +47,18 @@ def namespace(cluster: ApiServer) -> str:
     name = f"test-{secrets.token_hex(4)}"
     cluster.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
     return name
+
+
+@pytest.fixture
+def run(cluster: ApiServer) -> Callable[..., Any]:
+    """Runs a command as somebody with a kubeconfig would; returns exit code, output and errors."""
+    from typer.testing import CliRunner
+
+    from anamnesis.cli.app import app
+
+    def call(*arguments: object, user: str = "admin", kubeconfig: Path | None = None) -> SimpleNamespace:
+        environment = {"KUBECONFIG": str(kubeconfig or cluster.kubeconfig(user)), "COLUMNS": "200"}
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments], env=environment)
+        return SimpleNamespace(code=result.exit_code, out=result.stdout, err=result.stderr)
+
+    return call

@@ -5,7 +5,12 @@ import re
 
 from anamnesis.records import AnamnesisError, ConflictError, InputError, RefusedError, UnreachableError
 
+KINDS = {f"{kind.lower()}s": kind for kind in ("ContinualModel", "Site", "ModelUpdate", "UpdateApproval")}
 _FORBIDDEN = re.compile(r'User "(?P<who>[^"]*)" cannot (?P<verb>\w+) resource "(?P<what>[^"]*)"')
+
+
+class MissingError(InputError):
+    """There is no such object."""
 
 
 def refusal(status: int, body: str, namespace: str) -> AnamnesisError:
@@ -23,8 +28,8 @@ def refusal(status: int, body: str, namespace: str) -> AnamnesisError:
         case 403:
             return RefusedError(_forbidden(message, namespace))
         case 404 if details.get("name"):
-            known = f"no {details.get('kind', 'resource')} {details['name']} in namespace {namespace}"
-            return InputError(f"{known}; another namespace is named by -n")
+            what = KINDS.get(details.get("kind", ""), details.get("kind", "object"))
+            return MissingError(f"no {what} {details['name']} in namespace {namespace}; another one is named by -n")
         case 404:
             return InputError(
                 "this cluster does not serve anamnesis.dev/v1alpha1: kubectl apply --server-side -f manifests/crds"

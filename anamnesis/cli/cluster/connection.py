@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from pydantic import ValidationError
 
-from anamnesis.cli.cluster.answers import refusal
+from anamnesis.cli.cluster.answers import MissingError, refusal
 from anamnesis.cli.output import note
 from anamnesis.operator.api import ContinualModel, Site, UpdateApproval
 from anamnesis.operator.api.base import API_VERSION, Resource
@@ -63,7 +63,8 @@ class Connection:
                 _request_timeout=SECONDS,
             )
         except ApiException as error:
-            raise refusal(error.status, str(error.body or error.reason), self.namespace) from error
+            body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else error.body
+            raise refusal(error.status, str(body or error.reason), self.namespace) from error
         except HTTPError as error:
             host = self._api.configuration.host
             raise UnreachableError(f"{host}: the API server does not answer: {error}") from error
@@ -96,6 +97,14 @@ class Connection:
         answer = self.request("GET", f"{path}?{urlencode(query)}" if query else path)
         items: list[Document] = answer["items"]
         return items
+
+    def find(self, path: str) -> Document | None:
+        """Returns an object as it is, or none where there is none."""
+        try:
+            found: Document = self.request("GET", path)
+        except MissingError:
+            return None
+        return found
 
     def create(self, kind: type[Kind], metadata: Mapping[str, str], spec: Mapping[str, object]) -> Kind:
         """Creates a resource and returns it."""

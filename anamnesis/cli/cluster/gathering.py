@@ -6,10 +6,11 @@ from functools import partial
 
 from anamnesis.cli.cluster.connection import PLURALS, Connection
 from anamnesis.cli.cluster.redaction import Document, resource, without_logins
+from anamnesis.operator.api import admission
 from anamnesis.operator.api.base import API_VERSION
 from anamnesis.operator.api.definitions import DEFINITIONS
+from anamnesis.records import AnamnesisError
 
-POLICY = "anamnesis-approvals"
 LEASE = "anamnesis-operator"
 SELECTOR = "app.kubernetes.io/name=anamnesis-operator"
 LOG_LINES, LOG_BYTES = 5000, 4 * 2**20
@@ -71,8 +72,13 @@ class Pods:
             name, restarted = str(_of(pod, "metadata")["name"]), any(s["restartCount"] for s in _containers(pod))
             for which in ("", "&previous=true") if restarted else ("",):
                 path = f"{self.path}/{name}/log?tailLines={LOG_LINES}&limitBytes={LOG_BYTES}{which}"
-                text = self.connection.request("GET", path)
-                yield f"{name}{' before its last restart' if which else ''}", str(without_logins(text))
+                yield f"{name}{' before its last restart' if which else ''}", self._log(path)
+
+    def _log(self, path: str) -> str:
+        try:
+            return str(without_logins(self.connection.request("GET", path)))
+        except AnamnesisError as error:  # one container's log may be gone; the others' are read all the same
+            return f"(not there: {error})"
 
 
 def _resources(connection: Connection, path: str) -> list[Document]:
@@ -119,12 +125,16 @@ def _definition(connection: Connection, plural: str, shipped: Mapping[str, objec
 
 
 def _admission(connection: Connection) -> Document:
-    """Returns how authors of approvals are held to be who they say they are."""
-    found: Document = {}
-    for plural in ("validatingadmissionpolicies", "validatingadmissionpolicybindings"):
-        item = connection.request("GET", f"{_ADMISSION}/{plural}/{POLICY}")
-        found[plural] = {"spec": item["spec"], "status": item.get("status")}
-    return found
+    """Returns how authors of approvals are held to be who they say they are, as far as it is installed."""
+    plurals = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
+    policy, binding = (connection.find(f"{_ADMISSION}/{plural}/{admission.NAME}") for plural in plurals)
+    since = admission.guarded_since(policy, binding)
+    return {
+        "inForce": since is not None,
+        "since": since.isoformat() if since else None,
+        "policy": policy and policy["spec"],
+        "binding": binding and binding["spec"],
+    }
 
 
 def differences(shipped: object, installed: object, path: str) -> Iterator[str]:
@@ -135,7 +145,7 @@ def differences(shipped: object, installed: object, path: str) -> Iterator[str]:
     elif isinstance(shipped, list) and isinstance(installed, list) and len(shipped) == len(installed):
         for number, (value, other) in enumerate(zip(shipped, installed, strict=True)):
             yield from differences(value, other, f"{path}[{number}]")
-    elif shipped != installed:
+    elif shipped != installed and (shipped or installed):  # an empty one is left out by the API server
         yield path
 
 

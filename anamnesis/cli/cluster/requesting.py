@@ -32,13 +32,14 @@ def ask(connection: Connection, model: str, site: str) -> Asked:
 
     Args:
         connection: to the cluster.
-        model: its name.
+        model: its name; empty: the only one of the namespace.
         site: one of the model's; empty: its only one.
 
     Raises:
-        InputError: the model has no such site, or several and none was named.
+        InputError: there is no such model, or it has no such site; or there are several and none was named.
         ConflictError: others changed the model at every try.
     """
+    model = model or _only_model(connection)
     for attempt in range(TRIES):
         found = connection.get(ContinualModel, model)
         site = _site(found, site)
@@ -59,6 +60,13 @@ def ask(connection: Connection, model: str, site: str) -> Asked:
 def set_state(connection: Connection, model: str, state: Literal["Active", "Suspended"]) -> None:
     """Makes a model rest or go on."""
     connection.merge(ContinualModel, model, {"spec": {"state": state}})
+
+
+def _only_model(connection: Connection) -> str:
+    models = [each.metadata.name for each in connection.all(ContinualModel)]
+    if len(models) != 1:
+        raise InputError(f"which model? namespace {connection.namespace} has {', '.join(models) or 'none'}")
+    return models[0]
 
 
 def _site(model: ContinualModel, name: str) -> str:

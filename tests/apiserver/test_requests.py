@@ -1,0 +1,101 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toys.apiserver import ApiServer
+from toys.ward import MODEL, UPDATE_SPEC, allow, fill, get, put
+
+Run = Callable[..., Any]
+ANNOTATION = "update.anamnesis.dev/guangzhou"
+
+
+@pytest.fixture
+def ward(cluster: ApiServer, namespace: str) -> str:
+    """A namespace whose models weber may change."""
+    fill(cluster, namespace)
+    allow(cluster, namespace, "weber", "anamnesis-editor")
+    return namespace
+
+
+def annotations(server: ApiServer, namespace: str) -> Any:
+    return get(server, namespace, "continualmodels", "chest")["metadata"].get("annotations", {})
+
+
+def test_an_update_is_asked_for_by_a_higher_number(cluster: ApiServer, ward: str, run: Run) -> None:
+    first = run("update", "-n", ward, "chest", "--site", "guangzhou", user="weber")
+    assert (first.code, "asked for an update of guangzhou (number 1)" in first.out) == (0, True), first.err
+    run("update", "-n", ward, "chest", "--site", "guangzhou", user="weber")
+    assert annotations(cluster, ward) == {ANNOTATION: "2"}
+
+
+def test_the_number_never_falls_also_when_the_annotation_is_gone(cluster: ApiServer, ward: str, run: Run) -> None:
+    put(cluster, ward, "ModelUpdate", "chest-7", {**UPDATE_SPEC, "site": "guangzhou", "counter": 7})
+    assert "(number 8)" in run("update", "-n", ward, "chest", "--site", "guangzhou", user="weber").out
+
+
+def test_of_people_who_ask_at_once_each_is_counted(cluster: ApiServer, ward: str) -> None:
+    from anamnesis.cli.cluster.connection import Connection
+    from anamnesis.cli.cluster.requesting import ask
+
+    def one(_: int) -> int:
+        from kubernetes import client, config
+
+        settings = client.Configuration()
+        config.load_kube_config(str(file), None, settings)
+        return ask(Connection(client.ApiClient(settings), ward), "chest", "guangzhou").counter
+
+    file = cluster.kubeconfig("weber")
+    with ThreadPoolExecutor(3) as pool:
+        assert sorted(pool.map(one, range(3))) == [1, 2, 3]
+    assert annotations(cluster, ward) == {ANNOTATION: "3"}
+
+
+def test_a_site_of_the_model_must_be_named(cluster: ApiServer, ward: str, run: Run) -> None:
+    for site in ("", "elsewhere"):
+        result = run("update", "-n", ward, "chest", "--site", site, user="weber")
+        assert (result.code, "expected one of guangzhou, bethesda" in result.err) == (2, True)
+    cluster.kubectl("annotate", "cmodel", "chest", "-n", ward, f"{ANNOTATION}=often")
+    odd = run("update", "-n", ward, "chest", "--site", "guangzhou", user="weber")
+    assert (odd.code, f"annotation {ANNOTATION}: expected a whole number, found 'often'" in odd.err) == (2, True)
+
+
+def test_where_there_is_one_model_its_name_may_be_left_out(cluster: ApiServer, ward: str, run: Run) -> None:
+    assert "chest: asked" in run("update", "-n", ward, "--site", "guangzhou", user="weber").out
+    put(cluster, ward, "ContinualModel", "abdomen", MODEL)
+    result = run("update", "-n", ward, "--site", "guangzhou", user="weber")
+    assert (result.code, f"which model? namespace {ward} has abdomen, chest" in result.err) == (2, True)
+
+
+def test_a_model_rests_and_goes_on(cluster: ApiServer, ward: str, run: Run) -> None:
+    assert run("suspend", "-n", ward, "chest", user="weber").out == "chest is suspended\n"
+    assert get(cluster, ward, "continualmodels", "chest")["spec"]["state"] == "Suspended"
+    assert run("resume", "-n", ward, "chest", user="weber").code == 0
+    assert get(cluster, ward, "continualmodels", "chest")["spec"]["state"] == "Active"
+    refused = run("suspend", "-n", ward, "chest", user="viewer")
+    assert (refused.code, "viewer may not patch continualmodels" in refused.err) == (3, True)
+
+
+def test_kubectl_finds_the_plugin(cluster: ApiServer, ward: str) -> None:
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "KUBECONFIG": str(cluster.kubeconfig("weber")),
+    }
+    kubectl = str(cluster.binaries / "kubectl")
+
+    def run(*arguments: str) -> str:
+        return subprocess.run([kubectl, *arguments], env=environment, capture_output=True, text=True, check=True).stdout
+
+    assert "kubectl-anamnesis" in run("plugin", "list")
+    assert "chest: champion aa11aa11aa11" in run("anamnesis", "status", "-n", ward)
+    usage = run("anamnesis", "--help")
+    assert "Usage: kubectl anamnesis" in usage
+    commands = {
+        line.split()[0] for line in usage.split("Commands:")[1].split("Examples:")[0].splitlines() if line.strip()
+    }
+    wanted = {"status", "approve", "reject", "rollback", "update", "suspend", "resume", "support-bundle"}
+    assert wanted <= commands
+    assert not {"run", "demo", "registry"} & commands

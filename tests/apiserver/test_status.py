@@ -1,0 +1,128 @@
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from toys.apiserver import ApiServer
+from toys.ward import CANDIDATE, MODEL, UPDATE, allow, fill, put
+
+from anamnesis.cli.cluster.screen import age
+
+Run = Callable[..., Any]
+
+
+def test_one_screen_says_what_waits_and_why(cluster: ApiServer, namespace: str, run: Run) -> None:
+    fill(cluster, namespace)
+    allow(cluster, namespace, "viewer", "anamnesis-viewer")
+    result = run("status", "-n", namespace, user="viewer")
+    assert result.code == 0, result.err
+    lines = [" ".join(line.split()) for line in result.out.splitlines()]
+    assert lines[0].startswith("chest: champion aa11aa11aa11, in use for")
+    assert any(line.startswith("Ready=False for") and line.endswith(f"{UPDATE} passed the gate") for line in lines)
+    assert not any("Drifting" in line for line in lines)  # what is as it should be is not told
+    assert f"version {CANDIDATE}" in lines
+    assert f'anamnesis approve -n {namespace} chest sha256:4f1c4f1c4f1c --why "..."' in lines
+    assert any(line.startswith("bethesda AwaitingApproval") for line in lines)
+    assert any("0.912 [0.881, 0.940] n=120 0.800 0.920 0.050" in line for line in lines)
+    assert any(line.startswith("guangzhou Unreachable 800") for line in lines)
+    assert any(line.startswith("bethesda -") and line.endswith("not looked at yet") for line in lines)
+    assert len(lines) <= 24
+    assert max(map(len, result.out.splitlines())) <= 160
+
+
+def test_for_programs_it_is_one_document(cluster: ApiServer, namespace: str, run: Run) -> None:
+    fill(cluster, namespace)
+    found = json.loads(run("status", "-n", namespace, "--json").out)
+    model = found["models"][0]
+    assert (model["name"], model["update"]["version"], model["sites"][1]["state"]) == (
+        "chest",
+        CANDIDATE,
+        "AwaitingApproval",
+    )
+    assert model["approve"].startswith(f"anamnesis approve -n {namespace} chest")
+    assert [site["name"] for site in found["sites"]] == ["bethesda", "guangzhou"]
+
+
+def test_a_model_is_shown_alone_with_its_sites(cluster: ApiServer, namespace: str, run: Run) -> None:
+    fill(cluster, namespace)
+    put(cluster, namespace, "ContinualModel", "other", {**MODEL, "sites": [{"name": "bethesda"}]})
+    found = json.loads(run("status", "-n", namespace, "other", "--json").out)
+    assert ([m["name"] for m in found["models"]], [s["name"] for s in found["sites"]]) == (["other"], ["bethesda"])
+    assert "the operator has not looked at it yet" in run("status", "-n", namespace, "other").out
+    result = run("status", "-n", namespace, "none")
+    assert (result.code, f"no ContinualModel none in namespace {namespace}" in result.err) == (2, True)
+
+
+def test_a_change_that_the_operator_has_not_seen_is_told(cluster: ApiServer, namespace: str, run: Run) -> None:
+    fill(cluster, namespace)
+    assert "has not seen the last change" not in run("status", "-n", namespace).out
+    assert run("suspend", "-n", namespace, "chest").code == 0
+    out = run("status", "-n", namespace).out
+    assert "has not seen the last change" in out
+    assert "EWCPrototype, suspended" in out
+
+
+def test_an_empty_namespace_says_so(namespace: str, run: Run) -> None:
+    assert "no models and no sites" in run("status", "-n", namespace).out
+
+
+def test_who_may_not_look_is_told_which_right_is_missing(namespace: str, run: Run) -> None:
+    result = run("status", "-n", namespace, user="viewer")
+    assert result.code == 3
+    assert f"viewer may not list continualmodels in namespace {namespace}: ask for a role" in result.err
+
+
+def test_without_a_cluster_the_error_says_what_to_do(run: Run, cluster: ApiServer, tmp_path: Any) -> None:
+    none = run("status", kubeconfig=tmp_path / "none")
+    assert (none.code, "set KUBECONFIG, or give -f FILES" in none.err) == (2, True)
+    silent = run("status", kubeconfig=cluster.kubeconfig(server="https://127.0.0.1:9"))
+    assert (silent.code, silent.err.count("\n")) == (1, 1)
+    assert "https://127.0.0.1:9: the API server does not answer" in silent.err
+    stranger = run("status", kubeconfig=cluster.kubeconfig("stranger", "no-token"))
+    assert (stranger.code, "does not know you" in stranger.err) == (3, True)
+    assert run("status", "--context", "nowhere").code == 2
+
+
+def test_the_namespace_is_that_of_the_context(cluster: ApiServer, namespace: str, run: Run, tmp_path: Any) -> None:
+    config = json.loads(cluster.kubeconfig().read_text())
+    config["contexts"][0]["context"]["namespace"] = namespace
+    (tmp_path / "config").write_text(json.dumps(config))
+    fill(cluster, namespace)
+    assert "chest: champion" in run("status", kubeconfig=tmp_path / "config").out
+    assert "chest: champion" in run("status", "--context", "t", kubeconfig=tmp_path / "config").out
+
+
+def test_a_server_without_our_resources_is_told(run: Run, cluster: ApiServer, monkeypatch: Any) -> None:
+    from anamnesis.cli.cluster import connection
+
+    monkeypatch.setattr(connection, "API_VERSION", "anamnesis.example/v1")
+    result = run("status")
+    assert (result.code, "kubectl apply --server-side -f manifests/crds" in result.err) == (2, True)
+
+
+def test_a_resource_of_another_release_is_left_out_with_a_note(
+    cluster: ApiServer, namespace: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from anamnesis.cli.cluster.connection import Connection
+
+    def documents(self: Connection, path: str) -> list[dict[str, Any]]:
+        found = listed(self, path)
+        newer = [{**each, "metadata": {"name": "odd"}, "spec": {"later": 1}} for each in found if "models" in path]
+        return [*newer, *found]
+
+    listed = Connection.documents
+    monkeypatch.setattr(Connection, "documents", documents)
+    fill(cluster, namespace)
+    result = run("status", "-n", namespace)
+    assert (result.code, "chest: champion" in result.out, "odd" in result.out) == (0, True, False)
+    assert "left out: ContinualModel odd: not of this release" in result.err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(-5, "0 s"), (0, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (172800, "2 d")],
+)
+def test_ages_have_one_unit(seconds: int, expected: str) -> None:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    assert age(now - timedelta(seconds=seconds), now) == expected

@@ -1,0 +1,149 @@
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toys.apiserver import ApiServer
+from toys.ward import CANDIDATE, MODEL, SITE, UPDATE, UPDATE_SPEC, allow, fill, put
+
+from anamnesis.cli.cluster.gathering import differences
+
+Run = Callable[..., Any]
+SECRETS = ("hunter2", "s3cr3t-of-minio", "eyJtoken", "MUELLER^ANNA", "X-Amz-Signature")
+EVENT = {
+    "metadata": {"generateName": "e-"},
+    "reason": "AwaitingApproval",
+    "message": "passed the gate at https://pacs:hunter2@pacs.example/qido?token=eyJtoken",
+    "type": "Normal",
+}
+
+
+def files(archive: Path) -> dict[str, bytes]:
+    with tarfile.open(archive) as opened:
+        members = [member for member in opened.getmembers() if member.isfile()]
+        assert {member.name.split("/")[0] for member in members} == {"bundle"}
+        return {member.name.partition("/")[2]: opened.extractfile(member).read() for member in members}  # type: ignore[union-attr]
+
+
+def plant(server: ApiServer, namespace: str) -> None:
+    """Puts what must not get out wherever it could come from."""
+    core = f"/api/v1/namespaces/{namespace}"
+    secret = {"metadata": {"name": "minio"}, "stringData": {"AWS_SECRET_ACCESS_KEY": "s3cr3t-of-minio"}}
+    server.request("POST", f"{core}/secrets", secret)
+    applied = {"kubectl.kubernetes.io/last-applied-configuration": '{"note": "MUELLER^ANNA"}', "note": "MUELLER^ANNA"}
+    source = {"type": "DICOMweb", "dicomweb": {"url": "https://pacs:hunter2@pacs.example/dicom-web?token=eyJtoken"}}
+    labels = {"owner": "hunter2", "anamnesis.dev/model": "chest"}
+    put(server, namespace, "Site", "pacs", {**SITE, "source": source}, annotations=applied, labels=labels)
+    request = json.dumps({"site": {"source": "s3://key:hunter2@bucket/x?X-Amz-Signature=1"}})
+    put(server, namespace, "ModelUpdate", "chest-9", {**UPDATE_SPEC, "request": request})
+    word = {"update": UPDATE, "version": CANDIDATE, "decision": "Reject", "approver": "admin"}
+    put(server, namespace, "UpdateApproval", "no", {**word, "reason": "misread MUELLER^ANNA"})
+    about = {"apiVersion": "anamnesis.dev/v1alpha1", "kind": "ContinualModel", "name": "chest", "namespace": namespace}
+    server.request("POST", f"{core}/events", {**EVENT, "involvedObject": about})
+    others = {"apiVersion": "v1", "kind": "Pod", "name": "mueller", "namespace": namespace}
+    server.request("POST", f"{core}/events", {**EVENT, "message": "MUELLER^ANNA", "involvedObject": others})
+
+
+@pytest.fixture
+def bundle(cluster: ApiServer, namespace: str, run: Run, tmp_path: Path) -> dict[str, bytes]:
+    """The files of a bundle of a namespace full of secrets."""
+    fill(cluster, namespace)
+    plant(cluster, namespace)
+    result = run("support-bundle", "-n", namespace, "-o", tmp_path / "bundle.tar.gz")
+    assert result.code == 0, result.err
+    return files(tmp_path / "bundle.tar.gz")
+
+
+def test_nothing_secret_and_nobody_s_name_gets_out(bundle: dict[str, bytes]) -> None:
+    everything = b"\n".join(bundle.values())
+    assert [secret for secret in SECRETS if secret.encode() in everything] == []
+    assert b"managedFields" not in everything
+
+
+def test_what_helps_is_in_it(bundle: dict[str, bytes], namespace: str) -> None:
+    sites = json.loads(bundle["resources/sites.json"])
+    pacs = next(site for site in sites if site["metadata"]["name"] == "pacs")
+    assert pacs["spec"]["source"]["dicomweb"]["url"] == "https://***@pacs.example/dicom-web?***"
+    assert pacs["metadata"]["labels"] == {"anamnesis.dev/model": "chest"}
+    models = json.loads(bundle["resources/continualmodels.json"])
+    assert (models[0]["spec"]["gate"]["floor"], models[0]["status"]["update"]) == (MODEL["gate"]["floor"], UPDATE)
+    update = next(u for u in json.loads(bundle["resources/modelupdates.json"]) if u["metadata"]["name"] == "chest-9")
+    assert json.loads(update["spec"]["request"]) == {"site": {"source": "s3://***@bucket/x?***"}}
+    assert json.loads(bundle["resources/updateapprovals.json"])[0]["spec"]["reason"] == "(left out: 20 characters)"
+    event = {"about": "ContinualModel/chest", "type": "Normal", "reason": "AwaitingApproval"}
+    assert [{key: e[key] for key in event} for e in json.loads(bundle["events.json"])] == [event]
+    assert json.loads(bundle["admission.json"])["inForce"] is True
+    manifest = json.loads(bundle["MANIFEST.json"])
+    assert manifest["namespace"] == namespace
+    assert manifest["files"] == {name: len(data) for name, data in bundle.items() if name != "MANIFEST.json"}
+
+
+def test_definitions_are_compared_with_what_this_release_ships(
+    bundle: dict[str, bytes],
+) -> None:
+    found = json.loads(bundle["versions.json"])
+    assert found["apiServer"].startswith("v1.")
+    assert set(found["definitions"]) == {"continualmodels", "sites", "modelupdates", "updateapprovals"}
+    assert [item for item in found["definitions"].values() if not item["asThisReleaseShips"]] == []
+
+
+def test_what_differs_is_named_and_what_the_server_added_is_not() -> None:
+    shipped = {"names": {"plural": "sites"}, "versions": [{"served": True, "properties": {}}]}
+    installed = {"names": {"plural": "sites", "singular": "site"}, "versions": [{"served": True}]}
+    assert list(differences(shipped, installed, "spec")) == []
+    installed["versions"] = [{"served": False}]
+    assert list(differences(shipped, installed, "spec")) == ["spec.versions[0].served"]
+    assert list(differences(shipped, {**installed, "versions": []}, "spec")) == ["spec.versions"]
+
+
+def test_a_policy_that_is_not_installed_is_told(
+    namespace: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from anamnesis.operator.api import admission
+
+    monkeypatch.setattr(admission, "NAME", "not-installed")
+    run("support-bundle", "-n", namespace, "-o", tmp_path / "bundle.tar.gz")
+    found = json.loads(files(tmp_path / "bundle.tar.gz")["admission.json"])
+    assert found == {"inForce": False, "since": None, "policy": None, "binding": None}
+
+
+def test_what_may_not_be_read_is_named_and_the_rest_is_written(
+    cluster: ApiServer, namespace: str, run: Run, tmp_path: Path
+) -> None:
+    fill(cluster, namespace)
+    allow(cluster, namespace, "viewer", "anamnesis-viewer")
+    result = run("support-bundle", "-n", namespace, "-o", tmp_path / "bundle.tar.gz", "--json", user="viewer")
+    missing = json.loads(result.out)["missing"]
+    assert "viewer may not list events" in missing["events.json"]
+    assert {"versions.json", "operator/pods.json", "operator/lease.json"} <= set(missing)
+    found = files(tmp_path / "bundle.tar.gz")
+    assert json.loads(found["MANIFEST.json"])["missing"] == missing
+    assert len(json.loads(found["resources/sites.json"])) == 2
+
+
+def test_an_existing_file_is_not_overwritten(namespace: str, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "bundle.tar.gz").write_text("mine")
+    result = run("support-bundle", "-n", namespace, "-o", tmp_path / "bundle.tar.gz")
+    assert (result.code, "name another file with -o" in result.err) == (2, True)
+    assert (tmp_path / "bundle.tar.gz").read_text() == "mine"
+
+
+def test_the_operator_s_pods_are_told_without_their_environment(
+    cluster: ApiServer, namespace: str, run: Run, tmp_path: Path
+) -> None:
+    core = f"/api/v1/namespaces/{namespace}"
+    cluster.request("POST", f"{core}/serviceaccounts", {"metadata": {"name": "default"}})
+    container = {"name": "operator", "image": "operator:1", "env": [{"name": "KEY", "value": "hunter2"}]}
+    pod = {"name": "operator-0", "labels": {"app.kubernetes.io/name": "anamnesis-operator"}}
+    made = cluster.request("POST", f"{core}/pods", {"metadata": pod, "spec": {"containers": [container]}})
+    told = {"name": "operator", "image": "operator:1", "imageID": "", "ready": False, "restartCount": 0}
+    status = {"phase": "Pending", "containerStatuses": [told]}
+    cluster.request("PUT", f"{core}/pods/operator-0/status", {**made, "status": status})
+    result = run("support-bundle", "-n", namespace, "-o", tmp_path / "bundle.tar.gz")
+    found = files(tmp_path / "bundle.tar.gz")
+    assert json.loads(found["operator/pods.json"])[0]["containers"][0]["image"] == "operator:1"
+    assert b"hunter2" not in b"".join(found.values())
+    assert found["operator/logs.txt"].startswith(b"=== operator-0\n")
+    assert result.out.splitlines()[1].startswith("  not there: operator/lease.json: no leases anamnesis-operator")

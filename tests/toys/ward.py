@@ -1,0 +1,124 @@
+"""A namespace with a model that waits for a person: resources and statuses as an operator would leave them."""
+
+from pathlib import Path
+from typing import Any
+
+from toys.apiserver import ApiServer
+
+PEOPLE = Path(__file__).resolve().parents[2] / "manifests" / "people"
+GROUP = "/apis/anamnesis.dev/v1alpha1"
+CHAMPION, CANDIDATE = "sha256:" + "aa11" * 16, "sha256:" + "4f1c" * 16
+UPDATE = "chest-5b1e00aa01"
+THEN = "2026-11-21T08:00:00Z"
+
+SITE = {
+    "source": {"type": "S3", "s3": {"url": "s3://bucket/guangzhou"}},
+    "modalities": ["DX"],
+    "task": {
+        "name": "pneumonia",
+        "type": "Classification",
+        "classes": ["normal", "pneumonia"],
+        "primaryMetric": "AUROC",
+    },
+}
+MODEL = {
+    "method": {"name": "EWCPrototype"},
+    "sites": [{"name": "guangzhou"}, {"name": "bethesda"}],
+    "gate": {"floor": "0.80", "margin": "0.05"},
+    "registry": {"url": "s3://models/chest"},
+}
+MODEL_STATUS: dict[str, Any] = {
+    "observedGeneration": 1,
+    "champion": CHAMPION,
+    "promoted": THEN,
+    "update": UPDATE,
+    "head": {"number": 7, "digest": CHAMPION},
+    "conditions": [
+        {
+            "type": "Ready",
+            "status": "False",
+            "reason": "AwaitingApproval",
+            "message": f"{UPDATE} passed the gate",
+            "lastTransitionTime": THEN,
+        },
+        {"type": "Drifting", "status": "False", "reason": "WithinBounds", "lastTransitionTime": THEN},
+    ],
+    "sites": [
+        {"name": "guangzhou", "state": "Learned", "samples": 400, "learned": THEN},
+        {"name": "bethesda", "state": "AwaitingApproval", "message": f"{UPDATE}: passed the gate"},
+    ],
+    "tasks": [
+        {
+            "site": "guangzhou",
+            "task": "pneumonia",
+            "metric": "AUROC",
+            "frozen": {"value": "0.912", "low": "0.881", "high": "0.940", "cases": 120},
+            "best": "0.920",
+            "floor": "0.80",
+            "margin": "0.05",
+            "evaluated": THEN,
+        }
+    ],
+    "decisions": {"promoted": 1},
+}
+UPDATE_SPEC = {
+    "model": "chest",
+    "site": "bethesda",
+    "claim": CANDIDATE,
+    "source": CANDIDATE,
+    "base": CHAMPION,
+    "request": "{}",
+}
+AWAITING = {
+    "version": CANDIDATE,
+    "conditions": [{"type": "Decided", "status": "False", "reason": "AwaitingApproval", "lastTransitionTime": THEN}],
+}
+READABLE = {
+    "source": {"fingerprint": CHAMPION, "files": 800, "changed": THEN},
+    "conditions": [
+        {
+            "type": "Readable",
+            "status": "False",
+            "reason": "Unreachable",
+            "message": "the bucket does not answer",
+            "lastTransitionTime": THEN,
+        }
+    ],
+}
+
+
+def put(
+    server: ApiServer,
+    namespace: str,
+    kind: str,
+    name: str,
+    spec: dict[str, Any],
+    status: dict[str, Any] | None = None,
+    **metadata: Any,
+) -> None:
+    """Creates a resource and, as the operator would, its status."""
+    path = f"{GROUP}/namespaces/{namespace}/{kind.lower()}s"
+    head = {"apiVersion": "anamnesis.dev/v1alpha1", "kind": kind}
+    made = server.request("POST", path, {**head, "metadata": {"name": name, **metadata}, "spec": spec})
+    if status is not None:
+        server.request("PUT", f"{path}/{name}/status", {**made, "status": status})
+
+
+def get(server: ApiServer, namespace: str, plural: str, name: str = "") -> Any:
+    """Returns a resource, or a list of all."""
+    return server.request("GET", f"{GROUP}/namespaces/{namespace}/{plural}/{name}".rstrip("/"))
+
+
+def fill(server: ApiServer, namespace: str) -> None:
+    """Makes a model of two sites, one of which waits for approval."""
+    put(server, namespace, "Site", "guangzhou", SITE, READABLE)
+    put(server, namespace, "Site", "bethesda", SITE)
+    put(server, namespace, "ContinualModel", "chest", MODEL, MODEL_STATUS)
+    put(server, namespace, "ModelUpdate", UPDATE, UPDATE_SPEC, AWAITING)
+
+
+def allow(server: ApiServer, namespace: str, user: str, role: str) -> None:
+    """Gives a user one of the roles of ``manifests/people`` in a namespace."""
+    server.kubectl("apply", "--server-side", "-k", str(PEOPLE))
+    name = f"{user}-{role}"
+    server.kubectl("create", "rolebinding", name, "-n", namespace, f"--clusterrole={role}", f"--user={user}")
