@@ -90,7 +90,8 @@ def _status(site: Site, secret: Mapping[str, str] | None, environment: Mapping[s
     except AnamnesisError as error:
         condition = _readable("False", _reason(error), str(error))
     conditions = merge(before.conditions, (condition,), generation, now)
-    return SiteStatus(observed_generation=generation, conditions=conditions, source=source, polled=now)
+    found_now = {"observed_generation": generation, "conditions": conditions, "source": source, "polled": now}
+    return before.model_copy(update=found_now)
 
 
 def _look(
@@ -147,4 +148,9 @@ def _reason(error: AnamnesisError) -> str:
 def _told(source: SourceStatus) -> str:
     if not source.files:
         return "nothing has arrived yet"
-    return f"{source.files} files" + (f", at most {source.patients} patients" if source.patients else "")
+    most = f", at most {_counted(source.patients, 'patient')}" if source.patients else ""
+    return _counted(source.files, "file") + most
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" + ("s" if number != 1 else "")

@@ -43,7 +43,7 @@ def firings(hour: int, minute: int, zone: str, about: datetime) -> list[datetime
     """The plain rule: each local day once; a time that does not exist is at the end of the gap, of two the first."""
     found = []
     for days in range(-3, 5):
-        day = (about + timedelta(days=days)).astimezone(ZoneInfo(zone)).date()
+        day = about.astimezone(ZoneInfo(zone)).date() + timedelta(days=days)
         instants = (
             datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC) + timedelta(minutes=m) for m in range(1600)
         )
