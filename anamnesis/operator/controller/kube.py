@@ -26,6 +26,7 @@ _BAD = {"Forgetting": "True", "Drifting": "True", "Ready": "False", "Readable": 
         "BackendReachable": "False", "RunSucceeded": "False", "Recorded": "False"}  # fmt: skip
 """The status of a condition that calls for a person."""
 _NOTE = 1024
+_TRIES = 5
 
 logger = logging.getLogger(__name__)
 
@@ -80,18 +81,38 @@ class KubeCluster:
         return there
 
     def put_status(self, resource: Resource, status: Status) -> None:
-        """Applies a status where it differs; see ``Cluster``."""
+        """Applies a status where it differs; see ``Cluster``.
+
+        Raises:
+            ConflictError: others wrote to the resource at each of several tries.
+        """
         before = _status(resource)
         if before == status:
             return
-        document = {**_head(resource), "metadata": _precisely(resource)}
-        document["status"] = status.model_dump(mode="json", by_alias=True, exclude_none=True)
-        try:
-            applied = self._api.apply(_path(resource, "status"), document)
-        except ConflictError:
-            return  # the name belongs to another object by now
-        for condition in transitions(before.conditions, status.conditions) if applied else ():
-            self.event(resource, _severity(condition, before.conditions), condition.reason, condition.message)
+        document = {**_head(resource), "status": status.model_dump(mode="json", by_alias=True, exclude_none=True)}
+        if self._applied(resource, document):
+            for condition in transitions(before.conditions, status.conditions):
+                self.event(resource, _severity(condition, before.conditions), condition.reason, condition.message)
+
+    def _applied(self, resource: Resource, document: Json) -> bool:
+        """Applies a status to this very object; false where it is gone. A status ignores a uid, but not a version."""
+        name, version = resource.metadata.name, resource.metadata.resource_version
+        for _ in range(_TRIES):
+            metadata = {"name": name, **({"resourceVersion": version} if version else {})}
+            try:
+                return self._api.apply(_path(resource, "status"), {**document, "metadata": metadata}) is not None
+            except ConflictError:
+                found = self._same(resource)
+                if found is None:
+                    return False
+                version = found["metadata"]["resourceVersion"]
+        raise ConflictError(f"{type(resource).__name__} {name}: others write to it all the time; the next try may do")
+
+    def _same(self, resource: Resource) -> Json | None:
+        """Returns what is there now, unless it is gone or its name belongs to another object."""
+        found = self._api.get(_path(resource))
+        same = found is not None and resource.metadata.uid in ("", found["metadata"]["uid"])
+        return found if same else None
 
     def set_finalizers(self, resource: Resource, finalizers: tuple[str, ...]) -> None:
         """Replaces our own finalizers; see ``Cluster``.
@@ -99,8 +120,8 @@ class KubeCluster:
         Raises:
             ConflictError: others write to the resource at this moment; the next try will do.
         """
-        found = self._api.get(_path(resource))
-        if found is None or resource.metadata.uid not in ("", found["metadata"]["uid"]):
+        found = self._same(resource)
+        if found is None:
             return
         before = found["metadata"].get("finalizers", [])
         wanted = [*(name for name in before if not name.startswith(OURS)), *finalizers]
@@ -118,7 +139,7 @@ class KubeCluster:
         event = {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"generateName": f"{about.metadata.name}.", "namespace": namespace},
+            "metadata": {"generateName": f"{about.metadata.name}-", "namespace": namespace},
             "regarding": {**_head(about), **_precisely(about)},
             "eventTime": self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "reportingController": f"{OURS}{MANAGER}",
