@@ -2,7 +2,9 @@
 
 Kubeflow cannot take labels and tolerations as parameters, and older back ends ignore parametrised images and GPU
 counts; as constants all of them work on every back end. The result is what ``kfp.kubernetes`` itself would have
-compiled (a test compares them).
+compiled (a test compares them), but for one thing: kfp names a secret and a claim twice, as a constant and as a
+parameter that is a constant. Back ends before 2.5 refuse the second and all later ones read the first, so only the
+first is written.
 """
 
 from collections.abc import Mapping
@@ -17,7 +19,8 @@ from anamnesis.records import InputError, digest_json, hex_of
 
 Executor = dict[str, Any]
 _QUEUE = "kueue.x-k8s.io/queue-name"
-_TRAINER = "exec-train-"
+_LEARNERS = ("exec-train-", "exec-evaluate-scheduled")
+"""Executors that get accelerators; the evaluations of an update judge a few test sets and do without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +47,25 @@ class SecretEnv:
 
 
 @dataclass(frozen=True, slots=True)
+class Volume:
+    """A PersistentVolumeClaim and where it is mounted.
+
+    Attributes:
+        claim: its name, in the namespace of the pipelines.
+        path: absolute, in every step.
+    """
+
+    claim: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Runtime:
     """How a pipeline runs on one cluster.
 
     Attributes:
         image: of every step, best with its digest; empty leaves the compiled one.
-        accelerators: how many each training step gets; 0 trains without.
+        accelerators: how many each training step and each scheduled evaluation gets; 0 does without.
         accelerator_type: resource name of the accelerator.
         tolerations: of every step.
         node_selector: of every step.
@@ -57,6 +73,7 @@ class Runtime:
         queue: Kueue's local queue; empty sets no label.
         pull_secrets: names of the secrets that fetch the image.
         shared_memory: size of ``/dev/shm`` in training steps, for example ``2Gi``; empty leaves the default.
+        volumes: of every step.
     """
 
     image: str = ""
@@ -68,6 +85,7 @@ class Runtime:
     queue: str = ""
     pull_secrets: tuple[str, ...] = ()
     shared_memory: str = ""
+    volumes: tuple[Volume, ...] = ()
 
     def __post_init__(self) -> None:
         if self.accelerators < 0:
@@ -120,7 +138,7 @@ def specialise(ir: Ir, runtime: Runtime) -> Ir:
     pipeline, platform = deepcopy(dict(ir.pipeline)), deepcopy(dict(ir.platform))
     kubernetes = platform.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
     for label, executor in pipeline["deploymentSpec"]["executors"].items():
-        training = label.startswith(_TRAINER)
+        training = label.startswith(_LEARNERS)
         _set_container(executor["container"], runtime, training)
         if settings := _kubernetes(runtime, training):
             kubernetes[label] = kubernetes.get(label, {}) | settings
@@ -143,9 +161,10 @@ def _kubernetes(runtime: Runtime, training: bool) -> Executor:
     """Returns the executor's part of the platform document."""
     shared = {"volumeName": "shared-memory", "mountPath": "/dev/shm", "medium": "Memory"}
     settings: Executor = {
-        "imagePullSecret": [_secret(name) for name in runtime.pull_secrets],
+        "imagePullSecret": [{"secretName": name} for name in runtime.pull_secrets],
         "nodeSelector": {"labels": dict(runtime.node_selector)} if runtime.node_selector else {},
         "podMetadata": {"labels": {_QUEUE: runtime.queue}} if runtime.queue else {},
+        "pvcMount": [{"constant": one.claim, "mountPath": one.path} for one in runtime.volumes],
         "secretAsEnv": [_secret_env(secret) for secret in runtime.secrets],
         "tolerations": [_toleration(one) for one in runtime.tolerations],
         "emptyDirMounts": [shared | {"sizeLimit": runtime.shared_memory}] if training and runtime.shared_memory else [],
@@ -153,13 +172,9 @@ def _kubernetes(runtime: Runtime, training: bool) -> Executor:
     return {name: value for name, value in settings.items() if value}
 
 
-def _secret(name: str) -> Executor:
-    return {"secretName": name, "secretNameParameter": {"runtimeValue": {"constant": name}}}
-
-
 def _secret_env(secret: SecretEnv) -> Executor:
     variables = [{"secretKey": key, "envVar": variable} for key, variable in secret.variables.items()]
-    return _secret(secret.name) | {"keyToEnv": variables, "optional": False}
+    return {"secretName": secret.name, "keyToEnv": variables}
 
 
 def _toleration(one: Toleration) -> Executor:

@@ -1,4 +1,4 @@
-"""A specialised pipeline is what ``kfp.kubernetes`` itself would have compiled."""
+"""A specialised pipeline is what ``kfp.kubernetes`` itself would have compiled, each name written once."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from kfp.components import load_component_from_text
 
 from anamnesis.components.image import component
 from anamnesis.pipelines.compile import compiled
-from anamnesis.pipelines.specialise import Ir, Runtime, SecretEnv, Toleration, load_ir, specialise
+from anamnesis.pipelines.specialise import Ir, Runtime, SecretEnv, Toleration, Volume, load_ir, specialise
 from anamnesis.pipelines.training.continual_update import compiled_pipeline
 from anamnesis.records import InputError
 
@@ -23,6 +23,7 @@ FULL = Runtime(
     queue="research",
     pull_secrets=("mirror", "spare"),
     shared_memory="2Gi",
+    volumes=(Volume("scans", "/data/scans"), Volume("cache", "/cache")),
 )
 
 
@@ -59,6 +60,8 @@ def by_kubeflow(runtime: Runtime) -> bytes:
                 kubernetes.add_pod_label(task, "kueue.x-k8s.io/queue-name", runtime.queue)
             if runtime.pull_secrets:
                 kubernetes.set_image_pull_secrets(task, list(runtime.pull_secrets))
+            for volume in runtime.volumes:
+                kubernetes.mount_pvc(task, volume.claim, volume.path)
             if training and runtime.shared_memory:
                 kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", "Memory", runtime.shared_memory)
 
@@ -66,7 +69,21 @@ def by_kubeflow(runtime: Runtime) -> bytes:
 
 
 def parsed(data: bytes) -> Ir:
-    return Ir(*yaml.safe_load_all(data))
+    pipeline, *platform = yaml.safe_load_all(data)
+    return Ir(pipeline, *(once(document) for document in platform))
+
+
+def once(value: object) -> object:
+    """Leaves out what back ends before 2.5 refuse: a constant said again as a parameter, and a default."""
+    if isinstance(value, list):
+        return [once(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    said_twice = {"secretNameParameter", "pvcNameParameter"} & set(value)
+    for name in said_twice:
+        assert value[name]["runtimeValue"]["constant"] in value.values()
+    skipped = said_twice | ({"optional"} if value.get("optional") is False else set())
+    return {name: once(one) for name, one in value.items() if name not in skipped}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,85 @@
+"""A tiny pipeline, and two servers of Kubeflow Pipelines that it can be sent to: a stand-in, and the real one."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from kfp import dsl
+from toys.pipelines_server import PipelinesServer
+
+from anamnesis.components.image import component
+from anamnesis.operator.backends.kubeflow import KubeflowBackend
+from anamnesis.operator.backends.pipelines_client import connect
+from anamnesis.pipelines.compile import compiled
+from anamnesis.pipelines.specialise import Runtime, Volume
+
+SECONDS = 120
+
+
+@component
+def say(what: str) -> str:
+    import time
+
+    if what == "refuse":
+        raise ValueError("patient 4711")
+    if what == "wait":
+        time.sleep(600)
+    return what
+
+
+@dsl.pipeline(name="probe")
+def probe(what: str = "", workers: int = 2) -> None:
+    say(what=what).set_caching_options(False)
+
+
+@pytest.fixture(scope="session")
+def probe_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A compiled pipeline of one step; ``what``: refuse, wait, or anything."""
+    path = tmp_path_factory.mktemp("probe") / "probe.yaml"
+    path.write_bytes(compiled(probe))
+    return path
+
+
+@dataclass(frozen=True)
+class Place:
+    """A server, and what makes time pass on it."""
+
+    backend: KubeflowBackend
+    pass_time: Callable[[], None]
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + SECONDS
+        while not holds():
+            assert time.monotonic() < deadline, "it never came to that"
+            self.pass_time()
+
+
+@pytest.fixture
+def server() -> Iterator[PipelinesServer]:
+    with PipelinesServer() as running:
+        yield running
+
+
+@pytest.fixture
+def backend(server: PipelinesServer) -> KubeflowBackend:
+    return KubeflowBackend(server.url, connect(server.url, {}), "lab/chest")
+
+
+@pytest.fixture(params=["stand-in", pytest.param("real", marks=pytest.mark.cluster)])
+def place(request: pytest.FixtureRequest) -> Place:
+    """Each server in turn; the real one is at ``PIPELINES_URL``, its image and volumes are those of tests/kubeflow."""
+    if request.param == "stand-in":
+        server = request.getfixturevalue("server")
+        return Place(request.getfixturevalue("backend"), server.advance)
+    url = os.environ.get("PIPELINES_URL")
+    if not url:
+        pytest.skip("PIPELINES_URL is not set; `make cluster-test` sets it")
+    volumes = [one.partition("=") for one in os.environ["ANAMNESIS_TEST_VOLUMES"].split(",")]
+    runtime = Runtime(
+        image=os.environ["ANAMNESIS_TEST_IMAGE"], volumes=tuple(Volume(claim, path) for claim, _, path in volumes)
+    )
+    experiment = f"lab/{request.node.name}/{time.time_ns()}"
+    return Place(KubeflowBackend(url, connect(url, {}), experiment, runtime=runtime), lambda: time.sleep(0.5))

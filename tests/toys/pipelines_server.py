@@ -1,0 +1,310 @@
+"""A small stand-in for Kubeflow Pipelines: the v2beta1 calls that the real client makes, as release 2.0.5 does.
+
+The same tests hold it to the real one (``tests/operator/backends/test_contract.py``). It runs nothing: ``advance``
+moves every run one state on.
+"""
+
+import json
+import re
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.parser import BytesParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import yaml
+
+Fields = dict[str, Any]
+NOT_YET = "1970-01-01T00:00:00Z"
+_BASE = "/apis/v2beta1"
+
+
+class RefusedError(Exception):
+    """An answer that is no success.
+
+    Args:
+        status: of HTTP.
+        code: of gRPC.
+        way: what the server puts before it in its main message.
+        message: what it says.
+    """
+
+    def __init__(self, status: int, code: int, way: str, message: str) -> None:
+        details = [{"@type": "type.googleapis.com/google.rpc.Status", "code": code, "message": message}]
+        self.status = status
+        self.body = {"error": f"{way}: {message}", "code": code, "message": f"{way}: {message}", "details": details}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer by the knobs: ``status`` with ``body``, and ``headers`` more."""
+
+    status: int
+    body: bytes = b"{}"
+    headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
+
+
+@dataclass
+class Knobs:
+    """What goes wrong.
+
+    Attributes:
+        answers: given instead of the true ones, one a request.
+        always: given instead of the true ones, for ever.
+        delay: seconds before every answer.
+        lose: of requests whose line matches, what is asked is done, and the connection ends without a reply; once.
+    """
+
+    answers: list[Answer] = field(default_factory=list)
+    always: Answer | None = None
+    delay: float = 0.0
+    lose: str = ""
+
+
+class PipelinesServer:
+    """The server; a context manager.
+
+    Attributes:
+        requests: ``<method> <path>`` of each that came.
+        tokens: the ``Authorization`` of each.
+        knobs: see ``Knobs``.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[str] = []
+        self.tokens: list[str] = []
+        self.knobs = Knobs()
+        self.experiments: dict[str, Fields] = {}
+        self.pipelines: dict[str, Fields] = {}
+        self.versions: dict[str, Fields] = {}
+        self.runs: dict[str, Fields] = {}
+        self.lock = threading.RLock()
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"place": self}))
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+
+    def __enter__(self) -> "PipelinesServer":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.shutdown()
+        self._thread.join()
+        self._http.server_close()
+
+    def advance(self) -> None:
+        """Moves every run one state on; one whose parameter ``what`` is ``wait`` runs until it is ended."""
+        with self.lock:
+            for run in self.runs.values():
+                self.put_state(run, _after(run))
+
+    def put_state(self, run: Fields, state: str | None) -> None:
+        """Sets a run's state, with all that the real server tells with it."""
+        run["state"] = state
+        if state in ("SUCCEEDED", "FAILED", "CANCELED"):
+            run["finished_at"] = _now()
+            run["run_details"] = {"task_details": _tasks(run["run_id"], state)}
+
+    def named(self, name: str) -> list[Fields]:
+        """Returns the runs of that name."""
+        return [run for run in self.runs.values() if run["display_name"] == name]
+
+
+def _after(run: Fields) -> str:
+    what = run["runtime_config"].get("parameters", {}).get("what")
+    steps = {"PENDING": "RUNNING", "CANCELING": "FAILED", "RUNNING": "FAILED" if what == "refuse" else "SUCCEEDED"}
+    state = str(run["state"])
+    return state if (state, what) == ("RUNNING", "wait") else steps.get(state, state)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _tasks(run: str, state: str) -> list[Fields]:
+    """As Argo's nodes are told: the workflow, its graph, a step, its driver and the pod around it."""
+    flow, at = "probe-4gcxm", _now()
+    pods = {flow: f"{flow}-55", "root": f"{flow}-31", "say": f"{flow}-42", "say-driver": f"{flow}-37", "executor": ""}
+    tasks = []
+    for name, pod in pods.items():
+        own = {"display_name": name, "run_id": run, "task_id": str(uuid.uuid4()), "create_time": at, "end_time": at}
+        children = {"child_tasks": [{"pod_name": pod}]} if pod else {}
+        tasks.append(own | children | {"state": "SUCCEEDED" if name == "say-driver" else state})
+    return tasks
+
+
+def _matches(query: Fields) -> Callable[[Fields], bool]:
+    """Returns what the filter in a query says of a resource."""
+    predicates = json.loads(query.get("filter") or "{}").get("predicates", [])
+    for predicate in predicates:
+        if predicate["key"] != "display_name":
+            what = f'no support for filtering on unrecognized field "{predicate["key"]}"'
+            raise RefusedError(400, 3, "Failed to create list options: Invalid input error", what)
+
+    def match(one: Fields) -> bool:
+        return all(
+            one["display_name"] == p["stringValue"] if p["operation"] == 1 else p["stringValue"] in one["display_name"]
+            for p in predicates
+        )
+
+    return match
+
+
+def _listed(name: str, found: list[Fields], query: Fields) -> Fields:
+    """Returns one page; an empty list is left out, as protobuf does."""
+    begin, size = int(query.get("page_token") or 0), int(query.get("page_size") or 20)
+    page = found[begin : begin + size]
+    if not page:
+        return {}
+    rest = {"next_page_token": str(begin + size)} if begin + size < len(found) else {}
+    return {name: page, "total_size": len(found), **rest}
+
+
+class _Calls:
+    """The calls, each with its query and its body."""
+
+    def __init__(self, place: PipelinesServer) -> None:
+        self._place = place
+
+    def health(self, query: Fields, body: Any) -> Fields:
+        return {"multi_user": False}
+
+    def list_experiments(self, query: Fields, body: Any) -> Fields:
+        return _listed("experiments", list(filter(_matches(query), self._place.experiments.values())), query)
+
+    def create_experiment(self, query: Fields, body: Any) -> Fields:
+        return self._new("experiment", self._place.experiments, body | {"storage_state": "AVAILABLE"})
+
+    def list_pipelines(self, query: Fields, body: Any) -> Fields:
+        return _listed("pipelines", list(filter(_matches(query), self._place.pipelines.values())), query)
+
+    def create_pipeline(self, query: Fields, body: Any) -> Fields:
+        return self._new("pipeline", self._place.pipelines, body)
+
+    def list_versions(self, query: Fields, body: Any, pipeline: str) -> Fields:
+        found = [one for one in self._place.versions.values() if one["pipeline_id"] == pipeline]
+        return _listed("pipeline_versions", list(filter(_matches(query), found)), query)
+
+    def upload_version(self, query: Fields, body: Any) -> Fields:
+        documents = list(yaml.safe_load_all(body))
+        spec = {"pipeline_spec": documents[0], **({"platform_spec": documents[1]} if documents[1:] else {})}
+        fields = {"pipeline_id": query["pipelineid"], "display_name": query["name"], "pipeline_spec": spec}
+        return self._new("pipeline_version", self._place.versions, fields)
+
+    def list_runs(self, query: Fields, body: Any) -> Fields:
+        ours = [one for one in self._place.runs.values() if one["experiment_id"] == query["experiment_id"]]
+        return _listed("runs", list(filter(_matches(query), ours)), query)
+
+    def create_run(self, query: Fields, body: Any) -> Fields:
+        version = self._place.versions[body["pipeline_version_reference"]["pipeline_version_id"]]
+        root = version["pipeline_spec"]["pipeline_spec"]["root"]
+        known = root.get("inputDefinitions", {}).get("parameters", {})
+        if unknown := set(body["runtime_config"].get("parameters") or ()) - set(known):
+            what = f"parameter(s) provided are not required by pipeline: {', '.join(unknown)}"
+            raise RefusedError(400, 3, "Failed to create a new run: Failed to generate the ExecutionSpec", what)
+        state = {"state": "PENDING", "finished_at": NOT_YET, "storage_state": "AVAILABLE"}
+        return self._new("run", self._place.runs, body | state, unique=False)
+
+    def get_run(self, query: Fields, body: Any, run: str) -> Fields:
+        if run not in self._place.runs:
+            raise RefusedError(404, 5, "Failed to get a run: ResourceNotFoundError", f"Run {run} not found")
+        return self._place.runs[run]
+
+    def terminate(self, query: Fields, body: Any, run: str) -> Fields:
+        found = self.get_run(query, body, run)
+        if found["state"] not in ("PENDING", "RUNNING"):
+            way = f"Failed to terminate a run: Failed to terminate run {run}: Invalid input error"
+            raise RefusedError(400, 3, way, f"Failed to terminate a run {run}. Row not found")
+        found["state"] = "CANCELING"
+        return {}
+
+    def _new(self, kind: str, place: dict[str, Fields], fields: Fields, unique: bool = True) -> Fields:
+        name = fields["display_name"]
+        if unique and any(one["display_name"] == name for one in place.values()):
+            what = f"Failed to create a new {kind}. The name {name} already exists. Please specify a new name"
+            raise RefusedError(409, 6, f"Failed to create a {kind}: Already exist error", what)
+        new = {f"{kind}_id": str(uuid.uuid4()), **fields, "created_at": _now()}
+        place[new[f"{kind}_id"]] = new
+        return new
+
+
+_ROUTES: list[tuple[str, str]] = [
+    (r"GET /healthz", "health"),
+    (r"GET /experiments", "list_experiments"),
+    (r"POST /experiments", "create_experiment"),
+    (r"GET /pipelines", "list_pipelines"),
+    (r"POST /pipelines", "create_pipeline"),
+    (r"GET /pipelines/([^/]+)/versions", "list_versions"),
+    (r"POST /pipelines/upload_version", "upload_version"),
+    (r"GET /runs", "list_runs"),
+    (r"POST /runs", "create_run"),
+    (r"GET /runs/([^/:]+)", "get_run"),
+    (r"POST /runs/([^/:]+):terminate", "terminate"),
+]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    place: PipelinesServer
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # it costs 40 ms an answer
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    def do_POST(self) -> None:
+        self._serve()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Says nothing."""
+
+    def _serve(self) -> None:
+        place, parts = self.place, urlsplit(self.path)
+        body = self._body()
+        line = f"{self.command} {parts.path.removeprefix(_BASE)}"
+        with place.lock:
+            place.requests.append(line)
+            place.tokens.append(self.headers.get("Authorization", ""))
+            answer = place.knobs.answers.pop(0) if place.knobs.answers else place.knobs.always
+        time.sleep(place.knobs.delay)
+        if answer is None:
+            with place.lock:
+                answer = self._answer(line, {key: values[0] for key, values in parse_qs(parts.query).items()}, body)
+        if place.knobs.lose and re.match(place.knobs.lose, line):
+            place.knobs.lose = ""
+            self.close_connection = True
+            return
+        self._send(answer)
+
+    def _answer(self, line: str, query: Fields, body: Any) -> Answer:
+        for pattern, name in _ROUTES:
+            if found := re.fullmatch(pattern, line):
+                try:
+                    return Answer(200, _json(getattr(_Calls(self.place), name)(query, body, *found.groups())))
+                except RefusedError as refused:
+                    return Answer(refused.status, _json(refused.body))
+        return Answer(404, b"Not Found", {"Content-Type": "text/plain"})
+
+    def _body(self) -> Any:
+        data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        kind = self.headers.get("Content-Type", "")
+        if kind.startswith("multipart/form-data"):
+            message = BytesParser().parsebytes(b"Content-Type: " + kind.encode() + b"\r\n\r\n" + data)
+            return message.get_payload(0).get_payload(decode=True)  # type: ignore[union-attr]
+        return json.loads(data) if data else {}
+
+    def _send(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value).encode()
