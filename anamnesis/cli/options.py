@@ -21,7 +21,7 @@ Namespace = Annotated[
 ]
 Context = Annotated[str, typer.Option("--context", help="On a cluster: of the kubeconfig. By default the current one.")]
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a ContinualModel.")]
-OptionalModel = Annotated[str, typer.Argument(metavar="[MODEL]", help="Name of a ContinualModel.")]
+OptionalModel = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a ContinualModel.")]
 ModelName = Annotated[str, typer.Option("--model", help="Which ContinualModel, where the files hold several.")]
 SiteName = Annotated[str, typer.Option("--site", help="Which Site.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]

@@ -14,6 +14,7 @@ Call = Callable[..., Any]
 
 COMMANDS = ["run", "update", "ingest", "evaluate", "report", "predict", "status", "approve", "reject", "rollback"]
 COMMANDS += ["methods", "doctor", "demo", "registry list", "registry show", "registry verify", "registry prune"]
+COMMANDS += ["suspend", "resume", "support-bundle"]
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "registry import"])
@@ -28,7 +29,7 @@ def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys\nfrom anamnesis.cli.app import app\n"
         "try:\n    app(['--help'])\nexcept SystemExit as end:\n    assert end.code == 0\n"
-        "heavy = {'torch', 'pydantic', 'kfp', 'yaml', 'minio', 'numpy', 'rich'} & set(sys.modules)\n"
+        "heavy = {'torch', 'pydantic', 'kfp', 'yaml', 'minio', 'numpy', 'rich', 'kubernetes'} & set(sys.modules)\n"
         "print('heavy:', sorted(heavy))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).endswith("heavy: []\n")

@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from anamnesis.cli.cluster.approving import Decision
     from anamnesis.cli.context import Selected
 
-Meant = Annotated[
-    list[str],
+Subject = Annotated[
+    str,
     typer.Argument(
-        metavar="[MODEL|UPDATE] VERSION",
-        help="Digest of a version, or enough of its start; before it, whose. On a cluster a model that waits for "
-        "approval can stand alone: its digest is shown and must be confirmed.",
+        metavar="MODEL|UPDATE|VERSION",
+        help="Whose version; left out where the version says it. On a cluster a model whose update waits for approval "
+        "may stand alone: the digest is shown and must be confirmed.",
     ),
 ]
+Version = Annotated[str, typer.Argument(metavar="VERSION", help="Digest of the version, or enough of its start.")]
 Wait = Annotated[float, typer.Option("--wait", min=0, help="On a cluster: seconds to wait for the operator's answer.")]
 
 
@@ -37,8 +38,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def approve(
-    meant: Meant,
+    subject: Subject,
     why: Why,
+    version: Version = "",
     files: ClusterFiles = None,
     who: Who = "",
     model: ModelName = "",
@@ -52,19 +54,20 @@ def approve(
     It is promoted at once when the gate has nothing else against it.
     """
     if not files:
-        return _say("Approve", meant, why, who, Place(namespace, context), wait, as_json)
+        return _say("Approve", _meant(subject, version, model), why, who, Place(namespace, context), wait, as_json)
     from anamnesis.cli.approving import approve_version
     from anamnesis.cli.context import login
     from anamnesis.cli.output import show
 
-    selected, digest = _local(files, meant, model)
+    selected, digest = _local(files, subject, version, model)
     decision = approve_version(selected, digest, who or login(), why)
     return show(decision, [f"{decision.verdict.value}: {decision.reason}"], as_json)
 
 
 def reject(
-    meant: Meant,
+    subject: Subject,
     why: Why,
+    version: Version = "",
     files: ClusterFiles = None,
     who: Who = "",
     model: ModelName = "",
@@ -78,19 +81,20 @@ def reject(
     Its data is tried again only when it has grown or the configuration is another one.
     """
     if not files:
-        return _say("Reject", meant, why, who, Place(namespace, context), wait, as_json)
+        return _say("Reject", _meant(subject, version, model), why, who, Place(namespace, context), wait, as_json)
     from anamnesis.cli.context import login
     from anamnesis.cli.output import short, show
     from anamnesis.registry import reject as reject_version
 
-    selected, digest = _local(files, meant, model)
+    selected, digest = _local(files, subject, version, model)
     entry = reject_version(selected.registry, digest, who or login(), why)
     return show(entry, [f"rejected {short(digest)}"], as_json)
 
 
 def rollback(
-    meant: Meant,
+    subject: Subject,
     why: Why,
+    version: Version = "",
     files: ClusterFiles = None,
     who: Who = "",
     model: ModelName = "",
@@ -101,35 +105,33 @@ def rollback(
 ) -> None:
     """Makes an earlier champion champion again."""
     if not files:
-        return _say("RollBack", meant, why, who, Place(namespace, context), wait, as_json)
+        return _say("RollBack", _meant(subject, version, model), why, who, Place(namespace, context), wait, as_json)
     from anamnesis.cli.context import login
     from anamnesis.cli.output import short, show
     from anamnesis.registry import roll_back
 
-    selected, digest = _local(files, meant, model)
+    selected, digest = _local(files, subject, version, model)
     entry = roll_back(selected.registry, digest, who or login(), why)
     return show(entry, [f"champion is {short(digest)}"], as_json)
 
 
-def _local(files: list[Path], meant: list[str], model: str) -> "tuple[Selected, str]":
+def _local(files: list[Path], subject: str, version: str, model: str) -> "tuple[Selected, str]":
     from anamnesis.cli.context import select
     from anamnesis.cli.versions import find_version
 
-    subject, version = _words(meant) if len(meant) > 1 else (model, meant[0])
-    selected = select(files, subject)
-    return selected, find_version(selected.registry, version)
+    selected = select(files, subject if version else model)
+    return selected, find_version(selected.registry, version or subject)
 
 
-def _words(meant: list[str]) -> tuple[str, str]:
+def _meant(subject: str, version: str, model: str) -> tuple[str, str]:
     """Returns whose version, and which; either may be empty."""
-    if len(meant) > 2:
-        raise InputError(f"expected [MODEL|UPDATE] VERSION, found {' '.join(meant)!r}")
-    if len(meant) == 2:
-        return meant[0], meant[1]
-    return ("", meant[0]) if meant[0].startswith("sha256:") else (meant[0], "")
+    alone = not version and (model or subject.startswith("sha256:"))
+    return (model, subject) if alone else (subject, version)
 
 
-def _say(decision: "Decision", meant: list[str], why: str, who: str, place: Place, wait: float, as_json: bool) -> None:
+def _say(
+    decision: "Decision", meant: tuple[str, str], why: str, who: str, place: Place, wait: float, as_json: bool
+) -> None:
     from anamnesis.cli.cluster.approving import examined, say, word
     from anamnesis.cli.cluster.connection import connect
     from anamnesis.cli.output import note, show
@@ -137,7 +139,7 @@ def _say(decision: "Decision", meant: list[str], why: str, who: str, place: Plac
     if who:
         raise InputError("--who: on a cluster you are who your kubeconfig says")
     connection = connect(place.namespace, place.context)
-    said = say(connection, word(connection, decision, *_words(meant), _confirmed), why)
+    said = say(connection, word(connection, decision, *meant, _confirmed), why)
     note(f"UpdateApproval {said.approval}: {said.approver} says {decision} to {said.version}")
     answer = examined(connection, said, wait)
     show(answer, [f"{answer.reason}: {answer.message}" if answer.message else answer.reason], as_json)
