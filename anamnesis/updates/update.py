@@ -78,10 +78,11 @@ def update(
     new = Source(_site_ref(request, snapshot), snapshot)
     sources = (*_earlier(request, store), new)
     digest = input_digest(request, sources)
+    checkpoints = Checkpoints(store, f"checkpoints/{hex_of(digest)}", checkpoint_every)
     if found := find_update(store, digest):
+        checkpoints.clear()  # those of an attempt that was killed as soon as it had recorded its result
         return Update(found, reused=True)
     model = _prepare(request, store)
-    checkpoints = Checkpoints(store, f"checkpoints/{hex_of(digest)}", checkpoint_every)
     record, epochs = _train(request, sources, model, digest, store, checkpoints, progress)
     winner = record_update(store, record)
     checkpoints.clear()

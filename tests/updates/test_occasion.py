@@ -4,44 +4,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from toys.updating import carry_out, occasion
 
-from anamnesis.records import (
-    Arrival,
-    InputError,
-    Occasion,
-    Outcome,
-    OutcomeKind,
-    decode,
-    digest_json,
-    encode,
-    encode_object,
-)
-from anamnesis.registry import Log, fold, judge, list_outcomes, open_store, read_outcome, settle
-from anamnesis.updates import UpdateRequest, steps
+from anamnesis.records import InputError, OutcomeKind, digest_json, encode, encode_object
+from anamnesis.registry import Log, fold, judge, list_outcomes, open_store, settle
+from anamnesis.updates import steps
 
 if TYPE_CHECKING:
     from conftest import World
-
-
-def occasion(name: str = "one", minimum: int = 0) -> Occasion:
-    return Occasion(f"model-{name}", digest_json(name), Arrival("etags", 1), minimum_patients=minimum)
-
-
-def carry_out(request: UpdateRequest) -> Outcome:
-    """Runs the steps as the pipeline does; returns what counts."""
-    assert request.occasion
-    encoded = encode_object(request)
-    begun = steps.begin_update(encoded, 1)
-    if begun["learn"]:
-        test_set = str(begun["test_set"])
-        version = str(steps.train(encoded, str(begun["snapshot"]), test_set)["version"])
-        steps.evaluate_forgetting(encoded, version, test_set)
-        steps.evaluate_saliency(encoded, version, test_set)
-        result = steps.promote_model(encoded, version, test_set, "tester", begun["outcome"])  # type: ignore[arg-type]
-        assert decode(Outcome, result["outcome"]).version == version
-    found = read_outcome(open_store(request.registry), request.occasion.claim)
-    assert found
-    return found
 
 
 def test_a_candidate_is_left_to_the_operator(world: "World") -> None:
