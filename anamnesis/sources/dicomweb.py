@@ -82,7 +82,9 @@ class DICOMweb:
 
     def _instances(self, study: Study) -> list[Item]:
         path = f"studies/{quote(study.uid)}/instances"
-        rows = self._rows(path, "a study's instances", _INSTANCE, {"includefield": [_SERIES]})
+        rows = list(self._rows(path, "a study's instances", _INSTANCE, {"includefield": [_SERIES]}))
+        if not all(_value(row, _SERIES) for row in rows):
+            raise InputError(f"{self._server.url}: it does not tell an instance's SeriesInstanceUID (0020,000E)")
         return [_item(study, _value(row, _SERIES), _value(row, _INSTANCE)) for row in rows]
 
     def _rows(self, path: str, what: str, tag: str, parameters: Mapping[str, object]) -> Iterator[Mapping[str, Any]]:
@@ -93,11 +95,11 @@ class DICOMweb:
             page = self._server.json(path, what, {**parameters, "limit": PAGE, "offset": start})
             if not isinstance(page, list) or not all(isinstance(row, dict) and _value(row, tag) for row in page):
                 raise InputError(f"{self._server.url}: asked for {what}, it does not answer as QIDO-RS; check the path")
-            fresh = [row for row in page if _value(row, tag) not in seen]
+            fresh = {uid: row for row in page if (uid := _value(row, tag)) not in seen}
             if not fresh:
                 return
-            seen.update(_value(row, tag) for row in fresh)
-            yield from fresh
+            seen.update(fresh)
+            yield from fresh.values()
             start += len(page)
 
 

@@ -1,0 +1,196 @@
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pydicom
+import pytest
+from toys.orthanc import Orthanc
+
+from anamnesis import snapshots
+from anamnesis.records import InputError, LabelsFrom, LabelSource, SiteConfig, TaskType, UnreachableError
+from anamnesis.registry.store import Store, open_store
+from anamnesis.snapshots.phantoms import write_phantom_site
+from anamnesis.snapshots.source import scan
+from anamnesis.sources import open_source
+from anamnesis.sources.dicomweb import DICOMweb
+
+KEY = b"0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("phantoms")
+
+
+@pytest.fixture(scope="module")
+def phantoms(folder: Path) -> SiteConfig:
+    """A site of 24 patients with two images each, labelled by folder."""
+    settings = {"test_fraction": 0.5, "maximum_quarantine_share": 0.2}  # so few
+    return replace(write_phantom_site(folder, "xray", 24, seed=3), **settings)
+
+
+@pytest.fixture(scope="module")
+def files(phantoms: SiteConfig, folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture(scope="module")
+def expected(phantoms: SiteConfig, tmp_path_factory: pytest.TempPathFactory) -> snapshots.IngestResult:
+    """What the folder gives."""
+    return snapshots.ingest(phantoms, store_at(tmp_path_factory.mktemp("store")), KEY)
+
+
+@pytest.fixture(scope="module")
+def sent(orthanc_server: Orthanc, files: list[Path]) -> Iterator[Orthanc]:
+    """The server with all files, its credentials in the process's environment."""
+    orthanc_server.clear()
+    orthanc_server.send(*files[:20])
+    orthanc_server.store(*files[20:])
+    with pytest.MonkeyPatch.context() as patch:
+        for name, text in orthanc_server.environment.items():
+            patch.setenv(name, text)
+        yield orthanc_server
+
+
+def manifest(files: list[Path], path: Path, keyword: str = "StudyInstanceUID") -> LabelSource:
+    """Writes a manifest that names instances, studies or accessions, and one that is not there."""
+    rows = {str(pydicom.dcmread(file, stop_before_pixels=True)[keyword].value): file.parent.name for file in files}
+    lines = [f"{name},{label}" for name, label in rows.items()]
+    path.write_text("\n".join(["file,label", *lines, "1.2.3.4,normal"]))
+    return LabelSource(LabelsFrom.MANIFEST, path.as_uri())
+
+
+def store_at(path: Path) -> Store:
+    return open_store(path.as_uri())
+
+
+@pytest.mark.parametrize("keyword", ["SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "AccessionNumber"])
+def test_a_dicom_server_gives_the_same_snapshot_as_a_folder(phantoms, files, sent, expected, tmp_path, keyword):
+    labels = manifest(files, tmp_path / "labels.csv", keyword)
+    for source in (f"orthanc+{sent.url}", f"dicomweb+{sent.web}"):
+        config = replace(phantoms, source=source, labels=labels)
+        store = store_at(tmp_path / source.partition("+")[0])
+        result = snapshots.ingest(config, store, KEY)
+        assert (result.snapshot, result.test_set) == (expected.snapshot, expected.test_set)
+        assert result.counts == expected.counts
+        assert snapshots.recall(config, store, KEY) == replace(result, reused=True)
+
+
+def test_what_is_listed_and_kept_names_nobody(phantoms, files, sent, tmp_path):
+    labels, uid = manifest(files, tmp_path / "labels.csv"), str(pydicom.dcmread(files[0]).StudyInstanceUID)
+    text = (tmp_path / "labels.csv").read_text()
+    (tmp_path / "labels.csv").write_text(text.replace(f"{uid},normal", f"{uid},strange"))
+    config = replace(phantoms, source=f"orthanc+{sent.url}", labels=labels)
+    store = store_at(tmp_path / "store")
+    assert snapshots.ingest(config, store, KEY).counts["quarantined"] == 2
+    kept = b"".join(store.get(info.key) for info in store.list() if info.key.endswith(".json"))
+    assert uid.encode() not in kept
+    assert b"SANLUCA" not in kept
+    assert not any(uid in item.key or "SANLUCA" in repr(item) for item in scan(config))
+
+
+def test_a_corrected_label_is_ingested_anew(phantoms, files, sent, tmp_path):
+    labels = manifest(files, tmp_path / "labels.csv")
+    config = replace(phantoms, source=f"orthanc+{sent.url}", labels=labels)
+    store = store_at(tmp_path / "store")
+    first = snapshots.ingest(config, store, KEY)
+    text = (tmp_path / "labels.csv").read_text().splitlines()
+    (tmp_path / "labels.csv").write_text("\n".join(line for line in text if line != text[1]))
+    assert snapshots.recall(config, store, KEY) is None
+    second = snapshots.ingest(config, store, KEY)
+    assert second.counts["pending"] == first.counts["pending"] + 2
+
+
+def test_a_manifest_elsewhere_serves_a_folder_too(phantoms, expected, tmp_path):
+    rows = "file,label\nnormal,normal\nopacity,opacity\nnot there,normal"
+    (tmp_path / "labels.csv").write_text(rows)
+    labels = LabelSource(LabelsFrom.MANIFEST, (tmp_path / "labels.csv").as_uri())
+    result = snapshots.ingest(replace(phantoms, labels=labels), store_at(tmp_path / "store"), KEY)
+    assert result.snapshot == expected.snapshot
+
+
+def test_labels_that_a_dicom_server_cannot_have(phantoms):
+    config = replace(phantoms, source="orthanc+http://127.0.0.1:1")
+    with pytest.raises(InputError, match=r"labels\.from: a DICOM server has no folders"):
+        scan(config)
+    with pytest.raises(InputError, match=r"labels\.manifest: a DICOM server holds no manifest; give its URL"):
+        scan(replace(config, labels=LabelSource(LabelsFrom.MANIFEST, "labels.csv")))
+    task = replace(phantoms.task, type=TaskType.PRETRAINING, classes=(), primary_metric="ProbeAccuracy")
+    with pytest.raises(UnreachableError):
+        scan(replace(config, task=task))
+
+
+Answer = Callable[[str], tuple[int, str, bytes]]
+
+
+@pytest.fixture
+def pretended() -> Iterator[tuple[str, list[Answer]]]:
+    """A DICOMweb server of which a test says what it answers: its URL, and a list to put the answer in."""
+    answers: list[Answer] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, kind, body = answers[-1](self.path)
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"dicomweb+http://127.0.0.1:{server.server_port}", answers
+    server.shutdown()
+    server.server_close()
+
+
+def rows(*uids: str, **tags: object) -> bytes:
+    return json.dumps(
+        [{tag: {"Value": [value]} for tag, value in {**tags, "0020000D": uid}.items()} for uid in uids]
+    ).encode()
+
+
+def test_a_server_that_gives_short_pages_is_read_to_its_end(pretended):
+    url, answers = pretended
+    studies = [f"1.2.{number}" for number in range(7)]
+
+    def answer(path: str) -> tuple[int, str, bytes]:
+        if "/instances" in path:
+            return 204, "text/plain", b""
+        start = int(path.partition("offset=")[2])
+        return 200, "application/dicom+json", rows(*studies[start : start + 3], **{"00201208": 2})
+
+    answers.append(answer)
+    found = DICOMweb.at(url.removeprefix("dicomweb+"), {}).studies()
+    assert [study.uid for study in found] == studies
+
+
+def test_a_server_that_ignores_pages_does_not_go_on_for_ever(pretended):
+    url, answers = pretended
+    page = rows("1.2", "1.3", **{"00201208": 0, "00080018": "9.9", "0020000E": "5.5"})
+    answers.append(lambda path: (200, "application/dicom+json", page))
+    assert len(open_source(url, {}).items()) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ((200, "text/html", b"<html>Rossi^Maria</html>"), "does not answer with JSON"),
+        ((200, "application/json", b'{"Rossi^Maria": 1}'), "does not answer as QIDO-RS"),
+        ((200, "application/json", rows("1.2")), "does not tell NumberOfStudyRelatedInstances"),
+        ((400, "text/plain", b"Rossi^Maria"), "it answers 400"),
+        ((503, "text/plain", b"Rossi^Maria"), "it answers 503"),
+    ],
+)
+def test_an_answer_that_makes_no_sense_is_not_quoted(pretended, answer, message):
+    url, answers = pretended
+    answers.append(lambda path: answer)
+    with pytest.raises((InputError, UnreachableError), match=message) as caught:
+        open_source(url, {}).items()
+    assert "Rossi" not in str(caught.value)
