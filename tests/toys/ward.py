@@ -11,6 +11,11 @@ CHAMPION, CANDIDATE = "sha256:" + "aa11" * 16, "sha256:" + "4f1c" * 16
 UPDATE = "chest-5b1e00aa01"
 THEN = "2026-11-21T08:00:00Z"
 
+
+def condition(kind: str, status: str, reason: str, message: str = "") -> dict[str, str]:
+    return {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": THEN}
+
+
 SITE = {
     "source": {"type": "S3", "s3": {"url": "s3://bucket/guangzhou"}},
     "modalities": ["DX"],
@@ -34,14 +39,13 @@ MODEL_STATUS: dict[str, Any] = {
     "update": UPDATE,
     "head": {"number": 7, "digest": CHAMPION},
     "conditions": [
-        {
-            "type": "Ready",
-            "status": "False",
-            "reason": "AwaitingApproval",
-            "message": f"{UPDATE} passed the gate",
-            "lastTransitionTime": THEN,
-        },
-        {"type": "Drifting", "status": "False", "reason": "WithinBounds", "lastTransitionTime": THEN},
+        condition("Ready", "True", "ChampionInUse"),
+        condition("Progressing", "True", "AwaitingApproval", f"{UPDATE}: passed the gate"),
+        condition("Stalled", "False", "NothingToDo"),
+        condition("AwaitingApproval", "True", "WaitsForAPerson", f"{UPDATE}: passed the gate"),
+        condition("Forgetting", "Unknown", "NotEvaluated"),
+        condition("Drifting", "True", "RecentBelowFloor", "guangzhou: AUROC 0.71 on 31 recent cases, floor 0.78"),
+        condition("BackendReachable", "True", "Reachable"),
     ],
     "sites": [
         {"name": "guangzhou", "state": "Learned", "samples": 400, "learned": THEN},
@@ -71,19 +75,11 @@ UPDATE_SPEC = {
 }
 AWAITING = {
     "version": CANDIDATE,
-    "conditions": [{"type": "Decided", "status": "False", "reason": "AwaitingApproval", "lastTransitionTime": THEN}],
+    "conditions": [condition("Decided", "False", "AwaitingApproval", "passed the gate")],
 }
 READABLE = {
     "source": {"fingerprint": CHAMPION, "files": 800, "changed": THEN},
-    "conditions": [
-        {
-            "type": "Readable",
-            "status": "False",
-            "reason": "Unreachable",
-            "message": "the bucket does not answer",
-            "lastTransitionTime": THEN,
-        }
-    ],
+    "conditions": [condition("Readable", "False", "Unreachable", "the bucket does not answer")],
 }
 
 

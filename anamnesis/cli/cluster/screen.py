@@ -10,9 +10,10 @@ from anamnesis.operator.api import Site
 from anamnesis.operator.api.conditions import Condition
 from anamnesis.operator.api.status import Score, TaskStatus
 
-GOOD = {"Ready": "True", "RegistryReachable": "True", "BackendReachable": "True", "Readable": "True"}
-"""What these conditions should be; the others tell of trouble, or of work, while they are True."""
-QUIET = ("Progressing",)
+GOOD = ("Ready", "BackendReachable")
+"""Conditions that should be True; the others tell of trouble while they are."""
+QUIET = ("Progressing", "AwaitingApproval")
+"""What the line about the update tells."""
 
 
 def screen(view: ClusterView, now: datetime) -> Iterator[str]:
@@ -52,8 +53,8 @@ def _model(view: ModelView, now: datetime) -> Iterator[str]:
 
 def _troubles(conditions: tuple[Condition, ...], now: datetime) -> Iterator[str]:
     for each in conditions:
-        expected = GOOD.get(each.type, "False")
-        if each.status != expected and each.type not in QUIET:
+        bad = each.status != "True" if each.type in GOOD else each.status == "True"
+        if bad and each.type not in QUIET:
             since = age(each.last_transition_time, now)
             yield f"{each.type}={each.status} for {since}: {each.reason}{': ' if each.message else ''}{each.message}"
 
@@ -65,7 +66,7 @@ def _update(view: ModelView, now: datetime) -> Iterator[str]:
     decided, run = update.status.condition("Decided"), update.status.run
     state = decided.reason if decided else "Waiting"
     since = age(update.metadata.creation_timestamp, now)
-    yield f"update {update.metadata.name} of {update.spec.site}: {state} for {since}"
+    yield f"update {update.metadata.name} of {update.spec.site}: {state}, begun {since} ago"
     if run is not None and state in ("Running", "Retrying"):
         yield f"  run {run.name}: {run.state}{': ' if run.message else ''}{run.message}"
     if view.approval:
