@@ -6,6 +6,7 @@ from itertools import pairwise
 from anamnesis.records import AnamnesisError, IntegrityError, LogEntry, digest_bytes
 from anamnesis.registry.evaluations import read_evaluations
 from anamnesis.registry.log import PREFIX, Head, number_of, read_entry
+from anamnesis.registry.outcomes import list_outcomes
 from anamnesis.registry.store import Store
 from anamnesis.registry.updates import list_updates
 from anamnesis.registry.versions import blob_key, list_versions, read_version
@@ -36,7 +37,7 @@ def verify(store: Store, expected: Head | None = None) -> tuple[str, ...]:
 
 
 def verify_versions(store: Store) -> tuple[str, ...]:
-    """Checks everything beside the log: versions, blobs, evaluations, updates, and what decisions in the log name.
+    """Checks everything beside the log: versions, blobs, evaluations, updates, outcomes, and what the log names.
 
     Returns:
         One sentence for each problem, naming what is damaged.
@@ -54,6 +55,7 @@ def verify_versions(store: Store) -> tuple[str, ...]:
             problems.append(str(error))
     problems += [text for digest in sorted(blobs) for text in _blob(store, digest)]
     problems += _updates(store, versions)
+    problems += _outcomes(store, versions)
     problems += _decisions(store, versions, evaluations)
     return tuple(problems)
 
@@ -114,6 +116,15 @@ def _updates(store: Store, versions: set[str]) -> Iterator[str]:
         for record in list_updates(store):
             if record.version not in versions:
                 yield f"update {record.input}: its version {record.version} is missing"
+    except AnamnesisError as error:
+        yield str(error)
+
+
+def _outcomes(store: Store, versions: set[str]) -> Iterator[str]:
+    try:
+        for outcome in list_outcomes(store):
+            if outcome.version and outcome.version not in versions:
+                yield f"outcome of {outcome.occasion.update}: its version {outcome.version} is missing"
     except AnamnesisError as error:
         yield str(error)
 

@@ -16,6 +16,7 @@ from anamnesis.records import (
     Outcome,
     OutcomeKind,
     Window,
+    hex_of,
 )
 from anamnesis.registry import (
     Store,
@@ -43,12 +44,13 @@ def monitoring(build) -> Monitoring:
 
 def test_the_first_outcome_under_a_claim_counts(store: Store, build) -> None:
     first = outcome(build)
-    late = replace(first, kind=OutcomeKind.CANDIDATE, version=build.digest("v"), new_patients=9, counts={"train": 9})
+    version = build.stored(store)
+    late = replace(first, kind=OutcomeKind.CANDIDATE, version=version, new_patients=9, counts={"train": 9})
     assert read_outcome(store, first.occasion.claim) is None
     assert write_outcome(store, first) == first
     assert write_outcome(store, late) == first
     assert read_outcome(store, first.occasion.claim) == first
-    other = outcome(build, "other")
+    other = replace(outcome(build, "other"), kind=OutcomeKind.CANDIDATE, version=version)
     write_outcome(store, other)
     assert list_outcomes(store) == tuple(sorted((first, other), key=lambda one: one.occasion.claim))
     assert verify_versions(store) == ()
@@ -72,6 +74,22 @@ def test_changed_bytes_are_found(folder: Store, build) -> None:
         read_outcome(folder, first.occasion.claim)
     with pytest.raises(IntegrityError, match="monitoring/"):
         read_monitoring(folder, found.name)
+
+
+def test_one_in_anothers_place_and_a_missing_version_are_found(folder: Store, build) -> None:
+    first, found = outcome(build), monitoring(build)
+    other = replace(outcome(build, "other"), kind=OutcomeKind.CANDIDATE, version=build.digest("gone"))
+    write_outcome(folder, other)
+    assert verify_versions(folder) == (f"outcome of chest-other: its version {other.version} is missing",)
+    write_monitoring(folder, found)
+    there, key = (info.key for prefix in ("outcomes/", "monitoring/") for info in folder.list(prefix))
+    folder.put(f"outcomes/{hex_of(first.occasion.claim)}.json", folder.get(there))
+    folder.put("monitoring/other.json", folder.get(key))
+    with pytest.raises(IntegrityError, match=f"is that of the claim {other.occasion.claim}"):
+        read_outcome(folder, first.occasion.claim)
+    with pytest.raises(IntegrityError, match=f"is that of '{found.name}'"):
+        read_monitoring(folder, "other")
+    assert "its bytes were changed" in verify_versions(folder)[0]
 
 
 @pytest.mark.parametrize("name", ["../versions/x", "a//b"])
