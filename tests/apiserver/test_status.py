@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from toys.apiserver import ApiServer
-from toys.ward import CANDIDATE, MODEL, UPDATE, allow, fill, put
+from toys.ward import CANDIDATE, MODEL, UPDATE, allow, condition, fill, put
 
 from anamnesis.cli.cluster.screen import age
 
@@ -35,6 +35,28 @@ def test_one_screen_says_what_waits_and_why(cluster: ApiServer, namespace: str, 
     assert any(line.startswith("bethesda -") and line.endswith("not looked at yet") for line in lines)
     assert len(lines) <= 24
     assert max(map(len, result.out.splitlines())) <= 160
+
+
+def test_a_person_s_word_that_does_not_count_is_shown_with_the_reason(
+    cluster: ApiServer, namespace: str, run: Run
+) -> None:
+    fill(cluster, namespace)
+    word = {"update": UPDATE, "version": CANDIDATE, "decision": "Approve", "approver": "admin", "reason": "seen"}
+    put(cluster, namespace, "UpdateApproval", "new", word)
+    refused = condition("Recorded", "False", "WrongVersion", "its version is another")
+    put(cluster, namespace, "UpdateApproval", "wrong", word, {"conditions": [refused]})
+    put(cluster, namespace, "UpdateApproval", "old", {**word, "update": "chest-1"}, {"conditions": [refused]})
+    done = {"conditions": [condition("Recorded", "True", "Recorded")]}
+    put(cluster, namespace, "UpdateApproval", "heard", word, done)
+    result = run("status", "-n", namespace)
+    lines = [line.strip() for line in result.out.splitlines() if "says Approve" in line]
+    assert result.err == ""
+    assert lines == [
+        "new: admin says Approve: not examined yet",
+        "wrong: admin says Approve: WrongVersion: its version is another",
+    ]
+    found = json.loads(run("status", "-n", namespace, "--json").out)["models"][0]["unheard"]
+    assert [each["name"] for each in found] == ["new", "wrong"]
 
 
 def test_for_programs_it_is_one_document(cluster: ApiServer, namespace: str, run: Run) -> None:

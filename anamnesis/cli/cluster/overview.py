@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from anamnesis.cli.cluster.connection import Connection
 from anamnesis.cli.output import short
-from anamnesis.operator.api import ContinualModel, Site
+from anamnesis.operator.api import ContinualModel, Site, UpdateApproval
 from anamnesis.operator.api.update import ModelUpdate
-from anamnesis.operator.plan.status import UpdateState
+from anamnesis.operator.plan.status import ApprovalState, UpdateState
 from anamnesis.records import InputError
 
 
@@ -18,10 +18,12 @@ class ModelView:
     Attributes:
         model: the resource.
         updates: all of the model that are kept.
+        approvals: people's words on the model or its updates.
     """
 
     model: ContinualModel
     updates: tuple[ModelUpdate, ...]
+    approvals: tuple[UpdateApproval, ...]
 
     @property
     def name(self) -> str:
@@ -32,6 +34,16 @@ class ModelView:
     def in_flight(self) -> ModelUpdate | None:
         """The update that has not ended."""
         return next((each for each in self.updates if each.metadata.name == self.model.status.update), None)
+
+    @property
+    def unheard(self) -> tuple[UpdateApproval, ...]:
+        """People's words that are not in the log: not examined yet, or refused and about the update in flight."""
+        flying = self.model.status.update
+        return tuple(
+            each
+            for each in self.approvals
+            if not each.status.holds("Recorded") and (_is_new(each) or (flying and each.spec.update == flying))
+        )
 
     @property
     def approval(self) -> str:
@@ -78,17 +90,26 @@ def look(connection: Connection, model: str) -> ClusterView:
         models = tuple(each for each in models if each.metadata.name == model)
         if not models:
             raise InputError(f"no ContinualModel {model} in namespace {connection.namespace}; -n names another")
-    updates = connection.all(ModelUpdate)
+    updates, approvals = connection.all(ModelUpdate), connection.all(UpdateApproval)
     named = {reference.name for each in models for reference in each.spec.sites}
     return ClusterView(
         connection.namespace,
-        tuple(ModelView(each, _of(each, updates)) for each in models),
+        tuple(_view(each, updates, approvals) for each in models),
         tuple(site for site in connection.all(Site) if not model or site.metadata.name in named),
     )
 
 
-def _of(model: ContinualModel, updates: Iterable[ModelUpdate]) -> tuple[ModelUpdate, ...]:
-    return tuple(each for each in updates if each.spec.model == model.metadata.name)
+def _view(model: ContinualModel, updates: Iterable[ModelUpdate], approvals: Iterable[UpdateApproval]) -> ModelView:
+    name = model.metadata.name
+    own = tuple(each for each in updates if each.spec.model == name)
+    names = {each.metadata.name for each in own}
+    said = tuple(each for each in approvals if each.spec.model == name or each.spec.update in names)
+    return ModelView(model, own, said)
+
+
+def _is_new(approval: UpdateApproval) -> bool:
+    recorded = approval.status.condition("Recorded")
+    return recorded is None or recorded.reason == ApprovalState.PENDING
 
 
 def _model_document(view: ModelView) -> dict[str, object]:
@@ -100,6 +121,10 @@ def _model_document(view: ModelView) -> dict[str, object]:
         **_plain(view.model.status),
         "update": {"name": update.metadata.name, "site": update.spec.site, **_plain(update.status)} if update else None,
         "approve": view.approval,
+        "unheard": [
+            {"name": each.metadata.name, **each.spec.model_dump(mode="json", by_alias=True), **_plain(each.status)}
+            for each in view.unheard
+        ],
     }
 
 

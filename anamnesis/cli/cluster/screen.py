@@ -43,6 +43,7 @@ def _model(view: ModelView, now: datetime) -> Iterator[str]:
         yield "  the operator has not seen the last change yet"
     yield from (f"  {line}" for line in _troubles(status.conditions, now))
     yield from (f"  {line}" for line in _update(view, now))
+    yield from (f"  {line}" for line in _words(view))
     rows = [
         [site.name, site.state, site.samples or None, age(site.learned, now), site.message] for site in status.sites
     ]
@@ -72,6 +73,13 @@ def _update(view: ModelView, now: datetime) -> Iterator[str]:
     if view.approval:
         yield f"  version {update.status.version}"
         yield f"  {view.approval}"
+
+
+def _words(view: ModelView) -> Iterator[str]:
+    for each in view.unheard:
+        recorded = each.status.condition("Recorded")
+        answer = f"{recorded.reason}: {recorded.message}" if recorded else "not examined yet"
+        yield f"{each.metadata.name}: {each.spec.approver} says {each.spec.decision}: {answer}"
 
 
 def _tasks(tasks: tuple[TaskStatus, ...], now: datetime) -> list[str]:
