@@ -8,22 +8,38 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from anamnesis.pipelines.evaluation import scheduled_evaluation
 from anamnesis.pipelines.record import RunRecord, State
 from anamnesis.pipelines.runner import run_local
 from anamnesis.pipelines.training.continual_update import compiled_pipeline, pipeline_arguments
 from anamnesis.records import (
+    Arrival,
     Configuration,
     NetworkSpec,
+    Occasion,
+    OutcomeKind,
     SiteConfig,
     SiteRef,
     Task,
     TaskType,
     TrainingSettings,
+    Window,
+    digest_json,
     encode_object,
     silent,
 )
-from anamnesis.registry.gate import Approval, GatePolicy
-from anamnesis.updates import UpdateRequest
+from anamnesis.registry import (
+    Approval,
+    GatePolicy,
+    Log,
+    judge,
+    open_store,
+    read_monitoring,
+    read_outcome,
+    settle,
+)
+from anamnesis.updates import EvaluationRequest, UpdateRequest
+from anamnesis.updates.steps import required_tests
 
 
 def write_site(folder: Path, name: str, seed: int) -> SiteConfig:
@@ -89,3 +105,42 @@ def test_two_updates_and_a_repetition(request_of_first_site: UpdateRequest, tmp_
     for name in ("snapshot", "test_set"):
         assert again.step("ingest_site").outputs[name] == second.step("ingest_site").outputs[name]
     assert again.step("train_finetune").outputs["version"] == second.step("train_finetune").outputs["version"]
+
+
+@pytest.mark.slow
+def test_an_operators_updates_and_a_scheduled_evaluation(request_of_first_site: UpdateRequest, tmp_path: Path) -> None:
+    asked = replace(request_of_first_site, occasion=Occasion("light-1", digest_json(1), Arrival("files", 40)))
+    registry = open_store(asked.registry)
+    record = run(asked, tmp_path / "runs" / "1")
+    assert all(one.state is State.SUCCEEDED for one in record.steps)
+    found = read_outcome(registry, digest_json(1))
+    assert found
+    assert (found.kind, found.version) == (OutcomeKind.CANDIDATE, record.step("train_finetune").outputs["version"])
+    assert not Log(registry).entries()
+    decision = judge(registry, found.version, asked.gate, required_tests(asked, found.test_set))
+    settle(registry, decision, "operator", decision.reason)
+
+    occasion = Occasion("light-2", digest_json(2), Arrival("files", 40))
+    known = SiteRef(asked.site.name, asked.store, asked.site.task, found.test_set, "XC")
+    again = replace(asked, base=found.version, sites=(known,), occasion=occasion)
+    record = run(again, tmp_path / "runs" / "2")
+    assert [one.state for one in record.steps] == [State.SUCCEEDED, *[State.SKIPPED] * 4]
+    second = read_outcome(registry, digest_json(2))
+    assert second
+    assert (second.kind, second.version, second.snapshot) == (OutcomeKind.NO_CHANGE, "", found.snapshot)
+
+    evaluation = EvaluationRequest(
+        "light-evaluation-1",
+        asked.model,
+        asked.registry,
+        found.version,
+        ((asked.site, known),),
+        asked.split_key,
+        "2026-01-01T00:00:00Z",
+    )
+    arguments = scheduled_evaluation.pipeline_arguments(evaluation)
+    run_local(scheduled_evaluation.compiled_pipeline(), arguments, tmp_path / "runs" / "3", silent)
+    monitoring = read_monitoring(registry, evaluation.name)
+    assert monitoring
+    ((measured,), problems) = monitoring.measurements, monitoring.problems
+    assert (measured.window, measured.recorded, problems) == (Window.FROZEN, measured.score.value, ())
