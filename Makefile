@@ -4,10 +4,10 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format generate verify bench clean
+.PHONY: help setup demo test test-slow cluster-test lint format generate verify bench clean
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 setup: .venv/ready ## Make the virtual environment with the pinned dependencies (5 GB, a few minutes)
 
@@ -21,10 +21,13 @@ demo: setup ## Run the main job: four sites, four updates, three methods, one re
 	$(BIN)/anamnesis demo $(if $(FRESH),--fresh)
 
 test: setup ## Run the tests (under 5 minutes on 2 cores)
-	$(BIN)/pytest -m 'not slow'
+	$(BIN)/pytest -m 'not slow and not cluster'
 
 test-slow: setup ## Run the tests that take longer
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m 'slow and not cluster'
+
+cluster-test: setup ## Run the tests that need a real Kubeflow Pipelines back end, each step in a pod (root; 6 minutes)
+	$(BIN)/python tests/kubeflow/cluster.py
 
 lint: setup ## Check style, types and layers
 	$(BIN)/ruff check .

@@ -1,0 +1,100 @@
+"""What an update on a real cluster needs: a bucket with a made-up site, secrets, and a back end."""
+
+import json
+import os
+import subprocess
+import time
+import uuid
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+import pytest
+from minio import Minio
+
+from anamnesis.operator.backends.base import Run
+from anamnesis.operator.backends.kubeflow import KubeflowBackend
+from anamnesis.operator.backends.pipelines_client import connect
+from anamnesis.pipelines.specialise import Runtime, SecretEnv, Volume
+
+SPACE = "kubeflow"
+KEYS = {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}
+SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A real back end and a bucket of its own.
+
+    Attributes:
+        backend: carries pipelines out.
+        bucket: URL of a prefix that nobody else uses.
+        environment: in which this process finds the bucket.
+    """
+
+    backend: KubeflowBackend
+    bucket: str
+    environment: Mapping[str, str]
+
+    def bring(self, site: str, classes: tuple[str, ...], patients: int = 36) -> str:
+        """Puts a site's images into the bucket, whose bright band tells the class; returns their URL."""
+        generator = np.random.default_rng(len(site))
+        labels = np.arange(patients) % len(classes)
+        images = generator.integers(0, 80, (patients, 32, 32), dtype=np.uint8)
+        for image, label in zip(images, labels, strict=True):
+            image[8 * label : 8 * label + 6] += 120
+        split = (np.arange(patients) // len(classes) % 3 == 0).astype(np.uint8)
+        groups = np.array([f"{site}-{number}" for number in range(patients)])
+        file = BytesIO()
+        np.savez(file, images=images, labels=labels, split=split, groups=groups, class_names=np.array(classes))
+        bucket, _, prefix = self.bucket.removeprefix("s3://").partition("/")
+        name = f"{prefix}/sources/{site}/images.npz"
+        self._minio().put_object(bucket, name, BytesIO(file.getvalue()), len(file.getvalue()))
+        return f"{self.bucket}/sources/{site}"
+
+    def ended(self, run: Run) -> Run:
+        """Waits for the end of a run, by its name, as a restarted operator finds it."""
+        deadline = time.monotonic() + SECONDS
+        while not (found := self.backend.runs(run.name)[0]).state.final:
+            assert time.monotonic() < deadline, f"{run.name} is still {found.state}"
+            time.sleep(2)
+        return found
+
+    def _minio(self) -> Minio:
+        keys = [self.environment[name] for name in KEYS.values()]
+        return Minio(self.environment["AWS_ENDPOINT_URL"].removeprefix("http://"), *keys, secure=False)
+
+
+@pytest.fixture
+def lab(monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """The cluster's own object store, and secrets that tell the pods where it is."""
+    url = os.environ.get("PIPELINES_URL")
+    if not url:
+        pytest.skip("PIPELINES_URL is not set; `make cluster-test` sets it")
+    address = _kubectl("get", "service", "minio-service", "--output=jsonpath={.spec.clusterIP}")
+    environment = {"AWS_ENDPOINT_URL": f"http://{address}:9000", **_keys()}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    split_key = {"ANAMNESIS_SPLIT_KEY": "k" * 32}
+    name = f"anamnesis-{uuid.uuid4().hex[:8]}"
+    literals = [f"--from-literal={key}={value}" for key, value in {**environment, **split_key}.items()]
+    _kubectl("create", "secret", "generic", name, *literals)
+    secret = SecretEnv(name, {key: key for key in {**environment, **split_key}})
+    mounts = [one.partition("=") for one in os.environ["ANAMNESIS_TEST_VOLUMES"].split(",")]
+    volumes = tuple(Volume(claim, path) for claim, _, path in mounts)
+    runtime = Runtime(image=os.environ["ANAMNESIS_TEST_IMAGE"], secrets=(secret,), volumes=volumes)
+    lab = Lab(KubeflowBackend(url, connect(url, {}), f"lab/{name}", runtime=runtime), f"s3://{name}/lab", environment)
+    lab._minio().make_bucket(name)
+    return lab
+
+
+def _keys() -> dict[str, str]:
+    secret = json.loads(_kubectl("get", "secret", "mlpipeline-minio-artifact", "--output=json"))
+    return {variable: b64decode(secret["data"][key]).decode() for key, variable in KEYS.items()}
+
+
+def _kubectl(*arguments: str) -> str:
+    command = ["kubectl", f"--namespace={SPACE}", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
