@@ -1,7 +1,7 @@
 """Brings a Site in order: looks at its source and says in its status what lies there, or why nobody can tell."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -63,14 +63,19 @@ def reconcile_site(
     return interval * random.Random(f"{key} {now}").uniform(1 - _JITTER, 1 + _JITTER)
 
 
-def source_environment(secret: Mapping[str, str]) -> dict[str, str]:
-    """Returns the environment that a source's Secret stands for.
+def source_variables(secret: Iterable[str]) -> dict[str, str]:
+    """Returns key -> environment variable for the keys of a source's Secret.
 
     ``username``, ``password`` and ``token`` become ``DICOM_USERNAME``, ``DICOM_PASSWORD`` and ``DICOM_TOKEN``; keys in
-    capitals, like ``AWS_ACCESS_KEY_ID``, stay; others are passed over. A line's end, as a file brings it, goes.
+    capitals, like ``AWS_ACCESS_KEY_ID``, stay; others are passed over.
     """
-    named = {_CREDENTIALS.get(name, name): text.rstrip("\r\n") for name, text in secret.items()}
-    return {name: text for name, text in named.items() if name.isidentifier() and name.isupper()}
+    named = {key: _CREDENTIALS.get(key, key) for key in secret}
+    return {key: name for key, name in named.items() if name.isidentifier() and name.isupper()}
+
+
+def source_environment(secret: Mapping[str, str]) -> dict[str, str]:
+    """Returns the environment that a source's Secret stands for; a line's end, as a file brings it, goes."""
+    return {name: secret[key].rstrip("\r\n") for key, name in source_variables(secret).items()}
 
 
 def _secret(cluster: Cluster, site: Site) -> Mapping[str, str] | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -45,7 +46,7 @@ class Server:
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise InputError(f"DICOM server {url!r}: expected http(s)://host/path")
         self.url = url.rstrip("/")
-        self._bundle = environment.get("REQUESTS_CA_BUNDLE") or environment.get("AWS_CA_BUNDLE") or True
+        self._bundle = _authorities(environment)
         self._session = requests.Session()
         self._session.auth = _credentials(environment)
         for scheme in ("http://", "https://"):
@@ -114,6 +115,16 @@ class _Token(AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {self._token}"
         return request
+
+
+def _authorities(environment: Mapping[str, str]) -> str | bool:
+    """The file of trusted authorities that the environment names, or those that come with the HTTP client."""
+    for name in ("REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE"):
+        if path := environment.get(name):
+            if not Path(path).exists():
+                raise InputError(f"{name}: there is no file {path!r}")
+            return path
+    return True
 
 
 def _credentials(environment: Mapping[str, str]) -> AuthBase | None:

@@ -146,8 +146,9 @@ def test_a_bucket_is_read_with_the_credentials_of_its_secret(ward, s3_environmen
 def test_a_dicom_server_that_goes_and_comes_back(ward, orthanc: Orthanc, tmp_path):
     write_phantom_site(tmp_path, "xray", 2, seed=1)
     orthanc.send(*(path for path in tmp_path.rglob("*") if path.is_file()))
+    (tmp_path / "labels.csv").write_text("file,label")
     source = {"type": "Orthanc", "orthanc": {"url": orthanc.url}, "credentialsSecret": {"name": "pacs"}}
-    ward.make(source)
+    ward.make(source, **{"from": "Manifest", "manifest": (tmp_path / "labels.csv").as_uri()})
     user = orthanc.environment["DICOM_USERNAME"]
     ward.cluster.secrets["hospital", "pacs"] = {"username": user, "password": "wrong"}
     assert ward.look(dict(orthanc.environment))[0] == "Refused"  # the operator's own credentials are not for this

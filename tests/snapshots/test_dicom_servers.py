@@ -1,4 +1,6 @@
 import json
+import ssl
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -146,6 +148,43 @@ def pretended() -> Iterator[tuple[str, list[Answer]]]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     Thread(target=server.serve_forever, daemon=True).start()
     yield f"dicomweb+http://127.0.0.1:{server.server_port}", answers
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for 127.0.0.1 that no authority signed, with its key beside it."""
+    path = tmp_path / "server.pem"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=pacs -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run([*command.split(), "-keyout", f"{path}.key", "-out", path], check=True, capture_output=True)
+    return path
+
+
+def test_a_hospital_names_its_own_authority(certificate):
+    seen: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(self.headers["Authorization"])
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, f"{certificate}.key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    Thread(target=server.serve_forever, daemon=True).start()
+    url, token = f"dicomweb+https://127.0.0.1:{server.server_port}", {"DICOM_TOKEN": "secret"}
+    with pytest.raises(UnreachableError, match="certificate is not trusted; name its authority by REQUESTS_CA_BUNDLE"):
+        open_source(url, token).items()
+    assert open_source(url, {**token, "REQUESTS_CA_BUNDLE": str(certificate)}).items() == ()
+    assert set(seen) == {"Bearer secret"}
+    with pytest.raises(InputError, match="AWS_CA_BUNDLE: there is no file"):
+        open_source(url, {"AWS_CA_BUNDLE": "/nowhere"})
     server.shutdown()
     server.server_close()
 
