@@ -29,9 +29,10 @@ class Probe(Protocol):
         Args:
             url: the source, as ``SiteConfig.source`` has it.
             cursor: of the last look, or empty.
-            environment: credentials, as ``open_store`` expects them.
+            environment: credentials, as ``open_source`` expects them.
 
         Raises:
             InputError: the source is not as expected; the message names it, never a patient.
+            RefusedError: it wants other credentials.
             UnreachableError: it does not answer.
         """
