@@ -35,7 +35,9 @@ def plant(server: ApiServer, namespace: str) -> None:
     applied = {"kubectl.kubernetes.io/last-applied-configuration": '{"note": "MUELLER^ANNA"}', "note": "MUELLER^ANNA"}
     source = {"type": "DICOMweb", "dicomweb": {"url": "https://pacs:hunter2@pacs.example/dicom-web?token=eyJtoken"}}
     labels = {"owner": "hunter2", "anamnesis.dev/model": "chest"}
-    put(server, namespace, "Site", "pacs", {**SITE, "source": source}, annotations=applied, labels=labels)
+    table = {"from": "Manifest", "manifest": "s3://key:hunter2@bucket/labels.csv"}
+    spec = {**SITE, "source": source, "labels": table}
+    put(server, namespace, "Site", "pacs", spec, annotations=applied, labels=labels)
     request = json.dumps({"site": {"source": "s3://key:hunter2@bucket/x?X-Amz-Signature=1"}})
     put(server, namespace, "ModelUpdate", "chest-9", {**UPDATE_SPEC, "request": request})
     word = {"update": UPDATE, "version": CANDIDATE, "decision": "Reject", "approver": "admin"}

@@ -19,8 +19,9 @@ METADATA = (
 OWN = re.compile(r"(^|\.|/)anamnesis\.dev/|^app\.kubernetes\.io/")
 """Annotations and labels of ours; others' may hold anything, such as the whole resource as it was last applied."""
 _URL = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<login>[^\s/@\"']+@)?(?P<rest>[^\s?\"'\\]*)(?P<query>\?[^\s\"'\\]*)?"
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<login>[^\s\"']*@)?(?P<rest>[^\s?\"'\\]*)(?P<query>\?[^\s\"'\\]*)?"
 )
+"""A login goes to the last @, since people put passwords with / and @ into URLs: rather too much than too little."""
 
 
 def resource(document: Mapping[str, object]) -> Document:
