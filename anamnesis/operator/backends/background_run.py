@@ -1,0 +1,48 @@
+"""One run of ``BackgroundBackend``: ``python -m anamnesis.operator.backends.background_run <folder>``.
+
+Its standard input is a pipe that only the operator holds open. When that ends, or a file ``cancelled`` appears, the run
+is interrupted, and its record says so.
+"""
+
+import json
+import os
+import select
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from anamnesis.operator.backends.background import CANCELLED, JOB, PROBLEM
+from anamnesis.pipelines.record import FILE
+from anamnesis.pipelines.runner import run_local
+from anamnesis.records import AnamnesisError, silent
+
+_POLL_SECONDS = 0.2
+
+
+def main(folder: Path) -> int:
+    """Runs what ``job.json`` asks for; returns 0 where it succeeded."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=_watch, args=(folder,), daemon=True).start()
+    asked = json.loads((folder / JOB).read_text(encoding="utf-8"))
+    try:
+        run_local(Path(asked["pipeline"]), asked["arguments"], folder, silent)
+    except AnamnesisError as error:
+        if not (folder / FILE).exists():
+            (folder / PROBLEM).write_text(str(error), encoding="utf-8")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    return 0
+
+
+def _watch(folder: Path) -> None:
+    while not (folder / CANCELLED).exists():
+        ended, _, _ = select.select([sys.stdin], [], [], _POLL_SECONDS)
+        if ended:
+            break
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,97 @@
+"""Runs behind an operator on one machine: they are found again, can be ended, and end with it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from anamnesis.operator.backends.background import BackgroundBackend
+from anamnesis.operator.backends.base import Job, Run, RunState
+from anamnesis.records import InputError
+
+SECONDS = 60
+OPERATOR = """
+import os, sys, time
+from datetime import UTC, datetime
+from pathlib import Path
+from anamnesis.operator.backends.background import BackgroundBackend
+from anamnesis.operator.backends.base import Job
+backend = BackgroundBackend(Path(sys.argv[1]), lambda: datetime.now(UTC), lambda job: dict(os.environ))
+backend.submit(Job("chest-5aa-1", Path(sys.argv[2]), {"what": "wait"}))
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> BackgroundBackend:
+    return BackgroundBackend(tmp_path / "runs", lambda: datetime.now(UTC), lambda job: {**os.environ, "SITE": job.name})
+
+
+def until(backend: BackgroundBackend, holds: Callable[[Run], bool]) -> Run:
+    deadline = time.monotonic() + SECONDS
+    while not (found := backend.runs("chest-")) or not holds(found[0]):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+    return found[0]
+
+
+def test_a_run_is_followed_to_its_end(backend: BackgroundBackend, probe_pipeline: Path) -> None:
+    job = Job("chest-5aa-1", probe_pipeline, {"what": "ok"})
+    assert backend.submit(job).state is RunState.PENDING
+    assert backend.submit(job).name == backend.runs("chest-5aa")[0].name
+    ended = until(backend, lambda run: run.state.final)
+    assert ended.state is RunState.SUCCEEDED
+    assert ended.finished
+    assert ended.created <= ended.finished
+    assert backend.submit(job) == ended, "its name was used"
+    assert backend.runs("heart-") == ()
+    until(backend, lambda _: not backend.processes)
+
+
+def test_a_failed_step_is_told(backend: BackgroundBackend, probe_pipeline: Path) -> None:
+    backend.submit(Job("chest-5aa-1", probe_pipeline, {"what": "refuse"}))
+    ended = until(backend, lambda run: run.state.final)
+    assert ended.state is RunState.FAILED
+    assert ended.message
+    assert "4711" not in ended.message
+
+
+def test_arguments_that_do_not_fit_are_told(backend: BackgroundBackend, probe_pipeline: Path) -> None:
+    backend.submit(Job("chest-5aa-1", probe_pipeline, {"colour": "red"}))
+    ended = until(backend, lambda run: run.state.final)
+    assert (ended.state, ended.message[:7]) == (RunState.FAILED, "colour:")
+
+
+def test_a_run_is_cancelled(backend: BackgroundBackend, probe_pipeline: Path) -> None:
+    run = backend.submit(Job("chest-5aa-1", probe_pipeline, {"what": "wait"}))
+    until(backend, lambda run: run.state is RunState.RUNNING)
+    backend.cancel(run)
+    assert until(backend, lambda run: run.state.final).state is RunState.CANCELLED
+    backend.cancel(run)
+    backend.cancel(Run("gone", "gone", RunState.RUNNING, run.created))
+
+
+def test_a_run_ends_with_its_operator_and_is_found_again(
+    backend: BackgroundBackend, probe_pipeline: Path, tmp_path: Path
+) -> None:
+    operator = subprocess.Popen([sys.executable, "-c", OPERATOR, tmp_path / "runs", probe_pipeline])
+    try:
+        assert until(backend, lambda run: run.state is RunState.RUNNING).name == "chest-5aa-1"
+    finally:
+        operator.send_signal(signal.SIGKILL)
+        operator.wait()
+    ended = until(backend, lambda run: run.state.final)
+    assert ended.state is RunState.FAILED
+    assert ended.message.startswith("interrupted")
+
+
+def test_a_name_is_one_folder(backend: BackgroundBackend, probe_pipeline: Path) -> None:
+    for name in ("", "..", "a/b", "/tmp/a"):
+        with pytest.raises(InputError, match="not a name for a folder"):
+            backend.submit(Job(name, probe_pipeline))
