@@ -12,7 +12,8 @@ from kubernetes.dynamic.exceptions import ApiException, DynamicApiError
 
 from anamnesis.operator.api.base import API_VERSION
 from anamnesis.operator.api.load import KINDS
-from anamnesis.records import AnamnesisError, ConflictError, InputError, RefusedError, UnreachableError
+from anamnesis.operator.controller.cluster import ClusterDownError
+from anamnesis.records import AnamnesisError, ConflictError, InputError, RefusedError
 
 Json = Mapping[str, Any]
 MERGE = "application/merge-patch+json"
@@ -108,7 +109,7 @@ class Api:
         """Sends a request.
 
         Raises:
-            UnreachableError: no answer, or one that says to come again.
+            ClusterDownError: no answer, or one that says to come again.
             ConflictError: somebody else was first.
             InputError: the document is not valid, or nothing is at the path.
             RefusedError: our account has no right to it, or a policy forbids it.
@@ -123,7 +124,7 @@ class Api:
             raise _explained(error, f"{method.upper()} {path}") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             what = type(error).__name__
-            raise UnreachableError(f"{method.upper()} {path}: the API server does not answer ({what})") from error
+            raise ClusterDownError(f"{method.upper()} {path}: the API server does not answer ({what})") from error
         return answer
 
     def _unless_gone(self, method: str, path: str, **parameters: Any) -> Json | None:
@@ -140,7 +141,7 @@ class _GoneError(InputError):
 def _explained(error: DynamicApiError, what: str) -> AnamnesisError:
     """Returns the error in our words; of an invalid document it tells the fields, as values may be anything."""
     if error.status in _LATER or error.status >= 500:
-        return UnreachableError(f"{what}: the API server answers {error.status} {error.reason}")
+        return ClusterDownError(f"{what}: the API server answers {error.status} {error.reason}")
     status = _status(error.body)
     if error.status == _NOT_FOUND:
         return _GoneError(f"{what}: the API server has nothing there")

@@ -6,12 +6,17 @@ from typing import Literal, Protocol, TypeVar
 
 from anamnesis.operator.api.base import Resource
 from anamnesis.operator.api.status import Status
+from anamnesis.records import UnreachableError
 
 Kind = TypeVar("Kind", bound=Resource)
 
 
+class ClusterDownError(UnreachableError):
+    """The API server does not answer."""
+
+
 class Cluster(Protocol):
-    """The API server, read fresh at every call. Raises ``UnreachableError`` where it does not answer."""
+    """The API server, read fresh at every call. Raises ``ClusterDownError`` where it does not answer."""
 
     def get(self, kind: type[Kind], namespace: str, name: str) -> Kind | None:
         """Returns a resource, or none."""

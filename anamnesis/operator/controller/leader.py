@@ -138,7 +138,7 @@ class Election:
             "leaseDurationSeconds": max(1, round(duration)),
             "acquireTime": before.get("acquireTime", now) if same else now,
             "renewTime": now,
-            "leaseTransitions": before.get("leaseTransitions", 0) + (not same),
+            "leaseTransitions": before.get("leaseTransitions", 0) + (bool(holder) and not same),
         }
         head = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
         if lease is not None:

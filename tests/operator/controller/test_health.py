@@ -1,0 +1,36 @@
+"""The three pages that a cluster asks for."""
+
+import socket
+import urllib.error
+import urllib.request
+
+import pytest
+
+from anamnesis.operator.controller.health import served
+from anamnesis.records import InputError
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_each_page_says_what_is_wrong() -> None:
+    problems = ["the watch of Site is silent"]
+    with served(0, lambda: tuple(problems), lambda: (), lambda: b"up 1\n") as port:
+        assert get(port, "/healthz") == (503, "the watch of Site is silent\n")
+        problems.clear()
+        assert get(port, "/healthz") == (200, "ok\n")
+        assert get(port, "/readyz") == (200, "ok\n")
+        assert get(port, "/metrics") == (200, "up 1\n")
+        assert get(port, "/")[0] == 404
+
+
+def test_a_taken_port_is_told() -> None:
+    with socket.create_server(("", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(InputError, match=f"port {port} for health and metrics: Address already in use"):
+            served(port, lambda: (), lambda: (), lambda: b"").__enter__()

@@ -1,0 +1,122 @@
+"""At most one leads, whatever the clocks show and whoever loses the API server; somebody leads in the end."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from toys.memory_api import MemoryApi
+
+from anamnesis.operator.controller.leader import Election, LeadershipLostError, LeaseTimes
+
+TIMES = LeaseTimes(duration=15, deadline=10, retry=2)
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+def now_or_never(seconds: float) -> bool:
+    """Waits no more."""
+    return True
+
+
+class Replica:
+    """One process with clocks of its own."""
+
+    def __init__(self, name: str, world: "World", skew: float) -> None:
+        self.api = MemoryApi(world.documents)
+        self.election = Election(
+            self.api,
+            "wards",
+            "operator",
+            name,
+            TIMES,
+            clock=lambda: NOON + timedelta(seconds=world.now + 100 * skew),
+            monotonic=lambda: world.now + skew,
+        )
+
+
+class World:
+    """What replicas share: the store, and time that passes for all at one rate."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.documents: dict[str, dict[str, Any]] = {}
+        self.replicas = [Replica(name, self, skew) for name, skew in (("a", 0.0), ("b", -500.0), ("c", 7.0))]
+
+
+class Elections(RuleBasedStateMachine):
+    """Replicas that try, are cut off, die and stop, in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+
+    @rule(who=st.integers(0, 2))
+    def tries(self, who: int) -> None:
+        self.world.replicas[who].election.acquire(now_or_never)
+
+    @rule(who=st.integers(0, 2), down=st.booleans())
+    def is_cut_off(self, who: int, down: bool) -> None:
+        self.world.replicas[who].api.down = down
+
+    @rule(who=st.integers(0, 2))
+    def gives_back(self, who: int) -> None:
+        self.world.replicas[who].election.release()
+
+    @rule(seconds=st.sampled_from((1.0, 4.0, 9.9, 14.9, 15.1)))
+    def time_passes(self, seconds: float) -> None:
+        self.world.now += seconds
+
+    @invariant()
+    def at_most_one_leads(self) -> None:
+        assert sum(replica.election.leading() for replica in self.world.replicas) <= 1
+
+    def teardown(self) -> None:
+        election = self.world.replicas[0].election
+        self.world.replicas[0].api.down = False
+        self.world.now += TIMES.deadline
+        election.acquire(now_or_never)
+        self.world.now += TIMES.duration
+        assert election.acquire(now_or_never)
+
+
+TestElections = Elections.TestCase
+
+
+def test_the_leader_renews_until_it_is_asked_to_stop() -> None:
+    world = World()
+    first, second, _ = (replica.election for replica in world.replicas)
+    assert first.acquire(now_or_never)
+
+    def wait(seconds: float) -> bool:
+        world.now += seconds
+        assert not second.acquire(now_or_never)
+        return world.now > 1100
+
+    assert first.hold(wait)
+    first.release()
+    assert not first.leading()
+    assert second.acquire(now_or_never)
+    lease = next(iter(world.documents.values()))
+    assert (lease["spec"]["holderIdentity"], lease["spec"]["leaseTransitions"]) == ("b", 2)
+
+
+def test_who_cannot_renew_stops_before_another_may_start() -> None:
+    world = World()
+    first, second, _ = world.replicas
+    assert first.election.acquire(now_or_never)
+    assert not second.election.acquire(now_or_never)
+    first.election.require()
+    first.api.down = True
+
+    def wait(seconds: float) -> bool:
+        world.now += seconds
+        return False
+
+    assert not first.election.hold(wait)
+    assert world.now <= 1000 + TIMES.deadline + TIMES.retry
+    with pytest.raises(LeadershipLostError, match="a does not hold the Lease operator"):
+        first.election.require()
+    assert not second.election.acquire(now_or_never)
+    world.now += TIMES.duration
+    assert second.election.acquire(now_or_never)

@@ -1,0 +1,71 @@
+"""Each line is JSON; of what others say and raise, nothing of an object comes through."""
+
+import io
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from anamnesis.operator.controller.logs import configure
+from anamnesis.records import InputError
+
+
+@pytest.fixture
+def output() -> Iterator[io.StringIO]:
+    """Where the logs of this process go during the test."""
+    root, hook = logging.getLogger(), threading.excepthook
+    before, level = list(root.handlers), root.level
+    stream = io.StringIO()
+    root.handlers.clear()  # pytest's own would be closed
+    configure(stream)
+    yield stream
+    root.handlers[:], threading.excepthook = before, hook
+    root.setLevel(level)
+
+
+def lines(output: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.getvalue().splitlines()]
+
+
+def test_a_line_has_time_level_message_and_key(output: io.StringIO) -> None:
+    logging.getLogger("anamnesis.x").info("begins", extra={"key": "Site/wards/ulm", "spec": "canary"})
+    (line,) = lines(output)
+    assert line.pop("time").endswith("+00:00")
+    assert line == {"level": "INFO", "logger": "anamnesis.x", "message": "begins", "key": "Site/wards/ulm"}
+
+
+def test_of_others_only_errors_come_through_and_never_an_object(output: io.StringIO) -> None:
+    kopf = logging.getLogger("kopf.objects")
+    kopf.warning("something changed")
+    kopf.error("cannot patch {'spec': 'canary'}", extra={"k8s_ref": {"canary": 1}})
+    kopf.error("broken\ncanary")
+    assert [line["message"] for line in lines(output)] == ["cannot patch ", "broken"]
+    assert "canary" not in output.getvalue()
+
+
+def test_an_error_tells_its_type_and_place_and_only_ours_its_text(output: io.StringIO) -> None:
+    for error in (ValueError("canary"), InputError("spec.sites: there is no Site ulm")):
+        try:
+            raise error
+        except Exception:
+            logging.getLogger("anamnesis.x").exception("unexpected")
+    foreign, ours = lines(output)
+    assert foreign["error"] == "ValueError"
+    assert foreign["place"][-1].startswith("test_logs.py:")
+    assert "canary" not in output.getvalue()
+    assert ours["reason"] == "spec.sites: there is no Site ulm"
+
+
+def test_a_thread_that_ends_by_an_error_is_told_the_same_way(output: io.StringIO) -> None:
+    def fail() -> None:
+        raise ValueError("canary")
+
+    thread = threading.Thread(target=fail, name="watch")
+    thread.start()
+    thread.join()
+    (line,) = lines(output)
+    assert (line["message"], line["error"]) == ("thread watch ended by an error", "ValueError")
+    assert "canary" not in output.getvalue()

@@ -1,0 +1,58 @@
+"""What becomes of a key, however its work ends."""
+
+import logging
+from datetime import timedelta
+
+import pytest
+from toys.waiting import eventually
+
+from anamnesis.operator.controller.keys import Key
+from anamnesis.operator.controller.queue import Backoff, WorkQueue
+from anamnesis.operator.controller.workers import Workers
+from anamnesis.records import UnreachableError
+
+KEY = Key("Site", "wards", "guangzhou")
+
+
+def test_work_that_fails_is_tried_again_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    queue = WorkQueue(Backoff(0.001, 0.001))
+    errors = [UnreachableError("the bucket does not answer"), ZeroDivisionError("a patient's name")]
+    told: list[tuple[str, str]] = []
+
+    def reconcile(key: Key) -> timedelta | None:
+        assert key == KEY
+        if errors:
+            raise errors.pop(0)
+        return None
+
+    workers = Workers(queue, reconcile, lambda: True, lambda kind, result, seconds: told.append((kind, result)))
+    with caplog.at_level(logging.INFO):
+        workers.start(2)
+        queue.add(KEY)
+        eventually(lambda: len(told) == 3)
+    queue.end()
+    assert workers.wait(5)
+    assert told == [("Site", "error"), ("Site", "error"), ("Site", "success")]
+    assert [record.message for record in caplog.records] == ["the bucket does not answer", "unexpected"]
+    assert all(record.__dict__["key"] == str(KEY) for record in caplog.records)
+
+
+def test_a_key_is_looked_at_again_when_it_asked_to_be() -> None:
+    queue, times = WorkQueue(), [timedelta(milliseconds=10), timedelta(0), None]
+    workers = Workers(queue, lambda key: times.pop(0), lambda: True, lambda kind, result, seconds: None)
+    workers.start(1)
+    queue.add(KEY)
+    eventually(lambda: not times)
+    queue.end()
+    assert workers.wait(5)
+
+
+def test_nothing_is_done_by_who_does_not_lead() -> None:
+    queue, done = WorkQueue(), []
+    workers = Workers(queue, lambda key: done.append(key), lambda: False, lambda kind, result, seconds: None)
+    workers.start(1)
+    queue.add(KEY)
+    eventually(lambda: queue.depth == 0)
+    queue.end()
+    assert workers.wait(5)
+    assert not done

@@ -1,0 +1,47 @@
+"""An API server's store in memory: versions and conflicts as the real one has them."""
+
+from collections.abc import Mapping
+from itertools import count
+from typing import Any
+
+from anamnesis.operator.controller.client import Api
+from anamnesis.records import ConflictError, UnreachableError
+
+
+class MemoryApi(Api):
+    """Documents by path.
+
+    Attributes:
+        down: every call raises ``UnreachableError`` while this is set.
+        lists: path of a collection -> what a listing of it returns.
+    """
+
+    def __init__(self, documents: dict[str, dict[str, Any]] | None = None) -> None:
+        self.documents = {} if documents is None else documents
+        self.lists: dict[str, list[Mapping[str, Any]]] = {}
+        self.down = False
+        self._versions = count(1)
+
+    def get(self, path: str, **query: str) -> Mapping[str, Any] | None:
+        self._answer()
+        return {"items": self.lists[path]} if path in self.lists else self.documents.get(path)
+
+    def create(self, path: str, document: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        self._answer()
+        place = f"{path}/{document['metadata']['name']}"
+        return None if place in self.documents else self._keep(place, document)
+
+    def replace(self, path: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._answer()
+        if self.documents[path]["metadata"]["resourceVersion"] != document["metadata"]["resourceVersion"]:
+            raise ConflictError("another version")
+        return self._keep(path, document)
+
+    def _answer(self) -> None:
+        if self.down:
+            raise UnreachableError("no answer")
+
+    def _keep(self, path: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        version = {"resourceVersion": f"{id(self.documents)}-{next(self._versions)}-{id(self)}"}
+        self.documents[path] = {**document, "metadata": {**document["metadata"], **version}}
+        return self.documents[path]
