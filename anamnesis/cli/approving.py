@@ -3,7 +3,7 @@
 from anamnesis.cli.clock import utc_now
 from anamnesis.cli.context import Selected
 from anamnesis.cli.sources import looker
-from anamnesis.operator.loop import look_and_plan, remember, request_for
+from anamnesis.operator.local.loop import look_and_plan, remember, request_for
 from anamnesis.records import Decision, InputError, decode, encode_object
 from anamnesis.registry import approve, read_version
 from anamnesis.updates import steps

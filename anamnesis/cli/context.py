@@ -7,8 +7,8 @@ from pathlib import Path
 
 from anamnesis.operator.api import ContinualModel, Loaded, Resources, Site, load_resources
 from anamnesis.operator.convert import registry_url, site_config, split_key_reference, store_url
-from anamnesis.operator.loop import Wanted
-from anamnesis.operator.state import LocalState
+from anamnesis.operator.local.loop import Wanted
+from anamnesis.operator.local.state import LocalState
 from anamnesis.records import InputError, SiteConfig
 from anamnesis.registry import Store, open_store
 

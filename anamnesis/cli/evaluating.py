@@ -5,7 +5,7 @@ from anamnesis.cli.context import Selected
 from anamnesis.cli.progress import Reporter
 from anamnesis.cli.sources import looker
 from anamnesis.cli.versions import find_version
-from anamnesis.operator.loop import look_and_plan
+from anamnesis.operator.local.loop import look_and_plan
 from anamnesis.records import Evaluation, InputError
 
 

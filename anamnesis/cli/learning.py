@@ -10,7 +10,7 @@ from anamnesis.cli.progress import Reporter
 from anamnesis.cli.sources import ingester, looker
 from anamnesis.operator.api import Loaded, Site
 from anamnesis.operator.backends.local import LocalBackend
-from anamnesis.operator.loop import look_and_plan, make_split_key, remember, request_for, updates
+from anamnesis.operator.local.loop import look_and_plan, make_split_key, remember, request_for, updates
 from anamnesis.operator.plan import SiteState, Status
 from anamnesis.pipelines.record import RunRecord
 from anamnesis.records import Decision, InputError, Progress, decode

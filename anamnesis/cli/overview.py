@@ -11,7 +11,7 @@ from anamnesis.cli.output import table
 from anamnesis.cli.sources import looker
 from anamnesis.cli.standing import standing
 from anamnesis.operator.api.method import MethodEntry
-from anamnesis.operator.loop import look_and_plan
+from anamnesis.operator.local.loop import look_and_plan
 from anamnesis.operator.plan import Status
 from anamnesis.pipelines.record import RunRecord, read_records
 from anamnesis.registry import Log

@@ -6,8 +6,8 @@ from pathlib import Path
 from anamnesis.cli.context import Selected
 from anamnesis.cli.progress import Reporter
 from anamnesis.operator.api import Loaded, Site
-from anamnesis.operator.loop import make_split_key
-from anamnesis.operator.observe import Holding, Look
+from anamnesis.operator.local.loop import make_split_key
+from anamnesis.operator.local.observe import Holding, Look
 from anamnesis.records import AnamnesisError, InputError, encode_object
 from anamnesis.registry import open_store
 from anamnesis.updates import steps

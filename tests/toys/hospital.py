@@ -19,7 +19,7 @@ from anamnesis.operator.api.status import SiteStatus
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Job, Run, RunState
 from anamnesis.operator.controller.keys import Key
-from anamnesis.operator.reconcile import ModelReconciler, ReconcileOptions
+from anamnesis.operator.models.reconciler import ModelReconciler, ReconcileOptions
 from anamnesis.records import (
     Evaluation,
     Measurement,

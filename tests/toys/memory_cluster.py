@@ -9,7 +9,7 @@ from anamnesis.operator.api.approval import GeneratedMetadata
 from anamnesis.operator.api.base import Metadata, Resource
 from anamnesis.operator.api.conditions import Condition, transitions
 from anamnesis.operator.api.status import Status
-from anamnesis.operator.backends.base import UnreachableError
+from anamnesis.operator.controller.cluster import ClusterDownError
 
 Kind = TypeVar("Kind", bound=Resource)
 Place = tuple[str, str, str]
@@ -25,7 +25,7 @@ class MemoryCluster:
     """Meets ``Cluster``. Resources make the way through JSON, as on the wire; children go when their owner has gone.
 
     Attributes:
-        down: every call raises ``UnreachableError`` while this is set.
+        down: every call raises ``ClusterDownError`` while this is set.
         before: called before each write with ``create``, ``status``, ``finalizers`` or ``delete``; may raise.
         after: the same, after it.
         secrets: by (namespace, name).
@@ -132,7 +132,7 @@ class MemoryCluster:
 
     def _answer(self) -> None:
         if self.down:
-            raise UnreachableError("the API server does not answer")
+            raise ClusterDownError("the API server does not answer")
 
     def _fresh(self, resource: Kind) -> Kind:
         """As the server takes it: a name, no status, its own metadata."""

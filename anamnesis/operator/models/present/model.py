@@ -6,10 +6,10 @@ from datetime import datetime
 from anamnesis.operator.api.conditions import Condition, merge
 from anamnesis.operator.api.model import ContinualModel
 from anamnesis.operator.api.status import ContinualModelStatus
+from anamnesis.operator.models.present.conditions import condition
+from anamnesis.operator.models.present.scores import drifting, forgetting, task_statuses
+from anamnesis.operator.models.scene import Scene
 from anamnesis.operator.plan import SiteState, SiteStatus, Status, UpdateState
-from anamnesis.operator.presenting.conditions import condition
-from anamnesis.operator.presenting.scores import drifting, forgetting, task_statuses
-from anamnesis.operator.scene import Scene
 from anamnesis.records import EntryKind
 
 _NEEDS_A_PERSON = {SiteState.FAILED, SiteState.UNREADABLE, SiteState.OUTSIDE_CHANGE_PLAN}

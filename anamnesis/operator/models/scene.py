@@ -11,9 +11,9 @@ from anamnesis.operator.api import ContinualModel, Loaded, Site
 from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Backend, Run
-from anamnesis.operator.claiming import identity
 from anamnesis.operator.convert import gate_policy, store_url
-from anamnesis.operator.observe import learned_sites
+from anamnesis.operator.local.observe import learned_sites
+from anamnesis.operator.models.claims import identity
 from anamnesis.records import Decision, EntryKind, LogEntry, Monitoring, Outcome, SiteRef, Version, decode
 from anamnesis.registry import (
     History,

@@ -5,9 +5,9 @@ from anamnesis.operator.api.conditions import Condition, merge
 from anamnesis.operator.api.status import ModelUpdateStatus, UpdateApprovalStatus
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Run, RunState
+from anamnesis.operator.models.present.conditions import condition
+from anamnesis.operator.models.scene import Scene
 from anamnesis.operator.plan import ApprovalState, ApprovalStatus, Observed, UpdateState, UpdateStatus
-from anamnesis.operator.presenting.conditions import condition
-from anamnesis.operator.scene import Scene
 
 
 def update_status(scene: Scene, update: ModelUpdate, planned: UpdateStatus, observed: Observed) -> ModelUpdateStatus:

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from anamnesis.operator.api import ContinualModel, Loaded, Resources, Site
 from anamnesis.operator.convert import registry_url, update_request
-from anamnesis.operator.observe import Look, Observation, observe
+from anamnesis.operator.local.observe import Look, Observation, observe
+from anamnesis.operator.local.state import LocalState
 from anamnesis.operator.plan import Status, Submit, plan
-from anamnesis.operator.state import LocalState
 from anamnesis.registry import Log, open_store
 from anamnesis.updates.request import UpdateRequest
 

@@ -6,8 +6,8 @@ from decimal import Decimal
 from anamnesis.operator.api.conditions import Condition
 from anamnesis.operator.api.status import TaskStatus
 from anamnesis.operator.convert import gate_policy
-from anamnesis.operator.presenting.conditions import condition
-from anamnesis.operator.scene import Scene
+from anamnesis.operator.models.present.conditions import condition
+from anamnesis.operator.models.scene import Scene
 from anamnesis.records import Evaluation, Measurement, Metric, Monitoring, SiteRef, Window
 from anamnesis.registry import RequiredTest, read_evaluations
 from anamnesis.registry.gate import FORGETTING, SALIENCY, SALIENCY_METRIC

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from anamnesis.operator.api import Loaded, Site
 from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.update import ModelUpdate
-from anamnesis.operator.claiming import approval_mark, claim_digest, configuration_digest
+from anamnesis.operator.models.claims import approval_mark, claim_digest, configuration_digest
+from anamnesis.operator.models.scene import Scene
 from anamnesis.operator.plan import (
     Candidate,
     Claim,
@@ -16,7 +17,6 @@ from anamnesis.operator.plan import (
     ObservedSite,
     ObservedUpdate,
 )
-from anamnesis.operator.scene import Scene
 from anamnesis.operator.triggers.schedule import last_firing, next_firing
 from anamnesis.records import EntryKind, LogEntry, Outcome, OutcomeKind, Verdict
 from anamnesis.registry import read_monitoring

@@ -1,0 +1,41 @@
+"""A back end whose silence can be told from a registry's."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from anamnesis.operator.backends.base import Backend, Job, Run
+from anamnesis.records import UnreachableError
+
+
+class BackendDownError(UnreachableError):
+    """The back end does not answer."""
+
+
+class GuardedBackend:
+    """Meets ``Backend``; raises ``BackendDownError`` where the one behind is unreachable."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def runs(self, prefix: str) -> tuple[Run, ...]:
+        """See ``Backend``."""
+        with _named():
+            return self._backend.runs(prefix)
+
+    def submit(self, job: Job) -> Run:
+        """See ``Backend``."""
+        with _named():
+            return self._backend.submit(job)
+
+    def cancel(self, run: Run) -> None:
+        """See ``Backend``."""
+        with _named():
+            self._backend.cancel(run)
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    try:
+        yield
+    except UnreachableError as error:
+        raise BackendDownError(str(error)) from error

@@ -1,0 +1,1 @@
+"""One ContinualModel on a cluster: read what is there, plan, carry out, tell."""
