@@ -1,6 +1,6 @@
 """Stores to test on, a real S3 server, and builders of small records."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import count
