@@ -85,7 +85,11 @@ def lab(monkeypatch: pytest.MonkeyPatch) -> Lab:
     mounts = [one.partition("=") for one in os.environ["ANAMNESIS_TEST_VOLUMES"].split(",")]
     volumes = tuple(Volume(claim, path) for claim, _, path in mounts)
     runtime = Runtime(image=os.environ["ANAMNESIS_TEST_IMAGE"], secrets=(secret,), volumes=volumes)
-    lab = Lab(KubeflowBackend(url, connect(url, {}), f"lab/{name}", runtime=runtime), f"s3://{name}/lab", environment)
+    lab = Lab(
+        KubeflowBackend(url, connect(url, {}), f"lab/{name}", runtime=lambda _: runtime),
+        f"s3://{name}/lab",
+        environment,
+    )
     lab._minio().make_bucket(name)
     return lab
 

@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -27,14 +27,14 @@ class KubeflowBackend:
         client: of that server, see ``pipelines_client.connect``; several back ends may share it.
         experiment: every run is in this one; it is made with the first.
         namespace: of a multi-user installation; empty elsewhere.
-        runtime: how the pods look.
+        runtime: how the pods of a job look.
     """
 
     endpoint: str
     client: Any
     experiment: str = "anamnesis"
     namespace: str = ""
-    runtime: Runtime = field(default_factory=Runtime)
+    runtime: Callable[[Job], Runtime] = lambda _: Runtime()
 
     def runs(self, prefix: str) -> tuple[Run, ...]:
         """See ``Backend.runs``; of two with one name, the older."""
@@ -123,7 +123,7 @@ class KubeflowBackend:
                 return
 
     def _create_run(self, experiment: str, job: Job) -> None:
-        ir = specialise(load_ir(job.pipeline), self.runtime)
+        ir = specialise(load_ir(job.pipeline), self.runtime(job))
         pipeline, version = self._version(ir)
         models = self.client.api_models
         run = models.V2beta1Run(

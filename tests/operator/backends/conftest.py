@@ -82,4 +82,4 @@ def place(request: pytest.FixtureRequest) -> Place:
         image=os.environ["ANAMNESIS_TEST_IMAGE"], volumes=tuple(Volume(claim, path) for claim, _, path in volumes)
     )
     experiment = f"lab/{request.node.name}/{time.time_ns()}"
-    return Place(KubeflowBackend(url, connect(url, {}), experiment, runtime=runtime), lambda: time.sleep(0.5))
+    return Place(KubeflowBackend(url, connect(url, {}), experiment, runtime=lambda _: runtime), lambda: time.sleep(0.5))

@@ -88,7 +88,9 @@ def test_a_pipeline_is_uploaded_once_for_each_content(
 ) -> None:
     backend.submit(job)
     backend.submit(dataclasses.replace(job, name="chest-5aa-2"))
-    dataclasses.replace(backend, runtime=Runtime(queue="research")).submit(dataclasses.replace(job, name="chest-5aa-3"))
+    dataclasses.replace(backend, runtime=lambda _: Runtime(queue="research")).submit(
+        dataclasses.replace(job, name="chest-5aa-3")
+    )
     assert server.requests.count("POST /pipelines/upload_version") == 2
     names = {version["display_name"] for version in server.versions.values()}
     assert len(names) == 2

@@ -1,0 +1,181 @@
+"""Which back end a model gets, how its pods look, and which Secrets they get."""
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from toys.pipelines_server import Answer, PipelinesServer
+
+from anamnesis.operator.api import Loaded
+from anamnesis.operator.api.model import ContinualModel
+from anamnesis.operator.api.site import Site
+from anamnesis.operator.backends.background import BackgroundBackend
+from anamnesis.operator.backends.base import Job
+from anamnesis.operator.backends.kubeflow import KubeflowBackend
+from anamnesis.operator.backends.select import Backends, runtime_for
+from anamnesis.pipelines.specialise import Runtime, SecretEnv, Toleration, Volume
+from anamnesis.records import InputError, UnreachableError
+
+S3 = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", "note": "for people"}
+SITE = """
+apiVersion: anamnesis.dev/v1alpha1
+kind: Site
+metadata: {name: NAME}
+spec:
+  source: {type: DICOMweb, dicomweb: {url: "https://pacs"}, credentialsSecret: {name: NAME}}
+  modalities: [DX]
+  labels: {from: Manifest, manifest: "s3://labels/lyon.csv"}
+  task: {name: pneumonia, type: Classification, classes: [normal, pneumonia], primaryMetric: AUROC}
+"""
+MODEL = """
+apiVersion: anamnesis.dev/v1alpha1
+kind: ContinualModel
+metadata: {name: chest, namespace: lab}
+spec:
+  method: {name: Finetune}
+  sites: [{name: lyon}, {name: paris}]
+  gate: {floor: "0.8", margin: "0.1"}
+  registry: {url: "s3://models/chest", credentialsSecret: {name: s3}}
+  splitKey: {type: Secret, secret: {name: split, key: hex}}
+  backend:
+    type: Kubeflow
+    kubeflow:
+      endpoint: ENDPOINT
+      image: hospital/anamnesis:1
+      pullSecrets: [{name: mirror}]
+      gpus: 2
+      gpuResource: amd.com/gpu
+      queue: research
+      sharedMemory: 2Gi
+      nodeSelector: [{name: zone, value: radiology}]
+      tolerations: [{key: gpu, operator: Exists, effect: NoSchedule}]
+      volumes: [{claim: scans, path: /data}]
+"""
+
+
+class Resources:
+    """As much of a cluster as a back end asks for."""
+
+    def __init__(self, secrets: Mapping[str, Mapping[str, str]]) -> None:
+        self.secrets = secrets
+
+    def get(self, kind: type[Site], namespace: str, name: str) -> Site | None:
+        assert (kind, namespace) == (Site, "lab")
+        return Site.model_validate(yaml.safe_load(SITE.replace("NAME", name)))
+
+    def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        return self.secrets.get(name)
+
+
+@pytest.fixture
+def secrets() -> dict[str, dict[str, str]]:
+    return {
+        "s3": dict(S3),
+        "split": {"hex": "k" * 32 + "\n"},
+        "lyon": {"username": "anna", "password": "x"},
+        "paris": {"token": "t"},
+    }
+
+
+@pytest.fixture
+def backends(secrets: dict[str, dict[str, str]], tmp_path: Path) -> Backends:
+    cluster: Any = Resources(secrets)
+    return Backends(cluster, {**os.environ, "HERE": "yes"}, tmp_path, lambda: datetime.now(UTC))
+
+
+def model(text: str) -> Loaded[ContinualModel]:
+    return Loaded(ContinualModel.model_validate(yaml.safe_load(text)), Path("/lab/chest"))
+
+
+def job(site: str = "lyon") -> Job:
+    return Job("chest-5aa-1", Path("p.yaml"), {"site": site} if site else {})
+
+
+def test_every_field_of_the_spec_reaches_the_pods() -> None:
+    assert runtime_for(model(MODEL.replace("ENDPOINT", "http://x")).resource.spec) == Runtime(
+        image="hospital/anamnesis:1",
+        accelerators=2,
+        accelerator_type="amd.com/gpu",
+        tolerations=(Toleration("gpu", "Exists", "", "NoSchedule"),),
+        node_selector={"zone": "radiology"},
+        queue="research",
+        pull_secrets=("mirror",),
+        shared_memory="2Gi",
+        volumes=(Volume("scans", "/data"),),
+    )
+
+
+def test_a_model_gets_an_experiment_of_its_own_and_its_sites_secrets(
+    backends: Backends, server: PipelinesServer
+) -> None:
+    backend = backends(model(MODEL.replace("ENDPOINT", server.url)))
+    assert isinstance(backend, KubeflowBackend)
+    assert (backend.experiment, backend.namespace) == ("anamnesis/lab/chest", "")
+    assert backend.runtime(job()).secrets == (
+        SecretEnv("s3", {name: name for name in sorted(S3) if name.startswith("AWS")}),
+        SecretEnv("split", {"hex": "ANAMNESIS_SPLIT_KEY"}),
+        SecretEnv("lyon", {"password": "DICOM_PASSWORD", "username": "DICOM_USERNAME"}),
+    )
+    names = [secret.name for secret in backend.runtime(job("")).secrets]
+    assert names == ["s3", "split", "lyon", "paris"], "an evaluation opens every site"
+    again = backends(model(MODEL.replace("ENDPOINT", server.url)))
+    assert isinstance(again, KubeflowBackend)
+    assert again.client is backend.client
+    assert server.requests == ["GET /healthz"]
+
+
+def test_in_a_multi_user_installation_the_model_s_namespace_counts(backends: Backends, server: PipelinesServer) -> None:
+    server.knobs.answers = [Answer(200, b'{"multi_user": true}')]
+    backend = backends(model(MODEL.replace("ENDPOINT", server.url)))
+    assert isinstance(backend, KubeflowBackend)
+    assert backend.namespace == "lab"
+
+
+def test_a_server_that_is_away_is_asked_again_the_next_time(backends: Backends, server: PipelinesServer) -> None:
+    server.knobs.always = Answer(503)
+    with pytest.raises(UnreachableError, match=server.url):
+        backends(model(MODEL.replace("ENDPOINT", server.url)))
+    server.knobs.always = None
+    backends(model(MODEL.replace("ENDPOINT", server.url)))
+
+
+def test_a_missing_secret_or_key_is_told(
+    backends: Backends, server: PipelinesServer, secrets: dict[str, dict[str, str]]
+) -> None:
+    backend = backends(model(MODEL.replace("ENDPOINT", server.url)))
+    assert isinstance(backend, KubeflowBackend)
+    secrets["split"] = {"other": ""}
+    with pytest.raises(InputError, match=r"splitKey.secret: Secret 'split' has no key 'hex'"):
+        backend.runtime(job())
+    del secrets["s3"]
+    with pytest.raises(InputError, match=r"registry.credentialsSecret: there is no Secret 's3' that may be read"):
+        backend.runtime(job())
+
+
+def test_two_secrets_that_contradict_are_refused_and_not_shown(
+    backends: Backends, server: PipelinesServer, secrets: dict[str, dict[str, str]]
+) -> None:
+    backend = backends(model(MODEL.replace("ENDPOINT", server.url)))
+    assert isinstance(backend, KubeflowBackend)
+    secrets["lyon"] = {"AWS_ACCESS_KEY_ID": "id"}
+    assert [one.name for one in backend.runtime(job()).secrets] == ["s3", "split"], "it says nothing new"
+    secrets["lyon"] = {"AWS_ACCESS_KEY_ID": "another"}
+    with pytest.raises(InputError, match=r"Site lyon: .* and spec.registry.* different values of AWS_ACCESS") as raised:
+        backend.runtime(job())
+    assert "another" not in str(raised.value)
+
+
+def test_without_a_server_runs_are_local(backends: Backends, tmp_path: Path) -> None:
+    backend = backends(model(MODEL.partition("  backend:")[0]))
+    assert isinstance(backend, BackgroundBackend)
+    assert backend.records == tmp_path / "lab" / "chest" / "runs"
+    environment = backend.environment(job())
+    wanted = {"HERE": "yes", "ANAMNESIS_SPLIT_KEY": "k" * 32, "DICOM_USERNAME": "anna", "AWS_ACCESS_KEY_ID": "id"}
+    assert environment.items() >= wanted.items()
+    assert "note" not in environment
+    with pytest.raises(InputError, match="Local has no pods"):
+        runtime_for(model(MODEL.partition("  backend:")[0]).resource.spec)
