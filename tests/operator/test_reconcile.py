@@ -1,6 +1,7 @@
 """A model's life on a cluster, told in a few lines each: real plan, real registry, a pretended back end."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from toys.hospital import Hospital, Network, digest
@@ -93,6 +94,18 @@ def test_rejected_data_is_tried_again_when_a_person_asks_and_only_once(network: 
     learn(hospital)
     assert len(hospital.backend.submitted) == 2
     assert hospital.states()["north"] == "Rejected"
+
+
+def test_a_gate_that_was_lowered_judges_anew_when_a_person_asks(network: Network, hospital: Hospital) -> None:
+    network.drop("north", "modest", quality="0.4")
+    learn(hospital)
+    hospital.edit(gate=hospital.model.spec.gate.model_copy(update={"floor": Decimal("0.3")}))
+    learn(hospital)
+    assert hospital.states()["north"] == "Rejected"
+    network.now += timedelta(minutes=1)
+    hospital.ask("north", 1)
+    learn(hospital)
+    assert hospital.states()["north"] == "Learned"
 
 
 def test_a_minimum_of_new_patients_and_a_quiet_period(network: Network) -> None:

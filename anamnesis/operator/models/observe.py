@@ -136,11 +136,22 @@ def _update(scene: Scene, update: ModelUpdate, sites: dict[str, ObservedSite]) -
 
 
 def _candidate(scene: Scene, update: ModelUpdate, version: str) -> Candidate:
-    if logged := _logged(scene, version):
+    logged = _logged(scene, version)
+    if logged and not _asked_again(scene, update, version):
         return logged
     decision = scene.judged(update)
     assert decision is not None  # there is a version
+    if logged and decision.verdict is Verdict.REJECT:
+        return logged
     return Candidate(version, decision.verdict, decision.reason)
+
+
+def _asked_again(scene: Scene, update: ModelUpdate, version: str) -> bool:
+    """Whether a person asked for this update after the gate had rejected its version: today's gate may say otherwise."""
+    entry, made = scene.history.rejected.get(version), update.metadata.creation_timestamp
+    if entry is None or made is None or scene.history.vetoed(version):
+        return False
+    return update.spec.counter > 0 and time_of(entry.time) < made
 
 
 def _claim(scene: Scene, claim: str) -> Claim | None:

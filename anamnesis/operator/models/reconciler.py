@@ -18,13 +18,20 @@ from anamnesis.operator.models.observe import observe_cluster
 from anamnesis.operator.models.present import approval_status, broken_status, model_status, update_status
 from anamnesis.operator.models.scene import Scene
 from anamnesis.operator.plan import Observed, Status, plan
-from anamnesis.records import AnamnesisError, InputError, IntegrityError
+from anamnesis.records import (
+    AnamnesisError,
+    ConflictError,
+    InputError,
+    IntegrityError,
+    RefusedError,
+    UnreachableError,
+)
 from anamnesis.registry import Log, Store, open_store
 from anamnesis.registry.cached import CachedStore
 
 ROUNDS = 8
 """Of reading, planning and carrying out in one call; what is left then comes in the next."""
-RETRY = timedelta(seconds=30)
+PAUSE, RETRY = timedelta(seconds=1), timedelta(seconds=30)
 
 Clock = Callable[[], datetime]
 Environment = Mapping[str, str]
@@ -90,7 +97,7 @@ class ModelReconciler:
             loaded = self._again(loaded)
         self._tell(scene, observed, planned)
         if actions:
-            return timedelta(0)
+            return PAUSE
         self._let_go(scene)
         return max(planned.again - scene.now, timedelta(seconds=1)) if planned.again else None
 
