@@ -147,7 +147,7 @@ def _candidate(scene: Scene, update: ModelUpdate, version: str) -> Candidate:
 
 
 def _asked_again(scene: Scene, update: ModelUpdate, version: str) -> bool:
-    """Whether a person asked for this update after the gate had rejected its version: today's gate may say otherwise."""
+    """Whether a person asked for this update after the gate rejected its version: today's may say otherwise."""
     entry, made = scene.history.rejected.get(version), update.metadata.creation_timestamp
     if entry is None or made is None or scene.history.vetoed(version):
         return False

@@ -25,6 +25,7 @@ from anamnesis.registry import (
     read_version,
 )
 from anamnesis.registry.outcomes import MONITORING
+from anamnesis.snapshots import current_test_set
 from anamnesis.updates.request import UpdateRequest
 from anamnesis.updates.steps import required_tests
 
@@ -90,12 +91,9 @@ class Scene:
     @cached_property
     def learned(self) -> tuple[SiteRef, ...]:
         """The model's sites that the champion has learned, in the order it did, each with its test set in force."""
-        from anamnesis.snapshots.testsets import test_sets
-
-        sets = {}
-        for name in {version.site for _, version in self.lineage} & set(self.sites):
-            issued = test_sets(self.open_store(store_url(self.sites[name], self.model)))
-            sets[name] = issued[-1].digest if issued else ""
+        names = {version.site for _, version in self.lineage} & set(self.sites)
+        stores = {name: self.open_store(store_url(self.sites[name], self.model)) for name in names}
+        sets = {name: current_test_set(store) for name, store in stores.items()}
         return learned_sites(self.lineage, self.sites, self.model, sets)
 
     @cached_property
