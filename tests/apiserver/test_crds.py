@@ -1,8 +1,87 @@
-from toys.apiserver import ApiServer
+"""The shipped definitions on the real API server: names, defaults, what may change, what is found."""
 
-GROUP = "/apis/anamnesis.dev/v1alpha1"
+import json
+
+import pytest
+from toys.apiserver import ApiServer
+from toys.resources import API, GOOD, PLURALS, SAMPLES, Document, changed, documents, sample
+
+from anamnesis.operator.api.load import KINDS
 
 
 def test_the_server_serves_every_kind(cluster: ApiServer) -> None:
-    served = {item["kind"] for item in cluster.request("GET", GROUP)["resources"]}
-    assert served == {"ContinualModel", "ModelUpdate", "Site", "UpdateApproval"}
+    served = {item["kind"] for item in cluster.request("GET", API)["resources"]}
+    assert served == set(KINDS)
+    names = cluster.kubectl("api-resources", "--categories=anamnesis", "--no-headers")
+    assert [line.split()[:2] for line in names.splitlines()] == [
+        ["continualmodels", "cmodel"],
+        ["modelupdates", "mupdate"],
+        ["sites", "anamnesis.dev/v1alpha1"],
+        ["updateapprovals", "approval"],
+    ]
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_the_server_fills_in_the_types_defaults(cluster: ApiServer, kind: str) -> None:
+    least = documents((SAMPLES / "laptop.yaml").read_text(encoding="utf-8"))
+    document = next((one for one in least if one["kind"] == kind), GOOD[kind])
+    document = changed(document, "spec.approver", "admin") if kind == "UpdateApproval" else document
+    path = f"{API}/namespaces/default/{PLURALS[kind]}?dryRun=All"
+    filled = cluster.request("POST", path, document)["spec"]
+    spec = KINDS[kind].model_validate(document).spec  # type: ignore[attr-defined]
+    assert filled == spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def create(server: ApiServer, namespace: str, document: Document) -> str:
+    made = server.request("POST", f"{API}/namespaces/{namespace}/{PLURALS[document['kind']]}", document)
+    return f"{API}/namespaces/{namespace}/{PLURALS[document['kind']]}/{made['metadata']['name']}"
+
+
+def patch(server: ApiServer, path: str, operations: list[Document]) -> str:
+    """Returns the refusal of a JSON patch, or nothing."""
+    kind, name = path.split("/")[-2:]
+    namespace = path.split("/")[-3]
+    arguments = ("patch", kind, name, "--type=json", "-p", json.dumps(operations))
+    said = server.kubectl("-n", namespace, *arguments, check=False)
+    return "" if f"{name} patched" in said else said
+
+
+TASK = {"name": "lungs", "type": "Segmentation", "primaryMetric": "Dice"}
+CHANGES = [
+    ("ModelUpdate", "site", "bethesda", "an update cannot be changed: change the ContinualModel"),
+    ("ModelUpdate", "request", '{"a": 1}', "an update cannot be changed"),
+    ("Site", "task", TASK, "task cannot be changed: what was learned and tested rests on it; make a Site of"),
+    ("Site", "modalities", ["CT"], "modalities cannot be changed"),
+]
+
+
+@pytest.mark.parametrize(("kind", "field", "value", "message"), CHANGES)
+def test_what_others_rest_on_stays(
+    cluster: ApiServer, namespace: str, kind: str, field: str, value: object, message: str
+) -> None:
+    path = create(cluster, namespace, GOOD[kind])
+    assert message in patch(cluster, path, [{"op": "replace", "path": f"/spec/{field}", "value": value}])
+    for gone in (f"/spec/{field}", "/spec"):
+        assert "Required value" in patch(cluster, path, [{"op": "remove", "path": gone}])
+    assert patch(cluster, path, [{"op": "add", "path": "/metadata/labels", "value": {"a": "b"}}]) == ""
+
+
+def test_what_people_tune_may_change(cluster: ApiServer, namespace: str) -> None:
+    site = create(cluster, namespace, GOOD["Site"])
+    assert patch(cluster, site, [{"op": "replace", "path": "/spec/source/pollInterval", "value": "1h"}]) == ""
+    model = create(cluster, namespace, GOOD["ContinualModel"])
+    assert patch(cluster, model, [{"op": "add", "path": "/spec/sites/-", "value": {"name": "verona"}}]) == ""
+    assert cluster.request("GET", model)["metadata"]["generation"] == 2
+
+
+def test_updates_and_approvals_are_found_by_their_model(cluster: ApiServer, namespace: str) -> None:
+    create(cluster, namespace, GOOD["ModelUpdate"])
+    other = changed(GOOD["ModelUpdate"], "metadata.name", "head-1")
+    create(cluster, namespace, changed(other, "spec.model", "head"))
+    names = ("-n", namespace, "get", "mupdate", "-o", "name", "--field-selector")
+    assert cluster.kubectl(*names, "spec.model=head").strip() == "modelupdate.anamnesis.dev/head-1"
+    assert len(cluster.kubectl(*names, "spec.site=guangzhou").split()) == 2
+    rollback = sample("rollback", "UpdateApproval")
+    create(cluster, namespace, changed(rollback, "spec.approver", "admin"))
+    found = cluster.kubectl("-n", namespace, "get", "approval", "--field-selector=spec.model=chest", "-o", "name")
+    assert found.startswith("updateapproval.anamnesis.dev/chest-")

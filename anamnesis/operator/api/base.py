@@ -9,8 +9,9 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from anamnesis.operator.api.rules import rules
 from anamnesis.operator.api.text import Name
-from anamnesis.operator.api.values import Timestamp, rules
+from anamnesis.operator.api.values import Timestamp
 
 API_VERSION = "anamnesis.dev/v1alpha1"
 

@@ -6,8 +6,10 @@ from typing import Any
 from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.base import API_VERSION, Resource
 from anamnesis.operator.api.model import ContinualModel
+from anamnesis.operator.api.rules import RULES
 from anamnesis.operator.api.schema import structural, without_defaults
 from anamnesis.operator.api.site import Site
+from anamnesis.operator.api.text import NAME, PATTERNS
 from anamnesis.operator.api.update import ModelUpdate
 
 GROUP, _, VERSION = API_VERSION.partition("/")
@@ -86,7 +88,8 @@ def resource_schema(kind: type[Resource]) -> dict[str, Any]:
     parts["apiVersion"] = {"type": "string", "maxLength": 64}
     parts["kind"] = {"type": "string", "maxLength": 64}
     parts["status"] = without_defaults(parts["status"])
-    return schema | {"required": ["spec"]}
+    rule = {"rule": f"self.metadata.name.matches('{NAME}')", "message": f"metadata.name: expected {PATTERNS[NAME]}"}
+    return schema | {"required": ["spec"], RULES: [rule]}
 
 
 def _condition(kind: str, field: str) -> str:

@@ -17,8 +17,9 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from anamnesis.operator.api.base import Model, field_name
+from anamnesis.operator.api.rules import rules
 from anamnesis.operator.api.text import MethodName
-from anamnesis.operator.api.values import decimal, decimal_schema, rules
+from anamnesis.operator.api.values import decimal, decimal_schema
 
 Property = Mapping[str, object]
 
@@ -137,9 +138,9 @@ def _typed(schema: Property, value: object, where: str) -> object:
     allowed = schema.get("enum")
     if isinstance(allowed, list):
         named = {to_pascal(str(candidate)): candidate for candidate in allowed}
-        if value not in named:
+        if not isinstance(value, str) or value not in named:
             raise ValueError(f"{where}: {value!r} is not one of {', '.join(named)}")
-        return named[str(value)]
+        return named[value]
     kind = schema["type"]
     if kind == "number":
         return _number(value, where)

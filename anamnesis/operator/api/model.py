@@ -9,10 +9,11 @@ from anamnesis.operator.api.base import Metadata, Model, Resource, SecretReferen
 from anamnesis.operator.api.gate import ChangePlanSpec, GateSpec
 from anamnesis.operator.api.learning import NetworkSpec, TrainingSpec
 from anamnesis.operator.api.method import MethodSpec
+from anamnesis.operator.api.rules import rules
 from anamnesis.operator.api.status import ContinualModelStatus
 from anamnesis.operator.api.text import EnvironmentName, Name, SecretKeyName, Text, Url
 from anamnesis.operator.api.trigger import EvaluationSpec, TriggerSpec
-from anamnesis.operator.api.values import UniqueNames, rules
+from anamnesis.operator.api.values import UniqueNames
 
 __all__ = [
     "BackendSpec",

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from anamnesis.operator.api.rules import RULES
 from anamnesis.operator.api.text import PATTERNS
-from anamnesis.operator.api.values import RULES
 
 Schema = dict[str, Any]
 _KEPT = (

@@ -6,9 +6,10 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from anamnesis.operator.api.base import Model, Resource, SecretReference, TypedUnion
+from anamnesis.operator.api.rules import rules
 from anamnesis.operator.api.status import SiteStatus
 from anamnesis.operator.api.text import Interval, Modality, S3Url, Text, Url, WebAddress, Word
-from anamnesis.operator.api.values import Share, Unique, rules
+from anamnesis.operator.api.values import Share, Unique
 
 _METRICS = {
     "Classification": ("AUROC", "Accuracy", "BalancedAccuracy"),
@@ -17,11 +18,18 @@ _METRICS = {
     "Pretraining": ("ProbeAccuracy",),
 }
 _MANIFEST = "manifest (a CSV or JSON file below the source) goes with from: Manifest, and only with it"
+_NO_FOLDERS = "a DICOM server has no folders to take classes from: labels need from: Manifest"
+_NO_FILES = "a DICOM server holds no manifest: labels.manifest needs its URL, s3://bucket/file or file:///path"
+_SERVERS = ("DICOMweb", "Orthanc")
 
 
 def _fits(kind: str, metrics: tuple[str, ...]) -> tuple[str, str]:
     message = f"{kind} is measured by primaryMetric {' or '.join(metrics)}"
     return f"self.type != '{kind}' || self.primaryMetric in {list(metrics)}", message
+
+
+def _of_servers(rule: str, message: str) -> tuple[str, str]:
+    return f"!(self.source.type in {list(_SERVERS)}) || {rule}", message
 
 
 def _stays(field: str) -> tuple[str, str]:
@@ -114,8 +122,8 @@ class LabelsSpec(Model):
 
     origin: Annotated[Literal["Container", "Manifest"], Field(alias="from")] = "Container"
     """Container: in the file that holds the image. Manifest: in a table."""
-    manifest: Text | None = None
-    """The table: a CSV or JSON file below the source."""
+    manifest: Url | None = None
+    """The table, CSV or JSON: its path below the source or, for one that lies elsewhere, s3://... or file:///..."""
     ignore: Annotated[tuple[Word, ...], Field(max_length=256), Unique] = ()
     """Labels that count as none."""
 
@@ -129,7 +137,14 @@ class LabelsSpec(Model):
 class SiteSpec(Model):
     """The site as its people declare it."""
 
-    model_config = ConfigDict(json_schema_extra=rules(_stays("task"), _stays("modalities")))
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            _stays("task"),
+            _stays("modalities"),
+            _of_servers("self.task.type != 'Classification' || self.labels.from == 'Manifest'", _NO_FOLDERS),
+            _of_servers("!has(self.labels.manifest) || self.labels.manifest.contains('://')", _NO_FILES),
+        )
+    )
 
     source: Source
     modalities: Annotated[tuple[Modality, ...], Field(min_length=1, max_length=8), Unique]
@@ -147,6 +162,15 @@ class SiteSpec(Model):
     """Studies to take; 0 takes all."""
     attributes: Annotated[tuple[Literal["Sex", "AgeBand", "Manufacturer"], ...], Field(max_length=3), Unique] = ()
     """Banded attributes to keep, so that groups can be compared."""
+
+    @model_validator(mode="after")
+    def _labels_can_be_there(self) -> Self:
+        if self.source.type in _SERVERS:
+            if self.task.type == "Classification" and self.labels.origin != "Manifest":
+                raise ValueError(_NO_FOLDERS)
+            if self.labels.manifest is not None and "://" not in self.labels.manifest:
+                raise ValueError(_NO_FILES)
+        return self
 
 
 class Site(Resource):

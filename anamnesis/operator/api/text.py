@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
+
+from anamnesis.operator.api.rules import rules
 
 NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 WORD = r"^[^/\s]([^/]*[^/\s])?$"
@@ -50,7 +52,7 @@ PATTERNS: Mapping[str, str] = {
     INTERVAL: "a number from 1 and s, m, h or d, like 30m",
     DIGEST: "sha256: and 64 hex digits",
     URL: "s3://bucket/prefix, file:///absolute/path or a relative path",
-    S3_URL: "s3://bucket/prefix",
+    S3_URL: "an address like s3://bucket/prefix",
     WEB_ADDRESS: "http:// or https:// and an address",
     MODALITY: "a DICOM modality code, like DX or CT",
     METHOD: "the name of a method, like EWCPrototype",
@@ -70,22 +72,33 @@ Name = Annotated[str, StringConstraints(pattern=NAME, max_length=63)]
 Word = Annotated[str, StringConstraints(pattern=WORD, max_length=63)]
 """A name of a task or class: anything but a slash."""
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
-Duration = Annotated[str, StringConstraints(pattern=DURATION, max_length=7)]
-Interval = Annotated[str, StringConstraints(pattern=INTERVAL, max_length=7)]
+Duration = Annotated[str, StringConstraints(pattern=DURATION, max_length=32)]
+Interval = Annotated[str, StringConstraints(pattern=INTERVAL, max_length=32)]
 """A duration that is not 0."""
 Digest = Annotated[str, StringConstraints(pattern=DIGEST, max_length=71)]
 Url = Annotated[str, StringConstraints(pattern=URL, max_length=1024)]
 """``s3://bucket/prefix``, ``file:///absolute/path``, or a path relative to the file that holds the resource."""
 S3Url = Annotated[str, StringConstraints(pattern=S3_URL, max_length=1024)]
 WebAddress = Annotated[str, StringConstraints(pattern=WEB_ADDRESS, max_length=1024)]
-Modality = Annotated[str, StringConstraints(pattern=MODALITY, max_length=16)]
+Modality = Annotated[str, StringConstraints(pattern=MODALITY, max_length=32)]
 MethodName = Annotated[str, StringConstraints(pattern=METHOD, max_length=63)]
 Reason = Annotated[str, StringConstraints(pattern=REASON, max_length=64)]
 Sentence = Annotated[str, StringConstraints(max_length=1024)]
-TimeZone = Annotated[str, StringConstraints(pattern=TIME_ZONE, max_length=64)]
-TimeOfDay = Annotated[str, StringConstraints(pattern=TIME_OF_DAY, max_length=5)]
+TimeZone = Annotated[
+    str,
+    StringConstraints(pattern=TIME_ZONE, max_length=64),
+    Field(
+        json_schema_extra=rules(
+            (
+                "timestamp('2024-01-01T00:00:00Z').getHours(self) >= 0",
+                "expected a time zone of the database, like Europe/Rome",
+            )
+        )
+    ),
+]
+TimeOfDay = Annotated[str, StringConstraints(pattern=TIME_OF_DAY, max_length=32)]
 Cron = Annotated[str, StringConstraints(pattern=CRON, max_length=100)]
 EnvironmentName = Annotated[str, StringConstraints(pattern=ENVIRONMENT_NAME, max_length=128)]
 SecretKeyName = Annotated[str, StringConstraints(pattern=SECRET_KEY, max_length=253)]
-Memory = Annotated[str, StringConstraints(pattern=MEMORY, max_length=8)]
+Memory = Annotated[str, StringConstraints(pattern=MEMORY, max_length=32)]
 AbsolutePath = Annotated[str, StringConstraints(pattern=ABSOLUTE_PATH, max_length=1024)]

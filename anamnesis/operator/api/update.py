@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 
 from anamnesis.operator.api.base import Model, Resource
+from anamnesis.operator.api.rules import rules
 from anamnesis.operator.api.status import ModelUpdateStatus
 from anamnesis.operator.api.text import Digest, Name
-from anamnesis.operator.api.values import rules
 
 Whole = Annotated[int, Field(ge=0, strict=True)]
 

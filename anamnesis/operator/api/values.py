@@ -11,14 +11,8 @@ from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchema
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from anamnesis.operator.api.rules import rules
 from anamnesis.operator.api.text import DECIMAL
-
-RULES = "x-kubernetes-validations"
-
-
-def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
-    """Returns CEL rules for the API server, each with the message for a person, as a part of a JSON Schema."""
-    return {RULES: [{"rule": rule, "message": message} for rule, message in pairs]}
 
 
 def decimal(value: object) -> Decimal:

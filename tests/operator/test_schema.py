@@ -1,0 +1,138 @@
+"""The generated definitions: everything bounded, everything told, nothing that Kubernetes would take another way."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import pytest
+from pydantic import Field
+
+from anamnesis.operator.api.base import Model
+from anamnesis.operator.api.crds import main
+from anamnesis.operator.api.definitions import DEFINITIONS
+from anamnesis.operator.api.schema import structural
+from anamnesis.operator.api.text import Duration
+from anamnesis.operator.api.values import Share, Unique, UniqueNames
+
+Node = dict[str, Any]
+
+
+def walk(schema: Node, path: str) -> Iterator[tuple[str, Node]]:
+    yield path, schema
+    for name, part in schema.get("properties", {}).items():
+        yield from walk(part, f"{path}.{name}")
+    if "items" in schema:
+        yield from walk(schema["items"], f"{path}[]")
+
+
+NODES = [
+    (path, node)
+    for definition in DEFINITIONS
+    for version in definition.manifest()["spec"]["versions"]
+    for path, node in walk(version["schema"]["openAPIV3Schema"], definition.kind.__name__)
+]
+
+
+def test_strings_lists_and_numbers_are_bounded() -> None:
+    strings = [
+        path for path, node in NODES if node["type"] == "string" and not {"maxLength", "enum", "format"} & {*node}
+    ]
+    lists = [path for path, node in NODES if node["type"] == "array" and "maxItems" not in node]
+    assert (strings, lists) == ([], [])
+    assert {node["type"] for _, node in NODES} == {"string", "integer", "boolean", "array", "object"} - {"boolean"}
+    integers = [path for path, node in NODES if ".spec." in path and node["type"] == "integer"]
+    unbounded = [path for path in integers if not {"maximum", "enum"} & {*dict(NODES)[path]}]
+    assert [path for path in unbounded if "method" not in path] == [
+        "ModelUpdate.spec.patients",
+        "ModelUpdate.spec.counter",
+    ]
+
+
+def test_nothing_is_open_or_referenced() -> None:
+    foreign = {"additionalProperties", "x-kubernetes-preserve-unknown-fields", "$ref", "anyOf", "title", "const"}
+    assert [path for path, node in NODES if foreign & {*node}] == []
+    free = [path for path, node in NODES if node["type"] == "object" and not node.get("properties")]
+    assert free == ["ContinualModel.spec.method.joint"]
+
+
+def test_every_field_is_described() -> None:
+    known = ("apiVersion", "kind", "metadata", "metadata.name")
+    silent = [path for path, node in NODES if not node.get("description") and not path.endswith("[]")]
+    assert [path for path in silent if path.partition(".")[2] not in known] == []
+
+
+def test_every_rule_says_what_to_do() -> None:
+    rules = [(path, rule) for path, node in NODES for rule in node.get("x-kubernetes-validations", ())]
+    assert len(rules) > 50
+    assert [path for path, rule in rules if len(rule["message"].split()) < 3] == []
+
+
+def test_a_status_has_no_defaults() -> None:
+    assert [path for path, node in NODES if ".status" in path and "default" in node] == []
+
+
+def test_lists_are_sets_maps_or_ordered() -> None:
+    plain = {path for path, node in NODES if node["type"] == "array" and "x-kubernetes-list-type" not in node}
+    assert plain == {"ContinualModel.spec.network.input.size"}
+
+
+class Part(Model):
+    """A part with ``markup``
+    over two lines.
+
+    And a paragraph.
+    """
+
+    name: Annotated[str, Field(max_length=5)]
+    """Its name."""
+
+
+class Whole(Model):
+    """The whole."""
+
+    part: Part | None = None
+    share: Share
+    parts: Annotated[tuple[Part, ...], Field(max_length=2), UniqueNames] = ()
+    words: Annotated[tuple[Duration, ...], Field(max_length=2), Unique] = ()
+    count: Annotated[int, Field(gt=3)] = 4
+    """How many."""
+
+
+def test_a_type_becomes_a_structural_schema() -> None:
+    part = {
+        "type": "object",
+        "description": "A part with markup over two lines.\n\nAnd a paragraph.",
+        "required": ["name"],
+        "properties": {"name": {"type": "string", "description": "Its name.", "maxLength": 5}},
+    }
+    found = structural(Whole)["properties"]
+    assert found["part"] == part
+    assert found["parts"]["items"] == part
+    assert found["parts"]["x-kubernetes-list-map-keys"] == ["name"]
+    assert found["words"]["x-kubernetes-list-type"] == "set"
+    assert found["words"]["items"]["x-kubernetes-validations"] == [
+        {"rule": "self.matches('^[0-9]{1,6}(s|m|h|d)$')", "message": "expected a number and s, m, h or d, like 30m"}
+    ]
+    assert [rule["message"][:20] for rule in found["share"]["x-kubernetes-validations"]] == [
+        "expected a decimal i",
+        "expected a decimal f",
+    ]
+    assert found["count"] == {
+        "type": "integer",
+        "format": "int64",
+        "description": "How many. Default: 4.",
+        "default": 4,
+        "minimum": 3,
+        "exclusiveMinimum": True,
+    }
+
+
+def test_the_committed_manifests_are_what_the_types_say(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(check=True) == 0, capsys.readouterr().err
+
+
+def test_the_definitions_are_made_without_torch_and_kubernetes() -> None:
+    heavy = "{'torch', 'numpy', 'kubernetes', 'kopf', 'kfp'}"
+    code = f"import sys; import anamnesis.operator.api.crds; print({heavy} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
