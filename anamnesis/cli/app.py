@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from anamnesis.cli.commands import cluster, decisions, demo, ingest, inspection, registry, results, run
+from anamnesis.cli.commands import cluster, decisions, demo, ingest, inspection, operator, registry, results, run
 from anamnesis.cli.options import examples
 from anamnesis.records.errors import AnamnesisError
 
@@ -77,6 +77,6 @@ def anamnesis(
     """Keeps a medical-imaging model learning as hospitals send data, without forgetting what it knew."""
 
 
-for module in (run, ingest, results, decisions, inspection, cluster, demo):
+for module in (run, ingest, results, decisions, inspection, cluster, operator, demo):
     module.add_to(app)
 app.add_typer(registry.app, name="registry")

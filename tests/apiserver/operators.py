@@ -21,8 +21,8 @@ GROUP = "/apis/anamnesis.dev/v1alpha1"
 FAST = {"duration": 3.0, "deadline": 2.0, "retry": 0.3}
 
 
-def account(cluster: ApiServer, namespace: str) -> Path:
-    """The kubeconfig of the operator's own account, with exactly the roles of ``manifests/base``."""
+def account(cluster: ApiServer, namespace: str, server: str = "") -> Path:
+    """The kubeconfig of the operator's own account, with exactly its shipped roles; ``server`` names a proxy."""
     documents = []
     for name in ("account.yaml", "role.yaml", "admission-reader.yaml"):
         documents += list(yaml.safe_load_all((BASE / name).read_text()))
@@ -36,7 +36,12 @@ def account(cluster: ApiServer, namespace: str) -> Path:
         for subject in document.get("subjects", ()):
             subject["namespace"] = namespace
     cluster.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(documents))
-    return cluster.service_account(namespace, "anamnesis-operator")
+    direct = cluster.service_account(namespace, "anamnesis-operator")
+    if not server:
+        return direct
+    proxied = direct.with_suffix(".proxied")
+    proxied.write_text(direct.read_text().replace(cluster.url, server))
+    return proxied
 
 
 def free_port() -> int:

@@ -1,16 +1,19 @@
 """The controller's process against the real API server, with its own account and a toy reconcile."""
 
+import json
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from apiserver.operators import Operator, account, create, model, read, seen_by, site
+from apiserver.operators import Operator, Wire, account, create, model, read, seen_by, site
 from toys.apiserver import ApiServer
 from toys.waiting import eventually
 
 Start = Callable[..., Operator]
+LEASES = "/apis/coordination.k8s.io/v1"
 
 
 @pytest.fixture
@@ -50,3 +53,105 @@ def test_nothing_of_the_watching_library_is_left_on_objects(cluster: ApiServer, 
     assert not {"annotations", "finalizers"} & set(found["metadata"])
     managers = {entry["manager"] for entry in found["metadata"]["managedFields"]}
     assert managers == {"anamnesis-operator", document["metadata"]["managedFields"][0]["manager"]}
+
+
+def test_the_next_replica_takes_over_where_the_leader_was_killed(
+    cluster: ApiServer, namespace: str, start: Start
+) -> None:
+    first = start("one")
+    eventually(first.leads)
+    second = start("two")
+    eventually(second.ready)
+    document = create(cluster, namespace, site("guangzhou"))
+    eventually(lambda: seen_by(cluster, namespace, document) == "one")
+    assert not second.facts()["leads"]
+    assert second.facts()["reconciled"] == 0
+    first.process.send_signal(signal.SIGKILL)
+    eventually(second.leads)
+    eventually(lambda: seen_by(cluster, namespace, document) == "two")
+
+
+def test_a_graceful_stop_ends_the_work_that_runs_and_gives_the_lease_back(
+    cluster: ApiServer, namespace: str, start: Start
+) -> None:
+    operator = start(seconds=3.0, workers=1)
+    eventually(operator.leads)
+    documents = [create(cluster, namespace, site(name)) for name in ("ulm", "bonn")]
+    eventually(lambda: '"begins"' in operator.log.read_text())
+    operator.process.send_signal(signal.SIGTERM)
+    assert operator.process.wait(15) == 0
+    assert sorted(seen_by(cluster, namespace, document) for document in documents) == ["", "one"]
+    assert lease(cluster, namespace)["holderIdentity"] == ""
+
+
+def test_work_that_outlasts_the_grace_is_left_to_the_next_leader(
+    cluster: ApiServer, namespace: str, start: Start
+) -> None:
+    operator = start(seconds=60.0, grace=0.5)
+    eventually(operator.leads)
+    create(cluster, namespace, site("ulm"))
+    eventually(lambda: '"begins"' in operator.log.read_text())
+    operator.process.send_signal(signal.SIGTERM)
+    assert operator.process.wait(15) == 0
+    assert lease(cluster, namespace)["holderIdentity"] == "one"  # another waits until it runs out
+
+
+def test_who_loses_the_lease_ends(cluster: ApiServer, namespace: str, start: Start) -> None:
+    operator = start()
+    eventually(operator.leads)
+    taken = {"spec": {"holderIdentity": "thief", "leaseDurationSeconds": 60}}
+    arguments = ("patch", "lease", "anamnesis-operator", "--type=merge", "-p", json.dumps(taken))
+    cluster.kubectl("-n", namespace, *arguments)
+    assert operator.process.wait(15) == 1
+
+
+def test_work_goes_on_by_itself_after_an_outage_of_the_api_server(
+    cluster: ApiServer, namespace: str, start: Start
+) -> None:
+    patient = {"duration": 30.0, "deadline": 25.0, "retry": 0.5}
+    operator = start(lease=patient, timeout=2.0, check=2.0)
+    eventually(operator.leads)
+    before = create(cluster, namespace, site("before"))
+    eventually(lambda: seen_by(cluster, namespace, before) == "one")
+    cluster.kill()
+    cluster.start_server()
+    after = create(cluster, namespace, site("after"))
+    eventually(lambda: seen_by(cluster, namespace, after) == "one", 60)
+    assert operator.process.poll() is None
+    assert operator.get("/healthz")[0] == 200
+
+
+def test_a_silent_watch_is_found_out_and_the_work_goes_on(cluster: ApiServer, namespace: str, start: Start) -> None:
+    wire = Wire(cluster.url)
+    try:
+        through = account(cluster, namespace, wire.url)
+        patient = {"duration": 30.0, "deadline": 25.0, "retry": 0.5}
+        operator = start(kubeconfig=through, lease=patient, timeout=1.0, check=0.5, silence=3.0)
+        eventually(operator.leads)
+        before = create(cluster, namespace, site("before"))
+        eventually(lambda: seen_by(cluster, namespace, before) == "one")
+        eventually(lambda: operator.get("/healthz")[0] == 200)
+        wire.freeze()
+        after = create(cluster, namespace, site("after"))
+        eventually(lambda: seen_by(cluster, namespace, after) == "one")
+        eventually(lambda: operator.get("/healthz") == (503, "the watch of Site is silent\n"))
+    finally:
+        wire.close()
+
+
+def test_logs_are_json_and_hold_nothing_of_a_spec(cluster: ApiServer, namespace: str, start: Start) -> None:
+    operator = start()
+    eventually(operator.leads)
+    create(cluster, namespace, site("ulm", labels={"fail": "yes"}))
+    eventually(lambda: '"unexpected"' in operator.log.read_text())
+    operator.process.send_signal(signal.SIGTERM)
+    assert operator.process.wait(15) == 0
+    lines = [json.loads(line) for line in operator.log.read_text().splitlines()]
+    failed = next(line for line in lines if line["message"] == "unexpected")
+    assert (failed["key"], failed["error"]) == (f"Site/{namespace}/ulm", "ValueError")
+    assert "canary" not in operator.log.read_text()
+
+
+def lease(cluster: ApiServer, namespace: str) -> dict[str, Any]:
+    spec: dict[str, Any] = cluster.request("GET", f"{LEASES}/namespaces/{namespace}/leases/anamnesis-operator")["spec"]
+    return spec

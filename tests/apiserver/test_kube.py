@@ -21,7 +21,8 @@ from anamnesis.operator.api.update import ModelUpdate, ModelUpdateSpec
 from anamnesis.operator.controller.cache import Cache
 from anamnesis.operator.controller.client import Api, configuration
 from anamnesis.operator.controller.kube import KubeCluster
-from anamnesis.operator.controller.leader import Election, LeaseTimes
+from anamnesis.operator.controller.leader import Election
+from anamnesis.operator.controller.options import LeaseTimes
 from anamnesis.operator.controller.queue import WorkQueue
 from anamnesis.operator.controller.watchdog import Watchdog
 from anamnesis.records import InputError, RefusedError, UnreachableError

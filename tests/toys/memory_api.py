@@ -5,14 +5,15 @@ from itertools import count
 from typing import Any
 
 from anamnesis.operator.controller.client import Api
-from anamnesis.records import ConflictError, UnreachableError
+from anamnesis.operator.controller.cluster import ClusterDownError
+from anamnesis.records import ConflictError
 
 
 class MemoryApi(Api):
     """Documents by path.
 
     Attributes:
-        down: every call raises ``UnreachableError`` while this is set.
+        down: every call raises ``ClusterDownError`` while this is set.
         lists: path of a collection -> what a listing of it returns.
     """
 
@@ -39,7 +40,7 @@ class MemoryApi(Api):
 
     def _answer(self) -> None:
         if self.down:
-            raise UnreachableError("no answer")
+            raise ClusterDownError("no answer")
 
     def _keep(self, path: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
         version = {"resourceVersion": f"{id(self.documents)}-{next(self._versions)}-{id(self)}"}

@@ -21,9 +21,9 @@ from anamnesis.operator.controller.cache import Cache
 from anamnesis.operator.controller.client import configuration
 from anamnesis.operator.controller.cluster import Cluster
 from anamnesis.operator.controller.keys import Key, Reconcile
-from anamnesis.operator.controller.leader import LeaseTimes
 from anamnesis.operator.controller.logs import configure
-from anamnesis.operator.controller.run import Options, serve
+from anamnesis.operator.controller.options import LeaseTimes, Options
+from anamnesis.operator.controller.run import serve
 
 
 class ToyObserver:

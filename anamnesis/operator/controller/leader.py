@@ -6,11 +6,11 @@ Clocks of different machines are never compared: what counts is how long ago, by
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from anamnesis.operator.controller.client import Api, Json
+from anamnesis.operator.controller.options import LeaseTimes
 from anamnesis.records import AnamnesisError, ConflictError
 
 logger = logging.getLogger(__name__)
@@ -18,21 +18,6 @@ logger = logging.getLogger(__name__)
 
 class LeadershipLostError(AnamnesisError):
     """This process may not act any more: another one may lead by now."""
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseTimes:
-    """Seconds; each smaller than the one before, so that a leader stops before another starts.
-
-    Attributes:
-        duration: after which others may take a Lease that they saw unchanged.
-        deadline: after which a leader that could not renew stops.
-        retry: between tries.
-    """
-
-    duration: float = 15.0
-    deadline: float = 10.0
-    retry: float = 2.0
 
 
 class Election:

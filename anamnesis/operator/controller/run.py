@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, Protocol
 
@@ -15,12 +14,13 @@ from kubernetes.client import Configuration
 from anamnesis.operator.api.base import Resource
 from anamnesis.operator.controller.cache import Cache
 from anamnesis.operator.controller.client import Api, check_installed
-from anamnesis.operator.controller.cluster import Cluster
+from anamnesis.operator.controller.cluster import Cluster, ClusterDownError
 from anamnesis.operator.controller.health import served
 from anamnesis.operator.controller.keys import Reconcile
 from anamnesis.operator.controller.kube import KubeCluster
-from anamnesis.operator.controller.leader import Election, LeaseTimes
+from anamnesis.operator.controller.leader import Election
 from anamnesis.operator.controller.mapping import own_keys
+from anamnesis.operator.controller.options import Options
 from anamnesis.operator.controller.queue import WorkQueue
 from anamnesis.operator.controller.watch import Watch
 from anamnesis.operator.controller.watchdog import Watchdog
@@ -58,39 +58,6 @@ MakeObserver = Callable[[Callable[[], Iterable[Resource]]], Observer]
 """Gets a function that returns all resources of the four kinds as they were told last."""
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How the process runs; times in seconds.
-
-    Attributes:
-        identity: of this process; no other ever bears it.
-        lease_namespace: where the Lease lies.
-        lease_name: the Lease that the leader holds.
-        namespaces: that are watched; none for all.
-        port: of health and metrics.
-        workers: keys that are brought in order at once.
-        lease: how long what of the election lasts.
-        resync: between two rounds over everything, whatever was heard.
-        check: between two comparisons of the watches with the API server.
-        silence: after which a silent watch makes ``/healthz`` fail.
-        grace: for work that runs, when the process is asked to end.
-        timeout: for one request to the API server.
-    """
-
-    identity: str
-    lease_namespace: str
-    lease_name: str = "anamnesis-operator"
-    namespaces: tuple[str, ...] = ()
-    port: int = 8080
-    workers: int = 4
-    lease: LeaseTimes = field(default_factory=LeaseTimes)
-    resync: float = 600.0
-    check: float = 30.0
-    silence: float = 180.0
-    grace: float = 30.0
-    timeout: float = 10.0
-
-
 def now() -> datetime:
     """Returns the time, UTC."""
     return datetime.now(UTC)
@@ -111,10 +78,8 @@ def serve(
 
     Raises:
         InputError: our kinds are not installed, or the port is taken.
-        UnreachableError: the API server does not answer at the start.
     """
     api = Api(where, options.timeout)
-    check_installed(api)
     cache, queue = Cache(), WorkQueue()
     observer = make_observer(cache.resources)
     lease_api = Api(where, options.lease.deadline / 4)  # two requests, each with a connection, within the deadline
@@ -124,6 +89,8 @@ def serve(
     watchdog = Watchdog(api, cache, queue, options.namespaces, options.silence, observer.watch_heard)
     with ExitStack() as running:
         running.enter_context(_served(options.port, watchdog, queue, election, observer))
+        if not _installed(api, stop):
+            return 0
         watch = Watch(where, options.namespaces, watchdog.hear)
         watch.start()
         running.callback(watch.stop)
@@ -132,6 +99,23 @@ def serve(
         _repeat("watchdog", watchdog.look, options.check, ended, at_once=True)
         _repeat("resync", lambda: _ask_for_all(cache, queue, options.resync / 10), options.resync, ended)
         return _lead(election, workers, queue, options, stop)
+
+
+def _installed(api: Api, stop: threading.Event) -> bool:
+    """Waits for the API server, as it may start after us; returns false where asked to stop before.
+
+    Raises:
+        InputError: it answers, and does not serve our kinds.
+    """
+    while not stop.is_set():
+        try:
+            check_installed(api)
+        except ClusterDownError as error:
+            logger.warning("%s", error)
+            stop.wait(RETRY)
+        else:
+            return True
+    return False
 
 
 def _lead(election: Election, workers: Workers, queue: WorkQueue, options: Options, stop: threading.Event) -> int:

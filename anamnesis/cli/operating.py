@@ -1,0 +1,45 @@
+"""The operator's process, put together from the controller, reconciling, back ends and metrics."""
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+import anamnesis
+from anamnesis.operator.api.base import Resource
+from anamnesis.operator.backends.select import Backends
+from anamnesis.operator.controller.cache import Cache
+from anamnesis.operator.controller.client import configuration
+from anamnesis.operator.controller.cluster import Cluster
+from anamnesis.operator.controller.keys import Reconcile
+from anamnesis.operator.controller.logs import configure
+from anamnesis.operator.controller.options import Options
+from anamnesis.operator.controller.run import serve
+from anamnesis.operator.metrics import OperatorMetrics
+from anamnesis.operator.reconcile import ReconcileOptions, reconciler
+
+Environment = Mapping[str, str]
+
+
+def operate(options: Options, environment: Environment, state: Path, kubeconfig: str, context: str) -> int:
+    """Runs the operator until SIGTERM or SIGINT, or until it lost its Lease; returns the exit code.
+
+    Raises:
+        InputError: there is no way to an API server, it does not serve our kinds, or the port is taken.
+    """
+    configure(sys.stderr)
+    where = configuration(environment, kubeconfig, context)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+    def make_reconcile(cluster: Cluster, _: Cache, clock: Callable[[], datetime]) -> Reconcile:
+        backends = Backends(cluster, environment, state, clock)
+        return reconciler(cluster, clock, ReconcileOptions(environment, state, backends))
+
+    def make_metrics(resources: Callable[[], Iterable[Resource]]) -> OperatorMetrics:
+        return OperatorMetrics(resources, anamnesis.__version__)
+
+    return serve(options, where, make_reconcile, make_metrics, stop)
