@@ -85,3 +85,19 @@ def test_updates_and_approvals_are_found_by_their_model(cluster: ApiServer, name
     create(cluster, namespace, changed(rollback, "spec.approver", "admin"))
     found = cluster.kubectl("-n", namespace, "get", "approval", "--field-selector=spec.model=chest", "-o", "name")
     assert found.startswith("updateapproval.anamnesis.dev/chest-")
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ("continualmodel", "One model that keeps learning"),
+        ("cmodel.spec.trigger", "update.anamnesis.dev/<site> with a higher number begins one at once."),
+        ("cmodel.spec.trigger.quietPeriod", "an upload that is still going on is not learned half. Default: 5m."),
+        ("cmodel.spec.method.ewcPrototype.fisher", "Exact, Sampled or Empirical. Default: Sampled."),
+        ("site.spec.source.type", "ENUM: Folder S3 DICOMweb Orthanc"),
+        ("approval.spec.approver", "your own user name"),
+        ("mupdate.status.run.attempt", "1 for the first."),
+    ],
+)
+def test_kubectl_explains(cluster: ApiServer, field: str, words: str) -> None:
+    assert words in " ".join(cluster.kubectl("explain", field).split())
