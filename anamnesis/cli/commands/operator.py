@@ -34,6 +34,9 @@ def operator(
     lease_namespace: Annotated[
         str, typer.Option(help="Where the Lease lies that the leader holds; by default the first namespace.")
     ] = "",
+    lease_duration: Annotated[
+        int, typer.Option(min=3, help="Seconds until another replica may take over from a leader that fell silent.")
+    ] = 15,
     resync: Annotated[int, typer.Option(min=1, help="Seconds between two rounds over everything.")] = 600,
     watch_silence: Annotated[int, typer.Option(min=1, help="Seconds of a silent watch until /healthz fails.")] = 180,
     grace: Annotated[int, typer.Option(min=0, help="Seconds for work that runs, when asked to end.")] = 30,
@@ -42,15 +45,16 @@ def operator(
 ) -> None:
     """Runs the operator of a cluster.
 
-    It watches models and sites and carries their updates out, until it is told to stop. Several replicas may run: one leads, the others are ready to. SIGTERM ends it gracefully. Logs are JSON lines on
-    standard error. Exits with 1 when it lost its Lease: start it again.
+    It watches models and sites and carries their updates out, until it is told to stop. Several replicas may run: one
+    leads, the others are ready to. SIGTERM ends it gracefully. Logs are JSON lines on standard error. Exits with 1 when
+    it lost its Lease: start it again.
     """
     import os
     import secrets
     import socket
 
     from anamnesis.cli.operating import operate
-    from anamnesis.operator.controller.options import Options
+    from anamnesis.operator.controller.options import LeaseTimes, Options
     from anamnesis.records import InputError
 
     watched = tuple(dict.fromkeys(namespace or ()))
@@ -65,6 +69,7 @@ def operator(
         namespaces=watched,
         port=port,
         workers=workers,
+        lease=LeaseTimes(lease_duration, lease_duration * 2 / 3, lease_duration / 7.5),
         resync=resync,
         silence=watch_silence,
         grace=grace,

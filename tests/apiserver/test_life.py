@@ -1,0 +1,50 @@
+"""A model's life with a real operator on a real API server: images in a bucket, training, people, metrics."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from apiserver.hospital import Hospital
+from toys.apiserver import ApiServer
+
+
+@pytest.fixture
+def hospital(
+    cluster: ApiServer, namespace: str, s3_environment: Mapping[str, str], tmp_path: Path
+) -> Iterator[Hospital]:
+    found = Hospital(cluster, namespace, s3_environment, tmp_path)
+    yield found
+    found.end()
+
+
+def test_a_sites_images_are_learned_approved_and_told(hospital: Hospital) -> None:
+    hospital.apply(approval="Required")
+    operator = hospital.operator()
+    hospital.wait(30, north="WaitingForData", south="WaitingForData")
+    hospital.drop("north")
+    hospital.wait(north="AwaitingApproval")
+    (update,) = hospital.updates()
+    version = update["status"]["version"]
+    spec = {"update": update["metadata"]["name"], "version": version, "decision": "Approve", "approver": "admin"}
+    word = {
+        "apiVersion": "anamnesis.dev/v1alpha1",
+        "kind": "UpdateApproval",
+        "metadata": {"generateName": "chest-"},
+        "spec": {**spec, "reason": "reviewed"},
+    }
+    hospital.kubectl("create", "-f", "-", stdin=json.dumps(word))
+    hospital.wait(north="Learned")
+    assert hospital.status()["champion"] == version
+    shown = hospital.kubectl("get", "anamnesis")
+    assert "Promoted" in shown, shown
+    events = hospital.kubectl("get", "events.events.k8s.io", "-o", "json")
+    reasons = [event["reason"] for event in json.loads(events)["items"]]
+    assert {"AwaitingApproval", "Promoted", "ChampionInUse"} <= set(reasons)
+    metrics = hospital.scrape(operator)
+    assert f'anamnesis_task_score_ratio{{model="chest",namespace="{hospital.space}"' in metrics
+    assert "anamnesis_operator_leader 1.0" in metrics
+    operator.terminate()
+    assert operator.wait(20) == 0
+    log = (hospital.state / "one.log").read_text().splitlines()
+    assert all(json.loads(line)["level"] in ("INFO", "WARNING") for line in log), log
