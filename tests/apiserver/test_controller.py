@@ -152,6 +152,14 @@ def test_logs_are_json_and_hold_nothing_of_a_spec(cluster: ApiServer, namespace:
     assert "canary" not in operator.log.read_text()
 
 
+def test_all_namespaces_can_be_watched_at_once(cluster: ApiServer, namespace: str, start: Start) -> None:
+    operator = start(kubeconfig=cluster.kubeconfig(), namespaces=[])
+    eventually(operator.leads)
+    for place in (namespace, "default"):
+        document = create(cluster, place, site(f"in-{namespace}"))
+        eventually(lambda: seen_by(cluster, place, document) == "one")  # noqa: B023
+
+
 def lease(cluster: ApiServer, namespace: str) -> dict[str, Any]:
     spec: dict[str, Any] = cluster.request("GET", f"{LEASES}/namespaces/{namespace}/leases/anamnesis-operator")["spec"]
     return spec

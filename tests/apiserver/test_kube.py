@@ -92,7 +92,7 @@ def test_a_child_belongs_to_its_owner_and_is_made_once(cluster: ApiServer, kube:
     assert kube.create(update(namespace), owner) == child
 
 
-def test_a_status_is_written_where_it_differs_and_each_transition_is_one_event(
+def test_a_status_is_written_where_it_differs_and_each_later_transition_is_one_event(
     cluster: ApiServer, kube: KubeCluster, namespace: str, made: Site
 ) -> None:
     kube.put_status(made, readable("Listed", "True"))
@@ -102,6 +102,7 @@ def test_a_status_is_written_where_it_differs_and_each_transition_is_one_event(
     assert known(kube.get(Site, namespace, "guangzhou")).metadata.resource_version == first.metadata.resource_version
     kube.put_status(first, readable("Refused", "False", first.status))
     assert known(kube.get(Site, namespace, "guangzhou")).status.conditions[0].reason == "Refused"
+    kube.put_status(known(kube.get(Site, namespace, "guangzhou")), readable("Listed", "True"))
     assert events(cluster, namespace) == [("guangzhou", "Normal", "Listed"), ("guangzhou", "Warning", "Refused")]
 
 

@@ -3,17 +3,17 @@
 import logging
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
 from anamnesis.operator.api.admission import NAME, guarded_since
 from anamnesis.operator.api.base import Resource
-from anamnesis.operator.api.conditions import Condition, transitions
 from anamnesis.operator.api.messages import describe
 from anamnesis.operator.api.status import Status
-from anamnesis.operator.controller.client import MANAGER, Api, Json, path_of
+from anamnesis.operator.controller.client import Api, Json, path_of
+from anamnesis.operator.controller.events import EVENTS, event_document, worth_an_event
 from anamnesis.records import AnamnesisError, ConflictError, InputError, RefusedError
 
 Kind = TypeVar("Kind", bound=Resource)
@@ -22,10 +22,6 @@ OURS = "anamnesis.dev/"
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 _GIVEN = {"name", "namespace", "generate_name", "labels", "annotations", "finalizers"}
 """What of the metadata whoever creates a resource may say."""
-_BAD = {"Forgetting": "True", "Drifting": "True", "Ready": "False", "Readable": "False", "RegistryReachable": "False",
-        "BackendReachable": "False", "RunSucceeded": "False", "Recorded": "False"}  # fmt: skip
-"""The status of a condition that calls for a person."""
-_NOTE = 1024
 _TRIES = 5
 
 logger = logging.getLogger(__name__)
@@ -91,8 +87,8 @@ class KubeCluster:
             return
         document = {**_head(resource), "status": status.model_dump(mode="json", by_alias=True, exclude_none=True)}
         if self._applied(resource, document):
-            for condition in transitions(before.conditions, status.conditions):
-                self.event(resource, _severity(condition, before.conditions), condition.reason, condition.message)
+            for kind, condition in worth_an_event(before.conditions, status.conditions):
+                self.event(resource, kind, condition.reason, condition.message)
 
     def _applied(self, resource: Resource, document: Json) -> bool:
         """Applies a status to this very object; false where it is gone. A status ignores a uid, but not a version."""
@@ -135,22 +131,9 @@ class KubeCluster:
 
     def event(self, about: Resource, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
         """Writes an event; where that fails, a warning is logged."""
-        namespace = about.metadata.namespace or ""
-        event = {
-            "apiVersion": "events.k8s.io/v1",
-            "kind": "Event",
-            "metadata": {"generateName": f"{about.metadata.name}-", "namespace": namespace},
-            "regarding": {**_head(about), **_precisely(about)},
-            "eventTime": self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-            "reportingController": f"{OURS}{MANAGER}",
-            "reportingInstance": self._identity[:128],
-            "action": "Reconcile",
-            "type": kind,
-            "reason": reason,
-            "note": message[:_NOTE],
-        }
+        document = event_document(about, kind, reason, message, self._identity, self._clock())
         try:
-            self._api.create(f"/apis/events.k8s.io/v1/namespaces/{namespace}/events", event)
+            self._api.create(EVENTS.format(about.metadata.namespace), document)
         except AnamnesisError as error:
             logger.warning("event %s about %s was not written: %s", reason, about.metadata.name, error)
 
@@ -208,13 +191,6 @@ def _head(resource: Resource) -> dict[str, Any]:
     return {"apiVersion": resource.api_version, "kind": type(resource).__name__}
 
 
-def _precisely(resource: Resource) -> dict[str, str]:
-    """This very object, not another that bears its name later."""
-    metadata = resource.metadata
-    known = {"name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid}
-    return {key: value for key, value in known.items() if value}
-
-
 def _owner(owner: Resource) -> dict[str, Any]:
     """No blockOwnerDeletion: it would take the right to change the owner's finalizers."""
     return {**_head(owner), "name": owner.metadata.name, "uid": owner.metadata.uid, "controller": True}
@@ -227,9 +203,3 @@ def _path(resource: Resource, part: str = "") -> str:
 def _status(resource: Resource) -> Status:
     status = getattr(resource, "status", None)
     return status if isinstance(status, Status) else Status()
-
-
-def _severity(condition: Condition, before: Iterable[Condition]) -> Literal["Normal", "Warning"]:
-    """A resource that is new and not ready yet is nothing to warn of."""
-    new = condition.type == "Ready" and all(old.type != "Ready" for old in before)
-    return "Warning" if _BAD.get(condition.type) == condition.status and not new else "Normal"

@@ -148,8 +148,9 @@ def _served(
         return () if watchdog.synced() else ("the resources were not listed yet",)
 
     def metrics() -> bytes:
-        observer.queue_depth(queue.depth)
-        observer.leading(election.leading())
+        leads = election.leading()
+        observer.leading(leads)
+        observer.queue_depth(queue.depth if leads else 0)  # what waits at others waits for the leader
         return observer.collect()
 
     return served(port, healthy, ready, metrics)

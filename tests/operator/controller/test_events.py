@@ -1,0 +1,44 @@
+"""Which changes are worth an event, and which of them call for a person."""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+import pytest
+
+from anamnesis.operator.api.base import Metadata, Resource
+from anamnesis.operator.api.conditions import Condition
+from anamnesis.operator.controller.events import event_document, worth_an_event
+
+
+def condition(kind: str, status: Literal["True", "False", "Unknown"], reason: str = "R") -> Condition:
+    return Condition(type=kind, status=status, reason=reason)
+
+
+READY, WAITING = condition("Ready", "True"), condition("Progressing", "False")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ((), (condition("Ready", "False"), WAITING), []),
+        ((), (condition("Readable", "False"),), [("Warning", "Readable")]),
+        ((READY,), (READY,), []),
+        ((READY,), (condition("Ready", "False"),), [("Warning", "Ready")]),
+        ((READY,), (condition("Ready", "True", "Other"),), [("Normal", "Ready")]),
+        ((READY,), (READY, condition("Forgetting", "True")), [("Warning", "Forgetting")]),
+        ((READY,), (READY, condition("AwaitingApproval", "True")), [("Normal", "AwaitingApproval")]),
+    ],
+)
+def test_transitions_are_told_and_being_new_is_none(
+    before: tuple[Condition, ...], after: tuple[Condition, ...], told: list[tuple[str, str]]
+) -> None:
+    assert [(weight, one.type) for weight, one in worth_an_event(before, after)] == told
+
+
+def test_what_is_too_long_is_cut() -> None:
+    metadata = Metadata(name="chest", namespace="wards", uid="u")
+    about = Resource(apiVersion="anamnesis.dev/v1alpha1", metadata=metadata)
+    now = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    event = event_document(about, "Normal", "Idle", "a" * 2000, "b" * 200, now)
+    assert (len(event["note"]), len(event["reportingInstance"])) == (1024, 128)
+    assert event["eventTime"] == "2026-05-01T12:00:00.000000Z"

@@ -1,0 +1,21 @@
+"""How the watching library is told who we are."""
+
+import asyncio
+from itertools import count
+
+from kubernetes.client import Configuration
+
+from anamnesis.operator.controller.watch import _login
+
+
+def test_each_login_reads_the_token_anew() -> None:
+    where, numbers = Configuration(host="https://api"), count(1)
+
+    def refresh(configuration: Configuration) -> None:
+        configuration.api_key["authorization"] = f"bearer token-{next(numbers)}"
+
+    where.refresh_api_key_hook = refresh
+    login = _login(where)
+    first, second = (asyncio.run(login()) for _ in range(2))
+    assert (first.scheme, first.token, first.server) == ("bearer", "token-1", "https://api")
+    assert second.token == "token-2"
