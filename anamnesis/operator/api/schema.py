@@ -83,11 +83,15 @@ def _flat(node: Mapping[str, Any], definitions: Mapping[str, Schema]) -> Schema:
 
 
 def _say_pattern_in_words(schema: Schema) -> None:
-    """Replaces a pattern by a rule with a message: a regular expression tells nobody what to write."""
+    """Replaces a pattern by a rule with a message: a regular expression tells nobody what to write.
+
+    Further rules are asked of what fits the pattern only.
+    """
     pattern = schema.pop("pattern", None)
     if pattern is not None:
-        rule = f"self.matches({_quoted(pattern)})"
-        schema[RULES] = [{"rule": rule, "message": f"expected {PATTERNS[pattern]}"}, *schema.get(RULES, [])]
+        fits = f"self.matches({_quoted(pattern)})"
+        further = [rule | {"rule": f"!{fits} || ({rule['rule']})"} for rule in schema.get(RULES, [])]
+        schema[RULES] = [{"rule": fits, "message": f"expected {PATTERNS[pattern]}"}, *further]
 
 
 def _quoted(text: str) -> str:
