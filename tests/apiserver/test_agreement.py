@@ -68,7 +68,7 @@ BAD = [
     ("ContinualModel", "spec.trigger.schedule.cron", "0 25 * * *", "five fields (minute, hour, day, month,", ""),
     ("ContinualModel", "spec.trigger.schedule.cron", "0 2 * *", "five fields (minute, hour, day, month,", ""),
     ("ContinualModel", "spec.trigger.schedule.timeZone", "my zone", "a time zone, like Europe/Rome", ""),
-    ("ContinualModel", "spec.trigger.schedule.timeZone", "Europe/Roma", "a time zone of the database, like", "database"),
+    ("ContinualModel", "spec.trigger.schedule.timeZone", "Europe/Roma", "a time zone of the database", "database"),
     ("ContinualModel", "spec.trigger.window.end", "22:00", "start and end are the same: leave window out", ""),
     ("ContinualModel", "spec.trigger.window.end", "24:00", "a time of day from 00:00 to 23:59, in quotes", ""),
     ("ContinualModel", "spec.trigger.window.days", ["Monday"] * 2, "Duplicate value", "'Monday' is listed twice"),
