@@ -2,10 +2,12 @@
 
 from datetime import timedelta
 
+from anamnesis.operator.api import ContinualModel, Site
 from anamnesis.operator.controller.cluster import Cluster
 from anamnesis.operator.controller.keys import Key, Reconcile
 from anamnesis.operator.models.reconciler import Clock, ModelReconciler, ReconcileOptions
 from anamnesis.operator.sites import reconcile_site
+from anamnesis.records import InputError
 
 __all__ = ["ReconcileOptions", "reconciler"]
 
@@ -15,8 +17,12 @@ def reconciler(cluster: Cluster, clock: Clock, options: ReconcileOptions) -> Rec
     models = ModelReconciler(cluster, clock, options)
 
     def reconcile(key: Key) -> timedelta | None:
-        if key.kind == "Site":
-            return reconcile_site(cluster, key, clock, options.environment)
-        return models.reconcile(key)
+        is_site = key.kind == "Site"
+        try:
+            return reconcile_site(cluster, key, clock, options.environment) if is_site else models.reconcile(key)
+        except InputError:  # reconciling tells all others itself: the resource cannot even be read
+            kind, condition = (Site, "Readable") if is_site else (ContinualModel, "Ready")
+            cluster.refuse(kind, key.namespace, key.name, condition)
+            return None  # until somebody changes it
 
     return reconcile

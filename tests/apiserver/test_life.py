@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from apiserver.hospital import Hospital
 from toys.apiserver import ApiServer
+from toys.waiting import eventually
 
 
 @pytest.fixture
@@ -48,3 +49,19 @@ def test_a_sites_images_are_learned_approved_and_told(hospital: Hospital) -> Non
     assert operator.wait(20) == 0
     log = (hospital.state / "one.log").read_text().splitlines()
     assert all(json.loads(line)["level"] in ("INFO", "WARNING") for line in log), log
+
+
+def test_what_only_the_types_can_refuse_is_told_on_the_resource(hospital: Hospital) -> None:
+    hospital.apply()
+    never = '{"spec": {"trigger": {"schedule": {"cron": "0 0 31 2 *"}}}}'
+    hospital.kubectl("patch", "continualmodel", "chest", "--type=merge", "-p", never)
+    hospital.operator()
+
+    def ready() -> dict[str, str]:
+        return next((c for c in hospital.status().get("conditions", ()) if c["type"] == "Ready"), {})
+
+    eventually(lambda: ready().get("reason") == "InvalidSpec")
+    assert "spec.trigger.schedule" in ready()["message"]
+    better = never.replace("31 2", "1 2")
+    hospital.kubectl("patch", "continualmodel", "chest", "--type=merge", "-p", better)
+    eventually(lambda: ready().get("reason") == "NoChampion")

@@ -86,6 +86,10 @@ class MemoryCluster:
             self.events.append((about, _severity(condition), condition.reason, condition.message))
         self._keep("status", there.model_copy(update={"status": status}))
 
+    def refuse(self, kind: type[Resource], namespace: str, name: str, condition: str) -> None:
+        """Never called: what the types do not accept cannot get in here."""
+        raise AssertionError(f"{kind.__name__} {namespace}/{name}")
+
     def set_finalizers(self, resource: Resource, finalizers: tuple[str, ...]) -> None:
         self._answer()
         there = self._same(resource)

@@ -40,10 +40,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What an object was and is; none where it was not, is not, or cannot be read."""
+    """What an object was and is; none where it was not, is not, or cannot be read.
+
+    Attributes:
+        before: what it was.
+        after: what it is.
+        unread: where it is, where the types do not accept what it is.
+    """
 
     before: Resource | None
     after: Resource | None
+    unread: Place | None = None
 
 
 class Cache:
@@ -71,7 +78,7 @@ class Cache:
         with self._lock:
             before = self._entries.get(place)
             self._entries[place] = entry
-        return Change(before.resource if before else None, entry.resource)
+        return Change(before.resource if before else None, entry.resource, None if entry.resource else place)
 
     def remove(self, kind: str, document: Json) -> Change:
         """Drops an object, unless its name belongs to another one by now."""

@@ -123,7 +123,7 @@ class Api:
         except ApiException as error:
             raise _explained(error, f"{method.upper()} {path}") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            what = type(error).__name__
+            what = type(getattr(error, "reason", None) or error).__name__
             raise ClusterDownError(f"{method.upper()} {path}: the API server does not answer ({what})") from error
         return answer
 

@@ -41,6 +41,18 @@ class Cluster(Protocol):
         Each condition that changed its status or reason becomes one event. Nothing happens when the resource is gone.
         """
 
+    def refuse(self, kind: type[Resource], namespace: str, name: str, condition: str) -> None:
+        """Tells on a resource that the types do not accept it, and why; the rest of its status stays.
+
+        The API server's own rules see less than the types do: that a schedule never comes, for example.
+
+        Args:
+            kind: of the resource.
+            namespace: where it is.
+            name: its name.
+            condition: the type of the condition that becomes False with the reason ``InvalidSpec``.
+        """
+
     def set_finalizers(self, resource: Resource, finalizers: tuple[str, ...]) -> None:
         """Replaces our own finalizers on a resource; others' stay. Nothing happens when it is gone."""
 

@@ -9,7 +9,8 @@ from typing import Any, Literal, TypeVar
 from pydantic import ValidationError
 
 from anamnesis.operator.api.admission import NAME, guarded_since
-from anamnesis.operator.api.base import Resource
+from anamnesis.operator.api.base import API_VERSION, Resource
+from anamnesis.operator.api.conditions import Condition, merge
 from anamnesis.operator.api.messages import describe
 from anamnesis.operator.api.status import Status
 from anamnesis.operator.controller.client import Api, Json, path_of
@@ -89,6 +90,21 @@ class KubeCluster:
         if self._applied(resource, document):
             for kind, condition in worth_an_event(before.conditions, status.conditions):
                 self.event(resource, kind, condition.reason, condition.message)
+
+    def refuse(self, kind: type[Resource], namespace: str, name: str, condition: str) -> None:
+        """Tells on a resource that the types do not accept it, and why; see ``Cluster``."""
+        found = self._api.get(path_of(kind.__name__, namespace, name))
+        if found is None or not (words := "; ".join(faults(kind, found))):
+            return
+        status = dict(found.get("status", {}))
+        before = [Condition.model_validate(one) for one in status.get("conditions", [])]
+        told = Condition(type=condition, status="False", reason="InvalidSpec", message=words[:1000])
+        wanted = [told, *(one for one in before if one.type != condition)]
+        merged = merge(before, wanted, found["metadata"]["generation"], self._clock())
+        status["conditions"] = [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in merged]
+        if status != found.get("status"):
+            head = {"apiVersion": API_VERSION, "kind": kind.__name__, "metadata": {"name": name}}
+            self._api.apply(path_of(kind.__name__, namespace, name, "status"), {**head, "status": status})
 
     def _applied(self, resource: Resource, document: Json) -> bool:
         """Applies a status to this very object; false where it is gone. A status ignores a uid, but not a version."""
@@ -176,6 +192,15 @@ def parsed(kind: type[Kind], document: Json) -> Kind:
         fields = "; ".join(line.partition(":")[0] for line in describe(error, kind))
         name = document.get("metadata", {}).get("name")
         raise InputError(f"{kind.__name__} {name}: made for another release of the operator: {fields}") from None
+
+
+def faults(kind: type[Resource], document: Json) -> list[str]:
+    """Returns why the types do not accept a resource, one line a field; none where they do."""
+    try:
+        kind.model_validate(document)
+    except ValidationError as error:
+        return list(describe(error, kind))
+    return []
 
 
 def accepted(kind: type[Kind], documents: Iterable[Json]) -> Iterable[Kind]:

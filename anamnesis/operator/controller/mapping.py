@@ -11,6 +11,9 @@ from anamnesis.operator.controller.keys import Key
 
 def touched(change: Change, cache: Cache) -> Iterator[Key]:
     """Yields the keys that a change asks for: a site's are its own and those of the models that name it."""
+    if change.unread and change.unread[0] in ("ContinualModel", "Site"):
+        yield Key(*change.unread)  # it is to be told so
+        return
     resource = change.after or change.before
     if resource is None:
         return
