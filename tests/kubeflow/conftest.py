@@ -6,8 +6,8 @@ import subprocess
 import time
 import uuid
 from base64 import b64decode
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from io import BytesIO
 
 import numpy as np
@@ -32,11 +32,13 @@ class Lab:
         backend: carries pipelines out.
         bucket: URL of a prefix that nobody else uses.
         environment: in which this process finds the bucket.
+        secret: in which pods do, and the split key.
     """
 
     backend: KubeflowBackend
     bucket: str
     environment: Mapping[str, str]
+    secret: str
 
     def bring(self, site: str, classes: tuple[str, ...], patients: int = 36) -> str:
         """Puts a site's images into the bucket, whose bright band tells the class; returns their URL."""
@@ -62,9 +64,19 @@ class Lab:
             time.sleep(2)
         return found
 
+    def runs_of(self, model: str) -> Callable[[], tuple[Run, ...]]:
+        """Returns what lists the runs that an operator has begun for a model."""
+        theirs = replace(self.backend, experiment=f"anamnesis/{SPACE}/{model}")
+        return lambda: theirs.runs("")
+
     def _minio(self) -> Minio:
         keys = [self.environment[name] for name in KEYS.values()]
         return Minio(self.environment["AWS_ENDPOINT_URL"].removeprefix("http://"), *keys, secure=False)
+
+
+@pytest.fixture
+def kubectl() -> Callable[..., str]:
+    return _kubectl
 
 
 @pytest.fixture
@@ -89,6 +101,7 @@ def lab(monkeypatch: pytest.MonkeyPatch) -> Lab:
         KubeflowBackend(url, connect(url, {}), f"lab/{name}", runtime=lambda _: runtime),
         f"s3://{name}/lab",
         environment,
+        name,
     )
     lab._minio().make_bucket(name)
     return lab
@@ -99,6 +112,8 @@ def _keys() -> dict[str, str]:
     return {variable: b64decode(secret["data"][key]).decode() for key, variable in KEYS.items()}
 
 
-def _kubectl(*arguments: str) -> str:
+def _kubectl(*arguments: str, text: str = "") -> str:
     command = ["kubectl", f"--namespace={SPACE}", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    done = subprocess.run(command, input=text, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
+    return done.stdout
