@@ -2,11 +2,9 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import NoReturn
@@ -14,6 +12,7 @@ from typing import NoReturn
 import pytest
 from toys.apiserver import ApiServer
 from toys.orthanc import PLUGINS, Orthanc
+from toys.s3_server import S3Server
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -86,26 +85,8 @@ def s3_server_binary() -> str:
 @pytest.fixture(scope="session")
 def s3_environment(s3_server_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
     """The environment in which a fresh S3 server with the bucket ``models`` is found."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    secrets = {"MINIO_ROOT_USER": "tester", "MINIO_ROOT_PASSWORD": "test-password"}
-    folder = tmp_path_factory.mktemp("s3")
-    with (folder / "output").open("w") as output:
-        command = [s3_server_binary, "server", str(folder / "data"), "--address", address]
-        server = subprocess.Popen(command, env={**os.environ, **secrets}, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        _wait(lambda: _healthy(address), server, folder / "output")
-        from minio import Minio
-
-        Minio(address, "tester", "test-password", secure=False).make_bucket("models")
-        yield {
-            "AWS_ACCESS_KEY_ID": "tester",
-            "AWS_SECRET_ACCESS_KEY": "test-password",
-            "AWS_ENDPOINT_URL": f"http://{address}",
-        }
-    finally:
-        server.terminate()
-        server.wait(10)
+    with S3Server(s3_server_binary, tmp_path_factory.mktemp("s3")) as server:
+        yield server.environment
 
 
 @pytest.fixture(scope="session")
@@ -129,20 +110,3 @@ def orthanc(orthanc_server: Orthanc) -> Orthanc:
         orthanc_server.start()
     orthanc_server.clear()
     return orthanc_server
-
-
-def _healthy(address: str) -> bool:
-    import urllib3
-
-    try:
-        return urllib3.request("GET", f"http://{address}/minio/health/live", retries=False, timeout=1).status == 200
-    except urllib3.exceptions.HTTPError:
-        return False
-
-
-def _wait(ready: Callable[[], bool], server: subprocess.Popen[bytes], output: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not ready():
-        if server.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"the S3 server did not start: {output.read_text()}")
-        time.sleep(0.05)

@@ -1,0 +1,74 @@
+"""A real S3 server on loopback, with the bucket ``models``; it can be stopped and started again."""
+
+import os
+import socket
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from toys.waiting import eventually
+
+USER, PASSWORD = "tester", "test-password"
+
+
+class S3Server:
+    """A context manager; running inside it.
+
+    Args:
+        binary: of minio.
+        folder: for its data and what it prints.
+    """
+
+    def __init__(self, binary: str, folder: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        self._output = folder / "output"
+        self._command = [binary, "server", str(folder / "data"), "--address", self.address]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "S3Server":
+        from minio import Minio
+
+        self.start()
+        Minio(self.address, USER, PASSWORD, secure=False).make_bucket("models")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """In which it is found."""
+        keys = {"AWS_ACCESS_KEY_ID": USER, "AWS_SECRET_ACCESS_KEY": PASSWORD}
+        return {**keys, "AWS_ENDPOINT_URL": f"http://{self.address}"}
+
+    def start(self) -> None:
+        """Starts it, also again: same port, same data; returns when it answers."""
+        secrets = {"MINIO_ROOT_USER": USER, "MINIO_ROOT_PASSWORD": PASSWORD}
+        with self._output.open("a") as output:
+            self._process = subprocess.Popen(
+                self._command, env={**os.environ, **secrets}, stdout=output, stderr=subprocess.STDOUT
+            )
+        try:
+            eventually(self._healthy)
+        except AssertionError:
+            self.stop()
+            raise RuntimeError(f"the S3 server did not start: {self._output.read_text()}") from None
+
+    def stop(self) -> None:
+        """Ends it; its data stays."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _healthy(self) -> bool:
+        import urllib3
+
+        assert self._process is not None
+        assert self._process.poll() is None, "it ended by itself"
+        url = f"http://{self.address}/minio/health/live"
+        try:
+            return urllib3.request("GET", url, retries=False, timeout=1).status == 200
+        except urllib3.exceptions.HTTPError:
+            return False
