@@ -22,7 +22,8 @@ def reconciler(cluster: Cluster, clock: Clock, options: ReconcileOptions) -> Rec
             return reconcile_site(cluster, key, clock, options.environment) if is_site else models.reconcile(key)
         except InputError:  # reconciling tells all others itself: the resource cannot even be read
             kind, condition = (Site, "Readable") if is_site else (ContinualModel, "Ready")
-            cluster.refuse(kind, key.namespace, key.name, condition)
+            if not cluster.refuse(kind, key.namespace, key.name, condition):
+                raise
             return None  # until somebody changes it
 
     return reconcile

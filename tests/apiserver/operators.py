@@ -171,9 +171,13 @@ class Wire:
         while True:
             try:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(self._target)
             except OSError:
                 return
+            try:
+                server = socket.create_connection(self._target)
+            except OSError:
+                client.close()
+                continue
             for source, sink in ((client, server), (server, client)):
                 threading.Thread(target=_pump, args=(source, sink, self._frozen), daemon=True).start()
 

@@ -114,7 +114,11 @@ def test_work_goes_on_by_itself_after_an_outage_of_the_api_server(
     before = create(cluster, namespace, site("before"))
     eventually(lambda: seen_by(cluster, namespace, before) == "one")
     cluster.kill()
+    late = start("two")
+    eventually(lambda: late.get("/healthz")[0] == 200)
+    assert late.get("/readyz")[0] == 503
     cluster.start_server()
+    eventually(late.ready)
     after = create(cluster, namespace, site("after"))
     eventually(lambda: seen_by(cluster, namespace, after) == "one", 60)
     assert operator.process.poll() is None

@@ -91,11 +91,11 @@ class KubeCluster:
             for kind, condition in worth_an_event(before.conditions, status.conditions):
                 self.event(resource, kind, condition.reason, condition.message)
 
-    def refuse(self, kind: type[Resource], namespace: str, name: str, condition: str) -> None:
+    def refuse(self, kind: type[Resource], namespace: str, name: str, condition: str) -> bool:
         """Tells on a resource that the types do not accept it, and why; see ``Cluster``."""
         found = self._api.get(path_of(kind.__name__, namespace, name))
         if found is None or not (words := "; ".join(faults(kind, found))):
-            return
+            return False
         status = dict(found.get("status", {}))
         before = [Condition.model_validate(one) for one in status.get("conditions", [])]
         told = Condition(type=condition, status="False", reason="InvalidSpec", message=words[:1000])
@@ -105,6 +105,7 @@ class KubeCluster:
         if status != found.get("status"):
             head = {"apiVersion": API_VERSION, "kind": kind.__name__, "metadata": {"name": name}}
             self._api.apply(path_of(kind.__name__, namespace, name, "status"), {**head, "status": status})
+        return True
 
     def _applied(self, resource: Resource, document: Json) -> bool:
         """Applies a status to this very object; false where it is gone. A status ignores a uid, but not a version."""

@@ -124,18 +124,23 @@ def _lead(election: Election, workers: Workers, queue: WorkQueue, options: Optio
     workers.start(options.workers)
     held = election.hold(stop.wait)
     queue.end()
-    until = time.monotonic() + (options.grace if held else 1.0)
+    held = held and election.hold(_finishing(workers, options.grace))
+    if workers.wait(0 if held else RETRY):
+        election.release()
+    else:
+        logger.warning("work still ran after the time of grace; it is left as it is and continued by the next leader")
+    return 0 if held else 1
+
+
+def _finishing(workers: Workers, grace: float) -> Callable[[float], bool]:
+    """Returns what waits for the workers, at most so long, and says whether that is over."""
+    until = time.monotonic() + grace
 
     def finished(seconds: float) -> bool:
         left = until - time.monotonic()
         return workers.wait(min(seconds, left)) or left <= 0
 
-    held = held and election.hold(finished)
-    if workers.wait(0):
-        election.release()
-    else:
-        logger.warning("work still ran after the time of grace; it is left as it is and continued by the next leader")
-    return 0 if held else 1
+    return finished
 
 
 def _served(

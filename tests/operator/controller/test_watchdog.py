@@ -102,11 +102,17 @@ def test_a_look_that_found_nothing_new_is_nothing_to_the_models(scene: Scene) ->
     assert scene.keys() == {"Site/ulm"}
 
 
-def test_an_object_of_another_release_is_left_out_and_told(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
-    scene.hear({**site("ulm"), "status": {"canary": 1}})
+def test_an_object_of_another_release_is_left_out_and_asked_for(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    document = site("ulm")
+    scene.hear({**document, "spec": {**document["spec"], "canary": 1}})
     assert scene.cache.resources() == ()
-    assert scene.keys() == set()
-    assert "Site ulm: made for another release of the operator: status.canary; it is left out" in caplog.text
+    assert scene.keys() == {"Site/ulm"}, "whoever reads it tells on it why it cannot be read"
+    assert "Site ulm: made for another release of the operator: spec.canary; it is left out" in caplog.text
+
+
+def test_what_a_newer_release_told_is_passed_over(scene: Scene) -> None:
+    scene.hear({**site("ulm"), "status": {"canary": 1}})
+    assert len(scene.cache.resources()) == 1
 
 
 def test_a_name_that_belongs_to_another_object_by_now_stays(scene: Scene) -> None:
