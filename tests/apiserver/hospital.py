@@ -11,43 +11,63 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from apiserver.endstate import EndState, end_state
 from apiserver.operators import account, free_port
 from minio import Minio
 from toys.apiserver import ApiServer
 from toys.bars import bars
 from toys.waiting import eventually
 
-SPACE_OF_SITE = "s3://models/{space}/arrivals/{site}"
-RESOURCES = """
-apiVersion: v1
-kind: Secret
-metadata: {{name: bucket}}
-stringData: {secret}
----
-apiVersion: anamnesis.dev/v1alpha1
-kind: ContinualModel
-metadata: {{name: chest}}
-spec:
-  network: {{input: {{size: [16, 16]}}, width: 8}}
-  method: {{name: Finetune}}
-  training: {{epochs: 2, batchSize: 8, learningRate: "0.005"}}
-  sites: [{{name: north}}, {{name: south}}]
-  trigger: {{quietPeriod: 1s}}
-  gate: {{floor: "0.1", margin: "1", approval: {approval}}}
-  registry: {{url: "s3://models/{space}/chest", credentialsSecret: {{name: bucket}}}}
-  splitKey: {{type: File, file: {{path: "{state}/split.key"}}}}
-  backend: {{type: Local}}
-"""
-SITE = """
----
-apiVersion: anamnesis.dev/v1alpha1
-kind: Site
-metadata: {{name: {site}}}
-spec:
-  source: {{type: S3, s3: {{url: "s3://models/{space}/arrivals/{site}"}}, credentialsSecret: {{name: bucket}}, pollInterval: 1s}}
-  modalities: [OT]
-  task: {{name: bars, type: Classification, classes: [left, right], primaryMetric: Accuracy}}
-"""  # noqa: E501
+Json = dict[str, Any]
+HEAD = {"apiVersion": "anamnesis.dev/v1alpha1"}
+NOTHING: Mapping[str, Any] = {}
+SPLIT_KEY = "k" * 64
+TASK = {"name": "bars", "type": "Classification", "classes": ["left", "right"], "primaryMetric": "Accuracy"}
+
+
+@dataclass
+class Process:
+    """An operator.
+
+    Attributes:
+        identity: of the replica.
+        command: that started it.
+        environment: in which.
+        port: of health and metrics.
+        log: what it wrote.
+        popen: the process.
+    """
+
+    identity: str
+    command: list[str]
+    environment: Mapping[str, str]
+    port: int
+    log: Path
+    popen: "subprocess.Popen[bytes]" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """Starts it, also again, as a supervisor would."""
+        with self.log.open("ab") as log:
+            self.popen = subprocess.Popen(self.command, stdout=log, stderr=log, env=self.environment)
+
+    def kill(self) -> None:
+        self.popen.kill()
+        self.popen.wait()
+
+    def get(self, path: str) -> str:
+        """Returns what it answers; empty where it does not."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                text: str = answer.read().decode()
+                return text
+        except OSError:
+            return ""
+
+    def leads(self) -> bool:
+        return "anamnesis_operator_leader 1.0" in self.get("/metrics")
 
 
 @dataclass
@@ -65,75 +85,111 @@ class Hospital:
     space: str
     bucket: Mapping[str, str]
     state: Path
-    processes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    processes: list[Process] = field(default_factory=list)
 
-    def apply(self, approval: str = "Automatic", sites: tuple[str, ...] = ("north", "south")) -> None:
-        """Applies the resources, as a person would."""
-        secret, split = json.dumps(dict(self.bucket)), self.state / "split.key"
-        split.write_text("k" * 64)
-        text = RESOURCES.format(secret=secret, approval=approval, space=self.space, state=self.state)
-        text += "".join(SITE.format(site=site, space=self.space) for site in sites)
-        self.kubectl("apply", "--server-side", "-f", "-", stdin=text)
+    def apply(
+        self,
+        approval: str = "Automatic",
+        sites: tuple[str, ...] = ("north", "south"),
+        changes: Mapping[str, Any] = NOTHING,
+    ) -> None:
+        """Applies the resources, as a person would; ``changes`` replace fields of the model's spec."""
+        (self.state / "split.key").write_text(SPLIT_KEY)
+        documents = [self.secret(), self.model(approval, changes), *map(self.site, sites)]
+        self.kubectl("apply", "--server-side", "-f", "-", stdin="\n---\n".join(map(json.dumps, documents)))
+
+    def secret(self) -> Json:
+        values = {**self.bucket, "ANAMNESIS_SPLIT_KEY": SPLIT_KEY}
+        return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "bucket"}, "stringData": values}
+
+    def model(self, approval: str, changes: Mapping[str, Any] = NOTHING) -> Json:
+        spec = {
+            "network": {"input": {"size": [16, 16]}, "width": 8},
+            "method": {"name": "Finetune"},
+            "training": {"epochs": 2, "batchSize": 8, "learningRate": "0.005"},
+            "sites": [{"name": "north"}, {"name": "south"}],
+            "trigger": {"quietPeriod": "1s"},
+            "gate": {"floor": "0.1", "margin": "1", "approval": approval},
+            "registry": {"url": self.registry, "credentialsSecret": {"name": "bucket"}},
+            "splitKey": {"type": "File", "file": {"path": str(self.state / "split.key")}},
+            "backend": {"type": "Local"},
+            **changes,
+        }
+        return {**HEAD, "kind": "ContinualModel", "metadata": {"name": "chest"}, "spec": spec}
+
+    def site(self, name: str) -> Json:
+        arrivals = {"type": "S3", "s3": {"url": f"s3://models/{self.space}/arrivals/{name}"}}
+        source = {**arrivals, "credentialsSecret": {"name": "bucket"}, "pollInterval": "1s"}
+        spec = {"source": source, "modalities": ["OT"], "task": TASK}
+        return {**HEAD, "kind": "Site", "metadata": {"name": name}, "spec": spec}
+
+    @property
+    def registry(self) -> str:
+        return f"s3://models/{self.space}/chest"
+
+    def end_state(self) -> EndState:
+        return end_state(self.registry, self.bucket)
 
     def kubectl(self, *arguments: str, stdin: str = "", user: str = "admin") -> str:
         return self.cluster.kubectl(f"--namespace={self.space}", *arguments, stdin=stdin, user=user)
 
-    def drop(self, site: str, seed: int = 0, patients: int = 24) -> None:
-        """New images arrive at a site, in place of the old ones."""
-        data = bars(site, patients, seed)
-        self.minio().put_object("models", f"{self.space}/arrivals/{site}/images.npz", BytesIO(data), len(data))
+    def drop(
+        self,
+        site: str,
+        seed: int = 0,
+        patients: int = 24,
+        name: str = "images",
+        classes: tuple[str, str] = ("left", "right"),
+    ) -> None:
+        """New images arrive at a site; under the same name, in place of the old ones."""
+        data = bars(site, patients, seed, classes)
+        self.minio().put_object("models", f"{self.space}/arrivals/{site}/{name}.npz", BytesIO(data), len(data))
 
     def minio(self) -> Minio:
         address = self.bucket["AWS_ENDPOINT_URL"].removeprefix("http://")
         return Minio(address, self.bucket["AWS_ACCESS_KEY_ID"], self.bucket["AWS_SECRET_ACCESS_KEY"], secure=False)
 
-    def operator(self, identity: str = "one", server: str = "") -> "subprocess.Popen[bytes]":
-        """Starts an operator with exactly the rights of the shipped roles."""
+    def operator(self, identity: str = "one", server: str = "", flags: tuple[str, ...] = ()) -> Process:
+        """Starts an operator with exactly the rights of the shipped roles; later ``flags`` count more."""
         kubeconfig = account(self.cluster, self.space, server)
         port = free_port()
         command = [sys.executable, "-m", "anamnesis.cli", "operator"]
         command += [f"--namespace={self.space}", f"--lease-namespace={self.space}", f"--identity={identity}"]
-        command += [f"--port={port}", f"--state={self.state}", "--grace=2", "--lease-duration=3"]
+        command += [f"--port={port}", f"--state={self.state}", "--grace=2", "--lease-duration=3", *flags]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        with (self.state / f"{identity}.log").open("ab") as log:
-            process = subprocess.Popen(
-                command, stdout=log, stderr=log, env={**environment, "KUBECONFIG": str(kubeconfig)}
-            )
-        process.port = port  # type: ignore[attr-defined]
+        environment["KUBECONFIG"] = str(kubeconfig)
+        process = Process(identity, command, environment, port, self.state / f"{identity}.log")
         self.processes.append(process)
         return process
 
-    def scrape(self, process: "subprocess.Popen[bytes]") -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{process.port}/metrics", timeout=5) as answer:  # type: ignore[attr-defined]
-            text: str = answer.read().decode()
-            return text
-
     def end(self) -> None:
         for process in self.processes:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
+            process.kill()
 
     def get(self, plural: str, name: str = "") -> Any:
         return self.cluster.request(
             "GET", f"/apis/anamnesis.dev/v1alpha1/namespaces/{self.space}/{plural}{'/' if name else ''}{name}"
         )
 
-    def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.get("continualmodels", "chest").get("status", {})
+    def status(self) -> Json:
+        found: Json = self.get("continualmodels", "chest").get("status", {})
         return found
+
+    def condition(self, kind: str, plural: str = "continualmodels", name: str = "chest") -> str:
+        """Returns status and reason of a condition, as ``False Unreachable``; empty where it is not there."""
+        found = self.get(plural, name).get("status", {}).get("conditions", ())
+        return next((f"{one['status']} {one['reason']}" for one in found if one["type"] == kind), "")
 
     def states(self) -> dict[str, str]:
         return {site["name"]: site["state"] for site in self.status().get("sites", ())}
 
-    def updates(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.get("modelupdates")["items"]
-        return found
+    def updates(self) -> list[Json]:
+        found: list[Json] = self.get("modelupdates")["items"]
+        return sorted(found, key=lambda one: str(one["metadata"]["creationTimestamp"]))
 
     def decided(self) -> list[str]:
         """The state of each update, in the order of their making."""
-        found = sorted(self.updates(), key=lambda one: str(one["metadata"]["creationTimestamp"]))
-        conditions = [one.get("status", {}).get("conditions", []) for one in found]
+        conditions = [one.get("status", {}).get("conditions", []) for one in self.updates()]
         return [next((c["reason"] for c in some if c["type"] == "Decided"), "") for some in conditions]
 
     def wait(self, seconds: float = 90, **states: str) -> None:

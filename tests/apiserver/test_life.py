@@ -42,11 +42,11 @@ def test_a_sites_images_are_learned_approved_and_told(hospital: Hospital) -> Non
     events = hospital.kubectl("get", "events.events.k8s.io", "-o", "json")
     reasons = [event["reason"] for event in json.loads(events)["items"]]
     assert {"AwaitingApproval", "Promoted", "ChampionInUse"} <= set(reasons)
-    metrics = hospital.scrape(operator)
+    metrics = operator.get("/metrics")
     assert f'anamnesis_task_score_ratio{{model="chest",namespace="{hospital.space}"' in metrics
     assert "anamnesis_operator_leader 1.0" in metrics
-    operator.terminate()
-    assert operator.wait(20) == 0
+    operator.popen.terminate()
+    assert operator.popen.wait(20) == 0
     log = (hospital.state / "one.log").read_text().splitlines()
     assert all(json.loads(line)["level"] in ("INFO", "WARNING") for line in log), log
 
