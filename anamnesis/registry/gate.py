@@ -171,11 +171,15 @@ def _verdict(
     if missing:
         return Verdict.AWAIT_EVALUATIONS, f"missing: {'; '.join(missing)}"
     if failed := [item for item in criteria if not item.passed]:
-        return Verdict.REJECT, f"failed {len(failed)} of {len(criteria)} criteria: {'; '.join(map(_text, failed))}"
+        return Verdict.REJECT, f"failed {len(failed)} of {_many(criteria)}: {'; '.join(map(_text, failed))}"
     if policy.approval is Approval.REQUIRED and digest not in history.approvals:
-        return Verdict.AWAIT_APPROVAL, f"passed {len(criteria)} criteria and waits for a person's approval"
+        return Verdict.AWAIT_APPROVAL, f"passed {_many(criteria)} and waits for a person's approval"
     by = f", approved by {history.approvals[digest].who}" if digest in history.approvals else ""
-    return Verdict.PROMOTE, f"passed {len(criteria)} criteria{by}"
+    return Verdict.PROMOTE, f"passed {_many(criteria)}{by}"
+
+
+def _many(criteria: Sequence[Criterion]) -> str:
+    return "1 criterion" if len(criteria) == 1 else f"{len(criteria)} criteria"
 
 
 def _applicable(policy: GatePolicy, test: RequiredTest, candidate: Version) -> TaskLimits:

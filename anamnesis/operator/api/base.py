@@ -76,6 +76,12 @@ class SecretReference(Model):
     """Name of the Secret."""
 
 
+class Told(Model):
+    """A part of what the operator itself told; what a newer release told besides is passed over."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
 class Metadata(Model):
     """What Kubernetes keeps of every object; what nobody here asks for is passed over."""
 

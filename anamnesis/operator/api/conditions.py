@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from anamnesis.operator.api.base import Model
+from anamnesis.operator.api.base import Told
 from anamnesis.operator.api.text import Reason, Sentence
 from anamnesis.operator.api.values import Timestamp
 
 
-class Condition(Model):
+class Condition(Told):
     """One condition, as Kubernetes has them."""
 
     type: Reason

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from anamnesis.operator.api.base import Model
+from anamnesis.operator.api.base import Told
 from anamnesis.operator.api.conditions import Condition
 from anamnesis.operator.api.text import Digest, Name, Sentence, Word
 from anamnesis.operator.api.values import DecimalString, Timestamp, UniqueBy, UniqueNames
@@ -14,7 +14,7 @@ Conditions = Annotated[tuple[Condition, ...], Field(max_length=16), UniqueBy(("t
 Address = Annotated[str, StringConstraints(max_length=512)]
 
 
-class Status(Model):
+class Status(Told):
     """The head of every status."""
 
     observed_generation: Whole = 0
@@ -32,7 +32,7 @@ class Status(Model):
         return found is not None and found.status == "True"
 
 
-class SourceStatus(Model):
+class SourceStatus(Told):
     """What lies at a site's source, as its listing shows it."""
 
     fingerprint: Digest
@@ -55,7 +55,7 @@ class SiteStatus(Status):
     """When the source was last looked at."""
 
 
-class LogHead(Model):
+class LogHead(Told):
     """The last entry of the registry's log: with it, a cut or rewritten log is found."""
 
     number: Whole
@@ -64,7 +64,7 @@ class LogHead(Model):
     """Digest of the entry, which holds that of the entry before."""
 
 
-class Score(Model):
+class Score(Told):
     """The primary metric on one set of cases."""
 
     value: DecimalString
@@ -77,7 +77,7 @@ class Score(Model):
     """How many cases it was measured on."""
 
 
-class TaskStatus(Model):
+class TaskStatus(Told):
     """How the champion does on the task of one site, and against which limits."""
 
     site: Name
@@ -106,7 +106,7 @@ class TaskStatus(Model):
     """When the scores were measured."""
 
 
-class ModelSiteStatus(Model):
+class ModelSiteStatus(Told):
     """Where a site stands with the model: a stable word, and a sentence that says what it waits for."""
 
     name: Name
@@ -123,7 +123,7 @@ class ModelSiteStatus(Model):
     """When its data last came into the champion."""
 
 
-class DecisionCounts(Model):
+class DecisionCounts(Told):
     """Entries of the registry's log by kind."""
 
     promoted: Whole = 0
@@ -136,7 +136,7 @@ class DecisionCounts(Model):
     """Returns to an earlier champion."""
 
 
-class EvaluationStatus(Model):
+class EvaluationStatus(Told):
     """Scheduled evaluations: the last that ended, and the one that is due or runs."""
 
     last: Timestamp | None = None
@@ -170,7 +170,7 @@ class ContinualModelStatus(Status):
     evaluation: EvaluationStatus = EvaluationStatus()
 
 
-class RunStatus(Model):
+class RunStatus(Told):
     """The latest run of an update on its back end."""
 
     name: Address

@@ -49,7 +49,9 @@ class Actor:
 
     def carry_out(self, action: Action) -> None:
         """Carries out one action."""
-        log.info("%s: %s", self._scene.model.name, action)
+        said = " ".join(f"{name}={value}" for name, value in encode_object(action).items())
+        model = self._scene.model.resource.metadata
+        log.info("%s/%s: %s %s", model.namespace, model.name, type(action).__name__, said)
         match action:
             case Submit():
                 self._submit(action)

@@ -106,12 +106,19 @@ def _logged(scene: Scene, version: str) -> Candidate | None:
         entry = history.rejected[version]
         return Candidate(version, Verdict.REJECT, entry.why, rejected=True)
     if version in history.promoted:
-        promotion, in_use = scene.promotion(version), version in history.lineage
-        verdict = Verdict.PROMOTE if in_use else Verdict.SUPERSEDED
-        return Candidate(version, verdict, promotion.why if promotion else "", rolled_back=not in_use)
+        if version not in history.lineage:
+            return Candidate(version, Verdict.SUPERSEDED, _roll_back(scene), rolled_back=True)
+        promotion = scene.promotion(version)
+        return Candidate(version, Verdict.PROMOTE, promotion.why if promotion else "")
     if version in history.superseded:
         return Candidate(version, Verdict.SUPERSEDED, history.superseded[version].why)
     return None
+
+
+def _roll_back(scene: Scene) -> str:
+    """Who left promoted versions behind, in words."""
+    entry = next((entry for entry in reversed(scene.entries) if entry.kind is EntryKind.ROLL_BACK), None)
+    return f"{entry.who} rolled back to {entry.subject[:19]}: {entry.why.partition(' [')[0]}" if entry else ""
 
 
 def _update(scene: Scene, update: ModelUpdate, sites: dict[str, ObservedSite]) -> ObservedUpdate:

@@ -36,16 +36,20 @@ def update_status(scene: Scene, update: ModelUpdate, planned: UpdateStatus, obse
 def _claimed(made: bool, state: UpdateState) -> Condition:
     if state is UpdateState.CLAIMED_ELSEWHERE:
         return condition("Claimed", False, "ClaimedElsewhere", "another operator that shares the registry works on it")
-    return condition("Claimed", made, "Claimed" if made else "NotClaimed")
+    return (
+        condition("Claimed", made, "Claimed", "in the registry's log")
+        if made
+        else condition("Claimed", False, "NotClaimed", "no run has begun")
+    )
 
 
 def _run_succeeded(run: Run | None, found: bool) -> Condition:
     if found:
-        return condition("RunSucceeded", True, "Succeeded")
+        return condition("RunSucceeded", True, "Succeeded", "it told what it found")
     if run is None:
-        return condition("RunSucceeded", None, "NotStarted")
+        return condition("RunSucceeded", None, "NotStarted", "no run has begun")
     if not run.state.final:
-        return condition("RunSucceeded", None, run.state.value)
+        return condition("RunSucceeded", None, run.state.value, run.name)
     reason = "NoOutcome" if run.state is RunState.SUCCEEDED else run.state.value
     return condition("RunSucceeded", False, reason, run.message)
 

@@ -33,7 +33,7 @@ def model_status(scene: Scene, planned: Status, next_evaluation: datetime | None
         _awaiting(planned, flying),
         forgetting(scene, tasks, found),
         drifting(tasks),
-        condition("BackendReachable", True, "Reachable"),
+        condition("BackendReachable", True, "Reachable", "it answers"),
     )
     promotion = scene.promotion(scene.champion)
     evaluating = next((run.name for run in scene.runs if "-evaluation-" in run.name and not run.state.final), "")
@@ -74,7 +74,7 @@ def broken_status(model: ContinualModel, kind: str, reason: str, message: str, n
 def _ready(scene: Scene) -> Condition:
     if not scene.champion:
         return condition("Ready", False, "NoChampion", "no version was promoted yet")
-    return condition("Ready", True, "ChampionInUse")
+    return condition("Ready", True, "ChampionInUse", f"{scene.champion[:19]} is in use")
 
 
 def _progressing(planned: Status, flying: str | None) -> Condition:
@@ -91,13 +91,13 @@ def _stalled(planned: Status) -> Condition:
         return condition("Stalled", True, bad[0].state.value, "; ".join(f"{one.name}: {one.message}" for one in bad))
     if planned.evaluation:
         return condition("Stalled", True, "EvaluationFailed", planned.evaluation)
-    return condition("Stalled", False, "NothingToDo")
+    return condition("Stalled", False, "NothingToDo", "nothing needs a person")
 
 
 def _awaiting(planned: Status, flying: str | None) -> Condition:
     if flying and planned.updates[flying].state is UpdateState.AWAITING_APPROVAL:
         return condition("AwaitingApproval", True, "WaitsForAPerson", f"{flying}: {planned.updates[flying].message}")
-    return condition("AwaitingApproval", False, "NothingWaits")
+    return condition("AwaitingApproval", False, "NothingWaits", "no version waits for a person")
 
 
 def _site(scene: Scene, planned: SiteStatus) -> dict[str, object]:

@@ -93,8 +93,8 @@ def forgetting(scene: Scene, tasks: Iterable[TaskStatus], found: Monitoring | No
     if moved:
         return condition("Forgetting", True, "ScoreMoved", "; ".join(moved))
     if any(task.frozen for task in tasks):
-        return condition("Forgetting", False, "WithinMargin")
-    return condition("Forgetting", None, "NotEvaluated")
+        return condition("Forgetting", False, "WithinMargin", "every frozen test set is")
+    return condition("Forgetting", None, "NotEvaluated", "there is no champion with an evaluation")
 
 
 def drifting(tasks: Iterable[TaskStatus]) -> Condition:
@@ -108,5 +108,5 @@ def drifting(tasks: Iterable[TaskStatus]) -> Condition:
     if below:
         return condition("Drifting", True, "RecentBelowFloor", "; ".join(below))
     if judged:
-        return condition("Drifting", False, "RecentWithinFloor")
+        return condition("Drifting", False, "RecentWithinFloor", "recent cases of every site that has enough are")
     return condition("Drifting", None, "NoRecentCases", "no scheduled evaluation has found enough new cases")
