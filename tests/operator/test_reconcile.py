@@ -142,6 +142,18 @@ def test_a_run_that_fails_is_tried_again_and_given_up(network: Network) -> None:
     assert hospital.states()["north"] == "Learned"
 
 
+def test_a_run_that_its_back_end_left_goes_on_at_once_however_often(network: Network, hospital: Hospital) -> None:
+    network.drop("north", "a")
+    hospital.reconcile()
+    for _ in range(10):
+        (name,) = hospital.backend.live
+        hospital.backend.end(name, RunState.INTERRUPTED)
+        hospital.reconcile()
+    learn(hospital)
+    assert hospital.states()["north"] == "Learned"
+    assert len(hospital.backend.submitted) == 11
+
+
 def test_a_person_who_cancels_a_run_is_not_overruled(network: Network, hospital: Hospital) -> None:
     network.drop("north", "a")
     hospital.reconcile()
@@ -344,6 +356,19 @@ def test_a_damaged_log_stops_everything_and_says_so(network: Network, hospital: 
     ready = hospital.model.status.condition("Ready")
     assert ready
     assert (ready.status, ready.reason) == ("False", "RegistryDamaged")
+
+
+def test_a_log_that_was_cut_is_found_by_the_head_in_the_status(network: Network, hospital: Hospital) -> None:
+    network.drop("north", "a")
+    learn(hospital)
+    hospital.start()
+    store = hospital.registry
+    store.delete(max(info.key for info in store.list("log/")))
+    hospital.reconcile()
+    ready = hospital.model.status.condition("Ready")
+    assert ready
+    assert (ready.status, ready.reason) == ("False", "RegistryDamaged")
+    assert len(Log(store).entries()) == 1, "nothing was written on top"
 
 
 def test_scheduled_evaluation_tells_scores_drift_and_forgetting(network: Network) -> None:

@@ -14,6 +14,7 @@ from anamnesis.operator.controller.cluster import Cluster, ClusterDownError
 from anamnesis.operator.controller.keys import Key
 from anamnesis.operator.convert import registry_url, split_key_reference
 from anamnesis.operator.models.act import FINALIZER, Actor
+from anamnesis.operator.models.checks import check_absolute, check_anchor, check_tasks
 from anamnesis.operator.models.observe import observe_cluster
 from anamnesis.operator.models.present import approval_status, broken_status, model_status, update_status
 from anamnesis.operator.models.scene import Scene
@@ -112,6 +113,8 @@ class ModelReconciler:
         check_tasks(loaded, sites)
         updates = self._cluster.list(ModelUpdate, namespace, {"spec.model": loaded.name})
         registry = self._open(registry_url(loaded), environment)
+        entries = Log(registry).entries()
+        check_anchor(model, entries)
         return Scene(
             model=loaded,
             sites=sites,
@@ -121,7 +124,7 @@ class ModelReconciler:
             registry=registry,
             open_store=lambda url: self._open(url, environment),
             backend=GuardedBackend(self._options.backends(loaded)),
-            entries=Log(registry).entries(),
+            entries=entries,
             split_key=split_key_reference(loaded, self._options.state / namespace / loaded.name / "split.key"),
             now=self._clock(),
         )
@@ -184,34 +187,6 @@ class ModelReconciler:
         if key not in self._stores:
             self._stores[key] = CachedStore(self._options.open_store(url, environment))
         return self._stores[key]
-
-
-def check_absolute(model: Loaded[ContinualModel]) -> None:
-    """Refuses what only a file on a laptop can be relative to.
-
-    Raises:
-        InputError: the registry's URL is relative.
-    """
-    url = model.resource.spec.registry.url
-    if not url.startswith(("s3://", "file:///")):
-        raise InputError(f"spec.registry.url: expected s3://... or file:///... on a cluster, found {url!r}")
-
-
-def check_tasks(model: Loaded[ContinualModel], sites: Mapping[str, Loaded[Site]]) -> None:
-    """Refuses two sites that mean different things by one task's name.
-
-    Raises:
-        InputError: names both.
-    """
-    first: dict[str, Loaded[Site]] = {}
-    for site in sites.values():
-        task = site.resource.spec.task
-        other = first.setdefault(task.name, site)
-        if other.resource.spec.task != task:
-            raise InputError(
-                f"spec.sites: {task.name!r} is another task on Site {site.name} than on Site {other.name}; "
-                "equal names need equal types, classes and metrics"
-            )
 
 
 def _names_update_of(approval: UpdateApproval, model: str) -> bool:
