@@ -29,7 +29,7 @@ ordinary = st.one_of(
     st.tuples(st.just("kill"), st.integers(0, 6), st.just("")),
 )
 unusual = st.one_of(
-    st.tuples(st.just("fail"), one_of_two, st.sampled_from(["Failed", "Cancelled"])),
+    st.tuples(st.just("fail"), one_of_two, st.sampled_from(["Failed", "Cancelled", "Interrupted"])),
     st.tuples(st.just("clock"), st.sampled_from([-7200, -60, 60, 4000, 30_000, 100_000]), st.just("")),
     st.tuples(st.just("back"), st.integers(0, 3), st.just("")),
     st.tuples(st.just("ask"), st.integers(1, 3), st.sampled_from(SITES)),

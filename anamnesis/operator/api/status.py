@@ -179,7 +179,7 @@ class RunStatus(Told):
     """Its identifier on the back end."""
     attempt: Whole
     """1 for the first."""
-    state: Literal["Pending", "Running", "Succeeded", "Failed", "Cancelled"]
+    state: Literal["Pending", "Running", "Succeeded", "Failed", "Cancelled", "Interrupted"]
     """Where it stands."""
     message: Sentence = ""
     """Why it failed."""

@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,13 +17,14 @@ from anamnesis.pipelines.record import FILE, RunRecord, State, read_record
 from anamnesis.records import InputError
 
 JOB, CANCELLED, PROBLEM = "job.json", "cancelled", "problem"
-_INTERRUPTED = "interrupted: the operator that ran it ended or it was killed; another attempt goes on where it was"
+_INTERRUPTED = "interrupted: the operator that ran it ended; another attempt goes on where it was"
+_KILLED = "killed, or out of memory; another attempt goes on where it was"
 _STATES = {
     State.PENDING: RunState.PENDING,
     State.RUNNING: RunState.RUNNING,
     State.SUCCEEDED: RunState.SUCCEEDED,
     State.FAILED: RunState.FAILED,
-    State.INTERRUPTED: RunState.FAILED,
+    State.INTERRUPTED: RunState.INTERRUPTED,
 }
 Processes = MutableMapping[Path, "subprocess.Popen[bytes]"]
 
@@ -36,7 +37,7 @@ class BackgroundBackend:
         records: each run gets a folder in here, called like the run.
         clock: tells the time, UTC.
         environment: of a job's steps.
-        processes: by folder, those that this process has started; back ends that share the folder share them.
+        processes: by folder, those that this process has ever started; back ends that share the folder share them.
     """
 
     records: Path
@@ -84,36 +85,39 @@ class BackgroundBackend:
         )
 
     def _run(self, folder: Path) -> Run:
-        lives = self._lives(folder)  # asked first: nothing is written after its end
+        process = self.processes.get(folder)
+        lives = process is not None and process.poll() is None  # asked first: nothing is written after its end
         asked = json.loads((folder / JOB).read_text(encoding="utf-8"))
         run = Run(folder.name, folder.name, RunState.PENDING, datetime.fromisoformat(asked["created"]))
-        if (folder / FILE).exists():
-            return _recorded(run, read_record(folder), (folder / CANCELLED).exists())
-        return run if lives else _never_begun(run, folder)
-
-    def _lives(self, folder: Path) -> bool:
-        process = self.processes.get(folder)
-        if process is None or process.poll() is None:
-            return process is not None
-        if process.stdin:
+        if process is not None and process.stdin and not lives:
             process.stdin.close()
-        self.processes.pop(folder, None)
-        return False
+        if (folder / FILE).exists():
+            run = _recorded(run, read_record(folder))
+        elif not lives:
+            run = _never_begun(run, folder)
+        return _blamed(run, (folder / CANCELLED).exists(), process is not None)
 
 
-def _recorded(run: Run, record: RunRecord, cancelled: bool) -> Run:
+def _recorded(run: Run, record: RunRecord) -> Run:
     state = _STATES[record.state]
-    if cancelled and state is RunState.FAILED:
-        state = RunState.CANCELLED
-    message = _INTERRUPTED if record.state is State.INTERRUPTED else record.error
     ended = datetime.fromisoformat(record.started) + timedelta(seconds=record.seconds)
-    failed = state is RunState.FAILED
-    return Run(run.id, run.name, state, run.created, message if failed else "", ended if state.final else None)
+    message = record.error if state is RunState.FAILED else ""
+    return replace(run, state=state, message=message, finished=ended if state.final else None)
 
 
 def _never_begun(run: Run, folder: Path) -> Run:
     """Returns a run whose process ended before it had a record."""
     problem = folder / PROBLEM
-    state = RunState.CANCELLED if (folder / CANCELLED).exists() else RunState.FAILED
-    message = problem.read_text(encoding="utf-8") if problem.exists() else _INTERRUPTED
-    return Run(run.id, run.name, state, run.created, message if state is RunState.FAILED else "", run.created)
+    if problem.exists():
+        return replace(run, state=RunState.FAILED, message=problem.read_text(encoding="utf-8"), finished=run.created)
+    return replace(run, state=RunState.INTERRUPTED, finished=run.created)
+
+
+def _blamed(run: Run, cancelled: bool, ours: bool) -> Run:
+    """Says who ended a run: a person, whatever killed it under our eyes, or the end of the operator that began it."""
+    if cancelled and run.state in (RunState.FAILED, RunState.INTERRUPTED):
+        return replace(run, state=RunState.CANCELLED, message="")
+    if run.state is RunState.INTERRUPTED:
+        state, message = (RunState.FAILED, _KILLED) if ours else (run.state, _INTERRUPTED)
+        return replace(run, state=state, message=message)
+    return run

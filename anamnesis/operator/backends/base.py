@@ -13,18 +13,20 @@ __all__ = ["Backend", "Job", "Run", "RunState", "UnreachableError"]
 
 
 class RunState(StrEnum):
-    """Where a run stands; the last three are final."""
+    """Where a run stands; the last four are final."""
 
     PENDING = "Pending"
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
     CANCELLED = "Cancelled"
+    INTERRUPTED = "Interrupted"
+    """What carried it went away, through no fault of the run: the next attempt goes on where it was."""
 
     @property
     def final(self) -> bool:
         """Whether nothing more will happen."""
-        return self in (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
+        return self not in (RunState.PENDING, RunState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from anamnesis.operator.api.model import ContinualModelSpec
+from anamnesis.operator.backends.base import RunState
 from anamnesis.operator.plan.actions import Action, StartEvaluation
 from anamnesis.operator.plan.following import FIRST_RETRY, LAST_RETRY, POLL, Followed
 from anamnesis.operator.plan.observed import Observed
@@ -22,12 +23,13 @@ def evaluate(spec: ContinualModelSpec, observed: Observed, now: datetime) -> Fol
         return Followed(UpdateState.WAITING, again=wanted.next)
     if any(not run.state.final for run in wanted.runs):
         return Followed(UpdateState.RUNNING, again=now + POLL)
-    done = len(wanted.runs)
-    start: tuple[Action, ...] = (StartEvaluation(wanted.name, done + 1, wanted.due),)
-    if not done:
+    ended = [run for run in wanted.runs if run.state is not RunState.INTERRUPTED]
+    done = len(ended)
+    start: tuple[Action, ...] = (StartEvaluation(wanted.name, len(wanted.runs) + 1, wanted.due),)
+    if not done or wanted.runs[-1].state is RunState.INTERRUPTED:
         return Followed(UpdateState.RUNNING, "", start, now + POLL)
-    message = f"{done} of {spec.backend.retries + 1} runs failed: {wanted.runs[-1].message or 'no reason given'}"
+    message = f"{done} of {spec.backend.retries + 1} runs failed: {ended[-1].message or 'no reason given'}"
     if done > spec.backend.retries:
         return Followed(UpdateState.RUN_FAILED, message, again=wanted.next)
-    retry = (wanted.runs[-1].finished or now) + min(FIRST_RETRY * 2 ** (done - 1), LAST_RETRY)
+    retry = (ended[-1].finished or now) + min(FIRST_RETRY * 2 ** (done - 1), LAST_RETRY)
     return Followed(UpdateState.RETRYING, message, start if now >= retry else (), max(retry, now + POLL))

@@ -76,15 +76,16 @@ def _judged(spec: ContinualModelSpec, update: ObservedUpdate, observed: Observed
 def _run(spec: ContinualModelSpec, update: ObservedUpdate, now: datetime) -> Followed:
     """Nothing was found yet: a live run goes on, else the last one decides.
 
-    Runs that began before the resource was made (again) are not held against it.
+    Runs that began before the resource was made (again) are not held against it, nor are those that an end of their
+    back end interrupted: these go on at once.
     """
     live = [run for run in update.runs if not run.state.final]
     if live:
         return _running(spec, update, live, now)
     if spec.state == "Suspended":
         return Followed(UpdateState.SUSPENDED, "no run begins while the model is suspended")
-    ended = [run for run in update.runs if run.created >= update.created]
-    if not ended:
+    ended = [run for run in update.runs if run.created >= update.created and run.state is not RunState.INTERRUPTED]
+    if not ended or update.runs[-1].state is RunState.INTERRUPTED:
         return Followed(UpdateState.WAITING, "its run begins", _start(update, now), now + POLL)
     last = ended[-1]
     if last.state is RunState.CANCELLED and not _overdue(spec, last, last.finished or now):

@@ -51,7 +51,6 @@ def test_a_run_is_followed_to_its_end(backend: BackgroundBackend, probe_pipeline
     assert ended.created <= ended.finished
     assert backend.submit(job) == ended, "its name was used"
     assert backend.runs("heart-") == ()
-    until(backend, lambda _: not backend.processes)
 
 
 def test_a_failed_step_is_told(backend: BackgroundBackend, probe_pipeline: Path) -> None:
@@ -87,8 +86,17 @@ def test_a_run_ends_with_its_operator_and_is_found_again(
         operator.send_signal(signal.SIGKILL)
         operator.wait()
     ended = until(backend, lambda run: run.state.final)
-    assert ended.state is RunState.FAILED
+    assert ended.state is RunState.INTERRUPTED
     assert ended.message.startswith("interrupted")
+
+
+def test_a_run_that_is_killed_alone_has_failed(backend: BackgroundBackend, probe_pipeline: Path) -> None:
+    backend.submit(Job("chest-5aa-1", probe_pipeline, {"what": "wait"}))
+    until(backend, lambda run: run.state is RunState.RUNNING)
+    (process,) = backend.processes.values()
+    process.kill()
+    ended = until(backend, lambda run: run.state.final)
+    assert (ended.state, ended.message[:6]) == (RunState.FAILED, "killed")
 
 
 def test_a_name_is_one_folder(backend: BackgroundBackend, probe_pipeline: Path) -> None:
