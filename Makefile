@@ -26,7 +26,7 @@ test: setup ## Run the tests (under 5 minutes on 2 cores)
 test-slow: setup ## Run the tests that take longer
 	$(BIN)/pytest -m 'slow and not cluster'
 
-cluster-test: setup ## Run the tests that need a real Kubeflow Pipelines back end, each step in a pod (root; 6 minutes)
+cluster-test: setup ## Run the tests that need a real Kubeflow Pipelines back end, each step in a pod (root; 8 minutes)
 	$(BIN)/python tests/kubeflow/cluster.py
 
 lint: setup ## Check style, types and layers

@@ -20,6 +20,7 @@ _TRANSIENT = (408, 429, 500, 502, 503, 504)
 _NOT_FOUND = 5  # gRPC's code
 _RETRY = Retry(
     total=3,
+    read=1,  # after a slow answer: a worker waits for a minute, not for two
     redirect=0,  # it would lead to a page where people log in
     raise_on_redirect=False,
     allowed_methods=("GET",),
