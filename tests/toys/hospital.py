@@ -21,40 +21,24 @@ from anamnesis.operator.backends.base import Job, Run, RunState
 from anamnesis.operator.controller.keys import Key
 from anamnesis.operator.models.reconciler import ModelReconciler, ReconcileOptions
 from anamnesis.records import (
-    Evaluation,
     Measurement,
     Metric,
     Monitoring,
-    Outcome,
-    OutcomeKind,
-    Split,
-    Target,
     UnreachableError,
-    Version,
     Window,
     decode,
-    digest_bytes,
-    digest_json,
-    encode,
-    encode_object,
 )
 from anamnesis.registry import (
     History,
     Log,
     Store,
     fold,
-    read_outcome,
-    read_version,
-    write_evaluation,
     write_monitoring,
-    write_outcome,
-    write_version,
 )
-from anamnesis.snapshots.manifest import SampleRecord
 from anamnesis.updates.request import EvaluationRequest, UpdateRequest
-from anamnesis.updates.steps import all_sites
 from toys.memory_cluster import MemoryCluster
 from toys.memory_store import MemoryStore
+from toys.pretended import digest, pretend
 
 SPACE = "hospital"
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -62,10 +46,6 @@ START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 class KilledError(BaseException):
     """The process was killed: nothing but a new process goes on."""
-
-
-def digest(text: str) -> str:
-    return digest_bytes(text.encode())
 
 
 class Network:
@@ -153,44 +133,9 @@ class PretendBackend:
         self.end(name, RunState.SUCCEEDED)
 
     def _update(self, asked: UpdateRequest) -> None:
-        store, occasion = self.network.store(asked.registry), asked.occasion
-        assert occasion is not None
-        if read_outcome(store, occasion.claim):
-            return
         content, patients, _ = self.network.sources[asked.site.name]
-        snapshot, configuration = digest(content), digest_json(encode(asked.configuration))
-        test_set = issue(self.network.store(asked.store), asked)
-        outcome = Outcome(
-            occasion,
-            asked.site.name,
-            asked.base,
-            configuration,
-            OutcomeKind.CANDIDATE,
-            snapshot,
-            test_set,
-            new_patients=patients,
-            counts={"train": patients},
-        )
-        if patients < occasion.minimum_patients:
-            write_outcome(store, replace(outcome, kind=OutcomeKind.TOO_FEW_PATIENTS))
-        elif snapshot in lineage_snapshots(store, asked.base):
-            write_outcome(store, replace(outcome, kind=OutcomeKind.NO_CHANGE))
-        else:
-            version = self._train(store, asked, snapshot, test_set)
-            write_outcome(store, replace(outcome, version=version))
-
-    def _train(self, store: Store, asked: UpdateRequest, snapshot: str, test_set: str) -> str:
-        blobs = {"weights": f"{asked.base}{snapshot}".encode()}
-        parts = {name: digest_bytes(data) for name, data in blobs.items()}
-        version = Version(asked.base or None, snapshot, asked.site.name, encode_object(asked.configuration), parts)
-        name = write_version(store, version, blobs)
-        for site in all_sites(asked, test_set):
-            metrics = {site.task.primary_metric: Metric(Decimal(self.network.quality[snapshot]), 50)}
-            write_evaluation(
-                store,
-                Evaluation(name, site.name, site.task.name, site.test_set, digest("e"), "forgetting", metrics),
-            )
-        return name
+        quality = self.network.quality[digest(content)]
+        pretend(asked, self.network.store(asked.registry), self.network.store(asked.store), content, patients, quality)
 
     def _evaluate(self, asked: EvaluationRequest) -> None:
         found = []
@@ -203,29 +148,6 @@ class PretendBackend:
             found.append(Measurement(site.name, site.task.name, Window.RECENT, site.test_set, metric, score))
         store = self.network.store(asked.registry)
         write_monitoring(store, Monitoring(asked.name, asked.version, asked.time, tuple(found)))
-
-
-def issue(store: Store, asked: UpdateRequest) -> str:
-    """Freezes a first test set, as an ingest does, of one sample a class."""
-    from anamnesis.snapshots.testsets import TestSet, freeze, test_sets
-
-    samples = tuple(sample(asked.site.name, label) for label in range(len(asked.site.task.classes)))
-    issued = test_sets(store) or freeze(store, TestSet(1, asked.site.name, asked.site.task, digest("key"), samples))
-    return issued[-1].digest
-
-
-def sample(site: str, label: int) -> SampleRecord:
-    name = digest(f"{site} {label}")
-    return SampleRecord(name, f"{site}-{label}", name, Split.TEST, {}, Target(index=label))
-
-
-def lineage_snapshots(store: Store, base: str) -> set[str | None]:
-    found: set[str | None] = set()
-    while base:
-        version = read_version(store, base)
-        found.add(version.snapshot)
-        base = version.base or ""
-    return found
 
 
 class Hospital:

@@ -84,18 +84,35 @@ class PipelinesServer:
         self.versions: dict[str, Fields] = {}
         self.runs: dict[str, Fields] = {}
         self.lock = threading.RLock()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"place": self}))
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))
+        self.gone = True
+        self._http = self._bound(0)
         self.url = f"http://127.0.0.1:{self._http.server_port}"
 
     def __enter__(self) -> "PipelinesServer":
-        self._thread.start()
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
+        self.stop()
+
+    def start(self) -> None:
+        """Begins to answer, also again: same port, same runs."""
+        if self._http.fileno() < 0:
+            self._http = self._bound(self._http.server_port)
+        self.gone = False
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Is gone; connections that are open end at the next request."""
+        if not self.gone:
+            self.gone = True
+            self._http.shutdown()
+            self._thread.join()
+            self._http.server_close()
+
+    def _bound(self, port: int) -> ThreadingHTTPServer:
+        return ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_Handler,), {"place": self}))
 
     def advance(self) -> None:
         """Moves every run one state on; one whose parameter ``what`` is ``wait`` runs until it is ended."""
@@ -265,6 +282,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         place, parts = self.place, urlsplit(self.path)
         body = self._body()
+        if place.gone:
+            self.close_connection = True
+            return
         line = f"{self.command} {parts.path.removeprefix(_BASE)}"
         with place.lock:
             place.requests.append(line)
