@@ -154,6 +154,18 @@ def test_a_run_that_its_back_end_left_goes_on_at_once_however_often(network: Net
     assert len(hospital.backend.submitted) == 11
 
 
+def test_a_back_end_that_forgets_runs_gets_a_new_name(network: Network, hospital: Hospital) -> None:
+    network.drop("north", "a")
+    for _ in range(2):
+        hospital.reconcile()
+        hospital.backend.end(hospital.backend.live[0], RunState.FAILED)
+        hospital.reconcile()
+        network.now += timedelta(minutes=5)
+    del hospital.backend.found[hospital.backend.submitted[0]]
+    hospital.reconcile()
+    assert [name[-2:] for name in hospital.backend.submitted] == ["-1", "-2", "-3"]
+
+
 def test_a_person_who_cancels_a_run_is_not_overruled(network: Network, hospital: Hospital) -> None:
     network.drop("north", "a")
     hospital.reconcile()

@@ -5,7 +5,7 @@ from datetime import datetime
 from anamnesis.operator.api.model import ContinualModelSpec
 from anamnesis.operator.backends.base import RunState
 from anamnesis.operator.plan.actions import Action, StartEvaluation
-from anamnesis.operator.plan.following import FIRST_RETRY, LAST_RETRY, POLL, Followed
+from anamnesis.operator.plan.following import FIRST_RETRY, LAST_RETRY, POLL, Followed, next_attempt
 from anamnesis.operator.plan.observed import Observed
 from anamnesis.operator.plan.status import UpdateState
 
@@ -25,7 +25,7 @@ def evaluate(spec: ContinualModelSpec, observed: Observed, now: datetime) -> Fol
         return Followed(UpdateState.RUNNING, again=now + POLL)
     ended = [run for run in wanted.runs if run.state is not RunState.INTERRUPTED]
     done = len(ended)
-    start: tuple[Action, ...] = (StartEvaluation(wanted.name, len(wanted.runs) + 1, wanted.due),)
+    start: tuple[Action, ...] = (StartEvaluation(wanted.name, next_attempt(wanted.runs), wanted.due),)
     if not done or wanted.runs[-1].state is RunState.INTERRUPTED:
         return Followed(UpdateState.RUNNING, "", start, now + POLL)
     message = f"{done} of {spec.backend.retries + 1} runs failed: {ended[-1].message or 'no reason given'}"

@@ -107,8 +107,13 @@ def _running(spec: ContinualModelSpec, update: ObservedUpdate, live: list[Run], 
     return Followed(UpdateState.RUNNING, f"run {run.name} is {run.state.value.lower()}", tuple(actions), now + POLL)
 
 
+def next_attempt(runs: tuple[Run, ...]) -> int:
+    """Returns the number that no run has borne yet, also where a back end has forgotten some of them."""
+    return int(runs[-1].name.rpartition("-")[2]) + 1 if runs else 1
+
+
 def _start(update: ObservedUpdate, now: datetime) -> tuple[Action, ...]:
-    return (*_claimed(update, now), StartRun(update.name, len(update.runs) + 1))
+    return (*_claimed(update, now), StartRun(update.name, next_attempt(update.runs)))
 
 
 def _claimed(update: ObservedUpdate, now: datetime) -> tuple[Action, ...]:
