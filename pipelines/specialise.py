@@ -47,6 +47,19 @@ class SecretEnv:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretFiles:
+    """A secret whose keys become files.
+
+    Attributes:
+        name: of the Kubernetes secret.
+        path: absolute, the folder in every step.
+    """
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Volume:
     """A PersistentVolumeClaim and where it is mounted.
 
@@ -74,6 +87,8 @@ class Runtime:
         pull_secrets: names of the secrets that fetch the image.
         shared_memory: size of ``/dev/shm`` in training steps, for example ``2Gi``; empty leaves the default.
         volumes: of every step.
+        environment: variables of every step.
+        secret_files: of every step.
     """
 
     image: str = ""
@@ -86,6 +101,8 @@ class Runtime:
     pull_secrets: tuple[str, ...] = ()
     shared_memory: str = ""
     volumes: tuple[Volume, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    secret_files: tuple[SecretFiles, ...] = ()
 
     def __post_init__(self) -> None:
         if self.accelerators < 0:
@@ -150,6 +167,8 @@ def specialise(ir: Ir, runtime: Runtime) -> Ir:
 def _set_container(container: Executor, runtime: Runtime, training: bool) -> None:
     if runtime.image:
         container["image"] = runtime.image
+    if runtime.environment:
+        container["env"] = [{"name": name, "value": text} for name, text in runtime.environment.items()]
     if training and runtime.accelerators:
         # each twice: older back ends read the fields without "resource"
         count, kind = str(runtime.accelerators), runtime.accelerator_type
@@ -165,6 +184,7 @@ def _kubernetes(runtime: Runtime, training: bool) -> Executor:
         "nodeSelector": {"labels": dict(runtime.node_selector)} if runtime.node_selector else {},
         "podMetadata": {"labels": {_QUEUE: runtime.queue}} if runtime.queue else {},
         "pvcMount": [{"constant": one.claim, "mountPath": one.path} for one in runtime.volumes],
+        "secretAsVolume": [{"secretName": one.name, "mountPath": one.path} for one in runtime.secret_files],
         "secretAsEnv": [_secret_env(secret) for secret in runtime.secrets],
         "tolerations": [_toleration(one) for one in runtime.tolerations],
         "emptyDirMounts": [shared | {"sizeLimit": runtime.shared_memory}] if training and runtime.shared_memory else [],

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import anamnesis
 from anamnesis.operator.api.base import Resource
+from anamnesis.operator.backends.defaults import PodDefaults, load_defaults
 from anamnesis.operator.backends.select import Backends
 from anamnesis.operator.controller.cache import Cache
 from anamnesis.operator.controller.client import configuration
@@ -23,20 +24,24 @@ from anamnesis.operator.reconcile import ReconcileOptions, reconciler
 Environment = Mapping[str, str]
 
 
-def operate(options: Options, environment: Environment, state: Path, kubeconfig: str, context: str) -> int:
+def operate(
+    options: Options, environment: Environment, state: Path, pods: Path | None, kubeconfig: str, context: str
+) -> int:
     """Runs the operator until SIGTERM or SIGINT, or until it lost its Lease; returns the exit code.
 
     Raises:
-        InputError: there is no way to an API server, it does not serve our kinds, or the port is taken.
+        InputError: there is no way to an API server, it does not serve our kinds, the port is taken, or ``pods``, the
+            file with defaults of the pods of runs, is not right.
     """
     configure(sys.stderr)
+    defaults = load_defaults(pods) if pods else PodDefaults()
     where = configuration(environment, kubeconfig, context)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
 
     def make_reconcile(cluster: Cluster, _: Cache, clock: Callable[[], datetime]) -> Reconcile:
-        backends = Backends(cluster, environment, state, clock)
+        backends = Backends(cluster, environment, state, clock, defaults)
         return reconciler(cluster, clock, ReconcileOptions(environment, state, backends))
 
     def make_metrics(resources: Callable[[], Iterable[Resource]]) -> OperatorMetrics:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from itertools import islice
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import certifi
 import urllib3
@@ -33,6 +33,26 @@ class _StatusError(Exception):
     def __init__(self, status: int, code: str) -> None:
         super().__init__(f"status {status} {code}")
         self.status, self.code = status, code
+
+
+def proxy_of(endpoint: SplitResult, environment: Mapping[str, str]) -> str:
+    """Returns the proxy that the environment names for an endpoint; empty for none.
+
+    ``NO_PROXY`` lists hosts and domains to which no proxy leads, with commas between them, or ``*``.
+    """
+    said = {name.lower(): text for name, text in environment.items() if name.lower().endswith("_proxy") and text}
+    host = f".{endpoint.hostname or ''}"
+    direct = [name.strip().lower().lstrip(".") for name in said.get("no_proxy", "").split(",") if name.strip()]
+    if any(name == "*" or host.endswith(f".{name}") for name in direct):
+        return ""
+    return said.get(f"{endpoint.scheme}_proxy", "")
+
+
+def _pool(proxy: str, authorities: str) -> urllib3.PoolManager:
+    timeout = urllib3.Timeout(connect=10, read=60)
+    if proxy:
+        return urllib3.ProxyManager(proxy, maxsize=10, retries=False, timeout=timeout, ca_certs=authorities)
+    return urllib3.PoolManager(maxsize=10, retries=False, timeout=timeout, ca_certs=authorities)
 
 
 class S3Store:
@@ -76,9 +96,7 @@ class S3Store:
             if not environment.get(name):
                 raise InputError(f"{url}: the environment variable {name} is not set")
         authorities = environment.get("AWS_CA_BUNDLE") or environment.get("SSL_CERT_FILE") or certifi.where()
-        http = urllib3.PoolManager(
-            maxsize=10, retries=False, timeout=urllib3.Timeout(connect=10, read=60), ca_certs=authorities
-        )
+        http = _pool(proxy_of(endpoint, environment), authorities)
         try:
             client = Minio(
                 endpoint.netloc,

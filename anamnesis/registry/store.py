@@ -100,8 +100,8 @@ def open_store(url: str, environment: Mapping[str, str] | None = None) -> Store:
     Args:
         url: ``file:///absolute/path``, a plain path, or ``s3://bucket/prefix``.
         environment: where S3 finds ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_SESSION_TOKEN``,
-            ``AWS_ENDPOINT_URL`` (``https://host:port``), ``AWS_REGION`` and ``AWS_CA_BUNDLE``; by default that of the
-            process.
+            ``AWS_ENDPOINT_URL`` (``https://host:port``), ``AWS_REGION`` and ``AWS_CA_BUNDLE``, and a proxy
+            (``HTTPS_PROXY``, ``HTTP_PROXY``, ``NO_PROXY``); by default that of the process.
 
     Raises:
         InputError: the URL or the environment is not as expected.

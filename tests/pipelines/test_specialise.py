@@ -10,7 +10,7 @@ from kfp.components import load_component_from_text
 
 from anamnesis.components.image import component
 from anamnesis.pipelines.compile import compiled
-from anamnesis.pipelines.specialise import Ir, Runtime, SecretEnv, Toleration, Volume, load_ir, specialise
+from anamnesis.pipelines.specialise import Ir, Runtime, SecretEnv, SecretFiles, Toleration, Volume, load_ir, specialise
 from anamnesis.pipelines.training.continual_update import compiled_pipeline
 from anamnesis.records import InputError
 
@@ -24,6 +24,8 @@ FULL = Runtime(
     pull_secrets=("mirror", "spare"),
     shared_memory="2Gi",
     volumes=(Volume("scans", "/data/scans"), Volume("cache", "/cache")),
+    environment={"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": ".svc"},
+    secret_files=(SecretFiles("authorities", "/etc/trust"),),
 )
 
 
@@ -62,6 +64,10 @@ def by_kubeflow(runtime: Runtime) -> bytes:
                 kubernetes.set_image_pull_secrets(task, list(runtime.pull_secrets))
             for volume in runtime.volumes:
                 kubernetes.mount_pvc(task, volume.claim, volume.path)
+            for name, text in runtime.environment.items():
+                task.set_env_variable(name, text)
+            for one in runtime.secret_files:
+                kubernetes.use_secret_as_volume(task, one.name, one.path)
             if training and runtime.shared_memory:
                 kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", "Memory", runtime.shared_memory)
 

@@ -2,6 +2,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
+from urllib.parse import urlsplit
 
 import pytest
 import urllib3
@@ -171,3 +172,32 @@ def test_the_environment_is_checked_before_any_request(name: str, value: str) ->
         open_store("s3://bucket/x", {**good, name: value})
     with pytest.raises(InputError, match="bucket"):
         open_store("s3://Not_A_Bucket!/x", good)
+
+
+def test_a_bucket_is_reached_through_the_proxy_of_the_house(proxy: Proxy, s3_environment: Mapping[str, str]) -> None:
+    proxy.upstream = ""  # whoever speaks to a proxy names the server
+    http_proxy = f"http://127.0.0.1:{proxy.server_address[1]}"
+    url = f"s3://models/proxied-{next(_prefixes)}"
+    through = S3Store.from_environment(url, {**s3_environment, "HTTP_PROXY": http_proxy})
+    assert through.put_if_absent("a", b"1")
+    assert through.get("a") == b"1"
+    asked = len(proxy.seen)
+    assert asked >= 2
+    direct = S3Store.from_environment(url, {**s3_environment, "http_proxy": http_proxy, "NO_PROXY": "x,127.0.0.1"})
+    assert direct.get("a") == b"1"
+    assert len(proxy.seen) == asked
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "direct", "proxy"),
+    [
+        ("https://s3.example.org", "", "http://p:3128"),
+        ("https://s3.example.org:9000", "other.org, .example.org", ""),
+        ("https://s3.example.org", "s3.example.org", ""),
+        ("https://s3.example.org", "ample.org", "http://p:3128"),
+        ("https://s3.example.org", "*", ""),
+        ("http://s3.example.org", "", ""),
+    ],
+)
+def test_no_proxy_names_hosts_and_domains(endpoint: str, direct: str, proxy: str) -> None:
+    assert s3.proxy_of(urlsplit(endpoint), {"HTTPS_PROXY": "http://p:3128", "NO_PROXY": direct}) == proxy

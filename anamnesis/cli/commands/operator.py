@@ -29,6 +29,10 @@ def operator(
     state: Annotated[
         Path, typer.Option(help="Folder for what the local back end keeps, and split keys that no Secret holds.")
     ] = Path("/var/lib/anamnesis"),
+    pod_defaults: Annotated[
+        Path | None,
+        typer.Option(help="YAML file with what spec.backend.kubeflow of a model leaves out: image, queue, ..."),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Resources brought in order at once.")] = 4,
     identity: Annotated[str, typer.Option(help="Of this replica, for people; by default the host's name.")] = "",
     lease_namespace: Annotated[
@@ -74,4 +78,4 @@ def operator(
         silence=watch_silence,
         grace=grace,
     )
-    raise typer.Exit(operate(options, dict(os.environ), state, kubeconfig, context))
+    raise typer.Exit(operate(options, dict(os.environ), state, pod_defaults, kubeconfig, context))

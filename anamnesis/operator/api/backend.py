@@ -43,23 +43,17 @@ class VolumeMount(Model):
     """Where the steps find it, for example /data."""
 
 
-class KubeflowBackend(Model):
-    """A Kubeflow Pipelines server, and how the pods of a run look."""
+class PodSettings(Model):
+    """How the pods of runs look; what is left out, the operator's installation says."""
 
-    endpoint: WebAddress
-    """Address of the Pipelines API, for example http://ml-pipeline.kubeflow:8888."""
-    namespace: Name | None = None
-    """Where the runs' pods are, on a server with several users; left out, where the server puts them."""
-    experiment: Annotated[str, StringConstraints(min_length=1, max_length=128)] = "anamnesis"
-    """The experiment under which the runs are listed."""
     image: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
-    """Image of every step; left out, the one that the pipeline was compiled with."""
+    """Image of every step; left out, that of the operator's installation."""
     pull_secrets: Annotated[tuple[SecretReference, ...], Field(max_length=8), UniqueNames] = ()
     """Secrets with which the image is pulled."""
-    gpus: Annotated[int, Field(ge=0, le=64, strict=True)] = 0
-    """Accelerators of the training step; 0 trains on processors."""
-    gpu_resource: LabelName = "nvidia.com/gpu"
-    """What the cluster calls an accelerator."""
+    gpus: Annotated[int, Field(ge=0, le=64, strict=True)] | None = None
+    """Accelerators of the training step; 0 trains on processors, as does to leave it out where nothing else is set."""
+    gpu_resource: LabelName | None = None
+    """What the cluster calls an accelerator; left out, nvidia.com/gpu."""
     queue: Name | None = None
     """The Kueue LocalQueue in which the pods wait for their turn."""
     shared_memory: Memory | None = None
@@ -72,6 +66,17 @@ class KubeflowBackend(Model):
     """Taints that the pods tolerate."""
     volumes: Annotated[tuple[VolumeMount, ...], Field(max_length=16), UniqueBy(("path",))] = ()
     """Volumes mounted in every step."""
+
+
+class KubeflowBackend(PodSettings):
+    """A Kubeflow Pipelines server, and how the pods of a run look."""
+
+    endpoint: WebAddress
+    """Address of the Pipelines API, for example http://ml-pipeline.kubeflow:8888."""
+    namespace: Name | None = None
+    """Where the runs' pods are, on a server with several users; left out, where the server puts them."""
+    experiment: Annotated[str, StringConstraints(min_length=1, max_length=128)] = "anamnesis"
+    """The experiment under which the runs are listed."""
 
 
 class BackendSpec(TypedUnion):

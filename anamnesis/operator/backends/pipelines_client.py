@@ -46,7 +46,10 @@ def connect(endpoint: str, environment: Mapping[str, str]) -> "kfp.Client":
     """
     # Without a namespace the client asks the server for one, five times, and writes what it hears to $HOME. All calls
     # here name their own, so this one is never sent.
-    client = kfp.Client(host=endpoint, namespace="unused", credentials=_credentials(environment))
+    authorities = environment.get("REQUESTS_CA_BUNDLE") or environment.get("SSL_CERT_FILE")
+    client = kfp.Client(
+        host=endpoint, namespace="unused", ssl_ca_cert=authorities, credentials=_credentials(environment)
+    )
     rest = client.runs.api_client.rest_client
     rest.pool_manager.connection_pool_kw["retries"] = _RETRY
     rest.request = _guarded(rest.request, endpoint)

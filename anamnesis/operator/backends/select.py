@@ -12,9 +12,14 @@ from anamnesis.operator.api.site import Site
 from anamnesis.operator.backends.background import BackgroundBackend, Processes
 from anamnesis.operator.backends.base import Backend, Job
 from anamnesis.operator.backends.credentials import Credential, credentials
+from anamnesis.operator.backends.defaults import PodDefaults
 from anamnesis.operator.controller.cluster import Cluster
-from anamnesis.pipelines.specialise import Runtime, SecretEnv, Toleration, Volume
+from anamnesis.pipelines.specialise import Runtime, SecretEnv, SecretFiles, Toleration, Volume
 from anamnesis.records import InputError
+
+_NO_DEFAULTS = PodDefaults()
+_TRUSTED = "/etc/anamnesis/trust"
+_TRUST = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class Backends:
         environment: of this process.
         state: folder for the records of local runs.
         clock: tells the time, UTC.
+        defaults: of the pods of runs.
         servers: those that answered, by endpoint.
         processes: those that run, by folder.
     """
@@ -47,6 +53,7 @@ class Backends:
     environment: Mapping[str, str]
     state: Path
     clock: Callable[[], datetime]
+    defaults: PodDefaults = field(default_factory=PodDefaults)
     servers: MutableMapping[str, Server] = field(default_factory=dict)
     processes: Processes = field(default_factory=dict)
 
@@ -73,7 +80,7 @@ class Backends:
             client=server.client,
             experiment=f"{wanted.experiment}/{namespace}/{model.name}",
             namespace=(wanted.namespace or namespace) if server.multi_user else "",
-            runtime=lambda job: runtime_for(spec, self._credentials(model, job)),
+            runtime=lambda job: runtime_for(spec, self._credentials(model, job), self.defaults),
         )
 
     def _server(self, endpoint: str) -> Server:
@@ -98,25 +105,29 @@ class Backends:
         return credentials(spec, sites, lambda name: self.cluster.secret(namespace, name))
 
 
-def runtime_for(spec: ContinualModelSpec, given: tuple[Credential, ...] = ()) -> Runtime:
+def runtime_for(
+    spec: ContinualModelSpec, given: tuple[Credential, ...] = (), defaults: PodDefaults = _NO_DEFAULTS
+) -> Runtime:
     """Returns how the pods of a model's runs look; their Secrets lie in the namespace where pipelines run.
 
     Raises:
         InputError: the model does not run on Kubeflow.
     """
-    wanted = spec.backend.kubeflow
-    if wanted is None:
+    if spec.backend.kubeflow is None:
         raise InputError(f"spec.backend: {spec.backend.type} has no pods")
-    tolerations = [Toleration(one.key, one.operator, one.value, one.effect) for one in wanted.tolerations]
+    wanted = defaults.below(spec.backend.kubeflow)
+    trust = wanted.trust
     return Runtime(
         image=wanted.image or "",
-        accelerators=wanted.gpus,
-        accelerator_type=wanted.gpu_resource,
-        tolerations=tuple(tolerations),
+        accelerators=wanted.gpus or 0,
+        accelerator_type=wanted.gpu_resource or "nvidia.com/gpu",
+        tolerations=tuple(Toleration(one.key, one.operator, one.value, one.effect) for one in wanted.tolerations),
         node_selector={label.name: label.value for label in wanted.node_selector},
         secrets=tuple(SecretEnv(one.secret, one.variables) for one in given),
         queue=wanted.queue or "",
         pull_secrets=tuple(one.name for one in wanted.pull_secrets),
         shared_memory=wanted.shared_memory or "",
         volumes=tuple(Volume(one.claim, one.path) for one in wanted.volumes),
+        environment={**wanted.environment, **(dict.fromkeys(_TRUST, f"{_TRUSTED}/{trust.key}") if trust else {})},
+        secret_files=(SecretFiles(trust.secret, _TRUSTED),) if trust else (),
     )

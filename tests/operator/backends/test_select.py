@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,14 @@ import yaml
 from toys.pipelines_server import Answer, PipelinesServer
 
 from anamnesis.operator.api import Loaded
-from anamnesis.operator.api.model import ContinualModel
+from anamnesis.operator.api.model import ContinualModel, ContinualModelSpec
 from anamnesis.operator.api.site import Site
 from anamnesis.operator.backends.background import BackgroundBackend
 from anamnesis.operator.backends.base import Job
+from anamnesis.operator.backends.defaults import PodDefaults, load_defaults
 from anamnesis.operator.backends.kubeflow import KubeflowBackend
 from anamnesis.operator.backends.select import Backends, runtime_for
-from anamnesis.pipelines.specialise import Runtime, SecretEnv, Toleration, Volume
+from anamnesis.pipelines.specialise import Runtime, SecretEnv, SecretFiles, Toleration, Volume
 from anamnesis.records import InputError, UnreachableError
 
 S3 = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", "note": "for people"}
@@ -107,6 +109,61 @@ def test_every_field_of_the_spec_reaches_the_pods() -> None:
         shared_memory="2Gi",
         volumes=(Volume("scans", "/data"),),
     )
+
+
+DEFAULTS = """
+image: registry.hospital/anamnesis-training:1
+pullSecrets: [{name: mirror}]
+gpus: 1
+queue: nightly
+tolerations: [{key: nvidia.com/gpu, operator: Exists}]
+environment: {HTTPS_PROXY: "http://proxy:3128"}
+trust: {secret: authorities}
+"""
+
+
+def defaults(folder: Path, text: str) -> PodDefaults:
+    (folder / "pods.yaml").write_text(text)
+    return load_defaults(folder / "pods.yaml")
+
+
+def kubeflow(fields: str) -> ContinualModelSpec:
+    head = MODEL.partition("    kubeflow:")[0]
+    return model(f"{head}    kubeflow: {{endpoint: 'http://x'{fields}}}").resource.spec
+
+
+def test_what_a_model_leaves_out_the_installation_says(tmp_path: Path) -> None:
+    installed = defaults(tmp_path, DEFAULTS)
+    trusted = dict.fromkeys(("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"), "/etc/anamnesis/trust/ca.crt")
+    nothing = Runtime(
+        image="registry.hospital/anamnesis-training:1",
+        accelerators=1,
+        tolerations=(Toleration("nvidia.com/gpu", "Exists", "", ""),),
+        queue="nightly",
+        pull_secrets=("mirror",),
+        environment={"HTTPS_PROXY": "http://proxy:3128"} | trusted,
+        secret_files=(SecretFiles("authorities", "/etc/anamnesis/trust"),),
+    )
+    assert runtime_for(kubeflow(""), defaults=installed) == nothing
+    own = runtime_for(kubeflow(", image: other, gpus: 0, queue: day"), defaults=installed)
+    assert own == replace(nothing, image="other", accelerators=0, queue="day")
+    assert runtime_for(kubeflow(""), defaults=defaults(tmp_path, "")) == Runtime()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("gpu: 1", r"pods\.yaml: gpu: unknown field; known here are .*gpus"),
+        ("endpoint: http://x", "endpoint: unknown field"),
+        ("gpus: -1", "gpus: expected at least 0, found -1"),
+        ("[", "not YAML"),
+    ],
+)
+def test_what_is_wrong_with_the_installation_s_file_is_told(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        defaults(tmp_path, text)
+    with pytest.raises(InputError, match="cannot be read"):
+        load_defaults(tmp_path / "missing.yaml")
 
 
 def test_a_model_gets_an_experiment_of_its_own_and_its_sites_secrets(
