@@ -214,6 +214,22 @@ def test_a_model_that_is_deleted_ends_its_runs_first(network: Network, hospital:
     assert not hospital.backend.live
 
 
+def test_a_model_that_is_deleted_keeps_nobody_waiting_for_its_claims(network: Network, hospital: Hospital) -> None:
+    network.drop("north", "a")
+    hospital.reconcile()
+    for _ in range(3):
+        for name in hospital.backend.live:
+            hospital.backend.end(name, RunState.FAILED)
+        network.now += timedelta(minutes=5)
+        hospital.reconcile()
+    assert hospital.states()["north"] == "Failed"
+    hospital.cluster.delete(hospital.model)
+    hospital.reconcile()
+    other = Hospital(network, {})
+    learn(other)
+    assert other.states()["north"] == "Learned"
+
+
 def test_a_suspended_model_begins_and_decides_nothing(network: Network, hospital: Hospital) -> None:
     network.drop("north", "a")
     hospital.reconcile()
@@ -280,6 +296,24 @@ def test_a_late_word_about_a_superseded_candidate_is_refused(network: Network) -
     hospital.reconcile()
     assert hospital.heard(word) == ("False", "Superseded")
     assert len(hospital.updates) == 2  # its data is learned anew, on the new champion
+
+
+def test_a_step_back_and_forward_leaves_no_candidate_behind(network: Network) -> None:
+    hospital = Hospital(network, REQUIRED, ("north",))
+    for content in ("a", "b", "c"):
+        network.drop("north", content)
+        learn(hospital)
+        if content != "c":
+            hospital.decide_all()
+            hospital.reconcile()
+    first, second = hospital.history().promoted
+    for version in (first, second):  # the candidate is superseded; then its base is the champion again
+        hospital.say("RollBack", version)
+        hospital.reconcile()
+    assert hospital.states() == {"north": "AwaitingApproval"}
+    hospital.decide_all()
+    hospital.reconcile()
+    assert len(hospital.history().lineage) == 3
 
 
 def test_a_persons_rejection_is_final(network: Network) -> None:

@@ -110,7 +110,8 @@ def _logged(scene: Scene, version: str) -> Candidate | None:
             return Candidate(version, Verdict.SUPERSEDED, _roll_back(scene), rolled_back=True)
         promotion = scene.promotion(version)
         return Candidate(version, Verdict.PROMOTE, promotion.why if promotion else "")
-    if version in history.superseded:
+    late = (scene.versions[version].base or "") != scene.champion  # else its base is in use again: judged anew
+    if late and version in history.superseded:
         return Candidate(version, Verdict.SUPERSEDED, history.superseded[version].why)
     return None
 
@@ -191,7 +192,6 @@ def _approval(scene: Scene, approval: UpdateApproval) -> ObservedApproval:
         "approved": spec.version in history.approvals,
         "rejected": history.vetoed(spec.version),
         "promoted": spec.version in history.promoted,
-        "superseded": spec.version in history.superseded,
     }
     recorded = next((c for c in approval.status.conditions if c.type == "Recorded"), None)
     return ObservedApproval(

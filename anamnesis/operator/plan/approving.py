@@ -50,7 +50,7 @@ def _word(approval: ObservedApproval, observed: Observed) -> ApprovalStatus:
     if "promoted" in approval.decided:
         return ApprovalStatus(ApprovalState.ALREADY_PROMOTED, "it was promoted already; RollBack undoes that")
     base = next(update.base for update in observed.updates if update.name == approval.update)
-    if "superseded" in approval.decided or base != observed.champion:
+    if base != observed.champion:
         return ApprovalStatus(ApprovalState.SUPERSEDED, "another version became champion; its data is learned anew")
     if approval.decision == "Approve" and "approved" in approval.decided:
         return ApprovalStatus(ApprovalState.RECORDED, "it was approved before")

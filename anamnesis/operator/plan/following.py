@@ -62,7 +62,7 @@ def _judged(spec: ContinualModelSpec, update: ObservedUpdate, observed: Observed
         return Followed(UpdateState.ROLLED_BACK, candidate.reason)
     if candidate.rejected:
         return Followed(UpdateState.REJECTED, candidate.reason)
-    if update.superseded or update.base != observed.champion:
+    if update.base != observed.champion:
         return Followed(UpdateState.SUPERSEDED, candidate.reason, () if update.superseded else settle)
     if spec.state == "Suspended":
         return Followed(UpdateState.SUSPENDED, "nothing is decided while the model is suspended")

@@ -126,7 +126,7 @@ class ObservedApproval:
         update: name of the update that it speaks of; empty for a roll back.
         candidate: the version that this update gave; empty where there is no such update or version.
         entry: number of the log entry that records it; 0 while there is none.
-        decided: what the log says of the version: ``approved``, ``rejected`` by a person, ``promoted``, ``superseded``.
+        decided: what the log says of the version: ``approved``, ``rejected`` by a person, or ``promoted``.
         refused: it was refused before, with this reason; that is final.
     """
 
