@@ -1,6 +1,6 @@
 """The registry of one model: versions, evaluations, the log of decisions, the gate, and where they are stored."""
 
-from anamnesis.registry.claims import claim
+from anamnesis.registry.claims import claim, release
 from anamnesis.registry.evaluations import read_evaluations, write_evaluation
 from anamnesis.registry.gate import Approval, GatePolicy, RequiredTest, TaskLimits, decide
 from anamnesis.registry.history import History, fold
@@ -51,6 +51,7 @@ __all__ = [
     "read_version",
     "record_update",
     "reject",
+    "release",
     "roll_back",
     "settle",
     "verify",

@@ -43,5 +43,28 @@ def claim(
     return Log(store, clock).append_if(propose) or next(iter(held), None)
 
 
+def release(store: Store, subject: str, who: str, why: str, clock: Clock = utc_now) -> LogEntry | None:
+    """Lets a claim run out now, so that nobody waits for who will not come back.
+
+    Args:
+        store: the registry's.
+        subject: digest of what was claimed.
+        who: holds the claim.
+        why: stands in the log.
+        clock: tells the time.
+
+    Returns:
+        The entry that ends it; none where ``who`` does not hold it.
+    """
+
+    def propose(history: History) -> Proposal | None:
+        entry, now = history.claims.get(subject), clock()
+        if entry is None or entry.who != who or _until(entry.deadline, now) <= _NOTHING:
+            return None
+        return Proposal(EntryKind.CLAIM, subject, who, why, deadline=timestamp(now))
+
+    return Log(store, clock).append_if(propose)
+
+
 def _until(deadline: str, now: datetime) -> timedelta:
     return datetime.fromisoformat(deadline) - now.astimezone(UTC)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anamnesis.records import LogEntry
-from anamnesis.registry import Log, Store, claim, fold, verify, verify_versions
+from anamnesis.registry import Log, Store, claim, fold, release, verify, verify_versions
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -28,6 +28,18 @@ def test_a_claim_is_held_until_its_deadline(store: Store, build) -> None:
     assert (theirs.who, theirs.number) == ("cluster b", 3)
     assert claim(store, subject, "cluster a", "x", late + HOUR, clock=lambda: late) is None
     assert len(Log(store).entries()) == 3
+
+
+def test_a_claim_that_is_given_back_keeps_nobody_waiting(store: Store, build) -> None:
+    subject = build.digest("update")
+    assert release(store, subject, "a", "x", clock=lambda: NOON) is None
+    claim(store, subject, "a", "new data", NOON + HOUR, clock=lambda: NOON)
+    soon = NOON + MINUTE
+    assert release(store, subject, "b", "x", clock=lambda: soon) is None
+    assert release(store, subject, "a", "deleted", clock=lambda: soon).deadline == "2026-01-01T12:01:00Z"
+    assert release(store, subject, "a", "deleted", clock=lambda: soon) is None
+    assert claim(store, subject, "b", "new data", soon + HOUR, clock=lambda: soon).who == "b"
+    assert not verify(store)
 
 
 def test_a_holder_that_comes_back_keeps_its_claim(folder: Store, build) -> None:

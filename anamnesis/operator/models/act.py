@@ -30,7 +30,7 @@ from anamnesis.updates.request import UpdateRequest
 
 LABEL = "anamnesis.dev/"
 FINALIZER = "anamnesis.dev/runs"
-"""On a ContinualModel while runs of it live: they lie outside the cluster's own garbage collection."""
+"""On a ContinualModel while runs or claims of it live: they lie outside the cluster's own garbage collection."""
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +96,7 @@ class Actor:
 
     def _claim(self, action: ClaimUpdate) -> None:
         scene, update = self._scene, self._scene.update(action.update)
+        self._hold()
         who, why = scene.identity, f"update {action.update} with data of {update.spec.site}"
         if claim(scene.registry, update.spec.claim, who, why, action.until, self._clock) is None:
             self._lost.add(action.update)

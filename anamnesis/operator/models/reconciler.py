@@ -1,5 +1,6 @@
 """Brings one model in order: read, plan, carry out, tell. Level-based: between two calls only caches are kept."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,8 +16,10 @@ from anamnesis.operator.controller.keys import Key
 from anamnesis.operator.convert import registry_url, split_key_reference
 from anamnesis.operator.models.act import FINALIZER, Actor
 from anamnesis.operator.models.checks import check_absolute, check_anchor, check_tasks
+from anamnesis.operator.models.claims import identity
 from anamnesis.operator.models.observe import observe_cluster
 from anamnesis.operator.models.present import approval_status, broken_status, model_status, update_status
+from anamnesis.operator.models.release import give_up, open_claims
 from anamnesis.operator.models.scene import Scene
 from anamnesis.operator.plan import Observed, Status, plan
 from anamnesis.records import (
@@ -33,6 +36,8 @@ from anamnesis.registry.cached import CachedStore
 ROUNDS = 8
 """Of reading, planning and carrying out in one call; what is left then comes in the next."""
 PAUSE, RETRY = timedelta(seconds=1), timedelta(seconds=30)
+
+log = logging.getLogger(__name__)
 
 Clock = Callable[[], datetime]
 Environment = Mapping[str, str]
@@ -153,21 +158,34 @@ class ModelReconciler:
         self._cluster.put_status(scene.model.resource, model_status(scene, planned, due))
 
     def _let_go(self, scene: Scene) -> None:
-        """Takes the finalizer off where no run lives."""
+        """Takes the finalizer off where no run lives and nobody waits for us."""
         model = scene.model.resource
-        if FINALIZER in model.metadata.finalizers and all(run.state.final for run in scene.runs):
+        if FINALIZER not in model.metadata.finalizers or any(not run.state.final for run in scene.runs):
+            return
+        if not open_claims(scene.history.claims, scene.outcomes, scene.identity, scene.now):
             self._cluster.set_finalizers(model, ())
 
     def _release(self, loaded: Loaded[ContinualModel]) -> timedelta | None:
-        """Ends the runs of a model that is being deleted, then lets it go."""
+        """Ends the runs of a model that is being deleted and gives up its claims, then lets it go."""
         if FINALIZER not in loaded.resource.metadata.finalizers:
             return None
         backend = GuardedBackend(self._options.backends(loaded))
         live = [run for run in backend.runs(f"{loaded.name[:52]}-") if not run.state.final]
         for run in live:
             backend.cancel(run)
+        self._give_up(loaded)
         self._cluster.set_finalizers(loaded.resource, ())
         return None
+
+    def _give_up(self, loaded: Loaded[ContinualModel]) -> None:
+        """A registry that is gone keeps no model from being deleted: claims run out by themselves."""
+        try:
+            registry = self._open(registry_url(loaded), self._environment(loaded))
+            give_up(registry, identity(loaded.resource), self._clock())
+        except ClusterDownError:
+            raise
+        except AnamnesisError as error:
+            log.warning("%s: deleted, but its claims hold until they run out: %s", loaded.name, error)
 
     def _again(self, loaded: Loaded[ContinualModel]) -> Loaded[ContinualModel]:
         namespace = loaded.resource.metadata.namespace or ""
