@@ -110,6 +110,8 @@ def test_a_model_s_status_becomes_series() -> None:
         ("model_info", frozenset({"4f1c4f1c4f1c", "EWCPrototype"})): 1,
         ("model_condition", frozenset({"Ready", "False"})): 1,
         ("model_condition", frozenset({"Ready", "True"})): 0,
+        ("model_condition_reason", frozenset({"AwaitingApproval", "Gate"})): 1,
+        ("model_update_deadline_seconds", frozenset()): 86400,
         ("model_suspended", frozenset()): 0,
         ("model_champion_promoted_timestamp_seconds", frozenset()): NOON_SECONDS,
         ("model_log_entries", frozenset()): 7,
@@ -133,7 +135,8 @@ def test_what_was_forgotten_is_compared_exactly() -> None:
 
 def test_what_is_not_known_has_no_series() -> None:
     names = {name for name, _ in exported(model({}))}
-    assert names == {"model_info", "model_suspended", "model_decisions_total", "model_approvals"}
+    of_the_spec = {"model_info", "model_suspended", "model_update_deadline_seconds"}
+    assert names == of_the_spec | {"model_decisions_total", "model_approvals"}
     recent_bounds = ("task_score_low_ratio", frozenset({"guangzhou", "pneumonia", "recent"}))
     assert recent_bounds not in exported(model(STATUS))
 
@@ -160,6 +163,13 @@ def test_updates_are_counted_and_failures_since_the_last_success() -> None:
     assert found["model_updates", frozenset({"guangzhou", "RunFailed"})] == 3
     assert found["model_updates", frozenset({"guangzhou", "Waiting"})] == 1
     assert found["model_update_failures", frozenset({"guangzhou"})] == 2
+
+
+def test_the_last_run_that_ended_tells_how_long_it_took() -> None:
+    run = {"name": "chest-2-1", "id": "x", "attempt": 1, "state": "Succeeded", "started": NOON}
+    ended = {**run, "finished": "2026-11-21T12:10:00Z"}
+    found = exported(model({}), update("chest-1", 1, {"run": ended}), update("chest-2", 2, {"run": run}))
+    assert found["model_update_duration_seconds", frozenset({"guangzhou"})] == 600
 
 
 def test_the_update_in_flight_tells_since_when_it_waits() -> None:
@@ -194,11 +204,13 @@ def test_the_process_is_measured() -> None:
     metrics = OperatorMetrics(lambda: (), "1.2.3", lambda: now[0], lambda: 5.0)
     metrics.reconciled("Site", "error", 0.2)
     metrics.queue_depth(3)
+    metrics.unread({"ContinualModel": 0, "Site": 2})
     metrics.watch_heard("Site")
     now[0] = 130.0
     found = series(metrics.collect())
     assert found["operator_reconcile_duration_seconds_count", frozenset({"Site", "error"})] == 1
     assert found["operator_queue_depth", frozenset()] == 3
+    assert found["operator_unread_resources", frozenset({"Site"})] == 2
     assert found["operator_watch_age_seconds", frozenset({"Site"})] == 30
     assert found["operator_build_info", frozenset({"1.2.3"})] == 1
     assert found["operator_started_timestamp_seconds", frozenset()] == 5
@@ -206,7 +218,7 @@ def test_the_process_is_measured() -> None:
 
 def test_no_label_is_other_than_a_name_or_a_word_of_a_list() -> None:
     names = {"namespace", "model", "site", "task"}
-    words = {"type", "status", "result", "state", "window", "metric", "method", "kind", "version", "champion"}
+    words = {"type", "status", "result", "state", "window", "metric", "reason", "method", "kind", "version", "champion"}
     assert {label for definition in DEFINITIONS for label in definition.labels} == names | words
     assert [each.name for each in DEFINITIONS if "champion" in each.labels] == ["anamnesis_model_info"]
     assert [each.name for each in DEFINITIONS if "version" in each.labels] == ["anamnesis_operator_build_info"]

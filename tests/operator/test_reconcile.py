@@ -437,3 +437,15 @@ def test_scheduled_evaluation_tells_scores_drift_and_forgetting(network: Network
     assert status.evaluation.next == network.now.replace(hour=14)
     hospital.reconcile()
     assert len(hospital.backend.submitted) == 2
+
+
+def test_an_evaluation_is_due_until_it_has_a_result(network: Network) -> None:
+    hospital = Hospital(network, {"evaluation": {"schedule": {"cron": "0 * * * *"}}})
+    network.drop("north", "a")
+    learn(hospital)
+    assert hospital.model.status.evaluation.next == network.now.replace(hour=13)
+    network.now += timedelta(hours=1, minutes=30)
+    hospital.reconcile()
+    assert hospital.model.status.evaluation.next == network.now.replace(hour=13, minute=0)
+    learn(hospital)
+    assert hospital.model.status.evaluation.next == network.now.replace(hour=14, minute=0)

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -38,6 +38,9 @@ class ToyObserver:
 
     def queue_depth(self, depth: int) -> None:
         self.facts["depth"] = depth
+
+    def unread(self, counts: Mapping[str, int]) -> None:
+        self.facts["unread"] = counts
 
     def watch_heard(self, kind: str) -> None:
         self.facts["alive"] = sorted({*self.facts["alive"], kind})

@@ -142,7 +142,7 @@ class EvaluationStatus(Told):
     last: Timestamp | None = None
     """When the last one ended."""
     next: Timestamp | None = None
-    """When the next one is due."""
+    """When the next one is due; in the past where one is overdue."""
     run: Address = ""
     """The one that runs; empty for none."""
 

@@ -72,6 +72,12 @@ class Cache:
             entries = sorted(self._entries.items(), key=lambda item: item[0])
         return tuple(entry.resource for _, entry in entries if entry.resource is not None)
 
+    def unread(self) -> Mapping[str, int]:
+        """Returns how many resources of each kind the types do not accept."""
+        with self._lock:
+            found = [kind for (kind, _, _), entry in self._entries.items() if entry.resource is None]
+        return {kind: found.count(kind) for kind in KINDS}
+
     def put(self, kind: str, document: Json, at: float) -> Change:
         """Keeps an object that a watch told."""
         place, entry = _place(kind, document), _entry(kind, document, at)

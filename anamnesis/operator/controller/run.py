@@ -4,7 +4,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from typing import Literal, Protocol
@@ -42,6 +42,9 @@ class Observer(Protocol):
 
     def queue_depth(self, depth: int) -> None:
         """So many keys wait."""
+
+    def unread(self, counts: Mapping[str, int]) -> None:
+        """So many resources of each kind cannot be read."""
 
     def watch_heard(self, kind: str) -> None:
         """The watches of a kind were found alive."""
@@ -88,7 +91,7 @@ def serve(
     workers = Workers(queue, make_reconcile(cluster, cache, clock), election.leading, observer.reconciled)
     watchdog = Watchdog(api, cache, queue, options.namespaces, options.silence, observer.watch_heard)
     with ExitStack() as running:
-        running.enter_context(_served(options.port, watchdog, queue, election, observer))
+        running.enter_context(_served(options.port, watchdog, cache, queue, election, observer))
         if not _installed(api, stop):
             return 0
         watch = Watch(where, options.namespaces, watchdog.hear)
@@ -144,7 +147,7 @@ def _finishing(workers: Workers, grace: float) -> Callable[[float], bool]:
 
 
 def _served(
-    port: int, watchdog: Watchdog, queue: WorkQueue, election: Election, observer: Observer
+    port: int, watchdog: Watchdog, cache: Cache, queue: WorkQueue, election: Election, observer: Observer
 ) -> AbstractContextManager[int]:
     def healthy() -> tuple[str, ...]:
         return tuple(f"the watch of {kind} is silent" for kind in watchdog.silent())
@@ -156,6 +159,7 @@ def _served(
         leads = election.leading()
         observer.leading(leads)
         observer.queue_depth(queue.depth if leads else 0)  # what waits at others waits for the leader
+        observer.unread(cache.unread())
         return observer.collect()
 
     return served(port, healthy, ready, metrics)

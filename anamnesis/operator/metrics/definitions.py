@@ -45,12 +45,14 @@ MODELS = (
     *_gauges((*_MODEL, "type", "status"), {
         "model_condition": "1 where the condition has this status (True, False, Unknown), else 0."
     }),
+    *_gauges((*_MODEL, "type", "reason"), {"model_condition_reason": "1 for the reason that the condition has."}),
     *_gauges(_MODEL, {
         "model_suspended": "1 while spec.state is Suspended.",
+        "model_update_deadline_seconds": "How long a run may take before it is ended.",
         "model_champion_promoted_timestamp_seconds": "When the champion came into use.",
         "model_log_entries": "Number of the last entry of the registry's log; it must never fall.",
         "model_evaluation_timestamp_seconds": "When the last scheduled evaluation ended.",
-        "model_evaluation_due_timestamp_seconds": "When the next scheduled evaluation is due.",
+        "model_evaluation_due_timestamp_seconds": "When the next scheduled evaluation is due, or was.",
     }),
     Definition(
         f"{PREFIX}model_decisions_total",
@@ -68,6 +70,7 @@ UPDATES = (
         "model_update_started_timestamp_seconds": "When the update in flight began.",
         "model_update_attempt": "Which try the update in flight is at, from 1.",
         "model_update_failures": "Updates of the site that failed since its last one that did not.",
+        "model_update_duration_seconds": "How long the last run of the site's updates took that has ended.",
         "model_awaiting_approval_timestamp_seconds": "Since when the update in flight waits for a person's approval.",
     }),
     *_gauges((*_MODEL, "result"), {
@@ -129,8 +132,11 @@ QUEUE_DEPTH, LEADER, UP_SINCE = _gauges((), {
     "operator_started_timestamp_seconds": "When this process started.",
 })  # fmt: skip
 (WATCH_AGE,) = _gauges(("kind",), {"operator_watch_age_seconds": "Time since the watch of a kind was last heard of."})
+(UNREAD,) = _gauges(("kind",), {
+    "operator_unread_resources": "Resources that the operator cannot read; no other metric knows them.",
+})  # fmt: skip
 (BUILD_INFO,) = _gauges(("version",), {"operator_build_info": "1: the operator's version."})
 
 FROM_STATUS = (*MODELS, *UPDATES, *MODEL_SITES, *TASKS, *SITES)
-OF_PROCESS = (RECONCILE, QUEUE_DEPTH, WATCH_AGE, LEADER, UP_SINCE, BUILD_INFO)
+OF_PROCESS = (RECONCILE, QUEUE_DEPTH, UNREAD, WATCH_AGE, LEADER, UP_SINCE, BUILD_INFO)
 DEFINITIONS = (*FROM_STATUS, *OF_PROCESS)

@@ -30,10 +30,13 @@ people gave or words of a fixed list: never a patient, a study or a run. The lim
 one rule serves every model:
 
     anamnesis_task_forgotten_ratio > anamnesis_task_margin_ratio
-    anamnesis_task_score_low_ratio{window="recent"} < ignoring(window) anamnesis_task_recent_floor_ratio
+    anamnesis_task_score_ratio{window="recent"} < ignoring(window) anamnesis_task_recent_floor_ratio
     time() - anamnesis_model_awaiting_approval_timestamp_seconds > 86400
     time() - anamnesis_site_polled_timestamp_seconds > 5 * anamnesis_site_poll_interval_seconds
     anamnesis_model_condition{type="Ready", status="False"} == 1
+
+Ready rules are in `manifests/alerts` ([alerts.md](alerts.md)), dashboards in `manifests/dashboards`. A scraper must keep
+these labels as they are (`honor_labels: true`): else `namespace` becomes that of the operator's pod.
 
 This page is written from `anamnesis/operator/metrics/definitions.py` by `make generate`.
 """

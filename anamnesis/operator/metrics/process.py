@@ -1,7 +1,7 @@
 """How the operator's own process is."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram, ProcessCollector
@@ -12,6 +12,7 @@ from anamnesis.operator.metrics.definitions import (
     LEADER,
     QUEUE_DEPTH,
     RECONCILE,
+    UNREAD,
     UP_SINCE,
     WATCH_AGE,
     Definition,
@@ -44,6 +45,7 @@ class OperatorMetrics:
             RECONCILE.name, RECONCILE.meaning, RECONCILE.labels, buckets=BUCKETS, registry=self._registry
         )
         self._depth, self._watches, self._leader = map(self._gauge, (QUEUE_DEPTH, WATCH_AGE, LEADER))
+        self._unread = self._gauge(UNREAD)
         self._gauge(BUILD_INFO).labels(version).set(1)
         self._gauge(UP_SINCE).set(clock())
         ProcessCollector(registry=self._registry)
@@ -56,6 +58,11 @@ class OperatorMetrics:
     def queue_depth(self, depth: int) -> None:
         """Tells how many resources wait."""
         self._depth.set(depth)
+
+    def unread(self, counts: Mapping[str, int]) -> None:
+        """Tells how many resources of each kind cannot be read."""
+        for kind, count in counts.items():
+            self._unread.labels(kind).set(count)
 
     def watch_heard(self, kind: str) -> None:
         """Tells that the watch of a kind is alive: it brought an event or a bookmark, or was opened anew."""

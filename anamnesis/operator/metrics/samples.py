@@ -33,6 +33,7 @@ def model_samples(model: ContinualModel) -> Iterator[Sample]:
     yield "model_info", (*where, champion, model.spec.method.name), 1
     yield from _conditions(where, status)
     yield "model_suspended", where, model.spec.state == "Suspended"
+    yield "model_update_deadline_seconds", where, duration(model.spec.backend.deadline).total_seconds()
     yield "model_champion_promoted_timestamp_seconds", where, status.promoted
     yield "model_log_entries", where, status.head.number if status.head else None
     yield "model_evaluation_timestamp_seconds", where, status.evaluation.last
@@ -49,6 +50,7 @@ def _conditions(where: tuple[str, ...], status: Status) -> Iterator[Sample]:
     for condition in status.conditions:
         for possible in ("True", "False", "Unknown"):
             yield "model_condition", (*where, condition.type, possible), condition.status == possible
+        yield "model_condition_reason", (*where, condition.type, condition.reason), 1
 
 
 def _model_site(where: tuple[str, ...], site: ModelSiteStatus) -> Iterator[Sample]:

@@ -1,7 +1,7 @@
 """What the updates and approvals of a model say in numbers."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from anamnesis.operator.api import ContinualModel, UpdateApproval
 from anamnesis.operator.api.update import ModelUpdate
@@ -16,7 +16,9 @@ def update_samples(model: ContinualModel, updates: Iterable[ModelUpdate]) -> Ite
     for (site, result), count in Counter((update.spec.site, state_of(update)) for update in ordered).items():
         yield "model_updates", (*where, site, result), count
     for site in sorted({update.spec.site for update in ordered}):
-        yield "model_update_failures", (*where, site), _failures(u for u in ordered if u.spec.site == site)
+        of_site = [update for update in ordered if update.spec.site == site]
+        yield "model_update_failures", (*where, site), _failures(of_site)
+        yield "model_update_duration_seconds", (*where, site), _duration(of_site)
     for update in ordered:
         if update.metadata.name == model.status.update:
             yield from _in_flight((*where, update.spec.site), model, update)
@@ -52,6 +54,14 @@ def _failures(oldest_first: Iterable[ModelUpdate]) -> int:
         if update.status.holds("Decided"):
             failures = failures + 1 if state_of(update) == UpdateState.RUN_FAILED else 0
     return failures
+
+
+def _duration(oldest_first: Sequence[ModelUpdate]) -> float | None:
+    for update in reversed(oldest_first):
+        run = update.status.run
+        if run is not None and run.started is not None and run.finished is not None:
+            return (run.finished - run.started).total_seconds()
+    return None
 
 
 def _in_flight(where: tuple[str, ...], model: ContinualModel, update: ModelUpdate) -> Iterator[Sample]:

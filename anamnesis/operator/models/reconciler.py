@@ -154,7 +154,8 @@ class ModelReconciler:
         for approval in scene.approvals:
             said = approval_status(scene, approval, planned.approvals[approval.metadata.name], observed)
             self._cluster.put_status(approval, said)
-        due = observed.evaluation.next if observed.evaluation else None
+        wanted = observed.evaluation
+        due = (wanted.pending or wanted.next) if wanted else None
         self._cluster.put_status(scene.model.resource, model_status(scene, planned, due))
 
     def _let_go(self, scene: Scene) -> None:

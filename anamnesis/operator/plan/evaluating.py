@@ -19,13 +19,13 @@ def evaluate(spec: ContinualModelSpec, observed: Observed, now: datetime) -> Fol
     wanted = observed.evaluation
     if wanted is None:
         return None
-    if wanted.due is None or wanted.due <= wanted.since or wanted.found:
+    if wanted.pending is None:
         return Followed(UpdateState.WAITING, again=wanted.next)
     if any(not run.state.final for run in wanted.runs):
         return Followed(UpdateState.RUNNING, again=now + POLL)
     ended = [run for run in wanted.runs if run.state is not RunState.INTERRUPTED]
     done = len(ended)
-    start: tuple[Action, ...] = (StartEvaluation(wanted.name, next_attempt(wanted.runs), wanted.due),)
+    start: tuple[Action, ...] = (StartEvaluation(wanted.name, next_attempt(wanted.runs), wanted.pending),)
     if not done or wanted.runs[-1].state is RunState.INTERRUPTED:
         return Followed(UpdateState.RUNNING, "", start, now + POLL)
     message = f"{done} of {spec.backend.retries + 1} runs failed: {ended[-1].message or 'no reason given'}"

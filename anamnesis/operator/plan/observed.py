@@ -162,6 +162,11 @@ class ObservedEvaluation:
     runs: tuple[Run, ...] = ()
     found: Monitoring | None = None
 
+    @property
+    def pending(self) -> datetime | None:
+        """The time that was due and has no result yet, or none."""
+        return self.due if self.due is not None and self.due > self.since and not self.found else None
+
 
 @dataclass(frozen=True, slots=True)
 class Observed:

@@ -106,6 +106,7 @@ def test_an_object_of_another_release_is_left_out_and_asked_for(scene: Scene, ca
     document = site("ulm")
     scene.hear({**document, "spec": {**document["spec"], "canary": 1}})
     assert scene.cache.resources() == ()
+    assert scene.cache.unread()["Site"] == 1
     assert scene.keys() == {"Site/ulm"}, "whoever reads it tells on it why it cannot be read"
     assert "Site ulm: made for another release of the operator: spec.canary; it is left out" in caplog.text
 

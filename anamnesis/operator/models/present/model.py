@@ -21,7 +21,7 @@ def model_status(scene: Scene, planned: Status, next_evaluation: datetime | None
     Args:
         scene: what is there.
         planned: what the plan says.
-        next_evaluation: when the next scheduled evaluation is due, or none.
+        next_evaluation: when the next scheduled evaluation is due, or was, or none.
     """
     found, entries, model = scene.monitoring, scene.entries, scene.model.resource
     tasks = task_statuses(scene, found)
