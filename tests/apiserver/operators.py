@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 from toys.apiserver import ApiServer
+from toys.documents import PNEUMONIA, document, model_spec, site_spec
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = ROOT / "manifests" / "base"
@@ -26,14 +27,14 @@ def account(cluster: ApiServer, namespace: str, server: str = "") -> Path:
     documents = []
     for name in ("account.yaml", "role.yaml", "admission-reader.yaml"):
         documents += list(yaml.safe_load_all((BASE / name).read_text()))
-    for document in documents:
-        if document["kind"].startswith("Cluster"):
-            document["metadata"]["name"] += f"-{namespace}"
-            if "roleRef" in document:
-                document["roleRef"]["name"] += f"-{namespace}"
+    for one in documents:
+        if one["kind"].startswith("Cluster"):
+            one["metadata"]["name"] += f"-{namespace}"
+            if "roleRef" in one:
+                one["roleRef"]["name"] += f"-{namespace}"
         else:
-            document["metadata"]["namespace"] = namespace
-        for subject in document.get("subjects", ()):
+            one["metadata"]["namespace"] = namespace
+        for subject in one.get("subjects", ()):
             subject["namespace"] = namespace
     cluster.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(documents))
     direct = cluster.service_account(namespace, "anamnesis-operator")
@@ -102,46 +103,29 @@ class Operator:
 
 
 def site(name: str, **metadata: Any) -> dict[str, Any]:
-    spec = {
-        "source": {"type": "Folder", "folder": {"path": "/data/canary-in-the-spec"}},
-        "modalities": ["DX"],
-        "task": {
-            "name": "pneumonia",
-            "type": "Classification",
-            "classes": ["normal", "pneumonia"],
-            "primaryMetric": "AUROC",
-        },
-    }
-    head = {"apiVersion": "anamnesis.dev/v1alpha1", "kind": "Site"}
-    return head | {"metadata": {"name": name, **metadata}, "spec": spec}
+    source = {"type": "Folder", "folder": {"path": "/data/canary-in-the-spec"}}
+    return document("Site", name, site_spec(source, PNEUMONIA, "DX"), metadata)
 
 
 def model(name: str, *sites: str, **metadata: Any) -> dict[str, Any]:
-    spec = {
-        "method": {"name": "Finetune"},
-        "sites": [{"name": each} for each in sites],
-        "gate": {"floor": "0.80", "margin": "0.03", "approval": "Required"},
-        "registry": {"url": "s3://models/chest"},
-    }
-    head = {"apiVersion": "anamnesis.dev/v1alpha1", "kind": "ContinualModel"}
-    return head | {"metadata": {"name": name, **metadata}, "spec": spec}
+    return document("ContinualModel", name, model_spec(sites), metadata)
 
 
-def create(cluster: ApiServer, namespace: str, document: dict[str, Any]) -> dict[str, Any]:
-    plural = f"{document['kind'].lower()}s"
-    made: dict[str, Any] = cluster.request("POST", f"{GROUP}/namespaces/{namespace}/{plural}", document)
+def create(cluster: ApiServer, namespace: str, wanted: dict[str, Any]) -> dict[str, Any]:
+    plural = f"{wanted['kind'].lower()}s"
+    made: dict[str, Any] = cluster.request("POST", f"{GROUP}/namespaces/{namespace}/{plural}", wanted)
     return made
 
 
-def read(cluster: ApiServer, namespace: str, document: dict[str, Any]) -> dict[str, Any]:
-    plural, name = f"{document['kind'].lower()}s", document["metadata"]["name"]
+def read(cluster: ApiServer, namespace: str, wanted: dict[str, Any]) -> dict[str, Any]:
+    plural, name = f"{wanted['kind'].lower()}s", wanted["metadata"]["name"]
     found: dict[str, Any] = cluster.request("GET", f"{GROUP}/namespaces/{namespace}/{plural}/{name}")
     return found
 
 
-def seen_by(cluster: ApiServer, namespace: str, document: dict[str, Any]) -> str:
+def seen_by(cluster: ApiServer, namespace: str, wanted: dict[str, Any]) -> str:
     """Which operator wrote the status for the generation that is; empty: none yet."""
-    found = read(cluster, namespace, document)
+    found = read(cluster, namespace, wanted)
     status = found.get("status", {})
     if status.get("observedGeneration") != found["metadata"]["generation"]:
         return ""

@@ -6,34 +6,22 @@ from pathlib import Path
 
 import pytest
 import yaml
+from toys.documents import PNEUMONIA, document, model_spec, site_spec
 from typer.testing import CliRunner
-
-API = "anamnesis.dev/v1alpha1"
 
 
 def documents(registry: str = "registry", source: str = "data") -> list[dict[str, object]]:
     """Returns a site and a model whose gate waits for a person."""
-    site = {
-        "source": {"type": "Folder", "folder": {"path": source}},
-        "modalities": ["DX"],
-        "task": {
-            "name": "phantom",
-            "type": "Classification",
-            "classes": ["normal", "opacity"],
-            "primaryMetric": "AUROC",
-        },
-    }
+    task = {**PNEUMONIA, "name": "phantom", "classes": ["normal", "opacity"]}
     model = {
         "network": {"name": "SmallCNN", "input": {"channels": 1, "size": [32, 32]}, "width": 8},
-        "method": {"name": "Finetune"},
         "training": {"epochs": 1},
-        "sites": [{"name": "xray"}],
         "gate": {"floor": "0.0", "margin": "1.0", "approval": "Required"},
         "registry": {"url": registry},
     }
     return [
-        {"apiVersion": API, "kind": "Site", "metadata": {"name": "xray"}, "spec": site},
-        {"apiVersion": API, "kind": "ContinualModel", "metadata": {"name": "chest"}, "spec": model},
+        document("Site", "xray", site_spec({"type": "Folder", "folder": {"path": source}}, task, "DX")),
+        document("ContinualModel", "chest", model_spec(("xray",), model)),
     ]
 
 

@@ -2,10 +2,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from toys.documents import document, site_spec
 from toys.memory_cluster import MemoryCluster
 from toys.orthanc import Orthanc
 
-from anamnesis.operator.api.base import API_VERSION
 from anamnesis.operator.api.site import Site
 from anamnesis.operator.controller.keys import Key
 from anamnesis.operator.sites import reconcile_site, source_environment
@@ -24,12 +24,8 @@ class Ward:
         self.cluster = MemoryCluster(lambda: self.now)
 
     def make(self, source: dict[str, object], **labels: str) -> None:
-        task = {"name": "chest", "type": "Classification", "classes": ["no", "yes"], "primaryMetric": "AUROC"}
-        spec = {"source": source, "modalities": ["DX"], "task": task, "labels": labels}
-        metadata = {"name": KEY.name, "namespace": KEY.namespace}
-        self.cluster.create(
-            Site.model_validate({"apiVersion": API_VERSION, "kind": "Site", "metadata": metadata, "spec": spec})
-        )
+        spec = {**site_spec(source), "labels": labels}
+        self.cluster.create(Site.model_validate(document("Site", KEY.name, spec, {"namespace": KEY.namespace})))
 
     @property
     def site(self) -> Site:
@@ -48,9 +44,9 @@ class Ward:
         return condition.reason, condition.message
 
     def point_at(self, source: dict[str, object]) -> None:
-        document = self.site.model_dump(mode="json", by_alias=True, exclude_none=True)
-        document["spec"]["source"] = source
-        self.cluster.edit(Site.model_validate(document))
+        changed = self.site.model_dump(mode="json", by_alias=True, exclude_none=True)
+        changed["spec"]["source"] = source
+        self.cluster.edit(Site.model_validate(changed))
 
     def writes(self) -> int:
         return sum(verb == "status" for verb, _ in self.cluster.writes)

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from anamnesis.operator.api import ContinualModel, Site
 from anamnesis.operator.api.approval import UpdateApproval
-from anamnesis.operator.api.base import API_VERSION
 from anamnesis.operator.api.status import SiteStatus
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Job, Run, RunState
@@ -36,6 +35,7 @@ from anamnesis.registry import (
     write_monitoring,
 )
 from anamnesis.updates.request import EvaluationRequest, UpdateRequest
+from toys.documents import Json, document, model_spec, site_spec
 from toys.memory_cluster import MemoryCluster
 from toys.memory_store import MemoryStore
 from toys.pretended import digest, pretend
@@ -233,14 +233,8 @@ class Hospital:
         """A person's word."""
         about = {"model": "chest"} if decision == "RollBack" else {"update": update}
         spec = {**about, "version": version, "decision": decision, "approver": who, "reason": "reviewed"}
-        metadata = {"name": f"word-{next(self.approvals)}", "namespace": SPACE}
-        document = {
-            "apiVersion": API_VERSION,
-            "kind": "UpdateApproval",
-            "metadata": metadata,
-            "spec": spec,
-        }
-        return self.cluster.create(UpdateApproval.model_validate(document))
+        said = document("UpdateApproval", f"word-{next(self.approvals)}", spec, {"namespace": SPACE})
+        return self.cluster.create(UpdateApproval.model_validate(said))
 
     def heard(self, word: UpdateApproval) -> tuple[str, str]:
         """What became of a word: status and reason of its condition."""
@@ -260,22 +254,12 @@ class Hospital:
         return fold(Log(self.registry).entries())
 
 
-def site_document(name: str) -> dict[str, object]:
-    task = {"name": "bars", "type": "Classification", "classes": ["left", "right"], "primaryMetric": "Accuracy"}
+def site_document(name: str) -> Json:
     source = {"type": "S3", "s3": {"url": f"s3://arrivals/{name}"}}
-    spec = {"source": source, "modalities": ["OT"], "task": task}
-    metadata = {"name": name, "namespace": SPACE}
-    return {"apiVersion": API_VERSION, "kind": "Site", "metadata": metadata, "spec": spec}
+    return document("Site", name, site_spec(source), {"namespace": SPACE})
 
 
-def model_document(changes: Mapping[str, object], sites: tuple[str, ...]) -> dict[str, object]:
-    spec = {
-        "method": {"name": "Finetune"},
-        "sites": [{"name": site} for site in sites],
-        "gate": {"floor": "0.5", "margin": "0.1", "approval": "Automatic"},
-        "trigger": {"quietPeriod": "0s"},
-        "registry": {"url": "s3://models/chest"},
-        **changes,
-    }
-    metadata = {"name": "chest", "namespace": SPACE}
-    return {"apiVersion": API_VERSION, "kind": "ContinualModel", "metadata": metadata, "spec": spec}
+def model_document(changes: Mapping[str, object], sites: tuple[str, ...]) -> Json:
+    gate = {"floor": "0.5", "margin": "0.1", "approval": "Automatic"}
+    spec = model_spec(sites, {"gate": gate, "trigger": {"quietPeriod": "0s"}, **changes})
+    return document("ContinualModel", "chest", spec, {"namespace": SPACE})

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from toys.apiserver import ApiServer
+from toys.documents import PNEUMONIA, document, model_spec, site_spec
 
 PEOPLE = Path(__file__).resolve().parents[2] / "manifests" / "people"
 GROUP = "/apis/anamnesis.dev/v1alpha1"
@@ -16,22 +17,8 @@ def condition(kind: str, status: str, reason: str, message: str = "") -> dict[st
     return {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": THEN}
 
 
-SITE = {
-    "source": {"type": "S3", "s3": {"url": "s3://bucket/guangzhou"}},
-    "modalities": ["DX"],
-    "task": {
-        "name": "pneumonia",
-        "type": "Classification",
-        "classes": ["normal", "pneumonia"],
-        "primaryMetric": "AUROC",
-    },
-}
-MODEL = {
-    "method": {"name": "EWCPrototype"},
-    "sites": [{"name": "guangzhou"}, {"name": "bethesda"}],
-    "gate": {"floor": "0.80", "margin": "0.05"},
-    "registry": {"url": "s3://models/chest"},
-}
+SITE = site_spec({"type": "S3", "s3": {"url": "s3://bucket/guangzhou"}}, PNEUMONIA, "DX")
+MODEL = model_spec(("guangzhou", "bethesda"), {"method": {"name": "EWCPrototype"}})
 MODEL_STATUS: dict[str, Any] = {
     "observedGeneration": 1,
     "champion": CHAMPION,
@@ -94,8 +81,7 @@ def put(
 ) -> None:
     """Creates a resource and, as the operator would, its status."""
     path = f"{GROUP}/namespaces/{namespace}/{kind.lower()}s"
-    head = {"apiVersion": "anamnesis.dev/v1alpha1", "kind": kind}
-    made = server.request("POST", path, {**head, "metadata": {"name": name, **metadata}, "spec": spec})
+    made = server.request("POST", path, document(kind, name, spec, metadata))
     if status is not None:
         server.request("PUT", f"{path}/{name}/status", {**made, "status": status})
 

@@ -1,0 +1,37 @@
+"""Resources as JSON, as short as they may be; a test gives what it is about."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from anamnesis.operator.api.base import API_VERSION
+
+Json = dict[str, Any]
+NOTHING: Mapping[str, Any] = {}
+BARS: Json = {"name": "bars", "type": "Classification", "classes": ["left", "right"], "primaryMetric": "Accuracy"}
+PNEUMONIA: Json = {
+    "name": "pneumonia",
+    "type": "Classification",
+    "classes": ["normal", "pneumonia"],
+    "primaryMetric": "AUROC",
+}
+
+
+def document(kind: str, name: str, spec: Mapping[str, Any], metadata: Mapping[str, Any] = NOTHING) -> Json:
+    """Returns a resource."""
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name, **metadata}, "spec": dict(spec)}
+
+
+def site_spec(source: Mapping[str, Any], task: Mapping[str, Any] = BARS, modality: str = "OT") -> Json:
+    """Returns what a Site says."""
+    return {"source": dict(source), "modalities": [modality], "task": dict(task)}
+
+
+def model_spec(sites: Sequence[str], changes: Mapping[str, Any] = NOTHING) -> Json:
+    """Returns what a ContinualModel says; ``changes`` replace fields."""
+    return {
+        "method": {"name": "Finetune"},
+        "sites": [{"name": site} for site in sites],
+        "gate": {"floor": "0.80", "margin": "0.05", "approval": "Required"},
+        "registry": {"url": "s3://models/chest"},
+        **changes,
+    }
