@@ -2,13 +2,16 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from toys.hospital import Hospital, Network, digest
 
+from anamnesis.operator.api import ContinualModel, Loaded
 from anamnesis.operator.api.update import ModelUpdate
-from anamnesis.operator.backends.base import RunState
+from anamnesis.operator.backends.base import Backend, RunState
 from anamnesis.operator.controller.keys import Key
+from anamnesis.operator.models.reconciler import ModelReconciler, ReconcileOptions
 from anamnesis.records import EntryKind, UnreachableError
 from anamnesis.registry import Log
 
@@ -378,6 +381,20 @@ def test_a_back_end_that_does_not_answer_is_told_and_all_goes_on_after(network: 
     hospital.reconcile()
     assert hospital.states()["north"] == "Learned"
     assert hospital.model.status.holds("BackendReachable")
+
+
+def test_a_back_end_that_has_never_answered_is_not_taken_for_a_silent_registry(
+    network: Network, hospital: Hospital
+) -> None:
+    def unreachable(model: Loaded[ContinualModel]) -> Backend:
+        raise UnreachableError("Kubeflow Pipelines does not answer")
+
+    options = ReconcileOptions({}, Path("/nowhere"), unreachable, network.store)
+    ModelReconciler(hospital.cluster, network.clock, options).reconcile(KEY)
+    reachable = hospital.model.status.condition("BackendReachable")
+    assert reachable
+    assert reachable.reason == "Unreachable"
+    assert hospital.model.status.condition("Ready") is None
 
 
 def test_an_api_server_that_does_not_answer_raises_and_changes_nothing(network: Network, hospital: Hospital) -> None:

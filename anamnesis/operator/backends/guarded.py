@@ -1,6 +1,6 @@
 """A back end whose silence can be told from a registry's."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from anamnesis.operator.backends.base import Backend, Job, Run
@@ -31,6 +31,16 @@ class GuardedBackend:
         """See ``Backend``."""
         with _named():
             self._backend.cancel(run)
+
+
+def guarded(make: Callable[[], Backend]) -> GuardedBackend:
+    """Returns the back end that ``make`` makes, guarded.
+
+    Raises:
+        BackendDownError: it does not even answer when it is made.
+    """
+    with _named():
+        return GuardedBackend(make())
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from typing import IO, Any
 from anamnesis.records import AnamnesisError
 
 OURS = "anamnesis"
-QUIET = ("kopf", "kubernetes", "urllib3", "aiohttp", "asyncio")
+QUIET = ("kopf", "kubernetes", "urllib3", "aiohttp", "asyncio", "py")
+"""Of these only errors are told; ``py.warnings`` are Python's own."""
 _FIELDS = ("key", "again")
 _LONGEST = 300
 _FRAMES = 8
@@ -38,10 +39,14 @@ def configure(stream: IO[str], level: int = logging.INFO) -> None:
     """Sends all logs of this process to a stream; from libraries only errors."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines())
+    handler.addFilter(_worth_telling)  # not levels of their loggers: Kubeflow's client sets those again
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for name in QUIET:
-        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.captureWarnings(True)
     threading.excepthook = _log_end_of_thread
+
+
+def _worth_telling(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR or record.name.partition(".")[0] not in QUIET
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -10,7 +10,7 @@ from anamnesis.operator.api import ContinualModel, Loaded, Site
 from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Backend
-from anamnesis.operator.backends.guarded import BackendDownError, GuardedBackend
+from anamnesis.operator.backends.guarded import BackendDownError, guarded
 from anamnesis.operator.controller.cluster import Cluster, ClusterDownError
 from anamnesis.operator.controller.keys import Key
 from anamnesis.operator.convert import registry_url, split_key_reference
@@ -128,7 +128,7 @@ class ModelReconciler:
             guarded_since=self._cluster.approvals_guarded_since(),
             registry=registry,
             open_store=lambda url: self._open(url, environment),
-            backend=GuardedBackend(self._options.backends(loaded)),
+            backend=guarded(lambda: self._options.backends(loaded)),
             entries=entries,
             split_key=split_key_reference(loaded, self._options.state / namespace / loaded.name / "split.key"),
             now=self._clock(),
@@ -170,7 +170,7 @@ class ModelReconciler:
         """Ends the runs of a model that is being deleted and gives up its claims, then lets it go."""
         if FINALIZER not in loaded.resource.metadata.finalizers:
             return None
-        backend = GuardedBackend(self._options.backends(loaded))
+        backend = guarded(lambda: self._options.backends(loaded))
         live = [run for run in backend.runs(f"{loaded.name[:52]}-") if not run.state.final]
         for run in live:
             backend.cancel(run)

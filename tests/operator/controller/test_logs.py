@@ -22,6 +22,7 @@ def output() -> Iterator[io.StringIO]:
     root.handlers.clear()  # pytest's own would be closed
     configure(stream)
     yield stream
+    logging.captureWarnings(False)
     root.handlers[:], threading.excepthook = before, hook
     root.setLevel(level)
 
@@ -44,6 +45,14 @@ def test_of_others_only_errors_come_through_and_never_an_object(output: io.Strin
     kopf.error("broken\ncanary")
     assert [line["message"] for line in lines(output)] == ["cannot patch ", "broken"]
     assert "canary" not in output.getvalue()
+
+
+def test_a_library_cannot_raise_its_own_voice(output: io.StringIO) -> None:
+    client = logging.getLogger("urllib3.connectionpool")
+    logging.getLogger("urllib3").setLevel(logging.WARNING)  # as the client of Kubeflow Pipelines does
+    client.warning("Retrying after connection broken")
+    logging.getLogger("py.warnings").warning("works only with canaries")
+    assert lines(output) == []
 
 
 def test_an_error_tells_its_type_and_place_and_only_ours_its_text(output: io.StringIO) -> None:
