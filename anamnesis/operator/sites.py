@@ -3,9 +3,8 @@
 import random
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Literal
 
-from anamnesis.operator.api.conditions import Condition, merge
+from anamnesis.operator.api.conditions import condition, merge
 from anamnesis.operator.api.durations import duration
 from anamnesis.operator.api.site import Site
 from anamnesis.operator.api.status import SiteStatus, SourceStatus
@@ -19,7 +18,6 @@ from anamnesis.registry import MissingError
 _JITTER = 0.1
 _POLLS_A_WRITE = 3
 """A look that finds nothing new is told every so many times: each word is a write to the API server."""
-_MESSAGE = 1024
 _REASONS: tuple[tuple[type[AnamnesisError], str], ...] = (
     (UnreachableError, "Unreachable"),
     (RefusedError, "Refused"),
@@ -91,10 +89,10 @@ def _status(site: Site, secret: Mapping[str, str] | None, environment: Mapping[s
     source = known  # with another spec, what was known may be of another source
     try:
         found = _look(site, known, before.source, secret, environment, now)
-        source, condition = found, _readable("True", "Readable", _told(found))
+        source, readable = found, condition("Readable", True, "Readable", _told(found))
     except AnamnesisError as error:
-        condition = _readable("False", _reason(error), str(error))
-    conditions = merge(before.conditions, (condition,), generation, now)
+        readable = condition("Readable", False, _reason(error), str(error))
+    conditions = merge(before.conditions, (readable,), generation, now)
     found_now = {"observed_generation": generation, "conditions": conditions, "source": source, "polled": now}
     return before.model_copy(update=found_now)
 
@@ -138,10 +136,6 @@ def _worth_telling(before: SiteStatus, now: SiteStatus, patience: timedelta) -> 
 def _without_the_look(status: SiteStatus) -> SiteStatus:
     source = status.source.model_copy(update={"cursor": ""}) if status.source else None
     return status.model_copy(update={"polled": None, "source": source})
-
-
-def _readable(status: Literal["True", "False"], reason: str, message: str) -> Condition:
-    return Condition(type="Readable", status=status, reason=reason, message=message[:_MESSAGE])
 
 
 def _reason(error: AnamnesisError) -> str:

@@ -86,7 +86,7 @@ class MemoryCluster:
             self.events.append((about, _severity(condition), condition.reason, condition.message))
         self._keep("status", there.model_copy(update={"status": status}))
 
-    def refuse(self, kind: type[Resource], namespace: str, name: str, condition: str) -> bool:
+    def refuse(self, kind: type[Resource], namespace: str, name: str, blamed: str) -> bool:
         """Never called: what the types do not accept cannot get in here."""
         raise AssertionError(f"{kind.__name__} {namespace}/{name}")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from anamnesis.cli.cluster.connection import Connection
 from anamnesis.cli.output import short
 from anamnesis.operator.api import ContinualModel, Site, UpdateApproval
+from anamnesis.operator.api.base import Told
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.plan.status import ApprovalState, UpdateState
 from anamnesis.records import InputError
@@ -128,5 +129,5 @@ def _model_document(view: ModelView) -> dict[str, object]:
     }
 
 
-def _plain(status: object) -> dict[str, object]:
-    return status.model_dump(mode="json", by_alias=True)  # type: ignore[attr-defined, no-any-return]
+def _plain(told: Told) -> dict[str, object]:
+    return told.model_dump(mode="json", by_alias=True)

@@ -10,6 +10,9 @@ from anamnesis.operator.api.base import Told
 from anamnesis.operator.api.text import Reason, Sentence
 from anamnesis.operator.api.values import Timestamp
 
+_LONGEST = 1000
+"""Letters; with what says that a message was cut, the field holds 1024."""
+
 
 class Condition(Told):
     """One condition, as Kubernetes has them."""
@@ -28,6 +31,17 @@ class Condition(Told):
     """Since when its status is what it is."""
 
 
+def condition(kind: str, status: bool | None, reason: str, message: str = "") -> Condition:
+    """Returns a condition without its times; the status none is Unknown, and a message too long is cut."""
+    text = {True: "True", False: "False", None: "Unknown"}[status]
+    return Condition.model_validate({"type": kind, "status": text, "reason": reason, "message": cut(message)})
+
+
+def cut(message: str) -> str:
+    """Returns a message that its field can hold."""
+    return message if len(message) <= _LONGEST else f"{message[:_LONGEST]}…"
+
+
 def merge(
     before: Iterable[Condition], wanted: Iterable[Condition], generation: int, now: datetime
 ) -> tuple[Condition, ...]:
@@ -39,18 +53,18 @@ def merge(
         generation: of the resource's spec that was looked at.
         now: the time, UTC.
     """
-    old = {condition.type: condition for condition in before}
+    old = {one.type: one for one in before}
     merged = []
-    for condition in wanted:
-        was = old.get(condition.type)
-        same = was is not None and was.status == condition.status and was.last_transition_time is not None
+    for one in wanted:
+        was = old.get(one.type)
+        same = was is not None and was.status == one.status and was.last_transition_time is not None
         time = was.last_transition_time if was is not None and same else now.replace(microsecond=0)
         changes = {"last_transition_time": time, "observed_generation": generation}
-        merged.append(condition.model_copy(update=changes))
+        merged.append(one.model_copy(update=changes))
     return tuple(merged)
 
 
 def transitions(before: Iterable[Condition], after: Iterable[Condition]) -> tuple[Condition, ...]:
     """Returns the conditions whose status or reason changed: each is worth one event."""
-    old = {condition.type: (condition.status, condition.reason) for condition in before}
-    return tuple(c for c in after if old.get(c.type) != (c.status, c.reason))
+    old = {one.type: (one.status, one.reason) for one in before}
+    return tuple(one for one in after if old.get(one.type) != (one.status, one.reason))

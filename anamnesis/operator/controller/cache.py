@@ -12,7 +12,7 @@ from typing import TypeVar
 from anamnesis.operator.api.base import Resource
 from anamnesis.operator.api.load import KINDS
 from anamnesis.operator.controller.client import Json
-from anamnesis.operator.controller.kube import parsed
+from anamnesis.operator.controller.reading import parsed
 from anamnesis.records import InputError
 
 Kind = TypeVar("Kind", bound=Resource)

@@ -41,7 +41,7 @@ class Cluster(Protocol):
         Each condition that changed its status or reason becomes one event. Nothing happens when the resource is gone.
         """
 
-    def refuse(self, kind: type[Resource], namespace: str, name: str, condition: str) -> bool:
+    def refuse(self, kind: type[Resource], namespace: str, name: str, blamed: str) -> bool:
         """Tells on a resource that the types do not accept it, and why; the rest of its status stays.
 
         The API server's own rules see less than the types do: that a schedule never comes, for example.
@@ -50,7 +50,7 @@ class Cluster(Protocol):
             kind: of the resource.
             namespace: where it is.
             name: its name.
-            condition: the type of the condition that becomes False with the reason ``InvalidSpec``.
+            blamed: the type of the condition that becomes False with the reason ``InvalidSpec``.
 
         Returns:
             Whether that is so; false where the types accept it, or it is gone.

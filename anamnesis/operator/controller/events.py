@@ -47,13 +47,12 @@ def event_document(
         now: the time.
     """
     metadata = about.metadata
-    regarding = {"apiVersion": about.api_version, "kind": type(about).__name__, "name": metadata.name,
-                 "namespace": metadata.namespace, "uid": metadata.uid}  # fmt: skip
+    kind = {"apiVersion": about.api_version, "kind": type(about).__name__}
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
         "metadata": {"generateName": f"{metadata.name}-", "namespace": metadata.namespace},
-        "regarding": regarding,
+        "regarding": {**kind, "name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid},
         "eventTime": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "reportingController": f"anamnesis.dev/{MANAGER}",
         "reportingInstance": identity[:_INSTANCE],

@@ -2,19 +2,17 @@
 
 import logging
 from base64 import b64decode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
-from pydantic import ValidationError
-
 from anamnesis.operator.api.admission import NAME, guarded_since
-from anamnesis.operator.api.base import API_VERSION, Resource
-from anamnesis.operator.api.conditions import Condition, merge
-from anamnesis.operator.api.messages import describe
+from anamnesis.operator.api.base import API_VERSION, Model, Resource
+from anamnesis.operator.api.conditions import Condition, condition, merge
 from anamnesis.operator.api.status import Status
 from anamnesis.operator.controller.client import Api, Json, path_of
 from anamnesis.operator.controller.events import EVENTS, event_document, worth_an_event
+from anamnesis.operator.controller.reading import accepted, faults, parsed
 from anamnesis.records import AnamnesisError, ConflictError, InputError, RefusedError
 
 Kind = TypeVar("Kind", bound=Resource)
@@ -62,11 +60,7 @@ class KubeCluster:
             ConflictError: one of that name was there and went just now.
         """
         kind, namespace = type(resource), resource.metadata.namespace or ""
-        document = {**_head(resource), **resource.model_dump(mode="json", by_alias=True, include={"spec"},
-                                                             exclude_none=True)}  # fmt: skip
-        document["metadata"] = resource.metadata.model_dump(
-            mode="json", by_alias=True, exclude_none=True, include=_GIVEN
-        )
+        document = {**_head(resource), **_json(resource, {"spec"}), "metadata": _json(resource.metadata, _GIVEN)}
         if owner is not None:
             document["metadata"]["ownerReferences"] = [_owner(owner)]
         created = self._api.create(path_of(kind.__name__, namespace), document)
@@ -86,22 +80,22 @@ class KubeCluster:
         before = _status(resource)
         if before == status:
             return
-        document = {**_head(resource), "status": status.model_dump(mode="json", by_alias=True, exclude_none=True)}
+        document = {**_head(resource), "status": _json(status)}
         if self._applied(resource, document):
-            for kind, condition in worth_an_event(before.conditions, status.conditions):
-                self.event(resource, kind, condition.reason, condition.message)
+            for weight, changed in worth_an_event(before.conditions, status.conditions):
+                self.event(resource, weight, changed.reason, changed.message)
 
-    def refuse(self, kind: type[Resource], namespace: str, name: str, condition: str) -> bool:
+    def refuse(self, kind: type[Resource], namespace: str, name: str, blamed: str) -> bool:
         """Tells on a resource that the types do not accept it, and why; see ``Cluster``."""
         found = self._api.get(path_of(kind.__name__, namespace, name))
         if found is None or not (words := "; ".join(faults(kind, found))):
             return False
         status = dict(found.get("status", {}))
         before = [Condition.model_validate(one) for one in status.get("conditions", [])]
-        told = Condition(type=condition, status="False", reason="InvalidSpec", message=words[:1000])
-        wanted = [told, *(one for one in before if one.type != condition)]
+        told = condition(blamed, False, "InvalidSpec", words)
+        wanted = [told, *(one for one in before if one.type != blamed)]
         merged = merge(before, wanted, found["metadata"]["generation"], self._clock())
-        status["conditions"] = [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in merged]
+        status["conditions"] = [_json(one) for one in merged]
         if status != found.get("status"):
             head = {"apiVersion": API_VERSION, "kind": kind.__name__, "metadata": {"name": name}}
             self._api.apply(path_of(kind.__name__, namespace, name, "status"), {**head, "status": status})
@@ -181,36 +175,8 @@ class KubeCluster:
         return guarded_since(policy, binding)
 
 
-def parsed(kind: type[Kind], document: Json) -> Kind:
-    """Returns a resource from its JSON.
-
-    Raises:
-        InputError: the types do not accept it: it is of another release.
-    """
-    try:
-        return kind.model_validate(document)
-    except ValidationError as error:
-        fields = "; ".join(line.partition(":")[0] for line in describe(error, kind))
-        name = document.get("metadata", {}).get("name")
-        raise InputError(f"{kind.__name__} {name}: made for another release of the operator: {fields}") from None
-
-
-def faults(kind: type[Resource], document: Json) -> list[str]:
-    """Returns why the types do not accept a resource, one line a field; none where they do."""
-    try:
-        kind.model_validate(document)
-    except ValidationError as error:
-        return list(describe(error, kind))
-    return []
-
-
-def accepted(kind: type[Kind], documents: Iterable[Json]) -> Iterable[Kind]:
-    """Yields what the types accept; of the others a warning is logged."""
-    for document in documents:
-        try:
-            yield parsed(kind, document)
-        except InputError as error:
-            logger.warning("%s; it is left out", error)
+def _json(part: Model, fields: set[str] | None = None) -> dict[str, Any]:
+    return part.model_dump(mode="json", by_alias=True, exclude_none=True, include=fields)
 
 
 def _head(resource: Resource) -> dict[str, Any]:

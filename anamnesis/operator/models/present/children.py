@@ -1,11 +1,10 @@
 """The statuses of a model's ModelUpdates and UpdateApprovals."""
 
 from anamnesis.operator.api.approval import UpdateApproval
-from anamnesis.operator.api.conditions import Condition, merge
+from anamnesis.operator.api.conditions import Condition, condition, cut, merge
 from anamnesis.operator.api.status import ModelUpdateStatus, UpdateApprovalStatus
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Run, RunState
-from anamnesis.operator.models.present.conditions import condition
 from anamnesis.operator.models.scene import Scene
 from anamnesis.operator.plan import ApprovalState, ApprovalStatus, Observed, UpdateState, UpdateStatus
 
@@ -60,7 +59,7 @@ def _run(run: Run, update: str) -> dict[str, object]:
         "id": run.id,
         "attempt": int(run.name.removeprefix(f"{update}-")),
         "state": run.state.value,
-        "message": condition("M", True, "M", run.message).message,
+        "message": cut(run.message),
         "started": run.created.replace(microsecond=0),
         "finished": run.finished.replace(microsecond=0) if run.finished else None,
     }

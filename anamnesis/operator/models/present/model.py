@@ -3,10 +3,9 @@
 from collections import Counter
 from datetime import datetime
 
-from anamnesis.operator.api.conditions import Condition, merge
+from anamnesis.operator.api.conditions import Condition, condition, cut, merge
 from anamnesis.operator.api.model import ContinualModel
 from anamnesis.operator.api.status import ContinualModelStatus
-from anamnesis.operator.models.present.conditions import condition
 from anamnesis.operator.models.present.scores import drifting, forgetting, task_statuses
 from anamnesis.operator.models.scene import Scene
 from anamnesis.operator.plan import SiteState, SiteStatus, Status, UpdateState
@@ -91,7 +90,7 @@ def _stalled(planned: Status) -> Condition:
         return condition("Stalled", True, bad[0].state.value, "; ".join(f"{one.name}: {one.message}" for one in bad))
     if planned.evaluation:
         return condition("Stalled", True, "EvaluationFailed", planned.evaluation)
-    return condition("Stalled", False, "NothingToDo", "nothing needs a person")
+    return condition("Stalled", False, "NothingToDo")  # a column of its own shows the message: where all is well, none
 
 
 def _awaiting(planned: Status, flying: str | None) -> Condition:
@@ -110,7 +109,7 @@ def _site(scene: Scene, planned: SiteStatus) -> dict[str, object]:
     return {
         "name": planned.name,
         "state": planned.state.value,
-        "message": condition("M", True, "M", planned.message).message,
+        "message": cut(planned.message),
         "quarantined": counts.get("quarantined", 0),
         "samples": sum(counts.get(split, 0) for split in splits),
         "learned": learned,

@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from anamnesis.operator.api.conditions import Condition
+from anamnesis.operator.api.conditions import Condition, condition
 from anamnesis.operator.api.status import TaskStatus
 from anamnesis.operator.convert import gate_policy
-from anamnesis.operator.models.present.conditions import condition
 from anamnesis.operator.models.scene import Scene
 from anamnesis.records import Evaluation, Measurement, Metric, Monitoring, SiteRef, Window
 from anamnesis.registry import RequiredTest, read_evaluations
