@@ -329,7 +329,10 @@ def test_a_persons_rejection_is_final(network: Network) -> None:
     word = hospital.say("Approve", update.status.version or "", update.metadata.name)
     hospital.reconcile()
     assert hospital.heard(word) == ("False", "AlreadyRejected")
-    assert hospital.states()["north"] == "Rejected"
+    (north, _) = hospital.model.status.sites
+    assert north.state == "Rejected"
+    assert "rossi rejected it" in north.message
+    assert "reviewed" not in north.message  # a person's words are for the log
 
 
 def test_one_step_back_to_any_champion_and_its_data_waits_for_a_person(network: Network, hospital: Hospital) -> None:
@@ -343,6 +346,7 @@ def test_one_step_back_to_any_champion_and_its_data_waits_for_a_person(network: 
     assert hospital.heard(word) == ("True", "Recorded")
     assert hospital.model.status.champion == first
     assert hospital.states() == {"north": "Learned", "south": "RolledBack"}
+    assert "reviewed" not in hospital.model.status.model_dump_json()
     hospital.reconcile()
     assert len(hospital.backend.submitted) == 2
     hospital.ask("south", 1)

@@ -101,10 +101,12 @@ def _decided(scene: Scene, outcomes: Iterable[Outcome]) -> Iterable[Candidate]:
 
 
 def _logged(scene: Scene, version: str) -> Candidate | None:
+    """What the log says of a version. People's reasons stay in it: statuses and events say who, not why."""
     history = scene.history
     if version in history.rejected:
         entry = history.rejected[version]
-        return Candidate(version, Verdict.REJECT, entry.why, rejected=True)
+        why = f"{entry.who} rejected it" if history.vetoed(version) else entry.why
+        return Candidate(version, Verdict.REJECT, why, rejected=True)
     if version in history.promoted:
         if version not in history.lineage:
             return Candidate(version, Verdict.SUPERSEDED, _roll_back(scene), rolled_back=True)
@@ -119,7 +121,7 @@ def _logged(scene: Scene, version: str) -> Candidate | None:
 def _roll_back(scene: Scene) -> str:
     """Who left promoted versions behind, in words."""
     entry = next((entry for entry in reversed(scene.entries) if entry.kind is EntryKind.ROLL_BACK), None)
-    return f"{entry.who} rolled back to {entry.subject[:19]}: {entry.why.partition(' [')[0]}" if entry else ""
+    return f"{entry.who} rolled back to {entry.subject[:19]}" if entry else ""
 
 
 def _update(scene: Scene, update: ModelUpdate, sites: dict[str, ObservedSite]) -> ObservedUpdate:
