@@ -35,7 +35,7 @@ one rule serves every model:
     time() - anamnesis_site_polled_timestamp_seconds > 5 * anamnesis_site_poll_interval_seconds
     anamnesis_model_condition{type="Ready", status="False"} == 1
 
-Ready rules are in `manifests/alerts` ([alerts.md](alerts.md)), dashboards in `manifests/dashboards`. A scraper must keep
+Rules are in `manifests/alerts` ([alerts.md](alerts.md)), dashboards in `manifests/dashboards`. A scraper must keep
 these labels as they are (`honor_labels: true`): else `namespace` becomes that of the operator's pod.
 
 This page is written from `anamnesis/operator/metrics/definitions.py` by `make generate`.

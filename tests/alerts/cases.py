@@ -1,0 +1,255 @@
+"""What each alert fires at, and what just does not make it fire."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Series = Mapping[str, str]
+DAY, HOUR = 1440, 60
+"""In minutes."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Input series of one alert, in promtool's notation, each without its labels' common part.
+
+    Attributes:
+        alert: its name.
+        fires: series at which it fires at ``at``.
+        quiet: series at which it is quiet then; those of ``fires`` that it does not name stay.
+        labels: that it fires with, besides those of the rule.
+        summary: that it fires with.
+        at: the minute at which it fires.
+        pending: a minute before that, at which it is quiet, since it waits.
+        step: minutes between samples.
+    """
+
+    alert: str
+    fires: Series
+    quiet: Series
+    labels: Mapping[str, str]
+    summary: str
+    at: int = 15
+    pending: int = 9
+    step: int = 1
+    scraped: Mapping[str, str] = field(default_factory=lambda: {"job": "anamnesis", "instance": "pod-1"})
+
+
+MODEL = {"namespace": "wards", "model": "chest"}
+MODEL_SITE = {**MODEL, "site": "ulm"}
+SITE = {"namespace": "wards", "site": "ulm"}
+TASK = {**MODEL_SITE, "task": "lungs"}
+PROCESS = {"namespace": "wards", "job": "anamnesis"}
+_M, _MS, _S = (
+    'namespace="wards",model="chest"',
+    'namespace="wards",model="chest",site="ulm"',
+    'namespace="wards",site="ulm"',
+)
+_T, _U = f'{_MS},task="lungs"', 'namespace="wards",model="chest",site="bonn",task="lungs"'
+_REASON = f"model_condition_reason{{{_M},"
+_STARTED, _DEADLINE = f"model_update_started_timestamp_seconds{{{_MS}}}", f"model_update_deadline_seconds{{{_M}}}"
+_AWAITING = f"model_awaiting_approval_timestamp_seconds{{{_MS}}}"
+_DUE = f"model_evaluation_due_timestamp_seconds{{{_M}}}"
+_COUNT = 'operator_reconcile_duration_seconds_count{namespace="wards",kind="Site",result='
+
+CASES = (
+    Case(
+        "AnamnesisOldTaskAccuracyDrop",
+        {f"task_forgotten_ratio{{{_T}}}": "0.06", f"task_margin_ratio{{{_T}}}": "0.05"},
+        {f"task_forgotten_ratio{{{_T}}}": "0.05"},
+        TASK,
+        "wards/chest knows lungs of ulm less well than it did",
+    ),
+    Case(
+        "AnamnesisRecentAccuracyDrop",
+        {f'task_score_ratio{{{_T},window="recent"}}': "0.7", f"task_recent_floor_ratio{{{_T}}}": "0.78"},
+        {f'task_score_ratio{{{_T},window="recent"}}': "0.78"},
+        TASK,
+        "wards/chest does badly on recent cases of ulm",
+    ),
+    Case(
+        "AnamnesisTaskBelowFloor",
+        {f'task_score_ratio{{{_T},window="frozen"}}': "0.79", f"task_floor_ratio{{{_T}}}": "0.8"},
+        {f'task_score_ratio{{{_T},window="frozen"}}': "0.8", f'task_score_ratio{{{_T},window="recent"}}': "0.5"},
+        TASK,
+        "wards/chest is below its floor for lungs of ulm",
+    ),
+    Case(
+        "AnamnesisScoreMoved",
+        {f'{_REASON}type="Forgetting",reason="ScoreMoved"}}': "1"},
+        {f'{_REASON}type="Forgetting",reason="ScoreMoved"}}': "_", f'{_REASON}type="Forgetting",reason="X"}}': "1"},
+        MODEL,
+        "wards/chest scores otherwise than when it was judged",
+    ),
+    Case(
+        "AnamnesisSaliencyDrift",
+        {f"task_saliency_ratio{{{_T}}}": "0.4", f"task_saliency_floor_ratio{{{_T}}}": "0.5"},
+        {f"task_saliency_floor_ratio{{{_T}}}": "_"},
+        TASK,
+        "wards/chest looks elsewhere than before in images of ulm",
+    ),
+    Case(
+        "AnamnesisWorstSiteGap",
+        {f'task_score_ratio{{{_T},window="frozen"}}': "0.7", f'task_score_ratio{{{_U},window="frozen"}}': "0.9"},
+        {f'task_score_ratio{{{_T},window="frozen"}}': "0.75"},  # 0.9 - 0.75 is more than 0.15 in binary
+        TASK,
+        "wards/chest serves ulm worse than other sites",
+    ),
+    Case(
+        "AnamnesisModelStalled",
+        {f'{_REASON}type="Stalled",reason="OutsideChangePlan"}}': "1"},
+        {
+            f'{_REASON}type="Stalled",reason="OutsideChangePlan"}}': "_",
+            f'{_REASON}type="Stalled",reason="Failed"}}': "1",
+        },
+        {**MODEL, "reason": "OutsideChangePlan"},
+        "wards/chest needs a person: OutsideChangePlan",
+    ),
+    Case(
+        "AnamnesisUpdateFailing",
+        {f"model_update_failures{{{_MS}}}": "2"},
+        {f"model_update_failures{{{_MS}}}": "0"},
+        MODEL_SITE,
+        "wards/chest cannot learn from ulm",
+    ),
+    Case(
+        "AnamnesisUpdateStuck",
+        {_STARTED: "0", _DEADLINE: "3600", f"model_suspended{{{_M}}}": "0"},
+        {_AWAITING: "0"},
+        MODEL_SITE,
+        "The update of wards/chest from ulm does not end",
+        at=90,
+        pending=70,
+    ),
+    Case(
+        "AnamnesisApprovalWaiting",
+        {_AWAITING: "0"},
+        {_AWAITING: str(2 * HOUR * 60)},
+        MODEL_SITE,
+        "A version of wards/chest waits for approval",
+        at=DAY + 10,
+        pending=DAY - 5,
+        step=5,
+    ),
+    Case(
+        "AnamnesisEvaluationStale",
+        {_DUE: "0"},
+        {_DUE: str(HOUR * 60)},
+        MODEL,
+        "wards/chest was not evaluated when it was due",
+        at=6 * HOUR + 15,
+        pending=6 * HOUR,
+    ),
+    Case(
+        "AnamnesisSiteUnreadable",
+        {f"site_readable{{{_S}}}": "0"},
+        {f"site_readable{{{_S}}}": "1"},
+        SITE,
+        "The source of wards/ulm cannot be read",
+        at=20,
+        pending=14,
+    ),
+    Case(
+        "AnamnesisSiteNotPolled",
+        {f"site_polled_timestamp_seconds{{{_S}}}": "0", f"site_poll_interval_seconds{{{_S}}}": "60"},
+        {f"site_polled_timestamp_seconds{{{_S}}}": "0+60x30"},
+        SITE,
+        "Nobody looks at the source of wards/ulm",
+        at=20,
+        pending=12,
+    ),
+    Case(
+        "AnamnesisSiteSilent",
+        {f"site_changed_timestamp_seconds{{{_S}}}": "0"},
+        {f"site_changed_timestamp_seconds{{{_S}}}": "86400"},
+        SITE,
+        "wards/ulm sends nothing new",
+        at=30 * DAY + 120,
+        pending=30 * DAY,
+        step=30,
+    ),
+    Case(
+        "AnamnesisQuarantineHigh",
+        {f"model_site_quarantined_ratio{{{_MS}}}": "0.09", f"site_quarantine_limit_ratio{{{_S}}}": "0.1"},
+        {f"model_site_quarantined_ratio{{{_MS}}}": "0.08"},
+        MODEL_SITE,
+        "Much of what wards/ulm sends cannot be used",
+    ),
+    Case(
+        "AnamnesisRegistryDamaged",
+        {f'{_REASON}type="Ready",reason="RegistryDamaged"}}': "1"},
+        {
+            f'{_REASON}type="Ready",reason="RegistryDamaged"}}': "_",
+            f'{_REASON}type="Ready",reason="RegistryUnreachable"}}': "1",
+        },
+        MODEL,
+        "The registry of wards/chest is damaged or was tampered with",
+        at=3,
+        pending=0,
+    ),
+    Case(
+        "AnamnesisRegistryLogShrank",
+        {f"model_log_entries{{{_M}}}": "7x10 6x20"},
+        {f"model_log_entries{{{_M}}}": "7x10 7x20"},
+        MODEL,
+        "The log of wards/chest is shorter than it was",
+        at=15,
+        pending=11,
+    ),
+    Case(
+        "AnamnesisRegistryUnreachable",
+        {f'{_REASON}type="Ready",reason="RegistryUnreachable"}}': "1"},
+        {f'{_REASON}type="Ready",reason="RegistryUnreachable"}}': "1 1 1 1 1 _x20"},
+        {**MODEL, "reason": "RegistryUnreachable"},
+        "The registry of wards/chest cannot be reached",
+    ),
+    Case(
+        "AnamnesisBackendUnreachable",
+        {f'model_condition{{{_M},type="BackendReachable",status="False"}}': "1"},
+        {f'model_condition{{{_M},type="BackendReachable",status="False"}}': "0"},
+        MODEL,
+        "What carries out updates of wards/chest cannot be reached",
+    ),
+    Case(
+        "AnamnesisOperatorAbsent",
+        {'operator_build_info{namespace="wards",version="1"}': "1x5 _x30"},
+        {'operator_build_info{namespace="wards",version="1"}': "1"},
+        PROCESS,
+        "No operator answers",
+        at=20,
+        pending=9,
+    ),
+    Case(
+        "AnamnesisNoLeader",
+        {'operator_leader{namespace="wards"}': "0", 'operator_leader{namespace="wards",pod="other"}': "0"},
+        {'operator_leader{namespace="wards",pod="other"}': "1"},
+        PROCESS,
+        "Operators run, and none of them leads",
+        at=10,
+        pending=4,
+    ),
+    Case(
+        "AnamnesisWatchSilent",
+        {'operator_watch_age_seconds{namespace="wards",kind="Site"}': "301"},
+        {'operator_watch_age_seconds{namespace="wards",kind="Site"}': "300"},
+        {**PROCESS, "instance": "pod-1", "kind": "Site"},
+        "An operator does not hear of changes of Site",
+        at=10,
+        pending=4,
+    ),
+    Case(
+        "AnamnesisResourceUnread",
+        {'operator_unread_resources{namespace="wards",kind="Site"}': "2"},
+        {'operator_unread_resources{namespace="wards",kind="Site"}': "0"},
+        {**PROCESS, "kind": "Site"},
+        "The operator cannot read resources of kind Site",
+    ),
+    Case(
+        "AnamnesisReconcileErrors",
+        {f'{_COUNT}"error"}}': "0+1x60", f'{_COUNT}"success"}}': "0+2x60"},
+        {f'{_COUNT}"success"}}': "0+3x60"},
+        {**PROCESS, "kind": "Site"},
+        "The operator cannot bring resources of kind Site in order",
+        at=30,
+        pending=10,
+    ),
+)

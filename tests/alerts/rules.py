@@ -1,0 +1,43 @@
+"""The shipped rules, and what promtool says of them."""
+
+import os
+import shutil
+import subprocess
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import yaml
+from conftest import missing
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "manifests" / "alerts"
+TUNING = FOLDER / "tuning.yaml"
+FILES = tuple(sorted(set(FOLDER.glob("*.yaml")) - {TUNING}))
+Rule = dict[str, Any]
+
+
+def rules() -> dict[str, Rule]:
+    """Every alert by its name."""
+    groups = [group for file in FILES for group in yaml.safe_load(file.read_text())["groups"]]
+    return {rule["alert"]: rule for group in groups for rule in group["rules"]}
+
+
+def copy_of(names: tuple[str, ...] | list[str], **changes: Any) -> Rule:
+    """A rule file of some alerts, in which fields are replaced."""
+    found = rules()
+    chosen = [{**deepcopy(found[name]), **changes} for name in names]
+    return {"groups": [{"name": "copy", "rules": chosen}]}
+
+
+def program(name: str, variable: str, package: str) -> str:
+    """Path of a program of Debian: ``variable``, or in PATH."""
+    found = os.environ.get(variable) or shutil.which(name)
+    if not found:
+        missing(f"no {name}: install {package} or set {variable}")
+    return found
+
+
+def promtool(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    command = [program("promtool", "ANAMNESIS_PROMTOOL", "prometheus"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)

@@ -1,0 +1,42 @@
+"""What people read about alerts: written from the rules, naming commands that there are."""
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+from alerts.rules import ROOT, rules
+
+RUNBOOKS = ROOT / "docs" / "runbooks"
+
+
+@pytest.mark.parametrize("name", sorted(rules()))
+def test_a_page_says_what_it_means_what_to_look_at_what_to_do_and_how_to_silence(name: str) -> None:
+    text = (RUNBOOKS / f"{name}.md").read_text()
+    assert text.startswith(f"# {name}\n")
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == ["Meaning", "Look", "Do", "Silence"]
+    assert f"amtool silence add alertname={name} " in text
+    for linked in re.findall(r"\]\((\w+)\.md\)", text):
+        assert (RUNBOOKS / f"{linked}.md").exists(), linked
+
+
+def test_pages_name_commands_that_there_are() -> None:
+    from anamnesis.cli.app import app
+
+    known = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    text = "".join(path.read_text() for path in RUNBOOKS.glob("*.md"))
+    called = set(re.findall(r"(?:^    |`|-- )anamnesis ([a-z-]+)((?: [a-z]+)?)", text, re.MULTILINE))
+    assert len(called) > 8
+    for command, sub in called:
+        assert command in known, command
+        assert command != "registry" or sub.strip() in known["registry"].commands, sub
+
+
+def test_the_list_of_alerts_is_what_the_rules_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from anamnesis.operator.metrics import alerts
+
+    assert alerts.main(check=True) == 0
+    assert all(f"[{name}](runbooks/{name}.md)" in alerts.page() for name in rules())
+    monkeypatch.setattr(alerts, "PAGE", tmp_path / "alerts.md")
+    assert alerts.main(check=True) == 1
+    assert (alerts.main(check=False), alerts.main(check=True)) == (0, 0)
