@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from anamnesis.cli.context import Selected, login, select
-from anamnesis.cli.learning import Outcome, learn
+from anamnesis.cli.local.context import Selected, login, select
+from anamnesis.cli.local.learning import Outcome, learn
+from anamnesis.cli.local.reporting import write
+from anamnesis.cli.local.sources import ingest_site, real_images
 from anamnesis.cli.output import note, show
 from anamnesis.cli.progress import Reporter, Stoppable, reporter
-from anamnesis.cli.reporting import write
-from anamnesis.cli.sources import ingest_site, real_images
 from anamnesis.demo.resources import METHODS, model_name, write_resources
 from anamnesis.demo.results import results
 from anamnesis.demo.sites import have_all, phantom_sites, real_sites

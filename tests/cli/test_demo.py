@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from anamnesis.cli.context import Selected, select
+from anamnesis.cli.local.context import Selected, select
 from anamnesis.cli.progress import PlainReporter, Reporter
 from anamnesis.demo import main
 from anamnesis.demo.resources import METHODS, model_name, write_resources

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from anamnesis.cli.cluster.connection import Connection
+from anamnesis.cli.options import chosen
 from anamnesis.operator.api import ContinualModel
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.records import ConflictError, InputError
@@ -42,7 +43,7 @@ def ask(connection: Connection, model: str, site: str) -> Asked:
     model = model or _only_model(connection)
     for attempt in range(TRIES):
         found = connection.get(ContinualModel, model)
-        site = _site(found, site)
+        site = chosen("--site", [reference.name for reference in found.spec.sites], site)
         counter = _asked_before(connection, found, site) + 1
         metadata = {
             "resourceVersion": found.metadata.resource_version,
@@ -67,15 +68,6 @@ def _only_model(connection: Connection) -> str:
     if len(models) != 1:
         raise InputError(f"which model? namespace {connection.namespace} has {', '.join(models) or 'none'}")
     return models[0]
-
-
-def _site(model: ContinualModel, name: str) -> str:
-    sites = [site.name for site in model.spec.sites]
-    if not name and len(sites) == 1:
-        return sites[0]
-    if name not in sites:
-        raise InputError(f"--site: expected one of {', '.join(sites)}, found {name!r}")
-    return name
 
 
 def _asked_before(connection: Connection, model: ContinualModel, site: str) -> int:

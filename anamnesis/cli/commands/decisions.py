@@ -1,6 +1,8 @@
 """``approve``, ``reject``, ``rollback``: what a person decides; each is an entry of the registry's log."""
 
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +13,7 @@ from anamnesis.records.errors import InputError
 
 if TYPE_CHECKING:
     from anamnesis.cli.cluster.approving import Decision
-    from anamnesis.cli.context import Selected
+    from anamnesis.cli.local.context import Selected
 
 Subject = Annotated[
     str,
@@ -27,97 +29,100 @@ Wait = Annotated[float, typer.Option("--wait", min=0, help="On a cluster: second
 
 def add_to(app: typer.Typer) -> None:
     """Adds the commands of this file."""
-    for command, why in (
-        (approve, "report of 20 November reviewed"),
-        (reject, "misses small lesions"),
-        (rollback, "complaints from ward 3"),
+    for decide, why in (
+        (APPROVE, "report of 20 November reviewed"),
+        (REJECT, "misses small lesions"),
+        (ROLL_BACK, "complaints from ward 3"),
     ):
-        call = f"anamnesis {command.__name__}"
+        call = f"anamnesis {decide.name}"
         local, cluster = f"{call} -f model.yaml sha256:4f1c9a", f"{call} -n wards chest sha256:4f1c9a"
-        app.command(epilog=examples(f'{local} --why "{why}"', f'{cluster} --why "{why}"'))(command)
+        shown = examples(f'{local} --why "{why}"', f'{cluster} --why "{why}"')
+        app.command(decide.name, help=decide.help, epilog=shown)(_command(decide))
 
 
-def approve(
-    subject: Subject,
-    why: Why,
-    version: Version = "",
-    files: ClusterFiles = None,
-    who: Who = "",
-    model: ModelName = "",
-    namespace: Namespace = "",
-    context: Context = "",
-    wait: Wait = 60,
-    as_json: Json = False,
-) -> None:
-    """Approves a version, by digest.
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """One of the commands.
 
-    It is promoted at once when the gate has nothing else against it.
+    Attributes:
+        name: of the command.
+        help: what it does.
+        decision: what an UpdateApproval calls it.
+        record: writes it to a registry on this machine; returns the document, and a line for people.
     """
-    if not files:
-        return _say("Approve", _meant(subject, version, model), why, who, Place(namespace, context), wait, as_json)
-    from anamnesis.cli.approving import approve_version
-    from anamnesis.cli.context import login
-    from anamnesis.cli.output import show
 
-    selected, digest = _local(files, subject, version, model)
-    decision = approve_version(selected, digest, who or login(), why)
-    return show(decision, [f"{decision.verdict.value}: {decision.reason}"], as_json)
+    name: str
+    help: str
+    decision: "Decision"
+    record: "Callable[[Selected, str, str, str], tuple[object, str]]"
 
 
-def reject(
-    subject: Subject,
-    why: Why,
-    version: Version = "",
-    files: ClusterFiles = None,
-    who: Who = "",
-    model: ModelName = "",
-    namespace: Namespace = "",
-    context: Context = "",
-    wait: Wait = 60,
-    as_json: Json = False,
-) -> None:
-    """Rejects a version for good.
+def _approve(selected: "Selected", digest: str, who: str, why: str) -> tuple[object, str]:
+    from anamnesis.cli.local.approving import approve_version
 
-    Its data is tried again only when it has grown or the configuration is another one.
-    """
-    if not files:
-        return _say("Reject", _meant(subject, version, model), why, who, Place(namespace, context), wait, as_json)
-    from anamnesis.cli.context import login
-    from anamnesis.cli.output import short, show
-    from anamnesis.registry import reject as reject_version
-
-    selected, digest = _local(files, subject, version, model)
-    entry = reject_version(selected.registry, digest, who or login(), why)
-    return show(entry, [f"rejected {short(digest)}"], as_json)
+    decision = approve_version(selected, digest, who, why)
+    return decision, f"{decision.verdict.value}: {decision.reason}"
 
 
-def rollback(
-    subject: Subject,
-    why: Why,
-    version: Version = "",
-    files: ClusterFiles = None,
-    who: Who = "",
-    model: ModelName = "",
-    namespace: Namespace = "",
-    context: Context = "",
-    wait: Wait = 60,
-    as_json: Json = False,
-) -> None:
-    """Makes an earlier champion champion again."""
-    if not files:
-        return _say("RollBack", _meant(subject, version, model), why, who, Place(namespace, context), wait, as_json)
-    from anamnesis.cli.context import login
-    from anamnesis.cli.output import short, show
+def _reject(selected: "Selected", digest: str, who: str, why: str) -> tuple[object, str]:
+    from anamnesis.cli.output import short
+    from anamnesis.registry import reject
+
+    return reject(selected.registry, digest, who, why), f"rejected {short(digest)}"
+
+
+def _roll_back(selected: "Selected", digest: str, who: str, why: str) -> tuple[object, str]:
+    from anamnesis.cli.output import short
     from anamnesis.registry import roll_back
 
-    selected, digest = _local(files, subject, version, model)
-    entry = roll_back(selected.registry, digest, who or login(), why)
-    return show(entry, [f"champion is {short(digest)}"], as_json)
+    return roll_back(selected.registry, digest, who, why), f"champion is {short(digest)}"
+
+
+APPROVE = Deciding(
+    "approve",
+    "Approves a version, by digest.\n\nIt is promoted at once when the gate has nothing else against it.",
+    "Approve",
+    _approve,
+)
+REJECT = Deciding(
+    "reject",
+    "Rejects a version for good.\n\n"
+    "Its data is tried again only when it has grown or the configuration is another one.",
+    "Reject",
+    _reject,
+)
+ROLL_BACK = Deciding("rollback", "Makes an earlier champion champion again.", "RollBack", _roll_back)
+
+
+def _command(decide: Deciding) -> Callable[..., None]:
+    def command(
+        subject: Subject,
+        why: Why,
+        version: Version = "",
+        files: ClusterFiles = None,
+        who: Who = "",
+        model: ModelName = "",
+        namespace: Namespace = "",
+        context: Context = "",
+        wait: Wait = 60,
+        as_json: Json = False,
+    ) -> None:
+        if not files:
+            meant = _meant(subject, version, model)
+            return _say(decide.decision, meant, why, who, Place(namespace, context), wait, as_json)
+        from anamnesis.cli.local.context import login
+        from anamnesis.cli.output import show
+
+        selected, digest = _local(files, subject, version, model)
+        document, line = decide.record(selected, digest, who or login(), why)
+        return show(document, [line], as_json)
+
+    return command
 
 
 def _local(files: list[Path], subject: str, version: str, model: str) -> "tuple[Selected, str]":
-    from anamnesis.cli.context import select
-    from anamnesis.cli.versions import find_version
+    from anamnesis.cli.local.context import select
+    from anamnesis.cli.local.versions import find_version
 
     selected = select(files, subject if version else model)
     return selected, find_version(selected.registry, version or subject)

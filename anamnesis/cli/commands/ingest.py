@@ -22,10 +22,10 @@ def ingest(
     Validated, de-identified, split by patient; without --site, of every site in turn. Equal files give the equal
     snapshot; nothing is learned.
     """
-    from anamnesis.cli.context import select
+    from anamnesis.cli.local.context import select
+    from anamnesis.cli.local.sources import ingest_site
     from anamnesis.cli.output import short, show, table
     from anamnesis.cli.progress import reporter
-    from anamnesis.cli.sources import ingest_site
     from anamnesis.records import decode
     from anamnesis.snapshots import IngestResult
 

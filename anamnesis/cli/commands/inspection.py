@@ -50,8 +50,8 @@ def status(
 
         view = look(connect(namespace, context), name or model)
         return show(view.document(), screen(view, utc_now()), as_json)
-    from anamnesis.cli.context import select_all
-    from anamnesis.cli.overview import describe, overview
+    from anamnesis.cli.local.context import select_all
+    from anamnesis.cli.local.overview import describe, overview
 
     found = [overview(selected) for selected in select_all(files, name or model)]
     return show(found, (line for each in found for line in describe(each)), as_json)
@@ -59,8 +59,8 @@ def status(
 
 def methods(as_json: Json = False) -> None:
     """Lists the methods and their options."""
+    from anamnesis.cli.local.overview import describe_method
     from anamnesis.cli.output import show
-    from anamnesis.cli.overview import describe_method
     from anamnesis.operator.api.method import known_methods
 
     found = list(known_methods().values())
@@ -73,7 +73,7 @@ def doctor(files: OptionalFiles = None, model: ModelName = "", as_json: Json = F
     With -f also what belongs to the models: whether stores can be reached and can write if absent, the split key, the
     sources. Ends with 2 when something that is needed is not in order.
     """
-    from anamnesis.cli.doctor import describe, examine
+    from anamnesis.cli.local.doctor import describe, examine
     from anamnesis.cli.output import show
     from anamnesis.records import InputError
 

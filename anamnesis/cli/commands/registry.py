@@ -18,8 +18,8 @@ Url = Annotated[str, typer.Option("--registry", help="URL of the registry, inste
 )
 def list_command(files: OptionalFiles = None, registry: Url = "", model: ModelName = "", as_json: Json = False) -> None:
     """Lists every version and what became of it."""
+    from anamnesis.cli.local.versions import open_registry, summaries
     from anamnesis.cli.output import short, show, table
-    from anamnesis.cli.versions import open_registry, summaries
 
     found = summaries(open_registry(files, registry, model))
     rows = [[short(each.version), each.site, each.method, short(each.base), each.state] for each in found]
@@ -38,8 +38,8 @@ def show(
 
     Its base, configuration, parts, evaluations, and every log entry about it.
     """
+    from anamnesis.cli.local.versions import describe, details, find_version, open_registry
     from anamnesis.cli.output import show as emit
-    from anamnesis.cli.versions import describe, details, find_version, open_registry
 
     store = open_registry(files, registry, model)
     found = details(store, find_version(store, version))
@@ -67,8 +67,8 @@ def verify(
     The log's chain against its head; versions, blobs, evaluations, and what decisions name. Ends with 5 when something
     is damaged.
     """
+    from anamnesis.cli.local.versions import known_head, open_registry
     from anamnesis.cli.output import show as emit
-    from anamnesis.cli.versions import known_head, open_registry
     from anamnesis.records import IntegrityError
     from anamnesis.registry import Head, Log, verify_versions
     from anamnesis.registry import verify as verify_log
@@ -99,8 +99,8 @@ def prune(
 
     Checkpoints of finished updates, blobs that no version names, what killed writers left behind.
     """
+    from anamnesis.cli.local.versions import open_registry
     from anamnesis.cli.output import show as emit
-    from anamnesis.cli.versions import open_registry
     from anamnesis.registry import prunable
     from anamnesis.registry import prune as prune_store
 
@@ -128,7 +128,7 @@ def import_command(
     It becomes the champion; its classes are those of the site's task, in their order. The
     next update measures what it knows, so that the gate can tell what is forgotten.
     """
-    from anamnesis.cli.context import login, select
+    from anamnesis.cli.local.context import login, select
     from anamnesis.cli.output import short
     from anamnesis.cli.output import show as emit
     from anamnesis.operator.convert import configuration, registry_url

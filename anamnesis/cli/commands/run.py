@@ -39,11 +39,11 @@ def run(files: Files, model: ModelName = "", workers: Workers = 2, who: Who = ""
     Every site that is not learned yet is learned, in the order the sites joined. Killed anywhere, the same command
     continues; called again, it says that there is nothing new.
     """
-    from anamnesis.cli.context import login, select_all
-    from anamnesis.cli.learning import learn
+    from anamnesis.cli.local.context import login, select_all
+    from anamnesis.cli.local.learning import learn
+    from anamnesis.cli.local.standing import standing
     from anamnesis.cli.output import note, show
     from anamnesis.cli.progress import reporter
-    from anamnesis.cli.standing import standing
 
     outcomes = []
     for selected in select_all(files, model):
@@ -80,10 +80,10 @@ def update(
         asked = ask(connect(namespace, context), name or model, site)
         line = f"{asked.model}: asked for an update of {asked.site} (number {asked.counter}); see anamnesis status"
         return show(asked, [line], as_json)
-    from anamnesis.cli.context import login, select
-    from anamnesis.cli.learning import learn_one
+    from anamnesis.cli.local.context import login, select
+    from anamnesis.cli.local.learning import learn_one
+    from anamnesis.cli.local.standing import standing
     from anamnesis.cli.progress import reporter
-    from anamnesis.cli.standing import standing
 
     selected = select(files, name or model)
     with reporter() as tell:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pydantic.alias_generators import to_camel
 
 from anamnesis.cli.clock import utc_now
-from anamnesis.cli.context import Selected
+from anamnesis.cli.local.context import Selected
+from anamnesis.cli.local.sources import looker
+from anamnesis.cli.local.standing import standing
 from anamnesis.cli.output import table
-from anamnesis.cli.sources import looker
-from anamnesis.cli.standing import standing
 from anamnesis.operator.api.method import MethodEntry
 from anamnesis.operator.local.loop import look_and_plan
 from anamnesis.operator.plan import Status

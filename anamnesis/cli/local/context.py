@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from anamnesis.cli.options import chosen
 from anamnesis.operator.api import ContinualModel, Loaded, Resources, Site, load_resources
 from anamnesis.operator.convert import registry_url, site_config, split_key_reference, store_url
 from anamnesis.operator.local.loop import Wanted
@@ -48,11 +49,7 @@ class Selected:
             InputError: the model has no such site, or several and none was named.
         """
         sites = {site.name: site for site in self.resources.sites_of(self.model)}
-        if not name and len(sites) == 1:
-            return next(iter(sites.values()))
-        if name not in sites:
-            raise InputError(f"--site: expected one of {', '.join(sites)}, found {name!r}")
-        return sites[name]
+        return sites[chosen("--site", sites, name)]
 
     def config(self, site: Loaded[Site]) -> SiteConfig:
         """Returns a site as ingestion needs it."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from anamnesis.cli.context import Selected, select_all
+from anamnesis.cli.local.context import Selected, select_all
+from anamnesis.cli.local.sources import real_images
 from anamnesis.cli.output import table
-from anamnesis.cli.sources import real_images
 from anamnesis.operator.backends.local import compiled_pipeline
 from anamnesis.operator.convert import configuration
 from anamnesis.records import AnamnesisError

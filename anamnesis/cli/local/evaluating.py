@@ -1,10 +1,10 @@
 """Evaluates versions and asks them about single studies, on this machine."""
 
 from anamnesis.cli.clock import utc_now
-from anamnesis.cli.context import Selected
+from anamnesis.cli.local.context import Selected
+from anamnesis.cli.local.sources import looker
+from anamnesis.cli.local.versions import find_version
 from anamnesis.cli.progress import Reporter
-from anamnesis.cli.sources import looker
-from anamnesis.cli.versions import find_version
 from anamnesis.operator.local.loop import look_and_plan
 from anamnesis.records import Evaluation, InputError
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from anamnesis.cli.context import select
+from anamnesis.cli.local.context import select
 from anamnesis.cli.output import table
 from anamnesis.records import Evaluation, InputError, LogEntry, Version
 from anamnesis.registry import (

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from anamnesis.cli.clock import utc_now
-from anamnesis.cli.context import Selected
+from anamnesis.cli.local.context import Selected
+from anamnesis.cli.local.sources import ingester, looker
 from anamnesis.cli.output import short
 from anamnesis.cli.progress import Reporter
-from anamnesis.cli.sources import ingester, looker
 from anamnesis.operator.api import Loaded, Site
 from anamnesis.operator.backends.local import LocalBackend
 from anamnesis.operator.local.loop import look_and_plan, make_split_key, remember, request_for, updates

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from anamnesis.cli.context import Selected
+from anamnesis.cli.local.context import Selected
 from anamnesis.cli.progress import Reporter
 from anamnesis.operator.api import Loaded, Site
 from anamnesis.operator.local.loop import make_split_key

@@ -1,0 +1,1 @@
+"""What commands do with ``-f``: on this machine, without a cluster."""
