@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow cluster-test lint format generate verify bench clean
+.PHONY: help setup demo test test-slow cluster-test lint format generate verify chart-test bench clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -29,6 +29,9 @@ test-slow: setup ## Run the tests that take longer
 cluster-test: setup ## Run the tests that need a real Kubeflow Pipelines back end, each step in a pod (root; 8 minutes)
 	$(BIN)/python tests/kubeflow/cluster.py
 
+chart-test: setup ## Run the tests of the Helm chart, with Helm itself and a real API server
+	$(BIN)/pytest tests/chart
+
 lint: setup ## Check style, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -39,19 +42,27 @@ format: setup ## Put the style right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-generate: setup ## Write what follows from the code: trainers, component pages, pipelines, option schemas, CRDs
+generate: setup ## Write what follows from the code: trainers, component pages, pipelines, option schemas, CRDs, the chart's copies
 	$(BIN)/python -m anamnesis.components.generate
 	$(BIN)/python -m anamnesis.pipelines.compile
 	$(BIN)/python -m anamnesis.cli.generate
 	$(BIN)/python -m anamnesis.operator.metrics.page
+	$(BIN)/python -m anamnesis.operator.metrics.alerts
+	$(BIN)/python -m anamnesis.operator.metrics.dashboards
 	$(BIN)/python -m anamnesis.operator.api.crds
+	$(BIN)/python -m charts.generate
+	$(BIN)/python -m charts.golden
 
 verify: setup ## Fail where a generated file differs from the code
 	$(BIN)/python -m anamnesis.components.generate --check
 	$(BIN)/python -m anamnesis.pipelines.compile --check
 	$(BIN)/python -m anamnesis.cli.generate --check
 	$(BIN)/python -m anamnesis.operator.metrics.page --check
+	$(BIN)/python -m anamnesis.operator.metrics.alerts --check
+	$(BIN)/python -m anamnesis.operator.metrics.dashboards --check
 	$(BIN)/python -m anamnesis.operator.api.crds --check
+	$(BIN)/python -m charts.generate --check
+	$(BIN)/python -m charts.golden --check
 
 bench: setup ## Measure what the pages claim; prints tables and writes benchmarks/results
 	$(BIN)/python -m benchmarks

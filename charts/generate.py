@@ -1,8 +1,8 @@
 """Writes what the chart copies or says twice: ``python -m charts.generate``.
 
 Helm reads no file outside of the chart, so definitions, admission policy, roles for people, alerts and dashboards are
-copied from ``manifests`` to ``charts/anamnesis/files``. ``README.md`` of the chart lists the values with their comments.
-With ``--check`` nothing is written, and it fails where a file differs.
+copied from ``manifests`` to ``charts/anamnesis/files``. ``README.md`` of the chart lists the values with their
+comments. With ``--check`` nothing is written, and it fails where a file differs.
 """
 
 import json

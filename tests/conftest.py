@@ -54,16 +54,19 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def api_server() -> Iterator[ApiServer]:
-    """A real API server from ``KUBEBUILDER_ASSETS`` (envtest's convention), by default from beside the checkout.
-
-    It serves the whole session and has no resources of ours yet. A test takes a namespace of its own.
-    """
+def api_server_binaries() -> Path:
+    """Folder of an API server: ``KUBEBUILDER_ASSETS`` (envtest's convention), by default beside the checkout."""
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     folder = Path(assets) if assets else _shared_binaries()
     if not folder or not (folder / "kube-apiserver").exists():
         missing("no API server: set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver and kubectl")
-    server = ApiServer(folder, users={"rossi": [], "weber": [], "viewer": []})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def api_server(api_server_binaries: Path) -> Iterator[ApiServer]:
+    """A real API server for the whole session. A test takes a namespace of its own."""
+    server = ApiServer(api_server_binaries, users={"rossi": [], "weber": [], "viewer": []})
     try:
         server.start()
         yield server

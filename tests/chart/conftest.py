@@ -1,0 +1,53 @@
+"""The chart rendered, and an API server on which nothing of ours is installed yet."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from toys.apiserver import ApiServer
+
+from charts.golden import rendered
+
+Json = dict[str, Any]
+Objects = Callable[..., list[Json]]
+
+
+def objects_of(values: Json, namespace: str = "anamnesis") -> list[Json]:
+    """All that a release would install, hooks too."""
+    texts = rendered(values, namespace)
+    del texts["NOTES.txt"]
+    return [one for text in texts.values() for one in yaml.safe_load_all(text) if one]
+
+
+def one(objects: list[Json], kind: str, name: str = "anamnesis-operator") -> Json:
+    (found,) = [each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name)]
+    return found
+
+
+@pytest.fixture(scope="session")
+def empty_cluster(api_server_binaries: Path) -> Iterator[ApiServer]:
+    """A server of its own: the definitions on it are those of releases."""
+    server = ApiServer(api_server_binaries, users={"rossi": [], "weber": [], "moretti": []})
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def space(empty_cluster: ApiServer) -> str:
+    """A fresh namespace in which pods are restricted most."""
+    return make_namespace(empty_cluster)
+
+
+def make_namespace(cluster: ApiServer) -> str:
+    name = f"chart-{secrets.token_hex(4)}"
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    cluster.request("POST", "/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
+    account = {"metadata": {"name": "default"}}  # a controller would make it
+    cluster.request("POST", f"/api/v1/namespaces/{name}/serviceaccounts", account)
+    return name

@@ -1,0 +1,130 @@
+"""Helm itself against a real API server: what it installs, what an uninstall leaves. No pod runs here."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import helm_python
+import pytest
+import yaml
+from chart.conftest import Json, make_namespace, objects_of
+from toys.apiserver import ApiServer
+
+from charts.golden import CHART, profiles
+
+FOREIGN = {"ServiceMonitor", "PrometheusRule"}
+SITE = {
+    "apiVersion": "anamnesis.dev/v1alpha1",
+    "kind": "Site",
+    "metadata": {"name": "north"},
+    "spec": {
+        "source": {"type": "Folder", "folder": {"path": "/data"}},
+        "modalities": ["DX"],
+        "task": {"name": "t", "type": "Classification", "classes": ["a", "b"], "primaryMetric": "AUROC"},
+    },
+}
+
+
+def helm(cluster: ApiServer, namespace: str) -> helm_python.Config:
+    return helm_python.Config(kubeconfig_path=cluster.kubeconfig(), namespace=namespace)
+
+
+def paths(cluster: ApiServer) -> Iterator[str]:
+    """The definitions and policies of ours that are there."""
+    for kind in ("crd", "validatingadmissionpolicies", "validatingadmissionpolicybindings", "clusterroles"):
+        found = cluster.kubectl("get", kind, "--output=name").split()
+        yield from sorted(name for name in found if "anamnesis" in name)
+
+
+@pytest.mark.parametrize("name", profiles())
+def test_the_api_server_takes_every_object_of_a_profile(empty_cluster: ApiServer, space: str, name: str) -> None:
+    values = profiles()[name]
+    for namespace in values.get("watchNamespaces", ()):
+        empty_cluster.kubectl("create", "namespace", namespace, check=False)
+    found = [each for each in objects_of(values, space) if each["kind"] not in FOREIGN]
+    taken = empty_cluster.kubectl(
+        "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-", stdin=yaml.safe_dump_all(found)
+    )
+    assert taken.count("serverside-applied") == len(found)
+    assert "Warning" not in taken, "for example of a pod that would not be let in"
+
+
+def pods(values: Json, namespace: str) -> list[Json]:
+    found = objects_of(values, namespace)
+    specs = [each["spec"]["template"]["spec"] for each in found if each["kind"] == "Deployment"]
+    return specs + [each["spec"] for each in found if each["kind"] == "Pod"]
+
+
+@pytest.mark.parametrize("name", profiles())
+def test_pods_run_where_they_are_restricted_most(empty_cluster: ApiServer, space: str, name: str) -> None:
+    account = {"metadata": {"name": "anamnesis-operator"}}
+    empty_cluster.request("POST", f"/api/v1/namespaces/{space}/serviceaccounts", account)
+    specs = pods(profiles()[name], space)
+    assert len(specs) >= 2
+    for spec in specs:
+        every = [*spec["containers"], *spec.get("initContainers", ())]
+        assert all(each["securityContext"]["readOnlyRootFilesystem"] for each in every)
+        pod = {"metadata": {"generateName": "p-"}, "spec": {**spec, "restartPolicy": "Always"}}
+        empty_cluster.request("POST", f"/api/v1/namespaces/{space}/pods?dryRun=All", pod)
+
+
+def test_the_life_of_a_release(empty_cluster: ApiServer, space: str, tmp_path: Path) -> None:
+    def replicas() -> int:
+        found = empty_cluster.request("GET", f"/apis/apps/v1/namespaces/{space}/deployments/anamnesis-operator")
+        return int(found["spec"]["replicas"])
+
+    with helm(empty_cluster, space) as client:
+        release = client.install(CHART, "anamnesis", {"state": {"enabled": True, "accessMode": "ReadWriteMany"}})
+        assert (release["revision"], release["status"]) == (1, "deployed")
+        assert "kubectl anamnesis status" in release["notes"]
+        empty_cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+        empty_cluster.kubectl("apply", "-n", space, "-f", "-", stdin=json.dumps(SITE))
+        everything = list(paths(empty_cluster))
+        guarded = policy_state(empty_cluster)
+
+        values: Json = {"operator": {"replicas": 3}, "state": {"enabled": True, "accessMode": "ReadWriteMany"}}
+        assert client.upgrade(newer(tmp_path), "anamnesis", values)["revision"] == 2
+        assert replicas() == 3
+        assert policy_state(empty_cluster) == guarded, "approvals that wait would not count any more"
+        client.rollback("anamnesis", version=1)
+        assert replicas() == 2
+        assert list(paths(empty_cluster)) == everything
+
+        client.uninstall("anamnesis")
+    left = list(paths(empty_cluster))
+    assert [name for name in everything if "clusterrole" not in name] == left
+    sites = f"/apis/anamnesis.dev/v1alpha1/namespaces/{space}/sites/north"
+    assert "deletionTimestamp" not in empty_cluster.request("GET", sites)["metadata"]
+    gone = empty_cluster.kubectl(
+        "get", "deployment,service,role,rolebinding,sa,configmap,pdb", "-n", space, "-o", "name"
+    )
+    assert "anamnesis" not in gone
+    assert "anamnesis-operator" in empty_cluster.kubectl("get", "pvc", "-n", space, "-o", "name")
+
+    with helm(empty_cluster, space) as client:
+        assert client.install(CHART, "anamnesis", {"state": {"existingClaim": "anamnesis-operator", "enabled": True}})
+        with helm(empty_cluster, other := make_namespace(empty_cluster)) as second:
+            with pytest.raises(helm_python.HelmError, match="invalid ownership metadata"):
+                second.install(CHART, "second", {})
+            second.install(CHART, "second-2", {"crds": {"enabled": False}, "people": {"enabled": False}})
+            second.uninstall("second-2")
+        client.uninstall("anamnesis")
+    assert other != space
+
+
+def newer(folder: Path) -> Path:
+    """The same chart as another version of it."""
+    with helm_python.Chart.load(CHART) as chart:
+        copy = Path(chart.save_dir(folder))
+    text = (copy / "Chart.yaml").read_text().replace("0.1.0", "0.2.0")
+    (copy / "Chart.yaml").write_text(text)
+    return copy
+
+
+def policy_state(cluster: ApiServer) -> list[Any]:
+    """What the operator looks at to know since when authors are sure."""
+    head = "/apis/admissionregistration.k8s.io/v1"
+    kinds = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
+    found = [cluster.request("GET", f"{head}/{kind}/anamnesis-approvals") for kind in kinds]
+    return [(each["metadata"]["generation"], each["metadata"]["creationTimestamp"], each["spec"]) for each in found]
