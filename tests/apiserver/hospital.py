@@ -18,6 +18,8 @@ from toys.apiserver import ApiServer
 from toys.bars import bars
 from toys.waiting import eventually
 
+from anamnesis.pipelines.record import RunRecord, State, read_records
+
 Json = dict[str, Any]
 HEAD = {"apiVersion": "anamnesis.dev/v1alpha1"}
 NOTHING: Mapping[str, Any] = {}
@@ -177,7 +179,8 @@ class Hospital:
 
     def condition(self, kind: str, plural: str = "continualmodels", name: str = "chest") -> str:
         """Returns status and reason of a condition, as ``False Unreachable``; empty where it is not there."""
-        found = self.get(plural, name).get("status", {}).get("conditions", ())
+        there = next((one for one in self.get(plural)["items"] if one["metadata"]["name"] == name), {})
+        found = there.get("status", {}).get("conditions", ())
         return next((f"{one['status']} {one['reason']}" for one in found if one["type"] == kind), "")
 
     def states(self) -> dict[str, str]:
@@ -191,6 +194,19 @@ class Hospital:
         """The state of each update, in the order of their making."""
         conditions = [one.get("status", {}).get("conditions", []) for one in self.updates()]
         return [next((c["reason"] for c in some if c["type"] == "Decided"), "") for some in conditions]
+
+    def runs(self) -> list[RunRecord]:
+        """The records of all runs that the local back end has begun, oldest first."""
+        return list(read_records(self.state / self.space / "chest" / "runs"))
+
+    def until_training(self) -> None:
+        """Waits until the youngest run is at its longest step."""
+
+        def trains() -> bool:
+            steps = self.runs()[-1].steps if self.runs() else ()
+            return any("train" in step.name and step.state is State.RUNNING for step in steps)
+
+        eventually(trains, 60)
 
     def wait(self, seconds: float = 90, **states: str) -> None:
         """Waits until the sites stand so."""
