@@ -1,0 +1,9 @@
+"""Dashboards for Grafana, as data; ``manifests/dashboards`` is written from them."""
+
+from anamnesis.operator.metrics.dashboards.fleet import FLEET
+from anamnesis.operator.metrics.dashboards.model import MODEL
+from anamnesis.operator.metrics.dashboards.parts import Dashboard, Panel, Query
+
+__all__ = ["DASHBOARDS", "Dashboard", "Panel", "Query"]
+
+DASHBOARDS = {"fleet.json": FLEET, "model.json": MODEL}

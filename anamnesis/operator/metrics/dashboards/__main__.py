@@ -1,0 +1,33 @@
+"""Writes ``manifests/dashboards``: ``python -m anamnesis.operator.metrics.dashboards``.
+
+With ``--check`` it writes nothing and fails where a file differs.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from anamnesis.operator.metrics.dashboards import DASHBOARDS
+
+FOLDER = Path(__file__).parents[4] / "manifests" / "dashboards"
+
+
+def files() -> dict[Path, str]:
+    """Returns the text of each file."""
+    return {FOLDER / name: json.dumps(one.to_json(), indent=2) + "\n" for name, one in DASHBOARDS.items()}
+
+
+def main(check: bool) -> int:
+    """Writes the files, or with ``check`` only says whether they are as they should be; returns the exit code."""
+    for path, text in files().items():
+        if not check:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            print(f"{path} is stale: run python -m anamnesis.operator.metrics.dashboards", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main("--check" in sys.argv[1:]))

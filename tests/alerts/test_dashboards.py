@@ -1,0 +1,93 @@
+"""Dashboards are what Grafana reads, by its own published types, and ask for metrics that there are."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from alerts.rules import promtool
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard as GrafanaDashboard
+
+from anamnesis.operator.metrics import DEFINITIONS
+from anamnesis.operator.metrics.dashboards import DASHBOARDS, Dashboard
+from anamnesis.operator.metrics.dashboards import __main__ as writer
+
+each = pytest.mark.parametrize("one", DASHBOARDS.values(), ids=DASHBOARDS.keys())
+HISTOGRAM = re.compile(r"_(count|bucket|sum)$")
+
+
+def read_by_grafana(document: dict[str, Any]) -> dict[str, Any]:
+    """What is left of a document once Grafana's types have read it: what they do not know is lost."""
+    register_default_plugins()
+    found: dict[str, Any] = json.loads(JSONEncoder(sort_keys=True).encode(GrafanaDashboard.from_json(document)))
+    return found
+
+
+def lost(ours: Any, theirs: Any, path: str = "") -> list[str]:
+    """Paths of what the first holds and the second does not."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return [p for key, value in ours.items() for p in lost(value, theirs.get(key), f"{path}.{key}")]
+    if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        return [p for i, (a, b) in enumerate(zip(ours, theirs, strict=True)) for p in lost(a, b, f"{path}[{i}]")]
+    return [] if ours == theirs else [path]
+
+
+@each
+def test_grafana_s_types_lose_nothing_of_it(one: Dashboard) -> None:
+    document = one.to_json()
+    assert lost(document, read_by_grafana(document)) == []
+    document["panels"][1]["options"]["colour"] = document["panels"][1]["nonsense"] = 1
+    assert len(lost(document, read_by_grafana(document))) == 2
+
+
+@each
+def test_panels_do_not_overlap_and_bear_numbers_of_their_own(one: Dashboard) -> None:
+    panels = one.to_json()["panels"]
+    taken = [
+        (x, y)
+        for place in (panel["gridPos"] for panel in panels)
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+    assert len(set(taken)) == len(taken)
+    assert max(x for x, _ in taken) == 23
+    assert len({panel["id"] for panel in panels}) == len(panels)
+
+
+@each
+def test_queries_ask_for_metrics_that_there_are_with_labels_that_they_have(one: Dashboard) -> None:
+    labels = {definition.name: {*definition.labels, "instance", "job", "le"} for definition in DEFINITIONS}
+    for query in one.queries:
+        for metric, selector in re.findall(r"(anamnesis_\w+)(?:\{([^}]*)\})?", query.expr):
+            assert set(re.findall(r"(\w+)=", selector)) <= labels[HISTOGRAM.sub("", metric)], query.expr
+
+
+@each
+def test_promtool_can_read_every_query(one: Dashboard, tmp_path: Path) -> None:
+    exprs = [query.expr.replace("$__range", "1h") for query in one.queries]
+    assert parse(tmp_path, exprs)
+    assert not parse(tmp_path, [*exprs, "sum by ("])
+
+
+def parse(folder: Path, exprs: list[str]) -> bool:
+    rules = [{"record": f"query:{number}", "expr": expr} for number, expr in enumerate(exprs)]
+    (folder / "queries.yaml").write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": rules}]}))
+    return promtool("check", "rules", folder / "queries.yaml").returncode == 0
+
+
+@each
+def test_what_may_be_empty_says_when(one: Dashboard) -> None:
+    for panel in (panel for panels in one.rows.values() for panel in panels):
+        if any(query.may_be_empty for query in panel.queries):
+            assert re.search(r"Empty|once|where", panel.description), panel.title
+
+
+def test_the_files_are_what_the_source_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert writer.main(check=True) == 0
+    monkeypatch.setattr(writer, "FOLDER", tmp_path / "dashboards")
+    assert writer.main(check=True) == 1
+    assert (writer.main(check=False), writer.main(check=True)) == (0, 0)
