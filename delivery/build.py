@@ -1,0 +1,112 @@
+"""Builds our images by buildah, where no container registry is reached: ``python -m delivery.build FOLDER``.
+
+    apt-get install --no-install-recommends buildah mmdebstrap
+
+As root. Each Containerfile is built as it is; only the base is made here, from Debian's packages, where ``--base`` does
+not name an archive of one. Each image is written as ``NAME.tar``, as ``docker save`` would, with its list of contents.
+"""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from anamnesis import __version__
+from delivery import sbom
+
+ROOT = Path(__file__).resolve().parents[1]
+CONTAINERFILES = {"anamnesis-operator": "Containerfile.operator", "anamnesis-training": "Containerfile"}
+BASE = "localhost/anamnesis-base:1"
+AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
+_DEBIAN = ("mmdebstrap", "--quiet", "--variant=minbase", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr")
+_INCLUDED = "--include=usr-is-merged,python3,python3-venv,ca-certificates"
+_LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """buildah with a store of its own.
+
+    Attributes:
+        store: folder of the store; removed by whoever made it.
+    """
+
+    store: Path
+
+    def run(self, *arguments: str | Path) -> str:
+        """Runs buildah and returns what it printed; what it logs is passed on.
+
+        Raises:
+            subprocess.CalledProcessError: it failed.
+        """
+        command = ["buildah", "--root", self.store / "root", "--runroot", self.store / "run", *arguments]
+        return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+    def load(self, archive: Path) -> None:
+        """Makes the base of a file system's archive."""
+        container = self.run("from", "scratch")
+        self.run("add", "--quiet", container, archive.resolve(), "/")
+        self.run("commit", "--quiet", "--rm", container, BASE)
+
+    def build(self, image: str, wheels: Path | None) -> None:
+        """Builds one of ``CONTAINERFILES``; ``wheels`` is a folder of all that pip needs: then there is no network."""
+        options = [f"--build-arg=BASE={BASE}", f"--volume={AUTHORITIES}:{AUTHORITIES}:ro"]
+        if wheels:
+            options += [f"--volume={wheels.resolve()}:/wheels:ro", "--build-arg=PIP_FIND_LINKS=/wheels"]
+            options += ["--build-arg=PIP_NO_INDEX=1", "--network=none"]
+        file = f"--file={CONTAINERFILES[image]}"
+        self.run("build", "--quiet", "--isolation=chroot", *options, file, f"--tag={image}:{__version__}", str(ROOT))
+
+    @contextmanager
+    def mounted(self, image: str) -> Iterator[Path]:
+        """Gives the image's file system."""
+        container = self.run("from", f"{image}:{__version__}")
+        try:
+            yield Path(self.run("mount", container))
+        finally:
+            self.run("rm", container)
+
+    def save(self, image: str, folder: Path) -> Path:
+        """Writes an image's archive into a folder, and beside it what is in the image; returns the archive."""
+        archive = folder.resolve() / f"{image}.tar"
+        archive.unlink(missing_ok=True)
+        self.run("push", "--quiet", f"{image}:{__version__}", f"docker-archive:{archive}:{image}:{__version__}")
+        with self.mounted(image) as root:
+            sbom.write(image, folder, root, sbom.source_time())
+        return archive
+
+
+def debian(archive: Path) -> None:
+    """Writes the archive of a small Debian with Python, laid out as Docker's own slim images are."""
+    excluded = [f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT]
+    subprocess.run([*_DEBIAN, _INCLUDED, *excluded, "bookworm", archive], check=True, capture_output=True)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Builds our images with buildah and writes their archives.")
+    parser.add_argument("folder", type=Path, help="where archives and lists of contents are written")
+    parser.add_argument("--image", choices=CONTAINERFILES, help="this one only")
+    parser.add_argument(
+        "--base", type=Path, help="archive of a file system with Python, in place of a Debian made here"
+    )
+    parser.add_argument("--wheels", type=Path, help="folder of wheels; nothing is taken from an index")
+    options = parser.parse_args(arguments)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=options.folder) as store:
+        engine, base = Engine(Path(store)), options.base or Path(store, "base.tar")
+        if not options.base:
+            debian(base)
+        engine.load(base)
+        for image in [options.image] if options.image else CONTAINERFILES:
+            engine.build(image, options.wheels)
+            print(engine.save(image, options.folder))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,67 @@
+import json
+from datetime import UTC, datetime
+from importlib.metadata import Distribution
+from pathlib import Path
+
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+
+from delivery import sbom
+
+TIME = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+def written(image: str, folder: Path) -> dict[str, object]:
+    text = sbom.write(image, folder, None, TIME).read_text()
+    found: dict[str, object] = json.loads(text)
+    return found
+
+
+@pytest.mark.parametrize("image", sbom.IMAGES)
+def test_it_is_what_cyclonedx_says_and_can_be_repeated(image: str, tmp_path: Path) -> None:
+    text = sbom.write(image, tmp_path / "one", None, TIME).read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text.replace('"library"', '"books"')) is not None
+    assert sbom.write(image, tmp_path / "two", None, TIME).read_text() == text
+
+
+def test_each_image_lists_what_it_needs_and_no_more(tmp_path: Path) -> None:
+    names = {
+        image: {one["name"].lower() for one in written(image, tmp_path)["components"]}  # type: ignore[attr-defined]
+        for image in sbom.IMAGES
+    }
+    assert {"kopf", "kfp", "kubernetes", "anamnesis"} <= names["anamnesis-operator"]
+    assert not {"torch", "numpy", "monai", "pytest", "cyclonedx-python-lib"} & names["anamnesis-operator"]
+    assert {"torch", "monai", "kfp", "anamnesis"} <= names["anamnesis-training"]
+    assert not {"kopf", "pytest"} & names["anamnesis-training"]
+
+
+def test_versions_are_the_pinned_ones(tmp_path: Path) -> None:
+    pins = (Path(sbom.__file__).parents[1] / "constraints.txt").read_text().lower().replace("_", "-").splitlines()
+    for image in sbom.IMAGES:
+        for one in written(image, tmp_path)["components"]:  # type: ignore[attr-defined]
+            if one["name"] != "anamnesis":
+                assert f"{one['name']}=={one['version']}".lower().replace("_", "-") in pins
+
+
+def test_most_licences_are_told(tmp_path: Path) -> None:
+    components = written("anamnesis-training", tmp_path)["components"]
+    silent = [one["name"] for one in components if not one.get("licenses")]  # type: ignore[attr-defined]
+    assert len(silent) <= 5, silent
+
+
+def test_what_is_needed_and_not_there_is_an_error() -> None:
+    here = [one for one in Distribution.discover() if one.name != "minio"]
+    with pytest.raises(LookupError, match="minio is not installed"):
+        sbom.needed("anamnesis[operator]", here)
+
+
+def test_debian_packages_are_read(tmp_path: Path) -> None:
+    status = tmp_path / "var/lib/dpkg/status"
+    status.parent.mkdir(parents=True)
+    stanza = "Package: {}\nStatus: {}\nVersion: {}\nDescription: x\n y: z\n"
+    installed = stanza.format("libc6", "install ok installed", "2.36-9")
+    status.write_text(installed + "\n" + stanza.format("old", "deinstall ok config-files", "1"))
+    assert sbom.debian_packages(tmp_path) == [("libc6", "2.36-9")]
+    assert sbom.debian_packages(tmp_path / "nowhere") == []
