@@ -4,7 +4,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
 from pathlib import Path
 
 import anamnesis
@@ -20,6 +19,7 @@ from anamnesis.operator.controller.options import Options
 from anamnesis.operator.controller.run import serve
 from anamnesis.operator.metrics import OperatorMetrics
 from anamnesis.operator.reconcile import ReconcileOptions, reconciler
+from anamnesis.records.times import Clock
 
 Environment = Mapping[str, str]
 
@@ -40,7 +40,7 @@ def operate(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
 
-    def make_reconcile(cluster: Cluster, _: Cache, clock: Callable[[], datetime]) -> Reconcile:
+    def make_reconcile(cluster: Cluster, _: Cache, clock: Clock) -> Reconcile:
         backends = Backends(cluster, environment, state, clock, defaults)
         return reconciler(cluster, clock, ReconcileOptions(environment, state, backends))
 

@@ -1,7 +1,7 @@
 """Turns resources into the plain records that the layers below understand. Pure functions."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from anamnesis.operator.api import Loaded
@@ -21,6 +21,7 @@ from anamnesis.records import (
     TaskType,
     TrainingSettings,
 )
+from anamnesis.records.times import timestamp
 from anamnesis.registry import Approval, GatePolicy, TaskLimits
 from anamnesis.updates.request import EvaluationRequest, UpdateRequest
 
@@ -214,6 +215,6 @@ def evaluation_request(
         version=champion,
         sites=tuple((site_config(sites[reference.name]), reference) for reference in learned),
         split_key=split_key,
-        time=due.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        time=timestamp(due),
         minimum_cases=wanted.minimum_recent_cases if wanted else 20,
     )

@@ -5,9 +5,10 @@ from datetime import timedelta
 from anamnesis.operator.api import ContinualModel, Site
 from anamnesis.operator.controller.cluster import Cluster
 from anamnesis.operator.controller.keys import Key, Reconcile
-from anamnesis.operator.models.reconciler import Clock, ModelReconciler, ReconcileOptions
+from anamnesis.operator.models.reconciler import ModelReconciler, ReconcileOptions
 from anamnesis.operator.sites import reconcile_site
 from anamnesis.records import InputError
+from anamnesis.records.times import Clock
 
 __all__ = ["ReconcileOptions", "reconciler"]
 

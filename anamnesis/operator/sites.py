@@ -1,7 +1,7 @@
 """Brings a Site in order: looks at its source and says in its status what lies there, or why nobody can tell."""
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from anamnesis.operator.api.conditions import condition, merge
@@ -13,6 +13,7 @@ from anamnesis.operator.controller.keys import Key
 from anamnesis.operator.convert import source_url
 from anamnesis.operator.triggers.probes import look
 from anamnesis.records import AnamnesisError, InputError, RefusedError, UnreachableError
+from anamnesis.records.times import Clock
 from anamnesis.registry import MissingError
 
 _JITTER = 0.1
@@ -31,9 +32,7 @@ class SecretMissingError(InputError):
     """The Secret with a source's credentials is not there, or may not be read."""
 
 
-def reconcile_site(
-    cluster: Cluster, key: Key, clock: Callable[[], datetime], environment: Mapping[str, str]
-) -> timedelta | None:
+def reconcile_site(cluster: Cluster, key: Key, clock: Clock, environment: Mapping[str, str]) -> timedelta | None:
     """Looks at a site's source once and tells what it found; what the source is to blame for becomes a condition.
 
     Args:

@@ -3,8 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 from anamnesis.records import EntryKind, LogEntry
+from anamnesis.records.times import Clock, timestamp, utc_now
 from anamnesis.registry.history import History
-from anamnesis.registry.log import Clock, Log, Proposal, timestamp, utc_now
+from anamnesis.registry.log import Log, Proposal
 from anamnesis.registry.store import Store
 
 _NOTHING = timedelta()

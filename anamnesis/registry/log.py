@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import count
 
 from anamnesis.records import (
@@ -15,19 +14,13 @@ from anamnesis.records import (
     LogEntry,
     canonical_json,
 )
+from anamnesis.records.times import Clock, timestamp, utc_now
 from anamnesis.registry.documents import dump, parse, restore
 from anamnesis.registry.history import History, fold
 from anamnesis.registry.store import Store
 
 PREFIX = "log/"
 ATTEMPTS = 10_000
-
-Clock = Callable[[], datetime]
-
-
-def utc_now() -> datetime:
-    """Returns the time."""
-    return datetime.now(UTC)
 
 
 def random_nonce() -> str:
@@ -169,11 +162,6 @@ class Log:
             if number != expected:
                 raise IntegrityError(f"log entry {expected} is missing; run 'anamnesis registry verify'")
         return numbers
-
-
-def timestamp(time: datetime) -> str:
-    """Returns a time as entries bear it: UTC, ISO 8601, seconds."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def entry_key(number: int) -> str:

@@ -14,10 +14,11 @@ from anamnesis.records import (
     Verdict,
     Window,
 )
+from anamnesis.records.times import Clock, utc_now
 from anamnesis.registry.evaluations import read_evaluations
 from anamnesis.registry.gate import FORGETTING, GatePolicy, References, RequiredTest, decide
 from anamnesis.registry.history import History, fold
-from anamnesis.registry.log import Clock, Log, Proposal, utc_now
+from anamnesis.registry.log import Log, Proposal
 from anamnesis.registry.store import Store
 from anamnesis.registry.versions import read_version
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from anamnesis.records import hex_of
-from anamnesis.registry.log import Clock, utc_now
+from anamnesis.records.times import Clock, utc_now
 from anamnesis.registry.store import ObjectInfo, Store
 from anamnesis.registry.updates import list_updates
 from anamnesis.registry.versions import blob_key, list_versions, read_version

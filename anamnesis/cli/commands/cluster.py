@@ -57,10 +57,10 @@ def support_bundle(
     Resources with their statuses, events, the operator's logs, versions. No Secrets, no images, no patients: look
     into it before you send it; MANIFEST.json lists what is inside, and what could not be read.
     """
-    from anamnesis.cli.clock import utc_now
     from anamnesis.cli.cluster.bundle import write_bundle
     from anamnesis.cli.cluster.connection import connect
     from anamnesis.cli.output import show
+    from anamnesis.records.times import utc_now
 
     connection = connect(namespace, context)
     written = write_bundle(connection, output, operator_namespace or connection.namespace, utc_now())

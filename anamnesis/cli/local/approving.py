@@ -1,10 +1,10 @@
 """What happens when a person approves."""
 
-from anamnesis.cli.clock import utc_now
 from anamnesis.cli.local.context import Selected
 from anamnesis.cli.local.sources import looker
 from anamnesis.operator.local.loop import look_and_plan, remember, request_for
 from anamnesis.records import Decision, InputError, decode, encode_object
+from anamnesis.records.times import utc_now
 from anamnesis.registry import approve, read_version
 from anamnesis.updates import steps
 

@@ -1,12 +1,12 @@
 """Evaluates versions and asks them about single studies, on this machine."""
 
-from anamnesis.cli.clock import utc_now
 from anamnesis.cli.local.context import Selected
 from anamnesis.cli.local.sources import looker
 from anamnesis.cli.local.versions import find_version
 from anamnesis.cli.progress import Reporter
 from anamnesis.operator.local.loop import look_and_plan
 from anamnesis.records import Evaluation, InputError
+from anamnesis.records.times import utc_now
 
 
 def evaluate_version(selected: Selected, text: str, tell: Reporter) -> tuple[Evaluation, ...]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from anamnesis.cli.clock import utc_now
 from anamnesis.cli.local.context import Selected
 from anamnesis.cli.local.sources import ingester, looker
 from anamnesis.cli.output import short
@@ -14,6 +13,7 @@ from anamnesis.operator.local.loop import look_and_plan, make_split_key, remembe
 from anamnesis.operator.plan import SiteState, Status
 from anamnesis.pipelines.record import RunRecord
 from anamnesis.records import Decision, InputError, Progress, decode
+from anamnesis.records.times import utc_now
 from anamnesis.updates.request import UpdateRequest
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from pydantic.alias_generators import to_camel
 
-from anamnesis.cli.clock import utc_now
 from anamnesis.cli.local.context import Selected
 from anamnesis.cli.local.sources import looker
 from anamnesis.cli.local.standing import standing
@@ -14,6 +13,7 @@ from anamnesis.operator.api.method import MethodEntry
 from anamnesis.operator.local.loop import look_and_plan
 from anamnesis.operator.plan import Status
 from anamnesis.pipelines.record import RunRecord, read_records
+from anamnesis.records.times import utc_now
 from anamnesis.registry import Log
 
 LAST = 5

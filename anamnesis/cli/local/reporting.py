@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from anamnesis.cli.clock import utc_now
 from anamnesis.cli.local.context import Selected
 from anamnesis.cli.local.sources import looker
 from anamnesis.operator.convert import configuration, registry_url, site_ref
+from anamnesis.records.times import utc_now
 from anamnesis.updates.reporting import Subject, write_report
 
 

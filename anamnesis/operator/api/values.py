@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from anamnesis.operator.api.rules import rules
 from anamnesis.operator.api.text import DECIMAL
+from anamnesis.records.times import timestamp
 
 
 def decimal(value: object) -> Decimal:
@@ -48,9 +49,7 @@ Positive = Annotated[
     ),
 ]
 
-Timestamp = Annotated[
-    datetime, PlainSerializer(lambda time: time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), return_type=str)
-]
+Timestamp = Annotated[datetime, PlainSerializer(timestamp, return_type=str)]
 """A time in whole seconds, UTC."""
 
 

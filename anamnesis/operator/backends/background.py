@@ -15,6 +15,7 @@ from pathlib import Path
 from anamnesis.operator.backends.base import Job, Run, RunState
 from anamnesis.pipelines.record import FILE, RunRecord, State, read_record
 from anamnesis.records import InputError
+from anamnesis.records.times import Clock
 
 JOB, CANCELLED, PROBLEM = "job.json", "cancelled", "problem"
 _INTERRUPTED = "interrupted: the operator that ran it ended; another attempt goes on where it was"
@@ -41,7 +42,7 @@ class BackgroundBackend:
     """
 
     records: Path
-    clock: Callable[[], datetime]
+    clock: Clock
     environment: Callable[[Job], Mapping[str, str]]
     processes: Processes = field(default_factory=dict)
 

@@ -2,13 +2,12 @@
 
 import json
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anamnesis.records import InputError, Progress, encode
+from anamnesis.records.times import Clock
 from anamnesis.updates.request import UpdateRequest
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ class LocalBackend:
     """
 
     records: Path
-    clock: Callable[[], datetime]
+    clock: Clock
     workers: int = 2
 
     def submit(self, request: UpdateRequest, progress: Progress) -> "RunRecord":

@@ -1,8 +1,7 @@
 """Gives each model the back end that its ``spec.backend`` names."""
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from anamnesis.operator.backends.defaults import PodDefaults
 from anamnesis.operator.controller.cluster import Cluster
 from anamnesis.pipelines.specialise import Runtime, SecretEnv, SecretFiles, Toleration, Volume
 from anamnesis.records import InputError
+from anamnesis.records.times import Clock
 
 _NO_DEFAULTS = PodDefaults()
 _TRUSTED = "/etc/anamnesis/trust"
@@ -52,7 +52,7 @@ class Backends:
     cluster: Cluster
     environment: Mapping[str, str]
     state: Path
-    clock: Callable[[], datetime]
+    clock: Clock
     defaults: PodDefaults = field(default_factory=PodDefaults)
     servers: MutableMapping[str, Server] = field(default_factory=dict)
     processes: Processes = field(default_factory=dict)

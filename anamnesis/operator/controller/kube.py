@@ -2,7 +2,7 @@
 
 import logging
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
@@ -14,6 +14,7 @@ from anamnesis.operator.controller.client import Api, Json, path_of
 from anamnesis.operator.controller.events import EVENTS, event_document, worth_an_event
 from anamnesis.operator.controller.reading import accepted, faults, parsed
 from anamnesis.records import AnamnesisError, ConflictError, InputError, RefusedError
+from anamnesis.records.times import Clock
 
 Kind = TypeVar("Kind", bound=Resource)
 OURS = "anamnesis.dev/"
@@ -35,7 +36,7 @@ class KubeCluster:
         clock: the time, UTC.
     """
 
-    def __init__(self, api: Api, identity: str, clock: Callable[[], datetime]) -> None:
+    def __init__(self, api: Api, identity: str, clock: Clock) -> None:
         self._api, self._identity, self._clock = api, identity, clock
 
     def get(self, kind: type[Kind], namespace: str, name: str) -> Kind | None:

@@ -6,12 +6,13 @@ Clocks of different machines are never compared: what counts is how long ago, by
 import logging
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 from anamnesis.operator.controller.client import Api, Json
 from anamnesis.operator.controller.options import LeaseTimes
 from anamnesis.records import AnamnesisError, ConflictError
+from anamnesis.records.times import Clock
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class Election:
         name: str,
         identity: str,
         times: LeaseTimes,
-        clock: Callable[[], datetime],
+        clock: Clock,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api, self._identity, self._times, self._clock, self._monotonic = api, identity, times, clock, monotonic

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from datetime import UTC, datetime
 from typing import Literal, Protocol
 
 from kubernetes.client import Configuration
@@ -26,8 +25,8 @@ from anamnesis.operator.controller.watch import Watch
 from anamnesis.operator.controller.watchdog import Watchdog
 from anamnesis.operator.controller.workers import Workers
 from anamnesis.records import AnamnesisError
+from anamnesis.records.times import Clock, utc_now
 
-Clock = Callable[[], datetime]
 RETRY = 2.0
 """Seconds until the API server is asked again for what it did not tell."""
 
@@ -61,18 +60,13 @@ MakeObserver = Callable[[Callable[[], Iterable[Resource]]], Observer]
 """Gets a function that returns all resources of the four kinds as they were told last."""
 
 
-def now() -> datetime:
-    """Returns the time, UTC."""
-    return datetime.now(UTC)
-
-
 def serve(
     options: Options,
     where: Configuration,
     make_reconcile: MakeReconcile,
     make_observer: MakeObserver,
     stop: threading.Event,
-    clock: Clock = now,
+    clock: Clock = utc_now,
 ) -> int:
     """Runs the operator until ``stop`` is set or leadership is lost.
 

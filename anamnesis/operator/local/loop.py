@@ -2,17 +2,16 @@
 
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
-from datetime import datetime
 
 from anamnesis.operator.api import ContinualModel, Loaded, Resources, Site
 from anamnesis.operator.convert import registry_url, update_request
 from anamnesis.operator.local.observe import Look, Observation, observe
 from anamnesis.operator.local.state import LocalState
 from anamnesis.operator.plan import Status, Submit, plan
+from anamnesis.records.times import Clock
 from anamnesis.registry import Log, open_store
 from anamnesis.updates.request import UpdateRequest
 
-Clock = Callable[[], datetime]
 Ingest = Callable[[Loaded[Site]], None]
 """Makes a snapshot of what a site's source holds now."""
 

@@ -19,6 +19,7 @@ from anamnesis.operator.plan import (
 )
 from anamnesis.operator.triggers.schedule import last_firing, next_firing
 from anamnesis.records import EntryKind, LogEntry, Outcome, OutcomeKind, Verdict
+from anamnesis.records.times import time_of
 from anamnesis.registry import read_monitoring
 
 REQUEST = "update.anamnesis.dev/"
@@ -225,8 +226,3 @@ def _evaluation(scene: Scene) -> ObservedEvaluation | None:
 def evaluation_name(model: str, due: datetime) -> str:
     """Returns the name of the evaluation that is due at a time."""
     return f"{model[:40]}-evaluation-{due.astimezone(UTC):%Y%m%dt%H%M%Sz}"
-
-
-def time_of(text: str) -> datetime:
-    """Returns the time that a log entry bears."""
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from anamnesis.operator.api import ContinualModel, Loaded, Site
@@ -30,6 +30,7 @@ from anamnesis.records import (
     RefusedError,
     UnreachableError,
 )
+from anamnesis.records.times import Clock
 from anamnesis.registry import Log, Store, open_store
 from anamnesis.registry.cached import CachedStore
 
@@ -39,7 +40,6 @@ PAUSE, RETRY = timedelta(seconds=1), timedelta(seconds=30)
 
 log = logging.getLogger(__name__)
 
-Clock = Callable[[], datetime]
 Environment = Mapping[str, str]
 Backends = Callable[[Loaded[ContinualModel]], Backend]
 

@@ -3,8 +3,8 @@
 from collections.abc import Container, Mapping
 from datetime import datetime
 
-from anamnesis.operator.models.observe import time_of
 from anamnesis.records import LogEntry
+from anamnesis.records.times import time_of
 from anamnesis.registry import Log, Store, fold, list_outcomes, release
 
 
