@@ -4,19 +4,15 @@ from anamnesis.snapshots.ingestion import IngestResult, ingest, recall
 from anamnesis.snapshots.keys import key_fingerprint, split_key
 from anamnesis.snapshots.manifest import ImageRecord, SampleRecord, SnapshotManifest, read_manifest
 from anamnesis.snapshots.opening import Guard, open_split, open_test_set
-from anamnesis.snapshots.quarantine import Quarantined
-from anamnesis.snapshots.testsets import TestSet, current_test_set, find_test_set, issue_test_set, test_sets
+from anamnesis.snapshots.testsets import current_test_set, issue_test_set, test_sets
 
 __all__ = [
     "Guard",
     "ImageRecord",
     "IngestResult",
-    "Quarantined",
     "SampleRecord",
     "SnapshotManifest",
-    "TestSet",
     "current_test_set",
-    "find_test_set",
     "ingest",
     "issue_test_set",
     "key_fingerprint",

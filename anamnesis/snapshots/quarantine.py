@@ -38,11 +38,6 @@ class Quarantined:
     detail: str = ""
 
 
-def quarantine_key(fingerprint: str) -> str:
-    """Returns where the list of one ingest lies."""
-    return f"quarantine/{hex_of(fingerprint)}.json"
-
-
 def by_reason(entries: Iterable[Quarantined]) -> dict[str, int]:
     """Returns how many entries each reason has, most frequent first."""
     counted = Counter(str(entry.reason) for entry in entries)

@@ -116,7 +116,3 @@ def fetched(source: str, files: Sequence[Item], progress: Progress) -> Iterator[
 def _text(name: str) -> str:
     """A file name as text that every JSON writer takes, also where the name is not UTF-8."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def _names(file: Item) -> tuple[str, ...]:
-    return tuple(map(_text, file.names))

@@ -13,14 +13,14 @@ from anamnesis.records import (
     OutcomeKind,
     Progress,
     SiteConfig,
-    SiteRef,
     decode,
     encode,
     encode_object,
     silent,
 )
-from anamnesis.registry import Log, RequiredTest, Store, fold, judge, open_store, read_outcome, settle, write_outcome
+from anamnesis.registry import Log, Store, fold, judge, open_store, read_outcome, settle, write_outcome
 from anamnesis.updates.request import EvaluationRequest, UpdateRequest
+from anamnesis.updates.required import all_sites, required_tests
 
 Result = dict[str, object]
 
@@ -202,22 +202,6 @@ def _conclude(store: Store, version: str, outcome: Mapping[str, object] | None) 
     if outcome is None:
         raise InputError("outcome: a request with an occasion needs what the ingest found")
     return write_outcome(store, replace(decode(Outcome, outcome, "outcome"), version=version))
-
-
-def all_sites(request: UpdateRequest, test_set: str) -> tuple[SiteRef, ...]:
-    """Returns every site whose test set judges the candidate: those learned before, then the one learned now."""
-    site = request.site
-    earlier = (known for known in request.sites if known.name != site.name)
-    return (*earlier, SiteRef(site.name, request.store, site.task, test_set, site.modalities[0]))
-
-
-def required_tests(request: UpdateRequest, test_set: str) -> list[RequiredTest]:
-    """Returns what the gate needs to have heard from."""
-    known = {site.name for site in request.sites}
-    return [
-        RequiredTest(site.name, site.task, site.test_set, new=site.name not in known)
-        for site in all_sites(request, test_set)
-    ]
 
 
 def _judged(evaluations: tuple[Evaluation, ...]) -> Result:

@@ -36,7 +36,7 @@ from anamnesis.registry import (
     settle,
 )
 from anamnesis.updates import EvaluationRequest, UpdateRequest
-from anamnesis.updates.steps import required_tests
+from anamnesis.updates.required import required_tests
 
 if TYPE_CHECKING:
     from conftest import Lab

@@ -5,17 +5,10 @@ from pathlib import Path
 import pytest
 
 from anamnesis.cli.generate import methods_json
+from anamnesis.operator.addresses import registry_url, split_key_reference, store_url
 from anamnesis.operator.api import Resources, load_resources
 from anamnesis.operator.api.base import field_name
-from anamnesis.operator.convert import (
-    configuration,
-    gate_policy,
-    registry_url,
-    site_config,
-    split_key_reference,
-    store_url,
-    update_request,
-)
+from anamnesis.operator.convert import configuration, gate_policy, site_config, update_request
 from anamnesis.records import Enforcement, InputError, decode, encode_object
 from anamnesis.registry import Approval
 from anamnesis.updates.request import UpdateRequest

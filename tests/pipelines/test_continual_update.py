@@ -39,7 +39,7 @@ from anamnesis.registry import (
     settle,
 )
 from anamnesis.updates import EvaluationRequest, UpdateRequest
-from anamnesis.updates.steps import required_tests
+from anamnesis.updates.required import required_tests
 
 
 def write_site(folder: Path, name: str, seed: int) -> SiteConfig:

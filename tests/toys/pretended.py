@@ -19,7 +19,7 @@ from anamnesis.records import (
 from anamnesis.registry import Store, read_outcome, read_version, write_evaluation, write_outcome, write_version
 from anamnesis.snapshots.manifest import SampleRecord
 from anamnesis.updates.request import UpdateRequest
-from anamnesis.updates.steps import all_sites
+from anamnesis.updates.required import all_sites
 
 
 def digest(text: str) -> str:

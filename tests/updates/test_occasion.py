@@ -9,6 +9,7 @@ from toys.updating import carry_out, occasion
 from anamnesis.records import InputError, OutcomeKind, digest_json, encode, encode_object
 from anamnesis.registry import Log, fold, judge, list_outcomes, open_store, settle
 from anamnesis.updates import steps
+from anamnesis.updates.required import required_tests
 
 if TYPE_CHECKING:
     from conftest import World
@@ -22,7 +23,7 @@ def test_a_candidate_is_left_to_the_operator(world: "World") -> None:
     assert not Log(store).entries()
     assert (outcome.kind, outcome.new_patients, outcome.counts["train"]) == (OutcomeKind.CANDIDATE, 16, 16)
     assert outcome.configuration == digest_json(encode(request.configuration))
-    decision = judge(store, outcome.version, request.gate, steps.required_tests(request, outcome.test_set))
+    decision = judge(store, outcome.version, request.gate, required_tests(request, outcome.test_set))
     settle(store, decision, "operator", "the gate says so")
     assert fold(Log(store).entries()).champion == outcome.version
 

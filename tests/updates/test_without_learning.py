@@ -26,14 +26,14 @@ import anamnesis.operator.reconcile
 from anamnesis.records import decode
 from anamnesis.registry import judge, open_store, read_outcome
 from anamnesis.snapshots import current_test_set, test_sets
-from anamnesis.updates import EvaluationRequest, UpdateRequest, steps
+from anamnesis.updates import EvaluationRequest, UpdateRequest, required, steps
 import anamnesis.updates.lineage
 
 request = decode(UpdateRequest, json.loads(sys.argv[1]))
 test_set = current_test_set(open_store(request.store))
 assert test_set == test_sets(open_store(request.store))[-1].digest
 assert current_test_set(open_store(request.store + "-of-nobody")) == ""
-tests = steps.required_tests(request, test_set)
+tests = required.required_tests(request, test_set)
 print(judge(open_store(request.registry), sys.argv[2], request.gate, tests).verdict)
 """
 

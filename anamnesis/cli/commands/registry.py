@@ -131,7 +131,8 @@ def import_command(
     from anamnesis.cli.local.context import login, select
     from anamnesis.cli.output import short
     from anamnesis.cli.output import show as emit
-    from anamnesis.operator.convert import configuration, registry_url
+    from anamnesis.operator.addresses import registry_url
+    from anamnesis.operator.convert import configuration
     from anamnesis.updates.importing import import_weights
 
     selected = select(files, model)

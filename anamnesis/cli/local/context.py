@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anamnesis.cli.options import chosen
+from anamnesis.operator.addresses import registry_url, split_key_reference, store_url
 from anamnesis.operator.api import ContinualModel, Loaded, Resources, Site, load_resources
-from anamnesis.operator.convert import registry_url, site_config, split_key_reference, store_url
+from anamnesis.operator.convert import site_config
 from anamnesis.operator.local.loop import Wanted
 from anamnesis.operator.local.state import LocalState
 from anamnesis.records import InputError, SiteConfig

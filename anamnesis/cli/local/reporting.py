@@ -5,7 +5,8 @@ from pathlib import Path
 
 from anamnesis.cli.local.context import Selected
 from anamnesis.cli.local.sources import looker
-from anamnesis.operator.convert import configuration, registry_url, site_ref
+from anamnesis.operator.addresses import registry_url
+from anamnesis.operator.convert import configuration, site_ref
 from anamnesis.records.times import utc_now
 from anamnesis.updates.reporting import Subject, write_report
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from anamnesis.operator.addresses import SPLIT_KEY
 from anamnesis.operator.api.model import ContinualModelSpec
 from anamnesis.operator.api.site import Site
-from anamnesis.operator.convert import SPLIT_KEY
 from anamnesis.operator.sites import source_environment
 from anamnesis.records import InputError
 

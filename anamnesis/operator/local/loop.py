@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 
+from anamnesis.operator.addresses import registry_url
 from anamnesis.operator.api import ContinualModel, Loaded, Resources, Site
-from anamnesis.operator.convert import registry_url, update_request
+from anamnesis.operator.convert import update_request
 from anamnesis.operator.local.observe import Look, Observation, observe
 from anamnesis.operator.local.state import LocalState
 from anamnesis.operator.plan import Status, Submit, plan

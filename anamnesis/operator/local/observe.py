@@ -8,7 +8,7 @@ from anamnesis.operator.convert import configuration, gate_policy, site_ref, upd
 from anamnesis.operator.plan import Candidate, Observed, ObservedSite
 from anamnesis.records import SiteRef, Version, encode
 from anamnesis.registry import History, Log, RequiredTest, Store, fold, judge, list_versions, read_version
-from anamnesis.updates.steps import required_tests
+from anamnesis.updates.required import required_tests
 
 
 @dataclass(frozen=True, slots=True)

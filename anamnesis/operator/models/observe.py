@@ -1,15 +1,14 @@
 """From what was read to what planning looks at. Pure over a scene; the scene reads what is asked for."""
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from anamnesis.operator.api import Loaded, Site
 from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.update import ModelUpdate
-from anamnesis.operator.models.claims import approval_mark, claim_digest, configuration_digest
+from anamnesis.operator.models.candidates import candidate_of, decided
+from anamnesis.operator.models.claims import approval_mark, claim_digest
 from anamnesis.operator.models.scene import Scene
 from anamnesis.operator.plan import (
-    Candidate,
     Claim,
     Observed,
     ObservedApproval,
@@ -18,7 +17,7 @@ from anamnesis.operator.plan import (
     ObservedUpdate,
 )
 from anamnesis.operator.triggers.schedule import last_firing, next_firing
-from anamnesis.records import EntryKind, LogEntry, Outcome, OutcomeKind, Verdict
+from anamnesis.records import EntryKind, LogEntry, OutcomeKind
 from anamnesis.records.times import time_of
 from anamnesis.registry import read_monitoring
 
@@ -74,7 +73,7 @@ def _site(scene: Scene, name: str) -> ObservedSite:
     seen = site.resource.status.source
     return ObservedSite(
         learned=known,
-        candidates=() if known else tuple(_decided(scene, same)),
+        candidates=() if known else tuple(decided(scene, same)),
         problem=_problem(site),
         source=source,
         changed=seen.changed if seen else None,
@@ -89,40 +88,6 @@ def _problem(site: Loaded[Site]) -> str:
     """Why the source cannot be read. One that does not answer for a moment keeps what was seen of it."""
     readable = next((c for c in site.resource.status.conditions if c.type == "Readable"), None)
     return readable.message if readable and readable.status == "False" else ""
-
-
-def _decided(scene: Scene, outcomes: Iterable[Outcome]) -> Iterable[Candidate]:
-    """The versions that this data gave with today's configuration and on which the log has the last word."""
-    wanted = configuration_digest(scene.model.resource)
-    for outcome in outcomes:
-        if outcome.version and outcome.configuration == wanted:
-            candidate = _logged(scene, outcome.version)
-            if candidate and (candidate.rejected or candidate.rolled_back):
-                yield candidate
-
-
-def _logged(scene: Scene, version: str) -> Candidate | None:
-    """What the log says of a version. People's reasons stay in it: statuses and events say who, not why."""
-    history = scene.history
-    if version in history.rejected:
-        entry = history.rejected[version]
-        why = f"{entry.who} rejected it" if history.vetoed(version) else entry.why
-        return Candidate(version, Verdict.REJECT, why, rejected=True)
-    if version in history.promoted:
-        if version not in history.lineage:
-            return Candidate(version, Verdict.SUPERSEDED, _roll_back(scene), rolled_back=True)
-        promotion = scene.promotion(version)
-        return Candidate(version, Verdict.PROMOTE, promotion.why if promotion else "")
-    late = (scene.versions[version].base or "") != scene.champion  # else its base is in use again: judged anew
-    if late and version in history.superseded:
-        return Candidate(version, Verdict.SUPERSEDED, history.superseded[version].why)
-    return None
-
-
-def _roll_back(scene: Scene) -> str:
-    """Who left promoted versions behind, in words."""
-    entry = next((entry for entry in reversed(scene.entries) if entry.kind is EntryKind.ROLL_BACK), None)
-    return f"{entry.who} rolled back to {entry.subject[:19]}" if entry else ""
 
 
 def _update(scene: Scene, update: ModelUpdate, sites: dict[str, ObservedSite]) -> ObservedUpdate:
@@ -140,29 +105,10 @@ def _update(scene: Scene, update: ModelUpdate, sites: dict[str, ObservedSite]) -
         claim=_claim(scene, spec.claim),
         runs=scene.runs_of(update.metadata.name),
         outcome=outcome,
-        candidate=_candidate(scene, update, version) if version else None,
+        candidate=candidate_of(scene, update, version) if version else None,
         promoted=version in scene.history.lineage,
         superseded=version in scene.history.superseded,
     )
-
-
-def _candidate(scene: Scene, update: ModelUpdate, version: str) -> Candidate:
-    logged = _logged(scene, version)
-    if logged and not _asked_again(scene, update, version):
-        return logged
-    decision = scene.judged(update)
-    assert decision is not None  # there is a version
-    if logged and decision.verdict is Verdict.REJECT:
-        return logged
-    return Candidate(version, decision.verdict, decision.reason)
-
-
-def _asked_again(scene: Scene, update: ModelUpdate, version: str) -> bool:
-    """Whether a person asked for this update after the gate rejected its version: today's may say otherwise."""
-    entry, made = scene.history.rejected.get(version), update.metadata.creation_timestamp
-    if entry is None or made is None or scene.history.vetoed(version):
-        return False
-    return update.spec.counter > 0 and time_of(entry.time) < made
 
 
 def _claim(scene: Scene, claim: str) -> Claim | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from anamnesis.operator.addresses import registry_url, split_key_reference
 from anamnesis.operator.api import ContinualModel, Loaded, Site
 from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.update import ModelUpdate
@@ -13,7 +14,6 @@ from anamnesis.operator.backends.base import Backend
 from anamnesis.operator.backends.guarded import BackendDownError, guarded
 from anamnesis.operator.controller.cluster import Cluster, ClusterDownError
 from anamnesis.operator.controller.keys import Key
-from anamnesis.operator.convert import registry_url, split_key_reference
 from anamnesis.operator.models.act import FINALIZER, Actor
 from anamnesis.operator.models.checks import check_absolute, check_anchor, check_tasks
 from anamnesis.operator.models.claims import identity

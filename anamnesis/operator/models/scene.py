@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from anamnesis.operator.addresses import store_url
 from anamnesis.operator.api import ContinualModel, Loaded, Site
 from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Backend, Run
-from anamnesis.operator.convert import gate_policy, store_url
+from anamnesis.operator.convert import gate_policy
 from anamnesis.operator.local.observe import learned_sites
 from anamnesis.operator.models.claims import identity
 from anamnesis.records import Decision, EntryKind, LogEntry, Monitoring, Outcome, SiteRef, Version, decode
@@ -27,7 +28,7 @@ from anamnesis.registry import (
 from anamnesis.registry.outcomes import MONITORING
 from anamnesis.snapshots import current_test_set
 from anamnesis.updates.request import UpdateRequest
-from anamnesis.updates.steps import required_tests
+from anamnesis.updates.required import required_tests
 
 OpenStore = Callable[[str], Store]
 

@@ -1,0 +1,73 @@
+"""Where things lie that resources name: registries, stores, sources, keys. Pure functions."""
+
+from pathlib import Path
+
+from anamnesis.operator.api import Loaded
+from anamnesis.operator.api.model import ContinualModel, SplitKeySpec
+from anamnesis.operator.api.site import Site, Source
+from anamnesis.records import InputError
+
+SPLIT_KEY = "ANAMNESIS_SPLIT_KEY"
+"""Environment variable that holds the split key where the model names a Secret."""
+
+
+def absolute_url(url: str, folder: Path) -> str:
+    """Returns ``url`` as ``s3://...`` or ``file:///...``; a relative path starts at ``folder``."""
+    if url.startswith(("s3://", "file://")):
+        return url.rstrip("/")
+    return (folder / url).resolve().as_uri()
+
+
+def registry_url(model: Loaded[ContinualModel]) -> str:
+    """Returns the URL of the model's registry."""
+    return absolute_url(model.resource.spec.registry.url, model.folder)
+
+
+def store_url(site: Loaded[Site], model: Loaded[ContinualModel]) -> str:
+    """Returns the URL of the site's own store; by default it lies next to the model's registry.
+
+    Raises:
+        InputError: the registry is a whole bucket, so that nothing can lie next to it.
+    """
+    if site.resource.spec.store:
+        return absolute_url(site.resource.spec.store, site.folder)
+    registry = registry_url(model)
+    if registry.startswith("s3://") and "/" not in registry.removeprefix("s3://"):
+        raise InputError(
+            f"{site.file}: Site {site.name}: spec.store: must be given; nothing lies next to the bucket {registry}"
+        )
+    return f"{registry}-sites/{site.name}"
+
+
+def split_key_reference(model: Loaded[ContinualModel], default: Path) -> str:
+    """Returns where the split key is: ``env:NAME`` or ``file:///path``, by default the file ``default``."""
+    spec: SplitKeySpec | None = model.resource.spec.split_key
+    if spec is None:
+        return default.resolve().as_uri()
+    if spec.environment is not None:
+        return f"env:{spec.environment.name}"
+    if spec.secret is not None:
+        return f"env:{SPLIT_KEY}"
+    return absolute_url(spec.file.path if spec.file else "", model.folder)
+
+
+def source_url(source: Source, folder: Path | None) -> str:
+    """Returns where a site's data arrives, as ``SiteConfig.source`` has it.
+
+    Args:
+        source: as its people wrote it.
+        folder: what a relative path is relative to; none on a cluster.
+
+    Raises:
+        InputError: the path is relative and nothing tells to what.
+    """
+    if source.s3:
+        return source.s3.url.rstrip("/")
+    if source.dicomweb:
+        return f"dicomweb+{source.dicomweb.url.rstrip('/')}"
+    if source.orthanc:
+        return f"orthanc+{source.orthanc.url.rstrip('/')}"
+    path = source.folder.path if source.folder else ""
+    if folder is None and not path.startswith(("/", "file:///")):
+        raise InputError(f"spec.source.folder.path: {path!r} is relative; on a cluster only an absolute path is known")
+    return absolute_url(path, folder or Path("/"))
