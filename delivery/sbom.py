@@ -26,7 +26,7 @@ from packaging.utils import canonicalize_name
 
 IMAGES = {
     "anamnesis-operator": "anamnesis[operator,pipelines]",
-    "anamnesis-training": "anamnesis[learn,pipelines]",
+    "anamnesis-training": "anamnesis[learn,operator,pipelines]",
 }
 """Image -> what is installed in it."""
 PACKAGES = "opt/anamnesis/lib/python3.*/site-packages"
