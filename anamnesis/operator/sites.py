@@ -14,15 +14,18 @@ from anamnesis.operator.controller.keys import Key
 from anamnesis.operator.triggers.probes import look
 from anamnesis.records import AnamnesisError, InputError, RefusedError, UnreachableError
 from anamnesis.records.times import Clock
-from anamnesis.registry import MissingError
+from anamnesis.registry import MissingError, NoBucketError
 
 _JITTER = 0.1
+_MENDED = timedelta(minutes=1)
+"""What cannot be read is looked at so often, however long ``pollInterval`` is: whoever mends it wants to see it."""
 _POLLS_A_WRITE = 3
 """A look that finds nothing new is told every so many times: each word is a write to the API server."""
 _REASONS: tuple[tuple[type[AnamnesisError], str], ...] = (
     (UnreachableError, "Unreachable"),
     (RefusedError, "Refused"),
     (MissingError, "NotFound"),
+    (NoBucketError, "NotFound"),
     (InputError, "Invalid"),
 )
 _CREDENTIALS = {"username": "DICOM_USERNAME", "password": "DICOM_PASSWORD", "token": "DICOM_TOKEN"}
@@ -42,8 +45,8 @@ def reconcile_site(cluster: Cluster, key: Key, clock: Clock, environment: Mappin
         environment: of the operator; a Secret's credentials count more.
 
     Returns:
-        When to look again, a little sooner or later than ``pollInterval`` so that sites do not come all at once; none
-        where the Site is gone.
+        When to look again, a little sooner or later than ``pollInterval`` so that sites do not come all at once, and
+        soon where the source cannot be read; none where the Site is gone.
 
     Raises:
         UnreachableError: the API server does not answer.
@@ -57,7 +60,8 @@ def reconcile_site(cluster: Cluster, key: Key, clock: Clock, environment: Mappin
     interval = duration(site.spec.source.poll_interval)
     if _worth_telling(site.status, status, _POLLS_A_WRITE * interval):
         cluster.put_status(site, status)
-    return interval * random.Random(f"{key} {now}").uniform(1 - _JITTER, 1 + _JITTER)
+    wait = interval if status.holds("Readable") else min(interval, _MENDED)
+    return wait * random.Random(f"{key} {now}").uniform(1 - _JITTER, 1 + _JITTER)
 
 
 def source_variables(secret: Iterable[str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from anamnesis.registry.outcomes import (
 )
 from anamnesis.registry.promotion import adopt, approve, judge, reject, roll_back, settle
 from anamnesis.registry.pruning import prunable, prune
-from anamnesis.registry.store import MissingError, ObjectInfo, Store, child, open_store
+from anamnesis.registry.store import MissingError, NoBucketError, ObjectInfo, Store, child, open_store
 from anamnesis.registry.updates import find_update, list_updates, record_update
 from anamnesis.registry.verification import verify, verify_versions
 from anamnesis.registry.versions import list_versions, read_part, read_version, write_version
@@ -26,6 +26,7 @@ __all__ = [
     "History",
     "Log",
     "MissingError",
+    "NoBucketError",
     "ObjectInfo",
     "RequiredTest",
     "Store",

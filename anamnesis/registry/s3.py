@@ -16,7 +16,7 @@ from minio.error import InvalidResponseError, MinioException, S3Error, ServerErr
 from urllib3.exceptions import HTTPError
 
 from anamnesis.records import AnamnesisError, InputError, RefusedError, UnreachableError
-from anamnesis.registry.store import MissingError, ObjectInfo, check_key
+from anamnesis.registry.store import MissingError, NoBucketError, ObjectInfo, check_key
 
 T = TypeVar("T")
 
@@ -236,7 +236,7 @@ class S3Store:
     def _explain(self, key: str, status: int, code: str) -> AnamnesisError:
         where = f"{self.url}/{key}"
         if code == "NoSuchBucket":
-            return InputError(f"{where}: the bucket {self.bucket!r} does not exist; create it first")
+            return NoBucketError(f"{where}: the bucket {self.bucket!r} does not exist; create it first")
         if status == HTTPStatus.NOT_FOUND:
             return MissingError(f"{where}: there is no such object")
         if status == HTTPStatus.FORBIDDEN:

@@ -14,6 +14,10 @@ class MissingError(InputError):
     """Nothing is stored under this key."""
 
 
+class NoBucketError(InputError):
+    """The bucket that shall hold everything does not exist."""
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
     """What a listing says of one object.

@@ -112,6 +112,13 @@ def test_an_unreadable_source_keeps_what_was_known(ward, folder):
     ]
 
 
+def test_what_a_person_mends_is_seen_soon_however_rarely_the_site_is_polled(ward, folder):
+    ward.make({**of(folder / "later"), "pollInterval": "6h"})
+    assert reconcile_site(ward.cluster, KEY, lambda: ward.now, {}) < timedelta(minutes=2)
+    (folder / "later").mkdir()
+    assert reconcile_site(ward.cluster, KEY, lambda: ward.now, {}) > timedelta(hours=5)
+
+
 def test_what_was_known_is_not_told_of_another_source(ward, folder):
     ward.make(of(folder))
     ward.look()
@@ -137,6 +144,9 @@ def test_a_bucket_is_read_with_the_credentials_of_its_secret(ward, s3_environmen
     assert ward.look({"AWS_ACCESS_KEY_ID": "somebody else"}) == ("Readable", "1 file, at most 1 patient")
     ward.cluster.secrets["hospital", "bucket"] = {**s3_environment, "AWS_SECRET_ACCESS_KEY": "wrong"}
     assert ward.look()[0] == "Refused"
+    ward.cluster.secrets["hospital", "bucket"] = dict(s3_environment)
+    ward.point_at({**source, "s3": {"url": "s3://nobody/ward"}})
+    assert ward.look()[0] == "NotFound"
 
 
 def test_a_dicom_server_that_goes_and_comes_back(ward, orthanc: Orthanc, tmp_path):

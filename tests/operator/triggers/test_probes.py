@@ -8,7 +8,7 @@ from toys.orthanc import Orthanc
 from anamnesis.operator.triggers.base import Glance
 from anamnesis.operator.triggers.probes import look
 from anamnesis.records import AnamnesisError, Arrival, InputError, RefusedError, UnreachableError
-from anamnesis.registry.store import MissingError, open_store
+from anamnesis.registry.store import MissingError, NoBucketError, open_store
 from anamnesis.snapshots.phantoms import write_phantom_site
 
 
@@ -95,7 +95,7 @@ def test_a_manifest_that_lies_elsewhere_is_part_of_what_is_seen(place, tmp_path)
 def test_a_missing_folder_or_bucket_is_an_error(tmp_path, s3_environment):
     with pytest.raises(MissingError, match="no such folder"):
         look((tmp_path / "gone").as_uri(), "", "", {})
-    with pytest.raises(InputError, match="create it first"):
+    with pytest.raises(NoBucketError, match="create it first"):
         look("s3://nobody/here", "", "", s3_environment)
 
 
