@@ -2,9 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow cluster-test lint format generate verify chart-test bench clean
+.PHONY: help setup demo test test-slow cluster-test lint format generate verify chart-test image-test sbom airgap-bundle bench clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -21,16 +22,22 @@ demo: setup ## Run the main job: four sites, four updates, three methods, one re
 	$(BIN)/anamnesis demo $(if $(FRESH),--fresh)
 
 test: setup ## Run the tests (under 5 minutes on 2 cores)
-	$(BIN)/pytest -m 'not slow and not cluster'
+	$(BIN)/pytest -m 'not slow and not cluster and not images'
 
 test-slow: setup ## Run the tests that take longer
-	$(BIN)/pytest -m 'slow and not cluster'
+	$(BIN)/pytest -m 'slow and not cluster and not images'
 
 cluster-test: setup ## Run the tests that need a real Kubeflow Pipelines back end, each step in a pod (root; 8 minutes)
 	$(BIN)/python tests/kubeflow/cluster.py
 
 chart-test: setup ## Run the tests of the Helm chart, with Helm itself and a real API server
 	$(BIN)/pytest tests/chart
+
+image-test: setup ## Build both images, without a network, and run them as pods on a node (root, buildah; 10 minutes)
+	$(BIN)/python tests/images/cluster.py
+
+sbom: setup ## Write what is in the images, as CycloneDX, to dist/sbom
+	$(BIN)/python -m delivery.sbom dist/sbom
 
 lint: setup ## Check style, types and layers
 	$(BIN)/ruff check .

@@ -37,13 +37,14 @@ class Engine:
 
     store: Path
 
-    def run(self, *arguments: str | Path) -> str:
-        """Runs buildah and returns what it printed; what it logs is passed on.
+    def run(self, *arguments: str | Path, offline: bool = False) -> str:
+        """Runs buildah, where asked in a network of its own; returns what it printed, what it logs is passed on.
 
         Raises:
             subprocess.CalledProcessError: it failed.
         """
-        command = ["buildah", "--root", self.store / "root", "--runroot", self.store / "run", *arguments]
+        alone = ["unshare", "--net"] if offline else []
+        command = [*alone, "buildah", "--root", self.store / "root", "--runroot", self.store / "run", *arguments]
         return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
     def load(self, archive: Path) -> None:
@@ -57,9 +58,9 @@ class Engine:
         options = [f"--build-arg=BASE={BASE}", f"--volume={AUTHORITIES}:{AUTHORITIES}:ro"]
         if wheels:
             options += [f"--volume={wheels.resolve()}:/wheels:ro", "--build-arg=PIP_FIND_LINKS=/wheels"]
-            options += ["--build-arg=PIP_NO_INDEX=1", "--network=none"]
-        file = f"--file={CONTAINERFILES[image]}"
-        self.run("build", "--quiet", "--isolation=chroot", *options, file, f"--tag={image}:{__version__}", str(ROOT))
+            options += ["--build-arg=PIP_NO_INDEX=1"]
+        options += [f"--file={CONTAINERFILES[image]}", f"--tag={image}:{__version__}"]
+        self.run("build", "--quiet", "--isolation=chroot", *options, ROOT, offline=wheels is not None)
 
     @contextmanager
     def mounted(self, image: str) -> Iterator[Path]:

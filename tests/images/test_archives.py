@@ -1,0 +1,60 @@
+"""What is in the images that were built from the Containerfiles."""
+
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anamnesis import __version__
+from delivery import sbom
+
+pytestmark = [pytest.mark.images, pytest.mark.parametrize("image", sbom.IMAGES)]
+PACKAGES = "opt/anamnesis/lib/python3.11/site-packages/"
+
+
+def paths(archive: Path) -> set[str]:
+    """All paths in an image."""
+    found: set[str] = set()
+    with tarfile.open(archive) as file:
+        for layer in json.loads(content(file, "manifest.json"))[0]["Layers"]:
+            with tarfile.open(fileobj=file.extractfile(layer)) as inner:
+                found |= {one.name.removeprefix("./") for one in inner}
+    return found
+
+
+def content(archive: tarfile.TarFile, name: str) -> bytes:
+    file = archive.extractfile(name)
+    assert file is not None
+    return file.read()
+
+
+def normal(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")
+
+
+def test_the_operators_image_is_small(folder: Path, image: str) -> None:
+    limit = 250e6 if image == "anamnesis-operator" else 6e9
+    assert (folder / f"{image}.tar").stat().st_size < limit
+
+
+def test_it_says_what_it_is_and_is_not_root(folder: Path, image: str) -> None:
+    with tarfile.open(folder / f"{image}.tar") as archive:
+        manifest = json.loads(content(archive, "manifest.json"))[0]
+        config: dict[str, Any] = json.loads(content(archive, manifest["Config"]))
+    assert config["config"]["User"] == "65532:65532"
+    assert config["config"]["Labels"]["org.opencontainers.image.title"] == image
+    assert config["config"]["Labels"]["org.opencontainers.image.version"] == __version__
+    assert not any(word in json.dumps(config).lower() for word in ("password", "secret", "token"))
+
+
+def test_what_is_in_it_is_listed(folder: Path, image: str) -> None:
+    found = [path.removeprefix(PACKAGES) for path in paths(folder / f"{image}.tar") if path.startswith(PACKAGES)]
+    metadata = [path.partition(".dist-info")[0] for path in found if path.endswith(".dist-info/METADATA")]
+    installed = {normal(one.rpartition("-")[0]) for one in metadata}
+    listed = [one["purl"] for one in json.loads((folder / f"{image}.cdx.json").read_text())["components"]]
+    assert {normal(one.removeprefix("pkg:pypi/").partition("@")[0]) for one in listed if ":pypi/" in one} == installed
+    assert any(one.startswith("pkg:deb/debian/libc6@") for one in listed)
+    assert not {"pip", "pytest", "cyclonedx-python-lib"} & installed
+    assert ("torch" in installed) == (image == "anamnesis-training")

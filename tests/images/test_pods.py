@@ -1,0 +1,65 @@
+"""The images as a hospital's node runs them: read-only, and not as root."""
+
+import json
+from base64 import b64encode
+from pathlib import Path
+
+import pytest
+import yaml
+from images.pods import kubectl, pod, printed
+from toys.bars import bars
+from toys.documents import document, model_spec, site_spec
+
+from anamnesis import __version__
+
+pytestmark = [pytest.mark.images, pytest.mark.usefixtures("folder")]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_operators_image_answers() -> None:
+    assert printed(pod("version", "anamnesis-operator", "anamnesis", "--version")).strip() == __version__
+    assert "--lease-namespace" in printed(pod("help", "anamnesis-operator", "anamnesis", "operator", "--help"))
+
+
+def test_a_pod_runs_as_nobody_on_a_root_it_cannot_write() -> None:
+    code = "import os, pathlib; print(os.getuid()); pathlib.Path('/opt/anamnesis/x').touch()"
+    tried = f'python -c "{code}" 2>&1; true'
+    text = printed(pod("nobody", "anamnesis-operator", "sh", "-c", tried))
+    assert text.startswith("65532\n")
+    assert "Read-only file system" in text
+
+
+def test_the_training_image_has_what_steps_need() -> None:
+    code = "import torch, monai, kfp.dsl.executor_main; print(torch.version.cuda, monai.__version__)"
+    assert printed(pod("learner", "anamnesis-training", "sh", "-c", f"python3 -c '{code}'")).startswith("1")
+
+
+def test_a_site_is_learned_in_the_training_image() -> None:
+    changes = {
+        "network": {"input": {"size": [16, 16]}, "width": 8},
+        "training": {"epochs": 1, "batchSize": 8},
+        "gate": {"floor": "0.1", "margin": "1", "approval": "Automatic"},
+        "registry": {"url": "/tmp/registry"},
+    }
+    site = document("Site", "north", site_spec({"type": "Folder", "folder": {"path": "/site"}}))
+    resources = yaml.safe_dump_all([site, document("ContinualModel", "chest", model_spec(["north"], changes))])
+    data = {"images.npz": b64encode(bars("north")).decode()}
+    for name, content in (("model", {"data": {"model.yaml": resources}}), ("site", {"binaryData": data})):
+        made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, **content}
+        kubectl("apply", "--filename=-", text=json.dumps(made))
+    volumes = {name: {"configMap": {"name": name}} for name in ("model", "site")}
+    command = "cp /model/model.yaml . && anamnesis run -f model.yaml && anamnesis registry verify -f model.yaml"
+    text = printed(pod("learns", "anamnesis-training", "sh", "-c", command, volumes=volumes), seconds=300)
+    assert "promote" in text.lower()
+
+
+def test_the_operator_of_the_manifests_becomes_ready() -> None:
+    kubectl("create", "namespace", "anamnesis")
+    kubectl("label", "namespace", "anamnesis", "pod-security.kubernetes.io/enforce=restricted")
+    kubectl("apply", "--server-side", "--kustomize", str(ROOT / "manifests/base"))
+    kubectl("--namespace=anamnesis", "rollout", "status", "deployment/anamnesis-operator", "--timeout=120s")
+    pods = json.loads(kubectl("--namespace=anamnesis", "get", "pods", "--output=json"))["items"]
+    logs = [kubectl("--namespace=anamnesis", "logs", one["metadata"]["name"]) for one in pods]
+    assert len(pods) == 2
+    assert [one["status"]["containerStatuses"][0]["restartCount"] for one in pods] == [0, 0]
+    assert not any(json.loads(line)["level"] == "ERROR" for log in logs for line in log.splitlines()), logs
