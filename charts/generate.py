@@ -79,7 +79,7 @@ def documented(values: str) -> Iterator[tuple[str, str, str]]:
     """Yields path, default and comment of each value; one without a comment is an error.
 
     Raises:
-        ValueError: a value has no comment.
+        ValueError: a value has no comment, or two.
     """
     path: list[str] = []
     comment: list[str] = []
@@ -87,6 +87,8 @@ def documented(values: str) -> Iterator[tuple[str, str, str]]:
     for line in values.splitlines():
         text, depth = line.strip(), (len(line) - len(line.lstrip())) // 2
         if text.startswith("#"):
+            if covered and depth >= covered:
+                raise ValueError(f"values.yaml: {'.'.join(path)} has a comment, and so has a value in it")
             comment.append(text.lstrip("# "))
         elif not text:
             comment = []

@@ -292,3 +292,5 @@ def test_a_value_without_a_comment_is_an_error() -> None:
     ]
     with pytest.raises(ValueError, match=r"b\.c has no comment"):
         list(documented("# About a.\na: 1\nb:\n  c: 1\n"))
+    with pytest.raises(ValueError, match=r"b has a comment, and so has a value in it"):
+        list(documented("# About b.\nb:\n  # About c.\n  c: 1\n"))

@@ -18,6 +18,7 @@ from anamnesis.operator.backends.background import BackgroundBackend
 from anamnesis.operator.backends.base import Job
 from anamnesis.operator.backends.defaults import PodDefaults, load_defaults
 from anamnesis.operator.backends.kubeflow import KubeflowBackend
+from anamnesis.operator.backends.pipelines_client import connect
 from anamnesis.operator.backends.select import Backends, runtime_for
 from anamnesis.pipelines.specialise import Runtime, SecretEnv, SecretFiles, Toleration, Volume
 from anamnesis.records import InputError, UnreachableError
@@ -236,3 +237,11 @@ def test_without_a_server_runs_are_local(backends: Backends, tmp_path: Path) -> 
     assert "note" not in environment
     with pytest.raises(InputError, match="Local has no pods"):
         runtime_for(model(MODEL.partition("  backend:")[0]).resource.spec)
+
+
+def test_a_server_with_a_certificate_of_the_house_is_trusted(tmp_path: Path) -> None:
+    bundle = str(tmp_path / "ca.crt")
+    for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+        client = connect("https://ml-pipeline.example", {name: bundle})
+        assert client.runs.api_client.configuration.ssl_ca_cert == bundle
+    assert connect("https://ml-pipeline.example", {}).runs.api_client.configuration.ssl_ca_cert is None
