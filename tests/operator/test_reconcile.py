@@ -11,7 +11,8 @@ from anamnesis.operator.api import ContinualModel, Loaded
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Backend, RunState
 from anamnesis.operator.controller.keys import Key
-from anamnesis.operator.models.reconciler import ModelReconciler, ReconcileOptions
+from anamnesis.operator.models.reading import ReconcileOptions
+from anamnesis.operator.models.reconciler import ModelReconciler
 from anamnesis.records import EntryKind, UnreachableError
 from anamnesis.registry import Log
 

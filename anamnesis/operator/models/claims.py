@@ -1,4 +1,6 @@
-"""What tells one update from another, and what it is called."""
+"""What tells one update from another, and what updates and evaluations are called."""
+
+from datetime import UTC, datetime
 
 from anamnesis.operator.api.model import ContinualModel
 from anamnesis.operator.convert import configuration
@@ -34,9 +36,19 @@ def claim_digest(model: ContinualModel, site: str, source: str, base: str, count
     return digest_json(told)
 
 
+def prefix(model: str) -> str:
+    """Returns what the names of a model's updates, evaluations and all of their runs begin with."""
+    return f"{model[:40]}-"
+
+
 def update_name(model: str, claim: str) -> str:
-    """Returns the name of the ModelUpdate that stands for a claim; at most 63 letters."""
-    return f"{model[:52]}-{hex_of(claim)[:10]}"
+    """Returns the name of the ModelUpdate that stands for a claim."""
+    return f"{prefix(model)}{hex_of(claim)[:10]}"
+
+
+def evaluation_name(model: str, due: datetime) -> str:
+    """Returns the name of the evaluation that is due at a time."""
+    return f"{prefix(model)}evaluation-{due.astimezone(UTC):%Y%m%dt%H%M%Sz}"
 
 
 def identity(model: ContinualModel) -> str:

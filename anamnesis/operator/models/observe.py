@@ -1,12 +1,12 @@
 """From what was read to what planning looks at. Pure over a scene; the scene reads what is asked for."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from anamnesis.operator.api import Loaded, Site
 from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.models.candidates import candidate_of, decided
-from anamnesis.operator.models.claims import approval_mark, claim_digest
+from anamnesis.operator.models.claims import approval_mark, claim_digest, evaluation_name
 from anamnesis.operator.models.scene import Scene
 from anamnesis.operator.plan import (
     Claim,
@@ -167,8 +167,3 @@ def _evaluation(scene: Scene) -> ObservedEvaluation | None:
     found = read_monitoring(scene.registry, name) if due else None
     runs = () if found else scene.runs_of(name)
     return ObservedEvaluation(time_of(first.time), due, next_firing(spec.schedule, scene.now), name, runs, found)
-
-
-def evaluation_name(model: str, due: datetime) -> str:
-    """Returns the name of the evaluation that is due at a time."""
-    return f"{model[:40]}-evaluation-{due.astimezone(UTC):%Y%m%dt%H%M%Sz}"

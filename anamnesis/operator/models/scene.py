@@ -14,7 +14,7 @@ from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Backend, Run
 from anamnesis.operator.convert import gate_policy
 from anamnesis.operator.local.observe import learned_sites
-from anamnesis.operator.models.claims import identity
+from anamnesis.operator.models.claims import identity, prefix
 from anamnesis.records import Decision, EntryKind, LogEntry, Monitoring, Outcome, SiteRef, Version, decode
 from anamnesis.registry import (
     History,
@@ -100,7 +100,7 @@ class Scene:
     @cached_property
     def runs(self) -> tuple[Run, ...]:
         """Every run of the model, oldest first."""
-        return self.backend.runs(f"{self.model.name[:52]}-")
+        return self.backend.runs(prefix(self.model.name))
 
     @cached_property
     def monitoring(self) -> Monitoring | None:
