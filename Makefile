@@ -36,6 +36,10 @@ chart-test: setup ## Run the tests of the Helm chart, with Helm itself and a rea
 image-test: setup ## Build both images, without a network, and run them as pods on a node (root, buildah; 10 minutes)
 	$(BIN)/python tests/images/cluster.py
 
+airgap-bundle: setup ## Write the bundle for a site without a network to dist/airgap (IMAGES=folder takes built archives along)
+	rm -rf dist/airgap
+	$(BIN)/python -m delivery.bundle dist/airgap $(if $(IMAGES),--images $(IMAGES))
+
 sbom: setup ## Write what is in the images, as CycloneDX, to dist/sbom
 	$(BIN)/python -m delivery.sbom dist/sbom
 

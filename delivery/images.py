@@ -1,0 +1,46 @@
+"""Which images a release needs: every one that the rendered chart or a compiled pipeline names."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def references() -> tuple[str, ...]:
+    """Returns the images of all profiles of the chart and of all compiled pipelines, sorted.
+
+    Without digests, which a site's own registry gives them, and without the registry that a profile replaces theirs by.
+    """
+    from charts.golden import profiles, rendered
+
+    texts = [text for values in profiles().values() for text in rendered({**values, "registry": ""}).values()]
+    texts += [file.read_text(encoding="utf-8") for file in sorted(ROOT.glob("pipelines/**/compiled/*.yaml"))]
+    found = (image for text in texts for image in named(text))
+    return tuple(sorted({image.partition("@")[0] for image in found}))
+
+
+def named(text: str) -> Iterator[str]:
+    """Yields the images of a YAML text, also of texts in it that are YAML themselves; nothing of any other text."""
+    try:
+        documents = list(yaml.safe_load_all(text))
+    except yaml.YAMLError:
+        return
+    for document in documents:
+        yield from _walk(document)
+
+
+def _walk(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for name, one in value.items():
+            if name == "image" and isinstance(one, str):
+                yield one
+            else:
+                yield from _walk(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _walk(one)
+    elif isinstance(value, str) and "image:" in value:
+        yield from named(value)
