@@ -126,6 +126,19 @@ def test_a_minimum_of_new_patients_and_a_quiet_period(network: Network) -> None:
     assert hospital.states()["north"] == "Learned"
 
 
+def test_a_person_overrules_the_minimum_of_new_patients(network: Network) -> None:
+    hospital = Hospital(network, {"trigger": {"minimumNewPatients": 20}})
+    network.drop("north", "a", patients=10)
+    hospital.reconcile()
+    assert hospital.states()["north"] == "WaitingForPatients"
+    hospital.ask("north", 1)
+    learn(hospital)
+    assert hospital.states()["north"] == "Learned"
+    network.drop("north", "b", patients=12)
+    hospital.reconcile()
+    assert hospital.states()["north"] == "WaitingForPatients", "it was asked for once"
+
+
 def test_a_run_that_fails_is_tried_again_and_given_up(network: Network) -> None:
     hospital = Hospital(network, {"backend": {"type": "Local", "retries": 1}})
     network.drop("north", "a")

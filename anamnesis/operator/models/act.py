@@ -11,7 +11,7 @@ from anamnesis.operator.backends.base import Job
 from anamnesis.operator.controller.cluster import Cluster
 from anamnesis.operator.convert import evaluation_request, update_request
 from anamnesis.operator.models.claims import approval_mark, claim_digest, update_name
-from anamnesis.operator.models.observe import counter_of
+from anamnesis.operator.models.observe import counter_of, minimum_of
 from anamnesis.operator.models.scene import Scene
 from anamnesis.operator.plan import (
     Action,
@@ -77,7 +77,7 @@ class Actor:
         counter = counter_of(scene, action.site)
         digest = claim_digest(model.resource, action.site, source.fingerprint, action.base, counter)
         name = update_name(model.name, digest)
-        occasion = _occasion(name, digest, source, counter, model.resource.spec.trigger.minimum_new_patients)
+        occasion = _occasion(name, digest, source, counter, minimum_of(scene, action.site))
         request = update_request(model, site, scene.split_key, action.base, scene.learned, scene.identity, occasion)
         spec = ModelUpdateSpec(
             model=model.name,

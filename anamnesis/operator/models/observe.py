@@ -50,6 +50,12 @@ def counter_of(scene: Scene, site: str) -> int:
     return max(_requested(scene, site), _answered(scene, site))
 
 
+def minimum_of(scene: Scene, site: str) -> int:
+    """Returns how many new patients a new update of a site must bring: any number where a person asks for it."""
+    asked = _requested(scene, site) > _answered(scene, site)
+    return 0 if asked else scene.model.resource.spec.trigger.minimum_new_patients
+
+
 def _requested(scene: Scene, site: str) -> int:
     text = scene.model.resource.metadata.annotations.get(REQUEST + site, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
