@@ -68,7 +68,7 @@ def test_queries_ask_for_metrics_that_there_are_with_labels_that_they_have(one: 
 
 @each
 def test_promtool_can_read_every_query(one: Dashboard, tmp_path: Path) -> None:
-    exprs = [query.expr.replace("$__range", "1h") for query in one.queries]
+    exprs = [query.expr.replace("$__range", "1h").replace("$__interval", "1m") for query in one.queries]
     assert parse(tmp_path, exprs)
     assert not parse(tmp_path, [*exprs, "sum by ("])
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from anamnesis.generated import write_or_check
+
 ROOT = Path(__file__).parents[3]
 FOLDER, PAGE = ROOT / "manifests" / "alerts", ROOT / "docs" / "alerts.md"
 ORDER = ("models", "updates", "sites", "registry", "operator")
@@ -78,12 +80,7 @@ def _named(expression: str) -> str:
 
 def main(check: bool) -> int:
     """Writes the page, or with ``check`` only says whether it is as it should be; returns the exit code."""
-    if not check:
-        PAGE.write_text(page(), encoding="utf-8")
-    elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != page():
-        print(f"{PAGE} is stale: run python -m anamnesis.operator.metrics.alerts", file=sys.stderr)
-        return 1
-    return 0
+    return write_or_check({PAGE: page()}, "anamnesis.operator.metrics.alerts", check)
 
 
 if __name__ == "__main__":

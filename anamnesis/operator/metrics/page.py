@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from anamnesis.generated import write_or_check
 from anamnesis.operator.metrics.definitions import (
     MODEL_SITES,
     MODELS,
@@ -70,12 +71,7 @@ def _table(definitions: Iterable[Definition]) -> Iterator[str]:
 
 def main(check: bool) -> int:
     """Writes the page, or with ``check`` only says whether it is as it should be; returns the exit code."""
-    if not check:
-        PAGE.write_text(page(), encoding="utf-8")
-    elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != page():
-        print(f"{PAGE} is stale: run python -m anamnesis.operator.metrics.page", file=sys.stderr)
-        return 1
-    return 0
+    return write_or_check({PAGE: page()}, "anamnesis.operator.metrics.page", check)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from anamnesis.generated import write_or_check
 from anamnesis.operator.metrics.dashboards import DASHBOARDS
 
 FOLDER = Path(__file__).parents[4] / "manifests" / "dashboards"
@@ -19,14 +20,7 @@ def files() -> dict[Path, str]:
 
 def main(check: bool) -> int:
     """Writes the files, or with ``check`` only says whether they are as they should be; returns the exit code."""
-    for path, text in files().items():
-        if not check:
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        elif not path.exists() or path.read_text(encoding="utf-8") != text:
-            print(f"{path} is stale: run python -m anamnesis.operator.metrics.dashboards", file=sys.stderr)
-            return 1
-    return 0
+    return write_or_check(files(), "anamnesis.operator.metrics.dashboards", check)
 
 
 if __name__ == "__main__":

@@ -31,8 +31,9 @@ def _window(title: str, selector: str, limit: str, may_be_empty: bool, descripti
 
 def _matrix() -> Panel:
     by_version = (
-        "max by (site, task, champion) (last_over_time((max by (namespace, model, site, task) "
-        f"(anamnesis_task_score_ratio{_FROZEN}) * on (namespace, model) group_left (champion) {_INFO})[$__range:1m]))"
+        "max by (site, task, champion) (last_over_time(("
+        f"max by (namespace, model, site, task) (anamnesis_task_score_ratio{_FROZEN})"
+        f" * on (namespace, model) group_left (champion) {_INFO})[$__range:$__interval]))"
     )
     matrix = {"rowField": "site", "columnField": "champion", "valueField": "Value", "emptyValue": "null"}
     return Panel(
@@ -109,7 +110,8 @@ _ACCURACY = (
         "Saliency that is kept",
         Query(_task("saliency_ratio"), _NAME, True),
         Query(_task("saliency_floor_ratio"), f"{_NAME}, floor", True),
-        description="Overlap of the saliency maps with those of the version before. Empty where it was not measured.",
+        description="Overlap of the saliency maps with those of the version that had just learned the task. "
+        "Empty where it was not measured.",
     ),
 )
 _UPDATES = (

@@ -16,7 +16,7 @@ class Query:
     """One query of a panel.
 
     Attributes:
-        expr: PromQL; may use the dashboard's variables and ``$__range``.
+        expr: PromQL; may use the variables of the dashboard, ``$__range`` and ``$__interval``.
         name: of its series, as ``{{site}}``; in a table, of its column.
         may_be_empty: it has an answer only in some cases, which the panel's description names.
     """
