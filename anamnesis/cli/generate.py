@@ -13,6 +13,8 @@ import typing
 from enum import Enum
 from pathlib import Path
 
+from anamnesis.generated import write_or_check
+
 TYPES = {int: "integer", float: "number", str: "string", bool: "boolean"}
 
 
@@ -65,13 +67,7 @@ def _schema(kind: typing.Any, field: "dataclasses.Field[typing.Any]") -> dict[st
 def main(check: bool) -> int:
     """Writes the file, or with ``check`` only says whether it is as it should be; returns the exit code."""
     target = Path(__file__).parents[1] / "operator" / "api" / "methods.json"
-    wanted = methods_json()
-    if check and target.read_text(encoding="utf-8") != wanted:
-        print(f"{target} is stale: run python -m anamnesis.cli.generate", file=sys.stderr)
-        return 1
-    if not check:
-        target.write_text(wanted, encoding="utf-8")
-    return 0
+    return write_or_check({target: methods_json()}, "anamnesis.cli.generate", check)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from anamnesis.generated import write_or_check
 from anamnesis.operator.api.admission import BINDING, POLICY
 from anamnesis.operator.api.definitions import DEFINITIONS
 
@@ -37,15 +38,8 @@ class _PlainDumper(yaml.SafeDumper):
 def main(check: bool) -> int:
     """Writes the files, or with ``check`` only says which are not as they should be; returns the exit code."""
     folder = Path(__file__).parents[3] / "manifests"
-    stale = 0
-    for name, text in manifests().items():
-        file = folder / name
-        if not check:
-            file.write_text(text, encoding="utf-8")
-        elif not file.exists() or file.read_text(encoding="utf-8") != text:
-            print(f"{file} is stale: run python -m anamnesis.operator.api.crds", file=sys.stderr)
-            stale = 1
-    return stale
+    files = {folder / name: text for name, text in manifests().items()}
+    return write_or_check(files, "anamnesis.operator.api.crds", check)
 
 
 if __name__ == "__main__":
