@@ -85,6 +85,12 @@ def test_a_source_that_cannot_be_read_says_why_and_holds_up_nobody(spec: Continu
     assert states(spec, broken, NEW) == ["Unreadable", "Next"]
 
 
+def test_nothing_is_learned_while_the_test_set_of_a_learned_site_is_out_of_reach(spec: ContinualModelSpec) -> None:
+    lost = ObservedSite(problem="there is no Site", lost=True)
+    assert states(spec, lost, NEW) == ["Unreadable", "Queued"]
+    assert states(spec, lost, replace(NEW, requested=1)) == ["Unreadable", "Queued"], "nor where a person asks"
+
+
 observed_sites = st.builds(
     ObservedSite,
     learned=st.booleans(),

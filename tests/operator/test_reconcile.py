@@ -5,9 +5,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from toys.hospital import Hospital, Network, digest
+from toys.hospital import SPACE, Hospital, Network, digest, site_document
 
-from anamnesis.operator.api import ContinualModel, Loaded
+from anamnesis.operator.api import ContinualModel, Loaded, Site
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Backend, RunState
 from anamnesis.operator.controller.keys import Key
@@ -413,6 +413,22 @@ def test_a_back_end_that_has_never_answered_is_not_taken_for_a_silent_registry(
     assert reachable
     assert reachable.reason == "Unreachable"
     assert hospital.model.status.condition("Ready") is None
+
+
+def test_a_learned_site_whose_resource_goes_keeps_others_from_being_learned(network: Network) -> None:
+    hospital = Hospital(network, {})
+    network.drop("north", "a")
+    learn(hospital)
+    site = hospital.cluster.get(Site, SPACE, "north")
+    assert site is not None
+    hospital.cluster.delete(site)
+    network.drop("south", "b")
+    learn(hospital)
+    assert hospital.states() == {"north": "Unreadable", "south": "Queued"}
+    assert len(hospital.history().lineage) == 1
+    hospital.cluster.create(Site.model_validate(site_document("north")))
+    learn(hospital)
+    assert hospital.states() == {"north": "Learned", "south": "Learned"}
 
 
 def test_an_api_server_that_does_not_answer_raises_and_changes_nothing(network: Network, hospital: Hospital) -> None:

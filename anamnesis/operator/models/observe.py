@@ -69,7 +69,8 @@ def _answered(scene: Scene, site: str) -> int:
 
 def _site(scene: Scene, name: str) -> ObservedSite:
     if name not in scene.sites:
-        return ObservedSite(problem=f"there is no Site {name!r} in this namespace")
+        lost = any(version.site == name for _, version in scene.lineage)
+        return ObservedSite(problem=f"there is no Site {name!r} in this namespace", lost=lost)
     site = scene.sites[name]
     source, outcomes = source_of(site), [one for one in scene.outcomes.values() if one.site == name]
     snapshots = {version.snapshot for _, version in scene.lineage if version.site == name}

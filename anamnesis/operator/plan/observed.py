@@ -42,6 +42,7 @@ class ObservedSite:
         learned_patients: the same of what was last learned from it.
         requested: counter of the person's latest request.
         answered: the highest counter that an update of this site bears.
+        lost: the champion has learned from it, and its Site is there no more.
     """
 
     learned: bool = False
@@ -53,6 +54,7 @@ class ObservedSite:
     learned_patients: int = 0
     requested: int = 0
     answered: int = 0
+    lost: bool = False
 
     @property
     def asked(self) -> bool:

@@ -57,6 +57,12 @@ def stand(
             return waiting
     if not (observed.on_demand or site.source):
         return Standing(SiteStatus(name, SiteState.WAITING_FOR_DATA, "nothing was seen at its source yet"))
+    if lost := [other for other, one in observed.sites.items() if one.lost]:
+        message = (
+            f"the champion has learned {lost[0]}, and without its Site nothing judges what an update forgets of it: "
+            "apply the Site again, or take it out of spec.sites"
+        )
+        return Standing(SiteStatus(name, SiteState.QUEUED, message))
     if observed.foreign_until and observed.foreign_until > now:
         message = f"another operator has the turn until {observed.foreign_until:%Y-%m-%d %H:%M} UTC"
         return Standing(SiteStatus(name, SiteState.CLAIMED_ELSEWHERE, message), observed.foreign_until)
