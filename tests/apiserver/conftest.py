@@ -2,12 +2,14 @@
 
 import secrets
 import urllib.error
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from apiserver.endstate import EndState
+from apiserver.hospital import LONG, Hospital, Life
 from toys.apiserver import ApiServer
 from toys.waiting import eventually
 
@@ -72,3 +74,42 @@ def run(cluster: ApiServer) -> Callable[..., Any]:
         return SimpleNamespace(code=result.exit_code, out=result.stdout, err=result.stderr)
 
     return call
+
+
+@pytest.fixture
+def hospital(
+    cluster: ApiServer, namespace: str, s3_environment: Mapping[str, str], tmp_path: Path
+) -> Iterator[Hospital]:
+    """A hospital of the test's own."""
+    found = Hospital(cluster, namespace, s3_environment, tmp_path)
+    yield found
+    found.end()
+
+
+@pytest.fixture(scope="session")
+def life(
+    cluster: ApiServer,
+    make_namespace: Callable[[], str],
+    s3_environment: Mapping[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Life]:
+    """What faults are compared with; it costs 20 seconds."""
+    hospital = Hospital(cluster, make_namespace(), s3_environment, tmp_path_factory.mktemp("life"))
+    try:
+        hospital.apply(changes=LONG)
+        operator = hospital.operator()
+        for site in ("north", "south"):
+            hospital.drop(site)
+            hospital.wait(**{site: "Learned"})
+        operator.popen.terminate()
+        assert operator.popen.wait(30) == 0
+        found = hospital.end_state()
+        assert (len(found.promoted), found.problems) == (2, ())
+        yield Life(hospital, found)
+    finally:
+        hospital.end()
+
+
+@pytest.fixture
+def undisturbed(life: Life) -> EndState:
+    return life.end

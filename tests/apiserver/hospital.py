@@ -23,6 +23,8 @@ from anamnesis.pipelines.record import RunRecord, State, read_records
 Json = dict[str, Any]
 HEAD = {"apiVersion": "anamnesis.dev/v1alpha1"}
 NOTHING: Mapping[str, Any] = {}
+LONG = {"training": {"epochs": 150, "batchSize": 8, "learningRate": "0.005"}}
+"""Seconds of training, so that a fault finds it in the middle."""
 SPLIT_KEY = "k" * 64
 TASK = {"name": "bars", "type": "Classification", "classes": ["left", "right"], "primaryMetric": "Accuracy"}
 
@@ -215,3 +217,16 @@ class Hospital:
         except AssertionError:
             logs = "\n".join(path.read_text()[-3000:] for path in self.state.glob("*.log"))
             raise AssertionError(f"{states}: {self.states()} {self.status().get('conditions')}\n{logs}") from None
+
+
+@dataclass(frozen=True)
+class Life:
+    """A model's life in which nothing went wrong: one update of each of two sites, both promoted.
+
+    Attributes:
+        hospital: where; its operator was stopped.
+        end: what is left.
+    """
+
+    hospital: Hospital
+    end: EndState

@@ -10,6 +10,7 @@ from apiserver.operators import Wire
 from apiserver.pods import Pods
 from toys.apiserver import ApiServer
 from toys.pipelines_server import PipelinesServer
+from toys.s3_server import S3Server
 from toys.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -43,15 +44,6 @@ def undisturbed(
 def pods(s3_environment: Mapping[str, str]) -> Iterator[Pods]:
     with PipelinesServer() as server:
         yield Pods(server, s3_environment)
-
-
-@pytest.fixture
-def hospital(
-    cluster: ApiServer, namespace: str, s3_environment: Mapping[str, str], tmp_path: Path
-) -> Iterator[Hospital]:
-    found = Hospital(cluster, namespace, s3_environment, tmp_path)
-    yield found
-    found.end()
 
 
 def begin(hospital: Hospital, pods: Pods) -> None:
@@ -93,6 +85,26 @@ def test_the_word_that_a_run_began_is_lost(hospital: Hospital, pods: Pods, undis
     learn(hospital, pods, "north")
     assert pods.server.knobs.lose == ""
     check(hospital, pods, undisturbed.first(1))
+
+
+def test_the_bucket_is_gone_while_a_run_lives(
+    cluster: ApiServer, namespace: str, s3_server_binary: str, tmp_path: Path, undisturbed: EndState
+) -> None:
+    with S3Server(s3_server_binary, tmp_path) as bucket, PipelinesServer() as server:
+        pods, hospital = Pods(server, bucket.environment), Hospital(cluster, namespace, bucket.environment, tmp_path)
+        try:
+            begin(hospital, pods)
+            eventually(lambda: bool(pods.live()))
+            bucket.stop()
+            eventually(lambda: hospital.condition("Ready") == "False RegistryUnreachable")
+            eventually(lambda: hospital.condition("Readable", "sites", "north") == DOWN)
+            bucket.start()
+            learn(hospital, pods, "north")
+            assert hospital.condition("Ready") == "True ChampionInUse"
+            eventually(lambda: hospital.condition("Readable", "sites", "north") == "True Readable")
+            check(hospital, pods, undisturbed.first(1))
+        finally:
+            hospital.end()
 
 
 def test_an_update_is_deleted_and_then_a_site(hospital: Hospital, pods: Pods, undisturbed: EndState) -> None:

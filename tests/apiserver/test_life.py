@@ -1,22 +1,9 @@
 """A model's life with a real operator on a real API server: images in a bucket, training, people, metrics."""
 
 import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
 
-import pytest
 from apiserver.hospital import Hospital
-from toys.apiserver import ApiServer
 from toys.waiting import eventually
-
-
-@pytest.fixture
-def hospital(
-    cluster: ApiServer, namespace: str, s3_environment: Mapping[str, str], tmp_path: Path
-) -> Iterator[Hospital]:
-    found = Hospital(cluster, namespace, s3_environment, tmp_path)
-    yield found
-    found.end()
 
 
 def test_a_sites_images_are_learned_approved_and_told(hospital: Hospital) -> None:
