@@ -54,6 +54,16 @@ SECTIONS = {
 FOOT = """
 Every replica exports the metrics of its own process, and the `process_*` series that Prometheus clients share (memory,
 processor time, open files).
+
+## Dashboards
+
+`manifests/dashboards` holds two for Grafana 10.3 or newer: `fleet.json` (all models: what needs somebody, accuracy
+against baseline, forgetting, alerts, sites, the operator) and `model.json` (one model: each task over versions and
+time, saliency, updates and how long they take, approvals, decisions, data). Import them as they are, or let the chart
+do so (`dashboards.enabled`). They are written from `anamnesis/operator/metrics/dashboards` by `make generate`.
+
+Tests read them with Grafana's published types (`grafana-foundation-sdk`) and put every query to a Prometheus that
+scrapes a real operator. No Grafana has drawn them in a test: Debian has none.
 """
 
 
