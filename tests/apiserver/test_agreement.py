@@ -46,6 +46,7 @@ BAD = [
     ("ContinualModel", "spec.gate.floor", "1_0", "expected a decimal in quotes", "is not a decimal"),
     ("ContinualModel", "spec.gate.floor", 0.8, "must be of type string", "expected a decimal in quotes"),
     ("ContinualModel", "spec.gate.tasks", [{"name": "a"}, {"name": "a", "floor": "0.5"}], "Duplicate", "listed twice"),
+    ("ContinualModel", "spec.gate.enforcement", "Advisory", "waits for nobody", "waits for nobody"),
     ("ContinualModel", "spec.gate.aproval", "Required", 'unknown field "spec.gate.aproval"', "unknown field"),
     ("ContinualModel", "spec.sites", [], "at least 1 items", "at least 1 item"),
     ("ContinualModel", "spec.sites", [{"name": "a"}, {"name": "a"}], "Duplicate value", "listed twice"),

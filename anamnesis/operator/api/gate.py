@@ -1,10 +1,11 @@
 """What a candidate must reach to become the champion, and what may change at all."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
 from anamnesis.operator.api.base import Model
+from anamnesis.operator.api.rules import rules
 from anamnesis.operator.api.text import MethodName, Word
 from anamnesis.operator.api.values import Share, Unique, UniqueNames
 
@@ -22,9 +23,15 @@ class TaskGate(Model):
     """Replaces the model's saliency floor for this task."""
 
 
+_ADVISORY = "an Advisory gate waits for nobody: it goes with approval: Automatic only"
+
+
 class GateSpec(Model):
     """What a candidate must reach to become the champion."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(("self.enforcement == 'Enforced' || self.approval == 'Automatic'", _ADVISORY))
+    )
     floor: Share
     """The least value of each task's primary metric on its frozen test set, a decimal in quotes."""
     margin: Share
@@ -34,9 +41,15 @@ class GateSpec(Model):
     approval: Literal["Required", "Automatic"] = "Required"
     """Whether a person approves (an UpdateApproval) what passed, before it becomes the champion."""
     enforcement: Literal["Enforced", "Advisory"] = "Enforced"
-    """Advisory writes the verdict down and does not bind."""
+    """Advisory writes the verdict down and does not bind; for research."""
     tasks: Annotated[tuple[TaskGate, ...], Field(max_length=64), UniqueNames] = ()
     """Tasks whose limits differ."""
+
+    @model_validator(mode="after")
+    def _advice_waits_for_nobody(self) -> Self:
+        if self.enforcement == "Advisory" and self.approval != "Automatic":
+            raise ValueError(_ADVISORY)
+        return self
 
 
 class ChangePlanSpec(Model):
