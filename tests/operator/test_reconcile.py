@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from toys.hospital import SPACE, Hospital, Network, digest, site_document
@@ -355,10 +356,12 @@ def test_one_step_back_to_any_champion_and_its_data_waits_for_a_person(network: 
     first = hospital.model.status.champion or ""
     network.drop("south", "b")
     learn(hospital)
+    network.now += timedelta(days=1)
     word = hospital.say("RollBack", first)
     hospital.reconcile()
     assert hospital.heard(word) == ("True", "Recorded")
     assert hospital.model.status.champion == first
+    assert hospital.model.status.promoted == network.now, "it came back into use a moment ago"
     assert hospital.states() == {"north": "Learned", "south": "RolledBack"}
     assert "reviewed" not in hospital.model.status.model_dump_json()
     hospital.reconcile()
@@ -413,6 +416,31 @@ def test_a_back_end_that_has_never_answered_is_not_taken_for_a_silent_registry(
     assert reachable
     assert reachable.reason == "Unreachable"
     assert hospital.model.status.condition("Ready") is None
+
+
+def test_a_registry_that_is_back_is_not_told_to_be_away_because_the_back_end_is(
+    network: Network, hospital: Hospital
+) -> None:
+    def away(*asked: object) -> NoReturn:
+        raise UnreachableError("no answer")
+
+    network.drop("north", "a")
+    learn(hospital)
+    for backends, stores, ready in ((away, away, False), (away, network.store, True)):
+        options = ReconcileOptions({}, Path("/nowhere"), backends, stores)
+        ModelReconciler(hospital.cluster, network.clock, options).reconcile(KEY)
+        assert hospital.model.status.holds("Ready") is ready
+    assert not hospital.model.status.holds("BackendReachable")
+
+
+def test_what_a_site_has_is_told_when_its_updates_are_forgotten(network: Network, hospital: Hospital) -> None:
+    network.drop("north", "a")
+    learn(hospital)
+    (north, _) = hospital.model.status.sites
+    assert north.samples
+    hospital.cluster.delete(hospital.updates[0])
+    hospital.reconcile()
+    assert hospital.model.status.sites[0] == north
 
 
 def test_a_learned_site_whose_resource_goes_keeps_others_from_being_learned(network: Network) -> None:

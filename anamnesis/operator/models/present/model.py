@@ -26,7 +26,7 @@ def model_status(scene: Scene, planned: Status, next_evaluation: datetime | None
     tasks = task_statuses(scene, found)
     flying = next((name for name, one in planned.updates.items() if not one.state.final), None)
     conditions = (
-        _ready(scene),
+        _ready(scene.champion),
         _progressing(planned, flying),
         _stalled(planned),
         _awaiting(planned, flying),
@@ -34,13 +34,12 @@ def model_status(scene: Scene, planned: Status, next_evaluation: datetime | None
         drifting(tasks),
         condition("BackendReachable", True, "Reachable", "it answers"),
     )
-    promotion = scene.promotion(scene.champion)
     evaluating = next((run.name for run in scene.runs if "-evaluation-" in run.name and not run.state.final), "")
     values = {
         "observed_generation": model.metadata.generation,
         "conditions": merge(model.status.conditions, conditions, model.metadata.generation, scene.now),
         "champion": scene.champion or None,
-        "promoted": promotion.time if promotion else None,
+        "promoted": _in_use_since(scene),
         "head": {"number": entries[-1].number, "digest": entries[-1].digest} if entries else None,
         "update": flying,
         "sites": [_site(scene, one) for one in planned.sites],
@@ -61,19 +60,27 @@ def broken_status(model: ContinualModel, kind: str, reason: str, message: str, n
         message: for people.
         now: the time, UTC.
     """
-    kept = [one for one in model.status.conditions if one.type not in (kind, "Stalled")]
-    stalled = condition("Stalled", True, reason, message)
-    first = [condition(kind, False, reason, message)]
-    wanted = [*first, stalled, *kept] if kind == "Ready" else [*kept[:1], stalled, *kept[1:], *first]
+    kept = [one for one in model.status.conditions if one.type not in (kind, "Ready", "Stalled")]
+    bad, stalled = condition(kind, False, reason, message), condition("Stalled", True, reason, message)
+    champion = model.status.champion
+    ready = [_ready(champion)] if champion else []  # the registry was read before the back end was asked
+    wanted = [bad, stalled, *kept] if kind == "Ready" else [*ready, stalled, *kept, bad]
     generation = model.metadata.generation
     conditions = merge(model.status.conditions, wanted, generation, now)
     return model.status.model_copy(update={"observed_generation": generation, "conditions": conditions})
 
 
-def _ready(scene: Scene) -> Condition:
-    if not scene.champion:
+def _in_use_since(scene: Scene) -> str | None:
+    """When the champion came into use, or back into use by a rollback."""
+    kinds = (EntryKind.PROMOTE, EntryKind.ROLL_BACK)
+    times = [entry.time for entry in scene.entries if entry.kind in kinds and entry.subject == scene.champion]
+    return times[-1] if times else None
+
+
+def _ready(champion: str) -> Condition:
+    if not champion:
         return condition("Ready", False, "NoChampion", "no version was promoted yet")
-    return condition("Ready", True, "ChampionInUse", f"{scene.champion[:19]} is in use")
+    return condition("Ready", True, "ChampionInUse", f"{champion[:19]} is in use")
 
 
 def _progressing(planned: Status, flying: str | None) -> Condition:
@@ -100,10 +107,13 @@ def _awaiting(planned: Status, flying: str | None) -> Condition:
 
 
 def _site(scene: Scene, planned: SiteStatus) -> dict[str, object]:
-    """One site's line: its state, and what the snapshot in use, or the last ingest, holds."""
-    entries = [scene.promotion(digest) for digest, version in scene.lineage if version.site == planned.name]
+    """One site's line: its state, and what the last ingest that an update tells of, or the snapshot in use, holds."""
+    lineage = [(digest, version.snapshot) for digest, version in scene.lineage if version.site == planned.name]
+    entries = [scene.promotion(digest) for digest, _ in lineage]
     learned = next((entry.time for entry in reversed(entries) if entry), None)
-    outcomes = [scene.outcome(update) for update in scene.updates if update.spec.site == planned.name]
+    ingested = {one.snapshot or "": one for one in scene.outcomes.values() if one.site == planned.name}
+    outcomes = [ingested.get(snapshot or "") for _, snapshot in lineage]  # updates may be gone, the registry keeps these
+    outcomes += [scene.outcome(update) for update in scene.updates if update.spec.site == planned.name]
     counts = next((outcome.counts for outcome in reversed(outcomes) if outcome), {})
     splits = ("train", "test", "reserve", "pending")
     return {
