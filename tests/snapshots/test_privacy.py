@@ -1,54 +1,17 @@
 from dataclasses import replace
 
-import pydicom
 import pytest
+from toys.leaks import bytes_of, identifying, texts_in
 
 from anamnesis import snapshots
 from anamnesis.registry.store import open_store
 from anamnesis.snapshots.phantoms import write_phantom_site
 
 KEY = b"0123456789abcdef0123456789abcdef"
-FIELDS = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientAddress",
-    "StudyDate",
-    "AccessionNumber",
-    "InstitutionName",
-    "ReferringPhysicianName",
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "SOPInstanceUID",
-)
 
 
-def _identifying(folder):
-    """Everything in the headers that could tell who it is, and the files' names."""
-    found = set()
-    for path in folder.rglob("IM*"):
-        dataset = pydicom.dcmread(path, stop_before_pixels=True)
-        found |= {str(dataset[name].value) for name in FIELDS}
-        found |= {
-            part for name in ("PatientName", "ReferringPhysicianName") for part in str(dataset[name].value).split("^")
-        }
-        found |= {str(element.value) for element in dataset if element.tag.is_private}
-        found.add(path.name)
-    return found
-
-
-def _forms(text):
-    plain = text.lower().encode()
-    wide = [text.lower().encode(encoding) for encoding in ("utf-16-le", "utf-16-be", "utf-32-le")]
-    return [plain, *wide, *(form.hex().encode() for form in (text.encode(), plain, text.encode("utf-16-le")))]
-
-
-def _leaks(folder, texts):
-    """Texts that stand anywhere in a folder: in names of files or in their bytes, in any of several forms."""
-    forms = {form: text for text in texts for form in _forms(text)}
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    data = b"\0".join(path.read_bytes() + b"\0" + str(path.relative_to(folder)).encode() for path in files).lower()
-    return {text for form, text in forms.items() if form in data}
+def leaks(folder, texts):
+    return texts_in(bytes_of(folder), texts)
 
 
 @pytest.fixture
@@ -61,25 +24,25 @@ def ingested(tmp_path):
 
 def test_nothing_identifying_is_in_any_byte_of_the_store(ingested):
     folder, _, result = ingested
-    texts = _identifying(folder / "source")
+    texts = identifying(folder / "source")
     assert len(texts) > 500
     assert result.counts["train"] + result.counts["test"] == 120
-    assert _leaks(folder / "store", texts) == set()
+    assert leaks(folder / "store", texts) == set()
 
 
 def test_the_search_finds_what_is_hidden(ingested):
     folder, _, _ = ingested
     texts = {"Bianchi^Paolo", "Bianchi", "Ospedale San Luca", "20240319", "IM000003"}
-    assert texts <= _identifying(folder / "source")
-    assert _leaks(folder / "store", texts) == set()
+    assert texts <= identifying(folder / "source")
+    assert leaks(folder / "store", texts) == set()
     shard = next((folder / "store" / "shards").glob("*.safetensors"))
     original = shard.read_bytes()
     for form in (b"BIANCHI^Paolo", "Bianchi".encode("utf-16-be"), b"Ospedale San Luca".hex().encode(), b"20240319"):
         shard.write_bytes(original[:5000] + form + original[5000:])
-        assert _leaks(folder / "store", texts)
+        assert leaks(folder / "store", texts)
     shard.write_bytes(original)
     shard.rename(shard.with_name("IM000003"))
-    assert _leaks(folder / "store", texts) == {"IM000003"}
+    assert leaks(folder / "store", texts) == {"IM000003"}
 
 
 def test_the_quarantine_list_names_files_and_nothing_else_does(ingested):
@@ -87,10 +50,10 @@ def test_the_quarantine_list_names_files_and_nothing_else_does(ingested):
     (folder / "source" / "normal" / "Lindqvist.dcm").write_bytes(b"broken")
     store = open_store((folder / "store").as_uri())
     assert snapshots.ingest(config, store, KEY).counts["quarantined"] == 1
-    assert _leaks(folder / "store", {"Lindqvist"}) == {"Lindqvist"}
+    assert leaks(folder / "store", {"Lindqvist"}) == {"Lindqvist"}
     for path in (folder / "store" / "quarantine").iterdir():
         path.unlink()
-    assert _leaks(folder / "store", {"Lindqvist"}) == set()
+    assert leaks(folder / "store", {"Lindqvist"}) == set()
 
 
 def test_only_declared_attributes_are_kept_and_only_in_bands(ingested, tmp_path):
