@@ -19,12 +19,12 @@ from anamnesis.operator.controller.keys import Reconcile
 from anamnesis.operator.controller.kube import KubeCluster
 from anamnesis.operator.controller.leader import Election
 from anamnesis.operator.controller.mapping import own_keys
-from anamnesis.operator.controller.options import Options
+from anamnesis.operator.controller.options import LEASE, Options
 from anamnesis.operator.controller.queue import WorkQueue
 from anamnesis.operator.controller.watch import Watch
 from anamnesis.operator.controller.watchdog import Watchdog
 from anamnesis.operator.controller.workers import Workers
-from anamnesis.records import AnamnesisError
+from anamnesis.records import AnamnesisError, RefusedError
 from anamnesis.records.times import Clock, utc_now
 
 RETRY = 2.0
@@ -80,7 +80,7 @@ def serve(
     cache, queue = Cache(), WorkQueue()
     observer = make_observer(cache.resources)
     lease_api = Api(where, options.lease.deadline / 4)  # two requests, each with a connection, within the deadline
-    election = Election(lease_api, options.lease_namespace, options.lease_name, options.identity, options.lease, clock)
+    election = Election(lease_api, options.lease_namespace, LEASE, options.identity, options.lease, clock)
     cluster = KubeCluster(Api(where, options.timeout, election.require), options.identity, clock)
     workers = Workers(queue, make_reconcile(cluster, cache, clock), election.leading, observer.reconciled)
     watchdog = Watchdog(api, cache, queue, options.namespaces, options.silence, observer.watch_heard)
@@ -99,7 +99,7 @@ def serve(
 
 
 def _installed(api: Api, stop: threading.Event) -> bool:
-    """Waits for the API server, as it may start after us; returns false where asked to stop before.
+    """Waits for the API server, and for our rights: both may come after us; returns false where asked to stop before.
 
     Raises:
         InputError: it answers, and does not serve our kinds.
@@ -107,7 +107,7 @@ def _installed(api: Api, stop: threading.Event) -> bool:
     while not stop.is_set():
         try:
             check_installed(api)
-        except ClusterDownError as error:
+        except (ClusterDownError, RefusedError) as error:  # one that has just started knows no roles yet
             logger.warning("%s", error)
             stop.wait(RETRY)
         else:
