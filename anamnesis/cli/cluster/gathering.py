@@ -9,9 +9,9 @@ from anamnesis.cli.cluster.redaction import Document, resource, without_logins
 from anamnesis.operator.api import admission
 from anamnesis.operator.api.base import API_VERSION
 from anamnesis.operator.api.definitions import DEFINITIONS
+from anamnesis.operator.controller.options import LEASE
 from anamnesis.records import AnamnesisError
 
-LEASE = "anamnesis-operator"
 SELECTOR = "app.kubernetes.io/name=anamnesis-operator"
 LOG_LINES, LOG_BYTES = 5000, 4 * 2**20
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
@@ -94,7 +94,8 @@ def _pod(pod: Document) -> Document:
 
 
 def _containers(pod: Document) -> list[Document]:
-    return _of(pod, "status").get("containerStatuses") or []  # type: ignore[return-value]
+    found = _of(pod, "status").get("containerStatuses")
+    return found if isinstance(found, list) else []
 
 
 def _events(connection: Connection) -> list[Document]:

@@ -4,8 +4,6 @@ import typer
 
 from anamnesis.cli.options import Files, Json, ModelName, SiteName, Workers, examples
 
-_STATE = {False: "new", True: "as before"}
-
 
 def add_to(app: typer.Typer) -> None:
     """Adds the commands of this file."""

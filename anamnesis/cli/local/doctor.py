@@ -6,6 +6,7 @@ import platform
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from anamnesis.cli.local.sources import real_images
 from anamnesis.cli.output import table
 from anamnesis.operator.backends.local import compiled_pipeline
 from anamnesis.operator.convert import configuration
-from anamnesis.records import AnamnesisError
+from anamnesis.records import AnamnesisError, SiteConfig
 from anamnesis.registry import Store, open_store
 
 PACKAGES = {
@@ -92,7 +93,6 @@ def _images() -> Check:
 
 def _model(selected: Selected) -> Iterator[Check]:
     from anamnesis.snapshots import key_fingerprint, split_key
-    from anamnesis.snapshots.source import scan
 
     name = selected.model.name
     yield _tried(f"{name}: registry", lambda: _probed(selected.registry))
@@ -105,9 +105,18 @@ def _model(selected: Selected) -> Iterator[Check]:
     else:
         yield _tried(f"{name}: split key", lambda: f"{key}, fingerprint {key_fingerprint(split_key(key))[:19]}")
     for site in selected.resources.sites_of(selected.model):
-        config = selected.config(site)
-        yield _tried(f"{site.name}: source", lambda config=config: f"{config.source}: {len(scan(config))} files")  # type: ignore[misc]
-        yield _tried(f"{site.name}: store", lambda site=site: _probed(open_store(selected.store(site))))  # type: ignore[misc]
+        yield _tried(f"{site.name}: source", partial(_listed, selected.config(site)))
+        yield _tried(f"{site.name}: store", partial(_opened, selected.store(site)))
+
+
+def _listed(config: SiteConfig) -> str:
+    from anamnesis.snapshots.source import scan
+
+    return f"{config.source}: {len(scan(config))} files"
+
+
+def _opened(url: str) -> str:
+    return _probed(open_store(url))
 
 
 def _probed(store: Store) -> str:

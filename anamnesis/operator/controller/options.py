@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+LEASE = "anamnesis-operator"
+"""Name of the Lease that the leader holds."""
+
 
 @dataclass(frozen=True, slots=True)
 class LeaseTimes:
@@ -25,7 +28,6 @@ class Options:
     Attributes:
         identity: of this process; no other ever bears it.
         lease_namespace: where the Lease lies.
-        lease_name: the Lease that the leader holds.
         namespaces: that are watched; none for all.
         port: of health and metrics.
         workers: keys that are brought in order at once.
@@ -39,7 +41,6 @@ class Options:
 
     identity: str
     lease_namespace: str
-    lease_name: str = "anamnesis-operator"
     namespaces: tuple[str, ...] = ()
     port: int = 8080
     workers: int = 4

@@ -124,7 +124,7 @@ def _claim(scene: Scene, claim: str) -> Claim | None:
 
 
 def _to_claim(scene: Scene, entry: LogEntry) -> Claim:
-    return Claim(entry.who == scene.identity, time_of(entry.time), time_of(entry.deadline))
+    return Claim(entry.who == scene.identity, time_of(entry.deadline))
 
 
 def _foreign_until(scene: Scene) -> datetime | None:

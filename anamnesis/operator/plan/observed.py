@@ -68,12 +68,10 @@ class Claim:
 
     Attributes:
         ours: this operator made the claim.
-        made: when.
         deadline: until when it holds.
     """
 
     ours: bool
-    made: datetime
     deadline: datetime
 
 
