@@ -210,7 +210,7 @@ class Hospital:
 
         eventually(trains, 60)
 
-    def wait(self, seconds: float = 90, **states: str) -> None:
+    def wait(self, seconds: float = 120, **states: str) -> None:
         """Waits until the sites stand so."""
         try:
             eventually(lambda: states.items() <= self.states().items(), seconds)

@@ -13,7 +13,7 @@ from toys.pipelines_server import PipelinesServer
 from toys.s3_server import S3Server
 from toys.waiting import eventually
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # a machine may have much else to do
 
 DOWN = "False Unreachable"
 

@@ -7,7 +7,7 @@ import pytest
 from apiserver.hospital import LONG, Hospital, Life
 from toys.waiting import eventually
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # a machine may have much else to do
 
 EVALUATION = {"schedule": {"cron": "* * * * *"}}
 NOT_YET = {"quietPeriod": "0s", "minimumNewPatients": 1000}
