@@ -62,4 +62,6 @@ def test_the_operator_of_the_manifests_becomes_ready() -> None:
     logs = [kubectl("--namespace=anamnesis", "logs", one["metadata"]["name"]) for one in pods]
     assert len(pods) == 2
     assert [one["status"]["containerStatuses"][0]["restartCount"] for one in pods] == [0, 0]
-    assert not any(json.loads(line)["level"] == "ERROR" for log in logs for line in log.splitlines()), logs
+    messages = [json.loads(line)["message"] for log in logs for line in log.splitlines()]
+    assert sum("leads" in message for message in messages) == 1, messages
+    assert not any("unexpected" in message for message in messages), messages
