@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from toys.hospital import Hospital, Network
 
 SITE = """\
 apiVersion: anamnesis.dev/v1alpha1
@@ -50,3 +51,15 @@ def resource_file(tmp_path: Path) -> Callable[[str], Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def network() -> Network:
+    """What all clusters share."""
+    return Network()
+
+
+@pytest.fixture
+def hospital(network: Network) -> Hospital:
+    """A cluster with a model of two sites that no person is asked about."""
+    return Hospital(network, {})

@@ -42,6 +42,7 @@ from toys.memory_store import MemoryStore
 from toys.pretended import digest, pretend
 
 SPACE = "hospital"
+REQUIRED = {"gate": {"floor": "0.5", "margin": "0.1", "approval": "Required"}}
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
@@ -204,6 +205,12 @@ class Hospital:
     def reconcile(self) -> timedelta | None:
         self.look()
         return self.reconciler.reconcile(Key("ContinualModel", SPACE, "chest"))
+
+    def learn(self) -> None:
+        """An update begins, runs and is decided."""
+        self.reconcile()
+        self.work()
+        self.reconcile()
 
     def killed_after(self, writes: int) -> None:
         """Reconciles in a process that is killed before its next write but so many; then a new one is there."""

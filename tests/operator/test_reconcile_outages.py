@@ -1,0 +1,98 @@
+"""Back ends, registries and API servers that do not answer, and logs that were changed."""
+
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from toys.hospital import Hospital, Network
+
+from anamnesis.operator.api import ContinualModel, Loaded
+from anamnesis.operator.backends.base import Backend
+from anamnesis.operator.controller.keys import Key
+from anamnesis.operator.models.reading import ReconcileOptions
+from anamnesis.operator.models.reconciler import ModelReconciler
+from anamnesis.records import UnreachableError
+from anamnesis.registry import Log
+
+KEY = Key("ContinualModel", "hospital", "chest")
+
+
+def test_a_back_end_that_does_not_answer_is_told_and_all_goes_on_after(network: Network, hospital: Hospital) -> None:
+    network.drop("north", "a")
+    hospital.reconcile()
+    network.unreachable = True
+    assert hospital.reconcile()
+    reachable = hospital.model.status.condition("BackendReachable")
+    assert reachable
+    assert (reachable.status, reachable.reason) == ("False", "Unreachable")
+    network.unreachable = False
+    hospital.work()
+    hospital.reconcile()
+    assert hospital.states()["north"] == "Learned"
+    assert hospital.model.status.holds("BackendReachable")
+
+
+def test_a_back_end_that_has_never_answered_is_not_taken_for_a_silent_registry(
+    network: Network, hospital: Hospital
+) -> None:
+    def unreachable(model: Loaded[ContinualModel]) -> Backend:
+        raise UnreachableError("Kubeflow Pipelines does not answer")
+
+    options = ReconcileOptions({}, Path("/nowhere"), unreachable, network.store)
+    ModelReconciler(hospital.cluster, network.clock, options).reconcile(KEY)
+    reachable = hospital.model.status.condition("BackendReachable")
+    assert reachable
+    assert reachable.reason == "Unreachable"
+    assert hospital.model.status.condition("Ready") is None
+
+
+def test_a_registry_that_is_back_is_not_told_to_be_away_because_the_back_end_is(
+    network: Network, hospital: Hospital
+) -> None:
+    def away(*asked: object) -> NoReturn:
+        raise UnreachableError("no answer")
+
+    network.drop("north", "a")
+    hospital.learn()
+    for backends, stores, ready in ((away, away, False), (away, network.store, True)):
+        options = ReconcileOptions({}, Path("/nowhere"), backends, stores)
+        ModelReconciler(hospital.cluster, network.clock, options).reconcile(KEY)
+        assert hospital.model.status.holds("Ready") is ready
+    assert not hospital.model.status.holds("BackendReachable")
+
+
+def test_an_api_server_that_does_not_answer_raises_and_changes_nothing(network: Network, hospital: Hospital) -> None:
+    network.drop("north", "a")
+    hospital.look()
+    hospital.cluster.down = True
+    with pytest.raises(UnreachableError):
+        hospital.reconciler.reconcile(KEY)
+    hospital.cluster.down = False
+    hospital.learn()
+    assert hospital.states()["north"] == "Learned"
+
+
+def test_a_damaged_log_stops_everything_and_says_so(network: Network, hospital: Hospital) -> None:
+    network.drop("north", "a")
+    hospital.learn()
+    hospital.start()
+    store = hospital.registry
+    key = next(info.key for info in store.list("log/"))
+    store.put(key, store.get(key).replace(b"update", b"upsate"))
+    hospital.reconcile()
+    ready = hospital.model.status.condition("Ready")
+    assert ready
+    assert (ready.status, ready.reason) == ("False", "RegistryDamaged")
+
+
+def test_a_log_that_was_cut_is_found_by_the_head_in_the_status(network: Network, hospital: Hospital) -> None:
+    network.drop("north", "a")
+    hospital.learn()
+    hospital.start()
+    store = hospital.registry
+    store.delete(max(info.key for info in store.list("log/")))
+    hospital.reconcile()
+    ready = hospital.model.status.condition("Ready")
+    assert ready
+    assert (ready.status, ready.reason) == ("False", "RegistryDamaged")
+    assert len(Log(store).entries()) == 1, "nothing was written on top"
