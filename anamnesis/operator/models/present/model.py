@@ -112,7 +112,7 @@ def _site(scene: Scene, planned: SiteStatus) -> dict[str, object]:
     entries = [scene.promotion(digest) for digest, _ in lineage]
     learned = next((entry.time for entry in reversed(entries) if entry), None)
     ingested = {one.snapshot or "": one for one in scene.outcomes.values() if one.site == planned.name}
-    outcomes = [ingested.get(snapshot or "") for _, snapshot in lineage]  # updates may be gone, the registry keeps these
+    outcomes = [ingested.get(snapshot or "") for _, snapshot in lineage]  # the registry keeps what updates may not
     outcomes += [scene.outcome(update) for update in scene.updates if update.spec.site == planned.name]
     counts = next((outcome.counts for outcome in reversed(outcomes) if outcome), {})
     splits = ("train", "test", "reserve", "pending")
