@@ -2,9 +2,7 @@
 
 import json
 import os
-import subprocess
 import sys
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -13,65 +11,18 @@ from typing import Any
 
 from apiserver.endstate import EndState, end_state
 from apiserver.operators import account, free_port
+from apiserver.process import Process
 from minio import Minio
 from toys.apiserver import ApiServer
 from toys.bars import bars
+from toys.documents import NOTHING, Json, document, model_spec, site_spec
 from toys.waiting import eventually
 
 from anamnesis.pipelines.record import RunRecord, State, read_records
 
-Json = dict[str, Any]
-HEAD = {"apiVersion": "anamnesis.dev/v1alpha1"}
-NOTHING: Mapping[str, Any] = {}
 LONG = {"training": {"epochs": 150, "batchSize": 8, "learningRate": "0.005"}}
 """Seconds of training, so that a fault finds it in the middle."""
 SPLIT_KEY = "k" * 64
-TASK = {"name": "bars", "type": "Classification", "classes": ["left", "right"], "primaryMetric": "Accuracy"}
-
-
-@dataclass
-class Process:
-    """An operator.
-
-    Attributes:
-        identity: of the replica.
-        command: that started it.
-        environment: in which.
-        port: of health and metrics.
-        log: what it wrote.
-        popen: the process.
-    """
-
-    identity: str
-    command: list[str]
-    environment: Mapping[str, str]
-    port: int
-    log: Path
-    popen: "subprocess.Popen[bytes]" = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.start()
-
-    def start(self) -> None:
-        """Starts it, also again, as a supervisor would."""
-        with self.log.open("ab") as log:
-            self.popen = subprocess.Popen(self.command, stdout=log, stderr=log, env=self.environment)
-
-    def kill(self) -> None:
-        self.popen.kill()
-        self.popen.wait()
-
-    def get(self, path: str) -> str:
-        """Returns what it answers; empty where it does not."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
-                text: str = answer.read().decode()
-                return text
-        except OSError:
-            return ""
-
-    def leads(self) -> bool:
-        return "anamnesis_operator_leader 1.0" in self.get("/metrics")
 
 
 @dataclass
@@ -107,11 +58,9 @@ class Hospital:
         return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "bucket"}, "stringData": values}
 
     def model(self, approval: str, changes: Mapping[str, Any] = NOTHING) -> Json:
-        spec = {
+        changed = {
             "network": {"input": {"size": [16, 16]}, "width": 8},
-            "method": {"name": "Finetune"},
             "training": {"epochs": 2, "batchSize": 8, "learningRate": "0.005"},
-            "sites": [{"name": "north"}, {"name": "south"}],
             "trigger": {"quietPeriod": "1s"},
             "gate": {"floor": "0.1", "margin": "1", "approval": approval},
             "registry": {"url": self.registry, "credentialsSecret": {"name": "bucket"}},
@@ -119,13 +68,12 @@ class Hospital:
             "backend": {"type": "Local"},
             **changes,
         }
-        return {**HEAD, "kind": "ContinualModel", "metadata": {"name": "chest"}, "spec": spec}
+        return document("ContinualModel", "chest", model_spec(("north", "south"), changed))
 
     def site(self, name: str) -> Json:
         arrivals = {"type": "S3", "s3": {"url": f"s3://models/{self.space}/arrivals/{name}"}}
         source = {**arrivals, "credentialsSecret": {"name": "bucket"}, "pollInterval": "1s"}
-        spec = {"source": source, "modalities": ["OT"], "task": TASK}
-        return {**HEAD, "kind": "Site", "metadata": {"name": name}, "spec": spec}
+        return document("Site", name, site_spec(source))
 
     @property
     def registry(self) -> str:

@@ -5,7 +5,8 @@ import time
 
 import pytest
 from apiserver.endstate import EndState
-from apiserver.hospital import LONG, Hospital, Process
+from apiserver.hospital import LONG, Hospital
+from apiserver.process import Process
 from toys.waiting import eventually
 
 from anamnesis.pipelines.record import State
