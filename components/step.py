@@ -56,6 +56,10 @@ def step(name: str) -> Iterator[Step]:
     except AnamnesisError as error:
         emit({"event": "error", "step": name, "exit_code": error.exit_code, "message": str(error)})
         raise
+    except ModuleNotFoundError as error:
+        message = f"the package {error.name} is not installed here: this step needs the training image"
+        emit({"event": "error", "step": name, "exit_code": AnamnesisError.exit_code, "message": message})
+        raise
     except Exception as error:
         message = f"unexpected {type(error).__name__} in {_place(error.__traceback__)}"
         emit({"event": "error", "step": name, "exit_code": AnamnesisError.exit_code, "message": message})

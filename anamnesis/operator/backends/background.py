@@ -55,7 +55,7 @@ class BackgroundBackend:
         """See ``Backend.submit``.
 
         Raises:
-            InputError: the name is none for a folder.
+            InputError: the name is none for a folder, or nothing can be written there.
         """
         folder = self.records / job.name
         if folder.parent != self.records or job.name in ("", ".", ".."):
@@ -72,11 +72,13 @@ class BackgroundBackend:
 
     def _begin(self, folder: Path, job: Job) -> None:
         environment = dict(self.environment(job))
-        folder.mkdir(parents=True, exist_ok=True)
-        asked = {"created": self.clock().astimezone(UTC).isoformat(), "pipeline": str(job.pipeline.resolve())}
-        temporary = folder / f"{JOB}.new"
-        temporary.write_text(json.dumps(asked | {"arguments": dict(job.arguments)}), encoding="utf-8")
-        temporary.replace(folder / JOB)
+        try:
+            self._ask(folder, job)
+        except OSError as error:
+            raise InputError(
+                f"spec.backend: local runs cannot write to {self.records} ({error.strerror}): give the operator a "
+                "volume there (--state), or name another back end"
+            ) from error
         self.processes[folder] = subprocess.Popen(
             [sys.executable, "-m", "anamnesis.operator.backends.background_run", str(folder.resolve())],
             stdin=subprocess.PIPE,  # open for as long as this process lives
@@ -84,6 +86,13 @@ class BackgroundBackend:
             stderr=subprocess.DEVNULL,
             env=environment,
         )
+
+    def _ask(self, folder: Path, job: Job) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        asked = {"created": self.clock().astimezone(UTC).isoformat(), "pipeline": str(job.pipeline.resolve())}
+        temporary = folder / f"{JOB}.new"
+        temporary.write_text(json.dumps(asked | {"arguments": dict(job.arguments)}), encoding="utf-8")
+        temporary.replace(folder / JOB)
 
     def _run(self, folder: Path) -> Run:
         process = self.processes.get(folder)

@@ -67,6 +67,13 @@ def test_arguments_that_do_not_fit_are_told(backend: BackgroundBackend, probe_pi
     assert (ended.state, ended.message[:7]) == (RunState.FAILED, "colour:")
 
 
+def test_a_folder_that_nobody_can_write_to_is_told(tmp_path: Path, probe_pipeline: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    backend = BackgroundBackend(tmp_path / "runs", lambda: datetime.now(UTC), lambda job: dict(os.environ))
+    with pytest.raises(InputError, match=r"spec\.backend: local runs cannot write to .*volume"):
+        backend.submit(Job("chest-5aa-1", probe_pipeline, {"what": "ok"}))
+
+
 def test_a_run_is_cancelled(backend: BackgroundBackend, probe_pipeline: Path) -> None:
     run = backend.submit(Job("chest-5aa-1", probe_pipeline, {"what": "wait"}))
     until(backend, lambda run: run.state is RunState.RUNNING)
