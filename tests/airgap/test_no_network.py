@@ -34,7 +34,7 @@ def _namespaces() -> None:
     if not shutil.which("unshare") or not shutil.which("ip"):
         missing("no network namespace: unshare and ip are not installed")
     if reason := alone(["true"]).stderr:
-        missing(f"no network namespace: {reason.strip()}")
+        pytest.skip(f"no network namespace here: {reason.strip()}")
 
 
 def test_nothing_else_is_reached_there() -> None:
