@@ -21,7 +21,7 @@ setup: .venv/ready ## Make the virtual environment with the pinned dependencies 
 demo: setup ## Run the main job: four sites, four updates, three methods, one report (FRESH=1 starts anew)
 	$(BIN)/anamnesis demo $(if $(FRESH),--fresh)
 
-test: setup ## Run the tests (under 5 minutes on 2 cores)
+test: setup ## Run the tests (about 5 minutes on 2 cores)
 	$(BIN)/pytest -m 'not slow and not cluster and not images'
 
 test-slow: setup ## Run the tests that take longer
