@@ -1,14 +1,8 @@
-import os
-import socket
-import subprocess
-import time
 import zipfile
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import urllib3
-from minio import Minio
 
 from anamnesis import snapshots
 from anamnesis.records import LabelsFrom, LabelSource, SiteConfig, Split, Task, TaskType
@@ -18,30 +12,12 @@ KEY = b"0123456789abcdef0123456789abcdef"
 CLASSIFY = TaskType.CLASSIFICATION
 
 
-@pytest.fixture(scope="module")
-def bucket(s3_server_binary, tmp_path_factory):
-    """A bucket ``hospital`` on a real S3 server, in the process's environment."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    command = [s3_server_binary, "server", str(tmp_path_factory.mktemp("s3")), "--address", address]
-    secrets = {"MINIO_ROOT_USER": "tester", "MINIO_ROOT_PASSWORD": "test-password"}
-    server = subprocess.Popen(command, env=os.environ | secrets, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "tester")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test-password")
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{address}")
-        try:
-            for _ in range(600):
-                try:
-                    urllib3.request("GET", f"http://{address}/minio/health/live", retries=False, timeout=1)
-                    break
-                except urllib3.exceptions.HTTPError:
-                    time.sleep(0.05)
-            Minio(address, "tester", "test-password", secure=False).make_bucket("hospital")
-            yield "s3://hospital"
-        finally:
-            server.terminate()
-            server.wait(10)
+@pytest.fixture
+def bucket(s3_environment, monkeypatch):
+    """A prefix of a real S3 server's bucket, which is in the process's environment."""
+    for name, value in s3_environment.items():
+        monkeypatch.setenv(name, value)
+    return "s3://models/a-hospital"
 
 
 def test_a_bucket_gives_the_same_snapshot_as_a_folder(bucket, site):
