@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from anamnesis.cli.local.context import Selected, select
+from anamnesis.cli.local.sources import real_images
 from anamnesis.cli.progress import PlainReporter, Reporter
 from anamnesis.demo import main
 from anamnesis.demo.resources import METHODS, model_name, write_resources
@@ -84,3 +85,8 @@ def test_the_error_that_stopped_one_is_told_not_the_interrupts_of_the_others(
     found: Sequence[Selected] = models(tmp_path)
     with pytest.raises(InputError, match="the disk is full"):
         main._learn_all(found, tell)
+
+
+def test_real_images_are_looked_for_beside_the_checkout() -> None:
+    beside = Path(__file__).resolve().parents[3] / "shared" / "data"
+    assert real_images({}) == (beside if beside.is_dir() else None)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import anamnesis
 from anamnesis.cli.local.context import Selected
 from anamnesis.cli.progress import Reporter
 from anamnesis.operator.api import Loaded, Site
@@ -60,5 +61,5 @@ def real_images(environment: Mapping[str, str]) -> Path | None:
         if not folder.is_dir():
             raise InputError(f"ANAMNESIS_DATA: there is no folder {folder}")
         return folder
-    folder = Path(__file__).resolve().parents[3] / "shared" / "data"
+    folder = Path(anamnesis.__file__).resolve().parents[2] / "shared" / "data"
     return folder if folder.is_dir() else None
