@@ -35,7 +35,7 @@ MODEL_STATUS: dict[str, Any] = {
         condition("BackendReachable", "True", "Reachable"),
     ],
     "sites": [
-        {"name": "guangzhou", "state": "Learned", "samples": 400, "learned": THEN},
+        {"name": "guangzhou", "state": "Learned", "samples": 400, "quarantined": 12, "learned": THEN},
         {"name": "bethesda", "state": "AwaitingApproval", "message": f"{UPDATE}: passed the gate"},
     ],
     "tasks": [

@@ -45,9 +45,11 @@ def _model(view: ModelView, now: datetime) -> Iterator[str]:
     yield from (f"  {line}" for line in _update(view, now))
     yield from (f"  {line}" for line in _words(view))
     rows = [
-        [site.name, site.state, site.samples or None, age(site.learned, now), site.message] for site in status.sites
+        [site.name, site.state, site.samples or None, site.quarantined or None, age(site.learned, now), site.message]
+        for site in status.sites
     ]
-    yield from (f"  {line}" for line in table(["site", "state", "samples", "learned", ""], rows) if rows)
+    head = ["site", "state", "samples", "quarantined", "learned", ""]
+    yield from (f"  {line}" for line in table(head, rows) if rows)
     yield from (f"  {line}" for line in _tasks(status.tasks, now))
     yield from (f"  {line}" for line in _schedule(view, now))
 
