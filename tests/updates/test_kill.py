@@ -23,7 +23,7 @@ def test_killed_at_random_it_ends_as_if_never_killed(make_world: Callable[[str],
     whole, broken = make_world("whole"), make_world("broken")
     for world in (whole, broken):
         world.method = "ewc_prototype"
-        world.training = TrainingSettings(epochs=6, batch_size=8)
+        world.training = TrainingSettings(epochs=40, batch_size=8)
         world.root.mkdir()
         (world.root / "split.key").write_bytes(b"k" * 32)
     expected = whole.update("north")["train"]["version"]
