@@ -1,0 +1,98 @@
+"""Classifiers in closed form on frozen features: ridge regression, linear discriminant, nearest class mean.
+
+All three follow from sums over the images (the Gram matrix of the features, and their sum for each class), and sums add
+up: what is learned site by site is what would be learned from all sites at once, and nothing is forgotten. This is
+analytic class-incremental learning (ACIL, Zhuang et al., NeurIPS 2022), whose recursion on the inverse is the same
+estimate by the Woodbury identity; the discriminant is streaming LDA (Hayes and Kanan, CVPR workshops 2020).
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from anamnesis.methods.base import State
+
+
+class Ridge:
+    """Statistics of features with a one appended, in float64, on one device.
+
+    Attributes:
+        gram: [D + 1, D + 1] sum of outer products; its last entry counts the images.
+        sums: [K, D + 1] sum of the features of each class; the last column counts its images.
+    """
+
+    def __init__(self, features: int, classes: int = 0, device: torch.device | str = "cpu") -> None:
+        self.gram = torch.zeros(features + 1, features + 1, dtype=torch.float64, device=device)
+        self.sums = torch.zeros(classes, features + 1, dtype=torch.float64, device=device)
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return self.sums.shape[0]
+
+    @property
+    def means(self) -> Tensor:
+        """[K, D] mean feature of each class; zeros for a class without images."""
+        return self.sums[:, :-1] / self.sums[:, -1:].clamp_min(1)
+
+    def grow(self, classes: int) -> None:
+        """Appends empty classes until there are ``classes``."""
+        fresh = max(0, classes - self.classes)
+        self.sums = torch.cat([self.sums, self.sums.new_zeros(fresh, self.sums.shape[1])])
+
+    def to(self, device: torch.device | str) -> None:
+        """Moves the statistics."""
+        self.gram, self.sums = self.gram.to(device), self.sums.to(device)
+
+    @torch.no_grad()
+    def add(self, features: Tensor, columns: Tensor) -> None:
+        """Takes in features [N, D] of images whose classes are ``columns`` [N]."""
+        wide = features.to(self.gram)
+        wide = torch.cat([wide, wide.new_ones(len(wide), 1)], dim=1)
+        self.gram += wide.T @ wide
+        self.sums += torch.nn.functional.one_hot(columns, self.classes).to(wide).T @ wide
+
+    def solve(self, strength: float) -> Tensor:
+        """Returns weights [K, D + 1], the bias last, in float64: one-hot targets, the bias not shrunk.
+
+        Args:
+            strength: of the pull to zero, added to the Gram matrix's diagonal; more than 0.
+        """
+        pull = torch.full_like(self.gram.diagonal(), strength)
+        pull[-1] = 1e-9  # solvable without an image
+        weights: Tensor = torch.linalg.solve(self.gram + pull.diag(), self.sums.T)
+        return weights.T
+
+    def discriminant(self, strength: float) -> Tensor:
+        """Returns weights [K, D + 1] of the linear discriminant with equal class priors, the bias last, in float64.
+
+        Args:
+            strength: added to the diagonal of the scatter within classes, so that it can be inverted.
+        """
+        means, count = self.means, self.gram[-1, -1].clamp_min(1)
+        within = self.gram[:-1, :-1] - (means * self.sums[:, -1:]).T @ means
+        within = (within + strength * torch.eye(len(within)).to(within)) / count
+        weights = torch.linalg.solve(within, means.T).T
+        return torch.cat([weights, -0.5 * (weights * means).sum(1, keepdim=True)], dim=1)
+
+    def nearest_mean(self) -> Tensor:
+        """Returns weights [K, D + 1] whose largest answer is the class with the nearest mean (Euclidean), in float64.
+
+        Minus half the squared distance, less the part that all classes share: mu . x - |mu|^2 / 2.
+        """
+        return torch.cat([self.means, -0.5 * self.means.square().sum(1, keepdim=True)], dim=1)
+
+    def state_dict(self) -> State:
+        """Returns the statistics."""
+        return {"gram": self.gram, "sums": self.sums}
+
+    def load_state_dict(self, state: Mapping[str, Tensor], device: torch.device | str = "cpu") -> None:
+        """Takes back what ``state_dict`` gave."""
+        self.gram, self.sums = state["gram"].to(device), state["sums"].to(device)
+
+
+def answer(features: Tensor, weights: Tensor) -> Tensor:
+    """Returns logits [N, K] in float32 of features [N, D] under weights [K, D + 1], the bias last."""
+    solved = weights.to(features)
+    return torch.nn.functional.linear(features, solved[:, :-1], solved[:, -1])
