@@ -23,20 +23,9 @@ def registry_url(model: Loaded[ContinualModel]) -> str:
     return absolute_url(model.resource.spec.registry.url, model.folder)
 
 
-def store_url(site: Loaded[Site], model: Loaded[ContinualModel]) -> str:
-    """Returns the URL of the site's own store; by default it lies next to the model's registry.
-
-    Raises:
-        InputError: the registry is a whole bucket, so that nothing can lie next to it.
-    """
-    if site.resource.spec.store:
-        return absolute_url(site.resource.spec.store, site.folder)
-    registry = registry_url(model)
-    if registry.startswith("s3://") and "/" not in registry.removeprefix("s3://"):
-        raise InputError(
-            f"{site.file}: Site {site.name}: spec.store: must be given; nothing lies next to the bucket {registry}"
-        )
-    return f"{registry}-sites/{site.name}"
+def store_url(site: Loaded[Site]) -> str:
+    """Returns the URL of the site's own store."""
+    return absolute_url(site.resource.spec.store, site.folder)
 
 
 def split_key_reference(model: Loaded[ContinualModel], default: Path) -> str:

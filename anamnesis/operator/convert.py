@@ -46,10 +46,10 @@ def site_config(site: Loaded[Site]) -> SiteConfig:
     )
 
 
-def site_ref(model: Loaded[ContinualModel], site: Loaded[Site], test_set: str) -> SiteRef:
+def site_ref(site: Loaded[Site], test_set: str) -> SiteRef:
     """Returns the site as later steps need it."""
     spec = site.resource.spec
-    return SiteRef(site.name, store_url(site, model), task(spec), test_set, spec.modalities[0])
+    return SiteRef(site.name, store_url(site), task(spec), test_set, spec.modalities[0])
 
 
 def configuration(spec: ContinualModelSpec) -> Configuration:
@@ -110,7 +110,7 @@ def update_request(
         model=model.name,
         registry=registry_url(model),
         site=site_config(site),
-        store=store_url(site, model),
+        store=store_url(site),
         configuration=configuration(model.resource.spec),
         split_key=split_key,
         base=base,

@@ -73,7 +73,7 @@ class Hospital:
     def site(self, name: str) -> Json:
         arrivals = {"type": "S3", "s3": {"url": f"s3://models/{self.space}/arrivals/{name}"}}
         source = {**arrivals, "credentialsSecret": {"name": "bucket"}, "pollInterval": "1s"}
-        return document("Site", name, site_spec(source))
+        return document("Site", name, site_spec(source, f"s3://models/{self.space}/images/{name}"))
 
     @property
     def registry(self) -> str:

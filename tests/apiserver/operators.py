@@ -104,7 +104,7 @@ class Operator:
 
 def site(name: str, **metadata: Any) -> dict[str, Any]:
     source = {"type": "Folder", "folder": {"path": "/data/canary-in-the-spec"}}
-    return document("Site", name, site_spec(source, PNEUMONIA, "DX"), metadata)
+    return document("Site", name, site_spec(source, "s3://images/ward", PNEUMONIA, "DX"), metadata)
 
 
 def model(name: str, *sites: str, **metadata: Any) -> dict[str, Any]:

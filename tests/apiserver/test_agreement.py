@@ -100,6 +100,8 @@ BAD = [
     ("Site", "spec.labels.from", "Container", "goes with from: Manifest, and only with it", ""),
     ("Site", "spec.modalities", [], "at least 1 items", "at least 1 item"),
     ("Site", "spec.modalities", ["x-ray"], "a DICOM modality code, like DX or CT", ""),
+    ("Site", "spec.store", GONE, "spec.store: Required value", "spec.store: missing"),
+    ("Site", "spec.store", "ftp://x", "s3://bucket/prefix, file:///absolute/path or a relative", ""),
     ("Site", "spec.testFraction", "2", SHARE, "at most 1"),
     ("Site", "spec.maximumStudies", -1, "greater than or equal to 0", "at least 0"),
     ("ModelUpdate", "spec.claim", "sha256:abc", "sha256: and 64 hex digits", ""),

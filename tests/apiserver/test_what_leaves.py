@@ -32,9 +32,9 @@ BROKEN = "Lindqvist-Astrid.dcm"
 def declared(config: SiteConfig, folder: Path, name: str) -> dict[str, Any]:
     task = {"name": config.task.name, "type": "Classification", "classes": list(config.task.classes)}
     source = {"type": "Folder", "folder": {"path": str(folder / "source" / name)}, "pollInterval": "1s"}
-    spec = site_spec(source, {**task, "primaryMetric": "Accuracy"}, config.modalities[0])
-    spec |= {"store": (folder / "own" / name).as_uri(), "attributes": ["Sex", "AgeBand", "Manufacturer"]}
-    return document("Site", name, spec)
+    store = (folder / "own" / name).as_uri()
+    spec = site_spec(source, store, {**task, "primaryMetric": "Accuracy"}, config.modalities[0])
+    return document("Site", name, {**spec, "attributes": ["Sex", "AgeBand", "Manufacturer"]})
 
 
 @pytest.fixture

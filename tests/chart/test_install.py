@@ -21,6 +21,7 @@ SITE = {
     "spec": {
         "source": {"type": "Folder", "folder": {"path": "/data"}},
         "modalities": ["DX"],
+        "store": "file:///data/images",
         "task": {"name": "t", "type": "Classification", "classes": ["a", "b"], "primaryMetric": "AUROC"},
     },
 }

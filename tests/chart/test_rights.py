@@ -48,7 +48,8 @@ class Ward:
     def site(self, path: str) -> Json:
         task = {"name": "bars", "type": "Classification", "classes": CLASSES, "primaryMetric": "Accuracy"}
         source = {"type": "Folder", "folder": {"path": path}, "pollInterval": "1s"}
-        return resource("Site", "north", {"source": source, "modalities": ["OT"], "task": task})
+        store = f"file://{self.folder}/images"
+        return resource("Site", "north", {"source": source, "modalities": ["OT"], "task": task, "store": store})
 
     def model(self) -> Json:
         spec = {

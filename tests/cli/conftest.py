@@ -20,7 +20,7 @@ def documents(registry: str = "registry", source: str = "data") -> list[dict[str
         "registry": {"url": registry},
     }
     return [
-        document("Site", "xray", site_spec({"type": "Folder", "folder": {"path": source}}, task, "DX")),
+        document("Site", "xray", site_spec({"type": "Folder", "folder": {"path": source}}, "images", task, "DX")),
         document("ContinualModel", "chest", model_spec(("xray",), model)),
     ]
 

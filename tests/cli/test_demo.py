@@ -11,6 +11,7 @@ from anamnesis.cli.progress import PlainReporter, Reporter
 from anamnesis.demo import main
 from anamnesis.demo.resources import METHODS, model_name, write_resources
 from anamnesis.demo.sites import have_all, real_sites
+from anamnesis.operator.addresses import store_url
 from anamnesis.operator.convert import site_config
 from anamnesis.records import InputError
 
@@ -29,7 +30,7 @@ def test_its_resources_are_like_a_hospitals(tmp_path: Path) -> None:
     found = models(tmp_path)
     for selected in found:
         assert [site.name for site in selected.resources.sites_of(selected.model)] == ["xray", "ct", "mri", "blood"]
-    stores = [{each.store(site) for site in each.resources.sites.values()} for each in found]
+    stores = [{store_url(site) for site in each.resources.sites.values()} for each in found]
     assert stores[0] == stores[1] == stores[2], "a site is ingested once for all methods"
     assert len({each.registry.url for each in found}) == len(METHODS)
 

@@ -41,7 +41,7 @@ def test_a_site_is_learned_in_the_training_image() -> None:
         "gate": {"floor": "0.1", "margin": "1", "approval": "Automatic"},
         "registry": {"url": "/tmp/registry"},
     }
-    site = document("Site", "north", site_spec({"type": "Folder", "folder": {"path": "/site"}}))
+    site = document("Site", "north", site_spec({"type": "Folder", "folder": {"path": "/site"}}, "/tmp/images"))
     resources = yaml.safe_dump_all([site, document("ContinualModel", "chest", model_spec(["north"], changes))])
     data = {"images.npz": b64encode(bars("north")).decode()}
     for name, content in (("model", {"data": {"model.yaml": resources}}), ("site", {"binaryData": data})):

@@ -13,6 +13,7 @@ metadata: {name: guangzhou}
 spec:
   source: {type: Folder, folder: {path: data/cxr}}
   modalities: [DX]
+  store: images/guangzhou
   task: {name: pneumonia, type: Classification, classes: [normal, pneumonia], primaryMetric: AUROC}
   labels: {from: Container}
 """

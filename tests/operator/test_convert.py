@@ -9,7 +9,7 @@ from anamnesis.operator.addresses import registry_url, split_key_reference, stor
 from anamnesis.operator.api import Resources, load_resources
 from anamnesis.operator.api.base import field_name
 from anamnesis.operator.convert import configuration, gate_policy, site_config, update_request
-from anamnesis.records import Enforcement, InputError, decode, encode_object
+from anamnesis.records import Enforcement, decode, encode_object
 from anamnesis.registry import Approval
 from anamnesis.updates.request import UpdateRequest
 
@@ -22,18 +22,10 @@ def resources(both_sites: str, model_text: str, resource_file: Callable[[str], P
 def test_relative_paths_start_at_the_file(resources: Resources, tmp_path: Path) -> None:
     model = resources.models["chest"]
     assert registry_url(model) == (tmp_path / "registry/chest").as_uri()
-    assert store_url(resources.sites["guangzhou"], model) == (tmp_path / "registry/chest-sites/guangzhou").as_uri()
+    assert store_url(resources.sites["guangzhou"]) == (tmp_path / "images/guangzhou").as_uri()
     assert site_config(resources.sites["guangzhou"]).source == (tmp_path / "data/cxr").as_uri()
     assert site_config(resources.sites["bethesda"]).source == "file:///elsewhere"
     assert split_key_reference(model, tmp_path / "key") == (tmp_path / "key").as_uri()
-
-
-def test_a_bucket_as_registry_needs_named_stores(
-    both_sites: str, model_text: str, resource_file: Callable[[str], Path]
-) -> None:
-    found = load_resources(resource_file(both_sites + "---\n" + model_text.replace("registry/chest", "s3://models")))
-    with pytest.raises(InputError, match=r"Site guangzhou: spec.store: must be given"):
-        store_url(found.sites["guangzhou"], found.models["chest"])
 
 
 def test_options_take_the_types_of_the_methods_configuration(resources: Resources) -> None:

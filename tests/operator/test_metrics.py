@@ -58,9 +58,8 @@ def model(status: dict[str, Any], name: str = "chest") -> ContinualModel:
 def site(status: dict[str, Any]) -> Site:
     task = {"name": "t", "type": "Classification", "classes": ["a", "b"], "primaryMetric": "AUROC"}
     source = {"type": "S3", "s3": {"url": "s3://bucket/x"}, "pollInterval": "2m"}
-    return Site.model_validate(
-        document("Site", "guangzhou", {"source": source, "modalities": ["DX"], "task": task}, status)
-    )
+    spec = {"source": source, "modalities": ["DX"], "task": task, "store": "s3://images/guangzhou"}
+    return Site.model_validate(document("Site", "guangzhou", spec, status))
 
 
 def update(name: str, minute: int, status: dict[str, Any]) -> ModelUpdate:

@@ -96,3 +96,42 @@ def test_a_log_that_was_cut_is_found_by_the_head_in_the_status(network: Network,
     assert ready
     assert (ready.status, ready.reason) == ("False", "RegistryDamaged")
     assert len(Log(store).entries()) == 1, "nothing was written on top"
+
+
+def test_after_a_restore_of_an_older_copy_a_person_lets_the_model_go_on(network: Network, hospital: Hospital) -> None:
+    def restore(copy: dict[str, bytes]) -> None:
+        hospital.registry.objects.clear()
+        hospital.registry.objects.update(copy)
+        hospital.reconcile()
+
+    network.drop("north", "a")
+    hospital.learn()
+    copy, champion = dict(hospital.registry.objects), hospital.history().champion
+    network.drop("north", "b")
+    hospital.learn()
+    assert hospital.history().champion != champion
+    restore(copy)
+    ready = hospital.model.status.condition("Ready")
+    assert (ready and ready.reason) == "RegistryDamaged"
+    head = hospital.model.status.head
+    assert head and ready and f"{LOST}={head.number}:{head.digest}" in ready.message
+
+    annotate(hospital, LOST, f"{head.number}:{head.digest}")
+    hospital.learn()  # the same process: what it remembers of entries that are lost must not come back
+    network.now += timedelta(minutes=1)
+    hospital.learn()
+    assert hospital.states()["north"] == "Learned"
+    assert hospital.history().champion != champion
+    assert verify(hospital.registry) == ()
+    head = hospital.model.status.head
+    assert head and str(Log(hospital.registry).head()) == f"{head.number}:{head.digest}"
+
+    restore(copy)
+    ready = hospital.model.status.condition("Ready")
+    assert (ready and ready.reason) == "RegistryDamaged", "a word about one loss is none about the next"
+
+
+def annotate(hospital: Hospital, name: str, value: str) -> None:
+    metadata = hospital.model.metadata
+    changed = metadata.model_copy(update={"annotations": {**metadata.annotations, name: value}})
+    hospital.cluster.edit(hospital.model.model_copy(update={"metadata": changed}))

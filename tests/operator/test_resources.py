@@ -45,6 +45,7 @@ BAD = [
     ("folder: {path: data/cxr}", "folder: null", "spec.source: type Folder needs folder beside it"),
     ("{from: Container}", "{from: Manifest}", "spec.labels: manifest (a CSV or JSON file below the source)"),
     ("apiVersion: anamnesis.dev/v1alpha1", "apiVersion: anamnesis.dev/v1", "apiVersion: expected anamnesis"),
+    ("  store: images/guangzhou\n", "", "Site guangzhou: spec.store: missing; it must be given. Where the site's images"),
     ("  modalities: [DX]", "  modalities: [DX]\n  modalities: [CT]", "line 6, column 3: 'modalities' stands twice"),
     ("  modalities: [DX]", "  modalities: [DX", "line "),
 ]  # fmt: skip

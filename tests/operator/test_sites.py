@@ -24,7 +24,7 @@ class Ward:
         self.cluster = MemoryCluster(lambda: self.now)
 
     def make(self, source: dict[str, object], **labels: str) -> None:
-        spec = {**site_spec(source), "labels": labels}
+        spec = {**site_spec(source, "s3://images/ward"), "labels": labels}
         self.cluster.create(Site.model_validate(document("Site", KEY.name, spec, {"namespace": KEY.namespace})))
 
     @property

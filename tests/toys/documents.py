@@ -21,9 +21,9 @@ def document(kind: str, name: str, spec: Mapping[str, Any], metadata: Mapping[st
     return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name, **metadata}, "spec": dict(spec)}
 
 
-def site_spec(source: Mapping[str, Any], task: Mapping[str, Any] = BARS, modality: str = "OT") -> Json:
+def site_spec(source: Mapping[str, Any], store: str, task: Mapping[str, Any] = BARS, modality: str = "OT") -> Json:
     """Returns what a Site says."""
-    return {"source": dict(source), "modalities": [modality], "task": dict(task)}
+    return {"source": dict(source), "modalities": [modality], "task": dict(task), "store": store}
 
 
 def model_spec(sites: Sequence[str], changes: Mapping[str, Any] = NOTHING) -> Json:

@@ -264,7 +264,7 @@ class Hospital:
 
 def site_document(name: str) -> Json:
     source = {"type": "S3", "s3": {"url": f"s3://arrivals/{name}"}}
-    return document("Site", name, site_spec(source), {"namespace": SPACE})
+    return document("Site", name, site_spec(source, f"s3://images/{name}"), {"namespace": SPACE})
 
 
 def model_document(changes: Mapping[str, object], sites: tuple[str, ...]) -> Json:

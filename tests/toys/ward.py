@@ -17,7 +17,7 @@ def condition(kind: str, status: str, reason: str, message: str = "") -> dict[st
     return {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": THEN}
 
 
-SITE = site_spec({"type": "S3", "s3": {"url": "s3://bucket/guangzhou"}}, PNEUMONIA, "DX")
+SITE = site_spec({"type": "S3", "s3": {"url": "s3://bucket/guangzhou"}}, "s3://images/guangzhou", PNEUMONIA, "DX")
 MODEL = model_spec(("guangzhou", "bethesda"), {"method": {"name": "EWCPrototype"}})
 MODEL_STATUS: dict[str, Any] = {
     "observedGeneration": 1,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anamnesis.cli.options import chosen
-from anamnesis.operator.addresses import registry_url, split_key_reference, store_url
+from anamnesis.operator.addresses import registry_url, split_key_reference
 from anamnesis.operator.api import ContinualModel, Loaded, Resources, Site, load_resources
 from anamnesis.operator.convert import site_config
 from anamnesis.operator.local.loop import Wanted
@@ -55,10 +55,6 @@ class Selected:
     def config(self, site: Loaded[Site]) -> SiteConfig:
         """Returns a site as ingestion needs it."""
         return site_config(site)
-
-    def store(self, site: Loaded[Site]) -> str:
-        """Returns the URL of a site's own store."""
-        return store_url(site, self.model)
 
 
 def select(files: Sequence[Path], name: str = "") -> Selected:

@@ -13,6 +13,7 @@ from pathlib import Path
 from anamnesis.cli.local.context import Selected, select_all
 from anamnesis.cli.local.sources import real_images
 from anamnesis.cli.output import table
+from anamnesis.operator.addresses import store_url
 from anamnesis.operator.backends.local import compiled_pipeline
 from anamnesis.operator.convert import configuration
 from anamnesis.records import AnamnesisError, SiteConfig
@@ -106,7 +107,7 @@ def _model(selected: Selected) -> Iterator[Check]:
         yield _tried(f"{name}: split key", lambda: f"{key}, fingerprint {key_fingerprint(split_key(key))[:19]}")
     for site in selected.resources.sites_of(selected.model):
         yield _tried(f"{site.name}: source", partial(_listed, selected.config(site)))
-        yield _tried(f"{site.name}: store", partial(_opened, selected.store(site)))
+        yield _tried(f"{site.name}: store", partial(_opened, store_url(site)))
 
 
 def _listed(config: SiteConfig) -> str:

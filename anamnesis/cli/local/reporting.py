@@ -22,7 +22,7 @@ def _subject(selected: Selected) -> Subject:
     look, model = looker(selected), selected.model
     holdings = {site.name: look(site) for site in selected.resources.sites_of(model)}
     sites = tuple(
-        site_ref(model, selected.resources.sites[name], holding.test_set)
+        site_ref(selected.resources.sites[name], holding.test_set)
         for name, holding in holdings.items()
         if holding.test_set
     )

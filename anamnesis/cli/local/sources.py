@@ -6,6 +6,7 @@ from pathlib import Path
 import anamnesis
 from anamnesis.cli.local.context import Selected
 from anamnesis.cli.progress import Reporter
+from anamnesis.operator.addresses import store_url
 from anamnesis.operator.api import Loaded, Site
 from anamnesis.operator.local.loop import make_split_key
 from anamnesis.operator.local.observe import Holding, Look
@@ -22,7 +23,7 @@ def looker(selected: Selected) -> Look:
 
         test_set = ""
         try:
-            store = open_store(selected.store(site))
+            store = open_store(store_url(site))
             issued = test_sets(store)
             test_set = issued[-1].digest if issued else ""
             if not issued:
@@ -47,7 +48,7 @@ def ingester(selected: Selected, tell: Reporter, workers: int) -> Callable[[Load
 def ingest_site(selected: Selected, site: Loaded[Site], tell: Reporter, workers: int) -> steps.Result:
     """Makes a snapshot of a site's data, or finds it made; returns the encoded ``IngestResult``."""
     make_split_key(selected.split_key)
-    config, store = encode_object(selected.config(site)), selected.store(site)
+    config, store = encode_object(selected.config(site)), store_url(site)
     progress = tell.track(f"ingest {site.name}")
     result = steps.ingest_site(config, store, selected.split_key, workers, progress)
     progress(1, 1, "as before" if result["reused"] else "done")

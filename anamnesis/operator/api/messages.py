@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from anamnesis.operator.api.text import PATTERNS
 
@@ -30,7 +31,7 @@ def _words(finding: Any, kind: type[BaseModel]) -> str:
     found, context = finding["input"], finding.get("ctx", {})
     match finding["type"]:
         case "missing":
-            return "missing; it must be given"
+            return f"missing; it must be given. {_description(kind, finding['loc'])}".rstrip(" .")
         case "extra_forbidden":
             return f"unknown field; known here are {', '.join(_fields(kind, finding['loc'][:-1]))}"
         case "value_error":
@@ -52,14 +53,22 @@ def _words(finding: Any, kind: type[BaseModel]) -> str:
             return f"{text[0].lower()}{text[1:]}, found {found!r:.80}"
 
 
-def _fields(kind: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """Returns the fields that the part of ``kind`` at ``location`` knows."""
+def _description(kind: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    """Returns what is said of the field at ``location``, in its first paragraph."""
+    return (_fields(kind, location[:-1])[str(location[-1])].description or "").partition("\n\n")[0]
+
+
+def _fields(kind: type[BaseModel], location: tuple[int | str, ...]) -> dict[str, FieldInfo]:
+    """Returns the fields that the part of ``kind`` at ``location`` knows, by the names that people write."""
     current: Any = kind
     for part in location:
         if isinstance(part, str):
-            by_alias = {field.alias or name: field for name, field in current.model_fields.items()}
-            current = _model_in(by_alias[part].annotation)
-    return [field.alias or name for name, field in current.model_fields.items()]
+            current = _model_in(_by_alias(current)[part].annotation)
+    return _by_alias(current)
+
+
+def _by_alias(kind: type[BaseModel]) -> dict[str, FieldInfo]:
+    return {field.alias or name: field for name, field in kind.model_fields.items()}
 
 
 def _model_in(annotation: Any) -> Any:

@@ -151,9 +151,12 @@ class SiteSpec(Model):
     """DICOM codes of the modalities to take; the first is what the network reads. Cannot be changed."""
     task: TaskSpec
     """What is asked of the model on this site. Cannot be changed: another task is another Site."""
+    store: Url
+    """Where the site's images are kept: s3://bucket/prefix or file:///path that this site's steps alone can read.
+
+    Where a file is read locally, it may be a path relative to that file.
+    """
     labels: LabelsSpec = LabelsSpec()
-    store: Url | None = None
-    """The site's own store of pixels and snapshots; left out, beside the registry."""
     test_fraction: Share = Decimal("0.2")
     """Share of the patients that are tested on, where the source declares no split; a decimal in quotes."""
     maximum_quarantine_share: Share = Decimal("0.1")

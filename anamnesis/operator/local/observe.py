@@ -67,7 +67,7 @@ def observe(
     versions = {digest: read_version(registry, digest) for digest in list_versions(registry)}
     lineage = tuple((digest, versions[digest]) for digest in reversed(history.lineage))
     holdings = {name: look(site) for name, site in sites.items()}
-    learned = learned_sites(lineage, sites, model, {name: holding.test_set for name, holding in holdings.items()})
+    learned = learned_sites(lineage, sites, {name: holding.test_set for name, holding in holdings.items()})
     observed_sites = {}
     for name in sites:
         holding = holdings[name]
@@ -84,12 +84,11 @@ def observe(
 def learned_sites(
     lineage: tuple[tuple[str, Version], ...],
     sites: Mapping[str, Loaded[Site]],
-    model: Loaded[ContinualModel],
     test_sets: Mapping[str, str],
 ) -> tuple[SiteRef, ...]:
     """Returns the model's sites that the champion has learned, in the order it did, each with its test set."""
     names = dict.fromkeys(version.site for _, version in lineage if version.site in sites)
-    return tuple(site_ref(model, sites[name], test_sets.get(name, "")) for name in names)
+    return tuple(site_ref(sites[name], test_sets.get(name, "")) for name in names)
 
 
 def _candidates(

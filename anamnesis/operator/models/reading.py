@@ -12,10 +12,10 @@ from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Backend
 from anamnesis.operator.backends.guarded import guarded
 from anamnesis.operator.controller.cluster import Cluster
-from anamnesis.operator.models.checks import check_absolute, check_anchor, check_tasks
+from anamnesis.operator.models.checks import LOST, check_absolute, check_anchor, check_stores, check_tasks
 from anamnesis.operator.models.claims import prefix
 from anamnesis.operator.models.scene import Scene
-from anamnesis.records import InputError
+from anamnesis.records import InputError, IntegrityError, LogEntry
 from anamnesis.records.times import Clock
 from anamnesis.registry import Log, Store, open_store
 from anamnesis.registry.cached import CachedStore
@@ -56,11 +56,10 @@ class Reader:
         wanted = [reference.name for reference in model.spec.sites]
         found = {site.metadata.name: site for site in self._cluster.list(Site, namespace)}
         sites = {name: Loaded(found[name], Path(f"/{namespace}/{name}")) for name in wanted if name in found}
+        check_stores(loaded, sites)
         check_tasks(loaded, sites)
         updates = self._cluster.list(ModelUpdate, namespace, {"spec.model": loaded.name})
-        registry = self._open(registry_url(loaded), environment)
-        entries = Log(registry).entries()
-        check_anchor(model, entries)
+        registry, entries = self._log(loaded, environment)
         return Scene(
             model=loaded,
             sites=sites,
@@ -87,6 +86,20 @@ class Reader:
         """Returns the model as it is now; one that is gone stays as it was."""
         namespace = loaded.resource.metadata.namespace or ""
         return Loaded(self._cluster.get(ContinualModel, namespace, loaded.name) or loaded.resource, loaded.file)
+
+    def _log(self, loaded: Loaded[ContinualModel], environment: Environment) -> tuple[Store, tuple[LogEntry, ...]]:
+        """Reads a registry's log. Where it is not what it was, what is remembered may be of one that was replaced."""
+        model, url = loaded.resource, registry_url(loaded)
+        try:
+            registry = self._open(url, environment)
+            entries = Log(registry).entries()
+            check_anchor(model, entries)
+        except IntegrityError:
+            self._stores.clear()
+            registry = self._open(url, environment)
+            entries = Log(registry).entries()
+            check_anchor(model, entries, lost=model.metadata.annotations.get(LOST, ""))
+        return registry, entries
 
     def _approvals(
         self, loaded: Loaded[ContinualModel], updates: tuple[ModelUpdate, ...]

@@ -93,9 +93,9 @@ class Scene:
     def learned(self) -> tuple[SiteRef, ...]:
         """The model's sites that the champion has learned, in the order it did, each with its test set in force."""
         names = {version.site for _, version in self.lineage} & set(self.sites)
-        stores = {name: self.open_store(store_url(self.sites[name], self.model)) for name in names}
+        stores = {name: self.open_store(store_url(self.sites[name])) for name in names}
         sets = {name: current_test_set(store) for name, store in stores.items()}
-        return learned_sites(self.lineage, self.sites, self.model, sets)
+        return learned_sites(self.lineage, self.sites, sets)
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:

@@ -31,6 +31,7 @@ metadata: {name: NAME}
 spec:
   source: {type: DICOMweb, dicomweb: {url: "https://pacs"}, credentialsSecret: {name: NAME}}
   modalities: [DX]
+  store: s3://images/NAME
   labels: {from: Manifest, manifest: "s3://labels/lyon.csv"}
   task: {name: pneumonia, type: Classification, classes: [normal, pneumonia], primaryMetric: AUROC}
 """

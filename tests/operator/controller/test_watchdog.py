@@ -26,7 +26,8 @@ def document(kind: str, name: str, version: int, spec: dict[str, Any], **more: A
 
 def site(name: str, version: int = 1, **more: Any) -> dict[str, Any]:
     source = {"type": "Folder", "folder": {"path": "/data"}}
-    return document("Site", name, version, {"source": source, "modalities": ["DX"], "task": TASK}, **more)
+    spec = {"source": source, "modalities": ["DX"], "task": TASK, "store": "/images"}
+    return document("Site", name, version, spec, **more)
 
 
 def model(name: str, *sites: str, version: int = 1) -> dict[str, Any]:
