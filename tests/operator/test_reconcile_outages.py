@@ -1,5 +1,6 @@
 """Back ends, registries and API servers that do not answer, and logs that were changed."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
 
@@ -9,10 +10,11 @@ from toys.hospital import Hospital, Network
 from anamnesis.operator.api import ContinualModel, Loaded
 from anamnesis.operator.backends.base import Backend
 from anamnesis.operator.controller.keys import Key
+from anamnesis.operator.models.checks import LOST
 from anamnesis.operator.models.reading import ReconcileOptions
 from anamnesis.operator.models.reconciler import ModelReconciler
 from anamnesis.records import UnreachableError
-from anamnesis.registry import Log
+from anamnesis.registry import Log, verify
 
 KEY = Key("ContinualModel", "hospital", "chest")
 
@@ -114,7 +116,9 @@ def test_after_a_restore_of_an_older_copy_a_person_lets_the_model_go_on(network:
     ready = hospital.model.status.condition("Ready")
     assert (ready and ready.reason) == "RegistryDamaged"
     head = hospital.model.status.head
-    assert head and ready and f"{LOST}={head.number}:{head.digest}" in ready.message
+    assert head
+    assert ready
+    assert f"{LOST}={head.number}:{head.digest}" in ready.message
 
     annotate(hospital, LOST, f"{head.number}:{head.digest}")
     hospital.learn()  # the same process: what it remembers of entries that are lost must not come back
@@ -124,7 +128,8 @@ def test_after_a_restore_of_an_older_copy_a_person_lets_the_model_go_on(network:
     assert hospital.history().champion != champion
     assert verify(hospital.registry) == ()
     head = hospital.model.status.head
-    assert head and str(Log(hospital.registry).head()) == f"{head.number}:{head.digest}"
+    assert head
+    assert str(Log(hospital.registry).head()) == f"{head.number}:{head.digest}"
 
     restore(copy)
     ready = hospital.model.status.condition("Ready")
