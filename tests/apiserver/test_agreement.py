@@ -61,6 +61,7 @@ BAD = [
     ("ContinualModel", "spec.network.input.size", [64], "at least 2 items", "at least 2 items"),
     ("ContinualModel", "spec.network.input.size", [64, 4], "greater than or equal to 8", "at least 8"),
     ("ContinualModel", "spec.network.input.channels", 2, "Unsupported value: 2", "2 is not one of 1, 3"),
+    ("ContinualModel", "spec.network.width", 20, "norm Group needs a width that is a multiple of 8", ""),
     ("ContinualModel", "spec.training.learningRate", "0", "a decimal above 0", "more than 0"),
     ("ContinualModel", "spec.training.epochs", "8", "must be of type integer", "should be a valid integer"),
     ("ContinualModel", "spec.trigger.quietPeriod", "5 minutes", "a number and s, m, h or d, like 30m", ""),

@@ -1,15 +1,18 @@
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from anamnesis.cli.generate import methods_json
 from anamnesis.operator.addresses import registry_url, split_key_reference, store_url
 from anamnesis.operator.api import Resources, load_resources
 from anamnesis.operator.api.base import field_name
+from anamnesis.operator.api.learning import NetworkSpec as DeclaredNetwork
 from anamnesis.operator.convert import configuration, gate_policy, site_config, update_request
-from anamnesis.records import Enforcement, decode, encode_object
+from anamnesis.records import Enforcement, InputError, NetworkSpec, decode, encode_object
 from anamnesis.registry import Approval
 from anamnesis.updates.request import UpdateRequest
 
@@ -35,6 +38,23 @@ def test_options_take_the_types_of_the_methods_configuration(resources: Resource
     from anamnesis.methods import build_method
 
     build_method(found)
+
+
+@pytest.mark.parametrize("norm", ["Group", "Batch"])
+def test_the_types_refuse_just_the_networks_that_cannot_be_built(norm: str) -> None:
+    from anamnesis.networks import build_backbone
+
+    def accepted(make: Callable[[], object]) -> bool:
+        try:
+            make()
+        except (InputError, ValidationError):
+            return False
+        return True
+
+    for width in range(4, 26):
+        declared = partial(DeclaredNetwork.model_validate, {"norm": norm, "width": width})
+        built = partial(build_backbone, NetworkSpec(norm=norm.lower(), width=width), 0)
+        assert accepted(declared) == accepted(built), width
 
 
 def test_the_gate_keeps_its_decimals_exactly(resources: Resources) -> None:

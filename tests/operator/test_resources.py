@@ -21,6 +21,7 @@ BAD = [
     ("approval: Required", "aproval: Required", "spec.gate.aproval: unknown field; known here are floor, margin"),
     ("ResNet18", "ResNet19", "spec.network.name: ResNet19 is not one of SmallCNN, ResNet18"),
     ("size: [64, 64]", "size: [64]", "spec.network.input.size"),
+    ("64]}}", "64]}, width: 12}", "spec.network: norm Group needs a width that is a multiple of 8: it takes channels"),
     ("channels: 1", "channels: 2", "spec.network.input.channels: 2 is not one of 1, 3"),
     ("name: EWCPrototype,", "name: EWC,", "spec.method: name: 'EWC' is not one of EWCPrototype, Finetune, Joint"),
     ("penalty", "penalti", "spec.method: ewcPrototype.penalti: unknown field; known here are penalty"),
@@ -45,7 +46,7 @@ BAD = [
     ("folder: {path: data/cxr}", "folder: null", "spec.source: type Folder needs folder beside it"),
     ("{from: Container}", "{from: Manifest}", "spec.labels: manifest (a CSV or JSON file below the source)"),
     ("apiVersion: anamnesis.dev/v1alpha1", "apiVersion: anamnesis.dev/v1", "apiVersion: expected anamnesis"),
-    ("  store: images/guangzhou\n", "", "Site guangzhou: spec.store: missing; it must be given. Where the site's images"),
+    ("  store: images/guangzhou\n", "", "Site guangzhou: spec.store: missing; it must be given. Where the site's"),
     ("  modalities: [DX]", "  modalities: [DX]\n  modalities: [CT]", "line 6, column 3: 'modalities' stands twice"),
     ("  modalities: [DX]", "  modalities: [DX", "line "),
 ]  # fmt: skip

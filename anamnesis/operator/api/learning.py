@@ -1,14 +1,17 @@
 """What learns, and how much: network and training."""
 
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
 from anamnesis.operator.api.base import Model
+from anamnesis.operator.api.rules import rules
 from anamnesis.operator.api.values import Positive, Share
 
 Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
+_GROUPS = 8
+_WHOLE_GROUPS = f"norm Group needs a width that is a multiple of {_GROUPS}: it takes channels in {_GROUPS} groups"
 Side = Annotated[int, Field(ge=8, le=1024, strict=True)]
 
 
@@ -24,13 +27,23 @@ class InputSpec(Model):
 class NetworkSpec(Model):
     """Which network learns. Another network is another model: it begins without a champion."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules((f"self.norm != 'Group' || self.width % {_GROUPS} == 0", _WHOLE_GROUPS)),
+    )
+
     name: Literal["SmallCNN", "ResNet18"] = "SmallCNN"
     """Its architecture."""
     input: InputSpec = InputSpec()
     norm: Literal["Group", "Batch"] = "Group"
     """Which normalisation its layers have."""
     width: Annotated[int, Field(ge=4, le=512, strict=True)] = 32
-    """Channels of the first layer; all others follow from it."""
+    """Channels of the first layer; all others follow from it. With norm Group a multiple of 8."""
+
+    @model_validator(mode="after")
+    def _groups_are_whole(self) -> Self:
+        if self.norm == "Group" and self.width % _GROUPS:
+            raise ValueError(f"{_WHOLE_GROUPS}, found {self.width}")
+        return self
 
 
 class TrainingSpec(Model):
