@@ -229,6 +229,10 @@ class Method(ABC, Generic[Options]):
     def after_step(self, step: Step) -> None:
         """Proximal or moving-average updates, after each optimiser step."""
 
+    def watched(self) -> Mapping[str, Tensor]:
+        """Returns scalars of the last step that are logged once an epoch and are no part of the loss."""
+        return {}
+
     def end(self, context: TaskContext, data: Data) -> None:
         """Fisher information, prototypes, statistics, classifier. Can be run again from the last stage's end."""
 

@@ -1,33 +1,87 @@
-"""``ewc_prototype``, first part: online elastic weight consolidation.
+"""``ewc_prototype``: the old answers are held in the weights, and where the network looks is held in the image.
 
 A reconstruction of Ignesti et al. 2026, "Fusing parametric and spatial constraints in continual learning", of which
-only the abstract was available. This part is the parametric constraint: online EWC (Kirkpatrick et al. 2017; Schwarz
-et al. 2018). Reconstruction, class prototypes and saliency alignment are not here yet.
+only the abstract was available: elastic weight consolidation (the parametric constraint), anchored in a training that
+reconstructs and classifies with class prototypes, and saliency maps aligned with static visual prototypes (the spatial
+constraint). No image of an earlier site is needed.
+
+    L = L_classification + a L_reconstruction + b R1 + c R2 + d L_saliency_alignment    the new data
+      + e L_prototype_retention + lambda/2 sum_j F_j (theta_j - theta*_j)^2             what was known
+
+Each summand is one class in ``terms``. The order within a task: a warm-up without saliency; the visual prototypes are
+fixed; the alignment is ramped up; at the end prototypes, their maps, Fisher information and anchor are stored. The page
+``docs/methods/ewc_prototype.md`` has formulas, readings and traps.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
+import torch
 from torch import Tensor
 
-from anamnesis.methods.base import Batch, Data, Stage, State, Step, TaskContext, part_of
-from anamnesis.methods.classification import ClassificationMethod, Competing
+from anamnesis.methods.base import (
+    Batch,
+    Data,
+    ParameterGroup,
+    Prediction,
+    PredictRequest,
+    Stage,
+    State,
+    Step,
+    TaskContext,
+    part_of,
+)
+from anamnesis.methods.classification import ClassificationMethod, Competing, only
 from anamnesis.methods.register import register
+from anamnesis.methods.terms.base import Pass, Term
+from anamnesis.methods.terms.classification import Classification
 from anamnesis.methods.terms.fisher import FisherKind, fisher_diagonal
+from anamnesis.methods.terms.groups import Groups
+from anamnesis.methods.terms.maps import Distance, Evidence, Normalisation
+from anamnesis.methods.terms.prototypes import Assignment, LatentPrototypes, PrototypeNearSample, SampleNearPrototype
 from anamnesis.methods.terms.quadratic import grow_rows, quadratic_penalty
+from anamnesis.methods.terms.reconstruction import Reconstruction
+from anamnesis.methods.terms.retention import PrototypeRetention, RetentionWeights
+from anamnesis.methods.terms.router import Answering, Router
+from anamnesis.methods.terms.saliency import SaliencyAlignment
+from anamnesis.methods.terms.visual import PrototypeMap, Reading, VisualPrototypes, VisualSettings
+from anamnesis.networks import AutoEncoder, Classifier
 from anamnesis.records import InputError, NetworkSpec, Split
 
 
 @dataclass(frozen=True, slots=True)
 class EWCPrototypeOptions:
-    """Options of ``ewc_prototype``.
+    """Options of ``ewc_prototype``. A weight of 0 switches its term off; with all at 0 it is fine-tuning.
 
     Attributes:
-        penalty: lambda, the strength of the pull towards the old weights; 0 is fine-tuning.
+        penalty: lambda, the strength of the pull towards the old weights.
         decay: gamma; what is left of earlier tasks' Fisher information when a task is added to it.
         fisher: whose labels the Fisher information is computed with: ``exact``, ``sampled`` or ``empirical``.
         fisher_images: images it is computed on; 0 takes the whole training split.
         competing: which classes compete in the softmax: ``task`` (old rows of the head stay as they are) or ``seen``.
+        reconstruction: weight of the squared error per pixel.
+        prototype_near_sample: weight of R1, the distance from each latent prototype to the nearest image.
+        sample_near_prototype: weight of R2, the distance from each image to the nearest latent prototype.
+        saliency_alignment: weight of the distance between saliency maps and the visual prototype of their class.
+        prototype_retention: weight of what stored prototypes must keep; needs ``share_prototypes``.
+        share_prototypes: visual prototypes are stored in the version, for the tasks to come. Whoever reads the
+            registry can look at them, so a site has to want it.
+        minimum_images: a class with fewer images at a site gets no visual prototype from that site.
+        retained_answer: factor on the cross-entropy within ``prototype_retention``.
+        retained_picture: factor on the reconstruction within it.
+        retained_saliency: factor on the saliency within it.
+        replayed: how many stored prototypes go through the network with each batch.
+        reading: what a visual prototype is: ``decoded`` (P1), ``outputs`` or ``inputs`` (P2), ``target`` (P3).
+        assignment: which latent prototype an image is compared with: ``own`` or ``nearest``.
+        prototype_map: how a prototype says where to look: ``intensity``, ``distinctive`` or ``saliency``.
+        evidence: which score a saliency map explains: ``contrast`` with the task's classes, or ``class``.
+        distance: between maps: ``cosine``, ``l1`` or ``raw``.
+        normalisation: of maps that are almost empty: ``masked``, ``smooth`` or ``signed``.
+        warm_up: share of the training before visual prototypes are fixed and saliency counts.
+        ramp: share of the training over which saliency comes to its full weight.
+        classifier: who answers: ``linear``, ``prototypes`` or ``routed``.
+        shrinkage: added to the diagonal of the scatter behind ``prototypes`` and ``routed``.
+        mix: how much the prototypes say about the class within the task where the answer is ``routed``.
     """
 
     penalty: float = 3000.0
@@ -35,77 +89,210 @@ class EWCPrototypeOptions:
     fisher: FisherKind = FisherKind.SAMPLED
     fisher_images: int = 2000
     competing: Competing = Competing.TASK
+    classification: float = 1.0
+    reconstruction: float = 1.0
+    prototype_near_sample: float = 0.05
+    sample_near_prototype: float = 0.05
+    saliency_alignment: float = 0.1
+    prototype_retention: float = 1.0
+    share_prototypes: bool = False
+    minimum_images: int = 50
+    retained_answer: float = 1.0
+    retained_picture: float = 1.0
+    retained_saliency: float = 1.0
+    replayed: int = 8
+    reading: Reading = Reading.DECODED
+    assignment: Assignment = Assignment.OWN
+    prototype_map: PrototypeMap = PrototypeMap.DISTINCTIVE
+    evidence: Evidence = Evidence.CONTRAST
+    distance: Distance = Distance.COSINE
+    normalisation: Normalisation = Normalisation.MASKED
+    warm_up: float = 0.25
+    ramp: float = 0.25
+    classifier: Answering = Answering.LINEAR
+    shrinkage: float = 1.0
+    mix: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.penalty < 0 or not 0 <= self.decay <= 1:
+        numbers = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name, value in numbers.items():
+            if isinstance(value, (int, float)) and not 0 <= value < float("inf"):
+                raise InputError(f"ewc_prototype: expected {name} of 0 or more, found {value}")
+        for name in ("decay", "warm_up", "ramp"):
+            if numbers[name] > 1:
+                raise InputError(f"ewc_prototype: expected {name} from 0 to 1, found {numbers[name]}")
+        if not (self.classification or self.reconstruction):
             raise InputError(
-                f"ewc_prototype: expected penalty of 0 or more and decay from 0 to 1, "
-                f"found {self.penalty} and {self.decay}"
+                "ewc_prototype: expected classification or reconstruction above 0; nothing would be learned"
             )
 
 
-@register("ewc_prototype", EWCPrototypeOptions)
-class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
-    """Cross-entropy on the new data, and a pull on every weight that old answers depend on.
+class _Consolidation(Term):
+    name = "ewc"
 
-    State: ``ewc_fisher`` F and ``ewc_anchor`` theta*, shaped like the parameters; constant in the number of tasks.
-    """
+    def __init__(self, options: EWCPrototypeOptions) -> None:
+        super().__init__(options.penalty)
+        self.options = options
+        self.fisher: dict[str, Tensor] = {}
+        self.anchor: dict[str, Tensor] = {}
 
-    notes = (
-        "A reconstruction of Ignesti et al. 2026, of which only the abstract was available. So far its parametric "
-        "part: online elastic weight consolidation, without reconstruction, prototypes and saliency alignment.",
-    )
+    def begin(self, network: Classifier, context: TaskContext, data: Data) -> None:
+        self.fisher, self.anchor = grow_rows(self.fisher, network), grow_rows(self.anchor, network)
 
-    def __init__(self, options: EWCPrototypeOptions, spec: NetworkSpec, seed: int) -> None:
-        super().__init__(options, spec, seed)
-        self._fisher: dict[str, Tensor] = {}
-        self._anchor: dict[str, Tensor] = {}
+    def loss(self, run: Pass) -> Tensor | None:
+        return quadratic_penalty(run.network, 1.0, self.fisher, self.anchor) if self.fisher else None
 
-    def competing(self) -> Competing:
-        """As the options say."""
-        return self.options.competing
-
-    def begin(self, context: TaskContext, data: Data) -> list[Stage]:
-        """Grows the head, and Fisher information and anchor with it."""
-        stages = super().begin(context, data)
-        if context.earlier:
-            # No penalty holds BatchNorm's running statistics: from the second task on they stay as they are, and the
-            # network that learns is the one that answers and whose Fisher information was measured.
-            stages = [replace(stage, train=()) for stage in stages]
-        self._fisher = grow_rows(self._fisher, self.network)
-        self._anchor = grow_rows(self._anchor, self.network)
-        return stages
-
-    def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Cross-entropy and, from the second task on, the quadratic penalty."""
-        terms = super().loss(batch, step)
-        if self._fisher and self.options.penalty:
-            terms["ewc"] = quadratic_penalty(self.network, self.options.penalty, self._fisher, self._anchor)
-        return terms
-
-    def end(self, context: TaskContext, data: Data) -> None:
-        """Adds this task's Fisher information to what is left of the old, and moves the anchor to the weights now."""
+    def end(self, network: Classifier, context: TaskContext, data: Data) -> None:
+        columns = context.columns if self.options.competing is Competing.TASK else tuple(range(len(context.labels)))
         fresh = fisher_diagonal(
-            self.network,
+            network,
             data(Split.TRAIN),
-            self._columns if self.options.competing is Competing.TASK else tuple(range(len(context.labels))),
+            columns,
             self.options.fisher,
             context.streams.generator("fisher"),
             self.options.fisher_images,
         )
-        for name, value in self._fisher.items():
+        for name, value in self.fisher.items():
             fresh[name] += self.options.decay * value
-        self._fisher = fresh
-        self._anchor = {name: value.detach().clone() for name, value in self.network.named_parameters()}
+        self.fisher = fresh
+        self.anchor = {name: value.detach().clone() for name, value in network.named_parameters()}
 
     def state_dict(self) -> State:
-        """The network, Fisher information and anchor."""
-        fisher = {f"ewc_fisher/{name}": value for name, value in self._fisher.items()}
-        return super().state_dict() | fisher | {f"ewc_anchor/{name}": value for name, value in self._anchor.items()}
+        fisher: State = {f"ewc_fisher/{name}": value for name, value in self.fisher.items()}
+        return fisher | {f"ewc_anchor/{name}": value for name, value in self.anchor.items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor | object], device: torch.device) -> None:
+        self.fisher = {name: value.to(device) for name, value in part_of(state, "ewc_fisher").items()}
+        self.anchor = {name: value.to(device) for name, value in part_of(state, "ewc_anchor").items()}
+
+
+@register("ewc_prototype", EWCPrototypeOptions)
+class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
+    """A sum of terms over one forward pass, each with its own state.
+
+    State: the network, one visual prototype for each class with the map of where the network looked on it, Fisher
+    information and anchor shaped like the weights; nothing else grows with the number of tasks.
+    """
+
+    network: AutoEncoder
+    notes = (
+        "A reconstruction of Ignesti et al. 2026, of which only the abstract was available; what the abstract leaves "
+        "open is an option.",
+        "With share_prototypes, versions hold one made-up image for each class: a mean over at least minimum_images "
+        "images of a site or what a decoder makes of one. It is no patient's image, and no privacy is claimed for it.",
+    )
+
+    def __init__(self, options: EWCPrototypeOptions, spec: NetworkSpec, seed: int) -> None:
+        super().__init__(options, spec, seed)
+        self.parts = self._parts(spec)
+        self.visual = next((part for part in self.parts if isinstance(part, VisualPrototypes)), None)
+        self.router = next((part for part in self.parts if isinstance(part, Router)), None)
+
+    def _parts(self, spec: NetworkSpec) -> tuple[Term, ...]:
+        """Returns the terms that are switched on, and before them the state that they share."""
+        o, groups = self.options, Groups()
+        retention = o.prototype_retention if o.share_prototypes else 0.0
+        near = o.prototype_near_sample or o.sample_near_prototype
+        latent = LatentPrototypes()
+        settings = VisualSettings(
+            o.reading, o.prototype_map, o.evidence, o.warm_up, o.minimum_images, o.replayed, bool(retention)
+        )
+        visual = VisualPrototypes(settings, groups, latent if near else None)
+        shared: list[Term] = [groups]
+        shared += [latent] if near else []
+        shared += [visual] if retention or o.saliency_alignment else []
+        shared += [Router(spec.channels, groups, o.shrinkage, o.mix)] if o.classifier is not Answering.LINEAR else []
+        parts = RetentionWeights(o.retained_answer, o.retained_picture, o.retained_saliency)
+        terms: tuple[Term, ...] = (
+            Classification(o.classification, o.competing),
+            Reconstruction(o.reconstruction, class_means=o.reading is Reading.TARGET),
+            PrototypeNearSample(o.prototype_near_sample, latent, o.assignment),
+            SampleNearPrototype(o.sample_near_prototype, latent, o.assignment),
+            SaliencyAlignment(o.saliency_alignment, visual, o.distance, o.normalisation, o.ramp),
+            PrototypeRetention(retention, parts, visual, o.distance, o.normalisation),
+            _Consolidation(o),
+        )
+        return (*shared, *(term for term in terms if term.weight))
+
+    def build(self, spec: NetworkSpec, seed: int) -> AutoEncoder:
+        """Returns backbone, pooling, an empty head and a decoder."""
+        super().build(spec, seed)
+        return AutoEncoder(spec, seed)
+
+    def begin(self, context: TaskContext, data: Data) -> list[Stage]:
+        """Grows the head and whatever has a row for each class; one stage."""
+        (stage,) = super().begin(context, data)
+        self._context, self._data = context, data
+        for part in self.parts:
+            part.begin(self.network, context, data)
+        learned = tuple(parameter for part in self.parts for parameter in part.parameters())
+        groups = (*stage.groups, *([ParameterGroup(learned, weight_decay=0.0)] if learned else []))
+        # No penalty holds BatchNorm's running statistics: from the second task on they stay as they are, and the
+        # network that learns is the one that answers and whose Fisher information was measured.
+        return [replace(stage, groups=groups, train=() if context.earlier else stage.train)]
+
+    def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """Every term that has something to say about this batch, times its weight."""
+        if self.visual and self.visual.due(step):
+            self.visual.fix(self.network, self._context, self._data)
+        run = self._forward(batch, step)
+        said = ((part, part.loss(run)) for part in self.parts)
+        return {part.name: part.weight * value for part, value in said if value is not None}
+
+    def _forward(self, batch: Batch, step: Step) -> Pass:
+        """Runs the network once, over the batch and the stored prototypes of this step together."""
+        images, targets, kept = batch.images, batch.targets, len(batch.targets)
+        if self.visual and len(chosen := self.visual.replayed(step)):
+            images = torch.cat([images, self.visual.images[chosen].to(images)])
+            targets = torch.cat([targets, chosen])
+        maps = self.network.features(images)
+        logits = self.network.classify(maps)
+        decoded = self.network.decode(maps) if self._decodes(len(targets) > kept) else None
+
+        def part(rows: slice, old: Pass | None) -> Pass:
+            picture = None if decoded is None else decoded[rows]
+            shown, index = (images[rows], targets[rows], batch.index[rows]), self._columns
+            return Pass(*shown, maps[rows], logits[rows], picture, index, self.network, step, old)
+
+        old = part(slice(kept, None), None) if len(targets) > kept else None
+        return part(slice(kept), old)
+
+    def _decodes(self, old: bool) -> bool:
+        return bool(self.options.reconstruction or (old and self.options.retained_picture))
+
+    def after_step(self, step: Step) -> None:
+        """Proximal updates."""
+        for part in self.parts:
+            part.after_step(self.network, step)
+
+    def watched(self) -> dict[str, Tensor]:
+        """What the terms watch."""
+        return {name: value for part in self.parts for name, value in part.watched().items()}
+
+    def end(self, context: TaskContext, data: Data) -> None:
+        """Stores prototypes and their maps, Fisher information and anchor, and the classifier's class means."""
+        for part in reversed(self.parts):  # who made the codes lets go of them last
+            part.end(self.network, context, data)
+
+    @torch.no_grad()
+    def predict(self, images: Tensor, request: PredictRequest) -> Prediction:
+        """Logits, or log-probabilities where prototypes take part in the answer."""
+        found = super().predict(images, replace(request, columns=()))
+        if self.router is None or found.logits is None:
+            return replace(found, logits=None if found.logits is None else only(found.logits, request.columns))
+        routed = self.options.classifier is Answering.ROUTED
+        logits = self.router.routed(images, found.logits) if routed else self.router.log_chances(images)
+        return replace(found, logits=only(logits, request.columns))
+
+    def state_dict(self) -> State:
+        """The network and the state of each term."""
+        state = super().state_dict()
+        for part in self.parts:
+            state |= part.state_dict()
+        return state
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], labels: int) -> None:
-        """Takes back the network and, where the base version has them, Fisher information and anchor."""
+        """Takes back the network and what each term finds of its own."""
         super().load_state_dict(state, labels)
-        device = self.network.head.weight.device
-        self._fisher = {name: value.to(device) for name, value in part_of(state, "ewc_fisher").items()}
-        self._anchor = {name: value.to(device) for name, value in part_of(state, "ewc_anchor").items()}
+        for part in self.parts:
+            part.load_state_dict(state, self.network.head.weight.device)

@@ -1,7 +1,9 @@
 """Networks as plain modules: backbones that give feature maps, heads that grow with the tasks."""
 
+from anamnesis.networks.autoencoder import AutoEncoder
 from anamnesis.networks.backbones import build_backbone
 from anamnesis.networks.classifier import Classifier
 from anamnesis.networks.heads import GrowingHead
+from anamnesis.networks.modes import evaluating
 
-__all__ = ["Classifier", "GrowingHead", "build_backbone"]
+__all__ = ["AutoEncoder", "Classifier", "GrowingHead", "build_backbone", "evaluating"]

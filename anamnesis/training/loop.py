@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +46,7 @@ class _Run:
     position: Position = field(default_factory=Position)
     log: list[dict[str, float]] = field(default_factory=list)
     sums: dict[str, Tensor] = field(default_factory=dict)
+    watched: Mapping[str, Tensor] = field(default_factory=dict)
     earlier_seconds: float = 0.0
     started: float = field(default_factory=time.monotonic)
 
@@ -90,6 +91,9 @@ class _Run:
         with self.numerics.autocast():
             terms = self.method.loss(batch, step)
         loss = torch.stack([term.float() for term in terms.values()]).sum()
+        if at.batch == 0:
+            parameters = [value for group in stage.groups for value in group.parameters]
+            self.watched = {**gradient_norms(terms, parameters), **self.method.watched()}
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         optimiser.step()
@@ -101,12 +105,13 @@ class _Run:
             self._save(optimiser)
 
     def _end_epoch(self, epoch: int, batches: int) -> None:
-        self.log.append({"epoch": float(epoch), **{name: total / batches for name, total in self._totals().items()}})
+        means = {name: total / batches for name, total in self._totals().items()}
+        self.log.append({"epoch": float(epoch), **means, **_numbers(self.watched)})
         self.sums.clear()
         self.position.epoch, self.position.batch = epoch + 1, 0
 
     def _totals(self) -> dict[str, float]:
-        totals = {name: float(total) for name, total in self.sums.items()}
+        totals = _numbers(self.sums)
         if not all(math.isfinite(total) for total in totals.values()):
             raise InputError(
                 f"the loss is not finite in epoch {self.position.epoch + 1}: {totals}; lower a weight or the rate"
@@ -123,7 +128,7 @@ class _Run:
         }
         if optimiser:
             state |= {f"optimiser/{name}": value for name, value in optimiser_state(optimiser).items()}
-        carried = {"log": self.log, "sums": self._totals(), "seconds": self.seconds}
+        carried = {"log": self.log, "sums": self._totals(), "watched": _numbers(self.watched), "seconds": self.seconds}
         self.checkpoints.save({**place, **carried}, state)
 
     def _resume(self) -> Mapping[str, Tensor] | None:
@@ -133,7 +138,10 @@ class _Run:
         place, state = found
         self.position = Position(*(place[name] for name in ("stage", "epoch", "batch", "number")))
         self.log = list(place["log"])
-        self.sums = {name: torch.tensor(total, dtype=torch.float64) for name, total in place["sums"].items()}
+        self.sums, self.watched = (
+            {name: torch.tensor(value, dtype=torch.float64) for name, value in place[part].items()}
+            for part in ("sums", "watched")
+        )
         self.earlier_seconds = place["seconds"]
         prefix = "method/"
         own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
@@ -161,6 +169,25 @@ def train(
         method.network.eval()
         method.end(context, data)
     return TrainingLog(tuple(run.log), run.seconds)
+
+
+def gradient_norms(terms: Mapping[str, Tensor], parameters: Sequence[nn.Parameter]) -> dict[str, Tensor]:
+    """Returns ``<term>.gradient``: the L2 norm of each term's gradient; the graph and ``.grad`` stay as they are.
+
+    Terms of very different norms hide each other, and their values do not show it. One backward pass for each term:
+    the loop asks once an epoch.
+    """
+    learning = [value for value in parameters if value.requires_grad]
+    norms = {}
+    for name, term in terms.items():
+        gradients = torch.autograd.grad(term, learning, retain_graph=True, allow_unused=True)
+        squares = [gradient.double().square().sum() for gradient in gradients if gradient is not None]
+        norms[f"{name}.gradient"] = torch.stack(squares).sum().sqrt() if squares else term.new_zeros(())
+    return norms
+
+
+def _numbers(values: Mapping[str, Tensor]) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items()}
 
 
 def _set_modes(network: nn.Module, stage: Stage) -> None:

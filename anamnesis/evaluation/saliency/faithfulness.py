@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from anamnesis.evaluation.saliency.maps import Network, evaluating
+from anamnesis.evaluation.saliency.maps import Network
+from anamnesis.networks import evaluating
 
 
 def deletion_auc(network: Network, images: Tensor, columns: Tensor, maps: Tensor, steps: int = 16) -> Tensor:

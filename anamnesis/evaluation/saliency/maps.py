@@ -1,11 +1,12 @@
 """Grad-CAM in one batched pass."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+
+from anamnesis.networks import evaluating
 
 
 class Network(Protocol):
@@ -50,16 +51,3 @@ def grad_cam(network: Network, images: Tensor, columns: Tensor, competing: Seque
             (gradient,) = torch.autograd.grad(score, features)
     features, gradient = features.detach().float(), gradient.float()
     return (gradient.mean((2, 3), keepdim=True) * features).sum(1).relu()
-
-
-@contextmanager
-def evaluating(network: Network) -> Iterator[None]:
-    """Puts every submodule into eval mode and afterwards back into the one that it was in."""
-    modes = [(module, module.training) for module in network.modules()]
-    try:
-        for module, _ in modes:
-            module.training = False
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

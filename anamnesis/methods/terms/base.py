@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from anamnesis.methods.base import Data, State, Step, TaskContext
-
-if TYPE_CHECKING:
-    from anamnesis.networks import Classifier
+from anamnesis.networks import Classifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +42,7 @@ class Pass:
     old: Pass | None = None
 
 
-class Term(ABC):
+class Term:
     """One summand. Weight 0 switches it off: then ``loss`` is never computed, and exactly its gradient is gone.
 
     Attributes:
@@ -61,9 +58,9 @@ class Term(ABC):
     def begin(self, network: Classifier, context: TaskContext, data: Data) -> None:
         """Grows with the head and prepares for the task; depends on the base version and the data alone."""
 
-    @abstractmethod
     def loss(self, run: Pass) -> Tensor | None:
         """Returns the scalar before its weight, or none where there is nothing to say yet."""
+        return None
 
     def after_step(self, network: Classifier, step: Step) -> None:
         """Proximal updates, after the optimiser's step."""

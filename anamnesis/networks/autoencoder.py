@@ -1,0 +1,45 @@
+"""A classifier whose feature maps a decoder turns back into images."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from anamnesis.networks.classifier import Classifier
+from anamnesis.records import NetworkSpec
+
+DOUBLINGS = 3
+"""Both backbones halve the image three times."""
+
+
+class AutoEncoder(Classifier):
+    """Encoder, growing head on global average pooling, and decoder; its logits are the classifier's bit for bit."""
+
+    def __init__(self, spec: NetworkSpec, seed: int, classes: int = 0) -> None:
+        super().__init__(spec, seed, classes)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.decoder = Decoder(self.backbone.width_out, spec)
+
+    def decode(self, maps: Tensor) -> Tensor:
+        """Maps feature maps [N, F, h, w] to images [N, C, H, W] in [0, 1], in float32."""
+        return self.decoder(maps).float()  # type: ignore[no-any-return]
+
+
+class Decoder(nn.Module):
+    """The encoder mirrored: convolution, ReLU and doubling, three times; no norm, so that no image sees another."""
+
+    def __init__(self, width: int, spec: NetworkSpec) -> None:
+        super().__init__()
+        widths = [width] + [max(spec.width, width >> (step + 1)) for step in range(DOUBLINGS)]
+        self.blocks = nn.ModuleList(nn.Conv2d(before, after, 3, padding=1) for before, after in pairwise(widths))
+        self.last = nn.Conv2d(widths[-1], spec.channels, 3, padding=1)
+        self.size = spec.size
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps [N, F, h, w] to [N, C, H, W] between 0 and 1."""
+        for left, block in zip(reversed(range(DOUBLINGS)), self.blocks, strict=True):
+            size = [-(-side // 2**left) for side in self.size]  # any size, also one that 8 does not divide
+            maps = functional.interpolate(functional.relu(block(maps)), size)
+        return self.last(maps).sigmoid()  # type: ignore[no-any-return]
