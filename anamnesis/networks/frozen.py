@@ -1,40 +1,77 @@
-"""Random convolutional features that are never trained: what a method that learns no feature must be compared with."""
+"""Random convolutions that are never trained: what a method that learns features must be compared with.
+
+He-initialised filters, each moved to zero mean over its inputs, so that none answers to brightness alone: of the
+variants tried on the development sequence (depth, width, grid, norm, random projections, kernel size) this and the
+4 x 4 grid made a difference, the rest did not (``python -m benchmarks.scoreboard``).
+"""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from anamnesis.networks.backbones import standardised
+from anamnesis.networks.backbones import Backbone, standardised
+from anamnesis.networks.classifier import Classifier
+from anamnesis.networks.heads import GrowingHead
+
+FILTERS = (64, 64)
+GRID = 4
 
 
-class RandomFeatures(nn.Module):
-    """Random convolutions, ReLU, averages over a grid of cells, and a random projection with ReLU.
+class RandomBackbone(Backbone):
+    """Convolution, ReLU and halving, as often as there are ``filters``; its weights are buffers and never learn."""
 
-    Its weights are buffers that depend on ``seed`` and the sizes alone: no optimiser sees them, and no version has to
-    store them.
-
-    Attributes:
-        width_out: features of an image.
-    """
-
-    def __init__(
-        self, channels: int = 1, seed: int = 0, filters: tuple[int, ...] = (64, 128), grid: int = 4, width: int = 1500
-    ) -> None:
+    def __init__(self, channels: int, seed: int, filters: tuple[int, ...] = FILTERS) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
-        self.grid, self.width_out, self.depth = grid, width, len(filters)
-        for index, (before, after) in enumerate(zip((channels, *filters), filters, strict=False)):
+        self.width_out, self.depth = filters[-1], len(filters)
+        for layer, (before, after) in enumerate(zip((channels, *filters), filters, strict=False)):
             kernel = torch.randn(after, before, 3, 3, generator=generator) * (2 / (9 * before)) ** 0.5
-            self.register_buffer(f"kernel_{index}", kernel, persistent=False)
-        inner = filters[-1] * grid * grid
-        self.register_buffer("mix", torch.randn(width, inner, generator=generator) / inner**0.5, persistent=False)
+            self.register_buffer(f"kernel_{layer}", kernel - kernel.mean((1, 2, 3), keepdim=True))
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
-        """Maps images [N, C, H, W] in [0, 1] to features [N, ``width_out``]."""
-        maps = standardised(images)
-        for index in range(self.depth):
-            maps = functional.relu(functional.conv2d(maps, getattr(self, f"kernel_{index}"), padding=1))
-            maps = functional.max_pool2d(maps, 2)
-        cells = functional.adaptive_avg_pool2d(maps, self.grid).flatten(1)
-        return functional.relu(functional.linear(cells, self.mix))  # type: ignore[arg-type]
+        """Maps [N, C, H, W] in [0, 1] to [N, ``filters[-1]``, H/4, W/4], always in float32."""
+        with torch.autocast(images.device.type, enabled=False):
+            maps = standardised(images.float())
+            for layer in range(self.depth):
+                maps = functional.conv2d(maps, getattr(self, f"kernel_{layer}"), padding=1)
+                maps = functional.max_pool2d(functional.relu(maps), 2)
+        return maps
+
+
+class RandomFeatures(RandomBackbone):
+    """Random convolutions averaged over a grid of cells.
+
+    Attributes:
+        features: how many an image has.
+    """
+
+    def __init__(self, channels: int, seed: int, filters: tuple[int, ...] = FILTERS, grid: int = GRID) -> None:
+        super().__init__(channels, seed, filters)
+        self.grid, self.features = grid, filters[-1] * grid * grid
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Maps [N, C, H, W] in [0, 1] to [N, ``features``]."""
+        return cells(super().forward(images), self.grid)
+
+
+class GridClassifier(Classifier):
+    """A classifier whose head reads the average of every cell of a grid, not of the whole map alone."""
+
+    def __init__(self, backbone: Backbone, grid: int = GRID) -> None:
+        super(Classifier, self).__init__()
+        self.backbone, self.grid = backbone, grid
+        self.head = GrowingHead(backbone.width_out * grid * grid)
+
+    def embed(self, features: Tensor) -> Tensor:
+        """Maps feature maps [N, F, h, w] to what the head reads, [N, F x grid x grid], in float32."""
+        return cells(features.float(), self.grid)
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Maps feature maps [N, F, h, w] to logits [N, K], in float32."""
+        return self.head(self.embed(features))  # type: ignore[no-any-return]
+
+
+def cells(maps: Tensor, grid: int) -> Tensor:
+    """Averages [N, F, h, w] over ``grid`` x ``grid`` cells: [N, F x grid x grid]."""
+    return functional.adaptive_avg_pool2d(maps, grid).flatten(1)

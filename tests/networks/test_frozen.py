@@ -1,25 +1,40 @@
-"""Random features: of the seed alone, never trained, never stored."""
+"""Random features: of the seed alone, never trained, stored with the version."""
 
 import torch
 
-from anamnesis.networks.frozen import RandomFeatures
+from anamnesis.networks.frozen import GridClassifier, RandomBackbone, RandomFeatures
 
 
-def test_they_depend_on_the_seed_alone_and_are_not_stored() -> None:
+def test_they_depend_on_the_seed_alone_and_come_back_from_a_state() -> None:
     images = torch.rand(3, 1, 64, 64)
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    one, same, other = (RandomFeatures(1, seed, width=50) for seed in (1, 1, 2))
+    one, same, other = (RandomFeatures(1, seed) for seed in (1, 1, 2))
     assert torch.equal(torch.rand(1), expected)
-    assert one(images).shape == (3, 50)
+    assert one(images).shape == (3, one.features)
     assert torch.equal(one(images), same(images))
     assert not torch.equal(one(images), other(images))
-    assert not list(one.parameters())
-    assert not one.state_dict()
+    other.load_state_dict(one.state_dict())
+    assert torch.equal(one(images), other(images))
 
 
-def test_an_image_gives_the_same_features_in_any_company() -> None:
-    images, features = torch.rand(5, 3, 16, 16), RandomFeatures(3, 0, width=20)
-    torch.testing.assert_close(features(images)[2:3], features(images[2:3]))
+def test_nothing_in_them_learns_and_no_image_sees_another() -> None:
+    images, features = torch.rand(5, 3, 16, 16), RandomFeatures(3, 0, (8, 8), grid=2)
+    assert not list(features.parameters())
     assert not features(images).requires_grad
+    torch.testing.assert_close(features(images)[2:3], features(images[2:3]))
+
+
+def test_brightness_alone_moves_them_little() -> None:
+    flat, features = torch.full((1, 1, 16, 16), 0.2), RandomBackbone(1, 0, (8,))
+    inner = [features(value * flat)[:, :, 2:-2, 2:-2] for value in (1, 4)]
+    assert max(maps.abs().max() for maps in inner) < 1e-5
+
+
+def test_a_grid_of_one_is_global_average_pooling() -> None:
+    network = GridClassifier(RandomBackbone(1, 0, (8,)), grid=1)
+    network.head.grow(3, torch.Generator().manual_seed(0))
+    maps = network.features(torch.rand(2, 1, 16, 16))
+    torch.testing.assert_close(network.classify(maps), network.head(maps.mean((2, 3))))
+    assert GridClassifier(RandomBackbone(1, 0, (8,)), grid=4).head.weight.shape == (0, 128)
