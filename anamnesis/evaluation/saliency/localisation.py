@@ -1,0 +1,37 @@
+"""Whether a map lies where a person drew the finding; every map is stretched to the mask's size first."""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def energy_in_mask(maps: Tensor, masks: Tensor) -> Tensor:
+    """Returns [N]: the share of each map's sum that lies inside its mask; 0 for a map that is zero everywhere.
+
+    A uniform map has the share of the image that the mask covers. Source: Wang et al. (Score-CAM), CVPR Workshops
+    2020, the "energy-based pointing game".
+
+    Args:
+        maps: [N, h, w], zero or more.
+        masks: [N, H, W], bool; the finding.
+    """
+    stretched = _stretched(maps, masks)
+    inside = (stretched * masks).flatten(1).sum(1)
+    return inside / stretched.flatten(1).sum(1).clamp(min=1e-12)
+
+
+def pointing_game(maps: Tensor, masks: Tensor) -> Tensor:
+    """Returns [N], bool: whether the map's highest pixel lies inside the mask; false where the map has no evidence.
+
+    Source: Zhang et al., Int. J. Comput. Vis. 126 (2018) 1084, without their tolerance of 15 pixels.
+
+    Args:
+        maps: [N, h, w], zero or more.
+        masks: [N, H, W], bool.
+    """
+    stretched = _stretched(maps, masks).flatten(1)
+    highest = stretched.argmax(1, keepdim=True)
+    return masks.flatten(1).bool().gather(1, highest)[:, 0] & (stretched > 0).any(1)
+
+
+def _stretched(maps: Tensor, masks: Tensor) -> Tensor:
+    return F.interpolate(maps[:, None].float(), masks.shape[-2:], mode="bilinear", align_corners=False)[:, 0]

@@ -1,0 +1,162 @@
+"""The result of one run: everything that the page says of it, in one JSON file that is written once, at the end."""
+
+import ast
+import json
+import os
+import platform
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+from anamnesis.evaluation.matrix import AccuracyMatrix
+from anamnesis.methods import method_class
+from anamnesis.records import decode, digest_bytes, encode_object
+from benchmarks.scoreboard.measure import Saliency
+
+FOLDER = Path(__file__).resolve().parents[1] / "results" / "scoreboard"
+Scores = tuple[tuple[float | None, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a run is asked; equal settings give equal results on one machine.
+
+    Attributes:
+        sequence: of sites.
+        method: registered name.
+        options: of the method.
+        row: its label on the page.
+        seed: of weights, batches and augmentation.
+        order: of the sites, 0 or 1.
+        epochs: passes over each site.
+        quick: small images, few of them, a narrow network: for tests.
+    """
+
+    sequence: str
+    method: str
+    options: Mapping[str, object] = field(default_factory=dict)
+    row: str = ""
+    seed: int = 0
+    order: int = 0
+    epochs: int = 8
+    quick: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run found. Rows of a table are updates, its columns the sites in the order learned.
+
+    Attributes:
+        setting: what was asked.
+        command: that repeats it.
+        code: digest of the method's source, and of the terms and networks that it is built from.
+        environment: versions and machine.
+        sites: in the order learned.
+        classes: of each site.
+        network: its name, width, norm and input size.
+        training: the budget.
+        seconds: of learning, by update.
+        state_bytes: of all that the next update is given, by update.
+        peak_memory: of the process in bytes; data, torch and all.
+        class_incremental: accuracies when every class met so far competes.
+        task_incremental: accuracies when only the site's own classes compete.
+        site_inference: shares of images whose winner is a class of their own site.
+        patients: by site, after the last update: images of each patient, and how many were right.
+        saliency: by old site.
+        maps: by site, final maps as text, of a method that learned all sites at once (see ``packing``).
+        losses: mean terms of the last epoch, by update.
+    """
+
+    setting: Setting
+    command: str
+    code: str
+    environment: Mapping[str, str]
+    sites: tuple[str, ...]
+    classes: tuple[tuple[str, ...], ...]
+    network: Mapping[str, object]
+    training: Mapping[str, object]
+    seconds: tuple[float, ...]
+    state_bytes: tuple[int, ...]
+    peak_memory: int
+    class_incremental: Scores
+    task_incremental: Scores
+    site_inference: Scores
+    patients: Mapping[str, Mapping[str, tuple[int, ...]]]
+    saliency: Mapping[str, Saliency]
+    maps: Mapping[str, str]
+    losses: tuple[Mapping[str, float], ...]
+
+    def matrix(self, task_incremental: bool) -> AccuracyMatrix:
+        """Returns the accuracies as a matrix over all updates; what was not measured is none."""
+        scores = self.task_incremental if task_incremental else self.class_incremental
+        empty = tuple((None,) * len(self.sites) for _ in range(len(self.sites) - len(scores)))
+        return AccuracyMatrix(self.sites, empty + scores)
+
+
+def write(result: Result, path: Path) -> Path:
+    """Writes a result in one go: a run that is killed leaves no half of a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(_compact(json.dumps(encode_object(result), indent=1)) + "\n", encoding="utf-8")
+    return part.replace(path)
+
+
+def read(path: Path) -> Result:
+    """Reads a result.
+
+    Raises:
+        InputError: the file is not a result; the message names the field.
+    """
+    return decode(Result, json.loads(path.read_text(encoding="utf-8")), str(path))
+
+
+def environment() -> dict[str, str]:
+    """Returns versions and machine."""
+    import torch
+
+    return {
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": str(os.cpu_count()),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def code_of(method: str) -> str:
+    """Returns the digest of a method's code, and of the terms, networks and shared methods that it imports.
+
+    Comments and docstrings do not count: what is better explained is not another method.
+    """
+    todo, found = [method_class(method).__module__], dict[str, str]()
+    while todo:
+        name = todo.pop()
+        spec = find_spec(name)
+        if name in found or spec is None or not spec.origin:
+            continue
+        source = Path(spec.origin).read_text(encoding="utf-8")
+        found[name] = _bare(source)
+        todo += re.findall(
+            r"^from (anamnesis\.(?:methods\.\w+|methods\.terms\.\w+|networks[\w.]*)) import", source, re.M
+        )
+    return digest_bytes("\n".join(f"{name}\n{found[name]}" for name in sorted(found)).encode())
+
+
+def _bare(source: str) -> str:
+    """Returns source without comments and docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            node.body = [line for line in node.body if not _is_text(line)] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _compact(text: str) -> str:
+    """Puts every list of numbers on one line."""
+    return re.sub(r"\[\s+([-\d.,\snul]*?)\s+\]", lambda found: "[" + " ".join(found[1].split()) + "]", text)

@@ -1,0 +1,132 @@
+"""The sequences of sites that methods learn, each in two orders."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch.nn import functional
+
+from anamnesis.records import InputError
+from benchmarks.scoreboard.phantoms import phantom_sites
+from benchmarks.scoreboard.sites import Cases, HeldOut, Site, data_folder, read_site
+
+SIZE = 64
+PHANTOM = "phantom"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A site as a sequence names it: the folder, the question and the classes that are taken."""
+
+    folder: str
+    task: str
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """Sites in order.
+
+    Attributes:
+        title: one sentence for the page.
+        entries: in the first order; the second is the reverse.
+        held_out: what methods are judged on.
+    """
+
+    title: str
+    entries: tuple[Entry, ...]
+    held_out: HeldOut = HeldOut.TEST
+
+
+_LUNG = ("normal", "pneumonia")
+_TUMOUR = ("no_tumour", "tumour")
+
+SEQUENCES: Mapping[str, Sequence] = {
+    "modality": Sequence(
+        "Five hospitals, five modalities, twelve classes: class-incremental.",
+        (
+            Entry("cxr_kermany", "pneumonia", _LUNG),
+            Entry("ct_lung_iqoth", "lung-cancer", ("normal", "malignant")),
+            Entry("mri_brain_tumour", "brain-tumour", ("glioma", "meningioma", "pituitary")),
+            Entry("micro_bloodcell_bccd", "blood-cell", ("RBC", "WBC", "Platelets")),
+            Entry("sts_pet", "sarcoma", _TUMOUR),
+        ),
+    ),
+    "site": Sequence(
+        "The same two classes of chest X-ray at two hospitals, children and adults: domain-incremental.",
+        (Entry("cxr_kermany", "pneumonia", _LUNG), Entry("cxr_nih", "pneumonia", _LUNG)),
+    ),
+    "shift": Sequence(
+        "One cohort of chest X-rays, half of its patients as if from another machine: domain-incremental.",
+        (Entry("cxr_kermany", "pneumonia", _LUNG),),
+    ),
+    "patient": Sequence(
+        "The same 51 patients and the same question in CT, MR and PET: domain-incremental.",
+        tuple(Entry(folder, "sarcoma", _TUMOUR) for folder in ("sts_ct", "sts_mr", "sts_pet")),
+    ),
+    "development": Sequence(
+        "For every choice of a hyperparameter; judged on patients held out of training splits.",
+        (
+            Entry("seg_nuclei_dsb2018", "staining", ("fluorescence", "histology_purple")),
+            Entry("cxr_nih", "pneumonia", _LUNG),
+            Entry("sts_ct", "sarcoma-ct", _TUMOUR),
+            Entry("sts_mr", "sarcoma-mr", _TUMOUR),
+            Entry("cifar10", "vehicle", ("airplane", "automobile")),
+        ),
+        HeldOut.VALIDATION,
+    ),
+}
+"""By name. *patient* and *shift* share one question; *development* keeps CT and MR apart, as *modality* keeps sites."""
+
+
+def load(name: str, order: int = 0, images: int = 0, size: int = SIZE, folder: Path | None = None) -> tuple[Site, ...]:
+    """Returns the sites of a sequence, the first to be learned first.
+
+    Args:
+        name: one of ``SEQUENCES``, or ``phantom``, which needs no data.
+        order: 0 as declared, 1 reversed.
+        images: of each site and split; 0 takes all.
+        size: pixels.
+        folder: of real images; by default where ``ANAMNESIS_DATA`` says.
+
+    Raises:
+        InputError: no such sequence or order, or a site is missing.
+    """
+    if name not in (*SEQUENCES, PHANTOM):
+        raise InputError(f"sequence: {name!r} is not one of {', '.join((*SEQUENCES, PHANTOM))}")
+    if order not in (0, 1):
+        raise InputError(f"order: expected 0 or 1, found {order}")
+    if name == PHANTOM:
+        sites = phantom_sites(size)
+    else:
+        where, wanted = folder or data_folder(), SEQUENCES[name]
+        cap = {"cap": 2400} if name == "shift" else {}  # two halves
+        sites = tuple(
+            read_site(where, entry.folder, entry.task, entry.classes, wanted.held_out, size, **cap)
+            for entry in wanted.entries
+        )
+    if name == "shift":
+        sites = halves(sites[0])
+    sites = tuple(site.only(images) for site in sites) if images else sites
+    return sites[::-1] if order else sites
+
+
+def halves(site: Site) -> tuple[Site, Site]:
+    """Returns the site as two: patients of even number as they are, the others with another acquisition."""
+    parts = []
+    for parity, name in enumerate(("as-taken", "shifted")):
+        train, held_out = (
+            cases[torch.nonzero(cases.groups % 2 == parity)[:, 0]] for cases in (site.train, site.held_out)
+        )
+        if parity:
+            train, held_out = shifted(train), shifted(held_out)
+        parts.append(Site(name, site.task, train, held_out))
+    return parts[0], parts[1]
+
+
+def shifted(cases: Cases) -> Cases:
+    """Returns the cases as another machine might take them: blurred over 3 x 3, gamma 1.6, a fixed noise of 5 %."""
+    blurred = functional.avg_pool2d(functional.pad(cases.images.float(), (1, 1, 1, 1), "replicate"), 3, stride=1)
+    noise = torch.randn(blurred.shape, generator=torch.Generator().manual_seed(0))
+    return replace(cases, images=(blurred**1.6 + 0.05 * noise).clamp(0, 1).half())

@@ -1,0 +1,70 @@
+"""What one run found, in the few numbers that the page is made of."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from anamnesis.evaluation.matrix import backward_transfer, final_average, forgetting, learning_accuracy
+from anamnesis.records import digest_json
+from benchmarks.scoreboard.result import Result, Setting
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Percentages, each none where it was not measured.
+
+    Attributes:
+        values: by name, in the order of printing.
+    """
+
+    values: Mapping[str, float | None]
+
+
+def summary(result: Result) -> Summary:
+    """Returns averages over sites, from 0 to 100; saliency from 0 to 1."""
+    by_class, by_task = result.matrix(task_incremental=False), result.matrix(task_incremental=True)
+    named = {
+        "class-incremental": final_average(by_class),
+        "task-incremental": final_average(by_task),
+        "site inferred": _mean([score for score in result.site_inference[-1] if score is not None]),
+        "learning accuracy": learning_accuracy(by_task),
+        "forgetting": forgetting(by_task),
+        "forgetting, class-incremental": forgetting(by_class),
+        "backward transfer": backward_transfer(by_task),
+    }
+    if len(result.class_incremental) == 1:  # learned all at once: nothing was learned before
+        named |= dict.fromkeys(
+            ("learning accuracy", "forgetting", "forgetting, class-incremental", "backward transfer")
+        )
+    kept = [site.kept for site in result.saliency.values() if site.kept]
+    return Summary(
+        {name: None if value is None else 100 * value for name, value in named.items()}
+        | {
+            "saliency IoU": _mean([each["IoU"] for each in kept]),
+            "saliency SSIM": _mean([each["SSIM"] for each in kept]),
+            "seconds": sum(result.seconds),
+            "state kB": result.state_bytes[-1] / 1000,
+        }
+    )
+
+
+def in_words(result: Result) -> str:
+    """Returns the summary as lines of text."""
+    setting, values = result.setting, summary(result).values
+    head = f"{setting.row} on {setting.sequence}, order {setting.order}, seed {setting.seed}: {dict(setting.options)}"
+    lines = [f"  {name:32} {'-' if value is None else f'{value:.3f}'}" for name, value in values.items()]
+    rows = [" ".join("    -" if s is None else f"{100 * s:5.1f}" for s in row) for row in result.class_incremental]
+    tasks = [" ".join("    -" if s is None else f"{100 * s:5.1f}" for s in row) for row in result.task_incremental]
+    table = [f"  {a}   |   {b}" for a, b in zip(rows, tasks, strict=True)]
+    return "\n".join([head, *lines, "  class-incremental | task-incremental, by update", *table])
+
+
+def slug(setting: Setting) -> str:
+    """Returns a file name for a run: its row, the digest of its options, order and seed."""
+    name = re.sub(r"[^a-z0-9]+", "-", (setting.row or setting.method).lower()).strip("-")
+    asked = digest_json({"method": setting.method, "options": dict(setting.options), "epochs": setting.epochs})
+    return f"{name}-{asked.removeprefix('sha256:')[:8]}-order{setting.order}-seed{setting.seed}"
+
+
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None
