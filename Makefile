@@ -27,14 +27,14 @@ test: setup ## Run the tests (about 5 minutes on 2 cores)
 test-slow: setup ## Run the tests that take longer
 	$(BIN)/pytest -m 'slow and not cluster and not images'
 
-cluster-test: setup ## Run the tests that need a real Kubeflow Pipelines back end, each step in a pod (root; 8 minutes)
-	$(BIN)/python tests/kubeflow/cluster.py
+cluster-test: setup ## Build both images and run the tests on a node with Kubeflow Pipelines: Helm, operators, updates, alerts (root, buildah)
+	$(BIN)/python tests/cluster.py cluster
 
 chart-test: setup ## Run the tests of the Helm chart, with Helm itself and a real API server
 	$(BIN)/pytest tests/chart
 
 image-test: setup ## Build both images, without a network, and run them as pods on a node (root, buildah; 10 minutes)
-	$(BIN)/python tests/images/cluster.py
+	$(BIN)/python tests/cluster.py images
 
 airgap-bundle: setup ## Write the bundle for a site without a network to dist/airgap (IMAGES=folder takes built archives along)
 	rm -rf dist/airgap

@@ -14,13 +14,13 @@ pytestmark = [pytest.mark.images, pytest.mark.parametrize("image", sbom.IMAGES)]
 PACKAGES = "opt/anamnesis/lib/python3.11/site-packages/"
 
 
-def paths(archive: Path) -> set[str]:
-    """All paths in an image."""
-    found: set[str] = set()
+def paths(archive: Path) -> dict[str, int]:
+    """All paths in an image, with their modes."""
+    found: dict[str, int] = {}
     with tarfile.open(archive) as file:
         for layer in json.loads(content(file, "manifest.json"))[0]["Layers"]:
             with tarfile.open(fileobj=file.extractfile(layer)) as inner:
-                found |= {one.name.removeprefix("./") for one in inner}
+                found |= {one.name.removeprefix("./").rstrip("/"): one.mode for one in inner}
     return found
 
 
@@ -58,3 +58,9 @@ def test_what_is_in_it_is_listed(folder: Path, image: str) -> None:
     assert any(one.startswith("pkg:deb/debian/libc6@") for one in listed)
     assert not {"pip", "pytest", "cyclonedx-python-lib"} & installed
     assert ("torch" in installed) == (image == "anamnesis-training")
+
+
+def test_whoever_it_runs_as_can_write_where_kubeflows_launcher_does(folder: Path, image: str) -> None:
+    found = paths(folder / f"{image}.tar")
+    wanted = 0o1777 if image == "anamnesis-training" else None
+    assert [found.get(one) for one in ("gcs", "minio", "s3")] == [wanted] * 3

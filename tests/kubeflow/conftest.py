@@ -14,12 +14,14 @@ import pytest
 from minio import Minio
 from toys.bars import bars
 
+from anamnesis import __version__
 from anamnesis.operator.backends.base import Run
 from anamnesis.operator.backends.kubeflow import KubeflowBackend
 from anamnesis.operator.backends.pipelines_client import connect
-from anamnesis.pipelines.specialise import Runtime, SecretEnv, Volume
+from anamnesis.pipelines.specialise import Runtime, SecretEnv
 
 SPACE = "kubeflow"
+IMAGE = f"anamnesis-training:{__version__}"
 KEYS = {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}
 SECONDS = 600
 
@@ -86,9 +88,7 @@ def lab(monkeypatch: pytest.MonkeyPatch) -> Lab:
     literals = [f"--from-literal={key}={value}" for key, value in {**environment, **split_key}.items()]
     _kubectl("create", "secret", "generic", name, *literals)
     secret = SecretEnv(name, {key: key for key in {**environment, **split_key}})
-    mounts = [one.partition("=") for one in os.environ["ANAMNESIS_TEST_VOLUMES"].split(",")]
-    volumes = tuple(Volume(claim, path) for claim, _, path in mounts)
-    runtime = Runtime(image=os.environ["ANAMNESIS_TEST_IMAGE"], secrets=(secret,), volumes=volumes)
+    runtime = Runtime(image=IMAGE, secrets=(secret,))
     lab = Lab(
         KubeflowBackend(url, connect(url, {}), f"lab/{name}", runtime=lambda _: runtime),
         f"s3://{name}/lab",

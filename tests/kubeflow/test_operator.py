@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from kubeflow.conftest import IMAGE
 from toys.waiting import eventually
 
 from anamnesis.operator.backends.base import RunState
@@ -34,7 +35,7 @@ spec:
   gate: {{floor: "0.1", margin: "1", approval: Automatic}}
   registry: {{url: "{bucket}/registry", credentialsSecret: {{name: {secret}}}}}
   splitKey: {{type: Secret, secret: {{name: {secret}, key: ANAMNESIS_SPLIT_KEY}}}}
-  backend: {{type: Kubeflow, kubeflow: {{endpoint: "{endpoint}", image: "{image}", volumes: {volumes}}}}}
+  backend: {{type: Kubeflow, kubeflow: {{endpoint: "{endpoint}", image: "{image}"}}}}
 """
 SITE = """
 ---
@@ -44,6 +45,7 @@ metadata: {{name: {model}-{site}}}
 spec:
   source: {{type: S3, s3: {{url: "{bucket}/sources/{site}"}}, credentialsSecret: {{name: {secret}}}, pollInterval: 2s}}
   modalities: [OT]
+  store: "{bucket}/images/{site}"
   task: {{name: rows, type: Classification, classes: [top, middle, bottom], primaryMetric: Accuracy}}
 """
 
@@ -106,14 +108,12 @@ def apply(lab: "Lab", kubectl: Kubectl) -> str:
     kubectl("apply", "--server-side", f"--kustomize={MANIFESTS / 'crds'}")
     kubectl("wait", "--for=condition=Established", "crd", "--all")
     model = lab.secret.replace("anamnesis", "chest")
-    mounts = [one.partition("=") for one in os.environ["ANAMNESIS_TEST_VOLUMES"].split(",")]
     text = MODEL.format(
         model=model,
         bucket=lab.bucket,
         secret=lab.secret,
         endpoint=os.environ["PIPELINES_URL"],
-        image=os.environ["ANAMNESIS_TEST_IMAGE"],
-        volumes=json.dumps([{"claim": claim, "path": path} for claim, _, path in mounts]),
+        image=IMAGE,
     )
     for site in ("north", "east"):
         text += SITE.format(model=model, site=site, bucket=lab.bucket, secret=lab.secret)

@@ -1,0 +1,86 @@
+"""Runs the tests that need our images on a node: ``cluster.py images|cluster [arguments of pytest]``.
+
+``images`` needs a node, ``cluster`` one with Kubeflow Pipelines' back end. Where the environment names such a cluster
+(``KUBECONFIG``, and ``ANAMNESIS_IMAGES`` or ``PIPELINES_URL``), it is used as it is and must have the images. Otherwise
+one is started by the tool that ``ANAMNESIS_NODE`` or ``ANAMNESIS_KFPCLUSTER`` names (by default ``node.py`` and
+``kfpcluster.py`` in ``../shared/cluster`` beside the checkout): it runs ``up --image ARCHIVE ... -- COMMAND`` with these
+variables set and ``kubectl`` in PATH. The images are built by ``delivery.build``, unless ``ANAMNESIS_IMAGES`` names a
+folder with their archives.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+ARCHIVES = ("anamnesis-operator.tar", "anamnesis-training.tar")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of cluster.
+
+    Attributes:
+        variable: names the tool that starts one.
+        tool: its name where ``variable`` is not set.
+        given: variables that are set where there is one already.
+        tests: their folder.
+    """
+
+    variable: str
+    tool: str
+    given: tuple[str, ...]
+    tests: str
+
+
+KINDS = {
+    "images": Kind("ANAMNESIS_NODE", "node.py", ("KUBECONFIG", "ANAMNESIS_IMAGES"), "tests/images"),
+    "cluster": Kind("ANAMNESIS_KFPCLUSTER", "kfpcluster.py", ("KUBECONFIG", "PIPELINES_URL"), "tests/kubeflow"),
+}
+
+
+def main(mark: str, arguments: list[str]) -> int:
+    """Runs pytest on a cluster; returns its exit code, 0 with a reason where there can be no cluster."""
+    kind, images = KINDS[mark], os.environ.get("ANAMNESIS_IMAGES")
+    inside = [sys.executable, "-m", "pytest", "-m", mark, kind.tests, *arguments]
+    if all(os.environ.get(name) for name in kind.given):
+        return subprocess.run(inside, cwd=ROOT, check=False).returncode
+    tool = Path(os.environ.get(kind.variable, ROOT.parent / "shared" / "cluster" / kind.tool))
+    if reason := _missing(kind, tool, images):
+        print(f"skipped: {reason}", file=sys.stderr)
+        return int(bool(os.environ.get("ANAMNESIS_NOTHING_MISSING")))
+    with tempfile.TemporaryDirectory() as folder:
+        found = Path(images or _built(Path(folder)))
+        options = [option for name in ARCHIVES for option in ("--image", found / name)]
+        command = [sys.executable, tool, "up", *options, "--", *inside]
+        environment = {**os.environ, "ANAMNESIS_IMAGES": str(found)}
+        return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+
+
+def _missing(kind: Kind, tool: Path, images: str | None) -> str:
+    if not tool.is_file():
+        return f"no cluster: {tool} does not exist; set {kind.variable}, or {' and '.join(kind.given)}"
+    if os.geteuid() != 0:
+        return "a node runs containers, which only root may do here"
+    absent = [name for name in ("buildah", "mmdebstrap") if not (images or shutil.which(name))]
+    return f"{' and '.join(absent)} not installed; install them, or set ANAMNESIS_IMAGES" if absent else ""
+
+
+def _built(folder: Path) -> Path:
+    """Builds both images from a folder of wheels, without a network."""
+    wheels = folder / "wheels"
+    wanted = ["setuptools", "wheel", ".[operator,learn,pipelines]"]
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--constraint=constraints.txt", f"--wheel-dir={wheels}"]
+    subprocess.run([*pip, *wanted], cwd=ROOT, check=True)
+    build = [sys.executable, "-m", "delivery.build", folder / "images", "--wheels", wheels]
+    subprocess.run(build, cwd=ROOT, check=True, stdout=sys.stderr)
+    shutil.rmtree(wheels)
+    return folder / "images"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2:]))
