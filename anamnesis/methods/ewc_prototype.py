@@ -184,11 +184,11 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
 
     def __init__(self, options: EWCPrototypeOptions, spec: NetworkSpec, seed: int) -> None:
         super().__init__(options, spec, seed)
-        self.parts = self._parts(spec)
+        self.parts = self._parts(spec, seed)
         self.visual = next((part for part in self.parts if isinstance(part, VisualPrototypes)), None)
         self.router = next((part for part in self.parts if isinstance(part, Router)), None)
 
-    def _parts(self, spec: NetworkSpec) -> tuple[Term, ...]:
+    def _parts(self, spec: NetworkSpec, seed: int) -> tuple[Term, ...]:
         """Returns the terms that are switched on, and before them the state that they share."""
         o, groups = self.options, Groups()
         retention = o.prototype_retention if o.share_prototypes else 0.0
@@ -201,7 +201,9 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
         shared: list[Term] = [groups]
         shared += [latent] if near else []
         shared += [visual] if retention or o.saliency_alignment else []
-        shared += [Router(spec.channels, groups, o.shrinkage, o.mix)] if o.classifier is not Answering.LINEAR else []
+        shared += (
+            [Router(spec.channels, seed, groups, o.shrinkage, o.mix)] if o.classifier is not Answering.LINEAR else []
+        )
         parts = RetentionWeights(o.retained_answer, o.retained_picture, o.retained_saliency)
         terms: tuple[Term, ...] = (
             Classification(o.classification, o.competing),

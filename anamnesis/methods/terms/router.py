@@ -39,14 +39,14 @@ class Router(Term):
 
     name = "router"
 
-    def __init__(self, channels: int, groups: Groups, strength: float, mix: float) -> None:
+    def __init__(self, channels: int, seed: int, groups: Groups, strength: float, mix: float) -> None:
         super().__init__(1.0)
         self.groups, self.strength, self.mix = groups, strength, mix
-        self.features = RandomFeatures(channels)
+        self.features = RandomFeatures(channels, seed)
         self._empty()
 
     def _empty(self) -> None:
-        self.ridge, self._weights = Ridge(self.features.width_out), torch.zeros(0)
+        self.ridge, self._weights = Ridge(self.features.features), torch.zeros(0)
 
     def begin(self, network: Classifier, context: TaskContext, data: Data) -> None:
         """A mean for each class that is new."""
@@ -81,15 +81,17 @@ class Router(Term):
         return task + mixed - _log_sum_over(mixed, same)
 
     def state_dict(self) -> State:
-        """The sums; the features follow from their seed."""
-        return {f"{self.name}/{name}": value for name, value in self.ridge.state_dict().items()}
+        """The sums, and the features that they are of: no other will do."""
+        sums: State = {f"{self.name}/{name}": value for name, value in self.ridge.state_dict().items()}
+        return sums | {f"router_features/{name}": value for name, value in self.features.state_dict().items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], device: torch.device) -> None:
-        """Takes the sums back."""
+        """Takes them back."""
         self._empty()
         self.features.to(device)
         if found := part_of(state, self.name):
             self.ridge.load_state_dict(found, device)
+            self.features.load_state_dict(part_of(state, "router_features"))
 
 
 def _log_sum_over(values: Tensor, same: Tensor) -> Tensor:
