@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from toys.hospital import Hospital, Network
+from toys.hospital import Hospital, Network, model_document
 
 from anamnesis.operator.api import ContinualModel, Loaded
 from anamnesis.operator.backends.base import Backend
 from anamnesis.operator.controller.keys import Key
 from anamnesis.operator.models.checks import LOST
 from anamnesis.operator.models.reading import ReconcileOptions
-from anamnesis.operator.models.reconciler import ModelReconciler
-from anamnesis.records import UnreachableError
+from anamnesis.operator.models.reconciler import RETRY, ModelReconciler
+from anamnesis.records import AnamnesisError, InputError, RefusedError, UnreachableError
 from anamnesis.registry import Log, verify
 
 KEY = Key("ContinualModel", "hospital", "chest")
@@ -140,3 +140,46 @@ def annotate(hospital: Hospital, name: str, value: str) -> None:
     metadata = hospital.model.metadata
     changed = metadata.model_copy(update={"annotations": {**metadata.annotations, name: value}})
     hospital.cluster.edit(hospital.model.model_copy(update={"metadata": changed}))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "reason"),
+    [
+        (UnreachableError("no answer"), "BackendReachable", "Unreachable"),
+        (InputError("another server answers"), "Ready", "InvalidSpec"),
+        (RefusedError("its token has run out"), "Ready", "Refused"),
+    ],
+)
+def test_a_back_end_that_cannot_be_made_stops_its_own_model_only_and_loses_nothing(
+    network: Network, hospital: Hospital, error: AnamnesisError, kind: str, reason: str
+) -> None:
+    def backends(model: Loaded[ContinualModel]) -> Backend:
+        if model.name == "chest":
+            raise error
+        return hospital.backend
+
+    network.drop("north", "a")
+    hospital.reconcile()
+    (run,) = hospital.backend.live
+    other = model_document({"registry": {"url": "s3://models/head"}}, ("south",))
+    other["metadata"]["name"] = "head"
+    hospital.cluster.create(ContinualModel.model_validate(other))
+    network.drop("south", "b")
+    hospital.look()
+    reconcile = ModelReconciler(
+        hospital.cluster, network.clock, ReconcileOptions({}, Path("/nowhere"), backends, network.store)
+    ).reconcile
+    for _ in range(2):  # before the runs' work, and after it
+        assert reconcile(KEY) == RETRY
+        reconcile(Key("ContinualModel", "hospital", "head"))
+        told = hospital.model.status.condition(kind)
+        assert told
+        assert (told.status, told.reason, told.message) == ("False", reason, str(error))
+        hospital.work()
+    head = hospital.cluster.get(ContinualModel, "hospital", "head")
+    assert head
+    assert [site.state for site in head.status.sites] == ["Learned"]
+    hospital.reconcile()
+    assert hospital.states()["north"] == "Learned"
+    assert hospital.model.status.holds(kind)
+    assert [f"{one.metadata.name}-1" for one in hospital.updates if one.spec.site == "north"] == [run]
