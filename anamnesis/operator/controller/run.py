@@ -27,7 +27,7 @@ from anamnesis.operator.controller.workers import Workers
 from anamnesis.records import AnamnesisError, RefusedError
 from anamnesis.records.times import Clock, utc_now
 
-RETRY = 2.0
+RETRY = 1.0
 """Seconds until the API server is asked again for what it did not tell."""
 
 logger = logging.getLogger(__name__)
@@ -86,20 +86,23 @@ def serve(
     watchdog = Watchdog(api, cache, queue, options.namespaces, options.silence, observer.watch_heard)
     with ExitStack() as running:
         running.enter_context(_served(options.port, watchdog, cache, queue, election, observer))
-        if not _installed(api, stop):
+        if not _listed(api, watchdog, stop):
             return 0
         watch = Watch(where, options.namespaces, watchdog.hear)
         watch.start()
         running.callback(watch.stop)
         ended = threading.Event()
         running.callback(ended.set)
-        _repeat("watchdog", watchdog.look, options.check, ended, at_once=True)
+        _repeat("watchdog", watchdog.look, options.check, ended)
         _repeat("resync", lambda: _ask_for_all(cache, queue, options.resync / 10), options.resync, ended)
         return _lead(election, workers, queue, options, stop)
 
 
-def _installed(api: Api, stop: threading.Event) -> bool:
-    """Waits for the API server, and for our rights: both may come after us; returns false where asked to stop before.
+def _listed(api: Api, watchdog: Watchdog, stop: threading.Event) -> bool:
+    """Lists everything once; returns false where asked to stop before.
+
+    Waits for the API server, for our rights, and for what it has to prepare where our kinds were just installed: all
+    may come after us, and the watching library would call each an error.
 
     Raises:
         InputError: it answers, and does not serve our kinds.
@@ -107,6 +110,7 @@ def _installed(api: Api, stop: threading.Event) -> bool:
     while not stop.is_set():
         try:
             check_installed(api)
+            watchdog.look()
         except (ClusterDownError, RefusedError) as error:  # one that has just started knows no roles yet
             logger.warning("%s", error)
             stop.wait(RETRY)
@@ -164,14 +168,14 @@ def _ask_for_all(cache: Cache, queue: WorkQueue, spread: float) -> None:
         queue.add(key, random.uniform(0, spread))
 
 
-def _repeat(name: str, do: Callable[[], None], seconds: float, ended: threading.Event, at_once: bool = False) -> None:
+def _repeat(name: str, do: Callable[[], None], seconds: float, ended: threading.Event) -> None:
     """Does something again and again in a thread, a tenth sooner or later, so that replicas do not come in step.
 
     What failed is tried again sooner.
     """
 
     def run() -> None:
-        wait = 0.0 if at_once else seconds
+        wait = seconds
         while not ended.wait(wait):
             wait = seconds * random.uniform(0.9, 1.1)
             try:

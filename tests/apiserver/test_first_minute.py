@@ -1,0 +1,42 @@
+"""An API server on which our kinds were just installed is not ready for them at once."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from apiserver.operators import Operator, account, create, seen_by, site
+from toys.apiserver import ApiServer
+from toys.waiting import eventually
+
+CRDS = Path(__file__).resolve().parents[2] / "manifests" / "crds"
+
+
+@pytest.fixture
+def fresh(api_server_binaries: Path) -> Iterator[ApiServer]:
+    """A server that nobody has asked for anything yet."""
+    server = ApiServer(api_server_binaries)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+def test_an_operator_that_comes_with_its_definitions_is_ready_soon_and_logs_no_error(
+    fresh: ApiServer, tmp_path: Path
+) -> None:
+    fresh.kubectl("create", "namespace", "wards")
+    kubeconfig = account(fresh, "wards")
+    fresh.kubectl("apply", "--server-side", f"--kustomize={CRDS}")
+    fresh.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+    operator = Operator(kubeconfig, "wards", tmp_path / "log").start()
+    try:
+        eventually(operator.leads, 20)
+        document = create(fresh, "wards", site("guangzhou"))
+        eventually(lambda: seen_by(fresh, "wards", document) == "one")  # the watch has come about
+    finally:
+        operator.end()
+    lines = [json.loads(line) for line in operator.log.read_text().splitlines()]
+    assert [line for line in lines if line["level"] == "ERROR"] == []
+    assert any("429" in line["message"] for line in lines), "this server was ready at once: the test shows nothing"
