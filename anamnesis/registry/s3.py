@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from http import HTTPStatus
 from itertools import islice
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
@@ -13,7 +14,7 @@ import certifi
 import urllib3
 from minio import Minio
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, SSLError
 
 from anamnesis.records import AnamnesisError, InputError, RefusedError, UnreachableError
 from anamnesis.registry.store import MissingError, NoBucketError, ObjectInfo, check_key
@@ -46,6 +47,15 @@ def proxy_of(endpoint: SplitResult, environment: Mapping[str, str]) -> str:
     if any(name == "*" or host.endswith(f".{name}") for name in direct):
         return ""
     return said.get(f"{endpoint.scheme}_proxy", "")
+
+
+def _authorities(environment: Mapping[str, str]) -> str:
+    for name in ("AWS_CA_BUNDLE", "SSL_CERT_FILE"):
+        if path := environment.get(name):
+            if not Path(path).is_file():
+                raise InputError(f"{name}: there is no file {path!r}")
+            return path
+    return certifi.where()
 
 
 def _pool(proxy: str, authorities: str) -> urllib3.PoolManager:
@@ -95,8 +105,7 @@ class S3Store:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             if not environment.get(name):
                 raise InputError(f"{url}: the environment variable {name} is not set")
-        authorities = environment.get("AWS_CA_BUNDLE") or environment.get("SSL_CERT_FILE") or certifi.where()
-        http = _pool(proxy_of(endpoint, environment), authorities)
+        http = _pool(proxy_of(endpoint, environment), _authorities(environment))
         try:
             client = Minio(
                 endpoint.netloc,
@@ -228,10 +237,20 @@ class S3Store:
                 return action()
             except (HTTPError, MinioException, _StatusError) as error:
                 status, code = _status(error)
+                if isinstance(getattr(error, "reason", error), SSLError):
+                    raise self._untrusted(error) from error
                 if status not in _TRANSIENT:
                     raise self._explain(key, status, code) from error
                 cause = error
         raise UnreachableError(f"{self.url}/{key}: no answer after {ATTEMPTS} attempts: {cause}") from cause
+
+    def _untrusted(self, error: Exception) -> AnamnesisError:
+        server = urlsplit(self._client.get_presigned_url("GET", self.bucket, "name")).netloc
+        why = str(error).rpartition("] ")[2].partition(" (_ssl")[0]
+        return UnreachableError(
+            f"{self.url}: no trusted connection to {server}: {why}; "
+            "name the authority of its certificate by AWS_CA_BUNDLE"
+        )
 
     def _explain(self, key: str, status: int, code: str) -> AnamnesisError:
         where = f"{self.url}/{key}"

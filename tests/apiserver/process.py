@@ -39,6 +39,11 @@ class Process:
         self.popen.kill()
         self.popen.wait()
 
+    def end(self) -> None:
+        """Ends it as Kubernetes does; it gives its Lease back."""
+        self.popen.terminate()
+        self.popen.wait(30)
+
     def get(self, path: str) -> str:
         """Returns what it answers; empty where it does not."""
         try:

@@ -1,5 +1,6 @@
 """The chart and ``manifests/base``, for those who use kustomize, say the same where it counts."""
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,19 @@ def test_the_same_rights(chart: list[Json]) -> None:
     assert one(chart, "Role")["rules"] + one(chart, "Role", "anamnesis-operator-lease")["rules"] == base
     reader = one(read("base/admission-reader.yaml"), "ClusterRole", "anamnesis-operator-admission")
     assert one(chart, "ClusterRole", "anamnesis-operator-admission-anamnesis")["rules"] == reader["rules"]
+
+
+def test_who_installs_may_grant_what_the_operator_needs_and_no_more() -> None:
+    def rights(rules: list[Json]) -> set[tuple[str, str, str]]:
+        return {
+            (*where, verb)
+            for rule in rules
+            for where in product(rule["apiGroups"], rule["resources"])
+            for verb in rule["verbs"]
+        }
+
+    operator = one(read("base/role.yaml"), "Role")["rules"]
+    assert rights(one(read("people/roles.yaml"), "ClusterRole", "anamnesis-installer")["rules"]) == rights(operator)
 
 
 def test_the_same_process(chart: list[Json]) -> None:

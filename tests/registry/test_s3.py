@@ -201,3 +201,10 @@ def test_a_bucket_is_reached_through_the_proxy_of_the_house(proxy: Proxy, s3_env
 )
 def test_no_proxy_names_hosts_and_domains(endpoint: str, direct: str, proxy: str) -> None:
     assert s3.proxy_of(urlsplit(endpoint), {"HTTPS_PROXY": "http://p:3128", "NO_PROXY": direct}) == proxy
+
+
+def test_a_file_of_authorities_that_is_not_there_is_named() -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    for name in ("AWS_CA_BUNDLE", "SSL_CERT_FILE"):
+        with pytest.raises(InputError, match=f"{name}: there is no file '/nowhere'"):
+            S3Store.from_environment("s3://models", {**keys, name: "/nowhere"})

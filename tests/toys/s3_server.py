@@ -5,8 +5,12 @@ import socket
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from toys.waiting import eventually
+
+if TYPE_CHECKING:
+    from minio import Minio
 
 USER, PASSWORD = "tester", "test-password"
 
@@ -17,20 +21,25 @@ class S3Server:
     Args:
         binary: of minio.
         folder: for its data and what it prints.
+        certificate: folder with ``public.crt`` and ``private.key``; without one it speaks no TLS.
+        authority: file of who signed it.
     """
 
-    def __init__(self, binary: str, folder: Path) -> None:
+    def __init__(
+        self, binary: str, folder: Path, certificate: Path | None = None, authority: Path | None = None
+    ) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        self.url, self._authority = f"http{'s' if certificate else ''}://{self.address}", authority
         self._output = folder / "output"
         self._command = [binary, "server", str(folder / "data"), "--address", self.address]
+        if certificate:
+            self._command += ["--certs-dir", str(certificate)]
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "S3Server":
-        from minio import Minio
-
         self.start()
-        Minio(self.address, USER, PASSWORD, secure=False).make_bucket("models")
+        self.client().make_bucket("models")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -40,7 +49,15 @@ class S3Server:
     def environment(self) -> Mapping[str, str]:
         """In which it is found."""
         keys = {"AWS_ACCESS_KEY_ID": USER, "AWS_SECRET_ACCESS_KEY": PASSWORD}
-        return {**keys, "AWS_ENDPOINT_URL": f"http://{self.address}"}
+        return {**keys, "AWS_ENDPOINT_URL": self.url}
+
+    def client(self) -> "Minio":
+        """Returns a client of it."""
+        import urllib3
+        from minio import Minio
+
+        http = urllib3.PoolManager(ca_certs=str(self._authority) if self._authority else None)
+        return Minio(self.address, USER, PASSWORD, secure=self.url.startswith("https"), http_client=http)
 
     def start(self) -> None:
         """Starts it, also again: same port, same data; returns when it answers."""
@@ -67,8 +84,8 @@ class S3Server:
 
         assert self._process is not None
         assert self._process.poll() is None, "it ended by itself"
-        url = f"http://{self.address}/minio/health/live"
+        http = urllib3.PoolManager(ca_certs=str(self._authority) if self._authority else None)
         try:
-            return urllib3.request("GET", url, retries=False, timeout=1).status == 200
+            return http.request("GET", f"{self.url}/minio/health/live", retries=False, timeout=1).status == 200
         except urllib3.exceptions.HTTPError:
             return False

@@ -1,0 +1,169 @@
+"""What a hospital sets, installed by a person who has a namespace and no more: proxy, own authority, own images."""
+
+import json
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import helm_python
+import pytest
+from chart.conftest import Json, make_namespace
+from chart.pod import Pod
+from chart.test_install import helm
+from chart.test_rights import GROUP, resource
+from toys.apiserver import ApiServer
+from toys.bars import bars
+from toys.certificates import Authority
+from toys.documents import site_spec
+from toys.proxy import Proxy
+from toys.s3_server import S3Server
+from toys.waiting import eventually
+
+from charts.golden import CHART
+
+HOST = "bucket.hospital.example"
+"""Only the proxy knows where that is."""
+NAMESPACED = {"crds": {"enabled": False}, "people": {"enabled": False}, "rbac": {"admissionReader": {"create": False}}}
+AUTHORITIES = "hospital-authorities"
+ADMIN = ("system:aggregate-to-admin", "system:aggregate-to-edit", "system:aggregate-to-view", "anamnesis-editor")
+"""What the role ``admin`` is made of, by a controller that does not run here."""
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def bucket(s3_server_binary: str, authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A bucket behind TLS, with images of two sites."""
+    folder = tmp_path_factory.mktemp("bucket")
+    certificate = authority.sign(folder / "certificate", f"DNS:{HOST}", "DNS:localhost", "IP:127.0.0.1")
+    with S3Server(s3_server_binary, folder, certificate, authority.certificate) as server:
+        for site in ("far", "near"):
+            data = bars(site, 4, 0, ("left", "right"))
+            server.client().put_object("models", f"{site}/images.npz", BytesIO(data), len(data))
+        yield server
+
+
+@pytest.fixture(scope="module")
+def proxy() -> Iterator[Proxy]:
+    with Proxy({HOST: "127.0.0.1"}) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def space(empty_cluster: ApiServer) -> Iterator[str]:
+    """A namespace that is weber's; what is of the whole cluster is there, as its administrator installs it once."""
+    space, home = make_namespace(empty_cluster), make_namespace(empty_cluster)
+    values: Json = {"operator": {"enabled": False}, "rbac": {"admissionReader": {"namespaces": [space]}}}
+    for kind in ("crd", "validatingadmissionpolicy", "validatingadmissionpolicybinding"):
+        empty_cluster.kubectl("delete", kind, "--all")  # those of another test
+    with helm(empty_cluster, home) as client:
+        client.install(CHART, "anamnesis", values)
+        empty_cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+        for role in ADMIN:
+            bind(empty_cluster, space, role)
+        yield space
+        client.uninstall("anamnesis")
+
+
+def bind(cluster: ApiServer, space: str, role: str) -> None:
+    name = role.replace(":", "-")
+    cluster.kubectl("create", "-n", space, "rolebinding", name, f"--clusterrole={role}", "--user=weber")
+
+
+def as_weber(cluster: ApiServer, space: str) -> helm_python.Config:
+    return helm_python.Config(kubeconfig_path=cluster.kubeconfig("weber"), namespace=space)
+
+
+def test_who_may_not_grant_it_cannot_install_and_is_told(empty_cluster: ApiServer, space: str) -> None:
+    with as_weber(empty_cluster, space) as client:
+        with pytest.raises(helm_python.HelmError, match="attempting to grant RBAC permissions not currently held"):
+            client.install(CHART, "anamnesis", NAMESPACED)
+        client.uninstall("anamnesis")
+        for values in ({}, {"crds": {"enabled": False}, "people": {"enabled": False}}):
+            with pytest.raises(helm_python.HelmError, match="is forbidden"):
+                client.install(CHART, "too-much", values)
+
+
+@pytest.fixture(scope="module")
+def release(empty_cluster: ApiServer, space: str, authority: Authority, bucket: S3Server, proxy: Proxy) -> None:
+    """The operator as weber installs it, and two Sites: one beyond the proxy, one not."""
+    bind(empty_cluster, space, "anamnesis-installer")
+    kubectl(empty_cluster, space, "create", "configmap", AUTHORITIES, f"--from-file=ca.crt={authority.certificate}")
+    for site, host in (("far", HOST), ("near", "localhost")):
+        endpoint = f"https://{host}:{bucket.address.partition(':')[2]}"
+        keys = {**bucket.environment, "AWS_ENDPOINT_URL": endpoint}
+        literals = [f"--from-literal={name}={value}" for name, value in keys.items()]
+        kubectl(empty_cluster, space, "create", "secret", "generic", site, *literals)
+        source = {"type": "S3", "s3": {"url": f"s3://models/{site}"}, "credentialsSecret": {"name": site}}
+        spec = site_spec({**source, "pollInterval": "1s"}, f"s3://models/images/{site}")
+        apply(empty_cluster, space, resource("Site", site, spec))
+    values: Json = {
+        **NAMESPACED,
+        "registry": "registry.hospital.example:5000/mirror",
+        "pullSecrets": ["mirror"],
+        "trust": {"configMap": AUTHORITIES},
+        "proxy": {"https": proxy.url, "direct": "localhost,.svc"},
+    }
+    with as_weber(empty_cluster, space) as client:
+        client.install(CHART, "anamnesis", values)
+
+
+@pytest.fixture
+def pod(empty_cluster: ApiServer, space: str, release: None, tmp_path: Path) -> Pod:
+    return Pod(empty_cluster, space, tmp_path)
+
+
+def kubectl(cluster: ApiServer, space: str, *arguments: str, stdin: str = "") -> str:
+    return cluster.kubectl("-n", space, *arguments, stdin=stdin, user="weber")
+
+
+def apply(cluster: ApiServer, space: str, document: Json) -> None:
+    kubectl(cluster, space, "apply", "-f", "-", stdin=json.dumps(document))
+
+
+def readable(cluster: ApiServer, space: str, site: str) -> tuple[str, str]:
+    """Reason and message of the condition; empty where there is none yet."""
+    status = cluster.request("GET", f"{GROUP}/namespaces/{space}/sites/{site}").get("status", {})
+    found = [each for each in status.get("conditions", ()) if each["type"] == "Readable"]
+    return (found[0]["reason"], found[0]["message"]) if found else ("", "")
+
+
+def test_a_bucket_is_read_by_the_proxy_and_the_authority_of_the_house(
+    empty_cluster: ApiServer, space: str, pod: Pod, proxy: Proxy
+) -> None:
+    assert pod.spec["imagePullSecrets"] == [{"name": "mirror"}]
+    assert pod.container["image"] == "registry.hospital.example:5000/mirror/anamnesis-operator:0.1.0"
+    process = pod.start()
+    try:
+        for site in ("far", "near"):
+            eventually(lambda site=site: readable(empty_cluster, space, site)[0] == "Readable", 60)  # type: ignore[misc]
+        assert set(proxy.asked) == {HOST}, "what is in proxy.direct, and the API server, are spoken to directly"
+    finally:
+        process.end()
+    log = process.log.read_text()
+    assert "refuses with 403" not in log, log
+
+
+@pytest.mark.parametrize(
+    ("forgotten", "site", "told"),
+    [
+        ("AWS_CA_BUNDLE SSL_CERT_FILE", "near", "no trusted connection to localhost:{port}: certificate verify failed"),
+        ("HTTPS_PROXY", "far", "Failed to resolve 'bucket.hospital.example'"),
+    ],
+)
+def test_what_was_forgotten_is_told_at_the_site(
+    empty_cluster: ApiServer, space: str, pod: Pod, bucket: S3Server, forgotten: str, site: str, told: str
+) -> None:
+    pod.container["env"] = [each for each in pod.container["env"] if each["name"] not in forgotten.split()]
+    process = pod.start()
+    wanted = told.format(port=bucket.address.partition(":")[2])
+    try:
+        eventually(lambda: wanted in readable(empty_cluster, space, site)[1], 60)
+    finally:
+        process.end()
+    reason, message = readable(empty_cluster, space, site)
+    assert reason == "Unreachable"
+    assert ("by AWS_CA_BUNDLE" in message) == ("AWS_CA_BUNDLE" in forgotten)

@@ -1,0 +1,66 @@
+"""The proxy of a house: tunnels by CONNECT, and knows names that nobody else knows."""
+
+import contextlib
+import socket
+from collections.abc import Mapping
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+from threading import Thread
+from typing import Any
+
+
+class Proxy(ThreadingTCPServer):
+    """A context manager; serving inside it.
+
+    Args:
+        names: host -> address in its place.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        super().__init__(("127.0.0.1", 0), _Tunnel)
+        self.names, self.asked = names, list[str]()
+
+    def __enter__(self) -> "Proxy":
+        Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _Tunnel(BaseRequestHandler):
+    server: Proxy
+    request: socket.socket
+
+    def handle(self) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            if not (part := self.request.recv(4096)):
+                return
+            head += part
+        method, target = head.split()[:2]
+        host, _, port = target.decode().rpartition(":")
+        self.server.asked.append(host)
+        if method != b"CONNECT" or host not in self.server.names:
+            self.request.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+            return
+        with socket.create_connection((self.server.names[host], int(port))) as there:
+            self.request.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+            back = Thread(target=_pump, args=(there, self.request), daemon=True)
+            back.start()
+            _pump(self.request, there)
+            back.join()
+
+
+def _pump(source: Any, sink: Any) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+    with contextlib.suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)
