@@ -59,6 +59,7 @@ class EWCPrototypeOptions:
         fisher: whose labels the Fisher information is computed with: ``exact``, ``sampled`` or ``empirical``.
         fisher_images: images it is computed on; 0 takes the whole training split.
         competing: which classes compete in the softmax: ``task`` (old rows of the head stay as they are) or ``seen``.
+        classification: weight of the cross-entropy.
         reconstruction: weight of the squared error per pixel.
         prototype_near_sample: weight of R1, the distance from each latent prototype to the nearest image.
         sample_near_prototype: weight of R2, the distance from each image to the nearest latent prototype.

@@ -23,8 +23,7 @@ class _Quadratic(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        torch._foreach_mul_(ctx.pull, gradients[0])
-        return (None, None, None, *ctx.pull)
+        return (None, None, None, *torch._foreach_mul(ctx.pull, gradients[0]))  # may be asked for twice
 
 
 def quadratic_penalty(

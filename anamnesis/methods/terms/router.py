@@ -46,7 +46,7 @@ class Router(Term):
         self._empty()
 
     def _empty(self) -> None:
-        self.ridge, self._weights = Ridge(self.features.features), torch.zeros(0)
+        self.ridge, self._weights = Ridge(self.features.width_out), torch.zeros(0)
 
     def begin(self, network: Classifier, context: TaskContext, data: Data) -> None:
         """A mean for each class that is new."""
