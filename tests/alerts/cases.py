@@ -96,9 +96,10 @@ CASES = (
     ),
     Case(
         "AnamnesisModelStalled",
-        {f'{_REASON}type="Stalled",reason="OutsideChangePlan"}}': "1"},
+        {f'model_site_state{{{_MS},state="OutsideChangePlan"}}': "1"},
         {
-            f'{_REASON}type="Stalled",reason="OutsideChangePlan"}}': "_",
+            f'model_site_state{{{_MS},state="OutsideChangePlan"}}': "_",
+            f'model_site_state{{{_MS},state="Failed"}}': "1",
             f'{_REASON}type="Stalled",reason="Failed"}}': "1",
         },
         {**MODEL, "reason": "OutsideChangePlan"},

@@ -260,12 +260,13 @@ def test_alerts_come_unchanged() -> None:
 def test_alerts_are_tuned_one_by_one() -> None:
     tuning = yaml.safe_load((CHART / "files" / "alerts" / "tuning.yaml").read_text())
     plain, name = rules_of({}), "AnamnesisApprovalWaiting"
-    wanted = {name: {"threshold": 3600, "for": "1h", "severity": "page"}, "AnamnesisNoLeader": {"enabled": False}}
+    wanted = {name: {"threshold": 3600, "for": "1h", "keepFiringFor": "2h", "severity": "page"}, "AnamnesisNoLeader": {"enabled": False}}
     tuned = rules_of({"rules": wanted, "runbooks": "https://wiki.hospital/anamnesis/"})
     assert set(plain) - set(tuned) == {"AnamnesisNoLeader"}
     literal = tuning[name]["threshold"]
     assert tuned[name]["expr"] == plain[name]["expr"].replace(literal, "3600") != plain[name]["expr"]
-    assert (tuned[name]["for"], tuned[name]["labels"]["severity"]) == ("1h", "page")
+    assert (tuned[name]["for"], tuned[name]["keep_firing_for"]) == ("1h", "2h")
+    assert tuned[name]["labels"]["severity"] == "page"
     assert tuned[name]["annotations"]["runbook_url"] == f"https://wiki.hospital/anamnesis/{name}.md"
     every = rules_of({"rules": {each: {"threshold": "987654"} for each in tuning}})
     for each, entry in tuning.items():

@@ -164,6 +164,14 @@ def test_updates_are_counted_and_failures_since_the_last_success() -> None:
     assert found["model_update_failures", frozenset({"guangzhou"})] == 2
 
 
+def test_failures_of_a_site_that_left_the_model_are_forgotten() -> None:
+    failed = update("chest-1", 1, decided("RunFailed"))
+    left = failed.model_copy(update={"spec": failed.spec.model_copy(update={"site": "left"})})
+    assert [site for name, site in exported(model({}), failed, left) if name == "model_update_failures"] == [
+        frozenset({"guangzhou"})
+    ]
+
+
 def test_the_last_run_that_ended_tells_how_long_it_took() -> None:
     run = {"name": "chest-2-1", "id": "x", "attempt": 1, "state": "Succeeded", "started": NOON}
     ended = {**run, "finished": "2026-11-21T12:10:00Z"}
@@ -199,8 +207,9 @@ def test_series_go_with_their_resource_and_with_the_lead() -> None:
 
 
 def test_the_process_is_measured() -> None:
-    now = [100.0]
+    now = [90.0]
     metrics = OperatorMetrics(lambda: (), "1.2.3", lambda: now[0], lambda: 5.0)
+    now[0] = 100.0
     metrics.reconciled("Site", "error", 0.2)
     metrics.queue_depth(3)
     metrics.unread({"ContinualModel": 0, "Site": 2})
@@ -211,6 +220,7 @@ def test_the_process_is_measured() -> None:
     assert found["operator_queue_depth", frozenset()] == 3
     assert found["operator_unread_resources", frozenset({"Site"})] == 2
     assert found["operator_watch_age_seconds", frozenset({"Site"})] == 30
+    assert found["operator_watch_age_seconds", frozenset({"ModelUpdate"})] == 40, "one that never came up"
     assert found["operator_build_info", frozenset({"1.2.3"})] == 1
     assert found["operator_started_timestamp_seconds", frozenset()] == 5
 

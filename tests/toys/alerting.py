@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -70,14 +71,25 @@ class Alerting:
         alertmanager: path of the program.
         rules: a rule file.
         targets: ``host:port`` of what is scraped.
+        job: name of what scrapes.
+        external: labels that Prometheus adds to all that it sends.
     """
 
-    def __init__(self, folder: Path, prometheus: str, alertmanager: str, rules: Json, targets: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        prometheus: str,
+        alertmanager: str,
+        rules: Json,
+        targets: tuple[str, ...],
+        job: str = "anamnesis",
+        external: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.webhook = Webhook()
         self._folder, self._ports = folder, (_free_port(), _free_port())
         self._processes: list[subprocess.Popen[bytes]] = []
         self._write("rules", rules)
-        self._write("prometheus", self._prometheus(targets))
+        self._write("prometheus", self._prometheus(targets, job, external))
         self._write("alertmanager", self._alertmanager())
         self._start(
             alertmanager, "alertmanager", self._ports[1], f"--storage.path={folder / 'am'}", "--cluster.listen-address="
@@ -121,14 +133,14 @@ class Alerting:
             process.wait()
         self.webhook.close()
 
-    def _prometheus(self, targets: tuple[str, ...]) -> Json:
+    def _prometheus(self, targets: tuple[str, ...], job: str, external: Mapping[str, str]) -> Json:
         manager = {"static_configs": [{"targets": [f"127.0.0.1:{self._ports[1]}"]}]}
-        job = {"job_name": "anamnesis", "honor_labels": True, "static_configs": [{"targets": list(targets)}]}
+        scraped = {"job_name": job, "honor_labels": True, "static_configs": [{"targets": list(targets)}]}
         return {
-            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s", "external_labels": dict(external)},
             "rule_files": ["rules.yaml"],
             "alerting": {"alertmanagers": [manager]},
-            "scrape_configs": [job],
+            "scrape_configs": [scraped],
         }
 
     def _alertmanager(self) -> Json:

@@ -21,12 +21,32 @@ HEAD = """# Alerts
 `manifests/alerts` holds plain Prometheus rules; `promtool check rules manifests/alerts/models.yaml` reads them as they
 are, the chart wraps them into a PrometheusRule (`alerts.enabled`). Limits of scores come from each ContinualModel as
 metrics, so one rule serves all models, and a limit is changed where the model is. Thresholds that no resource holds
-stand in `manifests/alerts/tuning.yaml`; the chart's `alerts.rules.<name>` changes them, `for`, the severity, or leaves
-an alert out. All need Prometheus 2.42 or newer (`keep_firing_for`).
+stand in `manifests/alerts/tuning.yaml`; the chart's `alerts.rules.<name>` changes them, `for`,
+`keepFiringFor`, the severity, or leaves an alert out. All need Prometheus 2.42 or newer (`keep_firing_for`).
 
-Without the chart, scrape port 8080 of every replica with `honor_labels: true`: else `namespace` becomes that of the
-operator's pod. `runbook_url` starts with a placeholder, `https://anamnesis.example`: replace it by where your people
-find these pages (the chart: `alerts.runbooks`).
+Without the Prometheus operator, scrape port 8080 of every replica, each by itself:
+
+```yaml
+rule_files: [/etc/prometheus/anamnesis/*.yaml] # manifests/alerts without tuning.yaml
+scrape_configs:
+  - job_name: anamnesis # any name
+    honor_labels: true # else namespace becomes that of the operator's pod
+    kubernetes_sd_configs:
+      - role: pod
+        namespaces: {names: [anamnesis]}
+    relabel_configs:
+      - source_labels: [__meta_kubernetes_pod_label_app_kubernetes_io_name, __meta_kubernetes_pod_container_port_name]
+        regex: anamnesis-operator;health
+        action: keep
+      - source_labels: [__meta_kubernetes_namespace]
+        target_label: namespace # two operators are told apart by it, or by job
+      - source_labels: [__meta_kubernetes_pod_name]
+        target_label: pod
+```
+
+`runbook_url` starts with a placeholder, `https://anamnesis.example`: replace it by where your people find these pages
+(the chart: `alerts.runbooks`). The rules are for the Prometheus that scrapes: one that evaluates them over several
+clusters would take two models of one name for one.
 
 What speaks of models and sites comes from the leading replica. While there is none, those alerts end, and
 AnamnesisOperatorAbsent or AnamnesisNoLeader fires. Severity: critical wakes somebody, warning is for today, info for

@@ -69,7 +69,7 @@ UPDATES = (
     *_gauges(_MODEL_SITE, {
         "model_update_started_timestamp_seconds": "When the update in flight began.",
         "model_update_attempt": "Which try the update in flight is at, from 1.",
-        "model_update_failures": "Updates of the site that failed since its last one that did not.",
+        "model_update_failures": "Updates of a site of the model that failed since its last one that did not.",
         "model_update_duration_seconds": "How long the last run of the site's updates took that has ended.",
         "model_awaiting_approval_timestamp_seconds": "Since when the update in flight waits for a person's approval.",
     }),
@@ -131,7 +131,9 @@ QUEUE_DEPTH, LEADER, UP_SINCE = _gauges((), {
     "operator_leader": "1 while this replica leads; only the leader exports what is above.",
     "operator_started_timestamp_seconds": "When this process started.",
 })  # fmt: skip
-(WATCH_AGE,) = _gauges(("kind",), {"operator_watch_age_seconds": "Time since the watch of a kind was last heard of."})
+(WATCH_AGE,) = _gauges(("kind",), {
+    "operator_watch_age_seconds": "Time since the watch of a kind was last heard of, or since the start.",
+})  # fmt: skip
 (UNREAD,) = _gauges(("kind",), {
     "operator_unread_resources": "Resources that the operator cannot read; no other metric knows them.",
 })  # fmt: skip

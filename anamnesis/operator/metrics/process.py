@@ -7,6 +7,7 @@ from typing import Literal
 from prometheus_client import CollectorRegistry, Gauge, Histogram, ProcessCollector
 
 from anamnesis.operator.api.base import Resource
+from anamnesis.operator.api.load import KINDS
 from anamnesis.operator.metrics.definitions import (
     BUILD_INFO,
     LEADER,
@@ -50,6 +51,8 @@ class OperatorMetrics:
         self._gauge(UP_SINCE).set(clock())
         ProcessCollector(registry=self._registry)
         self._resources = ResourceCollector(resources, lambda: self._leads)
+        for kind in KINDS:  # a watch that never comes up is silent from now on
+            self.watch_heard(kind)
 
     def reconciled(self, kind: str, result: Literal["success", "error"], seconds: float) -> None:
         """Counts one resource that was, or was not, brought in order."""

@@ -15,9 +15,10 @@ def update_samples(model: ContinualModel, updates: Iterable[ModelUpdate]) -> Ite
     ordered = sorted(updates, key=_created)
     for (site, result), count in Counter((update.spec.site, state_of(update)) for update in ordered).items():
         yield "model_updates", (*where, site, result), count
+    named = {reference.name for reference in model.spec.sites}
     for site in sorted({update.spec.site for update in ordered}):
         of_site = [update for update in ordered if update.spec.site == site]
-        yield "model_update_failures", (*where, site), _failures(of_site)
+        yield "model_update_failures", (*where, site), _failures(of_site) if site in named else None
         yield "model_update_duration_seconds", (*where, site), _duration(of_site)
     for update in ordered:
         if update.metadata.name == model.status.update:
