@@ -1,7 +1,7 @@
 """A store that remembers what can never change, so that looking at a registry again costs a listing or two."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import Lock
 
 from anamnesis.registry.store import ObjectInfo, Store
@@ -15,10 +15,13 @@ class CachedStore:
     Args:
         store: the store behind.
         maximum_bytes: kept in memory; what was read longest ago is forgotten first.
+        before_write: called before each write; what it raises stops the write.
     """
 
-    def __init__(self, store: Store, maximum_bytes: int = 32 << 20) -> None:
-        self._store, self._maximum = store, maximum_bytes
+    def __init__(
+        self, store: Store, maximum_bytes: int = 32 << 20, before_write: Callable[[], None] = lambda: None
+    ) -> None:
+        self._store, self._maximum, self._before_write = store, maximum_bytes, before_write
         self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._bytes = 0
         self._lock = Lock()
@@ -41,10 +44,12 @@ class CachedStore:
 
     def put(self, key: str, data: bytes) -> None:
         """See ``Store``."""
+        self._before_write()
         self._store.put(key, data)
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """See ``Store``."""
+        self._before_write()
         return self._store.put_if_absent(key, data)
 
     def exists(self, key: str) -> bool:
@@ -57,6 +62,7 @@ class CachedStore:
 
     def delete(self, key: str) -> None:
         """See ``Store``."""
+        self._before_write()
         with self._lock:
             self._bytes -= len(self._kept.pop(key, b""))
         self._store.delete(key)

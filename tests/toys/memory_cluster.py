@@ -9,7 +9,7 @@ from anamnesis.operator.api.approval import GeneratedMetadata
 from anamnesis.operator.api.base import Metadata, Resource
 from anamnesis.operator.api.conditions import Condition, transitions
 from anamnesis.operator.api.status import Status
-from anamnesis.operator.controller.cluster import ClusterDownError
+from anamnesis.operator.controller.cluster import ClusterDownError, LeadershipLostError
 
 Kind = TypeVar("Kind", bound=Resource)
 Place = tuple[str, str, str]
@@ -26,6 +26,7 @@ class MemoryCluster:
 
     Attributes:
         down: every call raises ``ClusterDownError`` while this is set.
+        leads: without it every call raises ``LeadershipLostError``.
         before: called before each write with ``create``, ``status``, ``finalizers`` or ``delete``; may raise.
         after: the same, after it.
         secrets: by (namespace, name).
@@ -39,13 +40,17 @@ class MemoryCluster:
         self._resources: dict[Place, Resource] = {}
         self._owners: dict[Place, str] = {}
         self._numbers = count(first)
-        self.down = False
+        self.down, self.leads = False, True
         self.before: Callable[[str, Resource], None] = ignore
         self.after: Callable[[str, Resource], None] = ignore
         self.secrets: dict[tuple[str, str], Mapping[str, str]] = {}
         self.guarded_since: datetime | None = None
         self.events: list[tuple[str, str, str, str]] = []
         self.writes: list[tuple[str, str]] = []
+
+    def require(self) -> None:
+        if not self.leads:
+            raise LeadershipLostError("another one may lead by now")
 
     def get(self, kind: type[Kind], namespace: str, name: str) -> Kind | None:
         self._answer()
@@ -135,6 +140,7 @@ class MemoryCluster:
         self._keep("edit", _with(edited, generation=generation, **kept))
 
     def _answer(self) -> None:
+        self.require()
         if self.down:
             raise ClusterDownError("the API server does not answer")
 

@@ -1,4 +1,4 @@
-"""A back end whose silence can be told from a registry's."""
+"""A back end whose silence can be told from a registry's, and that obeys no leader of yesterday."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,10 +12,15 @@ class BackendDownError(UnreachableError):
 
 
 class GuardedBackend:
-    """Meets ``Backend``; raises ``BackendDownError`` where the one behind is unreachable."""
+    """Meets ``Backend``; raises ``BackendDownError`` where the one behind is unreachable.
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    Args:
+        backend: the one behind.
+        require: called before whatever changes something; what it raises stops it.
+    """
+
+    def __init__(self, backend: Backend, require: Callable[[], None]) -> None:
+        self._backend, self._require = backend, require
 
     def runs(self, prefix: str) -> tuple[Run, ...]:
         """See ``Backend``."""
@@ -24,23 +29,25 @@ class GuardedBackend:
 
     def submit(self, job: Job) -> Run:
         """See ``Backend``."""
+        self._require()
         with _named():
             return self._backend.submit(job)
 
     def cancel(self, run: Run) -> None:
         """See ``Backend``."""
+        self._require()
         with _named():
             self._backend.cancel(run)
 
 
-def guarded(make: Callable[[], Backend]) -> GuardedBackend:
+def guarded(make: Callable[[], Backend], require: Callable[[], None]) -> GuardedBackend:
     """Returns the back end that ``make`` makes, guarded.
 
     Raises:
         BackendDownError: it does not even answer when it is made.
     """
     with _named():
-        return GuardedBackend(make())
+        return GuardedBackend(make(), require)
 
 
 @contextmanager

@@ -58,7 +58,7 @@ class Api:
     """
 
     def __init__(self, where: Configuration, timeout: float = 10, guard: Callable[[], None] = lambda: None) -> None:
-        self._timeout, self._guard = timeout, guard
+        self._timeout, self.guard = timeout, guard
         self._client = DynamicClient(ApiClient(where), discoverer=lambda client, file: None)
 
     def get(self, path: str, **query: str) -> Json | None:
@@ -114,7 +114,7 @@ class Api:
             InputError: the document is not valid, or nothing is at the path.
             RefusedError: our account has no right to it, or a policy forbids it.
         """
-        self._guard()
+        self.guard()
         limits = (self._timeout, self._timeout)
         try:
             answer: Json = self._client.request(

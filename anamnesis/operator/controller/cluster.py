@@ -6,7 +6,7 @@ from typing import Literal, Protocol, TypeVar
 
 from anamnesis.operator.api.base import Resource
 from anamnesis.operator.api.status import Status
-from anamnesis.records import UnreachableError
+from anamnesis.records import AnamnesisError, UnreachableError
 
 Kind = TypeVar("Kind", bound=Resource)
 
@@ -15,8 +15,19 @@ class ClusterDownError(UnreachableError):
     """The API server does not answer."""
 
 
+class LeadershipLostError(AnamnesisError):
+    """This process may not act any more: another one may lead by now."""
+
+
 class Cluster(Protocol):
     """The API server, read fresh at every call. Raises ``ClusterDownError`` where it does not answer."""
+
+    def require(self) -> None:
+        """Does nothing while this process may act; cheap. Who is about to write outside of the cluster asks first.
+
+        Raises:
+            LeadershipLostError: it may not; every other call raises it too.
+        """
 
     def get(self, kind: type[Kind], namespace: str, name: str) -> Kind | None:
         """Returns a resource, or none."""

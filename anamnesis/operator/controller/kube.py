@@ -39,6 +39,10 @@ class KubeCluster:
     def __init__(self, api: Api, identity: str, clock: Clock) -> None:
         self._api, self._identity, self._clock = api, identity, clock
 
+    def require(self) -> None:
+        """See ``Cluster``."""
+        self._api.guard()
+
     def get(self, kind: type[Kind], namespace: str, name: str) -> Kind | None:
         """Returns a resource, or none.
 

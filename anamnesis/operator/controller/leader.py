@@ -10,15 +10,12 @@ from datetime import UTC
 from typing import Any
 
 from anamnesis.operator.controller.client import Api, Json
+from anamnesis.operator.controller.cluster import LeadershipLostError
 from anamnesis.operator.controller.options import LeaseTimes
 from anamnesis.records import AnamnesisError, ConflictError
 from anamnesis.records.times import Clock
 
 logger = logging.getLogger(__name__)
-
-
-class LeadershipLostError(AnamnesisError):
-    """This process may not act any more: another one may lead by now."""
 
 
 class Election:

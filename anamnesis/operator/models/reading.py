@@ -68,7 +68,7 @@ class Reader:
             guarded_since=self._cluster.approvals_guarded_since(),
             registry=registry,
             open_store=partial(self._open, environment=environment),
-            backend=guarded(lambda: self._options.backends(loaded)),
+            backend=guarded(lambda: self._options.backends(loaded), self._cluster.require),
             entries=entries,
             split_key=split_key_reference(loaded, self._options.state / namespace / loaded.name / "split.key"),
             now=self._clock(),
@@ -126,7 +126,8 @@ class Reader:
     def _open(self, url: str, environment: Environment) -> Store:
         key = (url, frozenset((name, value) for name, value in environment.items() if name.startswith("AWS_")))
         if key not in self._stores:
-            self._stores[key] = CachedStore(self._options.open_store(url, environment))
+            store = self._options.open_store(url, environment)
+            self._stores[key] = CachedStore(store, before_write=self._cluster.require)
         return self._stores[key]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from anamnesis.operator.api import ContinualModel, Loaded
 from anamnesis.operator.backends.guarded import BackendDownError, guarded
-from anamnesis.operator.controller.cluster import Cluster, ClusterDownError
+from anamnesis.operator.controller.cluster import Cluster, ClusterDownError, LeadershipLostError
 from anamnesis.operator.controller.keys import Key
 from anamnesis.operator.models.act import FINALIZER, Actor
 from anamnesis.operator.models.claims import identity, prefix
@@ -29,6 +29,8 @@ from anamnesis.records.times import Clock
 ROUNDS = 8
 """Of reading, planning and carrying out in one call; what is left then comes in the next."""
 PAUSE, RETRY = timedelta(seconds=1), timedelta(seconds=30)
+SILENT = (ClusterDownError, LeadershipLostError)
+"""What nothing can be told of, as nothing can be written."""
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +52,7 @@ class ModelReconciler:
             if model.metadata.deletion_timestamp:
                 return self._release(loaded)
             return self._reconcile(loaded)
-        except (ClusterDownError, ConflictError):  # nothing can be told, or others were first: the queue tries again
+        except (*SILENT, ConflictError):  # nothing can be told, or others were first: the queue tries again
             raise
         except BackendDownError as error:
             status = broken_status(model, "BackendReachable", "Unreachable", str(error), self._clock())
@@ -99,7 +101,7 @@ class ModelReconciler:
         """Ends the runs of a model that is being deleted and gives up its claims, then lets it go."""
         if FINALIZER not in loaded.resource.metadata.finalizers:
             return None
-        backend = guarded(lambda: self._options.backends(loaded))
+        backend = guarded(lambda: self._options.backends(loaded), self._cluster.require)
         live = [run for run in backend.runs(prefix(loaded.name)) if not run.state.final]
         for run in live:
             backend.cancel(run)
@@ -112,7 +114,7 @@ class ModelReconciler:
         try:
             registry = self._reader.registry(loaded)
             give_up(registry, identity(loaded.resource), self._clock())
-        except ClusterDownError:
+        except SILENT:
             raise
         except AnamnesisError as error:
             log.warning("%s: deleted, but its claims hold until they run out: %s", loaded.name, error)
