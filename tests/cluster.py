@@ -3,9 +3,9 @@
 ``images`` needs a node, ``cluster`` one with Kubeflow Pipelines' back end. Where the environment names such a cluster
 (``KUBECONFIG``, and ``ANAMNESIS_IMAGES`` or ``PIPELINES_URL``), it is used as it is and must have the images. Otherwise
 one is started by the tool that ``ANAMNESIS_NODE`` or ``ANAMNESIS_KFPCLUSTER`` names (by default ``node.py`` and
-``kfpcluster.py`` in ``../shared/cluster`` beside the checkout): it runs ``up --image ARCHIVE ... -- COMMAND`` with these
-variables set and ``kubectl`` in PATH. The images are built by ``delivery.build``, unless ``ANAMNESIS_IMAGES`` names a
-folder with their archives.
+``kfpcluster.py`` in ``../shared/cluster`` beside the checkout): it runs ``up --image ARCHIVE ... -- COMMAND`` with
+these variables set and ``kubectl`` in PATH. The images are built by ``delivery.build``, unless ``ANAMNESIS_IMAGES``
+names a folder with their archives.
 """
 
 import os

@@ -2,16 +2,18 @@
 
 import json
 import os
-import subprocess
 import time
 import uuid
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from io import BytesIO
 
+import helm_python
 import pytest
-from minio import Minio
+from images.pods import kubectl as kubectl_anywhere
+from kubeflow.house import HOME, IMAGES, House, digest, store_of
+from kubeflow.installing import PEOPLE, RELEASE, VALUES, give_gpus, namespaces, person
 from toys.bars import bars
 
 from anamnesis import __version__
@@ -19,6 +21,7 @@ from anamnesis.operator.backends.base import Run
 from anamnesis.operator.backends.kubeflow import KubeflowBackend
 from anamnesis.operator.backends.pipelines_client import connect
 from anamnesis.pipelines.specialise import Runtime, SecretEnv
+from charts.golden import CHART
 
 SPACE = "kubeflow"
 IMAGE = f"anamnesis-training:{__version__}"
@@ -47,7 +50,7 @@ class Lab:
         data = bars(site, patients, len(site), classes, side=32, rows=True)
         bucket, _, prefix = self.bucket.removeprefix("s3://").partition("/")
         name = f"{prefix}/sources/{site}/images.npz"
-        self._minio().put_object(bucket, name, BytesIO(data), len(data))
+        store_of(self.environment).put_object(bucket, name, BytesIO(data), len(data))
         return f"{self.bucket}/sources/{site}"
 
     def ended(self, run: Run) -> Run:
@@ -63,10 +66,6 @@ class Lab:
         theirs = replace(self.backend, experiment=f"anamnesis/{SPACE}/{model}")
         return lambda: theirs.runs("")
 
-    def _minio(self) -> Minio:
-        keys = [self.environment[name] for name in KEYS.values()]
-        return Minio(self.environment["AWS_ENDPOINT_URL"].removeprefix("http://"), *keys, secure=False)
-
 
 @pytest.fixture
 def kubectl() -> Callable[..., str]:
@@ -76,11 +75,7 @@ def kubectl() -> Callable[..., str]:
 @pytest.fixture
 def lab(monkeypatch: pytest.MonkeyPatch) -> Lab:
     """The cluster's own object store, and secrets that tell the pods where it is."""
-    url = os.environ.get("PIPELINES_URL")
-    if not url:
-        pytest.skip("PIPELINES_URL is not set; `make cluster-test` sets it")
-    address = _kubectl("get", "service", "minio-service", "--output=jsonpath={.spec.clusterIP}")
-    environment = {"AWS_ENDPOINT_URL": f"http://{address}:9000", **_keys()}
+    url, environment = _url(), _environment()
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     split_key = {"ANAMNESIS_SPLIT_KEY": "k" * 32}
@@ -95,8 +90,36 @@ def lab(monkeypatch: pytest.MonkeyPatch) -> Lab:
         environment,
         name,
     )
-    lab._minio().make_bucket(name)
+    store_of(environment).make_bucket(name)
     return lab
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A release of the chart, as a hospital would have it, and who works there."""
+    _url()
+    bucket = _environment()
+    namespaces(bucket)
+    give_gpus(1)
+    values = VALUES | {"images": {image.partition("-")[2]: {"digest": digest(image)} for image in IMAGES}}
+    with helm_python.Config(kubeconfig_path=os.environ["KUBECONFIG"], namespace=HOME) as helm:
+        helm.install(CHART, RELEASE, values, wait="watcher", timeout=180)
+        folder = tmp_path_factory.mktemp("people")
+        people = {name: person(folder, name, role) for name, role in PEOPLE.items()}
+        yield House(helm, values, bucket, people)
+        helm.uninstall(RELEASE, ignore_not_found=True)
+
+
+def _url() -> str:
+    if not (url := os.environ.get("PIPELINES_URL")):
+        pytest.skip("PIPELINES_URL is not set; `make cluster-test` sets it")
+    return url
+
+
+def _environment() -> dict[str, str]:
+    """In which this process finds the cluster's object store."""
+    address = _kubectl("get", "service", "minio-service", "--output=jsonpath={.spec.clusterIP}")
+    return {"AWS_ENDPOINT_URL": f"http://{address}:9000", **_keys()}
 
 
 def _keys() -> dict[str, str]:
@@ -105,7 +128,4 @@ def _keys() -> dict[str, str]:
 
 
 def _kubectl(*arguments: str, text: str = "") -> str:
-    command = ["kubectl", f"--namespace={SPACE}", *arguments]
-    done = subprocess.run(command, input=text, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
-    return done.stdout
+    return kubectl_anywhere(f"--namespace={SPACE}", *arguments, text=text)
