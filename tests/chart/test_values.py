@@ -260,7 +260,10 @@ def test_alerts_come_unchanged() -> None:
 def test_alerts_are_tuned_one_by_one() -> None:
     tuning = yaml.safe_load((CHART / "files" / "alerts" / "tuning.yaml").read_text())
     plain, name = rules_of({}), "AnamnesisApprovalWaiting"
-    wanted = {name: {"threshold": 3600, "for": "1h", "keepFiringFor": "2h", "severity": "page"}, "AnamnesisNoLeader": {"enabled": False}}
+    wanted = {
+        name: {"threshold": 3600, "for": "1h", "keepFiringFor": "2h", "severity": "page"},
+        "AnamnesisNoLeader": {"enabled": False},
+    }
     tuned = rules_of({"rules": wanted, "runbooks": "https://wiki.hospital/anamnesis/"})
     assert set(plain) - set(tuned) == {"AnamnesisNoLeader"}
     literal = tuning[name]["threshold"]
