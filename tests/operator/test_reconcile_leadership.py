@@ -1,7 +1,6 @@
 """A process that loses its leadership in the middle of its work stops at once, and the next one loses nothing."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 import pytest
 from toys.hospital import Hospital, Network
@@ -59,12 +58,12 @@ def test_nothing_is_written_anywhere_after_leadership_was_lost(
     assert stopped >= 3
 
 
-def test_a_run_that_hangs_is_not_ended_by_who_leads_no_more(
+def test_a_deleted_models_runs_are_not_ended_by_who_leads_no_more(
     network: Network, hospital: Hospital, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network.drop("north", "a")
     hospital.reconcile()
-    network.now += timedelta(days=1)
+    hospital.cluster.delete(hospital.model)
     listed = hospital.backend.runs
 
     def last_look(prefix: str) -> tuple[Run, ...]:
@@ -72,7 +71,6 @@ def test_a_run_that_hangs_is_not_ended_by_who_leads_no_more(
         return listed(prefix)
 
     monkeypatch.setattr(hospital.backend, "runs", last_look)
-    hospital.look()
     with pytest.raises(LeadershipLostError):
         hospital.reconciler.reconcile(KEY)
     assert len(hospital.backend.live) == 1
