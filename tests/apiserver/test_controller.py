@@ -96,6 +96,14 @@ def test_work_that_outlasts_the_grace_is_left_to_the_next_leader(
     assert lease(cluster, namespace)["holderIdentity"] == "one"  # another waits until it runs out
 
 
+def test_work_that_hangs_fails_the_health_of_who_does_it(cluster: ApiServer, namespace: str, start: Start) -> None:
+    operator = start(seconds=60.0, patience=0.5)
+    eventually(operator.leads)
+    assert operator.get("/healthz")[0] == 200
+    create(cluster, namespace, site("ulm"))
+    eventually(lambda: operator.get("/healthz") == (503, f"work on Site/{namespace}/ulm hangs\n"))
+
+
 def test_who_loses_the_lease_ends(cluster: ApiServer, namespace: str, start: Start) -> None:
     operator = start()
     eventually(operator.leads)

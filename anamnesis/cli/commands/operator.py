@@ -43,6 +43,7 @@ def operator(
     ] = 15,
     resync: Annotated[int, typer.Option(min=1, help="Seconds between two rounds over everything.")] = 600,
     watch_silence: Annotated[int, typer.Option(min=1, help="Seconds of a silent watch until /healthz fails.")] = 180,
+    patience: Annotated[int, typer.Option(min=1, help="Seconds of work on one resource until /healthz fails.")] = 600,
     grace: Annotated[int, typer.Option(min=0, help="Seconds for work that runs, when asked to end.")] = 30,
     kubeconfig: Annotated[str, typer.Option(help="By default a pod's own account, else KUBECONFIG.")] = "",
     context: Context = "",
@@ -76,6 +77,7 @@ def operator(
         lease=LeaseTimes(lease_duration, lease_duration * 2 / 3, lease_duration / 7.5),
         resync=resync,
         silence=watch_silence,
+        patience=patience,
         grace=grace,
     )
     raise typer.Exit(operate(options, dict(os.environ), state, pod_defaults, kubeconfig, context))

@@ -52,6 +52,8 @@ def _handler(healthy: Problems, ready: Problems, metrics: Callable[[], bytes]) -
                 self._answer(200, metrics())
             elif self.path in ("/healthz", "/readyz"):
                 problems = (healthy if self.path == "/healthz" else ready)()
+                if problems and self.path == "/healthz":  # the page itself is lost with the pod that it ends
+                    logger.error("unhealthy: %s", "; ".join(problems))
                 self._answer(503 if problems else 200, ("\n".join(problems) or "ok").encode() + b"\n")
             else:
                 self._answer(404, b"there are /healthz, /readyz and /metrics\n")

@@ -35,6 +35,7 @@ class Options:
         resync: between two rounds over everything, whatever was heard.
         check: between two comparisons of the watches with the API server.
         silence: after which a silent watch makes ``/healthz`` fail.
+        patience: for work on one key, after which ``/healthz`` fails.
         grace: for work that runs, when the process is asked to end.
         timeout: for one request to the API server.
     """
@@ -48,5 +49,6 @@ class Options:
     resync: float = 600.0
     check: float = 30.0
     silence: float = 180.0
+    patience: float = 600.0
     grace: float = 30.0
     timeout: float = 10.0

@@ -85,7 +85,7 @@ def serve(
     workers = Workers(queue, make_reconcile(cluster, cache, clock), election.leading, observer.reconciled)
     watchdog = Watchdog(api, cache, queue, options.namespaces, options.silence, observer.watch_heard)
     with ExitStack() as running:
-        running.enter_context(_served(options.port, watchdog, cache, queue, election, observer))
+        running.enter_context(_served(options, watchdog, cache, queue, workers, election, observer))
         if not _listed(api, watchdog, stop):
             return 0
         watch = Watch(where, options.namespaces, watchdog.hear)
@@ -145,10 +145,18 @@ def _finishing(workers: Workers, grace: float) -> Callable[[float], bool]:
 
 
 def _served(
-    port: int, watchdog: Watchdog, cache: Cache, queue: WorkQueue, election: Election, observer: Observer
+    options: Options,
+    watchdog: Watchdog,
+    cache: Cache,
+    queue: WorkQueue,
+    workers: Workers,
+    election: Election,
+    observer: Observer,
 ) -> AbstractContextManager[int]:
     def healthy() -> tuple[str, ...]:
-        return tuple(f"the watch of {kind} is silent" for kind in watchdog.silent())
+        silent = (f"the watch of {kind} is silent" for kind in watchdog.silent())
+        hanging = (f"work on {key} hangs" for key in workers.hanging(options.patience))
+        return (*silent, *hanging)
 
     def ready() -> tuple[str, ...]:
         return () if watchdog.synced() else ("the resources were not listed yet",)
@@ -160,7 +168,7 @@ def _served(
         observer.unread(cache.unread())
         return observer.collect()
 
-    return served(port, healthy, ready, metrics)
+    return served(options.port, healthy, ready, metrics)
 
 
 def _ask_for_all(cache: Cache, queue: WorkQueue, spread: float) -> None:

@@ -39,6 +39,7 @@ class Workers:
         self._queue, self._reconcile, self._leading, self._observe = queue, reconcile, leading, observe
         self._clock = clock
         self._threads: list[threading.Thread] = []
+        self._begun: dict[Key, float] = {}
 
     def start(self, count: int) -> None:
         """Starts ``count`` threads. They do not keep the process alive."""
@@ -46,6 +47,11 @@ class Workers:
             thread = threading.Thread(target=self._run, name=f"worker-{number}", daemon=True)
             thread.start()
             self._threads.append(thread)
+
+    def hanging(self, seconds: float) -> tuple[Key, ...]:
+        """Returns the keys that were begun longer ago, and are not done: no thread can be ended from outside."""
+        now = self._clock()
+        return tuple(sorted(key for key, begun in self._begun.copy().items() if now - begun > seconds))
 
     def wait(self, seconds: float) -> bool:
         """Returns whether all threads ended within this time; call it after the queue's ``end``."""
@@ -63,7 +69,7 @@ class Workers:
                 self._queue.done(key)
 
     def _work(self, key: Key) -> None:
-        start = self._clock()
+        start = self._begun[key] = self._clock()
         result: Result = "error"
         try:
             again = self._reconcile(key)
@@ -76,4 +82,6 @@ class Workers:
             self._queue.succeeded(key)
             if again is not None:
                 self._queue.add(key, again.total_seconds())
+        finally:
+            del self._begun[key]
         self._observe(key.kind, result, self._clock() - start)

@@ -18,10 +18,11 @@ def get(port: int, path: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-def test_each_page_says_what_is_wrong() -> None:
+def test_each_page_says_what_is_wrong(caplog: pytest.LogCaptureFixture) -> None:
     problems = ["the watch of Site is silent"]
     with served(0, lambda: tuple(problems), lambda: (), lambda: b"up 1\n") as port:
         assert get(port, "/healthz") == (503, "the watch of Site is silent\n")
+        assert caplog.messages == ["unhealthy: the watch of Site is silent"]
         problems.clear()
         assert get(port, "/healthz") == (200, "ok\n")
         assert get(port, "/readyz") == (200, "ok\n")

@@ -1,6 +1,7 @@
 """What becomes of a key, however its work ends."""
 
 import logging
+import threading
 from datetime import timedelta
 
 import pytest
@@ -45,6 +46,26 @@ def test_a_key_is_looked_at_again_when_it_asked_to_be() -> None:
     eventually(lambda: not times)
     queue.end()
     assert workers.wait(5)
+
+
+def test_work_that_hangs_is_named_until_it_is_done() -> None:
+    queue, now, go = WorkQueue(), [1000.0], threading.Event()
+
+    def reconcile(key: Key) -> timedelta | None:
+        go.wait(10)
+        raise ZeroDivisionError
+
+    workers = Workers(queue, reconcile, lambda: True, lambda kind, result, seconds: None, lambda: now[0])
+    workers.start(1)
+    queue.add(KEY)
+    eventually(lambda: workers.hanging(-1) == (KEY,))
+    now[0] += 600
+    assert workers.hanging(600) == ()
+    now[0] += 1
+    assert workers.hanging(600) == (KEY,)
+    queue.end()
+    go.set()
+    eventually(lambda: workers.hanging(-1) == ())
 
 
 def test_nothing_is_done_by_who_does_not_lead() -> None:
