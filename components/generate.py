@@ -50,10 +50,10 @@ def train_{method}(
 
 
 def trainers() -> Iterator[tuple[Path, str]]:
-    """Yields path and text of the trainer of every registered method."""
+    """Yields path and text of the trainer of every registered method that is not for research alone."""
     from anamnesis.methods import methods  # pulls torch, so not at the top
 
-    for name, kind in methods().items():
+    for name, kind in methods(research=False).items():
         summary = (inspect.getdoc(import_module(kind.__module__)) or "").splitlines()[0]
         folder = ROOT / "training" / f"train_{name}"
         yield folder / "__init__.py", _package(f"train_{name}")

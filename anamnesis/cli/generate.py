@@ -23,7 +23,7 @@ def methods_json() -> str:
     from anamnesis.methods import methods
 
     entries = []
-    for name, kind in methods().items():
+    for name, kind in methods(research=False).items():
         entries.append({
             "method": name,
             "name": kind.__name__,

@@ -31,12 +31,14 @@ class Needs:
     Attributes:
         tasks: the types of task that it can learn.
         earlier_data: opens the training splits of earlier snapshots too: an upper bound, not continual learning.
-        stores_exemplars: keeps real images in its state; refused on a registry that several hospitals share.
+        stores_exemplars: keeps real images in its state; refused unless the model's change plan allows it.
+        research: for comparison in benchmarks only; no trainer, no pipeline, no place in a resource.
     """
 
     tasks: frozenset[TaskType] = frozenset({TaskType.CLASSIFICATION})
     earlier_data: bool = False
     stores_exemplars: bool = False
+    research: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,8 +273,12 @@ class TrainingLog:
     seconds: float
 
 
+def entries_of(state: Mapping[str, Tensor | object], part: str) -> State:
+    """Returns the tensors and values of one part, by their names inside it."""
+    prefix = f"{part}/"
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
 def part_of(state: Mapping[str, Tensor | object], part: str) -> dict[str, Tensor]:
     """Returns the tensors of one part, by their names inside it."""
-    prefix = f"{part}/"
-    found = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-    return {name: value for name, value in found.items() if isinstance(value, Tensor)}
+    return {name: value for name, value in entries_of(state, part).items() if isinstance(value, Tensor)}

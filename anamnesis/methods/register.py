@@ -41,10 +41,10 @@ def _load_all() -> None:
             importlib.import_module(f"anamnesis.methods.{module.name}")
 
 
-def methods() -> Mapping[str, type[Method[Any]]]:
-    """Returns every method by name, sorted."""
+def methods(research: bool = True) -> Mapping[str, type[Method[Any]]]:
+    """Returns every method by name, sorted; without ``research``, those that a hospital may choose from."""
     _load_all()
-    return dict(sorted(_METHODS.items()))
+    return {name: kind for name, kind in sorted(_METHODS.items()) if research or not kind.needs.research}
 
 
 def method_class(name: str) -> type[Method[Any]]:

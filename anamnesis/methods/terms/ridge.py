@@ -93,6 +93,7 @@ class Ridge:
 
 
 def answer(features: Tensor, weights: Tensor) -> Tensor:
-    """Returns logits [N, K] in float32 of features [N, D] under weights [K, D + 1], the bias last."""
-    solved = weights.to(features)
-    return torch.nn.functional.linear(features, solved[:, :-1], solved[:, -1])
+    """Returns logits [N, K] of features [N, D] under weights [K, D + 1], the bias last; never in half precision."""
+    with torch.autocast(features.device.type, enabled=False):
+        solved = weights.to(features)
+        return torch.nn.functional.linear(features, solved[:, :-1], solved[:, -1])

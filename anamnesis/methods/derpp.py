@@ -1,0 +1,105 @@
+"""Dark experience replay ++: a reservoir of real images is shown again, with their labels and the logits they had.
+
+Buzzega et al., NeurIPS 2020 (arXiv 2004.07211), equation 6: cross-entropy on the new batch, alpha times the squared
+distance to stored logits on one draw from the buffer, beta times cross-entropy on another. Defaults are the authors'
+for Seq-CIFAR-10 with 200 images. Reconstructed for a head that grows: logits of columns that did not exist when an
+image was stored do not count. As in the authors' code, every pass over the data feeds the reservoir.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from anamnesis.methods.base import Batch, Data, Needs, Stage, State, Step, TaskContext, entries_of
+from anamnesis.methods.classification import ClassificationMethod
+from anamnesis.methods.register import register
+from anamnesis.methods.terms.buffer import Buffer, Memory, clean
+from anamnesis.records import InputError, NetworkSpec
+from anamnesis.training.augment import Augmentation
+
+
+@dataclass(frozen=True, slots=True)
+class DERPPOptions:
+    """Options of ``derpp``.
+
+    Attributes:
+        buffer: how many images are kept.
+        alpha: weight of the stored logits.
+        beta: weight of the stored labels.
+    """
+
+    buffer: int = 200
+    alpha: float = 0.1
+    beta: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.buffer < 1 or self.alpha < 0 or self.beta < 0:
+            raise InputError(
+                f"derpp: expected buffer of 1 or more, alpha and beta of 0 or more, "
+                f"found {self.buffer}, {self.alpha} and {self.beta}"
+            )
+
+
+@register("derpp", DERPPOptions)
+class DERPP(ClassificationMethod[DERPPOptions]):
+    """Cross-entropy on new images, and stored images with their old answers.
+
+    State: ``buffer``, with the images as eight bit.
+    """
+
+    needs = Needs(stores_exemplars=True)
+    notes = ("It keeps real images of patients in every version: they leave their hospital with it.",)
+
+    def __init__(self, options: DERPPOptions, spec: NetworkSpec, seed: int) -> None:
+        super().__init__(options, spec, seed)
+        self._buffer = Buffer(options.buffer)
+
+    def begin(self, context: TaskContext, data: Data) -> list[Stage]:
+        """Grows the head, and takes the clean images at hand: the reservoir gets them, not their augmented views."""
+        self._context, device = context, self.network.head.weight.device
+        self._clean, _ = clean(data)
+        self._buffer.to(device)
+        return super().begin(context, data)
+
+    def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """Cross-entropy and, once the buffer has something, both terms of replay."""
+        logits = self.network(batch.images)
+        terms = {"classification": self.cross_entropy(logits, batch.targets)}
+        if len(self._buffer):
+            old = self._drawn("logits", step)
+            answers = self.network(old.images)[:, : old.logits.shape[1]]
+            counts = torch.arange(answers.shape[1], device=answers.device) < old.known[:, None]
+            terms["dark"] = self.options.alpha * functional.mse_loss(answers[counts], old.logits[counts])
+            old = self._drawn("labels", step)
+            terms["replay"] = self.options.beta * self.cross_entropy(self.network(old.images), old.targets)
+        self._offered = (batch, logits.detach())
+        return terms
+
+    def after_step(self, step: Step) -> None:
+        """Offers the batch to the reservoir, with the logits it had before the step."""
+        batch, logits = self._offered
+        images = self._clean[batch.index].float() / 255
+        generator = self._context.streams.generator("reservoir", step.stage, step.number)
+        self._buffer.offer(images, batch.targets, logits, generator)
+
+    def end(self, context: TaskContext, data: Data) -> None:
+        """Lets go of everything that is not in the buffer."""
+        del self._clean, self._offered, self._context
+
+    def state_dict(self) -> State:
+        """The network and the buffer."""
+        return super().state_dict() | {f"buffer/{name}": value for name, value in self._buffer.state_dict().items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor | object], labels: int) -> None:
+        """Takes back the network and, where the base version has one, the buffer."""
+        super().load_state_dict(state, labels)
+        self._buffer.load_state_dict(entries_of(state, "buffer"), self.network.head.weight.device)
+
+    def _drawn(self, what: str, step: Step) -> Memory:
+        """Returns as many stored samples as a batch has, augmented as new images are."""
+        generator = self._context.streams.generator("replay", what, step.stage, step.number)
+        old = self._buffer.draw(self._context.settings.batch_size, generator)
+        return old.moved(Augmentation(), generator) if self._context.settings.augment else old

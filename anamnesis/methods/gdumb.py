@@ -1,0 +1,80 @@
+"""GDumb: at every update a network is trained from scratch on a class-balanced buffer, and on nothing else.
+
+Prabhu et al., ECCV 2020. It asks how much of a result is the buffer alone. Reconstructed under the common budget: as
+many steps, the same optimiser and augmentation as every method here; the authors train 256 passes over the buffer with
+cutmix, so ``epochs`` is the option to look at.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from anamnesis.methods.base import Batch, Data, Needs, Stage, State, Step, TaskContext, entries_of
+from anamnesis.methods.classification import ClassificationMethod
+from anamnesis.methods.register import register
+from anamnesis.methods.terms.buffer import Buffer, clean
+from anamnesis.networks import Classifier, GrowingHead
+from anamnesis.records import InputError, NetworkSpec
+from anamnesis.training.augment import Augmentation
+
+
+@dataclass(frozen=True, slots=True)
+class GDumbOptions:
+    """Options of ``gdumb``.
+
+    Attributes:
+        buffer: how many images are kept, equally many of each class.
+        epochs: as many steps as this many passes over the new site's images; 0 takes the training's.
+    """
+
+    buffer: int = 200
+    epochs: int = 0
+
+    def __post_init__(self) -> None:
+        if self.buffer < 1 or self.epochs < 0:
+            raise InputError(
+                f"gdumb: expected buffer of 1 or more and epochs of 0 or more, found {self.buffer} and {self.epochs}"
+            )
+
+
+@register("gdumb", GDumbOptions)
+class GDumb(ClassificationMethod[GDumbOptions]):
+    """Cross-entropy on a balanced buffer, from a random start.
+
+    State: ``buffer``, with the images as eight bit.
+    """
+
+    needs = Needs(stores_exemplars=True, research=True)
+    notes = ("It keeps real images of patients in every version: they leave their hospital with it.",)
+
+    def __init__(self, options: GDumbOptions, spec: NetworkSpec, seed: int) -> None:
+        super().__init__(options, spec, seed)
+        self._buffer, self._start = Buffer(options.buffer), (spec, seed)
+
+    def begin(self, context: TaskContext, data: Data) -> list[Stage]:
+        """Balances the buffer with the new images, and forgets what the network had learned."""
+        device = self.network.head.weight.device
+        self._buffer.to(device)
+        self._buffer.balance(*clean(data), context.streams.generator("buffer"))
+        self.network.backbone.load_state_dict(Classifier(*self._start).backbone.state_dict())
+        self.network.head = GrowingHead(self.network.backbone.width_out).to(device)
+        self._context = context
+        return [replace(stage, epochs=self.options.epochs) for stage in super().begin(context, data)]
+
+    def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """Cross-entropy on as many images of the buffer as the batch has; the batch itself is not looked at."""
+        generator = self._context.streams.generator("replay", step.stage, step.number)
+        old = self._buffer.draw(len(batch.targets), generator)
+        if self._context.settings.augment:
+            old = old.moved(Augmentation(), generator)
+        return {"classification": self.cross_entropy(self.network(old.images), old.targets)}
+
+    def state_dict(self) -> State:
+        """The network and the buffer."""
+        return super().state_dict() | {f"buffer/{name}": value for name, value in self._buffer.state_dict().items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor | object], labels: int) -> None:
+        """Takes back the network and, where the base version has one, the buffer."""
+        super().load_state_dict(state, labels)
+        self._buffer.load_state_dict(entries_of(state, "buffer"), self.network.head.weight.device)

@@ -1,0 +1,84 @@
+"""Learning without forgetting: the network before the update teaches the one after, on the new site's images.
+
+Li and Hoiem, ECCV 2016 and TPAMI 2018 (arXiv 1606.09282): cross-entropy on the new classes plus distillation of the
+old answers (their equations 2 and 3), temperature 2, weight 1. Reconstructed for one growing head: the old classes are
+distilled as one softmax, not one per old task, and the new rows have no warm-up of their own.
+"""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from anamnesis.methods.base import Batch, Data, Stage, Step, TaskContext
+from anamnesis.methods.classification import ClassificationMethod, Competing
+from anamnesis.methods.register import register
+from anamnesis.networks import Classifier
+from anamnesis.records import InputError, NetworkSpec
+
+
+@dataclass(frozen=True, slots=True)
+class LWFOptions:
+    """Options of ``lwf``.
+
+    Attributes:
+        weight: lambda_o, of the distillation; 0 is fine-tuning.
+        temperature: T, that softens both answers.
+        competing: which classes compete in the softmax of the new labels: ``task`` (as in the paper) or ``seen``.
+    """
+
+    weight: float = 1.0
+    temperature: float = 2.0
+    competing: Competing = Competing.TASK
+
+    def __post_init__(self) -> None:
+        if self.weight < 0 or not self.temperature > 0:
+            raise InputError(
+                f"lwf: expected weight of 0 or more and temperature above 0, found {self.weight} and {self.temperature}"
+            )
+
+
+@register("lwf", LWFOptions)
+class LWF(ClassificationMethod[LWFOptions]):
+    """Cross-entropy on the new labels, and old answers kept on new images. Nothing is stored beside the network."""
+
+    def __init__(self, options: LWFOptions, spec: NetworkSpec, seed: int) -> None:
+        super().__init__(options, spec, seed)
+        self._teacher: Classifier | None = None
+
+    def competing(self) -> Competing:
+        """As the options say."""
+        return self.options.competing
+
+    def begin(self, context: TaskContext, data: Data) -> list[Stage]:
+        """Keeps the base version as the teacher, then grows the head."""
+        self._teacher = None
+        if context.earlier and self.options.weight:
+            self._teacher = copy.deepcopy(self.network).eval().requires_grad_(False)
+        return super().begin(context, data)
+
+    def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """Cross-entropy and, from the second task on, distillation."""
+        logits = self.network(batch.images)
+        terms = {"classification": self.cross_entropy(logits, batch.targets)}
+        if self._teacher is not None:
+            with torch.no_grad():
+                old = self._teacher(batch.images)
+            student = logits[:, : old.shape[1]]
+            terms["distillation"] = self.options.weight * distillation(student, old, self.options.temperature)
+        return terms
+
+    def end(self, context: TaskContext, data: Data) -> None:
+        """Lets the teacher go."""
+        self._teacher = None
+
+
+def distillation(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Returns T^2 times the mean cross-entropy of softened answers [N, K] against the teacher's (Hinton et al. 2015).
+
+    T^2 keeps the gradient's size when T changes.
+    """
+    soft = (teacher / temperature).softmax(1)
+    return temperature**2 * functional.cross_entropy(logits / temperature, soft)

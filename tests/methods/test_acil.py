@@ -1,0 +1,114 @@
+"""Analytic learning: three tasks one after another are one joint ridge regression; the backbone stays as it was."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from toys.learning import FIRST, SECOND, SPEC, bars, context_of, data_of
+
+from anamnesis.methods import PredictRequest
+from anamnesis.methods.acil import ACIL, ACILOptions, Rule
+from anamnesis.methods.analytic import AnalyticOptions, Features
+from anamnesis.methods.ncm import NCM
+from anamnesis.networks import Classifier
+from anamnesis.records import Configuration, InputError, Task, TaskType
+from anamnesis.training import numerics_for, train
+
+NUMERICS = numerics_for(Configuration("acil"), "cpu")
+THIRD = Task("third", TaskType.CLASSIFICATION, ("f", "g"))
+TASKS = (FIRST, SECOND, THIRD)
+
+
+def learn(method, *tasks, shift=0.0):
+    context = context_of(tasks)
+    split = bars(tasks[-1], context.labels, seed=len(tasks))
+    split.images.add_(shift)
+    train(method, context, data_of(context, split), NUMERICS)
+    return split
+
+
+def learn_all(method):
+    return [learn(method, *TASKS[: number + 1], shift=0.05 * number) for number in range(3)]
+
+
+@pytest.mark.parametrize("features", [Features.RANDOM, Features.FIRST_TASK])
+def test_three_tasks_one_after_another_equal_joint_ridge_regression(features: Features) -> None:
+    method = ACIL(ACILOptions(features=features, grid=2, strength=3.0), SPEC, seed=0)
+    sites = learn_all(method)
+    images, targets = (torch.cat(parts) for parts in zip(*((s.images.float(), s.targets) for s in sites), strict=True))
+    with torch.no_grad():
+        wide = method.network.embed(method.network.features(images)).double()
+    labels = torch.nn.functional.one_hot(targets, 7).double()
+    # All at once and by another way: the dual form on centred data.
+    centred, level = wide - wide.mean(0), labels.mean(0)
+    dual = torch.linalg.solve(centred @ centred.T + 3.0 * torch.eye(len(wide)), labels - level)
+    weights = dual.T @ centred
+    expected = torch.cat([weights, (level - weights @ wide.mean(0))[:, None]], dim=1)
+    torch.testing.assert_close(method.solved(method._ridge), expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(method.network.head.weight, expected[:, :-1].float())
+
+
+def test_the_first_site_trains_the_backbone_and_no_later_one_does() -> None:
+    method = ACIL(ACILOptions(), SPEC, seed=0)
+    start = copy.deepcopy(method.network.backbone.state_dict())
+    learn(method, FIRST)
+    first = copy.deepcopy(method.network.backbone.state_dict())
+    assert any(not torch.equal(value, first[name]) for name, value in start.items())
+    learn(method, FIRST, SECOND)
+    assert all(torch.equal(value, first[name]) for name, value in method.network.backbone.state_dict().items())
+
+
+def test_random_features_need_no_training_and_answer() -> None:
+    method = ACIL(ACILOptions(features=Features.RANDOM, rule=Rule.DISCRIMINANT), SPEC, seed=0)
+    context = context_of((FIRST,))
+    assert method.begin(context, data_of(context, bars(FIRST, context.labels))) == []
+    learn(method := ACIL(method.options, SPEC, seed=0), FIRST)
+    first = bars(FIRST, context.labels, seed=5)
+    answers = method.predict(first.images.float(), PredictRequest()).logits.argmax(1)
+    assert (answers == first.targets).float().mean() > 0.9
+
+
+def test_a_file_of_weights_is_the_backbone(tmp_path: Path) -> None:
+    pretrained = Classifier(SPEC, seed=9, classes=4)
+    save_file(pretrained.state_dict(), tmp_path / "weights.safetensors")
+    method = ACIL(ACILOptions(features=Features.FILE, file=f"{tmp_path}/weights.safetensors"), SPEC, seed=0)
+    learn(method, FIRST)
+    (tmp_path / "weights.safetensors").unlink()  # only the first update reads it: the version has the weights
+    loaded = ACIL(method.options, SPEC, seed=0)
+    loaded.load_state_dict(method.state_dict(), 2)
+    learn(loaded, FIRST, SECOND)
+    images = torch.rand(2, 1, 16, 16)
+    torch.testing.assert_close(loaded.network.features(images), pretrained.features(images))
+
+
+@pytest.mark.parametrize("content", ["missing", "torn", "other"])
+def test_a_file_that_is_not_one_is_named(content: str, tmp_path: Path) -> None:
+    file = tmp_path / "weights.safetensors"
+    if content == "torn":
+        file.write_bytes(b"\x08\0\0")
+    if content == "other":
+        save_file({"backbone.blocks.0.weight": torch.zeros(3)}, file)
+    method = ACIL(ACILOptions(features=Features.FILE, file=str(file)), SPEC, seed=0)
+    with pytest.raises(InputError, match=r"weights\.safetensors"):
+        learn(method, FIRST)
+
+
+def test_bad_options_and_another_method_s_version_are_refused() -> None:
+    with pytest.raises(InputError, match="strength above 0"):
+        ACILOptions(strength=0.0)
+    with pytest.raises(InputError, match="goes with features: file"):
+        ACILOptions(features=Features.FILE)
+    with pytest.raises(InputError, match="no sums over features"):
+        ACIL(ACILOptions(), SPEC, 0).load_state_dict({"network/head.bias": torch.zeros(2)}, 2)
+
+
+def test_nearest_class_mean_is_the_nearest_mean() -> None:
+    method = NCM(AnalyticOptions(features=Features.RANDOM), SPEC, seed=0)
+    sites = learn_all(method)
+    images, targets = (torch.cat(parts) for parts in zip(*((s.images.float(), s.targets) for s in sites), strict=True))
+    wide = method.network.embed(method.network.features(images))
+    means = torch.stack([wide[targets == column].mean(0) for column in range(7)])
+    answers = method.predict(images, PredictRequest()).logits.argmax(1)
+    assert torch.equal(answers, torch.cdist(wide, means).argmin(1))

@@ -1,0 +1,76 @@
+"""Dark experience replay ++: both terms by hand, what is stored, and that it keeps what it would forget."""
+
+import pytest
+import torch
+from toys.learning import FIRST, SECOND, SPEC, bars, context_of, data_of
+
+from anamnesis.methods import PredictRequest, Step
+from anamnesis.methods.derpp import DERPP, DERPPOptions
+from anamnesis.methods.finetune import Finetune, FinetuneOptions
+from anamnesis.records import Configuration, InputError, Split, TrainingSettings
+from anamnesis.training import TensorSplit, numerics_for, train
+
+NUMERICS = numerics_for(Configuration("derpp"), "cpu")
+STEP = Step("train", 0, 0, 1, 1e-3)
+PLAIN = TrainingSettings(epochs=6, batch_size=8, learning_rate=5e-3, augment=False)
+
+
+def learn(method, *tasks, settings=PLAIN, count=20):
+    context = context_of(tasks, settings)
+    split = bars(tasks[-1], context.labels, count)
+    if len(tasks) > 1:  # bars lie down at the second site
+        split = TensorSplit(split.images.transpose(2, 3).contiguous(), split.targets, split.ids)
+    train(method, context, data_of(context, split), NUMERICS)
+    return split
+
+
+def test_both_terms_are_the_formula_and_unknown_columns_do_not_count() -> None:
+    method = DERPP(DERPPOptions(buffer=6, alpha=0.3, beta=0.7), SPEC, seed=0)
+    learn(method, FIRST)
+    context = context_of((FIRST, SECOND), PLAIN)
+    data = data_of(context, bars(SECOND, context.labels))
+    method.begin(context, data)
+    terms = method.loss(next(data(Split.TRAIN)), STEP)
+    stored = method._buffer.memory  # six images, and a batch draws eight: all of them
+    answers = method.network(stored.images.float() / 255)
+    assert stored.known.tolist() == [2] * 6
+    expected = 0.3 * (answers[:, :2] - stored.logits).square().mean()
+    assert terms["dark"].item() == pytest.approx(expected.item(), rel=1e-4)
+    expected = 0.7 * torch.nn.functional.cross_entropy(answers, stored.targets)
+    assert terms["replay"].item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_the_buffer_holds_clean_images_of_both_sites_as_bytes() -> None:
+    method = DERPP(DERPPOptions(buffer=16), SPEC, seed=0)
+    settings = TrainingSettings(epochs=2, batch_size=8)
+    sites = [learn(method, FIRST, settings=settings), learn(method, FIRST, SECOND, settings=settings)]
+    memory = method._buffer.memory
+    assert memory.images.dtype is torch.uint8
+    assert method._buffer.seen == 2 * 2 * 20
+    clean = torch.cat([(site.images.float() * 255).round().byte() for site in sites]).flatten(1)
+    targets = torch.cat([site.targets for site in sites]).tolist()
+    known = {tuple(image): target for image, target in zip(clean.tolist(), targets, strict=True)}
+    assert [known[tuple(image)] for image in memory.images.flatten(1).tolist()] == memory.targets.tolist()
+    assert {int(target) // 2 > 0 for target in memory.targets} == {False, True}
+
+
+def test_it_keeps_what_fine_tuning_forgets() -> None:
+    kept = {}
+    for method in (DERPP(DERPPOptions(buffer=20), SPEC, seed=0), Finetune(FinetuneOptions(), SPEC, seed=0)):
+        old = learn(method, FIRST, count=40)
+        learn(method, FIRST, SECOND, count=40)
+        answers = method.predict(old.images.float(), PredictRequest()).logits.argmax(1)
+        kept[method.name] = (answers == old.targets).float().mean()
+    assert kept["derpp"] > kept["finetune"] + 0.3
+
+
+def test_without_weights_it_is_fine_tuning_and_bad_options_are_refused() -> None:
+    nothing, plain = DERPP(DERPPOptions(alpha=0, beta=0), SPEC, seed=0), Finetune(FinetuneOptions(), SPEC, seed=0)
+    for method in (nothing, plain):
+        learn(method, FIRST)
+        learn(method, FIRST, SECOND)
+    state = plain.network.state_dict()
+    for name, value in nothing.network.state_dict().items():
+        torch.testing.assert_close(value, state[name])
+    with pytest.raises(InputError, match="buffer of 1 or more"):
+        DERPPOptions(buffer=0)

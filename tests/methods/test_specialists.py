@@ -1,0 +1,71 @@
+"""Specialists: none is touched after its update, the router tells them apart, and the price is one network each."""
+
+import copy
+
+import torch
+from toys.learning import FIRST, SECOND, SPEC, bars, context_of, data_of
+
+from anamnesis.evaluation.saliency import grad_cam
+from anamnesis.methods import PredictRequest
+from anamnesis.methods.specialists import Specialists, SpecialistsOptions
+from anamnesis.records import Configuration, TrainingSettings
+from anamnesis.training import TensorSplit, numerics_for, train
+from anamnesis.updates.parts import pack
+
+NUMERICS = numerics_for(Configuration("specialists"), "cpu")
+SETTINGS = TrainingSettings(epochs=8, batch_size=8, learning_rate=5e-3, augment=False)
+
+
+def learn(method, *tasks, turned=False):
+    context = context_of(tasks, SETTINGS)
+    split = bars(tasks[-1], context.labels, 40)
+    if turned:
+        split = TensorSplit(split.images.transpose(2, 3).contiguous(), split.targets, split.ids)
+    train(method, context, data_of(context, split), NUMERICS)
+    return split
+
+
+def accuracy(method, split, columns=()):
+    logits = method.predict(split.images.float(), PredictRequest(columns)).logits
+    return (logits.argmax(1) == split.targets).float().mean()
+
+
+def test_both_sites_stay_known_with_and_without_being_told_which() -> None:
+    method = Specialists(SpecialistsOptions(strength=1.0), SPEC, seed=0)
+    first = learn(method, FIRST)
+    before = copy.deepcopy(method.network.members[0].state_dict())
+    maps = grad_cam(method.network, first.images.float(), first.targets, (0, 1))
+    second = learn(method, FIRST, SECOND, turned=True)
+    after = method.network.members[0].state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert accuracy(method, first) > 0.9
+    assert accuracy(method, second) > 0.9
+    assert accuracy(method, first, (0, 1)) > 0.9
+    chances = method.log_chances(first.images.float())
+    assert (chances.argmax(1) == 0).float().mean() > 0.9
+    torch.testing.assert_close(
+        method.predict(first.images.float(), PredictRequest()).logits.exp().sum(1), torch.ones(40)
+    )
+    # Two networks side by side still look where the first one looked.
+    again = grad_cam(method.network, first.images.float(), first.targets, (0, 1))
+    torch.testing.assert_close(again, maps, rtol=1e-3, atol=1e-4)
+
+
+def test_two_sites_of_one_task_answer_together() -> None:
+    method = Specialists(SpecialistsOptions(strength=1.0), SPEC, seed=0)
+    first, second = learn(method, FIRST), learn(method, FIRST, turned=True)
+    assert len(method.network.members) == 2
+    assert method.predict(first.images.float(), PredictRequest()).logits.shape == (40, 2)
+    assert min(accuracy(method, first), accuracy(method, second)) > 0.9
+
+
+def test_a_later_version_shares_the_earlier_members_and_grows_by_one_network() -> None:
+    method = Specialists(SpecialistsOptions(), SPEC, seed=0)
+    learn(method, FIRST)
+    early = pack(method.state_dict())
+    learn(method, FIRST, SECOND)
+    late = pack(method.state_dict())
+    assert late["member_0"] == early["member_0"]
+    grown = sum(map(len, late.values())) - sum(map(len, early.values()))
+    rows = 3 * 8 * (method.network.router.width_out + 1)  # of the router's sums, in float64
+    assert abs(grown - len(late["member_1"]) - rows) < 200
