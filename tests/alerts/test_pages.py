@@ -15,7 +15,7 @@ def test_a_page_says_what_it_means_what_to_look_at_what_to_do_and_how_to_silence
     text = (RUNBOOKS / f"{name}.md").read_text()
     assert text.startswith(f"# {name}\n")
     assert re.findall(r"^## (.*)$", text, re.MULTILINE) == ["Meaning", "Look", "Do", "Silence"]
-    assert f"amtool silence add alertname={name} " in text
+    assert f"amtool $ALERTMANAGER silence add alertname={name} " in text
     for linked in re.findall(r"\]\((\w+)\.md\)", text):
         assert (RUNBOOKS / f"{linked}.md").exists(), linked
 
@@ -30,6 +30,25 @@ def test_pages_name_commands_that_there_are() -> None:
     for command, sub in called:
         assert command in known, command
         assert command != "registry" or sub.strip() in known["registry"].commands, sub
+
+
+def test_pages_name_options_that_there_are() -> None:
+    from anamnesis.cli.app import app
+
+    known = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    lines = [
+        line for path in RUNBOOKS.glob("*.md") for line in re.findall(r"anamnesis [a-z-]+ [^`#\n]*", path.read_text())
+    ]
+    asked = 0
+    for line in lines:
+        _, name, *words = line.split()
+        if name in known:
+            command = known["registry"].commands[words[0]] if name == "registry" else known[name]
+            options = {option for parameter in command.params for option in parameter.opts}
+            found = {word for word in words if re.match(r"--?[a-z]", word)}
+            assert found <= options, line
+            asked += len(found)
+    assert asked > 30
 
 
 def test_the_list_of_alerts_is_what_the_rules_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

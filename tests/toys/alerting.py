@@ -96,6 +96,11 @@ class Alerting:
         )
         self._start(prometheus, "prometheus", self._ports[0], f"--storage.tsdb.path={folder / 'tsdb'}")
 
+    @property
+    def manager(self) -> str:
+        """Where Alertmanager is."""
+        return f"http://127.0.0.1:{self._ports[1]}"
+
     def query(self, expr: str) -> list[Json]:
         """Returns the answer to an instant query.
 
