@@ -80,7 +80,7 @@ def parse(words: list[str]) -> None:
 
 def test_an_option_that_does_not_exist_is_found() -> None:
     for wrong in ("status --nope", "registry verify --hed 1:a", "aprove -n wards chest"):
-        with pytest.raises(Exception, match="No such (option|command)"):
+        with pytest.raises(Exception, match=r"No such (option|command)"):
             parse(wrong.split())
 
 
