@@ -28,25 +28,30 @@ class Kind:
         variable: names the tool that starts one.
         tool: its name where ``variable`` is not set.
         given: variables that are set where there is one already.
-        tests: their folder.
+        tests: their folders.
     """
 
     variable: str
     tool: str
     given: tuple[str, ...]
-    tests: str
+    tests: tuple[str, ...]
 
 
 KINDS = {
-    "images": Kind("ANAMNESIS_NODE", "node.py", ("KUBECONFIG", "ANAMNESIS_IMAGES"), "tests/images"),
-    "cluster": Kind("ANAMNESIS_KFPCLUSTER", "kfpcluster.py", ("KUBECONFIG", "PIPELINES_URL"), "tests/kubeflow"),
+    "images": Kind("ANAMNESIS_NODE", "node.py", ("KUBECONFIG", "ANAMNESIS_IMAGES"), ("tests/images",)),
+    "cluster": Kind(
+        "ANAMNESIS_KFPCLUSTER",
+        "kfpcluster.py",
+        ("KUBECONFIG", "PIPELINES_URL"),
+        ("tests/kubeflow", "tests/operator/backends"),
+    ),
 }
 
 
 def main(mark: str, arguments: list[str]) -> int:
     """Runs pytest on a cluster; returns its exit code, 0 with a reason where there can be no cluster."""
     kind, images = KINDS[mark], os.environ.get("ANAMNESIS_IMAGES")
-    inside = [sys.executable, "-m", "pytest", "-m", mark, kind.tests, *arguments]
+    inside = [sys.executable, "-m", "pytest", "-m", mark, *kind.tests, *arguments]
     if all(os.environ.get(name) for name in kind.given):
         return subprocess.run(inside, cwd=ROOT, check=False).returncode
     tool = Path(os.environ.get(kind.variable, ROOT.parent / "shared" / "cluster" / kind.tool))

@@ -91,8 +91,10 @@ class House:
     people: Mapping[str, Path]
 
     def apply(self, *documents: Json) -> None:
+        """Applies resources, as the editor."""
         text = "\n---\n".join(map(json.dumps, documents))
-        kubectl(f"--namespace={WARDS}", "apply", "--server-side", "--filename=-", text=text)
+        who = f"--kubeconfig={self.people['weber']}"
+        kubectl(who, f"--namespace={WARDS}", "apply", "--server-side", "--filename=-", text=text)
 
     def anamnesis(self, person: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Runs the command line as a person, on this machine."""
@@ -142,10 +144,21 @@ class House:
         found = self.get("lease", "anamnesis-operator", namespace=HOME)
         return str(found["spec"].get("holderIdentity", "")).rpartition("-")[0]
 
-    def log(self, name: str) -> list[tuple[EntryKind, str, str]]:
-        """Kind, who and why of each entry of a model's log but claims."""
+    def log(self, name: str) -> list[tuple[str, str]]:
+        """Who approved what was promoted, and why, in the order of a model's log; nothing else was decided."""
         entries = Log(open_store(f"s3://{BUCKET}/models/{name}", self.bucket)).entries()
-        return [(one.kind, one.who, one.why) for one in entries if one.kind is not EntryKind.CLAIM]
+        decided = [one for one in entries if one.kind is not EntryKind.CLAIM]
+        approvals, promotions = decided[::2], decided[1::2]
+        kinds = {EntryKind.APPROVE: approvals, EntryKind.PROMOTE: promotions}
+        assert all(one.kind is kind for kind, some in kinds.items() for one in some), decided
+        assert [one.subject for one in approvals] == [one.subject for one in promotions]
+        return [(one.who, one.why.partition(" [UpdateApproval ")[0]) for one in approvals]
+
+    def candidate(self, name: str) -> str:
+        """Digest of the version of a model that waits for a person."""
+        updates = [one["status"] for one in self.get("modelupdates")["items"] if one["spec"]["model"] == name]
+        (waiting,) = [one["version"] for one in updates if decided(one) == "AwaitingApproval"]
+        return str(waiting)
 
     def runs(self, name: str) -> tuple[Run, ...]:
         """All that were ever begun for a model, at Kubeflow Pipelines itself."""
@@ -158,6 +171,17 @@ class House:
         names = {_node(one).split(".")[-2]: one for one in found if _node(one).endswith(".executor")}
         assert len(names) == sum(_node(one).endswith(".executor") for one in found), "one pod for each step"
         return names
+
+
+def decided(status: Json) -> str:
+    """The state of an update."""
+    return next((one["reason"] for one in status.get("conditions", ()) if one["type"] == "Decided"), "")
+
+
+def runs_now(found: Json) -> bool:
+    """Whether the step in a pod runs in this moment."""
+    statuses = [one for one in found["status"].get("containerStatuses", ()) if one["name"] == "main"]
+    return any("running" in one["state"] for one in statuses)
 
 
 def container(found: Json) -> Json:

@@ -10,11 +10,12 @@ import pytest
 from kfp import dsl
 from toys.pipelines_server import PipelinesServer
 
+from anamnesis import __version__
 from anamnesis.components.image import component
 from anamnesis.operator.backends.kubeflow import KubeflowBackend
 from anamnesis.operator.backends.pipelines_client import connect
 from anamnesis.pipelines.compile import compiled
-from anamnesis.pipelines.specialise import Runtime, Volume
+from anamnesis.pipelines.specialise import Runtime
 
 SECONDS = 120
 
@@ -70,16 +71,13 @@ def backend(server: PipelinesServer) -> KubeflowBackend:
 
 @pytest.fixture(params=["stand-in", pytest.param("real", marks=pytest.mark.cluster)])
 def place(request: pytest.FixtureRequest) -> Place:
-    """Each server in turn; the real one is at ``PIPELINES_URL``, its image and volumes are those of tests/kubeflow."""
+    """Each server in turn; the real one is at ``PIPELINES_URL`` and has our training image."""
     if request.param == "stand-in":
         server = request.getfixturevalue("server")
         return Place(request.getfixturevalue("backend"), server.advance)
     url = os.environ.get("PIPELINES_URL")
     if not url:
         pytest.skip("PIPELINES_URL is not set; `make cluster-test` sets it")
-    volumes = [one.partition("=") for one in os.environ["ANAMNESIS_TEST_VOLUMES"].split(",")]
-    runtime = Runtime(
-        image=os.environ["ANAMNESIS_TEST_IMAGE"], volumes=tuple(Volume(claim, path) for claim, _, path in volumes)
-    )
+    runtime = Runtime(image=f"anamnesis-training:{__version__}")
     experiment = f"lab/{request.node.name}/{time.time_ns()}"
     return Place(KubeflowBackend(url, connect(url, {}), experiment, runtime=lambda _: runtime), lambda: time.sleep(0.5))
