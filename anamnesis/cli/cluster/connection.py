@@ -51,6 +51,8 @@ class Connection:
         from kubernetes.client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
 
+        from anamnesis.operator.controller.client import no_answer
+
         try:
             answer = self._api.call_api(
                 path,
@@ -66,8 +68,7 @@ class Connection:
             body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else error.body
             raise refusal(error.status, str(body or error.reason), self.namespace) from error
         except HTTPError as error:
-            host = self._api.configuration.host
-            raise UnreachableError(f"{host}: the API server does not answer: {error}") from error
+            raise UnreachableError(f"{self._api.configuration.host}: {no_answer(error)}") from error
         text = answer.data.decode(errors="replace")
         return json.loads(text) if "json" in answer.headers.get("Content-Type", "") else text
 
@@ -131,10 +132,13 @@ def connect(namespace: str = "", context: str = "") -> Connection:
     """
     try:
         from kubernetes import client, config
+        from urllib3 import Retry
+
+        from anamnesis.operator.controller.client import NO_KUBECONFIG, in_one_line
     except ModuleNotFoundError as error:
         raise InputError("a cluster needs the package kubernetes: pip install 'anamnesis[operator]'") from error
     settings = client.Configuration()
-    settings.retries = False  # a retry would be logged over the screen, and the person can call again
+    settings.retries = Retry(0)  # a retry would be logged over the screen, and the person can call again
     file = os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
     in_pod = _POD.exists() and not any(Path(part).exists() for part in file.split(os.pathsep))
     try:
@@ -144,8 +148,10 @@ def connect(namespace: str = "", context: str = "") -> Connection:
         else:
             config.load_kube_config(file, context or None, settings)
             default = _namespace_of(context, *config.list_kube_config_contexts(file))
-    except config.ConfigException as error:
-        raise InputError(f"no cluster: {error}; set KUBECONFIG, or give -f FILES to work without one") from error
+    except NO_KUBECONFIG as error:
+        raise InputError(
+            f"no cluster: {file}: {in_one_line(error)}; set KUBECONFIG, or give -f FILES to work without one"
+        ) from error
     return Connection(client.ApiClient(settings), namespace or default)
 
 

@@ -1,10 +1,12 @@
 """Requests to a Kubernetes API server: JSON in, JSON out, errors in the words of this project."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import urllib3
+import yaml
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
 from kubernetes.dynamic import DynamicClient
@@ -20,6 +22,8 @@ MERGE = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 MANAGER = "anamnesis-operator"
 _CONFLICT, _NOT_FOUND, _INVALID = 409, 404, 422
+NO_KUBECONFIG = (ConfigException, yaml.YAMLError, OSError, TypeError, ValueError, AttributeError)
+"""What the client raises at a kubeconfig that is not there or says something else."""
 _LATER = (0, 401, 408, 429)
 """Besides 5xx: no answer, a token that is not known yet or no more, and a server with too much to do."""
 
@@ -43,9 +47,23 @@ def configuration(environment: Mapping[str, str], kubeconfig: str = "", context:
             load_incluster_config(found)
         else:
             load_kube_config(file or "~/.kube/config", context or None, found, persist_config=False)
-    except ConfigException as error:
-        raise InputError(f"no way to an API server ({file or 'pod account'}): {error}") from None
+    except NO_KUBECONFIG as error:
+        raise InputError(f"no way to an API server ({file or 'pod account'}): {in_one_line(error)}") from None
     return found
+
+
+def in_one_line(error: object) -> str:
+    """Returns what an error says, without its line ends."""
+    return " ".join(str(error).split())
+
+
+def no_answer(error: Exception) -> str:
+    """Returns what kept a request from the API server, of what the client raised."""
+    reason = getattr(error, "reason", None) or error
+    if isinstance(reason, urllib3.exceptions.SSLError):
+        said = re.sub(r" \(_ssl\S*\)$", "", in_one_line(reason)).rpartition("] ")[2]
+        return f"no safe connection to the API server: {said}"
+    return f"the API server does not answer ({type(reason).__name__})"
 
 
 class Api:
@@ -123,8 +141,7 @@ class Api:
         except ApiException as error:
             raise _explained(error, f"{method.upper()} {path}") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            what = type(getattr(error, "reason", None) or error).__name__
-            raise ClusterDownError(f"{method.upper()} {path}: the API server does not answer ({what})") from error
+            raise ClusterDownError(f"{method.upper()} {path}: {no_answer(error)}") from error
         return answer
 
     def _unless_gone(self, method: str, path: str, **parameters: Any) -> Json | None:
