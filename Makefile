@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow cluster-test lint format generate verify chart-test image-test sbom airgap-bundle bench clean
+.PHONY: help setup demo test test-slow cluster-test lint format generate verify chart-test image-test sbom airgap-bundle bench bench-methods clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -77,6 +77,11 @@ verify: setup ## Fail where a generated file differs from the code
 
 bench: setup ## Measure what the pages claim; prints tables and writes benchmarks/results
 	$(BIN)/python -m benchmarks
+
+bench-methods: setup ## Run the scoreboard's runs that are not there yet, then write docs/results.md (HOURS=8 WORKERS=1 SEQUENCE= ROWS= SEEDS=0,1,2)
+	test -f build/scoreboard/cifar10.safetensors || $(BIN)/python -m benchmarks.scoreboard backbone
+	$(BIN)/python -m benchmarks.scoreboard all $(if $(HOURS),--hours $(HOURS)) $(if $(WORKERS),--workers $(WORKERS)) \
+		$(foreach name,$(SEQUENCE),--sequence $(name)) $(if $(ROWS),--rows '$(ROWS)') $(if $(SEEDS),--seeds $(SEEDS))
 
 clean: ## Remove the demo and caches, not the virtual environment
 	rm -rf demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

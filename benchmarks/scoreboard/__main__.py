@@ -1,5 +1,7 @@
 """The command line: ``python -m benchmarks.scoreboard run --sequence development --method finetune``."""
 
+import json
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +27,7 @@ def run(
     seed: int = 0,
     order: int = 0,
     epochs: int = 8,
+    learning_rate: float = 1e-3,
     row: Annotated[str, typer.Option(help="Label on the page.")] = "",
     out: Annotated[Path | None, typer.Option(help="Result file; by default in build/scoreboard.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Small images, few of them.")] = False,
@@ -34,7 +37,7 @@ def run(
     from benchmarks.scoreboard.run import run as run_one
 
     setting = result.Setting(
-        sequence, method, options_of(option or []), row or method, seed, order, epochs if not quick else 4, quick
+        sequence, method, options_of(option or []), row or method, seed, order, epochs, learning_rate, quick
     )
     found = run_one(setting)
     path = result.write(found, out or SCRATCH / f"{sequence}-{summary.slug(setting)}.json")
@@ -42,10 +45,83 @@ def run(
     typer.echo(f"written to {path}")
 
 
+@app.command("all")
+def everything(
+    hours: Annotated[float, typer.Option(help="No run begins after these.")] = 8.0,
+    workers: Annotated[int, typer.Option(help="Runs side by side, each on one core.")] = 1,
+    sequence: Annotated[list[str] | None, typer.Option(help="Which; by default all on the page.")] = None,
+    rows: Annotated[str, typer.Option(help="Regular expression on their labels.")] = "",
+    seeds: Annotated[str, typer.Option(help="Numbers, by commas.")] = "0,1,2",
+    quick: Annotated[bool, typer.Option("--quick", help="Only check the claimed orderings, in a minute.")] = False,
+) -> None:
+    """Runs what has no result yet, then writes the page; goes on where the last call stopped."""
+    from benchmarks.scoreboard import choose, orderings, page, schedule
+    from benchmarks.scoreboard.rows import ROWS
+
+    if quick:
+        lost = [verdict for verdict in orderings.check() if not verdict.holds]
+        raise typer.Exit(1 if lost else 0)
+    wanted = [row for row in ROWS if re.search(rows, row.label)]
+    numbers = [int(seed) for seed in seeds.split(",")]
+    jobs = schedule.plan(choose.choices(), sequence or schedule.ON_PAGE, wanted, numbers)
+    failed = schedule.carry_out(jobs, hours, workers, typer.echo)
+    page.write_page()
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def trials(
+    hours: Annotated[float, typer.Option(help="No run begins after these.")] = 8.0,
+    workers: Annotated[int, typer.Option(help="Runs side by side, each on one core.")] = 1,
+    families: Annotated[str, typer.Option(help="Regular expression on their names.")] = "",
+) -> None:
+    """Tries every family's settings on the development sequence and writes the choice of each that is complete."""
+    from benchmarks.scoreboard import choose, schedule
+    from benchmarks.scoreboard.rows import FAMILIES
+
+    wanted = [name for name in FAMILIES if re.search(families, name)]
+    settings = [setting for name in wanted for setting in choose.trial_settings(name)]
+    jobs = [schedule.Job(setting, choose.trial_path(setting)) for setting in settings]
+    failed = schedule.carry_out(jobs, hours, workers, typer.echo)
+    choose.write_choices(choose.choose(wanted))
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command("page")
+def write_page(
+    check: Annotated[bool, typer.Option("--check", help="Only tell whether it is what the results say.")] = False,
+) -> None:
+    """Writes docs/results.md and its pictures from the result files."""
+    from benchmarks.scoreboard import page
+
+    if check:
+        if not page.PAGE.is_file() or not page.same(page.PAGE.read_text(encoding="utf-8"), page.page()):
+            raise SystemExit(f"{page.PAGE}: not what the results say; run python -m benchmarks.scoreboard page")
+        return
+    for path in page.write_page():
+        typer.echo(path)
+
+
+@app.command()
+def backbone(out: Annotated[Path | None, typer.Option(help="Weights file.")] = None) -> None:
+    """Trains the backbone on CIFAR-10 that some rows freeze; about ten minutes on one core."""
+    from benchmarks.scoreboard import backbone as made
+    from benchmarks.scoreboard.rows import BACKBONE
+
+    typer.echo(made.train_backbone(out or Path(BACKBONE)))
+
+
 def options_of(pairs: list[str]) -> dict[str, Any]:
-    """Returns ``name=value`` pairs as a mapping, each value read as YAML."""
+    """Returns ``name=value`` pairs as a mapping, each value read as JSON or, where it is none, as YAML."""
     named = (pair.partition("=") for pair in pairs)
-    return {name: yaml.safe_load(value) for name, _, value in named}
+    return {name: _value(value) for name, _, value in named}
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)  # YAML takes 1e3 for a word
+    except ValueError:
+        return yaml.safe_load(text)
 
 
 if __name__ == "__main__":

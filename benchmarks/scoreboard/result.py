@@ -7,6 +7,7 @@ import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,6 +32,7 @@ class Setting:
         seed: of weights, batches and augmentation.
         order: of the sites, 0 or 1.
         epochs: passes over each site.
+        learning_rate: peak rate.
         quick: small images, few of them, a narrow network: for tests.
     """
 
@@ -41,6 +43,7 @@ class Setting:
     seed: int = 0
     order: int = 0
     epochs: int = 8
+    learning_rate: float = 1e-3
     quick: bool = False
 
 
@@ -125,6 +128,7 @@ def environment() -> dict[str, str]:
     }
 
 
+@cache
 def code_of(method: str) -> str:
     """Returns the digest of a method's code, and of the terms, networks and shared methods that it imports.
 

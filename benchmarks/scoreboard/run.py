@@ -1,5 +1,6 @@
 """One run: a setting in, a result out."""
 
+import json
 import shlex
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def run(setting: Setting, folder: Path | None = None) -> Result:
     size = QUICK_SIZE if setting.quick else SIZE
     sites = load(setting.sequence, setting.order, QUICK_IMAGES if setting.quick else 0, size, folder)
     network = NetworkSpec(size=(size, size), width=QUICK_WIDTH if setting.quick else WIDTH)
-    settings = TrainingSettings(epochs=setting.epochs, seed=setting.seed)
+    settings = TrainingSettings(epochs=setting.epochs, learning_rate=setting.learning_rate, seed=setting.seed)
     rows: list[tuple[Learned, dict[str, Answers]]] = []
     own_maps: dict[str, Tensor] = {}
     for state in learn(sites, setting.method, setting.options, network, settings):
@@ -63,10 +64,15 @@ def run(setting: Setting, folder: Path | None = None) -> Result:
 
 def command(setting: Setting) -> str:
     """Returns the command line that repeats a run."""
-    options = " ".join(f"--option {shlex.quote(f'{name}={value}')}" for name, value in setting.options.items())
+    options = " ".join(f"--option {shlex.quote(f'{name}={_text(value)}')}" for name, value in setting.options.items())
     words = f"--sequence {setting.sequence} --method {setting.method} {options}".rstrip()
-    numbers = f"--seed {setting.seed} --order {setting.order} --epochs {setting.epochs}"
-    return f"python -m benchmarks.scoreboard run {words} {numbers}" + (" --quick" if setting.quick else "")
+    numbers = f"--seed {setting.seed} --order {setting.order}"
+    budget = f"--epochs {setting.epochs} --learning-rate {setting.learning_rate:g}"
+    return f"python -m benchmarks.scoreboard run {words} {numbers} {budget}" + (" --quick" if setting.quick else "")
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _table(rows: list[tuple[Learned, dict[str, Answers]]], names: list[str], what: str) -> Scores:

@@ -103,7 +103,10 @@ def read_site(
         InputError: the site's file is not there, or has no such class.
     """
     path = folder / name
-    arrays = _read_cifar(path, classes) if name == "cifar10" else _read(path / "images.npz", classes)
+    if name == "cifar10":
+        arrays = _read_cifar(path, classes, round(cap / (1 - VALIDATION_SHARE)))
+    else:
+        arrays = _read(path / "images.npz", classes)
     shut = arrays["split"] == 1
     if held_out is HeldOut.VALIDATION:
         carved = {group for group in np.unique(arrays["groups"][~shut]) if _share(str(group)) < VALIDATION_SHARE}
@@ -132,7 +135,7 @@ def _read(path: Path, classes: tuple[str, ...]) -> dict[str, Array]:
         return {key: file[key][wanted] for key in keys} | {"labels": labels[wanted]}
 
 
-def _read_cifar(folder: Path, classes: tuple[str, ...], images: int = 1500) -> dict[str, Array]:
+def _read_cifar(folder: Path, classes: tuple[str, ...], images: int) -> dict[str, Array]:
     """Reads ``images`` training images of the classes; each is a group of its own."""
     from PIL import Image
 

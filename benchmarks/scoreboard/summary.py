@@ -62,8 +62,12 @@ def in_words(result: Result) -> str:
 def slug(setting: Setting) -> str:
     """Returns a file name for a run: its row, the digest of its options, order and seed."""
     name = re.sub(r"[^a-z0-9]+", "-", (setting.row or setting.method).lower()).strip("-")
-    asked = digest_json({"method": setting.method, "options": dict(setting.options), "epochs": setting.epochs})
+    asked = digest_json({"method": setting.method, "options": dict(setting.options), **_budget(setting)})
     return f"{name}-{asked.removeprefix('sha256:')[:8]}-order{setting.order}-seed{setting.seed}"
+
+
+def _budget(setting: Setting) -> dict[str, object]:
+    return {"epochs": setting.epochs, "learning_rate": str(setting.learning_rate), "quick": setting.quick}
 
 
 def _mean(values: list[float]) -> float | None:

@@ -1,0 +1,112 @@
+"""Hyperparameters: every family tries its settings on the development sequence, and the best is kept by one rule."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from anamnesis.records import decode, encode_object
+from benchmarks.scoreboard.result import FOLDER, Result, Setting, read
+from benchmarks.scoreboard.rows import FAMILIES, Row
+from benchmarks.scoreboard.summary import slug, summary
+
+CHOSEN = FOLDER / "chosen.json"
+TRIALS = Path("build/scoreboard/trials")
+RULE = (
+    "The highest mean of class- and task-incremental final average on the validation patients of the sequence "
+    "'development' (seed 0, order 0); of equals the first."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One setting tried; its scores are percentages."""
+
+    options: Mapping[str, object]
+    epochs: int
+    class_incremental: float
+    task_incremental: float
+    learning_accuracy: float | None
+    seconds: float
+
+    @property
+    def score(self) -> float:
+        """What the rule compares."""
+        return (self.class_incremental + self.task_incremental) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a family settled on, and all that it tried."""
+
+    chosen: Trial
+    trials: tuple[Trial, ...]
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The file ``chosen.json``."""
+
+    rule: str = RULE
+    families: Mapping[str, Choice] = field(default_factory=dict)
+
+
+def trial_settings(family: str) -> list[Setting]:
+    """Returns the runs that a family's choice needs."""
+    wanted = FAMILIES[family]
+    return [
+        Setting("development", wanted.method, {**wanted.base, **trial}, f"trial {family}", epochs=epochs)
+        for trial in wanted.trials
+        for epochs in wanted.epochs
+    ]
+
+
+def trial_path(setting: Setting) -> Path:
+    """Returns where a trial's result lies; only its numbers are kept, in ``chosen.json``."""
+    return TRIALS / f"{slug(setting)}.json"
+
+
+def choose(families: Iterable[str]) -> Choices:
+    """Applies the rule to every family whose trials are all there, and keeps earlier choices of the others."""
+    found = dict(choices().families)
+    for family in families:
+        paths = [trial_path(setting) for setting in trial_settings(family)]
+        if all(path.is_file() for path in paths):
+            results = [read(path) for path in paths]
+            trials = tuple(map(_trial, results))
+            found[family] = Choice(max(trials, key=lambda trial: trial.score), trials, results[0].code)
+    return Choices(RULE, found)
+
+
+def choices(path: Path = CHOSEN) -> Choices:
+    """Returns what was chosen so far."""
+    return decode(Choices, json.loads(path.read_text(encoding="utf-8")), str(path)) if path.is_file() else Choices()
+
+
+def write_choices(found: Choices, path: Path = CHOSEN) -> None:
+    """Writes ``chosen.json``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(encode_object(found), indent=1) + "\n", encoding="utf-8")
+
+
+def setting_of(row: Row, sequence: str, seed: int, order: int, chosen: Choices) -> Setting:
+    """Returns a run of a row; a family that has not chosen yet takes its base options and the method's defaults."""
+    family = FAMILIES[row.family]
+    choice = chosen.families.get(row.family)
+    options = {**(choice.chosen.options if choice else family.base), **row.options}
+    epochs = choice.chosen.epochs if choice else family.epochs[-1]
+    return Setting(sequence, family.method, options, row.label, seed, order, epochs)
+
+
+def _trial(result: Result) -> Trial:
+    values = summary(result).values
+    numbers = {name: None if value is None else round(value, 3) for name, value in values.items()}
+    return Trial(
+        options=result.setting.options,
+        epochs=result.setting.epochs,
+        class_incremental=numbers["class-incremental"] or 0.0,
+        task_incremental=numbers["task-incremental"] or 0.0,
+        learning_accuracy=numbers["learning accuracy"],
+        seconds=numbers["seconds"] or 0.0,
+    )

@@ -1,0 +1,96 @@
+"""What is claimed, each with the numbers that decide it: it holds, it falls short, or it was not measured."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from benchmarks.scoreboard.look import look_of
+from benchmarks.scoreboard.rows import EXEMPLARS, OURS
+from benchmarks.scoreboard.table import Line
+
+Tables = Mapping[str, Mapping[str, Line]]
+"""Lines by sequence and label."""
+
+CLASS = "class-incremental"
+RIVALS = ("EWC", "LwF", "ridge (ACIL), random", "ridge (ACIL), first task")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A claim and what became of it.
+
+    Attributes:
+        claim: one sentence.
+        holds: none where a run is missing.
+        numbers: that decide it.
+    """
+
+    claim: str
+    holds: bool | None
+    numbers: str
+
+
+def judge(tables: Tables) -> tuple[Verdict, ...]:
+    """Returns every claim's verdict, in the order of the page."""
+    return (
+        _at_least(tables),
+        *(
+            _above(tables, OURS, other, CLASS)
+            for other in ("EWC", "LwF", "ridge (ACIL), random", "ridge (ACIL), first task")
+        ),
+        _most_retained(tables),
+        _backward(tables),
+        _below(tables, "EWC", "fine-tune", "forgetting"),
+        _above(tables, "joint", "fine-tune", CLASS),
+        _above(tables, "ridge (ACIL), random", "fine-tune", CLASS),
+    )
+
+
+def _value(tables: Tables, sequence: str, label: str, name: str) -> float | None:
+    line = tables.get(sequence, {}).get(label)
+    found = line.values.get(name) if line else None
+    return found.mean if found else None
+
+
+def _at_least(tables: Tables, aim: float = 82.0) -> Verdict:
+    value = _value(tables, "modality", OURS, CLASS)
+    claim = f"On *modality*, class-incremental and without a stored image, `{OURS}` reaches {aim:.0f} %."
+    return Verdict(claim, *((None, "not run") if value is None else (value >= aim, f"{value:.1f}")))
+
+
+def _above(tables: Tables, first: str, second: str, name: str) -> Verdict:
+    return _compare(tables, first, second, name, "is above", lambda a, b: a > b)
+
+
+def _below(tables: Tables, first: str, second: str, name: str) -> Verdict:
+    return _compare(tables, first, second, name, "is below", lambda a, b: a < b)
+
+
+def _compare(
+    tables: Tables, first: str, second: str, name: str, words: str, holds: Callable[[float, float], bool]
+) -> Verdict:
+    a, b = (_value(tables, "modality", label, name) for label in (first, second))
+    claim = f"On *modality*, {first} {words} {second} ({name})."
+    if a is None or b is None:
+        return Verdict(claim, None, "not run")
+    return Verdict(claim, holds(a, b), f"{a:.1f} and {b:.1f}")
+
+
+def _most_retained(tables: Tables) -> Verdict:
+    claim = f"On *modality*, `{OURS}` keeps most of its saliency among the rows that learn and store no image."
+    lines = tables.get("modality", {}).values()
+    kept = {
+        line.row.label: iou.mean
+        for line in lines
+        if line.learns and EXEMPLARS not in line.marks and "ladder" not in line.row.label
+        if (iou := look_of(line.results).iou)
+    }
+    if OURS not in kept or len(kept) < 3:
+        return Verdict(claim, None, "not run, or it does not learn")
+    best = max(kept, key=lambda label: kept[label])
+    return Verdict(claim, best == OURS, f"IoU {kept[OURS]:.3f}; the most: {best} {kept[best]:.3f}")
+
+
+def _backward(tables: Tables, least: float = -1.0) -> Verdict:
+    value = _value(tables, "site", OURS, "backward transfer")
+    claim = f"On *site*, backward transfer of `{OURS}` is no worse than {least:.0f} point."
+    return Verdict(claim, *((None, "not run") if value is None else (value >= least, f"{value:+.1f}")))

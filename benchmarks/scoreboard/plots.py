@@ -1,0 +1,89 @@
+"""Pictures for the page: accuracy over sites, what is kept of saliency, and cost."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from benchmarks.scoreboard.look import look_of
+from benchmarks.scoreboard.result import Result
+from benchmarks.scoreboard.table import Line
+
+SHOWN = "ladder"
+COLOURS = mpl.colormaps["tab20"].colors  # type: ignore[attr-defined]
+
+
+def draw(sequence: str, lines: Sequence[Line], folder: Path) -> list[Path]:
+    """Writes the pictures of a sequence as SVG, equal for equal results, and returns those there is something for."""
+    shown = [line for line in lines if line.results and not line.row.label.startswith(SHOWN)]
+    kinds: Mapping[str, Callable[[Any, Sequence[Line]], bool]] = {
+        "accuracy": _accuracy,
+        "saliency": _saliency,
+        "cost": _cost,
+    }
+    paths: list[Path] = []
+    if not shown:
+        return paths
+    for name, kind in kinds.items():
+        with mpl.rc_context({"svg.hashsalt": "anamnesis", "font.size": 8, "svg.fonttype": "none"}):
+            figure = Figure(figsize=(7.2, 3.6), layout="constrained")
+            axes = figure.subplots()
+            if not kind(axes, shown):
+                continue
+            path = folder / f"{sequence}-{name}.svg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(path, metadata={"Date": None, "Creator": None})
+            paths.append(path)
+    return paths
+
+
+def _accuracy(axes: Any, lines: Sequence[Line]) -> bool:
+    """Mean class-incremental accuracy over the sites known so far, after each update; joint as a line across."""
+    for number, line in enumerate(lines):
+        colour = COLOURS[number % len(COLOURS)]
+        rows = [_over_updates(result) for result in line.results]
+        if len(rows[0]) == 1:
+            axes.axhline(100 * mean(row[0] for row in rows), label=line.row.label, color=colour, linestyle="--")
+            continue
+        means = [100 * mean(column) for column in zip(*rows, strict=True)]
+        axes.plot(range(1, len(means) + 1), means, label=line.row.label, color=colour, marker="o", markersize=3)
+    axes.set(xlabel="sites learned", ylabel="accuracy on sites so far, %", ylim=(0, 101))
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    return bool(lines)
+
+
+def _over_updates(result: Result) -> list[float]:
+    offset = len(result.sites) - len(result.class_incremental)
+    learned = [[s for s in row[: offset + t + 1] if s is not None] for t, row in enumerate(result.class_incremental)]
+    return [mean(row) for row in learned]
+
+
+def _saliency(axes: Any, lines: Sequence[Line]) -> bool:
+    """Learning accuracy against what is kept of saliency; to the left of the band a row does not learn."""
+    for number, line in enumerate(lines):
+        look, learning = look_of(line.results), line.values.get("learning accuracy")
+        if look.iou and learning:
+            colour = COLOURS[number % len(COLOURS)]
+            marker = "o" if line.learns else "x"
+            axes.plot(learning.mean, look.iou.mean, marker, color=colour, label=line.row.label)
+    if not axes.lines:
+        return False
+    axes.axhline(0.111, color="grey", linestyle=":", linewidth=1)
+    axes.set(xlabel="learning accuracy, %", ylabel="saliency IoU on old sites", ylim=(0, 1.02))
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    return True
+
+
+def _cost(axes: Any, lines: Sequence[Line]) -> bool:
+    """Seconds of learning against bytes that a version stores after the last site."""
+    for number, line in enumerate(lines):
+        seconds, size = line.values["seconds"], line.values["state kB"]
+        if seconds and size:
+            axes.plot(size.mean, seconds.mean, "o", color=COLOURS[number % len(COLOURS)], label=line.row.label)
+    axes.set(xlabel="stored after the last site, kB", ylabel="seconds of learning", xscale="log", yscale="log")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    return bool(lines)

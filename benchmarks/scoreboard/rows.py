@@ -1,0 +1,120 @@
+"""The rows of the scoreboard, and the settings that each family of rows may choose from on the development sequence."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import product
+
+Options = Mapping[str, object]
+
+BACKBONE = "build/scoreboard/cifar10.safetensors"
+"""Weights of a backbone trained on CIFAR-10, without the two classes that are in the development sequence."""
+OURS = "ewc_prototype"
+EXEMPLARS = "stores images"
+ALL_DATA = "opens all data"
+FROZEN = "learns no features after the first site"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Rows that share a choice of hyperparameters.
+
+    Attributes:
+        method: registered name.
+        trials: the settings tried, the same number for each family that has so many.
+        base: options that all of them share.
+        epochs: passes that are tried; more than the budget only for the upper bound.
+    """
+
+    method: str
+    trials: tuple[Options, ...] = ({},)
+    base: Options = field(default_factory=dict)
+    epochs: tuple[int, ...] = (8,)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the tables.
+
+    Attributes:
+        label: unique.
+        family: whose choice it takes.
+        options: on top of that choice.
+        marks: what a reader must know of it.
+    """
+
+    label: str
+    family: str
+    options: Options = field(default_factory=dict)
+    marks: tuple[str, ...] = ()
+
+
+def _grid(**values: tuple[object, ...]) -> tuple[Options, ...]:
+    return tuple(dict(zip(values, chosen, strict=True)) for chosen in product(*values.values()))
+
+
+_RIDGES = _grid(rule=("ridge", "discriminant"), strength=(1.0, 10.0, 100.0))
+_MEANS = _grid(grid=(1, 2, 4))
+_BACKBONES: Mapping[str, Options] = {
+    "first task": {"features": "first_task"},
+    "random": {"features": "random"},
+    "CIFAR-10": {"features": "file", "file": BACKBONE},
+}
+_SPATIAL = (
+    "reconstruction",
+    "prototype_near_sample",
+    "sample_near_prototype",
+    "saliency_alignment",
+    "prototype_retention",
+)
+_PLAIN: Options = {**dict.fromkeys(_SPATIAL, 0.0), "classifier": "linear"}
+"""Only the parametric constraint of ``ewc_prototype``: elastic weight consolidation as published."""
+
+FAMILIES: Mapping[str, Family] = {
+    "finetune": Family("finetune", _grid(competing=("seen", "task"))),
+    "joint": Family("joint", epochs=(8, 16, 32, 64)),
+    "lwf": Family("lwf", _grid(competing=("seen", "task"), weight=(1.0, 3.0, 10.0))),
+    "ewc": Family("ewc_prototype", _grid(penalty=(100.0, 300.0, 1e3, 3e3, 1e4, 3e4)), _PLAIN),
+    "derpp": Family("derpp", _grid(alpha=(0.1, 0.3, 1.0), beta=(0.5, 1.0))),
+    "gdumb": Family("gdumb"),
+    "specialists": Family("specialists", _grid(strength=(1.0, 10.0, 30.0, 100.0, 300.0, 1000.0))),
+    **{f"acil, {name}": Family("acil", _RIDGES, base) for name, base in _BACKBONES.items()},
+    **{f"ncm, {name}": Family("ncm", _MEANS, base) for name, base in _BACKBONES.items()},
+    OURS: Family(
+        "ewc_prototype",
+        _grid(penalty=(1e3, 3e3, 1e4), saliency_alignment=(0.1, 1.0)),
+        {"share_prototypes": True},
+    ),
+}
+
+
+def _ladder() -> tuple[Row, ...]:
+    """Returns the rungs below ``ewc_prototype``, each with what is still switched off, and all terms but EWC."""
+    prototypes = ("prototype_near_sample", "sample_near_prototype")
+    steps = (
+        ("ladder: fine-tune", ("penalty",)),
+        ("ladder: + EWC", ("reconstruction",)),
+        ("ladder: + reconstruction", prototypes),
+        ("ladder: + prototypes", ("saliency_alignment",)),
+        ("ladder: + saliency alignment", ("prototype_retention",)),
+    )
+    rows = []
+    for number, (label, _) in enumerate(steps):
+        off: Options = {name: 0.0 for _, names in steps[number:] for name in names}
+        rows.append(Row(label, OURS, off))
+    return (*rows, Row("ladder: all minus EWC", OURS, {"penalty": 0.0}))
+
+
+ROWS: tuple[Row, ...] = (
+    Row("fine-tune", "finetune"),
+    Row("joint", "joint", marks=(ALL_DATA,)),
+    Row(OURS, OURS),
+    Row("EWC", "ewc"),
+    Row("LwF", "lwf"),
+    *(Row(f"ridge (ACIL), {name}", f"acil, {name}", marks=(FROZEN,)) for name in _BACKBONES),
+    *(Row(f"nearest mean, {name}", f"ncm, {name}", marks=(FROZEN,)) for name in _BACKBONES),
+    Row("specialists", "specialists"),
+    *(Row(f"DER++ {size}", "derpp", {"buffer": size}, (EXEMPLARS,)) for size in (200, 500)),
+    *(Row(f"GDumb {size}", "gdumb", {"buffer": size}, (EXEMPLARS,)) for size in (200, 500)),
+    *_ladder(),
+)
+"""The last rung of the ladder, + prototype retention, is the row ``ewc_prototype`` itself."""

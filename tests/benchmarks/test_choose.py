@@ -1,0 +1,36 @@
+from benchmarks.scoreboard import choose
+from benchmarks.scoreboard.result import write
+from benchmarks.scoreboard.rows import FAMILIES, ROWS
+
+
+def test_no_two_trials_of_a_family_are_equal_and_none_has_more_than_six():
+    for name, family in FAMILIES.items():
+        settings = choose.trial_settings(name)
+        assert len({choose.trial_path(setting) for setting in settings}) == len(settings) <= 6, name
+        assert all(setting.sequence == "development" for setting in settings)
+        assert len(family.epochs) == 1 or family.method == "joint"
+
+
+def test_every_row_has_a_family_and_its_own_label():
+    assert len({row.label for row in ROWS}) == len(ROWS)
+    assert {row.family for row in ROWS} == set(FAMILIES)
+
+
+def test_the_best_trial_is_chosen_and_all_are_kept(make, tmp_path, monkeypatch):
+    monkeypatch.setattr(choose, "TRIALS", tmp_path / "trials")
+    monkeypatch.setattr(choose, "choices", lambda: choose.Choices())
+    settings = choose.trial_settings("derpp")
+    for right, setting in zip((5, 9, 30, 7, 1, 2), settings, strict=True):
+        write(make(setting, right), choose.trial_path(setting))
+    found = choose.choose(["derpp", "lwf"])
+    assert set(found.families) == {"derpp"}  # the trials of lwf are not there
+    assert found.families["derpp"].chosen.options == settings[2].options
+    assert len(found.families["derpp"].trials) == 6
+
+    path = tmp_path / "chosen.json"
+    choose.write_choices(found, path)
+    row = next(row for row in ROWS if row.label == "DER++ 500")
+    monkeypatch.undo()
+    setting = choose.setting_of(row, "site", 2, 1, choose.choices(path))
+    assert setting.options == {**settings[2].options, "buffer": 500}
+    assert (setting.seed, setting.order) == (2, 1)

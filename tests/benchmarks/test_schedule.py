@@ -1,0 +1,72 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from benchmarks.scoreboard.choose import Choices
+from benchmarks.scoreboard.result import Setting, read
+from benchmarks.scoreboard.rows import ROWS
+from benchmarks.scoreboard.schedule import Job, carry_out, plan
+
+
+def test_all_rows_of_a_seed_come_before_the_next_seed():
+    jobs = plan(Choices())
+    assert len(jobs) == len(ROWS) * 4 * 3 * 2
+    assert len({job.path for job in jobs}) == len(jobs)
+    seeds = [job.setting.seed for job in jobs]
+    assert seeds == sorted(seeds)
+    first = jobs[: len(ROWS)]
+    assert {(job.setting.sequence, job.setting.order) for job in first} == {("modality", 0)}
+    assert [job.setting.row for job in first] == [row.label for row in ROWS]
+
+
+def jobs_in(folder, *methods):
+    return [
+        Job(Setting("phantom", method, row=method, epochs=1, quick=True), folder / f"{method}.json")
+        for method in methods
+    ]
+
+
+def test_what_is_there_is_kept_and_what_fails_is_told(tmp_path):
+    jobs = jobs_in(tmp_path, "finetune", "no_such_method")
+    jobs[0].path.write_text("kept")
+    said: list[str] = []
+    assert carry_out(jobs, 1, 1, said.append) == 1
+    assert jobs[0].path.read_text() == "kept"
+    assert any("no_such_method" in line and "failed" in line for line in said)
+    assert [path.name for path in tmp_path.iterdir()] == ["finetune.json"]
+
+
+def test_nothing_begins_when_the_time_is_over(tmp_path):
+    said: list[str] = []
+    assert carry_out(jobs_in(tmp_path, "finetune"), 0, 1, said.append) == 0
+    assert not list(tmp_path.iterdir())
+    assert "1 runs are left" in said[-1]
+
+
+@pytest.fixture(scope="module")
+def command():
+    words = "run --sequence phantom --method finetune --quick --epochs 1 --option competing=task --seed 3"
+    return [sys.executable, "-m", "benchmarks.scoreboard", *words.split()]
+
+
+def test_a_killed_run_leaves_nothing_and_runs_again(tmp_path, command):
+    out = tmp_path / "result.json"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    killed = subprocess.Popen([*command, "--epochs", "500", "--out", str(out)], env=environment)
+    time.sleep(0.5)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert not list(tmp_path.iterdir())
+    subprocess.run([*command, "--out", str(out)], check=True, env=environment, capture_output=True)
+    found = read(out)
+    assert found.setting.options == {"competing": "task"}
+    assert found.setting.seed == 3
+    again = json.loads(out.read_text())
+    assert again["command"].endswith("--quick")
+    assert len(again["class_incremental"]) == len(found.sites) == 3
+    assert all(sum(site["images"]) == 80 for site in again["patients"].values())
