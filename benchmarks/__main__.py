@@ -7,7 +7,7 @@ import platform
 import sys
 from pathlib import Path
 
-NAMES = ("startup", "precision", "penalty")
+NAMES = ("startup", "precision", "penalty", "fisher")
 
 
 def main() -> None:

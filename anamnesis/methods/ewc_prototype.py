@@ -29,24 +29,24 @@ from anamnesis.methods.base import (
     State,
     Step,
     TaskContext,
-    part_of,
 )
 from anamnesis.methods.classification import ClassificationMethod, Competing, only
 from anamnesis.methods.register import register
 from anamnesis.methods.terms.base import Pass, Term
 from anamnesis.methods.terms.classification import Classification
-from anamnesis.methods.terms.fisher import FisherKind, fisher_diagonal
+from anamnesis.methods.terms.consolidation import Consolidation, ConsolidationSettings, Scale, Way
+from anamnesis.methods.terms.fisher import FisherKind
 from anamnesis.methods.terms.groups import Groups
 from anamnesis.methods.terms.maps import Distance, Evidence, Normalisation
 from anamnesis.methods.terms.prototypes import Assignment, LatentPrototypes, PrototypeNearSample, SampleNearPrototype
-from anamnesis.methods.terms.quadratic import grow_rows, quadratic_penalty
+from anamnesis.methods.terms.quadratic import Merging
 from anamnesis.methods.terms.reconstruction import Reconstruction
 from anamnesis.methods.terms.retention import PrototypeRetention, RetentionWeights
 from anamnesis.methods.terms.router import Answering, Router
 from anamnesis.methods.terms.saliency import SaliencyAlignment
 from anamnesis.methods.terms.visual import PrototypeMap, Reading, VisualPrototypes, VisualSettings
-from anamnesis.networks import AutoEncoder, Classifier
-from anamnesis.records import InputError, NetworkSpec, Split
+from anamnesis.networks import AutoEncoder
+from anamnesis.records import InputError, NetworkSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,12 @@ class EWCPrototypeOptions:
         decay: gamma; what is left of earlier tasks' Fisher information when a task is added to it.
         fisher: whose labels the Fisher information is computed with: ``exact``, ``sampled`` or ``empirical``.
         fisher_images: images it is computed on; 0 takes the whole training split.
+        fisher_temperature: at which logits are softened for it; a network that is sure of everything has none at 1.
+        fisher_probes: backward passes per batch for the reconstruction's Fisher information; 0 leaves the decoder free.
+        fisher_scale: what each task's is divided by: ``none``, ``mean`` or ``max``.
+        fisher_clip: its largest value after that; 0 leaves it.
+        merging: of the tasks' quadratics: ``online`` (around the latest weights) or ``exact`` (their sum).
+        pull: ``explicit`` (a summand of the loss) or ``proximal`` (after each step; stable for any penalty).
         competing: which classes compete in the softmax: ``task`` (old rows of the head stay as they are) or ``seen``.
         classification: weight of the cross-entropy.
         reconstruction: weight of the squared error per pixel.
@@ -89,6 +95,12 @@ class EWCPrototypeOptions:
     decay: float = 1.0
     fisher: FisherKind = FisherKind.SAMPLED
     fisher_images: int = 2000
+    fisher_temperature: float = 1.0
+    fisher_probes: int = 0
+    fisher_scale: Scale = Scale.NONE
+    fisher_clip: float = 0.0
+    merging: Merging = Merging.ONLINE
+    pull: Way = Way.EXPLICIT
     competing: Competing = Competing.TASK
     classification: float = 1.0
     reconstruction: float = 1.0
@@ -101,7 +113,7 @@ class EWCPrototypeOptions:
     retained_answer: float = 1.0
     retained_picture: float = 1.0
     retained_saliency: float = 1.0
-    replayed: int = 8
+    replayed: int = 4
     reading: Reading = Reading.DECODED
     assignment: Assignment = Assignment.OWN
     prototype_map: PrototypeMap = PrototypeMap.DISTINCTIVE
@@ -122,49 +134,12 @@ class EWCPrototypeOptions:
         for name in ("decay", "warm_up", "ramp"):
             if numbers[name] > 1:
                 raise InputError(f"ewc_prototype: expected {name} from 0 to 1, found {numbers[name]}")
+        if not self.fisher_temperature:
+            raise InputError("ewc_prototype: expected fisher_temperature above 0, found 0")
         if not (self.classification or self.reconstruction):
             raise InputError(
                 "ewc_prototype: expected classification or reconstruction above 0; nothing would be learned"
             )
-
-
-class _Consolidation(Term):
-    name = "ewc"
-
-    def __init__(self, options: EWCPrototypeOptions) -> None:
-        super().__init__(options.penalty)
-        self.options = options
-        self.fisher: dict[str, Tensor] = {}
-        self.anchor: dict[str, Tensor] = {}
-
-    def begin(self, network: Classifier, context: TaskContext, data: Data) -> None:
-        self.fisher, self.anchor = grow_rows(self.fisher, network), grow_rows(self.anchor, network)
-
-    def loss(self, run: Pass) -> Tensor | None:
-        return quadratic_penalty(run.network, 1.0, self.fisher, self.anchor) if self.fisher else None
-
-    def end(self, network: Classifier, context: TaskContext, data: Data) -> None:
-        columns = context.columns if self.options.competing is Competing.TASK else tuple(range(len(context.labels)))
-        fresh = fisher_diagonal(
-            network,
-            data(Split.TRAIN),
-            columns,
-            self.options.fisher,
-            context.streams.generator("fisher"),
-            self.options.fisher_images,
-        )
-        for name, value in self.fisher.items():
-            fresh[name] += self.options.decay * value
-        self.fisher = fresh
-        self.anchor = {name: value.detach().clone() for name, value in network.named_parameters()}
-
-    def state_dict(self) -> State:
-        fisher: State = {f"ewc_fisher/{name}": value for name, value in self.fisher.items()}
-        return fisher | {f"ewc_anchor/{name}": value for name, value in self.anchor.items()}
-
-    def load_state_dict(self, state: Mapping[str, Tensor | object], device: torch.device) -> None:
-        self.fisher = {name: value.to(device) for name, value in part_of(state, "ewc_fisher").items()}
-        self.anchor = {name: value.to(device) for name, value in part_of(state, "ewc_anchor").items()}
 
 
 @register("ewc_prototype", EWCPrototypeOptions)
@@ -206,6 +181,19 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
             [Router(spec.channels, seed, groups, o.shrinkage, o.mix)] if o.classifier is not Answering.LINEAR else []
         )
         parts = RetentionWeights(o.retained_answer, o.retained_picture, o.retained_saliency)
+        consolidation = ConsolidationSettings(
+            fisher=o.fisher,
+            images=o.fisher_images,
+            temperature=o.fisher_temperature,
+            probes=o.fisher_probes,
+            reconstruction=o.reconstruction,
+            scale=o.fisher_scale,
+            clip=o.fisher_clip,
+            decay=o.decay,
+            merging=o.merging,
+            way=o.pull,
+            competing=o.competing,
+        )
         terms: tuple[Term, ...] = (
             Classification(o.classification, o.competing),
             Reconstruction(o.reconstruction, class_means=o.reading is Reading.TARGET),
@@ -213,7 +201,7 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
             SampleNearPrototype(o.sample_near_prototype, latent, o.assignment),
             SaliencyAlignment(o.saliency_alignment, visual, o.distance, o.normalisation, o.ramp),
             PrototypeRetention(retention, parts, visual, o.distance, o.normalisation),
-            _Consolidation(o),
+            Consolidation(o.penalty, consolidation),
         )
         return (*shared, *(term for term in terms if term.weight))
 

@@ -47,7 +47,6 @@ class ResNet18(Backbone):
         from monai.networks.nets.resnet import ResNet, ResNetBlock  # 2 s to import: only where it is used
 
         planes = [spec.width * factor for factor in (1, 2, 4, 8)]
-        norm = ("group", {"num_groups": GROUPS}) if spec.norm == "group" else "batch"
         net = ResNet(
             ResNetBlock,
             [2, 2, 2, 2],
@@ -58,8 +57,9 @@ class ResNet18(Backbone):
             conv1_t_stride=1,
             no_max_pool=True,
             feed_forward=False,
-            norm=norm,
         )
+        if spec.norm == "group":
+            _to_group_norm(net)
         self.stem = nn.Sequential(net.conv1, net.bn1, net.act)
         self.layers = nn.Sequential(net.layer1, net.layer2, net.layer3, net.layer4)
         self.width_out = planes[-1]
@@ -96,6 +96,14 @@ def build_backbone(spec: NetworkSpec, seed: int) -> Backbone:
 def standardised(images: Tensor) -> Tensor:
     """Moves images from [0, 1] to about zero mean and unit spread; without it the first layer mostly sees an offset."""
     return (images - 0.5) / 0.25
+
+
+def _to_group_norm(network: nn.Module) -> None:
+    """Replaces every batch normalisation: MONAI hands its ``norm`` to the stem alone, the blocks keep their default."""
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(parent, name, nn.GroupNorm(GROUPS, child.num_features))
 
 
 def _norm(name: str) -> Callable[[int], nn.Module]:

@@ -1,20 +1,21 @@
-"""Fisher information and the quadratic penalty against loops, closed forms and known traps."""
+"""Fisher information against loops, closed forms and known traps; "2." is unit test 2 of ``ewc_prototype``'s list."""
 
 import pytest
 import torch
 from torch import nn
-from toys.learning import FIRST, SECOND, SPEC, bars, context_of, data_of
+from toys.learning import SPEC
 
 from anamnesis.methods.base import Batch
-from anamnesis.methods.ewc_prototype import EWCPrototype, EWCPrototypeOptions
-from anamnesis.methods.finetune import Finetune, FinetuneOptions
-from anamnesis.methods.terms.fisher import FisherKind, fisher_diagonal
-from anamnesis.methods.terms.quadratic import grow_rows, quadratic_penalty
-from anamnesis.networks import Classifier
-from anamnesis.records import Configuration, InputError, NetworkSpec, Split
-from anamnesis.training import numerics_for, train
+from anamnesis.methods.terms.fisher import FisherKind, fisher_diagonal, reconstruction_diagonal
+from anamnesis.networks import AutoEncoder, Classifier
+from anamnesis.records import NetworkSpec
 
-NUMERICS = numerics_for(Configuration("finetune"), "cpu")
+NETWORKS = {
+    f"{name}-{norm}": NetworkSpec(name, size=(16, 16), width=8, norm=norm)
+    for name in ("SmallCNN", "ResNet18")
+    for norm in ("group", "batch")
+}
+SUMS = pytest.mark.parametrize("spec", NETWORKS.values(), ids=NETWORKS)
 
 
 def batch_of(images: torch.Tensor, targets: torch.Tensor) -> Batch:
@@ -49,21 +50,136 @@ def looped(network: nn.Module, images: torch.Tensor, columns: list[int]) -> dict
     return total
 
 
-def test_exact_equals_a_loop_over_images_and_classes(network: Classifier, images: torch.Tensor) -> None:
+def exact(network: nn.Module, images: torch.Tensor, classes: int, **options: float) -> dict[str, torch.Tensor]:
+    batches, columns = [batch_of(images, torch.zeros(len(images)))], tuple(range(classes))
+    return fisher_diagonal(network, batches, columns, FisherKind.EXACT, torch.Generator(), **options)
+
+
+@SUMS
+def test_2_exact_equals_a_loop_over_images_and_classes(spec: NetworkSpec, images: torch.Tensor) -> None:
+    network = grown(Classifier(spec, seed=1), 3)
+    with torch.no_grad():  # statistics and scales as after some training
+        for value in (*network.buffers(), *network.parameters()):
+            if value.is_floating_point() and value.dim() == 1:
+                value.add_(0.1 * torch.rand(value.shape, generator=torch.Generator().manual_seed(3)))
+    network.eval()
+    found, loop = exact(network, images, 3), looped(network, images, [0, 1, 2])
+    for name, value in loop.items():
+        torch.testing.assert_close(found[name], value, rtol=2e-3, atol=1e-6 * float(value.max()))
+    one, other = (torch.cat([value.flatten() for value in values.values()]) for values in (found, loop))
+    assert nn.functional.cosine_similarity(one, other, dim=0) > 0.99999
+
+
+def test_2_exact_is_the_diagonal_gauss_newton(network: Classifier, images: torch.Tensor) -> None:
+    """diag J^T (diag p - p p^T) J, of the Jacobian J of the logits."""
+    grown(network, 3).eval()
+    wanted = {name: torch.zeros_like(value) for name, value in network.named_parameters()}
+    for image in images:
+        logits = network(image[None])[0]
+        chances = logits.detach().softmax(0)
+        names, values = zip(*network.named_parameters(), strict=True)
+        rows = [torch.autograd.grad(logit, values, retain_graph=True) for logit in logits]
+        for name, *jacobian in zip(names, *rows, strict=True):
+            stacked = torch.stack(jacobian)
+            curvature = torch.diag(chances) - torch.outer(chances, chances)
+            wanted[name] += torch.einsum("a...,ab,b...->...", stacked, curvature, stacked) / len(images)
+    found = exact(network, images, 3)
+    for name, value in wanted.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-6 * float(value.max()))
+
+
+def test_2_the_last_layer_has_a_closed_form(network: Classifier, images: torch.Tensor) -> None:
+    """Mean of p (1 - p) for the biases, times the squared feature for the weights."""
+    grown(network, 4).eval()
+    found = exact(network, images, 4)
+    features = network.features(images).mean((2, 3)).detach()
+    chances = network.head(features).detach().softmax(1)
+    spread = chances * (1 - chances)
+    torch.testing.assert_close(found["head.bias"], spread.mean(0))
+    torch.testing.assert_close(found["head.weight"], spread.T @ features.square() / len(images))
+
+
+def test_the_network_is_left_as_it_was_found(images: torch.Tensor) -> None:
+    network = grown(Classifier(NETWORKS["ResNet18-batch"], seed=1), 2)
+    network.train()
+    network.backbone.layers.eval().requires_grad_(False)
+    modes = [module.training for module in network.modules()]
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    with torch.no_grad():  # whoever calls it
+        found = exact(network, images, 2)
+    assert [module.training for module in network.modules()] == modes
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert all(value.grad is None for value in network.parameters())
+    assert not any(module._forward_hooks for module in network.modules())
+    assert found["backbone.layers.0.0.conv1.weight"].sum() > 0  # frozen for now, but answers depend on it
+
+
+def test_temperature_brings_back_what_certainty_hides(network: Classifier, images: torch.Tensor) -> None:
+    """A network 1000 times as sure has none; softened by 1000 it has that of the first, in its own logits' units."""
     grown(network, 3)
-    found = fisher_diagonal(network, [batch_of(images, torch.zeros(6))], (0, 1, 2), FisherKind.EXACT, torch.Generator())
-    for name, value in looped(network, images, [0, 1, 2]).items():
-        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-9)
+    calm = exact(network, images, 3)
+    with torch.no_grad():
+        network.head.weight.mul_(1000)
+    sure, softened = exact(network, images, 3), exact(network, images, 3, temperature=1000.0)
+    assert sure["head.bias"].sum() < 0.05 * calm["head.bias"].sum()
+    torch.testing.assert_close(softened["head.bias"], calm["head.bias"], rtol=1e-3, atol=1e-7)
+    body = "backbone.blocks.0.weight"
+    torch.testing.assert_close(softened[body], 1e6 * calm[body], rtol=2e-2, atol=1e6 * float(calm[body].max()) * 1e-4)
 
 
-def test_it_does_not_depend_on_how_images_are_batched(network: Classifier, images: torch.Tensor) -> None:
+def test_certainty_is_not_a_number_nowhere(network: Classifier, images: torch.Tensor) -> None:
+    grown(network, 3)
+    with torch.no_grad():
+        network.head.bias.copy_(torch.tensor([1e4, 0.0, -1e4]))
+    assert all(value.isfinite().all() for value in exact(network, images, 3).values())
+
+
+def test_a_layer_without_a_rule_is_refused(images: torch.Tensor) -> None:
+    class Odd(nn.Module):
+        def __init__(self, layer: nn.Module, times: int) -> None:
+            super().__init__()
+            self.layer, self.times = layer, times
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            for _ in range(self.times):
+                images = self.layer(images)
+            return images.mean((2, 3)).expand(-1, 2)
+
+    with pytest.raises(TypeError, match="layer: no rule for the squared gradients of ConvTranspose2d"):
+        exact(Odd(nn.ConvTranspose2d(1, 1, 3), 1), images, 2)
+    with pytest.raises(ValueError, match="layer: called twice"):
+        exact(Odd(nn.Conv2d(1, 1, 1), 2), images, 2)
+
+
+def test_the_reconstructions_comes_near_the_whole_jacobian(images: torch.Tensor) -> None:
+    network = AutoEncoder(SPEC, seed=1, classes=2)
+    names = ("decoder.last.weight", "decoder.blocks.0.bias", "backbone.blocks.0.weight")
+
+    def decode(batch: torch.Tensor) -> torch.Tensor:
+        return network.decode(network.features(batch))
+
+    wanted = dict.fromkeys(names, torch.zeros(()))
+    values = [network.get_parameter(name) for name in names]
+    for image in images[:2]:
+        for pixel in decode(image[None]).flatten():
+            for name, row in zip(names, torch.autograd.grad(pixel, values, retain_graph=True), strict=True):
+                wanted[name] = wanted[name] + row.square() * 2 * 3.0 / 256 / 2  # 2 weight / pixels, over images
+    found = reconstruction_diagonal(
+        network, decode, [batch_of(images, torch.zeros(6))], torch.Generator().manual_seed(0), 3.0, probes=300, limit=2
+    )
+    for name in names:
+        assert found[name].sum() == pytest.approx(float(wanted[name].sum()), rel=0.1)
+    assert found["head.weight"].sum() == 0
+
+
+def test_2_it_does_not_depend_on_how_images_are_batched(network: Classifier, images: torch.Tensor) -> None:
     grown(network, 2)
     targets = torch.tensor([0, 1, 0, 1, 0, 1])
     whole, parts = (
         fisher_diagonal(network, batches, (0, 1), FisherKind.EMPIRICAL, torch.Generator())
         for batches in (
             [batch_of(images, targets)],
-            [batch_of(images[:2], targets[:2]), batch_of(images[2:], targets[2:])],
+            [batch_of(images[:1], targets[:1]), batch_of(images[1:], targets[1:])],
         )
     )
     for name, value in whole.items():
@@ -72,15 +188,12 @@ def test_it_does_not_depend_on_how_images_are_batched(network: Classifier, image
     assert whole["head.weight"].sum() > 2 * mean_gradient.square().sum()  # the batched square is another quantity
 
 
-def test_sampled_comes_near_exact(network: Classifier, images: torch.Tensor) -> None:
+def test_2_sampled_comes_near_exact(network: Classifier, images: torch.Tensor) -> None:
     grown(network, 3)
     once, generator = [batch_of(images, torch.zeros(6))], torch.Generator().manual_seed(0)
-    exact = fisher_diagonal(network, once, (0, 1, 2), FisherKind.EXACT, generator)
     sampled = fisher_diagonal(network, once * 100, (0, 1, 2), FisherKind.SAMPLED, generator)
-    total = {
-        name: sum(float(value.sum()) for value in found.values()) for name, found in (("e", exact), ("s", sampled))
-    }
-    assert total["s"] == pytest.approx(total["e"], rel=0.15)
+    drawn, wanted = (sum(float(v.sum()) for v in found.values()) for found in (sampled, exact(network, images, 3)))
+    assert drawn == pytest.approx(wanted, rel=0.15)
 
 
 def test_rows_outside_the_task_have_none(network: Classifier, images: torch.Tensor) -> None:
@@ -110,104 +223,3 @@ def test_the_limit_counts_images(network: Classifier, images: torch.Tensor) -> N
     )
     for name, value in first.items():
         torch.testing.assert_close(limited[name], value)
-
-
-def test_the_penalty_is_the_formula_and_zero_at_the_anchor(network: Classifier) -> None:
-    grown(network, 2)
-    anchor = {name: value.detach().clone() for name, value in network.named_parameters()}
-    importance = {name: torch.rand_like(value) for name, value in anchor.items()}
-    quadratic_penalty(network, 7.0, importance, anchor).backward()
-    assert all(value.grad.abs().sum() == 0 for value in network.parameters())
-    network.zero_grad()
-    with torch.no_grad():
-        for value in network.parameters():
-            value.add_(0.1 * torch.randn_like(value))
-    penalty = quadratic_penalty(network, 7.0, importance, anchor)
-    (3 * penalty).backward()
-    expected = 0.0
-    for name, value in network.named_parameters():
-        torch.testing.assert_close(value.grad, 3 * 7.0 * importance[name] * (value - anchor[name]).detach())
-        moved = (value - anchor[name]).detach()
-        expected += 3.5 * float((importance[name] * moved.square()).sum())
-    assert penalty.item() == pytest.approx(expected, rel=1e-4)
-
-
-def test_new_rows_are_not_held(network: Classifier) -> None:
-    grown(network, 2)
-    importance = {name: torch.ones_like(value) for name, value in network.named_parameters()}
-    grown(network, 5)
-    wider = grow_rows(importance, network)
-    assert wider["head.weight"].shape == network.head.weight.shape
-    assert wider["head.weight"][2:].sum() == 0
-    assert wider["head.weight"][:2].min() == 1
-
-
-def learn_two(penalty: float, decay: float = 1.0) -> EWCPrototype:
-    method = EWCPrototype(EWCPrototypeOptions(penalty=penalty, decay=decay), SPEC, seed=0)
-    for tasks in ((FIRST,), (FIRST, SECOND)):
-        context = context_of(tasks)
-        train(method, context, data_of(context, bars(tasks[-1], context.labels)), NUMERICS)
-    return method
-
-
-def test_without_penalty_it_is_fine_tuning_bit_for_bit() -> None:
-    from anamnesis.methods.classification import Competing
-
-    free = learn_two(penalty=0.0)
-    plain = Finetune(FinetuneOptions(competing=Competing.TASK), SPEC, seed=0)
-    for tasks in ((FIRST,), (FIRST, SECOND)):
-        context = context_of(tasks)
-        train(plain, context, data_of(context, bars(tasks[-1], context.labels)), NUMERICS)
-    for name, value in plain.network.state_dict().items():
-        assert torch.equal(value, free.network.state_dict()[name])
-
-
-def test_fisher_information_of_two_tasks_adds_up() -> None:
-    method = EWCPrototype(EWCPrototypeOptions(penalty=10.0, decay=0.5), SPEC, seed=0)
-    context = context_of((FIRST,))
-    train(method, context, data_of(context, bars(FIRST, context.labels)), NUMERICS)
-    first = {name: value.clone() for name, value in method._fisher.items()}
-    context = context_of((FIRST, SECOND))
-    data = data_of(context, bars(SECOND, context.labels))
-    train(method, context, data, NUMERICS)
-    second = fisher_diagonal(
-        method.network,
-        data(Split.TRAIN),
-        context.columns,
-        FisherKind.SAMPLED,
-        context.streams.generator("fisher"),
-        2000,
-    )
-    for name, value in grow_rows(first, method.network).items():
-        torch.testing.assert_close(method._fisher[name], second[name] + 0.5 * value)
-
-
-def test_a_strong_penalty_keeps_important_weights_nearer() -> None:
-    def drift(penalty: float) -> float:
-        method = EWCPrototype(EWCPrototypeOptions(penalty=penalty), SPEC, seed=0)
-        context = context_of((FIRST,))
-        train(method, context, data_of(context, bars(FIRST, context.labels)), NUMERICS)
-        anchor, fisher = method._anchor, method._fisher
-        context = context_of((FIRST, SECOND))
-        train(method, context, data_of(context, bars(SECOND, context.labels)), NUMERICS)
-        moved = dict(method.network.named_parameters())
-        return sum((fisher[n] * (moved[n][: len(v)] - v).square()).sum().item() for n, v in anchor.items())
-
-    assert drift(1e4) < 0.5 * drift(0.0)
-
-
-def test_bad_options_are_refused() -> None:
-    with pytest.raises(InputError, match="penalty of 0 or more"):
-        EWCPrototypeOptions(penalty=-1.0)
-
-
-def test_batch_statistics_stay_from_the_second_task_on() -> None:
-    """No penalty holds them; a network whose statistics moved is not the one whose Fisher information was measured."""
-    method = EWCPrototype(EWCPrototypeOptions(), NetworkSpec(size=(16, 16), width=8, norm="batch"), seed=0)
-    statistics = []
-    for tasks in ((FIRST,), (FIRST, SECOND)):
-        context = context_of(tasks)
-        train(method, context, data_of(context, bars(tasks[-1], context.labels)), NUMERICS)
-        statistics.append({name: value.clone() for name, value in method.network.named_buffers()})
-    assert statistics[0]["backbone.blocks.1.running_mean"].any()  # the first task did move them
-    assert all(torch.equal(value, statistics[1][name]) for name, value in statistics[0].items())

@@ -4,21 +4,25 @@ F_j = E_x E_{y ~ p(y|x)} [(d log p(y|x) / d theta_j)^2], per image, never of a b
 mean is smaller by about the batch size and depends on it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
+from torch.nn import functional
 
 from anamnesis.methods.base import Batch
+from anamnesis.methods.terms.squares import add_squares, recorded
+
+AT_A_TIME = {"cpu": 8}
+"""Images of one pass, where not the whole batch: what layers hold of a few stays in a processor's cache."""
 
 
 class FisherKind(StrEnum):
     """Whose labels the expectation runs over (van de Ven, ICLR 2025 blog post)."""
 
     EXACT = "exact"
-    """Every class, weighted by the model's own probability: one backward pass per class."""
+    """Every class, weighted by the model's own probability: one backward pass per class but one."""
     SAMPLED = "sampled"
     """One label drawn from the model's own probabilities: unbiased, one backward pass."""
     EMPIRICAL = "empirical"
@@ -32,53 +36,106 @@ def fisher_diagonal(
     kind: FisherKind,
     generator: torch.Generator,
     limit: int = 0,
+    temperature: float = 1.0,
 ) -> dict[str, Tensor]:
     """Returns the mean squared per-image gradient of the log-likelihood for every parameter, in float32.
 
     Args:
-        network: logits [N, K] from images; put in evaluation mode, where no image sees another.
+        network: logits [N, K] from images; left as it was found.
         batches: clean images.
         columns: the classes that compete; gradients of the others' rows are zero.
         kind: whose labels.
         generator: for drawn labels.
         limit: stop after this many images; 0 takes all.
+        temperature: T of p = softmax(logits / T); a network that is sure of everything has no Fisher information at
+            T = 1. The result is T^2 times that of the tempered model, so that its scale stays comparable.
+
+    Raises:
+        TypeError, ValueError: a layer whose gradients per image have no rule; see ``squares``.
     """
-    network.eval()
-    parameters = {name: value.detach() for name, value in network.named_parameters()}
-    buffers = {name: value.detach() for name, value in network.named_buffers()}
-    chosen = torch.tensor(columns)
-
-    def log_likelihood(weights: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:
-        logits = functional_call(network, {**weights, **buffers}, (image[None],))[0]
-        chances: Tensor = logits[chosen.to(logits.device)].log_softmax(0)
-        return chances.gather(0, label[None])[0]
-
-    per_image = vmap(grad(log_likelihood), in_dims=(None, 0, 0))
-    total = {name: torch.zeros_like(value, dtype=torch.float32) for name, value in parameters.items()}
+    chosen = list(columns)
+    total = {n: torch.zeros_like(p, dtype=torch.float32, requires_grad=False) for n, p in network.named_parameters()}
     seen = 0
-    for batch in batches:
-        images = batch.images[: limit - seen] if limit else batch.images
-        for labels, weights in _labels(network, images, batch.targets, chosen, kind, generator):
-            for name, gradient in per_image(parameters, images, labels).items():
-                total[name] += torch.einsum("n,n...->...", weights, gradient.float().square())
+    for images, targets in _limited(batches, limit):
+        with recorded(network) as calls:
+            logits = network(images.detach().requires_grad_())[:, chosen]
+            scores = (logits.detach().double() / temperature).softmax(1)
+            for vectors in _vectors(scores, targets, chosen, kind, generator):
+                add_squares(total, calls, logits, vectors.to(logits.dtype))
         seen += len(images)
-        if limit and seen >= limit:
-            break
     return {name: value / max(seen, 1) for name, value in total.items()}
 
 
-@torch.no_grad()
-def _labels(
-    network: nn.Module, images: Tensor, targets: Tensor, columns: Tensor, kind: FisherKind, generator: torch.Generator
-) -> list[tuple[Tensor, Tensor]]:
-    """Returns pairs of labels [N], as positions in ``columns``, and weights [N]."""
-    ones = torch.ones(len(images), device=images.device)
-    if kind is FisherKind.EMPIRICAL:
-        order = columns.to(targets.device)
-        return [((targets[: len(images), None] == order).int().argmax(1), ones)]
-    probabilities = network(images)[:, columns.to(images.device)].softmax(1)
+def reconstruction_diagonal(
+    network: nn.Module,
+    reconstruct: Callable[[Tensor], Tensor],
+    batches: Iterable[Batch],
+    generator: torch.Generator,
+    weight: float = 1.0,
+    probes: int = 1,
+    limit: int = 0,
+) -> dict[str, Tensor]:
+    """Returns the Fisher information of a mean squared reconstruction error, in float32.
+
+    ``weight`` times the mean squared error over D numbers of an image is the negative log-likelihood of a Gaussian
+    with variance D / (2 weight), whose Fisher information is diag(J^T J) 2 weight / D. The diagonal is estimated by
+    Rademacher probes: E_v [(J^T v)^2] with v of independent signs.
+
+    Args:
+        network: left as it was found.
+        reconstruct: images [N, C, H, W] to the same shape, by layers of ``network``.
+        batches: clean images.
+        generator: for the signs.
+        weight: of the reconstruction loss, a mean over an image's numbers.
+        probes: backward passes per batch; few are enough, as images average too.
+        limit: stop after this many images; 0 takes all.
+    """
+    total = {n: torch.zeros_like(p, dtype=torch.float32, requires_grad=False) for n, p in network.named_parameters()}
+    seen = 0
+    for images, _ in _limited(batches, limit):
+        with recorded(network) as calls:
+            made = reconstruct(images.detach().requires_grad_())
+            scale = (2 * weight / (probes * made[0].numel())) ** 0.5
+            for _ in range(probes):
+                signs = torch.randint(2, made.shape, generator=generator).to(made) * 2 - 1
+                add_squares(total, calls, made, signs * scale)
+        seen += len(images)
+    return {name: value / max(seen, 1) for name, value in total.items()}
+
+
+def _limited(batches: Iterable[Batch], limit: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yields images and targets, few at a time, until there were ``limit`` of them; 0 yields all."""
+    seen = 0
+    for batch in batches:
+        count = min(len(batch.images), limit - seen) if limit else len(batch.images)
+        few = AT_A_TIME.get(batch.images.device.type, max(count, 1))
+        yield from zip(torch.split(batch.images[:count], few), torch.split(batch.targets[:count], few), strict=True)
+        seen += count
+        if limit and seen >= limit:
+            return
+
+
+def _vectors(
+    chances: Tensor, targets: Tensor, columns: list[int], kind: FisherKind, generator: torch.Generator
+) -> Iterator[Tensor]:
+    """Yields vectors v [N, C] over logits, such that the sum over them of E (v^T d logits / d theta)^2 is wanted.
+
+    For one label y that is d log p(y) / d logits = e_y - p. Over all labels, weighted by p, its outer products add up
+    to diag(p) - p p^T, of rank C - 1; its Cholesky factor has a closed form (Tanabe and Sagae 1992), and one column
+    less than there are classes.
+    """
+    classes = len(columns)
+    if kind is FisherKind.EXACT:
+        left = chances.flip(1).cumsum(1).flip(1).clamp_min(torch.finfo(chances.dtype).tiny)  # sum over j >= c
+        for c in range(classes - 1):
+            share = ((chances[:, c] / left[:, c]).sqrt() / left[:, c + 1].sqrt())[:, None]
+            tail = -share * chances
+            tail[:, c] = share[:, 0] * left[:, c + 1]
+            tail[:, :c] = 0
+            yield tail
+        return
     if kind is FisherKind.SAMPLED:
-        drawn = torch.multinomial(probabilities.cpu(), 1, generator=generator)[:, 0]
-        return [(drawn.to(images.device), ones)]
-    classes = range(len(columns))
-    return [(torch.full_like(ones, c, dtype=torch.long), probabilities[:, c]) for c in classes]
+        labels = torch.multinomial(chances.cpu(), 1, generator=generator)[:, 0].to(chances.device)
+    else:
+        labels = (targets[:, None] == torch.tensor(columns, device=targets.device)).int().argmax(1)
+    yield functional.one_hot(labels, classes) - chances

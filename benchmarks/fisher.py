@@ -1,0 +1,148 @@
+"""The Fisher information of a classifier in six ways: what an image costs, and how near each comes to the exact one.
+
+The ways of other libraries are told in our own words, from their documented algorithms (Avalanche 0.6, Mammoth 2024).
+"""
+
+from collections.abc import Callable
+from copy import deepcopy
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+from torch.nn import functional
+
+from anamnesis.methods.base import Batch
+from anamnesis.methods.terms.fisher import FisherKind, fisher_diagonal
+from anamnesis.networks import Classifier
+from anamnesis.records import NetworkSpec
+from benchmarks.timing import side_by_side
+
+Diagonal = dict[str, Tensor]
+CLASSES = 5
+CASES = {
+    "SmallCNN, width 16, group": (NetworkSpec(width=16), 32),
+    "SmallCNN, width 16, batch": (NetworkSpec(width=16, norm="batch"), 32),
+    "ResNet18, width 16, group": (NetworkSpec("ResNet18", width=16), 8),
+    "ResNet18, width 64, group": (NetworkSpec("ResNet18", width=64), 4),
+}
+
+
+def of_kind(kind: FisherKind, network: nn.Module, images: Tensor, targets: Tensor) -> Diagonal:
+    """Ours: one forward pass, one backward pass per class but one, squares layer by layer."""
+    batch = Batch((images,), targets, torch.arange(len(images)))
+    return fisher_diagonal(network, [batch], tuple(range(CLASSES)), kind, torch.Generator().manual_seed(0))
+
+
+def loop(network: nn.Module, images: Tensor, targets: Tensor) -> Diagonal:
+    """Exact, by definition: a backward pass per image and class."""
+    network.eval()
+    total = {name: torch.zeros_like(value) for name, value in network.named_parameters()}
+    for image in images:
+        logs = network(image[None])[0].log_softmax(0)
+        for log in logs:
+            network.zero_grad()
+            log.backward(retain_graph=True)
+            for name, value in network.named_parameters():
+                total[name] += log.detach().exp() * gradient_of(value).square() / len(images)
+    return total
+
+
+def with_vmap(network: nn.Module, images: Tensor, targets: Tensor) -> Diagonal:
+    """Exact, by ``torch.func``: the gradients of every image, for one class after the other."""
+    network.eval()
+    parameters = {name: value.detach() for name, value in network.named_parameters()}
+    chances = network(images).detach().softmax(1)
+
+    def log_likelihood(weights: Diagonal, image: Tensor, label: int) -> Tensor:
+        return functional_call(network, weights, (image[None],))[0].log_softmax(0)[label]  # type: ignore[no-any-return]
+
+    total = {name: torch.zeros_like(value) for name, value in parameters.items()}
+    for label in range(CLASSES):
+        gradients = vmap(partial(grad(log_likelihood), label=label), in_dims=(None, 0))(parameters, images)
+        for name, value in gradients.items():
+            total[name] += torch.einsum("n,n...->...", chances[:, label], value.square()) / len(images)
+    return total
+
+
+def avalanche(network: nn.Module, images: Tensor, targets: Tensor) -> Diagonal:
+    """The square of a batch's mean gradient of the loss against the true labels."""
+    network.eval()
+    network.zero_grad()
+    functional.cross_entropy(network(images), targets).backward()
+    return {name: gradient_of(value).square() for name, value in network.named_parameters()}
+
+
+def mammoth(network: nn.Module, images: Tensor, targets: Tensor) -> Diagonal:
+    """Image by image in training mode: the squared gradient for the true label, times its own likelihood."""
+    network.train()
+    total = {name: torch.zeros_like(value) for name, value in network.named_parameters()}
+    for image, target in zip(images, targets, strict=True):
+        network.zero_grad()
+        loss = functional.cross_entropy(network(image[None]), target[None])
+        loss.backward()
+        for name, value in network.named_parameters():
+            total[name] += loss.detach().neg().exp() * gradient_of(value).square() / len(images)
+    network.eval()
+    return total
+
+
+def gradient_of(parameter: nn.Parameter) -> Tensor:
+    """Returns the gradient, zeros where there is none."""
+    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+
+
+def flat(diagonal: Diagonal) -> Tensor:
+    """Returns one vector."""
+    return torch.cat([value.double().flatten() for value in diagonal.values()])
+
+
+WAYS: dict[str, Callable[[nn.Module, Tensor, Tensor], Diagonal]] = {
+    "exact, ours": partial(of_kind, FisherKind.EXACT),
+    "exact, torch.func.vmap": with_vmap,
+    "exact, loop over images": loop,
+    "sampled, ours": partial(of_kind, FisherKind.SAMPLED),
+    "empirical, ours": partial(of_kind, FisherKind.EMPIRICAL),
+    "Avalanche's way": avalanche,
+    "Mammoth's way": mammoth,
+}
+
+
+def trained(spec: NetworkSpec, images: Tensor, targets: Tensor) -> Classifier:
+    """Returns a network that knows the images somewhat: neither at random nor certain of everything."""
+    network = Classifier(spec, seed=0, classes=0)
+    network.head.grow(CLASSES, torch.Generator().manual_seed(0))
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    for _ in range(10):
+        optimiser.zero_grad()
+        functional.cross_entropy(network(images), targets).backward()
+        optimiser.step()
+    return network.eval()
+
+
+def run() -> list[dict[str, object]]:
+    """Returns one row per network and way: cost, ratio to vmap, cosine and ratio of the trace with the loop's."""
+    torch.set_num_threads(1)
+    rows: list[dict[str, object]] = []
+    for name, (spec, count) in CASES.items():
+        images = torch.rand(count, 1, 64, 64, generator=torch.Generator().manual_seed(1))
+        targets = torch.arange(count) % CLASSES
+        images += 0.2 * targets[:, None, None, None]
+        network = trained(spec, images, targets)
+        # A network each: Mammoth's way moves the running statistics of batch normalisation.
+        vectors = {way: flat(f(deepcopy(network), images, targets)) for way, f in WAYS.items()}
+        right = vectors["exact, loop over images"]
+        found = side_by_side({way: partial(f, deepcopy(network), images, targets) for way, f in WAYS.items()}, turns=5)
+        for way, seconds in found.items():
+            vector = vectors[way]
+            rows.append(
+                {
+                    "network": name,
+                    "way": way,
+                    "ms per image": 1e3 * seconds / count,
+                    "times faster than vmap": found["exact, torch.func.vmap"] / seconds,
+                    "cosine with the exact one": float(functional.cosine_similarity(vector, right, dim=0)),
+                    "trace over the exact one's": float(vector.sum() / right.sum()),
+                }
+            )
+    return rows
