@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from alerts.provoked import CANARY, PROVOKED, TUNED, Names, Provoked, site
+from alerts.provoked import CANARY, NO_CHAMPION, PROVOKED, TUNED, Names, Provoked, site
 from alerts.rules import program, rules
+from alerts.test_live import filled
 from apiserver.operators import FAST, GROUP, Wire, account, free_port
 from apiserver.process import Process
 from chart.conftest import objects_of, one
@@ -22,6 +23,8 @@ from toys.alerting import Alerting
 from toys.apiserver import ApiServer
 from toys.documents import Json, document, model_spec
 from toys.waiting import eventually
+
+from anamnesis.operator.metrics.dashboards import DASHBOARDS
 
 Labels = frozenset[tuple[str, str]]
 SENT = {"cluster": "two", "job": "some-scrape"}
@@ -169,6 +172,22 @@ def test_each_alert_reaches_whoever_is_on_call_from_what_is_over_its_bound_and_f
     words = json.dumps([[dict(each.labels), dict(each.annotations)] for each in world.alerting.webhook.notices])
     assert CANARY not in words
     assert "<no value>" not in words
+
+
+@pytest.mark.slow
+def test_on_the_first_day_no_alert_fires_and_each_empty_panel_says_why(world: World) -> None:
+    names = Names("chest", "ulm", "lungs")
+    world.write(*NO_CHAMPION(names), *site()(names))
+    words = {"$namespace": world.space, "$model": "chest", "$__range": "5m", "$__interval": "1s"}
+    eventually(
+        lambda: bool(world.alerting.query("anamnesis_site_poll_interval_seconds and on () anamnesis_model_info"))
+    )
+    panels = [panel for one in DASHBOARDS.values() for row in one.rows.values() for panel in row]
+    empty = [each for each in panels if not any(world.alerting.query(filled(one.expr, words)) for one in each.queries)]
+    assert len(empty) > 10
+    assert [each.title for each in empty if not each.empty] == []
+    eventually(lambda: world.alerting.query("ALERTS") == [])  # the operator was absent until the first scrape
+    assert world.told() == {}
 
 
 def all_is_well(world: World) -> None:

@@ -289,6 +289,13 @@ def test_dashboards_are_found_by_grafana() -> None:
         assert json.loads(text) == json.loads((CHART / "files" / "dashboards" / name).read_text())
 
 
+def test_a_panel_leads_to_the_pages_where_the_hospital_keeps_them() -> None:
+    values = {"dashboards": {"enabled": True}, "alerts": {"runbooks": "https://wiki.hospital/anamnesis/"}}
+    text = one(objects_of(values), "ConfigMap", "anamnesis-dashboard-fleet")["data"]["fleet.json"]
+    assert '"https://wiki.hospital/anamnesis/${__value.text}.md"' in text
+    assert "anamnesis.example" not in text
+
+
 def test_a_value_without_a_comment_is_an_error() -> None:
     assert list(documented("# About a.\na: 1\nb:\n  # About c.\n  c: {d: 1}\n")) == [
         ("a", "1", "About a."),

@@ -62,8 +62,11 @@ against baseline, forgetting, alerts, sites, the operator) and `model.json` (one
 time, saliency, updates and how long they take, approvals, decisions, data). Import them as they are, or let the chart
 do so (`dashboards.enabled`). They are written from `anamnesis/operator/metrics/dashboards` by `make generate`.
 
+A panel that has nothing to show says why. Alerts lead to their pages (the chart: `alerts.runbooks`).
+
 Tests read them with Grafana's published types (`grafana-foundation-sdk`) and put every query to a Prometheus that
-scrapes a real operator. No Grafana has drawn them in a test: Debian has none.
+scrapes a real operator, with a model at work and on the first day. No Grafana has drawn them in a test: Debian, PyPI
+and npm have no server of it.
 """
 
 

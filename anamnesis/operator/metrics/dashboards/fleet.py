@@ -1,6 +1,6 @@
 """All models at a glance: what needs somebody, how well each does, and how the operator is."""
 
-from anamnesis.operator.metrics.dashboards.kinds import lines, link_to_model, stat, table
+from anamnesis.operator.metrics.dashboards.kinds import lines, link_to_model, link_to_runbook, stat, table
 from anamnesis.operator.metrics.dashboards.parts import Dashboard, Panel, Query
 
 _IN = '{namespace=~"$namespace"}'
@@ -8,6 +8,8 @@ _FIRING = 'ALERTS{alertname=~"Anamnesis.*",alertstate="firing"}'
 _TASK = "max by (namespace, model, site, task)"
 _SITE = "max by (namespace, site)"
 _COUNT = "anamnesis_operator_reconcile_duration_seconds_count"
+_LEARNED = "No model has a champion yet."
+_CASES = "No scheduled evaluation has found enough new cases yet."
 _BUCKET = "anamnesis_operator_reconcile_duration_seconds_bucket"
 
 
@@ -47,6 +49,7 @@ _TASKS = (
         description="The champion on each frozen test set, against the best that any promoted version had. "
         "Recent: once a scheduled evaluation found enough new cases. Saliency: where it was measured.",
         overrides=(link_to_model(),),
+        empty=_LEARNED,
     ),
 )
 _OVER_TIME = (
@@ -54,6 +57,7 @@ _OVER_TIME = (
         "Accuracy against baseline",
         Query(f"-max by (namespace, model) (anamnesis_task_forgotten_ratio{_IN})", "{{namespace}}/{{model}}"),
         description="Score minus the best that any promoted version had, of each model's worst task.",
+        empty=_LEARNED,
     ),
     lines(
         "Forgetting: margin that is left",
@@ -62,6 +66,8 @@ _OVER_TIME = (
             "{{namespace}}/{{model}}",
         ),
         description="Of each model's worst task; below 0 the alert AnamnesisOldTaskAccuracyDrop fires.",
+        empty=_LEARNED,
+        left=True,
     ),
     lines(
         "Recent cases against their floor",
@@ -72,6 +78,8 @@ _OVER_TIME = (
             may_be_empty=True,
         ),
         description="Of each model's worst task. Empty until a scheduled evaluation found enough new cases.",
+        empty=_CASES,
+        left=True,
     ),
     lines(
         "Decisions",
@@ -80,6 +88,7 @@ _OVER_TIME = (
         ),
         unit="short",
         description="Entries of all registries' logs.",
+        empty="There is no model yet.",
     ),
 )
 _ALERTS = (
@@ -88,13 +97,15 @@ _ALERTS = (
         Query(f"max by (severity, alertname, namespace, model, site, task) ({_FIRING})", may_be_empty=True),
         description="Empty is good. docs/runbooks has a page for each.",
         width=12,
-        overrides=(link_to_model(),),
+        overrides=(link_to_model(), link_to_runbook()),
+        empty="No alert fires.",
     ),
     lines(
         "Alerts over time",
         Query(f"count by (alertname) ({_FIRING})", "{{alertname}}", may_be_empty=True),
         unit="short",
         description="Empty is good.",
+        empty="No alert fired.",
     ),
 )
 _SITES = (
@@ -102,18 +113,19 @@ _SITES = (
         "Sources",
         Query(_site(f"anamnesis_site_readable{_IN}"), "readable"),
         Query(_site(f"anamnesis_site_files{_IN}"), "files"),
-        Query(_site(f"time() - anamnesis_site_changed_timestamp_seconds{_IN}"), "last change"),
-        Query(_site(f"time() - anamnesis_site_polled_timestamp_seconds{_IN}"), "last look"),
+        Query(_site(f"time() - anamnesis_site_changed_timestamp_seconds{_IN}"), "unchanged for"),
+        Query(_site(f"time() - anamnesis_site_polled_timestamp_seconds{_IN}"), "looked at before"),
         Query(_site(f"anamnesis_model_site_quarantined_ratio{_IN}"), "put aside"),
         Query(_site(f"anamnesis_site_quarantine_limit_ratio{_IN}"), "limit"),
         units=("bool_yes_no", "short", "s", "s", "percentunit", "percentunit"),
         description="Files put aside: after the first ingest.",
+        empty="There is no Site yet.",
     ),
 )
 _OPERATOR = (
     stat("Leads", "sum(anamnesis_operator_leader)", description="1: exactly one replica leads."),
     stat("Replicas", "count(anamnesis_operator_build_info)"),
-    stat("Up since", "min(time() - anamnesis_operator_started_timestamp_seconds)", "s"),
+    stat("Youngest replica runs for", "min(time() - anamnesis_operator_started_timestamp_seconds)", "s"),
     stat("Wait to be brought in order", "sum(anamnesis_operator_queue_depth)"),
     stat("Unread resources", "max(anamnesis_operator_unread_resources)", bad=True),
     stat("Watches: oldest sign of life", "max(anamnesis_operator_watch_age_seconds)", "s"),
@@ -122,12 +134,14 @@ _OPERATOR = (
         Query(f"sum by (kind, result) (rate({_COUNT}[5m]))", "{{kind}} {{result}}"),
         unit="ops",
         width=8,
+        empty="Nothing was there to do yet.",
     ),
     lines(
         "How long it takes, 95 of 100",
         Query(f"histogram_quantile(0.95, sum by (kind, le) (rate({_BUCKET}[5m])))", "{{kind}}"),
         unit="s",
         width=8,
+        empty="Nothing was there to do yet.",
     ),
     lines(
         "Memory",

@@ -7,6 +7,8 @@ _OF = 'namespace="$namespace",model="$model"'
 _IN = f"{{{_OF}}}"
 _NAME = "{{site}} {{task}}"
 _FROZEN, _RECENT = f'{{{_OF},window="frozen"}}', f'{{{_OF},window="recent"}}'
+_LEARNED, _CASES = "The model has no champion yet.", "No scheduled evaluation has found enough new cases yet."
+_UPDATED = "No update has begun yet."
 _INFO = f"max by (namespace, model, champion) (anamnesis_model_info{_IN})"
 
 
@@ -18,7 +20,7 @@ def _of_sites(metric: str, by: str = "site") -> str:
     return f"max by ({by}) (anamnesis_model_{metric}{_IN})"
 
 
-def _window(title: str, selector: str, limit: str, may_be_empty: bool, description: str) -> Panel:
+def _window(title: str, selector: str, limit: str, may_be_empty: bool, description: str, empty: str) -> Panel:
     return lines(
         title,
         Query(_task("score_ratio", selector), _NAME, may_be_empty),
@@ -26,6 +28,7 @@ def _window(title: str, selector: str, limit: str, may_be_empty: bool, descripti
         Query(_task("score_high_ratio", selector), f"{_NAME}, high", True),
         Query(_task(limit), f"{_NAME}, floor"),
         description=f"{description} Low and high bound its 95 % interval, where it was computed.",
+        empty=empty,
     )
 
 
@@ -45,6 +48,7 @@ def _matrix() -> Panel:
         "percentunit",
         24,
         transformations=({"id": "groupingToMatrix", "options": matrix},),
+        empty=_LEARNED,
     )
 
 
@@ -52,23 +56,26 @@ _NOW = (
     Panel(
         "Champion",
         "stat",
-        (Query(_INFO, "{{champion}}"),),
-        "The start of its digest.",
+        (Query(_INFO.replace("}", ',champion!=""}'), "{{champion}}"),),
+        "The start of its digest. Empty until one is promoted.",
         width=8,
         height=4,
         options={"textMode": "name"},
+        empty="none yet",
     ),
     stat(
         "In use for",
         f"time() - max(anamnesis_model_champion_promoted_timestamp_seconds{_IN})",
         "s",
         "Empty without a champion.",
+        empty="no champion",
     ),
     stat(
         "Waits for approval for",
         f"time() - max(anamnesis_model_awaiting_approval_timestamp_seconds{_IN})",
         "s",
         "Empty where nothing waits.",
+        empty="nothing waits",
         may_be_empty=True,
     ),
     stat(
@@ -76,6 +83,7 @@ _NOW = (
         f"time() - max(anamnesis_model_evaluation_timestamp_seconds{_IN})",
         "s",
         "Empty before the champion's first scheduled evaluation.",
+        empty="not yet",
         may_be_empty=True,
     ),
     stat(
@@ -91,6 +99,7 @@ _ACCURACY = (
         "floor_ratio",
         False,
         "The champion's primary metric.",
+        _LEARNED,
     ),
     _window(
         "Recent cases",
@@ -98,6 +107,7 @@ _ACCURACY = (
         "recent_floor_ratio",
         True,
         "Empty until a scheduled evaluation found enough new cases.",
+        _CASES,
     ),
     _matrix(),
     lines(
@@ -105,6 +115,7 @@ _ACCURACY = (
         Query(_task("forgotten_ratio"), _NAME),
         Query(_task("margin_ratio"), f"{_NAME}, margin"),
         description="How far each task fell below the best that any promoted version had. Above its margin is too far.",
+        empty=_LEARNED,
     ),
     lines(
         "Saliency that is kept",
@@ -112,6 +123,7 @@ _ACCURACY = (
         Query(_task("saliency_floor_ratio"), f"{_NAME}, floor", True),
         description="Overlap of the saliency maps with those of the version that had just learned the task. "
         "Empty where it was not measured.",
+        empty="It was not measured yet.",
     ),
 )
 _UPDATES = (
@@ -120,8 +132,9 @@ _UPDATES = (
         Query(_of_sites("site_state", "site, state"), "{{site}}: {{state}}"),
         description="docs/operator.md explains the words.",
         width=24,
+        empty="The operator has not looked at the model yet.",
     ),
-    lines("Updates by state", Query(_of_sites("updates", "state"), "{{state}}"), unit="short", width=8),
+    lines("Updates by state", Query(_of_sites("updates", "state"), "{{state}}"), unit="short", width=8, empty=_UPDATED),
     lines("Decisions", Query(_of_sites("decisions_total", "result"), "{{result}}"), unit="short", width=8),
     lines("Approvals", Query(_of_sites("approvals", "result"), "{{result}}"), unit="short", width=8),
     lines(
@@ -129,14 +142,16 @@ _UPDATES = (
         Query(_of_sites("update_duration_seconds"), "{{site}}"),
         unit="s",
         description="Wall time of the last run of each site that ended. Empty until one has.",
+        empty="No run has ended yet.",
         width=8,
     ),
-    lines("Failed in a row", Query(_of_sites("update_failures"), "{{site}}"), unit="short", width=8),
+    lines("Failed in a row", Query(_of_sites("update_failures"), "{{site}}"), unit="short", width=8, empty=_UPDATED),
     lines(
         "In flight since",
         Query(f"time() - {_of_sites('update_started_timestamp_seconds')}", "{{site}}", True),
         unit="s",
         description="Empty while no update is in flight.",
+        empty="No update is in flight.",
         width=8,
     ),
 )
@@ -146,12 +161,13 @@ _DATA = (
         Query(_of_sites("site_samples"), "samples"),
         Query(_of_sites("site_quarantined"), "put aside"),
         Query(_of_sites("site_quarantined_ratio"), "share put aside"),
-        Query(f"time() - {_of_sites('site_learned_timestamp_seconds')}", "learned"),
+        Query(f"time() - {_of_sites('site_learned_timestamp_seconds')}", "learned before"),
         units=("short", "short", "percentunit", "s"),
         description="What the last snapshot of each site holds, and how long ago it was learned.",
+        empty="The operator has not looked at the model yet.",
         width=12,
     ),
-    lines("Samples", Query(_of_sites("site_samples"), "{{site}}"), unit="short"),
+    lines("Samples", Query(_of_sites("site_samples"), "{{site}}"), unit="short", empty="No update has read data yet."),
 )
 _CONDITIONS = (
     states(
@@ -159,6 +175,7 @@ _CONDITIONS = (
         Query(_of_sites("condition_reason", "type, reason"), "{{type}}: {{reason}}"),
         description="docs/operator.md explains the words.",
         width=24,
+        empty="The operator has not looked at the model yet.",
     ),
 )
 

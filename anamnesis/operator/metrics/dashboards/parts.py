@@ -41,6 +41,7 @@ class Panel:
         options: of the visualisation.
         field: of its values, beyond the unit.
         transformations: of the answer, in order.
+        empty: what it says in place of "No data".
     """
 
     title: str
@@ -54,6 +55,7 @@ class Panel:
     field: Mapping[str, Any] | None = None
     overrides: tuple[Json, ...] = ()
     transformations: tuple[Json, ...] = ()
+    empty: str = ""
 
     def to_json(self, number: int, x: int, y: int) -> Json:
         """Returns it as Grafana has it.
@@ -64,6 +66,7 @@ class Panel:
             y: first line.
         """
         at_once = self.kind in ("stat", "table")
+        defaults = {"unit": self.unit, **(self.field or {}), **({"noValue": self.empty} if self.empty else {})}
         return {
             "id": number,
             "type": self.kind,
@@ -72,7 +75,7 @@ class Panel:
             "datasource": DATASOURCE,
             "gridPos": {"h": self.height, "w": self.width, "x": x, "y": y},
             "targets": [_target(query, letter, at_once, self.kind) for letter, query in self.lettered()],
-            "fieldConfig": {"defaults": {"unit": self.unit, **(self.field or {})}, "overrides": list(self.overrides)},
+            "fieldConfig": {"defaults": defaults, "overrides": list(self.overrides)},
             "options": {**_OPTIONS[self.kind], **(self.options or {})},
             "transformations": list(self.transformations),
         }
