@@ -51,7 +51,7 @@ class Pod:
         """Writes the files of a volume."""
         (volume,) = [each for each in self.spec["volumes"] if each["name"] == name]
         folder = self._folder / name
-        folder.mkdir()
+        folder.mkdir(parents=True)
         files: dict[str, str] = {}
         if "configMap" in volume:
             files = self._get("api/v1", "configmaps", volume["configMap"]["name"])["data"]
