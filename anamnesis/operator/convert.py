@@ -117,6 +117,7 @@ def update_request(
         sites=learned,
         gate=gate_policy(model.resource.spec.gate),
         who=who,
+        stored_images=model.resource.spec.change_plan.stored_images == "Allowed",
         occasion=occasion,
     )
 

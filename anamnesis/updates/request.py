@@ -21,6 +21,7 @@ class UpdateRequest:
         sites: every site that the model has learned before, in order of arrival, each with its frozen test set.
         gate: the policy that judges the candidate.
         who: on whose behalf; stands in the log.
+        stored_images: whether the model's change plan allows versions that hold real images of patients.
         occasion: what made an operator start it; the run then writes an outcome, and the operator settles the decision.
     """
 
@@ -34,6 +35,7 @@ class UpdateRequest:
     sites: tuple[SiteRef, ...] = ()
     gate: GatePolicy = field(default_factory=GatePolicy)
     who: str = "anamnesis"
+    stored_images: bool = False
     occasion: Occasion | None = None
 
 

@@ -131,6 +131,11 @@ def _prepare(request: UpdateRequest, store: Store) -> Model:
             f"method {request.configuration.method!r} learns {', '.join(sorted(needs.tasks))}; "
             f"task {task.name!r} is {task.type.value}"
         )
+    if needs.stores_exemplars and not request.stored_images:
+        raise RefusedError(
+            f"method {request.configuration.method!r} keeps real images of patients in every version, and this model's "
+            "change plan forbids that; choose another method, or allow it with changePlan.storedImages: Allowed"
+        )
     if request.base:
         base = load_model(store, request.base, request.configuration)
     else:

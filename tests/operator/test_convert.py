@@ -75,7 +75,14 @@ def test_methods_json_is_fresh() -> None:
 
 @pytest.mark.parametrize(
     ("name", "field"),
-    [("EWCPrototype", "ewcPrototype"), ("Finetune", "finetune"), ("FNC2", "fnc2"), ("S3", "s3"), ("ACIL", "acil")],
+    [
+        ("EWCPrototype", "ewcPrototype"),
+        ("Finetune", "finetune"),
+        ("FNC2", "fnc2"),
+        ("S3", "s3"),
+        ("ACIL", "acil"),
+        ("DERPP", "derpp"),
+    ],
 )
 def test_field_names(name: str, field: str) -> None:
     assert field_name(name) == field

@@ -23,7 +23,9 @@ BAD = [
     ("size: [64, 64]", "size: [64]", "spec.network.input.size"),
     ("64]}}", "64]}, width: 12}", "spec.network: norm Group needs a width that is a multiple of 8: it takes channels"),
     ("channels: 1", "channels: 2", "spec.network.input.channels: 2 is not one of 1, 3"),
-    ("name: EWCPrototype,", "name: EWC,", "spec.method: name: 'EWC' is not one of EWCPrototype, Finetune, Joint"),
+    ("name: EWCPrototype,", "name: EWC,", "spec.method: name: 'EWC' is not one of ACIL, DERPP, EWCPrototype"),
+    ("EWCPrototype, ewcPrototype: {penalty: \"3000\", fisher: Sampled}", "DERPP",
+     "ContinualModel chest: spec: method DERPP keeps real images of patients in every version: choose another one, or"),
     ("penalty", "penalti", "spec.method: ewcPrototype.penalti: unknown field; known here are penalty"),
     ('penalty: "3000"', "penalty: 3000", "spec.method: ewcPrototype.penalty: expected a decimal in quotes"),
     ("fisher: Sampled", "fisher: Guessed", "spec.method: ewcPrototype.fisher: 'Guessed' is not one of Exact, Sampled"),
@@ -69,6 +71,17 @@ def test_the_good_document_is_read(both_sites: str, model_text: str, resource_fi
     resources = load_resources(resource_file(both_sites + "---\n" + model_text))
     assert list(resources.models) == ["chest"]
     assert [site.name for site in resources.sites_of(resources.models["chest"])] == ["guangzhou", "bethesda"]
+
+
+def test_a_method_that_stores_images_is_read_where_the_change_plan_allows_it(
+    both_sites: str, model_text: str, resource_file: Write
+) -> None:
+    text = model_text.replace('EWCPrototype, ewcPrototype: {penalty: "3000", fisher: Sampled}', "DERPP")
+    allowed = text.replace("  method:", "  changePlan: {storedImages: Allowed}\n  method:")
+    model = load_resources(resource_file(both_sites + "---\n" + allowed)).models["chest"].resource
+    assert model.spec.method.entry.stores_exemplars
+    with pytest.raises(InputError, match="storedImages: Allowed"):
+        load_resources(resource_file(both_sites + "---\n" + allowed.replace("Allowed", "Forbidden")))
 
 
 def test_every_finding_of_a_file_is_told_at_once(both_sites: str, model_text: str, resource_file: Write) -> None:

@@ -103,6 +103,17 @@ def test_a_version_holds_no_image(world: "World") -> None:
     assert not [n for n, v in kept.items() if isinstance(v, torch.Tensor) and tuple(v.shape[-2:]) == (16, 16)]
 
 
+def test_a_method_that_stores_images_runs_only_where_it_is_allowed(world: "World") -> None:
+    world.method = "derpp"
+    snapshot, _ = world.ingest("north")
+    with pytest.raises(RefusedError, match=r"'derpp' keeps real images of patients .*storedImages: Allowed"):
+        update(world.request("north"), snapshot)
+    store = open_store(world.registry)
+    assert not list(store.list("versions/"))
+    allowed = update(replace(world.request("north"), stored_images=True), snapshot)
+    assert "buffer" in read_version(store, allowed.record.version).parts
+
+
 def test_the_checkpoints_of_a_finished_update_are_gone(world: "World") -> None:
     world.update("north")
     assert not list(open_store(world.registry).list("checkpoints/"))

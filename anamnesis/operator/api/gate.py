@@ -57,3 +57,5 @@ class ChangePlanSpec(Model):
 
     allowed_methods: Annotated[tuple[MethodName, ...], Field(max_length=32), Unique] = ()
     """Methods that updates may use; an update with another one is not started. Empty allows any."""
+    stored_images: Literal["Forbidden", "Allowed"] = "Forbidden"
+    """Whether versions may hold real images of patients, which everyone who reads the registry can then see."""

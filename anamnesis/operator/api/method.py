@@ -109,7 +109,12 @@ class MethodSpec(Model):
 
 def _options_schema(entry: MethodEntry) -> JsonSchemaValue:
     properties = {to_camel(option): _option_schema(schema) for option, schema in entry.options.items()}
-    return {"type": "object", "description": f"Options of {entry.name}: {entry.summary}", "properties": properties}
+    text = f"Options of {entry.name}: {entry.summary}"
+    if entry.earlier_data:
+        text += " It opens the training images of earlier sites: an upper bound, for research."
+    if entry.stores_exemplars:
+        text += " It keeps real images of patients in every version: only with changePlan.storedImages: Allowed."
+    return {"type": "object", "description": text, "properties": properties}
 
 
 def _option_schema(schema: Property) -> JsonSchemaValue:
@@ -124,7 +129,7 @@ def _option_schema(schema: Property) -> JsonSchemaValue:
         case {"type": "number", "default": float(number)}:
             more, default = decimal_schema(), f"{number:g}"
         case {"type": "string"}:
-            more["maxLength"] = 1024
+            more["maxLength"], default = 1024, default or "none"
     return {"description": f"{text[:1].upper()}{text[1:]} Default: {default}."} | more
 
 

@@ -2,14 +2,16 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, GetJsonSchemaHandler, StringConstraints, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from anamnesis.operator.api.backend import BackendSpec, KubeflowBackend
 from anamnesis.operator.api.base import Metadata, Model, Resource, SecretReference, TypedUnion
 from anamnesis.operator.api.gate import ChangePlanSpec, GateSpec
 from anamnesis.operator.api.learning import NetworkSpec, TrainingSpec
-from anamnesis.operator.api.method import MethodSpec
-from anamnesis.operator.api.rules import rules
+from anamnesis.operator.api.method import MethodSpec, known_methods
+from anamnesis.operator.api.rules import RULES, rules
 from anamnesis.operator.api.status import ContinualModelStatus
 from anamnesis.operator.api.text import EnvironmentName, Name, SecretKeyName, Text, Url
 from anamnesis.operator.api.trigger import EvaluationSpec, TriggerSpec
@@ -34,6 +36,13 @@ _REGISTRY_FOR_PODS = (
     "backend Kubeflow needs a registry.url of s3://bucket/prefix or file:///path: "
     "pods know no folder at which a relative path could start"
 )
+
+
+def _stored_images(method: str) -> str:
+    return (
+        f"method {method} keeps real images of patients in every version: choose another one, "
+        "or allow it with changePlan.storedImages: Allowed"
+    )
 
 
 class SiteReference(Model):
@@ -118,6 +127,22 @@ class ContinualModelSpec(Model):
     backend: BackendSpec = BackendSpec()
     history_limit: Annotated[int, Field(ge=1, le=1000, strict=True)] = 20
     """How many finished ModelUpdates are kept; the registry's log keeps all decisions."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Adds a rule for each method that stores images."""
+        schema = handler.resolve_ref_schema(handler(core))
+        allowed = "self.changePlan.storedImages == 'Allowed'"
+        storing = [entry.name for entry in known_methods().values() if entry.stores_exemplars]
+        more = rules(*((f"self.method.name != '{name}' || {allowed}", _stored_images(name)) for name in storing))
+        schema[RULES] = [*schema[RULES], *more[RULES]]
+        return schema
+
+    @model_validator(mode="after")
+    def _images_are_stored_where_allowed(self) -> Self:
+        if self.method.entry.stores_exemplars and self.change_plan.stored_images != "Allowed":
+            raise ValueError(_stored_images(self.method.name))
+        return self
 
     @model_validator(mode="after")
     def _pods_can_reach_it(self) -> Self:
