@@ -175,11 +175,12 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
         )
         visual = VisualPrototypes(settings, groups, latent if near else None)
         shared: list[Term] = [groups]
-        shared += [latent] if near else []
-        shared += [visual] if retention or o.saliency_alignment else []
-        shared += (
-            [Router(spec.channels, seed, groups, o.shrinkage, o.mix)] if o.classifier is not Answering.LINEAR else []
-        )
+        if near:
+            shared.append(latent)
+        if retention or o.saliency_alignment:
+            shared.append(visual)
+        if o.classifier is not Answering.LINEAR:
+            shared.append(Router(spec.channels, seed, groups, o.shrinkage, o.mix))
         parts = RetentionWeights(o.retained_answer, o.retained_picture, o.retained_saliency)
         consolidation = ConsolidationSettings(
             fisher=o.fisher,
@@ -241,9 +242,18 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
         decoded = self.network.decode(maps) if self._decodes(len(targets) > kept) else None
 
         def part(rows: slice, old: Pass | None) -> Pass:
-            picture = None if decoded is None else decoded[rows]
-            shown, index = (images[rows], targets[rows], batch.index[rows]), self._columns
-            return Pass(*shown, maps[rows], logits[rows], picture, index, self.network, step, old)
+            return Pass(
+                images=images[rows],
+                targets=targets[rows],
+                index=batch.index[rows],
+                maps=maps[rows],
+                logits=logits[rows],
+                reconstruction=None if decoded is None else decoded[rows],
+                columns=self._columns,
+                network=self.network,
+                step=step,
+                old=old,
+            )
 
         old = part(slice(kept, None), None) if len(targets) > kept else None
         return part(slice(kept), old)
@@ -269,10 +279,12 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
     def predict(self, images: Tensor, request: PredictRequest) -> Prediction:
         """Logits, or log-probabilities where prototypes take part in the answer."""
         found = super().predict(images, replace(request, columns=()))
-        if self.router is None or found.logits is None:
-            return replace(found, logits=None if found.logits is None else only(found.logits, request.columns))
-        routed = self.options.classifier is Answering.ROUTED
-        logits = self.router.routed(images, found.logits) if routed else self.router.log_chances(images)
+        logits = found.logits
+        assert logits is not None
+        if self.router and self.options.classifier is Answering.ROUTED:
+            logits = self.router.routed(images, logits)
+        elif self.router:
+            logits = self.router.log_chances(images)
         return replace(found, logits=only(logits, request.columns))
 
     def state_dict(self) -> State:

@@ -50,8 +50,7 @@ class Router(Term):
 
     def begin(self, network: Classifier, context: TaskContext, data: Data) -> None:
         """A mean for each class that is new."""
-        self.features.to(network.head.weight.device)
-        self.ridge.to(network.head.weight.device)
+        self._move(network.head.weight.device)
         self.ridge.grow(len(context.labels))
 
     def end(self, network: Classifier, context: TaskContext, data: Data) -> None:
@@ -62,6 +61,7 @@ class Router(Term):
 
     def log_chances(self, images: Tensor) -> Tensor:
         """Returns log p(class | x), [N, K], of images by the prototypes alone; a class without images has none."""
+        self._move(images.device)
         if not len(self._weights):
             self._weights = self.ridge.discriminant(self.strength)
         empty = self.ridge.sums[:, -1] == 0
@@ -73,12 +73,17 @@ class Router(Term):
         With ``mix`` m, the class within the task is answered by both: head + m times prototypes, in log space.
         """
         chances = self.log_chances(images)
-        same = self.groups.of_class[:, None] == self.groups.of_class
+        groups = self.groups.of_class.to(images.device)
+        same = groups[:, None] == groups
         task, within = (_log_sum_over(values, same) for values in (chances, logits))
         if not self.mix:
             return task + logits - within
         mixed = logits - within + self.mix * (chances - task)
         return task + mixed - _log_sum_over(mixed, same)
+
+    def _move(self, device: torch.device) -> None:
+        self.features.to(device)
+        self.ridge.to(device)
 
     def state_dict(self) -> State:
         """The sums, and the features that they are of: no other will do."""
@@ -88,7 +93,7 @@ class Router(Term):
     def load_state_dict(self, state: Mapping[str, Tensor | object], device: torch.device) -> None:
         """Takes them back."""
         self._empty()
-        self.features.to(device)
+        self._move(device)
         if found := part_of(state, self.name):
             self.ridge.load_state_dict(found, device)
             self.features.load_state_dict(part_of(state, "router_features"))

@@ -175,6 +175,8 @@ class VisualPrototypes(Term):
     def begin(self, network: Classifier, context: TaskContext, data: Data) -> None:
         """Nothing is fixed yet."""
         self.forget_task()
+        for name in _KEPT:
+            setattr(self, name, getattr(self, name).to(network.head.weight.device))
 
     def state_dict(self) -> State:
         """What is kept, and while a task is learned what was fixed."""
