@@ -22,7 +22,7 @@ from anamnesis.operator.backends.base import Run
 from anamnesis.operator.backends.kubeflow import KubeflowBackend
 from anamnesis.operator.backends.pipelines_client import connect
 from anamnesis.records import EntryKind
-from anamnesis.registry import Log, open_store
+from anamnesis.registry import Log, Store, open_store
 
 Json = dict[str, Any]
 HOME, WARDS, PIPELINES = "anamnesis", "wards", "kubeflow"
@@ -144,9 +144,12 @@ class House:
         found = self.get("lease", "anamnesis-operator", namespace=HOME)
         return str(found["spec"].get("holderIdentity", "")).rpartition("-")[0]
 
+    def registry(self, name: str) -> Store:
+        return open_store(f"s3://{BUCKET}/models/{name}", self.bucket)
+
     def log(self, name: str) -> list[tuple[str, str]]:
         """Who approved what was promoted, and why, in the order of a model's log; nothing else was decided."""
-        entries = Log(open_store(f"s3://{BUCKET}/models/{name}", self.bucket)).entries()
+        entries = Log(self.registry(name)).entries()
         decided = [one for one in entries if one.kind is not EntryKind.CLAIM]
         approvals, promotions = decided[::2], decided[1::2]
         kinds = {EntryKind.APPROVE: approvals, EntryKind.PROMOTE: promotions}
@@ -161,9 +164,10 @@ class House:
         return str(waiting)
 
     def runs(self, name: str) -> tuple[Run, ...]:
-        """All that were ever begun for a model, at Kubeflow Pipelines itself."""
+        """All updates that were ever begun for a model, as Kubeflow Pipelines itself knows them."""
         url = os.environ["PIPELINES_URL"]
-        return KubeflowBackend(url, connect(url, {}), f"anamnesis/{WARDS}/{name}").runs("")
+        found = KubeflowBackend(url, connect(url, {}), f"anamnesis/{WARDS}/{name}").runs("")
+        return tuple(run for run in found if "-evaluation-" not in run.name)
 
     def steps(self, run: Run) -> dict[str, Json]:
         """The pods of a run in which our code runs, by step."""
