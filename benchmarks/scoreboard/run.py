@@ -14,7 +14,7 @@ from benchmarks.scoreboard.result import Result, Scores, Setting, code_of, envir
 from benchmarks.scoreboard.sequences import SIZE, load
 from benchmarks.scoreboard.sites import Site
 
-QUICK_IMAGES = 120
+QUICK_IMAGES = 160
 QUICK_SIZE = 32
 WIDTH, QUICK_WIDTH = 16, 8
 
