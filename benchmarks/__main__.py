@@ -7,7 +7,7 @@ import platform
 import sys
 from pathlib import Path
 
-NAMES = ("startup", "precision", "penalty", "fisher")
+NAMES = ("startup", "precision", "penalty", "fisher", "cost", "step")
 
 
 def main() -> None:

@@ -1,0 +1,101 @@
+"""What ``ewc_prototype`` costs over twenty tiny tasks: seconds and memory of a task, and stored bytes.
+
+Seconds are medians in turns: the second and the last task are trained again from the states that were before them.
+``python -m benchmarks cost``.
+"""
+
+import resource
+from functools import partial
+from typing import Any
+
+import torch
+
+from anamnesis.methods.base import State, TaskContext
+from anamnesis.methods.ewc_prototype import EWCPrototype, EWCPrototypeOptions
+from anamnesis.records import (
+    Configuration,
+    NetworkSpec,
+    Split,
+    Task,
+    TaskType,
+    TrainingSettings,
+    columns_of,
+    label_space,
+)
+from anamnesis.training import RandomStreams, SplitData, TensorSplit, numerics_for, train
+from benchmarks.timing import side_by_side
+
+TASKS, IMAGES, TURNS = 20, 96, 9
+SPEC = NetworkSpec(size=(64, 64), width=16)
+SETTINGS = TrainingSettings(epochs=2, batch_size=32)
+NUMERICS = numerics_for(Configuration("ewc_prototype"), "cpu")
+FULL = EWCPrototypeOptions(share_prototypes=True, minimum_images=1)
+TINY = [Task(f"task-{number}", TaskType.CLASSIFICATION, (f"{number}-a", f"{number}-b")) for number in range(TASKS)]
+
+
+def context_of(number: int) -> TaskContext:
+    """Returns the context of a task, after those before it."""
+    seen = tuple(TINY[: number + 1])
+    labels, task = label_space(seen), TINY[number]
+    streams = RandomStreams(0, f"update-{number}")
+    return TaskContext(task, f"site-{number}", labels, columns_of(task, labels), number > 0, SETTINGS, streams)
+
+
+def data_of(context: TaskContext) -> SplitData:
+    """Returns images [N, 1, 64, 64] of noise, with a bar whose place tells the class."""
+    generator = torch.Generator().manual_seed(len(context.labels))
+    images = 0.3 * torch.rand(IMAGES, 1, 64, 64, generator=generator)
+    first, second = context.columns
+    images[::2, :, 8:20] += 0.5
+    images[1::2, :, 36:48] += 0.5
+    targets = torch.where(torch.arange(IMAGES) % 2 == 0, first, second)
+    split = TensorSplit(images.half(), targets, tuple(map(str, range(IMAGES))))
+    return SplitData({Split.TRAIN: split}, SETTINGS, context.streams, NUMERICS)
+
+
+def learn(state: State, number: int) -> EWCPrototype:
+    """Trains one task from the state before it."""
+    context = context_of(number)
+    method = EWCPrototype(FULL, SPEC, seed=0)
+    if state:
+        method.load_state_dict(state, 2 * number)
+    train(method, context, data_of(context), NUMERICS)
+    return method
+
+
+def size_of(state: State, *parts: str) -> int:
+    """Returns the bytes of the tensors in the named parts, of all where none is named."""
+    tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
+    return sum(v.numel() * v.element_size() for n, v in tensors.items() if not parts or n.startswith(parts))
+
+
+def run() -> list[dict[str, object]]:
+    """Returns a row for the second task, one for the last and one that compares them."""
+    torch.set_num_threads(1)
+    state: State = {}
+    before: dict[int, State] = {}
+    rows: dict[int, dict[str, object]] = {}
+    for number in range(TASKS):
+        if number in (1, TASKS - 1):
+            before[number] = state
+        state = dict(learn(state, number).state_dict())
+        rows[number] = {
+            "task": f"{number + 1} of {TASKS}",
+            "seconds": 0.0,
+            "peak memory, MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "stored bytes": size_of(state),
+            "of prototypes": size_of(state, "visual_prototypes"),
+            "of head and its rows": size_of(
+                state, *(f"{part}/head" for part in ("network", "ewc_fisher", "ewc_anchor"))
+            ),
+        }
+    seconds = side_by_side({str(number): partial(learn, base, number) for number, base in before.items()}, TURNS)
+    first, last = (rows[number] | {"seconds": seconds[str(number)]} for number in before)
+    return [first, last, compared(first, last)]
+
+
+def compared(first: dict[str, Any], last: dict[str, Any]) -> dict[str, object]:
+    """Returns the last task's seconds and memory over the second's, and how many bytes each class added."""
+    timed = {name: last[name] / first[name] for name in ("seconds", "peak memory, MiB")}
+    stored = {name: (last[name] - first[name]) / (2 * (TASKS - 2)) for name in list(first)[3:]}
+    return {"task": "ratio; bytes a class", **timed, **stored}
