@@ -201,7 +201,7 @@ def test_a_strong_penalty_keeps_important_weights_nearer(way: Way, strong: float
         quadratic = consolidation(method).quadratic
         consolidation(method).weight = penalty
         learn(method, FIRST, SECOND)
-        moved = dict(method.network.named_parameters())
+        moved = weights(method.network)
         return sum(
             float((quadratic.importance[n] * (moved[n][: len(v)] - v).square()).sum())
             for n, v in quadratic.anchor.items()
