@@ -42,3 +42,11 @@ def test_equal_seeds_give_equal_weights_and_leave_the_global_stream_alone() -> N
 def test_what_cannot_be_built_is_named(spec: NetworkSpec, message: str) -> None:
     with pytest.raises(InputError, match=message):
         build_backbone(spec, 0)
+
+
+@pytest.mark.parametrize("name", ["SmallCNN", "ResNet18"])
+def test_group_normalisation_is_in_every_layer(name: str) -> None:
+    """MONAI's ResNet keeps batch normalisation in its blocks, whatever its ``norm`` says."""
+    backbone = build_backbone(NetworkSpec(name, width=8, norm="group"), seed=0)
+    assert not list(backbone.buffers())
+    assert any(isinstance(module, torch.nn.GroupNorm) for module in backbone.modules())
