@@ -51,3 +51,11 @@ def make_namespace(cluster: ApiServer) -> str:
     account = {"metadata": {"name": "default"}}  # a controller would make it
     cluster.request("POST", f"/api/v1/namespaces/{name}/serviceaccounts", account)
     return name
+
+
+def clear(cluster: ApiServer) -> None:
+    """Removes what other tests left of ours that is of the whole cluster."""
+    for kind in ("crd", "validatingadmissionpolicy", "validatingadmissionpolicybinding", "clusterrole"):
+        names = cluster.kubectl("get", kind, "--output=name").split()
+        if ours := [name for name in names if "anamnesis" in name]:
+            cluster.kubectl("delete", *ours)

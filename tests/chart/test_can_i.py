@@ -82,3 +82,4 @@ def test_people_may(defined: ApiServer) -> None:
         )
         assert own(defined, name, space) == section(f"`{name}`")
         assert own(defined, name, make_namespace(defined)) == table(()), "nothing where it is not bound"
+    defined.kubectl("delete", "clusterrole", *(role["metadata"]["name"] for role in roles))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chart.conftest import Json
+from chart.conftest import Json, clear
 from chart.pod import Pod
 from chart.test_install import helm
 from chart.test_page import INSTALL
@@ -52,10 +52,7 @@ def test_from_nothing_to_a_champion(empty_cluster: ApiServer, space: str, bucket
         return str(next((site["state"] for site in model().get("sites", ())), ""))
 
     values = profiles()["single-node"]
-    for kind in ("crd", "validatingadmissionpolicy", "validatingadmissionpolicybinding", "clusterrole"):
-        names = empty_cluster.kubectl("get", kind, "--output=name").split()
-        if ours := [name for name in names if "anamnesis" in name]:
-            empty_cluster.kubectl("delete", *ours)  # those of another test
+    clear(empty_cluster)
     with bucket, helm(empty_cluster, space) as client:
         keys = [f"--from-literal={name}={value}" for name, value in bucket.environment.items()]
         empty_cluster.kubectl("-n", space, "create", "secret", "generic", "s3", *keys)
@@ -81,6 +78,7 @@ def test_from_nothing_to_a_champion(empty_cluster: ApiServer, space: str, bucket
         finally:
             process.end()
             client.uninstall("anamnesis")
+            clear(empty_cluster)
 
 
 def updates(cluster: ApiServer, space: str) -> list[Json]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import helm_python
 import pytest
-from chart.conftest import Json, make_namespace
+from chart.conftest import Json, clear, make_namespace
 from chart.pod import Pod
 from chart.test_install import helm
 from chart.test_rights import GROUP, resource
@@ -57,8 +57,7 @@ def space(empty_cluster: ApiServer) -> Iterator[str]:
     """A namespace that is weber's; what is of the whole cluster is there, as its administrator installs it once."""
     space, home = make_namespace(empty_cluster), make_namespace(empty_cluster)
     values: Json = {"operator": {"enabled": False}, "rbac": {"admissionReader": {"namespaces": [space]}}}
-    for kind in ("crd", "validatingadmissionpolicy", "validatingadmissionpolicybinding"):
-        empty_cluster.kubectl("delete", kind, "--all")  # those of another test
+    clear(empty_cluster)
     with helm(empty_cluster, home) as client:
         client.install(CHART, "anamnesis", values)
         empty_cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
@@ -66,6 +65,7 @@ def space(empty_cluster: ApiServer) -> Iterator[str]:
             bind(empty_cluster, space, role)
         yield space
         client.uninstall("anamnesis")
+    clear(empty_cluster)
 
 
 def bind(cluster: ApiServer, space: str, role: str) -> None:

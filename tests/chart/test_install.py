@@ -8,7 +8,7 @@ from typing import Any
 import helm_python
 import pytest
 import yaml
-from chart.conftest import Json, make_namespace, objects_of
+from chart.conftest import Json, clear, make_namespace, objects_of
 from toys.apiserver import ApiServer
 
 from charts.golden import CHART, profiles
@@ -75,8 +75,7 @@ def test_the_life_of_a_release(empty_cluster: ApiServer, space: str, tmp_path: P
         found = empty_cluster.request("GET", f"/apis/apps/v1/namespaces/{space}/deployments/anamnesis-operator")
         return int(found["spec"]["replicas"])
 
-    for kind in ("crd", "validatingadmissionpolicy", "validatingadmissionpolicybinding"):
-        empty_cluster.kubectl("delete", kind, "--all")  # those of another test
+    clear(empty_cluster)
     with helm(empty_cluster, space) as client:
         release = client.install(CHART, "anamnesis", {"state": {"enabled": True, "accessMode": "ReadWriteMany"}})
         assert (release["revision"], release["status"]) == (1, "deployed")
