@@ -78,9 +78,9 @@ verify: setup ## Fail where a generated file differs from the code
 bench: setup ## Measure what the pages claim; prints tables and writes benchmarks/results
 	$(BIN)/python -m benchmarks
 
-bench-methods: setup ## Run the scoreboard's runs that are not there yet, then write docs/results.md (HOURS=8 WORKERS=1 SEQUENCE= ROWS= SEEDS=0,1,2)
-	test -f build/scoreboard/cifar10.safetensors || $(BIN)/python -m benchmarks.scoreboard backbone
-	$(BIN)/python -m benchmarks.scoreboard all $(if $(HOURS),--hours $(HOURS)) $(if $(WORKERS),--workers $(WORKERS)) \
+bench-methods: setup ## Run the scoreboard's runs that are not there yet, then write docs/results.md (HOURS=8 WORKERS=1 SEQUENCE= ROWS= SEEDS=0,1,2 QUICK=)
+	test -n "$(QUICK)" || test -f build/scoreboard/cifar10.safetensors || $(BIN)/python -m benchmarks.scoreboard backbone
+	$(BIN)/python -m benchmarks.scoreboard all $(if $(QUICK),--quick) $(if $(HOURS),--hours $(HOURS)) $(if $(WORKERS),--workers $(WORKERS)) \
 		$(foreach name,$(SEQUENCE),--sequence $(name)) $(if $(ROWS),--rows '$(ROWS)') $(if $(SEEDS),--seeds $(SEEDS))
 
 clean: ## Remove the demo and caches, not the virtual environment

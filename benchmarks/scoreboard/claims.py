@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from benchmarks.scoreboard.look import look_of
-from benchmarks.scoreboard.rows import EXEMPLARS, OURS
+from benchmarks.scoreboard.rows import EXEMPLARS, ONE_EACH, OURS
 from benchmarks.scoreboard.table import Line
 
 Tables = Mapping[str, Mapping[str, Line]]
@@ -69,19 +69,19 @@ def _compare(
     tables: Tables, first: str, second: str, name: str, words: str, holds: Callable[[float, float], bool]
 ) -> Verdict:
     a, b = (_value(tables, "modality", label, name) for label in (first, second))
-    claim = f"On *modality*, {first} {words} {second} ({name})."
+    claim = f"On *modality*, `{first}` {words} `{second}` in {name}{'' if name == 'forgetting' else ' accuracy'}."
     if a is None or b is None:
         return Verdict(claim, None, "not run")
     return Verdict(claim, holds(a, b), f"{a:.1f} and {b:.1f}")
 
 
 def _most_retained(tables: Tables) -> Verdict:
-    claim = f"On *modality*, `{OURS}` keeps most of its saliency among the rows that learn and store no image."
+    claim = f"On *modality*, `{OURS}` keeps most of its saliency of all rows that learn with one network and no stored image."
     lines = tables.get("modality", {}).values()
     kept = {
         line.row.label: iou.mean
         for line in lines
-        if line.learns and EXEMPLARS not in line.marks and "ladder" not in line.row.label
+        if line.learns and not {EXEMPLARS, ONE_EACH} & set(line.marks) and not line.row.label.startswith("ladder")
         if (iou := look_of(line.results).iou)
     }
     if OURS not in kept or len(kept) < 3:

@@ -11,6 +11,7 @@ BACKBONE = "build/scoreboard/cifar10.safetensors"
 OURS = "ewc_prototype"
 EXEMPLARS = "stores images"
 ALL_DATA = "opens all data"
+ONE_EACH = "one network a site"
 FROZEN = "learns no features after the first site"
 
 
@@ -112,7 +113,7 @@ ROWS: tuple[Row, ...] = (
     Row("LwF", "lwf"),
     *(Row(f"ridge (ACIL), {name}", f"acil, {name}", marks=(FROZEN,)) for name in _BACKBONES),
     *(Row(f"nearest mean, {name}", f"ncm, {name}", marks=(FROZEN,)) for name in _BACKBONES),
-    Row("specialists", "specialists"),
+    Row("specialists", "specialists", marks=(ONE_EACH,)),
     *(Row(f"DER++ {size}", "derpp", {"buffer": size}, (EXEMPLARS,)) for size in (200, 500)),
     *(Row(f"GDumb {size}", "gdumb", {"buffer": size}, (EXEMPLARS,)) for size in (200, 500)),
     *_ladder(),
