@@ -180,7 +180,7 @@ def _fields(configuration: Configuration) -> dict[str, object]:
 
 def test_methods_that_are_compared_start_alike(make_world: Callable[[str], "World"]) -> None:
     networks = []
-    for method in ("finetune", "ewc_prototype", "joint"):
+    for method in ("finetune", "lwf", "joint"):
         world = make_world(method)
         world.method = method
         world.root.mkdir()
