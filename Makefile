@@ -53,7 +53,7 @@ format: setup ## Put the style right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-generate: setup ## Write what follows from the code: trainers, component pages, pipelines, option schemas, CRDs, the chart's copies
+generate: setup ## Write what follows from the code: trainers, component pages, pipelines, option schemas, CRDs, the chart's copies, the results' page
 	$(BIN)/python -m anamnesis.components.generate
 	$(BIN)/python -m anamnesis.pipelines.compile
 	$(BIN)/python -m anamnesis.cli.generate
@@ -63,6 +63,7 @@ generate: setup ## Write what follows from the code: trainers, component pages, 
 	$(BIN)/python -m anamnesis.operator.api.crds
 	$(BIN)/python -m charts.generate
 	$(BIN)/python -m charts.golden
+	$(BIN)/python -m benchmarks.scoreboard page
 
 verify: setup ## Fail where a generated file differs from the code
 	$(BIN)/python -m anamnesis.components.generate --check
@@ -74,6 +75,7 @@ verify: setup ## Fail where a generated file differs from the code
 	$(BIN)/python -m anamnesis.operator.api.crds --check
 	$(BIN)/python -m charts.generate --check
 	$(BIN)/python -m charts.golden --check
+	$(BIN)/python -m benchmarks.scoreboard page --check
 
 bench: setup ## Measure what the pages claim; prints tables and writes benchmarks/results
 	$(BIN)/python -m benchmarks

@@ -76,7 +76,7 @@ def _compare(
 
 
 def _most_retained(tables: Tables) -> Verdict:
-    claim = f"On *modality*, `{OURS}` keeps most of its saliency of all rows that learn with one network and no stored image."
+    claim = f"On *modality*, `{OURS}` keeps most saliency of all rows that learn with one network and no stored image."
     lines = tables.get("modality", {}).values()
     kept = {
         line.row.label: iou.mean
