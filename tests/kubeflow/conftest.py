@@ -12,8 +12,8 @@ from io import BytesIO
 import helm_python
 import pytest
 from images.pods import kubectl as kubectl_anywhere
-from kubeflow.house import HOME, IMAGES, House, digest, store_of
-from kubeflow.installing import PEOPLE, RELEASE, VALUES, give_gpus, namespaces, person
+from kubeflow.house import HOME, House, store_of
+from kubeflow.installing import IMAGES, PEOPLE, RELEASE, VALUES, digest, give_gpus, namespaces, person
 from toys.bars import bars
 
 from anamnesis import __version__

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import helm_python
-from images.pods import kubectl, pod, printed
+from images.pods import kubectl
 from minio import Minio
 from toys.bars import bars
 from toys.documents import document, model_spec, site_spec
 from toys.waiting import eventually
 
-from anamnesis import __version__
 from anamnesis.operator.backends.base import Run
 from anamnesis.operator.backends.kubeflow import KubeflowBackend
 from anamnesis.operator.backends.pipelines_client import connect
@@ -27,24 +26,6 @@ from anamnesis.registry import Log, Store, open_store
 Json = dict[str, Any]
 HOME, WARDS, PIPELINES = "anamnesis", "wards", "kubeflow"
 SECRET, BUCKET = "bucket", "hospital"
-IMAGES = ("anamnesis-operator", "anamnesis-training")
-TAG = """
-name=docker.io/library/{image}:{version}
-digest=$(ctr --namespace k8s.io images list name==$name | awk 'NR == 2 {{ print $3 }}')
-ctr --namespace k8s.io images tag --force $name docker.io/library/{image}@$digest >&2
-echo $digest
-"""
-
-
-def digest(image: str) -> str:
-    """Makes an imported image known by its digest too, as one is that was pulled by it; returns the digest."""
-    script = TAG.format(image=image, version=__version__)
-    asked = pod(f"digest-of-{image}", IMAGES[0], "/usr/sbin/chroot", "/node", "sh", "-ec", script)
-    asked["spec"] |= {"securityContext": {}, "volumes": [{"name": "node", "hostPath": {"path": "/"}}]}
-    privileged = {"privileged": True, "runAsUser": 0}
-    mounts = [{"name": "node", "mountPath": "/node"}]
-    asked["spec"]["containers"][0] |= {"securityContext": privileged, "volumeMounts": mounts}
-    return printed(asked).split()[-1]
 
 
 def store_of(environment: Mapping[str, str]) -> Minio:

@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from images.pods import kubectl
+from images.pods import kubectl, pod, printed
 from kubeflow.house import BUCKET, HOME, PIPELINES, SECRET, WARDS, store_of
 
+from anamnesis import __version__
+
 RELEASE = "anamnesis"
+IMAGES = ("anamnesis-operator", "anamnesis-training")
 VALUES: dict[str, Any] = {
     "requireDigests": True,
     "watchNamespaces": [WARDS],
@@ -17,6 +20,23 @@ VALUES: dict[str, Any] = {
 }
 """No networkPolicy: not every network of pods enforces one, a test's mostly not."""
 PEOPLE = {"weber": "anamnesis-editor", "rossi": "anamnesis-approver"}
+TAG = """
+name=docker.io/library/{image}:{version}
+digest=$(ctr --namespace k8s.io images list name==$name | awk 'NR == 2 {{ print $3 }}')
+ctr --namespace k8s.io images tag --force $name docker.io/library/{image}@$digest >&2
+echo $digest
+"""
+
+
+def digest(image: str) -> str:
+    """Makes an imported image known by its digest too, as one is that was pulled by it; returns the digest."""
+    script = TAG.format(image=image, version=__version__)
+    asked = pod(f"digest-of-{image}", IMAGES[0], "/usr/sbin/chroot", "/node", "sh", "-ec", script)
+    asked["spec"] |= {"securityContext": {}, "volumes": [{"name": "node", "hostPath": {"path": "/"}}]}
+    privileged = {"privileged": True, "runAsUser": 0}
+    mounts = [{"name": "node", "mountPath": "/node"}]
+    asked["spec"]["containers"][0] |= {"securityContext": privileged, "volumeMounts": mounts}
+    return printed(asked).split()[-1]
 
 
 def namespaces(bucket: Mapping[str, str]) -> None:
