@@ -24,7 +24,7 @@ from anamnesis.training import Checkpoints, TensorSplit, numerics_for, train
 from anamnesis.training.loop import gradient_norms
 
 NUMERICS = numerics_for(Configuration("finetune"), "cpu")
-SETTINGS = TrainingSettings(epochs=4, batch_size=8, learning_rate=5e-3)
+SETTINGS = TrainingSettings(epochs=2, batch_size=8, learning_rate=5e-3)
 WEIGHTS = (
     "penalty", "reconstruction", "prototype_near_sample", "sample_near_prototype", "saliency_alignment",
     "prototype_retention",
@@ -132,7 +132,7 @@ class KilledError(Exception):
     """Stands for SIGKILL inside one process."""
 
 
-@pytest.mark.parametrize("kill_at", [1, 5, 11])
+@pytest.mark.parametrize("kill_at", [1, 3, 5])
 def test_10_killed_inside_the_second_task_it_ends_with_equal_bits_and_an_equal_log(
     kill_at: int, tmp_path: Path
 ) -> None:

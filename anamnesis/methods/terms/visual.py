@@ -110,7 +110,7 @@ class VisualPrototypes(Term):
         refined = _columnwise(before, images) * self.fresh_images[columns] + _columnwise(counts, images) * images
         self.fresh_images[columns] = refined / _columnwise(total.clamp_min(1), images)
         self.fresh_counts[columns] = total
-        self.wanted = self._maps_to_match(network)
+        self.wanted = self._maps_to_match(network, columns)
 
     def _stored(self, like: Tensor) -> tuple[Tensor, Tensor]:
         return (self.images if len(self.images) else like.new_zeros(0, *like.shape[1:])), self.counts
@@ -128,9 +128,9 @@ class VisualPrototypes(Term):
             return network.decode(codes if self.latent is None else self.latent.values), counts
 
     @torch.no_grad()
-    def _maps_to_match(self, network: AutoEncoder) -> Tensor:
+    def _maps_to_match(self, network: AutoEncoder, columns: list[int]) -> Tensor:
         """Returns the map [K, h, w] of each prototype, zero where there is none."""
-        looked = self._looked(network, self.fresh_images)
+        looked = self._looked(network, columns)
         has = _columnwise(self.fresh_counts > 0, looked)
         if self.settings.map is PrototypeMap.SALIENCY:
             return looked * has
@@ -141,10 +141,14 @@ class VisualPrototypes(Term):
         return functional.adaptive_avg_pool2d(grey, (looked.shape[1], looked.shape[2])) * has
 
     @torch.no_grad()
-    def _looked(self, network: AutoEncoder, images: Tensor) -> Tensor:
+    def _looked(self, network: AutoEncoder, columns: list[int]) -> Tensor:
+        """Returns where the network looks on the prototypes of ``columns``, [K, h, w]; zero for all others."""
         weights = head_weights(network.head.weight, self.groups, self.settings.evidence)
         with evaluating(network):
-            return activation_maps(network.features(images), weights)
+            found = activation_maps(network.features(self.fresh_images[columns]), weights[columns])
+        looked = found.new_zeros(len(self.fresh_images), *found.shape[1:])
+        looked[columns] = found
+        return looked
 
     def replayed(self, step: Step) -> Tensor:
         """Returns which stored prototypes [m] go through the network at this step: the next ones, in turn.
@@ -164,7 +168,7 @@ class VisualPrototypes(Term):
         if self.settings.kept:
             columns = list(context.columns)
             grown = _grown(self.maps if len(self.maps) else self.wanted[:0], len(context.labels))
-            grown[columns] = self._looked(network, self.fresh_images)[columns]
+            grown[columns] = self._looked(network, columns)[columns]
             self.images, self.counts, self.maps = self.fresh_images, self.fresh_counts, grown
         self.forget_task()
 
