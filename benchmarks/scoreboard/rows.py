@@ -83,7 +83,7 @@ FAMILIES: Mapping[str, Family] = {
     OURS: Family(
         "ewc_prototype",
         _grid(penalty=(1e3, 3e3, 1e4), saliency_alignment=(0.1, 1.0)),
-        {"share_prototypes": True},
+        {"prototypes": "shared"},
     ),
 }
 
