@@ -12,6 +12,7 @@ import torch
 
 from anamnesis.methods.base import State, TaskContext
 from anamnesis.methods.ewc_prototype import EWCPrototype, EWCPrototypeOptions
+from anamnesis.methods.terms.visual import Sharing
 from anamnesis.records import (
     Configuration,
     NetworkSpec,
@@ -29,7 +30,7 @@ TASKS, IMAGES, TURNS = 20, 96, 9
 SPEC = NetworkSpec(size=(64, 64), width=16)
 SETTINGS = TrainingSettings(epochs=2, batch_size=32)
 NUMERICS = numerics_for(Configuration("ewc_prototype"), "cpu")
-FULL = EWCPrototypeOptions(share_prototypes=True, minimum_images=1)
+FULL = EWCPrototypeOptions(prototypes=Sharing.SHARED, minimum_images=1)
 TINY = [Task(f"task-{number}", TaskType.CLASSIFICATION, (f"{number}-a", f"{number}-b")) for number in range(TASKS)]
 
 

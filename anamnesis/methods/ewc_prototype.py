@@ -44,7 +44,7 @@ from anamnesis.methods.terms.reconstruction import Reconstruction
 from anamnesis.methods.terms.retention import PrototypeRetention, RetentionWeights
 from anamnesis.methods.terms.router import Answering, Router
 from anamnesis.methods.terms.saliency import SaliencyAlignment
-from anamnesis.methods.terms.visual import PrototypeMap, Reading, VisualPrototypes, VisualSettings
+from anamnesis.methods.terms.visual import PrototypeMap, Reading, Sharing, VisualPrototypes, VisualSettings
 from anamnesis.networks import AutoEncoder
 from anamnesis.records import InputError, NetworkSpec
 
@@ -70,9 +70,9 @@ class EWCPrototypeOptions:
         prototype_near_sample: weight of R1, the distance from each latent prototype to the nearest image.
         sample_near_prototype: weight of R2, the distance from each image to the nearest latent prototype.
         saliency_alignment: weight of the distance between saliency maps and the visual prototype of their class.
-        prototype_retention: weight of what stored prototypes must keep; needs ``share_prototypes``.
-        share_prototypes: visual prototypes are stored in the version, for the tasks to come. Whoever reads the
-            registry can look at them, so a site has to want it.
+        prototype_retention: weight of what stored prototypes must keep; needs shared ``prototypes``.
+        prototypes: ``private``, or ``shared``: visual prototypes are stored in the version, for the tasks to come.
+            Whoever reads the registry can look at them, so a site has to want it.
         minimum_images: a class with fewer images at a site gets no visual prototype from that site.
         retained_answer: factor on the cross-entropy within ``prototype_retention``.
         retained_picture: factor on the reconstruction within it.
@@ -108,7 +108,7 @@ class EWCPrototypeOptions:
     sample_near_prototype: float = 0.05
     saliency_alignment: float = 0.1
     prototype_retention: float = 1.0
-    share_prototypes: bool = False
+    prototypes: Sharing = Sharing.PRIVATE
     minimum_images: int = 50
     retained_answer: float = 1.0
     retained_picture: float = 1.0
@@ -154,7 +154,7 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
     notes = (
         "A reconstruction of Ignesti et al. 2026, of which only the abstract was available; what the abstract leaves "
         "open is an option.",
-        "With share_prototypes, versions hold one made-up image for each class: a mean over at least minimum_images "
+        "With shared prototypes, versions hold one made-up image for each class: a mean over at least minimum_images "
         "images of a site or what a decoder makes of one. It is no patient's image, and no privacy is claimed for it.",
     )
 
@@ -167,7 +167,7 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
     def _parts(self, spec: NetworkSpec, seed: int) -> tuple[Term, ...]:
         """Returns the terms that are switched on, and before them the state that they share."""
         o, groups = self.options, Groups()
-        retention = o.prototype_retention if o.share_prototypes else 0.0
+        retention = o.prototype_retention if o.prototypes is Sharing.SHARED else 0.0
         near = o.prototype_near_sample or o.sample_near_prototype
         latent = LatentPrototypes()
         settings = VisualSettings(

@@ -17,7 +17,7 @@ from anamnesis.methods.ewc_prototype import EWCPrototype, EWCPrototypeOptions
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
 from anamnesis.methods.terms.maps import Distance, Normalisation
 from anamnesis.methods.terms.router import Answering
-from anamnesis.methods.terms.visual import PrototypeMap, Reading
+from anamnesis.methods.terms.visual import PrototypeMap, Reading, Sharing
 from anamnesis.records import AnamnesisError, Configuration, InputError, Split, Task, TaskType, TrainingSettings
 from anamnesis.registry.store import open_store
 from anamnesis.training import Checkpoints, TensorSplit, numerics_for, train
@@ -30,7 +30,13 @@ WEIGHTS = (
     "prototype_retention",
 )  # fmt: skip
 OFF = dict.fromkeys(WEIGHTS, 0.0)
-FULL: dict[str, Any] = {"share_prototypes": True, "minimum_images": 3, "penalty": 100.0, "warm_up": 0.0, "ramp": 0.0}
+FULL: dict[str, Any] = {
+    "prototypes": Sharing.SHARED,
+    "minimum_images": 3,
+    "penalty": 100.0,
+    "warm_up": 0.0,
+    "ramp": 0.0,
+}
 
 
 def make(**options: Any) -> EWCPrototype:
@@ -259,7 +265,7 @@ def test_reports_see_where_it_looks() -> None:
 
 
 def test_10_a_site_that_shares_no_prototypes_leaves_none() -> None:
-    method = after_first(share_prototypes=False)
+    method = after_first(prototypes=Sharing.PRIVATE)
     assert not [name for name in method.state_dict() if "prototype" in name]
     last = learn(method, FIRST, SECOND).epochs[-1]
     assert "saliency_alignment" in last  # its own still serve their own task

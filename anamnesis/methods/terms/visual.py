@@ -68,6 +68,15 @@ class VisualSettings:
     kept: bool
 
 
+class Sharing(StrEnum):
+    """Who keeps visual prototypes."""
+
+    PRIVATE = "private"
+    """Nobody: they serve the update that makes them."""
+    SHARED = "shared"
+    """The version, and so whoever reads the registry."""
+
+
 class VisualPrototypes(Term):
     """The images V_c and the maps S*_c on them; no loss of its own.
 
