@@ -60,6 +60,8 @@ class EWCPrototypeOptions:
         fisher_images: images it is computed on; 0 takes the whole training split.
         fisher_temperature: at which logits are softened for it; a network that is sure of everything has none at 1.
         fisher_probes: backward passes per batch for the reconstruction's Fisher information; 0 leaves the decoder free.
+        fisher_saliency: weight of the saliency maps' Fisher information, beside that of the answers: weights that move
+            where the network looks are held too.
         fisher_scale: what each task's is divided by: ``none``, ``mean`` or ``max``.
         fisher_clip: its largest value after that; 0 leaves it.
         merging: of the tasks' quadratics: ``online`` (around the latest weights) or ``exact`` (their sum).
@@ -86,7 +88,8 @@ class EWCPrototypeOptions:
         normalisation: of maps that are almost empty: ``masked``, ``smooth`` or ``signed``.
         warm_up: share of the training before visual prototypes are fixed and saliency counts.
         ramp: share of the training over which saliency comes to its full weight.
-        classifier: who answers: ``linear``, ``prototypes`` or ``routed``.
+        classifier: who answers: ``linear``, ``prototypes`` or ``routed``; the latter two need shared ``prototypes``.
+            ``auto`` is ``routed`` where they are shared, else ``linear``.
         shrinkage: added to the diagonal of the scatter behind ``prototypes`` and ``routed``.
         mix: how much the prototypes say about the class within the task where the answer is ``routed``.
     """
@@ -97,6 +100,7 @@ class EWCPrototypeOptions:
     fisher_images: int = 2000
     fisher_temperature: float = 1.0
     fisher_probes: int = 0
+    fisher_saliency: float = 0.3
     fisher_scale: Scale = Scale.NONE
     fisher_clip: float = 0.0
     merging: Merging = Merging.ONLINE
@@ -107,10 +111,10 @@ class EWCPrototypeOptions:
     prototype_near_sample: float = 0.05
     sample_near_prototype: float = 0.05
     saliency_alignment: float = 0.1
-    prototype_retention: float = 1.0
+    prototype_retention: float = 0.1
     prototypes: Sharing = Sharing.PRIVATE
     minimum_images: int = 50
-    retained_answer: float = 1.0
+    retained_answer: float = 0.0
     retained_picture: float = 1.0
     retained_saliency: float = 1.0
     replayed: int = 4
@@ -122,9 +126,16 @@ class EWCPrototypeOptions:
     normalisation: Normalisation = Normalisation.MASKED
     warm_up: float = 0.25
     ramp: float = 0.25
-    classifier: Answering = Answering.LINEAR
-    shrinkage: float = 1.0
-    mix: float = 0.0
+    classifier: Answering = Answering.AUTO
+    shrinkage: float = 100.0
+    mix: float = 0.5
+
+    @property
+    def answering(self) -> Answering:
+        """Who answers, ``auto`` resolved."""
+        if self.classifier is not Answering.AUTO:
+            return self.classifier
+        return Answering.ROUTED if self.prototypes is Sharing.SHARED else Answering.LINEAR
 
     def __post_init__(self) -> None:
         numbers = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -134,6 +145,11 @@ class EWCPrototypeOptions:
         for name in ("decay", "warm_up", "ramp"):
             if numbers[name] > 1:
                 raise InputError(f"ewc_prototype: expected {name} from 0 to 1, found {numbers[name]}")
+        if self.prototypes is Sharing.PRIVATE and self.classifier in (Answering.PROTOTYPES, Answering.ROUTED):
+            raise InputError(
+                f"ewc_prototype: classifier {self.classifier} stores class prototypes in the version; it needs "
+                "prototypes: shared, or choose classifier linear"
+            )
         if not self.fisher_temperature:
             raise InputError("ewc_prototype: expected fisher_temperature above 0, found 0")
         if not (self.classification or self.reconstruction):
@@ -179,7 +195,7 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
             shared.append(latent)
         if retention or o.saliency_alignment:
             shared.append(visual)
-        if o.classifier is not Answering.LINEAR:
+        if o.answering is not Answering.LINEAR:
             shared.append(Router(spec.channels, seed, groups, o.shrinkage, o.mix))
         parts = RetentionWeights(o.retained_answer, o.retained_picture, o.retained_saliency)
         consolidation = ConsolidationSettings(
@@ -188,6 +204,7 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
             temperature=o.fisher_temperature,
             probes=o.fisher_probes,
             reconstruction=o.reconstruction,
+            saliency=o.fisher_saliency,
             scale=o.fisher_scale,
             clip=o.fisher_clip,
             decay=o.decay,
@@ -201,7 +218,7 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
             PrototypeNearSample(o.prototype_near_sample, latent, o.assignment),
             SampleNearPrototype(o.sample_near_prototype, latent, o.assignment),
             SaliencyAlignment(o.saliency_alignment, visual, o.distance, o.normalisation, o.ramp),
-            PrototypeRetention(retention, parts, visual, o.distance, o.normalisation),
+            PrototypeRetention(retention, parts, visual, o.distance, o.normalisation, o.competing),
             Consolidation(o.penalty, consolidation),
         )
         return (*shared, *(term for term in terms if term.weight))
@@ -281,7 +298,7 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
         found = super().predict(images, replace(request, columns=()))
         logits = found.logits
         assert logits is not None
-        if self.router and self.options.classifier is Answering.ROUTED:
+        if self.router and self.options.answering is Answering.ROUTED:
             logits = self.router.routed(images, logits)
         elif self.router:
             logits = self.router.log_chances(images)

@@ -41,12 +41,14 @@ class Row:
         family: whose choice it takes.
         options: on top of that choice.
         marks: what a reader must know of it.
+        only: sequences that it runs on; empty for all of them.
     """
 
     label: str
     family: str
     options: Options = field(default_factory=dict)
     marks: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
 
 
 def _grid(**values: tuple[object, ...]) -> tuple[Options, ...]:
@@ -67,7 +69,7 @@ _SPATIAL = (
     "saliency_alignment",
     "prototype_retention",
 )
-_PLAIN: Options = {**dict.fromkeys(_SPATIAL, 0.0), "classifier": "linear"}
+_PLAIN: Options = {**dict.fromkeys(_SPATIAL, 0.0), "fisher_saliency": 0.0, "classifier": "linear"}
 """Only the parametric constraint of ``ewc_prototype``: elastic weight consolidation as published."""
 
 FAMILIES: Mapping[str, Family] = {
@@ -82,27 +84,36 @@ FAMILIES: Mapping[str, Family] = {
     **{f"ncm, {name}": Family("ncm", _MEANS, base) for name, base in _BACKBONES.items()},
     OURS: Family(
         "ewc_prototype",
-        _grid(penalty=(1e3, 3e3, 1e4), saliency_alignment=(0.1, 1.0)),
+        _grid(penalty=(3e3, 1e4), fisher_saliency=(0.1, 0.3, 1.0)),
         {"prototypes": "shared"},
     ),
 }
 
 
+LADDER = ("modality",)
+"""Where the ladder is climbed."""
+
+
 def _ladder() -> tuple[Row, ...]:
-    """Returns the rungs below ``ewc_prototype``, each with what is still switched off, and all terms but EWC."""
+    """Returns the rungs below ``ewc_prototype``, what is still switched off in each, and the whole without one part."""
     prototypes = ("prototype_near_sample", "sample_near_prototype")
     steps = (
         ("ladder: fine-tune", ("penalty",)),
         ("ladder: + EWC", ("reconstruction",)),
         ("ladder: + reconstruction", prototypes),
-        ("ladder: + prototypes", ("saliency_alignment",)),
+        ("ladder: + prototypes", ("saliency_alignment", "fisher_saliency")),
         ("ladder: + saliency alignment", ("prototype_retention",)),
     )
     rows = []
     for number, (label, _) in enumerate(steps):
         off: Options = {name: 0.0 for _, names in steps[number:] for name in names}
-        rows.append(Row(label, OURS, off))
-    return (*rows, Row("ladder: all minus EWC", OURS, {"penalty": 0.0}))
+        rows.append(Row(label, OURS, off, only=LADDER))
+    without: Mapping[str, Options] = {
+        "EWC": {"penalty": 0.0},
+        "saliency's Fisher information": {"fisher_saliency": 0.0},
+        "frozen features (its head answers alone)": {"classifier": "linear"},
+    }
+    return (*rows, *(Row(f"ladder: all minus {name}", OURS, off, only=LADDER) for name, off in without.items()))
 
 
 ROWS: tuple[Row, ...] = (

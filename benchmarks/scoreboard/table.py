@@ -52,7 +52,9 @@ class Line:
 def results_of(sequence: str, chosen: Choices, folder: Path = RUNS) -> dict[str, tuple[Result, ...]]:
     """Returns the finished runs of a sequence by the label of their row; those of an earlier choice are left out."""
     read_all = [read(path) for path in sorted((folder / sequence).glob("*.json"))]
-    return {row.label: _runs_of(row, sequence, read_all, chosen) for row in ROWS}
+    return {
+        row.label: _runs_of(row, sequence, read_all, chosen) for row in ROWS if not row.only or sequence in row.only
+    }
 
 
 def _runs_of(row: Row, sequence: str, results: Sequence[Result], chosen: Choices) -> tuple[Result, ...]:
@@ -65,7 +67,7 @@ def lines_of(results: Mapping[str, Sequence[Result]], rows: Iterable[Row] = ROWS
     """Returns a line for every row; one that has no run yet has no values."""
     learned = [summary(result).values["learning accuracy"] for result in results.get("fine-tune", ())]
     floor = statistics.mean(value for value in learned if value is not None) - TOLERANCE if learned else None
-    return tuple(_line(row, results, floor) for row in rows)
+    return tuple(_line(row, results, floor) for row in rows if row.label in results)
 
 
 def _line(row: Row, results: Mapping[str, Sequence[Result]], floor: float | None) -> Line:

@@ -243,7 +243,7 @@ def test_it_answers_class_and_task_incrementally(answering: Answering) -> None:
 
 
 def test_routed_is_the_chance_of_the_task_times_that_of_the_class_in_it() -> None:
-    method = after_first(classifier=Answering.ROUTED)
+    method = after_first(classifier=Answering.ROUTED, mix=0.0)
     learn(method, FIRST, SECOND)
     images = torch.rand(6, 1, 16, 16)
     with torch.no_grad():
@@ -255,6 +255,16 @@ def test_routed_is_the_chance_of_the_task_times_that_of_the_class_in_it() -> Non
     for columns in ([0, 1], [2, 3, 4]):
         expected = chances[:, columns].sum(1, keepdim=True) * logits[:, columns].softmax(1)
         torch.testing.assert_close(found[:, columns].exp(), expected)
+
+
+def test_a_site_that_shares_no_prototypes_answers_by_its_head_alone() -> None:
+    shared, private = (
+        EWCPrototypeOptions(prototypes=sharing).answering for sharing in (Sharing.SHARED, Sharing.PRIVATE)
+    )
+    assert (shared, private) == (Answering.ROUTED, Answering.LINEAR)
+    assert make(prototypes=Sharing.PRIVATE).router is None
+    with pytest.raises(InputError, match="classifier routed stores class prototypes"):
+        EWCPrototypeOptions(prototypes=Sharing.PRIVATE, classifier=Answering.ROUTED)
 
 
 def test_reports_see_where_it_looks() -> None:
@@ -274,6 +284,17 @@ def test_10_a_site_that_shares_no_prototypes_leaves_none() -> None:
 
 def bad_split(**changes: Any) -> TensorSplit:
     return replace(bars(FIRST, context_of((FIRST,)).labels), **changes)
+
+
+@pytest.mark.parametrize(("competing", "other_rows"), [(Competing.TASK, False), (Competing.SEEN, True)])
+def test_stored_prototypes_compete_with_the_classes_that_new_images_compete_with(
+    competing: Competing, other_rows: bool
+) -> None:
+    method = after_first(competing=competing, retained_answer=1.0, retained_saliency=0.0)
+    terms = terms_of(method, FIRST, SECOND)
+    gradient = torch.autograd.grad(terms["prototype_retention"], method.network.head.weight)[0]
+    assert gradient[:2].any()
+    assert bool(gradient[2:].any()) is other_rows
 
 
 def test_bad_input_an_image_that_is_not_a_number_is_an_error() -> None:

@@ -6,7 +6,7 @@ from torch import nn
 from toys.learning import SPEC
 
 from anamnesis.methods.base import Batch
-from anamnesis.methods.terms.fisher import FisherKind, fisher_diagonal, reconstruction_diagonal
+from anamnesis.methods.terms.fisher import FisherKind, fisher_diagonal, gaussian_diagonal
 from anamnesis.networks import AutoEncoder, Classifier
 from anamnesis.records import NetworkSpec
 
@@ -151,7 +151,7 @@ def test_a_layer_without_a_rule_is_refused(images: torch.Tensor) -> None:
         exact(Odd(nn.Conv2d(1, 1, 1), 2), images, 2)
 
 
-def test_the_reconstructions_comes_near_the_whole_jacobian(images: torch.Tensor) -> None:
+def test_a_pictures_comes_near_the_whole_jacobian(images: torch.Tensor) -> None:
     network = AutoEncoder(SPEC, seed=1, classes=2)
     names = ("decoder.last.weight", "decoder.blocks.0.bias", "backbone.blocks.0.weight")
 
@@ -164,8 +164,14 @@ def test_the_reconstructions_comes_near_the_whole_jacobian(images: torch.Tensor)
         for pixel in decode(image[None]).flatten():
             for name, row in zip(names, torch.autograd.grad(pixel, values, retain_graph=True), strict=True):
                 wanted[name] = wanted[name] + row.square() * 2 * 3.0 / 256 / 2  # 2 weight / pixels, over images
-    found = reconstruction_diagonal(
-        network, decode, [batch_of(images, torch.zeros(6))], torch.Generator().manual_seed(0), 3.0, probes=300, limit=2
+    found = gaussian_diagonal(
+        network,
+        lambda batch, _: decode(batch),
+        [batch_of(images, torch.zeros(6))],
+        torch.Generator().manual_seed(0),
+        2 * 3.0 / 256,
+        probes=300,
+        limit=2,
     )
     for name in names:
         assert found[name].sum() == pytest.approx(float(wanted[name].sum()), rel=0.1)

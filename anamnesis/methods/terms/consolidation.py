@@ -1,6 +1,7 @@
 """The parametric constraint: elastic weight consolidation, in one quadratic whatever the number of tasks."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -10,7 +11,8 @@ from torch import Tensor
 from anamnesis.methods.base import Data, State, Step, TaskContext, part_of
 from anamnesis.methods.classification import Competing
 from anamnesis.methods.terms.base import Pass, Term
-from anamnesis.methods.terms.fisher import FisherKind, fisher_diagonal, reconstruction_diagonal
+from anamnesis.methods.terms.fisher import FisherKind, fisher_diagonal, gaussian_diagonal
+from anamnesis.methods.terms.maps import activation_maps, unit_maps
 from anamnesis.methods.terms.quadratic import Merging, Quadratic
 from anamnesis.networks import AutoEncoder, Classifier
 from anamnesis.records import Split
@@ -46,6 +48,7 @@ class ConsolidationSettings:
         probes: random signs for the reconstruction's Fisher information, added to the classifier's; 0 leaves the
             decoder free.
         reconstruction: weight of the reconstruction loss, of which that is.
+        saliency: weight of the saliency maps' Fisher information, added to the classifier's.
         scale: what each task's is divided by.
         clip: the largest value after that; 0 leaves it.
         decay: gamma; what is left of earlier tasks' when a task is added.
@@ -59,6 +62,7 @@ class ConsolidationSettings:
     temperature: float = 1.0
     probes: int = 0
     reconstruction: float = 1.0
+    saliency: float = 0.0
     scale: Scale = Scale.NONE
     clip: float = 0.0
     decay: float = 1.0
@@ -114,18 +118,31 @@ class Consolidation(Term):
         found = fisher_diagonal(
             network, data(Split.TRAIN), columns, s.fisher, generator, limit=s.images, temperature=s.temperature
         )
-        if s.probes and s.reconstruction and isinstance(network, AutoEncoder):
-            more = reconstruction_diagonal(
-                network,
-                lambda images: network.decode(network.features(images)),
-                data(Split.TRAIN),
-                generator,
-                weight=s.reconstruction,
-                probes=s.probes,
-                limit=s.images,
-            )
+        for more in self._spatial(network, context, data, generator):
             found = {name: value + more[name] for name, value in found.items()}
         return found
+
+    def _spatial(
+        self, network: Classifier, context: TaskContext, data: Data, generator: torch.Generator
+    ) -> Iterator[dict[str, Tensor]]:
+        """Yields how much pictures and saliency maps depend on each weight."""
+        s = self.settings
+        if s.probes and s.reconstruction and isinstance(network, AutoEncoder):
+            # the mean squared error over D numbers is a Gaussian's negative log-likelihood with variance D / 2
+            precision = 2 * s.reconstruction / math.prod((network.decoder.last.out_channels, *network.decoder.size))
+
+            def pictures(images: Tensor, _: Tensor) -> Tensor:
+                return network.decode(network.features(images))
+
+            yield gaussian_diagonal(network, pictures, data(Split.TRAIN), generator, precision, s.probes, s.images)
+        if s.saliency:
+            rows = network.head.weight.detach()
+            weights = rows - rows[list(context.columns)].mean(0)
+
+            def looks(images: Tensor, targets: Tensor) -> Tensor:
+                return unit_maps(activation_maps(network.features(images), weights[targets]))
+
+            yield gaussian_diagonal(network, looks, data(Split.TRAIN), generator, s.saliency, 1, s.images)
 
     def _scaled(self, fisher: dict[str, Tensor]) -> dict[str, Tensor]:
         some = torch.cat([value[value > 0] for value in fisher.values()])

@@ -66,36 +66,35 @@ def fisher_diagonal(
     return {name: value / max(seen, 1) for name, value in total.items()}
 
 
-def reconstruction_diagonal(
+def gaussian_diagonal(
     network: nn.Module,
-    reconstruct: Callable[[Tensor], Tensor],
+    observe: Callable[[Tensor, Tensor], Tensor],
     batches: Iterable[Batch],
     generator: torch.Generator,
-    weight: float = 1.0,
+    precision: float = 1.0,
     probes: int = 1,
     limit: int = 0,
 ) -> dict[str, Tensor]:
-    """Returns the Fisher information of a mean squared reconstruction error, in float32.
+    """Returns the Fisher information of what a network makes of an image, seen with Gaussian noise, in float32.
 
-    ``weight`` times the mean squared error over D numbers of an image is the negative log-likelihood of a Gaussian
-    with variance D / (2 weight), whose Fisher information is diag(J^T J) 2 weight / D. The diagonal is estimated by
+    It is ``precision`` diag(J^T J), J being the derivative by the weights: to second order, half of it times a change
+    of weights squared is half of ``precision`` times the squared change of what is made. The diagonal is estimated by
     Rademacher probes: E_v [(J^T v)^2] with v of independent signs.
 
     Args:
         network: left as it was found.
-        reconstruct: images [N, C, H, W] to the same shape, by layers of ``network``.
+        observe: images [N, C, H, W] and targets [N] to [N, ...], by layers of ``network``.
         batches: clean images.
         generator: for the signs.
-        weight: of the reconstruction loss, a mean over an image's numbers.
+        precision: one over the variance of the noise.
         probes: backward passes per batch; few are enough, as images average too.
         limit: stop after this many images; 0 takes all.
     """
     total = {n: torch.zeros_like(p, dtype=torch.float32, requires_grad=False) for n, p in network.named_parameters()}
-    seen = 0
-    for images, _ in _limited(batches, limit):
+    seen, scale = 0, (precision / probes) ** 0.5
+    for images, targets in _limited(batches, limit):
         with recorded(network) as calls:
-            made = reconstruct(images.detach().requires_grad_())
-            scale = (2 * weight / (probes * made[0].numel())) ** 0.5
+            made = observe(images.detach().requires_grad_(), targets)
             for _ in range(probes):
                 signs = torch.randint(2, made.shape, generator=generator).to(made) * 2 - 1
                 add_squares(total, calls, made, signs * scale)

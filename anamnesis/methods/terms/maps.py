@@ -66,6 +66,13 @@ def activation_maps(maps: Tensor, weights: Tensor) -> Tensor:
     return torch.einsum("nfhw,nf->nhw", maps.float(), weights.float()) / pixels
 
 
+def unit_maps(found: Tensor) -> Tensor:
+    """Returns maps [N, h, w] after the ReLU, each divided by its L2 norm, [N, h w]; an empty one stays zero."""
+    positive = found.relu().flatten(1)
+    squares = positive.square().sum(1, keepdim=True)
+    return positive * (squares > LEAST**2) / torch.where(squares > LEAST**2, squares, 1.0).sqrt()
+
+
 def map_distance(found: Tensor, wanted: Tensor, distance: Distance, normalisation: Normalisation) -> Tensor:
     """Returns the mean distance of maps [N, h, w] before the ReLU to fixed ones of the same shape.
 

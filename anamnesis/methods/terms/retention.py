@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
+from anamnesis.methods.classification import Competing
 from anamnesis.methods.terms.base import Pass, Term
 from anamnesis.methods.terms.maps import Distance, Normalisation, activation_maps, head_weights, map_distance
 from anamnesis.methods.terms.visual import VisualPrototypes
@@ -15,7 +17,7 @@ class RetentionWeights:
     """Factors on the three parts.
 
     Attributes:
-        answer: of the cross-entropy over every class seen so far.
+        answer: of the cross-entropy, over the classes that compete for new images too.
         picture: of the mean squared error per pixel of the reconstruction.
         saliency: of the distance between maps.
     """
@@ -37,8 +39,10 @@ class PrototypeRetention(Term):
         visual: VisualPrototypes,
         distance: Distance,
         normalisation: Normalisation,
+        competing: Competing = Competing.TASK,
     ) -> None:
         super().__init__(weight)
+        self.competing = competing
         self.parts, self.visual, self.distance, self.normalisation = parts, visual, distance, normalisation
 
     def loss(self, run: Pass) -> Tensor | None:
@@ -48,7 +52,7 @@ class PrototypeRetention(Term):
             return None
         total = old.logits.new_zeros(())
         if self.parts.answer:
-            total = total + self.parts.answer * functional.cross_entropy(old.logits, old.targets)
+            total = total + self.parts.answer * functional.cross_entropy(self._competing(old), old.targets)
         if self.parts.picture and old.reconstruction is not None:
             total = total + self.parts.picture * functional.mse_loss(old.reconstruction, old.images)
         if self.parts.saliency:
@@ -57,3 +61,13 @@ class PrototypeRetention(Term):
             wanted = self.visual.maps[old.targets]
             total = total + self.parts.saliency * map_distance(found, wanted, self.distance, self.normalisation)
         return total
+
+    def _competing(self, old: Pass) -> Tensor:
+        """Returns the logits [m, K]; where only a task's classes compete, those of other tasks are out of the way.
+
+        Against every class, a few made-up images would push the features of all tasks apart, at the features' cost.
+        """
+        if self.competing is Competing.SEEN:
+            return old.logits
+        group = self.visual.groups.of_class
+        return old.logits.masked_fill(group[old.targets][:, None] != group, -torch.inf)

@@ -23,6 +23,8 @@ from anamnesis.records import Split
 class Answering(StrEnum):
     """Who answers."""
 
+    AUTO = "auto"
+    """``routed`` where prototypes are shared, else ``linear``: nothing of a site's images is stored but weights."""
     LINEAR = "linear"
     """The head of the network that learns."""
     PROTOTYPES = "prototypes"
@@ -78,7 +80,8 @@ class Router(Term):
         task, within = (_log_sum_over(values, same) for values in (chances, logits))
         if not self.mix:
             return task + logits - within
-        mixed = logits - within + self.mix * (chances - task)
+        known = torch.where(task > -torch.inf, chances - task, 0.0)  # a task of which no image was seen yet
+        mixed = logits - within + self.mix * known
         return task + mixed - _log_sum_over(mixed, same)
 
     def _move(self, device: torch.device) -> None:

@@ -12,6 +12,7 @@ from anamnesis.methods.ewc_prototype import EWCPrototype, EWCPrototypeOptions
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
 from anamnesis.methods.terms.consolidation import Consolidation, ConsolidationSettings, Scale, Way
 from anamnesis.methods.terms.fisher import FisherKind, fisher_diagonal
+from anamnesis.methods.terms.maps import activation_maps, unit_maps
 from anamnesis.methods.terms.quadratic import Merging, Quadratic
 from anamnesis.networks import Classifier
 from anamnesis.records import Configuration, InputError, NetworkSpec, Split, Task, TrainingSettings
@@ -266,3 +267,34 @@ def test_batch_statistics_stay_from_the_second_task_on() -> None:
         statistics.append({name: value.clone() for name, value in method.network.named_buffers()})
     assert statistics[0]["backbone.blocks.1.running_mean"].any()  # the first task did move them
     assert all(torch.equal(value, statistics[1][name]) for name, value in statistics[0].items())
+
+
+def test_saliencys_fisher_information_holds_what_moves_the_maps() -> None:
+    """Half of F times a small change of weights squared is, on average, the cosine distance that the maps move."""
+    plain, held = (make(fisher_saliency=weight, fisher_images=0) for weight in (0.0, 2.0))
+    for method in (plain, held):
+        learn(method, FIRST)
+    more = {
+        name: consolidation(held).quadratic.importance[name] - value
+        for name, value in consolidation(plain).quadratic.importance.items()
+    }
+    assert more["head.weight"].abs().sum() == 0  # the rows of a map are given
+    network, context = held.network, context_of((FIRST,))
+    rows = network.head.weight.detach() - network.head.weight.detach().mean(0)
+    batches = list(data_of(context, bars(FIRST, context.labels))(Split.TRAIN))
+    images, targets = torch.cat([b.images for b in batches]), torch.cat([b.targets for b in batches])
+    name = "backbone.blocks.9.weight"  # the last convolution
+    weight, moved, generator = network.get_parameter(name), [], torch.Generator().manual_seed(0)
+
+    @torch.no_grad()
+    def maps() -> torch.Tensor:
+        return unit_maps(activation_maps(network.features(images), rows[targets]))
+
+    before = maps()
+    for _ in range(200):
+        change = 1e-3 * torch.randn(weight.shape, generator=generator)
+        with torch.no_grad():
+            weight.add_(change)
+            moved.append(float((maps() - before).square().sum(1).mean()))
+            weight.sub_(change)
+    assert 2.0 * sum(moved) / len(moved) == pytest.approx(1e-6 * float(more[name].sum()), rel=0.3)  # one probe an image
