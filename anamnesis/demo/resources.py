@@ -14,6 +14,8 @@ TRAINING = {"epochs": 8, "batchSize": 16, "learningRate": "0.003"}
 """Chosen by looking at what the demonstration itself prints: its numbers show that it runs, and rank no method."""
 SPLIT_KEY = b"of the public demonstration: never use it for patients"
 """Fixed, so that every call has the same patients in its test sets."""
+_OPTIONS = {"ewc_prototype": {"ewcPrototype": {"prototypes": "Shared"}}}
+"""The images are public: their class prototypes may be, too."""
 
 _COMMENT = "# Written by `anamnesis demo`, which does with it what `anamnesis run -f` on this folder does.\n"
 
@@ -57,7 +59,7 @@ def _model(method: str, sites: Sequence[DemoSite]) -> dict[str, object]:
     name = next(entry.name for entry in known_methods().values() if entry.method == method)
     spec = {
         "network": {"name": "SmallCNN", "input": {"channels": 1, "size": [64, 64]}, "norm": "Batch", "width": 16},
-        "method": {"name": name},
+        "method": {"name": name, **_OPTIONS.get(method, {})},
         "training": TRAINING,
         "sites": [{"name": site.name} for site in sites],
         # Advisory: every method walks the whole way, and the gate's opinion is written down.
