@@ -100,7 +100,7 @@ class EWCPrototypeOptions:
     fisher_images: int = 2000
     fisher_temperature: float = 1.0
     fisher_probes: int = 0
-    fisher_saliency: float = 0.3
+    fisher_saliency: float = 0.1
     fisher_scale: Scale = Scale.NONE
     fisher_clip: float = 0.0
     merging: Merging = Merging.ONLINE

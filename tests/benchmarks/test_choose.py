@@ -34,12 +34,3 @@ def test_the_best_trial_is_chosen_and_all_are_kept(make, tmp_path, monkeypatch):
     setting = choose.setting_of(row, "site", 2, 1, choose.choices(path))
     assert setting.options == {**settings[2].options, "buffer": 500}
     assert (setting.seed, setting.order) == (2, 1)
-
-
-def test_of_settings_that_noise_does_not_tell_apart_the_one_that_keeps_most_saliency_is_chosen():
-    def trial(score, iou):
-        return choose.Trial({"score": score}, 8, score, score, None, iou, 1.0)
-
-    trials = (trial(70.0, 0.9), trial(79.6, 0.5), trial(80.0, None), trial(79.7, 0.8))
-    assert choose.best(trials) is trials[3]
-    assert choose.best((trial(80.0, None), trial(79.8, None))).score == 80.0
