@@ -1,4 +1,4 @@
-"""Pods as a strict hospital lets them in, by kubectl in PATH."""
+"""Pods as a strict hospital lets them in, and one that it would not, by kubectl in PATH."""
 
 import json
 import subprocess
@@ -42,6 +42,16 @@ def pod(name: str, image: str, *command: str, volumes: Mapping[str, Json] = NOTH
         "volumes": [{"name": one, **kind} for one, kind in found.items()],
     }
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+
+
+def on_node(name: str, *command: str) -> Json:
+    """A pod that is root on its node: what a person at the machine would do."""
+    wanted = pod(name, "anamnesis-operator", "/usr/sbin/chroot", "/node", *command)
+    wanted["spec"] |= {"securityContext": {}, "volumes": [{"name": "node", "hostPath": {"path": "/"}}]}
+    root = {"privileged": True, "runAsUser": 0}
+    mounts = [{"name": "node", "mountPath": "/node"}]
+    wanted["spec"]["containers"][0] |= {"securityContext": root, "volumeMounts": mounts}
+    return wanted
 
 
 def printed(wanted: Json, seconds: float = 120) -> str:

@@ -1,11 +1,11 @@
-"""A real container registry on loopback, and an image small enough for it."""
+"""A real container registry on loopback, and images small enough for it."""
 
 import io
 import json
 import socket
 import subprocess
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -51,18 +51,28 @@ class Registry:
         return True
 
 
-def image_archive(target: Path, reference: str) -> None:
-    """Writes an image of one empty file, as ``docker save`` would."""
+NOTHING: Mapping[str, bytes] = {"empty": b""}
+
+
+def image_archive(
+    target: Path, reference: str, programs: Mapping[str, bytes] = NOTHING, entry: Sequence[str] = ()
+) -> None:
+    """Writes an image of a few programs, or of one empty file, as ``docker save`` would."""
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as inner:
-        inner.addfile(tarfile.TarInfo("empty"))
+        for name, data in programs.items():
+            _add(inner, name, data)
     rootfs = {"type": "layers", "diff_ids": [f"sha256:{sha256(layer.getvalue()).hexdigest()}"]}
-    config = {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs}
+    config = {"architecture": "amd64", "os": "linux", "config": {"Entrypoint": [*entry]}, "rootfs": rootfs}
     manifest = [{"Config": "config.json", "RepoTags": [reference], "Layers": ["layer.tar"]}]
     files = {"layer.tar": layer.getvalue()}
     files |= {"config.json": json.dumps(config).encode(), "manifest.json": json.dumps(manifest).encode()}
     with tarfile.open(target, "w") as archive:
         for name, data in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            archive.addfile(entry, io.BytesIO(data))
+            _add(archive, name, data)
+
+
+def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    file = tarfile.TarInfo(name)
+    file.size, file.mode = len(data), 0o755
+    archive.addfile(file, io.BytesIO(data))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from images.pods import kubectl, pod, printed
+from images.pods import kubectl, on_node, printed
 from kubeflow.house import BUCKET, HOME, PIPELINES, SECRET, WARDS, store_of
 
 from anamnesis import __version__
@@ -31,12 +31,7 @@ echo $digest
 def digest(image: str) -> str:
     """Makes an imported image known by its digest too, as one is that was pulled by it; returns the digest."""
     script = TAG.format(image=image, version=__version__)
-    asked = pod(f"digest-of-{image}", IMAGES[0], "/usr/sbin/chroot", "/node", "sh", "-ec", script)
-    asked["spec"] |= {"securityContext": {}, "volumes": [{"name": "node", "hostPath": {"path": "/"}}]}
-    privileged = {"privileged": True, "runAsUser": 0}
-    mounts = [{"name": "node", "mountPath": "/node"}]
-    asked["spec"]["containers"][0] |= {"securityContext": privileged, "volumeMounts": mounts}
-    return printed(asked).split()[-1]
+    return printed(on_node(f"digest-of-{image}", "sh", "-ec", script)).split()[-1]
 
 
 def namespaces(bucket: Mapping[str, str]) -> None:
