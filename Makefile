@@ -33,7 +33,7 @@ cluster-test: setup ## Build both images and run the tests on a node with Kubefl
 chart-test: setup ## Run the tests of the Helm chart, with Helm itself and a real API server
 	$(BIN)/pytest tests/chart
 
-image-test: setup ## Build both images, without a network, and run them as pods on a node (root, buildah; 10 minutes)
+image-test: setup ## Build both images, without a network, and run them as pods on a node (root, buildah, rclone; 13 minutes)
 	$(BIN)/python tests/cluster.py images
 
 airgap-bundle: setup ## Write the bundle for a site without a network to dist/airgap (IMAGES=folder takes built archives along)
