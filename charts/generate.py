@@ -31,7 +31,7 @@ Installs the operator that keeps medical-imaging models learning as data arrives
 
     helm install anamnesis charts/anamnesis --namespace anamnesis --create-namespace
 
-`ci/` has two sets of values to begin with: `single-node-values.yaml` (one machine of 2 GB, no Kubeflow) and
+`ci/` has two sets of values to begin with: `single-node-values.yaml` (one small machine, no Kubeflow) and
 `gpu-cluster-values.yaml` (Kubeflow Pipelines, Kueue, a mirror, proxy, private authorities, Prometheus operator).
 
 - **Names** do not follow the release's: there is one operator in a namespace, `anamnesis-operator`.

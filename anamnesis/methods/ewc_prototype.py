@@ -41,6 +41,7 @@ from anamnesis.methods.terms.maps import Distance, Evidence, Normalisation
 from anamnesis.methods.terms.prototypes import Assignment, LatentPrototypes, PrototypeNearSample, SampleNearPrototype
 from anamnesis.methods.terms.quadratic import Merging
 from anamnesis.methods.terms.reconstruction import Reconstruction
+from anamnesis.methods.terms.refit import Refit
 from anamnesis.methods.terms.retention import PrototypeRetention, RetentionWeights
 from anamnesis.methods.terms.router import Answering, Router
 from anamnesis.methods.terms.saliency import SaliencyAlignment
@@ -88,6 +89,8 @@ class EWCPrototypeOptions:
         normalisation: of maps that are almost empty: ``masked``, ``smooth`` or ``signed``.
         warm_up: share of the training before visual prototypes are fixed and saliency counts.
         ramp: share of the training over which saliency comes to its full weight.
+        refit: at the end of a task whose classes are all new, its rows of the head become their linear discriminant,
+            with this added to the diagonal of the scatter; 0 leaves the rows as they were trained.
         classifier: who answers: ``linear``, ``prototypes`` or ``routed``; the latter two need shared ``prototypes``.
             ``auto`` is ``routed`` where they are shared, else ``linear``.
         shrinkage: added to the diagonal of the scatter behind ``prototypes`` and ``routed``.
@@ -126,6 +129,7 @@ class EWCPrototypeOptions:
     normalisation: Normalisation = Normalisation.MASKED
     warm_up: float = 0.25
     ramp: float = 0.25
+    refit: float = 1.0
     classifier: Answering = Answering.AUTO
     shrinkage: float = 100.0
     mix: float = 0.5
@@ -220,6 +224,7 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
             SaliencyAlignment(o.saliency_alignment, visual, o.distance, o.normalisation, o.ramp),
             PrototypeRetention(retention, parts, visual, o.distance, o.normalisation, o.competing),
             Consolidation(o.penalty, consolidation),
+            Refit(o.refit, groups),
         )
         return (*shared, *(term for term in terms if term.weight))
 

@@ -16,6 +16,7 @@ from anamnesis.methods.classification import Competing
 from anamnesis.methods.ewc_prototype import EWCPrototype, EWCPrototypeOptions
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
 from anamnesis.methods.terms.maps import Distance, Normalisation
+from anamnesis.methods.terms.refit import Refit
 from anamnesis.methods.terms.router import Answering
 from anamnesis.methods.terms.visual import PrototypeMap, Reading, Sharing
 from anamnesis.records import AnamnesisError, Configuration, InputError, Split, Task, TaskType, TrainingSettings
@@ -29,7 +30,7 @@ WEIGHTS = (
     "penalty", "reconstruction", "prototype_near_sample", "sample_near_prototype", "saliency_alignment",
     "prototype_retention",
 )  # fmt: skip
-OFF = dict.fromkeys(WEIGHTS, 0.0)
+OFF = dict.fromkeys((*WEIGHTS, "refit"), 0.0)
 FULL: dict[str, Any] = {
     "prototypes": Sharing.SHARED,
     "minimum_images": 3,
@@ -72,7 +73,7 @@ def test_8_with_every_weight_at_zero_it_is_fine_tuning_bit_for_bit() -> None:
 
 
 def test_9_every_term_reaches_the_encoder_and_only_pictures_reach_the_decoder() -> None:
-    method = after_first()
+    method = after_first(refit=0.0)  # a discriminant is sure of the few toys: no Fisher information in its rows
     terms = terms_of(method, FIRST, SECOND)
     with torch.no_grad():  # away from the anchor
         for value in method.network.parameters():
@@ -265,6 +266,28 @@ def test_a_site_that_shares_no_prototypes_answers_by_its_head_alone() -> None:
     assert make(prototypes=Sharing.PRIVATE).router is None
     with pytest.raises(InputError, match="classifier routed stores class prototypes"):
         EWCPrototypeOptions(prototypes=Sharing.PRIVATE, classifier=Answering.ROUTED)
+
+
+def test_the_head_of_new_classes_is_their_discriminant_and_old_rows_stay() -> None:
+    method = after_first(refit=1.0)
+    context = context_of((FIRST,), SETTINGS)
+    batches = list(data_of(context, bars(FIRST, context.labels))(Split.TRAIN))
+    images, targets = torch.cat([b.images for b in batches]), torch.cat([b.targets for b in batches])
+    with torch.no_grad():
+        codes = method.network.features(images).mean((2, 3)).double()
+    means = torch.stack([codes[targets == column].mean(0) for column in (0, 1)])
+    scatter = (codes - means[targets]).T @ (codes - means[targets]) + torch.eye(codes.shape[1])
+    wanted = torch.linalg.solve(scatter / len(codes), means[0] - means[1])
+    head = method.network.head.weight.detach().double()
+    torch.testing.assert_close(head[0] - head[1], wanted, rtol=1e-3, atol=1e-3)
+
+    before = method.network.head.weight.detach().clone()
+    context = context_of((FIRST, FIRST), SETTINGS)  # the same question at another hospital
+    refit = next(part for part in method.parts if isinstance(part, Refit))
+    for part in method.parts:
+        part.begin(method.network, context, data_of(context, bars(FIRST, context.labels)))
+    refit.end(method.network, context, data_of(context, bars(FIRST, context.labels)))
+    assert torch.equal(method.network.head.weight, before)
 
 
 def test_reports_see_where_it_looks() -> None:

@@ -15,6 +15,7 @@ class Groups(Term):
 
     Attributes:
         of_class: [K].
+        fresh: the classes that the task at hand met first.
     """
 
     name = "groups"
@@ -22,9 +23,11 @@ class Groups(Term):
     def __init__(self) -> None:
         super().__init__(1.0)
         self.of_class = torch.zeros(0, dtype=torch.long)
+        self.fresh: frozenset[int] = frozenset()
 
     def begin(self, network: Classifier, context: TaskContext, data: Data) -> None:
         """Gives the classes that are new the next number."""
+        self.fresh = frozenset(range(len(self.of_class), len(context.labels)))
         grown = torch.full((len(context.labels),), -1)
         grown[: len(self.of_class)] = self.of_class.cpu()
         grown[grown < 0] = grown.max() + 1

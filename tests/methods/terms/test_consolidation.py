@@ -20,7 +20,15 @@ from anamnesis.training import numerics_for, train
 
 NUMERICS = numerics_for(Configuration("finetune"), "cpu")
 ALONE: dict[str, Any] = dict.fromkeys(
-    ("reconstruction", "prototype_near_sample", "sample_near_prototype", "saliency_alignment", "prototype_retention"),
+    (
+        "reconstruction",
+        "prototype_near_sample",
+        "sample_near_prototype",
+        "saliency_alignment",
+        "prototype_retention",
+        "fisher_saliency",
+        "refit",
+    ),
     0.0,
 )
 
