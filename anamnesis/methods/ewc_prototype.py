@@ -132,7 +132,7 @@ class EWCPrototypeOptions:
     refit: float = 1.0
     classifier: Answering = Answering.AUTO
     shrinkage: float = 100.0
-    mix: float = 0.5
+    mix: float = 0.25
 
     @property
     def answering(self) -> Answering:

@@ -1,6 +1,7 @@
 """What is in the images that were built from the Containerfiles."""
 
 import json
+import stat
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,12 @@ PACKAGES = "opt/anamnesis/lib/python3.11/site-packages/"
 
 
 def paths(archive: Path) -> dict[str, int]:
-    """All paths in an image, with their modes."""
+    """All paths in an image, with their modes; some builders write the kind of file into the mode too."""
     found: dict[str, int] = {}
     with tarfile.open(archive) as file:
         for layer in json.loads(content(file, "manifest.json"))[0]["Layers"]:
             with tarfile.open(fileobj=file.extractfile(layer)) as inner:
-                found |= {one.name.removeprefix("./").rstrip("/"): one.mode for one in inner}
+                found |= {one.name.removeprefix("./").rstrip("/"): stat.S_IMODE(one.mode) for one in inner}
     return found
 
 
