@@ -90,7 +90,8 @@ class EWCPrototypeOptions:
         warm_up: share of the training before visual prototypes are fixed and saliency counts.
         ramp: share of the training over which saliency comes to its full weight.
         refit: at the end of a task whose classes are all new, its rows of the head become their linear discriminant,
-            with this added to the diagonal of the scatter; 0 leaves the rows as they were trained.
+            with this added to the diagonal of the scatter; 0 leaves the rows as they were trained. Only where no two
+            sites share a task: else the first of them is forgotten.
         classifier: who answers: ``linear``, ``prototypes`` or ``routed``; the latter two need shared ``prototypes``.
             ``auto`` is ``routed`` where they are shared, else ``linear``.
         shrinkage: added to the diagonal of the scatter behind ``prototypes`` and ``routed``.
@@ -129,10 +130,10 @@ class EWCPrototypeOptions:
     normalisation: Normalisation = Normalisation.MASKED
     warm_up: float = 0.25
     ramp: float = 0.25
-    refit: float = 1.0
+    refit: float = 0.0
     classifier: Answering = Answering.AUTO
     shrinkage: float = 100.0
-    mix: float = 0.25
+    mix: float = 0.5
 
     @property
     def answering(self) -> Answering:

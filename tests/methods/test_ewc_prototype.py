@@ -30,7 +30,7 @@ WEIGHTS = (
     "penalty", "reconstruction", "prototype_near_sample", "sample_near_prototype", "saliency_alignment",
     "prototype_retention",
 )  # fmt: skip
-OFF = dict.fromkeys((*WEIGHTS, "refit"), 0.0)
+OFF = dict.fromkeys(WEIGHTS, 0.0)
 FULL: dict[str, Any] = {
     "prototypes": Sharing.SHARED,
     "minimum_images": 3,
@@ -73,7 +73,7 @@ def test_8_with_every_weight_at_zero_it_is_fine_tuning_bit_for_bit() -> None:
 
 
 def test_9_every_term_reaches_the_encoder_and_only_pictures_reach_the_decoder() -> None:
-    method = after_first(refit=0.0)  # a discriminant is sure of the few toys: no Fisher information in its rows
+    method = after_first()
     terms = terms_of(method, FIRST, SECOND)
     with torch.no_grad():  # away from the anchor
         for value in method.network.parameters():
