@@ -52,13 +52,14 @@ def page(runs: Path = RUNS, chosen: Choices | None = None) -> str:
     )
 
 
-def write_page(runs: Path = RUNS, path: Path = PAGE) -> list[Path]:
+def write_page(runs: Path = RUNS, path: Path = PAGE, chosen: Choices | None = None) -> list[Path]:
     """Writes the page and its pictures, and returns what was written."""
+    settled = choices() if chosen is None else chosen
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(runs), encoding="utf-8")
+    path.write_text(page(runs, settled), encoding="utf-8")
     written = [path]
     for sequence in ON_PAGE:
-        written += draw(sequence, lines_of(results_of(sequence, choices(), runs)), path.parent / PICTURES)
+        written += draw(sequence, lines_of(results_of(sequence, settled, runs)), path.parent / PICTURES)
     return written
 
 
