@@ -210,6 +210,7 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
             probes=o.fisher_probes,
             reconstruction=o.reconstruction,
             saliency=o.fisher_saliency,
+            evidence=o.evidence,
             scale=o.fisher_scale,
             clip=o.fisher_clip,
             decay=o.decay,
@@ -224,8 +225,8 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
             SampleNearPrototype(o.sample_near_prototype, latent, o.assignment),
             SaliencyAlignment(o.saliency_alignment, visual, o.distance, o.normalisation, o.ramp),
             PrototypeRetention(retention, parts, visual, o.distance, o.normalisation, o.competing),
-            Consolidation(o.penalty, consolidation),
-            Refit(o.refit, groups),
+            Consolidation(o.penalty, consolidation, groups),
+            Refit(o.refit, groups),  # tasks end in reverse: what is stored is of this head
         )
         return (*shared, *(term for term in terms if term.weight))
 

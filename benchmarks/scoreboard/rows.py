@@ -50,6 +50,10 @@ class Row:
     marks: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
 
+    def runs_on(self, sequence: str) -> bool:
+        """Tells whether the row is one of a sequence's."""
+        return not self.only or sequence in self.only
+
 
 def _grid(**values: tuple[object, ...]) -> tuple[Options, ...]:
     return tuple(dict(zip(values, chosen, strict=True)) for chosen in product(*values.values()))

@@ -43,7 +43,7 @@ def plan(
     for seed in seeds:
         for order in ORDERS:
             for sequence in sequences:
-                for row in (row for row in listed if not row.only or sequence in row.only):
+                for row in (row for row in listed if row.runs_on(sequence)):
                     setting = setting_of(row, sequence, seed, order, chosen)
                     jobs.append(Job(setting, folder / sequence / f"{slug(setting)}.json"))
     return jobs

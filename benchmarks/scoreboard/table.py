@@ -52,9 +52,7 @@ class Line:
 def results_of(sequence: str, chosen: Choices, folder: Path = RUNS) -> dict[str, tuple[Result, ...]]:
     """Returns the finished runs of a sequence by the label of their row; those of an earlier choice are left out."""
     read_all = [read(path) for path in sorted((folder / sequence).glob("*.json"))]
-    return {
-        row.label: _runs_of(row, sequence, read_all, chosen) for row in ROWS if not row.only or sequence in row.only
-    }
+    return {row.label: _runs_of(row, sequence, read_all, chosen) for row in ROWS if row.runs_on(sequence)}
 
 
 def _runs_of(row: Row, sequence: str, results: Sequence[Result], chosen: Choices) -> tuple[Result, ...]:

@@ -12,7 +12,8 @@ from anamnesis.methods.base import Data, State, Step, TaskContext, part_of
 from anamnesis.methods.classification import Competing
 from anamnesis.methods.terms.base import Pass, Term
 from anamnesis.methods.terms.fisher import FisherKind, fisher_diagonal, gaussian_diagonal
-from anamnesis.methods.terms.maps import activation_maps, unit_maps
+from anamnesis.methods.terms.groups import Groups
+from anamnesis.methods.terms.maps import Evidence, activation_maps, head_weights, unit_maps
 from anamnesis.methods.terms.quadratic import Merging, Quadratic
 from anamnesis.networks import AutoEncoder, Classifier
 from anamnesis.records import Split
@@ -49,6 +50,7 @@ class ConsolidationSettings:
             decoder free.
         reconstruction: weight of the reconstruction loss, of which that is.
         saliency: weight of the saliency maps' Fisher information, added to the classifier's.
+        evidence: which score those maps explain.
         scale: what each task's is divided by.
         clip: the largest value after that; 0 leaves it.
         decay: gamma; what is left of earlier tasks' when a task is added.
@@ -63,6 +65,7 @@ class ConsolidationSettings:
     probes: int = 0
     reconstruction: float = 1.0
     saliency: float = 0.0
+    evidence: Evidence = Evidence.CONTRAST
     scale: Scale = Scale.NONE
     clip: float = 0.0
     decay: float = 1.0
@@ -79,9 +82,9 @@ class Consolidation(Term):
 
     name = "ewc"
 
-    def __init__(self, weight: float, settings: ConsolidationSettings) -> None:
+    def __init__(self, weight: float, settings: ConsolidationSettings, groups: Groups) -> None:
         super().__init__(weight)
-        self.settings = settings
+        self.settings, self.groups = settings, groups
         self.quadratic = Quadratic()
 
     def begin(self, network: Classifier, context: TaskContext, data: Data) -> None:
@@ -118,13 +121,11 @@ class Consolidation(Term):
         found = fisher_diagonal(
             network, data(Split.TRAIN), columns, s.fisher, generator, limit=s.images, temperature=s.temperature
         )
-        for more in self._spatial(network, context, data, generator):
+        for more in self._spatial(network, data, generator):
             found = {name: value + more[name] for name, value in found.items()}
         return found
 
-    def _spatial(
-        self, network: Classifier, context: TaskContext, data: Data, generator: torch.Generator
-    ) -> Iterator[dict[str, Tensor]]:
+    def _spatial(self, network: Classifier, data: Data, generator: torch.Generator) -> Iterator[dict[str, Tensor]]:
         """Yields how much pictures and saliency maps depend on each weight."""
         s = self.settings
         if s.probes and s.reconstruction and isinstance(network, AutoEncoder):
@@ -136,8 +137,7 @@ class Consolidation(Term):
 
             yield gaussian_diagonal(network, pictures, data(Split.TRAIN), generator, precision, s.probes, s.images)
         if s.saliency:
-            rows = network.head.weight.detach()
-            weights = rows - rows[list(context.columns)].mean(0)
+            weights = head_weights(network.head.weight.detach(), self.groups, s.evidence)
 
             def looks(images: Tensor, targets: Tensor) -> Tensor:
                 return unit_maps(activation_maps(network.features(images), weights[targets]))

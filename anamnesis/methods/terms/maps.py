@@ -102,6 +102,6 @@ def _mean(values: Tensor, counted: Tensor) -> Tensor:
 
 def spread(found: Tensor) -> Tensor:
     """Returns 1 - |mean of the normalised maps|^2 of maps [N, h, w]: 0 where all are alike, near 1 where none are."""
-    units = functional.normalize(found.relu().flatten(1), dim=1)
+    units = unit_maps(found)
     counted = units.any(1)
     return 1 - (units.sum(0) / counted.sum().clamp_min(1)).square().sum()

@@ -39,7 +39,7 @@ class PrototypeRetention(Term):
         visual: VisualPrototypes,
         distance: Distance,
         normalisation: Normalisation,
-        competing: Competing = Competing.TASK,
+        competing: Competing,
     ) -> None:
         super().__init__(weight)
         self.competing = competing

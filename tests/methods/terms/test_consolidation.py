@@ -12,7 +12,8 @@ from anamnesis.methods.ewc_prototype import EWCPrototype, EWCPrototypeOptions
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
 from anamnesis.methods.terms.consolidation import Consolidation, ConsolidationSettings, Scale, Way
 from anamnesis.methods.terms.fisher import FisherKind, fisher_diagonal
-from anamnesis.methods.terms.maps import activation_maps, unit_maps
+from anamnesis.methods.terms.groups import Groups
+from anamnesis.methods.terms.maps import Evidence, activation_maps, unit_maps
 from anamnesis.methods.terms.quadratic import Merging, Quadratic
 from anamnesis.networks import Classifier
 from anamnesis.records import Configuration, InputError, NetworkSpec, Split, Task, TrainingSettings
@@ -226,8 +227,8 @@ def test_fisher_information_is_scaled_and_clipped(network: Classifier, scale: Sc
     context = context_of((FIRST,))
     data = data_of(context, bars(FIRST, context.labels))
     plain, scaled = (
-        Consolidation(1.0, ConsolidationSettings()),
-        Consolidation(1.0, ConsolidationSettings(scale=scale, clip=clip)),
+        Consolidation(1.0, ConsolidationSettings(), Groups()),
+        Consolidation(1.0, ConsolidationSettings(scale=scale, clip=clip), Groups()),
     )
     for term in (plain, scaled):
         term.begin(network, context, data)
@@ -277,9 +278,10 @@ def test_batch_statistics_stay_from_the_second_task_on() -> None:
     assert all(torch.equal(value, statistics[1][name]) for name, value in statistics[0].items())
 
 
-def test_saliencys_fisher_information_holds_what_moves_the_maps() -> None:
+@pytest.mark.parametrize("evidence", Evidence)
+def test_saliencys_fisher_information_holds_what_moves_the_maps(evidence: Evidence) -> None:
     """Half of F times a small change of weights squared is, on average, the cosine distance that the maps move."""
-    plain, held = (make(fisher_saliency=weight, fisher_images=0) for weight in (0.0, 2.0))
+    plain, held = (make(fisher_saliency=weight, fisher_images=0, evidence=evidence) for weight in (0.0, 2.0))
     for method in (plain, held):
         learn(method, FIRST)
     more = {
@@ -288,7 +290,9 @@ def test_saliencys_fisher_information_holds_what_moves_the_maps() -> None:
     }
     assert more["head.weight"].abs().sum() == 0  # the rows of a map are given
     network, context = held.network, context_of((FIRST,))
-    rows = network.head.weight.detach() - network.head.weight.detach().mean(0)
+    rows = network.head.weight.detach().clone()
+    if evidence is Evidence.CONTRAST:
+        rows -= rows.mean(0)
     batches = list(data_of(context, bars(FIRST, context.labels))(Split.TRAIN))
     images, targets = torch.cat([b.images for b in batches]), torch.cat([b.targets for b in batches])
     name = "backbone.blocks.9.weight"  # the last convolution
