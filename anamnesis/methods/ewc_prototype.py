@@ -45,6 +45,7 @@ from anamnesis.methods.terms.refit import Refit
 from anamnesis.methods.terms.retention import PrototypeRetention, RetentionWeights
 from anamnesis.methods.terms.router import Answering, Router
 from anamnesis.methods.terms.saliency import SaliencyAlignment
+from anamnesis.methods.terms.spaces import Frozen, spaces
 from anamnesis.methods.terms.visual import PrototypeMap, Reading, Sharing, VisualPrototypes, VisualSettings
 from anamnesis.networks import AutoEncoder
 from anamnesis.records import InputError, NetworkSpec
@@ -93,8 +94,10 @@ class EWCPrototypeOptions:
             with this added to the diagonal of the scatter; 0 leaves the rows as they were trained. Only where no two
             sites share a task: else the first of them is forgotten.
         classifier: who answers: ``linear``, ``prototypes`` or ``routed``; the latter two need shared ``prototypes``.
-            ``auto`` is ``routed`` where they are shared, else ``linear``.
-        shrinkage: added to the diagonal of the scatter behind ``prototypes`` and ``routed``.
+            ``auto`` is ``routed`` where they are shared, else ``linear``, as it is on a base version without them.
+        frozen: the features in which ``prototypes`` and ``routed`` answer: ``random``, ``first_site`` or ``both``.
+        shrinkage: added to the diagonal of the scatter of the random features.
+        first_site_shrinkage: the same for the first site's, whose classes are tighter.
         mix: how much the prototypes say about the class within the task where the answer is ``routed``.
     """
 
@@ -132,8 +135,10 @@ class EWCPrototypeOptions:
     ramp: float = 0.25
     refit: float = 0.0
     classifier: Answering = Answering.AUTO
-    shrinkage: float = 100.0
-    mix: float = 0.5
+    frozen: Frozen = Frozen.BOTH
+    shrinkage: float = 30.0
+    first_site_shrinkage: float = 0.3
+    mix: float = 1.0
 
     @property
     def answering(self) -> Answering:
@@ -201,7 +206,8 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
         if retention or o.saliency_alignment:
             shared.append(visual)
         if o.answering is not Answering.LINEAR:
-            shared.append(Router(spec.channels, seed, groups, o.shrinkage, o.mix))
+            both = spaces(o.frozen, self.network, spec.channels, seed, o.shrinkage, o.first_site_shrinkage)
+            shared.append(Router(both, groups, o.mix))
         parts = RetentionWeights(o.retained_answer, o.retained_picture, o.retained_saliency)
         consolidation = ConsolidationSettings(
             fisher=o.fisher,
@@ -319,7 +325,23 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
         return state
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], labels: int) -> None:
-        """Takes back the network and what each term finds of its own."""
+        """Takes back the network and what each term finds of its own.
+
+        Raises:
+            InputError: prototypes are to answer, and the base version has none for its classes.
+        """
         super().load_state_dict(state, labels)
         for part in self.parts:
             part.load_state_dict(state, self.network.head.weight.device)
+        if self.router and not self.router.knows(labels):
+            self._head_alone()
+
+    def _head_alone(self) -> None:
+        """Imported weights and other methods' versions have no class prototypes, and an unknown class has no chance."""
+        if self.options.classifier is not Answering.AUTO:
+            raise InputError(
+                f"ewc_prototype: classifier {self.options.classifier} needs class prototypes of every class, and the "
+                "base version has none in these features; choose classifier auto or linear, or start another model"
+            )
+        self.parts = tuple(part for part in self.parts if part is not self.router)
+        self.router = None

@@ -13,8 +13,8 @@ from benchmarks.scoreboard.claims import judge
 from benchmarks.scoreboard.look import ceiling, correlation, drifts, look_of
 from benchmarks.scoreboard.plots import draw
 from benchmarks.scoreboard.result import Result, code_of
-from benchmarks.scoreboard.rows import FAMILIES
-from benchmarks.scoreboard.schedule import ON_PAGE, ORDERS, RUNS, SEEDS, plan
+from benchmarks.scoreboard.rows import FAMILIES, ORDERS
+from benchmarks.scoreboard.schedule import ON_PAGE, RUNS, SEEDS, plan
 from benchmarks.scoreboard.sequences import SEQUENCES
 from benchmarks.scoreboard.table import Line, Spread, lines_of, results_of
 

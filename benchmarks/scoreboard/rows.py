@@ -9,6 +9,8 @@ Options = Mapping[str, object]
 BACKBONE = "build/scoreboard/cifar10.safetensors"
 """Weights of a backbone trained on CIFAR-10, without the two classes that are in the development sequence."""
 OURS = "ewc_prototype"
+ORDERS = (0, 1)
+"""As declared, and reversed."""
 EXEMPLARS = "stores images"
 ALL_DATA = "opens all data"
 ONE_EACH = "one network a site"
@@ -42,6 +44,7 @@ class Row:
         options: on top of that choice.
         marks: what a reader must know of it.
         only: sequences that it runs on; empty for all of them.
+        orders: of the sites that it runs in; what learns all at once has only one.
     """
 
     label: str
@@ -49,6 +52,7 @@ class Row:
     options: Options = field(default_factory=dict)
     marks: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
+    orders: tuple[int, ...] = ORDERS
 
     def runs_on(self, sequence: str) -> bool:
         """Tells whether the row is one of a sequence's."""
@@ -115,6 +119,7 @@ def _ladder() -> tuple[Row, ...]:
     without: Mapping[str, Options] = {
         "EWC": {"penalty": 0.0},
         "saliency's Fisher information": {"fisher_saliency": 0.0},
+        "the first site's frozen features": {"frozen": "random"},
         "frozen features (its head answers alone)": {"classifier": "linear"},
     }
     rows += [Row(f"ladder: all minus {name}", OURS, off, only=LADDER) for name, off in without.items()]
@@ -123,7 +128,7 @@ def _ladder() -> tuple[Row, ...]:
 
 ROWS: tuple[Row, ...] = (
     Row("fine-tune", "finetune"),
-    Row("joint", "joint", marks=(ALL_DATA,)),
+    Row("joint", "joint", marks=(ALL_DATA,), orders=ORDERS[:1]),
     Row(OURS, OURS),
     Row("EWC", "ewc"),
     Row("LwF", "lwf"),

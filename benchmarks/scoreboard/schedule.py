@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.scoreboard.choose import Choices, setting_of
 from benchmarks.scoreboard.result import FOLDER, Setting
-from benchmarks.scoreboard.rows import ROWS, Row
+from benchmarks.scoreboard.rows import ORDERS, ROWS, Row
 from benchmarks.scoreboard.run import command
 from benchmarks.scoreboard.summary import slug
 
@@ -20,7 +20,6 @@ Say = Callable[[str], None]
 RUNS = FOLDER / "runs"
 ON_PAGE = ("modality", "site", "shift", "patient")
 SEEDS = (0, 1, 2)
-ORDERS = (0, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ def plan(
     for seed in seeds:
         for order in ORDERS:
             for sequence in sequences:
-                for row in (row for row in listed if row.runs_on(sequence)):
+                for row in (row for row in listed if row.runs_on(sequence) and order in row.orders):
                     setting = setting_of(row, sequence, seed, order, chosen)
                     jobs.append(Job(setting, folder / sequence / f"{slug(setting)}.json"))
     return jobs

@@ -15,7 +15,7 @@ from benchmarks.scoreboard.schedule import ON_PAGE, Job, carry_out, plan
 
 def test_all_rows_of_a_seed_come_before_the_next_seed():
     jobs = plan(Choices())
-    assert len(jobs) == sum(len(row.only or ON_PAGE) for row in ROWS) * 3 * 2
+    assert len(jobs) == sum(len(row.only or ON_PAGE) * len(row.orders) for row in ROWS) * 3
     assert len({job.path for job in jobs}) == len(jobs)
     seeds = [job.setting.seed for job in jobs]
     assert seeds == sorted(seeds)

@@ -206,7 +206,7 @@ def test_class_incremental_state_grows_by_one_prototype_a_class_alone() -> None:
     grown = {name for name, shape in after.items() if shape != before[name]}
     assert all(after[name][0] == 5 and after[name][1:] == before[name][1:] for name in grown)
     assert {name.split("/")[0] for name in grown} <= {
-        "network", "visual_prototypes", "groups", "router", "ewc_fisher", "ewc_anchor"
+        "network", "visual_prototypes", "groups", "random_space", "first_site_space", "ewc_fisher", "ewc_anchor"
     }  # fmt: skip
 
 

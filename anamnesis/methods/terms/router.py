@@ -1,4 +1,4 @@
-"""Class prototypes in a space that never moves: which task an image comes from, and which class.
+"""Class prototypes in spaces that never move: which task an image comes from, and which class.
 
 A head that learns task after task prefers what it learned last, and most of what looks like forgetting is that. The
 means of frozen features do not move and have no last: as a classifier they say what class an image has, and summed over
@@ -11,12 +11,11 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
-from anamnesis.methods.base import Data, State, TaskContext, part_of
+from anamnesis.methods.base import Data, State, TaskContext
 from anamnesis.methods.terms.base import Term
 from anamnesis.methods.terms.groups import Groups
-from anamnesis.methods.terms.ridge import Ridge, answer
+from anamnesis.methods.terms.spaces import Space
 from anamnesis.networks import Classifier
-from anamnesis.networks.frozen import RandomFeatures
 from anamnesis.records import Split
 
 
@@ -41,33 +40,34 @@ class Router(Term):
 
     name = "router"
 
-    def __init__(self, channels: int, seed: int, groups: Groups, strength: float, mix: float) -> None:
+    def __init__(self, spaces: tuple[Space, ...], groups: Groups, mix: float) -> None:
         super().__init__(1.0)
-        self.groups, self.strength, self.mix = groups, strength, mix
-        self.features = RandomFeatures(channels, seed)
-        self._empty()
-
-    def _empty(self) -> None:
-        self.ridge, self._weights = Ridge(self.features.width_out), torch.zeros(0)
+        self.spaces, self.groups, self.mix = spaces, groups, mix
 
     def begin(self, network: Classifier, context: TaskContext, data: Data) -> None:
         """A mean for each class that is new."""
-        self._move(network.head.weight.device)
-        self.ridge.grow(len(context.labels))
+        for space in self.spaces:
+            space.to(network.head.weight.device)
+            space.ridge.grow(len(context.labels))
 
     def end(self, network: Classifier, context: TaskContext, data: Data) -> None:
         """Adds the site's images to the sums."""
+        for space in self.spaces:
+            space.follow(network)
         for batch in data(Split.TRAIN):
-            self.ridge.add(self.features(batch.images), batch.targets)
-        self._weights = torch.zeros(0)
+            for space in self.spaces:
+                space.add(batch.images, batch.targets)
+
+    def knows(self, classes: int) -> bool:
+        """Whether there is a row for each of so many classes; a base version that was made without has none."""
+        return all(space.ridge.classes >= classes for space in self.spaces)
 
     def log_chances(self, images: Tensor) -> Tensor:
-        """Returns log p(class | x), [N, K], of images by the prototypes alone; a class without images has none."""
-        self._move(images.device)
-        if not len(self._weights):
-            self._weights = self.ridge.discriminant(self.strength)
-        empty = self.ridge.sums[:, -1] == 0
-        return answer(self.features(images), self._weights).masked_fill(empty, -torch.inf).log_softmax(1)
+        """Returns log p(class | x), [N, K], of images by the prototypes alone; a class without images has none.
+
+        The spaces' log-probabilities are added, as if each saw the image for itself.
+        """
+        return torch.stack([space.log_chances(images) for space in self.spaces]).sum(0).log_softmax(1)
 
     def routed(self, images: Tensor, logits: Tensor) -> Tensor:
         """Returns log p(task | x) + log p(class | task, x) [N, K], the latter by the head's ``logits`` [N, K].
@@ -84,22 +84,14 @@ class Router(Term):
         mixed = logits - within + self.mix * known
         return task + mixed - _log_sum_over(mixed, same)
 
-    def _move(self, device: torch.device) -> None:
-        self.features.to(device)
-        self.ridge.to(device)
-
     def state_dict(self) -> State:
-        """The sums, and the features that they are of: no other will do."""
-        sums: State = {f"{self.name}/{name}": value for name, value in self.ridge.state_dict().items()}
-        return sums | {f"router_features/{name}": value for name, value in self.features.state_dict().items()}
+        """Every space's."""
+        return {name: value for space in self.spaces for name, value in space.state_dict().items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], device: torch.device) -> None:
         """Takes them back."""
-        self._empty()
-        self._move(device)
-        if found := part_of(state, self.name):
-            self.ridge.load_state_dict(found, device)
-            self.features.load_state_dict(part_of(state, "router_features"))
+        for space in self.spaces:
+            space.load_state_dict(state, device)
 
 
 def _log_sum_over(values: Tensor, same: Tensor) -> Tensor:

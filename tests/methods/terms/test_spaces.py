@@ -1,0 +1,121 @@
+"""Frozen spaces: they do not move, their answers multiply, and a base version without them is answered by the head."""
+
+from typing import Any
+
+import pytest
+import torch
+from toys.learning import FIRST, SECOND, SPEC, bars, context_of, data_of
+
+from anamnesis.methods import PredictRequest
+from anamnesis.methods.ewc_prototype import EWCPrototype, EWCPrototypeOptions
+from anamnesis.methods.finetune import Finetune, FinetuneOptions
+from anamnesis.methods.terms.router import Answering
+from anamnesis.methods.terms.spaces import EncoderFeatures, Frozen
+from anamnesis.methods.terms.visual import Sharing
+from anamnesis.networks.frozen import cells
+from anamnesis.records import Configuration, InputError, Split, Task, TrainingSettings
+from anamnesis.training import numerics_for, train
+
+NUMERICS = numerics_for(Configuration("finetune"), "cpu")
+SETTINGS = TrainingSettings(epochs=2, batch_size=8, learning_rate=5e-3)
+IMAGES = torch.rand(6, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+def make(**options: Any) -> EWCPrototype:
+    return EWCPrototype(EWCPrototypeOptions(prototypes=Sharing.SHARED, minimum_images=3, **options), SPEC, seed=0)
+
+
+def learn(method: Any, *tasks: Task) -> None:
+    context = context_of(tasks, SETTINGS)
+    train(method, context, data_of(context, bars(tasks[-1], context.labels)), NUMERICS)
+
+
+def learned(**options: Any) -> EWCPrototype:
+    method = make(**options)
+    learn(method, FIRST)
+    learn(method, FIRST, SECOND)
+    return method
+
+
+def answers_of(method: Any) -> torch.Tensor:
+    logits = method.predict(IMAGES, PredictRequest()).logits
+    assert logits is not None
+    return logits
+
+
+def test_the_first_sites_encoder_is_kept_and_later_sites_do_not_move_it() -> None:
+    method = make()
+    learn(method, FIRST)
+    assert method.router is not None
+    space = method.router.spaces[1]
+    assert isinstance(space.features, EncoderFeatures)
+    with torch.no_grad():
+        expected = cells(method.network.eval().features(IMAGES), 4)
+    torch.testing.assert_close(space.features(IMAGES), expected)
+    learn(method, FIRST, SECOND)
+    torch.testing.assert_close(space.features(IMAGES), expected)
+    with torch.no_grad():
+        assert not torch.allclose(cells(method.network.eval().features(IMAGES), 4), expected, atol=1e-3)
+
+
+def test_its_sums_are_those_of_every_sites_images_at_once() -> None:
+    method = learned()
+    assert method.router is not None
+    for space in method.router.spaces:
+        features, targets = [], []
+        for tasks in ((FIRST,), (FIRST, SECOND)):
+            context = context_of(tasks, SETTINGS)
+            for batch in data_of(context, bars(tasks[-1], context.labels))(Split.TRAIN):
+                features.append(space.features(batch.images).double())
+                targets.append(batch.targets)
+        every, columns = torch.cat(features), torch.cat(targets)
+        torch.testing.assert_close(space.ridge.gram[:-1, :-1], every.T @ every)
+        for column in range(5):
+            torch.testing.assert_close(space.ridge.means[column], every[columns == column].mean(0))
+
+
+def test_both_spaces_multiply_their_chances() -> None:
+    method = learned(classifier=Answering.PROTOTYPES)
+    assert method.router is not None
+    first, second = (space.log_chances(IMAGES) for space in method.router.spaces)
+    torch.testing.assert_close(answers_of(method), (first + second).log_softmax(1))
+
+
+@pytest.mark.parametrize(
+    ("frozen", "parts"),
+    [
+        (Frozen.RANDOM, {"random_space"}),
+        (Frozen.FIRST_SITE, {"first_site_space"}),
+        (Frozen.BOTH, {"random_space", "first_site_space"}),
+    ],
+)
+def test_a_version_gives_the_same_answers_when_it_is_read_again(frozen: Frozen, parts: set[str]) -> None:
+    method, again = learned(frozen=frozen), make(frozen=frozen)
+    state = method.state_dict()
+    assert {name.split("/")[0] for name in state if "space/" in name} == parts
+    again.load_state_dict(state, 5)
+    torch.testing.assert_close(answers_of(again), answers_of(method))
+
+
+def test_weights_from_elsewhere_are_answered_by_their_head_for_good() -> None:
+    imported = make()
+    imported.network.head.grow(2, torch.Generator().manual_seed(0))
+    method = make()
+    method.load_state_dict(imported.state_dict(), 2)
+    learn(method, FIRST, SECOND)
+    assert method.router is None
+    with torch.no_grad():
+        torch.testing.assert_close(answers_of(method), method.network(IMAGES))
+    again = make()
+    again.load_state_dict(method.state_dict(), 5)
+    torch.testing.assert_close(answers_of(again), answers_of(method))
+
+
+def test_another_methods_version_is_refused_where_prototypes_must_answer() -> None:
+    other = Finetune(FinetuneOptions(), SPEC, seed=0)
+    learn(other, FIRST)
+    network = {f"network/{name}": value for name, value in make().network.state_dict().items()}
+    state = {**network, **other.state_dict()}
+    make().load_state_dict(state, 2)
+    with pytest.raises(InputError, match="classifier routed needs class prototypes of every class"):
+        make(classifier=Answering.ROUTED).load_state_dict(state, 2)
