@@ -31,7 +31,7 @@ from anamnesis.snapshots import Guard, open_test_set
 from anamnesis.training import TensorSplit, numerics_for, tensors_of
 from anamnesis.updates.model import Model, load_model
 
-BATCH = 256
+BATCH = 64  # larger maps are handed back to the system after each batch: the page faults took most of the time
 EVALUATOR = digest_json({"name": FORGETTING, "revision": 1})
 
 

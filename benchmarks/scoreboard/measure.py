@@ -13,7 +13,8 @@ from anamnesis.records import columns_of
 from benchmarks.scoreboard.learn import Learned, split_of
 from benchmarks.scoreboard.sites import Site
 
-BATCH = 256
+BATCH = 64
+"""Images at a time; larger intermediate results cost more in page faults than they save."""
 PROBES = 100
 """Held-out images of each site whose saliency maps are compared."""
 
