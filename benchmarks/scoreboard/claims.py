@@ -33,10 +33,7 @@ def judge(tables: Tables) -> tuple[Verdict, ...]:
     """Returns every claim's verdict, in the order of the page."""
     return (
         _at_least(tables),
-        *(
-            _above(tables, OURS, other, CLASS)
-            for other in ("EWC", "LwF", "ridge (ACIL), random", "ridge (ACIL), first task")
-        ),
+        *(_above_paired(tables, other) for other in RIVALS),
         _most_retained(tables),
         _backward(tables),
         _below(tables, "EWC", "fine-tune", "forgetting"),
@@ -55,6 +52,17 @@ def _at_least(tables: Tables, aim: float = 82.0) -> Verdict:
     value = _value(tables, "modality", OURS, CLASS)
     claim = f"On *modality*, class-incremental and without a stored image, `{OURS}` reaches {aim:.0f} %."
     return Verdict(claim, *((None, "not run") if value is None else (value >= aim, f"{value:.1f}")))
+
+
+def _above_paired(tables: Tables, other: str) -> Verdict:
+    """Judges over the runs that both have, by seed and order; the numbers add their difference and its interval."""
+    line = tables.get("modality", {}).get(other)
+    difference = line.differences["class"] if line else None
+    verdict = _above(tables, OURS, other, CLASS)
+    if difference is None:
+        return Verdict(verdict.claim, None, "not run")
+    mean, high, low = (-100 * value for value in difference)
+    return Verdict(verdict.claim, mean > 0, f"{verdict.numbers}; {mean:+.1f} [{low:+.1f}, {high:+.1f}]")
 
 
 def _above(tables: Tables, first: str, second: str, name: str) -> Verdict:

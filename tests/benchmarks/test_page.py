@@ -47,6 +47,8 @@ def test_claims_are_judged_by_the_numbers(runs):
     assert "| holds | 95.0 |" in reached
     below = next(line for line in text.splitlines() if "LwF" in line and "is above" in line)
     assert "not measured" in below
+    paired = next(line for line in text.splitlines() if "is above `EWC`" in line)
+    assert "| holds | 95.0 and 92.5; +2.5 [" in paired
 
 
 def test_runs_of_another_choice_do_not_count(make, runs):
