@@ -16,6 +16,9 @@ from anamnesis.methods.terms.ridge import Ridge, answer
 from anamnesis.networks import Classifier
 from anamnesis.networks.frozen import GRID, RandomFeatures, cells
 
+MOST = 2048
+"""Features of an image; their Gram matrix is stored, and its size is the square of this."""
+
 
 class Frozen(StrEnum):
     """Which frozen features answer."""
@@ -32,13 +35,16 @@ class EncoderFeatures(nn.Module):
     """A copy of an encoder, averaged over a grid of cells; it never learns.
 
     Attributes:
+        grid: cells along each side, fewer where the encoder is so wide that there were more than ``MOST`` features.
         width_out: how many features an image has.
     """
 
-    def __init__(self, network: Classifier, grid: int = GRID) -> None:
+    def __init__(self, network: Classifier) -> None:
         super().__init__()
-        self.backbone, self.grid = copy.deepcopy(network.backbone).requires_grad_(False).eval(), grid
-        self.width_out = network.backbone.width_out * grid**2
+        width = network.backbone.width_out
+        self.backbone = copy.deepcopy(network.backbone).requires_grad_(False).eval()
+        self.grid = max((side for side in range(1, GRID + 1) if width * side**2 <= MOST), default=1)
+        self.width_out = width * self.grid**2
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Frozen spaces: they do not move, their answers multiply, and a base version without them is answered by the head."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from anamnesis.methods.finetune import Finetune, FinetuneOptions
 from anamnesis.methods.terms.router import Answering
 from anamnesis.methods.terms.spaces import EncoderFeatures, Frozen
 from anamnesis.methods.terms.visual import Sharing
+from anamnesis.networks import Classifier
 from anamnesis.networks.frozen import cells
 from anamnesis.records import Configuration, InputError, Split, Task, TrainingSettings
 from anamnesis.training import numerics_for, train
@@ -37,7 +39,7 @@ def learned(**options: Any) -> EWCPrototype:
     return method
 
 
-def answers_of(method: Any) -> torch.Tensor:
+def answers_of(method: EWCPrototype) -> torch.Tensor:
     logits = method.predict(IMAGES, PredictRequest()).logits
     assert logits is not None
     return logits
@@ -56,6 +58,12 @@ def test_the_first_sites_encoder_is_kept_and_later_sites_do_not_move_it() -> Non
     torch.testing.assert_close(space.features(IMAGES), expected)
     with torch.no_grad():
         assert not torch.allclose(cells(method.network.eval().features(IMAGES), 4), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(("width", "grid"), [(8, 4), (32, 4), (64, 2), (1024, 1)])
+def test_a_wide_encoder_is_averaged_over_fewer_cells(width: int, grid: int) -> None:
+    features = EncoderFeatures(Classifier(replace(SPEC, width=width), 0))
+    assert (features.grid, features.width_out) == (grid, 4 * width * grid**2)
 
 
 def test_its_sums_are_those_of_every_sites_images_at_once() -> None:
