@@ -160,8 +160,9 @@ class EWCPrototypeOptions:
                 f"ewc_prototype: classifier {self.classifier} stores class prototypes in the version; it needs "
                 "prototypes: shared, or choose classifier linear"
             )
-        if not self.fisher_temperature:
-            raise InputError("ewc_prototype: expected fisher_temperature above 0, found 0")
+        for name in ("fisher_temperature", "shrinkage", "first_site_shrinkage"):
+            if not numbers[name]:
+                raise InputError(f"ewc_prototype: expected {name} above 0, found {numbers[name]}")
         if not (self.classification or self.reconstruction):
             raise InputError(
                 "ewc_prototype: expected classification or reconstruction above 0; nothing would be learned"

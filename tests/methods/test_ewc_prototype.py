@@ -385,6 +385,8 @@ def test_bad_input_a_penalty_of_a_million_is_a_stable_run() -> None:
         ({"penalty": -1.0}, "penalty of 0 or more"),
         ({"reconstruction": float("nan")}, "reconstruction of 0 or more"),
         ({"warm_up": 1.5}, "warm_up from 0 to 1"),
+        ({"shrinkage": 0.0}, "shrinkage above 0"),
+        ({"first_site_shrinkage": 0.0}, "first_site_shrinkage above 0"),
         ({"classification": 0.0, "reconstruction": 0.0}, "nothing would be learned"),
     ],
 )
