@@ -10,10 +10,16 @@ from matplotlib.figure import Figure
 
 from benchmarks.scoreboard.look import look_of
 from benchmarks.scoreboard.result import Result
+from benchmarks.scoreboard.rows import OURS, ROWS
 from benchmarks.scoreboard.table import Line
 
 SHOWN = "ladder"
 COLOURS = mpl.colormaps["tab20"].colors  # type: ignore[attr-defined]
+STYLES: Mapping[str, Mapping[str, Any]] = {
+    **{row.label: {"color": COLOURS[place % len(COLOURS)]} for place, row in enumerate(ROWS)},
+    OURS: {"color": "black", "linewidth": 2.5, "markersize": 7, "zorder": 3},
+}
+"""The same for a row in every picture; ours lies on top."""
 
 
 def draw(sequence: str, lines: Sequence[Line], folder: Path) -> list[Path]:
@@ -42,14 +48,14 @@ def draw(sequence: str, lines: Sequence[Line], folder: Path) -> list[Path]:
 
 def _accuracy(axes: Any, lines: Sequence[Line]) -> bool:
     """Mean class-incremental accuracy over the sites known so far, after each update; joint as a line across."""
-    for number, line in enumerate(lines):
-        colour = COLOURS[number % len(COLOURS)]
+    for line in lines:
+        style = {"label": line.row.label, **STYLES[line.row.label]}
         rows = [_over_updates(result) for result in line.results]
         if len(rows[0]) == 1:
-            axes.axhline(100 * mean(row[0] for row in rows), label=line.row.label, color=colour, linestyle="--")
+            axes.axhline(100 * mean(row[0] for row in rows), **style, linestyle="--")
             continue
         means = [100 * mean(column) for column in zip(*rows, strict=True)]
-        axes.plot(range(1, len(means) + 1), means, label=line.row.label, color=colour, marker="o", markersize=3)
+        axes.plot(range(1, len(means) + 1), means, **{"marker": "o", "markersize": 3, **style})
     axes.set(xlabel="sites learned", ylabel="accuracy on sites so far, %", ylim=(0, 101))
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
@@ -64,12 +70,11 @@ def _over_updates(result: Result) -> list[float]:
 
 def _saliency(axes: Any, lines: Sequence[Line]) -> bool:
     """Learning accuracy against what is kept of saliency; to the left of the band a row does not learn."""
-    for number, line in enumerate(lines):
+    for line in lines:
         look, learning = look_of(line.results), line.values.get("learning accuracy")
         if look.iou and learning:
-            colour = COLOURS[number % len(COLOURS)]
             marker = "o" if line.learns else "x"
-            axes.plot(learning.mean, look.iou.mean, marker, color=colour, label=line.row.label)
+            axes.plot(learning.mean, look.iou.mean, marker, label=line.row.label, **STYLES[line.row.label])
     if not axes.lines:
         return False
     axes.axhline(0.111, color="grey", linestyle=":", linewidth=1)
@@ -80,10 +85,10 @@ def _saliency(axes: Any, lines: Sequence[Line]) -> bool:
 
 def _cost(axes: Any, lines: Sequence[Line]) -> bool:
     """Seconds of learning against bytes that a version stores after the last site."""
-    for number, line in enumerate(lines):
+    for line in lines:
         seconds, size = line.values["seconds"], line.values["state kB"]
         if seconds and size:
-            axes.plot(size.mean, seconds.mean, "o", color=COLOURS[number % len(COLOURS)], label=line.row.label)
+            axes.plot(size.mean, seconds.mean, "o", label=line.row.label, **STYLES[line.row.label])
     axes.set(xlabel="stored after the last site, kB", ylabel="seconds of learning", xscale="log", yscale="log")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     return bool(lines)
