@@ -62,7 +62,8 @@ def _above_paired(tables: Tables, other: str) -> Verdict:
     if difference is None:
         return Verdict(verdict.claim, None, "not run")
     mean, high, low = (-100 * value for value in difference)
-    return Verdict(verdict.claim, mean > 0, f"{verdict.numbers}; {mean:+.1f} [{low:+.1f}, {high:+.1f}]")
+    noise = ", which holds 0: not settled" if low <= 0 <= high else ""
+    return Verdict(verdict.claim, mean > 0, f"{verdict.numbers}; {mean:+.1f} [{low:+.1f}, {high:+.1f}]{noise}")
 
 
 def _above(tables: Tables, first: str, second: str, name: str) -> Verdict:
