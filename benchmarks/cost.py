@@ -6,6 +6,8 @@ Seconds are medians in turns: the second and the last task are trained again fro
 
 import resource
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -24,6 +26,7 @@ from anamnesis.records import (
     label_space,
 )
 from anamnesis.training import RandomStreams, SplitData, TensorSplit, numerics_for, train
+from anamnesis.updates.parts import pack, unpack
 from benchmarks.timing import side_by_side
 
 TASKS, IMAGES, TURNS = 20, 96, 9
@@ -54,14 +57,22 @@ def data_of(context: TaskContext) -> SplitData:
     return SplitData({Split.TRAIN: split}, SETTINGS, context.streams, NUMERICS)
 
 
-def learn(state: State, number: int) -> EWCPrototype:
-    """Trains one task from the state before it."""
+def learn(base: Path, number: int) -> EWCPrototype:
+    """Trains one task from the version before it, a folder."""
     context = context_of(number)
     method = EWCPrototype(FULL, SPEC, seed=0)
-    if state:
-        method.load_state_dict(state, 2 * number)
+    if number:
+        method.load_state_dict(unpack({path.name: path.read_bytes() for path in base.iterdir()}), 2 * number)
     train(method, context, data_of(context), NUMERICS)
     return method
+
+
+def store(state: State, folder: Path) -> Path:
+    """Writes a version; on disk it does not count as memory."""
+    folder.mkdir()
+    for name, blob in pack(state).items():
+        (folder / name).write_bytes(blob)
+    return folder
 
 
 def size_of(state: State, *parts: str) -> int:
@@ -73,25 +84,26 @@ def size_of(state: State, *parts: str) -> int:
 def run() -> list[dict[str, object]]:
     """Returns a row for the second task, one for the last and one that compares them."""
     torch.set_num_threads(1)
-    state: State = {}
-    before: dict[int, State] = {}
     rows: dict[int, dict[str, object]] = {}
-    for number in range(TASKS):
-        if number in (1, TASKS - 1):
-            before[number] = state
-        state = dict(learn(state, number).state_dict())
-        rows[number] = {
-            "task": f"{number + 1} of {TASKS}",
-            "seconds": 0.0,
-            "peak memory, MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-            "stored bytes": size_of(state),
-            "of prototypes": size_of(state, "visual_prototypes"),
-            "of head and its rows": size_of(
-                state, *(f"{part}/head" for part in ("network", "ewc_fisher", "ewc_anchor"))
-            ),
-        }
-    seconds = side_by_side({str(number): partial(learn, base, number) for number, base in before.items()}, TURNS)
-    first, last = (rows[number] | {"seconds": seconds[str(number)]} for number in before)
+    with TemporaryDirectory() as scratch:
+        versions = [Path(scratch)]
+        for number in range(TASKS):
+            state = learn(versions[-1], number).state_dict()
+            versions.append(store(state, Path(scratch, str(number))))
+            rows[number] = {
+                "task": f"{number + 1} of {TASKS}",
+                "seconds": 0.0,
+                "peak memory, MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                "stored bytes": size_of(state),
+                "of prototypes": size_of(state, "visual_prototypes"),
+                "of head and its rows": size_of(
+                    state, *(f"{part}/head" for part in ("network", "ewc_fisher", "ewc_anchor"))
+                ),
+                "of sums": size_of(state, "random_space/sums", "first_site_space/sums"),
+            }
+        timed = (1, TASKS - 1)
+        seconds = side_by_side({str(number): partial(learn, versions[number], number) for number in timed}, TURNS)
+    first, last = (rows[number] | {"seconds": seconds[str(number)]} for number in timed)
     return [first, last, compared(first, last)]
 
 
