@@ -137,7 +137,7 @@ class EWCPrototypeOptions:
     classifier: Answering = Answering.AUTO
     frozen: Frozen = Frozen.BOTH
     shrinkage: float = 30.0
-    first_site_shrinkage: float = 0.3
+    first_site_shrinkage: float = 3.0
     mix: float = 1.0
 
     @property
