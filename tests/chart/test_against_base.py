@@ -47,7 +47,7 @@ def test_who_installs_may_grant_what_the_operator_needs_and_no_more() -> None:
 
 def test_the_same_process(chart: list[Json]) -> None:
     ours, base = (pod(objects)["containers"][0] for objects in (chart, read("base/deployment.yaml")))
-    added = {"--workers=4", "--resync=600", "--pod-defaults=/etc/anamnesis/operator/pods.yaml"}
+    added = {"--workers=4", "--resync=600", "--patience=600", "--pod-defaults=/etc/anamnesis/operator/pods.yaml"}
     there = {argument.replace("--namespace=anamnesis", "--namespace=$(POD_NAMESPACE)") for argument in ours["args"]}
     assert there == set(base["args"]) | added
     for field in ("env", "ports", "livenessProbe", "readinessProbe", "startupProbe", "resources", "securityContext"):
