@@ -1,6 +1,7 @@
 """What ``ewc_prototype`` costs over twenty tiny tasks: seconds and memory of a task, and stored bytes.
 
-Seconds are medians in turns: the second and the last task are trained again from the states that were before them.
+Seconds are medians in turns: the second and the last task are trained again from the versions that were before them,
+read from disk.
 ``python -m benchmarks cost``.
 """
 

@@ -17,6 +17,8 @@ def test_all_rows_of_a_seed_come_before_the_next_seed():
     jobs = plan(Choices())
     assert len(jobs) == sum(len(row.only or ON_PAGE) * len(row.orders) for row in ROWS) * 3
     assert len({job.path for job in jobs}) == len(jobs)
+    at_once = [(job.setting.seed, job.setting.order) for job in jobs if job.setting.row == "joint"]
+    assert sorted(set(at_once)) == [(0, 0), (1, 0), (2, 0)]  # what opens all sites has no order
     seeds = [job.setting.seed for job in jobs]
     assert seeds == sorted(seeds)
     first = jobs[: len(ROWS)]

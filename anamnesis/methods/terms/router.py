@@ -35,7 +35,8 @@ class Answering(StrEnum):
 class Router(Term):
     """Mean of frozen features for each class and their shared covariance (Hayes and Kanan 2020); no loss.
 
-    The statistics are sums over images, so that they do not depend on the order of sites.
+    The statistics are sums over images: no later site takes anything out of them. Over the random features they do not
+    depend on the order of sites; the encoder is that of whichever site came first.
     """
 
     name = "router"

@@ -124,6 +124,8 @@ def test_another_methods_version_is_refused_where_prototypes_must_answer() -> No
     learn(other, FIRST)
     network = {f"network/{name}": value for name, value in make().network.state_dict().items()}
     state = {**network, **other.state_dict()}
-    make().load_state_dict(state, 2)
+    method = make()
+    method.load_state_dict(state, 2)
+    assert method.router is None
     with pytest.raises(InputError, match="classifier routed needs class prototypes of every class"):
         make(classifier=Answering.ROUTED).load_state_dict(state, 2)
