@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 from anamnesis.methods.base import State, TaskContext
-from anamnesis.methods.ewc_prototype import EWCPrototype, EWCPrototypeOptions
+from anamnesis.methods.ewc_prototype import EWCPrototype
+from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
 from anamnesis.methods.terms.visual import Sharing
 from anamnesis.records import (
     Configuration,

@@ -11,7 +11,8 @@ from itertools import pairwise
 import torch
 
 from anamnesis.methods.base import Batch, Step
-from anamnesis.methods.ewc_prototype import EWCPrototype, EWCPrototypeOptions
+from anamnesis.methods.ewc_prototype import EWCPrototype
+from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
 from anamnesis.records import Split
 from anamnesis.training import train
 from anamnesis.training.optimisers import make_optimiser

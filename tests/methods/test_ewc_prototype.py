@@ -13,7 +13,8 @@ from anamnesis.evaluation.saliency import grad_cam
 from anamnesis.methods import PredictRequest, Step
 from anamnesis.methods.base import Method, TrainingLog
 from anamnesis.methods.classification import Competing
-from anamnesis.methods.ewc_prototype import EWCPrototype, EWCPrototypeOptions
+from anamnesis.methods.ewc_prototype import EWCPrototype
+from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
 from anamnesis.methods.terms.maps import Distance, Normalisation
 from anamnesis.methods.terms.refit import Refit

@@ -8,7 +8,8 @@ from toys.learning import FIRST, SECOND, SETTINGS, SPEC, bars, context_of, data_
 
 from anamnesis.methods.base import Step
 from anamnesis.methods.classification import Competing
-from anamnesis.methods.ewc_prototype import EWCPrototype, EWCPrototypeOptions
+from anamnesis.methods.ewc_prototype import EWCPrototype
+from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
 from anamnesis.methods.terms.consolidation import Consolidation, ConsolidationSettings, Scale, Way
 from anamnesis.methods.terms.fisher import FisherKind, fisher_diagonal

@@ -8,7 +8,8 @@ import torch
 from toys.learning import FIRST, SECOND, SPEC, bars, context_of, data_of
 
 from anamnesis.methods import PredictRequest
-from anamnesis.methods.ewc_prototype import EWCPrototype, EWCPrototypeOptions
+from anamnesis.methods.ewc_prototype import EWCPrototype
+from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
 from anamnesis.methods.terms.router import Answering
 from anamnesis.methods.terms.spaces import EncoderFeatures, Frozen
