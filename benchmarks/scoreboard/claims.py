@@ -1,18 +1,19 @@
 """What is claimed, each with the numbers that decide it: it holds, it falls short, or it was not measured."""
 
-import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from benchmarks.scoreboard.look import look_of
 from benchmarks.scoreboard.rows import EXEMPLARS, ONE_EACH, ORDERS, OURS
 from benchmarks.scoreboard.summary import summary
-from benchmarks.scoreboard.table import Line
+from benchmarks.scoreboard.table import Line, spread
 
 Tables = Mapping[str, Mapping[str, Line]]
 """Lines by sequence and label."""
 
 CLASS = "class-incremental"
+AIM, LEAST = 82.0, -1.0
+"""Points: of accuracy on *modality*, and of backward transfer."""
 RIVALS = ("EWC", "LwF", "ridge (ACIL), random", "ridge (ACIL), first task")
 
 
@@ -51,10 +52,10 @@ def _value(tables: Tables, sequence: str, label: str, name: str) -> float | None
     return found.mean if found else None
 
 
-def _at_least(tables: Tables, aim: float = 82.0) -> Verdict:
+def _at_least(tables: Tables) -> Verdict:
     value = _value(tables, "modality", OURS, CLASS)
-    claim = f"On *modality*, class-incremental and without a stored image, `{OURS}` reaches {aim:.0f} %."
-    return Verdict(claim, *((None, "not run") if value is None else (value >= aim, f"{value:.1f}")))
+    claim = f"On *modality*, class-incremental and without a stored image, `{OURS}` reaches {AIM:.0f} %."
+    return Verdict(claim, *((None, "not run") if value is None else (value >= AIM, f"{value:.1f}")))
 
 
 def _above_paired(tables: Tables, other: str) -> Verdict:
@@ -102,16 +103,14 @@ def _most_retained(tables: Tables) -> Verdict:
     return Verdict(claim, best == OURS, f"IoU {kept[OURS]:.3f}; the most: {best} {kept[best]:.3f}")
 
 
-def _backward(tables: Tables, sequence: str, least: float = -1.0) -> Verdict:
+def _backward(tables: Tables, sequence: str) -> Verdict:
     """Judges the mean over all runs; the numbers add that of each order, since the two can differ."""
-    value = _value(tables, sequence, OURS, "backward transfer")
-    claim = f"On *{sequence}*, backward transfer of `{OURS}` is no worse than {least:.0f} point."
+    name = "backward transfer"
+    value = _value(tables, sequence, OURS, name)
+    claim = f"On *{sequence}*, {name} of `{OURS}` is no worse than {LEAST:.0f} point."
     if value is None:
         return Verdict(claim, None, "not run")
     runs = tables[sequence][OURS].results
-    orders = (
-        statistics.mean(summary(run).values["backward transfer"] or 0.0 for run in same)
-        for order in ORDERS
-        if (same := [run for run in runs if run.setting.order == order])
-    )
-    return Verdict(claim, value >= least, f"{value:+.1f}; by order " + " and ".join(f"{each:+.1f}" for each in orders))
+    orders = (spread(summary(run).values[name] for run in runs if run.setting.order == order) for order in ORDERS)
+    apart = " and ".join(f"{each.mean:+.1f}" for each in orders if each)
+    return Verdict(claim, value >= LEAST, f"{value:+.1f}; by order {apart}")
