@@ -4,18 +4,24 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 from toys.apiserver import ApiServer
+from toys.memory_store import MemoryStore
 from toys.orthanc import PLUGINS, Orthanc
 from toys.s3_server import S3Server
 
+from anamnesis.storage import Store, open_store
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
+BUCKET = "models"
+_numbers = count()
 
 
 def missing(reason: str) -> NoReturn:
@@ -113,3 +119,33 @@ def orthanc(orthanc_server: Orthanc) -> Orthanc:
         orthanc_server.start()
     orthanc_server.clear()
     return orthanc_server
+
+
+@pytest.fixture(scope="session")
+def memory_store() -> type[MemoryStore]:
+    return MemoryStore
+
+
+@pytest.fixture
+def folder_opener(tmp_path: Path) -> Callable[[], Store]:
+    return lambda: open_store(str(tmp_path / "registry"))
+
+
+@pytest.fixture(params=["folder", "s3"])
+def opener(request: pytest.FixtureRequest) -> Callable[[], Store]:
+    """Opens one fresh store, as often as it is called, in any process."""
+    if request.param == "folder":
+        found: Callable[[], Store] = request.getfixturevalue("folder_opener")
+        return found
+    environment, url = request.getfixturevalue("s3_environment"), f"s3://{BUCKET}/test-{next(_numbers)}"
+    return lambda: open_store(url, environment)
+
+
+@pytest.fixture
+def store(opener: Callable[[], Store]) -> Store:
+    return opener()
+
+
+@pytest.fixture
+def folder(folder_opener: Callable[[], Store]) -> Store:
+    return folder_opener()

@@ -17,7 +17,7 @@ from anamnesis.methods.terms.ridge import Ridge
 from anamnesis.networks import build_backbone
 from anamnesis.networks.frozen import GRID, GridClassifier, RandomBackbone
 from anamnesis.records import InputError, NetworkSpec, Split
-from anamnesis.registry.store import open_store
+from anamnesis.storage.store import open_store
 
 
 class Features(StrEnum):

@@ -14,7 +14,7 @@ from anamnesis.operator.controller.keys import Key
 from anamnesis.operator.triggers.probes import look
 from anamnesis.records import AnamnesisError, InputError, RefusedError, UnreachableError
 from anamnesis.records.times import Clock
-from anamnesis.registry import MissingError, NoBucketError
+from anamnesis.storage import MissingError, NoBucketError
 
 _JITTER = 0.1
 _MENDED = timedelta(minutes=1)

@@ -14,7 +14,6 @@ from anamnesis.registry.outcomes import (
 )
 from anamnesis.registry.promotion import adopt, approve, judge, reject, roll_back, settle
 from anamnesis.registry.pruning import prunable, prune
-from anamnesis.registry.store import MissingError, NoBucketError, ObjectInfo, Store, child, open_store
 from anamnesis.registry.updates import find_update, list_updates, record_update
 from anamnesis.registry.verification import verify, verify_versions
 from anamnesis.registry.versions import list_versions, read_part, read_version, write_version
@@ -25,15 +24,10 @@ __all__ = [
     "Head",
     "History",
     "Log",
-    "MissingError",
-    "NoBucketError",
-    "ObjectInfo",
     "RequiredTest",
-    "Store",
     "TaskLimits",
     "adopt",
     "approve",
-    "child",
     "claim",
     "decide",
     "find_update",
@@ -42,7 +36,6 @@ __all__ = [
     "list_outcomes",
     "list_updates",
     "list_versions",
-    "open_store",
     "prunable",
     "prune",
     "read_evaluations",

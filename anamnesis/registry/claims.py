@@ -6,7 +6,7 @@ from anamnesis.records import EntryKind, LogEntry
 from anamnesis.records.times import Clock, timestamp, utc_now
 from anamnesis.registry.history import History
 from anamnesis.registry.log import Log, Proposal
-from anamnesis.registry.store import Store
+from anamnesis.storage.store import Store
 
 _NOTHING = timedelta()
 

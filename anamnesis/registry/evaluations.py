@@ -3,9 +3,9 @@
 from collections.abc import Container
 
 from anamnesis.records import Evaluation, InputError, IntegrityError, hex_of
-from anamnesis.registry.documents import load, write_once
-from anamnesis.registry.store import Store, check_key
 from anamnesis.registry.versions import version_key
+from anamnesis.storage.documents import load, write_once
+from anamnesis.storage.store import Store, check_key
 
 
 def evaluation_key(evaluation: Evaluation) -> str:

@@ -15,9 +15,9 @@ from anamnesis.records import (
     canonical_json,
 )
 from anamnesis.records.times import Clock, timestamp, utc_now
-from anamnesis.registry.documents import dump, parse, restore
 from anamnesis.registry.history import History, fold
-from anamnesis.registry.store import Store
+from anamnesis.storage.documents import dump, parse, restore
+from anamnesis.storage.store import Store
 
 PREFIX = "log/"
 ATTEMPTS = 10_000

@@ -1,8 +1,8 @@
 """What runs found, as the operator reads it: outcomes of updates by claim, and scheduled evaluations by name."""
 
 from anamnesis.records import IntegrityError, Monitoring, Outcome, hex_of
-from anamnesis.registry.documents import load, write_once
-from anamnesis.registry.store import MissingError, Store, check_key
+from anamnesis.storage.documents import load, write_once
+from anamnesis.storage.store import MissingError, Store, check_key
 
 OUTCOMES, MONITORING = "outcomes/", "monitoring/"
 

@@ -19,8 +19,8 @@ from anamnesis.registry.evaluations import read_evaluations
 from anamnesis.registry.gate import FORGETTING, GatePolicy, References, RequiredTest, decide
 from anamnesis.registry.history import History, fold
 from anamnesis.registry.log import Log, Proposal
-from anamnesis.registry.store import Store
 from anamnesis.registry.versions import read_version
+from anamnesis.storage.store import Store
 
 
 def judge(store: Store, candidate: str, policy: GatePolicy, tests: Sequence[RequiredTest]) -> Decision:

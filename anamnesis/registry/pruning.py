@@ -5,9 +5,9 @@ from datetime import timedelta
 
 from anamnesis.records import hex_of
 from anamnesis.records.times import Clock, utc_now
-from anamnesis.registry.store import ObjectInfo, Store
 from anamnesis.registry.updates import list_updates
 from anamnesis.registry.versions import blob_key, list_versions, read_version
+from anamnesis.storage.store import ObjectInfo, Store
 
 CHECKPOINTS = "checkpoints/"
 GRACE = timedelta(days=1)

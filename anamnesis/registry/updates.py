@@ -1,9 +1,9 @@
 """Which version an update's input gave: written once, the first result wins."""
 
 from anamnesis.records import InputError, IntegrityError, UpdateRecord, hex_of
-from anamnesis.registry.documents import load, write_once
-from anamnesis.registry.store import MissingError, Store
 from anamnesis.registry.versions import version_key
+from anamnesis.storage.documents import load, write_once
+from anamnesis.storage.store import MissingError, Store
 
 
 def update_key(digest: str) -> str:

@@ -7,9 +7,9 @@ from anamnesis.records import AnamnesisError, IntegrityError, LogEntry, digest_b
 from anamnesis.registry.evaluations import read_evaluations
 from anamnesis.registry.log import PREFIX, Head, number_of, read_entry
 from anamnesis.registry.outcomes import list_outcomes
-from anamnesis.registry.store import Store
 from anamnesis.registry.updates import list_updates
 from anamnesis.registry.versions import blob_key, list_versions, read_version
+from anamnesis.storage.store import Store
 
 Chain = dict[int, LogEntry | None]
 """Number -> entry; none where it cannot be read."""

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from anamnesis.records import InputError, IntegrityError, Version, digest_bytes, hex_of
 from anamnesis.records.digests import PREFIX
-from anamnesis.registry.documents import dump, load
-from anamnesis.registry.store import MissingError, Store
+from anamnesis.storage.documents import dump, load
+from anamnesis.storage.store import MissingError, Store
 
 
 def blob_key(digest: str) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from anamnesis.records import InputError, Progress, SiteConfig, Split, canonical_json, decode, encode, hex_of, silent
-from anamnesis.registry.store import MissingError, Store
 from anamnesis.snapshots.assemble import Candidate, split_of, to_candidates, without_duplicates
 from anamnesis.snapshots.inspection import inspect_source
 from anamnesis.snapshots.keys import key_fingerprint, stored_patient
@@ -17,6 +16,7 @@ from anamnesis.snapshots.source import SourceFile, check_apart, fetched, fingerp
 from anamnesis.snapshots.splits import check_sides, choose, sides
 from anamnesis.snapshots.testsets import TestSet, check_task, freeze, test_sets
 from anamnesis.sources import Item
+from anamnesis.storage.store import MissingError, Store
 
 ATTRIBUTES = ("Sex", "AgeBand", "Manufacturer")
 

@@ -17,7 +17,7 @@ from anamnesis.records import (
     encode,
     hex_of,
 )
-from anamnesis.registry.store import MissingError, Store
+from anamnesis.storage.store import MissingError, Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from anamnesis.records import Image, RefusedError, Sample, Split
-from anamnesis.registry.store import Store
 from anamnesis.snapshots.manifest import SampleRecord, read_manifest
 from anamnesis.snapshots.testsets import find_test_set
+from anamnesis.storage.store import Store
 
 
 @dataclass(frozen=True, slots=True)

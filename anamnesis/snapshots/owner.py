@@ -3,7 +3,7 @@
 import json
 
 from anamnesis.records import RefusedError, canonical_json
-from anamnesis.registry.store import MissingError, Store
+from anamnesis.storage.store import MissingError, Store
 
 _KEY = "site.json"
 

@@ -9,12 +9,12 @@ import numpy as np
 from anamnesis import imaging
 from anamnesis.imaging import Piece, ReadError
 from anamnesis.records import Image, Progress
-from anamnesis.registry.store import Store
 from anamnesis.snapshots.manifest import ImageRecord
 from anamnesis.snapshots.parallel import InOrder, batched
 from anamnesis.snapshots.quarantine import Ledger, Misfit
 from anamnesis.snapshots.shards import ShardWriter, content_digest
 from anamnesis.snapshots.studies import MASK, Study
+from anamnesis.storage.store import Store
 
 _BATCH = 16
 

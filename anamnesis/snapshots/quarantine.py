@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from anamnesis.records import InputError, canonical_json, encode, hex_of
-from anamnesis.registry.store import Store
+from anamnesis.storage.store import Store
 
 
 class Misfit(StrEnum):

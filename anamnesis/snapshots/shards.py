@@ -19,8 +19,8 @@ from safetensors.numpy import save
 
 from anamnesis.imaging.pixels import Pixels
 from anamnesis.records import IntegrityError, canonical_json, digest_bytes, hex_of
-from anamnesis.registry.store import Store
 from anamnesis.sources import local_folder
+from anamnesis.storage.store import Store
 
 SHARD_BYTES = 64 << 20
 

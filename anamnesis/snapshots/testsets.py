@@ -18,8 +18,8 @@ from anamnesis.records import (
     digest_json,
     encode,
 )
-from anamnesis.registry.store import Store
 from anamnesis.snapshots.manifest import SampleRecord, read_manifest
+from anamnesis.storage.store import Store
 
 
 @dataclass(frozen=True, slots=True)

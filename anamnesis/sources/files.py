@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from anamnesis.records import AnamnesisError, RefusedError, UnreachableError
-from anamnesis.registry.store import MissingError, ObjectInfo, open_store
 from anamnesis.sources.base import Item
+from anamnesis.storage.store import MissingError, ObjectInfo, open_store
 
 _UNFINISHED = {".part", ".partial", ".tmp", ".filepart", ".crdownload"}
 """What programs that copy and upload append until a file is whole."""

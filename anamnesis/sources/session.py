@@ -12,8 +12,8 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from urllib3 import Retry
 
 from anamnesis.records import InputError, RefusedError, UnreachableError
-from anamnesis.registry.store import MissingError
 from anamnesis.sources.base import CONNECTIONS
+from anamnesis.storage.store import MissingError
 
 PAGE = 1000
 _TIMEOUT = (10.0, 120.0)

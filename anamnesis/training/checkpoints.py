@@ -10,7 +10,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from anamnesis.records import canonical_json, digest_bytes, hex_of
-from anamnesis.registry.store import Store
+from anamnesis.storage.store import Store
 
 State = Mapping[str, Tensor | object]
 

@@ -1,8 +1,8 @@
 """Whether what lies at a site is worth an update: asked once it is ingested, before anything costly starts."""
 
 from anamnesis.records import Occasion, Outcome, OutcomeKind, Split, digest_json, encode
-from anamnesis.registry.store import Store, open_store
 from anamnesis.snapshots import IngestResult, read_manifest
+from anamnesis.storage.store import Store, open_store
 from anamnesis.updates.lineage import snapshots_of_site
 from anamnesis.updates.request import UpdateRequest
 

@@ -26,8 +26,8 @@ from anamnesis.records import (
 )
 from anamnesis.registry.evaluations import read_evaluations, write_evaluation
 from anamnesis.registry.gate import FORGETTING
-from anamnesis.registry.store import open_store
 from anamnesis.snapshots import Guard, open_test_set
+from anamnesis.storage.store import open_store
 from anamnesis.training import TensorSplit, numerics_for, tensors_of
 from anamnesis.updates.model import Model, load_model
 

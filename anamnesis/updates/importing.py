@@ -12,8 +12,8 @@ from torch import Tensor
 from anamnesis.methods import Method, build_method
 from anamnesis.records import Configuration, InputError, Task, Version, digest_bytes, encode_object
 from anamnesis.registry.promotion import adopt
-from anamnesis.registry.store import open_store
 from anamnesis.registry.versions import write_version
+from anamnesis.storage.store import open_store
 from anamnesis.updates.model import Description, Visit, blobs_of
 
 _DAMAGE = (SafetensorError, OSError, RuntimeError, ValueError, TypeError, EOFError, LookupError, AttributeError)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from anamnesis.records import Version
-from anamnesis.registry.store import Store
 from anamnesis.registry.versions import read_version
+from anamnesis.storage.store import Store
 
 
 def lineage(store: Store, digest: str) -> Iterator[tuple[str, Version]]:

@@ -16,8 +16,8 @@ from anamnesis.records import (
     encode,
     label_space,
 )
-from anamnesis.registry.store import Store
 from anamnesis.registry.versions import read_part, read_version
+from anamnesis.storage.store import Store
 from anamnesis.updates.parts import pack, unpack
 
 DESCRIPTION = "model"

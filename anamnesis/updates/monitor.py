@@ -20,8 +20,8 @@ from anamnesis.records import (
 from anamnesis.registry.evaluations import read_evaluations
 from anamnesis.registry.gate import FORGETTING
 from anamnesis.registry.outcomes import read_monitoring, write_monitoring
-from anamnesis.registry.store import Store, open_store
 from anamnesis.snapshots import Guard, SampleRecord, ingest, open_split, read_manifest, split_key
+from anamnesis.storage.store import Store, open_store
 from anamnesis.updates.evaluate import EVALUATOR, probe_of, read_probe, score
 from anamnesis.updates.lineage import snapshots_of_site
 from anamnesis.updates.model import Model, load_model

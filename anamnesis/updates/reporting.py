@@ -17,8 +17,9 @@ from anamnesis.evaluation.report import (
 )
 from anamnesis.methods import method_class
 from anamnesis.records import AnamnesisError, EntryKind, LogEntry, SiteRef, Version
-from anamnesis.registry import Log, Store, fold, list_updates, list_versions, open_store, read_evaluations, read_version
+from anamnesis.registry import Log, fold, list_updates, list_versions, read_evaluations, read_version
 from anamnesis.snapshots import read_manifest
+from anamnesis.storage import Store, open_store
 from anamnesis.updates.saliency import read_pictures
 
 _DECISIONS = {EntryKind.PROMOTE, EntryKind.REJECT, EntryKind.SUPERSEDE}

@@ -27,8 +27,8 @@ from anamnesis.records import (
 )
 from anamnesis.registry.evaluations import read_evaluations, write_evaluation
 from anamnesis.registry.gate import SALIENCY
-from anamnesis.registry.store import Store, open_store
 from anamnesis.registry.versions import read_version
+from anamnesis.storage.store import Store, open_store
 from anamnesis.training import numerics_for
 from anamnesis.updates.evaluate import network_of, read_probe
 from anamnesis.updates.lineage import last_of_site

@@ -18,7 +18,8 @@ from anamnesis.records import (
     encode_object,
     silent,
 )
-from anamnesis.registry import Log, Store, fold, judge, open_store, read_outcome, settle, write_outcome
+from anamnesis.registry import Log, fold, judge, read_outcome, settle, write_outcome
+from anamnesis.storage import Store, open_store
 from anamnesis.updates.request import EvaluationRequest, UpdateRequest
 from anamnesis.updates.required import all_sites, required_tests
 

@@ -26,10 +26,10 @@ from anamnesis.records import (
     hex_of,
     silent,
 )
-from anamnesis.registry.store import Store, open_store
 from anamnesis.registry.updates import find_update, record_update
 from anamnesis.registry.versions import write_version
 from anamnesis.snapshots import Guard, open_split, read_manifest
+from anamnesis.storage.store import Store, open_store
 from anamnesis.training import Checkpoints, RandomStreams, SplitData, TensorSplit, numerics_for, tensors_of, train
 from anamnesis.updates.lineage import last_of_site
 from anamnesis.updates.model import Description, Model, blobs_of, load_model

@@ -14,7 +14,8 @@ from toys.waiting import eventually
 
 from anamnesis.operator.metrics.dashboards import DASHBOARDS
 from anamnesis.records import Evaluation, Measurement, Metric, Monitoring, Window, digest_json
-from anamnesis.registry import Store, list_outcomes, open_store, write_evaluation, write_monitoring
+from anamnesis.registry import list_outcomes, write_evaluation, write_monitoring
+from anamnesis.storage import Store, open_store
 
 MARGIN = Decimal("0.3")
 SPEC = {

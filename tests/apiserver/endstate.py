@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from anamnesis.records import EntryKind
-from anamnesis.registry import Log, fold, list_outcomes, list_versions, open_store, verify, verify_versions
+from anamnesis.registry import Log, fold, list_outcomes, list_versions, verify, verify_versions
+from anamnesis.storage import open_store
 
 
 @dataclass(frozen=True)

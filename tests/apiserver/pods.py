@@ -9,7 +9,7 @@ from toys.pipelines_server import PipelinesServer
 from toys.pretended import pretend
 
 from anamnesis.records import decode
-from anamnesis.registry import open_store
+from anamnesis.storage import open_store
 from anamnesis.updates.request import UpdateRequest
 
 FINAL = ("SUCCEEDED", "FAILED", "CANCELED")

@@ -21,7 +21,8 @@ from anamnesis.operator.backends.base import Run
 from anamnesis.operator.backends.kubeflow import KubeflowBackend
 from anamnesis.operator.backends.pipelines_client import connect
 from anamnesis.records import EntryKind
-from anamnesis.registry import Log, Store, open_store
+from anamnesis.registry import Log
+from anamnesis.storage import Store, open_store
 
 Json = dict[str, Any]
 HOME, WARDS, PIPELINES = "anamnesis", "wards", "kubeflow"

@@ -25,16 +25,8 @@ from anamnesis.records import (
     digest_json,
     encode_object,
 )
-from anamnesis.registry import (
-    Approval,
-    GatePolicy,
-    Log,
-    judge,
-    open_store,
-    read_monitoring,
-    read_outcome,
-    settle,
-)
+from anamnesis.registry import Approval, GatePolicy, Log, judge, read_monitoring, read_outcome, settle
+from anamnesis.storage import open_store
 from anamnesis.updates import EvaluationRequest, UpdateRequest
 from anamnesis.updates.required import required_tests
 

@@ -17,7 +17,8 @@ from anamnesis.records import (
     TrainingSettings,
     encode_object,
 )
-from anamnesis.registry import Approval, GatePolicy, Log, fold, open_store, read_version, verify
+from anamnesis.registry import Approval, GatePolicy, Log, fold, read_version, verify
+from anamnesis.storage import open_store
 from anamnesis.updates import UpdateRequest
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from anamnesis.methods.terms.refit import Refit
 from anamnesis.methods.terms.router import Answering
 from anamnesis.methods.terms.visual import PrototypeMap, Reading, Sharing
 from anamnesis.records import AnamnesisError, Configuration, InputError, Split, Task, TaskType, TrainingSettings
-from anamnesis.registry.store import open_store
+from anamnesis.storage.store import open_store
 from anamnesis.training import Checkpoints, TensorSplit, numerics_for, train
 from anamnesis.training.loop import gradient_norms
 

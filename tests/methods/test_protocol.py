@@ -10,7 +10,7 @@ from toys.learning import EXTREMES, FIRST, SECOND, SPEC, NoOptions, Segmenter, b
 
 from anamnesis.methods import Method, PredictRequest, method_class, methods
 from anamnesis.records import AnamnesisError, Configuration, InputError, Task, TaskType
-from anamnesis.registry.store import open_store
+from anamnesis.storage.store import open_store
 from anamnesis.training import Checkpoints, numerics_for, train
 
 KINDS: dict[str, type[Method[Any]]] = {**methods(), **{kind.name: kind for kind in EXTREMES}}

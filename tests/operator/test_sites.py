@@ -10,8 +10,8 @@ from anamnesis.operator.api.site import Site
 from anamnesis.operator.controller.keys import Key
 from anamnesis.operator.sites import reconcile_site, source_environment
 from anamnesis.records import UnreachableError
-from anamnesis.registry.store import open_store
 from anamnesis.snapshots.phantoms import write_phantom_site
+from anamnesis.storage.store import open_store
 
 KEY = Key("Site", "hospital", "ward")
 

@@ -1,13 +1,9 @@
 """Stores to test on, a real S3 server, and builders of small records."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import count
-from pathlib import Path
 
 import pytest
-from toys.memory_store import MemoryStore
 
 from anamnesis.records import (
     Decision,
@@ -21,10 +17,8 @@ from anamnesis.records import (
     Version,
     digest_bytes,
 )
-from anamnesis.registry import RequiredTest, Store, open_store, write_version
-
-BUCKET = "models"
-_numbers = count()
+from anamnesis.registry import RequiredTest, write_version
+from anamnesis.storage import Store
 
 
 @dataclass(frozen=True)
@@ -74,33 +68,3 @@ class Build:
 @pytest.fixture(scope="session")
 def build() -> Build:
     return Build()
-
-
-@pytest.fixture(scope="session")
-def memory_store() -> type[MemoryStore]:
-    return MemoryStore
-
-
-@pytest.fixture
-def folder_opener(tmp_path: Path) -> Callable[[], Store]:
-    return lambda: open_store(str(tmp_path / "registry"))
-
-
-@pytest.fixture(params=["folder", "s3"])
-def opener(request: pytest.FixtureRequest) -> Callable[[], Store]:
-    """Opens one fresh store, as often as it is called, in any process."""
-    if request.param == "folder":
-        found: Callable[[], Store] = request.getfixturevalue("folder_opener")
-        return found
-    environment, url = request.getfixturevalue("s3_environment"), f"s3://{BUCKET}/test-{next(_numbers)}"
-    return lambda: open_store(url, environment)
-
-
-@pytest.fixture
-def store(opener: Callable[[], Store]) -> Store:
-    return opener()
-
-
-@pytest.fixture
-def folder(folder_opener: Callable[[], Store]) -> Store:
-    return folder_opener()

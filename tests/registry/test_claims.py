@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anamnesis.records import LogEntry
-from anamnesis.registry import Log, Store, claim, fold, release, verify, verify_versions
+from anamnesis.registry import Log, claim, fold, release, verify, verify_versions
+from anamnesis.storage import Store
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

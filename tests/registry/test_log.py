@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from anamnesis.records import EntryKind, InputError, IntegrityError
-from anamnesis.registry import Head, History, Log, Store, fold, settle, verify
+from anamnesis.registry import Head, History, Log, fold, settle, verify
 from anamnesis.registry.log import Proposal, entry_key, timestamp
+from anamnesis.storage import Store
 
 
 def test_entries_form_a_chain(store: Store, build) -> None:

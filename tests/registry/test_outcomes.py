@@ -19,7 +19,6 @@ from anamnesis.records import (
     hex_of,
 )
 from anamnesis.registry import (
-    Store,
     list_outcomes,
     read_monitoring,
     read_outcome,
@@ -27,6 +26,7 @@ from anamnesis.registry import (
     write_monitoring,
     write_outcome,
 )
+from anamnesis.storage import Store
 
 
 def outcome(build, name: str = "one") -> Outcome:

@@ -10,8 +10,6 @@ from anamnesis.registry import (
     Approval,
     GatePolicy,
     Log,
-    MissingError,
-    Store,
     adopt,
     approve,
     fold,
@@ -23,6 +21,7 @@ from anamnesis.registry import (
     verify,
     write_evaluation,
 )
+from anamnesis.storage import MissingError, Store
 
 POLICY = GatePolicy(floor=Decimal("0.8"), margin=Decimal("0.03"), approval=Approval.AUTOMATIC)
 

@@ -3,7 +3,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from anamnesis.records import Cost, UpdateRecord, hex_of
-from anamnesis.registry import Store, open_store, prunable, prune, read_part, read_version, record_update
+from anamnesis.registry import prunable, prune, read_part, read_version, record_update
+from anamnesis.storage import Store, open_store
 
 HOUR = timedelta(hours=1)
 

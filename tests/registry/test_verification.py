@@ -5,21 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anamnesis.records import Cost, EntryKind, UpdateRecord
-from anamnesis.registry import (
-    Head,
-    Log,
-    Store,
-    judge,
-    record_update,
-    settle,
-    verify,
-    verify_versions,
-    write_evaluation,
-)
+from anamnesis.registry import Head, Log, judge, record_update, settle, verify, verify_versions, write_evaluation
 from anamnesis.registry.gate import GatePolicy
 from anamnesis.registry.log import dump_entry, entry_key
 from anamnesis.registry.updates import update_key
 from anamnesis.registry.versions import blob_key, version_key
+from anamnesis.storage import Store
 
 
 def filled(store: Store, build) -> Head:

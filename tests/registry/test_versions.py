@@ -4,8 +4,6 @@ import pytest
 
 from anamnesis.records import Cost, InputError, IntegrityError, UpdateRecord, Window
 from anamnesis.registry import (
-    MissingError,
-    Store,
     find_update,
     list_updates,
     list_versions,
@@ -17,6 +15,7 @@ from anamnesis.registry import (
     write_version,
 )
 from anamnesis.registry.versions import blob_key, version_key
+from anamnesis.storage import MissingError, Store
 
 
 def test_a_version_is_read_as_it_was_written(store: Store, build) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from anamnesis import snapshots
 from anamnesis.records import SiteConfig, Split, Task, TaskType
-from anamnesis.registry.store import Store, open_store
+from anamnesis.storage.store import Store, open_store
 
 KEY = b"0123456789abcdef0123456789abcdef"
 

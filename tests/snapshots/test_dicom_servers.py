@@ -13,11 +13,11 @@ from toys.orthanc import Orthanc
 
 from anamnesis import snapshots
 from anamnesis.records import InputError, LabelsFrom, LabelSource, SiteConfig, TaskType, UnreachableError
-from anamnesis.registry.store import Store, open_store
 from anamnesis.snapshots.phantoms import write_phantom_site
 from anamnesis.snapshots.source import scan
 from anamnesis.sources import open_source
 from anamnesis.sources.dicomweb import DICOMweb
+from anamnesis.storage.store import Store, open_store
 
 KEY = b"0123456789abcdef0123456789abcdef"
 

@@ -7,8 +7,8 @@ import pytest
 
 from anamnesis import snapshots
 from anamnesis.records import InputError, LabelsFrom, LabelSource, RefusedError, Split, Task, TaskType
-from anamnesis.registry.store import open_store
 from anamnesis.snapshots import ingestion
+from anamnesis.storage.store import open_store
 
 
 def _keys(site, prefix):

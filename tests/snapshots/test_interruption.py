@@ -3,15 +3,15 @@ import sys
 import time
 
 from anamnesis import snapshots
-from anamnesis.registry.store import open_store
 from anamnesis.snapshots.phantoms import write_phantom_site
+from anamnesis.storage.store import open_store
 
 KEY = b"0123456789abcdef0123456789abcdef"
 PROGRAM = """
 import sys
 from anamnesis import snapshots
 from anamnesis.records import SiteConfig, Task, TaskType
-from anamnesis.registry.store import open_store
+from anamnesis.storage.store import open_store
 from anamnesis.snapshots import shards
 
 source, store = sys.argv[1:]

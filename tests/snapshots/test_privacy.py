@@ -4,8 +4,8 @@ import pytest
 from toys.leaks import bytes_of, identifying, texts_in
 
 from anamnesis import snapshots
-from anamnesis.registry.store import open_store
 from anamnesis.snapshots.phantoms import write_phantom_site
+from anamnesis.storage.store import open_store
 
 KEY = b"0123456789abcdef0123456789abcdef"
 

@@ -6,7 +6,7 @@ import pytest
 
 from anamnesis import snapshots
 from anamnesis.records import LabelsFrom, LabelSource, SiteConfig, Split, Task, TaskType
-from anamnesis.registry.store import open_store
+from anamnesis.storage.store import open_store
 
 KEY = b"0123456789abcdef0123456789abcdef"
 CLASSIFY = TaskType.CLASSIFICATION

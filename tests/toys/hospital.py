@@ -28,13 +28,8 @@ from anamnesis.records import (
     Window,
     decode,
 )
-from anamnesis.registry import (
-    History,
-    Log,
-    Store,
-    fold,
-    write_monitoring,
-)
+from anamnesis.registry import History, Log, fold, write_monitoring
+from anamnesis.storage import Store
 from anamnesis.updates.request import EvaluationRequest, UpdateRequest
 from toys.documents import Json, document, model_spec, site_spec
 from toys.memory_cluster import MemoryCluster

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from anamnesis.registry import MissingError, ObjectInfo
+from anamnesis.storage import MissingError, ObjectInfo
 
 
 class MemoryStore:

@@ -16,8 +16,9 @@ from anamnesis.records import (
     encode,
     encode_object,
 )
-from anamnesis.registry import Store, read_outcome, read_version, write_evaluation, write_outcome, write_version
+from anamnesis.registry import read_outcome, read_version, write_evaluation, write_outcome, write_version
 from anamnesis.snapshots.manifest import SampleRecord
+from anamnesis.storage import Store
 from anamnesis.updates.request import UpdateRequest
 from anamnesis.updates.required import all_sites
 

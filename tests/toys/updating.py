@@ -6,8 +6,9 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 from anamnesis.records import Arrival, Occasion, Outcome, digest_json, encode_object
-from anamnesis.registry import open_store, read_outcome
-from anamnesis.registry.folder import FolderStore
+from anamnesis.registry import read_outcome
+from anamnesis.storage import open_store
+from anamnesis.storage.folder import FolderStore
 from anamnesis.updates import UpdateRequest, steps
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from anamnesis.registry.store import open_store
+from anamnesis.storage.store import open_store
 from anamnesis.training import Checkpoints
 from anamnesis.training.optimisers import rate_factor
 

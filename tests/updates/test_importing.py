@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 
 from anamnesis.networks import Classifier
 from anamnesis.records import Configuration, ConflictError, InputError, NetworkSpec, SiteRef
-from anamnesis.registry import Log, fold, open_store, read_evaluations
+from anamnesis.registry import Log, fold, read_evaluations
+from anamnesis.storage import open_store
 from anamnesis.updates.importing import import_weights, read_weights
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from toys.processes import start, train_and_tell
 from toys.updating import carry_out, carry_out_and_tell, carry_out_until_something_is_written, occasion
 
 from anamnesis.records import TrainingSettings
-from anamnesis.registry import Log, list_outcomes, list_updates, list_versions, open_store, verify_versions
+from anamnesis.registry import Log, list_outcomes, list_updates, list_versions, verify_versions
+from anamnesis.storage import open_store
 
 if TYPE_CHECKING:
     from conftest import World

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from anamnesis.records import LabelSource, Monitoring, Split, Target, Task, TaskType, Window, decode, encode_object
-from anamnesis.registry import Log, open_store, read_monitoring
+from anamnesis.registry import Log, read_monitoring
 from anamnesis.snapshots import ImageRecord, SampleRecord, SnapshotManifest
 from anamnesis.snapshots.manifest import write_manifest
+from anamnesis.storage import open_store
 from anamnesis.updates import EvaluationRequest, steps
 from anamnesis.updates.monitor import arrived
 

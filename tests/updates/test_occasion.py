@@ -7,7 +7,8 @@ import pytest
 from toys.updating import carry_out, occasion
 
 from anamnesis.records import InputError, OutcomeKind, digest_json, encode, encode_object
-from anamnesis.registry import Log, fold, judge, list_outcomes, open_store, settle
+from anamnesis.registry import Log, fold, judge, list_outcomes, settle
+from anamnesis.storage import open_store
 from anamnesis.updates import steps
 from anamnesis.updates.required import required_tests
 

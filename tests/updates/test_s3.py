@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from anamnesis.registry import Log, fold, open_store, verify, verify_versions
+from anamnesis.registry import Log, fold, verify, verify_versions
+from anamnesis.storage import open_store
 
 if TYPE_CHECKING:
     from conftest import World

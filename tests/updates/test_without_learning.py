@@ -24,7 +24,8 @@ import json
 import anamnesis.operator.convert
 import anamnesis.operator.reconcile
 from anamnesis.records import decode
-from anamnesis.registry import judge, open_store, read_outcome
+from anamnesis.registry import judge, read_outcome
+from anamnesis.storage import open_store
 from anamnesis.snapshots import current_test_set, test_sets
 from anamnesis.updates import EvaluationRequest, UpdateRequest, required, steps
 import anamnesis.updates.lineage

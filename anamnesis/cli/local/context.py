@@ -12,7 +12,7 @@ from anamnesis.operator.convert import site_config
 from anamnesis.operator.local.loop import Wanted
 from anamnesis.operator.local.state import LocalState
 from anamnesis.records import InputError, SiteConfig
-from anamnesis.registry import Store, open_store
+from anamnesis.storage import Store, open_store
 
 
 @dataclass(frozen=True, slots=True)

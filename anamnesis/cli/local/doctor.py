@@ -17,7 +17,7 @@ from anamnesis.operator.addresses import store_url
 from anamnesis.operator.backends.local import compiled_pipeline
 from anamnesis.operator.convert import configuration
 from anamnesis.records import AnamnesisError, SiteConfig
-from anamnesis.registry import Store, open_store
+from anamnesis.storage import Store, open_store
 
 PACKAGES = {
     "learning": ("torch", "monai", "numpy", "safetensors", "pydicom", "nibabel", "pillow"),

@@ -11,7 +11,7 @@ from anamnesis.operator.api import Loaded, Site
 from anamnesis.operator.local.loop import make_split_key
 from anamnesis.operator.local.observe import Holding, Look
 from anamnesis.records import AnamnesisError, InputError, encode_object
-from anamnesis.registry import open_store
+from anamnesis.storage import open_store
 from anamnesis.updates import steps
 
 

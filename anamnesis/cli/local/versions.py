@@ -7,17 +7,8 @@ from pathlib import Path
 from anamnesis.cli.local.context import select
 from anamnesis.cli.output import table
 from anamnesis.records import Evaluation, InputError, LogEntry, Version
-from anamnesis.registry import (
-    Head,
-    History,
-    Log,
-    Store,
-    fold,
-    list_versions,
-    open_store,
-    read_evaluations,
-    read_version,
-)
+from anamnesis.registry import Head, History, Log, fold, list_versions, read_evaluations, read_version
+from anamnesis.storage import Store, open_store
 
 
 @dataclass(frozen=True, slots=True)

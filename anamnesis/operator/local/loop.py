@@ -10,7 +10,8 @@ from anamnesis.operator.local.observe import Look, Observation, observe
 from anamnesis.operator.local.state import LocalState
 from anamnesis.operator.plan import Status, Submit, plan
 from anamnesis.records.times import Clock
-from anamnesis.registry import Log, open_store
+from anamnesis.registry import Log
+from anamnesis.storage import open_store
 from anamnesis.updates.request import UpdateRequest
 
 Ingest = Callable[[Loaded[Site]], None]

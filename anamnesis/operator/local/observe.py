@@ -7,7 +7,8 @@ from anamnesis.operator.api import ContinualModel, Loaded, Site
 from anamnesis.operator.convert import configuration, gate_policy, site_ref, update_request
 from anamnesis.operator.plan import Candidate, Observed, ObservedSite
 from anamnesis.records import SiteRef, Version, encode
-from anamnesis.registry import History, Log, RequiredTest, Store, fold, judge, list_versions, read_version
+from anamnesis.registry import History, Log, RequiredTest, fold, judge, list_versions, read_version
+from anamnesis.storage import Store
 from anamnesis.updates.required import required_tests
 
 

@@ -17,8 +17,9 @@ from anamnesis.operator.models.claims import prefix
 from anamnesis.operator.models.scene import Scene
 from anamnesis.records import InputError, IntegrityError, LogEntry
 from anamnesis.records.times import Clock
-from anamnesis.registry import Log, Store, open_store
-from anamnesis.registry.cached import CachedStore
+from anamnesis.registry import Log
+from anamnesis.storage import Store, open_store
+from anamnesis.storage.cached import CachedStore
 
 Environment = Mapping[str, str]
 Backends = Callable[[Loaded[ContinualModel]], Backend]

@@ -5,7 +5,8 @@ from datetime import datetime
 
 from anamnesis.records import LogEntry
 from anamnesis.records.times import time_of
-from anamnesis.registry import Log, Store, fold, list_outcomes, release
+from anamnesis.registry import Log, fold, list_outcomes, release
+from anamnesis.storage import Store
 
 
 def open_claims(claims: Mapping[str, LogEntry], outcomes: Container[str], who: str, now: datetime) -> tuple[str, ...]:

@@ -16,17 +16,10 @@ from anamnesis.operator.convert import gate_policy
 from anamnesis.operator.local.observe import learned_sites
 from anamnesis.operator.models.claims import identity, prefix
 from anamnesis.records import Decision, EntryKind, LogEntry, Monitoring, Outcome, SiteRef, Version, decode
-from anamnesis.registry import (
-    History,
-    Store,
-    fold,
-    judge,
-    list_outcomes,
-    read_monitoring,
-    read_version,
-)
+from anamnesis.registry import History, fold, judge, list_outcomes, read_monitoring, read_version
 from anamnesis.registry.outcomes import MONITORING
 from anamnesis.snapshots import current_test_set
+from anamnesis.storage import Store
 from anamnesis.updates.request import UpdateRequest
 from anamnesis.updates.required import required_tests
 

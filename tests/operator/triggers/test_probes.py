@@ -8,8 +8,8 @@ from toys.orthanc import Orthanc
 from anamnesis.operator.triggers.base import Glance
 from anamnesis.operator.triggers.probes import look
 from anamnesis.records import AnamnesisError, Arrival, InputError, RefusedError, UnreachableError
-from anamnesis.registry.store import MissingError, NoBucketError, open_store
 from anamnesis.snapshots.phantoms import write_phantom_site
+from anamnesis.storage.store import MissingError, NoBucketError, open_store
 
 
 def seen(glance: Glance) -> Arrival:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from anamnesis.records import AnamnesisError, InputError, RefusedError
-from anamnesis.registry.store import MissingError, ObjectInfo, check_key
+from anamnesis.storage.store import MissingError, ObjectInfo, check_key
 
 _TEMPORARY = ".tmp-"
 _CANNOT_LINK = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK, errno.EINVAL}

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from threading import Lock
 
-from anamnesis.registry.store import ObjectInfo, Store
+from anamnesis.storage.store import ObjectInfo, Store
 
 WRITE_ONCE = ("log/", "versions/", "outcomes/", "monitoring/", "updates/", "testsets/")
 

@@ -17,7 +17,7 @@ from minio.error import InvalidResponseError, MinioException, S3Error, ServerErr
 from urllib3.exceptions import HTTPError, SSLError
 
 from anamnesis.records import AnamnesisError, InputError, RefusedError, UnreachableError
-from anamnesis.registry.store import MissingError, NoBucketError, ObjectInfo, check_key
+from anamnesis.storage.store import MissingError, NoBucketError, ObjectInfo, check_key
 
 T = TypeVar("T")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from anamnesis.records import InputError, RefusedError
-from anamnesis.registry import Store
-from anamnesis.registry.folder import FolderStore
+from anamnesis.storage import Store
+from anamnesis.storage.folder import FolderStore
 
 
 def test_a_file_system_without_links_is_refused_with_advice(folder: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import json
 from typing import TypeVar
 
 from anamnesis.records import InputError, IntegrityError, canonical_json, decode, encode
-from anamnesis.registry.store import Store
+from anamnesis.storage.store import Store
 
 T = TypeVar("T")
 

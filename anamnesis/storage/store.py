@@ -112,10 +112,10 @@ def open_store(url: str, environment: Mapping[str, str] | None = None) -> Store:
     """
     scheme, separator, rest = url.partition("://")
     if separator and scheme == "s3":
-        from anamnesis.registry.s3 import S3Store  # only who uses S3 waits for its client
+        from anamnesis.storage.s3 import S3Store  # only who uses S3 waits for its client
 
         return S3Store.from_environment(url, os.environ if environment is None else environment)
-    from anamnesis.registry.folder import FolderStore  # here, because that module needs this one
+    from anamnesis.storage.folder import FolderStore  # here, because that module needs this one
 
     if separator and scheme == "file" and rest.startswith("/"):
         return FolderStore(Path(unquote(rest)))

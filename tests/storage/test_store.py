@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from anamnesis.records import InputError
-from anamnesis.registry import MissingError, Store, child, open_store
+from anamnesis.storage import MissingError, Store, child, open_store
 
 
 def test_an_object_is_read_as_it_was_written(store: Store) -> None:

@@ -8,8 +8,8 @@ import pytest
 import urllib3
 
 from anamnesis.records import AnamnesisError, InputError, RefusedError
-from anamnesis.registry import Store, open_store, s3
-from anamnesis.registry.s3 import S3Store
+from anamnesis.storage import Store, open_store, s3
+from anamnesis.storage.s3 import S3Store
 
 _prefixes = count()
 
