@@ -10,15 +10,15 @@ import anamnesis
 from anamnesis.operator.api.base import Resource
 from anamnesis.operator.backends.defaults import PodDefaults, load_defaults
 from anamnesis.operator.backends.select import Backends
-from anamnesis.operator.controller.cache import Cache
-from anamnesis.operator.controller.client import configuration
-from anamnesis.operator.controller.cluster import Cluster
-from anamnesis.operator.controller.keys import Reconcile
-from anamnesis.operator.controller.logs import configure
-from anamnesis.operator.controller.options import Options
-from anamnesis.operator.controller.run import serve
 from anamnesis.operator.metrics import OperatorMetrics
 from anamnesis.operator.reconcile import ReconcileOptions, reconciler
+from anamnesis.operator.runtime.cache import Cache
+from anamnesis.operator.runtime.client import configuration
+from anamnesis.operator.runtime.cluster import Cluster
+from anamnesis.operator.runtime.keys import Reconcile
+from anamnesis.operator.runtime.logs import configure
+from anamnesis.operator.runtime.options import Options
+from anamnesis.operator.runtime.run import serve
 from anamnesis.records.times import Clock
 
 Environment = Mapping[str, str]

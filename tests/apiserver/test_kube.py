@@ -18,13 +18,13 @@ from anamnesis.operator.api.base import Metadata, Resource
 from anamnesis.operator.api.conditions import Condition, merge
 from anamnesis.operator.api.status import SiteStatus
 from anamnesis.operator.api.update import ModelUpdate, ModelUpdateSpec
-from anamnesis.operator.controller.cache import Cache
-from anamnesis.operator.controller.client import Api, configuration
-from anamnesis.operator.controller.kube import KubeCluster
-from anamnesis.operator.controller.leader import Election
-from anamnesis.operator.controller.options import LeaseTimes
-from anamnesis.operator.controller.queue import WorkQueue
-from anamnesis.operator.controller.watchdog import Watchdog
+from anamnesis.operator.runtime.cache import Cache
+from anamnesis.operator.runtime.client import Api, configuration
+from anamnesis.operator.runtime.kube import KubeCluster
+from anamnesis.operator.runtime.leader import Election
+from anamnesis.operator.runtime.options import LeaseTimes
+from anamnesis.operator.runtime.queue import WorkQueue
+from anamnesis.operator.runtime.watchdog import Watchdog
 from anamnesis.records import InputError, RefusedError, UnreachableError
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)

@@ -6,8 +6,8 @@ import pytest
 from toys.hospital import Hospital, Network
 
 from anamnesis.operator.backends.base import Run
-from anamnesis.operator.controller.cluster import LeadershipLostError
-from anamnesis.operator.controller.keys import Key
+from anamnesis.operator.runtime.cluster import LeadershipLostError
+from anamnesis.operator.runtime.keys import Key
 
 KEY = Key("ContinualModel", "hospital", "chest")
 

@@ -7,7 +7,7 @@ from toys.memory_cluster import MemoryCluster
 from toys.orthanc import Orthanc
 
 from anamnesis.operator.api.site import Site
-from anamnesis.operator.controller.keys import Key
+from anamnesis.operator.runtime.keys import Key
 from anamnesis.operator.sites import reconcile_site, source_environment
 from anamnesis.records import UnreachableError
 from anamnesis.snapshots.phantoms import write_phantom_site

@@ -9,7 +9,7 @@ from anamnesis.operator.api.approval import GeneratedMetadata
 from anamnesis.operator.api.base import Metadata, Resource
 from anamnesis.operator.api.conditions import Condition, transitions
 from anamnesis.operator.api.status import Status
-from anamnesis.operator.controller.cluster import ClusterDownError, LeadershipLostError
+from anamnesis.operator.runtime.cluster import ClusterDownError, LeadershipLostError
 
 Kind = TypeVar("Kind", bound=Resource)
 Place = tuple[str, str, str]

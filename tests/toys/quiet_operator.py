@@ -15,14 +15,14 @@ from typing import Any
 
 from anamnesis.operator.api import Site
 from anamnesis.operator.api.base import Resource
-from anamnesis.operator.controller.cache import Cache
-from anamnesis.operator.controller.client import configuration
-from anamnesis.operator.controller.cluster import Cluster
-from anamnesis.operator.controller.keys import Key, Reconcile
-from anamnesis.operator.controller.logs import configure
-from anamnesis.operator.controller.options import LeaseTimes, Options
-from anamnesis.operator.controller.run import serve
 from anamnesis.operator.metrics import OperatorMetrics
+from anamnesis.operator.runtime.cache import Cache
+from anamnesis.operator.runtime.client import configuration
+from anamnesis.operator.runtime.cluster import Cluster
+from anamnesis.operator.runtime.keys import Key, Reconcile
+from anamnesis.operator.runtime.logs import configure
+from anamnesis.operator.runtime.options import LeaseTimes, Options
+from anamnesis.operator.runtime.run import serve
 
 
 def looking(cluster: Cluster, _: Cache, __: Callable[[], datetime]) -> Reconcile:

@@ -51,7 +51,7 @@ class Connection:
         from kubernetes.client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
 
-        from anamnesis.operator.controller.client import no_answer
+        from anamnesis.operator.runtime.client import no_answer
 
         try:
             answer = self._api.call_api(
@@ -134,7 +134,7 @@ def connect(namespace: str = "", context: str = "") -> Connection:
         from kubernetes import client, config
         from urllib3 import Retry
 
-        from anamnesis.operator.controller.client import NO_KUBECONFIG, in_one_line
+        from anamnesis.operator.runtime.client import NO_KUBECONFIG, in_one_line
     except ModuleNotFoundError as error:
         raise InputError("a cluster needs the package kubernetes: pip install 'anamnesis[operator]'") from error
     settings = client.Configuration()

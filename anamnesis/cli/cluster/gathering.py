@@ -9,7 +9,7 @@ from anamnesis.cli.cluster.redaction import Document, resource, without_logins
 from anamnesis.operator.api import admission
 from anamnesis.operator.api.base import API_VERSION
 from anamnesis.operator.api.definitions import DEFINITIONS
-from anamnesis.operator.controller.options import LEASE
+from anamnesis.operator.runtime.options import LEASE
 from anamnesis.records import AnamnesisError
 
 SELECTOR = "app.kubernetes.io/name=anamnesis-operator"

@@ -59,7 +59,7 @@ def operator(
     import socket
 
     from anamnesis.cli.operating import operate
-    from anamnesis.operator.controller.options import LeaseTimes, Options
+    from anamnesis.operator.runtime.options import LeaseTimes, Options
     from anamnesis.records import InputError
 
     watched = tuple(dict.fromkeys(namespace or ()))

@@ -12,7 +12,7 @@ from anamnesis.operator.backends.background import BackgroundBackend, Processes
 from anamnesis.operator.backends.base import Backend, Job
 from anamnesis.operator.backends.credentials import Credential, credentials
 from anamnesis.operator.backends.defaults import PodDefaults
-from anamnesis.operator.controller.cluster import Cluster
+from anamnesis.operator.runtime.cluster import Cluster
 from anamnesis.pipelines.specialise import Runtime, SecretEnv, SecretFiles, Toleration, Volume
 from anamnesis.records import InputError
 from anamnesis.records.times import Clock

@@ -8,7 +8,6 @@ from anamnesis.operator.api.base import API_VERSION, Metadata
 from anamnesis.operator.api.status import SourceStatus
 from anamnesis.operator.api.update import ModelUpdate, ModelUpdateSpec
 from anamnesis.operator.backends.base import Job
-from anamnesis.operator.controller.cluster import Cluster
 from anamnesis.operator.convert import evaluation_request, update_request
 from anamnesis.operator.models.claims import approval_mark, claim_digest, update_name
 from anamnesis.operator.models.observe import counter_of, minimum_of
@@ -24,6 +23,7 @@ from anamnesis.operator.plan import (
     StartRun,
     Submit,
 )
+from anamnesis.operator.runtime.cluster import Cluster
 from anamnesis.records import Arrival, Occasion, decode, encode_object
 from anamnesis.registry import approve, claim, reject, roll_back, settle
 from anamnesis.updates.request import UpdateRequest

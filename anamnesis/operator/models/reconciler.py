@@ -6,8 +6,6 @@ from pathlib import Path
 
 from anamnesis.operator.api import ContinualModel, Loaded
 from anamnesis.operator.backends.guarded import BackendDownError, guarded
-from anamnesis.operator.controller.cluster import Cluster, ClusterDownError, LeadershipLostError
-from anamnesis.operator.controller.keys import Key
 from anamnesis.operator.models.act import FINALIZER, Actor
 from anamnesis.operator.models.claims import identity, prefix
 from anamnesis.operator.models.observe import observe_cluster
@@ -16,6 +14,8 @@ from anamnesis.operator.models.reading import Reader, ReconcileOptions
 from anamnesis.operator.models.release import give_up, open_claims
 from anamnesis.operator.models.scene import Scene
 from anamnesis.operator.plan import Observed, Status, plan
+from anamnesis.operator.runtime.cluster import Cluster, ClusterDownError, LeadershipLostError
+from anamnesis.operator.runtime.keys import Key
 from anamnesis.records import (
     AnamnesisError,
     ConflictError,

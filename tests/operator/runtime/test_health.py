@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 
-from anamnesis.operator.controller.health import served
+from anamnesis.operator.runtime.health import served
 from anamnesis.records import InputError
 
 

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from anamnesis.operator.controller.keys import Key, Reconcile
-from anamnesis.operator.controller.queue import WorkQueue
+from anamnesis.operator.runtime.keys import Key, Reconcile
+from anamnesis.operator.runtime.queue import WorkQueue
 from anamnesis.records import AnamnesisError
 
 Result = Literal["success", "error"]

@@ -10,9 +10,9 @@ from anamnesis.operator.api.admission import NAME, guarded_since
 from anamnesis.operator.api.base import API_VERSION, Model, Resource
 from anamnesis.operator.api.conditions import Condition, condition, merge
 from anamnesis.operator.api.status import Status
-from anamnesis.operator.controller.client import Api, Json, path_of
-from anamnesis.operator.controller.events import EVENTS, event_document, worth_an_event
-from anamnesis.operator.controller.reading import accepted, faults, parsed
+from anamnesis.operator.runtime.client import Api, Json, path_of
+from anamnesis.operator.runtime.events import EVENTS, event_document, worth_an_event
+from anamnesis.operator.runtime.reading import accepted, faults, parsed
 from anamnesis.records import AnamnesisError, ConflictError, InputError, RefusedError
 from anamnesis.records.times import Clock
 

@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 
 from anamnesis.operator.api.load import KINDS
-from anamnesis.operator.controller.cache import Cache
-from anamnesis.operator.controller.client import Api, Json, path_of
-from anamnesis.operator.controller.mapping import touched
-from anamnesis.operator.controller.queue import WorkQueue
+from anamnesis.operator.runtime.cache import Cache
+from anamnesis.operator.runtime.client import Api, Json, path_of
+from anamnesis.operator.runtime.mapping import touched
+from anamnesis.operator.runtime.queue import WorkQueue
 
 Stream = tuple[str, str]
 """A kind and a namespace; the empty one stands for all."""

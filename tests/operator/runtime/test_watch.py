@@ -5,7 +5,7 @@ from itertools import count
 
 from kubernetes.client import Configuration
 
-from anamnesis.operator.controller.watch import _login
+from anamnesis.operator.runtime.watch import _login
 
 
 def test_each_login_reads_the_token_anew() -> None:

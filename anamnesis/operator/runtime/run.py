@@ -11,19 +11,19 @@ from typing import Literal, Protocol
 from kubernetes.client import Configuration
 
 from anamnesis.operator.api.base import Resource
-from anamnesis.operator.controller.cache import Cache
-from anamnesis.operator.controller.client import Api, check_installed
-from anamnesis.operator.controller.cluster import Cluster, ClusterDownError
-from anamnesis.operator.controller.health import served
-from anamnesis.operator.controller.keys import Reconcile
-from anamnesis.operator.controller.kube import KubeCluster
-from anamnesis.operator.controller.leader import Election
-from anamnesis.operator.controller.mapping import own_keys
-from anamnesis.operator.controller.options import LEASE, Options
-from anamnesis.operator.controller.queue import WorkQueue
-from anamnesis.operator.controller.watch import Watch
-from anamnesis.operator.controller.watchdog import Watchdog
-from anamnesis.operator.controller.workers import Workers
+from anamnesis.operator.runtime.cache import Cache
+from anamnesis.operator.runtime.client import Api, check_installed
+from anamnesis.operator.runtime.cluster import Cluster, ClusterDownError
+from anamnesis.operator.runtime.health import served
+from anamnesis.operator.runtime.keys import Reconcile
+from anamnesis.operator.runtime.kube import KubeCluster
+from anamnesis.operator.runtime.leader import Election
+from anamnesis.operator.runtime.mapping import own_keys
+from anamnesis.operator.runtime.options import LEASE, Options
+from anamnesis.operator.runtime.queue import WorkQueue
+from anamnesis.operator.runtime.watch import Watch
+from anamnesis.operator.runtime.watchdog import Watchdog
+from anamnesis.operator.runtime.workers import Workers
 from anamnesis.records import AnamnesisError, RefusedError
 from anamnesis.records.times import Clock, utc_now
 

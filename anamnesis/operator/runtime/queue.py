@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from anamnesis.operator.controller.keys import Key
+from anamnesis.operator.runtime.keys import Key
 
 
 @dataclass(frozen=True, slots=True)

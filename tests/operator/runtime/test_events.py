@@ -7,7 +7,7 @@ import pytest
 
 from anamnesis.operator.api.base import Metadata, Resource
 from anamnesis.operator.api.conditions import Condition
-from anamnesis.operator.controller.events import event_document, worth_an_event
+from anamnesis.operator.runtime.events import event_document, worth_an_event
 
 
 def condition(kind: str, status: Literal["True", "False", "Unknown"], reason: str = "R") -> Condition:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from anamnesis.operator.api.base import Resource
 from anamnesis.operator.api.messages import describe
-from anamnesis.operator.controller.client import Json
+from anamnesis.operator.runtime.client import Json
 from anamnesis.records import InputError
 
 Kind = TypeVar("Kind", bound=Resource)

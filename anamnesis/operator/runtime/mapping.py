@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from anamnesis.operator.api import ContinualModel, Site, UpdateApproval
 from anamnesis.operator.api.base import Resource
 from anamnesis.operator.api.update import ModelUpdate
-from anamnesis.operator.controller.cache import Cache, Change
-from anamnesis.operator.controller.keys import Key
+from anamnesis.operator.runtime.cache import Cache, Change
+from anamnesis.operator.runtime.keys import Key
 
 
 def touched(change: Change, cache: Cache) -> Iterator[Key]:

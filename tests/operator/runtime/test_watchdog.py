@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from toys.memory_api import MemoryApi
 
 from anamnesis.operator.api import ContinualModel, Site
-from anamnesis.operator.controller.cache import Cache
-from anamnesis.operator.controller.client import check_installed, path_of
-from anamnesis.operator.controller.keys import Key
-from anamnesis.operator.controller.queue import WorkQueue
-from anamnesis.operator.controller.watchdog import Watchdog
+from anamnesis.operator.runtime.cache import Cache
+from anamnesis.operator.runtime.client import check_installed, path_of
+from anamnesis.operator.runtime.keys import Key
+from anamnesis.operator.runtime.queue import WorkQueue
+from anamnesis.operator.runtime.watchdog import Watchdog
 from anamnesis.records import InputError, UnreachableError
 
 SITES = path_of("Site", "")

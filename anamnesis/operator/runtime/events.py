@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from anamnesis.operator.api.base import Resource
 from anamnesis.operator.api.conditions import Condition, transitions
-from anamnesis.operator.controller.client import MANAGER
+from anamnesis.operator.runtime.client import MANAGER
 
 EVENTS = "/apis/events.k8s.io/v1/namespaces/{}/events"
 Weight = Literal["Normal", "Warning"]

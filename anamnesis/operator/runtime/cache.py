@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from anamnesis.operator.api.base import Resource
 from anamnesis.operator.api.load import KINDS
-from anamnesis.operator.controller.client import Json
-from anamnesis.operator.controller.reading import parsed
+from anamnesis.operator.runtime.client import Json
+from anamnesis.operator.runtime.reading import parsed
 from anamnesis.records import InputError
 
 Kind = TypeVar("Kind", bound=Resource)

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from toys.waiting import eventually
 
-from anamnesis.operator.controller.keys import Key
-from anamnesis.operator.controller.queue import Backoff, WorkQueue
-from anamnesis.operator.controller.workers import Workers
+from anamnesis.operator.runtime.keys import Key
+from anamnesis.operator.runtime.queue import Backoff, WorkQueue
+from anamnesis.operator.runtime.workers import Workers
 from anamnesis.records import UnreachableError
 
 KEY = Key("Site", "wards", "guangzhou")

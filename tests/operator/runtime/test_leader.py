@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from toys.memory_api import MemoryApi
 
-from anamnesis.operator.controller.leader import Election, LeadershipLostError
-from anamnesis.operator.controller.options import LeaseTimes
+from anamnesis.operator.runtime.leader import Election, LeadershipLostError
+from anamnesis.operator.runtime.options import LeaseTimes
 
 TIMES = LeaseTimes(duration=15, deadline=10, retry=2)
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)

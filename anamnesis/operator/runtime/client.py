@@ -14,7 +14,7 @@ from kubernetes.dynamic.exceptions import ApiException, DynamicApiError
 
 from anamnesis.operator.api.base import API_VERSION
 from anamnesis.operator.api.load import KINDS
-from anamnesis.operator.controller.cluster import ClusterDownError
+from anamnesis.operator.runtime.cluster import ClusterDownError
 from anamnesis.records import AnamnesisError, ConflictError, InputError, RefusedError
 
 Json = Mapping[str, Any]

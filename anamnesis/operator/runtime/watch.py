@@ -14,7 +14,7 @@ from kubernetes.client import Configuration
 
 from anamnesis.operator.api.base import API_VERSION
 from anamnesis.operator.api.load import KINDS
-from anamnesis.operator.controller.client import Json
+from anamnesis.operator.runtime.client import Json
 
 Hear = Callable[[str, bool, Json], None]
 """Told of each event: the kind, whether the object is there, the object."""

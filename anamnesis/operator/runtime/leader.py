@@ -9,9 +9,9 @@ from collections.abc import Callable
 from datetime import UTC
 from typing import Any
 
-from anamnesis.operator.controller.client import Api, Json
-from anamnesis.operator.controller.cluster import LeadershipLostError
-from anamnesis.operator.controller.options import LeaseTimes
+from anamnesis.operator.runtime.client import Api, Json
+from anamnesis.operator.runtime.cluster import LeadershipLostError
+from anamnesis.operator.runtime.options import LeaseTimes
 from anamnesis.records import AnamnesisError, ConflictError
 from anamnesis.records.times import Clock
 
