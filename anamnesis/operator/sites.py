@@ -9,9 +9,9 @@ from anamnesis.operator.api.conditions import condition, merge
 from anamnesis.operator.api.durations import duration
 from anamnesis.operator.api.site import Site
 from anamnesis.operator.api.status import SiteStatus, SourceStatus
+from anamnesis.operator.polling.poll import look
 from anamnesis.operator.runtime.cluster import Cluster
 from anamnesis.operator.runtime.keys import Key
-from anamnesis.operator.triggers.probes import look
 from anamnesis.records import AnamnesisError, InputError, RefusedError, UnreachableError
 from anamnesis.records.times import Clock
 from anamnesis.storage import MissingError, NoBucketError

@@ -36,7 +36,7 @@ class ScheduleSpec(Model):
 
     @model_validator(mode="after")
     def _fires(self) -> Self:
-        from anamnesis.operator.triggers.schedule import check_schedule  # brings a library that few resources need
+        from anamnesis.operator.api.schedule import check_schedule  # brings a library that few resources need
 
         return checked(self, check_schedule)
 
@@ -59,7 +59,7 @@ class MaintenanceWindow(Model):
     def _has_a_length(self) -> Self:
         if self.start == self.end:
             raise ValueError(_NO_TIME)
-        from anamnesis.operator.triggers.schedule import check_window
+        from anamnesis.operator.api.schedule import check_window
 
         return checked(self, check_window)
 

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from anamnesis.operator.api import Loaded, Site
 from anamnesis.operator.api.approval import UpdateApproval
+from anamnesis.operator.api.schedule import last_firing, next_firing
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.models.candidates import candidate_of, decided
 from anamnesis.operator.models.claims import approval_mark, claim_digest, evaluation_name
@@ -16,7 +17,6 @@ from anamnesis.operator.plan import (
     ObservedSite,
     ObservedUpdate,
 )
-from anamnesis.operator.triggers.schedule import last_firing, next_firing
 from anamnesis.records import EntryKind, LogEntry, OutcomeKind
 from anamnesis.records.times import time_of
 from anamnesis.registry import read_monitoring

@@ -148,7 +148,7 @@ def _too_few(trigger: TriggerSpec, site: ObservedSite, updates: list[ObservedUpd
 
 def _opens(trigger: TriggerSpec, changed: datetime, now: datetime) -> datetime | None:
     """Returns when schedule and window let an update begin: now or later; none where there is neither."""
-    from anamnesis.operator.triggers.schedule import is_open, next_firing, opens_next
+    from anamnesis.operator.api.schedule import is_open, next_firing, opens_next
 
     opens = now
     if trigger.schedule:  # the first firing after the data came; one that was missed is made up for

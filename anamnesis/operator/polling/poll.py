@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from anamnesis.operator.triggers.base import Glance, Probe
+from anamnesis.operator.polling.base import Glance, Probe
 from anamnesis.records import digest_json, hex_of
 from anamnesis.sources import manifest_item
 
@@ -11,14 +11,14 @@ from anamnesis.sources import manifest_item
 def probe_for(url: str) -> Probe:
     """Returns the probe for a source, by the scheme of its URL."""
     if url.startswith("orthanc+"):
-        from anamnesis.operator.triggers.orthanc import look_at_orthanc  # who has no DICOM server needs no HTTP client
+        from anamnesis.operator.polling.orthanc import look_at_orthanc  # who has no DICOM server needs no HTTP client
 
         return look_at_orthanc
     if url.startswith("dicomweb+"):
-        from anamnesis.operator.triggers.dicomweb import look_at_dicomweb
+        from anamnesis.operator.polling.dicomweb import look_at_dicomweb
 
         return look_at_dicomweb
-    from anamnesis.operator.triggers.listing import look_at_files
+    from anamnesis.operator.polling.listing import look_at_files
 
     return look_at_files
 

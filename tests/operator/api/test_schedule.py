@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from anamnesis.operator.api.schedule import check_schedule, is_open, last_firing, next_firing, opens_next
 from anamnesis.operator.api.trigger import MaintenanceWindow, ScheduleSpec
-from anamnesis.operator.triggers.schedule import check_schedule, is_open, last_firing, next_firing, opens_next
 from anamnesis.records import InputError
 
 ZONES = ("Europe/Rome", "America/New_York")
