@@ -12,7 +12,7 @@ from toys.hospital import START, Hospital, Network
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import RunState
 from anamnesis.operator.plan import SiteState
-from anamnesis.operator.plan.following import CLAIM
+from anamnesis.operator.plan.update_lifecycle import CLAIM
 from anamnesis.records import Enforcement, EntryKind, Verdict
 from anamnesis.registry import Log, fold, verify
 

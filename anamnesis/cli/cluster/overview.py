@@ -8,7 +8,7 @@ from anamnesis.cli.output import short
 from anamnesis.operator.api import ContinualModel, Site, UpdateApproval
 from anamnesis.operator.api.base import Told
 from anamnesis.operator.api.update import ModelUpdate
-from anamnesis.operator.plan.status import ApprovalState, UpdateState
+from anamnesis.operator.plan.states import ApprovalState, UpdateState
 from anamnesis.records import InputError
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from anamnesis.operator.api import ContinualModel, UpdateApproval
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.metrics.samples import Sample, place
-from anamnesis.operator.plan.status import ApprovalState, UpdateState
+from anamnesis.operator.plan.states import ApprovalState, UpdateState
 
 
 def update_samples(model: ContinualModel, updates: Iterable[ModelUpdate]) -> Iterator[Sample]:

@@ -11,7 +11,7 @@ from anamnesis.operator.plan.actions import (
     StartRun,
     Submit,
 )
-from anamnesis.operator.plan.observed import (
+from anamnesis.operator.plan.inputs import (
     Candidate,
     Claim,
     Observed,
@@ -21,7 +21,7 @@ from anamnesis.operator.plan.observed import (
     ObservedUpdate,
 )
 from anamnesis.operator.plan.planning import plan
-from anamnesis.operator.plan.status import (
+from anamnesis.operator.plan.states import (
     ApprovalState,
     ApprovalStatus,
     SiteState,

@@ -5,9 +5,9 @@ from datetime import datetime
 from anamnesis.operator.api.model import ContinualModelSpec
 from anamnesis.operator.backends.base import RunState
 from anamnesis.operator.plan.actions import Action, StartEvaluation
-from anamnesis.operator.plan.following import FIRST_RETRY, LAST_RETRY, POLL, Followed, next_attempt
-from anamnesis.operator.plan.observed import Observed
-from anamnesis.operator.plan.status import UpdateState
+from anamnesis.operator.plan.inputs import Observed
+from anamnesis.operator.plan.states import UpdateState
+from anamnesis.operator.plan.update_lifecycle import FIRST_RETRY, LAST_RETRY, POLL, Followed, next_attempt
 
 
 def evaluate(spec: ContinualModelSpec, observed: Observed, now: datetime) -> Followed | None:

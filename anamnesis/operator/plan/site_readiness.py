@@ -6,9 +6,9 @@ from datetime import datetime
 
 from anamnesis.operator.api.durations import duration
 from anamnesis.operator.api.model import ContinualModelSpec, TriggerSpec
-from anamnesis.operator.plan.following import Followed
-from anamnesis.operator.plan.observed import Candidate, Observed, ObservedSite, ObservedUpdate
-from anamnesis.operator.plan.status import SiteState, SiteStatus, UpdateState
+from anamnesis.operator.plan.inputs import Candidate, Observed, ObservedSite, ObservedUpdate
+from anamnesis.operator.plan.states import SiteState, SiteStatus, UpdateState
+from anamnesis.operator.plan.update_lifecycle import Followed
 from anamnesis.records import OutcomeKind, Verdict
 
 _IN_FLIGHT = {
