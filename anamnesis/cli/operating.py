@@ -10,8 +10,8 @@ import anamnesis
 from anamnesis.operator.api.base import Resource
 from anamnesis.operator.backends.defaults import PodDefaults, load_defaults
 from anamnesis.operator.backends.select import Backends
+from anamnesis.operator.controllers.reconcile import ReconcileOptions, reconciler
 from anamnesis.operator.metrics import OperatorMetrics
-from anamnesis.operator.reconcile import ReconcileOptions, reconciler
 from anamnesis.operator.runtime.cache import Cache
 from anamnesis.operator.runtime.client import configuration
 from anamnesis.operator.runtime.cluster import Cluster

@@ -17,7 +17,10 @@ def test_every_state_is_explained(words: type[SiteState] | type[UpdateState] | t
 
 
 def test_every_reason_is_explained() -> None:
-    sources = [*(ROOT / "anamnesis/operator/models/present").glob("*.py"), ROOT / "anamnesis/operator/sites.py"]
+    sources = [
+        *(ROOT / "anamnesis/operator/models/present").glob("*.py"),
+        ROOT / "anamnesis/operator/controllers/site/controller.py",
+    ]
     text = "".join(source.read_text(encoding="utf-8") for source in sources)
     found = re.findall(r'condition\(\s*"(\w+)", [^,]+, "(\w+)"', text) + re.findall(r'Error, ("")?"?(\w+)"', text)
     reasons = {reason for kind, reason in found if kind not in ("Claimed", "RunSucceeded")}

@@ -9,9 +9,9 @@ from toys.hospital import Hospital, Network, model_document
 
 from anamnesis.operator.api import ContinualModel, Loaded
 from anamnesis.operator.backends.base import Backend
-from anamnesis.operator.models.checks import LOST
-from anamnesis.operator.models.reading import ReconcileOptions
-from anamnesis.operator.models.reconciler import RETRY, ModelReconciler
+from anamnesis.operator.controllers.continualmodel.checks import LOST
+from anamnesis.operator.controllers.continualmodel.controller import RETRY, ModelReconciler
+from anamnesis.operator.controllers.continualmodel.reading import ReconcileOptions
 from anamnesis.operator.runtime.keys import Key
 from anamnesis.records import AnamnesisError, InputError, RefusedError, UnreachableError
 from anamnesis.registry import Log, verify

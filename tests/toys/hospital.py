@@ -17,8 +17,8 @@ from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.status import SiteStatus
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Job, Run, RunState
-from anamnesis.operator.models.reading import ReconcileOptions
-from anamnesis.operator.models.reconciler import ModelReconciler
+from anamnesis.operator.controllers.continualmodel.controller import ModelReconciler
+from anamnesis.operator.controllers.continualmodel.reading import ReconcileOptions
 from anamnesis.operator.runtime.keys import Key
 from anamnesis.records import (
     Measurement,

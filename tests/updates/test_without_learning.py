@@ -22,7 +22,7 @@ class NotInstalled:
 sys.meta_path.insert(0, NotInstalled())
 import json
 import anamnesis.operator.convert
-import anamnesis.operator.reconcile
+import anamnesis.operator.controllers.reconcile
 from anamnesis.records import decode
 from anamnesis.registry import judge, read_outcome
 from anamnesis.storage import open_store

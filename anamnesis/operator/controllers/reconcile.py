@@ -3,11 +3,11 @@
 from datetime import timedelta
 
 from anamnesis.operator.api import ContinualModel, Site
-from anamnesis.operator.models.reading import ReconcileOptions
-from anamnesis.operator.models.reconciler import ModelReconciler
+from anamnesis.operator.controllers.continualmodel.controller import ModelReconciler
+from anamnesis.operator.controllers.continualmodel.reading import ReconcileOptions
+from anamnesis.operator.controllers.site.controller import reconcile_site
 from anamnesis.operator.runtime.cluster import Cluster
 from anamnesis.operator.runtime.keys import Key, Reconcile
-from anamnesis.operator.sites import reconcile_site
 from anamnesis.records import InputError
 from anamnesis.records.times import Clock
 

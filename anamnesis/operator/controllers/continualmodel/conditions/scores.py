@@ -5,8 +5,8 @@ from decimal import Decimal
 
 from anamnesis.operator.api.conditions import Condition, condition
 from anamnesis.operator.api.status import TaskStatus
+from anamnesis.operator.controllers.continualmodel.state import Scene
 from anamnesis.operator.convert import gate_policy
-from anamnesis.operator.models.scene import Scene
 from anamnesis.records import Evaluation, Measurement, Metric, Monitoring, SiteRef, Window
 from anamnesis.registry import RequiredTest, read_evaluations
 from anamnesis.registry.gate import FORGETTING, SALIENCY, SALIENCY_METRIC

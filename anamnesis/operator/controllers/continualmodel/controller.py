@@ -6,13 +6,18 @@ from pathlib import Path
 
 from anamnesis.operator.api import ContinualModel, Loaded
 from anamnesis.operator.backends.guarded import BackendDownError, guarded
-from anamnesis.operator.models.act import FINALIZER, Actor
-from anamnesis.operator.models.claims import identity, prefix
-from anamnesis.operator.models.observe import observe_cluster
-from anamnesis.operator.models.present import approval_status, broken_status, model_status, update_status
-from anamnesis.operator.models.reading import Reader, ReconcileOptions
-from anamnesis.operator.models.release import give_up, open_claims
-from anamnesis.operator.models.scene import Scene
+from anamnesis.operator.controllers.continualmodel.claims import identity, prefix
+from anamnesis.operator.controllers.continualmodel.cleanup import give_up, open_claims
+from anamnesis.operator.controllers.continualmodel.conditions import (
+    approval_status,
+    broken_status,
+    model_status,
+    update_status,
+)
+from anamnesis.operator.controllers.continualmodel.execute import FINALIZER, Actor
+from anamnesis.operator.controllers.continualmodel.plan_input import observe_cluster
+from anamnesis.operator.controllers.continualmodel.reading import Reader, ReconcileOptions
+from anamnesis.operator.controllers.continualmodel.state import Scene
 from anamnesis.operator.plan import Observed, Status, plan
 from anamnesis.operator.runtime.cluster import Cluster, ClusterDownError, LeadershipLostError
 from anamnesis.operator.runtime.keys import Key

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from anamnesis.operator.api.update import ModelUpdate
-from anamnesis.operator.models.claims import configuration_digest
-from anamnesis.operator.models.scene import Scene
+from anamnesis.operator.controllers.continualmodel.claims import configuration_digest
+from anamnesis.operator.controllers.continualmodel.state import Scene
 from anamnesis.operator.plan import Candidate
 from anamnesis.records import EntryKind, Outcome, Verdict
 from anamnesis.records.times import time_of

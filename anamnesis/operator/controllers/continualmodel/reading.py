@@ -11,9 +11,15 @@ from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Backend
 from anamnesis.operator.backends.guarded import guarded
-from anamnesis.operator.models.checks import LOST, check_absolute, check_anchor, check_stores, check_tasks
-from anamnesis.operator.models.claims import prefix
-from anamnesis.operator.models.scene import Scene
+from anamnesis.operator.controllers.continualmodel.checks import (
+    LOST,
+    check_absolute,
+    check_anchor,
+    check_stores,
+    check_tasks,
+)
+from anamnesis.operator.controllers.continualmodel.claims import prefix
+from anamnesis.operator.controllers.continualmodel.state import Scene
 from anamnesis.operator.runtime.cluster import Cluster
 from anamnesis.records import InputError, IntegrityError, LogEntry
 from anamnesis.records.times import Clock

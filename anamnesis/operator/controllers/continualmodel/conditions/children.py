@@ -5,7 +5,7 @@ from anamnesis.operator.api.conditions import Condition, condition, cut, merge
 from anamnesis.operator.api.status import ModelUpdateStatus, UpdateApprovalStatus
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Run, RunState
-from anamnesis.operator.models.scene import Scene
+from anamnesis.operator.controllers.continualmodel.state import Scene
 from anamnesis.operator.plan import ApprovalState, ApprovalStatus, Observed, UpdateState, UpdateStatus
 
 

@@ -8,10 +8,10 @@ from anamnesis.operator.api.base import API_VERSION, Metadata
 from anamnesis.operator.api.status import SourceStatus
 from anamnesis.operator.api.update import ModelUpdate, ModelUpdateSpec
 from anamnesis.operator.backends.base import Job
+from anamnesis.operator.controllers.continualmodel.claims import approval_mark, claim_digest, update_name
+from anamnesis.operator.controllers.continualmodel.plan_input import counter_of, minimum_of
+from anamnesis.operator.controllers.continualmodel.state import Scene
 from anamnesis.operator.convert import evaluation_request, update_request
-from anamnesis.operator.models.claims import approval_mark, claim_digest, update_name
-from anamnesis.operator.models.observe import counter_of, minimum_of
-from anamnesis.operator.models.scene import Scene
 from anamnesis.operator.plan import (
     Action,
     CancelRun,

@@ -1,6 +1,0 @@
-"""From a plan to what each resource's status says. Pure over a scene."""
-
-from anamnesis.operator.models.present.children import approval_status, update_status
-from anamnesis.operator.models.present.model import broken_status, model_status
-
-__all__ = ["approval_status", "broken_status", "model_status", "update_status"]
