@@ -1,12 +1,9 @@
 """Options that several commands share."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
-
-from anamnesis.records.errors import InputError
 
 Files = Annotated[
     list[Path], typer.Option("-f", "--file", help="YAML file or folder with resources; may be given several times.")
@@ -39,20 +36,6 @@ class Place(NamedTuple):
 
     namespace: str
     context: str
-
-
-def chosen(option: str, known: Iterable[str], name: str) -> str:
-    """Returns what an option names; without a name, the only one.
-
-    Raises:
-        InputError: it is not known, or there are several and none was named.
-    """
-    names = list(known)
-    if not name and len(names) == 1:
-        return names[0]
-    if name not in names:
-        raise InputError(f"{option}: expected one of {', '.join(names)}, found {name!r}")
-    return name
 
 
 def examples(*lines: str) -> str:

@@ -44,8 +44,3 @@ def _cell(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def short(digest: str | None) -> str:
-    """Returns enough of a digest to recognise it."""
-    return digest.removeprefix("sha256:")[:12] if digest else "-"

@@ -6,22 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, TextIO
+from typing import TextIO
 
+from anamnesis.local.progress import Reporter
 from anamnesis.records.progress import Progress
 
 INTERVAL = 5.0
 """Seconds between two plain lines about the same work; what ends sooner leaves its first line."""
-
-
-class Reporter(Protocol):
-    """Where several pieces of work tell how far they are."""
-
-    def track(self, name: str) -> Progress:
-        """Returns what the work called ``name`` shall call."""
-
-    def say(self, text: str) -> None:
-        """Prints a line above what moves."""
 
 
 class PlainReporter:

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from anamnesis.cli.local.context import Selected, login, select
-from anamnesis.cli.local.learning import Outcome, learn
-from anamnesis.cli.local.reporting import write
-from anamnesis.cli.local.sources import ingest_site, real_images
 from anamnesis.cli.output import note, show
-from anamnesis.cli.progress import Reporter, Stoppable, reporter
+from anamnesis.cli.progress import Stoppable, reporter
 from anamnesis.demo.resources import METHODS, model_name, write_resources
 from anamnesis.demo.results import results
 from anamnesis.demo.sites import have_all, phantom_sites, real_sites
+from anamnesis.local.context import Selected, login, select
+from anamnesis.local.learning import Outcome, learn
+from anamnesis.local.progress import Reporter
+from anamnesis.local.reporting import write
+from anamnesis.local.sources import ingest_site, real_images
 from anamnesis.records import InputError
 
 MARKER = "README.txt"

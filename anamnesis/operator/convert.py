@@ -19,6 +19,7 @@ from anamnesis.records import (
     Task,
     TaskType,
     TrainingSettings,
+    Version,
 )
 from anamnesis.records.times import timestamp
 from anamnesis.registry import Approval, GatePolicy, TaskLimits
@@ -50,6 +51,16 @@ def site_ref(site: Loaded[Site], test_set: str) -> SiteRef:
     """Returns the site as later steps need it."""
     spec = site.resource.spec
     return SiteRef(site.name, store_url(site), task(spec), test_set, spec.modalities[0])
+
+
+def learned_sites(
+    lineage: tuple[tuple[str, Version], ...],
+    sites: Mapping[str, Loaded[Site]],
+    test_sets: Mapping[str, str],
+) -> tuple[SiteRef, ...]:
+    """Returns the model's sites that the champion has learned, in the order it did, each with its test set."""
+    names = dict.fromkeys(version.site for _, version in lineage if version.site in sites)
+    return tuple(site_ref(sites[name], test_sets.get(name, "")) for name in names)
 
 
 def configuration(spec: ContinualModelSpec) -> Configuration:

@@ -3,7 +3,7 @@
 from anamnesis.records.codec import decode, encode, encode_object
 from anamnesis.records.configuration import Configuration, NetworkSpec, TrainingSettings
 from anamnesis.records.decision import Criterion, Decision, Enforcement, EntryKind, LogEntry, Verdict
-from anamnesis.records.digests import canonical_json, digest_bytes, digest_json, hex_of
+from anamnesis.records.digests import canonical_json, digest_bytes, digest_json, hex_of, short_digest
 from anamnesis.records.errors import (
     AnamnesisError,
     ConflictError,
@@ -69,5 +69,6 @@ __all__ = [
     "encode_object",
     "hex_of",
     "label_space",
+    "short_digest",
     "silent",
 ]

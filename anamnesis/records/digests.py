@@ -38,3 +38,8 @@ def hex_of(digest: str) -> str:
     if not _DIGEST.fullmatch(digest):
         raise InputError(f"expected a digest 'sha256:<64 hex digits>', found {digest!r}")
     return digest.removeprefix(PREFIX)
+
+
+def short_digest(digest: str | None) -> str:
+    """Returns the first 12 hex digits of a digest, enough to recognise it; ``-`` for none."""
+    return digest.removeprefix(PREFIX)[:12] if digest else "-"

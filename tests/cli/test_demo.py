@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from anamnesis.cli.local.context import Selected, select
-from anamnesis.cli.local.sources import real_images
 from anamnesis.cli.progress import PlainReporter, Reporter
 from anamnesis.demo import main
 from anamnesis.demo.resources import METHODS, model_name, write_resources
 from anamnesis.demo.sites import have_all, real_sites
+from anamnesis.local.context import Selected, select
+from anamnesis.local.sources import real_images
 from anamnesis.operator.addresses import store_url
 from anamnesis.operator.convert import site_config
 from anamnesis.records import InputError

@@ -49,7 +49,7 @@ def test_wrong_usage_ends_with_2(call: Call) -> None:
 def test_what_nobody_expected_is_told_with_its_type(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from anamnesis.cli.local import context
+    from anamnesis.local import context
 
     def burst(*_: object) -> None:
         raise ZeroDivisionError("oh")
@@ -63,7 +63,7 @@ def test_what_nobody_expected_is_told_with_its_type(
 
 
 def test_an_interrupt_ends_with_130(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from anamnesis.cli.local import context
+    from anamnesis.local import context
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -18,7 +18,7 @@ def test_every_state_is_explained(words: type[SiteState] | type[UpdateState] | t
 
 def test_every_reason_is_explained() -> None:
     sources = [
-        *(ROOT / "anamnesis/operator/models/present").glob("*.py"),
+        *(ROOT / "anamnesis/operator/controllers/continualmodel/conditions").glob("*.py"),
         ROOT / "anamnesis/operator/controllers/site/controller.py",
     ]
     text = "".join(source.read_text(encoding="utf-8") for source in sources)

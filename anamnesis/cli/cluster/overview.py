@@ -4,12 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from anamnesis.cli.cluster.connection import Connection
-from anamnesis.cli.output import short
 from anamnesis.operator.api import ContinualModel, Site, UpdateApproval
 from anamnesis.operator.api.base import Told
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.plan.states import ApprovalState, UpdateState
-from anamnesis.records import InputError
+from anamnesis.records import InputError, short_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class ModelView:
         decided = update.status.condition("Decided") if update else None
         if update is None or decided is None or decided.reason != UpdateState.AWAITING_APPROVAL:
             return ""
-        namespace, digest = self.model.metadata.namespace, short(update.status.version)
+        namespace, digest = self.model.metadata.namespace, short_digest(update.status.version)
         return f'anamnesis approve -n {namespace} {self.name} sha256:{digest} --why "..."'
 
 

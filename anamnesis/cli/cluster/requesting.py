@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from anamnesis.cli.cluster.connection import Connection
-from anamnesis.cli.options import chosen
+from anamnesis.local.context import chosen
 from anamnesis.operator.api import ContinualModel
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.records import ConflictError, InputError

@@ -5,10 +5,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from anamnesis.cli.cluster.overview import ClusterView, ModelView
-from anamnesis.cli.output import short, table
+from anamnesis.cli.output import table
 from anamnesis.operator.api import Site
 from anamnesis.operator.api.conditions import Condition
 from anamnesis.operator.api.status import Score, TaskStatus
+from anamnesis.records import short_digest
 
 GOOD = ("Ready", "BackendReachable")
 """Conditions that should be True; the others tell of trouble while they are."""
@@ -36,7 +37,7 @@ def _model(view: ModelView, now: datetime) -> Iterator[str]:
     model, status = view.model, view.model.status
     promoted = f", in use for {age(status.promoted, now)}" if status.promoted else ""
     suspended = ", suspended" if model.spec.state == "Suspended" else ""
-    yield f"{view.name}: champion {short(status.champion)}{promoted}, {model.spec.method.name}{suspended}"
+    yield f"{view.name}: champion {short_digest(status.champion)}{promoted}, {model.spec.method.name}{suspended}"
     if not status.conditions:
         yield "  the operator has not looked at it yet; is it running?"
     elif status.observed_generation < model.metadata.generation:

@@ -13,7 +13,7 @@ from anamnesis.records.errors import InputError
 
 if TYPE_CHECKING:
     from anamnesis.cli.cluster.approving import Decision
-    from anamnesis.cli.local.context import Selected
+    from anamnesis.local.context import Selected
 
 Subject = Annotated[
     str,
@@ -58,24 +58,24 @@ class Deciding:
 
 
 def _approve(selected: "Selected", digest: str, who: str, why: str) -> tuple[object, str]:
-    from anamnesis.cli.local.approving import approve_version
+    from anamnesis.local.approval import approve_version
 
     decision = approve_version(selected, digest, who, why)
     return decision, f"{decision.verdict.value}: {decision.reason}"
 
 
 def _reject(selected: "Selected", digest: str, who: str, why: str) -> tuple[object, str]:
-    from anamnesis.cli.output import short
+    from anamnesis.records import short_digest
     from anamnesis.registry import reject
 
-    return reject(selected.registry, digest, who, why), f"rejected {short(digest)}"
+    return reject(selected.registry, digest, who, why), f"rejected {short_digest(digest)}"
 
 
 def _roll_back(selected: "Selected", digest: str, who: str, why: str) -> tuple[object, str]:
-    from anamnesis.cli.output import short
+    from anamnesis.records import short_digest
     from anamnesis.registry import roll_back
 
-    return roll_back(selected.registry, digest, who, why), f"champion is {short(digest)}"
+    return roll_back(selected.registry, digest, who, why), f"champion is {short_digest(digest)}"
 
 
 APPROVE = Deciding(
@@ -110,8 +110,8 @@ def _command(decide: Deciding) -> Callable[..., None]:
         if not files:
             meant = _meant(subject, version, model)
             return _say(decide.decision, meant, why, who, Place(namespace, context), wait, as_json)
-        from anamnesis.cli.local.context import login
         from anamnesis.cli.output import show
+        from anamnesis.local.context import login
 
         selected, digest = _local(files, subject, version, model)
         document, line = decide.record(selected, digest, who or login(), why)
@@ -121,8 +121,8 @@ def _command(decide: Deciding) -> Callable[..., None]:
 
 
 def _local(files: list[Path], subject: str, version: str, model: str) -> "tuple[Selected, str]":
-    from anamnesis.cli.local.context import select
-    from anamnesis.cli.local.versions import find_version
+    from anamnesis.local.context import select
+    from anamnesis.local.versions import find_version
 
     selected = select(files, subject if version else model)
     return selected, find_version(selected.registry, version or subject)

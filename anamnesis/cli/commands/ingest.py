@@ -20,11 +20,11 @@ def ingest(
     Validated, de-identified, split by patient; without --site, of every site in turn. Equal files give the equal
     snapshot; nothing is learned.
     """
-    from anamnesis.cli.local.context import select
-    from anamnesis.cli.local.sources import ingest_site
-    from anamnesis.cli.output import short, show, table
+    from anamnesis.cli.output import show, table
     from anamnesis.cli.progress import reporter
-    from anamnesis.records import decode
+    from anamnesis.local.context import select
+    from anamnesis.local.sources import ingest_site
+    from anamnesis.records import decode, short_digest
     from anamnesis.snapshots import IngestResult
 
     selected = select(files, model)
@@ -35,7 +35,7 @@ def ingest(
     rows = [
         [
             name,
-            short(found.snapshot),
+            short_digest(found.snapshot),
             *(found.counts.get(key, 0) for key in counts),
             "as before" if found.reused else "new",
         ]

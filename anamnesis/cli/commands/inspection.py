@@ -50,16 +50,17 @@ def status(
 
         view = look(connect(namespace, context), name or model)
         return show(view.document(), screen(view, utc_now()), as_json)
-    from anamnesis.cli.local.context import select_all
-    from anamnesis.cli.local.overview import describe, overview
+    from anamnesis.cli.describe import describe_status
+    from anamnesis.local.context import select_all
+    from anamnesis.local.status import overview
 
     found = [overview(selected) for selected in select_all(files, name or model)]
-    return show(found, (line for each in found for line in describe(each)), as_json)
+    return show(found, (line for each in found for line in describe_status(each)), as_json)
 
 
 def methods(as_json: Json = False) -> None:
     """Lists the methods and their options."""
-    from anamnesis.cli.local.overview import describe_method
+    from anamnesis.cli.describe import describe_method
     from anamnesis.cli.output import show
     from anamnesis.operator.api.method import known_methods
 
@@ -73,11 +74,12 @@ def doctor(files: OptionalFiles = None, model: ModelName = "", as_json: Json = F
     With -f also what belongs to the models: whether stores can be reached and can write if absent, the split key, the
     sources. Ends with 2 when something that is needed is not in order.
     """
-    from anamnesis.cli.local.doctor import describe, examine
+    from anamnesis.cli.describe import describe_checks
     from anamnesis.cli.output import show
+    from anamnesis.local.doctor import examine
     from anamnesis.records import InputError
 
     found = examine(files or [], model)
-    show(found, describe(found), as_json)
+    show(found, describe_checks(found), as_json)
     if bad := [check.name for check in found if check.state == "bad"]:
         raise InputError(f"not in order: {', '.join(bad)}")

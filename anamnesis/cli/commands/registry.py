@@ -18,11 +18,12 @@ Url = Annotated[str, typer.Option("--registry", help="URL of the registry, inste
 )
 def list_command(files: OptionalFiles = None, registry: Url = "", model: ModelName = "", as_json: Json = False) -> None:
     """Lists every version and what became of it."""
-    from anamnesis.cli.local.versions import open_registry, summaries
-    from anamnesis.cli.output import short, show, table
+    from anamnesis.cli.output import show, table
+    from anamnesis.local.versions import open_registry, summaries
+    from anamnesis.records import short_digest
 
     found = summaries(open_registry(files, registry, model))
-    rows = [[short(each.version), each.site, each.method, short(each.base), each.state] for each in found]
+    rows = [[short_digest(each.version), each.site, each.method, short_digest(each.base), each.state] for each in found]
     show(found, table(["version", "site", "method", "base", "state"], rows), as_json)
 
 
@@ -38,12 +39,13 @@ def show(
 
     Its base, configuration, parts, evaluations, and every log entry about it.
     """
-    from anamnesis.cli.local.versions import describe, details, find_version, open_registry
+    from anamnesis.cli.describe import describe_version
     from anamnesis.cli.output import show as emit
+    from anamnesis.local.versions import details, find_version, open_registry
 
     store = open_registry(files, registry, model)
     found = details(store, find_version(store, version))
-    emit(found, describe(found), as_json)
+    emit(found, describe_version(found), as_json)
 
 
 @app.command(
@@ -67,8 +69,8 @@ def verify(
     The log's chain against its head; versions, blobs, evaluations, and what decisions name. Ends with 5 when something
     is damaged.
     """
-    from anamnesis.cli.local.versions import known_head, open_registry
     from anamnesis.cli.output import show as emit
+    from anamnesis.local.versions import known_head, open_registry
     from anamnesis.records import IntegrityError
     from anamnesis.registry import Head, Log, verify_versions
     from anamnesis.registry import verify as verify_log
@@ -99,8 +101,8 @@ def prune(
 
     Checkpoints of finished updates, blobs that no version names, what killed writers left behind.
     """
-    from anamnesis.cli.local.versions import open_registry
     from anamnesis.cli.output import show as emit
+    from anamnesis.local.versions import open_registry
     from anamnesis.registry import prunable
     from anamnesis.registry import prune as prune_store
 
@@ -128,11 +130,11 @@ def import_command(
     It becomes the champion; its classes are those of the site's task, in their order. The
     next update measures what it knows, so that the gate can tell what is forgotten.
     """
-    from anamnesis.cli.local.context import login, select
-    from anamnesis.cli.output import short
     from anamnesis.cli.output import show as emit
+    from anamnesis.local.context import login, select
     from anamnesis.operator.addresses import registry_url
     from anamnesis.operator.convert import configuration
+    from anamnesis.records import short_digest
     from anamnesis.updates.importing import import_weights
 
     selected = select(files, model)
@@ -141,4 +143,4 @@ def import_command(
     task = selected.config(learned_at).task
     url = registry_url(selected.model)
     digest = import_weights(url, weights, learned_at.name, task, how, who or login(), why)
-    emit({"version": digest}, [f"champion is {short(digest)}"], as_json)
+    emit({"version": digest}, [f"champion is {short_digest(digest)}"], as_json)

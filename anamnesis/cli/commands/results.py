@@ -29,10 +29,10 @@ def evaluate(files: Files, version: Which = "champion", model: ModelName = "", a
 
     On that of every site that it has learned; what was judged before is not judged again.
     """
-    from anamnesis.cli.local.context import select
-    from anamnesis.cli.local.evaluating import evaluate_version
     from anamnesis.cli.output import show, table
     from anamnesis.cli.progress import reporter
+    from anamnesis.local.context import select
+    from anamnesis.local.evaluation import evaluate_version
 
     selected = select(files, model)
     with reporter() as tell:
@@ -59,9 +59,9 @@ def report(
 
     One HTML file that needs no network, and the same as JSON.
     """
-    from anamnesis.cli.local.context import select_all
-    from anamnesis.cli.local.reporting import write
     from anamnesis.cli.output import show
+    from anamnesis.local.context import select_all
+    from anamnesis.local.reporting import write
 
     path = write(select_all(files, model), folder)
     show({"html": str(path), "json": str(path.with_suffix(".json"))}, [str(path)], as_json)
@@ -82,9 +82,9 @@ def predict(
 
     Research software: not for clinical decisions. Nothing of the study is stored.
     """
-    from anamnesis.cli.local.context import select
-    from anamnesis.cli.local.predicting import predict_study
     from anamnesis.cli.output import show, table
+    from anamnesis.local.context import select
+    from anamnesis.local.prediction import predict_study
 
     answer = predict_study(select(files, model), study, site, task, version)
     rows = [[label, chance] for label, chance in answer.probabilities.items()]

@@ -39,11 +39,11 @@ def run(files: Files, model: ModelName = "", workers: Workers = 2, who: Who = ""
     Every site that is not learned yet is learned, in the order the sites joined. Killed anywhere, the same command
     continues; called again, it says that there is nothing new.
     """
-    from anamnesis.cli.local.context import login, select_all
-    from anamnesis.cli.local.learning import learn
-    from anamnesis.cli.local.standing import standing
+    from anamnesis.cli.describe import describe_sites
     from anamnesis.cli.output import note, show
     from anamnesis.cli.progress import reporter
+    from anamnesis.local.context import login, select_all
+    from anamnesis.local.learning import learn
 
     outcomes = []
     for selected in select_all(files, model):
@@ -52,7 +52,7 @@ def run(files: Files, model: ModelName = "", workers: Workers = 2, who: Who = ""
         outcomes.append(outcome)
         if not outcome.updates:
             note(f"{selected.model.name}: nothing new to learn")
-    show(outcomes, (line for outcome in outcomes for line in standing(outcome.model, outcome.status)), as_json)
+    show(outcomes, (line for outcome in outcomes for line in describe_sites(outcome.model, outcome.status)), as_json)
 
 
 def update(
@@ -80,12 +80,12 @@ def update(
         asked = ask(connect(namespace, context), name or model, site)
         line = f"{asked.model}: asked for an update of {asked.site} (number {asked.counter}); see anamnesis status"
         return show(asked, [line], as_json)
-    from anamnesis.cli.local.context import login, select
-    from anamnesis.cli.local.learning import learn_one
-    from anamnesis.cli.local.standing import standing
+    from anamnesis.cli.describe import describe_sites
     from anamnesis.cli.progress import reporter
+    from anamnesis.local.context import login, select
+    from anamnesis.local.learning import learn_one
 
     selected = select(files, name or model)
     with reporter() as tell:
         outcome = learn_one(selected, selected.site(site), tell, who or login(), workers)
-    return show(outcome, standing(outcome.model, outcome.status), as_json)
+    return show(outcome, describe_sites(outcome.model, outcome.status), as_json)

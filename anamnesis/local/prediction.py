@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anamnesis.cli.local.context import Selected
-from anamnesis.cli.local.versions import find_version
+from anamnesis.local.context import Selected
+from anamnesis.local.versions import find_version
 from anamnesis.records import InputError, Sample, Target, columns_of
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from anamnesis.operator.api import ContinualModel, Loaded, Site
-from anamnesis.operator.convert import configuration, gate_policy, site_ref, update_request
+from anamnesis.operator.convert import configuration, gate_policy, learned_sites, update_request
 from anamnesis.operator.plan import Candidate, Observed, ObservedSite
 from anamnesis.records import SiteRef, Version, encode
 from anamnesis.registry import History, Log, RequiredTest, fold, judge, list_versions, read_version
@@ -80,16 +80,6 @@ def observe(
     champion = history.champion or ""
     done = frozenset(site for site, base in submitted if base == champion)
     return Observation(Observed(champion, observed_sites, done, on_demand=True), holdings, learned, lineage)
-
-
-def learned_sites(
-    lineage: tuple[tuple[str, Version], ...],
-    sites: Mapping[str, Loaded[Site]],
-    test_sets: Mapping[str, str],
-) -> tuple[SiteRef, ...]:
-    """Returns the model's sites that the champion has learned, in the order it did, each with its test set."""
-    names = dict.fromkeys(version.site for _, version in lineage if version.site in sites)
-    return tuple(site_ref(sites[name], test_sets.get(name, "")) for name in names)
 
 
 def _candidates(

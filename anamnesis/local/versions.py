@@ -1,11 +1,10 @@
 """What the registry commands read."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from anamnesis.cli.local.context import select
-from anamnesis.cli.output import table
+from anamnesis.local.context import select
 from anamnesis.records import Evaluation, InputError, LogEntry, Version
 from anamnesis.registry import Head, History, Log, fold, list_versions, read_evaluations, read_version
 from anamnesis.storage import Store, open_store
@@ -98,22 +97,3 @@ def details(store: Store, digest: str) -> Details:
     version = read_version(store, digest)
     about = tuple(entry for entry in entries if entry.subject == digest)
     return Details(digest, state_of(digest, fold(entries)), version, read_evaluations(store, digest), about)
-
-
-def describe(found: Details) -> Iterator[str]:
-    """Yields lines for people."""
-    version = found.version
-    yield f"{found.digest}  {found.state}"
-    yield f"  base {version.base or 'none'}\n  site {version.site}, snapshot {version.snapshot or 'none (imported)'}"
-    yield f"  configuration {dict(version.configuration)}"
-    yield from (f"  part {name}: {digest}" for name, digest in version.parts.items())
-    rows = [
-        [each.site, each.task, each.name, name, float(metric.value)]
-        for each in found.evaluations
-        for name, metric in each.metrics.items()
-    ]
-    yield from (f"  {line}" for line in table(["site", "task", "evaluator", "metric", "value"], rows))
-    for entry in found.entries:
-        yield f"  {entry.time} {entry.kind.value} by {entry.who}: {entry.why}"
-        if entry.decision:
-            yield f"    {entry.decision.verdict.value}: {entry.decision.reason}"

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from anamnesis.cli.local.context import Selected
-from anamnesis.cli.local.sources import looker
+from anamnesis.local.context import Selected
+from anamnesis.local.sources import looker
 from anamnesis.operator.addresses import registry_url
 from anamnesis.operator.convert import configuration, site_ref
 from anamnesis.records.times import utc_now

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anamnesis.records import InputError, Progress, encode
+from anamnesis.records import Progress, encode
 from anamnesis.records.times import Clock
 from anamnesis.updates.request import UpdateRequest
 
@@ -35,6 +35,7 @@ class LocalBackend:
             AnamnesisError: a step failed; the message is the step's own.
         """
         from anamnesis.pipelines.runner import run_local  # needs kfp, which only this back end does
+        from anamnesis.pipelines.training.continual_update import compiled_pipeline
 
         arguments = {
             "request": json.dumps(encode(request)),
@@ -44,18 +45,3 @@ class LocalBackend:
         }
         folder = self.records / f"{self.clock():%Y%m%dT%H%M%S}-{request.site.name}-{secrets.token_hex(3)}"
         return run_local(compiled_pipeline(request.configuration.method), arguments, folder, progress)
-
-
-def compiled_pipeline(method: str) -> Path:
-    """Returns the compiled pipeline of a method, as a cluster gets it.
-
-    Raises:
-        InputError: it was not compiled.
-    """
-    import anamnesis.pipelines
-
-    folder = Path(str(anamnesis.pipelines.__file__)).parent / "training" / "continual_update" / "compiled"
-    file = folder / f"{method}.yaml"
-    if not file.exists():
-        raise InputError(f"method {method!r}: {file} is missing; `make generate` compiles it")
-    return file

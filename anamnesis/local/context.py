@@ -1,16 +1,15 @@
 """The model that a command is about, and everything that belongs to it."""
 
 import getpass
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from anamnesis.cli.options import chosen
+from anamnesis.local.loop import Wanted
+from anamnesis.local.state import LocalState
 from anamnesis.operator.addresses import registry_url, split_key_reference
 from anamnesis.operator.api import ContinualModel, Loaded, Resources, Site, load_resources
 from anamnesis.operator.convert import site_config
-from anamnesis.operator.local.loop import Wanted
-from anamnesis.operator.local.state import LocalState
 from anamnesis.records import InputError, SiteConfig
 from anamnesis.storage import Store, open_store
 
@@ -93,3 +92,17 @@ def login() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user without an entry in /etc/passwd
         return "unknown"
+
+
+def chosen(option: str, known: Iterable[str], name: str) -> str:
+    """Returns what an option names; without a name, the only one.
+
+    Raises:
+        InputError: it is not known, or there are several and none was named.
+    """
+    names = list(known)
+    if not name and len(names) == 1:
+        return names[0]
+    if name not in names:
+        raise InputError(f"{option}: expected one of {', '.join(names)}, found {name!r}")
+    return name

@@ -10,12 +10,11 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 
-from anamnesis.cli.local.context import Selected, select_all
-from anamnesis.cli.local.sources import real_images
-from anamnesis.cli.output import table
+from anamnesis.local.context import Selected, select_all
+from anamnesis.local.sources import real_images
 from anamnesis.operator.addresses import store_url
-from anamnesis.operator.backends.local import compiled_pipeline
 from anamnesis.operator.convert import configuration
+from anamnesis.pipelines.training.continual_update import compiled_pipeline
 from anamnesis.records import AnamnesisError, SiteConfig
 from anamnesis.storage import Store, open_store
 
@@ -51,11 +50,6 @@ def examine(files: Sequence[Path], model: str) -> list[Check]:
         for selected in select_all(files, model):
             found += _model(selected)
     return found
-
-
-def describe(found: Sequence[Check]) -> list[str]:
-    """Returns lines for people."""
-    return table(["", "", ""], [[check.state, check.name, check.found] for check in found])[1:]
 
 
 def _packages(names: Sequence[str]) -> tuple[str, str]:

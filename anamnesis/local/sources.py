@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import anamnesis
-from anamnesis.cli.local.context import Selected
-from anamnesis.cli.progress import Reporter
+from anamnesis.local.context import Selected
+from anamnesis.local.loop import make_split_key
+from anamnesis.local.plan_input import Holding, Look
+from anamnesis.local.progress import Reporter
 from anamnesis.operator.addresses import store_url
 from anamnesis.operator.api import Loaded, Site
-from anamnesis.operator.local.loop import make_split_key
-from anamnesis.operator.local.observe import Holding, Look
 from anamnesis.records import AnamnesisError, InputError, encode_object
 from anamnesis.storage import open_store
 from anamnesis.updates import steps

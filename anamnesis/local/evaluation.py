@@ -1,10 +1,10 @@
 """Evaluates versions and asks them about single studies, on this machine."""
 
-from anamnesis.cli.local.context import Selected
-from anamnesis.cli.local.sources import looker
-from anamnesis.cli.local.versions import find_version
-from anamnesis.cli.progress import Reporter
-from anamnesis.operator.local.loop import look_and_plan
+from anamnesis.local.context import Selected
+from anamnesis.local.loop import look_and_plan
+from anamnesis.local.progress import Reporter
+from anamnesis.local.sources import looker
+from anamnesis.local.versions import find_version
 from anamnesis.records import Evaluation, InputError
 from anamnesis.records.times import utc_now
 

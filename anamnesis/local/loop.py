@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 
+from anamnesis.local.plan_input import Look, Observation, observe
+from anamnesis.local.state import LocalState
 from anamnesis.operator.addresses import registry_url
 from anamnesis.operator.api import ContinualModel, Loaded, Resources, Site
 from anamnesis.operator.convert import update_request
-from anamnesis.operator.local.observe import Look, Observation, observe
-from anamnesis.operator.local.state import LocalState
 from anamnesis.operator.plan import Status, Submit, plan
 from anamnesis.records.times import Clock
 from anamnesis.registry import Log

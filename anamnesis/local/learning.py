@@ -3,16 +3,15 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from anamnesis.cli.local.context import Selected
-from anamnesis.cli.local.sources import ingester, looker
-from anamnesis.cli.output import short
-from anamnesis.cli.progress import Reporter
+from anamnesis.local.context import Selected
+from anamnesis.local.loop import look_and_plan, make_split_key, remember, request_for, updates
+from anamnesis.local.pipeline_run import LocalBackend
+from anamnesis.local.progress import Reporter
+from anamnesis.local.sources import ingester, looker
 from anamnesis.operator.api import Loaded, Site
-from anamnesis.operator.backends.local import LocalBackend
-from anamnesis.operator.local.loop import look_and_plan, make_split_key, remember, request_for, updates
 from anamnesis.operator.plan import SiteState, Status
 from anamnesis.pipelines.record import RunRecord
-from anamnesis.records import Decision, InputError, Progress, decode
+from anamnesis.records import Decision, InputError, Progress, decode, short_digest
 from anamnesis.records.times import utc_now
 from anamnesis.updates.request import UpdateRequest
 
@@ -41,7 +40,7 @@ class UpdateOutcome:
     def sentence(self) -> str:
         """The essence for people; the reason's details are in the report."""
         became = "promoted" if self.promoted else "not promoted"
-        return f"{short(self.version)} {became}; the gate says {self.verdict}: {self.reason.partition(':')[0]}"
+        return f"{short_digest(self.version)} {became}; the gate says {self.verdict}: {self.reason.partition(':')[0]}"
 
 
 @dataclass(frozen=True, slots=True)

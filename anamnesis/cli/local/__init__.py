@@ -1,1 +1,0 @@
-"""What commands do with ``-f``: on this machine, without a cluster."""
