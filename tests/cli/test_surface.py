@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from anamnesis.cli.output import short, table
+from anamnesis.cli.output import table
 from anamnesis.cli.progress import PlainReporter, Stoppable
+from anamnesis.records import short_digest
 
 Call = Callable[..., Any]
 
@@ -130,4 +131,4 @@ def test_work_that_shall_stop_is_interrupted_at_its_next_word() -> None:
 
 def test_tables_align_and_numbers_stand_to_the_right() -> None:
     assert table(["name", "n"], [["a", 1.0], ["bcd", None]]) == ["name      n", "a     1.000", "bcd       -"]
-    assert (short("sha256:" + "ab" * 32), short(None)) == ("abababababab", "-")
+    assert (short_digest("sha256:" + "ab" * 32), short_digest(None)) == ("abababababab", "-")
