@@ -16,7 +16,7 @@ import torch
 from anamnesis.methods.base import State, TaskContext
 from anamnesis.methods.ewc_prototype import EWCPrototype
 from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
-from anamnesis.methods.terms.visual import Sharing
+from anamnesis.methods.features.visual_prototypes import Sharing
 from anamnesis.records import (
     Configuration,
     NetworkSpec,

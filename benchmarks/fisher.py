@@ -13,7 +13,7 @@ from torch.func import functional_call, grad, vmap
 from torch.nn import functional
 
 from anamnesis.methods.base import Batch
-from anamnesis.methods.terms.fisher import FisherKind, fisher_diagonal
+from anamnesis.methods.fisher.diagonal import FisherKind, fisher_diagonal
 from anamnesis.networks import Classifier
 from anamnesis.records import NetworkSpec
 from benchmarks.timing import side_by_side

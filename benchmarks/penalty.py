@@ -7,7 +7,7 @@ to autograd. ``python -m benchmarks penalty``.
 import torch
 from torch import Tensor, nn
 
-from anamnesis.methods.terms.quadratic import Merging, Quadratic
+from anamnesis.methods.fisher.quadratic_penalty import Merging, Quadratic
 from anamnesis.networks import Classifier
 from anamnesis.records import NetworkSpec
 from benchmarks.timing import side_by_side

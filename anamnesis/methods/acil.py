@@ -11,8 +11,8 @@ from enum import StrEnum
 from torch import Tensor
 
 from anamnesis.methods.analytic import AnalyticMethod, AnalyticOptions
+from anamnesis.methods.features.feature_statistics import Ridge
 from anamnesis.methods.register import register
-from anamnesis.methods.terms.ridge import Ridge
 from anamnesis.records import InputError
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from anamnesis.methods.base import Data, Prediction, PredictRequest, Stage, State, TaskContext, part_of
 from anamnesis.methods.classification import ClassificationMethod
-from anamnesis.methods.terms.ridge import Ridge
+from anamnesis.methods.features.feature_statistics import Ridge
 from anamnesis.networks import build_backbone
 from anamnesis.networks.frozen import GRID, GridClassifier, RandomBackbone
 from anamnesis.records import InputError, NetworkSpec, Split

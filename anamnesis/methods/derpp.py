@@ -16,7 +16,7 @@ from torch.nn import functional
 from anamnesis.methods.base import Batch, Data, Needs, Stage, State, Step, TaskContext, entries_of
 from anamnesis.methods.classification import ClassificationMethod
 from anamnesis.methods.register import register
-from anamnesis.methods.terms.buffer import Buffer, Memory, clean
+from anamnesis.methods.replay.replay_buffer import Buffer, Memory, clean
 from anamnesis.records import InputError, NetworkSpec
 from anamnesis.training.augment import Augmentation
 

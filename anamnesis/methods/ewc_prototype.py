@@ -32,19 +32,19 @@ from anamnesis.methods.base import (
 )
 from anamnesis.methods.classification import ClassificationMethod, only
 from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
+from anamnesis.methods.features.frozen_features import spaces
+from anamnesis.methods.features.latent_prototypes import LatentPrototypes, PrototypeNearSample, SampleNearPrototype
+from anamnesis.methods.features.task_groups import Groups
+from anamnesis.methods.features.visual_prototypes import Reading, Sharing, VisualPrototypes
+from anamnesis.methods.heads.head_refit import Refit
+from anamnesis.methods.heads.task_router import Answering, Router
+from anamnesis.methods.loss_term import Pass, Term
+from anamnesis.methods.losses.classification import Classification
+from anamnesis.methods.losses.elastic_weight_consolidation import Consolidation
+from anamnesis.methods.losses.prototype_retention import PrototypeRetention, RetentionWeights
+from anamnesis.methods.losses.reconstruction import Reconstruction
+from anamnesis.methods.losses.saliency_alignment import SaliencyAlignment
 from anamnesis.methods.register import register
-from anamnesis.methods.terms.base import Pass, Term
-from anamnesis.methods.terms.classification import Classification
-from anamnesis.methods.terms.consolidation import Consolidation
-from anamnesis.methods.terms.groups import Groups
-from anamnesis.methods.terms.prototypes import LatentPrototypes, PrototypeNearSample, SampleNearPrototype
-from anamnesis.methods.terms.reconstruction import Reconstruction
-from anamnesis.methods.terms.refit import Refit
-from anamnesis.methods.terms.retention import PrototypeRetention, RetentionWeights
-from anamnesis.methods.terms.router import Answering, Router
-from anamnesis.methods.terms.saliency import SaliencyAlignment
-from anamnesis.methods.terms.spaces import spaces
-from anamnesis.methods.terms.visual import Reading, Sharing, VisualPrototypes
 from anamnesis.networks import AutoEncoder
 from anamnesis.records import InputError, NetworkSpec
 

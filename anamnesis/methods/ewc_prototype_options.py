@@ -6,14 +6,14 @@ The defaults come from the development sequence of the scoreboard (docs/methods/
 from dataclasses import dataclass, fields
 
 from anamnesis.methods.classification import Competing
-from anamnesis.methods.terms.consolidation import ConsolidationSettings, Scale, Way
-from anamnesis.methods.terms.fisher import FisherKind
-from anamnesis.methods.terms.maps import Distance, Evidence, Normalisation
-from anamnesis.methods.terms.prototypes import Assignment
-from anamnesis.methods.terms.quadratic import Merging
-from anamnesis.methods.terms.router import Answering
-from anamnesis.methods.terms.spaces import Frozen
-from anamnesis.methods.terms.visual import PrototypeMap, Reading, Sharing, VisualSettings
+from anamnesis.methods.features.frozen_features import Frozen
+from anamnesis.methods.features.latent_prototypes import Assignment
+from anamnesis.methods.features.saliency_maps import Distance, Evidence, Normalisation
+from anamnesis.methods.features.visual_prototypes import PrototypeMap, Reading, Sharing, VisualSettings
+from anamnesis.methods.fisher.diagonal import FisherKind
+from anamnesis.methods.fisher.quadratic_penalty import Merging
+from anamnesis.methods.heads.task_router import Answering
+from anamnesis.methods.losses.elastic_weight_consolidation import ConsolidationSettings, Scale, Way
 from anamnesis.records import InputError
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from anamnesis.methods.base import Batch, Data, Needs, Stage, State, Step, TaskContext, entries_of
 from anamnesis.methods.classification import ClassificationMethod
 from anamnesis.methods.register import register
-from anamnesis.methods.terms.buffer import Buffer, clean
+from anamnesis.methods.replay.replay_buffer import Buffer, clean
 from anamnesis.networks import Classifier, GrowingHead
 from anamnesis.records import InputError, NetworkSpec
 from anamnesis.training.augment import Augmentation

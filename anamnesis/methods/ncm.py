@@ -7,8 +7,8 @@ from torch import Tensor
 
 from anamnesis.methods.analytic import AnalyticMethod, AnalyticOptions
 from anamnesis.methods.base import Needs
+from anamnesis.methods.features.feature_statistics import Ridge
 from anamnesis.methods.register import register
-from anamnesis.methods.terms.ridge import Ridge
 
 
 @register("ncm", AnalyticOptions)

@@ -28,8 +28,8 @@ from anamnesis.methods.base import (
     part_of,
 )
 from anamnesis.methods.classification import only
+from anamnesis.methods.features.feature_statistics import Ridge, answer
 from anamnesis.methods.register import register
-from anamnesis.methods.terms.ridge import Ridge, answer
 from anamnesis.networks import Classifier
 from anamnesis.networks.frozen import RandomFeatures
 from anamnesis.records import InputError, NetworkSpec, Split

@@ -142,9 +142,7 @@ def code_of(method: str) -> str:
             continue
         source = Path(spec.origin).read_text(encoding="utf-8")
         found[name] = _bare(source)
-        todo += re.findall(
-            r"^from (anamnesis\.(?:methods\.\w+|methods\.terms\.\w+|networks[\w.]*)) import", source, re.M
-        )
+        todo += re.findall(r"^from (anamnesis\.(?:methods[\w.]*|networks[\w.]*)) import", source, re.M)
     return digest_bytes("\n".join(f"{name}\n{found[name]}" for name in sorted(found)).encode())
 
 

@@ -15,11 +15,11 @@ from anamnesis.methods.base import Method, TrainingLog
 from anamnesis.methods.classification import Competing
 from anamnesis.methods.ewc_prototype import EWCPrototype
 from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
+from anamnesis.methods.features.saliency_maps import Distance, Normalisation
+from anamnesis.methods.features.visual_prototypes import PrototypeMap, Reading, Sharing
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
-from anamnesis.methods.terms.maps import Distance, Normalisation
-from anamnesis.methods.terms.refit import Refit
-from anamnesis.methods.terms.router import Answering
-from anamnesis.methods.terms.visual import PrototypeMap, Reading, Sharing
+from anamnesis.methods.heads.head_refit import Refit
+from anamnesis.methods.heads.task_router import Answering
 from anamnesis.records import AnamnesisError, Configuration, InputError, Split, Task, TaskType, TrainingSettings
 from anamnesis.storage.store import open_store
 from anamnesis.training import Checkpoints, TensorSplit, numerics_for, train

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from anamnesis.methods.base import Data, State, TaskContext
-from anamnesis.methods.terms.base import Term
-from anamnesis.methods.terms.groups import Groups
-from anamnesis.methods.terms.spaces import Space
+from anamnesis.methods.features.frozen_features import Space
+from anamnesis.methods.features.task_groups import Groups
+from anamnesis.methods.loss_term import Term
 from anamnesis.networks import Classifier
 from anamnesis.records import Split
 

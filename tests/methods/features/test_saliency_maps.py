@@ -9,8 +9,7 @@ from torch import Tensor
 from toys.learning import SPEC
 
 from anamnesis.evaluation.saliency import grad_cam
-from anamnesis.methods.terms.groups import Groups
-from anamnesis.methods.terms.maps import (
+from anamnesis.methods.features.saliency_maps import (
     Distance,
     Evidence,
     Normalisation,
@@ -19,6 +18,7 @@ from anamnesis.methods.terms.maps import (
     map_distance,
     spread,
 )
+from anamnesis.methods.features.task_groups import Groups
 from anamnesis.networks import AutoEncoder
 from anamnesis.records import NetworkSpec
 

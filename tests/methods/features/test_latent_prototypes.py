@@ -7,15 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from anamnesis.methods.base import Step
-from anamnesis.methods.terms.base import Pass
-from anamnesis.methods.terms.prototypes import (
+from anamnesis.methods.features.latent_prototypes import (
     Assignment,
     LatentPrototypes,
     PrototypeNearSample,
     SampleNearPrototype,
     squared_distances,
 )
-from anamnesis.methods.terms.reconstruction import Reconstruction, batch_means
+from anamnesis.methods.loss_term import Pass
+from anamnesis.methods.losses.reconstruction import Reconstruction, batch_means
 
 STEP = Step("train", 0, 0, 1, 0.0)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anamnesis.methods.base import Batch
-from anamnesis.methods.terms.squares import add_squares, recorded
+from anamnesis.methods.fisher.per_sample_gradients import add_squares, recorded
 
 AT_A_TIME = {"cpu": 8}
 """Images of one pass, where not the whole batch: what layers hold of a few stays in a processor's cache."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from anamnesis.methods.base import Data, State, TaskContext, part_of
-from anamnesis.methods.terms.base import Pass, Term
+from anamnesis.methods.loss_term import Pass, Term
 from anamnesis.networks import Classifier, evaluating
 from anamnesis.records import Split
 

@@ -7,9 +7,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from anamnesis.methods.classification import Competing
-from anamnesis.methods.terms.base import Pass, Term
-from anamnesis.methods.terms.maps import Distance, Normalisation, activation_maps, head_weights, map_distance
-from anamnesis.methods.terms.visual import VisualPrototypes
+from anamnesis.methods.features.saliency_maps import (
+    Distance,
+    Normalisation,
+    activation_maps,
+    head_weights,
+    map_distance,
+)
+from anamnesis.methods.features.visual_prototypes import VisualPrototypes
+from anamnesis.methods.loss_term import Pass, Term
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from anamnesis.methods.base import Data, State, TaskContext, part_of
-from anamnesis.methods.terms.base import Term
+from anamnesis.methods.loss_term import Term
 from anamnesis.networks import Classifier
 
 

@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from anamnesis.methods.base import Data, State, Step, TaskContext, part_of
-from anamnesis.methods.terms.base import Term
-from anamnesis.methods.terms.groups import Groups
-from anamnesis.methods.terms.maps import Evidence, activation_maps, head_weights
-from anamnesis.methods.terms.prototypes import LatentPrototypes, class_means
+from anamnesis.methods.features.latent_prototypes import LatentPrototypes, class_means
+from anamnesis.methods.features.saliency_maps import Evidence, activation_maps, head_weights
+from anamnesis.methods.features.task_groups import Groups
+from anamnesis.methods.loss_term import Term
 from anamnesis.networks import AutoEncoder, Classifier, evaluating
 
 

@@ -8,10 +8,10 @@ from torch import Tensor
 from toys.learning import FIRST, SECOND, SPEC, bars, context_of, data_of
 
 from anamnesis.methods.base import Step
-from anamnesis.methods.terms.groups import Groups
-from anamnesis.methods.terms.maps import Evidence
-from anamnesis.methods.terms.prototypes import class_means
-from anamnesis.methods.terms.visual import PrototypeMap, Reading, VisualPrototypes, VisualSettings
+from anamnesis.methods.features.latent_prototypes import class_means
+from anamnesis.methods.features.saliency_maps import Evidence
+from anamnesis.methods.features.task_groups import Groups
+from anamnesis.methods.features.visual_prototypes import PrototypeMap, Reading, VisualPrototypes, VisualSettings
 from anamnesis.networks import AutoEncoder
 from anamnesis.records import Task, TaskType, TrainingSettings
 from anamnesis.training import SplitData, TensorSplit

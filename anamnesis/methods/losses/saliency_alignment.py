@@ -4,9 +4,16 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from anamnesis.methods.terms.base import Pass, Term
-from anamnesis.methods.terms.maps import Distance, Normalisation, activation_maps, head_weights, map_distance, spread
-from anamnesis.methods.terms.visual import VisualPrototypes
+from anamnesis.methods.features.saliency_maps import (
+    Distance,
+    Normalisation,
+    activation_maps,
+    head_weights,
+    map_distance,
+    spread,
+)
+from anamnesis.methods.features.visual_prototypes import VisualPrototypes
+from anamnesis.methods.loss_term import Pass, Term
 
 
 class SaliencyAlignment(Term):

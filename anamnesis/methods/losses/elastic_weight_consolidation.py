@@ -10,11 +10,11 @@ from torch import Tensor
 
 from anamnesis.methods.base import Data, State, Step, TaskContext, part_of
 from anamnesis.methods.classification import Competing
-from anamnesis.methods.terms.base import Pass, Term
-from anamnesis.methods.terms.fisher import FisherKind, fisher_diagonal, gaussian_diagonal
-from anamnesis.methods.terms.groups import Groups
-from anamnesis.methods.terms.maps import Evidence, activation_maps, head_weights, unit_maps
-from anamnesis.methods.terms.quadratic import Merging, Quadratic
+from anamnesis.methods.features.saliency_maps import Evidence, activation_maps, head_weights, unit_maps
+from anamnesis.methods.features.task_groups import Groups
+from anamnesis.methods.fisher.diagonal import FisherKind, fisher_diagonal, gaussian_diagonal
+from anamnesis.methods.fisher.quadratic_penalty import Merging, Quadratic
+from anamnesis.methods.loss_term import Pass, Term
 from anamnesis.networks import AutoEncoder, Classifier
 from anamnesis.records import Split
 

@@ -10,10 +10,10 @@ from toys.learning import FIRST, SECOND, SPEC, bars, context_of, data_of
 from anamnesis.methods import PredictRequest
 from anamnesis.methods.ewc_prototype import EWCPrototype
 from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
+from anamnesis.methods.features.frozen_features import EncoderFeatures, Frozen
+from anamnesis.methods.features.visual_prototypes import Sharing
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
-from anamnesis.methods.terms.router import Answering
-from anamnesis.methods.terms.spaces import EncoderFeatures, Frozen
-from anamnesis.methods.terms.visual import Sharing
+from anamnesis.methods.heads.task_router import Answering
 from anamnesis.networks import Classifier
 from anamnesis.networks.frozen import cells
 from anamnesis.records import Configuration, InputError, Split, Task, TrainingSettings

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from anamnesis.methods.terms.ridge import Ridge, answer
+from anamnesis.methods.features.feature_statistics import Ridge, answer
 
 GENERATOR = torch.Generator().manual_seed(0)
 FEATURES = torch.randn(60, 7, generator=GENERATOR) + 3

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from anamnesis.methods.terms.base import Pass, Term
+from anamnesis.methods.loss_term import Pass, Term
 
 
 class Reconstruction(Term):

@@ -2,7 +2,7 @@
 
 import torch
 
-from anamnesis.methods.terms.buffer import Buffer, eight_bit
+from anamnesis.methods.replay.replay_buffer import Buffer, eight_bit
 
 
 def numbered(start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

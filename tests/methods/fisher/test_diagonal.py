@@ -6,7 +6,7 @@ from torch import nn
 from toys.learning import SPEC
 
 from anamnesis.methods.base import Batch
-from anamnesis.methods.terms.fisher import FisherKind, fisher_diagonal, gaussian_diagonal
+from anamnesis.methods.fisher.diagonal import FisherKind, fisher_diagonal, gaussian_diagonal
 from anamnesis.networks import AutoEncoder, Classifier
 from anamnesis.records import NetworkSpec
 

@@ -10,12 +10,12 @@ from anamnesis.methods.base import Step
 from anamnesis.methods.classification import Competing
 from anamnesis.methods.ewc_prototype import EWCPrototype
 from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
+from anamnesis.methods.features.saliency_maps import Evidence, activation_maps, unit_maps
+from anamnesis.methods.features.task_groups import Groups
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
-from anamnesis.methods.terms.consolidation import Consolidation, ConsolidationSettings, Scale, Way
-from anamnesis.methods.terms.fisher import FisherKind, fisher_diagonal
-from anamnesis.methods.terms.groups import Groups
-from anamnesis.methods.terms.maps import Evidence, activation_maps, unit_maps
-from anamnesis.methods.terms.quadratic import Merging, Quadratic
+from anamnesis.methods.fisher.diagonal import FisherKind, fisher_diagonal
+from anamnesis.methods.fisher.quadratic_penalty import Merging, Quadratic
+from anamnesis.methods.losses.elastic_weight_consolidation import Consolidation, ConsolidationSettings, Scale, Way
 from anamnesis.networks import Classifier
 from anamnesis.records import Configuration, InputError, NetworkSpec, Split, Task, TrainingSettings
 from anamnesis.training import numerics_for, train

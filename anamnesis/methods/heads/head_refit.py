@@ -7,9 +7,9 @@ shared covariance is the head that these features deserve. It is linear: a class
 import torch
 
 from anamnesis.methods.base import Data, TaskContext
-from anamnesis.methods.terms.base import Term
-from anamnesis.methods.terms.groups import Groups
-from anamnesis.methods.terms.ridge import Ridge
+from anamnesis.methods.features.feature_statistics import Ridge
+from anamnesis.methods.features.task_groups import Groups
+from anamnesis.methods.loss_term import Term
 from anamnesis.networks import Classifier, evaluating
 from anamnesis.records import Split
 

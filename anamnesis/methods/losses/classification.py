@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from anamnesis.methods.classification import Competing, only
-from anamnesis.methods.terms.base import Pass, Term
+from anamnesis.methods.loss_term import Pass, Term
 
 
 class Classification(Term):

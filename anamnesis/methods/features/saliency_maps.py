@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from anamnesis.methods.terms.groups import Groups
+from anamnesis.methods.features.task_groups import Groups
 
 FAINT = 0.01
 """Share of the batch's mean norm below which a map counts as empty: its direction is noise, its gradient is huge."""

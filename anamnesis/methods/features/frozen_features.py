@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from anamnesis.methods.base import State, part_of
-from anamnesis.methods.terms.ridge import Ridge, answer
+from anamnesis.methods.features.feature_statistics import Ridge, answer
 from anamnesis.networks import Classifier
 from anamnesis.networks.frozen import GRID, RandomFeatures, cells
 

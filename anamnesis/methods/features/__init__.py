@@ -1,0 +1,1 @@
+"""What methods compute from images: class statistics, prototypes, frozen features, saliency maps."""

@@ -1,0 +1,1 @@
+"""Fisher information and the quadratic penalty that is made of it."""

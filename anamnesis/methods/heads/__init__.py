@@ -1,0 +1,1 @@
+"""Classifier heads: refitting the linear head, routing between tasks."""

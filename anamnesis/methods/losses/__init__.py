@@ -1,0 +1,1 @@
+"""Summands of a loss, one class each, with their own state."""

@@ -1,0 +1,1 @@
+"""Stored samples of earlier tasks; only for methods that declare it."""
