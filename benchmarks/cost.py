@@ -28,7 +28,7 @@ from anamnesis.records import (
     label_space,
 )
 from anamnesis.training import RandomStreams, SplitData, TensorSplit, numerics_for, train
-from anamnesis.updates.parts import pack, unpack
+from anamnesis.updates.state_blobs import pack, unpack
 from benchmarks.timing import side_by_side
 
 TASKS, IMAGES, TURNS = 20, 96, 9

@@ -1,12 +1,12 @@
 """What happens when a person approves."""
 
+from anamnesis import steps
 from anamnesis.local.context import Selected
 from anamnesis.local.loop import look_and_plan, remember, request_for
 from anamnesis.local.sources import looker
 from anamnesis.records import Decision, InputError, decode, encode_object
 from anamnesis.records.times import utc_now
 from anamnesis.registry import approve, read_version
-from anamnesis.updates import steps
 
 
 def approve_version(selected: Selected, digest: str, who: str, why: str) -> Decision:

@@ -15,8 +15,8 @@ def evaluate_version(selected: Selected, text: str, tell: Reporter) -> tuple[Eva
     Raises:
         InputError: there is no such version.
     """
-    from anamnesis.updates.evaluate import evaluate_frozen
-    from anamnesis.updates.saliency import evaluate_saliency
+    from anamnesis.updates.frozen_evaluation import evaluate_frozen
+    from anamnesis.updates.saliency_evaluation import evaluate_saliency
 
     version = find_version(selected.registry, text)
     observation, _, _ = look_and_plan(selected.wanted(""), looker(selected), utc_now)

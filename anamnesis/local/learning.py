@@ -13,7 +13,7 @@ from anamnesis.operator.plan import SiteState, Status
 from anamnesis.pipelines.record import RunRecord
 from anamnesis.records import Decision, InputError, Progress, decode, short_digest
 from anamnesis.records.times import utc_now
-from anamnesis.updates.request import UpdateRequest
+from anamnesis.updates.requests import UpdateRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from anamnesis.operator.plan import Status, Submit, plan
 from anamnesis.records.times import Clock
 from anamnesis.registry import Log
 from anamnesis.storage import open_store
-from anamnesis.updates.request import UpdateRequest
+from anamnesis.updates.requests import UpdateRequest
 
 Ingest = Callable[[Loaded[Site]], None]
 """Makes a snapshot of what a site's source holds now."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from anamnesis.records import Progress, encode
 from anamnesis.records.times import Clock
-from anamnesis.updates.request import UpdateRequest
+from anamnesis.updates.requests import UpdateRequest
 
 if TYPE_CHECKING:
     from anamnesis.pipelines.record import RunRecord

@@ -9,7 +9,7 @@ from anamnesis.operator.plan import Candidate, Observed, ObservedSite
 from anamnesis.records import SiteRef, Version, encode
 from anamnesis.registry import History, Log, RequiredTest, fold, judge, list_versions, read_version
 from anamnesis.storage import Store
-from anamnesis.updates.required import required_tests
+from anamnesis.updates.required_tests import required_tests
 
 
 @dataclass(frozen=True, slots=True)

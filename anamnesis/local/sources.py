@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import anamnesis
+from anamnesis import steps
 from anamnesis.local.context import Selected
 from anamnesis.local.loop import make_split_key
 from anamnesis.local.plan_input import Holding, Look
@@ -12,7 +13,6 @@ from anamnesis.operator.addresses import store_url
 from anamnesis.operator.api import Loaded, Site
 from anamnesis.records import AnamnesisError, InputError, encode_object
 from anamnesis.storage import open_store
-from anamnesis.updates import steps
 
 
 def looker(selected: Selected) -> Look:

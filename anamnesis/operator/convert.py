@@ -23,7 +23,7 @@ from anamnesis.records import (
 )
 from anamnesis.records.times import timestamp
 from anamnesis.registry import Approval, GatePolicy, TaskLimits
-from anamnesis.updates.request import EvaluationRequest, UpdateRequest
+from anamnesis.updates.requests import EvaluationRequest, UpdateRequest
 
 
 def task(spec: SiteSpec) -> Task:

@@ -3,6 +3,6 @@
 The requests need no torch; everything else is imported from its own module, so that a step loads what it uses.
 """
 
-from anamnesis.updates.request import EvaluationRequest, UpdateRequest
+from anamnesis.updates.requests import EvaluationRequest, UpdateRequest
 
 __all__ = ["EvaluationRequest", "UpdateRequest"]

@@ -18,7 +18,7 @@ from anamnesis.records import (
 )
 from anamnesis.registry.versions import read_part, read_version
 from anamnesis.storage.store import Store
-from anamnesis.updates.parts import pack, unpack
+from anamnesis.updates.state_blobs import pack, unpack
 
 DESCRIPTION = "model"
 """Name of the part that says what the weights are: a version explains itself."""

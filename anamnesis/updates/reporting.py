@@ -20,7 +20,7 @@ from anamnesis.records import AnamnesisError, EntryKind, LogEntry, SiteRef, Vers
 from anamnesis.registry import Log, fold, list_updates, list_versions, read_evaluations, read_version
 from anamnesis.snapshots import read_manifest
 from anamnesis.storage import Store, open_store
-from anamnesis.updates.saliency import read_pictures
+from anamnesis.updates.saliency_evaluation import read_pictures
 
 _DECISIONS = {EntryKind.PROMOTE, EntryKind.REJECT, EntryKind.SUPERSEDE}
 _FLOORS = {"IoURandom": "two unrelated maps", "IoUSameClass": "another image of the same class"}

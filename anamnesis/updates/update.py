@@ -31,9 +31,9 @@ from anamnesis.registry.versions import write_version
 from anamnesis.snapshots import Guard, open_split, read_manifest
 from anamnesis.storage.store import Store, open_store
 from anamnesis.training import Checkpoints, RandomStreams, SplitData, TensorSplit, numerics_for, tensors_of, train
-from anamnesis.updates.lineage import last_of_site
 from anamnesis.updates.model import Description, Model, blobs_of, load_model
-from anamnesis.updates.request import UpdateRequest
+from anamnesis.updates.requests import UpdateRequest
+from anamnesis.updates.version_chain import last_of_site
 
 
 @dataclass(frozen=True, slots=True)

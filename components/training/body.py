@@ -26,7 +26,7 @@ def train(method: str, request: str, snapshot: str, test_set: str, model: Any, m
         InputError: the request asks for another method.
     """
     with step(f"train_{method}") as this:
-        from anamnesis.updates import steps
+        from anamnesis import steps
 
         asked = read_request(request)
         if (wanted := asked["configuration"]["method"]) != method:

@@ -10,7 +10,7 @@ from toys.pretended import pretend
 
 from anamnesis.records import decode
 from anamnesis.storage import open_store
-from anamnesis.updates.request import UpdateRequest
+from anamnesis.updates.requests import UpdateRequest
 
 FINAL = ("SUCCEEDED", "FAILED", "CANCELED")
 

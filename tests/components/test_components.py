@@ -112,7 +112,7 @@ Answer = Callable[[dict[str, Any]], None]
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> types.SimpleNamespace:
-    """Stands in for ``anamnesis.updates.steps``."""
+    """Stands in for ``anamnesis.steps``."""
     module = types.ModuleType("anamnesis.updates")
     stub = types.SimpleNamespace()
     monkeypatch.setattr(module, "steps", stub, raising=False)

@@ -28,7 +28,7 @@ from anamnesis.records import (
 from anamnesis.registry import Approval, GatePolicy, Log, judge, read_monitoring, read_outcome, settle
 from anamnesis.storage import open_store
 from anamnesis.updates import EvaluationRequest, UpdateRequest
-from anamnesis.updates.required import required_tests
+from anamnesis.updates.required_tests import required_tests
 
 if TYPE_CHECKING:
     from conftest import Lab

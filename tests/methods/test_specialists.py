@@ -10,7 +10,7 @@ from anamnesis.methods import PredictRequest
 from anamnesis.methods.specialists import Specialists, SpecialistsOptions
 from anamnesis.records import Configuration, TrainingSettings
 from anamnesis.training import TensorSplit, numerics_for, train
-from anamnesis.updates.parts import pack
+from anamnesis.updates.state_blobs import pack
 
 NUMERICS = numerics_for(Configuration("specialists"), "cpu")
 SETTINGS = TrainingSettings(epochs=8, batch_size=8, learning_rate=5e-3, augment=False)

@@ -14,7 +14,7 @@ from anamnesis.operator.api.learning import NetworkSpec as DeclaredNetwork
 from anamnesis.operator.convert import configuration, gate_policy, site_config, update_request
 from anamnesis.records import Enforcement, InputError, NetworkSpec, decode, encode_object
 from anamnesis.registry import Approval
-from anamnesis.updates.request import UpdateRequest
+from anamnesis.updates.requests import UpdateRequest
 
 
 @pytest.fixture

@@ -58,12 +58,12 @@ def evaluate_scheduled(request, workers, progress):
     return {"monitoring": {"name": request["name"]}, "summary": {"lyon/frozen/AUROC": 0.75}}
 
 
-steps = types.ModuleType("anamnesis.updates.steps")
+steps = types.ModuleType("anamnesis.steps")
 for one in (begin_update, train, evaluate_forgetting, evaluate_saliency, promote_model, evaluate_scheduled):
     setattr(steps, one.__name__, one)
 updates = types.ModuleType("anamnesis.updates")
 updates.steps = steps
-sys.modules |= {"anamnesis.updates": updates, "anamnesis.updates.steps": steps}
+sys.modules |= {"anamnesis.updates": updates, "anamnesis.steps": steps}
 '''
 
 

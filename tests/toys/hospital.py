@@ -30,7 +30,7 @@ from anamnesis.records import (
 )
 from anamnesis.registry import History, Log, fold, write_monitoring
 from anamnesis.storage import Store
-from anamnesis.updates.request import EvaluationRequest, UpdateRequest
+from anamnesis.updates.requests import EvaluationRequest, UpdateRequest
 from toys.documents import Json, document, model_spec, site_spec
 from toys.memory_cluster import MemoryCluster
 from toys.memory_store import MemoryStore

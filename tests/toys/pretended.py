@@ -19,8 +19,8 @@ from anamnesis.records import (
 from anamnesis.registry import read_outcome, read_version, write_evaluation, write_outcome, write_version
 from anamnesis.snapshots.manifest import SampleRecord
 from anamnesis.storage import Store
-from anamnesis.updates.request import UpdateRequest
-from anamnesis.updates.required import all_sites
+from anamnesis.updates.requests import UpdateRequest
+from anamnesis.updates.required_tests import all_sites
 
 
 def digest(text: str) -> str:

@@ -5,11 +5,12 @@ import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
+from anamnesis import steps
 from anamnesis.records import Arrival, Occasion, Outcome, digest_json, encode_object
 from anamnesis.registry import read_outcome
 from anamnesis.storage import open_store
 from anamnesis.storage.folder import FolderStore
-from anamnesis.updates import UpdateRequest, steps
+from anamnesis.updates import UpdateRequest
 
 
 def occasion(name: str = "one", minimum: int = 0) -> Occasion:

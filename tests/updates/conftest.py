@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from toys.bars import bars
 
+from anamnesis import steps
 from anamnesis.records import (
     Configuration,
     Enforcement,
@@ -21,7 +22,7 @@ from anamnesis.records import (
 )
 from anamnesis.registry import Approval, GatePolicy
 from anamnesis.snapshots import split_key
-from anamnesis.updates import UpdateRequest, steps
+from anamnesis.updates import UpdateRequest
 
 TASKS = {
     "north": Task("bars", TaskType.CLASSIFICATION, ("left", "right"), "Accuracy"),

@@ -12,7 +12,7 @@ from anamnesis.networks import Classifier
 from anamnesis.records import Configuration, ConflictError, InputError, NetworkSpec, SiteRef
 from anamnesis.registry import Log, fold, read_evaluations
 from anamnesis.storage import open_store
-from anamnesis.updates.importing import import_weights, read_weights
+from anamnesis.updates.weight_import import import_weights, read_weights
 
 if TYPE_CHECKING:
     from conftest import World

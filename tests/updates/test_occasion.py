@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import pytest
 from toys.updating import carry_out, occasion
 
+from anamnesis import steps
 from anamnesis.records import InputError, OutcomeKind, digest_json, encode, encode_object
 from anamnesis.registry import Log, fold, judge, list_outcomes, settle
 from anamnesis.storage import open_store
-from anamnesis.updates import steps
-from anamnesis.updates.required import required_tests
+from anamnesis.updates.required_tests import required_tests
 
 if TYPE_CHECKING:
     from conftest import World

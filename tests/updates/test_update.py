@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from anamnesis import steps
 from anamnesis.records import Configuration, InputError, NetworkSpec, RefusedError, TrainingSettings, encode_object
 from anamnesis.registry import Log, find_update, fold, list_updates, read_evaluations, read_version
 from anamnesis.storage import open_store
-from anamnesis.updates import steps
 from anamnesis.updates.model import load_model
 from anamnesis.updates.update import update
 

@@ -27,8 +27,10 @@ from anamnesis.records import decode
 from anamnesis.registry import judge, read_outcome
 from anamnesis.storage import open_store
 from anamnesis.snapshots import current_test_set, test_sets
-from anamnesis.updates import EvaluationRequest, UpdateRequest, required, steps
-import anamnesis.updates.lineage
+from anamnesis.updates import EvaluationRequest, UpdateRequest
+from anamnesis import steps
+from anamnesis.updates import required_tests  # TODO was required
+import anamnesis.updates.version_chain
 
 request = decode(UpdateRequest, json.loads(sys.argv[1]))
 test_set = current_test_set(open_store(request.store))

@@ -135,7 +135,7 @@ def import_command(
     from anamnesis.operator.addresses import registry_url
     from anamnesis.operator.convert import configuration
     from anamnesis.records import short_digest
-    from anamnesis.updates.importing import import_weights
+    from anamnesis.updates.weight_import import import_weights
 
     selected = select(files, model)
     learned_at = selected.site(site)

@@ -39,7 +39,7 @@ def ingest_site(
     from anamnesis.components.step import check_shown, read_request, step
 
     with step("ingest_site") as this:
-        from anamnesis.updates import steps
+        from anamnesis import steps
 
         asked = read_request(request)
         check_shown("model", model, asked["model"])

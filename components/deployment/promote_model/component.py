@@ -39,7 +39,7 @@ def promote_model(
     from anamnesis.components.step import read_request, step
 
     with step("promote_model") as this:
-        from anamnesis.updates import steps
+        from anamnesis import steps
 
         asked = read_request(request)
         result: dict[str, Any] = steps.promote_model(asked, version, test_set, asked["who"], json.loads(outcome))

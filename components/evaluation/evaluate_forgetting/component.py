@@ -23,7 +23,7 @@ def evaluate_forgetting(request: str, version: str, test_set: str, metrics: dsl.
     from anamnesis.components.step import read_request, step
 
     with step("evaluate_forgetting") as this:
-        from anamnesis.updates import steps
+        from anamnesis import steps
 
         result: dict[str, Any] = steps.evaluate_forgetting(read_request(request), version, test_set, this.progress)
         summary = finite(result["summary"])

@@ -23,7 +23,7 @@ def evaluate_scheduled(request: str, model: str, workers: int, metrics: dsl.Outp
     from anamnesis.components.step import check_shown, read_request, step
 
     with step("evaluate_scheduled") as this:
-        from anamnesis.updates import steps
+        from anamnesis import steps
 
         asked = read_request(request)
         check_shown("model", model, asked["model"])

@@ -26,7 +26,7 @@ from anamnesis.operator.plan import (
 from anamnesis.operator.runtime.cluster import Cluster
 from anamnesis.records import Arrival, Occasion, decode, encode_object
 from anamnesis.registry import approve, claim, reject, roll_back, settle
-from anamnesis.updates.request import UpdateRequest
+from anamnesis.updates.requests import UpdateRequest
 
 LABEL = "anamnesis.dev/"
 FINALIZER = "anamnesis.dev/runs"

@@ -19,8 +19,8 @@ from anamnesis.registry import History, fold, judge, list_outcomes, read_monitor
 from anamnesis.registry.outcomes import MONITORING
 from anamnesis.snapshots import current_test_set
 from anamnesis.storage import Store
-from anamnesis.updates.request import UpdateRequest
-from anamnesis.updates.required import required_tests
+from anamnesis.updates.requests import UpdateRequest
+from anamnesis.updates.required_tests import required_tests
 
 OpenStore = Callable[[str], Store]
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from anamnesis import steps
 from anamnesis.records import LabelSource, Monitoring, Split, Target, Task, TaskType, Window, decode, encode_object
 from anamnesis.registry import Log, read_monitoring
 from anamnesis.snapshots import ImageRecord, SampleRecord, SnapshotManifest
 from anamnesis.snapshots.manifest import write_manifest
 from anamnesis.storage import open_store
-from anamnesis.updates import EvaluationRequest, steps
-from anamnesis.updates.monitor import arrived
+from anamnesis.updates import EvaluationRequest
+from anamnesis.updates.scheduled_evaluation import arrived
 
 if TYPE_CHECKING:
     from conftest import World

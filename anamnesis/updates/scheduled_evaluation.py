@@ -22,10 +22,10 @@ from anamnesis.registry.gate import FORGETTING
 from anamnesis.registry.outcomes import read_monitoring, write_monitoring
 from anamnesis.snapshots import Guard, SampleRecord, ingest, open_split, read_manifest, split_key
 from anamnesis.storage.store import Store, open_store
-from anamnesis.updates.evaluate import EVALUATOR, probe_of, read_probe, score
-from anamnesis.updates.lineage import snapshots_of_site
+from anamnesis.updates.frozen_evaluation import EVALUATOR, probe_of, read_probe, score
 from anamnesis.updates.model import Model, load_model
-from anamnesis.updates.request import EvaluationRequest
+from anamnesis.updates.requests import EvaluationRequest
+from anamnesis.updates.version_chain import snapshots_of_site
 
 LATER = (Split.TRAIN, Split.RESERVE)
 """Where cases that arrived later can stand: a frozen test set never grows."""

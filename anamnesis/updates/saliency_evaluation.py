@@ -30,9 +30,9 @@ from anamnesis.registry.gate import SALIENCY
 from anamnesis.registry.versions import read_version
 from anamnesis.storage.store import Store, open_store
 from anamnesis.training import numerics_for
-from anamnesis.updates.evaluate import network_of, read_probe
-from anamnesis.updates.lineage import last_of_site
+from anamnesis.updates.frozen_evaluation import network_of, read_probe
 from anamnesis.updates.model import Model, load_model
+from anamnesis.updates.version_chain import last_of_site
 
 PROBES = 64
 PICTURES = 3

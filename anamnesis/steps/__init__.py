@@ -20,8 +20,8 @@ from anamnesis.records import (
 )
 from anamnesis.registry import Log, fold, judge, read_outcome, settle, write_outcome
 from anamnesis.storage import Store, open_store
-from anamnesis.updates.request import EvaluationRequest, UpdateRequest
-from anamnesis.updates.required import all_sites, required_tests
+from anamnesis.updates.requests import EvaluationRequest, UpdateRequest
+from anamnesis.updates.required_tests import all_sites, required_tests
 
 Result = dict[str, object]
 
@@ -60,7 +60,7 @@ def begin_update(request: Mapping[str, object], workers: int, progress: Progress
     """
     from anamnesis.snapshots import ingest
     from anamnesis.snapshots import split_key as read_key
-    from anamnesis.updates.admission import admit
+    from anamnesis.steps.assess_ingestion import admit
 
     asked = decode(UpdateRequest, request, "request")
     store, occasion = open_store(asked.registry), asked.occasion
@@ -117,7 +117,7 @@ def evaluate_forgetting(
     Returns:
         Encoded ``evaluations``, and a ``summary`` of finite numbers.
     """
-    from anamnesis.updates.evaluate import evaluate_frozen
+    from anamnesis.updates.frozen_evaluation import evaluate_frozen
 
     asked = decode(UpdateRequest, request, "request")
     sites = all_sites(asked, test_set)
@@ -134,7 +134,7 @@ def evaluate_saliency(
     Returns:
         Encoded ``evaluations``, and a ``summary`` of finite numbers.
     """
-    from anamnesis.updates.saliency import evaluate_saliency as evaluate
+    from anamnesis.updates.saliency_evaluation import evaluate_saliency as evaluate
 
     asked = decode(UpdateRequest, request, "request")
     known = {site.name for site in asked.sites}
@@ -153,7 +153,7 @@ def evaluate_scheduled(request: Mapping[str, object], workers: int, progress: Pr
     Returns:
         The encoded ``monitoring`` that counts, and a ``summary`` of finite numbers.
     """
-    from anamnesis.updates.monitor import evaluate_scheduled as evaluate
+    from anamnesis.updates.scheduled_evaluation import evaluate_scheduled as evaluate
 
     found = evaluate(decode(EvaluationRequest, request, "request"), workers, progress)
     summary = {f"{one.site}/{one.window.value}/{one.metric}": float(one.score.value) for one in found.measurements}

@@ -3,8 +3,8 @@
 from anamnesis.records import Occasion, Outcome, OutcomeKind, Split, digest_json, encode
 from anamnesis.snapshots import IngestResult, read_manifest
 from anamnesis.storage.store import Store, open_store
-from anamnesis.updates.lineage import snapshots_of_site
-from anamnesis.updates.request import UpdateRequest
+from anamnesis.updates.requests import UpdateRequest
+from anamnesis.updates.version_chain import snapshots_of_site
 
 
 def admit(request: UpdateRequest, occasion: Occasion, ingested: IngestResult) -> Outcome:

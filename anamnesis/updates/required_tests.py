@@ -2,7 +2,7 @@
 
 from anamnesis.records import SiteRef
 from anamnesis.registry import RequiredTest
-from anamnesis.updates.request import UpdateRequest
+from anamnesis.updates.requests import UpdateRequest
 
 
 def all_sites(request: UpdateRequest, test_set: str) -> tuple[SiteRef, ...]:
