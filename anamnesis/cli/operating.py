@@ -19,7 +19,7 @@ from anamnesis.operator.runtime.keys import Reconcile
 from anamnesis.operator.runtime.logs import configure
 from anamnesis.operator.runtime.options import Options
 from anamnesis.operator.runtime.run import serve
-from anamnesis.records.times import Clock
+from anamnesis.records.timestamps import Clock
 
 Environment = Mapping[str, str]
 

@@ -1,9 +1,9 @@
 """Reads medical images from local files: DICOM, NIfTI, PNG, JPEG and NPZ; knows nothing about learning."""
 
-from anamnesis.imaging.facts import Header, Piece, RawImage
+from anamnesis.imaging.errors import ReadError, Reason
 from anamnesis.imaging.formats import Format, is_image_file, sniff
-from anamnesis.imaging.problems import ReadError, Reason
-from anamnesis.imaging.reading import inspect, load, read, rows
+from anamnesis.imaging.header import Header, Piece, RawImage
+from anamnesis.imaging.loading import inspect, load, read, rows
 
 __all__ = [
     "Format",

@@ -8,10 +8,10 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from anamnesis.imaging.banding import banded
-from anamnesis.imaging.facts import Header
+from anamnesis.imaging.errors import ReadError, Reason, reading
+from anamnesis.imaging.generalised_attributes import banded
+from anamnesis.imaging.header import Header
 from anamnesis.imaging.pixels import Pixels, as_image, check_size, integer_type
-from anamnesis.imaging.problems import ReadError, Reason, reading
 from anamnesis.imaging.volume import Slice, stack
 from anamnesis.records import Image
 

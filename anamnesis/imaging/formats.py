@@ -5,7 +5,7 @@ import zlib
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
-from anamnesis.imaging.problems import ReadError, Reason, reading
+from anamnesis.imaging.errors import ReadError, Reason, reading
 
 _HEAD = 4096
 _PAPERS = {".md", ".txt", ".csv", ".tsv", ".json", ".yaml", ".yml", ".xml", ".html", ".pdf", ".log"}

@@ -9,8 +9,8 @@ from nibabel import orientations as _orientations
 from nibabel.nifti1 import Nifti1Image
 from nibabel.nifti2 import Nifti2Image
 
+from anamnesis.imaging.errors import ReadError, Reason, reading
 from anamnesis.imaging.pixels import as_image, check_size
-from anamnesis.imaging.problems import ReadError, Reason, reading
 from anamnesis.records import Image
 
 orientations: Any = _orientations  # nibabel has types for some of its functions only

@@ -8,9 +8,9 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.lib import format as npy
 
-from anamnesis.imaging.facts import Header
+from anamnesis.imaging.errors import ReadError, Reason, reading
+from anamnesis.imaging.header import Header
 from anamnesis.imaging.pixels import Pixels, as_image, check_size
-from anamnesis.imaging.problems import ReadError, Reason, reading
 from anamnesis.records import Image
 
 _CHUNK = 1 << 24

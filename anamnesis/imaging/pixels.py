@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from anamnesis.imaging.problems import ReadError, Reason
+from anamnesis.imaging.errors import ReadError, Reason
 from anamnesis.records import Image
 
 Pixels = NDArray[np.generic]

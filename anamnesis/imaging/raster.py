@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageOps
 
+from anamnesis.imaging.errors import ReadError, Reason, reading
 from anamnesis.imaging.pixels import Pixels, as_image
-from anamnesis.imaging.problems import ReadError, Reason, reading
 from anamnesis.records import Image
 
 _AS_GREY = {"1", "L", "LA", "La"}

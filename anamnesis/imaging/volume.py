@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from anamnesis.imaging.errors import ReadError, Reason
 from anamnesis.imaging.pixels import Pixels, as_image, check_size
-from anamnesis.imaging.problems import ReadError, Reason
 from anamnesis.records import Image
 
 _UNEVEN = 0.1

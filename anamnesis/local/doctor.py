@@ -105,7 +105,7 @@ def _model(selected: Selected) -> Iterator[Check]:
 
 
 def _listed(config: SiteConfig) -> str:
-    from anamnesis.snapshots.source import scan
+    from anamnesis.snapshots.source_files import scan
 
     return f"{config.source}: {len(scan(config))} files"
 

@@ -6,7 +6,7 @@ from anamnesis.local.progress import Reporter
 from anamnesis.local.sources import looker
 from anamnesis.local.versions import find_version
 from anamnesis.records import Evaluation, InputError
-from anamnesis.records.times import utc_now
+from anamnesis.records.timestamps import utc_now
 
 
 def evaluate_version(selected: Selected, text: str, tell: Reporter) -> tuple[Evaluation, ...]:

@@ -12,7 +12,7 @@ from anamnesis.operator.api import Loaded, Site
 from anamnesis.operator.plan import SiteState, Status
 from anamnesis.pipelines.record import RunRecord
 from anamnesis.records import Decision, InputError, Progress, decode, short_digest
-from anamnesis.records.times import utc_now
+from anamnesis.records.timestamps import utc_now
 from anamnesis.updates.requests import UpdateRequest
 
 

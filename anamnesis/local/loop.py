@@ -9,7 +9,7 @@ from anamnesis.operator.addresses import registry_url
 from anamnesis.operator.api import ContinualModel, Loaded, Resources, Site
 from anamnesis.operator.convert import update_request
 from anamnesis.operator.plan import Status, Submit, plan
-from anamnesis.records.times import Clock
+from anamnesis.records.timestamps import Clock
 from anamnesis.registry import Log
 from anamnesis.storage import open_store
 from anamnesis.updates.requests import UpdateRequest

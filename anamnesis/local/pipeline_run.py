@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anamnesis.records import Progress, encode
-from anamnesis.records.times import Clock
+from anamnesis.records.timestamps import Clock
 from anamnesis.updates.requests import UpdateRequest
 
 if TYPE_CHECKING:

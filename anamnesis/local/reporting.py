@@ -7,7 +7,7 @@ from anamnesis.local.context import Selected
 from anamnesis.local.sources import looker
 from anamnesis.operator.addresses import registry_url
 from anamnesis.operator.convert import configuration, site_ref
-from anamnesis.records.times import utc_now
+from anamnesis.records.timestamps import utc_now
 from anamnesis.updates.reporting import Subject, write_report
 
 

@@ -7,7 +7,7 @@ from anamnesis.local.loop import look_and_plan
 from anamnesis.local.sources import looker
 from anamnesis.operator.plan import Status
 from anamnesis.pipelines.record import RunRecord, read_records
-from anamnesis.records.times import utc_now
+from anamnesis.records.timestamps import utc_now
 from anamnesis.registry import Log
 
 

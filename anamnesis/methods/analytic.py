@@ -15,7 +15,7 @@ from anamnesis.methods.base import Data, Prediction, PredictRequest, Stage, Stat
 from anamnesis.methods.classification import ClassificationMethod
 from anamnesis.methods.features.feature_statistics import Ridge
 from anamnesis.networks import build_backbone
-from anamnesis.networks.frozen import GRID, GridClassifier, RandomBackbone
+from anamnesis.networks.random_features import GRID, GridClassifier, RandomBackbone
 from anamnesis.records import InputError, NetworkSpec, Split
 from anamnesis.storage.store import open_store
 

@@ -17,7 +17,7 @@ from anamnesis.networks import Classifier
 from anamnesis.records import NetworkSpec, Split, Task, TaskType, TrainingSettings
 
 if TYPE_CHECKING:  # the loop imports this module
-    from anamnesis.training.streams import RandomStreams
+    from anamnesis.training.random_streams import RandomStreams
 
 Options = TypeVar("Options")
 State = dict[str, Tensor | object]

@@ -18,7 +18,7 @@ from anamnesis.methods.classification import ClassificationMethod
 from anamnesis.methods.register import register
 from anamnesis.methods.replay.replay_buffer import Buffer, Memory, clean
 from anamnesis.records import InputError, NetworkSpec
-from anamnesis.training.augment import Augmentation
+from anamnesis.training.augmentation import Augmentation
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from anamnesis.methods.register import register
 from anamnesis.methods.replay.replay_buffer import Buffer, clean
 from anamnesis.networks import Classifier, GrowingHead
 from anamnesis.records import InputError, NetworkSpec
-from anamnesis.training.augment import Augmentation
+from anamnesis.training.augmentation import Augmentation
 
 
 @dataclass(frozen=True, slots=True)

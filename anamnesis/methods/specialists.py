@@ -31,7 +31,7 @@ from anamnesis.methods.classification import only
 from anamnesis.methods.features.feature_statistics import Ridge, answer
 from anamnesis.methods.register import register
 from anamnesis.networks import Classifier
-from anamnesis.networks.frozen import RandomFeatures
+from anamnesis.networks.random_features import RandomFeatures
 from anamnesis.records import InputError, NetworkSpec, Split
 
 

@@ -21,7 +21,7 @@ from anamnesis.records import (
     TrainingSettings,
     Version,
 )
-from anamnesis.records.times import timestamp
+from anamnesis.records.timestamps import timestamp
 from anamnesis.registry import Approval, GatePolicy, TaskLimits
 from anamnesis.updates.requests import EvaluationRequest, UpdateRequest
 

@@ -13,12 +13,12 @@ from anamnesis.records.errors import (
     UnreachableError,
 )
 from anamnesis.records.evaluation import Evaluation, Metric, Window
-from anamnesis.records.monitoring import Measurement, Monitoring
-from anamnesis.records.occasion import Arrival, Occasion, Outcome, OutcomeKind
 from anamnesis.records.progress import Progress, silent
 from anamnesis.records.sample import Image, Sample, Split, Target
+from anamnesis.records.scheduled_evaluation import Measurement, Monitoring
 from anamnesis.records.site import LabelsFrom, LabelSource, SiteConfig, SiteRef
 from anamnesis.records.task import Task, TaskType, columns_of, label_space
+from anamnesis.records.update_run import Arrival, Occasion, Outcome, OutcomeKind
 from anamnesis.records.version import Cost, UpdateRecord, Version
 
 __all__ = [

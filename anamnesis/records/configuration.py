@@ -35,7 +35,7 @@ class TrainingSettings:
         learning_rate: peak rate.
         optimiser: ``adamw`` or ``sgd``.
         weight_decay: decoupled.
-        augment: the batched augmentation, see ``anamnesis.training.augment``.
+        augment: the batched augmentation, see ``anamnesis.training.augmentation``.
         seed: of every named random stream.
         threads: intra-op threads; they change the rounding, so they are configuration.
         precision: ``auto``, ``float32`` or ``bfloat16``.

@@ -5,16 +5,16 @@ from anamnesis.registry.evaluations import read_evaluations, write_evaluation
 from anamnesis.registry.gate import Approval, GatePolicy, RequiredTest, TaskLimits, decide
 from anamnesis.registry.history import History, fold
 from anamnesis.registry.log import Head, Log
-from anamnesis.registry.outcomes import (
+from anamnesis.registry.promotion import adopt, approve, judge, reject, roll_back, settle
+from anamnesis.registry.pruning import prunable, prune
+from anamnesis.registry.run_results import (
     list_outcomes,
     read_monitoring,
     read_outcome,
     write_monitoring,
     write_outcome,
 )
-from anamnesis.registry.promotion import adopt, approve, judge, reject, roll_back, settle
-from anamnesis.registry.pruning import prunable, prune
-from anamnesis.registry.updates import find_update, list_updates, record_update
+from anamnesis.registry.update_records import find_update, list_updates, record_update
 from anamnesis.registry.verification import verify, verify_versions
 from anamnesis.registry.versions import list_versions, read_part, read_version, write_version
 

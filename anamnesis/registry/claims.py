@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from anamnesis.records import EntryKind, LogEntry
-from anamnesis.records.times import Clock, timestamp, utc_now
+from anamnesis.records.timestamps import Clock, timestamp, utc_now
 from anamnesis.registry.history import History
 from anamnesis.registry.log import Log, Proposal
 from anamnesis.storage.store import Store

@@ -14,7 +14,7 @@ from anamnesis.records import (
     LogEntry,
     canonical_json,
 )
-from anamnesis.records.times import Clock, timestamp, utc_now
+from anamnesis.records.timestamps import Clock, timestamp, utc_now
 from anamnesis.registry.history import History, fold
 from anamnesis.storage.documents import dump, parse, restore
 from anamnesis.storage.store import Store

@@ -14,7 +14,7 @@ from anamnesis.records import (
     Verdict,
     Window,
 )
-from anamnesis.records.times import Clock, utc_now
+from anamnesis.records.timestamps import Clock, utc_now
 from anamnesis.registry.evaluations import read_evaluations
 from anamnesis.registry.gate import FORGETTING, GatePolicy, References, RequiredTest, decide
 from anamnesis.registry.history import History, fold

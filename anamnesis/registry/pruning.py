@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from anamnesis.records import hex_of
-from anamnesis.records.times import Clock, utc_now
-from anamnesis.registry.updates import list_updates
+from anamnesis.records.timestamps import Clock, utc_now
+from anamnesis.registry.update_records import list_updates
 from anamnesis.registry.versions import blob_key, list_versions, read_version
 from anamnesis.storage.store import ObjectInfo, Store
 

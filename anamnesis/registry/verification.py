@@ -6,8 +6,8 @@ from itertools import pairwise
 from anamnesis.records import AnamnesisError, IntegrityError, LogEntry, digest_bytes
 from anamnesis.registry.evaluations import read_evaluations
 from anamnesis.registry.log import PREFIX, Head, number_of, read_entry
-from anamnesis.registry.outcomes import list_outcomes
-from anamnesis.registry.updates import list_updates
+from anamnesis.registry.run_results import list_outcomes
+from anamnesis.registry.update_records import list_updates
 from anamnesis.registry.versions import blob_key, list_versions, read_version
 from anamnesis.storage.store import Store
 

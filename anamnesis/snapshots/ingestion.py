@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from anamnesis.records import InputError, Progress, SiteConfig, Split, canonical_json, decode, encode, hex_of, silent
-from anamnesis.snapshots.assemble import Candidate, split_of, to_candidates, without_duplicates
 from anamnesis.snapshots.inspection import inspect_source
 from anamnesis.snapshots.keys import key_fingerprint, stored_patient
 from anamnesis.snapshots.manifest import SnapshotManifest, snapshot_key, write_manifest
-from anamnesis.snapshots.owner import check_owner, claim_store
 from anamnesis.snapshots.parallel import InOrder, in_order
 from anamnesis.snapshots.quarantine import Ledger, by_reason
-from anamnesis.snapshots.source import SourceFile, check_apart, fetched, fingerprint, scan
+from anamnesis.snapshots.sample_assembly import Candidate, split_of, to_candidates, without_duplicates
+from anamnesis.snapshots.source_files import SourceFile, check_apart, fetched, fingerprint, scan
 from anamnesis.snapshots.splits import check_sides, choose, sides
+from anamnesis.snapshots.store_binding import check_owner, claim_store
 from anamnesis.snapshots.testsets import TestSet, check_task, freeze, test_sets
 from anamnesis.sources import Item
 from anamnesis.storage.store import MissingError, Store
@@ -134,7 +134,9 @@ def _read(
     progress: Progress,
 ) -> tuple[list[Candidate], Ledger, dict[str, int]]:
     """From files to candidates whose pixels are stored; what does not get in stands in the ledger."""
-    from anamnesis.snapshots.pixels import store_pixels  # brings numpy, which who only asks about a site does not need
+    from anamnesis.snapshots.image_loading import (
+        store_pixels,  # brings numpy, which who only asks about a site does not need
+    )
 
     joined = inspect_source(config, files, spread, progress)
     if not joined.total:

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from anamnesis.imaging import Header, ReadError, inspect, is_image_file
 from anamnesis.records import InputError, Progress, SiteConfig
-from anamnesis.snapshots.annotations import Annotation, read_manifest
+from anamnesis.snapshots.image_annotations import Annotation, read_manifest
 from anamnesis.snapshots.parallel import InOrder, batched
 from anamnesis.snapshots.quarantine import Quarantined
-from anamnesis.snapshots.source import SourceFile
+from anamnesis.snapshots.source_files import SourceFile
 from anamnesis.snapshots.studies import Joined, join, missing_files
 
 _BATCH = 64

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 
 from anamnesis.imaging import Header, Piece
 from anamnesis.records import SiteConfig, Split, Target, TaskType
-from anamnesis.snapshots.annotations import Annotation, annotate, stem
+from anamnesis.snapshots.image_annotations import Annotation, annotate, stem
 from anamnesis.snapshots.quarantine import Misfit, Quarantined
-from anamnesis.snapshots.source import SourceFile
+from anamnesis.snapshots.source_files import SourceFile
 
 MASK = "mask"
 """The name of a mask among a sample's images."""

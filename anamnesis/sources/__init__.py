@@ -1,7 +1,7 @@
 """Where a site's files come from: a folder, a bucket, a DICOM server. Listed and fetched here, never opened."""
 
 from anamnesis.sources.base import Item, Source, is_dicom_server, open_source, patients_at_most, spread
-from anamnesis.sources.files import local_folder, manifest_item, read_manifest
+from anamnesis.sources.file_source import local_folder, manifest_item, read_manifest
 
 __all__ = [
     "Item",

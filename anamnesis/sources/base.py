@@ -71,7 +71,7 @@ def open_source(url: str, environment: Mapping[str, str] | None = None) -> Sourc
         from anamnesis.sources.orthanc import Orthanc
 
         return Orthanc.at(address, settings)
-    from anamnesis.sources.files import Files  # here, because that module needs this one
+    from anamnesis.sources.file_source import Files  # here, because that module needs this one
 
     return Files(url, settings)
 

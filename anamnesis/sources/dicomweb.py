@@ -10,7 +10,7 @@ from requests_toolbelt.multipart.decoder import ImproperBodyPartContentException
 
 from anamnesis.records import InputError
 from anamnesis.sources.base import Item, instance_key, spread
-from anamnesis.sources.session import PAGE, Server
+from anamnesis.sources.dicom_http import PAGE, Server
 
 _ACCESSION, _PATIENT = "00080050", "00100020"
 _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"

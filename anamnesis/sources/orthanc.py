@@ -6,7 +6,7 @@ from typing import Any
 
 from anamnesis.records import InputError
 from anamnesis.sources.base import Item, instance_key
-from anamnesis.sources.session import PAGE, Server
+from anamnesis.sources.dicom_http import PAGE, Server
 
 _EMPTY = "da39a3ee-5e6b4b0d-3255bfef-95601890-afd80709"
 """Orthanc's name for the patient whose number is empty: the SHA-1 of nothing."""

@@ -3,8 +3,8 @@
 from anamnesis.training.checkpoints import Checkpoints
 from anamnesis.training.data import SplitData, TensorSplit, tensors_of
 from anamnesis.training.loop import train
-from anamnesis.training.numerics import Numerics, numerics_for
-from anamnesis.training.streams import RandomStreams
+from anamnesis.training.precision import Numerics, numerics_for
+from anamnesis.training.random_streams import RandomStreams
 
 __all__ = [
     "Checkpoints",

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from anamnesis.methods.base import Batch
 from anamnesis.records import InputError, NetworkSpec, Sample, Split, Task, TaskType, TrainingSettings, columns_of
-from anamnesis.training.augment import Augmentation
+from anamnesis.training.augmentation import Augmentation
 from anamnesis.training.intensity import resize, to_channels, to_planes, to_unit
-from anamnesis.training.numerics import Numerics
-from anamnesis.training.streams import RandomStreams
+from anamnesis.training.precision import Numerics
+from anamnesis.training.random_streams import RandomStreams
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from anamnesis.methods.base import Batch, Data, Method, Stage, Step, TaskContext, TrainingLog, part_of
 from anamnesis.records import InputError, Progress, Split, silent
 from anamnesis.training.checkpoints import Checkpoints
-from anamnesis.training.numerics import Numerics
 from anamnesis.training.optimisers import load_optimiser_state, make_optimiser, optimiser_state, rate_factor
+from anamnesis.training.precision import Numerics
 
 
 @dataclass(slots=True)

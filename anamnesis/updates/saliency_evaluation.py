@@ -8,9 +8,9 @@ from decimal import Decimal
 import torch
 from torch import Tensor
 
-from anamnesis.evaluation.overlay import before_after
 from anamnesis.evaluation.report import Picture
 from anamnesis.evaluation.saliency import another_of_its_class, grad_cam, random_iou, retention
+from anamnesis.evaluation.saliency_overlay import before_after
 from anamnesis.records import (
     Evaluation,
     Metric,

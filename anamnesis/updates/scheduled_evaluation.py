@@ -19,7 +19,7 @@ from anamnesis.records import (
 )
 from anamnesis.registry.evaluations import read_evaluations
 from anamnesis.registry.gate import FORGETTING
-from anamnesis.registry.outcomes import read_monitoring, write_monitoring
+from anamnesis.registry.run_results import read_monitoring, write_monitoring
 from anamnesis.snapshots import Guard, SampleRecord, ingest, open_split, read_manifest, split_key
 from anamnesis.storage.store import Store, open_store
 from anamnesis.updates.frozen_evaluation import EVALUATOR, probe_of, read_probe, score

@@ -26,7 +26,7 @@ from anamnesis.records import (
     hex_of,
     silent,
 )
-from anamnesis.registry.updates import find_update, record_update
+from anamnesis.registry.update_records import find_update, record_update
 from anamnesis.registry.versions import write_version
 from anamnesis.snapshots import Guard, open_split, read_manifest
 from anamnesis.storage.store import Store, open_store

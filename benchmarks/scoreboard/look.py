@@ -7,7 +7,7 @@ from itertools import combinations
 
 import torch
 
-from anamnesis.evaluation.matrix import forgetting_by_task
+from anamnesis.evaluation.accuracy_matrix import forgetting_by_task
 from anamnesis.evaluation.saliency import random_iou, retention, spearman
 from benchmarks.scoreboard.packing import unpack
 from benchmarks.scoreboard.result import Result

@@ -11,7 +11,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from anamnesis.evaluation.matrix import AccuracyMatrix
+from anamnesis.evaluation.accuracy_matrix import AccuracyMatrix
 from anamnesis.methods import method_class
 from anamnesis.records import decode, digest_bytes, encode_object
 from benchmarks.scoreboard.measure import Saliency

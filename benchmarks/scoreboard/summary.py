@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from anamnesis.evaluation.matrix import backward_transfer, final_average, forgetting, learning_accuracy
+from anamnesis.evaluation.accuracy_matrix import backward_transfer, final_average, forgetting, learning_accuracy
 from anamnesis.records import digest_json
 from benchmarks.scoreboard.result import Result, Setting
 

@@ -7,8 +7,8 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from anamnesis.evaluation.overlay import before_after
 from anamnesis.evaluation.report import Column, ModelReport, Picture, ReportData, UpdateRow, assemble, model_report
+from anamnesis.evaluation.saliency_overlay import before_after
 from anamnesis.records import (
     Cost,
     Criterion,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anamnesis.evaluation import matrix as m
+from anamnesis.evaluation import accuracy_matrix as m
 from anamnesis.records import InputError
 
 HAND = m.AccuracyMatrix(

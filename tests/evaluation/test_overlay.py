@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anamnesis.evaluation.overlay import GAP, before_after
+from anamnesis.evaluation.saliency_overlay import GAP, before_after
 
 FACE = np.linspace(-3, 7, 32 * 24).reshape(32, 24)
 

@@ -21,8 +21,8 @@ from anamnesis.evaluation.report import (
     report_json,
 )
 from anamnesis.evaluation.report.charts import panels
-from anamnesis.evaluation.report.shades import contrast, shade
-from anamnesis.evaluation.report.words import state, summary
+from anamnesis.evaluation.report.colours import contrast, shade
+from anamnesis.evaluation.report.statements import state, summary
 from anamnesis.records import (
     Criterion,
     Decision,

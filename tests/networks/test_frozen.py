@@ -2,7 +2,7 @@
 
 import torch
 
-from anamnesis.networks.frozen import GridClassifier, RandomBackbone, RandomFeatures
+from anamnesis.networks.random_features import GridClassifier, RandomBackbone, RandomFeatures
 
 
 def test_they_depend_on_the_seed_alone_and_come_back_from_a_state() -> None:

@@ -8,7 +8,7 @@ from anamnesis.records import Cost, EntryKind, UpdateRecord
 from anamnesis.registry import Head, Log, judge, record_update, settle, verify, verify_versions, write_evaluation
 from anamnesis.registry.gate import GatePolicy
 from anamnesis.registry.log import dump_entry, entry_key
-from anamnesis.registry.updates import update_key
+from anamnesis.registry.update_records import update_key
 from anamnesis.registry.versions import blob_key, version_key
 from anamnesis.storage import Store
 

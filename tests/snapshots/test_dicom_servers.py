@@ -14,7 +14,7 @@ from toys.orthanc import Orthanc
 from anamnesis import snapshots
 from anamnesis.records import InputError, LabelsFrom, LabelSource, SiteConfig, TaskType, UnreachableError
 from anamnesis.snapshots.phantoms import write_phantom_site
-from anamnesis.snapshots.source import scan
+from anamnesis.snapshots.source_files import scan
 from anamnesis.sources import open_source
 from anamnesis.sources.dicomweb import DICOMweb
 from anamnesis.storage.store import Store, open_store

@@ -7,9 +7,9 @@ from toys.learning import FIRST, SETTINGS, bars, context_of, data_of, discs
 
 from anamnesis.records import Image, InputError, NetworkSpec, Sample, Split, Target, Task, TaskType
 from anamnesis.training import tensors_of
-from anamnesis.training.augment import Augmentation
+from anamnesis.training.augmentation import Augmentation
 from anamnesis.training.intensity import to_unit
-from anamnesis.training.streams import RandomStreams
+from anamnesis.training.random_streams import RandomStreams
 
 SPEC = NetworkSpec(size=(16, 16))
 LABELS = ("other/x", "other/y", *FIRST.labels)

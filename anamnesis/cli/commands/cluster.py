@@ -60,7 +60,7 @@ def support_bundle(
     from anamnesis.cli.cluster.bundle import write_bundle
     from anamnesis.cli.cluster.connection import connect
     from anamnesis.cli.output import show
-    from anamnesis.records.times import utc_now
+    from anamnesis.records.timestamps import utc_now
 
     connection = connect(namespace, context)
     written = write_bundle(connection, output, operator_namespace or connection.namespace, utc_now())

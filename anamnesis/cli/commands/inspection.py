@@ -46,7 +46,7 @@ def status(
         from anamnesis.cli.cluster.connection import connect
         from anamnesis.cli.cluster.overview import look
         from anamnesis.cli.cluster.screen import screen
-        from anamnesis.records.times import utc_now
+        from anamnesis.records.timestamps import utc_now
 
         view = look(connect(namespace, context), name or model)
         return show(view.document(), screen(view, utc_now()), as_json)

@@ -2,8 +2,8 @@
 
 from anamnesis.evaluation.report.assemble import assemble, lineage, model_report
 from anamnesis.evaluation.report.data import Column, ModelReport, Picture, ReportData, UpdateRow
-from anamnesis.evaluation.report.files import read_report, report_json
 from anamnesis.evaluation.report.page import report_html
+from anamnesis.evaluation.report.serialisation import read_report, report_json
 
 __all__ = [
     "Column",

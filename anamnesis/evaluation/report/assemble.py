@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from anamnesis.evaluation.matrix import AccuracyMatrix, continual_metrics
+from anamnesis.evaluation.accuracy_matrix import AccuracyMatrix, continual_metrics
 from anamnesis.evaluation.report.data import PRIMARY, Column, ModelReport, ReportData, Scores, UpdateRow
 from anamnesis.records import Evaluation, InputError, Metric, Window
 

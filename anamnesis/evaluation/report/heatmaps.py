@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from anamnesis.evaluation.report.assemble import ancestry, lineage
+from anamnesis.evaluation.report.colours import shade
 from anamnesis.evaluation.report.data import PRIMARY, ModelReport
-from anamnesis.evaluation.report.shades import shade
-from anamnesis.evaluation.report.words import spoken
+from anamnesis.evaluation.report.statements import spoken
 from anamnesis.records import Metric
 
 MATRICES = (

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from anamnesis.evaluation.report import charts, gate, words
+from anamnesis.evaluation.report import (
+    charts,  # TODO was words
+)
 from anamnesis.evaluation.report.assemble import lineage
+from anamnesis.evaluation.report.colours import STOPS
 from anamnesis.evaluation.report.data import ModelReport, ReportData
 from anamnesis.evaluation.report.heatmaps import CHANCE, MATRICES, heat_maps
 from anamnesis.evaluation.report.measures import measures, seconds, size
-from anamnesis.evaluation.report.shades import STOPS
 from anamnesis.records import InputError, Metric
 
 SALIENCY = ("IoU", "SSIM", "Cosine", "Spearman")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from anamnesis.methods.base import State, part_of
 from anamnesis.methods.features.feature_statistics import Ridge, answer
 from anamnesis.networks import Classifier
-from anamnesis.networks.frozen import GRID, RandomFeatures, cells
+from anamnesis.networks.random_features import GRID, RandomFeatures, cells
 
 MOST = 2048
 """Features of an image; their Gram matrix is stored, and its size is the square of this."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from anamnesis.methods.base import Data, State
 from anamnesis.records import Split
-from anamnesis.training.augment import Augmentation
+from anamnesis.training.augmentation import Augmentation
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from anamnesis.operator.api.rules import rules
 from anamnesis.operator.api.text import DECIMAL
-from anamnesis.records.times import timestamp
+from anamnesis.records.timestamps import timestamp
 
 
 def decimal(value: object) -> Decimal:

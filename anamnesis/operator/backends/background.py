@@ -15,7 +15,7 @@ from pathlib import Path
 from anamnesis.operator.backends.base import Job, Run, RunState
 from anamnesis.pipelines.record import FILE, RunRecord, State, read_record
 from anamnesis.records import InputError
-from anamnesis.records.times import Clock
+from anamnesis.records.timestamps import Clock
 
 JOB, CANCELLED, PROBLEM = "job.json", "cancelled", "problem"
 _INTERRUPTED = "interrupted: the operator that ran it ended; another attempt goes on where it was"

@@ -15,7 +15,7 @@ from anamnesis.operator.backends.defaults import PodDefaults
 from anamnesis.operator.runtime.cluster import Cluster
 from anamnesis.pipelines.specialise import Runtime, SecretEnv, SecretFiles, Toleration, Volume
 from anamnesis.records import InputError
-from anamnesis.records.times import Clock
+from anamnesis.records.timestamps import Clock
 
 _NO_DEFAULTS = PodDefaults()
 _TRUSTED = "/etc/anamnesis/trust"

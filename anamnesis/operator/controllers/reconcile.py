@@ -9,7 +9,7 @@ from anamnesis.operator.controllers.site.controller import reconcile_site
 from anamnesis.operator.runtime.cluster import Cluster
 from anamnesis.operator.runtime.keys import Key, Reconcile
 from anamnesis.records import InputError
-from anamnesis.records.times import Clock
+from anamnesis.records.timestamps import Clock
 
 __all__ = ["ReconcileOptions", "reconciler"]
 

@@ -14,7 +14,7 @@ from anamnesis.operator.runtime.client import Api, Json, path_of
 from anamnesis.operator.runtime.events import EVENTS, event_document, worth_an_event
 from anamnesis.operator.runtime.reading import accepted, faults, parsed
 from anamnesis.records import AnamnesisError, ConflictError, InputError, RefusedError
-from anamnesis.records.times import Clock
+from anamnesis.records.timestamps import Clock
 
 Kind = TypeVar("Kind", bound=Resource)
 OURS = "anamnesis.dev/"

@@ -13,7 +13,7 @@ from anamnesis.operator.runtime.client import Api, Json
 from anamnesis.operator.runtime.cluster import LeadershipLostError
 from anamnesis.operator.runtime.options import LeaseTimes
 from anamnesis.records import AnamnesisError, ConflictError
-from anamnesis.records.times import Clock
+from anamnesis.records.timestamps import Clock
 
 logger = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from anamnesis.operator.runtime.watch import Watch
 from anamnesis.operator.runtime.watchdog import Watchdog
 from anamnesis.operator.runtime.workers import Workers
 from anamnesis.records import AnamnesisError, RefusedError
-from anamnesis.records.times import Clock, utc_now
+from anamnesis.records.timestamps import Clock, utc_now
 
 RETRY = 1.0
 """Seconds until the API server is asked again for what it did not tell."""

@@ -15,7 +15,7 @@ from anamnesis.methods.features.visual_prototypes import Sharing
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
 from anamnesis.methods.heads.task_router import Answering
 from anamnesis.networks import Classifier
-from anamnesis.networks.frozen import cells
+from anamnesis.networks.random_features import cells
 from anamnesis.records import Configuration, InputError, Split, Task, TrainingSettings
 from anamnesis.training import numerics_for, train
 

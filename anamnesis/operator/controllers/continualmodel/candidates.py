@@ -7,7 +7,7 @@ from anamnesis.operator.controllers.continualmodel.claims import configuration_d
 from anamnesis.operator.controllers.continualmodel.state import Scene
 from anamnesis.operator.plan import Candidate
 from anamnesis.records import EntryKind, Outcome, Verdict
-from anamnesis.records.times import time_of
+from anamnesis.records.timestamps import time_of
 
 
 def decided(scene: Scene, outcomes: Iterable[Outcome]) -> Iterable[Candidate]:

@@ -4,7 +4,7 @@ from collections.abc import Container, Mapping
 from datetime import datetime
 
 from anamnesis.records import LogEntry
-from anamnesis.records.times import time_of
+from anamnesis.records.timestamps import time_of
 from anamnesis.registry import Log, fold, list_outcomes, release
 from anamnesis.storage import Store
 

@@ -29,7 +29,7 @@ from anamnesis.records import (
     RefusedError,
     UnreachableError,
 )
-from anamnesis.records.times import Clock
+from anamnesis.records.timestamps import Clock
 
 ROUNDS = 8
 """Of reading, planning and carrying out in one call; what is left then comes in the next."""

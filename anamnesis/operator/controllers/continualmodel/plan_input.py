@@ -18,7 +18,7 @@ from anamnesis.operator.plan import (
     ObservedUpdate,
 )
 from anamnesis.records import EntryKind, LogEntry, OutcomeKind
-from anamnesis.records.times import time_of
+from anamnesis.records.timestamps import time_of
 from anamnesis.registry import read_monitoring
 
 REQUEST = "update.anamnesis.dev/"

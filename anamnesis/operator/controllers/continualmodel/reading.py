@@ -22,7 +22,7 @@ from anamnesis.operator.controllers.continualmodel.claims import prefix
 from anamnesis.operator.controllers.continualmodel.state import Scene
 from anamnesis.operator.runtime.cluster import Cluster
 from anamnesis.records import InputError, IntegrityError, LogEntry
-from anamnesis.records.times import Clock
+from anamnesis.records.timestamps import Clock
 from anamnesis.registry import Log
 from anamnesis.storage import Store, open_store
 from anamnesis.storage.cached import CachedStore

@@ -16,7 +16,7 @@ from anamnesis.operator.controllers.continualmodel.claims import identity, prefi
 from anamnesis.operator.convert import gate_policy, learned_sites
 from anamnesis.records import Decision, EntryKind, LogEntry, Monitoring, Outcome, SiteRef, Version, decode
 from anamnesis.registry import History, fold, judge, list_outcomes, read_monitoring, read_version
-from anamnesis.registry.outcomes import MONITORING
+from anamnesis.registry.run_results import MONITORING
 from anamnesis.snapshots import current_test_set
 from anamnesis.storage import Store
 from anamnesis.updates.requests import UpdateRequest

@@ -13,7 +13,7 @@ from anamnesis.operator.polling.poll import look
 from anamnesis.operator.runtime.cluster import Cluster
 from anamnesis.operator.runtime.keys import Key
 from anamnesis.records import AnamnesisError, InputError, RefusedError, UnreachableError
-from anamnesis.records.times import Clock
+from anamnesis.records.timestamps import Clock
 from anamnesis.storage import MissingError, NoBucketError
 
 _JITTER = 0.1

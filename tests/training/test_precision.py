@@ -6,7 +6,11 @@ from toys.learning import FIRST, bars, context_of
 
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
 from anamnesis.records import Configuration, InputError, NetworkSpec, Split, TrainingSettings
-from anamnesis.training import SplitData, numerics, numerics_for, train
+from anamnesis.training import (
+    SplitData,
+    numerics_for,
+    train,
+)
 
 RESNET = NetworkSpec("ResNet18", size=(16, 16), width=8)
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from anamnesis.imaging.facts import Header, Piece, RawImage
+from anamnesis.imaging.errors import ReadError, Reason
 from anamnesis.imaging.formats import Format, is_image_file, sniff
-from anamnesis.imaging.problems import ReadError, Reason
+from anamnesis.imaging.header import Header, Piece, RawImage
 from anamnesis.records import Image, InputError
 
 
