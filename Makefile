@@ -57,10 +57,10 @@ generate: setup ## Write what follows from the code: trainers, component pages, 
 	$(BIN)/python -m anamnesis.components.generate
 	$(BIN)/python -m anamnesis.pipelines.compile
 	$(BIN)/python -m anamnesis.cli.generate
-	$(BIN)/python -m anamnesis.operator.metrics.page
-	$(BIN)/python -m anamnesis.operator.metrics.alerts
+	$(BIN)/python -m anamnesis.operator.metrics.metrics_page
+	$(BIN)/python -m anamnesis.operator.metrics.alerts_page
 	$(BIN)/python -m anamnesis.operator.metrics.dashboards
-	$(BIN)/python -m anamnesis.operator.api.crds
+	$(BIN)/python -m anamnesis.operator.api.write_manifests
 	$(BIN)/python -m charts.generate
 	$(BIN)/python -m charts.golden
 	$(BIN)/python -m benchmarks.scoreboard page
@@ -69,10 +69,10 @@ verify: setup ## Fail where a generated file differs from the code
 	$(BIN)/python -m anamnesis.components.generate --check
 	$(BIN)/python -m anamnesis.pipelines.compile --check
 	$(BIN)/python -m anamnesis.cli.generate --check
-	$(BIN)/python -m anamnesis.operator.metrics.page --check
-	$(BIN)/python -m anamnesis.operator.metrics.alerts --check
+	$(BIN)/python -m anamnesis.operator.metrics.metrics_page --check
+	$(BIN)/python -m anamnesis.operator.metrics.alerts_page --check
 	$(BIN)/python -m anamnesis.operator.metrics.dashboards --check
-	$(BIN)/python -m anamnesis.operator.api.crds --check
+	$(BIN)/python -m anamnesis.operator.api.write_manifests --check
 	$(BIN)/python -m charts.generate --check
 	$(BIN)/python -m charts.golden --check
 	$(BIN)/python -m benchmarks.scoreboard page --check

@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import anamnesis
-from anamnesis.operator.api.base import Resource
-from anamnesis.operator.backends.defaults import PodDefaults, load_defaults
-from anamnesis.operator.backends.select import Backends
-from anamnesis.operator.controllers.reconcile import ReconcileOptions, reconciler
+from anamnesis.operator.api.api_model import Resource
+from anamnesis.operator.backends.factory import Backends
+from anamnesis.operator.backends.pod_defaults import PodDefaults, load_defaults
+from anamnesis.operator.controllers.dispatch import ReconcileOptions, reconciler
 from anamnesis.operator.metrics import OperatorMetrics
 from anamnesis.operator.runtime.cache import Cache
-from anamnesis.operator.runtime.client import configuration
 from anamnesis.operator.runtime.cluster import Cluster
-from anamnesis.operator.runtime.keys import Reconcile
-from anamnesis.operator.runtime.logs import configure
+from anamnesis.operator.runtime.json_logs import configure
+from anamnesis.operator.runtime.kubernetes_api import configuration
 from anamnesis.operator.runtime.options import Options
-from anamnesis.operator.runtime.run import serve
+from anamnesis.operator.runtime.process import serve
+from anamnesis.operator.runtime.reconcile_key import Reconcile
 from anamnesis.records.timestamps import Clock
 
 Environment = Mapping[str, str]

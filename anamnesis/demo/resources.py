@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from anamnesis.demo.sites import DemoSite
-from anamnesis.operator.api.base import API_VERSION
+from anamnesis.operator.api.api_model import API_VERSION
 from anamnesis.operator.api.method import known_methods
 
 METHODS = ("finetune", "ewc_prototype", "joint")

@@ -2,8 +2,8 @@
 
 from anamnesis import steps
 from anamnesis.local.context import Selected
-from anamnesis.local.loop import look_and_plan, remember, request_for
 from anamnesis.local.sources import looker
+from anamnesis.local.updates import look_and_plan, remember, request_for
 from anamnesis.records import Decision, InputError, decode, encode_object
 from anamnesis.records.timestamps import utc_now
 from anamnesis.registry import approve, read_version

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from anamnesis.local.loop import Wanted
 from anamnesis.local.state import LocalState
+from anamnesis.local.updates import Wanted
 from anamnesis.operator.addresses import registry_url, split_key_reference
 from anamnesis.operator.api import ContinualModel, Loaded, Resources, Site, load_resources
-from anamnesis.operator.convert import site_config
+from anamnesis.operator.requests import site_config
 from anamnesis.records import InputError, SiteConfig
 from anamnesis.storage import Store, open_store
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from anamnesis.local.context import Selected, select_all
 from anamnesis.local.sources import real_images
 from anamnesis.operator.addresses import store_url
-from anamnesis.operator.convert import configuration
+from anamnesis.operator.requests import configuration
 from anamnesis.pipelines.training.continual_update import compiled_pipeline
 from anamnesis.records import AnamnesisError, SiteConfig
 from anamnesis.storage import Store, open_store

@@ -1,9 +1,9 @@
 """Evaluates versions and asks them about single studies, on this machine."""
 
 from anamnesis.local.context import Selected
-from anamnesis.local.loop import look_and_plan
 from anamnesis.local.progress import Reporter
 from anamnesis.local.sources import looker
+from anamnesis.local.updates import look_and_plan
 from anamnesis.local.versions import find_version
 from anamnesis.records import Evaluation, InputError
 from anamnesis.records.timestamps import utc_now

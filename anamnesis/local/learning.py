@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from anamnesis.local.context import Selected
-from anamnesis.local.loop import look_and_plan, make_split_key, remember, request_for, updates
-from anamnesis.local.pipeline_run import LocalBackend
+from anamnesis.local.pipeline_runner import LocalBackend
 from anamnesis.local.progress import Reporter
 from anamnesis.local.sources import ingester, looker
+from anamnesis.local.updates import look_and_plan, make_split_key, remember, request_for, updates
 from anamnesis.operator.api import Loaded, Site
 from anamnesis.operator.plan import SiteState, Status
 from anamnesis.pipelines.record import RunRecord

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from anamnesis.operator.api import ContinualModel, Loaded, Site
-from anamnesis.operator.convert import configuration, gate_policy, learned_sites, update_request
 from anamnesis.operator.plan import Candidate, Observed, ObservedSite
+from anamnesis.operator.requests import configuration, gate_policy, learned_sites, update_request
 from anamnesis.records import SiteRef, Version, encode
 from anamnesis.registry import History, Log, RequiredTest, fold, judge, list_versions, read_version
 from anamnesis.storage import Store

@@ -6,7 +6,7 @@ from pathlib import Path
 from anamnesis.local.context import Selected
 from anamnesis.local.sources import looker
 from anamnesis.operator.addresses import registry_url
-from anamnesis.operator.convert import configuration, site_ref
+from anamnesis.operator.requests import configuration, site_ref
 from anamnesis.records.timestamps import utc_now
 from anamnesis.updates.reporting import Subject, write_report
 

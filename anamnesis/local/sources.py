@@ -6,9 +6,9 @@ from pathlib import Path
 import anamnesis
 from anamnesis import steps
 from anamnesis.local.context import Selected
-from anamnesis.local.loop import make_split_key
 from anamnesis.local.plan_input import Holding, Look
 from anamnesis.local.progress import Reporter
+from anamnesis.local.updates import make_split_key
 from anamnesis.operator.addresses import store_url
 from anamnesis.operator.api import Loaded, Site
 from anamnesis.records import AnamnesisError, InputError, encode_object

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from anamnesis.local.context import Selected
-from anamnesis.local.loop import look_and_plan
 from anamnesis.local.sources import looker
+from anamnesis.local.updates import look_and_plan
 from anamnesis.operator.plan import Status
 from anamnesis.pipelines.record import RunRecord, read_records
 from anamnesis.records.timestamps import utc_now

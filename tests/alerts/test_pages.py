@@ -52,7 +52,6 @@ def test_pages_name_options_that_there_are() -> None:
 
 
 def test_the_list_of_alerts_is_what_the_rules_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from anamnesis.operator.metrics import alerts
 
     assert alerts.main(check=True) == 0
     assert all(f"[{name}](runbooks/{name}.md)" in alerts.page() for name in rules())

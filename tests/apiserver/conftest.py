@@ -13,7 +13,7 @@ from apiserver.hospital import LONG, Hospital, Life
 from toys.apiserver import ApiServer
 from toys.waiting import eventually
 
-from anamnesis.operator.api.crds import manifests
+from anamnesis.operator.api.write_manifests import manifests
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
 FORGED = {

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from toys.apiserver import ApiServer
 from toys.resources import GONE, GOOD, SAMPLES, Document, changed, documents, server_says, types_say
 
-from anamnesis.operator.api.definitions import resource_schema
-from anamnesis.operator.api.load import KINDS
+from anamnesis.operator.api.load_files import KINDS
+from anamnesis.operator.api.resource_definitions import resource_schema
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,7 +6,7 @@ import pytest
 from toys.apiserver import ApiServer
 from toys.resources import API, GOOD, PLURALS, SAMPLES, Document, changed, documents, sample
 
-from anamnesis.operator.api.load import KINDS
+from anamnesis.operator.api.load_files import KINDS
 
 
 def test_the_server_serves_every_kind(cluster: ApiServer) -> None:

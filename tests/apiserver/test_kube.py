@@ -14,17 +14,17 @@ from apiserver.operators import BASE, GROUP, account, create, model, read, site
 from toys.apiserver import ApiServer
 
 from anamnesis.operator.api import ContinualModel, Site, UpdateApproval
-from anamnesis.operator.api.base import Metadata, Resource
+from anamnesis.operator.api.api_model import Metadata, Resource
 from anamnesis.operator.api.conditions import Condition, merge
 from anamnesis.operator.api.status import SiteStatus
 from anamnesis.operator.api.update import ModelUpdate, ModelUpdateSpec
 from anamnesis.operator.runtime.cache import Cache
-from anamnesis.operator.runtime.client import Api, configuration
-from anamnesis.operator.runtime.kube import KubeCluster
-from anamnesis.operator.runtime.leader import Election
+from anamnesis.operator.runtime.kube_cluster import KubeCluster
+from anamnesis.operator.runtime.kubernetes_api import Api, configuration
+from anamnesis.operator.runtime.leader_election import Election
 from anamnesis.operator.runtime.options import LeaseTimes
-from anamnesis.operator.runtime.queue import WorkQueue
 from anamnesis.operator.runtime.watchdog import Watchdog
+from anamnesis.operator.runtime.work_queue import WorkQueue
 from anamnesis.records import InputError, RefusedError, UnreachableError
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)

@@ -18,7 +18,7 @@ from toys.apiserver import ApiServer
 from toys.bars import bars
 from toys.waiting import eventually
 
-from anamnesis.operator.api.load import KINDS
+from anamnesis.operator.api.load_files import KINDS
 from charts.golden import CHART
 
 GROUP = "/apis/anamnesis.dev/v1alpha1"

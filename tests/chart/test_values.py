@@ -9,8 +9,8 @@ import pytest
 import yaml
 from chart.conftest import Json, objects_of, one
 
-from anamnesis.operator.api.load import KINDS
-from anamnesis.operator.backends.defaults import load_defaults
+from anamnesis.operator.api.load_files import KINDS
+from anamnesis.operator.backends.pod_defaults import load_defaults
 from charts.generate import documented
 from charts.golden import CHART, main, profiles, rendered
 

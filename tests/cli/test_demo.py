@@ -12,7 +12,7 @@ from anamnesis.demo.sites import have_all, real_sites
 from anamnesis.local.context import Selected, select
 from anamnesis.local.sources import real_images
 from anamnesis.operator.addresses import store_url
-from anamnesis.operator.convert import site_config
+from anamnesis.operator.requests import site_config
 from anamnesis.records import InputError
 
 

@@ -64,7 +64,7 @@ def test_imported_weights_become_the_first_version(call: Call, copy: Path, tmp_p
 
     from anamnesis.methods import build_method
     from anamnesis.operator.api import load_resources
-    from anamnesis.operator.convert import configuration
+    from anamnesis.operator.requests import configuration
 
     documents = list(yaml.safe_load_all(copy.read_text(encoding="utf-8")))
     documents[1]["spec"]["registry"]["url"] = "fresh"

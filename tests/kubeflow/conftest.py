@@ -19,7 +19,7 @@ from toys.bars import bars
 from anamnesis import __version__
 from anamnesis.operator.backends.base import Run
 from anamnesis.operator.backends.kubeflow import KubeflowBackend
-from anamnesis.operator.backends.pipelines_client import connect
+from anamnesis.operator.backends.kubeflow_client import connect
 from anamnesis.pipelines.specialise import Runtime, SecretEnv
 from charts.golden import CHART
 

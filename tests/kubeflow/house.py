@@ -19,7 +19,7 @@ from toys.waiting import eventually
 
 from anamnesis.operator.backends.base import Run
 from anamnesis.operator.backends.kubeflow import KubeflowBackend
-from anamnesis.operator.backends.pipelines_client import connect
+from anamnesis.operator.backends.kubeflow_client import connect
 from anamnesis.records import EntryKind
 from anamnesis.registry import Log
 from anamnesis.storage import Store, open_store

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from anamnesis.cli.generate import methods_json
 from anamnesis.operator.addresses import registry_url, split_key_reference, store_url
 from anamnesis.operator.api import Resources, load_resources
-from anamnesis.operator.api.base import field_name
-from anamnesis.operator.api.learning import NetworkSpec as DeclaredNetwork
-from anamnesis.operator.convert import configuration, gate_policy, site_config, update_request
+from anamnesis.operator.api.api_model import field_name
+from anamnesis.operator.api.training import NetworkSpec as DeclaredNetwork
+from anamnesis.operator.requests import configuration, gate_policy, site_config, update_request
 from anamnesis.records import Enforcement, InputError, NetworkSpec, decode, encode_object
 from anamnesis.registry import Approval
 from anamnesis.updates.requests import UpdateRequest

@@ -9,7 +9,7 @@ from conftest import missing
 from prometheus_client.parser import text_string_to_metric_families
 
 from anamnesis.operator.api import ContinualModel, Site, UpdateApproval
-from anamnesis.operator.api.base import Resource
+from anamnesis.operator.api.api_model import Resource
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.metrics import DEFINITIONS, OperatorMetrics, ResourceCollector, exposition
 
@@ -256,7 +256,6 @@ def test_promtool_has_nothing_to_say(bad: str) -> None:
 
 
 def test_the_page_is_what_the_table_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from anamnesis.operator.metrics import page
 
     assert page.main(check=True) == 0
     monkeypatch.setattr(page, "PAGE", tmp_path / "metrics.md")

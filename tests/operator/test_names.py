@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from anamnesis.operator.controllers.continualmodel.claims import evaluation_name, prefix, update_name
+from anamnesis.operator.controllers.continualmodel.names import evaluation_name, prefix, update_name
 from anamnesis.records import digest_json
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from anamnesis.operator.plan.states import ApprovalState, SiteState, UpdateState
+from anamnesis.operator.plan.planned_status import ApprovalState, SiteState, UpdateState
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "operator.md").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ from toys.hospital import Hospital, Network
 
 from anamnesis.operator.backends.base import Run
 from anamnesis.operator.runtime.cluster import LeadershipLostError
-from anamnesis.operator.runtime.keys import Key
+from anamnesis.operator.runtime.reconcile_key import Key
 
 KEY = Key("ContinualModel", "hospital", "chest")
 

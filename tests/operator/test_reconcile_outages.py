@@ -9,10 +9,10 @@ from toys.hospital import Hospital, Network, model_document
 
 from anamnesis.operator.api import ContinualModel, Loaded
 from anamnesis.operator.backends.base import Backend
-from anamnesis.operator.controllers.continualmodel.checks import LOST
 from anamnesis.operator.controllers.continualmodel.controller import RETRY, ModelReconciler
-from anamnesis.operator.controllers.continualmodel.reading import ReconcileOptions
-from anamnesis.operator.runtime.keys import Key
+from anamnesis.operator.controllers.continualmodel.state_reader import ReconcileOptions
+from anamnesis.operator.controllers.continualmodel.validation import LOST
+from anamnesis.operator.runtime.reconcile_key import Key
 from anamnesis.records import AnamnesisError, InputError, RefusedError, UnreachableError
 from anamnesis.registry import Log, verify
 

@@ -139,7 +139,7 @@ def test_an_approval_is_read_and_bounded(both_sites: str, resource_file: Write) 
 
 def test_operator_and_registry_import_without_torch_and_numpy() -> None:
     code = (
-        "import sys; import anamnesis.local.loop, anamnesis.local.pipeline_run; "
+        "import sys; import anamnesis.local.updates, anamnesis.local.pipeline_runner; "
         "print([name for name in ('torch', 'numpy', 'monai', 'kfp') if name in sys.modules])"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import pytest
 from pydantic import Field
 
-from anamnesis.operator.api.base import Model
-from anamnesis.operator.api.crds import main
-from anamnesis.operator.api.definitions import DEFINITIONS
-from anamnesis.operator.api.schema import structural
-from anamnesis.operator.api.text import Duration
-from anamnesis.operator.api.values import Share, Unique, UniqueNames
+from anamnesis.operator.api.api_model import Model
+from anamnesis.operator.api.resource_definitions import DEFINITIONS
+from anamnesis.operator.api.string_types import Duration
+from anamnesis.operator.api.structural_schema import structural
+from anamnesis.operator.api.value_types import Share, Unique, UniqueNames
+from anamnesis.operator.api.write_manifests import main
 
 Node = dict[str, Any]
 
@@ -134,5 +134,5 @@ def test_the_committed_manifests_are_what_the_types_say(capsys: pytest.CaptureFi
 
 def test_the_definitions_are_made_without_torch_and_kubernetes() -> None:
     heavy = "{'torch', 'numpy', 'kubernetes', 'kopf', 'kfp'}"
-    code = f"import sys; import anamnesis.operator.api.crds; print({heavy} & set(sys.modules))"
+    code = f"import sys; import anamnesis.operator.api.write_manifests; print({heavy} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"

@@ -8,7 +8,7 @@ from toys.orthanc import Orthanc
 
 from anamnesis.operator.api.site import Site
 from anamnesis.operator.controllers.site.controller import reconcile_site, source_environment
-from anamnesis.operator.runtime.keys import Key
+from anamnesis.operator.runtime.reconcile_key import Key
 from anamnesis.records import UnreachableError
 from anamnesis.snapshots.phantoms import write_phantom_site
 from anamnesis.storage.store import open_store

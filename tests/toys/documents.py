@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from anamnesis.operator.api.base import API_VERSION
+from anamnesis.operator.api.api_model import API_VERSION
 
 Json = dict[str, Any]
 NOTHING: Mapping[str, Any] = {}

@@ -18,8 +18,8 @@ from anamnesis.operator.api.status import SiteStatus
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Job, Run, RunState
 from anamnesis.operator.controllers.continualmodel.controller import ModelReconciler
-from anamnesis.operator.controllers.continualmodel.reading import ReconcileOptions
-from anamnesis.operator.runtime.keys import Key
+from anamnesis.operator.controllers.continualmodel.state_reader import ReconcileOptions
+from anamnesis.operator.runtime.reconcile_key import Key
 from anamnesis.records import (
     Measurement,
     Metric,

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
-from anamnesis.operator.runtime.client import Api
 from anamnesis.operator.runtime.cluster import ClusterDownError
+from anamnesis.operator.runtime.kubernetes_api import Api
 from anamnesis.records import ConflictError
 
 

@@ -5,8 +5,8 @@ from datetime import datetime
 from itertools import count
 from typing import Literal, TypeVar
 
+from anamnesis.operator.api.api_model import Metadata, Resource
 from anamnesis.operator.api.approval import GeneratedMetadata
-from anamnesis.operator.api.base import Metadata, Resource
 from anamnesis.operator.api.conditions import Condition, transitions
 from anamnesis.operator.api.status import Status
 from anamnesis.operator.runtime.cluster import ClusterDownError, LeadershipLostError

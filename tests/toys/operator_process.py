@@ -14,16 +14,16 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from anamnesis.operator.api import ContinualModel, Site
-from anamnesis.operator.api.base import Resource
+from anamnesis.operator.api.api_model import Resource
 from anamnesis.operator.api.conditions import Condition, merge
 from anamnesis.operator.api.status import Status
 from anamnesis.operator.runtime.cache import Cache
-from anamnesis.operator.runtime.client import configuration
 from anamnesis.operator.runtime.cluster import Cluster
-from anamnesis.operator.runtime.keys import Key, Reconcile
-from anamnesis.operator.runtime.logs import configure
+from anamnesis.operator.runtime.json_logs import configure
+from anamnesis.operator.runtime.kubernetes_api import configuration
 from anamnesis.operator.runtime.options import LeaseTimes, Options
-from anamnesis.operator.runtime.run import serve
+from anamnesis.operator.runtime.process import serve
+from anamnesis.operator.runtime.reconcile_key import Key, Reconcile
 
 
 class ToyObserver:

@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from anamnesis.operator.api.definitions import DEFINITIONS
-from anamnesis.operator.api.load import KINDS
-from anamnesis.operator.api.messages import describe
+from anamnesis.operator.api.load_files import KINDS
+from anamnesis.operator.api.resource_definitions import DEFINITIONS
+from anamnesis.operator.api.validation_messages import describe
 from toys.apiserver import ApiServer
 
 Document = dict[str, Any]

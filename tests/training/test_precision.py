@@ -28,7 +28,7 @@ RESNET = NetworkSpec("ResNet18", size=(16, 16), width=8)
 def test_bfloat16_where_it_gains_or_is_asked_for(
     monkeypatch: pytest.MonkeyPatch, network: str, precision: str, tiles: bool, half: bool
 ) -> None:
-    monkeypatch.setattr(numerics, "has_matrix_tiles", lambda: tiles)
+    monkeypatch.setattr(precision, "has_matrix_tiles", lambda: tiles)
     configuration = Configuration("finetune", {}, NetworkSpec(network), TrainingSettings(precision=precision))
     found = numerics_for(configuration, "cpu")
     assert found.half is half

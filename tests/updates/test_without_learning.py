@@ -21,15 +21,15 @@ class NotInstalled:
 
 sys.meta_path.insert(0, NotInstalled())
 import json
-import anamnesis.operator.convert
-import anamnesis.operator.controllers.reconcile
+import anamnesis.operator.requests
+import anamnesis.operator.controllers.dispatch
 from anamnesis.records import decode
 from anamnesis.registry import judge, read_outcome
 from anamnesis.storage import open_store
 from anamnesis.snapshots import current_test_set, test_sets
 from anamnesis.updates import EvaluationRequest, UpdateRequest
 from anamnesis import steps
-from anamnesis.updates import required_tests  # TODO was required
+from anamnesis.updates import required_tests
 import anamnesis.updates.version_chain
 
 request = decode(UpdateRequest, json.loads(sys.argv[1]))

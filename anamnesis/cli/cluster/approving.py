@@ -8,7 +8,7 @@ from typing import Literal
 from anamnesis.cli.cluster.connection import Connection
 from anamnesis.operator.api import ContinualModel, UpdateApproval
 from anamnesis.operator.api.update import ModelUpdate
-from anamnesis.operator.plan.states import ApprovalState, UpdateState
+from anamnesis.operator.plan.planned_status import ApprovalState, UpdateState
 from anamnesis.records import InputError, RefusedError, UnreachableError
 
 DIGEST = len("sha256:") + 64

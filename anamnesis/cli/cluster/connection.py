@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from anamnesis.cli.cluster.answers import MissingError, refusal
 from anamnesis.cli.output import note
 from anamnesis.operator.api import ContinualModel, Site, UpdateApproval
-from anamnesis.operator.api.base import API_VERSION, Resource
-from anamnesis.operator.api.messages import describe
+from anamnesis.operator.api.api_model import API_VERSION, Resource
 from anamnesis.operator.api.update import ModelUpdate
+from anamnesis.operator.api.validation_messages import describe
 from anamnesis.records import InputError, UnreachableError
 
 Kind = TypeVar("Kind", bound=Resource)
@@ -51,7 +51,7 @@ class Connection:
         from kubernetes.client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
 
-        from anamnesis.operator.runtime.client import no_answer
+        from anamnesis.operator.runtime.kubernetes_api import no_answer
 
         try:
             answer = self._api.call_api(
@@ -134,7 +134,7 @@ def connect(namespace: str = "", context: str = "") -> Connection:
         from kubernetes import client, config
         from urllib3 import Retry
 
-        from anamnesis.operator.runtime.client import NO_KUBECONFIG, in_one_line
+        from anamnesis.operator.runtime.kubernetes_api import NO_KUBECONFIG, in_one_line
     except ModuleNotFoundError as error:
         raise InputError("a cluster needs the package kubernetes: pip install 'anamnesis[operator]'") from error
     settings = client.Configuration()

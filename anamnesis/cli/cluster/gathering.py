@@ -7,8 +7,8 @@ from functools import partial
 from anamnesis.cli.cluster.connection import PLURALS, Connection
 from anamnesis.cli.cluster.redaction import Document, resource, without_logins
 from anamnesis.operator.api import admission
-from anamnesis.operator.api.base import API_VERSION
-from anamnesis.operator.api.definitions import DEFINITIONS
+from anamnesis.operator.api.api_model import API_VERSION
+from anamnesis.operator.api.resource_definitions import DEFINITIONS
 from anamnesis.operator.runtime.options import LEASE
 from anamnesis.records import AnamnesisError
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from anamnesis.cli.cluster.connection import Connection
 from anamnesis.operator.api import ContinualModel, Site, UpdateApproval
-from anamnesis.operator.api.base import Told
+from anamnesis.operator.api.api_model import Told
 from anamnesis.operator.api.update import ModelUpdate
-from anamnesis.operator.plan.states import ApprovalState, UpdateState
+from anamnesis.operator.plan.planned_status import ApprovalState, UpdateState
 from anamnesis.records import InputError, short_digest
 
 

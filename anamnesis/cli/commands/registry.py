@@ -133,7 +133,7 @@ def import_command(
     from anamnesis.cli.output import show as emit
     from anamnesis.local.context import login, select
     from anamnesis.operator.addresses import registry_url
-    from anamnesis.operator.convert import configuration
+    from anamnesis.operator.requests import configuration
     from anamnesis.records import short_digest
     from anamnesis.updates.weight_import import import_weights
 

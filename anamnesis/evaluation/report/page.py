@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from anamnesis.evaluation.report import (
-    charts,  # TODO was words
+    charts,
 )
 from anamnesis.evaluation.report.assemble import lineage
 from anamnesis.evaluation.report.colours import STOPS
@@ -36,7 +36,7 @@ def report_html(report: ReportData, pictures: Mapping[str, bytes]) -> bytes:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "short": words.short,
+        "short": statements.short,
         "decimal": _decimal,
         "seconds": seconds,
         "size": size,
@@ -45,22 +45,22 @@ def report_html(report: ReportData, pictures: Mapping[str, bytes]) -> bytes:
     }
     page = environment.get_template("report.html.j2").render(
         report=report,
-        summary=words.summary(report),
-        statements=[words.state(model) for model in report.models],
-        labels=[words.label(model, report) for model in report.models],
+        summary=statements.summary(report),
+        statements=[statements.state(model) for model in report.models],
+        labels=[statements.label(model, report) for model in report.models],
         measures=measures(report),
         curves=[(title, note, found) for metric, title, note in MATRICES if (found := charts.panels(report, metric))],
         chart=charts,
         heat_maps=heat_maps,
         saliency=SALIENCY,
         stops=STOPS,
-        tolerance=words.TOLERANCE,
-        overview_loss=words.OVERVIEW_LOSS,
+        tolerance=statements.TOLERANCE,
+        overview_loss=statements.OVERVIEW_LOSS,
         lineage=lineage,
-        verdict=gate.verdict,
-        comparison=gate.comparison,
-        criteria_of=gate.criteria_of,
-        gate_lines=gate.gate_lines,
+        verdict=gate_table.verdict,
+        comparison=gate_table.comparison,
+        criteria_of=gate_table.criteria_of,
+        gate_lines=gate_table.gate_lines,
         chance=CHANCE,
         saliency_now=_saliency_now,
         same_environment=_same_environment,

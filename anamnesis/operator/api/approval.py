@@ -4,10 +4,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, StringConstraints, model_validator
 
-from anamnesis.operator.api.base import Metadata, Model, Resource
-from anamnesis.operator.api.rules import rules
+from anamnesis.operator.api.api_model import Metadata, Model, Resource
+from anamnesis.operator.api.cel import rules
 from anamnesis.operator.api.status import UpdateApprovalStatus
-from anamnesis.operator.api.text import Digest, Name, Text
+from anamnesis.operator.api.string_types import Digest, Name, Text
 
 _ONE_THING = "RollBack goes with model, Approve and Reject go with update, and only with it"
 

@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from anamnesis.operator.api.base import Model, SecretReference, TypedUnion
-from anamnesis.operator.api.text import AbsolutePath, Interval, Memory, Name, WebAddress
-from anamnesis.operator.api.values import UniqueBy, UniqueNames
+from anamnesis.operator.api.api_model import Model, SecretReference, TypedUnion
+from anamnesis.operator.api.string_types import AbsolutePath, Interval, Memory, Name, WebAddress
+from anamnesis.operator.api.value_types import UniqueBy, UniqueNames
 
 LabelName = Annotated[str, StringConstraints(min_length=1, max_length=317)]
 LabelValue = Annotated[str, StringConstraints(max_length=63)]

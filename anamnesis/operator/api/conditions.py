@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from anamnesis.operator.api.base import Told
-from anamnesis.operator.api.text import Reason, Sentence
-from anamnesis.operator.api.values import Timestamp
+from anamnesis.operator.api.api_model import Told
+from anamnesis.operator.api.string_types import Reason, Sentence
+from anamnesis.operator.api.value_types import Timestamp
 
 _LONGEST = 1000
 """Letters; with what says that a message was cut, the field holds 1024."""

@@ -4,10 +4,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from anamnesis.operator.api.base import Model
-from anamnesis.operator.api.rules import rules
-from anamnesis.operator.api.text import MethodName, Word
-from anamnesis.operator.api.values import Share, Unique, UniqueNames
+from anamnesis.operator.api.api_model import Model
+from anamnesis.operator.api.cel import rules
+from anamnesis.operator.api.string_types import MethodName, Word
+from anamnesis.operator.api.value_types import Share, Unique, UniqueNames
 
 
 class TaskGate(Model):

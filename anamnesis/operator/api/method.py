@@ -16,10 +16,10 @@ from pydantic.alias_generators import to_camel, to_pascal
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from anamnesis.operator.api.base import Model, field_name
-from anamnesis.operator.api.rules import rules
-from anamnesis.operator.api.text import MethodName
-from anamnesis.operator.api.values import decimal, decimal_schema
+from anamnesis.operator.api.api_model import Model, field_name
+from anamnesis.operator.api.cel import rules
+from anamnesis.operator.api.string_types import MethodName
+from anamnesis.operator.api.value_types import decimal, decimal_schema
 
 Property = Mapping[str, object]
 

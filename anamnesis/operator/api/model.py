@@ -6,16 +6,16 @@ from pydantic import ConfigDict, Field, GetJsonSchemaHandler, StringConstraints,
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from anamnesis.operator.api.api_model import Metadata, Model, Resource, SecretReference, TypedUnion
 from anamnesis.operator.api.backend import BackendSpec, KubeflowBackend
-from anamnesis.operator.api.base import Metadata, Model, Resource, SecretReference, TypedUnion
+from anamnesis.operator.api.cel import RULES, rules
 from anamnesis.operator.api.gate import ChangePlanSpec, GateSpec
-from anamnesis.operator.api.learning import NetworkSpec, TrainingSpec
 from anamnesis.operator.api.method import MethodSpec, known_methods
-from anamnesis.operator.api.rules import RULES, rules
 from anamnesis.operator.api.status import ContinualModelStatus
-from anamnesis.operator.api.text import EnvironmentName, Name, SecretKeyName, Text, Url
+from anamnesis.operator.api.string_types import EnvironmentName, Name, SecretKeyName, Text, Url
+from anamnesis.operator.api.training import NetworkSpec, TrainingSpec
 from anamnesis.operator.api.trigger import EvaluationSpec, TriggerSpec
-from anamnesis.operator.api.values import UniqueNames
+from anamnesis.operator.api.value_types import UniqueNames
 
 __all__ = [
     "BackendSpec",

@@ -5,11 +5,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from anamnesis.operator.api.base import Model, Resource, SecretReference, TypedUnion
-from anamnesis.operator.api.rules import rules
+from anamnesis.operator.api.api_model import Model, Resource, SecretReference, TypedUnion
+from anamnesis.operator.api.cel import rules
 from anamnesis.operator.api.status import SiteStatus
-from anamnesis.operator.api.text import Interval, Modality, S3Url, Text, Url, WebAddress, Word
-from anamnesis.operator.api.values import Share, Unique
+from anamnesis.operator.api.string_types import Interval, Modality, S3Url, Text, Url, WebAddress, Word
+from anamnesis.operator.api.value_types import Share, Unique
 
 _METRICS = {
     "Classification": ("AUROC", "Accuracy", "BalancedAccuracy"),

@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from anamnesis.operator.api.base import Told
+from anamnesis.operator.api.api_model import Told
 from anamnesis.operator.api.conditions import Condition
-from anamnesis.operator.api.text import Digest, Name, Sentence, Word
-from anamnesis.operator.api.values import DecimalString, Timestamp, UniqueBy, UniqueNames
+from anamnesis.operator.api.string_types import Digest, Name, Sentence, Word
+from anamnesis.operator.api.value_types import DecimalString, Timestamp, UniqueBy, UniqueNames
 
 Whole = Annotated[int, Field(ge=0)]
 Conditions = Annotated[tuple[Condition, ...], Field(max_length=16), UniqueBy(("type",))]

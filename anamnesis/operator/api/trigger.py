@@ -6,10 +6,10 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import ConfigDict, Field, model_validator
 
-from anamnesis.operator.api.base import Model
-from anamnesis.operator.api.rules import rules
-from anamnesis.operator.api.text import Cron, Duration, TimeOfDay, TimeZone
-from anamnesis.operator.api.values import Share, Unique
+from anamnesis.operator.api.api_model import Model
+from anamnesis.operator.api.cel import rules
+from anamnesis.operator.api.string_types import Cron, Duration, TimeOfDay, TimeZone
+from anamnesis.operator.api.value_types import Share, Unique
 from anamnesis.records import InputError
 
 Day = Literal["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]

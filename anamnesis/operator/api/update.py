@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from anamnesis.operator.api.base import Model, Resource
-from anamnesis.operator.api.rules import rules
+from anamnesis.operator.api.api_model import Model, Resource
+from anamnesis.operator.api.cel import rules
 from anamnesis.operator.api.status import ModelUpdateStatus
-from anamnesis.operator.api.text import Digest, Name
+from anamnesis.operator.api.string_types import Digest, Name
 
 Whole = Annotated[int, Field(ge=0, strict=True)]
 

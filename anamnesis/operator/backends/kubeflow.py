@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from anamnesis.operator.backends.base import Job, Run
-from anamnesis.operator.backends.kubeflow_runs import run_of
-from anamnesis.operator.backends.pipelines_client import GoneError, errors_told
+from anamnesis.operator.backends.kubeflow_client import GoneError, errors_told
+from anamnesis.operator.backends.kubeflow_run_parser import run_of
 from anamnesis.pipelines.specialise import Ir, Runtime, load_ir, specialise
 from anamnesis.records import ConflictError, InputError, UnreachableError
 

@@ -2,7 +2,7 @@
 
 from anamnesis.operator.metrics.definitions import DEFINITIONS, Definition
 from anamnesis.operator.metrics.exposition import CONTENT_TYPE, exposition
-from anamnesis.operator.metrics.process import OperatorMetrics
-from anamnesis.operator.metrics.resources import ResourceCollector
+from anamnesis.operator.metrics.operator_metrics import OperatorMetrics
+from anamnesis.operator.metrics.resource_collector import ResourceCollector
 
 __all__ = ["CONTENT_TYPE", "DEFINITIONS", "Definition", "OperatorMetrics", "ResourceCollector", "exposition"]

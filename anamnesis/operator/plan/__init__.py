@@ -11,7 +11,7 @@ from anamnesis.operator.plan.actions import (
     StartRun,
     Submit,
 )
-from anamnesis.operator.plan.inputs import (
+from anamnesis.operator.plan.plan_input import (
     Candidate,
     Claim,
     Observed,
@@ -20,8 +20,7 @@ from anamnesis.operator.plan.inputs import (
     ObservedSite,
     ObservedUpdate,
 )
-from anamnesis.operator.plan.planning import plan
-from anamnesis.operator.plan.states import (
+from anamnesis.operator.plan.planned_status import (
     ApprovalState,
     ApprovalStatus,
     SiteState,
@@ -30,6 +29,7 @@ from anamnesis.operator.plan.states import (
     UpdateState,
     UpdateStatus,
 )
+from anamnesis.operator.plan.planning import plan
 
 __all__ = [
     "Action",

@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from anamnesis.operator.plan.inputs import Observed, ObservedApproval
-from anamnesis.operator.plan.states import ApprovalState, ApprovalStatus
+from anamnesis.operator.plan.plan_input import Observed, ObservedApproval
+from anamnesis.operator.plan.planned_status import ApprovalState, ApprovalStatus
 
 SETTLED = timedelta(seconds=5)
 """An admission policy takes a moment to be in force everywhere; what was created in it has an author who was not

@@ -5,8 +5,8 @@ from datetime import datetime
 from anamnesis.operator.api.model import ContinualModelSpec
 from anamnesis.operator.backends.base import RunState
 from anamnesis.operator.plan.actions import Action, StartEvaluation
-from anamnesis.operator.plan.inputs import Observed
-from anamnesis.operator.plan.states import UpdateState
+from anamnesis.operator.plan.plan_input import Observed
+from anamnesis.operator.plan.planned_status import UpdateState
 from anamnesis.operator.plan.update_lifecycle import FIRST_RETRY, LAST_RETRY, POLL, Followed, next_attempt
 
 

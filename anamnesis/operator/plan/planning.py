@@ -7,9 +7,16 @@ from anamnesis.operator.api.model import ContinualModelSpec
 from anamnesis.operator.plan.actions import Action, Forget, Record, Submit
 from anamnesis.operator.plan.approvals import examine
 from anamnesis.operator.plan.evaluations import evaluate
-from anamnesis.operator.plan.inputs import Observed
+from anamnesis.operator.plan.plan_input import Observed
+from anamnesis.operator.plan.planned_status import (
+    ApprovalState,
+    ApprovalStatus,
+    SiteState,
+    SiteStatus,
+    Status,
+    UpdateStatus,
+)
 from anamnesis.operator.plan.site_readiness import Standing, stand
-from anamnesis.operator.plan.states import ApprovalState, ApprovalStatus, SiteState, SiteStatus, Status, UpdateStatus
 from anamnesis.operator.plan.update_lifecycle import Followed, follow
 
 _HOLDS = {

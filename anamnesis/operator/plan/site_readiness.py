@@ -6,8 +6,8 @@ from datetime import datetime
 
 from anamnesis.operator.api.durations import duration
 from anamnesis.operator.api.model import ContinualModelSpec, TriggerSpec
-from anamnesis.operator.plan.inputs import Candidate, Observed, ObservedSite, ObservedUpdate
-from anamnesis.operator.plan.states import SiteState, SiteStatus, UpdateState
+from anamnesis.operator.plan.plan_input import Candidate, Observed, ObservedSite, ObservedUpdate
+from anamnesis.operator.plan.planned_status import SiteState, SiteStatus, UpdateState
 from anamnesis.operator.plan.update_lifecycle import Followed
 from anamnesis.records import OutcomeKind, Verdict
 

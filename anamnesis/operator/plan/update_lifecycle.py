@@ -7,8 +7,8 @@ from anamnesis.operator.api.durations import duration
 from anamnesis.operator.api.model import ContinualModelSpec
 from anamnesis.operator.backends.base import Run, RunState
 from anamnesis.operator.plan.actions import Action, CancelRun, ClaimUpdate, Settle, StartRun
-from anamnesis.operator.plan.inputs import Observed, ObservedUpdate
-from anamnesis.operator.plan.states import UpdateState
+from anamnesis.operator.plan.plan_input import Observed, ObservedUpdate
+from anamnesis.operator.plan.planned_status import UpdateState
 from anamnesis.records import OutcomeKind, Verdict
 
 CLAIM = timedelta(hours=6)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from anamnesis.operator.polling.base import Glance
+from anamnesis.operator.polling.poller import Glance
 from anamnesis.records import Arrival, digest_json
 from anamnesis.sources.orthanc import Orthanc, State
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from anamnesis.operator.polling.base import Glance, Probe
+from anamnesis.operator.polling.poller import Glance, Probe
 from anamnesis.records import digest_json, hex_of
 from anamnesis.sources import manifest_item
 
@@ -18,7 +18,7 @@ def probe_for(url: str) -> Probe:
         from anamnesis.operator.polling.dicomweb import look_at_dicomweb
 
         return look_at_dicomweb
-    from anamnesis.operator.polling.listing import look_at_files
+    from anamnesis.operator.polling.files import look_at_files
 
     return look_at_files
 

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from anamnesis.operator.api.base import Resource
-from anamnesis.operator.api.load import KINDS
-from anamnesis.operator.runtime.client import Json
-from anamnesis.operator.runtime.reading import parsed
+from anamnesis.operator.api.api_model import Resource
+from anamnesis.operator.api.load_files import KINDS
+from anamnesis.operator.runtime.kubernetes_api import Json
+from anamnesis.operator.runtime.parsing import parsed
 from anamnesis.records import InputError
 
 Kind = TypeVar("Kind", bound=Resource)

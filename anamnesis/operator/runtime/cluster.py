@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal, Protocol, TypeVar
 
-from anamnesis.operator.api.base import Resource
+from anamnesis.operator.api.api_model import Resource
 from anamnesis.operator.api.status import Status
 from anamnesis.records import AnamnesisError, UnreachableError
 

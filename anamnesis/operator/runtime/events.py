@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from anamnesis.operator.api.base import Resource
+from anamnesis.operator.api.api_model import Resource
 from anamnesis.operator.api.conditions import Condition, transitions
-from anamnesis.operator.runtime.client import MANAGER
+from anamnesis.operator.runtime.kubernetes_api import MANAGER
 
 EVENTS = "/apis/events.k8s.io/v1/namespaces/{}/events"
 Weight = Literal["Normal", "Warning"]

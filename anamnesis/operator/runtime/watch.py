@@ -12,9 +12,9 @@ from typing import Any
 import kopf
 from kubernetes.client import Configuration
 
-from anamnesis.operator.api.base import API_VERSION
-from anamnesis.operator.api.load import KINDS
-from anamnesis.operator.runtime.client import Json
+from anamnesis.operator.api.api_model import API_VERSION
+from anamnesis.operator.api.load_files import KINDS
+from anamnesis.operator.runtime.kubernetes_api import Json
 
 Hear = Callable[[str, bool, Json], None]
 """Told of each event: the kind, whether the object is there, the object."""

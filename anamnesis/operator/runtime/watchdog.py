@@ -4,11 +4,11 @@ import threading
 import time
 from collections.abc import Callable
 
-from anamnesis.operator.api.load import KINDS
+from anamnesis.operator.api.load_files import KINDS
 from anamnesis.operator.runtime.cache import Cache
-from anamnesis.operator.runtime.client import Api, Json, path_of
-from anamnesis.operator.runtime.mapping import touched
-from anamnesis.operator.runtime.queue import WorkQueue
+from anamnesis.operator.runtime.event_mapping import touched
+from anamnesis.operator.runtime.kubernetes_api import Api, Json, path_of
+from anamnesis.operator.runtime.work_queue import WorkQueue
 
 Stream = tuple[str, str]
 """A kind and a namespace; the empty one stands for all."""

@@ -13,7 +13,7 @@ from toys.pipelines_server import PipelinesServer
 from anamnesis import __version__
 from anamnesis.components.image import component
 from anamnesis.operator.backends.kubeflow import KubeflowBackend
-from anamnesis.operator.backends.pipelines_client import connect
+from anamnesis.operator.backends.kubeflow_client import connect
 from anamnesis.pipelines.compile import compiled
 from anamnesis.pipelines.specialise import Runtime
 

@@ -8,11 +8,10 @@ from types import SimpleNamespace
 import pytest
 from toys.pipelines_server import Answer, PipelinesServer
 
-from anamnesis.operator.backends import pipelines_client
 from anamnesis.operator.backends.base import Job, RunState
 from anamnesis.operator.backends.kubeflow import KubeflowBackend
-from anamnesis.operator.backends.kubeflow_runs import run_of
-from anamnesis.operator.backends.pipelines_client import connect
+from anamnesis.operator.backends.kubeflow_client import connect
+from anamnesis.operator.backends.kubeflow_run_parser import run_of
 from anamnesis.pipelines.specialise import Runtime
 from anamnesis.records import ConflictError, InputError, UnreachableError
 

@@ -16,10 +16,10 @@ from anamnesis.operator.api.model import ContinualModel, ContinualModelSpec
 from anamnesis.operator.api.site import Site
 from anamnesis.operator.backends.background import BackgroundBackend
 from anamnesis.operator.backends.base import Job
-from anamnesis.operator.backends.defaults import PodDefaults, load_defaults
+from anamnesis.operator.backends.factory import Backends, runtime_for
 from anamnesis.operator.backends.kubeflow import KubeflowBackend
-from anamnesis.operator.backends.pipelines_client import connect
-from anamnesis.operator.backends.select import Backends, runtime_for
+from anamnesis.operator.backends.kubeflow_client import connect
+from anamnesis.operator.backends.pod_defaults import PodDefaults, load_defaults
 from anamnesis.pipelines.specialise import Runtime, SecretEnv, SecretFiles, Toleration, Volume
 from anamnesis.records import InputError, UnreachableError
 

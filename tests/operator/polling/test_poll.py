@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from toys.orthanc import Orthanc
 
-from anamnesis.operator.polling.base import Glance
 from anamnesis.operator.polling.poll import look
+from anamnesis.operator.polling.poller import Glance
 from anamnesis.records import AnamnesisError, Arrival, InputError, RefusedError, UnreachableError
 from anamnesis.snapshots.phantoms import write_phantom_site
 from anamnesis.storage.store import MissingError, NoBucketError, open_store

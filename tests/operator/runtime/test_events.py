@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from anamnesis.operator.api.base import Metadata, Resource
+from anamnesis.operator.api.api_model import Metadata, Resource
 from anamnesis.operator.api.conditions import Condition
 from anamnesis.operator.runtime.events import event_document, worth_an_event
 

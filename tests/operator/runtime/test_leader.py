@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from toys.memory_api import MemoryApi
 
-from anamnesis.operator.runtime.leader import Election, LeadershipLostError
+from anamnesis.operator.runtime.leader_election import Election, LeadershipLostError
 from anamnesis.operator.runtime.options import LeaseTimes
 
 TIMES = LeaseTimes(duration=15, deadline=10, retry=2)

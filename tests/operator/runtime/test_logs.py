@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from anamnesis.operator.runtime.logs import configure
+from anamnesis.operator.runtime.json_logs import configure
 from anamnesis.records import InputError
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from toys.waiting import eventually
 
-from anamnesis.operator.runtime.keys import Key
-from anamnesis.operator.runtime.queue import Backoff, WorkQueue
-from anamnesis.operator.runtime.workers import Workers
+from anamnesis.operator.runtime.reconcile_key import Key
+from anamnesis.operator.runtime.work_queue import Backoff, WorkQueue
+from anamnesis.operator.runtime.worker_pool import Workers
 
 KEYS = tuple(Key("Site", "wards", name) for name in "abc")
 LONG = 1000.0

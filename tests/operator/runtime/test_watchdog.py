@@ -9,10 +9,10 @@ from toys.memory_api import MemoryApi
 
 from anamnesis.operator.api import ContinualModel, Site
 from anamnesis.operator.runtime.cache import Cache
-from anamnesis.operator.runtime.client import check_installed, path_of
-from anamnesis.operator.runtime.keys import Key
-from anamnesis.operator.runtime.queue import WorkQueue
+from anamnesis.operator.runtime.kubernetes_api import check_installed, path_of
+from anamnesis.operator.runtime.reconcile_key import Key
 from anamnesis.operator.runtime.watchdog import Watchdog
+from anamnesis.operator.runtime.work_queue import WorkQueue
 from anamnesis.records import InputError, UnreachableError
 
 SITES = path_of("Site", "")

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from toys.waiting import eventually
 
-from anamnesis.operator.runtime.keys import Key
-from anamnesis.operator.runtime.queue import Backoff, WorkQueue
-from anamnesis.operator.runtime.workers import Workers
+from anamnesis.operator.runtime.reconcile_key import Key
+from anamnesis.operator.runtime.work_queue import Backoff, WorkQueue
+from anamnesis.operator.runtime.worker_pool import Workers
 from anamnesis.records import UnreachableError
 
 KEY = Key("Site", "wards", "guangzhou")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from anamnesis.operator.api.update import ModelUpdate
-from anamnesis.operator.controllers.continualmodel.claims import configuration_digest
+from anamnesis.operator.controllers.continualmodel.names import configuration_digest
 from anamnesis.operator.controllers.continualmodel.state import Scene
 from anamnesis.operator.plan import Candidate
 from anamnesis.records import EntryKind, Outcome, Verdict

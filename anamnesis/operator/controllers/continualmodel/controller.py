@@ -5,9 +5,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from anamnesis.operator.api import ContinualModel, Loaded
-from anamnesis.operator.backends.guarded import BackendDownError, guarded
-from anamnesis.operator.controllers.continualmodel.claims import identity, prefix
-from anamnesis.operator.controllers.continualmodel.cleanup import give_up, open_claims
+from anamnesis.operator.backends.guarded_backend import BackendDownError, guarded
+from anamnesis.operator.controllers.continualmodel.claim_release import give_up, open_claims
 from anamnesis.operator.controllers.continualmodel.conditions import (
     approval_status,
     broken_status,
@@ -15,12 +14,13 @@ from anamnesis.operator.controllers.continualmodel.conditions import (
     update_status,
 )
 from anamnesis.operator.controllers.continualmodel.execute import FINALIZER, Actor
+from anamnesis.operator.controllers.continualmodel.names import identity, prefix
 from anamnesis.operator.controllers.continualmodel.plan_input import observe_cluster
-from anamnesis.operator.controllers.continualmodel.reading import Reader, ReconcileOptions
 from anamnesis.operator.controllers.continualmodel.state import Scene
+from anamnesis.operator.controllers.continualmodel.state_reader import Reader, ReconcileOptions
 from anamnesis.operator.plan import Observed, Status, plan
 from anamnesis.operator.runtime.cluster import Cluster, ClusterDownError, LeadershipLostError
-from anamnesis.operator.runtime.keys import Key
+from anamnesis.operator.runtime.reconcile_key import Key
 from anamnesis.records import (
     AnamnesisError,
     ConflictError,

@@ -4,14 +4,13 @@ import json
 import logging
 from datetime import datetime
 
-from anamnesis.operator.api.base import API_VERSION, Metadata
+from anamnesis.operator.api.api_model import API_VERSION, Metadata
 from anamnesis.operator.api.status import SourceStatus
 from anamnesis.operator.api.update import ModelUpdate, ModelUpdateSpec
 from anamnesis.operator.backends.base import Job
-from anamnesis.operator.controllers.continualmodel.claims import approval_mark, claim_digest, update_name
+from anamnesis.operator.controllers.continualmodel.names import approval_mark, claim_digest, update_name
 from anamnesis.operator.controllers.continualmodel.plan_input import counter_of, minimum_of
 from anamnesis.operator.controllers.continualmodel.state import Scene
-from anamnesis.operator.convert import evaluation_request, update_request
 from anamnesis.operator.plan import (
     Action,
     CancelRun,
@@ -23,6 +22,7 @@ from anamnesis.operator.plan import (
     StartRun,
     Submit,
 )
+from anamnesis.operator.requests import evaluation_request, update_request
 from anamnesis.operator.runtime.cluster import Cluster
 from anamnesis.records import Arrival, Occasion, decode, encode_object
 from anamnesis.registry import approve, claim, reject, roll_back, settle

@@ -7,7 +7,7 @@ from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.schedule import last_firing, next_firing
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.controllers.continualmodel.candidates import candidate_of, decided
-from anamnesis.operator.controllers.continualmodel.claims import approval_mark, claim_digest, evaluation_name
+from anamnesis.operator.controllers.continualmodel.names import approval_mark, claim_digest, evaluation_name
 from anamnesis.operator.controllers.continualmodel.state import Scene
 from anamnesis.operator.plan import (
     Claim,

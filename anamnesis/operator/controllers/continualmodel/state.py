@@ -12,8 +12,8 @@ from anamnesis.operator.api import ContinualModel, Loaded, Site
 from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Backend, Run
-from anamnesis.operator.controllers.continualmodel.claims import identity, prefix
-from anamnesis.operator.convert import gate_policy, learned_sites
+from anamnesis.operator.controllers.continualmodel.names import identity, prefix
+from anamnesis.operator.requests import gate_policy, learned_sites
 from anamnesis.records import Decision, EntryKind, LogEntry, Monitoring, Outcome, SiteRef, Version, decode
 from anamnesis.registry import History, fold, judge, list_outcomes, read_monitoring, read_version
 from anamnesis.registry.run_results import MONITORING

@@ -11,7 +11,7 @@ from anamnesis.operator.api.site import Site
 from anamnesis.operator.api.status import SiteStatus, SourceStatus
 from anamnesis.operator.polling.poll import look
 from anamnesis.operator.runtime.cluster import Cluster
-from anamnesis.operator.runtime.keys import Key
+from anamnesis.operator.runtime.reconcile_key import Key
 from anamnesis.records import AnamnesisError, InputError, RefusedError, UnreachableError
 from anamnesis.records.timestamps import Clock
 from anamnesis.storage import MissingError, NoBucketError

@@ -1,8 +1,8 @@
 """Dashboards for Grafana, as data; ``manifests/dashboards`` is written from them."""
 
 from anamnesis.operator.metrics.dashboards.fleet import FLEET
+from anamnesis.operator.metrics.dashboards.grafana import Dashboard, Panel, Query
 from anamnesis.operator.metrics.dashboards.model import MODEL
-from anamnesis.operator.metrics.dashboards.parts import Dashboard, Panel, Query
 
 __all__ = ["DASHBOARDS", "Dashboard", "Panel", "Query"]
 

@@ -1,7 +1,7 @@
 """All models at a glance: what needs somebody, how well each does, and how the operator is."""
 
-from anamnesis.operator.metrics.dashboards.kinds import lines, link_to_model, link_to_runbook, stat, table
-from anamnesis.operator.metrics.dashboards.parts import Dashboard, Panel, Query
+from anamnesis.operator.metrics.dashboards.grafana import Dashboard, Panel, Query
+from anamnesis.operator.metrics.dashboards.panels import lines, link_to_model, link_to_runbook, stat, table
 
 _IN = '{namespace=~"$namespace"}'
 _FIRING = 'ALERTS{alertname=~"Anamnesis.*",alertstate="firing"}'

@@ -1,7 +1,7 @@
 """One model: how well it does on each task, over versions and time; its sites, updates, approvals, decisions."""
 
-from anamnesis.operator.metrics.dashboards.kinds import lines, stat, states, table
-from anamnesis.operator.metrics.dashboards.parts import Dashboard, Panel, Query
+from anamnesis.operator.metrics.dashboards.grafana import Dashboard, Panel, Query
+from anamnesis.operator.metrics.dashboards.panels import lines, stat, states, table
 
 _OF = 'namespace="$namespace",model="$model"'
 _IN = f"{{{_OF}}}"

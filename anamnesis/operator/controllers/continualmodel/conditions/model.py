@@ -6,7 +6,7 @@ from datetime import datetime
 from anamnesis.operator.api.conditions import Condition, condition, cut, merge
 from anamnesis.operator.api.model import ContinualModel
 from anamnesis.operator.api.status import ContinualModelStatus
-from anamnesis.operator.controllers.continualmodel.conditions.scores import drifting, forgetting, task_statuses
+from anamnesis.operator.controllers.continualmodel.conditions.task_scores import drifting, forgetting, task_statuses
 from anamnesis.operator.controllers.continualmodel.state import Scene
 from anamnesis.operator.plan import SiteState, SiteStatus, Status, UpdateState
 from anamnesis.records import EntryKind

@@ -1,0 +1,83 @@
+"""Values that Kubernetes writes in its own way: decimals as strings, times in whole seconds, lists without twins."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, PlainSerializer, WithJsonSchema
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+from anamnesis.operator.api.cel import rules
+from anamnesis.operator.api.string_types import DECIMAL
+from anamnesis.records.timestamps import timestamp
+
+
+def decimal(value: object) -> Decimal:
+    """Returns the decimal that a string holds.
+
+    Raises:
+        ValueError: it is no string, or holds anything else.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f'expected a decimal in quotes, like "0.80", found {value!r}')
+    if len(value) > 32 or not re.fullmatch(DECIMAL, value):
+        raise ValueError(f"{value!r} is not a decimal")
+    return Decimal(value)
+
+
+def decimal_schema(*pairs: tuple[str, str]) -> dict[str, Any]:
+    """Returns the schema of a decimal in quotes that also keeps the given rules."""
+    return {"type": "string", "maxLength": 32, "pattern": DECIMAL} | (rules(*pairs) if pairs else {})
+
+
+DecimalString = Annotated[Decimal, BeforeValidator(decimal), WithJsonSchema(decimal_schema())]
+Share = Annotated[
+    DecimalString,
+    Field(ge=0, le=1),
+    WithJsonSchema(decimal_schema(("double(self) >= 0.0 && double(self) <= 1.0", "expected a decimal from 0 to 1"))),
+]
+"""A decimal from 0 to 1."""
+Positive = Annotated[
+    DecimalString,
+    Field(gt=0, le=1_000_000),
+    WithJsonSchema(
+        decimal_schema(("double(self) > 0.0 && double(self) <= 1000000.0", "expected a decimal above 0, to 1000000"))
+    ),
+]
+
+Timestamp = Annotated[datetime, PlainSerializer(timestamp, return_type=str)]
+"""A time in whole seconds, UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class UniqueBy:
+    """No two items of a list are the same; where ``keys`` are given, in these fields together."""
+
+    keys: tuple[str, ...] = ()
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Checks it after the items."""
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Says it to the API server, which also merges lists by it."""
+        if not self.keys:
+            return handler(core) | {"x-kubernetes-list-type": "set"}
+        return handler(core) | {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(self.keys)}
+
+    def _check(self, items: Sequence[Any]) -> Sequence[Any]:
+        seen = set()
+        for item in items:
+            key = tuple(getattr(item, key) for key in self.keys) or (item,)
+            if key in seen:
+                raise ValueError(f"{', '.join(map(repr, key))} is listed twice")
+            seen.add(key)
+        return items
+
+
+Unique = UniqueBy()
+UniqueNames = UniqueBy(("name",))

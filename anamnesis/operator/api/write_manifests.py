@@ -1,0 +1,46 @@
+"""Writes ``manifests/crds`` and ``manifests/admission``: ``python -m anamnesis.operator.api.write_manifests``.
+
+With ``--check`` it writes nothing and fails where a file differs.
+"""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from anamnesis.generated import write_or_check
+from anamnesis.operator.api.admission import BINDING, POLICY
+from anamnesis.operator.api.resource_definitions import DEFINITIONS
+
+HEAD = "# Generated from anamnesis/operator/api by `make generate`. Do not edit.\n"
+
+
+def manifests() -> Mapping[str, str]:
+    """Returns path below ``manifests`` -> text."""
+    crds = {f"crds/{definition.plural}.yaml": _yaml(definition.manifest()) for definition in DEFINITIONS}
+    return crds | {"admission/approvals.yaml": _yaml(POLICY, BINDING)}
+
+
+def _yaml(*documents: Mapping[str, Any]) -> str:
+    text = yaml.dump_all(documents, Dumper=_PlainDumper, sort_keys=False, width=120, allow_unicode=True)
+    return HEAD + text
+
+
+class _PlainDumper(yaml.SafeDumper):
+    """Writes what occurs twice twice: anchors help nobody who reads a manifest."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def main(check: bool) -> int:
+    """Writes the files, or with ``check`` only says which are not as they should be; returns the exit code."""
+    folder = Path(__file__).parents[3] / "manifests"
+    files = {folder / name: text for name, text in manifests().items()}
+    return write_or_check(files, "anamnesis.operator.api.write_manifests", check)
+
+
+if __name__ == "__main__":
+    sys.exit(main("--check" in sys.argv[1:]))

@@ -1,0 +1,199 @@
+"""Requests to a Kubernetes API server: JSON in, JSON out, errors in the words of this project."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import urllib3
+import yaml
+from kubernetes.client import ApiClient, Configuration
+from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
+from kubernetes.dynamic import DynamicClient
+from kubernetes.dynamic.exceptions import ApiException, DynamicApiError
+
+from anamnesis.operator.api.api_model import API_VERSION
+from anamnesis.operator.api.load_files import KINDS
+from anamnesis.operator.runtime.cluster import ClusterDownError
+from anamnesis.records import AnamnesisError, ConflictError, InputError, RefusedError
+
+Json = Mapping[str, Any]
+MERGE = "application/merge-patch+json"
+APPLY = "application/apply-patch+yaml"
+MANAGER = "anamnesis-operator"
+_CONFLICT, _NOT_FOUND, _INVALID = 409, 404, 422
+NO_KUBECONFIG = (ConfigException, yaml.YAMLError, OSError, TypeError, ValueError, AttributeError)
+"""What the client raises at a kubeconfig that is not there or says something else."""
+_LATER = (0, 401, 408, 429)
+"""Besides 5xx: no answer, a token that is not known yet or no more, and a server with too much to do."""
+
+
+def configuration(environment: Mapping[str, str], kubeconfig: str = "", context: str = "") -> Configuration:
+    """Returns where the API server is and who we are: a pod's own account, or a kubeconfig.
+
+    Args:
+        environment: its ``KUBECONFIG`` counts where neither ``kubeconfig`` is given nor this runs in a pod.
+        kubeconfig: path of a file; it comes first.
+        context: which of its contexts; by default its current one.
+
+    Raises:
+        InputError: there is none, or it cannot be read.
+    """
+    found = Configuration()
+    found.retries = urllib3.Retry(0)  # the queue tries again; hidden retries would outlast the Lease
+    file = kubeconfig or environment.get("KUBECONFIG", "")
+    try:
+        if not file and "KUBERNETES_SERVICE_HOST" in environment:
+            load_incluster_config(found)
+        else:
+            load_kube_config(file or "~/.kube/config", context or None, found, persist_config=False)
+    except NO_KUBECONFIG as error:
+        raise InputError(f"no way to an API server ({file or 'pod account'}): {in_one_line(error)}") from None
+    return found
+
+
+def in_one_line(error: object) -> str:
+    """Returns what an error says, without its line ends."""
+    return " ".join(str(error).split())
+
+
+def no_answer(error: Exception) -> str:
+    """Returns what kept a request from the API server, of what the client raised."""
+    reason = getattr(error, "reason", None) or error
+    if isinstance(reason, urllib3.exceptions.SSLError):
+        said = re.sub(r" \(_ssl\S*\)$", "", in_one_line(reason)).rpartition("] ")[2]
+        return f"no safe connection to the API server: {said}"
+    return f"the API server does not answer ({type(reason).__name__})"
+
+
+class Api:
+    """One API server. Every call asks it anew.
+
+    Args:
+        where: from ``configuration``.
+        timeout: seconds within which it must answer a request.
+        guard: called before each request; what it raises stops the request.
+    """
+
+    def __init__(self, where: Configuration, timeout: float = 10, guard: Callable[[], None] = lambda: None) -> None:
+        self._timeout, self.guard = timeout, guard
+        self._client = DynamicClient(ApiClient(where), discoverer=lambda client, file: None)
+
+    def get(self, path: str, **query: str) -> Json | None:
+        """Returns what is at a path, or none where nothing is."""
+        return self._unless_gone("get", path, query_params=list(query.items()))
+
+    def create(self, path: str, document: Json) -> Json | None:
+        """Adds a document to a collection; returns none where its name is taken.
+
+        Raises:
+            InputError: the server finds it invalid; the message names the fields, not their values.
+        """
+        try:
+            return self.request("post", path, body=document, field_manager=MANAGER)
+        except ConflictError:
+            return None
+
+    def replace(self, path: str, document: Json) -> Json:
+        """Replaces a document.
+
+        Raises:
+            ConflictError: it is not at the ``resourceVersion`` that the document names any more.
+        """
+        return self.request("put", path, body=document, field_manager=MANAGER)
+
+    def apply(self, path: str, document: Json) -> Json | None:
+        """Applies a document server-side, taking fields from other managers; returns none where it is gone."""
+        return self._unless_gone(
+            "patch", path, body=document, content_type=APPLY, field_manager=MANAGER, force_conflicts=True
+        )
+
+    def patch(self, path: str, document: Json) -> Json | None:
+        """Merges a document into that at a path; returns none where it is gone.
+
+        Raises:
+            ConflictError: it is not at the ``resourceVersion`` that the document names any more.
+        """
+        return self._unless_gone("patch", path, body=document, content_type=MERGE, field_manager=MANAGER)
+
+    def delete(self, path: str, uid: str) -> None:
+        """Deletes the object with this ``uid``; nothing happens where it is gone."""
+        try:
+            self._unless_gone("delete", path, body={"preconditions": {"uid": uid}} if uid else None)
+        except ConflictError:
+            return  # the name belongs to another object by now
+
+    def request(self, method: str, path: str, **parameters: Any) -> Json:
+        """Sends a request.
+
+        Raises:
+            ClusterDownError: no answer, or one that says to come again.
+            ConflictError: somebody else was first.
+            InputError: the document is not valid, or nothing is at the path.
+            RefusedError: our account has no right to it, or a policy forbids it.
+        """
+        self.guard()
+        limits = (self._timeout, self._timeout)
+        try:
+            answer: Json = self._client.request(
+                method, path, serializer=lambda client, document: document, _request_timeout=limits, **parameters
+            )
+        except ApiException as error:
+            raise _explained(error, f"{method.upper()} {path}") from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ClusterDownError(f"{method.upper()} {path}: {no_answer(error)}") from error
+        return answer
+
+    def _unless_gone(self, method: str, path: str, **parameters: Any) -> Json | None:
+        try:
+            return self.request(method, path, **parameters)
+        except _GoneError:
+            return None
+
+
+class _GoneError(InputError):
+    """Nothing is there."""
+
+
+def _explained(error: DynamicApiError, what: str) -> AnamnesisError:
+    """Returns the error in our words; of an invalid document it tells the fields, as values may be anything."""
+    if error.status in _LATER or error.status >= 500:
+        return ClusterDownError(f"{what}: the API server answers {error.status} {error.reason}")
+    status = _status(error.body)
+    if error.status == _NOT_FOUND:
+        return _GoneError(f"{what}: the API server has nothing there")
+    if error.status == _CONFLICT:
+        return ConflictError(f"{what}: changed meanwhile, or its name is taken")
+    if error.status == _INVALID:
+        fields = ", ".join(cause.get("field", "?") for cause in status.get("details", {}).get("causes", ()))
+        return InputError(f"{what}: the API server finds it invalid: {fields or status.get('reason')}")
+    return RefusedError(f"{what}: the API server refuses with {error.status}: {status.get('message', error.reason)}")
+
+
+def _status(body: object) -> Json:
+    try:
+        document = json.loads(body) if isinstance(body, str | bytes) else None
+    except ValueError:
+        document = None
+    return document if isinstance(document, dict) else {}
+
+
+def path_of(kind: str, namespace: str, name: str = "", part: str = "") -> str:
+    """Returns the path of our resource, of its part, or of all of a kind; an empty namespace stands for all."""
+    place = f"/apis/{API_VERSION}" + (f"/namespaces/{namespace}" if namespace else "")
+    return "/".join(filter(None, (place, f"{kind.lower()}s", name, part)))
+
+
+def check_installed(api: Api) -> None:
+    """Finds our kinds on the API server.
+
+    Raises:
+        InputError: one is missing, or has no status of its own.
+    """
+    served = {entry["name"] for entry in (api.get(f"/apis/{API_VERSION}") or {}).get("resources", ())}
+    wanted = {name for kind in KINDS for name in (f"{kind.lower()}s", f"{kind.lower()}s/status")}
+    if missing := sorted(wanted - served):
+        raise InputError(
+            f"the API server does not serve {', '.join(missing)} of {API_VERSION}: "
+            "install the definitions first, kubectl apply --server-side -f manifests/crds"
+        )
