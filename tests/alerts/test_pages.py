@@ -52,9 +52,10 @@ def test_pages_name_options_that_there_are() -> None:
 
 
 def test_the_list_of_alerts_is_what_the_rules_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from anamnesis.operator.metrics import alerts_page
 
-    assert alerts.main(check=True) == 0
-    assert all(f"[{name}](runbooks/{name}.md)" in alerts.page() for name in rules())
-    monkeypatch.setattr(alerts, "PAGE", tmp_path / "alerts.md")
-    assert alerts.main(check=True) == 1
-    assert (alerts.main(check=False), alerts.main(check=True)) == (0, 0)
+    assert alerts_page.main(check=True) == 0
+    assert all(f"[{name}](runbooks/{name}.md)" in alerts_page.page() for name in rules())
+    monkeypatch.setattr(alerts_page, "PAGE", tmp_path / "alerts.md")
+    assert alerts_page.main(check=True) == 1
+    assert (alerts_page.main(check=False), alerts_page.main(check=True)) == (0, 0)

@@ -256,8 +256,9 @@ def test_promtool_has_nothing_to_say(bad: str) -> None:
 
 
 def test_the_page_is_what_the_table_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from anamnesis.operator.metrics import metrics_page
 
-    assert page.main(check=True) == 0
-    monkeypatch.setattr(page, "PAGE", tmp_path / "metrics.md")
-    assert page.main(check=True) == 1
-    assert (page.main(check=False), page.main(check=True)) == (0, 0)
+    assert metrics_page.main(check=True) == 0
+    monkeypatch.setattr(metrics_page, "PAGE", tmp_path / "metrics.md")
+    assert metrics_page.main(check=True) == 1
+    assert (metrics_page.main(check=False), metrics_page.main(check=True)) == (0, 0)

@@ -9,6 +9,7 @@ from anamnesis.records import Configuration, InputError, NetworkSpec, Split, Tra
 from anamnesis.training import (
     SplitData,
     numerics_for,
+    precision,
     train,
 )
 
@@ -26,10 +27,10 @@ RESNET = NetworkSpec("ResNet18", size=(16, 16), width=8)
     ],
 )
 def test_bfloat16_where_it_gains_or_is_asked_for(
-    monkeypatch: pytest.MonkeyPatch, network: str, precision: str, tiles: bool, half: bool
+    monkeypatch: pytest.MonkeyPatch, network: str, setting: str, tiles: bool, half: bool
 ) -> None:
     monkeypatch.setattr(precision, "has_matrix_tiles", lambda: tiles)
-    configuration = Configuration("finetune", {}, NetworkSpec(network), TrainingSettings(precision=precision))
+    configuration = Configuration("finetune", {}, NetworkSpec(network), TrainingSettings(precision=setting))
     found = numerics_for(configuration, "cpu")
     assert found.half is half
     assert found.environment()["precision"] == ("bfloat16" if half else "float32")

@@ -36,7 +36,7 @@ request = decode(UpdateRequest, json.loads(sys.argv[1]))
 test_set = current_test_set(open_store(request.store))
 assert test_set == test_sets(open_store(request.store))[-1].digest
 assert current_test_set(open_store(request.store + "-of-nobody")) == ""
-tests = required.required_tests(request, test_set)
+tests = required_tests.required_tests(request, test_set)
 print(judge(open_store(request.registry), sys.argv[2], request.gate, tests).verdict)
 """
 

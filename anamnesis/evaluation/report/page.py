@@ -8,9 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from anamnesis.evaluation.report import (
-    charts,
-)
+from anamnesis.evaluation.report import charts, gate_table, statements
 from anamnesis.evaluation.report.assemble import lineage
 from anamnesis.evaluation.report.colours import STOPS
 from anamnesis.evaluation.report.data import ModelReport, ReportData

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from toys.pipelines_server import Answer, PipelinesServer
 
+from anamnesis.operator.backends import kubeflow_client
 from anamnesis.operator.backends.base import Job, RunState
 from anamnesis.operator.backends.kubeflow import KubeflowBackend
 from anamnesis.operator.backends.kubeflow_client import connect
@@ -46,7 +47,7 @@ def test_nobody_listens(job: Job) -> None:
 def test_a_slow_server_is_not_waited_for(
     server: PipelinesServer, backend: KubeflowBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipelines_client, "_SECONDS", (0.05, 0.05))
+    monkeypatch.setattr(kubeflow_client, "_SECONDS", (0.05, 0.05))
     server.knobs.delay = 0.3
     with pytest.raises(UnreachableError, match="timed out"):
         backend.runs("chest-")
