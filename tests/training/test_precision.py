@@ -17,7 +17,7 @@ RESNET = NetworkSpec("ResNet18", size=(16, 16), width=8)
 
 
 @pytest.mark.parametrize(
-    ("network", "precision", "tiles", "half"),
+    ("network", "setting", "tiles", "half"),
     [
         ("ResNet18", "auto", True, True),
         ("ResNet18", "auto", False, False),
