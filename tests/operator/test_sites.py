@@ -68,7 +68,7 @@ def of(folder: Path) -> dict[str, object]:
     return {"type": "Folder", "folder": {"path": str(folder)}}
 
 
-def test_a_site_is_told_what_arrives_and_since_when(ward, folder):
+def test_a_site_is_told_what_arrives_and_since_when(ward: Ward, folder):
     ward.make(of(folder))
     assert ward.look() == ("Readable", "nothing has arrived yet")
     (folder / "a.png").write_bytes(b"x")
@@ -84,7 +84,7 @@ def test_a_site_is_told_what_arrives_and_since_when(ward, folder):
     assert [event[2] for event in ward.cluster.events] == ["Readable"]
 
 
-def test_nothing_new_is_told_now_and_then_only(ward, folder):
+def test_nothing_new_is_told_now_and_then_only(ward: Ward, folder):
     ward.make(of(folder))
     for _ in range(10):
         ward.look()
@@ -92,7 +92,7 @@ def test_nothing_new_is_told_now_and_then_only(ward, folder):
     assert ward.now - ward.site.status.polled < timedelta(minutes=3)
 
 
-def test_an_unreadable_source_keeps_what_was_known(ward, folder):
+def test_an_unreadable_source_keeps_what_was_known(ward: Ward, folder):
     (folder / "a.png").write_bytes(b"x")
     ward.make(of(folder))
     ward.look()
@@ -112,14 +112,14 @@ def test_an_unreadable_source_keeps_what_was_known(ward, folder):
     ]
 
 
-def test_what_a_person_mends_is_seen_soon_however_rarely_the_site_is_polled(ward, folder):
+def test_what_a_person_mends_is_seen_soon_however_rarely_the_site_is_polled(ward: Ward, folder):
     ward.make({**of(folder / "later"), "pollInterval": "6h"})
     assert reconcile_site(ward.cluster, KEY, lambda: ward.now, {}) < timedelta(minutes=2)
     (folder / "later").mkdir()
     assert reconcile_site(ward.cluster, KEY, lambda: ward.now, {}) > timedelta(hours=5)
 
 
-def test_what_was_known_is_not_told_of_another_source(ward, folder):
+def test_what_was_known_is_not_told_of_another_source(ward: Ward, folder):
     ward.make(of(folder))
     ward.look()
     ward.point_at(of(folder / "elsewhere"))
@@ -127,14 +127,14 @@ def test_what_was_known_is_not_told_of_another_source(ward, folder):
     assert ward.site.status.source is None
 
 
-def test_a_relative_path_means_nothing_on_a_cluster(ward):
+def test_a_relative_path_means_nothing_on_a_cluster(ward: Ward):
     ward.make({"type": "Folder", "folder": {"path": "data/cxr"}})
     reason, message = ward.look()
     assert reason == "Invalid"
     assert "spec.source.folder.path: 'data/cxr' is relative" in message
 
 
-def test_a_bucket_is_read_with_the_credentials_of_its_secret(ward, s3_environment):
+def test_a_bucket_is_read_with_the_credentials_of_its_secret(ward: Ward, s3_environment):
     open_store("s3://models/ward", s3_environment).put("a.png", b"x")
     source = {"type": "S3", "s3": {"url": "s3://models/ward"}, "credentialsSecret": {"name": "bucket"}}
     ward.make(source)
@@ -149,7 +149,7 @@ def test_a_bucket_is_read_with_the_credentials_of_its_secret(ward, s3_environmen
     assert ward.look()[0] == "NotFound"
 
 
-def test_a_dicom_server_that_goes_and_comes_back(ward, orthanc: Orthanc, tmp_path):
+def test_a_dicom_server_that_goes_and_comes_back(ward: Ward, orthanc: Orthanc, tmp_path):
     write_phantom_site(tmp_path, "xray", 2, seed=1)
     orthanc.send(*(path for path in tmp_path.rglob("*") if path.is_file()))
     (tmp_path / "labels.csv").write_text("file,label")
@@ -170,7 +170,7 @@ def test_a_dicom_server_that_goes_and_comes_back(ward, orthanc: Orthanc, tmp_pat
     assert "SANLUCA" not in ward.site.status.model_dump_json()
 
 
-def test_a_manifest_outside_counts(ward, folder, tmp_path):
+def test_a_manifest_outside_counts(ward: Ward, folder, tmp_path):
     (folder / "a.png").write_bytes(b"x")
     manifest = tmp_path / "labels.csv"
     ward.make(of(folder), **{"from": "Manifest", "manifest": manifest.as_uri()})
@@ -183,11 +183,11 @@ def test_a_manifest_outside_counts(ward, folder, tmp_path):
     assert ward.site.status.source.fingerprint != first.fingerprint
 
 
-def test_a_site_that_is_gone_is_left_alone(ward):
+def test_a_site_that_is_gone_is_left_alone(ward: Ward):
     assert reconcile_site(ward.cluster, KEY, lambda: ward.now, {}) is None
 
 
-def test_an_api_server_that_is_away_is_no_fault_of_the_source(ward, folder):
+def test_an_api_server_that_is_away_is_no_fault_of_the_source(ward: Ward, folder):
     ward.make(of(folder))
     ward.cluster.down = True
     with pytest.raises(UnreachableError):
