@@ -7,7 +7,7 @@ import platform
 import sys
 from pathlib import Path
 
-NAMES = ("startup", "precision", "penalty", "fisher", "cost", "step")
+BENCHMARK_NAMES = ("startup", "precision", "penalty", "fisher", "cost", "step")
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    for name in sys.argv[1:] or NAMES:
+    for name in sys.argv[1:] or BENCHMARK_NAMES:
         rows = importlib.import_module(f"benchmarks.{name}").run()
         table = Table(*rows[0], title=name)
         for row in rows:

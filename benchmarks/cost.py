@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from anamnesis.methods.base import State, TaskContext
+from anamnesis.methods.base import StateDict, TaskContext
 from anamnesis.methods.ewc_prototype import EWCPrototype
 from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
-from anamnesis.methods.features.visual_prototypes import Sharing
+from anamnesis.methods.features.visual_prototypes import PrototypeSharing
 from anamnesis.records import (
     Configuration,
     NetworkSpec,
@@ -24,63 +24,71 @@ from anamnesis.records import (
     Task,
     TaskType,
     TrainingSettings,
-    columns_of,
+    find_class_indices,
     label_space,
 )
-from anamnesis.training import RandomStreams, SplitData, TensorSplit, numerics_for, train
-from anamnesis.updates.state_blobs import pack, unpack
+from anamnesis.training import RandomStreams, SplitData, TensorSplit, precision_for, train
+from anamnesis.updates.state_blobs import pack_state, unpack_state
 from benchmarks.timing import side_by_side
 
 TASKS, IMAGES, TURNS = 20, 96, 9
-SPEC = NetworkSpec(size=(64, 64), width=16)
-SETTINGS = TrainingSettings(epochs=2, batch_size=32)
-NUMERICS = numerics_for(Configuration("ewc_prototype"), "cpu")
-FULL = EWCPrototypeOptions(prototypes=Sharing.SHARED, minimum_images=1)
-TINY = [Task(f"task-{number}", TaskType.CLASSIFICATION, (f"{number}-a", f"{number}-b")) for number in range(TASKS)]
+NETWORK_SPEC = NetworkSpec(size=(64, 64), width=16)
+TRAINING_SETTINGS = TrainingSettings(epochs=2, batch_size=32)
+PRECISION = precision_for(Configuration("ewc_prototype"), "cpu")
+FULL_OPTIONS = EWCPrototypeOptions(prototypes=PrototypeSharing.SHARED, minimum_images=1)
+TINY_TASKS = [
+    Task(f"task-{number}", TaskType.CLASSIFICATION, (f"{number}-a", f"{number}-b")) for number in range(TASKS)
+]
 
 
 def context_of(number: int) -> TaskContext:
     """Returns the context of a task, after those before it."""
-    seen = tuple(TINY[: number + 1])
-    labels, task = label_space(seen), TINY[number]
+    tasks_so_far = tuple(TINY_TASKS[: number + 1])
+    labels, task = label_space(tasks_so_far), TINY_TASKS[number]
     streams = RandomStreams(0, f"update-{number}")
-    return TaskContext(task, f"site-{number}", labels, columns_of(task, labels), number > 0, SETTINGS, streams)
+    return TaskContext(
+        task, f"site-{number}", labels, find_class_indices(task, labels), number > 0, TRAINING_SETTINGS, streams
+    )
 
 
 def data_of(context: TaskContext) -> SplitData:
     """Returns images [N, 1, 64, 64] of noise, with a bar whose place tells the class."""
     generator = torch.Generator().manual_seed(len(context.labels))
     images = 0.3 * torch.rand(IMAGES, 1, 64, 64, generator=generator)
-    first, second = context.columns
+    first_column, second_column = context.class_indices
     images[::2, :, 8:20] += 0.5
     images[1::2, :, 36:48] += 0.5
-    targets = torch.where(torch.arange(IMAGES) % 2 == 0, first, second)
+    targets = torch.where(torch.arange(IMAGES) % 2 == 0, first_column, second_column)
     split = TensorSplit(images.half(), targets, tuple(map(str, range(IMAGES))))
-    return SplitData({Split.TRAIN: split}, SETTINGS, context.streams, NUMERICS)
+    return SplitData({Split.TRAIN: split}, TRAINING_SETTINGS, context.streams, PRECISION)
 
 
 def learn(base: Path, number: int) -> EWCPrototype:
     """Trains one task from the version before it, a folder."""
     context = context_of(number)
-    method = EWCPrototype(FULL, SPEC, seed=0)
+    method = EWCPrototype(FULL_OPTIONS, NETWORK_SPEC, seed=0)
     if number:
-        method.load_state_dict(unpack({path.name: path.read_bytes() for path in base.iterdir()}), 2 * number)
-    train(method, context, data_of(context), NUMERICS)
+        method.load_state_dict(unpack_state({path.name: path.read_bytes() for path in base.iterdir()}), 2 * number)
+    train(method, context, data_of(context), PRECISION)
     return method
 
 
-def store(state: State, folder: Path) -> Path:
+def write_version(state: StateDict, folder: Path) -> Path:
     """Writes a version; on disk it does not count as memory."""
     folder.mkdir()
-    for name, blob in pack(state).items():
+    for name, blob in pack_state(state).items():
         (folder / name).write_bytes(blob)
     return folder
 
 
-def size_of(state: State, *parts: str) -> int:
+def size_of(state: StateDict, *parts: str) -> int:
     """Returns the bytes of the tensors in the named parts, of all where none is named."""
     tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
-    return sum(v.numel() * v.element_size() for n, v in tensors.items() if not parts or n.startswith(parts))
+    return sum(
+        tensor.numel() * tensor.element_size()
+        for name, tensor in tensors.items()
+        if not parts or name.startswith(parts)
+    )
 
 
 def run() -> list[dict[str, object]]:
@@ -91,7 +99,7 @@ def run() -> list[dict[str, object]]:
         versions = [Path(scratch)]
         for number in range(TASKS):
             state = learn(versions[-1], number).state_dict()
-            versions.append(store(state, Path(scratch, str(number))))
+            versions.append(write_version(state, Path(scratch, str(number))))
             rows[number] = {
                 "task": f"{number + 1} of {TASKS}",
                 "seconds": 0.0,
@@ -103,14 +111,16 @@ def run() -> list[dict[str, object]]:
                 ),
                 "of sums": size_of(state, "random_space/sums", "first_site_space/sums"),
             }
-        timed = (1, TASKS - 1)
-        seconds = side_by_side({str(number): partial(learn, versions[number], number) for number in timed}, TURNS)
-    first, last = (rows[number] | {"seconds": seconds[str(number)]} for number in timed)
-    return [first, last, compared(first, last)]
+        timed_tasks = (1, TASKS - 1)
+        seconds = side_by_side({str(number): partial(learn, versions[number], number) for number in timed_tasks}, TURNS)
+    second_task_row, last_task_row = (rows[number] | {"seconds": seconds[str(number)]} for number in timed_tasks)
+    return [second_task_row, last_task_row, compare_tasks(second_task_row, last_task_row)]
 
 
-def compared(first: dict[str, Any], last: dict[str, Any]) -> dict[str, object]:
+def compare_tasks(second_task: dict[str, Any], last_task: dict[str, Any]) -> dict[str, object]:
     """Returns the last task's seconds and memory over the second's, and how many bytes each class added."""
-    timed = {name: last[name] / first[name] for name in ("seconds", "peak memory, MiB")}
-    stored = {name: (last[name] - first[name]) / (2 * (TASKS - 2)) for name in list(first)[3:]}
-    return {"task": "ratio; bytes a class", **timed, **stored}
+    ratios = {name: last_task[name] / second_task[name] for name in ("seconds", "peak memory, MiB")}
+    bytes_per_class = {
+        name: (last_task[name] - second_task[name]) / (2 * (TASKS - 2)) for name in list(second_task)[3:]
+    }
+    return {"task": "ratio; bytes a class", **ratios, **bytes_per_class}

@@ -20,7 +20,7 @@ from benchmarks.timing import side_by_side
 
 Diagonal = dict[str, Tensor]
 CLASSES = 5
-CASES = {
+NETWORKS = {
     "SmallCNN, width 16, group": (NetworkSpec(width=16), 32),
     "SmallCNN, width 16, batch": (NetworkSpec(width=16, norm="batch"), 32),
     "ResNet18, width 16, group": (NetworkSpec("ResNet18", width=16), 8),
@@ -28,31 +28,31 @@ CASES = {
 }
 
 
-def of_kind(kind: FisherKind, network: nn.Module, images: Tensor, targets: Tensor) -> Diagonal:
+def fisher_of_kind(kind: FisherKind, network: nn.Module, images: Tensor, targets: Tensor) -> Diagonal:
     """Ours: one forward pass, one backward pass per class but one, squares layer by layer."""
     batch = Batch((images,), targets, torch.arange(len(images)))
     return fisher_diagonal(network, [batch], tuple(range(CLASSES)), kind, torch.Generator().manual_seed(0))
 
 
-def loop(network: nn.Module, images: Tensor, targets: Tensor) -> Diagonal:
+def fisher_by_loop(network: nn.Module, images: Tensor, targets: Tensor) -> Diagonal:
     """Exact, by definition: a backward pass per image and class."""
     network.eval()
     total = {name: torch.zeros_like(value) for name, value in network.named_parameters()}
     for image in images:
-        logs = network(image[None])[0].log_softmax(0)
-        for log in logs:
+        log_probs = network(image[None])[0].log_softmax(0)
+        for log_prob in log_probs:
             network.zero_grad()
-            log.backward(retain_graph=True)
+            log_prob.backward(retain_graph=True)
             for name, value in network.named_parameters():
-                total[name] += log.detach().exp() * gradient_of(value).square() / len(images)
+                total[name] += log_prob.detach().exp() * gradient_of(value).square() / len(images)
     return total
 
 
-def with_vmap(network: nn.Module, images: Tensor, targets: Tensor) -> Diagonal:
+def fisher_by_vmap(network: nn.Module, images: Tensor, targets: Tensor) -> Diagonal:
     """Exact, by ``torch.func``: the gradients of every image, for one class after the other."""
     network.eval()
     parameters = {name: value.detach() for name, value in network.named_parameters()}
-    chances = network(images).detach().softmax(1)
+    probabilities = network(images).detach().softmax(1)
 
     def log_likelihood(weights: Diagonal, image: Tensor, label: int) -> Tensor:
         return functional_call(network, weights, (image[None],))[0].log_softmax(0)[label]  # type: ignore[no-any-return]
@@ -61,11 +61,11 @@ def with_vmap(network: nn.Module, images: Tensor, targets: Tensor) -> Diagonal:
     for label in range(CLASSES):
         gradients = vmap(partial(grad(log_likelihood), label=label), in_dims=(None, 0))(parameters, images)
         for name, value in gradients.items():
-            total[name] += torch.einsum("n,n...->...", chances[:, label], value.square()) / len(images)
+            total[name] += torch.einsum("n,n...->...", probabilities[:, label], value.square()) / len(images)
     return total
 
 
-def avalanche(network: nn.Module, images: Tensor, targets: Tensor) -> Diagonal:
+def fisher_by_avalanche(network: nn.Module, images: Tensor, targets: Tensor) -> Diagonal:
     """The square of a batch's mean gradient of the loss against the true labels."""
     network.eval()
     network.zero_grad()
@@ -73,7 +73,7 @@ def avalanche(network: nn.Module, images: Tensor, targets: Tensor) -> Diagonal:
     return {name: gradient_of(value).square() for name, value in network.named_parameters()}
 
 
-def mammoth(network: nn.Module, images: Tensor, targets: Tensor) -> Diagonal:
+def fisher_by_mammoth(network: nn.Module, images: Tensor, targets: Tensor) -> Diagonal:
     """Image by image in training mode: the squared gradient for the true label, times its own likelihood."""
     network.train()
     total = {name: torch.zeros_like(value) for name, value in network.named_parameters()}
@@ -92,23 +92,23 @@ def gradient_of(parameter: nn.Parameter) -> Tensor:
     return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
 
 
-def flat(diagonal: Diagonal) -> Tensor:
+def flatten(diagonal: Diagonal) -> Tensor:
     """Returns one vector."""
     return torch.cat([value.double().flatten() for value in diagonal.values()])
 
 
-WAYS: dict[str, Callable[[nn.Module, Tensor, Tensor], Diagonal]] = {
-    "exact, ours": partial(of_kind, FisherKind.EXACT),
-    "exact, torch.func.vmap": with_vmap,
-    "exact, loop over images": loop,
-    "sampled, ours": partial(of_kind, FisherKind.SAMPLED),
-    "empirical, ours": partial(of_kind, FisherKind.EMPIRICAL),
-    "Avalanche's way": avalanche,
-    "Mammoth's way": mammoth,
+ESTIMATORS: dict[str, Callable[[nn.Module, Tensor, Tensor], Diagonal]] = {
+    "exact, ours": partial(fisher_of_kind, FisherKind.EXACT),
+    "exact, torch.func.vmap": fisher_by_vmap,
+    "exact, loop over images": fisher_by_loop,
+    "sampled, ours": partial(fisher_of_kind, FisherKind.SAMPLED),
+    "empirical, ours": partial(fisher_of_kind, FisherKind.EMPIRICAL),
+    "Avalanche's way": fisher_by_avalanche,
+    "Mammoth's way": fisher_by_mammoth,
 }
 
 
-def trained(spec: NetworkSpec, images: Tensor, targets: Tensor) -> Classifier:
+def train_classifier(spec: NetworkSpec, images: Tensor, targets: Tensor) -> Classifier:
     """Returns a network that knows the images somewhat: neither at random nor certain of everything."""
     network = Classifier(spec, seed=0, classes=0)
     network.head.grow(CLASSES, torch.Generator().manual_seed(0))
@@ -124,25 +124,34 @@ def run() -> list[dict[str, object]]:
     """Returns one row per network and way: cost, ratio to vmap, cosine and ratio of the trace with the loop's."""
     torch.set_num_threads(1)
     rows: list[dict[str, object]] = []
-    for name, (spec, count) in CASES.items():
+    for name, (spec, count) in NETWORKS.items():
         images = torch.rand(count, 1, 64, 64, generator=torch.Generator().manual_seed(1))
         targets = torch.arange(count) % CLASSES
         images += 0.2 * targets[:, None, None, None]
-        network = trained(spec, images, targets)
+        network = train_classifier(spec, images, targets)
         # A network each: Mammoth's way moves the running statistics of batch normalisation.
-        vectors = {way: flat(f(deepcopy(network), images, targets)) for way, f in WAYS.items()}
-        right = vectors["exact, loop over images"]
-        found = side_by_side({way: partial(f, deepcopy(network), images, targets) for way, f in WAYS.items()}, turns=5)
-        for way, seconds in found.items():
-            vector = vectors[way]
+        vectors = {
+            estimator: flatten(estimate(deepcopy(network), images, targets))
+            for estimator, estimate in ESTIMATORS.items()
+        }
+        exact_vector = vectors["exact, loop over images"]
+        seconds_by_estimator = side_by_side(
+            {
+                estimator: partial(estimate, deepcopy(network), images, targets)
+                for estimator, estimate in ESTIMATORS.items()
+            },
+            turns=5,
+        )
+        for estimator, seconds in seconds_by_estimator.items():
+            vector = vectors[estimator]
             rows.append(
                 {
                     "network": name,
-                    "way": way,
+                    "way": estimator,
                     "ms per image": 1e3 * seconds / count,
-                    "times faster than vmap": found["exact, torch.func.vmap"] / seconds,
-                    "cosine with the exact one": float(functional.cosine_similarity(vector, right, dim=0)),
-                    "trace over the exact one's": float(vector.sum() / right.sum()),
+                    "times faster than vmap": seconds_by_estimator["exact, torch.func.vmap"] / seconds,
+                    "cosine with the exact one": float(functional.cosine_similarity(vector, exact_vector, dim=0)),
+                    "trace over the exact one's": float(vector.sum() / exact_vector.sum()),
                 }
             )
     return rows

@@ -7,7 +7,7 @@ to autograd. ``python -m benchmarks penalty``.
 import torch
 from torch import Tensor, nn
 
-from anamnesis.methods.fisher.quadratic_penalty import Merging, Quadratic
+from anamnesis.methods.fisher.quadratic_penalty import PenaltyMerge, QuadraticPenalty
 from anamnesis.networks import Classifier
 from anamnesis.records import NetworkSpec
 from benchmarks.timing import side_by_side
@@ -20,17 +20,18 @@ NETWORKS = {
 LAMBDA = 100.0
 
 
-def of_task(network: nn.Module, seed: int) -> Quadratic:
+def random_quadratic(network: nn.Module, seed: int) -> QuadraticPenalty:
     """Returns a task's quadratic at random."""
     generator = torch.Generator().manual_seed(seed)
     values = dict(network.named_parameters())
     importance = {name: torch.rand(value.shape, generator=generator) for name, value in values.items()}
-    return Quadratic(
-        importance, {n: v.detach() + 0.01 * torch.randn(v.shape, generator=generator) for n, v in values.items()}
+    return QuadraticPenalty(
+        importance,
+        {name: value.detach() + 0.01 * torch.randn(value.shape, generator=generator) for name, value in values.items()},
     )
 
 
-def a_node_each(network: nn.Module, tasks: list[Quadratic]) -> Tensor:
+def penalty_per_tensor(network: nn.Module, tasks: list[QuadraticPenalty]) -> Tensor:
     """Avalanche's way; times 1/2, as it leaves that to lambda."""
     total = torch.zeros(())
     for task in tasks:
@@ -49,28 +50,33 @@ def gradient(network: nn.Module, penalty: Tensor) -> list[Tensor]:
 def compare(name: str, count: int) -> list[dict[str, object]]:
     """Returns a row for each way, after ``count`` earlier tasks."""
     network = Classifier(NETWORKS[name], seed=0, classes=10)
-    tasks = [of_task(network, seed) for seed in range(count)]
-    whole = Quadratic()
+    tasks = [random_quadratic(network, seed) for seed in range(count)]
+    merged_penalty = QuadraticPenalty()
     for task in tasks:
-        whole = whole.merged(task, 1.0, Merging.EXACT)
+        merged_penalty = merged_penalty.merge(task, 1.0, PenaltyMerge.EXACT)
     ways = {
-        "Avalanche's way": lambda: gradient(network, a_node_each(network, tasks)),
-        "one quadratic over lists": lambda: gradient(network, LAMBDA * whole.penalty(network)),
+        "Avalanche's way": lambda: gradient(network, penalty_per_tensor(network, tasks)),
+        "one quadratic over lists": lambda: gradient(network, LAMBDA * merged_penalty.value(network)),
     }
-    theirs, ours = ([value.clone() for value in way()] for way in ways.values())
-    difference = max(float((a - b).abs().max() / a.abs().max()) for a, b in zip(theirs, ours, strict=True))
+    separate_gradients, merged_gradients = ([value.clone() for value in way()] for way in ways.values())
+    difference = max(
+        float((separate - merged).abs().max() / separate.abs().max())
+        for separate, merged in zip(separate_gradients, merged_gradients, strict=True)
+    )
     copy = Classifier(NETWORKS[name], seed=0, classes=10)
-    found = side_by_side({**ways, "its proximal step": lambda: whole.pull(copy, 1e-3 * LAMBDA)}, turns=15)
+    seconds_by_way = side_by_side(
+        {**ways, "its proximal step": lambda: merged_penalty.proximal_step(copy, 1e-3 * LAMBDA)}, turns=15
+    )
     return [
         {
             "network": name,
             "earlier tasks": count,
             "way": way,
             "ms": 1e3 * seconds,
-            "times faster": found["Avalanche's way"] / seconds,
+            "times faster": seconds_by_way["Avalanche's way"] / seconds,
             "largest difference of gradients": "" if "proximal" in way else difference,
         }
-        for way, seconds in found.items()
+        for way, seconds in seconds_by_way.items()
     ]
 
 

@@ -13,9 +13,9 @@ from benchmarks.timing import side_by_side
 NETWORKS = {"SmallCNN, width 16": NetworkSpec(width=16), "ResNet18, width 64": NetworkSpec("ResNet18", width=64)}
 
 
-def step(network: nn.Module, images: torch.Tensor, targets: torch.Tensor, half: bool) -> None:
+def run_step(network: nn.Module, images: torch.Tensor, targets: torch.Tensor, use_bfloat16: bool) -> None:
     """One forward and backward pass."""
-    with torch.autocast("cpu", torch.bfloat16) if half else nullcontext():
+    with torch.autocast("cpu", torch.bfloat16) if use_bfloat16 else nullcontext():
         loss = functional.cross_entropy(network(images), targets)
     network.zero_grad()
     loss.backward()
@@ -31,13 +31,13 @@ def run() -> list[dict[str, object]]:
             network = Classifier(spec, seed=0, classes=10).to(memory_format=layout)
             images = torch.rand(16, 1, 64, 64).contiguous(memory_format=layout)
             targets = torch.arange(16) % 10
-            for half in (False, True):
-                label = f"{'bfloat16' if half else 'float32'}, {str(layout).removeprefix('torch.')}"
-                modes[label] = lambda n=network, i=images, t=targets, h=half: step(n, i, t, h)
-        found = side_by_side(modes, turns=3)
-        baseline = found["float32, contiguous_format"]
+            for use_bfloat16 in (False, True):
+                label = f"{'bfloat16' if use_bfloat16 else 'float32'}, {str(layout).removeprefix('torch.')}"
+                modes[label] = lambda n=network, i=images, t=targets, h=use_bfloat16: run_step(n, i, t, h)
+        seconds_by_mode = side_by_side(modes, turns=3)
+        baseline = seconds_by_mode["float32, contiguous_format"]
         rows += [
             {"network": name, "mode": mode, "ms per step": 1e3 * seconds, "times faster": baseline / seconds}
-            for mode, seconds in found.items()
+            for mode, seconds in seconds_by_mode.items()
         ]
     return rows

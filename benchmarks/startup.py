@@ -20,7 +20,7 @@ def run() -> list[dict[str, object]]:
         "import monai.networks.nets": [sys.executable, "-c", "import monai.networks.nets"],
         "import kfp": [sys.executable, "-c", "import kfp"],
     }
-    found = side_by_side(
-        {name: lambda c=c: subprocess.run(c, capture_output=True, check=True) for name, c in commands.items()}
+    seconds_by_command = side_by_side(
+        {name: lambda c=c: subprocess.run(c, capture_output=True, check=True) for name, command in commands.items()}
     )
-    return [{"command": name, "seconds": seconds} for name, seconds in found.items()]
+    return [{"command": name, "seconds": seconds} for name, seconds in seconds_by_command.items()]

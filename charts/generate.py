@@ -15,17 +15,17 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 CHART = ROOT / "charts" / "anamnesis"
-COPIED = {
+COPIED_MANIFESTS = {
     "crds": "*s.yaml",
     "admission": "approvals.yaml",
     "people": "roles.yaml",
     "alerts": "*.yaml",
     "dashboards": "*.json",
 }
-KEPT = ("crds", "admission")
+KEPT_FOLDERS = ("crds", "admission")
 """What stays when a release goes."""
 
-HEAD = """# anamnesis
+README_HEAD = """# anamnesis
 
 Installs the operator that keeps medical-imaging models learning as data arrives. What it does: `docs/operator.md`.
 
@@ -53,15 +53,15 @@ Installs the operator that keeps medical-imaging models learning as data arrives
 
 def outputs() -> dict[Path, str]:
     """Returns file -> text of all that is written."""
-    found = {CHART / "README.md": readme((CHART / "values.yaml").read_text(encoding="utf-8"))}
-    for folder, pattern in COPIED.items():
+    files = {CHART / "README.md": render_readme((CHART / "values.yaml").read_text(encoding="utf-8"))}
+    for folder, pattern in COPIED_MANIFESTS.items():
         for source in sorted((ROOT / "manifests" / folder).glob(pattern)):
             text = source.read_text(encoding="utf-8")
-            found[CHART / "files" / folder / source.name] = _kept(text) if folder in KEPT else text
-    return found
+            files[CHART / "files" / folder / source.name] = _add_keep_policy(text) if folder in KEPT_FOLDERS else text
+    return files
 
 
-def _kept(text: str) -> str:
+def _add_keep_policy(text: str) -> str:
     """Returns the documents of a manifest with the annotation by which Helm leaves them where they are."""
     line = "  annotations:\n    helm.sh/resource-policy: keep\n"
     documents = list(yaml.safe_load_all(text))
@@ -70,12 +70,14 @@ def _kept(text: str) -> str:
     return text.replace("\nmetadata:\n", f"\nmetadata:\n{line}", len(documents))
 
 
-def readme(values: str) -> str:
+def render_readme(values: str) -> str:
     """Returns the page of the chart."""
-    return HEAD + "".join(f"| `{path}` | `{shown}` | {text} |\n" for path, shown, text in documented(values))
+    return README_HEAD + "".join(
+        f"| `{path}` | `{default}` | {text} |\n" for path, default, text in documented_values(values)
+    )
 
 
-def documented(values: str) -> Iterator[tuple[str, str, str]]:
+def documented_values(values: str) -> Iterator[tuple[str, str, str]]:
     """Yields path, default and comment of each value; one without a comment is an error.
 
     Raises:
@@ -83,19 +85,19 @@ def documented(values: str) -> Iterator[tuple[str, str, str]]:
     """
     path: list[str] = []
     comment: list[str] = []
-    covered = 0
+    covered_depth = 0
     for line in values.splitlines():
         text, depth = line.strip(), (len(line) - len(line.lstrip())) // 2
         if text.startswith("#"):
-            if covered and depth >= covered:
+            if covered_depth and depth >= covered_depth:
                 raise ValueError(f"values.yaml: {'.'.join(path)} has a comment, and so has a value in it")
             comment.append(text.lstrip("# "))
         elif not text:
             comment = []
-        elif not covered or depth < covered:
+        elif not covered_depth or depth < covered_depth:
             path = [*path[:depth], text.partition(":")[0]]
-            value = _value(yaml.safe_load(values), path)
-            covered = depth + 1 if comment else 0
+            value = _value_at(yaml.safe_load(values), path)
+            covered_depth = depth + 1 if comment else 0
             if comment:
                 yield ".".join(path), json.dumps(value), " ".join(comment).replace("|", "\\|")
             elif not isinstance(value, Mapping) or not value:
@@ -103,7 +105,7 @@ def documented(values: str) -> Iterator[tuple[str, str, str]]:
             comment = []
 
 
-def _value(values: Any, path: list[str]) -> Any:
+def _value_at(values: Any, path: list[str]) -> Any:
     for name in path:
         values = values[name]
     return values
@@ -111,21 +113,21 @@ def _value(values: Any, path: list[str]) -> Any:
 
 def main(check: bool) -> int:
     """Writes the files, or with ``check`` only says which are not as they should be; returns the exit code."""
-    wanted = outputs()
-    kept = {file for file in (CHART / "files").rglob("*") if file.is_file()}
-    stale = sorted(
-        {file for file, text in wanted.items() if not file.exists() or file.read_text(encoding="utf-8") != text}
-        | (kept - set(wanted))
+    expected_files = outputs()
+    existing_files = {file for file in (CHART / "files").rglob("*") if file.is_file()}
+    stale_files = sorted(
+        {file for file, text in expected_files.items() if not file.exists() or file.read_text(encoding="utf-8") != text}
+        | (existing_files - set(expected_files))
     )
-    for file in stale:
+    for file in stale_files:
         if check:
             print(f"{file} is stale: run python -m charts.generate", file=sys.stderr)
-        elif file in wanted:
+        elif file in expected_files:
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(wanted[file], encoding="utf-8")
+            file.write_text(expected_files[file], encoding="utf-8")
         else:
             file.unlink()
-    return int(check and bool(stale))
+    return int(check and bool(stale_files))
 
 
 if __name__ == "__main__":

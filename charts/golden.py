@@ -13,18 +13,20 @@ import helm_python
 import yaml
 
 CHART = Path(__file__).parent / "anamnesis"
-GOLDEN = Path(__file__).parents[1] / "tests" / "chart" / "golden"
-COPIED = ("definitions.yaml", "people.yaml", "alerts.yaml", "dashboards.yaml")
+GOLDEN_FOLDER = Path(__file__).parents[1] / "tests" / "chart" / "golden"
+COPIED_TEMPLATES = ("definitions.yaml", "people.yaml", "alerts.yaml", "dashboards.yaml")
 
 
 def profiles() -> dict[str, dict[str, Any]]:
     """Returns name -> values of each profile; ``default`` has none."""
     files = sorted((CHART / "ci").glob("*-values.yaml"))
-    found = {file.name.removesuffix("-values.yaml"): yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
-    return {"default": {}, **found}
+    profile_values = {
+        file.name.removesuffix("-values.yaml"): yaml.safe_load(file.read_text(encoding="utf-8")) for file in files
+    }
+    return {"default": {}, **profile_values}
 
 
-def rendered(values: dict[str, Any], namespace: str = "anamnesis") -> dict[str, str]:
+def render_templates(values: dict[str, Any], namespace: str = "anamnesis") -> dict[str, str]:
     """Returns template -> text of what a release ``anamnesis`` would install."""
     with helm_python.Chart.load(CHART) as chart:
         texts = chart.render(values, name="anamnesis", namespace=namespace)
@@ -34,20 +36,26 @@ def rendered(values: dict[str, Any], namespace: str = "anamnesis") -> dict[str, 
 def outputs() -> Iterator[tuple[Path, str]]:
     """Yields file and text of each profile."""
     for name, values in profiles().items():
-        texts = [text for template, text in rendered(values).items() if template not in COPIED and text.strip()]
-        yield GOLDEN / f"{name}.txt", "---\n".join(texts)
+        texts = [
+            text
+            for template, text in render_templates(values).items()
+            if template not in COPIED_TEMPLATES and text.strip()
+        ]
+        yield GOLDEN_FOLDER / f"{name}.txt", "---\n".join(texts)
 
 
 def main(check: bool) -> int:
     """Writes the files, or with ``check`` only says which are not as they should be; returns the exit code."""
-    stale = [(file, text) for file, text in outputs() if not file.exists() or file.read_text(encoding="utf-8") != text]
-    for file, text in stale:
+    stale_files = [
+        (file, text) for file, text in outputs() if not file.exists() or file.read_text(encoding="utf-8") != text
+    ]
+    for file, text in stale_files:
         if check:
             print(f"{file} is stale: run python -m charts.golden", file=sys.stderr)
         else:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
-    return int(check and bool(stale))
+    return int(check and bool(stale_files))
 
 
 if __name__ == "__main__":

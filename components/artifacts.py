@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def finite(metrics: Mapping[str, Any]) -> dict[str, float]:
+def finite_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Returns the numbers among ``metrics`` that are finite: Kubeflow's local runner ends on a NaN."""
     numbers = {name: float(value) for name, value in metrics.items() if isinstance(value, int | float)}
     return {name: value for name, value in numbers.items() if math.isfinite(value)}
@@ -13,29 +13,29 @@ def finite(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 def decision_table(decision: Mapping[str, Any]) -> str:
     """Returns an encoded ``Decision`` as Markdown: the verdict, and each criterion with value and limit."""
-    title = f"## {_cell(decision['verdict'])}\n\n{_cell(decision['reason'])}\n"
+    title = f"## {_escape_cell(decision['verdict'])}\n\n{_escape_cell(decision['reason'])}\n"
     names = ("candidate", "base", "champion", "enforcement")
-    facts = "\n".join(f"- {name}: {_code(decision.get(name))}" for name in names)
-    return f"{title}\n{facts}\n\n{_criteria(decision['criteria'])}\n"
+    field_lines = "\n".join(f"- {name}: {_format_code(decision.get(name))}" for name in names)
+    return f"{title}\n{field_lines}\n\n{_criteria_table(decision['criteria'])}\n"
 
 
-def _criteria(criteria: Sequence[Mapping[str, Any]]) -> str:
+def _criteria_table(criteria: Sequence[Mapping[str, Any]]) -> str:
     if not criteria:
         return "No criterion was judged."
     rows = ["| criterion | site | task | value | limit | passed |", "|---|---|---|---:|---:|---|"]
-    for one in criteria:
-        passed = {True: "yes", False: "**no**", None: "missing"}[one["passed"]]
-        cells = [_cell(one[name]) for name in ("name", "site", "task", "value", "limit")]
+    for criterion in criteria:
+        passed = {True: "yes", False: "**no**", None: "missing"}[criterion["passed"]]
+        cells = [_escape_cell(criterion[name]) for name in ("name", "site", "task", "value", "limit")]
         rows.append(f"| {' | '.join(cells)} | {passed} |")
     return "\n".join(rows)
 
 
-def _cell(value: object) -> str:
+def _escape_cell(value: object) -> str:
     text = "" if value is None else str(value)
-    for special, harmless in (("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("\n", " ")):
-        text = text.replace(special, harmless)
+    for character, replacement in (("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("\n", " ")):
+        text = text.replace(character, replacement)
     return text
 
 
-def _code(value: object) -> str:
+def _format_code(value: object) -> str:
     return f"`{value}`" if value else "none"

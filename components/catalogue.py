@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ComponentEntry:
     """One component.
 
     Attributes:
@@ -34,18 +34,18 @@ class Entry:
         return getattr(module, self.name)
 
 
-def entries() -> Iterator[Entry]:
+def list_components() -> Iterator[ComponentEntry]:
     """Yields every component, sorted by category and name."""
     for path in sorted(ROOT.glob("*/*/component.py")):
-        yield Entry(path.parts[-3], path.parts[-2])
+        yield ComponentEntry(path.parts[-3], path.parts[-2])
 
 
 def trained_methods() -> tuple[str, ...]:
     """Returns the names of the methods that have a trainer, sorted."""
-    return tuple(one.name.removeprefix("train_") for one in entries() if one.name.startswith("train_"))
+    return tuple(entry.name.removeprefix("train_") for entry in list_components() if entry.name.startswith("train_"))
 
 
-def trainer(method: str) -> Any:
+def load_trainer(method: str) -> Any:
     """Returns the component that trains with ``method``.
 
     Raises:
@@ -53,4 +53,4 @@ def trainer(method: str) -> Any:
     """
     if method not in trained_methods():
         raise InputError(f"method: {method!r} has no trainer; there are {', '.join(trained_methods())}")
-    return Entry("training", f"train_{method}").load()
+    return ComponentEntry("training", f"train_{method}").load()

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
-from anamnesis.components.catalogue import ROOT, Entry, entries
-from anamnesis.components.readme import metadata, readme
+from anamnesis.components.catalogue import ROOT, ComponentEntry, list_components
+from anamnesis.components.readme import render_metadata, render_readme
 
 _TRAINER = '''"""The component ``train_{method}``. Generated; the work is in ``anamnesis.components.training.body``."""
 
@@ -49,36 +49,36 @@ def train_{method}(
 '''
 
 
-def trainers() -> Iterator[tuple[Path, str]]:
+def trainer_files() -> Iterator[tuple[Path, str]]:
     """Yields path and text of the trainer of every registered method that is not for research alone."""
-    from anamnesis.methods import methods  # pulls torch, so not at the top
+    from anamnesis.methods import registered_methods  # pulls torch, so not at the top
 
-    for name, kind in methods(research=False).items():
-        summary = (inspect.getdoc(import_module(kind.__module__)) or "").splitlines()[0]
+    for name, method_class in registered_methods(include_research=False).items():
+        summary = (inspect.getdoc(import_module(method_class.__module__)) or "").splitlines()[0]
         folder = ROOT / "training" / f"train_{name}"
-        yield folder / "__init__.py", _package(f"train_{name}")
+        yield folder / "__init__.py", _package_docstring(f"train_{name}")
         yield folder / "component.py", _TRAINER.format(method=name, summary=summary)
 
 
-def described(entry: Entry) -> Iterator[tuple[Path, str]]:
+def description_files(entry: ComponentEntry) -> Iterator[tuple[Path, str]]:
     """Yields path and text of the files that describe one component."""
-    yield entry.folder / "__init__.py", _package(entry.name)
-    yield entry.folder / "README.md", readme(entry)
-    yield entry.folder / "metadata.yaml", metadata(entry)
+    yield entry.folder / "__init__.py", _package_docstring(entry.name)
+    yield entry.folder / "README.md", render_readme(entry)
+    yield entry.folder / "metadata.yaml", render_metadata(entry)
 
 
-def _package(name: str) -> str:
+def _package_docstring(name: str) -> str:
     return f'"""Holds the component ``{name}``."""\n'
 
 
-def stale(files: Mapping[Path, str]) -> list[Path]:
+def stale_files(files: Mapping[Path, str]) -> list[Path]:
     """Returns the files that do not hold what they should."""
     return [path for path, text in files.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
 
 
-def write(files: Mapping[Path, str]) -> None:
+def write_files(files: Mapping[Path, str]) -> None:
     """Writes what is stale, and nothing else."""
-    for path in stale(files):
+    for path in stale_files(files):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(files[path], encoding="utf-8")
 
@@ -86,15 +86,18 @@ def write(files: Mapping[Path, str]) -> None:
 def main(arguments: list[str]) -> int:
     """Writes or, with ``--check``, compares; returns the exit code."""
     check = "--check" in arguments
-    wrong: list[Path] = []
-    for step in (trainers, lambda: (file for entry in entries() for file in described(entry))):
-        files = dict(step())
-        wrong += stale(files)
+    stale_paths: list[Path] = []
+    for make_files in (
+        trainer_files,
+        lambda: (file for entry in list_components() for file in description_files(entry)),
+    ):
+        files = dict(make_files())
+        stale_paths += stale_files(files)
         if not check:
-            write(files)
-    for path in wrong:
+            write_files(files)
+    for path in stale_paths:
         print(f"{'stale' if check else 'written'}: {path.relative_to(ROOT.parent)}")
-    return int(check and bool(wrong))
+    return int(check and bool(stale_paths))
 
 
 if __name__ == "__main__":

@@ -11,14 +11,14 @@ from typing import Any
 
 from anamnesis.records import AnamnesisError, InputError
 
-EVENTS = "ANAMNESIS_EVENTS"
+EVENTS_VARIABLE = "ANAMNESIS_EVENTS"
 """Environment variable: path of the file that events are appended to; without it they go to standard output."""
 
-_SECONDS_BETWEEN = 0.2
+_SECONDS_BETWEEN_EVENTS = 0.2
 Event = dict[str, object]
 
 
-class Step:
+class StepReporter:
     """One step at work: reports progress and, at its end, its outputs."""
 
     def __init__(self, name: str, emit: Callable[[Event], None], clock: Callable[[], float] = time.monotonic) -> None:
@@ -26,33 +26,33 @@ class Step:
         self.outputs: Mapping[str, object] = {}
         self._emit = emit
         self._clock = clock
-        self._last = float("-inf")
+        self._last_time = float("-inf")
 
-    def progress(self, done: int, total: int, what: str) -> None:
+    def progress(self, completed: int, total: int, unit: str) -> None:
         """Reports progress, at most five times a second; the end of a unit of work is never left out."""
-        now = self._clock()
-        if done < total and now - self._last < _SECONDS_BETWEEN:
+        current_time = self._clock()
+        if completed < total and current_time - self._last_time < _SECONDS_BETWEEN_EVENTS:
             return
-        self._last = now
-        self._emit({"event": "progress", "step": self.name, "done": done, "total": total, "what": what})
+        self._last_time = current_time
+        self._emit({"event": "progress", "step": self.name, "done": completed, "total": total, "what": unit})
 
 
 @contextmanager
-def step(name: str) -> Iterator[Step]:
+def report_step(name: str) -> Iterator[StepReporter]:
     """Tells start, progress, end and error of the step that runs inside.
 
     The error of an ``AnamnesisError`` is its message, written for people. Of any other only its type and the place are
     told: its text may quote data.
     """
-    write = _writer(os.environ.get(EVENTS, ""))
+    write = _open_writer(os.environ.get(EVENTS_VARIABLE, ""))
 
     def emit(event: Event) -> None:
         write((json.dumps({"time": time.time(), **event}, allow_nan=False) + "\n").encode())
 
-    this = Step(name, emit)
+    step_reporter = StepReporter(name, emit)
     emit({"event": "start", "step": name})
     try:
-        yield this
+        yield step_reporter
     except AnamnesisError as error:
         emit({"event": "error", "step": name, "exit_code": error.exit_code, "message": str(error)})
         raise
@@ -61,10 +61,10 @@ def step(name: str) -> Iterator[Step]:
         emit({"event": "error", "step": name, "exit_code": AnamnesisError.exit_code, "message": message})
         raise
     except Exception as error:
-        message = f"unexpected {type(error).__name__} in {_place(error.__traceback__)}"
+        message = f"unexpected {type(error).__name__} in {_error_location(error.__traceback__)}"
         emit({"event": "error", "step": name, "exit_code": AnamnesisError.exit_code, "message": message})
         raise
-    emit({"event": "end", "step": name, "outputs": this.outputs})
+    emit({"event": "end", "step": name, "outputs": step_reporter.outputs})
 
 
 def read_request(request: str) -> dict[str, Any]:
@@ -85,35 +85,37 @@ def read_request(request: str) -> dict[str, Any]:
     return value
 
 
-def check_shown(name: str, shown: str, asked: str) -> None:
+def check_display_name(name: str, display_name: str, requested_name: str) -> None:
     """Checks a name that people are shown beside a run against the one in its request; an empty one says nothing.
 
     Raises:
         InputError: they differ.
     """
-    if shown and shown != asked:
-        raise InputError(f"{name}: {shown!r} was given, but the request is for {asked!r}; change both or neither")
+    if display_name and display_name != requested_name:
+        raise InputError(
+            f"{name}: {display_name!r} was given, but the request is for {requested_name!r}; change both or neither"
+        )
 
 
-def _writer(path: str) -> Callable[[bytes], object]:
+def _open_writer(path: str) -> Callable[[bytes], object]:
     if not path:
-        return _print
+        return _write_to_stdout
     # O_APPEND and one write a line: lines of steps that run side by side never mix
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     return lambda line: os.write(descriptor, line)
 
 
-def _print(line: bytes) -> None:
+def _write_to_stdout(line: bytes) -> None:
     sys.stdout.write(line.decode())
     sys.stdout.flush()
 
 
-def _place(traceback: TracebackType | None) -> str:
+def _error_location(traceback: TracebackType | None) -> str:
     """Returns the innermost line of our own code that the error passed through."""
-    place = "the component"
+    location = "the component"
     while traceback is not None:
         module = traceback.tb_frame.f_globals.get("__name__", "")
         if module.startswith("anamnesis.") and module != __name__:
-            place = f"{module}, line {traceback.tb_lineno}"
+            location = f"{module}, line {traceback.tb_lineno}"
         traceback = traceback.tb_next
-    return place
+    return location

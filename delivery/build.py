@@ -20,15 +20,20 @@ from delivery import sbom
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTAINERFILES = {"anamnesis-operator": "Containerfile.operator", "anamnesis-training": "Containerfile"}
-BASE = "localhost/anamnesis-base:1"
-AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
-_DEBIAN = ("mmdebstrap", "--quiet", "--variant=minbase", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr")
-_INCLUDED = "--include=usr-is-merged,python3,python3-venv,ca-certificates"
-_LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
+BASE_IMAGE = "localhost/anamnesis-base:1"
+CA_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+_MMDEBSTRAP_COMMAND = (
+    "mmdebstrap",
+    "--quiet",
+    "--variant=minbase",
+    "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+)
+_INCLUDED_PACKAGES = "--include=usr-is-merged,python3,python3-venv,ca-certificates"
+_EXCLUDED_PATHS = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class BuildahEngine:
     """buildah with a store of its own.
 
     Attributes:
@@ -43,19 +48,27 @@ class Engine:
         Raises:
             subprocess.CalledProcessError: it failed.
         """
-        alone = ["unshare", "--net"] if offline else []
-        command = [*alone, "buildah", "--root", self.store / "root", "--runroot", self.store / "run", *arguments]
+        network_isolation = ["unshare", "--net"] if offline else []
+        command = [
+            *network_isolation,
+            "buildah",
+            "--root",
+            self.store / "root",
+            "--runroot",
+            self.store / "run",
+            *arguments,
+        ]
         return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
     def load(self, archive: Path) -> None:
         """Makes the base of a file system's archive."""
         container = self.run("from", "scratch")
         self.run("add", "--quiet", container, archive.resolve(), "/")
-        self.run("commit", "--quiet", "--rm", container, BASE)
+        self.run("commit", "--quiet", "--rm", container, BASE_IMAGE)
 
     def build(self, image: str, wheels: Path | None) -> None:
         """Builds one of ``CONTAINERFILES``; ``wheels`` is a folder of all that pip needs: then there is no network."""
-        options = [f"--build-arg=BASE={BASE}", f"--volume={AUTHORITIES}:{AUTHORITIES}:ro"]
+        options = [f"--build-arg=BASE={BASE_IMAGE}", f"--volume={CA_CERTIFICATES}:{CA_CERTIFICATES}:ro"]
         if wheels:
             options += [f"--volume={wheels.resolve()}:/wheels:ro", "--build-arg=PIP_FIND_LINKS=/wheels"]
             options += ["--build-arg=PIP_NO_INDEX=1"]
@@ -63,7 +76,7 @@ class Engine:
         self.run("build", "--quiet", "--isolation=chroot", *options, ROOT, offline=wheels is not None)
 
     @contextmanager
-    def mounted(self, image: str) -> Iterator[Path]:
+    def mount(self, image: str) -> Iterator[Path]:
         """Gives the image's file system."""
         container = self.run("from", f"{image}:{__version__}")
         try:
@@ -76,15 +89,17 @@ class Engine:
         archive = folder.resolve() / f"{image}.tar"
         archive.unlink(missing_ok=True)
         self.run("push", "--quiet", f"{image}:{__version__}", f"docker-archive:{archive}:{image}:{__version__}")
-        with self.mounted(image) as root:
-            sbom.write(image, folder, root, sbom.source_time())
+        with self.mount(image) as root:
+            sbom.write_sbom(image, folder, root, sbom.source_time())
         return archive
 
 
-def debian(archive: Path) -> None:
+def write_debian_archive(archive: Path) -> None:
     """Writes the archive of a small Debian with Python, laid out as Docker's own slim images are."""
-    excluded = [f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT]
-    subprocess.run([*_DEBIAN, _INCLUDED, *excluded, "bookworm", archive], check=True, capture_output=True)
+    exclusions = [f"--dpkgopt=path-exclude={pattern}" for pattern in _EXCLUDED_PATHS]
+    subprocess.run(
+        [*_MMDEBSTRAP_COMMAND, _INCLUDED_PACKAGES, *exclusions, "bookworm", archive], check=True, capture_output=True
+    )
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -99,9 +114,9 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     options.folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=options.folder) as store:
-        engine, base = Engine(Path(store)), options.base or Path(store, "base.tar")
+        engine, base = BuildahEngine(Path(store)), options.base or Path(store, "base.tar")
         if not options.base:
-            debian(base)
+            write_debian_archive(base)
         engine.load(base)
         for image in [options.image] if options.image else CONTAINERFILES:
             engine.build(image, options.wheels)

@@ -15,14 +15,14 @@ from tempfile import TemporaryDirectory
 
 from anamnesis import __version__
 from delivery import sbom
-from delivery.images import ROOT, references
+from delivery.images import ROOT, image_references
 
-TEXTS = Path(__file__).parent / "airgap"
-COPIED = ("docs", "manifests", "LICENSE")
-SUMS = "SHA256SUMS"
+AIRGAP_FOLDER = Path(__file__).parent / "airgap"
+COPIED_PATHS = ("docs", "manifests", "LICENSE")
+CHECKSUM_FILE = "SHA256SUMS"
 
 
-def write(folder: Path, archives: Path | None) -> None:
+def write_bundle(folder: Path, archives: Path | None) -> None:
     """Writes the bundle into a folder that is not there or empty.
 
     Args:
@@ -35,18 +35,18 @@ def write(folder: Path, archives: Path | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise FileExistsError(f"{folder}: not empty; remove it, or name another folder")
-    shutil.copytree(TEXTS, folder, dirs_exist_ok=True)
-    for name in COPIED:
+    shutil.copytree(AIRGAP_FOLDER, folder, dirs_exist_ok=True)
+    for name in COPIED_PATHS:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
         copy(ROOT / name, folder / name)
     _write_chart(folder / "chart")
-    (folder / "images.txt").write_text("".join(f"{image}\n" for image in references()), encoding="utf-8")
+    (folder / "images.txt").write_text("".join(f"{image}\n" for image in image_references()), encoding="utf-8")
     for image in sbom.IMAGES:
         if archives:
-            _take(image, archives, folder)
+            _copy_image(image, archives, folder)
         else:
-            sbom.write(image, folder / "sbom", None, sbom.source_time())
-    (folder / SUMS).write_text(sums(folder), encoding="utf-8")
+            sbom.write_sbom(image, folder / "sbom", None, sbom.source_time())
+    (folder / CHECKSUM_FILE).write_text(checksums(folder), encoding="utf-8")
 
 
 def _write_chart(folder: Path) -> None:
@@ -62,7 +62,7 @@ def _write_chart(folder: Path) -> None:
         helm_python.package(chart, destination=folder)
 
 
-def _take(image: str, archives: Path, folder: Path) -> None:
+def _copy_image(image: str, archives: Path, folder: Path) -> None:
     for name in ("images", "sbom"):
         (folder / name).mkdir(exist_ok=True)
     target = folder / "images" / f"{image}_{__version__}.tar"
@@ -70,12 +70,12 @@ def _take(image: str, archives: Path, folder: Path) -> None:
     shutil.copy(archives / f"{image}.cdx.json", folder / "sbom")
 
 
-def sums(folder: Path) -> str:
+def checksums(folder: Path) -> str:
     """Returns what ``sha256sum`` would print of every file in a folder but itself and its signatures."""
-    files = sorted(f"./{one.relative_to(folder)}" for one in folder.rglob("*") if one.is_file())
+    files = sorted(f"./{path.relative_to(folder)}" for path in folder.rglob("*") if path.is_file())
     lines = []
     for name in files:
-        if not name.startswith(f"./{SUMS}"):
+        if not name.startswith(f"./{CHECKSUM_FILE}"):
             with (folder / name).open("rb") as file:
                 lines.append(f"{file_digest(file, 'sha256').hexdigest()}  {name}\n")
     return "".join(lines)
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--images", type=Path, help="folder with archives and lists that `delivery.build` wrote")
     options = parser.parse_args(arguments)
     try:
-        write(options.folder, options.images)
+        write_bundle(options.folder, options.images)
     except OSError as error:
         print(error, file=sys.stderr)
         return 1

@@ -9,20 +9,20 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def references() -> tuple[str, ...]:
+def image_references() -> tuple[str, ...]:
     """Returns the images of all profiles of the chart and of all compiled pipelines, sorted.
 
     Without digests, which a site's own registry gives them, and without the registry that a profile replaces theirs by.
     """
-    from charts.golden import profiles, rendered
+    from charts.golden import profiles, render_templates
 
-    texts = [text for values in profiles().values() for text in rendered({**values, "registry": ""}).values()]
+    texts = [text for values in profiles().values() for text in render_templates({**values, "registry": ""}).values()]
     texts += [file.read_text(encoding="utf-8") for file in sorted(ROOT.glob("pipelines/**/compiled/*.yaml"))]
-    found = (image for text in texts for image in named(text))
-    return tuple(sorted({image.partition("@")[0] for image in found}))
+    images = (image for text in texts for image in find_images(text))
+    return tuple(sorted({image.partition("@")[0] for image in images}))
 
 
-def named(text: str) -> Iterator[str]:
+def find_images(text: str) -> Iterator[str]:
     """Yields the images of a YAML text, also of texts in it that are YAML themselves; nothing of any other text."""
     try:
         documents = list(yaml.safe_load_all(text))
@@ -34,13 +34,13 @@ def named(text: str) -> Iterator[str]:
 
 def _walk(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
-        for name, one in value.items():
-            if name == "image" and isinstance(one, str):
-                yield one
+        for name, child in value.items():
+            if name == "image" and isinstance(child, str):
+                yield child
             else:
-                yield from _walk(one)
+                yield from _walk(child)
     elif isinstance(value, list):
-        for one in value:
-            yield from _walk(one)
+        for child in value:
+            yield from _walk(child)
     elif isinstance(value, str) and "image:" in value:
-        yield from named(value)
+        yield from find_images(value)

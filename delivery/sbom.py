@@ -29,81 +29,92 @@ IMAGES = {
     "anamnesis-training": "anamnesis[learn,operator,pipelines]",
 }
 """Image -> what is installed in it."""
-PACKAGES = "opt/anamnesis/lib/python3.*/site-packages"
+SITE_PACKAGES = "opt/anamnesis/lib/python3.*/site-packages"
 """Where, in an image."""
 _LIBRARY = ComponentType.LIBRARY
-Found = Mapping[str, tuple[Distribution, frozenset[str]]]
+DistributionGraph = Mapping[str, tuple[Distribution, frozenset[str]]]
 """Name of a distribution -> itself, and the names of those that it needs."""
 
 
-def needed(root: str, installed: Iterable[Distribution]) -> Found:
+def resolve_requirement(root: str, installed: Iterable[Distribution]) -> DistributionGraph:
     """Returns what a requirement needs, directly or not.
 
     Raises:
         LookupError: something needed is not installed.
     """
-    by_name = {canonicalize_name(one.name): one for one in installed}
-    found: dict[str, tuple[Distribution, frozenset[str]]] = {}
+    by_name = {canonicalize_name(distribution.name): distribution for distribution in installed}
+    graph: dict[str, tuple[Distribution, frozenset[str]]] = {}
     extras: dict[str, set[str]] = {}
-    waiting = [Requirement(root)]
-    while waiting:
-        wish = waiting.pop()
-        name = canonicalize_name(wish.name)
+    queue = [Requirement(root)]
+    while queue:
+        requirement = queue.pop()
+        name = canonicalize_name(requirement.name)
         if name not in by_name:
             raise LookupError(f"{root}: {name} is not installed; run `make setup`")
-        if name in found and wish.extras <= extras[name]:
+        if name in graph and requirement.extras <= extras[name]:
             continue
-        extras.setdefault(name, set()).update(wish.extras)
-        wishes = [one for one in map(Requirement, by_name[name].requires or ()) if _applies(one, extras[name])]
-        found[name] = (by_name[name], frozenset(canonicalize_name(one.name) for one in wishes) - {name})
-        waiting += wishes
-    return found
+        extras.setdefault(name, set()).update(requirement.extras)
+        dependencies = [
+            dependency
+            for dependency in map(Requirement, by_name[name].requires or ())
+            if _applies(dependency, extras[name])
+        ]
+        graph[name] = (by_name[name], frozenset(canonicalize_name(one.name) for one in dependencies) - {name})
+        queue += dependencies
+    return graph
 
 
-def _applies(wish: Requirement, extras: Iterable[str]) -> bool:
-    return wish.marker is None or any(wish.marker.evaluate({"extra": extra}) for extra in ("", *extras))
+def _applies(requirement: Requirement, extras: Iterable[str]) -> bool:
+    return requirement.marker is None or any(requirement.marker.evaluate({"extra": extra}) for extra in ("", *extras))
 
 
-def bill(image: str, found: Found, debian: Sequence[tuple[str, str]], time: datetime) -> str:
+def render_sbom(image: str, graph: DistributionGraph, debian: Sequence[tuple[str, str]], time: datetime) -> str:
     """Returns the CycloneDX document of an image, as JSON.
 
     Args:
         image: its name.
-        found: the Python distributions in it.
+        graph: the Python distributions in it.
         debian: its Debian packages, each name and version.
         time: of its making.
     """
-    version = found["anamnesis"][0].version
+    version = graph["anamnesis"][0].version
     bom = Bom(serial_number=uuid5(NAMESPACE_URL, f"{image}:{version}:{time.isoformat()}"))
     bom.metadata.timestamp = time
-    top = Component(name=image, version=version, type=ComponentType.CONTAINER, bom_ref=image)
-    bom.metadata.component = top
-    components = {name: _python(one) for name, (one, _) in found.items()}
-    packages = [_debian(*one) for one in debian]
+    image_component = Component(name=image, version=version, type=ComponentType.CONTAINER, bom_ref=image)
+    bom.metadata.component = image_component
+    components = {name: _python_component(distribution) for name, (distribution, _) in graph.items()}
+    packages = [_debian_component(*package) for package in debian]
     bom.components.update(components.values(), packages)
-    for name, (_, wishes) in found.items():
-        bom.register_dependency(components[name], [components[wish] for wish in wishes])
-    bom.register_dependency(top, [components["anamnesis"], *packages])
+    for name, (_, dependencies) in graph.items():
+        bom.register_dependency(components[name], [components[dependency] for dependency in dependencies])
+    bom.register_dependency(image_component, [components["anamnesis"], *packages])
     return str(JsonV1Dot6(bom).output_as_string(indent=2)) + "\n"
 
 
-def _python(one: Distribution) -> Component:
-    purl = PackageURL("pypi", name=canonicalize_name(one.name), version=one.version)
+def _python_component(distribution: Distribution) -> Component:
+    purl = PackageURL("pypi", name=canonicalize_name(distribution.name), version=distribution.version)
     return Component(
-        name=one.name, version=one.version, purl=purl, bom_ref=str(purl), licenses=_licences(one), type=_LIBRARY
+        name=distribution.name,
+        version=distribution.version,
+        purl=purl,
+        bom_ref=str(purl),
+        licenses=_licences(distribution),
+        type=_LIBRARY,
     )
 
 
-def _licences(one: Distribution) -> list[License]:
-    told = one.metadata.json
-    field = str(told.get("license", "")).strip()
-    classified = [text.rpartition(" :: ")[2] for text in told.get("classifier", ()) if text.startswith("License :: ")]
-    short = "" if "\n" in field else field
-    text = next((str(text) for text in (told.get("license_expression"), short, *classified) if text), "")
+def _licences(distribution: Distribution) -> list[License]:
+    metadata = distribution.metadata.json
+    field = str(metadata.get("license", "")).strip()
+    classifiers = [
+        text.rpartition(" :: ")[2] for text in metadata.get("classifier", ()) if text.startswith("License :: ")
+    ]
+    short_licence = "" if "\n" in field else field
+    text = next((str(text) for text in (metadata.get("license_expression"), short_licence, *classifiers) if text), "")
     return [LicenseFactory().make_from_string(text)] if text else []
 
 
-def _debian(name: str, version: str) -> Component:
+def _debian_component(name: str, version: str) -> Component:
     purl = PackageURL("deb", "debian", name, version)
     return Component(name=name, version=version, purl=purl, bom_ref=str(purl), type=_LIBRARY)
 
@@ -112,11 +123,13 @@ def debian_packages(root: Path) -> list[tuple[str, str]]:
     """Returns name and version of each Debian package installed in a file system."""
     status = root / "var/lib/dpkg/status"
     paragraphs = status.read_text(encoding="utf-8").split("\n\n") if status.exists() else []
-    parsed = [HeaderParser().parsestr(text) for text in paragraphs if text.strip()]
-    return sorted((one["Package"], one["Version"]) for one in parsed if one["Status"].endswith(" installed"))
+    headers = [HeaderParser().parsestr(text) for text in paragraphs if text.strip()]
+    return sorted(
+        (header["Package"], header["Version"]) for header in headers if header["Status"].endswith(" installed")
+    )
 
 
-def write(image: str, folder: Path, root: Path | None, time: datetime) -> Path:
+def write_sbom(image: str, folder: Path, root: Path | None, time: datetime) -> Path:
     """Writes the document of an image into a folder and returns the file.
 
     Args:
@@ -125,10 +138,12 @@ def write(image: str, folder: Path, root: Path | None, time: datetime) -> Path:
         root: the image's unpacked file system; none: this environment stands for it.
         time: of its making.
     """
-    installed = distributions(path=[str(folder) for folder in root.glob(PACKAGES)]) if root else distributions()
+    installed = distributions(path=[str(folder) for folder in root.glob(SITE_PACKAGES)]) if root else distributions()
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{image}.cdx.json"
-    text = bill(image, needed(IMAGES[image], installed), debian_packages(root) if root else [], time)
+    text = render_sbom(
+        image, resolve_requirement(IMAGES[image], installed), debian_packages(root) if root else [], time
+    )
     file.write_text(text, encoding="utf-8")
     return file
 
@@ -149,7 +164,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.root and not options.image:
         parser.error("--root: say with --image which image it is")
     for image in [options.image] if options.image else IMAGES:
-        print(write(image, options.folder, options.root, source_time()))
+        print(write_sbom(image, options.folder, options.root, source_time()))
     return 0
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from anamnesis.pipelines.warm import warm_process
 
-_STEPS = "anamnesis.updates"
-LOADED = (
-    *(f"{_STEPS}.{name}" for name in ("update", "evaluate", "saliency")),
+_STEPS_PACKAGE = "anamnesis.updates"
+PRELOADED_MODULES = (
+    *(f"{_STEPS_PACKAGE}.{name}" for name in ("update", "evaluate", "saliency")),
     "torch._inductor.config",  # what torch loads when deterministic algorithms are asked for: as long again as torch
     "torch._dynamo",  # what its optimisers load at their first step
 )
@@ -26,16 +26,16 @@ def main() -> None:
     # With _KFP_RUNTIME set, as it is for a step, kfp leaves out its client and with it the whole Kubernetes client:
     # it loads in 0.3 s instead of 1.4 s.
     os.environ["_KFP_RUNTIME"] = "true"
-    modules = LOADED if _STEPS in (folder / "pipeline.yaml").read_text(encoding="utf-8") else ()
+    modules = PRELOADED_MODULES if _STEPS_PACKAGE in (folder / "pipeline.yaml").read_text(encoding="utf-8") else ()
     with warm_process(temporary, modules, lifeline=sys.stdin.fileno()) as launcher:
         # The local runner puts sys.executable in the place of every "python3" in a step's command line: unquoted, and
         # in the step's arguments too. With the name itself nothing changes there, and a path may hold spaces.
         os.environ["PATH"] = f"{Path(launcher).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         sys.executable = Path(launcher).name
-        _run(folder)
+        _run_pipeline(folder)
 
 
-def _run(folder: Path) -> None:
+def _run_pipeline(folder: Path) -> None:
     import kfp.dsl.component_factory  # noqa: F401  with _KFP_RUNTIME kfp wants this module first
     from kfp import local
     from kfp.components.load_yaml_utilities import load_component_from_file

@@ -14,7 +14,7 @@ from anamnesis.records import InputError, digest_bytes
 MAXIMUM_BYTES = 100_000
 """Of all arguments together. A step gets them, with what else it needs, in one argument of at most 128 KiB."""
 
-_TYPES: dict[str, type | tuple[type, ...]] = {
+_PARAMETER_TYPES: dict[str, type | tuple[type, ...]] = {
     "STRING": str,
     "NUMBER_INTEGER": int,
     "NUMBER_DOUBLE": (int, float),
@@ -50,7 +50,7 @@ def read_compiled(path: Path) -> CompiledPipeline:
     try:
         data = path.read_bytes()
         ir = next(yaml.load_all(data, yaml.CSafeLoader))
-        steps = tuple(_steps(ir["root"]["dag"]["tasks"], ir["components"]))
+        steps = tuple(_component_names(ir["root"]["dag"]["tasks"], ir["components"]))
         parameters = ir["root"].get("inputDefinitions", {}).get("parameters", {})
         return CompiledPipeline(ir["pipelineInfo"]["name"], digest_bytes(data), steps, parameters)
     except FileNotFoundError:
@@ -59,13 +59,15 @@ def read_compiled(path: Path) -> CompiledPipeline:
         raise InputError(f"{path}: not a compiled pipeline ({type(error).__name__}: {error})") from None
 
 
-def _steps(tasks: Mapping[str, Mapping[str, Any]], components: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _component_names(
+    tasks: Mapping[str, Mapping[str, Any]], components: Mapping[str, Mapping[str, Any]]
+) -> Iterator[str]:
     """Yields the components' names, each after those that it needs; those inside a condition in its place."""
     graph = {name: task.get("dependentTasks", ()) for name, task in tasks.items()}
     for name in TopologicalSorter(graph).static_order():
-        inner = components[tasks[name]["componentRef"]["name"]].get("dag")
-        if inner:
-            yield from _steps(inner["tasks"], components)
+        nested_dag = components[tasks[name]["componentRef"]["name"]].get("dag")
+        if nested_dag:
+            yield from _component_names(nested_dag["tasks"], components)
         else:
             yield name.replace("-", "_")
 
@@ -76,22 +78,24 @@ def check_arguments(pipeline: CompiledPipeline, arguments: Mapping[str, object])
     Raises:
         InputError: one is unknown, missing, of another type, too long, or has text that Kubeflow would replace.
     """
-    if unknown := sorted(set(arguments) - set(pipeline.parameters)):
+    if unknown_names := sorted(set(arguments) - set(pipeline.parameters)):
         raise InputError(
-            f"{unknown[0]}: {pipeline.name} has no such parameter; it has {', '.join(pipeline.parameters)}"
+            f"{unknown_names[0]}: {pipeline.name} has no such parameter; it has {', '.join(pipeline.parameters)}"
         )
     for name, definition in pipeline.parameters.items():
         if name in arguments:
-            _check(name, arguments[name], definition["parameterType"])
+            _check_argument(name, arguments[name], definition["parameterType"])
         elif not definition.get("isOptional"):
             raise InputError(f"{name}: {pipeline.name} needs this parameter")
     if (size := len(json.dumps(dict(arguments)))) > MAXIMUM_BYTES:
         raise InputError(f"arguments: {size} bytes as JSON, more than {MAXIMUM_BYTES}; name fewer sites or options")
 
 
-def _check(name: str, value: object, kind: str) -> None:
-    if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "BOOLEAN"):
-        raise InputError(f"{name}: expected {kind}, found {type(value).__name__}")
+def _check_argument(name: str, value: object, parameter_type: str) -> None:
+    if not isinstance(value, _PARAMETER_TYPES[parameter_type]) or (
+        isinstance(value, bool) and parameter_type != "BOOLEAN"
+    ):
+        raise InputError(f"{name}: expected {parameter_type}, found {type(value).__name__}")
     text = json.dumps(value)
     for placeholder in ("{{$", "{{channel:"):
         if placeholder in text:

@@ -20,11 +20,11 @@ from anamnesis.records import (
     encode,
 )
 
-FILE = "run.json"
-LOG = "run.log"
+RECORD_FILE = "run.json"
+LOG_FILE = "run.log"
 
 
-class State(StrEnum):
+class ExecutionState(StrEnum):
     """Of a run or a step."""
 
     PENDING = "Pending"
@@ -52,7 +52,7 @@ class StepRecord:
     """
 
     name: str
-    state: State = State.PENDING
+    state: ExecutionState = ExecutionState.PENDING
     started: str = ""
     seconds: float = 0.0
     outputs: Mapping[str, object] = field(default_factory=dict)
@@ -66,8 +66,8 @@ class RunRecord:
     Attributes:
         id: name of the run's folder.
         pipeline: name of the pipeline.
-        compiled: digest of the compiled file.
-        arguments: digest of the arguments.
+        pipeline_digest: digest of the compiled file.
+        arguments_digest: digest of the arguments.
         state: see ``State``.
         started: UTC, ISO 8601.
         steps: in the order in which they run.
@@ -79,9 +79,9 @@ class RunRecord:
 
     id: str
     pipeline: str
-    compiled: str
-    arguments: str
-    state: State
+    pipeline_digest: str
+    arguments_digest: str
+    state: ExecutionState
     started: str
     steps: tuple[StepRecord, ...]
     seconds: float = 0.0
@@ -95,61 +95,69 @@ class RunRecord:
         Raises:
             InputError: there is none.
         """
-        for one in self.steps:
-            if one.name == name:
-                return one
-        raise InputError(f"run {self.id}: no step {name!r}; there are {', '.join(one.name for one in self.steps)}")
+        for step in self.steps:
+            if step.name == name:
+                return step
+        raise InputError(f"run {self.id}: no step {name!r}; there are {', '.join(step.name for step in self.steps)}")
 
 
-def apply(record: RunRecord, event: Mapping[str, object]) -> RunRecord:
+def apply_event(record: RunRecord, event: Mapping[str, object]) -> RunRecord:
     """Returns the record after one event of a step (see ``anamnesis.components.step``)."""
     name, time = str(event["step"]), float(str(event["time"]))
-    known = {one.name: one for one in record.steps}
-    before = known.get(name, StepRecord(name))
-    known[name] = _after(before, event, time)
-    return replace(record, steps=tuple(known.values()))
+    steps = {step.name: step for step in record.steps}
+    step_record = steps.get(name, StepRecord(name))
+    steps[name] = _apply_to_step(step_record, event, time)
+    return replace(record, steps=tuple(steps.values()))
 
 
-def _after(before: StepRecord, event: Mapping[str, object], time: float) -> StepRecord:
+def _apply_to_step(step: StepRecord, event: Mapping[str, object], time: float) -> StepRecord:
     match event["event"]:
         case "start":
-            return StepRecord(before.name, State.RUNNING, utc(time))
+            return StepRecord(step.name, ExecutionState.RUNNING, format_utc(time))
         case "end":
             outputs = decode(dict[str, object], event["outputs"], "outputs")
-            return replace(before, state=State.SUCCEEDED, seconds=since(before.started, time), outputs=outputs)
+            return replace(
+                step, state=ExecutionState.SUCCEEDED, seconds=seconds_since(step.started, time), outputs=outputs
+            )
         case "error":
             error = str(event["message"])
-            return replace(before, state=State.FAILED, seconds=since(before.started, time), error=error)
-    return before
+            return replace(step, state=ExecutionState.FAILED, seconds=seconds_since(step.started, time), error=error)
+    return step
 
 
-def succeeded(record: RunRecord) -> RunRecord:
+def mark_succeeded(record: RunRecord) -> RunRecord:
     """Returns the record of a run that has done all there was to do."""
-    steps = tuple(replace(one, state=State.SKIPPED) if one.state is State.PENDING else one for one in record.steps)
-    return replace(record, state=State.SUCCEEDED, steps=steps)
+    steps = tuple(
+        replace(step, state=ExecutionState.SKIPPED) if step.state is ExecutionState.PENDING else step
+        for step in record.steps
+    )
+    return replace(record, state=ExecutionState.SUCCEEDED, steps=steps)
 
 
-def stopped(record: RunRecord, state: State, error: str) -> RunRecord:
+def mark_stopped(record: RunRecord, state: ExecutionState, error: str) -> RunRecord:
     """Returns the record with every step that still runs in ``state``, for a run that can go on no more."""
-    steps = tuple(replace(one, state=state, error=error) if one.state is State.RUNNING else one for one in record.steps)
+    steps = tuple(
+        replace(step, state=state, error=error) if step.state is ExecutionState.RUNNING else step
+        for step in record.steps
+    )
     return replace(record, state=state, steps=steps, error=error)
 
 
-def utc(time: float) -> str:
+def format_utc(time: float) -> str:
     """Returns seconds since 1970 as UTC, ISO 8601, milliseconds."""
     return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")
 
 
-def since(started: str, time: float) -> float:
+def seconds_since(started: str, time: float) -> float:
     """Returns the seconds from ``started`` to ``time``, to milliseconds."""
     return round(time - datetime.fromisoformat(started).timestamp(), 3) if started else 0.0
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
     """Writes the record so that a reader sees the old one or the new one, never half of one."""
-    temporary = folder / (FILE + ".new")
+    temporary = folder / (RECORD_FILE + ".new")
     temporary.write_text(json.dumps(encode(record), indent=1) + "\n", encoding="utf-8")
-    temporary.replace(folder / FILE)
+    temporary.replace(folder / RECORD_FILE)
 
 
 def read_record(folder: Path) -> RunRecord:
@@ -158,22 +166,22 @@ def read_record(folder: Path) -> RunRecord:
     Raises:
         InputError: there is none, or it is no run record.
     """
-    record = _read(folder)
-    if record.state is State.RUNNING and not _alive(folder):
-        record = _read(folder)  # it may have ended between the two looks
-    if record.state is State.RUNNING and not _alive(folder):
-        return stopped(record, State.INTERRUPTED, "its process is gone; run it again to go on")
+    record = _read_file(folder)
+    if record.state is ExecutionState.RUNNING and not _is_alive(folder):
+        record = _read_file(folder)  # it may have ended between the two looks
+    if record.state is ExecutionState.RUNNING and not _is_alive(folder):
+        return mark_stopped(record, ExecutionState.INTERRUPTED, "its process is gone; run it again to go on")
     return record
 
 
 def read_records(root: Path) -> tuple[RunRecord, ...]:
     """Returns the records of all runs below ``root``, in the order of their start."""
-    found = (read_record(path.parent) for path in root.glob(f"*/{FILE}"))
-    return tuple(sorted(found, key=lambda record: (record.started, record.id)))
+    records = (read_record(path.parent) for path in root.glob(f"*/{RECORD_FILE}"))
+    return tuple(sorted(records, key=lambda record: (record.started, record.id)))
 
 
-def _read(folder: Path) -> RunRecord:
-    path = folder / FILE
+def _read_file(folder: Path) -> RunRecord:
+    path = folder / RECORD_FILE
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -184,7 +192,7 @@ def _read(folder: Path) -> RunRecord:
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[None]:
+def claim_folder(folder: Path) -> Iterator[None]:
     """Makes ``folder`` the folder of this run alone; the lock also tells readers that the run is alive.
 
     Raises:
@@ -196,12 +204,12 @@ def claimed(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ConflictError(f"{folder}: another run is going on here") from None
-        if (folder / FILE).exists():
+        if (folder / RECORD_FILE).exists():
             raise ConflictError(f"{folder}: holds a run already; give each run a folder of its own")
         yield
 
 
-def _alive(folder: Path) -> bool:
+def _is_alive(folder: Path) -> bool:
     """Whether the process that claimed ``folder`` still runs: the system drops its lock however it ends."""
     try:
         descriptor = os.open(folder / "lock", os.O_RDONLY)
@@ -216,7 +224,9 @@ def _alive(folder: Path) -> bool:
     return False
 
 
-def error_of(exit_code: int, message: str) -> AnamnesisError:
+def error_for_exit_code(exit_code: int, message: str) -> AnamnesisError:
     """Returns the error that a step's exit code stands for."""
-    kinds = {kind.exit_code: kind for kind in (InputError, RefusedError, ConflictError, IntegrityError)}
-    return kinds.get(exit_code, AnamnesisError)(message)
+    error_classes = {
+        error_class.exit_code: error_class for error_class in (InputError, RefusedError, ConflictError, IntegrityError)
+    }
+    return error_classes.get(exit_code, AnamnesisError)(message)

@@ -15,11 +15,11 @@ from typing import Any
 
 import yaml
 
-from anamnesis.records import InputError, digest_json, hex_of
+from anamnesis.records import InputError, digest_hex, digest_json
 
 Executor = dict[str, Any]
-_QUEUE = "kueue.x-k8s.io/queue-name"
-_LEARNERS = ("exec-train-", "exec-evaluate-scheduled")
+_QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+_ACCELERATED_EXECUTORS = ("exec-train-", "exec-evaluate-scheduled")
 """Executors that get accelerators; the evaluations of an update judge a few test sets and do without."""
 
 
@@ -110,7 +110,7 @@ class Runtime:
 
 
 @dataclass(frozen=True, slots=True)
-class Ir:
+class PipelineIR:
     """A compiled pipeline as data.
 
     Attributes:
@@ -125,7 +125,7 @@ class Ir:
     def version_name(self) -> str:
         """The pipeline version's name: the pipeline's, and twelve digits of the digest of both documents."""
         digest = digest_json([self.pipeline, self.platform])
-        return f"{self.pipeline['pipelineInfo']['name']}-{hex_of(digest)[:12]}"
+        return f"{self.pipeline['pipelineInfo']['name']}-{digest_hex(digest)[:12]}"
 
     def to_yaml(self) -> str:
         """Returns the text to upload."""
@@ -133,7 +133,7 @@ class Ir:
         return yaml.safe_dump_all([dict(document) for document in documents], sort_keys=True)
 
 
-def load_ir(path: Path) -> Ir:
+def load_ir(path: Path) -> PipelineIR:
     """Reads a compiled pipeline.
 
     Raises:
@@ -147,47 +147,53 @@ def load_ir(path: Path) -> Ir:
         raise InputError(f"{path}: not YAML: {error}") from None
     if not documents or not isinstance(documents[0], dict) or "deploymentSpec" not in documents[0]:
         raise InputError(f"{path}: not a compiled pipeline")
-    return Ir(*documents)
+    return PipelineIR(*documents)
 
 
-def specialise(ir: Ir, runtime: Runtime) -> Ir:
+def specialise(ir: PipelineIR, runtime: Runtime) -> PipelineIR:
     """Returns ``ir`` with the constants of ``runtime``; an empty ``Runtime`` changes nothing."""
     pipeline, platform = deepcopy(dict(ir.pipeline)), deepcopy(dict(ir.platform))
-    kubernetes = platform.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
+    executor_settings = (
+        platform.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
+    )
     for label, executor in pipeline["deploymentSpec"]["executors"].items():
-        training = label.startswith(_LEARNERS)
-        _set_container(executor["container"], runtime, training)
-        if settings := _kubernetes(runtime, training):
-            kubernetes[label] = kubernetes.get(label, {}) | settings
-    if kubernetes:
-        platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": kubernetes}}}}
-    return Ir(pipeline, platform)
+        uses_accelerator = label.startswith(_ACCELERATED_EXECUTORS)
+        _set_container(executor["container"], runtime, uses_accelerator)
+        if settings := _kubernetes_settings(runtime, uses_accelerator):
+            executor_settings[label] = executor_settings.get(label, {}) | settings
+    if executor_settings:
+        platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executor_settings}}}}
+    return PipelineIR(pipeline, platform)
 
 
-def _set_container(container: Executor, runtime: Runtime, training: bool) -> None:
+def _set_container(container: Executor, runtime: Runtime, uses_accelerator: bool) -> None:
     if runtime.image:
         container["image"] = runtime.image
     if runtime.environment:
         container["env"] = [{"name": name, "value": text} for name, text in runtime.environment.items()]
-    if training and runtime.accelerators:
+    if uses_accelerator and runtime.accelerators:
         # each twice: older back ends read the fields without "resource"
         count, kind = str(runtime.accelerators), runtime.accelerator_type
         accelerator = {"count": count, "resourceCount": count, "resourceType": kind, "type": kind}
         container.setdefault("resources", {})["accelerator"] = accelerator
 
 
-def _kubernetes(runtime: Runtime, training: bool) -> Executor:
+def _kubernetes_settings(runtime: Runtime, uses_accelerator: bool) -> Executor:
     """Returns the executor's part of the platform document."""
-    shared = {"volumeName": "shared-memory", "mountPath": "/dev/shm", "medium": "Memory"}
+    shared_memory_mount = {"volumeName": "shared-memory", "mountPath": "/dev/shm", "medium": "Memory"}
     settings: Executor = {
         "imagePullSecret": [{"secretName": name} for name in runtime.pull_secrets],
         "nodeSelector": {"labels": dict(runtime.node_selector)} if runtime.node_selector else {},
-        "podMetadata": {"labels": {_QUEUE: runtime.queue}} if runtime.queue else {},
-        "pvcMount": [{"constant": one.claim, "mountPath": one.path} for one in runtime.volumes],
-        "secretAsVolume": [{"secretName": one.name, "mountPath": one.path} for one in runtime.secret_files],
+        "podMetadata": {"labels": {_QUEUE_LABEL: runtime.queue}} if runtime.queue else {},
+        "pvcMount": [{"constant": volume.claim, "mountPath": volume.path} for volume in runtime.volumes],
+        "secretAsVolume": [
+            {"secretName": secret_file.name, "mountPath": secret_file.path} for secret_file in runtime.secret_files
+        ],
         "secretAsEnv": [_secret_env(secret) for secret in runtime.secrets],
-        "tolerations": [_toleration(one) for one in runtime.tolerations],
-        "emptyDirMounts": [shared | {"sizeLimit": runtime.shared_memory}] if training and runtime.shared_memory else [],
+        "tolerations": [_toleration(toleration) for toleration in runtime.tolerations],
+        "emptyDirMounts": [shared_memory_mount | {"sizeLimit": runtime.shared_memory}]
+        if uses_accelerator and runtime.shared_memory
+        else [],
     }
     return {name: value for name, value in settings.items() if value}
 
@@ -197,6 +203,11 @@ def _secret_env(secret: SecretEnv) -> Executor:
     return {"secretName": secret.name, "keyToEnv": variables}
 
 
-def _toleration(one: Toleration) -> Executor:
-    fields = {"key": one.key, "operator": one.operator, "value": one.value, "effect": one.effect}
+def _toleration(toleration: Toleration) -> Executor:
+    fields = {
+        "key": toleration.key,
+        "operator": toleration.operator,
+        "value": toleration.value,
+        "effect": toleration.effect,
+    }
     return {name: value for name, value in fields.items() if value}

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 EXECUTOR = "kfp.dsl.executor_main"
-_FILES = (0, 1, 2)
+_STANDARD_FILES = (0, 1, 2)
 
 
 @contextmanager
@@ -68,54 +68,54 @@ def _serve(listener: socket.socket, lifeline: int) -> list[str]:
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             listener.close()
-            return _attend(connection)
+            return _run_step(connection)
         connection.close()
 
 
-def _attend(connection: socket.socket) -> list[str]:
+def _run_step(connection: socket.socket) -> list[str]:
     """Forks the step, waits for it and tells its exit code; returns in the step."""
-    _, files, _, _ = socket.recv_fds(connection, 1, len(_FILES))
+    _, files, _, _ = socket.recv_fds(connection, 1, len(_STANDARD_FILES))
     with connection.makefile("rb") as stream:
-        asked: dict[str, Any] = json.load(stream)
+        step_call: dict[str, Any] = json.load(stream)
     pid = os.fork()
     if pid == 0:
         connection.close()
-        for target, file in zip(_FILES, files, strict=True):
+        for target, file in zip(_STANDARD_FILES, files, strict=True):
             os.dup2(file, target)
             os.close(file)
-        os.chdir(asked["folder"])
+        os.chdir(step_call["folder"])
         os.environ.clear()
-        os.environ.update(asked["environment"])
-        return list(asked["arguments"])
+        os.environ.update(step_call["environment"])
+        return list(step_call["arguments"])
     _, status = os.waitpid(pid, 0)
     connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
     os._exit(0)
 
 
-def _call(path: str, arguments: list[str]) -> int:
+def _request_step(path: str, arguments: list[str]) -> int:
     """Has a step run by the warm process; returns its exit code, as a shell gives it."""
-    asked = {"arguments": arguments, "environment": dict(os.environ), "folder": str(Path.cwd())}
+    step_call = {"arguments": arguments, "environment": dict(os.environ), "folder": str(Path.cwd())}
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(path)
-        socket.send_fds(connection, [b"."], list(_FILES))
-        connection.sendall(json.dumps(asked).encode())
+        socket.send_fds(connection, [b"."], list(_STANDARD_FILES))
+        connection.sendall(json.dumps(step_call).encode())
         connection.shutdown(socket.SHUT_WR)
-        code = int(connection.recv(16) or b"1")
-    return code if code >= 0 else 128 - code
+        exit_code = int(connection.recv(16) or b"1")
+    return exit_code if exit_code >= 0 else 128 - exit_code
 
 
 def main(arguments: list[str]) -> int:
     """``serve <descriptor> <modules>`` is the warm process; ``call <socket> <arguments>`` is the ``python3``."""
-    mode, where, *rest = arguments
+    mode, address, *remaining_arguments = arguments
     if mode == "call":
-        if rest[:2] != ["-m", EXECUTOR]:
-            os.execv(sys.executable, [sys.executable, *rest])
-        return _call(where, rest[2:])
+        if remaining_arguments[:2] != ["-m", EXECUTOR]:
+            os.execv(sys.executable, [sys.executable, *remaining_arguments])
+        return _request_step(address, remaining_arguments[2:])
     executor = importlib.import_module(EXECUTOR)
     with suppress(ImportError):
-        for module in rest:
+        for module in remaining_arguments:
             importlib.import_module(module)
-    sys.argv[1:] = _serve(socket.socket(fileno=int(where)), lifeline=sys.stdin.fileno())
+    sys.argv[1:] = _serve(socket.socket(fileno=int(address)), lifeline=sys.stdin.fileno())
     executor.executor_main()
     sys.stdout.flush()
     os._exit(0)  # all is written; to take apart everything that was loaded would cost half a second

@@ -13,7 +13,7 @@ from typing import NoReturn
 import pytest
 from toys.apiserver import ApiServer
 from toys.memory_store import MemoryStore
-from toys.orthanc import PLUGINS, Orthanc
+from toys.orthanc import PLUGINS, OrthancServer
 from toys.s3_server import S3Server
 
 from anamnesis.storage import Store, open_store
@@ -53,10 +53,10 @@ def data_folder() -> Path:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """A browser: ``ANAMNESIS_CHROMIUM``, by default ``chromium`` in PATH."""
-    found = os.environ.get("ANAMNESIS_CHROMIUM") or shutil.which("chromium")
-    if not found:
+    path = os.environ.get("ANAMNESIS_CHROMIUM") or shutil.which("chromium")
+    if not path:
         missing("no browser: install chromium or set ANAMNESIS_CHROMIUM")
-    return found
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -83,12 +83,12 @@ def api_server(api_server_binaries: Path) -> Iterator[ApiServer]:
 @pytest.fixture(scope="session")
 def s3_server_binary() -> str:
     """An S3 server with conditional writes: ``ANAMNESIS_S3_SERVER``, by default the one beside the checkout."""
-    found = os.environ.get("ANAMNESIS_S3_SERVER")
-    if not found and (folder := _shared_binaries()):
-        found = str(folder / "minio")
-    if not found or not Path(found).exists():
+    path = os.environ.get("ANAMNESIS_S3_SERVER")
+    if not path and (folder := _shared_binaries()):
+        path = str(folder / "minio")
+    if not path or not Path(path).exists():
         missing("no S3 server: set ANAMNESIS_S3_SERVER to the path of a minio binary")
-    return found
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -99,12 +99,12 @@ def s3_environment(s3_server_binary: str, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="session")
-def orthanc_server() -> Iterator[Orthanc]:
+def orthanc_server() -> Iterator[OrthancServer]:
     """A real DICOM server, ``ANAMNESIS_ORTHANC`` or ``Orthanc`` in PATH, with DICOMweb; it serves the whole session."""
     program = os.environ.get("ANAMNESIS_ORTHANC") or shutil.which("Orthanc", path=f"{os.environ['PATH']}:/usr/sbin")
     if not program or not (PLUGINS / "libOrthancDicomWeb.so").exists():
         missing("no DICOM server: install orthanc and orthanc-dicomweb, or set ANAMNESIS_ORTHANC")
-    server = Orthanc(program)
+    server = OrthancServer(program)
     try:
         server.start()
         yield server
@@ -113,7 +113,7 @@ def orthanc_server() -> Iterator[Orthanc]:
 
 
 @pytest.fixture
-def orthanc(orthanc_server: Orthanc) -> Orthanc:
+def orthanc(orthanc_server: OrthancServer) -> OrthancServer:
     """That server, running and empty."""
     if not orthanc_server.running:
         orthanc_server.start()
@@ -135,8 +135,8 @@ def folder_opener(tmp_path: Path) -> Callable[[], Store]:
 def opener(request: pytest.FixtureRequest) -> Callable[[], Store]:
     """Opens one fresh store, as often as it is called, in any process."""
     if request.param == "folder":
-        found: Callable[[], Store] = request.getfixturevalue("folder_opener")
-        return found
+        open_folder: Callable[[], Store] = request.getfixturevalue("folder_opener")
+        return open_folder
     environment, url = request.getfixturevalue("s3_environment"), f"s3://{BUCKET}/test-{next(_numbers)}"
     return lambda: open_store(url, environment)
 

@@ -9,10 +9,10 @@ import typer
 from typer.core import TyperGroup
 
 from anamnesis.cli.commands import cluster, decisions, demo, ingest, inspection, operator, registry, results, run
-from anamnesis.cli.options import examples
+from anamnesis.cli.options import format_examples
 from anamnesis.records.errors import AnamnesisError
 
-INTERRUPTED = 130
+INTERRUPTED_EXIT_CODE = 130
 
 
 class GuardedGroup(TyperGroup):
@@ -23,9 +23,9 @@ class GuardedGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except AnamnesisError as error:
-            raise _ended(error, str(error), error.exit_code) from error
+            raise _report_error(error, str(error), error.exit_code) from error
         except KeyboardInterrupt as error:
-            raise _ended(error, "interrupted; the same command continues", INTERRUPTED) from error
+            raise _report_error(error, "interrupted; the same command continues", INTERRUPTED_EXIT_CODE) from error
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing more to tell
             raise typer.Exit(0) from None
@@ -33,14 +33,14 @@ class GuardedGroup(TyperGroup):
             if isinstance(error, typer.Exit | typer.Abort) or hasattr(error, "exit_code"):
                 raise
             text = f"unexpected {type(error).__name__}: {error} (ANAMNESIS_DEBUG=1 shows where)"
-            raise _ended(error, text, 1) from error
+            raise _report_error(error, text, 1) from error
 
 
-def _ended(error: BaseException, text: str, code: int) -> typer.Exit:
+def _report_error(error: BaseException, text: str, exit_code: int) -> typer.Exit:
     if os.environ.get("ANAMNESIS_DEBUG") == "1":
         traceback.print_exception(error)
     print(f"anamnesis: {text}", file=sys.stderr)
-    return typer.Exit(code)
+    return typer.Exit(exit_code)
 
 
 app = typer.Typer(
@@ -49,7 +49,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # importing rich's Markdown would cost 0.2 s at every call
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=examples(
+    epilog=format_examples(
         "anamnesis demo                                  four sites, three methods, on this machine",
         "anamnesis run -f model.yaml                     learn every site that is not learned yet",
         "anamnesis status -f model.yaml --json           where each site stands",
@@ -60,8 +60,8 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_requested: bool) -> None:
+    if is_requested:
         import anamnesis
 
         print(anamnesis.__version__)
@@ -71,12 +71,12 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def anamnesis(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Keeps a medical-imaging model learning as hospitals send data, without forgetting what it knew."""
 
 
-for module in (run, ingest, results, decisions, inspection, cluster, operator, demo):
-    module.add_to(app)
+for command_module in (run, ingest, results, decisions, inspection, cluster, operator, demo):
+    command_module.add_to(app)
 app.add_typer(registry.app, name="registry")

@@ -4,32 +4,32 @@ from collections.abc import Iterator, Sequence
 
 from pydantic.alias_generators import to_camel
 
-from anamnesis.cli.output import table
+from anamnesis.cli.output import format_table
 from anamnesis.local.doctor import Check
-from anamnesis.local.status import Overview
-from anamnesis.local.versions import Details
+from anamnesis.local.status import LocalModelStatus
+from anamnesis.local.versions import VersionDetails
 from anamnesis.operator.api.method import MethodEntry
-from anamnesis.operator.plan import Status
+from anamnesis.operator.plan import PlannedModelStatus
 from anamnesis.records import short_digest
 
-LAST = 5
+SHOWN_RUNS = 5
 """Runs that are shown to people; programs get all."""
 
 
-def describe_sites(model: str, status: Status) -> Iterator[str]:
+def describe_model_status(model: str, status: PlannedModelStatus) -> Iterator[str]:
     """Yields the champion and one line per site."""
     yield f"{model}: champion {short_digest(status.champion)}"
     rows = [[site.name, site.state.value, site.message] for site in status.sites]
-    yield from (f"  {line}" for line in table(["site", "state", ""], rows))
+    yield from (f"  {line}" for line in format_table(["site", "state", ""], rows))
 
 
-def describe_status(found: Overview) -> Iterator[str]:
+def describe_local_status(model_status: LocalModelStatus) -> Iterator[str]:
     """Yields lines for people."""
-    yield from describe_sites(found.model, found.status)
-    yield f"  registry {found.registry}\n  head {found.head}"
-    if found.runs:
-        rows = [[run.id, run.state.value, run.seconds, run.error] for run in found.runs[-LAST:]]
-        yield from (f"  {line}" for line in table(["run", "state", "seconds", ""], rows))
+    yield from describe_model_status(model_status.model, model_status.status)
+    yield f"  registry {model_status.registry}\n  head {model_status.head}"
+    if model_status.runs:
+        rows = [[run.id, run.state.value, run.seconds, run.error] for run in model_status.runs[-SHOWN_RUNS:]]
+        yield from (f"  {line}" for line in format_table(["run", "state", "seconds", ""], rows))
 
 
 def describe_method(entry: MethodEntry) -> Iterator[str]:
@@ -42,25 +42,25 @@ def describe_method(entry: MethodEntry) -> Iterator[str]:
         yield f"  {to_camel(option)}: {schema['type']}{allowed}, default {schema['default']}"
 
 
-def describe_checks(found: Sequence[Check]) -> list[str]:
+def describe_checks(checks: Sequence[Check]) -> list[str]:
     """Returns lines for people."""
-    return table(["", "", ""], [[check.state, check.name, check.found] for check in found])[1:]
+    return format_table(["", "", ""], [[check.state, check.name, check.detail] for check in checks])[1:]
 
 
-def describe_version(found: Details) -> Iterator[str]:
+def describe_version(version_details: VersionDetails) -> Iterator[str]:
     """Yields lines for people."""
-    version = found.version
-    yield f"{found.digest}  {found.state}"
+    version = version_details.version
+    yield f"{version_details.digest}  {version_details.state}"
     yield f"  base {version.base or 'none'}\n  site {version.site}, snapshot {version.snapshot or 'none (imported)'}"
     yield f"  configuration {dict(version.configuration)}"
     yield from (f"  part {name}: {digest}" for name, digest in version.parts.items())
     rows = [
-        [each.site, each.task, each.name, name, float(metric.value)]
-        for each in found.evaluations
-        for name, metric in each.metrics.items()
+        [evaluation.site, evaluation.task, evaluation.name, name, float(metric.value)]
+        for evaluation in version_details.evaluations
+        for name, metric in evaluation.metrics.items()
     ]
-    yield from (f"  {line}" for line in table(["site", "task", "evaluator", "metric", "value"], rows))
-    for entry in found.entries:
-        yield f"  {entry.time} {entry.kind.value} by {entry.who}: {entry.why}"
+    yield from (f"  {line}" for line in format_table(["site", "task", "evaluator", "metric", "value"], rows))
+    for entry in version_details.entries:
+        yield f"  {entry.time} {entry.kind.value} by {entry.author}: {entry.reason}"
         if entry.decision:
             yield f"    {entry.decision.verdict.value}: {entry.decision.reason}"

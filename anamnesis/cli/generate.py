@@ -15,59 +15,59 @@ from pathlib import Path
 
 from anamnesis.generated import write_or_check
 
-TYPES = {int: "integer", float: "number", str: "string", bool: "boolean"}
+JSON_TYPES = {int: "integer", float: "number", str: "string", bool: "boolean"}
 
 
 def methods_json() -> str:
     """Returns the text of ``methods.json``."""
-    from anamnesis.methods import methods
+    from anamnesis.methods import registered_methods
 
     entries = []
-    for name, kind in methods(research=False).items():
+    for name, method_class in registered_methods(include_research=False).items():
         entries.append({
             "method": name,
-            "name": kind.__name__,
-            "summary": (kind.__doc__ or "").strip().splitlines()[0],
-            "earlier_data": kind.needs.earlier_data,
-            "stores_exemplars": kind.needs.stores_exemplars,
-            "options": options_schema(kind.options_class),
+            "name": method_class.__name__,
+            "summary": (method_class.__doc__ or "").strip().splitlines()[0],
+            "earlier_data": method_class.capabilities.opens_earlier_data,
+            "stores_exemplars": method_class.capabilities.stores_exemplars,
+            "options": options_schema(method_class.options_class),
         })  # fmt: skip
     return json.dumps(entries, indent=2) + "\n"
 
 
 def options_schema(options: type) -> dict[str, dict[str, object]]:
     """Returns option -> JSON Schema with ``description``, ``type``, ``default`` and, for an enumeration, ``enum``."""
-    hints, docs = typing.get_type_hints(options), _documentation(options)
+    hints, descriptions = typing.get_type_hints(options), _attribute_descriptions(options)
     return {
-        field.name: {"description": docs.get(field.name, ""), **_schema(hints[field.name], field)}
+        field.name: {"description": descriptions.get(field.name, ""), **_option_schema(hints[field.name], field)}
         for field in dataclasses.fields(options)
     }
 
 
-def _documentation(options: type) -> dict[str, str]:
+def _attribute_descriptions(options: type) -> dict[str, str]:
     """Returns option -> what the class's docstring says of it under ``Attributes``."""
     section = inspect.cleandoc(options.__doc__ or "").partition("Attributes:\n")[2]
     entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
     return {name: " ".join(text.split()) for name, text in entries}
 
 
-def _schema(kind: typing.Any, field: "dataclasses.Field[typing.Any]") -> dict[str, object]:
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):  # X | None: leaving it out is none
-        kind = next(part for part in typing.get_args(kind) if part is not type(None))
+def _option_schema(value_type: typing.Any, field: "dataclasses.Field[typing.Any]") -> dict[str, object]:
+    if typing.get_origin(value_type) in (typing.Union, types.UnionType):  # X | None: leaving it out is none
+        value_type = next(member_type for member_type in typing.get_args(value_type) if member_type is not type(None))
     default = field.default.value if isinstance(field.default, Enum) else field.default
-    if issubclass(kind, Enum):
-        return {"type": "string", "enum": [member.value for member in kind], "default": default}
-    if kind not in TYPES:
+    if issubclass(value_type, Enum):
+        return {"type": "string", "enum": [member.value for member in value_type], "default": default}
+    if value_type not in JSON_TYPES:
         raise TypeError(
-            f"option {field.name}: {kind} has no place in a resource; known are {', '.join(TYPES.values())}"
+            f"option {field.name}: {value_type} has no place in a resource; known are {', '.join(JSON_TYPES.values())}"
         )
-    return {"type": TYPES[kind], "default": default}
+    return {"type": JSON_TYPES[value_type], "default": default}
 
 
 def main(check: bool) -> int:
     """Writes the file, or with ``check`` only says whether it is as it should be; returns the exit code."""
-    target = Path(__file__).parents[1] / "operator" / "api" / "methods.json"
-    return write_or_check({target: methods_json()}, "anamnesis.cli.generate", check)
+    output_file = Path(__file__).parents[1] / "operator" / "api" / "methods.json"
+    return write_or_check({output_file: methods_json()}, "anamnesis.cli.generate", check)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,12 @@ import sys
 from collections.abc import Iterable, Sequence
 
 
-def show(document: object, text: Iterable[str], as_json: bool) -> None:
+def print_result(document: object, lines: Iterable[str], as_json: bool) -> None:
     """Prints the result of a command.
 
     Args:
         document: data classes and plain values, for programs.
-        text: lines for people.
+        lines: lines for people.
         as_json: which of the two.
     """
     if as_json:
@@ -18,29 +18,35 @@ def show(document: object, text: Iterable[str], as_json: bool) -> None:
 
         print(json.dumps(encode(document), indent=2, ensure_ascii=False))
     else:
-        for line in text:
+        for line in lines:
             print(line)
 
 
-def note(text: str) -> None:
+def print_note(text: str) -> None:
     """Prints something that is not the result."""
     print(text, file=sys.stderr, flush=True)
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+def format_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
     """Returns lines of aligned columns; numbers to the right."""
-    cells = [[_cell(value) for value in row] for row in rows]
-    widths = [max(len(line[i]) for line in [list(head), *cells]) for i in range(len(head))]
-    right = [bool(rows) and all(isinstance(row[i], int | float | None) for row in rows) for i in range(len(head))]
-    return [_line(line, widths, right) for line in [list(head), *cells]]
+    cells = [[_format_cell(value) for value in row] for row in rows]
+    widths = [
+        max(len(cells_of_row[column]) for cells_of_row in [list(header), *cells]) for column in range(len(header))
+    ]
+    numeric_columns = [
+        bool(rows) and all(isinstance(row[column], int | float | None) for row in rows) for column in range(len(header))
+    ]
+    return [_format_line(cells_of_row, widths, numeric_columns) for cells_of_row in [list(header), *cells]]
 
 
-def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
-    padded = zip(cells, widths, right, strict=True)
-    return "  ".join(cell.rjust(width) if numeric else cell.ljust(width) for cell, width, numeric in padded).rstrip()
+def _format_line(cells: Sequence[str], widths: Sequence[int], numeric_columns: Sequence[bool]) -> str:
+    padded = zip(cells, widths, numeric_columns, strict=True)
+    return "  ".join(
+        cell.rjust(width) if is_numeric else cell.ljust(width) for cell, width, is_numeric in padded
+    ).rstrip()
 
 
-def _cell(value: object) -> str:
+def _format_cell(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:.3f}" if isinstance(value, float) else str(value)

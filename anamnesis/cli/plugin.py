@@ -4,9 +4,9 @@ import typer
 
 from anamnesis.cli.app import GuardedGroup
 from anamnesis.cli.app import app as whole
-from anamnesis.cli.options import examples
+from anamnesis.cli.options import format_examples
 
-COMMANDS = ("status", "approve", "reject", "rollback", "update", "suspend", "resume", "support-bundle")
+CLUSTER_COMMANDS = ("status", "approve", "reject", "rollback", "update", "suspend", "resume", "support-bundle")
 
 app = typer.Typer(
     cls=GuardedGroup,
@@ -15,7 +15,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=examples("kubectl anamnesis status -n wards", "kubectl anamnesis update -n wards chest --site guangzhou"),
+    epilog=format_examples(
+        "kubectl anamnesis status -n wards", "kubectl anamnesis update -n wards chest --site guangzhou"
+    ),
 )
 
 
@@ -25,5 +27,5 @@ def anamnesis() -> None:
 
 
 for command in whole.registered_commands:
-    if command.callback is not None and (command.name or command.callback.__name__) in COMMANDS:
+    if command.callback is not None and (command.name or command.callback.__name__) in CLUSTER_COMMANDS:
         app.registered_commands.append(command)

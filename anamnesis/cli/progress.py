@@ -11,7 +11,7 @@ from typing import TextIO
 from anamnesis.local.progress import Reporter
 from anamnesis.records.progress import Progress
 
-INTERVAL = 5.0
+INTERVAL_SECONDS = 5.0
 """Seconds between two plain lines about the same work; what ends sooner leaves its first line."""
 
 
@@ -23,18 +23,18 @@ class PlainReporter:
 
     def track(self, name: str) -> Progress:
         """Returns what the work called ``name`` shall call."""
-        last = -INTERVAL
+        last_time = -INTERVAL_SECONDS
 
-        def progress(done: int, total: int, what: str) -> None:
-            nonlocal last
-            now = self._clock()
-            if now - last >= INTERVAL:
-                last = now
-                self.say(f"{name}: {what} {done}/{total}" if total > 1 else f"{name}: {what}")
+        def progress(completed: int, total: int, unit: str) -> None:
+            nonlocal last_time
+            current_time = self._clock()
+            if current_time - last_time >= INTERVAL_SECONDS:
+                last_time = current_time
+                self.print_line(f"{name}: {unit} {completed}/{total}" if total > 1 else f"{name}: {unit}")
 
         return progress
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Prints a line."""
         with self._lock:
             print(text, file=self._stream, flush=True)
@@ -55,51 +55,51 @@ class BarReporter:
         """Returns what the work called ``name`` shall call."""
         bar = self.bars.add_task("waits", total=None, name=name)
 
-        def progress(done: int, total: int, what: str) -> None:
-            self.bars.update(bar, completed=done, total=total or None, description=what)
+        def progress(completed: int, total: int, unit: str) -> None:
+            self.bars.update(bar, completed=completed, total=total or None, description=unit)
 
         return progress
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Prints a line above the bars."""
         self.bars.console.print(text, markup=False, highlight=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Stoppable:
+class StoppableReporter:
     """Ends work in other threads: what tells its progress after ``stop`` was set is interrupted there.
 
     Attributes:
-        tell: where the progress goes.
+        reporter: where the progress goes.
         stop: set to end the work.
     """
 
-    tell: Reporter
+    reporter: Reporter
     stop: threading.Event
 
     def track(self, name: str) -> Progress:
         """Returns what the work called ``name`` shall call."""
-        inner = self.tell.track(name)
+        report_progress = self.reporter.track(name)
 
-        def progress(done: int, total: int, what: str) -> None:
+        def progress(completed: int, total: int, unit: str) -> None:
             if self.stop.is_set():
                 raise KeyboardInterrupt
-            inner(done, total, what)
+            report_progress(completed, total, unit)
 
         return progress
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Prints a line."""
-        self.tell.say(text)
+        self.reporter.print_line(text)
 
 
 @contextmanager
-def reporter(stream: TextIO | None = None) -> Iterator[Reporter]:
+def open_reporter(stream: TextIO | None = None) -> Iterator[Reporter]:
     """Yields live bars where ``stream`` (standard error) is a terminal, plain lines otherwise."""
     stream = stream or sys.stderr
     if not stream.isatty():
         yield PlainReporter(stream)
         return
-    bars = BarReporter(stream)
-    with bars.bars:
-        yield bars
+    bar_reporter = BarReporter(stream)
+    with bar_reporter.bars:
+        yield bar_reporter

@@ -7,25 +7,25 @@ import yaml
 
 from anamnesis.demo.sites import DemoSite
 from anamnesis.operator.api.api_model import API_VERSION
-from anamnesis.operator.api.method import known_methods
+from anamnesis.operator.api.method import supported_methods
 
 METHODS = ("finetune", "ewc_prototype", "joint")
 TRAINING = {"epochs": 8, "batchSize": 16, "learningRate": "0.003"}
 """Chosen by looking at what the demonstration itself prints: its numbers show that it runs, and rank no method."""
 SPLIT_KEY = b"of the public demonstration: never use it for patients"
 """Fixed, so that every call has the same patients in its test sets."""
-_OPTIONS = {"ewc_prototype": {"ewcPrototype": {"prototypes": "Shared"}}}
+_METHOD_OPTIONS = {"ewc_prototype": {"ewcPrototype": {"prototypes": "Shared"}}}
 """The images are public: their class prototypes may be, too."""
 
-_COMMENT = "# Written by `anamnesis demo`, which does with it what `anamnesis run -f` on this folder does.\n"
+_FILE_HEADER = "# Written by `anamnesis demo`, which does with it what `anamnesis run -f` on this folder does.\n"
 
 
 def write_resources(folder: Path, sites: Sequence[DemoSite]) -> None:
     """Writes one file with all sites, one per method with its model, and the split key that they share."""
     (folder / "split.key").write_bytes(SPLIT_KEY)
-    _write(folder / "sites.yaml", [_site(site) for site in sites])
+    _write_documents(folder / "sites.yaml", [_site_document(site) for site in sites])
     for method in METHODS:
-        _write(folder / f"model-{model_name(method)}.yaml", [_model(method, sites)])
+        _write_documents(folder / f"model-{model_name(method)}.yaml", [_model_document(method, sites)])
 
 
 def model_name(method: str) -> str:
@@ -33,12 +33,12 @@ def model_name(method: str) -> str:
     return method.replace("_", "-")
 
 
-def _write(path: Path, documents: Sequence[dict[str, object]]) -> None:
+def _write_documents(path: Path, documents: Sequence[dict[str, object]]) -> None:
     text = yaml.safe_dump_all(documents, sort_keys=False, default_flow_style=None, width=120)
-    path.write_text(_COMMENT + text, encoding="utf-8")
+    path.write_text(_FILE_HEADER + text, encoding="utf-8")
 
 
-def _site(site: DemoSite) -> dict[str, object]:
+def _site_document(site: DemoSite) -> dict[str, object]:
     spec: dict[str, object] = {
         "source": {"type": "Folder", "folder": {"path": str(site.folder.resolve())}},
         "modalities": [site.modality],
@@ -55,11 +55,11 @@ def _site(site: DemoSite) -> dict[str, object]:
     return {"apiVersion": API_VERSION, "kind": "Site", "metadata": {"name": site.name}, "spec": spec}
 
 
-def _model(method: str, sites: Sequence[DemoSite]) -> dict[str, object]:
-    name = next(entry.name for entry in known_methods().values() if entry.method == method)
+def _model_document(method: str, sites: Sequence[DemoSite]) -> dict[str, object]:
+    name = next(entry.name for entry in supported_methods().values() if entry.method == method)
     spec = {
         "network": {"name": "SmallCNN", "input": {"channels": 1, "size": [64, 64]}, "norm": "Batch", "width": 16},
-        "method": {"name": name, **_OPTIONS.get(method, {})},
+        "method": {"name": name, **_METHOD_OPTIONS.get(method, {})},
         "training": TRAINING,
         "sites": [{"name": site.name} for site in sites],
         # Advisory: every method walks the whole way, and the gate's opinion is written down.

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from anamnesis.records import Progress
 
-STUDIES = 400
+STUDIES_PER_SITE = 400
 """Studies taken of each real site, over both splits."""
-PATIENTS = 150
+PATIENTS_PER_SITE = 150
 """Patients of each phantom site, two images each; 40 of each class keep every test set complete."""
 
 
@@ -34,25 +34,43 @@ class DemoSite:
     maximum_studies: int = 0
 
 
-def real_sites(data: Path) -> tuple[DemoSite, ...]:
-    """Returns the sites whose images are below ``data``, in the order of their arrival; see its ``README.md``."""
+def real_sites(image_folder: Path) -> tuple[DemoSite, ...]:
+    """Returns the sites whose images are below ``image_folder``, in the order of their arrival; see its ``README.md``."""
     return (
-        DemoSite("xray", "DX", "pneumonia", ("normal", "pneumonia"), (), data / "cxr_kermany", STUDIES),
-        DemoSite("ct", "CT", "lung-cancer", ("normal", "malignant"), ("benign",), data / "ct_lung_iqoth", STUDIES),
+        DemoSite(
+            "xray", "DX", "pneumonia", ("normal", "pneumonia"), (), image_folder / "cxr_kermany", STUDIES_PER_SITE
+        ),
+        DemoSite(
+            "ct",
+            "CT",
+            "lung-cancer",
+            ("normal", "malignant"),
+            ("benign",),
+            image_folder / "ct_lung_iqoth",
+            STUDIES_PER_SITE,
+        ),
         DemoSite(
             "mri",
             "MR",
             "brain-tumour",
             ("glioma", "meningioma", "pituitary"),
             ("notumor",),
-            data / "mri_brain_tumour",
-            STUDIES,
+            image_folder / "mri_brain_tumour",
+            STUDIES_PER_SITE,
         ),
-        DemoSite("blood", "GM", "blood-cell", ("RBC", "WBC", "Platelets"), (), data / "micro_bloodcell_bccd", STUDIES),
+        DemoSite(
+            "blood",
+            "GM",
+            "blood-cell",
+            ("RBC", "WBC", "Platelets"),
+            (),
+            image_folder / "micro_bloodcell_bccd",
+            STUDIES_PER_SITE,
+        ),
     )
 
 
-def have_all(sites: tuple[DemoSite, ...]) -> bool:
+def have_images(sites: tuple[DemoSite, ...]) -> bool:
     """Returns whether every site's files are there."""
     return all((site.folder / "images.npz").is_file() for site in sites)
 
@@ -63,7 +81,7 @@ def phantom_sites(folder: Path, progress: Progress) -> tuple[DemoSite, ...]:
 
     sites = []
     for seed, kind in enumerate(KINDS):
-        config = write_phantom_site(folder / kind, kind, PATIENTS, seed)
+        config = write_phantom_site(folder / kind, kind, PATIENTS_PER_SITE, seed)
         task = config.task
         sites.append(DemoSite(config.name, config.modalities[0], task.name, task.classes, (), folder / kind))
         progress(seed + 1, len(KINDS), "phantom sites written")

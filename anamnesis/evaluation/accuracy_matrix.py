@@ -17,68 +17,68 @@ class AccuracyMatrix:
     """Scores of every update on every task.
 
     Attributes:
-        learned: the task that each update learned, in order: ``("A", "B", "A", "C")``.
+        update_tasks: the task that each update learned, in order: ``("A", "B", "A", "C")``.
         scores: scores[t][i] after update t on the task ``tasks[i]``; none where not measured.
-        baseline: b, the score of the random initialisation by task, where measured.
+        baseline_scores: b, the score of the random initialisation by task, where measured.
     """
 
-    learned: tuple[str, ...]
+    update_tasks: tuple[str, ...]
     scores: tuple[tuple[float | None, ...], ...]
-    baseline: Mapping[str, float] = field(default_factory=dict)
+    baseline_scores: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        shape = (len(self.learned), len(self.tasks))
-        if not self.learned or len(self.scores) != shape[0] or any(len(row) != shape[1] for row in self.scores):
+        shape = (len(self.update_tasks), len(self.tasks))
+        if not self.update_tasks or len(self.scores) != shape[0] or any(len(row) != shape[1] for row in self.scores):
             sizes = [len(row) for row in self.scores]
             raise InputError(f"accuracy matrix: expected {shape[0]} rows of {shape[1]} scores, found rows of {sizes}")
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """The columns: every task once, in the order of its first update."""
-        return tuple(dict.fromkeys(self.learned))
+        return tuple(dict.fromkeys(self.update_tasks))
 
     @property
-    def old(self) -> tuple[str, ...]:
+    def old_tasks(self) -> tuple[str, ...]:
         """Tasks learned before the last update."""
-        return tuple(dict.fromkeys(self.learned[:-1]))
+        return tuple(dict.fromkeys(self.update_tasks[:-1]))
 
     def score(self, update: int, task: str) -> float | None:
         """Returns a[update, task]; updates count from 0."""
         return self.scores[update][self.tasks.index(task)]
 
-    def final(self, task: str) -> float | None:
+    def final_score(self, task: str) -> float | None:
         """Returns a[T,i]."""
         return self.score(-1, task)
 
-    def own(self, task: str) -> float | None:
+    def first_score(self, task: str) -> float | None:
         """Returns a[i,i]: the score right after the task's first update."""
-        return self.score(self.learned.index(task), task)
+        return self.score(self.update_tasks.index(task), task)
 
-    def best(self, task: str, until: int | None = None) -> float | None:
-        """Returns the best score since the task's first update, up to but without row ``until``."""
-        rows = range(self.learned.index(task), len(self.learned) if until is None else until)
+    def best_score(self, task: str, end_row: int | None = None) -> float | None:
+        """Returns the best score since the task's first update, up to but without row ``end_row``."""
+        rows = range(self.update_tasks.index(task), len(self.update_tasks) if end_row is None else end_row)
         return max((score for t in rows if (score := self.score(t, task)) is not None), default=None)
 
 
 def final_average(matrix: AccuracyMatrix) -> float | None:
     """Returns (1/T) sum_i a[T,i]. Source: Lopez-Paz and Ranzato, NeurIPS 2017, "ACC"."""
-    return _mean(matrix.final(task) for task in matrix.tasks)
+    return _mean(matrix.final_score(task) for task in matrix.tasks)
 
 
 def average_incremental(matrix: AccuracyMatrix) -> float | None:
     """Returns (1/T) sum_t (1/t) sum_{i<=t} a[t,i]. Source: Rebuffi et al. (iCaRL), CVPR 2017."""
-    seen = (dict.fromkeys(matrix.learned[: t + 1]) for t in range(len(matrix.learned)))
-    return _mean(_mean(matrix.score(t, task) for task in tasks) for t, tasks in enumerate(seen))
+    tasks_so_far = (dict.fromkeys(matrix.update_tasks[: t + 1]) for t in range(len(matrix.update_tasks)))
+    return _mean(_mean(matrix.score(t, task) for task in tasks) for t, tasks in enumerate(tasks_so_far))
 
 
 def learning_accuracy(matrix: AccuracyMatrix) -> float | None:
     """Returns (1/T) sum_i a[i,i]. Source: Riemer et al. (MER), ICLR 2019."""
-    return _mean(matrix.own(task) for task in matrix.tasks)
+    return _mean(matrix.first_score(task) for task in matrix.tasks)
 
 
 def backward_transfer(matrix: AccuracyMatrix) -> float | None:
     """Returns (1/(T-1)) sum_{i<T} (a[T,i] - a[i,i]). Source: Lopez-Paz and Ranzato, NeurIPS 2017."""
-    return _mean(_difference(matrix.final(task), matrix.own(task)) for task in matrix.old)
+    return _mean(_difference(matrix.final_score(task), matrix.first_score(task)) for task in matrix.old_tasks)
 
 
 def forward_transfer(matrix: AccuracyMatrix) -> float | None:
@@ -86,14 +86,16 @@ def forward_transfer(matrix: AccuracyMatrix) -> float | None:
 
     It needs the score on a task before it is learned, and that of the random initialisation.
     """
-    firsts = {task: matrix.learned.index(task) for task in matrix.tasks[1:]}
-    return _mean(_difference(matrix.score(t - 1, task), matrix.baseline.get(task)) for task, t in firsts.items())
+    first_updates = {task: matrix.update_tasks.index(task) for task in matrix.tasks[1:]}
+    return _mean(
+        _difference(matrix.score(t - 1, task), matrix.baseline_scores.get(task)) for task, t in first_updates.items()
+    )
 
 
 def forgetting_by_task(matrix: AccuracyMatrix) -> dict[str, float]:
     """Returns max_{i<=l<T} a[l,i] - a[T,i] of each old task where it was measured; negative where it still improved."""
-    last = len(matrix.learned) - 1
-    losses = {task: _difference(matrix.best(task, last), matrix.final(task)) for task in matrix.old}
+    last = len(matrix.update_tasks) - 1
+    losses = {task: _difference(matrix.best_score(task, last), matrix.final_score(task)) for task in matrix.old_tasks}
     return {task: loss for task, loss in losses.items() if loss is not None}
 
 
@@ -110,14 +112,16 @@ def intransigence(matrix: AccuracyMatrix, joint: AccuracyMatrix) -> float | None
     Raises:
         InputError: the two matrices did not learn the same tasks in the same order.
     """
-    if joint.learned != matrix.learned:
-        raise InputError(f"intransigence: joint learned {list(joint.learned)}, the method {list(matrix.learned)}")
-    return _mean(_difference(joint.own(task), matrix.own(task)) for task in matrix.tasks)
+    if joint.update_tasks != matrix.update_tasks:
+        raise InputError(
+            f"intransigence: joint learned {list(joint.update_tasks)}, the method {list(matrix.update_tasks)}"
+        )
+    return _mean(_difference(joint.first_score(task), matrix.first_score(task)) for task in matrix.tasks)
 
 
 def worst_retention(matrix: AccuracyMatrix) -> float | None:
     """Returns min_{i<T} a[T,i] / max_l a[l,i]: the share of its best score that the worst kept task has left."""
-    pairs = ((matrix.final(task), matrix.best(task)) for task in matrix.old)
+    pairs = ((matrix.final_score(task), matrix.best_score(task)) for task in matrix.old_tasks)
     return min((final / best for final, best in pairs if final is not None and best), default=None)
 
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from anamnesis.evaluation.statistics import auroc_interval, average_ranks, metric, wilson, wilson_mean
+from anamnesis.evaluation.statistics import auroc_interval, average_ranks, make_metric, wilson, wilson_mean
 from anamnesis.records import InputError, Metric
 
 
-def classification_metrics(logits: Tensor, targets: Tensor, columns: Sequence[int]) -> dict[str, Metric]:
+def classification_metrics(logits: Tensor, targets: Tensor, class_indices: Sequence[int]) -> dict[str, Metric]:
     """Returns the scores of one task's test set, each with a 95 % interval.
 
     ``Accuracy``, ``BalancedAccuracy`` and ``AUROC`` are task-incremental: only the task's own columns compete.
@@ -19,38 +19,38 @@ def classification_metrics(logits: Tensor, targets: Tensor, columns: Sequence[in
     Args:
         logits: [N, K], all classes that the model knows; minus infinity for a class that cannot win.
         targets: [N], the column of the true class.
-        columns: the task's columns, in the order of its classes.
+        class_indices: the task's columns, in the order of its classes.
 
     Raises:
-        InputError: there is no case, a target is none of ``columns``, or a logit is not a number.
+        InputError: there is no case, a target is none of ``class_indices``, or a logit is not a number.
     """
     logits, targets = logits.detach().double().cpu(), targets.cpu().long()
-    _check(logits, targets, columns)
-    own = torch.tensor(list(columns))
-    right = own[logits[:, own].argmax(1)] == targets
-    truth = targets == own[:, None]
+    _check_inputs(logits, targets, class_indices)
+    task_classes = torch.tensor(list(class_indices))
+    is_correct = task_classes[logits[:, task_classes].argmax(1)] == targets
+    is_true_class = targets == task_classes[:, None]
     metrics = {
-        "Accuracy": _share(right),
-        "BalancedAccuracy": _balanced(right, truth),
-        "ClassIncrementalAccuracy": _share(logits.argmax(1) == targets),
+        "Accuracy": _accuracy(is_correct),
+        "BalancedAccuracy": _balanced_accuracy(is_correct, is_true_class),
+        "ClassIncrementalAccuracy": _accuracy(logits.argmax(1) == targets),
     }
-    if int(truth.any(1).sum()) > 1:
-        metrics["AUROC"] = _auroc(_log_odds(logits[:, own]), truth)
+    if int(is_true_class.any(1).sum()) > 1:
+        metrics["AUROC"] = _macro_auroc(_log_odds(logits[:, task_classes]), is_true_class)
     return metrics
 
 
-def auroc(scores: Tensor, truth: Tensor) -> Tensor:
+def auroc(scores: Tensor, is_positive: Tensor) -> Tensor:
     """Returns areas under ROC curves, [C]: (sum of the positives' ranks - m (m + 1) / 2) / (m n), ties counting half.
 
     Source: the Mann-Whitney form, Hanley and McNeil, Radiology 143 (1982) 29.
 
     Args:
         scores: [C, N], higher for positives.
-        truth: [C, N], bool; every row needs both values.
+        is_positive: [C, N], bool; every row needs both values.
     """
-    positives = truth.sum(-1).double()
-    ranks = (average_ranks(scores) * truth).sum(-1)
-    return (ranks - positives * (positives + 1) / 2) / (positives * (truth.shape[-1] - positives))
+    positives = is_positive.sum(-1).double()
+    ranks = (average_ranks(scores) * is_positive).sum(-1)
+    return (ranks - positives * (positives + 1) / 2) / (positives * (is_positive.shape[-1] - positives))
 
 
 def dice(prediction: Tensor, mask: Tensor, classes: int) -> Tensor:
@@ -63,9 +63,9 @@ def dice(prediction: Tensor, mask: Tensor, classes: int) -> Tensor:
         mask: the truth, of the same shape.
         classes: their number, background included.
     """
-    wanted = torch.arange(1, classes, device=mask.device)[:, None]
-    found, true = (x.flatten(1)[:, None] == wanted for x in (prediction, mask))
-    overlap, total = (found & true).sum(-1).double(), (found.sum(-1) + true.sum(-1)).double()
+    foreground_classes = torch.arange(1, classes, device=mask.device)[:, None]
+    predicted, actual = (labels.flatten(1)[:, None] == foreground_classes for labels in (prediction, mask))
+    overlap, total = (predicted & actual).sum(-1).double(), (predicted.sum(-1) + actual.sum(-1)).double()
     return torch.where(total > 0, 2 * overlap / total.clamp(min=1), 1.0)
 
 
@@ -81,35 +81,35 @@ def c_index(risk: Tensor, days: Tensor, event: Tensor) -> float | None:
         days: [N], to the event or to the end of observation.
         event: [N], bool.
     """
-    earlier = (days[:, None] < days) | ((days[:, None] == days) & ~event)
-    comparable = earlier & event[:, None]
+    is_earlier = (days[:, None] < days) | ((days[:, None] == days) & ~event)
+    is_comparable = is_earlier & event[:, None]
     concordant = (risk[:, None] > risk).double() + 0.5 * (risk[:, None] == risk).double()
-    pairs = int(comparable.sum())
-    return float((concordant * comparable).sum()) / pairs if pairs else None
+    pairs = int(is_comparable.sum())
+    return float((concordant * is_comparable).sum()) / pairs if pairs else None
 
 
-def _check(logits: Tensor, targets: Tensor, columns: Sequence[int]) -> None:
+def _check_inputs(logits: Tensor, targets: Tensor, class_indices: Sequence[int]) -> None:
     if not len(targets):
         raise InputError("test set: it has no case; a metric needs at least one")
-    if bad := sorted(set(targets.tolist()) - set(columns)):
-        raise InputError(f"targets: column {bad[0]} is none of the task's columns {list(columns)}")
-    broken = logits.isnan().any(1) | logits[:, list(columns)].isinf().all(1) | logits.isposinf().any(1)
-    if broken.any():
+    if unknown_targets := sorted(set(targets.tolist()) - set(class_indices)):
+        raise InputError(f"targets: column {unknown_targets[0]} is none of the task's columns {list(class_indices)}")
+    is_invalid = logits.isnan().any(1) | logits[:, list(class_indices)].isinf().all(1) | logits.isposinf().any(1)
+    if is_invalid.any():
         raise InputError(
-            f"logits: {int(broken.sum())} of {len(logits)} cases are not finite; the weights have diverged"
+            f"logits: {int(is_invalid.sum())} of {len(logits)} cases are not finite; the weights have diverged"
         )
 
 
-def _share(right: Tensor) -> Metric:
-    hits, n = int(right.sum()), len(right)
-    return metric(hits / n, n, wilson(hits, n))
+def _accuracy(is_correct: Tensor) -> Metric:
+    hits, n = int(is_correct.sum()), len(is_correct)
+    return make_metric(hits / n, n, wilson(hits, n))
 
 
-def _balanced(right: Tensor, truth: Tensor) -> Metric:
-    truth = truth[truth.any(1)]
-    hits, sizes = (truth & right).sum(1).tolist(), truth.sum(1).tolist()
+def _balanced_accuracy(is_correct: Tensor, is_true_class: Tensor) -> Metric:
+    is_true_class = is_true_class[is_true_class.any(1)]
+    hits, sizes = (is_true_class & is_correct).sum(1).tolist(), is_true_class.sum(1).tolist()
     recall = sum(k / n for k, n in zip(hits, sizes, strict=True)) / len(sizes)
-    return metric(recall, len(right), wilson_mean(hits, sizes))
+    return make_metric(recall, len(is_correct), wilson_mean(hits, sizes))
 
 
 def _log_odds(logits: Tensor) -> Tensor:
@@ -117,15 +117,17 @@ def _log_odds(logits: Tensor) -> Tensor:
 
     Rounded to nine places, so that what is equal stays equal on another machine.
     """
-    others = logits[:, None].expand(-1, logits.shape[1], -1).masked_fill(torch.eye(logits.shape[1]).bool(), -torch.inf)
-    return (logits - others.logsumexp(-1)).T.round(decimals=9)
+    other_logits = (
+        logits[:, None].expand(-1, logits.shape[1], -1).masked_fill(torch.eye(logits.shape[1]).bool(), -torch.inf)
+    )
+    return (logits - other_logits.logsumexp(-1)).T.round(decimals=9)
 
 
-def _auroc(scores: Tensor, truth: Tensor) -> Metric:
+def _macro_auroc(scores: Tensor, is_true_class: Tensor) -> Metric:
     """Macro one-versus-rest; of two classes both rows are the area of the second. Ends are means of the rows' ends."""
-    present = truth.any(1)
-    areas, n = auroc(scores[present], truth[present]), truth.shape[1]
-    sizes = truth[present].sum(1).tolist()
+    is_present = is_true_class.any(1)
+    areas, n = auroc(scores[is_present], is_true_class[is_present]), is_true_class.shape[1]
+    sizes = is_true_class[is_present].sum(1).tolist()
     ends = [auroc_interval(area, m, n - m) for area, m in zip(areas.tolist(), sizes, strict=True)]
     low, high = (sum(end) / len(end) for end in zip(*ends, strict=True))
-    return metric(float(areas.mean()), n, (low, high))
+    return make_metric(float(areas.mean()), n, (low, high))

@@ -14,39 +14,39 @@ GAP = 6
 """Pixels between two panels; they are transparent."""
 
 
-def before_after(image: Array, before: Array, after: Array, height: int = 192) -> bytes:
+def draw_before_after(image: Array, map_before: Array, map_after: Array, height: int = 192) -> bytes:
     """Returns a PNG of three panels: the image, the image with the map before, and with the map after.
 
     Heat is each map divided by its own maximum; the line surrounds its most salient fifth, the part that IoU compares.
 
     Args:
         image: [H, W] or [H, W, 3], any range: drawn from its minimum to its maximum.
-        before: [h, w], zero or more.
-        after: [h, w], zero or more.
+        map_before: [h, w], zero or more.
+        map_after: [h, w], zero or more.
         height: of a panel in pixels; its width keeps the image's proportions.
     """
-    grey = _stretched(image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2))
+    grey = _stretch_contrast(image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2))
     size = (round(height * image.shape[1] / image.shape[0]), height)
-    base = np.stack([_resized(grey[..., channel], size) for channel in range(3)], axis=2).clip(0, 1)
-    panels = [base, _heated(base, before), _heated(base, after)]
+    background = np.stack([_resize(grey[..., channel], size) for channel in range(3)], axis=2).clip(0, 1)
+    panels = [background, _overlay_heat(background, map_before), _overlay_heat(background, map_after)]
     sheet = np.zeros((height, 3 * size[0] + 2 * GAP, 4), np.uint8)
     for index, panel in enumerate(panels):
-        left = index * (size[0] + GAP)
-        sheet[:, left : left + size[0], :3] = (panel * 255).round()
-        sheet[:, left : left + size[0], 3] = 255
-    out = BytesIO()
-    Picture.fromarray(sheet).save(out, "PNG", optimize=True)
-    return out.getvalue()
+        left_edge = index * (size[0] + GAP)
+        sheet[:, left_edge : left_edge + size[0], :3] = (panel * 255).round()
+        sheet[:, left_edge : left_edge + size[0], 3] = 255
+    buffer = BytesIO()
+    Picture.fromarray(sheet).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
-def _heated(base: Array, saliency: Array) -> Array:
-    """Returns ``base`` with heat over it and a line around the most salient fifth; unchanged where the map is zero."""
-    heat = _resized(saliency, (base.shape[1], base.shape[0])).clip(0)
+def _overlay_heat(background: Array, saliency: Array) -> Array:
+    """Returns ``background`` with heat over it and a line around the most salient fifth; unchanged where the map is zero."""
+    heat = _resize(saliency, (background.shape[1], background.shape[0])).clip(0)
     if not heat.max() > 0:
-        return base
+        return background
     heat = heat / heat.max()
-    colour, strength = colormaps["inferno"](0.25 + 0.75 * heat)[..., :3], 0.75 * heat[..., None] ** 0.8
-    blended = base * (1 - strength) + colour * strength
+    colour, opacity = colormaps["inferno"](0.25 + 0.75 * heat)[..., :3], 0.75 * heat[..., None] ** 0.8
+    blended = background * (1 - opacity) + colour * opacity
     blended[_outline((heat >= np.quantile(heat, 0.8)) & (heat > 0))] = (0.35, 1.0, 0.9)
     return np.asarray(blended)
 
@@ -58,12 +58,12 @@ def _outline(mask: Array) -> Array:
     return np.asarray(mask & ~inner)
 
 
-def _stretched(image: Array) -> Array:
+def _stretch_contrast(image: Array) -> Array:
     values = image.astype(np.float32)
     low, high = float(values.min()), float(values.max())
     return (values - low) / (high - low) if high > low else np.zeros_like(values)
 
 
-def _resized(values: Array, size: tuple[int, int]) -> Array:
+def _resize(values: Array, size: tuple[int, int]) -> Array:
     picture = Picture.fromarray(np.ascontiguousarray(values, dtype=np.float32))
     return np.asarray(picture.resize(size, Picture.Resampling.BICUBIC))

@@ -9,14 +9,14 @@ from torch import Tensor
 
 from anamnesis.records import Metric
 
-Z = 1.959963984540054
+NORMAL_QUANTILE = 1.959963984540054
 """Two-sided 95 % quantile of the normal distribution."""
 
-_MOST_DRAWS = 4_000_000
+_MAXIMUM_DRAWS = 4_000_000
 """Indices drawn at once by the bootstrap: 32 MB."""
 
 
-def metric(value: float, n: int, interval: tuple[float, float] | None = None) -> Metric:
+def make_metric(value: float, n: int, interval: tuple[float, float] | None = None) -> Metric:
     """Returns ``value`` and its interval as exact decimals of six places."""
     low, high = (None, None) if interval is None else (_six_places(end) for end in interval)
     return Metric(_six_places(value), n, low, high)
@@ -28,8 +28,12 @@ def wilson(successes: int, n: int) -> tuple[float, float]:
     Source: Wilson, JASA 22 (1927) 209. Unlike the normal approximation it has a width at 0 and at ``n`` successes.
     """
     share = successes / n
-    centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z / (1 + Z**2 / n) * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    centre = (share + NORMAL_QUANTILE**2 / (2 * n)) / (1 + NORMAL_QUANTILE**2 / n)
+    half = (
+        NORMAL_QUANTILE
+        / (1 + NORMAL_QUANTILE**2 / n)
+        * math.sqrt(share * (1 - share) / n + NORMAL_QUANTILE**2 / (4 * n**2))
+    )
     return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
 
 
@@ -58,8 +62,10 @@ def auroc_interval(auroc: float, positives: int, negatives: int) -> tuple[float,
     """
 
     def excess(theta: float) -> float:
-        spread = 1 + ((positives + negatives) / 2 - 1) * ((1 - theta) / (2 - theta) + theta / (1 + theta))
-        return abs(auroc - theta) - Z * math.sqrt(theta * (1 - theta) * spread / (positives * negatives))
+        variance_factor = 1 + ((positives + negatives) / 2 - 1) * ((1 - theta) / (2 - theta) + theta / (1 + theta))
+        return abs(auroc - theta) - NORMAL_QUANTILE * math.sqrt(
+            theta * (1 - theta) * variance_factor / (positives * negatives)
+        )
 
     return _boundary(excess, 0.0, auroc), _boundary(excess, 1.0, auroc)
 
@@ -75,7 +81,7 @@ def bootstrap(values: Tensor, generator: torch.Generator, resamples: int = 1000)
         resamples: how many.
     """
     values, n = values.double().cpu(), len(values)
-    chunk, means = max(1, _MOST_DRAWS // n), []
+    chunk, means = max(1, _MAXIMUM_DRAWS // n), []
     for start in range(0, resamples, chunk):
         size = (min(chunk, resamples - start), n)
         counts = torch.zeros(size, dtype=torch.float64)
@@ -91,7 +97,7 @@ def mean_metrics(values: dict[str, Tensor], generator: torch.Generator) -> dict[
     n = len(table)
     intervals = bootstrap(table, generator) if n > 1 else [None] * len(values)
     means = table.mean(0).tolist()
-    return {name: metric(mean, n, ends) for name, mean, ends in zip(values, means, intervals, strict=True)}
+    return {name: make_metric(mean, n, ends) for name, mean, ends in zip(values, means, intervals, strict=True)}
 
 
 def average_ranks(values: Tensor) -> Tensor:

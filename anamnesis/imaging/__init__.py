@@ -1,21 +1,21 @@
 """Reads medical images from local files: DICOM, NIfTI, PNG, JPEG and NPZ; knows nothing about learning."""
 
-from anamnesis.imaging.errors import ReadError, Reason
-from anamnesis.imaging.formats import Format, is_image_file, sniff
-from anamnesis.imaging.header import Header, Piece, RawImage
-from anamnesis.imaging.loading import inspect, load, read, rows
+from anamnesis.imaging.errors import ReadError, ReadErrorReason
+from anamnesis.imaging.formats import Format, detect_format, is_image_file
+from anamnesis.imaging.header import Header, PixelSource, RawImage
+from anamnesis.imaging.loading import iter_rows, load_image, read_headers, read_images
 
 __all__ = [
     "Format",
     "Header",
-    "Piece",
+    "PixelSource",
     "RawImage",
     "ReadError",
-    "Reason",
-    "inspect",
+    "ReadErrorReason",
+    "detect_format",
     "is_image_file",
-    "load",
-    "read",
-    "rows",
-    "sniff",
+    "iter_rows",
+    "load_image",
+    "read_headers",
+    "read_images",
 ]

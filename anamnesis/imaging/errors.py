@@ -10,22 +10,22 @@ from contextlib import contextmanager
 from enum import StrEnum
 
 
-class Reason(StrEnum):
+class ReadErrorReason(StrEnum):
     """The fixed reasons. They name no file, no value and nobody."""
 
-    EMPTY = "the file is empty"
+    EMPTY_FILE = "the file is empty"
     NOT_A_FILE = "not a regular file"
-    FORMAT = "not a format that is read here"
+    UNKNOWN_FORMAT = "not a format that is read here"
     UNREADABLE = "the file is damaged or not what it says it is"
     TOO_LARGE = "the image would not fit into memory"
     COMPRESSED = "compressed DICOM is not read yet"
     MULTI_FRAME = "several frames in one file are not read yet"
     NO_PIXELS = "there are no pixels in the file"
-    COLOURS = "this kind of colour or lookup table is not read"
-    BURNED_IN = "the header says that annotations are burned into the pixels"
+    UNSUPPORTED_COLOURS = "this kind of colour or lookup table is not read"
+    BURNED_IN_ANNOTATIONS = "the header says that annotations are burned into the pixels"
     NOT_FINITE = "some pixels are not finite numbers"
-    SLICES = "the slices of one series do not fit together"
-    LAYOUT = "the arrays of the file are not laid out as expected"
+    INCONSISTENT_SLICES = "the slices of one series do not fit together"
+    UNEXPECTED_LAYOUT = "the arrays of the file are not laid out as expected"
 
 
 class ReadError(Exception):
@@ -36,7 +36,7 @@ class ReadError(Exception):
         detail: for the people of the site only: it may hold what stood in the file.
     """
 
-    def __init__(self, reason: Reason, detail: str = "") -> None:
+    def __init__(self, reason: ReadErrorReason, detail: str = "") -> None:
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
@@ -44,7 +44,7 @@ class ReadError(Exception):
 
 # What pydicom, nibabel, Pillow and numpy raise on broken files, as found by feeding them broken files. Their own
 # exception classes derive straight from Exception and are known by name, so that no reader is imported without need.
-_RAISED = (
+_READER_ERRORS = (
     OSError,
     EOFError,
     ValueError,
@@ -59,7 +59,7 @@ _RAISED = (
     zlib.error,
     zipfile.BadZipFile,
 )
-_RAISED_BY_NAME = {
+_READER_ERROR_NAMES = {
     "InvalidDicomError",
     "BytesLengthException",
     "ImageFileError",
@@ -67,44 +67,44 @@ _RAISED_BY_NAME = {
     "SpatialImageError",
     "WrapStructError",
 }
-_LOGGERS = ("pydicom", "nibabel.global")
-_TOO_LARGE = {"DecompressionBombError", "DecompressionBombWarning", "MemoryError", "_ArrayMemoryError"}
+_READER_LOGGERS = ("pydicom", "nibabel.global")
+_TOO_LARGE_ERROR_NAMES = {"DecompressionBombError", "DecompressionBombWarning", "MemoryError", "_ArrayMemoryError"}
 
 
 @contextmanager
-def reading() -> Iterator[None]:
+def translate_read_errors() -> Iterator[None]:
     """Turns what a reader raises on a broken file into a ``ReadError``, and keeps its warnings and its log quiet.
 
     Both quote values of the header; they must not reach anybody's log.
     """
-    with warnings.catch_warnings(), _muted():
+    with warnings.catch_warnings(), _mute_loggers():
         warnings.simplefilter("ignore")
         try:
             yield
         except ReadError:
             raise
         except Exception as error:
-            if reason := _reason_of(error):
+            if reason := _classify_error(error):
                 raise ReadError(reason, f"{type(error).__name__}: {error}"[:500]) from None
             raise
 
 
 @contextmanager
-def _muted() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in _LOGGERS]
-    before = [logger.disabled for logger in loggers]
+def _mute_loggers() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in _READER_LOGGERS]
+    were_disabled = [logger.disabled for logger in loggers]
     for logger in loggers:
         logger.disabled = True
     try:
         yield
     finally:
-        for logger, disabled in zip(loggers, before, strict=True):
+        for logger, disabled in zip(loggers, were_disabled, strict=True):
             logger.disabled = disabled
 
 
-def _reason_of(error: Exception) -> Reason | None:
+def _classify_error(error: Exception) -> ReadErrorReason | None:
     names = {kind.__name__ for kind in type(error).__mro__}
-    if names & _TOO_LARGE:
-        return Reason.TOO_LARGE
-    known = isinstance(error, _RAISED) or names & _RAISED_BY_NAME
-    return Reason.UNREADABLE if known else None
+    if names & _TOO_LARGE_ERROR_NAMES:
+        return ReadErrorReason.TOO_LARGE
+    is_reader_error = isinstance(error, _READER_ERRORS) or names & _READER_ERROR_NAMES
+    return ReadErrorReason.UNREADABLE if is_reader_error else None

@@ -5,11 +5,13 @@ import zlib
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
-from anamnesis.imaging.errors import ReadError, Reason, reading
+from anamnesis.imaging.errors import ReadError, ReadErrorReason, translate_read_errors
 
-_HEAD = 4096
-_PAPERS = {".md", ".txt", ".csv", ".tsv", ".json", ".yaml", ".yml", ".xml", ".html", ".pdf", ".log"}
-_NAMES = re.compile(r"thumbs\.db|desktop\.ini|dicomdir|(licen[cs]e|readme|copying|notice|sha256sums|md5sums).*", re.I)
+_HEAD_BYTES = 4096
+_DOCUMENT_SUFFIXES = {".md", ".txt", ".csv", ".tsv", ".json", ".yaml", ".yml", ".xml", ".html", ".pdf", ".log"}
+_DOCUMENT_NAMES = re.compile(
+    r"thumbs\.db|desktop\.ini|dicomdir|(licen[cs]e|readme|copying|notice|sha256sums|md5sums).*", re.I
+)
 
 
 class Format(StrEnum):
@@ -22,19 +24,19 @@ class Format(StrEnum):
     NPZ = "NPZ"
 
 
-def sniff(path: Path) -> Format | None:
+def detect_format(path: Path) -> Format | None:
     """Returns the format that the file's bytes show, or none.
 
     Raises:
         ReadError: it is not a file that can be opened.
     """
-    with reading():
+    with translate_read_errors():
         if not path.is_file():
-            raise ReadError(Reason.NOT_A_FILE)
+            raise ReadError(ReadErrorReason.NOT_A_FILE)
         with path.open("rb") as file:
-            head = file.read(_HEAD)
+            head = file.read(_HEAD_BYTES)
     if head[:2] == b"\x1f\x8b":
-        head = _inflated(head)
+        head = _decompress_head(head)
         return Format.NIFTI if _is_nifti(head) else None
     if head[128:132] == b"DICM":
         return Format.DICOM
@@ -60,11 +62,13 @@ def is_image_file(key: str, path: Path) -> bool:
     name = PurePosixPath(key).name
     if any(part.startswith(".") or part == "__MACOSX" for part in key.split("/")):
         return False
-    accompanies = _NAMES.fullmatch(name) is not None or PurePosixPath(name).suffix.lower() in _PAPERS
-    return not accompanies or sniff(path) is not None
+    is_document = (
+        _DOCUMENT_NAMES.fullmatch(name) is not None or PurePosixPath(name).suffix.lower() in _DOCUMENT_SUFFIXES
+    )
+    return not is_document or detect_format(path) is not None
 
 
-def _inflated(head: bytes) -> bytes:
+def _decompress_head(head: bytes) -> bytes:
     try:
         return zlib.decompressobj(wbits=31).decompress(head, 352)
     except zlib.error:

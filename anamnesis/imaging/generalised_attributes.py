@@ -2,7 +2,7 @@
 
 from pydicom import Dataset
 
-_VENDORS = {
+_VENDOR_PREFIXES = {
     "siemens": "Siemens",
     "general electric": "GE",
     "ge ": "GE",
@@ -20,31 +20,31 @@ _VENDORS = {
     "shimadzu": "Shimadzu",
     "united imaging": "United Imaging",
 }
-_DAYS = {"D": 1.0, "W": 7.0, "M": 30.44, "Y": 365.25}
+_DAYS_PER_UNIT = {"D": 1.0, "W": 7.0, "M": 30.44, "Y": 365.25}
 
 
-def banded(dataset: Dataset) -> dict[str, str]:
+def generalise_attributes(dataset: Dataset) -> dict[str, str]:
     """Returns ``Sex``, ``AgeBand`` and ``Manufacturer`` where the header says something usable."""
-    found = {
+    attributes = {
         "Sex": _sex(str(dataset.get("PatientSex") or "")),
-        "AgeBand": _age_band(_age(dataset)),
+        "AgeBand": _age_band(_age_in_years(dataset)),
         "Manufacturer": _manufacturer(str(dataset.get("Manufacturer") or "")),
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in attributes.items() if value}
 
 
 def _sex(value: str) -> str:
     return value if value in ("M", "F", "O") else ""
 
 
-def _age(dataset: Dataset) -> float | None:
+def _age_in_years(dataset: Dataset) -> float | None:
     """Years, from the age or from the two dates."""
-    stated = str(dataset.get("PatientAge") or "").strip()
-    if stated[:-1].isdigit() and stated[-1] in _DAYS:
-        return int(stated[:-1]) * _DAYS[stated[-1]] / _DAYS["Y"]
-    born, seen = (str(dataset.get(name) or "") for name in ("PatientBirthDate", "StudyDate"))
-    if len(born) == len(seen) == 8 and (born + seen).isdigit():
-        return (int(seen) - int(born)) // 10_000  # dates as YYYYMMDD subtract to completed years
+    patient_age = str(dataset.get("PatientAge") or "").strip()
+    if patient_age[:-1].isdigit() and patient_age[-1] in _DAYS_PER_UNIT:
+        return int(patient_age[:-1]) * _DAYS_PER_UNIT[patient_age[-1]] / _DAYS_PER_UNIT["Y"]
+    birth_date, study_date = (str(dataset.get(name) or "") for name in ("PatientBirthDate", "StudyDate"))
+    if len(birth_date) == len(study_date) == 8 and (birth_date + study_date).isdigit():
+        return (int(study_date) - int(birth_date)) // 10_000  # dates as YYYYMMDD subtract to completed years
     return None
 
 
@@ -61,4 +61,4 @@ def _manufacturer(value: str) -> str:
     if not value.strip():
         return ""
     text = f"{value.strip().lower()} "
-    return next((name for start, name in _VENDORS.items() if text.startswith(start)), "Other")
+    return next((name for prefix, name in _VENDOR_PREFIXES.items() if text.startswith(prefix)), "Other")

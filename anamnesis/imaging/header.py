@@ -37,7 +37,7 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class PixelSource:
     """Where the pixels of one image stand.
 
     Attributes:

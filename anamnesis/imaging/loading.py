@@ -3,89 +3,93 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from anamnesis.imaging.errors import ReadError, Reason
-from anamnesis.imaging.formats import Format, is_image_file, sniff
-from anamnesis.imaging.header import Header, Piece, RawImage
+from anamnesis.imaging.errors import ReadError, ReadErrorReason
+from anamnesis.imaging.formats import Format, detect_format, is_image_file
+from anamnesis.imaging.header import Header, PixelSource, RawImage
 from anamnesis.records import Image, InputError
 
 
-def inspect(path: Path) -> list[Header]:
+def read_headers(path: Path) -> list[Header]:
     """Returns what a file says of each of its images, pixels unread.
 
     Raises:
         ReadError: the file cannot be used.
     """
-    found = _format(path)
-    if found is Format.DICOM:
+    file_format = _detect_known_format(path)
+    if file_format is Format.DICOM:
         from anamnesis.imaging import dicom
 
-        return [dicom.inspect(path)]
-    if found is Format.NPZ:
+        return [dicom.read_header(path)]
+    if file_format is Format.NPZ:
         from anamnesis.imaging import npz
 
-        return npz.inspect(path)
+        return npz.read_headers(path)
     return [Header()]
 
 
-def load(piece: Piece) -> Image:
+def load_image(pixel_source: PixelSource) -> Image:
     """Returns the pixels of one image.
 
     Raises:
         ReadError: they cannot be read.
     """
-    found = _format(piece.paths[0])
-    if found is Format.NPZ:
-        image = next(rows(piece.paths[0], piece.member, (piece.row,)))
+    file_format = _detect_known_format(pixel_source.paths[0])
+    if file_format is Format.NPZ:
+        image = next(iter_rows(pixel_source.paths[0], pixel_source.member, (pixel_source.row,)))
         if isinstance(image, ReadError):
             raise image
         return image
-    if found is Format.DICOM:
+    if file_format is Format.DICOM:
         from anamnesis.imaging import dicom
 
-        return dicom.load(piece.paths)
-    if found is Format.NIFTI:
+        return dicom.load_image(pixel_source.paths)
+    if file_format is Format.NIFTI:
         from anamnesis.imaging import nifti
 
-        return nifti.load(piece.paths[0])
+        return nifti.load_image(pixel_source.paths[0])
     from anamnesis.imaging import raster
 
-    return raster.load(piece.paths[0])
+    return raster.load_image(pixel_source.paths[0])
 
 
-def rows(path: Path, member: str, wanted: Iterable[int]) -> Iterator[Image | ReadError]:
+def iter_rows(path: Path, member: str, row_numbers: Iterable[int]) -> Iterator[Image | ReadError]:
     """Yields images out of an array of an NPZ; see ``anamnesis.imaging.npz.rows``."""
     from anamnesis.imaging import npz
 
-    return npz.rows(path, member, wanted)
+    return npz.iter_rows(path, member, row_numbers)
 
 
-def read(path: Path) -> list[RawImage]:
+def read_images(path: Path) -> list[RawImage]:
     """Returns every image of a file, or of a folder whose DICOM series become volumes.
 
     Raises:
         InputError: there is no image, or one cannot be read; the message gives the reason and no name.
     """
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    files = (
+        [path]
+        if path.is_file()
+        else sorted(candidate_path for candidate_path in path.rglob("*") if candidate_path.is_file())
+    )
     try:
-        headers = [(file, header) for file in files if is_image_file(file.name, file) for header in inspect(file)]
+        headers = [(file, header) for file in files if is_image_file(file.name, file) for header in read_headers(file)]
         groups: dict[object, list[tuple[Path, Header]]] = {}
-        for place, (file, header) in enumerate(headers):
-            groups.setdefault(header.series or place, []).append((file, header))
-        found = [_raw(members) for members in groups.values()]
+        for image_number, (file, header) in enumerate(headers):
+            groups.setdefault(header.series or image_number, []).append((file, header))
+        images = [_load_raw_image(members) for members in groups.values()]
     except ReadError as error:
         raise InputError(f"the study cannot be read: {error.reason.value}") from error
-    if not found:
+    if not images:
         raise InputError(f"there is no image among {len(files)} files; expected DICOM, NIfTI, PNG, JPEG or NPZ")
-    return found
+    return images
 
 
-def _raw(members: list[tuple[Path, Header]]) -> RawImage:
+def _load_raw_image(members: list[tuple[Path, Header]]) -> RawImage:
     header = members[0][1]
-    return RawImage(header, load(Piece(tuple(file for file, _ in members), header.member, header.row)))
+    return RawImage(header, load_image(PixelSource(tuple(file for file, _ in members), header.member, header.row)))
 
 
-def _format(path: Path) -> Format:
-    found = sniff(path)
-    if found is None:
-        raise ReadError(Reason.FORMAT if path.stat().st_size else Reason.EMPTY)
-    return found
+def _detect_known_format(path: Path) -> Format:
+    file_format = detect_format(path)
+    if file_format is None:
+        raise ReadError(ReadErrorReason.UNKNOWN_FORMAT if path.stat().st_size else ReadErrorReason.EMPTY_FILE)
+    return file_format

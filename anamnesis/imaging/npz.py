@@ -8,32 +8,34 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.lib import format as npy
 
-from anamnesis.imaging.errors import ReadError, Reason, reading
+from anamnesis.imaging.errors import ReadError, ReadErrorReason, translate_read_errors
 from anamnesis.imaging.header import Header
-from anamnesis.imaging.pixels import Pixels, as_image, check_size
+from anamnesis.imaging.pixels import Pixels, check_size, to_image
 from anamnesis.records import Image
 
 _CHUNK = 1 << 24
 _SPLITS = {"train": "train", "val": "train", "test": "test"}  # MedMNIST's validation set joins training
 
 
-def inspect(path: Path) -> list[Header]:
+def read_headers(path: Path) -> list[Header]:
     """Returns what the file says of each of its images. All image bytes are read once to check them, none is kept.
 
     Raises:
         ReadError: the file cannot be read, needs pickle, or has another layout.
     """
-    with reading(), zipfile.ZipFile(path) as archive:
+    with translate_read_errors(), zipfile.ZipFile(path) as archive:
         members = {name.removesuffix(".npy") for name in archive.namelist()}
         if "images" in members:
-            return _one_array(archive, members)
+            return _single_array_headers(archive, members)
         parts = [part for part in _SPLITS if f"{part}_images" in members]
         if not parts:
-            raise ReadError(Reason.LAYOUT, f"found {sorted(members)[:20]}; expected images or train_images")
-        return [header for part in parts for header in _medmnist(archive, part)]
+            raise ReadError(
+                ReadErrorReason.UNEXPECTED_LAYOUT, f"found {sorted(members)[:20]}; expected images or train_images"
+            )
+        return [header for part in parts for header in _medmnist_headers(archive, part)]
 
 
-def rows(path: Path, member: str, wanted: Iterable[int]) -> Iterator[Image | ReadError]:
+def iter_rows(path: Path, member: str, row_numbers: Iterable[int]) -> Iterator[Image | ReadError]:
     """Yields the images at the given rows, which must ascend, while the array streams by in pieces.
 
     An image that is not usable comes as its error, so that the rest can go on.
@@ -41,51 +43,51 @@ def rows(path: Path, member: str, wanted: Iterable[int]) -> Iterator[Image | Rea
     Raises:
         ReadError: the file cannot be read any more.
     """
-    stream = _pixel_rows(path, member, wanted)
+    stream = _iter_pixels(path, member, row_numbers)
     while True:
-        with reading():  # around each step: held over a yield it would silence the caller's warnings
-            found = next(stream, None)
-        if found is None:
+        with translate_read_errors():  # around each step: held over a yield it would silence the caller's warnings
+            pixels = next(stream, None)
+        if pixels is None:
             return
-        yield _image(found)
+        yield _to_image(pixels)
 
 
-def _pixel_rows(path: Path, member: str, wanted: Iterable[int]) -> Iterator[Pixels]:
+def _iter_pixels(path: Path, member: str, row_numbers: Iterable[int]) -> Iterator[Pixels]:
     with zipfile.ZipFile(path) as archive, archive.open(f"{member}.npy") as stream:
-        shape, fortran, dtype = _header(cast(BinaryIO, stream))
-        chunks = _chunks(cast(BinaryIO, stream), shape, fortran, dtype)
+        shape, fortran, dtype = _read_array_header(cast(BinaryIO, stream))
+        chunks = _iter_chunks(cast(BinaryIO, stream), shape, fortran, dtype)
         start, chunk = next(chunks)
-        for row in wanted:
+        for row in row_numbers:
             while row >= start + len(chunk):
                 start, chunk = next(chunks)
             yield chunk[row - start]
 
 
-def _image(pixels: Pixels) -> Image | ReadError:
-    axes = _axes((1, *pixels.shape))
+def _to_image(pixels: Pixels) -> Image | ReadError:
+    axes = _image_axes((1, *pixels.shape))
     if axes == "YX":
         pixels = pixels.reshape(pixels.shape[:2])
     try:
-        return as_image(pixels, (1.0,) * len(axes.removesuffix("C")), axes)
+        return to_image(pixels, (1.0,) * len(axes.removesuffix("C")), axes)
     except ReadError as error:
         return error
 
 
-def _one_array(archive: zipfile.ZipFile, members: set[str]) -> list[Header]:
-    count = _checked(archive, "images")[0]
+def _single_array_headers(archive: zipfile.ZipFile, members: set[str]) -> list[Header]:
+    count = _check_member(archive, "images")[0]
     masks = "masks" if "masks" in members else ""
-    if masks and _checked(archive, masks)[0] != count:
-        raise ReadError(Reason.LAYOUT, "masks and images differ in number")
-    labels = _column(archive, "labels", count) if "labels" in members else [None] * count
-    names = [str(name) for name in _array(archive, "class_names")] if "class_names" in members else []
-    groups = _column(archive, "groups", count) if "groups" in members else [""] * count
-    splits = _column(archive, "split", count) if "split" in members else [""] * count
+    if masks and _check_member(archive, masks)[0] != count:
+        raise ReadError(ReadErrorReason.UNEXPECTED_LAYOUT, "masks and images differ in number")
+    labels = _read_column(archive, "labels", count) if "labels" in members else [None] * count
+    names = [str(name) for name in _read_array(archive, "class_names")] if "class_names" in members else []
+    groups = _read_column(archive, "groups", count) if "groups" in members else [""] * count
+    splits = _read_column(archive, "split", count) if "split" in members else [""] * count
     return [
         Header(
             member="images",
             row=row,
             patient=str(group),
-            label=_label(label, names),
+            label=_class_label(label, names),
             split={"0": "train", "1": "test"}.get(str(split), str(split)),
             mask=masks,
         )
@@ -93,16 +95,17 @@ def _one_array(archive: zipfile.ZipFile, members: set[str]) -> list[Header]:
     ]
 
 
-def _medmnist(archive: zipfile.ZipFile, part: str) -> list[Header]:
-    count = _checked(archive, f"{part}_images")[0]
-    labels = _column(archive, f"{part}_labels", count)
+def _medmnist_headers(archive: zipfile.ZipFile, part: str) -> list[Header]:
+    count = _check_member(archive, f"{part}_images")[0]
+    labels = _read_column(archive, f"{part}_labels", count)
     split = _SPLITS[part]
     return [
-        Header(member=f"{part}_images", row=row, label=_label(labels[row], []), split=split) for row in range(count)
+        Header(member=f"{part}_images", row=row, label=_class_label(labels[row], []), split=split)
+        for row in range(count)
     ]
 
 
-def _label(value: object, names: list[str]) -> str | int | None:
+def _class_label(value: object, names: list[str]) -> str | int | None:
     """A name as it is, a number by the names where there are some; -1 and no text mean that there is no label yet."""
     if value is None or value == "" or (isinstance(value, int) and value < 0):
         return None
@@ -111,64 +114,65 @@ def _label(value: object, names: list[str]) -> str | int | None:
     return str(value)
 
 
-def _column(archive: zipfile.ZipFile, name: str, count: int) -> list[object]:
+def _read_column(archive: zipfile.ZipFile, name: str, count: int) -> list[object]:
     """One value for each image; a second axis of length one is MedMNIST's habit."""
-    values = _array(archive, name)
+    values = _read_array(archive, name)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.shape != (count,) or values.dtype.kind not in "iubU":
         raise ReadError(
-            Reason.LAYOUT, f"{name}: expected {count} numbers or texts, found {values.shape} {values.dtype}"
+            ReadErrorReason.UNEXPECTED_LAYOUT,
+            f"{name}: expected {count} numbers or texts, found {values.shape} {values.dtype}",
         )
     return cast(list[object], values.tolist())
 
 
-def _array(archive: zipfile.ZipFile, name: str) -> Pixels:
+def _read_array(archive: zipfile.ZipFile, name: str) -> Pixels:
     with archive.open(f"{name}.npy") as stream:
-        shape, _, dtype = _header(cast(BinaryIO, stream))
+        shape, _, dtype = _read_array_header(cast(BinaryIO, stream))
         check_size(shape, dtype.itemsize)
     with archive.open(f"{name}.npy") as stream:
         return cast(Pixels, npy.read_array(cast(BinaryIO, stream), allow_pickle=False))
 
 
-def _checked(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
+def _check_member(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
     """Reads a member to its end, so that its checksum is compared, and returns its shape."""
     with archive.open(f"{name}.npy") as stream:
-        shape, _, dtype = _header(cast(BinaryIO, stream))
-        _axes(shape)
+        shape, _, dtype = _read_array_header(cast(BinaryIO, stream))
+        _image_axes(shape)
         check_size(shape[1:], dtype.itemsize)
-        expected = int(np.prod(shape, dtype=object)) * dtype.itemsize
-        found = 0
-        while piece := stream.read(_CHUNK):
-            found += len(piece)
-            if found > expected:
+        expected_bytes = int(np.prod(shape, dtype=object)) * dtype.itemsize
+        byte_count = 0
+        while block := stream.read(_CHUNK):
+            byte_count += len(block)
+            if byte_count > expected_bytes:
                 break
-    if found != expected:
-        raise ReadError(Reason.LAYOUT, f"{name}: {expected} bytes announced, not found")
+    if byte_count != expected_bytes:
+        raise ReadError(ReadErrorReason.UNEXPECTED_LAYOUT, f"{name}: {expected_bytes} bytes announced, not found")
     return shape
 
 
-def _header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
+def _read_array_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
     version = npy.read_magic(stream)
-    read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
-    if read is None:
-        raise ReadError(Reason.LAYOUT, f"npy version {version}")
-    shape, fortran, dtype = read(stream)
+    header_reader = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
+    if header_reader is None:
+        raise ReadError(ReadErrorReason.UNEXPECTED_LAYOUT, f"npy version {version}")
+    shape, fortran, dtype = header_reader(stream)
     if dtype.hasobject:
-        raise ReadError(Reason.LAYOUT, "an array of objects would need pickle, which is never read")
+        raise ReadError(ReadErrorReason.UNEXPECTED_LAYOUT, "an array of objects would need pickle, which is never read")
     return shape, fortran, dtype
 
 
-def _axes(shape: tuple[int, ...]) -> str:
+def _image_axes(shape: tuple[int, ...]) -> str:
     """Axes of one image of an array [N, ...]; four axes are colour when the last has three entries."""
     if len(shape) == 3 or (len(shape) == 4 and shape[-1] == 1):
         return "YX"
     if len(shape) == 4:
         return "YXC" if shape[-1] == 3 else "ZYX"
-    raise ReadError(Reason.LAYOUT, f"shape {shape}")
+    raise ReadError(ReadErrorReason.UNEXPECTED_LAYOUT, f"shape {shape}")
 
 
-def _chunks(
+def _iter_chunks(
     stream: BinaryIO, shape: tuple[int, ...], fortran: bool, dtype: np.dtype[np.generic]
 ) -> Iterator[tuple[int, Pixels]]:
     """Yields (first row, rows) in pieces of about ``_CHUNK`` bytes."""

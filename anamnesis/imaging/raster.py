@@ -7,37 +7,37 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageOps
 
-from anamnesis.imaging.errors import ReadError, Reason, reading
-from anamnesis.imaging.pixels import Pixels, as_image
+from anamnesis.imaging.errors import ReadError, ReadErrorReason, translate_read_errors
+from anamnesis.imaging.pixels import Pixels, to_image
 from anamnesis.records import Image
 
-_AS_GREY = {"1", "L", "LA", "La"}
+_GREY_MODES = {"1", "L", "LA", "La"}
 
 
-def load(path: Path) -> Image:
+def load_image(path: Path) -> Image:
     """Returns grey ``YX`` (8 or 16 bits, as stored) or colour ``YXC`` (RGB), upright as the file's orientation says.
 
     Raises:
         ReadError: the file cannot be read, is animated, partly transparent, or a decompression bomb.
     """
-    with reading(), warnings.catch_warnings():
+    with translate_read_errors(), warnings.catch_warnings():
         warnings.simplefilter("error", Pillow.DecompressionBombWarning)
-        with Pillow.open(path, formats=("PNG", "JPEG")) as opened:
-            if getattr(opened, "n_frames", 1) > 1:
-                raise ReadError(Reason.MULTI_FRAME, f"{getattr(opened, 'n_frames', 1)} frames")
-            deep = opened.format == "PNG" and _png_depth(path) == 16
-            pixels = _pixels(ImageOps.exif_transpose(opened), deep)
-    return as_image(pixels, (1.0, 1.0), "YX" if pixels.ndim == 2 else "YXC")
+        with Pillow.open(path, formats=("PNG", "JPEG")) as image:
+            if getattr(image, "n_frames", 1) > 1:
+                raise ReadError(ReadErrorReason.MULTI_FRAME, f"{getattr(image, 'n_frames', 1)} frames")
+            is_16_bit = image.format == "PNG" and _png_depth(path) == 16
+            pixels = _decode_pixels(ImageOps.exif_transpose(image), is_16_bit)
+    return to_image(pixels, (1.0, 1.0), "YX" if pixels.ndim == 2 else "YXC")
 
 
-def _pixels(image: Pillow.Image, deep: bool) -> Pixels:
-    if deep and not image.mode.startswith("I"):
-        raise ReadError(Reason.COLOURS, "16 bits a colour would be cut to 8")
+def _decode_pixels(image: Pillow.Image, is_16_bit: bool) -> Pixels:
+    if is_16_bit and not image.mode.startswith("I"):
+        raise ReadError(ReadErrorReason.UNSUPPORTED_COLOURS, "16 bits a colour would be cut to 8")
     if image.mode.startswith("I"):
         return np.asarray(image).astype(np.uint16)
     if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
-        raise ReadError(Reason.COLOURS, "transparent pixels have no colour")
-    return np.asarray(image.convert("L" if image.mode in _AS_GREY else "RGB"))
+        raise ReadError(ReadErrorReason.UNSUPPORTED_COLOURS, "transparent pixels have no colour")
+    return np.asarray(image.convert("L" if image.mode in _GREY_MODES else "RGB"))
 
 
 def _png_depth(path: Path) -> int:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anamnesis.imaging.errors import ReadError, Reason
-from anamnesis.imaging.pixels import Pixels, as_image, check_size
+from anamnesis.imaging.errors import ReadError, ReadErrorReason
+from anamnesis.imaging.pixels import Pixels, check_size, to_image
 from anamnesis.records import Image
 
-_UNEVEN = 0.1
+_SPACING_TOLERANCE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,45 +32,52 @@ class Slice:
     thickness: float
 
 
-def stack(slices: list[Slice]) -> Image:
+def stack_slices(slices: list[Slice]) -> Image:
     """Returns the volume ``ZYX``, slices sorted along their normal, or by number where positions are missing.
 
     Raises:
         ReadError: sizes, orientations or spacings differ, two slices lie at one place, or one seems to be missing.
     """
-    first = slices[0]
-    if first.pixels.ndim != 2 or any(one.pixels.shape != first.pixels.shape for one in slices):
-        raise ReadError(Reason.SLICES, "sizes differ")
-    if any(not np.allclose(one.spacing, first.spacing, atol=1e-3) for one in slices):
-        raise ReadError(Reason.SLICES, "spacings differ")
-    check_size((len(slices), *first.pixels.shape), first.pixels.dtype.itemsize)
-    places, between = _along_normal(slices) or _by_number(slices)
-    order = np.argsort(places)
+    first_slice = slices[0]
+    if first_slice.pixels.ndim != 2 or any(
+        image_slice.pixels.shape != first_slice.pixels.shape for image_slice in slices
+    ):
+        raise ReadError(ReadErrorReason.INCONSISTENT_SLICES, "sizes differ")
+    if any(not np.allclose(image_slice.spacing, first_slice.spacing, atol=1e-3) for image_slice in slices):
+        raise ReadError(ReadErrorReason.INCONSISTENT_SLICES, "spacings differ")
+    check_size((len(slices), *first_slice.pixels.shape), first_slice.pixels.dtype.itemsize)
+    positions, slice_spacing = _positions_along_normal(slices) or _positions_by_number(slices)
+    order = np.argsort(positions)
     pixels = [slices[index].pixels for index in order]
     # One type for all slices: a scanner may choose another rescale for each (PET does).
-    common = np.float32 if any(p.dtype.kind == "f" for p in pixels) else np.result_type(*pixels)
-    return as_image(np.stack([p.astype(common) for p in pixels]), (between, *first.spacing), "ZYX")
+    dtype = np.float32 if any(slice_pixels.dtype.kind == "f" for slice_pixels in pixels) else np.result_type(*pixels)
+    return to_image(
+        np.stack([slice_pixels.astype(dtype) for slice_pixels in pixels]), (slice_spacing, *first_slice.spacing), "ZYX"
+    )
 
 
-def _along_normal(slices: list[Slice]) -> tuple[list[float], float] | None:
-    if any(one.position is None or one.orientation is None for one in slices):
+def _positions_along_normal(slices: list[Slice]) -> tuple[list[float], float] | None:
+    if any(image_slice.position is None or image_slice.orientation is None for image_slice in slices):
         return None
-    axes = np.array([one.orientation for one in slices])
+    axes = np.array([image_slice.orientation for image_slice in slices])
     if not np.allclose(axes, axes[0], atol=1e-3):
-        raise ReadError(Reason.SLICES, "orientations differ")
+        raise ReadError(ReadErrorReason.INCONSISTENT_SLICES, "orientations differ")
     normal = np.cross(axes[0, :3], axes[0, 3:])
-    places = np.array([one.position for one in slices]) @ normal
-    gaps = np.diff(np.sort(places))
-    between = float(np.median(gaps))
+    positions = np.array([image_slice.position for image_slice in slices]) @ normal
+    gaps = np.diff(np.sort(positions))
+    slice_spacing = float(np.median(gaps))
     if gaps.min() < 1e-3:
-        raise ReadError(Reason.SLICES, "two slices lie at one place")
-    if np.abs(gaps - between).max() > _UNEVEN * between:
-        raise ReadError(Reason.SLICES, f"gaps from {gaps.min():.3f} to {gaps.max():.3f} mm: is a slice missing?")
-    return places.tolist(), between
+        raise ReadError(ReadErrorReason.INCONSISTENT_SLICES, "two slices lie at one place")
+    if np.abs(gaps - slice_spacing).max() > _SPACING_TOLERANCE * slice_spacing:
+        raise ReadError(
+            ReadErrorReason.INCONSISTENT_SLICES,
+            f"gaps from {gaps.min():.3f} to {gaps.max():.3f} mm: is a slice missing?",
+        )
+    return positions.tolist(), slice_spacing
 
 
-def _by_number(slices: list[Slice]) -> tuple[list[float], float]:
-    numbers = [float(one.number) for one in slices]
+def _positions_by_number(slices: list[Slice]) -> tuple[list[float], float]:
+    numbers = [float(image_slice.number) for image_slice in slices]
     if len(set(numbers)) != len(numbers):
-        raise ReadError(Reason.SLICES, "neither position nor instance number tells their order")
+        raise ReadError(ReadErrorReason.INCONSISTENT_SLICES, "neither position nor instance number tells their order")
     return numbers, slices[0].thickness

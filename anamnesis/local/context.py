@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anamnesis.local.state import LocalState
-from anamnesis.local.updates import Wanted
+from anamnesis.local.updates import LocalContext
 from anamnesis.operator.addresses import registry_url, split_key_reference
-from anamnesis.operator.api import ContinualModel, Loaded, Resources, Site, load_resources
+from anamnesis.operator.api import ContinualModel, LoadedResource, ResourceSet, Site, load_resources
 from anamnesis.operator.requests import site_config
 from anamnesis.records import InputError, SiteConfig
 from anamnesis.storage import Store, open_store
 
 
 @dataclass(frozen=True, slots=True)
-class Selected:
+class SelectedModel:
     """A model with its sites.
 
     Attributes:
@@ -24,8 +24,8 @@ class Selected:
         state: what local mode remembers of it.
     """
 
-    model: Loaded[ContinualModel]
-    resources: Resources
+    model: LoadedResource[ContinualModel]
+    resources: ResourceSet
     state: LocalState
 
     @property
@@ -38,25 +38,25 @@ class Selected:
         """Where the split key is."""
         return split_key_reference(self.model, self.state.split_key)
 
-    def wanted(self, who: str) -> Wanted:
+    def local_context(self, author: str) -> LocalContext:
         """Returns what local mode works on."""
-        return Wanted(self.model, self.resources, self.state, self.split_key, who)
+        return LocalContext(self.model, self.resources, self.state, self.split_key, author)
 
-    def site(self, name: str) -> Loaded[Site]:
+    def site(self, name: str) -> LoadedResource[Site]:
         """Returns one of the model's sites; without a name, the only one.
 
         Raises:
             InputError: the model has no such site, or several and none was named.
         """
         sites = {site.name: site for site in self.resources.sites_of(self.model)}
-        return sites[chosen("--site", sites, name)]
+        return sites[resolve_name("--site", sites, name)]
 
-    def config(self, site: Loaded[Site]) -> SiteConfig:
+    def config(self, site: LoadedResource[Site]) -> SiteConfig:
         """Returns a site as ingestion needs it."""
         return site_config(site)
 
 
-def select(files: Sequence[Path], name: str = "") -> Selected:
+def select_model(files: Sequence[Path], name: str = "") -> SelectedModel:
     """Returns the model called ``name``; without a name, the only one.
 
     Raises:
@@ -66,27 +66,27 @@ def select(files: Sequence[Path], name: str = "") -> Selected:
     if not name and len(resources.models) == 1:
         name = next(iter(resources.models))
     if name not in resources.models:
-        known = ", ".join(resources.models) or "none"
-        raise InputError(f"--model: expected a ContinualModel of the files given ({known}), found {name!r}")
+        model_names = ", ".join(resources.models) or "none"
+        raise InputError(f"--model: expected a ContinualModel of the files given ({model_names}), found {name!r}")
     model = resources.models[name]
-    return Selected(model, resources, LocalState.of(model))
+    return SelectedModel(model, resources, LocalState.for_model(model))
 
 
-def select_all(files: Sequence[Path], name: str = "") -> tuple[Selected, ...]:
+def select_models(files: Sequence[Path], name: str = "") -> tuple[SelectedModel, ...]:
     """Returns the model called ``name``; without a name, every model of the files.
 
     Raises:
         InputError: see ``select``; or the files hold no model.
     """
     if name:
-        return (select(files, name),)
+        return (select_model(files, name),)
     resources = load_resources(*files)
     if not resources.models:
         raise InputError(f"{files[0]}: no ContinualModel in the files given")
-    return tuple(Selected(model, resources, LocalState.of(model)) for model in resources.models.values())
+    return tuple(SelectedModel(model, resources, LocalState.for_model(model)) for model in resources.models.values())
 
 
-def login() -> str:
+def login_name() -> str:
     """Returns the name of the person at this machine."""
     try:
         return getpass.getuser()
@@ -94,13 +94,13 @@ def login() -> str:
         return "unknown"
 
 
-def chosen(option: str, known: Iterable[str], name: str) -> str:
+def resolve_name(option: str, choices: Iterable[str], name: str) -> str:
     """Returns what an option names; without a name, the only one.
 
     Raises:
         InputError: it is not known, or there are several and none was named.
     """
-    names = list(known)
+    names = list(choices)
     if not name and len(names) == 1:
         return names[0]
     if name not in names:

@@ -10,15 +10,15 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 
-from anamnesis.local.context import Selected, select_all
-from anamnesis.local.sources import real_images
+from anamnesis.local.context import SelectedModel, select_models
+from anamnesis.local.sources import real_images_folder
 from anamnesis.operator.addresses import store_url
 from anamnesis.operator.requests import configuration
 from anamnesis.pipelines.training.continual_update import compiled_pipeline
 from anamnesis.records import AnamnesisError, SiteConfig
 from anamnesis.storage import Store, open_store
 
-PACKAGES = {
+PACKAGE_GROUPS = {
     "learning": ("torch", "monai", "numpy", "safetensors", "pydicom", "nibabel", "pillow"),
     "reports": ("jinja2", "matplotlib"),
     "pipelines": ("kfp",),
@@ -33,26 +33,28 @@ class Check:
     Attributes:
         name: what was examined.
         state: ``ok``, ``bad``, or ``absent`` where only some commands need it.
-        found: what there is, or what to do.
+        detail: what there is, or what to do.
     """
 
     name: str
     state: str
-    found: str
+    detail: str
 
 
-def examine(files: Sequence[Path], model: str) -> list[Check]:
+def run_checks(files: Sequence[Path], model: str) -> list[Check]:
     """Returns every finding about this machine and, where files are given, about their models."""
-    found = [Check("python", "ok", f"{platform.python_version()} on {platform.machine()}, {os.cpu_count()} processors")]
-    found += [Check(group, *_packages(names)) for group, names in PACKAGES.items()]
-    found += [_device(), _browser(), _images()]
+    checks = [
+        Check("python", "ok", f"{platform.python_version()} on {platform.machine()}, {os.cpu_count()} processors")
+    ]
+    checks += [Check(group, *_check_packages(names)) for group, names in PACKAGE_GROUPS.items()]
+    checks += [_check_device(), _check_browser(), _check_images()]
     if files:
-        for selected in select_all(files, model):
-            found += _model(selected)
-    return found
+        for selected_model in select_models(files, model):
+            checks += _check_model(selected_model)
+    return checks
 
 
-def _packages(names: Sequence[str]) -> tuple[str, str]:
+def _check_packages(names: Sequence[str]) -> tuple[str, str]:
     versions, missing = [], []
     for name in names:
         try:
@@ -62,7 +64,7 @@ def _packages(names: Sequence[str]) -> tuple[str, str]:
     return ("absent", f"not installed: {', '.join(missing)}") if missing else ("ok", ", ".join(versions))
 
 
-def _device() -> Check:
+def _check_device() -> Check:
     if importlib.util.find_spec("torch") is None:
         return Check("device", "absent", "no torch: this installation cannot learn")
     import torch
@@ -72,13 +74,13 @@ def _device() -> Check:
     return Check("device", "ok", f"processor ({torch.backends.cpu.get_cpu_capability()})")
 
 
-def _browser() -> Check:
-    found = os.environ.get("ANAMNESIS_CHROMIUM") or shutil.which("chromium")
-    return Check("browser", "ok", found) if found else Check("browser", "absent", "tests of the report need chromium")
+def _check_browser() -> Check:
+    path = os.environ.get("ANAMNESIS_CHROMIUM") or shutil.which("chromium")
+    return Check("browser", "ok", path) if path else Check("browser", "absent", "tests of the report need chromium")
 
 
-def _images() -> Check:
-    folder = real_images(os.environ)
+def _check_images() -> Check:
+    folder = real_images_folder(os.environ)
     return (
         Check("images", "ok", str(folder))
         if folder
@@ -86,41 +88,43 @@ def _images() -> Check:
     )
 
 
-def _model(selected: Selected) -> Iterator[Check]:
-    from anamnesis.snapshots import key_fingerprint, split_key
+def _check_model(selected_model: SelectedModel) -> Iterator[Check]:
+    from anamnesis.snapshots import key_fingerprint, read_split_key
 
-    name = selected.model.name
-    yield _tried(f"{name}: registry", lambda: _probed(selected.registry))
-    yield _tried(
-        f"{name}: pipeline", lambda: str(compiled_pipeline(configuration(selected.model.resource.spec).method))
+    name = selected_model.model.name
+    yield _run_check(f"{name}: registry", lambda: _probe_store(selected_model.registry))
+    yield _run_check(
+        f"{name}: pipeline", lambda: str(compiled_pipeline(configuration(selected_model.model.resource.spec).method))
     )
-    key = selected.split_key
+    key = selected_model.split_key
     if key.startswith("file://") and not Path(key.removeprefix("file://")).exists():
         yield Check(f"{name}: split key", "ok", f"{key} will be made by the first run; keep it")
     else:
-        yield _tried(f"{name}: split key", lambda: f"{key}, fingerprint {key_fingerprint(split_key(key))[:19]}")
-    for site in selected.resources.sites_of(selected.model):
-        yield _tried(f"{site.name}: source", partial(_listed, selected.config(site)))
-        yield _tried(f"{site.name}: store", partial(_opened, store_url(site)))
+        yield _run_check(
+            f"{name}: split key", lambda: f"{key}, fingerprint {key_fingerprint(read_split_key(key))[:19]}"
+        )
+    for site in selected_model.resources.sites_of(selected_model.model):
+        yield _run_check(f"{site.name}: source", partial(_count_source_files, selected_model.config(site)))
+        yield _run_check(f"{site.name}: store", partial(_probe_store_at, store_url(site)))
 
 
-def _listed(config: SiteConfig) -> str:
-    from anamnesis.snapshots.source_files import scan
+def _count_source_files(config: SiteConfig) -> str:
+    from anamnesis.snapshots.source_files import list_source_items
 
-    return f"{config.source}: {len(scan(config))} files"
-
-
-def _opened(url: str) -> str:
-    return _probed(open_store(url))
+    return f"{config.source}: {len(list_source_items(config))} files"
 
 
-def _probed(store: Store) -> str:
-    store.probe()
+def _probe_store_at(url: str) -> str:
+    return _probe_store(open_store(url))
+
+
+def _probe_store(store: Store) -> str:
+    store.check_conditional_writes()
     return f"{store.url}: reachable, writes if absent"
 
 
-def _tried(name: str, examine: Callable[[], str]) -> Check:
+def _run_check(name: str, examination: Callable[[], str]) -> Check:
     try:
-        return Check(name, "ok", examine())
+        return Check(name, "ok", examination())
     except (AnamnesisError, OSError) as error:
         return Check(name, "bad", str(error))

@@ -1,15 +1,17 @@
 """Evaluates versions and asks them about single studies, on this machine."""
 
-from anamnesis.local.context import Selected
+from anamnesis.local.context import SelectedModel
 from anamnesis.local.progress import Reporter
-from anamnesis.local.sources import looker
-from anamnesis.local.updates import look_and_plan
+from anamnesis.local.sources import make_site_inspector
+from anamnesis.local.updates import observe_and_plan
 from anamnesis.local.versions import find_version
 from anamnesis.records import Evaluation, InputError
 from anamnesis.records.timestamps import utc_now
 
 
-def evaluate_version(selected: Selected, text: str, tell: Reporter) -> tuple[Evaluation, ...]:
+def evaluate_version(
+    selected_model: SelectedModel, version_reference: str, progress_reporter: Reporter
+) -> tuple[Evaluation, ...]:
     """Evaluates one version on every site that the champion has learned.
 
     Raises:
@@ -18,10 +20,10 @@ def evaluate_version(selected: Selected, text: str, tell: Reporter) -> tuple[Eva
     from anamnesis.updates.frozen_evaluation import evaluate_frozen
     from anamnesis.updates.saliency_evaluation import evaluate_saliency
 
-    version = find_version(selected.registry, text)
-    observation, _, _ = look_and_plan(selected.wanted(""), looker(selected), utc_now)
-    sites, url = [site for site in observation.learned if site.test_set], selected.registry.url
+    version = find_version(selected_model.registry, version_reference)
+    observation, _, _ = observe_and_plan(selected_model.local_context(""), make_site_inspector(selected_model), utc_now)
+    sites, url = [site for site in observation.learned_sites if site.test_set], selected_model.registry.url
     if not sites:
-        raise InputError(f"{selected.model.name}: no learned site has a test set; run `anamnesis ingest` first")
-    frozen = evaluate_frozen(url, version, sites, tell.track("forgetting"))
-    return (*frozen, *evaluate_saliency(url, version, sites, tell.track("saliency")))
+        raise InputError(f"{selected_model.model.name}: no learned site has a test set; run `anamnesis ingest` first")
+    frozen_evaluations = evaluate_frozen(url, version, sites, progress_reporter.track("forgetting"))
+    return (*frozen_evaluations, *evaluate_saliency(url, version, sites, progress_reporter.track("saliency")))

@@ -3,13 +3,19 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from anamnesis.local.context import Selected
+from anamnesis.local.context import SelectedModel
 from anamnesis.local.pipeline_runner import LocalBackend
 from anamnesis.local.progress import Reporter
-from anamnesis.local.sources import ingester, looker
-from anamnesis.local.updates import look_and_plan, make_split_key, remember, request_for, updates
-from anamnesis.operator.api import Loaded, Site
-from anamnesis.operator.plan import SiteState, Status
+from anamnesis.local.sources import make_ingester, make_site_inspector
+from anamnesis.local.updates import (
+    build_update_request,
+    create_split_key,
+    observe_and_plan,
+    pending_updates,
+    write_local_status,
+)
+from anamnesis.operator.api import LoadedResource, Site
+from anamnesis.operator.plan import PlannedModelStatus, SiteState
 from anamnesis.pipelines.record import RunRecord
 from anamnesis.records import Decision, InputError, Progress, decode, short_digest
 from anamnesis.records.timestamps import utc_now
@@ -17,7 +23,7 @@ from anamnesis.updates.requests import UpdateRequest
 
 
 @dataclass(frozen=True, slots=True)
-class UpdateOutcome:
+class LearnedUpdate:
     """One update that was carried out.
 
     Attributes:
@@ -37,14 +43,16 @@ class UpdateOutcome:
     reason: str
 
     @property
-    def sentence(self) -> str:
+    def summary(self) -> str:
         """The essence for people; the reason's details are in the report."""
-        became = "promoted" if self.promoted else "not promoted"
-        return f"{short_digest(self.version)} {became}; the gate says {self.verdict}: {self.reason.partition(':')[0]}"
+        promotion = "promoted" if self.promoted else "not promoted"
+        return (
+            f"{short_digest(self.version)} {promotion}; the gate says {self.verdict}: {self.reason.partition(':')[0]}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class LearningResult:
     """What a command did for one model.
 
     Attributes:
@@ -54,59 +62,78 @@ class Outcome:
     """
 
     model: str
-    updates: tuple[UpdateOutcome, ...]
-    status: Status
+    updates: tuple[LearnedUpdate, ...]
+    status: PlannedModelStatus
 
 
-def learn(selected: Selected, tell: Reporter, who: str, workers: int) -> Outcome:
+def learn(selected_model: SelectedModel, progress_reporter: Reporter, author: str, workers: int) -> LearningResult:
     """Carries out updates until nothing is left to do.
 
     Raises:
         InputError: a site's data cannot be read, and nothing after it can be learned.
         AnamnesisError: a step failed.
     """
-    wanted = selected.wanted(who)
-    requests = updates(wanted, looker(selected), ingester(selected, tell, workers), utc_now)
-    outcome = _carry_out(selected, requests, tell, who, workers)
-    for site in outcome.status.sites:
+    local_context = selected_model.local_context(author)
+    requests = pending_updates(
+        local_context,
+        make_site_inspector(selected_model),
+        make_ingester(selected_model, progress_reporter, workers),
+        utc_now,
+    )
+    result = _run_updates(selected_model, requests, progress_reporter, author, workers)
+    for site in result.status.sites:
         if site.state is SiteState.UNREADABLE:
             raise InputError(f"Site {site.name}: {site.message}")
-    return outcome
+    return result
 
 
-def learn_one(selected: Selected, site: Loaded[Site], tell: Reporter, who: str, workers: int) -> Outcome:
+def learn_site(
+    selected_model: SelectedModel, site: LoadedResource[Site], progress_reporter: Reporter, author: str, workers: int
+) -> LearningResult:
     """Carries out one update with the data of ``site`` on top of the champion."""
-    wanted = selected.wanted(who)
-    observation, _, _ = look_and_plan(wanted, looker(selected), utc_now)
-    return _carry_out(selected, [request_for(wanted, observation, site.name)], tell, who, workers)
+    local_context = selected_model.local_context(author)
+    observation, _, _ = observe_and_plan(local_context, make_site_inspector(selected_model), utc_now)
+    return _run_updates(
+        selected_model,
+        [build_update_request(local_context, observation, site.name)],
+        progress_reporter,
+        author,
+        workers,
+    )
 
 
-def _carry_out(
-    selected: Selected, requests: Iterable[UpdateRequest], tell: Reporter, who: str, workers: int
-) -> Outcome:
-    wanted, done = selected.wanted(who), []
-    make_split_key(wanted.split_key)
-    backend = LocalBackend(selected.state.runs, utc_now, workers)
-    progress = tell.track(selected.model.name)
+def _run_updates(
+    selected_model: SelectedModel,
+    requests: Iterable[UpdateRequest],
+    progress_reporter: Reporter,
+    author: str,
+    workers: int,
+) -> LearningResult:
+    local_context, learned_updates = selected_model.local_context(author), []
+    create_split_key(local_context.split_key)
+    backend = LocalBackend(selected_model.state.runs, utc_now, workers)
+    progress = progress_reporter.track(selected_model.model.name)
     for request in requests:
-        record = backend.submit(request, _about(request.site.name, progress))
-        done.append(_outcome(request, record))
-        tell.say(f"{request.model}: {request.site.name}: {done[-1].sentence}")
-        remember(wanted, look_and_plan(wanted, looker(selected), utc_now)[2])
+        record = backend.submit(request, _prefix_progress(request.site.name, progress))
+        learned_updates.append(_read_learned_update(request, record))
+        progress_reporter.print_line(f"{request.model}: {request.site.name}: {learned_updates[-1].summary}")
+        write_local_status(
+            local_context, observe_and_plan(local_context, make_site_inspector(selected_model), utc_now)[2]
+        )
     progress(1, 1, "done")
-    _, _, status = look_and_plan(wanted, looker(selected), utc_now)
-    remember(wanted, status)
-    return Outcome(selected.model.name, tuple(done), status)
+    _, _, status = observe_and_plan(local_context, make_site_inspector(selected_model), utc_now)
+    write_local_status(local_context, status)
+    return LearningResult(selected_model.model.name, tuple(learned_updates), status)
 
 
-def _outcome(request: UpdateRequest, record: RunRecord) -> UpdateOutcome:
-    said = record.step("promote_model").outputs
-    decision = decode(Decision, said["decision"], "decision")
-    promoted = bool(said["promoted"])
-    return UpdateOutcome(
+def _read_learned_update(request: UpdateRequest, record: RunRecord) -> LearnedUpdate:
+    outputs = record.step("promote_model").outputs
+    decision = decode(Decision, outputs["decision"], "decision")
+    promoted = bool(outputs["promoted"])
+    return LearnedUpdate(
         request.site.name, record.id, decision.candidate, decision.verdict.value, promoted, decision.reason
     )
 
 
-def _about(site: str, progress: Progress) -> Progress:
+def _prefix_progress(site: str, progress: Progress) -> Progress:
     return lambda done, total, what: progress(done, total, f"{site}: {what}")

@@ -19,12 +19,12 @@ class LocalBackend:
     """The local back end.
 
     Attributes:
-        records: each run gets a folder in here.
+        records_folder: each run gets a folder in here.
         clock: tells the time, UTC.
         workers: processes that read files side by side.
     """
 
-    records: Path
+    records_folder: Path
     clock: Clock
     workers: int = 2
 
@@ -43,5 +43,5 @@ class LocalBackend:
             "site": request.site.name,
             "workers": self.workers,
         }
-        folder = self.records / f"{self.clock():%Y%m%dT%H%M%S}-{request.site.name}-{secrets.token_hex(3)}"
+        folder = self.records_folder / f"{self.clock():%Y%m%dT%H%M%S}-{request.site.name}-{secrets.token_hex(3)}"
         return run_local(compiled_pipeline(request.configuration.method), arguments, folder, progress)

@@ -3,17 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from anamnesis.operator.api import ContinualModel, Loaded, Site
-from anamnesis.operator.plan import Candidate, Observed, ObservedSite
-from anamnesis.operator.requests import configuration, gate_policy, learned_sites, update_request
+from anamnesis.operator.api import ContinualModel, LoadedResource, Site
+from anamnesis.operator.plan import Candidate, ObservedSite, PlanInput
+from anamnesis.operator.requests import configuration, gate_policy, learned_site_refs, update_request
 from anamnesis.records import SiteRef, Version, encode
-from anamnesis.registry import History, Log, RequiredTest, fold, judge, list_versions, read_version
+from anamnesis.registry import History, Log, RequiredTestSet, build_history, evaluate_gate, list_versions, read_version
 from anamnesis.storage import Store
 from anamnesis.updates.required_tests import required_tests
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class SiteContents:
     """What a site holds now.
 
     Attributes:
@@ -27,81 +27,91 @@ class Holding:
     problem: str = ""
 
 
-Look = Callable[[Loaded[Site]], Holding]
+InspectSite = Callable[[LoadedResource[Site]], SiteContents]
 """Tells what a site holds now, without reading an image."""
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class LocalObservation:
     """Everything that planning and submitting need.
 
     Attributes:
-        observed: what ``plan`` reads.
-        holdings: by site.
-        learned: the model's sites that the champion has learned, in the order it did.
+        plan_input: what ``plan`` reads.
+        site_contents: by site.
+        learned_sites: the model's sites that the champion has learned, in the order it did.
         lineage: the champion's versions, oldest first.
     """
 
-    observed: Observed
-    holdings: Mapping[str, Holding]
-    learned: tuple[SiteRef, ...]
+    plan_input: PlanInput
+    site_contents: Mapping[str, SiteContents]
+    learned_sites: tuple[SiteRef, ...]
     lineage: tuple[tuple[str, Version], ...]
 
 
-def observe(
-    model: Loaded[ContinualModel],
-    sites: Mapping[str, Loaded[Site]],
+def observe_local(
+    model: LoadedResource[ContinualModel],
+    sites: Mapping[str, LoadedResource[Site]],
     registry: Store,
-    look: Look,
-    submitted: Set[tuple[str, str]] = frozenset(),
-) -> Observation:
+    inspect_site: InspectSite,
+    submitted_updates: Set[tuple[str, str]] = frozenset(),
+) -> LocalObservation:
     """Returns what is there for ``model``; writes nothing to the registry.
 
     Args:
         model: which model.
         sites: its sites.
         registry: its registry.
-        look: see ``Look``.
-        submitted: (site, base) of the updates that were carried out already.
+        inspect_site: see ``Look``.
+        submitted_updates: (site, base) of the updates that were carried out already.
     """
-    history = fold(Log(registry).entries())
+    history = build_history(Log(registry).entries())
     versions = {digest: read_version(registry, digest) for digest in list_versions(registry)}
     lineage = tuple((digest, versions[digest]) for digest in reversed(history.lineage))
-    holdings = {name: look(site) for name, site in sites.items()}
-    learned = learned_sites(lineage, sites, {name: holding.test_set for name, holding in holdings.items()})
+    site_contents = {name: inspect_site(site) for name, site in sites.items()}
+    learned_refs = learned_site_refs(
+        lineage, sites, {name: contents.test_set for name, contents in site_contents.items()}
+    )
     observed_sites = {}
     for name in sites:
-        holding = holdings[name]
-        known = any((version.site, version.snapshot) == (name, holding.snapshot) for _, version in lineage)
-        request = update_request(model, sites[name], "", history.champion or "", learned, "")
-        tests = required_tests(request, holding.test_set)
-        candidates = _candidates(model, name, holding.snapshot, versions, history, registry, tests) if not known else ()
-        observed_sites[name] = ObservedSite(known, tuple(candidates), holding.problem)
+        contents = site_contents[name]
+        is_learned = any((version.site, version.snapshot) == (name, contents.snapshot) for _, version in lineage)
+        request = update_request(model, sites[name], "", history.champion or "", learned_refs, "")
+        tests = required_tests(request, contents.test_set)
+        candidates = (
+            _find_candidates(model, name, contents.snapshot, versions, history, registry, tests)
+            if not is_learned
+            else ()
+        )
+        observed_sites[name] = ObservedSite(is_learned, tuple(candidates), contents.problem)
     champion = history.champion or ""
-    done = frozenset(site for site, base in submitted if base == champion)
-    return Observation(Observed(champion, observed_sites, done, on_demand=True), holdings, learned, lineage)
+    submitted_sites = frozenset(site for site, base in submitted_updates if base == champion)
+    return LocalObservation(
+        PlanInput(champion, observed_sites, submitted_sites, on_demand=True), site_contents, learned_refs, lineage
+    )
 
 
-def _candidates(
-    model: Loaded[ContinualModel],
+def _find_candidates(
+    model: LoadedResource[ContinualModel],
     site: str,
     snapshot: str,
     versions: Mapping[str, Version],
     history: History,
     registry: Store,
-    tests: Sequence[RequiredTest],
+    tests: Sequence[RequiredTestSet],
 ) -> tuple[Candidate, ...]:
-    wanted = encode(configuration(model.resource.spec))
+    encoded_configuration = encode(configuration(model.resource.spec))
     policy = gate_policy(model.resource.spec.gate)
-    found = []
+    candidates = []
     for digest, version in versions.items():
-        of_this = (version.site, version.snapshot) == (site, snapshot)
-        if not of_this or encode(version.configuration) != wanted or digest in history.lineage:
+        has_this_data = (version.site, version.snapshot) == (site, snapshot)
+        if not has_this_data or encode(version.configuration) != encoded_configuration or digest in history.lineage:
             continue
-        decided = digest in history.rejected or digest in history.promoted
-        if decided or version.base == history.champion:  # any other is superseded: its data is tried again
-            decision = judge(registry, digest, policy, tests)
-            refusal = history.rejected.get(digest)  # why it was rejected then, not what the gate would say now
-            reason = refusal.why if refusal else decision.reason
-            found.append(Candidate(digest, decision.verdict, reason, refusal is not None, digest in history.promoted))
-    return tuple(found)
+        is_decided = digest in history.rejections or digest in history.promoted_versions
+        if is_decided or version.base == history.champion:  # any other is superseded: its data is tried again
+            decision = evaluate_gate(registry, digest, policy, tests)
+            rejection = history.rejections.get(digest)  # why it was rejected then, not what the gate would say now
+            reason = rejection.reason if rejection else decision.reason
+            candidates.append(
+                Candidate(digest, decision.verdict, reason, rejection is not None, digest in history.promoted_versions)
+            )
+    return tuple(candidates)

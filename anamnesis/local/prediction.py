@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anamnesis.local.context import Selected
+from anamnesis.local.context import SelectedModel
 from anamnesis.local.versions import find_version
-from anamnesis.records import InputError, Sample, Target, columns_of
+from anamnesis.records import InputError, Sample, Target, find_class_indices
 
 if TYPE_CHECKING:
     from anamnesis.imaging import RawImage
-    from anamnesis.updates.model import Description
+    from anamnesis.updates.model import VersionDescription
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class StudyPrediction:
     """What a version says of one study.
 
     Attributes:
@@ -29,62 +29,68 @@ class Answer:
     probabilities: Mapping[str, float]
 
 
-def predict_study(selected: Selected, study: Path, site: str, task: str, text: str) -> Answer:
+def predict_study(
+    selected_model: SelectedModel, study: Path, site: str, task: str, version_reference: str
+) -> StudyPrediction:
     """Returns what a version says of the study at ``study``.
 
     Args:
-        selected: the model.
+        selected_model: the model.
         study: a file or folder.
         site: whose images it is like; empty: the file's modality decides.
         task: which task's classes compete; empty: all.
-        text: which version.
+        version_reference: which version.
 
     Raises:
         InputError: the study cannot be read, or it is unclear what it is.
     """
     import torch
 
-    from anamnesis.imaging import read
-    from anamnesis.methods import PredictRequest
-    from anamnesis.training import numerics_for, tensors_of
+    from anamnesis.imaging import read_images
+    from anamnesis.methods import PredictionRequest
+    from anamnesis.training import precision_for, samples_to_tensors
     from anamnesis.updates.model import load_model
 
-    digest = find_version(selected.registry, text)
-    model = load_model(selected.registry, digest)
+    digest = find_version(selected_model.registry, version_reference)
+    model = load_model(selected_model.registry, digest)
     description, labels = model.description, model.description.labels
-    columns = _columns(description, task)
-    raw = read(study)
-    modality = _modality(selected, raw, site)
-    first = description.visits[0].task  # tensors need a target; it is not looked at
-    samples = [Sample("study", "", "", {modality: each.image}, Target(index=0)) for each in raw]
-    images = tensors_of(samples, first, modality, labels, description.configuration.network).images
-    numerics = numerics_for(description.configuration)
-    model.method.network.to(numerics.device, memory_format=numerics.layout)  # type: ignore[call-overload]
-    with numerics.applied(), numerics.autocast():
-        logits = model.method.predict(images.to(numerics.device, torch.float32), PredictRequest(columns)).logits
+    columns = _task_columns(description, task)
+    raw_images = read_images(study)
+    modality = _study_modality(selected_model, raw_images, site)
+    placeholder_task = description.visits[0].task  # tensors need a target; it is not looked at
+    samples = [Sample("study", "", "", {modality: raw_image.image}, Target(index=0)) for raw_image in raw_images]
+    images = samples_to_tensors(samples, placeholder_task, modality, labels, description.configuration.network).images
+    precision = precision_for(description.configuration)
+    model.method.network.to(precision.device, memory_format=precision.memory_format)  # type: ignore[call-overload]
+    with precision.deterministic_mode(), precision.autocast():
+        logits = model.method.predict(images.to(precision.device, torch.float32), PredictionRequest(columns)).logits
     if logits is None:
         raise InputError(f"version {digest}: it answers with something else than classes")
-    chances = logits.float().softmax(1).mean(0).tolist()
-    answers = {labels[column]: chances[column] for column in columns or range(len(labels))}
-    return Answer(digest, len(raw), dict(sorted(answers.items(), key=lambda item: -item[1])))
+    probabilities = logits.float().softmax(1).mean(0).tolist()
+    probability_by_class = {labels[column]: probabilities[column] for column in columns or range(len(labels))}
+    return StudyPrediction(
+        digest, len(raw_images), dict(sorted(probability_by_class.items(), key=lambda item: -item[1]))
+    )
 
 
-def _columns(description: "Description", task: str) -> tuple[int, ...]:
+def _task_columns(description: "VersionDescription", task: str) -> tuple[int, ...]:
     if not task:
         return ()
-    known = {visit.task.name: visit.task for visit in description.visits}
-    if task not in known:
-        raise InputError(f"--task: expected one of {', '.join(known)}, found {task!r}")
-    return columns_of(known[task], description.labels)
+    tasks = {visit.task.name: visit.task for visit in description.visits}
+    if task not in tasks:
+        raise InputError(f"--task: expected one of {', '.join(tasks)}, found {task!r}")
+    return find_class_indices(tasks[task], description.labels)
 
 
-def _modality(selected: Selected, raw: "list[RawImage]", site: str) -> str:
-    sites = selected.resources.sites_of(selected.model)
+def _study_modality(selected_model: SelectedModel, raw_images: "list[RawImage]", site: str) -> str:
+    sites = selected_model.resources.sites_of(selected_model.model)
     if site or len(sites) == 1:
-        return selected.config(selected.site(site)).modalities[0]
-    declared = {code for each in sites for code in selected.config(each).modalities}
-    found = {each.header.modality for each in raw}
-    if len(found) != 1 or not found <= declared:
-        said = ", ".join(sorted(filter(None, found))) or "nothing"
-        raise InputError(f"--site: the study says {said} of its modality; name the site whose images it is like")
-    return found.pop()
+        return selected_model.config(selected_model.site(site)).modalities[0]
+    declared_modalities = {code for declared_site in sites for code in selected_model.config(declared_site).modalities}
+    study_modalities = {raw_image.header.modality for raw_image in raw_images}
+    if len(study_modalities) != 1 or not study_modalities <= declared_modalities:
+        modality_names = ", ".join(sorted(filter(None, study_modalities))) or "nothing"
+        raise InputError(
+            f"--site: the study says {modality_names} of its modality; name the site whose images it is like"
+        )
+    return study_modalities.pop()

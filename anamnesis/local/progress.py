@@ -11,5 +11,5 @@ class Reporter(Protocol):
     def track(self, name: str) -> Progress:
         """Returns what the work called ``name`` shall call."""
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Prints a line above what moves."""

@@ -3,27 +3,27 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from anamnesis.local.context import Selected
-from anamnesis.local.sources import looker
+from anamnesis.local.context import SelectedModel
+from anamnesis.local.sources import make_site_inspector
 from anamnesis.operator.addresses import registry_url
 from anamnesis.operator.requests import configuration, site_ref
 from anamnesis.records.timestamps import utc_now
-from anamnesis.updates.reporting import Subject, write_report
+from anamnesis.updates.reporting import ReportSubject, write_report
 
 
-def write(models: Sequence[Selected], folder: Path) -> Path:
+def write_model_report(models: Sequence[SelectedModel], folder: Path) -> Path:
     """Writes ``report.html`` and ``report.json`` of several models into ``folder``; returns the page's path."""
-    title = ", ".join(selected.model.name for selected in models)
+    title = ", ".join(selected_model.model.name for selected_model in models)
     created = utc_now().isoformat(timespec="seconds")
-    return write_report(title, [_subject(selected) for selected in models], folder, created)
+    return write_report(title, [_report_subject(selected_model) for selected_model in models], folder, created)
 
 
-def _subject(selected: Selected) -> Subject:
-    look, model = looker(selected), selected.model
-    holdings = {site.name: look(site) for site in selected.resources.sites_of(model)}
+def _report_subject(selected_model: SelectedModel) -> ReportSubject:
+    inspect_site, model = make_site_inspector(selected_model), selected_model.model
+    holdings = {site.name: inspect_site(site) for site in selected_model.resources.sites_of(model)}
     sites = tuple(
-        site_ref(selected.resources.sites[name], holding.test_set)
+        site_ref(selected_model.resources.sites[name], holding.test_set)
         for name, holding in holdings.items()
         if holding.test_set
     )
-    return Subject(model.name, configuration(model.resource.spec).method, registry_url(model), sites)
+    return ReportSubject(model.name, configuration(model.resource.spec).method, registry_url(model), sites)

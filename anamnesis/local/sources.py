@@ -5,57 +5,63 @@ from pathlib import Path
 
 import anamnesis
 from anamnesis import steps
-from anamnesis.local.context import Selected
-from anamnesis.local.plan_input import Holding, Look
+from anamnesis.local.context import SelectedModel
+from anamnesis.local.plan_input import InspectSite, SiteContents
 from anamnesis.local.progress import Reporter
-from anamnesis.local.updates import make_split_key
+from anamnesis.local.updates import create_split_key
 from anamnesis.operator.addresses import store_url
-from anamnesis.operator.api import Loaded, Site
+from anamnesis.operator.api import LoadedResource, Site
 from anamnesis.records import AnamnesisError, InputError, encode_object
 from anamnesis.storage import open_store
 
 
-def looker(selected: Selected) -> Look:
+def make_site_inspector(selected_model: SelectedModel) -> InspectSite:
     """Returns a ``Look`` at the sites of a model."""
 
-    def look(site: Loaded[Site]) -> Holding:
-        from anamnesis.snapshots import recall, split_key, test_sets
+    def inspect_site(site: LoadedResource[Site]) -> SiteContents:
+        from anamnesis.snapshots import find_ingest_result, list_test_sets, read_split_key
 
         test_set = ""
         try:
             store = open_store(store_url(site))
-            issued = test_sets(store)
-            test_set = issued[-1].digest if issued else ""
-            if not issued:
-                return Holding()  # never ingested; there may be no key yet
-            known = recall(selected.config(site), store, split_key(selected.split_key))
-            return Holding(known.snapshot if known else "", test_set)
+            issued_test_sets = list_test_sets(store)
+            test_set = issued_test_sets[-1].digest if issued_test_sets else ""
+            if not issued_test_sets:
+                return SiteContents()  # never ingested; there may be no key yet
+            ingest_result = find_ingest_result(
+                selected_model.config(site), store, read_split_key(selected_model.split_key)
+            )
+            return SiteContents(ingest_result.snapshot if ingest_result else "", test_set)
         except AnamnesisError as error:  # told in the site's status; the other sites go on
-            return Holding("", test_set, str(error))
+            return SiteContents("", test_set, str(error))
 
-    return look
+    return inspect_site
 
 
-def ingester(selected: Selected, tell: Reporter, workers: int) -> Callable[[Loaded[Site]], None]:
+def make_ingester(
+    selected_model: SelectedModel, progress_reporter: Reporter, workers: int
+) -> Callable[[LoadedResource[Site]], None]:
     """Returns what makes a snapshot of a site's data."""
 
-    def ingest(site: Loaded[Site]) -> None:
-        ingest_site(selected, site, tell, workers)
+    def ingest(site: LoadedResource[Site]) -> None:
+        ingest_site(selected_model, site, progress_reporter, workers)
 
     return ingest
 
 
-def ingest_site(selected: Selected, site: Loaded[Site], tell: Reporter, workers: int) -> steps.Result:
+def ingest_site(
+    selected_model: SelectedModel, site: LoadedResource[Site], progress_reporter: Reporter, workers: int
+) -> steps.StepResult:
     """Makes a snapshot of a site's data, or finds it made; returns the encoded ``IngestResult``."""
-    make_split_key(selected.split_key)
-    config, store = encode_object(selected.config(site)), store_url(site)
-    progress = tell.track(f"ingest {site.name}")
-    result = steps.ingest_site(config, store, selected.split_key, workers, progress)
+    create_split_key(selected_model.split_key)
+    config, store = encode_object(selected_model.config(site)), store_url(site)
+    progress = progress_reporter.track(f"ingest {site.name}")
+    result = steps.ingest_site(config, store, selected_model.split_key, workers, progress)
     progress(1, 1, "as before" if result["reused"] else "done")
     return result
 
 
-def real_images(environment: Mapping[str, str]) -> Path | None:
+def real_images_folder(environment: Mapping[str, str]) -> Path | None:
     """Returns the folder of real images: ``ANAMNESIS_DATA``, else ``../shared/data`` beside the checkout, or none."""
     if "ANAMNESIS_DATA" in environment:
         folder = Path(environment["ANAMNESIS_DATA"])

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anamnesis.operator.api import Loaded
+from anamnesis.operator.api import LoadedResource
 from anamnesis.operator.api.model import ContinualModel
-from anamnesis.operator.plan import Status
+from anamnesis.operator.plan import PlannedModelStatus
 from anamnesis.records import encode
-from anamnesis.registry import Head
+from anamnesis.registry import LogPosition
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class LocalState:
     folder: Path
 
     @classmethod
-    def of(cls, model: Loaded[ContinualModel]) -> "LocalState":
+    def for_model(cls, model: LoadedResource[ContinualModel]) -> "LocalState":
         """Returns the state of ``model``."""
         return cls(model.folder / ".anamnesis" / model.name)
 
@@ -39,7 +39,7 @@ class LocalState:
         """The split key's file, where the model names none."""
         return self.folder / "split.key"
 
-    def write_status(self, status: Status, head: Head | None) -> None:
+    def write_status(self, status: PlannedModelStatus, head: LogPosition | None) -> None:
         """Writes what ``ContinualModel.status`` holds on a cluster; whole or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
         document = {"status": encode(status), "head": encode(head)}
@@ -47,10 +47,10 @@ class LocalState:
         temporary.write_text(json.dumps(document, indent=2), encoding="utf-8")
         temporary.replace(self.folder / "status.json")
 
-    def head(self) -> Head | None:
+    def head(self) -> LogPosition | None:
         """Returns the log's head as it was last seen here, or none."""
         file = self.folder / "status.json"
         if not file.exists():
             return None
         head: Mapping[str, Any] | None = json.loads(file.read_text(encoding="utf-8"))["head"]
-        return Head(int(head["number"]), str(head["digest"])) if head else None
+        return LogPosition(int(head["number"]), str(head["digest"])) if head else None

@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass
 
-from anamnesis.local.context import Selected
-from anamnesis.local.sources import looker
-from anamnesis.local.updates import look_and_plan
-from anamnesis.operator.plan import Status
+from anamnesis.local.context import SelectedModel
+from anamnesis.local.sources import make_site_inspector
+from anamnesis.local.updates import observe_and_plan
+from anamnesis.operator.plan import PlannedModelStatus
 from anamnesis.pipelines.record import RunRecord, read_records
 from anamnesis.records.timestamps import utc_now
 from anamnesis.registry import Log
 
 
 @dataclass(frozen=True, slots=True)
-class Overview:
+class LocalModelStatus:
     """How one model is.
 
     Attributes:
@@ -26,13 +26,13 @@ class Overview:
     model: str
     registry: str
     head: str
-    status: Status
+    status: PlannedModelStatus
     runs: tuple[RunRecord, ...]
 
 
-def overview(selected: Selected) -> Overview:
+def read_model_status(selected_model: SelectedModel) -> LocalModelStatus:
     """Returns how a model is; writes nothing."""
-    registry = selected.registry
-    _, _, status = look_and_plan(selected.wanted(""), looker(selected), utc_now)
-    runs = read_records(selected.state.runs)
-    return Overview(selected.model.name, registry.url, str(Log(registry).head()), status, runs)
+    registry = selected_model.registry
+    _, _, status = observe_and_plan(selected_model.local_context(""), make_site_inspector(selected_model), utc_now)
+    runs = read_records(selected_model.state.runs)
+    return LocalModelStatus(selected_model.model.name, registry.url, str(Log(registry).head()), status, runs)

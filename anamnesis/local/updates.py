@@ -3,23 +3,23 @@
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 
-from anamnesis.local.plan_input import Look, Observation, observe
+from anamnesis.local.plan_input import InspectSite, LocalObservation, observe_local
 from anamnesis.local.state import LocalState
 from anamnesis.operator.addresses import registry_url
-from anamnesis.operator.api import ContinualModel, Loaded, Resources, Site
-from anamnesis.operator.plan import Status, Submit, plan
+from anamnesis.operator.api import ContinualModel, LoadedResource, ResourceSet, Site
+from anamnesis.operator.plan import CreateUpdate, PlannedModelStatus, plan
 from anamnesis.operator.requests import update_request
 from anamnesis.records.timestamps import Clock
 from anamnesis.registry import Log
 from anamnesis.storage import open_store
 from anamnesis.updates.requests import UpdateRequest
 
-Ingest = Callable[[Loaded[Site]], None]
+Ingest = Callable[[LoadedResource[Site]], None]
 """Makes a snapshot of what a site's source holds now."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class LocalContext:
     """What local mode works on.
 
     Attributes:
@@ -27,62 +27,71 @@ class Wanted:
         resources: holds its sites.
         state: what is remembered of it.
         split_key: where the split key is.
-        who: on whose behalf.
+        author: on whose behalf.
     """
 
-    model: Loaded[ContinualModel]
-    resources: Resources
+    model: LoadedResource[ContinualModel]
+    resources: ResourceSet
     state: LocalState
     split_key: str
-    who: str
+    author: str
 
 
-def look_and_plan(
-    wanted: Wanted, look: Look, clock: Clock, submitted: Set[tuple[str, str]] = frozenset()
-) -> tuple[Observation, tuple[Submit, ...], Status]:
+def observe_and_plan(
+    context: LocalContext,
+    inspect_site: InspectSite,
+    clock: Clock,
+    submitted_updates: Set[tuple[str, str]] = frozenset(),
+) -> tuple[LocalObservation, tuple[CreateUpdate, ...], PlannedModelStatus]:
     """Returns what is there, what to do now, and the model's status."""
-    sites = {site.name: site for site in wanted.resources.sites_of(wanted.model)}
-    observation = observe(wanted.model, sites, open_store(registry_url(wanted.model)), look, submitted)
-    actions, status = plan(wanted.model.resource.spec, observation.observed, clock())
-    return observation, tuple(action for action in actions if isinstance(action, Submit)), status
+    sites = {site.name: site for site in context.resources.sites_of(context.model)}
+    observation = observe_local(
+        context.model, sites, open_store(registry_url(context.model)), inspect_site, submitted_updates
+    )
+    actions, status = plan(context.model.resource.spec, observation.plan_input, clock())
+    return observation, tuple(action for action in actions if isinstance(action, CreateUpdate)), status
 
 
-def request_for(wanted: Wanted, observation: Observation, site: str) -> UpdateRequest:
+def build_update_request(context: LocalContext, observation: LocalObservation, site: str) -> UpdateRequest:
     """Returns the update that learns ``site`` on top of the champion."""
-    base, learned = observation.observed.champion, observation.learned
-    return update_request(wanted.model, wanted.resources.sites[site], wanted.split_key, base, learned, wanted.who)
+    base, learned_refs = observation.plan_input.champion, observation.learned_sites
+    return update_request(
+        context.model, context.resources.sites[site], context.split_key, base, learned_refs, context.author
+    )
 
 
-def updates(wanted: Wanted, look: Look, ingest: Ingest, clock: Clock) -> Iterator[UpdateRequest]:
+def pending_updates(
+    context: LocalContext, inspect_site: InspectSite, ingest: Ingest, clock: Clock
+) -> Iterator[UpdateRequest]:
     """Yields the next update until nothing is left to do; the caller carries each out before it asks for another.
 
     No update is yielded twice, so that this ends even where a gate waits or another process is at work.
     """
-    submitted: set[tuple[str, str]] = set()
+    submitted_updates: set[tuple[str, str]] = set()
     while True:
-        observation, actions, _ = look_and_plan(wanted, look, clock, submitted)
+        observation, actions, _ = observe_and_plan(context, inspect_site, clock, submitted_updates)
         if not actions:
             return
         site = actions[0].site
-        known = site in {reference.name for reference in observation.learned}
-        if known and not observation.holdings[site].snapshot:
-            ingest(wanted.resources.sites[site])  # files changed: only their snapshot tells whether anything is new
+        is_learned_site = site in {reference.name for reference in observation.learned_sites}
+        if is_learned_site and not observation.site_contents[site].snapshot:
+            ingest(context.resources.sites[site])  # files changed: only their snapshot tells whether anything is new
             continue
-        submitted.add((site, actions[0].base))
-        yield request_for(wanted, observation, site)
+        submitted_updates.add((site, actions[0].base))
+        yield build_update_request(context, observation, site)
 
 
-def remember(wanted: Wanted, status: Status) -> None:
+def write_local_status(context: LocalContext, status: PlannedModelStatus) -> None:
     """Writes the status and the log's head, as ``ContinualModel.status`` holds them on a cluster."""
-    wanted.state.write_status(status, Log(open_store(registry_url(wanted.model))).head())
+    context.state.write_status(status, Log(open_store(registry_url(context.model))).head())
 
 
-def make_split_key(reference: str) -> None:
+def create_split_key(reference: str) -> None:
     """Makes the split key where it is a file that does not exist yet; a lost key is found out by its fingerprint.
 
     Raises:
         InputError: the key cannot be read.
     """
-    from anamnesis.snapshots import split_key
+    from anamnesis.snapshots import read_split_key
 
-    split_key(reference, create=reference.startswith("file://"))
+    read_split_key(reference, create=reference.startswith("file://"))

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from anamnesis.local.context import select
+from anamnesis.local.context import select_model
 from anamnesis.records import Evaluation, InputError, LogEntry, Version
-from anamnesis.registry import Head, History, Log, fold, list_versions, read_evaluations, read_version
+from anamnesis.registry import History, Log, LogPosition, build_history, list_versions, read_evaluations, read_version
 from anamnesis.storage import Store, open_store
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class VersionSummary:
     """One line about a version."""
 
     version: str
@@ -22,7 +22,7 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class Details:
+class VersionDetails:
     """All about a version."""
 
     digest: str
@@ -42,58 +42,67 @@ def open_registry(files: Sequence[Path] | None, url: str, model: str) -> Store:
         return open_store(url)
     if not files:
         raise InputError("which registry? give -f model.yaml or --registry URL")
-    return select(files, model).registry
+    return select_model(files, model).registry
 
 
-def known_head(files: Sequence[Path] | None, model: str) -> Head | None:
+def last_seen_head(files: Sequence[Path] | None, model: str) -> LogPosition | None:
     """Returns the log's head as this machine last saw it, or none."""
-    return select(files, model).state.head() if files else None
+    return select_model(files, model).state.head() if files else None
 
 
-def find_version(store: Store, text: str) -> str:
-    """Returns the digest of the one version whose digest begins with ``text``; ``champion`` stands for the champion.
+def find_version(store: Store, version_reference: str) -> str:
+    """Returns the digest of the one version whose digest begins with ``version_reference``; ``champion`` stands for the champion.
 
     Raises:
         InputError: there is none, or several.
     """
-    if text == "champion":
-        champion = fold(Log(store).entries()).champion
+    if version_reference == "champion":
+        champion = build_history(Log(store).entries()).champion
         if champion is None:
             raise InputError(f"{store.url}: there is no champion yet")
         return champion
-    start = text if text.startswith("sha256:") else f"sha256:{text}"
-    found = [digest for digest in list_versions(store) if digest.startswith(start)]
-    if len(found) != 1 or len(text) < 4:
-        raise InputError(f"version {text!r}: {len(found)} versions of {store.url} begin so; give more of the digest")
-    return found[0]
+    digest_prefix = version_reference if version_reference.startswith("sha256:") else f"sha256:{version_reference}"
+    matching_digests = [digest for digest in list_versions(store) if digest.startswith(digest_prefix)]
+    if len(matching_digests) != 1 or len(version_reference) < 4:
+        raise InputError(
+            f"version {version_reference!r}: {len(matching_digests)} versions of {store.url} begin so; give more of the digest"
+        )
+    return matching_digests[0]
 
 
-def summaries(store: Store) -> list[Summary]:
+def list_version_summaries(store: Store) -> list[VersionSummary]:
     """Returns every version: the promoted ones in order, then the others."""
-    history = fold(Log(store).entries())
-    digests = [*history.promoted, *(digest for digest in list_versions(store) if digest not in history.promoted)]
-    found = []
+    history = build_history(Log(store).entries())
+    digests = [
+        *history.promoted_versions,
+        *(digest for digest in list_versions(store) if digest not in history.promoted_versions),
+    ]
+    version_summaries = []
     for digest in digests:
         version = read_version(store, digest)
         method = str(version.configuration.get("method", "imported"))
-        found.append(Summary(digest, version.site, method, version.base, state_of(digest, history)))
-    return found
+        version_summaries.append(
+            VersionSummary(digest, version.site, method, version.base, version_state(digest, history))
+        )
+    return version_summaries
 
 
-def state_of(digest: str, history: History) -> str:
+def version_state(digest: str, history: History) -> str:
     """Returns what became of a version, in one word."""
     if digest == history.champion:
         return "champion"
-    if digest in history.promoted:
-        return "rolled back" if digest in history.rolled_back else "earlier champion"
-    if digest in history.rejected:
+    if digest in history.promoted_versions:
+        return "rolled back" if digest in history.rolled_back_versions else "earlier champion"
+    if digest in history.rejections:
         return "rejected"
-    return "superseded" if digest in history.superseded else "candidate"
+    return "superseded" if digest in history.superseding_entries else "candidate"
 
 
-def details(store: Store, digest: str) -> Details:
+def read_version_details(store: Store, digest: str) -> VersionDetails:
     """Returns all about one version."""
     entries = Log(store).entries()
     version = read_version(store, digest)
-    about = tuple(entry for entry in entries if entry.subject == digest)
-    return Details(digest, state_of(digest, fold(entries)), version, read_evaluations(store, digest), about)
+    version_entries = tuple(entry for entry in entries if entry.subject == digest)
+    return VersionDetails(
+        digest, version_state(digest, build_history(entries)), version, read_evaluations(store, digest), version_entries
+    )

@@ -11,12 +11,12 @@ from enum import StrEnum
 from torch import Tensor
 
 from anamnesis.methods.analytic import AnalyticMethod, AnalyticOptions
-from anamnesis.methods.features.feature_statistics import Ridge
+from anamnesis.methods.features.feature_statistics import FeatureStatistics
 from anamnesis.methods.register import register
 from anamnesis.records import InputError
 
 
-class Rule(StrEnum):
+class HeadSolver(StrEnum):
     """Which answer in closed form."""
 
     RIDGE = "ridge"
@@ -38,7 +38,7 @@ class ACILOptions(AnalyticOptions):
     """
 
     strength: float = 10.0
-    rule: Rule = Rule.RIDGE
+    rule: HeadSolver = HeadSolver.RIDGE
 
     def __post_init__(self) -> None:
         AnalyticOptions.__post_init__(self)
@@ -50,8 +50,8 @@ class ACILOptions(AnalyticOptions):
 class ACIL(AnalyticMethod[ACILOptions]):
     """Ridge regression on frozen features: forgets nothing, and learns no feature after the first site."""
 
-    def solved(self, ridge: Ridge) -> Tensor:
+    def solve_head(self, statistics: FeatureStatistics) -> Tensor:
         """As the options say."""
-        if self.options.rule is Rule.DISCRIMINANT:
-            return ridge.discriminant(self.options.strength)
-        return ridge.solve(self.options.strength)
+        if self.options.rule is HeadSolver.DISCRIMINANT:
+            return statistics.solve_discriminant(self.options.strength)
+        return statistics.solve_ridge(self.options.strength)

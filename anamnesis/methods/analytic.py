@@ -11,16 +11,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
-from anamnesis.methods.base import Data, Prediction, PredictRequest, Stage, State, TaskContext, part_of
+from anamnesis.methods.base import Data, Prediction, PredictionRequest, Stage, StateDict, TaskContext, part_tensors
 from anamnesis.methods.classification import ClassificationMethod
-from anamnesis.methods.features.feature_statistics import Ridge
+from anamnesis.methods.features.feature_statistics import FeatureStatistics
 from anamnesis.networks import build_backbone
 from anamnesis.networks.random_features import GRID, GridClassifier, RandomBackbone
 from anamnesis.records import InputError, NetworkSpec, Split
 from anamnesis.storage.store import open_store
 
 
-class Features(StrEnum):
+class BackboneSource(StrEnum):
     """Where the frozen backbone comes from."""
 
     FIRST_TASK = "first_task"
@@ -41,14 +41,14 @@ class AnalyticOptions:
         grid: cells along each side that the feature maps are averaged over.
     """
 
-    features: Features = Features.FIRST_TASK
+    features: BackboneSource = BackboneSource.FIRST_TASK
     file: str = ""
     grid: int = GRID
 
     def __post_init__(self) -> None:
         if self.grid < 1:
             raise InputError(f"grid: expected 1 or more, found {self.grid}")
-        if (self.features is Features.FILE) != bool(self.file):
+        if (self.features is BackboneSource.FILE) != bool(self.file):
             raise InputError(f"file: goes with features: file, and only with it; found {self.features}, {self.file!r}")
 
 
@@ -65,71 +65,71 @@ class AnalyticMethod(ClassificationMethod[Options]):
 
     def build(self, spec: NetworkSpec, seed: int) -> GridClassifier:
         """Returns the backbone with an empty head over the grid."""
-        self._columns: tuple[int, ...] = ()
-        random = self.options.features is Features.RANDOM
-        backbone = RandomBackbone(spec.channels, seed) if random else build_backbone(spec, seed)
+        self._class_indices: tuple[int, ...] = ()
+        is_random = self.options.features is BackboneSource.RANDOM
+        backbone = RandomBackbone(spec.channels, seed) if is_random else build_backbone(spec, seed)
         network = GridClassifier(backbone, self.options.grid)
-        self._ridge = Ridge(network.head.weight.shape[1])
+        self._statistics = FeatureStatistics(network.head.weight.shape[1])
         return network
 
     @abstractmethod
-    def solved(self, ridge: Ridge) -> Tensor:
+    def solve_head(self, statistics: FeatureStatistics) -> Tensor:
         """Returns the head's weights [K, D + 1], the bias last."""
 
-    def begin(self, context: TaskContext, data: Data) -> list[Stage]:
+    def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
         """Grows the head; a stage of gradient descent only where the backbone comes from the first site."""
-        stages = super().begin(context, data)
-        if context.earlier:
+        stages = super().begin_task(context, data)
+        if context.has_earlier_tasks:
             return []
-        if self.options.features is Features.FILE:
-            fill(self.network.backbone, self.options.file)
-        return stages if self.options.features is Features.FIRST_TASK else []
+        if self.options.features is BackboneSource.FILE:
+            load_backbone_weights(self.network.backbone, self.options.file)
+        return stages if self.options.features is BackboneSource.FIRST_TASK else []
 
     @torch.no_grad()
-    def end(self, context: TaskContext, data: Data) -> None:
+    def end_task(self, context: TaskContext, data: Data) -> None:
         """Adds the site's images to the sums and solves for the head."""
         head = self.network.head
-        self._ridge.to(head.weight.device)
-        self._ridge.grow(len(context.labels))
+        self._statistics.to(head.weight.device)
+        self._statistics.grow(len(context.labels))
         for batch in data(Split.TRAIN):
-            self._ridge.add(self.network.embed(self.network.features(batch.images)), batch.targets)
-        solution = self.solved(self._ridge)
-        head.weight.copy_(solution[:, :-1])
-        head.bias.copy_(solution[:, -1])
+            self._statistics.add(self.network.embed(self.network.features(batch.images)), batch.targets)
+        head_weights = self.solve_head(self._statistics)
+        head.weight.copy_(head_weights[:, :-1])
+        head.bias.copy_(head_weights[:, -1])
 
-    def predict(self, images: Tensor, request: PredictRequest) -> Prediction:
+    def predict(self, images: Tensor, request: PredictionRequest) -> Prediction:
         """As every classifier, but always in float32, like the sums behind the head."""
         with torch.autocast(images.device.type, enabled=False):
             return super().predict(images, request)
 
-    def state_dict(self) -> State:
+    def state_dict(self) -> StateDict:
         """The network and the sums."""
-        return super().state_dict() | {f"ridge/{name}": value for name, value in self._ridge.state_dict().items()}
+        return super().state_dict() | {f"ridge/{name}": value for name, value in self._statistics.state_dict().items()}
 
-    def load_state_dict(self, state: Mapping[str, Tensor | object], labels: int) -> None:
+    def load_state_dict(self, state: Mapping[str, Tensor | object], class_count: int) -> None:
         """Takes back the network and the sums.
 
         Raises:
             InputError: the base version was made by a method without sums.
         """
-        if not (found := part_of(state, "ridge")):
+        if not (stored_statistics := part_tensors(state, "ridge")):
             raise InputError(f"{self.name}: the base version has no sums over features; start a model of its own")
-        super().load_state_dict(state, labels)
-        self._ridge.load_state_dict(found, self.network.head.weight.device)
+        super().load_state_dict(state, class_count)
+        self._statistics.load_state_dict(stored_statistics, self.network.head.weight.device)
 
 
-def fill(backbone: torch.nn.Module, file: str) -> None:
+def load_backbone_weights(backbone: torch.nn.Module, file: str) -> None:
     """Reads a backbone's weights; names as in ``Classifier.state_dict``, the rest of the file is left alone.
 
     Raises:
         InputError: there is no such file, it is no safetensors, or its weights do not fit.
     """
-    folder, _, name = file.rpartition("/")
-    store = open_store(folder or ".")
-    if not store.exists(name):
+    folder_url, _, file_name = file.rpartition("/")
+    store = open_store(folder_url or ".")
+    if not store.exists(file_name):
         raise InputError(f"file: {file} is not there")
     try:
-        weights = {key.replace(".", "/", 1): value for key, value in load(store.get(name)).items()}
-        backbone.load_state_dict(part_of(weights, "backbone"))
+        weights = {key.replace(".", "/", 1): value for key, value in load(store.get(file_name)).items()}
+        backbone.load_state_dict(part_tensors(weights, "backbone"))
     except (SafetensorError, RuntimeError) as error:
         raise InputError(f"file: {file} does not fit the network: {str(error).splitlines()[0]}") from error

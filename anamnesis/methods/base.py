@@ -20,25 +20,25 @@ if TYPE_CHECKING:  # the loop imports this module
     from anamnesis.training.random_streams import RandomStreams
 
 Options = TypeVar("Options")
-State = dict[str, Tensor | object]
+StateDict = dict[str, Tensor | object]
 """``part/name`` -> tensor or plain JSON value; each part becomes one blob of the version."""
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
+class MethodCapabilities:
     """What a method can do and what it asks for; read by people, the gate and the guard.
 
     Attributes:
-        tasks: the types of task that it can learn.
-        earlier_data: opens the training splits of earlier snapshots too: an upper bound, not continual learning.
+        task_types: the types of task that it can learn.
+        opens_earlier_data: opens the training splits of earlier snapshots too: an upper bound, not continual learning.
         stores_exemplars: keeps real images in its state; refused unless the model's change plan allows it.
-        research: for comparison in benchmarks only; no trainer, no pipeline, no place in a resource.
+        research_only: for comparison in benchmarks only; no trainer, no pipeline, no place in a resource.
     """
 
-    tasks: frozenset[TaskType] = frozenset({TaskType.CLASSIFICATION})
-    earlier_data: bool = False
+    task_types: frozenset[TaskType] = frozenset({TaskType.CLASSIFICATION})
+    opens_earlier_data: bool = False
     stores_exemplars: bool = False
-    research: bool = False
+    research_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class TaskContext:
         task: what is learned now.
         site: where.
         labels: the model's label space with this task's labels in it.
-        columns: which columns of the logits belong to this task.
-        earlier: whether any task was learned before.
+        class_indices: which columns of the logits belong to this task.
+        has_earlier_tasks: whether any task was learned before.
         settings: budget and numerics.
         streams: named random streams of this update.
     """
@@ -58,8 +58,8 @@ class TaskContext:
     task: Task
     site: str
     labels: tuple[str, ...]
-    columns: tuple[int, ...]
-    earlier: bool
+    class_indices: tuple[int, ...]
+    has_earlier_tasks: bool
     settings: TrainingSettings
     streams: RandomStreams
 
@@ -71,12 +71,12 @@ class Batch:
     Attributes:
         views: each [N, C, H, W] float32 in [0, 1]; one clean view, or as many augmented ones as the stage asks for.
         targets: [N] columns of the logits; or [N, H, W] class per pixel for segmentation.
-        index: [N] positions in the split.
+        sample_indices: [N] positions in the split.
     """
 
     views: tuple[Tensor, ...]
     targets: Tensor
-    index: Tensor
+    sample_indices: Tensor
 
     @property
     def images(self) -> Tensor:
@@ -88,7 +88,7 @@ class Data(Protocol):
     """The only access to images. Iterates deterministically."""
 
     def __call__(
-        self, split: Split, views: int = 0, *, stage: str = "", epoch: int = 0, start: int = 0
+        self, split: Split, views: int = 0, *, stage: str = "", epoch: int = 0, first_batch: int = 0
     ) -> Iterator[Batch]:
         """Yields batches.
 
@@ -97,7 +97,7 @@ class Data(Protocol):
             views: 0 for clean images in stored order; 1 or more for shuffled, augmented views.
             stage: name of the stage whose random streams are used.
             epoch: which pass.
-            start: batches to leave out at the front, when training resumes inside an epoch.
+            first_batch: batches to leave out at the front, when training resumes inside an epoch.
         """
 
     def count(self, split: Split) -> int:
@@ -110,13 +110,13 @@ class ParameterGroup:
 
     Attributes:
         parameters: of the network.
-        rate: factor on the learning rate of the settings.
-        weight_decay: factor on the weight decay of the settings.
+        lr_scale: factor on the learning rate of the settings.
+        weight_decay_scale: factor on the weight decay of the settings.
     """
 
     parameters: tuple[nn.Parameter, ...]
-    rate: float = 1.0
-    weight_decay: float = 1.0
+    lr_scale: float = 1.0
+    weight_decay_scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class Stage:
     Attributes:
         name: names its random streams, checkpoints and log lines.
         groups: what learns; everything else is frozen.
-        train: modules in training mode; all others are in evaluation mode, so that no buffer of theirs moves.
+        train_modules: modules in training mode; all others are in evaluation mode, so that no buffer of theirs moves.
         epochs: passes over the training split; 0 takes the settings'.
         views: augmented views of each image.
         optimiser: ``adamw`` or ``sgd``; empty takes the settings'.
@@ -134,47 +134,47 @@ class Stage:
 
     name: str
     groups: tuple[ParameterGroup, ...]
-    train: tuple[nn.Module, ...]
+    train_modules: tuple[nn.Module, ...]
     epochs: int = 0
     views: int = 1
     optimiser: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TrainingStep:
     """Where the training is.
 
     Attributes:
         stage: the stage's name.
         epoch: pass, from 0.
-        number: optimiser steps taken in this stage, from 0.
-        total: optimiser steps of this stage.
-        rate: the learning rate of this step.
+        step_index: optimiser steps taken in this stage, from 0.
+        total_steps: optimiser steps of this stage.
+        learning_rate: the learning rate of this step.
     """
 
     stage: str
     epoch: int
-    number: int
-    total: int
-    rate: float
+    step_index: int
+    total_steps: int
+    learning_rate: float
 
     @property
     def progress(self) -> float:
         """From 0 at the first step to 1 at the last."""
-        return self.number / max(self.total - 1, 1)
+        return self.step_index / max(self.total_steps - 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
-class PredictRequest:
+class PredictionRequest:
     """What is asked of a prediction.
 
     Attributes:
-        columns: task-incremental: only these columns compete; empty: class-incremental, all do.
-        embedding: also return the pooled features.
+        class_indices: task-incremental: only these columns compete; empty: class-incremental, all do.
+        with_embedding: also return the pooled features.
     """
 
-    columns: tuple[int, ...] = ()
-    embedding: bool = False
+    class_indices: tuple[int, ...] = ()
+    with_embedding: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,14 +183,14 @@ class Prediction:
 
     Attributes:
         logits: [N, K] over the model's label space; minus infinity where a column does not compete.
-        mask: [N, classes, H, W] logits per pixel.
-        risk: [N] log-risk.
+        mask_logits: [N, classes, H, W] logits per pixel.
+        log_risk: [N] log-risk.
         embedding: [N, F].
     """
 
     logits: Tensor | None = None
-    mask: Tensor | None = None
-    risk: Tensor | None = None
+    mask_logits: Tensor | None = None
+    log_risk: Tensor | None = None
     embedding: Tensor | None = None
 
 
@@ -199,13 +199,13 @@ class Method(ABC, Generic[Options]):
 
     Attributes:
         name: set by ``register``.
-        needs: what it can do and asks for.
+        capabilities: what it can do and asks for.
         options_class: its frozen configuration class, set by ``register``.
         notes: what a reader of its results must know.
     """
 
     name: ClassVar[str]
-    needs: ClassVar[Needs] = Needs()
+    capabilities: ClassVar[MethodCapabilities] = MethodCapabilities()
     options_class: ClassVar[type]
     notes: ClassVar[tuple[str, ...]] = ()
 
@@ -218,46 +218,46 @@ class Method(ABC, Generic[Options]):
         return Classifier(spec, seed)
 
     @abstractmethod
-    def begin(self, context: TaskContext, data: Data) -> list[Stage]:
+    def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
         """Prepares for a task and returns its stages; none for a method in closed form.
 
         Called again when training resumes: it must depend on the base version and the data alone.
         """
 
     @abstractmethod
-    def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
         """Returns named scalar terms; the loop sums them and logs each."""
 
-    def after_step(self, step: Step) -> None:
+    def after_step(self, step: TrainingStep) -> None:
         """Proximal or moving-average updates, after each optimiser step."""
 
-    def watched(self) -> Mapping[str, Tensor]:
+    def log_metrics(self) -> Mapping[str, Tensor]:
         """Returns scalars of the last step that are logged once an epoch and are no part of the loss."""
         return {}
 
-    def end(self, context: TaskContext, data: Data) -> None:
+    def end_task(self, context: TaskContext, data: Data) -> None:
         """Fisher information, prototypes, statistics, classifier. Can be run again from the last stage's end."""
 
     @abstractmethod
-    def predict(self, images: Tensor, request: PredictRequest) -> Prediction:
+    def predict(self, images: Tensor, request: PredictionRequest) -> Prediction:
         """Answers for images [N, C, H, W] in [0, 1], in evaluation mode, without gradients."""
 
-    def state_dict(self) -> State:
+    def state_dict(self) -> StateDict:
         """Returns everything that the next update needs, by ``part/name``."""
         return {f"network/{name}": tensor for name, tensor in self.network.state_dict().items()}
 
-    def load_state_dict(self, state: Mapping[str, Tensor | object], labels: int) -> None:
+    def load_state_dict(self, state: Mapping[str, Tensor | object], class_count: int) -> None:
         """Takes back what ``state_dict`` gave; parts of other methods are left alone.
 
         Args:
             state: ``part/name`` -> tensor or value.
-            labels: how many columns the head had.
+            class_count: how many columns the head had.
         """
-        self.prepare(labels)
-        self.network.load_state_dict(part_of(state, "network"))
+        self.resize_head(class_count)
+        self.network.load_state_dict(part_tensors(state, "network"))
 
-    def prepare(self, labels: int) -> None:
-        """Gives the network the shape that it has with ``labels`` columns, before weights are loaded."""
+    def resize_head(self, class_count: int) -> None:
+        """Gives the network the shape that it has with ``class_count`` columns, before weights are loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,20 +265,20 @@ class TrainingLog:
     """What the loop saw.
 
     Attributes:
-        epochs: one mapping of mean loss terms per epoch, in order.
+        epoch_losses: one mapping of mean loss terms per epoch, in order.
         seconds: of training, summed over interruptions.
     """
 
-    epochs: tuple[Mapping[str, float], ...]
+    epoch_losses: tuple[Mapping[str, float], ...]
     seconds: float
 
 
-def entries_of(state: Mapping[str, Tensor | object], part: str) -> State:
+def part_entries(state: Mapping[str, Tensor | object], part: str) -> StateDict:
     """Returns the tensors and values of one part, by their names inside it."""
     prefix = f"{part}/"
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
-def part_of(state: Mapping[str, Tensor | object], part: str) -> dict[str, Tensor]:
+def part_tensors(state: Mapping[str, Tensor | object], part: str) -> dict[str, Tensor]:
     """Returns the tensors of one part, by their names inside it."""
-    return {name: value for name, value in entries_of(state, part).items() if isinstance(value, Tensor)}
+    return {name: value for name, value in part_entries(state, part).items() if isinstance(value, Tensor)}

@@ -13,16 +13,16 @@ from anamnesis.methods.base import (
     Method,
     ParameterGroup,
     Prediction,
-    PredictRequest,
+    PredictionRequest,
     Stage,
-    Step,
     TaskContext,
+    TrainingStep,
 )
 from anamnesis.networks import Classifier
 from anamnesis.records import NetworkSpec
 
 
-class Competing(StrEnum):
+class SoftmaxScope(StrEnum):
     """Which classes compete in the training's softmax."""
 
     SEEN = "seen"
@@ -39,48 +39,50 @@ class ClassificationMethod(Method[Options], Generic[Options]):
 
     network: Classifier
 
-    def competing(self) -> Competing:
+    def softmax_scope(self) -> SoftmaxScope:
         """Which classes compete in the training's softmax."""
-        return Competing.SEEN
+        return SoftmaxScope.SEEN
 
     def build(self, spec: NetworkSpec, seed: int) -> Classifier:
         """Returns backbone, pooling and an empty head."""
-        self._columns: tuple[int, ...] = ()
+        self._class_indices: tuple[int, ...] = ()
         return Classifier(spec, seed)
 
-    def begin(self, context: TaskContext, data: Data) -> list[Stage]:
+    def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
         """Grows the head; one stage over all parameters."""
         self.network.head.grow(len(context.labels), context.streams.generator("head"))
-        self._columns = context.columns
-        everything = ParameterGroup(tuple(self.network.parameters()))
-        return [Stage("train", (everything,), train=(self.network,))]
+        self._class_indices = context.class_indices
+        all_parameters = ParameterGroup(tuple(self.network.parameters()))
+        return [Stage("train", (all_parameters,), train_modules=(self.network,))]
 
-    def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
         """Cross-entropy over the columns that compete."""
         return {"classification": self.cross_entropy(self.network(batch.images), batch.targets)}
 
     def cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy of logits [N, K] against columns [N]."""
-        columns = () if self.competing() is Competing.SEEN else self._columns
-        return functional.cross_entropy(only(logits, columns), targets)
+        class_indices = () if self.softmax_scope() is SoftmaxScope.SEEN else self._class_indices
+        return functional.cross_entropy(restrict_logits(logits, class_indices), targets)
 
     @torch.no_grad()
-    def predict(self, images: Tensor, request: PredictRequest) -> Prediction:
+    def predict(self, images: Tensor, request: PredictionRequest) -> Prediction:
         """Logits over the columns that compete, and the pooled features where asked."""
         self.network.eval()
-        maps = self.network.features(images)
-        embedding = maps.float().mean(dim=(2, 3)) if request.embedding else None
-        return Prediction(only(self.network.classify(maps), request.columns), embedding=embedding)
+        feature_maps = self.network.features(images)
+        embedding = feature_maps.float().mean(dim=(2, 3)) if request.with_embedding else None
+        return Prediction(
+            restrict_logits(self.network.classify(feature_maps), request.class_indices), embedding=embedding
+        )
 
-    def prepare(self, labels: int) -> None:
-        """Grows the head to ``labels`` rows; their values are loaded next."""
-        self.network.head.grow(labels, torch.Generator().manual_seed(0))
+    def resize_head(self, class_count: int) -> None:
+        """Grows the head to ``class_count`` rows; their values are loaded next."""
+        self.network.head.grow(class_count, torch.Generator().manual_seed(0))
 
 
-def only(logits: Tensor, columns: tuple[int, ...]) -> Tensor:
-    """Returns logits [N, K] with minus infinity outside ``columns``; no columns leaves them as they are."""
-    if not columns:
+def restrict_logits(logits: Tensor, class_indices: tuple[int, ...]) -> Tensor:
+    """Returns logits [N, K] with minus infinity outside ``class_indices``; no columns leaves them as they are."""
+    if not class_indices:
         return logits
-    keep = torch.zeros(logits.shape[1], dtype=torch.bool, device=logits.device)
-    keep[list(columns)] = True
-    return logits.masked_fill(~keep, -torch.inf)
+    is_allowed = torch.zeros(logits.shape[1], dtype=torch.bool, device=logits.device)
+    is_allowed[list(class_indices)] = True
+    return logits.masked_fill(~is_allowed, -torch.inf)

@@ -13,10 +13,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from anamnesis.methods.base import Batch, Data, Needs, Stage, State, Step, TaskContext, entries_of
+from anamnesis.methods.base import (
+    Batch,
+    Data,
+    MethodCapabilities,
+    Stage,
+    StateDict,
+    TaskContext,
+    TrainingStep,
+    part_entries,
+)
 from anamnesis.methods.classification import ClassificationMethod
 from anamnesis.methods.register import register
-from anamnesis.methods.replay.replay_buffer import Buffer, Memory, clean
+from anamnesis.methods.replay.replay_buffer import ReplayBuffer, StoredSamples, read_training_images
 from anamnesis.records import InputError, NetworkSpec
 from anamnesis.training.augmentation import Augmentation
 
@@ -50,56 +59,63 @@ class DERPP(ClassificationMethod[DERPPOptions]):
     State: ``buffer``, with the images as eight bit.
     """
 
-    needs = Needs(stores_exemplars=True)
+    capabilities = MethodCapabilities(stores_exemplars=True)
     notes = ("It keeps real images of patients in every version: they leave their hospital with it.",)
 
     def __init__(self, options: DERPPOptions, spec: NetworkSpec, seed: int) -> None:
         super().__init__(options, spec, seed)
-        self._buffer = Buffer(options.buffer)
+        self._buffer = ReplayBuffer(options.buffer)
 
-    def begin(self, context: TaskContext, data: Data) -> list[Stage]:
+    def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
         """Grows the head, and takes the clean images at hand: the reservoir gets them, not their augmented views."""
         self._context, device = context, self.network.head.weight.device
-        self._clean, _ = clean(data)
+        self._clean_images, _ = read_training_images(data)
         self._buffer.to(device)
-        return super().begin(context, data)
+        return super().begin_task(context, data)
 
-    def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
         """Cross-entropy and, once the buffer has something, both terms of replay."""
         logits = self.network(batch.images)
         terms = {"classification": self.cross_entropy(logits, batch.targets)}
         if len(self._buffer):
-            old = self._drawn("logits", step)
-            answers = self.network(old.images)[:, : old.logits.shape[1]]
-            counts = torch.arange(answers.shape[1], device=answers.device) < old.known[:, None]
-            terms["dark"] = self.options.alpha * functional.mse_loss(answers[counts], old.logits[counts])
-            old = self._drawn("labels", step)
-            terms["replay"] = self.options.beta * self.cross_entropy(self.network(old.images), old.targets)
-        self._offered = (batch, logits.detach())
+            replayed_samples = self._draw_samples("logits", step)
+            replayed_logits = self.network(replayed_samples.images)[:, : replayed_samples.logits.shape[1]]
+            is_stored_class = (
+                torch.arange(replayed_logits.shape[1], device=replayed_logits.device)
+                < replayed_samples.class_counts[:, None]
+            )
+            terms["dark"] = self.options.alpha * functional.mse_loss(
+                replayed_logits[is_stored_class], replayed_samples.logits[is_stored_class]
+            )
+            replayed_samples = self._draw_samples("labels", step)
+            terms["replay"] = self.options.beta * self.cross_entropy(
+                self.network(replayed_samples.images), replayed_samples.targets
+            )
+        self._batch_to_store = (batch, logits.detach())
         return terms
 
-    def after_step(self, step: Step) -> None:
+    def after_step(self, step: TrainingStep) -> None:
         """Offers the batch to the reservoir, with the logits it had before the step."""
-        batch, logits = self._offered
-        images = self._clean[batch.index].float() / 255
-        generator = self._context.streams.generator("reservoir", step.stage, step.number)
+        batch, logits = self._batch_to_store
+        images = self._clean_images[batch.sample_indices].float() / 255
+        generator = self._context.streams.generator("reservoir", step.stage, step.step_index)
         self._buffer.offer(images, batch.targets, logits, generator)
 
-    def end(self, context: TaskContext, data: Data) -> None:
+    def end_task(self, context: TaskContext, data: Data) -> None:
         """Lets go of everything that is not in the buffer."""
-        del self._clean, self._offered, self._context
+        del self._clean_images, self._batch_to_store, self._context
 
-    def state_dict(self) -> State:
+    def state_dict(self) -> StateDict:
         """The network and the buffer."""
         return super().state_dict() | {f"buffer/{name}": value for name, value in self._buffer.state_dict().items()}
 
-    def load_state_dict(self, state: Mapping[str, Tensor | object], labels: int) -> None:
+    def load_state_dict(self, state: Mapping[str, Tensor | object], class_count: int) -> None:
         """Takes back the network and, where the base version has one, the buffer."""
-        super().load_state_dict(state, labels)
-        self._buffer.load_state_dict(entries_of(state, "buffer"), self.network.head.weight.device)
+        super().load_state_dict(state, class_count)
+        self._buffer.load_state_dict(part_entries(state, "buffer"), self.network.head.weight.device)
 
-    def _drawn(self, what: str, step: Step) -> Memory:
+    def _draw_samples(self, purpose: str, step: TrainingStep) -> StoredSamples:
         """Returns as many stored samples as a batch has, augmented as new images are."""
-        generator = self._context.streams.generator("replay", what, step.stage, step.number)
-        old = self._buffer.draw(self._context.settings.batch_size, generator)
-        return old.moved(Augmentation(), generator) if self._context.settings.augment else old
+        generator = self._context.streams.generator("replay", purpose, step.stage, step.step_index)
+        samples = self._buffer.draw(self._context.settings.batch_size, generator)
+        return samples.augment(Augmentation(), generator) if self._context.settings.augment else samples

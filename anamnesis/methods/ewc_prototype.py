@@ -24,26 +24,30 @@ from anamnesis.methods.base import (
     Data,
     ParameterGroup,
     Prediction,
-    PredictRequest,
+    PredictionRequest,
     Stage,
-    State,
-    Step,
+    StateDict,
     TaskContext,
+    TrainingStep,
 )
-from anamnesis.methods.classification import ClassificationMethod, only
+from anamnesis.methods.classification import ClassificationMethod, restrict_logits
 from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
-from anamnesis.methods.features.frozen_features import spaces
-from anamnesis.methods.features.latent_prototypes import LatentPrototypes, PrototypeNearSample, SampleNearPrototype
-from anamnesis.methods.features.task_groups import Groups
-from anamnesis.methods.features.visual_prototypes import Reading, Sharing, VisualPrototypes
-from anamnesis.methods.heads.head_refit import Refit
-from anamnesis.methods.heads.task_router import Answering, Router
-from anamnesis.methods.loss_term import Pass, Term
-from anamnesis.methods.losses.classification import Classification
-from anamnesis.methods.losses.elastic_weight_consolidation import Consolidation
-from anamnesis.methods.losses.prototype_retention import PrototypeRetention, RetentionWeights
-from anamnesis.methods.losses.reconstruction import Reconstruction
-from anamnesis.methods.losses.saliency_alignment import SaliencyAlignment
+from anamnesis.methods.features.frozen_features import build_frozen_features
+from anamnesis.methods.features.latent_prototypes import (
+    LatentPrototypes,
+    PrototypeNearSampleLoss,
+    SampleNearPrototypeLoss,
+)
+from anamnesis.methods.features.task_groups import TaskGroups
+from anamnesis.methods.features.visual_prototypes import PrototypeKind, PrototypeSharing, VisualPrototypes
+from anamnesis.methods.heads.head_refit import HeadRefit
+from anamnesis.methods.heads.task_router import ClassifierMode, TaskRouter
+from anamnesis.methods.loss_term import ForwardOutput, LossTerm
+from anamnesis.methods.losses.classification import ClassificationLoss
+from anamnesis.methods.losses.elastic_weight_consolidation import ElasticWeightConsolidationLoss
+from anamnesis.methods.losses.prototype_retention import PrototypeRetentionLoss, RetentionWeights
+from anamnesis.methods.losses.reconstruction import ReconstructionLoss
+from anamnesis.methods.losses.saliency_alignment import SaliencyAlignmentLoss
 from anamnesis.methods.register import register
 from anamnesis.networks import AutoEncoder
 from anamnesis.records import InputError, NetworkSpec
@@ -67,144 +71,168 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
 
     def __init__(self, options: EWCPrototypeOptions, spec: NetworkSpec, seed: int) -> None:
         super().__init__(options, spec, seed)
-        self.parts = self._parts(spec, seed)
-        self.visual = next((part for part in self.parts if isinstance(part, VisualPrototypes)), None)
-        self.router = next((part for part in self.parts if isinstance(part, Router)), None)
+        self.terms = self._build_terms(spec, seed)
+        self.visual_prototypes = next((term for term in self.terms if isinstance(term, VisualPrototypes)), None)
+        self.router = next((term for term in self.terms if isinstance(term, TaskRouter)), None)
 
-    def _parts(self, spec: NetworkSpec, seed: int) -> tuple[Term, ...]:
+    def _build_terms(self, spec: NetworkSpec, seed: int) -> tuple[LossTerm, ...]:
         """Returns the terms that are switched on, and before them the state that they share."""
-        o, groups = self.options, Groups()
-        retention = o.prototype_retention if o.prototypes is Sharing.SHARED else 0.0
-        near = o.prototype_near_sample or o.sample_near_prototype
-        latent = LatentPrototypes()
-        visual = VisualPrototypes(o.visual(kept=bool(retention)), groups, latent if near else None)
-        shared: list[Term] = [groups]
-        if near:
-            shared.append(latent)
-        if retention or o.saliency_alignment:
-            shared.append(visual)
-        if o.answering is not Answering.LINEAR:
-            frozen = spaces(o.frozen, self.network, spec.channels, seed, o.shrinkage, o.first_site_shrinkage)
-            shared.append(Router(frozen, groups, o.mix))
-        parts = RetentionWeights(o.retained_answer, o.retained_picture, o.retained_saliency)
-        terms: tuple[Term, ...] = (
-            Classification(o.classification, o.competing),
-            Reconstruction(o.reconstruction, class_means=o.reading is Reading.TARGET),
-            PrototypeNearSample(o.prototype_near_sample, latent, o.assignment),
-            SampleNearPrototype(o.sample_near_prototype, latent, o.assignment),
-            SaliencyAlignment(o.saliency_alignment, visual, o.distance, o.normalisation, o.ramp),
-            PrototypeRetention(retention, parts, visual, o.distance, o.normalisation, o.competing),
-            Consolidation(o.penalty, o.consolidation, groups),
-            Refit(o.refit, groups),  # tasks end in reverse: what is stored is of this head
+        options, task_groups = self.options, TaskGroups()
+        retention_weight = options.prototype_retention if options.prototypes is PrototypeSharing.SHARED else 0.0
+        has_latent_prototypes = options.prototype_near_sample or options.sample_near_prototype
+        latent_prototypes = LatentPrototypes()
+        visual_prototypes = VisualPrototypes(
+            options.visual_settings(is_stored=bool(retention_weight)),
+            task_groups,
+            latent_prototypes if has_latent_prototypes else None,
         )
-        return (*shared, *(term for term in terms if term.weight))
+        shared_state: list[LossTerm] = [task_groups]
+        if has_latent_prototypes:
+            shared_state.append(latent_prototypes)
+        if retention_weight or options.saliency_alignment:
+            shared_state.append(visual_prototypes)
+        if options.classifier_mode is not ClassifierMode.LINEAR:
+            frozen_features = build_frozen_features(
+                options.frozen, self.network, spec.channels, seed, options.shrinkage, options.first_site_shrinkage
+            )
+            shared_state.append(TaskRouter(frozen_features, task_groups, options.mix))
+        retention_parts = RetentionWeights(options.retained_answer, options.retained_picture, options.retained_saliency)
+        loss_terms: tuple[LossTerm, ...] = (
+            ClassificationLoss(options.classification, options.competing),
+            ReconstructionLoss(options.reconstruction, use_class_means=options.reading is PrototypeKind.TARGET),
+            PrototypeNearSampleLoss(options.prototype_near_sample, latent_prototypes, options.assignment),
+            SampleNearPrototypeLoss(options.sample_near_prototype, latent_prototypes, options.assignment),
+            SaliencyAlignmentLoss(
+                options.saliency_alignment, visual_prototypes, options.distance, options.normalisation, options.ramp
+            ),
+            PrototypeRetentionLoss(
+                retention_weight,
+                retention_parts,
+                visual_prototypes,
+                options.distance,
+                options.normalisation,
+                options.competing,
+            ),
+            ElasticWeightConsolidationLoss(options.penalty, options.ewc_settings, task_groups),
+            HeadRefit(options.refit, task_groups),  # tasks end in reverse: what is stored is of this head
+        )
+        return (*shared_state, *(term for term in loss_terms if term.weight))
 
     def build(self, spec: NetworkSpec, seed: int) -> AutoEncoder:
         """Returns backbone, pooling, an empty head and a decoder."""
         super().build(spec, seed)
         return AutoEncoder(spec, seed)
 
-    def begin(self, context: TaskContext, data: Data) -> list[Stage]:
+    def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
         """Grows the head and whatever has a row for each class; one stage."""
-        (stage,) = super().begin(context, data)
+        (stage,) = super().begin_task(context, data)
         self._context, self._data = context, data
-        for part in self.parts:
-            part.begin(self.network, context, data)
-        learned = tuple(parameter for part in self.parts for parameter in part.parameters())
-        groups = (*stage.groups, *([ParameterGroup(learned, weight_decay=0.0)] if learned else []))
+        for term in self.terms:
+            term.begin_task(self.network, context, data)
+        term_parameters = tuple(parameter for term in self.terms for parameter in term.parameters())
+        parameter_groups = (
+            *stage.groups,
+            *([ParameterGroup(term_parameters, weight_decay_scale=0.0)] if term_parameters else []),
+        )
         # No penalty holds BatchNorm's running statistics: from the second task on they stay as they are, and the
         # network that learns is the one that answers and whose Fisher information was measured.
-        return [replace(stage, groups=groups, train=() if context.earlier else stage.train)]
+        return [
+            replace(
+                stage, groups=parameter_groups, train_modules=() if context.has_earlier_tasks else stage.train_modules
+            )
+        ]
 
-    def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
         """Every term that has something to say about this batch, times its weight."""
-        if self.visual and self.visual.due(step):
-            self.visual.fix(self.network, self._context, self._data)
-        run = self._forward(batch, step)
-        said = ((part, part.loss(run)) for part in self.parts)
-        return {part.name: part.weight * value for part, value in said if value is not None}
+        if self.visual_prototypes and self.visual_prototypes.should_fix(step):
+            self.visual_prototypes.fix_prototypes(self.network, self._context, self._data)
+        output = self._forward(batch, step)
+        term_losses = ((term, term.loss(output)) for term in self.terms)
+        return {term.name: term.weight * value for term, value in term_losses if value is not None}
 
-    def _forward(self, batch: Batch, step: Step) -> Pass:
+    def _forward(self, batch: Batch, step: TrainingStep) -> ForwardOutput:
         """Runs the network once, over the batch and the stored prototypes of this step together."""
-        images, targets, kept = batch.images, batch.targets, len(batch.targets)
-        if self.visual and len(chosen := self.visual.replayed(step)):
-            images = torch.cat([images, self.visual.images[chosen].to(images)])
-            targets = torch.cat([targets, chosen])
-        maps = self.network.features(images)
-        logits = self.network.classify(maps)
-        decoded = self.network.decode(maps) if self._decodes(len(targets) > kept) else None
+        images, targets, batch_size = batch.images, batch.targets, len(batch.targets)
+        if self.visual_prototypes and len(prototype_classes := self.visual_prototypes.select_replayed(step)):
+            images = torch.cat([images, self.visual_prototypes.images[prototype_classes].to(images)])
+            targets = torch.cat([targets, prototype_classes])
+        feature_maps = self.network.features(images)
+        logits = self.network.classify(feature_maps)
+        reconstructions = (
+            self.network.decode(feature_maps) if self._needs_reconstruction(len(targets) > batch_size) else None
+        )
 
-        def part(rows: slice, old: Pass | None) -> Pass:
-            return Pass(
+        def rows_of_output(rows: slice, prototype_output: ForwardOutput | None) -> ForwardOutput:
+            return ForwardOutput(
                 images=images[rows],
                 targets=targets[rows],
-                index=batch.index[rows],
-                maps=maps[rows],
+                sample_indices=batch.sample_indices[rows],
+                feature_maps=feature_maps[rows],
                 logits=logits[rows],
-                reconstruction=None if decoded is None else decoded[rows],
-                columns=self._columns,
+                reconstruction=None if reconstructions is None else reconstructions[rows],
+                class_indices=self._class_indices,
                 network=self.network,
                 step=step,
-                old=old,
+                prototype_output=prototype_output,
             )
 
-        old = part(slice(kept, None), None) if len(targets) > kept else None
-        return part(slice(kept), old)
+        prototype_output = rows_of_output(slice(batch_size, None), None) if len(targets) > batch_size else None
+        return rows_of_output(slice(batch_size), prototype_output)
 
-    def _decodes(self, old: bool) -> bool:
-        return bool(self.options.reconstruction or (old and self.options.retained_picture))
+    def _needs_reconstruction(self, has_prototypes: bool) -> bool:
+        return bool(self.options.reconstruction or (has_prototypes and self.options.retained_picture))
 
-    def after_step(self, step: Step) -> None:
+    def after_step(self, step: TrainingStep) -> None:
         """Proximal updates."""
-        for part in self.parts:
-            part.after_step(self.network, step)
+        for term in self.terms:
+            term.after_step(self.network, step)
 
-    def watched(self) -> dict[str, Tensor]:
+    def log_metrics(self) -> dict[str, Tensor]:
         """What the terms watch."""
-        return {name: value for part in self.parts for name, value in part.watched().items()}
+        return {name: value for term in self.terms for name, value in term.log_metrics().items()}
 
-    def end(self, context: TaskContext, data: Data) -> None:
+    def end_task(self, context: TaskContext, data: Data) -> None:
         """Stores prototypes and their maps, Fisher information and anchor, and the classifier's class means."""
-        for part in reversed(self.parts):  # who made the codes lets go of them last
-            part.end(self.network, context, data)
+        for term in reversed(self.terms):  # who made the codes lets go of them last
+            term.end_task(self.network, context, data)
 
     @torch.no_grad()
-    def predict(self, images: Tensor, request: PredictRequest) -> Prediction:
+    def predict(self, images: Tensor, request: PredictionRequest) -> Prediction:
         """Logits, or log-probabilities where prototypes take part in the answer."""
-        found = super().predict(images, replace(request, columns=()))
-        logits = found.logits
+        prediction = super().predict(images, replace(request, class_indices=()))
+        logits = prediction.logits
         assert logits is not None
-        if self.router and self.options.answering is Answering.ROUTED:
-            logits = self.router.routed(images, logits)
+        if self.router and self.options.classifier_mode is ClassifierMode.ROUTED:
+            logits = self.router.route_logits(images, logits)
         elif self.router:
-            logits = self.router.log_chances(images)
-        return replace(found, logits=only(logits, request.columns))
+            logits = self.router.log_probs(images)
+        return replace(prediction, logits=restrict_logits(logits, request.class_indices))
 
-    def state_dict(self) -> State:
+    def state_dict(self) -> StateDict:
         """The network and the state of each term."""
         state = super().state_dict()
-        for part in self.parts:
-            state |= part.state_dict()
+        for term in self.terms:
+            state |= term.state_dict()
         return state
 
-    def load_state_dict(self, state: Mapping[str, Tensor | object], labels: int) -> None:
+    def load_state_dict(self, state: Mapping[str, Tensor | object], class_count: int) -> None:
         """Takes back the network and what each term finds of its own.
 
         Raises:
             InputError: prototypes are to answer, and the base version has none for its classes.
         """
-        super().load_state_dict(state, labels)
-        for part in self.parts:
-            part.load_state_dict(state, self.network.head.weight.device)
-        if self.router and not self.router.knows(labels):
-            self._head_alone()
+        super().load_state_dict(state, class_count)
+        for term in self.terms:
+            term.load_state_dict(state, self.network.head.weight.device)
+        if self.router and not self.router.has_classes(class_count):
+            self._answer_with_head()
 
-    def _head_alone(self) -> None:
+    def _answer_with_head(self) -> None:
         """Imported weights and other methods' versions have no class prototypes, and an unknown class has no chance."""
-        if self.options.classifier is not Answering.AUTO:
+        if self.options.classifier is not ClassifierMode.AUTO:
             raise InputError(
                 f"ewc_prototype: classifier {self.options.classifier} needs class prototypes of every class, and the "
                 "base version has none in these features; choose classifier auto or linear, or start another model"
             )
-        self.parts = tuple(part for part in self.parts if part is not self.router)
+        self.terms = tuple(term for term in self.terms if term is not self.router)
         self.router = None

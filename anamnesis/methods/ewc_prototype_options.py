@@ -5,15 +5,20 @@ The defaults come from the development sequence of the scoreboard (docs/methods/
 
 from dataclasses import dataclass, fields
 
-from anamnesis.methods.classification import Competing
-from anamnesis.methods.features.frozen_features import Frozen
-from anamnesis.methods.features.latent_prototypes import Assignment
-from anamnesis.methods.features.saliency_maps import Distance, Evidence, Normalisation
-from anamnesis.methods.features.visual_prototypes import PrototypeMap, Reading, Sharing, VisualSettings
+from anamnesis.methods.classification import SoftmaxScope
+from anamnesis.methods.features.frozen_features import FrozenFeatureKind
+from anamnesis.methods.features.latent_prototypes import PrototypeAssignment
+from anamnesis.methods.features.saliency_maps import MapDistance, MapNormalisation, SaliencyTarget
+from anamnesis.methods.features.visual_prototypes import (
+    PrototypeKind,
+    PrototypeMap,
+    PrototypeSharing,
+    VisualPrototypeSettings,
+)
 from anamnesis.methods.fisher.diagonal import FisherKind
-from anamnesis.methods.fisher.quadratic_penalty import Merging
-from anamnesis.methods.heads.task_router import Answering
-from anamnesis.methods.losses.elastic_weight_consolidation import ConsolidationSettings, Scale, Way
+from anamnesis.methods.fisher.quadratic_penalty import PenaltyMerge
+from anamnesis.methods.heads.task_router import ClassifierMode
+from anamnesis.methods.losses.elastic_weight_consolidation import EWCSettings, FisherScale, PenaltyMode
 from anamnesis.records import InputError
 
 
@@ -74,92 +79,95 @@ class EWCPrototypeOptions:
     fisher_temperature: float = 1.0
     fisher_probes: int = 0
     fisher_saliency: float = 0.1
-    fisher_scale: Scale = Scale.NONE
+    fisher_scale: FisherScale = FisherScale.NONE
     fisher_clip: float = 0.0
-    merging: Merging = Merging.ONLINE
-    pull: Way = Way.EXPLICIT
-    competing: Competing = Competing.TASK
+    merging: PenaltyMerge = PenaltyMerge.ONLINE
+    pull: PenaltyMode = PenaltyMode.EXPLICIT
+    competing: SoftmaxScope = SoftmaxScope.TASK
     classification: float = 1.0
     reconstruction: float = 1.0
     prototype_near_sample: float = 0.05
     sample_near_prototype: float = 0.05
     saliency_alignment: float = 0.1
     prototype_retention: float = 0.1
-    prototypes: Sharing = Sharing.PRIVATE
+    prototypes: PrototypeSharing = PrototypeSharing.PRIVATE
     minimum_images: int = 50
     retained_answer: float = 0.0
     retained_picture: float = 1.0
     retained_saliency: float = 1.0
     replayed: int = 4
-    reading: Reading = Reading.DECODED
-    assignment: Assignment = Assignment.OWN
+    reading: PrototypeKind = PrototypeKind.DECODED
+    assignment: PrototypeAssignment = PrototypeAssignment.OWN
     prototype_map: PrototypeMap = PrototypeMap.DISTINCTIVE
-    evidence: Evidence = Evidence.CONTRAST
-    distance: Distance = Distance.COSINE
-    normalisation: Normalisation = Normalisation.MASKED
+    evidence: SaliencyTarget = SaliencyTarget.CONTRAST
+    distance: MapDistance = MapDistance.COSINE
+    normalisation: MapNormalisation = MapNormalisation.MASKED
     warm_up: float = 0.25
     ramp: float = 0.25
     refit: float = 0.0
-    classifier: Answering = Answering.AUTO
-    frozen: Frozen = Frozen.BOTH
+    classifier: ClassifierMode = ClassifierMode.AUTO
+    frozen: FrozenFeatureKind = FrozenFeatureKind.BOTH
     shrinkage: float = 30.0
     first_site_shrinkage: float = 3.0
     mix: float = 1.0
 
     @property
-    def answering(self) -> Answering:
+    def classifier_mode(self) -> ClassifierMode:
         """Who answers, ``auto`` resolved."""
-        if self.classifier is not Answering.AUTO:
+        if self.classifier is not ClassifierMode.AUTO:
             return self.classifier
-        return Answering.ROUTED if self.prototypes is Sharing.SHARED else Answering.LINEAR
+        return ClassifierMode.ROUTED if self.prototypes is PrototypeSharing.SHARED else ClassifierMode.LINEAR
 
     @property
-    def consolidation(self) -> ConsolidationSettings:
+    def ewc_settings(self) -> EWCSettings:
         """The options of the parametric constraint."""
-        return ConsolidationSettings(
-            fisher=self.fisher,
-            images=self.fisher_images,
+        return EWCSettings(
+            fisher_kind=self.fisher,
+            image_limit=self.fisher_images,
             temperature=self.fisher_temperature,
             probes=self.fisher_probes,
-            reconstruction=self.reconstruction,
-            saliency=self.fisher_saliency,
-            evidence=self.evidence,
+            reconstruction_weight=self.reconstruction,
+            saliency_weight=self.fisher_saliency,
+            saliency_target=self.evidence,
             scale=self.fisher_scale,
             clip=self.fisher_clip,
             decay=self.decay,
-            merging=self.merging,
-            way=self.pull,
-            competing=self.competing,
+            penalty_merge=self.merging,
+            penalty_mode=self.pull,
+            softmax_scope=self.competing,
         )
 
-    def visual(self, kept: bool) -> VisualSettings:
-        """The options of the visual prototypes; ``kept`` where they are stored for the tasks to come."""
-        return VisualSettings(
+    def visual_settings(self, is_stored: bool) -> VisualPrototypeSettings:
+        """The options of the visual prototypes; ``is_stored`` where they are stored for the tasks to come."""
+        return VisualPrototypeSettings(
             self.reading,
             self.prototype_map,
             self.evidence,
             self.warm_up,
             self.minimum_images,
             self.replayed,
-            kept,
+            is_stored,
         )
 
     def __post_init__(self) -> None:
-        numbers = {field.name: getattr(self, field.name) for field in fields(self)}
-        for name, value in numbers.items():
+        option_values = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name, value in option_values.items():
             if isinstance(value, (int, float)) and not 0 <= value < float("inf"):
                 raise InputError(f"ewc_prototype: expected {name} of 0 or more, found {value}")
         for name in ("decay", "warm_up", "ramp"):
-            if numbers[name] > 1:
-                raise InputError(f"ewc_prototype: expected {name} from 0 to 1, found {numbers[name]}")
-        if self.prototypes is Sharing.PRIVATE and self.classifier in (Answering.PROTOTYPES, Answering.ROUTED):
+            if option_values[name] > 1:
+                raise InputError(f"ewc_prototype: expected {name} from 0 to 1, found {option_values[name]}")
+        if self.prototypes is PrototypeSharing.PRIVATE and self.classifier in (
+            ClassifierMode.PROTOTYPES,
+            ClassifierMode.ROUTED,
+        ):
             raise InputError(
                 f"ewc_prototype: classifier {self.classifier} stores class prototypes in the version; it needs "
                 "prototypes: shared, or choose classifier linear"
             )
         for name in ("fisher_temperature", "shrinkage", "first_site_shrinkage"):
-            if not numbers[name]:
-                raise InputError(f"ewc_prototype: expected {name} above 0, found {numbers[name]}")
+            if not option_values[name]:
+                raise InputError(f"ewc_prototype: expected {name} above 0, found {option_values[name]}")
         if not (self.classification or self.reconstruction):
             raise InputError(
                 "ewc_prototype: expected classification or reconstruction above 0; nothing would be learned"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from anamnesis.methods.classification import ClassificationMethod, Competing
+from anamnesis.methods.classification import ClassificationMethod, SoftmaxScope
 from anamnesis.methods.register import register
 
 
@@ -14,13 +14,13 @@ class FinetuneOptions:
         competing: which classes compete in the softmax: ``seen`` or ``task``.
     """
 
-    competing: Competing = Competing.SEEN
+    competing: SoftmaxScope = SoftmaxScope.SEEN
 
 
 @register("finetune", FinetuneOptions)
 class Finetune(ClassificationMethod[FinetuneOptions]):
     """Cross-entropy on the new data."""
 
-    def competing(self) -> Competing:
+    def softmax_scope(self) -> SoftmaxScope:
         """As the options say."""
         return self.options.competing

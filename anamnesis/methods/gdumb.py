@@ -10,10 +10,19 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from anamnesis.methods.base import Batch, Data, Needs, Stage, State, Step, TaskContext, entries_of
+from anamnesis.methods.base import (
+    Batch,
+    Data,
+    MethodCapabilities,
+    Stage,
+    StateDict,
+    TaskContext,
+    TrainingStep,
+    part_entries,
+)
 from anamnesis.methods.classification import ClassificationMethod
 from anamnesis.methods.register import register
-from anamnesis.methods.replay.replay_buffer import Buffer, clean
+from anamnesis.methods.replay.replay_buffer import ReplayBuffer, read_training_images
 from anamnesis.networks import Classifier, GrowingHead
 from anamnesis.records import InputError, NetworkSpec
 from anamnesis.training.augmentation import Augmentation
@@ -45,36 +54,36 @@ class GDumb(ClassificationMethod[GDumbOptions]):
     State: ``buffer``, with the images as eight bit.
     """
 
-    needs = Needs(stores_exemplars=True, research=True)
+    capabilities = MethodCapabilities(stores_exemplars=True, research_only=True)
     notes = ("It keeps real images of patients in every version: they leave their hospital with it.",)
 
     def __init__(self, options: GDumbOptions, spec: NetworkSpec, seed: int) -> None:
         super().__init__(options, spec, seed)
-        self._buffer, self._start = Buffer(options.buffer), (spec, seed)
+        self._buffer, self._network_arguments = ReplayBuffer(options.buffer), (spec, seed)
 
-    def begin(self, context: TaskContext, data: Data) -> list[Stage]:
+    def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
         """Balances the buffer with the new images, and forgets what the network had learned."""
         device = self.network.head.weight.device
         self._buffer.to(device)
-        self._buffer.balance(*clean(data), context.streams.generator("buffer"))
-        self.network.backbone.load_state_dict(Classifier(*self._start).backbone.state_dict())
+        self._buffer.balance(*read_training_images(data), context.streams.generator("buffer"))
+        self.network.backbone.load_state_dict(Classifier(*self._network_arguments).backbone.state_dict())
         self.network.head = GrowingHead(self.network.backbone.width_out).to(device)
         self._context = context
-        return [replace(stage, epochs=self.options.epochs) for stage in super().begin(context, data)]
+        return [replace(stage, epochs=self.options.epochs) for stage in super().begin_task(context, data)]
 
-    def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
         """Cross-entropy on as many images of the buffer as the batch has; the batch itself is not looked at."""
-        generator = self._context.streams.generator("replay", step.stage, step.number)
-        old = self._buffer.draw(len(batch.targets), generator)
+        generator = self._context.streams.generator("replay", step.stage, step.step_index)
+        replayed_samples = self._buffer.draw(len(batch.targets), generator)
         if self._context.settings.augment:
-            old = old.moved(Augmentation(), generator)
-        return {"classification": self.cross_entropy(self.network(old.images), old.targets)}
+            replayed_samples = replayed_samples.augment(Augmentation(), generator)
+        return {"classification": self.cross_entropy(self.network(replayed_samples.images), replayed_samples.targets)}
 
-    def state_dict(self) -> State:
+    def state_dict(self) -> StateDict:
         """The network and the buffer."""
         return super().state_dict() | {f"buffer/{name}": value for name, value in self._buffer.state_dict().items()}
 
-    def load_state_dict(self, state: Mapping[str, Tensor | object], labels: int) -> None:
+    def load_state_dict(self, state: Mapping[str, Tensor | object], class_count: int) -> None:
         """Takes back the network and, where the base version has one, the buffer."""
-        super().load_state_dict(state, labels)
-        self._buffer.load_state_dict(entries_of(state, "buffer"), self.network.head.weight.device)
+        super().load_state_dict(state, class_count)
+        self._buffer.load_state_dict(part_entries(state, "buffer"), self.network.head.weight.device)

@@ -5,7 +5,7 @@ It opens the training splits of all earlier snapshots, which a hospital network 
 
 from dataclasses import dataclass
 
-from anamnesis.methods.base import Needs
+from anamnesis.methods.base import MethodCapabilities
 from anamnesis.methods.classification import ClassificationMethod
 from anamnesis.methods.register import register
 
@@ -19,5 +19,5 @@ class JointOptions:
 class Joint(ClassificationMethod[JointOptions]):
     """Cross-entropy over all seen classes, on all data seen, from the base version's weights."""
 
-    needs = Needs(earlier_data=True)
+    capabilities = MethodCapabilities(opens_earlier_data=True)
     notes = ("It opens the training splits of all sites at every update: an upper bound, not continual learning.",)

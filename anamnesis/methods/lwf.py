@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from anamnesis.methods.base import Batch, Data, Stage, Step, TaskContext
-from anamnesis.methods.classification import ClassificationMethod, Competing
+from anamnesis.methods.base import Batch, Data, Stage, TaskContext, TrainingStep
+from anamnesis.methods.classification import ClassificationMethod, SoftmaxScope
 from anamnesis.methods.register import register
 from anamnesis.networks import Classifier
 from anamnesis.records import InputError, NetworkSpec
@@ -31,7 +31,7 @@ class LWFOptions:
 
     weight: float = 1.0
     temperature: float = 2.0
-    competing: Competing = Competing.TASK
+    competing: SoftmaxScope = SoftmaxScope.TASK
 
     def __post_init__(self) -> None:
         if self.weight < 0 or not self.temperature > 0:
@@ -48,37 +48,39 @@ class LWF(ClassificationMethod[LWFOptions]):
         super().__init__(options, spec, seed)
         self._teacher: Classifier | None = None
 
-    def competing(self) -> Competing:
+    def softmax_scope(self) -> SoftmaxScope:
         """As the options say."""
         return self.options.competing
 
-    def begin(self, context: TaskContext, data: Data) -> list[Stage]:
+    def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
         """Keeps the base version as the teacher, then grows the head."""
         self._teacher = None
-        if context.earlier and self.options.weight:
+        if context.has_earlier_tasks and self.options.weight:
             self._teacher = copy.deepcopy(self.network).eval().requires_grad_(False)
-        return super().begin(context, data)
+        return super().begin_task(context, data)
 
-    def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
         """Cross-entropy and, from the second task on, distillation."""
         logits = self.network(batch.images)
         terms = {"classification": self.cross_entropy(logits, batch.targets)}
         if self._teacher is not None:
             with torch.no_grad():
-                old = self._teacher(batch.images)
-            student = logits[:, : old.shape[1]]
-            terms["distillation"] = self.options.weight * distillation(student, old, self.options.temperature)
+                teacher_logits = self._teacher(batch.images)
+            student_logits = logits[:, : teacher_logits.shape[1]]
+            terms["distillation"] = self.options.weight * distillation_loss(
+                student_logits, teacher_logits, self.options.temperature
+            )
         return terms
 
-    def end(self, context: TaskContext, data: Data) -> None:
+    def end_task(self, context: TaskContext, data: Data) -> None:
         """Lets the teacher go."""
         self._teacher = None
 
 
-def distillation(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+def distillation_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
     """Returns T^2 times the mean cross-entropy of softened answers [N, K] against the teacher's (Hinton et al. 2015).
 
     T^2 keeps the gradient's size when T changes.
     """
-    soft = (teacher / temperature).softmax(1)
-    return temperature**2 * functional.cross_entropy(logits / temperature, soft)
+    soft_targets = (teacher_logits / temperature).softmax(1)
+    return temperature**2 * functional.cross_entropy(student_logits / temperature, soft_targets)

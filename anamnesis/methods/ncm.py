@@ -6,8 +6,8 @@ The classifier of iCaRL (Rebuffi et al., CVPR 2017) without its stored images: o
 from torch import Tensor
 
 from anamnesis.methods.analytic import AnalyticMethod, AnalyticOptions
-from anamnesis.methods.base import Needs
-from anamnesis.methods.features.feature_statistics import Ridge
+from anamnesis.methods.base import MethodCapabilities
+from anamnesis.methods.features.feature_statistics import FeatureStatistics
 from anamnesis.methods.register import register
 
 
@@ -15,8 +15,8 @@ from anamnesis.methods.register import register
 class NCM(AnalyticMethod[AnalyticOptions]):
     """The nearest class mean, by Euclidean distance, on frozen features."""
 
-    needs = Needs(research=True)
+    capabilities = MethodCapabilities(research_only=True)
 
-    def solved(self, ridge: Ridge) -> Tensor:
+    def solve_head(self, statistics: FeatureStatistics) -> Tensor:
         """The means, as a linear classifier."""
-        return ridge.nearest_mean()
+        return statistics.solve_nearest_mean()

@@ -21,14 +21,14 @@ def register(name: str, options: type) -> Callable[[type[Method[Any]]], type[Met
         options: a frozen data class with a default for every field.
     """
 
-    def decorate(kind: type[Method[Any]]) -> type[Method[Any]]:
+    def decorate(method_type: type[Method[Any]]) -> type[Method[Any]]:
         if name in _METHODS:
             raise ValueError(f"two methods are called {name!r}")
         if not dataclasses.is_dataclass(options):
             raise TypeError(f"{name}: options must be a data class, found {options!r}")
-        kind.name, kind.options_class = name, options
-        _METHODS[name] = kind
-        return kind
+        method_type.name, method_type.options_class = name, options
+        _METHODS[name] = method_type
+        return method_type
 
     return decorate
 
@@ -41,10 +41,14 @@ def _load_all() -> None:
             importlib.import_module(f"anamnesis.methods.{module.name}")
 
 
-def methods(research: bool = True) -> Mapping[str, type[Method[Any]]]:
-    """Returns every method by name, sorted; without ``research``, those that a hospital may choose from."""
+def registered_methods(include_research: bool = True) -> Mapping[str, type[Method[Any]]]:
+    """Returns every method by name, sorted; without ``include_research``, those that a hospital may choose from."""
     _load_all()
-    return {name: kind for name, kind in sorted(_METHODS.items()) if research or not kind.needs.research}
+    return {
+        name: method_type
+        for name, method_type in sorted(_METHODS.items())
+        if include_research or not method_type.capabilities.research_only
+    }
 
 
 def method_class(name: str) -> type[Method[Any]]:
@@ -53,10 +57,10 @@ def method_class(name: str) -> type[Method[Any]]:
     Raises:
         InputError: there is none; the message lists those there are.
     """
-    known = methods()
-    if name not in known:
-        raise InputError(f"method: {name!r} is not one of {', '.join(known)}")
-    return known[name]
+    methods_by_name = registered_methods()
+    if name not in methods_by_name:
+        raise InputError(f"method: {name!r} is not one of {', '.join(methods_by_name)}")
+    return methods_by_name[name]
 
 
 def build_method(configuration: Configuration) -> Method[Any]:
@@ -65,6 +69,6 @@ def build_method(configuration: Configuration) -> Method[Any]:
     Raises:
         InputError: unknown method or network, or an option that does not fit; the message names the field.
     """
-    kind = method_class(configuration.method)
-    options: object = decode(kind.options_class, dict(configuration.options), f"method.{configuration.method}")
-    return kind(options, configuration.network, configuration.training.seed)
+    method_type = method_class(configuration.method)
+    options: object = decode(method_type.options_class, dict(configuration.options), f"method.{configuration.method}")
+    return method_type(options, configuration.network, configuration.training.seed)

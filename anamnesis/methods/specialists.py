@@ -17,18 +17,18 @@ from anamnesis.methods.base import (
     Batch,
     Data,
     Method,
-    Needs,
+    MethodCapabilities,
     ParameterGroup,
     Prediction,
-    PredictRequest,
+    PredictionRequest,
     Stage,
-    State,
-    Step,
+    StateDict,
     TaskContext,
-    part_of,
+    TrainingStep,
+    part_tensors,
 )
-from anamnesis.methods.classification import only
-from anamnesis.methods.features.feature_statistics import Ridge, answer
+from anamnesis.methods.classification import restrict_logits
+from anamnesis.methods.features.feature_statistics import FeatureStatistics, linear_logits
 from anamnesis.methods.register import register
 from anamnesis.networks import Classifier
 from anamnesis.networks.random_features import RandomFeatures
@@ -50,48 +50,52 @@ class SpecialistsOptions:
             raise InputError(f"specialists: expected strength above 0, found {self.strength}")
 
 
-class Panel(nn.Module):
+class SpecialistEnsemble(nn.Module):
     """Specialists side by side.
 
     Attributes:
         members: one classifier for each update.
-        columns: for each member, which columns of the logits its rows are.
+        class_indices: for each member, which columns of the logits its rows are.
     """
 
     def __init__(self, spec: NetworkSpec, seed: int) -> None:
         super().__init__()
-        self.members, self.columns = nn.ModuleList(), list[list[int]]()
+        self.members, self.class_indices = nn.ModuleList(), list[list[int]]()
         self.router = RandomFeatures(spec.channels, seed)
-        self._start = (spec, seed)
+        self._network_arguments = (spec, seed)
 
-    def join(self, columns: list[int], generator: torch.Generator) -> Classifier:
+    def add_member(self, class_indices: list[int], generator: torch.Generator) -> Classifier:
         """Appends a classifier at its random start and returns it."""
-        member = Classifier(*self._start)
-        member.head.grow(len(columns), generator)
+        member = Classifier(*self._network_arguments)
+        member.head.grow(len(class_indices), generator)
         device = next(self.router.buffers()).device
         self.members.append(member.to(device=device).to(memory_format=torch.channels_last))  # type: ignore[call-overload]
-        self.columns.append(columns)
+        self.class_indices.append(class_indices)
         return member
 
-    def everyone(self) -> Iterator[Classifier]:
+    def iterate_members(self) -> Iterator[Classifier]:
         """Yields the members in the order in which they joined."""
         yield from (cast(Classifier, member) for member in self.members)
 
     def features(self, images: Tensor) -> Tensor:
         """Maps images [N, C, H, W] to every member's feature maps, [N, members x F, h, w]."""
-        return torch.cat([member.features(images) for member in self.everyone()], dim=1)
+        return torch.cat([member.features(images) for member in self.iterate_members()], dim=1)
 
     def classify(self, features: Tensor) -> Tensor:
         """Maps feature maps to logits [N, K], as if every member were as likely."""
-        return self.joined(features, features.new_zeros(len(features), len(self.members)).float())
+        return self.combine_members(features, features.new_zeros(len(features), len(self.members)).float())
 
-    def joined(self, features: Tensor, log_chances: Tensor) -> Tensor:
+    def combine_members(self, features: Tensor, member_log_probs: Tensor) -> Tensor:
         """Returns log p(class | x) [N, K] of feature maps, given log p(member | x) [N, members]."""
-        known = 1 + max(max(columns) for columns in self.columns)
-        answers = log_chances.new_full((len(features), len(self.members), known), -torch.inf)
-        for place, (member, maps) in enumerate(zip(self.everyone(), features.chunk(len(self.members), 1), strict=True)):
-            answers[:, place, self.columns[place]] = member.classify(maps).log_softmax(1) + log_chances[:, place, None]
-        return answers.logsumexp(1)
+        class_count = 1 + max(max(member_classes) for member_classes in self.class_indices)
+        log_probs = member_log_probs.new_full((len(features), len(self.members), class_count), -torch.inf)
+        for member_index, (member, feature_maps) in enumerate(
+            zip(self.iterate_members(), features.chunk(len(self.members), 1), strict=True)
+        ):
+            log_probs[:, member_index, self.class_indices[member_index]] = (
+                member.classify(feature_maps).log_softmax(1) + member_log_probs[:, member_index, None]
+            )
+        return log_probs.logsumexp(1)
 
 
 @register("specialists", SpecialistsOptions)
@@ -101,73 +105,83 @@ class Specialists(Method[SpecialistsOptions]):
     State: ``member_0``, ``member_1``, ... and ``router``, the sums of random features of each member's classes.
     """
 
-    needs = Needs(research=True)
+    capabilities = MethodCapabilities(research_only=True)
     notes = ("It keeps one network for each update, so that its size grows with every update.",)
-    network: Panel
+    network: SpecialistEnsemble
 
-    def build(self, spec: NetworkSpec, seed: int) -> Panel:
+    def build(self, spec: NetworkSpec, seed: int) -> SpecialistEnsemble:
         """Returns a panel without a member."""
-        panel = Panel(spec, seed)
-        self._sums, self._weights = Ridge(panel.router.width_out), torch.zeros(0)
-        return panel
+        ensemble = SpecialistEnsemble(spec, seed)
+        self._router_statistics, self._router_weights = FeatureStatistics(ensemble.router.width_out), torch.zeros(0)
+        return ensemble
 
-    def begin(self, context: TaskContext, data: Data) -> list[Stage]:
+    def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
         """A new member joins; the others stay as they are."""
-        self._member = self.network.join(list(context.columns), context.streams.generator("head"))
-        self._rows = torch.zeros(len(context.labels), dtype=torch.long, device=self._member.head.weight.device)
-        self._rows[list(context.columns)] = torch.arange(len(context.columns), device=self._rows.device)
-        return [Stage("train", (ParameterGroup(tuple(self._member.parameters())),), train=(self._member,))]
+        self._new_member = self.network.add_member(list(context.class_indices), context.streams.generator("head"))
+        self._row_of_class = torch.zeros(
+            len(context.labels), dtype=torch.long, device=self._new_member.head.weight.device
+        )
+        self._row_of_class[list(context.class_indices)] = torch.arange(
+            len(context.class_indices), device=self._row_of_class.device
+        )
+        return [
+            Stage("train", (ParameterGroup(tuple(self._new_member.parameters())),), train_modules=(self._new_member,))
+        ]
 
-    def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
         """Cross-entropy of the new member over its own classes."""
-        logits = self._member(batch.images)
-        return {"classification": functional.cross_entropy(logits, self._rows[batch.targets])}
+        logits = self._new_member(batch.images)
+        return {"classification": functional.cross_entropy(logits, self._row_of_class[batch.targets])}
 
-    def end(self, context: TaskContext, data: Data) -> None:
+    def end_task(self, context: TaskContext, data: Data) -> None:
         """The router learns which images are the new member's."""
-        before = sum(map(len, self.network.columns[:-1]))
-        self._sums.to(self._rows.device)
-        self._sums.grow(before + len(context.columns))
+        first_row = sum(map(len, self.network.class_indices[:-1]))
+        self._router_statistics.to(self._row_of_class.device)
+        self._router_statistics.grow(first_row + len(context.class_indices))
         for batch in data(Split.TRAIN):
-            self._sums.add(self.network.router(batch.images), before + self._rows[batch.targets])
-        self._weights = torch.zeros(0)
+            self._router_statistics.add(
+                self.network.router(batch.images), first_row + self._row_of_class[batch.targets]
+            )
+        self._router_weights = torch.zeros(0)
 
     @torch.no_grad()
-    def predict(self, images: Tensor, request: PredictRequest) -> Prediction:
+    def predict(self, images: Tensor, request: PredictionRequest) -> Prediction:
         """Log-probabilities of every class; the pooled features of all members where asked."""
         self.network.eval()
-        maps = self.network.features(images)
-        logits = self.network.joined(maps, self.log_chances(images))
-        embedding = maps.float().mean(dim=(2, 3)) if request.embedding else None
-        return Prediction(only(logits, request.columns), embedding=embedding)
+        feature_maps = self.network.features(images)
+        logits = self.network.combine_members(feature_maps, self.member_log_probs(images))
+        embedding = feature_maps.float().mean(dim=(2, 3)) if request.with_embedding else None
+        return Prediction(restrict_logits(logits, request.class_indices), embedding=embedding)
 
-    def log_chances(self, images: Tensor) -> Tensor:
+    def member_log_probs(self, images: Tensor) -> Tensor:
         """Returns log p(member | x), [N, members], of images [N, C, H, W]."""
-        if not len(self._weights):
-            self._weights = self._sums.discriminant(self.options.strength)
-        classes = answer(self.network.router(images), self._weights).log_softmax(1)
-        sizes = [len(columns) for columns in self.network.columns]
-        return torch.stack([part.logsumexp(1) for part in torch.split(classes, sizes, 1)], 1)
+        if not len(self._router_weights):
+            self._router_weights = self._router_statistics.solve_discriminant(self.options.strength)
+        class_log_probs = linear_logits(self.network.router(images), self._router_weights).log_softmax(1)
+        class_counts = [len(member_classes) for member_classes in self.network.class_indices]
+        return torch.stack(
+            [member_block.logsumexp(1) for member_block in torch.split(class_log_probs, class_counts, 1)], 1
+        )
 
-    def state_dict(self) -> State:
+    def state_dict(self) -> StateDict:
         """Every member in a part of its own, that later versions share; the router; who answers which columns."""
-        state: State = {"panel/columns": self.network.columns}
-        for place, member in enumerate(self.network.members):
-            state |= {f"member_{place}/{name}": value for name, value in member.state_dict().items()}
-        router = {**self.network.router.state_dict(), **self._sums.state_dict()}
+        state: StateDict = {"panel/columns": self.network.class_indices}
+        for member_index, member in enumerate(self.network.members):
+            state |= {f"member_{member_index}/{name}": value for name, value in member.state_dict().items()}
+        router = {**self.network.router.state_dict(), **self._router_statistics.state_dict()}
         return state | {f"router/{name}": value for name, value in router.items()}
 
-    def load_state_dict(self, state: Mapping[str, Tensor | object], labels: int) -> None:
+    def load_state_dict(self, state: Mapping[str, Tensor | object], class_count: int) -> None:
         """Takes all members back; those that are here already keep their place, so that an optimiser still has them."""
-        columns = state.get("panel/columns")
-        if not isinstance(columns, list):
+        class_indices = state.get("panel/columns")
+        if not isinstance(class_indices, list):
             raise InputError(f"{self.name}: the base version has no members; start a model of its own")
-        for joining in columns[len(self.network.members) :]:
-            self.network.join(joining, torch.Generator().manual_seed(0))
-        for place, member in enumerate(self.network.members):
-            member.load_state_dict(part_of(state, f"member_{place}"))
-        router = part_of(state, "router")
-        sums = {name: router.pop(name) for name in ("gram", "sums")}
+        for member_classes in class_indices[len(self.network.members) :]:
+            self.network.add_member(member_classes, torch.Generator().manual_seed(0))
+        for member_index, member in enumerate(self.network.members):
+            member.load_state_dict(part_tensors(state, f"member_{member_index}"))
+        router = part_tensors(state, "router")
+        statistics = {name: router.pop(name) for name in ("gram", "sums")}
         self.network.router.load_state_dict(router)
-        self._sums.load_state_dict(sums, next(self.network.router.buffers()).device)
-        self._weights = torch.zeros(0)
+        self._router_statistics.load_state_dict(statistics, next(self.network.router.buffers()).device)
+        self._router_weights = torch.zeros(0)

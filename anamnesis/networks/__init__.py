@@ -4,6 +4,6 @@ from anamnesis.networks.autoencoder import AutoEncoder
 from anamnesis.networks.backbones import build_backbone
 from anamnesis.networks.classifier import Classifier
 from anamnesis.networks.heads import GrowingHead
-from anamnesis.networks.modes import evaluating
+from anamnesis.networks.modes import evaluation_mode
 
-__all__ = ["AutoEncoder", "Classifier", "GrowingHead", "build_backbone", "evaluating"]
+__all__ = ["AutoEncoder", "Classifier", "GrowingHead", "build_backbone", "evaluation_mode"]

@@ -33,13 +33,17 @@ class Decoder(nn.Module):
     def __init__(self, width: int, spec: NetworkSpec) -> None:
         super().__init__()
         widths = [width] + [max(spec.width, width >> (step + 1)) for step in range(DOUBLINGS)]
-        self.blocks = nn.ModuleList(nn.Conv2d(before, after, 3, padding=1) for before, after in pairwise(widths))
+        self.blocks = nn.ModuleList(
+            nn.Conv2d(channels_in, channels_out, 3, padding=1) for channels_in, channels_out in pairwise(widths)
+        )
         self.last = nn.Conv2d(widths[-1], spec.channels, 3, padding=1)
         self.size = spec.size
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps [N, F, h, w] to [N, C, H, W] between 0 and 1."""
-        for left, block in zip(reversed(range(DOUBLINGS)), self.blocks, strict=True):
-            size = [-(-side // 2**left) for side in self.size]  # any size, also one that 8 does not divide
+        for remaining_doublings, block in zip(reversed(range(DOUBLINGS)), self.blocks, strict=True):
+            size = [
+                -(-side // 2**remaining_doublings) for side in self.size
+            ]  # any size, also one that 8 does not divide
             maps = functional.interpolate(functional.relu(block(maps)), size)
         return self.last(maps).sigmoid()  # type: ignore[no-any-return]

@@ -27,8 +27,12 @@ class SmallCNN(Backbone):
         super().__init__()
         widths = (spec.width, 2 * spec.width, 4 * spec.width, 4 * spec.width)
         blocks: list[nn.Module] = []
-        for index, (before, after) in enumerate(zip((spec.channels, *widths), widths, strict=False)):
-            blocks += [nn.Conv2d(before, after, 3, padding=1, bias=False), _norm(spec.norm)(after), nn.ReLU()]
+        for index, (channels_in, channels_out) in enumerate(zip((spec.channels, *widths), widths, strict=False)):
+            blocks += [
+                nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
+                _norm_layer(spec.norm)(channels_out),
+                nn.ReLU(),
+            ]
             if index < len(widths) - 1:  # the last maps keep their resolution, for saliency
                 blocks.append(nn.MaxPool2d(2))
         self.blocks = nn.Sequential(*blocks)
@@ -36,7 +40,7 @@ class SmallCNN(Backbone):
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps [N, C, H, W] to [N, 4 width, H/8, W/8]."""
-        return self.blocks(standardised(images))  # type: ignore[no-any-return]
+        return self.blocks(standardise(images))  # type: ignore[no-any-return]
 
 
 class ResNet18(Backbone):
@@ -59,14 +63,14 @@ class ResNet18(Backbone):
             feed_forward=False,
         )
         if spec.norm == "group":
-            _to_group_norm(net)
+            _replace_batch_norms(net)
         self.stem = nn.Sequential(net.conv1, net.bn1, net.act)
         self.layers = nn.Sequential(net.layer1, net.layer2, net.layer3, net.layer4)
         self.width_out = planes[-1]
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps [N, C, H, W] to [N, 8 width, H/8, W/8]."""
-        return self.layers(self.stem(standardised(images)))  # type: ignore[no-any-return]
+        return self.layers(self.stem(standardise(images)))  # type: ignore[no-any-return]
 
 
 BACKBONES: dict[str, type[Backbone]] = {"SmallCNN": SmallCNN, "ResNet18": ResNet18}
@@ -93,12 +97,12 @@ def build_backbone(spec: NetworkSpec, seed: int) -> Backbone:
         return BACKBONES[spec.name](spec)
 
 
-def standardised(images: Tensor) -> Tensor:
+def standardise(images: Tensor) -> Tensor:
     """Moves images from [0, 1] to about zero mean and unit spread; without it the first layer mostly sees an offset."""
     return (images - 0.5) / 0.25
 
 
-def _to_group_norm(network: nn.Module) -> None:
+def _replace_batch_norms(network: nn.Module) -> None:
     """Replaces every batch normalisation: MONAI hands its ``norm`` to the stem alone, the blocks keep their default."""
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
@@ -106,7 +110,7 @@ def _to_group_norm(network: nn.Module) -> None:
                 setattr(parent, name, nn.GroupNorm(GROUPS, child.num_features))
 
 
-def _norm(name: str) -> Callable[[int], nn.Module]:
+def _norm_layer(name: str) -> Callable[[int], nn.Module]:
     if name == "batch":
         return nn.BatchNorm2d
     return lambda width: nn.GroupNorm(GROUPS, width)

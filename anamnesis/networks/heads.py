@@ -25,14 +25,14 @@ class GrowingHead(nn.Module):
 
         The parameters are new objects afterwards: call it before an optimiser is made.
         """
-        fresh = classes - self.classes
-        if fresh <= 0:
+        new_count = classes - self.classes
+        if new_count <= 0:
             return
         bound = 1 / math.sqrt(self.weight.shape[1])
-        rows = torch.empty(fresh, self.weight.shape[1]).uniform_(-bound, bound, generator=generator)
+        rows = torch.empty(new_count, self.weight.shape[1]).uniform_(-bound, bound, generator=generator)
         device = self.weight.device
         self.weight = nn.Parameter(torch.cat([self.weight.data, rows.to(device)]))
-        self.bias = nn.Parameter(torch.cat([self.bias.data, torch.zeros(fresh, device=device)]))
+        self.bias = nn.Parameter(torch.cat([self.bias.data, torch.zeros(new_count, device=device)]))
 
     def forward(self, features: Tensor) -> Tensor:
         """Maps [N, features] to logits [N, classes]."""

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 
-class Modules(Protocol):
+class HasModules(Protocol):
     """What has submodules; every ``nn.Module``."""
 
     def modules(self) -> Iterator[Any]:
@@ -13,7 +13,7 @@ class Modules(Protocol):
 
 
 @contextmanager
-def evaluating(network: Modules) -> Iterator[None]:
+def evaluation_mode(network: HasModules) -> Iterator[None]:
     """Puts every submodule into eval mode and afterwards back into the one that it was in."""
     modes = [(module, module.training) for module in network.modules()]
     try:

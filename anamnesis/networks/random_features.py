@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anamnesis.networks.backbones import GROUPS, Backbone, standardised
+from anamnesis.networks.backbones import GROUPS, Backbone, standardise
 from anamnesis.networks.classifier import Classifier
 from anamnesis.networks.heads import GrowingHead
 
@@ -24,15 +24,15 @@ class RandomBackbone(Backbone):
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         self.width_out, self.depth = filters[-1], len(filters)
-        for layer, (before, after) in enumerate(zip((channels, *filters), filters, strict=False)):
-            kernel = torch.randn(after, before, 3, 3, generator=generator) * (2 / (9 * before)) ** 0.5
+        for layer, (channels_in, channels_out) in enumerate(zip((channels, *filters), filters, strict=False)):
+            kernel = torch.randn(channels_out, channels_in, 3, 3, generator=generator) * (2 / (9 * channels_in)) ** 0.5
             self.register_buffer(f"kernel_{layer}", kernel - kernel.mean((1, 2, 3), keepdim=True))
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         """Maps [N, C, H, W] in [0, 1] to [N, ``filters[-1]``, H/4, W/4], always in float32."""
         with torch.autocast(images.device.type, enabled=False):
-            maps = standardised(images.float())
+            maps = standardise(images.float())
             for layer in range(self.depth):
                 maps = functional.conv2d(maps, getattr(self, f"kernel_{layer}"), padding=1)
                 maps = functional.group_norm(maps, GROUPS)
@@ -53,7 +53,7 @@ class RandomFeatures(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps [N, C, H, W] in [0, 1] to [N, ``width_out``], in float32."""
-        return cells(self.backbone(images), self.grid)
+        return average_over_grid(self.backbone(images), self.grid)
 
 
 class GridClassifier(Classifier):
@@ -66,13 +66,13 @@ class GridClassifier(Classifier):
 
     def embed(self, features: Tensor) -> Tensor:
         """Maps feature maps [N, F, h, w] to what the head reads, [N, F x grid x grid], in float32."""
-        return cells(features.float(), self.grid)
+        return average_over_grid(features.float(), self.grid)
 
     def classify(self, features: Tensor) -> Tensor:
         """Maps feature maps [N, F, h, w] to logits [N, K], in float32."""
         return self.head(self.embed(features))  # type: ignore[no-any-return]
 
 
-def cells(maps: Tensor, grid: int) -> Tensor:
+def average_over_grid(maps: Tensor, grid: int) -> Tensor:
     """Averages [N, F, h, w] over ``grid`` x ``grid`` cells: [N, F x grid x grid]."""
     return functional.adaptive_avg_pool2d(maps, grid).flatten(1)

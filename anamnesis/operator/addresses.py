@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from anamnesis.operator.api import Loaded
+from anamnesis.operator.api import LoadedResource
 from anamnesis.operator.api.model import ContinualModel, SplitKeySpec
-from anamnesis.operator.api.site import Site, Source
+from anamnesis.operator.api.site import Site, SourceSpec
 from anamnesis.records import InputError
 
-SPLIT_KEY = "ANAMNESIS_SPLIT_KEY"
+SPLIT_KEY_VARIABLE = "ANAMNESIS_SPLIT_KEY"
 """Environment variable that holds the split key where the model names a Secret."""
 
 
@@ -18,17 +18,17 @@ def absolute_url(url: str, folder: Path) -> str:
     return (folder / url).resolve().as_uri()
 
 
-def registry_url(model: Loaded[ContinualModel]) -> str:
+def registry_url(model: LoadedResource[ContinualModel]) -> str:
     """Returns the URL of the model's registry."""
     return absolute_url(model.resource.spec.registry.url, model.folder)
 
 
-def store_url(site: Loaded[Site]) -> str:
+def store_url(site: LoadedResource[Site]) -> str:
     """Returns the URL of the site's own store."""
     return absolute_url(site.resource.spec.store, site.folder)
 
 
-def split_key_reference(model: Loaded[ContinualModel], default: Path) -> str:
+def split_key_reference(model: LoadedResource[ContinualModel], default: Path) -> str:
     """Returns where the split key is: ``env:NAME`` or ``file:///path``, by default the file ``default``."""
     spec: SplitKeySpec | None = model.resource.spec.split_key
     if spec is None:
@@ -36,11 +36,11 @@ def split_key_reference(model: Loaded[ContinualModel], default: Path) -> str:
     if spec.environment is not None:
         return f"env:{spec.environment.name}"
     if spec.secret is not None:
-        return f"env:{SPLIT_KEY}"
+        return f"env:{SPLIT_KEY_VARIABLE}"
     return absolute_url(spec.file.path if spec.file else "", model.folder)
 
 
-def source_url(source: Source, folder: Path | None) -> str:
+def source_url(source: SourceSpec, folder: Path | None) -> str:
     """Returns where a site's data arrives, as ``SiteConfig.source`` has it.
 
     Args:

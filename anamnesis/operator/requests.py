@@ -4,42 +4,42 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from anamnesis.operator.addresses import registry_url, source_url, store_url
-from anamnesis.operator.api import Loaded
+from anamnesis.operator.api import LoadedResource
 from anamnesis.operator.api.model import ContinualModel, ContinualModelSpec, GateSpec
 from anamnesis.operator.api.site import Site, SiteSpec
 from anamnesis.records import (
     Configuration,
     Enforcement,
-    LabelsFrom,
+    LabelOrigin,
     LabelSource,
     NetworkSpec,
-    Occasion,
     SiteConfig,
     SiteRef,
     Task,
     TaskType,
     TrainingSettings,
+    UpdateTrigger,
     Version,
 )
-from anamnesis.records.timestamps import timestamp
-from anamnesis.registry import Approval, GatePolicy, TaskLimits
+from anamnesis.records.timestamps import format_timestamp
+from anamnesis.registry import ApprovalMode, GatePolicy, TaskLimits
 from anamnesis.updates.requests import EvaluationRequest, UpdateRequest
 
 
-def task(spec: SiteSpec) -> Task:
+def site_task(spec: SiteSpec) -> Task:
     """Returns what is asked on a site."""
     return Task(spec.task.name, TaskType(spec.task.type), spec.task.classes, spec.task.primary_metric)
 
 
-def site_config(site: Loaded[Site]) -> SiteConfig:
+def site_config(site: LoadedResource[Site]) -> SiteConfig:
     """Returns the site as ingestion needs it."""
     spec = site.resource.spec
     return SiteConfig(
         name=site.name,
         source=source_url(spec.source, site.folder),
         modalities=spec.modalities,
-        task=task(spec),
-        labels=LabelSource(LabelsFrom(spec.labels.origin), spec.labels.manifest or "", spec.labels.ignore),
+        task=site_task(spec),
+        labels=LabelSource(LabelOrigin(spec.labels.origin), spec.labels.manifest or "", spec.labels.ignore),
         test_fraction=float(spec.test_fraction),
         maximum_quarantine_share=float(spec.maximum_quarantine_share),
         maximum_studies=spec.maximum_studies,
@@ -47,15 +47,15 @@ def site_config(site: Loaded[Site]) -> SiteConfig:
     )
 
 
-def site_ref(site: Loaded[Site], test_set: str) -> SiteRef:
+def site_ref(site: LoadedResource[Site], test_set: str) -> SiteRef:
     """Returns the site as later steps need it."""
     spec = site.resource.spec
-    return SiteRef(site.name, store_url(site), task(spec), test_set, spec.modalities[0])
+    return SiteRef(site.name, store_url(site), site_task(spec), test_set, spec.modalities[0])
 
 
-def learned_sites(
+def learned_site_refs(
     lineage: tuple[tuple[str, Version], ...],
-    sites: Mapping[str, Loaded[Site]],
+    sites: Mapping[str, LoadedResource[Site]],
     test_sets: Mapping[str, str],
 ) -> tuple[SiteRef, ...]:
     """Returns the model's sites that the champion has learned, in the order it did, each with its test set."""
@@ -91,20 +91,20 @@ def gate_policy(spec: GateSpec) -> GatePolicy:
         floor=spec.floor,
         margin=spec.margin,
         saliency_floor=spec.saliency_floor,
-        tasks={item.name: TaskLimits(item.floor, item.margin, item.saliency_floor) for item in spec.tasks},
-        approval=Approval[spec.approval.upper()],
+        tasks={limits.name: TaskLimits(limits.floor, limits.margin, limits.saliency_floor) for limits in spec.tasks},
+        approval=ApprovalMode[spec.approval.upper()],
         enforcement=Enforcement(spec.enforcement),
     )
 
 
 def update_request(
-    model: Loaded[ContinualModel],
-    site: Loaded[Site],
+    model: LoadedResource[ContinualModel],
+    site: LoadedResource[Site],
     split_key: str,
     base: str,
-    learned: tuple[SiteRef, ...],
-    who: str,
-    occasion: Occasion | None = None,
+    learned_sites: tuple[SiteRef, ...],
+    author: str,
+    trigger: UpdateTrigger | None = None,
 ) -> UpdateRequest:
     """Returns one update of ``model`` with the data of ``site``.
 
@@ -113,9 +113,9 @@ def update_request(
         site: whose data is learned.
         split_key: where the split key is.
         base: digest of the version to start from; empty for the first.
-        learned: the sites learned before, in order.
-        who: on whose behalf.
-        occasion: what made an operator start it; none on a laptop.
+        learned_sites: the sites learned before, in order.
+        author: on whose behalf.
+        trigger: what made an operator start it; none on a laptop.
     """
     return UpdateRequest(
         model=model.name,
@@ -125,42 +125,42 @@ def update_request(
         configuration=configuration(model.resource.spec),
         split_key=split_key,
         base=base,
-        sites=learned,
+        sites=learned_sites,
         gate=gate_policy(model.resource.spec.gate),
-        who=who,
+        author=author,
         stored_images=model.resource.spec.change_plan.stored_images == "Allowed",
-        occasion=occasion,
+        trigger=trigger,
     )
 
 
 def evaluation_request(
-    model: Loaded[ContinualModel],
-    sites: Mapping[str, Loaded[Site]],
-    learned: tuple[SiteRef, ...],
+    model: LoadedResource[ContinualModel],
+    sites: Mapping[str, LoadedResource[Site]],
+    learned_sites: tuple[SiteRef, ...],
     champion: str,
     split_key: str,
     name: str,
-    due: datetime,
+    due_at: datetime,
 ) -> EvaluationRequest:
     """Returns one scheduled evaluation of ``champion`` on every site that it has learned.
 
     Args:
         model: which model.
         sites: its sites.
-        learned: those that the champion has learned, with their test sets.
+        learned_sites: those that the champion has learned, with their test sets.
         champion: digest of the version.
         split_key: where the split key is.
         name: of the evaluation.
-        due: when it was due.
+        due_at: when it was due.
     """
-    wanted = model.resource.spec.evaluation
+    evaluation_spec = model.resource.spec.evaluation
     return EvaluationRequest(
         name=name,
         model=model.name,
         registry=registry_url(model),
         version=champion,
-        sites=tuple((site_config(sites[reference.name]), reference) for reference in learned),
+        sites=tuple((site_config(sites[reference.name]), reference) for reference in learned_sites),
         split_key=split_key,
-        time=timestamp(due),
-        minimum_cases=wanted.minimum_recent_cases if wanted else 20,
+        time=format_timestamp(due_at),
+        minimum_cases=evaluation_spec.minimum_recent_cases if evaluation_spec else 20,
     )

@@ -3,7 +3,7 @@
 from anamnesis.records.codec import decode, encode, encode_object
 from anamnesis.records.configuration import Configuration, NetworkSpec, TrainingSettings
 from anamnesis.records.decision import Criterion, Decision, Enforcement, EntryKind, LogEntry, Verdict
-from anamnesis.records.digests import canonical_json, digest_bytes, digest_json, hex_of, short_digest
+from anamnesis.records.digests import canonical_json, digest_bytes, digest_hex, digest_json, short_digest
 from anamnesis.records.errors import (
     AnamnesisError,
     ConflictError,
@@ -12,63 +12,63 @@ from anamnesis.records.errors import (
     RefusedError,
     UnreachableError,
 )
-from anamnesis.records.evaluation import Evaluation, Metric, Window
-from anamnesis.records.progress import Progress, silent
+from anamnesis.records.evaluation import Evaluation, EvaluationSet, Metric
+from anamnesis.records.progress import Progress, ignore_progress
 from anamnesis.records.sample import Image, Sample, Split, Target
-from anamnesis.records.scheduled_evaluation import Measurement, Monitoring
-from anamnesis.records.site import LabelsFrom, LabelSource, SiteConfig, SiteRef
-from anamnesis.records.task import Task, TaskType, columns_of, label_space
-from anamnesis.records.update_run import Arrival, Occasion, Outcome, OutcomeKind
-from anamnesis.records.version import Cost, UpdateRecord, Version
+from anamnesis.records.scheduled_evaluation import Measurement, ScheduledEvaluation
+from anamnesis.records.site import LabelOrigin, LabelSource, SiteConfig, SiteRef
+from anamnesis.records.task import Task, TaskType, find_class_indices, label_space
+from anamnesis.records.update_run import SourceState, UpdateResult, UpdateResultKind, UpdateTrigger
+from anamnesis.records.version import UpdateCost, UpdateRecord, Version
 
 __all__ = [
     "AnamnesisError",
-    "Arrival",
     "Configuration",
     "ConflictError",
-    "Cost",
     "Criterion",
     "Decision",
     "Enforcement",
     "EntryKind",
     "Evaluation",
+    "EvaluationSet",
     "Image",
     "InputError",
     "IntegrityError",
+    "LabelOrigin",
     "LabelSource",
-    "LabelsFrom",
     "LogEntry",
     "Measurement",
     "Metric",
-    "Monitoring",
     "NetworkSpec",
-    "Occasion",
-    "Outcome",
-    "OutcomeKind",
     "Progress",
     "RefusedError",
     "Sample",
+    "ScheduledEvaluation",
     "SiteConfig",
     "SiteRef",
+    "SourceState",
     "Split",
     "Target",
     "Task",
     "TaskType",
     "TrainingSettings",
     "UnreachableError",
+    "UpdateCost",
     "UpdateRecord",
+    "UpdateResult",
+    "UpdateResultKind",
+    "UpdateTrigger",
     "Verdict",
     "Version",
-    "Window",
     "canonical_json",
-    "columns_of",
     "decode",
     "digest_bytes",
+    "digest_hex",
     "digest_json",
     "encode",
     "encode_object",
-    "hex_of",
+    "find_class_indices",
+    "ignore_progress",
     "label_space",
     "short_digest",
-    "silent",
 ]

@@ -33,104 +33,108 @@ def encode_object(record: object) -> dict[str, object]:
     return typing.cast(dict[str, object], encode(record))
 
 
-def decode(kind: type[T], value: object, where: str = "") -> T:
+def decode(kind: type[T], value: object, location: str = "") -> T:
     """Returns ``value``, read from JSON, as the type ``kind``.
 
     Args:
         kind: a data class, or any type its fields may have: plain types, enums, decimals, tuples, mappings, unions.
         value: what ``json.loads`` gave.
-        where: the path of ``value`` in its document, for messages.
+        location: the path of ``value`` in its document, for messages.
 
     Raises:
         InputError: a field is missing, unknown or of another type; the message names its path.
     """
-    return typing.cast(T, _decode(kind, value, where))
+    return typing.cast(T, _decode(kind, value, location))
 
 
-def _decode(kind: typing.Any, value: object, where: str) -> object:
+def _decode(kind: typing.Any, value: object, location: str) -> object:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind in (object, typing.Any):
         return value
     if origin in (types.UnionType, typing.Union):
-        return _decode_union(arguments, value, where)
+        return _decode_union(arguments, value, location)
     if origin is tuple:
-        return _decode_tuple(arguments, value, where)
+        return _decode_tuple(arguments, value, location)
     if origin is not None and issubclass(origin, Mapping):
-        items = _expect(Mapping, value, where)
-        return {str(key): _decode(arguments[1], item, f"{where}.{key}") for key, item in items.items()}
+        items = _expect(Mapping, value, location)
+        return {str(key): _decode(arguments[1], item, f"{location}.{key}") for key, item in items.items()}
     if dataclasses.is_dataclass(kind):
-        return _decode_dataclass(typing.cast(type, kind), value, where)
-    return _decode_plain(kind, value, where)
+        return _decode_dataclass(typing.cast(type, kind), value, location)
+    return _decode_plain(kind, value, location)
 
 
-def _decode_union(arguments: tuple[typing.Any, ...], value: object, where: str) -> object:
+def _decode_union(arguments: tuple[typing.Any, ...], value: object, location: str) -> object:
     if value is None and type(None) in arguments:
         return None
     errors = []
     for argument in arguments:
         if argument is not type(None):
             try:
-                return _decode(argument, value, where)
+                return _decode(argument, value, location)
             except InputError as error:
                 errors.append(str(error))
     raise InputError(errors[0])
 
 
-def _decode_tuple(arguments: tuple[typing.Any, ...], value: object, where: str) -> tuple[object, ...]:
-    items = _expect(list | tuple, value, where)
+def _decode_tuple(arguments: tuple[typing.Any, ...], value: object, location: str) -> tuple[object, ...]:
+    items = _expect(list | tuple, value, location)
     if arguments[-1] is Ellipsis:
-        kinds = (arguments[0],) * len(items)
+        item_kinds = (arguments[0],) * len(items)
     elif len(arguments) == len(items):
-        kinds = arguments
+        item_kinds = arguments
     else:
-        raise InputError(f"{where or 'value'}: expected {len(arguments)} items, found {len(items)}")
-    return tuple(_decode(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, items, strict=True)))
+        raise InputError(f"{location or 'value'}: expected {len(arguments)} items, found {len(items)}")
+    return tuple(
+        _decode(kind, item, f"{location}[{i}]") for i, (kind, item) in enumerate(zip(item_kinds, items, strict=True))
+    )
 
 
 @cache
-def _hints(kind: type) -> dict[str, typing.Any]:
+def _type_hints(kind: type) -> dict[str, typing.Any]:
     return typing.get_type_hints(kind)
 
 
-def _decode_dataclass(kind: type, value: object, where: str) -> object:
-    items = _expect(Mapping, value, where)
+def _decode_dataclass(kind: type, value: object, location: str) -> object:
+    items = _expect(Mapping, value, location)
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
-    if unknown := sorted(set(items) - set(fields)):
-        raise InputError(f"{where or kind.__name__}: unknown field {unknown[0]!r}; known are {', '.join(fields)}")
-    given = {}
+    if unknown_fields := sorted(set(items) - set(fields)):
+        raise InputError(
+            f"{location or kind.__name__}: unknown field {unknown_fields[0]!r}; known are {', '.join(fields)}"
+        )
+    field_values = {}
     for name, field in fields.items():
-        path = f"{where}.{name}" if where else name
+        path = f"{location}.{name}" if location else name
         if name in items:
-            given[name] = _decode(_hints(kind)[name], items[name], path)
+            field_values[name] = _decode(_type_hints(kind)[name], items[name], path)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise InputError(f"{path}: missing; {kind.__name__} needs it")
-    return kind(**given)
+    return kind(**field_values)
 
 
-def _decode_plain(kind: typing.Any, value: object, where: str) -> object:
+def _decode_plain(kind: typing.Any, value: object, location: str) -> object:
     if isinstance(kind, type) and issubclass(kind, Enum):
         try:
             return kind(value)
         except ValueError:
             allowed = ", ".join(str(member.value) for member in kind)
-            raise InputError(f"{where or 'value'}: {value!r} is not one of {allowed}") from None
+            raise InputError(f"{location or 'value'}: {value!r} is not one of {allowed}") from None
     if kind is Decimal:
         try:
-            number = Decimal(_expect(str, value, where))
+            number = Decimal(_expect(str, value, location))
         except InvalidOperation:
-            raise InputError(f"{where or 'value'}: {value!r} is not a decimal") from None
+            raise InputError(f"{location or 'value'}: {value!r} is not a decimal") from None
         if not number.is_finite():
-            raise InputError(f"{where or 'value'}: {value!r} is not finite")
+            raise InputError(f"{location or 'value'}: {value!r} is not finite")
         return number
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind is int and isinstance(value, float) and value.is_integer():
         return int(value)  # a JSON number that passed through protobuf's Struct comes back as a float
-    return _expect(kind, value, where)
+    return _expect(kind, value, location)
 
 
-def _expect(kind: typing.Any, value: typing.Any, where: str) -> typing.Any:
+def _expect(kind: typing.Any, value: typing.Any, location: str) -> typing.Any:
     if not isinstance(value, kind) or (isinstance(value, bool) and kind in (int, float)):
-        wanted = getattr(kind, "__name__", str(kind))
-        raise InputError(f"{where or 'value'}: expected {wanted}, found {value!r:.80}")
+        type_name = getattr(kind, "__name__", str(kind))
+        raise InputError(f"{location or 'value'}: expected {type_name}, found {value!r:.80}")
     return value

@@ -89,12 +89,12 @@ class LogEntry:
 
     Attributes:
         number: 1, 2, 3, ...
-        previous: digest of the entry before; empty for the first.
+        previous_digest: digest of the entry before; empty for the first.
         nonce: random, of the writer: tells a lost reply from a lost race.
         kind: what happened.
         subject: digest of the version (for a claim: of the claim's content).
-        who: an identity; never a patient.
-        why: a reason in words.
+        author: an identity; never a patient.
+        reason: a reason in words.
         time: UTC, ISO 8601, seconds.
         decision: the decision behind a promotion or rejection; its evaluations are named by digest.
         deadline: for a claim: when it may be superseded, UTC, ISO 8601.
@@ -102,12 +102,12 @@ class LogEntry:
     """
 
     number: int
-    previous: str
+    previous_digest: str
     nonce: str
     kind: EntryKind
     subject: str
-    who: str
-    why: str
+    author: str
+    reason: str
     time: str
     decision: Decision | None = None
     deadline: str = ""

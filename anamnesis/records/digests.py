@@ -6,8 +6,8 @@ import re
 
 from anamnesis.records.errors import InputError
 
-PREFIX = "sha256:"
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+DIGEST_PREFIX = "sha256:"
+_DIGEST_PATTERN = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def canonical_json(value: object) -> bytes:
@@ -21,7 +21,7 @@ def canonical_json(value: object) -> bytes:
 
 def digest_bytes(data: bytes | memoryview) -> str:
     """Returns ``sha256:`` and the hex digest of ``data``."""
-    return PREFIX + hashlib.sha256(data).hexdigest()
+    return DIGEST_PREFIX + hashlib.sha256(data).hexdigest()
 
 
 def digest_json(value: object) -> str:
@@ -29,17 +29,17 @@ def digest_json(value: object) -> str:
     return digest_bytes(canonical_json(value))
 
 
-def hex_of(digest: str) -> str:
+def digest_hex(digest: str) -> str:
     """Returns the 64 hex digits of a digest, for use in a path.
 
     Raises:
         InputError: it is not a digest.
     """
-    if not _DIGEST.fullmatch(digest):
+    if not _DIGEST_PATTERN.fullmatch(digest):
         raise InputError(f"expected a digest 'sha256:<64 hex digits>', found {digest!r}")
-    return digest.removeprefix(PREFIX)
+    return digest.removeprefix(DIGEST_PREFIX)
 
 
 def short_digest(digest: str | None) -> str:
     """Returns the first 12 hex digits of a digest, enough to recognise it; ``-`` for none."""
-    return digest.removeprefix(PREFIX)[:12] if digest else "-"
+    return digest.removeprefix(DIGEST_PREFIX)[:12] if digest else "-"

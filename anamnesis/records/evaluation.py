@@ -9,7 +9,7 @@ from anamnesis.records.codec import encode
 from anamnesis.records.digests import digest_json
 
 
-class Window(StrEnum):
+class EvaluationSet(StrEnum):
     """Which cases were judged."""
 
     FROZEN = "frozen"
@@ -47,7 +47,7 @@ class Evaluation:
         name: the evaluator: ``forgetting`` or ``saliency``.
         metrics: by name; ``forgetting`` gives ``Accuracy``, ``BalancedAccuracy``, ``AUROC`` (task-incremental) and
             ``ClassIncrementalAccuracy``; ``saliency`` gives ``IoU``, ``SSIM``, ``Cosine``, ``Spearman``.
-        window: frozen set or recent cases.
+        evaluation_set: frozen set or recent cases.
     """
 
     version: str
@@ -57,7 +57,7 @@ class Evaluation:
     evaluator: str
     name: str
     metrics: Mapping[str, Metric]
-    window: Window = Window.FROZEN
+    evaluation_set: EvaluationSet = EvaluationSet.FROZEN
     schema: int = field(default=1)
 
     @property

@@ -6,9 +6,9 @@ from typing import Protocol
 class Progress(Protocol):
     """Called with how much is done."""
 
-    def __call__(self, done: int, total: int, what: str) -> None:
-        """Reports that ``done`` of ``total`` units of ``what`` are finished."""
+    def __call__(self, completed: int, total: int, unit: str) -> None:
+        """Reports that ``completed`` of ``total`` units of ``unit`` are finished."""
 
 
-def silent(done: int, total: int, what: str) -> None:
+def ignore_progress(completed: int, total: int, unit: str) -> None:
     """Reports nothing."""

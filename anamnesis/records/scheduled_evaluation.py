@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from anamnesis.records.evaluation import Metric, Window
+from anamnesis.records.evaluation import EvaluationSet, Metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,37 +13,37 @@ class Measurement:
     Attributes:
         site: whose cases.
         task: the task's name.
-        window: the frozen test set, or cases that no training of the champion's lineage has used.
+        evaluation_set: the frozen test set, or cases that no training of the champion's lineage has used.
         test_set: digest of the cases.
         metric: name of the primary metric.
         score: what was measured now.
-        recorded: what the version's stored evaluation on the same frozen set says; none for recent cases.
+        recorded_score: what the version's stored evaluation on the same frozen set says; none for recent cases.
     """
 
     site: str
     task: str
-    window: Window
+    evaluation_set: EvaluationSet
     test_set: str
     metric: str
     score: Metric
-    recorded: Decimal | None = None
+    recorded_score: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Monitoring:
+class ScheduledEvaluation:
     """One scheduled evaluation. Numbers only, nothing per patient.
 
     Attributes:
         name: of the evaluation, unique within a model; the first result under a name counts.
         version: digest of the champion that was evaluated.
-        time: when it was due, UTC, ISO 8601.
+        scheduled_time: when it was due, UTC, ISO 8601.
         measurements: one per site and window that could be judged.
-        problems: site -> why it could not be judged; words for people, no patient data.
+        site_errors: site -> why it could not be judged; words for people, no patient data.
     """
 
     name: str
     version: str
-    time: str
+    scheduled_time: str
     measurements: tuple[Measurement, ...]
-    problems: tuple[tuple[str, str], ...] = field(default=())
+    site_errors: tuple[tuple[str, str], ...] = field(default=())
     schema: int = 1

@@ -7,7 +7,7 @@ from anamnesis.records.errors import InputError
 from anamnesis.records.task import Task
 
 
-class LabelsFrom(StrEnum):
+class LabelOrigin(StrEnum):
     """Where a study's label stands."""
 
     CONTAINER = "Container"
@@ -27,16 +27,16 @@ class LabelSource:
         ignore: labels that are left out on purpose; any other label that the task does not know is quarantined.
     """
 
-    origin: LabelsFrom = LabelsFrom.CONTAINER
+    origin: LabelOrigin = LabelOrigin.CONTAINER
     manifest: str = ""
     ignore: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if (self.origin is LabelsFrom.MANIFEST) != bool(self.manifest):
+        if (self.origin is LabelOrigin.MANIFEST) != bool(self.manifest):
             raise InputError(f"labels: origin {self.origin.value} and manifest {self.manifest!r} do not fit together")
 
     @property
-    def outside(self) -> bool:
+    def is_external(self) -> bool:
         """Whether there is a manifest that is no part of the source."""
         return "://" in self.manifest
 

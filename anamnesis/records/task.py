@@ -49,13 +49,13 @@ def label_space(tasks: Iterable[Task]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(label for task in tasks for label in task.labels))
 
 
-def columns_of(task: Task, labels: Sequence[str]) -> tuple[int, ...]:
+def find_class_indices(task: Task, labels: Sequence[str]) -> tuple[int, ...]:
     """Returns which columns of ``labels`` belong to ``task``, in the order of its classes.
 
     Raises:
         InputError: the model does not know one of the task's classes.
     """
-    position = {label: column for column, label in enumerate(labels)}
-    if missing := [label for label in task.labels if label not in position]:
-        raise InputError(f"task {task.name!r}: the model does not know {missing[0]!r}; it knows {list(labels)}")
-    return tuple(position[label] for label in task.labels)
+    index_of_label = {label: class_index for class_index, label in enumerate(labels)}
+    if missing_labels := [label for label in task.labels if label not in index_of_label]:
+        raise InputError(f"task {task.name!r}: the model does not know {missing_labels[0]!r}; it knows {list(labels)}")
+    return tuple(index_of_label[label] for label in task.labels)

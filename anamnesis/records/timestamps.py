@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 Clock = Callable[[], datetime]
 """Returns the time, UTC."""
-_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+_TIMESTAMP_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def utc_now() -> datetime:
@@ -13,11 +13,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def timestamp(time: datetime) -> str:
+def format_timestamp(time: datetime) -> str:
     """Returns a time as text: UTC, ISO 8601, whole seconds."""
-    return time.astimezone(UTC).strftime(_FORMAT)
+    return time.astimezone(UTC).strftime(_TIMESTAMP_FORMAT)
 
 
-def time_of(text: str) -> datetime:
+def parse_timestamp(text: str) -> datetime:
     """Returns the time that ``timestamp`` wrote."""
-    return datetime.strptime(text, _FORMAT).replace(tzinfo=UTC)
+    return datetime.strptime(text, _TIMESTAMP_FORMAT).replace(tzinfo=UTC)

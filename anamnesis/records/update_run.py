@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class SourceState:
     """What lies at a site's source, as its listing shows it, without a file being read.
 
     Attributes:
@@ -21,25 +21,25 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
-class Occasion:
+class UpdateTrigger:
     """What made the operator start an update. A run without one, on a laptop, settles its decision itself.
 
     Attributes:
         update: name of the ModelUpdate.
         claim: digest that the update was claimed under; its outcome is written under it.
-        arrival: what lay at the source.
+        source_state: what lay at the source.
         counter: raised by a person who asks for an update, whatever was decided before.
         minimum_patients: an ingest that finds fewer new patients ends the update.
     """
 
     update: str
     claim: str
-    arrival: Arrival
+    source_state: SourceState
     counter: int = 0
     minimum_patients: int = 0
 
 
-class OutcomeKind(StrEnum):
+class UpdateResultKind(StrEnum):
     """How a run ended that did its work."""
 
     CANDIDATE = "Candidate"
@@ -50,11 +50,11 @@ class OutcomeKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class UpdateResult:
     """What a run on a cluster found; written to the registry once, under its claim. The first one counts.
 
     Attributes:
-        occasion: what made it run.
+        trigger: what made it run.
         site: whose data.
         base: digest of the version that it started from; empty for the first.
         configuration: digest of the encoded ``Configuration``.
@@ -67,11 +67,11 @@ class Outcome:
         reasons: see ``IngestResult.reasons``.
     """
 
-    occasion: Occasion
+    trigger: UpdateTrigger
     site: str
     base: str
     configuration: str
-    kind: OutcomeKind
+    kind: UpdateResultKind
     snapshot: str
     test_set: str
     version: str = ""

@@ -34,7 +34,7 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class UpdateCost:
     """What an update cost.
 
     Attributes:
@@ -53,16 +53,16 @@ class UpdateRecord:
     """Which version an input gave; the first result wins.
 
     Attributes:
-        input: digest of (base, snapshot, configuration, site, task).
+        input_digest: digest of (base, snapshot, configuration, site, task).
         version: digest of the result.
         environment: torch, device, instruction set, threads: equal ones give equal bits.
         cost: see ``Cost``.
-        opened: digests of every snapshot that training opened.
+        opened_snapshots: digests of every snapshot that training opened.
     """
 
-    input: str
+    input_digest: str
     version: str
     environment: Mapping[str, str]
-    cost: Cost
-    opened: tuple[str, ...]
+    cost: UpdateCost
+    opened_snapshots: tuple[str, ...]
     schema: int = field(default=1)

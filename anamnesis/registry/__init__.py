@@ -1,57 +1,57 @@
 """The registry of one model: versions, evaluations, the log of decisions, the gate, and where they are stored."""
 
-from anamnesis.registry.claims import claim, release
+from anamnesis.registry.claims import acquire_claim, release_claim
 from anamnesis.registry.evaluations import read_evaluations, write_evaluation
-from anamnesis.registry.gate import Approval, GatePolicy, RequiredTest, TaskLimits, decide
-from anamnesis.registry.history import History, fold
-from anamnesis.registry.log import Head, Log
-from anamnesis.registry.promotion import adopt, approve, judge, reject, roll_back, settle
-from anamnesis.registry.pruning import prunable, prune
+from anamnesis.registry.gate import ApprovalMode, GatePolicy, RequiredTestSet, TaskLimits, decide_promotion
+from anamnesis.registry.history import History, build_history
+from anamnesis.registry.log import Log, LogPosition
+from anamnesis.registry.promotion import approve, evaluate_gate, import_champion, record_decision, reject, roll_back
+from anamnesis.registry.pruning import find_prunable, prune
 from anamnesis.registry.run_results import (
-    list_outcomes,
-    read_monitoring,
-    read_outcome,
-    write_monitoring,
-    write_outcome,
+    list_update_results,
+    read_scheduled_evaluation,
+    read_update_result,
+    write_scheduled_evaluation,
+    write_update_result,
 )
-from anamnesis.registry.update_records import find_update, list_updates, record_update
-from anamnesis.registry.verification import verify, verify_versions
+from anamnesis.registry.update_records import find_update_record, list_update_records, write_update_record
+from anamnesis.registry.verification import verify_log, verify_objects
 from anamnesis.registry.versions import list_versions, read_part, read_version, write_version
 
 __all__ = [
-    "Approval",
+    "ApprovalMode",
     "GatePolicy",
-    "Head",
     "History",
     "Log",
-    "RequiredTest",
+    "LogPosition",
+    "RequiredTestSet",
     "TaskLimits",
-    "adopt",
+    "acquire_claim",
     "approve",
-    "claim",
-    "decide",
-    "find_update",
-    "fold",
-    "judge",
-    "list_outcomes",
-    "list_updates",
+    "build_history",
+    "decide_promotion",
+    "evaluate_gate",
+    "find_prunable",
+    "find_update_record",
+    "import_champion",
+    "list_update_records",
+    "list_update_results",
     "list_versions",
-    "prunable",
     "prune",
     "read_evaluations",
-    "read_monitoring",
-    "read_outcome",
     "read_part",
+    "read_scheduled_evaluation",
+    "read_update_result",
     "read_version",
-    "record_update",
+    "record_decision",
     "reject",
-    "release",
+    "release_claim",
     "roll_back",
-    "settle",
-    "verify",
-    "verify_versions",
+    "verify_log",
+    "verify_objects",
     "write_evaluation",
-    "write_monitoring",
-    "write_outcome",
+    "write_scheduled_evaluation",
+    "write_update_record",
+    "write_update_result",
     "write_version",
 ]

@@ -3,16 +3,16 @@
 from datetime import UTC, datetime, timedelta
 
 from anamnesis.records import EntryKind, LogEntry
-from anamnesis.records.timestamps import Clock, timestamp, utc_now
+from anamnesis.records.timestamps import Clock, format_timestamp, utc_now
 from anamnesis.registry.history import History
-from anamnesis.registry.log import Log, Proposal
+from anamnesis.registry.log import EntryProposal, Log
 from anamnesis.storage.store import Store
 
-_NOTHING = timedelta()
+_NO_TIME = timedelta()
 
 
-def claim(
-    store: Store, subject: str, who: str, why: str, deadline: datetime, clock: Clock = utc_now
+def acquire_claim(
+    store: Store, subject: str, author: str, reason: str, deadline: datetime, clock: Clock = utc_now
 ) -> LogEntry | None:
     """Claims the update with the digest ``subject``, unless somebody else's claim has not run out.
 
@@ -22,50 +22,54 @@ def claim(
     Args:
         store: the registry's.
         subject: digest of what is claimed.
-        who: the same at every call.
-        why: stands in the log.
+        author: the same at every call.
+        reason: stands in the log.
         deadline: when others may take over, should the caller not ask again.
         clock: tells the time. Where two clocks differ, a take-over comes early by as much.
 
     Returns:
         The caller's claim, made now or before; none when somebody else holds it, or ``deadline`` has passed.
     """
-    held: list[LogEntry] = []
-    wanted = timestamp(deadline)
+    active_claims: list[LogEntry] = []
+    deadline_text = format_timestamp(deadline)
 
-    def propose(history: History) -> Proposal | None:
+    def propose(history: History) -> EntryProposal | None:
         entry, now = history.claims.get(subject), clock()
-        left = _until(entry.deadline, now) if entry else _NOTHING
-        mine = entry is not None and entry.who == who and left > _NOTHING
-        held[:] = [entry] if entry and mine else []
-        due = left < _until(wanted, now) / 2 if mine else left <= _NOTHING < _until(wanted, now)
-        return Proposal(EntryKind.CLAIM, subject, who, why, deadline=wanted) if due else None
+        remaining_time = _time_until(entry.deadline, now) if entry else _NO_TIME
+        is_author_claim = entry is not None and entry.author == author and remaining_time > _NO_TIME
+        active_claims[:] = [entry] if entry and is_author_claim else []
+        should_write = (
+            remaining_time < _time_until(deadline_text, now) / 2
+            if is_author_claim
+            else remaining_time <= _NO_TIME < _time_until(deadline_text, now)
+        )
+        return EntryProposal(EntryKind.CLAIM, subject, author, reason, deadline=deadline_text) if should_write else None
 
-    return Log(store, clock).append_if(propose) or next(iter(held), None)
+    return Log(store, clock).append_if(propose) or next(iter(active_claims), None)
 
 
-def release(store: Store, subject: str, who: str, why: str, clock: Clock = utc_now) -> LogEntry | None:
+def release_claim(store: Store, subject: str, author: str, reason: str, clock: Clock = utc_now) -> LogEntry | None:
     """Lets a claim run out now, so that nobody waits for who will not come back.
 
     Args:
         store: the registry's.
         subject: digest of what was claimed.
-        who: holds the claim.
-        why: stands in the log.
+        author: holds the claim.
+        reason: stands in the log.
         clock: tells the time.
 
     Returns:
-        The entry that ends it; none where ``who`` does not hold it.
+        The entry that ends it; none where ``author`` does not hold it.
     """
 
-    def propose(history: History) -> Proposal | None:
+    def propose(history: History) -> EntryProposal | None:
         entry, now = history.claims.get(subject), clock()
-        if entry is None or entry.who != who or _until(entry.deadline, now) <= _NOTHING:
+        if entry is None or entry.author != author or _time_until(entry.deadline, now) <= _NO_TIME:
             return None
-        return Proposal(EntryKind.CLAIM, subject, who, why, deadline=timestamp(now))
+        return EntryProposal(EntryKind.CLAIM, subject, author, reason, deadline=format_timestamp(now))
 
     return Log(store, clock).append_if(propose)
 
 
-def _until(deadline: str, now: datetime) -> timedelta:
+def _time_until(deadline: str, now: datetime) -> timedelta:
     return datetime.fromisoformat(deadline) - now.astimezone(UTC)

@@ -2,18 +2,18 @@
 
 from collections.abc import Container
 
-from anamnesis.records import Evaluation, InputError, IntegrityError, hex_of
+from anamnesis.records import Evaluation, InputError, IntegrityError, digest_hex
 from anamnesis.registry.versions import version_key
-from anamnesis.storage.documents import load, write_once
+from anamnesis.storage.documents import load_record, write_once
 from anamnesis.storage.store import Store, check_key
 
 
 def evaluation_key(evaluation: Evaluation) -> str:
     """Returns where an evaluation lies."""
-    cases = f"{hex_of(evaluation.test_set)}-{hex_of(evaluation.evaluator)}.json"
+    file_name = f"{digest_hex(evaluation.test_set)}-{digest_hex(evaluation.evaluator)}.json"
     if "/" in evaluation.site:
         raise InputError(f"site {evaluation.site!r}: its name has a slash")
-    return check_key(f"{_folder(evaluation.version)}{evaluation.site}/{cases}")
+    return check_key(f"{_evaluations_prefix(evaluation.version)}{evaluation.site}/{file_name}")
 
 
 def write_evaluation(store: Store, evaluation: Evaluation) -> Evaluation:
@@ -41,16 +41,16 @@ def read_evaluations(store: Store, version: str, test_sets: Container[str] | Non
     Raises:
         IntegrityError: one was changed or lies in another's place.
     """
-    found = []
-    for key in [info.key for info in store.list(_folder(version))]:
-        cases = f"sha256:{key.rpartition('/')[2].partition('-')[0]}"
-        if test_sets is None or cases in test_sets:
-            evaluation = load(Evaluation, store.get(key), key)
+    evaluations = []
+    for key in [info.key for info in store.list(_evaluations_prefix(version))]:
+        test_set = f"sha256:{key.rpartition('/')[2].partition('-')[0]}"
+        if test_sets is None or test_set in test_sets:
+            evaluation = load_record(Evaluation, store.get(key), key)
             if evaluation_key(evaluation) != key:
                 raise IntegrityError(f"{key}: is {evaluation_key(evaluation)}; its bytes were changed")
-            found.append(evaluation)
-    return tuple(found)
+            evaluations.append(evaluation)
+    return tuple(evaluations)
 
 
-def _folder(version: str) -> str:
-    return f"versions/{hex_of(version)}/evaluations/"
+def _evaluations_prefix(version: str) -> str:
+    return f"versions/{digest_hex(version)}/evaluations/"

@@ -10,21 +10,21 @@ from anamnesis.records import (
     Decision,
     Enforcement,
     Evaluation,
+    EvaluationSet,
     InputError,
     Task,
     Verdict,
     Version,
-    Window,
 )
 from anamnesis.registry.history import History
 
 FORGETTING, SALIENCY = "forgetting", "saliency"
 SALIENCY_METRIC = "IoU"
 
-_EXACT = Context(prec=200, traps=[Inexact])
+_EXACT_CONTEXT = Context(prec=200, traps=[Inexact])
 
 
-class Approval(StrEnum):
+class ApprovalMode(StrEnum):
     """Whether a person must approve what passed the gate."""
 
     REQUIRED = "Required"
@@ -71,49 +71,49 @@ class GatePolicy:
     margin: Decimal | None = None
     saliency_floor: Decimal | None = None
     tasks: Mapping[str, TaskLimits] = field(default_factory=dict)
-    approval: Approval = Approval.REQUIRED
+    approval: ApprovalMode = ApprovalMode.REQUIRED
     enforcement: Enforcement = Enforcement.ENFORCED
 
     def __post_init__(self) -> None:
         TaskLimits(self.floor, self.margin, self.saliency_floor)  # checks them
 
-    def limits(self, task: str) -> TaskLimits:
+    def limits_for(self, task: str) -> TaskLimits:
         """Returns the limits that hold for a task."""
-        own = self.tasks.get(task, TaskLimits())
+        task_limits = self.tasks.get(task, TaskLimits())
         return TaskLimits(
-            self.floor if own.floor is None else own.floor,
-            self.margin if own.margin is None else own.margin,
-            self.saliency_floor if own.saliency_floor is None else own.saliency_floor,
+            self.floor if task_limits.floor is None else task_limits.floor,
+            self.margin if task_limits.margin is None else task_limits.margin,
+            self.saliency_floor if task_limits.saliency_floor is None else task_limits.saliency_floor,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class RequiredTest:
+class RequiredTestSet:
     """A test set that must have judged the candidate.
 
     Attributes:
         site: whose it is.
         task: what is asked there.
         test_set: its digest.
-        new: whether the candidate's own update brought the site: then nothing can have been forgotten yet.
+        is_new_site: whether the candidate's own update brought the site: then nothing can have been forgotten yet.
     """
 
     site: str
     task: Task
     test_set: str
-    new: bool
+    is_new_site: bool
 
 
-References = Mapping[tuple[str, str], Decimal]
+ReferenceScores = Mapping[tuple[str, str], Decimal]
 """(digest of a test set, metric) -> the best score of any promoted version."""
 
 
-def decide(
+def decide_promotion(
     policy: GatePolicy,
     candidate: Version,
-    tests: Sequence[RequiredTest],
+    tests: Sequence[RequiredTestSet],
     evaluations: Iterable[Evaluation],
-    references: References,
+    references: ReferenceScores,
     history: History,
 ) -> Decision:
     """Returns the verdict on a candidate, with every criterion.
@@ -134,121 +134,139 @@ def decide(
         InputError: an evaluation lacks the metric that is judged.
     """
     digest = candidate.digest
-    found = [item for item in evaluations if item.version == digest and item.window is Window.FROZEN]
-    found = [item for item in found if any(_judges(item, test) for test in tests)]
-    results = [_examine(_applicable(policy, test, candidate), test, found, references) for test in tests]
-    criteria = tuple(criterion for passed, _ in results for criterion in passed)
-    missing = [text for _, texts in results for text in texts]
-    verdict, reason = _verdict(policy, candidate, criteria, missing, history)
+    relevant_evaluations = [
+        item for item in evaluations if item.version == digest and item.evaluation_set is EvaluationSet.FROZEN
+    ]
+    relevant_evaluations = [
+        item for item in relevant_evaluations if any(_is_evaluation_of(item, test) for test in tests)
+    ]
+    results = [
+        _evaluate_criteria(_applicable_limits(policy, test, candidate), test, relevant_evaluations, references)
+        for test in tests
+    ]
+    criteria = tuple(criterion for test_criteria, _ in results for criterion in test_criteria)
+    missing_evaluations = [text for _, missing_texts in results for text in missing_texts]
+    verdict, reason = _decide_verdict(policy, candidate, criteria, missing_evaluations, history)
     return Decision(
         verdict=verdict,
         candidate=digest,
         base=candidate.base,
         champion=history.champion,
         criteria=criteria,
-        evaluations=tuple(sorted(item.digest for item in found)),
+        evaluations=tuple(sorted(item.digest for item in relevant_evaluations)),
         reason=reason,
         enforcement=policy.enforcement,
     )
 
 
-def _verdict(
-    policy: GatePolicy, candidate: Version, criteria: Sequence[Criterion], missing: Sequence[str], history: History
+def _decide_verdict(
+    policy: GatePolicy,
+    candidate: Version,
+    criteria: Sequence[Criterion],
+    missing_evaluations: Sequence[str],
+    history: History,
 ) -> tuple[Verdict, str]:
     digest = candidate.digest
-    if history.vetoed(digest):
-        entry = history.rejected[digest]
-        return Verdict.REJECT, f"{entry.who} rejected it in log entry {entry.number}: {entry.why}"
+    if history.is_vetoed(digest):
+        entry = history.rejections[digest]
+        return Verdict.REJECT, f"{entry.author} rejected it in log entry {entry.number}: {entry.reason}"
     if history.champion == digest:
         return Verdict.PROMOTE, "it is the champion"
-    if digest in history.promoted:
+    if digest in history.promoted_versions:
         return (
             Verdict.SUPERSEDED,
             "it was champion before and another version took its place; roll back to use it again",
         )
     if candidate.base != history.champion:
         return Verdict.SUPERSEDED, f"it was trained from {candidate.base}, the champion is {history.champion}"
-    if missing:
-        return Verdict.AWAIT_EVALUATIONS, f"missing: {'; '.join(missing)}"
-    if failed := [item for item in criteria if not item.passed]:
-        return Verdict.REJECT, f"failed {len(failed)} of {_many(criteria)}: {'; '.join(map(_text, failed))}"
-    if policy.approval is Approval.REQUIRED and digest not in history.approvals:
-        return Verdict.AWAIT_APPROVAL, f"passed {_many(criteria)} and waits for a person's approval"
-    by = f", approved by {history.approvals[digest].who}" if digest in history.approvals else ""
-    return Verdict.PROMOTE, f"passed {_many(criteria)}{by}"
+    if missing_evaluations:
+        return Verdict.AWAIT_EVALUATIONS, f"missing: {'; '.join(missing_evaluations)}"
+    if failed_criteria := [item for item in criteria if not item.passed]:
+        return (
+            Verdict.REJECT,
+            f"failed {len(failed_criteria)} of {_format_criteria_count(criteria)}: {'; '.join(map(_format_failure, failed_criteria))}",
+        )
+    if policy.approval is ApprovalMode.REQUIRED and digest not in history.approvals:
+        return Verdict.AWAIT_APPROVAL, f"passed {_format_criteria_count(criteria)} and waits for a person's approval"
+    approval_text = f", approved by {history.approvals[digest].author}" if digest in history.approvals else ""
+    return Verdict.PROMOTE, f"passed {_format_criteria_count(criteria)}{approval_text}"
 
 
-def _many(criteria: Sequence[Criterion]) -> str:
+def _format_criteria_count(criteria: Sequence[Criterion]) -> str:
     return "1 criterion" if len(criteria) == 1 else f"{len(criteria)} criteria"
 
 
-def _applicable(policy: GatePolicy, test: RequiredTest, candidate: Version) -> TaskLimits:
+def _applicable_limits(policy: GatePolicy, test: RequiredTestSet, candidate: Version) -> TaskLimits:
     """Returns the limits of one test set: what the candidate's base did not know cannot have been forgotten."""
-    limits = policy.limits(test.task.name)
-    return TaskLimits(floor=limits.floor) if test.new or candidate.base is None else limits
+    limits = policy.limits_for(test.task.name)
+    return TaskLimits(floor=limits.floor) if test.is_new_site or candidate.base is None else limits
 
 
-def _examine(
-    limits: TaskLimits, test: RequiredTest, evaluations: Sequence[Evaluation], references: References
+def _evaluate_criteria(
+    limits: TaskLimits, test: RequiredTestSet, evaluations: Sequence[Evaluation], references: ReferenceScores
 ) -> tuple[list[Criterion], list[str]]:
     """Returns the criteria of one test set and, in words, what is missing to judge them."""
     metric = test.task.primary_metric
-    score = _worst(evaluations, test, FORGETTING, metric)
-    best = references.get((test.test_set, metric))
+    score = _worst_score(evaluations, test, FORGETTING, metric)
+    best_score = references.get((test.test_set, metric))
     criteria = []
-    missing = [] if score is not None else [_name(test, FORGETTING)]
+    missing_evaluations = [] if score is not None else [_evaluation_label(test, FORGETTING)]
     if limits.floor is not None:
-        criteria.append(_floor("floor", test, score, limits.floor))
+        criteria.append(_floor_criterion("floor", test, score, limits.floor))
     if limits.margin is not None:
-        loss = None if score is None or best is None else _difference(best, score)
-        criteria.append(_budget(test, loss, limits.margin))
-        if best is None:
-            missing.append(f"{_name(test, FORGETTING)} of any promoted version, to compare with")
+        score_drop = None if score is None or best_score is None else _exact_difference(best_score, score)
+        criteria.append(_forgetting_criterion(test, score_drop, limits.margin))
+        if best_score is None:
+            missing_evaluations.append(
+                f"{_evaluation_label(test, FORGETTING)} of any promoted version, to compare with"
+            )
     if limits.saliency_floor is not None:
-        overlap = _worst(evaluations, test, SALIENCY, SALIENCY_METRIC)
-        criteria.append(_floor("saliency", test, overlap, limits.saliency_floor))
+        overlap = _worst_score(evaluations, test, SALIENCY, SALIENCY_METRIC)
+        criteria.append(_floor_criterion("saliency", test, overlap, limits.saliency_floor))
         if overlap is None:
-            missing.append(_name(test, SALIENCY))
-    return criteria, missing
+            missing_evaluations.append(_evaluation_label(test, SALIENCY))
+    return criteria, missing_evaluations
 
 
-def _floor(name: str, test: RequiredTest, value: Decimal | None, limit: Decimal) -> Criterion:
+def _floor_criterion(name: str, test: RequiredTestSet, value: Decimal | None, limit: Decimal) -> Criterion:
     return Criterion(name, test.site, test.task.name, value, limit, None if value is None else value >= limit)
 
 
-def _budget(test: RequiredTest, value: Decimal | None, limit: Decimal) -> Criterion:
+def _forgetting_criterion(test: RequiredTestSet, value: Decimal | None, limit: Decimal) -> Criterion:
     return Criterion("forgetting", test.site, test.task.name, value, limit, None if value is None else value <= limit)
 
 
-def _judges(evaluation: Evaluation, test: RequiredTest) -> bool:
-    wanted = (test.site, test.task.name, test.test_set)
-    return (evaluation.site, evaluation.task, evaluation.test_set) == wanted and evaluation.name in (
+def _is_evaluation_of(evaluation: Evaluation, test: RequiredTestSet) -> bool:
+    required_key = (test.site, test.task.name, test.test_set)
+    return (evaluation.site, evaluation.task, evaluation.test_set) == required_key and evaluation.name in (
         FORGETTING,
         SALIENCY,
     )
 
 
-def _worst(evaluations: Sequence[Evaluation], test: RequiredTest, name: str, metric: str) -> Decimal | None:
+def _worst_score(evaluations: Sequence[Evaluation], test: RequiredTestSet, name: str, metric: str) -> Decimal | None:
     values = []
     for item in evaluations:
-        if item.name == name and _judges(item, test):
+        if item.name == name and _is_evaluation_of(item, test):
             if metric not in item.metrics:
-                raise InputError(f"{_name(test, name)}: has no {metric}, only {', '.join(sorted(item.metrics))}")
+                raise InputError(
+                    f"{_evaluation_label(test, name)}: has no {metric}, only {', '.join(sorted(item.metrics))}"
+                )
             values.append(item.metrics[metric].value)
     return min(values, default=None)
 
 
-def _difference(best: Decimal, score: Decimal) -> Decimal:
+def _exact_difference(best_score: Decimal, score: Decimal) -> Decimal:
     try:
-        return _EXACT.subtract(best, score)
+        return _EXACT_CONTEXT.subtract(best_score, score)
     except Inexact:
-        raise InputError(f"scores of more than {_EXACT.prec} digits cannot be compared") from None
+        raise InputError(f"scores of more than {_EXACT_CONTEXT.prec} digits cannot be compared") from None
 
 
-def _name(test: RequiredTest, evaluation: str) -> str:
+def _evaluation_label(test: RequiredTestSet, evaluation: str) -> str:
     return f"{evaluation} evaluation of {test.task.name} at {test.site}"
 
 
-def _text(criterion: Criterion) -> str:
+def _format_failure(criterion: Criterion) -> str:
     sign = ">" if criterion.name == "forgetting" else "<"
     return f"{criterion.name} of {criterion.task} at {criterion.site} {criterion.value} {sign} {criterion.limit}"

@@ -12,23 +12,23 @@ class History:
 
     Attributes:
         champion: digest of the version in use, or none.
-        promoted: digests of every version that ever was champion, in the order of their promotion.
+        promoted_versions: digests of every version that ever was champion, in the order of their promotion.
         bases: promoted version -> what it was trained from.
         approvals: version -> the first approval by a person.
-        rejected: version -> the rejection that stands; a person's is final, the gate's lasts until a promotion.
-        superseded: version -> the last entry that found its base no longer champion.
+        rejections: version -> the rejection that stands; a person's is final, the gate's lasts until a promotion.
+        superseding_entries: version -> the last entry that found its base no longer champion.
         claims: content of a claim -> its last entry.
-        ignored: entries that the rules do not allow, which changed nothing.
+        ignored_entries: entries that the rules do not allow, which changed nothing.
     """
 
     champion: str | None = None
-    promoted: tuple[str, ...] = ()
+    promoted_versions: tuple[str, ...] = ()
     bases: Mapping[str, str | None] = field(default_factory=dict)
     approvals: Mapping[str, LogEntry] = field(default_factory=dict)
-    rejected: Mapping[str, LogEntry] = field(default_factory=dict)
-    superseded: Mapping[str, LogEntry] = field(default_factory=dict)
+    rejections: Mapping[str, LogEntry] = field(default_factory=dict)
+    superseding_entries: Mapping[str, LogEntry] = field(default_factory=dict)
     claims: Mapping[str, LogEntry] = field(default_factory=dict)
-    ignored: tuple[LogEntry, ...] = ()
+    ignored_entries: tuple[LogEntry, ...] = ()
 
     @property
     def lineage(self) -> tuple[str, ...]:
@@ -41,16 +41,16 @@ class History:
         return tuple(chain)
 
     @property
-    def rolled_back(self) -> tuple[str, ...]:
+    def rolled_back_versions(self) -> tuple[str, ...]:
         """The promoted versions that the champion does not build on."""
-        return tuple(digest for digest in self.promoted if digest not in self.lineage)
+        return tuple(digest for digest in self.promoted_versions if digest not in self.lineage)
 
-    def vetoed(self, version: str) -> bool:
+    def is_vetoed(self, version: str) -> bool:
         """Returns whether a person has rejected the version."""
-        return version in self.rejected and self.rejected[version].decision is None
+        return version in self.rejections and self.rejections[version].decision is None
 
 
-def fold(entries: Iterable[LogEntry]) -> History:
+def build_history(entries: Iterable[LogEntry]) -> History:
     """Returns what the entries say, read in order.
 
     The rules hold here, not only where entries are made: a promotion whose base is not the champion at that moment, or
@@ -59,63 +59,65 @@ def fold(entries: Iterable[LogEntry]) -> History:
     """
     history = History()
     for entry in entries:
-        history = _STEPS[entry.kind](history, entry) or replace(history, ignored=(*history.ignored, entry))
+        history = _APPLY_BY_KIND[entry.kind](history, entry) or replace(
+            history, ignored_entries=(*history.ignored_entries, entry)
+        )
     return history
 
 
-def _claim(history: History, entry: LogEntry) -> History | None:
+def _apply_claim(history: History, entry: LogEntry) -> History | None:
     return replace(history, claims={**history.claims, entry.subject: entry})
 
 
-def _approve(history: History, entry: LogEntry) -> History | None:
-    if history.vetoed(entry.subject):
+def _apply_approval(history: History, entry: LogEntry) -> History | None:
+    if history.is_vetoed(entry.subject):
         return None
     return replace(history, approvals={entry.subject: entry, **history.approvals})
 
 
-def _promote(history: History, entry: LogEntry) -> History | None:
+def _apply_promotion(history: History, entry: LogEntry) -> History | None:
     decision, version = entry.decision, entry.subject
     if decision is None or decision.candidate != version or decision.base != history.champion:
         return None
-    if version in history.promoted or history.vetoed(version):
+    if version in history.promoted_versions or history.is_vetoed(version):
         return None
     return replace(
         history,
         champion=version,
-        promoted=(*history.promoted, version),
+        promoted_versions=(*history.promoted_versions, version),
         bases={**history.bases, version: decision.base},
-        rejected=_without(history.rejected, version),
-        superseded=_without(history.superseded, version),
+        rejections=_drop_key(history.rejections, version),
+        superseding_entries=_drop_key(history.superseding_entries, version),
     )
 
 
-def _reject(history: History, entry: LogEntry) -> History | None:
-    if entry.subject in history.promoted or history.vetoed(entry.subject):
+def _apply_rejection(history: History, entry: LogEntry) -> History | None:
+    if entry.subject in history.promoted_versions or history.is_vetoed(entry.subject):
         return None
-    return replace(history, rejected={**history.rejected, entry.subject: entry})
+    return replace(history, rejections={**history.rejections, entry.subject: entry})
 
 
-def _supersede(history: History, entry: LogEntry) -> History | None:
-    if entry.subject in history.promoted:
+def _apply_supersession(history: History, entry: LogEntry) -> History | None:
+    if entry.subject in history.promoted_versions:
         return None
-    return replace(history, superseded={**history.superseded, entry.subject: entry})
+    return replace(history, superseding_entries={**history.superseding_entries, entry.subject: entry})
 
 
-def _roll_back(history: History, entry: LogEntry) -> History | None:
-    if entry.subject not in history.promoted:
+def _apply_roll_back(history: History, entry: LogEntry) -> History | None:
+    if entry.subject not in history.promoted_versions:
         return None
     return replace(history, champion=entry.subject)
 
 
-_STEPS: Mapping[EntryKind, Callable[[History, LogEntry], History | None]] = {
-    EntryKind.CLAIM: _claim,
-    EntryKind.APPROVE: _approve,
-    EntryKind.PROMOTE: _promote,
-    EntryKind.REJECT: _reject,
-    EntryKind.SUPERSEDE: _supersede,
-    EntryKind.ROLL_BACK: _roll_back,
+_APPLY_BY_KIND: Mapping[EntryKind, Callable[[History, LogEntry], History | None]] = {
+    EntryKind.CLAIM: _apply_claim,
+    EntryKind.APPROVE: _apply_approval,
+    EntryKind.PROMOTE: _apply_promotion,
+    EntryKind.REJECT: _apply_rejection,
+    EntryKind.SUPERSEDE: _apply_supersession,
+    EntryKind.ROLL_BACK: _apply_roll_back,
 }
 
 
-def _without(entries: Mapping[str, LogEntry], key: str) -> Mapping[str, LogEntry]:
+def _drop_key(entries: Mapping[str, LogEntry], key: str) -> Mapping[str, LogEntry]:
     return {name: entry for name, entry in entries.items() if name != key}

@@ -14,13 +14,13 @@ from anamnesis.records import (
     LogEntry,
     canonical_json,
 )
-from anamnesis.records.timestamps import Clock, timestamp, utc_now
-from anamnesis.registry.history import History, fold
-from anamnesis.storage.documents import dump, parse, restore
+from anamnesis.records.timestamps import Clock, format_timestamp, utc_now
+from anamnesis.registry.history import History, build_history
+from anamnesis.storage.documents import dump_record, parse_document, restore_record
 from anamnesis.storage.store import Store
 
-PREFIX = "log/"
-ATTEMPTS = 10_000
+LOG_PREFIX = "log/"
+MAXIMUM_ATTEMPTS = 10_000
 
 
 def random_nonce() -> str:
@@ -29,7 +29,7 @@ def random_nonce() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class LogPosition:
     """The last entry; of an empty log, number 0 and no digest. Written ``<number>:<digest>``.
 
     Kept outside the registry, it later proves that nothing up to it was changed or cut off.
@@ -42,12 +42,12 @@ class Head:
         return f"{self.number}:{self.digest}"
 
     @classmethod
-    def at(cls, entry: LogEntry) -> "Head":
+    def of_entry(cls, entry: LogEntry) -> "LogPosition":
         """Returns the head of a log that ends with ``entry``."""
         return cls(entry.number, entry.digest)
 
     @classmethod
-    def parse(cls, text: str) -> "Head":
+    def parse(cls, text: str) -> "LogPosition":
         """Reads ``<number>:<digest>``.
 
         Raises:
@@ -60,18 +60,18 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Proposal:
+class EntryProposal:
     """What somebody wants to append; the fields are those of ``LogEntry``."""
 
     kind: EntryKind
     subject: str
-    who: str
-    why: str
+    author: str
+    reason: str
     decision: Decision | None = None
     deadline: str = ""
 
     def __post_init__(self) -> None:
-        if not self.who.strip():
+        if not self.author.strip():
             raise InputError(f"{self.kind.value} {self.subject}: says not who; name the person or the service account")
         if self.kind is EntryKind.PROMOTE and (self.decision is None or self.decision.candidate != self.subject):
             raise InputError(f"promote {self.subject}: needs the decision on it; use settle")
@@ -88,12 +88,12 @@ class Log:
 
     def __init__(self, store: Store, clock: Clock = utc_now, nonce: Callable[[], str] = random_nonce) -> None:
         self._store, self._clock, self._nonce = store, clock, nonce
-        self._read: list[LogEntry] = []
+        self._read_entries: list[LogEntry] = []
 
-    def head(self) -> Head:
+    def head(self) -> LogPosition:
         """Returns the last entry's number and digest; reads that entry alone."""
-        numbers = self._numbers()
-        return Head.at(read_entry(self._store, numbers[-1])) if numbers else self._known()
+        numbers = self._unread_numbers()
+        return LogPosition.of_entry(read_entry(self._store, numbers[-1])) if numbers else self._last_read_head()
 
     def entries(self) -> tuple[LogEntry, ...]:
         """Returns all entries.
@@ -101,24 +101,30 @@ class Log:
         Raises:
             IntegrityError: one is missing, changed, or does not continue the one before.
         """
-        for number in self._numbers():
+        for number in self._unread_numbers():
             entry = read_entry(self._store, number)
-            if entry.previous != self._known().digest:
+            if entry.previous_digest != self._last_read_head().digest:
                 raise IntegrityError(f"log entry {number} does not continue entry {number - 1}: one was rewritten")
-            self._read.append(entry)
-        return tuple(self._read)
+            self._read_entries.append(entry)
+        return tuple(self._read_entries)
 
     def append(
-        self, kind: EntryKind, subject: str, who: str, why: str, decision: Decision | None = None, deadline: str = ""
+        self,
+        kind: EntryKind,
+        subject: str,
+        author: str,
+        reason: str,
+        decision: Decision | None = None,
+        deadline: str = "",
     ) -> LogEntry:
         """Appends an entry whatever the log says, and returns it. What needs a state of things: ``append_if``."""
-        proposal = Proposal(kind, subject, who, why, decision, deadline)
-        for _ in range(ATTEMPTS):
-            if entry := self._put(self.head(), proposal):
+        proposal = EntryProposal(kind, subject, author, reason, decision, deadline)
+        for _ in range(MAXIMUM_ATTEMPTS):
+            if entry := self._put_entry(self.head(), proposal):
                 return entry
-        raise _lost(self._store)
+        raise _lost_race_error(self._store)
 
-    def append_if(self, propose: Callable[[History], Proposal | None]) -> LogEntry | None:
+    def append_if(self, propose: Callable[[History], EntryProposal | None]) -> LogEntry | None:
         """Appends what ``propose`` wants, seeing exactly the entries before it; asked anew after each lost race.
 
         Args:
@@ -127,58 +133,62 @@ class Log:
         Returns:
             The entry, or none.
         """
-        for _ in range(ATTEMPTS):
-            proposal = propose(fold(self.entries()))
+        for _ in range(MAXIMUM_ATTEMPTS):
+            proposal = propose(build_history(self.entries()))
             if proposal is None:
                 return None
-            if entry := self._put(self._known(), proposal):
+            if entry := self._put_entry(self._last_read_head(), proposal):
                 return entry
-        raise _lost(self._store)
+        raise _lost_race_error(self._store)
 
-    def _known(self) -> Head:
-        return Head.at(self._read[-1]) if self._read else Head()
+    def _last_read_head(self) -> LogPosition:
+        return LogPosition.of_entry(self._read_entries[-1]) if self._read_entries else LogPosition()
 
-    def _put(self, head: Head, proposal: Proposal) -> LogEntry | None:
+    def _put_entry(self, head: LogPosition, proposal: EntryProposal) -> LogEntry | None:
         entry = LogEntry(
             number=head.number + 1,
-            previous=head.digest,
+            previous_digest=head.digest,
             nonce=self._nonce(),
             kind=proposal.kind,
             subject=proposal.subject,
-            who=proposal.who,
-            why=proposal.why,
-            time=timestamp(self._clock()),
+            author=proposal.author,
+            reason=proposal.reason,
+            time=format_timestamp(self._clock()),
             decision=proposal.decision,
             deadline=proposal.deadline,
         )
         return entry if self._store.put_if_absent(entry_key(entry.number), dump_entry(entry)) else None
 
-    def _numbers(self) -> list[int]:
+    def _unread_numbers(self) -> list[int]:
         """Returns the numbers after what was read, found by listing."""
-        known = len(self._read)
-        after = entry_key(known) if known else ""
-        numbers = [number for info in self._store.list(PREFIX, after) if (number := number_of(info.key)) is not None]
-        for expected, number in zip(count(known + 1), numbers, strict=False):
-            if number != expected:
-                raise IntegrityError(f"log entry {expected} is missing; run 'anamnesis registry verify'")
+        read_count = len(self._read_entries)
+        after = entry_key(read_count) if read_count else ""
+        numbers = [
+            number
+            for info in self._store.list(LOG_PREFIX, after)
+            if (number := parse_entry_number(info.key)) is not None
+        ]
+        for expected_number, number in zip(count(read_count + 1), numbers, strict=False):
+            if number != expected_number:
+                raise IntegrityError(f"log entry {expected_number} is missing; run 'anamnesis registry verify'")
         return numbers
 
 
 def entry_key(number: int) -> str:
     """Returns where an entry lies."""
-    return f"{PREFIX}{number:020d}.json"
+    return f"{LOG_PREFIX}{number:020d}.json"
 
 
-def number_of(key: str) -> int | None:
+def parse_entry_number(key: str) -> int | None:
     """Returns the number of the entry that lies there, or none when no entry has such a key."""
-    digits = key.removeprefix(PREFIX).removesuffix(".json")
+    digits = key.removeprefix(LOG_PREFIX).removesuffix(".json")
     number = int(digits) if digits.isascii() and digits.isdigit() else 0
     return number if number and entry_key(number) == key else None
 
 
 def dump_entry(entry: LogEntry) -> bytes:
     """Returns the stored form: canonical JSON of all fields and of ``digest``."""
-    return canonical_json({**parse(dump(entry), "entry"), "digest": entry.digest})
+    return canonical_json({**parse_document(dump_record(entry), "entry"), "digest": entry.digest})
 
 
 def read_entry(store: Store, number: int) -> LogEntry:
@@ -188,16 +198,16 @@ def read_entry(store: Store, number: int) -> LogEntry:
         MissingError: there is none.
         IntegrityError: its bytes are not what was written.
     """
-    where = f"log entry {number}"
-    fields = parse(store.get(entry_key(number)), where)
+    location = f"log entry {number}"
+    fields = parse_document(store.get(entry_key(number)), location)
     digest = fields.pop("digest", None)
-    entry = restore(LogEntry, fields, where)
+    entry = restore_record(LogEntry, fields, location)
     if entry.digest != digest:
-        raise IntegrityError(f"{where}: its bytes were changed, they no longer have its digest")
+        raise IntegrityError(f"{location}: its bytes were changed, they no longer have its digest")
     if entry.number != number:
-        raise IntegrityError(f"{where}: holds entry {entry.number}")
+        raise IntegrityError(f"{location}: holds entry {entry.number}")
     return entry
 
 
-def _lost(store: Store) -> ConflictError:
-    return ConflictError(f"{store.url}: lost the race for the next log entry {ATTEMPTS} times; try again")
+def _lost_race_error(store: Store) -> ConflictError:
+    return ConflictError(f"{store.url}: lost the race for the next log entry {MAXIMUM_ATTEMPTS} times; try again")

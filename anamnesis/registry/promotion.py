@@ -9,43 +9,53 @@ from anamnesis.records import (
     Decision,
     Enforcement,
     EntryKind,
+    EvaluationSet,
     LogEntry,
     RefusedError,
     Verdict,
-    Window,
 )
 from anamnesis.records.timestamps import Clock, utc_now
 from anamnesis.registry.evaluations import read_evaluations
-from anamnesis.registry.gate import FORGETTING, GatePolicy, References, RequiredTest, decide
-from anamnesis.registry.history import History, fold
-from anamnesis.registry.log import Log, Proposal
+from anamnesis.registry.gate import FORGETTING, GatePolicy, ReferenceScores, RequiredTestSet, decide_promotion
+from anamnesis.registry.history import History, build_history
+from anamnesis.registry.log import EntryProposal, Log
 from anamnesis.registry.versions import read_version
 from anamnesis.storage.store import Store
 
 
-def judge(store: Store, candidate: str, policy: GatePolicy, tests: Sequence[RequiredTest]) -> Decision:
+def evaluate_gate(store: Store, candidate: str, policy: GatePolicy, tests: Sequence[RequiredTestSet]) -> Decision:
     """Returns what the gate says of the version with the digest ``candidate`` now; writes nothing."""
-    history = fold(Log(store).entries())
+    history = build_history(Log(store).entries())
     version = read_version(store, candidate)
     evaluations = read_evaluations(store, candidate, {test.test_set for test in tests})
-    earlier = [digest for digest in history.promoted if digest != candidate]
-    return decide(policy, version, tests, evaluations, read_references(store, earlier, tests), history)
+    earlier_versions = [digest for digest in history.promoted_versions if digest != candidate]
+    return decide_promotion(
+        policy, version, tests, evaluations, read_reference_scores(store, earlier_versions, tests), history
+    )
 
 
-def read_references(store: Store, promoted: Iterable[str], tests: Sequence[RequiredTest]) -> References:
-    """Returns the best score of ``promoted`` versions for each test set and primary metric."""
-    best: dict[tuple[str, str], Decimal] = {}
-    wanted = {(test.test_set, test.task.primary_metric) for test in tests}
-    for version in promoted:
-        for evaluation in read_evaluations(store, version, {test_set for test_set, _ in wanted}):
+def read_reference_scores(
+    store: Store, promoted_versions: Iterable[str], tests: Sequence[RequiredTestSet]
+) -> ReferenceScores:
+    """Returns the best score of ``promoted_versions`` versions for each test set and primary metric."""
+    best_scores: dict[tuple[str, str], Decimal] = {}
+    required_scores = {(test.test_set, test.task.primary_metric) for test in tests}
+    for version in promoted_versions:
+        for evaluation in read_evaluations(store, version, {test_set for test_set, _ in required_scores}):
             for metric, score in evaluation.metrics.items():
                 key = (evaluation.test_set, metric)
-                if key in wanted and evaluation.name == FORGETTING and evaluation.window is Window.FROZEN:
-                    best[key] = max(best.get(key, score.value), score.value)
-    return best
+                if (
+                    key in required_scores
+                    and evaluation.name == FORGETTING
+                    and evaluation.evaluation_set is EvaluationSet.FROZEN
+                ):
+                    best_scores[key] = max(best_scores.get(key, score.value), score.value)
+    return best_scores
 
 
-def settle(store: Store, decision: Decision, who: str, why: str, clock: Clock = utc_now) -> LogEntry | None:
+def record_decision(
+    store: Store, decision: Decision, author: str, reason: str, clock: Clock = utc_now
+) -> LogEntry | None:
     """Writes a decision to the log: promotes, rejects or supersedes the candidate, once.
 
     A promotion is written only while the candidate's base is the champion; otherwise the candidate is superseded. An
@@ -55,31 +65,31 @@ def settle(store: Store, decision: Decision, who: str, why: str, clock: Clock = 
         The entry, or none where there is nothing to write: the decision waits, or it was settled before.
     """
 
-    def propose(history: History) -> Proposal | None:
-        kind, settled = _outcome(decision, history)
+    def propose(history: History) -> EntryProposal | None:
+        kind, final_decision = _resolve_entry(decision, history)
         if kind is None:
             return None
-        return Proposal(kind, decision.candidate, who, why, settled)
+        return EntryProposal(kind, decision.candidate, author, reason, final_decision)
 
     return Log(store, clock).append_if(propose)
 
 
-def _outcome(decision: Decision, history: History) -> tuple[EntryKind | None, Decision]:
+def _resolve_entry(decision: Decision, history: History) -> tuple[EntryKind | None, Decision]:
     version, verdict = decision.candidate, decision.verdict
-    advisory = decision.enforcement is Enforcement.ADVISORY
-    waits = verdict is Verdict.AWAIT_EVALUATIONS or (verdict is Verdict.AWAIT_APPROVAL and not advisory)
-    if waits or version in history.promoted or history.vetoed(version):
+    is_advisory = decision.enforcement is Enforcement.ADVISORY
+    is_waiting = verdict is Verdict.AWAIT_EVALUATIONS or (verdict is Verdict.AWAIT_APPROVAL and not is_advisory)
+    if is_waiting or version in history.promoted_versions or history.is_vetoed(version):
         return None, decision
-    if verdict is Verdict.REJECT and not advisory:
-        return (None if version in history.rejected else EntryKind.REJECT), decision
+    if verdict is Verdict.REJECT and not is_advisory:
+        return (None if version in history.rejections else EntryKind.REJECT), decision
     if decision.base != history.champion:
         reason = f"it was trained from {decision.base}, the champion is {history.champion}"
-        late = replace(decision, verdict=Verdict.SUPERSEDED, champion=history.champion, reason=reason)
-        return (None if version in history.superseded else EntryKind.SUPERSEDE), late
+        superseded_decision = replace(decision, verdict=Verdict.SUPERSEDED, champion=history.champion, reason=reason)
+        return (None if version in history.superseding_entries else EntryKind.SUPERSEDE), superseded_decision
     return (None if verdict is Verdict.SUPERSEDED else EntryKind.PROMOTE), decision
 
 
-def approve(store: Store, version: str, who: str, why: str, clock: Clock = utc_now) -> LogEntry | None:
+def approve(store: Store, version: str, author: str, reason: str, clock: Clock = utc_now) -> LogEntry | None:
     """Records that a person approves exactly this version.
 
     Returns:
@@ -91,15 +101,15 @@ def approve(store: Store, version: str, who: str, why: str, clock: Clock = utc_n
     """
     read_version(store, version)
 
-    def propose(history: History) -> Proposal | None:
-        if history.vetoed(version):
-            raise RefusedError(f"{version}: {history.rejected[version].who} has rejected it; that is final")
-        return None if version in history.approvals else Proposal(EntryKind.APPROVE, version, who, why)
+    def propose(history: History) -> EntryProposal | None:
+        if history.is_vetoed(version):
+            raise RefusedError(f"{version}: {history.rejections[version].author} has rejected it; that is final")
+        return None if version in history.approvals else EntryProposal(EntryKind.APPROVE, version, author, reason)
 
     return Log(store, clock).append_if(propose)
 
 
-def reject(store: Store, version: str, who: str, why: str, clock: Clock = utc_now) -> LogEntry | None:
+def reject(store: Store, version: str, author: str, reason: str, clock: Clock = utc_now) -> LogEntry | None:
     """Records that a person rejects this version: it can never be promoted.
 
     Returns:
@@ -111,15 +121,15 @@ def reject(store: Store, version: str, who: str, why: str, clock: Clock = utc_no
     """
     read_version(store, version)
 
-    def propose(history: History) -> Proposal | None:
-        if version in history.promoted:
+    def propose(history: History) -> EntryProposal | None:
+        if version in history.promoted_versions:
             raise RefusedError(f"{version}: was promoted already; roll back to an earlier version instead")
-        return None if history.vetoed(version) else Proposal(EntryKind.REJECT, version, who, why)
+        return None if history.is_vetoed(version) else EntryProposal(EntryKind.REJECT, version, author, reason)
 
     return Log(store, clock).append_if(propose)
 
 
-def roll_back(store: Store, version: str, who: str, why: str, clock: Clock = utc_now) -> LogEntry | None:
+def roll_back(store: Store, version: str, author: str, reason: str, clock: Clock = utc_now) -> LogEntry | None:
     """Makes a version that was champion before the champion again.
 
     Returns:
@@ -129,16 +139,18 @@ def roll_back(store: Store, version: str, who: str, why: str, clock: Clock = utc
         RefusedError: it was never promoted.
     """
 
-    def propose(history: History) -> Proposal | None:
-        if version not in history.promoted:
-            known = ", ".join(history.promoted) or "none"
-            raise RefusedError(f"{version}: was never promoted, so one cannot roll back to it; promoted were {known}")
-        return None if version == history.champion else Proposal(EntryKind.ROLL_BACK, version, who, why)
+    def propose(history: History) -> EntryProposal | None:
+        if version not in history.promoted_versions:
+            promoted_text = ", ".join(history.promoted_versions) or "none"
+            raise RefusedError(
+                f"{version}: was never promoted, so one cannot roll back to it; promoted were {promoted_text}"
+            )
+        return None if version == history.champion else EntryProposal(EntryKind.ROLL_BACK, version, author, reason)
 
     return Log(store, clock).append_if(propose)
 
 
-def adopt(store: Store, version: str, who: str, why: str, clock: Clock = utc_now) -> LogEntry | None:
+def import_champion(store: Store, version: str, author: str, reason: str, clock: Clock = utc_now) -> LogEntry | None:
     """Makes an imported version, which no gate has judged, the first champion.
 
     Returns:
@@ -151,11 +163,11 @@ def adopt(store: Store, version: str, who: str, why: str, clock: Clock = utc_now
     base = read_version(store, version).base
     decision = Decision(Verdict.PROMOTE, version, base, None, (), (), "imported: no gate has judged it")
 
-    def propose(history: History) -> Proposal | None:
-        if version in history.promoted:
+    def propose(history: History) -> EntryProposal | None:
+        if version in history.promoted_versions:
             return None
         if history.champion is not None or base is not None:
             raise ConflictError(f"{version}: only a version without a base can be the first champion of a new registry")
-        return Proposal(EntryKind.PROMOTE, version, who, why, decision)
+        return EntryProposal(EntryKind.PROMOTE, version, author, reason, decision)
 
     return Log(store, clock).append_if(propose)

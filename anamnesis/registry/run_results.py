@@ -1,70 +1,70 @@
 """What runs found, as the operator reads it: outcomes of updates by claim, and scheduled evaluations by name."""
 
-from anamnesis.records import IntegrityError, Monitoring, Outcome, hex_of
-from anamnesis.storage.documents import load, write_once
-from anamnesis.storage.store import MissingError, Store, check_key
+from anamnesis.records import IntegrityError, ScheduledEvaluation, UpdateResult, digest_hex
+from anamnesis.storage.documents import load_record, write_once
+from anamnesis.storage.store import MissingObjectError, Store, check_key
 
-OUTCOMES, MONITORING = "outcomes/", "monitoring/"
+UPDATE_RESULTS, SCHEDULED_EVALUATIONS = "outcomes/", "monitoring/"
 
 
-def write_outcome(store: Store, outcome: Outcome) -> Outcome:
+def write_update_result(store: Store, update_result: UpdateResult) -> UpdateResult:
     """Writes what a run found; returns what counts: this, or what another attempt wrote first."""
-    return write_once(store, _outcome_key(outcome.occasion.claim), outcome)
+    return write_once(store, _update_result_key(update_result.trigger.claim), update_result)
 
 
-def read_outcome(store: Store, claim: str) -> Outcome | None:
+def read_update_result(store: Store, claim: str) -> UpdateResult | None:
     """Returns what was found under a claim, or none.
 
     Raises:
         IntegrityError: it was changed or lies in another's place.
     """
-    key = _outcome_key(claim)
+    key = _update_result_key(claim)
     try:
-        return _outcome(store, key)
-    except MissingError:
+        return _load_update_result(store, key)
+    except MissingObjectError:
         return None
 
 
-def list_outcomes(store: Store) -> tuple[Outcome, ...]:
+def list_update_results(store: Store) -> tuple[UpdateResult, ...]:
     """Returns all outcomes, sorted by claim.
 
     Raises:
         IntegrityError: one was changed or lies in another's place.
     """
-    return tuple(_outcome(store, info.key) for info in store.list(OUTCOMES))
+    return tuple(_load_update_result(store, info.key) for info in store.list(UPDATE_RESULTS))
 
 
-def write_monitoring(store: Store, found: Monitoring) -> Monitoring:
+def write_scheduled_evaluation(store: Store, evaluation: ScheduledEvaluation) -> ScheduledEvaluation:
     """Writes what a scheduled evaluation found; returns what counts: this, or what another attempt wrote first."""
-    return write_once(store, _monitoring_key(found.name), found)
+    return write_once(store, _scheduled_evaluation_key(evaluation.name), evaluation)
 
 
-def read_monitoring(store: Store, name: str) -> Monitoring | None:
+def read_scheduled_evaluation(store: Store, name: str) -> ScheduledEvaluation | None:
     """Returns what the scheduled evaluation of that name found, or none.
 
     Raises:
         IntegrityError: it was changed or lies in another's place.
     """
-    key = _monitoring_key(name)
+    key = _scheduled_evaluation_key(name)
     try:
-        found = load(Monitoring, store.get(key), key)
-    except MissingError:
+        evaluation = load_record(ScheduledEvaluation, store.get(key), key)
+    except MissingObjectError:
         return None
-    if found.name != name:
-        raise IntegrityError(f"{key}: is that of {found.name!r}; its bytes were changed")
-    return found
+    if evaluation.name != name:
+        raise IntegrityError(f"{key}: is that of {evaluation.name!r}; its bytes were changed")
+    return evaluation
 
 
-def _outcome(store: Store, key: str) -> Outcome:
-    outcome = load(Outcome, store.get(key), key)
-    if key != _outcome_key(outcome.occasion.claim):
-        raise IntegrityError(f"{key}: is that of the claim {outcome.occasion.claim}; its bytes were changed")
-    return outcome
+def _load_update_result(store: Store, key: str) -> UpdateResult:
+    update_result = load_record(UpdateResult, store.get(key), key)
+    if key != _update_result_key(update_result.trigger.claim):
+        raise IntegrityError(f"{key}: is that of the claim {update_result.trigger.claim}; its bytes were changed")
+    return update_result
 
 
-def _outcome_key(claim: str) -> str:
-    return f"{OUTCOMES}{hex_of(claim)}.json"
+def _update_result_key(claim: str) -> str:
+    return f"{UPDATE_RESULTS}{digest_hex(claim)}.json"
 
 
-def _monitoring_key(name: str) -> str:
-    return check_key(f"{MONITORING}{name}.json")
+def _scheduled_evaluation_key(name: str) -> str:
+    return check_key(f"{SCHEDULED_EVALUATIONS}{name}.json")

@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from anamnesis.records import Image, RefusedError, Sample, Split
-from anamnesis.snapshots.manifest import SampleRecord, read_manifest
+from anamnesis.snapshots.manifest import SampleRecord, read_snapshot_manifest
 from anamnesis.snapshots.testsets import find_test_set
 from anamnesis.storage.store import Store
 
@@ -14,30 +14,30 @@ class Guard:
     """Says which images a step may open, and records what it opened.
 
     Attributes:
-        allowed: digest of a snapshot or test set -> the splits that may be opened.
+        allowed_splits: digest of a snapshot or test set -> the splits that may be opened.
     """
 
-    allowed: Mapping[str, frozenset[Split]]
-    _opened: dict[tuple[str, Split], None] = field(default_factory=dict, init=False, repr=False)
+    allowed_splits: Mapping[str, frozenset[Split]]
+    _openings: dict[tuple[str, Split], None] = field(default_factory=dict, init=False, repr=False)
 
-    def open(self, digest: str, split: Split) -> None:
+    def record_opening(self, digest: str, split: Split) -> None:
         """Records an opening.
 
         Raises:
             RefusedError: this step may not see that split.
         """
-        if split not in self.allowed.get(digest, frozenset()):
+        if split not in self.allowed_splits.get(digest, frozenset()):
             raise RefusedError(f"the split {split.value!r} of {digest} may not be opened by this step")
-        self._opened[digest, split] = None
+        self._openings[digest, split] = None
 
     @property
-    def opened(self) -> tuple[str, ...]:
+    def opened_digests(self) -> tuple[str, ...]:
         """Digests that were opened, each once, in order."""
-        return tuple(dict.fromkeys(digest for digest, _ in self._opened))
+        return tuple(dict.fromkeys(digest for digest, _ in self._openings))
 
 
 def open_split(
-    store: Store, snapshot: str, split: Split, guard: Guard, only: Container[str] | None = None
+    store: Store, snapshot: str, split: Split, guard: Guard, sample_ids: Container[str] | None = None
 ) -> Iterator[Sample]:
     """Yields the samples of one split of a snapshot, in the order of their ids.
 
@@ -46,16 +46,18 @@ def open_split(
         snapshot: digest.
         split: which samples.
         guard: of the step.
-        only: ids of the samples to read; none reads all.
+        sample_ids: ids of the samples to read; none reads all.
 
     Raises:
         RefusedError: the guard forbids it; before anything is read.
         InputError: there is no such snapshot.
         IntegrityError: stored bytes were changed.
     """
-    guard.open(snapshot, split)
-    records = read_manifest(store, snapshot).of(split)
-    return _samples(store, records if only is None else (one for one in records if one.id in only))
+    guard.record_opening(snapshot, split)
+    records = read_snapshot_manifest(store, snapshot).samples_of(split)
+    return _load_samples(
+        store, records if sample_ids is None else (record for record in records if record.id in sample_ids)
+    )
 
 
 def open_test_set(store: Store, test_set: str, guard: Guard) -> Iterator[Sample]:
@@ -66,11 +68,11 @@ def open_test_set(store: Store, test_set: str, guard: Guard) -> Iterator[Sample]
         InputError: there is no such test set, or it was changed.
         IntegrityError: stored bytes were changed.
     """
-    guard.open(test_set, Split.TEST)
-    return _samples(store, find_test_set(store, test_set).samples)
+    guard.record_opening(test_set, Split.TEST)
+    return _load_samples(store, find_test_set(store, test_set).samples)
 
 
-def _samples(store: Store, records: Iterable[SampleRecord]) -> Iterator[Sample]:
+def _load_samples(store: Store, records: Iterable[SampleRecord]) -> Iterator[Sample]:
     from anamnesis.snapshots.shards import ShardReader  # brings numpy, which counting samples does not need
 
     with ShardReader(store) as shards:

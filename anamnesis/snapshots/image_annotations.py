@@ -10,7 +10,7 @@ from pathlib import Path
 from anamnesis.imaging import Header
 from anamnesis.records import InputError, Split
 
-_SPLITS = {
+_SPLIT_WORDS = {
     "": None,
     "train": Split.TRAIN,
     "training": Split.TRAIN,
@@ -19,13 +19,13 @@ _SPLITS = {
     "validation": Split.TRAIN,
     "test": Split.TEST,
 }
-_SUFFIXES = (".nii.gz", ".nii", ".dcm", ".png", ".jpg", ".jpeg", ".npz")
-_COVARIATE = "covariate."
-_EVENTS = {"1": True, "true": True, "0": False, "false": False}
+_IMAGE_SUFFIXES = (".nii.gz", ".nii", ".dcm", ".png", ".jpg", ".jpeg", ".npz")
+_COVARIATE_PREFIX = "covariate."
+_EVENT_WORDS = {"1": True, "true": True, "0": False, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
-class Annotation:
+class ImageAnnotation:
     """What a manifest, a folder or a container says. Empty: it does not say.
 
     Attributes:
@@ -49,38 +49,42 @@ class Annotation:
     covariates: Mapping[str, float] = field(default_factory=dict)
 
 
-def annotate(key: str, names: Sequence[str], header: Header, manifest: Mapping[str, Annotation] | None) -> Annotation:
+def annotate_image(
+    key: str, manifest_names: Sequence[str], header: Header, manifest: Mapping[str, ImageAnnotation] | None
+) -> ImageAnnotation:
     """Joins what is said of one image: the manifest counts most, then the file itself, then its place.
 
     Args:
         key: the file's name below the source.
-        names: what a manifest may call it, from the innermost.
+        manifest_names: what a manifest may call it, from the innermost.
         header: what the file says.
         manifest: rows by name, or none where labels stand in the container.
     """
-    own = stem(key) + (f"#{header.member}[{header.row}]" if header.member else "")
-    said = _row(names, manifest) if manifest is not None else Annotation(label=_folder(key))
-    patient = said.patient or header.patient or own
+    image_name = strip_image_suffix(key) + (f"#{header.member}[{header.row}]" if header.member else "")
+    manifest_row = (
+        _find_row(manifest_names, manifest) if manifest is not None else ImageAnnotation(label=_top_folder(key))
+    )
+    patient = manifest_row.patient or header.patient or image_name
     # Rows of an NPZ that share a group come from one study as far as anybody knows.
-    study = said.study or header.study or (header.patient if header.member else "") or own
-    return Annotation(
-        label=header.label if header.member else said.label,
+    study = manifest_row.study or header.study or (header.patient if header.member else "") or image_name
+    return ImageAnnotation(
+        label=header.label if header.member else manifest_row.label,
         patient=patient,
         study=study,
-        modality=said.modality or header.modality,
-        split=said.split or _split(header.split, "the container"),
-        event=said.event,
-        days=said.days,
-        covariates=said.covariates,
+        modality=manifest_row.modality or header.modality,
+        split=manifest_row.split or _parse_split(header.split, "the container"),
+        event=manifest_row.event,
+        days=manifest_row.days,
+        covariates=manifest_row.covariates,
     )
 
 
-def stem(key: str) -> str:
+def strip_image_suffix(key: str) -> str:
     """Returns a file's name without the suffix of an image format; ``1.2.840`` has no suffix."""
-    return next((key[: -len(end)] for end in _SUFFIXES if key.lower().endswith(end)), key)
+    return next((key[: -len(suffix)] for suffix in _IMAGE_SUFFIXES if key.lower().endswith(suffix)), key)
 
 
-def read_manifest(path: Path) -> dict[str, Annotation]:
+def read_label_manifest(path: Path) -> dict[str, ImageAnnotation]:
     """Returns the rows of a manifest by file or folder name.
 
     CSV with a header line, or JSON with a list of objects; columns ``file``, ``label``, ``patient``, ``study``,
@@ -96,59 +100,65 @@ def read_manifest(path: Path) -> dict[str, Annotation]:
         raise InputError(f"manifest: expected CSV or JSON in UTF-8: {type(error).__name__}") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise InputError("manifest: expected a list of objects, one for each file")
-    found: dict[str, Annotation] = {}
+    annotations: dict[str, ImageAnnotation] = {}
     for number, row in enumerate(rows, 1):
-        where = f"manifest, entry {number}"
-        cells = {str(name): _cell(value) for name, value in row.items() if name is not None}
+        location = f"manifest, entry {number}"
+        cells = {str(name): _cell_text(value) for name, value in row.items() if name is not None}
         if not (file := cells.get("file", "").strip("/")):
-            raise InputError(f"{where}: no 'file'; the columns are {', '.join(sorted(cells))}")
-        said = _annotation(cells, where)
-        if found.setdefault(file, said) != said:
-            raise InputError(f"{where}: the file stood in an earlier entry with other values")
-    return found
+            raise InputError(f"{location}: no 'file'; the columns are {', '.join(sorted(cells))}")
+        annotation = _parse_row(cells, location)
+        if annotations.setdefault(file, annotation) != annotation:
+            raise InputError(f"{location}: the file stood in an earlier entry with other values")
+    return annotations
 
 
-def _annotation(cells: Mapping[str, str], where: str) -> Annotation:
-    covariates = {name.removeprefix(_COVARIATE): text for name, text in cells.items() if name.startswith(_COVARIATE)}
+def _parse_row(cells: Mapping[str, str], location: str) -> ImageAnnotation:
+    covariates = {
+        name.removeprefix(_COVARIATE_PREFIX): text for name, text in cells.items() if name.startswith(_COVARIATE_PREFIX)
+    }
     event = cells.get("event", "").lower()
-    if event and event not in _EVENTS:
-        raise InputError(f"{where}: event: expected 0 or 1")
-    return Annotation(
+    if event and event not in _EVENT_WORDS:
+        raise InputError(f"{location}: event: expected 0 or 1")
+    return ImageAnnotation(
         label=cells.get("label") or None,
         patient=cells.get("patient", ""),
         study=cells.get("study", ""),
         modality=cells.get("modality", ""),
-        split=_split(cells.get("split", ""), where),
-        event=_EVENTS[event] if event else None,
-        days=_number(cells["days"], f"{where}: days") if cells.get("days") else None,
-        covariates={name: _number(text, f"{where}: {_COVARIATE}{name}") for name, text in covariates.items() if text},
+        split=_parse_split(cells.get("split", ""), location),
+        event=_EVENT_WORDS[event] if event else None,
+        days=_parse_number(cells["days"], f"{location}: days") if cells.get("days") else None,
+        covariates={
+            name: _parse_number(text, f"{location}: {_COVARIATE_PREFIX}{name}")
+            for name, text in covariates.items()
+            if text
+        },
     )
 
 
-def _cell(value: object) -> str:
+def _cell_text(value: object) -> str:
     return "" if value is None else str(value).strip()
 
 
-def _number(text: str, where: str) -> float:
+def _parse_number(text: str, location: str) -> float:
     try:
         number = float(text)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise InputError(f"{where}: expected a number")
+        raise InputError(f"{location}: expected a number")
     return number
 
 
-def _split(text: str, where: str) -> Split | None:
-    if text.lower() not in _SPLITS:
-        raise InputError(f"{where}: split: expected one of {', '.join(filter(None, _SPLITS))} or nothing")
-    return _SPLITS[text.lower()]
+def _parse_split(text: str, location: str) -> Split | None:
+    if text.lower() not in _SPLIT_WORDS:
+        raise InputError(f"{location}: split: expected one of {', '.join(filter(None, _SPLIT_WORDS))} or nothing")
+    return _SPLIT_WORDS[text.lower()]
 
 
-def _row(names: Sequence[str], manifest: Mapping[str, Annotation]) -> Annotation:
+def _find_row(manifest_names: Sequence[str], manifest: Mapping[str, ImageAnnotation]) -> ImageAnnotation:
     """The row of the file, else of the innermost folder that is listed."""
-    return next((manifest[name] for name in names if name in manifest), Annotation())
+    return next((manifest[name] for name in manifest_names if name in manifest), ImageAnnotation())
 
 
-def _folder(key: str) -> str | None:
+def _top_folder(key: str) -> str | None:
     return key.split("/")[0] if "/" in key else None

@@ -7,40 +7,40 @@ from itertools import groupby
 import numpy as np
 
 from anamnesis import imaging
-from anamnesis.imaging import Piece, ReadError
+from anamnesis.imaging import PixelSource, ReadError
 from anamnesis.records import Image, Progress
 from anamnesis.snapshots.manifest import ImageRecord
-from anamnesis.snapshots.parallel import InOrder, batched
-from anamnesis.snapshots.quarantine import Ledger, Misfit
+from anamnesis.snapshots.parallel import OrderedExecutorMap, batched
+from anamnesis.snapshots.quarantine import QuarantineLog, QuarantineReason
 from anamnesis.snapshots.shards import ShardWriter, content_digest
 from anamnesis.snapshots.studies import MASK, Study
 from anamnesis.storage.store import Store
 
-_BATCH = 16
+_BATCH_SIZE = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ImageLoad:
     """One image to load.
 
     Attributes:
-        study: position of its study.
+        study_index: position of its study.
         name: modality or ``mask``.
-        piece: where its pixels stand.
+        pixel_source: where its pixels stand.
         classes: how many classes a mask may name.
     """
 
-    study: int
+    study_index: int
     name: str
-    piece: Piece
+    pixel_source: PixelSource
     classes: int
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedImage:
     """An image, or why there is none."""
 
-    study: int
+    study_index: int
     name: str
     image: Image | None = None
     record: ImageRecord | None = None
@@ -49,7 +49,12 @@ class Loaded:
 
 
 def store_pixels(
-    studies: Sequence[Study], classes: int, store: Store, ledger: Ledger, spread: InOrder, progress: Progress
+    studies: Sequence[Study],
+    classes: int,
+    store: Store,
+    quarantine_log: QuarantineLog,
+    parallel_map: OrderedExecutorMap,
+    progress: Progress,
 ) -> list[dict[str, ImageRecord] | None]:
     """Loads all images of the studies into shards.
 
@@ -57,8 +62,8 @@ def store_pixels(
         studies: what to load.
         classes: how many the task has.
         store: takes the shards.
-        ledger: takes the files of studies that fail.
-        spread: map over processes.
+        quarantine_log: takes the files of studies that fail.
+        parallel_map: map over processes.
         progress: told how many images are read.
 
     Returns:
@@ -66,79 +71,90 @@ def store_pixels(
     """
     records: list[dict[str, ImageRecord] | None] = [{} for _ in studies]
     shards = ShardWriter(store)
-    total = sum(len(study.pieces) for study in studies)
-    step = max(1, total // 100)
-    for done, loaded in enumerate(_load_all(studies, classes, spread), 1):
-        known = records[loaded.study]
-        if known is not None and loaded.image and loaded.record:
-            shards.add(loaded.record.content, loaded.image.pixels)
-            known[loaded.name] = loaded.record
-        elif known is not None:
-            ledger.add(loaded.reason, studies[loaded.study].files, loaded.detail)
-            records[loaded.study] = None
-        if done % step == 0 or done == total:
-            progress(done, total, "images read")
+    total = sum(len(study.pixel_sources) for study in studies)
+    progress_interval = max(1, total // 100)
+    for loaded_count, loaded_image in enumerate(_load_all(studies, classes, parallel_map), 1):
+        image_records = records[loaded_image.study_index]
+        if image_records is not None and loaded_image.image and loaded_image.record:
+            shards.add(loaded_image.record.content, loaded_image.image.pixels)
+            image_records[loaded_image.name] = loaded_image.record
+        elif image_records is not None:
+            quarantine_log.add(loaded_image.reason, studies[loaded_image.study_index].files, loaded_image.detail)
+            records[loaded_image.study_index] = None
+        if loaded_count % progress_interval == 0 or loaded_count == total:
+            progress(loaded_count, total, "images read")
     shards.flush()
     return records
 
 
-def _load_all(studies: Sequence[Study], classes: int, spread: InOrder) -> Iterator[Loaded]:
+def _load_all(studies: Sequence[Study], classes: int, parallel_map: OrderedExecutorMap) -> Iterator[LoadedImage]:
     """Yields every image of the studies, in an order that depends on nothing but the studies."""
-    jobs = [
-        Job(place, name, piece, classes)
-        for place, study in enumerate(studies)
-        for name, piece in sorted(study.pieces.items())
+    image_loads = [
+        ImageLoad(study_index, name, pixel_source, classes)
+        for study_index, study in enumerate(studies)
+        for name, pixel_source in sorted(study.pixel_sources.items())
     ]
-    for loaded in spread(load_batch, batched((job for job in jobs if not job.piece.member), _BATCH)):
-        yield from loaded
-    inside = sorted((job for job in jobs if job.piece.member), key=_place)
-    for _, group in groupby(inside, key=lambda job: _place(job)[:2]):
-        yield from _stream(list(group))
+    for loaded_images in parallel_map(
+        load_batch,
+        batched((image_load for image_load in image_loads if not image_load.pixel_source.member), _BATCH_SIZE),
+    ):
+        yield from loaded_images
+    npz_loads = sorted(
+        (image_load for image_load in image_loads if image_load.pixel_source.member), key=_pixel_position
+    )
+    for _, group in groupby(npz_loads, key=lambda job: _pixel_position(job)[:2]):
+        yield from _stream_npz(list(group))
 
 
-def load_batch(jobs: Sequence[Job]) -> list[Loaded]:
+def load_batch(image_loads: Sequence[ImageLoad]) -> list[LoadedImage]:
     """Loads images from files; what cannot be read comes as its reason."""
-    return [_load(job) for job in jobs]
+    return [_load_image(image_load) for image_load in image_loads]
 
 
-def _place(job: Job) -> tuple[str, str, int]:
-    return str(job.piece.paths[0]), job.piece.member, job.piece.row
+def _pixel_position(image_load: ImageLoad) -> tuple[str, str, int]:
+    return str(image_load.pixel_source.paths[0]), image_load.pixel_source.member, image_load.pixel_source.row
 
 
-def _load(job: Job) -> Loaded:
+def _load_image(image_load: ImageLoad) -> LoadedImage:
     try:
-        return _loaded(job, imaging.load(job.piece))
+        return _to_loaded_image(image_load, imaging.load_image(image_load.pixel_source))
     except ReadError as error:
-        return Loaded(job.study, job.name, reason=error.reason, detail=error.detail)
+        return LoadedImage(image_load.study_index, image_load.name, reason=error.reason, detail=error.detail)
 
 
-def _stream(jobs: Sequence[Job]) -> Iterator[Loaded]:
-    left = iter(jobs)
+def _stream_npz(image_loads: Sequence[ImageLoad]) -> Iterator[LoadedImage]:
+    remaining_loads = iter(image_loads)
     try:
-        images = imaging.rows(jobs[0].piece.paths[0], jobs[0].piece.member, [job.piece.row for job in jobs])
-        for found in images:
-            job = next(left)
-            if isinstance(found, ReadError):
-                yield Loaded(job.study, job.name, reason=found.reason, detail=found.detail)
+        images = imaging.iter_rows(
+            image_loads[0].pixel_source.paths[0],
+            image_loads[0].pixel_source.member,
+            [image_load.pixel_source.row for image_load in image_loads],
+        )
+        for image in images:
+            image_load = next(remaining_loads)
+            if isinstance(image, ReadError):
+                yield LoadedImage(image_load.study_index, image_load.name, reason=image.reason, detail=image.detail)
             else:
-                yield _loaded(job, found)
+                yield _to_loaded_image(image_load, image)
     except ReadError as error:
-        for job in left:
-            yield Loaded(job.study, job.name, reason=error.reason, detail=error.detail)
+        for image_load in remaining_loads:
+            yield LoadedImage(image_load.study_index, image_load.name, reason=error.reason, detail=error.detail)
 
 
-def _loaded(job: Job, image: Image) -> Loaded:
-    if job.name == MASK:
+def _to_loaded_image(image_load: ImageLoad, image: Image) -> LoadedImage:
+    if image_load.name == MASK:
         try:
-            image = as_mask(image, job.classes)
+            image = to_mask(image, image_load.classes)
         except ValueError as error:
-            return Loaded(job.study, job.name, reason=Misfit.MASK, detail=str(error))
+            return LoadedImage(
+                image_load.study_index, image_load.name, reason=QuarantineReason.MASK_MISMATCH, detail=str(error)
+            )
     pixels = image.pixels
     record = ImageRecord(content_digest(pixels), pixels.dtype.name, pixels.shape, image.spacing, image.axes)
-    return Loaded(job.study, job.name, image, record)
+    return LoadedImage(image_load.study_index, image_load.name, image, record)
 
 
-def as_mask(image: Image, classes: int) -> Image:
+def to_mask(image: Image, classes: int) -> Image:
     """Returns a mask of whole numbers: 0 is background. An image of 0 and 255 alone means 0 and 1.
 
     Raises:

@@ -3,57 +3,61 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from anamnesis.imaging import Header, ReadError, inspect, is_image_file
+from anamnesis.imaging import Header, ReadError, is_image_file, read_headers
 from anamnesis.records import InputError, Progress, SiteConfig
-from anamnesis.snapshots.image_annotations import Annotation, read_manifest
-from anamnesis.snapshots.parallel import InOrder, batched
-from anamnesis.snapshots.quarantine import Quarantined
+from anamnesis.snapshots.image_annotations import ImageAnnotation, read_label_manifest
+from anamnesis.snapshots.parallel import OrderedExecutorMap, batched
+from anamnesis.snapshots.quarantine import QuarantineEntry
 from anamnesis.snapshots.source_files import SourceFile
-from anamnesis.snapshots.studies import Joined, join, missing_files
+from anamnesis.snapshots.studies import JoinedStudies, find_missing_files, join_studies
 
-_BATCH = 64
+_BATCH_SIZE = 64
 
-Inspected = tuple[SourceFile, list[Header] | Quarantined]
+InspectedFile = tuple[SourceFile, list[Header] | QuarantineEntry]
 
 
-def inspect_source(config: SiteConfig, files: Sequence[SourceFile], spread: InOrder, progress: Progress) -> Joined:
+def inspect_source(
+    config: SiteConfig, files: Sequence[SourceFile], parallel_map: OrderedExecutorMap, progress: Progress
+) -> JoinedStudies:
     """Inspects all files, then joins them to studies.
 
     Raises:
         InputError: the manifest of labels is not there or cannot be read.
     """
-    said = _read_labels(config, files)
-    images = [file for file in files if file.key != config.labels.manifest]
-    readable: list[tuple[SourceFile, list[Header]]] = []
-    misfits = missing_files(images, said or {}) if not config.labels.outside else []
-    done = 0
-    for batch in spread(inspect_batch, batched(images, _BATCH)):
-        for file, found in batch:
-            if isinstance(found, Quarantined):
-                misfits.append(found)
+    label_manifest = _read_site_labels(config, files)
+    image_files = [file for file in files if file.key != config.labels.manifest]
+    readable_files: list[tuple[SourceFile, list[Header]]] = []
+    quarantine_entries = find_missing_files(image_files, label_manifest or {}) if not config.labels.is_external else []
+    inspected_count = 0
+    for batch in parallel_map(inspect_batch, batched(image_files, _BATCH_SIZE)):
+        for file, headers in batch:
+            if isinstance(headers, QuarantineEntry):
+                quarantine_entries.append(headers)
             else:
-                readable.append((file, found))
-        progress(done := min(done + _BATCH, len(images)), len(images), "files inspected")
-    joined = join(config, readable, said)
-    return replace(joined, quarantined=(*joined.quarantined, *misfits))
+                readable_files.append((file, headers))
+        progress(
+            inspected_count := min(inspected_count + _BATCH_SIZE, len(image_files)), len(image_files), "files inspected"
+        )
+    joined_studies = join_studies(config, readable_files, label_manifest)
+    return replace(joined_studies, quarantine_entries=(*joined_studies.quarantine_entries, *quarantine_entries))
 
 
-def inspect_batch(files: Sequence[SourceFile]) -> list[Inspected]:
+def inspect_batch(files: Sequence[SourceFile]) -> list[InspectedFile]:
     """Returns what each file says of its images, or why it says nothing; what only accompanies images is left out."""
-    found: list[Inspected] = []
+    inspected_files: list[InspectedFile] = []
     for file in files:
         try:
             if is_image_file(file.key, file.path):
-                found.append((file, inspect(file.path)))
+                inspected_files.append((file, read_headers(file.path)))
         except ReadError as error:
-            found.append((file, Quarantined(file.key, error.reason, error.detail)))
-    return found
+            inspected_files.append((file, QuarantineEntry(file.key, error.reason, error.detail)))
+    return inspected_files
 
 
-def _read_labels(config: SiteConfig, files: Sequence[SourceFile]) -> dict[str, Annotation] | None:
+def _read_site_labels(config: SiteConfig, files: Sequence[SourceFile]) -> dict[str, ImageAnnotation] | None:
     if not config.labels.manifest:
         return None
-    found = next((file.path for file in files if file.key == config.labels.manifest), None)
-    if found is None:
+    manifest_path = next((file.path for file in files if file.key == config.labels.manifest), None)
+    if manifest_path is None:
         raise InputError(f"site {config.name!r}: labels.manifest: there is no {config.labels.manifest!r} in the source")
-    return read_manifest(found)
+    return read_label_manifest(manifest_path)

@@ -14,10 +14,10 @@ from anamnesis.records import (
     canonical_json,
     decode,
     digest_bytes,
+    digest_hex,
     encode,
-    hex_of,
 )
-from anamnesis.storage.store import MissingError, Store
+from anamnesis.storage.store import MissingObjectError, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +75,17 @@ class SnapshotManifest:
     samples: tuple[SampleRecord, ...]
     schema: int = 1
 
-    def of(self, split: Split) -> Iterator[SampleRecord]:
+    def samples_of(self, split: Split) -> Iterator[SampleRecord]:
         """Yields the samples of one split, in the order of their ids."""
         return (sample for sample in self.samples if sample.split is split)
 
-    def counts(self) -> dict[str, int]:
+    def count_by_split(self) -> dict[str, int]:
         """Returns how many samples each split has."""
-        found = Counter(sample.split for sample in self.samples)
-        return {split.value: found[split] for split in Split}
+        split_counts = Counter(sample.split for sample in self.samples)
+        return {split.value: split_counts[split] for split in Split}
 
 
-def write_manifest(store: Store, manifest: SnapshotManifest) -> str:
+def write_snapshot_manifest(store: Store, manifest: SnapshotManifest) -> str:
     """Writes a manifest and returns its digest."""
     data = canonical_json(encode(manifest))
     digest = digest_bytes(data)
@@ -94,22 +94,22 @@ def write_manifest(store: Store, manifest: SnapshotManifest) -> str:
     return digest
 
 
-def read_manifest(store: Store, digest: str) -> SnapshotManifest:
+def read_snapshot_manifest(store: Store, digest: str) -> SnapshotManifest:
     """Returns the manifest of a snapshot.
 
     Raises:
         InputError: there is no such snapshot.
         IntegrityError: the stored bytes do not have that digest.
     """
-    return decode(SnapshotManifest, read_named(store, snapshot_key(digest), digest), "snapshot")
+    return decode(SnapshotManifest, read_verified_json(store, snapshot_key(digest), digest), "snapshot")
 
 
 def snapshot_key(digest: str) -> str:
     """Returns where a snapshot's manifest lies."""
-    return f"snapshots/{hex_of(digest)}.json"
+    return f"snapshots/{digest_hex(digest)}.json"
 
 
-def read_named(store: Store, key: str, digest: str) -> object:
+def read_verified_json(store: Store, key: str, digest: str) -> object:
     """Returns the JSON under ``key``, whose bytes must have ``digest``.
 
     Raises:
@@ -118,9 +118,9 @@ def read_named(store: Store, key: str, digest: str) -> object:
     """
     try:
         data = store.get(key)
-    except MissingError:
+    except MissingObjectError:
         raise InputError(f"{store.url}: there is no {digest} here; ingest the site first, or check the store") from None
     if digest_bytes(data) != digest:
         raise IntegrityError(f"{store.url}/{key}: the stored bytes do not have the digest that names them")
-    loaded: object = json.loads(data)
-    return loaded
+    document: object = json.loads(data)
+    return document

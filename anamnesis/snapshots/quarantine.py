@@ -5,26 +5,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from anamnesis.records import InputError, canonical_json, encode, hex_of
+from anamnesis.records import InputError, canonical_json, digest_hex, encode
 from anamnesis.storage.store import Store
 
 
-class Misfit(StrEnum):
+class QuarantineReason(StrEnum):
     """Reasons beyond those of reading (``anamnesis.imaging.Reason``). They name no file, no value and nobody."""
 
-    LABEL = "the label is not one of the task's classes"
+    UNKNOWN_LABEL = "the label is not one of the task's classes"
     LABELS_DIFFER = "the files of one study carry different labels"
-    MODALITY = "the modality does not belong to this site"
+    OTHER_MODALITY = "the modality does not belong to this site"
     NO_MAIN_IMAGE = "the study has no image of the site's first modality"
     TWO_IMAGES = "the study has several images of one modality"
-    MASK = "the mask does not fit its image or the task's classes"
+    MASK_MISMATCH = "the mask does not fit its image or the task's classes"
     DUPLICATE = "the same pixels came from another patient or study"
-    BOTH_SIDES = "the source puts one patient into training and test"
-    MISSING = "the manifest lists it, the source does not have it"
+    PATIENT_IN_TWO_SPLITS = "the source puts one patient into training and test"
+    MISSING_FILE = "the manifest lists it, the source does not have it"
 
 
 @dataclass(frozen=True, slots=True)
-class Quarantined:
+class QuarantineEntry:
     """One file, or one image inside a file, that did not get in.
 
     Attributes:
@@ -38,29 +38,29 @@ class Quarantined:
     detail: str = ""
 
 
-def by_reason(entries: Iterable[Quarantined]) -> dict[str, int]:
+def count_by_reason(entries: Iterable[QuarantineEntry]) -> dict[str, int]:
     """Returns how many entries each reason has, most frequent first."""
-    counted = Counter(str(entry.reason) for entry in entries)
-    return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
+    reason_counts = Counter(str(entry.reason) for entry in entries)
+    return dict(sorted(reason_counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 @dataclass(slots=True)
-class Ledger:
+class QuarantineLog:
     """What one ingest has put into quarantine so far.
 
     Attributes:
         store: the site's own store.
         fingerprint: names the list.
-        total: images found, readable or not.
-        maximum: the largest share of them that is accepted.
+        image_count: images found, readable or not.
+        maximum_share: the largest share of them that is accepted.
         entries: so far.
     """
 
     store: Store
     fingerprint: str
-    total: int
-    maximum: float
-    entries: list[Quarantined] = field(default_factory=list)
+    image_count: int
+    maximum_share: float
+    entries: list[QuarantineEntry] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -69,30 +69,35 @@ class Ledger:
 
     @property
     def _key(self) -> str:
-        return f"quarantine/{hex_of(self.fingerprint)}.json"
+        return f"quarantine/{digest_hex(self.fingerprint)}.json"
 
     def add(self, reason: str, files: Iterable[str], detail: str = "") -> None:
         """Takes files or images, all for one reason."""
-        self.entries += [Quarantined(file, reason, detail) for file in files]
+        self.entries += [QuarantineEntry(file, reason, detail) for file in files]
 
-    def close(self) -> None:
+    def write_and_check_share(self) -> None:
         """Writes the list, sorted by file, and refuses a source of which too much is unusable.
 
         Raises:
             InputError: the share is too large; the message names reasons, never files.
         """
         self.write()
-        if len(self.entries) <= self.maximum * self.total:
+        if len(self.entries) <= self.maximum_share * self.image_count:
             return
-        reasons = "; ".join(f"{count} x {reason}" for reason, count in list(by_reason(self.entries).items())[:3])
+        reasons = "; ".join(f"{count} x {reason}" for reason, count in list(count_by_reason(self.entries).items())[:3])
         raise InputError(
-            f"{len(self.entries)} of {self.total} images cannot be used, more than the share {self.maximum:g} that "
+            f"{len(self.entries)} of {self.image_count} images cannot be used, more than the share {self.maximum_share:g} that "
             f"maximumQuarantineShare accepts: {reasons}. The list is {self.url}; mend the source, name "
             "what is left out on purpose in labels.ignore, or raise the share"
         )
 
     def write(self) -> None:
         """Writes the list."""
-        listed = sorted(self.entries, key=lambda entry: (entry.file, entry.reason, entry.detail))
-        document = {"schema": 1, "count": len(listed), "reasons": by_reason(listed), "entries": encode(listed)}
+        sorted_entries = sorted(self.entries, key=lambda entry: (entry.file, entry.reason, entry.detail))
+        document = {
+            "schema": 1,
+            "count": len(sorted_entries),
+            "reasons": count_by_reason(sorted_entries),
+            "entries": encode(sorted_entries),
+        }
         self.store.put(self._key, canonical_json(document))

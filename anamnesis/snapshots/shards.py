@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from anamnesis.imaging.pixels import Pixels
-from anamnesis.records import IntegrityError, canonical_json, digest_bytes, hex_of
+from anamnesis.records import IntegrityError, canonical_json, digest_bytes, digest_hex
 from anamnesis.sources import local_folder
 from anamnesis.storage.store import Store
 
@@ -27,27 +27,27 @@ SHARD_BYTES = 64 << 20
 
 def content_digest(pixels: Pixels) -> str:
     """Returns the digest of dtype, shape and little-endian bytes in C order."""
-    head = canonical_json({"dtype": pixels.dtype.name, "shape": list(pixels.shape)})
-    hashed = hashlib.sha256(head + b"\n")
-    little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
-    hashed.update(little.reshape(-1).view(np.uint8).data)
-    return f"sha256:{hashed.hexdigest()}"
+    header = canonical_json({"dtype": pixels.dtype.name, "shape": list(pixels.shape)})
+    hasher = hashlib.sha256(header + b"\n")
+    little_endian = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
+    hasher.update(little_endian.reshape(-1).view(np.uint8).data)
+    return f"sha256:{hasher.hexdigest()}"
 
 
-def layout(store: Store) -> dict[str, str]:
+def locate_contents(store: Store) -> dict[str, str]:
     """Returns the key of the shard that holds each content digest.
 
     Raises:
         IntegrityError: an index cannot be read.
     """
-    found: dict[str, str] = {}
+    shard_keys: dict[str, str] = {}
     for info in store.list("shards/"):
         if info.key.endswith(".json"):
-            found |= dict.fromkeys(_index(store, info.key), info.key.removesuffix(".json") + ".safetensors")
-    return found
+            shard_keys |= dict.fromkeys(_read_index(store, info.key), info.key.removesuffix(".json") + ".safetensors")
+    return shard_keys
 
 
-def _index(store: Store, key: str) -> list[str]:
+def _read_index(store: Store, key: str) -> list[str]:
     try:
         return [f"sha256:{name}" for name in json.loads(store.get(key))["contents"]]
     except (ValueError, LookupError, TypeError) as error:
@@ -57,34 +57,34 @@ def _index(store: Store, key: str) -> list[str]:
 class ShardWriter:
     """Collects images and writes a shard whenever enough are together."""
 
-    def __init__(self, store: Store, limit: int = SHARD_BYTES) -> None:
+    def __init__(self, store: Store, maximum_bytes: int = SHARD_BYTES) -> None:
         self.store = store
-        self.limit = limit
-        self.written = 0
-        self._known = set(layout(store))
-        self._waiting: dict[str, Pixels] = {}
-        self._bytes = 0
+        self.maximum_bytes = maximum_bytes
+        self.written_count = 0
+        self._stored_contents = set(locate_contents(store))
+        self._pending_images: dict[str, Pixels] = {}
+        self._pending_bytes = 0
 
     def add(self, content: str, pixels: Pixels) -> None:
         """Takes an image, unless the store has it already."""
-        if content in self._known:
+        if content in self._stored_contents:
             return
-        self._known.add(content)
-        self._waiting[hex_of(content)] = pixels
-        self._bytes += pixels.nbytes
-        self.written += 1
-        if self._bytes >= self.limit:
+        self._stored_contents.add(content)
+        self._pending_images[digest_hex(content)] = pixels
+        self._pending_bytes += pixels.nbytes
+        self.written_count += 1
+        if self._pending_bytes >= self.maximum_bytes:
             self.flush()
 
     def flush(self) -> None:
         """Writes what waits: the shard, then its index."""
-        if not self._waiting:
+        if not self._pending_images:
             return
-        data = save(self._waiting)
-        key = f"shards/{hex_of(digest_bytes(data))}"
+        data = save(self._pending_images)
+        key = f"shards/{digest_hex(digest_bytes(data))}"
         self.store.put_if_absent(f"{key}.safetensors", data)
-        self.store.put_if_absent(f"{key}.json", canonical_json({"schema": 1, "contents": sorted(self._waiting)}))
-        self._waiting, self._bytes = {}, 0
+        self.store.put_if_absent(f"{key}.json", canonical_json({"schema": 1, "contents": sorted(self._pending_images)}))
+        self._pending_images, self._pending_bytes = {}, 0
 
 
 class ShardReader:
@@ -95,9 +95,9 @@ class ShardReader:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._layout: Mapping[str, str] = layout(store)
-        self._open: dict[str, Any] = {}
-        self._stack = ExitStack()
+        self._shard_keys: Mapping[str, str] = locate_contents(store)
+        self._open_shards: dict[str, Any] = {}
+        self._exit_stack = ExitStack()
 
     def __enter__(self) -> Self:
         return self
@@ -105,8 +105,8 @@ class ShardReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._open = {}
-        self._stack.close()
+        self._open_shards = {}
+        self._exit_stack.close()
 
     def read(self, content: str) -> Pixels:
         """Returns one image's pixels.
@@ -114,26 +114,26 @@ class ShardReader:
         Raises:
             IntegrityError: it is in no shard, or it is not what its digest says.
         """
-        key = self._layout.get(content)
+        key = self._shard_keys.get(content)
         if key is None:
             raise IntegrityError(f"{self.store.url}: no shard holds {content}; ingest the site again")
         try:
-            pixels: Pixels = self._shard(key).get_tensor(hex_of(content))
+            pixels: Pixels = self._open_shard(key).get_tensor(digest_hex(content))
         except (SafetensorError, OSError) as error:
             raise IntegrityError(f"{self.store.url}/{key}: cannot be read: {error}") from error
         if content_digest(pixels) != content:
             raise IntegrityError(f"{self.store.url}/{key}: the image {content} was changed after it was stored")
         return pixels
 
-    def _shard(self, key: str) -> Any:
-        if key not in self._open:
-            self._open[key] = self._stack.enter_context(safe_open(self._path(key), framework="numpy"))
-        return self._open[key]
+    def _open_shard(self, key: str) -> Any:
+        if key not in self._open_shards:
+            self._open_shards[key] = self._exit_stack.enter_context(safe_open(self._local_path(key), framework="numpy"))
+        return self._open_shards[key]
 
-    def _path(self, key: str) -> Path:
+    def _local_path(self, key: str) -> Path:
         folder = local_folder(self.store.url)
         if folder:
             return folder / key
-        temporary = Path(self._stack.enter_context(tempfile.TemporaryDirectory()), "shard")
+        temporary = Path(self._exit_stack.enter_context(tempfile.TemporaryDirectory()), "shard")
         temporary.write_bytes(self.store.get(key))
         return temporary

@@ -7,10 +7,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from anamnesis.records import InputError, LabelsFrom, Progress, SiteConfig, TaskType, digest_json, encode
-from anamnesis.sources import Item, is_dicom_server, local_folder, manifest_item, open_source, read_manifest, spread
+from anamnesis.records import InputError, LabelOrigin, Progress, SiteConfig, TaskType, digest_json, encode
+from anamnesis.sources import (
+    SourceItem,
+    fetch_label_manifest,
+    find_label_manifest,
+    is_dicom_server,
+    local_folder,
+    open_source,
+    parallel_map,
+)
 
-REVISION = 1
+INGEST_REVISION = 1
 """Raised when the same files would give another snapshot, because reading or joining changed."""
 
 
@@ -21,32 +29,32 @@ class SourceFile:
     Attributes:
         key: its name below the source.
         path: where it lies on this machine.
-        names: see ``Item``.
+        manifest_names: see ``Item``.
     """
 
     key: str
     path: Path
-    names: tuple[str, ...] = ()
+    manifest_names: tuple[str, ...] = ()
 
 
-def scan(config: SiteConfig) -> tuple[Item, ...]:
+def list_source_items(config: SiteConfig) -> tuple[SourceItem, ...]:
     """Returns all files of a site's source, sorted by key, and last a manifest that lies elsewhere.
 
     Raises:
         InputError: there is none, or it cannot be listed.
     """
-    check_labels(config)
+    check_label_source(config)
     try:
-        found = open_source(config.source).items()
+        items = open_source(config.source).list_items()
     except OSError as error:
         raise InputError(f"source {config.source!r}: cannot be listed: {error.strerror}") from error
-    if not found:
+    if not items:
         raise InputError(f"source {config.source!r}: there are no files")
-    outside = config.labels.manifest if config.labels.outside else ""
-    return (*found, manifest_item(outside, os.environ)) if outside else found
+    external_manifest = config.labels.manifest if config.labels.is_external else ""
+    return (*items, find_label_manifest(external_manifest, os.environ)) if external_manifest else items
 
 
-def check_labels(config: SiteConfig) -> None:
+def check_label_source(config: SiteConfig) -> None:
     """Refuses labels that a DICOM server cannot have: it has neither folders nor a manifest.
 
     Raises:
@@ -54,29 +62,31 @@ def check_labels(config: SiteConfig) -> None:
     """
     if not is_dicom_server(config.source):
         return
-    where = f"site {config.name!r}: labels"
-    if config.labels.origin is LabelsFrom.MANIFEST and not config.labels.outside:
-        raise InputError(f"{where}.manifest: a DICOM server holds no manifest; give its URL, s3://... or file:///...")
-    if config.labels.origin is LabelsFrom.CONTAINER and config.task.type is TaskType.CLASSIFICATION:
-        raise InputError(f"{where}.from: a DICOM server has no folders to take labels from; choose Manifest")
+    location = f"site {config.name!r}: labels"
+    if config.labels.origin is LabelOrigin.MANIFEST and not config.labels.is_external:
+        raise InputError(
+            f"{location}.manifest: a DICOM server holds no manifest; give its URL, s3://... or file:///..."
+        )
+    if config.labels.origin is LabelOrigin.CONTAINER and config.task.type is TaskType.CLASSIFICATION:
+        raise InputError(f"{location}.from: a DICOM server has no folders to take labels from; choose Manifest")
 
 
-def check_apart(source: str, store: str) -> None:
+def check_store_outside_source(source: str, store: str) -> None:
     """Refuses a store below its own source: every ingest would find what the last one wrote.
 
     Raises:
         InputError: names both.
     """
-    folder, own = local_folder(source), local_folder(store)
-    if folder and own:
-        inside = own.resolve().is_relative_to(folder.resolve())
+    source_folder, store_folder = local_folder(source), local_folder(store)
+    if source_folder and store_folder:
+        is_inside = store_folder.resolve().is_relative_to(source_folder.resolve())
     else:
-        inside = f"{store}/".startswith(f"{source.rstrip('/')}/")
-    if inside:
+        is_inside = f"{store}/".startswith(f"{source.rstrip('/')}/")
+    if is_inside:
         raise InputError(f"store {store!r} lies inside its source {source!r}; keep them apart")
 
 
-def fingerprint(config: SiteConfig, key_fingerprint: str, files: Sequence[Item]) -> str:
+def compute_fingerprint(config: SiteConfig, key_fingerprint: str, files: Sequence[SourceItem]) -> str:
     """Returns the digest of everything that decides an ingest's result: files by name and tag, settings, key.
 
     Where the source lies is no part of it.
@@ -84,35 +94,37 @@ def fingerprint(config: SiteConfig, key_fingerprint: str, files: Sequence[Item])
     settings = encode(config)
     assert isinstance(settings, dict)
     settings.pop("source")
-    listed = [[_text(file.key), file.etag, file.size] for file in files]
-    return digest_json({"revision": REVISION, "site": settings, "key": key_fingerprint, "files": listed})
+    file_rows = [[_to_utf8(file.key), file.etag, file.size] for file in files]
+    return digest_json({"revision": INGEST_REVISION, "site": settings, "key": key_fingerprint, "files": file_rows})
 
 
 @contextmanager
-def fetched(source: str, files: Sequence[Item], progress: Progress) -> Iterator[list[SourceFile]]:
+def fetch_files(source: str, files: Sequence[SourceItem], progress: Progress) -> Iterator[list[SourceFile]]:
     """Brings files to this machine for as long as the context lasts; a folder's files are used where they are."""
-    folder, opened = local_folder(source), open_source(source)
-    far = [(number, file) for number, file in enumerate(files) if not folder or not file.place]
-    brought: dict[int, Path] = {}
+    folder, data_source = local_folder(source), open_source(source)
+    remote_items = [(number, file) for number, file in enumerate(files) if not folder or not file.locator]
+    downloaded_paths: dict[int, Path] = {}
     with tempfile.TemporaryDirectory() as temporary:
 
-        def download(numbered: tuple[int, Item]) -> tuple[int, Path]:
-            number, file = numbered
+        def download(numbered_item: tuple[int, SourceItem]) -> tuple[int, Path]:
+            number, file = numbered_item
             path = Path(temporary, f"{number}{PurePosixPath(file.key).suffix}")
-            path.write_bytes(opened.read(file) if file.place else read_manifest(file.key, os.environ))
+            path.write_bytes(data_source.read(file) if file.locator else fetch_label_manifest(file.key, os.environ))
             return number, path
 
-        for number, path in spread(download, far):
-            brought[number] = path
-            progress(len(brought), len(far), "files downloaded")
+        for number, path in parallel_map(download, remote_items):
+            downloaded_paths[number] = path
+            progress(len(downloaded_paths), len(remote_items), "files downloaded")
         yield [
             SourceFile(
-                _text(file.key), brought.get(number) or Path(folder or "", file.key), tuple(map(_text, file.names))
+                _to_utf8(file.key),
+                downloaded_paths.get(number) or Path(folder or "", file.key),
+                tuple(map(_to_utf8, file.manifest_names)),
             )
             for number, file in enumerate(files)
         ]
 
 
-def _text(name: str) -> str:
+def _to_utf8(name: str) -> str:
     """A file name as text that every JSON writer takes, also where the name is not UTF-8."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

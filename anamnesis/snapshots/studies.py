@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from anamnesis.imaging import Header, Piece
+from anamnesis.imaging import Header, PixelSource
 from anamnesis.records import SiteConfig, Split, Target, TaskType
-from anamnesis.snapshots.image_annotations import Annotation, annotate, stem
-from anamnesis.snapshots.quarantine import Misfit, Quarantined
+from anamnesis.snapshots.image_annotations import ImageAnnotation, annotate_image, strip_image_suffix
+from anamnesis.snapshots.quarantine import QuarantineEntry, QuarantineReason
 from anamnesis.snapshots.source_files import SourceFile
 
 MASK = "mask"
@@ -21,9 +21,9 @@ class Study:
         files: names below the source, for the quarantine list.
         patient: the source's identifier.
         study: the source's identifier.
-        pieces: where the pixels of each image stand: modality, or ``mask``.
+        pixel_sources: where the pixels of each image stand: modality, or ``mask``.
         target: the answer, or none yet. That of a segmentation is known from its mask.
-        declared: the split that the source declares.
+        declared_split: the split that the source declares.
         covariates: numbers by name.
         attributes: the declared banded attributes.
     """
@@ -31,192 +31,201 @@ class Study:
     files: tuple[str, ...]
     patient: str
     study: str
-    pieces: Mapping[str, Piece]
+    pixel_sources: Mapping[str, PixelSource]
     target: Target | None = None
-    declared: Split | None = None
+    declared_split: Split | None = None
     covariates: Mapping[str, float] = field(default_factory=dict)
     attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class JoinedStudies:
     """What joining gave.
 
     Attributes:
         studies: in the order of their files.
-        quarantined: what does not belong.
-        ignored: how many images were left out on purpose.
+        quarantine_entries: what does not belong.
+        ignored_count: how many images were left out on purpose.
     """
 
     studies: tuple[Study, ...]
-    quarantined: tuple[Quarantined, ...]
-    ignored: int
+    quarantine_entries: tuple[QuarantineEntry, ...]
+    ignored_count: int
 
     @property
-    def total(self) -> int:
+    def image_count(self) -> int:
         """Images found, usable or not; each slice of a series counts."""
-        return sum(len(study.files) for study in self.studies) + len(self.quarantined) + self.ignored
+        return sum(len(study.files) for study in self.studies) + len(self.quarantine_entries) + self.ignored_count
 
 
 @dataclass(frozen=True, slots=True)
-class _Item:
+class _AnnotatedImage:
     file: SourceFile
     header: Header
-    said: Annotation
+    annotation: ImageAnnotation
 
     @property
     def name(self) -> str:
-        place = f"#{self.header.member}[{self.header.row}]" if self.header.member else ""
-        return self.file.key + place
+        row_suffix = f"#{self.header.member}[{self.header.row}]" if self.header.member else ""
+        return self.file.key + row_suffix
 
 
-def join(
+def join_studies(
     config: SiteConfig,
-    found: Iterable[tuple[SourceFile, Sequence[Header]]],
-    manifest: Mapping[str, Annotation] | None,
-) -> Joined:
+    inspected_files: Iterable[tuple[SourceFile, Sequence[Header]]],
+    manifest: Mapping[str, ImageAnnotation] | None,
+) -> JoinedStudies:
     """Joins inspected files to studies.
 
     Args:
         config: modalities, task and labels.
-        found: readable files with what each says of its images.
+        inspected_files: readable files with what each says of its images.
         manifest: its rows, or none where labels stand in the container.
     """
-    files = [(file, list(headers)) for file, headers in found]
-    masks = _masks([file for file, _ in files])
-    beside = {mask.key for mask in masks.values()}
-    items = [
-        _Item(file, header, annotate(file.key, file.names, header, manifest))
+    files = [(file, list(headers)) for file, headers in inspected_files]
+    masks = _find_masks([file for file, _ in files])
+    mask_keys = {mask.key for mask in masks.values()}
+    annotated_images = [
+        _AnnotatedImage(file, header, annotate_image(file.key, file.manifest_names, header, manifest))
         for file, headers in files
-        if file.key not in beside
+        if file.key not in mask_keys
         for header in headers
     ]
-    wanted = [item for item in items if not _is_ignored(config, item.said)]
-    misfits = [(item, reason) for item in wanted if (reason := _misfit(config, item.said))]
-    quarantined = [
-        Quarantined(item.name, reason, f"{item.said.label} {item.said.modality}") for item, reason in misfits
+    relevant_images = [item for item in annotated_images if not _is_ignored(config, item.annotation)]
+    misfit_images = [
+        (item, reason) for item in relevant_images if (reason := _image_quarantine_reason(config, item.annotation))
     ]
-    strangers = {id(item) for item, _ in misfits}
-    images, torn = _join_slices(config, [item for item in wanted if id(item) not in strangers], masks)
+    quarantine_entries = [
+        QuarantineEntry(item.name, reason, f"{item.annotation.label} {item.annotation.modality}")
+        for item, reason in misfit_images
+    ]
+    misfit_ids = {id(item) for item, _ in misfit_images}
+    studies, mixed_series = _join_slices(
+        config, [item for item in relevant_images if id(item) not in misfit_ids], masks
+    )
     if len(config.modalities) > 1:
-        images, more = _join_modalities(config, images)
-        torn += more
-    return Joined(tuple(images), (*quarantined, *torn), len(items) - len(wanted))
+        studies, mixed_studies = _join_modalities(config, studies)
+        mixed_series += mixed_studies
+    return JoinedStudies(
+        tuple(studies), (*quarantine_entries, *mixed_series), len(annotated_images) - len(relevant_images)
+    )
 
 
-def _is_ignored(config: SiteConfig, said: Annotation) -> bool:
-    return said.label is not None and str(_name(config, said.label)) in config.labels.ignore
+def _is_ignored(config: SiteConfig, annotation: ImageAnnotation) -> bool:
+    return annotation.label is not None and str(_class_name(config, annotation.label)) in config.labels.ignore
 
 
-def _misfit(config: SiteConfig, said: Annotation) -> Misfit | None:
-    if said.modality and said.modality not in config.modalities:
-        return Misfit.MODALITY
+def _image_quarantine_reason(config: SiteConfig, annotation: ImageAnnotation) -> QuarantineReason | None:
+    if annotation.modality and annotation.modality not in config.modalities:
+        return QuarantineReason.OTHER_MODALITY
     # Of other tasks a label is a domain, of use for labels.ignore only.
-    if config.task.type is not TaskType.CLASSIFICATION or said.label is None:
+    if config.task.type is not TaskType.CLASSIFICATION or annotation.label is None:
         return None
-    return None if _name(config, said.label) in config.task.classes else Misfit.LABEL
+    return None if _class_name(config, annotation.label) in config.task.classes else QuarantineReason.UNKNOWN_LABEL
 
 
 def _join_slices(
-    config: SiteConfig, items: Sequence[_Item], masks: Mapping[str, SourceFile]
-) -> tuple[list[Study], list[Quarantined]]:
-    groups: dict[str, list[_Item]] = {}
+    config: SiteConfig, items: Sequence[_AnnotatedImage], masks: Mapping[str, SourceFile]
+) -> tuple[list[Study], list[QuarantineEntry]]:
+    groups: dict[str, list[_AnnotatedImage]] = {}
     for item in items:
         groups.setdefault(item.header.series or item.name, []).append(item)
-    images: list[Study] = []
-    quarantined: list[Quarantined] = []
+    studies: list[Study] = []
+    quarantine_entries: list[QuarantineEntry] = []
     for members in groups.values():
-        if len({(item.said.label, item.said.patient, item.said.split) for item in members}) > 1:
-            quarantined += [Quarantined(item.name, Misfit.LABELS_DIFFER) for item in members]
+        if len({(item.annotation.label, item.annotation.patient, item.annotation.split) for item in members}) > 1:
+            quarantine_entries += [QuarantineEntry(item.name, QuarantineReason.LABELS_DIFFER) for item in members]
         else:
-            images.append(_study(config, members, masks))
-    return images, quarantined
+            studies.append(_make_study(config, members, masks))
+    return studies, quarantine_entries
 
 
-def _masks(files: Sequence[SourceFile]) -> dict[str, SourceFile]:
+def _find_masks(files: Sequence[SourceFile]) -> dict[str, SourceFile]:
     """Image file -> the file ``<name>_mask.<suffix>`` beside it."""
-    stems = {stem(file.key): file for file in files}
-    pairs = ((file.key, stems.get(f"{stem(file.key)}_mask")) for file in files)
+    stems = {strip_image_suffix(file.key): file for file in files}
+    pairs = ((file.key, stems.get(f"{strip_image_suffix(file.key)}_mask")) for file in files)
     return {key: mask for key, mask in pairs if mask}
 
 
-def _name(config: SiteConfig, label: str | int) -> str | int:
+def _class_name(config: SiteConfig, label: str | int) -> str | int:
     """A label that is a number without a name counts through the task's classes."""
     if isinstance(label, int) and label < len(config.task.classes):
         return config.task.classes[label]
     return label
 
 
-def _target(config: SiteConfig, said: Annotation, masked: bool) -> Target | None:
-    if config.task.type is TaskType.CLASSIFICATION and said.label is not None:
-        return Target(index=config.task.classes.index(str(_name(config, said.label))))
-    if config.task.type is TaskType.SEGMENTATION and masked:
+def _make_target(config: SiteConfig, annotation: ImageAnnotation, has_mask: bool) -> Target | None:
+    if config.task.type is TaskType.CLASSIFICATION and annotation.label is not None:
+        return Target(index=config.task.classes.index(str(_class_name(config, annotation.label))))
+    if config.task.type is TaskType.SEGMENTATION and has_mask:
         return Target(mask=MASK)
-    if config.task.type is TaskType.PROGNOSIS and said.event is not None and said.days is not None:
-        return Target(event=said.event, days=said.days)
+    if config.task.type is TaskType.PROGNOSIS and annotation.event is not None and annotation.days is not None:
+        return Target(event=annotation.event, days=annotation.days)
     return None
 
 
-def _study(config: SiteConfig, items: Sequence[_Item], masks: Mapping[str, SourceFile]) -> Study:
-    first = items[0]
-    header, said, mask = first.header, first.said, masks.get(first.file.key)
-    pieces = {
-        said.modality or config.modalities[0]: Piece(tuple(i.file.path for i in items), header.member, header.row)
+def _make_study(config: SiteConfig, items: Sequence[_AnnotatedImage], masks: Mapping[str, SourceFile]) -> Study:
+    first_image = items[0]
+    header, annotation, mask = first_image.header, first_image.annotation, masks.get(first_image.file.key)
+    pixel_sources = {
+        annotation.modality or config.modalities[0]: PixelSource(
+            tuple(annotated_image.file.path for annotated_image in items), header.member, header.row
+        )
     }
     if config.task.type is TaskType.SEGMENTATION and header.mask:
-        pieces[MASK] = Piece((first.file.path,), header.mask, header.row)
+        pixel_sources[MASK] = PixelSource((first_image.file.path,), header.mask, header.row)
     elif config.task.type is TaskType.SEGMENTATION and mask:
-        pieces[MASK] = Piece((mask.path,))
+        pixel_sources[MASK] = PixelSource((mask.path,))
     return Study(
         files=tuple(item.name for item in items),
-        patient=said.patient,
-        study=said.study,
-        pieces=pieces,
-        target=_target(config, said, MASK in pieces),
-        declared=said.split,
-        covariates=said.covariates,
+        patient=annotation.patient,
+        study=annotation.study,
+        pixel_sources=pixel_sources,
+        target=_make_target(config, annotation, MASK in pixel_sources),
+        declared_split=annotation.split,
+        covariates=annotation.covariates,
         attributes={name: header.attributes[name] for name in config.attributes if name in header.attributes},
     )
 
 
-def _join_modalities(config: SiteConfig, images: Sequence[Study]) -> tuple[list[Study], list[Quarantined]]:
+def _join_modalities(config: SiteConfig, studies: Sequence[Study]) -> tuple[list[Study], list[QuarantineEntry]]:
     """Where a site names several modalities, the images of one patient and study are one sample."""
     groups: dict[tuple[str, str], list[Study]] = {}
-    for image in images:
-        groups.setdefault((image.patient, image.study), []).append(image)
-    joined, quarantined = [], []
+    for study in studies:
+        groups.setdefault((study.patient, study.study), []).append(study)
+    joined_studies, quarantine_entries = [], []
     for members in groups.values():
-        reason = _misfit_together(config, members)
+        reason = _study_quarantine_reason(config, members)
         if reason:
-            quarantined += [Quarantined(file, reason) for member in members for file in member.files]
+            quarantine_entries += [QuarantineEntry(file, reason) for member in members for file in member.files]
         else:
-            joined.append(_merged(members))
-    return joined, quarantined
+            joined_studies.append(_merge_modalities(members))
+    return joined_studies, quarantine_entries
 
 
-def _misfit_together(config: SiteConfig, members: Sequence[Study]) -> Misfit | None:
-    names = [name for member in members for name in member.pieces]
+def _study_quarantine_reason(config: SiteConfig, members: Sequence[Study]) -> QuarantineReason | None:
+    names = [name for member in members for name in member.pixel_sources]
     if len(names) != len(set(names)):
-        return Misfit.TWO_IMAGES
+        return QuarantineReason.TWO_IMAGES
     if config.modalities[0] not in names:
-        return Misfit.NO_MAIN_IMAGE
-    if len({(member.target, member.declared) for member in members if member.target}) > 1:
-        return Misfit.LABELS_DIFFER
+        return QuarantineReason.NO_MAIN_IMAGE
+    if len({(member.target, member.declared_split) for member in members if member.target}) > 1:
+        return QuarantineReason.LABELS_DIFFER
     return None
 
 
-def _merged(members: Sequence[Study]) -> Study:
+def _merge_modalities(members: Sequence[Study]) -> Study:
     first = members[0]
     return replace(
         first,
         files=tuple(file for member in members for file in member.files),
-        pieces={name: piece for member in members for name, piece in member.pieces.items()},
+        pixel_sources={name: pixel_source for member in members for name, pixel_source in member.pixel_sources.items()},
         target=next((member.target for member in members if member.target), None),
         attributes={name: value for member in reversed(members) for name, value in member.attributes.items()},
     )
 
 
-def missing_files(files: Sequence[SourceFile], manifest: Mapping[str, Annotation]) -> list[Quarantined]:
+def find_missing_files(files: Sequence[SourceFile], manifest: Mapping[str, ImageAnnotation]) -> list[QuarantineEntry]:
     """Returns what a manifest lists and a source with these files does not have, file or folder."""
-    there = {name for file in files for name in file.names}
-    return [Quarantined(name, Misfit.MISSING) for name in manifest if name not in there]
+    present_names = {name for file in files for name in file.manifest_names}
+    return [QuarantineEntry(name, QuarantineReason.MISSING_FILE) for name in manifest if name not in present_names]

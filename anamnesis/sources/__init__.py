@@ -1,16 +1,23 @@
 """Where a site's files come from: a folder, a bucket, a DICOM server. Listed and fetched here, never opened."""
 
-from anamnesis.sources.base import Item, Source, is_dicom_server, open_source, patients_at_most, spread
-from anamnesis.sources.file_source import local_folder, manifest_item, read_manifest
+from anamnesis.sources.base import (
+    DataSource,
+    SourceItem,
+    count_patients_at_most,
+    is_dicom_server,
+    open_source,
+    parallel_map,
+)
+from anamnesis.sources.file_source import fetch_label_manifest, find_label_manifest, local_folder
 
 __all__ = [
-    "Item",
-    "Source",
+    "DataSource",
+    "SourceItem",
+    "count_patients_at_most",
+    "fetch_label_manifest",
+    "find_label_manifest",
     "is_dicom_server",
     "local_folder",
-    "manifest_item",
     "open_source",
-    "patients_at_most",
-    "read_manifest",
-    "spread",
+    "parallel_map",
 ]

@@ -8,36 +8,36 @@ from os import environ
 from pathlib import PurePosixPath
 from typing import Protocol, TypeVar
 
-Given = TypeVar("Given")
-Got = TypeVar("Got")
+ArgumentT = TypeVar("ArgumentT")
+ResultT = TypeVar("ResultT")
 CONNECTIONS = 8
-_ONE_PATIENT = {"", ".dcm", ".png", ".jpg", ".jpeg", ".nii", ".gz"}
+_SINGLE_PATIENT_SUFFIXES = {"", ".dcm", ".png", ".jpg", ".jpeg", ".nii", ".gz"}
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class SourceItem:
     """One file of a source.
 
     Attributes:
         key: its name below the source; on a DICOM server made of hashes, so that it names nobody.
         etag: changes when the content changes; comparable within one source only. DICOMweb knows none.
         size: bytes; 0 where the source does not tell.
-        names: what a manifest may call it, from the innermost: file, folders; or the UIDs of instance, series and
+        manifest_names: what a manifest may call it, from the innermost: file, folders; or the UIDs of instance, series and
             study, and the accession number.
-        place: where its source finds it again.
+        locator: where its source finds it again.
     """
 
     key: str
     etag: str
     size: int
-    names: tuple[str, ...] = ()
-    place: str = ""
+    manifest_names: tuple[str, ...] = ()
+    locator: str = ""
 
 
-class Source(Protocol):
+class DataSource(Protocol):
     """Lists and reads what a site has."""
 
-    def items(self) -> tuple[Item, ...]:
+    def list_items(self) -> tuple[SourceItem, ...]:
         """Returns every file, sorted by key.
 
         Raises:
@@ -46,11 +46,11 @@ class Source(Protocol):
             UnreachableError: it does not answer.
         """
 
-    def read(self, item: Item) -> bytes:
+    def read(self, item: SourceItem) -> bytes:
         """Returns the bytes of one file; raises as ``items`` does."""
 
 
-def open_source(url: str, environment: Mapping[str, str] | None = None) -> Source:
+def open_source(url: str, environment: Mapping[str, str] | None = None) -> DataSource:
     """Opens a source without asking it anything.
 
     Args:
@@ -62,18 +62,18 @@ def open_source(url: str, environment: Mapping[str, str] | None = None) -> Sourc
         InputError: the URL or the environment is not as expected.
     """
     settings = environ if environment is None else environment
-    kind, plus, address = url.partition("+")
-    if plus and kind == "dicomweb":
-        from anamnesis.sources.dicomweb import DICOMweb  # brings an HTTP client, which a folder does not need
+    kind, plus_sign, address = url.partition("+")
+    if plus_sign and kind == "dicomweb":
+        from anamnesis.sources.dicomweb import DICOMwebDataSource  # brings an HTTP client, which a folder does not need
 
-        return DICOMweb.at(address, settings)
-    if plus and kind == "orthanc":
-        from anamnesis.sources.orthanc import Orthanc
+        return DICOMwebDataSource.from_url(address, settings)
+    if plus_sign and kind == "orthanc":
+        from anamnesis.sources.orthanc import OrthancDataSource
 
-        return Orthanc.at(address, settings)
-    from anamnesis.sources.file_source import Files  # here, because that module needs this one
+        return OrthancDataSource.from_url(address, settings)
+    from anamnesis.sources.file_source import FileDataSource  # here, because that module needs this one
 
-    return Files(url, settings)
+    return FileDataSource(url, settings)
 
 
 def is_dicom_server(url: str) -> bool:
@@ -83,20 +83,20 @@ def is_dicom_server(url: str) -> bool:
 
 def instance_key(study: str, instance: str) -> str:
     """Returns the name of an instance: its study's folder and a file, each the start of the UID's SHA-256."""
-    return f"{_short(study)}/{_short(instance)}.dcm"
+    return f"{_short_hash(study)}/{_short_hash(instance)}.dcm"
 
 
-def patients_at_most(items: Iterable[Item]) -> int:
+def count_patients_at_most(items: Iterable[SourceItem]) -> int:
     """Returns how many patients some files can show; 0 where one of them may hold many, so that nobody can tell."""
-    listed = [PurePosixPath(item.key).suffix.lower() for item in items]
-    return len(listed) if _ONE_PATIENT.issuperset(listed) else 0
+    suffixes = [PurePosixPath(item.key).suffix.lower() for item in items]
+    return len(suffixes) if _SINGLE_PATIENT_SUFFIXES.issuperset(suffixes) else 0
 
 
-def spread(work: Callable[[Given], Got], given: Iterable[Given]) -> Iterator[Got]:
+def parallel_map(function: Callable[[ArgumentT], ResultT], arguments: Iterable[ArgumentT]) -> Iterator[ResultT]:
     """Yields ``work(one)`` for each, in order, with a few requests under way at once."""
     with ThreadPoolExecutor(CONNECTIONS) as threads:
-        yield from threads.map(work, given)
+        yield from threads.map(function, arguments)
 
 
-def _short(uid: str) -> str:
+def _short_hash(uid: str) -> str:
     return sha256(uid.encode()).hexdigest()[:16]

@@ -13,22 +13,22 @@ from urllib3 import Retry
 
 from anamnesis.records import InputError, RefusedError, UnreachableError
 from anamnesis.sources.base import CONNECTIONS
-from anamnesis.storage.store import MissingError
+from anamnesis.storage.store import MissingObjectError
 
-PAGE = 1000
+PAGE_SIZE = 1000
 _TIMEOUT = (10.0, 120.0)
-_BUSY = (429, 500, 502, 503, 504)
-_PATIENCE = Retry(
+_RETRIED_STATUSES = (429, 500, 502, 503, 504)
+_RETRY_POLICY = Retry(
     total=4,
     backoff_factor=0.2,
-    status_forcelist=_BUSY,
+    status_forcelist=_RETRIED_STATUSES,
     allowed_methods=("GET",),
     raise_on_status=False,
     respect_retry_after_header=False,  # a server may ask for hours; who polls comes back by itself
 )
 
 
-class Server:
+class DICOMServerClient:
     """One DICOM server.
 
     Args:
@@ -46,18 +46,18 @@ class Server:
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise InputError(f"DICOM server {url!r}: expected http(s)://host/path")
         self.url = url.rstrip("/")
-        self._bundle = _authorities(environment)
+        self._ca_bundle = _find_ca_bundle(environment)
         self._session = requests.Session()
-        self._session.auth = _credentials(environment)
+        self._session.auth = _find_credentials(environment)
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS, max_retries=_PATIENCE))
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS, max_retries=_RETRY_POLICY))
 
-    def json(self, path: str, what: str, parameters: Mapping[str, object] | None = None) -> Any:
+    def get_json(self, path: str, description: str, parameters: Mapping[str, object] | None = None) -> Any:
         """Returns a decoded answer.
 
         Args:
             path: below the URL.
-            what: is asked for, in words for a message; never a UID.
+            description: is asked for, in words for a message; never a UID.
             parameters: of the query.
 
         Raises:
@@ -65,25 +65,27 @@ class Server:
             RefusedError: it wants other credentials.
             UnreachableError: it does not answer, or is not well.
         """
-        answer = self.get(path, what, "application/dicom+json, application/json", parameters)
-        if answer.status_code == HTTPStatus.NO_CONTENT:
+        response = self.get(path, description, "application/dicom+json, application/json", parameters)
+        if response.status_code == HTTPStatus.NO_CONTENT:
             return []
         try:
-            return answer.json()
+            return response.json()
         except requests.JSONDecodeError:
-            raise InputError(f"{self.url}: asked for {what}, it does not answer with JSON; check the address") from None
+            raise InputError(
+                f"{self.url}: asked for {description}, it does not answer with JSON; check the address"
+            ) from None
 
     def get(
-        self, path: str, what: str, accept: str, parameters: Mapping[str, object] | None = None
+        self, path: str, description: str, accept: str, parameters: Mapping[str, object] | None = None
     ) -> requests.Response:
         """Returns an answer of status 2xx; raises as ``json`` does."""
         try:
-            answer = self._session.get(
+            response = self._session.get(
                 f"{self.url}/{path}",
                 params=parameters,  # type: ignore[arg-type]
                 headers={"Accept": accept},
                 timeout=_TIMEOUT,
-                verify=self._bundle,
+                verify=self._ca_bundle,
             )
         except requests.exceptions.SSLError:
             raise UnreachableError(
@@ -91,22 +93,26 @@ class Server:
             ) from None
         except OSError as error:  # every error of requests is one, and so is a bundle that is not there
             raise UnreachableError(f"{self.url}: no answer ({type(error).__name__})") from None
-        self._check(answer.status_code, what)
-        return answer
+        self._check_status(response.status_code, description)
+        return response
 
-    def _check(self, status: int, what: str) -> None:
+    def _check_status(self, status: int, description: str) -> None:
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             return
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            raise RefusedError(f"{self.url}: asked for {what}, it refuses ({status}); check user, password or token")
-        if status in _BUSY or status == HTTPStatus.REQUEST_TIMEOUT:
-            raise UnreachableError(f"{self.url}: asked for {what}, it answers {status}")
+            raise RefusedError(
+                f"{self.url}: asked for {description}, it refuses ({status}); check user, password or token"
+            )
+        if status in _RETRIED_STATUSES or status == HTTPStatus.REQUEST_TIMEOUT:
+            raise UnreachableError(f"{self.url}: asked for {description}, it answers {status}")
         if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
-            raise MissingError(f"{self.url}: asked for {what}, it answers {status}: gone meanwhile, or a wrong address")
-        raise InputError(f"{self.url}: asked for {what}, it answers {status}; check the address")
+            raise MissingObjectError(
+                f"{self.url}: asked for {description}, it answers {status}: gone meanwhile, or a wrong address"
+            )
+        raise InputError(f"{self.url}: asked for {description}, it answers {status}; check the address")
 
 
-class _Token(AuthBase):
+class _BearerAuth(AuthBase):
     """A bearer token, as an object, because a plain header would give way to a ``.netrc``."""
 
     def __init__(self, token: str) -> None:
@@ -117,7 +123,7 @@ class _Token(AuthBase):
         return request
 
 
-def _authorities(environment: Mapping[str, str]) -> str | bool:
+def _find_ca_bundle(environment: Mapping[str, str]) -> str | bool:
     """The file of trusted authorities that the environment names, or those that come with the HTTP client."""
     for name in ("REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE"):
         if path := environment.get(name):
@@ -127,9 +133,9 @@ def _authorities(environment: Mapping[str, str]) -> str | bool:
     return True
 
 
-def _credentials(environment: Mapping[str, str]) -> AuthBase | None:
+def _find_credentials(environment: Mapping[str, str]) -> AuthBase | None:
     if token := environment.get("DICOM_TOKEN"):
-        return _Token(token)
+        return _BearerAuth(token)
     if user := environment.get("DICOM_USERNAME"):
         return HTTPBasicAuth(user.encode(), environment.get("DICOM_PASSWORD", "").encode())
     return None

@@ -9,107 +9,115 @@ from requests_toolbelt import MultipartDecoder
 from requests_toolbelt.multipart.decoder import ImproperBodyPartContentException, NonMultipartContentTypeException
 
 from anamnesis.records import InputError
-from anamnesis.sources.base import Item, instance_key, spread
-from anamnesis.sources.dicom_http import PAGE, Server
+from anamnesis.sources.base import SourceItem, instance_key, parallel_map
+from anamnesis.sources.dicom_http import PAGE_SIZE, DICOMServerClient
 
 _ACCESSION, _PATIENT = "00080050", "00100020"
 _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
-_COUNT = "00201208"
-_AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+_INSTANCE_COUNT = "00201208"
+_ACCEPT_AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 
 
 @dataclass(frozen=True, slots=True)
-class Study:
+class QidoStudy:
     """One line of the list of studies.
 
     Attributes:
         uid: StudyInstanceUID.
         accession: AccessionNumber, or empty.
         patient: PatientID, or empty; to be counted, never kept.
-        instances: NumberOfStudyRelatedInstances.
+        instance_count: NumberOfStudyRelatedInstances.
     """
 
     uid: str
     accession: str
     patient: str = field(repr=False)
-    instances: int
+    instance_count: int
 
 
-class DICOMweb:
+class DICOMwebDataSource:
     """Lists and reads the instances of a DICOMweb server.
 
     Nothing there tells whether an instance was replaced by another of the same UID; DICOM forbids that.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: DICOMServerClient) -> None:
         self._server = server
 
     @classmethod
-    def at(cls, url: str, environment: Mapping[str, str]) -> "DICOMweb":
+    def from_url(cls, url: str, environment: Mapping[str, str]) -> "DICOMwebDataSource":
         """Opens the server at ``http(s)://host/path``; see ``open_source``."""
-        return cls(Server(url, environment))
+        return cls(DICOMServerClient(url, environment))
 
-    def items(self) -> tuple[Item, ...]:
+    def list_items(self) -> tuple[SourceItem, ...]:
         """See ``Source.items``; asks once for each study."""
-        found = [item for items in spread(self._instances, self.studies()) for item in items]
-        return tuple(sorted(found, key=lambda item: (item.key, item.place)))
+        all_items = [
+            item for study_items in parallel_map(self._list_instances, self.list_studies()) for item in study_items
+        ]
+        return tuple(sorted(all_items, key=lambda item: (item.key, item.locator)))
 
-    def read(self, item: Item) -> bytes:
+    def read(self, item: SourceItem) -> bytes:
         """See ``Source.read``: the file as it is stored."""
-        answer = self._server.get(item.place, "an instance", _AS_STORED)
-        if answer.headers.get("Content-Type", "").partition(";")[0].strip() == "application/dicom":
-            return answer.content
+        response = self._server.get(item.locator, "an instance", _ACCEPT_AS_STORED)
+        if response.headers.get("Content-Type", "").partition(";")[0].strip() == "application/dicom":
+            return response.content
         try:
-            (part,) = MultipartDecoder.from_response(answer).parts
+            (part,) = MultipartDecoder.from_response(response).parts
         except (NonMultipartContentTypeException, ImproperBodyPartContentException, ValueError):
             raise InputError(f"{self._server.url}: asked for an instance, it answers with something else") from None
         return bytes(part.content)
 
-    def studies(self) -> list[Study]:
+    def list_studies(self) -> list[QidoStudy]:
         """Returns every study, in the server's order.
 
         Raises:
             InputError: the server does not count a study's instances; raises as ``items`` does, too.
         """
-        fields = {"includefield": [_COUNT, _ACCESSION, _PATIENT]}
-        return [self._study(row) for row in self._rows("studies", "its studies", _STUDY, fields)]
+        fields = {"includefield": [_INSTANCE_COUNT, _ACCESSION, _PATIENT]}
+        return [self._parse_study(row) for row in self._iter_rows("studies", "its studies", _STUDY, fields)]
 
-    def _study(self, row: Mapping[str, Any]) -> Study:
-        count = _value(row, _COUNT)
+    def _parse_study(self, row: Mapping[str, Any]) -> QidoStudy:
+        count = _first_value(row, _INSTANCE_COUNT)
         if not count.isdecimal():
             raise InputError(f"{self._server.url}: it does not tell NumberOfStudyRelatedInstances (0020,1208)")
-        return Study(_value(row, _STUDY), _value(row, _ACCESSION), _value(row, _PATIENT), int(count))
+        return QidoStudy(
+            _first_value(row, _STUDY), _first_value(row, _ACCESSION), _first_value(row, _PATIENT), int(count)
+        )
 
-    def _instances(self, study: Study) -> list[Item]:
+    def _list_instances(self, study: QidoStudy) -> list[SourceItem]:
         path = f"studies/{quote(study.uid)}/instances"
-        rows = list(self._rows(path, "a study's instances", _INSTANCE, {"includefield": [_SERIES]}))
-        if not all(_value(row, _SERIES) for row in rows):
+        rows = list(self._iter_rows(path, "a study's instances", _INSTANCE, {"includefield": [_SERIES]}))
+        if not all(_first_value(row, _SERIES) for row in rows):
             raise InputError(f"{self._server.url}: it does not tell an instance's SeriesInstanceUID (0020,000E)")
-        return [_item(study, _value(row, _SERIES), _value(row, _INSTANCE)) for row in rows]
+        return [_to_item(study, _first_value(row, _SERIES), _first_value(row, _INSTANCE)) for row in rows]
 
-    def _rows(self, path: str, what: str, tag: str, parameters: Mapping[str, object]) -> Iterator[Mapping[str, Any]]:
+    def _iter_rows(
+        self, path: str, description: str, tag: str, parameters: Mapping[str, object]
+    ) -> Iterator[Mapping[str, Any]]:
         """Yields every line of a list, each UID once: a server may give fewer lines than asked for, or ignore pages."""
-        seen: set[str] = set()
+        seen_uids: set[str] = set()
         start = 0
         while True:
-            page = self._server.json(path, what, {**parameters, "limit": PAGE, "offset": start})
-            if not isinstance(page, list) or not all(isinstance(row, dict) and _value(row, tag) for row in page):
-                raise InputError(f"{self._server.url}: asked for {what}, it does not answer as QIDO-RS; check the path")
-            fresh = {uid: row for row in page if (uid := _value(row, tag)) not in seen}
-            if not fresh:
+            page = self._server.get_json(path, description, {**parameters, "limit": PAGE_SIZE, "offset": start})
+            if not isinstance(page, list) or not all(isinstance(row, dict) and _first_value(row, tag) for row in page):
+                raise InputError(
+                    f"{self._server.url}: asked for {description}, it does not answer as QIDO-RS; check the path"
+                )
+            new_rows = {uid: row for row in page if (uid := _first_value(row, tag)) not in seen_uids}
+            if not new_rows:
                 return
-            seen.update(fresh)
-            yield from fresh.values()
+            seen_uids.update(new_rows)
+            yield from new_rows.values()
             start += len(page)
 
 
-def _item(study: Study, series: str, instance: str) -> Item:
-    place = f"studies/{quote(study.uid)}/series/{quote(series)}/instances/{quote(instance)}"
-    names = tuple(filter(None, (instance, series, study.uid, study.accession)))
-    return Item(instance_key(study.uid, instance), "", 0, names, place)
+def _to_item(study: QidoStudy, series: str, instance: str) -> SourceItem:
+    locator = f"studies/{quote(study.uid)}/series/{quote(series)}/instances/{quote(instance)}"
+    manifest_names = tuple(filter(None, (instance, series, study.uid, study.accession)))
+    return SourceItem(instance_key(study.uid, instance), "", 0, manifest_names, locator)
 
 
-def _value(row: Mapping[str, Any], tag: str) -> str:
+def _first_value(row: Mapping[str, Any], tag: str) -> str:
     """The first value of an attribute in DICOM's JSON, as text, or nothing."""
     values = (row.get(tag) or {}).get("Value") or [""]
     return str(values[0] if values[0] is not None else "").strip()

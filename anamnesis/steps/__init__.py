@@ -9,26 +9,33 @@ from dataclasses import replace
 from anamnesis.records import (
     Evaluation,
     InputError,
-    Outcome,
-    OutcomeKind,
     Progress,
     SiteConfig,
+    UpdateResult,
+    UpdateResultKind,
     decode,
     encode,
     encode_object,
-    silent,
+    ignore_progress,
 )
-from anamnesis.registry import Log, fold, judge, read_outcome, settle, write_outcome
+from anamnesis.registry import (
+    Log,
+    build_history,
+    evaluate_gate,
+    read_update_result,
+    record_decision,
+    write_update_result,
+)
 from anamnesis.storage import Store, open_store
 from anamnesis.updates.requests import EvaluationRequest, UpdateRequest
-from anamnesis.updates.required_tests import all_sites, required_tests
+from anamnesis.updates.required_tests import required_tests, tested_sites
 
-Result = dict[str, object]
+StepResult = dict[str, object]
 
 
 def ingest_site(
-    site: Mapping[str, object], store: str, split_key: str, workers: int, progress: Progress = silent
-) -> Result:
+    site: Mapping[str, object], store: str, split_key: str, workers: int, progress: Progress = ignore_progress
+) -> StepResult:
     """Makes a snapshot of what lies at a site.
 
     Args:
@@ -42,13 +49,13 @@ def ingest_site(
         Encoded ``IngestResult``.
     """
     from anamnesis.snapshots import ingest
-    from anamnesis.snapshots import split_key as read_key
+    from anamnesis.snapshots import read_split_key as read_key
 
     config = decode(SiteConfig, site, "site")
     return encode_object(ingest(config, open_store(store), read_key(split_key), workers, progress))
 
 
-def begin_update(request: Mapping[str, object], workers: int, progress: Progress = silent) -> Result:
+def begin_update(request: Mapping[str, object], workers: int, progress: Progress = ignore_progress) -> StepResult:
     """Makes a snapshot of what lies at the site of an update, and says whether there is anything to learn.
 
     Without an occasion there always is: who asked has looked. With one, an update that ends here leaves its outcome in
@@ -59,28 +66,32 @@ def begin_update(request: Mapping[str, object], workers: int, progress: Progress
         ``outcome``, for ``promote_model`` to complete.
     """
     from anamnesis.snapshots import ingest
-    from anamnesis.snapshots import split_key as read_key
-    from anamnesis.steps.assess_ingestion import admit
+    from anamnesis.snapshots import read_split_key as read_key
+    from anamnesis.steps.assess_ingestion import assess_ingestion
 
-    asked = decode(UpdateRequest, request, "request")
-    store, occasion = open_store(asked.registry), asked.occasion
-    if occasion and (known := read_outcome(store, occasion.claim)):
-        return _begun(known, learn=False)
-    ingested = ingest(asked.site, open_store(asked.store), read_key(asked.split_key), workers, progress)
-    if not occasion:
-        return {**encode_object(ingested), "learn": True, "outcome": None}
-    outcome = admit(asked, occasion, ingested)
-    learn = outcome.kind is OutcomeKind.CANDIDATE
-    return _begun(outcome if learn else write_outcome(store, outcome), learn)
+    update_request = decode(UpdateRequest, request, "request")
+    store, trigger = open_store(update_request.registry), update_request.trigger
+    if trigger and (stored_outcome := read_update_result(store, trigger.claim)):
+        return _begin_result(stored_outcome, learn=False)
+    ingest_result = ingest(
+        update_request.site, open_store(update_request.store), read_key(update_request.split_key), workers, progress
+    )
+    if not trigger:
+        return {**encode_object(ingest_result), "learn": True, "outcome": None}
+    outcome = assess_ingestion(update_request, trigger, ingest_result)
+    learn = outcome.kind is UpdateResultKind.CANDIDATE
+    return _begin_result(outcome if learn else write_update_result(store, outcome), learn)
 
 
-def _begun(outcome: Outcome, learn: bool) -> Result:
+def _begin_result(outcome: UpdateResult, learn: bool) -> StepResult:
     encoded = encode_object(outcome)
-    shown = {name: encoded[name] for name in ("snapshot", "test_set", "counts", "reasons")}
-    return {**shown, "learn": learn, "outcome": encoded}
+    shared_fields = {name: encoded[name] for name in ("snapshot", "test_set", "counts", "reasons")}
+    return {**shared_fields, "learn": learn, "outcome": encoded}
 
 
-def train(request: Mapping[str, object], snapshot: str, test_set: str, progress: Progress = silent) -> Result:
+def train(
+    request: Mapping[str, object], snapshot: str, test_set: str, progress: Progress = ignore_progress
+) -> StepResult:
     """Trains a candidate version.
 
     Args:
@@ -92,23 +103,23 @@ def train(request: Mapping[str, object], snapshot: str, test_set: str, progress:
     Returns:
         ``version``, ``input``, whether it was ``reused``, ``seconds`` and ``stored_bytes``.
     """
-    from anamnesis.updates.update import update
+    from anamnesis.updates.update import run_update
 
-    done = update(decode(UpdateRequest, request, "request"), snapshot, progress)
-    cost = done.record.cost
+    trained = run_update(decode(UpdateRequest, request, "request"), snapshot, progress)
+    cost = trained.record.cost
     return {
-        "version": done.record.version,
-        "input": done.record.input,
-        "reused": done.reused,
+        "version": trained.record.version,
+        "input": trained.record.input_digest,
+        "reused": trained.is_reused,
         "seconds": cost.seconds,
         "stored_bytes": cost.stored_bytes,
-        "losses": encode(done.epochs[-1]) if done.epochs else {},
+        "losses": encode(trained.epoch_losses[-1]) if trained.epoch_losses else {},
     }
 
 
 def evaluate_forgetting(
-    request: Mapping[str, object], version: str, test_set: str, progress: Progress = silent
-) -> Result:
+    request: Mapping[str, object], version: str, test_set: str, progress: Progress = ignore_progress
+) -> StepResult:
     """Judges a version on the frozen test set of every site, the new one's included.
 
     Its base is judged too where it was not yet: on a test set that was issued since, on what imported weights know, and
@@ -119,16 +130,16 @@ def evaluate_forgetting(
     """
     from anamnesis.updates.frozen_evaluation import evaluate_frozen
 
-    asked = decode(UpdateRequest, request, "request")
-    sites = all_sites(asked, test_set)
-    if asked.base:
-        evaluate_frozen(asked.registry, asked.base, sites, progress)
-    return _judged(evaluate_frozen(asked.registry, version, sites, progress))
+    update_request = decode(UpdateRequest, request, "request")
+    sites = tested_sites(update_request, test_set)
+    if update_request.base:
+        evaluate_frozen(update_request.registry, update_request.base, sites, progress)
+    return _evaluation_result(evaluate_frozen(update_request.registry, version, sites, progress))
 
 
 def evaluate_saliency(
-    request: Mapping[str, object], version: str, test_set: str, progress: Progress = silent
-) -> Result:
+    request: Mapping[str, object], version: str, test_set: str, progress: Progress = ignore_progress
+) -> StepResult:
     """Compares a version's saliency maps on the sites learned before with those of the versions that learned them.
 
     Returns:
@@ -136,13 +147,13 @@ def evaluate_saliency(
     """
     from anamnesis.updates.saliency_evaluation import evaluate_saliency as evaluate
 
-    asked = decode(UpdateRequest, request, "request")
-    known = {site.name for site in asked.sites}
-    earlier = [site for site in all_sites(asked, test_set) if site.name in known]
-    return _judged(evaluate(asked.registry, version, earlier, progress))
+    update_request = decode(UpdateRequest, request, "request")
+    learned_names = {site.name for site in update_request.sites}
+    earlier_sites = [site for site in tested_sites(update_request, test_set) if site.name in learned_names]
+    return _evaluation_result(evaluate(update_request.registry, version, earlier_sites, progress))
 
 
-def evaluate_scheduled(request: Mapping[str, object], workers: int, progress: Progress = silent) -> Result:
+def evaluate_scheduled(request: Mapping[str, object], workers: int, progress: Progress = ignore_progress) -> StepResult:
     """Judges the champion anew, on frozen test sets and on cases that arrived since; see ``updates.monitor``.
 
     Args:
@@ -155,14 +166,17 @@ def evaluate_scheduled(request: Mapping[str, object], workers: int, progress: Pr
     """
     from anamnesis.updates.scheduled_evaluation import evaluate_scheduled as evaluate
 
-    found = evaluate(decode(EvaluationRequest, request, "request"), workers, progress)
-    summary = {f"{one.site}/{one.window.value}/{one.metric}": float(one.score.value) for one in found.measurements}
-    return {"monitoring": encode(found), "summary": summary}
+    evaluation = evaluate(decode(EvaluationRequest, request, "request"), workers, progress)
+    summary = {
+        f"{measurement.site}/{measurement.evaluation_set.value}/{measurement.metric}": float(measurement.score.value)
+        for measurement in evaluation.measurements
+    }
+    return {"monitoring": encode(evaluation), "summary": summary}
 
 
 def promote_model(
-    request: Mapping[str, object], version: str, test_set: str, who: str, outcome: Mapping[str, object] | None = None
-) -> Result:
+    request: Mapping[str, object], version: str, test_set: str, author: str, outcome: Mapping[str, object] | None = None
+) -> StepResult:
     """Asks the gate, and writes what it says to the registry's log.
 
     With an occasion the log is left alone: the operator settles. The outcome, completed by the version, is written to
@@ -172,7 +186,7 @@ def promote_model(
         request: encoded ``UpdateRequest``.
         version: digest of the candidate.
         test_set: digest of the site's test set in force.
-        who: stands in the log.
+        author: stands in the log.
         outcome: what ``begin_update`` gave.
 
     Returns:
@@ -182,30 +196,30 @@ def promote_model(
     Raises:
         InputError: an occasion without an outcome.
     """
-    asked = decode(UpdateRequest, request, "request")
-    store = open_store(asked.registry)
-    decision = judge(store, version, asked.gate, required_tests(asked, test_set))
-    if not asked.occasion:
-        settle(store, decision, who, decision.reason)
-    champion = fold(Log(store).entries()).champion
-    written = _conclude(store, version, outcome) if asked.occasion else None
+    update_request = decode(UpdateRequest, request, "request")
+    store = open_store(update_request.registry)
+    decision = evaluate_gate(store, version, update_request.gate, required_tests(update_request, test_set))
+    if not update_request.trigger:
+        record_decision(store, decision, author, decision.reason)
+    champion = build_history(Log(store).entries()).champion
+    stored_outcome = _write_final_outcome(store, version, outcome) if update_request.trigger else None
     return {
         "verdict": decision.verdict.value,
         "promoted": champion == version,
         "champion": champion or "",
         "reason": decision.reason,
         "decision": encode(decision),
-        "outcome": encode(written),
+        "outcome": encode(stored_outcome),
     }
 
 
-def _conclude(store: Store, version: str, outcome: Mapping[str, object] | None) -> Outcome:
+def _write_final_outcome(store: Store, version: str, outcome: Mapping[str, object] | None) -> UpdateResult:
     if outcome is None:
         raise InputError("outcome: a request with an occasion needs what the ingest found")
-    return write_outcome(store, replace(decode(Outcome, outcome, "outcome"), version=version))
+    return write_update_result(store, replace(decode(UpdateResult, outcome, "outcome"), version=version))
 
 
-def _judged(evaluations: tuple[Evaluation, ...]) -> Result:
+def _evaluation_result(evaluations: tuple[Evaluation, ...]) -> StepResult:
     summary = {
         f"{evaluation.site}/{name}": float(metric.value)
         for evaluation in evaluations

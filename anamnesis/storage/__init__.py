@@ -1,5 +1,5 @@
 """Where objects are stored: one small protocol, implemented by a folder and by any S3 server."""
 
-from anamnesis.storage.store import MissingError, NoBucketError, ObjectInfo, Store, child, open_store
+from anamnesis.storage.store import MissingBucketError, MissingObjectError, ObjectInfo, Store, child_url, open_store
 
-__all__ = ["MissingError", "NoBucketError", "ObjectInfo", "Store", "child", "open_store"]
+__all__ = ["MissingBucketError", "MissingObjectError", "ObjectInfo", "Store", "child_url", "open_store"]

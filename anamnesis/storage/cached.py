@@ -6,7 +6,7 @@ from threading import Lock
 
 from anamnesis.storage.store import ObjectInfo, Store
 
-WRITE_ONCE = ("log/", "versions/", "outcomes/", "monitoring/", "updates/", "testsets/")
+WRITE_ONCE_PREFIXES = ("log/", "versions/", "outcomes/", "monitoring/", "updates/", "testsets/")
 
 
 class CachedStore:
@@ -21,9 +21,9 @@ class CachedStore:
     def __init__(
         self, store: Store, maximum_bytes: int = 32 << 20, before_write: Callable[[], None] = lambda: None
     ) -> None:
-        self._store, self._maximum, self._before_write = store, maximum_bytes, before_write
-        self._kept: OrderedDict[str, bytes] = OrderedDict()
-        self._bytes = 0
+        self._store, self._maximum_bytes, self._before_write = store, maximum_bytes, before_write
+        self._cached_objects: OrderedDict[str, bytes] = OrderedDict()
+        self._cached_bytes = 0
         self._lock = Lock()
 
     @property
@@ -34,12 +34,12 @@ class CachedStore:
     def get(self, key: str) -> bytes:
         """See ``Store``."""
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
+            if key in self._cached_objects:
+                self._cached_objects.move_to_end(key)
+                return self._cached_objects[key]
         data = self._store.get(key)
-        if key.startswith(WRITE_ONCE) and key.endswith(".json"):
-            self._keep(key, data)
+        if key.startswith(WRITE_ONCE_PREFIXES) and key.endswith(".json"):
+            self._cache_object(key, data)
         return data
 
     def put(self, key: str, data: bytes) -> None:
@@ -64,23 +64,23 @@ class CachedStore:
         """See ``Store``."""
         self._before_write()
         with self._lock:
-            self._bytes -= len(self._kept.pop(key, b""))
+            self._cached_bytes -= len(self._cached_objects.pop(key, b""))
         self._store.delete(key)
 
-    def leftovers(self) -> Iterator[ObjectInfo]:
+    def list_unfinished_writes(self) -> Iterator[ObjectInfo]:
         """See ``Store``."""
-        return self._store.leftovers()
+        return self._store.list_unfinished_writes()
 
-    def probe(self) -> None:
+    def check_conditional_writes(self) -> None:
         """See ``Store``."""
-        self._store.probe()
+        self._store.check_conditional_writes()
 
-    def _keep(self, key: str, data: bytes) -> None:
+    def _cache_object(self, key: str, data: bytes) -> None:
         with self._lock:
-            if key in self._kept:
+            if key in self._cached_objects:
                 return
-            self._kept[key] = data
-            self._bytes += len(data)
-            while self._bytes > self._maximum:
-                _, dropped = self._kept.popitem(last=False)
-                self._bytes -= len(dropped)
+            self._cached_objects[key] = data
+            self._cached_bytes += len(data)
+            while self._cached_bytes > self._maximum_bytes:
+                _, evicted_data = self._cached_objects.popitem(last=False)
+                self._cached_bytes -= len(evicted_data)

@@ -11,27 +11,27 @@ T = TypeVar("T")
 SCHEMA = 1
 
 
-def dump(record: object) -> bytes:
+def dump_record(record: object) -> bytes:
     """Returns the stored form of a record, which has a field ``schema``."""
     return canonical_json(encode(record))
 
 
-def load(kind: type[T], data: bytes, where: str) -> T:
+def load_record(kind: type[T], data: bytes, location: str) -> T:
     """Reads the stored form of a record of type ``kind``.
 
     Args:
         kind: a data class.
         data: what is stored.
-        where: what is read, for messages.
+        location: what is read, for messages.
 
     Raises:
         IntegrityError: this is not what ``dump`` wrote.
         InputError: a newer release wrote it.
     """
-    return restore(kind, parse(data, where), where)
+    return restore_record(kind, parse_document(data, location), location)
 
 
-def parse(data: bytes, where: str) -> dict[str, object]:
+def parse_document(data: bytes, location: str) -> dict[str, object]:
     """Returns the fields of a stored record.
 
     Raises:
@@ -41,27 +41,29 @@ def parse(data: bytes, where: str) -> dict[str, object]:
         value = json.loads(data)
         canonical = canonical_json(value)
     except (ValueError, RecursionError) as error:
-        raise IntegrityError(f"{where}: not JSON ({error}); its bytes were changed") from None
+        raise IntegrityError(f"{location}: not JSON ({error}); its bytes were changed") from None
     if canonical != data or not isinstance(value, dict):
-        raise IntegrityError(f"{where}: not in the form in which it was written; its bytes were changed")
+        raise IntegrityError(f"{location}: not in the form in which it was written; its bytes were changed")
     return value
 
 
-def restore(kind: type[T], fields: dict[str, object], where: str) -> T:
+def restore_record(kind: type[T], fields: dict[str, object], location: str) -> T:
     """Returns the record that has these fields; raises as ``load`` does."""
     if fields.get("schema") != SCHEMA:
-        raise InputError(f"{where}: schema {fields.get('schema')!r}, this release reads {SCHEMA}; use a newer release")
+        raise InputError(
+            f"{location}: schema {fields.get('schema')!r}, this release reads {SCHEMA}; use a newer release"
+        )
     try:
         record = decode(kind, fields)
     except InputError as error:
-        raise IntegrityError(f"{where}: {error}; its bytes were changed") from None
-    if dump(record) != canonical_json(fields):
-        raise IntegrityError(f"{where}: not in the form in which it was written; its bytes were changed")
+        raise IntegrityError(f"{location}: {error}; its bytes were changed") from None
+    if dump_record(record) != canonical_json(fields):
+        raise IntegrityError(f"{location}: not in the form in which it was written; its bytes were changed")
     return record
 
 
 def write_once(store: Store, key: str, record: T) -> T:
     """Writes ``record`` unless one is stored; returns the stored one, which is the first."""
-    if store.put_if_absent(key, dump(record)):
+    if store.put_if_absent(key, dump_record(record)):
         return record
-    return load(type(record), store.get(key), key)
+    return load_record(type(record), store.get(key), key)

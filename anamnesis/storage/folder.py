@@ -9,11 +9,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from anamnesis.records import AnamnesisError, InputError, RefusedError
-from anamnesis.storage.store import MissingError, ObjectInfo, check_key
+from anamnesis.storage.store import MissingObjectError, ObjectInfo, check_key
 
-_TEMPORARY = ".tmp-"
-_CANNOT_LINK = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK, errno.EINVAL}
-_NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+_TEMPORARY_PREFIX = ".tmp-"
+_NO_HARD_LINK_ERRNOS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK, errno.EINVAL}
+_MISSING_FILE_ERRORS = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 class FolderStore:
@@ -29,13 +29,13 @@ class FolderStore:
 
     def get(self, key: str) -> bytes:
         """See ``Store.get``."""
-        with _explained(path := self._path(key)):
+        with _translate_os_errors(path := self._path(key)):
             return path.read_bytes()
 
     def put(self, key: str, data: bytes) -> None:
         """See ``Store.put``."""
         target = self._path(key)
-        with _explained(target), _temporary(target, data) as temporary:
+        with _translate_os_errors(target), _temporary_file(target, data) as temporary:
             temporary.replace(target)
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
@@ -45,10 +45,10 @@ class FolderStore:
             RefusedError: the file system cannot make hard links.
         """
         target = self._path(key)
-        with _explained(target):
+        with _translate_os_errors(target):
             if not target.exists():
-                with _temporary(target, data) as temporary:
-                    _link(temporary, target)
+                with _temporary_file(target, data) as temporary:
+                    _hard_link(temporary, target)
             return target.read_bytes() == data
 
     def exists(self, key: str) -> bool:
@@ -64,14 +64,14 @@ class FolderStore:
     def delete(self, key: str) -> None:
         """See ``Store.delete``."""
         path = self.root / check_key(key)
-        with _explained(path):
+        with _translate_os_errors(path):
             path.unlink(missing_ok=True)
 
-    def leftovers(self) -> Iterator[ObjectInfo]:
+    def list_unfinished_writes(self) -> Iterator[ObjectInfo]:
         """See ``Store.leftovers``: temporary files."""
         return (info for info in self._walk("") if _is_temporary(info.key))
 
-    def probe(self) -> None:
+    def check_conditional_writes(self) -> None:
         """See ``Store.probe``."""
         key = f"probe-{secrets.token_hex(8)}"
         try:
@@ -81,57 +81,57 @@ class FolderStore:
 
     def _path(self, key: str) -> Path:
         if _is_temporary(check_key(key)):
-            raise InputError(f"{key!r}: names that start with {_TEMPORARY!r} are kept for temporary files")
+            raise InputError(f"{key!r}: names that start with {_TEMPORARY_PREFIX!r} are kept for temporary files")
         return self.root / key
 
     def _walk(self, prefix: str) -> Iterator[ObjectInfo]:
-        above, _, _ = prefix.rpartition("/")
-        if above:
-            check_key(above)
-        for info in _files(self.root / above, f"{above}/" if above else "", prefix, frozenset()):
+        parent, _, _ = prefix.rpartition("/")
+        if parent:
+            check_key(parent)
+        for info in _iter_files(self.root / parent, f"{parent}/" if parent else "", prefix, frozenset()):
             if info.key.startswith(prefix):
                 yield info
 
 
-def _files(folder: Path, base: str, prefix: str, parents: frozenset[tuple[int, int]]) -> Iterator[ObjectInfo]:
+def _iter_files(folder: Path, base: str, prefix: str, parents: frozenset[tuple[int, int]]) -> Iterator[ObjectInfo]:
     """Yields every file below ``folder`` in the order of keys: a folder sorts as its name and a slash."""
-    with _explained(folder):
-        here, entries = _scan(folder)
-    if here in parents:
+    with _translate_os_errors(folder):
+        folder_identity, entries = _scan_folder(folder)
+    if folder_identity in parents:
         return
     for name, path in entries:
         key = base + name
         if not name.endswith("/"):
-            with _explained(path), suppress(FileNotFoundError):  # deleted meanwhile
+            with _translate_os_errors(path), suppress(FileNotFoundError):  # deleted meanwhile
                 status = path.stat()
                 if stat.S_ISREG(status.st_mode):
                     etag = f"{status.st_mtime_ns}-{status.st_size}"
                     yield ObjectInfo(key, etag, status.st_size, status.st_mtime)
         elif key.startswith(prefix) or prefix.startswith(key):
-            yield from _files(path, key, prefix, parents | {here})
+            yield from _iter_files(path, key, prefix, parents | {folder_identity})
 
 
-def _scan(folder: Path) -> tuple[tuple[int, int], list[tuple[str, Path]]]:
+def _scan_folder(folder: Path) -> tuple[tuple[int, int], list[tuple[str, Path]]]:
     """Returns the folder's identity and its sorted entries, folders with a slash; no entries when it is not there."""
     try:
         status = folder.stat()
-        with os.scandir(folder) as found:
-            entries = sorted((entry.name + "/" * entry.is_dir(), Path(entry.path)) for entry in found)
-    except _NOT_THERE:
+        with os.scandir(folder) as directory:
+            entries = sorted((entry.name + "/" * entry.is_dir(), Path(entry.path)) for entry in directory)
+    except _MISSING_FILE_ERRORS:
         return (0, 0), []
     return (status.st_dev, status.st_ino), entries
 
 
 def _is_temporary(key: str) -> bool:
-    return key.rpartition("/")[2].startswith(_TEMPORARY)
+    return key.rpartition("/")[2].startswith(_TEMPORARY_PREFIX)
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _translate_os_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except _NOT_THERE:
-        raise MissingError(f"{path}: there is no such object") from None
+    except _MISSING_FILE_ERRORS:
+        raise MissingObjectError(f"{path}: there is no such object") from None
     except PermissionError as error:
         raise RefusedError(f"{path}: {error.strerror}; give this user access to the folder") from error
     except OSError as error:
@@ -139,10 +139,10 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _temporary(target: Path, data: bytes) -> Iterator[Path]:
+def _temporary_file(target: Path, data: bytes) -> Iterator[Path]:
     """A file with ``data``, safe on disk, beside ``target`` and so in its file system; afterwards so is the folder."""
     _make_folder(target.parent)
-    path = target.parent / f"{_TEMPORARY}{secrets.token_hex(8)}"
+    path = target.parent / f"{_TEMPORARY_PREFIX}{secrets.token_hex(8)}"
     try:
         with path.open("xb") as file:
             file.write(data)
@@ -154,13 +154,13 @@ def _temporary(target: Path, data: bytes) -> Iterator[Path]:
         _sync_folder(target.parent)
 
 
-def _link(source: Path, target: Path) -> None:
+def _hard_link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except FileExistsError:
         return  # somebody was first, or our own reply was lost on a network file system: the bytes will tell
     except OSError as error:
-        if error.errno not in _CANNOT_LINK:
+        if error.errno not in _NO_HARD_LINK_ERRNOS:
             raise
         raise RefusedError(
             f"{target.parent}: this file system cannot make hard links ({error.strerror}), so two writers could "

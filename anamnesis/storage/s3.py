@@ -17,15 +17,15 @@ from minio.error import InvalidResponseError, MinioException, S3Error, ServerErr
 from urllib3.exceptions import HTTPError, SSLError
 
 from anamnesis.records import AnamnesisError, InputError, RefusedError, UnreachableError
-from anamnesis.storage.store import MissingError, NoBucketError, ObjectInfo, check_key
+from anamnesis.storage.store import MissingBucketError, MissingObjectError, ObjectInfo, check_key
 
 T = TypeVar("T")
 
-ATTEMPTS = 6
-PAGE = 1000
-_TRANSIENT = (0, 408, 409, 429, 500, 502, 503, 504)  # 0: no reply came
-_PROBE = "probe"
-_CODE = re.compile(r"<Code>(\w+)</Code>")
+MAXIMUM_ATTEMPTS = 6
+PAGE_SIZE = 1000
+_TRANSIENT_STATUSES = (0, 408, 409, 429, 500, 502, 503, 504)  # 0: no reply came
+_PROBE_KEY = "probe"
+_ERROR_CODE = re.compile(r"<Code>(\w+)</Code>")
 
 
 class _StatusError(Exception):
@@ -36,20 +36,24 @@ class _StatusError(Exception):
         self.status, self.code = status, code
 
 
-def proxy_of(endpoint: SplitResult, environment: Mapping[str, str]) -> str:
+def find_proxy(endpoint: SplitResult, environment: Mapping[str, str]) -> str:
     """Returns the proxy that the environment names for an endpoint; empty for none.
 
     ``NO_PROXY`` lists hosts and domains to which no proxy leads, with commas between them, or ``*``.
     """
-    said = {name.lower(): text for name, text in environment.items() if name.lower().endswith("_proxy") and text}
+    proxy_variables = {
+        name.lower(): text for name, text in environment.items() if name.lower().endswith("_proxy") and text
+    }
     host = f".{endpoint.hostname or ''}"
-    direct = [name.strip().lower().lstrip(".") for name in said.get("no_proxy", "").split(",") if name.strip()]
-    if any(name == "*" or host.endswith(f".{name}") for name in direct):
+    direct_hosts = [
+        name.strip().lower().lstrip(".") for name in proxy_variables.get("no_proxy", "").split(",") if name.strip()
+    ]
+    if any(name == "*" or host.endswith(f".{name}") for name in direct_hosts):
         return ""
-    return said.get(f"{endpoint.scheme}_proxy", "")
+    return proxy_variables.get(f"{endpoint.scheme}_proxy", "")
 
 
-def _authorities(environment: Mapping[str, str]) -> str:
+def _find_ca_bundle(environment: Mapping[str, str]) -> str:
     for name in ("AWS_CA_BUNDLE", "SSL_CERT_FILE"):
         if path := environment.get(name):
             if not Path(path).is_file():
@@ -58,11 +62,11 @@ def _authorities(environment: Mapping[str, str]) -> str:
     return certifi.where()
 
 
-def _pool(proxy: str, authorities: str) -> urllib3.PoolManager:
+def _connection_pool(proxy: str, ca_bundle: str) -> urllib3.PoolManager:
     timeout = urllib3.Timeout(connect=10, read=60)
     if proxy:
-        return urllib3.ProxyManager(proxy, maxsize=10, retries=False, timeout=timeout, ca_certs=authorities)
-    return urllib3.PoolManager(maxsize=10, retries=False, timeout=timeout, ca_certs=authorities)
+        return urllib3.ProxyManager(proxy, maxsize=10, retries=False, timeout=timeout, ca_certs=ca_bundle)
+    return urllib3.PoolManager(maxsize=10, retries=False, timeout=timeout, ca_certs=ca_bundle)
 
 
 class S3Store:
@@ -89,7 +93,7 @@ class S3Store:
     ) -> None:
         self._client, self._http, self._sleep = client, http, sleep
         self.bucket, self.prefix = bucket, f"{prefix}/" if prefix else ""
-        self._probed = False
+        self._conditional_writes_checked = False
 
     @classmethod
     def from_environment(
@@ -105,7 +109,7 @@ class S3Store:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             if not environment.get(name):
                 raise InputError(f"{url}: the environment variable {name} is not set")
-        http = _pool(proxy_of(endpoint, environment), _authorities(environment))
+        http = _connection_pool(find_proxy(endpoint, environment), _find_ca_bundle(environment))
         try:
             client = Minio(
                 endpoint.netloc,
@@ -128,7 +132,7 @@ class S3Store:
 
     def get(self, key: str) -> bytes:
         """See ``Store.get``."""
-        name = self._name(key)
+        name = self._object_name(key)
 
         def read() -> bytes:
             response = self._client.get_object(self.bucket, name)
@@ -137,12 +141,12 @@ class S3Store:
             finally:
                 response.release_conn()
 
-        return self._patiently(key, read)
+        return self._with_retries(key, read)
 
     def put(self, key: str, data: bytes) -> None:
         """See ``Store.put``. At most 5 GiB, as everywhere on S3 in one request."""
-        name = self._name(key)
-        self._patiently(key, lambda: self._upload(name, data, {}))
+        name = self._object_name(key)
+        self._with_retries(key, lambda: self._upload(name, data, {}))
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """See ``Store.put_if_absent``.
@@ -150,54 +154,54 @@ class S3Store:
         Raises:
             RefusedError: the server does not know conditional writes.
         """
-        name = self._name(key)
-        self.probe()
-        if self._patiently(key, lambda: self._upload(name, data, {"If-None-Match": "*"})):
+        name = self._object_name(key)
+        self.check_conditional_writes()
+        if self._with_retries(key, lambda: self._upload(name, data, {"If-None-Match": "*"})):
             return True
         return self.get(key) == data
 
     def exists(self, key: str) -> bool:
         """See ``Store.exists``."""
-        name = self._name(key)
+        name = self._object_name(key)
         try:
-            self._patiently(key, lambda: self._client.stat_object(self.bucket, name))
-        except MissingError:
+            self._with_retries(key, lambda: self._client.stat_object(self.bucket, name))
+        except MissingObjectError:
             return False
         return True
 
     def list(self, prefix: str = "", after: str = "") -> Iterator[ObjectInfo]:
         """See ``Store.list``."""
-        whole = True
-        while whole:
-            page = self._page(prefix, after)
+        page_is_full = True
+        while page_is_full:
+            page = self._list_page(prefix, after)
             yield from (info for info in page if not info.key.endswith("/"))  # a console's marks for empty folders
-            whole = len(page) == PAGE
+            page_is_full = len(page) == PAGE_SIZE
             after = page[-1].key if page else after
 
     def delete(self, key: str) -> None:
         """See ``Store.delete``."""
-        name = self._name(key)
-        self._patiently(key, lambda: self._client.remove_object(self.bucket, name))
+        name = self._object_name(key)
+        self._with_retries(key, lambda: self._client.remove_object(self.bucket, name))
 
-    def leftovers(self) -> Iterator[ObjectInfo]:
+    def list_unfinished_writes(self) -> Iterator[ObjectInfo]:
         """See ``Store.leftovers``: none, an object appears when its last byte has arrived."""
         return iter(())
 
-    def probe(self) -> None:
+    def check_conditional_writes(self) -> None:
         """See ``Store.probe``: writes a small object named ``probe`` twice; the second time must fail."""
-        if self._probed:
+        if self._conditional_writes_checked:
             return
-        name = self._name(_PROBE)
+        name = self._object_name(_PROBE_KEY)
         condition = {"If-None-Match": "*"}
-        self._patiently(_PROBE, lambda: self._upload(name, b"probe", condition))
-        if self._patiently(_PROBE, lambda: self._upload(name, b"probe", condition)):
+        self._with_retries(_PROBE_KEY, lambda: self._upload(name, b"probe", condition))
+        if self._with_retries(_PROBE_KEY, lambda: self._upload(name, b"probe", condition)):
             raise RefusedError(
                 f"{self.url}: this server ignores If-None-Match, so two writers could overwrite each other; "
                 "choose an S3 server with conditional writes, or a folder"
             )
-        self._probed = True
+        self._conditional_writes_checked = True
 
-    def _name(self, key: str) -> str:
+    def _object_name(self, key: str) -> str:
         return self.prefix + check_key(key)
 
     def _upload(self, name: str, data: bytes, headers: Mapping[str, str]) -> bool:
@@ -207,65 +211,67 @@ class S3Store:
         if reply.status == HTTPStatus.PRECONDITION_FAILED:
             return False
         if reply.status >= HTTPStatus.MULTIPLE_CHOICES:
-            code = _CODE.search(reply.data.decode(errors="replace"))
+            code = _ERROR_CODE.search(reply.data.decode(errors="replace"))
             raise _StatusError(reply.status, code[1] if code else "")
         return True
 
-    def _page(self, prefix: str, after: str) -> tuple[ObjectInfo, ...]:
-        start, skip = (self.prefix + after if after else None), len(self.prefix)
+    def _list_page(self, prefix: str, after: str) -> tuple[ObjectInfo, ...]:
+        start, prefix_length = (self.prefix + after if after else None), len(self.prefix)
 
         def read() -> tuple[ObjectInfo, ...]:
-            found = self._client.list_objects(self.bucket, self.prefix + prefix, recursive=True, start_after=start)
+            objects = self._client.list_objects(self.bucket, self.prefix + prefix, recursive=True, start_after=start)
             return tuple(
                 ObjectInfo(
-                    key=(item.object_name or "")[skip:],
+                    key=(item.object_name or "")[prefix_length:],
                     etag=item.etag or "",
                     size=item.size or 0,
                     modified=item.last_modified.timestamp() if item.last_modified else 0.0,
                 )
-                for item in islice(found, PAGE)
+                for item in islice(objects, PAGE_SIZE)
             )
 
-        return self._patiently(prefix, read)
+        return self._with_retries(prefix, read)
 
-    def _patiently(self, key: str, action: Callable[[], T]) -> T:
+    def _with_retries(self, key: str, action: Callable[[], T]) -> T:
         """Returns what ``action`` returns, which is called again while the server or the network is to blame."""
-        for attempt in range(ATTEMPTS):
+        for attempt in range(MAXIMUM_ATTEMPTS):
             if attempt:
                 self._sleep(0.05 * 2**attempt)
             try:
                 return action()
             except (HTTPError, MinioException, _StatusError) as error:
-                status, code = _status(error)
+                status, code = _error_status(error)
                 if isinstance(getattr(error, "reason", error), SSLError):
-                    raise self._untrusted(error) from error
-                if status not in _TRANSIENT:
-                    raise self._explain(key, status, code) from error
+                    raise self._untrusted_connection_error(error) from error
+                if status not in _TRANSIENT_STATUSES:
+                    raise self._error_for_status(key, status, code) from error
                 cause = error
-        raise UnreachableError(f"{self.url}/{key}: no answer after {ATTEMPTS} attempts: {cause}") from cause
+        raise UnreachableError(f"{self.url}/{key}: no answer after {MAXIMUM_ATTEMPTS} attempts: {cause}") from cause
 
-    def _untrusted(self, error: Exception) -> AnamnesisError:
+    def _untrusted_connection_error(self, error: Exception) -> AnamnesisError:
         server = urlsplit(self._client.get_presigned_url("GET", self.bucket, "name")).netloc
-        why = str(error).rpartition("] ")[2].partition(" (_ssl")[0]
+        reason = str(error).rpartition("] ")[2].partition(" (_ssl")[0]
         return UnreachableError(
-            f"{self.url}: no trusted connection to {server}: {why}; "
+            f"{self.url}: no trusted connection to {server}: {reason}; "
             "name the authority of its certificate by AWS_CA_BUNDLE"
         )
 
-    def _explain(self, key: str, status: int, code: str) -> AnamnesisError:
-        where = f"{self.url}/{key}"
+    def _error_for_status(self, key: str, status: int, code: str) -> AnamnesisError:
+        location = f"{self.url}/{key}"
         if code == "NoSuchBucket":
-            return NoBucketError(f"{where}: the bucket {self.bucket!r} does not exist; create it first")
+            return MissingBucketError(f"{location}: the bucket {self.bucket!r} does not exist; create it first")
         if status == HTTPStatus.NOT_FOUND:
-            return MissingError(f"{where}: there is no such object")
+            return MissingObjectError(f"{location}: there is no such object")
         if status == HTTPStatus.FORBIDDEN:
-            return RefusedError(f"{where}: the server refuses ({code}); check the credentials and their policy")
+            return RefusedError(f"{location}: the server refuses ({code}); check the credentials and their policy")
         if status == HTTPStatus.NOT_IMPLEMENTED:
-            return RefusedError(f"{where}: this server lacks conditional writes ({code}); choose another, or a folder")
-        return AnamnesisError(f"{where}: the server answers {status} {code}")
+            return RefusedError(
+                f"{location}: this server lacks conditional writes ({code}); choose another, or a folder"
+            )
+        return AnamnesisError(f"{location}: the server answers {status} {code}")
 
 
-def _status(error: HTTPError | MinioException | _StatusError) -> tuple[int, str]:
+def _error_status(error: HTTPError | MinioException | _StatusError) -> tuple[int, str]:
     """Returns the HTTP status and the S3 code behind an error; 0 where no reply came."""
     if isinstance(error, S3Error):
         return error.response.status, error.code or ""

@@ -10,11 +10,11 @@ from urllib.parse import quote, unquote
 from anamnesis.records import InputError
 
 
-class MissingError(InputError):
+class MissingObjectError(InputError):
     """Nothing is stored under this key."""
 
 
-class NoBucketError(InputError):
+class MissingBucketError(InputError):
     """The bucket that shall hold everything does not exist."""
 
 
@@ -69,10 +69,10 @@ class Store(Protocol):
     def delete(self, key: str) -> None:
         """Removes the object; nothing happens when there is none."""
 
-    def leftovers(self) -> Iterator[ObjectInfo]:
+    def list_unfinished_writes(self) -> Iterator[ObjectInfo]:
         """Yields what writers that were killed left behind; ``list`` does not show it, ``delete`` removes it."""
 
-    def probe(self) -> None:
+    def check_conditional_writes(self) -> None:
         """Checks that ``put_if_absent`` can work here.
 
         Raises:
@@ -92,10 +92,10 @@ def check_key(key: str) -> str:
     return key
 
 
-def child(url: str, *parts: str) -> str:
+def child_url(url: str, *parts: str) -> str:
     """Returns the URL of the store ``parts`` below that of ``url``."""
-    below = check_key("/".join(parts))
-    return f"{url.rstrip('/')}/{quote(below) if url.startswith('file://') else below}"
+    relative_path = check_key("/".join(parts))
+    return f"{url.rstrip('/')}/{quote(relative_path) if url.startswith('file://') else relative_path}"
 
 
 def open_store(url: str, environment: Mapping[str, str] | None = None) -> Store:

@@ -1,18 +1,18 @@
 """The one training loop and what it stands on: data, augmentation, precision, checkpoints, random streams."""
 
 from anamnesis.training.checkpoints import Checkpoints
-from anamnesis.training.data import SplitData, TensorSplit, tensors_of
+from anamnesis.training.data import SplitData, TensorSplit, samples_to_tensors
 from anamnesis.training.loop import train
-from anamnesis.training.precision import Numerics, numerics_for
+from anamnesis.training.precision import Precision, precision_for
 from anamnesis.training.random_streams import RandomStreams
 
 __all__ = [
     "Checkpoints",
-    "Numerics",
+    "Precision",
     "RandomStreams",
     "SplitData",
     "TensorSplit",
-    "numerics_for",
-    "tensors_of",
+    "precision_for",
+    "samples_to_tensors",
     "train",
 ]

@@ -32,28 +32,28 @@ class Augmentation:
     ) -> tuple[Tensor, Tensor | None]:
         """Returns moved images [N, C, H, W] in [0, 1], and masks [N, H, W] moved alike (nearest neighbour)."""
         grid = functional.affine_grid(
-            self._matrices(images.shape[0], generator).to(images), list(images.shape), align_corners=False
+            self._random_affine_maps(images.shape[0], generator).to(images), list(images.shape), align_corners=False
         )
-        moved = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
-        gain, bias = _uniform(2, images.shape[0], generator).to(images)[..., None, None, None]
-        moved = ((moved - 0.5) * (1 + self.contrast * gain) + 0.5 + self.brightness * bias).clamp_(0, 1)
+        augmented = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+        gain, bias = _uniform_draws(2, images.shape[0], generator).to(images)[..., None, None, None]
+        augmented = ((augmented - 0.5) * (1 + self.contrast * gain) + 0.5 + self.brightness * bias).clamp_(0, 1)
         if masks is None:
-            return moved, None
-        shifted = functional.grid_sample(masks[:, None].to(images), grid, mode="nearest", align_corners=False)
-        return moved, shifted[:, 0].to(masks.dtype)
+            return augmented, None
+        augmented_masks = functional.grid_sample(masks[:, None].to(images), grid, mode="nearest", align_corners=False)
+        return augmented, augmented_masks[:, 0].to(masks.dtype)
 
-    def _matrices(self, count: int, generator: torch.Generator) -> Tensor:
+    def _random_affine_maps(self, count: int, generator: torch.Generator) -> Tensor:
         """Returns one random affine map [count, 2, 3] per image."""
-        turn, grow, right, down = _uniform(4, count, generator)
-        angle = torch.deg2rad(self.degrees * turn)
-        size = 1 + self.scale * grow
-        side = 1.0 - 2.0 * (torch.rand(count, generator=generator) < self.flip).float()
-        cos, sin = size * angle.cos(), size * angle.sin()
-        first = torch.stack([side * cos, -sin, 2 * self.shift * right], dim=1)
-        second = torch.stack([side * sin, cos, 2 * self.shift * down], dim=1)
-        return torch.stack([first, second], dim=1)
+        rotation, zoom, shift_x, shift_y = _uniform_draws(4, count, generator)
+        angle = torch.deg2rad(self.degrees * rotation)
+        zoom_factor = 1 + self.scale * zoom
+        flip_sign = 1.0 - 2.0 * (torch.rand(count, generator=generator) < self.flip).float()
+        cos, sin = zoom_factor * angle.cos(), zoom_factor * angle.sin()
+        first_row = torch.stack([flip_sign * cos, -sin, 2 * self.shift * shift_x], dim=1)
+        second_row = torch.stack([flip_sign * sin, cos, 2 * self.shift * shift_y], dim=1)
+        return torch.stack([first_row, second_row], dim=1)
 
 
-def _uniform(rows: int, count: int, generator: torch.Generator) -> Tensor:
+def _uniform_draws(rows: int, count: int, generator: torch.Generator) -> Tensor:
     """Returns [rows, count] numbers between -1 and 1."""
     return torch.rand(rows, count, generator=generator) * 2 - 1

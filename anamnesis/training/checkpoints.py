@@ -9,10 +9,10 @@ from typing import Any
 from safetensors.torch import load, save
 from torch import Tensor
 
-from anamnesis.records import canonical_json, digest_bytes, hex_of
+from anamnesis.records import canonical_json, digest_bytes, digest_hex
 from anamnesis.storage.store import Store
 
-State = Mapping[str, Tensor | object]
+CheckpointState = Mapping[str, Tensor | object]
 
 
 @dataclass(slots=True)
@@ -24,56 +24,56 @@ class Checkpoints:
 
     Attributes:
         store: the registry's.
-        folder: key prefix.
-        every: seconds between two checkpoints.
+        key_prefix: key prefix.
+        interval_seconds: seconds between two checkpoints.
         clock: monotonic seconds.
     """
 
     store: Store
-    folder: str
-    every: float = 20.0
+    key_prefix: str
+    interval_seconds: float = 20.0
     clock: Callable[[], float] = time.monotonic
-    _last: float = field(init=False)
+    _last_saved: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self._last = self.clock()
+        self._last_saved = self.clock()
 
-    def due(self) -> bool:
+    def is_due(self) -> bool:
         """Tells whether it is time for the next one."""
-        return self.clock() - self._last >= self.every
+        return self.clock() - self._last_saved >= self.interval_seconds
 
-    def save(self, position: Mapping[str, object], state: State) -> None:
+    def save(self, position: Mapping[str, object], state: CheckpointState) -> None:
         """Writes where the training is and everything it needs to go on."""
         tensors = {
             name: value.detach().cpu().contiguous() for name, value in state.items() if isinstance(value, Tensor)
         }
-        plain = {name: value for name, value in state.items() if not isinstance(value, Tensor)}
+        plain_values = {name: value for name, value in state.items() if not isinstance(value, Tensor)}
         blob = save(tensors)
         digest = digest_bytes(blob)
-        previous = self._manifest()
-        self.store.put(f"{self.folder}/{hex_of(digest)}.safetensors", blob)
-        body = {"schema": 1, "tensors": digest, "position": dict(position), "plain": plain}
-        self.store.put(f"{self.folder}/manifest.json", canonical_json(body))
+        previous = self._read_manifest()
+        self.store.put(f"{self.key_prefix}/{digest_hex(digest)}.safetensors", blob)
+        manifest = {"schema": 1, "tensors": digest, "position": dict(position), "plain": plain_values}
+        self.store.put(f"{self.key_prefix}/manifest.json", canonical_json(manifest))
         if previous and previous["tensors"] != digest:
-            self.store.delete(f"{self.folder}/{hex_of(str(previous['tensors']))}.safetensors")
-        self._last = self.clock()
+            self.store.delete(f"{self.key_prefix}/{digest_hex(str(previous['tensors']))}.safetensors")
+        self._last_saved = self.clock()
 
     def load(self) -> tuple[Mapping[str, Any], dict[str, Tensor | object]] | None:
         """Returns the last position and state, or none where there is none that is whole."""
-        manifest = self._manifest()
+        manifest = self._read_manifest()
         if manifest is None:
             return None
         digest = str(manifest["tensors"])
-        key = f"{self.folder}/{hex_of(digest)}.safetensors"
+        key = f"{self.key_prefix}/{digest_hex(digest)}.safetensors"
         if not self.store.exists(key) or digest_bytes(blob := self.store.get(key)) != digest:
             return None  # another process moved on between the two reads; its work is only repeated
         return manifest["position"], {**load(blob), **manifest["plain"]}
 
     def clear(self) -> None:
         """Deletes them: the update is finished and recorded."""
-        for info in list(self.store.list(f"{self.folder}/")):
+        for info in list(self.store.list(f"{self.key_prefix}/")):
             self.store.delete(info.key)
 
-    def _manifest(self) -> dict[str, Any] | None:
-        key = f"{self.folder}/manifest.json"
+    def _read_manifest(self) -> dict[str, Any] | None:
+        key = f"{self.key_prefix}/manifest.json"
         return json.loads(self.store.get(key)) if self.store.exists(key) else None

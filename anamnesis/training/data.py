@@ -9,10 +9,19 @@ import torch
 from torch import Tensor
 
 from anamnesis.methods.base import Batch
-from anamnesis.records import InputError, NetworkSpec, Sample, Split, Task, TaskType, TrainingSettings, columns_of
+from anamnesis.records import (
+    InputError,
+    NetworkSpec,
+    Sample,
+    Split,
+    Task,
+    TaskType,
+    TrainingSettings,
+    find_class_indices,
+)
 from anamnesis.training.augmentation import Augmentation
-from anamnesis.training.intensity import resize, to_channels, to_planes, to_unit
-from anamnesis.training.precision import Numerics
+from anamnesis.training.intensity import resize, to_channels, to_planes, to_unit_range
+from anamnesis.training.precision import Precision
 from anamnesis.training.random_streams import RandomStreams
 
 
@@ -23,24 +32,24 @@ class TensorSplit:
     Attributes:
         images: [N, C, H, W] float16 in [0, 1]; half the memory, an error far below the noise of any scanner.
         targets: [N] columns of the label space, or [N, H, W] class per pixel.
-        ids: [N] sample ids.
+        sample_ids: [N] sample ids.
     """
 
     images: Tensor
     targets: Tensor
-    ids: tuple[str, ...]
+    sample_ids: tuple[str, ...]
 
     def __add__(self, other: "TensorSplit") -> "TensorSplit":
         """Returns both, one after the other."""
         images, targets = (torch.cat(pair) for pair in zip(self._tensors, other._tensors, strict=True))
-        return TensorSplit(images, targets, self.ids + other.ids)
+        return TensorSplit(images, targets, self.sample_ids + other.sample_ids)
 
     @property
     def _tensors(self) -> tuple[Tensor, Tensor]:
         return self.images, self.targets
 
 
-def tensors_of(
+def samples_to_tensors(
     samples: Iterable[Sample], task: Task, modality: str, labels: tuple[str, ...], spec: NetworkSpec
 ) -> TensorSplit:
     """Turns samples into one tensor per split, resizing all images of one shape in one go.
@@ -55,46 +64,54 @@ def tensors_of(
     Raises:
         InputError: no samples, a sample without that modality or with numbers that are not finite.
     """
-    listed = list(samples)
-    if not listed:
+    all_samples = list(samples)
+    if not all_samples:
         raise InputError(f"task {task.name!r}: there is no sample to read; ingest labelled studies first")
-    images = torch.empty(len(listed), spec.channels, *spec.size, dtype=torch.float16)
-    for shape, rows in _by_shape(listed, modality).items():
-        images[rows] = _prepare([listed[row] for row in rows], modality, shape[0], spec).half()
-    return TensorSplit(images, _targets(listed, task, labels, spec), tuple(sample.id for sample in listed))
+    images = torch.empty(len(all_samples), spec.channels, *spec.size, dtype=torch.float16)
+    for shape, rows in _rows_by_shape(all_samples, modality).items():
+        images[rows] = _prepare_images([all_samples[row] for row in rows], modality, shape[0], spec).half()
+    return TensorSplit(
+        images, _stack_targets(all_samples, task, labels, spec), tuple(sample.id for sample in all_samples)
+    )
 
 
-def _by_shape(samples: list[Sample], modality: str) -> Mapping[tuple[str, str, tuple[int, ...]], list[int]]:
-    groups: dict[tuple[str, str, tuple[int, ...]], list[int]] = defaultdict(list)
+def _rows_by_shape(samples: list[Sample], modality: str) -> Mapping[tuple[str, str, tuple[int, ...]], list[int]]:
+    rows_by_shape: dict[tuple[str, str, tuple[int, ...]], list[int]] = defaultdict(list)
     for row, sample in enumerate(samples):
         if modality not in sample.images:
             raise InputError(f"sample {sample.id}: no image {modality!r}; it has {', '.join(sorted(sample.images))}")
         image = sample.images[modality]
-        groups[image.axes, image.pixels.dtype.str, image.pixels.shape].append(row)
-    return groups
+        rows_by_shape[image.axes, image.pixels.dtype.str, image.pixels.shape].append(row)
+    return rows_by_shape
 
 
-def _prepare(samples: list[Sample], modality: str, axes: str, spec: NetworkSpec) -> Tensor:
+def _prepare_images(samples: list[Sample], modality: str, axes: str, spec: NetworkSpec) -> Tensor:
     arrays = [sample.images[modality].pixels for sample in samples]
-    byte = arrays[0].dtype == np.uint8
+    is_byte = arrays[0].dtype == np.uint8
     pixels = torch.from_numpy(np.stack(arrays).astype(np.float32))
     if not torch.isfinite(pixels).all():
-        broken = [
-            s.id for s, finite in zip(samples, torch.isfinite(pixels).flatten(1).all(1), strict=True) if not finite
+        non_finite_ids = [
+            loaded_sample.id
+            for loaded_sample, is_finite in zip(samples, torch.isfinite(pixels).flatten(1).all(1), strict=True)
+            if not is_finite
         ]
-        raise InputError(f"{len(broken)} samples hold numbers that are not finite, first {broken[0]}; ingest them anew")
-    planes = to_planes(to_unit(pixels, modality, byte), axes)
+        raise InputError(
+            f"{len(non_finite_ids)} samples hold numbers that are not finite, first {non_finite_ids[0]}; ingest them anew"
+        )
+    planes = to_planes(to_unit_range(pixels, modality, is_byte), axes)
     return resize(to_channels(planes, spec.channels), spec.size)
 
 
-def _targets(samples: list[Sample], task: Task, labels: tuple[str, ...], spec: NetworkSpec) -> Tensor:
+def _stack_targets(samples: list[Sample], task: Task, labels: tuple[str, ...], spec: NetworkSpec) -> Tensor:
     targets = [sample.target for sample in samples]
     if task.type is TaskType.CLASSIFICATION:
-        columns = columns_of(task, labels)
-        indices = [target.index if target else None for target in targets]
-        if None in indices:
-            raise InputError(f"sample {samples[indices.index(None)].id}: no class, but it is in a labelled split")
-        return torch.tensor([columns[index] for index in indices if index is not None])
+        class_indices = find_class_indices(task, labels)
+        target_indices = [target.index if target else None for target in targets]
+        if None in target_indices:
+            raise InputError(
+                f"sample {samples[target_indices.index(None)].id}: no class, but it is in a labelled split"
+            )
+        return torch.tensor([class_indices[index] for index in target_indices if index is not None])
     if task.type is TaskType.SEGMENTATION:
         masks = [
             sample.images[target.mask]
@@ -116,45 +133,47 @@ class SplitData:
         splits: what the update may see.
         settings: batch size and whether to augment.
         streams: shuffling and augmentation.
-        numerics: device and layout.
+        precision: device and layout.
         augmentation: how far views are moved.
     """
 
     splits: Mapping[Split, TensorSplit]
     settings: TrainingSettings
     streams: RandomStreams
-    numerics: Numerics
+    precision: Precision
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def count(self, split: Split) -> int:
         """Returns how many samples the split has."""
-        return len(self.splits[split].ids)
+        return len(self.splits[split].sample_ids)
 
     def __call__(
-        self, split: Split, views: int = 0, *, stage: str = "", epoch: int = 0, start: int = 0
+        self, split: Split, views: int = 0, *, stage: str = "", epoch: int = 0, first_batch: int = 0
     ) -> Iterator[Batch]:
         """Yields batches; see ``anamnesis.methods.base.Data``."""
         order = torch.arange(self.count(split))
         if views:
             order = order[torch.randperm(len(order), generator=self.streams.generator("shuffle", stage, epoch))]
-        for number, index in enumerate(torch.split(order, self.settings.batch_size)):
-            if number >= start:
-                yield self._batch(self.splits[split], index, views, (stage, epoch, number))
+        for batch_index, sample_indices in enumerate(torch.split(order, self.settings.batch_size)):
+            if batch_index >= first_batch:
+                yield self._make_batch(self.splits[split], sample_indices, views, (stage, epoch, batch_index))
 
-    def _batch(self, split: TensorSplit, index: Tensor, views: int, place: tuple[object, ...]) -> Batch:
-        device = self.numerics.device
-        images = split.images[index].to(device, torch.float32)
-        targets = split.targets[index].to(device)
+    def _make_batch(
+        self, split: TensorSplit, sample_indices: Tensor, views: int, stream_name: tuple[object, ...]
+    ) -> Batch:
+        device = self.precision.device
+        images = split.images[sample_indices].to(device, torch.float32)
+        targets = split.targets[sample_indices].to(device)
         if not views or not self.settings.augment:
-            return Batch((self._laid_out(images),) * max(views, 1), targets, index)
+            return Batch((self._to_memory_format(images),) * max(views, 1), targets, sample_indices)
         masks = targets if targets.dim() == 3 else None
-        moved = []
+        view_images = []
         for view in range(views):
             # Drawn on the processor, so that every device sees the same augmentation.
-            generator = self.streams.generator("augment", *place, 0 if masks is not None else view)
+            generator = self.streams.generator("augment", *stream_name, 0 if masks is not None else view)
             image, mask = self.augmentation(images, generator, masks)
-            moved.append(self._laid_out(image))
-        return Batch(tuple(moved), targets if masks is None or mask is None else mask, index)
+            view_images.append(self._to_memory_format(image))
+        return Batch(tuple(view_images), targets if masks is None or mask is None else mask, sample_indices)
 
-    def _laid_out(self, images: Tensor) -> Tensor:
-        return images.contiguous(memory_format=self.numerics.layout)
+    def _to_memory_format(self, images: Tensor) -> Tensor:
+        return images.contiguous(memory_format=self.precision.memory_format)

@@ -9,7 +9,7 @@ PERCENTILES = (0.005, 0.995)
 MAXIMUM_QUANTILE = 1 << 24  # torch.quantile takes no more elements at a time
 
 
-def to_unit(pixels: Tensor, modality: str, byte: bool) -> Tensor:
+def to_unit_range(pixels: Tensor, modality: str, is_byte: bool) -> Tensor:
     """Scales images of one shape to [0, 1].
 
     Eight-bit images keep their scale. CT in Hounsfield units takes a fixed window, because there the number means
@@ -18,19 +18,19 @@ def to_unit(pixels: Tensor, modality: str, byte: bool) -> Tensor:
     Args:
         pixels: [N, ...] float32.
         modality: DICOM modality code.
-        byte: whether the source was eight-bit.
+        is_byte: whether the source was eight-bit.
     """
-    if byte:
+    if is_byte:
         return pixels / 255.0
     if modality == "CT":
         low, high = HOUNSFIELD_WINDOW
         return ((pixels - low) / (high - low)).clamp(0, 1)
     flat = pixels.flatten(1)
     rows = max(1, MAXIMUM_QUANTILE // flat.shape[1])
-    wanted = torch.tensor(PERCENTILES)
+    quantiles = torch.tensor(PERCENTILES)
     if flat.shape[1] > MAXIMUM_QUANTILE:  # a large volume: every k-th voxel gives the same percentiles closely
         flat = flat[:, :: flat.shape[1] // MAXIMUM_QUANTILE + 1]
-    bounds = torch.cat([torch.quantile(chunk, wanted, dim=1) for chunk in torch.split(flat, rows)], dim=1)
+    bounds = torch.cat([torch.quantile(chunk, quantiles, dim=1) for chunk in torch.split(flat, rows)], dim=1)
     low_each, high_each = (bound.view(-1, *[1] * (pixels.dim() - 1)) for bound in bounds)
     scaled: Tensor = (pixels - low_each) / (high_each - low_each).clamp_min(1e-6)
     return scaled.clamp(0, 1)

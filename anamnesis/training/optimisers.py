@@ -9,8 +9,8 @@ from torch import Tensor
 from anamnesis.methods.base import Stage
 from anamnesis.records import InputError, TrainingSettings
 
-WARM_UP = 0.05
-FINAL_RATE = 0.02
+WARM_UP_SHARE = 0.05
+FINAL_RATE_SHARE = 0.02
 
 
 def make_optimiser(stage: Stage, settings: TrainingSettings, device: torch.device) -> torch.optim.Optimizer:
@@ -22,8 +22,8 @@ def make_optimiser(stage: Stage, settings: TrainingSettings, device: torch.devic
     groups = [
         {
             "params": list(group.parameters),
-            "lr": settings.learning_rate * group.rate,
-            "weight_decay": settings.weight_decay * group.weight_decay,
+            "lr": settings.learning_rate * group.lr_scale,
+            "weight_decay": settings.weight_decay * group.weight_decay_scale,
         }
         for group in stage.groups
     ]
@@ -35,13 +35,13 @@ def make_optimiser(stage: Stage, settings: TrainingSettings, device: torch.devic
     raise InputError(f"training.optimiser: {name!r} is not one of adamw, sgd")
 
 
-def rate_factor(number: int, total: int) -> float:
-    """Returns the factor on the learning rate at step ``number`` of ``total``: linear warm-up, then half a cosine."""
-    warm = max(1, round(WARM_UP * total))
-    if number < warm:
-        return (number + 1) / warm
-    share = (number - warm) / max(total - warm, 1)
-    return FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * share))
+def learning_rate_factor(step_index: int, total_steps: int) -> float:
+    """Returns the factor on the learning rate at step ``step_index`` of ``total_steps``: linear warm-up, then half a cosine."""
+    warm_up_steps = max(1, round(WARM_UP_SHARE * total_steps))
+    if step_index < warm_up_steps:
+        return (step_index + 1) / warm_up_steps
+    share = (step_index - warm_up_steps) / max(total_steps - warm_up_steps, 1)
+    return FINAL_RATE_SHARE + (1 - FINAL_RATE_SHARE) * 0.5 * (1 + math.cos(math.pi * share))
 
 
 def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -60,6 +60,6 @@ def load_optimiser_state(optimiser: torch.optim.Optimizer, tensors: Mapping[str,
     for key, value in tensors.items():
         position, name = key.split("/", 1)
         parameter = parameters[int(position)]
-        laid_out = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
-        state.setdefault(int(position), {})[name] = laid_out.detach()
+        aligned_value = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
+        state.setdefault(int(position), {})[name] = aligned_value.detach()
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

@@ -12,29 +12,29 @@ from anamnesis.records import Configuration, InputError
 
 
 @dataclass(frozen=True, slots=True)
-class Numerics:
+class Precision:
     """How the numbers are computed.
 
     Attributes:
         device: where.
-        half: whether convolutions and products run in bfloat16.
-        layout: memory layout of images and convolution weights.
+        use_bfloat16: whether convolutions and products run in bfloat16.
+        memory_format: memory layout of images and convolution weights.
         threads: intra-op threads.
     """
 
     device: torch.device
-    half: bool
-    layout: torch.memory_format
+    use_bfloat16: bool
+    memory_format: torch.memory_format
     threads: int
 
     def autocast(self) -> AbstractContextManager[object]:
         """Returns the context for forward passes."""
-        return torch.autocast(self.device.type, torch.bfloat16) if self.half else nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16) if self.use_bfloat16 else nullcontext()
 
     @contextmanager
-    def applied(self) -> Iterator[None]:
+    def deterministic_mode(self) -> Iterator[None]:
         """Sets threads and deterministic algorithms, and puts back what was set before."""
-        threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+        threads, was_deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
         warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
         torch.set_num_threads(self.threads)
         # On a GPU a few backward passes have no deterministic form; there they warn instead of failing.
@@ -43,12 +43,12 @@ class Numerics:
             yield
         finally:
             torch.set_num_threads(threads)
-            torch.use_deterministic_algorithms(strict, warn_only=warn_only)
+            torch.use_deterministic_algorithms(was_deterministic, warn_only=warn_only)
 
-    def place(self, module: nn.Module) -> None:
+    def move_to_device(self, module: nn.Module) -> None:
         """Moves a module to the device, its convolution weights in the layout."""
         module.to(device=self.device)
-        module.to(memory_format=self.layout)  # type: ignore[call-overload]  # missing in torch's own stubs
+        module.to(memory_format=self.memory_format)  # type: ignore[call-overload]  # missing in torch's own stubs
 
     def environment(self) -> dict[str, str]:
         """Returns what equal bits depend on besides the inputs."""
@@ -57,12 +57,12 @@ class Numerics:
             "torch": torch.__version__,
             "device": torch.cuda.get_device_name(self.device) if cuda else platform.machine(),
             "instructions": torch.backends.cpu.get_cpu_capability() + (" AMX" if has_matrix_tiles() else ""),
-            "precision": "bfloat16" if self.half else "float32",
+            "precision": "bfloat16" if self.use_bfloat16 else "float32",
             "threads": str(self.threads),
         }
 
 
-def numerics_for(configuration: Configuration, device: str = "") -> Numerics:
+def precision_for(configuration: Configuration, device: str = "") -> Precision:
     """Chooses device, precision and layout.
 
     ``auto`` takes bfloat16 on GPUs that have it, and on processors with bfloat16 matrix tiles for the ResNet-18,
@@ -71,15 +71,17 @@ def numerics_for(configuration: Configuration, device: str = "") -> Numerics:
     Raises:
         InputError: an unknown precision.
     """
-    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    wanted = configuration.training.precision
-    if wanted not in ("auto", "float32", "bfloat16"):
-        raise InputError(f"training.precision: {wanted!r} is not one of auto, float32, bfloat16")
-    half = wanted == "bfloat16" or (wanted == "auto" and _gains_from_half(chosen, configuration.network.name))
-    return Numerics(chosen, half, torch.channels_last, configuration.training.threads)
+    torch_device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    precision_name = configuration.training.precision
+    if precision_name not in ("auto", "float32", "bfloat16"):
+        raise InputError(f"training.precision: {precision_name!r} is not one of auto, float32, bfloat16")
+    use_bfloat16 = precision_name == "bfloat16" or (
+        precision_name == "auto" and _gains_from_bfloat16(torch_device, configuration.network.name)
+    )
+    return Precision(torch_device, use_bfloat16, torch.channels_last, configuration.training.threads)
 
 
-def _gains_from_half(device: torch.device, network: str) -> bool:
+def _gains_from_bfloat16(device: torch.device, network: str) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     return network == "ResNet18" and has_matrix_tiles()

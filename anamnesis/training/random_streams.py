@@ -22,11 +22,11 @@ class RandomStreams:
     seed: int
     scope: str = ""
 
-    def number(self, *name: object) -> int:
+    def derive_seed(self, *name: object) -> int:
         """Returns the 63-bit seed of the stream called ``name``."""
         text = "/".join(map(str, (self.seed, self.scope, *name)))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
     def generator(self, *name: object, device: torch.device | str = "cpu") -> torch.Generator:
         """Returns a fresh generator at the start of the stream called ``name``."""
-        return torch.Generator(device=device).manual_seed(self.number(*name))
+        return torch.Generator(device=device).manual_seed(self.derive_seed(*name))

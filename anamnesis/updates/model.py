@@ -18,14 +18,14 @@ from anamnesis.records import (
 )
 from anamnesis.registry.versions import read_part, read_version
 from anamnesis.storage.store import Store
-from anamnesis.updates.state_blobs import pack, unpack
+from anamnesis.updates.state_blobs import pack_state, unpack_state
 
-DESCRIPTION = "model"
+DESCRIPTION_PART = "model"
 """Name of the part that says what the weights are: a version explains itself."""
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class Experience:
     """One site's data learned with one task, in order of arrival."""
 
     site: str
@@ -33,7 +33,7 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
+class VersionDescription:
     """What a version knows, stored with its weights.
 
     Attributes:
@@ -43,51 +43,51 @@ class Description:
     """
 
     configuration: Configuration
-    visits: tuple[Visit, ...] = ()
+    visits: tuple[Experience, ...] = ()
     schema: int = field(default=1)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The model's label space: the columns of its logits."""
-        return label_space(visit.task for visit in self.visits)
+        return label_space(experience.task for experience in self.visits)
 
-    def visit(self, site: str, task: Task, configuration: Configuration) -> "Description":
+    def add_experience(self, site: str, task: Task, configuration: Configuration) -> "VersionDescription":
         """Returns the description after one more update.
 
         Raises:
             InputError: a task of this name with other classes was learned before.
         """
-        for earlier in self.visits:
-            if earlier.task.name == task.name and earlier.task != task:
+        for experience in self.visits:
+            if experience.task.name == task.name and experience.task != task:
                 raise InputError(
-                    f"task {task.name!r}: site {earlier.site!r} learned it with {list(earlier.task.classes)}, "
+                    f"task {task.name!r}: site {experience.site!r} learned it with {list(experience.task.classes)}, "
                     f"site {site!r} declares {list(task.classes)}; give one of them another name"
                 )
-        return Description(configuration, (*self.visits, Visit(site, task)))
+        return VersionDescription(configuration, (*self.visits, Experience(site, task)))
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class LoadedModel:
     """A method with a version's state in it."""
 
     method: Method[Any]
-    description: Description
+    description: VersionDescription
 
 
-def read_description(store: Store, version: Version) -> Description:
+def read_description(store: Store, version: Version) -> VersionDescription:
     """Returns what a stored version knows, without its weights.
 
     Raises:
         IntegrityError: the part is not the JSON that it should be.
     """
-    data = read_part(store, version, DESCRIPTION)
+    data = read_part(store, version, DESCRIPTION_PART)
     try:
-        return decode(Description, json.loads(data), DESCRIPTION)
+        return decode(VersionDescription, json.loads(data), DESCRIPTION_PART)
     except (ValueError, InputError) as error:
-        raise IntegrityError(f"version {version.digest}: part {DESCRIPTION!r} is unreadable: {error}") from error
+        raise IntegrityError(f"version {version.digest}: part {DESCRIPTION_PART!r} is unreadable: {error}") from error
 
 
-def load_model(store: Store, digest: str, configuration: Configuration | None = None) -> Model:
+def load_model(store: Store, digest: str, configuration: Configuration | None = None) -> LoadedModel:
     """Reads a version and its weights.
 
     Args:
@@ -100,18 +100,18 @@ def load_model(store: Store, digest: str, configuration: Configuration | None = 
     """
     version = read_version(store, digest)
     description = read_description(store, version)
-    chosen = configuration or description.configuration
-    if chosen.network != description.configuration.network:
+    target_configuration = configuration or description.configuration
+    if target_configuration.network != description.configuration.network:
         raise InputError(
             f"network: the base version has {encode(description.configuration.network)}, "
-            f"the update asks for {encode(chosen.network)}; a model keeps its network"
+            f"the update asks for {encode(target_configuration.network)}; a model keeps its network"
         )
-    method = build_method(chosen)
-    blobs = {part: read_part(store, version, part) for part in version.parts if part != DESCRIPTION}
-    method.load_state_dict(unpack(blobs), len(description.labels))
-    return Model(method, description)
+    method = build_method(target_configuration)
+    blobs = {part: read_part(store, version, part) for part in version.parts if part != DESCRIPTION_PART}
+    method.load_state_dict(unpack_state(blobs), len(description.labels))
+    return LoadedModel(method, description)
 
 
-def blobs_of(method: Method[Any], description: Description) -> dict[str, bytes]:
+def version_blobs(method: Method[Any], description: VersionDescription) -> dict[str, bytes]:
     """Returns every part of a version: the method's state and its description."""
-    return {**pack(method.state_dict()), DESCRIPTION: canonical_json(encode(description))}
+    return {**pack_state(method.state_dict()), DESCRIPTION_PART: canonical_json(encode(description))}

@@ -5,20 +5,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anamnesis.evaluation.report import (
-    Column,
     ModelReport,
-    Picture,
     ReportData,
+    SaliencyPicture,
+    TestSetColumn,
     UpdateRow,
-    assemble,
-    model_report,
+    assemble_report,
+    build_model_report,
     report_html,
     report_json,
 )
 from anamnesis.methods import method_class
 from anamnesis.records import AnamnesisError, EntryKind, LogEntry, SiteRef, Version
-from anamnesis.registry import Log, fold, list_updates, list_versions, read_evaluations, read_version
-from anamnesis.snapshots import read_manifest
+from anamnesis.registry import Log, build_history, list_update_records, list_versions, read_evaluations, read_version
+from anamnesis.snapshots import read_snapshot_manifest
 from anamnesis.storage import Store, open_store
 from anamnesis.updates.saliency_evaluation import read_pictures
 
@@ -27,7 +27,7 @@ _FLOORS = {"IoURandom": "two unrelated maps", "IoUSameClass": "another image of 
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ReportSubject:
     """A model to report on.
 
     Attributes:
@@ -43,7 +43,7 @@ class Subject:
     sites: tuple[SiteRef, ...]
 
 
-def write_report(title: str, subjects: Sequence[Subject], folder: Path, created: str) -> Path:
+def write_report(title: str, subjects: Sequence[ReportSubject], folder: Path, created: str) -> Path:
     """Writes ``report.json`` and the self-contained ``report.html``.
 
     Args:
@@ -55,7 +55,7 @@ def write_report(title: str, subjects: Sequence[Subject], folder: Path, created:
     Returns:
         The page's path.
     """
-    report, pictures = gather(title, subjects, created)
+    report, pictures = collect_report(title, subjects, created)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.json").write_bytes(report_json(report))
     page = folder / "report.html"
@@ -63,62 +63,62 @@ def write_report(title: str, subjects: Sequence[Subject], folder: Path, created:
     return page
 
 
-def gather(title: str, subjects: Sequence[Subject], created: str) -> tuple[ReportData, dict[str, bytes]]:
+def collect_report(title: str, subjects: Sequence[ReportSubject], created: str) -> tuple[ReportData, dict[str, bytes]]:
     """Returns the report's data, and the pictures that are readable here by digest."""
     pictures: dict[str, bytes] = {}
     models = []
     for subject in subjects:
-        model, drawn = _report(subject)
+        model, model_pictures = _report_model(subject)
         models.append(model)
-        pictures |= {picture.digest: png for picture, png in drawn}
-    return assemble(title, created, models), pictures
+        pictures |= {picture.digest: png for picture, png in model_pictures}
+    return assemble_report(title, created, models), pictures
 
 
-def _report(subject: Subject) -> tuple[ModelReport, tuple[tuple[Picture, bytes], ...]]:
+def _report_model(subject: ReportSubject) -> tuple[ModelReport, tuple[tuple[SaliencyPicture, bytes], ...]]:
     store = open_store(subject.registry)
     entries = Log(store).entries()
-    champion = fold(entries).champion or ""
-    updates = _updates(store, subject, entries)
-    evaluations = [found for row in updates for found in read_evaluations(store, row.version)]
-    columns = [Column(site.name, site.task, site.test_set, site.modality) for site in subject.sites]
-    learned = {row.site for row in updates} <= {column.site for column in columns}
-    if not learned:  # a retired site, or imported weights: no test set here can judge it
+    champion = build_history(entries).champion or ""
+    updates = _update_rows(store, subject, entries)
+    evaluations = [evaluation for row in updates for evaluation in read_evaluations(store, row.version)]
+    columns = [TestSetColumn(site.name, site.task, site.test_set, site.modality) for site in subject.sites]
+    covers_learned_sites = {row.site for row in updates} <= {column.site for column in columns}
+    if not covers_learned_sites:  # a retired site, or imported weights: no test set here can judge it
         updates = [row for row in updates if row.site in {column.site for column in columns}]
-    drawn = tuple(pair for site in subject.sites if champion for pair in _pictures(site, champion))
-    kind = method_class(subject.method)
+    readable_pictures = tuple(pair for site in subject.sites if champion for pair in _readable_pictures(site, champion))
+    method_type = method_class(subject.method)
     floors = {
-        words: float(found.metrics[name].value)
-        for found in evaluations
-        for name, words in _FLOORS.items()
-        if name in found.metrics
+        floor_label: float(evaluation.metrics[name].value)
+        for evaluation in evaluations
+        for name, floor_label in _FLOORS.items()
+        if name in evaluation.metrics
     }
-    kept = champion if champion in {row.version for row in updates} else ""
-    model = model_report(subject.name, subject.method, columns, updates, evaluations, kept)
+    shown_champion = champion if champion in {row.version for row in updates} else ""
+    model = build_model_report(subject.name, subject.method, columns, updates, evaluations, shown_champion)
     return (
         replace(
             model,
-            warnings=kind.notes,
-            reference=kind.needs.earlier_data,
+            warnings=method_type.notes,
+            reference=method_type.capabilities.opens_earlier_data,
             saliency_floors=floors,
-            pictures=tuple(picture for picture, _ in drawn),
+            pictures=tuple(picture for picture, _ in readable_pictures),
         ),
-        drawn,
+        readable_pictures,
     )
 
 
-def _updates(store: Store, subject: Subject, entries: Iterable[LogEntry]) -> list[UpdateRow]:
+def _update_rows(store: Store, subject: ReportSubject, entries: Iterable[LogEntry]) -> list[UpdateRow]:
     """Returns every version in the order in which it was first decided, those that wait last."""
-    records = {record.version: record for record in list_updates(store)}
-    decided: dict[str, LogEntry] = {}
+    records = {record.version: record for record in list_update_records(store)}
+    decision_entries: dict[str, LogEntry] = {}
     for decision in (entry for entry in entries if entry.kind in _DECISIONS):
-        decided.setdefault(decision.subject, decision)
-    promoted = set(fold(entries).promoted)
+        decision_entries.setdefault(decision.subject, decision)
+    promoted = set(build_history(entries).promoted_versions)
     sites = {site.name: site for site in subject.sites}
-    waiting = [digest for digest in list_versions(store) if digest not in decided]
+    undecided_versions = [digest for digest in list_versions(store) if digest not in decision_entries]
     rows = []
-    for digest in (*decided, *waiting):
+    for digest in (*decision_entries, *undecided_versions):
         version, record = read_version(store, digest), records.get(digest)
-        entry = decided.get(digest)
+        entry = decision_entries.get(digest)
         rows.append(
             UpdateRow(
                 version=digest,
@@ -130,24 +130,24 @@ def _updates(store: Store, subject: Subject, entries: Iterable[LogEntry]) -> lis
                 promoted=digest in promoted,
                 cost=record.cost if record else None,
                 environment=record.environment if record else {},
-                counts=_counts(version, sites.get(version.site)),
-                opened=record.opened if record else (),
+                counts=_study_counts(version, sites.get(version.site)),
+                opened_snapshots=record.opened_snapshots if record else (),
             )
         )
     return rows
 
 
-def _counts(version: Version, site: SiteRef | None) -> dict[str, int]:
+def _study_counts(version: Version, site: SiteRef | None) -> dict[str, int]:
     """Returns how many studies the snapshot had, where the site's store is readable here."""
     if site is None or version.snapshot is None:
         return {}
     try:
-        return read_manifest(open_store(site.store), version.snapshot).counts()
+        return read_snapshot_manifest(open_store(site.store), version.snapshot).count_by_split()
     except AnamnesisError:
         return {}  # another hospital's store: the report shows numbers without it
 
 
-def _pictures(site: SiteRef, version: str) -> tuple[tuple[Picture, bytes], ...]:
+def _readable_pictures(site: SiteRef, version: str) -> tuple[tuple[SaliencyPicture, bytes], ...]:
     try:
         return read_pictures(site, version)
     except AnamnesisError:

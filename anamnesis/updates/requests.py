@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from anamnesis.records import Configuration, Occasion, SiteConfig, SiteRef
+from anamnesis.records import Configuration, SiteConfig, SiteRef, UpdateTrigger
 from anamnesis.registry.gate import GatePolicy
 
 
@@ -20,9 +20,9 @@ class UpdateRequest:
         base: digest of the version to start from; empty for the first.
         sites: every site that the model has learned before, in order of arrival, each with its frozen test set.
         gate: the policy that judges the candidate.
-        who: on whose behalf; stands in the log.
+        author: on whose behalf; stands in the log.
         stored_images: whether the model's change plan allows versions that hold real images of patients.
-        occasion: what made an operator start it; the run then writes an outcome, and the operator settles the decision.
+        trigger: what made an operator start it; the run then writes an outcome, and the operator settles the decision.
     """
 
     model: str
@@ -34,9 +34,9 @@ class UpdateRequest:
     base: str = ""
     sites: tuple[SiteRef, ...] = ()
     gate: GatePolicy = field(default_factory=GatePolicy)
-    who: str = "anamnesis"
+    author: str = "anamnesis"
     stored_images: bool = False
-    occasion: Occasion | None = None
+    trigger: UpdateTrigger | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from decimal import Decimal
 import torch
 from torch import Tensor
 
-from anamnesis.evaluation.report import Picture
-from anamnesis.evaluation.saliency import another_of_its_class, grad_cam, random_iou, retention
-from anamnesis.evaluation.saliency_overlay import before_after
+from anamnesis.evaluation.report import SaliencyPicture
+from anamnesis.evaluation.saliency import grad_cam, map_retention, random_iou, same_class_pairs
+from anamnesis.evaluation.saliency_overlay import draw_before_after
 from anamnesis.records import (
     Evaluation,
     Metric,
@@ -20,26 +20,26 @@ from anamnesis.records import (
     canonical_json,
     decode,
     digest_bytes,
+    digest_hex,
     digest_json,
     encode,
-    hex_of,
-    silent,
+    ignore_progress,
 )
 from anamnesis.registry.evaluations import read_evaluations, write_evaluation
 from anamnesis.registry.gate import SALIENCY
 from anamnesis.registry.versions import read_version
 from anamnesis.storage.store import Store, open_store
-from anamnesis.training import numerics_for
-from anamnesis.updates.frozen_evaluation import network_of, read_probe
-from anamnesis.updates.model import Model, load_model
-from anamnesis.updates.version_chain import last_of_site
+from anamnesis.training import precision_for
+from anamnesis.updates.frozen_evaluation import read_test_cases, saliency_network
+from anamnesis.updates.model import LoadedModel, load_model
+from anamnesis.updates.version_chain import last_version_of_site
 
-PROBES = 64
-PICTURES = 3
+PROBE_COUNT = 64
+PICTURE_COUNT = 3
 
 
 def evaluate_saliency(
-    registry: str, version: str, sites: Sequence[SiteRef], progress: Progress = silent
+    registry: str, version: str, sites: Sequence[SiteRef], progress: Progress = ignore_progress
 ) -> tuple[Evaluation, ...]:
     """Compares a version's saliency maps on old tasks with those of the version that had just learned each of them.
 
@@ -53,83 +53,105 @@ def evaluate_saliency(
         progress: called per site.
     """
     store = open_store(registry)
-    evaluator = digest_json({"name": SALIENCY, "revision": 2, "probes": PROBES, "score": "logit minus task mean"})
-    found = {e.test_set: e for e in read_evaluations(store, version) if e.evaluator == evaluator}
-    todo = [site for site in sites if site.test_set not in found and site.task.type is TaskType.CLASSIFICATION]
-    after = load_model(store, version) if todo else None
+    evaluator = digest_json({"name": SALIENCY, "revision": 2, "probes": PROBE_COUNT, "score": "logit minus task mean"})
+    evaluations = {
+        stored_evaluation.test_set: stored_evaluation
+        for stored_evaluation in read_evaluations(store, version)
+        if stored_evaluation.evaluator == evaluator
+    }
+    pending_sites = [
+        site for site in sites if site.test_set not in evaluations and site.task.type is TaskType.CLASSIFICATION
+    ]
+    model = load_model(store, version) if pending_sites else None
     base = read_version(store, version).base
-    for done, site in enumerate(todo, start=1):
-        own = last_of_site(store, base, site.name) if base else None
-        if after and own and (metrics := _compare(store, own[0], version, after, site)):
+    for site_number, site in enumerate(pending_sites, start=1):
+        earlier_version = last_version_of_site(store, base, site.name) if base else None
+        if model and earlier_version and (metrics := _compare_maps(store, earlier_version[0], version, model, site)):
             evaluation = Evaluation(version, site.name, site.task.name, site.test_set, evaluator, SALIENCY, metrics)
-            found[site.test_set] = write_evaluation(store, evaluation)
-        progress(done, len(todo), "saliency maps")
-    return tuple(found[site.test_set] for site in sites if site.test_set in found)
+            evaluations[site.test_set] = write_evaluation(store, evaluation)
+        progress(site_number, len(pending_sites), "saliency maps")
+    return tuple(evaluations[site.test_set] for site in sites if site.test_set in evaluations)
 
 
 def pictures_folder(version: str, test_set: str) -> str:
     """Returns where the pictures of a version on a test set lie in the site's own store."""
-    return f"pictures/{hex_of(version)}/{hex_of(test_set)}"
+    return f"pictures/{digest_hex(version)}/{digest_hex(test_set)}"
 
 
-def read_pictures(site: SiteRef, version: str) -> tuple[tuple[Picture, bytes], ...]:
+def read_pictures(site: SiteRef, version: str) -> tuple[tuple[SaliencyPicture, bytes], ...]:
     """Returns the pictures that ``evaluate_saliency`` left at a site, each with its PNG; none where there are none."""
     store, folder = open_store(site.store), pictures_folder(version, site.test_set)
     if not store.exists(f"{folder}/index.json"):
         return ()
-    index = decode(tuple[Picture, ...], json.loads(store.get(f"{folder}/index.json")), "pictures")
-    return tuple((picture, store.get(f"{folder}/{hex_of(picture.digest)}.png")) for picture in index)
+    index = decode(tuple[SaliencyPicture, ...], json.loads(store.get(f"{folder}/index.json")), "pictures")
+    return tuple((picture, store.get(f"{folder}/{digest_hex(picture.digest)}.png")) for picture in index)
 
 
 @dataclass(frozen=True, slots=True)
-class _Maps:
+class _MapPair:
     """Saliency maps [N, h, w] of the probe images before and after."""
 
-    before: Tensor
-    after: Tensor
+    maps_before: Tensor
+    maps_after: Tensor
 
 
-def _compare(store: Store, own: str, version: str, after: Model, site: SiteRef) -> dict[str, Metric]:
+def _compare_maps(
+    store: Store, earlier_version: str, version: str, model_after: LoadedModel, site: SiteRef
+) -> dict[str, Metric]:
     """Returns the retention metrics and their floors, and leaves pictures in the site's store."""
-    before = load_model(store, own)
-    probe = read_probe(after, site)
-    if probe is None or network_of(before) is None or network_of(after) is None:
+    model_before = load_model(store, earlier_version)
+    cases = read_test_cases(model_after, site)
+    if cases is None or saliency_network(model_before) is None or saliency_network(model_after) is None:
         return {}
-    chosen = torch.tensor(sorted(range(len(probe.split.ids)), key=lambda row: probe.split.ids[row])[:PROBES])
-    images, columns = probe.split.images[chosen].float(), probe.split.targets[chosen]
-    maps = _Maps(*(_maps(model, images, columns, probe.columns) for model in (before, after)))
-    labels = [after.description.labels[column] for column in columns[:PICTURES].tolist()]
-    _draw(site, (own, version), images, maps, labels)
+    probe_rows = torch.tensor(
+        sorted(range(len(cases.split.sample_ids)), key=lambda row: cases.split.sample_ids[row])[:PROBE_COUNT]
+    )
+    images, class_indices = cases.split.images[probe_rows].float(), cases.split.targets[probe_rows]
+    maps = _MapPair(
+        *(_grad_cam_maps(model, images, class_indices, cases.class_indices) for model in (model_before, model_after))
+    )
+    labels = [model_after.description.labels[class_index] for class_index in class_indices[:PICTURE_COUNT].tolist()]
+    _write_pictures(site, (earlier_version, version), images, maps, labels)
     # A model that looked nowhere on any image has nothing to keep: it scores 0, so that no gate takes it for unjudged.
-    nowhere = {name: Metric(Decimal(0), 0) for name in ("IoU", "SSIM", "Cosine", "Spearman")}
-    return {**nowhere, **retention(maps.before, maps.after), **_floors(maps, columns)}
+    zero_metrics = {name: Metric(Decimal(0), 0) for name in ("IoU", "SSIM", "Cosine", "Spearman")}
+    return {
+        **zero_metrics,
+        **map_retention(maps.maps_before, maps.maps_after),
+        **_retention_floors(maps, class_indices),
+    }
 
 
-def _maps(model: Model, images: Tensor, columns: Tensor, competing: tuple[int, ...]) -> Tensor:
-    numerics = numerics_for(model.description.configuration)
-    network = network_of(model).to(numerics.device)
-    with numerics.applied():
-        return grad_cam(network, images.to(numerics.device), columns, competing).cpu()
+def _grad_cam_maps(
+    model: LoadedModel, images: Tensor, class_indices: Tensor, contrast_classes: tuple[int, ...]
+) -> Tensor:
+    precision = precision_for(model.description.configuration)
+    network = saliency_network(model).to(precision.device)
+    with precision.deterministic_mode():
+        return grad_cam(network, images.to(precision.device), class_indices, contrast_classes).cpu()
 
 
-def _floors(maps: _Maps, columns: Tensor) -> dict[str, Metric]:
+def _retention_floors(maps: _MapPair, class_indices: Tensor) -> dict[str, Metric]:
     """Returns what two unrelated maps would score, and the map of another image of the same class."""
-    pixels = maps.before.shape[1] * maps.before.shape[2]
-    floors = {"IoURandom": Metric(Decimal(f"{random_iou(pixels):.6f}"), len(columns))}
-    case, other = another_of_its_class(columns)
-    same_class = retention(maps.before[case], maps.after[other]) if len(case) else {}
+    pixels = maps.maps_before.shape[1] * maps.maps_before.shape[2]
+    floors = {"IoURandom": Metric(Decimal(f"{random_iou(pixels):.6f}"), len(class_indices))}
+    case_rows, partner_rows = same_class_pairs(class_indices)
+    same_class = map_retention(maps.maps_before[case_rows], maps.maps_after[partner_rows]) if len(case_rows) else {}
     return {**floors, **{f"{name}SameClass": metric for name, metric in same_class.items() if name == "IoU"}}
 
 
-def _draw(site: SiteRef, versions: tuple[str, str], images: Tensor, maps: _Maps, labels: Sequence[str]) -> None:
+def _write_pictures(
+    site: SiteRef, versions: tuple[str, str], images: Tensor, maps: _MapPair, labels: Sequence[str]
+) -> None:
     """Writes pictures and, last, their index to the site's own store: they show patients and never leave it."""
     store, folder = open_store(site.store), pictures_folder(versions[1], site.test_set)
     index = []
     for number, label in enumerate(labels):
-        picture = before_after(
-            images[number].movedim(0, -1).squeeze(-1).numpy(), maps.before[number].numpy(), maps.after[number].numpy()
+        picture = draw_before_after(
+            images[number].movedim(0, -1).squeeze(-1).numpy(),
+            maps.maps_before[number].numpy(),
+            maps.maps_after[number].numpy(),
         )
         digest = digest_bytes(picture)
-        store.put(f"{folder}/{hex_of(digest)}.png", picture)
-        index.append(Picture(site.name, label, versions[0], versions[1], digest))
+        store.put(f"{folder}/{digest_hex(digest)}.png", picture)
+        index.append(SaliencyPicture(site.name, label, versions[0], versions[1], digest))
     store.put(f"{folder}/index.json", canonical_json(encode(index)))

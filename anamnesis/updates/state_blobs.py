@@ -9,11 +9,11 @@ from torch import Tensor
 
 from anamnesis.records import canonical_json
 
-VALUES = "values"
+VALUES_PART = "values"
 """Name of the part with the plain values."""
 
 
-def pack(state: Mapping[str, Tensor | object]) -> dict[str, bytes]:
+def pack_state(state: Mapping[str, Tensor | object]) -> dict[str, bytes]:
     """Returns part name -> bytes of ``part/name`` -> tensor or JSON value; equal states give equal bytes."""
     tensors: dict[str, dict[str, Tensor]] = defaultdict(dict)
     values: dict[str, object] = {}
@@ -23,14 +23,14 @@ def pack(state: Mapping[str, Tensor | object]) -> dict[str, bytes]:
             tensors[part][name] = value.detach().cpu().contiguous()
         else:
             values[key] = value
-    blobs = {part: save(named) for part, named in tensors.items()}
-    return {**blobs, VALUES: canonical_json(values)} if values else blobs
+    blobs = {part: save(part_tensors) for part, part_tensors in tensors.items()}
+    return {**blobs, VALUES_PART: canonical_json(values)} if values else blobs
 
 
-def unpack(blobs: Mapping[str, bytes]) -> dict[str, Tensor | object]:
+def unpack_state(blobs: Mapping[str, bytes]) -> dict[str, Tensor | object]:
     """Returns the state that ``pack`` was given."""
-    state: dict[str, Tensor | object] = dict(json.loads(blobs.get(VALUES, b"{}")))
+    state: dict[str, Tensor | object] = dict(json.loads(blobs.get(VALUES_PART, b"{}")))
     for part, blob in blobs.items():
-        if part != VALUES:
+        if part != VALUES_PART:
             state |= {f"{part}/{name}": tensor for name, tensor in load(blob).items()}
     return state

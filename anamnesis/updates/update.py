@@ -1,4 +1,4 @@
-"""``update``: base version + snapshot + configuration -> version. Killed anywhere and started again, the same."""
+"""``run_update``: base version + snapshot + configuration -> version. Killed anywhere and started again, the same."""
 
 import resource
 import sys
@@ -11,33 +11,41 @@ import torch
 from anamnesis.methods import Method, TaskContext, build_method, method_class
 from anamnesis.records import (
     Configuration,
-    Cost,
     Progress,
     RefusedError,
     SiteRef,
     Split,
+    UpdateCost,
     UpdateRecord,
     Version,
-    columns_of,
     digest_bytes,
+    digest_hex,
     digest_json,
     encode,
     encode_object,
-    hex_of,
-    silent,
+    find_class_indices,
+    ignore_progress,
 )
-from anamnesis.registry.update_records import find_update, record_update
+from anamnesis.registry.update_records import find_update_record, write_update_record
 from anamnesis.registry.versions import write_version
-from anamnesis.snapshots import Guard, open_split, read_manifest
+from anamnesis.snapshots import Guard, open_split, read_snapshot_manifest
 from anamnesis.storage.store import Store, open_store
-from anamnesis.training import Checkpoints, RandomStreams, SplitData, TensorSplit, numerics_for, tensors_of, train
-from anamnesis.updates.model import Description, Model, blobs_of, load_model
+from anamnesis.training import (
+    Checkpoints,
+    RandomStreams,
+    SplitData,
+    TensorSplit,
+    precision_for,
+    samples_to_tensors,
+    train,
+)
+from anamnesis.updates.model import LoadedModel, VersionDescription, load_model, version_blobs
 from anamnesis.updates.requests import UpdateRequest
-from anamnesis.updates.version_chain import last_of_site
+from anamnesis.updates.version_chain import last_version_of_site
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class TrainingSource:
     """A training split that an update opens."""
 
     site: SiteRef
@@ -45,51 +53,51 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Update:
+class UpdateRun:
     """What ``update`` gave.
 
     Attributes:
         record: the one that counts.
-        reused: an earlier attempt had already finished it.
-        epochs: mean loss terms of each epoch; empty when reused.
+        is_reused: an earlier attempt had already finished it.
+        epoch_losses: mean loss terms of each epoch; empty when reused.
     """
 
     record: UpdateRecord
-    reused: bool
-    epochs: tuple[Mapping[str, float], ...] = ()
+    is_reused: bool
+    epoch_losses: tuple[Mapping[str, float], ...] = ()
 
 
-def update(
-    request: UpdateRequest, snapshot: str, progress: Progress = silent, checkpoint_every: float = 20.0
-) -> Update:
+def run_update(
+    request: UpdateRequest, snapshot: str, progress: Progress = ignore_progress, checkpoint_seconds: float = 20.0
+) -> UpdateRun:
     """Trains a candidate version on a site's snapshot, or returns the one that an earlier attempt made.
 
     Args:
         request: what is asked.
         snapshot: digest of what is learned.
         progress: called per step.
-        checkpoint_every: seconds; a kill loses at most the work since the last checkpoint.
+        checkpoint_seconds: seconds; a kill loses at most the work since the last checkpoint.
 
     Raises:
         InputError: the base, the task and the configuration do not fit together.
         RefusedError: the snapshot belongs to another site, or training tried to open what it may not.
     """
     store = open_store(request.registry)
-    new = Source(_site_ref(request, snapshot), snapshot)
-    sources = (*_earlier(request, store), new)
+    new_source = TrainingSource(_site_reference(request, snapshot), snapshot)
+    sources = (*_earlier_sources(request, store), new_source)
     digest = input_digest(request, sources)
-    checkpoints = Checkpoints(store, f"checkpoints/{hex_of(digest)}", checkpoint_every)
-    if found := find_update(store, digest):
+    checkpoints = Checkpoints(store, f"checkpoints/{digest_hex(digest)}", checkpoint_seconds)
+    if existing_record := find_update_record(store, digest):
         checkpoints.clear()  # those of an attempt that was killed as soon as it had recorded its result
-        return Update(found, reused=True)
-    model = _prepare(request, store)
-    record, epochs = _train(request, sources, model, digest, store, checkpoints, progress)
-    winner = record_update(store, record)
+        return UpdateRun(existing_record, is_reused=True)
+    model = _prepare_model(request, store)
+    record, epoch_losses = _train_version(request, sources, model, digest, store, checkpoints, progress)
+    stored_record = write_update_record(store, record)
     checkpoints.clear()
-    return Update(winner, reused=winner != record, epochs=epochs)
+    return UpdateRun(stored_record, is_reused=stored_record != record, epoch_losses=epoch_losses)
 
 
-def input_digest(request: UpdateRequest, sources: tuple[Source, ...]) -> str:
+def input_digest(request: UpdateRequest, sources: tuple[TrainingSource, ...]) -> str:
     """Returns the digest of everything that decides what an update gives."""
     return digest_json(
         {
@@ -103,35 +111,35 @@ def input_digest(request: UpdateRequest, sources: tuple[Source, ...]) -> str:
     )
 
 
-def _site_ref(request: UpdateRequest, snapshot: str) -> SiteRef:
-    manifest = read_manifest(open_store(request.store), snapshot)
+def _site_reference(request: UpdateRequest, snapshot: str) -> SiteRef:
+    manifest = read_snapshot_manifest(open_store(request.store), snapshot)
     if manifest.site != request.site.name:
         raise RefusedError(f"snapshot {snapshot} is of site {manifest.site!r}, the update is for {request.site.name!r}")
     return SiteRef(request.site.name, request.store, request.site.task, modality=request.site.modalities[0])
 
 
-def _earlier(request: UpdateRequest, store: Store) -> tuple[Source, ...]:
+def _earlier_sources(request: UpdateRequest, store: Store) -> tuple[TrainingSource, ...]:
     """Returns the earlier sites' snapshots, for a method that declares that it opens them."""
-    if not method_class(request.configuration.method).needs.earlier_data or not request.base:
+    if not method_class(request.configuration.method).capabilities.opens_earlier_data or not request.base:
         return ()
     sources = []
     for site in request.sites:
-        last = last_of_site(store, request.base, site.name)
-        if last and last[1].snapshot and site.name != request.site.name:
-            sources.append(Source(site, last[1].snapshot))
+        last_version = last_version_of_site(store, request.base, site.name)
+        if last_version and last_version[1].snapshot and site.name != request.site.name:
+            sources.append(TrainingSource(site, last_version[1].snapshot))
     return tuple(sources)
 
 
-def _prepare(request: UpdateRequest, store: Store) -> Model:
+def _prepare_model(request: UpdateRequest, store: Store) -> LoadedModel:
     """Returns the base version, or a random start, ready to learn the request's task."""
-    needs = method_class(request.configuration.method).needs
+    capabilities = method_class(request.configuration.method).capabilities
     task = request.site.task
-    if task.type not in needs.tasks:
+    if task.type not in capabilities.task_types:
         raise RefusedError(
-            f"method {request.configuration.method!r} learns {', '.join(sorted(needs.tasks))}; "
+            f"method {request.configuration.method!r} learns {', '.join(sorted(capabilities.task_types))}; "
             f"task {task.name!r} is {task.type.value}"
         )
-    if needs.stores_exemplars and not request.stored_images:
+    if capabilities.stores_exemplars and not request.stored_images:
         raise RefusedError(
             f"method {request.configuration.method!r} keeps real images of patients in every version, and this model's "
             "change plan forbids that; choose another method, or allow it with changePlan.storedImages: Allowed"
@@ -139,36 +147,36 @@ def _prepare(request: UpdateRequest, store: Store) -> Model:
     if request.base:
         base = load_model(store, request.base, request.configuration)
     else:
-        base = Model(build_method(request.configuration), Description(request.configuration))
-    return Model(base.method, base.description.visit(request.site.name, task, request.configuration))
+        base = LoadedModel(build_method(request.configuration), VersionDescription(request.configuration))
+    return LoadedModel(base.method, base.description.add_experience(request.site.name, task, request.configuration))
 
 
-def _train(
+def _train_version(
     request: UpdateRequest,
-    sources: tuple[Source, ...],
-    model: Model,
+    sources: tuple[TrainingSource, ...],
+    model: LoadedModel,
     digest: str,
     store: Store,
     checkpoints: Checkpoints,
     progress: Progress,
 ) -> tuple[UpdateRecord, tuple[Mapping[str, float], ...]]:
     configuration, labels = request.configuration, model.description.labels
-    numerics = numerics_for(configuration)
+    precision = precision_for(configuration)
     streams = RandomStreams(configuration.training.seed, f"{request.site.name}/{len(model.description.visits)}")
-    with numerics.applied():
-        split, opened = read_sources(sources, labels, configuration)
-        data = SplitData({Split.TRAIN: split}, configuration.training, streams, numerics)
+    with precision.deterministic_mode():
+        split, opened = read_training_splits(sources, labels, configuration)
+        data = SplitData({Split.TRAIN: split}, configuration.training, streams, precision)
         context = TaskContext(
             task=request.site.task,
             site=request.site.name,
             labels=labels,
-            columns=columns_of(request.site.task, labels),
-            earlier=bool(request.base),
+            class_indices=find_class_indices(request.site.task, labels),
+            has_earlier_tasks=bool(request.base),
             settings=configuration.training,
             streams=streams,
         )
-        log = train(model.method, context, data, numerics, checkpoints, progress)
-    blobs = blobs_of(model.method, model.description)
+        log = train(model.method, context, data, precision, checkpoints, progress)
+    blobs = version_blobs(model.method, model.description)
     version = Version(
         base=request.base or None,
         snapshot=sources[-1].snapshot,
@@ -177,12 +185,12 @@ def _train(
         parts={part: digest_bytes(blob) for part, blob in blobs.items()},
     )
     write_version(store, version, blobs)
-    cost = Cost(round(log.seconds, 3), peak_memory(model.method), sum(map(len, blobs.values())))
-    return UpdateRecord(digest, version.digest, numerics.environment(), cost, opened), log.epochs
+    cost = UpdateCost(round(log.seconds, 3), peak_memory(model.method), sum(map(len, blobs.values())))
+    return UpdateRecord(digest, version.digest, precision.environment(), cost, opened), log.epoch_losses
 
 
-def read_sources(
-    sources: tuple[Source, ...], labels: tuple[str, ...], configuration: Configuration
+def read_training_splits(
+    sources: tuple[TrainingSource, ...], labels: tuple[str, ...], configuration: Configuration
 ) -> tuple[TensorSplit, tuple[str, ...]]:
     """Reads the training splits that an update may open, and nothing else.
 
@@ -191,7 +199,7 @@ def read_sources(
     """
     guard = Guard({source.snapshot: frozenset({Split.TRAIN}) for source in sources})
     splits = [
-        tensors_of(
+        samples_to_tensors(
             open_split(open_store(source.site.store), source.snapshot, Split.TRAIN, guard),
             source.site.task,
             source.site.modality,
@@ -200,10 +208,10 @@ def read_sources(
         )
         for source in sources
     ]
-    whole = splits[0]
+    combined_split = splits[0]
     for split in splits[1:]:
-        whole = whole + split
-    return whole, tuple(source.snapshot for source in sources)
+        combined_split = combined_split + split
+    return combined_split, tuple(source.snapshot for source in sources)
 
 
 def peak_memory(method: Method[Any]) -> int:

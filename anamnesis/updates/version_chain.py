@@ -7,7 +7,7 @@ from anamnesis.registry.versions import read_version
 from anamnesis.storage.store import Store
 
 
-def lineage(store: Store, digest: str) -> Iterator[tuple[str, Version]]:
+def version_chain(store: Store, digest: str) -> Iterator[tuple[str, Version]]:
     """Yields (digest, version), the newest first."""
     current: str | None = digest
     while current:
@@ -16,11 +16,16 @@ def lineage(store: Store, digest: str) -> Iterator[tuple[str, Version]]:
         current = version.base
 
 
-def last_of_site(store: Store, digest: str, site: str) -> tuple[str, Version] | None:
+def last_version_of_site(store: Store, digest: str, site: str) -> tuple[str, Version] | None:
     """Returns the newest version of the chain that learned the data of ``site``, or none."""
-    return next(((found, version) for found, version in lineage(store, digest) if version.site == site), None)
+    return next(
+        ((version_digest, version) for version_digest, version in version_chain(store, digest) if version.site == site),
+        None,
+    )
 
 
 def snapshots_of_site(store: Store, digest: str, site: str) -> tuple[str, ...]:
     """Returns the snapshots of ``site`` that the chain learned, the newest first; an empty digest has learned none."""
-    return tuple(v.snapshot for _, v in lineage(store, digest) if v.site == site and v.snapshot)
+    return tuple(
+        version.snapshot for _, version in version_chain(store, digest) if version.site == site and version.snapshot
+    )

@@ -11,7 +11,7 @@ import yaml
 from anamnesis.records import AnamnesisError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-SCRATCH = Path("build/scoreboard")
+SCRATCH_FOLDER = Path("build/scoreboard")
 
 
 @app.callback()
@@ -34,19 +34,19 @@ def run(
 ) -> None:
     """Runs one method through one sequence, prints what it kept and writes one JSON file."""
     from benchmarks.scoreboard import result, summary
-    from benchmarks.scoreboard.run import run as run_one
+    from benchmarks.scoreboard.run import run_setting as run_one
 
-    setting = result.Setting(
-        sequence, method, options_of(option or []), row or method, seed, order, epochs, learning_rate, quick
+    setting = result.RunSetting(
+        sequence, method, parse_options(option or []), row or method, seed, order, epochs, learning_rate, quick
     )
-    found = run_one(setting)
-    path = result.write(found, out or SCRATCH / f"{sequence}-{summary.slug(setting)}.json")
-    typer.echo(summary.in_words(found))
+    run_result = run_one(setting)
+    path = result.write_result(run_result, out or SCRATCH_FOLDER / f"{sequence}-{summary.slug(setting)}.json")
+    typer.echo(summary.describe_result(run_result))
     typer.echo(f"written to {path}")
 
 
 @app.command("all")
-def everything(
+def run_all(
     hours: Annotated[float, typer.Option(help="No run begins after these.")] = 8.0,
     workers: Annotated[int, typer.Option(help="Runs side by side, each on one core.")] = 1,
     sequence: Annotated[list[str] | None, typer.Option(help="Which; by default all on the page.")] = None,
@@ -59,11 +59,11 @@ def everything(
     from benchmarks.scoreboard.rows import ROWS
 
     if quick:
-        raise typer.Exit(0 if orderings.check_all(typer.echo) else 1)
-    wanted = [row for row in ROWS if re.search(rows, row.label)]
-    numbers = [int(seed) for seed in seeds.split(",")]
-    jobs = schedule.plan(choose.choices(), sequence or schedule.ON_PAGE, wanted, numbers)
-    failed = schedule.carry_out(jobs, hours, workers, typer.echo)
+        raise typer.Exit(0 if orderings.check_orderings(typer.echo) else 1)
+    selected_rows = [row for row in ROWS if re.search(rows, row.label)]
+    seed_numbers = [int(seed) for seed in seeds.split(",")]
+    jobs = schedule.plan_runs(choose.read_choices(), sequence or schedule.ON_PAGE, selected_rows, seed_numbers)
+    failed = schedule.run_jobs(jobs, hours, workers, typer.echo)
     page.write_page()
     raise typer.Exit(1 if failed else 0)
 
@@ -78,11 +78,11 @@ def trials(
     from benchmarks.scoreboard import choose, schedule
     from benchmarks.scoreboard.rows import FAMILIES
 
-    wanted = [name for name in FAMILIES if re.search(families, name)]
-    settings = [setting for name in wanted for setting in choose.trial_settings(name)]
-    jobs = [schedule.Job(setting, choose.trial_path(setting)) for setting in settings]
-    failed = schedule.carry_out(jobs, hours, workers, typer.echo)
-    choose.write_choices(choose.choose(wanted))
+    selected_families = [name for name in FAMILIES if re.search(families, name)]
+    settings = [setting for name in selected_families for setting in choose.trial_settings(name)]
+    jobs = [schedule.ScheduledRun(setting, choose.trial_path(setting)) for setting in settings]
+    failed = schedule.run_jobs(jobs, hours, workers, typer.echo)
+    choose.write_choices(choose.choose_settings(selected_families))
     raise typer.Exit(1 if failed else 0)
 
 
@@ -94,8 +94,10 @@ def write_page(
     from benchmarks.scoreboard import page
 
     if check:
-        if not page.PAGE.is_file() or not page.same(page.PAGE.read_text(encoding="utf-8"), page.page()):
-            raise SystemExit(f"{page.PAGE}: not what the results say; run python -m benchmarks.scoreboard page")
+        if not page.RESULTS_PAGE.is_file() or not page.is_same_page(
+            page.RESULTS_PAGE.read_text(encoding="utf-8"), page.render_page()
+        ):
+            raise SystemExit(f"{page.RESULTS_PAGE}: not what the results say; run python -m benchmarks.scoreboard page")
         return
     for path in page.write_page():
         typer.echo(path)
@@ -104,19 +106,19 @@ def write_page(
 @app.command()
 def backbone(out: Annotated[Path | None, typer.Option(help="Weights file.")] = None) -> None:
     """Trains the backbone on CIFAR-10 that some rows freeze; about ten minutes on one core."""
-    from benchmarks.scoreboard import backbone as made
-    from benchmarks.scoreboard.rows import BACKBONE
+    from benchmarks.scoreboard import backbone as backbone_module
+    from benchmarks.scoreboard.rows import BACKBONE_FILE
 
-    typer.echo(made.train_backbone(out or Path(BACKBONE)))
+    typer.echo(backbone_module.train_backbone(out or Path(BACKBONE_FILE)))
 
 
-def options_of(pairs: list[str]) -> dict[str, Any]:
+def parse_options(pairs: list[str]) -> dict[str, Any]:
     """Returns ``name=value`` pairs as a mapping, each value read as JSON or, where it is none, as YAML."""
-    named = (pair.partition("=") for pair in pairs)
-    return {name: _value(value) for name, _, value in named}
+    split_pairs = (pair.partition("=") for pair in pairs)
+    return {name: _parse_value(value) for name, _, value in split_pairs}
 
 
-def _value(text: str) -> Any:
+def _parse_value(text: str) -> Any:
     try:
         return json.loads(text)  # YAML takes 1e3 for a word
     except ValueError:

@@ -22,8 +22,10 @@ def train_backbone(path: Path, epochs: int = 8) -> Path:
     """
     site = read_site(data_folder(), "cifar10", "natural", CLASSES, HeldOut.VALIDATION, SIZE, IMAGES)
     network = NetworkSpec(size=(SIZE, SIZE), width=WIDTH)
-    (learned,) = learn((site,), "finetune", {}, network, TrainingSettings(epochs=epochs))
-    weights = {name: tensor for name, tensor in learned.method.network.state_dict().items() if "backbone" in name}
+    (learned_method,) = learn((site,), "finetune", {}, network, TrainingSettings(epochs=epochs))
+    weights = {
+        name: tensor for name, tensor in learned_method.method.network.state_dict().items() if "backbone" in name
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, path)
     return path

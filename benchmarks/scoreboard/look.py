@@ -8,14 +8,14 @@ from itertools import combinations
 import torch
 
 from anamnesis.evaluation.accuracy_matrix import forgetting_by_task
-from anamnesis.evaluation.saliency import random_iou, retention, spearman
+from anamnesis.evaluation.saliency import map_retention, random_iou, spearman
 from benchmarks.scoreboard.packing import unpack
-from benchmarks.scoreboard.result import Result
-from benchmarks.scoreboard.table import Spread, spread
+from benchmarks.scoreboard.result import RunResult
+from benchmarks.scoreboard.table import MeanDeviation, mean_and_deviation
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class SaliencySummary:
     """What a row keeps of where it looked.
 
     Attributes:
@@ -29,40 +29,43 @@ class Look:
         focus: by name, where there are masks: energy in the tumour and pointing game, own and last.
     """
 
-    iou: Spread | None
-    ssim: Spread | None
-    forgetting: Spread | None
+    iou: MeanDeviation | None
+    ssim: MeanDeviation | None
+    forgetting: MeanDeviation | None
     other: float | None
     random: float | None
     correlation: float | None
     focus: dict[str, float]
 
 
-def look_of(results: Sequence[Result]) -> Look:
+def summarise_saliency(results: Sequence[RunResult]) -> SaliencySummary:
     """Gathers a row's runs."""
     by_run = [[site for site in result.saliency.values() if site.kept] for result in results]
-    seen = [site for run in by_run for site in run]
-    focused = [site.focus for site in seen if site.focus]
-    pixels = max((site.pixels for site in seen), default=0)
+    site_saliencies = [site for run in by_run for site in run]
+    focus_values = [site.focus for site in site_saliencies if site.focus]
+    pixels = max((site.pixels for site in site_saliencies), default=0)
     ious = [_mean([site.kept["IoU"] for site in run]) for run in by_run]
-    return Look(
-        iou=spread(ious),
-        ssim=spread(_mean([site.kept["SSIM"] for site in run]) for run in by_run),
-        forgetting=spread(None if iou is None else 1 - iou for iou in ious),
-        other=_mean([site.other["IoU"] for site in seen if site.other]),
+    return SaliencySummary(
+        iou=mean_and_deviation(ious),
+        ssim=mean_and_deviation(_mean([site.kept["SSIM"] for site in run]) for run in by_run),
+        forgetting=mean_and_deviation(None if iou is None else 1 - iou for iou in ious),
+        other=_mean([site.other["IoU"] for site in site_saliencies if site.other]),
         random=random_iou(pixels) if pixels else None,
-        correlation=correlation(drifts(results)),
-        focus={name: statistics.mean(each[name] for each in focused) for name in (focused[0] if focused else ())},
+        correlation=correlation(drift_pairs(results)),
+        focus={
+            name: statistics.mean(focus[name] for focus in focus_values)
+            for name in (focus_values[0] if focus_values else ())
+        },
     )
 
 
-def drifts(results: Sequence[Result]) -> list[tuple[float, float]]:
+def drift_pairs(results: Sequence[RunResult]) -> list[tuple[float, float]]:
     """Returns pairs of 1 - IoU and task-incremental forgetting in points, for every run and old site."""
     pairs = []
     for result in results:
-        lost = forgetting_by_task(result.matrix(task_incremental=True))
-        kept = {name: site.kept["IoU"] for name, site in result.saliency.items() if site.kept}
-        pairs += [(1 - kept[name], 100 * loss) for name, loss in lost.items() if name in kept]
+        forgetting = forgetting_by_task(result.matrix(task_incremental=True))
+        iou_by_site = {name: site.kept["IoU"] for name, site in result.saliency.items() if site.kept}
+        pairs += [(1 - iou_by_site[name], 100 * loss) for name, loss in forgetting.items() if name in iou_by_site]
     return pairs
 
 
@@ -74,19 +77,21 @@ def correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
     return float(spearman(x[None, None], y[None, None])[0])
 
 
-def ceiling(joint: Sequence[Result]) -> dict[str, float]:
+def joint_ceiling(joint: Sequence[RunResult]) -> dict[str, float]:
     """Returns mean ``IoU`` and ``SSIM`` between the final maps of two joint networks of other seeds; empty without two.
 
     Two runs that learned all sites at once, and differ in their random start alone, agree no better than this.
     """
-    found: dict[str, list[float]] = {}
-    for first, second in combinations(joint, 2):
-        if first.setting.order != second.setting.order:
+    values_by_metric: dict[str, list[float]] = {}
+    for first_result, second_result in combinations(joint, 2):
+        if first_result.setting.order != second_result.setting.order:
             continue
-        for site in first.maps.keys() & second.maps.keys():
-            for name, metric in retention(unpack(first.maps[site]), unpack(second.maps[site])).items():
-                found.setdefault(name, []).append(float(metric.value))
-    return {name: statistics.mean(values) for name, values in sorted(found.items())}
+        for site in first_result.maps.keys() & second_result.maps.keys():
+            for name, metric in map_retention(
+                unpack(first_result.maps[site]), unpack(second_result.maps[site])
+            ).items():
+                values_by_metric.setdefault(name, []).append(float(metric.value))
+    return {name: statistics.mean(values) for name, values in sorted(values_by_metric.items())}
 
 
 def _mean(values: Sequence[float]) -> float | None:

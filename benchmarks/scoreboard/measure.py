@@ -6,21 +6,21 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from anamnesis.evaluation.saliency import another_of_its_class, energy_in_mask, grad_cam, pointing_game, retention
-from anamnesis.methods import PredictRequest
-from anamnesis.methods.classification import only
-from anamnesis.records import columns_of
-from benchmarks.scoreboard.learn import Learned, split_of
-from benchmarks.scoreboard.sites import Site
+from anamnesis.evaluation.saliency import energy_in_mask, grad_cam, map_retention, pointing_game, same_class_pairs
+from anamnesis.methods import PredictionRequest
+from anamnesis.methods.classification import restrict_logits
+from anamnesis.records import find_class_indices
+from benchmarks.scoreboard.learn import LearnedMethod, split_of
+from benchmarks.scoreboard.sites import BenchmarkSite
 
 BATCH = 64
 """Images at a time; larger intermediate results cost more in page faults than they save."""
-PROBES = 100
+PROBE_IMAGES = 100
 """Held-out images of each site whose saliency maps are compared."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class HeldOutPredictions:
     """What a method answers on one site's held-out images.
 
     Attributes:
@@ -40,40 +40,40 @@ class Answers:
         counts = {"images": torch.ones_like(self.groups), "class": self.class_right, "task": self.task_right}
         patients = int(self.groups.max()) + 1
         empty = torch.zeros(patients, dtype=torch.long)
-        found = {name: empty.index_add(0, self.groups, value.long()) for name, value in counts.items()}
-        seen = found["images"] > 0
-        return {name: value[seen].tolist() for name, value in found.items()}
+        totals = {name: empty.index_add(0, self.groups, value.long()) for name, value in counts.items()}
+        has_images = totals["images"] > 0
+        return {name: value[has_images].tolist() for name, value in totals.items()}
 
 
-def answers(learned: Learned, site: Site) -> Answers:
+def predict_held_out(learned_method: LearnedMethod, site: BenchmarkSite) -> HeldOutPredictions:
     """Asks the method about a site's held-out images."""
     held_out = site.held_out
-    split = split_of(site, held_out, learned.labels)
-    columns = columns_of(site.task, learned.labels)
+    split = split_of(site, held_out, learned_method.labels)
+    columns = find_class_indices(site.task, learned_method.labels)
     chunks = []
     for images in torch.split(split.images, BATCH):
-        logits = learned.method.predict(images.float(), PredictRequest()).logits
-        own = learned.method.predict(images.float(), PredictRequest(columns)).logits
+        logits = learned_method.method.predict(images.float(), PredictionRequest()).logits
+        task_logits = learned_method.method.predict(images.float(), PredictionRequest(columns)).logits
         assert logits is not None
-        assert own is not None
-        chunks.append(torch.stack([logits.argmax(1), only(own, columns).argmax(1)]))
-    everywhere, among_own = torch.cat(chunks, dim=1)
-    return Answers(
-        class_right=everywhere == split.targets,
-        task_right=among_own == split.targets,
-        site_right=torch.isin(everywhere, torch.tensor(columns)),
+        assert task_logits is not None
+        chunks.append(torch.stack([logits.argmax(1), restrict_logits(task_logits, columns).argmax(1)]))
+    class_predictions, task_predictions = torch.cat(chunks, dim=1)
+    return HeldOutPredictions(
+        class_right=class_predictions == split.targets,
+        task_right=task_predictions == split.targets,
+        site_right=torch.isin(class_predictions, torch.tensor(columns)),
         groups=held_out.groups,
     )
 
 
-def maps_of(learned: Learned, site: Site) -> Tensor | None:
+def saliency_maps(learned_method: LearnedMethod, site: BenchmarkSite) -> Tensor | None:
     """Returns Grad-CAM maps [n, h, w] of the true class on the site's probes, or none where a method has no maps."""
-    network = learned.method.network
+    network = learned_method.method.network
     if not (hasattr(network, "features") and hasattr(network, "classify")):
         return None
-    split = split_of(site, site.held_out, learned.labels)
-    columns = columns_of(site.task, learned.labels)
-    return grad_cam(network, split.images[:PROBES].float(), split.targets[:PROBES], columns)  # type: ignore[arg-type]
+    split = split_of(site, site.held_out, learned_method.labels)
+    columns = find_class_indices(site.task, learned_method.labels)
+    return grad_cam(network, split.images[:PROBE_IMAGES].float(), split.targets[:PROBE_IMAGES], columns)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,28 +96,31 @@ class Saliency:
     pixels: int = 0
 
 
-def saliency(site: Site, before: Tensor, after: Tensor) -> Saliency:
+def compare_saliency(site: BenchmarkSite, maps_before: Tensor, maps_after: Tensor) -> Saliency:
     """Compares the maps of a site's probes after its own update with those after the last."""
-    kept = retention(before, after)
-    case, other = another_of_its_class(site.held_out.labels[:PROBES])
+    retention_metrics = map_retention(maps_before, maps_after)
+    case, other_case = same_class_pairs(site.held_out.labels[:PROBE_IMAGES])
     return Saliency(
-        kept={name: float(metric.value) for name, metric in kept.items()},
-        other={name: float(metric.value) for name, metric in retention(before[case], before[other]).items()},
-        focus=_focus(site, before, after),
-        images=kept["IoU"].n if kept else 0,
-        pixels=before[0].numel(),
+        kept={name: float(metric.value) for name, metric in retention_metrics.items()},
+        other={
+            name: float(metric.value)
+            for name, metric in map_retention(maps_before[case], maps_before[other_case]).items()
+        },
+        focus=_measure_focus(site, maps_before, maps_after),
+        images=retention_metrics["IoU"].n if retention_metrics else 0,
+        pixels=maps_before[0].numel(),
     )
 
 
-def _focus(site: Site, before: Tensor, after: Tensor) -> dict[str, float]:
+def _measure_focus(site: BenchmarkSite, maps_before: Tensor, maps_after: Tensor) -> dict[str, float]:
     if site.held_out.masks is None:
         return {}
-    masks = site.held_out.masks[:PROBES]
-    there = masks.flatten(1).any(1)
-    if not there.any():
+    masks = site.held_out.masks[:PROBE_IMAGES]
+    has_mask = masks.flatten(1).any(1)
+    if not has_mask.any():
         return {}
-    found = {"Area": float(masks[there].float().mean())}
-    for when, maps in (("own", before), ("last", after)):
-        found[f"Energy {when}"] = float(energy_in_mask(maps[there], masks[there]).mean())
-        found[f"Pointing {when}"] = float(pointing_game(maps[there], masks[there]).float().mean())
-    return {name: round(value, 6) for name, value in found.items()}
+    values = {"Area": float(masks[has_mask].float().mean())}
+    for moment, maps in (("own", maps_before), ("last", maps_after)):
+        values[f"Energy {moment}"] = float(energy_in_mask(maps[has_mask], masks[has_mask]).mean())
+        values[f"Pointing {moment}"] = float(pointing_game(maps[has_mask], masks[has_mask]).float().mean())
+    return {name: round(value, 6) for name, value in values.items()}

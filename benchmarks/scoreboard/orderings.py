@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from anamnesis.records import InputError
-from benchmarks.scoreboard.result import Setting
+from benchmarks.scoreboard.result import RunSetting
 from benchmarks.scoreboard.rows import FAMILIES
-from benchmarks.scoreboard.run import run
+from benchmarks.scoreboard.run import run_setting
 from benchmarks.scoreboard.sequences import PHANTOM
 from benchmarks.scoreboard.sites import data_folder
-from benchmarks.scoreboard.summary import summary
+from benchmarks.scoreboard.summary import summarise
 
-REAL = "modality"
+REAL_SEQUENCE = "modality"
 EPOCHS = 6
 OPTIONS: Mapping[str, Mapping[str, object]] = {
     "finetune": {"competing": "task"},
@@ -28,25 +28,25 @@ class Ordering:
     Attributes:
         higher: family whose value must be higher.
         lower: family whose value must be lower.
-        name: of the value, as in ``summary``.
-        real: whether it is robust on a small part of real images too, not on phantoms alone.
+        value_name: of the value, as in ``summary``.
+        holds_on_real_images: whether it is robust on a small part of real images too, not on phantoms alone.
     """
 
     higher: str
     lower: str
-    name: str
-    real: bool = True
+    value_name: str
+    holds_on_real_images: bool = True
 
 
 ORDERINGS = (
-    Ordering("finetune", "ewc", "forgetting", real=False),
+    Ordering("finetune", "ewc", "forgetting", holds_on_real_images=False),
     Ordering("joint", "finetune", "class-incremental"),
     Ordering("acil, random", "finetune", "class-incremental"),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class OrderingCheck:
     """What the small runs said of an ordering, in points."""
 
     ordering: Ordering
@@ -59,34 +59,39 @@ class Found:
         return self.higher > self.lower
 
     def __str__(self) -> str:
-        order, verdict = self.ordering, "holds" if self.holds else "LOST"
-        return f"{verdict}: {order.name} of {order.higher} {self.higher:.1f} above {order.lower} {self.lower:.1f}"
+        ordering, verdict = self.ordering, "holds" if self.holds else "LOST"
+        return f"{verdict}: {ordering.value_name} of {ordering.higher} {self.higher:.1f} above {ordering.lower} {self.lower:.1f}"
 
 
-def check(sequence: str, seed: int = 0) -> list[Found]:
+def check_sequence(sequence: str, seed: int = 0) -> list[OrderingCheck]:
     """Runs small what the orderings name, and returns each ordering with its two numbers."""
-    orderings = [each for each in ORDERINGS if each.real or sequence == PHANTOM]
-    families = sorted({name for each in orderings for name in (each.higher, each.lower)})
-    values = {family: _values(sequence, family, seed) for family in families}
-    return [Found(each, values[each.higher][each.name], values[each.lower][each.name]) for each in orderings]
+    orderings = [ordering for ordering in ORDERINGS if ordering.holds_on_real_images or sequence == PHANTOM]
+    families = sorted({name for ordering in orderings for name in (ordering.higher, ordering.lower)})
+    values = {family: _run_small(sequence, family, seed) for family in families}
+    return [
+        OrderingCheck(
+            ordering, values[ordering.higher][ordering.value_name], values[ordering.lower][ordering.value_name]
+        )
+        for ordering in orderings
+    ]
 
 
-def check_all(say: Callable[[str], None]) -> bool:
+def check_orderings(print_line: Callable[[str], None]) -> bool:
     """Checks the orderings on phantoms and, where there are real images, on a part of them; tells whether all hold."""
     sequences = [PHANTOM]
     try:
         data_folder()
-        sequences.append(REAL)
+        sequences.append(REAL_SEQUENCE)
     except InputError as error:
-        say(f"phantoms alone: {error}")
-    found = [(sequence, each) for sequence in sequences for each in check(sequence)]
-    for sequence, each in found:
-        say(f"{sequence}: {each}")
-    return all(each.holds for _, each in found)
+        print_line(f"phantoms alone: {error}")
+    checks = [(sequence, ordering_check) for sequence in sequences for ordering_check in check_sequence(sequence)]
+    for sequence, ordering_check in checks:
+        print_line(f"{sequence}: {ordering_check}")
+    return all(ordering_check.holds for _, ordering_check in checks)
 
 
-def _values(sequence: str, family: str, seed: int) -> dict[str, float]:
-    wanted = FAMILIES[family]
-    options = {**wanted.base, **OPTIONS[family]}
-    result = run(Setting(sequence, wanted.method, options, family, seed, epochs=EPOCHS, quick=True))
-    return {name: value for name, value in summary(result).values.items() if value is not None}
+def _run_small(sequence: str, family: str, seed: int) -> dict[str, float]:
+    family_spec = FAMILIES[family]
+    options = {**family_spec.base, **OPTIONS[family]}
+    result = run_setting(RunSetting(sequence, family_spec.method, options, family, seed, epochs=EPOCHS, quick=True))
+    return {name: value for name, value in summarise(result).values.items() if value is not None}

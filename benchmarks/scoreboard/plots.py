@@ -8,36 +8,36 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.scoreboard.look import look_of
-from benchmarks.scoreboard.result import Result
-from benchmarks.scoreboard.rows import OURS, ROWS
-from benchmarks.scoreboard.table import Line
+from benchmarks.scoreboard.look import summarise_saliency
+from benchmarks.scoreboard.result import RunResult
+from benchmarks.scoreboard.rows import FEATURED_ROW, ROWS
+from benchmarks.scoreboard.table import TableLine
 
-SHOWN = "ladder"
+HIDDEN_PREFIX = "ladder"
 COLOURS = mpl.colormaps["tab20"].colors  # type: ignore[attr-defined]
 STYLES: Mapping[str, Mapping[str, Any]] = {
-    **{row.label: {"color": COLOURS[place % len(COLOURS)]} for place, row in enumerate(ROWS)},
-    OURS: {"color": "black", "linewidth": 2.5, "markersize": 7, "zorder": 3},
+    **{row.label: {"color": COLOURS[index % len(COLOURS)]} for index, row in enumerate(ROWS)},
+    FEATURED_ROW: {"color": "black", "linewidth": 2.5, "markersize": 7, "zorder": 3},
 }
 """The same for a row in every picture; ours lies on top."""
 
 
-def draw(sequence: str, lines: Sequence[Line], folder: Path) -> list[Path]:
+def draw_pictures(sequence: str, lines: Sequence[TableLine], folder: Path) -> list[Path]:
     """Writes the pictures of a sequence as SVG, equal for equal results, and returns those there is something for."""
-    shown = [line for line in lines if line.results and not line.row.label.startswith(SHOWN)]
-    kinds: Mapping[str, Callable[[Any, Sequence[Line]], bool]] = {
-        "accuracy": _accuracy,
-        "saliency": _saliency,
-        "cost": _cost,
+    drawn_lines = [line for line in lines if line.results and not line.row.label.startswith(HIDDEN_PREFIX)]
+    drawers: Mapping[str, Callable[[Any, Sequence[TableLine]], bool]] = {
+        "accuracy": _draw_accuracy,
+        "saliency": _draw_saliency,
+        "cost": _draw_cost,
     }
     paths: list[Path] = []
-    if not shown:
+    if not drawn_lines:
         return paths
-    for name, kind in kinds.items():
+    for name, draw_axes in drawers.items():
         with mpl.rc_context({"svg.hashsalt": "anamnesis", "font.size": 8, "svg.fonttype": "none"}):
             figure = Figure(figsize=(7.2, 3.6), layout="constrained")
             axes = figure.subplots()
-            if not kind(axes, shown):
+            if not draw_axes(axes, drawn_lines):
                 continue
             path = folder / f"{sequence}-{name}.svg"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,11 +46,11 @@ def draw(sequence: str, lines: Sequence[Line], folder: Path) -> list[Path]:
     return paths
 
 
-def _accuracy(axes: Any, lines: Sequence[Line]) -> bool:
+def _draw_accuracy(axes: Any, lines: Sequence[TableLine]) -> bool:
     """Mean class-incremental accuracy over the sites known so far, after each update; joint as a line across."""
     for line in lines:
         style = {"label": line.row.label, **STYLES[line.row.label]}
-        rows = [_over_updates(result) for result in line.results]
+        rows = [_mean_by_update(result) for result in line.results]
         if len(rows[0]) == 1:
             axes.axhline(100 * mean(row[0] for row in rows), **style, linestyle="--")
             continue
@@ -62,19 +62,22 @@ def _accuracy(axes: Any, lines: Sequence[Line]) -> bool:
     return bool(lines)
 
 
-def _over_updates(result: Result) -> list[float]:
+def _mean_by_update(result: RunResult) -> list[float]:
     offset = len(result.sites) - len(result.class_incremental)
-    learned = [[s for s in row[: offset + t + 1] if s is not None] for t, row in enumerate(result.class_incremental)]
-    return [mean(row) for row in learned]
+    learned_scores = [
+        [score for score in row[: offset + update + 1] if score is not None]
+        for update, row in enumerate(result.class_incremental)
+    ]
+    return [mean(row) for row in learned_scores]
 
 
-def _saliency(axes: Any, lines: Sequence[Line]) -> bool:
+def _draw_saliency(axes: Any, lines: Sequence[TableLine]) -> bool:
     """Learning accuracy against what is kept of saliency; to the left of the band a row does not learn."""
     for line in lines:
-        look, learning = look_of(line.results), line.values.get("learning accuracy")
-        if look.iou and learning:
+        saliency_summary, learning = summarise_saliency(line.results), line.values.get("learning accuracy")
+        if saliency_summary.iou and learning:
             marker = "o" if line.learns else "x"
-            axes.plot(learning.mean, look.iou.mean, marker, label=line.row.label, **STYLES[line.row.label])
+            axes.plot(learning.mean, saliency_summary.iou.mean, marker, label=line.row.label, **STYLES[line.row.label])
     if not axes.lines:
         return False
     axes.axhline(0.111, color="grey", linestyle=":", linewidth=1)
@@ -83,7 +86,7 @@ def _saliency(axes: Any, lines: Sequence[Line]) -> bool:
     return True
 
 
-def _cost(axes: Any, lines: Sequence[Line]) -> bool:
+def _draw_cost(axes: Any, lines: Sequence[TableLine]) -> bool:
     """Seconds of learning against bytes that a version stores after the last site."""
     for line in lines:
         seconds, size = line.values["seconds"], line.values["state kB"]

@@ -16,12 +16,12 @@ from anamnesis.methods import method_class
 from anamnesis.records import decode, digest_bytes, encode_object
 from benchmarks.scoreboard.measure import Saliency
 
-FOLDER = Path(__file__).resolve().parents[1] / "results" / "scoreboard"
+RESULTS_FOLDER = Path(__file__).resolve().parents[1] / "results" / "scoreboard"
 Scores = tuple[tuple[float | None, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class RunSetting:
     """What a run is asked; equal settings give equal results on one machine.
 
     Attributes:
@@ -48,7 +48,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class RunResult:
     """What a run found. Rows of a table are updates, its columns the sites in the order learned.
 
     Attributes:
@@ -72,7 +72,7 @@ class Result:
         losses: mean terms of the last epoch, by update.
     """
 
-    setting: Setting
+    setting: RunSetting
     command: str
     code: str
     environment: Mapping[str, str]
@@ -98,24 +98,24 @@ class Result:
         return AccuracyMatrix(self.sites, empty + scores)
 
 
-def write(result: Result, path: Path) -> Path:
+def write_result(result: RunResult, path: Path) -> Path:
     """Writes a result in one go: a run that is killed leaves no half of a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(_compact(json.dumps(encode_object(result), indent=1)) + "\n", encoding="utf-8")
-    return part.replace(path)
+    partial_file = path.with_suffix(".part")
+    partial_file.write_text(_compact(json.dumps(encode_object(result), indent=1)) + "\n", encoding="utf-8")
+    return partial_file.replace(path)
 
 
-def read(path: Path) -> Result:
+def read_result(path: Path) -> RunResult:
     """Reads a result.
 
     Raises:
         InputError: the file is not a result; the message names the field.
     """
-    return decode(Result, json.loads(path.read_text(encoding="utf-8")), str(path))
+    return decode(RunResult, json.loads(path.read_text(encoding="utf-8")), str(path))
 
 
-def environment() -> dict[str, str]:
+def describe_environment() -> dict[str, str]:
     """Returns versions and machine."""
     import torch
 
@@ -129,36 +129,36 @@ def environment() -> dict[str, str]:
 
 
 @cache
-def code_of(method: str) -> str:
+def code_digest(method: str) -> str:
     """Returns the digest of a method's code, and of the terms, networks and shared methods that it imports.
 
     Comments and docstrings do not count: what is better explained is not another method.
     """
-    todo, found = [method_class(method).__module__], dict[str, str]()
-    while todo:
-        name = todo.pop()
+    pending_modules, sources = [method_class(method).__module__], dict[str, str]()
+    while pending_modules:
+        name = pending_modules.pop()
         spec = find_spec(name)
-        if name in found or spec is None or not spec.origin:
+        if name in sources or spec is None or not spec.origin:
             continue
         source = Path(spec.origin).read_text(encoding="utf-8")
-        found[name] = _bare(source)
-        todo += re.findall(r"^from (anamnesis\.(?:methods[\w.]*|networks[\w.]*)) import", source, re.M)
-    return digest_bytes("\n".join(f"{name}\n{found[name]}" for name in sorted(found)).encode())
+        sources[name] = _strip_comments(source)
+        pending_modules += re.findall(r"^from (anamnesis\.(?:methods[\w.]*|networks[\w.]*)) import", source, re.M)
+    return digest_bytes("\n".join(f"{name}\n{sources[name]}" for name in sorted(sources)).encode())
 
 
-def _bare(source: str) -> str:
+def _strip_comments(source: str) -> str:
     """Returns source without comments and docstrings."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-            node.body = [line for line in node.body if not _is_text(line)] or [ast.Pass()]
+            node.body = [statement for statement in node.body if not _is_docstring(statement)] or [ast.Pass()]
     return ast.unparse(tree)
 
 
-def _is_text(node: ast.stmt) -> bool:
+def _is_docstring(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _compact(text: str) -> str:
     """Puts every list of numbers on one line."""
-    return re.sub(r"\[\s+([-\d.,\snul]*?)\s+\]", lambda found: "[" + " ".join(found[1].split()) + "]", text)
+    return re.sub(r"\[\s+([-\d.,\snul]*?)\s+\]", lambda match: "[" + " ".join(match[1].split()) + "]", text)

@@ -11,69 +11,69 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.scoreboard.choose import Choices, setting_of
-from benchmarks.scoreboard.result import FOLDER, Setting
-from benchmarks.scoreboard.rows import ORDERS, ROWS, Row
+from benchmarks.scoreboard.result import RESULTS_FOLDER, RunSetting
+from benchmarks.scoreboard.rows import ORDERS, ROWS, MethodRow
 from benchmarks.scoreboard.run import command
 from benchmarks.scoreboard.summary import slug
 
-Say = Callable[[str], None]
-RUNS = FOLDER / "runs"
+PrintLine = Callable[[str], None]
+RUNS = RESULTS_FOLDER / "runs"
 ON_PAGE = ("modality", "site", "shift", "patient")
 SEEDS = (0, 1, 2)
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ScheduledRun:
     """A run and the file that says that it is done."""
 
-    setting: Setting
+    setting: RunSetting
     path: Path
 
 
-def plan(
-    chosen: Choices,
+def plan_runs(
+    current_choices: Choices,
     sequences: Sequence[str] = ON_PAGE,
-    rows: Iterable[Row] = ROWS,
+    rows: Iterable[MethodRow] = ROWS,
     seeds: Iterable[int] = SEEDS,
     folder: Path = RUNS,
-) -> list[Job]:
+) -> list[ScheduledRun]:
     """Returns every run of the page: all rows of a sequence, seed and order before the next seed or order begins."""
-    listed, jobs = tuple(rows), []
+    all_rows, jobs = tuple(rows), []
     for seed in seeds:
         for order in ORDERS:
             for sequence in sequences:
-                for row in (row for row in listed if row.runs_on(sequence) and order in row.orders):
-                    setting = setting_of(row, sequence, seed, order, chosen)
-                    jobs.append(Job(setting, folder / sequence / f"{slug(setting)}.json"))
+                for row in (row for row in all_rows if row.runs_on(sequence) and order in row.orders):
+                    setting = setting_of(row, sequence, seed, order, current_choices)
+                    jobs.append(ScheduledRun(setting, folder / sequence / f"{slug(setting)}.json"))
     return jobs
 
 
-def carry_out(jobs: Iterable[Job], hours: float, workers: int, say: Say) -> int:
+def run_jobs(jobs: Iterable[ScheduledRun], hours: float, workers: int, print_line: PrintLine) -> int:
     """Runs what has no result yet, each in a process of one thread, and returns how many failed.
 
     No run begins after ``hours``. A run that is killed leaves nothing and is run again next time.
     """
-    todo = [job for job in jobs if not job.path.is_file()]
-    until = time.monotonic() + 3600 * hours
-    say(f"{len(todo)} runs to do")
+    pending_jobs = [job for job in jobs if not job.path.is_file()]
+    deadline = time.monotonic() + 3600 * hours
+    print_line(f"{len(pending_jobs)} runs to do")
     with ThreadPoolExecutor(workers) as pool:
-        done = list(pool.map(lambda job: _run(job, until, say), todo))
-    if late := done.count(None):
-        say(f"{late} runs are left: the time is over; start again to go on")
-    return done.count(False)
+        results = list(pool.map(lambda job: _run_job(job, deadline, print_line), pending_jobs))
+    if unstarted_count := results.count(None):
+        print_line(f"{unstarted_count} runs are left: the time is over; start again to go on")
+    return results.count(False)
 
 
-def _run(job: Job, until: float, say: Say) -> bool | None:
-    if time.monotonic() > until:
+def _run_job(job: ScheduledRun, deadline: float, print_line: PrintLine) -> bool | None:
+    if time.monotonic() > deadline:
         return None
-    words = [*shlex.split(command(job.setting))[1:], "--row", job.setting.row, "--out", str(job.path)]
+    arguments = [*shlex.split(command(job.setting))[1:], "--row", job.setting.row, "--out", str(job.path)]
     start = time.monotonic()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    ran = subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True)
+    process = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True)
     name = f"{job.setting.sequence}: {job.setting.row}, order {job.setting.order}, seed {job.setting.seed}"
-    if ran.returncode:
-        why = (ran.stderr.strip() or ran.stdout.strip() or f"exit {ran.returncode}").splitlines()[-1]
-        say(f"{name} failed: {why}")
+    if process.returncode:
+        reason = (process.stderr.strip() or process.stdout.strip() or f"exit {process.returncode}").splitlines()[-1]
+        print_line(f"{name} failed: {reason}")
         return False
-    say(f"{name}: {time.monotonic() - start:.0f} s")
+    print_line(f"{name}: {time.monotonic() - start:.0f} s")
     return True

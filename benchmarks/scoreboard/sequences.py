@@ -9,14 +9,14 @@ from torch.nn import functional
 
 from anamnesis.records import InputError
 from benchmarks.scoreboard.phantoms import phantom_sites
-from benchmarks.scoreboard.sites import Cases, HeldOut, Site, data_folder, read_site
+from benchmarks.scoreboard.sites import BenchmarkSite, Cases, HeldOut, data_folder, read_site
 
 SIZE = 64
 PHANTOM = "phantom"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SiteEntry:
     """A site as a sequence names it: the folder, the question and the classes that are taken."""
 
     folder: str
@@ -25,7 +25,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
+class SiteSequence:
     """Sites in order.
 
     Attributes:
@@ -35,44 +35,44 @@ class Sequence:
     """
 
     title: str
-    entries: tuple[Entry, ...]
+    entries: tuple[SiteEntry, ...]
     held_out: HeldOut = HeldOut.TEST
 
 
 _LUNG = ("normal", "pneumonia")
 _TUMOUR = ("no_tumour", "tumour")
 
-SEQUENCES: Mapping[str, Sequence] = {
-    "modality": Sequence(
+SEQUENCES: Mapping[str, SiteSequence] = {
+    "modality": SiteSequence(
         "Five hospitals, five modalities, twelve classes: class-incremental.",
         (
-            Entry("cxr_kermany", "pneumonia", _LUNG),
-            Entry("ct_lung_iqoth", "lung-cancer", ("normal", "malignant")),
-            Entry("mri_brain_tumour", "brain-tumour", ("glioma", "meningioma", "pituitary")),
-            Entry("micro_bloodcell_bccd", "blood-cell", ("RBC", "WBC", "Platelets")),
-            Entry("sts_pet", "sarcoma", _TUMOUR),
+            SiteEntry("cxr_kermany", "pneumonia", _LUNG),
+            SiteEntry("ct_lung_iqoth", "lung-cancer", ("normal", "malignant")),
+            SiteEntry("mri_brain_tumour", "brain-tumour", ("glioma", "meningioma", "pituitary")),
+            SiteEntry("micro_bloodcell_bccd", "blood-cell", ("RBC", "WBC", "Platelets")),
+            SiteEntry("sts_pet", "sarcoma", _TUMOUR),
         ),
     ),
-    "site": Sequence(
+    "site": SiteSequence(
         "The same two classes of chest X-ray at two hospitals, children and adults: domain-incremental.",
-        (Entry("cxr_kermany", "pneumonia", _LUNG), Entry("cxr_nih", "pneumonia", _LUNG)),
+        (SiteEntry("cxr_kermany", "pneumonia", _LUNG), SiteEntry("cxr_nih", "pneumonia", _LUNG)),
     ),
-    "shift": Sequence(
+    "shift": SiteSequence(
         "One cohort of chest X-rays, half of its patients as if from another machine: domain-incremental.",
-        (Entry("cxr_kermany", "pneumonia", _LUNG),),
+        (SiteEntry("cxr_kermany", "pneumonia", _LUNG),),
     ),
-    "patient": Sequence(
+    "patient": SiteSequence(
         "The same 51 patients and the same question in CT, MR and PET: domain-incremental.",
-        tuple(Entry(folder, "sarcoma", _TUMOUR) for folder in ("sts_ct", "sts_mr", "sts_pet")),
+        tuple(SiteEntry(folder, "sarcoma", _TUMOUR) for folder in ("sts_ct", "sts_mr", "sts_pet")),
     ),
-    "development": Sequence(
+    "development": SiteSequence(
         "For every choice of a hyperparameter; judged on patients held out of training splits.",
         (
-            Entry("seg_nuclei_dsb2018", "staining", ("fluorescence", "histology_purple")),
-            Entry("cxr_nih", "pneumonia", _LUNG),
-            Entry("sts_ct", "sarcoma-ct", _TUMOUR),
-            Entry("sts_mr", "sarcoma-mr", _TUMOUR),
-            Entry("cifar10", "vehicle", ("airplane", "automobile")),
+            SiteEntry("seg_nuclei_dsb2018", "staining", ("fluorescence", "histology_purple")),
+            SiteEntry("cxr_nih", "pneumonia", _LUNG),
+            SiteEntry("sts_ct", "sarcoma-ct", _TUMOUR),
+            SiteEntry("sts_mr", "sarcoma-mr", _TUMOUR),
+            SiteEntry("cifar10", "vehicle", ("airplane", "automobile")),
         ),
         HeldOut.VALIDATION,
     ),
@@ -80,7 +80,9 @@ SEQUENCES: Mapping[str, Sequence] = {
 """By name. *patient* and *shift* share one question; *development* keeps CT and MR apart, as *modality* keeps sites."""
 
 
-def load(name: str, order: int = 0, images: int = 0, size: int = SIZE, folder: Path | None = None) -> tuple[Site, ...]:
+def load_sequence(
+    name: str, order: int = 0, images: int = 0, size: int = SIZE, folder: Path | None = None
+) -> tuple[BenchmarkSite, ...]:
     """Returns the sites of a sequence, the first to be learned first.
 
     Args:
@@ -100,32 +102,32 @@ def load(name: str, order: int = 0, images: int = 0, size: int = SIZE, folder: P
     if name == PHANTOM:
         sites = phantom_sites(size)
     else:
-        where, wanted = folder or data_folder(), SEQUENCES[name]
-        cap = {"cap": 2400} if name == "shift" else {}  # two halves
+        image_folder, sequence = folder or data_folder(), SEQUENCES[name]
+        cap_argument = {"cap": 2400} if name == "shift" else {}  # two halves
         sites = tuple(
-            read_site(where, entry.folder, entry.task, entry.classes, wanted.held_out, size, **cap)
-            for entry in wanted.entries
+            read_site(image_folder, entry.folder, entry.task, entry.classes, sequence.held_out, size, **cap_argument)
+            for entry in sequence.entries
         )
     if name == "shift":
-        sites = halves(sites[0])
-    sites = tuple(site.only(images) for site in sites) if images else sites
+        sites = split_site(sites[0])
+    sites = tuple(site.take_first(images) for site in sites) if images else sites
     return sites[::-1] if order else sites
 
 
-def halves(site: Site) -> tuple[Site, Site]:
+def split_site(site: BenchmarkSite) -> tuple[BenchmarkSite, BenchmarkSite]:
     """Returns the site as two: patients of even number as they are, the others with another acquisition."""
-    parts = []
+    half_sites = []
     for parity, name in enumerate(("as-taken", "shifted")):
         train, held_out = (
             cases[torch.nonzero(cases.groups % 2 == parity)[:, 0]] for cases in (site.train, site.held_out)
         )
         if parity:
-            train, held_out = shifted(train), shifted(held_out)
-        parts.append(Site(name, site.task, train, held_out))
-    return parts[0], parts[1]
+            train, held_out = shift_acquisition(train), shift_acquisition(held_out)
+        half_sites.append(BenchmarkSite(name, site.task, train, held_out))
+    return half_sites[0], half_sites[1]
 
 
-def shifted(cases: Cases) -> Cases:
+def shift_acquisition(cases: Cases) -> Cases:
     """Returns the cases as another machine might take them: blurred over 3 x 3, gamma 1.6, a fixed noise of 5 %."""
     blurred = functional.avg_pool2d(functional.pad(cases.images.float(), (1, 1, 1, 1), "replicate"), 3, stride=1)
     noise = torch.randn(blurred.shape, generator=torch.Generator().manual_seed(0))

@@ -17,11 +17,11 @@ from torch import Tensor
 
 import anamnesis
 from anamnesis.records import InputError, Task, TaskType
-from anamnesis.training.intensity import resize, to_channels, to_planes, to_unit
+from anamnesis.training.intensity import resize, to_channels, to_planes, to_unit_range
 
 Array = npt.NDArray[Any]
 
-CAP = 1200
+MAXIMUM_TRAINING_IMAGES = 1200
 """Training images taken of a site, at most."""
 VALIDATION_SHARE = 0.2
 """Share of the groups that the development sequence holds out of the training split."""
@@ -59,7 +59,7 @@ class Cases:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class BenchmarkSite:
     """A site of a sequence.
 
     Attributes:
@@ -74,10 +74,12 @@ class Site:
     train: Cases
     held_out: Cases
 
-    def only(self, images: int) -> "Site":
+    def take_first(self, images: int) -> "BenchmarkSite":
         """Returns the site with its first ``images`` training and held-out images."""
-        few = slice(images)
-        train, held_out = (cases[torch.arange(len(cases.labels))[few]] for cases in (self.train, self.held_out))
+        first_images = slice(images)
+        train, held_out = (
+            cases[torch.arange(len(cases.labels))[first_images]] for cases in (self.train, self.held_out)
+        )
         return replace(self, train=train, held_out=held_out)
 
 
@@ -87,16 +89,22 @@ def data_folder(environment: Mapping[str, str] = os.environ) -> Path:
     Raises:
         InputError: there is no such folder.
     """
-    beside = Path(anamnesis.__file__).resolve().parents[2] / "shared" / "data"
-    folder = Path(environment.get("ANAMNESIS_DATA", beside))
+    default_folder = Path(anamnesis.__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(environment.get("ANAMNESIS_DATA", default_folder))
     if not folder.is_dir():
         raise InputError(f"ANAMNESIS_DATA: there is no folder {folder}; the sequence 'phantom' needs none")
     return folder
 
 
 def read_site(
-    folder: Path, name: str, task: str, classes: tuple[str, ...], held_out: HeldOut, size: int, cap: int = CAP
-) -> Site:
+    folder: Path,
+    name: str,
+    task: str,
+    classes: tuple[str, ...],
+    held_out: HeldOut,
+    size: int,
+    cap: int = MAXIMUM_TRAINING_IMAGES,
+) -> BenchmarkSite:
     """Reads a site below ``folder``: the classes named, grey, at ``size`` pixels, at most ``cap`` to learn from.
 
     Raises:
@@ -106,22 +114,26 @@ def read_site(
     if name == "cifar10":
         arrays = _read_cifar(path, classes, round(cap / (1 - VALIDATION_SHARE)))
     else:
-        arrays = _read(path / "images.npz", classes)
-    shut = arrays["split"] == 1
+        arrays = _read_arrays(path / "images.npz", classes)
+    is_test = arrays["split"] == 1
     if held_out is HeldOut.VALIDATION:
-        carved = {group for group in np.unique(arrays["groups"][~shut]) if _share(str(group)) < VALIDATION_SHARE}
-        apart = np.isin(arrays["groups"], list(carved)) & ~shut
-        learned = ~shut & ~apart
+        validation_groups = {
+            group for group in np.unique(arrays["groups"][~is_test]) if _group_fraction(str(group)) < VALIDATION_SHARE
+        }
+        is_held_out = np.isin(arrays["groups"], list(validation_groups)) & ~is_test
+        is_training = ~is_test & ~is_held_out
     else:
-        apart, learned = shut, ~shut
+        is_held_out, is_training = is_test, ~is_test
     rng = np.random.default_rng(0)  # images of all patients, not the first patients' alone
-    chosen = rng.permutation(np.flatnonzero(learned))[:cap]
-    shuffled = rng.permutation(np.flatnonzero(apart))
-    question = Task(task, TaskType.CLASSIFICATION, classes, "Accuracy")
-    return Site(name, question, _cases(arrays, chosen, size), _cases(arrays, shuffled, size))
+    training_indices = rng.permutation(np.flatnonzero(is_training))[:cap]
+    held_out_indices = rng.permutation(np.flatnonzero(is_held_out))
+    site_task = Task(task, TaskType.CLASSIFICATION, classes, "Accuracy")
+    return BenchmarkSite(
+        name, site_task, _make_cases(arrays, training_indices, size), _make_cases(arrays, held_out_indices, size)
+    )
 
 
-def _read(path: Path, classes: tuple[str, ...]) -> dict[str, Array]:
+def _read_arrays(path: Path, classes: tuple[str, ...]) -> dict[str, Array]:
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; see the page of the data")
     with np.load(path) as file:
@@ -130,9 +142,9 @@ def _read(path: Path, classes: tuple[str, ...]) -> dict[str, Array]:
             raise InputError(f"{path}: no class {missing[0]!r}; it has {', '.join(names)}")
         order = np.array([classes.index(name) if name in classes else -1 for name in names])
         labels = order[file["labels"]]
-        wanted = labels >= 0
+        is_included = labels >= 0
         keys = [key for key in ("images", "groups", "split", "masks") if key in file]
-        return {key: file[key][wanted] for key in keys} | {"labels": labels[wanted]}
+        return {key: file[key][is_included] for key in keys} | {"labels": labels[is_included]}
 
 
 def _read_cifar(folder: Path, classes: tuple[str, ...], images: int) -> dict[str, Array]:
@@ -141,30 +153,32 @@ def _read_cifar(folder: Path, classes: tuple[str, ...], images: int) -> dict[str
 
     with np.load(io.BytesIO(lzma.decompress((folder / "cifar10_jpeg.npz.xz").read_bytes()))) as file:
         names = [str(name) for name in file["class_names"]]
-        labels, offsets, bytes_ = file["train_labels"], file["train_offsets"], file["train_jpeg"]
-    wanted = np.flatnonzero(np.isin(labels, [names.index(name) for name in classes]))
-    wanted = np.random.default_rng(0).permutation(wanted)[:images]
-    decoded = [Image.open(io.BytesIO(bytes_[offsets[i] : offsets[i + 1]].tobytes())) for i in wanted]
+        labels, offsets, encoded_images = file["train_labels"], file["train_offsets"], file["train_jpeg"]
+    indices = np.flatnonzero(np.isin(labels, [names.index(name) for name in classes]))
+    indices = np.random.default_rng(0).permutation(indices)[:images]
+    decoded = [
+        Image.open(io.BytesIO(encoded_images[offsets[index] : offsets[index + 1]].tobytes())) for index in indices
+    ]
     return {
         "images": np.stack([np.asarray(image.convert("RGB")) for image in decoded]),
-        "labels": np.array([classes.index(names[label]) for label in labels[wanted]]),
-        "groups": np.array([f"cifar10-{i}" for i in wanted]),
-        "split": np.zeros(len(wanted), np.uint8),
+        "labels": np.array([classes.index(names[label]) for label in labels[indices]]),
+        "groups": np.array([f"cifar10-{index}" for index in indices]),
+        "split": np.zeros(len(indices), np.uint8),
     }
 
 
-def _cases(arrays: Mapping[str, Array], chosen: Array, size: int) -> Cases:
-    pixels = torch.from_numpy(arrays["images"][chosen].astype(np.float32))
-    planes = to_planes(to_unit(pixels, "OT", byte=True), "YXC" if pixels.ndim == 4 else "YX")
+def _make_cases(arrays: Mapping[str, Array], indices: Array, size: int) -> Cases:
+    pixels = torch.from_numpy(arrays["images"][indices].astype(np.float32))
+    planes = to_planes(to_unit_range(pixels, "OT", is_byte=True), "YXC" if pixels.ndim == 4 else "YX")
     images = resize(to_channels(planes, 1), (size, size)).half()
-    groups = np.unique(arrays["groups"][chosen], return_inverse=True)[1]
+    groups = np.unique(arrays["groups"][indices], return_inverse=True)[1]
     masks = None
     if "masks" in arrays:
-        whole = torch.from_numpy(arrays["masks"][chosen].astype(np.float32))[:, None]
-        masks = torch.nn.functional.interpolate(whole, (size, size), mode="nearest")[:, 0].bool()
-    return Cases(images, torch.from_numpy(arrays["labels"][chosen]).long(), torch.from_numpy(groups).long(), masks)
+        full_masks = torch.from_numpy(arrays["masks"][indices].astype(np.float32))[:, None]
+        masks = torch.nn.functional.interpolate(full_masks, (size, size), mode="nearest")[:, 0].bool()
+    return Cases(images, torch.from_numpy(arrays["labels"][indices]).long(), torch.from_numpy(groups).long(), masks)
 
 
-def _share(group: str) -> float:
+def _group_fraction(group: str) -> float:
     """Returns a fixed number from 0 to 1 for a group's name."""
     return int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) / 2**32

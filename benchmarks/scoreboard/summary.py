@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from anamnesis.evaluation.accuracy_matrix import backward_transfer, final_average, forgetting, learning_accuracy
 from anamnesis.records import digest_json
-from benchmarks.scoreboard.result import Result, Setting
+from benchmarks.scoreboard.result import RunResult, RunSetting
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class RunSummary:
     """Percentages, each none where it was not measured.
 
     Attributes:
@@ -20,10 +20,10 @@ class Summary:
     values: Mapping[str, float | None]
 
 
-def summary(result: Result) -> Summary:
+def summarise(result: RunResult) -> RunSummary:
     """Returns averages over sites, from 0 to 100; saliency from 0 to 1."""
     by_class, by_task = result.matrix(task_incremental=False), result.matrix(task_incremental=True)
-    named = {
+    percentages = {
         "class-incremental": final_average(by_class),
         "task-incremental": final_average(by_task),
         "site inferred": _mean([score for score in result.site_inference[-1] if score is not None]),
@@ -33,40 +33,48 @@ def summary(result: Result) -> Summary:
         "backward transfer": backward_transfer(by_task),
     }
     if len(result.class_incremental) == 1:  # learned all at once: nothing was learned before
-        named |= dict.fromkeys(
+        percentages |= dict.fromkeys(
             ("learning accuracy", "forgetting", "forgetting, class-incremental", "backward transfer")
         )
-    kept = [site.kept for site in result.saliency.values() if site.kept]
-    return Summary(
-        {name: None if value is None else 100 * value for name, value in named.items()}
+    retentions = [site.kept for site in result.saliency.values() if site.kept]
+    return RunSummary(
+        {name: None if value is None else 100 * value for name, value in percentages.items()}
         | {
-            "saliency IoU": _mean([each["IoU"] for each in kept]),
-            "saliency SSIM": _mean([each["SSIM"] for each in kept]),
+            "saliency IoU": _mean([retention["IoU"] for retention in retentions]),
+            "saliency SSIM": _mean([retention["SSIM"] for retention in retentions]),
             "seconds": sum(result.seconds),
             "state kB": result.state_bytes[-1] / 1000,
         }
     )
 
 
-def in_words(result: Result) -> str:
+def describe_result(result: RunResult) -> str:
     """Returns the summary as lines of text."""
-    setting, values = result.setting, summary(result).values
-    head = f"{setting.row} on {setting.sequence}, order {setting.order}, seed {setting.seed}: {dict(setting.options)}"
+    setting, values = result.setting, summarise(result).values
+    header = f"{setting.row} on {setting.sequence}, order {setting.order}, seed {setting.seed}: {dict(setting.options)}"
     lines = [f"  {name:32} {'-' if value is None else f'{value:.3f}'}" for name, value in values.items()]
-    rows = [" ".join("    -" if s is None else f"{100 * s:5.1f}" for s in row) for row in result.class_incremental]
-    tasks = [" ".join("    -" if s is None else f"{100 * s:5.1f}" for s in row) for row in result.task_incremental]
-    table = [f"  {a}   |   {b}" for a, b in zip(rows, tasks, strict=True)]
-    return "\n".join([head, *lines, "  class-incremental | task-incremental, by update", *table])
+    rows = [
+        " ".join("    -" if score is None else f"{100 * score:5.1f}" for score in row)
+        for row in result.class_incremental
+    ]
+    tasks = [
+        " ".join("    -" if score is None else f"{100 * score:5.1f}" for score in row)
+        for row in result.task_incremental
+    ]
+    table = [f"  {class_row}   |   {task_row}" for class_row, task_row in zip(rows, tasks, strict=True)]
+    return "\n".join([header, *lines, "  class-incremental | task-incremental, by update", *table])
 
 
-def slug(setting: Setting) -> str:
+def slug(setting: RunSetting) -> str:
     """Returns a file name for a run: its row, the digest of its options, order and seed."""
     name = re.sub(r"[^a-z0-9]+", "-", (setting.row or setting.method).lower()).strip("-")
-    asked = digest_json({"method": setting.method, "options": dict(setting.options), **_budget(setting)})
-    return f"{name}-{asked.removeprefix('sha256:')[:8]}-order{setting.order}-seed{setting.seed}"
+    setting_digest = digest_json(
+        {"method": setting.method, "options": dict(setting.options), **_budget_document(setting)}
+    )
+    return f"{name}-{setting_digest.removeprefix('sha256:')[:8]}-order{setting.order}-seed{setting.seed}"
 
 
-def _budget(setting: Setting) -> dict[str, object]:
+def _budget_document(setting: RunSetting) -> dict[str, object]:
     return {"epochs": setting.epochs, "learning_rate": str(setting.learning_rate), "quick": setting.quick}
 
 

@@ -7,18 +7,18 @@ from pathlib import Path
 
 from benchmarks.scoreboard.choose import Choices, setting_of
 from benchmarks.scoreboard.intervals import paired_difference
-from benchmarks.scoreboard.result import Result, read
-from benchmarks.scoreboard.rows import FROZEN, OURS, ROWS, Row
+from benchmarks.scoreboard.result import RunResult, read_result
+from benchmarks.scoreboard.rows import FEATURED_ROW, FROZEN_FEATURES, ROWS, MethodRow
 from benchmarks.scoreboard.schedule import RUNS
-from benchmarks.scoreboard.summary import summary
+from benchmarks.scoreboard.summary import summarise
 
-TOLERANCE = 2.0
+LEARNING_TOLERANCE = 2.0
 """Points below fine-tuning's learning accuracy from which on a row does not learn."""
 DOES_NOT_LEARN = "does not learn"
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class MeanDeviation:
     """A mean over runs and its standard deviation; none with a single run."""
 
     mean: float
@@ -26,7 +26,7 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TableLine:
     """A row of a table.
 
     Attributes:
@@ -37,55 +37,66 @@ class Line:
         marks: the row's own, and whether it learns.
     """
 
-    row: Row
-    results: tuple[Result, ...]
-    values: Mapping[str, Spread | None]
+    row: MethodRow
+    results: tuple[RunResult, ...]
+    values: Mapping[str, MeanDeviation | None]
     differences: Mapping[str, tuple[float, float, float] | None]
     marks: tuple[str, ...]
 
     @property
     def learns(self) -> bool:
         """Whether its retention counts."""
-        return DOES_NOT_LEARN not in self.marks and FROZEN not in self.marks
+        return DOES_NOT_LEARN not in self.marks and FROZEN_FEATURES not in self.marks
 
 
-def results_of(sequence: str, chosen: Choices, folder: Path = RUNS) -> dict[str, tuple[Result, ...]]:
+def results_of(sequence: str, current_choices: Choices, folder: Path = RUNS) -> dict[str, tuple[RunResult, ...]]:
     """Returns the finished runs of a sequence by the label of their row; those of an earlier choice are left out."""
-    read_all = [read(path) for path in sorted((folder / sequence).glob("*.json"))]
-    return {row.label: _runs_of(row, sequence, read_all, chosen) for row in ROWS if row.runs_on(sequence)}
+    all_results = [read_result(path) for path in sorted((folder / sequence).glob("*.json"))]
+    return {row.label: _runs_of(row, sequence, all_results, current_choices) for row in ROWS if row.runs_on(sequence)}
 
 
-def _runs_of(row: Row, sequence: str, results: Sequence[Result], chosen: Choices) -> tuple[Result, ...]:
-    wanted = setting_of(row, sequence, 0, 0, chosen)
-    found = [result for result in results if replace(result.setting, seed=0, order=0) == wanted]
-    return tuple(sorted(found, key=_place))
+def _runs_of(
+    row: MethodRow, sequence: str, results: Sequence[RunResult], current_choices: Choices
+) -> tuple[RunResult, ...]:
+    expected_setting = setting_of(row, sequence, 0, 0, current_choices)
+    matching_runs = [result for result in results if replace(result.setting, seed=0, order=0) == expected_setting]
+    return tuple(sorted(matching_runs, key=_sort_key))
 
 
-def lines_of(results: Mapping[str, Sequence[Result]], rows: Iterable[Row] = ROWS) -> tuple[Line, ...]:
+def lines_of(results: Mapping[str, Sequence[RunResult]], rows: Iterable[MethodRow] = ROWS) -> tuple[TableLine, ...]:
     """Returns a line for every row; one that has no run yet has no values."""
-    learned = [summary(result).values["learning accuracy"] for result in results.get("fine-tune", ())]
-    floor = statistics.mean(value for value in learned if value is not None) - TOLERANCE if learned else None
-    return tuple(_line(row, results, floor) for row in rows if row.label in results)
+    learning_accuracies = [summarise(result).values["learning accuracy"] for result in results.get("fine-tune", ())]
+    floor = (
+        statistics.mean(value for value in learning_accuracies if value is not None) - LEARNING_TOLERANCE
+        if learning_accuracies
+        else None
+    )
+    return tuple(_make_line(row, results, floor) for row in rows if row.label in results)
 
 
-def _line(row: Row, results: Mapping[str, Sequence[Result]], floor: float | None) -> Line:
+def _make_line(row: MethodRow, results: Mapping[str, Sequence[RunResult]], floor: float | None) -> TableLine:
     runs = tuple(results.get(row.label, ()))
-    summaries = [summary(result).values for result in runs]
-    values = {name: spread([each[name] for each in summaries]) for name in (summaries[0] if summaries else ())}
+    summaries = [summarise(result).values for result in runs]
+    values = {
+        name: mean_and_deviation([run_values[name] for run_values in summaries])
+        for name in (summaries[0] if summaries else ())
+    }
     learning = values.get("learning accuracy")
-    slow = learning is not None and floor is not None and learning.mean < floor
-    ours = results.get(OURS, ()) if row.label != OURS else ()
-    differences = {scenario: paired_difference(runs, ours, scenario) for scenario in ("class", "task")}
-    return Line(row, runs, values, differences, row.marks + ((DOES_NOT_LEARN,) if slow else ()))
+    is_slow_learner = learning is not None and floor is not None and learning.mean < floor
+    featured_runs = results.get(FEATURED_ROW, ()) if row.label != FEATURED_ROW else ()
+    differences = {scenario: paired_difference(runs, featured_runs, scenario) for scenario in ("class", "task")}
+    return TableLine(row, runs, values, differences, row.marks + ((DOES_NOT_LEARN,) if is_slow_learner else ()))
 
 
-def spread(values: Iterable[float | None]) -> Spread | None:
+def mean_and_deviation(values: Iterable[float | None]) -> MeanDeviation | None:
     """Returns mean and deviation of what was measured, or none."""
-    measured = [value for value in values if value is not None]
-    if not measured:
+    measured_values = [value for value in values if value is not None]
+    if not measured_values:
         return None
-    return Spread(statistics.mean(measured), statistics.stdev(measured) if len(measured) > 1 else None)
+    return MeanDeviation(
+        statistics.mean(measured_values), statistics.stdev(measured_values) if len(measured_values) > 1 else None
+    )
 
 
-def _place(result: Result) -> tuple[int, int]:
+def _sort_key(result: RunResult) -> tuple[int, int]:
     return result.setting.seed, result.setting.order

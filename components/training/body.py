@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from anamnesis.components.artifacts import finite
-from anamnesis.components.step import read_request, step
+from anamnesis.components.artifacts import finite_metrics
+from anamnesis.components.step import read_request, report_step
 from anamnesis.records import InputError, canonical_json
 
 
@@ -25,16 +25,16 @@ def train(method: str, request: str, snapshot: str, test_set: str, model: Any, m
     Raises:
         InputError: the request asks for another method.
     """
-    with step(f"train_{method}") as this:
+    with report_step(f"train_{method}") as step_reporter:
         from anamnesis import steps
 
-        asked = read_request(request)
-        if (wanted := asked["configuration"]["method"]) != method:
-            raise InputError(f"configuration.method: {wanted!r} cannot run in the pipeline of {method!r}")
-        result: dict[str, Any] = steps.train(asked, snapshot, test_set, this.progress)
-        where = {"version": result["version"], "registry": asked["registry"], "method": method}
-        model.metadata.update(where, input=result["input"], reused=result["reused"])
-        Path(model.path).write_bytes(canonical_json(where))
-        metrics.metadata.update(finite({name: result[name] for name in ("seconds", "stored_bytes")}))
-        this.outputs = result
+        update_request = read_request(request)
+        if (requested_method := update_request["configuration"]["method"]) != method:
+            raise InputError(f"configuration.method: {requested_method!r} cannot run in the pipeline of {method!r}")
+        result: dict[str, Any] = steps.train(update_request, snapshot, test_set, step_reporter.progress)
+        version_document = {"version": result["version"], "registry": update_request["registry"], "method": method}
+        model.metadata.update(version_document, input=result["input"], reused=result["reused"])
+        Path(model.path).write_bytes(canonical_json(version_document))
+        metrics.metadata.update(finite_metrics({name: result[name] for name in ("seconds", "stored_bytes")}))
+        step_reporter.outputs = result
     return str(result["version"])

@@ -17,15 +17,21 @@ from conftest import missing
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
-ALONE = ("unshare", "--user", "--map-root-user", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
-REACHES = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 5)"
+OFFLINE_COMMAND = ("unshare", "--user", "--map-root-user", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
+CONNECT_SCRIPT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 5)"
 
 
-def alone(command: Sequence[str], seconds: float = 250) -> "subprocess.CompletedProcess[str]":
+def run_offline(command: Sequence[str], seconds: float = 250) -> "subprocess.CompletedProcess[str]":
     """Runs a command in a network namespace that has a loopback and no route."""
     environment = {**os.environ, "ANAMNESIS_NOTHING_MISSING": "1"}  # a skip inside would prove nothing
     return subprocess.run(
-        [*ALONE, *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=seconds, check=False
+        [*OFFLINE_COMMAND, *command],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
     )
 
 
@@ -33,18 +39,18 @@ def alone(command: Sequence[str], seconds: float = 250) -> "subprocess.Completed
 def _namespaces() -> None:
     if not shutil.which("unshare") or not shutil.which("ip"):
         missing("no network namespace: unshare and ip are not installed")
-    if reason := alone(["true"]).stderr:
+    if reason := run_offline(["true"]).stderr:
         pytest.skip(f"no network namespace here: {reason.strip()}")
 
 
 def test_nothing_else_is_reached_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
-        assert subprocess.run([sys.executable, "-c", REACHES, "127.0.0.1", port], check=False).returncode == 0
+        assert subprocess.run([sys.executable, "-c", CONNECT_SCRIPT, "127.0.0.1", port], check=False).returncode == 0
         for address in (("127.0.0.1", port), ("192.0.2.1", "443"), ("pypi.org", "443")):
-            done = alone([sys.executable, "-c", REACHES, *address])
-            assert done.returncode != 0
-            assert any(word in done.stderr for word in ("unreachable", "refused", "gaierror")), done.stderr
+            result = run_offline([sys.executable, "-c", CONNECT_SCRIPT, *address])
+            assert result.returncode != 0
+            assert any(word in result.stderr for word in ("unreachable", "refused", "gaierror")), result.stderr
 
 
 @pytest.mark.slow
@@ -56,6 +62,6 @@ def test_nothing_else_is_reached_there() -> None:
     ],
 )
 def test_what_runs_here_runs_there(test: str, api_server_binaries: Path, s3_server_binary: str) -> None:
-    done = alone([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(TESTS / test)])
-    assert done.returncode == 0, done.stdout[-4000:]
-    assert "1 passed" in done.stdout
+    result = run_offline([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(TESTS / test)])
+    assert result.returncode == 0, result.stdout[-4000:]
+    assert "1 passed" in result.stdout

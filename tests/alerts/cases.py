@@ -9,7 +9,7 @@ DAY, HOUR = 1440, 60
 
 
 @dataclass(frozen=True)
-class Case:
+class AlertCase:
     """Input series of one alert, in promtool's notation, each without its labels' common part.
 
     Attributes:
@@ -52,49 +52,49 @@ _DUE = f"model_evaluation_due_timestamp_seconds{{{_M}}}"
 _COUNT = 'operator_reconcile_duration_seconds_count{namespace="wards",kind="Site",result='
 
 CASES = (
-    Case(
+    AlertCase(
         "AnamnesisOldTaskAccuracyDrop",
         {f"task_forgotten_ratio{{{_T}}}": "0.06", f"task_margin_ratio{{{_T}}}": "0.05"},
         {f"task_forgotten_ratio{{{_T}}}": "0.05"},
         TASK,
         "wards/chest knows lungs of ulm less well than it did",
     ),
-    Case(
+    AlertCase(
         "AnamnesisRecentAccuracyDrop",
         {f'task_score_ratio{{{_T},window="recent"}}': "0.7", f"task_recent_floor_ratio{{{_T}}}": "0.78"},
         {f'task_score_ratio{{{_T},window="recent"}}': "0.78"},
         TASK,
         "wards/chest does badly on recent cases of ulm",
     ),
-    Case(
+    AlertCase(
         "AnamnesisTaskBelowFloor",
         {f'task_score_ratio{{{_T},window="frozen"}}': "0.79", f"task_floor_ratio{{{_T}}}": "0.8"},
         {f'task_score_ratio{{{_T},window="frozen"}}': "0.8", f'task_score_ratio{{{_T},window="recent"}}': "0.5"},
         TASK,
         "wards/chest is below its floor for lungs of ulm",
     ),
-    Case(
+    AlertCase(
         "AnamnesisScoreMoved",
         {f'{_REASON}type="Forgetting",reason="ScoreMoved"}}': "1"},
         {f'{_REASON}type="Forgetting",reason="ScoreMoved"}}': "_", f'{_REASON}type="Forgetting",reason="X"}}': "1"},
         MODEL,
         "wards/chest scores otherwise than when it was judged",
     ),
-    Case(
+    AlertCase(
         "AnamnesisSaliencyDrift",
         {f"task_saliency_ratio{{{_T}}}": "0.4", f"task_saliency_floor_ratio{{{_T}}}": "0.5"},
         {f"task_saliency_floor_ratio{{{_T}}}": "_"},
         TASK,
         "wards/chest looks elsewhere than before in images of ulm",
     ),
-    Case(
+    AlertCase(
         "AnamnesisWorstSiteGap",
         {f'task_score_ratio{{{_T},window="frozen"}}': "0.7", f'task_score_ratio{{{_U},window="frozen"}}': "0.9"},
         {f'task_score_ratio{{{_T},window="frozen"}}': "0.75"},  # 0.9 - 0.75 is more than 0.15 in binary
         TASK,
         "wards/chest serves ulm worse than other sites",
     ),
-    Case(
+    AlertCase(
         "AnamnesisModelStalled",
         {f'model_site_state{{{_MS},state="OutsideChangePlan"}}': "1"},
         {
@@ -105,14 +105,14 @@ CASES = (
         {**MODEL, "reason": "OutsideChangePlan"},
         "wards/chest needs a person: OutsideChangePlan",
     ),
-    Case(
+    AlertCase(
         "AnamnesisUpdateFailing",
         {f"model_update_failures{{{_MS}}}": "2"},
         {f"model_update_failures{{{_MS}}}": "0"},
         MODEL_SITE,
         "wards/chest cannot learn from ulm",
     ),
-    Case(
+    AlertCase(
         "AnamnesisUpdateStuck",
         {_STARTED: "0", _DEADLINE: "3600", f"model_suspended{{{_M}}}": "0"},
         {_AWAITING: "0"},
@@ -121,7 +121,7 @@ CASES = (
         at=90,
         pending=70,
     ),
-    Case(
+    AlertCase(
         "AnamnesisApprovalWaiting",
         {_AWAITING: "0"},
         {_AWAITING: str(2 * HOUR * 60)},
@@ -131,7 +131,7 @@ CASES = (
         pending=DAY - 5,
         step=5,
     ),
-    Case(
+    AlertCase(
         "AnamnesisEvaluationStale",
         {_DUE: "0"},
         {_DUE: str(HOUR * 60)},
@@ -140,7 +140,7 @@ CASES = (
         at=6 * HOUR + 15,
         pending=6 * HOUR,
     ),
-    Case(
+    AlertCase(
         "AnamnesisSiteUnreadable",
         {f"site_readable{{{_S}}}": "0"},
         {f"site_readable{{{_S}}}": "1"},
@@ -149,7 +149,7 @@ CASES = (
         at=20,
         pending=14,
     ),
-    Case(
+    AlertCase(
         "AnamnesisSiteNotPolled",
         {f"site_polled_timestamp_seconds{{{_S}}}": "0", f"site_poll_interval_seconds{{{_S}}}": "60"},
         {f"site_polled_timestamp_seconds{{{_S}}}": "0+60x30"},
@@ -158,7 +158,7 @@ CASES = (
         at=20,
         pending=12,
     ),
-    Case(
+    AlertCase(
         "AnamnesisSiteSilent",
         {f"site_changed_timestamp_seconds{{{_S}}}": "0"},
         {f"site_changed_timestamp_seconds{{{_S}}}": "86400"},
@@ -168,14 +168,14 @@ CASES = (
         pending=30 * DAY,
         step=30,
     ),
-    Case(
+    AlertCase(
         "AnamnesisQuarantineHigh",
         {f"model_site_quarantined_ratio{{{_MS}}}": "0.09", f"site_quarantine_limit_ratio{{{_S}}}": "0.1"},
         {f"model_site_quarantined_ratio{{{_MS}}}": "0.08"},
         MODEL_SITE,
         "Much of what wards/ulm sends cannot be used",
     ),
-    Case(
+    AlertCase(
         "AnamnesisRegistryDamaged",
         {f'{_REASON}type="Ready",reason="RegistryDamaged"}}': "1"},
         {
@@ -187,7 +187,7 @@ CASES = (
         at=3,
         pending=0,
     ),
-    Case(
+    AlertCase(
         "AnamnesisRegistryLogShrank",
         {f"model_log_entries{{{_M}}}": "7x10 6x20"},
         {f"model_log_entries{{{_M}}}": "7x10 7x20"},
@@ -196,21 +196,21 @@ CASES = (
         at=15,
         pending=11,
     ),
-    Case(
+    AlertCase(
         "AnamnesisRegistryUnreachable",
         {f'{_REASON}type="Ready",reason="RegistryUnreachable"}}': "1"},
         {f'{_REASON}type="Ready",reason="RegistryUnreachable"}}': "1 1 1 1 1 _x20"},
         {**MODEL, "reason": "RegistryUnreachable"},
         "The registry of wards/chest cannot be reached",
     ),
-    Case(
+    AlertCase(
         "AnamnesisBackendUnreachable",
         {f'model_condition{{{_M},type="BackendReachable",status="False"}}': "1"},
         {f'model_condition{{{_M},type="BackendReachable",status="False"}}': "0"},
         MODEL,
         "What carries out updates of wards/chest cannot be reached",
     ),
-    Case(
+    AlertCase(
         "AnamnesisOperatorAbsent",
         {'operator_build_info{namespace="wards",version="1"}': "1x5 _x30"},
         {'operator_build_info{namespace="wards",version="1"}': "1"},
@@ -219,7 +219,7 @@ CASES = (
         at=20,
         pending=9,
     ),
-    Case(
+    AlertCase(
         "AnamnesisNoLeader",
         {'operator_leader{namespace="wards"}': "0", 'operator_leader{namespace="wards",pod="other"}': "0"},
         {'operator_leader{namespace="wards",pod="other"}': "1"},
@@ -228,7 +228,7 @@ CASES = (
         at=10,
         pending=4,
     ),
-    Case(
+    AlertCase(
         "AnamnesisWatchSilent",
         {'operator_watch_age_seconds{namespace="wards",kind="Site"}': "301"},
         {'operator_watch_age_seconds{namespace="wards",kind="Site"}': "300"},
@@ -237,14 +237,14 @@ CASES = (
         at=10,
         pending=4,
     ),
-    Case(
+    AlertCase(
         "AnamnesisResourceUnread",
         {'operator_unread_resources{namespace="wards",kind="Site"}': "2"},
         {'operator_unread_resources{namespace="wards",kind="Site"}': "0"},
         {**PROCESS, "kind": "Site"},
         "The operator cannot read resources of kind Site",
     ),
-    Case(
+    AlertCase(
         "AnamnesisReconcileErrors",
         {f'{_COUNT}"error"}}': "0+1x60", f'{_COUNT}"success"}}': "0+2x60"},
         {f'{_COUNT}"success"}}': "0+3x60"},

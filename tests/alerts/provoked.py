@@ -12,7 +12,7 @@ CANARY = "Erika Mustermann"
 
 
 @dataclass(frozen=True)
-class Names:
+class ResourceNames:
     """Of one of the two."""
 
     model: str
@@ -24,35 +24,35 @@ class Names:
         return f"{self.model}-0123456789"
 
 
-Documents = Callable[[Names], tuple[Json, ...]]
+Documents = Callable[[ResourceNames], tuple[Json, ...]]
 
 
 @dataclass(frozen=True)
-class Provoked:
+class ProvokedAlert:
     """One alert.
 
     Attributes:
         alert: its name.
-        over: resources at which it fires.
-        within: the same resources just within their bound.
-        other: resources with a bound of their own, within it, at which it does not fire.
+        over_limit: resources at which it fires.
+        within_limit: the same resources just within their bound.
+        other_limit: resources with a bound of their own, within it, at which it does not fire.
         labels: that it fires with, of model, site and task.
-        more: further labels.
+        extra_labels: further labels.
         value: as its description has it; empty where it has none.
     """
 
     alert: str
-    over: Documents
-    within: Documents
-    other: Documents
+    over_limit: Documents
+    within_limit: Documents
+    other_limit: Documents
     labels: tuple[str, ...]
-    more: tuple[tuple[str, str], ...] = ()
+    extra_labels: tuple[tuple[str, str], ...] = ()
     value: str = ""
 
-    def names(self, which: int) -> Names:
+    def names(self, position: int) -> ResourceNames:
         stem = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in self.alert[9:]).strip("-")
-        first = Names(f"{stem}-lung", f"{stem}-ulm", "nodules")
-        return (first, Names(f"{stem}-skin", f"{stem}-bonn", "melanoma"))[which]
+        first = ResourceNames(f"{stem}-lung", f"{stem}-ulm", "nodules")
+        return (first, ResourceNames(f"{stem}-skin", f"{stem}-bonn", "melanoma"))[position]
 
 
 def ago(**age: float) -> str:
@@ -79,103 +79,116 @@ def model(spec: Mapping[str, Any] = NOTHING, **status: Any) -> Documents:
     )
 
 
-def told(kind: str, status: str, reason: str) -> Documents:
+def model_with_condition(kind: str, status: str, reason: str) -> Documents:
     """A model with one condition."""
     return lambda names: model(conditions=[condition(kind, status, reason)])(names)
 
 
-def task(**facts: Any) -> Documents:
+def model_with_task(**fields: Any) -> Documents:
     """A model that knows one task."""
 
-    def made(names: Names) -> tuple[Json, ...]:
-        return model(tasks=[{"site": names.site, "task": names.task, "metric": "AUROC", **facts}])(names)
+    def build(names: ResourceNames) -> tuple[Json, ...]:
+        return model(tasks=[{"site": names.site, "task": names.task, "metric": "AUROC", **fields}])(names)
 
-    return made
+    return build
 
 
-def gap(best: str, own: str, other_task: str = "") -> Documents:
+def model_with_site_gap(best_score: str, own_score: str, other_task: str = "") -> Documents:
     """A model of two sites, with the same task where none is given."""
 
-    def made(names: Names) -> tuple[Json, ...]:
+    def build(names: ResourceNames) -> tuple[Json, ...]:
         tasks = [
-            {"site": names.site, "task": names.task, "metric": "AUROC", "frozen": score(own)},
-            {"site": "gent", "task": other_task or names.task, "metric": "AUROC", "frozen": score(best)},
+            {"site": names.site, "task": names.task, "metric": "AUROC", "frozen": score(own_score)},
+            {"site": "gent", "task": other_task or names.task, "metric": "AUROC", "frozen": score(best_score)},
         ]
         return model(tasks=tasks)(names)
 
-    return made
+    return build
 
 
-def ended(*states: str) -> Documents:
+def model_with_ended_updates(*states: str) -> Documents:
     """A model, and updates that ended so, oldest first."""
 
-    def made(names: Names) -> tuple[Json, ...]:
-        decided = [{"conditions": [condition("Decided", "True", state)]} for state in states]
+    def build(names: ResourceNames) -> tuple[Json, ...]:
+        statuses = [{"conditions": [condition("Decided", "True", state)]} for state in states]
         updates = (
-            update(names, f"{names.update[:-1]}{number}") | {"status": one} for number, one in enumerate(decided)
+            update(names, f"{names.update[:-1]}{number}") | {"status": status} for number, status in enumerate(statuses)
         )
         return (*model()(names), *updates)
 
-    return made
+    return build
 
 
-def update(names: Names, name: str) -> Json:
+def update(names: ResourceNames, name: str) -> Json:
     digest = f"sha256:{'1' * 64}"
     spec = {"model": names.model, "site": names.site, "claim": digest, "source": digest, "patients": 9}
     return document("ModelUpdate", name, {**spec, "request": f'{{"note": "{CANARY}"}}'})
 
 
-def in_flight(began: timedelta, deadline: str = "1d", awaiting: timedelta | None = None) -> Documents:
+def model_with_update_in_flight(
+    running_for: timedelta, deadline: str = "1d", awaiting: timedelta | None = None
+) -> Documents:
     """A model with an update in flight, which waits for a person where that is given."""
 
-    def made(names: Names) -> tuple[Json, ...]:
-        started = ago(seconds=began.total_seconds())
+    def build(names: ResourceNames) -> tuple[Json, ...]:
+        started = ago(seconds=running_for.total_seconds())
         run = {"name": f"{names.update}-1", "id": "1", "attempt": 1, "state": "Running", "started": started}
-        waits = (
+        awaiting_condition = (
             condition("AwaitingApproval", "True", "WaitsForAPerson", ago(seconds=awaiting.total_seconds()))
             if awaiting
             else {}
         )
         spec = {"backend": {"type": "Local", "deadline": deadline}}
-        found = model(spec, update=names.update, conditions=[waits] if waits else [])(names)
-        return (*found, update(names, names.update) | {"status": {"run": run, "conditions": []}})
+        model_documents = model(
+            spec, update=names.update, conditions=[awaiting_condition] if awaiting_condition else []
+        )(names)
+        return (*model_documents, update(names, names.update) | {"status": {"run": run, "conditions": []}})
 
-    return made
+    return build
 
 
 def site(spec: Mapping[str, Any] = NOTHING, interval: str = "1m", **status: Any) -> Documents:
-    def made(names: Names) -> tuple[Json, ...]:
+    def build(names: ResourceNames) -> tuple[Json, ...]:
         source = {"type": "Folder", "folder": {"path": "/data"}, "pollInterval": interval}
-        whole = {**site_spec(source, "file:///store"), **spec}
-        return (document("Site", names.site, whole) | {"status": status},)
+        spec_fields = {**site_spec(source, "file:///store"), **spec}
+        return (document("Site", names.site, spec_fields) | {"status": status},)
 
-    return made
+    return build
 
 
-def listed(changed: str) -> Json:
+def source_state(changed: str) -> Json:
     return {"fingerprint": f"sha256:{'2' * 64}", "files": 9, "changed": changed}
 
 
-def put_aside(files: int, of: int, limit: str) -> Documents:
+def site_with_quarantined_files(files: int, total: int, limit: str) -> Documents:
     """A site with a limit, and what the last ingest of a model found there."""
 
-    def made(names: Names) -> tuple[Json, ...]:
-        state = {"name": names.site, "state": "Learned", "quarantined": files, "samples": of - files, "message": CANARY}
+    def build(names: ResourceNames) -> tuple[Json, ...]:
+        state = {
+            "name": names.site,
+            "state": "Learned",
+            "quarantined": files,
+            "samples": total - files,
+            "message": CANARY,
+        }
         return (*model(sites=[state])(names), *site({"maximumQuarantineShare": limit})(names))
 
-    return made
+    return build
 
 
-def readable(status: str, reason: str) -> Documents:
+def site_with_readable_condition(status: str, reason: str) -> Documents:
     return lambda names: site(conditions=[condition("Readable", status, reason)])(names)
 
 
 HOURS, MINUTES = timedelta(hours=1), timedelta(minutes=1)
 MODEL, MODEL_SITE, SITE, TASK = ("model",), ("model", "site"), ("site",), ("model", "site", "task")
-IN_USE, NO_CHAMPION = told("Ready", "True", "ChampionInUse"), told("Ready", "False", "NoChampion")
+IN_USE, NO_CHAMPION = (
+    model_with_condition("Ready", "True", "ChampionInUse"),
+    model_with_condition("Ready", "False", "NoChampion"),
+)
 HEAD = f"sha256:{'3' * 64}"
 
-TUNED = {
+TUNED_THRESHOLDS = {
     "AnamnesisWorstSiteGap": "0.05",
     "AnamnesisUpdateFailing": "1",
     "AnamnesisApprovalWaiting": "3600",
@@ -185,82 +198,87 @@ TUNED = {
 }
 """Thresholds that the test's values set: with the shipped ones, some below would not fire, and one more would."""
 
-PROVOKED = (
-    Provoked(
+PROVOKED_ALERTS = (
+    ProvokedAlert(
         "AnamnesisOldTaskAccuracyDrop",
-        task(best="0.9", frozen=score("0.849"), margin="0.05"),
-        task(best="0.9", frozen=score("0.850"), margin="0.05"),
-        task(best="0.9", frozen=score("0.6"), margin="0.3"),
+        model_with_task(best="0.9", frozen=score("0.849"), margin="0.05"),
+        model_with_task(best="0.9", frozen=score("0.850"), margin="0.05"),
+        model_with_task(best="0.9", frozen=score("0.6"), margin="0.3"),
         TASK,
         value="0.051",
     ),
-    Provoked(
+    ProvokedAlert(
         "AnamnesisRecentAccuracyDrop",
-        task(recent=score("0.77"), recentFloor="0.78"),
-        task(recent=score("0.78"), recentFloor="0.78"),
-        task(recent=score("0.6"), recentFloor="0.55"),
+        model_with_task(recent=score("0.77"), recentFloor="0.78"),
+        model_with_task(recent=score("0.78"), recentFloor="0.78"),
+        model_with_task(recent=score("0.6"), recentFloor="0.55"),
         TASK,
         value="0.770",
     ),
-    Provoked(
+    ProvokedAlert(
         "AnamnesisTaskBelowFloor",
-        task(frozen=score("0.79"), floor="0.8"),
-        task(frozen=score("0.80"), floor="0.8"),
-        task(frozen=score("0.5"), floor="0.45"),
+        model_with_task(frozen=score("0.79"), floor="0.8"),
+        model_with_task(frozen=score("0.80"), floor="0.8"),
+        model_with_task(frozen=score("0.5"), floor="0.45"),
         TASK,
         value="0.790",
     ),
-    Provoked(
+    ProvokedAlert(
         "AnamnesisScoreMoved",
-        told("Forgetting", "True", "ScoreMoved"),
-        told("Forgetting", "False", "WithinMargin"),
-        told("Forgetting", "True", "ScoreFell"),
+        model_with_condition("Forgetting", "True", "ScoreMoved"),
+        model_with_condition("Forgetting", "False", "WithinMargin"),
+        model_with_condition("Forgetting", "True", "ScoreFell"),
         MODEL,
     ),
-    Provoked(
+    ProvokedAlert(
         "AnamnesisSaliencyDrift",
-        task(saliency="0.49", saliencyFloor="0.5"),
-        task(saliency="0.50", saliencyFloor="0.5"),
-        task(saliency="0.3", saliencyFloor="0.25"),
+        model_with_task(saliency="0.49", saliencyFloor="0.5"),
+        model_with_task(saliency="0.50", saliencyFloor="0.5"),
+        model_with_task(saliency="0.3", saliencyFloor="0.25"),
         TASK,
         value="0.490",
     ),
-    Provoked(
-        "AnamnesisWorstSiteGap", gap("0.9", "0.84"), gap("0.9", "0.85"), gap("0.9", "0.5", "x"), TASK, value="0.060"
+    ProvokedAlert(
+        "AnamnesisWorstSiteGap",
+        model_with_site_gap("0.9", "0.84"),
+        model_with_site_gap("0.9", "0.85"),
+        model_with_site_gap("0.9", "0.5", "x"),
+        TASK,
+        value="0.060",
     ),
-    Provoked(
+    ProvokedAlert(
         "AnamnesisModelStalled",
-        told("Ready", "False", "InvalidSpec"),
+        model_with_condition("Ready", "False", "InvalidSpec"),
         IN_USE,
         NO_CHAMPION,
         MODEL,
         (("reason", "InvalidSpec"),),
     ),
-    Provoked(
+    ProvokedAlert(
         "AnamnesisUpdateFailing",
-        ended("RunFailed", "RunFailed"),
-        ended("RunFailed", "TooFewPatients"),
-        ended("NoChange", "RunFailed"),
+        model_with_ended_updates("RunFailed", "RunFailed"),
+        model_with_ended_updates("RunFailed", "TooFewPatients"),
+        model_with_ended_updates("NoChange", "RunFailed"),
         MODEL_SITE,
         value="2 of",
     ),
-    Provoked(
+    ProvokedAlert(
         "AnamnesisUpdateStuck",
-        in_flight(2 * HOURS, "1h"),
-        in_flight(HOURS, "1h"),
-        in_flight(2 * HOURS, "2h"),
+        model_with_update_in_flight(2 * HOURS, "1h"),
+        model_with_update_in_flight(HOURS, "1h"),
+        model_with_update_in_flight(2 * HOURS, "2h"),
         MODEL_SITE,
         value="2 times",
     ),
-    Provoked(
+    ProvokedAlert(
         "AnamnesisApprovalWaiting",
-        in_flight(2 * HOURS, awaiting=2 * HOURS),
-        in_flight(2 * HOURS),
-        in_flight(2 * HOURS, awaiting=50 * MINUTES),
+        model_with_update_in_flight(2 * HOURS, awaiting=2 * HOURS),
+        model_with_update_in_flight(2 * HOURS),
+        model_with_update_in_flight(2 * HOURS, awaiting=50 * MINUTES),
         MODEL_SITE,
         value="2h 0m",
     ),
-    Provoked(
+    ProvokedAlert(
         "AnamnesisEvaluationStale",
         lambda names: model(evaluation={"next": ago(hours=7)})(names),
         lambda names: model(evaluation={"next": ago(hours=-1)})(names),
@@ -268,14 +286,14 @@ PROVOKED = (
         MODEL,
         value="7h 0m",
     ),
-    Provoked(
+    ProvokedAlert(
         "AnamnesisSiteUnreadable",
-        readable("False", "Unreachable"),
-        readable("True", "Readable"),
+        site_with_readable_condition("False", "Unreachable"),
+        site_with_readable_condition("True", "Readable"),
         site(),
         SITE,
     ),
-    Provoked(
+    ProvokedAlert(
         "AnamnesisSiteNotPolled",
         lambda names: site(polled=ago(minutes=6))(names),
         lambda names: site(polled=ago(minutes=0))(names),
@@ -283,24 +301,30 @@ PROVOKED = (
         SITE,
         value="6.",
     ),
-    Provoked(
+    ProvokedAlert(
         "AnamnesisSiteSilent",
-        lambda names: site(source=listed(ago(days=2)))(names),
-        lambda names: site(source=listed(ago(hours=1)))(names),
-        lambda names: site(source=listed(ago(hours=23)))(names),
+        lambda names: site(source=source_state(ago(days=2)))(names),
+        lambda names: site(source=source_state(ago(hours=1)))(names),
+        lambda names: site(source=source_state(ago(hours=23)))(names),
         SITE,
         value="2d 0h",
     ),
-    Provoked(
+    ProvokedAlert(
         "AnamnesisQuarantineHigh",
-        put_aside(9, 100, "0.1"),
-        put_aside(8, 100, "0.1"),
-        put_aside(30, 100, "0.5"),
+        site_with_quarantined_files(9, 100, "0.1"),
+        site_with_quarantined_files(8, 100, "0.1"),
+        site_with_quarantined_files(30, 100, "0.5"),
         MODEL_SITE,
         value="9%",
     ),
-    Provoked("AnamnesisRegistryDamaged", told("Ready", "False", "RegistryDamaged"), IN_USE, NO_CHAMPION, MODEL),
-    Provoked(
+    ProvokedAlert(
+        "AnamnesisRegistryDamaged",
+        model_with_condition("Ready", "False", "RegistryDamaged"),
+        IN_USE,
+        NO_CHAMPION,
+        MODEL,
+    ),
+    ProvokedAlert(
         "AnamnesisRegistryLogShrank",
         model(head={"number": 6, "digest": HEAD}),
         model(head={"number": 7, "digest": HEAD}),
@@ -308,19 +332,19 @@ PROVOKED = (
         MODEL,
         value="entry 6,",
     ),
-    Provoked(
+    ProvokedAlert(
         "AnamnesisRegistryUnreachable",
-        told("Ready", "False", "Refused"),
+        model_with_condition("Ready", "False", "Refused"),
         IN_USE,
         NO_CHAMPION,
         MODEL,
         (("reason", "Refused"),),
     ),
-    Provoked(
+    ProvokedAlert(
         "AnamnesisBackendUnreachable",
-        told("BackendReachable", "False", "Unreachable"),
-        told("BackendReachable", "True", "Reachable"),
-        told("BackendReachable", "Unknown", "NotAsked"),
+        model_with_condition("BackendReachable", "False", "Unreachable"),
+        model_with_condition("BackendReachable", "True", "Reachable"),
+        model_with_condition("BackendReachable", "Unknown", "NotAsked"),
         MODEL,
     ),
 )

@@ -23,21 +23,21 @@ def rules() -> dict[str, Rule]:
     return {rule["alert"]: rule for group in groups for rule in group["rules"]}
 
 
-def copy_of(names: tuple[str, ...] | list[str], **changes: Any) -> Rule:
+def rule_file_of(names: tuple[str, ...] | list[str], **changes: Any) -> Rule:
     """A rule file of some alerts, in which fields are replaced."""
-    found = rules()
-    chosen = [{**deepcopy(found[name]), **changes} for name in names]
+    rules_by_name = rules()
+    chosen = [{**deepcopy(rules_by_name[name]), **changes} for name in names]
     return {"groups": [{"name": "copy", "rules": chosen}]}
 
 
-def program(name: str, variable: str, package: str) -> str:
+def find_program(name: str, variable: str, package: str) -> str:
     """Path of a program of Debian: ``variable``, or in PATH."""
-    found = os.environ.get(variable) or shutil.which(name)
-    if not found:
+    path = os.environ.get(variable) or shutil.which(name)
+    if not path:
         missing(f"no {name}: install {package} or set {variable}")
-    return found
+    return path
 
 
 def promtool(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    command = [program("promtool", "ANAMNESIS_PROMTOOL", "prometheus"), *map(str, arguments)]
+    command = [find_program("promtool", "ANAMNESIS_PROMTOOL", "prometheus"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True)

@@ -12,63 +12,63 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard as GrafanaDashboard
 
-from anamnesis.operator.metrics import DEFINITIONS
+from anamnesis.operator.metrics import METRIC_DEFINITIONS
 from anamnesis.operator.metrics.dashboards import DASHBOARDS, Dashboard
 from anamnesis.operator.metrics.dashboards import __main__ as writer
 
-each = pytest.mark.parametrize("one", DASHBOARDS.values(), ids=DASHBOARDS.keys())
+each_dashboard = pytest.mark.parametrize("one", DASHBOARDS.values(), ids=DASHBOARDS.keys())
 HISTOGRAM = re.compile(r"_(count|bucket|sum)$")
 
 
 def read_by_grafana(document: dict[str, Any]) -> dict[str, Any]:
     """What is left of a document once Grafana's types have read it: what they do not know is lost."""
     register_default_plugins()
-    found: dict[str, Any] = json.loads(JSONEncoder(sort_keys=True).encode(GrafanaDashboard.from_json(document)))
-    return found
+    parsed: dict[str, Any] = json.loads(JSONEncoder(sort_keys=True).encode(GrafanaDashboard.from_json(document)))
+    return parsed
 
 
-def lost(ours: Any, theirs: Any, path: str = "") -> list[str]:
+def lost_paths(ours: Any, theirs: Any, path: str = "") -> list[str]:
     """Paths of what the first holds and the second does not."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
-        return [p for key, value in ours.items() for p in lost(value, theirs.get(key), f"{path}.{key}")]
+        return [p for key, value in ours.items() for p in lost_paths(value, theirs.get(key), f"{path}.{key}")]
     if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
-        return [p for i, (a, b) in enumerate(zip(ours, theirs, strict=True)) for p in lost(a, b, f"{path}[{i}]")]
+        return [p for i, (a, b) in enumerate(zip(ours, theirs, strict=True)) for p in lost_paths(a, b, f"{path}[{i}]")]
     return [] if ours == theirs else [path]
 
 
-@each
-def test_grafana_s_types_lose_nothing_of_it(one: Dashboard) -> None:
-    document = one.to_json()
-    assert lost(document, read_by_grafana(document)) == []
+@each_dashboard
+def test_grafana_s_types_lose_nothing_of_it(dashboard: Dashboard) -> None:
+    document = dashboard.to_json()
+    assert lost_paths(document, read_by_grafana(document)) == []
     document["panels"][1]["options"]["colour"] = document["panels"][1]["nonsense"] = 1
-    assert len(lost(document, read_by_grafana(document))) == 2
+    assert len(lost_paths(document, read_by_grafana(document))) == 2
 
 
-@each
-def test_panels_do_not_overlap_and_bear_numbers_of_their_own(one: Dashboard) -> None:
-    panels = one.to_json()["panels"]
-    taken = [
+@each_dashboard
+def test_panels_do_not_overlap_and_have_numbers_of_their_own(dashboard: Dashboard) -> None:
+    panels = dashboard.to_json()["panels"]
+    occupied_cells = [
         (x, y)
-        for place in (panel["gridPos"] for panel in panels)
-        for x in range(place["x"], place["x"] + place["w"])
-        for y in range(place["y"], place["y"] + place["h"])
+        for position in (panel["gridPos"] for panel in panels)
+        for x in range(position["x"], position["x"] + position["w"])
+        for y in range(position["y"], position["y"] + position["h"])
     ]
-    assert len(set(taken)) == len(taken)
-    assert max(x for x, _ in taken) == 23
+    assert len(set(occupied_cells)) == len(occupied_cells)
+    assert max(x for x, _ in occupied_cells) == 23
     assert len({panel["id"] for panel in panels}) == len(panels)
 
 
-@each
-def test_queries_ask_for_metrics_that_there_are_with_labels_that_they_have(one: Dashboard) -> None:
-    labels = {definition.name: {*definition.labels, "instance", "job", "le"} for definition in DEFINITIONS}
-    for query in one.queries:
+@each_dashboard
+def test_queries_ask_for_metrics_that_there_are_with_labels_that_they_have(dashboard: Dashboard) -> None:
+    labels = {definition.name: {*definition.labels, "instance", "job", "le"} for definition in METRIC_DEFINITIONS}
+    for query in dashboard.queries:
         for metric, selector in re.findall(r"(anamnesis_\w+)(?:\{([^}]*)\})?", query.expr):
             assert set(re.findall(r"(\w+)=", selector)) <= labels[HISTOGRAM.sub("", metric)], query.expr
 
 
-@each
-def test_promtool_can_read_every_query(one: Dashboard, tmp_path: Path) -> None:
-    exprs = [query.expr.replace("$__range", "1h").replace("$__interval", "1m") for query in one.queries]
+@each_dashboard
+def test_promtool_can_read_every_query(dashboard: Dashboard, tmp_path: Path) -> None:
+    exprs = [query.expr.replace("$__range", "1h").replace("$__interval", "1m") for query in dashboard.queries]
     assert parse(tmp_path, exprs)
     assert not parse(tmp_path, [*exprs, "sum by ("])
 
@@ -79,9 +79,9 @@ def parse(folder: Path, exprs: list[str]) -> bool:
     return promtool("check", "rules", folder / "queries.yaml").returncode == 0
 
 
-@each
-def test_what_may_be_empty_says_when(one: Dashboard) -> None:
-    for panel in (panel for panels in one.rows.values() for panel in panels):
+@each_dashboard
+def test_what_may_be_empty_says_when(dashboard: Dashboard) -> None:
+    for panel in (panel for panels in dashboard.rows.values() for panel in panels):
         if any(query.may_be_empty for query in panel.queries):
             assert re.search(r"Empty|once|where", panel.description), panel.title
 

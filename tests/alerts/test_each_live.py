@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from alerts.provoked import CANARY, NO_CHAMPION, PROVOKED, TUNED, Names, Provoked, site
-from alerts.rules import program, rules
-from alerts.test_live import filled
-from apiserver.operators import FAST, GROUP, Wire, account, free_port
-from apiserver.process import Process
-from chart.conftest import objects_of, one
-from toys.alerting import Alerting
+from alerts.provoked import CANARY, NO_CHAMPION, PROVOKED_ALERTS, TUNED_THRESHOLDS, ProvokedAlert, ResourceNames, site
+from alerts.rules import find_program, rules
+from alerts.test_live import fill_variables
+from apiserver.operators import FAST, GROUP, FreezableProxy, create_operator_account, free_port
+from apiserver.process import OperatorProcess
+from chart.conftest import find_object, objects_of
+from toys.alerting import AlertingStack
 from toys.apiserver import ApiServer
 from toys.documents import Json, document, model_spec
 from toys.waiting import eventually
@@ -27,67 +27,67 @@ from toys.waiting import eventually
 from anamnesis.operator.metrics.dashboards import DASHBOARDS
 
 Labels = frozenset[tuple[str, str]]
-SENT = {"cluster": "two", "job": "some-scrape"}
+EXTERNAL_LABELS = {"cluster": "two", "job": "some-scrape"}
 """``cluster``: what this Prometheus adds to all that it sends."""
-OF_PROCESS = {
+PROCESS_ALERTS = {
     "AnamnesisOperatorAbsent",
     "AnamnesisNoLeader",
     "AnamnesisWatchSilent",
     "AnamnesisResourceUnread",
     "AnamnesisReconcileErrors",
 }
-WAITS = {"AnamnesisNoLeader": "8s", "AnamnesisOperatorAbsent": "10s"}
+ALERT_DELAYS = {"AnamnesisNoLeader": "8s", "AnamnesisOperatorAbsent": "10s"}
 """Longer than a change of the leader takes, and than Prometheus takes to begin (5 seconds)."""
-VALUES: Json = {name: {"for": WAITS.get(name, "1s"), "keepFiringFor": "12s"} for name in rules()}
-for name, threshold in TUNED.items():
+VALUES: Json = {name: {"for": ALERT_DELAYS.get(name, "1s"), "keepFiringFor": "12s"} for name in rules()}
+for name, threshold in TUNED_THRESHOLDS.items():
     VALUES[name]["threshold"] = threshold
-NEVER = {"trigger": {"schedule": {"cron": "0 0 31 2 *"}}}
+NEVER_DUE = {"trigger": {"schedule": {"cron": "0 0 31 2 *"}}}
 
 
 @dataclass
-class World:
+class AlertTestbed:
     """A namespace, two operators of it, and who watches them."""
 
     cluster: ApiServer
-    space: str
-    operators: tuple[Process, Process]
-    wire: Wire
-    alerting: Alerting
-    made: dict[tuple[str, str], Json] = field(default_factory=dict)
+    namespace: str
+    operators: tuple[OperatorProcess, OperatorProcess]
+    proxy: FreezableProxy
+    alerting: AlertingStack
+    created: dict[tuple[str, str], Json] = field(default_factory=dict)
 
     def write(self, *documents: Json) -> None:
         """Makes resources, or only writes their statuses."""
-        for wanted in documents:
-            key = wanted["kind"], wanted["metadata"]["name"]
-            found = self.made.get(key) or self.cluster.request("POST", self.path(key[0]), wanted)
-            status = {**found, "status": wanted.get("status", {})}
-            self.made[key] = self.cluster.request("PUT", f"{self.path(*key)}/status", status)
+        for document in documents:
+            key = document["kind"], document["metadata"]["name"]
+            resource = self.created.get(key) or self.cluster.request("POST", self.path(key[0]), document)
+            status = {**resource, "status": document.get("status", {})}
+            self.created[key] = self.cluster.request("PUT", f"{self.path(*key)}/status", status)
 
     def path(self, kind: str, name: str = "") -> str:
-        return f"{GROUP}/namespaces/{self.space}/{kind.lower()}s{'/' if name else ''}{name}"
+        return f"{GROUP}/namespaces/{self.namespace}/{kind.lower()}s{'/' if name else ''}{name}"
 
     def kubectl(self, *arguments: str) -> None:
-        self.cluster.kubectl(f"--namespace={self.space}", *arguments)
+        self.cluster.kubectl(f"--namespace={self.namespace}", *arguments)
 
-    def told(self) -> dict[Labels, str]:
+    def last_statuses(self) -> dict[Labels, str]:
         """What whoever is on call knows: the labels of every alert that came, and its last status."""
-        return {frozenset(one.labels.items()): one.status for one in tuple(self.alerting.webhook.notices)}
+        return {frozenset(notice.labels.items()): notice.status for notice in tuple(self.alerting.webhook.notices)}
 
     def firing(self) -> set[Labels]:
-        return {labels for labels, status in self.told().items() if status == "firing"}
+        return {labels for labels, status in self.last_statuses().items() if status == "firing"}
 
-    def expect(self, wanted: set[Labels], status: str = "firing", seconds: float = 60) -> None:
+    def expect(self, expected: set[Labels], status: str = "firing", seconds: float = 60) -> None:
         """Waits until all of them are told so."""
 
-        def so() -> bool:
-            told = self.told()
-            return all(told.get(labels) == status for labels in wanted)
+        def all_reported() -> bool:
+            statuses = self.last_statuses()
+            return all(statuses.get(labels) == status for labels in expected)
 
         try:
-            eventually(so, seconds)
+            eventually(all_reported, seconds)
         except AssertionError:
-            told = self.told()
-            missing = [sorted(labels) for labels in wanted if told.get(labels) != status]
+            statuses = self.last_statuses()
+            missing = [sorted(labels) for labels in expected if statuses.get(labels) != status]
             raise AssertionError(
                 f"not told as {status}: {missing}\n{self.operators[0].log.read_text()[-2000:]}"
             ) from None
@@ -95,176 +95,209 @@ class World:
     def description(self, labels: Labels) -> str:
         """What came with an alert."""
         notices = self.alerting.webhook.notices
-        return next(one.annotations["description"] for one in notices if frozenset(one.labels.items()) == labels)
+        return next(
+            notice.annotations["description"] for notice in notices if frozenset(notice.labels.items()) == labels
+        )
 
-    def labels(self, alert: str, more: Mapping[str, str]) -> Labels:
+    def merged_labels(self, alert: str, extra_labels: Mapping[str, str]) -> Labels:
         of_rule = rules()[alert]["labels"]
-        return frozenset({"alertname": alert, "cluster": SENT["cluster"], **of_rule, **more}.items())
+        return frozenset({"alertname": alert, "cluster": EXTERNAL_LABELS["cluster"], **of_rule, **extra_labels}.items())
 
-    def of(self, case: Provoked, names: Names) -> Labels:
+    def alert_labels(self, case: ProvokedAlert, names: ResourceNames) -> Labels:
         """The labels of the alert of a resource."""
-        own = {label: getattr(names, label) for label in case.labels}
-        return self.labels(case.alert, {"namespace": self.space, **own, **dict(case.more)})
+        resource_labels = {label: getattr(names, label) for label in case.labels}
+        return self.merged_labels(
+            case.alert, {"namespace": self.namespace, **resource_labels, **dict(case.extra_labels)}
+        )
 
-    def of_process(self, alert: str, **more: str) -> Labels:
-        return self.labels(alert, {"job": SENT["job"], **more})
+    def process_alert_labels(self, alert: str, **extra_labels: str) -> Labels:
+        return self.merged_labels(alert, {"job": EXTERNAL_LABELS["job"], **extra_labels})
 
 
 @pytest.fixture
-def world(cluster: ApiServer, namespace: str, tmp_path: Path) -> Iterator[World]:
+def world(cluster: ApiServer, namespace: str, tmp_path: Path) -> Iterator[AlertTestbed]:
     programs = (
-        program("prometheus", "ANAMNESIS_PROMETHEUS", "prometheus"),
-        program("prometheus-alertmanager", "ANAMNESIS_ALERTMANAGER", "prometheus-alertmanager"),
+        find_program("prometheus", "ANAMNESIS_PROMETHEUS", "prometheus"),
+        find_program("prometheus-alertmanager", "ANAMNESIS_ALERTMANAGER", "prometheus-alertmanager"),
     )
-    rendered = one(objects_of({"alerts": {"enabled": True, "rules": VALUES}}), "PrometheusRule", "anamnesis")
-    wire = Wire(cluster.url)
-    direct, proxied = account(cluster, namespace), account(cluster, namespace, wire.url)
-    operators = (operator("one", direct, namespace, tmp_path), operator("two", proxied, namespace, tmp_path))
-    targets = tuple(f"127.0.0.1:{each.port}" for each in operators)
+    rendered = find_object(objects_of({"alerts": {"enabled": True, "rules": VALUES}}), "PrometheusRule", "anamnesis")
+    proxy = FreezableProxy(cluster.url)
+    direct, proxied = (
+        create_operator_account(cluster, namespace),
+        create_operator_account(cluster, namespace, proxy.url),
+    )
+    operators = (
+        start_operator("one", direct, namespace, tmp_path),
+        start_operator("two", proxied, namespace, tmp_path),
+    )
+    targets = tuple(f"127.0.0.1:{process.port}" for process in operators)
     try:
-        eventually(lambda: any(each.leads() for each in operators), 60)
-        eventually(lambda: all(each.get("/metrics") for each in operators), 60)
-        alerting = Alerting(tmp_path, *programs, rendered["spec"], targets, SENT["job"], {"cluster": SENT["cluster"]})
+        eventually(lambda: any(process.is_leader() for process in operators), 60)
+        eventually(lambda: all(process.get("/metrics") for process in operators), 60)
+        alerting = AlertingStack(
+            tmp_path,
+            *programs,
+            rendered["spec"],
+            targets,
+            EXTERNAL_LABELS["job"],
+            {"cluster": EXTERNAL_LABELS["cluster"]},
+        )
         try:
-            yield World(cluster, namespace, operators, wire, alerting)
+            yield AlertTestbed(cluster, namespace, operators, proxy, alerting)
         finally:
-            alerting.end()
+            alerting.stop()
     finally:
-        for each in operators:
-            each.kill()
-        wire.close()
+        for process in operators:
+            process.kill()
+        proxy.close()
 
 
-def operator(identity: str, kubeconfig: Path, space: str, folder: Path) -> Process:
+def start_operator(identity: str, kubeconfig: Path, namespace: str, folder: Path) -> OperatorProcess:
     port = free_port()
-    options = {"identity": identity, "lease_namespace": space, "namespaces": [space], "port": port}
+    options = {"identity": identity, "lease_namespace": namespace, "namespaces": [namespace], "port": port}
     options |= {"check": 1.0, "timeout": 2.0, "lease": FAST}
     command = [sys.executable, "-m", "toys.quiet_operator", str(kubeconfig), json.dumps(options)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
-    return Process(identity, command, environment, port, folder / f"{identity}.log")
+    return OperatorProcess(identity, command, environment, port, folder / f"{identity}.log")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_each_alert_reaches_whoever_is_on_call_from_what_is_over_its_bound_and_from_nothing_else(world: World) -> None:
-    assert {case.alert for case in PROVOKED} | OF_PROCESS == set(rules())
-    leader, standby = sorted(world.operators, key=lambda each: not each.leads())
-    all_is_well(world)
-    expected = {world.of(case, case.names(0)) for case in PROVOKED} | unread(world) | failing(world)
-    expected |= silent(world)
-    go_over(world)
+def test_each_alert_fires_over_its_limit_and_nothing_else_does(world: AlertTestbed) -> None:
+    assert {case.alert for case in PROVOKED_ALERTS} | PROCESS_ALERTS == set(rules())
+    leader, standby = sorted(world.operators, key=lambda each: not each.is_leader())
+    keep_within_limits(world)
+    expected = (
+        {world.alert_labels(case, case.names(0)) for case in PROVOKED_ALERTS}
+        | create_unreadable_model(world)
+        | create_failing_site(world)
+    )
+    expected |= freeze_watches(world)
+    exceed_limits(world)
     world.expect(expected)
     assert world.firing() == expected
-    for case in PROVOKED:
-        said = world.description(world.of(case, case.names(0)))
-        assert case.value in said, said
+    for case in PROVOKED_ALERTS:
+        description = world.description(world.alert_labels(case, case.names(0)))
+        assert case.value in description, description
     leader.kill()
-    eventually(standby.leads)
+    eventually(standby.is_leader)
     leader.start()
     assert world.firing() == expected, "a new leader is no new alert, and ends none"
-    all_is_well(world)
-    mend(world)
+    keep_within_limits(world)
+    repair(world)
     standby.kill()
     standby.start()
     world.expect(expected, "resolved")
-    expected |= gone_and_back(world, world.operators)
-    assert set(world.told()) == expected, "what else came"
-    words = json.dumps([[dict(each.labels), dict(each.annotations)] for each in world.alerting.webhook.notices])
-    assert CANARY not in words
-    assert "<no value>" not in words
+    expected |= stop_and_restart_operators(world, world.operators)
+    assert set(world.last_statuses()) == expected, "what else came"
+    notice_text = json.dumps(
+        [[dict(notice.labels), dict(notice.annotations)] for notice in world.alerting.webhook.notices]
+    )
+    assert CANARY not in notice_text
+    assert "<no value>" not in notice_text
 
 
 @pytest.mark.slow
-def test_on_the_first_day_no_alert_fires_and_each_empty_panel_says_why(world: World) -> None:
-    names = Names("chest", "ulm", "lungs")
+def test_on_the_first_day_no_alert_fires_and_each_empty_panel_says_why(world: AlertTestbed) -> None:
+    names = ResourceNames("chest", "ulm", "lungs")
     world.write(*NO_CHAMPION(names), *site()(names))
-    words = {"$namespace": world.space, "$model": "chest", "$__range": "5m", "$__interval": "1s"}
+    variables = {"$namespace": world.namespace, "$model": "chest", "$__range": "5m", "$__interval": "1s"}
     eventually(
         lambda: bool(world.alerting.query("anamnesis_site_poll_interval_seconds and on () anamnesis_model_info"))
     )
-    panels = [panel for one in DASHBOARDS.values() for row in one.rows.values() for panel in row]
-    empty = [each for each in panels if not any(world.alerting.query(filled(one.expr, words)) for one in each.queries)]
+    panels = [panel for dashboard in DASHBOARDS.values() for row in dashboard.rows.values() for panel in row]
+    empty = [
+        panel
+        for panel in panels
+        if not any(world.alerting.query(fill_variables(query.expr, variables)) for query in panel.queries)
+    ]
     assert len(empty) > 10
-    assert [each.title for each in empty if not each.empty] == []
+    assert [panel.title for panel in empty if not panel.empty_text] == []
     eventually(lambda: world.alerting.query("ALERTS") == [])  # the operator was absent until the first scrape
-    assert world.told() == {}
+    assert world.last_statuses() == {}
 
 
-def all_is_well(world: World) -> None:
+def keep_within_limits(world: AlertTestbed) -> None:
     """Every resource is within its bound, and Prometheus has seen it."""
-    for case in PROVOKED:
-        world.write(*case.within(case.names(0)), *case.other(case.names(1)))
-    wanted = {case.names(which).model for case in PROVOKED for which in (0, 1) if "model" in case.labels}
-    query = f'anamnesis_model_info{{namespace="{world.space}"}}'
-    eventually(lambda: wanted <= {each["metric"]["model"] for each in world.alerting.query(query)})
-    shown = 'anamnesis_model_log_entries{model="registry-log-shrank-lung"} == 7'
-    eventually(lambda: bool(world.alerting.query(shown)))
+    for case in PROVOKED_ALERTS:
+        world.write(*case.within_limit(case.names(0)), *case.other_limit(case.names(1)))
+    model_names = {case.names(which).model for case in PROVOKED_ALERTS for which in (0, 1) if "model" in case.labels}
+    query = f'anamnesis_model_info{{namespace="{world.namespace}"}}'
+    eventually(lambda: model_names <= {sample["metric"]["model"] for sample in world.alerting.query(query)})
+    log_query = 'anamnesis_model_log_entries{model="registry-log-shrank-lung"} == 7'
+    eventually(lambda: bool(world.alerting.query(log_query)))
 
 
-def go_over(world: World) -> None:
-    for case in PROVOKED:
-        world.write(*case.over(case.names(0)))
+def exceed_limits(world: AlertTestbed) -> None:
+    for case in PROVOKED_ALERTS:
+        world.write(*case.over_limit(case.names(0)))
 
 
-def unread(world: World) -> set[Labels]:
+def create_unreadable_model(world: AlertTestbed) -> set[Labels]:
     """A resource that the API server takes and the operator does not."""
-    world.write(document("ContinualModel", "unread", model_spec(("ulm",), NEVER)))
-    return {world.of_process("AnamnesisResourceUnread", kind="ContinualModel")}
+    world.write(document("ContinualModel", "unread", model_spec(("ulm",), NEVER_DUE)))
+    return {world.process_alert_labels("AnamnesisResourceUnread", kind="ContinualModel")}
 
 
-def failing(world: World) -> set[Labels]:
+def create_failing_site(world: AlertTestbed) -> set[Labels]:
     """A resource that cannot be brought in order, again and again."""
-    world.write(*site()(Names("", "stirred", "")))
+    world.write(*site()(ResourceNames("", "stirred", "")))
     world.kubectl("label", "site", "stirred", "fail=yes")
-    stir(world, "stirred", lambda: share_of_errors(world) > 0.15)
-    return {world.of_process("AnamnesisReconcileErrors", kind="Site")}
+    change_sites_until(world, "stirred", lambda: share_of_errors(world) > 0.15)
+    return {world.process_alert_labels("AnamnesisReconcileErrors", kind="Site")}
 
 
-def share_of_errors(world: World) -> float:
+def share_of_errors(world: AlertTestbed) -> float:
     rate = 'sum by (kind) (rate(anamnesis_operator_reconcile_duration_seconds_count{kind="Site",result=~"%s"}[10m]))'
-    found = world.alerting.query(f"{rate % 'error'} / {rate % '.*'}")
-    return float(found[0]["value"][1]) if found else 0.0
+    samples = world.alerting.query(f"{rate % 'error'} / {rate % '.*'}")
+    return float(samples[0]["value"][1]) if samples else 0.0
 
 
-def stir(world: World, which: str, until: Callable[[], bool]) -> None:
+def change_sites_until(world: AlertTestbed, selector: str, is_reached: Callable[[], bool]) -> None:
     """Somebody changes Sites again and again."""
 
-    def stirred() -> bool:
-        world.kubectl("annotate", "--overwrite", "sites", which, f"at={datetime.now(UTC).isoformat()}")
-        return until()
+    def change_sites() -> bool:
+        world.kubectl("annotate", "--overwrite", "sites", selector, f"at={datetime.now(UTC).isoformat()}")
+        return is_reached()
 
-    eventually(stirred, 60)
+    eventually(change_sites, 60)
 
 
-def silent(world: World) -> set[Labels]:
+def freeze_watches(world: AlertTestbed) -> set[Labels]:
     """The connections of one replica fall silent: it hears of no change of the kinds that change now."""
-    world.wire.freeze()
-    two = world.operators[1]
+    world.proxy.freeze()
+    second_operator = world.operators[1]
     kinds = ("ContinualModel", "ModelUpdate", "Site")
-    return {world.of_process("AnamnesisWatchSilent", kind=kind, instance=f"127.0.0.1:{two.port}") for kind in kinds}
+    return {
+        world.process_alert_labels("AnamnesisWatchSilent", kind=kind, instance=f"127.0.0.1:{second_operator.port}")
+        for kind in kinds
+    }
 
 
-def mend(world: World) -> None:
+def repair(world: AlertTestbed) -> None:
     world.kubectl("delete", "continualmodel", "unread")
     world.kubectl("label", "site", "stirred", "fail-")
-    stir(world, "--all", lambda: share_of_errors(world) < 0.08)
+    change_sites_until(world, "--all", lambda: share_of_errors(world) < 0.08)
 
 
-def gone_and_back(world: World, operators: tuple[Process, ...]) -> set[Labels]:
+def stop_and_restart_operators(world: AlertTestbed, operators: tuple[OperatorProcess, ...]) -> set[Labels]:
     """All operators are gone; they come back while somebody else holds the Lease; then nobody does."""
-    absent, headless = world.of_process("AnamnesisOperatorAbsent"), world.of_process("AnamnesisNoLeader")
-    for each in operators:
-        each.kill()
+    absent, headless = (
+        world.process_alert_labels("AnamnesisOperatorAbsent"),
+        world.process_alert_labels("AnamnesisNoLeader"),
+    )
+    for process in operators:
+        process.kill()
     world.expect({absent})
-    for each in operators:
-        each.start()
+    for process in operators:
+        process.start()
 
-    def held_by_another() -> bool:
+    def hold_lease() -> bool:
         time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         holder = {"spec": {"holderIdentity": "nobody", "renewTime": time}}
         world.kubectl("patch", "lease", "anamnesis-operator", "--type=merge", "-p", json.dumps(holder))
         return headless in world.firing()
 
-    eventually(held_by_another, 60)
+    eventually(hold_lease, 60)
     world.expect({absent, headless}, "resolved")
     return {absent, headless}

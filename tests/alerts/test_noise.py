@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from alerts.cases import CASES, MODEL, MODEL_SITE, Case, Series
+from alerts.cases import CASES, MODEL, MODEL_SITE, AlertCase, Series
 from alerts.rules import FILES, ROOT, promtool, rules
-from alerts.test_rules import passes
-from chart.conftest import objects_of, one
+from alerts.test_rules import promtool_agrees
+from chart.conftest import find_object, objects_of
 
 BY_NAME = {case.alert: case for case in CASES}
 _M, _MS, _S = (",".join(f'{name}="{value}"' for name, value in labels.items()) for labels in (
@@ -113,21 +113,26 @@ SITUATIONS = {
 
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_a_situation(name: str, tmp_path: Path) -> None:
-    found = SITUATIONS[name]
-    assert passes(tmp_path, situated(found), found.fires)
-    assert not passes(tmp_path, situated(found), found.fires, expr="vector(0) > 1" if found.fires else "vector(1)")
+    situation = SITUATIONS[name]
+    assert promtool_agrees(tmp_path, case_of_situation(situation), situation.fires)
+    assert not promtool_agrees(
+        tmp_path,
+        case_of_situation(situation),
+        situation.fires,
+        expr="vector(0) > 1" if situation.fires else "vector(1)",
+    )
 
 
-def situated(found: Situation) -> Case:
-    case = BY_NAME[found.alert]
-    at, pending = (15, 0) if found.alert == "AnamnesisApprovalWaiting" else (case.at, min(case.pending, 4))
+def case_of_situation(situation: Situation) -> AlertCase:
+    case = BY_NAME[situation.alert]
+    at, pending = (15, 0) if situation.alert == "AnamnesisApprovalWaiting" else (case.at, min(case.pending, 4))
     return replace(
         case,
-        fires=found.series,
+        fires=situation.series,
         quiet={},
-        labels=case.labels if found.labels is None else found.labels,
-        summary=found.summary or case.summary,
-        scraped=case.scraped if found.scraped is None else found.scraped,
+        labels=case.labels if situation.labels is None else situation.labels,
+        summary=situation.summary or case.summary,
+        scraped=case.scraped if situation.scraped is None else situation.scraped,
         at=at,
         pending=pending,
         step=1,
@@ -137,11 +142,11 @@ def situated(found: Situation) -> Case:
 def test_a_scrape_s_age_is_no_silence_of_the_operator(tmp_path: Path) -> None:
     """A Site that is polled every 5 seconds, told every 20, and scraped every two minutes: asked in between."""
     polled = " ".join(f"{60 * minute - 20} _" for minute in range(0, 30, 2)) + "x0"
-    quick = situated(Situation("AnamnesisSiteNotPolled", {_POLLED: polled, _SITE_THERE: "5"}, False))
+    quick = case_of_situation(Situation("AnamnesisSiteNotPolled", {_POLLED: polled, _SITE_THERE: "5"}, False))
     expr = rules()["AnamnesisSiteNotPolled"]["expr"]
-    assert passes(tmp_path, quick, False, **{"for": "0s"})
+    assert promtool_agrees(tmp_path, quick, False, **{"for": "0s"})
     by_the_clock = expr.replace("timestamp(anamnesis_site_polled_timestamp_seconds)", "time()")
-    assert not passes(tmp_path, quick, False, **{"for": "0s", "expr": by_the_clock})
+    assert not promtool_agrees(tmp_path, quick, False, **{"for": "0s", "expr": by_the_clock})
 
 
 def test_the_page_s_scrape_is_one_that_prometheus_takes(tmp_path: Path) -> None:
@@ -149,11 +154,13 @@ def test_the_page_s_scrape_is_one_that_prometheus_takes(tmp_path: Path) -> None:
     config = yaml.safe_load(page.split("```yaml\n")[1].partition("```")[0])
     (job,) = config["scrape_configs"]
     assert job.pop("kubernetes_sd_configs")[0]["role"] == "pod"  # Debian's Prometheus is built without Kubernetes
-    name, port = next(each["regex"] for each in job["relabel_configs"] if "regex" in each).split(";")
-    pod = one(objects_of({}), "Deployment")["spec"]["template"]
+    name, port = next(relabelling["regex"] for relabelling in job["relabel_configs"] if "regex" in relabelling).split(
+        ";"
+    )
+    pod = find_object(objects_of({}), "Deployment")["spec"]["template"]
     assert pod["metadata"]["labels"]["app.kubernetes.io/name"] == name
     assert {"name": port, "containerPort": 8080} in pod["spec"]["containers"][0]["ports"]
     config["rule_files"] = [str(file) for file in FILES]
     (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(config))
-    done = promtool("check", "config", tmp_path / "prometheus.yaml")
-    assert (done.returncode, job["honor_labels"]) == (0, True), done.stdout + done.stderr
+    result = promtool("check", "config", tmp_path / "prometheus.yaml")
+    assert (result.returncode, job["honor_labels"]) == (0, True), result.stdout + result.stderr

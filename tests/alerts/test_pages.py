@@ -23,39 +23,39 @@ def test_a_page_says_what_it_means_what_to_look_at_what_to_do_and_how_to_silence
 def test_pages_name_commands_that_there_are() -> None:
     from anamnesis.cli.app import app
 
-    known = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     text = "".join(path.read_text() for path in RUNBOOKS.glob("*.md"))
     called = set(re.findall(r"(?:^    |`|-- )anamnesis ([a-z-]+)((?: [a-z]+)?)", text, re.MULTILINE))
     assert len(called) > 8
     for command, sub in called:
-        assert command in known, command
-        assert command != "registry" or sub.strip() in known["registry"].commands, sub
+        assert command in commands, command
+        assert command != "registry" or sub.strip() in commands["registry"].commands, sub
 
 
 def test_pages_name_options_that_there_are() -> None:
     from anamnesis.cli.app import app
 
-    known = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     lines = [
         line for path in RUNBOOKS.glob("*.md") for line in re.findall(r"anamnesis [a-z-]+ [^`#\n]*", path.read_text())
     ]
-    asked = 0
+    option_count = 0
     for line in lines:
         _, name, *words = line.split()
-        if name in known:
-            command = known["registry"].commands[words[0]] if name == "registry" else known[name]
+        if name in commands:
+            command = commands["registry"].commands[words[0]] if name == "registry" else commands[name]
             options = {option for parameter in command.params for option in parameter.opts}
-            found = {word for word in words if re.match(r"--?[a-z]", word)}
-            assert found <= options, line
-            asked += len(found)
-    assert asked > 30
+            used_options = {word for word in words if re.match(r"--?[a-z]", word)}
+            assert used_options <= options, line
+            option_count += len(used_options)
+    assert option_count > 30
 
 
 def test_the_list_of_alerts_is_what_the_rules_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from anamnesis.operator.metrics import alerts_page
 
     assert alerts_page.main(check=True) == 0
-    assert all(f"[{name}](runbooks/{name}.md)" in alerts_page.page() for name in rules())
+    assert all(f"[{name}](runbooks/{name}.md)" in alerts_page.render_page() for name in rules())
     monkeypatch.setattr(alerts_page, "PAGE", tmp_path / "alerts.md")
     assert alerts_page.main(check=True) == 1
     assert (alerts_page.main(check=False), alerts_page.main(check=True)) == (0, 0)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 from alerts.cases import CASES
-from alerts.rules import ROOT, program
-from apiserver.operators import account, create
-from toys.alerting import Alerting
+from alerts.rules import ROOT, find_program
+from apiserver.operators import create_operator_account, create_resource
+from toys.alerting import AlertingStack
 from toys.apiserver import ApiServer
 from toys.documents import document, model_spec, site_spec
 
@@ -21,37 +21,37 @@ NEEDS_MORE = ("servicemonitor", "--previous")
 
 
 @pytest.fixture(scope="module")
-def alerting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alerting]:
+def alerting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AlertingStack]:
     programs = (
-        program("prometheus", "ANAMNESIS_PROMETHEUS", "prometheus"),
-        program("prometheus-alertmanager", "ANAMNESIS_ALERTMANAGER", "prometheus-alertmanager"),
+        find_program("prometheus", "ANAMNESIS_PROMETHEUS", "prometheus"),
+        find_program("prometheus-alertmanager", "ANAMNESIS_ALERTMANAGER", "prometheus-alertmanager"),
     )
-    found = Alerting(tmp_path_factory.mktemp("alerting"), *programs, {"groups": []}, ())
-    yield found
-    found.end()
+    stack = AlertingStack(tmp_path_factory.mktemp("alerting"), *programs, {"groups": []}, ())
+    yield stack
+    stack.stop()
 
 
-def amtool(alerting: Alerting, *arguments: str) -> str:
+def amtool(alerting: AlertingStack, *arguments: str) -> str:
     command = [
-        program("amtool", "ANAMNESIS_AMTOOL", "prometheus-alertmanager"),
-        f"--alertmanager.url={alerting.manager}",
+        find_program("amtool", "ANAMNESIS_AMTOOL", "prometheus-alertmanager"),
+        f"--alertmanager.url={alerting.alertmanager_url}",
     ]
     return subprocess.run([*command, *arguments], check=True, capture_output=True, text=True).stdout
 
 
-def test_the_silence_of_a_page_silences_its_alert_and_no_other(alerting: Alerting) -> None:
+def test_the_silence_of_a_page_silences_its_alert_and_no_other(alerting: AlertingStack) -> None:
     for case in CASES:
         labels = [f"{name}={value}" for name, value in case.labels.items()]
         amtool(alerting, "alert", "add", f"alertname={case.alert}", *labels)
         amtool(alerting, "alert", "add", f"alertname={case.alert}", *labels, "namespace=another")
-    assert len(active(alerting)) == 2 * len(CASES)
+    assert len(active_alerts(alerting)) == 2 * len(CASES)
     for number, path in enumerate(RUNBOOKS, 1):
         (command,) = AMTOOL.findall(path.read_text())
         amtool(alerting, *shlex.split(command))
-        assert len(active(alerting)) == 2 * len(CASES) - number, path.name
+        assert len(active_alerts(alerting)) == 2 * len(CASES) - number, path.name
 
 
-def active(alerting: Alerting) -> list[str]:
+def active_alerts(alerting: AlertingStack) -> list[str]:
     return amtool(alerting, "alert", "query", "--output=simple").splitlines()[1:]
 
 
@@ -59,19 +59,19 @@ def test_kubectl_knows_what_the_pages_ask(cluster: ApiServer) -> None:
     cluster.request("POST", "/api/v1/namespaces", {"metadata": {"name": "wards"}})
     source = {"type": "Folder", "folder": {"path": "/data"}}
     update = {"model": "chest", "site": "ulm", "claim": DIGEST, "source": DIGEST, "request": "{}"}
-    create(cluster, "wards", document("Site", "ulm", site_spec(source, "file:///store")))
-    create(cluster, "wards", document("ContinualModel", "chest", model_spec(("ulm",))))
-    create(cluster, "wards", document("ModelUpdate", "name", update))
-    account(cluster, "wards")
+    create_resource(cluster, "wards", document("Site", "ulm", site_spec(source, "file:///store")))
+    create_resource(cluster, "wards", document("ContinualModel", "chest", model_spec(("ulm",))))
+    create_resource(cluster, "wards", document("ModelUpdate", "name", update))
+    create_operator_account(cluster, "wards")
     cluster.kubectl("apply", "--server-side", f"--kustomize={ROOT / 'manifests' / 'people'}")
     cluster.kubectl("create", "rolebinding", "a", "-n=wards", "--clusterrole=anamnesis-approver", "--user=rossi")
     lease = {"metadata": {"name": "anamnesis-operator"}, "spec": {}}
     cluster.request("POST", "/apis/coordination.k8s.io/v1/namespaces/wards/leases", lease)
     cluster.request("POST", "/api/v1/namespaces/wards/secrets", {"metadata": {"name": "name"}})
-    asked = {line.strip() for path in RUNBOOKS for line in KUBECTL.findall(path.read_text())}
-    asked = {line for line in asked if not any(word in line for word in NEEDS_MORE)}
-    assert len(asked) > 20
-    for line in sorted(asked):
+    kubectl_lines = {line.strip() for path in RUNBOOKS for line in KUBECTL.findall(path.read_text())}
+    kubectl_lines = {line for line in kubectl_lines if not any(word in line for word in NEEDS_MORE)}
+    assert len(kubectl_lines) > 20
+    for line in sorted(kubectl_lines):
         cluster.kubectl(*shlex.split(line.replace("NAME", "name")))
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from apiserver.endstate import EndState
-from apiserver.hospital import LONG, Hospital, Life
+from apiserver.hospital import LONG_TRAINING, HospitalNamespace, ReferenceRun
 from toys.apiserver import ApiServer
 from toys.waiting import eventually
 
-from anamnesis.operator.api.write_manifests import manifests
+from anamnesis.operator.api.write_manifests import render_manifests
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
 FORGED = {
@@ -27,7 +27,7 @@ FORGED = {
 @pytest.fixture(scope="session")
 def cluster(api_server: ApiServer) -> ApiServer:
     """The API server with ``manifests/crds`` and ``manifests/admission`` in force, once for the whole session."""
-    files = [f"--filename={MANIFESTS / name}" for name in manifests()]
+    files = [f"--filename={MANIFESTS / name}" for name in render_manifests()]
     api_server.kubectl("apply", "--server-side", *files)
     api_server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
     eventually(lambda: _refuses_a_forged_approval(api_server))
@@ -79,11 +79,11 @@ def run(cluster: ApiServer) -> Callable[..., Any]:
 @pytest.fixture
 def hospital(
     cluster: ApiServer, namespace: str, s3_environment: Mapping[str, str], tmp_path: Path
-) -> Iterator[Hospital]:
+) -> Iterator[HospitalNamespace]:
     """A hospital of the test's own."""
-    found = Hospital(cluster, namespace, s3_environment, tmp_path)
-    yield found
-    found.end()
+    hospital_namespace = HospitalNamespace(cluster, namespace, s3_environment, tmp_path)
+    yield hospital_namespace
+    hospital_namespace.stop_operators()
 
 
 @pytest.fixture(scope="session")
@@ -92,24 +92,24 @@ def life(
     make_namespace: Callable[[], str],
     s3_environment: Mapping[str, str],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Life]:
+) -> Iterator[ReferenceRun]:
     """What faults are compared with; it costs 20 seconds."""
-    hospital = Hospital(cluster, make_namespace(), s3_environment, tmp_path_factory.mktemp("life"))
+    hospital = HospitalNamespace(cluster, make_namespace(), s3_environment, tmp_path_factory.mktemp("life"))
     try:
-        hospital.apply(changes=LONG)
-        operator = hospital.operator()
+        hospital.apply(changes=LONG_TRAINING)
+        operator = hospital.start_operator()
         for site in ("north", "south"):
-            hospital.drop(site)
-            hospital.wait(**{site: "Learned"})
+            hospital.upload_images(site)
+            hospital.wait_for_states(**{site: "Learned"})
         operator.popen.terminate()
         assert operator.popen.wait(30) == 0
-        found = hospital.end_state()
-        assert (len(found.promoted), found.problems) == (2, ())
-        yield Life(hospital, found)
+        end_state = hospital.end_state()
+        assert (len(end_state.promoted), end_state.problems) == (2, ())
+        yield ReferenceRun(hospital, end_state)
     finally:
-        hospital.end()
+        hospital.stop_operators()
 
 
 @pytest.fixture
-def undisturbed(life: Life) -> EndState:
-    return life.end
+def undisturbed(life: ReferenceRun) -> EndState:
+    return life.end_state

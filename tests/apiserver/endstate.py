@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from anamnesis.records import EntryKind
-from anamnesis.registry import Log, fold, list_outcomes, list_versions, verify, verify_versions
+from anamnesis.registry import Log, build_history, list_update_results, list_versions, verify_log, verify_objects
 from anamnesis.storage import open_store
 
 
@@ -29,14 +29,14 @@ class EndState:
     problems: tuple[str, ...]
     runs_written: int
 
-    def first(self, updates: int) -> "EndState":
+    def first_updates(self, updates: int) -> "EndState":
         """Returns what it was after the first of its updates, each of which was promoted."""
-        kept = set(self.promoted[:updates])
+        first_promoted = set(self.promoted[:updates])
         return EndState(
             self.promoted[:updates],
-            tuple((kind, subject) for kind, subject in self.decisions if subject in kept),
-            frozenset(one for one in self.outcomes if one[3] in kept),
-            tuple(version for version in self.versions if version in kept),
+            tuple((kind, subject) for kind, subject in self.decisions if subject in first_promoted),
+            frozenset(outcome for outcome in self.outcomes if outcome[3] in first_promoted),
+            tuple(version for version in self.versions if version in first_promoted),
             self.ignored,
             self.problems,
             updates,
@@ -52,13 +52,13 @@ def end_state(registry: str, bucket: Mapping[str, str]) -> EndState:
     """
     store = open_store(registry, bucket)
     entries = Log(store).entries()
-    outcomes = list_outcomes(store)
+    outcomes = list_update_results(store)
     return EndState(
-        promoted=fold(entries).promoted,
+        promoted=build_history(entries).promoted_versions,
         decisions=tuple((entry.kind, entry.subject) for entry in entries if entry.kind is not EntryKind.CLAIM),
-        outcomes=frozenset((one.site, one.base, one.kind, one.version) for one in outcomes),
+        outcomes=frozenset((outcome.site, outcome.base, outcome.kind, outcome.version) for outcome in outcomes),
         versions=tuple(sorted(list_versions(store))),
-        ignored=len(fold(entries).ignored),
-        problems=(*verify(store), *verify_versions(store)),
+        ignored=len(build_history(entries).ignored_entries),
+        problems=(*verify_log(store), *verify_objects(store)),
         runs_written=len(outcomes),
     )

@@ -22,19 +22,19 @@ GROUP = "/apis/anamnesis.dev/v1alpha1"
 FAST = {"duration": 3.0, "deadline": 2.0, "retry": 0.3}
 
 
-def account(cluster: ApiServer, namespace: str, server: str = "") -> Path:
+def create_operator_account(cluster: ApiServer, namespace: str, server: str = "") -> Path:
     """The kubeconfig of the operator's own account, with exactly its shipped roles; ``server`` names a proxy."""
     documents = []
     for name in ("account.yaml", "role.yaml", "admission-reader.yaml"):
         documents += list(yaml.safe_load_all((BASE / name).read_text()))
-    for one in documents:
-        if one["kind"].startswith("Cluster"):
-            one["metadata"]["name"] += f"-{namespace}"
-            if "roleRef" in one:
-                one["roleRef"]["name"] += f"-{namespace}"
+    for document in documents:
+        if document["kind"].startswith("Cluster"):
+            document["metadata"]["name"] += f"-{namespace}"
+            if "roleRef" in document:
+                document["roleRef"]["name"] += f"-{namespace}"
         else:
-            one["metadata"]["namespace"] = namespace
-        for subject in one.get("subjects", ()):
+            document["metadata"]["namespace"] = namespace
+        for subject in document.get("subjects", ()):
             subject["namespace"] = namespace
     cluster.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(documents))
     direct = cluster.service_account(namespace, "anamnesis-operator")
@@ -46,12 +46,12 @@ def account(cluster: ApiServer, namespace: str, server: str = "") -> Path:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 @dataclass
-class Operator:
+class StubOperator:
     """One operator process with a toy reconcile."""
 
     kubeconfig: Path
@@ -61,7 +61,7 @@ class Operator:
     settings: dict[str, Any] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
 
-    def start(self) -> "Operator":
+    def start(self) -> "StubOperator":
         settings = {
             "identity": self.identity,
             "lease_namespace": self.namespace,
@@ -86,17 +86,17 @@ class Operator:
         except OSError:
             return 0, ""
 
-    def ready(self) -> bool:
+    def is_ready(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()
         return self.get("/readyz")[0] == 200
 
-    def facts(self) -> dict[str, Any]:
+    def observed_metrics(self) -> dict[str, Any]:
         return json.loads(self.get("/metrics")[1] or "{}")
 
-    def leads(self) -> bool:
-        return bool(self.ready() and self.facts().get("leads"))
+    def is_leader(self) -> bool:
+        return bool(self.is_ready() and self.observed_metrics().get("leads"))
 
-    def end(self) -> None:
+    def kill(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
@@ -111,28 +111,28 @@ def model(name: str, *sites: str, **metadata: Any) -> dict[str, Any]:
     return document("ContinualModel", name, model_spec(sites), metadata)
 
 
-def create(cluster: ApiServer, namespace: str, wanted: dict[str, Any]) -> dict[str, Any]:
-    plural = f"{wanted['kind'].lower()}s"
-    made: dict[str, Any] = cluster.request("POST", f"{GROUP}/namespaces/{namespace}/{plural}", wanted)
-    return made
+def create_resource(cluster: ApiServer, namespace: str, resource: dict[str, Any]) -> dict[str, Any]:
+    plural = f"{resource['kind'].lower()}s"
+    created: dict[str, Any] = cluster.request("POST", f"{GROUP}/namespaces/{namespace}/{plural}", resource)
+    return created
 
 
-def read(cluster: ApiServer, namespace: str, wanted: dict[str, Any]) -> dict[str, Any]:
-    plural, name = f"{wanted['kind'].lower()}s", wanted["metadata"]["name"]
-    found: dict[str, Any] = cluster.request("GET", f"{GROUP}/namespaces/{namespace}/{plural}/{name}")
-    return found
+def read_resource(cluster: ApiServer, namespace: str, resource: dict[str, Any]) -> dict[str, Any]:
+    plural, name = f"{resource['kind'].lower()}s", resource["metadata"]["name"]
+    current: dict[str, Any] = cluster.request("GET", f"{GROUP}/namespaces/{namespace}/{plural}/{name}")
+    return current
 
 
-def seen_by(cluster: ApiServer, namespace: str, wanted: dict[str, Any]) -> str:
+def last_reconciled_by(cluster: ApiServer, namespace: str, resource: dict[str, Any]) -> str:
     """Which operator wrote the status for the generation that is; empty: none yet."""
-    found = read(cluster, namespace, wanted)
-    status = found.get("status", {})
-    if status.get("observedGeneration") != found["metadata"]["generation"]:
+    current = read_resource(cluster, namespace, resource)
+    status = current.get("status", {})
+    if status.get("observedGeneration") != current["metadata"]["generation"]:
         return ""
     return str(status["conditions"][0]["message"]).removeprefix("by ")
 
 
-class Wire:
+class FreezableProxy:
     """A TCP proxy to the API server. ``freeze`` silences the connections that are open; new ones work."""
 
     def __init__(self, url: str) -> None:

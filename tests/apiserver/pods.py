@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toys.pipelines_server import PipelinesServer
-from toys.pretended import pretend
+from toys.pretended import simulate_update
 
 from anamnesis.records import decode
 from anamnesis.storage import open_store
@@ -16,7 +16,7 @@ FINAL = ("SUCCEEDED", "FAILED", "CANCELED")
 
 
 @dataclass(frozen=True)
-class Pods:
+class FakePipelinePods:
     """The pods of all runs.
 
     Attributes:
@@ -28,7 +28,7 @@ class Pods:
     bucket: Mapping[str, str]
 
     @property
-    def changes(self) -> dict[str, Any]:
+    def spec_changes(self) -> dict[str, Any]:
         """To the spec of a model that runs here."""
         key = {"name": "bucket", "key": "ANAMNESIS_SPLIT_KEY"}
         return {
@@ -36,20 +36,22 @@ class Pods:
             "splitKey": {"type": "Secret", "secret": key},
         }
 
-    def live(self) -> list[str]:
+    def live_runs(self) -> list[str]:
         """The names of runs that have not ended."""
         with self.server.lock:
             return [run["display_name"] for run in self.server.runs.values() if run["state"] not in FINAL]
 
-    def work(self) -> None:
+    def finish_runs(self) -> None:
         """Each live run does its work and ends."""
         with self.server.lock:
             for run in self.server.runs.values():
                 if run["state"] not in FINAL:
-                    self._update(json.loads(run["runtime_config"]["parameters"]["request"]))
+                    self._simulate_update(json.loads(run["runtime_config"]["parameters"]["request"]))
                     self.server.put_state(run, "SUCCEEDED")
 
-    def _update(self, request: Mapping[str, Any]) -> None:
-        asked = decode(UpdateRequest, request, "request")
-        registry, own = (open_store(url, self.bucket) for url in (asked.registry, asked.store))
-        pretend(asked, registry, own, content=asked.site.name, patients=24, quality="0.9")
+    def _simulate_update(self, request: Mapping[str, Any]) -> None:
+        update_request = decode(UpdateRequest, request, "request")
+        registry, site_store = (open_store(url, self.bucket) for url in (update_request.registry, update_request.store))
+        simulate_update(
+            update_request, registry, site_store, content=update_request.site.name, patients=24, quality="0.9"
+        )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @dataclass
-class Process:
+class OperatorProcess:
     """An operator.
 
     Attributes:
@@ -39,7 +39,7 @@ class Process:
         self.popen.kill()
         self.popen.wait()
 
-    def end(self) -> None:
+    def terminate(self) -> None:
         """Ends it as Kubernetes does; it gives its Lease back."""
         self.popen.terminate()
         self.popen.wait(30)
@@ -53,5 +53,5 @@ class Process:
         except OSError:
             return ""
 
-    def leads(self) -> bool:
+    def is_leader(self) -> bool:
         return "anamnesis_operator_leader 1.0" in self.get("/metrics")

@@ -10,7 +10,7 @@ import pytest
 from toys.apiserver import ApiServer
 from toys.waiting import eventually
 
-from anamnesis.operator.api.admission import EXPRESSION, NAME, guarded_since
+from anamnesis.operator.api.admission import POLICY_NAME, VALIDATION_EXPRESSION, policy_in_force_since
 
 POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
 BINDINGS = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
@@ -23,11 +23,11 @@ def people(cluster: ApiServer, namespace: str) -> str:
     cluster.kubectl("-n", namespace, "create", "role", "approver", "--verb=*", "--resource=updateapprovals")
     bind = ["create", "rolebinding", "approvers", "--role=approver", "--user=rossi", "--user=weber"]
     cluster.kubectl("-n", namespace, *bind)
-    eventually(lambda: "yes" in cluster.kubectl("-n", namespace, *CAN, user="weber", check=False))
+    eventually(lambda: "yes" in cluster.kubectl("-n", namespace, *CAN_I, user="weber", check=False))
     return namespace
 
 
-CAN = ("auth", "can-i", "create", "updateapprovals")
+CAN_I = ("auth", "can-i", "create", "updateapprovals")
 
 
 def approval(approver: str, name: str = "chest-1", **changes: str) -> str:
@@ -49,7 +49,7 @@ def test_ones_own_name_is_accepted_and_a_forged_one_refused(cluster: ApiServer, 
     assert "you are admin and cannot speak for weber" in create("admin", "weber")
 
 
-def test_what_was_said_cannot_be_changed_but_labels_can(cluster: ApiServer, people: str) -> None:
+def test_an_approval_cannot_be_changed_but_its_labels_can(cluster: ApiServer, people: str) -> None:
     cluster.kubectl("-n", people, "create", "-f", "-", stdin=approval("rossi"), user="rossi")
 
     def patch(user: str, body: object) -> str:
@@ -61,28 +61,28 @@ def test_what_was_said_cannot_be_changed_but_labels_can(cluster: ApiServer, peop
     assert "patched" in patch("admin", {"metadata": {"labels": {"anamnesis.dev/model": "chest"}}})
 
 
-def test_a_spec_cannot_be_taken_away_and_given_anew(cluster: ApiServer, people: str) -> None:
+def test_a_spec_cannot_be_removed_and_set_again(cluster: ApiServer, people: str) -> None:
     cluster.kubectl("-n", people, "create", "-f", "-", stdin=approval("rossi"), user="rossi")
     remove = json.dumps([{"op": "remove", "path": "/spec"}])
     for user in ("rossi", "admin"):
         arguments = ("patch", "approval", "chest-1", "--type=json", "-p", remove)
         assert "patched" not in cluster.kubectl("-n", people, *arguments, user=user, check=False)
-    kept = json.loads(cluster.kubectl("-n", people, "get", "approval", "chest-1", "-o", "json"))
-    assert kept["spec"]["approver"] == "rossi"
+    stored = json.loads(cluster.kubectl("-n", people, "get", "approval", "chest-1", "-o", "json"))
+    assert stored["spec"]["approver"] == "rossi"
 
 
 @pytest.fixture
 def guard(cluster: ApiServer) -> tuple[dict[str, Any], dict[str, Any]]:
     """Policy and binding as the server gives them."""
-    return cluster.request("GET", f"{POLICIES}/{NAME}"), cluster.request("GET", f"{BINDINGS}/{NAME}")
+    return cluster.request("GET", f"{POLICIES}/{POLICY_NAME}"), cluster.request("GET", f"{BINDINGS}/{POLICY_NAME}")
 
 
 def test_the_shipped_guard_counts_from_its_creation(guard: tuple[dict[str, Any], dict[str, Any]]) -> None:
-    since = guarded_since(*guard)
+    since = policy_in_force_since(*guard)
     assert since is not None
     assert timedelta(0) <= datetime.now(UTC) - since < timedelta(hours=1)
-    assert guarded_since(None, guard[1]) is None
-    assert guarded_since(guard[0], None) is None
+    assert policy_in_force_since(None, guard[1]) is None
+    assert policy_in_force_since(guard[0], None) is None
 
 
 NARROWER = {"namespaceSelector": {"matchLabels": {"guarded": "yes"}}}
@@ -115,27 +115,29 @@ def test_a_weaker_guard_is_none(
         manifest["metadata"] = {"generateName": "weak-"}
     stored = cluster.request("POST", POLICIES, policy), cluster.request("POST", BINDINGS, binding)
     try:
-        assert guarded_since(*stored) is None
+        assert policy_in_force_since(*stored) is None
     finally:
-        for path, one in zip((POLICIES, BINDINGS), stored, strict=True):
-            cluster.request("DELETE", f"{path}/{one['metadata']['name']}")
+        for path, stored_object in zip((POLICIES, BINDINGS), stored, strict=True):
+            cluster.request("DELETE", f"{path}/{stored_object['metadata']['name']}")
 
 
 def test_a_guard_that_was_mended_counts_from_then_on(cluster: ApiServer) -> None:
-    first = cluster.request("GET", f"{POLICIES}/{NAME}")
+    first = cluster.request("GET", f"{POLICIES}/{POLICY_NAME}")
     weak = copy.deepcopy(first)
     weak["metadata"] = {"name": "mended"}
     weak["spec"]["failurePolicy"] = "Ignore"
-    binding = cluster.request("GET", f"{BINDINGS}/{NAME}")
+    binding = cluster.request("GET", f"{BINDINGS}/{POLICY_NAME}")
     try:
-        made = cluster.request("POST", POLICIES, weak)
-        made["spec"]["failurePolicy"] = "Fail"
-        mended = cluster.request("PUT", f"{POLICIES}/mended", made)
+        created = cluster.request("POST", POLICIES, weak)
+        created["spec"]["failurePolicy"] = "Fail"
+        mended = cluster.request("PUT", f"{POLICIES}/mended", created)
         mended["metadata"]["creationTimestamp"] = "2020-01-01T00:00:00Z"
-        since = guarded_since(mended, binding)
+        since = policy_in_force_since(mended, binding)
         assert since is not None
         assert since.year > 2020
-        assert guarded_since(mended | {"metadata": {**mended["metadata"], "managedFields": []}}, binding) is None
+        assert (
+            policy_in_force_since(mended | {"metadata": {**mended["metadata"], "managedFields": []}}, binding) is None
+        )
     finally:
         cluster.request("DELETE", f"{POLICIES}/mended")
 
@@ -143,5 +145,5 @@ def test_a_guard_that_was_mended_counts_from_then_on(cluster: ApiServer) -> None
 def test_further_conditions_only_strengthen(guard: tuple[dict[str, Any], dict[str, Any]]) -> None:
     policy = copy.deepcopy(guard[0])
     policy["spec"]["validations"].append({"expression": "object.spec.reason != ''"})
-    assert guarded_since(policy, guard[1]) is not None
-    assert policy["spec"]["validations"][0]["expression"] == EXPRESSION
+    assert policy_in_force_since(policy, guard[1]) is not None
+    assert policy["spec"]["validations"][0]["expression"] == VALIDATION_EXPRESSION

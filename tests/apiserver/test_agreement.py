@@ -7,7 +7,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from toys.apiserver import ApiServer
-from toys.resources import GONE, GOOD, SAMPLES, Document, changed, documents, server_says, types_say
+from toys.resources import (
+    REMOVED,
+    SAMPLES,
+    VALID_RESOURCES,
+    Document,
+    parse_documents,
+    server_refusal,
+    types_refusal,
+    with_field,
+)
 
 from anamnesis.operator.api.load_files import KINDS
 from anamnesis.operator.api.resource_definitions import resource_schema
@@ -27,8 +36,8 @@ def yaml_of_pages() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("text", [text for _, text in yaml_of_pages()], ids=[name for name, _ in yaml_of_pages()])
 def test_samples_and_pages_are_accepted_by_both(cluster: ApiServer, text: str) -> None:
-    for document in documents(text):
-        assert (types_say(document), server_says(cluster, document)) == ("", "")
+    for document in parse_documents(text):
+        assert (types_refusal(document), server_refusal(cluster, document)) == ("", "")
 
 
 SHARE = "a decimal from 0 to 1"
@@ -36,10 +45,10 @@ CLASSES = ["normal", "pneumonia"]
 TASK = {"name": "lungs", "type": "Segmentation", "primaryMetric": "Dice"}
 # kind, field, its bad value, what the server must say, what the types must say (where in other words)
 BAD = [
-    ("ContinualModel", "spec", GONE, "spec: Required value", "spec: missing"),
+    ("ContinualModel", "spec", REMOVED, "spec: Required value", "spec: missing"),
     ("ContinualModel", "metadata.name", "chest.x-ray", "lower-case letters, digits and dashes", ""),
     ("ContinualModel", "metadata.name", "c" * 51, "Too long: may not be more than 50", "at most 50 characters"),
-    ("ContinualModel", "spec.gate", GONE, "spec.gate: Required value", "spec.gate: missing"),
+    ("ContinualModel", "spec.gate", REMOVED, "spec.gate: Required value", "spec.gate: missing"),
     ("ContinualModel", "spec.gate.floor", "1.5", SHARE, "at most 1"),
     ("ContinualModel", "spec.gate.floor", "-0.1", SHARE, "at least 0"),
     ("ContinualModel", "spec.gate.floor", "high", "expected a decimal in quotes", "is not a decimal"),
@@ -77,18 +86,18 @@ BAD = [
     ("ContinualModel", "spec.trigger.window.days", ["Monday"] * 2, "Duplicate value", "'Monday' is listed twice"),
     ("ContinualModel", "spec.registry.url", "ftp://x", "s3://bucket/prefix, file:///absolute/path or a relative", ""),
     ("ContinualModel", "spec.registry.url", "registry", "backend Kubeflow needs a registry.url of s3://", ""),
-    ("ContinualModel", "spec.splitKey", GONE, "backend Kubeflow needs a splitKey of type Secret or Environment", ""),
+    ("ContinualModel", "spec.splitKey", REMOVED, "backend Kubeflow needs a splitKey of type Secret or Environment", ""),
     ("ContinualModel", "spec.splitKey", {"type": "File", "file": {"path": "k"}}, "Secret or Environment: its pods", ""),
-    ("ContinualModel", "spec.splitKey.secret", GONE, "type Secret needs secret beside it", ""),
+    ("ContinualModel", "spec.splitKey.secret", REMOVED, "type Secret needs secret beside it", ""),
     ("ContinualModel", "spec.splitKey.file", {"path": "k"}, "file goes with no other type", "needs secret beside it"),
     ("ContinualModel", "spec.backend.type", "Local", "kubeflow goes with no other type", "type Local needs nothing"),
-    ("ContinualModel", "spec.backend.kubeflow", GONE, "type Kubeflow needs kubeflow beside it", ""),
+    ("ContinualModel", "spec.backend.kubeflow", REMOVED, "type Kubeflow needs kubeflow beside it", ""),
     ("ContinualModel", "spec.backend.kubeflow.endpoint", "ml-pipeline", "http:// or https:// and an address", ""),
     ("ContinualModel", "spec.backend.kubeflow.sharedMemory", "2GB", "a number and Mi or Gi, like 2Gi", ""),
     ("ContinualModel", "spec.backend.kubeflow.gpus", 65, "less than or equal to 64", "at most 64"),
     ("ContinualModel", "spec.backend.deadline", "0h", "a number from 1 and s, m, h or d, like 30m", ""),
     ("Site", "spec.source.folder", {"path": "x"}, "folder goes with no other type", "type S3 needs s3 beside it"),
-    ("Site", "spec.source.s3", GONE, "type S3 needs s3 beside it", ""),
+    ("Site", "spec.source.s3", REMOVED, "type S3 needs s3 beside it", ""),
     ("Site", "spec.source.s3.url", "incoming/x", "an address like s3://bucket/prefix", ""),
     ("Site", "spec.source.type", "FTP", 'Unsupported value: "FTP"', "FTP is not one of Folder, S3, DICOMweb, Orthanc"),
     ("Site", "spec.source.pollInterval", "0s", "a number from 1 and s, m, h or d", ""),
@@ -98,23 +107,23 @@ BAD = [
     ("Site", "spec.task.classes", ["a/b", "c"], "no slash, no space around it", ""),
     ("Site", "spec.task.primaryMetric", "Dice", "Classification is measured by primaryMetric AUROC", "not measure"),
     ("Site", "spec.task", TASK | {"primaryMetric": "AUROC"}, "Segmentation is measured by primary", "not measure"),
-    ("Site", "spec.labels.manifest", GONE, "goes with from: Manifest, and only with it", ""),
+    ("Site", "spec.labels.manifest", REMOVED, "goes with from: Manifest, and only with it", ""),
     ("Site", "spec.labels.from", "Container", "goes with from: Manifest, and only with it", ""),
     ("Site", "spec.modalities", [], "at least 1 items", "at least 1 item"),
     ("Site", "spec.modalities", ["x-ray"], "a DICOM modality code, like DX or CT", ""),
-    ("Site", "spec.store", GONE, "spec.store: Required value", "spec.store: missing"),
+    ("Site", "spec.store", REMOVED, "spec.store: Required value", "spec.store: missing"),
     ("Site", "spec.store", "ftp://x", "s3://bucket/prefix, file:///absolute/path or a relative", ""),
     ("Site", "spec.testFraction", "2", SHARE, "at most 1"),
     ("Site", "spec.maximumStudies", -1, "greater than or equal to 0", "at least 0"),
     ("ModelUpdate", "spec.claim", "sha256:abc", "sha256: and 64 hex digits", ""),
     ("ModelUpdate", "spec.request", "x" * 100_001, "Too long: may not be more than 100000", "at most 100000"),
-    ("UpdateApproval", "spec.update", GONE, "RollBack goes with model, Approve and Reject go with update", ""),
+    ("UpdateApproval", "spec.update", REMOVED, "RollBack goes with model, Approve and Reject go with update", ""),
     ("UpdateApproval", "spec.model", "chest", "RollBack goes with model, Approve and Reject go with update", ""),
     ("UpdateApproval", "spec.decision", "RollBack", "RollBack goes with model, Approve and Reject", ""),
     ("UpdateApproval", "spec.decision", "Maybe", 'Unsupported value: "Maybe"', "not one of Approve, Reject, Roll"),
     ("UpdateApproval", "spec.version", "5b1e", "sha256: and 64 hex digits", ""),
     ("UpdateApproval", "spec.reason", "", "at least 1 chars", "at least 1 character"),
-    ("UpdateApproval", "spec.approver", GONE, "spec.approver: Required value", "spec.approver: missing"),
+    ("UpdateApproval", "spec.approver", REMOVED, "spec.approver: Required value", "spec.approver: missing"),
 ]  # fmt: skip
 
 
@@ -122,9 +131,9 @@ BAD = [
 def test_a_bad_resource_is_refused_by_both_in_words_that_help(
     cluster: ApiServer, kind: str, path: str, value: object, server: str, types: str
 ) -> None:
-    document = changed(GOOD[kind], path, value)
-    assert server in server_says(cluster, document)
-    assert (types or server) in types_say(document)
+    document = with_field(VALID_RESOURCES[kind], path, value)
+    assert server in server_refusal(cluster, document)
+    assert (types or server) in types_refusal(document)
 
 
 def leaves(schema: Document, path: str) -> Iterator[str]:
@@ -133,13 +142,17 @@ def leaves(schema: Document, path: str) -> Iterator[str]:
         yield from leaves(part, f"{path}.{name}")
 
 
-FIELDS = [(kind, path) for kind in GOOD for path in leaves(resource_schema(KINDS[kind])["properties"]["spec"], "spec")]
+FIELDS = [
+    (kind, path)
+    for kind in VALID_RESOURCES
+    for path in leaves(resource_schema(KINDS[kind])["properties"]["spec"], "spec")
+]
 VALUES = st.sampled_from([
     *("", "a", "A", "a b", "a/b", "-a", "é", "a\n", " a", "Container", "Folder", "Manifest", "Finetune", "Exact"),
     *("0", "1", "0.5", "1.5", "-1", "1e2", "1e-99", ".5", "+0.25", "NaN", "1,5", "0x1", " 1", "\u0661"),
     *("5m", "0s", "05m", "1h ", "1w", "22:00", "7:00", "Etc/UTC", "0 2 * * *", "*/5 * * JAN mon-fri", "0  2 * * *"),
     *("s3://b", "s3:///b", "file:///x", "file://x", "http://h", "x:y", "sha256:" + "a" * 64, "sha256:" + "A" * 64),
-    *(0, 1, 2, 63, 64, 8192, -1, 2**31, True, [], ["a"], ["a", "a"], [1, 64], {}, {"name": "a"}, [{"name": "a"}], GONE),
+    *(0, 1, 2, 63, 64, 8192, -1, 2**31, True, [], ["a"], ["a", "a"], [1, 64], {}, {"name": "a"}, [{"name": "a"}], REMOVED),
 ])  # fmt: skip
 
 
@@ -148,10 +161,10 @@ VALUES = st.sampled_from([
 def test_server_and_types_agree_on_any_field(cluster: ApiServer, field: tuple[str, str], value: object) -> None:
     kind, path = field
     try:
-        document = changed(GOOD[kind], path, value)
+        document = with_field(VALID_RESOURCES[kind], path, value)
     except (KeyError, TypeError):  # below a list, or not there to be taken away
         return
     if path.endswith(".channels") and value is True:  # to Python, true is 1
         return
-    server, types = server_says(cluster, document), types_say(document)
+    server, types = server_refusal(cluster, document), types_refusal(document)
     assert bool(server) == bool(types), f"{path}: {value!r}: the server says {server!r}, the types say {types!r}"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from toys.apiserver import ApiServer
-from toys.resources import API, GOOD, PLURALS, SAMPLES, Document, changed, documents, sample
+from toys.resources import API, PLURALS, SAMPLES, VALID_RESOURCES, Document, parse_documents, sample, with_field
 
 from anamnesis.operator.api.load_files import KINDS
 
@@ -21,11 +21,11 @@ def test_the_server_serves_every_kind(cluster: ApiServer) -> None:
     ]
 
 
-@pytest.mark.parametrize("kind", GOOD)
+@pytest.mark.parametrize("kind", VALID_RESOURCES)
 def test_the_server_fills_in_the_types_defaults(cluster: ApiServer, kind: str) -> None:
-    least = documents((SAMPLES / "laptop.yaml").read_text(encoding="utf-8"))
-    document = next((one for one in least if one["kind"] == kind), GOOD[kind])
-    document = changed(document, "spec.approver", "admin") if kind == "UpdateApproval" else document
+    minimal_documents = parse_documents((SAMPLES / "laptop.yaml").read_text(encoding="utf-8"))
+    document = next((candidate for candidate in minimal_documents if candidate["kind"] == kind), VALID_RESOURCES[kind])
+    document = with_field(document, "spec.approver", "admin") if kind == "UpdateApproval" else document
     path = f"{API}/namespaces/default/{PLURALS[kind]}?dryRun=All"
     filled = cluster.request("POST", path, document)["spec"]
     spec = KINDS[kind].model_validate(document).spec  # type: ignore[attr-defined]
@@ -33,8 +33,8 @@ def test_the_server_fills_in_the_types_defaults(cluster: ApiServer, kind: str) -
 
 
 def create(server: ApiServer, namespace: str, document: Document) -> str:
-    made = server.request("POST", f"{API}/namespaces/{namespace}/{PLURALS[document['kind']]}", document)
-    return f"{API}/namespaces/{namespace}/{PLURALS[document['kind']]}/{made['metadata']['name']}"
+    created = server.request("POST", f"{API}/namespaces/{namespace}/{PLURALS[document['kind']]}", document)
+    return f"{API}/namespaces/{namespace}/{PLURALS[document['kind']]}/{created['metadata']['name']}"
 
 
 def patch(server: ApiServer, path: str, operations: list[Document]) -> str:
@@ -42,8 +42,8 @@ def patch(server: ApiServer, path: str, operations: list[Document]) -> str:
     kind, name = path.split("/")[-2:]
     namespace = path.split("/")[-3]
     arguments = ("patch", kind, name, "--type=json", "-p", json.dumps(operations))
-    said = server.kubectl("-n", namespace, *arguments, check=False)
-    return "" if f"{name} patched" in said else said
+    output = server.kubectl("-n", namespace, *arguments, check=False)
+    return "" if f"{name} patched" in output else output
 
 
 TASK = {"name": "lungs", "type": "Segmentation", "primaryMetric": "Dice"}
@@ -59,32 +59,34 @@ CHANGES = [
 def test_what_others_rest_on_stays(
     cluster: ApiServer, namespace: str, kind: str, field: str, value: object, message: str
 ) -> None:
-    path = create(cluster, namespace, GOOD[kind])
+    path = create(cluster, namespace, VALID_RESOURCES[kind])
     assert message in patch(cluster, path, [{"op": "replace", "path": f"/spec/{field}", "value": value}])
-    for gone in (f"/spec/{field}", "/spec"):
-        assert "Required value" in patch(cluster, path, [{"op": "remove", "path": gone}])
+    for removed_path in (f"/spec/{field}", "/spec"):
+        assert "Required value" in patch(cluster, path, [{"op": "remove", "path": removed_path}])
     assert patch(cluster, path, [{"op": "add", "path": "/metadata/labels", "value": {"a": "b"}}]) == ""
 
 
 def test_what_people_tune_may_change(cluster: ApiServer, namespace: str) -> None:
-    site = create(cluster, namespace, GOOD["Site"])
+    site = create(cluster, namespace, VALID_RESOURCES["Site"])
     assert patch(cluster, site, [{"op": "replace", "path": "/spec/source/pollInterval", "value": "1h"}]) == ""
-    model = create(cluster, namespace, GOOD["ContinualModel"])
+    model = create(cluster, namespace, VALID_RESOURCES["ContinualModel"])
     assert patch(cluster, model, [{"op": "add", "path": "/spec/sites/-", "value": {"name": "verona"}}]) == ""
     assert cluster.request("GET", model)["metadata"]["generation"] == 2
 
 
 def test_updates_and_approvals_are_found_by_their_model(cluster: ApiServer, namespace: str) -> None:
-    create(cluster, namespace, GOOD["ModelUpdate"])
-    other = changed(GOOD["ModelUpdate"], "metadata.name", "head-1")
-    create(cluster, namespace, changed(other, "spec.model", "head"))
+    create(cluster, namespace, VALID_RESOURCES["ModelUpdate"])
+    head_update = with_field(VALID_RESOURCES["ModelUpdate"], "metadata.name", "head-1")
+    create(cluster, namespace, with_field(head_update, "spec.model", "head"))
     names = ("-n", namespace, "get", "mupdate", "-o", "name", "--field-selector")
     assert cluster.kubectl(*names, "spec.model=head").strip() == "modelupdate.anamnesis.dev/head-1"
     assert len(cluster.kubectl(*names, "spec.site=guangzhou").split()) == 2
     rollback = sample("rollback", "UpdateApproval")
-    create(cluster, namespace, changed(rollback, "spec.approver", "admin"))
-    found = cluster.kubectl("-n", namespace, "get", "approval", "--field-selector=spec.model=chest", "-o", "name")
-    assert found.startswith("updateapproval.anamnesis.dev/chest-")
+    create(cluster, namespace, with_field(rollback, "spec.approver", "admin"))
+    approval_names = cluster.kubectl(
+        "-n", namespace, "get", "approval", "--field-selector=spec.model=chest", "-o", "name"
+    )
+    assert approval_names.startswith("updateapproval.anamnesis.dev/chest-")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 from toys.apiserver import ApiServer
 from toys.waiting import eventually
-from toys.ward import CANDIDATE, CHAMPION, GROUP, UPDATE, UPDATE_SPEC, allow, fill, get, put
+from toys.ward import (
+    CANDIDATE,
+    CHAMPION,
+    GROUP,
+    UPDATE,
+    UPDATE_SPEC,
+    create_resource,
+    create_waiting_model,
+    grant_role,
+    read_resource,
+)
 
 Run = Callable[..., Any]
 OTHER = "sha256:" + "4f1d" * 16
@@ -16,8 +26,8 @@ OTHER = "sha256:" + "4f1d" * 16
 @pytest.fixture
 def ward(cluster: ApiServer, namespace: str) -> str:
     """A namespace in which a version waits and rossi may approve."""
-    fill(cluster, namespace)
-    allow(cluster, namespace, "rossi", "anamnesis-approver")
+    create_waiting_model(cluster, namespace)
+    grant_role(cluster, namespace, "rossi", "anamnesis-approver")
     return namespace
 
 
@@ -36,19 +46,19 @@ def answering(cluster: ApiServer, ward: str) -> Iterator[Callable[[str, str, str
 
 
 def _answer(server: ApiServer, namespace: str, status: str, reason: str, message: str) -> None:
-    eventually(lambda: bool(get(server, namespace, "updateapprovals")["items"]))
-    made = get(server, namespace, "updateapprovals")["items"][0]
+    eventually(lambda: bool(read_resource(server, namespace, "updateapprovals")["items"]))
+    approval = read_resource(server, namespace, "updateapprovals")["items"][0]
     condition = {"type": "Recorded", "status": status, "reason": reason, "message": message}
-    path = f"{GROUP}/namespaces/{namespace}/updateapprovals/{made['metadata']['name']}/status"
+    path = f"{GROUP}/namespaces/{namespace}/updateapprovals/{approval['metadata']['name']}/status"
     times = {"lastTransitionTime": "2026-11-21T08:00:00Z"}
-    server.request("PUT", path, {**made, "status": {"conditions": [{**condition, **times}]}})
+    server.request("PUT", path, {**approval, "status": {"conditions": [{**condition, **times}]}})
 
 
-def said(server: ApiServer, namespace: str) -> list[dict[str, Any]]:
-    return [item["spec"] for item in get(server, namespace, "updateapprovals")["items"]]
+def approval_specs(server: ApiServer, namespace: str) -> list[dict[str, Any]]:
+    return [item["spec"] for item in read_resource(server, namespace, "updateapprovals")["items"]]
 
 
-def test_an_approval_bears_digest_reason_and_the_name_that_the_server_knows(
+def test_an_approval_has_digest_reason_and_the_name_that_the_server_knows(
     cluster: ApiServer, ward: str, run: Run, answering: Callable[[str, str, str], None]
 ) -> None:
     answering("True", "Recorded", "log entry 8")
@@ -56,7 +66,7 @@ def test_an_approval_bears_digest_reason_and_the_name_that_the_server_knows(
     assert (result.code, result.out) == (0, "Recorded: log entry 8\n"), result.err
     assert f"rossi says Approve to {CANDIDATE}" in result.err
     spec = {"update": UPDATE, "version": CANDIDATE, "decision": "Approve", "approver": "rossi", "reason": "report read"}
-    assert said(cluster, ward) == [spec]
+    assert approval_specs(cluster, ward) == [spec]
 
 
 def test_what_the_operator_refuses_ends_with_3_and_says_why(
@@ -71,7 +81,7 @@ def test_what_the_operator_refuses_ends_with_3_and_says_why(
 def test_an_operator_that_does_not_answer_is_not_waited_for_for_ever(cluster: ApiServer, ward: str, run: Run) -> None:
     result = run("approve", "-n", ward, CANDIDATE, "--why", "x", "--wait", "0", user="rossi")
     assert (result.code, "has not answered within 0 s" in result.err) == (1, True)
-    assert len(said(cluster, ward)) == 1  # it stands, and counts when the operator is back
+    assert len(approval_specs(cluster, ward)) == 1  # it stands, and counts when the operator is back
 
 
 def test_a_pending_answer_is_not_an_answer(ward: str, run: Run, answering: Callable[[str, str, str], None]) -> None:
@@ -85,36 +95,36 @@ def test_a_digest_is_named_or_confirmed(
 ) -> None:
     from anamnesis.cli.commands import decisions
 
-    unsaid = run("approve", "-n", ward, "chest", "--why", "x", user="rossi")
-    assert (unsaid.code, f"name the version that you mean: {CANDIDATE}" in unsaid.err) == (2, True)
-    assert said(cluster, ward) == []
-    asked: list[str] = []
-    monkeypatch.setattr(decisions, "_confirmed", lambda question: asked.append(question) or True)
+    without_version = run("approve", "-n", ward, "chest", "--why", "x", user="rossi")
+    assert (without_version.code, f"name the version that you mean: {CANDIDATE}" in without_version.err) == (2, True)
+    assert approval_specs(cluster, ward) == []
+    questions: list[str] = []
+    monkeypatch.setattr(decisions, "_confirmed", lambda question: questions.append(question) or True)
     run("approve", "-n", ward, "chest", "--why", "x", "--wait", "0", user="rossi")
-    assert asked == [f"Approve {CANDIDATE} of {UPDATE}?"]
-    assert [each["version"] for each in said(cluster, ward)] == [CANDIDATE]
+    assert questions == [f"Approve {CANDIDATE} of {UPDATE}?"]
+    assert [spec["version"] for spec in approval_specs(cluster, ward)] == [CANDIDATE]
 
 
 def test_the_start_of_a_digest_must_be_unambiguous(cluster: ApiServer, ward: str, run: Run) -> None:
-    put(cluster, ward, "ModelUpdate", "chest-2", UPDATE_SPEC, {"version": OTHER})
+    create_resource(cluster, ward, "ModelUpdate", "chest-2", UPDATE_SPEC, {"version": OTHER})
     result = run("approve", "-n", ward, "chest", "sha256:4f1", "--why", "x", user="rossi")
     assert (result.code, "give at least 4 hex digits" in result.err) == (2, True)
-    put(cluster, ward, "ModelUpdate", "chest-3", UPDATE_SPEC, {"version": CANDIDATE[:20] + "0" * 51})
+    create_resource(cluster, ward, "ModelUpdate", "chest-3", UPDATE_SPEC, {"version": CANDIDATE[:20] + "0" * 51})
     result = run("approve", "-n", ward, "chest", CANDIDATE[:13], "--why", "x", user="rossi")
     assert (result.code, "2 fit" in result.err, UPDATE in result.err, "chest-3" in result.err) == (2, True, True, True)
     none = run("approve", "-n", ward, "chest", "sha256:9999", "--why", "x", user="rossi")
     assert (none.code, f"waiting for approval: {UPDATE} with {CANDIDATE}" in none.err) == (2, True)
-    assert said(cluster, ward) == []
+    assert approval_specs(cluster, ward) == []
 
 
 def test_who_has_no_right_is_told_who_they_are_and_what_is_missing(cluster: ApiServer, ward: str, run: Run) -> None:
-    allow(cluster, ward, "viewer", "anamnesis-viewer")
+    grant_role(cluster, ward, "viewer", "anamnesis-viewer")
     result = run("approve", "-n", ward, "chest", CANDIDATE, "--why", "x", user="viewer")
     assert result.code == 3
     assert f"viewer may not create updateapprovals in namespace {ward}" in result.err
-    allow(cluster, ward, "weber", "anamnesis-editor")  # who may change models may not for that approve
+    grant_role(cluster, ward, "weber", "anamnesis-editor")  # who may change models may not for that approve
     assert run("approve", "-n", ward, "chest", CANDIDATE, "--why", "x", user="weber").code == 3
-    assert said(cluster, ward) == []
+    assert approval_specs(cluster, ward) == []
 
 
 def test_nobody_can_speak_for_another(cluster: ApiServer, ward: str, run: Run) -> None:
@@ -130,15 +140,15 @@ def test_nobody_can_speak_for_another(cluster: ApiServer, ward: str, run: Run) -
 def test_a_roll_back_names_a_model_and_a_version(cluster: ApiServer, ward: str, run: Run, version: str) -> None:
     run("rollback", "-n", ward, "chest", version, "--why", "ward 3", "--wait", "0", user="rossi")
     spec = {"model": "chest", "version": CHAMPION, "decision": "RollBack", "approver": "rossi", "reason": "ward 3"}
-    assert said(cluster, ward) == [spec]
+    assert approval_specs(cluster, ward) == [spec]
 
 
-def test_a_roll_back_to_what_nobody_knows_is_not_said(cluster: ApiServer, ward: str, run: Run) -> None:
+def test_a_roll_back_to_an_unknown_version_is_not_created(cluster: ApiServer, ward: str, run: Run) -> None:
     result = run("rollback", "-n", ward, "chest", "sha256:9999", "--why", "x", user="rossi")
     assert (result.code, "give the whole digest" in result.err) == (2, True)
     assert run("rollback", "-n", ward, "chest", "--why", "x", user="rossi").code == 2
     assert "no ContinualModel none" in run("rollback", "-n", ward, "none", CHAMPION, "--why", "x", user="rossi").err
-    assert said(cluster, ward) == []
+    assert approval_specs(cluster, ward) == []
 
 
 def test_for_programs_the_answer_is_one_document(
@@ -146,5 +156,5 @@ def test_for_programs_the_answer_is_one_document(
 ) -> None:
     answering("True", "Recorded", "log entry 8")
     result = run("approve", "-n", ward, UPDATE, CANDIDATE, "--why", "x", "--json", user="rossi")
-    found = json.loads(result.out)
-    assert (found["approver"], found["version"], found["reason"]) == ("rossi", CANDIDATE, "Recorded")
+    document = json.loads(result.out)
+    assert (document["approver"], document["version"], document["reason"]) == ("rossi", CANDIDATE, "Recorded")

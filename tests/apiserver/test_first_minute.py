@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from apiserver.operators import Operator, account, create, seen_by, site
+from apiserver.operators import StubOperator, create_operator_account, create_resource, last_reconciled_by, site
 from toys.apiserver import ApiServer
 from toys.waiting import eventually
 
@@ -27,16 +27,16 @@ def test_an_operator_that_comes_with_its_definitions_is_ready_soon_and_logs_no_e
     fresh: ApiServer, tmp_path: Path
 ) -> None:
     fresh.kubectl("create", "namespace", "wards")
-    kubeconfig = account(fresh, "wards")
+    kubeconfig = create_operator_account(fresh, "wards")
     fresh.kubectl("apply", "--server-side", f"--kustomize={CRDS}")
     fresh.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
-    operator = Operator(kubeconfig, "wards", tmp_path / "log").start()
+    operator = StubOperator(kubeconfig, "wards", tmp_path / "log").start()
     try:
-        eventually(operator.leads, 20)
-        document = create(fresh, "wards", site("guangzhou"))
-        eventually(lambda: seen_by(fresh, "wards", document) == "one")  # the watch has come about
+        eventually(operator.is_leader, 20)
+        document = create_resource(fresh, "wards", site("guangzhou"))
+        eventually(lambda: last_reconciled_by(fresh, "wards", document) == "one")  # the watch has come about
     finally:
-        operator.end()
+        operator.kill()
     lines = [json.loads(line) for line in operator.log.read_text().splitlines()]
     assert [line for line in lines if line["level"] == "ERROR"] == []
     assert any("429" in line["message"] for line in lines), "this server was ready at once: the test shows nothing"

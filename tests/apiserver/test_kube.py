@@ -10,85 +10,90 @@ from typing import Any
 
 import pytest
 import yaml
-from apiserver.operators import BASE, GROUP, account, create, model, read, site
+from apiserver.operators import BASE, GROUP, create_operator_account, create_resource, model, read_resource, site
 from toys.apiserver import ApiServer
 
 from anamnesis.operator.api import ContinualModel, Site, UpdateApproval
 from anamnesis.operator.api.api_model import Metadata, Resource
-from anamnesis.operator.api.conditions import Condition, merge
+from anamnesis.operator.api.conditions import Condition, merge_conditions
 from anamnesis.operator.api.status import SiteStatus
 from anamnesis.operator.api.update import ModelUpdate, ModelUpdateSpec
 from anamnesis.operator.runtime.cache import Cache
 from anamnesis.operator.runtime.kube_cluster import KubeCluster
-from anamnesis.operator.runtime.kubernetes_api import Api, configuration
-from anamnesis.operator.runtime.leader_election import Election
+from anamnesis.operator.runtime.kubernetes_api import KubernetesApi, load_configuration
+from anamnesis.operator.runtime.leader_election import LeaderElection
 from anamnesis.operator.runtime.options import LeaseTimes
 from anamnesis.operator.runtime.watchdog import Watchdog
 from anamnesis.operator.runtime.work_queue import WorkQueue
 from anamnesis.records import InputError, RefusedError, UnreachableError
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
-GONE = Metadata(name="gone", uid="11111111-1111-4111-8111-111111111111")
+MISSING_METADATA = Metadata(name="gone", uid="11111111-1111-4111-8111-111111111111")
 
 
 @pytest.fixture
 def own(cluster: ApiServer, namespace: str) -> Path:
     """The kubeconfig of the operator's account in the namespace."""
-    return account(cluster, namespace)
+    return create_operator_account(cluster, namespace)
 
 
 @pytest.fixture
 def kube(own: Path) -> KubeCluster:
-    return KubeCluster(Api(configuration({}, str(own))), "test", lambda: NOON)
+    return KubeCluster(KubernetesApi(load_configuration({}, str(own))), "test", lambda: NOON)
 
 
 @pytest.fixture
 def made(cluster: ApiServer, kube: KubeCluster, namespace: str) -> Site:
-    create(cluster, namespace, site("guangzhou"))
-    return known(kube.get(Site, namespace, "guangzhou"))
+    create_resource(cluster, namespace, site("guangzhou"))
+    return not_none(kube.get(Site, namespace, "guangzhou"))
 
 
-def known(found: Any) -> Any:
-    assert found is not None
-    return found
+def not_none(value: Any) -> Any:
+    assert value is not None
+    return value
 
 
-def update(namespace: str, name: str = "chest-0123456789", of: str = "chest") -> ModelUpdate:
+def update(namespace: str, name: str = "chest-0123456789", model_name: str = "chest") -> ModelUpdate:
     digest = "sha256:" + "a" * 64
-    spec = ModelUpdateSpec(model=of, site="guangzhou", claim=digest, source=digest, request='{"a": 1}')
-    metadata = Metadata(name=name, namespace=namespace, labels={"anamnesis.dev/model": of}, finalizers=("other.io/x",))
+    spec = ModelUpdateSpec(
+        model=model_name, site="guangzhou", claim=digest, source_fingerprint=digest, request='{"a": 1}'
+    )
+    metadata = Metadata(
+        name=name, namespace=namespace, labels={"anamnesis.dev/model": model_name}, finalizers=("other.io/x",)
+    )
     return ModelUpdate(apiVersion="anamnesis.dev/v1alpha1", kind="ModelUpdate", metadata=metadata, spec=spec)
 
 
 def readable(reason: str, status: str, before: SiteStatus | None = None) -> SiteStatus:
     condition = Condition(type="Readable", status=status, reason=reason, message="why")
-    return SiteStatus(conditions=merge(before.conditions if before else (), (condition,), 1, NOON))
+    return SiteStatus(conditions=merge_conditions(before.conditions if before else (), (condition,), 1, NOON))
 
 
 def events(cluster: ApiServer, namespace: str) -> list[tuple[str, str, str]]:
-    found = cluster.request("GET", f"/apis/events.k8s.io/v1/namespaces/{namespace}/events")["items"]
-    return sorted((event["regarding"]["name"], event["type"], event["reason"]) for event in found)
+    items = cluster.request("GET", f"/apis/events.k8s.io/v1/namespaces/{namespace}/events")["items"]
+    return sorted((event["regarding"]["name"], event["type"], event["reason"]) for event in items)
 
 
 def test_resources_are_read_sorted_and_selected(cluster: ApiServer, kube: KubeCluster, namespace: str) -> None:
     assert kube.get(Site, namespace, "none") is None
     for name in ("b", "a"):
-        create(cluster, namespace, site(name))
-    assert [one.metadata.name for one in kube.list(Site, namespace)] == ["a", "b"]
+        create_resource(cluster, namespace, site(name))
+    assert [resource.metadata.name for resource in kube.list(Site, namespace)] == ["a", "b"]
     kube.create(update(namespace, "chest-1"))
-    kube.create(update(namespace, "hand-1", of="hand"))
-    assert [one.spec.model for one in kube.list(ModelUpdate, namespace, {"spec.model": "hand"})] == ["hand"]
+    kube.create(update(namespace, "hand-1", model_name="hand"))
+    assert [resource.spec.model for resource in kube.list(ModelUpdate, namespace, {"spec.model": "hand"})] == ["hand"]
 
 
 def test_a_child_belongs_to_its_owner_and_is_made_once(cluster: ApiServer, kube: KubeCluster, namespace: str) -> None:
-    create(cluster, namespace, model("chest", "guangzhou"))
-    owner = known(kube.get(ContinualModel, namespace, "chest"))
+    create_resource(cluster, namespace, model("chest", "guangzhou"))
+    owner = not_none(kube.get(ContinualModel, namespace, "chest"))
     child = kube.create(update(namespace), owner)
     assert (child.spec, child.metadata.labels) == (update(namespace).spec, {"anamnesis.dev/model": "chest"})
-    found = cluster.request("GET", f"{GROUP}/namespaces/{namespace}/modelupdates/chest-0123456789")
-    assert [(one["name"], one["uid"], one["controller"]) for one in found["metadata"]["ownerReferences"]] == [
-        ("chest", owner.metadata.uid, True)
-    ]
+    child_document = cluster.request("GET", f"{GROUP}/namespaces/{namespace}/modelupdates/chest-0123456789")
+    assert [
+        (reference["name"], reference["uid"], reference["controller"])
+        for reference in child_document["metadata"]["ownerReferences"]
+    ] == [("chest", owner.metadata.uid, True)]
     assert kube.create(update(namespace), owner) == child
 
 
@@ -96,13 +101,13 @@ def test_a_status_is_written_where_it_differs_and_each_later_transition_is_one_e
     cluster: ApiServer, kube: KubeCluster, namespace: str, made: Site
 ) -> None:
     kube.put_status(made, readable("Listed", "True"))
-    first = known(kube.get(Site, namespace, "guangzhou"))
+    first = not_none(kube.get(Site, namespace, "guangzhou"))
     assert first.status == readable("Listed", "True")
     kube.put_status(first, first.status)
-    assert known(kube.get(Site, namespace, "guangzhou")).metadata.resource_version == first.metadata.resource_version
+    assert not_none(kube.get(Site, namespace, "guangzhou")).metadata.resource_version == first.metadata.resource_version
     kube.put_status(first, readable("Refused", "False", first.status))
-    assert known(kube.get(Site, namespace, "guangzhou")).status.conditions[0].reason == "Refused"
-    kube.put_status(known(kube.get(Site, namespace, "guangzhou")), readable("Listed", "True"))
+    assert not_none(kube.get(Site, namespace, "guangzhou")).status.conditions[0].reason == "Refused"
+    kube.put_status(not_none(kube.get(Site, namespace, "guangzhou")), readable("Listed", "True"))
     assert events(cluster, namespace) == [("guangzhou", "Normal", "Listed"), ("guangzhou", "Warning", "Refused")]
 
 
@@ -111,24 +116,24 @@ def test_what_others_wrote_into_a_status_is_taken_over(cluster: ApiServer, kube:
     forged = {"status": {"polled": "2026-01-01T00:00:00Z"}}
     cluster.kubectl("-n", namespace, "patch", "site", "guangzhou", "--subresource=status", "--type=merge", "-p",
                     yaml.safe_dump(forged))  # fmt: skip
-    kube.put_status(made, SiteStatus(polled=NOON))
-    assert known(kube.get(Site, namespace, "guangzhou")).status.polled == NOON
+    kube.put_status(made, SiteStatus(last_poll_time=NOON))
+    assert not_none(kube.get(Site, namespace, "guangzhou")).status.polled == NOON
 
 
 def test_nothing_happens_to_what_is_gone_nor_to_another_of_its_name(
     cluster: ApiServer, kube: KubeCluster, namespace: str, made: Site
 ) -> None:
-    gone, other = (made.model_copy(update={"metadata": made.metadata.model_copy(update=changes)})
-                   for changes in ({"name": "gone"}, {"uid": GONE.uid, "resource_version": "1"}))  # fmt: skip
-    before = read(cluster, namespace, site("guangzhou"))
-    for resource in (gone, other):
+    missing_site, replaced_site = (made.model_copy(update={"metadata": made.metadata.model_copy(update=changes)})
+                   for changes in ({"name": "gone"}, {"uid": MISSING_METADATA.uid, "resource_version": "1"}))  # fmt: skip
+    before = read_resource(cluster, namespace, site("guangzhou"))
+    for resource in (missing_site, replaced_site):
         kube.put_status(resource, readable("Listed", "True"))
         kube.set_finalizers(resource, ("anamnesis.dev/run",))
-        kube._api.delete(f"{GROUP}/namespaces/{namespace}/modelupdates/gone", GONE.uid)
-    assert read(cluster, namespace, site("guangzhou")) == before
+        kube._api.delete(f"{GROUP}/namespaces/{namespace}/modelupdates/gone", MISSING_METADATA.uid)
+    assert read_resource(cluster, namespace, site("guangzhou")) == before
     assert events(cluster, namespace) == []
     child = kube.create(update(namespace))
-    kube.delete(child.model_copy(update={"metadata": child.metadata.model_copy(update={"uid": GONE.uid})}))
+    kube.delete(child.model_copy(update={"metadata": child.metadata.model_copy(update={"uid": MISSING_METADATA.uid})}))
     assert kube.get(ModelUpdate, namespace, child.metadata.name) == child
 
 
@@ -136,11 +141,11 @@ def test_our_finalizers_come_and_go_and_others_stay(kube: KubeCluster, namespace
     child = kube.create(update(namespace))
     kube.set_finalizers(child, ("anamnesis.dev/run",))
     kube.delete(child)
-    held = known(kube.get(ModelUpdate, namespace, child.metadata.name))
-    assert held.metadata.finalizers == ("other.io/x", "anamnesis.dev/run")
-    assert held.metadata.deletion_timestamp
+    deleted_update = not_none(kube.get(ModelUpdate, namespace, child.metadata.name))
+    assert deleted_update.metadata.finalizers == ("other.io/x", "anamnesis.dev/run")
+    assert deleted_update.metadata.deletion_timestamp
     kube.set_finalizers(child, ())
-    assert known(kube.get(ModelUpdate, namespace, child.metadata.name)).metadata.finalizers == ("other.io/x",)
+    assert not_none(kube.get(ModelUpdate, namespace, child.metadata.name)).metadata.finalizers == ("other.io/x",)
 
 
 def test_a_secret_is_read_as_text_by_name_only(cluster: ApiServer, kube: KubeCluster, namespace: str) -> None:
@@ -150,19 +155,21 @@ def test_a_secret_is_read_as_text_by_name_only(cluster: ApiServer, kube: KubeClu
 
     make("store", b"ulm")
     make("binary", b"\xff")
-    assert kube.secret(namespace, "store") == {"AWS_REGION": "ulm"}
-    assert kube.secret(namespace, "none") is None
-    assert kube.secret("kube-system", "none") is None  # no right to read it
+    assert kube.read_secret(namespace, "store") == {"AWS_REGION": "ulm"}
+    assert kube.read_secret(namespace, "none") is None
+    assert kube.read_secret("kube-system", "none") is None  # no right to read it
     with pytest.raises(InputError, match=r"Secret .*/binary: a value is not UTF-8 text"):
-        kube.secret(namespace, "binary")
+        kube.read_secret(namespace, "binary")
 
 
-def test_approvals_are_guarded_while_the_policy_stands(cluster: ApiServer, own: Path, kube: KubeCluster) -> None:
-    since = kube.approvals_guarded_since()
+def test_approvals_are_guarded_while_the_policy_is_installed(cluster: ApiServer, own: Path, kube: KubeCluster) -> None:
+    since = kube.approval_policy_in_force_since()
     assert since is not None
     assert since <= datetime.now(UTC)
-    stranger = KubeCluster(Api(configuration({}, str(cluster.kubeconfig("viewer")))), "test", lambda: NOON)
-    assert stranger.approvals_guarded_since() is None
+    stranger = KubeCluster(
+        KubernetesApi(load_configuration({}, str(cluster.kubeconfig("viewer")))), "test", lambda: NOON
+    )
+    assert stranger.approval_policy_in_force_since() is None
 
 
 def test_a_refusal_says_why_and_an_invalid_field_is_named_without_its_value(
@@ -180,8 +187,11 @@ def test_a_refusal_says_why_and_an_invalid_field_is_named_without_its_value(
 def test_no_answer_is_told_at_once_and_as_such(cluster: ApiServer, namespace: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"https://127.0.0.1:{silent.getsockname()[1]}"
-        where = configuration({}, str(cluster.kubeconfig(server=address)))
-        kube, begin = KubeCluster(Api(where, timeout=0.3), "test", lambda: NOON), time.monotonic()
+        client_configuration = load_configuration({}, str(cluster.kubeconfig(server=address)))
+        kube, begin = (
+            KubeCluster(KubernetesApi(client_configuration, timeout=0.3), "test", lambda: NOON),
+            time.monotonic(),
+        )
         with pytest.raises(UnreachableError, match=r"GET .*/sites/a: the API server does not answer"):
             kube.get(Site, namespace, "a")
         assert time.monotonic() - begin < 2
@@ -189,19 +199,19 @@ def test_no_answer_is_told_at_once_and_as_such(cluster: ApiServer, namespace: st
         kube.get(Site, namespace, "a")
 
 
-class Recorder(Api):
+class RightsRecorder(KubernetesApi):
     """Remembers what right each request needs."""
 
-    def __init__(self, where: Any, rights: set[tuple[str, str, str]]) -> None:
-        super().__init__(where)
+    def __init__(self, client_configuration: Any, rights: set[tuple[str, str, str]]) -> None:
+        super().__init__(client_configuration)
         self._rights = rights
 
     def request(self, method: str, path: str, **parameters: Any) -> Any:
-        self._rights.add(right(method, path))
+        self._rights.add(required_right(method, path))
         return super().request(method, path, **parameters)
 
 
-def right(method: str, path: str) -> tuple[str, str, str]:
+def required_right(method: str, path: str) -> tuple[str, str, str]:
     """API group, resource and verb of a request."""
     parts = path.strip("/").split("/")
     group, rest = ("", parts[2:]) if parts[0] == "api" else (parts[1], parts[3:])
@@ -214,8 +224,8 @@ def test_the_roles_allow_what_is_done_and_nothing_else(
     cluster: ApiServer, own: Path, namespace: str, kube: KubeCluster, made: Site
 ) -> None:
     rights: set[tuple[str, str, str]] = set()
-    api = Recorder(configuration({}, str(own)), rights)
-    everything(cluster, api, KubeCluster(api, "test", lambda: NOON), namespace)
+    api = RightsRecorder(load_configuration({}, str(own)), rights)
+    use_every_right(cluster, api, KubeCluster(api, "test", lambda: NOON), namespace)
     kinds = ("continualmodels", "modelupdates", "sites", "updateapprovals")
     watched = {("anamnesis.dev", kind, verb) for kind in kinds for verb in ("list", "watch")}
     allowed = {
@@ -230,30 +240,30 @@ def test_the_roles_allow_what_is_done_and_nothing_else(
     assert rights | watched == allowed
 
 
-def everything(cluster: ApiServer, api: Api, kube: KubeCluster, namespace: str) -> None:
+def use_every_right(cluster: ApiServer, api: KubernetesApi, kube: KubeCluster, namespace: str) -> None:
     """Does once all that the operator ever does."""
-    create(cluster, namespace, model("chest", "guangzhou"))
+    create_resource(cluster, namespace, model("chest", "guangzhou"))
     approval = {"model": "chest", "version": "sha256:" + "b" * 64, "decision": "RollBack", "reason": "worse"}
     head = {"apiVersion": "anamnesis.dev/v1alpha1", "kind": "UpdateApproval", "metadata": {"name": "back"}}
-    create(cluster, namespace, head | {"spec": {**approval, "approver": "admin"}})
+    create_resource(cluster, namespace, head | {"spec": {**approval, "approver": "admin"}})
     child = kube.create(update(namespace))
     kinds: tuple[type[Resource], ...] = (ContinualModel, ModelUpdate, Site, UpdateApproval)
     for kind in kinds:
-        one = kube.list(kind, namespace)[0]
-        assert kube.get(kind, namespace, one.metadata.name) == one
-        before = one.status  # type: ignore[attr-defined]
-        kube.put_status(one, before.model_copy(update={"observed_generation": 1}))
+        resource = kube.list(kind, namespace)[0]
+        assert kube.get(kind, namespace, resource.metadata.name) == resource
+        before = resource.status  # type: ignore[attr-defined]
+        kube.put_status(resource, before.model_copy(update={"observed_generation": 1}))
         if kind in (ContinualModel, ModelUpdate):
-            kube.set_finalizers(one, ("anamnesis.dev/run",))
-    kube.event(child, "Normal", "Tried", "once")
+            kube.set_finalizers(resource, ("anamnesis.dev/run",))
+    kube.record_event(child, "Normal", "Tried", "once")
     kube.delete(child)
-    kube.secret(namespace, "none")
-    assert kube.approvals_guarded_since()
-    Watchdog(api, Cache(), WorkQueue(), (namespace,), 1, lambda kind: None).look()
-    election = Election(api, namespace, "anamnesis-operator", "me", LeaseTimes(), lambda: NOON)
+    kube.read_secret(namespace, "none")
+    assert kube.approval_policy_in_force_since()
+    Watchdog(api, Cache(), WorkQueue(), (namespace,), 1, lambda kind: None).check_watches()
+    election = LeaderElection(api, namespace, "anamnesis-operator", "me", LeaseTimes(), lambda: NOON)
     assert election.acquire(lambda seconds: True)
-    assert election.hold(_twice())
-    election.release()
+    assert election.keep_renewing(_twice())
+    election.release_lease()
 
 
 def _twice() -> Callable[[float], bool]:

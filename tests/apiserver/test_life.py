@@ -2,27 +2,27 @@
 
 import json
 
-from apiserver.hospital import Hospital
+from apiserver.hospital import HospitalNamespace
 from toys.waiting import eventually
 
 
-def test_a_sites_images_are_learned_approved_and_told(hospital: Hospital) -> None:
+def test_a_sites_images_are_learned_approved_and_told(hospital: HospitalNamespace) -> None:
     hospital.apply(approval="Required")
-    operator = hospital.operator()
-    hospital.wait(30, north="WaitingForData", south="WaitingForData")
-    hospital.drop("north")
-    hospital.wait(north="AwaitingApproval")
+    operator = hospital.start_operator()
+    hospital.wait_for_states(30, north="WaitingForData", south="WaitingForData")
+    hospital.upload_images("north")
+    hospital.wait_for_states(north="AwaitingApproval")
     (update,) = hospital.updates()
     version = update["status"]["version"]
     spec = {"update": update["metadata"]["name"], "version": version, "decision": "Approve", "approver": "admin"}
-    word = {
+    approval = {
         "apiVersion": "anamnesis.dev/v1alpha1",
         "kind": "UpdateApproval",
         "metadata": {"generateName": "chest-"},
         "spec": {**spec, "reason": "reviewed"},
     }
-    hospital.kubectl("create", "-f", "-", stdin=json.dumps(word))
-    hospital.wait(north="Learned")
+    hospital.kubectl("create", "-f", "-", stdin=json.dumps(approval))
+    hospital.wait_for_states(north="Learned")
     assert hospital.status()["champion"] == version
     shown = hospital.kubectl("get", "anamnesis")
     assert "Promoted" in shown, shown
@@ -30,20 +30,20 @@ def test_a_sites_images_are_learned_approved_and_told(hospital: Hospital) -> Non
     reasons = [event["reason"] for event in json.loads(events)["items"]]
     assert {"AwaitingApproval", "Promoted", "ChampionInUse"} <= set(reasons)
     metrics = operator.get("/metrics")
-    assert f'anamnesis_task_score_ratio{{model="chest",namespace="{hospital.space}"' in metrics
+    assert f'anamnesis_task_score_ratio{{model="chest",namespace="{hospital.namespace}"' in metrics
     assert "anamnesis_operator_leader 1.0" in metrics
     operator.popen.terminate()
     assert operator.popen.wait(20) == 0
-    log = (hospital.state / "one.log").read_text().splitlines()
+    log = (hospital.state_folder / "one.log").read_text().splitlines()
     assert {"time", "level", "message"} <= json.loads(log[0]).keys()
     assert not any("unexpected" in json.loads(line)["message"] for line in log), log
 
 
-def test_what_only_the_types_can_refuse_is_told_on_the_resource(hospital: Hospital) -> None:
+def test_what_only_the_types_can_refuse_is_told_on_the_resource(hospital: HospitalNamespace) -> None:
     hospital.apply()
     never = '{"spec": {"trigger": {"schedule": {"cron": "0 0 31 2 *"}}}}'
     hospital.kubectl("patch", "continualmodel", "chest", "--type=merge", "-p", never)
-    hospital.operator()
+    hospital.start_operator()
 
     def ready() -> dict[str, str]:
         return next((c for c in hospital.status().get("conditions", ()) if c["type"] == "Ready"), {})

@@ -22,19 +22,19 @@ def rendered(cluster: ApiServer) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def deployment(rendered: list[dict[str, Any]]) -> dict[str, Any]:
-    return next(copy.deepcopy(one) for one in rendered if one["kind"] == "Deployment")
+    return next(copy.deepcopy(manifest) for manifest in rendered if manifest["kind"] == "Deployment")
 
 
 def test_the_base_holds_all_that_is_needed(rendered: list[dict[str, Any]]) -> None:
-    kinds = [one["kind"] for one in rendered]
+    kinds = [manifest["kind"] for manifest in rendered]
     assert kinds.count("CustomResourceDefinition") == 4
     assert {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "Role", "ServiceAccount"} <= set(kinds)
 
 
 def test_the_api_server_takes_every_object(cluster: ApiServer, rendered: list[dict[str, Any]]) -> None:
     cluster.kubectl("create", "namespace", "anamnesis", check=False)
-    taken = cluster.kubectl("apply", "--server-side", "--dry-run=server", "-k", str(BASE))
-    assert len(taken.split("serverside-applied")) - 1 == len(rendered)
+    output = cluster.kubectl("apply", "--server-side", "--dry-run=server", "-k", str(BASE))
+    assert len(output.split("serverside-applied")) - 1 == len(rendered)
 
 
 def test_its_pods_run_where_pods_are_restricted_most(
@@ -56,7 +56,7 @@ def test_its_command_line_is_one_that_the_operator_knows(deployment: dict[str, A
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     assert CliRunner().invoke(app, [*container["args"], "--help"]).exit_code == 0
     assert CliRunner().invoke(app, [*container["args"], "--unknown=1", "--help"]).exit_code == 2
-    grace = next(int(each.partition("=")[2]) for each in container["args"] if each.startswith("--grace"))
+    grace = next(int(argument.partition("=")[2]) for argument in container["args"] if argument.startswith("--grace"))
     assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > grace
     probes = {container[probe]["httpGet"]["path"] for probe in ("livenessProbe", "readinessProbe", "startupProbe")}
     assert probes == {"/healthz", "/readyz"}

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from apiserver.operators import Operator
+from apiserver.operators import StubOperator
 from apiserver.test_status import Run
 from toys.apiserver import ApiServer
 from toys.waiting import eventually
@@ -26,12 +26,12 @@ def kubeconfigs(cluster: ApiServer, tmp_path: Path) -> dict[str, Path]:
     """Ways that lead nowhere, by what is said of them."""
     document = json.loads(cluster.kubeconfig().read_text())
     (entry,) = document["clusters"]
-    found = {"does not answer": cluster.kubeconfig(server="https://127.0.0.1:9"), "no cluster: ": tmp_path / "text"}
-    found["no cluster: "].write_text("not a kubeconfig\n")
+    paths = {"does not answer": cluster.kubeconfig(server="https://127.0.0.1:9"), "no cluster: ": tmp_path / "text"}
+    paths["no cluster: "].write_text("not a kubeconfig\n")
     del entry["cluster"]["certificate-authority-data"]
-    found["no safe connection to the API server: certificate verify failed: "] = tmp_path / "stranger"
-    found["no safe connection to the API server: certificate verify failed: "].write_text(json.dumps(document))
-    return found
+    paths["no safe connection to the API server: certificate verify failed: "] = tmp_path / "stranger"
+    paths["no safe connection to the API server: certificate verify failed: "].write_text(json.dumps(document))
+    return paths
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -40,10 +40,10 @@ def test_each_command_says_it_in_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     name, *arguments = command.split()
-    for said, kubeconfig in kubeconfigs.items():
+    for message, kubeconfig in kubeconfigs.items():
         result = run(name, "-n", "wards", *arguments, kubeconfig=kubeconfig)
-        assert (result.code, result.out) == (2 if said == "no cluster: " else 1, "")
-        assert said in result.err
+        assert (result.code, result.out) == (2 if message == "no cluster: " else 1, "")
+        assert message in result.err
         assert result.err.count("\n") == 1
     assert not (tmp_path / "bundle.tar.gz").exists()
 
@@ -52,10 +52,10 @@ def test_an_operator_that_does_not_trust_the_server_says_so_and_waits(
     kubeconfigs: dict[str, Path], namespace: str, tmp_path: Path
 ) -> None:
     stranger = kubeconfigs["no safe connection to the API server: certificate verify failed: "]
-    operator = Operator(stranger, namespace, tmp_path / "log").start()
+    operator = StubOperator(stranger, namespace, tmp_path / "log").start()
     try:
         eventually(lambda: "no safe connection to the API server: certificate verify" in operator.log.read_text())
         assert operator.process.poll() is None
         assert operator.get("/readyz")[0] == 503
     finally:
-        operator.end()
+        operator.kill()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from toys.apiserver import ApiServer
-from toys.ward import MODEL, UPDATE_SPEC, allow, fill, get, put
+from toys.ward import MODEL, UPDATE_SPEC, create_resource, create_waiting_model, grant_role, read_resource
 
 Run = Callable[..., Any]
 ANNOTATION = "update.anamnesis.dev/guangzhou"
@@ -16,13 +16,13 @@ ANNOTATION = "update.anamnesis.dev/guangzhou"
 @pytest.fixture
 def ward(cluster: ApiServer, namespace: str) -> str:
     """A namespace whose models weber may change."""
-    fill(cluster, namespace)
-    allow(cluster, namespace, "weber", "anamnesis-editor")
+    create_waiting_model(cluster, namespace)
+    grant_role(cluster, namespace, "weber", "anamnesis-editor")
     return namespace
 
 
 def annotations(server: ApiServer, namespace: str) -> Any:
-    return get(server, namespace, "continualmodels", "chest")["metadata"].get("annotations", {})
+    return read_resource(server, namespace, "continualmodels", "chest")["metadata"].get("annotations", {})
 
 
 def test_an_update_is_asked_for_by_a_higher_number(cluster: ApiServer, ward: str, run: Run) -> None:
@@ -33,24 +33,24 @@ def test_an_update_is_asked_for_by_a_higher_number(cluster: ApiServer, ward: str
 
 
 def test_the_number_never_falls_also_when_the_annotation_is_gone(cluster: ApiServer, ward: str, run: Run) -> None:
-    put(cluster, ward, "ModelUpdate", "chest-7", {**UPDATE_SPEC, "site": "guangzhou", "counter": 7})
+    create_resource(cluster, ward, "ModelUpdate", "chest-7", {**UPDATE_SPEC, "site": "guangzhou", "counter": 7})
     assert "(number 8)" in run("update", "-n", ward, "chest", "--site", "guangzhou", user="weber").out
 
 
 def test_of_people_who_ask_at_once_each_is_counted(cluster: ApiServer, ward: str) -> None:
     from anamnesis.cli.cluster.connection import Connection
-    from anamnesis.cli.cluster.requesting import ask
+    from anamnesis.cli.cluster.requesting import request_update
 
-    def one(_: int) -> int:
+    def request_once(_: int) -> int:
         from kubernetes import client, config
 
         settings = client.Configuration()
         config.load_kube_config(str(file), None, settings)
-        return ask(Connection(client.ApiClient(settings), ward), "chest", "guangzhou").counter
+        return request_update(Connection(client.ApiClient(settings), ward), "chest", "guangzhou").counter
 
     file = cluster.kubeconfig("weber")
     with ThreadPoolExecutor(3) as pool:
-        assert sorted(pool.map(one, range(3))) == [1, 2, 3]
+        assert sorted(pool.map(request_once, range(3))) == [1, 2, 3]
     assert annotations(cluster, ward) == {ANNOTATION: "3"}
 
 
@@ -65,16 +65,16 @@ def test_a_site_of_the_model_must_be_named(cluster: ApiServer, ward: str, run: R
 
 def test_where_there_is_one_model_its_name_may_be_left_out(cluster: ApiServer, ward: str, run: Run) -> None:
     assert "chest: asked" in run("update", "-n", ward, "--site", "guangzhou", user="weber").out
-    put(cluster, ward, "ContinualModel", "abdomen", MODEL)
+    create_resource(cluster, ward, "ContinualModel", "abdomen", MODEL)
     result = run("update", "-n", ward, "--site", "guangzhou", user="weber")
     assert (result.code, f"which model? namespace {ward} has abdomen, chest" in result.err) == (2, True)
 
 
 def test_a_model_rests_and_goes_on(cluster: ApiServer, ward: str, run: Run) -> None:
     assert run("suspend", "-n", ward, "chest", user="weber").out == "chest is suspended\n"
-    assert get(cluster, ward, "continualmodels", "chest")["spec"]["state"] == "Suspended"
+    assert read_resource(cluster, ward, "continualmodels", "chest")["spec"]["state"] == "Suspended"
     assert run("resume", "-n", ward, "chest", user="weber").code == 0
-    assert get(cluster, ward, "continualmodels", "chest")["spec"]["state"] == "Active"
+    assert read_resource(cluster, ward, "continualmodels", "chest")["spec"]["state"] == "Active"
     refused = run("suspend", "-n", ward, "chest", user="viewer")
     assert (refused.code, "viewer may not patch continualmodels" in refused.err) == (3, True)
 
@@ -96,6 +96,6 @@ def test_kubectl_finds_the_plugin(cluster: ApiServer, ward: str) -> None:
     commands = {
         line.split()[0] for line in usage.split("Commands:")[1].split("Examples:")[0].splitlines() if line.strip()
     }
-    wanted = {"status", "approve", "reject", "rollback", "update", "suspend", "resume", "support-bundle"}
-    assert wanted <= commands
+    expected_commands = {"status", "approve", "reject", "rollback", "update", "suspend", "resume", "support-bundle"}
+    assert expected_commands <= commands
     assert not {"run", "demo", "registry"} & commands

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from apiserver.hospital import Hospital
+from apiserver.hospital import HospitalNamespace
 from conftest import missing
 from toys.waiting import eventually
 
@@ -21,7 +21,7 @@ Shell = Callable[[str], str]
 
 
 @pytest.fixture
-def shell(hospital: Hospital, s3_environment: Mapping[str, str], tmp_path: Path) -> Shell:
+def shell(hospital: HospitalNamespace, s3_environment: Mapping[str, str], tmp_path: Path) -> Shell:
     """Runs commands as a person would who has rclone, kubectl and anamnesis."""
     if not shutil.which("rclone"):
         missing("no rclone: apt-get install rclone")
@@ -41,45 +41,47 @@ def shell(hospital: Hospital, s3_environment: Mapping[str, str], tmp_path: Path)
     }
 
     def run(commands: str) -> str:
-        done = subprocess.run(
+        result = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", commands], cwd=tmp_path, env=environment, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
-        assert done.returncode == 0, f"{commands}: {done.stdout}"
-        return done.stdout
+        assert result.returncode == 0, f"{commands}: {result.stdout}"
+        return result.stdout
 
     return run
 
 
-def commands(nth: int, hospital: Hospital, copy: str) -> str:
+def commands(nth: int, hospital: HospitalNamespace, copy: str) -> str:
     """The page's block of copying (0) or restoring (1), with this hospital's names."""
     block = PAGE.read_text().split("```bash\n")[nth + 1].partition("```")[0]
     _, rest = block.split("\n", 1)
-    where = hospital.registry.removeprefix("s3://")
-    names = f"space={hospital.space} model=chest registry={where} images=models/{hospital.space}/images copy={copy}"
+    registry_path = hospital.registry.removeprefix("s3://")
+    names = f"space={hospital.namespace} model=chest registry={registry_path} images=models/{hospital.namespace}/images copy={copy}"
     return f"{names}\n{rest}"
 
 
-def message(hospital: Hospital) -> str:
-    return next(str(one["message"]) for one in hospital.status()["conditions"] if one["type"] == "Ready")
+def ready_message(hospital: HospitalNamespace) -> str:
+    return next(
+        str(condition["message"]) for condition in hospital.status()["conditions"] if condition["type"] == "Ready"
+    )
 
 
-def test_a_newest_copy_goes_on_by_itself_and_an_older_one_by_a_persons_word(
-    hospital: Hospital, shell: Shell, tmp_path: Path
+def test_a_newest_copy_goes_on_by_itself_and_an_older_one_by_a_persons_decision(
+    hospital: HospitalNamespace, shell: Shell, tmp_path: Path
 ) -> None:
     def lose_and_restore(copy: str) -> None:
         shell(f"rclone purge :s3:{hospital.registry.removeprefix('s3://')}")
-        shell(f"rclone purge :s3:models/{hospital.space}/images")
+        shell(f"rclone purge :s3:models/{hospital.namespace}/images")
         eventually(lambda: hospital.condition("Ready") == "False RegistryDamaged", 60)
         assert "all is well" in shell(commands(1, hospital, copy))
 
     hospital.apply()
-    hospital.operator(flags=("--resync=1",))
-    hospital.drop("north")
-    hospital.wait(north="Learned")
+    hospital.start_operator(flags=("--resync=1",))
+    hospital.upload_images("north")
+    hospital.wait_for_states(north="Learned")
     assert "all is well (against the head" in shell(commands(0, hospital, "older"))
-    hospital.drop("south")
-    hospital.wait(north="Learned", south="Learned")
+    hospital.upload_images("south")
+    hospital.wait_for_states(north="Learned", south="Learned")
     shell(commands(0, hospital, "newest"))
     shell(commands(0, hospital, "newest"))  # again, onto the same copy
     before = hospital.end_state()
@@ -91,13 +93,13 @@ def test_a_newest_copy_goes_on_by_itself_and_an_older_one_by_a_persons_word(
     lose_and_restore("older")
     hospital.kubectl("annotate", "continualmodel", "chest", "hospital.example/looked=yes")  # makes it look again
     entries = len(list((tmp_path / "older").glob("models/*/chest/log/*.json")))
-    eventually(lambda: f"has {entries} entries" in message(hospital), 60)
-    told = message(hospital)
-    said = re.search(r"kubectl annotate --overwrite continualmodel chest \S+=\d+:sha256:\w+", told)
-    assert said, told
+    eventually(lambda: f"has {entries} entries" in ready_message(hospital), 60)
+    ready_text = ready_message(hospital)
+    command_match = re.search(r"kubectl annotate --overwrite continualmodel chest \S+=\d+:sha256:\w+", ready_text)
+    assert command_match, ready_text
     assert hospital.condition("Ready") == "False RegistryDamaged"
-    shell(said[0].replace("kubectl", f"kubectl -n {hospital.space}"))
+    shell(command_match[0].replace("kubectl", f"kubectl -n {hospital.namespace}"))
     eventually(lambda: hospital.condition("Ready") == "True ChampionInUse", 60)
-    hospital.wait(north="Learned", south="Learned")
+    hospital.wait_for_states(north="Learned", south="Learned")
     after = hospital.end_state()
     assert (after.promoted, after.problems) == (before.promoted, ()), "the same updates give the same versions"

@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 import pytest
-from apiserver.hospital import LONG, Hospital, Life
+from apiserver.hospital import LONG_TRAINING, HospitalNamespace, ReferenceRun
 from toys.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # a machine may have much else to do
@@ -13,13 +13,15 @@ EVALUATION = {"schedule": {"cron": "* * * * *"}}
 NOT_YET = {"quietPeriod": "0s", "minimumNewPatients": 1000}
 
 
-def test_new_cases_are_judged_before_they_are_learned(life: Life) -> None:
+def test_new_cases_are_judged_before_they_are_learned(life: ReferenceRun) -> None:
     hospital = life.hospital
     champion = hospital.status()["champion"]
     floor = {**EVALUATION, "recentFloor": "0.9"}
-    hospital.apply(changes={**LONG, "trigger": NOT_YET, "evaluation": floor})
-    hospital.drop("south", seed=1, name="recent", classes=("right", "left"))  # each band has the other one's name
-    operator = hospital.operator("evaluating")
+    hospital.apply(changes={**LONG_TRAINING, "trigger": NOT_YET, "evaluation": floor})
+    hospital.upload_images(
+        "south", seed=1, name="recent", classes=("right", "left")
+    )  # each band has the other one's name
+    operator = hospital.start_operator("evaluating")
     try:
         eventually(lambda: "recent" in task(hospital, "south"), 100)
         recent = task(hospital, "south")["recent"]
@@ -31,27 +33,33 @@ def test_new_cases_are_judged_before_they_are_learned(life: Life) -> None:
         assert "recent" not in task(hospital, "north")
         shown = operator.get("/metrics")
         assert 'window="recent"' in shown
-        hospital.apply(changes={**LONG, "trigger": NOT_YET, "evaluation": {**EVALUATION, "recentFloor": "0"}})
+        hospital.apply(changes={**LONG_TRAINING, "trigger": NOT_YET, "evaluation": {**EVALUATION, "recentFloor": "0"}})
         eventually(lambda: hospital.condition("Drifting") == "False RecentWithinFloor")
         assert hospital.status()["champion"] == champion
-        found = hospital.end_state()
-        assert (found.decisions, found.versions, found.problems) == (life.end.decisions, life.end.versions, ())
+        end_state = hospital.end_state()
+        assert (end_state.decisions, end_state.versions, end_state.problems) == (
+            life.end_state.decisions,
+            life.end_state.versions,
+            (),
+        )
     finally:
         operator.kill()
 
 
-def test_an_update_begins_within_seconds_of_the_last_file(hospital: Hospital) -> None:
+def test_an_update_begins_within_seconds_of_the_last_file(hospital: HospitalNamespace) -> None:
     hospital.apply(changes={"trigger": {"quietPeriod": "0s"}})
-    hospital.operator()
-    hospital.wait(30, north="WaitingForData", south="WaitingForData")
-    hospital.drop("north")
+    hospital.start_operator()
+    hospital.wait_for_states(30, north="WaitingForData", south="WaitingForData")
+    hospital.upload_images("north")
     begin = time.monotonic()
     eventually(lambda: bool(hospital.updates()))
-    took = time.monotonic() - begin
-    print(f"from the put to the ModelUpdate: {took:.2f} s")
-    assert took < 10
+    seconds = time.monotonic() - begin
+    print(f"from the put to the ModelUpdate: {seconds:.2f} s")
+    assert seconds < 10
 
 
-def task(hospital: Hospital, site: str) -> dict[str, Any]:
-    found: dict[str, Any] = next((one for one in hospital.status().get("tasks", ()) if one["site"] == site), {})
-    return found
+def task(hospital: HospitalNamespace, site: str) -> dict[str, Any]:
+    task_status: dict[str, Any] = next(
+        (entry for entry in hospital.status().get("tasks", ()) if entry["site"] == site), {}
+    )
+    return task_status

@@ -5,26 +5,26 @@ from typing import Any
 
 import pytest
 from toys.apiserver import ApiServer
-from toys.ward import CANDIDATE, MODEL, UPDATE, allow, condition, fill, put
+from toys.ward import CANDIDATE, MODEL, UPDATE, condition, create_resource, create_waiting_model, grant_role
 
-from anamnesis.cli.cluster.screen import age
+from anamnesis.cli.cluster.screen import format_age
 
 Run = Callable[..., Any]
 
 
-def since(lines: list[str]) -> str:
+def drifting_age(lines: list[str]) -> str:
     return next(line.split(" for ")[1].partition(":")[0] for line in lines if line.startswith("Drifting"))
 
 
 def test_one_screen_says_what_waits_and_why(cluster: ApiServer, namespace: str, run: Run) -> None:
-    fill(cluster, namespace)
-    allow(cluster, namespace, "viewer", "anamnesis-viewer")
+    create_waiting_model(cluster, namespace)
+    grant_role(cluster, namespace, "viewer", "anamnesis-viewer")
     result = run("status", "-n", namespace, user="viewer")
     assert result.code == 0, result.err
     lines = [" ".join(line.split()) for line in result.out.splitlines()]
     assert lines[0].startswith("chest: champion aa11aa11aa11, in use for")
     assert [line for line in lines if "=" in line.partition(" ")[0]] == [
-        f"Drifting=True for {since(lines)}: RecentBelowFloor: guangzhou: AUROC 0.71 on 31 recent cases, floor 0.78"
+        f"Drifting=True for {drifting_age(lines)}: RecentBelowFloor: guangzhou: AUROC 0.71 on 31 recent cases, floor 0.78"
     ]  # what is as it should be is not told
     assert any(line.startswith(f"update {UPDATE} of bethesda: AwaitingApproval, begun") for line in lines)
     assert f"version {CANDIDATE}" in lines
@@ -38,17 +38,23 @@ def test_one_screen_says_what_waits_and_why(cluster: ApiServer, namespace: str, 
     assert max(map(len, result.out.splitlines())) <= 160
 
 
-def test_a_person_s_word_that_does_not_count_is_shown_with_the_reason(
-    cluster: ApiServer, namespace: str, run: Run
-) -> None:
-    fill(cluster, namespace)
-    word = {"update": UPDATE, "version": CANDIDATE, "decision": "Approve", "approver": "admin", "reason": "seen"}
-    put(cluster, namespace, "UpdateApproval", "new", word)
+def test_an_approval_that_does_not_count_is_shown_with_the_reason(cluster: ApiServer, namespace: str, run: Run) -> None:
+    create_waiting_model(cluster, namespace)
+    approval_spec = {
+        "update": UPDATE,
+        "version": CANDIDATE,
+        "decision": "Approve",
+        "approver": "admin",
+        "reason": "seen",
+    }
+    create_resource(cluster, namespace, "UpdateApproval", "new", approval_spec)
     refused = condition("Recorded", "False", "WrongVersion", "its version is another")
-    put(cluster, namespace, "UpdateApproval", "wrong", word, {"conditions": [refused]})
-    put(cluster, namespace, "UpdateApproval", "old", {**word, "update": "chest-1"}, {"conditions": [refused]})
-    done = {"conditions": [condition("Recorded", "True", "Recorded")]}
-    put(cluster, namespace, "UpdateApproval", "heard", word, done)
+    create_resource(cluster, namespace, "UpdateApproval", "wrong", approval_spec, {"conditions": [refused]})
+    create_resource(
+        cluster, namespace, "UpdateApproval", "old", {**approval_spec, "update": "chest-1"}, {"conditions": [refused]}
+    )
+    recorded_status = {"conditions": [condition("Recorded", "True", "Recorded")]}
+    create_resource(cluster, namespace, "UpdateApproval", "heard", approval_spec, recorded_status)
     result = run("status", "-n", namespace)
     lines = [line.strip() for line in result.out.splitlines() if "says Approve" in line]
     assert result.err == ""
@@ -56,35 +62,38 @@ def test_a_person_s_word_that_does_not_count_is_shown_with_the_reason(
         "new: admin says Approve: not examined yet",
         "wrong: admin says Approve: WrongVersion: its version is another",
     ]
-    found = json.loads(run("status", "-n", namespace, "--json").out)["models"][0]["unheard"]
-    assert [each["name"] for each in found] == ["new", "wrong"]
+    unrecorded_approvals = json.loads(run("status", "-n", namespace, "--json").out)["models"][0]["unheard"]
+    assert [approval["name"] for approval in unrecorded_approvals] == ["new", "wrong"]
 
 
 def test_for_programs_it_is_one_document(cluster: ApiServer, namespace: str, run: Run) -> None:
-    fill(cluster, namespace)
-    found = json.loads(run("status", "-n", namespace, "--json").out)
-    model = found["models"][0]
+    create_waiting_model(cluster, namespace)
+    document = json.loads(run("status", "-n", namespace, "--json").out)
+    model = document["models"][0]
     assert (model["name"], model["update"]["version"], model["sites"][1]["state"]) == (
         "chest",
         CANDIDATE,
         "AwaitingApproval",
     )
     assert model["approve"].startswith(f"anamnesis approve -n {namespace} chest")
-    assert [site["name"] for site in found["sites"]] == ["bethesda", "guangzhou"]
+    assert [site["name"] for site in document["sites"]] == ["bethesda", "guangzhou"]
 
 
 def test_a_model_is_shown_alone_with_its_sites(cluster: ApiServer, namespace: str, run: Run) -> None:
-    fill(cluster, namespace)
-    put(cluster, namespace, "ContinualModel", "other", {**MODEL, "sites": [{"name": "bethesda"}]})
-    found = json.loads(run("status", "-n", namespace, "other", "--json").out)
-    assert ([m["name"] for m in found["models"]], [s["name"] for s in found["sites"]]) == (["other"], ["bethesda"])
+    create_waiting_model(cluster, namespace)
+    create_resource(cluster, namespace, "ContinualModel", "other", {**MODEL, "sites": [{"name": "bethesda"}]})
+    document = json.loads(run("status", "-n", namespace, "other", "--json").out)
+    assert ([m["name"] for m in document["models"]], [s["name"] for s in document["sites"]]) == (
+        ["other"],
+        ["bethesda"],
+    )
     assert "the operator has not looked at it yet" in run("status", "-n", namespace, "other").out
     result = run("status", "-n", namespace, "none")
     assert (result.code, f"no ContinualModel none in namespace {namespace}" in result.err) == (2, True)
 
 
 def test_a_change_that_the_operator_has_not_seen_is_told(cluster: ApiServer, namespace: str, run: Run) -> None:
-    fill(cluster, namespace)
+    create_waiting_model(cluster, namespace)
     assert "has not seen the last change" not in run("status", "-n", namespace).out
     assert run("suspend", "-n", namespace, "chest").code == 0
     out = run("status", "-n", namespace).out
@@ -117,7 +126,7 @@ def test_the_namespace_is_that_of_the_context(cluster: ApiServer, namespace: str
     config = json.loads(cluster.kubeconfig().read_text())
     config["contexts"][0]["context"]["namespace"] = namespace
     (tmp_path / "config").write_text(json.dumps(config))
-    fill(cluster, namespace)
+    create_waiting_model(cluster, namespace)
     assert "chest: champion" in run("status", kubeconfig=tmp_path / "config").out
     assert "chest: champion" in run("status", "--context", "t", kubeconfig=tmp_path / "config").out
 
@@ -136,13 +145,13 @@ def test_a_resource_of_another_release_is_left_out_with_a_note(
     from anamnesis.cli.cluster.connection import Connection
 
     def documents(self: Connection, path: str) -> list[dict[str, Any]]:
-        found = listed(self, path)
-        newer = [{**each, "metadata": {"name": "odd"}, "spec": {"later": 1}} for each in found if "models" in path]
-        return [*newer, *found]
+        items = listed(self, path)
+        newer = [{**item, "metadata": {"name": "odd"}, "spec": {"later": 1}} for item in items if "models" in path]
+        return [*newer, *items]
 
-    listed = Connection.documents
+    listed = Connection.list_documents
     monkeypatch.setattr(Connection, "documents", documents)
-    fill(cluster, namespace)
+    create_waiting_model(cluster, namespace)
     result = run("status", "-n", namespace)
     assert (result.code, "chest: champion" in result.out, "odd" in result.out) == (0, True, False)
     assert "left out: ContinualModel odd: not of this release" in result.err
@@ -154,4 +163,4 @@ def test_a_resource_of_another_release_is_left_out_with_a_note(
 )
 def test_ages_have_one_unit(seconds: int, expected: str) -> None:
     now = datetime(2026, 11, 21, tzinfo=UTC)
-    assert age(now - timedelta(seconds=seconds), now) == expected
+    assert format_age(now - timedelta(seconds=seconds), now) == expected

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from toys.apiserver import ApiServer
-from toys.ward import CANDIDATE, MODEL, SITE, UPDATE, UPDATE_SPEC, allow, fill, put
+from toys.ward import CANDIDATE, MODEL, SITE, UPDATE, UPDATE_SPEC, create_resource, create_waiting_model, grant_role
 
 from anamnesis.cli.cluster.gathering import differences
 
@@ -20,14 +20,14 @@ EVENT = {
 }
 
 
-def files(archive: Path) -> dict[str, bytes]:
+def archive_files(archive: Path) -> dict[str, bytes]:
     with tarfile.open(archive) as opened:
         members = [member for member in opened.getmembers() if member.isfile()]
         assert {member.name.split("/")[0] for member in members} == {"bundle"}
         return {member.name.partition("/")[2]: opened.extractfile(member).read() for member in members}  # type: ignore[union-attr]
 
 
-def plant(server: ApiServer, namespace: str) -> None:
+def plant_secrets(server: ApiServer, namespace: str) -> None:
     """Puts what must not get out wherever it could come from."""
     core = f"/api/v1/namespaces/{namespace}"
     secret = {"metadata": {"name": "minio"}, "stringData": {"AWS_SECRET_ACCESS_KEY": "s3cr3t-of-minio"}}
@@ -37,25 +37,30 @@ def plant(server: ApiServer, namespace: str) -> None:
     labels = {"owner": "hunter2", "anamnesis.dev/model": "chest"}
     table = {"from": "Manifest", "manifest": "s3://key:hunter2@bucket/labels.csv"}
     spec = {**SITE, "source": source, "labels": table}
-    put(server, namespace, "Site", "pacs", spec, annotations=applied, labels=labels)
+    create_resource(server, namespace, "Site", "pacs", spec, annotations=applied, labels=labels)
     request = json.dumps({"site": {"source": "s3://key:hunter2@bucket/x?X-Amz-Signature=1"}})
-    put(server, namespace, "ModelUpdate", "chest-9", {**UPDATE_SPEC, "request": request})
-    word = {"update": UPDATE, "version": CANDIDATE, "decision": "Reject", "approver": "admin"}
-    put(server, namespace, "UpdateApproval", "no", {**word, "reason": "misread MUELLER^ANNA"})
-    about = {"apiVersion": "anamnesis.dev/v1alpha1", "kind": "ContinualModel", "name": "chest", "namespace": namespace}
-    server.request("POST", f"{core}/events", {**EVENT, "involvedObject": about})
-    others = {"apiVersion": "v1", "kind": "Pod", "name": "mueller", "namespace": namespace}
-    server.request("POST", f"{core}/events", {**EVENT, "message": "MUELLER^ANNA", "involvedObject": others})
+    create_resource(server, namespace, "ModelUpdate", "chest-9", {**UPDATE_SPEC, "request": request})
+    approval_spec = {"update": UPDATE, "version": CANDIDATE, "decision": "Reject", "approver": "admin"}
+    create_resource(server, namespace, "UpdateApproval", "no", {**approval_spec, "reason": "misread MUELLER^ANNA"})
+    model_reference = {
+        "apiVersion": "anamnesis.dev/v1alpha1",
+        "kind": "ContinualModel",
+        "name": "chest",
+        "namespace": namespace,
+    }
+    server.request("POST", f"{core}/events", {**EVENT, "involvedObject": model_reference})
+    pod_reference = {"apiVersion": "v1", "kind": "Pod", "name": "mueller", "namespace": namespace}
+    server.request("POST", f"{core}/events", {**EVENT, "message": "MUELLER^ANNA", "involvedObject": pod_reference})
 
 
 @pytest.fixture
 def bundle(cluster: ApiServer, namespace: str, run: Run, tmp_path: Path) -> dict[str, bytes]:
     """The files of a bundle of a namespace full of secrets."""
-    fill(cluster, namespace)
-    plant(cluster, namespace)
+    create_waiting_model(cluster, namespace)
+    plant_secrets(cluster, namespace)
     result = run("support-bundle", "-n", namespace, "-o", tmp_path / "bundle.tar.gz")
     assert result.code == 0, result.err
-    return files(tmp_path / "bundle.tar.gz")
+    return archive_files(tmp_path / "bundle.tar.gz")
 
 
 def test_nothing_secret_and_nobody_s_name_gets_out(bundle: dict[str, bytes]) -> None:
@@ -85,10 +90,10 @@ def test_what_helps_is_in_it(bundle: dict[str, bytes], namespace: str) -> None:
 def test_definitions_are_compared_with_what_this_release_ships(
     bundle: dict[str, bytes],
 ) -> None:
-    found = json.loads(bundle["versions.json"])
-    assert found["apiServer"].startswith("v1.")
-    assert set(found["definitions"]) == {"continualmodels", "sites", "modelupdates", "updateapprovals"}
-    assert [item for item in found["definitions"].values() if not item["asThisReleaseShips"]] == []
+    versions = json.loads(bundle["versions.json"])
+    assert versions["apiServer"].startswith("v1.")
+    assert set(versions["definitions"]) == {"continualmodels", "sites", "modelupdates", "updateapprovals"}
+    assert [item for item in versions["definitions"].values() if not item["asThisReleaseShips"]] == []
 
 
 def test_what_differs_is_named_and_what_the_server_added_is_not() -> None:
@@ -107,22 +112,22 @@ def test_a_policy_that_is_not_installed_is_told(
 
     monkeypatch.setattr(admission, "NAME", "not-installed")
     run("support-bundle", "-n", namespace, "-o", tmp_path / "bundle.tar.gz")
-    found = json.loads(files(tmp_path / "bundle.tar.gz")["admission.json"])
-    assert found == {"inForce": False, "since": None, "policy": None, "binding": None}
+    admission_file = json.loads(archive_files(tmp_path / "bundle.tar.gz")["admission.json"])
+    assert admission_file == {"inForce": False, "since": None, "policy": None, "binding": None}
 
 
 def test_what_may_not_be_read_is_named_and_the_rest_is_written(
     cluster: ApiServer, namespace: str, run: Run, tmp_path: Path
 ) -> None:
-    fill(cluster, namespace)
-    allow(cluster, namespace, "viewer", "anamnesis-viewer")
+    create_waiting_model(cluster, namespace)
+    grant_role(cluster, namespace, "viewer", "anamnesis-viewer")
     result = run("support-bundle", "-n", namespace, "-o", tmp_path / "bundle.tar.gz", "--json", user="viewer")
     missing = json.loads(result.out)["missing"]
     assert "viewer may not list events" in missing["events.json"]
     assert {"versions.json", "operator/pods.json", "operator/lease.json"} <= set(missing)
-    found = files(tmp_path / "bundle.tar.gz")
-    assert json.loads(found["MANIFEST.json"])["missing"] == missing
-    assert len(json.loads(found["resources/sites.json"])) == 2
+    bundle_files = archive_files(tmp_path / "bundle.tar.gz")
+    assert json.loads(bundle_files["MANIFEST.json"])["missing"] == missing
+    assert len(json.loads(bundle_files["resources/sites.json"])) == 2
 
 
 def test_an_existing_file_is_not_overwritten(namespace: str, run: Run, tmp_path: Path) -> None:
@@ -139,13 +144,13 @@ def test_the_operator_s_pods_are_told_without_their_environment(
     cluster.request("POST", f"{core}/serviceaccounts", {"metadata": {"name": "default"}})
     container = {"name": "operator", "image": "operator:1", "env": [{"name": "KEY", "value": "hunter2"}]}
     pod = {"name": "operator-0", "labels": {"app.kubernetes.io/name": "anamnesis-operator"}}
-    made = cluster.request("POST", f"{core}/pods", {"metadata": pod, "spec": {"containers": [container]}})
-    told = {"name": "operator", "image": "operator:1", "imageID": "", "ready": False, "restartCount": 0}
-    status = {"phase": "Pending", "containerStatuses": [told]}
-    cluster.request("PUT", f"{core}/pods/operator-0/status", {**made, "status": status})
+    created_pod = cluster.request("POST", f"{core}/pods", {"metadata": pod, "spec": {"containers": [container]}})
+    container_status = {"name": "operator", "image": "operator:1", "imageID": "", "ready": False, "restartCount": 0}
+    status = {"phase": "Pending", "containerStatuses": [container_status]}
+    cluster.request("PUT", f"{core}/pods/operator-0/status", {**created_pod, "status": status})
     result = run("support-bundle", "-n", namespace, "-o", tmp_path / "bundle.tar.gz")
-    found = files(tmp_path / "bundle.tar.gz")
-    assert json.loads(found["operator/pods.json"])[0]["containers"][0]["image"] == "operator:1"
-    assert b"hunter2" not in b"".join(found.values())
-    assert found["operator/logs.txt"].startswith(b"=== operator-0\n")
+    bundle_files = archive_files(tmp_path / "bundle.tar.gz")
+    assert json.loads(bundle_files["operator/pods.json"])[0]["containers"][0]["image"] == "operator:1"
+    assert b"hunter2" not in b"".join(bundle_files.values())
+    assert bundle_files["operator/logs.txt"].startswith(b"=== operator-0\n")
     assert result.out.splitlines()[1].startswith("  not there: operator/lease.json: no leases anamnesis-operator")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from toys.apiserver import ApiServer
-from toys.resources import GOOD, Document, changed, sample
+from toys.resources import VALID_RESOURCES, Document, sample, with_field
 
 TIME = "2026-01-21T02:31:07Z"
 DIGEST = "sha256:5b1e" + "0" * 60
@@ -16,8 +16,8 @@ Put = Callable[..., None]
 
 
 def condition(kind: str, status: str, reason: str, message: str = "") -> Document:
-    words = {"type": kind, "status": status, "reason": reason, "message": message}
-    return words | {"lastTransitionTime": TIME, "observedGeneration": 1}
+    fields = {"type": kind, "status": status, "reason": reason, "message": message}
+    return fields | {"lastTransitionTime": TIME, "observedGeneration": 1}
 
 
 @pytest.fixture
@@ -25,20 +25,20 @@ def put(cluster: ApiServer, namespace: str) -> Put:
     """Creates a resource and gives it a status, as the operator does: by server-side apply."""
 
     def call(document: Document, name: str, *conditions: Document, **status: Any) -> None:
-        document = changed(document, "metadata", {"name": name})
+        document = with_field(document, "metadata", {"name": name})
         cluster.kubectl("-n", namespace, "create", "-f", "-", stdin=json.dumps(document))
-        said = {"observedGeneration": 1, "conditions": conditions, **status}
-        applied = {key: document[key] for key in ("apiVersion", "kind", "metadata")} | {"status": said}
+        status_fields = {"observedGeneration": 1, "conditions": conditions, **status}
+        applied = {key: document[key] for key in ("apiVersion", "kind", "metadata")} | {"status": status_fields}
         apply = ("apply", "--server-side", "--subresource=status", "--field-manager=anamnesis-operator", "-f", "-")
         cluster.kubectl("-n", namespace, *apply, stdin=json.dumps(applied))
 
     return call
 
 
-def cells(server: ApiServer, namespace: str, kind: str, *more: str) -> list[list[str]]:
+def cells(server: ApiServer, namespace: str, kind: str, *options: str) -> list[list[str]]:
     """Returns the table's rows with a cell for each column, the age left out."""
-    head, *lines = server.kubectl("-n", namespace, "get", kind, *more).splitlines()
-    starts = [found.start() for found in re.finditer(r"\S+", head)]
+    head, *lines = server.kubectl("-n", namespace, "get", kind, *options).splitlines()
+    starts = [match.start() for match in re.finditer(r"\S+", head)]
     ends = [*starts[1:], None]
     rows = [[line[a:b].strip() for a, b in zip(starts, ends, strict=True)] for line in (head, *lines)]
     age = rows[0].index("AGE")
@@ -49,21 +49,21 @@ def test_models(cluster: ApiServer, namespace: str, put: Put) -> None:
     ready, well = condition("Ready", "True", "ChampionInUse"), condition("Stalled", "False", "NothingToDo")
     steady = condition("Drifting", "False", "RecentWithinFloor")
     put(
-        GOOD["ContinualModel"],
+        VALID_RESOURCES["ContinualModel"],
         "chest",
         *(ready, well, condition("Forgetting", "False", "WithinMargin"), steady),
         condition("Progressing", "False", "Idle", "guangzhou: Learned; bethesda: WaitingForPatients 12 of 50"),
         champion=DIGEST,
     )
     put(
-        GOOD["ContinualModel"],
+        VALID_RESOURCES["ContinualModel"],
         "head",
         condition("Ready", "False", "NoChampion", "no version was promoted yet"),
         condition("Progressing", "True", "AwaitingApproval", "head-0123456789: passed the gate"),
         *(well, condition("Forgetting", "Unknown", "NotEvaluated"), condition("Drifting", "Unknown", "NoRecentCases")),
     )
     put(
-        GOOD["ContinualModel"],
+        VALID_RESOURCES["ContinualModel"],
         "knee",
         *(ready, condition("Progressing", "False", "Idle"), condition("Stalled", "True", "Unreadable", DENIED)),
         *(condition("Forgetting", "True", "ScoreFell", "guangzhou: AUROC 0.81, best 0.89, margin 0.03"), steady),
@@ -81,7 +81,7 @@ def test_models(cluster: ApiServer, namespace: str, put: Put) -> None:
 
 def test_sites(cluster: ApiServer, namespace: str, put: Put) -> None:
     source = {"fingerprint": DIGEST, "files": 12034, "patients": 4711, "changed": "2020-01-01T00:00:00Z"}
-    put(GOOD["Site"], "guangzhou", condition("Readable", "True", "Readable", "12034 files"), source=source)
+    put(VALID_RESOURCES["Site"], "guangzhou", condition("Readable", "True", "Readable", "12034 files"), source=source)
     refused = "https://pacs.hospital.example: 401; check the Secret pacs"
     put(sample("dicomweb", "Site"), "verona", condition("Readable", "False", "Refused", refused))
     head, guangzhou, verona = cells(cluster, namespace, "sites")
@@ -94,8 +94,13 @@ def test_sites(cluster: ApiServer, namespace: str, put: Put) -> None:
 def test_updates(cluster: ApiServer, namespace: str, put: Put) -> None:
     run = {"name": "chest-0-2", "id": "7f", "attempt": 2, "state": "Failed", "started": TIME}
     waits, failed = "create an UpdateApproval of its version", "3 of 3 runs failed: train: out of memory"
-    put(GOOD["ModelUpdate"], "chest-0", condition("Decided", "True", "RunFailed", failed), run=run)
-    put(GOOD["ModelUpdate"], "chest-1", condition("Decided", "False", "AwaitingApproval", waits), version=DIGEST)
+    put(VALID_RESOURCES["ModelUpdate"], "chest-0", condition("Decided", "True", "RunFailed", failed), run=run)
+    put(
+        VALID_RESOURCES["ModelUpdate"],
+        "chest-1",
+        condition("Decided", "False", "AwaitingApproval", waits),
+        version=DIGEST,
+    )
     assert cells(cluster, namespace, "mupdate") == [
         ["NAME", "MODEL", "SITE", "STATE", "RUN", "ATTEMPT", "MESSAGE"],
         ["chest-0", "chest", "guangzhou", "RunFailed", "Failed", "2", failed],
@@ -104,11 +109,11 @@ def test_updates(cluster: ApiServer, namespace: str, put: Put) -> None:
 
 
 def test_approvals(cluster: ApiServer, namespace: str, put: Put) -> None:
-    approve = changed(GOOD["UpdateApproval"], "spec.approver", "admin")
+    approve = with_field(VALID_RESOURCES["UpdateApproval"], "spec.approver", "admin")
     late = "another version became champion; its data is learned anew"
     put(approve, "good", condition("Recorded", "True", "Recorded", "log entry 7"), logEntry=7)
     put(approve, "late", condition("Recorded", "False", "Superseded", late))
-    put(changed(sample("rollback", "UpdateApproval"), "spec.approver", "admin"), "back")
+    put(with_field(sample("rollback", "UpdateApproval"), "spec.approver", "admin"), "back")
     assert cells(cluster, namespace, "approval") == [
         ["NAME", "DECISION", "UPDATE", "MODEL", "APPROVER", "STATE", "MESSAGE"],
         ["back", "RollBack", "", "chest", "admin", "", ""],
@@ -118,7 +123,7 @@ def test_approvals(cluster: ApiServer, namespace: str, put: Put) -> None:
 
 
 def test_all_that_is_ours_is_one_category(cluster: ApiServer, namespace: str, put: Put) -> None:
-    put(GOOD["Site"], "guangzhou")
-    put(GOOD["ModelUpdate"], "chest-0")
-    found = cluster.kubectl("-n", namespace, "get", "anamnesis", "-o", "name").split()
-    assert found == ["modelupdate.anamnesis.dev/chest-0", "site.anamnesis.dev/guangzhou"]
+    put(VALID_RESOURCES["Site"], "guangzhou")
+    put(VALID_RESOURCES["ModelUpdate"], "chest-0")
+    names = cluster.kubectl("-n", namespace, "get", "anamnesis", "-o", "name").split()
+    assert names == ["modelupdate.anamnesis.dev/chest-0", "site.anamnesis.dev/guangzhou"]

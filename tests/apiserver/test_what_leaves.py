@@ -13,23 +13,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from apiserver.hospital import Hospital, Process
+from apiserver.hospital import HospitalNamespace, OperatorProcess
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 from toys.apiserver import ApiServer
 from toys.documents import document, site_spec
-from toys.leaks import bytes_of, identifying, rows_in, texts_in
+from toys.leaks import count_rows, find_texts, folder_bytes, identifying_texts
 
 from anamnesis.records import SiteConfig
 from anamnesis.snapshots.phantoms import write_phantom_site
-from anamnesis.training.intensity import to_unit
+from anamnesis.training.intensity import to_unit_range
 
 pytestmark = pytest.mark.slow
 SITES = {"north": "xray", "south": "ct"}
 BROKEN = "Lindqvist-Astrid.dcm"
 
 
-def declared(config: SiteConfig, folder: Path, name: str) -> dict[str, Any]:
+def site_document(config: SiteConfig, folder: Path, name: str) -> dict[str, Any]:
     task = {"name": config.task.name, "type": "Classification", "classes": list(config.task.classes)}
     source = {"type": "Folder", "folder": {"path": str(folder / "source" / name)}, "pollInterval": "1s"}
     store = (folder / "own" / name).as_uri()
@@ -40,13 +40,13 @@ def declared(config: SiteConfig, folder: Path, name: str) -> dict[str, Any]:
 @pytest.fixture
 def learned(
     cluster: ApiServer, namespace: str, s3_environment: Mapping[str, str], tmp_path: Path
-) -> Iterator[tuple[Hospital, Process]]:
+) -> Iterator[tuple[HospitalNamespace, OperatorProcess]]:
     """A hospital whose model has learned two sites of people with names."""
-    hospital = Hospital(cluster, namespace, s3_environment, tmp_path / "state")
-    hospital.state.mkdir()
+    hospital = HospitalNamespace(cluster, namespace, s3_environment, tmp_path / "state")
+    hospital.state_folder.mkdir()
     sites = []
     for name, kind in SITES.items():
-        sites.append(declared(write_phantom_site(tmp_path / "source" / name, kind, 40, 7), tmp_path, name))
+        sites.append(site_document(write_phantom_site(tmp_path / "source" / name, kind, 40, 7), tmp_path, name))
         next((tmp_path / "source" / name).iterdir()).joinpath(BROKEN).write_bytes(b"Lindqvist^Astrid, not an image")
     changes = {
         "method": {"name": "EWCPrototype"},
@@ -56,52 +56,58 @@ def learned(
     }
     hospital.apply(sites=(), changes=changes)
     hospital.kubectl("apply", "--server-side", "-f", "-", stdin="\n---\n".join(map(json.dumps, sites)))
-    operator = hospital.operator()
-    hospital.wait(seconds=200, north="Learned", south="Learned")
+    operator = hospital.start_operator()
+    hospital.wait_for_states(seconds=200, north="Learned", south="Learned")
     yield hospital, operator
-    hospital.end()
+    hospital.stop_operators()
 
 
 def images(folder: Path) -> list[NDArray[np.generic]]:
     """The sites' images as their stores have them, and as the network reads them."""
     stored = [image for shard in folder.rglob("*.safetensors") for image in load_file(shard).values()]
-    found = [np.asarray(image).reshape(-1, image.shape[-1]) for image in stored]
-    for image in list(found):
+    arrays = [np.asarray(image).reshape(-1, image.shape[-1]) for image in stored]
+    for image in list(arrays):
         for modality in ("CT", "DX"):
-            unit = to_unit(torch.from_numpy(image.astype(np.float32))[None], modality, byte=image.dtype == np.uint8)
-            found += [unit[0].numpy(), unit[0].half().numpy()]
-    return found
+            unit = to_unit_range(
+                torch.from_numpy(image.astype(np.float32))[None], modality, is_byte=image.dtype == np.uint8
+            )
+            arrays += [unit[0].numpy(), unit[0].half().numpy()]
+    return arrays
 
 
-def written(hospital: Hospital, operator: Process, folder: Path, run: Callable[..., Any]) -> dict[str, bytes]:
+def collect_outside_data(
+    hospital: HospitalNamespace, operator: OperatorProcess, folder: Path, run: Callable[..., Any]
+) -> dict[str, bytes]:
     """Everything that others than the site may read."""
-    bundle = run("support-bundle", "-n", hospital.space, "-o", folder / "bundle" / "b.tar")
+    bundle = run("support-bundle", "-n", hospital.namespace, "-o", folder / "bundle" / "b.tar")
     assert bundle.code == 0, bundle.err
     everything = ("get", "anamnesis,events,events.events.k8s.io,leases,configmaps", "--output=json")
     return {
-        "registry": bytes_of(folder / "registry"),
-        "runs": bytes_of(hospital.state / hospital.space),
+        "registry": folder_bytes(folder / "registry"),
+        "runs": folder_bytes(hospital.state_folder / hospital.namespace),
         "log": operator.log.read_bytes(),
         "resources": hospital.kubectl(*everything).encode(),
         "metrics": operator.get("/metrics").encode(),
-        "support": bytes_of(folder / "bundle"),
+        "support": folder_bytes(folder / "bundle"),
     }
 
 
 def test_no_image_and_no_name_leaves_a_site(
-    learned: tuple[Hospital, Process], tmp_path: Path, run: Callable[..., Any]
+    learned: tuple[HospitalNamespace, OperatorProcess], tmp_path: Path, run: Callable[..., Any]
 ) -> None:
     (tmp_path / "bundle").mkdir()
-    texts = identifying(tmp_path / "source") | {BROKEN, "Lindqvist^Astrid"}
+    texts = identifying_texts(tmp_path / "source") | {BROKEN, "Lindqvist^Astrid"}
     pixels = images(tmp_path / "own")
     assert len(pixels) > 5 * 100
     assert len(texts) > 300
-    outside = written(*learned, tmp_path, run)
-    assert {place: texts_in(data, texts) for place, data in outside.items()} == {place: set() for place in outside}
-    assert {place: rows_in(data, pixels) for place, data in outside.items()} == dict.fromkeys(outside, 0)
+    outside = collect_outside_data(*learned, tmp_path, run)
+    assert {output_name: find_texts(data, texts) for output_name, data in outside.items()} == {
+        output_name: set() for output_name in outside
+    }
+    assert {output_name: count_rows(data, pixels) for output_name, data in outside.items()} == dict.fromkeys(outside, 0)
     assert len(outside["registry"]) > 100_000, "there are weights in it"
-    assert rows_in(bytes_of(tmp_path / "own"), pixels) > 1000, "the search finds what is there"
-    assert texts_in(bytes_of(tmp_path / "source"), texts) > {"Ospedale San Luca", BROKEN}
+    assert count_rows(folder_bytes(tmp_path / "own"), pixels) > 1000, "the search finds what is there"
+    assert find_texts(folder_bytes(tmp_path / "source"), texts) > {"Ospedale San Luca", BROKEN}
 
 
 @pytest.mark.parametrize("form", [bytes, lambda row: row.hex().encode(), b64encode])
@@ -109,6 +115,6 @@ def test_the_search_finds_one_row_among_weights(form: Callable[[bytes], bytes]) 
     generator = np.random.default_rng(0)
     image = generator.integers(0, 4096, (8, 64), dtype=np.uint16)
     weights = generator.standard_normal(100_000).astype(np.float32).tobytes()
-    assert rows_in(weights, [image]) == 0
-    for place in (0, 1001, 4003):
-        assert rows_in(weights[:place] + form(image[3].tobytes()) + weights[place:], [image]) >= 1
+    assert count_rows(weights, [image]) == 0
+    for offset in (0, 1001, 4003):
+        assert count_rows(weights[:offset] + form(image[3].tobytes()) + weights[offset:], [image]) >= 1

@@ -4,24 +4,24 @@ from collections.abc import Callable
 import pytest
 
 from benchmarks.scoreboard.measure import Saliency
-from benchmarks.scoreboard.result import Result, Setting
+from benchmarks.scoreboard.result import RunResult, RunSetting
 
-Make = Callable[..., Result]
+Make = Callable[..., RunResult]
 
 
 @pytest.fixture(scope="session")
 def make() -> Make:
     """Returns results by hand: two sites, 20 patients of two images each, ``right`` of the first site's 40 known."""
 
-    def result(setting: Setting, right: int, iou: float = 0.5, learning: float = 0.9) -> Result:
+    def result(setting: RunSetting, right: int, iou: float = 0.5, learning: float = 0.9) -> RunResult:
         order = random.Random(setting.seed).sample(range(40), 40)
-        hits = [sum(place < right for place in order[2 * p : 2 * p + 2]) for p in range(20)]
+        hits = [sum(rank < right for rank in order[2 * p : 2 * p + 2]) for p in range(20)]
         all_right = [2] * 20
         first = {"images": tuple(all_right), "class": tuple(hits), "task": tuple(hits)}
         second = {"images": tuple(all_right), "class": tuple(all_right), "task": tuple(all_right)}
         scores = ((learning, None), (right / 40, 1.0))
-        kept = {"IoU": iou, "SSIM": iou, "Cosine": iou, "Spearman": iou}
-        return Result(
+        overlap = {"IoU": iou, "SSIM": iou, "Cosine": iou, "Spearman": iou}
+        return RunResult(
             setting=setting,
             command="python -m benchmarks.scoreboard run",
             code="sha256:0",
@@ -37,7 +37,7 @@ def make() -> Make:
             task_incremental=scores,
             site_inference=scores,
             patients={"a": first, "b": second},
-            saliency={"a": Saliency(kept, kept, {}, 40, 64)},
+            saliency={"a": Saliency(overlap, overlap, {}, 40, 64)},
             maps={},
             losses=({}, {}),
         )

@@ -1,5 +1,5 @@
 from benchmarks.scoreboard import choose
-from benchmarks.scoreboard.result import write
+from benchmarks.scoreboard.result import write_result
 from benchmarks.scoreboard.rows import FAMILIES, ROWS
 
 
@@ -21,16 +21,16 @@ def test_the_best_trial_is_chosen_and_all_are_kept(make, tmp_path, monkeypatch):
     monkeypatch.setattr(choose, "choices", lambda: choose.Choices())
     settings = choose.trial_settings("derpp")
     for right, setting in zip((5, 9, 30, 7, 1, 2), settings, strict=True):
-        write(make(setting, right), choose.trial_path(setting))
-    found = choose.choose(["derpp", "lwf"])
-    assert set(found.families) == {"derpp"}  # the trials of lwf are not there
-    assert found.families["derpp"].chosen.options == settings[2].options
-    assert len(found.families["derpp"].trials) == 6
+        write_result(make(setting, right), choose.trial_path(setting))
+    choices = choose.choose_settings(["derpp", "lwf"])
+    assert set(choices.families) == {"derpp"}  # the trials of lwf are not there
+    assert choices.families["derpp"].chosen.options == settings[2].options
+    assert len(choices.families["derpp"].trials) == 6
 
     path = tmp_path / "chosen.json"
-    choose.write_choices(found, path)
+    choose.write_choices(choices, path)
     row = next(row for row in ROWS if row.label == "DER++ 500")
     monkeypatch.undo()
-    setting = choose.setting_of(row, "site", 2, 1, choose.choices(path))
+    setting = choose.setting_of(row, "site", 2, 1, choose.read_choices(path))
     assert setting.options == {**settings[2].options, "buffer": 500}
     assert (setting.seed, setting.order) == (2, 1)

@@ -1,17 +1,17 @@
 import pytest
 
 from benchmarks.scoreboard.choose import Choices, setting_of
-from benchmarks.scoreboard.claims import judge
-from benchmarks.scoreboard.rows import OURS, ROWS
+from benchmarks.scoreboard.claims import judge_claims
+from benchmarks.scoreboard.rows import FEATURED_ROW, ROWS
 from benchmarks.scoreboard.table import lines_of
 
 
 @pytest.mark.parametrize(("right", "holds"), [((36, 34), False), ((36, 36), True), ((34, 38), True)])
 def test_backward_transfer_is_judged_over_all_runs_and_told_by_order(make, right, holds):
-    row = next(row for row in ROWS if row.label == OURS)
+    row = next(row for row in ROWS if row.label == FEATURED_ROW)
     runs = [make(setting_of(row, "shift", 0, order, Choices()), right[order]) for order in (0, 1)]
-    tables = {"shift": {line.row.label: line for line in lines_of({OURS: runs})}}
-    site, shift = (verdict for verdict in judge(tables) if "backward transfer" in verdict.claim)
+    tables = {"shift": {line.row.label: line for line in lines_of({FEATURED_ROW: runs})}}
+    site, shift = (verdict for verdict in judge_claims(tables) if "backward transfer" in verdict.claim)
     assert site.holds is None
     assert site.numbers == "not run"
     assert shift.holds is holds

@@ -1,9 +1,9 @@
 from benchmarks.scoreboard.intervals import paired_difference
-from benchmarks.scoreboard.result import Setting
+from benchmarks.scoreboard.result import RunSetting
 
 
 def runs(make, row, right, seeds=(0, 1, 2)):
-    return [make(Setting("modality", "finetune", row=row, seed=seed), right) for seed in seeds]
+    return [make(RunSetting("modality", "finetune", row=row, seed=seed), right) for seed in seeds]
 
 
 def test_the_mean_is_the_difference_of_final_averages(make):
@@ -29,6 +29,6 @@ def test_a_single_run_still_has_the_spread_of_its_patients(make):
 
 def test_runs_that_disagree_widen_the_interval(make):
     same = paired_difference(runs(make, "a", 30), runs(make, "b", 20), "class")
-    ours = [make(Setting("modality", "finetune", row="a", seed=s), right) for s, right in enumerate((40, 30, 20))]
+    ours = [make(RunSetting("modality", "finetune", row="a", seed=s), right) for s, right in enumerate((40, 30, 20))]
     apart = paired_difference(ours, runs(make, "b", 20), "class")
     assert apart[2] - apart[1] > same[2] - same[1]

@@ -1,8 +1,8 @@
 import torch
 
-from benchmarks.scoreboard.look import correlation, look_of
+from benchmarks.scoreboard.look import correlation, summarise_saliency
 from benchmarks.scoreboard.packing import pack, unpack
-from benchmarks.scoreboard.result import Setting
+from benchmarks.scoreboard.result import RunSetting
 
 
 def test_maps_come_back_as_they_went():
@@ -14,8 +14,8 @@ def test_maps_come_back_as_they_went():
 
 
 def test_saliency_is_gathered_over_runs(make):
-    runs = [make(Setting("modality", "finetune", seed=seed), 20, iou=iou) for seed, iou in enumerate((0.4, 0.6))]
-    look = look_of(runs)
+    runs = [make(RunSetting("modality", "finetune", seed=seed), 20, iou=iou) for seed, iou in enumerate((0.4, 0.6))]
+    look = summarise_saliency(runs)
     assert look.iou is not None
     assert look.forgetting is not None
     assert abs(look.iou.mean - 0.5) < 1e-9

@@ -4,10 +4,10 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.scoreboard.choose import Choices, setting_of
-from benchmarks.scoreboard.page import page, same, write_page
-from benchmarks.scoreboard.result import write
+from benchmarks.scoreboard.page import is_same_page, render_page, write_page
+from benchmarks.scoreboard.result import write_result
 from benchmarks.scoreboard.rows import ROWS
-from benchmarks.scoreboard.schedule import plan
+from benchmarks.scoreboard.schedule import plan_runs
 from benchmarks.scoreboard.summary import slug
 from benchmarks.scoreboard.table import DOES_NOT_LEARN, lines_of
 
@@ -15,34 +15,34 @@ from benchmarks.scoreboard.table import DOES_NOT_LEARN, lines_of
 @pytest.fixture
 def runs(make, tmp_path):
     """Fine-tuning, ours in two seeds, and an EWC that does not learn."""
-    wanted = {"fine-tune": (10, 0.9), "ewc_prototype": (36, 0.9), "EWC": (34, 0.5)}
+    scores_by_row = {"fine-tune": (10, 0.9), "ewc_prototype": (36, 0.9), "EWC": (34, 0.5)}
     for row in ROWS:
-        for seed in (0, 1) if row.label in wanted else ():
-            right, learning = wanted[row.label]
+        for seed in (0, 1) if row.label in scores_by_row else ():
+            right, learning = scores_by_row[row.label]
             setting = setting_of(row, "modality", seed, 0, Choices())
-            write(make(setting, right, learning=learning), tmp_path / "modality" / f"{slug(setting)}.json")
+            write_result(make(setting, right, learning=learning), tmp_path / "modality" / f"{slug(setting)}.json")
     return tmp_path
 
 
 def test_finished_rows_have_numbers_and_the_others_say_so(runs):
-    text = page(runs, Choices())
+    text = render_page(runs, Choices())
     lines = text[text.index("## modality") :].splitlines()
     ours = next(line for line in lines if line.startswith("| ewc_prototype "))
     assert "95.0 ± 0.0" in ours  # (36 / 40 + 1) / 2
     tuned = next(line for line in lines if line.startswith("| fine-tune "))
     assert "-32.5 [" in tuned  # (10 - 36) / 40 / 2
     assert "| LwF | not run |" in text
-    assert f"**6 of {len(plan(Choices()))} runs" in text
+    assert f"**6 of {len(plan_runs(Choices()))} runs" in text
 
 
 def test_a_row_that_does_not_learn_is_marked(runs):
-    text = page(runs, Choices())
+    text = render_page(runs, Choices())
     assert re.search(rf"\| EWC \({DOES_NOT_LEARN}\)", text)
     assert not re.search(rf"\| ewc_prototype \({DOES_NOT_LEARN}\)", text)
 
 
 def test_claims_are_judged_by_the_numbers(runs):
-    text = page(runs, Choices())
+    text = render_page(runs, Choices())
     reached = next(line for line in text.splitlines() if "reaches 82 %" in line)
     assert "| holds | 95.0 |" in reached
     below = next(line for line in text.splitlines() if "LwF" in line and "is above" in line)
@@ -54,8 +54,8 @@ def test_claims_are_judged_by_the_numbers(runs):
 def test_runs_of_another_choice_do_not_count(make, runs):
     row = next(row for row in ROWS if row.label == "LwF")
     setting = setting_of(row, "modality", 0, 0, Choices())
-    write(make(replace(setting, options={"weight": 77.0}), 20), runs / "modality" / "other.json")
-    assert "| LwF | not run |" in page(runs, Choices())
+    write_result(make(replace(setting, options={"weight": 77.0}), 20), runs / "modality" / "other.json")
+    assert "| LwF | not run |" in render_page(runs, Choices())
 
 
 def test_equal_results_give_an_equal_page_and_pictures(runs, tmp_path):
@@ -66,8 +66,8 @@ def test_equal_results_give_an_equal_page_and_pictures(runs, tmp_path):
 
 
 def test_only_lines_on_changed_code_may_differ():
-    assert same("a\nRan with other code than there is now: EWC.\nb", "a\nb")
-    assert not same("a\nb", "a\nc")
+    assert is_same_page("a\nRan with other code than there is now: EWC.\nb", "a\nb")
+    assert not is_same_page("a\nb", "a\nc")
 
 
 def test_a_table_without_any_run_has_no_numbers():

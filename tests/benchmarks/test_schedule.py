@@ -8,14 +8,14 @@ import time
 import pytest
 
 from benchmarks.scoreboard.choose import Choices
-from benchmarks.scoreboard.result import Setting, read
+from benchmarks.scoreboard.result import RunSetting, read_result
 from benchmarks.scoreboard.rows import ROWS
-from benchmarks.scoreboard.schedule import ON_PAGE, Job, carry_out, plan
+from benchmarks.scoreboard.schedule import ON_PAGE, ScheduledRun, plan_runs, run_jobs
 
 
 def test_all_rows_of_a_seed_come_before_the_next_seed():
-    jobs = plan(Choices())
-    assert len(jobs) == sum(len(row.only or ON_PAGE) * len(row.orders) for row in ROWS) * 3
+    jobs = plan_runs(Choices())
+    assert len(jobs) == sum(len(row.sequences or ON_PAGE) * len(row.orders) for row in ROWS) * 3
     assert len({job.path for job in jobs}) == len(jobs)
     at_once = [(job.setting.seed, job.setting.order) for job in jobs if job.setting.row == "joint"]
     assert sorted(set(at_once)) == [(0, 0), (1, 0), (2, 0)]  # what opens all sites has no order
@@ -28,7 +28,7 @@ def test_all_rows_of_a_seed_come_before_the_next_seed():
 
 def jobs_in(folder, *methods):
     return [
-        Job(Setting("phantom", method, row=method, epochs=1, quick=True), folder / f"{method}.json")
+        ScheduledRun(RunSetting("phantom", method, row=method, epochs=1, quick=True), folder / f"{method}.json")
         for method in methods
     ]
 
@@ -36,24 +36,24 @@ def jobs_in(folder, *methods):
 def test_what_is_there_is_kept_and_what_fails_is_told(tmp_path):
     jobs = jobs_in(tmp_path, "finetune", "no_such_method")
     jobs[0].path.write_text("kept")
-    said: list[str] = []
-    assert carry_out(jobs, 1, 1, said.append) == 1
+    messages: list[str] = []
+    assert run_jobs(jobs, 1, 1, messages.append) == 1
     assert jobs[0].path.read_text() == "kept"
-    assert any("no_such_method" in line and "failed" in line for line in said)
+    assert any("no_such_method" in line and "failed" in line for line in messages)
     assert [path.name for path in tmp_path.iterdir()] == ["finetune.json"]
 
 
 def test_nothing_begins_when_the_time_is_over(tmp_path):
-    said: list[str] = []
-    assert carry_out(jobs_in(tmp_path, "finetune"), 0, 1, said.append) == 0
+    messages: list[str] = []
+    assert run_jobs(jobs_in(tmp_path, "finetune"), 0, 1, messages.append) == 0
     assert not list(tmp_path.iterdir())
-    assert "1 runs are left" in said[-1]
+    assert "1 runs are left" in messages[-1]
 
 
 @pytest.fixture(scope="module")
 def command():
-    words = "run --sequence phantom --method finetune --quick --epochs 1 --option competing=task --seed 3"
-    return [sys.executable, "-m", "benchmarks.scoreboard", *words.split()]
+    arguments = "run --sequence phantom --method finetune --quick --epochs 1 --option competing=task --seed 3"
+    return [sys.executable, "-m", "benchmarks.scoreboard", *arguments.split()]
 
 
 def test_a_killed_run_leaves_nothing_and_runs_again(tmp_path, command):
@@ -65,10 +65,10 @@ def test_a_killed_run_leaves_nothing_and_runs_again(tmp_path, command):
     killed.wait()
     assert not list(tmp_path.iterdir())
     subprocess.run([*command, "--out", str(out)], check=True, env=environment, capture_output=True)
-    found = read(out)
-    assert found.setting.options == {"competing": "task"}
-    assert found.setting.seed == 3
-    again = json.loads(out.read_text())
-    assert again["command"].endswith("--quick")
-    assert len(again["class_incremental"]) == len(found.sites) == 3
-    assert all(sum(site["images"]) == 80 for site in again["patients"].values())
+    result = read_result(out)
+    assert result.setting.options == {"competing": "task"}
+    assert result.setting.seed == 3
+    document = json.loads(out.read_text())
+    assert document["command"].endswith("--quick")
+    assert len(document["class_incremental"]) == len(result.sites) == 3
+    assert all(sum(site["images"]) == 80 for site in document["patients"].values())

@@ -3,33 +3,33 @@ import torch
 
 from anamnesis.records import InputError
 from benchmarks.scoreboard.phantoms import phantom_sites
-from benchmarks.scoreboard.sequences import SEQUENCES, halves, load
+from benchmarks.scoreboard.sequences import SEQUENCES, load_sequence, split_site
 from benchmarks.scoreboard.sites import HeldOut, read_site
 
 
 def test_an_order_is_the_other_reversed():
-    first, second = (load("phantom", order, size=16) for order in (0, 1))
+    first, second = (load_sequence("phantom", order, size=16) for order in (0, 1))
     assert [site.name for site in first] == [site.name for site in reversed(second)]
 
 
 @pytest.mark.parametrize(("name", "order"), [("nowhere", 0), ("phantom", 2)])
 def test_what_is_not_there_is_refused(name, order):
     with pytest.raises(InputError):
-        load(name, order)
+        load_sequence(name, order)
 
 
 def test_the_shift_is_patient_disjoint_and_keeps_the_question():
-    plain, other = halves(phantom_sites(16)[0])
-    assert plain.task == other.task
-    assert not set(plain.train.groups.tolist()) & set(other.train.groups.tolist())
-    assert not set(plain.held_out.groups.tolist()) & set(other.held_out.groups.tolist())
+    plain, shifted = split_site(phantom_sites(16)[0])
+    assert plain.task == shifted.task
+    assert not set(plain.train.groups.tolist()) & set(shifted.train.groups.tolist())
+    assert not set(plain.held_out.groups.tolist()) & set(shifted.held_out.groups.tolist())
 
 
 def test_the_shift_changes_the_second_half_alone():
     whole = phantom_sites(16)[0]
-    plain, other = halves(whole)
+    plain, shifted = split_site(whole)
     assert torch.equal(plain.train.images, whole.train.images[whole.train.groups % 2 == 0])
-    assert not torch.equal(other.train.images, whole.train.images[whole.train.groups % 2 == 1])
+    assert not torch.equal(shifted.train.images, whole.train.images[whole.train.groups % 2 == 1])
 
 
 @pytest.mark.parametrize("held_out", list(HeldOut))

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from toys.apiserver import ApiServer
 
-from charts.golden import rendered
+from charts.golden import render_templates
 
 Json = dict[str, Any]
 Objects = Callable[..., list[Json]]
@@ -17,14 +17,14 @@ Objects = Callable[..., list[Json]]
 
 def objects_of(values: Json, namespace: str = "anamnesis") -> list[Json]:
     """All that a release would install, hooks too."""
-    texts = rendered(values, namespace)
+    texts = render_templates(values, namespace)
     del texts["NOTES.txt"]
-    return [one for text in texts.values() for one in yaml.safe_load_all(text) if one]
+    return [document for text in texts.values() for document in yaml.safe_load_all(text) if document]
 
 
-def one(objects: list[Json], kind: str, name: str = "anamnesis-operator") -> Json:
-    (found,) = [each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name)]
-    return found
+def find_object(objects: list[Json], kind: str, name: str = "anamnesis-operator") -> Json:
+    (match,) = [item for item in objects if (item["kind"], item["metadata"]["name"]) == (kind, name)]
+    return match
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +53,7 @@ def make_namespace(cluster: ApiServer) -> str:
     return name
 
 
-def clear(cluster: ApiServer) -> None:
+def remove_cluster_objects(cluster: ApiServer) -> None:
     """Removes what other tests left of ours that is of the whole cluster."""
     for kind in ("crd", "validatingadmissionpolicy", "validatingadmissionpolicybinding", "clusterrole"):
         names = cluster.kubectl("get", kind, "--output=name").split()

@@ -19,32 +19,32 @@ ROW = re.compile(r"^(\S*)\s+\[(.*?)\]\s+\[(.*?)\]\s+\[(.*?)\]$")
 HEAD = ("resource", "only those named", "verbs")
 
 
-def rights(cluster: ApiServer, who: str, namespace: str) -> set[tuple[str, str, str]]:
+def rights(cluster: ApiServer, user: str, namespace: str) -> set[tuple[str, str, str]]:
     """Returns resource, names and verbs of each right of somebody in a namespace."""
-    printed = cluster.kubectl("auth", "can-i", "--list", f"--as={who}", f"--namespace={namespace}").splitlines()
-    rows = [found.groups() for line in printed[1:] if (found := ROW.match(line))]
+    printed = cluster.kubectl("auth", "can-i", "--list", f"--as={user}", f"--namespace={namespace}").splitlines()
+    rows = [match.groups() for line in printed[1:] if (match := ROW.match(line))]
     assert len(rows) == len(printed) - 1, printed
     return {
         (resource or f"URL {urls}", names, " ".join(sorted(verbs.split()))) for resource, urls, names, verbs in rows
     }
 
 
-def table(found: Iterable[tuple[str, str, str]]) -> str:
+def table(rows: Iterable[tuple[str, str, str]]) -> str:
     """Returns rights as the page has them."""
-    lines = [HEAD, ("---",) * 3, *sorted((f"`{resource}`", names, verbs) for resource, names, verbs in found)]
+    lines = [HEAD, ("---",) * 3, *sorted((f"`{resource}`", names, verbs) for resource, names, verbs in rows)]
     return "\n".join(f"| {' | '.join(line)} |".replace("|  |", "| |") for line in lines)
 
 
 def section(title: str) -> str:
     """Returns the table of the page below a title."""
-    _, there, rest = PAGE.read_text().partition(f"\n## {title}\n")
-    assert there, title
+    _, separator, rest = PAGE.read_text().partition(f"\n## {title}\n")
+    assert separator, title
     return "\n".join(line for line in rest.partition("\n## ")[0].splitlines() if line.startswith("|"))
 
 
-def own(cluster: ApiServer, who: str, namespace: str, anybody: str = "anybody") -> str:
+def own_rights(cluster: ApiServer, user: str, namespace: str, anybody: str = "anybody") -> str:
     """Returns the table of what somebody may do, without what ``anybody`` may who has logged in."""
-    return table(rights(cluster, who, namespace) - rights(cluster, anybody, namespace))
+    return table(rights(cluster, user, namespace) - rights(cluster, anybody, namespace))
 
 
 HOME, WATCHED = "The operator, in its own namespace", "The operator, in another namespace that it watches"
@@ -55,31 +55,35 @@ WATCHES = {"own": (HOME, ELSEWHERE, ELSEWHERE), "another": (ALONE, WATCHED, ELSE
 
 @pytest.mark.parametrize("watched", WATCHES)
 def test_the_operator_may(watched: str, defined: ApiServer) -> None:
-    home, space, other = (make_namespace(defined) for _ in range(3))
-    names: list[str] = {"own": [], "another": [space], "all": ["*"]}[watched]
+    home_namespace, watched_namespace, unwatched_namespace = (make_namespace(defined) for _ in range(3))
+    names: list[str] = {"own": [], "another": [watched_namespace], "all": ["*"]}[watched]
     values: Json = {"crds": {"enabled": False}, "watchNamespaces": names}
-    account = f"system:serviceaccount:{home}:anamnesis-operator"
-    with helm(defined, home) as client:
+    account = f"system:serviceaccount:{home_namespace}:anamnesis-operator"
+    with helm(defined, home_namespace) as client:
         client.install(CHART, "anamnesis", values)
         try:
-            for namespace, title in zip((home, space, other), WATCHES[watched], strict=True):
-                assert own(defined, account, namespace, f"system:serviceaccount:{home}:default") == section(title)
+            for namespace, title in zip(
+                (home_namespace, watched_namespace, unwatched_namespace), WATCHES[watched], strict=True
+            ):
+                assert own_rights(
+                    defined, account, namespace, f"system:serviceaccount:{home_namespace}:default"
+                ) == section(title)
         finally:
             client.uninstall("anamnesis")
 
 
 def test_people_may(defined: ApiServer) -> None:
-    space = make_namespace(defined)
+    namespace = make_namespace(defined)
     roles = [
-        each for each in objects_of({}) if each["kind"] == "ClusterRole" and "admission" not in each["metadata"]["name"]
+        item for item in objects_of({}) if item["kind"] == "ClusterRole" and "admission" not in item["metadata"]["name"]
     ]
     assert len(roles) > 2
     for role in roles:
         name = role["metadata"]["name"]
         defined.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(role))
         defined.kubectl(
-            "create", "rolebinding", name, f"--namespace={space}", f"--clusterrole={name}", f"--user={name}"
+            "create", "rolebinding", name, f"--namespace={namespace}", f"--clusterrole={name}", f"--user={name}"
         )
-        assert own(defined, name, space) == section(f"`{name}`")
-        assert own(defined, name, make_namespace(defined)) == table(()), "nothing where it is not bound"
+        assert own_rights(defined, name, namespace) == section(f"`{name}`")
+        assert own_rights(defined, name, make_namespace(defined)) == table(()), "nothing where it is not bound"
     defined.kubectl("delete", "clusterrole", *(role["metadata"]["name"] for role in roles))

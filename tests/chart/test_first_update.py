@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chart.conftest import Json, clear
+from chart.conftest import Json, remove_cluster_objects
 from chart.pod import Pod
 from chart.test_install import helm
 from chart.test_page import INSTALL
@@ -22,20 +22,20 @@ from charts.golden import CHART, profiles
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-def first() -> str:
+def first_manifest() -> str:
     (block,) = [part for part in INSTALL.split("```yaml\n") if part.startswith("# first.yaml\n")]
     return block.partition("```")[0]
 
 
-def picture(bright: bool, seed: int) -> bytes:
+def noisy_picture(bright: bool, seed: int) -> bytes:
     """A noisy picture, with a bright spot or without."""
-    chance = np.random.default_rng(seed)
-    pixels = chance.normal(90, 25, (64, 64))
+    random_source = np.random.default_rng(seed)
+    pixels = random_source.normal(90, 25, (64, 64))
     if bright:
         pixels[16:40, 16:40] += 110
-    written = BytesIO()
-    Image.fromarray(pixels.clip(0, 255).astype("uint8")).save(written, "png")
-    return written.getvalue()
+    buffer = BytesIO()
+    Image.fromarray(pixels.clip(0, 255).astype("uint8")).save(buffer, "png")
+    return buffer.getvalue()
 
 
 @pytest.fixture
@@ -45,14 +45,14 @@ def bucket(s3_server_binary: str, tmp_path: Path) -> "S3Server":
 
 def test_from_nothing_to_a_champion(empty_cluster: ApiServer, space: str, bucket: S3Server, tmp_path: Path) -> None:
     def model() -> Json:
-        found: Json = empty_cluster.request("GET", f"{GROUP}/namespaces/{space}/continualmodels/lungs")
-        return found.get("status", {})
+        resource: Json = empty_cluster.request("GET", f"{GROUP}/namespaces/{space}/continualmodels/lungs")
+        return resource.get("status", {})
 
     def state() -> str:
         return str(next((site["state"] for site in model().get("sites", ())), ""))
 
     values = profiles()["single-node"]
-    clear(empty_cluster)
+    remove_cluster_objects(empty_cluster)
     with bucket, helm(empty_cluster, space) as client:
         keys = [f"--from-literal={name}={value}" for name, value in bucket.environment.items()]
         empty_cluster.kubectl("-n", space, "create", "secret", "generic", "s3", *keys)
@@ -63,24 +63,24 @@ def test_from_nothing_to_a_champion(empty_cluster: ApiServer, space: str, bucket
             for name in values["objectStore"].get("buckets", ("incoming", "images")):
                 bucket.client().make_bucket(name)
             for number in range(80):
-                data = picture(bool(number % 2), number)
+                data = noisy_picture(bool(number % 2), number)
                 name = f"clinic/{('normal', 'pneumonia')[number % 2]}/{number}.png"
                 bucket.client().put_object("incoming", name, BytesIO(data), len(data))
             empty_cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
-            empty_cluster.kubectl("-n", space, "apply", "-f", "-", stdin=first().replace("1m}", "1s}"))
+            empty_cluster.kubectl("-n", space, "apply", "-f", "-", stdin=first_manifest().replace("1m}", "1s}"))
             eventually(lambda: state() == "AwaitingApproval", 300)
             command = [sys.executable, "-m", "anamnesis.cli", "approve", "-n", space, "lungs", "--why", "reviewed"]
-            version = next(each["status"]["version"] for each in updates(empty_cluster, space))
+            version = next(update["status"]["version"] for update in updates(empty_cluster, space))
             environment = {"KUBECONFIG": str(empty_cluster.kubeconfig()), "PATH": "/usr/bin:/bin"}
             subprocess.run([*command[:7], version, *command[7:]], env=environment, check=True)
             eventually(lambda: state() == "Learned", 60)
             assert model()["champion"] == version
         finally:
-            process.end()
+            process.terminate()
             client.uninstall("anamnesis")
-            clear(empty_cluster)
+            remove_cluster_objects(empty_cluster)
 
 
 def updates(cluster: ApiServer, space: str) -> list[Json]:
-    found: list[Json] = cluster.request("GET", f"{GROUP}/namespaces/{space}/modelupdates")["items"]
-    return found
+    items: list[Json] = cluster.request("GET", f"{GROUP}/namespaces/{space}/modelupdates")["items"]
+    return items

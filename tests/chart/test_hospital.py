@@ -7,15 +7,15 @@ from pathlib import Path
 
 import helm_python
 import pytest
-from chart.conftest import Json, clear, make_namespace
+from chart.conftest import Json, make_namespace, remove_cluster_objects
 from chart.pod import Pod
 from chart.test_install import helm
-from chart.test_rights import GROUP, resource
+from chart.test_rights import GROUP, resource_document
 from toys.apiserver import ApiServer
-from toys.bars import bars
+from toys.bars import bar_images
 from toys.certificates import Authority
 from toys.documents import site_spec
-from toys.proxy import Proxy
+from toys.proxy import ConnectProxy
 from toys.s3_server import S3Server
 from toys.waiting import eventually
 
@@ -41,14 +41,14 @@ def bucket(s3_server_binary: str, authority: Authority, tmp_path_factory: pytest
     certificate = authority.sign(folder / "certificate", f"DNS:{HOST}", "DNS:localhost", "IP:127.0.0.1")
     with S3Server(s3_server_binary, folder, certificate, authority.certificate) as server:
         for site in ("far", "near"):
-            data = bars(site, 4, 0, ("left", "right"))
+            data = bar_images(site, 4, 0, ("left", "right"))
             server.client().put_object("models", f"{site}/images.npz", BytesIO(data), len(data))
         yield server
 
 
 @pytest.fixture(scope="module")
-def proxy() -> Iterator[Proxy]:
-    with Proxy({HOST: "127.0.0.1"}) as server:
+def proxy() -> Iterator[ConnectProxy]:
+    with ConnectProxy({HOST: "127.0.0.1"}) as server:
         yield server
 
 
@@ -57,18 +57,18 @@ def space(empty_cluster: ApiServer) -> Iterator[str]:
     """A namespace that is weber's; what is of the whole cluster is there, as its administrator installs it once."""
     space, home = make_namespace(empty_cluster), make_namespace(empty_cluster)
     values: Json = {"operator": {"enabled": False}, "rbac": {"admissionReader": {"namespaces": [space]}}}
-    clear(empty_cluster)
+    remove_cluster_objects(empty_cluster)
     with helm(empty_cluster, home) as client:
         client.install(CHART, "anamnesis", values)
         empty_cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
         for role in ADMIN:
-            bind(empty_cluster, space, role)
+            bind_role(empty_cluster, space, role)
         yield space
         client.uninstall("anamnesis")
-    clear(empty_cluster)
+    remove_cluster_objects(empty_cluster)
 
 
-def bind(cluster: ApiServer, space: str, role: str) -> None:
+def bind_role(cluster: ApiServer, space: str, role: str) -> None:
     name = role.replace(":", "-")
     cluster.kubectl("create", "-n", space, "rolebinding", name, f"--clusterrole={role}", "--user=weber")
 
@@ -77,7 +77,7 @@ def as_weber(cluster: ApiServer, space: str) -> helm_python.Config:
     return helm_python.Config(kubeconfig_path=cluster.kubeconfig("weber"), namespace=space)
 
 
-def test_who_may_not_grant_it_cannot_install_and_is_told(empty_cluster: ApiServer, space: str) -> None:
+def test_who_may_not_grant_it_cannot_install_and_reads_why(empty_cluster: ApiServer, space: str) -> None:
     with as_weber(empty_cluster, space) as client:
         with pytest.raises(helm_python.HelmError, match="attempting to grant RBAC permissions not currently held"):
             client.install(CHART, "anamnesis", NAMESPACED)
@@ -88,9 +88,9 @@ def test_who_may_not_grant_it_cannot_install_and_is_told(empty_cluster: ApiServe
 
 
 @pytest.fixture(scope="module")
-def release(empty_cluster: ApiServer, space: str, authority: Authority, bucket: S3Server, proxy: Proxy) -> None:
+def release(empty_cluster: ApiServer, space: str, authority: Authority, bucket: S3Server, proxy: ConnectProxy) -> None:
     """The operator as weber installs it, and two Sites: one beyond the proxy, one not."""
-    bind(empty_cluster, space, "anamnesis-installer")
+    bind_role(empty_cluster, space, "anamnesis-installer")
     kubectl(empty_cluster, space, "create", "configmap", AUTHORITIES, f"--from-file=ca.crt={authority.certificate}")
     for site, host in (("far", HOST), ("near", "localhost")):
         endpoint = f"https://{host}:{bucket.address.partition(':')[2]}"
@@ -99,7 +99,7 @@ def release(empty_cluster: ApiServer, space: str, authority: Authority, bucket: 
         kubectl(empty_cluster, space, "create", "secret", "generic", site, *literals)
         source = {"type": "S3", "s3": {"url": f"s3://models/{site}"}, "credentialsSecret": {"name": site}}
         spec = site_spec({**source, "pollInterval": "1s"}, f"s3://models/images/{site}")
-        apply(empty_cluster, space, resource("Site", site, spec))
+        apply(empty_cluster, space, resource_document("Site", site, spec))
     values: Json = {
         **NAMESPACED,
         "registry": "registry.hospital.example:5000/mirror",
@@ -127,12 +127,12 @@ def apply(cluster: ApiServer, space: str, document: Json) -> None:
 def readable(cluster: ApiServer, space: str, site: str) -> tuple[str, str]:
     """Reason and message of the condition; empty where there is none yet."""
     status = cluster.request("GET", f"{GROUP}/namespaces/{space}/sites/{site}").get("status", {})
-    found = [each for each in status.get("conditions", ()) if each["type"] == "Readable"]
-    return (found[0]["reason"], found[0]["message"]) if found else ("", "")
+    conditions = [condition for condition in status.get("conditions", ()) if condition["type"] == "Readable"]
+    return (conditions[0]["reason"], conditions[0]["message"]) if conditions else ("", "")
 
 
-def test_a_bucket_is_read_by_the_proxy_and_the_authority_of_the_house(
-    empty_cluster: ApiServer, space: str, pod: Pod, proxy: Proxy
+def test_a_bucket_is_read_by_the_proxy_and_the_authority_of_the_hospital(
+    empty_cluster: ApiServer, space: str, pod: Pod, proxy: ConnectProxy
 ) -> None:
     assert pod.spec["imagePullSecrets"] == [{"name": "mirror"}]
     assert pod.container["image"] == "registry.hospital.example:5000/mirror/anamnesis-operator:0.1.0"
@@ -140,9 +140,11 @@ def test_a_bucket_is_read_by_the_proxy_and_the_authority_of_the_house(
     try:
         for site in ("far", "near"):
             eventually(lambda site=site: readable(empty_cluster, space, site)[0] == "Readable", 60)  # type: ignore[misc]
-        assert set(proxy.asked) == {HOST}, "what is in proxy.direct, and the API server, are spoken to directly"
+        assert set(proxy.requested_hosts) == {HOST}, (
+            "what is in proxy.direct, and the API server, are spoken to directly"
+        )
     finally:
-        process.end()
+        process.terminate()
     log = process.log.read_text()
     assert "refuses with 403" not in log, log
 
@@ -155,15 +157,15 @@ def test_a_bucket_is_read_by_the_proxy_and_the_authority_of_the_house(
     ],
 )
 def test_what_was_forgotten_is_told_at_the_site(
-    empty_cluster: ApiServer, space: str, pod: Pod, bucket: S3Server, forgotten: str, site: str, told: str
+    empty_cluster: ApiServer, space: str, pod: Pod, bucket: S3Server, forgotten: str, site: str, template: str
 ) -> None:
-    pod.container["env"] = [each for each in pod.container["env"] if each["name"] not in forgotten.split()]
+    pod.container["env"] = [variable for variable in pod.container["env"] if variable["name"] not in forgotten.split()]
     process = pod.start()
-    wanted = told.format(port=bucket.address.partition(":")[2])
+    expected_message = template.format(port=bucket.address.partition(":")[2])
     try:
-        eventually(lambda: wanted in readable(empty_cluster, space, site)[1], 60)
+        eventually(lambda: expected_message in readable(empty_cluster, space, site)[1], 60)
     finally:
-        process.end()
+        process.terminate()
     reason, message = readable(empty_cluster, space, site)
     assert reason == "Unreachable"
     assert ("by AWS_CA_BUNDLE" in message) == ("AWS_CA_BUNDLE" in forgotten)

@@ -8,7 +8,7 @@ from typing import Any
 import helm_python
 import pytest
 import yaml
-from chart.conftest import Json, clear, make_namespace, objects_of
+from chart.conftest import Json, make_namespace, objects_of, remove_cluster_objects
 from toys.apiserver import ApiServer
 
 from charts.golden import CHART, profiles
@@ -34,8 +34,8 @@ def helm(cluster: ApiServer, namespace: str) -> helm_python.Config:
 def paths(cluster: ApiServer) -> Iterator[str]:
     """The definitions and policies of ours that are there."""
     for kind in ("crd", "validatingadmissionpolicies", "validatingadmissionpolicybindings", "clusterroles"):
-        found = cluster.kubectl("get", kind, "--output=name").split()
-        yield from sorted(name for name in found if "anamnesis" in name)
+        names = cluster.kubectl("get", kind, "--output=name").split()
+        yield from sorted(name for name in names if "anamnesis" in name)
 
 
 @pytest.mark.parametrize("name", profiles())
@@ -43,39 +43,39 @@ def test_the_api_server_takes_every_object_of_a_profile(empty_cluster: ApiServer
     values = profiles()[name]
     for namespace in values.get("watchNamespaces", ()):
         empty_cluster.kubectl("create", "namespace", namespace, check=False)
-    found = [each for each in objects_of(values, space) if each["kind"] not in FOREIGN]
-    taken = empty_cluster.kubectl(
-        "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-", stdin=yaml.safe_dump_all(found)
+    objects = [item for item in objects_of(values, space) if item["kind"] not in FOREIGN]
+    output = empty_cluster.kubectl(
+        "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-", stdin=yaml.safe_dump_all(objects)
     )
-    assert taken.count("serverside-applied") == len(found)
-    assert "Warning" not in taken, "for example of a pod that would not be let in"
+    assert output.count("serverside-applied") == len(objects)
+    assert "Warning" not in output, "for example of a pod that would not be let in"
 
 
-def pods(values: Json, namespace: str) -> list[Json]:
-    found = objects_of(values, namespace)
-    specs = [each["spec"]["template"]["spec"] for each in found if each["kind"] == "Deployment"]
-    return specs + [each["spec"] for each in found if each["kind"] == "Pod"]
+def pod_specs(values: Json, namespace: str) -> list[Json]:
+    objects = objects_of(values, namespace)
+    specs = [item["spec"]["template"]["spec"] for item in objects if item["kind"] == "Deployment"]
+    return specs + [item["spec"] for item in objects if item["kind"] == "Pod"]
 
 
 @pytest.mark.parametrize("name", profiles())
 def test_pods_run_where_they_are_restricted_most(empty_cluster: ApiServer, space: str, name: str) -> None:
     account = {"metadata": {"name": "anamnesis-operator"}}
     empty_cluster.request("POST", f"/api/v1/namespaces/{space}/serviceaccounts", account)
-    specs = pods(profiles()[name], space)
+    specs = pod_specs(profiles()[name], space)
     assert len(specs) >= 2
     for spec in specs:
-        every = [*spec["containers"], *spec.get("initContainers", ())]
-        assert all(each["securityContext"]["readOnlyRootFilesystem"] for each in every)
+        containers = [*spec["containers"], *spec.get("initContainers", ())]
+        assert all(container["securityContext"]["readOnlyRootFilesystem"] for container in containers)
         pod = {"metadata": {"generateName": "p-"}, "spec": {**spec, "restartPolicy": "Always"}}
         empty_cluster.request("POST", f"/api/v1/namespaces/{space}/pods?dryRun=All", pod)
 
 
 def test_the_life_of_a_release(empty_cluster: ApiServer, space: str, tmp_path: Path) -> None:
     def replicas() -> int:
-        found = empty_cluster.request("GET", f"/apis/apps/v1/namespaces/{space}/deployments/anamnesis-operator")
-        return int(found["spec"]["replicas"])
+        deployment = empty_cluster.request("GET", f"/apis/apps/v1/namespaces/{space}/deployments/anamnesis-operator")
+        return int(deployment["spec"]["replicas"])
 
-    clear(empty_cluster)
+    remove_cluster_objects(empty_cluster)
     with helm(empty_cluster, space) as client:
         release = client.install(CHART, "anamnesis", {"state": {"enabled": True, "accessMode": "ReadWriteMany"}})
         assert (release["revision"], release["status"]) == (1, "deployed")
@@ -86,7 +86,7 @@ def test_the_life_of_a_release(empty_cluster: ApiServer, space: str, tmp_path: P
         guarded = policy_state(empty_cluster)
 
         values: Json = {"operator": {"replicas": 3}, "state": {"enabled": True, "accessMode": "ReadWriteMany"}}
-        assert client.upgrade(newer(tmp_path), "anamnesis", values)["revision"] == 2
+        assert client.upgrade(newer_chart(tmp_path), "anamnesis", values)["revision"] == 2
         assert replicas() == 3
         assert policy_state(empty_cluster) == guarded, "approvals that wait would not count any more"
         client.rollback("anamnesis", version=1)
@@ -94,28 +94,28 @@ def test_the_life_of_a_release(empty_cluster: ApiServer, space: str, tmp_path: P
         assert list(paths(empty_cluster)) == everything
 
         client.uninstall("anamnesis")
-    left = list(paths(empty_cluster))
-    assert [name for name in everything if "clusterrole" not in name] == left
+    remaining_paths = list(paths(empty_cluster))
+    assert [name for name in everything if "clusterrole" not in name] == remaining_paths
     sites = f"/apis/anamnesis.dev/v1alpha1/namespaces/{space}/sites/north"
     assert "deletionTimestamp" not in empty_cluster.request("GET", sites)["metadata"]
-    gone = empty_cluster.kubectl(
+    remaining_names = empty_cluster.kubectl(
         "get", "deployment,service,role,rolebinding,sa,configmap,pdb", "-n", space, "-o", "name"
     )
-    assert "anamnesis" not in gone
+    assert "anamnesis" not in remaining_names
     assert "anamnesis-operator" in empty_cluster.kubectl("get", "pvc", "-n", space, "-o", "name")
 
     with helm(empty_cluster, space) as client:
         assert client.install(CHART, "anamnesis", {"state": {"existingClaim": "anamnesis-operator", "enabled": True}})
-        with helm(empty_cluster, other := make_namespace(empty_cluster)) as second:
+        with helm(empty_cluster, second_namespace := make_namespace(empty_cluster)) as second:
             with pytest.raises(helm_python.HelmError, match="invalid ownership metadata"):
                 second.install(CHART, "second", {})
             second.install(CHART, "second-2", {"crds": {"enabled": False}, "people": {"enabled": False}})
             second.uninstall("second-2")
         client.uninstall("anamnesis")
-    assert other != space
+    assert second_namespace != space
 
 
-def newer(folder: Path) -> Path:
+def newer_chart(folder: Path) -> Path:
     """The same chart as another version of it."""
     with helm_python.Chart.load(CHART) as chart:
         copy = Path(chart.save_dir(folder))
@@ -128,5 +128,5 @@ def policy_state(cluster: ApiServer) -> list[Any]:
     """What the operator looks at to know since when authors are sure."""
     head = "/apis/admissionregistration.k8s.io/v1"
     kinds = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
-    found = [cluster.request("GET", f"{head}/{kind}/anamnesis-approvals") for kind in kinds]
-    return [(each["metadata"]["generation"], each["metadata"]["creationTimestamp"], each["spec"]) for each in found]
+    objects = [cluster.request("GET", f"{head}/{kind}/anamnesis-approvals") for kind in kinds]
+    return [(item["metadata"]["generation"], item["metadata"]["creationTimestamp"], item["spec"]) for item in objects]

@@ -18,11 +18,11 @@ from charts.golden import CHART, profiles
 ROOT = Path(__file__).resolve().parents[2]
 INSTALL = (ROOT / "docs" / "install.md").read_text()
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
-GIVEN: Json = {"networkPolicy": {"enabled": True, "apiServer": {"cidrs": ["10.0.0.1/32"]}}}
+REQUIRED_VALUES: Json = {"networkPolicy": {"enabled": True, "apiServer": {"cidrs": ["10.0.0.1/32"]}}}
 """Without which a part of the values would say nothing."""
 
 
-def values() -> list[Json]:
+def values_on_page() -> list[Json]:
     blocks = [part.partition("```")[0] for part in INSTALL.split("```yaml\n")[1:]]
     return [yaml.safe_load(block) for block in blocks if block.startswith("# values.yaml\n")]
 
@@ -36,28 +36,30 @@ def commands(text: str) -> Iterator[str]:
 
 
 def test_the_page_has_what_is_looked_for() -> None:
-    assert len(values()) >= 6
-    assert len([one for one in commands(INSTALL) if one.startswith(("kubectl", "anamnesis", "helm"))]) >= 30
+    assert len(values_on_page()) >= 6
+    assert len([line for line in commands(INSTALL) if line.startswith(("kubectl", "anamnesis", "helm"))]) >= 30
 
 
-@pytest.mark.parametrize("given", values(), ids=lambda given: "+".join(given))
-def test_values_of_the_page_are_taken_and_change_what_is_installed(given: Json) -> None:
+@pytest.mark.parametrize("given", values_on_page(), ids=lambda given: "+".join(given))
+def test_values_of_the_page_are_taken_and_change_what_is_installed(page_values: Json) -> None:
     with helm_python.Chart.load(CHART) as chart:
-        chart.validate_schema(given)
-    rest = {name: part for name, part in GIVEN.items() if name in given}
-    assert objects_of({**given, **{name: {**part, **given[name]} for name, part in rest.items()}}) != objects_of(rest)
+        chart.validate_schema(page_values)
+    rest = {name: part for name, part in REQUIRED_VALUES.items() if name in page_values}
+    assert objects_of(
+        {**page_values, **{name: {**part, **page_values[name]} for name, part in rest.items()}}
+    ) != objects_of(rest)
 
 
 def test_helm_is_called_as_it_is_called() -> None:
-    known = {"-n", "--namespace", "--create-namespace", "--values", "--wait", "--show-only"}
+    options = {"-n", "--namespace", "--create-namespace", "--values", "--wait", "--show-only"}
     for line in commands(INSTALL):
         if line.startswith("helm "):
             words = shlex.split(line.partition("|")[0])
             assert words[1] in {"install", "upgrade", "test", "template", "uninstall"}, line
-            assert {word for word in words if word.startswith("-")} <= known, line
+            assert {word for word in words if word.startswith("-")} <= options, line
             if words[1] in {"install", "upgrade", "template"}:
                 assert ROOT / words[3] == CHART, line
-            files = [words[place + 1] for place, word in enumerate(words) if word == "--values"]
+            files = [words[index + 1] for index, word in enumerate(words) if word == "--values"]
             assert set(files) <= {"values.yaml", *(f"charts/anamnesis/ci/{name}-values.yaml" for name in profiles())}
 
 
@@ -85,22 +87,24 @@ def test_an_option_that_does_not_exist_is_found() -> None:
 
 
 def test_what_is_made_by_kubectl_is_taken_by_the_api_server(empty_cluster: ApiServer, tmp_path: Path) -> None:
-    space, tried = make_namespace(empty_cluster), 0
+    space, command_count = make_namespace(empty_cluster), 0
     for name in ("split.key", "ca.crt"):
         (tmp_path / name).write_text("x" * 64)
     for line in commands(INSTALL):
-        words = re.sub(r"\$\([^)]*\)", "secret-in-place", line)
-        if not re.match(r"kubectl (-n \S+ )?create ", words):
+        command_line = re.sub(r"\$\([^)]*\)", "secret-in-place", line)
+        if not re.match(r"kubectl (-n \S+ )?create ", command_line):
             continue
-        words = re.sub(r"-n \S+", f"-n {space}", words)
-        words = re.sub(
-            r"--from-file=(key=)?(\S+)", lambda found: f"--from-file={found[1] or ''}{place(found[2], tmp_path)}", words
+        command_line = re.sub(r"-n \S+", f"-n {space}", command_line)
+        command_line = re.sub(
+            r"--from-file=(key=)?(\S+)",
+            lambda match: f"--from-file={match[1] or ''}{existing_path(match[2], tmp_path)}",
+            command_line,
         )
-        told = empty_cluster.kubectl(*shlex.split(words)[1:], "--dry-run=server", check=False)
-        assert "(server dry run)" in told or "already exists" in told, f"{line}: {told}"
-        tried += 1
-    assert tried >= 8
+        output = empty_cluster.kubectl(*shlex.split(command_line)[1:], "--dry-run=server", check=False)
+        assert "(server dry run)" in output or "already exists" in output, f"{line}: {output}"
+        command_count += 1
+    assert command_count >= 8
 
 
-def place(file: str, folder: Path) -> Path:
+def existing_path(file: str, folder: Path) -> Path:
     return (folder if (folder / file).exists() else ROOT) / file

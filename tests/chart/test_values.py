@@ -7,12 +7,12 @@ from typing import Any
 import helm_python
 import pytest
 import yaml
-from chart.conftest import Json, objects_of, one
+from chart.conftest import Json, find_object, objects_of
 
 from anamnesis.operator.api.load_files import KINDS
-from anamnesis.operator.backends.pod_defaults import load_defaults
-from charts.generate import documented
-from charts.golden import CHART, main, profiles, rendered
+from anamnesis.operator.backends.pod_defaults import load_pod_defaults
+from charts.generate import documented_values
+from charts.golden import CHART, main, profiles, render_templates
 
 DIGEST = "sha256:" + "a" * 64
 CLUSTER_WIDE = {
@@ -36,7 +36,7 @@ def test_what_profiles_render_is_as_committed() -> None:
     assert main(check=True) == 0
 
 
-def names(schema: Json, values: Any) -> Any:
+def schema_keys(schema: Json, values: Any) -> Any:
     """The schema's keys below those of values, for objects that the schema does not leave open."""
     if "$ref" in schema:
         schema = SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]]
@@ -44,7 +44,7 @@ def names(schema: Json, values: Any) -> Any:
         return None
     assert schema["additionalProperties"] is False
     assert set(values) <= set(schema["properties"])
-    return {name: names(part, values.get(name)) for name, part in schema["properties"].items()}
+    return {name: schema_keys(part, values.get(name)) for name, part in schema["properties"].items()}
 
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
@@ -60,19 +60,23 @@ def test_schema_and_values_name_the_same() -> None:
         for name, part in schema.items():
             compare(part, values.get(name), f"{path}.{name}")
 
-    compare(names(SCHEMA, values), values, "")
+    compare(schema_keys(SCHEMA, values), values, "")
 
 
-def objects_in(schema: Any) -> list[Json]:
-    inner = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
-    found = [one for part in inner for one in objects_in(part)]
-    return [schema, *found] if isinstance(schema, dict) and schema.get("type") == "object" else found
+def object_schemas(schema: Any) -> list[Json]:
+    parts = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+    inner_schemas = [inner_schema for part in parts for inner_schema in object_schemas(part)]
+    return [schema, *inner_schemas] if isinstance(schema, dict) and schema.get("type") == "object" else inner_schemas
 
 
 def test_no_object_takes_unknown_keys() -> None:
-    found = objects_in(SCHEMA)
-    assert len(found) > 20
-    assert [one for one in found if "additionalProperties" not in one and one != SCHEMA["properties"]["global"]] == []
+    schemas = object_schemas(SCHEMA)
+    assert len(schemas) > 20
+    assert [
+        schema
+        for schema in schemas
+        if "additionalProperties" not in schema and schema != SCHEMA["properties"]["global"]
+    ] == []
 
 
 @pytest.mark.parametrize(
@@ -97,10 +101,10 @@ def test_no_object_takes_unknown_keys() -> None:
         ({"operator": {"environment": {"A": 1}}}, "environment"),
     ],
 )
-def test_a_wrong_value_is_refused_by_its_name(values: Json, said: str) -> None:
+def test_a_wrong_value_is_refused_by_its_name(values: Json, message: str) -> None:
     with (
         helm_python.Chart.load(CHART) as chart,
-        pytest.raises(helm_python.HelmError, match=said),
+        pytest.raises(helm_python.HelmError, match=message),
     ):
         chart.validate_schema(values)
 
@@ -118,7 +122,7 @@ def test_a_wrong_value_is_refused_by_its_name(values: Json, said: str) -> None:
 def test_what_a_hospital_would_set_is_taken(values: Json) -> None:
     with helm_python.Chart.load(CHART) as chart:
         chart.validate_schema(values)
-    rendered(values)
+    render_templates(values)
 
 
 @pytest.mark.parametrize(
@@ -134,27 +138,27 @@ def test_what_a_hospital_would_set_is_taken(values: Json) -> None:
         ({"alerts": {"enabled": True, "rules": {"AnamnesisTypo": {}}}}, "AnamnesisTypo: there is no such alert"),
     ],
 )
-def test_values_that_contradict_are_told_in_a_sentence(values: Json, said: str) -> None:
-    with pytest.raises(helm_python.HelmError, match=said):
-        rendered(values)
+def test_values_that_contradict_are_told_in_a_sentence(values: Json, message: str) -> None:
+    with pytest.raises(helm_python.HelmError, match=message):
+        render_templates(values)
 
 
 def images(objects: list[Json]) -> set[str]:
     """The images of all pods, those of pipelines among them."""
-    specs = [each["spec"] for each in objects if each["kind"] == "Pod"]
-    specs += [each["spec"]["template"]["spec"] for each in objects if each["kind"] == "Deployment"]
-    containers = [each for spec in specs for each in (*spec["containers"], *spec.get("initContainers", ()))]
-    pipelines = yaml.safe_load(one(objects, "ConfigMap")["data"]["pods.yaml"])["image"]
-    return {each["image"] for each in containers} | {pipelines}
+    specs = [item["spec"] for item in objects if item["kind"] == "Pod"]
+    specs += [item["spec"]["template"]["spec"] for item in objects if item["kind"] == "Deployment"]
+    containers = [container for spec in specs for container in (*spec["containers"], *spec.get("initContainers", ()))]
+    pipelines = yaml.safe_load(find_object(objects, "ConfigMap")["data"]["pods.yaml"])["image"]
+    return {container["image"] for container in containers} | {pipelines}
 
 
-def test_every_image_comes_from_the_registry_of_the_house_with_its_digest() -> None:
-    each = {"digest": DIGEST}
-    store = {"registry": "quay.io", "repository": "s", **each}
+def test_every_image_comes_from_the_registry_of_the_hospital_with_its_digest() -> None:
+    digest_value = {"digest": DIGEST}
+    store = {"registry": "quay.io", "repository": "s", **digest_value}
     values = {
         "registry": "registry.hospital/mirror",
         "requireDigests": True,
-        "images": {"operator": each, "training": each, "objectStore": store},
+        "images": {"operator": digest_value, "training": digest_value, "objectStore": store},
         "objectStore": {"enabled": True, "credentialsSecret": "s3"},
     }
     assert images(objects_of(values)) == {
@@ -164,78 +168,82 @@ def test_every_image_comes_from_the_registry_of_the_house_with_its_digest() -> N
     }
 
 
-def test_without_rights_of_the_cluster_nothing_lies_outside_of_the_namespaces() -> None:
-    found = objects_of({**BARE, "watchNamespaces": ["radiology"]})
-    assert not {each["kind"] for each in found} & CLUSTER_WIDE
-    assert {each["metadata"]["namespace"] for each in found} == {"anamnesis", "radiology"}
+def test_without_rights_of_the_cluster_every_object_is_in_a_namespace() -> None:
+    objects = objects_of({**BARE, "watchNamespaces": ["radiology"]})
+    assert not {item["kind"] for item in objects} & CLUSTER_WIDE
+    assert {item["metadata"]["namespace"] for item in objects} == {"anamnesis", "radiology"}
 
 
 def test_who_administers_the_cluster_may_install_only_what_is_of_the_cluster() -> None:
     readers = {"admissionReader": {"namespaces": ["radiology", "pathology"]}}
-    found = objects_of({"operator": {"enabled": False}, "rbac": readers})
-    assert {each["kind"] for each in found} == CLUSTER_WIDE
-    (binding,) = [each for each in found if each["kind"] == "ClusterRoleBinding"]
-    assert [each["namespace"] for each in binding["subjects"]] == ["radiology", "pathology"]
+    objects = objects_of({"operator": {"enabled": False}, "rbac": readers})
+    assert {item["kind"] for item in objects} == CLUSTER_WIDE
+    (binding,) = [item for item in objects if item["kind"] == "ClusterRoleBinding"]
+    assert [subject["namespace"] for subject in binding["subjects"]] == ["radiology", "pathology"]
 
 
 def test_all_namespaces_take_a_cluster_role_and_no_other_way_does() -> None:
-    def wide(values: Json) -> list[str]:
-        found = objects_of({**values, "people": {"enabled": False}})
-        rules = [each for each in found if each["kind"] == "ClusterRole"]
-        return [each["metadata"]["name"] for each in rules if "admission" not in each["metadata"]["name"]]
+    def cluster_role_names(values: Json) -> list[str]:
+        objects = objects_of({**values, "people": {"enabled": False}})
+        rules = [item for item in objects if item["kind"] == "ClusterRole"]
+        return [item["metadata"]["name"] for item in rules if "admission" not in item["metadata"]["name"]]
 
-    assert wide({"watchNamespaces": ["*"]}) == ["anamnesis-operator-anamnesis"]
-    assert wide({}) == wide({"watchNamespaces": ["a", "b"]}) == []
-    arguments = one(objects_of({"watchNamespaces": ["*"]}), "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    assert cluster_role_names({"watchNamespaces": ["*"]}) == ["anamnesis-operator-anamnesis"]
+    assert cluster_role_names({}) == cluster_role_names({"watchNamespaces": ["a", "b"]}) == []
+    arguments = find_object(objects_of({"watchNamespaces": ["*"]}), "Deployment")["spec"]["template"]["spec"][
+        "containers"
+    ][0]
     assert "--all-namespaces" in arguments["args"]
 
 
 def test_definitions_and_policy_stay_and_all_kinds_are_there() -> None:
-    found = objects_of({})
-    kept = [each for each in found if each["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep"]
-    assert {each["spec"]["names"]["kind"] for each in kept if "names" in each["spec"]} == set(KINDS)
-    assert [each["kind"] for each in kept if "Admission" in each["kind"]] == [
+    objects = objects_of({})
+    kept_objects = [
+        item for item in objects if item["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep"
+    ]
+    assert {item["spec"]["names"]["kind"] for item in kept_objects if "names" in item["spec"]} == set(KINDS)
+    assert [item["kind"] for item in kept_objects if "Admission" in item["kind"]] == [
         "ValidatingAdmissionPolicy",
         "ValidatingAdmissionPolicyBinding",
     ]
 
 
 def test_pods_of_pipelines_get_what_values_say(tmp_path: Path) -> None:
-    pods = one(objects_of(profiles()["gpu-cluster"]), "ConfigMap")["data"]["pods.yaml"]
+    pods = find_object(objects_of(profiles()["gpu-cluster"]), "ConfigMap")["data"]["pods.yaml"]
     (tmp_path / "pods.yaml").write_text(pods)
-    found = load_defaults(tmp_path / "pods.yaml")
-    assert found.image == f"registry.hospital.example/anamnesis-training:0.1.0@sha256:{'2' * 64}"
-    assert (found.gpus, found.queue, found.shared_memory) == (1, "imaging", "2Gi")
-    assert [secret.name for secret in found.pull_secrets] == ["mirror"]
-    assert found.environment["HTTPS_PROXY"] == "http://proxy.hospital.example:3128"
-    assert found.trust is not None
-    assert (found.trust.secret, found.trust.key) == ("hospital-authorities", "ca.crt")
+    defaults = load_pod_defaults(tmp_path / "pods.yaml")
+    assert defaults.image == f"registry.hospital.example/anamnesis-training:0.1.0@sha256:{'2' * 64}"
+    assert (defaults.gpus, defaults.queue, defaults.shared_memory) == (1, "imaging", "2Gi")
+    assert [secret.name for secret in defaults.pull_secrets] == ["mirror"]
+    assert defaults.environment["HTTPS_PROXY"] == "http://proxy.hospital.example:3128"
+    assert defaults.trust is not None
+    assert (defaults.trust.secret, defaults.trust.key) == ("hospital-authorities", "ca.crt")
 
 
 def test_one_machine_fits_into_two_gigabytes() -> None:
     units = {"Mi": 1, "Gi": 1024}
     total = 0
-    for each in objects_of(profiles()["single-node"]):
-        if each["kind"] == "Deployment":
-            for container in each["spec"]["template"]["spec"]["containers"]:
+    for item in objects_of(profiles()["single-node"]):
+        if item["kind"] == "Deployment":
+            for container in item["spec"]["template"]["spec"]["containers"]:
                 limit = container["resources"]["limits"]["memory"]
-                total += each["spec"]["replicas"] * int(limit[:-2]) * units[limit[-2:]]
+                total += item["spec"]["replicas"] * int(limit[:-2]) * units[limit[-2:]]
     assert 0 < total <= 2048 - 256, "the operating system and Kubernetes need some"
 
 
 def test_private_authorities_and_proxy_reach_the_process() -> None:
-    spec = one(objects_of(profiles()["gpu-cluster"]), "Deployment")["spec"]["template"]["spec"]
+    spec = find_object(objects_of(profiles()["gpu-cluster"]), "Deployment")["spec"]["template"]["spec"]
     (container,) = spec["containers"]
-    found = {each["name"]: each.get("value") for each in container["env"]}
-    mounted = {each["mountPath"] for each in container["volumeMounts"]}
+    variables = {variable["name"]: variable.get("value") for variable in container["env"]}
+    mounted = {mount["mountPath"] for mount in container["volumeMounts"]}
     for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
-        assert found[name].rpartition("/")[0] in mounted
-    assert found["HTTPS_PROXY"]
-    assert ".svc" in found["NO_PROXY"]
+        assert variables[name].rpartition("/")[0] in mounted
+    assert variables["HTTPS_PROXY"]
+    assert ".svc" in variables["NO_PROXY"]
 
 
 def test_nothing_leaves_but_to_what_is_listed() -> None:
-    policy = one(objects_of(profiles()["gpu-cluster"]), "NetworkPolicy")["spec"]
+    policy = find_object(objects_of(profiles()["gpu-cluster"]), "NetworkPolicy")["spec"]
     assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
     assert all(rule["to"] and rule["ports"] for rule in policy["egress"]), "an empty list would mean everywhere"
     blocks = {peer["ipBlock"]["cidr"] for rule in policy["egress"] for peer in rule["to"] if "ipBlock" in peer}
@@ -243,8 +251,8 @@ def test_nothing_leaves_but_to_what_is_listed() -> None:
 
 
 def rules_of(values: Json) -> dict[str, Json]:
-    found = one(objects_of({"alerts": {"enabled": True, **values}}), "PrometheusRule", "anamnesis")
-    rules = [rule for group in found["spec"]["groups"] for rule in group["rules"]]
+    rule_object = find_object(objects_of({"alerts": {"enabled": True, **values}}), "PrometheusRule", "anamnesis")
+    rules = [rule for group in rule_object["spec"]["groups"] for rule in group["rules"]]
     return {rule["alert"]: rule for rule in rules if "alert" in rule}
 
 
@@ -260,48 +268,50 @@ def test_alerts_come_unchanged() -> None:
 def test_alerts_are_tuned_one_by_one() -> None:
     tuning = yaml.safe_load((CHART / "files" / "alerts" / "tuning.yaml").read_text())
     plain, name = rules_of({}), "AnamnesisApprovalWaiting"
-    wanted = {
+    overrides = {
         name: {"threshold": 3600, "for": "1h", "keepFiringFor": "2h", "severity": "page"},
         "AnamnesisNoLeader": {"enabled": False},
     }
-    tuned = rules_of({"rules": wanted, "runbooks": "https://wiki.hospital/anamnesis/"})
+    tuned = rules_of({"rules": overrides, "runbooks": "https://wiki.hospital/anamnesis/"})
     assert set(plain) - set(tuned) == {"AnamnesisNoLeader"}
     literal = tuning[name]["threshold"]
     assert tuned[name]["expr"] == plain[name]["expr"].replace(literal, "3600") != plain[name]["expr"]
     assert (tuned[name]["for"], tuned[name]["keep_firing_for"]) == ("1h", "2h")
     assert tuned[name]["labels"]["severity"] == "page"
     assert tuned[name]["annotations"]["runbook_url"] == f"https://wiki.hospital/anamnesis/{name}.md"
-    every = rules_of({"rules": {each: {"threshold": "987654"} for each in tuning}})
-    for each, entry in tuning.items():
-        assert every[each]["expr"] == plain[each]["expr"].replace(entry["threshold"], "987654")
-        assert every[each]["expr"].count("987654") == 1
+    all_tuned = rules_of({"rules": {alert: {"threshold": "987654"} for alert in tuning}})
+    for alert, entry in tuning.items():
+        assert all_tuned[alert]["expr"] == plain[alert]["expr"].replace(entry["threshold"], "987654")
+        assert all_tuned[alert]["expr"].count("987654") == 1
     with pytest.raises(helm_python.HelmError, match="limits of this alert are those of each model"):
         rules_of({"rules": {"AnamnesisNoLeader": {"threshold": 1}}})
 
 
 def test_dashboards_are_found_by_grafana() -> None:
-    found = [each for each in objects_of({"dashboards": {"enabled": True}}) if "dashboard" in each["metadata"]["name"]]
+    config_maps = [
+        item for item in objects_of({"dashboards": {"enabled": True}}) if "dashboard" in item["metadata"]["name"]
+    ]
     committed = list((CHART / "files" / "dashboards").glob("*.json"))
-    assert len(found) == len(committed)
-    for each in found:
-        assert each["metadata"]["labels"]["grafana_dashboard"] == "1"
-        ((name, text),) = each["data"].items()
+    assert len(config_maps) == len(committed)
+    for config_map in config_maps:
+        assert config_map["metadata"]["labels"]["grafana_dashboard"] == "1"
+        ((name, text),) = config_map["data"].items()
         assert json.loads(text) == json.loads((CHART / "files" / "dashboards" / name).read_text())
 
 
 def test_a_panel_leads_to_the_pages_where_the_hospital_keeps_them() -> None:
     values = {"dashboards": {"enabled": True}, "alerts": {"runbooks": "https://wiki.hospital/anamnesis/"}}
-    text = one(objects_of(values), "ConfigMap", "anamnesis-dashboard-fleet")["data"]["fleet.json"]
+    text = find_object(objects_of(values), "ConfigMap", "anamnesis-dashboard-fleet")["data"]["fleet.json"]
     assert '"https://wiki.hospital/anamnesis/${__value.text}.md"' in text
     assert "anamnesis.example" not in text
 
 
 def test_a_value_without_a_comment_is_an_error() -> None:
-    assert list(documented("# About a.\na: 1\nb:\n  # About c.\n  c: {d: 1}\n")) == [
+    assert list(documented_values("# About a.\na: 1\nb:\n  # About c.\n  c: {d: 1}\n")) == [
         ("a", "1", "About a."),
         ("b.c", '{"d": 1}', "About c."),
     ]
     with pytest.raises(ValueError, match=r"b\.c has no comment"):
-        list(documented("# About a.\na: 1\nb:\n  c: 1\n"))
+        list(documented_values("# About a.\na: 1\nb:\n  c: 1\n"))
     with pytest.raises(ValueError, match=r"b has a comment, and so has a value in it"):
-        list(documented("# About b.\nb:\n  # About c.\n  c: 1\n"))
+        list(documented_values("# About b.\nb:\n  # About c.\n  c: 1\n"))

@@ -25,19 +25,19 @@ def documents(registry: str = "registry", source: str = "data") -> list[dict[str
     ]
 
 
-def write_documents(path: Path, wanted: Sequence[dict[str, object]]) -> Path:
-    path.write_text(yaml.safe_dump_all(wanted), encoding="utf-8")
+def write_documents(path: Path, resources: Sequence[dict[str, object]]) -> Path:
+    path.write_text(yaml.safe_dump_all(resources), encoding="utf-8")
     return path
 
 
-class Result:
+class CommandResult:
     """What a command left: exit code, standard output and standard error."""
 
     def __init__(self, code: int, out: str, err: str) -> None:
         self.code, self.out, self.err = code, out, err
 
 
-Call = Callable[..., Result]
+Call = Callable[..., CommandResult]
 
 
 @pytest.fixture(scope="session")
@@ -45,9 +45,9 @@ def call() -> Call:
     """Runs a command in this process."""
     from anamnesis.cli.app import app
 
-    def run(*arguments: object) -> Result:
+    def run(*arguments: object) -> CommandResult:
         result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-        return Result(result.exit_code, result.stdout, result.stderr)
+        return CommandResult(result.exit_code, result.stdout, result.stderr)
 
     return run
 

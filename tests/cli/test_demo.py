@@ -8,9 +8,9 @@ import pytest
 from anamnesis.cli.progress import PlainReporter, Reporter
 from anamnesis.demo import main
 from anamnesis.demo.resources import METHODS, model_name, write_resources
-from anamnesis.demo.sites import have_all, real_sites
-from anamnesis.local.context import Selected, select
-from anamnesis.local.sources import real_images
+from anamnesis.demo.sites import have_images, real_sites
+from anamnesis.local.context import SelectedModel, select_model
+from anamnesis.local.sources import real_images_folder
 from anamnesis.operator.addresses import store_url
 from anamnesis.operator.requests import site_config
 from anamnesis.records import InputError
@@ -21,50 +21,50 @@ def tell() -> Reporter:
     return PlainReporter(io.StringIO())
 
 
-def models(folder: Path) -> list[Selected]:
+def select_models(folder: Path) -> list[SelectedModel]:
     write_resources(folder, real_sites(folder / "nowhere"))
-    return [select([folder], model_name(method)) for method in METHODS]
+    return [select_model([folder], model_name(method)) for method in METHODS]
 
 
 def test_its_resources_are_like_a_hospitals(tmp_path: Path) -> None:
-    found = models(tmp_path)
-    for selected in found:
+    selections = select_models(tmp_path)
+    for selected in selections:
         assert [site.name for site in selected.resources.sites_of(selected.model)] == ["xray", "ct", "mri", "blood"]
-    stores = [{store_url(site) for site in each.resources.sites.values()} for each in found]
+    stores = [{store_url(site) for site in selection.resources.sites.values()} for selection in selections]
     assert stores[0] == stores[1] == stores[2], "a site is ingested once for all methods"
-    assert len({each.registry.url for each in found}) == len(METHODS)
+    assert len({selection.registry.url for selection in selections}) == len(METHODS)
 
 
 def test_real_sites_are_where_the_data_folder_has_them(data_folder: Path, tmp_path: Path) -> None:
-    assert have_all(real_sites(data_folder))
+    assert have_images(real_sites(data_folder))
     write_resources(tmp_path, real_sites(data_folder))
-    loaded = select([tmp_path], model_name(METHODS[0])).resources.sites
+    loaded = select_model([tmp_path], model_name(METHODS[0])).resources.sites
     assert site_config(loaded["ct"]).labels.ignore == ("benign",)
-    assert not have_all(real_sites(tmp_path))
+    assert not have_images(real_sites(tmp_path))
 
 
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path, tell: Reporter) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(InputError, match="is not empty and no demonstration of ours"):
-        main._set_stage(tmp_path, True, tell)
+        main._prepare_folder(tmp_path, True, tell)
     assert (tmp_path / "thesis.tex").exists()
 
 
-def test_it_continues_and_starts_anew_as_it_says(tmp_path: Path, tell: Reporter, data_folder: Path) -> None:
+def test_it_continues_and_starts_again_as_it_says(tmp_path: Path, tell: Reporter, data_folder: Path) -> None:
     folder = tmp_path / "demo"
-    main._set_stage(folder, False, tell)
+    main._prepare_folder(folder, False, tell)
     (folder / "registries").mkdir()
-    main._set_stage(folder, False, tell)
+    main._prepare_folder(folder, False, tell)
     assert (folder / "registries").exists()
-    main._set_stage(folder, True, tell)
+    main._prepare_folder(folder, True, tell)
     assert not (folder / "registries").exists()
     assert (folder / "sites.yaml").exists()
 
 
 def test_a_stage_that_was_half_set_is_set_again(tmp_path: Path, tell: Reporter, data_folder: Path) -> None:
-    main._set_stage(tmp_path / "demo", False, tell)
+    main._prepare_folder(tmp_path / "demo", False, tell)
     (tmp_path / "demo" / "model-joint.yaml").unlink()
-    main._set_stage(tmp_path / "demo", False, tell)
+    main._prepare_folder(tmp_path / "demo", False, tell)
     assert (tmp_path / "demo" / "model-joint.yaml").exists()
 
 
@@ -73,7 +73,7 @@ def test_the_error_that_stopped_one_is_told_not_the_interrupts_of_the_others(
 ) -> None:
     began = threading.Event()
 
-    def learn(selected: Selected, reporter: Reporter, *_: object) -> None:
+    def learn(selected: SelectedModel, reporter: Reporter, *_: object) -> None:
         if selected.model.name == "ewc-prototype":
             began.wait(10)
             raise InputError("the disk is full")
@@ -83,11 +83,11 @@ def test_the_error_that_stopped_one_is_told_not_the_interrupts_of_the_others(
             progress(0, 1, "goes on until it is stopped")
 
     monkeypatch.setattr(main, "learn", learn)
-    found: Sequence[Selected] = models(tmp_path)
+    selections: Sequence[SelectedModel] = select_models(tmp_path)
     with pytest.raises(InputError, match="the disk is full"):
-        main._learn_all(found, tell)
+        main._learn_models(selections, tell)
 
 
 def test_real_images_are_looked_for_beside_the_checkout() -> None:
     beside = Path(__file__).resolve().parents[3] / "shared" / "data"
-    assert real_images({}) == (beside if beside.is_dir() else None)
+    assert real_images_folder({}) == (beside if beside.is_dir() else None)

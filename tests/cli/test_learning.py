@@ -16,13 +16,13 @@ def version(call: Call, file: Path) -> str:
 
 def test_a_run_that_waits_for_approval_says_so_and_a_second_one_does_nothing(call: Call, copy: Path) -> None:
     assert state(call, copy) == ["AwaitingApproval"]
-    again = call("run", "-f", copy)
-    assert (again.code, "nothing new to learn" in again.err) == (0, True)
+    second_run = call("run", "-f", copy)
+    assert (second_run.code, "nothing new to learn" in second_run.err) == (0, True)
     runs = json.loads(call("status", "-f", copy, "--json").out)[0]["runs"]
     assert [run["state"] for run in runs] == ["Succeeded"]
 
 
-def test_approval_promotes_and_stands_in_the_log(call: Call, promoted: Path) -> None:
+def test_approval_promotes_and_is_in_the_log(call: Call, promoted: Path) -> None:
     assert state(call, promoted) == ["Learned"]
     shown = call("registry", "show", "-f", promoted, "champion").out
     assert "approve by dr.rossi: seen" in shown
@@ -47,8 +47,8 @@ def test_one_cannot_roll_back_to_what_never_was_champion(call: Call, copy: Path)
 
 
 def test_touched_files_are_ingested_again_and_bring_nothing_new(call: Call, promoted: Path) -> None:
-    touched = next((promoted.parent / "data").rglob("IM*"))
-    touched.touch()
+    image_path = next((promoted.parent / "data").rglob("IM*"))
+    image_path.touch()
     assert state(call, promoted) == ["Next"]
     result = call("run", "-f", promoted)
     assert "nothing new to learn" in result.err

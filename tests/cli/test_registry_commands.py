@@ -70,14 +70,14 @@ def test_imported_weights_become_the_first_version(call: Call, copy: Path, tmp_p
     documents[1]["spec"]["registry"]["url"] = "fresh"
     copy.write_text(yaml.safe_dump_all(documents), encoding="utf-8")
     method = build_method(configuration(load_resources(copy).models["chest"].resource.spec))
-    method.prepare(2)
+    method.resize_head(2)
     weights = tmp_path / "weights.safetensors"
     save_file(method.network.state_dict(), weights)
     result = call("registry", "import", "-f", copy, "--site", "xray", weights, "--json")
     assert result.code == 0, result.err
     listed = json.loads(call("registry", "list", "-f", copy, "--json").out)
-    assert [(each["version"], each["state"]) for each in listed] == [(json.loads(result.out)["version"], "champion")]
-    again = call("registry", "import", "-f", copy, "--site", "xray", weights)
-    assert again.code == 0
+    assert [(row["version"], row["state"]) for row in listed] == [(json.loads(result.out)["version"], "champion")]
+    second_import = call("registry", "import", "-f", copy, "--site", "xray", weights)
+    assert second_import.code == 0
     weights.write_bytes(b"\x80\x04nonsense")
     assert call("registry", "import", "-f", copy, "--site", "xray", weights).code == 2

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from anamnesis.cli.output import table
-from anamnesis.cli.progress import PlainReporter, Stoppable
+from anamnesis.cli.output import format_table
+from anamnesis.cli.progress import PlainReporter, StoppableReporter
 from anamnesis.records import short_digest
 
 Call = Callable[..., Any]
@@ -80,7 +80,7 @@ def test_methods_and_doctor_for_programs(call: Call) -> None:
     assert checks["python"] == "ok"
 
 
-def test_doctor_finds_what_is_not_in_order(call: Call, copy: Path) -> None:
+def test_doctor_finds_what_is_broken(call: Call, copy: Path) -> None:
     good = call("doctor", "-f", copy)
     assert (good.code, "writes if absent" in good.out) == (0, True)
     (copy.parent / "data").rename(copy.parent / "gone")
@@ -100,7 +100,7 @@ def test_a_model_must_be_named_where_there_are_several(call: Call, copy: Path) -
 
 
 def test_plain_progress_is_throttled() -> None:
-    class Lines:
+    class RecordedOutput:
         def __init__(self) -> None:
             self.text = ""
 
@@ -109,20 +109,20 @@ def test_plain_progress_is_throttled() -> None:
 
         def flush(self) -> None: ...
 
-    now, lines = [0.0], Lines()
-    progress = PlainReporter(lines, lambda: now[0]).track("chest")  # type: ignore[arg-type]
+    clock_time, lines = [0.0], RecordedOutput()
+    progress = PlainReporter(lines, lambda: clock_time[0]).track("chest")  # type: ignore[arg-type]
     for second in range(11):
-        now[0] = second
+        clock_time[0] = second
         progress(second, 10, "steps")
     assert lines.text == "chest: steps 0/10\nchest: steps 5/10\nchest: steps 10/10\n"
 
 
-def test_work_that_shall_stop_is_interrupted_at_its_next_word() -> None:
+def test_work_that_must_stop_is_interrupted_at_its_next_progress_report() -> None:
     import io
     import threading
 
     stop = threading.Event()
-    progress = Stoppable(PlainReporter(io.StringIO()), stop).track("x")
+    progress = StoppableReporter(PlainReporter(io.StringIO()), stop).track("x")
     progress(0, 1, "goes on")
     stop.set()
     with pytest.raises(KeyboardInterrupt):
@@ -130,5 +130,5 @@ def test_work_that_shall_stop_is_interrupted_at_its_next_word() -> None:
 
 
 def test_tables_align_and_numbers_stand_to_the_right() -> None:
-    assert table(["name", "n"], [["a", 1.0], ["bcd", None]]) == ["name      n", "a     1.000", "bcd       -"]
+    assert format_table(["name", "n"], [["a", 1.0], ["bcd", None]]) == ["name      n", "a     1.000", "bcd       -"]
     assert (short_digest("sha256:" + "ab" * 32), short_digest(None)) == ("abababababab", "-")

@@ -14,12 +14,12 @@ import yaml
 from kfp import dsl
 
 from anamnesis.components import generate
-from anamnesis.components.catalogue import ROOT, Entry, entries, trained_methods, trainer
+from anamnesis.components.catalogue import ROOT, ComponentEntry, list_components, load_trainer, trained_methods
 from anamnesis.components.image import IMAGE
-from anamnesis.methods import methods
+from anamnesis.methods import registered_methods
 from anamnesis.records import InputError
 
-ALL = list(entries())
+ALL = list(list_components())
 DIGEST = "sha256:" + "1" * 64
 REQUEST = {
     "model": "chest",
@@ -33,7 +33,7 @@ REQUEST = {
 TEXT = json.dumps(REQUEST)
 
 
-def named(entry: Entry) -> str:
+def entry_name(entry: ComponentEntry) -> str:
     return entry.name
 
 
@@ -41,7 +41,7 @@ def table(text: str, title: str) -> dict[str, tuple[str, str]]:
     """The rows of a README's table: name -> (type, description)."""
     part = text.split(f"## {title}\n\n")[1].split("\n\n")[0]
     rows = [[cell.strip().strip("`") for cell in line.strip("|").split(" | ")] for line in part.splitlines()[2:]]
-    return {name: (kind, about) for name, kind, about in rows}
+    return {name: (kind, description) for name, kind, description in rows}
 
 
 def test_generated_files_are_current() -> None:
@@ -50,50 +50,50 @@ def test_generated_files_are_current() -> None:
 
 def test_a_stale_file_is_found_and_a_fresh_one_left_alone(tmp_path: Path) -> None:
     files = {tmp_path / "a": "1", tmp_path / "sub" / "b": "2"}
-    assert generate.stale(files) == list(files)
-    generate.write(files)
-    assert generate.stale(files) == []
+    assert generate.stale_files(files) == list(files)
+    generate.write_files(files)
+    assert generate.stale_files(files) == []
     (tmp_path / "a").write_text("x")
-    assert generate.stale(files) == [tmp_path / "a"]
+    assert generate.stale_files(files) == [tmp_path / "a"]
 
 
 def test_every_method_has_a_trainer_and_every_trainer_a_method() -> None:
-    assert trained_methods() == tuple(methods(research=False))
+    assert trained_methods() == tuple(registered_methods(include_research=False))
     with pytest.raises(InputError, match="'nonsense' has no trainer"):
-        trainer("nonsense")
+        load_trainer("nonsense")
 
 
-@pytest.mark.parametrize("entry", ALL, ids=named)
-def test_readme_says_what_the_code_does(entry: Entry) -> None:
+@pytest.mark.parametrize("entry", ALL, ids=entry_name)
+def test_readme_says_what_the_code_does(entry: ComponentEntry) -> None:
     text = (entry.folder / "README.md").read_text()
     container = entry.load().pipeline_spec.components[f"comp-{entry.name.replace('_', '-')}"]
     inputs, outputs = container.input_definitions, container.output_definitions
     assert set(table(text, "Inputs")) == set(inputs.parameters)
     assert set(table(text, "Outputs")) == set(outputs.parameters) | set(outputs.artifacts)
-    for name, (kind, about) in (table(text, "Inputs") | table(text, "Outputs")).items():
-        assert about, name
+    for name, (kind, description) in (table(text, "Inputs") | table(text, "Outputs")).items():
+        assert description, name
         if name in outputs.artifacts:
             assert kind.replace("dsl", "system") == outputs.artifacts[name].artifact_type.schema_title
 
 
-@pytest.mark.parametrize("entry", ALL, ids=named)
-def test_metadata_names_the_component(entry: Entry) -> None:
-    facts = yaml.safe_load((entry.folder / "metadata.yaml").read_text())
-    assert (facts["name"], facts["tags"][0]) == (entry.name, entry.category)
-    assert facts["stability"] in ("experimental", "alpha", "beta", "stable")
-    assert facts["dependencies"]["kubeflow"][0]["name"] == "Pipelines"
+@pytest.mark.parametrize("entry", ALL, ids=entry_name)
+def test_metadata_names_the_component(entry: ComponentEntry) -> None:
+    metadata = yaml.safe_load((entry.folder / "metadata.yaml").read_text())
+    assert (metadata["name"], metadata["tags"][0]) == (entry.name, entry.category)
+    assert metadata["stability"] in ("experimental", "alpha", "beta", "stable")
+    assert metadata["dependencies"]["kubeflow"][0]["name"] == "Pipelines"
 
 
-@pytest.mark.parametrize("entry", ALL, ids=named)
-def test_module_imports_only_the_standard_library_and_kfp_at_its_top(entry: Entry) -> None:
+@pytest.mark.parametrize("entry", ALL, ids=entry_name)
+def test_module_imports_only_the_standard_library_and_kfp_at_its_top(entry: ComponentEntry) -> None:
     tree = ast.parse((entry.folder / "component.py").read_text())
     modules = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
     modules |= {name.name for node in tree.body if isinstance(node, ast.Import) for name in node.names}
     assert modules - set(sys.stdlib_module_names) <= {"kfp", "anamnesis.components.image"}
 
 
-@pytest.mark.parametrize("entry", ALL, ids=named)
-def test_component_installs_nothing(entry: Entry) -> None:
+@pytest.mark.parametrize("entry", ALL, ids=entry_name)
+def test_component_installs_nothing(entry: ComponentEntry) -> None:
     container = entry.load().component_spec.implementation.container
     assert container.image == IMAGE
     assert "pip" not in " ".join(container.command[:3])
@@ -121,7 +121,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> types.SimpleNamespace:
 
 
 def run(name: str, **inputs: Any) -> Any:
-    (entry,) = (one for one in ALL if one.name == name)
+    (entry,) = (candidate for candidate in ALL if candidate.name == name)
     return entry.load().python_func(**inputs)
 
 
@@ -134,8 +134,8 @@ def test_ingest_site(steps: types.SimpleNamespace, outcome: dict[str, str] | Non
 
     steps.begin_update = begin_update
     counts = dsl.Metrics()
-    given = run("ingest_site", request=TEXT, model="", site="lyon", workers=2, counts=counts)
-    assert given == ("s", "t", json.dumps(outcome), True)
+    outputs = run("ingest_site", request=TEXT, model="", site="lyon", workers=2, counts=counts)
+    assert outputs == ("s", "t", json.dumps(outcome), True)
     assert counts.metadata == {"train": 8.0}
 
 
@@ -149,9 +149,9 @@ def test_ingest_site(steps: types.SimpleNamespace, outcome: dict[str, str] | Non
     ],
 )
 def test_a_contradiction_is_refused(steps: types.SimpleNamespace, inputs: dict[str, str], message: str) -> None:
-    given = {"request": TEXT, "model": "chest", "site": "lyon", "workers": 2, "counts": dsl.Metrics()} | inputs
+    arguments = {"request": TEXT, "model": "chest", "site": "lyon", "workers": 2, "counts": dsl.Metrics()} | inputs
     with pytest.raises(InputError, match=message):
-        run("ingest_site", **given)
+        run("ingest_site", **arguments)
 
 
 def test_train(steps: types.SimpleNamespace, tmp_path: Path) -> None:
@@ -217,8 +217,8 @@ def test_promote_model(steps: types.SimpleNamespace, tmp_path: Path) -> None:
 
     steps.promote_model = promote_model
     artifact = dsl.Markdown(uri=str(tmp_path / "decision.md"))
-    given = {"request": TEXT, "version": DIGEST, "test_set": "t", "outcome": '{"kind": "Candidate"}'}
-    assert run("promote_model", **given, decision=artifact) == ("reject", False, "")
+    arguments = {"request": TEXT, "version": DIGEST, "test_set": "t", "outcome": '{"kind": "Candidate"}'}
+    assert run("promote_model", **arguments, decision=artifact) == ("reject", False, "")
     text = Path(artifact.path).read_text()
     assert text.startswith("## reject\n\nbelow the floor\n")
     assert "| floor | ly\\|on | &lt;b> | 0.7 | 0.8 | **no** |" in text

@@ -7,10 +7,17 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from anamnesis.evaluation.report import Column, ModelReport, Picture, ReportData, UpdateRow, assemble, model_report
-from anamnesis.evaluation.saliency_overlay import before_after
+from anamnesis.evaluation.report import (
+    ModelReport,
+    ReportData,
+    SaliencyPicture,
+    TestSetColumn,
+    UpdateRow,
+    assemble_report,
+    build_model_report,
+)
+from anamnesis.evaluation.saliency_overlay import draw_before_after
 from anamnesis.records import (
-    Cost,
     Criterion,
     Decision,
     Enforcement,
@@ -18,6 +25,7 @@ from anamnesis.records import (
     Metric,
     Task,
     TaskType,
+    UpdateCost,
     Verdict,
     digest_bytes,
     digest_json,
@@ -37,38 +45,42 @@ METHODS = {  # final AUROC and class-incremental accuracy of the first three sit
 OWN = (0.97, 0.82, 0.95, 0.99)
 
 
-def scored(value: float, n: int = 160) -> Metric:
+def metric_of(value: float, n: int = 160) -> Metric:
     half = 1.96 * (max(value * (1 - value), 0.003) / n) ** 0.5
     low, high = max(0.0, value - half), min(1.0, value + half)
     return Metric(*(Decimal(f"{value:.6f}"), n), *(Decimal(f"{end:.6f}") for end in (low, high)))
 
 
-def columns() -> tuple[Column, ...]:
+def columns() -> tuple[TestSetColumn, ...]:
     return tuple(
-        Column(site, Task(task, TaskType.CLASSIFICATION, classes), digest_json(site), modality)
+        TestSetColumn(site, Task(task, TaskType.CLASSIFICATION, classes), digest_json(site), modality)
         for site, (task, modality, classes) in SITES.items()
     )
 
 
 def evaluations(method: str, version: str, row: int) -> list[Evaluation]:
     final, overview, _ = METHODS[method]
-    found = []
+    results = []
     for i, column in enumerate(columns()[: row + 1]):
         share = (row - i) / (3 - i) if i < 3 else 0.0
         auroc = OWN[i] + ((final[i] if i < 3 else OWN[3]) - OWN[i]) * share
         right = 0.95 - 0.04 * i + ((overview[i] if i < 3 else 0.9) - 0.95 + 0.04 * i) * share
-        metrics = {"AUROC": scored(auroc), "Accuracy": scored(auroc - 0.04), "ClassIncrementalAccuracy": scored(right)}
-        kept = 1 - share * (0.25 if method != "finetune" else 0.8)
+        metrics = {
+            "AUROC": metric_of(auroc),
+            "Accuracy": metric_of(auroc - 0.04),
+            "ClassIncrementalAccuracy": metric_of(right),
+        }
+        overlap = 1 - share * (0.25 if method != "finetune" else 0.8)
         maps = {
-            "IoU": scored(kept, 40),
-            "SSIM": scored(kept**0.7),
-            "Cosine": scored(kept**0.4),
-            "Spearman": scored(kept),
+            "IoU": metric_of(overlap, 40),
+            "SSIM": metric_of(overlap**0.7),
+            "Cosine": metric_of(overlap**0.4),
+            "Spearman": metric_of(overlap),
         }
         for name, values in {"forgetting": metrics, "saliency": maps if row > i else {}}.items():
             args = (version, column.site, column.task.name, column.test_set, digest_json(name), name, values)
-            found.append(Evaluation(*args))
-    return found
+            results.append(Evaluation(*args))
+    return results
 
 
 def decision(row: int, version: str, base: str | None, scores: list[Evaluation]) -> Decision:
@@ -76,11 +88,11 @@ def decision(row: int, version: str, base: str | None, scores: list[Evaluation])
     for evaluation in scores:
         if evaluation.name == "forgetting":
             value, i = evaluation.metrics["AUROC"].value, list(SITES).index(evaluation.site)
-            lost = Decimal(f"{OWN[i]:.6f}") - value
-            named = (evaluation.site, evaluation.task)
-            lines.append(Criterion("floor", *named, value, Decimal("0.70"), value >= Decimal("0.70")))
+            loss = Decimal(f"{OWN[i]:.6f}") - value
+            site_and_task = (evaluation.site, evaluation.task)
+            lines.append(Criterion("floor", *site_and_task, value, Decimal("0.70"), value >= Decimal("0.70")))
             if i < row:
-                lines.append(Criterion("forgetting", *named, lost, Decimal("0.05"), lost <= Decimal("0.05")))
+                lines.append(Criterion("forgetting", *site_and_task, loss, Decimal("0.05"), loss <= Decimal("0.05")))
         elif evaluation.metrics:
             value, limit = evaluation.metrics["IoU"].value, Decimal("0.40")
             lines.append(Criterion("saliency", evaluation.site, evaluation.task, value, limit, value >= limit))
@@ -105,27 +117,29 @@ def method_report(method: str, images: dict[str, bytes]) -> ModelReport:
     rows, scores, base, pictures = [], [], None, []
     for number, site in enumerate(SITES):
         version = digest_json([method, number])
-        found = evaluations(method, version, number)
-        cost = Cost(
+        version_evaluations = evaluations(method, version, number)
+        cost = UpdateCost(
             METHODS[method][2] * (1 + number * 0.1), 610_000_000 + number * 9_000_000, 11_400_000 + number * 4_096
         )
         rows.append(
             UpdateRow(
                 version, site, base, digest_json(site), f"2026-11-20T23:{10 + number}:00+00:00",
-                decision(number, version, base, found), True, cost,
+                decision(number, version, base, version_evaluations), True, cost,
                 {"torch": "2.13.0", "device": "cpu", "threads": "2"},
                 {"train": 640, "test": 160, "quarantined": number},
                 (digest_json(site),),
             )
         )  # fmt: skip
-        scores += found
+        scores += version_evaluations
         base = version
     for i, column in enumerate(columns()[:3]):
         end = blob(0.4, 0.4) if method != "finetune" else blob(0.75, 0.7)
-        png = before_after(phantom(i), blob(0.4, 0.35), end)
+        png = draw_before_after(phantom(i), blob(0.4, 0.35), end)
         images[digest_bytes(png)] = png
-        pictures.append(Picture(column.site, column.task.classes[1], rows[i].version, base or "", digest_bytes(png)))
-    model = model_report(f"demo-{method.replace('_', '-')}", method, columns(), rows, scores, champion=base or "")
+        pictures.append(
+            SaliencyPicture(column.site, column.task.classes[1], rows[i].version, base or "", digest_bytes(png))
+        )
+    model = build_model_report(f"demo-{method.replace('_', '-')}", method, columns(), rows, scores, champion=base or "")
     floors = {"two random maps": 0.117, "another image of its class": 0.412}
     joint = ("Joint training opens the training splits of all sites: an upper bound, not a method for practice.",)
     return replace(
@@ -145,9 +159,9 @@ def example_pictures() -> dict[str, bytes]:
 @pytest.fixture(scope="session")
 def example_report(example_pictures: dict[str, bytes]) -> ReportData:
     models = [method_report(method, example_pictures) for method in METHODS]
-    return assemble("Four hospitals, three methods", "2026-11-20T23:59:00+00:00", models)
+    return assemble_report("Four hospitals, three methods", "2026-11-20T23:59:00+00:00", models)
 
 
 @pytest.fixture(scope="session")
 def score() -> Callable[..., Metric]:
-    return scored
+    return metric_of

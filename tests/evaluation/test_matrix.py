@@ -10,13 +10,13 @@ from anamnesis.evaluation import accuracy_matrix as m
 from anamnesis.records import InputError
 
 HAND = m.AccuracyMatrix(
-    learned=("A", "B", "C"),
+    update_tasks=("A", "B", "C"),
     scores=((0.9, 0.6, 0.5), (0.8, 0.7, 0.4), (0.6, 0.75, 0.8)),
-    baseline={"A": 0.5, "B": 0.5, "C": 0.3},
+    baseline_scores={"A": 0.5, "B": 0.5, "C": 0.3},
 )
 JOINT = m.AccuracyMatrix(("A", "B", "C"), ((0.9, None, None), (0.85, 0.9, None), (0.9, 0.9, 0.95)))
 RETURN = m.AccuracyMatrix(
-    learned=("A", "B", "A", "C"),
+    update_tasks=("A", "B", "A", "C"),
     scores=((0.9, None, None), (0.5, 0.8, None), (0.95, 0.7, None), (0.85, 0.75, 0.6)),
 )
 
@@ -48,7 +48,7 @@ def test_intransigence_needs_the_same_sequence() -> None:
 
 def test_a_hospital_may_come_back() -> None:
     assert RETURN.tasks == ("A", "B", "C")
-    assert RETURN.old == ("A", "B")
+    assert RETURN.old_tasks == ("A", "B")
     assert m.final_average(RETURN) == pytest.approx((0.85 + 0.75 + 0.6) / 3)
     assert m.learning_accuracy(RETURN) == pytest.approx((0.9 + 0.8 + 0.6) / 3)
     assert m.average_incremental(RETURN) == pytest.approx((0.9 + 0.65 + 0.825 + 2.2 / 3) / 4)
@@ -59,8 +59,8 @@ def test_a_hospital_may_come_back() -> None:
 
 
 def test_a_task_that_the_last_update_learned_again_is_still_an_old_task() -> None:
-    again = m.AccuracyMatrix(("A", "B", "A"), ((0.9, None), (0.6, 0.8), (0.8, 0.8)))
-    assert m.forgetting_by_task(again) == pytest.approx({"A": 0.1, "B": 0.0})
+    matrix = m.AccuracyMatrix(("A", "B", "A"), ((0.9, None), (0.6, 0.8), (0.8, 0.8)))
+    assert m.forgetting_by_task(matrix) == pytest.approx({"A": 0.1, "B": 0.0})
 
 
 def test_forward_transfer_is_none_where_it_was_not_measured_and_not_zero() -> None:

@@ -19,7 +19,7 @@ def logits_of(rows: int, classes: int, seed: int, ties: bool = False) -> Tensor:
 
 def test_hand_made_case() -> None:
     logits = torch.tensor([[2.0, 0, 0, 9], [0, 1, 0, 0], [3, 1, 0, 0], [0, 2, 5, 0]])
-    metrics = classification_metrics(logits, torch.tensor([0, 1, 1, 1]), columns=[0, 1])
+    metrics = classification_metrics(logits, torch.tensor([0, 1, 1, 1]), class_indices=[0, 1])
     assert float(metrics["Accuracy"].value) == 0.75
     assert float(metrics["BalancedAccuracy"].value) == pytest.approx((1 + 2 / 3) / 2, abs=1e-6)
     assert float(metrics["ClassIncrementalAccuracy"].value) == 0.25
@@ -119,9 +119,9 @@ def test_dice_agrees_with_monai() -> None:
 
 
 def test_dice_of_an_absent_class() -> None:
-    empty, found = torch.zeros(1, 4, 4, dtype=torch.long), torch.ones(1, 4, 4, dtype=torch.long)
+    empty, marked = torch.zeros(1, 4, 4, dtype=torch.long), torch.ones(1, 4, 4, dtype=torch.long)
     assert dice(empty, empty, 3).tolist() == [[1, 1]]
-    assert dice(found, empty, 3).tolist() == [[0, 1]]
+    assert dice(marked, empty, 3).tolist() == [[0, 1]]
 
 
 @settings(max_examples=50, deadline=None)

@@ -10,50 +10,50 @@ from decimal import Decimal
 import pytest
 
 from anamnesis.evaluation.report import (
-    Column,
     ModelReport,
     ReportData,
+    TestSetColumn,
     UpdateRow,
-    assemble,
-    lineage,
-    model_report,
+    assemble_report,
+    build_model_report,
+    champion_lineage,
     read_report,
     report_json,
 )
-from anamnesis.evaluation.report.charts import panels
+from anamnesis.evaluation.report.charts import site_panels
 from anamnesis.evaluation.report.colours import contrast, shade
-from anamnesis.evaluation.report.statements import state, summary
+from anamnesis.evaluation.report.statements import model_statement, report_summary
 from anamnesis.records import (
     Criterion,
     Decision,
     Enforcement,
     Evaluation,
+    EvaluationSet,
     InputError,
     Metric,
     Task,
     TaskType,
     Verdict,
-    Window,
 )
 
 Scored = Callable[..., Metric]
 TASKS = {site: Task(site.lower(), TaskType.CLASSIFICATION, ("no", "yes")) for site in "ABC"}
 
 
-def judged(version: str, site: str, auroc: float, score: Scored, **changes: object) -> Evaluation:
-    made = Evaluation(
+def evaluation_of(version: str, site: str, auroc: float, score: Scored, **changes: object) -> Evaluation:
+    evaluation = Evaluation(
         version, site, TASKS[site].name, f"set-{site}", "evaluator", "forgetting", {"AUROC": score(auroc)}
     )
-    return replace(made, **changes)
+    return replace(evaluation, **changes)
 
 
-def small(rows: Sequence[UpdateRow], evaluations: Sequence[Evaluation], champion: str = "") -> ModelReport:
-    columns = [Column(site, task, f"set-{site}") for site, task in TASKS.items()]
-    return model_report("model", "finetune", columns, rows, evaluations, champion)
+def small_report(rows: Sequence[UpdateRow], evaluations: Sequence[Evaluation], champion: str = "") -> ModelReport:
+    columns = [TestSetColumn(site, task, f"set-{site}") for site, task in TASKS.items()]
+    return build_model_report("model", "finetune", columns, rows, evaluations, champion)
 
 
-def complete(model: ModelReport) -> ModelReport:
-    return assemble("", "2026-01-01T00:00:00Z", [model]).models[0]
+def assembled(model: ModelReport) -> ModelReport:
+    return assemble_report("", "2026-01-01T00:00:00Z", [model]).models[0]
 
 
 CHAIN = [UpdateRow("v1", "A"), UpdateRow("v2", "B", "v1"), UpdateRow("v3", "A", "v2")]
@@ -85,14 +85,14 @@ def test_a_foreign_file_is_refused(data: bytes, message: str) -> None:
 
 
 def test_only_frozen_sets_that_count_now_enter_the_matrix(score: Scored) -> None:
-    model = small(
+    model = small_report(
         CHAIN[:2],
         [
-            judged("v1", "A", 0.9, score),
-            judged("v2", "A", 0.1, score, test_set="an earlier set"),
-            judged("v2", "A", 0.2, score, window=Window.RECENT),
-            judged("v2", "B", 0.8, score),
-            judged("v9", "B", 0.3, score),
+            evaluation_of("v1", "A", 0.9, score),
+            evaluation_of("v2", "A", 0.1, score, test_set="an earlier set"),
+            evaluation_of("v2", "A", 0.2, score, window=EvaluationSet.RECENT),
+            evaluation_of("v2", "B", 0.8, score),
+            evaluation_of("v9", "B", 0.3, score),
         ],
     )
     values = [[cell and float(cell.value) for cell in row] for row in model.matrices["Primary"]]
@@ -101,16 +101,19 @@ def test_only_frozen_sets_that_count_now_enter_the_matrix(score: Scored) -> None
 
 
 def test_each_column_of_the_primary_matrix_shows_its_own_tasks_metric(score: Scored) -> None:
-    columns = [Column("A", replace(TASKS["A"], primary_metric="Accuracy"), "set-A"), Column("B", TASKS["B"], "set-B")]
+    columns = [
+        TestSetColumn("A", replace(TASKS["A"], primary_metric="Accuracy"), "set-A"),
+        TestSetColumn("B", TASKS["B"], "set-B"),
+    ]
     scores = {"AUROC": score(0.9), "Accuracy": score(0.7)}
-    found = [judged("v2", site, 0, score, metrics=scores) for site in "AB"]
-    model = model_report("model", "finetune", columns, CHAIN[:2], found)
+    evaluations = [evaluation_of("v2", site, 0, score, metrics=scores) for site in "AB"]
+    model = build_model_report("model", "finetune", columns, CHAIN[:2], evaluations)
     assert [float(cell.value) for cell in model.matrices["Primary"][1] if cell] == [0.7, 0.9]
 
 
 def test_a_returning_hospital_is_one_column_and_several_rows(score: Scored) -> None:
     scores = {("v1", "A"): 0.9, ("v2", "A"): 0.6, ("v2", "B"): 0.8, ("v3", "A"): 0.85, ("v3", "B"): 0.7}
-    model = complete(small(CHAIN, [judged(*key, value, score) for key, value in scores.items()]))
+    model = assembled(small_report(CHAIN, [evaluation_of(*key, value, score) for key, value in scores.items()]))
     assert len(model.matrices["Primary"]) == 3
     assert model.continual["Primary"]["Forgetting"] == pytest.approx((0.05 + 0.1) / 2)
 
@@ -122,38 +125,44 @@ def test_a_rejected_update_does_not_count_as_forgetting(score: Scored) -> None:
         UpdateRow("v3", "C", "v1", promoted=True),
     ]
     scores = {("v1", "A"): 0.9, ("bad", "A"): 0.1, ("bad", "B"): 0.9, ("v3", "A"): 0.89, ("v3", "C"): 0.9}
-    model = complete(small(rows, [judged(*key, value, score) for key, value in scores.items()], champion="v3"))
-    assert lineage(model) == (0, 2)
+    model = assembled(
+        small_report(rows, [evaluation_of(*key, value, score) for key, value in scores.items()], champion="v3")
+    )
+    assert champion_lineage(model) == (0, 2)
     assert model.continual["Primary"]["Forgetting"] == pytest.approx(0.01)
-    assert state(model).status == "kept"
-    assert "2 of 3 updates promoted" in state(model).details[0]
+    assert model_statement(model).status == "kept"
+    assert "2 of 3 updates promoted" in model_statement(model).details[0]
 
 
 def test_intransigence_compares_with_joint_where_the_sequence_is_the_same(score: Scored) -> None:
-    found = [judged("v1", "A", 0.8, score), judged("v2", "B", 0.7, score)]
-    better = [judged("v1", "A", 0.9, score), judged("v2", "B", 0.8, score)]
-    method = small(CHAIN[:2], found)
-    joint = replace(small(CHAIN[:2], better), method="joint")
-    other = replace(small([UpdateRow("v2", "B")], better), method="joint")
-    with_joint = assemble("", "2026-01-01T00:00:00Z", [method, joint]).models[0].continual["Primary"]
-    without = assemble("", "2026-01-01T00:00:00Z", [method, other]).models[0].continual["Primary"]
+    evaluations = [evaluation_of("v1", "A", 0.8, score), evaluation_of("v2", "B", 0.7, score)]
+    joint_evaluations = [evaluation_of("v1", "A", 0.9, score), evaluation_of("v2", "B", 0.8, score)]
+    method = small_report(CHAIN[:2], evaluations)
+    joint = replace(small_report(CHAIN[:2], joint_evaluations), method="joint")
+    other_joint = replace(small_report([UpdateRow("v2", "B")], joint_evaluations), method="joint")
+    with_joint = assemble_report("", "2026-01-01T00:00:00Z", [method, joint]).models[0].continual["Primary"]
+    without_joint = assemble_report("", "2026-01-01T00:00:00Z", [method, other_joint]).models[0].continual["Primary"]
     assert with_joint["Intransigence"] == pytest.approx(0.1)
-    assert "Intransigence" not in without
+    assert "Intransigence" not in without_joint
 
 
 def test_saliency_forgetting_is_of_earlier_sites_only(score: Scored) -> None:
-    kept = judged("v2", "A", 0, score, name="saliency", metrics={"IoU": score(0.6)})
-    own = judged("v2", "B", 0, score, name="saliency", metrics={"IoU": score(1.0)})
-    assert complete(small(CHAIN[:2], [kept, own])).continual["IoU"] == {"SaliencyForgetting": pytest.approx(0.4)}
+    earlier_evaluation = evaluation_of("v2", "A", 0, score, name="saliency", metrics={"IoU": score(0.6)})
+    current_evaluation = evaluation_of("v2", "B", 0, score, name="saliency", metrics={"IoU": score(1.0)})
+    assert assembled(small_report(CHAIN[:2], [earlier_evaluation, current_evaluation])).continual["IoU"] == {
+        "SaliencyForgetting": pytest.approx(0.4)
+    }
 
 
 def test_words_name_what_was_forgotten(score: Scored) -> None:
     scores = {("v1", "A"): 0.97, ("v2", "A"): 0.61, ("v2", "B"): 0.9}
-    model = complete(small(CHAIN[:2], [judged(*key, value, score) for key, value in scores.items()], champion="v2"))
-    statement = state(model)
+    model = assembled(
+        small_report(CHAIN[:2], [evaluation_of(*key, value, score) for key, value in scores.items()], champion="v2")
+    )
+    statement = model_statement(model)
     assert statement.status == "forgot"
     assert "A: AUROC 0.97 before, 0.61 now (allowed loss 0.05)." in statement.details
-    assert summary(ReportData("", "", (model,))).startswith("Forgot 1 of 1 earlier sites. In use: version v2")
+    assert report_summary(ReportData("", "", (model,))).startswith("Forgot 1 of 1 earlier sites. In use: version v2")
 
 
 def test_the_gates_own_limit_decides_what_is_called_forgotten(score: Scored) -> None:
@@ -161,29 +170,33 @@ def test_the_gates_own_limit_decides_what_is_called_forgotten(score: Scored) -> 
         criterion = Criterion("forgetting", "A", "a", Decimal("0.04"), Decimal(limit), None)
         decision = Decision(Verdict.PROMOTE, "v2", "v1", "v1", (criterion,), (), "", Enforcement.ENFORCED)
         rows = [CHAIN[0], replace(CHAIN[1], decision=decision)]
-        return state(small(rows, [judged("v1", "A", 0.9, score), judged("v2", "A", 0.86, score)])).status
+        return model_statement(
+            small_report(rows, [evaluation_of("v1", "A", 0.9, score), evaluation_of("v2", "A", 0.86, score)])
+        ).status
 
     assert limited("0.03") == "forgot"
     assert limited("0.04") == "kept"
 
 
 def test_a_site_that_was_not_measured_is_not_called_kept(score: Scored) -> None:
-    statement = state(small(CHAIN[:2], [judged("v1", "A", 0.9, score), judged("v2", "B", 0.9, score)]))
+    statement = model_statement(
+        small_report(CHAIN[:2], [evaluation_of("v1", "A", 0.9, score), evaluation_of("v2", "B", 0.9, score)])
+    )
     assert statement.status == "open"
     assert "Not measured on A: nothing is said of them." in statement.details
 
 
 def test_a_promotion_against_the_gates_advice_is_said_aloud(example_report: ReportData) -> None:
-    assert "3 of them although the gate said reject" in state(example_report.models[0]).details[0]
+    assert "3 of them although the gate said reject" in model_statement(example_report.models[0]).details[0]
 
 
 def test_the_first_site_has_nothing_to_forget(score: Scored) -> None:
-    assert state(small(CHAIN[:1], [judged("v1", "A", 0.9, score)])).status == "open"
-    assert state(small([], [])).headline == "Has learned nothing yet"
+    assert model_statement(small_report(CHAIN[:1], [evaluation_of("v1", "A", 0.9, score)])).status == "open"
+    assert model_statement(small_report([], [])).headline == "Has learned nothing yet"
 
 
-def test_the_standing_warnings_are_always_there() -> None:
-    report = assemble("", "2026-01-01T00:00:00Z", [], ["mine"])
+def test_the_fixed_warnings_are_always_there() -> None:
+    report = assemble_report("", "2026-01-01T00:00:00Z", [], ["mine"])
     assert report.warnings[0] == "mine"
     assert any("Nothing clinical is claimed" in warning for warning in report.warnings)
     assert any("other numbers" in warning for warning in report.warnings)
@@ -191,13 +204,13 @@ def test_the_standing_warnings_are_always_there() -> None:
 
 def test_an_update_without_a_column_is_refused() -> None:
     with pytest.raises(InputError, match="'Z', which has no column"):
-        small([UpdateRow("v1", "Z")], [])
+        small_report([UpdateRow("v1", "Z")], [])
     with pytest.raises(InputError, match="champion v9"):
-        small(CHAIN, [], champion="v9")
+        small_report(CHAIN, [], champion="v9")
 
 
 def test_curves_start_where_a_site_is_learned(example_report: ReportData) -> None:
-    drawn = {panel.site: panel for panel in panels(example_report, "Primary")}
+    drawn = {panel.site: panel for panel in site_panels(example_report, "Primary")}
     assert [len(line.points) for line in drawn["st-anna"].lines] == [4, 4, 4]
     assert [len(line.points) for line in drawn["central-lab"].lines] == [1, 1, 1]
     heights = [y for _, y, _ in drawn["st-anna"].lines[0].points]

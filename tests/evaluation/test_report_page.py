@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from anamnesis.evaluation.report import ReportData, assemble, report_html
+from anamnesis.evaluation.report import ReportData, assemble_report, report_html
 
 PROBE = """<script>addEventListener("load", () => {
   const all = selector => [...document.querySelectorAll(selector)];
@@ -26,16 +26,16 @@ PROBE = """<script>addEventListener("load", () => {
 });</script></body>"""
 
 
-def opened(chromium: str, page: str, folder: Path, width: int = 1280) -> tuple[dict[str, Any], list[str]]:
+def open_page(chromium: str, page: str, folder: Path, width: int = 1280) -> tuple[dict[str, Any], list[str]]:
     """What a script that is injected into a copy finds, and what the copy wrote to the console."""
     path = folder / "copy.html"
     path.write_text(re.sub("<meta http-equiv[^>]*>", "", page).replace("</body>", PROBE))
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--window-size={width},1000"]
     command = [chromium, *options, f"--user-data-dir={folder}/profile", "--dump-dom", path.as_uri()]
     out = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    found = re.search('data-found="([^"]*)"', out.stdout)
-    assert found, "the page did not load"
-    return json.loads(html.unescape(found[1])), [line for line in out.stderr.splitlines() if "CONSOLE" in line]
+    match = re.search('data-found="([^"]*)"', out.stdout)
+    assert match, "the page did not load"
+    return json.loads(html.unescape(match[1])), [line for line in out.stderr.splitlines() if "CONSOLE" in line]
 
 
 @pytest.fixture(scope="module")
@@ -44,25 +44,25 @@ def page(example_report: ReportData, example_pictures: dict[str, bytes]) -> str:
 
 
 def test_the_page_opens_whole(chromium: str, page: str, tmp_path: Path) -> None:
-    found, console = opened(chromium, page, tmp_path)
+    findings, console = open_page(chromium, page, tmp_path)
     assert console == []
-    assert len(found["widths"]) == 9
-    assert all(width > 100 for width in found["widths"])
-    assert found["fetched"] == []
-    assert found["overflow"] == []
-    assert (found["captions"], found["figures"]) == (0, 0)
+    assert len(findings["widths"]) == 9
+    assert all(width > 100 for width in findings["widths"])
+    assert findings["fetched"] == []
+    assert findings["overflow"] == []
+    assert (findings["captions"], findings["figures"]) == (0, 0)
 
 
 def test_the_page_fits_a_small_window(chromium: str, page: str, tmp_path: Path) -> None:
-    found, _ = opened(chromium, page, tmp_path, width=700)
-    assert found["page"] <= 700
+    findings, _ = open_page(chromium, page, tmp_path, width=700)
+    assert findings["page"] <= 700
 
 
 def test_the_check_sees_a_broken_page(chromium: str, page: str, tmp_path: Path) -> None:
     broken = page.replace("data:image/png;base64,", "data:image/png;base64,AAAA", 1)
     broken = broken.replace("</main>", "<script>missing()</script></main>")
-    found, console = opened(chromium, broken, tmp_path)
-    assert 0 in found["widths"]
+    findings, console = open_page(chromium, broken, tmp_path)
+    assert 0 in findings["widths"]
     assert any("missing is not defined" in line for line in console)
 
 
@@ -107,7 +107,7 @@ def test_a_picture_that_is_not_readable_here_is_said_to_stay(example_report: Rep
 
 
 def test_a_report_of_nothing_and_of_one_update_are_drawn(example_report: ReportData) -> None:
-    empty = assemble("Nothing yet", "2026-01-01T00:00:00Z", [])
+    empty = assemble_report("Nothing yet", "2026-01-01T00:00:00Z", [])
     assert "Nothing yet" in report_html(empty, {}).decode()
     model = example_report.models[0]
     first = replace(
@@ -118,8 +118,10 @@ def test_a_report_of_nothing_and_of_one_update_are_drawn(example_report: ReportD
         champion="",
         pictures=(),
     )
-    page = report_html(assemble("One", "2026-01-01T00:00:00Z", [first]), {}).decode()
+    page = report_html(assemble_report("One", "2026-01-01T00:00:00Z", [first]), {}).decode()
     assert "nothing to forget yet" in page
     assert "not judged" in page
     bare = replace(first, updates=(), columns=(), matrices={"Primary": ()})
-    assert "Has learned nothing yet" in report_html(assemble("Bare", "2026-01-01T00:00:00Z", [bare]), {}).decode()
+    assert (
+        "Has learned nothing yet" in report_html(assemble_report("Bare", "2026-01-01T00:00:00Z", [bare]), {}).decode()
+    )

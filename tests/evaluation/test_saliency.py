@@ -80,13 +80,13 @@ def test_grad_cam_explains_the_class_that_was_asked_for() -> None:
 
 def test_unchanged_maps_are_kept_wholly() -> None:
     maps = maps_of(6, 8, 0)
-    for name, metric in saliency.retention(maps, maps * 3).items():  # the scale of a map means nothing
+    for name, metric in saliency.map_retention(maps, maps * 3).items():  # the scale of a map means nothing
         assert float(metric.value) == pytest.approx(1.0, abs=1e-6), name
         assert metric.n == 6
 
 
 def test_random_maps_reach_the_random_floor() -> None:
-    metrics = saliency.retention(maps_of(600, 16, 1), maps_of(600, 16, 2))
+    metrics = saliency.map_retention(maps_of(600, 16, 1), maps_of(600, 16, 2))
     floor = saliency.random_iou(256)
     print(f"IoU of random 16 x 16 maps: {metrics['IoU'].value}, expected {floor:.3f}; limit {0.2 / 1.8:.3f}")
     assert float(metrics["IoU"].low) <= floor <= float(metrics["IoU"].high)
@@ -117,20 +117,20 @@ def test_maps_of_zero_follow_the_rule() -> None:
     before, after = maps_of(4, 8, 0), maps_of(4, 8, 0)
     before[0] = 0  # nothing to keep: left out
     after[1] = 0  # everything lost: 0
-    for metric in saliency.retention(before, after).values():
+    for metric in saliency.map_retention(before, after).values():
         assert metric.n == 3
         assert float(metric.value) == pytest.approx(2 / 3, abs=1e-6)
-    assert saliency.retention(torch.zeros(2, 4, 4), after[:2, :4, :4]) == {}
+    assert saliency.map_retention(torch.zeros(2, 4, 4), after[:2, :4, :4]) == {}
 
 
 def test_constant_maps_are_finite() -> None:
-    for metric in saliency.retention(torch.ones(3, 8, 8), maps_of(3, 8, 0)).values():
+    for metric in saliency.map_retention(torch.ones(3, 8, 8), maps_of(3, 8, 0)).values():
         assert metric.value.is_finite()
 
 
 def test_equal_maps_give_equal_digits() -> None:
     before, after = maps_of(9, 8, 0), maps_of(9, 8, 1)
-    assert saliency.retention(before, after) == saliency.retention(before, after)
+    assert saliency.map_retention(before, after) == saliency.map_retention(before, after)
 
 
 @pytest.mark.parametrize("size", [4, 7, 8, 16])
@@ -155,19 +155,19 @@ def test_spearman_sees_order_only() -> None:
 
 
 def test_saliency_forgetting_is_the_mean_loss() -> None:
-    kept = saliency.retention(maps_of(4, 8, 0), maps_of(4, 8, 0))["IoU"]
-    lost = saliency.retention(maps_of(4, 8, 0), torch.zeros(4, 8, 8))["IoU"]
-    assert saliency.saliency_forgetting({"A": kept, "B": lost}) == pytest.approx(0.5)
+    unchanged = saliency.map_retention(maps_of(4, 8, 0), maps_of(4, 8, 0))["IoU"]
+    lost = saliency.map_retention(maps_of(4, 8, 0), torch.zeros(4, 8, 8))["IoU"]
+    assert saliency.saliency_forgetting({"A": unchanged, "B": lost}) == pytest.approx(0.5)
     assert saliency.saliency_forgetting({}) is None
 
 
 def test_pairs_of_a_class_are_two_different_cases() -> None:
     columns = torch.tensor([2, 0, 2, 7, 0, 2])
-    case, other = saliency.another_of_its_class(columns)
-    assert torch.equal(columns[case], columns[other])
-    assert not (case == other).any()
+    case, partner = saliency.same_class_pairs(columns)
+    assert torch.equal(columns[case], columns[partner])
+    assert not (case == partner).any()
     assert sorted(case.tolist()) == [0, 1, 2, 4, 5]  # the only case of class 7 has no partner
-    assert sorted(other.tolist()) == [0, 1, 2, 4, 5]
+    assert sorted(partner.tolist()) == [0, 1, 2, 4, 5]
 
 
 class Spot(nn.Module):
@@ -199,10 +199,10 @@ def test_faithful_maps_delete_fast_and_insert_fast() -> None:
 
 def test_what_all_classes_have_in_common_does_not_move_the_map_of_competing_classes() -> None:
     network = Tiny().eval()
-    before = saliency.grad_cam(network, IMAGES, COLUMNS, competing=(0, 1, 2))
+    before = saliency.grad_cam(network, IMAGES, COLUMNS, contrast_classes=(0, 1, 2))
     plain = saliency.grad_cam(network, IMAGES, COLUMNS)
     with torch.no_grad():
         network.head.weight.sub_(100.0)  # the softmax, and so every answer, stays as it was
-    assert torch.allclose(saliency.grad_cam(network, IMAGES, COLUMNS, competing=(0, 1, 2)), before, atol=1e-3)
+    assert torch.allclose(saliency.grad_cam(network, IMAGES, COLUMNS, contrast_classes=(0, 1, 2)), before, atol=1e-3)
     assert not saliency.grad_cam(network, IMAGES, COLUMNS).any()
     assert plain.any()

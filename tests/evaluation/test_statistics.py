@@ -12,8 +12,8 @@ from anamnesis.evaluation.statistics import (
     auroc_interval,
     average_ranks,
     bootstrap,
+    make_metric,
     mean_metrics,
-    metric,
     wilson,
     wilson_mean,
 )
@@ -37,8 +37,8 @@ def test_interval_of_a_mean_of_one_proportion_is_wilsons() -> None:
 
 
 def test_interval_of_a_mean_narrows_with_more_classes() -> None:
-    one, four = wilson_mean([8], [10]), wilson_mean([8] * 4, [10] * 4)
-    assert four[1] - four[0] == pytest.approx((one[1] - one[0]) / 2)
+    one_class, four_classes = wilson_mean([8], [10]), wilson_mean([8] * 4, [10] * 4)
+    assert four_classes[1] - four_classes[0] == pytest.approx((one_class[1] - one_class[0]) / 2)
 
 
 def test_auroc_interval_has_a_width_at_perfect_separation() -> None:
@@ -87,8 +87,8 @@ def test_a_single_case_has_no_interval() -> None:
 
 
 def test_metrics_have_six_places_and_no_negative_zero() -> None:
-    assert str(metric(1 / 3, 5, (-1e-12, 0.5)).value) == "0.333333"
-    assert str(metric(1 / 3, 5, (-1e-12, 0.5)).low) == "0.000000"
+    assert str(make_metric(1 / 3, 5, (-1e-12, 0.5)).value) == "0.333333"
+    assert str(make_metric(1 / 3, 5, (-1e-12, 0.5)).low) == "0.000000"
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=20))

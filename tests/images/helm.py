@@ -19,16 +19,16 @@ def main() -> None:
     parser.add_argument("-n", dest="namespace", required=True)
     parser.add_argument("--values", type=Path)
     parser.add_argument("--wait", action="store_const", const="watcher")
-    asked = parser.parse_args()
-    with helm_python.Config(kubeconfig_path=os.environ["KUBECONFIG"], namespace=asked.namespace) as client:
-        match asked.verb:
+    arguments = parser.parse_args()
+    with helm_python.Config(kubeconfig_path=os.environ["KUBECONFIG"], namespace=arguments.namespace) as client:
+        match arguments.verb:
             case "install":
-                values = yaml.safe_load(asked.values.read_text())
-                client.install(asked.chart, asked.name, values, wait=asked.wait, timeout=SECONDS)
+                values = yaml.safe_load(arguments.values.read_text())
+                client.install(arguments.chart, arguments.name, values, wait=arguments.wait, timeout=SECONDS)
             case "test":
-                client.test(asked.name, timeout=SECONDS)
+                client.test(arguments.name, timeout=SECONDS)
             case _:
-                client.uninstall(asked.name)
+                client.uninstall(arguments.name)
 
 
 if __name__ == "__main__":

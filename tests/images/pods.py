@@ -14,20 +14,20 @@ NOTHING: Mapping[str, Json] = {}
 
 
 def kubectl(*arguments: str, text: str = "") -> str:
-    done = subprocess.run(["kubectl", *arguments], input=text, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
-    return done.stdout
+    result = subprocess.run(["kubectl", *arguments], input=text, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, f"kubectl {' '.join(arguments)}: {result.stderr}"
+    return result.stdout
 
 
 def pod(name: str, image: str, *command: str, volumes: Mapping[str, Json] = NOTHING) -> Json:
     """A pod without any right, on a root file system that nobody writes to; a volume is mounted under its name."""
-    found = {"tmp": {"emptyDir": {}}, **volumes}
+    mounted_volumes = {"tmp": {"emptyDir": {}}, **volumes}
     container = {
         "name": "main",
         "image": f"{image}:{__version__}",
         "imagePullPolicy": "Never",
         "command": list(command),
-        "volumeMounts": [{"name": one, "mountPath": f"/{one}"} for one in found],
+        "volumeMounts": [{"name": volume_name, "mountPath": f"/{volume_name}"} for volume_name in mounted_volumes],
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -39,25 +39,25 @@ def pod(name: str, image: str, *command: str, volumes: Mapping[str, Json] = NOTH
         "automountServiceAccountToken": False,
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [container],
-        "volumes": [{"name": one, **kind} for one, kind in found.items()],
+        "volumes": [{"name": volume_name, **kind} for volume_name, kind in mounted_volumes.items()],
     }
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
 
 
 def on_node(name: str, *command: str) -> Json:
     """A pod that is root on its node: what a person at the machine would do."""
-    wanted = pod(name, "anamnesis-operator", "/usr/sbin/chroot", "/node", *command)
-    wanted["spec"] |= {"securityContext": {}, "volumes": [{"name": "node", "hostPath": {"path": "/"}}]}
+    manifest = pod(name, "anamnesis-operator", "/usr/sbin/chroot", "/node", *command)
+    manifest["spec"] |= {"securityContext": {}, "volumes": [{"name": "node", "hostPath": {"path": "/"}}]}
     root = {"privileged": True, "runAsUser": 0}
     mounts = [{"name": "node", "mountPath": "/node"}]
-    wanted["spec"]["containers"][0] |= {"securityContext": root, "volumeMounts": mounts}
-    return wanted
+    manifest["spec"]["containers"][0] |= {"securityContext": root, "volumeMounts": mounts}
+    return manifest
 
 
-def printed(wanted: Json, seconds: float = 120) -> str:
+def run_pod(manifest: Json, seconds: float = 120) -> str:
     """Runs a pod to its good end and returns what it printed."""
-    name = wanted["metadata"]["name"]
-    kubectl("apply", "--filename=-", text=json.dumps(wanted))
+    name = manifest["metadata"]["name"]
+    kubectl("apply", "--filename=-", text=json.dumps(manifest))
 
     def phase() -> str:
         return kubectl("get", "pod", name, "--output=jsonpath={.status.phase}")

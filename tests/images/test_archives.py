@@ -17,12 +17,12 @@ PACKAGES = "opt/anamnesis/lib/python3.11/site-packages/"
 
 def paths(archive: Path) -> dict[str, int]:
     """All paths in an image, with their modes; some builders write the kind of file into the mode too."""
-    found: dict[str, int] = {}
+    modes: dict[str, int] = {}
     with tarfile.open(archive) as file:
         for layer in json.loads(content(file, "manifest.json"))[0]["Layers"]:
             with tarfile.open(fileobj=file.extractfile(layer)) as inner:
-                found |= {one.name.removeprefix("./").rstrip("/"): stat.S_IMODE(one.mode) for one in inner}
-    return found
+                modes |= {member.name.removeprefix("./").rstrip("/"): stat.S_IMODE(member.mode) for member in inner}
+    return modes
 
 
 def content(archive: tarfile.TarFile, name: str) -> bytes:
@@ -31,7 +31,7 @@ def content(archive: tarfile.TarFile, name: str) -> bytes:
     return file.read()
 
 
-def normal(name: str) -> str:
+def normalised_name(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 
@@ -51,17 +51,21 @@ def test_it_says_what_it_is_and_is_not_root(folder: Path, image: str) -> None:
 
 
 def test_what_is_in_it_is_listed(folder: Path, image: str) -> None:
-    found = [path.removeprefix(PACKAGES) for path in paths(folder / f"{image}.tar") if path.startswith(PACKAGES)]
-    metadata = [path.removesuffix(".dist-info/METADATA") for path in found if path.count("/") == 1]
-    installed = {normal(one.rpartition("-")[0]) for one in metadata if "/" not in one}
-    listed = [one["purl"] for one in json.loads((folder / f"{image}.cdx.json").read_text())["components"]]
-    assert {normal(one.removeprefix("pkg:pypi/").partition("@")[0]) for one in listed if ":pypi/" in one} == installed
-    assert any(one.startswith("pkg:deb/debian/libc6@") for one in listed)
+    package_paths = [
+        path.removeprefix(PACKAGES) for path in paths(folder / f"{image}.tar") if path.startswith(PACKAGES)
+    ]
+    metadata = [path.removesuffix(".dist-info/METADATA") for path in package_paths if path.count("/") == 1]
+    installed = {normalised_name(entry.rpartition("-")[0]) for entry in metadata if "/" not in entry}
+    listed = [component["purl"] for component in json.loads((folder / f"{image}.cdx.json").read_text())["components"]]
+    assert {
+        normalised_name(purl.removeprefix("pkg:pypi/").partition("@")[0]) for purl in listed if ":pypi/" in purl
+    } == installed
+    assert any(purl.startswith("pkg:deb/debian/libc6@") for purl in listed)
     assert not {"pip", "pytest", "cyclonedx-python-lib"} & installed
     assert ("torch" in installed) == (image == "anamnesis-training")
 
 
-def test_whoever_it_runs_as_can_write_where_kubeflows_launcher_does(folder: Path, image: str) -> None:
-    found = paths(folder / f"{image}.tar")
-    wanted = 0o1777 if image == "anamnesis-training" else None
-    assert [found.get(one) for one in ("gcs", "minio", "s3")] == [wanted] * 3
+def test_any_user_can_write_where_kubeflows_launcher_does(folder: Path, image: str) -> None:
+    modes = paths(folder / f"{image}.tar")
+    expected_mode = 0o1777 if image == "anamnesis-training" else None
+    assert [modes.get(directory) for directory in ("gcs", "minio", "s3")] == [expected_mode] * 3

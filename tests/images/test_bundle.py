@@ -15,7 +15,7 @@ import yaml
 from conftest import missing
 from images.registry import Registry, image_archive
 
-from charts.golden import CHART, profiles, rendered
+from charts.golden import CHART, profiles, render_templates
 from delivery import bundle, images
 
 SKOPEO = """#!/bin/sh
@@ -33,7 +33,7 @@ RUN = {"check": False, "capture_output": True, "text": True}
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("airgap") / "one"
     os.environ.setdefault("SOURCE_DATE_EPOCH", "1763600000")
-    bundle.write(folder, None)
+    bundle.write_bundle(folder, None)
     return folder
 
 
@@ -56,26 +56,28 @@ def call(folder: Path, *command: str, **environment: str) -> "subprocess.Complet
     return subprocess.run(command, cwd=folder, env={**os.environ, **environment}, **RUN)  # type: ignore[call-overload,no-any-return]
 
 
-def everything() -> Iterator[str]:
+def installed_texts() -> Iterator[str]:
     """All that is installed or run: the chart with each profile, and the pipelines, as text."""
     for values in profiles().values():
-        yield from rendered(values).values()
+        yield from render_templates(values).values()
     for file in images.ROOT.glob("pipelines/**/compiled/*.yaml"):
         yield file.read_text()
 
 
 def test_no_image_is_missing(made: Path) -> None:
     listed = (made / "images.txt").read_text().split()
-    named = {match for text in everything() for match in re.findall(r"image['\"]?: *['\"]?([^\s'\"]+)", text)}
-    assert {name.partition("@")[0].removeprefix("registry.hospital.example/") for name in named} == set(listed)
+    image_names = {
+        match for text in installed_texts() for match in re.findall(r"image['\"]?: *['\"]?([^\s'\"]+)", text)
+    }
+    assert {name.partition("@")[0].removeprefix("registry.hospital.example/") for name in image_names} == set(listed)
     assert {"anamnesis-operator:0.1.0", "anamnesis-training:0.1.0"} <= set(listed)
 
 
 def test_an_image_is_found_wherever_it_is_named() -> None:
     nested = yaml.safe_dump({"data": {"pods.yaml": "image: a/b:1\nother: [{image: c:2}]"}, "image": "d:3"})
-    assert set(images.named(nested)) == {"a/b:1", "c:2", "d:3"}
-    assert list(images.named("image: {name: x}")) == []
-    assert list(images.named("no: yaml: {")) == []
+    assert set(images.find_images(nested)) == {"a/b:1", "c:2", "d:3"}
+    assert list(images.find_images("image: {name: x}")) == []
+    assert list(images.find_images("no: yaml: {")) == []
 
 
 def test_the_package_is_the_chart(made: Path) -> None:
@@ -85,15 +87,15 @@ def test_the_package_is_the_chart(made: Path) -> None:
 
 
 def test_it_can_be_repeated_bit_for_bit(made: Path, tmp_path: Path) -> None:
-    bundle.write(tmp_path / "two", None)
+    bundle.write_bundle(tmp_path / "two", None)
     assert (tmp_path / "two" / "SHA256SUMS").read_text() == (made / "SHA256SUMS").read_text()
     with pytest.raises(FileExistsError, match="not empty"):
-        bundle.write(tmp_path / "two", None)
+        bundle.write_bundle(tmp_path / "two", None)
 
 
 def test_every_file_has_its_checksum(copied: Path) -> None:
     assert call(copied, "sha256sum", "--check", "--strict", "SHA256SUMS").returncode == 0
-    files = [one for one in copied.rglob("*") if one.is_file()]
+    files = [path for path in copied.rglob("*") if path.is_file()]
     assert len((copied / "SHA256SUMS").read_text().splitlines()) == len(files) - 1
 
 
@@ -103,8 +105,8 @@ def test_scripts_are_sound(made: Path, name: str) -> None:
     assert call(made, f"./{name}").returncode == 2, "says how it is called"
     if not shutil.which("shellcheck"):
         missing("no shellcheck: install it")
-    done = call(made, "shellcheck", name)
-    assert done.returncode == 0, done.stdout
+    result = call(made, "shellcheck", name)
+    assert result.returncode == 0, result.stdout
 
 
 def test_images_come_across_and_the_chart_takes_them(copied: Path, tools: Mapping[str, str]) -> None:
@@ -112,14 +114,16 @@ def test_images_come_across_and_the_chart_takes_them(copied: Path, tools: Mappin
     assert saved.returncode == 0, saved.stderr
     pushed = call(copied, "./push.sh", "registry.hospital.example/tools/", **tools)
     assert pushed.returncode == 0, pushed.stderr
-    asked = Path(tools["RECORD"]).read_text().splitlines()
+    skopeo_calls = Path(tools["RECORD"]).read_text().splitlines()
     for image in (copied / "images.txt").read_text().split():
-        assert any(f"docker://build.example/{image} docker-archive:images/" in line for line in asked)
-        assert any(line.endswith(f"docker://registry.hospital.example/tools/{image}") for line in asked)
+        assert any(f"docker://build.example/{image} docker-archive:images/" in line for line in skopeo_calls)
+        assert any(line.endswith(f"docker://registry.hospital.example/tools/{image}") for line in skopeo_calls)
     values = yaml.safe_load(pushed.stdout)
-    named = set(re.findall(r"image: (\S+)", "\n".join(rendered({**profiles()["single-node"], **values}).values())))
-    assert len(named) >= 2
-    assert all(re.fullmatch(r"registry\.hospital\.example/tools/\S+:\S+@sha256:\d{64}", one) for one in named)
+    image_names = set(
+        re.findall(r"image: (\S+)", "\n".join(render_templates({**profiles()["single-node"], **values}).values()))
+    )
+    assert len(image_names) >= 2
+    assert all(re.fullmatch(r"registry\.hospital\.example/tools/\S+:\S+@sha256:\d{64}", name) for name in image_names)
 
 
 def test_a_changed_bundle_is_not_pushed(copied: Path, tools: Mapping[str, str]) -> None:
@@ -150,7 +154,7 @@ def test_archives_that_were_built_go_along(tmp_path: Path) -> None:
     for image in ("anamnesis-operator", "anamnesis-training"):
         (built / f"{image}.tar").write_text(image)
         (built / f"{image}.cdx.json").write_text("{}")
-    bundle.write(tmp_path / "bundle", built)
+    bundle.write_bundle(tmp_path / "bundle", built)
     assert (tmp_path / "bundle" / "images" / "anamnesis-operator_0.1.0.tar").read_text() == "anamnesis-operator"
     assert "images/anamnesis-training_0.1.0.tar" in (tmp_path / "bundle" / "SHA256SUMS").read_text()
 
@@ -161,11 +165,11 @@ def test_a_real_registry_has_what_the_values_name(copied: Path, tmp_path: Path) 
         missing(f"{' and '.join(absent)} not installed")
     (copied / "images").mkdir()
     image_archive(copied / "images" / "anamnesis-operator_0.1.0.tar", "anamnesis-operator:0.1.0")
-    (copied / "SHA256SUMS").write_text(bundle.sums(copied))
+    (copied / "SHA256SUMS").write_text(bundle.checksums(copied))
     with Registry(tmp_path / "registry") as registry:
         pushed = call(copied, "./push.sh", f"{registry.address}/tools", **registry.environment)
         assert pushed.returncode == 0, pushed.stderr
         operator: dict[str, Any] = yaml.safe_load(pushed.stdout)["images"]["operator"]
         by_digest = f"docker://{registry.address}/tools/{operator['repository']}@{operator['digest']}"
-        seen = call(copied, "skopeo", "inspect", "--tls-verify=false", by_digest)
-    assert json.loads(seen.stdout)["Digest"] == operator["digest"]
+        inspection = call(copied, "skopeo", "inspect", "--tls-verify=false", by_digest)
+    assert json.loads(inspection.stdout)["Digest"] == operator["digest"]

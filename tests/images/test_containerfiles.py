@@ -16,38 +16,40 @@ def instructions(text: str) -> list[tuple[str, str]]:
     return [(name.upper(), rest.strip()) for name, _, rest in split]
 
 
-def problems(text: str, title: str) -> set[str]:
+def broken_rules(text: str, title: str) -> set[str]:
     """What is wrong with a Containerfile."""
-    all_of = instructions(text)
-    last = all_of[max(number for number, (name, _) in enumerate(all_of) if name == "FROM") :]
-    found = set()
-    if sum(name == "FROM" for name, _ in all_of) < 2:
-        found.add("one stage")
-    if not all("${BASE_DIGEST:+@${BASE_DIGEST}}" in rest for name, rest in all_of if name == "FROM"):
-        found.add("base without digest argument")
-    users = [rest for name, rest in last if name == "USER"]
+    all_instructions = instructions(text)
+    last_stage = all_instructions[max(number for number, (name, _) in enumerate(all_instructions) if name == "FROM") :]
+    names = set()
+    if sum(name == "FROM" for name, _ in all_instructions) < 2:
+        names.add("one stage")
+    if not all("${BASE_DIGEST:+@${BASE_DIGEST}}" in rest for name, rest in all_instructions if name == "FROM"):
+        names.add("base without digest argument")
+    users = [rest for name, rest in last_stage if name == "USER"]
     if not users or not re.fullmatch(r"[1-9]\d*:[1-9]\d*", users[-1]):
-        found.add("root")
-    labels = " ".join(rest for name, rest in last if name == "LABEL")
-    wanted = [f'title="{title}"', 'licenses="Apache-2.0"', "version=", "revision=", "description="]
-    if not all(f"org.opencontainers.image.{label}" in labels for label in wanted):
-        found.add("labels")
-    if any(name == "ADD" for name, _ in all_of) or re.search(r"\b(curl|wget)\b", text):
-        found.add("downloads")
-    if not all("--constraint constraints.txt" in rest for name, rest in all_of if "pip install" in rest):
-        found.add("unpinned")
-    if any(name == "RUN" for name, _ in last) or not any(
-        name == "COPY" and "--from=build" in rest for name, rest in last
+        names.add("root")
+    labels = " ".join(rest for name, rest in last_stage if name == "LABEL")
+    required_labels = [f'title="{title}"', 'licenses="Apache-2.0"', "version=", "revision=", "description="]
+    if not all(f"org.opencontainers.image.{label}" in labels for label in required_labels):
+        names.add("labels")
+    if any(name == "ADD" for name, _ in all_instructions) or re.search(r"\b(curl|wget)\b", text):
+        names.add("downloads")
+    if not all("--constraint constraints.txt" in rest for name, rest in all_instructions if "pip install" in rest):
+        names.add("unpinned")
+    if any(name == "RUN" for name, _ in last_stage) or not any(
+        name == "COPY" and "--from=build" in rest for name, rest in last_stage
     ):
-        found.add("what builds stays in")
-    if any(name in ("ARG", "ENV") and re.search(r"(?i)secret|token|password|_key", rest) for name, rest in all_of):
-        found.add("secret")
-    return found
+        names.add("what builds stays in")
+    if any(
+        name in ("ARG", "ENV") and re.search(r"(?i)secret|token|password|_key", rest) for name, rest in all_instructions
+    ):
+        names.add("secret")
+    return names
 
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_image_keeps_the_rules(name: str) -> None:
-    assert problems((ROOT / name).read_text(), IMAGES[name]) == set()
+    assert broken_rules((ROOT / name).read_text(), IMAGES[name]) == set()
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,7 @@ def test_image_keeps_the_rules(name: str) -> None:
 def test_a_broken_rule_is_found(old: str, new: str, problem: str) -> None:
     text = (ROOT / "Containerfile").read_text()
     assert old in text
-    assert problem in problems(text.replace(old, new), IMAGES["Containerfile"])
+    assert problem in broken_rules(text.replace(old, new), IMAGES["Containerfile"])
 
 
 def test_only_the_training_image_has_torch() -> None:
@@ -81,7 +83,7 @@ def test_only_the_training_image_has_torch() -> None:
 def test_what_is_copied_is_let_through_and_exists() -> None:
     allowed = {line[1:] for line in (ROOT / ".containerignore").read_text().splitlines() if line.startswith("!")}
     for name in IMAGES:
-        found = [rest for kind, rest in instructions((ROOT / name).read_text()) if kind == "COPY"]
-        copied = [rest.split()[:-1] for rest in found if not rest.startswith("--from=")]
-        assert {one for group in copied for one in group} == allowed
-    assert {one for one in allowed if not (ROOT / one).exists()} <= {"constraints.txt", "LICENSE", "README.md"}
+        copy_arguments = [rest for kind, rest in instructions((ROOT / name).read_text()) if kind == "COPY"]
+        copied_paths = [rest.split()[:-1] for rest in copy_arguments if not rest.startswith("--from=")]
+        assert {path for group in copied_paths for path in group} == allowed
+    assert {path for path in allowed if not (ROOT / path).exists()} <= {"constraints.txt", "LICENSE", "README.md"}

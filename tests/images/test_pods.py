@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from images.pods import kubectl, pod, printed
-from toys.bars import bars
+from images.pods import kubectl, pod, run_pod
+from toys.bars import bar_images
 from toys.documents import document, model_spec, site_spec
 
 from anamnesis import __version__
@@ -17,21 +17,21 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_operators_image_answers() -> None:
-    assert printed(pod("version", "anamnesis-operator", "anamnesis", "--version")).strip() == __version__
-    assert "--lease-namespace" in printed(pod("help", "anamnesis-operator", "anamnesis", "operator", "--help"))
+    assert run_pod(pod("version", "anamnesis-operator", "anamnesis", "--version")).strip() == __version__
+    assert "--lease-namespace" in run_pod(pod("help", "anamnesis-operator", "anamnesis", "operator", "--help"))
 
 
 def test_a_pod_runs_as_nobody_on_a_root_it_cannot_write() -> None:
     code = "import os, pathlib; print(os.getuid()); pathlib.Path('/opt/anamnesis/x').touch()"
-    tried = f'python -c "{code}" 2>&1; true'
-    text = printed(pod("nobody", "anamnesis-operator", "sh", "-c", tried))
+    script = f'python -c "{code}" 2>&1; true'
+    text = run_pod(pod("nobody", "anamnesis-operator", "sh", "-c", script))
     assert text.startswith("65532\n")
     assert "Read-only file system" in text
 
 
 def test_the_training_image_has_what_steps_need() -> None:
     code = "import torch, monai, kfp.dsl.executor_main; print(torch.version.cuda, monai.__version__)"
-    assert printed(pod("learner", "anamnesis-training", "sh", "-c", f"python3 -c '{code}'")).startswith("1")
+    assert run_pod(pod("learner", "anamnesis-training", "sh", "-c", f"python3 -c '{code}'")).startswith("1")
 
 
 def test_a_site_is_learned_in_the_training_image() -> None:
@@ -43,13 +43,13 @@ def test_a_site_is_learned_in_the_training_image() -> None:
     }
     site = document("Site", "north", site_spec({"type": "Folder", "folder": {"path": "/site"}}, "/tmp/images"))
     resources = yaml.safe_dump_all([site, document("ContinualModel", "chest", model_spec(["north"], changes))])
-    data = {"images.npz": b64encode(bars("north")).decode()}
+    data = {"images.npz": b64encode(bar_images("north")).decode()}
     for name, content in (("model", {"data": {"model.yaml": resources}}), ("site", {"binaryData": data})):
-        made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, **content}
-        kubectl("apply", "--filename=-", text=json.dumps(made))
+        config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, **content}
+        kubectl("apply", "--filename=-", text=json.dumps(config_map))
     volumes = {name: {"configMap": {"name": name}} for name in ("model", "site")}
     command = "cp /model/model.yaml . && anamnesis run -f model.yaml && anamnesis registry verify -f model.yaml"
-    text = printed(pod("learns", "anamnesis-training", "sh", "-c", command, volumes=volumes), seconds=300)
+    text = run_pod(pod("learns", "anamnesis-training", "sh", "-c", command, volumes=volumes), seconds=300)
     assert "promote" in text.lower()
 
 
@@ -59,9 +59,9 @@ def test_the_operator_of_the_manifests_becomes_ready() -> None:
     kubectl("apply", "--server-side", "--kustomize", str(ROOT / "manifests/base"))
     kubectl("--namespace=anamnesis", "rollout", "status", "deployment/anamnesis-operator", "--timeout=120s")
     pods = json.loads(kubectl("--namespace=anamnesis", "get", "pods", "--output=json"))["items"]
-    logs = [kubectl("--namespace=anamnesis", "logs", one["metadata"]["name"]) for one in pods]
+    logs = [kubectl("--namespace=anamnesis", "logs", pod["metadata"]["name"]) for pod in pods]
     assert len(pods) == 2
-    assert [one["status"]["containerStatuses"][0]["restartCount"] for one in pods] == [0, 0]
+    assert [pod["status"]["containerStatuses"][0]["restartCount"] for pod in pods] == [0, 0]
     messages = [json.loads(line)["message"] for log in logs for line in log.splitlines()]
     assert sum("leads" in message for message in messages) == 1, messages
     assert not any("unexpected" in message for message in messages), messages

@@ -14,20 +14,20 @@ TIME = datetime(2026, 11, 20, tzinfo=UTC)
 
 
 def components(image: str, folder: Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(sbom.write(image, folder, None, TIME).read_text())["components"]
-    return found
+    listed: list[dict[str, Any]] = json.loads(sbom.write_sbom(image, folder, None, TIME).read_text())["components"]
+    return listed
 
 
 @pytest.mark.parametrize("image", sbom.IMAGES)
 def test_it_is_what_cyclonedx_says_and_can_be_repeated(image: str, tmp_path: Path) -> None:
-    text = sbom.write(image, tmp_path / "one", None, TIME).read_text()
+    text = sbom.write_sbom(image, tmp_path / "one", None, TIME).read_text()
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text.replace('"library"', '"books"')) is not None
-    assert sbom.write(image, tmp_path / "two", None, TIME).read_text() == text
+    assert sbom.write_sbom(image, tmp_path / "two", None, TIME).read_text() == text
 
 
 def test_each_image_lists_what_it_needs_and_no_more(tmp_path: Path) -> None:
-    names = {image: {one["name"].lower() for one in components(image, tmp_path)} for image in sbom.IMAGES}
+    names = {image: {component["name"].lower() for component in components(image, tmp_path)} for image in sbom.IMAGES}
     assert {"kopf", "kfp", "kubernetes", "anamnesis"} <= names["anamnesis-operator"]
     assert not {"torch", "numpy", "monai", "pytest", "cyclonedx-python-lib"} & names["anamnesis-operator"]
     assert {"torch", "monai", "kfp", "kopf", "anamnesis"} <= names["anamnesis-training"]
@@ -37,20 +37,22 @@ def test_each_image_lists_what_it_needs_and_no_more(tmp_path: Path) -> None:
 def test_versions_are_the_pinned_ones(tmp_path: Path) -> None:
     pins = (Path(sbom.__file__).parents[1] / "constraints.txt").read_text().lower().replace("_", "-").splitlines()
     for image in sbom.IMAGES:
-        for one in components(image, tmp_path):
-            if one["name"] != "anamnesis":
-                assert f"{one['name']}=={one['version']}".lower().replace("_", "-") in pins
+        for component in components(image, tmp_path):
+            if component["name"] != "anamnesis":
+                assert f"{component['name']}=={component['version']}".lower().replace("_", "-") in pins
 
 
 def test_most_licences_are_told(tmp_path: Path) -> None:
-    silent = [one["name"] for one in components("anamnesis-training", tmp_path) if not one.get("licenses")]
-    assert len(silent) <= 5, silent
+    unlicensed = [
+        component["name"] for component in components("anamnesis-training", tmp_path) if not component.get("licenses")
+    ]
+    assert len(unlicensed) <= 5, unlicensed
 
 
 def test_what_is_needed_and_not_there_is_an_error() -> None:
-    here = [one for one in Distribution.discover() if one.name != "minio"]
+    installed = [distribution for distribution in Distribution.discover() if distribution.name != "minio"]
     with pytest.raises(LookupError, match="minio is not installed"):
-        sbom.needed("anamnesis[operator]", here)
+        sbom.resolve_requirement("anamnesis[operator]", installed)
 
 
 def test_debian_packages_are_read(tmp_path: Path) -> None:

@@ -11,7 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from anamnesis.imaging import Format, Piece, ReadError, Reason, inspect, is_image_file, load, sniff
+from anamnesis.imaging import (
+    Format,
+    PixelSource,
+    ReadError,
+    ReadErrorReason,
+    detect_format,
+    is_image_file,
+    load_image,
+    read_headers,
+)
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (16, 16), dtype=np.uint8)
 
@@ -31,7 +40,7 @@ def samples(tmp_path, write_dicom):
 def test_formats_are_told_by_content(samples, tmp_path):
     for expected, path in samples:
         (tmp_path / "renamed.xyz").write_bytes(path.read_bytes())
-        assert sniff(tmp_path / "renamed.xyz") is expected
+        assert detect_format(tmp_path / "renamed.xyz") is expected
 
 
 @pytest.mark.parametrize(
@@ -56,16 +65,16 @@ def test_what_is_no_file_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe")  # opening it would wait for a writer for ever
     for path in (tmp_path / "pipe", tmp_path / "missing", tmp_path):
         with pytest.raises(ReadError) as caught:
-            sniff(path)
-        assert caught.value.reason is Reason.NOT_A_FILE
+            detect_format(path)
+        assert caught.value.reason is ReadErrorReason.NOT_A_FILE
 
 
 def test_empty_and_foreign_files_have_their_reasons(tmp_path):
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.png").write_text("a text")
-    for name, reason in (("empty.png", Reason.EMPTY), ("text.png", Reason.FORMAT)):
+    for name, reason in (("empty.png", ReadErrorReason.EMPTY_FILE), ("text.png", ReadErrorReason.UNKNOWN_FORMAT)):
         with pytest.raises(ReadError) as caught:
-            inspect(tmp_path / name)
+            read_headers(tmp_path / name)
         assert caught.value.reason is reason
 
 
@@ -74,15 +83,15 @@ def test_empty_and_foreign_files_have_their_reasons(tmp_path):
 def test_damage_never_raises_anything_but_read_errors(samples, tmp_path, caplog, capfd, data):
     _, path = data.draw(st.sampled_from(samples))
     damaged = bytearray(path.read_bytes())
-    for place in data.draw(st.lists(st.integers(0, len(damaged) - 1), max_size=8)):
-        damaged[place] = data.draw(st.integers(0, 255))
+    for index in data.draw(st.lists(st.integers(0, len(damaged) - 1), max_size=8)):
+        damaged[index] = data.draw(st.integers(0, 255))
     target = tmp_path / "damaged"
     target.write_bytes(damaged[: data.draw(st.integers(0, len(damaged)))] if data.draw(st.booleans()) else damaged)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # what a reader warns of quotes the header
         with contextlib.suppress(ReadError):
-            for header in inspect(target):
-                image = load(Piece((target,), header.member, header.row))
+            for header in read_headers(target):
+                image = load_image(PixelSource((target,), header.member, header.row))
                 assert image.pixels.flags.c_contiguous
                 assert image.pixels.dtype.name in ("uint8", "int16", "uint16", "int32", "float32")
     assert not caplog.records  # readers quote the header in their logs as well
@@ -91,5 +100,5 @@ def test_damage_never_raises_anything_but_read_errors(samples, tmp_path, caplog,
 
 def test_importing_brings_no_reader():
     code = "import sys, anamnesis.snapshots; print(sorted({'pydicom', 'nibabel', 'PIL'} & set(sys.modules)))"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"

@@ -3,7 +3,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from anamnesis.imaging import Piece, ReadError, Reason, inspect, load, rows
+from anamnesis.imaging import PixelSource, ReadError, ReadErrorReason, iter_rows, load_image, read_headers
 
 GREY = np.arange(5 * 4 * 6, dtype=np.uint8).reshape(5, 4, 6)
 
@@ -23,10 +23,10 @@ def test_medmnist_layout(tmp_path):
         test_images=GREY[:3],
         test_labels=np.array([[0], [1], [1]]),
     )
-    found = inspect(path)
-    assert [header.split for header in found] == ["train"] * 7 + ["test"] * 3
-    assert [header.label for header in found] == [0, 1, 0, 1, 0, 1, 1, 0, 1, 1]
-    np.testing.assert_array_equal(load(Piece((path,), "val_images", 1)).pixels, GREY[1])
+    headers = read_headers(path)
+    assert [header.split for header in headers] == ["train"] * 7 + ["test"] * 3
+    assert [header.label for header in headers] == [0, 1, 0, 1, 0, 1, 1, 0, 1, 1]
+    np.testing.assert_array_equal(load_image(PixelSource((path,), "val_images", 1)).pixels, GREY[1])
 
 
 def test_named_classes_groups_split_and_masks(tmp_path):
@@ -39,11 +39,11 @@ def test_named_classes_groups_split_and_masks(tmp_path):
         split=np.array([0, 0, 1, 0, 0], np.uint8),
         masks=GREY > 3,
     )
-    found = inspect(path)
-    assert [header.label for header in found] == ["normal", "sick", None, "sick", "7"]
-    assert [header.patient for header in found] == ["p1", "p1", "p2", "p3", "p3"]
-    assert [header.split for header in found] == ["train", "train", "test", "train", "train"]
-    assert load(Piece((path,), found[3].mask, 3)).pixels.dtype == np.uint8
+    headers = read_headers(path)
+    assert [header.label for header in headers] == ["normal", "sick", None, "sick", "7"]
+    assert [header.patient for header in headers] == ["p1", "p1", "p2", "p3", "p3"]
+    assert [header.split for header in headers] == ["train", "train", "test", "train", "train"]
+    assert load_image(PixelSource((path,), headers[3].mask, 3)).pixels.dtype == np.uint8
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_named_classes_groups_split_and_masks(tmp_path):
 def test_axes_follow_from_the_shape(tmp_path, shape, axes):
     images = np.arange(np.prod(shape), dtype=np.uint16).reshape(shape)
     path = _save(tmp_path / "a.npz", images=images)
-    for row, image in enumerate(rows(path, "images", [0, 1, 2])):
+    for row, image in enumerate(iter_rows(path, "images", [0, 1, 2])):
         assert image.axes == axes
         np.testing.assert_array_equal(image.pixels.ravel(), images[row].ravel())
 
@@ -60,26 +60,27 @@ def test_axes_follow_from_the_shape(tmp_path, shape, axes):
 @pytest.mark.parametrize("turn", [np.asfortranarray, lambda a: a.astype(">f8"), lambda a: a.astype(np.int64)])
 def test_storage_order_and_type_do_not_matter(tmp_path, turn):
     path = _save(tmp_path / "a.npz", images=turn(GREY))
-    found = [image.pixels for image in rows(path, "images", [1, 4])]
-    np.testing.assert_array_equal(found, GREY[[1, 4]])
-    assert found[0].dtype.isnative
+    arrays = [image.pixels for image in iter_rows(path, "images", [1, 4])]
+    np.testing.assert_array_equal(arrays, GREY[[1, 4]])
+    assert arrays[0].dtype.isnative
 
 
 def test_one_image_with_nan_does_not_stop_the_others(tmp_path):
     images = np.zeros((3, 2, 2), np.float32)
     images[1] = np.nan
     kinds = [
-        getattr(found, "reason", "") for found in rows(_save(tmp_path / "a.npz", images=images), "images", [0, 1, 2])
+        getattr(result, "reason", "")
+        for result in iter_rows(_save(tmp_path / "a.npz", images=images), "images", [0, 1, 2])
     ]
-    assert kinds == ["", Reason.NOT_FINITE, ""]
+    assert kinds == ["", ReadErrorReason.NOT_FINITE, ""]
 
 
-def test_rows_stream_in_pieces(tmp_path, monkeypatch):
+def test_rows_stream_in_chunks(tmp_path, monkeypatch):
     from anamnesis.imaging import npz
 
     monkeypatch.setattr(npz, "_CHUNK", 50)
-    found = list(rows(_save(tmp_path / "a.npz", images=GREY), "images", [0, 3, 4]))
-    np.testing.assert_array_equal([image.pixels for image in found], GREY[[0, 3, 4]])
+    images = list(iter_rows(_save(tmp_path / "a.npz", images=GREY), "images", [0, 3, 4]))
+    np.testing.assert_array_equal([image.pixels for image in images], GREY[[0, 3, 4]])
 
 
 def _objects(path):
@@ -120,17 +121,17 @@ def _announces_terabytes(path):
 @pytest.mark.parametrize(
     ("write", "reason"),
     [
-        (_objects, Reason.LAYOUT),
-        (_other_layout, Reason.LAYOUT),
-        (_multi_label, Reason.LAYOUT),
-        (_too_few_labels, Reason.LAYOUT),
-        (_flipped_byte, Reason.UNREADABLE),
-        (_cut, Reason.UNREADABLE),
-        (_announces_terabytes, Reason.TOO_LARGE),
+        (_objects, ReadErrorReason.UNEXPECTED_LAYOUT),
+        (_other_layout, ReadErrorReason.UNEXPECTED_LAYOUT),
+        (_multi_label, ReadErrorReason.UNEXPECTED_LAYOUT),
+        (_too_few_labels, ReadErrorReason.UNEXPECTED_LAYOUT),
+        (_flipped_byte, ReadErrorReason.UNREADABLE),
+        (_cut, ReadErrorReason.UNREADABLE),
+        (_announces_terabytes, ReadErrorReason.TOO_LARGE),
     ],
 )
 def test_broken_files_are_found_before_any_image_is_used(tmp_path, write, reason):
     write(tmp_path / "a.npz")
     with pytest.raises(ReadError) as caught:
-        inspect(tmp_path / "a.npz")
+        read_headers(tmp_path / "a.npz")
     assert caught.value.reason is reason

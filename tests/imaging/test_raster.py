@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anamnesis.imaging import Piece, ReadError, Reason, load
+from anamnesis.imaging import PixelSource, ReadError, ReadErrorReason, load_image
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8)
 COLOUR = np.arange(144, dtype=np.uint8).reshape(6, 8, 3)
 
 
 def _load(path):
-    return load(Piece((path,)))
+    return load_image(PixelSource((path,)))
 
 
 @pytest.mark.parametrize(
@@ -17,9 +17,9 @@ def _load(path):
 )
 def test_png_is_kept_as_stored(tmp_path, pixels, axes):
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    found = _load(tmp_path / "a.png")
-    assert (found.axes, found.pixels.dtype, found.spacing) == (axes, pixels.dtype, (1.0, 1.0))
-    np.testing.assert_array_equal(found.pixels, pixels)
+    image = _load(tmp_path / "a.png")
+    assert (image.axes, image.pixels.dtype, image.spacing) == (axes, pixels.dtype, (1.0, 1.0))
+    np.testing.assert_array_equal(image.pixels, pixels)
 
 
 def test_jpeg_is_read_under_any_name(tmp_path):
@@ -63,10 +63,10 @@ def _deep_colour(path):
 @pytest.mark.parametrize(
     ("write", "reasons"),
     [
-        (_transparent, {Reason.COLOURS}),
-        (_animated, {Reason.MULTI_FRAME}),
-        (_bomb, {Reason.TOO_LARGE}),
-        (_deep_colour, {Reason.COLOURS, Reason.UNREADABLE}),
+        (_transparent, {ReadErrorReason.UNSUPPORTED_COLOURS}),
+        (_animated, {ReadErrorReason.MULTI_FRAME}),
+        (_bomb, {ReadErrorReason.TOO_LARGE}),
+        (_deep_colour, {ReadErrorReason.UNSUPPORTED_COLOURS, ReadErrorReason.UNREADABLE}),
     ],
 )
 def test_what_cannot_be_kept_as_it_is_is_refused(tmp_path, write, reasons):

@@ -12,9 +12,18 @@ from io import BytesIO
 import helm_python
 import pytest
 from images.pods import kubectl as kubectl_anywhere
-from kubeflow.house import HOME, House, store_of
-from kubeflow.installing import IMAGES, PEOPLE, RELEASE, VALUES, digest, give_gpus, namespaces, person
-from toys.bars import bars
+from kubeflow.house import RELEASE_NAMESPACE, HospitalRelease, object_store_client
+from kubeflow.installing import (
+    IMAGES,
+    PEOPLE,
+    RELEASE,
+    VALUES,
+    advertise_gpus,
+    create_namespaces,
+    create_person,
+    tag_by_digest,
+)
+from toys.bars import bar_images
 
 from anamnesis import __version__
 from anamnesis.operator.backends.base import Run
@@ -30,7 +39,7 @@ SECONDS = 600
 
 
 @dataclass(frozen=True)
-class Lab:
+class PipelinesTestbed:
     """A real back end and a bucket of its own.
 
     Attributes:
@@ -45,26 +54,26 @@ class Lab:
     environment: Mapping[str, str]
     secret: str
 
-    def bring(self, site: str, classes: tuple[str, ...], patients: int = 36) -> str:
+    def upload_site(self, site: str, classes: tuple[str, ...], patients: int = 36) -> str:
         """Puts a site's images into the bucket, whose bright band tells the class; returns their URL."""
-        data = bars(site, patients, len(site), classes, side=32, rows=True)
+        data = bar_images(site, patients, len(site), classes, side=32, rows=True)
         bucket, _, prefix = self.bucket.removeprefix("s3://").partition("/")
         name = f"{prefix}/sources/{site}/images.npz"
-        store_of(self.environment).put_object(bucket, name, BytesIO(data), len(data))
+        object_store_client(self.environment).put_object(bucket, name, BytesIO(data), len(data))
         return f"{self.bucket}/sources/{site}"
 
-    def ended(self, run: Run) -> Run:
+    def wait_for_end(self, run: Run) -> Run:
         """Waits for the end of a run, by its name, as a restarted operator finds it."""
         deadline = time.monotonic() + SECONDS
-        while not (found := self.backend.runs(run.name)[0]).state.final:
-            assert time.monotonic() < deadline, f"{run.name} is still {found.state}"
+        while not (current_run := self.backend.runs(run.name)[0]).state.is_final:
+            assert time.monotonic() < deadline, f"{run.name} is still {current_run.state}"
             time.sleep(2)
-        return found
+        return current_run
 
-    def runs_of(self, model: str) -> Callable[[], tuple[Run, ...]]:
+    def run_lister(self, model: str) -> Callable[[], tuple[Run, ...]]:
         """Returns what lists the runs that an operator has begun for a model."""
-        theirs = replace(self.backend, experiment=f"anamnesis/{SPACE}/{model}")
-        return lambda: theirs.runs("")
+        operator_backend = replace(self.backend, experiment=f"anamnesis/{SPACE}/{model}")
+        return lambda: operator_backend.runs("")
 
 
 @pytest.fixture
@@ -73,7 +82,7 @@ def kubectl() -> Callable[..., str]:
 
 
 @pytest.fixture
-def lab(monkeypatch: pytest.MonkeyPatch) -> Lab:
+def lab(monkeypatch: pytest.MonkeyPatch) -> PipelinesTestbed:
     """The cluster's own object store, and secrets that tell the pods where it is."""
     url, environment = _url(), _environment()
     for name, value in environment.items():
@@ -84,29 +93,29 @@ def lab(monkeypatch: pytest.MonkeyPatch) -> Lab:
     _kubectl("create", "secret", "generic", name, *literals)
     secret = SecretEnv(name, {key: key for key in {**environment, **split_key}})
     runtime = Runtime(image=IMAGE, secrets=(secret,))
-    lab = Lab(
+    lab = PipelinesTestbed(
         KubeflowBackend(url, connect(url, {}), f"lab/{name}", runtime=lambda _: runtime),
         f"s3://{name}/lab",
         environment,
         name,
     )
-    store_of(environment).make_bucket(name)
+    object_store_client(environment).make_bucket(name)
     return lab
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HospitalRelease]:
     """A release of the chart, as a hospital would have it, and who works there."""
     _url()
     bucket = _environment()
-    namespaces(bucket)
-    give_gpus(1)
-    values = VALUES | {"images": {image.partition("-")[2]: {"digest": digest(image)} for image in IMAGES}}
-    with helm_python.Config(kubeconfig_path=os.environ["KUBECONFIG"], namespace=HOME) as helm:
+    create_namespaces(bucket)
+    advertise_gpus(1)
+    values = VALUES | {"images": {image.partition("-")[2]: {"digest": tag_by_digest(image)} for image in IMAGES}}
+    with helm_python.Config(kubeconfig_path=os.environ["KUBECONFIG"], namespace=RELEASE_NAMESPACE) as helm:
         helm.install(CHART, RELEASE, values, wait="watcher", timeout=180)
         folder = tmp_path_factory.mktemp("people")
-        people = {name: person(folder, name, role) for name, role in PEOPLE.items()}
-        yield House(helm, values, bucket, people)
+        people = {name: create_person(folder, name, role) for name, role in PEOPLE.items()}
+        yield HospitalRelease(helm, values, bucket, people)
         helm.uninstall(RELEASE, ignore_not_found=True)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import helm_python
 from images.pods import kubectl
 from minio import Minio
-from toys.bars import bars
+from toys.bars import bar_images
 from toys.documents import document, model_spec, site_spec
 from toys.waiting import eventually
 
@@ -25,11 +25,11 @@ from anamnesis.registry import Log
 from anamnesis.storage import Store, open_store
 
 Json = dict[str, Any]
-HOME, WARDS, PIPELINES = "anamnesis", "wards", "kubeflow"
+RELEASE_NAMESPACE, MODELS_NAMESPACE, PIPELINES_NAMESPACE = "anamnesis", "wards", "kubeflow"
 SECRET, BUCKET = "bucket", "hospital"
 
 
-def store_of(environment: Mapping[str, str]) -> Minio:
+def object_store_client(environment: Mapping[str, str]) -> Minio:
     """The object store that an environment names."""
     keys = [environment[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")]
     return Minio(environment["AWS_ENDPOINT_URL"].removeprefix("http://"), *keys, secure=False)
@@ -50,14 +50,14 @@ def model(name: str, sites: tuple[str, ...], **changes: Any) -> Json:
         "gate": {"floor": "0.1", "margin": "1", "approval": "Required"},
         "registry": {"url": f"s3://{BUCKET}/models/{name}", "credentialsSecret": {"name": SECRET}},
         "splitKey": {"type": "Secret", "secret": {"name": SECRET, "key": "ANAMNESIS_SPLIT_KEY"}},
-        "backend": {"type": "Kubeflow", "kubeflow": {"endpoint": f"http://ml-pipeline.{PIPELINES}:8888"}},
+        "backend": {"type": "Kubeflow", "kubeflow": {"endpoint": f"http://ml-pipeline.{PIPELINES_NAMESPACE}:8888"}},
         **changes,
     }
     return document("ContinualModel", name, model_spec(sites, spec))
 
 
 @dataclass(frozen=True)
-class House:
+class HospitalRelease:
     """The hospital; ``anamnesis`` is called in the names of its people.
 
     Attributes:
@@ -75,8 +75,10 @@ class House:
     def apply(self, *documents: Json) -> None:
         """Applies resources, as the editor."""
         text = "\n---\n".join(map(json.dumps, documents))
-        who = f"--kubeconfig={self.people['weber']}"
-        kubectl(who, f"--namespace={WARDS}", "apply", "--server-side", "--filename=-", text=text)
+        kubeconfig_option = f"--kubeconfig={self.people['weber']}"
+        kubectl(
+            kubeconfig_option, f"--namespace={MODELS_NAMESPACE}", "apply", "--server-side", "--filename=-", text=text
+        )
 
     def anamnesis(self, person: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Runs the command line as a person, on this machine."""
@@ -84,102 +86,115 @@ class House:
         environment = {**os.environ, "KUBECONFIG": str(self.people[person])}
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
-    def drop(
-        self, place: str, seed: int = 0, name: str = "images", classes: tuple[str, ...] = ("left", "right")
+    def upload_images(
+        self, site_name: str, seed: int = 0, name: str = "images", classes: tuple[str, ...] = ("left", "right")
     ) -> None:
         """New images arrive at a site; under the same name, in place of the old ones."""
-        data = bars(place, 36, seed, classes, side=32)
-        store_of(self.bucket).put_object(BUCKET, f"arrivals/{place}/{name}.npz", BytesIO(data), len(data))
+        data = bar_images(site_name, 36, seed, classes, side=32)
+        object_store_client(self.bucket).put_object(
+            BUCKET, f"arrivals/{site_name}/{name}.npz", BytesIO(data), len(data)
+        )
 
-    def get(self, *what: str, namespace: str = WARDS) -> Any:
-        return json.loads(kubectl(f"--namespace={namespace}", "get", *what, "--output=json"))
+    def get(self, *arguments: str, namespace: str = MODELS_NAMESPACE) -> Any:
+        return json.loads(kubectl(f"--namespace={namespace}", "get", *arguments, "--output=json"))
 
     def status(self, name: str) -> Json:
-        found: Json = self.get("continualmodel", name).get("status", {})
-        return found
+        status: Json = self.get("continualmodel", name).get("status", {})
+        return status
 
     def condition(self, name: str, kind: str) -> str:
         """Status and reason of a model's condition, as ``True RecentBelowFloor``."""
-        found = self.status(name).get("conditions", ())
-        return next((f"{one['status']} {one['reason']}" for one in found if one["type"] == kind), "")
+        conditions = self.status(name).get("conditions", ())
+        return next(
+            (f"{condition['status']} {condition['reason']}" for condition in conditions if condition["type"] == kind),
+            "",
+        )
 
-    def wait(self, name: str, seconds: float = 300, **states: str) -> None:
+    def wait_for_states(self, name: str, seconds: float = 300, **states: str) -> None:
         """Waits until the model's sites stand so."""
 
-        def found() -> dict[str, str]:
-            return {one["name"]: one["state"] for one in self.status(name).get("sites", ())}
+        def site_states() -> dict[str, str]:
+            return {site_status["name"]: site_status["state"] for site_status in self.status(name).get("sites", ())}
 
         try:
-            eventually(lambda: states.items() <= found().items(), seconds)
+            eventually(lambda: states.items() <= site_states().items(), seconds)
         except AssertionError:
-            told = json.dumps(self.status(name), indent=1)
-            logs = [kubectl("-n", HOME, "logs", "--tail=30", one) for one in self.operators()]
-            raise AssertionError(f"{states}: {told}\n{logs}") from None
+            status_text = json.dumps(self.status(name), indent=1)
+            logs = [
+                kubectl("-n", RELEASE_NAMESPACE, "logs", "--tail=30", pod_name) for pod_name in self.operator_pods()
+            ]
+            raise AssertionError(f"{states}: {status_text}\n{logs}") from None
 
-    def operators(self) -> list[str]:
+    def operator_pods(self) -> list[str]:
         """Names of the operator's pods that are ready."""
-        pods = self.get("pods", "--selector=app.kubernetes.io/name=anamnesis-operator", namespace=HOME)["items"]
-        return [one["metadata"]["name"] for one in pods if _ready(one) and "deletionTimestamp" not in one["metadata"]]
+        pods = self.get("pods", "--selector=app.kubernetes.io/name=anamnesis-operator", namespace=RELEASE_NAMESPACE)[
+            "items"
+        ]
+        return [
+            pod["metadata"]["name"] for pod in pods if _is_ready(pod) and "deletionTimestamp" not in pod["metadata"]
+        ]
 
-    def leader(self) -> str:
+    def leader_pod(self) -> str:
         """Name of the pod that holds the Lease; what it adds to its name differs at each start."""
-        found = self.get("lease", "anamnesis-operator", namespace=HOME)
-        return str(found["spec"].get("holderIdentity", "")).rpartition("-")[0]
+        lease = self.get("lease", "anamnesis-operator", namespace=RELEASE_NAMESPACE)
+        return str(lease["spec"].get("holderIdentity", "")).rpartition("-")[0]
 
     def registry(self, name: str) -> Store:
         return open_store(f"s3://{BUCKET}/models/{name}", self.bucket)
 
-    def log(self, name: str) -> list[tuple[str, str]]:
+    def approvals_in_log(self, name: str) -> list[tuple[str, str]]:
         """Who approved what was promoted, and why, in the order of a model's log; nothing else was decided."""
         entries = Log(self.registry(name)).entries()
-        decided = [one for one in entries if one.kind is not EntryKind.CLAIM]
+        decided = [entry for entry in entries if entry.kind is not EntryKind.CLAIM]
         approvals, promotions = decided[::2], decided[1::2]
         kinds = {EntryKind.APPROVE: approvals, EntryKind.PROMOTE: promotions}
-        assert all(one.kind is kind for kind, some in kinds.items() for one in some), decided
-        assert [one.subject for one in approvals] == [one.subject for one in promotions]
-        return [(one.who, one.why.partition(" [UpdateApproval ")[0]) for one in approvals]
+        assert all(entry.kind is kind for kind, kind_entries in kinds.items() for entry in kind_entries), decided
+        assert [entry.subject for entry in approvals] == [entry.subject for entry in promotions]
+        return [(entry.author, entry.reason.partition(" [UpdateApproval ")[0]) for entry in approvals]
 
     def candidate(self, name: str) -> str:
         """Digest of the version of a model that waits for a person."""
-        updates = [one["status"] for one in self.get("modelupdates")["items"] if one["spec"]["model"] == name]
-        (waiting,) = [one["version"] for one in updates if decided(one) == "AwaitingApproval"]
+        updates = [update["status"] for update in self.get("modelupdates")["items"] if update["spec"]["model"] == name]
+        (waiting,) = [status["version"] for status in updates if update_state(status) == "AwaitingApproval"]
         return str(waiting)
 
     def runs(self, name: str) -> tuple[Run, ...]:
         """All updates that were ever begun for a model, as Kubeflow Pipelines itself knows them."""
         url = os.environ["PIPELINES_URL"]
-        found = KubeflowBackend(url, connect(url, {}), f"anamnesis/{WARDS}/{name}").runs("")
-        return tuple(run for run in found if "-evaluation-" not in run.name)
+        runs = KubeflowBackend(url, connect(url, {}), f"anamnesis/{MODELS_NAMESPACE}/{name}").runs("")
+        return tuple(run for run in runs if "-evaluation-" not in run.name)
 
-    def steps(self, run: Run) -> dict[str, Json]:
+    def step_pods(self, run: Run) -> dict[str, Json]:
         """The pods of a run in which our code runs, by step."""
-        found = self.get("pods", f"--selector=pipeline/runid={run.id}", namespace=PIPELINES)["items"]
-        names = {_node(one).split(".")[-2]: one for one in found if _node(one).endswith(".executor")}
-        assert len(names) == sum(_node(one).endswith(".executor") for one in found), "one pod for each step"
+        pods = self.get("pods", f"--selector=pipeline/runid={run.id}", namespace=PIPELINES_NAMESPACE)["items"]
+        names = {_node_name(pod).split(".")[-2]: pod for pod in pods if _node_name(pod).endswith(".executor")}
+        assert len(names) == sum(_node_name(pod).endswith(".executor") for pod in pods), "one pod for each step"
         return names
 
 
-def decided(status: Json) -> str:
+def update_state(status: Json) -> str:
     """The state of an update."""
-    return next((one["reason"] for one in status.get("conditions", ()) if one["type"] == "Decided"), "")
+    return next(
+        (condition["reason"] for condition in status.get("conditions", ()) if condition["type"] == "Decided"), ""
+    )
 
 
-def runs_now(found: Json) -> bool:
+def is_running(pod: Json) -> bool:
     """Whether the step in a pod runs in this moment."""
-    statuses = [one for one in found["status"].get("containerStatuses", ()) if one["name"] == "main"]
-    return any("running" in one["state"] for one in statuses)
+    statuses = [status for status in pod["status"].get("containerStatuses", ()) if status["name"] == "main"]
+    return any("running" in status["state"] for status in statuses)
 
 
-def container(found: Json) -> Json:
+def main_container(pod: Json) -> Json:
     """The container of a pod in which the step runs."""
-    one: Json = next(one for one in found["spec"]["containers"] if one["name"] == "main")
-    return one
+    match: Json = next(match for match in pod["spec"]["containers"] if match["name"] == "main")
+    return match
 
 
-def _node(found: Json) -> str:
-    return str(found["metadata"]["annotations"].get("workflows.argoproj.io/node-name", ""))
+def _node_name(pod: Json) -> str:
+    return str(pod["metadata"]["annotations"].get("workflows.argoproj.io/node-name", ""))
 
 
-def _ready(found: Json) -> bool:
-    conditions = found["status"].get("conditions", ())
-    return any((one["type"], one["status"]) == ("Ready", "True") for one in conditions)
+def _is_ready(pod: Json) -> bool:
+    conditions = pod["status"].get("conditions", ())
+    return any((condition["type"], condition["status"]) == ("Ready", "True") for condition in conditions)

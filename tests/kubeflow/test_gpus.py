@@ -2,7 +2,7 @@
 
 import pytest
 from images.pods import kubectl
-from kubeflow.house import PIPELINES, House, Json, container, model, site
+from kubeflow.house import PIPELINES_NAMESPACE, HospitalRelease, Json, main_container, model, site
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
@@ -11,30 +11,32 @@ AUTOMATIC = {"floor": "0", "margin": "1", "approval": "Automatic"}
 MODELS = ("lung", "skin")
 
 
-def test_models_that_learn_at_once_take_turns(house: House) -> None:
+def test_models_that_learn_at_once_take_turns(house: HospitalRelease) -> None:
     for name in MODELS:
-        house.drop(name)
+        house.upload_images(name)
     pairs = [(site(name), model(name, (name,), training=LONG, gate=AUTOMATIC)) for name in MODELS]
     house.apply(*(document for pair in pairs for document in pair))
     for name in MODELS:
-        house.wait(name, **{name: "Learned"})
-    steps = [house.steps(run) for name in MODELS for run in house.runs(name)]
+        house.wait_for_states(name, **{name: "Learned"})
+    steps = [house.step_pods(run) for name in MODELS for run in house.runs(name)]
     assert len(steps) == 2
-    asked = [{name: gpus(pod) for name, pod in found.items()} for found in steps]
-    assert asked == [{**dict.fromkeys(found), "train-finetune": "1"} for found in steps]
-    first, second = sorted((found["train-finetune"] for found in steps), key=span)
-    assert span(first)[1] <= span(second)[0]
-    of_second = f"--field-selector=reason=FailedScheduling,involvedObject.name={second['metadata']['name']}"
-    assert "Insufficient nvidia.com/gpu" in kubectl("get", "events", f"--namespace={PIPELINES}", of_second)
+    gpu_limits = [{name: gpu_limit(pod) for name, pod in pods.items()} for pods in steps]
+    assert gpu_limits == [{**dict.fromkeys(pods), "train-finetune": "1"} for pods in steps]
+    first, second = sorted((pods["train-finetune"] for pods in steps), key=container_times)
+    assert container_times(first)[1] <= container_times(second)[0]
+    second_selector = f"--field-selector=reason=FailedScheduling,involvedObject.name={second['metadata']['name']}"
+    assert "Insufficient nvidia.com/gpu" in kubectl(
+        "get", "events", f"--namespace={PIPELINES_NAMESPACE}", second_selector
+    )
 
 
-def gpus(pod: Json) -> str | None:
-    found: str | None = container(pod)["resources"].get("limits", {}).get("nvidia.com/gpu")
-    return found
+def gpu_limit(pod: Json) -> str | None:
+    limit: str | None = main_container(pod)["resources"].get("limits", {}).get("nvidia.com/gpu")
+    return limit
 
 
-def span(pod: Json) -> tuple[str, str]:
+def container_times(pod: Json) -> tuple[str, str]:
     """When a step's container began and ended."""
-    (found,) = [one for one in pod["status"]["containerStatuses"] if one["name"] == "main"]
-    ended = found["state"]["terminated"]
-    return ended["startedAt"], ended["finishedAt"]
+    (status,) = [entry for entry in pod["status"]["containerStatuses"] if entry["name"] == "main"]
+    termination = status["state"]["terminated"]
+    return termination["startedAt"], termination["finishedAt"]

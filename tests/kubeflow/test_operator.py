@@ -58,7 +58,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts operators outside of the cluster, as an administrator would."""
     running: list[subprocess.Popen[bytes]] = []
 
-    def one() -> "subprocess.Popen[bytes]":
+    def start_operator() -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", "anamnesis.cli", "operator", f"--namespace={SPACE}", "--port=0"]
         command += [f"--state={tmp_path}", "--lease-duration=3", "--grace=2"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
@@ -66,7 +66,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             running.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment))
         return running[-1]
 
-    yield one
+    yield start_operator
     for process in running:
         process.kill()
         process.wait()
@@ -123,13 +123,15 @@ def apply(lab: "Lab", kubectl: Kubectl) -> str:
 
 
 def status(kubectl: Kubectl, model: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(kubectl("get", "continualmodel", model, "--output=json")).get("status", {})
-    return found
+    model_status: dict[str, Any] = json.loads(kubectl("get", "continualmodel", model, "--output=json")).get(
+        "status", {}
+    )
+    return model_status
 
 
-def await_sites(kubectl: Kubectl, model: str, **wanted: str) -> None:
+def await_sites(kubectl: Kubectl, model: str, **expected: str) -> None:
     """Waits until the model's sites stand so."""
-    names = {f"{model}-{site}": state for site, state in wanted.items()}
+    names = {f"{model}-{site}": state for site, state in expected.items()}
 
     def states() -> dict[str, str]:
         return {site["name"]: site["state"] for site in status(kubectl, model).get("sites", ())}

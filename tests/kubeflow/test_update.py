@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from anamnesis.operator.backends.base import Job, RunState
+from anamnesis.operator.backends.base import PipelineJob, RunState
 from anamnesis.pipelines.training.continual_update import compiled_pipeline, pipeline_arguments
 from anamnesis.records import (
     Configuration,
@@ -17,7 +17,7 @@ from anamnesis.records import (
     TrainingSettings,
     encode_object,
 )
-from anamnesis.registry import Approval, GatePolicy, Log, fold, read_version, verify
+from anamnesis.registry import ApprovalMode, GatePolicy, Log, build_history, read_version, verify_log
 from anamnesis.storage import open_store
 from anamnesis.updates import UpdateRequest
 
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 CLASSES = ("top", "middle", "bottom")
 TASK = Task("rows", TaskType.CLASSIFICATION, CLASSES, "Accuracy")
 POLICY = GatePolicy(
-    floor=Decimal("0.2"), margin=Decimal("1"), approval=Approval.AUTOMATIC, enforcement=Enforcement.ENFORCED
+    floor=Decimal("0.2"), margin=Decimal("1"), approval=ApprovalMode.AUTOMATIC, enforcement=Enforcement.ENFORCED
 )
 
 
@@ -45,11 +45,11 @@ def test_a_run_that_nobody_asked_for_promotes_by_itself(lab: "Lab") -> None:
         gate=POLICY,
     )
     arguments = pipeline_arguments(encode_object(request))
-    run = lab.backend.submit(Job("chest-north-1", compiled_pipeline("ewc_prototype"), arguments))
-    ended = lab.ended(run)
-    assert ended.state is RunState.SUCCEEDED, ended.message
+    run = lab.backend.submit(PipelineJob("chest-north-1", compiled_pipeline("ewc_prototype"), arguments))
+    finished_run = lab.ended(run)
+    assert finished_run.state is RunState.SUCCEEDED, finished_run.message
     registry = open_store(request.registry)
-    champion = fold(Log(registry).entries()).champion
+    champion = build_history(Log(registry).entries()).champion
     assert champion
     assert read_version(registry, champion).site == "north"
-    assert not verify(registry)
+    assert not verify_log(registry)

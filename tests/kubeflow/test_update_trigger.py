@@ -6,26 +6,34 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from anamnesis.operator.backends.base import Job, RunState
+from anamnesis.operator.backends.base import PipelineJob, RunState
 from anamnesis.pipelines.evaluation import scheduled_evaluation
 from anamnesis.pipelines.training.continual_update import compiled_pipeline, pipeline_arguments
 from anamnesis.records import (
-    Arrival,
     Configuration,
+    EvaluationSet,
     NetworkSpec,
-    Occasion,
-    Outcome,
-    OutcomeKind,
     SiteConfig,
     SiteRef,
+    SourceState,
     Task,
     TaskType,
     TrainingSettings,
-    Window,
+    UpdateResult,
+    UpdateResultKind,
+    UpdateTrigger,
     digest_json,
     encode_object,
 )
-from anamnesis.registry import Approval, GatePolicy, Log, judge, read_monitoring, read_outcome, settle
+from anamnesis.registry import (
+    ApprovalMode,
+    GatePolicy,
+    Log,
+    evaluate_gate,
+    read_scheduled_evaluation,
+    read_update_result,
+    record_decision,
+)
 from anamnesis.storage import open_store
 from anamnesis.updates import EvaluationRequest, UpdateRequest
 from anamnesis.updates.required_tests import required_tests
@@ -38,7 +46,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 TASK = Task("rows", TaskType.CLASSIFICATION, ("top", "middle", "bottom"), "Accuracy")
 
 
-def request(lab: "Lab") -> UpdateRequest:
+def make_request(lab: "Lab") -> UpdateRequest:
     training = TrainingSettings(epochs=1, batch_size=8)
     return UpdateRequest(
         model="chest",
@@ -47,42 +55,60 @@ def request(lab: "Lab") -> UpdateRequest:
         store=f"{lab.bucket}/stores/north",
         configuration=Configuration("finetune", {}, NetworkSpec(size=(32, 32), width=8), training),
         split_key="env:ANAMNESIS_SPLIT_KEY",
-        gate=GatePolicy(approval=Approval.AUTOMATIC),
+        gate=GatePolicy(approval=ApprovalMode.AUTOMATIC),
     )
 
 
-def carry_out(lab: "Lab", asked: UpdateRequest, name: str) -> tuple[Outcome, float]:
+def run_update(lab: "Lab", request: UpdateRequest, name: str) -> tuple[UpdateResult, float]:
     """Runs an update under the occasion ``name``; returns what it found, and the seconds it took."""
-    occasion = Occasion(name, digest_json(name), Arrival("etags", 1))
-    arguments = pipeline_arguments(encode_object(replace(asked, occasion=occasion)))
+    trigger = UpdateTrigger(name, digest_json(name), SourceState("etags", 1))
+    arguments = pipeline_arguments(encode_object(replace(request, occasion=trigger)))
     began = time.monotonic()
-    ended = lab.ended(lab.backend.submit(Job(f"{name}-1", compiled_pipeline("finetune"), arguments)))
-    assert ended.state is RunState.SUCCEEDED, ended.message
-    found = read_outcome(open_store(asked.registry), occasion.claim)
-    assert found
-    return found, time.monotonic() - began
+    finished_run = lab.ended(lab.backend.submit(PipelineJob(f"{name}-1", compiled_pipeline("finetune"), arguments)))
+    assert finished_run.state is RunState.SUCCEEDED, finished_run.message
+    outcome = read_update_result(open_store(request.registry), trigger.claim)
+    assert outcome
+    return outcome, time.monotonic() - began
 
 
 def test_a_candidate_then_nothing_new_then_a_scheduled_evaluation(lab: "Lab") -> None:
-    asked = request(lab)
-    registry = open_store(asked.registry)
-    found, whole = carry_out(lab, asked, "chest-aaaaaaaaaa")
-    assert (found.kind, bool(found.version), Log(registry).entries()) == (OutcomeKind.CANDIDATE, True, ())
-    decision = judge(registry, found.version, asked.gate, required_tests(asked, found.test_set))
-    assert settle(registry, decision, "operator", decision.reason)
+    update_request = make_request(lab)
+    registry = open_store(update_request.registry)
+    first_outcome, first_seconds = run_update(lab, update_request, "chest-aaaaaaaaaa")
+    assert (first_outcome.kind, bool(first_outcome.version), Log(registry).entries()) == (
+        UpdateResultKind.CANDIDATE,
+        True,
+        (),
+    )
+    decision = evaluate_gate(
+        registry, first_outcome.version, update_request.gate, required_tests(update_request, first_outcome.test_set)
+    )
+    assert record_decision(registry, decision, "operator", decision.reason)
 
-    known = SiteRef("north", asked.store, TASK, found.test_set, "OT")
-    second, short = carry_out(lab, replace(asked, base=found.version, sites=(known,)), "chest-bbbbbbbbbb")
-    assert (second.kind, second.version, second.snapshot) == (OutcomeKind.NO_CHANGE, "", found.snapshot)
-    assert short < whole  # no pod but that of the ingest
+    site_ref = SiteRef("north", update_request.store, TASK, first_outcome.test_set, "OT")
+    second_outcome, second_seconds = run_update(
+        lab, replace(update_request, base=first_outcome.version, sites=(site_ref,)), "chest-bbbbbbbbbb"
+    )
+    assert (second_outcome.kind, second_outcome.version, second_outcome.snapshot) == (
+        UpdateResultKind.NO_CHANGE,
+        "",
+        first_outcome.snapshot,
+    )
+    assert second_seconds < first_seconds  # no pod but that of the ingest
 
     name = "chest-evaluation-20260101T000000Z"
-    sites, due = ((asked.site, known),), "2026-01-01T00:00:00Z"
-    evaluation = EvaluationRequest(name, "chest", asked.registry, found.version, sites, asked.split_key, due)
+    sites, due_time = ((update_request.site, site_ref),), "2026-01-01T00:00:00Z"
+    evaluation = EvaluationRequest(
+        name, "chest", update_request.registry, first_outcome.version, sites, update_request.split_key, due_time
+    )
     arguments = scheduled_evaluation.pipeline_arguments(evaluation)
-    ended = lab.ended(lab.backend.submit(Job(f"{name}-1", scheduled_evaluation.compiled_pipeline(), arguments)))
-    assert ended.state is RunState.SUCCEEDED, ended.message
-    monitoring = read_monitoring(registry, name)
+    finished_run = lab.ended(
+        lab.backend.submit(PipelineJob(f"{name}-1", scheduled_evaluation.compiled_pipeline(), arguments))
+    )
+    assert finished_run.state is RunState.SUCCEEDED, finished_run.message
+    monitoring = read_scheduled_evaluation(registry, name)
     assert monitoring
-    assert [(one.site, one.window) for one in monitoring.measurements] == [("north", Window.FROZEN)]
-    assert not monitoring.problems
+    assert [(measurement.site, measurement.evaluation_set) for measurement in monitoring.measurements] == [
+        ("north", EvaluationSet.FROZEN)
+    ]
+    assert not monitoring.site_errors

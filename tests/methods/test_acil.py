@@ -6,24 +6,24 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from toys.learning import FIRST, SECOND, SPEC, bars, context_of, data_of
+from toys.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_of
 
-from anamnesis.methods import PredictRequest
-from anamnesis.methods.acil import ACIL, ACILOptions, Rule
-from anamnesis.methods.analytic import AnalyticOptions, Features
+from anamnesis.methods import PredictionRequest
+from anamnesis.methods.acil import ACIL, ACILOptions, HeadSolver
+from anamnesis.methods.analytic import AnalyticOptions, BackboneSource
 from anamnesis.methods.ncm import NCM
 from anamnesis.networks import Classifier
 from anamnesis.records import Configuration, InputError, Task, TaskType
-from anamnesis.training import numerics_for, train
+from anamnesis.training import precision_for, train
 
-NUMERICS = numerics_for(Configuration("acil"), "cpu")
+NUMERICS = precision_for(Configuration("acil"), "cpu")
 THIRD = Task("third", TaskType.CLASSIFICATION, ("f", "g"))
 TASKS = (FIRST, SECOND, THIRD)
 
 
 def learn(method, *tasks, shift=0.0):
     context = context_of(tasks)
-    split = bars(tasks[-1], context.labels, seed=len(tasks))
+    split = bar_split(tasks[-1], context.labels, seed=len(tasks))
     split.images.add_(shift)
     train(method, context, data_of(context, split), NUMERICS)
     return split
@@ -33,8 +33,8 @@ def learn_all(method):
     return [learn(method, *TASKS[: number + 1], shift=0.05 * number) for number in range(3)]
 
 
-@pytest.mark.parametrize("features", [Features.RANDOM, Features.FIRST_TASK])
-def test_three_tasks_one_after_another_equal_joint_ridge_regression(features: Features) -> None:
+@pytest.mark.parametrize("features", [BackboneSource.RANDOM, BackboneSource.FIRST_TASK])
+def test_three_tasks_one_after_another_equal_joint_ridge_regression(features: BackboneSource) -> None:
     method = ACIL(ACILOptions(features=features, grid=2, strength=3.0), SPEC, seed=0)
     sites = learn_all(method)
     images, targets = (torch.cat(parts) for parts in zip(*((s.images.float(), s.targets) for s in sites), strict=True))
@@ -61,19 +61,19 @@ def test_the_first_site_trains_the_backbone_and_no_later_one_does() -> None:
 
 
 def test_random_features_need_no_training_and_answer() -> None:
-    method = ACIL(ACILOptions(features=Features.RANDOM, rule=Rule.DISCRIMINANT), SPEC, seed=0)
+    method = ACIL(ACILOptions(features=BackboneSource.RANDOM, rule=HeadSolver.DISCRIMINANT), SPEC, seed=0)
     context = context_of((FIRST,))
-    assert method.begin(context, data_of(context, bars(FIRST, context.labels))) == []
+    assert method.begin_task(context, data_of(context, bar_split(FIRST, context.labels))) == []
     learn(method := ACIL(method.options, SPEC, seed=0), FIRST)
-    first = bars(FIRST, context.labels, seed=5)
-    answers = method.predict(first.images.float(), PredictRequest()).logits.argmax(1)
+    first = bar_split(FIRST, context.labels, seed=5)
+    answers = method.predict(first.images.float(), PredictionRequest()).logits.argmax(1)
     assert (answers == first.targets).float().mean() > 0.9
 
 
 def test_a_file_of_weights_is_the_backbone(tmp_path: Path) -> None:
     pretrained = Classifier(SPEC, seed=9, classes=4)
     save_file(pretrained.state_dict(), tmp_path / "weights.safetensors")
-    method = ACIL(ACILOptions(features=Features.FILE, file=f"{tmp_path}/weights.safetensors"), SPEC, seed=0)
+    method = ACIL(ACILOptions(features=BackboneSource.FILE, file=f"{tmp_path}/weights.safetensors"), SPEC, seed=0)
     learn(method, FIRST)
     (tmp_path / "weights.safetensors").unlink()  # only the first update reads it: the version has the weights
     loaded = ACIL(method.options, SPEC, seed=0)
@@ -90,7 +90,7 @@ def test_a_file_that_is_not_one_is_named(content: str, tmp_path: Path) -> None:
         file.write_bytes(b"\x08\0\0")
     if content == "other":
         save_file({"backbone.blocks.0.weight": torch.zeros(3)}, file)
-    method = ACIL(ACILOptions(features=Features.FILE, file=str(file)), SPEC, seed=0)
+    method = ACIL(ACILOptions(features=BackboneSource.FILE, file=str(file)), SPEC, seed=0)
     with pytest.raises(InputError, match=r"weights\.safetensors"):
         learn(method, FIRST)
 
@@ -99,16 +99,16 @@ def test_bad_options_and_another_method_s_version_are_refused() -> None:
     with pytest.raises(InputError, match="strength above 0"):
         ACILOptions(strength=0.0)
     with pytest.raises(InputError, match="goes with features: file"):
-        ACILOptions(features=Features.FILE)
+        ACILOptions(features=BackboneSource.FILE)
     with pytest.raises(InputError, match="no sums over features"):
         ACIL(ACILOptions(), SPEC, 0).load_state_dict({"network/head.bias": torch.zeros(2)}, 2)
 
 
 def test_nearest_class_mean_is_the_nearest_mean() -> None:
-    method = NCM(AnalyticOptions(features=Features.RANDOM), SPEC, seed=0)
+    method = NCM(AnalyticOptions(features=BackboneSource.RANDOM), SPEC, seed=0)
     sites = learn_all(method)
     images, targets = (torch.cat(parts) for parts in zip(*((s.images.float(), s.targets) for s in sites), strict=True))
     wide = method.network.embed(method.network.features(images))
     means = torch.stack([wide[targets == column].mean(0) for column in range(7)])
-    answers = method.predict(images, PredictRequest()).logits.argmax(1)
+    answers = method.predict(images, PredictionRequest()).logits.argmax(1)
     assert torch.equal(answers, torch.cdist(wide, means).argmin(1))

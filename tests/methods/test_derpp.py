@@ -2,24 +2,24 @@
 
 import pytest
 import torch
-from toys.learning import FIRST, SECOND, SPEC, bars, context_of, data_of
+from toys.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_of
 
-from anamnesis.methods import PredictRequest, Step
+from anamnesis.methods import PredictionRequest, TrainingStep
 from anamnesis.methods.derpp import DERPP, DERPPOptions
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
 from anamnesis.records import Configuration, InputError, Split, TrainingSettings
-from anamnesis.training import TensorSplit, numerics_for, train
+from anamnesis.training import TensorSplit, precision_for, train
 
-NUMERICS = numerics_for(Configuration("derpp"), "cpu")
-STEP = Step("train", 0, 0, 1, 1e-3)
+NUMERICS = precision_for(Configuration("derpp"), "cpu")
+STEP = TrainingStep("train", 0, 0, 1, 1e-3)
 PLAIN = TrainingSettings(epochs=6, batch_size=8, learning_rate=5e-3, augment=False)
 
 
 def learn(method, *tasks, settings=PLAIN, count=20):
     context = context_of(tasks, settings)
-    split = bars(tasks[-1], context.labels, count)
+    split = bar_split(tasks[-1], context.labels, count)
     if len(tasks) > 1:  # bars lie down at the second site
-        split = TensorSplit(split.images.transpose(2, 3).contiguous(), split.targets, split.ids)
+        split = TensorSplit(split.images.transpose(2, 3).contiguous(), split.targets, split.sample_ids)
     train(method, context, data_of(context, split), NUMERICS)
     return split
 
@@ -28,8 +28,8 @@ def test_both_terms_are_the_formula_and_unknown_columns_do_not_count() -> None:
     method = DERPP(DERPPOptions(buffer=6, alpha=0.3, beta=0.7), SPEC, seed=0)
     learn(method, FIRST)
     context = context_of((FIRST, SECOND), PLAIN)
-    data = data_of(context, bars(SECOND, context.labels))
-    method.begin(context, data)
+    data = data_of(context, bar_split(SECOND, context.labels))
+    method.begin_task(context, data)
     terms = method.loss(next(data(Split.TRAIN)), STEP)
     stored = method._buffer.memory  # six images, and a batch draws eight: all of them
     answers = method.network(stored.images.float() / 255)
@@ -49,19 +49,19 @@ def test_the_buffer_holds_clean_images_of_both_sites_as_bytes() -> None:
     assert method._buffer.seen == 2 * 2 * 20
     clean = torch.cat([(site.images.float() * 255).round().byte() for site in sites]).flatten(1)
     targets = torch.cat([site.targets for site in sites]).tolist()
-    known = {tuple(image): target for image, target in zip(clean.tolist(), targets, strict=True)}
-    assert [known[tuple(image)] for image in memory.images.flatten(1).tolist()] == memory.targets.tolist()
+    target_by_image = {tuple(image): target for image, target in zip(clean.tolist(), targets, strict=True)}
+    assert [target_by_image[tuple(image)] for image in memory.images.flatten(1).tolist()] == memory.targets.tolist()
     assert {int(target) // 2 > 0 for target in memory.targets} == {False, True}
 
 
 def test_it_keeps_what_fine_tuning_forgets() -> None:
-    kept = {}
+    accuracies = {}
     for method in (DERPP(DERPPOptions(buffer=20), SPEC, seed=0), Finetune(FinetuneOptions(), SPEC, seed=0)):
         old = learn(method, FIRST, count=40)
         learn(method, FIRST, SECOND, count=40)
-        answers = method.predict(old.images.float(), PredictRequest()).logits.argmax(1)
-        kept[method.name] = (answers == old.targets).float().mean()
-    assert kept["derpp"] > kept["finetune"] + 0.3
+        answers = method.predict(old.images.float(), PredictionRequest()).logits.argmax(1)
+        accuracies[method.name] = (answers == old.targets).float().mean()
+    assert accuracies["derpp"] > accuracies["finetune"] + 0.3
 
 
 def test_without_weights_it_is_fine_tuning_and_bad_options_are_refused() -> None:

@@ -2,23 +2,23 @@
 
 import pytest
 import torch
-from toys.learning import FIRST, SECOND, SPEC, bars, context_of, data_of
+from toys.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_of
 
-from anamnesis.methods import PredictRequest
+from anamnesis.methods import PredictionRequest
 from anamnesis.methods.gdumb import GDumb, GDumbOptions
 from anamnesis.networks import Classifier
 from anamnesis.records import Configuration, InputError, TrainingSettings
-from anamnesis.training import TensorSplit, numerics_for, train
+from anamnesis.training import TensorSplit, precision_for, train
 
-NUMERICS = numerics_for(Configuration("gdumb"), "cpu")
+NUMERICS = precision_for(Configuration("gdumb"), "cpu")
 SETTINGS = TrainingSettings(epochs=8, batch_size=8, learning_rate=5e-3, augment=False)
 
 
 def learn(method, *tasks, count=40):
     context = context_of(tasks, SETTINGS)
-    split = bars(tasks[-1], context.labels, count)
+    split = bar_split(tasks[-1], context.labels, count)
     if len(tasks) > 1:  # bars lie down at the second site
-        split = TensorSplit(split.images.transpose(2, 3).contiguous(), split.targets, split.ids)
+        split = TensorSplit(split.images.transpose(2, 3).contiguous(), split.targets, split.sample_ids)
     train(method, context, data_of(context, split), NUMERICS)
     return split
 
@@ -27,7 +27,7 @@ def test_each_update_starts_from_the_random_start_on_a_balanced_buffer() -> None
     method = GDumb(GDumbOptions(buffer=20), SPEC, seed=0)
     learn(method, FIRST)
     context = context_of((FIRST, SECOND), SETTINGS)
-    method.begin(context, data_of(context, bars(SECOND, context.labels, 40)))
+    method.begin_task(context, data_of(context, bar_split(SECOND, context.labels, 40)))
     assert method._buffer.memory.targets.bincount().tolist() == [4] * 5
     start = Classifier(SPEC, 0).backbone.state_dict()
     assert all(torch.equal(value, start[name]) for name, value in method.network.backbone.state_dict().items())
@@ -38,13 +38,13 @@ def test_it_remembers_by_its_buffer_and_by_nothing_else() -> None:
     method = GDumb(GDumbOptions(buffer=20), SPEC, seed=0)
     first = learn(method, FIRST)
     learn(method, FIRST, SECOND)
-    answers = method.predict(first.images.float(), PredictRequest()).logits.argmax(1)
+    answers = method.predict(first.images.float(), PredictionRequest()).logits.argmax(1)
     assert (answers == first.targets).float().mean() > 0.8
     emptied = GDumb(GDumbOptions(buffer=20), SPEC, seed=0)
     learn(emptied, FIRST)
     emptied._buffer.memory = None
     learn(emptied, FIRST, SECOND)
-    assert not (emptied.predict(first.images.float(), PredictRequest()).logits.argmax(1) < 2).any()
+    assert not (emptied.predict(first.images.float(), PredictionRequest()).logits.argmax(1) < 2).any()
 
 
 def test_bad_options_are_refused() -> None:

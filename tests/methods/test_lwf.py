@@ -4,22 +4,22 @@ import copy
 
 import pytest
 import torch
-from toys.learning import FIRST, SECOND, SPEC, bars, context_of, data_of
+from toys.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_of
 
-from anamnesis.methods import Method, PredictRequest, Step
-from anamnesis.methods.classification import Competing
+from anamnesis.methods import Method, PredictionRequest, TrainingStep
+from anamnesis.methods.classification import SoftmaxScope
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
-from anamnesis.methods.lwf import LWF, LWFOptions, distillation
+from anamnesis.methods.lwf import LWF, LWFOptions, distillation_loss
 from anamnesis.records import Configuration, InputError, Split, Task
-from anamnesis.training import numerics_for, train
+from anamnesis.training import precision_for, train
 
-NUMERICS = numerics_for(Configuration("lwf"), "cpu")
-STEP = Step("train", 0, 0, 1, 1e-3)
+NUMERICS = precision_for(Configuration("lwf"), "cpu")
+STEP = TrainingStep("train", 0, 0, 1, 1e-3)
 
 
 def learn(method: Method, *tasks: Task) -> None:
     context = context_of(tasks)
-    train(method, context, data_of(context, bars(tasks[-1], context.labels)), NUMERICS)
+    train(method, context, data_of(context, bar_split(tasks[-1], context.labels)), NUMERICS)
 
 
 def test_distillation_is_the_formula() -> None:
@@ -28,9 +28,9 @@ def test_distillation_is_the_formula() -> None:
     for mine, theirs in zip(student / 2, teacher / 2, strict=True):
         chances = theirs.exp() / theirs.exp().sum()
         expected -= 4 / 5 * sum(p * (m - mine.exp().sum().log()) for p, m in zip(chances, mine, strict=True))
-    assert distillation(student, teacher, 2.0).item() == pytest.approx(float(expected), rel=1e-5)
+    assert distillation_loss(student, teacher, 2.0).item() == pytest.approx(float(expected), rel=1e-5)
     student.requires_grad_()
-    distillation(student, student.detach().clone(), 2.0).backward()
+    distillation_loss(student, student.detach().clone(), 2.0).backward()
     assert student.grad.abs().max() < 1e-7  # nothing to learn from oneself
 
 
@@ -39,8 +39,8 @@ def test_the_base_version_teaches_and_is_let_go_afterwards() -> None:
     learn(method, FIRST)
     base = copy.deepcopy(method.network)
     context = context_of((FIRST, SECOND))
-    data = data_of(context, bars(SECOND, context.labels))
-    method.begin(context, data)
+    data = data_of(context, bar_split(SECOND, context.labels))
+    method.begin_task(context, data)
     batch = next(data(Split.TRAIN))
     teacher = method._teacher
     assert torch.equal(teacher(batch.images), base(batch.images))
@@ -48,19 +48,19 @@ def test_the_base_version_teaches_and_is_let_go_afterwards() -> None:
     assert set(terms) == {"classification", "distillation"}
     torch.autograd.backward(sum(terms.values()))
     assert all(parameter.grad is None for parameter in teacher.parameters())
-    method.end(context, data)
+    method.end_task(context, data)
     assert method.state_dict().keys() == Finetune(FinetuneOptions(), SPEC, 0).state_dict().keys()
 
 
 def test_weight_zero_is_fine_tuning_bit_for_bit_and_a_weight_keeps_old_answers() -> None:
-    images = bars(FIRST, context_of((FIRST,)).labels).images.float()
+    images = bar_split(FIRST, context_of((FIRST,)).labels).images.float()
     moved = {}
     for weight in (0.0, 10.0):
-        method = LWF(LWFOptions(weight=weight, competing=Competing.SEEN), SPEC, seed=0)
+        method = LWF(LWFOptions(weight=weight, competing=SoftmaxScope.SEEN), SPEC, seed=0)
         learn(method, FIRST)
-        before = method.predict(images, PredictRequest((0, 1))).logits.softmax(1)
+        before = method.predict(images, PredictionRequest((0, 1))).logits.softmax(1)
         learn(method, FIRST, SECOND)
-        after = method.predict(images, PredictRequest((0, 1))).logits.softmax(1)
+        after = method.predict(images, PredictionRequest((0, 1))).logits.softmax(1)
         moved[weight] = (after[:, :2] - before).abs().mean()
         if not weight:
             plain = Finetune(FinetuneOptions(), SPEC, seed=0)

@@ -6,45 +6,56 @@ from typing import Any
 
 import pytest
 import torch
-from toys.learning import EXTREMES, FIRST, SECOND, SPEC, NoOptions, Segmenter, bars, context_of, data_of, discs
+from toys.learning import (
+    EXTREMES,
+    FIRST,
+    SECOND,
+    SPEC,
+    NoOptions,
+    Segmenter,
+    bar_split,
+    context_of,
+    data_of,
+    square_split,
+)
 
-from anamnesis.methods import Method, PredictRequest, method_class, methods
+from anamnesis.methods import Method, PredictionRequest, method_class, registered_methods
 from anamnesis.records import AnamnesisError, Configuration, InputError, Task, TaskType
 from anamnesis.storage.store import open_store
-from anamnesis.training import Checkpoints, numerics_for, train
+from anamnesis.training import Checkpoints, precision_for, train
 
-KINDS: dict[str, type[Method[Any]]] = {**methods(), **{kind.name: kind for kind in EXTREMES}}
-NUMERICS = numerics_for(Configuration("finetune"), "cpu")
+KINDS: dict[str, type[Method[Any]]] = {**registered_methods(), **{kind.name: kind for kind in EXTREMES}}
+NUMERICS = precision_for(Configuration("finetune"), "cpu")
 
 
-class KilledError(Exception):
+class StageKilledError(Exception):
     """Stands for SIGKILL inside one process."""
 
 
 def make(name: str) -> Method[Any]:
     kind = KINDS[name]
-    options = kind.options_class() if name in methods() else NoOptions()
+    options = kind.options_class() if name in registered_methods() else NoOptions()
     return kind(options, SPEC, seed=3)
 
 
-def learn(method: Method[Any], tasks: tuple[Task, ...], **more: Any) -> None:
+def learn(method: Method[Any], tasks: tuple[Task, ...], **options: Any) -> None:
     context = context_of(tasks)
-    split = discs() if isinstance(method, Segmenter) else bars(tasks[-1], context.labels)
-    train(method, context, data_of(context, split), NUMERICS, **more)
+    split = square_split() if isinstance(method, Segmenter) else bar_split(tasks[-1], context.labels)
+    train(method, context, data_of(context, split), NUMERICS, **options)
 
 
 def tasks_for(method: Method[Any]) -> tuple[Task, ...]:
-    if TaskType.SEGMENTATION in method.needs.tasks:
+    if TaskType.SEGMENTATION in method.capabilities.task_types:
         return (Task("organ", TaskType.SEGMENTATION, ("background", "organ"), "Dice"),)
     return (FIRST, SECOND)
 
 
-def assert_equal_states(one: Method[Any], other: Method[Any]) -> None:
-    first, second = one.state_dict(), other.state_dict()
+def assert_equal_states(first_method: Method[Any], second_method: Method[Any]) -> None:
+    first, second = first_method.state_dict(), second_method.state_dict()
     assert first.keys() == second.keys()
     for name, value in first.items():
-        found = second[name]
-        assert torch.equal(value, found) if isinstance(value, torch.Tensor) else value == found, name
+        other_value = second[name]
+        assert torch.equal(value, other_value) if isinstance(value, torch.Tensor) else value == other_value, name
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -55,11 +66,11 @@ def test_a_loaded_state_answers_and_learns_on_as_the_original(name: str) -> None
     loaded = make(name)
     loaded.load_state_dict(copy.deepcopy(method.state_dict()), len(context_of(tasks[:1]).labels))
     assert_equal_states(method, loaded)
-    loaded.network.to(memory_format=NUMERICS.layout)  # another layout rounds differently
+    loaded.network.to(memory_format=NUMERICS.memory_format)  # another layout rounds differently
     images = torch.rand(4, 1, 16, 16)
-    answer, again = (m.predict(images, PredictRequest()) for m in (method, loaded))
-    for one, other in ((answer.logits, again.logits), (answer.mask, again.mask)):
-        assert (one is None and other is None) or torch.equal(one, other)
+    answer, loaded_answer = (m.predict(images, PredictionRequest()) for m in (method, loaded))
+    for expected, actual in ((answer.logits, loaded_answer.logits), (answer.mask_logits, loaded_answer.mask_logits)):
+        assert (expected is None and actual is None) or torch.equal(expected, actual)
     if len(tasks) > 1:
         learn(method, tasks)
         learn(loaded, tasks)
@@ -77,15 +88,15 @@ def test_killed_inside_a_stage_and_started_again_it_ends_with_equal_bits(
     store = open_store(tmp_path.as_uri())
     steps = 0
 
-    def kill(done: int, total: int, what: str) -> None:
+    def kill(completed: int, total: int, unit: str) -> None:
         nonlocal steps
         steps += 1
         if steps == kill_at:
-            raise KilledError
+            raise StageKilledError
 
-    checkpoints = Checkpoints(store, "checkpoints/x", every=0)
+    checkpoints = Checkpoints(store, "checkpoints/x", interval_seconds=0)
     if name != "closed_form":
-        with pytest.raises(KilledError):
+        with pytest.raises(StageKilledError):
             learn(broken, tasks, checkpoints=checkpoints, progress=kill)
         assert checkpoints.load() is not None
     resumed = make(name)
@@ -97,11 +108,11 @@ def test_killed_inside_a_stage_and_started_again_it_ends_with_equal_bits(
 def test_it_learns(name: str) -> None:
     method = make(name)
     context = context_of((FIRST,))
-    split = bars(FIRST, context.labels, count=64)
+    split = bar_split(FIRST, context.labels, count=64)
     settings = context.settings.__class__(epochs=8, batch_size=8, learning_rate=5e-3, augment=False)
     context = context_of((FIRST,), settings)
     train(method, context, data_of(context, split), NUMERICS)
-    logits = method.predict(split.images.float(), PredictRequest(context.columns)).logits
+    logits = method.predict(split.images.float(), PredictionRequest(context.class_indices)).logits
     assert logits is not None
     assert (logits.argmax(1) == split.targets).float().mean() > 0.9
 
@@ -109,8 +120,8 @@ def test_it_learns(name: str) -> None:
 def test_a_segmenter_learns_masks() -> None:
     method = make("segmenter")
     learn(method, tasks_for(method))
-    split = discs()
-    mask = method.predict(split.images.float(), PredictRequest()).mask
+    split = square_split()
+    mask = method.predict(split.images.float(), PredictionRequest()).mask_logits
     assert mask is not None
     assert mask.shape == (12, 2, 16, 16)
 
@@ -128,7 +139,7 @@ def test_growing_keeps_old_rows() -> None:
     method = make("finetune")
     learn(method, (FIRST,))
     old = method.network.head.weight.detach().clone()
-    method.begin(context_of((FIRST, SECOND)), None)  # type: ignore[arg-type]
+    method.begin_task(context_of((FIRST, SECOND)), None)  # type: ignore[arg-type]
     assert method.network.head.weight.shape[0] == 5
     assert torch.equal(method.network.head.weight[:2], old)
 
@@ -137,7 +148,7 @@ def test_task_incremental_answers_stay_inside_the_task() -> None:
     method = make("finetune")
     learn(method, (FIRST,))
     learn(method, (FIRST, SECOND))
-    logits = method.predict(torch.rand(8, 1, 16, 16), PredictRequest((0, 1))).logits
+    logits = method.predict(torch.rand(8, 1, 16, 16), PredictionRequest((0, 1))).logits
     assert logits is not None
     assert (logits.argmax(1) < 2).all()
 
@@ -150,7 +161,7 @@ def test_an_unknown_method_is_refused_with_those_there_are() -> None:
 def test_a_loss_that_is_not_finite_is_an_error() -> None:
     method = make("finetune")
     context = context_of((FIRST,))
-    split = bars(FIRST, context.labels)
+    split = bar_split(FIRST, context.labels)
     split.images[:] = torch.nan
     with pytest.raises(AnamnesisError, match="not finite"):
         train(method, context, data_of(context, split), NUMERICS)

@@ -3,34 +3,34 @@
 import copy
 
 import torch
-from toys.learning import FIRST, SECOND, SPEC, bars, context_of, data_of
+from toys.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_of
 
 from anamnesis.evaluation.saliency import grad_cam
-from anamnesis.methods import PredictRequest
+from anamnesis.methods import PredictionRequest
 from anamnesis.methods.specialists import Specialists, SpecialistsOptions
 from anamnesis.records import Configuration, TrainingSettings
-from anamnesis.training import TensorSplit, numerics_for, train
-from anamnesis.updates.state_blobs import pack
+from anamnesis.training import TensorSplit, precision_for, train
+from anamnesis.updates.state_blobs import pack_state
 
-NUMERICS = numerics_for(Configuration("specialists"), "cpu")
+NUMERICS = precision_for(Configuration("specialists"), "cpu")
 SETTINGS = TrainingSettings(epochs=8, batch_size=8, learning_rate=5e-3, augment=False)
 
 
 def learn(method, *tasks, turned=False):
     context = context_of(tasks, SETTINGS)
-    split = bars(tasks[-1], context.labels, 40)
+    split = bar_split(tasks[-1], context.labels, 40)
     if turned:
-        split = TensorSplit(split.images.transpose(2, 3).contiguous(), split.targets, split.ids)
+        split = TensorSplit(split.images.transpose(2, 3).contiguous(), split.targets, split.sample_ids)
     train(method, context, data_of(context, split), NUMERICS)
     return split
 
 
 def accuracy(method, split, columns=()):
-    logits = method.predict(split.images.float(), PredictRequest(columns)).logits
+    logits = method.predict(split.images.float(), PredictionRequest(columns)).logits
     return (logits.argmax(1) == split.targets).float().mean()
 
 
-def test_both_sites_stay_known_with_and_without_being_told_which() -> None:
+def test_both_sites_stay_learned_with_and_without_the_task_being_given() -> None:
     method = Specialists(SpecialistsOptions(strength=1.0), SPEC, seed=0)
     first = learn(method, FIRST)
     before = copy.deepcopy(method.network.members[0].state_dict())
@@ -44,27 +44,27 @@ def test_both_sites_stay_known_with_and_without_being_told_which() -> None:
     chances = method.log_chances(first.images.float())
     assert (chances.argmax(1) == 0).float().mean() > 0.9
     torch.testing.assert_close(
-        method.predict(first.images.float(), PredictRequest()).logits.exp().sum(1), torch.ones(40)
+        method.predict(first.images.float(), PredictionRequest()).logits.exp().sum(1), torch.ones(40)
     )
     # Two networks side by side still look where the first one looked.
-    again = grad_cam(method.network, first.images.float(), first.targets, (0, 1))
-    torch.testing.assert_close(again, maps, rtol=1e-3, atol=1e-4)
+    later_maps = grad_cam(method.network, first.images.float(), first.targets, (0, 1))
+    torch.testing.assert_close(later_maps, maps, rtol=1e-3, atol=1e-4)
 
 
 def test_two_sites_of_one_task_answer_together() -> None:
     method = Specialists(SpecialistsOptions(strength=1.0), SPEC, seed=0)
     first, second = learn(method, FIRST), learn(method, FIRST, turned=True)
     assert len(method.network.members) == 2
-    assert method.predict(first.images.float(), PredictRequest()).logits.shape == (40, 2)
+    assert method.predict(first.images.float(), PredictionRequest()).logits.shape == (40, 2)
     assert min(accuracy(method, first), accuracy(method, second)) > 0.9
 
 
 def test_a_later_version_shares_the_earlier_members_and_grows_by_one_network() -> None:
     method = Specialists(SpecialistsOptions(), SPEC, seed=0)
     learn(method, FIRST)
-    early = pack(method.state_dict())
+    early = pack_state(method.state_dict())
     learn(method, FIRST, SECOND)
-    late = pack(method.state_dict())
+    late = pack_state(method.state_dict())
     assert late["member_0"] == early["member_0"]
     grown = sum(map(len, late.values())) - sum(map(len, early.values()))
     rows = 3 * 8 * (method.network.router.width_out + 1)  # of the router's sums, in float64

@@ -10,13 +10,13 @@ def test_they_depend_on_the_seed_alone_and_come_back_from_a_state() -> None:
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    one, same, other = (RandomFeatures(1, seed) for seed in (1, 1, 2))
+    first, same, different = (RandomFeatures(1, seed) for seed in (1, 1, 2))
     assert torch.equal(torch.rand(1), expected)
-    assert one(images).shape == (3, one.width_out)
-    assert torch.equal(one(images), same(images))
-    assert not torch.equal(one(images), other(images))
-    other.load_state_dict(one.state_dict())
-    assert torch.equal(one(images), other(images))
+    assert first(images).shape == (3, first.width_out)
+    assert torch.equal(first(images), same(images))
+    assert not torch.equal(first(images), different(images))
+    different.load_state_dict(first.state_dict())
+    assert torch.equal(first(images), different(images))
 
 
 def test_nothing_in_them_learns_and_no_image_sees_another() -> None:

@@ -22,9 +22,9 @@ def test_equal_seeds_give_equal_weights_and_leave_the_global_stream_alone() -> N
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    one, same, other = (build_backbone(NetworkSpec(width=8), seed) for seed in (1, 1, 2))
+    first, same, different = (build_backbone(NetworkSpec(width=8), seed) for seed in (1, 1, 2))
     assert torch.equal(torch.rand(1), expected)
-    pairs = list(zip(one.parameters(), same.parameters(), other.parameters(), strict=True))
+    pairs = list(zip(first.parameters(), same.parameters(), different.parameters(), strict=True))
     assert all(torch.equal(a, b) for a, b, _ in pairs)
     assert any(not torch.equal(a, c) for a, _, c in pairs)
 

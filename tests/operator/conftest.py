@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from toys.hospital import Hospital, Network
+from toys.hospital import FakeHospital, HospitalNetwork
 
 SITE = """\
 apiVersion: anamnesis.dev/v1alpha1
@@ -55,12 +55,12 @@ def resource_file(tmp_path: Path) -> Callable[[str], Path]:
 
 
 @pytest.fixture
-def network() -> Network:
+def network() -> HospitalNetwork:
     """What all clusters share."""
-    return Network()
+    return HospitalNetwork()
 
 
 @pytest.fixture
-def hospital(network: Network) -> Hospital:
+def hospital(network: HospitalNetwork) -> FakeHospital:
     """A cluster with a model of two sites that no person is asked about."""
-    return Hospital(network, {})
+    return FakeHospital(network, {})

@@ -8,21 +8,21 @@ from pydantic import ValidationError
 
 from anamnesis.cli.generate import methods_json
 from anamnesis.operator.addresses import registry_url, split_key_reference, store_url
-from anamnesis.operator.api import Resources, load_resources
-from anamnesis.operator.api.api_model import field_name
+from anamnesis.operator.api import ResourceSet, load_resources
+from anamnesis.operator.api.api_model import method_field_name
 from anamnesis.operator.api.training import NetworkSpec as DeclaredNetwork
 from anamnesis.operator.requests import configuration, gate_policy, site_config, update_request
 from anamnesis.records import Enforcement, InputError, NetworkSpec, decode, encode_object
-from anamnesis.registry import Approval
+from anamnesis.registry import ApprovalMode
 from anamnesis.updates.requests import UpdateRequest
 
 
 @pytest.fixture
-def resources(both_sites: str, model_text: str, resource_file: Callable[[str], Path]) -> Resources:
+def resources(both_sites: str, model_text: str, resource_file: Callable[[str], Path]) -> ResourceSet:
     return load_resources(resource_file(both_sites + "---\n" + model_text))
 
 
-def test_relative_paths_start_at_the_file(resources: Resources, tmp_path: Path) -> None:
+def test_relative_paths_start_at_the_file(resources: ResourceSet, tmp_path: Path) -> None:
     model = resources.models["chest"]
     assert registry_url(model) == (tmp_path / "registry/chest").as_uri()
     assert store_url(resources.sites["guangzhou"]) == (tmp_path / "images/guangzhou").as_uri()
@@ -31,13 +31,16 @@ def test_relative_paths_start_at_the_file(resources: Resources, tmp_path: Path) 
     assert split_key_reference(model, tmp_path / "key") == (tmp_path / "key").as_uri()
 
 
-def test_options_take_the_types_of_the_methods_configuration(resources: Resources) -> None:
-    found = configuration(resources.models["chest"].resource.spec)
-    assert (found.method, dict(found.options)) == ("ewc_prototype", {"penalty": 3000.0, "fisher": "sampled"})
-    assert found.network.size == (64, 64)
+def test_options_take_the_types_of_the_methods_configuration(resources: ResourceSet) -> None:
+    method_configuration = configuration(resources.models["chest"].resource.spec)
+    assert (method_configuration.method, dict(method_configuration.options)) == (
+        "ewc_prototype",
+        {"penalty": 3000.0, "fisher": "sampled"},
+    )
+    assert method_configuration.network.size == (64, 64)
     from anamnesis.methods import build_method
 
-    build_method(found)
+    build_method(method_configuration)
 
 
 @pytest.mark.parametrize("norm", ["Group", "Batch"])
@@ -57,19 +60,19 @@ def test_the_types_refuse_just_the_networks_that_cannot_be_built(norm: str) -> N
         assert accepted(declared) == accepted(built), width
 
 
-def test_the_gate_keeps_its_decimals_exactly(resources: Resources) -> None:
+def test_the_gate_keeps_its_decimals_exactly(resources: ResourceSet) -> None:
     policy = gate_policy(resources.models["chest"].resource.spec.gate)
     assert (policy.floor, policy.margin, policy.saliency_floor) == (Decimal("0.80"), Decimal("0.03"), Decimal("0.40"))
-    assert (policy.approval, policy.enforcement) == (Approval.REQUIRED, Enforcement.ENFORCED)
+    assert (policy.approval, policy.enforcement) == (ApprovalMode.REQUIRED, Enforcement.ENFORCED)
 
 
-def test_a_request_survives_json(resources: Resources) -> None:
+def test_a_request_survives_json(resources: ResourceSet) -> None:
     request = update_request(resources.models["chest"], resources.sites["bethesda"], "env:KEY", "", (), "me")
     assert decode(UpdateRequest, encode_object(request)) == request
 
 
 def test_methods_json_is_fresh() -> None:
-    stored = Path(str(field_name.__code__.co_filename)).with_name("methods.json").read_text(encoding="utf-8")
+    stored = Path(str(method_field_name.__code__.co_filename)).with_name("methods.json").read_text(encoding="utf-8")
     assert stored == methods_json(), "stale: run python -m anamnesis.cli.generate"
 
 
@@ -85,4 +88,4 @@ def test_methods_json_is_fresh() -> None:
     ],
 )
 def test_field_names(name: str, field: str) -> None:
-    assert field_name(name) == field
+    assert method_field_name(name) == field

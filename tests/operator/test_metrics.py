@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from anamnesis.operator.api import ContinualModel, Site, UpdateApproval
 from anamnesis.operator.api.api_model import Resource
 from anamnesis.operator.api.update import ModelUpdate
-from anamnesis.operator.metrics import DEFINITIONS, OperatorMetrics, ResourceCollector, exposition
+from anamnesis.operator.metrics import METRIC_DEFINITIONS, OperatorMetrics, ResourceCollector, render_exposition
 
 API = "anamnesis.dev/v1alpha1"
 DIGEST = "sha256:" + "4f1c" * 16
@@ -64,17 +64,17 @@ def site(status: dict[str, Any]) -> Site:
 
 def update(name: str, minute: int, status: dict[str, Any]) -> ModelUpdate:
     spec = {"model": "chest", "site": "guangzhou", "claim": DIGEST, "source": DIGEST, "request": "{}"}
-    made = document("ModelUpdate", name, spec, status)
-    made["metadata"]["creationTimestamp"] = f"2026-11-21T11:{minute:02}:00Z"
-    return ModelUpdate.model_validate(made)
+    manifest = document("ModelUpdate", name, spec, status)
+    manifest["metadata"]["creationTimestamp"] = f"2026-11-21T11:{minute:02}:00Z"
+    return ModelUpdate.model_validate(manifest)
 
 
 def decided(reason: str) -> dict[str, Any]:
     return {"conditions": [{"type": "Decided", "status": "True", "reason": reason}]}
 
 
-def approval(about: str, recorded: str) -> UpdateApproval:
-    spec = {"update": about, "version": DIGEST, "decision": "Approve", "approver": "rossi", "reason": "seen"}
+def approval(update_name: str, recorded: str) -> UpdateApproval:
+    spec = {"update": update_name, "version": DIGEST, "decision": "Approve", "approver": "rossi", "reason": "seen"}
     conditions = [{"type": "Recorded", "status": recorded, "reason": "X"}] if recorded else []
     return UpdateApproval.model_validate(document("UpdateApproval", "a", spec, {"conditions": conditions}))
 
@@ -98,12 +98,12 @@ def series(text: bytes) -> dict[tuple[str, frozenset[str]], float]:
     }
 
 
-def exported(*resources: Resource) -> dict[tuple[str, frozenset[str]], float]:
-    return series(exposition(ResourceCollector(lambda: resources)))
+def exported_series(*resources: Resource) -> dict[tuple[str, frozenset[str]], float]:
+    return series(render_exposition(ResourceCollector(lambda: resources)))
 
 
 def test_a_model_s_status_becomes_series() -> None:
-    found = exported(model(STATUS))
+    samples = exported_series(model(STATUS))
     task = {"guangzhou", "pneumonia"}
     expected = {
         ("model_info", frozenset({"4f1c4f1c4f1c", "EWCPrototype"})): 1,
@@ -123,31 +123,31 @@ def test_a_model_s_status_becomes_series() -> None:
         ("task_cases", frozenset({*task, "recent"})): 31,
         ("task_floor_ratio", frozenset(task)): 0.8,
     }
-    assert {key: found.get(key) for key in expected} == expected
+    assert {key: samples.get(key) for key in expected} == expected
 
 
 def test_what_was_forgotten_is_compared_exactly() -> None:
-    forgotten = exported(model(STATUS))["task_forgotten_ratio", frozenset({"guangzhou", "pneumonia"})]
+    forgotten = exported_series(model(STATUS))["task_forgotten_ratio", frozenset({"guangzhou", "pneumonia"})]
     assert forgotten == 0.05  # and not 0.91 - 0.86 in binary, which a margin of 0.05 would be said to be crossed by
     assert 0.91 - 0.86 != 0.05
 
 
 def test_what_is_not_known_has_no_series() -> None:
-    names = {name for name, _ in exported(model({}))}
+    names = {name for name, _ in exported_series(model({}))}
     of_the_spec = {"model_info", "model_suspended", "model_update_deadline_seconds"}
     assert names == of_the_spec | {"model_decisions_total", "model_approvals"}
     recent_bounds = ("task_score_low_ratio", frozenset({"guangzhou", "pneumonia", "recent"}))
-    assert recent_bounds not in exported(model(STATUS))
+    assert recent_bounds not in exported_series(model(STATUS))
 
 
 def test_a_site_s_status_becomes_series() -> None:
     source = {"fingerprint": DIGEST, "files": 12, "patients": 4, "changed": NOON}
     readable = {"type": "Readable", "status": "False", "reason": "Unreachable"}
-    found = exported(site({"source": source, "conditions": [readable]}))
-    here = frozenset({"guangzhou"})
-    assert (found["site_readable", here], found["site_files", here]) == (0, 12)
-    assert found["site_poll_interval_seconds", here] == 120
-    assert ("site_polled_timestamp_seconds", here) not in found
+    samples = exported_series(site({"source": source, "conditions": [readable]}))
+    site_labels = frozenset({"guangzhou"})
+    assert (samples["site_readable", site_labels], samples["site_files", site_labels]) == (0, 12)
+    assert samples["site_poll_interval_seconds", site_labels] == 120
+    assert ("site_polled_timestamp_seconds", site_labels) not in samples
 
 
 def test_updates_are_counted_and_failures_since_the_last_success() -> None:
@@ -158,48 +158,52 @@ def test_updates_are_counted_and_failures_since_the_last_success() -> None:
         update("chest-1", 1, decided("RunFailed")),
         update("chest-2", 2, decided("Promoted")),
     ]
-    found = exported(model({}), *updates)
-    assert found["model_updates", frozenset({"guangzhou", "RunFailed"})] == 3
-    assert found["model_updates", frozenset({"guangzhou", "Waiting"})] == 1
-    assert found["model_update_failures", frozenset({"guangzhou"})] == 2
+    samples = exported_series(model({}), *updates)
+    assert samples["model_updates", frozenset({"guangzhou", "RunFailed"})] == 3
+    assert samples["model_updates", frozenset({"guangzhou", "Waiting"})] == 1
+    assert samples["model_update_failures", frozenset({"guangzhou"})] == 2
 
 
 def test_failures_of_a_site_that_left_the_model_are_forgotten() -> None:
     failed = update("chest-1", 1, decided("RunFailed"))
-    left = failed.model_copy(update={"spec": failed.spec.model_copy(update={"site": "left"})})
-    assert [site for name, site in exported(model({}), failed, left) if name == "model_update_failures"] == [
+    departed = failed.model_copy(update={"spec": failed.spec.model_copy(update={"site": "left"})})
+    assert [site for name, site in exported_series(model({}), failed, departed) if name == "model_update_failures"] == [
         frozenset({"guangzhou"})
     ]
 
 
 def test_the_last_run_that_ended_tells_how_long_it_took() -> None:
     run = {"name": "chest-2-1", "id": "x", "attempt": 1, "state": "Succeeded", "started": NOON}
-    ended = {**run, "finished": "2026-11-21T12:10:00Z"}
-    found = exported(model({}), update("chest-1", 1, {"run": ended}), update("chest-2", 2, {"run": run}))
-    assert found["model_update_duration_seconds", frozenset({"guangzhou"})] == 600
+    finished_run = {**run, "finished": "2026-11-21T12:10:00Z"}
+    samples = exported_series(
+        model({}), update("chest-1", 1, {"run": finished_run}), update("chest-2", 2, {"run": run})
+    )
+    assert samples["model_update_duration_seconds", frozenset({"guangzhou"})] == 600
 
 
 def test_the_update_in_flight_tells_since_when_it_waits() -> None:
     run = {"name": "chest-2-1", "id": "x", "attempt": 2, "state": "Succeeded", "started": NOON}
-    found = exported(model(STATUS), update("chest-2", 2, {"run": run}), update("chest-1", 1, {"run": run}))
-    here = frozenset({"guangzhou"})
-    assert found["model_update_started_timestamp_seconds", here] == NOON_SECONDS
-    assert found["model_update_attempt", here] == 2
-    assert found["model_awaiting_approval_timestamp_seconds", here] == NOON_SECONDS
+    samples = exported_series(model(STATUS), update("chest-2", 2, {"run": run}), update("chest-1", 1, {"run": run}))
+    site_labels = frozenset({"guangzhou"})
+    assert samples["model_update_started_timestamp_seconds", site_labels] == NOON_SECONDS
+    assert samples["model_update_attempt", site_labels] == 2
+    assert samples["model_awaiting_approval_timestamp_seconds", site_labels] == NOON_SECONDS
 
 
 def test_approvals_belong_to_the_model_of_their_update() -> None:
-    found = exported(model({}), update("chest-2", 2, {}), approval("chest-2", "False"), approval("chest-2", ""))
-    assert found["model_approvals", frozenset({"refused"})] == 1
-    assert found["model_approvals", frozenset({"pending"})] == 1
-    assert exported(model({}), approval("of-another", "False"))["model_approvals", frozenset({"refused"})] == 0
+    samples = exported_series(
+        model({}), update("chest-2", 2, {}), approval("chest-2", "False"), approval("chest-2", "")
+    )
+    assert samples["model_approvals", frozenset({"refused"})] == 1
+    assert samples["model_approvals", frozenset({"pending"})] == 1
+    assert exported_series(model({}), approval("of-another", "False"))["model_approvals", frozenset({"refused"})] == 0
 
 
 def test_series_go_with_their_resource_and_with_the_lead() -> None:
     resources: list[Resource] = [model(STATUS)]
     metrics = OperatorMetrics(lambda: resources, "1.2.3")
     assert b"anamnesis_model_info{" not in metrics.collect()  # a standby does not speak for them
-    metrics.leading(True)
+    metrics.set_leading(True)
     assert b'anamnesis_model_info{champion="4f1c4f1c4f1c"' in metrics.collect()
     resources.clear()
     assert b"anamnesis_model_info{" not in metrics.collect()
@@ -207,43 +211,51 @@ def test_series_go_with_their_resource_and_with_the_lead() -> None:
 
 
 def test_the_process_is_measured() -> None:
-    now = [90.0]
-    metrics = OperatorMetrics(lambda: (), "1.2.3", lambda: now[0], lambda: 5.0)
-    now[0] = 100.0
-    metrics.reconciled("Site", "error", 0.2)
-    metrics.queue_depth(3)
-    metrics.unread({"ContinualModel": 0, "Site": 2})
-    metrics.watch_heard("Site")
-    now[0] = 130.0
-    found = series(metrics.collect())
-    assert found["operator_reconcile_duration_seconds_count", frozenset({"Site", "error"})] == 1
-    assert found["operator_queue_depth", frozenset()] == 3
-    assert found["operator_unread_resources", frozenset({"Site"})] == 2
-    assert found["operator_watch_age_seconds", frozenset({"Site"})] == 30
-    assert found["operator_watch_age_seconds", frozenset({"ModelUpdate"})] == 40, "one that never came up"
-    assert found["operator_build_info", frozenset({"1.2.3"})] == 1
-    assert found["operator_started_timestamp_seconds", frozenset()] == 5
+    clock_time = [90.0]
+    metrics = OperatorMetrics(lambda: (), "1.2.3", lambda: clock_time[0], lambda: 5.0)
+    clock_time[0] = 100.0
+    metrics.record_reconcile("Site", "error", 0.2)
+    metrics.set_queue_depth(3)
+    metrics.set_unreadable_counts({"ContinualModel": 0, "Site": 2})
+    metrics.record_watch_alive("Site")
+    clock_time[0] = 130.0
+    samples = series(metrics.collect())
+    assert samples["operator_reconcile_duration_seconds_count", frozenset({"Site", "error"})] == 1
+    assert samples["operator_queue_depth", frozenset()] == 3
+    assert samples["operator_unread_resources", frozenset({"Site"})] == 2
+    assert samples["operator_watch_age_seconds", frozenset({"Site"})] == 30
+    assert samples["operator_watch_age_seconds", frozenset({"ModelUpdate"})] == 40, "one that never came up"
+    assert samples["operator_build_info", frozenset({"1.2.3"})] == 1
+    assert samples["operator_started_timestamp_seconds", frozenset()] == 5
 
 
 def test_no_label_is_other_than_a_name_or_a_word_of_a_list() -> None:
     names = {"namespace", "model", "site", "task"}
     words = {"type", "status", "result", "state", "window", "metric", "reason", "method", "kind", "version", "champion"}
-    assert {label for definition in DEFINITIONS for label in definition.labels} == names | words
-    assert [each.name for each in DEFINITIONS if "champion" in each.labels] == ["anamnesis_model_info"]
-    assert [each.name for each in DEFINITIONS if "version" in each.labels] == ["anamnesis_operator_build_info"]
+    assert {label for definition in METRIC_DEFINITIONS for label in definition.labels} == names | words
+    assert [definition.name for definition in METRIC_DEFINITIONS if "champion" in definition.labels] == [
+        "anamnesis_model_info"
+    ]
+    assert [definition.name for definition in METRIC_DEFINITIONS if "version" in definition.labels] == [
+        "anamnesis_operator_build_info"
+    ]
 
 
-def everything() -> bytes:
+def collect_everything() -> bytes:
     resources = [model(STATUS), site({"polled": NOON}), update("chest-2", 2, {}), approval("chest-2", "True")]
     metrics = OperatorMetrics(lambda: resources, "1.2.3")
-    metrics.leading(True)
-    metrics.reconciled("Site", "success", 0.2)
+    metrics.set_leading(True)
+    metrics.record_reconcile("Site", "success", 0.2)
     return metrics.collect()
 
 
 def test_every_metric_of_the_table_is_exported_and_no_other() -> None:
-    told = [line.split()[2] for line in everything().decode().splitlines() if line.startswith("# TYPE")]
-    assert sorted(name for name in told if not name.startswith("process_")) == sorted(d.name for d in DEFINITIONS)
+    exported_names = [
+        line.split()[2] for line in collect_everything().decode().splitlines() if line.startswith("# TYPE")
+    ]
+    assert sorted(name for name in exported_names if not name.startswith("process_")) == sorted(
+        d.name for d in METRIC_DEFINITIONS
+    )
 
 
 @pytest.mark.parametrize("bad", ["", "# TYPE anamnesis_seconds_total gauge\nanamnesis_seconds_total 1\n"])
@@ -251,8 +263,10 @@ def test_promtool_has_nothing_to_say(bad: str) -> None:
     promtool = shutil.which("promtool")
     if not promtool:
         missing("no promtool: install prometheus")
-    done = subprocess.run([promtool, "check", "metrics"], input=everything() + bad.encode(), capture_output=True)
-    assert (done.returncode == 0, done.stderr == b"") == (not bad, not bad)
+    result = subprocess.run(
+        [promtool, "check", "metrics"], input=collect_everything() + bad.encode(), capture_output=True
+    )
+    assert (result.returncode == 0, result.stderr == b"") == (not bad, not bad)
 
 
 def test_the_page_is_what_the_table_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

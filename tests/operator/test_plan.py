@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from anamnesis.operator.api import load_resources
 from anamnesis.operator.api.model import ContinualModelSpec
-from anamnesis.operator.plan import Candidate, Observed, ObservedSite, SiteState, Submit, plan
+from anamnesis.operator.plan import Candidate, CreateUpdate, ObservedSite, PlanInput, SiteState, plan
 from anamnesis.records import Verdict
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
-LEARNED, NEW = ObservedSite(learned=True), ObservedSite()
+LEARNED, NEW = ObservedSite(is_learned=True), ObservedSite()
 
 
 @pytest.fixture
@@ -21,16 +21,18 @@ def spec(both_sites: str, model_text: str, resource_file: Callable[[str], Path])
     return load_resources(resource_file(both_sites + "---\n" + model_text)).models["chest"].resource.spec
 
 
-def states(spec: ContinualModelSpec, first: ObservedSite, second: ObservedSite, **more: frozenset[str]) -> list[str]:
-    observed = Observed("sha256:base", {"guangzhou": first, "bethesda": second}, **more, on_demand=True)
+def states(
+    spec: ContinualModelSpec, first: ObservedSite, second: ObservedSite, **observed_fields: frozenset[str]
+) -> list[str]:
+    observed = PlanInput("sha256:base", {"guangzhou": first, "bethesda": second}, **observed_fields, on_demand=True)
     actions, status = plan(spec, observed, NOW)
-    submitted = {action.site for action in actions if isinstance(action, Submit)}
+    submitted = {action.site for action in actions if isinstance(action, CreateUpdate)}
     assert submitted == {site.name for site in status.sites if site.state is SiteState.NEXT}
     return [site.state.value for site in status.sites]
 
 
-def waiting(verdict: Verdict, **more: bool) -> ObservedSite:
-    return ObservedSite(candidates=(Candidate("sha256:c", verdict, "why", **more),))
+def site_with_candidate(verdict: Verdict, **candidate_fields: bool) -> ObservedSite:
+    return ObservedSite(candidates=(Candidate("sha256:c", verdict, "why", **candidate_fields),))
 
 
 def test_sites_are_learned_in_the_order_they_joined(spec: ContinualModelSpec) -> None:
@@ -41,34 +43,37 @@ def test_sites_are_learned_in_the_order_they_joined(spec: ContinualModelSpec) ->
 
 
 def test_the_base_is_the_champion(spec: ContinualModelSpec) -> None:
-    actions, status = plan(spec, Observed("sha256:x", {"guangzhou": LEARNED, "bethesda": NEW}, on_demand=True), NOW)
-    assert actions == (Submit("bethesda", "sha256:x"),)
-    assert (status.champion, status.time) == ("sha256:x", "2026-11-20T00:00:00+00:00")
+    actions, status = plan(spec, PlanInput("sha256:x", {"guangzhou": LEARNED, "bethesda": NEW}, on_demand=True), NOW)
+    assert actions == (CreateUpdate("bethesda", "sha256:x"),)
+    assert (status.champion, status.planned_at) == ("sha256:x", "2026-11-20T00:00:00+00:00")
 
 
 def test_what_waits_for_approval_holds_up_the_next_site(spec: ContinualModelSpec) -> None:
-    assert states(spec, waiting(Verdict.AWAIT_APPROVAL), NEW) == ["AwaitingApproval", "Queued"]
+    assert states(spec, site_with_candidate(Verdict.AWAIT_APPROVAL), NEW) == ["AwaitingApproval", "Queued"]
 
 
 def test_what_was_rejected_or_rolled_back_does_not(spec: ContinualModelSpec) -> None:
-    assert states(spec, waiting(Verdict.REJECT, rejected=True), NEW) == ["Rejected", "Next"]
-    assert states(spec, waiting(Verdict.SUPERSEDED, rolled_back=True), NEW) == ["RolledBack", "Next"]
+    assert states(spec, site_with_candidate(Verdict.REJECT, rejected=True), NEW) == ["Rejected", "Next"]
+    assert states(spec, site_with_candidate(Verdict.SUPERSEDED, rolled_back=True), NEW) == ["RolledBack", "Next"]
 
 
 def test_an_update_that_was_killed_before_its_decision_goes_on(spec: ContinualModelSpec) -> None:
     for verdict in (Verdict.REJECT, Verdict.PROMOTE, Verdict.AWAIT_EVALUATIONS):
-        assert states(spec, waiting(verdict), NEW) == ["Next", "Queued"]
+        assert states(spec, site_with_candidate(verdict), NEW) == ["Next", "Queued"]
 
 
 def test_nothing_is_submitted_twice_on_one_champion(spec: ContinualModelSpec) -> None:
-    done = frozenset({"guangzhou"})
-    assert states(spec, waiting(Verdict.AWAIT_EVALUATIONS), NEW, submitted=done) == ["AwaitingEvaluations", "Queued"]
-    assert states(spec, NEW, NEW, submitted=done) == ["Unsettled", "Queued"]
+    submitted_sites = frozenset({"guangzhou"})
+    assert states(spec, site_with_candidate(Verdict.AWAIT_EVALUATIONS), NEW, submitted=submitted_sites) == [
+        "AwaitingEvaluations",
+        "Queued",
+    ]
+    assert states(spec, NEW, NEW, submitted=submitted_sites) == ["Unsettled", "Queued"]
 
 
 def test_an_advisory_gate_waits_for_nobody(spec: ContinualModelSpec) -> None:
     advisory = spec.model_copy(update={"gate": spec.gate.model_copy(update={"enforcement": "Advisory"})})
-    assert states(advisory, waiting(Verdict.AWAIT_APPROVAL), NEW) == ["Next", "Queued"]
+    assert states(advisory, site_with_candidate(Verdict.AWAIT_APPROVAL), NEW) == ["Next", "Queued"]
 
 
 def test_suspended_and_outside_the_change_plan(spec: ContinualModelSpec) -> None:
@@ -86,7 +91,7 @@ def test_a_source_that_cannot_be_read_says_why_and_holds_up_nobody(spec: Continu
 
 
 def test_nothing_is_learned_while_the_test_set_of_a_learned_site_is_out_of_reach(spec: ContinualModelSpec) -> None:
-    lost = ObservedSite(problem="there is no Site", lost=True)
+    lost = ObservedSite(problem="there is no Site", is_missing=True)
     assert states(spec, lost, NEW) == ["Unreadable", "Queued"]
     assert states(spec, lost, replace(NEW, requested=1)) == ["Unreadable", "Queued"], "nor where a person asks"
 
@@ -111,15 +116,15 @@ observed_sites = st.builds(
     st.sampled_from(["", "sha256:x"]),
 )
 def test_at_most_one_update_and_never_of_learned_or_submitted_data(
-    first: ObservedSite, second: ObservedSite, done: set[str], champion: str
+    first: ObservedSite, second: ObservedSite, submitted_sites: set[str], champion: str
 ) -> None:
-    observed = Observed(champion, {"guangzhou": first, "bethesda": second}, frozenset(done), on_demand=True)
+    observed = PlanInput(champion, {"guangzhou": first, "bethesda": second}, frozenset(submitted_sites), on_demand=True)
     actions, status = plan(SPEC, observed, NOW)
     assert len(actions) <= 1
     for action in actions:
-        assert isinstance(action, Submit)
-        assert not observed.sites[action.site].learned
-        assert action.site not in done
+        assert isinstance(action, CreateUpdate)
+        assert not observed.sites[action.site].is_learned
+        assert action.site not in submitted_sites
         assert action.base == champion
     assert [site.name for site in status.sites] == ["guangzhou", "bethesda"]
 

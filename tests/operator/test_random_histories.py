@@ -7,14 +7,14 @@ from itertools import count
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from toys.hospital import START, Hospital, Network
+from toys.hospital import START, FakeHospital, HospitalNetwork
 
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import RunState
 from anamnesis.operator.plan import SiteState
-from anamnesis.operator.plan.update_lifecycle import CLAIM
+from anamnesis.operator.plan.update_lifecycle import CLAIM_DURATION
 from anamnesis.records import Enforcement, EntryKind, Verdict
-from anamnesis.registry import Log, fold, verify
+from anamnesis.registry import Log, build_history, verify_log
 
 SITES = ("north", "south")
 SETTLED = {SiteState.LEARNED, SiteState.REJECTED, SiteState.ROLLED_BACK, SiteState.FAILED, SiteState.WAITING_FOR_DATA}
@@ -46,43 +46,43 @@ steps = st.tuples(
 ).map(lambda parts: [*parts[0], *parts[1]])
 
 
-class Story:
+class HistorySimulation:
     """One network; two operators may share its registry."""
 
     def __init__(self, operators: int, approval: str) -> None:
-        self.network, self.contents, self.away = Network(), count(), timedelta(0)
+        self.network, self.contents, self.time_advanced = HospitalNetwork(), count(), timedelta(0)
         gate = {"floor": "0.5", "margin": "0.3", "approval": approval}
-        self.hospitals = [Hospital(self.network, {"gate": gate}) for _ in range(operators)]
+        self.hospitals = [FakeHospital(self.network, {"gate": gate}) for _ in range(operators)]
 
-    def tell(self, step: Step) -> None:
-        kind, number, word = step
+    def apply_step(self, step: Step) -> None:
+        kind, number, argument = step
         hospital = self.hospitals[number % len(self.hospitals)]
         match kind:
             case "drop":
                 quality = "0.2" if number == 4 else "0.9"
-                self.network.drop(word, f"content {next(self.contents)}", quality=quality)
+                self.network.add_data(argument, f"content {next(self.contents)}", quality=quality)
             case "reconcile":
                 hospital.reconcile()
             case "kill":
-                hospital.killed_after(number)
+                hospital.reconcile_until_killed(number)
             case "work":
-                hospital.work()
+                hospital.finish_runs()
             case "fail":
-                for name in hospital.backend.live:
-                    hospital.backend.end(name, RunState(word))
+                for name in hospital.backend.live_runs:
+                    hospital.backend.end_run(name, RunState(argument))
             case "clock":
                 self.network.now += timedelta(seconds=number)
-                self.away += max(timedelta(seconds=number), timedelta(0))
+                self.time_advanced += max(timedelta(seconds=number), timedelta(0))
             case "say":
-                hospital.decide_all(word)
+                hospital.decide_pending(argument)
             case "back":
-                promoted = hospital.history().promoted
+                promoted = hospital.history().promoted_versions
                 if promoted:
-                    hospital.say("RollBack", promoted[number % len(promoted)])
+                    hospital.create_approval("RollBack", promoted[number % len(promoted)])
             case "ask":
-                hospital.ask(word, number)
+                hospital.request_update(argument, number)
             case "state":
-                hospital.edit(state=word)
+                hospital.edit_model(state=argument)
             case "delete":
                 for update in hospital.updates:
                     hospital.cluster.delete(update)
@@ -94,39 +94,41 @@ class Story:
 
     def check(self) -> None:
         """What holds at every moment."""
-        live = Counter(h.backend.claim(name) for h in self.hospitals for name in h.backend.live)
-        outlived = len(self.hospitals) > 1 and self.away >= CLAIM  # a claim that ran out may be taken over
+        live = Counter(h.backend.claim_of_run(name) for h in self.hospitals for name in h.backend.live_runs)
+        outlived = (
+            len(self.hospitals) > 1 and self.time_advanced >= CLAIM_DURATION
+        )  # a claim that ran out may be taken over
         assert outlived or all(times == 1 for times in live.values()), "one update runs twice at once"
         check_log(self.hospitals[0])
 
-    def settle(self) -> None:
+    def run_until_stable(self) -> None:
         """Everybody does their part until nothing happens any more."""
         for hospital in self.hospitals:
-            hospital.edit(state="Active")
+            hospital.edit_model(state="Active")
         unchanged = 0
         for _ in range(60):
-            before = self.picture()
+            state_before = self.observable_state()
             self.network.now = max(self.network.now, START) + timedelta(hours=7)
             for hospital in self.hospitals:
                 hospital.reconcile()
-                hospital.work()
+                hospital.finish_runs()
                 hospital.reconcile()
-                hospital.decide_all()
+                hospital.decide_pending()
                 hospital.reconcile()
-            unchanged = unchanged + 1 if before == self.picture() else 0
+            unchanged = unchanged + 1 if state_before == self.observable_state() else 0
             if unchanged == 3:
                 return
         raise AssertionError(f"it does not settle: {[h.states() for h in self.hospitals]}")
 
-    def picture(self) -> object:
-        logged = [e for e in Log(self.hospitals[0].registry).entries() if e.kind is not EntryKind.CLAIM]
-        return [(h.states(), len(h.backend.submitted), len(h.updates)) for h in self.hospitals], len(logged)
+    def observable_state(self) -> object:
+        decision_entries = [e for e in Log(self.hospitals[0].registry).entries() if e.kind is not EntryKind.CLAIM]
+        return [(h.states(), len(h.backend.submitted), len(h.updates)) for h in self.hospitals], len(decision_entries)
 
 
-def check_log(hospital: Hospital) -> None:
+def check_log(hospital: FakeHospital) -> None:
     """No entry against the rules; no champion without a gate's word and, where it is required, a person's."""
     entries = Log(hospital.registry).entries()
-    assert fold(entries).ignored == ()
+    assert build_history(entries).ignored_entries == ()
     required = hospital.model.spec.gate.approval == "Required"
     approved = set()
     for entry in entries:
@@ -139,24 +141,24 @@ def check_log(hospital: Hospital) -> None:
             assert entry.subject in approved or not required
 
 
-def check_end(story: Story) -> None:
+def check_end(simulation: HistorySimulation) -> None:
     """Nothing was lost: every site's present data is learned, or somebody decided otherwise and it is told why."""
-    for hospital in story.hospitals:
+    for hospital in simulation.hospitals:
         for name, state in hospital.states().items():
             assert SiteState(state) in SETTLED, (name, state)
-            assert (state == "WaitingForData") == (name not in story.network.sources)
-        assert not hospital.backend.live
+            assert (state == "WaitingForData") == (name not in simulation.network.sources)
+        assert not hospital.backend.live_runs
         assert all(update.status.condition("Decided") for update in hospital.cluster.list(ModelUpdate, "hospital"))
-    verify(story.hospitals[0].registry)
+    verify_log(simulation.hospitals[0].registry)
 
 
-def run(operators: int, approval: str, history: Sequence[Step]) -> Story:
-    story = Story(operators, approval)
+def simulate(operators: int, approval: str, history: Sequence[Step]) -> HistorySimulation:
+    simulation = HistorySimulation(operators, approval)
     for step in history:
-        story.tell(step)
-    story.settle()
-    check_end(story)
-    return story
+        simulation.apply_step(step)
+    simulation.run_until_stable()
+    check_end(simulation)
+    return simulation
 
 
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -166,30 +168,30 @@ quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCh
 @given(st.sampled_from(["Automatic", "Required"]), steps)
 @example("Required", [("drop", 0, "north"), ("kill", 2, ""), ("kill", 1, ""), ("work", 0, ""), ("kill", 3, "")])
 def test_one_operator(approval: str, history: list[Step]) -> None:
-    run(1, approval, history)
+    simulate(1, approval, history)
 
 
 @quick
 @given(st.sampled_from(["Automatic", "Required"]), steps)
 def test_two_operators_that_share_a_registry(approval: str, history: list[Step]) -> None:
-    run(2, approval, history)
+    simulate(2, approval, history)
 
 
 def test_ten_kills_at_every_write_end_as_if_never_killed() -> None:
-    def life(kills: bool) -> tuple[object, list[str]]:
-        story = Story(1, "Required")
-        (hospital,) = story.hospitals
+    def end_of_life(kills: bool) -> tuple[object, list[str]]:
+        simulation = HistorySimulation(1, "Required")
+        (hospital,) = simulation.hospitals
         for content in ("a", "b"):
-            story.network.drop("north", content)
+            simulation.network.add_data("north", content)
             for writes in range(10):
                 if kills:
-                    hospital.killed_after(writes % 4)
+                    hospital.reconcile_until_killed(writes % 4)
                 hospital.reconcile()
-                if not hospital.backend.live:
-                    hospital.decide_all()
+                if not hospital.backend.live_runs:
+                    hospital.decide_pending()
                 if writes > 5:
-                    hospital.work()
+                    hospital.finish_runs()
         entries = Log(hospital.registry).entries()
         return [(e.kind, e.subject) for e in entries if e.kind is not EntryKind.APPROVE], hospital.backend.submitted
 
-    assert life(kills=True) == life(kills=False)
+    assert end_of_life(kills=True) == end_of_life(kills=False)

@@ -2,38 +2,38 @@
 
 from datetime import timedelta
 
-from toys.hospital import Hospital, Network, digest
+from toys.hospital import FakeHospital, HospitalNetwork, digest
 
 
-def test_scheduled_evaluation_tells_scores_drift_and_forgetting(network: Network) -> None:
+def test_scheduled_evaluation_tells_scores_drift_and_forgetting(network: HospitalNetwork) -> None:
     evaluation = {"schedule": {"cron": "0 * * * *"}}
-    hospital = Hospital(network, {"evaluation": evaluation})
-    network.drop("north", "a")
-    hospital.learn()
-    assert not hospital.model.status.holds("Drifting")
+    hospital = FakeHospital(network, {"evaluation": evaluation})
+    network.add_data("north", "a")
+    hospital.run_update()
+    assert not hospital.model.status.is_true("Drifting")
     network.quality[digest("a")] = "0.3"
     network.now += timedelta(hours=1)
-    hospital.learn()
+    hospital.run_update()
     assert [name for name in hospital.backend.submitted if "evaluation" in name] == [
         "chest-evaluation-20261120t130000z-1"
     ]
     status = hospital.model.status
-    assert status.holds("Drifting")
-    assert status.holds("Forgetting")
-    assert status.tasks[0].recent
-    assert str(status.tasks[0].recent.value) == "0.3"
-    assert status.evaluation.next == network.now.replace(hour=14)
+    assert status.is_true("Drifting")
+    assert status.is_true("Forgetting")
+    assert status.tasks[0].recent_score
+    assert str(status.tasks[0].recent_score.value) == "0.3"
+    assert status.evaluation.next_due_time == network.now.replace(hour=14)
     hospital.reconcile()
     assert len(hospital.backend.submitted) == 2
 
 
-def test_an_evaluation_is_due_until_it_has_a_result(network: Network) -> None:
-    hospital = Hospital(network, {"evaluation": {"schedule": {"cron": "0 * * * *"}}})
-    network.drop("north", "a")
-    hospital.learn()
-    assert hospital.model.status.evaluation.next == network.now.replace(hour=13)
+def test_an_evaluation_is_due_until_it_has_a_result(network: HospitalNetwork) -> None:
+    hospital = FakeHospital(network, {"evaluation": {"schedule": {"cron": "0 * * * *"}}})
+    network.add_data("north", "a")
+    hospital.run_update()
+    assert hospital.model.status.evaluation.next_due_time == network.now.replace(hour=13)
     network.now += timedelta(hours=1, minutes=30)
     hospital.reconcile()
-    assert hospital.model.status.evaluation.next == network.now.replace(hour=13, minute=0)
-    hospital.learn()
-    assert hospital.model.status.evaluation.next == network.now.replace(hour=14, minute=0)
+    assert hospital.model.status.evaluation.next_due_time == network.now.replace(hour=13, minute=0)
+    hospital.run_update()
+    assert hospital.model.status.evaluation.next_due_time == network.now.replace(hour=14, minute=0)

@@ -3,27 +3,27 @@
 from dataclasses import dataclass
 
 import pytest
-from toys.hospital import Hospital, Network
+from toys.hospital import FakeHospital, HospitalNetwork
 
 from anamnesis.operator.backends.base import Run
 from anamnesis.operator.runtime.cluster import LeadershipLostError
-from anamnesis.operator.runtime.reconcile_key import Key
+from anamnesis.operator.runtime.reconcile_key import ReconcileKey
 
-KEY = Key("ContinualModel", "hospital", "chest")
+KEY = ReconcileKey("ContinualModel", "hospital", "chest")
 
 
 @dataclass
-class Lost:
+class LeadershipLoss:
     """Leadership that goes with a write, by whichever way; it counts what is written afterwards."""
 
-    hospital: Hospital
-    left: int
-    after: int = 0
+    hospital: FakeHospital
+    writes_left: int
+    writes_after: int = 0
 
     def write(self) -> None:
-        self.after += not self.hospital.cluster.leads
-        self.left -= 1
-        if self.left == 0:
+        self.writes_after += not self.hospital.cluster.leads
+        self.writes_left -= 1
+        if self.writes_left == 0:
             self.hospital.cluster.leads = False
 
 
@@ -33,44 +33,44 @@ def test_nothing_is_written_anywhere_after_leadership_was_lost(
 ) -> None:
     stopped = 0
     for writes in range(1, 30):
-        network = Network()
-        hospital = Hospital(network, {})
-        network.drop("north", "a")
+        network = HospitalNetwork()
+        hospital = FakeHospital(network, {})
+        network.add_data("north", "a")
         if runs_done:
             hospital.reconcile()
-            hospital.work()
-        hospital.look()
-        lost = Lost(hospital, writes)
+            hospital.finish_runs()
+        hospital.poll_sites()
+        loss = LeadershipLoss(hospital, writes)
         with monkeypatch.context() as patch:
-            patch.setattr(network, "write", lost.write)
+            patch.setattr(network, "write", loss.write)
             try:
                 hospital.reconciler.reconcile(KEY)
             except LeadershipLostError:
                 stopped += 1
-        assert lost.after == 0, f"after write {writes}"
+        assert loss.writes_after == 0, f"after write {writes}"
         if hospital.cluster.leads:  # it came to its end before
             break
         hospital.cluster.leads = True
-        hospital.start()
-        hospital.learn()
+        hospital.start_operator()
+        hospital.run_update()
         assert hospital.states()["north"] == "Learned"
         assert len(hospital.backend.submitted) == 1
     assert stopped >= 3
 
 
 def test_a_deleted_models_runs_are_not_ended_by_who_leads_no_more(
-    network: Network, hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+    network: HospitalNetwork, hospital: FakeHospital, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network.drop("north", "a")
+    network.add_data("north", "a")
     hospital.reconcile()
     hospital.cluster.delete(hospital.model)
-    listed = hospital.backend.runs
+    list_runs = hospital.backend.runs
 
-    def last_look(prefix: str) -> tuple[Run, ...]:
+    def list_and_lose_leadership(prefix: str) -> tuple[Run, ...]:
         hospital.cluster.leads = False
-        return listed(prefix)
+        return list_runs(prefix)
 
-    monkeypatch.setattr(hospital.backend, "runs", last_look)
+    monkeypatch.setattr(hospital.backend, "runs", list_and_lose_leadership)
     with pytest.raises(LeadershipLostError):
         hospital.reconciler.reconcile(KEY)
-    assert len(hospital.backend.live) == 1
+    assert len(hospital.backend.live_runs) == 1

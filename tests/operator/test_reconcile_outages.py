@@ -5,22 +5,24 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from toys.hospital import Hospital, Network, model_document
+from toys.hospital import FakeHospital, HospitalNetwork, model_document
 
-from anamnesis.operator.api import ContinualModel, Loaded
+from anamnesis.operator.api import ContinualModel, LoadedResource
 from anamnesis.operator.backends.base import Backend
-from anamnesis.operator.controllers.continualmodel.controller import RETRY, ModelReconciler
+from anamnesis.operator.controllers.continualmodel.controller import ERROR_RETRY_DELAY, ModelReconciler
 from anamnesis.operator.controllers.continualmodel.state_reader import ReconcileOptions
-from anamnesis.operator.controllers.continualmodel.validation import LOST
-from anamnesis.operator.runtime.reconcile_key import Key
+from anamnesis.operator.controllers.continualmodel.validation import LOST_HEAD_ANNOTATION
+from anamnesis.operator.runtime.reconcile_key import ReconcileKey
 from anamnesis.records import AnamnesisError, InputError, RefusedError, UnreachableError
-from anamnesis.registry import Log, verify
+from anamnesis.registry import Log, verify_log
 
-KEY = Key("ContinualModel", "hospital", "chest")
+KEY = ReconcileKey("ContinualModel", "hospital", "chest")
 
 
-def test_a_back_end_that_does_not_answer_is_told_and_all_goes_on_after(network: Network, hospital: Hospital) -> None:
-    network.drop("north", "a")
+def test_a_back_end_that_does_not_answer_is_told_and_all_goes_on_after(
+    network: HospitalNetwork, hospital: FakeHospital
+) -> None:
+    network.add_data("north", "a")
     hospital.reconcile()
     network.unreachable = True
     assert hospital.reconcile()
@@ -28,16 +30,16 @@ def test_a_back_end_that_does_not_answer_is_told_and_all_goes_on_after(network: 
     assert reachable
     assert (reachable.status, reachable.reason) == ("False", "Unreachable")
     network.unreachable = False
-    hospital.work()
+    hospital.finish_runs()
     hospital.reconcile()
     assert hospital.states()["north"] == "Learned"
-    assert hospital.model.status.holds("BackendReachable")
+    assert hospital.model.status.is_true("BackendReachable")
 
 
 def test_a_back_end_that_has_never_answered_is_not_taken_for_a_silent_registry(
-    network: Network, hospital: Hospital
+    network: HospitalNetwork, hospital: FakeHospital
 ) -> None:
-    def unreachable(model: Loaded[ContinualModel]) -> Backend:
+    def unreachable(model: LoadedResource[ContinualModel]) -> Backend:
         raise UnreachableError("Kubeflow Pipelines does not answer")
 
     options = ReconcileOptions({}, Path("/nowhere"), unreachable, network.store)
@@ -48,36 +50,41 @@ def test_a_back_end_that_has_never_answered_is_not_taken_for_a_silent_registry(
     assert hospital.model.status.condition("Ready") is None
 
 
-def test_a_registry_that_is_back_is_not_told_to_be_away_because_the_back_end_is(
-    network: Network, hospital: Hospital
+def test_a_registry_that_is_back_is_not_shown_as_away_because_the_back_end_is(
+    network: HospitalNetwork, hospital: FakeHospital
 ) -> None:
-    def away(*asked: object) -> NoReturn:
+    def raise_unreachable(*arguments: object) -> NoReturn:
         raise UnreachableError("no answer")
 
-    network.drop("north", "a")
-    hospital.learn()
-    for backends, stores, ready in ((away, away, False), (away, network.store, True)):
+    network.add_data("north", "a")
+    hospital.run_update()
+    for backends, stores, ready in (
+        (raise_unreachable, raise_unreachable, False),
+        (raise_unreachable, network.store, True),
+    ):
         options = ReconcileOptions({}, Path("/nowhere"), backends, stores)
         ModelReconciler(hospital.cluster, network.clock, options).reconcile(KEY)
-        assert hospital.model.status.holds("Ready") is ready
-    assert not hospital.model.status.holds("BackendReachable")
+        assert hospital.model.status.is_true("Ready") is ready
+    assert not hospital.model.status.is_true("BackendReachable")
 
 
-def test_an_api_server_that_does_not_answer_raises_and_changes_nothing(network: Network, hospital: Hospital) -> None:
-    network.drop("north", "a")
-    hospital.look()
+def test_an_api_server_that_does_not_answer_raises_and_changes_nothing(
+    network: HospitalNetwork, hospital: FakeHospital
+) -> None:
+    network.add_data("north", "a")
+    hospital.poll_sites()
     hospital.cluster.down = True
     with pytest.raises(UnreachableError):
         hospital.reconciler.reconcile(KEY)
     hospital.cluster.down = False
-    hospital.learn()
+    hospital.run_update()
     assert hospital.states()["north"] == "Learned"
 
 
-def test_a_damaged_log_stops_everything_and_says_so(network: Network, hospital: Hospital) -> None:
-    network.drop("north", "a")
-    hospital.learn()
-    hospital.start()
+def test_a_damaged_log_stops_everything_and_says_so(network: HospitalNetwork, hospital: FakeHospital) -> None:
+    network.add_data("north", "a")
+    hospital.run_update()
+    hospital.start_operator()
     store = hospital.registry
     key = next(info.key for info in store.list("log/"))
     store.put(key, store.get(key).replace(b"update", b"upsate"))
@@ -87,10 +94,12 @@ def test_a_damaged_log_stops_everything_and_says_so(network: Network, hospital: 
     assert (ready.status, ready.reason) == ("False", "RegistryDamaged")
 
 
-def test_a_log_that_was_cut_is_found_by_the_head_in_the_status(network: Network, hospital: Hospital) -> None:
-    network.drop("north", "a")
-    hospital.learn()
-    hospital.start()
+def test_a_log_that_was_cut_is_found_by_the_head_in_the_status(
+    network: HospitalNetwork, hospital: FakeHospital
+) -> None:
+    network.add_data("north", "a")
+    hospital.run_update()
+    hospital.start_operator()
     store = hospital.registry
     store.delete(max(info.key for info in store.list("log/")))
     hospital.reconcile()
@@ -100,34 +109,36 @@ def test_a_log_that_was_cut_is_found_by_the_head_in_the_status(network: Network,
     assert len(Log(store).entries()) == 1, "nothing was written on top"
 
 
-def test_after_a_restore_of_an_older_copy_a_person_lets_the_model_go_on(network: Network, hospital: Hospital) -> None:
+def test_after_a_restore_of_an_older_copy_a_person_lets_the_model_go_on(
+    network: HospitalNetwork, hospital: FakeHospital
+) -> None:
     def restore(copy: dict[str, bytes]) -> None:
         hospital.registry.objects.clear()
         hospital.registry.objects.update(copy)
         hospital.reconcile()
 
-    network.drop("north", "a")
-    hospital.learn()
+    network.add_data("north", "a")
+    hospital.run_update()
     copy, champion = dict(hospital.registry.objects), hospital.history().champion
-    network.drop("north", "b")
-    hospital.learn()
+    network.add_data("north", "b")
+    hospital.run_update()
     assert hospital.history().champion != champion
     restore(copy)
     ready = hospital.model.status.condition("Ready")
     assert (ready and ready.reason) == "RegistryDamaged"
-    head = hospital.model.status.head
+    head = hospital.model.status.log_head
     assert head
     assert ready
-    assert f"{LOST}={head.number}:{head.digest}" in ready.message
+    assert f"{LOST_HEAD_ANNOTATION}={head.number}:{head.digest}" in ready.message
 
-    annotate(hospital, LOST, f"{head.number}:{head.digest}")
-    hospital.learn()  # the same process: what it remembers of entries that are lost must not come back
+    annotate(hospital, LOST_HEAD_ANNOTATION, f"{head.number}:{head.digest}")
+    hospital.run_update()  # the same process: what it remembers of entries that are lost must not come back
     network.now += timedelta(minutes=1)
-    hospital.learn()
+    hospital.run_update()
     assert hospital.states()["north"] == "Learned"
     assert hospital.history().champion != champion
-    assert verify(hospital.registry) == ()
-    head = hospital.model.status.head
+    assert verify_log(hospital.registry) == ()
+    head = hospital.model.status.log_head
     assert head
     assert str(Log(hospital.registry).head()) == f"{head.number}:{head.digest}"
 
@@ -136,7 +147,7 @@ def test_after_a_restore_of_an_older_copy_a_person_lets_the_model_go_on(network:
     assert (ready and ready.reason) == "RegistryDamaged", "a word about one loss is none about the next"
 
 
-def annotate(hospital: Hospital, name: str, value: str) -> None:
+def annotate(hospital: FakeHospital, name: str, value: str) -> None:
     metadata = hospital.model.metadata
     changed = metadata.model_copy(update={"annotations": {**metadata.annotations, name: value}})
     hospital.cluster.edit(hospital.model.model_copy(update={"metadata": changed}))
@@ -151,35 +162,35 @@ def annotate(hospital: Hospital, name: str, value: str) -> None:
     ],
 )
 def test_a_back_end_that_cannot_be_made_stops_its_own_model_only_and_loses_nothing(
-    network: Network, hospital: Hospital, error: AnamnesisError, kind: str, reason: str
+    network: HospitalNetwork, hospital: FakeHospital, error: AnamnesisError, kind: str, reason: str
 ) -> None:
-    def backends(model: Loaded[ContinualModel]) -> Backend:
+    def backends(model: LoadedResource[ContinualModel]) -> Backend:
         if model.name == "chest":
             raise error
         return hospital.backend
 
-    network.drop("north", "a")
+    network.add_data("north", "a")
     hospital.reconcile()
-    (run,) = hospital.backend.live
-    other = model_document({"registry": {"url": "s3://models/head"}}, ("south",))
-    other["metadata"]["name"] = "head"
-    hospital.cluster.create(ContinualModel.model_validate(other))
-    network.drop("south", "b")
-    hospital.look()
+    (run,) = hospital.backend.live_runs
+    other_model = model_document({"registry": {"url": "s3://models/head"}}, ("south",))
+    other_model["metadata"]["name"] = "head"
+    hospital.cluster.create(ContinualModel.model_validate(other_model))
+    network.add_data("south", "b")
+    hospital.poll_sites()
     reconcile = ModelReconciler(
         hospital.cluster, network.clock, ReconcileOptions({}, Path("/nowhere"), backends, network.store)
     ).reconcile
     for _ in range(2):  # before the runs' work, and after it
-        assert reconcile(KEY) == RETRY
-        reconcile(Key("ContinualModel", "hospital", "head"))
-        told = hospital.model.status.condition(kind)
-        assert told
-        assert (told.status, told.reason, told.message) == ("False", reason, str(error))
-        hospital.work()
+        assert reconcile(KEY) == ERROR_RETRY_DELAY
+        reconcile(ReconcileKey("ContinualModel", "hospital", "head"))
+        condition = hospital.model.status.condition(kind)
+        assert condition
+        assert (condition.status, condition.reason, condition.message) == ("False", reason, str(error))
+        hospital.finish_runs()
     head = hospital.cluster.get(ContinualModel, "hospital", "head")
     assert head
     assert [site.state for site in head.status.sites] == ["Learned"]
     hospital.reconcile()
     assert hospital.states()["north"] == "Learned"
-    assert hospital.model.status.holds(kind)
-    assert [f"{one.metadata.name}-1" for one in hospital.updates if one.spec.site == "north"] == [run]
+    assert hospital.model.status.is_true(kind)
+    assert [f"{update.metadata.name}-1" for update in hospital.updates if update.spec.site == "north"] == [run]

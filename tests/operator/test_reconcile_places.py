@@ -1,12 +1,12 @@
 """Where images may lie: nowhere that only a laptop finds, and not among weights."""
 
 import pytest
-from toys.hospital import SPACE, Hospital, Network
+from toys.hospital import SPACE, FakeHospital, HospitalNetwork
 
 from anamnesis.operator.api import Site
 
 
-def put(hospital: Hospital, store: str) -> None:
+def set_store(hospital: FakeHospital, store: str) -> None:
     site = hospital.cluster.get(Site, SPACE, "south")
     assert site
     hospital.cluster.edit(site.model_copy(update={"spec": site.spec.model_copy(update={"store": store})}))
@@ -21,23 +21,25 @@ def put(hospital: Hospital, store: str) -> None:
         ("s3://models", "name a bucket or folder that only this site's steps can read"),
     ],
 )
-def test_a_store_that_lies_wrong_is_refused_before_an_image_is_read(
-    network: Network, hospital: Hospital, store: str, said: str
+def test_a_misplaced_store_is_refused_before_an_image_is_read(
+    network: HospitalNetwork, hospital: FakeHospital, store: str, message: str
 ) -> None:
-    put(hospital, store)
-    network.drop("south", "a")
+    set_store(hospital, store)
+    network.add_data("south", "a")
     hospital.reconcile()
     ready = hospital.model.status.condition("Ready")
     assert ready
     assert (ready.status, ready.reason) == ("False", "InvalidSpec")
     assert ready.message.startswith("Site south: spec.store: ")
-    assert said in ready.message
+    assert message in ready.message
     assert (hospital.updates, hospital.backend.submitted) == ((), [])
 
 
 @pytest.mark.parametrize("store", ["s3://models/chest-images", "s3://images/", "file:///images"])
-def test_a_store_beside_the_registry_is_its_peoples_choice(network: Network, hospital: Hospital, store: str) -> None:
-    put(hospital, store)
-    network.drop("south", "a")
-    hospital.learn()
+def test_a_store_beside_the_registry_is_its_peoples_choice(
+    network: HospitalNetwork, hospital: FakeHospital, store: str
+) -> None:
+    set_store(hospital, store)
+    network.add_data("south", "a")
+    hospital.run_update()
     assert hospital.states()["south"] == "Learned"

@@ -2,19 +2,19 @@
 
 from datetime import timedelta
 
-from toys.hospital import Hospital, Network
+from toys.hospital import FakeHospital, HospitalNetwork
 
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import RunState
 
 
-def test_a_run_that_fails_is_tried_again_and_given_up(network: Network) -> None:
-    hospital = Hospital(network, {"backend": {"type": "Local", "retries": 1}})
-    network.drop("north", "a")
+def test_a_run_that_fails_is_tried_again_and_given_up(network: HospitalNetwork) -> None:
+    hospital = FakeHospital(network, {"backend": {"type": "Local", "retries": 1}})
+    network.add_data("north", "a")
     hospital.reconcile()
     for _ in range(2):
-        for name in hospital.backend.live:
-            hospital.backend.end(name, RunState.FAILED, "train: out of memory")
+        for name in hospital.backend.live_runs:
+            hospital.backend.end_run(name, RunState.FAILED, "train: out of memory")
         hospital.reconcile()
         network.now += timedelta(minutes=5)
         hospital.reconcile()
@@ -23,69 +23,71 @@ def test_a_run_that_fails_is_tried_again_and_given_up(network: Network) -> None:
     stalled = hospital.model.status.condition("Stalled")
     assert stalled
     assert "out of memory" in stalled.message
-    hospital.ask("north", 1)
-    hospital.learn()
+    hospital.request_update("north", 1)
+    hospital.run_update()
     assert hospital.states()["north"] == "Learned"
 
 
-def test_a_run_that_its_back_end_left_goes_on_at_once_however_often(network: Network, hospital: Hospital) -> None:
-    network.drop("north", "a")
+def test_a_run_that_its_back_end_left_goes_on_at_once_however_often(
+    network: HospitalNetwork, hospital: FakeHospital
+) -> None:
+    network.add_data("north", "a")
     hospital.reconcile()
     for _ in range(10):
-        (name,) = hospital.backend.live
-        hospital.backend.end(name, RunState.INTERRUPTED)
+        (name,) = hospital.backend.live_runs
+        hospital.backend.end_run(name, RunState.INTERRUPTED)
         hospital.reconcile()
-    hospital.learn()
+    hospital.run_update()
     assert hospital.states()["north"] == "Learned"
     assert len(hospital.backend.submitted) == 11
 
 
-def test_a_back_end_that_forgets_runs_gets_a_new_name(network: Network, hospital: Hospital) -> None:
-    network.drop("north", "a")
+def test_a_back_end_that_forgets_runs_gets_a_new_name(network: HospitalNetwork, hospital: FakeHospital) -> None:
+    network.add_data("north", "a")
     for _ in range(2):
         hospital.reconcile()
-        hospital.backend.end(hospital.backend.live[0], RunState.FAILED)
+        hospital.backend.end_run(hospital.backend.live_runs[0], RunState.FAILED)
         hospital.reconcile()
         network.now += timedelta(minutes=5)
-    del hospital.backend.found[hospital.backend.submitted[0]]
+    del hospital.backend.runs_by_name[hospital.backend.submitted[0]]
     hospital.reconcile()
     assert [name[-2:] for name in hospital.backend.submitted] == ["-1", "-2", "-3"]
 
 
-def test_a_person_who_cancels_a_run_is_not_overruled(network: Network, hospital: Hospital) -> None:
-    network.drop("north", "a")
+def test_a_person_who_cancels_a_run_is_not_overruled(network: HospitalNetwork, hospital: FakeHospital) -> None:
+    network.add_data("north", "a")
     hospital.reconcile()
-    hospital.backend.end(hospital.backend.live[0], RunState.CANCELLED)
+    hospital.backend.end_run(hospital.backend.live_runs[0], RunState.CANCELLED)
     network.now += timedelta(hours=2)
     hospital.reconcile()
     assert hospital.states()["north"] == "Failed"
     assert len(hospital.backend.submitted) == 1
 
 
-def test_a_run_that_takes_too_long_is_ended_and_tried_again(network: Network, hospital: Hospital) -> None:
-    network.drop("north", "a")
+def test_a_run_that_takes_too_long_is_ended_and_tried_again(network: HospitalNetwork, hospital: FakeHospital) -> None:
+    network.add_data("north", "a")
     hospital.reconcile()
     network.now += timedelta(days=1)
     hospital.reconcile()
-    assert not hospital.backend.live
+    assert not hospital.backend.live_runs
     network.now += timedelta(hours=1)
     hospital.reconcile()
-    assert len(hospital.backend.live) == 1
+    assert len(hospital.backend.live_runs) == 1
 
 
-def test_a_deleted_update_is_made_again_and_its_run_goes_on(network: Network, hospital: Hospital) -> None:
-    network.drop("north", "a")
+def test_a_deleted_update_is_made_again_and_its_run_goes_on(network: HospitalNetwork, hospital: FakeHospital) -> None:
+    network.add_data("north", "a")
     hospital.reconcile()
     (update,) = hospital.updates
     hospital.cluster.delete(update)
     network.now += timedelta(minutes=1)
-    hospital.learn()
+    hospital.run_update()
     assert hospital.backend.submitted == [f"{update.metadata.name}-1"]
     assert hospital.states()["north"] == "Learned"
 
 
-def test_a_model_that_is_deleted_ends_its_runs_first(network: Network, hospital: Hospital) -> None:
-    network.drop("north", "a")
+def test_a_model_that_is_deleted_ends_its_runs_first(network: HospitalNetwork, hospital: FakeHospital) -> None:
+    network.add_data("north", "a")
     hospital.reconcile()
     model = hospital.model
     assert model.metadata.finalizers
@@ -97,20 +99,22 @@ def test_a_model_that_is_deleted_ends_its_runs_first(network: Network, hospital:
     hospital.reconcile()
     assert hospital.cluster.get(type(model), "hospital", "chest") is None
     assert hospital.cluster.list(ModelUpdate, "hospital") == ()
-    assert not hospital.backend.live
+    assert not hospital.backend.live_runs
 
 
-def test_a_model_that_is_deleted_keeps_nobody_waiting_for_its_claims(network: Network, hospital: Hospital) -> None:
-    network.drop("north", "a")
+def test_a_model_that_is_deleted_keeps_nobody_waiting_for_its_claims(
+    network: HospitalNetwork, hospital: FakeHospital
+) -> None:
+    network.add_data("north", "a")
     hospital.reconcile()
     for _ in range(3):
-        for name in hospital.backend.live:
-            hospital.backend.end(name, RunState.FAILED)
+        for name in hospital.backend.live_runs:
+            hospital.backend.end_run(name, RunState.FAILED)
         network.now += timedelta(minutes=5)
         hospital.reconcile()
     assert hospital.states()["north"] == "Failed"
     hospital.cluster.delete(hospital.model)
     hospital.reconcile()
-    other = Hospital(network, {})
-    other.learn()
-    assert other.states()["north"] == "Learned"
+    second_hospital = FakeHospital(network, {})
+    second_hospital.run_update()
+    assert second_hospital.states()["north"] == "Learned"

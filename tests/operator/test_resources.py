@@ -92,10 +92,10 @@ def test_every_finding_of_a_file_is_told_at_once(both_sites: str, model_text: st
 
 
 def test_the_same_name_twice_is_refused(both_sites: str, resource_file: Write, tmp_path: Path) -> None:
-    one = resource_file(both_sites, "a.yaml")
-    two = resource_file(both_sites, "b.yaml")
+    first_file = resource_file(both_sites, "a.yaml")
+    second_file = resource_file(both_sites, "b.yaml")
     with pytest.raises(InputError, match=r"b.yaml: Site guangzhou: already defined in .*a.yaml"):
-        load_resources(one, two)
+        load_resources(first_file, second_file)
     with pytest.raises(InputError, match="already defined"):
         load_resources(tmp_path)
 

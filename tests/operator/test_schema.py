@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import pytest
 from pydantic import Field
 
-from anamnesis.operator.api.api_model import Model
-from anamnesis.operator.api.resource_definitions import DEFINITIONS
+from anamnesis.operator.api.api_model import ApiModel
+from anamnesis.operator.api.resource_definitions import RESOURCE_DEFINITIONS
 from anamnesis.operator.api.string_types import Duration
-from anamnesis.operator.api.structural_schema import structural
-from anamnesis.operator.api.value_types import Share, Unique, UniqueNames
+from anamnesis.operator.api.structural_schema import structural_schema
+from anamnesis.operator.api.value_types import Share, UniqueItems, UniqueNames
 from anamnesis.operator.api.write_manifests import main
 
 Node = dict[str, Any]
@@ -28,9 +28,9 @@ def walk(schema: Node, path: str) -> Iterator[tuple[str, Node]]:
 
 NODES = [
     (path, node)
-    for definition in DEFINITIONS
-    for version in definition.manifest()["spec"]["versions"]
-    for path, node in walk(version["schema"]["openAPIV3Schema"], definition.kind.__name__)
+    for definition in RESOURCE_DEFINITIONS
+    for version in definition.to_manifest()["spec"]["versions"]
+    for path, node in walk(version["schema"]["openAPIV3Schema"], definition.resource_type.__name__)
 ]
 
 
@@ -57,9 +57,9 @@ def test_nothing_is_open_or_referenced() -> None:
 
 
 def test_every_field_is_described() -> None:
-    known = ("apiVersion", "kind", "metadata", "metadata.name")
-    silent = [path for path, node in NODES if not node.get("description") and not path.endswith("[]")]
-    assert [path for path in silent if path.partition(".")[2] not in known] == []
+    exempt_fields = ("apiVersion", "kind", "metadata", "metadata.name")
+    undescribed = [path for path, node in NODES if not node.get("description") and not path.endswith("[]")]
+    assert [path for path in undescribed if path.partition(".")[2] not in exempt_fields] == []
 
 
 def test_every_rule_says_what_to_do() -> None:
@@ -77,7 +77,7 @@ def test_lists_are_sets_maps_or_ordered() -> None:
     assert plain == {"ContinualModel.spec.network.input.size"}
 
 
-class Part(Model):
+class ExamplePart(ApiModel):
     """A part with ``markup``
     over two lines.
 
@@ -88,13 +88,13 @@ class Part(Model):
     """Its name."""
 
 
-class Whole(Model):
+class ExampleWhole(ApiModel):
     """The whole."""
 
-    part: Part | None = None
+    part: ExamplePart | None = None
     share: Share
-    parts: Annotated[tuple[Part, ...], Field(max_length=2), UniqueNames] = ()
-    words: Annotated[tuple[Duration, ...], Field(max_length=2), Unique] = ()
+    parts: Annotated[tuple[ExamplePart, ...], Field(max_length=2), UniqueNames] = ()
+    words: Annotated[tuple[Duration, ...], Field(max_length=2), UniqueItems] = ()
     count: Annotated[int, Field(gt=3)] = 4
     """How many."""
 
@@ -106,19 +106,19 @@ def test_a_type_becomes_a_structural_schema() -> None:
         "required": ["name"],
         "properties": {"name": {"type": "string", "description": "Its name.", "maxLength": 5}},
     }
-    found = structural(Whole)["properties"]
-    assert found["part"] == part
-    assert found["parts"]["items"] == part
-    assert found["parts"]["x-kubernetes-list-map-keys"] == ["name"]
-    assert found["words"]["x-kubernetes-list-type"] == "set"
-    assert found["words"]["items"]["x-kubernetes-validations"] == [
+    properties = structural_schema(ExampleWhole)["properties"]
+    assert properties["part"] == part
+    assert properties["parts"]["items"] == part
+    assert properties["parts"]["x-kubernetes-list-map-keys"] == ["name"]
+    assert properties["words"]["x-kubernetes-list-type"] == "set"
+    assert properties["words"]["items"]["x-kubernetes-validations"] == [
         {"rule": "self.matches('^[0-9]{1,6}(s|m|h|d)$')", "message": "expected a number and s, m, h or d, like 30m"}
     ]
-    assert [rule["message"][:20] for rule in found["share"]["x-kubernetes-validations"]] == [
+    assert [rule["message"][:20] for rule in properties["share"]["x-kubernetes-validations"]] == [
         "expected a decimal i",
         "expected a decimal f",
     ]
-    assert found["count"] == {
+    assert properties["count"] == {
         "type": "integer",
         "format": "int64",
         "description": "How many. Default: 4.",

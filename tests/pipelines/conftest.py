@@ -7,7 +7,7 @@ import pytest
 from kfp import dsl
 
 from anamnesis.components.image import component
-from anamnesis.pipelines.compile import compiled
+from anamnesis.pipelines.compile import compile_pipeline
 
 STUB_STEPS = '''
 """Loaded by every Python process that has this folder in PYTHONPATH: steps without images and without torch."""
@@ -69,12 +69,12 @@ sys.modules |= {"anamnesis.updates": updates, "anamnesis.steps": steps}
 
 @component
 def first(text: str, numbers: dict) -> str:  # type: ignore[type-arg]
-    from anamnesis.components.step import step
+    from anamnesis.components.step import report_step
 
-    with step("first") as this:
-        this.progress(1, 2, "halves")
-        this.progress(2, 2, "halves")
-        this.outputs = {"text": text, "numbers": numbers}
+    with report_step("first") as running_step:
+        running_step.progress(1, 2, "halves")
+        running_step.progress(2, 2, "halves")
+        running_step.outputs = {"text": text, "numbers": numbers}
     return text
 
 
@@ -84,10 +84,10 @@ def second(text: str, what: str) -> str:
     import signal
     import time
 
-    from anamnesis.components.step import step
+    from anamnesis.components.step import report_step
     from anamnesis.records import RefusedError
 
-    with step("second") as this:
+    with report_step("second") as running_step:
         if what == "refuse":
             raise RefusedError(f"the guard refuses {text}")
         if what == "crash":
@@ -95,9 +95,9 @@ def second(text: str, what: str) -> str:
         if what == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         if what == "wait":
-            this.progress(1, 1, str(os.getpid()))
+            running_step.progress(1, 1, str(os.getpid()))
             time.sleep(60)
-        this.outputs = {"length": len(text)}
+        running_step.outputs = {"length": len(text)}
     return text
 
 
@@ -110,7 +110,7 @@ def stub(text: str, what: str = "", numbers: dict = {}) -> None:  # type: ignore
 def stub_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A compiled pipeline of two steps; ``what``: refuse, crash, die, wait, or nothing."""
     path = tmp_path_factory.mktemp("stub") / "stub.yaml"
-    path.write_bytes(compiled(stub))
+    path.write_bytes(compile_pipeline(stub))
     return path
 
 

@@ -9,27 +9,27 @@ import yaml
 from anamnesis.components.catalogue import trained_methods
 from anamnesis.components.image import IMAGE
 from anamnesis.pipelines import compile as compile_module
-from anamnesis.pipelines.compile import main, stale
+from anamnesis.pipelines.compile import main, stale_files
 from anamnesis.pipelines.compiled import MAXIMUM_BYTES, check_arguments, read_compiled
-from anamnesis.pipelines.training.continual_update import COMPILED, compiled_pipeline, pipeline_arguments
+from anamnesis.pipelines.training.continual_update import COMPILED_FOLDER, compiled_pipeline, pipeline_arguments
 from anamnesis.records import InputError
 
 
 def test_committed_files_are_current() -> None:
-    assert list(stale()) == [], "run `make generate`"
+    assert list(stale_files()) == [], "run `make generate`"
     assert main(["--check"]) == 0
 
 
 def test_a_changed_byte_and_a_file_of_no_method_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for path in COMPILED.glob("*.yaml"):
+    for path in COMPILED_FOLDER.glob("*.yaml"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     monkeypatch.setattr(compile_module, "UPDATES", tmp_path)
     (tmp_path / "joint.yaml").write_bytes((tmp_path / "joint.yaml").read_bytes() + b"\n")
     (tmp_path / "forgotten.yaml").touch()
-    assert {path.name for path in stale()} == {"joint.yaml", "forgotten.yaml"}
+    assert {path.name for path in stale_files()} == {"joint.yaml", "forgotten.yaml"}
     assert main(["--check"]) == 1
     assert main([]) == 0
-    assert stale() == {}
+    assert stale_files() == {}
 
 
 @pytest.mark.parametrize("method", trained_methods())

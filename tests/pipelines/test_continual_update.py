@@ -9,26 +9,34 @@ import pytest
 from PIL import Image
 
 from anamnesis.pipelines.evaluation import scheduled_evaluation
-from anamnesis.pipelines.record import RunRecord, State
+from anamnesis.pipelines.record import ExecutionState, RunRecord
 from anamnesis.pipelines.runner import run_local
 from anamnesis.pipelines.training.continual_update import compiled_pipeline, pipeline_arguments
 from anamnesis.records import (
-    Arrival,
     Configuration,
+    EvaluationSet,
     NetworkSpec,
-    Occasion,
-    OutcomeKind,
     SiteConfig,
     SiteRef,
+    SourceState,
     Task,
     TaskType,
     TrainingSettings,
-    Window,
+    UpdateResultKind,
+    UpdateTrigger,
     digest_json,
     encode_object,
-    silent,
+    ignore_progress,
 )
-from anamnesis.registry import Approval, GatePolicy, Log, judge, read_monitoring, read_outcome, settle
+from anamnesis.registry import (
+    ApprovalMode,
+    GatePolicy,
+    Log,
+    evaluate_gate,
+    read_scheduled_evaluation,
+    read_update_result,
+    record_decision,
+)
 from anamnesis.storage import open_store
 from anamnesis.updates import EvaluationRequest, UpdateRequest
 from anamnesis.updates.required_tests import required_tests
@@ -59,80 +67,95 @@ def request_of_first_site(tmp_path: Path) -> UpdateRequest:
             "finetune", {}, NetworkSpec(size=(16, 16), width=8), TrainingSettings(epochs=2, batch_size=8)
         ),
         split_key=key.as_uri(),
-        gate=GatePolicy(approval=Approval.AUTOMATIC),
-        who="tester",
+        gate=GatePolicy(approval=ApprovalMode.AUTOMATIC),
+        author="tester",
     )
 
 
 def run(request: UpdateRequest, folder: Path) -> RunRecord:
     encoded: dict[str, Any] = encode_object(request)
-    return run_local(compiled_pipeline(request.configuration.method), pipeline_arguments(encoded), folder, silent)
+    return run_local(
+        compiled_pipeline(request.configuration.method), pipeline_arguments(encoded), folder, ignore_progress
+    )
 
 
 @pytest.mark.slow
 def test_two_updates_and_a_repetition(request_of_first_site: UpdateRequest, tmp_path: Path) -> None:
     first = run(request_of_first_site, tmp_path / "runs" / "1")
-    assert all(one.state is State.SUCCEEDED for one in first.steps)
+    assert all(step.state is ExecutionState.SUCCEEDED for step in first.steps)
     ingested, trained = first.step("ingest_site").outputs, first.step("train_finetune").outputs
     assert first.step("promote_model").outputs["champion"] == trained["version"]
     assert first.step("evaluate_forgetting").outputs["summary"]
 
     site = request_of_first_site.site
-    known = SiteRef(site.name, request_of_first_site.store, site.task, str(ingested["test_set"]), "XC")
+    site_ref = SiteRef(site.name, request_of_first_site.store, site.task, str(ingested["test_set"]), "XC")
     request = replace(
         request_of_first_site,
         site=write_site(tmp_path / "turin", "turin", 2),
         store=(tmp_path / "stores" / "turin").as_uri(),
         base=str(trained["version"]),
-        sites=(known,),
+        sites=(site_ref,),
     )
     second = run(request, tmp_path / "runs" / "2")
     evaluations = second.step("evaluate_forgetting").outputs["evaluations"]
-    assert {one["site"] for one in evaluations} == {"lyon", "turin"}  # type: ignore[attr-defined]
+    assert {evaluation["site"] for evaluation in evaluations} == {"lyon", "turin"}  # type: ignore[attr-defined]
     assert second.step("promote_model").outputs["promoted"] is True
 
-    again = run(request, tmp_path / "runs" / "3")
-    assert again.step("ingest_site").outputs["reused"] is True
-    assert again.step("train_finetune").outputs["reused"] is True
+    repetition = run(request, tmp_path / "runs" / "3")
+    assert repetition.step("ingest_site").outputs["reused"] is True
+    assert repetition.step("train_finetune").outputs["reused"] is True
     for name in ("snapshot", "test_set"):
-        assert again.step("ingest_site").outputs[name] == second.step("ingest_site").outputs[name]
-    assert again.step("train_finetune").outputs["version"] == second.step("train_finetune").outputs["version"]
+        assert repetition.step("ingest_site").outputs[name] == second.step("ingest_site").outputs[name]
+    assert repetition.step("train_finetune").outputs["version"] == second.step("train_finetune").outputs["version"]
 
 
 @pytest.mark.slow
 def test_an_operators_updates_and_a_scheduled_evaluation(request_of_first_site: UpdateRequest, tmp_path: Path) -> None:
-    asked = replace(request_of_first_site, occasion=Occasion("light-1", digest_json(1), Arrival("files", 40)))
-    registry = open_store(asked.registry)
-    record = run(asked, tmp_path / "runs" / "1")
-    assert all(one.state is State.SUCCEEDED for one in record.steps)
-    found = read_outcome(registry, digest_json(1))
-    assert found
-    assert (found.kind, found.version) == (OutcomeKind.CANDIDATE, record.step("train_finetune").outputs["version"])
+    request = replace(
+        request_of_first_site, occasion=UpdateTrigger("light-1", digest_json(1), SourceState("files", 40))
+    )
+    registry = open_store(request.registry)
+    record = run(request, tmp_path / "runs" / "1")
+    assert all(step.state is ExecutionState.SUCCEEDED for step in record.steps)
+    outcome = read_update_result(registry, digest_json(1))
+    assert outcome
+    assert (outcome.kind, outcome.version) == (
+        UpdateResultKind.CANDIDATE,
+        record.step("train_finetune").outputs["version"],
+    )
     assert not Log(registry).entries()
-    decision = judge(registry, found.version, asked.gate, required_tests(asked, found.test_set))
-    settle(registry, decision, "operator", decision.reason)
+    decision = evaluate_gate(registry, outcome.version, request.gate, required_tests(request, outcome.test_set))
+    record_decision(registry, decision, "operator", decision.reason)
 
-    occasion = Occasion("light-2", digest_json(2), Arrival("files", 40))
-    known = SiteRef(asked.site.name, asked.store, asked.site.task, found.test_set, "XC")
-    again = replace(asked, base=found.version, sites=(known,), occasion=occasion)
-    record = run(again, tmp_path / "runs" / "2")
-    assert [one.state for one in record.steps] == [State.SUCCEEDED, *[State.SKIPPED] * 4]
-    second = read_outcome(registry, digest_json(2))
-    assert second
-    assert (second.kind, second.version, second.snapshot) == (OutcomeKind.NO_CHANGE, "", found.snapshot)
+    trigger = UpdateTrigger("light-2", digest_json(2), SourceState("files", 40))
+    site_ref = SiteRef(request.site.name, request.store, request.site.task, outcome.test_set, "XC")
+    second_request = replace(request, base=outcome.version, sites=(site_ref,), occasion=trigger)
+    record = run(second_request, tmp_path / "runs" / "2")
+    assert [step.state for step in record.steps] == [ExecutionState.SUCCEEDED, *[ExecutionState.SKIPPED] * 4]
+    second_outcome = read_update_result(registry, digest_json(2))
+    assert second_outcome
+    assert (second_outcome.kind, second_outcome.version, second_outcome.snapshot) == (
+        UpdateResultKind.NO_CHANGE,
+        "",
+        outcome.snapshot,
+    )
 
     evaluation = EvaluationRequest(
         "light-evaluation-1",
-        asked.model,
-        asked.registry,
-        found.version,
-        ((asked.site, known),),
-        asked.split_key,
+        request.model,
+        request.registry,
+        outcome.version,
+        ((request.site, site_ref),),
+        request.split_key,
         "2026-01-01T00:00:00Z",
     )
     arguments = scheduled_evaluation.pipeline_arguments(evaluation)
-    run_local(scheduled_evaluation.compiled_pipeline(), arguments, tmp_path / "runs" / "3", silent)
-    monitoring = read_monitoring(registry, evaluation.name)
+    run_local(scheduled_evaluation.compiled_pipeline(), arguments, tmp_path / "runs" / "3", ignore_progress)
+    monitoring = read_scheduled_evaluation(registry, evaluation.name)
     assert monitoring
-    ((measured,), problems) = monitoring.measurements, monitoring.problems
-    assert (measured.window, measured.recorded, problems) == (Window.FROZEN, measured.score.value, ())
+    ((measured,), problems) = monitoring.measurements, monitoring.site_errors
+    assert (measured.evaluation_set, measured.recorded_score, problems) == (
+        EvaluationSet.FROZEN,
+        measured.score.value,
+        (),
+    )

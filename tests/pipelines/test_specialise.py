@@ -9,8 +9,17 @@ from kfp import dsl, kubernetes
 from kfp.components import load_component_from_text
 
 from anamnesis.components.image import component
-from anamnesis.pipelines.compile import compiled
-from anamnesis.pipelines.specialise import Ir, Runtime, SecretEnv, SecretFiles, Toleration, Volume, load_ir, specialise
+from anamnesis.pipelines.compile import compile_pipeline
+from anamnesis.pipelines.specialise import (
+    PipelineIR,
+    Runtime,
+    SecretEnv,
+    SecretFiles,
+    Toleration,
+    Volume,
+    load_ir,
+    specialise,
+)
 from anamnesis.pipelines.training.continual_update import compiled_pipeline
 from anamnesis.records import InputError
 
@@ -50,9 +59,13 @@ def by_kubeflow(runtime: Runtime) -> bytes:
                 task.set_container_image(runtime.image)
             if training and runtime.accelerators:
                 task.set_accelerator_type(runtime.accelerator_type).set_accelerator_limit(runtime.accelerators)
-            for one in runtime.tolerations:
+            for toleration in runtime.tolerations:
                 kubernetes.add_toleration(
-                    task, one.key or None, one.operator or None, one.value or None, one.effect or None
+                    task,
+                    toleration.key or None,
+                    toleration.operator or None,
+                    toleration.value or None,
+                    toleration.effect or None,
                 )
             for key, value in runtime.node_selector.items():
                 kubernetes.add_node_selector(task, key, value)
@@ -66,30 +79,30 @@ def by_kubeflow(runtime: Runtime) -> bytes:
                 kubernetes.mount_pvc(task, volume.claim, volume.path)
             for name, text in runtime.environment.items():
                 task.set_env_variable(name, text)
-            for one in runtime.secret_files:
-                kubernetes.use_secret_as_volume(task, one.name, one.path)
+            for secret_file in runtime.secret_files:
+                kubernetes.use_secret_as_volume(task, secret_file.name, secret_file.path)
             if training and runtime.shared_memory:
                 kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", "Memory", runtime.shared_memory)
 
-    return compiled(two)
+    return compile_pipeline(two)
 
 
-def parsed(data: bytes) -> Ir:
+def parsed(data: bytes) -> PipelineIR:
     pipeline, *platform = yaml.safe_load_all(data)
-    return Ir(pipeline, *(once(document) for document in platform))
+    return PipelineIR(pipeline, *(without_repetition(document) for document in platform))
 
 
-def once(value: object) -> object:
+def without_repetition(value: object) -> object:
     """Leaves out what back ends before 2.5 refuse: a constant said again as a parameter, and a default."""
     if isinstance(value, list):
-        return [once(one) for one in value]
+        return [without_repetition(item) for item in value]
     if not isinstance(value, dict):
         return value
-    said_twice = {"secretNameParameter", "pvcNameParameter"} & set(value)
-    for name in said_twice:
+    repeated = {"secretNameParameter", "pvcNameParameter"} & set(value)
+    for name in repeated:
         assert value[name]["runtimeValue"]["constant"] in value.values()
-    skipped = said_twice | ({"optional"} if value.get("optional") is False else set())
-    return {name: once(one) for name, one in value.items() if name not in skipped}
+    skipped = repeated | ({"optional"} if value.get("optional") is False else set())
+    return {name: without_repetition(item) for name, item in value.items() if name not in skipped}
 
 
 @pytest.mark.parametrize(
@@ -103,42 +116,44 @@ def once(value: object) -> object:
     ],
 )
 def test_equals_what_kubeflow_compiles(runtime: Runtime) -> None:
-    bare, wanted = parsed(by_kubeflow(Runtime())), parsed(by_kubeflow(runtime))
-    assert specialise(bare, runtime) == wanted
-    assert bare != wanted
+    bare, expected = parsed(by_kubeflow(Runtime())), parsed(by_kubeflow(runtime))
+    assert specialise(bare, runtime) == expected
+    assert bare != expected
     assert bare == parsed(by_kubeflow(Runtime())), "the input must not change"
 
 
 @pytest.fixture
-def joint() -> Ir:
+def joint() -> PipelineIR:
     return load_ir(compiled_pipeline("joint"))
 
 
-def test_an_empty_runtime_changes_nothing(joint: Ir) -> None:
+def test_an_empty_runtime_changes_nothing(joint: PipelineIR) -> None:
     assert specialise(joint, Runtime()) == joint
 
 
-def test_only_training_gets_accelerators(joint: Ir) -> None:
+def test_only_training_gets_accelerators(joint: PipelineIR) -> None:
     executors = specialise(joint, FULL).pipeline["deploymentSpec"]["executors"]
-    assert [name for name, one in executors.items() if "resources" in one["container"]] == ["exec-train-joint"]
-    assert {one["container"]["image"] for one in executors.values()} == {FULL.image}
+    assert [name for name, executor in executors.items() if "resources" in executor["container"]] == [
+        "exec-train-joint"
+    ]
+    assert {executor["container"]["image"] for executor in executors.values()} == {FULL.image}
 
 
-def test_the_text_can_be_loaded_by_kubeflow(joint: Ir) -> None:
+def test_the_text_can_be_loaded_by_kubeflow(joint: PipelineIR) -> None:
     special = specialise(joint, FULL)
     loaded = load_component_from_text(special.to_yaml())
     assert "kubernetes" in loaded.platform_spec.platforms
-    assert Ir(*yaml.safe_load_all(special.to_yaml())) == special
+    assert PipelineIR(*yaml.safe_load_all(special.to_yaml())) == special
 
 
-def test_the_version_name_follows_the_content(joint: Ir) -> None:
-    names = {specialise(joint, one).version_name for one in (Runtime(), FULL, replace(FULL, queue="other"))}
+def test_the_version_name_follows_the_content(joint: PipelineIR) -> None:
+    names = {specialise(joint, runtime).version_name for runtime in (Runtime(), FULL, replace(FULL, queue="other"))}
     assert len(names) == 3
     assert all(name.startswith("continual-update-joint-") for name in names)
     assert specialise(joint, FULL).version_name == specialise(joint, FULL).version_name
 
 
-def test_specialising_twice_takes_the_later_value(joint: Ir) -> None:
+def test_specialising_twice_takes_the_later_value(joint: PipelineIR) -> None:
     assert specialise(specialise(joint, FULL), replace(FULL, queue="b")) == specialise(joint, replace(FULL, queue="b"))
 
 

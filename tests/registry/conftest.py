@@ -17,12 +17,12 @@ from anamnesis.records import (
     Version,
     digest_bytes,
 )
-from anamnesis.registry import RequiredTest, write_version
+from anamnesis.registry import RequiredTestSet, write_version
 from anamnesis.storage import Store
 
 
 @dataclass(frozen=True)
-class Build:
+class RecordBuilder:
     """Makes records from short names."""
 
     def digest(self, name: str) -> str:
@@ -41,8 +41,8 @@ class Build:
     def task(self, name: str = "pneumonia", metric: str = "AUROC") -> Task:
         return Task(name, TaskType.CLASSIFICATION, ("no", "yes"), metric)
 
-    def test(self, site: str = "guangzhou", new: bool = False, task: str = "pneumonia") -> RequiredTest:
-        return RequiredTest(site, self.task(task), self.digest(f"{site} test"), new)
+    def test(self, site: str = "guangzhou", new: bool = False, task: str = "pneumonia") -> RequiredTestSet:
+        return RequiredTestSet(site, self.task(task), self.digest(f"{site} test"), new)
 
     def evaluation(
         self, version: str, value: str, site: str = "guangzhou", name: str = "forgetting", **changes: str
@@ -66,5 +66,5 @@ class Build:
 
 
 @pytest.fixture(scope="session")
-def build() -> Build:
-    return Build()
+def build() -> RecordBuilder:
+    return RecordBuilder()

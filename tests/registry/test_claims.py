@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anamnesis.records import LogEntry
-from anamnesis.registry import Log, claim, fold, release, verify, verify_versions
+from anamnesis.registry import Log, acquire_claim, build_history, release_claim, verify_log, verify_objects
 from anamnesis.storage import Store
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -19,44 +19,44 @@ LARGEST_ERROR = 5
 
 def test_a_claim_is_held_until_its_deadline(store: Store, build) -> None:
     subject = build.digest("update")
-    ours = claim(store, subject, "cluster a", "new data", NOON + HOUR, clock=lambda: NOON)
+    ours = acquire_claim(store, subject, "cluster a", "new data", NOON + HOUR, clock=lambda: NOON)
     assert ours.deadline == "2026-01-01T13:00:00Z"
-    assert claim(store, subject, "cluster b", "new data", NOON + 2 * HOUR, clock=lambda: NOON) is None
-    assert claim(store, subject, "cluster a", "restarted", NOON + 2 * HOUR, clock=lambda: NOON) == ours
-    assert claim(store, build.digest("other"), "cluster b", "x", NOON + HOUR, clock=lambda: NOON).number == 2
+    assert acquire_claim(store, subject, "cluster b", "new data", NOON + 2 * HOUR, clock=lambda: NOON) is None
+    assert acquire_claim(store, subject, "cluster a", "restarted", NOON + 2 * HOUR, clock=lambda: NOON) == ours
+    assert acquire_claim(store, build.digest("other"), "cluster b", "x", NOON + HOUR, clock=lambda: NOON).number == 2
     late = NOON + HOUR
-    theirs = claim(store, subject, "cluster b", "it ran out", late + HOUR, clock=lambda: late)
-    assert (theirs.who, theirs.number) == ("cluster b", 3)
-    assert claim(store, subject, "cluster a", "x", late + HOUR, clock=lambda: late) is None
+    theirs = acquire_claim(store, subject, "cluster b", "it ran out", late + HOUR, clock=lambda: late)
+    assert (theirs.author, theirs.number) == ("cluster b", 3)
+    assert acquire_claim(store, subject, "cluster a", "x", late + HOUR, clock=lambda: late) is None
     assert len(Log(store).entries()) == 3
 
 
 def test_a_claim_that_is_given_back_keeps_nobody_waiting(store: Store, build) -> None:
     subject = build.digest("update")
-    assert release(store, subject, "a", "x", clock=lambda: NOON) is None
-    claim(store, subject, "a", "new data", NOON + HOUR, clock=lambda: NOON)
+    assert release_claim(store, subject, "a", "x", clock=lambda: NOON) is None
+    acquire_claim(store, subject, "a", "new data", NOON + HOUR, clock=lambda: NOON)
     soon = NOON + MINUTE
-    assert release(store, subject, "b", "x", clock=lambda: soon) is None
-    assert release(store, subject, "a", "deleted", clock=lambda: soon).deadline == "2026-01-01T12:01:00Z"
-    assert release(store, subject, "a", "deleted", clock=lambda: soon) is None
-    assert claim(store, subject, "b", "new data", soon + HOUR, clock=lambda: soon).who == "b"
-    assert not verify(store)
+    assert release_claim(store, subject, "b", "x", clock=lambda: soon) is None
+    assert release_claim(store, subject, "a", "deleted", clock=lambda: soon).deadline == "2026-01-01T12:01:00Z"
+    assert release_claim(store, subject, "a", "deleted", clock=lambda: soon) is None
+    assert acquire_claim(store, subject, "b", "new data", soon + HOUR, clock=lambda: soon).author == "b"
+    assert not verify_log(store)
 
 
 def test_a_holder_that_comes_back_keeps_its_claim(folder: Store, build) -> None:
     subject, numbers = build.digest("update"), []
     for minute in range(0, 120, 10):
         now = NOON + minute * MINUTE
-        held = claim(folder, subject, "a", "its run lives", now + HOUR, clock=lambda now=now: now)
-        assert claim(folder, subject, "b", "new data", now + HOUR, clock=lambda now=now: now) is None
-        numbers.append(held.number)
+        held_claim = acquire_claim(folder, subject, "a", "its run lives", now + HOUR, clock=lambda now=now: now)
+        assert acquire_claim(folder, subject, "b", "new data", now + HOUR, clock=lambda now=now: now) is None
+        numbers.append(held_claim.number)
     assert numbers == [1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]  # anew when less than half an hour is left
-    assert fold(Log(folder).entries()).claims[subject].deadline == "2026-01-01T14:20:00Z"
-    assert verify(folder) == verify_versions(folder) == ()
+    assert build_history(Log(folder).entries()).claims[subject].deadline == "2026-01-01T14:20:00Z"
+    assert verify_log(folder) == verify_objects(folder) == ()
 
 
 def test_a_deadline_that_has_passed_claims_nothing(folder: Store, build) -> None:
-    assert claim(folder, build.digest("update"), "a", "x", NOON, clock=lambda: NOON) is None
+    assert acquire_claim(folder, build.digest("update"), "a", "x", NOON, clock=lambda: NOON) is None
     assert not Log(folder).entries()
 
 
@@ -65,11 +65,11 @@ def test_of_many_at_the_same_moment_one_gets_it(folder: Store, build) -> None:
 
     def race(number: int) -> LogEntry | None:
         barrier.wait(10)
-        return claim(folder, build.digest("update"), f"operator {number}", "x", NOON + HOUR, clock=lambda: NOON)
+        return acquire_claim(folder, build.digest("update"), f"operator {number}", "x", NOON + HOUR, clock=lambda: NOON)
 
     with ThreadPoolExecutor(8) as pool:
-        won = [entry for entry in pool.map(race, range(8)) if entry]
-    assert len(won) == len(Log(folder).entries()) == 1
+        winners = [entry for entry in pool.map(race, range(8)) if entry]
+    assert len(winners) == len(Log(folder).entries()) == 1
 
 
 calls = st.tuples(
@@ -86,21 +86,23 @@ def test_never_two_holders(memory_store, history: list[tuple[int, str, int]], ah
     """Each claimer's clock is ``ahead`` by some seconds; where all are right, none of them overlap at all."""
     store, subject = memory_store(), "sha256:" + "0" * 64
     now, believes, worst = NOON, dict[str, datetime](), timedelta(seconds=max(ahead.values()))
-    for passed, who, period in history:
+    for passed, claimer, period in history:
         now += timedelta(seconds=passed)
-        own = now + timedelta(seconds=ahead[who])
-        before = fold(Log(store).entries()).claims.get(subject)
-        got = claim(store, subject, who, "x", own + timedelta(seconds=period), clock=lambda own=own: own)
-        last = fold(Log(store).entries()).claims.get(subject)
-        believes.pop(who, None)
-        if got:
-            assert (got, got.who) == (last, who)
-            believes[who] = ends(got)
-            assert ends(got) > own
-            assert ends(got) >= own + timedelta(seconds=period) / 2
+        local_time = now + timedelta(seconds=ahead[claimer])
+        before = build_history(Log(store).entries()).claims.get(subject)
+        new_claim = acquire_claim(
+            store, subject, claimer, "x", local_time + timedelta(seconds=period), clock=lambda own=own: own
+        )
+        last = build_history(Log(store).entries()).claims.get(subject)
+        believes.pop(claimer, None)
+        if new_claim:
+            assert (new_claim, new_claim.author) == (last, claimer)
+            believes[claimer] = ends(new_claim)
+            assert ends(new_claim) > local_time
+            assert ends(new_claim) >= local_time + timedelta(seconds=period) / 2
         else:
             assert last == before
-            assert period <= 0 or (before and before.who != who and ends(before) > own)
+            assert period <= 0 or (before and before.author != claimer and ends(before) > local_time)
         assert sum(end > now + max(worst, timedelta()) for end in believes.values()) <= 1
 
 

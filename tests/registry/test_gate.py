@@ -10,47 +10,47 @@ from anamnesis.records import (
     Criterion,
     EntryKind,
     Evaluation,
+    EvaluationSet,
     InputError,
     Metric,
     Task,
     TaskType,
     Verdict,
     Version,
-    Window,
     decode,
     encode,
 )
-from anamnesis.registry import Approval, GatePolicy, History, RequiredTest, TaskLimits, decide
+from anamnesis.registry import ApprovalMode, GatePolicy, History, RequiredTestSet, TaskLimits, decide_promotion
 
 BASE, CANDIDATE = "sha256:base", Version("sha256:base", "sha256:snapshot", "new", {}, {})
 METRICS = {"forgetting": "AUROC", "saliency": "IoU"}
 D = Decimal
 
 
-def required(site: str, new: bool) -> RequiredTest:
-    return RequiredTest(site, Task(f"task {site}", TaskType.CLASSIFICATION, ("a", "b")), f"test of {site}", new)
+def required(site: str, new: bool) -> RequiredTestSet:
+    return RequiredTestSet(site, Task(f"task {site}", TaskType.CLASSIFICATION, ("a", "b")), f"test of {site}", new)
 
 
 TESTS = (required("old", new=False), required("new", new=True))
 REFERENCES = {("test of old", "AUROC"): D("0.90")}
-HISTORY = History(champion=BASE, promoted=(BASE,), bases={BASE: None})
-POLICY = GatePolicy(D("0.80"), D("0.03"), D("0.40"), approval=Approval.AUTOMATIC)
+HISTORY = History(champion=BASE, promoted_versions=(BASE,), bases={BASE: None})
+POLICY = GatePolicy(D("0.80"), D("0.03"), D("0.40"), approval=ApprovalMode.AUTOMATIC)
 GOOD = {"old": "0.90", "new": "0.90", "old saliency": "0.70"}
 
 
-def measured(scores: dict[str, str], evaluator: str = "e") -> list[Evaluation]:
-    found = []
+def evaluations_of(scores: dict[str, str], evaluator: str = "e") -> list[Evaluation]:
+    evaluations = []
     for key, value in scores.items():
         site, name = key.split()[0], "saliency" if "saliency" in key else "forgetting"
         metrics = {METRICS[name]: Metric(D(value), 10)}
-        where = (CANDIDATE.digest, site, f"task {site}", f"test of {site}")
-        found.append(Evaluation(*where, evaluator, name, metrics))
-    return found
+        key_fields = (CANDIDATE.digest, site, f"task {site}", f"test of {site}")
+        evaluations.append(Evaluation(*key_fields, evaluator, name, metrics))
+    return evaluations
 
 
-def judged(scores: dict[str, str], policy: GatePolicy = POLICY, history: History = HISTORY, **changes):
-    given_ = {"tests": TESTS, "references": REFERENCES, "evaluations": measured(scores)} | changes
-    return decide(policy, CANDIDATE, history=history, **given_)
+def decision_of(scores: dict[str, str], policy: GatePolicy = POLICY, history: History = HISTORY, **changes):
+    arguments = {"tests": TESTS, "references": REFERENCES, "evaluations": evaluations_of(scores)} | changes
+    return decide_promotion(policy, CANDIDATE, history=history, **arguments)
 
 
 @pytest.mark.parametrize(
@@ -73,109 +73,114 @@ def judged(scores: dict[str, str], policy: GatePolicy = POLICY, history: History
     ],
 )
 def test_the_gate(scores: dict[str, str | None], verdict: Verdict, reason: str) -> None:
-    decision = judged({key: value for key, value in (GOOD | scores).items() if value is not None})
+    decision = decision_of({key: value for key, value in (GOOD | scores).items() if value is not None})
     assert decision.verdict is verdict
     assert reason in decision.reason
 
 
 def test_every_criterion_has_value_limit_and_verdict() -> None:
-    decision = judged(GOOD | {"old": "0.86"})
+    decision = decision_of(GOOD | {"old": "0.86"})
     assert decision.criteria == (
         Criterion("floor", "old", "task old", D("0.86"), D("0.80"), True),
         Criterion("forgetting", "old", "task old", D("0.04"), D("0.03"), False),
         Criterion("saliency", "old", "task old", D("0.70"), D("0.40"), True),
         Criterion("floor", "new", "task new", D("0.90"), D("0.80"), True),
     )
-    assert decision.evaluations == tuple(sorted(item.digest for item in measured(GOOD | {"old": "0.86"})))
+    assert decision.evaluations == tuple(sorted(item.digest for item in evaluations_of(GOOD | {"old": "0.86"})))
     assert (decision.candidate, decision.base, decision.champion) == (CANDIDATE.digest, BASE, BASE)
 
 
 def test_a_missing_value_has_no_verdict() -> None:
-    assert judged({}).criteria[0] == Criterion("floor", "old", "task old", None, D("0.80"), None)
+    assert decision_of({}).criteria[0] == Criterion("floor", "old", "task old", None, D("0.80"), None)
 
 
 def test_a_test_set_without_limits_must_be_evaluated_all_the_same() -> None:
-    free = GatePolicy(approval=Approval.AUTOMATIC)
-    assert judged({"old": "0.1"}, free).verdict is Verdict.AWAIT_EVALUATIONS
-    assert judged({"old": "0.1", "new": "0.1"}, free).verdict is Verdict.PROMOTE
+    free = GatePolicy(approval=ApprovalMode.AUTOMATIC)
+    assert decision_of({"old": "0.1"}, free).verdict is Verdict.AWAIT_EVALUATIONS
+    assert decision_of({"old": "0.1", "new": "0.1"}, free).verdict is Verdict.PROMOTE
 
 
 def test_limits_of_one_task_replace_the_policys_one_by_one() -> None:
     policy = replace(POLICY, tasks={"task old": TaskLimits(floor=D("0.5"), margin=D("0.5"))})
-    assert judged(GOOD | {"old": "0.5"}, policy).verdict is Verdict.PROMOTE
-    assert judged(GOOD | {"old": "0.5", "old saliency": "0.3"}, policy).verdict is Verdict.REJECT
-    assert judged(GOOD | {"new": "0.5"}, policy).verdict is Verdict.REJECT
+    assert decision_of(GOOD | {"old": "0.5"}, policy).verdict is Verdict.PROMOTE
+    assert decision_of(GOOD | {"old": "0.5", "old saliency": "0.3"}, policy).verdict is Verdict.REJECT
+    assert decision_of(GOOD | {"new": "0.5"}, policy).verdict is Verdict.REJECT
 
 
 def test_a_margin_without_an_earlier_score_waits_for_one() -> None:
-    decision = judged(GOOD, references={})
+    decision = decision_of(GOOD, references={})
     assert decision.verdict is Verdict.AWAIT_EVALUATIONS
     assert "of any promoted version" in decision.reason
-    assert judged(GOOD, replace(POLICY, margin=None), references={}).verdict is Verdict.PROMOTE
+    assert decision_of(GOOD, replace(POLICY, margin=None), references={}).verdict is Verdict.PROMOTE
 
 
 def test_the_first_version_can_have_forgotten_nothing() -> None:
     first = replace(CANDIDATE, base=None)
-    evaluations = [replace(item, version=first.digest) for item in measured({"old": "0.8", "new": "0.8"})]
-    decision = decide(POLICY, first, TESTS, evaluations, {}, History())
+    evaluations = [replace(item, version=first.digest) for item in evaluations_of({"old": "0.8", "new": "0.8"})]
+    decision = decide_promotion(POLICY, first, TESTS, evaluations, {}, History())
     assert (decision.verdict, [item.name for item in decision.criteria]) == (Verdict.PROMOTE, ["floor", "floor"])
 
 
 def test_only_the_candidates_own_evaluations_on_frozen_sets_count() -> None:
-    good = measured(GOOD)
+    good = evaluations_of(GOOD)
     strangers = [
         replace(good[0], version="sha256:other", metrics={"AUROC": Metric(D("0.1"), 1)}),
-        replace(good[0], window=Window.RECENT, metrics={"AUROC": Metric(D("0.1"), 1)}),
+        replace(good[0], window=EvaluationSet.RECENT, metrics={"AUROC": Metric(D("0.1"), 1)}),
         replace(good[0], test_set="another", metrics={"AUROC": Metric(D("0.1"), 1)}),
         replace(good[0], name="privacy", metrics={}),
     ]
-    assert judged(GOOD, evaluations=good + strangers) == judged(GOOD)
-    assert judged(GOOD, evaluations=good[1:] + strangers).verdict is Verdict.AWAIT_EVALUATIONS
+    assert decision_of(GOOD, evaluations=good + strangers) == decision_of(GOOD)
+    assert decision_of(GOOD, evaluations=good[1:] + strangers).verdict is Verdict.AWAIT_EVALUATIONS
 
 
 def test_of_two_evaluators_the_worse_counts() -> None:
-    both = measured(GOOD) + measured({"new": "0.7"}, "another")
-    assert judged(GOOD, evaluations=both).verdict is Verdict.REJECT
-    assert judged(GOOD, evaluations=both[::-1]) == judged(GOOD, evaluations=both)
+    both = evaluations_of(GOOD) + evaluations_of({"new": "0.7"}, "another")
+    assert decision_of(GOOD, evaluations=both).verdict is Verdict.REJECT
+    assert decision_of(GOOD, evaluations=both[::-1]) == decision_of(GOOD, evaluations=both)
 
 
 def test_an_evaluation_without_the_metric_is_an_error() -> None:
-    bad = [replace(measured(GOOD)[0], metrics={"Accuracy": Metric(D(1), 1)})]
+    bad = [replace(evaluations_of(GOOD)[0], metrics={"Accuracy": Metric(D(1), 1)})]
     with pytest.raises(InputError, match=r"forgetting evaluation.*at old: has no AUROC, only Accuracy"):
-        judged(GOOD, evaluations=bad)
+        decision_of(GOOD, evaluations=bad)
 
 
 def test_approval_counts_for_exactly_this_version(build) -> None:
-    policy = replace(POLICY, approval=Approval.REQUIRED)
-    assert judged(GOOD, policy).verdict is Verdict.AWAIT_APPROVAL
-    other = build.entry(EntryKind.APPROVE, "sha256:other")
-    assert judged(GOOD, policy, replace(HISTORY, approvals={other.subject: other})).verdict is Verdict.AWAIT_APPROVAL
-    own = replace(HISTORY, approvals={CANDIDATE.digest: build.entry(EntryKind.APPROVE, CANDIDATE.digest)})
-    assert judged(GOOD, policy, own).verdict is Verdict.PROMOTE
-    assert judged(GOOD | {"new": "0"}, policy, own).verdict is Verdict.REJECT
-    assert judged({}, policy, own).verdict is Verdict.AWAIT_EVALUATIONS
+    policy = replace(POLICY, approval=ApprovalMode.REQUIRED)
+    assert decision_of(GOOD, policy).verdict is Verdict.AWAIT_APPROVAL
+    other_approval = build.entry(EntryKind.APPROVE, "sha256:other")
+    assert (
+        decision_of(GOOD, policy, replace(HISTORY, approvals={other_approval.subject: other_approval})).verdict
+        is Verdict.AWAIT_APPROVAL
+    )
+    approved_history = replace(HISTORY, approvals={CANDIDATE.digest: build.entry(EntryKind.APPROVE, CANDIDATE.digest)})
+    assert decision_of(GOOD, policy, approved_history).verdict is Verdict.PROMOTE
+    assert decision_of(GOOD | {"new": "0"}, policy, approved_history).verdict is Verdict.REJECT
+    assert decision_of({}, policy, approved_history).verdict is Verdict.AWAIT_EVALUATIONS
 
 
 def test_a_persons_rejection_comes_first(build) -> None:
     veto = replace(HISTORY, rejected={CANDIDATE.digest: build.entry(EntryKind.REJECT, CANDIDATE.digest)})
-    decision = judged(GOOD, history=veto)
+    decision = decision_of(GOOD, history=veto)
     assert (decision.verdict, decision.reason) == (Verdict.REJECT, "dr rejected it in log entry 1: why")
     by_gate = build.entry(EntryKind.REJECT, CANDIDATE.digest, build.decision(CANDIDATE.digest, BASE, Verdict.REJECT))
-    again = replace(HISTORY, rejected={CANDIDATE.digest: by_gate})
-    assert judged(GOOD, history=again).verdict is Verdict.PROMOTE  # the policy may have changed since
+    gate_rejected_history = replace(HISTORY, rejected={CANDIDATE.digest: by_gate})
+    assert (
+        decision_of(GOOD, history=gate_rejected_history).verdict is Verdict.PROMOTE
+    )  # the policy may have changed since
 
 
 def test_another_champion_supersedes() -> None:
-    decision = judged({}, history=History(champion="sha256:x", promoted=(BASE, "sha256:x")))
+    decision = decision_of({}, history=History(champion="sha256:x", promoted_versions=(BASE, "sha256:x")))
     assert (decision.verdict, decision.champion) == (Verdict.SUPERSEDED, "sha256:x")
-    assert judged(GOOD, history=History()).verdict is Verdict.SUPERSEDED
+    assert decision_of(GOOD, history=History()).verdict is Verdict.SUPERSEDED
 
 
 def test_judging_after_the_promotion_says_the_same() -> None:
     digest = CANDIDATE.digest
     champion = replace(HISTORY, champion=digest, promoted=(BASE, digest))
-    assert judged(GOOD, history=champion).verdict is Verdict.PROMOTE
-    assert judged(GOOD, history=replace(champion, champion=BASE)).verdict is Verdict.SUPERSEDED
+    assert decision_of(GOOD, history=champion).verdict is Verdict.PROMOTE
+    assert decision_of(GOOD, history=replace(champion, champion=BASE)).verdict is Verdict.SUPERSEDED
 
 
 @pytest.mark.parametrize("limits", [{"floor": D("NaN")}, {"margin": D("Infinity")}, {"margin": D("-0.1")}])
@@ -195,7 +200,7 @@ decimals = st.decimals(min_value=0, max_value=1, places=20)
 
 @given(score=decimals, best=decimals, floor=decimals, margin=decimals)
 def test_comparisons_are_exact(score: Decimal, best: Decimal, floor: Decimal, margin: Decimal) -> None:
-    decision = judged(
+    decision = decision_of(
         GOOD | {"old": str(score)},
         replace(POLICY, tasks={"task old": TaskLimits(floor, margin)}),
         references={("test of old", "AUROC"): best},
@@ -208,11 +213,11 @@ def test_comparisons_are_exact(score: Decimal, best: Decimal, floor: Decimal, ma
 
 def test_scores_too_long_to_subtract_exactly_are_refused() -> None:
     with pytest.raises(InputError, match="more than 200 digits"):
-        judged(GOOD | {"old": "0." + "1" * 300})
+        decision_of(GOOD | {"old": "0." + "1" * 300})
 
 
 @given(old=decimals, new=decimals, saliency=decimals, more=decimals)
 def test_a_better_score_never_loses(old: Decimal, new: Decimal, saliency: Decimal, more: Decimal) -> None:
-    worse = judged({"old": str(old), "new": str(new), "old saliency": str(saliency)})
-    better = judged({"old": str(old + more), "new": str(new + more), "old saliency": str(saliency + more)})
+    worse = decision_of({"old": str(old), "new": str(new), "old saliency": str(saliency)})
+    better = decision_of({"old": str(old + more), "new": str(new + more), "old saliency": str(saliency + more)})
     assert worse.verdict is not Verdict.PROMOTE or better.verdict is Verdict.PROMOTE

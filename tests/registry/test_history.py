@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anamnesis.records import Decision, EntryKind, LogEntry, Verdict
-from anamnesis.registry import History, fold
+from anamnesis.registry import History, build_history
 
 VERSIONS = tuple("abcd")
 
@@ -26,61 +26,73 @@ entries = st.lists(
 
 
 def test_nothing_has_happened_in_an_empty_log() -> None:
-    assert fold([]) == History()
+    assert build_history([]) == History()
 
 
 def test_the_champion_follows_promotions_and_roll_backs() -> None:
     log = [entry(EntryKind.PROMOTE, "a"), entry(EntryKind.PROMOTE, "b", "a"), entry(EntryKind.PROMOTE, "c", "b")]
-    assert fold(log).champion == "c"
-    assert fold(log).lineage == ("c", "b", "a")
+    assert build_history(log).champion == "c"
+    assert build_history(log).lineage == ("c", "b", "a")
     log.append(entry(EntryKind.ROLL_BACK, "a"))
-    assert (fold(log).champion, fold(log).promoted, fold(log).rolled_back) == ("a", ("a", "b", "c"), ("b", "c"))
+    assert (
+        build_history(log).champion,
+        build_history(log).promoted_versions,
+        build_history(log).rolled_back_versions,
+    ) == ("a", ("a", "b", "c"), ("b", "c"))
     log.append(entry(EntryKind.PROMOTE, "d", "a"))
-    assert (fold(log).lineage, fold(log).rolled_back, fold(log).ignored) == (("d", "a"), ("b", "c"), ())
+    assert (
+        build_history(log).lineage,
+        build_history(log).rolled_back_versions,
+        build_history(log).ignored_entries,
+    ) == (("d", "a"), ("b", "c"), ())
 
 
 def test_a_promotion_from_another_base_changes_nothing() -> None:
     log = [entry(EntryKind.PROMOTE, "a"), entry(EntryKind.PROMOTE, "b", None), entry(EntryKind.ROLL_BACK, "b")]
-    history = fold(log)
-    assert (history.champion, history.promoted, len(history.ignored)) == ("a", ("a",), 2)
+    history = build_history(log)
+    assert (history.champion, history.promoted_versions, len(history.ignored_entries)) == ("a", ("a",), 2)
 
 
 def test_a_persons_rejection_is_final_and_the_gates_is_not() -> None:
     person = [entry(EntryKind.REJECT, "a", by_gate=False), entry(EntryKind.PROMOTE, "a")]
-    assert (fold(person).champion, fold(person).vetoed("a")) == (None, True)
+    assert (build_history(person).champion, build_history(person).is_vetoed("a")) == (None, True)
     gate = [entry(EntryKind.REJECT, "a"), entry(EntryKind.PROMOTE, "a")]
-    assert (fold(gate).champion, dict(fold(gate).rejected)) == ("a", {})
+    assert (build_history(gate).champion, dict(build_history(gate).rejections)) == ("a", {})
     both = [entry(EntryKind.REJECT, "a"), entry(EntryKind.REJECT, "a", by_gate=False)]
-    assert fold(both).vetoed("a")
+    assert build_history(both).is_vetoed("a")
 
 
 @given(entries)
 def test_invariants_hold_after_any_entries(log: list[LogEntry]) -> None:
-    history = fold(log)
-    assert history.champion is None or history.champion in history.promoted
-    assert len(set(history.promoted)) == len(history.promoted)
-    assert not any(history.vetoed(version) for version in history.promoted)
-    assert not set(history.rejected) & set(history.promoted)
+    history = build_history(log)
+    assert history.champion is None or history.champion in history.promoted_versions
+    assert len(set(history.promoted_versions)) == len(history.promoted_versions)
+    assert not any(history.is_vetoed(version) for version in history.promoted_versions)
+    assert not set(history.rejections) & set(history.promoted_versions)
     if history.champion:
         assert history.lineage[0] == history.champion
         assert history.bases[history.lineage[-1]] is None
-        assert set(history.lineage) | set(history.rolled_back) == set(history.promoted)
+        assert set(history.lineage) | set(history.rolled_back_versions) == set(history.promoted_versions)
 
 
 @given(entries)
 def test_the_champion_only_changes_by_a_promotion_from_it_or_a_roll_back(log: list[LogEntry]) -> None:
     for i, latest in enumerate(log):
-        before, after = fold(log[:i]), fold(log[: i + 1])
+        before, after = build_history(log[:i]), build_history(log[: i + 1])
         if before.champion != after.champion:
             assert after.champion == latest.subject
             promoted = latest.kind is EntryKind.PROMOTE and latest.decision.base == before.champion
-            assert promoted or (latest.kind is EntryKind.ROLL_BACK and latest.subject in before.promoted)
+            assert promoted or (latest.kind is EntryKind.ROLL_BACK and latest.subject in before.promoted_versions)
 
 
 @given(entries)
 def test_ignored_entries_might_as_well_not_be_there(log: list[LogEntry]) -> None:
     numbered = [LogEntry(i, *[getattr(e, f) for f in LogEntry.__slots__[1:]]) for i, e in enumerate(log, 1)]
-    whole = fold(numbered)
-    kept = fold(e for e in numbered if e not in whole.ignored)
-    assert kept.ignored == ()
-    assert (kept.champion, kept.promoted, kept.rejected) == (whole.champion, whole.promoted, whole.rejected)
+    whole = build_history(numbered)
+    accepted = build_history(e for e in numbered if e not in whole.ignored_entries)
+    assert accepted.ignored_entries == ()
+    assert (accepted.champion, accepted.promoted_versions, accepted.rejections) == (
+        whole.champion,
+        whole.promoted_versions,
+        whole.rejections,
+    )

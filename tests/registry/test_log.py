@@ -5,21 +5,28 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from anamnesis.records import EntryKind, InputError, IntegrityError
-from anamnesis.registry import Head, History, Log, fold, settle, verify
-from anamnesis.registry.log import Proposal, entry_key, timestamp
+from anamnesis.registry import History, Log, LogPosition, build_history, record_decision, verify_log
+from anamnesis.registry.log import EntryProposal, entry_key, format_timestamp
 from anamnesis.storage import Store
 
 
 def test_entries_form_a_chain(store: Store, build) -> None:
     log = Log(store, clock=lambda: datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC), nonce=lambda: "n")
-    assert log.head() == Head(0, "")
-    one = log.append(EntryKind.CLAIM, build.digest("c"), "operator", "new data", deadline="2026-01-03T00:00:00Z")
-    two = Log(store).append(EntryKind.APPROVE, build.digest("a"), "dr", "reviewed «the» report")
-    assert (one.number, one.previous, one.nonce, one.time) == (1, "", "n", "2026-01-02T03:04:05Z")
-    assert (two.number, two.previous) == (2, one.digest)
-    assert log.entries() == Log(store).entries() == (one, two)
-    assert log.head() == Log(store).head() == Head(2, two.digest)
-    assert verify(store, log.head()) == ()
+    assert log.head() == LogPosition(0, "")
+    first_entry = log.append(
+        EntryKind.CLAIM, build.digest("c"), "operator", "new data", deadline="2026-01-03T00:00:00Z"
+    )
+    second_entry = Log(store).append(EntryKind.APPROVE, build.digest("a"), "dr", "reviewed «the» report")
+    assert (first_entry.number, first_entry.previous_digest, first_entry.nonce, first_entry.time) == (
+        1,
+        "",
+        "n",
+        "2026-01-02T03:04:05Z",
+    )
+    assert (second_entry.number, second_entry.previous_digest) == (2, first_entry.digest)
+    assert log.entries() == Log(store).entries() == (first_entry, second_entry)
+    assert log.head() == Log(store).head() == LogPosition(2, second_entry.digest)
+    assert verify_log(store, log.head()) == ()
 
 
 def test_the_head_is_found_without_reading_all_entries(store: Store, build, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,26 +46,26 @@ def test_twenty_processes_race_and_one_wins_each_number(opener: Callable[[], Sto
     stored = Log(opener()).entries()
     assert [entry.number for entry in stored] == list(range(1, 41))
     assert sorted(written, key=lambda entry: entry.number) == list(stored)
-    assert verify(opener(), Head.at(stored[-1])) == ()
+    assert verify_log(opener(), LogPosition.of_entry(stored[-1])) == ()
 
 
-def _append_twice(opener: Callable[[], Store], who: int) -> list[object]:
-    log, subject = Log(opener()), f"sha256:{who:064x}"
-    return [log.append(EntryKind.APPROVE, subject, f"process {who}", "race") for _ in range(2)]
+def _append_twice(opener: Callable[[], Store], index: int) -> list[object]:
+    log, subject = Log(opener()), f"sha256:{index:064x}"
+    return [log.append(EntryKind.APPROVE, subject, f"process {index}", "race") for _ in range(2)]
 
 
 def test_of_twenty_processes_that_promote_one_does(opener: Callable[[], Store], build) -> None:
     results = _in_processes(20, _promote, opener, [build.decision(build.digest(str(i)), None) for i in range(20)])
-    history = fold(Log(opener()).entries())
+    history = build_history(Log(opener()).entries())
     kinds = [entry.kind for entry in results]
     assert (kinds.count(EntryKind.PROMOTE), kinds.count(EntryKind.SUPERSEDE)) == (1, 19)
     assert history.champion == results[kinds.index(EntryKind.PROMOTE)].subject
-    assert history.ignored == ()
-    assert len(history.superseded) == 19
+    assert history.ignored_entries == ()
+    assert len(history.superseding_entries) == 19
 
 
-def _promote(opener: Callable[[], Store], who: int, decisions: list) -> object:
-    return settle(opener(), decisions[who], "operator", "race")
+def _promote(opener: Callable[[], Store], index: int, decisions: list) -> object:
+    return record_decision(opener(), decisions[index], "operator", "race")
 
 
 def _in_processes(amount: int, work: Callable, *arguments: object) -> list:
@@ -100,23 +107,23 @@ class LosesReplies:
 def test_a_caller_that_repeats_after_a_lost_reply_writes_nothing_twice(store: Store, build) -> None:
     flaky, decision = LosesReplies(store), build.decision(build.digest("a"), None)
     with pytest.raises(TimeoutError):
-        settle(flaky, decision, "operator", "passed")
-    assert settle(flaky, decision, "operator", "passed") is None
+        record_decision(flaky, decision, "operator", "passed")
+    assert record_decision(flaky, decision, "operator", "passed") is None
     assert [entry.kind for entry in Log(store).entries()] == [EntryKind.PROMOTE]
 
 
 def test_a_precondition_sees_exactly_the_entries_before_its_number(store: Store, build) -> None:
-    seen: list[int] = []
+    approval_counts: list[int] = []
 
-    def propose(history: History) -> Proposal | None:
-        seen.append(len(history.approvals))
-        if len(seen) == 1:  # somebody is faster
+    def propose(history: History) -> EntryProposal | None:
+        approval_counts.append(len(history.approvals))
+        if len(approval_counts) == 1:  # somebody is faster
             Log(store).append(EntryKind.APPROVE, build.digest("b"), "other", "ok")
-        return Proposal(EntryKind.APPROVE, build.digest("a"), "dr", "ok")
+        return EntryProposal(EntryKind.APPROVE, build.digest("a"), "dr", "ok")
 
     entry = Log(store).append_if(propose)
     assert entry is not None
-    assert (entry.number, seen) == (2, [0, 1])
+    assert (entry.number, approval_counts) == (2, [0, 1])
 
 
 def test_a_precondition_that_fails_writes_nothing(store: Store) -> None:
@@ -134,7 +141,7 @@ def test_a_log_that_was_tampered_with_is_neither_read_nor_continued(store: Store
             action()
     store.put(entry_key(2), store.get(entry_key(1)))
     with pytest.raises(IntegrityError, match="log entry 2: holds entry 1"):
-        Log(store).append_if(lambda history: Proposal(EntryKind.APPROVE, build.digest("x"), "dr", "ok"))
+        Log(store).append_if(lambda history: EntryProposal(EntryKind.APPROVE, build.digest("x"), "dr", "ok"))
     store.put(entry_key(2), second)
     store.put(entry_key(3), store.get(entry_key(3)).replace(b'"who":"dr"', b'"who":"me"'))
     with pytest.raises(IntegrityError, match="log entry 3: its bytes were changed"):
@@ -142,7 +149,7 @@ def test_a_log_that_was_tampered_with_is_neither_read_nor_continued(store: Store
     assert len(list(store.list("log/"))) == 3
 
 
-def test_an_entry_says_who_and_a_promotion_why(folder: Store, build) -> None:
+def test_an_entry_has_an_author_and_a_promotion_its_decision(folder: Store, build) -> None:
     with pytest.raises(InputError, match="says not who"):
         Log(folder).append(EntryKind.APPROVE, build.digest("a"), " ", "ok")
     with pytest.raises(InputError, match="needs the decision"):
@@ -152,14 +159,14 @@ def test_an_entry_says_who_and_a_promotion_why(folder: Store, build) -> None:
 
 
 def test_a_head_is_written_and_read(build) -> None:
-    head = Head(12, build.digest("x"))
-    assert Head.parse(f"{head}\n") == head
-    assert Head.parse(str(Head())) == Head()
+    head = LogPosition(12, build.digest("x"))
+    assert LogPosition.parse(f"{head}\n") == head
+    assert LogPosition.parse(str(LogPosition())) == LogPosition()
     for text in ("", "x:sha256:1", "-1:x", "²:x"):
         with pytest.raises(InputError, match="expected <number>"):
-            Head.parse(text)
+            LogPosition.parse(text)
 
 
 def test_times_are_utc() -> None:
     rome = timezone(timedelta(hours=2))
-    assert timestamp(datetime(2026, 7, 1, 1, 30, tzinfo=rome)) == "2026-06-30T23:30:00Z"
+    assert format_timestamp(datetime(2026, 7, 1, 1, 30, tzinfo=rome)) == "2026-06-30T23:30:00Z"

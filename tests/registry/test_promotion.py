@@ -7,27 +7,27 @@ from hypothesis import strategies as st
 
 from anamnesis.records import ConflictError, Decision, Enforcement, EntryKind, RefusedError, Verdict
 from anamnesis.registry import (
-    Approval,
+    ApprovalMode,
     GatePolicy,
     Log,
-    adopt,
     approve,
-    fold,
-    judge,
+    build_history,
+    evaluate_gate,
+    import_champion,
     list_versions,
+    record_decision,
     reject,
     roll_back,
-    settle,
-    verify,
+    verify_log,
     write_evaluation,
 )
-from anamnesis.storage import MissingError, Store
+from anamnesis.storage import MissingObjectError, Store
 
-POLICY = GatePolicy(floor=Decimal("0.8"), margin=Decimal("0.03"), approval=Approval.AUTOMATIC)
+POLICY = GatePolicy(floor=Decimal("0.8"), margin=Decimal("0.03"), approval=ApprovalMode.AUTOMATIC)
 
 
 def champion(store: Store) -> str | None:
-    return fold(Log(store).entries()).champion
+    return build_history(Log(store).entries()).champion
 
 
 def kinds(store: Store) -> list[str]:
@@ -36,31 +36,31 @@ def kinds(store: Store) -> list[str]:
 
 def promoted(store: Store, build, name: str, base: str | None = None) -> str:
     digest = build.stored(store, name, base)
-    assert settle(store, build.decision(digest, base), "operator", "passed")
+    assert record_decision(store, build.decision(digest, base), "operator", "passed")
     return digest
 
 
 def test_from_evaluations_to_the_champion(store: Store, build) -> None:
     first = build.stored(store, "a")
     tests = [build.test("guangzhou", new=True)]
-    decision = judge(store, first, POLICY, tests)
+    decision = evaluate_gate(store, first, POLICY, tests)
     assert decision.verdict is Verdict.AWAIT_EVALUATIONS
-    assert settle(store, decision, "operator", "daily") is None
+    assert record_decision(store, decision, "operator", "daily") is None
     write_evaluation(store, build.evaluation(first, "0.90"))
-    decision = judge(store, first, POLICY, tests)
-    entry = settle(store, decision, "operator", "daily")
-    assert (entry.kind, entry.decision, entry.who) == (EntryKind.PROMOTE, decision, "operator")
+    decision = evaluate_gate(store, first, POLICY, tests)
+    entry = record_decision(store, decision, "operator", "daily")
+    assert (entry.kind, entry.decision, entry.author) == (EntryKind.PROMOTE, decision, "operator")
     assert champion(store) == first
 
     second = build.stored(store, "b", first)
     tests = [build.test("guangzhou"), build.test("bethesda", new=True)]
     write_evaluation(store, build.evaluation(second, "0.86"))
     write_evaluation(store, build.evaluation(second, "0.99", site="bethesda"))
-    decision = judge(store, second, POLICY, tests)
+    decision = evaluate_gate(store, second, POLICY, tests)
     assert (decision.verdict, decision.criteria[1].value) == (Verdict.REJECT, Decimal("0.04"))
-    assert settle(store, decision, "operator", "daily").kind is EntryKind.REJECT
-    lenient = judge(store, second, replace(POLICY, margin=Decimal("0.04")), tests)
-    assert settle(store, lenient, "operator", "the margin was widened").kind is EntryKind.PROMOTE
+    assert record_decision(store, decision, "operator", "daily").kind is EntryKind.REJECT
+    lenient = evaluate_gate(store, second, replace(POLICY, margin=Decimal("0.04")), tests)
+    assert record_decision(store, lenient, "operator", "the margin was widened").kind is EntryKind.PROMOTE
     assert champion(store) == second
     assert kinds(store) == ["promote", "reject", "promote"]
 
@@ -74,38 +74,38 @@ def test_the_best_promoted_score_is_the_reference_not_the_last(store: Store, bui
     write_evaluation(store, build.evaluation(never, "1.00"))
     candidate = build.stored(store, "c", base)
     write_evaluation(store, build.evaluation(candidate, "0.865"))
-    decision = judge(store, candidate, POLICY, [build.test("guangzhou")])
+    decision = evaluate_gate(store, candidate, POLICY, [build.test("guangzhou")])
     assert decision.criteria[1].value == Decimal("0.035")
     assert decision.verdict is Verdict.REJECT
 
 
-def test_settling_again_writes_nothing(store: Store, build) -> None:
+def test_recording_a_decision_again_writes_nothing(store: Store, build) -> None:
     first = promoted(store, build, "a")
     for verdict in (Verdict.PROMOTE, Verdict.REJECT):
         candidate = build.stored(store, verdict.value, champion(store))
         decision = build.decision(candidate, champion(store), verdict)
-        assert settle(store, decision, "operator", "x")
+        assert record_decision(store, decision, "operator", "x")
         length = len(kinds(store))
-        assert settle(store, decision, "operator", "x") is None
+        assert record_decision(store, decision, "operator", "x") is None
         assert len(kinds(store)) == length
-    assert settle(store, build.decision(first, None), "operator", "x") is None
+    assert record_decision(store, build.decision(first, None), "operator", "x") is None
 
 
 def test_a_promotion_that_comes_late_is_superseded(store: Store, build) -> None:
     base = promoted(store, build, "base")
     fast, slow = build.stored(store, "fast", base), build.stored(store, "slow", base)
     late = build.decision(slow, base)
-    settle(store, build.decision(fast, base), "operator", "x")
-    entry = settle(store, late, "operator", "x")
+    record_decision(store, build.decision(fast, base), "operator", "x")
+    entry = record_decision(store, late, "operator", "x")
     assert (entry.kind, entry.decision.verdict, entry.decision.champion) == (
         EntryKind.SUPERSEDE,
         Verdict.SUPERSEDED,
         fast,
     )
-    assert settle(store, late, "operator", "x") is None
+    assert record_decision(store, late, "operator", "x") is None
     assert champion(store) == fast
     roll_back(store, base, "dr", "fast was wrong")  # its base is champion again: it may be promoted now
-    assert settle(store, late, "operator", "x").kind is EntryKind.PROMOTE
+    assert record_decision(store, late, "operator", "x").kind is EntryKind.PROMOTE
     assert champion(store) == slow
 
 
@@ -124,7 +124,7 @@ def test_an_advisory_gate_promotes_what_it_would_have_stopped(
 ) -> None:
     candidate = build.stored(folder, "a")
     decision = replace(build.decision(candidate, None, verdict), enforcement=Enforcement.ADVISORY)
-    entry = settle(folder, decision, "operator", "demonstration")
+    entry = record_decision(folder, decision, "operator", "demonstration")
     assert (entry.kind.value if entry else None) == expected
     assert entry is None or entry.decision.verdict is verdict
     assert champion(folder) == (candidate if expected else None)
@@ -136,7 +136,7 @@ def test_an_advisory_gate_neither_overrules_a_person_nor_the_order(folder: Store
     reject(folder, refused, "dr", "artefacts")
     for candidate, parent in ((refused, base), (late, None)):
         decision = replace(build.decision(candidate, parent, Verdict.REJECT), enforcement=Enforcement.ADVISORY)
-        entry = settle(folder, decision, "operator", "demonstration")
+        entry = record_decision(folder, decision, "operator", "demonstration")
         assert entry is None or entry.kind is EntryKind.SUPERSEDE
     assert champion(folder) == base
 
@@ -144,18 +144,18 @@ def test_an_advisory_gate_neither_overrules_a_person_nor_the_order(folder: Store
 def test_approval_and_rejection_by_a_person(store: Store, build) -> None:
     candidate = build.stored(store, "a")
     policy = GatePolicy()
-    assert judge(store, candidate, policy, []).verdict is Verdict.AWAIT_APPROVAL
+    assert evaluate_gate(store, candidate, policy, []).verdict is Verdict.AWAIT_APPROVAL
     assert approve(store, candidate, "dr", "read the report").number == 1
     assert approve(store, candidate, "dr", "read the report") is None
-    promote = judge(store, candidate, policy, [])
+    promote = evaluate_gate(store, candidate, policy, [])
     assert promote.verdict is Verdict.PROMOTE
     assert reject(store, candidate, "chief", "no").number == 2
     assert reject(store, candidate, "chief", "no") is None
-    assert judge(store, candidate, policy, []).verdict is Verdict.REJECT
-    assert settle(store, promote, "operator", "decided before the rejection") is None
+    assert evaluate_gate(store, candidate, policy, []).verdict is Verdict.REJECT
+    assert record_decision(store, promote, "operator", "decided before the rejection") is None
     with pytest.raises(RefusedError, match="chief has rejected it"):
         approve(store, candidate, "dr", "please")
-    with pytest.raises(MissingError):
+    with pytest.raises(MissingObjectError):
         approve(store, build.digest("nothing"), "dr", "x")
     assert champion(store) is None
 
@@ -171,15 +171,15 @@ def test_roll_back_goes_to_promoted_versions_only(store: Store, build) -> None:
         roll_back(store, never, "dr", "x")
     with pytest.raises(RefusedError, match="roll back to an earlier version instead"):
         reject(store, second, "dr", "x")
-    assert judge(store, second, GatePolicy(approval=Approval.AUTOMATIC), []).verdict is Verdict.SUPERSEDED
+    assert evaluate_gate(store, second, GatePolicy(approval=ApprovalMode.AUTOMATIC), []).verdict is Verdict.SUPERSEDED
 
 
 def test_an_imported_version_becomes_the_first_champion_only(store: Store, build) -> None:
     imported, other = build.stored(store, "imported"), build.stored(store, "other")
-    assert adopt(store, imported, "admin", "weights of 2024").kind is EntryKind.PROMOTE
-    assert adopt(store, imported, "admin", "weights of 2024") is None
+    assert import_champion(store, imported, "admin", "weights of 2024").kind is EntryKind.PROMOTE
+    assert import_champion(store, imported, "admin", "weights of 2024") is None
     with pytest.raises(ConflictError, match="first champion"):
-        adopt(store, other, "admin", "x")
+        import_champion(store, other, "admin", "x")
     assert champion(store) == imported
 
 
@@ -203,10 +203,10 @@ def test_any_sequence_of_actions_keeps_the_rules(build, memory_store, steps: lis
         length = len(kinds(store))
         assert _act(store, action, digests[which], bases, choice) is None
         assert len(kinds(store)) == length
-    history = fold(Log(store).entries())
-    assert history.ignored == ()
-    assert kinds(store).count("promote") == len(history.promoted)
-    assert verify(store) == ()
+    history = build_history(Log(store).entries())
+    assert history.ignored_entries == ()
+    assert kinds(store).count("promote") == len(history.promoted_versions)
+    assert verify_log(store) == ()
     assert set(list_versions(store)) == set(digests)
 
 
@@ -216,7 +216,7 @@ def _act(store: Store, action: str, digest: str, bases: dict[str, str | None], c
             verdict = list(Verdict)[choice % len(Verdict)]
             binding = list(Enforcement)[choice // len(Verdict)]
             decision = Decision(verdict, digest, bases[digest], None, (), (), "", binding)
-            return settle(store, decision, "operator", "x")
+            return record_decision(store, decision, "operator", "x")
         call = {"approve": approve, "reject": reject, "roll back": roll_back}[action]
         return call(store, digest, "dr", "x")
     except RefusedError:

@@ -2,20 +2,20 @@ from dataclasses import replace
 
 import pytest
 
-from anamnesis.records import Cost, InputError, IntegrityError, UpdateRecord, Window
+from anamnesis.records import EvaluationSet, InputError, IntegrityError, UpdateCost, UpdateRecord
 from anamnesis.registry import (
-    find_update,
-    list_updates,
+    find_update_record,
+    list_update_records,
     list_versions,
     read_evaluations,
     read_part,
     read_version,
-    record_update,
     write_evaluation,
+    write_update_record,
     write_version,
 )
 from anamnesis.registry.versions import blob_key, version_key
-from anamnesis.storage import MissingError, Store
+from anamnesis.storage import MissingObjectError, Store
 
 
 def test_a_version_is_read_as_it_was_written(store: Store, build) -> None:
@@ -74,7 +74,7 @@ def test_changed_bytes_are_never_returned(store: Store, build) -> None:
 
 
 def test_what_is_missing_is_named(store: Store, build) -> None:
-    with pytest.raises(MissingError, match="no version sha256"):
+    with pytest.raises(MissingObjectError, match="no version sha256"):
         read_version(store, build.digest("nothing"))
     with pytest.raises(InputError, match="expected a digest"):
         read_version(store, "latest")
@@ -87,15 +87,15 @@ def test_an_evaluation_is_written_once(store: Store, build) -> None:
     first = build.evaluation(version, "0.9")
     assert write_evaluation(store, first) == first
     assert write_evaluation(store, build.evaluation(version, "0.1")) == first
-    other = build.evaluation(version, "0.8", site="bethesda")
+    other_site_evaluation = build.evaluation(version, "0.8", site="bethesda")
     map_ = build.evaluation(version, "0.5", name="saliency")
-    recent = replace(build.evaluation(version, "0.7"), test_set=build.digest("recent"), window=Window.RECENT)
-    for evaluation in (other, map_, recent):
+    recent = replace(build.evaluation(version, "0.7"), test_set=build.digest("recent"), window=EvaluationSet.RECENT)
+    for evaluation in (other_site_evaluation, map_, recent):
         write_evaluation(store, evaluation)
-    found = read_evaluations(store, version)
-    assert sorted(map(repr, found)) == sorted(map(repr, (first, other, map_, recent)))
-    assert found[0] == other  # sorted by site
-    assert read_evaluations(store, version, {other.test_set}) == (other,)
+    evaluations = read_evaluations(store, version)
+    assert sorted(map(repr, evaluations)) == sorted(map(repr, (first, other_site_evaluation, map_, recent)))
+    assert evaluations[0] == other_site_evaluation  # sorted by site
+    assert read_evaluations(store, version, {other_site_evaluation.test_set}) == (other_site_evaluation,)
 
 
 def test_an_evaluation_needs_its_version_and_a_plain_site(store: Store, build) -> None:
@@ -111,29 +111,31 @@ def test_an_evaluation_in_anothers_place_is_found(store: Store, build) -> None:
     version = build.stored(store)
     write_evaluation(store, build.evaluation(version, "0.9"))
     write_evaluation(store, build.evaluation(version, "0.2", site="bethesda"))
-    one, two = [info.key for info in store.list("versions/") if "evaluations" in info.key]
-    store.put(one, store.get(two))
+    first_key, second_key = [info.key for info in store.list("versions/") if "evaluations" in info.key]
+    store.put(first_key, store.get(second_key))
     with pytest.raises(IntegrityError, match="bethesda"):
         read_evaluations(store, version)
 
 
 def test_the_first_result_of_an_update_wins(store: Store, build) -> None:
-    given = build.digest("input")
-    record = UpdateRecord(given, build.stored(store, "a"), {"torch": "2"}, Cost(1.5, 2, 3), (build.digest("s"),))
-    assert find_update(store, given) is None
-    assert record_update(store, record) == record
+    input_digest = build.digest("input")
+    record = UpdateRecord(
+        input_digest, build.stored(store, "a"), {"torch": "2"}, UpdateCost(1.5, 2, 3), (build.digest("s"),)
+    )
+    assert find_update_record(store, input_digest) is None
+    assert write_update_record(store, record) == record
     late = replace(record, version=build.stored(store, "b"))
-    assert record_update(store, late) == record
-    assert find_update(store, given) == record
-    assert list_updates(store) == [record]
+    assert write_update_record(store, late) == record
+    assert find_update_record(store, input_digest) == record
+    assert list_update_records(store) == [record]
     with pytest.raises(InputError, match="store it before"):
-        record_update(store, replace(record, input=build.digest("i"), version=build.digest("nothing")))
+        write_update_record(store, replace(record, input=build.digest("i"), version=build.digest("nothing")))
 
 
 def test_an_update_in_anothers_place_is_found(store: Store, build) -> None:
-    record = UpdateRecord(build.digest("one"), build.stored(store), {}, Cost(0.0, 0, 0), ())
-    record_update(store, record)
+    record = UpdateRecord(build.digest("one"), build.stored(store), {}, UpdateCost(0.0, 0, 0), ())
+    write_update_record(store, record)
     (info,) = store.list("updates/")
     store.put(f"updates/{build.digest('two')[7:]}.json", store.get(info.key))
     with pytest.raises(IntegrityError, match="is the record of"):
-        find_update(store, build.digest("two"))
+        find_update_record(store, build.digest("two"))

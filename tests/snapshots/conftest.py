@@ -17,18 +17,18 @@ KEY = b"0123456789abcdef0123456789abcdef"
 
 
 @dataclass
-class Site:
+class SiteFolder:
     """A folder of images with its settings and its own store."""
 
     folder: Path
     store: Store
     config: SiteConfig
     key: bytes = KEY
-    made: int = field(default=0)
+    image_count: int = field(default=0)
 
     def image(self) -> np.ndarray:
-        self.made += 1
-        return np.random.default_rng(self.made).integers(0, 256, (8, 10), dtype=np.uint8)
+        self.image_count += 1
+        return np.random.default_rng(self.image_count).integers(0, 256, (8, 10), dtype=np.uint8)
 
     def png(self, name: str, pixels: np.ndarray | None = None) -> Path:
         path = self.folder / name
@@ -36,16 +36,16 @@ class Site:
         Image.fromarray(self.image() if pixels is None else pixels).save(path, format="PNG")
         return path
 
-    def fill(self, each: int = 30) -> None:
+    def fill(self, per_class: int = 30) -> None:
         for name in self.config.task.classes:
-            for number in range(each):
+            for number in range(per_class):
                 self.png(f"{name}/{name}{number}.png")
 
     def ingest(self, **changes: object) -> snapshots.IngestResult:
         return snapshots.ingest(replace(self.config, **changes), self.store, self.key, workers=1)
 
     def manifest(self, result: snapshots.IngestResult) -> snapshots.SnapshotManifest:
-        return snapshots.read_manifest(self.store, result.snapshot)
+        return snapshots.read_snapshot_manifest(self.store, result.snapshot)
 
     def guard(self, result: snapshots.IngestResult) -> snapshots.Guard:
         return snapshots.Guard({result.snapshot: frozenset(Split), result.test_set: frozenset({Split.TEST})})
@@ -56,30 +56,30 @@ class Site:
     def quarantine(self) -> Mapping[str, str]:
         """File -> reason, of every list in the store."""
         lists = [json.loads(self.store.get(info.key)) for info in self.store.list("quarantine/")]
-        return {entry["file"]: entry["reason"] for found in lists for entry in found["entries"]}
+        return {entry["file"]: entry["reason"] for listing in lists for entry in listing["entries"]}
 
 
-MakeSite = Callable[..., Site]
+MakeSite = Callable[..., SiteFolder]
 
 
 @pytest.fixture
 def make_site(tmp_path: Path) -> MakeSite:
     """Makes empty sites, each with its folder and store."""
 
-    def make(name: str = "ward", classes: tuple[str, ...] = ("no", "yes"), **settings: object) -> Site:
+    def build(name: str = "ward", classes: tuple[str, ...] = ("no", "yes"), **settings: object) -> SiteFolder:
         folder = tmp_path / name / "source"
         folder.mkdir(parents=True)
         kind = settings.pop("type", TaskType.CLASSIFICATION)
         task = Task("pneumonia", kind, classes)
         config = SiteConfig(name, folder.as_uri(), ("DX",), task, **settings)
-        return Site(folder, open_store((tmp_path / name / "store").as_uri()), config)
+        return SiteFolder(folder, open_store((tmp_path / name / "store").as_uri()), config)
 
-    return make
+    return build
 
 
 @pytest.fixture
-def site(make_site: MakeSite) -> Site:
+def site(make_site: MakeSite) -> SiteFolder:
     """A site of two classes with 30 images each."""
-    made = make_site()
-    made.fill()
-    return made
+    filled_site = make_site()
+    filled_site.fill()
+    return filled_site

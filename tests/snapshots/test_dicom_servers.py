@@ -9,14 +9,14 @@ from threading import Thread
 
 import pydicom
 import pytest
-from toys.orthanc import Orthanc
+from toys.orthanc import OrthancServer
 
 from anamnesis import snapshots
-from anamnesis.records import InputError, LabelsFrom, LabelSource, SiteConfig, TaskType, UnreachableError
+from anamnesis.records import InputError, LabelOrigin, LabelSource, SiteConfig, TaskType, UnreachableError
 from anamnesis.snapshots.phantoms import write_phantom_site
-from anamnesis.snapshots.source_files import scan
+from anamnesis.snapshots.source_files import list_source_items
 from anamnesis.sources import open_source
-from anamnesis.sources.dicomweb import DICOMweb
+from anamnesis.sources.dicomweb import DICOMwebDataSource
 from anamnesis.storage.store import Store, open_store
 
 KEY = b"0123456789abcdef0123456789abcdef"
@@ -46,7 +46,7 @@ def expected(phantoms: SiteConfig, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="module")
-def sent(orthanc_server: Orthanc, files: list[Path]) -> Iterator[Orthanc]:
+def sent(orthanc_server: OrthancServer, files: list[Path]) -> Iterator[OrthancServer]:
     """The server with all files, its credentials in the process's environment."""
     orthanc_server.clear()
     orthanc_server.send(*files[:20])
@@ -62,7 +62,7 @@ def manifest(files: list[Path], path: Path, keyword: str = "StudyInstanceUID") -
     rows = {str(pydicom.dcmread(file, stop_before_pixels=True)[keyword].value): file.parent.name for file in files}
     lines = [f"{name},{label}" for name, label in rows.items()]
     path.write_text("\n".join(["file,label", *lines, "1.2.3.4,normal"]))
-    return LabelSource(LabelsFrom.MANIFEST, path.as_uri())
+    return LabelSource(LabelOrigin.MANIFEST, path.as_uri())
 
 
 def store_at(path: Path) -> Store:
@@ -78,7 +78,7 @@ def test_a_dicom_server_gives_the_same_snapshot_as_a_folder(phantoms, files, sen
         result = snapshots.ingest(config, store, KEY)
         assert (result.snapshot, result.test_set) == (expected.snapshot, expected.test_set)
         assert result.counts == expected.counts
-        assert snapshots.recall(config, store, KEY) == replace(result, reused=True)
+        assert snapshots.find_ingest_result(config, store, KEY) == replace(result, reused=True)
 
 
 def test_what_is_listed_and_kept_names_nobody(phantoms, files, sent, tmp_path):
@@ -88,20 +88,20 @@ def test_what_is_listed_and_kept_names_nobody(phantoms, files, sent, tmp_path):
     config = replace(phantoms, source=f"orthanc+{sent.url}", labels=labels)
     store = store_at(tmp_path / "store")
     assert snapshots.ingest(config, store, KEY).counts["quarantined"] == 2
-    kept = b"".join(store.get(info.key) for info in store.list() if info.key.endswith(".json"))
-    assert uid.encode() not in kept
-    assert b"SANLUCA" not in kept
-    assert not any(uid in item.key or "SANLUCA" in repr(item) for item in scan(config))
+    stored_json = b"".join(store.get(info.key) for info in store.list() if info.key.endswith(".json"))
+    assert uid.encode() not in stored_json
+    assert b"SANLUCA" not in stored_json
+    assert not any(uid in item.key or "SANLUCA" in repr(item) for item in list_source_items(config))
 
 
-def test_a_corrected_label_is_ingested_anew(phantoms, files, sent, tmp_path):
+def test_a_corrected_label_is_ingested_again(phantoms, files, sent, tmp_path):
     labels = manifest(files, tmp_path / "labels.csv")
     config = replace(phantoms, source=f"orthanc+{sent.url}", labels=labels)
     store = store_at(tmp_path / "store")
     first = snapshots.ingest(config, store, KEY)
     text = (tmp_path / "labels.csv").read_text().splitlines()
     (tmp_path / "labels.csv").write_text("\n".join(line for line in text if line != text[1]))
-    assert snapshots.recall(config, store, KEY) is None
+    assert snapshots.find_ingest_result(config, store, KEY) is None
     second = snapshots.ingest(config, store, KEY)
     assert second.counts["pending"] == first.counts["pending"] + 2
 
@@ -109,7 +109,7 @@ def test_a_corrected_label_is_ingested_anew(phantoms, files, sent, tmp_path):
 def test_a_manifest_elsewhere_serves_a_folder_too(phantoms, expected, tmp_path):
     rows = "file,label\nnormal,normal\nopacity,opacity\nnot there,normal"
     (tmp_path / "labels.csv").write_text(rows)
-    labels = LabelSource(LabelsFrom.MANIFEST, (tmp_path / "labels.csv").as_uri())
+    labels = LabelSource(LabelOrigin.MANIFEST, (tmp_path / "labels.csv").as_uri())
     result = snapshots.ingest(replace(phantoms, labels=labels), store_at(tmp_path / "store"), KEY)
     assert result.snapshot == expected.snapshot
 
@@ -117,12 +117,12 @@ def test_a_manifest_elsewhere_serves_a_folder_too(phantoms, expected, tmp_path):
 def test_labels_that_a_dicom_server_cannot_have(phantoms):
     config = replace(phantoms, source="orthanc+http://127.0.0.1:1")
     with pytest.raises(InputError, match=r"labels\.from: a DICOM server has no folders"):
-        scan(config)
+        list_source_items(config)
     with pytest.raises(InputError, match=r"labels\.manifest: a DICOM server holds no manifest; give its URL"):
-        scan(replace(config, labels=LabelSource(LabelsFrom.MANIFEST, "labels.csv")))
+        list_source_items(replace(config, labels=LabelSource(LabelOrigin.MANIFEST, "labels.csv")))
     task = replace(phantoms.task, type=TaskType.PRETRAINING, classes=(), primary_metric="ProbeAccuracy")
     with pytest.raises(UnreachableError):
-        scan(replace(config, task=task))
+        list_source_items(replace(config, task=task))
 
 
 Answer = Callable[[str], tuple[int, str, bytes]]
@@ -133,7 +133,7 @@ def pretended() -> Iterator[tuple[str, list[Answer]]]:
     """A DICOMweb server of which a test says what it answers: its URL, and a list to put the answer in."""
     answers: list[Answer] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class FakeDicomwebHandler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             status, kind, body = answers[-1](self.path)
             self.send_response(status)
@@ -145,7 +145,7 @@ def pretended() -> Iterator[tuple[str, list[Answer]]]:
         def log_message(self, *arguments: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), FakeDicomwebHandler)
     Thread(target=server.serve_forever, daemon=True).start()
     yield f"dicomweb+http://127.0.0.1:{server.server_port}", answers
     server.shutdown()
@@ -162,27 +162,27 @@ def certificate(tmp_path: Path) -> Path:
 
 
 def test_a_hospital_names_its_own_authority(certificate):
-    seen: list[str] = []
+    authorizations: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class EmptyDicomwebHandler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            seen.append(self.headers["Authorization"])
+            authorizations.append(self.headers["Authorization"])
             self.send_response(204)
             self.end_headers()
 
         def log_message(self, *arguments: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), EmptyDicomwebHandler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, f"{certificate}.key")
     server.socket = context.wrap_socket(server.socket, server_side=True)
     Thread(target=server.serve_forever, daemon=True).start()
     url, token = f"dicomweb+https://127.0.0.1:{server.server_port}", {"DICOM_TOKEN": "secret"}
     with pytest.raises(UnreachableError, match="certificate is not trusted; name its authority by REQUESTS_CA_BUNDLE"):
-        open_source(url, token).items()
-    assert open_source(url, {**token, "REQUESTS_CA_BUNDLE": str(certificate)}).items() == ()
-    assert set(seen) == {"Bearer secret"}
+        open_source(url, token).list_items()
+    assert open_source(url, {**token, "REQUESTS_CA_BUNDLE": str(certificate)}).list_items() == ()
+    assert set(authorizations) == {"Bearer secret"}
     with pytest.raises(InputError, match="AWS_CA_BUNDLE: there is no file"):
         open_source(url, {"AWS_CA_BUNDLE": "/nowhere"})
     server.shutdown()
@@ -206,15 +206,15 @@ def test_a_server_that_gives_short_pages_is_read_to_its_end(pretended):
         return 200, "application/dicom+json", rows(*studies[start : start + 3], **{"00201208": 2})
 
     answers.append(answer)
-    found = DICOMweb.at(url.removeprefix("dicomweb+"), {}).studies()
-    assert [study.uid for study in found] == studies
+    listed = DICOMwebDataSource.from_url(url.removeprefix("dicomweb+"), {}).list_studies()
+    assert [study.uid for study in listed] == studies
 
 
 def test_a_server_that_ignores_pages_does_not_go_on_for_ever(pretended):
     url, answers = pretended
     page = rows("1.2", "1.3", **{"00201208": 0, "00080018": "9.9", "0020000E": "5.5"})
     answers.append(lambda path: (200, "application/dicom+json", page))
-    assert len(open_source(url, {}).items()) == 2
+    assert len(open_source(url, {}).list_items()) == 2
 
 
 @pytest.mark.parametrize(
@@ -231,5 +231,5 @@ def test_an_answer_that_makes_no_sense_is_not_quoted(pretended, answer, message)
     url, answers = pretended
     answers.append(lambda path: answer)
     with pytest.raises((InputError, UnreachableError), match=message) as caught:
-        open_source(url, {}).items()
+        open_source(url, {}).list_items()
     assert "Rossi" not in str(caught.value)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anamnesis import snapshots
-from anamnesis.records import InputError, LabelsFrom, LabelSource, RefusedError, Split, Task, TaskType
+from anamnesis.records import InputError, LabelOrigin, LabelSource, RefusedError, Split, Task, TaskType
 from anamnesis.snapshots import ingestion
 from anamnesis.storage.store import open_store
 
@@ -17,9 +17,9 @@ def _keys(site, prefix):
 
 def test_images_come_back_as_they_were(site):
     result = site.ingest()
-    found = [*site.samples(result, Split.TRAIN), *site.samples(result, Split.TEST)]
+    samples = [*site.samples(result, Split.TRAIN), *site.samples(result, Split.TEST)]
     expected = {np.random.default_rng(n).integers(0, 256, (8, 10), dtype=np.uint8).tobytes() for n in range(1, 61)}
-    assert {sample.images["DX"].pixels.tobytes() for sample in found} == expected
+    assert {sample.images["DX"].pixels.tobytes() for sample in samples} == expected
     assert result.counts["train"] + result.counts["test"] == 60
     assert result.modality == "DX"
     manifest = site.manifest(result)
@@ -28,38 +28,42 @@ def test_images_come_back_as_they_were(site):
 
 
 def test_the_same_files_give_the_same_digest_at_once(site):
-    first, again = site.ingest(), site.ingest()
+    first, second = site.ingest(), site.ingest()
     assert not first.reused
-    assert again == replace(first, reused=True)
+    assert second == replace(first, reused=True)
 
 
 def test_touched_moved_and_differently_listed_files_give_the_same_digest(site, make_site):
     first = site.ingest()
     for path in site.folder.rglob("*.png"):
         path.touch()
-    touched = site.ingest()
-    assert not touched.reused
-    assert touched.snapshot == first.snapshot
+    touched_result = site.ingest()
+    assert not touched_result.reused
+    assert touched_result.snapshot == first.snapshot
     moved = site.folder.rename(site.folder.with_name("elsewhere"))
     assert site.ingest(source=moved.as_uri()).snapshot == first.snapshot
 
 
 def test_the_number_of_workers_does_not_matter(site, make_site, monkeypatch):
     first = site.ingest()
-    other = make_site("ward2")
-    other.config = replace(site.config)
+    other_site = make_site("ward2")
+    other_site.config = replace(site.config)
     monkeypatch.setattr(ingestion, "_MANY_FILES", 1)
     steps = []
     result = snapshots.ingest(
-        other.config, other.store, site.key, 2, lambda done, total, what: steps.append((what, done, total))
+        other_site.config,
+        other_site.store,
+        site.key,
+        2,
+        lambda completed, total, unit: steps.append((unit, completed, total)),
     )
     assert (result.snapshot, result.test_set) == (first.snapshot, first.test_set)
-    assert _keys(other, "shards/") == _keys(site, "shards/")
+    assert _keys(other_site, "shards/") == _keys(site, "shards/")
     assert {step[0] for step in steps} == {"files inspected", "images read"}
     assert steps[-1][1] == steps[-1][2]
 
 
-def test_growth_keeps_sides_and_writes_new_images_only(site):
+def test_growth_keeps_splits_and_writes_new_images_only(site):
     first = site.ingest()
     before = _keys(site, "shards/")
     for number in range(30):
@@ -109,7 +113,7 @@ def test_racing_ingests_agree_on_the_test_set(site):
         results = list(threads.map(ingest, range(4)))
     assert len({result.test_set for result in results}) == 1
     assert len({result.snapshot for result in results}) == 4
-    assert len(snapshots.test_sets(site.store)) == 1
+    assert len(snapshots.list_test_sets(site.store)) == 1
 
 
 def test_another_key_site_or_task_is_refused(site):
@@ -177,7 +181,7 @@ def test_manifests_in_csv_and_json_say_the_same(make_site):
     rows[7]["label"] = ""
     results = []
     for number, name in enumerate(("labels.csv", "labels.json")):
-        site = make_site(f"m{number}", labels=LabelSource(LabelsFrom.MANIFEST, name))
+        site = make_site(f"m{number}", labels=LabelSource(LabelOrigin.MANIFEST, name))
         site.config = replace(site.config, name="m")
         for n in range(40):
             site.png(f"s{n}.png")
@@ -201,7 +205,7 @@ def test_manifests_in_csv_and_json_say_the_same(make_site):
     ],
 )
 def test_a_wrong_manifest_names_the_row(make_site, text, message):
-    site = make_site(labels=LabelSource(LabelsFrom.MANIFEST, "labels.csv"))
+    site = make_site(labels=LabelSource(LabelOrigin.MANIFEST, "labels.csv"))
     site.png("a.png")
     (site.folder / "labels.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(InputError, match=message) as caught:
@@ -235,7 +239,7 @@ def test_segmentation_takes_masks_from_files_beside_images(make_site):
 
 
 def test_prognosis_takes_event_and_days(make_site):
-    site = make_site(classes=(), type=TaskType.PROGNOSIS, labels=LabelSource(LabelsFrom.MANIFEST, "labels.csv"))
+    site = make_site(classes=(), type=TaskType.PROGNOSIS, labels=LabelSource(LabelOrigin.MANIFEST, "labels.csv"))
     rows = ["file,event,days"]
     for number in range(20):
         site.png(f"{number}.png")

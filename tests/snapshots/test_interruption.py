@@ -48,10 +48,10 @@ def test_killed_at_any_moment_it_ends_as_if_never_killed(tmp_path):
 
 
 def test_killed_between_any_two_writes_it_ends_the_same(site, make_site, monkeypatch):
-    class KilledError(Exception):
+    class IngestKilledError(Exception):
         pass
 
-    class Dying:
+    class DyingStore:
         """A store whose process is killed after some writes."""
 
         def __init__(self, store, writes):
@@ -62,7 +62,7 @@ def test_killed_between_any_two_writes_it_ends_the_same(site, make_site, monkeyp
 
         def _write(self, name, key, data):
             if self._left == 0:
-                raise KilledError
+                raise IngestKilledError
             self._left -= 1
             return getattr(self._store, name)(key, data)
 
@@ -76,15 +76,17 @@ def test_killed_between_any_two_writes_it_ends_the_same(site, make_site, monkeyp
 
     monkeypatch.setattr(shards.ShardWriter.__init__, "__defaults__", (1000,))
     expected = site.ingest()
-    other = make_site("other")
-    other.config = site.config
+    interrupted_site = make_site("other")
+    interrupted_site.config = site.config
     writes, deaths = 0, 0
     while True:
         try:
-            result = snapshots.ingest(other.config, Dying(other.store, writes), other.key, 1)
+            result = snapshots.ingest(
+                interrupted_site.config, DyingStore(interrupted_site.store, writes), interrupted_site.key, 1
+            )
             break
-        except KilledError:
+        except IngestKilledError:
             writes, deaths = writes + 1, deaths + 1
     assert deaths > 5
     assert (result.snapshot, result.test_set) == (expected.snapshot, expected.test_set)
-    assert other.ingest().reused
+    assert interrupted_site.ingest().reused

@@ -6,53 +6,53 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anamnesis.records import InputError, Split
-from anamnesis.snapshots.keys import key_fingerprint, side, split_key, stored_patient
+from anamnesis.snapshots.keys import key_fingerprint, pseudonymise_patient, read_split_key, split_by_key
 
 KEYS = st.binary(min_size=32, max_size=64)
 
 
 @given(KEYS, st.text(), st.floats(0, 1))
-def test_a_patient_is_on_the_same_side_everywhere(key, patient, fraction):
-    assert side(key, patient, fraction) is side(key, patient, fraction)
-    assert side(key, patient, 0.0) is Split.TRAIN
-    assert side(key, patient, 1.0) is Split.TEST
+def test_a_patient_is_in_the_same_split_everywhere(key, patient, fraction):
+    assert split_by_key(key, patient, fraction) is split_by_key(key, patient, fraction)
+    assert split_by_key(key, patient, 0.0) is Split.TRAIN
+    assert split_by_key(key, patient, 1.0) is Split.TEST
 
 
 @given(KEYS, st.text(), st.floats(0, 1), st.floats(0, 1))
-def test_a_larger_fraction_only_adds_test_patients(key, patient, one, other):
-    small, large = sorted((one, other))
-    assert side(key, patient, large) is Split.TEST or side(key, patient, small) is Split.TRAIN
+def test_a_larger_fraction_only_adds_test_patients(key, patient, first_fraction, second_fraction):
+    small, large = sorted((first_fraction, second_fraction))
+    assert split_by_key(key, patient, large) is Split.TEST or split_by_key(key, patient, small) is Split.TRAIN
 
 
 @settings(max_examples=20)
 @given(KEYS)
 def test_the_fraction_is_kept(key):
-    share = mean(side(key, f"patient {n}", 0.2) is Split.TEST for n in range(2000))
+    share = mean(split_by_key(key, f"patient {n}", 0.2) is Split.TEST for n in range(2000))
     assert 0.15 < share < 0.25  # more than five standard deviations
 
 
 @given(KEYS, KEYS, st.text(), st.text(), st.text(), st.text())
-def test_stored_names_differ_by_key_site_and_patient(key, other, site, patient, site2, patient2):
-    same = (key, site, patient) == (other, site2, patient2)
-    assert (stored_patient(key, site, patient) == stored_patient(other, site2, patient2)) is same
-    assert (key_fingerprint(key) == key_fingerprint(other)) is (key == other)
+def test_pseudonyms_differ_by_key_site_and_patient(key, other_key, site, patient, site2, patient2):
+    same = (key, site, patient) == (other_key, site2, patient2)
+    assert (pseudonymise_patient(key, site, patient) == pseudonymise_patient(other_key, site2, patient2)) is same
+    assert (key_fingerprint(key) == key_fingerprint(other_key)) is (key == other_key)
 
 
-def test_a_key_is_made_once_by_whoever_is_first(tmp_path):
+def test_a_key_is_made_once_by_the_first_caller(tmp_path):
     reference = (tmp_path / "deep" / "a key").as_uri()
     with ThreadPoolExecutor(16) as threads:
-        keys = set(threads.map(lambda _: split_key(reference, create=True), range(64)))
+        keys = set(threads.map(lambda _: read_split_key(reference, create=True), range(64)))
     assert len(keys) == 1
-    assert keys == {split_key(reference)}
+    assert keys == {read_split_key(reference)}
     assert (tmp_path / "deep" / "a key").stat().st_mode & 0o077 == 0
     assert len(list((tmp_path / "deep").iterdir())) == 1
 
 
 def test_a_key_comes_from_the_environment():
-    assert split_key("env:KEY", environment={"KEY": "k" * 32 + "\n"}) == b"k" * 32
+    assert read_split_key("env:KEY", environment={"KEY": "k" * 32 + "\n"}) == b"k" * 32
 
 
 @pytest.mark.parametrize("reference", ["env:KEY", "env:", "file:///not/there", "key.txt", "s3://bucket/key"])
 def test_without_a_key_nothing_goes(reference):
     with pytest.raises(InputError, match="split key"):
-        split_key(reference, environment={"KEY": "short"})
+        read_split_key(reference, environment={"KEY": "short"})

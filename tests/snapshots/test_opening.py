@@ -7,14 +7,14 @@ from anamnesis.records import InputError, IntegrityError, RefusedError, Split
 def test_the_guard_lets_through_what_is_allowed_and_records_it(site):
     result = site.ingest()
     guard = snapshots.Guard({result.snapshot: frozenset({Split.TRAIN})})
-    assert guard.opened == ()
+    assert guard.opened_digests == ()
     assert list(snapshots.open_split(site.store, result.snapshot, Split.TRAIN, guard))
     for split in (Split.TEST, Split.RESERVE, Split.PENDING):
         with pytest.raises(RefusedError, match=split.value):
             snapshots.open_split(site.store, result.snapshot, split, guard)
     with pytest.raises(RefusedError):
         snapshots.open_test_set(site.store, result.test_set, guard)
-    assert guard.opened == (result.snapshot,)
+    assert guard.opened_digests == (result.snapshot,)
 
 
 def test_what_does_not_exist_is_an_input_error(site):
@@ -26,10 +26,10 @@ def test_what_does_not_exist_is_an_input_error(site):
         snapshots.open_test_set(site.store, nothing, guard)
 
 
-def _change(store, prefix, suffix, place):
+def _change(store, prefix, suffix, offset):
     key = next(info.key for info in store.list(prefix) if info.key.endswith(suffix))
     data = bytearray(store.get(key))
-    data[place] ^= 1
+    data[offset] ^= 1
     store.put(key, bytes(data))
 
 
@@ -37,18 +37,18 @@ def _change(store, prefix, suffix, place):
     ("prefix", "suffix", "place"),
     [("shards/", ".safetensors", -1), ("shards/", ".safetensors", 20), ("snapshots/", "", 9)],
 )
-def test_a_changed_byte_is_found(site, prefix, suffix, place):
+def test_a_changed_byte_is_found(site, prefix, suffix, offset):
     result = site.ingest()
     site.samples(result, Split.TRAIN)
-    _change(site.store, prefix, suffix, place)
+    _change(site.store, prefix, suffix, offset)
     with pytest.raises(IntegrityError):
         [site.samples(result, split) for split in Split]
 
 
 @pytest.mark.parametrize("place", [20, 120, -3])
-def test_a_changed_test_set_is_found(site, place):
+def test_a_changed_test_set_is_found(site, offset):
     result = site.ingest()
-    _change(site.store, "testsets/", "", place)
+    _change(site.store, "testsets/", "", offset)
     with pytest.raises(IntegrityError):
         list(snapshots.open_test_set(site.store, result.test_set, site.guard(result)))
     with pytest.raises(IntegrityError):

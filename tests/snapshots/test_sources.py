@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from anamnesis import snapshots
-from anamnesis.records import LabelsFrom, LabelSource, SiteConfig, Split, Task, TaskType
+from anamnesis.records import LabelOrigin, LabelSource, SiteConfig, Split, Task, TaskType
 from anamnesis.storage.store import open_store
 
 KEY = b"0123456789abcdef0123456789abcdef"
@@ -22,17 +22,17 @@ def bucket(s3_environment, monkeypatch):
 
 def test_a_bucket_gives_the_same_snapshot_as_a_folder(bucket, site):
     first = site.ingest()
-    arrives = open_store(f"{bucket}/arrives")
+    incoming = open_store(f"{bucket}/arrives")
     for path in sorted(site.folder.rglob("*.png")):
-        arrives.put(path.relative_to(site.folder).as_posix(), path.read_bytes())
+        incoming.put(path.relative_to(site.folder).as_posix(), path.read_bytes())
     store = open_store(f"{bucket}/own")
     config = replace(site.config, source=f"{bucket}/arrives")
     result = snapshots.ingest(config, store, site.key, 1)
     assert (result.snapshot, result.test_set) == (first.snapshot, first.test_set)
     guard = snapshots.Guard({result.snapshot: frozenset({Split.TRAIN})})
-    found = [sample.images["DX"].pixels for sample in snapshots.open_split(store, result.snapshot, Split.TRAIN, guard)]
+    pixels = [sample.images["DX"].pixels for sample in snapshots.open_split(store, result.snapshot, Split.TRAIN, guard)]
     expected = [sample.images["DX"].pixels for sample in site.samples(first, Split.TRAIN)]
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(pixels, expected)
     assert snapshots.ingest(config, store, site.key, 1).reused
 
 
@@ -66,7 +66,7 @@ def test_a_hospital_study_joins_its_modalities(data_folder, tmp_path):
         with zipfile.ZipFile(data_folder / "sts_native_sample" / f"{patient}_dicom.zip") as archive:
             archive.extractall(folder, [name for name in archive.namelist() if "/CT/" in name or "/PET/" in name])
     (folder / "labels.csv").write_text("file,label,patient,split\nSTS_019,low,a,train\nSTS_008,high,b,test")
-    labels = LabelSource(LabelsFrom.MANIFEST, "labels.csv")
+    labels = LabelSource(LabelOrigin.MANIFEST, "labels.csv")
     task = Task("grade", TaskType.PRETRAINING, ())
     config = SiteConfig("mcgill", folder.as_uri(), ("CT", "PT"), task, labels)
     store = open_store((tmp_path / "store").as_uri())

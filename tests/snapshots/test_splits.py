@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anamnesis.records import InputError, LabelsFrom, LabelSource, Split, Target
-from anamnesis.snapshots.splits import choose
+from anamnesis.records import InputError, LabelOrigin, LabelSource, Split, Target
+from anamnesis.snapshots.splits import stratified_subset
 from anamnesis.snapshots.studies import Study
 
 ROWS = st.lists(st.tuples(st.sampled_from([None, 0, 1, 2]), st.integers(0, 30)), max_size=120)
@@ -14,45 +14,45 @@ ROWS = st.lists(st.tuples(st.sampled_from([None, 0, 1, 2]), st.integers(0, 30)),
 
 def _studies(rows):
     return [
-        Study((f"{place}",), f"p{patient}", f"{place}", {}, None if index is None else Target(index=index))
-        for place, (index, patient) in enumerate(rows)
+        Study((f"{row_number}",), f"p{patient}", f"{row_number}", {}, None if index is None else Target(index=index))
+        for row_number, (index, patient) in enumerate(rows)
     ]
 
 
-def _choose(studies, maximum):
+def _select_subset(studies, maximum):
     patients = {study.patient for study in studies}
-    sides = {p: Split.TEST if int(p[1:]) % 4 == 0 else Split.TRAIN for p in patients}
-    return choose(studies, sides, {p: f"stored {p}" for p in patients}, maximum), sides
+    splits = {p: Split.TEST if int(p[1:]) % 4 == 0 else Split.TRAIN for p in patients}
+    return stratified_subset(studies, splits, {p: f"stored {p}" for p in patients}, maximum), splits
 
 
 @given(ROWS, st.integers(0, 130), st.randoms())
-def test_choosing_keeps_the_limit_and_no_order(rows, maximum, random):
+def test_the_stratified_subset_keeps_the_limit_and_ignores_order(rows, maximum, random):
     studies = _studies(rows)
-    chosen, _ = _choose(studies, maximum)
+    chosen, _ = _select_subset(studies, maximum)
     assert len(chosen) == (min(maximum, len(studies)) if maximum else len(studies))
     shuffled = random.sample(studies, len(studies))
-    assert {study.files for study in _choose(shuffled, maximum)[0]} == {study.files for study in chosen}
+    assert {study.files for study in _select_subset(shuffled, maximum)[0]} == {study.files for study in chosen}
 
 
 @given(ROWS, st.integers(1, 130))
 def test_classes_get_even_shares(rows, maximum):
     studies = _studies(rows)
-    chosen, _ = _choose(studies, maximum)
-    there = Counter(study.target.index for study in studies if study.target)
-    taken = Counter(study.target.index for study in chosen if study.target)
-    short = [index for index in there if taken[index] < there[index]]
-    if short and sum(there.values()) > maximum:
-        assert max(taken.values()) - min(taken[index] for index in short) <= 1
+    chosen, _ = _select_subset(studies, maximum)
+    available = Counter(study.target.index for study in studies if study.target)
+    chosen_counts = Counter(study.target.index for study in chosen if study.target)
+    short = [index for index in available if chosen_counts[index] < available[index]]
+    if short and sum(available.values()) > maximum:
+        assert max(chosen_counts.values()) - min(chosen_counts[index] for index in short) <= 1
         assert all(study.target for study in chosen)  # studies without an answer only fill what is left
 
 
-def test_both_sides_are_thinned_alike_and_patients_stay_whole():
-    studies = _studies([(place % 2, patient) for patient in range(40) for place in range(6)])
-    chosen, sides = _choose(studies, 120)
-    assert Counter(sides[study.patient] for study in chosen) == {Split.TRAIN: 90, Split.TEST: 30}
+def test_both_splits_are_thinned_alike_and_patients_stay_whole():
+    studies = _studies([(number % 2, patient) for patient in range(40) for number in range(6)])
+    chosen, splits = _select_subset(studies, 120)
+    assert Counter(splits[study.patient] for study in chosen) == {Split.TRAIN: 90, Split.TEST: 30}
     for index in (0, 1):
-        for side in (Split.TRAIN, Split.TEST):
-            counts = Counter(s.patient for s in chosen if s.target.index == index and sides[s.patient] is side)
+        for split in (Split.TRAIN, Split.TEST):
+            counts = Counter(s.patient for s in chosen if s.target.index == index and splits[s.patient] is split)
             assert sorted(counts.values())[1:] == [3] * (len(counts) - 1)  # the last one may be cut
 
 
@@ -63,7 +63,7 @@ def _labels(site, rows, columns="file,label,patient,study,split"):
         site.config.source,
         site.config.modalities,
         site.config.task,
-        LabelSource(LabelsFrom.MANIFEST, "labels.csv"),
+        LabelSource(LabelOrigin.MANIFEST, "labels.csv"),
     )
 
 
@@ -78,12 +78,12 @@ def test_a_declared_split_wins_for_all_images_of_the_patient(make_site):
     _labels(site, rows)
     result = site.ingest()
     records = site.manifest(result).samples
-    assert all(len({r.split for r in records if r.patient == one.patient}) == 1 for one in records)
+    assert all(len({r.split for r in records if r.patient == record.patient}) == 1 for record in records)
     pixels = {sample.id: sample for sample in site.samples(result, Split.TEST)}
     assert len(pixels) >= 2
 
 
-def test_a_patient_on_both_sides_is_refused_without_a_name(make_site):
+def test_a_patient_in_two_splits_is_refused_without_a_name(make_site):
     site = make_site()
     for number in range(4):
         site.png(f"Rossi{number}.png")

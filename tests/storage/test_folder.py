@@ -19,8 +19,8 @@ def test_a_file_system_without_links_is_refused_with_advice(folder: Store, monke
     with pytest.raises(RefusedError, match=r"cannot make hard links.*choose a folder"):
         folder.put_if_absent("log/1", b"x")
     with pytest.raises(RefusedError, match="cannot make hard links"):
-        folder.probe()
-    assert list(folder.list()) == list(folder.leftovers()) == []
+        folder.check_conditional_writes()
+    assert list(folder.list()) == list(folder.list_unfinished_writes()) == []
 
 
 def test_a_lost_reply_of_a_network_file_system_is_a_win(folder: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,20 +62,20 @@ def test_leftovers_are_hidden_from_listings_and_can_be_deleted(tmp_path: Path) -
     store.put("blobs/a", b"x")
     (tmp_path / "blobs" / ".tmp-0123").write_bytes(b"half")
     assert [info.key for info in store.list()] == ["blobs/a"]
-    (left,) = store.leftovers()
-    store.delete(left.key)
-    assert list(store.leftovers()) == []
+    (leftover,) = store.list_unfinished_writes()
+    store.delete(leftover.key)
+    assert list(store.list_unfinished_writes()) == []
     with pytest.raises(InputError, match="kept for temporary files"):
         store.put("blobs/.tmp-1", b"")
 
 
 def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
-    data, other = tmp_path / "data", tmp_path / "other"
+    data, other_folder = tmp_path / "data", tmp_path / "other"
     (data / "a").mkdir(parents=True)
-    other.mkdir()
-    (other / "x").write_bytes(b"x")
+    other_folder.mkdir()
+    (other_folder / "x").write_bytes(b"x")
     (data / "a" / "up").symlink_to(data)
-    (data / "b").symlink_to(other)
+    (data / "b").symlink_to(other_folder)
     (data / "broken").symlink_to(tmp_path / "nothing")
     os.mkfifo(data / "pipe")
     assert [info.key for info in FolderStore(data).list()] == ["b/x"]

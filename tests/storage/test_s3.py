@@ -14,7 +14,7 @@ from anamnesis.storage.s3 import S3Store
 _prefixes = count()
 
 
-class Proxy(ThreadingHTTPServer):
+class FaultyProxy(ThreadingHTTPServer):
     """Passes requests on, and spoils them as ``faults`` says, the first fault first.
 
     ``drop``: the server acts, its reply is lost. ``503 after``: the server acts, and a gateway answers 503.
@@ -22,21 +22,21 @@ class Proxy(ThreadingHTTPServer):
     """
 
     def __init__(self, upstream: str) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", 0), _FaultyProxyHandler)
         self.upstream, self.pool = upstream, urllib3.PoolManager(retries=False)
         self.faults: list[str] = []
         self.ignored: set[str] = set()
-        self.seen: list[str] = []
+        self.methods: list[str] = []
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _FaultyProxyHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: Proxy
+    server: FaultyProxy
 
     def do_GET(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         fault = self.server.faults.pop(0) if self.server.faults else ""
-        self.server.seen.append(self.command)
+        self.server.methods.append(self.command)
         if fault.endswith("before"):
             self._reply(int(fault.split()[0]), {}, b"")
             return
@@ -66,8 +66,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def proxy(s3_environment: Mapping[str, str]) -> Iterator[Proxy]:
-    server = Proxy(s3_environment["AWS_ENDPOINT_URL"])
+def proxy(s3_environment: Mapping[str, str]) -> Iterator[FaultyProxy]:
+    server = FaultyProxy(s3_environment["AWS_ENDPOINT_URL"])
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield server
@@ -77,15 +77,15 @@ def proxy(s3_environment: Mapping[str, str]) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def through_proxy(proxy: Proxy, s3_environment: Mapping[str, str]) -> Store:
+def through_proxy(proxy: FaultyProxy, s3_environment: Mapping[str, str]) -> Store:
     endpoint = f"http://127.0.0.1:{proxy.server_address[1]}"
     url = f"s3://models/proxied-{next(_prefixes)}"
     return S3Store.from_environment(url, {**s3_environment, "AWS_ENDPOINT_URL": endpoint}, sleep=lambda seconds: None)
 
 
 @pytest.mark.parametrize("fault", ["drop", "503 after", "503 before", "409 before", "500 after"])
-def test_a_write_whose_reply_is_lost_has_won(through_proxy: Store, proxy: Proxy, fault: str) -> None:
-    through_proxy.probe()
+def test_a_write_whose_reply_is_lost_has_won(through_proxy: Store, proxy: FaultyProxy, fault: str) -> None:
+    through_proxy.check_conditional_writes()
     proxy.faults = [fault, fault]
     assert through_proxy.put_if_absent("log/1", b"ours")
     assert not proxy.faults
@@ -93,14 +93,14 @@ def test_a_write_whose_reply_is_lost_has_won(through_proxy: Store, proxy: Proxy,
 
 
 @pytest.mark.parametrize("fault", ["drop", "503 after", "409 before"])
-def test_a_lost_reply_does_not_turn_a_loss_into_a_win(through_proxy: Store, proxy: Proxy, fault: str) -> None:
+def test_a_lost_reply_does_not_turn_a_loss_into_a_win(through_proxy: Store, proxy: FaultyProxy, fault: str) -> None:
     through_proxy.put_if_absent("log/1", b"theirs")
     proxy.faults = [fault]
     assert not through_proxy.put_if_absent("log/1", b"ours")
     assert through_proxy.get("log/1") == b"theirs"
 
 
-def test_every_other_request_is_repeated_too(through_proxy: Store, proxy: Proxy) -> None:
+def test_every_other_request_is_repeated_too(through_proxy: Store, proxy: FaultyProxy) -> None:
     actions: list[Callable[[], object]] = [
         lambda: through_proxy.put("a", b"x"),
         lambda: through_proxy.get("a"),
@@ -114,30 +114,30 @@ def test_every_other_request_is_repeated_too(through_proxy: Store, proxy: Proxy)
         assert not proxy.faults
 
 
-def test_a_server_that_stays_away_is_an_error_that_names_it(through_proxy: Store, proxy: Proxy) -> None:
+def test_a_server_that_stays_away_is_an_error_that_names_it(through_proxy: Store, proxy: FaultyProxy) -> None:
     proxy.faults = ["503 before"] * 100
     with pytest.raises(AnamnesisError, match=r"proxied-\d+/a: no answer after 6 attempts"):
         through_proxy.get("a")
 
 
-def test_a_server_without_conditional_writes_is_refused(through_proxy: Store, proxy: Proxy) -> None:
+def test_a_server_without_conditional_writes_is_refused(through_proxy: Store, proxy: FaultyProxy) -> None:
     proxy.ignored = {"If-None-Match"}
     with pytest.raises(RefusedError, match=r"ignores If-None-Match.*choose an S3 server"):
         through_proxy.put_if_absent("log/1", b"x")
     assert not through_proxy.exists("log/1")
 
 
-def test_a_server_that_rejects_conditional_writes_is_refused(through_proxy: Store, proxy: Proxy) -> None:
+def test_a_server_that_rejects_conditional_writes_is_refused(through_proxy: Store, proxy: FaultyProxy) -> None:
     proxy.faults = ["501 before"]
     with pytest.raises(RefusedError, match="lacks conditional writes"):
-        through_proxy.probe()
+        through_proxy.check_conditional_writes()
 
 
-def test_the_probe_is_made_once(through_proxy: Store, proxy: Proxy) -> None:
+def test_the_probe_is_made_once(through_proxy: Store, proxy: FaultyProxy) -> None:
     through_proxy.put_if_absent("a", b"")
-    before = len(proxy.seen)
+    before = len(proxy.methods)
     through_proxy.put_if_absent("b", b"")
-    assert len(proxy.seen) == before + 1
+    assert len(proxy.methods) == before + 1
 
 
 def test_a_listing_goes_on_after_a_page(s3_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,18 +174,22 @@ def test_the_environment_is_checked_before_any_request(name: str, value: str) ->
         open_store("s3://Not_A_Bucket!/x", good)
 
 
-def test_a_bucket_is_reached_through_the_proxy_of_the_house(proxy: Proxy, s3_environment: Mapping[str, str]) -> None:
+def test_a_bucket_is_reached_through_the_proxy_of_the_hospital(
+    proxy: FaultyProxy, s3_environment: Mapping[str, str]
+) -> None:
     proxy.upstream = ""  # whoever speaks to a proxy names the server
     http_proxy = f"http://127.0.0.1:{proxy.server_address[1]}"
     url = f"s3://models/proxied-{next(_prefixes)}"
-    through = S3Store.from_environment(url, {**s3_environment, "HTTP_PROXY": http_proxy})
-    assert through.put_if_absent("a", b"1")
-    assert through.get("a") == b"1"
-    asked = len(proxy.seen)
-    assert asked >= 2
-    direct = S3Store.from_environment(url, {**s3_environment, "http_proxy": http_proxy, "NO_PROXY": "x,127.0.0.1"})
-    assert direct.get("a") == b"1"
-    assert len(proxy.seen) == asked
+    proxied_store = S3Store.from_environment(url, {**s3_environment, "HTTP_PROXY": http_proxy})
+    assert proxied_store.put_if_absent("a", b"1")
+    assert proxied_store.get("a") == b"1"
+    request_count = len(proxy.methods)
+    assert request_count >= 2
+    direct_store = S3Store.from_environment(
+        url, {**s3_environment, "http_proxy": http_proxy, "NO_PROXY": "x,127.0.0.1"}
+    )
+    assert direct_store.get("a") == b"1"
+    assert len(proxy.methods) == request_count
 
 
 @pytest.mark.parametrize(
@@ -200,7 +204,7 @@ def test_a_bucket_is_reached_through_the_proxy_of_the_house(proxy: Proxy, s3_env
     ],
 )
 def test_no_proxy_names_hosts_and_domains(endpoint: str, direct: str, proxy: str) -> None:
-    assert s3.proxy_of(urlsplit(endpoint), {"HTTPS_PROXY": "http://p:3128", "NO_PROXY": direct}) == proxy
+    assert s3.find_proxy(urlsplit(endpoint), {"HTTPS_PROXY": "http://p:3128", "NO_PROXY": direct}) == proxy
 
 
 def test_a_file_of_authorities_that_is_not_there_is_named() -> None:

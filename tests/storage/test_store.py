@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from anamnesis.records import InputError
-from anamnesis.storage import MissingError, Store, child, open_store
+from anamnesis.storage import MissingObjectError, Store, child_url, open_store
 
 
 def test_an_object_is_read_as_it_was_written(store: Store) -> None:
@@ -20,7 +20,7 @@ def test_what_is_not_there_is_missing_and_says_where(store: Store) -> None:
     store.put("a/b", b"x")
     for key in ("nothing", "a", "a/b/c"):
         assert not store.exists(key)
-        with pytest.raises(MissingError, match=key):
+        with pytest.raises(MissingObjectError, match=key):
             store.get(key)
 
 
@@ -94,9 +94,9 @@ def test_a_key_cannot_leave_the_root(store: Store, key: str) -> None:
 
 
 def test_probe_leaves_a_store_that_works(store: Store) -> None:
-    store.probe()
-    store.probe()
-    assert list(store.leftovers()) == []
+    store.check_conditional_writes()
+    store.check_conditional_writes()
+    assert list(store.list_unfinished_writes()) == []
 
 
 def test_a_store_opens_again_by_its_url(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -105,14 +105,14 @@ def test_a_store_opens_again_by_its_url(tmp_path_factory: pytest.TempPathFactory
     store.put("site/x", b"1")
     assert store.url.startswith("file:///")
     assert open_store(store.url).get("site/x") == b"1"
-    assert open_store(child(store.url, "site")).get("x") == b"1"
+    assert open_store(child_url(store.url, "site")).get("x") == b"1"
 
 
 def test_a_child_stays_below_its_parent() -> None:
-    assert child("s3://bucket/prefix/", "sites", "a") == "s3://bucket/prefix/sites/a"
-    assert child("folder", "a") == "folder/a"
+    assert child_url("s3://bucket/prefix/", "sites", "a") == "s3://bucket/prefix/sites/a"
+    assert child_url("folder", "a") == "folder/a"
     with pytest.raises(InputError):
-        child("s3://bucket", "..")
+        child_url("s3://bucket", "..")
 
 
 @pytest.mark.parametrize("url", ["", "http://x/y", "file://relative/path", "ftp:///x"])

@@ -42,10 +42,12 @@ class Webhook:
     def __init__(self) -> None:
         notices: list[Notice] = []
 
-        class Handler(BaseHTTPRequestHandler):
+        class WebhookHandler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                notices.extend(Notice(one["status"], one["labels"], one["annotations"]) for one in body["alerts"])
+                notices.extend(
+                    Notice(alert["status"], alert["labels"], alert["annotations"]) for alert in body["alerts"]
+                )
                 self.send_response(200)
                 self.end_headers()
 
@@ -53,7 +55,7 @@ class Webhook:
                 """Nothing to tell."""
 
         self.notices = notices
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), WebhookHandler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/"
         threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True).start()
 
@@ -62,7 +64,7 @@ class Webhook:
         self._server.server_close()
 
 
-class Alerting:
+class AlertingStack:
     """Prometheus scrapes ``targets`` every second; what fires reaches ``webhook`` by way of Alertmanager.
 
     Args:
@@ -97,7 +99,7 @@ class Alerting:
         self._start(prometheus, "prometheus", self._ports[0], f"--storage.tsdb.path={folder / 'tsdb'}")
 
     @property
-    def manager(self) -> str:
+    def alertmanager_url(self) -> str:
         """Where Alertmanager is."""
         return f"http://127.0.0.1:{self._ports[1]}"
 
@@ -107,32 +109,36 @@ class Alerting:
         Raises:
             AssertionError: Prometheus does not accept it.
         """
-        asked = urllib.parse.urlencode({"query": expr})
+        query_string = urllib.parse.urlencode({"query": expr})
         try:
             with urllib.request.urlopen(
-                f"http://127.0.0.1:{self._ports[0]}/api/v1/query?{asked}", timeout=10
+                f"http://127.0.0.1:{self._ports[0]}/api/v1/query?{query_string}", timeout=10
             ) as answer:
-                found: list[Json] = json.load(answer)["data"]["result"]
-                return found
+                samples: list[Json] = json.load(answer)["data"]["result"]
+                return samples
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{expr}: {error.read().decode()}") from None
 
-    def notice(self, alert: str, status: str, seconds: float = 60) -> Notice:
+    def wait_for_notice(self, alert: str, status: str, seconds: float = 60) -> Notice:
         """Waits for a notice and returns it."""
-        found: list[Notice] = []
+        matches: list[Notice] = []
 
-        def came() -> bool:
-            found[:] = [one for one in self.webhook.notices if (one.labels["alertname"], one.status) == (alert, status)]
-            return bool(found)
+        def has_arrived() -> bool:
+            matches[:] = [
+                notice
+                for notice in self.webhook.notices
+                if (notice.labels["alertname"], notice.status) == (alert, status)
+            ]
+            return bool(matches)
 
         try:
-            eventually(came, seconds)
+            eventually(has_arrived, seconds)
         except AssertionError:
-            told = [(one.labels["alertname"], one.status) for one in self.webhook.notices]
-            raise AssertionError(f"{alert} {status}: {told}\n{self._logs()}") from None
-        return found[-1]
+            received = [(notice.labels["alertname"], notice.status) for notice in self.webhook.notices]
+            raise AssertionError(f"{alert} {status}: {received}\n{self._logs()}") from None
+        return matches[-1]
 
-    def end(self) -> None:
+    def stop(self) -> None:
         for process in self._processes:
             process.kill()
             process.wait()
@@ -160,13 +166,13 @@ class Alerting:
         command = [program, f"--config.file={self._folder / name}.yaml", f"--web.listen-address=127.0.0.1:{port}"]
         with (self._folder / f"{name}.log").open("ab") as log:
             self._processes.append(subprocess.Popen([*command, *arguments], stdout=log, stderr=log))
-        eventually(lambda: _ready(port))
+        eventually(lambda: _is_ready(port))
 
     def _logs(self) -> str:
         return "\n".join(path.read_text()[-2000:] for path in sorted(self._folder.glob("*.log")))
 
 
-def _ready(port: int) -> bool:
+def _is_ready(port: int) -> bool:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=2):
             return True
@@ -175,5 +181,5 @@ def _ready(port: int) -> bool:
 
 
 def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

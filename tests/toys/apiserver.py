@@ -121,10 +121,12 @@ class ApiServer:
     def kubectl(self, *arguments: str, stdin: str = "", user: str = ADMIN, check: bool = True) -> str:
         """Runs kubectl; returns what it printed, errors included."""
         command = [str(self.binaries / "kubectl"), f"--kubeconfig={self.kubeconfig(user)}", *arguments]
-        done = subprocess.run(command, input=stdin or None, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        if check and done.returncode:
-            raise AssertionError(f"kubectl {' '.join(arguments)}: {done.stdout}")
-        return done.stdout
+        result = subprocess.run(
+            command, input=stdin or None, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        if check and result.returncode:
+            raise AssertionError(f"kubectl {' '.join(arguments)}: {result.stdout}")
+        return result.stdout
 
     def _start_etcd(self) -> None:
         client, peer = (f"http://127.0.0.1:{port}" for port in self._ports[:2])

@@ -5,7 +5,7 @@ from io import BytesIO
 import numpy as np
 
 
-def bars(
+def bar_images(
     site: str,
     patients: int = 24,
     seed: int = 0,

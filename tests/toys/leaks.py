@@ -21,32 +21,32 @@ FIELDS = (
     "SeriesInstanceUID",
     "SOPInstanceUID",
 )
-WORD = 8
-SPAN = 32
+WORD_BYTES = 8
+SPAN_BYTES = 32
 """Bytes of a row that must stand together to count as found."""
 
 
-def identifying(folder: Path) -> set[str]:
+def identifying_texts(folder: Path) -> set[str]:
     """Everything in the headers of a site's phantoms that could tell who it is, and the files' names."""
-    found = set()
+    texts = set()
     for path in folder.rglob("IM*"):
         dataset = pydicom.dcmread(path, stop_before_pixels=True)
-        found |= {str(dataset[name].value) for name in FIELDS}
-        found |= {
+        texts |= {str(dataset[name].value) for name in FIELDS}
+        texts |= {
             part for name in ("PatientName", "ReferringPhysicianName") for part in str(dataset[name].value).split("^")
         }
-        found |= {str(element.value) for element in dataset if element.tag.is_private}
-        found.add(path.name)
-    return found
+        texts |= {str(element.value) for element in dataset if element.tag.is_private}
+        texts.add(path.name)
+    return texts
 
 
-def bytes_of(folder: Path) -> bytes:
+def folder_bytes(folder: Path) -> bytes:
     """All files of a folder, and their names."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return b"\0".join(path.read_bytes() + b"\0" + str(path.relative_to(folder)).encode() for path in files)
 
 
-def texts_in(data: bytes, texts: Iterable[str]) -> set[str]:
+def find_texts(data: bytes, texts: Iterable[str]) -> set[str]:
     """Those of the texts that stand in the data, in any of several forms, in capitals or not."""
     data = data.lower()
     return {text for text in texts if any(form in data for form in _forms(text))}
@@ -59,29 +59,29 @@ def _forms(text: str) -> Iterator[bytes]:
     yield from (form.hex().encode() for form in (text.encode(), plain, text.encode("utf-16-le")))
 
 
-def rows_in(data: bytes, images: Sequence[NDArray[np.generic]]) -> int:
+def count_rows(data: bytes, images: Sequence[NDArray[np.generic]]) -> int:
     """How many rows of images stand in the data: as they are, in hexadecimal, or in base64 of any alignment.
 
     Of each row its middle counts; rows of few different bytes, such as an empty background, are not looked for.
     """
-    needles = {form for image in images for row in image for form in _written(_middle(row.tobytes()))}
-    words = np.unique(np.frombuffer(b"".join(needle[:WORD] for needle in needles), np.uint64))
-    found = set()
-    for offset in range(WORD):
-        part = np.frombuffer(data, np.uint64, (len(data) - offset) // WORD, offset)
-        for place in np.flatnonzero(np.isin(part, words)):
-            begin = offset + WORD * int(place)
-            found |= {data[begin : begin + size] for size in (SPAN, 2 * SPAN, 40)} & needles
-    return len(found)
+    needles = {form for image in images for row in image for form in _encodings(_middle(row.tobytes()))}
+    prefixes = np.unique(np.frombuffer(b"".join(needle[:WORD_BYTES] for needle in needles), np.uint64))
+    matches = set()
+    for offset in range(WORD_BYTES):
+        part = np.frombuffer(data, np.uint64, (len(data) - offset) // WORD_BYTES, offset)
+        for index in np.flatnonzero(np.isin(part, prefixes)):
+            begin = offset + WORD_BYTES * int(index)
+            matches |= {data[begin : begin + size] for size in (SPAN_BYTES, 2 * SPAN_BYTES, 40)} & needles
+    return len(matches)
 
 
 def _middle(row: bytes) -> bytes:
-    begin = max(0, (len(row) - SPAN) // 2)
-    return row[begin : begin + SPAN]
+    begin = max(0, (len(row) - SPAN_BYTES) // 2)
+    return row[begin : begin + SPAN_BYTES]
 
 
-def _written(row: bytes) -> Iterator[bytes]:
-    if len(row) == SPAN and len(set(row)) >= 12:
+def _encodings(row: bytes) -> Iterator[bytes]:
+    if len(row) == SPAN_BYTES and len(set(row)) >= 12:
         yield row
         yield row.hex().encode()
         yield from (b64encode(row[start:])[:40] for start in range(3) if len(b64encode(row[start:])) >= 40)

@@ -12,17 +12,17 @@ from anamnesis.methods import (
     Batch,
     Data,
     Method,
-    Needs,
+    MethodCapabilities,
     ParameterGroup,
     Prediction,
-    PredictRequest,
+    PredictionRequest,
     Stage,
-    State,
-    Step,
+    StateDict,
     TaskContext,
-    part_of,
+    TrainingStep,
+    part_tensors,
 )
-from anamnesis.methods.classification import ClassificationMethod, only
+from anamnesis.methods.classification import ClassificationMethod, restrict_logits
 from anamnesis.networks import Classifier
 from anamnesis.records import (
     Configuration,
@@ -31,10 +31,10 @@ from anamnesis.records import (
     Task,
     TaskType,
     TrainingSettings,
-    columns_of,
+    find_class_indices,
     label_space,
 )
-from anamnesis.training import RandomStreams, SplitData, TensorSplit, numerics_for
+from anamnesis.training import RandomStreams, SplitData, TensorSplit, precision_for
 
 SPEC = NetworkSpec(size=(16, 16), width=8)
 SETTINGS = TrainingSettings(epochs=2, batch_size=8, learning_rate=5e-3)
@@ -42,19 +42,19 @@ FIRST = Task("first", TaskType.CLASSIFICATION, ("a", "b"))
 SECOND = Task("second", TaskType.CLASSIFICATION, ("c", "d", "e"))
 
 
-def bars(task: Task, labels: tuple[str, ...], count: int = 20, seed: int = 0) -> TensorSplit:
+def bar_split(task: Task, labels: tuple[str, ...], count: int = 20, seed: int = 0) -> TensorSplit:
     """Images [N, 1, 16, 16] with a bright bar whose place tells the class."""
     generator = torch.Generator().manual_seed(seed)
-    columns = columns_of(task, labels)
+    columns = find_class_indices(task, labels)
     index = torch.arange(count) % len(columns)
     images = 0.3 * torch.rand(count, 1, 16, 16, generator=generator)
-    for row, place in enumerate(index.tolist()):
-        images[row, :, 4 * place : 4 * place + 3] += 0.6
+    for row, class_index in enumerate(index.tolist()):
+        images[row, :, 4 * class_index : 4 * class_index + 3] += 0.6
     targets = torch.tensor(columns)[index]
     return TensorSplit(images.half(), targets, tuple(f"{task.name}-{row}" for row in range(count)))
 
 
-def discs(count: int = 12) -> TensorSplit:
+def square_split(count: int = 12) -> TensorSplit:
     """Images with a bright square, and its mask [N, 16, 16]."""
     generator = torch.Generator().manual_seed(0)
     corner = torch.randint(0, 10, (count, 2), generator=generator)
@@ -72,8 +72,8 @@ def context_of(tasks: tuple[Task, ...], settings: TrainingSettings = SETTINGS) -
         task=tasks[-1],
         site=f"site-{len(tasks)}",
         labels=labels,
-        columns=columns_of(tasks[-1], labels),
-        earlier=len(tasks) > 1,
+        class_indices=find_class_indices(tasks[-1], labels),
+        has_earlier_tasks=len(tasks) > 1,
         settings=settings,
         streams=RandomStreams(settings.seed, f"update-{len(tasks)}"),
     )
@@ -81,7 +81,7 @@ def context_of(tasks: tuple[Task, ...], settings: TrainingSettings = SETTINGS) -
 
 def data_of(context: TaskContext, split: TensorSplit) -> SplitData:
     """The data of one update on the processor."""
-    numerics = numerics_for(Configuration("finetune", {}, SPEC, context.settings), "cpu")
+    numerics = precision_for(Configuration("finetune", {}, SPEC, context.settings), "cpu")
     return SplitData({Split.TRAIN: split}, context.settings, context.streams, numerics)
 
 
@@ -95,21 +95,21 @@ class ClosedForm(ClassificationMethod[NoOptions]):
 
     name = "closed_form"
 
-    def begin(self, context: TaskContext, data: Data) -> list[Stage]:
-        super().begin(context, data)
+    def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
+        super().begin_task(context, data)
         return []
 
-    def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
         raise AssertionError("a method without stages has no loss")
 
-    def end(self, context: TaskContext, data: Data) -> None:
-        width, known = self.network.backbone.width_out, len(context.labels)
-        gram, sums = 1e-3 * torch.eye(width), torch.zeros(width, known)
+    def end_task(self, context: TaskContext, data: Data) -> None:
+        width, class_count = self.network.backbone.width_out, len(context.labels)
+        gram, sums = 1e-3 * torch.eye(width), torch.zeros(width, class_count)
         for batch in data(Split.TRAIN):
-            embedding = self.predict(batch.images, PredictRequest(embedding=True)).embedding
+            embedding = self.predict(batch.images, PredictionRequest(with_embedding=True)).embedding
             assert embedding is not None
             gram += embedding.T @ embedding
-            sums += embedding.T @ functional.one_hot(batch.targets, known).float()
+            sums += embedding.T @ functional.one_hot(batch.targets, class_count).float()
         with torch.no_grad():
             self.network.head.weight.copy_(torch.linalg.solve(gram, sums).T)
 
@@ -119,15 +119,17 @@ class TwoViews(ClassificationMethod[NoOptions]):
 
     name = "two_views"
 
-    def begin(self, context: TaskContext, data: Data) -> list[Stage]:
-        super().begin(context, data)
+    def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
+        super().begin_task(context, data)
         backbone, head = self.network.backbone, self.network.head
         return [
             Stage("contrast", (ParameterGroup(tuple(backbone.parameters())),), (backbone,), epochs=1, views=2),
-            Stage("probe", (ParameterGroup(tuple(head.parameters()), rate=2.0),), (head,), epochs=3, optimiser="sgd"),
+            Stage(
+                "probe", (ParameterGroup(tuple(head.parameters()), lr_scale=2.0),), (head,), epochs=3, optimiser="sgd"
+            ),
         ]
 
-    def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
         if step.stage == "probe":
             return super().loss(batch, step)
         first, second = (functional.normalize(self.network.features(view).mean((2, 3)), dim=1) for view in batch.views)
@@ -157,19 +159,19 @@ class AdaptersOnly(ClassificationMethod[NoOptions]):
         super().build(spec, seed)
         return AdapterNetwork(NetworkSpec(spec.name, spec.channels, spec.size, "batch", spec.width), seed)
 
-    def begin(self, context: TaskContext, data: Data) -> list[Stage]:
-        super().begin(context, data)
+    def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
+        super().begin_task(context, data)
         assert isinstance(self.network, AdapterNetwork)
         learning = (self.network.adapter, self.network.head)
         parameters = tuple(parameter for module in learning for parameter in module.parameters())
-        return [Stage("adapt", (ParameterGroup(parameters),), train=learning)]
+        return [Stage("adapt", (ParameterGroup(parameters),), train_modules=learning)]
 
 
 class Segmenter(Method[NoOptions]):
     """One convolution to two classes per pixel, with a running average of its weights."""
 
     name = "segmenter"
-    needs = Needs(tasks=frozenset({TaskType.SEGMENTATION}))
+    capabilities = MethodCapabilities(task_types=frozenset({TaskType.SEGMENTATION}))
 
     def build(self, spec: NetworkSpec, seed: int) -> nn.Module:
         self.average: dict[str, Tensor] = {}
@@ -177,27 +179,27 @@ class Segmenter(Method[NoOptions]):
             torch.manual_seed(seed)
             return nn.Conv2d(spec.channels, 2, 3, padding=1)
 
-    def begin(self, context: TaskContext, data: Data) -> list[Stage]:
+    def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
         self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
         return [Stage("segment", (ParameterGroup(tuple(self.network.parameters())),), (self.network,), epochs=6)]
 
-    def loss(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
         return {"pixels": functional.cross_entropy(self.network(batch.images), batch.targets)}
 
-    def after_step(self, step: Step) -> None:
+    def after_step(self, step: TrainingStep) -> None:
         for name, value in self.network.state_dict().items():
             self.average[name].lerp_(value, 0.1)
 
     @torch.no_grad()
-    def predict(self, images: Tensor, request: PredictRequest) -> Prediction:
-        return Prediction(mask=self.network(images))
+    def predict(self, images: Tensor, request: PredictionRequest) -> Prediction:
+        return Prediction(mask_logits=self.network(images))
 
-    def state_dict(self) -> State:
+    def state_dict(self) -> StateDict:
         return super().state_dict() | {f"average/{name}": value for name, value in self.average.items()}
 
-    def load_state_dict(self, state: Mapping[str, Tensor | object], labels: int) -> None:
-        super().load_state_dict(state, labels)
-        self.average = part_of(state, "average")
+    def load_state_dict(self, state: Mapping[str, Tensor | object], class_count: int) -> None:
+        super().load_state_dict(state, class_count)
+        self.average = part_tensors(state, "average")
 
 
 EXTREMES: tuple[type[Method[Any]], ...] = (ClosedForm, TwoViews, AdaptersOnly, Segmenter)
@@ -209,9 +211,9 @@ __all__ = [
     "SETTINGS",
     "SPEC",
     "NoOptions",
-    "bars",
+    "bar_split",
     "context_of",
     "data_of",
-    "discs",
-    "only",
+    "restrict_logits",
+    "square_split",
 ]

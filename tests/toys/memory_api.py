@@ -5,11 +5,11 @@ from itertools import count
 from typing import Any
 
 from anamnesis.operator.runtime.cluster import ClusterDownError
-from anamnesis.operator.runtime.kubernetes_api import Api
+from anamnesis.operator.runtime.kubernetes_api import KubernetesApi
 from anamnesis.records import ConflictError
 
 
-class MemoryApi(Api):
+class MemoryApi(KubernetesApi):
     """Documents by path.
 
     Attributes:
@@ -24,25 +24,25 @@ class MemoryApi(Api):
         self._versions = count(1)
 
     def get(self, path: str, **query: str) -> Mapping[str, Any] | None:
-        self._answer()
+        self._check_reachable()
         return {"items": self.lists[path]} if path in self.lists else self.documents.get(path)
 
     def create(self, path: str, document: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        self._answer()
-        place = f"{path}/{document['metadata']['name']}"
-        return None if place in self.documents else self._keep(place, document)
+        self._check_reachable()
+        document_path = f"{path}/{document['metadata']['name']}"
+        return None if document_path in self.documents else self._store(document_path, document)
 
     def replace(self, path: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
-        self._answer()
+        self._check_reachable()
         if self.documents[path]["metadata"]["resourceVersion"] != document["metadata"]["resourceVersion"]:
             raise ConflictError("another version")
-        return self._keep(path, document)
+        return self._store(path, document)
 
-    def _answer(self) -> None:
+    def _check_reachable(self) -> None:
         if self.down:
             raise ClusterDownError("no answer")
 
-    def _keep(self, path: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _store(self, path: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
         version = {"resourceVersion": f"{id(self.documents)}-{next(self._versions)}-{id(self)}"}
         self.documents[path] = {**document, "metadata": {**document["metadata"], **version}}
         return self.documents[path]

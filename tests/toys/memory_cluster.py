@@ -7,17 +7,17 @@ from typing import Literal, TypeVar
 
 from anamnesis.operator.api.api_model import Metadata, Resource
 from anamnesis.operator.api.approval import GeneratedMetadata
-from anamnesis.operator.api.conditions import Condition, transitions
-from anamnesis.operator.api.status import Status
+from anamnesis.operator.api.conditions import Condition, changed_conditions
+from anamnesis.operator.api.status import ResourceStatus
 from anamnesis.operator.runtime.cluster import ClusterDownError, LeadershipLostError
 
-Kind = TypeVar("Kind", bound=Resource)
-Place = tuple[str, str, str]
+ResourceT = TypeVar("ResourceT", bound=Resource)
+ResourceKey = tuple[str, str, str]
 SELECTABLE = {"ModelUpdate": {"spec.model", "spec.site"}, "UpdateApproval": {"spec.update", "spec.model"}}
-OURS = "anamnesis.dev/"
+OWN_PREFIX = "anamnesis.dev/"
 
 
-def ignore(verb: str, resource: Resource) -> None:
+def do_nothing(verb: str, resource: Resource) -> None:
     """Does nothing before a write."""
 
 
@@ -30,121 +30,128 @@ class MemoryCluster:
         before: called before each write with ``create``, ``status``, ``finalizers`` or ``delete``; may raise.
         after: the same, after it.
         secrets: by (namespace, name).
-        guarded_since: what ``approvals_guarded_since`` answers.
+        guarded_since: what ``approval_policy_in_force_since`` answers.
         events: (kind and name, type, reason, message), oldest first; those of transitions have the condition's words.
         writes: (verb, kind and name) of every write that changed something.
     """
 
     def __init__(self, clock: Callable[[], datetime], first: int = 1) -> None:
         self._clock = clock
-        self._resources: dict[Place, Resource] = {}
-        self._owners: dict[Place, str] = {}
+        self._resources: dict[ResourceKey, Resource] = {}
+        self._owners: dict[ResourceKey, str] = {}
         self._numbers = count(first)
         self.down, self.leads = False, True
-        self.before: Callable[[str, Resource], None] = ignore
-        self.after: Callable[[str, Resource], None] = ignore
+        self.before: Callable[[str, Resource], None] = do_nothing
+        self.after: Callable[[str, Resource], None] = do_nothing
         self.secrets: dict[tuple[str, str], Mapping[str, str]] = {}
         self.guarded_since: datetime | None = None
         self.events: list[tuple[str, str, str, str]] = []
         self.writes: list[tuple[str, str]] = []
 
-    def require(self) -> None:
+    def ensure_leader(self) -> None:
         if not self.leads:
             raise LeadershipLostError("another one may lead by now")
 
-    def get(self, kind: type[Kind], namespace: str, name: str) -> Kind | None:
-        self._answer()
-        found = self._resources.get((kind.__name__, namespace, name))
-        assert found is None or isinstance(found, kind)
-        return found
+    def get(self, kind: type[ResourceT], namespace: str, name: str) -> ResourceT | None:
+        self._check_reachable()
+        resource = self._resources.get((kind.__name__, namespace, name))
+        assert resource is None or isinstance(resource, kind)
+        return resource
 
-    def list(self, kind: type[Kind], namespace: str, fields: Mapping[str, str] | None = None) -> tuple[Kind, ...]:
-        self._answer()
+    def list(
+        self, kind: type[ResourceT], namespace: str, fields: Mapping[str, str] | None = None
+    ) -> tuple[ResourceT, ...]:
+        self._check_reachable()
         for field in fields or {}:
             assert field in SELECTABLE.get(kind.__name__, ()), f"{field} is no selectable field of {kind.__name__}"
-        found = (one for place, one in sorted(self._resources.items()) if place[:2] == (kind.__name__, namespace))
+        candidates = (
+            resource for key, resource in sorted(self._resources.items()) if key[:2] == (kind.__name__, namespace)
+        )
         return tuple(
-            one
-            for one in found
-            if isinstance(one, kind) and all(_field(one, path) == value for path, value in (fields or {}).items())
+            resource
+            for resource in candidates
+            if isinstance(resource, kind)
+            and all(_field_value(resource, path) == value for path, value in (fields or {}).items())
         )
 
-    def create(self, resource: Kind, owner: Resource | None = None) -> Kind:
-        self._answer()
-        fresh = self._fresh(resource)
-        if there := self._resources.get(_place(fresh)):
-            assert isinstance(there, type(resource))
-            return there
-        self.before("create", fresh)
+    def create(self, resource: ResourceT, owner: Resource | None = None) -> ResourceT:
+        self._check_reachable()
+        created = self._as_created(resource)
+        if existing := self._resources.get(_key_of(created)):
+            assert isinstance(existing, type(resource))
+            return existing
+        self.before("create", created)
         if owner is not None:
-            self._owners[_place(fresh)] = owner.metadata.uid
-        return self._keep("create", fresh)
+            self._owners[_key_of(created)] = owner.metadata.uid
+        return self._store("create", created)
 
-    def put_status(self, resource: Resource, status: Status) -> None:
-        self._answer()
-        there = self._same(resource)
-        if there is None or _status(resource) == status:
+    def put_status(self, resource: Resource, status: ResourceStatus) -> None:
+        self._check_reachable()
+        stored = self._stored_resource(resource)
+        if stored is None or _status(resource) == status:
             return
-        self.before("status", there)
-        about = f"{_place(there)[0]}/{there.metadata.name}"
-        for condition in transitions(_status(resource).conditions, status.conditions):
-            self.events.append((about, _severity(condition), condition.reason, condition.message))
-        self._keep("status", there.model_copy(update={"status": status}))
+        self.before("status", stored)
+        resource_name = f"{_key_of(stored)[0]}/{stored.metadata.name}"
+        for condition in changed_conditions(_status(resource).conditions, status.conditions):
+            self.events.append((resource_name, _severity(condition), condition.reason, condition.message))
+        self._store("status", stored.model_copy(update={"status": status}))
 
-    def refuse(self, kind: type[Resource], namespace: str, name: str, blamed: str) -> bool:
+    def report_invalid(self, kind: type[Resource], namespace: str, name: str, condition_type: str) -> bool:
         """Never called: what the types do not accept cannot get in here."""
         raise AssertionError(f"{kind.__name__} {namespace}/{name}")
 
     def set_finalizers(self, resource: Resource, finalizers: tuple[str, ...]) -> None:
-        self._answer()
-        there = self._same(resource)
-        if there is None:
+        self._check_reachable()
+        stored = self._stored_resource(resource)
+        if stored is None:
             return
-        others = tuple(name for name in there.metadata.finalizers if not name.startswith(OURS))
-        if there.metadata.finalizers == (*others, *finalizers):
+        foreign_finalizers = tuple(name for name in stored.metadata.finalizers if not name.startswith(OWN_PREFIX))
+        if stored.metadata.finalizers == (*foreign_finalizers, *finalizers):
             return
-        self.before("finalizers", there)
-        changed = _with(there, finalizers=(*others, *finalizers))
+        self.before("finalizers", stored)
+        changed = _with_metadata(stored, finalizers=(*foreign_finalizers, *finalizers))
         if changed.metadata.deletion_timestamp and not changed.metadata.finalizers:
             self._remove("finalizers", changed)
         else:
-            self._keep("finalizers", changed)
+            self._store("finalizers", changed)
 
     def delete(self, resource: Resource) -> None:
-        self._answer()
-        there = self._same(resource)
-        if there is None:
+        self._check_reachable()
+        stored = self._stored_resource(resource)
+        if stored is None:
             return
-        self.before("delete", there)
-        self._delete(there)
+        self.before("delete", stored)
+        self._delete(stored)
 
-    def event(self, about: Resource, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
-        self.events.append((f"{_place(about)[0]}/{about.metadata.name}", kind, reason, message))
+    def record_event(
+        self, resource: Resource, event_type: Literal["Normal", "Warning"], reason: str, message: str
+    ) -> None:
+        self.events.append((f"{_key_of(resource)[0]}/{resource.metadata.name}", event_type, reason, message))
 
-    def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
-        self._answer()
+    def read_secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        self._check_reachable()
         return self.secrets.get((namespace, name))
 
-    def approvals_guarded_since(self) -> datetime | None:
-        self._answer()
+    def approval_policy_in_force_since(self) -> datetime | None:
+        self._check_reachable()
         return self.guarded_since
 
     def edit(self, resource: Resource) -> None:
         """Does what ``kubectl edit`` does: replaces spec, labels and annotations; a new spec raises the generation."""
-        there = self._same(resource)
-        assert there is not None, "it is gone"
-        changed = getattr(there, "spec") != getattr(resource, "spec")  # noqa: B009
-        generation = there.metadata.generation + changed
-        kept = {"labels": resource.metadata.labels, "annotations": resource.metadata.annotations}
-        edited = resource.model_copy(update={"metadata": there.metadata, "status": _status(there)})
-        self._keep("edit", _with(edited, generation=generation, **kept))
+        stored = self._stored_resource(resource)
+        assert stored is not None, "it is gone"
+        changed = getattr(stored, "spec") != getattr(resource, "spec")  # noqa: B009
+        generation = stored.metadata.generation + changed
+        metadata_changes = {"labels": resource.metadata.labels, "annotations": resource.metadata.annotations}
+        edited = resource.model_copy(update={"metadata": stored.metadata, "status": _status(stored)})
+        self._store("edit", _with_metadata(edited, generation=generation, **metadata_changes))
 
-    def _answer(self) -> None:
-        self.require()
+    def _check_reachable(self) -> None:
+        self.ensure_leader()
         if self.down:
             raise ClusterDownError("the API server does not answer")
 
-    def _fresh(self, resource: Kind) -> Kind:
+    def _as_created(self, resource: ResourceT) -> ResourceT:
         """As the server takes it: a name, no status, its own metadata."""
         number = next(self._numbers)
         metadata: dict[str, object] = {
@@ -158,63 +165,63 @@ class MemoryCluster:
             metadata["name"] = f"{generated.generate_name}{number}"
         without = {name for name in type(resource).model_fields if name == "status"}
         document = resource.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=without)
-        return _with(type(resource).model_validate(document), **metadata)
+        return _with_metadata(type(resource).model_validate(document), **metadata)
 
-    def _same(self, resource: Resource) -> Resource | None:
+    def _stored_resource(self, resource: Resource) -> Resource | None:
         """What is there under the name, unless it is another one by now."""
-        there = self._resources.get(_place(resource))
-        same = there is not None and resource.metadata.uid in ("", there.metadata.uid)
-        return there if same else None
+        stored = self._resources.get(_key_of(resource))
+        is_same = stored is not None and resource.metadata.uid in ("", stored.metadata.uid)
+        return stored if is_same else None
 
-    def _keep(self, verb: str, resource: Kind) -> Kind:
-        stored = _with(_through_json(resource), resource_version=str(next(self._numbers)))
-        self._resources[_place(resource)] = stored
-        self._wrote(verb, stored)
+    def _store(self, verb: str, resource: ResourceT) -> ResourceT:
+        stored = _with_metadata(_through_json(resource), resource_version=str(next(self._numbers)))
+        self._resources[_key_of(resource)] = stored
+        self._record_write(verb, stored)
         return stored
 
-    def _delete(self, there: Resource) -> None:
-        if not there.metadata.finalizers:
-            self._remove("delete", there)
-        elif not there.metadata.deletion_timestamp:
-            self._keep("delete", _with(there, deletion_timestamp=self._clock().replace(microsecond=0)))
+    def _delete(self, resource: Resource) -> None:
+        if not resource.metadata.finalizers:
+            self._remove("delete", resource)
+        elif not resource.metadata.deletion_timestamp:
+            self._store("delete", _with_metadata(resource, deletion_timestamp=self._clock().replace(microsecond=0)))
 
     def _remove(self, verb: str, resource: Resource) -> None:
-        del self._resources[_place(resource)]
-        self._owners.pop(_place(resource), None)
-        self._wrote(verb, resource)
-        for place in [place for place, owner in self._owners.items() if owner == resource.metadata.uid]:
-            self._delete(self._resources[place])
+        del self._resources[_key_of(resource)]
+        self._owners.pop(_key_of(resource), None)
+        self._record_write(verb, resource)
+        for key in [key for key, owner in self._owners.items() if owner == resource.metadata.uid]:
+            self._delete(self._resources[key])
 
-    def _wrote(self, verb: str, resource: Resource) -> None:
-        self.writes.append((verb, f"{_place(resource)[0]}/{resource.metadata.name}"))
+    def _record_write(self, verb: str, resource: Resource) -> None:
+        self.writes.append((verb, f"{_key_of(resource)[0]}/{resource.metadata.name}"))
         self.after(verb, resource)
 
 
-def _place(resource: Resource) -> Place:
+def _key_of(resource: Resource) -> ResourceKey:
     assert resource.metadata.namespace, f"{type(resource).__name__} {resource.metadata.name} has no namespace"
     return type(resource).__name__, resource.metadata.namespace, resource.metadata.name
 
 
-def _status(resource: Resource) -> Status:
+def _status(resource: Resource) -> ResourceStatus:
     status = getattr(resource, "status")  # noqa: B009
-    assert isinstance(status, Status)
+    assert isinstance(status, ResourceStatus)
     return status
 
 
-def _field(resource: Resource, path: str) -> object:
-    found: object = resource
+def _field_value(resource: Resource, path: str) -> object:
+    value: object = resource
     for name in path.split("."):
-        found = getattr(found, name)
-    return found
+        value = getattr(value, name)
+    return value
 
 
-def _with(resource: Kind, **metadata: object) -> Kind:
+def _with_metadata(resource: ResourceT, **metadata: object) -> ResourceT:
     """The resource with other metadata."""
     old: Metadata = resource.metadata
     return resource.model_copy(update={"metadata": old.model_copy(update=metadata)})
 
 
-def _through_json(resource: Kind) -> Kind:
+def _through_json(resource: ResourceT) -> ResourceT:
     return type(resource).model_validate(resource.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 

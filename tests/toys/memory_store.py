@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from anamnesis.storage import MissingError, ObjectInfo
+from anamnesis.storage import MissingObjectError, ObjectInfo
 
 
 class MemoryStore:
@@ -15,7 +15,7 @@ class MemoryStore:
 
     def get(self, key: str) -> bytes:
         if key not in self.objects:
-            raise MissingError(key)
+            raise MissingObjectError(key)
         return self.objects[key]
 
     def put(self, key: str, data: bytes) -> None:
@@ -37,8 +37,8 @@ class MemoryStore:
     def delete(self, key: str) -> None:
         self.objects.pop(key, None)
 
-    def leftovers(self) -> Iterator[ObjectInfo]:
+    def list_unfinished_writes(self) -> Iterator[ObjectInfo]:
         return iter(())
 
-    def probe(self) -> None:
+    def check_conditional_writes(self) -> None:
         """Writes if absent."""

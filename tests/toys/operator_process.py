@@ -15,48 +15,48 @@ from typing import Any, Literal
 
 from anamnesis.operator.api import ContinualModel, Site
 from anamnesis.operator.api.api_model import Resource
-from anamnesis.operator.api.conditions import Condition, merge
-from anamnesis.operator.api.status import Status
+from anamnesis.operator.api.conditions import Condition, merge_conditions
+from anamnesis.operator.api.status import ResourceStatus
 from anamnesis.operator.runtime.cache import Cache
 from anamnesis.operator.runtime.cluster import Cluster
-from anamnesis.operator.runtime.json_logs import configure
-from anamnesis.operator.runtime.kubernetes_api import configuration
-from anamnesis.operator.runtime.options import LeaseTimes, Options
-from anamnesis.operator.runtime.process import serve
-from anamnesis.operator.runtime.reconcile_key import Key, Reconcile
+from anamnesis.operator.runtime.json_logs import configure_logging
+from anamnesis.operator.runtime.kubernetes_api import load_configuration
+from anamnesis.operator.runtime.options import LeaseTimes, OperatorOptions
+from anamnesis.operator.runtime.process import run_operator
+from anamnesis.operator.runtime.reconcile_key import Reconcile, ReconcileKey
 
 
-class ToyObserver:
+class RecordingObserver:
     """Counts."""
 
     def __init__(self, resources: Callable[[], Iterable[Resource]]) -> None:
         self._resources = resources
-        self.facts: dict[str, Any] = {"reconciled": 0, "alive": []}
+        self.recorded: dict[str, Any] = {"reconciled": 0, "alive": []}
 
-    def reconciled(self, kind: str, result: Literal["success", "error"], seconds: float) -> None:
-        self.facts["reconciled"] += 1
+    def record_reconcile(self, kind: str, result: Literal["success", "error"], seconds: float) -> None:
+        self.recorded["reconciled"] += 1
 
-    def queue_depth(self, depth: int) -> None:
-        self.facts["depth"] = depth
+    def set_queue_depth(self, depth: int) -> None:
+        self.recorded["depth"] = depth
 
-    def unread(self, counts: Mapping[str, int]) -> None:
-        self.facts["unread"] = counts
+    def set_unreadable_counts(self, counts: Mapping[str, int]) -> None:
+        self.recorded["unread"] = counts
 
-    def watch_heard(self, kind: str) -> None:
-        self.facts["alive"] = sorted({*self.facts["alive"], kind})
+    def record_watch_alive(self, kind: str) -> None:
+        self.recorded["alive"] = sorted({*self.recorded["alive"], kind})
 
-    def leading(self, leads: bool) -> None:
-        self.facts["leads"] = leads
+    def set_leading(self, is_leader: bool) -> None:
+        self.recorded["leads"] = is_leader
 
     def collect(self) -> bytes:
-        return json.dumps({**self.facts, "resources": len(list(self._resources()))}).encode()
+        return json.dumps({**self.recorded, "resources": len(list(self._resources()))}).encode()
 
 
-def toy(identity: str, seconds: float) -> Callable[[Cluster, Cache, Callable[[], datetime]], Reconcile]:
+def stub_reconcile(identity: str, seconds: float) -> Callable[[Cluster, Cache, Callable[[], datetime]], Reconcile]:
     """Makes a reconcile that takes ``seconds``, and fails where a model is labelled so."""
 
     def make(cluster: Cluster, cache: Cache, clock: Callable[[], datetime]) -> Reconcile:
-        def reconcile(key: Key) -> timedelta | None:
+        def reconcile(key: ReconcileKey) -> timedelta | None:
             kind = ContinualModel if key.kind == "ContinualModel" else Site
             resource = cluster.get(kind, key.namespace, key.name)
             if resource is None:
@@ -65,8 +65,8 @@ def toy(identity: str, seconds: float) -> Callable[[Cluster, Cache, Callable[[],
             time.sleep(seconds)
             if "fail" in resource.metadata.labels:
                 raise ValueError(f"a library quotes {resource.spec}")
-            seen = Condition(type="Ready", status="True", reason="Seen", message=f"by {identity}")
-            cluster.put_status(resource, _status(resource, merge(resource.status.conditions, (seen,),
+            ready_condition = Condition(type="Ready", status="True", reason="Seen", message=f"by {identity}")
+            cluster.put_status(resource, _status(resource, merge_conditions(resource.status.conditions, (ready_condition,),
                                                                  resource.metadata.generation, clock())))  # fmt: skip
             return None
 
@@ -75,20 +75,22 @@ def toy(identity: str, seconds: float) -> Callable[[Cluster, Cache, Callable[[],
     return make
 
 
-def _status(resource: ContinualModel | Site, conditions: tuple[Condition, ...]) -> Status:
+def _status(resource: ContinualModel | Site, conditions: tuple[Condition, ...]) -> ResourceStatus:
     changes = {"conditions": conditions, "observed_generation": resource.metadata.generation}
     return resource.status.model_copy(update=changes)
 
 
 def main(kubeconfig: str, settings: dict[str, Any]) -> int:
-    configure(sys.stderr)
+    configure_logging(sys.stderr)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     seconds = settings.pop("seconds", 0.0)
     lease = LeaseTimes(**settings.pop("lease", {}))
-    options = Options(**{**settings, "namespaces": tuple(settings["namespaces"]), "lease": lease})
-    where = configuration({}, kubeconfig)
-    return serve(options, where, toy(options.identity, seconds), ToyObserver, stop)
+    options = OperatorOptions(**{**settings, "namespaces": tuple(settings["namespaces"]), "lease": lease})
+    client_configuration = load_configuration({}, kubeconfig)
+    return run_operator(
+        options, client_configuration, stub_reconcile(options.identity, seconds), RecordingObserver, stop
+    )
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ PLUGINS = Path("/usr/share/orthanc/plugins")
 USER = "ward"
 
 
-class Orthanc:
+class OrthancServer:
     """One throw-away server with a user and a password.
 
     Args:
@@ -29,8 +29,8 @@ class Orthanc:
         self._program, self._plugins = program, plugins
         self._password = secrets.token_hex(8)
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self._port = int(free.getsockname()[1])
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self._port = int(listener.getsockname()[1])
         self.url = f"http://127.0.0.1:{self._port}"
         self.web = f"{self.url}/dicom-web"
 
@@ -51,7 +51,7 @@ class Orthanc:
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen([self._program, str(settings)], stdout=log, stderr=log)
         deadline = time.monotonic() + 30
-        while not self._answers():
+        while not self._is_answering():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"Orthanc did not start: {(self.folder / 'log').read_text()[-2000:]}")
             time.sleep(0.05)
@@ -81,9 +81,9 @@ class Orthanc:
 
     def instances(self) -> list[str]:
         """Returns Orthanc's name of every instance."""
-        found = self.request("GET", f"{self.url}/instances").json()
-        assert isinstance(found, list)
-        return sorted(found)
+        names = self.request("GET", f"{self.url}/instances").json()
+        assert isinstance(names, list)
+        return sorted(names)
 
     def delete(self, instance: str) -> None:
         """Deletes an instance by Orthanc's name of it."""
@@ -114,7 +114,7 @@ class Orthanc:
             "Plugins": [str(self._plugins / "libOrthancDicomWeb.so")],
         }
 
-    def _answers(self) -> bool:
+    def _is_answering(self) -> bool:
         try:
             return self.request("GET", f"{self.web}/studies").ok
         except requests.ConnectionError:

@@ -24,7 +24,7 @@ NOT_YET = "1970-01-01T00:00:00Z"
 _BASE = "/apis/v2beta1"
 
 
-class RefusedError(Exception):
+class PipelinesApiError(Exception):
     """An answer that is no success.
 
     Args:
@@ -34,14 +34,19 @@ class RefusedError(Exception):
         message: what it says.
     """
 
-    def __init__(self, status: int, code: int, way: str, message: str) -> None:
+    def __init__(self, status: int, code: int, prefix: str, message: str) -> None:
         details = [{"@type": "type.googleapis.com/google.rpc.Status", "code": code, "message": message}]
         self.status = status
-        self.body = {"error": f"{way}: {message}", "code": code, "message": f"{way}: {message}", "details": details}
+        self.body = {
+            "error": f"{prefix}: {message}",
+            "code": code,
+            "message": f"{prefix}: {message}",
+            "details": details,
+        }
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpReply:
     """An answer by the knobs: ``status`` with ``body``, and ``headers`` more."""
 
     status: int
@@ -50,18 +55,18 @@ class Answer:
 
 
 @dataclass
-class Knobs:
+class InjectedFaults:
     """What goes wrong.
 
     Attributes:
-        answers: given instead of the true ones, one a request.
-        always: given instead of the true ones, for ever.
+        replies: given instead of the true ones, one a request.
+        permanent_reply: given instead of the true ones, for ever.
         delay: seconds before every answer.
         lose: of requests whose line matches, what is asked is done, and the connection ends without a reply; once.
     """
 
-    answers: list[Answer] = field(default_factory=list)
-    always: Answer | None = None
+    replies: list[HttpReply] = field(default_factory=list)
+    permanent_reply: HttpReply | None = None
     delay: float = 0.0
     lose: str = ""
 
@@ -72,20 +77,20 @@ class PipelinesServer:
     Attributes:
         requests: ``<method> <path>`` of each that came.
         tokens: the ``Authorization`` of each.
-        knobs: see ``Knobs``.
+        faults: see ``Knobs``.
     """
 
     def __init__(self) -> None:
         self.requests: list[str] = []
         self.tokens: list[str] = []
-        self.knobs = Knobs()
+        self.faults = InjectedFaults()
         self.experiments: dict[str, Fields] = {}
         self.pipelines: dict[str, Fields] = {}
         self.versions: dict[str, Fields] = {}
         self.runs: dict[str, Fields] = {}
         self.lock = threading.RLock()
-        self.gone = True
-        self._http = self._bound(0)
+        self.stopped = True
+        self._http = self._make_http_server(0)
         self.url = f"http://127.0.0.1:{self._http.server_port}"
 
     def __enter__(self) -> "PipelinesServer":
@@ -98,27 +103,27 @@ class PipelinesServer:
     def start(self) -> None:
         """Begins to answer, also again: same port, same runs."""
         if self._http.fileno() < 0:
-            self._http = self._bound(self._http.server_port)
-        self.gone = False
+            self._http = self._make_http_server(self._http.server_port)
+        self.stopped = False
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))
         self._thread.start()
 
     def stop(self) -> None:
         """Is gone; connections that are open end at the next request."""
-        if not self.gone:
-            self.gone = True
+        if not self.stopped:
+            self.stopped = True
             self._http.shutdown()
             self._thread.join()
             self._http.server_close()
 
-    def _bound(self, port: int) -> ThreadingHTTPServer:
-        return ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_Handler,), {"place": self}))
+    def _make_http_server(self, port: int) -> ThreadingHTTPServer:
+        return ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_PipelinesHandler,), {"place": self}))
 
     def advance(self) -> None:
         """Moves every run one state on; one whose parameter ``what`` is ``wait`` runs until it is ended."""
         with self.lock:
             for run in self.runs.values():
-                self.put_state(run, _after(run))
+                self.put_state(run, _next_state(run))
 
     def put_state(self, run: Fields, state: str | None) -> None:
         """Sets a run's state, with all that the real server tells with it."""
@@ -127,16 +132,16 @@ class PipelinesServer:
             run["finished_at"] = _now()
             run["run_details"] = {"task_details": _tasks(run["run_id"], state)}
 
-    def named(self, name: str) -> list[Fields]:
+    def runs_named(self, name: str) -> list[Fields]:
         """Returns the runs of that name."""
         return [run for run in self.runs.values() if run["display_name"] == name]
 
 
-def _after(run: Fields) -> str:
-    what = run["runtime_config"].get("parameters", {}).get("what")
-    steps = {"PENDING": "RUNNING", "CANCELING": "FAILED", "RUNNING": "FAILED" if what == "refuse" else "SUCCEEDED"}
+def _next_state(run: Fields) -> str:
+    behaviour = run["runtime_config"].get("parameters", {}).get("what")
+    steps = {"PENDING": "RUNNING", "CANCELING": "FAILED", "RUNNING": "FAILED" if behaviour == "refuse" else "SUCCEEDED"}
     state = str(run["state"])
-    return state if (state, what) == ("RUNNING", "wait") else steps.get(state, state)
+    return state if (state, behaviour) == ("RUNNING", "wait") else steps.get(state, state)
 
 
 def _now() -> str:
@@ -149,9 +154,15 @@ def _tasks(run: str, state: str) -> list[Fields]:
     pods = {flow: f"{flow}-55", "root": f"{flow}-31", "say": f"{flow}-42", "say-driver": f"{flow}-37", "executor": ""}
     tasks = []
     for name, pod in pods.items():
-        own = {"display_name": name, "run_id": run, "task_id": str(uuid.uuid4()), "create_time": at, "end_time": at}
+        task_fields = {
+            "display_name": name,
+            "run_id": run,
+            "task_id": str(uuid.uuid4()),
+            "create_time": at,
+            "end_time": at,
+        }
         children = {"child_tasks": [{"pod_name": pod}]} if pod else {}
-        tasks.append(own | children | {"state": "SUCCEEDED" if name == "say-driver" else state})
+        tasks.append(task_fields | children | {"state": "SUCCEEDED" if name == "say-driver" else state})
     return tasks
 
 
@@ -160,93 +171,95 @@ def _matches(query: Fields) -> Callable[[Fields], bool]:
     predicates = json.loads(query.get("filter") or "{}").get("predicates", [])
     for predicate in predicates:
         if predicate["key"] != "display_name":
-            what = f'no support for filtering on unrecognized field "{predicate["key"]}"'
-            raise RefusedError(400, 3, "Failed to create list options: Invalid input error", what)
+            detail = f'no support for filtering on unrecognized field "{predicate["key"]}"'
+            raise PipelinesApiError(400, 3, "Failed to create list options: Invalid input error", detail)
 
-    def match(one: Fields) -> bool:
+    def match(resource: Fields) -> bool:
         return all(
-            one["display_name"] == p["stringValue"] if p["operation"] == 1 else p["stringValue"] in one["display_name"]
+            resource["display_name"] == p["stringValue"]
+            if p["operation"] == 1
+            else p["stringValue"] in resource["display_name"]
             for p in predicates
         )
 
     return match
 
 
-def _listed(name: str, found: list[Fields], query: Fields) -> Fields:
+def _page_of(name: str, resources: list[Fields], query: Fields) -> Fields:
     """Returns one page; an empty list is left out, as protobuf does."""
     begin, size = int(query.get("page_token") or 0), int(query.get("page_size") or 20)
-    page = found[begin : begin + size]
+    page = resources[begin : begin + size]
     if not page:
         return {}
-    rest = {"next_page_token": str(begin + size)} if begin + size < len(found) else {}
-    return {name: page, "total_size": len(found), **rest}
+    rest = {"next_page_token": str(begin + size)} if begin + size < len(resources) else {}
+    return {name: page, "total_size": len(resources), **rest}
 
 
 class _Calls:
     """The calls, each with its query and its body."""
 
-    def __init__(self, place: PipelinesServer) -> None:
-        self._place = place
+    def __init__(self, server: PipelinesServer) -> None:
+        self._server = server
 
     def health(self, query: Fields, body: Any) -> Fields:
         return {"multi_user": False}
 
     def list_experiments(self, query: Fields, body: Any) -> Fields:
-        return _listed("experiments", list(filter(_matches(query), self._place.experiments.values())), query)
+        return _page_of("experiments", list(filter(_matches(query), self._server.experiments.values())), query)
 
     def create_experiment(self, query: Fields, body: Any) -> Fields:
-        return self._new("experiment", self._place.experiments, body | {"storage_state": "AVAILABLE"})
+        return self._create("experiment", self._server.experiments, body | {"storage_state": "AVAILABLE"})
 
     def list_pipelines(self, query: Fields, body: Any) -> Fields:
-        return _listed("pipelines", list(filter(_matches(query), self._place.pipelines.values())), query)
+        return _page_of("pipelines", list(filter(_matches(query), self._server.pipelines.values())), query)
 
     def create_pipeline(self, query: Fields, body: Any) -> Fields:
-        return self._new("pipeline", self._place.pipelines, body)
+        return self._create("pipeline", self._server.pipelines, body)
 
     def list_versions(self, query: Fields, body: Any, pipeline: str) -> Fields:
-        found = [one for one in self._place.versions.values() if one["pipeline_id"] == pipeline]
-        return _listed("pipeline_versions", list(filter(_matches(query), found)), query)
+        versions = [version for version in self._server.versions.values() if version["pipeline_id"] == pipeline]
+        return _page_of("pipeline_versions", list(filter(_matches(query), versions)), query)
 
     def upload_version(self, query: Fields, body: Any) -> Fields:
         documents = list(yaml.safe_load_all(body))
         spec = {"pipeline_spec": documents[0], **({"platform_spec": documents[1]} if documents[1:] else {})}
         fields = {"pipeline_id": query["pipelineid"], "display_name": query["name"], "pipeline_spec": spec}
-        return self._new("pipeline_version", self._place.versions, fields)
+        return self._create("pipeline_version", self._server.versions, fields)
 
     def list_runs(self, query: Fields, body: Any) -> Fields:
-        ours = [one for one in self._place.runs.values() if one["experiment_id"] == query["experiment_id"]]
-        return _listed("runs", list(filter(_matches(query), ours)), query)
+        experiment_runs = [run for run in self._server.runs.values() if run["experiment_id"] == query["experiment_id"]]
+        return _page_of("runs", list(filter(_matches(query), experiment_runs)), query)
 
     def create_run(self, query: Fields, body: Any) -> Fields:
-        version = self._place.versions[body["pipeline_version_reference"]["pipeline_version_id"]]
+        version = self._server.versions[body["pipeline_version_reference"]["pipeline_version_id"]]
         root = version["pipeline_spec"]["pipeline_spec"]["root"]
-        known = root.get("inputDefinitions", {}).get("parameters", {})
-        if unknown := set(body["runtime_config"].get("parameters") or ()) - set(known):
-            what = f"parameter(s) provided are not required by pipeline: {', '.join(unknown)}"
-            raise RefusedError(400, 3, "Failed to create a new run: Failed to generate the ExecutionSpec", what)
+        declared = root.get("inputDefinitions", {}).get("parameters", {})
+        if unknown := set(body["runtime_config"].get("parameters") or ()) - set(declared):
+            detail = f"parameter(s) provided are not required by pipeline: {', '.join(unknown)}"
+            raise PipelinesApiError(400, 3, "Failed to create a new run: Failed to generate the ExecutionSpec", detail)
         state = {"state": "PENDING", "finished_at": NOT_YET, "storage_state": "AVAILABLE"}
-        return self._new("run", self._place.runs, body | state, unique=False)
+        return self._create("run", self._server.runs, body | state, unique=False)
 
     def get_run(self, query: Fields, body: Any, run: str) -> Fields:
-        if run not in self._place.runs:
-            raise RefusedError(404, 5, "Failed to get a run: ResourceNotFoundError", f"Run {run} not found")
-        return self._place.runs[run]
+        if run not in self._server.runs:
+            raise PipelinesApiError(404, 5, "Failed to get a run: ResourceNotFoundError", f"Run {run} not found")
+        return self._server.runs[run]
 
     def terminate(self, query: Fields, body: Any, run: str) -> Fields:
-        found = self.get_run(query, body, run)
-        if found["state"] not in ("PENDING", "RUNNING"):
-            way = f"Failed to terminate a run: Failed to terminate run {run}: Invalid input error"
-            raise RefusedError(400, 3, way, f"Failed to terminate a run {run}. Row not found")
-        found["state"] = "CANCELING"
+        run_fields = self.get_run(query, body, run)
+        if run_fields["state"] not in ("PENDING", "RUNNING"):
+            prefix = f"Failed to terminate a run: Failed to terminate run {run}: Invalid input error"
+            raise PipelinesApiError(400, 3, prefix, f"Failed to terminate a run {run}. Row not found")
+        run_fields["state"] = "CANCELING"
         return {}
 
-    def _new(self, kind: str, place: dict[str, Fields], fields: Fields, unique: bool = True) -> Fields:
+    def _create(self, kind: str, collection: dict[str, Fields], fields: Fields, unique: bool = True) -> Fields:
         name = fields["display_name"]
-        if unique and any(one["display_name"] == name for one in place.values()):
-            what = f"Failed to create a new {kind}. The name {name} already exists. Please specify a new name"
-            raise RefusedError(409, 6, f"Failed to create a {kind}: Already exist error", what)
+        if unique and any(existing["display_name"] == name for existing in collection.values()):
+            detail = f"Failed to create a new {kind}. The name {name} already exists. Please specify a new name"
+            raise PipelinesApiError(409, 6, f"Failed to create a {kind}: Already exist error", detail)
         new = {f"{kind}_id": str(uuid.uuid4()), **fields, "created_at": _now()}
-        place[new[f"{kind}_id"]] = new
+        collection[new[f"{kind}_id"]] = new
         return new
 
 
@@ -265,7 +278,7 @@ _ROUTES: list[tuple[str, str]] = [
 ]
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _PipelinesHandler(BaseHTTPRequestHandler):
     place: PipelinesServer
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # it costs 40 ms an answer
@@ -280,34 +293,34 @@ class _Handler(BaseHTTPRequestHandler):
         """Says nothing."""
 
     def _serve(self) -> None:
-        place, parts = self.place, urlsplit(self.path)
+        server, parts = self.place, urlsplit(self.path)
         body = self._body()
-        if place.gone:
+        if server.stopped:
             self.close_connection = True
             return
         line = f"{self.command} {parts.path.removeprefix(_BASE)}"
-        with place.lock:
-            place.requests.append(line)
-            place.tokens.append(self.headers.get("Authorization", ""))
-            answer = place.knobs.answers.pop(0) if place.knobs.answers else place.knobs.always
-        time.sleep(place.knobs.delay)
+        with server.lock:
+            server.requests.append(line)
+            server.tokens.append(self.headers.get("Authorization", ""))
+            answer = server.faults.replies.pop(0) if server.faults.replies else server.faults.permanent_reply
+        time.sleep(server.faults.delay)
         if answer is None:
-            with place.lock:
-                answer = self._answer(line, {key: values[0] for key, values in parse_qs(parts.query).items()}, body)
-        if place.knobs.lose and re.match(place.knobs.lose, line):
-            place.knobs.lose = ""
+            with server.lock:
+                answer = self._reply_to(line, {key: values[0] for key, values in parse_qs(parts.query).items()}, body)
+        if server.faults.lose and re.match(server.faults.lose, line):
+            server.faults.lose = ""
             self.close_connection = True
             return
         self._send(answer)
 
-    def _answer(self, line: str, query: Fields, body: Any) -> Answer:
+    def _reply_to(self, line: str, query: Fields, body: Any) -> HttpReply:
         for pattern, name in _ROUTES:
-            if found := re.fullmatch(pattern, line):
+            if match := re.fullmatch(pattern, line):
                 try:
-                    return Answer(200, _json(getattr(_Calls(self.place), name)(query, body, *found.groups())))
-                except RefusedError as refused:
-                    return Answer(refused.status, _json(refused.body))
-        return Answer(404, b"Not Found", {"Content-Type": "text/plain"})
+                    return HttpReply(200, _json(getattr(_Calls(self.place), name)(query, body, *match.groups())))
+                except PipelinesApiError as refused:
+                    return HttpReply(refused.status, _json(refused.body))
+        return HttpReply(404, b"Not Found", {"Content-Type": "text/plain"})
 
     def _body(self) -> Any:
         data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -317,7 +330,7 @@ class _Handler(BaseHTTPRequestHandler):
             return message.get_payload(0).get_payload(decode=True)  # type: ignore[union-attr]
         return json.loads(data) if data else {}
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: HttpReply) -> None:
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)

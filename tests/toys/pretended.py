@@ -6,70 +6,72 @@ from decimal import Decimal
 from anamnesis.records import (
     Evaluation,
     Metric,
-    Outcome,
-    OutcomeKind,
     Split,
     Target,
+    UpdateResult,
+    UpdateResultKind,
     Version,
     digest_bytes,
     digest_json,
     encode,
     encode_object,
 )
-from anamnesis.registry import read_outcome, read_version, write_evaluation, write_outcome, write_version
+from anamnesis.registry import read_update_result, read_version, write_evaluation, write_update_result, write_version
 from anamnesis.snapshots.manifest import SampleRecord
 from anamnesis.storage import Store
 from anamnesis.updates.requests import UpdateRequest
-from anamnesis.updates.required_tests import all_sites
+from anamnesis.updates.required_tests import tested_sites
 
 
 def digest(text: str) -> str:
     return digest_bytes(text.encode())
 
 
-def pretend(asked: UpdateRequest, store: Store, own: Store, content: str, patients: int, quality: str) -> None:
+def simulate_update(
+    request: UpdateRequest, store: Store, site_store: Store, content: str, patients: int, quality: str
+) -> None:
     """Does an update, once.
 
     Args:
-        asked: what the run was asked for.
+        request: what the run was asked for.
         store: the registry.
-        own: the site's.
+        site_store: the site's.
         content: stands for what lies at the site.
         patients: so many.
         quality: the score of what is learned from it, on every test set.
     """
-    occasion = asked.occasion
-    assert occasion is not None
-    if read_outcome(store, occasion.claim):
+    trigger = request.trigger
+    assert trigger is not None
+    if read_update_result(store, trigger.claim):
         return
-    snapshot, configuration = digest(content), digest_json(encode(asked.configuration))
-    test_set = issue(own, asked)
-    outcome = Outcome(
-        occasion,
-        asked.site.name,
-        asked.base,
+    snapshot, configuration = digest(content), digest_json(encode(request.configuration))
+    test_set = freeze_first_test_set(site_store, request)
+    outcome = UpdateResult(
+        trigger,
+        request.site.name,
+        request.base,
         configuration,
-        OutcomeKind.CANDIDATE,
+        UpdateResultKind.CANDIDATE,
         snapshot,
         test_set,
         new_patients=patients,
         counts={"train": patients},
     )
-    if patients < occasion.minimum_patients:
-        write_outcome(store, replace(outcome, kind=OutcomeKind.TOO_FEW_PATIENTS))
-    elif snapshot in lineage_snapshots(store, asked.base):
-        write_outcome(store, replace(outcome, kind=OutcomeKind.NO_CHANGE))
+    if patients < trigger.minimum_patients:
+        write_update_result(store, replace(outcome, kind=UpdateResultKind.TOO_FEW_PATIENTS))
+    elif snapshot in lineage_snapshots(store, request.base):
+        write_update_result(store, replace(outcome, kind=UpdateResultKind.NO_CHANGE))
     else:
-        version = _train(store, asked, snapshot, test_set, quality)
-        write_outcome(store, replace(outcome, version=version))
+        version = _simulate_training(store, request, snapshot, test_set, quality)
+        write_update_result(store, replace(outcome, version=version))
 
 
-def _train(store: Store, asked: UpdateRequest, snapshot: str, test_set: str, quality: str) -> str:
-    blobs = {"weights": f"{asked.base}{snapshot}".encode()}
+def _simulate_training(store: Store, request: UpdateRequest, snapshot: str, test_set: str, quality: str) -> str:
+    blobs = {"weights": f"{request.base}{snapshot}".encode()}
     parts = {name: digest_bytes(data) for name, data in blobs.items()}
-    version = Version(asked.base or None, snapshot, asked.site.name, encode_object(asked.configuration), parts)
+    version = Version(request.base or None, snapshot, request.site.name, encode_object(request.configuration), parts)
     name = write_version(store, version, blobs)
-    for site in all_sites(asked, test_set):
+    for site in tested_sites(request, test_set):
         metrics = {site.task.primary_metric: Metric(Decimal(quality), 50)}
         write_evaluation(
             store,
@@ -78,13 +80,15 @@ def _train(store: Store, asked: UpdateRequest, snapshot: str, test_set: str, qua
     return name
 
 
-def issue(store: Store, asked: UpdateRequest) -> str:
+def freeze_first_test_set(store: Store, request: UpdateRequest) -> str:
     """Freezes a first test set, as an ingest does, of one sample a class."""
-    from anamnesis.snapshots.testsets import TestSet, freeze, test_sets
+    from anamnesis.snapshots.testsets import TestSet, freeze_test_set, list_test_sets
 
-    samples = tuple(sample(asked.site.name, label) for label in range(len(asked.site.task.classes)))
-    issued = test_sets(store) or freeze(store, TestSet(1, asked.site.name, asked.site.task, digest("key"), samples))
-    return issued[-1].digest
+    samples = tuple(sample(request.site.name, label) for label in range(len(request.site.task.classes)))
+    test_sets_of_site = list_test_sets(store) or freeze_test_set(
+        store, TestSet(1, request.site.name, request.site.task, digest("key"), samples)
+    )
+    return test_sets_of_site[-1].digest
 
 
 def sample(site: str, label: int) -> SampleRecord:
@@ -93,9 +97,9 @@ def sample(site: str, label: int) -> SampleRecord:
 
 
 def lineage_snapshots(store: Store, base: str) -> set[str | None]:
-    found: set[str | None] = set()
+    snapshots: set[str | None] = set()
     while base:
         version = read_version(store, base)
-        found.add(version.snapshot)
+        snapshots.add(version.snapshot)
         base = version.base or ""
-    return found
+    return snapshots

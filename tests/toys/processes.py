@@ -10,22 +10,22 @@ from anamnesis.updates import UpdateRequest
 PRELOAD = ["anamnesis.updates.update", "torch._dynamo"]
 
 
-def train_and_tell(request: UpdateRequest, snapshot: str, told: Connection) -> None:
+def train_and_report(request: UpdateRequest, snapshot: str, connection: Connection) -> None:
     """Trains one update with a checkpoint after every step; sends each step's number and, last, the version."""
-    from anamnesis.updates.update import update
+    from anamnesis.updates.update import run_update
 
-    def tell(done: int, total: int, what: str) -> None:
-        told.send(done)
+    def report_step(completed: int, total: int, unit: str) -> None:
+        connection.send(completed)
 
-    told.send(update(request, snapshot, tell, checkpoint_every=0.0).record.version)
+    connection.send(run_update(request, snapshot, report_step, checkpoint_seconds=0.0).record.version)
 
 
-def start(target: Callable[..., None], *arguments: object) -> tuple[ForkServerProcess, Connection]:
+def start_process(target: Callable[..., None], *arguments: object) -> tuple[ForkServerProcess, Connection]:
     """Starts ``target(*arguments, told)`` in a process of its own; returns it and the end that is told."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
-    hears, tells = context.Pipe(duplex=False)
-    process = context.Process(target=target, args=(*arguments, tells), daemon=True)
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=target, args=(*arguments, sender), daemon=True)
     process.start()
-    tells.close()
-    return process, hears
+    sender.close()
+    return process, receiver

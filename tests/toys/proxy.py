@@ -8,7 +8,7 @@ from threading import Thread
 from typing import Any
 
 
-class Proxy(ThreadingTCPServer):
+class ConnectProxy(ThreadingTCPServer):
     """A context manager; serving inside it.
 
     Args:
@@ -19,9 +19,9 @@ class Proxy(ThreadingTCPServer):
 
     def __init__(self, names: Mapping[str, str]) -> None:
         super().__init__(("127.0.0.1", 0), _Tunnel)
-        self.names, self.asked = names, list[str]()
+        self.names, self.requested_hosts = names, list[str]()
 
-    def __enter__(self) -> "Proxy":
+    def __enter__(self) -> "ConnectProxy":
         Thread(target=self.serve_forever, daemon=True).start()
         return self
 
@@ -35,7 +35,7 @@ class Proxy(ThreadingTCPServer):
 
 
 class _Tunnel(BaseRequestHandler):
-    server: Proxy
+    server: ConnectProxy
     request: socket.socket
 
     def handle(self) -> None:
@@ -46,16 +46,16 @@ class _Tunnel(BaseRequestHandler):
             head += part
         method, target = head.split()[:2]
         host, _, port = target.decode().rpartition(":")
-        self.server.asked.append(host)
+        self.server.requested_hosts.append(host)
         if method != b"CONNECT" or host not in self.server.names:
             self.request.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
             return
-        with socket.create_connection((self.server.names[host], int(port))) as there:
+        with socket.create_connection((self.server.names[host], int(port))) as upstream:
             self.request.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
-            back = Thread(target=_pump, args=(there, self.request), daemon=True)
-            back.start()
-            _pump(self.request, there)
-            back.join()
+            return_thread = Thread(target=_pump, args=(upstream, self.request), daemon=True)
+            return_thread.start()
+            _pump(self.request, upstream)
+            return_thread.join()
 
 
 def _pump(source: Any, sink: Any) -> None:

@@ -18,17 +18,17 @@ from anamnesis.operator.api.api_model import Resource
 from anamnesis.operator.metrics import OperatorMetrics
 from anamnesis.operator.runtime.cache import Cache
 from anamnesis.operator.runtime.cluster import Cluster
-from anamnesis.operator.runtime.json_logs import configure
-from anamnesis.operator.runtime.kubernetes_api import configuration
-from anamnesis.operator.runtime.options import LeaseTimes, Options
-from anamnesis.operator.runtime.process import serve
-from anamnesis.operator.runtime.reconcile_key import Key, Reconcile
+from anamnesis.operator.runtime.json_logs import configure_logging
+from anamnesis.operator.runtime.kubernetes_api import load_configuration
+from anamnesis.operator.runtime.options import LeaseTimes, OperatorOptions
+from anamnesis.operator.runtime.process import run_operator
+from anamnesis.operator.runtime.reconcile_key import Reconcile, ReconcileKey
 
 
-def looking(cluster: Cluster, _: Cache, __: Callable[[], datetime]) -> Reconcile:
+def idle_reconcile(cluster: Cluster, _: Cache, __: Callable[[], datetime]) -> Reconcile:
     """Returns a reconcile that looks and does nothing."""
 
-    def reconcile(key: Key) -> timedelta | None:
+    def reconcile(key: ReconcileKey) -> timedelta | None:
         site = cluster.get(Site, key.namespace, key.name) if key.kind == "Site" else None
         if site is not None and "fail" in site.metadata.labels:
             raise ValueError("it is labelled so")
@@ -37,17 +37,17 @@ def looking(cluster: Cluster, _: Cache, __: Callable[[], datetime]) -> Reconcile
     return reconcile
 
 
-def exporting(resources: Callable[[], Iterable[Resource]]) -> OperatorMetrics:
+def make_metrics(resources: Callable[[], Iterable[Resource]]) -> OperatorMetrics:
     return OperatorMetrics(resources, "test")
 
 
 def main(kubeconfig: str, settings: dict[str, Any]) -> int:
-    configure(sys.stderr)
+    configure_logging(sys.stderr)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     lease = LeaseTimes(**settings.pop("lease"))
-    options = Options(**{**settings, "namespaces": tuple(settings["namespaces"]), "lease": lease})
-    return serve(options, configuration({}, kubeconfig), looking, exporting, stop)
+    options = OperatorOptions(**{**settings, "namespaces": tuple(settings["namespaces"]), "lease": lease})
+    return run_operator(options, load_configuration({}, kubeconfig), idle_reconcile, make_metrics, stop)
 
 
 if __name__ == "__main__":

@@ -10,24 +10,24 @@ import yaml
 from pydantic import ValidationError
 
 from anamnesis.operator.api.load_files import KINDS
-from anamnesis.operator.api.resource_definitions import DEFINITIONS
-from anamnesis.operator.api.validation_messages import describe
+from anamnesis.operator.api.resource_definitions import RESOURCE_DEFINITIONS
+from anamnesis.operator.api.validation_messages import describe_errors
 from toys.apiserver import ApiServer
 
 Document = dict[str, Any]
 SAMPLES = Path(__file__).resolve().parents[2] / "manifests" / "samples"
 API = "/apis/anamnesis.dev/v1alpha1"
-PLURALS = {definition.kind.__name__: definition.plural for definition in DEFINITIONS}
-GONE = object()
+PLURALS = {definition.resource_type.__name__: definition.plural for definition in RESOURCE_DEFINITIONS}
+REMOVED = object()
 
 
-def documents(*texts: str) -> list[Document]:
+def parse_documents(*texts: str) -> list[Document]:
     return [document for text in texts for document in yaml.safe_load_all(text)]
 
 
 def sample(name: str, kind: str) -> Document:
-    found = documents((SAMPLES / f"{name}.yaml").read_text(encoding="utf-8"))
-    return next(document for document in found if document["kind"] == kind)
+    candidates = parse_documents((SAMPLES / f"{name}.yaml").read_text(encoding="utf-8"))
+    return next(document for document in candidates if document["kind"] == kind)
 
 
 UPDATE = {
@@ -43,7 +43,7 @@ UPDATE = {
         "request": "{}",
     },
 }
-GOOD = {
+VALID_RESOURCES = {
     "ContinualModel": sample("kubeflow", "ContinualModel"),
     "ModelUpdate": UPDATE,
     "Site": sample("kubeflow", "Site"),
@@ -51,24 +51,24 @@ GOOD = {
 }
 
 
-def changed(document: Document, path: str, value: object) -> Document:
+def with_field(document: Document, path: str, value: object) -> Document:
     """Returns the document with the field at ``path`` (``spec.sites.0.name``) set, or taken away by ``GONE``."""
     document = copy.deepcopy(document)
-    *way, last = path.split(".")
-    here: Any = document
-    for part in way:
-        here = here[int(part)] if isinstance(here, list) else here.setdefault(part, {})
-    if value is GONE:
-        del here[last]
+    *parents, last = path.split(".")
+    node: Any = document
+    for part in parents:
+        node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
+    if value is REMOVED:
+        del node[last]
     else:
-        here[int(last) if isinstance(here, list) else last] = value
+        node[int(last) if isinstance(node, list) else last] = value
     return document
 
 
-def server_says(server: ApiServer, document: Document) -> str:
+def server_refusal(server: ApiServer, document: Document) -> str:
     """Returns the API server's refusal of the document, or nothing where it would take it."""
     if document["kind"] == "UpdateApproval" and isinstance((document.get("spec") or {}).get("approver", 0), str):
-        document = changed(document, "spec.approver", "admin" if document["spec"]["approver"] else "")
+        document = with_field(document, "spec.approver", "admin" if document["spec"]["approver"] else "")
     path = f"{API}/namespaces/default/{PLURALS[document['kind']]}?dryRun=All&fieldValidation=Strict"
     try:
         server.request("POST", path, document)
@@ -77,11 +77,11 @@ def server_says(server: ApiServer, document: Document) -> str:
     return ""
 
 
-def types_say(document: Document) -> str:
+def types_refusal(document: Document) -> str:
     """Returns the types' refusal of the document, or nothing where they take it."""
     kind = KINDS[document["kind"]]
     try:
         kind.model_validate(document)
     except ValidationError as error:
-        return "\n".join(describe(error, kind))
+        return "\n".join(describe_errors(error, kind))
     return ""

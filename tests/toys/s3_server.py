@@ -28,8 +28,8 @@ class S3Server:
     def __init__(
         self, binary: str, folder: Path, certificate: Path | None = None, authority: Path | None = None
     ) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.address = f"127.0.0.1:{listener.getsockname()[1]}"
         self.url, self._authority = f"http{'s' if certificate else ''}://{self.address}", authority
         self._output = folder / "output"
         self._command = [binary, "server", str(folder / "data"), "--address", self.address]
@@ -67,7 +67,7 @@ class S3Server:
                 self._command, env={**os.environ, **secrets}, stdout=output, stderr=subprocess.STDOUT
             )
         try:
-            eventually(self._healthy)
+            eventually(self._is_healthy)
         except AssertionError:
             self.stop()
             raise RuntimeError(f"the S3 server did not start: {self._output.read_text()}") from None
@@ -79,7 +79,7 @@ class S3Server:
             self._process.wait()
             self._process = None
 
-    def _healthy(self) -> bool:
+    def _is_healthy(self) -> bool:
         import urllib3
 
         assert self._process is not None

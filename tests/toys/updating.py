@@ -6,46 +6,48 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 from anamnesis import steps
-from anamnesis.records import Arrival, Occasion, Outcome, digest_json, encode_object
-from anamnesis.registry import read_outcome
+from anamnesis.records import SourceState, UpdateResult, UpdateTrigger, digest_json, encode_object
+from anamnesis.registry import read_update_result
 from anamnesis.storage import open_store
 from anamnesis.storage.folder import FolderStore
 from anamnesis.updates import UpdateRequest
 
 
-def occasion(name: str = "one", minimum: int = 0) -> Occasion:
-    return Occasion(f"model-{name}", digest_json(name), Arrival("etags", 1), minimum_patients=minimum)
+def make_trigger(name: str = "one", minimum: int = 0) -> UpdateTrigger:
+    return UpdateTrigger(f"model-{name}", digest_json(name), SourceState("etags", 1), minimum_patients=minimum)
 
 
-def carry_out(request: UpdateRequest) -> Outcome:
+def run_update_steps(request: UpdateRequest) -> UpdateResult:
     """Runs the steps as the pipeline does; returns what counts."""
-    assert request.occasion
+    assert request.trigger
     encoded = encode_object(request)
-    begun = steps.begin_update(encoded, 1)
-    if begun["learn"]:
-        test_set = str(begun["test_set"])
-        version = str(steps.train(encoded, str(begun["snapshot"]), test_set)["version"])
+    ingested = steps.begin_update(encoded, 1)
+    if ingested["learn"]:
+        test_set = str(ingested["test_set"])
+        version = str(steps.train(encoded, str(ingested["snapshot"]), test_set)["version"])
         steps.evaluate_forgetting(encoded, version, test_set)
         steps.evaluate_saliency(encoded, version, test_set)
-        steps.promote_model(encoded, version, test_set, "tester", begun["outcome"])  # type: ignore[arg-type]
-    found = read_outcome(open_store(request.registry), request.occasion.claim)
-    assert found
-    return found
+        steps.promote_model(encoded, version, test_set, "tester", ingested["outcome"])  # type: ignore[arg-type]
+    result = read_update_result(open_store(request.registry), request.trigger.claim)
+    assert result
+    return result
 
 
-def carry_out_and_tell(request: UpdateRequest, told: Connection) -> None:
+def run_update_and_report(request: UpdateRequest, connection: Connection) -> None:
     """Sends what counts."""
-    told.send(carry_out(request))
+    connection.send(run_update_steps(request))
 
 
-def carry_out_until_something_is_written(request: UpdateRequest, told: Connection) -> None:
+def run_update_until_first_write(request: UpdateRequest, connection: Connection) -> None:
     """Is killed right after the first new object in any store; where there is none, sends what counts."""
-    FolderStore.put = _deadly(FolderStore.put)  # type: ignore[method-assign]
-    FolderStore.put_if_absent = _deadly(FolderStore.put_if_absent)  # type: ignore[method-assign]
-    told.send(carry_out(request))
+    FolderStore.put = _kill_after_first_write(FolderStore.put)  # type: ignore[method-assign]
+    FolderStore.put_if_absent = _kill_after_first_write(FolderStore.put_if_absent)  # type: ignore[method-assign]
+    connection.send(run_update_steps(request))
 
 
-def _deadly(write: Callable[[FolderStore, str, bytes], object]) -> Callable[[FolderStore, str, bytes], object]:
+def _kill_after_first_write(
+    write: Callable[[FolderStore, str, bytes], object],
+) -> Callable[[FolderStore, str, bytes], object]:
     def wrapped(store: FolderStore, key: str, data: bytes) -> object:
         new = not store.exists(key) and not key.startswith("probe-")
         result = write(store, key, data)

@@ -10,11 +10,11 @@ PEOPLE = Path(__file__).resolve().parents[2] / "manifests" / "people"
 GROUP = "/apis/anamnesis.dev/v1alpha1"
 CHAMPION, CANDIDATE = "sha256:" + "aa11" * 16, "sha256:" + "4f1c" * 16
 UPDATE = "chest-5b1e00aa01"
-THEN = "2026-11-21T08:00:00Z"
+TIMESTAMP = "2026-11-21T08:00:00Z"
 
 
 def condition(kind: str, status: str, reason: str, message: str = "") -> dict[str, str]:
-    return {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": THEN}
+    return {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": TIMESTAMP}
 
 
 SITE = site_spec({"type": "S3", "s3": {"url": "s3://bucket/guangzhou"}}, "s3://images/guangzhou", PNEUMONIA, "DX")
@@ -22,7 +22,7 @@ MODEL = model_spec(("guangzhou", "bethesda"), {"method": {"name": "EWCPrototype"
 MODEL_STATUS: dict[str, Any] = {
     "observedGeneration": 1,
     "champion": CHAMPION,
-    "promoted": THEN,
+    "promoted": TIMESTAMP,
     "update": UPDATE,
     "head": {"number": 7, "digest": CHAMPION},
     "conditions": [
@@ -35,7 +35,7 @@ MODEL_STATUS: dict[str, Any] = {
         condition("BackendReachable", "True", "Reachable"),
     ],
     "sites": [
-        {"name": "guangzhou", "state": "Learned", "samples": 400, "quarantined": 12, "learned": THEN},
+        {"name": "guangzhou", "state": "Learned", "samples": 400, "quarantined": 12, "learned": TIMESTAMP},
         {"name": "bethesda", "state": "AwaitingApproval", "message": f"{UPDATE}: passed the gate"},
     ],
     "tasks": [
@@ -47,7 +47,7 @@ MODEL_STATUS: dict[str, Any] = {
             "best": "0.920",
             "floor": "0.80",
             "margin": "0.05",
-            "evaluated": THEN,
+            "evaluated": TIMESTAMP,
         }
     ],
     "decisions": {"promoted": 1},
@@ -65,12 +65,12 @@ AWAITING = {
     "conditions": [condition("Decided", "False", "AwaitingApproval", "passed the gate")],
 }
 READABLE = {
-    "source": {"fingerprint": CHAMPION, "files": 800, "changed": THEN},
+    "source": {"fingerprint": CHAMPION, "files": 800, "changed": TIMESTAMP},
     "conditions": [condition("Readable", "False", "Unreachable", "the bucket does not answer")],
 }
 
 
-def put(
+def create_resource(
     server: ApiServer,
     namespace: str,
     kind: str,
@@ -81,25 +81,25 @@ def put(
 ) -> None:
     """Creates a resource and, as the operator would, its status."""
     path = f"{GROUP}/namespaces/{namespace}/{kind.lower()}s"
-    made = server.request("POST", path, document(kind, name, spec, metadata))
+    created = server.request("POST", path, document(kind, name, spec, metadata))
     if status is not None:
-        server.request("PUT", f"{path}/{name}/status", {**made, "status": status})
+        server.request("PUT", f"{path}/{name}/status", {**created, "status": status})
 
 
-def get(server: ApiServer, namespace: str, plural: str, name: str = "") -> Any:
+def read_resource(server: ApiServer, namespace: str, plural: str, name: str = "") -> Any:
     """Returns a resource, or a list of all."""
     return server.request("GET", f"{GROUP}/namespaces/{namespace}/{plural}/{name}".rstrip("/"))
 
 
-def fill(server: ApiServer, namespace: str) -> None:
+def create_waiting_model(server: ApiServer, namespace: str) -> None:
     """Makes a model of two sites, one of which waits for approval."""
-    put(server, namespace, "Site", "guangzhou", SITE, READABLE)
-    put(server, namespace, "Site", "bethesda", SITE)
-    put(server, namespace, "ContinualModel", "chest", MODEL, MODEL_STATUS)
-    put(server, namespace, "ModelUpdate", UPDATE, UPDATE_SPEC, AWAITING)
+    create_resource(server, namespace, "Site", "guangzhou", SITE, READABLE)
+    create_resource(server, namespace, "Site", "bethesda", SITE)
+    create_resource(server, namespace, "ContinualModel", "chest", MODEL, MODEL_STATUS)
+    create_resource(server, namespace, "ModelUpdate", UPDATE, UPDATE_SPEC, AWAITING)
 
 
-def allow(server: ApiServer, namespace: str, user: str, role: str) -> None:
+def grant_role(server: ApiServer, namespace: str, user: str, role: str) -> None:
     """Gives a user one of the roles of ``manifests/people`` in a namespace."""
     server.kubectl("apply", "--server-side", "-k", str(PEOPLE))
     name = f"{user}-{role}"

@@ -6,7 +6,7 @@ import torch
 
 from anamnesis.storage.store import open_store
 from anamnesis.training import Checkpoints
-from anamnesis.training.optimisers import rate_factor
+from anamnesis.training.optimisers import learning_rate_factor
 
 STATE = {"method/network/w": torch.arange(6.0).view(2, 3), "method/steps": 4, "optimiser/0/step": torch.tensor(3.0)}
 
@@ -16,9 +16,9 @@ def test_what_was_saved_last_is_read_back(tmp_path: Path) -> None:
     assert checkpoints.load() is None
     checkpoints.save({"epoch": 1}, {"method/network/w": torch.zeros(1)})
     checkpoints.save({"epoch": 2, "sums": {"loss": 0.1}}, STATE)
-    found = checkpoints.load()
-    assert found is not None
-    position, state = found
+    loaded = checkpoints.load()
+    assert loaded is not None
+    position, state = loaded
     assert position == {"epoch": 2, "sums": {"loss": 0.1}}
     assert state["method/steps"] == 4
     assert torch.equal(state["method/network/w"], STATE["method/network/w"])  # type: ignore[arg-type]
@@ -38,18 +38,20 @@ def test_a_torn_or_missing_blob_reads_as_none(tmp_path: Path) -> None:
 
 
 def test_they_are_due_by_the_clock(tmp_path: Path) -> None:
-    now = 0.0
-    checkpoints = Checkpoints(open_store(tmp_path.as_uri()), "checkpoints/a", every=10, clock=lambda: now)
-    assert not checkpoints.due()
-    now = 10.0
-    assert checkpoints.due()
+    elapsed = 0.0
+    checkpoints = Checkpoints(
+        open_store(tmp_path.as_uri()), "checkpoints/a", interval_seconds=10, clock=lambda: elapsed
+    )
+    assert not checkpoints.is_due()
+    elapsed = 10.0
+    assert checkpoints.is_due()
     checkpoints.save({}, {})
-    assert not checkpoints.due()
+    assert not checkpoints.is_due()
 
 
 def test_the_learning_rate_warms_up_and_decays() -> None:
-    factors = [rate_factor(step, 100) for step in range(100)]
+    factors = [learning_rate_factor(step, 100) for step in range(100)]
     assert factors[0] < factors[3] < factors[4] == 1.0
     assert factors[5:] == sorted(factors[5:], reverse=True)
     assert 0 < factors[-1] < 0.03
-    assert rate_factor(0, 1) == 1.0
+    assert learning_rate_factor(0, 1) == 1.0

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from toys.learning import FIRST, SETTINGS, bars, context_of, data_of, discs
+from toys.learning import FIRST, SETTINGS, bar_split, context_of, data_of, square_split
 
 from anamnesis.records import Image, InputError, NetworkSpec, Sample, Split, Target, Task, TaskType
-from anamnesis.training import tensors_of
+from anamnesis.training import samples_to_tensors
 from anamnesis.training.augmentation import Augmentation
-from anamnesis.training.intensity import to_unit
+from anamnesis.training.intensity import to_unit_range
 from anamnesis.training.random_streams import RandomStreams
 
 SPEC = NetworkSpec(size=(16, 16))
@@ -26,7 +26,7 @@ def test_samples_of_many_shapes_keep_their_order_and_get_their_columns() -> None
         sample(n, np.full(shape, 40 * (n + 1), np.uint8), "YXC" if len(shape) == 3 else "YX", n % 2)
         for n, shape in enumerate(shapes)
     ]
-    split = tensors_of(samples, FIRST, "DX", LABELS, SPEC)
+    split = samples_to_tensors(samples, FIRST, "DX", LABELS, SPEC)
     assert split.images.shape == (4, 1, 16, 16)
     assert split.targets.tolist() == [2, 3, 2, 3]
     torch.testing.assert_close(
@@ -35,7 +35,7 @@ def test_samples_of_many_shapes_keep_their_order_and_get_their_columns() -> None
 
 
 def test_grey_is_repeated_for_a_colour_network() -> None:
-    split = tensors_of(
+    split = samples_to_tensors(
         [sample(0, np.eye(16, dtype=np.uint8) * 255)], FIRST, "DX", LABELS, NetworkSpec(channels=3, size=(16, 16))
     )
     assert torch.equal(split.images[0, 0], split.images[0, 2])
@@ -44,16 +44,16 @@ def test_grey_is_repeated_for_a_colour_network() -> None:
 def test_of_a_volume_the_middle_slice_is_taken() -> None:
     volume = np.zeros((5, 16, 16), np.uint8)
     volume[2] = 255
-    assert tensors_of([sample(0, volume, "ZYX")], FIRST, "DX", LABELS, SPEC).images.min() == 1
+    assert samples_to_tensors([sample(0, volume, "ZYX")], FIRST, "DX", LABELS, SPEC).images.min() == 1
 
 
 def test_hounsfield_units_take_a_fixed_window_and_other_scanners_their_percentiles() -> None:
     pixels = torch.tensor([[[-2000.0, 0.0, 500.0, 3000.0]]])
-    assert to_unit(pixels, "CT", byte=False).flatten().tolist() == [0.0, 0.5, 0.75, 1.0]
-    scaled = to_unit(torch.linspace(100, 900, 1001).view(1, 1, -1), "MR", byte=False)
+    assert to_unit_range(pixels, "CT", is_byte=False).flatten().tolist() == [0.0, 0.5, 0.75, 1.0]
+    scaled = to_unit_range(torch.linspace(100, 900, 1001).view(1, 1, -1), "MR", is_byte=False)
     assert (scaled.min(), scaled.max()) == (0, 1)
     assert scaled[0, 0, 500] == pytest.approx(0.5, abs=1e-4)
-    assert torch.isfinite(to_unit(torch.full((1, 4, 4), 7.0), "MR", byte=False)).all()  # a blank image
+    assert torch.isfinite(to_unit_range(torch.full((1, 4, 4), 7.0), "MR", is_byte=False)).all()  # a blank image
 
 
 @pytest.mark.parametrize(
@@ -69,12 +69,12 @@ def test_hounsfield_units_take_a_fixed_window_and_other_scanners_their_percentil
 )
 def test_what_cannot_be_learned_is_named(samples: list[Sample], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        tensors_of(samples, FIRST, "DX", LABELS, SPEC)
+        samples_to_tensors(samples, FIRST, "DX", LABELS, SPEC)
 
 
 def test_a_class_that_the_model_does_not_know_is_refused() -> None:
     with pytest.raises(InputError, match="does not know 'first/a'"):
-        tensors_of([sample(0, np.zeros((4, 4), np.uint8))], FIRST, "DX", ("other/x",), SPEC)
+        samples_to_tensors([sample(0, np.zeros((4, 4), np.uint8))], FIRST, "DX", ("other/x",), SPEC)
 
 
 def test_masks_are_resized_without_new_values() -> None:
@@ -82,7 +82,7 @@ def test_masks_are_resized_without_new_values() -> None:
     mask[:16] = 1
     images = {"MR": Image(mask * 200, (1.0, 1.0), "YX"), "mask": Image(mask, (1.0, 1.0), "YX")}
     task = Task("organ", TaskType.SEGMENTATION, ("background", "organ"), "Dice")
-    split = tensors_of([Sample("s", "p", "t", images, Target(mask="mask"))], task, "MR", task.labels, SPEC)
+    split = samples_to_tensors([Sample("s", "p", "t", images, Target(mask="mask"))], task, "MR", task.labels, SPEC)
     assert split.targets.shape == (1, 16, 16)
     assert split.targets.unique().tolist() == [0, 1]
     assert split.targets[0, :8].all()
@@ -90,27 +90,29 @@ def test_masks_are_resized_without_new_values() -> None:
 
 def test_epochs_are_shuffled_alike_every_time_and_differently_each() -> None:
     context = context_of((FIRST,))
-    data = data_of(context, bars(FIRST, context.labels, count=20))
-    orders = [torch.cat([b.index for b in data(Split.TRAIN, 1, stage="s", epoch=e)]).tolist() for e in (0, 0, 1)]
+    data = data_of(context, bar_split(FIRST, context.labels, count=20))
+    orders = [
+        torch.cat([b.sample_indices for b in data(Split.TRAIN, 1, stage="s", epoch=e)]).tolist() for e in (0, 0, 1)
+    ]
     assert orders[0] == orders[1] != orders[2]
     assert sorted(orders[0]) == list(range(20))
 
 
 def test_starting_inside_an_epoch_gives_the_same_batches() -> None:
     context = context_of((FIRST,))
-    data = data_of(context, bars(FIRST, context.labels, count=20))
+    data = data_of(context, bar_split(FIRST, context.labels, count=20))
     whole = list(data(Split.TRAIN, 2, stage="s", epoch=3))
     rest = list(data(Split.TRAIN, 2, stage="s", epoch=3, start=1))
     assert len(whole) == 3
     assert len(rest) == 2
-    for one, other in zip(whole[1:], rest, strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(one.views, other.views, strict=True))
+    for whole_batch, resumed_batch in zip(whole[1:], rest, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(whole_batch.views, resumed_batch.views, strict=True))
     assert not torch.equal(*whole[0].views)
 
 
 def test_clean_images_come_in_stored_order() -> None:
     context = context_of((FIRST,))
-    split = bars(FIRST, context.labels, count=10)
+    split = bar_split(FIRST, context.labels, count=10)
     batches = list(data_of(context, split)(Split.TRAIN))
     assert torch.equal(torch.cat([batch.images for batch in batches]), split.images.float())
 
@@ -118,11 +120,11 @@ def test_clean_images_come_in_stored_order() -> None:
 def test_a_split_that_was_not_opened_is_not_there() -> None:
     context = context_of((FIRST,))
     with pytest.raises(KeyError):
-        list(data_of(context, bars(FIRST, context.labels))(Split.TEST))
+        list(data_of(context, bar_split(FIRST, context.labels))(Split.TEST))
 
 
 def test_augmentation_moves_images_and_masks_together() -> None:
-    split = discs()
+    split = square_split()
     masks = split.targets
     images = masks[:, None].float()
     moved, shifted = Augmentation(contrast=0, brightness=0)(images, torch.Generator().manual_seed(0), masks)
@@ -142,7 +144,11 @@ def test_no_augmentation_is_the_identity() -> None:
 
 def test_streams_are_functions_of_their_names() -> None:
     streams = RandomStreams(7, "update")
-    assert streams.number("a", 1) == RandomStreams(7, "update").number("a", 1)
-    others = {streams.number("a", 2), RandomStreams(8, "update").number("a", 1), RandomStreams(7, "x").number("a", 1)}
-    assert streams.number("a", 1) not in others
+    assert streams.derive_seed("a", 1) == RandomStreams(7, "update").derive_seed("a", 1)
+    other_numbers = {
+        streams.derive_seed("a", 2),
+        RandomStreams(8, "update").derive_seed("a", 1),
+        RandomStreams(7, "x").derive_seed("a", 1),
+    }
+    assert streams.derive_seed("a", 1) not in other_numbers
     assert SETTINGS.seed == 0

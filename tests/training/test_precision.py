@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from toys.learning import FIRST, bars, context_of
+from toys.learning import FIRST, bar_split, context_of
 
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
 from anamnesis.records import Configuration, InputError, NetworkSpec, Split, TrainingSettings
 from anamnesis.training import (
     SplitData,
-    numerics_for,
     precision,
+    precision_for,
     train,
 )
 
@@ -31,20 +31,22 @@ def test_bfloat16_where_it_gains_or_is_asked_for(
 ) -> None:
     monkeypatch.setattr(precision, "has_matrix_tiles", lambda: tiles)
     configuration = Configuration("finetune", {}, NetworkSpec(network), TrainingSettings(precision=setting))
-    found = numerics_for(configuration, "cpu")
-    assert found.half is half
-    assert found.environment()["precision"] == ("bfloat16" if half else "float32")
-    assert ("AMX" in found.environment()["instructions"]) is tiles
+    chosen = precision_for(configuration, "cpu")
+    assert chosen.use_bfloat16 is half
+    assert chosen.environment()["precision"] == ("bfloat16" if half else "float32")
+    assert ("AMX" in chosen.environment()["instructions"]) is tiles
 
 
 def test_an_unknown_precision_is_named() -> None:
     with pytest.raises(InputError, match="'half' is not one of auto, float32, bfloat16"):
-        numerics_for(Configuration("finetune", training=TrainingSettings(precision="half")))
+        precision_for(Configuration("finetune", training=TrainingSettings(precision="half")))
 
 
 def test_what_was_set_before_is_set_again() -> None:
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    with numerics_for(Configuration("finetune", training=TrainingSettings(threads=threads + 1)), "cpu").applied():
+    with precision_for(
+        Configuration("finetune", training=TrainingSettings(threads=threads + 1)), "cpu"
+    ).deterministic_mode():
         assert torch.get_num_threads() == threads + 1
         assert torch.are_deterministic_algorithms_enabled()
     assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == (threads, strict)
@@ -53,12 +55,12 @@ def test_what_was_set_before_is_set_again() -> None:
 def test_a_resnet_learns_in_bfloat16_and_keeps_float32_weights() -> None:
     settings = TrainingSettings(epochs=1, batch_size=8, precision="bfloat16")
     context = context_of((FIRST,), settings)
-    chosen = numerics_for(Configuration("finetune", {}, RESNET, settings), "cpu")
+    chosen = precision_for(Configuration("finetune", {}, RESNET, settings), "cpu")
     method = Finetune(FinetuneOptions(), RESNET, seed=0)
-    data = SplitData({Split.TRAIN: bars(FIRST, context.labels)}, settings, context.streams, chosen)
+    data = SplitData({Split.TRAIN: bar_split(FIRST, context.labels)}, settings, context.streams, chosen)
     before = [value.clone() for value in method.network.backbone.parameters()]
     log = train(method, context, data, chosen)
-    assert log.epochs[0]["classification"] < 2
+    assert log.epoch_losses[0]["classification"] < 2
     after = list(method.network.backbone.parameters())
     assert all(value.dtype is torch.float32 for value in after)
     assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))

@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from toys.bars import bars
+from toys.bars import bar_images
 
 from anamnesis import steps
 from anamnesis.records import (
@@ -20,8 +20,8 @@ from anamnesis.records import (
     TrainingSettings,
     encode_object,
 )
-from anamnesis.registry import Approval, GatePolicy
-from anamnesis.snapshots import split_key
+from anamnesis.registry import ApprovalMode, GatePolicy
+from anamnesis.snapshots import read_split_key
 from anamnesis.updates import UpdateRequest
 
 TASKS = {
@@ -30,12 +30,12 @@ TASKS = {
     "south": Task("bars", TaskType.CLASSIFICATION, ("left", "right"), "Accuracy"),
 }
 POLICY = GatePolicy(
-    floor=Decimal("0.3"), margin=Decimal("1"), approval=Approval.AUTOMATIC, enforcement=Enforcement.ENFORCED
+    floor=Decimal("0.3"), margin=Decimal("1"), approval=ApprovalMode.AUTOMATIC, enforcement=Enforcement.ENFORCED
 )
 
 
 @dataclass
-class World:
+class UpdateRunner:
     """Runs updates one after the other, as the steps of a pipeline do."""
 
     root: Path
@@ -45,7 +45,7 @@ class World:
         default_factory=lambda: TrainingSettings(epochs=2, batch_size=8, learning_rate=5e-3)
     )
     base: str = ""
-    known: tuple[SiteRef, ...] = ()
+    learned_sites: tuple[SiteRef, ...] = ()
     stores: str = ""
 
     @property
@@ -53,10 +53,10 @@ class World:
         return f"{self.stores or self.root.as_uri()}/registry"
 
     @property
-    def key(self) -> str:
+    def split_key_url(self) -> str:
         file = self.root / "split.key"
         if not file.exists():
-            split_key(file.as_uri(), create=True)
+            read_split_key(file.as_uri(), create=True)
         return file.as_uri()
 
     def store(self, site: str) -> str:
@@ -65,17 +65,17 @@ class World:
     def config(self, site: str) -> SiteConfig:
         return SiteConfig(site, (self.root / "sources" / site).as_uri(), ("OT",), TASKS[site])
 
-    def write(self, site: str, patients: int = 24, seed: int = 0) -> None:
+    def write_images(self, site: str, patients: int = 24, seed: int = 0) -> None:
         """Writes images, in place of those that were there."""
         folder = self.root / "sources" / site
         folder.mkdir(parents=True, exist_ok=True)
         task = TASKS[site]
-        (folder / "images.npz").write_bytes(bars(site, patients, seed, task.classes, rows=task.name == "rows"))
+        (folder / "images.npz").write_bytes(bar_images(site, patients, seed, task.classes, rows=task.name == "rows"))
 
     def ingest(self, site: str) -> tuple[str, str]:
         if not (self.root / "sources" / site).exists():
-            self.write(site)
-        result = steps.ingest_site(encode_object(self.config(site)), self.store(site), self.key, 1)
+            self.write_images(site)
+        result = steps.ingest_site(encode_object(self.config(site)), self.store(site), self.split_key_url, 1)
         return str(result["snapshot"]), str(result["test_set"])
 
     def request(self, site: str) -> UpdateRequest:
@@ -85,9 +85,9 @@ class World:
             site=self.config(site),
             store=self.store(site),
             configuration=Configuration(self.method, {}, NetworkSpec(size=(16, 16), width=8), self.training),
-            split_key=self.key,
+            split_key=self.split_key_url,
             base=self.base,
-            sites=self.known,
+            sites=self.learned_sites,
             gate=self.policy,
         )
 
@@ -106,15 +106,15 @@ class World:
         if results["promote"]["promoted"]:
             self.base = version
             reference = SiteRef(site, self.store(site), TASKS[site], test_set, "OT")
-            self.known = (*(known for known in self.known if known.name != site), reference)
+            self.learned_sites = (*(site_ref for site_ref in self.learned_sites if site_ref.name != site), reference)
         return results
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def world(tmp_path: Path) -> UpdateRunner:
+    return UpdateRunner(tmp_path)
 
 
 @pytest.fixture
-def make_world(tmp_path: Path) -> Callable[[str], World]:
-    return lambda name: World(tmp_path / name)
+def make_world(tmp_path: Path) -> Callable[[str], UpdateRunner]:
+    return lambda name: UpdateRunner(tmp_path / name)

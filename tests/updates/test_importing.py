@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from anamnesis.networks import Classifier
 from anamnesis.records import Configuration, ConflictError, InputError, NetworkSpec, SiteRef
-from anamnesis.registry import Log, fold, read_evaluations
+from anamnesis.registry import Log, build_history, read_evaluations
 from anamnesis.storage import open_store
 from anamnesis.updates.weight_import import import_weights, read_weights
 
@@ -37,7 +37,7 @@ def test_imported_weights_are_learned_on_from_and_gated(world: "World", tmp_path
     save_file(weights(), path) if path.suffix == ".safetensors" else torch.save({"state_dict": weights()}, path)
     first = import_into(world, path)
     store = open_store(world.registry)
-    assert fold(Log(store).entries()).champion == first
+    assert build_history(Log(store).entries()).champion == first
     _, test_set = world.ingest("north")
     world.base = first
     world.known = (SiteRef("north", world.store("north"), world.config("north").task, test_set, "OT"),)
@@ -51,18 +51,18 @@ def test_imported_weights_are_learned_on_from_and_gated(world: "World", tmp_path
 def test_a_second_first_version_is_refused(world: "World", tmp_path: Path) -> None:
     save_file(weights(), tmp_path / "w.safetensors")
     import_into(world, tmp_path / "w.safetensors")
-    other = {name: value + 1 for name, value in weights().items()}
-    save_file(other, tmp_path / "other.safetensors")
+    other_weights = {name: value + 1 for name, value in weights().items()}
+    save_file(other_weights, tmp_path / "other.safetensors")
     with pytest.raises(ConflictError):
         import_into(world, tmp_path / "other.safetensors")
 
 
 def test_what_does_not_fit_the_network_is_listed(world: "World", tmp_path: Path) -> None:
-    found = weights()
-    found["head.weight"] = torch.zeros(3, 32)
-    found["extra"] = torch.zeros(1)
-    del found["head.bias"]
-    save_file(found, tmp_path / "w.safetensors")
+    changed_weights = weights()
+    changed_weights["head.weight"] = torch.zeros(3, 32)
+    changed_weights["extra"] = torch.zeros(1)
+    del changed_weights["head.bias"]
+    save_file(changed_weights, tmp_path / "w.safetensors")
     with pytest.raises(
         InputError, match=r"head\.bias: missing; extra: not in the network; head\.weight: shape \[3, 32\]"
     ):

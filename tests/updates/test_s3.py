@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from anamnesis.registry import Log, fold, verify, verify_versions
+from anamnesis.registry import Log, build_history, verify_log, verify_objects
 from anamnesis.storage import open_store
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def test_two_sites_on_s3_give_the_versions_that_a_folder_gives(
         for site in ("north", "east"):
             world.update(site)
         store = open_store(world.registry)
-        assert not verify(store)
-        assert not verify_versions(store)
-        champions.append(fold(Log(store).entries()).champion)
+        assert not verify_log(store)
+        assert not verify_objects(store)
+        champions.append(build_history(Log(store).entries()).champion)
     assert champions[0] == champions[1] is not None

@@ -11,10 +11,17 @@ import torch
 
 from anamnesis import steps
 from anamnesis.records import Configuration, InputError, NetworkSpec, RefusedError, TrainingSettings, encode_object
-from anamnesis.registry import Log, find_update, fold, list_updates, read_evaluations, read_version
+from anamnesis.registry import (
+    Log,
+    build_history,
+    find_update_record,
+    list_update_records,
+    read_evaluations,
+    read_version,
+)
 from anamnesis.storage import open_store
 from anamnesis.updates.model import load_model
-from anamnesis.updates.update import update
+from anamnesis.updates.update import run_update
 
 if TYPE_CHECKING:
     from conftest import World
@@ -23,7 +30,7 @@ if TYPE_CHECKING:
 def test_a_sequence_of_sites_becomes_a_lineage_with_every_cell_judged(world: "World") -> None:
     versions = [world.update(site)["train"]["version"] for site in ("north", "east", "north")]
     store = open_store(world.registry)
-    assert fold(Log(store).entries()).promoted == tuple(versions)
+    assert build_history(Log(store).entries()).promoted_versions == tuple(versions)
     assert [read_version(store, str(v)).base for v in versions] == [None, *versions[:2]]
     judged = [sorted((e.name, e.site) for e in read_evaluations(store, str(v))) for v in versions]
     frozen = [("forgetting", "east"), ("forgetting", "north")]
@@ -52,20 +59,20 @@ def test_a_second_site_with_the_same_task_shares_its_head(world: "World") -> Non
 
 def test_the_same_input_is_trained_once(world: "World") -> None:
     snapshot, _ = world.ingest("north")
-    first = update(world.request("north"), snapshot)
-    again = update(world.request("north"), snapshot)
-    assert (first.reused, again.reused) == (False, True)
-    assert first.record == again.record
-    assert list_updates(open_store(world.registry)) == [first.record]
+    first = run_update(world.request("north"), snapshot)
+    repeated = run_update(world.request("north"), snapshot)
+    assert (first.is_reused, repeated.is_reused) == (False, True)
+    assert first.record == repeated.record
+    assert list_update_records(open_store(world.registry)) == [first.record]
 
 
 def test_equal_inputs_give_equal_bits_in_another_registry(make_world: Callable[[str], "World"]) -> None:
-    one, other = make_world("one"), make_world("other")
-    (other.root).mkdir()
-    one.ingest("north")
-    (other.root / "split.key").write_bytes((one.root / "split.key").read_bytes())
-    other.write("north")
-    results = [world.update("north")["train"]["version"] for world in (one, other)]
+    first_runner, second_runner = make_world("one"), make_world("other")
+    (second_runner.root).mkdir()
+    first_runner.ingest("north")
+    (second_runner.root / "split.key").write_bytes((first_runner.root / "split.key").read_bytes())
+    second_runner.write("north")
+    results = [world.update("north")["train"]["version"] for world in (first_runner, second_runner)]
     assert results[0] == results[1]
 
 
@@ -75,7 +82,7 @@ def test_threads_and_seed_are_part_of_the_input(world: "World") -> None:
     inputs = set()
     for training in (world.training, replace(world.training, seed=1), replace(world.training, threads=2)):
         configuration = replace(request.configuration, training=training)
-        inputs.add(update(replace(request, configuration=configuration), snapshot).record.input)
+        inputs.add(run_update(replace(request, configuration=configuration), snapshot).record.input_digest)
     assert len(inputs) == 3
 
 
@@ -88,9 +95,9 @@ def test_only_joint_opens_earlier_training_splits_and_says_so(make_world: Callab
         second, _ = world.ingest("east")
         world.update("north")
         version = world.update("east")["train"]["input"]
-        record = find_update(open_store(world.registry), str(version))
+        record = find_update_record(open_store(world.registry), str(version))
         assert record is not None
-        opened[method] = record.opened == (first, second), record.opened == (second,)
+        opened[method] = record.opened_snapshots == (first, second), record.opened_snapshots == (second,)
     assert opened == {"joint": (True, False), "ewc_prototype": (False, True)}
 
 
@@ -100,18 +107,18 @@ def test_a_version_holds_no_image(world: "World") -> None:
     store = open_store(world.registry)
     parts = read_version(store, version).parts
     assert set(parts) == {"network", "model"}
-    kept = load_model(store, version).method.state_dict()
-    assert not [n for n, v in kept.items() if isinstance(v, torch.Tensor) and tuple(v.shape[-2:]) == (16, 16)]
+    state = load_model(store, version).method.state_dict()
+    assert not [n for n, v in state.items() if isinstance(v, torch.Tensor) and tuple(v.shape[-2:]) == (16, 16)]
 
 
 def test_a_method_that_stores_images_runs_only_where_it_is_allowed(world: "World") -> None:
     world.method = "derpp"
     snapshot, _ = world.ingest("north")
     with pytest.raises(RefusedError, match=r"'derpp' keeps real images of patients .*storedImages: Allowed"):
-        update(world.request("north"), snapshot)
+        run_update(world.request("north"), snapshot)
     store = open_store(world.registry)
     assert not list(store.list("versions/"))
-    allowed = update(replace(world.request("north"), stored_images=True), snapshot)
+    allowed = run_update(replace(world.request("north"), stored_images=True), snapshot)
     assert "buffer" in read_version(store, allowed.record.version).parts
 
 
@@ -155,16 +162,16 @@ def test_what_does_not_fit_is_named(
     request = world.request("east")
     configuration = Configuration(**{**_fields(request.configuration), **change})  # type: ignore[arg-type]
     with pytest.raises(error, match=message):
-        update(replace(request, configuration=configuration), snapshot)
+        run_update(replace(request, configuration=configuration), snapshot)
 
 
 def test_a_task_keeps_its_classes(world: "World") -> None:
     world.update("north")
     snapshot, _ = world.ingest("south")
     request = world.request("south")
-    other = replace(request.site, task=replace(request.site.task, classes=("left", "up")))
+    changed_site = replace(request.site, task=replace(request.site.task, classes=("left", "up")))
     with pytest.raises(InputError, match="site 'north' learned it with"):
-        update(replace(request, site=other), snapshot)
+        run_update(replace(request, site=changed_site), snapshot)
 
 
 def test_the_snapshot_of_another_site_is_refused(world: "World") -> None:
@@ -172,7 +179,7 @@ def test_the_snapshot_of_another_site_is_refused(world: "World") -> None:
     world.ingest("north")
     request = replace(world.request("north"), store=world.store("east"))
     with pytest.raises(RefusedError, match="is of site 'east'"):
-        update(request, snapshot)
+        run_update(request, snapshot)
 
 
 def _fields(configuration: Configuration) -> dict[str, object]:

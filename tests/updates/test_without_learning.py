@@ -45,5 +45,5 @@ def test_a_candidate_is_judged_without_numpy_and_torch(world: "World") -> None:
     request = canonical_json(encode_object(world.request("north"))).decode()
     version = str(world.update("north")["train"]["version"])
     command = [sys.executable, "-c", PROGRAM, request, version]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "promote\n"), done.stderr
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (0, "promote\n"), result.stderr

@@ -5,15 +5,15 @@ import re
 
 from anamnesis.records import AnamnesisError, ConflictError, InputError, RefusedError, UnreachableError
 
-KINDS = {f"{kind.lower()}s": kind for kind in ("ContinualModel", "Site", "ModelUpdate", "UpdateApproval")}
-_FORBIDDEN = re.compile(r'User "(?P<who>[^"]*)" cannot (?P<verb>\w+) resource "(?P<what>[^"]*)"')
+KIND_BY_PLURAL = {f"{kind.lower()}s": kind for kind in ("ContinualModel", "Site", "ModelUpdate", "UpdateApproval")}
+_FORBIDDEN_PATTERN = re.compile(r'User "(?P<who>[^"]*)" cannot (?P<verb>\w+) resource "(?P<what>[^"]*)"')
 
 
-class MissingError(InputError):
+class ResourceNotFoundError(InputError):
     """There is no such object."""
 
 
-def refusal(status: int, body: str, namespace: str) -> AnamnesisError:
+def error_for_response(status: int, body: str, namespace: str) -> AnamnesisError:
     """Returns the error that an answer stands for.
 
     Args:
@@ -21,15 +21,17 @@ def refusal(status: int, body: str, namespace: str) -> AnamnesisError:
         body: a ``Status`` as JSON, or other text.
         namespace: that was asked about.
     """
-    message, details = _read(body)
+    message, details = _parse_status(body)
     match status:
         case 401:
             return RefusedError("the API server does not know you: log in anew, or look at the user of your kubeconfig")
         case 403:
-            return RefusedError(_forbidden(message, namespace))
+            return RefusedError(_forbidden_message(message, namespace))
         case 404 if details.get("name"):
-            what = KINDS.get(details.get("kind", ""), details.get("kind", "object"))
-            return MissingError(f"no {what} {details['name']} in namespace {namespace}; another one is named by -n")
+            kind = KIND_BY_PLURAL.get(details.get("kind", ""), details.get("kind", "object"))
+            return ResourceNotFoundError(
+                f"no {kind} {details['name']} in namespace {namespace}; another one is named by -n"
+            )
         case 404:
             return InputError(
                 "this cluster does not serve anamnesis.dev/v1alpha1: kubectl apply --server-side -f manifests/crds"
@@ -42,7 +44,7 @@ def refusal(status: int, body: str, namespace: str) -> AnamnesisError:
             return UnreachableError(f"the API server answers {status}: {message[:200]}")
 
 
-def _read(body: str) -> tuple[str, dict[str, str]]:
+def _parse_status(body: str) -> tuple[str, dict[str, str]]:
     try:
         status = json.loads(body)
     except ValueError:
@@ -52,9 +54,9 @@ def _read(body: str) -> tuple[str, dict[str, str]]:
     return str(status.get("message") or body), status.get("details") or {}
 
 
-def _forbidden(message: str, namespace: str) -> str:
-    found = _FORBIDDEN.search(message)
-    if found is None:
+def _forbidden_message(message: str, namespace: str) -> str:
+    match = _FORBIDDEN_PATTERN.search(message)
+    if match is None:
         return f"the API server refuses it: {message}"
-    who, verb, what = found["who"], found["verb"], found["what"]
-    return f"{who} may not {verb} {what} in namespace {namespace}: ask for a role that allows {verb} on {what}"
+    user, verb, resource = match["who"], match["verb"], match["what"]
+    return f"{user} may not {verb} {resource} in namespace {namespace}: ask for a role that allows {verb} on {resource}"

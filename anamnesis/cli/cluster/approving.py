@@ -11,30 +11,30 @@ from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.plan.planned_status import ApprovalState, UpdateState
 from anamnesis.records import InputError, RefusedError, UnreachableError
 
-DIGEST = len("sha256:") + 64
-PREFIX = 4
+DIGEST_LENGTH = len("sha256:") + 64
+MINIMUM_HEX_DIGITS = 4
 """Hex digits that name a version at least."""
-EVERY = 0.2
-Decision = Literal["Approve", "Reject", "RollBack"]
+POLL_SECONDS = 0.2
+ApprovalDecision = Literal["Approve", "Reject", "RollBack"]
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class DecisionTarget:
     """What a person says of which version.
 
     Attributes:
         decision: approve, reject, or make an earlier champion champion again.
-        about: field of the approval -> name: ``update`` or ``model``.
+        reference: field of the approval -> name: ``update`` or ``model``.
         version: the whole digest.
     """
 
-    decision: Decision
-    about: tuple[Literal["update", "model"], str]
+    decision: ApprovalDecision
+    reference: tuple[Literal["update", "model"], str]
     version: str
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ApprovalOutcome:
     """What became of a word.
 
     Attributes:
@@ -52,9 +52,9 @@ class Answer:
     message: str
 
 
-def word(
-    connection: Connection, decision: Decision, subject: str, version: str, confirmed: Callable[[str], bool]
-) -> Word:
+def resolve_target(
+    connection: Connection, decision: ApprovalDecision, subject: str, version: str, confirm: Callable[[str], bool]
+) -> DecisionTarget:
     """Returns what a person means, with the whole digest.
 
     Args:
@@ -62,7 +62,7 @@ def word(
         decision: what is said.
         subject: name of a model or an update; empty: whichever the version belongs to.
         version: digest or the start of it; empty: the one that awaits approval, and that must be confirmed.
-        confirmed: asks the person.
+        confirm: asks the person.
 
     Raises:
         InputError: no version is meant, or several could be, or the one that awaits was not confirmed.
@@ -70,15 +70,15 @@ def word(
     if decision == "RollBack":
         if not (subject and version):
             raise InputError("rollback: give the model and the version: anamnesis rollback MODEL sha256:... --why ...")
-        return Word(decision, ("model", subject), former_champion(connection, subject, version))
-    update = candidate(connection, subject, version)
+        return DecisionTarget(decision, ("model", subject), resolve_former_champion(connection, subject, version))
+    update = find_candidate(connection, subject, version)
     name, digest = update.metadata.name, update.status.version or ""
-    if not version and not confirmed(f"{decision} {digest} of {name}?"):
+    if not version and not confirm(f"{decision} {digest} of {name}?"):
         raise InputError(f"{name}: not confirmed; name the version that you mean: {digest}")
-    return Word(decision, ("update", name), digest)
+    return DecisionTarget(decision, ("update", name), digest)
 
 
-def candidate(connection: Connection, subject: str, version: str) -> ModelUpdate:
+def find_candidate(connection: Connection, subject: str, version: str) -> ModelUpdate:
     """Returns the update whose candidate is meant.
 
     Args:
@@ -89,93 +89,106 @@ def candidate(connection: Connection, subject: str, version: str) -> ModelUpdate
     Raises:
         InputError: none or several fit; those that could be meant are named.
     """
-    updates = [each for each in connection.all(ModelUpdate) if each.status.version and _about(each, subject)]
+    updates = [
+        update for update in connection.list_all(ModelUpdate) if update.status.version and _concerns(update, subject)
+    ]
     if version:
-        start = _start(version)
-        fitting = [each for each in updates if (each.status.version or "").startswith(start)]
+        prefix = _digest_prefix(version)
+        matching_updates = [update for update in updates if (update.status.version or "").startswith(prefix)]
     else:
-        fitting = [each for each in updates if _waits(each)]
-    if len({each.status.version for each in fitting}) != 1:
-        raise InputError(_which(connection.namespace, f"{subject} {version}", fitting, updates))
-    return max(fitting, key=lambda each: (_waits(each), each.metadata.creation_timestamp, each.metadata.name))
+        matching_updates = [update for update in updates if _awaits_approval(update)]
+    if len({update.status.version for update in matching_updates}) != 1:
+        raise InputError(_ambiguity_message(connection.namespace, f"{subject} {version}", matching_updates, updates))
+    return max(
+        matching_updates,
+        key=lambda each: (_awaits_approval(each), each.metadata.creation_timestamp, each.metadata.name),
+    )
 
 
-def former_champion(connection: Connection, model: str, version: str) -> str:
+def resolve_former_champion(connection: Connection, model: str, version: str) -> str:
     """Returns the whole digest of a version that updates of ``model`` brought.
 
     Raises:
         InputError: a part of a digest was given, and none or several fit.
     """
     connection.get(ContinualModel, model)
-    if len(version) == DIGEST:
+    if len(version) == DIGEST_LENGTH:
         return version
-    own = [each for each in connection.all(ModelUpdate) if each.spec.model == model]
-    known = {digest for each in own for digest in (each.status.version, each.spec.base) if digest}
-    found = sorted(digest for digest in known if digest.startswith(_start(version)))
-    if len(found) != 1:
+    model_updates = [update for update in connection.list_all(ModelUpdate) if update.spec.model == model]
+    digests = {
+        digest for update in model_updates for digest in (update.status.version, update.spec.base_version) if digest
+    }
+    matching_digests = sorted(digest for digest in digests if digest.startswith(_digest_prefix(version)))
+    if len(matching_digests) != 1:
         raise InputError(
-            f"version {version!r}: {len(found)} versions that the updates of {model} name begin so; give the whole "
+            f"version {version!r}: {len(matching_digests)} versions that the updates of {model} name begin so; give the whole "
             "digest (anamnesis registry list --registry URL shows all)"
         )
-    return found[0]
+    return matching_digests[0]
 
 
-def say(connection: Connection, word: Word, why: str) -> Answer:
+def create_approval(connection: Connection, target: DecisionTarget, reason: str) -> ApprovalOutcome:
     """Creates the UpdateApproval and returns it as not examined yet."""
-    field, name = word.about
-    who = connection.whoami()
-    spec = {field: name, "version": word.version, "decision": word.decision, "approver": who, "reason": why}
-    prefix = f"{name[:40].rstrip('-')}-{word.decision.lower()}-"
-    made = connection.create(UpdateApproval, {"generateName": prefix, "namespace": connection.namespace}, spec)
-    return Answer(made.metadata.name, who, word.version, ApprovalState.PENDING, "")
+    field, name = target.reference
+    approver = connection.whoami()
+    spec = {field: name, "version": target.version, "decision": target.decision, "approver": approver, "reason": reason}
+    name_prefix = f"{name[:40].rstrip('-')}-{target.decision.lower()}-"
+    approval = connection.create(UpdateApproval, {"generateName": name_prefix, "namespace": connection.namespace}, spec)
+    return ApprovalOutcome(approval.metadata.name, approver, target.version, ApprovalState.PENDING, "")
 
 
-def examined(
+def wait_until_recorded(
     connection: Connection,
-    said: Answer,
-    seconds: float,
+    approval: ApprovalOutcome,
+    timeout_seconds: float,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
-) -> Answer:
+) -> ApprovalOutcome:
     """Waits for the operator's answer to a word and returns it.
 
     Raises:
         RefusedError: the operator does not accept it; the message says why.
-        UnreachableError: no answer within ``seconds``.
+        UnreachableError: no answer within ``timeout_seconds``.
     """
-    deadline = clock() + seconds
+    deadline = clock() + timeout_seconds
     while True:
-        recorded = connection.get(UpdateApproval, said.approval).status.condition("Recorded")
-        if recorded is not None and recorded.status == "True":
-            return Answer(said.approval, said.approver, said.version, recorded.reason, recorded.message)
-        if recorded is not None and recorded.status == "False" and recorded.reason != ApprovalState.PENDING:
-            raise RefusedError(f"UpdateApproval {said.approval}: {recorded.reason}: {recorded.message}")
+        condition = connection.get(UpdateApproval, approval.approval).status.condition("Recorded")
+        if condition is not None and condition.status == "True":
+            return ApprovalOutcome(
+                approval.approval, approval.approver, approval.version, condition.reason, condition.message
+            )
+        if condition is not None and condition.status == "False" and condition.reason != ApprovalState.PENDING:
+            raise RefusedError(f"UpdateApproval {approval.approval}: {condition.reason}: {condition.message}")
         if clock() >= deadline:
             raise UnreachableError(
-                f"UpdateApproval {said.approval} is made, and the operator has not answered within {seconds:.0f} s; it "
-                f"does when it is back: kubectl get updateapproval -n {connection.namespace} {said.approval}"
+                f"UpdateApproval {approval.approval} is made, and the operator has not answered within {timeout_seconds:.0f} s; it "
+                f"does when it is back: kubectl get updateapproval -n {connection.namespace} {approval.approval}"
             )
-        sleep(EVERY)
+        sleep(POLL_SECONDS)
 
 
-def _start(version: str) -> str:
+def _digest_prefix(version: str) -> str:
     digits = version.removeprefix("sha256:")
-    if len(digits) < PREFIX:
-        raise InputError(f"version {version!r}: give at least {PREFIX} hex digits of the digest")
+    if len(digits) < MINIMUM_HEX_DIGITS:
+        raise InputError(f"version {version!r}: give at least {MINIMUM_HEX_DIGITS} hex digits of the digest")
     return f"sha256:{digits}"
 
 
-def _about(update: ModelUpdate, subject: str) -> bool:
+def _concerns(update: ModelUpdate, subject: str) -> bool:
     return subject in ("", update.metadata.name, update.spec.model)
 
 
-def _waits(update: ModelUpdate) -> bool:
-    decided = update.status.condition("Decided")
-    return decided is not None and decided.reason == UpdateState.AWAITING_APPROVAL
+def _awaits_approval(update: ModelUpdate) -> bool:
+    condition = update.status.condition("Decided")
+    return condition is not None and condition.reason == UpdateState.AWAITING_APPROVAL
 
 
-def _which(namespace: str, asked: str, fitting: list[ModelUpdate], updates: list[ModelUpdate]) -> str:
-    shown = fitting or [each for each in updates if _waits(each)]
-    known = ", ".join(f"{each.metadata.name} with {each.status.version}" for each in shown) or "none"
-    what = "these fit" if fitting else "waiting for approval"
-    return f"{asked.strip() or 'no version named'}: {len(fitting)} fit in namespace {namespace}; {what}: {known}"
+def _ambiguity_message(
+    namespace: str, request: str, matching_updates: list[ModelUpdate], updates: list[ModelUpdate]
+) -> str:
+    listed_updates = matching_updates or [update for update in updates if _awaits_approval(update)]
+    descriptions = (
+        ", ".join(f"{update.metadata.name} with {update.status.version}" for update in listed_updates) or "none"
+    )
+    heading = "these fit" if matching_updates else "waiting for approval"
+    return f"{request.strip() or 'no version named'}: {len(matching_updates)} fit in namespace {namespace}; {heading}: {descriptions}"

@@ -8,12 +8,12 @@ from datetime import datetime
 from pathlib import Path
 
 from anamnesis.cli.cluster.connection import Connection
-from anamnesis.cli.cluster.gathering import parts
+from anamnesis.cli.cluster.gathering import bundle_parts
 from anamnesis.records import AnamnesisError, InputError
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class BundleSummary:
     """What was written.
 
     Attributes:
@@ -27,7 +27,7 @@ class Written:
     missing: dict[str, str]
 
 
-def write_bundle(connection: Connection, output: Path, operator_namespace: str, now: datetime) -> Written:
+def write_bundle(connection: Connection, output: Path, operator_namespace: str, now: datetime) -> BundleSummary:
     """Writes what helps to find a fault, and nothing secret.
 
     Args:
@@ -43,15 +43,15 @@ def write_bundle(connection: Connection, output: Path, operator_namespace: str, 
     connection.request("GET", "/version")
     files: dict[str, bytes] = {}
     missing: dict[str, str] = {}
-    for part in parts(connection, operator_namespace):
+    for part in bundle_parts(connection, operator_namespace):
         try:
-            found = part.read()
+            content = part.read()
         except AnamnesisError as error:
             missing[part.name] = str(error)
         else:
-            files[part.name] = _bytes(found)
+            files[part.name] = _encode_content(content)
     sizes = {name: len(data) for name, data in files.items()}
-    left_out = (
+    omissions = (
         "Secrets",
         "environments",
         "others' labels and annotations",
@@ -64,17 +64,17 @@ def write_bundle(connection: Connection, output: Path, operator_namespace: str, 
         "operatorNamespace": operator_namespace,
         "files": sizes,
         "missing": missing,
-        "leftOut": left_out,
+        "leftOut": omissions,
     }
-    _archive(output, {"MANIFEST.json": _bytes(manifest), **files}, now)
-    return Written(str(output), sizes, missing)
+    _write_archive(output, {"MANIFEST.json": _encode_content(manifest), **files}, now)
+    return BundleSummary(str(output), sizes, missing)
 
 
-def _bytes(content: object) -> bytes:
+def _encode_content(content: object) -> bytes:
     return (content if isinstance(content, str) else json.dumps(content, indent=2, ensure_ascii=False)).encode()
 
 
-def _archive(output: Path, files: dict[str, bytes], now: datetime) -> None:
+def _write_archive(output: Path, files: dict[str, bytes], now: datetime) -> None:
     folder = output.name.removesuffix(".gz").removesuffix(".tar")
     try:
         output.touch(mode=0o600, exist_ok=False)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from anamnesis.cli.cluster.connection import PLURALS, Connection
-from anamnesis.cli.cluster.redaction import Document, resource, without_logins
+from anamnesis.cli.cluster.redaction import Document, redact_resource, remove_logins
 from anamnesis.operator.api import admission
 from anamnesis.operator.api.api_model import API_VERSION
-from anamnesis.operator.api.resource_definitions import DEFINITIONS
-from anamnesis.operator.runtime.options import LEASE
+from anamnesis.operator.api.resource_definitions import RESOURCE_DEFINITIONS
+from anamnesis.operator.runtime.options import LEASE_NAME
 from anamnesis.records import AnamnesisError
 
 SELECTOR = "app.kubernetes.io/name=anamnesis-operator"
@@ -19,7 +19,7 @@ _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BundlePart:
     """One file of the bundle.
 
     Attributes:
@@ -31,24 +31,27 @@ class Part:
     read: Callable[[], object]
 
 
-def parts(connection: Connection, operator_namespace: str) -> Iterator[Part]:
+def bundle_parts(connection: Connection, operator_namespace: str) -> Iterator[BundlePart]:
     """Yields everything that goes into a bundle."""
-    here = f"namespaces/{connection.namespace}"
+    model_namespace_path = f"namespaces/{connection.namespace}"
     for plural in PLURALS.values():
-        yield Part(f"resources/{plural}.json", partial(_resources, connection, f"/apis/{API_VERSION}/{here}/{plural}"))
-    yield Part("events.json", lambda: _events(connection))
-    yield Part("versions.json", lambda: _versions(connection))
-    yield Part("admission.json", lambda: _admission(connection))
-    there = f"namespaces/{operator_namespace}"
-    lease = f"/apis/coordination.k8s.io/v1/{there}/leases/{LEASE}"
-    yield Part("operator/lease.json", lambda: connection.request("GET", lease)["spec"])
-    pods = Pods(connection, f"/api/v1/{there}/pods")
-    yield Part("operator/pods.json", lambda: [_pod(each) for each in pods.all()])
-    yield Part("operator/logs.txt", pods.logs)
+        yield BundlePart(
+            f"resources/{plural}.json",
+            partial(_read_resources, connection, f"/apis/{API_VERSION}/{model_namespace_path}/{plural}"),
+        )
+    yield BundlePart("events.json", lambda: _read_events(connection))
+    yield BundlePart("versions.json", lambda: _read_versions(connection))
+    yield BundlePart("admission.json", lambda: _read_admission(connection))
+    operator_namespace_path = f"namespaces/{operator_namespace}"
+    lease_path = f"/apis/coordination.k8s.io/v1/{operator_namespace_path}/leases/{LEASE_NAME}"
+    yield BundlePart("operator/lease.json", lambda: connection.request("GET", lease_path)["spec"])
+    operator_pods = OperatorPods(connection, f"/api/v1/{operator_namespace_path}/pods")
+    yield BundlePart("operator/pods.json", lambda: [_summarise_pod(pod) for pod in operator_pods.list_pods()])
+    yield BundlePart("operator/logs.txt", operator_pods.read_logs)
 
 
 @dataclass(frozen=True, slots=True)
-class Pods:
+class OperatorPods:
     """The operator's pods.
 
     Attributes:
@@ -59,80 +62,86 @@ class Pods:
     connection: Connection
     path: str
 
-    def all(self) -> list[Document]:
+    def list_pods(self) -> list[Document]:
         """Returns them as they are."""
-        return self.connection.documents(self.path, labelSelector=SELECTOR)
+        return self.connection.list_documents(self.path, labelSelector=SELECTOR)
 
-    def logs(self) -> str:
+    def read_logs(self) -> str:
         """Returns the end of their logs, and of the containers that ended before."""
-        return "".join(f"=== {title}\n{text}\n" for title, text in self._logs())
+        return "".join(f"=== {title}\n{text}\n" for title, text in self._read_pod_logs())
 
-    def _logs(self) -> Iterator[tuple[str, str]]:
-        for pod in self.all():
-            name, restarted = str(_of(pod, "metadata")["name"]), any(s["restartCount"] for s in _containers(pod))
-            for which in ("", "&previous=true") if restarted else ("",):
-                path = f"{self.path}/{name}/log?tailLines={LOG_LINES}&limitBytes={LOG_BYTES}{which}"
-                yield f"{name}{' before its last restart' if which else ''}", self._log(path)
+    def _read_pod_logs(self) -> Iterator[tuple[str, str]]:
+        for pod in self.list_pods():
+            name, has_restarted = (
+                str(_mapping_field(pod, "metadata")["name"]),
+                any(status["restartCount"] for status in _container_statuses(pod)),
+            )
+            for query_suffix in ("", "&previous=true") if has_restarted else ("",):
+                path = f"{self.path}/{name}/log?tailLines={LOG_LINES}&limitBytes={LOG_BYTES}{query_suffix}"
+                yield f"{name}{' before its last restart' if query_suffix else ''}", self._read_log(path)
 
-    def _log(self, path: str) -> str:
+    def _read_log(self, path: str) -> str:
         try:
-            return str(without_logins(self.connection.request("GET", path)))
+            return str(remove_logins(self.connection.request("GET", path)))
         except AnamnesisError as error:  # one container's log may be gone; the others' are read all the same
             return f"(not there: {error})"
 
 
-def _resources(connection: Connection, path: str) -> list[Document]:
-    return [resource(each) for each in connection.documents(path)]
+def _read_resources(connection: Connection, path: str) -> list[Document]:
+    return [redact_resource(document) for document in connection.list_documents(path)]
 
 
-def _pod(pod: Document) -> Document:
+def _summarise_pod(pod: Document) -> Document:
     """Returns how a pod is; not its environment."""
-    status = _of(pod, "status")
-    kept = ("name", "image", "imageID", "ready", "restartCount", "state", "lastState")
-    containers = [{key: each.get(key) for key in kept} for each in _containers(pod)]
-    return {"name": _of(pod, "metadata")["name"], "phase": status.get("phase"), "containers": containers}
+    status = _mapping_field(pod, "status")
+    fields = ("name", "image", "imageID", "ready", "restartCount", "state", "lastState")
+    containers = [{key: container.get(key) for key in fields} for container in _container_statuses(pod)]
+    return {"name": _mapping_field(pod, "metadata")["name"], "phase": status.get("phase"), "containers": containers}
 
 
-def _containers(pod: Document) -> list[Document]:
-    found = _of(pod, "status").get("containerStatuses")
-    return found if isinstance(found, list) else []
+def _container_statuses(pod: Document) -> list[Document]:
+    statuses = _mapping_field(pod, "status").get("containerStatuses")
+    return statuses if isinstance(statuses, list) else []
 
 
-def _events(connection: Connection) -> list[Document]:
-    kept = ("type", "reason", "message", "count", "firstTimestamp", "lastTimestamp", "eventTime")
-    found = []
-    for event in connection.documents(f"/api/v1/namespaces/{connection.namespace}/events"):
-        about = _of(event, "involvedObject")
-        if about.get("apiVersion") == API_VERSION:
-            told = {key: without_logins(event[key]) for key in kept if event.get(key) is not None}
-            found.append({"about": f"{about.get('kind')}/{about.get('name')}"} | told)
-    return found
+def _read_events(connection: Connection) -> list[Document]:
+    fields = ("type", "reason", "message", "count", "firstTimestamp", "lastTimestamp", "eventTime")
+    events = []
+    for event in connection.list_documents(f"/api/v1/namespaces/{connection.namespace}/events"):
+        involved_object = _mapping_field(event, "involvedObject")
+        if involved_object.get("apiVersion") == API_VERSION:
+            event_fields = {key: remove_logins(event[key]) for key in fields if event.get(key) is not None}
+            events.append({"about": f"{involved_object.get('kind')}/{involved_object.get('name')}"} | event_fields)
+    return events
 
 
-def _versions(connection: Connection) -> Document:
+def _read_versions(connection: Connection) -> Document:
     import anamnesis
 
     return {
         "commandLine": anamnesis.__version__,
         "apiServer": connection.request("GET", "/version").get("gitVersion"),
-        "definitions": {item.plural: _definition(connection, item.plural, item.manifest()) for item in DEFINITIONS},
+        "definitions": {
+            item.plural: _compare_definition(connection, item.plural, item.to_manifest())
+            for item in RESOURCE_DEFINITIONS
+        },
     }
 
 
-def _definition(connection: Connection, plural: str, shipped: Mapping[str, object]) -> Document:
-    installed = connection.request("GET", f"{_DEFINITIONS}/{_of(shipped, 'metadata')['name']}")
-    differing = list(differences(shipped["spec"], installed["spec"], "spec"))
-    return {"asThisReleaseShips": not differing, "differing": differing[:20]}
+def _compare_definition(connection: Connection, plural: str, shipped: Mapping[str, object]) -> Document:
+    installed = connection.request("GET", f"{_DEFINITIONS}/{_mapping_field(shipped, 'metadata')['name']}")
+    differing_paths = list(differences(shipped["spec"], installed["spec"], "spec"))
+    return {"asThisReleaseShips": not differing_paths, "differing": differing_paths[:20]}
 
 
-def _admission(connection: Connection) -> Document:
+def _read_admission(connection: Connection) -> Document:
     """Returns how authors of approvals are held to be who they say they are, as far as it is installed."""
     plurals = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
-    policy, binding = (connection.find(f"{_ADMISSION}/{plural}/{admission.NAME}") for plural in plurals)
-    since = admission.guarded_since(policy, binding)
+    policy, binding = (connection.get_or_none(f"{_ADMISSION}/{plural}/{admission.POLICY_NAME}") for plural in plurals)
+    in_force_since = admission.policy_in_force_since(policy, binding)
     return {
-        "inForce": since is not None,
-        "since": since.isoformat() if since else None,
+        "inForce": in_force_since is not None,
+        "since": in_force_since.isoformat() if in_force_since else None,
         "policy": policy and policy["spec"],
         "binding": binding and binding["spec"],
     }
@@ -144,12 +153,12 @@ def differences(shipped: object, installed: object, path: str) -> Iterator[str]:
         for key, value in shipped.items():
             yield from differences(value, installed.get(key), f"{path}.{key}")
     elif isinstance(shipped, list) and isinstance(installed, list) and len(shipped) == len(installed):
-        for number, (value, other) in enumerate(zip(shipped, installed, strict=True)):
-            yield from differences(value, other, f"{path}[{number}]")
+        for index, (value, installed_value) in enumerate(zip(shipped, installed, strict=True)):
+            yield from differences(value, installed_value, f"{path}[{index}]")
     elif shipped != installed and (shipped or installed):  # an empty one is left out by the API server
         yield path
 
 
-def _of(document: Mapping[str, object], field: str) -> Document:
-    found = document.get(field)
-    return found if isinstance(found, dict) else {}
+def _mapping_field(document: Mapping[str, object], field: str) -> Document:
+    value = document.get(field)
+    return value if isinstance(value, dict) else {}

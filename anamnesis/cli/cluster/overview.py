@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from anamnesis.cli.cluster.connection import Connection
 from anamnesis.operator.api import ContinualModel, Site, UpdateApproval
-from anamnesis.operator.api.api_model import Told
+from anamnesis.operator.api.api_model import StatusModel
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.plan.planned_status import ApprovalState, UpdateState
 from anamnesis.records import InputError, short_digest
@@ -31,33 +31,34 @@ class ModelView:
         return self.model.metadata.name
 
     @property
-    def in_flight(self) -> ModelUpdate | None:
+    def update_in_flight(self) -> ModelUpdate | None:
         """The update that has not ended."""
-        return next((each for each in self.updates if each.metadata.name == self.model.status.update), None)
+        return next((update for update in self.updates if update.metadata.name == self.model.status.update), None)
 
     @property
-    def unheard(self) -> tuple[UpdateApproval, ...]:
+    def unrecorded_approvals(self) -> tuple[UpdateApproval, ...]:
         """People's words that are not in the log: not examined yet, or refused and about the update in flight."""
-        flying = self.model.status.update
+        update_in_flight = self.model.status.update
         return tuple(
-            each
-            for each in self.approvals
-            if not each.status.holds("Recorded") and (_is_new(each) or (flying and each.spec.update == flying))
+            approval
+            for approval in self.approvals
+            if not approval.status.is_true("Recorded")
+            and (_is_pending(approval) or (update_in_flight and approval.spec.update == update_in_flight))
         )
 
     @property
-    def approval(self) -> str:
+    def approval_command(self) -> str:
         """The command that approves what waits for a person, or nothing."""
-        update = self.in_flight
-        decided = update.status.condition("Decided") if update else None
-        if update is None or decided is None or decided.reason != UpdateState.AWAITING_APPROVAL:
+        update = self.update_in_flight
+        condition = update.status.condition("Decided") if update else None
+        if update is None or condition is None or condition.reason != UpdateState.AWAITING_APPROVAL:
             return ""
         namespace, digest = self.model.metadata.namespace, short_digest(update.status.version)
         return f'anamnesis approve -n {namespace} {self.name} sha256:{digest} --why "..."'
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterView:
+class NamespaceView:
     """A namespace.
 
     Attributes:
@@ -75,58 +76,68 @@ class ClusterView:
         return {
             "namespace": self.namespace,
             "models": [_model_document(view) for view in self.models],
-            "sites": [{"name": site.metadata.name, **_plain(site.status)} for site in self.sites],
+            "sites": [{"name": site.metadata.name, **_to_document(site.status)} for site in self.sites],
         }
 
 
-def look(connection: Connection, model: str) -> ClusterView:
+def read_status(connection: Connection, model: str) -> NamespaceView:
     """Returns how a namespace is, or one model of it with its sites; changes nothing.
 
     Raises:
         InputError: there is no such model.
     """
-    models = connection.all(ContinualModel)
+    models = connection.list_all(ContinualModel)
     if model:
-        models = tuple(each for each in models if each.metadata.name == model)
+        models = tuple(resource for resource in models if resource.metadata.name == model)
         if not models:
             raise InputError(f"no ContinualModel {model} in namespace {connection.namespace}; -n names another")
-    updates, approvals = connection.all(ModelUpdate), connection.all(UpdateApproval)
-    named = {reference.name for each in models for reference in each.spec.sites}
-    return ClusterView(
+    updates, approvals = connection.list_all(ModelUpdate), connection.list_all(UpdateApproval)
+    site_names = {reference.name for resource in models for reference in resource.spec.sites}
+    return NamespaceView(
         connection.namespace,
-        tuple(_view(each, updates, approvals) for each in models),
-        tuple(site for site in connection.all(Site) if not model or site.metadata.name in named),
+        tuple(_make_model_view(resource, updates, approvals) for resource in models),
+        tuple(site for site in connection.list_all(Site) if not model or site.metadata.name in site_names),
     )
 
 
-def _view(model: ContinualModel, updates: Iterable[ModelUpdate], approvals: Iterable[UpdateApproval]) -> ModelView:
+def _make_model_view(
+    model: ContinualModel, updates: Iterable[ModelUpdate], approvals: Iterable[UpdateApproval]
+) -> ModelView:
     name = model.metadata.name
-    own = tuple(each for each in updates if each.spec.model == name)
-    names = {each.metadata.name for each in own}
-    said = tuple(each for each in approvals if each.spec.model == name or each.spec.update in names)
-    return ModelView(model, own, said)
+    model_updates = tuple(update for update in updates if update.spec.model == name)
+    update_names = {update.metadata.name for update in model_updates}
+    model_approvals = tuple(
+        approval for approval in approvals if approval.spec.model == name or approval.spec.update in update_names
+    )
+    return ModelView(model, model_updates, model_approvals)
 
 
-def _is_new(approval: UpdateApproval) -> bool:
-    recorded = approval.status.condition("Recorded")
-    return recorded is None or recorded.reason == ApprovalState.PENDING
+def _is_pending(approval: UpdateApproval) -> bool:
+    condition = approval.status.condition("Recorded")
+    return condition is None or condition.reason == ApprovalState.PENDING
 
 
 def _model_document(view: ModelView) -> dict[str, object]:
-    update = view.in_flight
+    update = view.update_in_flight
     return {
         "name": view.name,
         "state": view.model.spec.state,
         "method": view.model.spec.method.name,
-        **_plain(view.model.status),
-        "update": {"name": update.metadata.name, "site": update.spec.site, **_plain(update.status)} if update else None,
-        "approve": view.approval,
+        **_to_document(view.model.status),
+        "update": {"name": update.metadata.name, "site": update.spec.site, **_to_document(update.status)}
+        if update
+        else None,
+        "approve": view.approval_command,
         "unheard": [
-            {"name": each.metadata.name, **each.spec.model_dump(mode="json", by_alias=True), **_plain(each.status)}
-            for each in view.unheard
+            {
+                "name": approval.metadata.name,
+                **approval.spec.model_dump(mode="json", by_alias=True),
+                **_to_document(approval.status),
+            }
+            for approval in view.unrecorded_approvals
         ],
     }
 
 
-def _plain(told: Told) -> dict[str, object]:
-    return told.model_dump(mode="json", by_alias=True)
+def _to_document(status: StatusModel) -> dict[str, object]:
+    return status.model_dump(mode="json", by_alias=True)

@@ -4,20 +4,20 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from anamnesis.cli.cluster.overview import ClusterView, ModelView
-from anamnesis.cli.output import table
+from anamnesis.cli.cluster.overview import ModelView, NamespaceView
+from anamnesis.cli.output import format_table
 from anamnesis.operator.api import Site
 from anamnesis.operator.api.conditions import Condition
 from anamnesis.operator.api.status import Score, TaskStatus
 from anamnesis.records import short_digest
 
-GOOD = ("Ready", "BackendReachable")
+HEALTHY_WHEN_TRUE = ("Ready", "BackendReachable")
 """Conditions that should be True; the others tell of trouble while they are."""
-QUIET = ("Progressing", "AwaitingApproval")
+SHOWN_WITH_UPDATE = ("Progressing", "AwaitingApproval")
 """What the line about the update tells."""
 
 
-def screen(view: ClusterView, now: datetime) -> Iterator[str]:
+def status_lines(view: NamespaceView, now: datetime) -> Iterator[str]:
     """Yields lines for people.
 
     Args:
@@ -27,121 +27,141 @@ def screen(view: ClusterView, now: datetime) -> Iterator[str]:
     if not view.models and not view.sites:
         yield f"namespace {view.namespace}: no models and no sites; another namespace is named by -n"
     for model in view.models:
-        yield from _model(model, now)
+        yield from _model_lines(model, now)
         yield ""
     if view.sites:
-        yield from _sites(view.sites, now)
+        yield from _site_lines(view.sites, now)
 
 
-def _model(view: ModelView, now: datetime) -> Iterator[str]:
+def _model_lines(view: ModelView, now: datetime) -> Iterator[str]:
     model, status = view.model, view.model.status
-    promoted = f", in use for {age(status.promoted, now)}" if status.promoted else ""
+    promoted = f", in use for {format_age(status.promotion_time, now)}" if status.promotion_time else ""
     suspended = ", suspended" if model.spec.state == "Suspended" else ""
     yield f"{view.name}: champion {short_digest(status.champion)}{promoted}, {model.spec.method.name}{suspended}"
     if not status.conditions:
         yield "  the operator has not looked at it yet; is it running?"
     elif status.observed_generation < model.metadata.generation:
         yield "  the operator has not seen the last change yet"
-    yield from (f"  {line}" for line in _troubles(status.conditions, now))
-    yield from (f"  {line}" for line in _update(view, now))
-    yield from (f"  {line}" for line in _words(view))
+    yield from (f"  {line}" for line in _condition_lines(status.conditions, now))
+    yield from (f"  {line}" for line in _update_lines(view, now))
+    yield from (f"  {line}" for line in _approval_lines(view))
     rows = [
-        [site.name, site.state, site.samples or None, site.quarantined or None, age(site.learned, now), site.message]
+        [
+            site.name,
+            site.state,
+            site.samples or None,
+            site.quarantined_files or None,
+            format_age(site.last_learned_time, now),
+            site.message,
+        ]
         for site in status.sites
     ]
     head = ["site", "state", "samples", "quarantined", "learned", ""]
-    yield from (f"  {line}" for line in table(head, rows) if rows)
-    yield from (f"  {line}" for line in _tasks(status.tasks, now))
-    yield from (f"  {line}" for line in _schedule(view, now))
+    yield from (f"  {line}" for line in format_table(head, rows) if rows)
+    yield from (f"  {line}" for line in _task_lines(status.tasks, now))
+    yield from (f"  {line}" for line in _schedule_lines(view, now))
 
 
-def _troubles(conditions: tuple[Condition, ...], now: datetime) -> Iterator[str]:
-    for each in conditions:
-        bad = each.status != "True" if each.type in GOOD else each.status == "True"
-        if bad and each.type not in QUIET:
-            since = age(each.last_transition_time, now)
-            yield f"{each.type}={each.status} for {since}: {each.reason}{': ' if each.message else ''}{each.message}"
+def _condition_lines(conditions: tuple[Condition, ...], now: datetime) -> Iterator[str]:
+    for condition in conditions:
+        is_unhealthy = condition.status != "True" if condition.type in HEALTHY_WHEN_TRUE else condition.status == "True"
+        if is_unhealthy and condition.type not in SHOWN_WITH_UPDATE:
+            duration = format_age(condition.last_transition_time, now)
+            yield f"{condition.type}={condition.status} for {duration}: {condition.reason}{': ' if condition.message else ''}{condition.message}"
 
 
-def _update(view: ModelView, now: datetime) -> Iterator[str]:
-    update = view.in_flight
+def _update_lines(view: ModelView, now: datetime) -> Iterator[str]:
+    update = view.update_in_flight
     if update is None:
         return
-    decided, run = update.status.condition("Decided"), update.status.run
-    state = decided.reason if decided else "Waiting"
-    since = age(update.metadata.creation_timestamp, now)
-    yield f"update {update.metadata.name} of {update.spec.site}: {state}, begun {since} ago"
+    condition, run = update.status.condition("Decided"), update.status.run
+    state = condition.reason if condition else "Waiting"
+    duration = format_age(update.metadata.creation_timestamp, now)
+    yield f"update {update.metadata.name} of {update.spec.site}: {state}, begun {duration} ago"
     if run is not None and state in ("Running", "Retrying"):
         yield f"  run {run.name}: {run.state}{': ' if run.message else ''}{run.message}"
-    if view.approval:
+    if view.approval_command:
         yield f"  version {update.status.version}"
-        yield f"  {view.approval}"
+        yield f"  {view.approval_command}"
 
 
-def _words(view: ModelView) -> Iterator[str]:
-    for each in view.unheard:
-        recorded = each.status.condition("Recorded")
-        answer = f"{recorded.reason}: {recorded.message}" if recorded else "not examined yet"
-        yield f"{each.metadata.name}: {each.spec.approver} says {each.spec.decision}: {answer}"
+def _approval_lines(view: ModelView) -> Iterator[str]:
+    for approval in view.unrecorded_approvals:
+        condition = approval.status.condition("Recorded")
+        outcome = f"{condition.reason}: {condition.message}" if condition else "not examined yet"
+        yield f"{approval.metadata.name}: {approval.spec.approver} says {approval.spec.decision}: {outcome}"
 
 
-def _tasks(tasks: tuple[TaskStatus, ...], now: datetime) -> list[str]:
+def _task_lines(tasks: tuple[TaskStatus, ...], now: datetime) -> list[str]:
     rows = [
         [
             f"{task.site}/{task.task}",
             task.metric,
-            _score(task.frozen),
-            _number(task.floor),
-            _number(task.best),
-            _number(task.margin),
-            _score(task.recent),
-            _number(task.recent_floor),
-            age(task.evaluated, now),
+            _format_score(task.frozen_score),
+            _format_number(task.floor),
+            _format_number(task.best_score),
+            _format_number(task.margin),
+            _format_score(task.recent_score),
+            _format_number(task.recent_floor),
+            format_age(task.evaluation_time, now),
         ]
         for task in tasks
     ]
     head = ["task", "metric", "frozen set", "floor", "best", "margin", "recent cases", "floor", "seen"]
-    return table(head, rows) if rows else []
+    return format_table(head, rows) if rows else []
 
 
-def _score(score: Score | None) -> str:
+def _format_score(score: Score | None) -> str:
     if score is None:
         return "-"
-    bounds = f" [{_number(score.low)}, {_number(score.high)}]" if score.low is not None else ""
-    return f"{_number(score.value)}{bounds} n={score.cases}"
+    bounds = f" [{_format_number(score.low)}, {_format_number(score.high)}]" if score.low is not None else ""
+    return f"{_format_number(score.value)}{bounds} n={score.cases}"
 
 
-def _number(value: Decimal | None) -> str:
+def _format_number(value: Decimal | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _schedule(view: ModelView, now: datetime) -> Iterator[str]:
+def _schedule_lines(view: ModelView, now: datetime) -> Iterator[str]:
     evaluation, decisions = view.model.status.evaluation, view.model.status.decisions
-    if evaluation.last or evaluation.next:
-        due = f", due in {age(now, evaluation.next)}" if evaluation.next and evaluation.next > now else ", due now"
-        yield f"evaluated {age(evaluation.last, now)} ago{due if evaluation.next else ''}"
+    if evaluation.last_completion_time or evaluation.next_due_time:
+        next_evaluation = (
+            f", due in {format_age(now, evaluation.next_due_time)}"
+            if evaluation.next_due_time and evaluation.next_due_time > now
+            else ", due now"
+        )
+        yield f"evaluated {format_age(evaluation.last_completion_time, now)} ago{next_evaluation if evaluation.next_due_time else ''}"
     counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in decisions.model_dump().items() if count)
     if counts:
         yield f"decisions: {counts}"
 
 
-def _sites(sites: tuple[Site, ...], now: datetime) -> Iterator[str]:
+def _site_lines(sites: tuple[Site, ...], now: datetime) -> Iterator[str]:
     rows = []
     for site in sites:
-        source, readable = site.status.source, site.status.condition("Readable")
-        message = "not looked at yet" if readable is None else readable.message if readable.status != "True" else ""
-        files, changed = (source.files, source.changed) if source else (None, None)
-        word = readable.reason if readable else "-"
-        rows.append([site.metadata.name, word, files, age(changed, now), age(site.status.polled, now), message])
-    yield from table(["source of", "", "files", "changed", "seen", ""], rows)
+        source, condition = site.status.source, site.status.condition("Readable")
+        message = "not looked at yet" if condition is None else condition.message if condition.status != "True" else ""
+        file_count, changed_at = (source.files, source.last_change_time) if source else (None, None)
+        reason = condition.reason if condition else "-"
+        rows.append(
+            [
+                site.metadata.name,
+                reason,
+                file_count,
+                format_age(changed_at, now),
+                format_age(site.status.last_poll_time, now),
+                message,
+            ]
+        )
+    yield from format_table(["source of", "", "files", "changed", "seen", ""], rows)
 
 
-def age(then: datetime | None, now: datetime | None) -> str:
+def format_age(moment: datetime | None, now: datetime | None) -> str:
     """Returns how long ago something was, in its two largest units' first: ``3 d``, ``5 h``, ``12 min``, ``8 s``."""
-    if then is None or now is None:
+    if moment is None or now is None:
         return "-"
-    passed = max(now - then, timedelta())
+    elapsed = max(now - moment, timedelta())
     for unit, length in (("d", timedelta(days=2)), ("h", timedelta(hours=2)), ("min", timedelta(minutes=2))):
-        if passed >= length:
-            return f"{passed // (length / 2)} {unit}"
-    return f"{passed // timedelta(seconds=1)} s"
+        if elapsed >= length:
+            return f"{elapsed // (length / 2)} {unit}"
+    return f"{elapsed // timedelta(seconds=1)} s"

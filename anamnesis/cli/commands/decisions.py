@@ -8,14 +8,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anamnesis.cli.options import ClusterFiles, Context, Json, ModelName, Namespace, Place, Who, Why, examples
+from anamnesis.cli.options import (
+    AuthorOption,
+    ClusterFilesOption,
+    ClusterLocation,
+    ContextOption,
+    JsonOption,
+    ModelOption,
+    NamespaceOption,
+    ReasonOption,
+    format_examples,
+)
 from anamnesis.records.errors import InputError
 
 if TYPE_CHECKING:
-    from anamnesis.cli.cluster.approving import Decision
-    from anamnesis.local.context import Selected
+    from anamnesis.cli.cluster.approving import ApprovalDecision
+    from anamnesis.local.context import SelectedModel
 
-Subject = Annotated[
+SubjectArgument = Annotated[
     str,
     typer.Argument(
         metavar="MODEL|UPDATE|VERSION",
@@ -23,25 +33,34 @@ Subject = Annotated[
         "may stand alone: the digest is shown and must be confirmed.",
     ),
 ]
-Version = Annotated[str, typer.Argument(metavar="VERSION", help="Digest of the version, or enough of its start.")]
-Wait = Annotated[float, typer.Option("--wait", min=0, help="On a cluster: seconds to wait for the operator's answer.")]
+OptionalVersionArgument = Annotated[
+    str, typer.Argument(metavar="VERSION", help="Digest of the version, or enough of its start.")
+]
+WaitOption = Annotated[
+    float, typer.Option("--wait", min=0, help="On a cluster: seconds to wait for the operator's answer.")
+]
 
 
-def add_to(app: typer.Typer) -> None:
+def register_commands(app: typer.Typer) -> None:
     """Adds the commands of this file."""
-    for decide, why in (
+    for decision_command, example_reason in (
         (APPROVE, "report of 20 November reviewed"),
         (REJECT, "misses small lesions"),
         (ROLL_BACK, "complaints from ward 3"),
     ):
-        call = f"anamnesis {decide.name}"
-        local, cluster = f"{call} -f model.yaml sha256:4f1c9a", f"{call} -n wards chest sha256:4f1c9a"
-        shown = examples(f'{local} --why "{why}"', f'{cluster} --why "{why}"')
-        app.command(decide.name, help=decide.help, epilog=shown)(_command(decide))
+        command_line = f"anamnesis {decision_command.name}"
+        local_example, cluster_example = (
+            f"{command_line} -f model.yaml sha256:4f1c9a",
+            f"{command_line} -n wards chest sha256:4f1c9a",
+        )
+        epilog = format_examples(
+            f'{local_example} --why "{example_reason}"', f'{cluster_example} --why "{example_reason}"'
+        )
+        app.command(decision_command.name, help=decision_command.help, epilog=epilog)(_make_command(decision_command))
 
 
 @dataclass(frozen=True, slots=True)
-class Deciding:
+class DecisionCommand:
     """One of the commands.
 
     Attributes:
@@ -53,102 +72,110 @@ class Deciding:
 
     name: str
     help: str
-    decision: "Decision"
-    record: "Callable[[Selected, str, str, str], tuple[object, str]]"
+    decision: "ApprovalDecision"
+    record: "Callable[[SelectedModel, str, str, str], tuple[object, str]]"
 
 
-def _approve(selected: "Selected", digest: str, who: str, why: str) -> tuple[object, str]:
+def _approve_locally(selected_model: "SelectedModel", digest: str, author: str, reason: str) -> tuple[object, str]:
     from anamnesis.local.approval import approve_version
 
-    decision = approve_version(selected, digest, who, why)
+    decision = approve_version(selected_model, digest, author, reason)
     return decision, f"{decision.verdict.value}: {decision.reason}"
 
 
-def _reject(selected: "Selected", digest: str, who: str, why: str) -> tuple[object, str]:
+def _reject_locally(selected_model: "SelectedModel", digest: str, author: str, reason: str) -> tuple[object, str]:
     from anamnesis.records import short_digest
     from anamnesis.registry import reject
 
-    return reject(selected.registry, digest, who, why), f"rejected {short_digest(digest)}"
+    return reject(selected_model.registry, digest, author, reason), f"rejected {short_digest(digest)}"
 
 
-def _roll_back(selected: "Selected", digest: str, who: str, why: str) -> tuple[object, str]:
+def _roll_back_locally(selected_model: "SelectedModel", digest: str, author: str, reason: str) -> tuple[object, str]:
     from anamnesis.records import short_digest
     from anamnesis.registry import roll_back
 
-    return roll_back(selected.registry, digest, who, why), f"champion is {short_digest(digest)}"
+    return roll_back(selected_model.registry, digest, author, reason), f"champion is {short_digest(digest)}"
 
 
-APPROVE = Deciding(
+APPROVE = DecisionCommand(
     "approve",
     "Approves a version, by digest.\n\nIt is promoted at once when the gate has nothing else against it.",
     "Approve",
-    _approve,
+    _approve_locally,
 )
-REJECT = Deciding(
+REJECT = DecisionCommand(
     "reject",
     "Rejects a version for good.\n\n"
     "Its data is tried again only when it has grown or the configuration is another one.",
     "Reject",
-    _reject,
+    _reject_locally,
 )
-ROLL_BACK = Deciding("rollback", "Makes an earlier champion champion again.", "RollBack", _roll_back)
+ROLL_BACK = DecisionCommand("rollback", "Makes an earlier champion champion again.", "RollBack", _roll_back_locally)
 
 
-def _command(decide: Deciding) -> Callable[..., None]:
+def _make_command(decision_command: DecisionCommand) -> Callable[..., None]:
     def command(
-        subject: Subject,
-        why: Why,
-        version: Version = "",
-        files: ClusterFiles = None,
-        who: Who = "",
-        model: ModelName = "",
-        namespace: Namespace = "",
-        context: Context = "",
-        wait: Wait = 60,
-        as_json: Json = False,
+        subject: SubjectArgument,
+        reason: ReasonOption,
+        version: OptionalVersionArgument = "",
+        files: ClusterFilesOption = None,
+        author: AuthorOption = "",
+        model: ModelOption = "",
+        namespace: NamespaceOption = "",
+        context: ContextOption = "",
+        wait: WaitOption = 60,
+        as_json: JsonOption = False,
     ) -> None:
         if not files:
-            meant = _meant(subject, version, model)
-            return _say(decide.decision, meant, why, who, Place(namespace, context), wait, as_json)
-        from anamnesis.cli.output import show
-        from anamnesis.local.context import login
+            target = _split_target(subject, version, model)
+            return _decide_on_cluster(
+                decision_command.decision, target, reason, author, ClusterLocation(namespace, context), wait, as_json
+            )
+        from anamnesis.cli.output import print_result
+        from anamnesis.local.context import login_name
 
-        selected, digest = _local(files, subject, version, model)
-        document, line = decide.record(selected, digest, who or login(), why)
-        return show(document, [line], as_json)
+        selected_model, digest = _select_version(files, subject, version, model)
+        document, text = decision_command.record(selected_model, digest, author or login_name(), reason)
+        return print_result(document, [text], as_json)
 
     return command
 
 
-def _local(files: list[Path], subject: str, version: str, model: str) -> "tuple[Selected, str]":
-    from anamnesis.local.context import select
+def _select_version(files: list[Path], subject: str, version: str, model: str) -> "tuple[SelectedModel, str]":
+    from anamnesis.local.context import select_model
     from anamnesis.local.versions import find_version
 
-    selected = select(files, subject if version else model)
-    return selected, find_version(selected.registry, version or subject)
+    selected_model = select_model(files, subject if version else model)
+    return selected_model, find_version(selected_model.registry, version or subject)
 
 
-def _meant(subject: str, version: str, model: str) -> tuple[str, str]:
+def _split_target(subject: str, version: str, model: str) -> tuple[str, str]:
     """Returns whose version, and which; either may be empty."""
-    alone = not version and (model or subject.startswith("sha256:"))
-    return (model, subject) if alone else (subject, version)
+    is_version_only = not version and (model or subject.startswith("sha256:"))
+    return (model, subject) if is_version_only else (subject, version)
 
 
-def _say(
-    decision: "Decision", meant: tuple[str, str], why: str, who: str, place: Place, wait: float, as_json: bool
+def _decide_on_cluster(
+    decision: "ApprovalDecision",
+    target: tuple[str, str],
+    reason: str,
+    author: str,
+    location: ClusterLocation,
+    timeout_seconds: float,
+    as_json: bool,
 ) -> None:
-    from anamnesis.cli.cluster.approving import examined, say, word
+    from anamnesis.cli.cluster.approving import create_approval, resolve_target, wait_until_recorded
     from anamnesis.cli.cluster.connection import connect
-    from anamnesis.cli.output import note, show
+    from anamnesis.cli.output import print_note, print_result
 
-    if who:
+    if author:
         raise InputError("--who: on a cluster you are who your kubeconfig says")
-    connection = connect(place.namespace, place.context)
-    said = say(connection, word(connection, decision, *meant, _confirmed), why)
-    note(f"UpdateApproval {said.approval}: {said.approver} says {decision} to {said.version}")
-    answer = examined(connection, said, wait)
-    show(answer, [f"{answer.reason}: {answer.message}" if answer.message else answer.reason], as_json)
+    connection = connect(location.namespace, location.context)
+    approval = create_approval(connection, resolve_target(connection, decision, *target, _confirm), reason)
+    print_note(f"UpdateApproval {approval.approval}: {approval.approver} says {decision} to {approval.version}")
+    outcome = wait_until_recorded(connection, approval, timeout_seconds)
+    print_result(outcome, [f"{outcome.reason}: {outcome.message}" if outcome.message else outcome.reason], as_json)
 
 
-def _confirmed(question: str) -> bool:
+def _confirm(question: str) -> bool:
     return sys.stdin.isatty() and typer.confirm(question)

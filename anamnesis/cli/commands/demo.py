@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from anamnesis.cli.options import Json, examples
+from anamnesis.cli.options import JsonOption, format_examples
 
 
-def add_to(app: typer.Typer) -> None:
+def register_commands(app: typer.Typer) -> None:
     """Adds the commands of this file."""
-    app.command(epilog=examples("anamnesis demo", "anamnesis demo --fresh --folder /tmp/demo"))(demo)
+    app.command(epilog=format_examples("anamnesis demo", "anamnesis demo --fresh --folder /tmp/demo"))(demo)
 
 
 def demo(
@@ -18,7 +18,7 @@ def demo(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start anew; without it, continue or show what is there.")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Runs the main job on this machine.
 

@@ -2,43 +2,54 @@
 
 import typer
 
-from anamnesis.cli.options import Files, Json, ModelName, SiteName, Workers, examples
+from anamnesis.cli.options import FilesOption, JsonOption, ModelOption, SiteOption, WorkersOption, format_examples
 
 
-def add_to(app: typer.Typer) -> None:
+def register_commands(app: typer.Typer) -> None:
     """Adds the commands of this file."""
     app.command(
-        epilog=examples("anamnesis ingest -f model.yaml", "anamnesis ingest -f model.yaml --site guangzhou --json")
+        epilog=format_examples(
+            "anamnesis ingest -f model.yaml", "anamnesis ingest -f model.yaml --site guangzhou --json"
+        )
     )(ingest)
 
 
 def ingest(
-    files: Files, site: SiteName = "", model: ModelName = "", workers: Workers = 2, as_json: Json = False
+    files: FilesOption,
+    site: SiteOption = "",
+    model: ModelOption = "",
+    workers: WorkersOption = 2,
+    as_json: JsonOption = False,
 ) -> None:
     """Makes a snapshot of a site's data.
 
     Validated, de-identified, split by patient; without --site, of every site in turn. Equal files give the equal
     snapshot; nothing is learned.
     """
-    from anamnesis.cli.output import show, table
-    from anamnesis.cli.progress import reporter
-    from anamnesis.local.context import select
+    from anamnesis.cli.output import format_table, print_result
+    from anamnesis.cli.progress import open_reporter
+    from anamnesis.local.context import select_model
     from anamnesis.local.sources import ingest_site
     from anamnesis.records import decode, short_digest
     from anamnesis.snapshots import IngestResult
 
-    selected = select(files, model)
-    sites = [selected.site(site)] if site else list(selected.resources.sites_of(selected.model))
-    with reporter() as tell:
-        results = {each.name: decode(IngestResult, ingest_site(selected, each, tell, workers)) for each in sites}
-    counts = list(dict.fromkeys(name for result in results.values() for name in result.counts))
+    selected_model = select_model(files, model)
+    sites = [selected_model.site(site)] if site else list(selected_model.resources.sites_of(selected_model.model))
+    with open_reporter() as progress_reporter:
+        results = {
+            site_resource.name: decode(
+                IngestResult, ingest_site(selected_model, site_resource, progress_reporter, workers)
+            )
+            for site_resource in sites
+        }
+    count_names = list(dict.fromkeys(name for result in results.values() for name in result.counts))
     rows = [
         [
             name,
-            short_digest(found.snapshot),
-            *(found.counts.get(key, 0) for key in counts),
-            "as before" if found.reused else "new",
+            short_digest(result.snapshot),
+            *(result.counts.get(key, 0) for key in count_names),
+            "as before" if result.reused else "new",
         ]
-        for name, found in results.items()
+        for name, result in results.items()
     ]
-    show(results, table(["site", "snapshot", *counts, ""], rows), as_json)
+    print_result(results, format_table(["site", "snapshot", *count_names, ""], rows), as_json)

@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from anamnesis.cli.options import Context, examples
+from anamnesis.cli.options import ContextOption, format_examples
 
 
-def add_to(app: typer.Typer) -> None:
+def register_commands(app: typer.Typer) -> None:
     """Adds the command of this file."""
     app.command(
-        epilog=examples(
+        epilog=format_examples(
             "anamnesis operator --namespace hospital",
             "anamnesis operator --namespace north --namespace south --lease-namespace anamnesis",
         )
@@ -46,7 +46,7 @@ def operator(
     patience: Annotated[int, typer.Option(min=1, help="Seconds of work on one resource until /healthz fails.")] = 600,
     grace: Annotated[int, typer.Option(min=0, help="Seconds for work that runs, when asked to end.")] = 30,
     kubeconfig: Annotated[str, typer.Option(help="By default a pod's own account, else KUBECONFIG.")] = "",
-    context: Context = "",
+    context: ContextOption = "",
 ) -> None:
     """Runs the operator of a cluster.
 
@@ -58,26 +58,26 @@ def operator(
     import secrets
     import socket
 
-    from anamnesis.cli.operating import operate
-    from anamnesis.operator.runtime.options import LeaseTimes, Options
+    from anamnesis.cli.operating import start_operator
+    from anamnesis.operator.runtime.options import LeaseTimes, OperatorOptions
     from anamnesis.records import InputError
 
-    watched = tuple(dict.fromkeys(namespace or ()))
-    if bool(watched) == all_namespaces:
+    watched_namespaces = tuple(dict.fromkeys(namespace or ()))
+    if bool(watched_namespaces) == all_namespaces:
         raise InputError("name one or more namespaces with --namespace, or give --all-namespaces")
-    lease = lease_namespace or next(iter(watched), "")
-    if not lease:
+    resolved_lease_namespace = lease_namespace or next(iter(watched_namespaces), "")
+    if not resolved_lease_namespace:
         raise InputError("--all-namespaces: name a namespace for the Lease with --lease-namespace")
-    options = Options(
+    options = OperatorOptions(
         identity=f"{identity or socket.gethostname()}-{secrets.token_hex(4)}",  # a restart is another process
-        lease_namespace=lease,
-        namespaces=watched,
+        lease_namespace=resolved_lease_namespace,
+        namespaces=watched_namespaces,
         port=port,
-        workers=workers,
-        lease=LeaseTimes(lease_duration, lease_duration * 2 / 3, lease_duration / 7.5),
-        resync=resync,
-        silence=watch_silence,
-        patience=patience,
-        grace=grace,
+        worker_count=workers,
+        lease_times=LeaseTimes(lease_duration, lease_duration * 2 / 3, lease_duration / 7.5),
+        resync_interval=resync,
+        watch_silence_limit=watch_silence,
+        work_timeout=patience,
+        grace_period=grace,
     )
-    raise typer.Exit(operate(options, dict(os.environ), state, pod_defaults, kubeconfig, context))
+    raise typer.Exit(start_operator(options, dict(os.environ), state, pod_defaults, kubeconfig, context))

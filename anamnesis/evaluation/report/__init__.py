@@ -1,19 +1,19 @@
 """The report: data in, one JSON file and one self-contained HTML page out. Without torch."""
 
-from anamnesis.evaluation.report.assemble import assemble, lineage, model_report
-from anamnesis.evaluation.report.data import Column, ModelReport, Picture, ReportData, UpdateRow
+from anamnesis.evaluation.report.assemble import assemble_report, build_model_report, champion_lineage
+from anamnesis.evaluation.report.data import ModelReport, ReportData, SaliencyPicture, TestSetColumn, UpdateRow
 from anamnesis.evaluation.report.page import report_html
 from anamnesis.evaluation.report.serialisation import read_report, report_json
 
 __all__ = [
-    "Column",
     "ModelReport",
-    "Picture",
     "ReportData",
+    "SaliencyPicture",
+    "TestSetColumn",
     "UpdateRow",
-    "assemble",
-    "lineage",
-    "model_report",
+    "assemble_report",
+    "build_model_report",
+    "champion_lineage",
     "read_report",
     "report_html",
     "report_json",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from anamnesis.evaluation.report.assemble import lineage
+from anamnesis.evaluation.report.assemble import champion_lineage
 from anamnesis.evaluation.report.data import ModelReport, ReportData
 
 WIDTH, HEIGHT = 300, 170
@@ -12,7 +12,7 @@ SERIES = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ChartLine:
     """One model in one panel: its style's number and its points, (x, y, text)."""
 
     style: int
@@ -25,27 +25,27 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
+class SitePanel:
     """One site.
 
     Attributes:
         site: its name.
         lines: models with at least one score.
-        own: x positions of the updates that learned this site.
+        update_positions: x positions of the updates that learned this site.
         x_ticks: (x, text).
         y_ticks: (y, text).
-        words: what the picture shows, for who cannot see it.
+        description: what the picture shows, for who cannot see it.
     """
 
     site: str
-    lines: tuple[Line, ...]
-    own: tuple[float, ...]
+    lines: tuple[ChartLine, ...]
+    update_positions: tuple[float, ...]
     x_ticks: tuple[tuple[float, str], ...]
     y_ticks: tuple[tuple[float, str], ...]
-    words: str
+    description: str
 
 
-def panels(report: ReportData, metric: str) -> tuple[Panel, ...]:
+def site_panels(report: ReportData, metric: str) -> tuple[SitePanel, ...]:
     """Returns a panel for every site with a score; all share their axes, so that heights compare."""
     sites = dict.fromkeys(column.site for model in report.models for column in model.columns)
     updates = max((len(model.updates) for model in report.models), default=1)
@@ -54,49 +54,54 @@ def panels(report: ReportData, metric: str) -> tuple[Panel, ...]:
     if not scores:
         return ()
     floor = max(0.0, int(min(scores) * 5) / 5)
-    return tuple(_panel(site, lines, updates, floor, report) for site, lines in curves.items() if any(lines))
+    return tuple(_build_panel(site, lines, updates, floor, report) for site, lines in curves.items() if any(lines))
 
 
 def _curve(model: ModelReport, metric: str, site: str) -> list[tuple[int, float]]:
     """Returns (row, score) along the lineage, from the site's first update on."""
     sites = [column.site for column in model.columns]
-    rows = lineage(model)
-    learned = [row for row in rows if model.updates[row].site == site]
-    if site not in sites or not learned or metric not in model.matrices:
+    rows = champion_lineage(model)
+    learning_rows = [row for row in rows if model.updates[row].site == site]
+    if site not in sites or not learning_rows or metric not in model.matrices:
         return []
-    cells = [(row, model.matrices[metric][row][sites.index(site)]) for row in rows if row >= learned[0]]
+    cells = [(row, model.matrices[metric][row][sites.index(site)]) for row in rows if row >= learning_rows[0]]
     return [(row, float(cell.value)) for row, cell in cells if cell is not None]
 
 
-def _panel(site: str, curves: list[list[tuple[int, float]]], updates: int, floor: float, report: ReportData) -> Panel:
+def _build_panel(
+    site: str, curves: list[list[tuple[int, float]]], updates: int, floor: float, report: ReportData
+) -> SitePanel:
     lines = tuple(
-        Line(i % SERIES, tuple((_x(row, updates), _y(score, floor), f"{score:.2f}") for row, score in curve))
+        ChartLine(
+            i % SERIES,
+            tuple((_x_position(row, updates), _y_position(score, floor), f"{score:.2f}") for row, score in curve),
+        )
         for i, curve in enumerate(curves)
         if curve
     )
-    own = {row for model in report.models for row, update in enumerate(model.updates) if update.site == site}
-    step = 0.2 if floor < 0.5 else 0.1 if floor < 0.8 else 0.05
-    steps = [floor + step * part for part in range(round((1 - floor) / step) + 1)]
-    words = "; ".join(
+    learning_rows = {row for model in report.models for row, update in enumerate(model.updates) if update.site == site}
+    tick_step = 0.2 if floor < 0.5 else 0.1 if floor < 0.8 else 0.05
+    ticks = [floor + tick_step * tick_index for tick_index in range(round((1 - floor) / tick_step) + 1)]
+    description = "; ".join(
         f"{model.method} from {curve[0][1]:.2f} to {curve[-1][1]:.2f}"
         for model, curve in zip(report.models, curves, strict=True)
         if curve
     )
-    return Panel(
+    return SitePanel(
         site,
         lines,
-        tuple(_x(row, updates) for row in sorted(own)),
-        tuple((_x(row, updates), str(row + 1)) for row in range(updates)),
-        tuple((_y(tick, floor), f"{tick:.2f}".rstrip("0").rstrip(".")) for tick in steps),
-        words,
+        tuple(_x_position(row, updates) for row in sorted(learning_rows)),
+        tuple((_x_position(row, updates), str(row + 1)) for row in range(updates)),
+        tuple((_y_position(tick, floor), f"{tick:.2f}".rstrip("0").rstrip(".")) for tick in ticks),
+        description,
     )
 
 
-def _x(row: int, updates: int) -> float:
+def _x_position(row: int, updates: int) -> float:
     share = row / (updates - 1) if updates > 1 else 0.5
     return round(LEFT + 8 + share * (WIDTH - LEFT - RIGHT - 16), 1)
 
 
-def _y(score: float, floor: float) -> float:
+def _y_position(score: float, floor: float) -> float:
     share = (score - floor) / (1 - floor) if floor < 1 else 1.0
     return round(TOP + (1 - share) * (HEIGHT - TOP - BOTTOM), 1)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from anamnesis.records import Cost, Decision, Metric, Task
+from anamnesis.records import Decision, Metric, Task, UpdateCost
 
 SCHEMA = 1
 PRIMARY = "Primary"
@@ -14,7 +14,7 @@ Scores = tuple[tuple[Metric | None, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class TestSetColumn:
     """One frozen test set.
 
     Attributes:
@@ -45,7 +45,7 @@ class UpdateRow:
         cost: of the training.
         environment: torch, device, instruction set, threads.
         counts: studies by what became of them: train, test, reserve, pending, quarantined.
-        opened: digests of the snapshots that training opened.
+        opened_snapshots: digests of the snapshots that training opened.
     """
 
     version: str
@@ -55,28 +55,28 @@ class UpdateRow:
     time: str = ""
     decision: Decision | None = None
     promoted: bool = False
-    cost: Cost | None = None
+    cost: UpdateCost | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
-    opened: tuple[str, ...] = ()
+    opened_snapshots: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class SaliencyPicture:
     """Where the model looked on one old image, before and after later updates. The pixels stay at the site.
 
     Attributes:
         site: whose image.
         label: its true class, the one explained.
-        before: digest of the version of the map before.
-        after: digest of the version of the map after.
+        version_before: digest of the version of the map before.
+        version_after: digest of the version of the map after.
         digest: of the PNG that ``overlay.before_after`` made.
     """
 
     site: str
     label: str
-    before: str
-    after: str
+    version_before: str
+    version_after: str
     digest: str
 
 
@@ -101,14 +101,14 @@ class ModelReport:
 
     name: str
     method: str
-    columns: tuple[Column, ...]
+    columns: tuple[TestSetColumn, ...]
     updates: tuple[UpdateRow, ...]
     matrices: Mapping[str, Scores]
     champion: str = ""
     baseline: Mapping[str, float] = field(default_factory=dict)
     continual: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     saliency_floors: Mapping[str, float] = field(default_factory=dict)
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[SaliencyPicture, ...] = ()
     warnings: tuple[str, ...] = ()
     reference: bool = False
 

@@ -16,7 +16,7 @@ VERDICTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class GateLine:
+class GateRow:
     """What was asked of one update on one site, by criterion."""
 
     site: str
@@ -24,32 +24,36 @@ class GateLine:
     criteria: Mapping[str, Criterion]
 
 
-def criteria_of(model: ModelReport) -> list[str]:
+def criterion_names(model: ModelReport) -> list[str]:
     """Returns the names of all criteria that any of the model's decisions has."""
     decisions = [row.decision for row in model.updates if row.decision is not None]
-    return list(dict.fromkeys(line.name for decision in decisions for line in decision.criteria))
+    return list(dict.fromkeys(criterion.name for decision in decisions for criterion in decision.criteria))
 
 
-def gate_lines(update: UpdateRow) -> list[GateLine]:
+def gate_rows(update: UpdateRow) -> list[GateRow]:
     """Returns the decision's criteria, grouped by site and task in their order."""
-    lines = update.decision.criteria if update.decision is not None else ()
-    named = dict.fromkeys((line.site, line.task) for line in lines)
+    criteria = update.decision.criteria if update.decision is not None else ()
+    site_tasks = dict.fromkeys((criterion.site, criterion.task) for criterion in criteria)
     return [
-        GateLine(site, task, {line.name: line for line in lines if (line.site, line.task) == (site, task)})
-        for site, task in named
+        GateRow(
+            site,
+            task,
+            {criterion.name: criterion for criterion in criteria if (criterion.site, criterion.task) == (site, task)},
+        )
+        for site, task in site_tasks
     ]
 
 
-def verdict(update: UpdateRow) -> str:
+def describe_verdict(update: UpdateRow) -> str:
     """Returns the gate's word, and what was done where it did not bind."""
     if update.decision is None:
         return "promoted" if update.promoted else "not judged"
-    word, advice = VERDICTS[update.decision.verdict], update.decision.enforcement is Enforcement.ADVISORY
-    if advice and update.promoted and update.decision.verdict is not Verdict.PROMOTE:
-        return f"{word} (advice only: promoted all the same)"
-    return word
+    verdict_text, is_advisory = VERDICTS[update.decision.verdict], update.decision.enforcement is Enforcement.ADVISORY
+    if is_advisory and update.promoted and update.decision.verdict is not Verdict.PROMOTE:
+        return f"{verdict_text} (advice only: promoted all the same)"
+    return verdict_text
 
 
-def comparison(criterion: Criterion) -> str:
+def comparison_sign(criterion: Criterion) -> str:
     """Returns the sign between value and limit."""
     return "\N{LESS-THAN OR EQUAL TO}" if criterion.name == "forgetting" else "\N{GREATER-THAN OR EQUAL TO}"

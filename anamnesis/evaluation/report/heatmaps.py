@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from anamnesis.evaluation.report.assemble import ancestry, lineage
+from anamnesis.evaluation.report.assemble import ancestor_rows, champion_lineage
 from anamnesis.evaluation.report.colours import shade
 from anamnesis.evaluation.report.data import PRIMARY, ModelReport
-from anamnesis.evaluation.report.statements import spoken
+from anamnesis.evaluation.report.statements import metric_label
 from anamnesis.records import Metric
 
 MATRICES = (
@@ -14,42 +14,42 @@ MATRICES = (
 )
 """What the page draws: metric, title, explanation."""
 
-CHANCE = 0.5
+CHANCE_AUROC = 0.5
 """AUROC of a model that knows nothing: as pale as an accuracy of 0."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class HeatMapCell:
     """One score as it is shown.
 
     Attributes:
         metric: none where there is no score.
         style: background and text colour.
-        own: whether the row's update learned the column's site.
-        learned: whether the version knew the site at all.
+        is_learned_site: whether the row's update learned the column's site.
+        is_known_site: whether the version knew the site at all.
     """
 
     metric: Metric | None
     style: str
-    own: bool
-    learned: bool
+    is_learned_site: bool
+    is_known_site: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class HeatMapRow:
     """One update.
 
     Attributes:
         number: from 1.
         site: that it learned.
-        in_use: whether the version in use descends from it.
+        is_in_use: whether the version in use descends from it.
         cells: one per column.
     """
 
     number: int
     site: str
-    in_use: bool
-    cells: tuple[Cell, ...]
+    is_in_use: bool
+    cells: tuple[HeatMapCell, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class HeatMap:
     title: str
     note: str
     heads: tuple[tuple[str, str, str], ...]
-    rows: tuple[Row, ...]
+    rows: tuple[HeatMapRow, ...]
 
 
 def heat_maps(model: ModelReport) -> list[HeatMap]:
@@ -76,14 +76,14 @@ def heat_maps(model: ModelReport) -> list[HeatMap]:
 
 def _heat_map(model: ModelReport, metric: str, title: str, note: str) -> HeatMap:
     names = [column.task.primary_metric if metric == PRIMARY else "Accuracy" for column in model.columns]
-    scores, way = model.matrices[metric], lineage(model)
+    scores, champion_rows = model.matrices[metric], champion_lineage(model)
     rows = tuple(
-        Row(number, update.site, number - 1 in way, _cells(model, number - 1, cells, names))
+        HeatMapRow(number, update.site, number - 1 in champion_rows, _cells(model, number - 1, cells, names))
         for number, (update, cells) in enumerate(zip(model.updates, scores, strict=True), 1)
     )
     heads = zip(model.columns, names, zip(*scores, strict=True), strict=True)
     return HeatMap(
-        title, note, tuple((column.site, spoken(name), _cases(cells)) for column, name, cells in heads), rows
+        title, note, tuple((column.site, metric_label(name), _cases(cells)) for column, name, cells in heads), rows
     )
 
 
@@ -92,11 +92,13 @@ def _cases(cells: tuple[Metric | None, ...]) -> str:
     return f"n = {sizes[-1]}" if sizes else ""
 
 
-def _cells(model: ModelReport, row: int, metrics: tuple[Metric | None, ...], names: list[str]) -> tuple[Cell, ...]:
+def _cells(
+    model: ModelReport, row: int, metrics: tuple[Metric | None, ...], names: list[str]
+) -> tuple[HeatMapCell, ...]:
     update = model.updates[row]
-    known = {model.updates[i].site for i in ancestry(model.updates, update.version)}
+    known_sites = {model.updates[i].site for i in ancestor_rows(model.updates, update.version)}
     return tuple(
-        Cell(metric, _style(metric, name), update.site == column.site, column.site in known)
+        HeatMapCell(metric, _style(metric, name), update.site == column.site, column.site in known_sites)
         for column, metric, name in zip(model.columns, metrics, names, strict=True)
     )
 
@@ -104,5 +106,5 @@ def _cells(model: ModelReport, row: int, metrics: tuple[Metric | None, ...], nam
 def _style(metric: Metric | None, name: str) -> str:
     if metric is None:
         return ""
-    floor = CHANCE if name == "AUROC" else 0.0
+    floor = CHANCE_AUROC if name == "AUROC" else 0.0
     return "background:{};color:{}".format(*shade((float(metric.value) - floor) / (1 - floor)))

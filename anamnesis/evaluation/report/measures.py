@@ -14,24 +14,24 @@ class Measure:
     Attributes:
         name: of the measure.
         meaning: in one sentence.
-        higher: whether higher is better.
+        higher_is_better: whether higher is better.
         values: one per model, none where not measured.
         texts: the values as they are shown.
     """
 
     name: str
     meaning: str
-    higher: bool
+    higher_is_better: bool
     values: tuple[float | None, ...]
     texts: tuple[str, ...]
 
-    def best(self, report: ReportData) -> float | None:
+    def best_value(self, report: ReportData) -> float | None:
         """Returns the best value of those that are no upper bound, where they differ."""
         candidates = [v for v, m in zip(self.values, report.models, strict=True) if v is not None and not m.reference]
-        return (max if self.higher else min)(candidates) if len(set(candidates)) > 1 else None
+        return (max if self.higher_is_better else min)(candidates) if len(set(candidates)) > 1 else None
 
 
-CONTINUAL = (
+CONTINUAL_MEASURES = (
     (PRIMARY, "FinalAverage", "Final average", True, "Mean score over all sites, now."),
     ("ClassIncrementalAccuracy", "FinalAverage", "Without the site's name", True,
      "Mean share of cases for which the right class of all sites is found (class-incremental)."),
@@ -46,28 +46,38 @@ CONTINUAL = (
 )  # fmt: skip
 
 
-def measures(report: ReportData) -> list[Measure]:
+def build_measures(report: ReportData) -> list[Measure]:
     """Returns the rows for which at least one model has a value; cost last."""
     rows = [
-        _measure(report, name, meaning, higher, partial(_continual, metric, key), _score)
-        for metric, key, name, higher, meaning in CONTINUAL
+        _build_measure(report, name, meaning, higher_is_better, partial(_continual_metric, metric, key), _format_score)
+        for metric, key, name, higher_is_better, meaning in CONTINUAL_MEASURES
     ]
-    rows.append(_measure(report, "Training time", "Wall clock, all updates.", False, _seconds, seconds))
-    rows.append(_measure(report, "Peak memory", "Largest of all updates.", False, _memory, size))
-    rows.append(_measure(report, "Stored", "All parts of the newest version.", False, _stored, size))
+    rows.append(
+        _build_measure(report, "Training time", "Wall clock, all updates.", False, _training_seconds, format_duration)
+    )
+    rows.append(_build_measure(report, "Peak memory", "Largest of all updates.", False, _peak_memory, format_bytes))
+    rows.append(
+        _build_measure(report, "Stored", "All parts of the newest version.", False, _stored_bytes, format_bytes)
+    )
     return [row for row in rows if any(value is not None for value in row.values)]
 
 
-def seconds(value: float) -> str:
+def format_duration(value: float) -> str:
     """Returns a duration for people."""
-    minutes, rest = divmod(round(value), 60)
+    minutes, remaining_seconds = divmod(round(value), 60)
     if value < 10:
         return f"{value:.1f} s"
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+    return (
+        f"{hours} h {minutes:02d} min"
+        if hours
+        else f"{minutes} min {remaining_seconds:02d} s"
+        if minutes
+        else f"{remaining_seconds} s"
+    )
 
 
-def size(value: float) -> str:
+def format_bytes(value: float) -> str:
     """Returns a number of bytes for people, in powers of 1000."""
     for unit in ("B", "kB", "MB", "GB"):
         if value < 999.5:
@@ -76,25 +86,29 @@ def size(value: float) -> str:
     return f"{value:.1f} TB"
 
 
-def _measure(
+def _build_measure(
     report: ReportData,
     name: str,
     meaning: str,
-    higher: bool,
+    higher_is_better: bool,
     value_of: Callable[[ModelReport], float | None],
-    text: Callable[[float], str],
+    format_value: Callable[[float], str],
 ) -> Measure:
     values = tuple(value_of(model) for model in report.models)
     return Measure(
-        name, meaning, higher, values, tuple("\N{EN DASH}" if value is None else text(value) for value in values)
+        name,
+        meaning,
+        higher_is_better,
+        values,
+        tuple("\N{EN DASH}" if value is None else format_value(value) for value in values),
     )
 
 
-def _continual(metric: str, key: str, model: ModelReport) -> float | None:
+def _continual_metric(metric: str, key: str, model: ModelReport) -> float | None:
     return model.continual.get(metric, {}).get(key)
 
 
-def _score(value: float) -> str:
+def _format_score(value: float) -> str:
     return f"{value:.3f}".replace("-", "\N{MINUS SIGN}")
 
 
@@ -103,13 +117,13 @@ def _costs(model: ModelReport) -> list[tuple[float, int, int]]:
     return [(cost.seconds, cost.peak_memory_bytes, cost.stored_bytes) for cost in rows]
 
 
-def _seconds(model: ModelReport) -> float | None:
+def _training_seconds(model: ModelReport) -> float | None:
     return sum(row[0] for row in _costs(model)) if _costs(model) else None
 
 
-def _memory(model: ModelReport) -> float | None:
+def _peak_memory(model: ModelReport) -> float | None:
     return max((float(row[1]) for row in _costs(model)), default=None)
 
 
-def _stored(model: ModelReport) -> float | None:
+def _stored_bytes(model: ModelReport) -> float | None:
     return float(_costs(model)[-1][2]) if _costs(model) else None

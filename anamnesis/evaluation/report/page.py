@@ -9,11 +9,11 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from anamnesis.evaluation.report import charts, gate_table, statements
-from anamnesis.evaluation.report.assemble import lineage
+from anamnesis.evaluation.report.assemble import champion_lineage
 from anamnesis.evaluation.report.colours import STOPS
 from anamnesis.evaluation.report.data import ModelReport, ReportData
-from anamnesis.evaluation.report.heatmaps import CHANCE, MATRICES, heat_maps
-from anamnesis.evaluation.report.measures import measures, seconds, size
+from anamnesis.evaluation.report.heatmaps import CHANCE_AUROC, MATRICES, heat_maps
+from anamnesis.evaluation.report.measures import build_measures, format_bytes, format_duration
 from anamnesis.records import InputError, Metric
 
 SALIENCY = ("IoU", "SSIM", "Cosine", "Spearman")
@@ -34,68 +34,76 @@ def report_html(report: ReportData, pictures: Mapping[str, bytes]) -> bytes:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "short": statements.short,
-        "decimal": _decimal,
-        "seconds": seconds,
-        "size": size,
-        "time": _time,
-        "minute": _minute,
+        "short": statements.short_digest,
+        "decimal": _format_decimal,
+        "seconds": format_duration,
+        "size": format_bytes,
+        "time": _format_time,
+        "minute": _format_minute,
     }
     page = environment.get_template("report.html.j2").render(
         report=report,
-        summary=statements.summary(report),
-        statements=[statements.state(model) for model in report.models],
-        labels=[statements.label(model, report) for model in report.models],
-        measures=measures(report),
-        curves=[(title, note, found) for metric, title, note in MATRICES if (found := charts.panels(report, metric))],
+        summary=statements.report_summary(report),
+        statements=[statements.model_statement(model) for model in report.models],
+        labels=[statements.model_label(model, report) for model in report.models],
+        measures=build_measures(report),
+        curves=[
+            (title, note, site_panels)
+            for metric, title, note in MATRICES
+            if (site_panels := charts.site_panels(report, metric))
+        ],
         chart=charts,
         heat_maps=heat_maps,
         saliency=SALIENCY,
         stops=STOPS,
         tolerance=statements.TOLERANCE,
-        overview_loss=statements.OVERVIEW_LOSS,
-        lineage=lineage,
-        verdict=gate_table.verdict,
-        comparison=gate_table.comparison,
-        criteria_of=gate_table.criteria_of,
-        gate_lines=gate_table.gate_lines,
-        chance=CHANCE,
-        saliency_now=_saliency_now,
-        same_environment=_same_environment,
+        overview_loss=statements.CLASS_INCREMENTAL_LOSS_LIMIT,
+        lineage=champion_lineage,
+        verdict=gate_table.describe_verdict,
+        comparison=gate_table.comparison_sign,
+        criteria_of=gate_table.criterion_names,
+        gate_lines=gate_table.gate_rows,
+        chance=CHANCE_AUROC,
+        saliency_now=_current_saliency,
+        same_environment=_shared_environment,
         source={digest: "data:image/png;base64," + b64encode(png).decode() for digest, png in pictures.items()},
     )
     return page.encode()
 
 
-def _saliency_now(model: ModelReport, metric: str, site: str) -> Metric | None:
+def _current_saliency(model: ModelReport, metric: str, site: str) -> Metric | None:
     """A saliency metric of the version in use."""
     column = [column.site for column in model.columns].index(site)
-    return model.matrices[metric][lineage(model)[-1]][column]
+    return model.matrices[metric][champion_lineage(model)[-1]][column]
 
 
-def _same_environment(model: ModelReport) -> Mapping[str, str] | None:
+def _shared_environment(model: ModelReport) -> Mapping[str, str] | None:
     """The environment of all updates, where they share one."""
-    found = [row.environment for row in model.updates]
-    return found[0] if found and found[0] and all(other == found[0] for other in found) else None
+    environments = [row.environment for row in model.updates]
+    return (
+        environments[0]
+        if environments and environments[0] and all(environment == environments[0] for environment in environments)
+        else None
+    )
 
 
-def _decimal(value: Decimal | float, places: int = 2) -> str:
+def _format_decimal(value: Decimal | float, places: int = 2) -> str:
     return f"{value:.{places}f}".replace("-", "\N{MINUS SIGN}")
 
 
-def _time(value: str) -> str:
+def _format_time(value: str) -> str:
     """ISO 8601 as ``20 November 2026, 14:05 UTC``."""
-    return f"{_moment(value):%-d %B %Y, %H:%M} UTC"
+    return f"{_parse_time(value):%-d %B %Y, %H:%M} UTC"
 
 
-def _minute(value: str) -> str:
+def _format_minute(value: str) -> str:
     """ISO 8601 as ``2026-11-20 14:05``, or nothing where there is no time."""
-    return f"{_moment(value):%Y-%m-%d %H:%M}" if value else ""
+    return f"{_parse_time(value):%Y-%m-%d %H:%M}" if value else ""
 
 
-def _moment(value: str) -> datetime:
+def _parse_time(value: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(value)
+        time = datetime.fromisoformat(value)
     except ValueError:
         raise InputError(f"report: expected a time in ISO 8601, found {value!r}") from None
-    return moment if moment.tzinfo is None else moment.astimezone(UTC)
+    return time if time.tzinfo is None else time.astimezone(UTC)

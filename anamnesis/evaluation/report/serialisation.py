@@ -22,6 +22,6 @@ def read_report(data: bytes) -> ReportData:
     except ValueError as error:
         raise InputError(f"report: not JSON: {error}") from None
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
-        found = value.get("schema") if isinstance(value, dict) else type(value).__name__
-        raise InputError(f"report: expected schema {SCHEMA}, found {found!r}")
+        found_schema = value.get("schema") if isinstance(value, dict) else type(value).__name__
+        raise InputError(f"report: expected schema {SCHEMA}, found {found_schema!r}")
     return decode(ReportData, value, "report")

@@ -5,48 +5,48 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from anamnesis.evaluation.report.assemble import lineage, matrix_of
+from anamnesis.evaluation.report.assemble import champion_lineage, lineage_matrix
 from anamnesis.evaluation.report.data import PRIMARY, ModelReport, ReportData, UpdateRow
 from anamnesis.records import Verdict
 
 TOLERANCE = Decimal("0.05")
 """A smaller loss is not called forgetting, where the gate sets no limit of its own."""
 
-OVERVIEW_LOSS = 0.2
+CLASS_INCREMENTAL_LOSS_LIMIT = 0.2
 """Mean loss of class-incremental accuracy above which a model is said to know its answers only site by site."""
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class SiteLoss:
     """What became of one earlier site.
 
     Attributes:
         site: which one.
         metric: its primary metric.
-        best: its best score before the last update, along the lineage.
-        now: its score now.
+        best_score: its best score before the last update, along the lineage.
+        current_score: its score now.
         limit: the loss that the gate allows, or ``TOLERANCE``.
     """
 
     site: str
     metric: str
-    best: Decimal
-    now: Decimal
+    best_score: Decimal
+    current_score: Decimal
     limit: Decimal
 
     @property
-    def lost(self) -> Decimal:
+    def loss(self) -> Decimal:
         """Best score before minus score now."""
-        return self.best - self.now
+        return self.best_score - self.current_score
 
     @property
-    def forgotten(self) -> bool:
+    def is_forgotten(self) -> bool:
         """Whether more was lost than the limit."""
-        return self.lost > self.limit
+        return self.loss > self.limit
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class ModelStatement:
     """A model's verdict.
 
     Attributes:
@@ -59,121 +59,131 @@ class Statement:
     status: str
     headline: str
     details: tuple[str, ...]
-    losses: tuple[Loss, ...]
+    losses: tuple[SiteLoss, ...]
 
 
-def spoken(metric: str) -> str:
+def metric_label(metric: str) -> str:
     """Returns a metric's name for people: ``BalancedAccuracy`` is balanced accuracy; abbreviations stay."""
     return metric if metric.isupper() else re.sub(r"(?<=[a-z])(?=[A-Z])", " ", metric).lower()
 
 
-def label(model: ModelReport, report: ReportData) -> str:
+def model_label(model: ModelReport, report: ReportData) -> str:
     """Returns the shortest name that tells the models of the report apart."""
-    methods = [other.method for other in report.models]
+    methods = [reported_model.method for reported_model in report.models]
     return model.method if len(set(methods)) == len(methods) > 1 else model.name
 
 
-def losses(model: ModelReport) -> tuple[Loss, ...]:
+def site_losses(model: ModelReport) -> tuple[SiteLoss, ...]:
     """Returns what became of every earlier site that was measured."""
-    matrix = matrix_of(model, PRIMARY)
+    matrix = lineage_matrix(model, PRIMARY)
     if matrix is None:
         return ()
-    metrics = {column.site: spoken(column.task.primary_metric) for column in model.columns}
-    limits, last = _limits(model), len(matrix.learned) - 1
-    pairs = [(site, matrix.best(site, last), matrix.final(site)) for site in matrix.old]
+    metrics = {column.site: metric_label(column.task.primary_metric) for column in model.columns}
+    limits, last = _loss_limits(model), len(matrix.update_tasks) - 1
+    pairs = [(site, matrix.best_score(site, last), matrix.final_score(site)) for site in matrix.old_tasks]
     return tuple(
-        Loss(site, metrics[site], Decimal(str(best)), Decimal(str(now)), limits.get(site, TOLERANCE))
-        for site, best, now in pairs
-        if best is not None and now is not None
+        SiteLoss(
+            site, metrics[site], Decimal(str(best_score)), Decimal(str(current_score)), limits.get(site, TOLERANCE)
+        )
+        for site, best_score, current_score in pairs
+        if best_score is not None and current_score is not None
     )
 
 
-def state(model: ModelReport) -> Statement:
+def model_statement(model: ModelReport) -> ModelStatement:
     """Returns the verdict on one model."""
-    matrix, judged = matrix_of(model, PRIMARY), losses(model)
-    known = matrix.old if matrix is not None else ()
-    forgotten = [loss for loss in judged if loss.forgotten]
-    unmeasured = [site for site in known if site not in {loss.site for loss in judged}]
-    details = [_in_use(model), *map(_fall, forgotten)]
-    if judged and not forgotten:
-        details.append(_largest(max(judged, key=lambda loss: loss.lost)))
-    if unmeasured:
-        details.append(f"Not measured on {_listed(unmeasured)}: nothing is said of them.")
-    details += _overview(model)
-    status, headline = _verdict(model, len(known), len(forgotten), len(unmeasured))
-    return Statement(status, headline, tuple(details), judged)
+    matrix, measured_losses = lineage_matrix(model, PRIMARY), site_losses(model)
+    old_sites = matrix.old_tasks if matrix is not None else ()
+    forgotten_losses = [loss for loss in measured_losses if loss.is_forgotten]
+    unmeasured_sites = [site for site in old_sites if site not in {loss.site for loss in measured_losses}]
+    details = [_champion_sentence(model), *map(_loss_sentence, forgotten_losses)]
+    if measured_losses and not forgotten_losses:
+        details.append(_largest_loss_sentence(max(measured_losses, key=lambda loss: loss.loss)))
+    if unmeasured_sites:
+        details.append(f"Not measured on {_join_names(unmeasured_sites)}: nothing is said of them.")
+    details += _class_incremental_sentences(model)
+    status, headline = _status_and_headline(model, len(old_sites), len(forgotten_losses), len(unmeasured_sites))
+    return ModelStatement(status, headline, tuple(details), measured_losses)
 
 
-def summary(report: ReportData) -> str:
+def report_summary(report: ReportData) -> str:
     """Returns the page's headline; an upper bound is not in it."""
     if len(report.models) == 1:
-        statement = state(report.models[0])
+        statement = model_statement(report.models[0])
         return f"{statement.headline}. {statement.details[0]}"
     candidates = [model for model in report.models if not model.reference] or report.models
-    parts = [f"{label(model, report)} {_lower(state(model).headline)}" for model in candidates]
+    parts = [f"{model_label(model, report)} {_lower_first(model_statement(model).headline)}" for model in candidates]
     return "; ".join(parts) + "."
 
 
-def _verdict(model: ModelReport, known: int, forgotten: int, unmeasured: int) -> tuple[str, str]:
-    if not known:
-        return "open", "Has learned one site: nothing to forget yet" if lineage(model) else "Has learned nothing yet"
-    if forgotten:
-        return "forgot", f"Forgot {forgotten} of {known} earlier sites"
-    if unmeasured:
-        return "open", f"Was not measured on {unmeasured} of {known} earlier sites"
-    if model.continual.get("ClassIncrementalAccuracy", {}).get("Forgetting", 0.0) > OVERVIEW_LOSS:
+def _status_and_headline(
+    model: ModelReport, old_count: int, forgotten_count: int, unmeasured_count: int
+) -> tuple[str, str]:
+    if not old_count:
+        return "open", "Has learned one site: nothing to forget yet" if champion_lineage(
+            model
+        ) else "Has learned nothing yet"
+    if forgotten_count:
+        return "forgot", f"Forgot {forgotten_count} of {old_count} earlier sites"
+    if unmeasured_count:
+        return "open", f"Was not measured on {unmeasured_count} of {old_count} earlier sites"
+    if model.continual.get("ClassIncrementalAccuracy", {}).get("Forgetting", 0.0) > CLASS_INCREMENTAL_LOSS_LIMIT:
         return "mixed", "Kept each site's own question, but not the overview"
     return "kept", "Kept what it knew"
 
 
-def _in_use(model: ModelReport) -> str:
-    promoted, total = sum(row.promoted for row in model.updates), len(model.updates)
+def _champion_sentence(model: ModelReport) -> str:
+    promoted_count, update_count = sum(row.promoted for row in model.updates), len(model.updates)
     if not model.champion:
-        return f"No version is in use: {promoted} of {total} updates were promoted."
+        return f"No version is in use: {promoted_count} of {update_count} updates were promoted."
     number = next(i for i, row in enumerate(model.updates, 1) if row.version == model.champion)
     site = model.updates[number - 1].site
-    against = sum(row.promoted and _refused(row) for row in model.updates)
-    advice = f", {against} of them although the gate said reject (its word was advice only)" if against else ""
-    made = f"version {short(model.champion)}, made by update {number} ({site})"
-    return f"In use: {made}. {promoted} of {total} updates promoted{advice}."
+    overruled_count = sum(row.promoted and _is_rejected(row) for row in model.updates)
+    advice = (
+        f", {overruled_count} of them although the gate said reject (its word was advice only)"
+        if overruled_count
+        else ""
+    )
+    champion_text = f"version {short_digest(model.champion)}, made by update {number} ({site})"
+    return f"In use: {champion_text}. {promoted_count} of {update_count} updates promoted{advice}."
 
 
-def _refused(row: UpdateRow) -> bool:
+def _is_rejected(row: UpdateRow) -> bool:
     return row.decision is not None and row.decision.verdict is Verdict.REJECT
 
 
-def _overview(model: ModelReport) -> list[str]:
+def _class_incremental_sentences(model: ModelReport) -> list[str]:
     final = model.continual.get("ClassIncrementalAccuracy", {}).get("FinalAverage")
     if final is None or len(model.columns) < 2:
         return []
     return [f"Without being told the site, it finds the right class of all in {final:.0%} of cases on average."]
 
 
-def _limits(model: ModelReport) -> Mapping[str, Decimal]:
+def _loss_limits(model: ModelReport) -> Mapping[str, Decimal]:
     """The limits of the latest decision that names a site."""
     decisions = [row.decision for row in model.updates if row.decision is not None]
     criteria = [criterion for decision in decisions for criterion in decision.criteria]
     return {criterion.site: criterion.limit for criterion in criteria if criterion.name == "forgetting"}
 
 
-def _fall(loss: Loss) -> str:
-    return f"{loss.site}: {loss.metric} {loss.best:.2f} before, {loss.now:.2f} now (allowed loss {loss.limit:.2f})."
+def _loss_sentence(loss: SiteLoss) -> str:
+    return f"{loss.site}: {loss.metric} {loss.best_score:.2f} before, {loss.current_score:.2f} now (allowed loss {loss.limit:.2f})."
 
 
-def _largest(loss: Loss) -> str:
-    if round(loss.lost, 2) <= 0:
+def _largest_loss_sentence(loss: SiteLoss) -> str:
+    if round(loss.loss, 2) <= 0:
         return "No earlier site has lost anything."
-    return f"Largest loss on an earlier site: {loss.lost:.2f} {loss.metric} ({loss.site}; allowed {loss.limit:.2f})."
+    return f"Largest loss on an earlier site: {loss.loss:.2f} {loss.metric} ({loss.site}; allowed {loss.limit:.2f})."
 
 
-def _listed(names: list[str]) -> str:
+def _join_names(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _lower(text: str) -> str:
+def _lower_first(text: str) -> str:
     return text[0].lower() + text[1:]
 
 
-def short(digest: str | None) -> str:
+def short_digest(digest: str | None) -> str:
     """Returns the first eight hex digits of a digest."""
     return (digest or "").removeprefix("sha256:")[:8]

@@ -2,31 +2,31 @@
 
 from anamnesis.evaluation.saliency.faithfulness import deletion_auc, insertion_auc
 from anamnesis.evaluation.saliency.localisation import energy_in_mask, pointing_game
-from anamnesis.evaluation.saliency.maps import Network, grad_cam
+from anamnesis.evaluation.saliency.maps import SaliencyNetwork, grad_cam
 from anamnesis.evaluation.saliency.similarity import (
-    another_of_its_class,
     cosine,
     iou,
+    map_retention,
     random_iou,
-    retention,
     saliency_forgetting,
+    same_class_pairs,
     spearman,
     ssim,
 )
 
 __all__ = [
-    "Network",
-    "another_of_its_class",
+    "SaliencyNetwork",
     "cosine",
     "deletion_auc",
     "energy_in_mask",
     "grad_cam",
     "insertion_auc",
     "iou",
+    "map_retention",
     "pointing_game",
     "random_iou",
-    "retention",
     "saliency_forgetting",
+    "same_class_pairs",
     "spearman",
     "ssim",
 ]

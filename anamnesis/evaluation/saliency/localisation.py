@@ -14,9 +14,9 @@ def energy_in_mask(maps: Tensor, masks: Tensor) -> Tensor:
         maps: [N, h, w], zero or more.
         masks: [N, H, W], bool; the finding.
     """
-    stretched = _stretched(maps, masks)
-    inside = (stretched * masks).flatten(1).sum(1)
-    return inside / stretched.flatten(1).sum(1).clamp(min=1e-12)
+    resized_maps = _resize_to_masks(maps, masks)
+    inside = (resized_maps * masks).flatten(1).sum(1)
+    return inside / resized_maps.flatten(1).sum(1).clamp(min=1e-12)
 
 
 def pointing_game(maps: Tensor, masks: Tensor) -> Tensor:
@@ -28,10 +28,10 @@ def pointing_game(maps: Tensor, masks: Tensor) -> Tensor:
         maps: [N, h, w], zero or more.
         masks: [N, H, W], bool.
     """
-    stretched = _stretched(maps, masks).flatten(1)
-    highest = stretched.argmax(1, keepdim=True)
-    return masks.flatten(1).bool().gather(1, highest)[:, 0] & (stretched > 0).any(1)
+    resized_maps = _resize_to_masks(maps, masks).flatten(1)
+    peak_index = resized_maps.argmax(1, keepdim=True)
+    return masks.flatten(1).bool().gather(1, peak_index)[:, 0] & (resized_maps > 0).any(1)
 
 
-def _stretched(maps: Tensor, masks: Tensor) -> Tensor:
+def _resize_to_masks(maps: Tensor, masks: Tensor) -> Tensor:
     return F.interpolate(maps[:, None].float(), masks.shape[-2:], mode="bilinear", align_corners=False)[:, 0]

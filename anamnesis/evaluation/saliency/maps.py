@@ -6,10 +6,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from anamnesis.networks import evaluating
+from anamnesis.networks import evaluation_mode
 
 
-class Network(Protocol):
+class SaliencyNetwork(Protocol):
     """What Grad-CAM needs of a network; an ``nn.Module`` with these two methods has the rest."""
 
     def features(self, images: Tensor) -> Tensor:
@@ -22,32 +22,34 @@ class Network(Protocol):
         """Returns every submodule, as ``nn.Module.modules``."""
 
 
-def grad_cam(network: Network, images: Tensor, columns: Tensor, competing: Sequence[int] = ()) -> Tensor:
+def grad_cam(
+    network: SaliencyNetwork, images: Tensor, class_indices: Tensor, contrast_classes: Sequence[int] = ()
+) -> Tensor:
     """Returns Grad-CAM maps at the resolution of the feature maps, [N, h, w], not normalised, zero or more.
 
     relu(sum_c mean_hw(d logit / d A_c) A_c): Selvaraju et al., ICCV 2017. In eval mode one image's logit depends on
     its own features alone, so the gradient of the sum is every image's gradient. The backbone runs without a graph:
     only the classifier is differentiated, with respect to its input, and no parameter gets a gradient.
 
-    With ``competing``, the score is the class's logit minus the mean logit of those classes. A softmax leaves open what
+    With ``contrast_classes``, the score is the class's logit minus the mean logit of those classes. A softmax leaves open what
     all its logits have in common: two networks with equal answers can differ there, and a class with the highest
     logit can have no positive evidence of its own, so that the plain map is zero everywhere.
 
     Args:
         network: left in the mode it was in.
         images: [N, channels, H, W].
-        columns: [N], the class to explain, one per image.
-        competing: the columns of the task; none explains the plain logit.
+        class_indices: [N], the class to explain, one per image.
+        contrast_classes: the columns of the task; none explains the plain logit.
     """
-    with evaluating(network), torch.inference_mode(False):
+    with evaluation_mode(network), torch.inference_mode(False):
         with torch.no_grad():
             features = network.features(images)
         with torch.enable_grad():
             features = features.detach().requires_grad_()
             logits = network.classify(features)
-            score = logits.gather(1, columns[:, None].to(features.device)).sum()
-            if competing:
-                score = score - logits[:, list(competing)].mean(1).sum()
+            score = logits.gather(1, class_indices[:, None].to(features.device)).sum()
+            if contrast_classes:
+                score = score - logits[:, list(contrast_classes)].mean(1).sum()
             (gradient,) = torch.autograd.grad(score, features)
     features, gradient = features.detach().float(), gradient.float()
     return (gradient.mean((2, 3), keepdim=True) * features).sum(1).relu()

@@ -17,50 +17,52 @@ TOP_SHARE = 0.2
 """Share of a map's pixels that IoU compares."""
 
 
-def retention(before: Tensor, after: Tensor, generator: torch.Generator | None = None) -> dict[str, Metric]:
+def map_retention(
+    maps_before: Tensor, maps_after: Tensor, generator: torch.Generator | None = None
+) -> dict[str, Metric]:
     """Returns ``IoU``, ``SSIM``, ``Cosine`` and ``Spearman``, means over the cases with 95 % bootstrap intervals.
 
     Empty where no map before has any evidence.
 
     Args:
-        before: [N, h, w], maps of zero or more, after the task's own update.
-        after: maps of the same images after a later update.
+        maps_before: [N, h, w], maps of zero or more, after the task's own update.
+        maps_after: maps of the same images after a later update.
         generator: of the bootstrap; by default a fresh one with seed 0, so that equal maps give equal digits.
     """
-    counted = before.flatten(1).any(1)
-    before, after = before[counted], after[counted]
-    if not len(before):
+    has_evidence = maps_before.flatten(1).any(1)
+    maps_before, maps_after = maps_before[has_evidence], maps_after[has_evidence]
+    if not len(maps_before):
         return {}
     functions = {"IoU": iou, "SSIM": ssim, "Cosine": cosine, "Spearman": spearman}
-    lost = ~after.flatten(1).any(1)
-    values = {name: function(before, after).masked_fill(lost, 0.0) for name, function in functions.items()}
+    is_lost = ~maps_after.flatten(1).any(1)
+    values = {name: function(maps_before, maps_after).masked_fill(is_lost, 0.0) for name, function in functions.items()}
     return mean_metrics(values, generator or torch.Generator().manual_seed(0))
 
 
-def iou(before: Tensor, after: Tensor, share: float = TOP_SHARE) -> Tensor:
+def iou(maps_before: Tensor, maps_after: Tensor, share: float = TOP_SHARE) -> Tensor:
     """Returns [N]: intersection over union of the two maps' most salient ``share`` of pixels.
 
     Pixels equal to the last one taken are taken too; pixels of zero never are.
     """
-    first, second = top(before, share), top(after, share)
-    return (first & second).sum(-1) / (first | second).sum(-1).clamp(min=1)
+    top_before, top_after = top_pixels(maps_before, share), top_pixels(maps_after, share)
+    return (top_before & top_after).sum(-1) / (top_before | top_after).sum(-1).clamp(min=1)
 
 
-def top(maps: Tensor, share: float = TOP_SHARE) -> Tensor:
+def top_pixels(maps: Tensor, share: float = TOP_SHARE) -> Tensor:
     """Returns which pixels are the most salient ``share``, bool [N, h * w]."""
     flat = maps.flatten(1)
-    least = flat.topk(_taken(flat.shape[1], share), dim=1).values[:, -1:]
-    return (flat >= least) & (flat > 0)
+    threshold = flat.topk(_pixel_count(flat.shape[1], share), dim=1).values[:, -1:]
+    return (flat >= threshold) & (flat > 0)
 
 
-def ssim(before: Tensor, after: Tensor) -> Tensor:
+def ssim(maps_before: Tensor, maps_after: Tensor) -> Tensor:
     """Returns [N]: mean structural similarity of the maps, each divided by its maximum, at their own resolution.
 
     Gaussian window (sigma 1.5) of 11 pixels, or the largest odd size that fits; K1 0.01, K2 0.03. Source: Wang et al.,
     IEEE Trans. Image Process. 13 (2004) 600.
     """
-    x, y = (maps / _peak(maps) for maps in (before.float(), after.float()))
-    window = _window(min(11, *before.shape[1:]))
+    x, y = (maps / _peak(maps) for maps in (maps_before.float(), maps_after.float()))
+    window = _window(min(11, *maps_before.shape[1:]))
     inputs = torch.cat([x, y, x * x, y * y, x * y])[:, None]
     mean_x, mean_y, square_x, square_y, product = F.conv2d(inputs, window.to(inputs))[:, 0].chunk(5)
     luminance = (2 * mean_x * mean_y + 1e-4) / (mean_x**2 + mean_y**2 + 1e-4)
@@ -69,18 +71,18 @@ def ssim(before: Tensor, after: Tensor) -> Tensor:
     return (luminance * structure).mean((1, 2))
 
 
-def cosine(before: Tensor, after: Tensor) -> Tensor:
+def cosine(maps_before: Tensor, maps_after: Tensor) -> Tensor:
     """Returns [N]: the cosine between the two maps as vectors."""
-    x, y = (maps.float().flatten(1) / _peak(maps.float()).flatten(1) for maps in (before, after))
+    x, y = (maps.float().flatten(1) / _peak(maps.float()).flatten(1) for maps in (maps_before, maps_after))
     return F.cosine_similarity(x, y, dim=1)
 
 
-def spearman(before: Tensor, after: Tensor) -> Tensor:
+def spearman(maps_before: Tensor, maps_after: Tensor) -> Tensor:
     """Returns [N]: the rank correlation of the two maps' pixels, ties sharing their rank; 0 for a constant map.
 
     Source: Spearman, Am. J. Psychol. 15 (1904) 72.
     """
-    ranks = [average_ranks(maps.flatten(1)) for maps in (before, after)]
+    ranks = [average_ranks(maps.flatten(1)) for maps in (maps_before, maps_after)]
     x, y = (rank - rank.mean(1, keepdim=True) for rank in ranks)
     return F.cosine_similarity(x, y, dim=1)
 
@@ -95,27 +97,27 @@ def random_iou(pixels: int, share: float = TOP_SHARE) -> float:
 
     sum_j j / (2 k - j) C(k, j) C(n - k, k - j) / C(n, k), where k of n pixels are taken.
     """
-    k = _taken(pixels, share)
+    k = _pixel_count(pixels, share)
     overlaps = range(max(0, 2 * k - pixels), k + 1)
-    odds = (_log_choose(k, j) + _log_choose(pixels - k, k - j) - _log_choose(pixels, k) for j in overlaps)
-    return sum(j / (2 * k - j) * exp(log) for j, log in zip(overlaps, odds, strict=True))
+    log_probabilities = (_log_choose(k, j) + _log_choose(pixels - k, k - j) - _log_choose(pixels, k) for j in overlaps)
+    return sum(j / (2 * k - j) * exp(log) for j, log in zip(overlaps, log_probabilities, strict=True))
 
 
-def another_of_its_class(columns: Tensor) -> tuple[Tensor, Tensor]:
+def same_class_pairs(class_indices: Tensor) -> tuple[Tensor, Tensor]:
     """Returns pairs (case, another case of the same class): the floor of a map that depends on the class alone.
 
     ``retention(maps[case], maps[other])``. Each case of a class is paired with the next; a class of one has no pair.
     """
-    order = columns.argsort(stable=True)
-    classes = columns[order]
-    start, stop = (torch.searchsorted(classes, classes, right=right) for right in (False, True))
-    position = torch.arange(len(order), device=columns.device)
-    following = torch.where(position + 1 < stop, position + 1, start)
-    several = stop - start > 1
-    return order[several], order[following[several]]
+    order = class_indices.argsort(stable=True)
+    classes = class_indices[order]
+    class_start, class_stop = (torch.searchsorted(classes, classes, right=from_right) for from_right in (False, True))
+    position = torch.arange(len(order), device=class_indices.device)
+    next_position = torch.where(position + 1 < class_stop, position + 1, class_start)
+    has_partner = class_stop - class_start > 1
+    return order[has_partner], order[next_position[has_partner]]
 
 
-def _taken(pixels: int, share: float) -> int:
+def _pixel_count(pixels: int, share: float) -> int:
     return max(1, round(pixels * share))
 
 

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from anamnesis.methods.base import State
+from anamnesis.methods.base import StateDict
 
 
-class Ridge:
+class FeatureStatistics:
     """Statistics of features with a one appended, in float64, on one device.
 
     Attributes:
@@ -38,52 +38,52 @@ class Ridge:
 
     def grow(self, classes: int) -> None:
         """Appends empty classes until there are ``classes``."""
-        fresh = max(0, classes - self.classes)
-        self.sums = torch.cat([self.sums, self.sums.new_zeros(fresh, self.sums.shape[1])])
+        new_count = max(0, classes - self.classes)
+        self.sums = torch.cat([self.sums, self.sums.new_zeros(new_count, self.sums.shape[1])])
 
     def to(self, device: torch.device | str) -> None:
         """Moves the statistics."""
         self.gram, self.sums = self.gram.to(device), self.sums.to(device)
 
     @torch.no_grad()
-    def add(self, features: Tensor, columns: Tensor) -> None:
-        """Takes in features [N, D] of images whose classes are ``columns`` [N]."""
-        wide = features.to(self.gram)
-        wide = torch.cat([wide, wide.new_ones(len(wide), 1)], dim=1)
-        self.gram += wide.T @ wide
-        self.sums += torch.nn.functional.one_hot(columns, self.classes).to(wide).T @ wide
+    def add(self, features: Tensor, targets: Tensor) -> None:
+        """Takes in features [N, D] of images whose classes are ``targets`` [N]."""
+        extended_features = features.to(self.gram)
+        extended_features = torch.cat([extended_features, extended_features.new_ones(len(extended_features), 1)], dim=1)
+        self.gram += extended_features.T @ extended_features
+        self.sums += torch.nn.functional.one_hot(targets, self.classes).to(extended_features).T @ extended_features
 
-    def solve(self, strength: float) -> Tensor:
+    def solve_ridge(self, ridge: float) -> Tensor:
         """Returns weights [K, D + 1], the bias last, in float64: one-hot targets, the bias not shrunk.
 
         Args:
-            strength: of the pull to zero, added to the Gram matrix's diagonal; more than 0.
+            ridge: of the pull to zero, added to the Gram matrix's diagonal; more than 0.
         """
-        pull = torch.full_like(self.gram.diagonal(), strength)
-        pull[-1] = 1e-9  # solvable without an image
-        weights: Tensor = torch.linalg.solve(self.gram + pull.diag(), self.sums.T)
+        penalties = torch.full_like(self.gram.diagonal(), ridge)
+        penalties[-1] = 1e-9  # solvable without an image
+        weights: Tensor = torch.linalg.solve(self.gram + penalties.diag(), self.sums.T)
         return weights.T
 
-    def discriminant(self, strength: float) -> Tensor:
+    def solve_discriminant(self, ridge: float) -> Tensor:
         """Returns weights [K, D + 1] of the linear discriminant with equal class priors, the bias last, in float64.
 
         Args:
-            strength: added to the diagonal of the scatter within classes, so that it can be inverted.
+            ridge: added to the diagonal of the scatter within classes, so that it can be inverted.
         """
         means, count = self.means, self.gram[-1, -1].clamp_min(1)
-        within = self.gram[:-1, :-1] - (means * self.sums[:, -1:]).T @ means
-        within = (within + strength * torch.eye(len(within)).to(within)) / count
-        weights = torch.linalg.solve(within, means.T).T
+        within_scatter = self.gram[:-1, :-1] - (means * self.sums[:, -1:]).T @ means
+        within_scatter = (within_scatter + ridge * torch.eye(len(within_scatter)).to(within_scatter)) / count
+        weights = torch.linalg.solve(within_scatter, means.T).T
         return torch.cat([weights, -0.5 * (weights * means).sum(1, keepdim=True)], dim=1)
 
-    def nearest_mean(self) -> Tensor:
+    def solve_nearest_mean(self) -> Tensor:
         """Returns weights [K, D + 1] whose largest answer is the class with the nearest mean (Euclidean), in float64.
 
         Minus half the squared distance, less the part that all classes share: mu . x - |mu|^2 / 2.
         """
         return torch.cat([self.means, -0.5 * self.means.square().sum(1, keepdim=True)], dim=1)
 
-    def state_dict(self) -> State:
+    def state_dict(self) -> StateDict:
         """Returns the statistics."""
         return {"gram": self.gram, "sums": self.sums}
 
@@ -92,8 +92,8 @@ class Ridge:
         self.gram, self.sums = state["gram"].to(device), state["sums"].to(device)
 
 
-def answer(features: Tensor, weights: Tensor) -> Tensor:
+def linear_logits(features: Tensor, weights: Tensor) -> Tensor:
     """Returns logits [N, K] of features [N, D] under weights [K, D + 1], the bias last; never in half precision."""
     with torch.autocast(features.device.type, enabled=False):
-        solved = weights.to(features)
-        return torch.nn.functional.linear(features, solved[:, :-1], solved[:, -1])
+        cast_weights = weights.to(features)
+        return torch.nn.functional.linear(features, cast_weights[:, :-1], cast_weights[:, -1])

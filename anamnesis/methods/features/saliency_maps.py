@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from anamnesis.methods.features.task_groups import Groups
+from anamnesis.methods.features.task_groups import TaskGroups
 
-FAINT = 0.01
+FAINT_SHARE = 0.01
 """Share of the batch's mean norm below which a map counts as empty: its direction is noise, its gradient is huge."""
-LEAST = 1e-6
+MINIMUM_NORM = 1e-6
 """Norm below which it does so whatever the others are."""
 
 
-class Evidence(StrEnum):
+class SaliencyTarget(StrEnum):
     """Which score a map explains."""
 
     CLASS = "class"
@@ -28,7 +28,7 @@ class Evidence(StrEnum):
     """That less the mean logit of the classes of its task: what reports measure (``grad_cam``)."""
 
 
-class Distance(StrEnum):
+class MapDistance(StrEnum):
     """How far two maps are from each other."""
 
     COSINE = "cosine"
@@ -39,7 +39,7 @@ class Distance(StrEnum):
     """Mean absolute difference of the maps as they are (RRR, 2021)."""
 
 
-class Normalisation(StrEnum):
+class MapNormalisation(StrEnum):
     """What becomes of a map that is zero, or almost, everywhere; ``x / max(|x|, eps)`` has a gradient of 1 / eps."""
 
     MASKED = "masked"
@@ -50,58 +50,64 @@ class Normalisation(StrEnum):
     """Maps keep their negative part, which is seldom empty; those that are empty all the same are left out."""
 
 
-def head_weights(weight: Tensor, groups: Groups, evidence: Evidence) -> Tensor:
+def head_weights(weight: Tensor, task_groups: TaskGroups, saliency_target: SaliencyTarget) -> Tensor:
     """Returns [K, F]: how each channel speaks for each class, of the head's weight [K, F]."""
-    return weight if evidence is Evidence.CLASS else weight - groups.mean_over(weight)
+    return weight if saliency_target is SaliencyTarget.CLASS else weight - task_groups.task_means(weight)
 
 
-def activation_maps(maps: Tensor, weights: Tensor) -> Tensor:
+def activation_maps(feature_maps: Tensor, weights: Tensor) -> Tensor:
     """Returns class activation maps before the ReLU, [N, h, w]: sum_k w_nk A_nk / (h w).
 
     Args:
-        maps: [N, F, h, w] feature maps A.
+        feature_maps: [N, F, h, w] feature maps A.
         weights: [N, F], the row of each image's class.
     """
-    pixels = maps.shape[2] * maps.shape[3]
-    return torch.einsum("nfhw,nf->nhw", maps.float(), weights.float()) / pixels
+    pixels = feature_maps.shape[2] * feature_maps.shape[3]
+    return torch.einsum("nfhw,nf->nhw", feature_maps.float(), weights.float()) / pixels
 
 
-def unit_maps(found: Tensor) -> Tensor:
+def unit_maps(saliency_maps: Tensor) -> Tensor:
     """Returns maps [N, h, w] after the ReLU, each divided by its L2 norm, [N, h w]; an empty one stays zero."""
-    positive = found.relu().flatten(1)
-    squares = positive.square().sum(1, keepdim=True)
-    return positive * (squares > LEAST**2) / torch.where(squares > LEAST**2, squares, 1.0).sqrt()
+    positive = saliency_maps.relu().flatten(1)
+    squared_norms = positive.square().sum(1, keepdim=True)
+    return (
+        positive
+        * (squared_norms > MINIMUM_NORM**2)
+        / torch.where(squared_norms > MINIMUM_NORM**2, squared_norms, 1.0).sqrt()
+    )
 
 
-def map_distance(found: Tensor, wanted: Tensor, distance: Distance, normalisation: Normalisation) -> Tensor:
+def map_distance(
+    saliency_maps: Tensor, target_maps: Tensor, distance: MapDistance, normalisation: MapNormalisation
+) -> Tensor:
     """Returns the mean distance of maps [N, h, w] before the ReLU to fixed ones of the same shape.
 
     A case whose fixed map is empty does not count; where none counts the scalar is 0, with a gradient of 0.
     """
-    found, wanted = found.flatten(1), wanted.flatten(1)
-    if normalisation is not Normalisation.SIGNED:
-        found, wanted = found.relu(), wanted.relu()
-    counted = wanted.norm(dim=1) > LEAST
-    if distance is Distance.RAW:
-        return _mean((found - wanted).abs().mean(1), counted)
-    least = (FAINT * found.detach().norm(dim=1).mean().nan_to_num()).clamp_min(LEAST)
-    squares = found.square().sum(1)
-    if normalisation is Normalisation.SMOOTH:
-        norms = (squares + least.square()).sqrt()
+    saliency_maps, target_maps = saliency_maps.flatten(1), target_maps.flatten(1)
+    if normalisation is not MapNormalisation.SIGNED:
+        saliency_maps, target_maps = saliency_maps.relu(), target_maps.relu()
+    is_counted = target_maps.norm(dim=1) > MINIMUM_NORM
+    if distance is MapDistance.RAW:
+        return _masked_mean((saliency_maps - target_maps).abs().mean(1), is_counted)
+    minimum_norm = (FAINT_SHARE * saliency_maps.detach().norm(dim=1).mean().nan_to_num()).clamp_min(MINIMUM_NORM)
+    squared_norms = saliency_maps.square().sum(1)
+    if normalisation is MapNormalisation.SMOOTH:
+        norms = (squared_norms + minimum_norm.square()).sqrt()
     else:
-        counted &= ~(squares < least.square())  # a NaN counts, so that the loss tells of it
-        norms = torch.where(counted, squares, 1.0).sqrt()
-    x, y = found / norms[:, None], functional.normalize(wanted, dim=1)
-    each = 1 - (x * y).sum(1) if distance is Distance.COSINE else (x - y).abs().mean(1) * x.shape[1] ** 0.5
-    return _mean(each, counted)
+        is_counted &= ~(squared_norms < minimum_norm.square())  # a NaN counts, so that the loss tells of it
+        norms = torch.where(is_counted, squared_norms, 1.0).sqrt()
+    x, y = saliency_maps / norms[:, None], functional.normalize(target_maps, dim=1)
+    distances = 1 - (x * y).sum(1) if distance is MapDistance.COSINE else (x - y).abs().mean(1) * x.shape[1] ** 0.5
+    return _masked_mean(distances, is_counted)
 
 
-def _mean(values: Tensor, counted: Tensor) -> Tensor:
-    return values.masked_fill(~counted, 0.0).sum() / counted.sum().clamp_min(1)
+def _masked_mean(values: Tensor, is_counted: Tensor) -> Tensor:
+    return values.masked_fill(~is_counted, 0.0).sum() / is_counted.sum().clamp_min(1)
 
 
-def spread(found: Tensor) -> Tensor:
+def map_dispersion(saliency_maps: Tensor) -> Tensor:
     """Returns 1 - |mean of the normalised maps|^2 of maps [N, h, w]: 0 where all are alike, near 1 where none are."""
-    units = unit_maps(found)
-    counted = units.any(1)
-    return 1 - (units.sum(0) / counted.sum().clamp_min(1)).square().sum()
+    unit_vectors = unit_maps(saliency_maps)
+    is_counted = unit_vectors.any(1)
+    return 1 - (unit_vectors.sum(0) / is_counted.sum().clamp_min(1)).square().sum()

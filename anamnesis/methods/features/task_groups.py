@@ -5,43 +5,43 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from anamnesis.methods.base import Data, State, TaskContext, part_of
-from anamnesis.methods.loss_term import Term
+from anamnesis.methods.base import Data, StateDict, TaskContext, part_tensors
+from anamnesis.methods.loss_term import LossTerm
 from anamnesis.networks import Classifier
 
 
-class Groups(Term):
+class TaskGroups(LossTerm):
     """The number of the task in which each class was first met; no loss.
 
     Attributes:
-        of_class: [K].
-        fresh: the classes that the task at hand met first.
+        task_of_class: [K].
+        new_classes: the classes that the task at hand met first.
     """
 
     name = "groups"
 
     def __init__(self) -> None:
         super().__init__(1.0)
-        self.of_class = torch.zeros(0, dtype=torch.long)
-        self.fresh: frozenset[int] = frozenset()
+        self.task_of_class = torch.zeros(0, dtype=torch.long)
+        self.new_classes: frozenset[int] = frozenset()
 
-    def begin(self, network: Classifier, context: TaskContext, data: Data) -> None:
+    def begin_task(self, network: Classifier, context: TaskContext, data: Data) -> None:
         """Gives the classes that are new the next number."""
-        self.fresh = frozenset(range(len(self.of_class), len(context.labels)))
-        grown = torch.full((len(context.labels),), -1)
-        grown[: len(self.of_class)] = self.of_class.cpu()
-        grown[grown < 0] = grown.max() + 1
-        self.of_class = grown.to(network.head.weight.device)
+        self.new_classes = frozenset(range(len(self.task_of_class), len(context.labels)))
+        task_numbers = torch.full((len(context.labels),), -1)
+        task_numbers[: len(self.task_of_class)] = self.task_of_class.cpu()
+        task_numbers[task_numbers < 0] = task_numbers.max() + 1
+        self.task_of_class = task_numbers.to(network.head.weight.device)
 
-    def mean_over(self, values: Tensor) -> Tensor:
+    def task_means(self, values: Tensor) -> Tensor:
         """Returns, for each row of values [K, ...], the mean over the rows of its group."""
-        same = (self.of_class[:, None] == self.of_class).to(values)
-        return torch.einsum("kj,j...->k...", same / same.sum(1, keepdim=True), values)
+        is_same_task = (self.task_of_class[:, None] == self.task_of_class).to(values)
+        return torch.einsum("kj,j...->k...", is_same_task / is_same_task.sum(1, keepdim=True), values)
 
-    def state_dict(self) -> State:
+    def state_dict(self) -> StateDict:
         """The numbers."""
-        return {f"{self.name}/of_class": self.of_class}
+        return {f"{self.name}/of_class": self.task_of_class}
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], device: torch.device) -> None:
         """Takes them back."""
-        self.of_class = part_of(state, self.name).get("of_class", torch.zeros(0, dtype=torch.long)).to(device)
+        self.task_of_class = part_tensors(state, self.name).get("of_class", torch.zeros(0, dtype=torch.long)).to(device)

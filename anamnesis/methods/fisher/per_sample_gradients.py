@@ -15,33 +15,33 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn import functional
 from torch.nn.grad import conv2d_weight
 
-from anamnesis.networks import GrowingHead, evaluating
+from anamnesis.networks import GrowingHead, evaluation_mode
 
-CHUNK = 1 << 19
+CHUNK_NUMBERS = 1 << 19
 """Numbers that a convolution's gradients per image take at a time: 2 MiB, which a processor's cache holds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class LayerCall:
     """One call of a layer that has parameters.
 
     Attributes:
         name: of the layer in its network, with a dot behind it.
         layer: the module.
-        given: what went in, [N, ...].
-        version: of ``given``; another one later tells that it was overwritten.
-        made: where the gradient of what came out is found, even if that is overwritten later.
+        layer_input: what went in, [N, ...].
+        input_version: of ``layer_input``; another one later tells that it was overwritten.
+        output_edge: where the gradient of what came out is found, even if that is overwritten later.
     """
 
     name: str
     layer: nn.Module
-    given: Tensor
-    version: int
-    made: GradientEdge
+    layer_input: Tensor
+    input_version: int
+    output_edge: GradientEdge
 
 
 @contextmanager
-def recorded(network: nn.Module) -> Iterator[list[Call]]:
+def record_layer_calls(network: nn.Module) -> Iterator[list[LayerCall]]:
     """Lists the calls of layers with parameters, in evaluation mode, where no image sees another.
 
     Inputs must require a gradient, so that frozen layers are seen too. The network is left as it was found.
@@ -49,34 +49,36 @@ def recorded(network: nn.Module) -> Iterator[list[Call]]:
     Raises:
         ValueError: a layer is called twice in one pass, so that its gradient is a sum over its calls.
     """
-    calls: dict[str, Call] = {}
-    listed: list[Call] = []
+    call_by_name: dict[str, LayerCall] = {}
+    layer_calls: list[LayerCall] = []
 
-    def record(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        def hook(layer: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
-            if name in calls:
+    def make_hook(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+        def hook(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            if name in call_by_name:
                 raise ValueError(f"{name}: called twice in one pass; there is no rule for layers that are shared")
-            calls[name] = Call(f"{name}.", layer, given[0], given[0]._version, get_gradient_edge(made))
-            listed.append(calls[name])
+            call_by_name[name] = LayerCall(f"{name}.", layer, inputs[0], inputs[0]._version, get_gradient_edge(output))
+            layer_calls.append(call_by_name[name])
 
         return hook
 
-    owners = [(n, m) for n, m in network.named_modules() if next(m.parameters(recurse=False), None) is not None]
-    hooks = [layer.register_forward_hook(record(name)) for name, layer in owners]
+    layers = [(n, m) for n, m in network.named_modules() if next(m.parameters(recurse=False), None) is not None]
+    hooks = [layer.register_forward_hook(make_hook(name)) for name, layer in layers]
     try:
-        with evaluating(network), torch.enable_grad():
-            yield listed
+        with evaluation_mode(network), torch.enable_grad():
+            yield layer_calls
     finally:
         for handle in hooks:
             handle.remove()
 
 
-def add_squares(total: dict[str, Tensor], calls: list[Call], output: Tensor, vectors: Tensor) -> None:
-    """Adds sum_n (d <vectors_n, output_n> / d theta)^2 to ``total``, by parameter name; keeps the graph.
+def add_squared_gradients(
+    totals: dict[str, Tensor], layer_calls: list[LayerCall], output: Tensor, vectors: Tensor
+) -> None:
+    """Adds sum_n (d <vectors_n, output_n> / d theta)^2 to ``totals``, by parameter name; keeps the graph.
 
     Args:
-        total: float32, shaped like the parameters; parameters that no layer of the pass used are left alone.
-        calls: of the pass that made ``output``.
+        totals: float32, shaped like the parameters; parameters that no layer of the pass used are left alone.
+        layer_calls: of the pass that made ``output``.
         output: [N, ...].
         vectors: of the same shape.
 
@@ -84,50 +86,61 @@ def add_squares(total: dict[str, Tensor], calls: list[Call], output: Tensor, vec
         TypeError: a layer of a kind that has no rule here.
         ValueError: what went into a layer was overwritten.
     """
-    gradients = torch.autograd.grad(output, [call.made for call in calls], vectors, True, allow_unused=True)
+    gradients = torch.autograd.grad(
+        output, [call.output_edge for call in layer_calls], vectors, True, allow_unused=True
+    )
     with torch.no_grad():
-        used = [(call, gradient) for call, gradient in zip(calls, gradients, strict=True) if gradient is not None]
-        for call, gradient in used:
-            if call.given._version != call.version:
+        used_calls = [
+            (call, gradient) for call, gradient in zip(layer_calls, gradients, strict=True) if gradient is not None
+        ]
+        for call, gradient in used_calls:
+            if call.layer_input._version != call.input_version:
                 raise ValueError(
                     f"{call.name[:-1]}: what went into it was overwritten; make the next layer out of place"
                 )
-            for name, value in _squares(call, gradient.float()).items():
-                total[call.name + name] += value
+            for name, value in _squared_gradients(call, gradient.float()).items():
+                totals[call.name + name] += value
 
 
-def _squares(call: Call, gradient: Tensor) -> dict[str, Tensor]:
+def _squared_gradients(layer_call: LayerCall, gradient: Tensor) -> dict[str, Tensor]:
     """Returns sum_n of the layer's squared gradients by parameter name; ``gradient`` is of what came out."""
-    layer, given = call.layer, call.given.detach().float()
-    if isinstance(layer, nn.Linear | GrowingHead) and given.dim() == 2:
-        found = {"weight": gradient.square().T @ given.square(), "bias": gradient.square().sum(0)}
+    layer, layer_input = layer_call.layer, layer_call.layer_input.detach().float()
+    if isinstance(layer, nn.Linear | GrowingHead) and layer_input.dim() == 2:
+        squared_gradients = {"weight": gradient.square().T @ layer_input.square(), "bias": gradient.square().sum(0)}
     elif isinstance(layer, nn.Conv2d) and layer.padding_mode == "zeros" and not isinstance(layer.padding, str):
-        found = {"weight": _convolution(layer, given, gradient), "bias": gradient.sum((2, 3)).square().sum(0)}
+        squared_gradients = {
+            "weight": _convolution_squared_gradients(layer, layer_input, gradient),
+            "bias": gradient.sum((2, 3)).square().sum(0),
+        }
     elif isinstance(layer, nn.GroupNorm):
-        found = _scale(functional.group_norm(given, layer.num_groups, eps=layer.eps), gradient)
+        squared_gradients = _affine_squared_gradients(
+            functional.group_norm(layer_input, layer.num_groups, eps=layer.eps), gradient
+        )
     elif isinstance(layer, nn.BatchNorm2d):
-        found = _scale(functional.batch_norm(given, layer.running_mean, layer.running_var, eps=layer.eps), gradient)
+        squared_gradients = _affine_squared_gradients(
+            functional.batch_norm(layer_input, layer.running_mean, layer.running_var, eps=layer.eps), gradient
+        )
     else:
         raise TypeError(
-            f"{call.name[:-1]}: no rule for the squared gradients of {type(layer).__name__} on {given.dim()} axes"
+            f"{layer_call.name[:-1]}: no rule for the squared gradients of {type(layer).__name__} on {layer_input.dim()} axes"
         )
-    return {name: found[name] for name, _ in layer.named_parameters(recurse=False)}
+    return {name: squared_gradients[name] for name, _ in layer.named_parameters(recurse=False)}
 
 
-def _scale(normal: Tensor, gradient: Tensor) -> dict[str, Tensor]:
+def _affine_squared_gradients(normalised_input: Tensor, gradient: Tensor) -> dict[str, Tensor]:
     return {
-        "weight": (normal * gradient).sum((2, 3)).square().sum(0),
+        "weight": (normalised_input * gradient).sum((2, 3)).square().sum(0),
         "bias": gradient.sum((2, 3)).square().sum(0),
     }
 
 
-def _convolution(layer: nn.Conv2d, given: Tensor, gradient: Tensor) -> Tensor:
+def _convolution_squared_gradients(layer: nn.Conv2d, layer_input: Tensor, gradient: Tensor) -> Tensor:
     """Returns sum_n of the squared weight gradients: images become groups of one convolution, a few at a time."""
     weight, total = layer.weight, torch.zeros_like(layer.weight, dtype=torch.float32)
-    few = max(1, CHUNK // weight.numel())
-    for images, gradients in zip(torch.split(given, few), torch.split(gradient, few), strict=True):
+    chunk_size = max(1, CHUNK_NUMBERS // weight.numel())
+    for images, gradients in zip(torch.split(layer_input, chunk_size), torch.split(gradient, chunk_size), strict=True):
         count = len(images)
-        each = conv2d_weight(  # type: ignore[no-untyped-call]
+        per_sample_gradients = conv2d_weight(  # type: ignore[no-untyped-call]
             images.reshape(1, -1, *images.shape[2:]),
             (count * weight.shape[0], *weight.shape[1:]),
             gradients.reshape(1, -1, *gradients.shape[2:]),
@@ -136,5 +149,5 @@ def _convolution(layer: nn.Conv2d, given: Tensor, gradient: Tensor) -> Tensor:
             layer.dilation,
             count * layer.groups,
         )
-        total += each.view(count, *weight.shape).square_().sum(0)
+        total += per_sample_gradients.view(count, *weight.shape).square_().sum(0)
     return total

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Merging(StrEnum):
+class PenaltyMerge(StrEnum):
     """What becomes of two quadratics, one of the tasks before and one of the task that just ended."""
 
     ONLINE = "online"
@@ -21,7 +21,7 @@ class Merging(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Quadratic:
+class QuadraticPenalty:
     """F and theta* by parameter name, shaped like the parameters; constant in the number of tasks.
 
     Attributes:
@@ -32,15 +32,15 @@ class Quadratic:
     importance: Mapping[str, Tensor] = field(default_factory=dict)
     anchor: Mapping[str, Tensor] = field(default_factory=dict)
 
-    def penalty(self, network: nn.Module) -> Tensor:
+    def value(self, network: nn.Module) -> Tensor:
         """Returns the value as a scalar; its gradient is F (theta - theta*), exactly zero at the anchor."""
         names, parameters = list(self.importance), dict(network.named_parameters())
-        return _Penalty.apply(  # type: ignore[no-any-return, no-untyped-call]
+        return _QuadraticPenaltyFunction.apply(  # type: ignore[no-any-return, no-untyped-call]
             list(self.importance.values()), [self.anchor[n] for n in names], *(parameters[n] for n in names)
         )
 
     @torch.no_grad()
-    def pull(self, network: nn.Module, strength: float) -> None:
+    def proximal_step(self, network: nn.Module, step_size: float) -> None:
         """Moves theta to (theta + s F theta*) / (1 + s F), the proximal step of s times this quadratic.
 
         Stable for any s >= 0, and with any optimiser before it: the fixed point of gradient steps alone would need
@@ -48,49 +48,49 @@ class Quadratic:
 
         Args:
             network: whose parameters theta are.
-            strength: s, the step size times lambda.
+            step_size: s, the step size times lambda.
         """
-        learning = {name: value for name, value in network.named_parameters() if value.requires_grad}
-        names = [name for name in self.importance if name in learning]
+        trainable = {name: value for name, value in network.named_parameters() if value.requires_grad}
+        names = [name for name in self.importance if name in trainable]
         if names:
-            share = torch._foreach_mul([self.importance[n] for n in names], strength)
-            share = torch._foreach_div(share, torch._foreach_add(share, 1.0))
-            torch._foreach_lerp_([learning[n] for n in names], [self.anchor[n] for n in names], share)
+            fractions = torch._foreach_mul([self.importance[n] for n in names], step_size)
+            fractions = torch._foreach_div(fractions, torch._foreach_add(fractions, 1.0))
+            torch._foreach_lerp_([trainable[n] for n in names], [self.anchor[n] for n in names], fractions)
 
-    def merged(self, latest: Quadratic, decay: float, merging: Merging) -> Quadratic:
+    def merge(self, latest: QuadraticPenalty, decay: float, penalty_merge: PenaltyMerge) -> QuadraticPenalty:
         """Returns this one times ``decay``, plus ``latest``; where neither has importance the anchor is the latest."""
         if not self.importance:
             return latest
         importance, anchor = {}, dict(latest.anchor)
-        for name, fresh in latest.importance.items():
-            importance[name] = total = fresh + decay * self.importance[name]
-            if merging is Merging.EXACT:
-                share = torch.where(total > 0, fresh / total, torch.ones_like(total))
+        for name, latest_importance in latest.importance.items():
+            importance[name] = total = latest_importance + decay * self.importance[name]
+            if penalty_merge is PenaltyMerge.EXACT:
+                share = torch.where(total > 0, latest_importance / total, torch.ones_like(total))
                 anchor[name] = torch.lerp(self.anchor[name], latest.anchor[name], share)
-        return Quadratic(importance, anchor)
+        return QuadraticPenalty(importance, anchor)
 
-    def grown(self, network: nn.Module) -> Quadratic:
+    def grow_to(self, network: nn.Module) -> QuadraticPenalty:
         """Returns it shaped like the network's parameters now; a new row has no importance, so no anchor matters."""
         shapes = dict(network.named_parameters())
-        return Quadratic(_grown(self.importance, shapes), _grown(self.anchor, shapes))
+        return QuadraticPenalty(_grow_tensors(self.importance, shapes), _grow_tensors(self.anchor, shapes))
 
 
-def _grown(values: Mapping[str, Tensor], shapes: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    grown = {}
+def _grow_tensors(values: Mapping[str, Tensor], shapes: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    grown_tensors = {}
     for name, value in values.items():
-        grown[name] = torch.zeros_like(shapes[name], dtype=value.dtype, requires_grad=False)
-        grown[name][: value.shape[0]] = value.to(shapes[name].device)
-    return grown
+        grown_tensors[name] = torch.zeros_like(shapes[name], dtype=value.dtype, requires_grad=False)
+        grown_tensors[name][: value.shape[0]] = value.to(shapes[name].device)
+    return grown_tensors
 
 
-class _Penalty(torch.autograd.Function):
+class _QuadraticPenaltyFunction(torch.autograd.Function):
     """Value and gradient over whole lists of tensors, without one graph node per parameter."""
 
     @staticmethod
     def forward(ctx: Any, importance: Sequence[Tensor], anchor: Sequence[Tensor], *parameters: Tensor) -> Tensor:
-        moved = torch._foreach_sub(list(parameters), list(anchor))
-        ctx.pull = torch._foreach_mul(moved, list(importance))
-        products = [torch.dot(a.flatten(), b.flatten()) for a, b in zip(ctx.pull, moved, strict=True)]
+        displacements = torch._foreach_sub(list(parameters), list(anchor))
+        ctx.pull = torch._foreach_mul(displacements, list(importance))
+        products = [torch.dot(a.flatten(), b.flatten()) for a, b in zip(ctx.pull, displacements, strict=True)]
         return 0.5 * torch.stack(products).sum()
 
     @staticmethod

@@ -7,14 +7,14 @@ shared covariance is the head that these features deserve. It is linear: a class
 import torch
 
 from anamnesis.methods.base import Data, TaskContext
-from anamnesis.methods.features.feature_statistics import Ridge
-from anamnesis.methods.features.task_groups import Groups
-from anamnesis.methods.loss_term import Term
-from anamnesis.networks import Classifier, evaluating
+from anamnesis.methods.features.feature_statistics import FeatureStatistics
+from anamnesis.methods.features.task_groups import TaskGroups
+from anamnesis.methods.loss_term import LossTerm
+from anamnesis.networks import Classifier, evaluation_mode
 from anamnesis.records import Split
 
 
-class Refit(Term):
+class HeadRefit(LossTerm):
     """Rows of classes that are all new become their linear discriminant; no loss, no state.
 
     Rows that an earlier site taught stay as training leaves them: this site's images alone would forget that one's.
@@ -22,25 +22,25 @@ class Refit(Term):
 
     name = "refit"
 
-    def __init__(self, strength: float, groups: Groups) -> None:
-        super().__init__(strength)
-        self.groups = groups
+    def __init__(self, ridge: float, task_groups: TaskGroups) -> None:
+        super().__init__(ridge)
+        self.task_groups = task_groups
 
     @torch.no_grad()
-    def end(self, network: Classifier, context: TaskContext, data: Data) -> None:
+    def end_task(self, network: Classifier, context: TaskContext, data: Data) -> None:
         """Replaces the task's rows; the strength is added to the scatter's diagonal, priors are shares of images."""
-        columns = list(context.columns)
-        if not set(columns) <= self.groups.fresh:
+        class_indices = list(context.class_indices)
+        if not set(class_indices) <= self.task_groups.new_classes:
             return
-        found = Ridge(network.head.weight.shape[1], len(context.labels), network.head.weight.device)
-        with evaluating(network):
+        statistics = FeatureStatistics(network.head.weight.shape[1], len(context.labels), network.head.weight.device)
+        with evaluation_mode(network):
             for batch in data(Split.TRAIN):
-                found.add(network.features(batch.images).float().mean((2, 3)), batch.targets)
-        found.sums = found.sums[columns]
-        counts = found.sums[:, -1]
-        if not counts.all():
+                statistics.add(network.features(batch.images).float().mean((2, 3)), batch.targets)
+        statistics.sums = statistics.sums[class_indices]
+        image_counts = statistics.sums[:, -1]
+        if not image_counts.all():
             return  # a class without an image has no mean
-        rows = found.discriminant(self.weight)
-        rows[:, -1] += (counts / counts.sum()).log()
+        rows = statistics.solve_discriminant(self.weight)
+        rows[:, -1] += (image_counts / image_counts.sum()).log()
         rows = (rows - rows.mean(0)).to(network.head.weight)  # what all rows share says nothing
-        network.head.weight[columns], network.head.bias[columns] = rows[:, :-1], rows[:, -1]
+        network.head.weight[class_indices], network.head.bias[class_indices] = rows[:, :-1], rows[:, -1]

@@ -11,15 +11,15 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
-from anamnesis.methods.base import Data, State, TaskContext
-from anamnesis.methods.features.frozen_features import Space
-from anamnesis.methods.features.task_groups import Groups
-from anamnesis.methods.loss_term import Term
+from anamnesis.methods.base import Data, StateDict, TaskContext
+from anamnesis.methods.features.frozen_features import FrozenFeatures
+from anamnesis.methods.features.task_groups import TaskGroups
+from anamnesis.methods.loss_term import LossTerm
 from anamnesis.networks import Classifier
 from anamnesis.records import Split
 
 
-class Answering(StrEnum):
+class ClassifierMode(StrEnum):
     """Who answers."""
 
     AUTO = "auto"
@@ -32,7 +32,7 @@ class Answering(StrEnum):
     """The prototypes say which task, the head which class of it: p(task | x) p(class | task, x)."""
 
 
-class Router(Term):
+class TaskRouter(LossTerm):
     """Mean of frozen features for each class and their shared covariance (Hayes and Kanan 2020); no loss.
 
     The statistics are sums over images: no later site takes anything out of them. Over the random features they do not
@@ -41,60 +41,66 @@ class Router(Term):
 
     name = "router"
 
-    def __init__(self, spaces: tuple[Space, ...], groups: Groups, mix: float) -> None:
+    def __init__(
+        self, feature_spaces: tuple[FrozenFeatures, ...], task_groups: TaskGroups, prototype_share: float
+    ) -> None:
         super().__init__(1.0)
-        self.spaces, self.groups, self.mix = spaces, groups, mix
+        self.feature_spaces, self.task_groups, self.prototype_share = feature_spaces, task_groups, prototype_share
 
-    def begin(self, network: Classifier, context: TaskContext, data: Data) -> None:
+    def begin_task(self, network: Classifier, context: TaskContext, data: Data) -> None:
         """A mean for each class that is new."""
-        for space in self.spaces:
+        for space in self.feature_spaces:
             space.to(network.head.weight.device)
-            space.ridge.grow(len(context.labels))
+            space.statistics.grow(len(context.labels))
 
-    def end(self, network: Classifier, context: TaskContext, data: Data) -> None:
+    def end_task(self, network: Classifier, context: TaskContext, data: Data) -> None:
         """Adds the site's images to the sums."""
-        for space in self.spaces:
-            space.follow(network)
+        for space in self.feature_spaces:
+            space.copy_encoder(network)
         for batch in data(Split.TRAIN):
-            for space in self.spaces:
-                space.add(batch.images, batch.targets)
+            for space in self.feature_spaces:
+                space.add_images(batch.images, batch.targets)
 
-    def knows(self, classes: int) -> bool:
+    def has_classes(self, class_count: int) -> bool:
         """Whether there is a row for each of so many classes; a base version that was made without has none."""
-        return all(space.ridge.classes >= classes for space in self.spaces)
+        return all(space.statistics.classes >= class_count for space in self.feature_spaces)
 
-    def log_chances(self, images: Tensor) -> Tensor:
+    def log_probs(self, images: Tensor) -> Tensor:
         """Returns log p(class | x), [N, K], of images by the prototypes alone; a class without images has none.
 
         The spaces' log-probabilities are added, as if each saw the image for itself.
         """
-        return torch.stack([space.log_chances(images) for space in self.spaces]).sum(0).log_softmax(1)
+        return torch.stack([space.log_probs(images) for space in self.feature_spaces]).sum(0).log_softmax(1)
 
-    def routed(self, images: Tensor, logits: Tensor) -> Tensor:
+    def route_logits(self, images: Tensor, logits: Tensor) -> Tensor:
         """Returns log p(task | x) + log p(class | task, x) [N, K], the latter by the head's ``logits`` [N, K].
 
         With ``mix`` m, the class within the task is answered by both: head + m times prototypes, in log space.
         """
-        chances = self.log_chances(images)
-        groups = self.groups.of_class.to(images.device)
-        same = groups[:, None] == groups
-        task, within = (_log_sum_over(values, same) for values in (chances, logits))
-        if not self.mix:
-            return task + logits - within
-        known = torch.where(task > -torch.inf, chances - task, 0.0)  # a task of which no image was seen yet
-        mixed = logits - within + self.mix * known
-        return task + mixed - _log_sum_over(mixed, same)
+        prototype_log_probs = self.log_probs(images)
+        task_of_class = self.task_groups.task_of_class.to(images.device)
+        is_same_task = task_of_class[:, None] == task_of_class
+        task_log_probs, head_log_sums = (
+            _log_sum_over_task(values, is_same_task) for values in (prototype_log_probs, logits)
+        )
+        if not self.prototype_share:
+            return task_log_probs + logits - head_log_sums
+        prototype_class_log_probs = torch.where(
+            task_log_probs > -torch.inf, prototype_log_probs - task_log_probs, 0.0
+        )  # a task of which no image was seen yet
+        mixed_logits = logits - head_log_sums + self.prototype_share * prototype_class_log_probs
+        return task_log_probs + mixed_logits - _log_sum_over_task(mixed_logits, is_same_task)
 
-    def state_dict(self) -> State:
+    def state_dict(self) -> StateDict:
         """Every space's."""
-        return {name: value for space in self.spaces for name, value in space.state_dict().items()}
+        return {name: value for space in self.feature_spaces for name, value in space.state_dict().items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], device: torch.device) -> None:
         """Takes them back."""
-        for space in self.spaces:
+        for space in self.feature_spaces:
             space.load_state_dict(state, device)
 
 
-def _log_sum_over(values: Tensor, same: Tensor) -> Tensor:
-    """Returns [N, K]: log sum exp of values [N, K] over the classes that are the ``same`` [K, K] group as each."""
-    return torch.where(same, values[:, None, :], -torch.inf).logsumexp(2)
+def _log_sum_over_task(values: Tensor, is_same_task: Tensor) -> Tensor:
+    """Returns [N, K]: log sum exp of values [N, K] over the classes that are the ``is_same_task`` [K, K] group as each."""
+    return torch.where(is_same_task, values[:, None, :], -torch.inf).logsumexp(2)

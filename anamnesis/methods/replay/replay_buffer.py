@@ -6,55 +6,55 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from anamnesis.methods.base import Data, State
+from anamnesis.methods.base import Data, StateDict
 from anamnesis.records import Split
 from anamnesis.training.augmentation import Augmentation
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class StoredSamples:
     """Some remembered samples.
 
     Attributes:
         images: [B, C, H, W] uint8; as they lie in the buffer, or float32 in [0, 1] once drawn.
         targets: [B] columns of the logits.
         logits: [B, K] what the network answered when they were stored.
-        known: [B] how many columns it had then; the logits beyond are zeros that mean nothing.
+        class_counts: [B] how many columns it had then; the logits beyond are zeros that mean nothing.
     """
 
     images: Tensor
     targets: Tensor
     logits: Tensor
-    known: Tensor
+    class_counts: Tensor
 
-    def __getitem__(self, rows: Tensor) -> "Memory":
+    def __getitem__(self, rows: Tensor) -> "StoredSamples":
         """Returns some of them."""
         rows = rows.to(self.images.device)
-        return Memory(self.images[rows], self.targets[rows], self.logits[rows], self.known[rows])
+        return StoredSamples(self.images[rows], self.targets[rows], self.logits[rows], self.class_counts[rows])
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def moved(self, augmentation: Augmentation, generator: torch.Generator) -> "Memory":
+    def augment(self, augmentation: Augmentation, generator: torch.Generator) -> "StoredSamples":
         """Returns drawn samples with their images augmented."""
         return replace(self, images=augmentation(self.images, generator)[0])
 
 
-class Buffer:
+class ReplayBuffer:
     """At most ``capacity`` samples.
 
     Attributes:
         capacity: how many.
-        seen: how many were offered so far.
-        memory: what is in it; none before the first.
+        offered_count: how many were offered so far.
+        samples: what is in it; none before the first.
     """
 
     def __init__(self, capacity: int) -> None:
-        self.capacity, self.seen = capacity, 0
-        self.memory: Memory | None = None
+        self.capacity, self.offered_count = capacity, 0
+        self.samples: StoredSamples | None = None
 
     def __len__(self) -> int:
-        return 0 if self.memory is None else len(self.memory)
+        return 0 if self.samples is None else len(self.samples)
 
     def offer(self, images: Tensor, targets: Tensor, logits: Tensor, generator: torch.Generator) -> None:
         """Reservoir sampling (Vitter 1985): every sample ever offered is in the buffer with equal probability.
@@ -65,15 +65,17 @@ class Buffer:
             logits: [N, K].
             generator: of the draws, on the processor.
         """
-        fresh = remembered(images, targets, logits)
-        order = self.seen + torch.arange(len(fresh))  # each sample's place in the stream
-        drawn = (torch.rand(len(fresh), generator=generator, dtype=torch.float64) * (order + 1)).long()
-        slots = torch.where(order < self.capacity, order, drawn).tolist()
+        new_samples = to_stored_samples(images, targets, logits)
+        stream_positions = self.offered_count + torch.arange(len(new_samples))  # each sample's place in the stream
+        random_slots = (
+            torch.rand(len(new_samples), generator=generator, dtype=torch.float64) * (stream_positions + 1)
+        ).long()
+        slots = torch.where(stream_positions < self.capacity, stream_positions, random_slots).tolist()
         # Slot -> row of the buffer with the new samples behind it; of two in one slot, the later one stays.
-        chosen = {slot: slot for slot in range(len(self))}
-        chosen |= {slot: len(self) + row for row, slot in enumerate(slots) if slot < self.capacity}
-        self.memory = joined(self.memory, fresh)[torch.tensor(list(chosen.values()))]
-        self.seen += len(fresh)
+        row_of_slot = {slot: slot for slot in range(len(self))}
+        row_of_slot |= {slot: len(self) + row for row, slot in enumerate(slots) if slot < self.capacity}
+        self.samples = concatenate_samples(self.samples, new_samples)[torch.tensor(list(row_of_slot.values()))]
+        self.offered_count += len(new_samples)
 
     def balance(self, images: Tensor, targets: Tensor, generator: torch.Generator) -> None:
         """Takes in samples and keeps equally many of each class, drawn at random, as far as they go round.
@@ -83,71 +85,85 @@ class Buffer:
             targets: [N].
             generator: of the draws, on the processor.
         """
-        unasked = images.new_zeros(len(images), 0, dtype=torch.float32)
-        whole = joined(self.memory, Memory(images, targets, unasked, torch.zeros_like(targets)))
-        order = torch.randperm(len(whole), generator=generator)
-        classes = whole.targets.cpu()[order]
-        same = classes[:, None] == torch.arange(int(classes.max()) + 1)
-        turn = (same.cumsum(0) * same).sum(1)  # the first of each class come first, then the second of each
-        self.memory = whole[order[turn.argsort(stable=True)[: self.capacity]]]
-        self.seen += len(images)
+        empty_logits = images.new_zeros(len(images), 0, dtype=torch.float32)
+        all_samples = concatenate_samples(
+            self.samples, StoredSamples(images, targets, empty_logits, torch.zeros_like(targets))
+        )
+        permutation = torch.randperm(len(all_samples), generator=generator)
+        classes = all_samples.targets.cpu()[permutation]
+        is_class = classes[:, None] == torch.arange(int(classes.max()) + 1)
+        rank_in_class = (is_class.cumsum(0) * is_class).sum(
+            1
+        )  # the first of each class come first, then the second of each
+        self.samples = all_samples[permutation[rank_in_class.argsort(stable=True)[: self.capacity]]]
+        self.offered_count += len(images)
 
-    def draw(self, count: int, generator: torch.Generator) -> Memory:
+    def draw(self, count: int, generator: torch.Generator) -> StoredSamples:
         """Returns up to ``count`` different samples, images as float32 in [0, 1]; the buffer must not be empty."""
-        assert self.memory is not None
-        found = self.memory[torch.randperm(len(self), generator=generator)[:count]]
-        return replace(found, images=found.images.float() / 255)
+        assert self.samples is not None
+        drawn_samples = self.samples[torch.randperm(len(self), generator=generator)[:count]]
+        return replace(drawn_samples, images=drawn_samples.images.float() / 255)
 
     def to(self, device: torch.device) -> None:
         """Moves what is in it."""
-        if self.memory is not None:
-            named = _tensors(self.memory).items()
-            self.memory = Memory(**{name: value.to(device) for name, value in named})
+        if self.samples is not None:
+            tensors = _tensors_by_name(self.samples).items()
+            self.samples = StoredSamples(**{name: value.to(device) for name, value in tensors})
 
-    def state_dict(self) -> State:
+    def state_dict(self) -> StateDict:
         """Returns what is in it, and how many were offered."""
-        named: State = {"seen": self.seen}
-        return named if self.memory is None else named | _tensors(self.memory)
+        state: StateDict = {"seen": self.offered_count}
+        return state if self.samples is None else state | _tensors_by_name(self.samples)
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], device: torch.device) -> None:
         """Takes back what ``state_dict`` gave; an empty state empties it."""
-        seen = state.get("seen", 0)
-        assert isinstance(seen, int)
-        self.seen = seen
-        found = {name: value.to(device) for name, value in state.items() if isinstance(value, Tensor)}
-        self.memory = Memory(**found) if found else None
+        offered_count = state.get("seen", 0)
+        assert isinstance(offered_count, int)
+        self.offered_count = offered_count
+        tensors = {name: value.to(device) for name, value in state.items() if isinstance(value, Tensor)}
+        self.samples = StoredSamples(**tensors) if tensors else None
 
 
-def remembered(images: Tensor, targets: Tensor, logits: Tensor) -> Memory:
+def to_stored_samples(images: Tensor, targets: Tensor, logits: Tensor) -> StoredSamples:
     """Returns samples as a buffer keeps them: images in eight bit, logits in float32."""
-    known = torch.full_like(targets, logits.shape[1])
-    return Memory(eight_bit(images), targets, logits.detach().float(), known)
+    class_counts = torch.full_like(targets, logits.shape[1])
+    return StoredSamples(to_uint8(images), targets, logits.detach().float(), class_counts)
 
 
-def clean(data: Data) -> tuple[Tensor, Tensor]:
+def read_training_images(data: Data) -> tuple[Tensor, Tensor]:
     """Returns the training split as a buffer would keep it: images [N, C, H, W] uint8, and targets [N]."""
-    batches = [(eight_bit(batch.images), batch.targets) for batch in data(Split.TRAIN)]
+    batches = [(to_uint8(batch.images), batch.targets) for batch in data(Split.TRAIN)]
     return torch.cat([images for images, _ in batches]), torch.cat([targets for _, targets in batches])
 
 
-def eight_bit(images: Tensor) -> Tensor:
+def to_uint8(images: Tensor) -> Tensor:
     """Returns images in [0, 1] as uint8; what was eight bit before and was not resized comes back exactly."""
     return (images * 255).round().clamp(0, 255).byte().contiguous()
 
 
-def joined(one: Memory | None, other: Memory) -> Memory:
+def concatenate_samples(first: StoredSamples | None, second: StoredSamples) -> StoredSamples:
     """Returns both, one after the other; logits of fewer columns are filled up with zeros."""
-    if one is None:
-        return other
-    pairs = ((one.images, other.images), (one.targets, other.targets), (one.known, other.known))
-    images, targets, known = (torch.cat(pair) for pair in pairs)
-    columns = max(one.logits.shape[1], other.logits.shape[1])
-    return Memory(images, targets, torch.cat([_widened(one.logits, columns), _widened(other.logits, columns)]), known)
+    if first is None:
+        return second
+    pairs = ((first.images, second.images), (first.targets, second.targets), (first.class_counts, second.class_counts))
+    images, targets, class_counts = (torch.cat(pair) for pair in pairs)
+    class_count = max(first.logits.shape[1], second.logits.shape[1])
+    return StoredSamples(
+        images,
+        targets,
+        torch.cat([_pad_logits(first.logits, class_count), _pad_logits(second.logits, class_count)]),
+        class_counts,
+    )
 
 
-def _widened(logits: Tensor, columns: int) -> Tensor:
-    return torch.nn.functional.pad(logits, (0, columns - logits.shape[1]))
+def _pad_logits(logits: Tensor, class_count: int) -> Tensor:
+    return torch.nn.functional.pad(logits, (0, class_count - logits.shape[1]))
 
 
-def _tensors(memory: Memory) -> dict[str, Tensor]:
-    return {"images": memory.images, "targets": memory.targets, "logits": memory.logits, "known": memory.known}
+def _tensors_by_name(samples: StoredSamples) -> dict[str, Tensor]:
+    return {
+        "images": samples.images,
+        "targets": samples.targets,
+        "logits": samples.logits,
+        "known": samples.class_counts,
+    }

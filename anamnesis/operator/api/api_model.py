@@ -9,14 +9,14 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from anamnesis.operator.api.cel import rules
+from anamnesis.operator.api.cel import cel_rules
 from anamnesis.operator.api.string_types import Name
 from anamnesis.operator.api.value_types import Timestamp
 
 API_VERSION = "anamnesis.dev/v1alpha1"
 
 
-class Model(BaseModel):
+class ApiModel(BaseModel):
     """A part of a resource: camelCase in YAML, no unknown fields, no silent conversions between types."""
 
     model_config = ConfigDict(
@@ -29,60 +29,65 @@ class Model(BaseModel):
     )
 
 
-class TypedUnion(Model):
+class TypedUnion(ApiModel):
     """A union in the Kubernetes way: ``type: Folder`` and beside it the one member ``folder: {...}``."""
 
     type: str
 
     @classmethod
-    def members(cls) -> dict[str, str]:
+    def member_fields(cls) -> dict[str, str]:
         """Returns type -> the field that goes with it, for the types that have one."""
         fields = {name.replace("_", ""): name for name in cls.model_fields}
         types = get_args(cls.model_fields["type"].annotation)
-        return {kind: fields[kind.lower()] for kind in types if kind.lower() in fields}
+        return {type_name: fields[type_name.lower()] for type_name in types if type_name.lower() in fields}
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Adds a rule for each member."""
         schema = handler.resolve_ref_schema(handler(core))
-        schema |= rules(*(_goes_with(kind, to_camel(field)) for kind, field in cls.members().items()))
+        schema |= cel_rules(
+            *(_member_rule(type_name, to_camel(field)) for type_name, field in cls.member_fields().items())
+        )
         return schema
 
     @model_validator(mode="after")
-    def _only_the_member_of_the_type(self) -> Self:
-        members = self.members()
-        wanted = {members[self.type]} if self.type in members else set()
-        given = {name for name in members.values() if getattr(self, name) is not None}
-        if given != wanted:
-            need, found = ", ".join(wanted) or "nothing", ", ".join(sorted(given)) or "nothing"
-            raise ValueError(f"type {self.type} needs {need} beside it, found {found}")
+    def _check_member_matches_type(self) -> Self:
+        members = self.member_fields()
+        expected_fields = {members[self.type]} if self.type in members else set()
+        present_fields = {name for name in members.values() if getattr(self, name) is not None}
+        if present_fields != expected_fields:
+            expected_text, present_text = (
+                ", ".join(expected_fields) or "nothing",
+                ", ".join(sorted(present_fields)) or "nothing",
+            )
+            raise ValueError(f"type {self.type} needs {expected_text} beside it, found {present_text}")
         return self
 
 
-def _goes_with(kind: str, field: str) -> tuple[str, str]:
-    message = f"type {kind} needs {field} beside it, and {field} goes with no other type"
-    return f"(self.type == '{kind}') == has(self.{field})", message
+def _member_rule(type_name: str, field: str) -> tuple[str, str]:
+    message = f"type {type_name} needs {field} beside it, and {field} goes with no other type"
+    return f"(self.type == '{type_name}') == has(self.{field})", message
 
 
-def field_name(name: str) -> str:
+def method_field_name(method_name: str) -> str:
     """Returns the field that goes with a method: ``EWCPrototype`` -> ``ewcPrototype``."""
-    return re.sub(r"^[A-Z]+(?=[A-Z][a-z]|[0-9]|$)|^[A-Z]", lambda found: found[0].lower(), name)
+    return re.sub(r"^[A-Z]+(?=[A-Z][a-z]|[0-9]|$)|^[A-Z]", lambda match: match[0].lower(), method_name)
 
 
-class SecretReference(Model):
+class SecretReference(ApiModel):
     """A Secret by its name, in the same namespace."""
 
     name: Name
     """Name of the Secret."""
 
 
-class Told(Model):
+class StatusModel(ApiModel):
     """A part of what the operator itself told; what a newer release told besides is passed over."""
 
     model_config = ConfigDict(extra="ignore")
 
 
-class Metadata(Model):
+class Metadata(ApiModel):
     """What Kubernetes keeps of every object; what nobody here asks for is passed over."""
 
     model_config = ConfigDict(extra="ignore")
@@ -98,7 +103,7 @@ class Metadata(Model):
     deletion_timestamp: Timestamp | None = None
 
 
-class Resource(Model):
+class Resource(ApiModel):
     """The head of every resource."""
 
     api_version: Literal["anamnesis.dev/v1alpha1"]

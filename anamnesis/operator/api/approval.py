@@ -4,12 +4,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, StringConstraints, model_validator
 
-from anamnesis.operator.api.api_model import Metadata, Model, Resource
-from anamnesis.operator.api.cel import rules
+from anamnesis.operator.api.api_model import ApiModel, Metadata, Resource
+from anamnesis.operator.api.cel import cel_rules
 from anamnesis.operator.api.status import UpdateApprovalStatus
 from anamnesis.operator.api.string_types import Digest, Name, Text
 
-_ONE_THING = "RollBack goes with model, Approve and Reject go with update, and only with it"
+_DECISION_TARGET_MESSAGE = "RollBack goes with model, Approve and Reject go with update, and only with it"
 
 
 class GeneratedMetadata(Metadata):
@@ -20,7 +20,7 @@ class GeneratedMetadata(Metadata):
     generate_name: Annotated[str, StringConstraints(max_length=58)] | None = None
 
 
-class UpdateApprovalSpec(Model):
+class UpdateApprovalSpec(ApiModel):
     """Who decided what about exactly which version.
 
     ``Approve`` and ``Reject`` speak of the candidate of an update; ``RollBack`` makes an earlier champion of a model
@@ -28,12 +28,12 @@ class UpdateApprovalSpec(Model):
     """
 
     model_config = ConfigDict(
-        json_schema_extra=rules(
+        json_schema_extra=cel_rules(
             ("self == oldSelf", "a word once given cannot be changed; make another UpdateApproval"),
             (
                 "self.decision == 'RollBack' ? has(self.model) && !has(self.update)"
                 " : has(self.update) && !has(self.model)",
-                _ONE_THING,
+                _DECISION_TARGET_MESSAGE,
             ),
         )
     )
@@ -52,9 +52,9 @@ class UpdateApprovalSpec(Model):
     """Why, in a sentence. It stands in the registry's log for good: no patient data."""
 
     @model_validator(mode="after")
-    def _speaks_of_one_thing(self) -> Self:
+    def _check_decision_target(self) -> Self:
         if (self.decision == "RollBack") != (self.model is not None) or (self.model is None) != bool(self.update):
-            raise ValueError(_ONE_THING)
+            raise ValueError(_DECISION_TARGET_MESSAGE)
         return self
 
 

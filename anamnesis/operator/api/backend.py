@@ -4,15 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from anamnesis.operator.api.api_model import Model, SecretReference, TypedUnion
-from anamnesis.operator.api.string_types import AbsolutePath, Interval, Memory, Name, WebAddress
+from anamnesis.operator.api.api_model import ApiModel, SecretReference, TypedUnion
+from anamnesis.operator.api.string_types import AbsolutePath, Memory, Name, PositiveDuration, WebAddress
 from anamnesis.operator.api.value_types import UniqueBy, UniqueNames
 
 LabelName = Annotated[str, StringConstraints(min_length=1, max_length=317)]
 LabelValue = Annotated[str, StringConstraints(max_length=63)]
 
 
-class Toleration(Model):
+class TolerationSpec(ApiModel):
     """A taint that the pods of updates tolerate."""
 
     key: Annotated[str, StringConstraints(max_length=317)] = ""
@@ -25,7 +25,7 @@ class Toleration(Model):
     """The taint's effect; empty for every effect."""
 
 
-class NodeLabel(Model):
+class NodeLabel(ApiModel):
     """A label that nodes must bear."""
 
     name: LabelName
@@ -34,16 +34,16 @@ class NodeLabel(Model):
     """The value it must have."""
 
 
-class VolumeMount(Model):
+class VolumeMount(ApiModel):
     """A PersistentVolumeClaim of the pipelines' namespace, mounted in every step."""
 
-    claim: Name
+    claim_name: Name
     """Name of the PersistentVolumeClaim."""
     path: AbsolutePath
     """Where the steps find it, for example /data."""
 
 
-class PodSettings(Model):
+class PodSettings(ApiModel):
     """How the pods of runs look; what is left out, the operator's installation says."""
 
     image: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
@@ -61,14 +61,14 @@ class PodSettings(Model):
     node_selector: Annotated[tuple[NodeLabel, ...], Field(max_length=16), UniqueNames] = ()
     """Labels of the nodes that may carry the pods."""
     tolerations: Annotated[
-        tuple[Toleration, ...], Field(max_length=16), UniqueBy(("key", "operator", "value", "effect"))
+        tuple[TolerationSpec, ...], Field(max_length=16), UniqueBy(("key", "operator", "value", "effect"))
     ] = ()
     """Taints that the pods tolerate."""
     volumes: Annotated[tuple[VolumeMount, ...], Field(max_length=16), UniqueBy(("path",))] = ()
     """Volumes mounted in every step."""
 
 
-class KubeflowBackend(PodSettings):
+class KubeflowBackendSpec(PodSettings):
     """A Kubeflow Pipelines server, and how the pods of a run look."""
 
     endpoint: WebAddress
@@ -84,8 +84,8 @@ class BackendSpec(TypedUnion):
 
     type: Literal["Local", "Kubeflow"] = "Local"
     """Local runs updates inside the operator's pod, Kubeflow as pipelines in pods of their own."""
-    kubeflow: KubeflowBackend | None = None
+    kubeflow: KubeflowBackendSpec | None = None
     retries: Annotated[int, Field(ge=0, le=20, strict=True)] = 2
     """How often a run that failed is tried again."""
-    deadline: Interval = "1d"
+    deadline: PositiveDuration = "1d"
     """A run that takes longer is ended, and counts as failed."""

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-RULES = "x-kubernetes-validations"
+RULES_KEYWORD = "x-kubernetes-validations"
 
 
-def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
+def cel_rules(*pairs: tuple[str, str]) -> dict[str, Any]:
     """Returns CEL rules, each with the message for a person, as a part of a JSON Schema."""
-    return {RULES: [{"rule": rule, "message": message} for rule, message in pairs]}
+    return {RULES_KEYWORD: [{"rule": rule, "message": message} for rule, message in pairs]}

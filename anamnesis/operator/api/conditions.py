@@ -6,15 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from anamnesis.operator.api.api_model import Told
+from anamnesis.operator.api.api_model import StatusModel
 from anamnesis.operator.api.string_types import Reason, Sentence
 from anamnesis.operator.api.value_types import Timestamp
 
-_LONGEST = 1000
+_MESSAGE_LIMIT = 1000
 """Letters; with what says that a message was cut, the field holds 1024."""
 
 
-class Condition(Told):
+class Condition(StatusModel):
     """One condition, as Kubernetes has them."""
 
     type: Reason
@@ -31,40 +31,56 @@ class Condition(Told):
     """Since when its status is what it is."""
 
 
-def condition(kind: str, status: bool | None, reason: str, message: str = "") -> Condition:
+def make_condition(condition_type: str, status: bool | None, reason: str, message: str = "") -> Condition:
     """Returns a condition without its times; the status none is Unknown, and a message too long is cut."""
-    text = {True: "True", False: "False", None: "Unknown"}[status]
-    return Condition.model_validate({"type": kind, "status": text, "reason": reason, "message": cut(message)})
+    status_text = {True: "True", False: "False", None: "Unknown"}[status]
+    return Condition.model_validate(
+        {"type": condition_type, "status": status_text, "reason": reason, "message": truncate_message(message)}
+    )
 
 
-def cut(message: str) -> str:
+def truncate_message(message: str) -> str:
     """Returns a message that its field can hold."""
-    return message if len(message) <= _LONGEST else f"{message[:_LONGEST]}…"
+    return message if len(message) <= _MESSAGE_LIMIT else f"{message[:_MESSAGE_LIMIT]}…"
 
 
-def merge(
-    before: Iterable[Condition], wanted: Iterable[Condition], generation: int, now: datetime
+def merge_conditions(
+    current_conditions: Iterable[Condition], desired_conditions: Iterable[Condition], generation: int, now: datetime
 ) -> tuple[Condition, ...]:
     """Returns the wanted conditions with their times: that of before where the status is the same.
 
     Args:
-        before: what the resource bears.
-        wanted: what it shall bear.
+        current_conditions: what the resource bears.
+        desired_conditions: what it shall bear.
         generation: of the resource's spec that was looked at.
         now: the time, UTC.
     """
-    old = {one.type: one for one in before}
+    current_by_type = {condition.type: condition for condition in current_conditions}
     merged = []
-    for one in wanted:
-        was = old.get(one.type)
-        same = was is not None and was.status == one.status and was.last_transition_time is not None
-        time = was.last_transition_time if was is not None and same else now.replace(microsecond=0)
-        changes = {"last_transition_time": time, "observed_generation": generation}
-        merged.append(one.model_copy(update=changes))
+    for condition in desired_conditions:
+        previous_condition = current_by_type.get(condition.type)
+        is_same_status = (
+            previous_condition is not None
+            and previous_condition.status == condition.status
+            and previous_condition.last_transition_time is not None
+        )
+        transition_time = (
+            previous_condition.last_transition_time
+            if previous_condition is not None and is_same_status
+            else now.replace(microsecond=0)
+        )
+        changes = {"last_transition_time": transition_time, "observed_generation": generation}
+        merged.append(condition.model_copy(update=changes))
     return tuple(merged)
 
 
-def transitions(before: Iterable[Condition], after: Iterable[Condition]) -> tuple[Condition, ...]:
+def changed_conditions(
+    old_conditions: Iterable[Condition], new_conditions: Iterable[Condition]
+) -> tuple[Condition, ...]:
     """Returns the conditions whose status or reason changed: each is worth one event."""
-    old = {one.type: (one.status, one.reason) for one in before}
-    return tuple(one for one in after if old.get(one.type) != (one.status, one.reason))
+    old_states = {condition.type: (condition.status, condition.reason) for condition in old_conditions}
+    return tuple(
+        condition
+        for condition in new_conditions
+        if old_states.get(condition.type) != (condition.status, condition.reason)
+    )

@@ -5,6 +5,6 @@ from datetime import timedelta
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-def duration(text: str) -> timedelta:
+def parse_duration(text: str) -> timedelta:
     """Returns the duration that a checked field holds."""
     return timedelta(**{_UNITS[text[-1]]: int(text[:-1])})

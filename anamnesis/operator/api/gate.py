@@ -4,16 +4,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from anamnesis.operator.api.api_model import Model
-from anamnesis.operator.api.cel import rules
-from anamnesis.operator.api.string_types import MethodName, Word
-from anamnesis.operator.api.value_types import Share, Unique, UniqueNames
+from anamnesis.operator.api.api_model import ApiModel
+from anamnesis.operator.api.cel import cel_rules
+from anamnesis.operator.api.string_types import MethodName, PathSafeName
+from anamnesis.operator.api.value_types import Share, UniqueItems, UniqueNames
 
 
-class TaskGate(Model):
+class TaskGate(ApiModel):
     """Limits of one task where they differ from the model's."""
 
-    name: Word
+    name: PathSafeName
     """The task, as its Site names it."""
     floor: Share | None = None
     """Replaces the model's floor for this task."""
@@ -23,14 +23,16 @@ class TaskGate(Model):
     """Replaces the model's saliency floor for this task."""
 
 
-_ADVISORY = "an Advisory gate waits for nobody: it goes with approval: Automatic only"
+_ADVISORY_MESSAGE = "an Advisory gate waits for nobody: it goes with approval: Automatic only"
 
 
-class GateSpec(Model):
+class GateSpec(ApiModel):
     """What a candidate must reach to become the champion."""
 
     model_config = ConfigDict(
-        json_schema_extra=rules(("self.enforcement == 'Enforced' || self.approval == 'Automatic'", _ADVISORY))
+        json_schema_extra=cel_rules(
+            ("self.enforcement == 'Enforced' || self.approval == 'Automatic'", _ADVISORY_MESSAGE)
+        )
     )
     floor: Share
     """The least value of each task's primary metric on its frozen test set, a decimal in quotes."""
@@ -46,16 +48,16 @@ class GateSpec(Model):
     """Tasks whose limits differ."""
 
     @model_validator(mode="after")
-    def _advice_waits_for_nobody(self) -> Self:
+    def _check_advisory_needs_no_approval(self) -> Self:
         if self.enforcement == "Advisory" and self.approval != "Automatic":
-            raise ValueError(_ADVISORY)
+            raise ValueError(_ADVISORY_MESSAGE)
         return self
 
 
-class ChangePlanSpec(Model):
+class ChangePlanSpec(ApiModel):
     """What may change without a new clearance: the predetermined change-control plan."""
 
-    allowed_methods: Annotated[tuple[MethodName, ...], Field(max_length=32), Unique] = ()
+    allowed_methods: Annotated[tuple[MethodName, ...], Field(max_length=32), UniqueItems] = ()
     """Methods that updates may use; an update with another one is not started. Empty allows any."""
     stored_images: Literal["Forbidden", "Allowed"] = "Forbidden"
     """Whether versions may hold real images of patients, which everyone who reads the registry can then see."""

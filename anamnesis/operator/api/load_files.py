@@ -13,7 +13,7 @@ from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.model import ContinualModel
 from anamnesis.operator.api.site import Site
 from anamnesis.operator.api.update import ModelUpdate
-from anamnesis.operator.api.validation_messages import describe
+from anamnesis.operator.api.validation_messages import describe_errors
 from anamnesis.records import InputError
 
 KINDS: Mapping[str, type[Resource]] = {
@@ -22,14 +22,14 @@ KINDS: Mapping[str, type[Resource]] = {
     "Site": Site,
     "UpdateApproval": UpdateApproval,
 }
-Kind = TypeVar("Kind", bound=Resource)
+ResourceT = TypeVar("ResourceT", bound=Resource)
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded(Generic[Kind]):
+class LoadedResource(Generic[ResourceT]):
     """A resource and the file it came from; relative paths in it are relative to that file's folder."""
 
-    resource: Kind
+    resource: ResourceT
     file: Path
 
     @property
@@ -44,7 +44,7 @@ class Loaded(Generic[Kind]):
 
 
 @dataclass(frozen=True, slots=True)
-class Resources:
+class ResourceSet:
     """All that was read, by name.
 
     Attributes:
@@ -52,58 +52,62 @@ class Resources:
         sites: every Site.
     """
 
-    models: Mapping[str, Loaded[ContinualModel]]
-    sites: Mapping[str, Loaded[Site]]
+    models: Mapping[str, LoadedResource[ContinualModel]]
+    sites: Mapping[str, LoadedResource[Site]]
 
-    def sites_of(self, model: Loaded[ContinualModel]) -> tuple[Loaded[Site], ...]:
+    def sites_of(self, model: LoadedResource[ContinualModel]) -> tuple[LoadedResource[Site], ...]:
         """Returns the model's sites in the order they joined."""
         return tuple(self.sites[reference.name] for reference in model.resource.spec.sites)
 
 
-def load_resources(*paths: Path) -> Resources:
+def load_resources(*paths: Path) -> ResourceSet:
     """Reads every document of the given files; a folder stands for its ``*.yaml`` and ``*.yml`` files, sorted.
 
     Raises:
         InputError: a file cannot be read, a document is not valid, a resource is defined twice, or a model names a
             site that is not defined. One line per finding: file, kind and name, path of the field.
     """
-    problems: list[str] = []
-    found: list[Loaded[Any]] = []
-    for file in _files(paths):
-        for number, document in _documents(file):
+    errors: list[str] = []
+    loaded_resources: list[LoadedResource[Any]] = []
+    for file in _list_yaml_files(paths):
+        for number, document in _read_documents(file):
             try:
-                found.append(Loaded(_resource(document, f"{file}: document {number}", str(file)), file))
+                loaded_resources.append(
+                    LoadedResource(_parse_resource(document, f"{file}: document {number}", str(file)), file)
+                )
             except InputError as error:
-                problems.append(str(error))
-    if problems:
-        raise InputError("\n".join(problems))
-    resources = Resources(models=_by_name(found, ContinualModel), sites=_by_name(found, Site))
+                errors.append(str(error))
+    if errors:
+        raise InputError("\n".join(errors))
+    resources = ResourceSet(
+        models=_index_by_name(loaded_resources, ContinualModel), sites=_index_by_name(loaded_resources, Site)
+    )
     _check_references(resources)
     return resources
 
 
-def _files(paths: Iterable[Path]) -> Iterator[Path]:
+def _list_yaml_files(paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
-            inside = sorted(item for item in path.iterdir() if item.suffix in (".yaml", ".yml") and item.is_file())
-            if not inside:
+            yaml_files = sorted(item for item in path.iterdir() if item.suffix in (".yaml", ".yml") and item.is_file())
+            if not yaml_files:
                 raise InputError(f"{path}: the folder has no *.yaml file")
-            yield from inside
+            yield from yaml_files
         elif path.is_file():
             yield path
         else:
             raise InputError(f"{path}: there is no such file or folder")
 
 
-def _documents(file: Path) -> list[tuple[int, object]]:
+def _read_documents(file: Path) -> list[tuple[int, object]]:
     try:
         documents = list(yaml.load_all(file.read_text(encoding="utf-8"), Loader=_StrictLoader))
     except UnicodeDecodeError:
         raise InputError(f"{file}: this is not UTF-8 text") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise InputError(f"{file}: {place}{getattr(error, 'problem', None) or error}") from None
+        position = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise InputError(f"{file}: {position}{getattr(error, 'problem', None) or error}") from None
     return [(number, document) for number, document in enumerate(documents, 1) if document is not None]
 
 
@@ -118,50 +122,56 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _resource(document: object, place: str, file: str) -> Resource:
+def _parse_resource(document: object, document_label: str, file: str) -> Resource:
     if not isinstance(document, Mapping):
         raise InputError(
-            f"{place}: expected a resource with apiVersion, kind, metadata and spec, found {document!r:.60}"
+            f"{document_label}: expected a resource with apiVersion, kind, metadata and spec, found {document!r:.60}"
         )
     kind = document.get("kind")
     if kind not in KINDS:
-        raise InputError(f"{place}: kind: {kind!r} is not one of {', '.join(KINDS)}")
+        raise InputError(f"{document_label}: kind: {kind!r} is not one of {', '.join(KINDS)}")
     metadata = document.get("metadata")
     name = metadata.get("name") or metadata.get("generateName") if isinstance(metadata, Mapping) else None
-    where = f"{file}: {kind} {name}" if name else f"{place}: {kind}"
+    resource_label = f"{file}: {kind} {name}" if name else f"{document_label}: {kind}"
     if document.get("apiVersion") != API_VERSION:
-        raise InputError(f"{where}: apiVersion: expected {API_VERSION}, found {document.get('apiVersion')!r}")
+        raise InputError(f"{resource_label}: apiVersion: expected {API_VERSION}, found {document.get('apiVersion')!r}")
     try:
         return KINDS[str(kind)].model_validate(document)
     except ValidationError as error:
-        raise InputError("\n".join(f"{where}: {line}" for line in describe(error, KINDS[str(kind)]))) from None
+        raise InputError(
+            "\n".join(f"{resource_label}: {line}" for line in describe_errors(error, KINDS[str(kind)]))
+        ) from None
 
 
-def _by_name(found: Iterable[Loaded[Any]], kind: type[Kind]) -> dict[str, Loaded[Kind]]:
-    named: dict[str, Loaded[Kind]] = {}
-    for loaded in found:
-        if isinstance(loaded.resource, kind):
-            if loaded.name in named:
+def _index_by_name(
+    loaded_resources: Iterable[LoadedResource[Any]], resource_type: type[ResourceT]
+) -> dict[str, LoadedResource[ResourceT]]:
+    resource_by_name: dict[str, LoadedResource[ResourceT]] = {}
+    for loaded_resource in loaded_resources:
+        if isinstance(loaded_resource.resource, resource_type):
+            if loaded_resource.name in resource_by_name:
                 raise InputError(
-                    f"{loaded.file}: {kind.__name__} {loaded.name}: already defined in {named[loaded.name].file}"
+                    f"{loaded_resource.file}: {resource_type.__name__} {loaded_resource.name}: already defined in {resource_by_name[loaded_resource.name].file}"
                 )
-            named[loaded.name] = loaded
-    return named
+            resource_by_name[loaded_resource.name] = loaded_resource
+    return resource_by_name
 
 
-def _check_references(resources: Resources) -> None:
+def _check_references(resources: ResourceSet) -> None:
     for model in resources.models.values():
-        where = f"{model.file}: ContinualModel {model.name}: spec.sites"
-        tasks: dict[str, Loaded[Site]] = {}
+        field_path = f"{model.file}: ContinualModel {model.name}: spec.sites"
+        site_by_task: dict[str, LoadedResource[Site]] = {}
         for index, reference in enumerate(model.resource.spec.sites):
             site = resources.sites.get(reference.name)
             if site is None:
-                known = ", ".join(resources.sites) or "none"
-                raise InputError(f"{where}[{index}]: no Site {reference.name!r} in the files given; defined: {known}")
-            task = site.resource.spec.task
-            other = tasks.setdefault(task.name, site)
-            if other.resource.spec.task != task:
+                defined_sites = ", ".join(resources.sites) or "none"
                 raise InputError(
-                    f"{site.file}: Site {site.name}: spec.task: {task.name!r} is another task on Site {other.name}; "
+                    f"{field_path}[{index}]: no Site {reference.name!r} in the files given; defined: {defined_sites}"
+                )
+            task = site.resource.spec.task
+            first_site = site_by_task.setdefault(task.name, site)
+            if first_site.resource.spec.task != task:
+                raise InputError(
+                    f"{site.file}: Site {site.name}: spec.task: {task.name!r} is another task on Site {first_site.name}; "
                     "equal names need equal types, classes and metrics"
                 )

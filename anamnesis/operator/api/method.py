@@ -16,12 +16,12 @@ from pydantic.alias_generators import to_camel, to_pascal
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from anamnesis.operator.api.api_model import Model, field_name
-from anamnesis.operator.api.cel import rules
+from anamnesis.operator.api.api_model import ApiModel, method_field_name
+from anamnesis.operator.api.cel import cel_rules
 from anamnesis.operator.api.string_types import MethodName
-from anamnesis.operator.api.value_types import decimal, decimal_schema
+from anamnesis.operator.api.value_types import decimal_schema, parse_decimal
 
-Property = Mapping[str, object]
+OptionSchema = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +42,17 @@ class MethodEntry:
     summary: str
     earlier_data: bool
     stores_exemplars: bool
-    options: Mapping[str, Property]
+    options: Mapping[str, OptionSchema]
 
 
 @cache
-def known_methods() -> Mapping[str, MethodEntry]:
+def supported_methods() -> Mapping[str, MethodEntry]:
     """Returns every method by its name in resources, as ``methods.json`` has them."""
     entries = json.loads(Path(__file__).with_name("methods.json").read_text(encoding="utf-8"))
     return {entry["name"]: MethodEntry(**entry) for entry in entries}
 
 
-class MethodSpec(Model):
+class MethodSpec(ApiModel):
     """A method and, in the field of its name, its options: ``{name: EWCPrototype, ewcPrototype: {...}}``."""
 
     model_config = ConfigDict(extra="allow")
@@ -63,13 +63,13 @@ class MethodSpec(Model):
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Adds a field per method: pydantic sees only that further fields are allowed."""
         schema = handler.resolve_ref_schema(handler(core))
-        schema["properties"]["name"] |= {"enum": list(known_methods())}
-        for entry in known_methods().values():
-            schema["properties"][field_name(entry.name)] = _options_schema(entry)
-        return schema | rules(*(_only_with(entry) for entry in known_methods().values()))
+        schema["properties"]["name"] |= {"enum": list(supported_methods())}
+        for entry in supported_methods().values():
+            schema["properties"][method_field_name(entry.name)] = _options_schema(entry)
+        return schema | cel_rules(*(_options_rule(entry) for entry in supported_methods().values()))
 
     @model_validator(mode="after")
-    def _options_fit(self) -> Self:
+    def _check_options(self) -> Self:
         self.options()
         return self
 
@@ -80,9 +80,9 @@ class MethodSpec(Model):
         Raises:
             ValueError: there is no such method.
         """
-        if self.name not in known_methods():
-            raise ValueError(f"name: {self.name!r} is not one of {', '.join(known_methods())}")
-        return known_methods()[self.name]
+        if self.name not in supported_methods():
+            raise ValueError(f"name: {self.name!r} is not one of {', '.join(supported_methods())}")
+        return supported_methods()[self.name]
 
     def options(self) -> dict[str, object]:
         """Returns the options in snake case and with the types that the method's configuration class has.
@@ -90,20 +90,20 @@ class MethodSpec(Model):
         Raises:
             ValueError: an unknown field, or a value that does not fit; the message names it.
         """
-        entry, extra, holder = self.entry, dict(self.model_extra or {}), field_name(self.name)
-        given = extra.pop(holder, {})
-        if extra:
-            raise ValueError(f"{sorted(extra)[0]}: unknown field; known here are name, {holder}")
-        if not isinstance(given, Mapping):
-            raise ValueError(f"{holder}: expected fields, found {given!r}")
-        by_field = {to_camel(option): option for option in entry.options}
+        entry, extra_fields, options_field = self.entry, dict(self.model_extra or {}), method_field_name(self.name)
+        option_values = extra_fields.pop(options_field, {})
+        if extra_fields:
+            raise ValueError(f"{sorted(extra_fields)[0]}: unknown field; known here are name, {options_field}")
+        if not isinstance(option_values, Mapping):
+            raise ValueError(f"{options_field}: expected fields, found {option_values!r}")
+        option_by_field = {to_camel(option): option for option in entry.options}
         options = {}
-        for field, value in given.items():
-            if field not in by_field:
-                known = ", ".join(by_field) or "none"
-                raise ValueError(f"{holder}.{field}: unknown field; known here are {known}")
-            option = by_field[field]
-            options[option] = _typed(entry.options[option], value, f"{holder}.{field}")
+        for field, value in option_values.items():
+            if field not in option_by_field:
+                valid_fields = ", ".join(option_by_field) or "none"
+                raise ValueError(f"{options_field}.{field}: unknown field; known here are {valid_fields}")
+            option = option_by_field[field]
+            options[option] = _convert_option(entry.options[option], value, f"{options_field}.{field}")
         return options
 
 
@@ -117,46 +117,46 @@ def _options_schema(entry: MethodEntry) -> JsonSchemaValue:
     return {"type": "object", "description": text, "properties": properties}
 
 
-def _option_schema(schema: Property) -> JsonSchemaValue:
+def _option_schema(schema: OptionSchema) -> JsonSchemaValue:
     """Says the default and does not set it: an option left out stays the method's own affair."""
-    text, default, more = str(schema["description"]), schema["default"], {"type": schema["type"]}
+    text, default, constraints = str(schema["description"]), schema["default"], {"type": schema["type"]}
     match schema:
         case {"enum": [*names]}:
-            more["enum"] = [to_pascal(str(name)) for name in names]
+            constraints["enum"] = [to_pascal(str(name)) for name in names]
             default = to_pascal(str(default))
             for name in names:
                 text = text.replace(f"``{name}``", to_pascal(str(name)))
         case {"type": "number", "default": float(number)}:
-            more, default = decimal_schema(), f"{number:g}"
+            constraints, default = decimal_schema(), f"{number:g}"
         case {"type": "string"}:
-            more["maxLength"], default = 1024, default or "none"
-    return {"description": f"{text[:1].upper()}{text[1:]} Default: {default}."} | more
+            constraints["maxLength"], default = 1024, default or "none"
+    return {"description": f"{text[:1].upper()}{text[1:]} Default: {default}."} | constraints
 
 
-def _only_with(entry: MethodEntry) -> tuple[str, str]:
-    field = field_name(entry.name)
+def _options_rule(entry: MethodEntry) -> tuple[str, str]:
+    field = method_field_name(entry.name)
     message = f"{field} goes with name: {entry.name}, and only with it"
     return f"!has(self.{field}) || self.name == '{entry.name}'", message
 
 
-def _typed(schema: Property, value: object, where: str) -> object:
-    allowed = schema.get("enum")
-    if isinstance(allowed, list):
-        named = {to_pascal(str(candidate)): candidate for candidate in allowed}
-        if not isinstance(value, str) or value not in named:
-            raise ValueError(f"{where}: {value!r} is not one of {', '.join(named)}")
-        return named[value]
-    kind = schema["type"]
-    if kind == "number":
-        return _number(value, where)
-    wanted = {"integer": int, "boolean": bool, "string": str}[str(kind)]
-    if not isinstance(value, wanted) or isinstance(value, bool) != (wanted is bool):
-        raise ValueError(f"{where}: expected {kind}, found {value!r}")
+def _convert_option(schema: OptionSchema, value: object, field_path: str) -> object:
+    choices = schema.get("enum")
+    if isinstance(choices, list):
+        choice_by_name = {to_pascal(str(choice)): choice for choice in choices}
+        if not isinstance(value, str) or value not in choice_by_name:
+            raise ValueError(f"{field_path}: {value!r} is not one of {', '.join(choice_by_name)}")
+        return choice_by_name[value]
+    json_type = schema["type"]
+    if json_type == "number":
+        return _parse_number(value, field_path)
+    expected_type = {"integer": int, "boolean": bool, "string": str}[str(json_type)]
+    if not isinstance(value, expected_type) or isinstance(value, bool) != (expected_type is bool):
+        raise ValueError(f"{field_path}: expected {json_type}, found {value!r}")
     return value
 
 
-def _number(value: object, where: str) -> float:
+def _parse_number(value: object, field_path: str) -> float:
     try:
-        return float(decimal(value))
+        return float(parse_decimal(value))
     except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
+        raise ValueError(f"{field_path}: {error}") from None

@@ -6,11 +6,11 @@ from pydantic import ConfigDict, Field, GetJsonSchemaHandler, StringConstraints,
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from anamnesis.operator.api.api_model import Metadata, Model, Resource, SecretReference, TypedUnion
-from anamnesis.operator.api.backend import BackendSpec, KubeflowBackend
-from anamnesis.operator.api.cel import RULES, rules
+from anamnesis.operator.api.api_model import ApiModel, Metadata, Resource, SecretReference, TypedUnion
+from anamnesis.operator.api.backend import BackendSpec, KubeflowBackendSpec
+from anamnesis.operator.api.cel import RULES_KEYWORD, cel_rules
 from anamnesis.operator.api.gate import ChangePlanSpec, GateSpec
-from anamnesis.operator.api.method import MethodSpec, known_methods
+from anamnesis.operator.api.method import MethodSpec, supported_methods
 from anamnesis.operator.api.status import ContinualModelStatus
 from anamnesis.operator.api.string_types import EnvironmentName, Name, SecretKeyName, Text, Url
 from anamnesis.operator.api.training import NetworkSpec, TrainingSpec
@@ -23,36 +23,36 @@ __all__ = [
     "ContinualModelSpec",
     "EvaluationSpec",
     "GateSpec",
-    "KubeflowBackend",
+    "KubeflowBackendSpec",
     "RegistrySpec",
     "SplitKeySpec",
     "TriggerSpec",
 ]
 
-_KEY_FOR_PODS = (
+_SPLIT_KEY_MESSAGE = (
     "backend Kubeflow needs a splitKey of type Secret or Environment: its pods share no file with whoever wrote this"
 )
-_REGISTRY_FOR_PODS = (
+_REGISTRY_URL_MESSAGE = (
     "backend Kubeflow needs a registry.url of s3://bucket/prefix or file:///path: "
     "pods know no folder at which a relative path could start"
 )
 
 
-def _stored_images(method: str) -> str:
+def _stored_images_message(method: str) -> str:
     return (
         f"method {method} keeps real images of patients in every version: choose another one, "
         "or allow it with changePlan.storedImages: Allowed"
     )
 
 
-class SiteReference(Model):
+class SiteReference(ApiModel):
     """A Site by its name."""
 
     name: Name
     """Name of the Site, in the same namespace."""
 
 
-class RegistrySpec(Model):
+class RegistrySpec(ApiModel):
     """Where versions and the log of decisions are."""
 
     url: Url
@@ -61,21 +61,21 @@ class RegistrySpec(Model):
     """Secret with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, AWS_REGION."""
 
 
-class FileKey(Model):
+class FileKey(ApiModel):
     """A file; made on first use where it does not exist."""
 
     path: Text
     """Path of the file. Keep it: with another key, test patients would get into training."""
 
 
-class EnvironmentKey(Model):
+class EnvironmentKey(ApiModel):
     """An environment variable."""
 
     name: EnvironmentName
     """Name of the variable."""
 
 
-class SecretKey(Model):
+class SecretKey(ApiModel):
     """A key of a Secret. On a laptop it is the environment variable ``ANAMNESIS_SPLIT_KEY``."""
 
     name: Name
@@ -94,18 +94,18 @@ class SplitKeySpec(TypedUnion):
     secret: SecretKey | None = None
 
 
-class ContinualModelSpec(Model):
+class ContinualModelSpec(ApiModel):
     """The model as its people want it."""
 
     model_config = ConfigDict(
-        json_schema_extra=rules(
+        json_schema_extra=cel_rules(
             (
                 "self.backend.type != 'Kubeflow' || (has(self.splitKey) && self.splitKey.type != 'File')",
-                _KEY_FOR_PODS,
+                _SPLIT_KEY_MESSAGE,
             ),
             (
                 "self.backend.type != 'Kubeflow' || self.registry.url.matches('^(s3://|file:///)')",
-                _REGISTRY_FOR_PODS,
+                _REGISTRY_URL_MESSAGE,
             ),
         )
     )
@@ -132,24 +132,29 @@ class ContinualModelSpec(Model):
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Adds a rule for each method that stores images."""
         schema = handler.resolve_ref_schema(handler(core))
-        allowed = "self.changePlan.storedImages == 'Allowed'"
-        storing = [entry.name for entry in known_methods().values() if entry.stores_exemplars]
-        more = rules(*((f"self.method.name != '{name}' || {allowed}", _stored_images(name)) for name in storing))
-        schema[RULES] = [*schema[RULES], *more[RULES]]
+        allowed_rule = "self.changePlan.storedImages == 'Allowed'"
+        exemplar_methods = [entry.name for entry in supported_methods().values() if entry.stores_exemplars]
+        stored_image_rules = cel_rules(
+            *(
+                (f"self.method.name != '{name}' || {allowed_rule}", _stored_images_message(name))
+                for name in exemplar_methods
+            )
+        )
+        schema[RULES_KEYWORD] = [*schema[RULES_KEYWORD], *stored_image_rules[RULES_KEYWORD]]
         return schema
 
     @model_validator(mode="after")
-    def _images_are_stored_where_allowed(self) -> Self:
+    def _check_stored_images(self) -> Self:
         if self.method.entry.stores_exemplars and self.change_plan.stored_images != "Allowed":
-            raise ValueError(_stored_images(self.method.name))
+            raise ValueError(_stored_images_message(self.method.name))
         return self
 
     @model_validator(mode="after")
-    def _pods_can_reach_it(self) -> Self:
+    def _check_pod_access(self) -> Self:
         if self.backend.type == "Kubeflow" and (self.split_key is None or self.split_key.type == "File"):
-            raise ValueError(_KEY_FOR_PODS)
+            raise ValueError(_SPLIT_KEY_MESSAGE)
         if self.backend.type == "Kubeflow" and not self.registry.url.startswith(("s3://", "file:///")):
-            raise ValueError(_REGISTRY_FOR_PODS)
+            raise ValueError(_REGISTRY_URL_MESSAGE)
         return self
 
 

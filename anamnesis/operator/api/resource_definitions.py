@@ -5,159 +5,165 @@ from typing import Any
 
 from anamnesis.operator.api.api_model import API_VERSION, Resource
 from anamnesis.operator.api.approval import UpdateApproval
-from anamnesis.operator.api.cel import RULES
+from anamnesis.operator.api.cel import RULES_KEYWORD
 from anamnesis.operator.api.model import ContinualModel
 from anamnesis.operator.api.site import Site
-from anamnesis.operator.api.string_types import NAME, PATTERNS
-from anamnesis.operator.api.structural_schema import structural, without_defaults
+from anamnesis.operator.api.string_types import NAME_PATTERN, PATTERN_DESCRIPTIONS
+from anamnesis.operator.api.structural_schema import structural_schema, without_defaults
 from anamnesis.operator.api.update import ModelUpdate
 
 GROUP, _, VERSION = API_VERSION.partition("/")
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class PrinterColumn:
     """A column of ``kubectl get``; a wide one is shown by ``-o wide`` only."""
 
     name: str
-    path: str
+    json_path: str
     type: str = "string"
-    wide: bool = False
+    is_wide: bool = False
 
-    def encode(self) -> dict[str, Any]:
+    def to_manifest(self) -> dict[str, Any]:
         """Returns it as the definition has it."""
-        column = {"name": self.name, "type": self.type, "jsonPath": self.path}
-        return column | ({"priority": 1} if self.wide else {})
+        column = {"name": self.name, "type": self.type, "jsonPath": self.json_path}
+        return column | ({"priority": 1} if self.is_wide else {})
 
 
 @dataclass(frozen=True, slots=True)
-class Definition:
+class ResourceDefinition:
     """What a definition says beside the schema.
 
     Attributes:
-        kind: the type.
-        short: short name for kubectl; empty for none.
+        resource_type: the type.
+        short_name: short name for kubectl; empty for none.
         columns: what ``kubectl get`` shows after the name.
-        selectable: fields that ``--field-selector`` knows.
+        selectable_fields: fields that ``--field-selector`` knows.
     """
 
-    kind: type[Resource]
-    short: str
-    columns: tuple[Column, ...]
-    selectable: tuple[str, ...] = ()
+    resource_type: type[Resource]
+    short_name: str
+    columns: tuple[PrinterColumn, ...]
+    selectable_fields: tuple[str, ...] = ()
 
     @property
     def plural(self) -> str:
         """The resource's name in URLs."""
-        return f"{self.kind.__name__.lower()}s"
+        return f"{self.resource_type.__name__.lower()}s"
 
-    def manifest(self) -> dict[str, Any]:
+    def to_manifest(self) -> dict[str, Any]:
         """Returns the CustomResourceDefinition."""
-        name = self.kind.__name__
-        named = {"kind": name, "listKind": f"{name}List", "plural": self.plural, "singular": name.lower()}
-        short = {"shortNames": [self.short]} if self.short else {}
+        name = self.resource_type.__name__
+        names = {"kind": name, "listKind": f"{name}List", "plural": self.plural, "singular": name.lower()}
+        short_names = {"shortNames": [self.short_name]} if self.short_name else {}
         version = {
             "name": VERSION,
             "served": True,
             "storage": True,
             "subresources": {"status": {}},
-            "additionalPrinterColumns": [column.encode() for column in self.columns],
-            "schema": {"openAPIV3Schema": resource_schema(self.kind)},
+            "additionalPrinterColumns": [column.to_manifest() for column in self.columns],
+            "schema": {"openAPIV3Schema": resource_schema(self.resource_type)},
         }
-        if self.selectable:
-            version["selectableFields"] = [{"jsonPath": path} for path in self.selectable]
+        if self.selectable_fields:
+            version["selectableFields"] = [{"jsonPath": path} for path in self.selectable_fields]
         return {
             "apiVersion": "apiextensions.k8s.io/v1",
             "kind": "CustomResourceDefinition",
             "metadata": {"name": f"{self.plural}.{GROUP}"},
             "spec": {
                 "group": GROUP,
-                "names": named | short | {"categories": ["anamnesis"]},
+                "names": names | short_names | {"categories": ["anamnesis"]},
                 "scope": "Namespaced",
                 "versions": [version],
             },
         }
 
 
-def resource_schema(kind: type[Resource]) -> dict[str, Any]:
+def resource_schema(resource_type: type[Resource]) -> dict[str, Any]:
     """Returns the schema of a whole resource. Of metadata a definition may only bound the name."""
-    schema = structural(kind)
-    parts = schema["properties"]
-    name = parts["metadata"]["properties"]["name"]
-    parts["metadata"] = {"type": "object", "properties": {"name": {"type": "string", "maxLength": name["maxLength"]}}}
-    parts["apiVersion"] = {"type": "string", "maxLength": 64}
-    parts["kind"] = {"type": "string", "maxLength": 64}
-    parts["status"] = without_defaults(parts["status"])
-    rule = {"rule": f"self.metadata.name.matches('{NAME}')", "message": f"metadata.name: expected {PATTERNS[NAME]}"}
-    return schema | {"required": ["spec"], RULES: [rule]}
+    schema = structural_schema(resource_type)
+    properties = schema["properties"]
+    name_schema = properties["metadata"]["properties"]["name"]
+    properties["metadata"] = {
+        "type": "object",
+        "properties": {"name": {"type": "string", "maxLength": name_schema["maxLength"]}},
+    }
+    properties["apiVersion"] = {"type": "string", "maxLength": 64}
+    properties["kind"] = {"type": "string", "maxLength": 64}
+    properties["status"] = without_defaults(properties["status"])
+    rule = {
+        "rule": f"self.metadata.name.matches('{NAME_PATTERN}')",
+        "message": f"metadata.name: expected {PATTERN_DESCRIPTIONS[NAME_PATTERN]}",
+    }
+    return schema | {"required": ["spec"], RULES_KEYWORD: [rule]}
 
 
-def _condition(kind: str, field: str) -> str:
-    return f'.status.conditions[?(@.type=="{kind}")].{field}'
+def _condition_path(condition_type: str, field: str) -> str:
+    return f'.status.conditions[?(@.type=="{condition_type}")].{field}'
 
 
-AGE = Column("Age", ".metadata.creationTimestamp", "date")
-DEFINITIONS = (
-    Definition(
+AGE_COLUMN = PrinterColumn("Age", ".metadata.creationTimestamp", "date")
+RESOURCE_DEFINITIONS = (
+    ResourceDefinition(
         ContinualModel,
         "cmodel",
         (
-            Column("Ready", _condition("Ready", "status")),
-            Column("Update", _condition("Progressing", "reason")),
-            Column("Forgetting", _condition("Forgetting", "status")),
-            Column("Drifting", _condition("Drifting", "status")),
-            Column("Stalled", _condition("Stalled", "status")),
-            AGE,
-            Column("Problem", _condition("Stalled", "message")),
-            Column("Champion", ".status.champion", wide=True),
-            Column("Promoted", ".status.promoted", "date", wide=True),
-            Column("Waiting", _condition("Progressing", "message"), wide=True),
+            PrinterColumn("Ready", _condition_path("Ready", "status")),
+            PrinterColumn("Update", _condition_path("Progressing", "reason")),
+            PrinterColumn("Forgetting", _condition_path("Forgetting", "status")),
+            PrinterColumn("Drifting", _condition_path("Drifting", "status")),
+            PrinterColumn("Stalled", _condition_path("Stalled", "status")),
+            AGE_COLUMN,
+            PrinterColumn("Problem", _condition_path("Stalled", "message")),
+            PrinterColumn("Champion", ".status.champion", is_wide=True),
+            PrinterColumn("Promoted", ".status.promoted", "date", is_wide=True),
+            PrinterColumn("Waiting", _condition_path("Progressing", "message"), is_wide=True),
         ),
     ),
-    Definition(
+    ResourceDefinition(
         Site,
         "",
         (
-            Column("Readable", _condition("Readable", "status")),
-            Column("Source", ".spec.source.type"),
-            Column("Task", ".spec.task.name"),
-            Column("Files", ".status.source.files", "integer"),
-            Column("Patients", ".status.source.patients", "integer"),
-            Column("Changed", ".status.source.changed", "date"),
-            AGE,
-            Column("Message", _condition("Readable", "message")),
-            Column("Polled", ".status.polled", "date", wide=True),
+            PrinterColumn("Readable", _condition_path("Readable", "status")),
+            PrinterColumn("Source", ".spec.source.type"),
+            PrinterColumn("Task", ".spec.task.name"),
+            PrinterColumn("Files", ".status.source.files", "integer"),
+            PrinterColumn("Patients", ".status.source.patients", "integer"),
+            PrinterColumn("Changed", ".status.source.changed", "date"),
+            AGE_COLUMN,
+            PrinterColumn("Message", _condition_path("Readable", "message")),
+            PrinterColumn("Polled", ".status.polled", "date", is_wide=True),
         ),
     ),
-    Definition(
+    ResourceDefinition(
         ModelUpdate,
         "mupdate",
         (
-            Column("Model", ".spec.model"),
-            Column("Site", ".spec.site"),
-            Column("State", _condition("Decided", "reason")),
-            Column("Run", ".status.run.state"),
-            Column("Attempt", ".status.run.attempt", "integer"),
-            AGE,
-            Column("Message", _condition("Decided", "message")),
-            Column("Version", ".status.version", wide=True),
-            Column("Run-Name", ".status.run.name", wide=True),
+            PrinterColumn("Model", ".spec.model"),
+            PrinterColumn("Site", ".spec.site"),
+            PrinterColumn("State", _condition_path("Decided", "reason")),
+            PrinterColumn("Run", ".status.run.state"),
+            PrinterColumn("Attempt", ".status.run.attempt", "integer"),
+            AGE_COLUMN,
+            PrinterColumn("Message", _condition_path("Decided", "message")),
+            PrinterColumn("Version", ".status.version", is_wide=True),
+            PrinterColumn("Run-Name", ".status.run.name", is_wide=True),
         ),
         (".spec.model", ".spec.site"),
     ),
-    Definition(
+    ResourceDefinition(
         UpdateApproval,
         "approval",
         (
-            Column("Decision", ".spec.decision"),
-            Column("Update", ".spec.update"),
-            Column("Model", ".spec.model"),
-            Column("Approver", ".spec.approver"),
-            Column("State", _condition("Recorded", "reason")),
-            AGE,
-            Column("Message", _condition("Recorded", "message")),
-            Column("Version", ".spec.version", wide=True),
-            Column("Why", ".spec.reason", wide=True),
+            PrinterColumn("Decision", ".spec.decision"),
+            PrinterColumn("Update", ".spec.update"),
+            PrinterColumn("Model", ".spec.model"),
+            PrinterColumn("Approver", ".spec.approver"),
+            PrinterColumn("State", _condition_path("Recorded", "reason")),
+            AGE_COLUMN,
+            PrinterColumn("Message", _condition_path("Recorded", "message")),
+            PrinterColumn("Version", ".spec.version", is_wide=True),
+            PrinterColumn("Why", ".spec.reason", is_wide=True),
         ),
         (".spec.update", ".spec.model"),
     ),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _CRON_FIELDS = 5
-_LONGEST_SHIFT = timedelta(hours=3)
+_MAX_CLOCK_SHIFT = timedelta(hours=3)
 """More than any clock is put back at once; a doubled hour's first pass lies before what its wall time suggests."""
 
 
@@ -34,7 +34,7 @@ def check_window(window: "MaintenanceWindow") -> None:
     Raises:
         InputError: ``timeZone`` is not known.
     """
-    _zone(window.time_zone)
+    _load_zone(window.time_zone)
 
 
 def next_firing(spec: "ScheduleSpec", after: datetime) -> datetime:
@@ -43,10 +43,10 @@ def next_firing(spec: "ScheduleSpec", after: datetime) -> datetime:
     Raises:
         InputError: see ``check_schedule``.
     """
-    found = _firing(spec, after, reverse=False)
-    if found is None:
+    firing = _find_firing(spec, after, reverse=False)
+    if firing is None:
         raise InputError(f"cron: {spec.cron!r} never fires")
-    return found
+    return firing
 
 
 def last_firing(spec: "ScheduleSpec", at: datetime) -> datetime | None:
@@ -55,10 +55,10 @@ def last_firing(spec: "ScheduleSpec", at: datetime) -> datetime | None:
     Raises:
         InputError: see ``check_schedule``.
     """
-    return _firing(spec, at, reverse=True)
+    return _find_firing(spec, at, reverse=True)
 
 
-def is_open(window: "MaintenanceWindow", at: datetime) -> bool:
+def is_window_open(window: "MaintenanceWindow", at: datetime) -> bool:
     """Returns whether a window is open: from ``start`` up to ``end``, which is out.
 
     ``days`` are those on which it opens; none given are all. Daylight saving: a start or end in the gap is at the end
@@ -67,59 +67,61 @@ def is_open(window: "MaintenanceWindow", at: datetime) -> bool:
     Raises:
         InputError: see ``check_window``.
     """
-    zone = _zone(window.time_zone)
+    zone = _load_zone(window.time_zone)
     today = at.astimezone(zone).date()
-    spans = (_span(window, day, zone) for day in (today - timedelta(days=1), today))
-    return any(opens <= at < closes for opens, closes in spans)
+    spans = (_opening_span(window, day, zone) for day in (today - timedelta(days=1), today))
+    return any(opening <= at < closing for opening, closing in spans)
 
 
-def opens_next(window: "MaintenanceWindow", at: datetime) -> datetime:
+def next_opening(window: "MaintenanceWindow", at: datetime) -> datetime:
     """Returns when a window opens next, UTC; ``at`` itself where it is open.
 
     Raises:
         InputError: see ``check_window``.
     """
-    if is_open(window, at):
+    if is_window_open(window, at):
         return at
-    zone = _zone(window.time_zone)
+    zone = _load_zone(window.time_zone)
     today = at.astimezone(zone).date()
-    spans = (_span(window, today + timedelta(days=days), zone) for days in range(15))  # the gap may swallow one
-    return next(opens for opens, closes in spans if at < opens < closes)
+    spans = (_opening_span(window, today + timedelta(days=days), zone) for days in range(15))  # the gap may swallow one
+    return next(opening for opening, closing in spans if at < opening < closing)
 
 
-def _firing(spec: "ScheduleSpec", at: datetime, reverse: bool) -> datetime | None:
+def _find_firing(spec: "ScheduleSpec", at: datetime, reverse: bool) -> datetime | None:
     from cronsim import CronSim, CronSimError
 
     if len(spec.cron.split()) != _CRON_FIELDS:
         raise InputError(f"cron: {spec.cron!r}: expected five fields: minute, hour, day of month, month, day of week")
-    start = (at + _LONGEST_SHIFT if reverse else at).astimezone(_zone(spec.time_zone))
+    start = (at + _MAX_CLOCK_SHIFT if reverse else at).astimezone(_load_zone(spec.time_zone))
     try:
-        for local in CronSim(spec.cron, start, reverse=reverse):
-            found = local.astimezone(UTC)
-            if found <= at if reverse else found > at:
-                return found
+        for local_time in CronSim(spec.cron, start, reverse=reverse):
+            firing = local_time.astimezone(UTC)
+            if firing <= at if reverse else firing > at:
+                return firing
     except CronSimError as error:
         raise InputError(f"cron: {spec.cron!r}: {str(error).lower()}") from None
     return None
 
 
-def _span(window: "MaintenanceWindow", day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
+def _opening_span(window: "MaintenanceWindow", day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
     """From when to when a window is open that opens on a day; empty where it does not."""
     start, end = time.fromisoformat(window.start), time.fromisoformat(window.end)
-    opens = _instant(datetime.combine(day, start), zone)
+    opening = _first_instant(datetime.combine(day, start), zone)
     if window.days and _DAYS[day.weekday()] not in window.days:
-        return opens, opens
-    return opens, _instant(datetime.combine(day + timedelta(days=end <= start), end), zone)
+        return opening, opening
+    return opening, _first_instant(datetime.combine(day + timedelta(days=end <= start), end), zone)
 
 
-def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
-    """The first time that a clock shows ``wall``, UTC, or the end of the gap that leaves it out."""
-    while (found := wall.replace(tzinfo=zone).astimezone(UTC)).astimezone(zone).replace(tzinfo=None) != wall:
-        wall += timedelta(minutes=1)
-    return found
+def _first_instant(wall_time: datetime, zone: ZoneInfo) -> datetime:
+    """The first time that a clock shows ``wall_time``, UTC, or the end of the gap that leaves it out."""
+    while (instant := wall_time.replace(tzinfo=zone).astimezone(UTC)).astimezone(zone).replace(
+        tzinfo=None
+    ) != wall_time:
+        wall_time += timedelta(minutes=1)
+    return instant
 
 
-def _zone(name: str) -> ZoneInfo:
+def _load_zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, LookupError):  # what it raises depends on what of a name is wrong

@@ -5,53 +5,55 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from anamnesis.operator.api.api_model import Model, Resource, SecretReference, TypedUnion
-from anamnesis.operator.api.cel import rules
+from anamnesis.operator.api.api_model import ApiModel, Resource, SecretReference, TypedUnion
+from anamnesis.operator.api.cel import cel_rules
 from anamnesis.operator.api.status import SiteStatus
-from anamnesis.operator.api.string_types import Interval, Modality, S3Url, Text, Url, WebAddress, Word
-from anamnesis.operator.api.value_types import Share, Unique
+from anamnesis.operator.api.string_types import Modality, PathSafeName, PositiveDuration, S3Url, Text, Url, WebAddress
+from anamnesis.operator.api.value_types import Share, UniqueItems
 
-_METRICS = {
+_METRICS_BY_TASK_TYPE = {
     "Classification": ("AUROC", "Accuracy", "BalancedAccuracy"),
     "Segmentation": ("Dice",),
     "Prognosis": ("CIndex",),
     "Pretraining": ("ProbeAccuracy",),
 }
-_MANIFEST = "manifest (a CSV or JSON file below the source) goes with from: Manifest, and only with it"
-_NO_FOLDERS = "a DICOM server has no folders to take classes from: labels need from: Manifest"
-_NO_FILES = "a DICOM server holds no manifest: labels.manifest needs its URL, s3://bucket/file or file:///path"
-_SERVERS = ("DICOMweb", "Orthanc")
+_MANIFEST_MESSAGE = "manifest (a CSV or JSON file below the source) goes with from: Manifest, and only with it"
+_NO_FOLDERS_MESSAGE = "a DICOM server has no folders to take classes from: labels need from: Manifest"
+_NO_MANIFEST_FILE_MESSAGE = (
+    "a DICOM server holds no manifest: labels.manifest needs its URL, s3://bucket/file or file:///path"
+)
+_DICOM_SERVER_TYPES = ("DICOMweb", "Orthanc")
 
 
-def _fits(kind: str, metrics: tuple[str, ...]) -> tuple[str, str]:
-    message = f"{kind} is measured by primaryMetric {' or '.join(metrics)}"
-    return f"self.type != '{kind}' || self.primaryMetric in {list(metrics)}", message
+def _metric_rule(task_type: str, metrics: tuple[str, ...]) -> tuple[str, str]:
+    message = f"{task_type} is measured by primaryMetric {' or '.join(metrics)}"
+    return f"self.type != '{task_type}' || self.primaryMetric in {list(metrics)}", message
 
 
-def _of_servers(rule: str, message: str) -> tuple[str, str]:
-    return f"!(self.source.type in {list(_SERVERS)}) || {rule}", message
+def _dicom_server_rule(rule: str, message: str) -> tuple[str, str]:
+    return f"!(self.source.type in {list(_DICOM_SERVER_TYPES)}) || {rule}", message
 
 
-def _stays(field: str) -> tuple[str, str]:
+def _immutable_rule(field: str) -> tuple[str, str]:
     message = f"{field} cannot be changed: what was learned and tested rests on it; make a Site of another name"
     return f"self.{field} == oldSelf.{field}", message
 
 
-class FolderSource(Model):
+class FolderSource(ApiModel):
     """A folder on a disk that the operator and the run can read, at the same path."""
 
     path: Text
     """Path of the folder; relative, it starts at the file that holds this."""
 
 
-class S3Source(Model):
+class S3Source(ApiModel):
     """A prefix of a bucket. Endpoint and keys come from the credentials' Secret or the environment (``AWS_*``)."""
 
     url: S3Url
     """The prefix, as s3://bucket/prefix."""
 
 
-class DICOMwebSource(Model):
+class DICOMwebSource(ApiModel):
     """A DICOMweb server (QIDO-RS and WADO-RS).
 
     User and password come from the Secret's keys ``username`` and ``password``, or a token from its key ``token``; on a
@@ -62,14 +64,14 @@ class DICOMwebSource(Model):
     """Its address, for example https://pacs.example/dicom-web."""
 
 
-class OrthancSource(Model):
+class OrthancSource(ApiModel):
     """An Orthanc server by its own REST interface, whose feed of changes can be resumed."""
 
     url: WebAddress
     """Its address, for example http://orthanc:8042."""
 
 
-class Source(TypedUnion):
+class SourceSpec(TypedUnion):
     """Where files arrive, and how often to look."""
 
     type: Literal["Folder", "S3", "DICOMweb", "Orthanc"]
@@ -80,74 +82,80 @@ class Source(TypedUnion):
     orthanc: OrthancSource | None = None
     credentials_secret: SecretReference | None = None
     """Secret with username and password, or token, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."""
-    poll_interval: Interval = "1m"
+    poll_interval: PositiveDuration = "1m"
     """How often to look for new data."""
 
 
-class TaskSpec(Model):
+class TaskSpec(ApiModel):
     """What is asked of the model on this site."""
 
     model_config = ConfigDict(
-        json_schema_extra=rules(
+        json_schema_extra=cel_rules(
             ("self.type != 'Classification' || size(self.classes) >= 2", "classification needs two classes or more"),
-            *(_fits(kind, metrics) for kind, metrics in _METRICS.items()),
+            *(_metric_rule(kind, metrics) for kind, metrics in _METRICS_BY_TASK_TYPE.items()),
         )
     )
 
-    name: Word
+    name: PathSafeName
     """Name of the task. Sites that share a task give it the same name, type, classes and metric."""
     type: Literal["Classification", "Segmentation", "Prognosis", "Pretraining"]
     """What the answer is: a class, a mask, a risk over time, or nothing but good features."""
-    classes: Annotated[tuple[Word, ...], Field(max_length=256), Unique] = ()
+    classes: Annotated[tuple[PathSafeName, ...], Field(max_length=256), UniqueItems] = ()
     """The answers, in the order of the head's rows."""
     primary_metric: Literal["AUROC", "Accuracy", "BalancedAccuracy", "Dice", "CIndex", "ProbeAccuracy"]
     """What the gate compares."""
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
+    def _check_classes_and_metric(self) -> Self:
         if self.type == "Classification" and len(self.classes) < 2:
             raise ValueError(f"classification needs two classes or more, found {len(self.classes)}")
-        if self.primary_metric not in _METRICS[self.type]:
-            known = ", ".join(_METRICS[self.type])
-            raise ValueError(f"primaryMetric {self.primary_metric} does not measure {self.type}; known are {known}")
+        if self.primary_metric not in _METRICS_BY_TASK_TYPE[self.type]:
+            valid_metrics = ", ".join(_METRICS_BY_TASK_TYPE[self.type])
+            raise ValueError(
+                f"primaryMetric {self.primary_metric} does not measure {self.type}; known are {valid_metrics}"
+            )
         return self
 
 
-class LabelsSpec(Model):
+class LabelsSpec(ApiModel):
     """Where a study's label stands."""
 
     model_config = ConfigDict(
-        json_schema_extra=rules(("(self.from == 'Manifest') == has(self.manifest)", _MANIFEST)),
+        json_schema_extra=cel_rules(("(self.from == 'Manifest') == has(self.manifest)", _MANIFEST_MESSAGE)),
     )
 
     origin: Annotated[Literal["Container", "Manifest"], Field(alias="from")] = "Container"
     """Container: in the file that holds the image. Manifest: in a table."""
     manifest: Url | None = None
     """The table, CSV or JSON: its path below the source or, for one that lies elsewhere, s3://... or file:///..."""
-    ignore: Annotated[tuple[Word, ...], Field(max_length=256), Unique] = ()
+    ignore: Annotated[tuple[PathSafeName, ...], Field(max_length=256), UniqueItems] = ()
     """Labels that count as none."""
 
     @model_validator(mode="after")
-    def _manifest_is_named(self) -> Self:
+    def _check_manifest(self) -> Self:
         if (self.origin == "Manifest") != (self.manifest is not None):
-            raise ValueError(_MANIFEST)
+            raise ValueError(_MANIFEST_MESSAGE)
         return self
 
 
-class SiteSpec(Model):
+class SiteSpec(ApiModel):
     """The site as its people declare it."""
 
     model_config = ConfigDict(
-        json_schema_extra=rules(
-            _stays("task"),
-            _stays("modalities"),
-            _of_servers("self.task.type != 'Classification' || self.labels.from == 'Manifest'", _NO_FOLDERS),
-            _of_servers("!has(self.labels.manifest) || self.labels.manifest.contains('://')", _NO_FILES),
+        json_schema_extra=cel_rules(
+            _immutable_rule("task"),
+            _immutable_rule("modalities"),
+            _dicom_server_rule(
+                "self.task.type != 'Classification' || self.labels.from == 'Manifest'", _NO_FOLDERS_MESSAGE
+            ),
+            _dicom_server_rule(
+                "!has(self.labels.manifest) || self.labels.manifest.contains('://')", _NO_MANIFEST_FILE_MESSAGE
+            ),
         )
     )
 
-    source: Source
-    modalities: Annotated[tuple[Modality, ...], Field(min_length=1, max_length=8), Unique]
+    source: SourceSpec
+    modalities: Annotated[tuple[Modality, ...], Field(min_length=1, max_length=8), UniqueItems]
     """DICOM codes of the modalities to take; the first is what the network reads. Cannot be changed."""
     task: TaskSpec
     """What is asked of the model on this site. Cannot be changed: another task is another Site."""
@@ -163,16 +171,16 @@ class SiteSpec(Model):
     """More unreadable files than this fail the update; a decimal in quotes."""
     maximum_studies: Annotated[int, Field(ge=0, le=10_000_000, strict=True)] = 0
     """Studies to take; 0 takes all."""
-    attributes: Annotated[tuple[Literal["Sex", "AgeBand", "Manufacturer"], ...], Field(max_length=3), Unique] = ()
+    attributes: Annotated[tuple[Literal["Sex", "AgeBand", "Manufacturer"], ...], Field(max_length=3), UniqueItems] = ()
     """Banded attributes to keep, so that groups can be compared."""
 
     @model_validator(mode="after")
-    def _labels_can_be_there(self) -> Self:
-        if self.source.type in _SERVERS:
+    def _check_labels_available(self) -> Self:
+        if self.source.type in _DICOM_SERVER_TYPES:
             if self.task.type == "Classification" and self.labels.origin != "Manifest":
-                raise ValueError(_NO_FOLDERS)
+                raise ValueError(_NO_FOLDERS_MESSAGE)
             if self.labels.manifest is not None and "://" not in self.labels.manifest:
-                raise ValueError(_NO_FILES)
+                raise ValueError(_NO_MANIFEST_FILE_MESSAGE)
         return self
 
 

@@ -4,67 +4,67 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from anamnesis.operator.api.api_model import Told
+from anamnesis.operator.api.api_model import StatusModel
 from anamnesis.operator.api.conditions import Condition
-from anamnesis.operator.api.string_types import Digest, Name, Sentence, Word
+from anamnesis.operator.api.string_types import Digest, Name, PathSafeName, Sentence
 from anamnesis.operator.api.value_types import DecimalString, Timestamp, UniqueBy, UniqueNames
 
-Whole = Annotated[int, Field(ge=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
 Conditions = Annotated[tuple[Condition, ...], Field(max_length=16), UniqueBy(("type",))]
-Address = Annotated[str, StringConstraints(max_length=512)]
+RunIdentifier = Annotated[str, StringConstraints(max_length=512)]
 
 
-class Status(Told):
+class ResourceStatus(StatusModel):
     """The head of every status."""
 
-    observed_generation: Whole = 0
+    observed_generation: NonNegativeInt = 0
     """The generation of the spec that all this speaks of."""
     conditions: Conditions = ()
     """What is the case, each with a reason and a sentence."""
 
-    def condition(self, kind: str) -> Condition | None:
+    def condition(self, condition_type: str) -> Condition | None:
         """Returns the condition of a type, or none."""
-        return next((condition for condition in self.conditions if condition.type == kind), None)
+        return next((condition for condition in self.conditions if condition.type == condition_type), None)
 
-    def holds(self, kind: str) -> bool:
+    def is_true(self, condition_type: str) -> bool:
         """Returns whether a condition is there and True."""
-        found = self.condition(kind)
-        return found is not None and found.status == "True"
+        condition = self.condition(condition_type)
+        return condition is not None and condition.status == "True"
 
 
-class SourceStatus(Told):
+class SourceStatus(StatusModel):
     """What lies at a site's source, as its listing shows it."""
 
     fingerprint: Digest
     """Digest of the listing: it differs when the data does."""
-    files: Whole = 0
+    files: NonNegativeInt = 0
     """Files, or instances."""
-    patients: Whole = 0
+    patients: NonNegativeInt = 0
     """Patients, where the listing tells them apart; otherwise 0."""
-    changed: Timestamp
+    last_change_time: Timestamp
     """When the listing last differed from the one before."""
     cursor: Annotated[str, StringConstraints(max_length=256)] = ""
     """Where the source's feed of changes was read to."""
 
 
-class SiteStatus(Status):
+class SiteStatus(ResourceStatus):
     """What the operator says of the site. Condition: ``Readable`` (False: why the source cannot be listed)."""
 
     source: SourceStatus | None = None
-    polled: Timestamp | None = None
+    last_poll_time: Timestamp | None = None
     """When the source was last looked at."""
 
 
-class LogHead(Told):
+class LogHead(StatusModel):
     """The last entry of the registry's log: with it, a cut or rewritten log is found."""
 
-    number: Whole
+    number: NonNegativeInt
     """Number of the entry."""
     digest: Digest
     """Digest of the entry, which holds that of the entry before."""
 
 
-class Score(Told):
+class Score(StatusModel):
     """The primary metric on one set of cases."""
 
     value: DecimalString
@@ -73,24 +73,24 @@ class Score(Told):
     """Lower bound of its 95 % interval."""
     high: DecimalString | None = None
     """Upper bound of its 95 % interval."""
-    cases: Whole = 0
+    cases: NonNegativeInt = 0
     """How many cases it was measured on."""
 
 
-class TaskStatus(Told):
+class TaskStatus(StatusModel):
     """How the champion does on the task of one site, and against which limits."""
 
     site: Name
     """The site."""
-    task: Word
+    task: PathSafeName
     """Its task."""
-    metric: Word
+    metric: PathSafeName
     """The primary metric."""
-    frozen: Score | None = None
+    frozen_score: Score | None = None
     """On the site's frozen test set."""
-    recent: Score | None = None
+    recent_score: Score | None = None
     """On its recent, newly labelled cases."""
-    best: DecimalString | None = None
+    best_score: DecimalString | None = None
     """The best that any promoted version had on this frozen set."""
     floor: DecimalString | None = None
     """The least that the gate lets pass."""
@@ -102,52 +102,52 @@ class TaskStatus(Told):
     """Agreement of the saliency maps with those of the version before."""
     saliency_floor: DecimalString | None = None
     """The least agreement that the gate lets pass."""
-    evaluated: Timestamp | None = None
+    evaluation_time: Timestamp | None = None
     """When the scores were measured."""
 
 
-class ModelSiteStatus(Told):
+class ModelSiteStatus(StatusModel):
     """Where a site stands with the model: a stable word, and a sentence that says what it waits for."""
 
     name: Name
     """The site."""
-    state: Word
+    state: PathSafeName
     """Where it stands, in one stable word."""
     message: Sentence = ""
     """What it waits for, and why."""
-    quarantined: Whole = 0
+    quarantined_files: NonNegativeInt = 0
     """Files of its last snapshot that could not be used."""
-    samples: Whole = 0
+    samples: NonNegativeInt = 0
     """Samples of its last snapshot."""
-    learned: Timestamp | None = None
+    last_learned_time: Timestamp | None = None
     """When its data last came into the champion."""
 
 
-class DecisionCounts(Told):
+class DecisionCounts(StatusModel):
     """Entries of the registry's log by kind."""
 
-    promoted: Whole = 0
+    promoted: NonNegativeInt = 0
     """Versions that became champion."""
-    rejected: Whole = 0
+    rejected: NonNegativeInt = 0
     """Versions that the gate or a person refused."""
-    superseded: Whole = 0
+    superseded: NonNegativeInt = 0
     """Versions whose base was no longer the champion."""
-    rolled_back: Whole = 0
+    rolled_back: NonNegativeInt = 0
     """Returns to an earlier champion."""
 
 
-class EvaluationStatus(Told):
+class EvaluationStatus(StatusModel):
     """Scheduled evaluations: the last that ended, and the one that is due or runs."""
 
-    last: Timestamp | None = None
+    last_completion_time: Timestamp | None = None
     """When the last one ended."""
-    next: Timestamp | None = None
+    next_due_time: Timestamp | None = None
     """When the next one is due; in the past where one is overdue."""
-    run: Address = ""
+    run: RunIdentifier = ""
     """The one that runs; empty for none."""
 
 
-class ContinualModelStatus(Status):
+class ContinualModelStatus(ResourceStatus):
     """What the operator says of the model.
 
     Conditions: ``Ready`` (a champion is in use), ``Progressing`` (an update is under way; otherwise, what each site
@@ -157,9 +157,9 @@ class ContinualModelStatus(Status):
 
     champion: Digest | None = None
     """Digest of the version in use."""
-    promoted: Timestamp | None = None
+    promotion_time: Timestamp | None = None
     """Since when it is in use."""
-    head: LogHead | None = None
+    log_head: LogHead | None = None
     update: Name | None = None
     """The ModelUpdate in flight."""
     sites: Annotated[tuple[ModelSiteStatus, ...], Field(max_length=64), UniqueNames] = ()
@@ -170,26 +170,26 @@ class ContinualModelStatus(Status):
     evaluation: EvaluationStatus = EvaluationStatus()
 
 
-class RunStatus(Told):
+class RunStatus(StatusModel):
     """The latest run of an update on its back end."""
 
-    name: Address
+    name: RunIdentifier
     """Its name on the back end."""
-    id: Address
+    id: RunIdentifier
     """Its identifier on the back end."""
-    attempt: Whole
+    attempt: NonNegativeInt
     """1 for the first."""
     state: Literal["Pending", "Running", "Succeeded", "Failed", "Cancelled", "Interrupted"]
     """Where it stands."""
     message: Sentence = ""
     """Why it failed."""
-    started: Timestamp | None = None
+    start_time: Timestamp | None = None
     """When it began."""
-    finished: Timestamp | None = None
+    completion_time: Timestamp | None = None
     """When it ended."""
 
 
-class ModelUpdateStatus(Status):
+class ModelUpdateStatus(ResourceStatus):
     """What the operator says of the update.
 
     Conditions: ``Claimed``, ``RunSucceeded``, ``Decided`` (its reason is the update's state in one word).
@@ -202,17 +202,17 @@ class ModelUpdateStatus(Status):
     """Digest of the candidate: what an UpdateApproval names."""
     verdict: Annotated[str, StringConstraints(max_length=32)] = ""
     """What the gate says of the candidate."""
-    new_patients: Whole = 0
+    new_patients: NonNegativeInt = 0
     """Patients that no snapshot before had."""
-    finished: Timestamp | None = None
+    completion_time: Timestamp | None = None
     """When nothing more was to be done."""
 
 
-class UpdateApprovalStatus(Status):
+class UpdateApprovalStatus(ResourceStatus):
     """What became of the word.
 
     Condition: ``Recorded`` (True: it stands in the registry's log; False: why it was refused).
     """
 
-    log_entry: Whole = 0
+    log_entry: NonNegativeInt = 0
     """Number of the entry in the registry's log; 0 for none."""

@@ -5,26 +5,26 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from anamnesis.operator.api.cel import rules
+from anamnesis.operator.api.cel import cel_rules
 
-NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-WORD = r"^[^/\s]([^/]*[^/\s])?$"
-DURATION = r"^[0-9]{1,6}(s|m|h|d)$"
-INTERVAL = r"^[1-9][0-9]{0,5}(s|m|h|d)$"
-DIGEST = r"^sha256:[0-9a-f]{64}$"
-URL = r"^(s3://[^/]+(/.*)?|file:///.*|[^:]+)$"
-S3_URL = r"^s3://[^/]+(/.*)?$"
-WEB_ADDRESS = r"^https?://[^\s]+$"
-MODALITY = r"^[A-Z0-9_]{1,16}$"
-METHOD = r"^[A-Z][A-Za-z0-9]{0,62}$"
-REASON = r"^[A-Z][A-Za-z0-9]{0,63}$"
-TIME_ZONE = r"^[A-Za-z][A-Za-z0-9_+/-]*$"
-TIME_OF_DAY = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
-ENVIRONMENT_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
-SECRET_KEY = r"^[-._a-zA-Z0-9]+$"
-MEMORY = r"^[1-9][0-9]{0,5}(Mi|Gi)$"
-ABSOLUTE_PATH = r"^/.+$"
-DECIMAL = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?$"
+NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+PATH_SAFE_NAME_PATTERN = r"^[^/\s]([^/]*[^/\s])?$"
+DURATION_PATTERN = r"^[0-9]{1,6}(s|m|h|d)$"
+POSITIVE_DURATION_PATTERN = r"^[1-9][0-9]{0,5}(s|m|h|d)$"
+DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
+URL_PATTERN = r"^(s3://[^/]+(/.*)?|file:///.*|[^:]+)$"
+S3_URL_PATTERN = r"^s3://[^/]+(/.*)?$"
+WEB_ADDRESS_PATTERN = r"^https?://[^\s]+$"
+MODALITY_PATTERN = r"^[A-Z0-9_]{1,16}$"
+METHOD_PATTERN = r"^[A-Z][A-Za-z0-9]{0,62}$"
+REASON_PATTERN = r"^[A-Z][A-Za-z0-9]{0,63}$"
+TIME_ZONE_PATTERN = r"^[A-Za-z][A-Za-z0-9_+/-]*$"
+TIME_OF_DAY_PATTERN = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
+ENVIRONMENT_NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
+SECRET_KEY_PATTERN = r"^[-._a-zA-Z0-9]+$"
+MEMORY_PATTERN = r"^[1-9][0-9]{0,5}(Mi|Gi)$"
+ABSOLUTE_PATH_PATTERN = r"^/.+$"
+DECIMAL_PATTERN = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?$"
 
 
 def _cron_field(value: str) -> str:
@@ -32,7 +32,7 @@ def _cron_field(value: str) -> str:
     return rf"{item}(,{item})*"
 
 
-CRON = "(?i)^{}$".format(
+CRON_PATTERN = "(?i)^{}$".format(
     " ".join(
         _cron_field(value)
         for value in (
@@ -45,50 +45,50 @@ CRON = "(?i)^{}$".format(
     )
 )
 
-PATTERNS: Mapping[str, str] = {
-    NAME: "lower-case letters, digits and dashes",
-    WORD: "no slash, no space around it",
-    DURATION: "a number and s, m, h or d, like 30m",
-    INTERVAL: "a number from 1 and s, m, h or d, like 30m",
-    DIGEST: "sha256: and 64 hex digits",
-    URL: "s3://bucket/prefix, file:///absolute/path or a relative path",
-    S3_URL: "an address like s3://bucket/prefix",
-    WEB_ADDRESS: "http:// or https:// and an address",
-    MODALITY: "a DICOM modality code, like DX or CT",
-    METHOD: "the name of a method, like EWCPrototype",
-    REASON: "one word in CamelCase",
-    TIME_ZONE: "a time zone, like Europe/Rome",
-    TIME_OF_DAY: "a time of day from 00:00 to 23:59, in quotes",
-    ENVIRONMENT_NAME: "the name of an environment variable, like ANAMNESIS_SPLIT_KEY",
-    SECRET_KEY: "the key of a Secret: letters, digits, dots, dashes, underscores",
-    MEMORY: "a number and Mi or Gi, like 2Gi",
-    ABSOLUTE_PATH: "an absolute path, like /data",
-    DECIMAL: 'a decimal in quotes, like "0.80"',
-    CRON: "five fields (minute, hour, day, month, weekday) of numbers or names, like 30 2 * * MON-FRI",
+PATTERN_DESCRIPTIONS: Mapping[str, str] = {
+    NAME_PATTERN: "lower-case letters, digits and dashes",
+    PATH_SAFE_NAME_PATTERN: "no slash, no space around it",
+    DURATION_PATTERN: "a number and s, m, h or d, like 30m",
+    POSITIVE_DURATION_PATTERN: "a number from 1 and s, m, h or d, like 30m",
+    DIGEST_PATTERN: "sha256: and 64 hex digits",
+    URL_PATTERN: "s3://bucket/prefix, file:///absolute/path or a relative path",
+    S3_URL_PATTERN: "an address like s3://bucket/prefix",
+    WEB_ADDRESS_PATTERN: "http:// or https:// and an address",
+    MODALITY_PATTERN: "a DICOM modality code, like DX or CT",
+    METHOD_PATTERN: "the name of a method, like EWCPrototype",
+    REASON_PATTERN: "one word in CamelCase",
+    TIME_ZONE_PATTERN: "a time zone, like Europe/Rome",
+    TIME_OF_DAY_PATTERN: "a time of day from 00:00 to 23:59, in quotes",
+    ENVIRONMENT_NAME_PATTERN: "the name of an environment variable, like ANAMNESIS_SPLIT_KEY",
+    SECRET_KEY_PATTERN: "the key of a Secret: letters, digits, dots, dashes, underscores",
+    MEMORY_PATTERN: "a number and Mi or Gi, like 2Gi",
+    ABSOLUTE_PATH_PATTERN: "an absolute path, like /data",
+    DECIMAL_PATTERN: 'a decimal in quotes, like "0.80"',
+    CRON_PATTERN: "five fields (minute, hour, day, month, weekday) of numbers or names, like 30 2 * * MON-FRI",
 }
 
-Name = Annotated[str, StringConstraints(pattern=NAME, max_length=63)]
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=63)]
 """A Kubernetes name: lower-case letters, digits and dashes."""
-Word = Annotated[str, StringConstraints(pattern=WORD, max_length=63)]
+PathSafeName = Annotated[str, StringConstraints(pattern=PATH_SAFE_NAME_PATTERN, max_length=63)]
 """A name of a task or class: anything but a slash."""
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
-Duration = Annotated[str, StringConstraints(pattern=DURATION, max_length=32)]
-Interval = Annotated[str, StringConstraints(pattern=INTERVAL, max_length=32)]
+Duration = Annotated[str, StringConstraints(pattern=DURATION_PATTERN, max_length=32)]
+PositiveDuration = Annotated[str, StringConstraints(pattern=POSITIVE_DURATION_PATTERN, max_length=32)]
 """A duration that is not 0."""
-Digest = Annotated[str, StringConstraints(pattern=DIGEST, max_length=71)]
-Url = Annotated[str, StringConstraints(pattern=URL, max_length=1024)]
+Digest = Annotated[str, StringConstraints(pattern=DIGEST_PATTERN, max_length=71)]
+Url = Annotated[str, StringConstraints(pattern=URL_PATTERN, max_length=1024)]
 """``s3://bucket/prefix``, ``file:///absolute/path``, or a path relative to the file that holds the resource."""
-S3Url = Annotated[str, StringConstraints(pattern=S3_URL, max_length=1024)]
-WebAddress = Annotated[str, StringConstraints(pattern=WEB_ADDRESS, max_length=1024)]
-Modality = Annotated[str, StringConstraints(pattern=MODALITY, max_length=32)]
-MethodName = Annotated[str, StringConstraints(pattern=METHOD, max_length=63)]
-Reason = Annotated[str, StringConstraints(pattern=REASON, max_length=64)]
+S3Url = Annotated[str, StringConstraints(pattern=S3_URL_PATTERN, max_length=1024)]
+WebAddress = Annotated[str, StringConstraints(pattern=WEB_ADDRESS_PATTERN, max_length=1024)]
+Modality = Annotated[str, StringConstraints(pattern=MODALITY_PATTERN, max_length=32)]
+MethodName = Annotated[str, StringConstraints(pattern=METHOD_PATTERN, max_length=63)]
+Reason = Annotated[str, StringConstraints(pattern=REASON_PATTERN, max_length=64)]
 Sentence = Annotated[str, StringConstraints(max_length=1024)]
 TimeZone = Annotated[
     str,
-    StringConstraints(pattern=TIME_ZONE, max_length=64),
+    StringConstraints(pattern=TIME_ZONE_PATTERN, max_length=64),
     Field(
-        json_schema_extra=rules(
+        json_schema_extra=cel_rules(
             (
                 "timestamp('2024-01-01T00:00:00Z').getHours(self) >= 0",
                 "expected a time zone of the database, like Europe/Rome",
@@ -96,9 +96,9 @@ TimeZone = Annotated[
         )
     ),
 ]
-TimeOfDay = Annotated[str, StringConstraints(pattern=TIME_OF_DAY, max_length=32)]
-Cron = Annotated[str, StringConstraints(pattern=CRON, max_length=100)]
-EnvironmentName = Annotated[str, StringConstraints(pattern=ENVIRONMENT_NAME, max_length=128)]
-SecretKeyName = Annotated[str, StringConstraints(pattern=SECRET_KEY, max_length=253)]
-Memory = Annotated[str, StringConstraints(pattern=MEMORY, max_length=32)]
-AbsolutePath = Annotated[str, StringConstraints(pattern=ABSOLUTE_PATH, max_length=1024)]
+TimeOfDay = Annotated[str, StringConstraints(pattern=TIME_OF_DAY_PATTERN, max_length=32)]
+Cron = Annotated[str, StringConstraints(pattern=CRON_PATTERN, max_length=100)]
+EnvironmentName = Annotated[str, StringConstraints(pattern=ENVIRONMENT_NAME_PATTERN, max_length=128)]
+SecretKeyName = Annotated[str, StringConstraints(pattern=SECRET_KEY_PATTERN, max_length=253)]
+Memory = Annotated[str, StringConstraints(pattern=MEMORY_PATTERN, max_length=32)]
+AbsolutePath = Annotated[str, StringConstraints(pattern=ABSOLUTE_PATH_PATTERN, max_length=1024)]

@@ -7,99 +7,106 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from anamnesis.operator.api.cel import RULES
-from anamnesis.operator.api.string_types import PATTERNS
+from anamnesis.operator.api.cel import RULES_KEYWORD
+from anamnesis.operator.api.string_types import PATTERN_DESCRIPTIONS
 
 Schema = dict[str, Any]
-_KEPT = (
+_ALLOWED_KEYWORDS = (
     *("type", "format", "description", "enum", "default", "required", "items", "properties", "pattern"),
     *("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems"),
-    *(RULES, "x-kubernetes-list-type", "x-kubernetes-list-map-keys"),
+    *(RULES_KEYWORD, "x-kubernetes-list-type", "x-kubernetes-list-map-keys"),
 )
 
 
-def structural(kind: type[BaseModel]) -> Schema:
-    """Returns the schema of ``kind``: nothing referenced, nothing unknown, a description wherever there is one."""
-    schema = kind.model_json_schema()
+def structural_schema(model_type: type[BaseModel]) -> Schema:
+    """Returns the schema of ``model_type``: nothing referenced, nothing unknown, a description wherever there is one."""
+    schema = model_type.model_json_schema()
     definitions = schema.pop("$defs", {})
-    return _structural(schema, definitions)
+    return _to_structural(schema, definitions)
 
 
 def without_defaults(schema: Schema) -> Schema:
     """Returns the schema without defaults: a status says what its writer said, and nothing else."""
-    parts = {name: without_defaults(part) for name, part in schema.get("properties", {}).items()}
-    plain = {key: value for key, value in schema.items() if key not in ("default", "properties", "items")}
-    return plain | ({"properties": parts} if parts else {}) | _items(schema, without_defaults)
+    properties = {name: without_defaults(part) for name, part in schema.get("properties", {}).items()}
+    plain_keywords = {key: value for key, value in schema.items() if key not in ("default", "properties", "items")}
+    return (
+        plain_keywords | ({"properties": properties} if properties else {}) | _transform_items(schema, without_defaults)
+    )
 
 
-def _structural(node: Mapping[str, Any], definitions: Mapping[str, Schema]) -> Schema:
-    flat = _flat(node, definitions)
-    schema = {key: flat[key] for key in _KEPT if key in flat}
+def _to_structural(node: Mapping[str, Any], definitions: Mapping[str, Schema]) -> Schema:
+    flat_schema = _resolve_references(node, definitions)
+    schema = {key: flat_schema[key] for key in _ALLOWED_KEYWORDS if key in flat_schema}
     if "description" in schema:
-        schema["description"] = _plain(schema["description"]) + _default_in_words(schema.get("default"))
+        schema["description"] = _strip_markup(schema["description"]) + _default_sentence(schema.get("default"))
     if schema["type"] == "integer":
         schema["format"] = "int64"
     if schema["type"] == "object":
-        parts = schema.get("properties", {})
-        schema["properties"] = {name: _structural(part, definitions) for name, part in parts.items()}
+        properties = schema.get("properties", {})
+        schema["properties"] = {name: _to_structural(part, definitions) for name, part in properties.items()}
     if "default" in schema:
-        schema["default"] = _given(schema["default"])
-    for bound, side in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
-        if bound in flat:
-            schema |= {side: flat[bound], bound: True}
-    _say_pattern_in_words(schema)
-    return schema | _items(schema, lambda item: _structural(item, definitions))
+        schema["default"] = _without_nulls(schema["default"])
+    for exclusive_keyword, inclusive_keyword in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if exclusive_keyword in flat_schema:
+            schema |= {inclusive_keyword: flat_schema[exclusive_keyword], exclusive_keyword: True}
+    _replace_pattern_by_rule(schema)
+    return schema | _transform_items(schema, lambda item: _to_structural(item, definitions))
 
 
-def _given(value: Any) -> Any:
+def _without_nulls(value: Any) -> Any:
     """Leaves out what is null: to the API server a field is there or not."""
     if isinstance(value, Mapping):
-        return {key: _given(part) for key, part in value.items() if part is not None}
+        return {key: _without_nulls(part) for key, part in value.items() if part is not None}
     return value
 
 
-def _default_in_words(default: object) -> str:
+def _default_sentence(default: object) -> str:
     """``kubectl explain`` does not show defaults."""
     return f" Default: {default}." if isinstance(default, str | int) and default != "" else ""
 
 
-def _items(schema: Schema, change: Any) -> Schema:
-    return {"items": change(schema["items"])} if "items" in schema else {}
+def _transform_items(schema: Schema, transform: Any) -> Schema:
+    return {"items": transform(schema["items"])} if "items" in schema else {}
 
 
-def _flat(node: Mapping[str, Any], definitions: Mapping[str, Schema]) -> Schema:
+def _resolve_references(node: Mapping[str, Any], definitions: Mapping[str, Schema]) -> Schema:
     """Puts what is referenced in place; what stands beside a reference wins. ``T | None`` is an optional T."""
-    here = {key: value for key, value in node.items() if key not in ("$ref", "anyOf", "const")}
-    if here.get("default", "") is None:
-        del here["default"]
+    own_keywords = {key: value for key, value in node.items() if key not in ("$ref", "anyOf", "const")}
+    if own_keywords.get("default", "") is None:
+        del own_keywords["default"]
     if "const" in node:
-        here["enum"] = [node["const"]]
+        own_keywords["enum"] = [node["const"]]
     if "$ref" in node:
-        return _flat(definitions[node["$ref"].rpartition("/")[2]], definitions) | here
+        return _resolve_references(definitions[node["$ref"].rpartition("/")[2]], definitions) | own_keywords
     if "anyOf" in node:
-        (part,) = (part for part in node["anyOf"] if part.get("type") != "null")
-        return _flat(part, definitions) | here
-    return here
+        (member_schema,) = (member_schema for member_schema in node["anyOf"] if member_schema.get("type") != "null")
+        return _resolve_references(member_schema, definitions) | own_keywords
+    return own_keywords
 
 
-def _say_pattern_in_words(schema: Schema) -> None:
+def _replace_pattern_by_rule(schema: Schema) -> None:
     """Replaces a pattern by a rule with a message: a regular expression tells nobody what to write.
 
     Further rules are asked of what fits the pattern only.
     """
     pattern = schema.pop("pattern", None)
     if pattern is not None:
-        fits = f"self.matches({_quoted(pattern)})"
-        further = [rule | {"rule": f"!{fits} || ({rule['rule']})"} for rule in schema.get(RULES, [])]
-        schema[RULES] = [{"rule": fits, "message": f"expected {PATTERNS[pattern]}"}, *further]
+        pattern_rule = f"self.matches({_cel_string(pattern)})"
+        guarded_rules = [
+            rule | {"rule": f"!{pattern_rule} || ({rule['rule']})"} for rule in schema.get(RULES_KEYWORD, [])
+        ]
+        schema[RULES_KEYWORD] = [
+            {"rule": pattern_rule, "message": f"expected {PATTERN_DESCRIPTIONS[pattern]}"},
+            *guarded_rules,
+        ]
 
 
-def _quoted(text: str) -> str:
+def _cel_string(text: str) -> str:
     """Returns ``text`` as a CEL string."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _plain(docstring: str) -> str:
+def _strip_markup(docstring: str) -> str:
     """Returns a docstring as ``kubectl explain`` shows it: no markup, no line breaks inside a paragraph."""
     paragraphs = re.split(r"\n\s*\n", inspect.cleandoc(docstring).replace("``", ""))
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)

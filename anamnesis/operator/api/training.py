@@ -5,30 +5,34 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from anamnesis.operator.api.api_model import Model
-from anamnesis.operator.api.cel import rules
-from anamnesis.operator.api.value_types import Positive, Share
+from anamnesis.operator.api.api_model import ApiModel
+from anamnesis.operator.api.cel import cel_rules
+from anamnesis.operator.api.value_types import PositiveDecimal, Share
 
-Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
-_GROUPS = 8
-_WHOLE_GROUPS = f"norm Group needs a width that is a multiple of {_GROUPS}: it takes channels in {_GROUPS} groups"
-Side = Annotated[int, Field(ge=8, le=1024, strict=True)]
+PositiveCount = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
+_GROUP_COUNT = 8
+_GROUP_WIDTH_MESSAGE = (
+    f"norm Group needs a width that is a multiple of {_GROUP_COUNT}: it takes channels in {_GROUP_COUNT} groups"
+)
+SideLength = Annotated[int, Field(ge=8, le=1024, strict=True)]
 
 
-class InputSpec(Model):
+class InputSpec(ApiModel):
     """What the network reads: every image is resized to this."""
 
     channels: Literal[1, 3] = 1
     """Colour channels: 1 for grey, 3 for RGB."""
-    size: Annotated[tuple[Side, ...], Field(min_length=2, max_length=2)] = (64, 64)
+    size: Annotated[tuple[SideLength, ...], Field(min_length=2, max_length=2)] = (64, 64)
     """Height and width in pixels."""
 
 
-class NetworkSpec(Model):
+class NetworkSpec(ApiModel):
     """Which network learns. Another network is another model: it begins without a champion."""
 
     model_config = ConfigDict(
-        json_schema_extra=rules((f"self.norm != 'Group' || self.width % {_GROUPS} == 0", _WHOLE_GROUPS)),
+        json_schema_extra=cel_rules(
+            (f"self.norm != 'Group' || self.width % {_GROUP_COUNT} == 0", _GROUP_WIDTH_MESSAGE)
+        ),
     )
 
     name: Literal["SmallCNN", "ResNet18"] = "SmallCNN"
@@ -40,20 +44,20 @@ class NetworkSpec(Model):
     """Channels of the first layer; all others follow from it. With norm Group a multiple of 8."""
 
     @model_validator(mode="after")
-    def _groups_are_whole(self) -> Self:
-        if self.norm == "Group" and self.width % _GROUPS:
-            raise ValueError(f"{_WHOLE_GROUPS}, found {self.width}")
+    def _check_width_fits_groups(self) -> Self:
+        if self.norm == "Group" and self.width % _GROUP_COUNT:
+            raise ValueError(f"{_GROUP_WIDTH_MESSAGE}, found {self.width}")
         return self
 
 
-class TrainingSpec(Model):
+class TrainingSpec(ApiModel):
     """Budget and numerics of an update."""
 
-    epochs: Count = 8
+    epochs: PositiveCount = 8
     """Passes over the site's training split."""
-    batch_size: Count = 32
+    batch_size: PositiveCount = 32
     """Images per step."""
-    learning_rate: Positive = Decimal("0.001")
+    learning_rate: PositiveDecimal = Decimal("0.001")
     """Step size of the optimiser, a decimal in quotes."""
     optimiser: Literal["AdamW", "SGD"] = "AdamW"
     """What turns gradients into steps."""

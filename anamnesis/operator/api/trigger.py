@@ -6,27 +6,27 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import ConfigDict, Field, model_validator
 
-from anamnesis.operator.api.api_model import Model
-from anamnesis.operator.api.cel import rules
+from anamnesis.operator.api.api_model import ApiModel
+from anamnesis.operator.api.cel import cel_rules
 from anamnesis.operator.api.string_types import Cron, Duration, TimeOfDay, TimeZone
-from anamnesis.operator.api.value_types import Share, Unique
+from anamnesis.operator.api.value_types import Share, UniqueItems
 from anamnesis.records import InputError
 
-Day = Literal["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
-Part = TypeVar("Part", bound=Model)
-_NO_TIME = "start and end are the same: leave window out for any time, or let it end at another time"
+Weekday = Literal["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+SpecT = TypeVar("SpecT", bound=ApiModel)
+_EMPTY_WINDOW_MESSAGE = "start and end are the same: leave window out for any time, or let it end at another time"
 
 
-def checked(part: Part, check: Callable[[Part], None]) -> Part:
+def validate_with(spec: SpecT, check: Callable[[SpecT], None]) -> SpecT:
     """Returns a part that passes a check, whose error becomes one that pydantic places."""
     try:
-        check(part)
+        check(spec)
     except InputError as error:
         raise ValueError(str(error)) from None
-    return part
+    return spec
 
 
-class ScheduleSpec(Model):
+class ScheduleSpec(ApiModel):
     """Points in time, as cron writes them; in daylight saving's lost hour at its end, in its doubled hour once."""
 
     cron: Cron
@@ -35,36 +35,36 @@ class ScheduleSpec(Model):
     """Whose clock it is, for example Europe/Rome."""
 
     @model_validator(mode="after")
-    def _fires(self) -> Self:
+    def _check_schedule_fires(self) -> Self:
         from anamnesis.operator.api.schedule import check_schedule  # brings a library that few resources need
 
-        return checked(self, check_schedule)
+        return validate_with(self, check_schedule)
 
 
-class MaintenanceWindow(Model):
+class MaintenanceWindow(ApiModel):
     """When updates may begin; one that runs is finished."""
 
-    model_config = ConfigDict(json_schema_extra=rules(("self.start != self.end", _NO_TIME)))
+    model_config = ConfigDict(json_schema_extra=cel_rules(("self.start != self.end", _EMPTY_WINDOW_MESSAGE)))
 
     start: TimeOfDay
     """From when, for example "22:00"."""
     end: TimeOfDay
     """Until when, for example "05:30"; before start, it is on the next day."""
-    days: Annotated[tuple[Day, ...], Field(max_length=7), Unique] = ()
+    days: Annotated[tuple[Weekday, ...], Field(max_length=7), UniqueItems] = ()
     """Days on which it starts; empty for every day."""
     time_zone: TimeZone = "Etc/UTC"
     """Whose clock it is, for example Europe/Rome."""
 
     @model_validator(mode="after")
-    def _has_a_length(self) -> Self:
+    def _check_not_empty(self) -> Self:
         if self.start == self.end:
-            raise ValueError(_NO_TIME)
+            raise ValueError(_EMPTY_WINDOW_MESSAGE)
         from anamnesis.operator.api.schedule import check_window
 
-        return checked(self, check_window)
+        return validate_with(self, check_window)
 
 
-class TriggerSpec(Model):
+class TriggerSpec(ApiModel):
     """When an update begins on a cluster. Locally the person at the command line is the trigger.
 
     A site's new data begins an update when it brings enough new patients, has not changed for the quiet period, and
@@ -80,7 +80,7 @@ class TriggerSpec(Model):
     window: MaintenanceWindow | None = None
 
 
-class EvaluationSpec(Model):
+class EvaluationSpec(ApiModel):
     """When the champion is evaluated again, on every frozen test set and on recent cases."""
 
     schedule: ScheduleSpec

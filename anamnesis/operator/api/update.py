@@ -4,19 +4,19 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from anamnesis.operator.api.api_model import Model, Resource
-from anamnesis.operator.api.cel import rules
+from anamnesis.operator.api.api_model import ApiModel, Resource
+from anamnesis.operator.api.cel import cel_rules
 from anamnesis.operator.api.status import ModelUpdateStatus
 from anamnesis.operator.api.string_types import Digest, Name
 
-Whole = Annotated[int, Field(ge=0, strict=True)]
+StrictNonNegativeInt = Annotated[int, Field(ge=0, strict=True)]
 
 
-class ModelUpdateSpec(Model):
+class ModelUpdateSpec(ApiModel):
     """What exactly is done. Nobody but the operator makes one; it cannot be changed."""
 
     model_config = ConfigDict(
-        json_schema_extra=rules(
+        json_schema_extra=cel_rules(
             (
                 "self == oldSelf",
                 "an update cannot be changed: change the ContinualModel, and the operator makes another",
@@ -30,13 +30,13 @@ class ModelUpdateSpec(Model):
     """The Site whose data is learned."""
     claim: Digest
     """Digest of all that tells two updates apart."""
-    source: Digest
+    source_fingerprint: Digest
     """Fingerprint of the site's data."""
-    patients: Whole = 0
+    patients: StrictNonNegativeInt = 0
     """Patients in the site's listing."""
-    base: Digest | None = None
+    base_version: Digest | None = None
     """The version that it starts from; none for the first."""
-    counter: Whole = 0
+    counter: StrictNonNegativeInt = 0
     """The number that a person gave when asking for it; 0 where nobody asked."""
     request: Annotated[str, StringConstraints(min_length=2, max_length=100_000)]
     """The encoded UpdateRequest, as JSON: what the run gets, to the byte."""

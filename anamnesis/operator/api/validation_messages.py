@@ -6,72 +6,75 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from anamnesis.operator.api.string_types import PATTERNS
+from anamnesis.operator.api.string_types import PATTERN_DESCRIPTIONS
 
 
-def describe(error: ValidationError, kind: type[BaseModel]) -> Iterator[str]:
+def describe_errors(error: ValidationError, model_type: type[BaseModel]) -> Iterator[str]:
     """Yields one line per finding: the path of the field, what was expected, what was found."""
     findings = error.errors(include_url=False)
     for finding in findings:
-        place = finding["loc"]
-        if any(len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in findings):
+        location = finding["loc"]
+        if any(
+            len(nested_finding["loc"]) > len(location) and nested_finding["loc"][: len(location)] == location
+            for nested_finding in findings
+        ):
             continue  # what is wrong inside is told; that the whole is wrong too follows
-        path = _path(place)
-        yield f"{path}: {_words(finding, kind)}" if path else _words(finding, kind)
+        path = _format_path(location)
+        yield f"{path}: {_message_for(finding, model_type)}" if path else _message_for(finding, model_type)
 
 
-def _path(location: tuple[int | str, ...]) -> str:
+def _format_path(location: tuple[int | str, ...]) -> str:
     path = ""
     for part in location:
         path += f"[{part}]" if isinstance(part, int) else f".{part}"
     return path.lstrip(".")
 
 
-def _words(finding: Any, kind: type[BaseModel]) -> str:
-    found, context = finding["input"], finding.get("ctx", {})
+def _message_for(finding: Any, model_type: type[BaseModel]) -> str:
+    value, context = finding["input"], finding.get("ctx", {})
     match finding["type"]:
         case "missing":
-            return f"missing; it must be given. {_description(kind, finding['loc'])}".rstrip(" .")
+            return f"missing; it must be given. {_field_description(model_type, finding['loc'])}".rstrip(" .")
         case "extra_forbidden":
-            return f"unknown field; known here are {', '.join(_fields(kind, finding['loc'][:-1]))}"
+            return f"unknown field; known here are {', '.join(_fields_at(model_type, finding['loc'][:-1]))}"
         case "value_error":
             return str(context["error"])
         case "literal_error":
-            return f"{found!r} is not one of {context['expected'].replace(' or ', ', ')}".replace("'", "")
+            return f"{value!r} is not one of {context['expected'].replace(' or ', ', ')}".replace("'", "")
         case "string_type":
-            return f"expected text (in quotes where YAML reads something else), found {found!r}"
+            return f"expected text (in quotes where YAML reads something else), found {value!r}"
         case "model_type" | "model_attributes_type":
-            return f"expected fields, found {found!r}"
+            return f"expected fields, found {value!r}"
         case "string_pattern_mismatch":
-            return f"expected {PATTERNS[context['pattern']]}, found {found!r}"
+            return f"expected {PATTERN_DESCRIPTIONS[context['pattern']]}, found {value!r}"
         case "greater_than_equal" | "greater_than" | "less_than_equal" | "less_than":
-            sign = {"greater_than_equal": "at least", "greater_than": "more than", "less_than_equal": "at most"}
+            relation = {"greater_than_equal": "at least", "greater_than": "more than", "less_than_equal": "at most"}
             limit = next(iter(context.values()))
-            return f"expected {sign.get(finding['type'], 'less than')} {limit}, found {found}"
+            return f"expected {relation.get(finding['type'], 'less than')} {limit}, found {value}"
         case _:
             text = finding["msg"].replace("Tuple", "list").replace(" after validation", "")
-            return f"{text[0].lower()}{text[1:]}, found {found!r:.80}"
+            return f"{text[0].lower()}{text[1:]}, found {value!r:.80}"
 
 
-def _description(kind: type[BaseModel], location: tuple[int | str, ...]) -> str:
+def _field_description(model_type: type[BaseModel], location: tuple[int | str, ...]) -> str:
     """Returns what is said of the field at ``location``, in its first paragraph."""
-    return (_fields(kind, location[:-1])[str(location[-1])].description or "").partition("\n\n")[0]
+    return (_fields_at(model_type, location[:-1])[str(location[-1])].description or "").partition("\n\n")[0]
 
 
-def _fields(kind: type[BaseModel], location: tuple[int | str, ...]) -> dict[str, FieldInfo]:
-    """Returns the fields that the part of ``kind`` at ``location`` knows, by the names that people write."""
-    current: Any = kind
+def _fields_at(model_type: type[BaseModel], location: tuple[int | str, ...]) -> dict[str, FieldInfo]:
+    """Returns the fields that the part of ``model_type`` at ``location`` knows, by the names that people write."""
+    current_type: Any = model_type
     for part in location:
         if isinstance(part, str):
-            current = _model_in(_by_alias(current)[part].annotation)
-    return _by_alias(current)
+            current_type = _find_model(_fields_by_alias(current_type)[part].annotation)
+    return _fields_by_alias(current_type)
 
 
-def _by_alias(kind: type[BaseModel]) -> dict[str, FieldInfo]:
-    return {field.alias or name: field for name, field in kind.model_fields.items()}
+def _fields_by_alias(model_type: type[BaseModel]) -> dict[str, FieldInfo]:
+    return {field.alias or name: field for name, field in model_type.model_fields.items()}
 
 
-def _model_in(annotation: Any) -> Any:
+def _find_model(annotation: Any) -> Any:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next(filter(None, (_model_in(part) for part in get_args(annotation))), None)
+    return next(filter(None, (_find_model(argument) for argument in get_args(annotation))), None)

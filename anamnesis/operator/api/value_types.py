@@ -11,12 +11,12 @@ from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchema
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from anamnesis.operator.api.cel import rules
-from anamnesis.operator.api.string_types import DECIMAL
-from anamnesis.records.timestamps import timestamp
+from anamnesis.operator.api.cel import cel_rules
+from anamnesis.operator.api.string_types import DECIMAL_PATTERN
+from anamnesis.records.timestamps import format_timestamp
 
 
-def decimal(value: object) -> Decimal:
+def parse_decimal(value: object) -> Decimal:
     """Returns the decimal that a string holds.
 
     Raises:
@@ -24,24 +24,26 @@ def decimal(value: object) -> Decimal:
     """
     if not isinstance(value, str):
         raise ValueError(f'expected a decimal in quotes, like "0.80", found {value!r}')
-    if len(value) > 32 or not re.fullmatch(DECIMAL, value):
+    if len(value) > 32 or not re.fullmatch(DECIMAL_PATTERN, value):
         raise ValueError(f"{value!r} is not a decimal")
     return Decimal(value)
 
 
-def decimal_schema(*pairs: tuple[str, str]) -> dict[str, Any]:
+def decimal_schema(*cel_pairs: tuple[str, str]) -> dict[str, Any]:
     """Returns the schema of a decimal in quotes that also keeps the given rules."""
-    return {"type": "string", "maxLength": 32, "pattern": DECIMAL} | (rules(*pairs) if pairs else {})
+    return {"type": "string", "maxLength": 32, "pattern": DECIMAL_PATTERN} | (
+        cel_rules(*cel_pairs) if cel_pairs else {}
+    )
 
 
-DecimalString = Annotated[Decimal, BeforeValidator(decimal), WithJsonSchema(decimal_schema())]
+DecimalString = Annotated[Decimal, BeforeValidator(parse_decimal), WithJsonSchema(decimal_schema())]
 Share = Annotated[
     DecimalString,
     Field(ge=0, le=1),
     WithJsonSchema(decimal_schema(("double(self) >= 0.0 && double(self) <= 1.0", "expected a decimal from 0 to 1"))),
 ]
 """A decimal from 0 to 1."""
-Positive = Annotated[
+PositiveDecimal = Annotated[
     DecimalString,
     Field(gt=0, le=1_000_000),
     WithJsonSchema(
@@ -49,7 +51,7 @@ Positive = Annotated[
     ),
 ]
 
-Timestamp = Annotated[datetime, PlainSerializer(timestamp, return_type=str)]
+Timestamp = Annotated[datetime, PlainSerializer(format_timestamp, return_type=str)]
 """A time in whole seconds, UTC."""
 
 
@@ -61,7 +63,7 @@ class UniqueBy:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Checks it after the items."""
-        return core_schema.no_info_after_validator_function(self._check, handler(source))
+        return core_schema.no_info_after_validator_function(self._check_unique, handler(source))
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Says it to the API server, which also merges lists by it."""
@@ -69,15 +71,15 @@ class UniqueBy:
             return handler(core) | {"x-kubernetes-list-type": "set"}
         return handler(core) | {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(self.keys)}
 
-    def _check(self, items: Sequence[Any]) -> Sequence[Any]:
-        seen = set()
+    def _check_unique(self, items: Sequence[Any]) -> Sequence[Any]:
+        previous_keys = set()
         for item in items:
             key = tuple(getattr(item, key) for key in self.keys) or (item,)
-            if key in seen:
+            if key in previous_keys:
                 raise ValueError(f"{', '.join(map(repr, key))} is listed twice")
-            seen.add(key)
+            previous_keys.add(key)
         return items
 
 
-Unique = UniqueBy()
+UniqueItems = UniqueBy()
 UniqueNames = UniqueBy(("name",))

@@ -12,23 +12,23 @@ import yaml
 
 from anamnesis.generated import write_or_check
 from anamnesis.operator.api.admission import BINDING, POLICY
-from anamnesis.operator.api.resource_definitions import DEFINITIONS
+from anamnesis.operator.api.resource_definitions import RESOURCE_DEFINITIONS
 
-HEAD = "# Generated from anamnesis/operator/api by `make generate`. Do not edit.\n"
+FILE_HEADER = "# Generated from anamnesis/operator/api by `make generate`. Do not edit.\n"
 
 
-def manifests() -> Mapping[str, str]:
+def render_manifests() -> Mapping[str, str]:
     """Returns path below ``manifests`` -> text."""
-    crds = {f"crds/{definition.plural}.yaml": _yaml(definition.manifest()) for definition in DEFINITIONS}
-    return crds | {"admission/approvals.yaml": _yaml(POLICY, BINDING)}
+    crds = {f"crds/{definition.plural}.yaml": _to_yaml(definition.to_manifest()) for definition in RESOURCE_DEFINITIONS}
+    return crds | {"admission/approvals.yaml": _to_yaml(POLICY, BINDING)}
 
 
-def _yaml(*documents: Mapping[str, Any]) -> str:
-    text = yaml.dump_all(documents, Dumper=_PlainDumper, sort_keys=False, width=120, allow_unicode=True)
-    return HEAD + text
+def _to_yaml(*documents: Mapping[str, Any]) -> str:
+    text = yaml.dump_all(documents, Dumper=_NoAliasDumper, sort_keys=False, width=120, allow_unicode=True)
+    return FILE_HEADER + text
 
 
-class _PlainDumper(yaml.SafeDumper):
+class _NoAliasDumper(yaml.SafeDumper):
     """Writes what occurs twice twice: anchors help nobody who reads a manifest."""
 
     def ignore_aliases(self, data: Any) -> bool:
@@ -38,7 +38,7 @@ class _PlainDumper(yaml.SafeDumper):
 def main(check: bool) -> int:
     """Writes the files, or with ``check`` only says which are not as they should be; returns the exit code."""
     folder = Path(__file__).parents[3] / "manifests"
-    files = {folder / name: text for name, text in manifests().items()}
+    files = {folder / name: text for name, text in render_manifests().items()}
     return write_or_check(files, "anamnesis.operator.api.write_manifests", check)
 
 

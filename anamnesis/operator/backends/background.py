@@ -12,20 +12,20 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from anamnesis.operator.backends.base import Job, Run, RunState
-from anamnesis.pipelines.record import FILE, RunRecord, State, read_record
+from anamnesis.operator.backends.base import PipelineJob, Run, RunState
+from anamnesis.pipelines.record import RECORD_FILE, ExecutionState, RunRecord, read_record
 from anamnesis.records import InputError
 from anamnesis.records.timestamps import Clock
 
-JOB, CANCELLED, PROBLEM = "job.json", "cancelled", "problem"
-_INTERRUPTED = "interrupted: the operator that ran it ended; another attempt goes on where it was"
-_KILLED = "killed, or out of memory; another attempt goes on where it was"
-_STATES = {
-    State.PENDING: RunState.PENDING,
-    State.RUNNING: RunState.RUNNING,
-    State.SUCCEEDED: RunState.SUCCEEDED,
-    State.FAILED: RunState.FAILED,
-    State.INTERRUPTED: RunState.INTERRUPTED,
+JOB_FILE, CANCEL_FILE, ERROR_FILE = "job.json", "cancelled", "problem"
+_INTERRUPTED_MESSAGE = "interrupted: the operator that ran it ended; another attempt goes on where it was"
+_KILLED_MESSAGE = "killed, or out of memory; another attempt goes on where it was"
+_RUN_STATES = {
+    ExecutionState.PENDING: RunState.PENDING,
+    ExecutionState.RUNNING: RunState.RUNNING,
+    ExecutionState.SUCCEEDED: RunState.SUCCEEDED,
+    ExecutionState.FAILED: RunState.FAILED,
+    ExecutionState.INTERRUPTED: RunState.INTERRUPTED,
 }
 Processes = MutableMapping[Path, "subprocess.Popen[bytes]"]
 
@@ -35,48 +35,50 @@ class BackgroundBackend:
     """The local runner, in a process of its own for each run.
 
     Attributes:
-        records: each run gets a folder in here, called like the run.
+        records_folder: each run gets a folder in here, called like the run.
         clock: tells the time, UTC.
-        environment: of a job's steps.
+        environment_for: of a job's steps.
         processes: by folder, those that this process has ever started; back ends that share the folder share them.
     """
 
-    records: Path
+    records_folder: Path
     clock: Clock
-    environment: Callable[[Job], Mapping[str, str]]
+    environment_for: Callable[[PipelineJob], Mapping[str, str]]
     processes: Processes = field(default_factory=dict)
 
     def runs(self, prefix: str) -> tuple[Run, ...]:
         """See ``Backend.runs``."""
-        folders = [path.parent for path in self.records.glob(f"*/{JOB}") if path.parent.name.startswith(prefix)]
-        return tuple(sorted(map(self._run, folders), key=lambda run: (run.created, run.name)))
+        folders = [
+            path.parent for path in self.records_folder.glob(f"*/{JOB_FILE}") if path.parent.name.startswith(prefix)
+        ]
+        return tuple(sorted(map(self._read_run, folders), key=lambda run: (run.created_at, run.name)))
 
-    def submit(self, job: Job) -> Run:
+    def submit(self, job: PipelineJob) -> Run:
         """See ``Backend.submit``.
 
         Raises:
             InputError: the name is none for a folder, or nothing can be written there.
         """
-        folder = self.records / job.name
-        if folder.parent != self.records or job.name in ("", ".", ".."):
-            raise InputError(f"run {job.name!r}: not a name for a folder in {self.records}")
-        if not (folder / JOB).exists():
-            self._begin(folder, job)
-        return self._run(folder)
+        folder = self.records_folder / job.name
+        if folder.parent != self.records_folder or job.name in ("", ".", ".."):
+            raise InputError(f"run {job.name!r}: not a name for a folder in {self.records_folder}")
+        if not (folder / JOB_FILE).exists():
+            self._start(folder, job)
+        return self._read_run(folder)
 
     def cancel(self, run: Run) -> None:
         """See ``Backend.cancel``; the run's own process sees it and ends within a second or two."""
-        folder = self.records / run.name
-        if (folder / JOB).exists() and not self._run(folder).state.final:
-            (folder / CANCELLED).touch()
+        folder = self.records_folder / run.name
+        if (folder / JOB_FILE).exists() and not self._read_run(folder).state.is_final:
+            (folder / CANCEL_FILE).touch()
 
-    def _begin(self, folder: Path, job: Job) -> None:
-        environment = dict(self.environment(job))
+    def _start(self, folder: Path, job: PipelineJob) -> None:
+        environment = dict(self.environment_for(job))
         try:
-            self._ask(folder, job)
+            self._write_job_file(folder, job)
         except OSError as error:
             raise InputError(
-                f"spec.backend: local runs cannot write to {self.records} ({error.strerror}): give the operator a "
+                f"spec.backend: local runs cannot write to {self.records_folder} ({error.strerror}): give the operator a "
                 "volume there (--state), or name another back end"
             ) from error
         self.processes[folder] = subprocess.Popen(
@@ -87,47 +89,49 @@ class BackgroundBackend:
             env=environment,
         )
 
-    def _ask(self, folder: Path, job: Job) -> None:
+    def _write_job_file(self, folder: Path, job: PipelineJob) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        asked = {"created": self.clock().astimezone(UTC).isoformat(), "pipeline": str(job.pipeline.resolve())}
-        temporary = folder / f"{JOB}.new"
-        temporary.write_text(json.dumps(asked | {"arguments": dict(job.arguments)}), encoding="utf-8")
-        temporary.replace(folder / JOB)
+        document = {"created": self.clock().astimezone(UTC).isoformat(), "pipeline": str(job.pipeline.resolve())}
+        temporary_file = folder / f"{JOB_FILE}.new"
+        temporary_file.write_text(json.dumps(document | {"arguments": dict(job.arguments)}), encoding="utf-8")
+        temporary_file.replace(folder / JOB_FILE)
 
-    def _run(self, folder: Path) -> Run:
+    def _read_run(self, folder: Path) -> Run:
         process = self.processes.get(folder)
-        lives = process is not None and process.poll() is None  # asked first: nothing is written after its end
-        asked = json.loads((folder / JOB).read_text(encoding="utf-8"))
-        run = Run(folder.name, folder.name, RunState.PENDING, datetime.fromisoformat(asked["created"]))
-        if process is not None and process.stdin and not lives:
+        is_alive = process is not None and process.poll() is None  # asked first: nothing is written after its end
+        job_document = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
+        run = Run(folder.name, folder.name, RunState.PENDING, datetime.fromisoformat(job_document["created"]))
+        if process is not None and process.stdin and not is_alive:
             process.stdin.close()
-        if (folder / FILE).exists():
-            run = _recorded(run, read_record(folder))
-        elif not lives:
-            run = _never_begun(run, folder)
-        return _blamed(run, (folder / CANCELLED).exists(), process is not None)
+        if (folder / RECORD_FILE).exists():
+            run = _apply_record(run, read_record(folder))
+        elif not is_alive:
+            run = _run_without_record(run, folder)
+        return _attribute_end(run, (folder / CANCEL_FILE).exists(), process is not None)
 
 
-def _recorded(run: Run, record: RunRecord) -> Run:
-    state = _STATES[record.state]
-    ended = datetime.fromisoformat(record.started) + timedelta(seconds=record.seconds)
+def _apply_record(run: Run, record: RunRecord) -> Run:
+    state = _RUN_STATES[record.state]
+    end_time = datetime.fromisoformat(record.started) + timedelta(seconds=record.seconds)
     message = record.error if state is RunState.FAILED else ""
-    return replace(run, state=state, message=message, finished=ended if state.final else None)
+    return replace(run, state=state, message=message, finished_at=end_time if state.is_final else None)
 
 
-def _never_begun(run: Run, folder: Path) -> Run:
+def _run_without_record(run: Run, folder: Path) -> Run:
     """Returns a run whose process ended before it had a record."""
-    problem = folder / PROBLEM
-    if problem.exists():
-        return replace(run, state=RunState.FAILED, message=problem.read_text(encoding="utf-8"), finished=run.created)
-    return replace(run, state=RunState.INTERRUPTED, finished=run.created)
+    error_file = folder / ERROR_FILE
+    if error_file.exists():
+        return replace(
+            run, state=RunState.FAILED, message=error_file.read_text(encoding="utf-8"), finished_at=run.created_at
+        )
+    return replace(run, state=RunState.INTERRUPTED, finished_at=run.created_at)
 
 
-def _blamed(run: Run, cancelled: bool, ours: bool) -> Run:
+def _attribute_end(run: Run, is_cancelled: bool, is_own_process: bool) -> Run:
     """Says who ended a run: a person, whatever killed it under our eyes, or the end of the operator that began it."""
-    if cancelled and run.state in (RunState.FAILED, RunState.INTERRUPTED):
+    if is_cancelled and run.state in (RunState.FAILED, RunState.INTERRUPTED):
         return replace(run, state=RunState.CANCELLED, message="")
     if run.state is RunState.INTERRUPTED:
-        state, message = (RunState.FAILED, _KILLED) if ours else (run.state, _INTERRUPTED)
+        state, message = (RunState.FAILED, _KILLED_MESSAGE) if is_own_process else (run.state, _INTERRUPTED_MESSAGE)
         return replace(run, state=state, message=message)
     return run

@@ -12,10 +12,10 @@ import sys
 import threading
 from pathlib import Path
 
-from anamnesis.operator.backends.background import CANCELLED, JOB, PROBLEM
-from anamnesis.pipelines.record import FILE
+from anamnesis.operator.backends.background import CANCEL_FILE, ERROR_FILE, JOB_FILE
+from anamnesis.pipelines.record import RECORD_FILE
 from anamnesis.pipelines.runner import run_local
-from anamnesis.records import AnamnesisError, silent
+from anamnesis.records import AnamnesisError, ignore_progress
 
 _POLL_SECONDS = 0.2
 
@@ -23,23 +23,23 @@ _POLL_SECONDS = 0.2
 def main(folder: Path) -> int:
     """Runs what ``job.json`` asks for; returns 0 where it succeeded."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    threading.Thread(target=_watch, args=(folder,), daemon=True).start()
-    asked = json.loads((folder / JOB).read_text(encoding="utf-8"))
+    threading.Thread(target=_interrupt_when_stopped, args=(folder,), daemon=True).start()
+    job_document = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
     try:
-        run_local(Path(asked["pipeline"]), asked["arguments"], folder, silent)
+        run_local(Path(job_document["pipeline"]), job_document["arguments"], folder, ignore_progress)
     except AnamnesisError as error:
-        if not (folder / FILE).exists():
-            (folder / PROBLEM).write_text(str(error), encoding="utf-8")
+        if not (folder / RECORD_FILE).exists():
+            (folder / ERROR_FILE).write_text(str(error), encoding="utf-8")
         return error.exit_code
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     return 0
 
 
-def _watch(folder: Path) -> None:
-    while not (folder / CANCELLED).exists():
-        ended, _, _ = select.select([sys.stdin], [], [], _POLL_SECONDS)
-        if ended:
+def _interrupt_when_stopped(folder: Path) -> None:
+    while not (folder / CANCEL_FILE).exists():
+        readable_inputs, _, _ = select.select([sys.stdin], [], [], _POLL_SECONDS)
+        if readable_inputs:
             break
     os.kill(os.getpid(), signal.SIGINT)
 

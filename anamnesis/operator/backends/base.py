@@ -9,7 +9,7 @@ from typing import Protocol
 
 from anamnesis.records import UnreachableError
 
-__all__ = ["Backend", "Job", "Run", "RunState", "UnreachableError"]
+__all__ = ["Backend", "PipelineJob", "Run", "RunState", "UnreachableError"]
 
 
 class RunState(StrEnum):
@@ -24,7 +24,7 @@ class RunState(StrEnum):
     """What carried it went away, through no fault of the run: the next attempt goes on where it was."""
 
     @property
-    def final(self) -> bool:
+    def is_final(self) -> bool:
         """Whether nothing more will happen."""
         return self not in (RunState.PENDING, RunState.RUNNING)
 
@@ -37,21 +37,21 @@ class Run:
         id: the back end's own.
         name: given by us: ``<update>-<attempt>``.
         state: see ``RunState``.
-        created: UTC.
+        created_at: UTC.
         message: why it failed, in words without patient data.
-        finished: UTC, or none.
+        finished_at: UTC, or none.
     """
 
     id: str
     name: str
     state: RunState
-    created: datetime
+    created_at: datetime
     message: str = ""
-    finished: datetime | None = None
+    finished_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class PipelineJob:
     """What shall run.
 
     Attributes:
@@ -71,7 +71,7 @@ class Backend(Protocol):
     def runs(self, prefix: str) -> tuple[Run, ...]:
         """Returns every run whose name starts with ``prefix``, oldest first."""
 
-    def submit(self, job: Job) -> Run:
+    def submit(self, job: PipelineJob) -> Run:
         """Starts a run, unless one of that very name is there, whatever its state; returns it without waiting."""
 
     def cancel(self, run: Run) -> None:

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from anamnesis.operator.addresses import SPLIT_KEY
+from anamnesis.operator.addresses import SPLIT_KEY_VARIABLE
 from anamnesis.operator.api.model import ContinualModelSpec
 from anamnesis.operator.api.site import Site
 from anamnesis.operator.controllers.site.controller import source_environment
 from anamnesis.records import InputError
 
-Read = Callable[[str], Mapping[str, str] | None]
+ReadSecret = Callable[[str], Mapping[str, str] | None]
 """Gives the text of a Secret's keys by its name; none where it is not there or may not be read."""
 
 
@@ -19,69 +19,97 @@ class Credential:
 
     Attributes:
         secret: its name.
-        where: the field that names it.
+        field_path: the field that names it.
         variables: key of the Secret -> environment variable.
         values: environment variable -> its text.
     """
 
     secret: str
-    where: str
+    field_path: str
     variables: Mapping[str, str]
     values: Mapping[str, str]
 
     def __repr__(self) -> str:
-        return f"Credential({self.secret!r}, {self.where!r}, {dict(self.variables)!r})"
+        return f"Credential({self.secret!r}, {self.field_path!r}, {dict(self.variables)!r})"
 
 
-def credentials(spec: ContinualModelSpec, sites: Iterable[Site], read: Read) -> tuple[Credential, ...]:
+def collect_credentials(
+    spec: ContinualModelSpec, sites: Iterable[Site], read_secret: ReadSecret
+) -> tuple[Credential, ...]:
     """Returns what a run over ``sites`` gets: the registry's, the split key, and those of the sites' sources.
 
     Raises:
         InputError: a Secret or its key is not there, or two of them say different things of one variable.
     """
-    found = []
+    all_credentials = []
     if reference := spec.registry.credentials_secret:
-        text = _text(read, reference.name, "spec.registry.credentialsSecret")
-        found.append(_credential(reference.name, "spec.registry.credentialsSecret", text, {key: key for key in text}))
-    if spec.split_key and (key := spec.split_key.secret):
-        text = _text(read, key.name, "spec.splitKey.secret")
-        if key.key not in text:
-            raise InputError(f"spec.splitKey.secret: Secret {key.name!r} has no key {key.key!r}")
-        found.append(_credential(key.name, "spec.splitKey.secret", text, {key.key: SPLIT_KEY}))
+        secret_data = _read_secret_data(read_secret, reference.name, "spec.registry.credentialsSecret")
+        all_credentials.append(
+            _make_credential(
+                reference.name,
+                "spec.registry.credentialsSecret",
+                secret_data,
+                {secret_key: secret_key for secret_key in secret_data},
+            )
+        )
+    if spec.split_key and (secret_key := spec.split_key.secret):
+        secret_data = _read_secret_data(read_secret, secret_key.name, "spec.splitKey.secret")
+        if secret_key.key not in secret_data:
+            raise InputError(f"spec.splitKey.secret: Secret {secret_key.name!r} has no key {secret_key.key!r}")
+        all_credentials.append(
+            _make_credential(secret_key.name, "spec.splitKey.secret", secret_data, {secret_key.key: SPLIT_KEY_VARIABLE})
+        )
     for site in sites:
         if reference := site.spec.source.credentials_secret:
-            where = f"Site {site.metadata.name}: spec.source.credentialsSecret"
-            text = _text(read, reference.name, where)
-            named = {key: name for key in text for name in source_environment({key: text[key]})}
-            found.append(_credential(reference.name, where, text, named))
-    return _without_doubles(found)
+            field_path = f"Site {site.metadata.name}: spec.source.credentialsSecret"
+            secret_data = _read_secret_data(read_secret, reference.name, field_path)
+            variable_by_key = {
+                secret_key: name
+                for secret_key in secret_data
+                for name in source_environment({secret_key: secret_data[secret_key]})
+            }
+            all_credentials.append(_make_credential(reference.name, field_path, secret_data, variable_by_key))
+    return _without_duplicates(all_credentials)
 
 
-def _text(read: Read, name: str, where: str) -> Mapping[str, str]:
-    text = read(name)
-    if text is None:
-        raise InputError(f"{where}: there is no Secret {name!r} that may be read")
-    return text
+def _read_secret_data(read_secret: ReadSecret, name: str, field_path: str) -> Mapping[str, str]:
+    secret_data = read_secret(name)
+    if secret_data is None:
+        raise InputError(f"{field_path}: there is no Secret {name!r} that may be read")
+    return secret_data
 
 
-def _credential(secret: str, where: str, text: Mapping[str, str], named: Mapping[str, str]) -> Credential:
-    variables = {key: name for key, name in sorted(named.items()) if name.isidentifier() and name.isupper()}
-    return Credential(secret, where, variables, {name: text[key].strip() for key, name in variables.items()})
+def _make_credential(
+    secret: str, field_path: str, secret_data: Mapping[str, str], variable_by_key: Mapping[str, str]
+) -> Credential:
+    variables = {key: name for key, name in sorted(variable_by_key.items()) if name.isidentifier() and name.isupper()}
+    return Credential(
+        secret, field_path, variables, {name: secret_data[key].strip() for key, name in variables.items()}
+    )
 
 
-def _without_doubles(found: Iterable[Credential]) -> tuple[Credential, ...]:
+def _without_duplicates(credentials: Iterable[Credential]) -> tuple[Credential, ...]:
     """A step has one environment: of two Secrets that say the same the first is taken, others are refused."""
-    given: dict[str, tuple[str, str]] = {}
-    kept = []
-    for one in found:
-        for name, value in one.values.items():
-            where, before = given.setdefault(name, (one.where, value))
-            if before != value:
+    first_values: dict[str, tuple[str, str]] = {}
+    unique_credentials = []
+    for credential in credentials:
+        for name, value in credential.values.items():
+            first_field_path, first_value = first_values.setdefault(name, (credential.field_path, value))
+            if first_value != value:
                 raise InputError(
-                    f"{one.where} and {where} have different values of {name}, and a run has one environment: "
+                    f"{credential.field_path} and {first_field_path} have different values of {name}, and a run has one environment: "
                     "give one account the right to both"
                 )
-        mine = {key: name for key, name in one.variables.items() if given[name][0] == one.where}
-        if mine:
-            kept.append(Credential(one.secret, one.where, mine, {name: one.values[name] for name in mine.values()}))
-    return tuple(kept)
+        new_variables = {
+            key: name for key, name in credential.variables.items() if first_values[name][0] == credential.field_path
+        }
+        if new_variables:
+            unique_credentials.append(
+                Credential(
+                    credential.secret,
+                    credential.field_path,
+                    new_variables,
+                    {name: credential.values[name] for name in new_variables.values()},
+                )
+            )
+    return tuple(unique_credentials)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from anamnesis.operator.backends.base import Backend, Job, Run
+from anamnesis.operator.backends.base import Backend, PipelineJob, Run
 from anamnesis.records import UnreachableError
 
 
@@ -19,39 +19,39 @@ class GuardedBackend:
         require: called before whatever changes something; what it raises stops it.
     """
 
-    def __init__(self, backend: Backend, require: Callable[[], None]) -> None:
-        self._backend, self._require = backend, require
+    def __init__(self, backend: Backend, ensure_leader: Callable[[], None]) -> None:
+        self._backend, self._ensure_leader = backend, ensure_leader
 
     def runs(self, prefix: str) -> tuple[Run, ...]:
         """See ``Backend``."""
-        with _named():
+        with _as_backend_error():
             return self._backend.runs(prefix)
 
-    def submit(self, job: Job) -> Run:
+    def submit(self, job: PipelineJob) -> Run:
         """See ``Backend``."""
-        self._require()
-        with _named():
+        self._ensure_leader()
+        with _as_backend_error():
             return self._backend.submit(job)
 
     def cancel(self, run: Run) -> None:
         """See ``Backend``."""
-        self._require()
-        with _named():
+        self._ensure_leader()
+        with _as_backend_error():
             self._backend.cancel(run)
 
 
-def guarded(make: Callable[[], Backend], require: Callable[[], None]) -> GuardedBackend:
-    """Returns the back end that ``make`` makes, guarded.
+def make_guarded_backend(make_backend: Callable[[], Backend], ensure_leader: Callable[[], None]) -> GuardedBackend:
+    """Returns the back end that ``make_backend`` makes, guarded.
 
     Raises:
         BackendDownError: it does not even answer when it is made.
     """
-    with _named():
-        return GuardedBackend(make(), require)
+    with _as_backend_error():
+        return GuardedBackend(make_backend(), ensure_leader)
 
 
 @contextmanager
-def _named() -> Iterator[None]:
+def _as_backend_error() -> Iterator[None]:
     try:
         yield
     except UnreachableError as error:

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from anamnesis.operator.backends.base import Job, Run
-from anamnesis.operator.backends.kubeflow_client import GoneError, errors_told
-from anamnesis.operator.backends.kubeflow_run_parser import run_of
-from anamnesis.pipelines.specialise import Ir, Runtime, load_ir, specialise
+from anamnesis.operator.backends.base import PipelineJob, Run
+from anamnesis.operator.backends.kubeflow_client import KubeflowNotFoundError, translate_errors
+from anamnesis.operator.backends.kubeflow_run_parser import parse_run
+from anamnesis.pipelines.specialise import PipelineIR, Runtime, load_ir, specialise
 from anamnesis.records import ConflictError, InputError, UnreachableError
 
-Found = TypeVar("Found", str, tuple[Run, ...])
-_PAGE = 100
-_OPERATIONS = {"is": 1, "contains": 9}
+FoundT = TypeVar("FoundT", str, tuple[Run, ...])
+_PAGE_SIZE = 100
+_FILTER_OPERATIONS = {"is": 1, "contains": 9}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,136 +34,144 @@ class KubeflowBackend:
     client: Any
     experiment: str = "anamnesis"
     namespace: str = ""
-    runtime: Callable[[Job], Runtime] = lambda _: Runtime()
+    runtime: Callable[[PipelineJob], Runtime] = lambda _: Runtime()
 
     def runs(self, prefix: str) -> tuple[Run, ...]:
         """See ``Backend.runs``; of two with one name, the older."""
-        with errors_told(self.endpoint):
-            experiment = self._experiment()
-            found = self._listed(experiment, prefix) if experiment else ()
-        older: dict[str, Run] = {}
-        for run in found:
-            older.setdefault(run.name, run)
-        return tuple(older.values())
+        with translate_errors(self.endpoint):
+            experiment = self._find_experiment()
+            listed_runs = self._list_runs(experiment, prefix) if experiment else ()
+        oldest_by_name: dict[str, Run] = {}
+        for run in listed_runs:
+            oldest_by_name.setdefault(run.name, run)
+        return tuple(oldest_by_name.values())
 
-    def submit(self, job: Job) -> Run:
+    def submit(self, job: PipelineJob) -> Run:
         """See ``Backend.submit``. Of two runs with one name the older is kept and the other is ended.
 
         Raises:
             InputError: the server refuses the pipeline or its arguments.
         """
-        with errors_told(self.endpoint):
-            experiment = self._ensure(self._experiment, self._create_experiment)
-            first, *others = self._ensure(
-                lambda: self._called(experiment, job.name), lambda: self._create_run(experiment, job)
+        with translate_errors(self.endpoint):
+            experiment = self._find_or_create(self._find_experiment, self._create_experiment)
+            oldest_run, *duplicate_runs = self._find_or_create(
+                lambda: self._list_runs_named(experiment, job.name), lambda: self._create_run(experiment, job)
             )
-        for run in others:
+        for run in duplicate_runs:
             self.cancel(run)
-        return first
+        return oldest_run
 
     def cancel(self, run: Run) -> None:
         """See ``Backend.cancel``."""
         try:
-            with errors_told(self.endpoint):
+            with translate_errors(self.endpoint):
                 self.client.runs.run_service_terminate_run(run.id)
-        except GoneError:
+        except KubeflowNotFoundError:
             return
         except InputError:
-            if not self._ends(run.id):  # the server refuses to end a run twice
+            if not self._is_ending(run.id):  # the server refuses to end a run twice
                 raise
 
-    def _ends(self, run: str) -> bool:
-        with errors_told(self.endpoint):
-            found = self.client.runs.run_service_get_run(run)
-        return found.state == "CANCELING" or run_of(found).state.final
+    def _is_ending(self, run_id: str) -> bool:
+        with translate_errors(self.endpoint):
+            api_run = self.client.runs.run_service_get_run(run_id)
+        return api_run.state == "CANCELING" or parse_run(api_run).state.is_final
 
-    def _ensure(self, find: Callable[[], Found], make: Callable[[], None]) -> Found:
+    def _find_or_create(self, find: Callable[[], FoundT], create: Callable[[], None]) -> FoundT:
         """Finds something by its name; where it is not there, makes it and looks again: another may have been first."""
-        if found := find():
-            return found
+        if existing_object := find():
+            return existing_object
         try:
-            with errors_told(self.endpoint):
-                make()
+            with translate_errors(self.endpoint):
+                create()
         except ConflictError:
             pass
-        if found := find():
-            return found
+        if existing_object := find():
+            return existing_object
         raise UnreachableError(f"Kubeflow Pipelines at {self.endpoint} does not list what it took; it is tried again")
 
-    def _experiment(self) -> str:
-        listed = self.client.experiments.experiment_service_list_experiments(
-            filter=_filter("is", self.experiment), namespace=self.namespace
+    def _find_experiment(self) -> str:
+        response = self.client.experiments.experiment_service_list_experiments(
+            filter=_name_filter("is", self.experiment), namespace=self.namespace
         )
-        return str(listed.experiments[0].experiment_id) if listed.experiments else ""
+        return str(response.experiments[0].experiment_id) if response.experiments else ""
 
     def _create_experiment(self) -> None:
-        made = self.client.api_models.V2beta1Experiment(
+        new_experiment = self.client.api_models.V2beta1Experiment(
             display_name=self.experiment,
             namespace=self.namespace or None,
             description="Updates of models, by Anamnesis",
         )
-        self.client.experiments.experiment_service_create_experiment(made)
+        self.client.experiments.experiment_service_create_experiment(new_experiment)
 
-    def _listed(self, experiment: str, part: str) -> tuple[Run, ...]:
-        """Returns the runs whose name starts with ``part``, oldest first."""
-        runs = (run_of(one) for one in self._pages(experiment, _filter("contains", part)))
-        return tuple(sorted((run for run in runs if run.name.startswith(part)), key=lambda run: (run.created, run.id)))
+    def _list_runs(self, experiment: str, prefix: str) -> tuple[Run, ...]:
+        """Returns the runs whose name starts with ``prefix``, oldest first."""
+        runs = (parse_run(api_run) for api_run in self._iterate_api_runs(experiment, _name_filter("contains", prefix)))
+        return tuple(
+            sorted((run for run in runs if run.name.startswith(prefix)), key=lambda run: (run.created_at, run.id))
+        )
 
-    def _called(self, experiment: str, name: str) -> tuple[Run, ...]:
-        return tuple(run for run in self._listed(experiment, name) if run.name == name)
+    def _list_runs_named(self, experiment: str, name: str) -> tuple[Run, ...]:
+        return tuple(run for run in self._list_runs(experiment, name) if run.name == name)
 
-    def _pages(self, experiment: str, chosen: str) -> Iterator[Any]:
+    def _iterate_api_runs(self, experiment: str, run_filter: str) -> Iterator[Any]:
         token = ""
         while True:
             page = self.client.runs.run_service_list_runs(
-                experiment_id=experiment, filter=chosen, page_size=_PAGE, page_token=token
+                experiment_id=experiment, filter=run_filter, page_size=_PAGE_SIZE, page_token=token
             )
             yield from page.runs or ()
             if not (token := page.next_page_token):
                 return
 
-    def _create_run(self, experiment: str, job: Job) -> None:
+    def _create_run(self, experiment: str, job: PipelineJob) -> None:
         ir = specialise(load_ir(job.pipeline), self.runtime(job))
-        pipeline, version = self._version(ir)
+        pipeline_id, version_id = self._ensure_pipeline_version(ir)
         models = self.client.api_models
         run = models.V2beta1Run(
             experiment_id=experiment,
             display_name=job.name,
             pipeline_version_reference=models.V2beta1PipelineVersionReference(
-                pipeline_id=pipeline, pipeline_version_id=version
+                pipeline_id=pipeline_id, pipeline_version_id=version_id
             ),
             runtime_config=models.V2beta1RuntimeConfig(parameters=dict(job.arguments)),
         )
         self.client.runs.run_service_create_run(run)
 
-    def _version(self, ir: Ir) -> tuple[str, str]:
+    def _ensure_pipeline_version(self, ir: PipelineIR) -> tuple[str, str]:
         """Returns the ids of pipeline and version; uploads what is not there."""
         name = str(ir.pipeline["pipelineInfo"]["name"])
-        pipeline = self._ensure(lambda: self._pipeline(name), lambda: self._create_pipeline(name))
-        version = self._ensure(lambda: self._uploaded(pipeline, ir.version_name), lambda: self._upload(pipeline, ir))
-        return pipeline, version
-
-    def _pipeline(self, name: str) -> str:
-        listed = self.client.pipelines.pipeline_service_list_pipelines(
-            filter=_filter("is", name), namespace=self.namespace
+        pipeline_id = self._find_or_create(lambda: self._find_pipeline(name), lambda: self._create_pipeline(name))
+        version_id = self._find_or_create(
+            lambda: self._find_version(pipeline_id, ir.version_name), lambda: self._upload_version(pipeline_id, ir)
         )
-        return str(listed.pipelines[0].pipeline_id) if listed.pipelines else ""
+        return pipeline_id, version_id
+
+    def _find_pipeline(self, name: str) -> str:
+        response = self.client.pipelines.pipeline_service_list_pipelines(
+            filter=_name_filter("is", name), namespace=self.namespace
+        )
+        return str(response.pipelines[0].pipeline_id) if response.pipelines else ""
 
     def _create_pipeline(self, name: str) -> None:
-        made = self.client.api_models.V2beta1Pipeline(display_name=name, namespace=self.namespace or None)
-        self.client.pipelines.pipeline_service_create_pipeline(made)
+        new_pipeline = self.client.api_models.V2beta1Pipeline(display_name=name, namespace=self.namespace or None)
+        self.client.pipelines.pipeline_service_create_pipeline(new_pipeline)
 
-    def _uploaded(self, pipeline: str, name: str) -> str:
-        listed = self.client.pipelines.pipeline_service_list_pipeline_versions(pipeline, filter=_filter("is", name))
-        return str(listed.pipeline_versions[0].pipeline_version_id) if listed.pipeline_versions else ""
+    def _find_version(self, pipeline_id: str, name: str) -> str:
+        response = self.client.pipelines.pipeline_service_list_pipeline_versions(
+            pipeline_id, filter=_name_filter("is", name)
+        )
+        return str(response.pipeline_versions[0].pipeline_version_id) if response.pipeline_versions else ""
 
-    def _upload(self, pipeline: str, ir: Ir) -> None:
+    def _upload_version(self, pipeline_id: str, ir: PipelineIR) -> None:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "pipeline.yaml"
             file.write_text(ir.to_yaml(), encoding="utf-8")
-            self.client.pipeline_uploads.upload_pipeline_version(str(file), name=ir.version_name, pipelineid=pipeline)
+            self.client.pipeline_uploads.upload_pipeline_version(
+                str(file), name=ir.version_name, pipelineid=pipeline_id
+            )
 
 
-def _filter(operation: Literal["is", "contains"], name: str) -> str:
-    predicate = {"operation": _OPERATIONS[operation], "key": "display_name", "stringValue": name}
+def _name_filter(operation: Literal["is", "contains"], name: str) -> str:
+    predicate = {"operation": _FILTER_OPERATIONS[operation], "key": "display_name", "stringValue": name}
     return json.dumps({"predicates": [predicate]})

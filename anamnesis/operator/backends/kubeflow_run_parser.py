@@ -5,7 +5,7 @@ from typing import Any
 
 from anamnesis.operator.backends.base import Run, RunState
 
-_STATES = {
+_RUN_STATES = {
     "RUNNING": RunState.RUNNING,
     "PAUSED": RunState.RUNNING,
     "CANCELING": RunState.RUNNING,
@@ -16,38 +16,43 @@ _STATES = {
 }
 
 
-def run_of(one: Any) -> Run:
+def parse_run(api_run: Any) -> Run:
     """Returns what a ``V2beta1Run`` says; one without a known state is pending.
 
     Pipelines 2.0 tells a run that was ended as failed, and nowhere that it was ended.
     """
-    state = _STATES.get(one.state or "", RunState.PENDING)
-    finished = one.finished_at if state.final and one.finished_at and one.finished_at.timestamp() > 0 else None
+    state = _RUN_STATES.get(api_run.state or "", RunState.PENDING)
+    finished_at = (
+        api_run.finished_at if state.is_final and api_run.finished_at and api_run.finished_at.timestamp() > 0 else None
+    )
     return Run(
-        id=one.run_id,
-        name=one.display_name,
+        id=api_run.run_id,
+        name=api_run.display_name,
         state=state,
-        created=_utc(one.created_at),
-        message=_message(one) if state is RunState.FAILED else "",
-        finished=_utc(finished) if finished else None,
+        created_at=_to_utc(api_run.created_at),
+        message=_failure_message(api_run) if state is RunState.FAILED else "",
+        finished_at=_to_utc(finished_at) if finished_at else None,
     )
 
 
-def _utc(time: datetime) -> datetime:
+def _to_utc(time: datetime) -> datetime:
     return time.astimezone(UTC)
 
 
-def _message(one: Any) -> str:
+def _failure_message(api_run: Any) -> str:
     """Names the tasks that failed, the innermost first; never what they print."""
-    details = one.run_details.task_details if one.run_details else None
-    failed = [task for task in details or () if task.state == "FAILED" and not _wraps(task)]
+    details = api_run.run_details.task_details if api_run.run_details else None
+    failed_tasks = [task for task in details or () if task.state == "FAILED" and not _is_wrapper_task(task)]
     names = [
-        str(task.display_name) for task in sorted(failed, key=lambda task: (str(task.end_time), task.display_name))
+        str(task.display_name)
+        for task in sorted(failed_tasks, key=lambda task: (str(task.end_time), task.display_name))
     ]
-    return f"failed: {', '.join(names)}" if names else f"Kubeflow says {one.state} and names no task"
+    return f"failed: {', '.join(names)}" if names else f"Kubeflow says {api_run.state} and names no task"
 
 
-def _wraps(task: Any) -> bool:
+def _is_wrapper_task(task: Any) -> bool:
     """Whether it is Kubeflow's own: the pod around a step, the whole graph, the workflow (its pods bear its name)."""
-    pods = [str(child.pod_name) for child in task.child_tasks or ()]
-    return task.display_name in ("root", "executor") or any(pod.startswith(f"{task.display_name}-") for pod in pods)
+    pod_names = [str(child.pod_name) for child in task.child_tasks or ()]
+    return task.display_name in ("root", "executor") or any(
+        pod_name.startswith(f"{task.display_name}-") for pod_name in pod_names
+    )

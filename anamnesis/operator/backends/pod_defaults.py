@@ -6,14 +6,14 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from anamnesis.operator.api.api_model import Model
-from anamnesis.operator.api.backend import KubeflowBackend, PodSettings
+from anamnesis.operator.api.api_model import ApiModel
+from anamnesis.operator.api.backend import KubeflowBackendSpec, PodSettings
 from anamnesis.operator.api.string_types import Name, SecretKeyName
-from anamnesis.operator.api.validation_messages import describe
+from anamnesis.operator.api.validation_messages import describe_errors
 from anamnesis.records import InputError
 
 
-class TrustedAuthorities(Model):
+class TrustedAuthorities(ApiModel):
     """Certificates of authorities that the pods trust, PEM, in place of the public ones."""
 
     secret: Name
@@ -30,13 +30,15 @@ class PodDefaults(PodSettings):
     trust: TrustedAuthorities | None = None
     """Authorities of private servers."""
 
-    def below(self, wanted: KubeflowBackend) -> "PodDefaults":
+    def override_with(self, model_settings: KubeflowBackendSpec) -> "PodDefaults":
         """Returns these, with what a model's own ``spec.backend.kubeflow`` says over them, field by field."""
-        given = {name: getattr(wanted, name) for name in PodSettings.model_fields}
-        return self.model_copy(update={name: value for name, value in given.items() if value not in (None, ())})
+        override_values = {name: getattr(model_settings, name) for name in PodSettings.model_fields}
+        return self.model_copy(
+            update={name: value for name, value in override_values.items() if value not in (None, ())}
+        )
 
 
-def load_defaults(path: Path) -> PodDefaults:
+def load_pod_defaults(path: Path) -> PodDefaults:
     """Reads them from a YAML file, in which fields are named as in ``spec.backend.kubeflow``.
 
     Raises:
@@ -49,4 +51,4 @@ def load_defaults(path: Path) -> PodDefaults:
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not YAML: {error}") from None
     except ValidationError as error:
-        raise InputError("\n".join(f"{path}: {line}" for line in describe(error, PodDefaults))) from None
+        raise InputError("\n".join(f"{path}: {line}" for line in describe_errors(error, PodDefaults))) from None

@@ -12,11 +12,11 @@ import yaml
 
 from anamnesis.generated import write_or_check
 
-ROOT = Path(__file__).parents[3]
-FOLDER, PAGE = ROOT / "manifests" / "alerts", ROOT / "docs" / "alerts.md"
-ORDER = ("models", "updates", "sites", "registry", "operator")
+REPOSITORY = Path(__file__).parents[3]
+RULES_FOLDER, PAGE_FILE = REPOSITORY / "manifests" / "alerts", REPOSITORY / "docs" / "alerts.md"
+GROUP_ORDER = ("models", "updates", "sites", "registry", "operator")
 
-HEAD = """# Alerts
+PAGE_HEADER = """# Alerts
 
 `manifests/alerts` holds plain Prometheus rules; `promtool check rules manifests/alerts/models.yaml` reads them as they
 are, the chart wraps them into a PrometheusRule (`alerts.enabled`). Limits of scores come from each ContinualModel as
@@ -60,47 +60,50 @@ The tables are written from the rules by `make generate`.
 """
 
 
-def page() -> str:
+def render_page() -> str:
     """Returns the text of the page."""
-    tuning = yaml.safe_load((FOLDER / "tuning.yaml").read_text(encoding="utf-8"))
-    return HEAD + "".join("\n".join(_section(name, tuning)) + "\n" for name in ORDER)
+    tuning = yaml.safe_load((RULES_FOLDER / "tuning.yaml").read_text(encoding="utf-8"))
+    return PAGE_HEADER + "".join("\n".join(_render_section(name, tuning)) + "\n" for name in GROUP_ORDER)
 
 
-def _section(name: str, tuning: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    text = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+def _render_section(name: str, tuning: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    text = (RULES_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
     (group,) = yaml.safe_load(text)["groups"]
     yield f"\n## {name.capitalize()}\n\n{text.splitlines()[0].removeprefix('# ')}\n"
     yield "| alert | severity | for | threshold | what it says |\n|---|---|---|---|---|"
     for rule in group["rules"]:
-        yield _row(rule, tuning.get(rule["alert"]))
+        yield _render_row(rule, tuning.get(rule["alert"]))
 
 
-def _row(rule: Mapping[str, Any], tuned: Mapping[str, str] | None) -> str:
-    alert, threshold = rule["alert"], f"{tuned['threshold']} {tuned['meaning']}" if tuned else ""
+def _render_row(rule: Mapping[str, Any], threshold_tuning: Mapping[str, str] | None) -> str:
+    alert, threshold = (
+        rule["alert"],
+        f"{threshold_tuning['threshold']} {threshold_tuning['meaning']}" if threshold_tuning else "",
+    )
     cells = (
         f"[{alert}](runbooks/{alert}.md)",
         rule["labels"]["severity"],
         rule["for"],
         threshold,
-        _plain(rule["annotations"]["description"]),
+        _describe_template(rule["annotations"]["description"]),
     )
     return f"| {' | '.join(cells)} |"
 
 
-def _plain(template: str) -> str:
+def _describe_template(template: str) -> str:
     """Returns an annotation with its values in angle brackets."""
     parts = template.split("{{")
-    rest = (part.partition("}}") for part in parts[1:])
-    return parts[0] + "".join(f"`{_named(inside)}`{after}" for inside, _, after in rest)
+    placeholders = (part.partition("}}") for part in parts[1:])
+    return parts[0] + "".join(f"`{_placeholder_name(expression)}`{text}" for expression, _, text in placeholders)
 
 
-def _named(expression: str) -> str:
+def _placeholder_name(expression: str) -> str:
     return expression.rpartition("$labels.")[2].strip() if "$labels." in expression else "value"
 
 
 def main(check: bool) -> int:
     """Writes the page, or with ``check`` only says whether it is as it should be; returns the exit code."""
-    return write_or_check({PAGE: page()}, "anamnesis.operator.metrics.alerts_page", check)
+    return write_or_check({PAGE_FILE: render_page()}, "anamnesis.operator.metrics.alerts_page", check)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class _All(Collector):
+class _CombinedCollector(Collector):
     """Several collectors as one, without the ``_created`` series that prometheus-client adds to its own."""
 
     def __init__(self, collectors: tuple[Collector, ...]) -> None:
@@ -21,6 +21,6 @@ class _All(Collector):
                 yield metric
 
 
-def exposition(*collectors: Collector) -> bytes:
+def render_exposition(*collectors: Collector) -> bytes:
     """Returns what the collectors have now, as ``CONTENT_TYPE``."""
-    return generate_latest(_All(collectors))
+    return generate_latest(_CombinedCollector(collectors))

@@ -9,18 +9,18 @@ from pathlib import Path
 
 from anamnesis.generated import write_or_check
 from anamnesis.operator.metrics.definitions import (
-    MODEL_SITES,
-    MODELS,
-    OF_PROCESS,
-    SITES,
-    TASKS,
-    UPDATES,
-    Definition,
+    MODEL_METRICS,
+    MODEL_SITE_METRICS,
+    PROCESS_METRICS,
+    SITE_METRICS,
+    TASK_METRICS,
+    UPDATE_METRICS,
+    MetricDefinition,
 )
 
-PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
+PAGE_FILE = Path(__file__).parents[3] / "docs" / "metrics.md"
 
-HEAD = """# Metrics
+PAGE_HEADER = """# Metrics
 
 The operator answers at `/metrics` of its port for health. What it says of models and sites is read from the statuses of
 the resources at the moment of the scrape: a series goes when its resource goes, and a restart loses nothing. Only the
@@ -43,15 +43,15 @@ This page is written from `anamnesis/operator/metrics/definitions.py` by `make g
 """
 
 SECTIONS = {
-    "Models": MODELS,
-    "Updates and approvals": UPDATES,
-    "Sites of a model": MODEL_SITES,
-    "Tasks": TASKS,
-    "Sites": SITES,
-    "The operator": OF_PROCESS,
+    "Models": MODEL_METRICS,
+    "Updates and approvals": UPDATE_METRICS,
+    "Sites of a model": MODEL_SITE_METRICS,
+    "Tasks": TASK_METRICS,
+    "Sites": SITE_METRICS,
+    "The operator": PROCESS_METRICS,
 }
 
-FOOT = """
+PAGE_FOOTER = """
 Every replica exports the metrics of its own process, and the `process_*` series that Prometheus clients share (memory,
 processor time, open files).
 
@@ -70,21 +70,23 @@ and npm have no server of it.
 """
 
 
-def page() -> str:
+def render_page() -> str:
     """Returns the text of the page."""
-    sections = (f"\n## {title}\n\n" + "\n".join(_table(definitions)) + "\n" for title, definitions in SECTIONS.items())
-    return HEAD + "".join(sections) + FOOT
+    sections = (
+        f"\n## {title}\n\n" + "\n".join(_render_table(definitions)) + "\n" for title, definitions in SECTIONS.items()
+    )
+    return PAGE_HEADER + "".join(sections) + PAGE_FOOTER
 
 
-def _table(definitions: Iterable[Definition]) -> Iterator[str]:
+def _render_table(definitions: Iterable[MetricDefinition]) -> Iterator[str]:
     yield "| metric | type | labels | meaning |\n|---|---|---|---|"
-    for each in definitions:
-        yield f"| `{each.name}` | {each.type} | {', '.join(each.labels)} | {each.meaning} |"
+    for definition in definitions:
+        yield f"| `{definition.name}` | {definition.type} | {', '.join(definition.labels)} | {definition.help_text} |"
 
 
 def main(check: bool) -> int:
     """Writes the page, or with ``check`` only says whether it is as it should be; returns the exit code."""
-    return write_or_check({PAGE: page()}, "anamnesis.operator.metrics.metrics_page", check)
+    return write_or_check({PAGE_FILE: render_page()}, "anamnesis.operator.metrics.metrics_page", check)
 
 
 if __name__ == "__main__":

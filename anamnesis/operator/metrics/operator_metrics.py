@@ -12,16 +12,16 @@ from anamnesis.operator.metrics.definitions import (
     BUILD_INFO,
     LEADER,
     QUEUE_DEPTH,
-    RECONCILE,
-    UNREAD,
-    UP_SINCE,
+    RECONCILE_DURATION,
+    START_TIME,
+    UNREADABLE_RESOURCES,
     WATCH_AGE,
-    Definition,
+    MetricDefinition,
 )
-from anamnesis.operator.metrics.exposition import exposition
+from anamnesis.operator.metrics.exposition import render_exposition
 from anamnesis.operator.metrics.resource_collector import ResourceCollector
 
-BUCKETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+DURATION_BUCKETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
 class OperatorMetrics:
@@ -41,45 +41,51 @@ class OperatorMetrics:
         monotonic: Callable[[], float] = time.monotonic,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._registry, self._monotonic, self._leads = CollectorRegistry(), monotonic, False
-        self._reconciles = Histogram(
-            RECONCILE.name, RECONCILE.meaning, RECONCILE.labels, buckets=BUCKETS, registry=self._registry
+        self._registry, self._monotonic, self._is_leader = CollectorRegistry(), monotonic, False
+        self._reconcile_histogram = Histogram(
+            RECONCILE_DURATION.name,
+            RECONCILE_DURATION.help_text,
+            RECONCILE_DURATION.labels,
+            buckets=DURATION_BUCKETS,
+            registry=self._registry,
         )
-        self._depth, self._watches, self._leader = map(self._gauge, (QUEUE_DEPTH, WATCH_AGE, LEADER))
-        self._unread = self._gauge(UNREAD)
-        self._gauge(BUILD_INFO).labels(version).set(1)
-        self._gauge(UP_SINCE).set(clock())
+        self._depth_gauge, self._watch_age_gauge, self._leader_gauge = map(
+            self._make_gauge, (QUEUE_DEPTH, WATCH_AGE, LEADER)
+        )
+        self._unreadable_gauge = self._make_gauge(UNREADABLE_RESOURCES)
+        self._make_gauge(BUILD_INFO).labels(version).set(1)
+        self._make_gauge(START_TIME).set(clock())
         ProcessCollector(registry=self._registry)
-        self._resources = ResourceCollector(resources, lambda: self._leads)
+        self._resource_collector = ResourceCollector(resources, lambda: self._is_leader)
         for kind in KINDS:  # a watch that never comes up is silent from now on
-            self.watch_heard(kind)
+            self.record_watch_alive(kind)
 
-    def reconciled(self, kind: str, result: Literal["success", "error"], seconds: float) -> None:
+    def record_reconcile(self, kind: str, result: Literal["success", "error"], seconds: float) -> None:
         """Counts one resource that was, or was not, brought in order."""
-        self._reconciles.labels(kind, result).observe(seconds)
+        self._reconcile_histogram.labels(kind, result).observe(seconds)
 
-    def queue_depth(self, depth: int) -> None:
+    def set_queue_depth(self, depth: int) -> None:
         """Tells how many resources wait."""
-        self._depth.set(depth)
+        self._depth_gauge.set(depth)
 
-    def unread(self, counts: Mapping[str, int]) -> None:
+    def set_unreadable_counts(self, counts: Mapping[str, int]) -> None:
         """Tells how many resources of each kind cannot be read."""
         for kind, count in counts.items():
-            self._unread.labels(kind).set(count)
+            self._unreadable_gauge.labels(kind).set(count)
 
-    def watch_heard(self, kind: str) -> None:
+    def record_watch_alive(self, kind: str) -> None:
         """Tells that the watch of a kind is alive: it brought an event or a bookmark, or was opened anew."""
-        heard = self._monotonic()
-        self._watches.labels(kind).set_function(lambda: self._monotonic() - heard)
+        alive_at = self._monotonic()
+        self._watch_age_gauge.labels(kind).set_function(lambda: self._monotonic() - alive_at)
 
-    def leading(self, leads: bool) -> None:
+    def set_leading(self, is_leader: bool) -> None:
         """Tells whether this replica leads; only then it exports what resources say."""
-        self._leads = leads
-        self._leader.set(leads)
+        self._is_leader = is_leader
+        self._leader_gauge.set(is_leader)
 
     def collect(self) -> bytes:
         """Returns the answer to a scrape, as ``CONTENT_TYPE``."""
-        return exposition(self._resources, self._registry)
+        return render_exposition(self._resource_collector, self._registry)
 
-    def _gauge(self, definition: Definition) -> Gauge:
-        return Gauge(definition.name, definition.meaning, definition.labels, registry=self._registry)
+    def _make_gauge(self, definition: MetricDefinition) -> Gauge:
+        return Gauge(definition.name, definition.help_text, definition.labels, registry=self._registry)

@@ -10,15 +10,15 @@ from prometheus_client.registry import Collector
 from anamnesis.operator.api import ContinualModel, Site, UpdateApproval
 from anamnesis.operator.api.api_model import Resource
 from anamnesis.operator.api.update import ModelUpdate
-from anamnesis.operator.metrics.definitions import FROM_STATUS, PREFIX, Definition
-from anamnesis.operator.metrics.status_samples import Sample, model_samples, number, site_samples
+from anamnesis.operator.metrics.definitions import PREFIX, STATUS_METRICS, MetricDefinition
+from anamnesis.operator.metrics.status_samples import MetricSample, model_samples, site_samples, to_number
 from anamnesis.operator.metrics.update_samples import approval_samples, update_samples
 
-Kind = TypeVar("Kind", bound=Resource)
-Place = tuple[str | None, str | None]
+ResourceT = TypeVar("ResourceT", bound=Resource)
+ModelKey = tuple[str | None, str | None]
 """Namespace and name of a model."""
 
-_BY_NAME = {definition.name: definition for definition in FROM_STATUS}
+_DEFINITION_BY_NAME = {definition.name: definition for definition in STATUS_METRICS}
 
 
 class ResourceCollector(Collector):
@@ -30,42 +30,42 @@ class ResourceCollector(Collector):
     """
 
     def __init__(
-        self, resources: Callable[[], Iterable[Resource]], exporting: Callable[[], bool] = lambda: True
+        self, resources: Callable[[], Iterable[Resource]], is_exporting: Callable[[], bool] = lambda: True
     ) -> None:
-        self._resources, self._exporting = resources, exporting
+        self._resources, self._is_exporting = resources, is_exporting
 
     def collect(self) -> Iterator[Metric]:
         """Yields every metric of the table; without series where there is nothing to say."""
-        series: dict[Definition, dict[tuple[str, ...], float]] = {definition: {} for definition in FROM_STATUS}
-        for name, labels, value in samples(tuple(self._resources())) if self._exporting() else ():
+        series: dict[MetricDefinition, dict[tuple[str, ...], float]] = {definition: {} for definition in STATUS_METRICS}
+        for name, labels, value in collect_samples(tuple(self._resources())) if self._is_exporting() else ():
             if value is not None:
-                series[_BY_NAME[PREFIX + name]][labels] = number(value)
+                series[_DEFINITION_BY_NAME[PREFIX + name]][labels] = to_number(value)
         for definition, values in series.items():
-            metric = Metric(definition.name.removesuffix("_total"), definition.meaning, definition.type)
-            for labels, found in values.items():
-                metric.add_sample(definition.name, dict(zip(definition.labels, labels, strict=True)), found)
+            metric = Metric(definition.name.removesuffix("_total"), definition.help_text, definition.type)
+            for labels, series_value in values.items():
+                metric.add_sample(definition.name, dict(zip(definition.labels, labels, strict=True)), series_value)
             yield metric
 
 
-def samples(resources: tuple[Resource, ...]) -> Iterator[Sample]:
+def collect_samples(resources: tuple[Resource, ...]) -> Iterator[MetricSample]:
     """Yields what there is to say about all resources."""
-    updates: dict[Place, list[ModelUpdate]] = defaultdict(list)
-    model_of: dict[Place, str] = {}
-    for update in _of(ModelUpdate, resources):
+    updates: dict[ModelKey, list[ModelUpdate]] = defaultdict(list)
+    model_of: dict[ModelKey, str] = {}
+    for update in _resources_of_type(ModelUpdate, resources):
         updates[update.metadata.namespace, update.spec.model].append(update)
         model_of[update.metadata.namespace, update.metadata.name] = update.spec.model
-    approvals: dict[Place, list[UpdateApproval]] = defaultdict(list)
-    for approval in _of(UpdateApproval, resources):
+    approvals: dict[ModelKey, list[UpdateApproval]] = defaultdict(list)
+    for approval in _resources_of_type(UpdateApproval, resources):
         namespace = approval.metadata.namespace
         approvals[namespace, approval.spec.model or model_of.get((namespace, approval.spec.update))].append(approval)
-    for model in _of(ContinualModel, resources):
-        place = (model.metadata.namespace, model.metadata.name)
+    for model in _resources_of_type(ContinualModel, resources):
+        model_key = (model.metadata.namespace, model.metadata.name)
         yield from model_samples(model)
-        yield from update_samples(model, updates[place])
-        yield from approval_samples(model, approvals[place])
-    for site in _of(Site, resources):
+        yield from update_samples(model, updates[model_key])
+        yield from approval_samples(model, approvals[model_key])
+    for site in _resources_of_type(Site, resources):
         yield from site_samples(site)
 
 
-def _of(kind: type[Kind], resources: Iterable[Resource]) -> Iterator[Kind]:
-    return (resource for resource in resources if isinstance(resource, kind))
+def _resources_of_type(resource_type: type[ResourceT], resources: Iterable[Resource]) -> Iterator[ResourceT]:
+    return (resource for resource in resources if isinstance(resource, resource_type))

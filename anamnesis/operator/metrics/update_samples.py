@@ -5,70 +5,80 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from anamnesis.operator.api import ContinualModel, UpdateApproval
 from anamnesis.operator.api.update import ModelUpdate
-from anamnesis.operator.metrics.status_samples import Sample, place
+from anamnesis.operator.metrics.status_samples import MetricSample, resource_labels
 from anamnesis.operator.plan.planned_status import ApprovalState, UpdateState
 
 
-def update_samples(model: ContinualModel, updates: Iterable[ModelUpdate]) -> Iterator[Sample]:
+def update_samples(model: ContinualModel, updates: Iterable[ModelUpdate]) -> Iterator[MetricSample]:
     """Yields what is known of a model's updates, kept ones and the one in flight."""
-    where = place(model)
-    ordered = sorted(updates, key=_created)
-    for (site, result), count in Counter((update.spec.site, state_of(update)) for update in ordered).items():
-        yield "model_updates", (*where, site, result), count
-    named = {reference.name for reference in model.spec.sites}
-    for site in sorted({update.spec.site for update in ordered}):
-        of_site = [update for update in ordered if update.spec.site == site]
-        yield "model_update_failures", (*where, site), _failures(of_site) if site in named else None
-        yield "model_update_duration_seconds", (*where, site), _duration(of_site)
-    for update in ordered:
+    labels = resource_labels(model)
+    oldest_first = sorted(updates, key=_creation_seconds)
+    for (site, result), count in Counter((update.spec.site, update_state(update)) for update in oldest_first).items():
+        yield "model_updates", (*labels, site, result), count
+    site_names = {reference.name for reference in model.spec.sites}
+    for site in sorted({update.spec.site for update in oldest_first}):
+        site_updates = [update for update in oldest_first if update.spec.site == site]
+        yield (
+            "model_update_failures",
+            (*labels, site),
+            _consecutive_failures(site_updates) if site in site_names else None,
+        )
+        yield "model_update_duration_seconds", (*labels, site), _last_run_duration(site_updates)
+    for update in oldest_first:
         if update.metadata.name == model.status.update:
-            yield from _in_flight((*where, update.spec.site), model, update)
+            yield from _in_flight_samples((*labels, update.spec.site), model, update)
 
 
-def approval_samples(model: ContinualModel, approvals: Iterable[UpdateApproval]) -> Iterator[Sample]:
+def approval_samples(model: ContinualModel, approvals: Iterable[UpdateApproval]) -> Iterator[MetricSample]:
     """Yields how many approvals there are, by what became of them."""
-    words = {"True": "recorded", "False": "refused", "Unknown": "pending"}
-    found = Counter(words[_recorded(approval)] for approval in approvals)
-    for result in words.values():
-        yield "model_approvals", (*place(model), result), found[result]
+    result_by_status = {"True": "recorded", "False": "refused", "Unknown": "pending"}
+    counts = Counter(result_by_status[_recorded_status(approval)] for approval in approvals)
+    for result in result_by_status.values():
+        yield "model_approvals", (*resource_labels(model), result), counts[result]
 
 
-def state_of(update: ModelUpdate) -> str:
+def update_state(update: ModelUpdate) -> str:
     """Returns where an update stands: a word of ``UpdateState``."""
-    decided = update.status.condition("Decided")
-    return decided.reason if decided is not None else UpdateState.WAITING.value
+    decided_condition = update.status.condition("Decided")
+    return decided_condition.reason if decided_condition is not None else UpdateState.WAITING.value
 
 
-def _recorded(approval: UpdateApproval) -> str:
-    recorded = approval.status.condition("Recorded")
-    return "Unknown" if recorded is None or recorded.reason == ApprovalState.PENDING else recorded.status
+def _recorded_status(approval: UpdateApproval) -> str:
+    recorded_condition = approval.status.condition("Recorded")
+    return (
+        "Unknown"
+        if recorded_condition is None or recorded_condition.reason == ApprovalState.PENDING
+        else recorded_condition.status
+    )
 
 
-def _created(update: ModelUpdate) -> float:
-    created = update.metadata.creation_timestamp
-    return created.timestamp() if created else 0.0
+def _creation_seconds(update: ModelUpdate) -> float:
+    creation_time = update.metadata.creation_timestamp
+    return creation_time.timestamp() if creation_time else 0.0
 
 
-def _failures(oldest_first: Iterable[ModelUpdate]) -> int:
+def _consecutive_failures(oldest_first: Iterable[ModelUpdate]) -> int:
     failures = 0
     for update in oldest_first:
-        if update.status.holds("Decided"):
-            failures = failures + 1 if state_of(update) == UpdateState.RUN_FAILED else 0
+        if update.status.is_true("Decided"):
+            failures = failures + 1 if update_state(update) == UpdateState.RUN_FAILED else 0
     return failures
 
 
-def _duration(oldest_first: Sequence[ModelUpdate]) -> float | None:
+def _last_run_duration(oldest_first: Sequence[ModelUpdate]) -> float | None:
     for update in reversed(oldest_first):
         run = update.status.run
-        if run is not None and run.started is not None and run.finished is not None:
-            return (run.finished - run.started).total_seconds()
+        if run is not None and run.start_time is not None and run.completion_time is not None:
+            return (run.completion_time - run.start_time).total_seconds()
     return None
 
 
-def _in_flight(where: tuple[str, ...], model: ContinualModel, update: ModelUpdate) -> Iterator[Sample]:
-    run, awaiting = update.status.run, model.status.condition("AwaitingApproval")
-    began = run.started if run is not None and run.started is not None else update.metadata.creation_timestamp
-    yield "model_update_started_timestamp_seconds", where, began
-    yield "model_update_attempt", where, run.attempt if run is not None else 0
-    if awaiting is not None and awaiting.status == "True":
-        yield "model_awaiting_approval_timestamp_seconds", where, awaiting.last_transition_time
+def _in_flight_samples(labels: tuple[str, ...], model: ContinualModel, update: ModelUpdate) -> Iterator[MetricSample]:
+    run, awaiting_condition = update.status.run, model.status.condition("AwaitingApproval")
+    start_time = (
+        run.start_time if run is not None and run.start_time is not None else update.metadata.creation_timestamp
+    )
+    yield "model_update_started_timestamp_seconds", labels, start_time
+    yield "model_update_attempt", labels, run.attempt if run is not None else 0
+    if awaiting_condition is not None and awaiting_condition.status == "True":
+        yield "model_awaiting_approval_timestamp_seconds", labels, awaiting_condition.last_transition_time

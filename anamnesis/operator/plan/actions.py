@@ -5,7 +5,7 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Submit:
+class CreateUpdate:
     """Start an update: the data of ``site`` on top of the version ``base``. On a cluster a ModelUpdate comes to be."""
 
     site: str
@@ -17,7 +17,7 @@ class ClaimUpdate:
     """Write to the registry's log that this operator works on an update, until a time."""
 
     update: str
-    until: datetime
+    deadline: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +36,14 @@ class CancelRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Settle:
+class RecordDecision:
     """Write the gate's decision on an update's candidate to the registry's log."""
 
     update: str
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class RecordApproval:
     """Write a person's word to the registry's log."""
 
     approval: str
@@ -53,16 +53,18 @@ class Record:
 class StartEvaluation:
     """Submit a run that evaluates the champion."""
 
-    name: str
+    evaluation: str
     attempt: int
-    due: datetime
+    due_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Forget:
+class DeleteUpdate:
     """Delete a ModelUpdate that ended long ago; the registry keeps what it did."""
 
     update: str
 
 
-Action = Submit | ClaimUpdate | StartRun | CancelRun | Settle | Record | StartEvaluation | Forget
+Action = (
+    CreateUpdate | ClaimUpdate | StartRun | CancelRun | RecordDecision | RecordApproval | StartEvaluation | DeleteUpdate
+)

@@ -2,56 +2,64 @@
 
 from datetime import datetime, timedelta
 
-from anamnesis.operator.plan.plan_input import Observed, ObservedApproval
-from anamnesis.operator.plan.planned_status import ApprovalState, ApprovalStatus
+from anamnesis.operator.plan.plan_input import ObservedApproval, PlanInput
+from anamnesis.operator.plan.planned_status import ApprovalState, PlannedApprovalStatus
 
-SETTLED = timedelta(seconds=5)
+POLICY_PROPAGATION_TIME = timedelta(seconds=5)
 """An admission policy takes a moment to be in force everywhere; what was created in it has an author who was not
 checked."""
 
 
-def examine(approval: ObservedApproval, observed: Observed) -> ApprovalStatus:
+def validate_approval(approval: ObservedApproval, plan_input: PlanInput) -> PlannedApprovalStatus:
     """Returns what becomes of an approval; ``PENDING`` means that it is to be written to the log now."""
-    if approval.entry:
-        return ApprovalStatus(ApprovalState.RECORDED, f"log entry {approval.entry}")
-    if approval.refused:  # what was refused once stays refused, whatever comes later: a person says it again
-        return ApprovalStatus(ApprovalState(approval.refused))
-    if not _author_is_certain(approval.created, observed.guarded_since):
-        return ApprovalStatus(
+    if approval.log_entry:
+        return PlannedApprovalStatus(ApprovalState.RECORDED, f"log entry {approval.log_entry}")
+    if approval.refusal_reason:  # what was refused once stays refused, whatever comes later: a person says it again
+        return PlannedApprovalStatus(ApprovalState(approval.refusal_reason))
+    if not _is_author_verified(approval.created_at, plan_input.admission_policy_since):
+        return PlannedApprovalStatus(
             ApprovalState.AUTHOR_UNVERIFIED,
             "the admission policy anamnesis-approvals was not in force when this was created, so its author is not "
             "certain; install manifests/admission and create it again",
         )
-    return _roll_back(approval, observed) if approval.decision == "RollBack" else _word(approval, observed)
+    return (
+        _validate_roll_back(approval, plan_input)
+        if approval.decision == "RollBack"
+        else _validate_decision(approval, plan_input)
+    )
 
 
-def _author_is_certain(created: datetime, guarded_since: datetime | None) -> bool:
-    return guarded_since is not None and created >= guarded_since + SETTLED
+def _is_author_verified(created_at: datetime, admission_policy_since: datetime | None) -> bool:
+    return admission_policy_since is not None and created_at >= admission_policy_since + POLICY_PROPAGATION_TIME
 
 
-def _roll_back(approval: ObservedApproval, observed: Observed) -> ApprovalStatus:
-    if approval.version == observed.champion:
-        return ApprovalStatus(ApprovalState.RECORDED, "this version is the champion")
-    if "promoted" not in approval.decided:
-        return ApprovalStatus(ApprovalState.NEVER_PROMOTED, "one can only roll back to a version that was champion")
-    return ApprovalStatus(ApprovalState.PENDING)
+def _validate_roll_back(approval: ObservedApproval, plan_input: PlanInput) -> PlannedApprovalStatus:
+    if approval.version == plan_input.champion:
+        return PlannedApprovalStatus(ApprovalState.RECORDED, "this version is the champion")
+    if "promoted" not in approval.logged_decisions:
+        return PlannedApprovalStatus(
+            ApprovalState.NEVER_PROMOTED, "one can only roll back to a version that was champion"
+        )
+    return PlannedApprovalStatus(ApprovalState.PENDING)
 
 
-def _word(approval: ObservedApproval, observed: Observed) -> ApprovalStatus:
-    if approval.update not in {update.name for update in observed.updates}:
-        return ApprovalStatus(ApprovalState.UNKNOWN_UPDATE, f"there is no ModelUpdate {approval.update}")
+def _validate_decision(approval: ObservedApproval, plan_input: PlanInput) -> PlannedApprovalStatus:
+    if approval.update not in {update.name for update in plan_input.updates}:
+        return PlannedApprovalStatus(ApprovalState.UNKNOWN_UPDATE, f"there is no ModelUpdate {approval.update}")
     if approval.version != approval.candidate:
-        is_now = f"its version is {approval.candidate}" if approval.candidate else "it has no version yet"
-        return ApprovalStatus(ApprovalState.WRONG_VERSION, f"{approval.update}: {is_now}")
-    if "rejected" in approval.decided:
+        version_message = f"its version is {approval.candidate}" if approval.candidate else "it has no version yet"
+        return PlannedApprovalStatus(ApprovalState.WRONG_VERSION, f"{approval.update}: {version_message}")
+    if "rejected" in approval.logged_decisions:
         if approval.decision == "Reject":
-            return ApprovalStatus(ApprovalState.RECORDED, "a person rejected it before")
-        return ApprovalStatus(ApprovalState.ALREADY_REJECTED, "a person rejected it, which is final")
-    if "promoted" in approval.decided:
-        return ApprovalStatus(ApprovalState.ALREADY_PROMOTED, "it was promoted already; RollBack undoes that")
-    base = next(update.base for update in observed.updates if update.name == approval.update)
-    if base != observed.champion:
-        return ApprovalStatus(ApprovalState.SUPERSEDED, "another version became champion; its data is learned anew")
-    if approval.decision == "Approve" and "approved" in approval.decided:
-        return ApprovalStatus(ApprovalState.RECORDED, "it was approved before")
-    return ApprovalStatus(ApprovalState.PENDING)
+            return PlannedApprovalStatus(ApprovalState.RECORDED, "a person rejected it before")
+        return PlannedApprovalStatus(ApprovalState.ALREADY_REJECTED, "a person rejected it, which is final")
+    if "promoted" in approval.logged_decisions:
+        return PlannedApprovalStatus(ApprovalState.ALREADY_PROMOTED, "it was promoted already; RollBack undoes that")
+    base = next(update.base for update in plan_input.updates if update.name == approval.update)
+    if base != plan_input.champion:
+        return PlannedApprovalStatus(
+            ApprovalState.SUPERSEDED, "another version became champion; its data is learned anew"
+        )
+    if approval.decision == "Approve" and "approved" in approval.logged_decisions:
+        return PlannedApprovalStatus(ApprovalState.RECORDED, "it was approved before")
+    return PlannedApprovalStatus(ApprovalState.PENDING)

@@ -15,7 +15,7 @@ class SiteState(StrEnum):
     UPDATING = "Updating"
     AWAITING_APPROVAL = "AwaitingApproval"
     AWAITING_EVALUATIONS = "AwaitingEvaluations"
-    UNSETTLED = "Unsettled"
+    UNDECIDED = "Unsettled"
     REJECTED = "Rejected"
     ROLLED_BACK = "RolledBack"
     UNREADABLE = "Unreadable"
@@ -39,7 +39,7 @@ class UpdateState(StrEnum):
     RETRYING = "Retrying"
     AWAITING_EVALUATIONS = "AwaitingEvaluations"
     AWAITING_APPROVAL = "AwaitingApproval"
-    SETTLING = "Settling"
+    RECORDING_DECISION = "Settling"
     PROMOTED = "Promoted"
     REJECTED = "Rejected"
     ROLLED_BACK = "RolledBack"
@@ -50,12 +50,12 @@ class UpdateState(StrEnum):
     RUN_CANCELLED = "RunCancelled"
 
     @property
-    def final(self) -> bool:
+    def is_final(self) -> bool:
         """Whether nothing more will happen to the update."""
-        return self in _FINAL
+        return self in _FINAL_UPDATE_STATES
 
 
-_FINAL = {
+_FINAL_UPDATE_STATES = {
     UpdateState.PROMOTED,
     UpdateState.REJECTED,
     UpdateState.ROLLED_BACK,
@@ -81,13 +81,13 @@ class ApprovalState(StrEnum):
     NEVER_PROMOTED = "NeverPromoted"
 
     @property
-    def refused(self) -> bool:
+    def is_refused(self) -> bool:
         """Whether the word does not count."""
         return self not in (ApprovalState.PENDING, ApprovalState.RECORDED)
 
 
 @dataclass(frozen=True, slots=True)
-class SiteStatus:
+class PlannedSiteStatus:
     """One line of a model's status."""
 
     name: str
@@ -96,7 +96,7 @@ class SiteStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class UpdateStatus:
+class PlannedUpdateStatus:
     """Where an update stands, and why."""
 
     state: UpdateState
@@ -104,7 +104,7 @@ class UpdateStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class ApprovalStatus:
+class PlannedApprovalStatus:
     """What became of a person's word, and why."""
 
     state: ApprovalState
@@ -112,23 +112,23 @@ class ApprovalStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class PlannedModelStatus:
     """What a model's status says.
 
     Attributes:
         champion: digest of the version in use, or empty.
         sites: in the order they joined.
-        time: when it was planned, UTC, ISO 8601.
+        planned_at: when it was planned, UTC, ISO 8601.
         updates: name -> where it stands.
         approvals: name -> what became of it.
-        evaluation: why a scheduled evaluation does not get on; empty when all is well.
-        again: when to plan again though nothing happens, or none.
+        evaluation_problem: why a scheduled evaluation does not get on; empty when all is well.
+        requeue_at: when to plan again though nothing happens, or none.
     """
 
     champion: str
-    sites: tuple[SiteStatus, ...] = field(default=())
-    time: str = ""
-    updates: Mapping[str, UpdateStatus] = field(default_factory=dict)
-    approvals: Mapping[str, ApprovalStatus] = field(default_factory=dict)
-    evaluation: str = ""
-    again: datetime | None = None
+    sites: tuple[PlannedSiteStatus, ...] = field(default=())
+    planned_at: str = ""
+    updates: Mapping[str, PlannedUpdateStatus] = field(default_factory=dict)
+    approvals: Mapping[str, PlannedApprovalStatus] = field(default_factory=dict)
+    evaluation_problem: str = ""
+    requeue_at: datetime | None = None

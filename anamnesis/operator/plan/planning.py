@@ -4,34 +4,36 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from anamnesis.operator.api.model import ContinualModelSpec
-from anamnesis.operator.plan.actions import Action, Forget, Record, Submit
-from anamnesis.operator.plan.approvals import examine
-from anamnesis.operator.plan.evaluations import evaluate
-from anamnesis.operator.plan.plan_input import Observed
+from anamnesis.operator.plan.actions import Action, CreateUpdate, DeleteUpdate, RecordApproval
+from anamnesis.operator.plan.approvals import validate_approval
+from anamnesis.operator.plan.evaluations import decide_evaluation
+from anamnesis.operator.plan.plan_input import PlanInput
 from anamnesis.operator.plan.planned_status import (
     ApprovalState,
-    ApprovalStatus,
+    PlannedApprovalStatus,
+    PlannedModelStatus,
+    PlannedSiteStatus,
+    PlannedUpdateStatus,
     SiteState,
-    SiteStatus,
-    Status,
-    UpdateStatus,
 )
-from anamnesis.operator.plan.site_readiness import Standing, stand
-from anamnesis.operator.plan.update_lifecycle import Followed, follow
+from anamnesis.operator.plan.site_readiness import SiteReadiness, decide_site
+from anamnesis.operator.plan.update_lifecycle import UpdatePlan, decide_update
 
-_HOLDS = {
+_STATES_THAT_HOLD_THE_TURN = {
     SiteState.NEXT,
     SiteState.UPDATING,
     SiteState.AWAITING_APPROVAL,
     SiteState.AWAITING_EVALUATIONS,
-    SiteState.UNSETTLED,
+    SiteState.UNDECIDED,
     SiteState.CLAIMED_ELSEWHERE,
 }
 """States in which a site has the turn: the next update needs the champion that this one may give. A site that is not
 ready does not hold up the others; sites are learned in the order they joined among those that are."""
 
 
-def plan(spec: ContinualModelSpec, observed: Observed, now: datetime) -> tuple[tuple[Action, ...], Status]:
+def plan(
+    spec: ContinualModelSpec, plan_input: PlanInput, now: datetime
+) -> tuple[tuple[Action, ...], PlannedModelStatus]:
     """Returns what to do now, in this order, and what to tell.
 
     Words of people come first, since they may change the champion; what follows from them is planned in the next round.
@@ -39,58 +41,71 @@ def plan(spec: ContinualModelSpec, observed: Observed, now: datetime) -> tuple[t
 
     Args:
         spec: what is wanted.
-        observed: what is there.
+        plan_input: what is there.
         now: the time, UTC.
     """
-    approvals = {one.name: examine(one, observed) for one in observed.approvals}
-    followed = {update.name: follow(spec, update, observed, now) for update in observed.updates}
-    standings = _in_turn([stand(spec, site.name, observed, followed, now) for site in spec.sites], followed, observed)
-    evaluation = evaluate(spec, observed, now)
-    actions = _record(approvals)
+    approvals = {approval.name: validate_approval(approval, plan_input) for approval in plan_input.approvals}
+    update_plans = {update.name: decide_update(spec, update, plan_input, now) for update in plan_input.updates}
+    sites = _queue_sites(
+        [decide_site(spec, site.name, plan_input, update_plans, now) for site in spec.sites], update_plans, plan_input
+    )
+    evaluation = decide_evaluation(spec, plan_input, now)
+    actions = _record_approvals(approvals)
     if not actions:
-        actions = [action for found in followed.values() for action in found.actions]
-        actions += [_submit(one.status, observed) for one in standings if one.status.state is SiteState.NEXT]
+        actions = [action for update_plan in update_plans.values() for action in update_plan.actions]
+        actions += [_create_update(site.status, plan_input) for site in sites if site.status.state is SiteState.NEXT]
         actions += evaluation.actions if evaluation else ()
-        actions += _forget(spec, observed, followed)
-    times = [one.again for one in (*followed.values(), *standings, evaluation) if one and one.again]
-    status = Status(
-        champion=observed.champion,
-        sites=tuple(one.status for one in standings),
-        time=now.isoformat(timespec="seconds"),
-        updates={name: UpdateStatus(found.state, found.message) for name, found in followed.items()},
+        actions += _delete_old_updates(spec, plan_input, update_plans)
+    requeue_times = [
+        item.requeue_at for item in (*update_plans.values(), *sites, evaluation) if item and item.requeue_at
+    ]
+    status = PlannedModelStatus(
+        champion=plan_input.champion,
+        sites=tuple(site.status for site in sites),
+        planned_at=now.isoformat(timespec="seconds"),
+        updates={
+            name: PlannedUpdateStatus(update_plan.state, update_plan.message)
+            for name, update_plan in update_plans.items()
+        },
         approvals=approvals,
-        evaluation=evaluation.message if evaluation else "",
-        again=min(times, default=None),
+        evaluation_problem=evaluation.message if evaluation else "",
+        requeue_at=min(requeue_times, default=None),
     )
     return tuple(actions), status
 
 
-def _submit(site: SiteStatus, observed: Observed) -> Action:
-    return Submit(site.name, observed.champion)
+def _create_update(site: PlannedSiteStatus, plan_input: PlanInput) -> Action:
+    return CreateUpdate(site.name, plan_input.champion)
 
 
-def _record(approvals: Mapping[str, ApprovalStatus]) -> list[Action]:
+def _record_approvals(approvals: Mapping[str, PlannedApprovalStatus]) -> list[Action]:
     """At most one a round: what it changes decides what the others mean."""
-    pending = [name for name, status in approvals.items() if status.state is ApprovalState.PENDING]
-    return [Record(name) for name in pending[:1]]
+    pending_approvals = [name for name, status in approvals.items() if status.state is ApprovalState.PENDING]
+    return [RecordApproval(name) for name in pending_approvals[:1]]
 
 
-def _in_turn(standings: list[Standing], followed: Mapping[str, Followed], observed: Observed) -> list[Standing]:
+def _queue_sites(
+    sites: list[SiteReadiness], update_plans: Mapping[str, UpdatePlan], plan_input: PlanInput
+) -> list[SiteReadiness]:
     """Leaves ``NEXT`` to the first that may begin, and to none while an update is in flight."""
-    flying = [one.site for one in observed.updates if not followed[one.name].state.final]
-    turn = flying[0] if flying else ""
-    given = []
-    for standing in standings:
-        status = standing.status
-        if status.state is SiteState.NEXT and turn:
-            standing = Standing(SiteStatus(status.name, SiteState.QUEUED, f"after {turn}"))
-        turn = turn or (status.name if status.state in _HOLDS else "")
-        given.append(standing)
-    return given
+    sites_in_flight = [update.site for update in plan_input.updates if not update_plans[update.name].state.is_final]
+    turn_holder = sites_in_flight[0] if sites_in_flight else ""
+    queued_sites = []
+    for site in sites:
+        status = site.status
+        if status.state is SiteState.NEXT and turn_holder:
+            site = SiteReadiness(PlannedSiteStatus(status.name, SiteState.QUEUED, f"after {turn_holder}"))
+        turn_holder = turn_holder or (status.name if status.state in _STATES_THAT_HOLD_THE_TURN else "")
+        queued_sites.append(site)
+    return queued_sites
 
 
-def _forget(spec: ContinualModelSpec, observed: Observed, followed: Mapping[str, Followed]) -> list[Action]:
+def _delete_old_updates(
+    spec: ContinualModelSpec, plan_input: PlanInput, update_plans: Mapping[str, UpdatePlan]
+) -> list[Action]:
     """The oldest updates that ended, beyond the limit; never one whose end keeps its data from being tried again."""
-    ended = [one for one in observed.updates if followed[one.name].state.final and not one.current]
-    surplus = len(observed.updates) - spec.history_limit
-    return [Forget(one.name) for one in ended[: max(0, surplus)]]
+    ended_updates = [
+        update for update in plan_input.updates if update_plans[update.name].state.is_final and not update.is_current
+    ]
+    surplus = len(plan_input.updates) - spec.history_limit
+    return [DeleteUpdate(update.name) for update in ended_updates[: max(0, surplus)]]

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from anamnesis.operator.api.durations import duration
+from anamnesis.operator.api.durations import parse_duration
 from anamnesis.operator.api.model import ContinualModelSpec, TriggerSpec
-from anamnesis.operator.plan.plan_input import Candidate, Observed, ObservedSite, ObservedUpdate
-from anamnesis.operator.plan.planned_status import SiteState, SiteStatus, UpdateState
-from anamnesis.operator.plan.update_lifecycle import Followed
-from anamnesis.records import OutcomeKind, Verdict
+from anamnesis.operator.plan.plan_input import Candidate, ObservedSite, ObservedUpdate, PlanInput
+from anamnesis.operator.plan.planned_status import PlannedSiteStatus, SiteState, UpdateState
+from anamnesis.operator.plan.update_lifecycle import UpdatePlan
+from anamnesis.records import UpdateResultKind, Verdict
 
-_IN_FLIGHT = {
+_SITE_STATE_BY_UPDATE_STATE = {
     UpdateState.AWAITING_APPROVAL: SiteState.AWAITING_APPROVAL,
     UpdateState.AWAITING_EVALUATIONS: SiteState.AWAITING_EVALUATIONS,
     UpdateState.CLAIMED_ELSEWHERE: SiteState.CLAIMED_ELSEWHERE,
@@ -20,139 +20,155 @@ _IN_FLIGHT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SiteReadiness:
     """Where a site stands, and when that may change by itself."""
 
-    status: SiteStatus
-    again: datetime | None = None
+    status: PlannedSiteStatus
+    requeue_at: datetime | None = None
 
 
-def stand(
-    spec: ContinualModelSpec, name: str, observed: Observed, followed: Mapping[str, Followed], now: datetime
-) -> Standing:
+def decide_site(
+    spec: ContinualModelSpec, name: str, plan_input: PlanInput, update_plans: Mapping[str, UpdatePlan], now: datetime
+) -> SiteReadiness:
     """Returns where the site ``name`` stands; ``NEXT`` where its update may begin.
 
     Args:
         spec: what is wanted.
         name: of the site.
-        observed: what is there.
-        followed: update -> where it stands.
+        plan_input: what is there.
+        update_plans: update -> where it stands.
         now: the time, UTC.
     """
-    site, updates = observed.sites[name], [one for one in observed.updates if one.site == name]
+    site, updates = plan_input.sites[name], [update for update in plan_input.updates if update.site == name]
     for update in updates:
-        if not (found := followed[update.name]).state.final:
-            state = _IN_FLIGHT.get(found.state, SiteState.UPDATING)
-            return Standing(SiteStatus(name, state, f"{update.name}: {found.message}"))
+        if not (update_plan := update_plans[update.name]).state.is_final:
+            state = _SITE_STATE_BY_UPDATE_STATE.get(update_plan.state, SiteState.UPDATING)
+            return SiteReadiness(PlannedSiteStatus(name, state, f"{update.name}: {update_plan.message}"))
     if site.problem:
-        return Standing(SiteStatus(name, SiteState.UNREADABLE, site.problem))
-    if settled := _settled(spec, name, site, observed):
-        return Standing(settled)
-    if held := _held(spec, name, observed):
-        return Standing(held)
-    if not (observed.on_demand or site.asked):
-        if failed := _failed(name, updates, followed):
-            return Standing(failed)
-        if waiting := _waiting(spec.trigger, name, site, updates, now):
-            return waiting
-    if not (observed.on_demand or site.source):
-        return Standing(SiteStatus(name, SiteState.WAITING_FOR_DATA, "nothing was seen at its source yet"))
-    if lost := [other for other, one in observed.sites.items() if one.lost]:
+        return SiteReadiness(PlannedSiteStatus(name, SiteState.UNREADABLE, site.problem))
+    if decided_status := _decided_status(spec, name, site, plan_input):
+        return SiteReadiness(decided_status)
+    if blocked_status := _blocked_status(spec, name, plan_input):
+        return SiteReadiness(blocked_status)
+    if not (plan_input.on_demand or site.has_open_request):
+        if failed_status := _failed_status(name, updates, update_plans):
+            return SiteReadiness(failed_status)
+        if waiting_site := _wait_for_trigger(spec.trigger, name, site, updates, now):
+            return waiting_site
+    if not (plan_input.on_demand or site.source_fingerprint):
+        return SiteReadiness(PlannedSiteStatus(name, SiteState.WAITING_FOR_DATA, "nothing was seen at its source yet"))
+    if missing_sites := [other_name for other_name, other_site in plan_input.sites.items() if other_site.is_missing]:
         message = (
-            f"the champion has learned {lost[0]}, and without its Site nothing judges what an update forgets of it: "
+            f"the champion has learned {missing_sites[0]}, and without its Site nothing judges what an update forgets of it: "
             "apply the Site again, or take it out of spec.sites"
         )
-        return Standing(SiteStatus(name, SiteState.QUEUED, message))
-    if observed.foreign_until and observed.foreign_until > now:
-        message = f"another operator has the turn until {observed.foreign_until:%Y-%m-%d %H:%M} UTC"
-        return Standing(SiteStatus(name, SiteState.CLAIMED_ELSEWHERE, message), observed.foreign_until)
-    return Standing(SiteStatus(name, SiteState.NEXT, "a person asked for it" if site.asked else ""))
+        return SiteReadiness(PlannedSiteStatus(name, SiteState.QUEUED, message))
+    if plan_input.other_operator_deadline and plan_input.other_operator_deadline > now:
+        message = f"another operator has the turn until {plan_input.other_operator_deadline:%Y-%m-%d %H:%M} UTC"
+        return SiteReadiness(
+            PlannedSiteStatus(name, SiteState.CLAIMED_ELSEWHERE, message), plan_input.other_operator_deadline
+        )
+    return SiteReadiness(
+        PlannedSiteStatus(name, SiteState.NEXT, "a person asked for it" if site.has_open_request else "")
+    )
 
 
-def _settled(spec: ContinualModelSpec, name: str, site: ObservedSite, observed: Observed) -> SiteStatus | None:
+def _decided_status(
+    spec: ContinualModelSpec, name: str, site: ObservedSite, plan_input: PlanInput
+) -> PlannedSiteStatus | None:
     """Returns what was decided about the site's present data; a person who asks again overrules it."""
-    if site.asked:
+    if site.has_open_request:
         return None
-    if site.learned:
-        return SiteStatus(name, SiteState.LEARNED)
+    if site.is_learned:
+        return PlannedSiteStatus(name, SiteState.LEARNED)
     for candidate in site.candidates:
-        if state := _decided(candidate, spec.gate.enforcement == "Enforced", name in observed.submitted):
-            return SiteStatus(name, state, f"{candidate.version}: {candidate.reason}")
+        if state := _state_after_candidate(
+            candidate, spec.gate.enforcement == "Enforced", name in plan_input.submitted_sites
+        ):
+            return PlannedSiteStatus(name, state, f"{candidate.version}: {candidate.reason}")
     return None
 
 
-def _decided(candidate: Candidate, enforced: bool, submitted: bool) -> SiteState | None:
+def _state_after_candidate(candidate: Candidate, is_gate_enforced: bool, is_submitted: bool) -> SiteState | None:
     """Returns where a candidate leaves its site, or none where the update shall run (on)."""
-    if candidate.rolled_back:
+    if candidate.is_rolled_back:
         return SiteState.ROLLED_BACK
-    if candidate.rejected:
+    if candidate.is_rejected:
         return SiteState.REJECTED
-    if candidate.verdict is Verdict.AWAIT_APPROVAL and enforced:
+    if candidate.verdict is Verdict.AWAIT_APPROVAL and is_gate_enforced:
         return SiteState.AWAITING_APPROVAL
-    if candidate.verdict is Verdict.AWAIT_EVALUATIONS and submitted:
+    if candidate.verdict is Verdict.AWAIT_EVALUATIONS and is_submitted:
         return SiteState.AWAITING_EVALUATIONS
     return None
 
 
-def _held(spec: ContinualModelSpec, name: str, observed: Observed) -> SiteStatus | None:
+def _blocked_status(spec: ContinualModelSpec, name: str, plan_input: PlanInput) -> PlannedSiteStatus | None:
     """Returns what no person's request overrules."""
     if spec.state == "Suspended":
-        return SiteStatus(name, SiteState.SUSPENDED, "the model is suspended")
-    allowed = spec.change_plan.allowed_methods
-    if allowed and spec.method.name not in allowed:
-        return SiteStatus(name, SiteState.OUTSIDE_CHANGE_PLAN, f"{spec.method.name} is not one of {', '.join(allowed)}")
-    if name in observed.submitted:
-        return SiteStatus(name, SiteState.UNSETTLED, "its update ended without a decision; see the record of the run")
+        return PlannedSiteStatus(name, SiteState.SUSPENDED, "the model is suspended")
+    allowed_methods = spec.change_plan.allowed_methods
+    if allowed_methods and spec.method.name not in allowed_methods:
+        return PlannedSiteStatus(
+            name, SiteState.OUTSIDE_CHANGE_PLAN, f"{spec.method.name} is not one of {', '.join(allowed_methods)}"
+        )
+    if name in plan_input.submitted_sites:
+        return PlannedSiteStatus(
+            name, SiteState.UNDECIDED, "its update ended without a decision; see the record of the run"
+        )
     return None
 
 
-def _failed(name: str, updates: list[ObservedUpdate], followed: Mapping[str, Followed]) -> SiteStatus | None:
+def _failed_status(
+    name: str, updates: list[ObservedUpdate], update_plans: Mapping[str, UpdatePlan]
+) -> PlannedSiteStatus | None:
     """Returns why this very update was given up; other data, another base or configuration would be another one."""
     for update in updates:
-        found = followed[update.name]
-        if update.current and found.state in (UpdateState.RUN_FAILED, UpdateState.RUN_CANCELLED):
-            return SiteStatus(name, SiteState.FAILED, f"{update.name}: {found.message}")
+        update_plan = update_plans[update.name]
+        if update.is_current and update_plan.state in (UpdateState.RUN_FAILED, UpdateState.RUN_CANCELLED):
+            return PlannedSiteStatus(name, SiteState.FAILED, f"{update.name}: {update_plan.message}")
     return None
 
 
-def _waiting(
+def _wait_for_trigger(
     trigger: TriggerSpec, name: str, site: ObservedSite, updates: list[ObservedUpdate], now: datetime
-) -> Standing | None:
+) -> SiteReadiness | None:
     """Returns what the site's new data waits for; none where it may be learned."""
-    if not site.source or site.changed is None:
-        return Standing(SiteStatus(name, SiteState.WAITING_FOR_DATA, "nothing was seen at its source yet"))
-    if few := _too_few(trigger, site, updates):
-        return Standing(SiteStatus(name, SiteState.WAITING_FOR_PATIENTS, few))
-    quiet = site.changed + duration(trigger.quiet_period)
-    if now < quiet:
+    if not site.source_fingerprint or site.changed_at is None:
+        return SiteReadiness(PlannedSiteStatus(name, SiteState.WAITING_FOR_DATA, "nothing was seen at its source yet"))
+    if patients_message := _too_few_patients_message(trigger, site, updates):
+        return SiteReadiness(PlannedSiteStatus(name, SiteState.WAITING_FOR_PATIENTS, patients_message))
+    quiet_at = site.changed_at + parse_duration(trigger.quiet_period)
+    if now < quiet_at:
         message = f"until nothing has changed for {trigger.quiet_period}"
-        return Standing(SiteStatus(name, SiteState.WAITING_FOR_QUIET, message), quiet)
-    opens = _opens(trigger, site.changed, now)
-    if opens and opens > now:
-        message = f"until {opens:%Y-%m-%d %H:%M} UTC"
-        return Standing(SiteStatus(name, SiteState.WAITING_FOR_SCHEDULE, message), opens)
+        return SiteReadiness(PlannedSiteStatus(name, SiteState.WAITING_FOR_QUIET, message), quiet_at)
+    opens_at = _schedule_opens_at(trigger, site.changed_at, now)
+    if opens_at and opens_at > now:
+        message = f"until {opens_at:%Y-%m-%d %H:%M} UTC"
+        return SiteReadiness(PlannedSiteStatus(name, SiteState.WAITING_FOR_SCHEDULE, message), opens_at)
     return None
 
 
-def _too_few(trigger: TriggerSpec, site: ObservedSite, updates: list[ObservedUpdate]) -> str:
+def _too_few_patients_message(trigger: TriggerSpec, site: ObservedSite, updates: list[ObservedUpdate]) -> str:
     """Returns, in words, that there are too few new patients: as an ingest found, or as the listing proves."""
-    minimum = trigger.minimum_new_patients
+    minimum_patients = trigger.minimum_new_patients
     for update in updates:
-        if update.current and update.outcome and update.kind is OutcomeKind.TOO_FEW_PATIENTS:
-            return f"{update.outcome.new_patients} of {minimum} new patients"
+        if update.is_current and update.result and update.result_kind is UpdateResultKind.TOO_FEW_PATIENTS:
+            return f"{update.result.new_patients} of {minimum_patients} new patients"
     growth = site.patients - site.learned_patients
-    if site.patients and 0 <= growth < minimum:  # fewer than before: some were exchanged, and only an ingest can tell
-        return f"at most {growth} of {minimum} new patients"
+    if (
+        site.patients and 0 <= growth < minimum_patients
+    ):  # fewer than before: some were exchanged, and only an ingest can tell
+        return f"at most {growth} of {minimum_patients} new patients"
     return ""
 
 
-def _opens(trigger: TriggerSpec, changed: datetime, now: datetime) -> datetime | None:
+def _schedule_opens_at(trigger: TriggerSpec, changed_at: datetime, now: datetime) -> datetime | None:
     """Returns when schedule and window let an update begin: now or later; none where there is neither."""
-    from anamnesis.operator.api.schedule import is_open, next_firing, opens_next
+    from anamnesis.operator.api.schedule import is_window_open, next_firing, next_opening
 
-    opens = now
+    opens_at = now
     if trigger.schedule:  # the first firing after the data came; one that was missed is made up for
-        opens = max(now, next_firing(trigger.schedule, changed))
-    if trigger.window and not is_open(trigger.window, opens):
-        opens = opens_next(trigger.window, opens)
-    return opens
+        opens_at = max(now, next_firing(trigger.schedule, changed_at))
+    if trigger.window and not is_window_open(trigger.window, opens_at):
+        opens_at = next_opening(trigger.window, opens_at)
+    return opens_at

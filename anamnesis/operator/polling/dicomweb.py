@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 
-from anamnesis.operator.polling.poller import Glance
-from anamnesis.records import Arrival, digest_json
-from anamnesis.sources.dicomweb import DICOMweb
+from anamnesis.operator.polling.poller import PollResult
+from anamnesis.records import SourceState, digest_json
+from anamnesis.sources.dicomweb import DICOMwebDataSource
 
 
-def look_at_dicomweb(url: str, cursor: str, environment: Mapping[str, str]) -> Glance:
+def poll_dicomweb(url: str, cursor: str, environment: Mapping[str, str]) -> PollResult:
     """See ``Probe``. The fingerprint counts studies and their numbers of instances; patients are counted, not kept."""
-    studies = DICOMweb.at(url.removeprefix("dicomweb+"), environment).studies()
-    listed = sorted([study.uid, study.instances] for study in studies)
+    studies = DICOMwebDataSource.from_url(url.removeprefix("dicomweb+"), environment).list_studies()
+    study_sizes = sorted([study.uid, study.instance_count] for study in studies)
     patients = {study.patient or study.uid for study in studies}
-    return Glance(Arrival(digest_json(listed), sum(study.instances for study in studies), len(patients)))
+    return PollResult(
+        SourceState(digest_json(study_sizes), sum(study.instance_count for study in studies), len(patients))
+    )

@@ -2,22 +2,29 @@
 
 from collections.abc import Mapping
 
-from anamnesis.operator.polling.poller import Glance
-from anamnesis.records import Arrival, digest_json
-from anamnesis.sources.orthanc import Orthanc, State
+from anamnesis.operator.polling.poller import PollResult
+from anamnesis.records import SourceState, digest_json
+from anamnesis.sources.orthanc import OrthancDataSource, OrthancState
 
 
-def look_at_orthanc(url: str, cursor: str, environment: Mapping[str, str]) -> Glance:
+def poll_orthanc(url: str, cursor: str, environment: Mapping[str, str]) -> PollResult:
     """See ``Probe``. The fingerprint counts instances, tags of their files and sizes."""
-    server = Orthanc.at(url.removeprefix("orthanc+"), environment)
-    now = server.state()  # before the listing: what arrives meanwhile is found by the next look
-    if not _changed(server, State.parse(cursor), now):
-        return Glance(None, str(now))
-    files = server.files()
-    return Glance(Arrival(digest_json(files), len(files), server.patients()), str(now))
+    server = OrthancDataSource.from_url(url.removeprefix("orthanc+"), environment)
+    current_state = server.read_state()  # before the listing: what arrives meanwhile is found by the next look
+    if not _has_changed(server, OrthancState.parse(cursor), current_state):
+        return PollResult(None, str(current_state))
+    files = server.list_stored_files()
+    return PollResult(SourceState(digest_json(files), len(files), server.count_patients()), str(current_state))
 
 
-def _changed(server: Orthanc, before: State | None, now: State) -> bool:
-    if before is None or (before.instances, before.size) != (now.instances, now.size) or now.change < before.change:
+def _has_changed(server: OrthancDataSource, previous_state: OrthancState | None, current_state: OrthancState) -> bool:
+    if (
+        previous_state is None
+        or (previous_state.instance_count, previous_state.total_bytes)
+        != (current_state.instance_count, current_state.total_bytes)
+        or current_state.change_number < previous_state.change_number
+    ):
         return True
-    return now.change > before.change and server.arrived_since(before.change)
+    return current_state.change_number > previous_state.change_number and server.has_new_instances_since(
+        previous_state.change_number
+    )

@@ -3,27 +3,27 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from anamnesis.operator.polling.poller import Glance, Probe
-from anamnesis.records import digest_json, hex_of
-from anamnesis.sources import manifest_item
+from anamnesis.operator.polling.poller import PollResult, SourcePoller
+from anamnesis.records import digest_hex, digest_json
+from anamnesis.sources import find_label_manifest
 
 
-def probe_for(url: str) -> Probe:
+def poller_for(url: str) -> SourcePoller:
     """Returns the probe for a source, by the scheme of its URL."""
     if url.startswith("orthanc+"):
-        from anamnesis.operator.polling.orthanc import look_at_orthanc  # who has no DICOM server needs no HTTP client
+        from anamnesis.operator.polling.orthanc import poll_orthanc  # who has no DICOM server needs no HTTP client
 
-        return look_at_orthanc
+        return poll_orthanc
     if url.startswith("dicomweb+"):
-        from anamnesis.operator.polling.dicomweb import look_at_dicomweb
+        from anamnesis.operator.polling.dicomweb import poll_dicomweb
 
-        return look_at_dicomweb
-    from anamnesis.operator.polling.files import look_at_files
+        return poll_dicomweb
+    from anamnesis.operator.polling.files import poll_files
 
-    return look_at_files
+    return poll_files
 
 
-def look(url: str, manifest: str, cursor: str, environment: Mapping[str, str]) -> Glance:
+def poll_source(url: str, manifest: str, cursor: str, environment: Mapping[str, str]) -> PollResult:
     """Looks at a source and, where it lies outside, at the manifest of its labels: a corrected label is a change.
 
     Args:
@@ -38,12 +38,12 @@ def look(url: str, manifest: str, cursor: str, environment: Mapping[str, str]) -
         UnreachableError: it does not answer.
     """
     if "://" not in manifest:
-        return probe_for(url)(url, cursor, environment)
-    item = manifest_item(manifest, environment)
-    tag = hex_of(digest_json([item.etag, item.size]))[:16]
-    known, _, rest = cursor.partition(" ")
-    glance = probe_for(url)(url, rest if known == tag else "", environment)
-    arrival = glance.arrival
-    if arrival:
-        arrival = replace(arrival, fingerprint=digest_json([arrival.fingerprint, tag]))
-    return Glance(arrival, f"{tag} {glance.cursor}")
+        return poller_for(url)(url, cursor, environment)
+    item = find_label_manifest(manifest, environment)
+    manifest_tag = digest_hex(digest_json([item.etag, item.size]))[:16]
+    previous_tag, _, source_cursor = cursor.partition(" ")
+    poll_result = poller_for(url)(url, source_cursor if previous_tag == manifest_tag else "", environment)
+    source_state = poll_result.source_state
+    if source_state:
+        source_state = replace(source_state, fingerprint=digest_json([source_state.fingerprint, manifest_tag]))
+    return PollResult(source_state, f"{manifest_tag} {poll_result.cursor}")

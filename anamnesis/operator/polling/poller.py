@@ -4,26 +4,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from anamnesis.records import Arrival
+from anamnesis.records import SourceState
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
+class PollResult:
     """What one look at a source gave.
 
     Attributes:
-        arrival: what lies there; none where nothing has changed since ``cursor``.
+        source_state: what lies there; none where nothing has changed since ``cursor``.
         cursor: where the next look may resume; empty where a source knows no such thing.
     """
 
-    arrival: Arrival | None
+    source_state: SourceState | None
     cursor: str = ""
 
 
-class Probe(Protocol):
+class SourcePoller(Protocol):
     """Looks at one kind of source."""
 
-    def __call__(self, url: str, cursor: str, environment: Mapping[str, str]) -> Glance:
+    def __call__(self, url: str, cursor: str, environment: Mapping[str, str]) -> PollResult:
         """Looks.
 
         Args:

@@ -11,46 +11,46 @@ from typing import TypeVar
 
 from anamnesis.operator.api.api_model import Resource
 from anamnesis.operator.api.load_files import KINDS
-from anamnesis.operator.runtime.kubernetes_api import Json
-from anamnesis.operator.runtime.parsing import parsed
+from anamnesis.operator.runtime.kubernetes_api import JsonDocument
+from anamnesis.operator.runtime.parsing import parse_resource
 from anamnesis.records import InputError
 
-Kind = TypeVar("Kind", bound=Resource)
-Place = tuple[str, str, str]
+ResourceT = TypeVar("ResourceT", bound=Resource)
+ObjectKey = tuple[str, str, str]
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CacheEntry:
     """One object.
 
     Attributes:
         uid: of the object.
-        version: its ``resourceVersion``.
+        resource_version: its ``resourceVersion``.
         resource: the object, or none where the types do not accept it.
-        at: when it was told, on the clock of whoever calls.
+        observed_at: when it was told, on the clock of whoever calls.
     """
 
     uid: str
-    version: str
+    resource_version: str
     resource: Resource | None
-    at: float
+    observed_at: float
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ResourceChange:
     """What an object was and is; none where it was not, is not, or cannot be read.
 
     Attributes:
         before: what it was.
         after: what it is.
-        unread: where it is, where the types do not accept what it is.
+        unreadable_key: where it is, where the types do not accept what it is.
     """
 
     before: Resource | None
     after: Resource | None
-    unread: Place | None = None
+    unreadable_key: ObjectKey | None = None
 
 
 class Cache:
@@ -58,9 +58,9 @@ class Cache:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._entries: dict[Place, Entry] = {}
+        self._entries: dict[ObjectKey, CacheEntry] = {}
 
-    def get(self, kind: type[Kind], namespace: str, name: str) -> Kind | None:
+    def get(self, kind: type[ResourceT], namespace: str, name: str) -> ResourceT | None:
         """Returns a resource as it was told last."""
         with self._lock:
             entry = self._entries.get((kind.__name__, namespace, name))
@@ -72,67 +72,77 @@ class Cache:
             entries = sorted(self._entries.items(), key=lambda item: item[0])
         return tuple(entry.resource for _, entry in entries if entry.resource is not None)
 
-    def unread(self) -> Mapping[str, int]:
+    def unreadable_counts(self) -> Mapping[str, int]:
         """Returns how many resources of each kind the types do not accept."""
         with self._lock:
-            found = [kind for (kind, _, _), entry in self._entries.items() if entry.resource is None]
-        return {kind: found.count(kind) for kind in KINDS}
+            unreadable_kinds = [kind for (kind, _, _), entry in self._entries.items() if entry.resource is None]
+        return {kind: unreadable_kinds.count(kind) for kind in KINDS}
 
-    def put(self, kind: str, document: Json, at: float) -> Change:
+    def put(self, kind: str, document: JsonDocument, observed_at: float) -> ResourceChange:
         """Keeps an object that a watch told."""
-        place, entry = _place(kind, document), _entry(kind, document, at)
+        key, entry = _object_key(kind, document), _make_entry(kind, document, observed_at)
         with self._lock:
-            before = self._entries.get(place)
-            self._entries[place] = entry
-        return Change(before.resource if before else None, entry.resource, None if entry.resource else place)
+            previous_entry = self._entries.get(key)
+            self._entries[key] = entry
+        return ResourceChange(
+            previous_entry.resource if previous_entry else None, entry.resource, None if entry.resource else key
+        )
 
-    def remove(self, kind: str, document: Json) -> Change:
+    def remove(self, kind: str, document: JsonDocument) -> ResourceChange:
         """Drops an object, unless its name belongs to another one by now."""
-        place = _place(kind, document)
+        key = _object_key(kind, document)
         with self._lock:
-            before = self._entries.get(place)
-            if before is None or before.uid != document["metadata"]["uid"]:
-                return Change(None, None)
-            del self._entries[place]
-        return Change(before.resource, None)
+            previous_entry = self._entries.get(key)
+            if previous_entry is None or previous_entry.uid != document["metadata"]["uid"]:
+                return ResourceChange(None, None)
+            del self._entries[key]
+        return ResourceChange(previous_entry.resource, None)
 
-    def replace(self, kind: str, namespace: str, documents: Iterable[Json], at: float) -> tuple[Change, ...]:
-        """Takes over a whole listing that was asked for at ``at``; what was told since then is newer and stays.
+    def replace(
+        self, kind: str, namespace: str, documents: Iterable[JsonDocument], listed_at: float
+    ) -> tuple[ResourceChange, ...]:
+        """Takes over a whole listing that was asked for at ``listed_at``; what was told since then is newer and stays.
 
         Returns what the listing has and was not told, and what it has no more.
         """
-        listed = {_place(kind, document): document for document in documents}
+        document_by_key = {_object_key(kind, document): document for document in documents}
         with self._lock:
-            known = {place: entry for place, entry in self._entries.items() if _within(place, kind, namespace)}
+            cached_entries = {key: entry for key, entry in self._entries.items() if _is_in_scope(key, kind, namespace)}
         changes = []
-        for place, document in listed.items():
-            entry = known.get(place)
-            if entry is None or (entry.version != document["metadata"]["resourceVersion"] and entry.at < at):
-                changes.append(self.put(kind, document, at))
-        changes += [self._drop(place, entry) for place, entry in known.items() if place not in listed and entry.at < at]
+        for key, document in document_by_key.items():
+            entry = cached_entries.get(key)
+            if entry is None or (
+                entry.resource_version != document["metadata"]["resourceVersion"] and entry.observed_at < listed_at
+            ):
+                changes.append(self.put(kind, document, listed_at))
+        changes += [
+            self._drop(key, entry)
+            for key, entry in cached_entries.items()
+            if key not in document_by_key and entry.observed_at < listed_at
+        ]
         return tuple(changes)
 
-    def _drop(self, place: Place, entry: Entry) -> Change:
+    def _drop(self, key: ObjectKey, entry: CacheEntry) -> ResourceChange:
         with self._lock:
-            if self._entries.get(place) is entry:
-                del self._entries[place]
-        return Change(entry.resource, None)
+            if self._entries.get(key) is entry:
+                del self._entries[key]
+        return ResourceChange(entry.resource, None)
 
 
-def _place(kind: str, document: Json) -> Place:
+def _object_key(kind: str, document: JsonDocument) -> ObjectKey:
     metadata: Mapping[str, str] = document["metadata"]
     return kind, metadata["namespace"], metadata["name"]
 
 
-def _within(place: Place, kind: str, namespace: str) -> bool:
-    return place[0] == kind and namespace in ("", place[1])
+def _is_in_scope(key: ObjectKey, kind: str, namespace: str) -> bool:
+    return key[0] == kind and namespace in ("", key[1])
 
 
-def _entry(kind: str, document: Json, at: float) -> Entry:
+def _make_entry(kind: str, document: JsonDocument, observed_at: float) -> CacheEntry:
     metadata: Mapping[str, str] = document["metadata"]
     resource = None
     try:
-        resource = parsed(KINDS[kind], document)
+        resource = parse_resource(KINDS[kind], document)
     except InputError as error:
         logger.warning("%s; it is left out", error)
-    return Entry(metadata["uid"], metadata["resourceVersion"], resource, at)
+    return CacheEntry(metadata["uid"], metadata["resourceVersion"], resource, observed_at)

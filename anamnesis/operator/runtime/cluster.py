@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Literal, Protocol, TypeVar
 
 from anamnesis.operator.api.api_model import Resource
-from anamnesis.operator.api.status import Status
+from anamnesis.operator.api.status import ResourceStatus
 from anamnesis.records import AnamnesisError, UnreachableError
 
-Kind = TypeVar("Kind", bound=Resource)
+ResourceT = TypeVar("ResourceT", bound=Resource)
 
 
 class ClusterDownError(UnreachableError):
@@ -22,23 +22,25 @@ class LeadershipLostError(AnamnesisError):
 class Cluster(Protocol):
     """The API server, read fresh at every call. Raises ``ClusterDownError`` where it does not answer."""
 
-    def require(self) -> None:
+    def ensure_leader(self) -> None:
         """Does nothing while this process may act; cheap. Who is about to write outside of the cluster asks first.
 
         Raises:
             LeadershipLostError: it may not; every other call raises it too.
         """
 
-    def get(self, kind: type[Kind], namespace: str, name: str) -> Kind | None:
+    def get(self, kind: type[ResourceT], namespace: str, name: str) -> ResourceT | None:
         """Returns a resource, or none."""
 
-    def list(self, kind: type[Kind], namespace: str, fields: Mapping[str, str] | None = None) -> tuple[Kind, ...]:
+    def list(
+        self, kind: type[ResourceT], namespace: str, fields: Mapping[str, str] | None = None
+    ) -> tuple[ResourceT, ...]:
         """Returns the resources of a kind sorted by name; ``fields`` are selectable fields, like ``spec.model``.
 
         One that the types do not accept (of another release) is left out, and a warning is logged.
         """
 
-    def create(self, resource: Kind, owner: Resource | None = None) -> Kind:
+    def create(self, resource: ResourceT, owner: Resource | None = None) -> ResourceT:
         """Creates a resource, or returns the one that bears its name already.
 
         Args:
@@ -46,13 +48,13 @@ class Cluster(Protocol):
             owner: becomes its controlling owner, so that it goes when the owner goes.
         """
 
-    def put_status(self, resource: Resource, status: Status) -> None:
+    def put_status(self, resource: Resource, status: ResourceStatus) -> None:
         """Applies a status, server-side, as our field manager, where it differs from what ``resource`` bears.
 
         Each condition that changed its status or reason becomes one event. Nothing happens when the resource is gone.
         """
 
-    def refuse(self, kind: type[Resource], namespace: str, name: str, blamed: str) -> bool:
+    def report_invalid(self, kind: type[Resource], namespace: str, name: str, condition_type: str) -> bool:
         """Tells on a resource that the types do not accept it, and why; the rest of its status stays.
 
         The API server's own rules see less than the types do: that a schedule never comes, for example.
@@ -61,7 +63,7 @@ class Cluster(Protocol):
             kind: of the resource.
             namespace: where it is.
             name: its name.
-            blamed: the type of the condition that becomes False with the reason ``InvalidSpec``.
+            condition_type: the type of the condition that becomes False with the reason ``InvalidSpec``.
 
         Returns:
             Whether that is so; false where the types accept it, or it is gone.
@@ -73,11 +75,13 @@ class Cluster(Protocol):
     def delete(self, resource: Resource) -> None:
         """Deletes a resource, or finds it gone."""
 
-    def event(self, about: Resource, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
+    def record_event(
+        self, resource: Resource, event_type: Literal["Normal", "Warning"], reason: str, message: str
+    ) -> None:
         """Writes an event about a resource; best effort."""
 
-    def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
+    def read_secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """Returns the decoded text of a Secret's keys, or none where there is none or no right to read it."""
 
-    def approvals_guarded_since(self) -> datetime | None:
+    def approval_policy_in_force_since(self) -> datetime | None:
         """Returns since when the admission policy pins the author of approvals; none where it does not."""

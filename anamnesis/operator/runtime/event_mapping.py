@@ -5,38 +5,38 @@ from collections.abc import Iterator
 from anamnesis.operator.api import ContinualModel, Site, UpdateApproval
 from anamnesis.operator.api.api_model import Resource
 from anamnesis.operator.api.update import ModelUpdate
-from anamnesis.operator.runtime.cache import Cache, Change
-from anamnesis.operator.runtime.reconcile_key import Key
+from anamnesis.operator.runtime.cache import Cache, ResourceChange
+from anamnesis.operator.runtime.reconcile_key import ReconcileKey
 
 
-def touched(change: Change, cache: Cache) -> Iterator[Key]:
+def keys_for(change: ResourceChange, cache: Cache) -> Iterator[ReconcileKey]:
     """Yields the keys that a change asks for: a site's are its own and those of the models that name it."""
-    if change.unread and change.unread[0] in ("ContinualModel", "Site"):
-        yield Key(*change.unread)  # it is to be told so
+    if change.unreadable_key and change.unreadable_key[0] in ("ContinualModel", "Site"):
+        yield ReconcileKey(*change.unreadable_key)  # it is to be told so
         return
     resource = change.after or change.before
     if resource is None:
         return
     namespace = _namespace(resource)
     if isinstance(resource, Site):
-        yield Key("Site", namespace, resource.metadata.name)
-        if _only_polled(change):
+        yield ReconcileKey("Site", namespace, resource.metadata.name)
+        if _is_only_a_poll(change):
             return
-    yield from (Key("ContinualModel", namespace, name) for name in _models(resource, cache))
+    yield from (ReconcileKey("ContinualModel", namespace, name) for name in _model_names(resource, cache))
 
 
-def own_keys(cache: Cache) -> Iterator[Key]:
+def all_keys(cache: Cache) -> Iterator[ReconcileKey]:
     """Yields the key of every model and every site."""
     for resource in cache.resources():
         if isinstance(resource, ContinualModel | Site):
-            yield Key(resource.kind, _namespace(resource), resource.metadata.name)
+            yield ReconcileKey(resource.kind, _namespace(resource), resource.metadata.name)
 
 
 def _namespace(resource: Resource) -> str:
     return resource.metadata.namespace or ""
 
 
-def _only_polled(change: Change) -> bool:
+def _is_only_a_poll(change: ResourceChange) -> bool:
     """A look that found nothing new is nothing to the models."""
     if not isinstance(change.before, Site) or not isinstance(change.after, Site):
         return False
@@ -45,24 +45,26 @@ def _only_polled(change: Change) -> bool:
     return (before.spec, before.status) == (after.spec, after.status)
 
 
-def _models(resource: Resource, cache: Cache) -> Iterator[str]:
+def _model_names(resource: Resource, cache: Cache) -> Iterator[str]:
     if isinstance(resource, ContinualModel):
         yield resource.metadata.name
         return
-    named = resource.spec.model if isinstance(resource, ModelUpdate | UpdateApproval) else None
-    if named:
-        yield named
+    model_name = resource.spec.model if isinstance(resource, ModelUpdate | UpdateApproval) else None
+    if model_name:
+        yield model_name
     else:
-        yield from (model.metadata.name for model in _neighbours(resource, cache) if _concerns(resource, model))
+        yield from (
+            model.metadata.name for model in _models_in_namespace(resource, cache) if _affects_model(resource, model)
+        )
 
 
-def _neighbours(resource: Resource, cache: Cache) -> Iterator[ContinualModel]:
-    for other in cache.resources():
-        if isinstance(other, ContinualModel) and _namespace(other) == _namespace(resource):
-            yield other
+def _models_in_namespace(resource: Resource, cache: Cache) -> Iterator[ContinualModel]:
+    for model in cache.resources():
+        if isinstance(model, ContinualModel) and _namespace(model) == _namespace(resource):
+            yield model
 
 
-def _concerns(resource: Resource, model: ContinualModel) -> bool:
+def _affects_model(resource: Resource, model: ContinualModel) -> bool:
     """Whether a model names a site, or an approval may speak of an update of the model, there or forgotten."""
     if isinstance(resource, UpdateApproval):
         return model.metadata.name.startswith((resource.spec.update or "").rpartition("-")[0])

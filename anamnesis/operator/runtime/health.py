@@ -8,22 +8,24 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from anamnesis.records import InputError
 
-Problems = Callable[[], tuple[str, ...]]
+HealthCheck = Callable[[], tuple[str, ...]]
 """Returns what is wrong, in sentences; empty where all is well."""
-TEXT = "text/plain; version=0.0.4; charset=utf-8"
+TEXT_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def served(port: int, healthy: Problems, ready: Problems, metrics: Callable[[], bytes]) -> Iterator[int]:
+def serve_health(
+    port: int, check_health: HealthCheck, check_readiness: HealthCheck, render_metrics: Callable[[], bytes]
+) -> Iterator[int]:
     """Answers on all addresses while the context lasts; yields the port, which 0 leaves to the system.
 
     Raises:
         InputError: the port is taken, or not ours to take.
     """
     try:
-        server = _Server(("", port), _handler(healthy, ready, metrics))
+        server = _HealthServer(("", port), _make_handler(check_health, check_readiness, render_metrics))
     except OSError as error:
         raise InputError(f"port {port} for health and metrics: {error.strerror}; choose another one") from None
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="health", daemon=True)
@@ -35,7 +37,7 @@ def served(port: int, healthy: Problems, ready: Problems, metrics: Callable[[], 
         server.server_close()
 
 
-class _Server(ThreadingHTTPServer):
+class _HealthServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -43,15 +45,17 @@ class _Server(ThreadingHTTPServer):
         logger.exception("a request for health or metrics failed")
 
 
-def _handler(healthy: Problems, ready: Problems, metrics: Callable[[], bytes]) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+def _make_handler(
+    check_health: HealthCheck, check_readiness: HealthCheck, render_metrics: Callable[[], bytes]
+) -> type[BaseHTTPRequestHandler]:
+    class HealthHandler(BaseHTTPRequestHandler):
         timeout = 10
 
         def do_GET(self) -> None:
             if self.path == "/metrics":
-                self._answer(200, metrics())
+                self._answer(200, render_metrics())
             elif self.path in ("/healthz", "/readyz"):
-                problems = (healthy if self.path == "/healthz" else ready)()
+                problems = (check_health if self.path == "/healthz" else check_readiness)()
                 if problems and self.path == "/healthz":  # the page itself is lost with the pod that it ends
                     logger.error("unhealthy: %s", "; ".join(problems))
                 self._answer(503 if problems else 200, ("\n".join(problems) or "ok").encode() + b"\n")
@@ -60,7 +64,7 @@ def _handler(healthy: Problems, ready: Problems, metrics: Callable[[], bytes]) -
 
         def _answer(self, status: int, body: bytes) -> None:
             self.send_response(status)
-            self.send_header("Content-Type", TEXT)
+            self.send_header("Content-Type", TEXT_CONTENT_TYPE)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -68,4 +72,4 @@ def _handler(healthy: Problems, ready: Problems, metrics: Callable[[], bytes]) -
         def log_message(self, *_: object) -> None:
             """Probes every few seconds are not worth a line."""
 
-    return Handler
+    return HealthHandler

@@ -6,23 +6,23 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
-from anamnesis.operator.api.admission import NAME, guarded_since
-from anamnesis.operator.api.api_model import API_VERSION, Model, Resource
-from anamnesis.operator.api.conditions import Condition, condition, merge
-from anamnesis.operator.api.status import Status
-from anamnesis.operator.runtime.events import EVENTS, event_document, worth_an_event
-from anamnesis.operator.runtime.kubernetes_api import Api, Json, path_of
-from anamnesis.operator.runtime.parsing import accepted, faults, parsed
+from anamnesis.operator.api.admission import POLICY_NAME, policy_in_force_since
+from anamnesis.operator.api.api_model import API_VERSION, ApiModel, Resource
+from anamnesis.operator.api.conditions import Condition, make_condition, merge_conditions
+from anamnesis.operator.api.status import ResourceStatus
+from anamnesis.operator.runtime.events import EVENTS_PATH, make_event_document, reportable_transitions
+from anamnesis.operator.runtime.kubernetes_api import JsonDocument, KubernetesApi, resource_path
+from anamnesis.operator.runtime.parsing import parse_resource, parse_valid_resources, validation_errors
 from anamnesis.records import AnamnesisError, ConflictError, InputError, RefusedError
 from anamnesis.records.timestamps import Clock
 
-Kind = TypeVar("Kind", bound=Resource)
-OURS = "anamnesis.dev/"
+ResourceT = TypeVar("ResourceT", bound=Resource)
+FINALIZER_PREFIX = "anamnesis.dev/"
 """How the names of our own finalizers start."""
-ADMISSION = "/apis/admissionregistration.k8s.io/v1"
-_GIVEN = {"name", "namespace", "generate_name", "labels", "annotations", "finalizers"}
+ADMISSION_PATH = "/apis/admissionregistration.k8s.io/v1"
+_WRITABLE_METADATA = {"name", "namespace", "generate_name", "labels", "annotations", "finalizers"}
 """What of the metadata whoever creates a resource may say."""
-_TRIES = 5
+_MAX_ATTEMPTS = 5
 
 logger = logging.getLogger(__name__)
 
@@ -36,95 +36,108 @@ class KubeCluster:
         clock: the time, UTC.
     """
 
-    def __init__(self, api: Api, identity: str, clock: Clock) -> None:
+    def __init__(self, api: KubernetesApi, identity: str, clock: Clock) -> None:
         self._api, self._identity, self._clock = api, identity, clock
 
-    def require(self) -> None:
+    def ensure_leader(self) -> None:
         """See ``Cluster``."""
         self._api.guard()
 
-    def get(self, kind: type[Kind], namespace: str, name: str) -> Kind | None:
+    def get(self, kind: type[ResourceT], namespace: str, name: str) -> ResourceT | None:
         """Returns a resource, or none.
 
         Raises:
             InputError: the types do not accept it.
         """
-        found = self._api.get(path_of(kind.__name__, namespace, name))
-        return None if found is None else parsed(kind, found)
+        document = self._api.get(resource_path(kind.__name__, namespace, name))
+        return None if document is None else parse_resource(kind, document)
 
-    def list(self, kind: type[Kind], namespace: str, fields: Mapping[str, str] | None = None) -> tuple[Kind, ...]:
+    def list(
+        self, kind: type[ResourceT], namespace: str, fields: Mapping[str, str] | None = None
+    ) -> tuple[ResourceT, ...]:
         """Returns the resources of a kind sorted by name; see ``Cluster``."""
         query = {"fieldSelector": ",".join(f"{path}={value}" for path, value in fields.items())} if fields else {}
-        found = self._api.get(path_of(kind.__name__, namespace), **query) or {}
-        return tuple(sorted(accepted(kind, found.get("items", ())), key=lambda one: one.metadata.name))
+        listing = self._api.get(resource_path(kind.__name__, namespace), **query) or {}
+        return tuple(
+            sorted(parse_valid_resources(kind, listing.get("items", ())), key=lambda resource: resource.metadata.name)
+        )
 
-    def create(self, resource: Kind, owner: Resource | None = None) -> Kind:
+    def create(self, resource: ResourceT, owner: Resource | None = None) -> ResourceT:
         """Creates a resource, or returns the one that bears its name already.
 
         Raises:
             ConflictError: one of that name was there and went just now.
         """
         kind, namespace = type(resource), resource.metadata.namespace or ""
-        document = {**_head(resource), **_json(resource, {"spec"}), "metadata": _json(resource.metadata, _GIVEN)}
+        document = {
+            **_type_meta(resource),
+            **_to_json(resource, {"spec"}),
+            "metadata": _to_json(resource.metadata, _WRITABLE_METADATA),
+        }
         if owner is not None:
-            document["metadata"]["ownerReferences"] = [_owner(owner)]
-        created = self._api.create(path_of(kind.__name__, namespace), document)
+            document["metadata"]["ownerReferences"] = [_owner_reference(owner)]
+        created = self._api.create(resource_path(kind.__name__, namespace), document)
         if created is not None:
-            return parsed(kind, created)
-        there = self.get(kind, namespace, resource.metadata.name)
-        if there is None:
+            return parse_resource(kind, created)
+        existing_resource = self.get(kind, namespace, resource.metadata.name)
+        if existing_resource is None:
             raise ConflictError(f"{kind.__name__} {resource.metadata.name}: was there, and went just now")
-        return there
+        return existing_resource
 
-    def put_status(self, resource: Resource, status: Status) -> None:
+    def put_status(self, resource: Resource, status: ResourceStatus) -> None:
         """Applies a status where it differs; see ``Cluster``.
 
         Raises:
             ConflictError: others wrote to the resource at each of several tries.
         """
-        before = _status(resource)
-        if before == status:
+        current_status = _current_status(resource)
+        if current_status == status:
             return
-        document = {**_head(resource), "status": _json(status)}
-        if self._applied(resource, document):
-            for weight, changed in worth_an_event(before.conditions, status.conditions):
-                self.event(resource, weight, changed.reason, changed.message)
+        document = {**_type_meta(resource), "status": _to_json(status)}
+        if self._apply_status(resource, document):
+            for event_type, transition in reportable_transitions(current_status.conditions, status.conditions):
+                self.record_event(resource, event_type, transition.reason, transition.message)
 
-    def refuse(self, kind: type[Resource], namespace: str, name: str, blamed: str) -> bool:
+    def report_invalid(self, kind: type[Resource], namespace: str, name: str, condition_type: str) -> bool:
         """Tells on a resource that the types do not accept it, and why; see ``Cluster``."""
-        found = self._api.get(path_of(kind.__name__, namespace, name))
-        if found is None or not (words := "; ".join(faults(kind, found))):
+        document = self._api.get(resource_path(kind.__name__, namespace, name))
+        if document is None or not (error_text := "; ".join(validation_errors(kind, document))):
             return False
-        status = dict(found.get("status", {}))
-        before = [Condition.model_validate(one) for one in status.get("conditions", [])]
-        told = condition(blamed, False, "InvalidSpec", words)
-        wanted = [told, *(one for one in before if one.type != blamed)]
-        merged = merge(before, wanted, found["metadata"]["generation"], self._clock())
-        status["conditions"] = [_json(one) for one in merged]
-        if status != found.get("status"):
-            head = {"apiVersion": API_VERSION, "kind": kind.__name__, "metadata": {"name": name}}
-            self._api.apply(path_of(kind.__name__, namespace, name, "status"), {**head, "status": status})
+        status = dict(document.get("status", {}))
+        current_conditions = [Condition.model_validate(condition) for condition in status.get("conditions", [])]
+        invalid_condition = make_condition(condition_type, False, "InvalidSpec", error_text)
+        desired_conditions = [
+            invalid_condition,
+            *(condition for condition in current_conditions if condition.type != condition_type),
+        ]
+        merged_conditions = merge_conditions(
+            current_conditions, desired_conditions, document["metadata"]["generation"], self._clock()
+        )
+        status["conditions"] = [_to_json(condition) for condition in merged_conditions]
+        if status != document.get("status"):
+            type_meta = {"apiVersion": API_VERSION, "kind": kind.__name__, "metadata": {"name": name}}
+            self._api.apply(resource_path(kind.__name__, namespace, name, "status"), {**type_meta, "status": status})
         return True
 
-    def _applied(self, resource: Resource, document: Json) -> bool:
+    def _apply_status(self, resource: Resource, document: JsonDocument) -> bool:
         """Applies a status to this very object; false where it is gone. A status ignores a uid, but not a version."""
-        name, version = resource.metadata.name, resource.metadata.resource_version
-        for _ in range(_TRIES):
-            metadata = {"name": name, **({"resourceVersion": version} if version else {})}
+        name, resource_version = resource.metadata.name, resource.metadata.resource_version
+        for _ in range(_MAX_ATTEMPTS):
+            metadata = {"name": name, **({"resourceVersion": resource_version} if resource_version else {})}
             try:
-                return self._api.apply(_path(resource, "status"), {**document, "metadata": metadata}) is not None
+                return self._api.apply(_path_of(resource, "status"), {**document, "metadata": metadata}) is not None
             except ConflictError:
-                found = self._same(resource)
-                if found is None:
+                current_document = self._get_same_object(resource)
+                if current_document is None:
                     return False
-                version = found["metadata"]["resourceVersion"]
+                resource_version = current_document["metadata"]["resourceVersion"]
         raise ConflictError(f"{type(resource).__name__} {name}: others write to it all the time; the next try may do")
 
-    def _same(self, resource: Resource) -> Json | None:
+    def _get_same_object(self, resource: Resource) -> JsonDocument | None:
         """Returns what is there now, unless it is gone or its name belongs to another object."""
-        found = self._api.get(_path(resource))
-        same = found is not None and resource.metadata.uid in ("", found["metadata"]["uid"])
-        return found if same else None
+        document = self._api.get(_path_of(resource))
+        is_same_object = document is not None and resource.metadata.uid in ("", document["metadata"]["uid"])
+        return document if is_same_object else None
 
     def set_finalizers(self, resource: Resource, finalizers: tuple[str, ...]) -> None:
         """Replaces our own finalizers; see ``Cluster``.
@@ -132,71 +145,81 @@ class KubeCluster:
         Raises:
             ConflictError: others write to the resource at this moment; the next try will do.
         """
-        found = self._same(resource)
-        if found is None:
+        document = self._get_same_object(resource)
+        if document is None:
             return
-        before = found["metadata"].get("finalizers", [])
-        wanted = [*(name for name in before if not name.startswith(OURS)), *finalizers]
-        if before != wanted:
-            version = found["metadata"]["resourceVersion"]
-            self._api.patch(_path(resource), {"metadata": {"finalizers": wanted, "resourceVersion": version}})
+        current_finalizers = document["metadata"].get("finalizers", [])
+        desired_finalizers = [
+            *(name for name in current_finalizers if not name.startswith(FINALIZER_PREFIX)),
+            *finalizers,
+        ]
+        if current_finalizers != desired_finalizers:
+            resource_version = document["metadata"]["resourceVersion"]
+            self._api.patch(
+                _path_of(resource),
+                {"metadata": {"finalizers": desired_finalizers, "resourceVersion": resource_version}},
+            )
 
     def delete(self, resource: Resource) -> None:
         """Deletes a resource, or finds it gone."""
-        self._api.delete(_path(resource), resource.metadata.uid)
+        self._api.delete(_path_of(resource), resource.metadata.uid)
 
-    def event(self, about: Resource, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
+    def record_event(
+        self, resource: Resource, event_type: Literal["Normal", "Warning"], reason: str, message: str
+    ) -> None:
         """Writes an event; where that fails, a warning is logged."""
-        document = event_document(about, kind, reason, message, self._identity, self._clock())
+        document = make_event_document(resource, event_type, reason, message, self._identity, self._clock())
         try:
-            self._api.create(EVENTS.format(about.metadata.namespace), document)
+            self._api.create(EVENTS_PATH.format(resource.metadata.namespace), document)
         except AnamnesisError as error:
-            logger.warning("event %s about %s was not written: %s", reason, about.metadata.name, error)
+            logger.warning("event %s about %s was not written: %s", reason, resource.metadata.name, error)
 
-    def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
+    def read_secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """Returns the decoded text of a Secret's keys, or none.
 
         Raises:
             InputError: a value is not text.
         """
         try:
-            found = self._api.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
+            document = self._api.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
         except RefusedError:
             return None
-        if found is None:
+        if document is None:
             return None
         try:
-            return {key: b64decode(value).decode() for key, value in found.get("data", {}).items()}
+            return {key: b64decode(value).decode() for key, value in document.get("data", {}).items()}
         except UnicodeDecodeError:
             raise InputError(f"Secret {namespace}/{name}: a value is not UTF-8 text") from None
 
-    def approvals_guarded_since(self) -> datetime | None:
+    def approval_policy_in_force_since(self) -> datetime | None:
         """Returns since when the admission policy pins the author of approvals; none where it does not."""
         try:
-            policy = self._api.get(f"{ADMISSION}/validatingadmissionpolicies/{NAME}")
-            binding = self._api.get(f"{ADMISSION}/validatingadmissionpolicybindings/{NAME}")
+            policy = self._api.get(f"{ADMISSION_PATH}/validatingadmissionpolicies/{POLICY_NAME}")
+            binding = self._api.get(f"{ADMISSION_PATH}/validatingadmissionpolicybindings/{POLICY_NAME}")
         except RefusedError:
             return None
-        return guarded_since(policy, binding)
+        return policy_in_force_since(policy, binding)
 
 
-def _json(part: Model, fields: set[str] | None = None) -> dict[str, Any]:
+def _to_json(part: ApiModel, fields: set[str] | None = None) -> dict[str, Any]:
     return part.model_dump(mode="json", by_alias=True, exclude_none=True, include=fields)
 
 
-def _head(resource: Resource) -> dict[str, Any]:
+def _type_meta(resource: Resource) -> dict[str, Any]:
     return {"apiVersion": resource.api_version, "kind": type(resource).__name__}
 
 
-def _owner(owner: Resource) -> dict[str, Any]:
+def _owner_reference(owner: Resource) -> dict[str, Any]:
     """No blockOwnerDeletion: it would take the right to change the owner's finalizers."""
-    return {**_head(owner), "name": owner.metadata.name, "uid": owner.metadata.uid, "controller": True}
+    return {**_type_meta(owner), "name": owner.metadata.name, "uid": owner.metadata.uid, "controller": True}
 
 
-def _path(resource: Resource, part: str = "") -> str:
-    return path_of(type(resource).__name__, resource.metadata.namespace or "", resource.metadata.name, part)
+def _path_of(resource: Resource, subresource: str = "") -> str:
+    return resource_path(
+        type(resource).__name__, resource.metadata.namespace or "", resource.metadata.name, subresource
+    )
 
 
-def _status(resource: Resource) -> Status:
+def _current_status(resource: Resource) -> ResourceStatus:
     status = getattr(resource, "status", None)
-    return status if isinstance(status, Status) else Status()
+    return status if isinstance(status, ResourceStatus) else ResourceStatus()

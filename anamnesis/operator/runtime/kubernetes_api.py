@@ -17,18 +17,18 @@ from anamnesis.operator.api.load_files import KINDS
 from anamnesis.operator.runtime.cluster import ClusterDownError
 from anamnesis.records import AnamnesisError, ConflictError, InputError, RefusedError
 
-Json = Mapping[str, Any]
-MERGE = "application/merge-patch+json"
-APPLY = "application/apply-patch+yaml"
-MANAGER = "anamnesis-operator"
+JsonDocument = Mapping[str, Any]
+MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+FIELD_MANAGER = "anamnesis-operator"
 _CONFLICT, _NOT_FOUND, _INVALID = 409, 404, 422
-NO_KUBECONFIG = (ConfigException, yaml.YAMLError, OSError, TypeError, ValueError, AttributeError)
+KUBECONFIG_ERRORS = (ConfigException, yaml.YAMLError, OSError, TypeError, ValueError, AttributeError)
 """What the client raises at a kubeconfig that is not there or says something else."""
-_LATER = (0, 401, 408, 429)
+_RETRYABLE_STATUSES = (0, 401, 408, 429)
 """Besides 5xx: no answer, a token that is not known yet or no more, and a server with too much to do."""
 
 
-def configuration(environment: Mapping[str, str], kubeconfig: str = "", context: str = "") -> Configuration:
+def load_configuration(environment: Mapping[str, str], kubeconfig: str = "", context: str = "") -> Configuration:
     """Returns where the API server is and who we are: a pod's own account, or a kubeconfig.
 
     Args:
@@ -39,34 +39,34 @@ def configuration(environment: Mapping[str, str], kubeconfig: str = "", context:
     Raises:
         InputError: there is none, or it cannot be read.
     """
-    found = Configuration()
-    found.retries = urllib3.Retry(0)  # the queue tries again; hidden retries would outlast the Lease
+    configuration = Configuration()
+    configuration.retries = urllib3.Retry(0)  # the queue tries again; hidden retries would outlast the Lease
     file = kubeconfig or environment.get("KUBECONFIG", "")
     try:
         if not file and "KUBERNETES_SERVICE_HOST" in environment:
-            load_incluster_config(found)
+            load_incluster_config(configuration)
         else:
-            load_kube_config(file or "~/.kube/config", context or None, found, persist_config=False)
-    except NO_KUBECONFIG as error:
-        raise InputError(f"no way to an API server ({file or 'pod account'}): {in_one_line(error)}") from None
-    return found
+            load_kube_config(file or "~/.kube/config", context or None, configuration, persist_config=False)
+    except KUBECONFIG_ERRORS as error:
+        raise InputError(f"no way to an API server ({file or 'pod account'}): {to_single_line(error)}") from None
+    return configuration
 
 
-def in_one_line(error: object) -> str:
+def to_single_line(error: object) -> str:
     """Returns what an error says, without its line ends."""
     return " ".join(str(error).split())
 
 
-def no_answer(error: Exception) -> str:
+def describe_connection_error(error: Exception) -> str:
     """Returns what kept a request from the API server, of what the client raised."""
     reason = getattr(error, "reason", None) or error
     if isinstance(reason, urllib3.exceptions.SSLError):
-        said = re.sub(r" \(_ssl\S*\)$", "", in_one_line(reason)).rpartition("] ")[2]
-        return f"no safe connection to the API server: {said}"
+        tls_message = re.sub(r" \(_ssl\S*\)$", "", to_single_line(reason)).rpartition("] ")[2]
+        return f"no safe connection to the API server: {tls_message}"
     return f"the API server does not answer ({type(reason).__name__})"
 
 
-class Api:
+class KubernetesApi:
     """One API server. Every call asks it anew.
 
     Args:
@@ -75,55 +75,59 @@ class Api:
         guard: called before each request; what it raises stops the request.
     """
 
-    def __init__(self, where: Configuration, timeout: float = 10, guard: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, configuration: Configuration, timeout: float = 10, guard: Callable[[], None] = lambda: None
+    ) -> None:
         self._timeout, self.guard = timeout, guard
-        self._client = DynamicClient(ApiClient(where), discoverer=lambda client, file: None)
+        self._client = DynamicClient(ApiClient(configuration), discoverer=lambda client, file: None)
 
-    def get(self, path: str, **query: str) -> Json | None:
+    def get(self, path: str, **query: str) -> JsonDocument | None:
         """Returns what is at a path, or none where nothing is."""
-        return self._unless_gone("get", path, query_params=list(query.items()))
+        return self._request_or_none("get", path, query_params=list(query.items()))
 
-    def create(self, path: str, document: Json) -> Json | None:
+    def create(self, path: str, document: JsonDocument) -> JsonDocument | None:
         """Adds a document to a collection; returns none where its name is taken.
 
         Raises:
             InputError: the server finds it invalid; the message names the fields, not their values.
         """
         try:
-            return self.request("post", path, body=document, field_manager=MANAGER)
+            return self.request("post", path, body=document, field_manager=FIELD_MANAGER)
         except ConflictError:
             return None
 
-    def replace(self, path: str, document: Json) -> Json:
+    def replace(self, path: str, document: JsonDocument) -> JsonDocument:
         """Replaces a document.
 
         Raises:
             ConflictError: it is not at the ``resourceVersion`` that the document names any more.
         """
-        return self.request("put", path, body=document, field_manager=MANAGER)
+        return self.request("put", path, body=document, field_manager=FIELD_MANAGER)
 
-    def apply(self, path: str, document: Json) -> Json | None:
+    def apply(self, path: str, document: JsonDocument) -> JsonDocument | None:
         """Applies a document server-side, taking fields from other managers; returns none where it is gone."""
-        return self._unless_gone(
-            "patch", path, body=document, content_type=APPLY, field_manager=MANAGER, force_conflicts=True
+        return self._request_or_none(
+            "patch", path, body=document, content_type=APPLY_PATCH, field_manager=FIELD_MANAGER, force_conflicts=True
         )
 
-    def patch(self, path: str, document: Json) -> Json | None:
+    def patch(self, path: str, document: JsonDocument) -> JsonDocument | None:
         """Merges a document into that at a path; returns none where it is gone.
 
         Raises:
             ConflictError: it is not at the ``resourceVersion`` that the document names any more.
         """
-        return self._unless_gone("patch", path, body=document, content_type=MERGE, field_manager=MANAGER)
+        return self._request_or_none(
+            "patch", path, body=document, content_type=MERGE_PATCH, field_manager=FIELD_MANAGER
+        )
 
     def delete(self, path: str, uid: str) -> None:
         """Deletes the object with this ``uid``; nothing happens where it is gone."""
         try:
-            self._unless_gone("delete", path, body={"preconditions": {"uid": uid}} if uid else None)
+            self._request_or_none("delete", path, body={"preconditions": {"uid": uid}} if uid else None)
         except ConflictError:
             return  # the name belongs to another object by now
 
-    def request(self, method: str, path: str, **parameters: Any) -> Json:
+    def request(self, method: str, path: str, **parameters: Any) -> JsonDocument:
         """Sends a request.
 
         Raises:
@@ -133,44 +137,46 @@ class Api:
             RefusedError: our account has no right to it, or a policy forbids it.
         """
         self.guard()
-        limits = (self._timeout, self._timeout)
+        timeouts = (self._timeout, self._timeout)
         try:
-            answer: Json = self._client.request(
-                method, path, serializer=lambda client, document: document, _request_timeout=limits, **parameters
+            response: JsonDocument = self._client.request(
+                method, path, serializer=lambda client, document: document, _request_timeout=timeouts, **parameters
             )
         except ApiException as error:
-            raise _explained(error, f"{method.upper()} {path}") from error
+            raise _translate_error(error, f"{method.upper()} {path}") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise ClusterDownError(f"{method.upper()} {path}: {no_answer(error)}") from error
-        return answer
+            raise ClusterDownError(f"{method.upper()} {path}: {describe_connection_error(error)}") from error
+        return response
 
-    def _unless_gone(self, method: str, path: str, **parameters: Any) -> Json | None:
+    def _request_or_none(self, method: str, path: str, **parameters: Any) -> JsonDocument | None:
         try:
             return self.request(method, path, **parameters)
-        except _GoneError:
+        except _ObjectNotFoundError:
             return None
 
 
-class _GoneError(InputError):
+class _ObjectNotFoundError(InputError):
     """Nothing is there."""
 
 
-def _explained(error: DynamicApiError, what: str) -> AnamnesisError:
+def _translate_error(error: DynamicApiError, request_line: str) -> AnamnesisError:
     """Returns the error in our words; of an invalid document it tells the fields, as values may be anything."""
-    if error.status in _LATER or error.status >= 500:
-        return ClusterDownError(f"{what}: the API server answers {error.status} {error.reason}")
-    status = _status(error.body)
+    if error.status in _RETRYABLE_STATUSES or error.status >= 500:
+        return ClusterDownError(f"{request_line}: the API server answers {error.status} {error.reason}")
+    status = _parse_status(error.body)
     if error.status == _NOT_FOUND:
-        return _GoneError(f"{what}: the API server has nothing there")
+        return _ObjectNotFoundError(f"{request_line}: the API server has nothing there")
     if error.status == _CONFLICT:
-        return ConflictError(f"{what}: changed meanwhile, or its name is taken")
+        return ConflictError(f"{request_line}: changed meanwhile, or its name is taken")
     if error.status == _INVALID:
         fields = ", ".join(cause.get("field", "?") for cause in status.get("details", {}).get("causes", ()))
-        return InputError(f"{what}: the API server finds it invalid: {fields or status.get('reason')}")
-    return RefusedError(f"{what}: the API server refuses with {error.status}: {status.get('message', error.reason)}")
+        return InputError(f"{request_line}: the API server finds it invalid: {fields or status.get('reason')}")
+    return RefusedError(
+        f"{request_line}: the API server refuses with {error.status}: {status.get('message', error.reason)}"
+    )
 
 
-def _status(body: object) -> Json:
+def _parse_status(body: object) -> JsonDocument:
     try:
         document = json.loads(body) if isinstance(body, str | bytes) else None
     except ValueError:
@@ -178,22 +184,22 @@ def _status(body: object) -> Json:
     return document if isinstance(document, dict) else {}
 
 
-def path_of(kind: str, namespace: str, name: str = "", part: str = "") -> str:
+def resource_path(kind: str, namespace: str, name: str = "", subresource: str = "") -> str:
     """Returns the path of our resource, of its part, or of all of a kind; an empty namespace stands for all."""
-    place = f"/apis/{API_VERSION}" + (f"/namespaces/{namespace}" if namespace else "")
-    return "/".join(filter(None, (place, f"{kind.lower()}s", name, part)))
+    prefix = f"/apis/{API_VERSION}" + (f"/namespaces/{namespace}" if namespace else "")
+    return "/".join(filter(None, (prefix, f"{kind.lower()}s", name, subresource)))
 
 
-def check_installed(api: Api) -> None:
+def check_kinds_installed(api: KubernetesApi) -> None:
     """Finds our kinds on the API server.
 
     Raises:
         InputError: one is missing, or has no status of its own.
     """
-    served = {entry["name"] for entry in (api.get(f"/apis/{API_VERSION}") or {}).get("resources", ())}
-    wanted = {name for kind in KINDS for name in (f"{kind.lower()}s", f"{kind.lower()}s/status")}
-    if missing := sorted(wanted - served):
+    served_names = {entry["name"] for entry in (api.get(f"/apis/{API_VERSION}") or {}).get("resources", ())}
+    required_names = {name for kind in KINDS for name in (f"{kind.lower()}s", f"{kind.lower()}s/status")}
+    if missing_names := sorted(required_names - served_names):
         raise InputError(
-            f"the API server does not serve {', '.join(missing)} of {API_VERSION}: "
+            f"the API server does not serve {', '.join(missing_names)} of {API_VERSION}: "
             "install the definitions first, kubectl apply --server-side -f manifests/crds"
         )

@@ -10,7 +10,7 @@ from datetime import UTC
 from typing import Any
 
 from anamnesis.operator.runtime.cluster import LeadershipLostError
-from anamnesis.operator.runtime.kubernetes_api import Api, Json
+from anamnesis.operator.runtime.kubernetes_api import JsonDocument, KubernetesApi
 from anamnesis.operator.runtime.options import LeaseTimes
 from anamnesis.records import AnamnesisError, ConflictError
 from anamnesis.records.timestamps import Clock
@@ -18,8 +18,8 @@ from anamnesis.records.timestamps import Clock
 logger = logging.getLogger(__name__)
 
 
-class Election:
-    """Takes, keeps and gives back one Lease. Not for several threads, but for ``leading`` and ``require``.
+class LeaderElection:
+    """Takes, keeps and gives back one Lease. Not for several threads, but for ``is_leading`` and ``ensure_leader``.
 
     Args:
         api: the API server; its timeout should be well below the deadline.
@@ -33,98 +33,109 @@ class Election:
 
     def __init__(
         self,
-        api: Api,
+        api: KubernetesApi,
         namespace: str,
         name: str,
         identity: str,
-        times: LeaseTimes,
+        lease_times: LeaseTimes,
         clock: Clock,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._api, self._identity, self._times, self._clock, self._monotonic = api, identity, times, clock, monotonic
-        self._all = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
-        self._path, self._name = f"{self._all}/{name}", name
-        self._seen: tuple[Json, float] = ({}, 0.0)
-        self._until = 0.0
+        self._api, self._identity, self._lease_times, self._clock, self._monotonic = (
+            api,
+            identity,
+            lease_times,
+            clock,
+            monotonic,
+        )
+        self._leases_path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+        self._lease_path, self._lease_name = f"{self._leases_path}/{name}", name
+        self._observed_spec: tuple[JsonDocument, float] = ({}, 0.0)
+        self._leading_until = 0.0
 
-    def leading(self) -> bool:
+    def is_leading(self) -> bool:
         """Whether this process may act now."""
-        return self._monotonic() < self._until
+        return self._monotonic() < self._leading_until
 
-    def require(self) -> None:
+    def ensure_leader(self) -> None:
         """Does nothing while this process may act.
 
         Raises:
             LeadershipLostError: it may not.
         """
-        if not self.leading():
+        if not self.is_leading():
             raise LeadershipLostError(
-                f"{self._identity} does not hold the Lease {self._name} any more: nothing is done"
+                f"{self._identity} does not hold the Lease {self._lease_name} any more: nothing is done"
             )
 
     def acquire(self, wait: Callable[[float], bool]) -> bool:
         """Tries until this process leads; returns false where ``wait(seconds)`` said to stop."""
-        while not self._try():
-            if wait(self._times.retry):
+        while not self._try_acquire_or_renew():
+            if wait(self._lease_times.retry):
                 return False
         logger.info("%s leads", self._identity)
         return True
 
-    def hold(self, wait: Callable[[float], bool]) -> bool:
+    def keep_renewing(self, wait: Callable[[float], bool]) -> bool:
         """Renews until ``wait(seconds)`` says to stop; returns false where leadership was lost before."""
-        while not wait(self._times.retry):
-            self._try()
-            if not self.leading():
-                logger.error("%s could not renew the Lease %s: it stops", self._identity, self._name)
+        while not wait(self._lease_times.retry):
+            self._try_acquire_or_renew()
+            if not self.is_leading():
+                logger.error("%s could not renew the Lease %s: it stops", self._identity, self._lease_name)
                 return False
-        return self.leading()
+        return self.is_leading()
 
-    def release(self) -> None:
+    def release_lease(self) -> None:
         """Gives the Lease back, so that another need not wait; it runs out by itself where that fails."""
-        if not self.leading():
+        if not self.is_leading():
             return
-        self._until = 0.0
+        self._leading_until = 0.0
         try:
-            self._write(self._api.get(self._path), holder="", duration=1)
+            self._write_lease(self._api.get(self._lease_path), holder="", duration=1)
         except AnamnesisError as error:
             logger.warning("the Lease was not given back: %s", error)
 
-    def _try(self) -> bool:
+    def _try_acquire_or_renew(self) -> bool:
         start = self._monotonic()
         try:
-            lease = self._api.get(self._path)
-            if not self._free(lease, start):
-                self._until = 0.0
+            lease = self._api.get(self._lease_path)
+            if not self._is_available(lease, start):
+                self._leading_until = 0.0
             else:
-                self._write(lease, self._identity, self._times.duration)
-                self._until = start + self._times.deadline
+                self._write_lease(lease, self._identity, self._lease_times.duration)
+                self._leading_until = start + self._lease_times.deadline
         except ConflictError:
             logger.info("another replica was first")
         except AnamnesisError as error:
             logger.warning("the Lease was not renewed: %s", error)
-        return self.leading()
+        return self.is_leading()
 
-    def _free(self, lease: Json | None, now: float) -> bool:
+    def _is_available(self, lease: JsonDocument | None, monotonic_time: float) -> bool:
         """Whether nobody else holds it: there is none, it was given back, it is ours, or it ran out."""
         spec = (lease or {}).get("spec", {})
-        if spec != self._seen[0]:
-            self._seen = (spec, now)
+        if spec != self._observed_spec[0]:
+            self._observed_spec = (spec, monotonic_time)
         holder = spec.get("holderIdentity") or self._identity
-        return holder == self._identity or now >= self._seen[1] + spec.get("leaseDurationSeconds", 0)
+        return holder == self._identity or monotonic_time >= self._observed_spec[1] + spec.get(
+            "leaseDurationSeconds", 0
+        )
 
-    def _write(self, lease: Json | None, holder: str, duration: float) -> None:
-        before = (lease or {}).get("spec", {})
-        now = self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        same = before.get("holderIdentity") == holder
+    def _write_lease(self, lease: JsonDocument | None, holder: str, duration: float) -> None:
+        previous_spec = (lease or {}).get("spec", {})
+        timestamp = self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        is_same_holder = previous_spec.get("holderIdentity") == holder
         spec: dict[str, Any] = {
             "holderIdentity": holder,
             "leaseDurationSeconds": max(1, round(duration)),
-            "acquireTime": before.get("acquireTime", now) if same else now,
-            "renewTime": now,
-            "leaseTransitions": before.get("leaseTransitions", 0) + (bool(holder) and not same),
+            "acquireTime": previous_spec.get("acquireTime", timestamp) if is_same_holder else timestamp,
+            "renewTime": timestamp,
+            "leaseTransitions": previous_spec.get("leaseTransitions", 0) + (bool(holder) and not is_same_holder),
         }
-        head = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
+        type_meta = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
         if lease is not None:
-            self._api.replace(self._path, {**head, "metadata": lease["metadata"], "spec": spec})
-        elif self._api.create(self._all, {**head, "metadata": {"name": self._name}, "spec": spec}) is None:
-            raise ConflictError(f"Lease {self._name}: another replica made it")
+            self._api.replace(self._lease_path, {**type_meta, "metadata": lease["metadata"], "spec": spec})
+        elif (
+            self._api.create(self._leases_path, {**type_meta, "metadata": {"name": self._lease_name}, "spec": spec})
+            is None
+        ):
+            raise ConflictError(f"Lease {self._lease_name}: another replica made it")

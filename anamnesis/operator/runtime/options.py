@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-LEASE = "anamnesis-operator"
+LEASE_NAME = "anamnesis-operator"
 """Name of the Lease that the leader holds."""
 
 
@@ -22,7 +22,7 @@ class LeaseTimes:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class OperatorOptions:
     """How the process runs; times in seconds.
 
     Attributes:
@@ -30,25 +30,25 @@ class Options:
         lease_namespace: where the Lease lies.
         namespaces: that are watched; none for all.
         port: of health and metrics.
-        workers: keys that are brought in order at once.
-        lease: how long what of the election lasts.
-        resync: between two rounds over everything, whatever was heard.
-        check: between two comparisons of the watches with the API server.
-        silence: after which a silent watch makes ``/healthz`` fail.
-        patience: for work on one key, after which ``/healthz`` fails.
-        grace: for work that runs, when the process is asked to end.
-        timeout: for one request to the API server.
+        worker_count: keys that are brought in order at once.
+        lease_times: how long what of the election lasts.
+        resync_interval: between two rounds over everything, whatever was heard.
+        watch_check_interval: between two comparisons of the watches with the API server.
+        watch_silence_limit: after which a silent watch makes ``/healthz`` fail.
+        work_timeout: for work on one key, after which ``/healthz`` fails.
+        grace_period: for work that runs, when the process is asked to end.
+        request_timeout: for one request to the API server.
     """
 
     identity: str
     lease_namespace: str
     namespaces: tuple[str, ...] = ()
     port: int = 8080
-    workers: int = 4
-    lease: LeaseTimes = field(default_factory=LeaseTimes)
-    resync: float = 600.0
-    check: float = 30.0
-    silence: float = 180.0
-    patience: float = 600.0
-    grace: float = 30.0
-    timeout: float = 10.0
+    worker_count: int = 4
+    lease_times: LeaseTimes = field(default_factory=LeaseTimes)
+    resync_interval: float = 600.0
+    watch_check_interval: float = 30.0
+    watch_silence_limit: float = 180.0
+    work_timeout: float = 600.0
+    grace_period: float = 30.0
+    request_timeout: float = 10.0

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Key:
+class ReconcileKey:
     """One thing to bring in order.
 
     Attributes:
@@ -23,7 +23,7 @@ class Key:
         return f"{self.kind}/{self.namespace}/{self.name}"
 
 
-Reconcile = Callable[[Key], timedelta | None]
+Reconcile = Callable[[ReconcileKey], timedelta | None]
 """Brings one thing in order, from whatever state; returns when to look again, or none to wait for an event.
 
 It may raise: the queue then tries again, each time later. It is never called twice at once for one key.

@@ -14,18 +14,18 @@ from kubernetes.client import Configuration
 
 from anamnesis.operator.api.api_model import API_VERSION
 from anamnesis.operator.api.load_files import KINDS
-from anamnesis.operator.runtime.kubernetes_api import Json
+from anamnesis.operator.runtime.kubernetes_api import JsonDocument
 
-Hear = Callable[[str, bool, Json], None]
+HandleEvent = Callable[[str, bool, JsonDocument], None]
 """Told of each event: the kind, whether the object is there, the object."""
 
-RESTART = 2.0
+RESTART_SECONDS = 2.0
 """Seconds until kopf is started again after it gave up."""
 
 logger = logging.getLogger(__name__)
 
 
-class Watch:
+class WatchThread:
     """A thread with its own event loop.
 
     Args:
@@ -34,86 +34,88 @@ class Watch:
         hear: told of each event; it must be quick and must not raise.
     """
 
-    def __init__(self, where: Configuration, namespaces: tuple[str, ...], hear: Hear) -> None:
-        self._where, self._namespaces, self._hear = where, namespaces, hear
-        self._stop, self._ended = threading.Event(), threading.Event()
+    def __init__(self, configuration: Configuration, namespaces: tuple[str, ...], handle_event: HandleEvent) -> None:
+        self._configuration, self._namespaces, self._handle_event = configuration, namespaces, handle_event
+        self._stop, self._is_stopped = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
     def start(self) -> None:
         """Starts to watch."""
         self._thread.start()
 
-    def stop(self, seconds: float = 5) -> None:
+    def stop(self, timeout: float = 5) -> None:
         """Stops; waits for the end at most so long."""
         self._stop.set()
-        self._ended.set()
-        self._thread.join(seconds)
+        self._is_stopped.set()
+        self._thread.join(timeout)
 
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                asyncio.run(self._watch())
+                asyncio.run(self._run_kopf())
             except asyncio.CancelledError:
                 pass
             except Exception:  # kopf gives up for good at errors that pass, as of a server that starts
                 logger.exception("the watches broke off; they start again")
-            self._stop.wait(RESTART)
+            self._stop.wait(RESTART_SECONDS)
 
-    async def _watch(self) -> None:
+    async def _run_kopf(self) -> None:
         """Watches until stopped. The flag is one of this loop: a thread that waits for one would never end."""
-        flag = asyncio.Event()
-        stopper = asyncio.create_task(self._raise_at_stop(flag))
+        stop_flag = asyncio.Event()
+        stop_task = asyncio.create_task(self._set_flag_on_stop(stop_flag))
         try:
             await kopf.operator(
-                registry=_registry(self._where, self._hear),
-                settings=_settings(),
+                registry=_make_registry(self._configuration, self._handle_event),
+                settings=_make_settings(),
                 standalone=True,
                 clusterwide=not self._namespaces,
                 namespaces=self._namespaces,
-                stop_flag=flag,
+                stop_flag=stop_flag,
             )
         finally:
-            stopper.cancel()
+            stop_task.cancel()
 
-    async def _raise_at_stop(self, flag: asyncio.Event) -> None:
+    async def _set_flag_on_stop(self, stop_flag: asyncio.Event) -> None:
         while not self._stop.is_set():
             await asyncio.sleep(0.1)
-        flag.set()
+        stop_flag.set()
 
 
-def _registry(where: Configuration, hear: Hear) -> kopf.OperatorRegistry:
+def _make_registry(configuration: Configuration, handle_event: HandleEvent) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
-    kopf.on.login(registry=registry, id="login")(_login(where))
+    kopf.on.login(registry=registry, id="login")(_make_login(configuration))
     group, _, version = API_VERSION.partition("/")
     for kind in KINDS:
-        kopf.on.event(group, version, f"{kind.lower()}s", registry=registry, id=kind)(_handler(kind, hear))
+        kopf.on.event(group, version, f"{kind.lower()}s", registry=registry, id=kind)(
+            _make_event_handler(kind, handle_event)
+        )
     return registry
 
 
-def _handler(kind: str, hear: Hear) -> Callable[..., Any]:
+def _make_event_handler(kind: str, handle_event: HandleEvent) -> Callable[..., Any]:
     async def handle(event: kopf.RawEvent, **_: Any) -> None:
-        hear(kind, event["type"] != "DELETED", event["object"])
+        handle_event(kind, event["type"] != "DELETED", event["object"])
 
     return handle
 
 
-def _login(where: Configuration) -> Callable[..., Any]:
+def _make_login(configuration: Configuration) -> Callable[..., Any]:
     async def login(**_: Any) -> kopf.ConnectionInfo:
-        scheme, _separator, token = (where.get_api_key_with_prefix("authorization") or "").partition(" ")
+        scheme, _separator, token = (configuration.get_api_key_with_prefix("authorization") or "").partition(" ")
         return kopf.ConnectionInfo(
-            server=where.host,
-            ca_path=where.ssl_ca_cert,
-            insecure=not where.verify_ssl,
+            server=configuration.host,
+            ca_path=configuration.ssl_ca_cert,
+            insecure=not configuration.verify_ssl,
             scheme=scheme or None,
             token=token or None,
-            certificate_path=where.cert_file,
-            private_key_path=where.key_file,
+            certificate_path=configuration.cert_file,
+            private_key_path=configuration.key_file,
         )
 
     return login
 
 
-def _settings() -> kopf.OperatorSettings:
+def _make_settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.scanning.disabled = True  # it would need the right to list all definitions and namespaces
     settings.posting.enabled = False

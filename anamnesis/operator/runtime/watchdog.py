@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from anamnesis.operator.api.load_files import KINDS
 from anamnesis.operator.runtime.cache import Cache
-from anamnesis.operator.runtime.event_mapping import touched
-from anamnesis.operator.runtime.kubernetes_api import Api, Json, path_of
+from anamnesis.operator.runtime.event_mapping import keys_for
+from anamnesis.operator.runtime.kubernetes_api import JsonDocument, KubernetesApi, resource_path
 from anamnesis.operator.runtime.work_queue import WorkQueue
 
-Stream = tuple[str, str]
+WatchScope = tuple[str, str]
 """A kind and a namespace; the empty one stands for all."""
 
 
@@ -31,67 +31,73 @@ class Watchdog:
 
     def __init__(
         self,
-        api: Api,
+        api: KubernetesApi,
         cache: Cache,
         queue: WorkQueue,
         namespaces: tuple[str, ...],
-        silence: float,
-        alive: Callable[[str], None],
+        silence_limit: float,
+        report_alive: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api, self._cache, self._queue, self._clock = api, cache, queue, clock
-        self._silence, self._alive = silence, alive
-        self._streams: tuple[Stream, ...] = tuple((kind, place) for kind in KINDS for place in namespaces or ("",))
+        self._silence_limit, self._report_alive = silence_limit, report_alive
+        self._scopes: tuple[WatchScope, ...] = tuple(
+            (kind, namespace) for kind in KINDS for namespace in namespaces or ("",)
+        )
         self._lock = threading.Lock()
-        self._heard: dict[Stream, float] = {}
-        self._missed: dict[Stream, float] = {}
-        self._silent: tuple[str, ...] = ()
-        self._synced = False
+        self._last_event_times: dict[WatchScope, float] = {}
+        self._missed_since: dict[WatchScope, float] = {}
+        self._silent_kinds: tuple[str, ...] = ()
+        self._is_synced = False
 
-    def hear(self, kind: str, there: bool, document: Json) -> None:
+    def handle_event(self, kind: str, exists: bool, document: JsonDocument) -> None:
         """Takes an event of a watch: whether the object is there, and the object."""
-        now = self._clock()
+        event_time = self._clock()
         with self._lock:
             for namespace in (document["metadata"]["namespace"], ""):
-                self._heard[kind, namespace] = now
-        change = self._cache.put(kind, document, now) if there else self._cache.remove(kind, document)
-        for key in touched(change, self._cache):
+                self._last_event_times[kind, namespace] = event_time
+        change = self._cache.put(kind, document, event_time) if exists else self._cache.remove(kind, document)
+        for key in keys_for(change, self._cache):
             self._queue.add(key)
 
-    def look(self) -> None:
+    def check_watches(self) -> None:
         """Lists every kind and compares.
 
         Raises:
             AnamnesisError: the API server does not answer, or refuses; nothing is said about the watches then.
         """
-        for stream in self._streams:
-            self._compare(stream)
-        now = self._clock()
+        for scope in self._scopes:
+            self._compare_with_server(scope)
+        check_time = self._clock()
         with self._lock:
-            silent = {kind for (kind, _), since in self._missed.items() if now - since > self._silence}
-            doubtful = {kind for kind, _ in self._missed}
-        self._silent, self._synced = tuple(sorted(silent)), True
+            silent_kinds = {
+                kind
+                for (kind, _), missed_since in self._missed_since.items()
+                if check_time - missed_since > self._silence_limit
+            }
+            doubtful_kinds = {kind for kind, _ in self._missed_since}
+        self._silent_kinds, self._is_synced = tuple(sorted(silent_kinds)), True
         for kind in KINDS:
-            if kind not in doubtful:
-                self._alive(kind)
+            if kind not in doubtful_kinds:
+                self._report_alive(kind)
 
-    def silent(self) -> tuple[str, ...]:
+    def silent_kinds(self) -> tuple[str, ...]:
         """Returns the kinds whose watches are silent, as the last ``look`` found."""
-        return self._silent
+        return self._silent_kinds
 
-    def synced(self) -> bool:
+    def has_synced(self) -> bool:
         """Whether everything was listed once."""
-        return self._synced
+        return self._is_synced
 
-    def _compare(self, stream: Stream) -> None:
-        start = self._clock()
-        listed = self._api.get(path_of(*stream)) or {}
-        changes = self._cache.replace(*stream, listed.get("items", ()), start)
+    def _compare_with_server(self, scope: WatchScope) -> None:
+        list_time = self._clock()
+        listing = self._api.get(resource_path(*scope)) or {}
+        changes = self._cache.replace(*scope, listing.get("items", ()), list_time)
         with self._lock:
-            if self._heard.get(stream, float("-inf")) >= self._missed.get(stream, float("inf")):
-                del self._missed[stream]
+            if self._last_event_times.get(scope, float("-inf")) >= self._missed_since.get(scope, float("inf")):
+                del self._missed_since[scope]
             if any(change.after for change in changes):  # what went during an outage, no watch tells afterwards
-                self._missed.setdefault(stream, start)
+                self._missed_since.setdefault(scope, list_time)
         for change in changes:
-            for key in touched(change, self._cache):
+            for key in keys_for(change, self._cache):
                 self._queue.add(key)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from anamnesis.operator.runtime.reconcile_key import Key
+from anamnesis.operator.runtime.reconcile_key import ReconcileKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,17 +14,17 @@ class Backoff:
     """How long a key waits that failed: twice as long each time, cut by chance so that keys do not come in step.
 
     Attributes:
-        first: seconds after the first failure.
-        most: seconds that it never exceeds.
+        initial_delay: seconds after the first failure.
+        max_delay: seconds that it never exceeds.
     """
 
-    first: float = 0.5
-    most: float = 300.0
+    initial_delay: float = 0.5
+    max_delay: float = 300.0
 
-    def delay(self, failures: int, chance: float) -> float:
-        """Returns the seconds to wait after this many failures, from half to the whole by ``chance`` in [0, 1]."""
-        whole: float = min(self.most, self.first * 2.0 ** min(failures - 1, 62))
-        return whole * (1 + chance) / 2
+    def delay(self, failures: int, random_fraction: float) -> float:
+        """Returns the seconds to wait after this many failures, from half to the whole by ``random_fraction`` in [0, 1]."""
+        full_delay: float = min(self.max_delay, self.initial_delay * 2.0 ** min(failures - 1, 62))
+        return full_delay * (1 + random_fraction) / 2
 
 
 class WorkQueue:
@@ -40,71 +40,75 @@ class WorkQueue:
         self,
         backoff: Backoff | None = None,
         clock: Callable[[], float] = time.monotonic,
-        chance: Callable[[], float] = random.random,
+        random_fraction: Callable[[], float] = random.random,
     ) -> None:
-        self._backoff, self._clock, self._chance = backoff or Backoff(), clock, chance
-        self._changed = threading.Condition()
-        self._due: dict[Key, float] = {}
-        self._working: set[Key] = set()
-        self._failures: dict[Key, int] = {}
-        self._ended = False
+        self._backoff, self._clock, self._random_fraction = backoff or Backoff(), clock, random_fraction
+        self._condition = threading.Condition()
+        self._due_times: dict[ReconcileKey, float] = {}
+        self._keys_in_progress: set[ReconcileKey] = set()
+        self._failures: dict[ReconcileKey, int] = {}
+        self._is_shut_down = False
 
     @property
     def depth(self) -> int:
         """How many keys wait whose time has come."""
-        with self._changed:
-            return sum(due <= self._clock() for due in self._due.values())
+        with self._condition:
+            return sum(due_time <= self._clock() for due_time in self._due_times.values())
 
-    def add(self, key: Key, delay: float = 0) -> None:
+    def add(self, key: ReconcileKey, delay: float = 0) -> None:
         """Asks for a key, in ``delay`` seconds; one that is asked for already keeps the earlier time."""
-        with self._changed:
-            due = self._clock() + delay
-            if due < self._due.get(key, float("inf")):
-                self._due[key] = due
-                self._changed.notify()
+        with self._condition:
+            due_time = self._clock() + delay
+            if due_time < self._due_times.get(key, float("inf")):
+                self._due_times[key] = due_time
+                self._condition.notify()
 
-    def take(self, timeout: float | None = None) -> Key | None:
+    def get(self, timeout: float | None = None) -> ReconcileKey | None:
         """Returns the key that is due first and has no worker; ``done`` must follow.
 
         Waits for one, at most ``timeout`` seconds; none after that, and none once the queue was ended.
         """
-        give_up = None if timeout is None else self._clock() + timeout
-        with self._changed:
-            while not self._ended:
-                now = self._clock()
-                free = (key for key in self._due if key not in self._working)
-                first = min(free, key=lambda key: self._due[key], default=None)
-                if first is not None and self._due[first] <= now:
-                    del self._due[first]
-                    self._working.add(first)
-                    return first
-                if give_up is not None and give_up <= now:
+        timeout_at = None if timeout is None else self._clock() + timeout
+        with self._condition:
+            while not self._is_shut_down:
+                current_time = self._clock()
+                idle_keys = (key for key in self._due_times if key not in self._keys_in_progress)
+                next_key = min(idle_keys, key=lambda key: self._due_times[key], default=None)
+                if next_key is not None and self._due_times[next_key] <= current_time:
+                    del self._due_times[next_key]
+                    self._keys_in_progress.add(next_key)
+                    return next_key
+                if timeout_at is not None and timeout_at <= current_time:
                     return None
-                until = [time for time in (self._due[first] if first else None, give_up) if time is not None]
-                self._changed.wait(min(until) - now if until else None)
+                wake_times = [
+                    wake_time
+                    for wake_time in (self._due_times[next_key] if next_key else None, timeout_at)
+                    if wake_time is not None
+                ]
+                self._condition.wait(min(wake_times) - current_time if wake_times else None)
             return None
 
-    def done(self, key: Key) -> None:
+    def done(self, key: ReconcileKey) -> None:
         """Gives a key back; it may be taken again where it was asked for meanwhile."""
-        with self._changed:
-            self._working.discard(key)
-            self._changed.notify()
+        with self._condition:
+            self._keys_in_progress.discard(key)
+            self._condition.notify()
 
-    def succeeded(self, key: Key) -> None:
+    def reset_backoff(self, key: ReconcileKey) -> None:
         """Forgets the failures of a key."""
-        with self._changed:
+        with self._condition:
             self._failures.pop(key, None)
 
-    def failed(self, key: Key) -> float:
+    def add_with_backoff(self, key: ReconcileKey) -> float:
         """Asks for a key again after its back-off; returns the seconds."""
-        with self._changed:
+        with self._condition:
             self._failures[key] = self._failures.get(key, 0) + 1
-            delay = self._backoff.delay(self._failures[key], self._chance())
+            delay = self._backoff.delay(self._failures[key], self._random_fraction())
         self.add(key, delay)
         return delay
 
-    def end(self) -> None:
+    def shut_down(self) -> None:
         """Lets every ``take`` return none, from now on."""
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
+        with self._condition:
+            self._is_shut_down = True
+            self._condition.notify_all()

@@ -35,16 +35,16 @@ def ingest_site(
     """
     import json
 
-    from anamnesis.components.artifacts import finite
-    from anamnesis.components.step import check_shown, read_request, step
+    from anamnesis.components.artifacts import finite_metrics
+    from anamnesis.components.step import check_display_name, read_request, report_step
 
-    with step("ingest_site") as this:
+    with report_step("ingest_site") as step_reporter:
         from anamnesis import steps
 
-        asked = read_request(request)
-        check_shown("model", model, asked["model"])
-        check_shown("site", site, asked["site"]["name"])
-        result: dict[str, Any] = steps.begin_update(asked, workers, this.progress)
-        counts.metadata.update(finite(result["counts"]))
-        this.outputs = result
+        update_request = read_request(request)
+        check_display_name("model", model, update_request["model"])
+        check_display_name("site", site, update_request["site"]["name"])
+        result: dict[str, Any] = steps.begin_update(update_request, workers, step_reporter.progress)
+        counts.metadata.update(finite_metrics(result["counts"]))
+        step_reporter.outputs = result
     return result["snapshot"], result["test_set"], json.dumps(result["outcome"]), result["learn"]

@@ -36,13 +36,15 @@ def promote_model(
     from pathlib import Path
 
     from anamnesis.components.artifacts import decision_table
-    from anamnesis.components.step import read_request, step
+    from anamnesis.components.step import read_request, report_step
 
-    with step("promote_model") as this:
+    with report_step("promote_model") as step_reporter:
         from anamnesis import steps
 
-        asked = read_request(request)
-        result: dict[str, Any] = steps.promote_model(asked, version, test_set, asked["who"], json.loads(outcome))
+        update_request = read_request(request)
+        result: dict[str, Any] = steps.promote_model(
+            update_request, version, test_set, update_request["who"], json.loads(outcome)
+        )
         Path(decision.path).write_text(decision_table(result["decision"]), encoding="utf-8")
-        this.outputs = result
+        step_reporter.outputs = result
     return result["verdict"], result["promoted"], result["champion"] or ""

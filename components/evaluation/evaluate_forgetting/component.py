@@ -19,13 +19,15 @@ def evaluate_forgetting(request: str, version: str, test_set: str, metrics: dsl.
         test_set: Digest of the new site's test set.
         metrics: Scores by site, task and name.
     """
-    from anamnesis.components.artifacts import finite
-    from anamnesis.components.step import read_request, step
+    from anamnesis.components.artifacts import finite_metrics
+    from anamnesis.components.step import read_request, report_step
 
-    with step("evaluate_forgetting") as this:
+    with report_step("evaluate_forgetting") as step_reporter:
         from anamnesis import steps
 
-        result: dict[str, Any] = steps.evaluate_forgetting(read_request(request), version, test_set, this.progress)
-        summary = finite(result["summary"])
+        result: dict[str, Any] = steps.evaluate_forgetting(
+            read_request(request), version, test_set, step_reporter.progress
+        )
+        summary = finite_metrics(result["summary"])
         metrics.metadata.update(summary)
-        this.outputs = {**result, "summary": summary}
+        step_reporter.outputs = {**result, "summary": summary}

@@ -19,15 +19,15 @@ def evaluate_scheduled(request: str, model: str, workers: int, metrics: dsl.Outp
         workers: Processes that read files side by side.
         metrics: The primary metric by site and window.
     """
-    from anamnesis.components.artifacts import finite
-    from anamnesis.components.step import check_shown, read_request, step
+    from anamnesis.components.artifacts import finite_metrics
+    from anamnesis.components.step import check_display_name, read_request, report_step
 
-    with step("evaluate_scheduled") as this:
+    with report_step("evaluate_scheduled") as step_reporter:
         from anamnesis import steps
 
-        asked = read_request(request)
-        check_shown("model", model, asked["model"])
-        result: dict[str, Any] = steps.evaluate_scheduled(asked, workers, this.progress)
-        summary = finite(result["summary"])
+        evaluation_request = read_request(request)
+        check_display_name("model", model, evaluation_request["model"])
+        result: dict[str, Any] = steps.evaluate_scheduled(evaluation_request, workers, step_reporter.progress)
+        summary = finite_metrics(result["summary"])
         metrics.metadata.update(summary)
-        this.outputs = {**result, "summary": summary}
+        step_reporter.outputs = {**result, "summary": summary}

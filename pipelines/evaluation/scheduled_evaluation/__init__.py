@@ -5,12 +5,12 @@ from pathlib import Path
 from anamnesis.records import canonical_json, encode
 from anamnesis.updates import EvaluationRequest
 
-COMPILED = Path(__file__).parent / "compiled"
+COMPILED_FOLDER = Path(__file__).parent / "compiled"
 
 
 def compiled_pipeline() -> Path:
     """Returns the compiled pipeline."""
-    return COMPILED / "scheduled_evaluation.yaml"
+    return COMPILED_FOLDER / "scheduled_evaluation.yaml"
 
 
 def pipeline_arguments(request: EvaluationRequest, workers: int = 2) -> dict[str, object]:
@@ -19,4 +19,4 @@ def pipeline_arguments(request: EvaluationRequest, workers: int = 2) -> dict[str
     return {"request": text, "model": request.model, "workers": workers}
 
 
-__all__ = ["COMPILED", "compiled_pipeline", "pipeline_arguments"]
+__all__ = ["COMPILED_FOLDER", "compiled_pipeline", "pipeline_arguments"]

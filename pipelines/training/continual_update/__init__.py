@@ -6,7 +6,7 @@ from typing import Any
 
 from anamnesis.records import InputError, canonical_json
 
-COMPILED = Path(__file__).parent / "compiled"
+COMPILED_FOLDER = Path(__file__).parent / "compiled"
 
 
 def compiled_pipeline(method: str) -> Path:
@@ -15,10 +15,10 @@ def compiled_pipeline(method: str) -> Path:
     Raises:
         InputError: there is none.
     """
-    path = COMPILED / f"{method}.yaml"
+    path = COMPILED_FOLDER / f"{method}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(one.stem for one in COMPILED.glob("*.yaml")))
-        raise InputError(f"method: no pipeline trains with {method!r}; there are {known}")
+        methods = ", ".join(sorted(file.stem for file in COMPILED_FOLDER.glob("*.yaml")))
+        raise InputError(f"method: no pipeline trains with {method!r}; there are {methods}")
     return path
 
 
@@ -28,4 +28,4 @@ def pipeline_arguments(request: Mapping[str, Any], workers: int = 2) -> dict[str
     return {"request": text, "model": request["model"], "site": request["site"]["name"], "workers": workers}
 
 
-__all__ = ["COMPILED", "compiled_pipeline", "pipeline_arguments"]
+__all__ = ["COMPILED_FOLDER", "compiled_pipeline", "pipeline_arguments"]

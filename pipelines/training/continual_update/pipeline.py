@@ -4,7 +4,7 @@ from typing import Any
 
 from kfp import dsl
 
-from anamnesis.components.catalogue import trainer
+from anamnesis.components.catalogue import load_trainer
 from anamnesis.components.data_processing.ingest_site.component import ingest_site
 from anamnesis.components.deployment.promote_model.component import promote_model
 from anamnesis.components.evaluation.evaluate_forgetting.component import evaluate_forgetting
@@ -19,7 +19,7 @@ def continual_update(method: str) -> Any:
     Raises:
         InputError: the method has no trainer.
     """
-    train = trainer(method)
+    train = load_trainer(method)
 
     @dsl.pipeline(name=f"continual-update-{method.replace('_', '-')}")  # type: ignore[untyped-decorator]
     def pipeline(request: str, model: str = "", site: str = "", workers: int = 2) -> None:
@@ -33,17 +33,17 @@ def continual_update(method: str) -> Any:
             site: Name of the site, for people; when given it must be the request's.
             workers: Processes that read files side by side.
         """
-        data = ingest_site(request=request, model=model, site=site, workers=workers)
-        test_set = data.outputs["test_set"]
-        with dsl.If(data.outputs["Output"] == True, name="learn"):  # noqa: E712  Kubeflow's own ==
-            trained = train(request=request, snapshot=data.outputs["snapshot"], test_set=test_set)
-            version = trained.outputs["version"]
+        ingestion = ingest_site(request=request, model=model, site=site, workers=workers)
+        test_set = ingestion.outputs["test_set"]
+        with dsl.If(ingestion.outputs["Output"] == True, name="learn"):  # noqa: E712  Kubeflow's own ==
+            training = train(request=request, snapshot=ingestion.outputs["snapshot"], test_set=test_set)
+            version = training.outputs["version"]
             forgetting = evaluate_forgetting(request=request, version=version, test_set=test_set)
             saliency = evaluate_saliency(request=request, version=version, test_set=test_set)
-            promoted = promote_model(
-                request=request, version=version, test_set=test_set, outcome=data.outputs["outcome"]
+            promotion = promote_model(
+                request=request, version=version, test_set=test_set, outcome=ingestion.outputs["outcome"]
             ).after(forgetting, saliency)
-        for task in (data, trained, forgetting, saliency, promoted):
+        for task in (ingestion, training, forgetting, saliency, promotion):
             task.set_caching_options(False)
 
     return pipeline

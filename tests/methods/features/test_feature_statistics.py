@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from anamnesis.methods.features.feature_statistics import Ridge, answer
+from anamnesis.methods.features.feature_statistics import FeatureStatistics, linear_logits
 
 GENERATOR = torch.Generator().manual_seed(0)
 FEATURES = torch.randn(60, 7, generator=GENERATOR) + 3
@@ -11,8 +11,8 @@ TASKS = ((0, 1), (2, 3, 4), (5,))
 LABELS = torch.arange(60) % 6
 
 
-def site_by_site(tasks: tuple[tuple[int, ...], ...] = TASKS) -> Ridge:
-    ridge = Ridge(7)
+def site_by_site(tasks: tuple[tuple[int, ...], ...] = TASKS) -> FeatureStatistics:
+    ridge = FeatureStatistics(7)
     for task in tasks:
         ridge.grow(max(task) + 1)
         chosen = torch.isin(LABELS, torch.tensor(task))
@@ -44,8 +44,8 @@ def recursively(strength: float) -> torch.Tensor:
 
 @pytest.mark.parametrize("strength", [0.1, 100.0])
 def test_three_tasks_one_after_another_equal_one_joint_regression(strength: float) -> None:
-    torch.testing.assert_close(site_by_site().solve(strength), jointly(strength), rtol=0, atol=1e-6)
-    assert not torch.allclose(site_by_site(TASKS[1:]).solve(strength), jointly(strength), atol=1e-3)
+    torch.testing.assert_close(site_by_site().solve_ridge(strength), jointly(strength), rtol=0, atol=1e-6)
+    assert not torch.allclose(site_by_site(TASKS[1:]).solve_ridge(strength), jointly(strength), atol=1e-3)
 
 
 def test_it_is_the_recursion_of_the_paper() -> None:
@@ -55,7 +55,7 @@ def test_it_is_the_recursion_of_the_paper() -> None:
 
 
 def test_the_bias_is_not_shrunk() -> None:
-    weights = site_by_site().solve(1e12)
+    weights = site_by_site().solve_ridge(1e12)
     torch.testing.assert_close(weights[:, -1], torch.full((6,), 1 / 6, dtype=torch.float64), atol=1e-6, rtol=0)
     assert weights[:, :-1].abs().max() < 1e-9
 
@@ -65,7 +65,7 @@ def test_means_and_nearest_mean() -> None:
     means = torch.stack([FEATURES[c == LABELS].double().mean(0) for c in range(6)])
     torch.testing.assert_close(ridge.means, means)
     nearest = torch.cdist(FEATURES.double(), means).argmin(1)
-    assert torch.equal(answer(FEATURES.double(), ridge.nearest_mean()).argmax(1), nearest)
+    assert torch.equal(linear_logits(FEATURES.double(), ridge.solve_nearest_mean()).argmax(1), nearest)
 
 
 def test_the_discriminant_follows_the_shared_covariance() -> None:
@@ -76,13 +76,13 @@ def test_the_discriminant_follows_the_shared_covariance() -> None:
     inverse = torch.linalg.inv(covariance)
     away = FEATURES.double()[:, None] - means
     expected = torch.einsum("nkd,de,nke->nk", away, inverse, away).argmin(1)
-    assert torch.equal(answer(FEATURES.double(), ridge.discriminant(0.3)).argmax(1), expected)
+    assert torch.equal(linear_logits(FEATURES.double(), ridge.solve_discriminant(0.3)).argmax(1), expected)
 
 
 def test_a_state_comes_back_and_an_empty_class_is_stable() -> None:
-    ridge, loaded = site_by_site(TASKS[:2]), Ridge(7)
+    ridge, loaded = site_by_site(TASKS[:2]), FeatureStatistics(7)
     loaded.load_state_dict({name: value.clone() for name, value in ridge.state_dict().items()})
     loaded.grow(9)
-    assert loaded.solve(1.0)[5:].abs().max() == 0
-    torch.testing.assert_close(loaded.solve(1.0)[:5], ridge.solve(1.0))
-    assert torch.isfinite(Ridge(7, 2).solve(1.0)).all()
+    assert loaded.solve_ridge(1.0)[5:].abs().max() == 0
+    torch.testing.assert_close(loaded.solve_ridge(1.0)[:5], ridge.solve_ridge(1.0))
+    assert torch.isfinite(FeatureStatistics(7, 2).solve_ridge(1.0)).all()

@@ -5,32 +5,34 @@ from typing import Any
 
 import pytest
 import torch
-from toys.learning import FIRST, SECOND, SPEC, bars, context_of, data_of
+from toys.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_of
 
-from anamnesis.methods import PredictRequest
+from anamnesis.methods import PredictionRequest
 from anamnesis.methods.ewc_prototype import EWCPrototype
 from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
-from anamnesis.methods.features.frozen_features import EncoderFeatures, Frozen
-from anamnesis.methods.features.visual_prototypes import Sharing
+from anamnesis.methods.features.frozen_features import EncoderFeatures, FrozenFeatureKind
+from anamnesis.methods.features.visual_prototypes import PrototypeSharing
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
-from anamnesis.methods.heads.task_router import Answering
+from anamnesis.methods.heads.task_router import ClassifierMode
 from anamnesis.networks import Classifier
-from anamnesis.networks.random_features import cells
+from anamnesis.networks.random_features import average_over_grid
 from anamnesis.records import Configuration, InputError, Split, Task, TrainingSettings
-from anamnesis.training import numerics_for, train
+from anamnesis.training import precision_for, train
 
-NUMERICS = numerics_for(Configuration("finetune"), "cpu")
+NUMERICS = precision_for(Configuration("finetune"), "cpu")
 SETTINGS = TrainingSettings(epochs=2, batch_size=8, learning_rate=5e-3)
 IMAGES = torch.rand(6, 1, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
 def make(**options: Any) -> EWCPrototype:
-    return EWCPrototype(EWCPrototypeOptions(prototypes=Sharing.SHARED, minimum_images=3, **options), SPEC, seed=0)
+    return EWCPrototype(
+        EWCPrototypeOptions(prototypes=PrototypeSharing.SHARED, minimum_images=3, **options), SPEC, seed=0
+    )
 
 
 def learn(method: Any, *tasks: Task) -> None:
     context = context_of(tasks, SETTINGS)
-    train(method, context, data_of(context, bars(tasks[-1], context.labels)), NUMERICS)
+    train(method, context, data_of(context, bar_split(tasks[-1], context.labels)), NUMERICS)
 
 
 def learned(**options: Any) -> EWCPrototype:
@@ -41,7 +43,7 @@ def learned(**options: Any) -> EWCPrototype:
 
 
 def answers_of(method: EWCPrototype) -> torch.Tensor:
-    logits = method.predict(IMAGES, PredictRequest()).logits
+    logits = method.predict(IMAGES, PredictionRequest()).logits
     assert logits is not None
     return logits
 
@@ -53,12 +55,12 @@ def test_the_first_sites_encoder_is_kept_and_later_sites_do_not_move_it() -> Non
     space = method.router.spaces[1]
     assert isinstance(space.features, EncoderFeatures)
     with torch.no_grad():
-        expected = cells(method.network.eval().features(IMAGES), 4)
+        expected = average_over_grid(method.network.eval().features(IMAGES), 4)
     torch.testing.assert_close(space.features(IMAGES), expected)
     learn(method, FIRST, SECOND)
     torch.testing.assert_close(space.features(IMAGES), expected)
     with torch.no_grad():
-        assert not torch.allclose(cells(method.network.eval().features(IMAGES), 4), expected, atol=1e-3)
+        assert not torch.allclose(average_over_grid(method.network.eval().features(IMAGES), 4), expected, atol=1e-3)
 
 
 @pytest.mark.parametrize(("width", "grid"), [(8, 4), (32, 4), (64, 2), (1024, 1)])
@@ -74,7 +76,7 @@ def test_its_sums_are_those_of_every_sites_images_at_once() -> None:
         features, targets = [], []
         for tasks in ((FIRST,), (FIRST, SECOND)):
             context = context_of(tasks, SETTINGS)
-            for batch in data_of(context, bars(tasks[-1], context.labels))(Split.TRAIN):
+            for batch in data_of(context, bar_split(tasks[-1], context.labels))(Split.TRAIN):
                 features.append(space.features(batch.images).double())
                 targets.append(batch.targets)
         every, columns = torch.cat(features), torch.cat(targets)
@@ -83,8 +85,8 @@ def test_its_sums_are_those_of_every_sites_images_at_once() -> None:
             torch.testing.assert_close(space.ridge.means[column], every[columns == column].mean(0))
 
 
-def test_both_spaces_multiply_their_chances() -> None:
-    method = learned(classifier=Answering.PROTOTYPES)
+def test_both_feature_spaces_multiply_their_probabilities() -> None:
+    method = learned(classifier=ClassifierMode.PROTOTYPES)
     assert method.router is not None
     first, second = (space.log_chances(IMAGES) for space in method.router.spaces)
     torch.testing.assert_close(answers_of(method), (first + second).log_softmax(1))
@@ -93,17 +95,17 @@ def test_both_spaces_multiply_their_chances() -> None:
 @pytest.mark.parametrize(
     ("frozen", "parts"),
     [
-        (Frozen.RANDOM, {"random_space"}),
-        (Frozen.FIRST_SITE, {"first_site_space"}),
-        (Frozen.BOTH, {"random_space", "first_site_space"}),
+        (FrozenFeatureKind.RANDOM, {"random_space"}),
+        (FrozenFeatureKind.FIRST_SITE, {"first_site_space"}),
+        (FrozenFeatureKind.BOTH, {"random_space", "first_site_space"}),
     ],
 )
-def test_a_version_gives_the_same_answers_when_it_is_read_again(frozen: Frozen, parts: set[str]) -> None:
-    method, again = learned(frozen=frozen), make(frozen=frozen)
+def test_a_version_gives_the_same_answers_when_it_is_read_again(frozen: FrozenFeatureKind, parts: set[str]) -> None:
+    method, loaded = learned(frozen=frozen), make(frozen=frozen)
     state = method.state_dict()
     assert {name.split("/")[0] for name in state if "space/" in name} == parts
-    again.load_state_dict(state, 5)
-    torch.testing.assert_close(answers_of(again), answers_of(method))
+    loaded.load_state_dict(state, 5)
+    torch.testing.assert_close(answers_of(loaded), answers_of(method))
 
 
 def test_weights_from_elsewhere_are_answered_by_their_head_for_good() -> None:
@@ -115,18 +117,18 @@ def test_weights_from_elsewhere_are_answered_by_their_head_for_good() -> None:
     assert method.router is None
     with torch.no_grad():
         torch.testing.assert_close(answers_of(method), method.network(IMAGES))
-    again = make()
-    again.load_state_dict(method.state_dict(), 5)
-    torch.testing.assert_close(answers_of(again), answers_of(method))
+    loaded = make()
+    loaded.load_state_dict(method.state_dict(), 5)
+    torch.testing.assert_close(answers_of(loaded), answers_of(method))
 
 
 def test_another_methods_version_is_refused_where_prototypes_must_answer() -> None:
-    other = Finetune(FinetuneOptions(), SPEC, seed=0)
-    learn(other, FIRST)
+    finetune = Finetune(FinetuneOptions(), SPEC, seed=0)
+    learn(finetune, FIRST)
     network = {f"network/{name}": value for name, value in make().network.state_dict().items()}
-    state = {**network, **other.state_dict()}
+    state = {**network, **finetune.state_dict()}
     method = make()
     method.load_state_dict(state, 2)
     assert method.router is None
     with pytest.raises(InputError, match="classifier routed needs class prototypes of every class"):
-        make(classifier=Answering.ROUTED).load_state_dict(state, 2)
+        make(classifier=ClassifierMode.ROUTED).load_state_dict(state, 2)

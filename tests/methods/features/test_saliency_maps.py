@@ -10,20 +10,20 @@ from toys.learning import SPEC
 
 from anamnesis.evaluation.saliency import grad_cam
 from anamnesis.methods.features.saliency_maps import (
-    Distance,
-    Evidence,
-    Normalisation,
+    MapDistance,
+    MapNormalisation,
+    SaliencyTarget,
     activation_maps,
     head_weights,
+    map_dispersion,
     map_distance,
-    spread,
 )
-from anamnesis.methods.features.task_groups import Groups
+from anamnesis.methods.features.task_groups import TaskGroups
 from anamnesis.networks import AutoEncoder
 from anamnesis.records import NetworkSpec
 
 COLUMNS = torch.tensor([0, 2, 1, 2, 0])
-EVERY = [(distance, normalisation) for distance in Distance for normalisation in Normalisation]
+EVERY = [(distance, normalisation) for distance in MapDistance for normalisation in MapNormalisation]
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -36,24 +36,24 @@ def network_of(norm: str = "group") -> AutoEncoder:
     return network.eval()
 
 
-def groups_of(*numbers: int) -> Groups:
-    groups = Groups()
-    groups.of_class = torch.tensor(numbers)
+def groups_of(*numbers: int) -> TaskGroups:
+    groups = TaskGroups()
+    groups.task_of_class = torch.tensor(numbers)
     return groups
 
 
-def closed(network: AutoEncoder, images: Tensor, evidence: Evidence = Evidence.CLASS) -> Tensor:
+def closed_form_maps(network: AutoEncoder, images: Tensor, evidence: SaliencyTarget = SaliencyTarget.CLASS) -> Tensor:
     weights = head_weights(network.head.weight, groups_of(0, 0, 0), evidence)
     return activation_maps(network.features(images), weights[COLUMNS[: len(images)]])
 
 
-@pytest.mark.parametrize(("evidence", "competing"), [(Evidence.CLASS, ()), (Evidence.CONTRAST, (0, 1, 2))])
+@pytest.mark.parametrize(("evidence", "competing"), [(SaliencyTarget.CLASS, ()), (SaliencyTarget.CONTRAST, (0, 1, 2))])
 @pytest.mark.parametrize("norm", ["group", "batch"])
-def test_4_the_closed_form_is_grad_cam(evidence: Evidence, competing: tuple[int, ...], norm: str) -> None:
+def test_4_the_closed_form_is_grad_cam(evidence: SaliencyTarget, competing: tuple[int, ...], norm: str) -> None:
     network, images = network_of(norm), random(5, 1, 16, 16)
     expected = grad_cam(network, images, COLUMNS, competing)
     assert expected.any()
-    torch.testing.assert_close(closed(network, images, evidence).relu(), expected)
+    torch.testing.assert_close(closed_form_maps(network, images, evidence).relu(), expected)
 
 
 def test_4_it_is_the_grad_cam_of_monai() -> None:
@@ -61,11 +61,11 @@ def test_4_it_is_the_grad_cam_of_monai() -> None:
     oracle = GradCAM(network, target_layers="backbone.blocks.14")
     for row, column in enumerate(COLUMNS.tolist()):
         theirs = oracle.compute_map(images[row : row + 1], class_idx=column)[0, 0]
-        torch.testing.assert_close(closed(network, images)[row].relu(), theirs, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(closed_form_maps(network, images)[row].relu(), theirs, rtol=1e-4, atol=1e-6)
 
 
 def test_4_its_gradients_are_those_of_a_double_backward() -> None:
-    network, images, wanted = network_of(), random(5, 1, 16, 16), random(5, 2, 2, seed=1)
+    network, images, target = network_of(), random(5, 1, 16, 16), random(5, 2, 2, seed=1)
 
     def twice() -> Tensor:
         maps = network.features(images)
@@ -75,10 +75,10 @@ def test_4_its_gradients_are_those_of_a_double_backward() -> None:
 
     def gradients(make: Callable[[], Tensor]) -> dict[str, Tensor]:
         network.zero_grad()
-        (make() * wanted).sum().backward()
+        (make() * target).sum().backward()
         return {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
 
-    once, double = gradients(lambda: closed(network, images).relu()), gradients(twice)
+    once, double = gradients(lambda: closed_form_maps(network, images).relu()), gradients(twice)
     assert once.keys() - double.keys() == set()
     assert "head.weight" in once
     for name, value in once.items():
@@ -88,80 +88,82 @@ def test_4_its_gradients_are_those_of_a_double_backward() -> None:
 @pytest.mark.parametrize("norm", ["group", "batch"])
 def test_4_a_map_does_not_depend_on_the_other_images(norm: str) -> None:
     network, images = network_of(norm), random(5, 1, 16, 16)
-    together = closed(network, images)
-    torch.testing.assert_close(closed(network, images[:1])[0], together[0])
+    together = closed_form_maps(network, images)
+    torch.testing.assert_close(closed_form_maps(network, images[:1])[0], together[0])
 
 
 def test_contrast_compares_within_the_task_alone() -> None:
     weight = random(4, 6)
-    found = head_weights(weight, groups_of(0, 0, 1, 1), Evidence.CONTRAST)
-    torch.testing.assert_close(found[2], weight[2] - weight[2:].mean(0))
-    torch.testing.assert_close(found[0], weight[0] - weight[:2].mean(0))
+    contrasted = head_weights(weight, groups_of(0, 0, 1, 1), SaliencyTarget.CONTRAST)
+    torch.testing.assert_close(contrasted[2], weight[2] - weight[2:].mean(0))
+    torch.testing.assert_close(contrasted[0], weight[0] - weight[:2].mean(0))
 
 
 def test_5_the_distance_is_zero_for_a_proportional_map() -> None:
     maps = random(5, 4, 4)
-    assert map_distance(3 * maps, maps, Distance.COSINE, Normalisation.MASKED) == pytest.approx(0, abs=1e-6)
-    assert map_distance(3 * maps, maps, Distance.L1, Normalisation.SIGNED) == pytest.approx(0, abs=1e-6)
-    assert map_distance(3 * maps, maps, Distance.RAW, Normalisation.MASKED) > 0.1
+    assert map_distance(3 * maps, maps, MapDistance.COSINE, MapNormalisation.MASKED) == pytest.approx(0, abs=1e-6)
+    assert map_distance(3 * maps, maps, MapDistance.L1, MapNormalisation.SIGNED) == pytest.approx(0, abs=1e-6)
+    assert map_distance(3 * maps, maps, MapDistance.RAW, MapNormalisation.MASKED) > 0.1
 
 
-@pytest.mark.parametrize("normalisation", Normalisation)
-@pytest.mark.parametrize("distance", [Distance.COSINE, Distance.L1])
-def test_5_it_does_not_change_with_the_scale(distance: Distance, normalisation: Normalisation) -> None:
-    found, wanted = random(5, 4, 4) - 0.3, random(5, 4, 4, seed=1)
-    once = map_distance(found, wanted, distance, normalisation)
-    torch.testing.assert_close(map_distance(7 * found, 0.1 * wanted, distance, normalisation), once)
+@pytest.mark.parametrize("normalisation", MapNormalisation)
+@pytest.mark.parametrize("distance", [MapDistance.COSINE, MapDistance.L1])
+def test_5_it_does_not_change_with_the_scale(distance: MapDistance, normalisation: MapNormalisation) -> None:
+    maps, targets = random(5, 4, 4) - 0.3, random(5, 4, 4, seed=1)
+    once = map_distance(maps, targets, distance, normalisation)
+    torch.testing.assert_close(map_distance(7 * maps, 0.1 * targets, distance, normalisation), once)
 
 
 @pytest.mark.parametrize(("distance", "normalisation"), EVERY)
 def test_5_value_and_gradient_are_finite_where_every_map_is_zero(
-    distance: Distance, normalisation: Normalisation
+    distance: MapDistance, normalisation: MapNormalisation
 ) -> None:
-    found, wanted = torch.zeros(5, 4, 4, requires_grad=True), random(5, 4, 4)
-    value = map_distance(found, wanted, distance, normalisation)
+    maps, targets = torch.zeros(5, 4, 4, requires_grad=True), random(5, 4, 4)
+    value = map_distance(maps, targets, distance, normalisation)
     value.backward()
     assert value.isfinite()
-    assert found.grad.abs().max() < 1e6 if normalisation is Normalisation.SMOOTH else found.grad.abs().max() < 1
+    assert maps.grad.abs().max() < 1e6 if normalisation is MapNormalisation.SMOOTH else maps.grad.abs().max() < 1
 
 
 @pytest.mark.parametrize(("distance", "normalisation"), EVERY)
-def test_5_one_faint_map_among_others_does_not_take_over(distance: Distance, normalisation: Normalisation) -> None:
+def test_5_one_faint_map_among_others_does_not_take_over(
+    distance: MapDistance, normalisation: MapNormalisation
+) -> None:
     """x / max(|x|, eps) would give it a gradient of 1 / eps (trap 4)."""
-    found, wanted = random(5, 4, 4), random(5, 4, 4, seed=1)
-    found[2] *= 1e-7
-    found.requires_grad_()
-    map_distance(found, wanted, distance, normalisation).backward()
-    share = found.grad.flatten(1).norm(dim=1)
-    typical = found.detach().flatten(1).norm(dim=1).mean()
+    maps, targets = random(5, 4, 4), random(5, 4, 4, seed=1)
+    maps[2] *= 1e-7
+    maps.requires_grad_()
+    map_distance(maps, targets, distance, normalisation).backward()
+    share = maps.grad.flatten(1).norm(dim=1)
+    typical = maps.detach().flatten(1).norm(dim=1).mean()
     assert share[2] <= 200 / typical  # eps is 1 % of the typical norm
-    if normalisation is not Normalisation.SMOOTH and distance is not Distance.RAW:
+    if normalisation is not MapNormalisation.SMOOTH and distance is not MapDistance.RAW:
         assert share[2] == 0
 
 
 @pytest.mark.parametrize(("distance", "normalisation"), EVERY)
-def test_5_cases_without_a_wanted_map_do_not_count(distance: Distance, normalisation: Normalisation) -> None:
-    found, wanted = random(4, 4, 4), random(4, 4, 4, seed=1)
-    wanted[1:3] = 0
-    found.requires_grad_()
-    value = map_distance(found, wanted, distance, normalisation)
-    (gradient,) = torch.autograd.grad(value, found)
+def test_5_cases_without_a_target_map_do_not_count(distance: MapDistance, normalisation: MapNormalisation) -> None:
+    maps, targets = random(4, 4, 4), random(4, 4, 4, seed=1)
+    targets[1:3] = 0
+    maps.requires_grad_()
+    value = map_distance(maps, targets, distance, normalisation)
+    (gradient,) = torch.autograd.grad(value, maps)
     assert gradient[0].any()
     assert not gradient[1:3].any()
 
 
-def test_a_map_that_is_not_a_number_is_told() -> None:
-    found = random(4, 4, 4)
-    found[0, 0, 0] = torch.nan
-    assert map_distance(found, random(4, 4, 4), Distance.COSINE, Normalisation.MASKED).isnan()
+def test_a_map_that_is_not_a_number_gives_no_number() -> None:
+    maps = random(4, 4, 4)
+    maps[0, 0, 0] = torch.nan
+    assert map_distance(maps, random(4, 4, 4), MapDistance.COSINE, MapNormalisation.MASKED).isnan()
 
 
-def test_11_spread_tells_one_map_for_all_images_from_different_ones() -> None:
+def test_11_map_dispersion_is_zero_for_equal_maps_and_not_for_different_ones() -> None:
     same = random(1, 8, 8).expand(6, 8, 8)
-    assert spread(same) == pytest.approx(0, abs=1e-5)
+    assert map_dispersion(same) == pytest.approx(0, abs=1e-5)
     apart = torch.eye(6).view(6, 2, 3)
-    assert spread(apart) == pytest.approx(1 - 1 / 6)
-    assert spread(torch.zeros(6, 8, 8)).isfinite()
+    assert map_dispersion(apart) == pytest.approx(1 - 1 / 6)
+    assert map_dispersion(torch.zeros(6, 8, 8)).isfinite()
 
 
 def test_the_decoder_gives_images_of_any_size() -> None:

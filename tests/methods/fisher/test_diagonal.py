@@ -6,7 +6,7 @@ from torch import nn
 from toys.learning import SPEC
 
 from anamnesis.methods.base import Batch
-from anamnesis.methods.fisher.diagonal import FisherKind, fisher_diagonal, gaussian_diagonal
+from anamnesis.methods.fisher.diagonal import FisherKind, fisher_diagonal, gaussian_fisher_diagonal
 from anamnesis.networks import AutoEncoder, Classifier
 from anamnesis.records import NetworkSpec
 
@@ -15,7 +15,7 @@ NETWORKS = {
     for name in ("SmallCNN", "ResNet18")
     for norm in ("group", "batch")
 }
-SUMS = pytest.mark.parametrize("spec", NETWORKS.values(), ids=NETWORKS)
+EACH_NETWORK = pytest.mark.parametrize("spec", NETWORKS.values(), ids=NETWORKS)
 
 
 def batch_of(images: torch.Tensor, targets: torch.Tensor) -> Batch:
@@ -37,7 +37,7 @@ def grown(network: Classifier, classes: int) -> Classifier:
     return network
 
 
-def looped(network: nn.Module, images: torch.Tensor, columns: list[int]) -> dict[str, torch.Tensor]:
+def looped_diagonal(network: nn.Module, images: torch.Tensor, columns: list[int]) -> dict[str, torch.Tensor]:
     """The exact Fisher information, one image and one class at a time."""
     total = {name: torch.zeros_like(value) for name, value in network.named_parameters()}
     for image in images:
@@ -50,12 +50,12 @@ def looped(network: nn.Module, images: torch.Tensor, columns: list[int]) -> dict
     return total
 
 
-def exact(network: nn.Module, images: torch.Tensor, classes: int, **options: float) -> dict[str, torch.Tensor]:
+def exact_diagonal(network: nn.Module, images: torch.Tensor, classes: int, **options: float) -> dict[str, torch.Tensor]:
     batches, columns = [batch_of(images, torch.zeros(len(images)))], tuple(range(classes))
     return fisher_diagonal(network, batches, columns, FisherKind.EXACT, torch.Generator(), **options)
 
 
-@SUMS
+@EACH_NETWORK
 def test_2_exact_equals_a_loop_over_images_and_classes(spec: NetworkSpec, images: torch.Tensor) -> None:
     network = grown(Classifier(spec, seed=1), 3)
     with torch.no_grad():  # statistics and scales as after some training
@@ -63,17 +63,19 @@ def test_2_exact_equals_a_loop_over_images_and_classes(spec: NetworkSpec, images
             if value.is_floating_point() and value.dim() == 1:
                 value.add_(0.1 * torch.rand(value.shape, generator=torch.Generator().manual_seed(3)))
     network.eval()
-    found, loop = exact(network, images, 3), looped(network, images, [0, 1, 2])
+    diagonal, loop = exact_diagonal(network, images, 3), looped_diagonal(network, images, [0, 1, 2])
     for name, value in loop.items():
-        torch.testing.assert_close(found[name], value, rtol=2e-3, atol=1e-6 * float(value.max()))
-    one, other = (torch.cat([value.flatten() for value in values.values()]) for values in (found, loop))
-    assert nn.functional.cosine_similarity(one, other, dim=0) > 0.99999
+        torch.testing.assert_close(diagonal[name], value, rtol=2e-3, atol=1e-6 * float(value.max()))
+    flat_diagonal, flat_loop = (
+        torch.cat([value.flatten() for value in values.values()]) for values in (diagonal, loop)
+    )
+    assert nn.functional.cosine_similarity(flat_diagonal, flat_loop, dim=0) > 0.99999
 
 
 def test_2_exact_is_the_diagonal_gauss_newton(network: Classifier, images: torch.Tensor) -> None:
     """diag J^T (diag p - p p^T) J, of the Jacobian J of the logits."""
     grown(network, 3).eval()
-    wanted = {name: torch.zeros_like(value) for name, value in network.named_parameters()}
+    expected = {name: torch.zeros_like(value) for name, value in network.named_parameters()}
     for image in images:
         logits = network(image[None])[0]
         chances = logits.detach().softmax(0)
@@ -82,21 +84,21 @@ def test_2_exact_is_the_diagonal_gauss_newton(network: Classifier, images: torch
         for name, *jacobian in zip(names, *rows, strict=True):
             stacked = torch.stack(jacobian)
             curvature = torch.diag(chances) - torch.outer(chances, chances)
-            wanted[name] += torch.einsum("a...,ab,b...->...", stacked, curvature, stacked) / len(images)
-    found = exact(network, images, 3)
-    for name, value in wanted.items():
-        torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-6 * float(value.max()))
+            expected[name] += torch.einsum("a...,ab,b...->...", stacked, curvature, stacked) / len(images)
+    diagonal = exact_diagonal(network, images, 3)
+    for name, value in expected.items():
+        torch.testing.assert_close(diagonal[name], value, rtol=1e-3, atol=1e-6 * float(value.max()))
 
 
 def test_2_the_last_layer_has_a_closed_form(network: Classifier, images: torch.Tensor) -> None:
     """Mean of p (1 - p) for the biases, times the squared feature for the weights."""
     grown(network, 4).eval()
-    found = exact(network, images, 4)
+    diagonal = exact_diagonal(network, images, 4)
     features = network.features(images).mean((2, 3)).detach()
     chances = network.head(features).detach().softmax(1)
-    spread = chances * (1 - chances)
-    torch.testing.assert_close(found["head.bias"], spread.mean(0))
-    torch.testing.assert_close(found["head.weight"], spread.T @ features.square() / len(images))
+    variance = chances * (1 - chances)
+    torch.testing.assert_close(diagonal["head.bias"], variance.mean(0))
+    torch.testing.assert_close(diagonal["head.weight"], variance.T @ features.square() / len(images))
 
 
 def test_the_network_is_left_as_it_was_found(images: torch.Tensor) -> None:
@@ -106,21 +108,21 @@ def test_the_network_is_left_as_it_was_found(images: torch.Tensor) -> None:
     modes = [module.training for module in network.modules()]
     before = {name: value.clone() for name, value in network.state_dict().items()}
     with torch.no_grad():  # whoever calls it
-        found = exact(network, images, 2)
+        diagonal = exact_diagonal(network, images, 2)
     assert [module.training for module in network.modules()] == modes
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert all(value.grad is None for value in network.parameters())
     assert not any(module._forward_hooks for module in network.modules())
-    assert found["backbone.layers.0.0.conv1.weight"].sum() > 0  # frozen for now, but answers depend on it
+    assert diagonal["backbone.layers.0.0.conv1.weight"].sum() > 0  # frozen for now, but answers depend on it
 
 
 def test_temperature_brings_back_what_certainty_hides(network: Classifier, images: torch.Tensor) -> None:
     """A network 1000 times as sure has none; softened by 1000 it has that of the first, in its own logits' units."""
     grown(network, 3)
-    calm = exact(network, images, 3)
+    calm = exact_diagonal(network, images, 3)
     with torch.no_grad():
         network.head.weight.mul_(1000)
-    sure, softened = exact(network, images, 3), exact(network, images, 3, temperature=1000.0)
+    sure, softened = exact_diagonal(network, images, 3), exact_diagonal(network, images, 3, temperature=1000.0)
     assert sure["head.bias"].sum() < 0.05 * calm["head.bias"].sum()
     torch.testing.assert_close(softened["head.bias"], calm["head.bias"], rtol=1e-3, atol=1e-7)
     body = "backbone.blocks.0.weight"
@@ -131,11 +133,11 @@ def test_certainty_is_not_a_number_nowhere(network: Classifier, images: torch.Te
     grown(network, 3)
     with torch.no_grad():
         network.head.bias.copy_(torch.tensor([1e4, 0.0, -1e4]))
-    assert all(value.isfinite().all() for value in exact(network, images, 3).values())
+    assert all(value.isfinite().all() for value in exact_diagonal(network, images, 3).values())
 
 
 def test_a_layer_without_a_rule_is_refused(images: torch.Tensor) -> None:
-    class Odd(nn.Module):
+    class OddNetwork(nn.Module):
         def __init__(self, layer: nn.Module, times: int) -> None:
             super().__init__()
             self.layer, self.times = layer, times
@@ -146,9 +148,9 @@ def test_a_layer_without_a_rule_is_refused(images: torch.Tensor) -> None:
             return images.mean((2, 3)).expand(-1, 2)
 
     with pytest.raises(TypeError, match="layer: no rule for the squared gradients of ConvTranspose2d"):
-        exact(Odd(nn.ConvTranspose2d(1, 1, 3), 1), images, 2)
+        exact_diagonal(OddNetwork(nn.ConvTranspose2d(1, 1, 3), 1), images, 2)
     with pytest.raises(ValueError, match="layer: called twice"):
-        exact(Odd(nn.Conv2d(1, 1, 1), 2), images, 2)
+        exact_diagonal(OddNetwork(nn.Conv2d(1, 1, 1), 2), images, 2)
 
 
 def test_a_pictures_comes_near_the_whole_jacobian(images: torch.Tensor) -> None:
@@ -158,24 +160,24 @@ def test_a_pictures_comes_near_the_whole_jacobian(images: torch.Tensor) -> None:
     def decode(batch: torch.Tensor) -> torch.Tensor:
         return network.decode(network.features(batch))
 
-    wanted = dict.fromkeys(names, torch.zeros(()))
+    expected = dict.fromkeys(names, torch.zeros(()))
     values = [network.get_parameter(name) for name in names]
     for image in images[:2]:
         for pixel in decode(image[None]).flatten():
             for name, row in zip(names, torch.autograd.grad(pixel, values, retain_graph=True), strict=True):
-                wanted[name] = wanted[name] + row.square() * 2 * 3.0 / 256 / 2  # 2 weight / pixels, over images
-    found = gaussian_diagonal(
+                expected[name] = expected[name] + row.square() * 2 * 3.0 / 256 / 2  # 2 weight / pixels, over images
+    diagonal = gaussian_fisher_diagonal(
         network,
         lambda batch, _: decode(batch),
         [batch_of(images, torch.zeros(6))],
         torch.Generator().manual_seed(0),
         2 * 3.0 / 256,
         probes=300,
-        limit=2,
+        image_limit=2,
     )
     for name in names:
-        assert found[name].sum() == pytest.approx(float(wanted[name].sum()), rel=0.1)
-    assert found["head.weight"].sum() == 0
+        assert diagonal[name].sum() == pytest.approx(float(expected[name].sum()), rel=0.1)
+    assert diagonal["head.weight"].sum() == 0
 
 
 def test_2_it_does_not_depend_on_how_images_are_batched(network: Classifier, images: torch.Tensor) -> None:
@@ -198,18 +200,20 @@ def test_2_sampled_comes_near_exact(network: Classifier, images: torch.Tensor) -
     grown(network, 3)
     once, generator = [batch_of(images, torch.zeros(6))], torch.Generator().manual_seed(0)
     sampled = fisher_diagonal(network, once * 100, (0, 1, 2), FisherKind.SAMPLED, generator)
-    drawn, wanted = (sum(float(v.sum()) for v in found.values()) for found in (sampled, exact(network, images, 3)))
-    assert drawn == pytest.approx(wanted, rel=0.15)
+    sampled_total, expected_total = (
+        sum(float(v.sum()) for v in diagonal.values()) for diagonal in (sampled, exact_diagonal(network, images, 3))
+    )
+    assert sampled_total == pytest.approx(expected_total, rel=0.15)
 
 
 def test_rows_outside_the_task_have_none(network: Classifier, images: torch.Tensor) -> None:
     grown(network, 4)
-    found = fisher_diagonal(
+    diagonal = fisher_diagonal(
         network, [batch_of(images, torch.full((6,), 2))], (2, 3), FisherKind.SAMPLED, torch.Generator().manual_seed(0)
     )
-    assert found["head.weight"][:2].abs().sum() == 0
-    assert found["head.weight"][2:].abs().sum() > 0
-    assert all((value >= 0).all() for value in found.values())
+    assert diagonal["head.weight"][:2].abs().sum() == 0
+    assert diagonal["head.weight"][2:].abs().sum() > 0
+    assert all((value >= 0).all() for value in diagonal.values())
 
 
 def test_it_leaves_batch_normalisation_alone(images: torch.Tensor) -> None:
@@ -223,7 +227,7 @@ def test_it_leaves_batch_normalisation_alone(images: torch.Tensor) -> None:
 def test_the_limit_counts_images(network: Classifier, images: torch.Tensor) -> None:
     grown(network, 2)
     batches = [batch_of(images[:4], torch.zeros(4)), batch_of(images[4:], torch.zeros(2))]
-    limited = fisher_diagonal(network, batches, (0, 1), FisherKind.EXACT, torch.Generator(), limit=3)
+    limited = fisher_diagonal(network, batches, (0, 1), FisherKind.EXACT, torch.Generator(), image_limit=3)
     first = fisher_diagonal(
         network, [batch_of(images[:3], torch.zeros(3))], (0, 1), FisherKind.EXACT, torch.Generator()
     )

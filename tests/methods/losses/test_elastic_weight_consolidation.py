@@ -4,23 +4,28 @@ from typing import Any
 
 import pytest
 import torch
-from toys.learning import FIRST, SECOND, SETTINGS, SPEC, bars, context_of, data_of
+from toys.learning import FIRST, SECOND, SETTINGS, SPEC, bar_split, context_of, data_of
 
-from anamnesis.methods.base import Step
-from anamnesis.methods.classification import Competing
+from anamnesis.methods.base import TrainingStep
+from anamnesis.methods.classification import SoftmaxScope
 from anamnesis.methods.ewc_prototype import EWCPrototype
 from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
-from anamnesis.methods.features.saliency_maps import Evidence, activation_maps, unit_maps
-from anamnesis.methods.features.task_groups import Groups
+from anamnesis.methods.features.saliency_maps import SaliencyTarget, activation_maps, unit_maps
+from anamnesis.methods.features.task_groups import TaskGroups
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
 from anamnesis.methods.fisher.diagonal import FisherKind, fisher_diagonal
-from anamnesis.methods.fisher.quadratic_penalty import Merging, Quadratic
-from anamnesis.methods.losses.elastic_weight_consolidation import Consolidation, ConsolidationSettings, Scale, Way
+from anamnesis.methods.fisher.quadratic_penalty import PenaltyMerge, QuadraticPenalty
+from anamnesis.methods.losses.elastic_weight_consolidation import (
+    ElasticWeightConsolidationLoss,
+    EWCSettings,
+    FisherScale,
+    PenaltyMode,
+)
 from anamnesis.networks import Classifier
 from anamnesis.records import Configuration, InputError, NetworkSpec, Split, Task, TrainingSettings
-from anamnesis.training import numerics_for, train
+from anamnesis.training import precision_for, train
 
-NUMERICS = numerics_for(Configuration("finetune"), "cpu")
+NUMERICS = precision_for(Configuration("finetune"), "cpu")
 ALONE: dict[str, Any] = dict.fromkeys(
     (
         "reconstruction",
@@ -35,11 +40,11 @@ ALONE: dict[str, Any] = dict.fromkeys(
 )
 
 
-def drawn(network: Classifier, seed: int) -> Quadratic:
+def random_quadratic(network: Classifier, seed: int) -> QuadraticPenalty:
     generator = torch.Generator().manual_seed(seed)
     values = dict(network.named_parameters())
     importance = {name: torch.rand(value.shape, generator=generator) for name, value in values.items()}
-    return Quadratic(
+    return QuadraticPenalty(
         importance, {name: torch.randn(value.shape, generator=generator) for name, value in values.items()}
     )
 
@@ -50,15 +55,15 @@ def weights(network: Classifier) -> dict[str, torch.Tensor]:
 
 def learn(method: Any, *tasks: Task, settings: TrainingSettings = SETTINGS) -> None:
     context = context_of(tasks, settings)
-    train(method, context, data_of(context, bars(tasks[-1], context.labels)), NUMERICS)
+    train(method, context, data_of(context, bar_split(tasks[-1], context.labels)), NUMERICS)
 
 
 def make(**options: Any) -> EWCPrototype:
     return EWCPrototype(EWCPrototypeOptions(**{**ALONE, **options}), SPEC, seed=0)
 
 
-def consolidation(method: EWCPrototype) -> Consolidation:
-    return next(part for part in method.parts if isinstance(part, Consolidation))
+def consolidation(method: EWCPrototype) -> ElasticWeightConsolidationLoss:
+    return next(part for part in method.parts if isinstance(part, ElasticWeightConsolidationLoss))
 
 
 @pytest.fixture
@@ -67,12 +72,12 @@ def network() -> Classifier:
 
 
 def test_1_the_penalty_is_the_formula_and_zero_at_the_anchor(network: Classifier) -> None:
-    quadratic = Quadratic(drawn(network, 0).importance, weights(network))
-    quadratic.penalty(network).backward()
+    quadratic = QuadraticPenalty(random_quadratic(network, 0).importance, weights(network))
+    quadratic.value(network).backward()
     assert all(value.grad is not None and value.grad.abs().sum() == 0 for value in network.parameters())
     network.zero_grad()
-    quadratic = drawn(network, 0)
-    loss = 7 * quadratic.penalty(network)
+    quadratic = random_quadratic(network, 0)
+    loss = 7 * quadratic.value(network)
     loss.backward(retain_graph=True)
     loss.backward()  # the loop takes each term's gradient norm before it takes the step: twice the same
     expected = 0.0
@@ -84,9 +89,11 @@ def test_1_the_penalty_is_the_formula_and_zero_at_the_anchor(network: Classifier
 
 
 def test_1_new_rows_and_frozen_weights_are_held_by_nothing(network: Classifier) -> None:
-    quadratic = Quadratic({name: torch.ones_like(value) for name, value in weights(network).items()}, weights(network))
+    quadratic = QuadraticPenalty(
+        {name: torch.ones_like(value) for name, value in weights(network).items()}, weights(network)
+    )
     network.head.grow(5, torch.Generator().manual_seed(2))
-    wider = quadratic.grown(network)
+    wider = quadratic.grow_to(network)
     assert wider.importance["head.weight"].shape == network.head.weight.shape
     assert wider.importance["head.weight"][2:].sum() == 0
     assert wider.importance["head.weight"][:2].min() == 1
@@ -95,7 +102,7 @@ def test_1_new_rows_and_frozen_weights_are_held_by_nothing(network: Classifier) 
             value.add_(1.0)
     network.backbone.requires_grad_(False)
     before = weights(network)
-    wider.pull(network, 1e6)
+    wider.proximal_step(network, 1e6)
     assert torch.equal(network.head.weight[2:], before["head.weight"][2:])
     torch.testing.assert_close(network.head.weight[:2], wider.anchor["head.weight"][:2])
     assert all(torch.equal(v, before[n]) for n, v in network.named_parameters() if n.startswith("backbone"))
@@ -103,51 +110,51 @@ def test_1_new_rows_and_frozen_weights_are_held_by_nothing(network: Classifier) 
 
 @pytest.mark.parametrize("decay", [1.0, 0.5])
 def test_3_the_sum_of_two_quadratics_is_one_up_to_a_constant(network: Classifier, decay: float) -> None:
-    first, second = drawn(network, 0), drawn(network, 1)
+    first, second = random_quadratic(network, 0), random_quadratic(network, 1)
     first.importance["head.bias"].zero_()
     second.importance["head.bias"].zero_()
-    merged = first.merged(second, decay, Merging.EXACT)
+    merged = first.merge(second, decay, PenaltyMerge.EXACT)
     differences = []
     for seed in range(3):
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for value in network.parameters():
                 value.copy_(3 * torch.randn(value.shape, generator=generator))
-        whole, one, other = (q.penalty(network).item() for q in (merged, first, second))
-        differences.append(decay * one + other - whole)
+        merged_loss, first_loss, second_loss = (q.value(network).item() for q in (merged, first, second))
+        differences.append(decay * first_loss + second_loss - merged_loss)
     assert differences == pytest.approx([differences[0]] * 3, rel=1e-3)
     assert differences[0] > 1
     assert torch.equal(merged.anchor["head.bias"], second.anchor["head.bias"])  # nothing weighs: the latest
 
 
 def test_3_online_two_tasks_with_gamma_one_add_up(network: Classifier) -> None:
-    first, second = drawn(network, 0), drawn(network, 1)
-    merged = first.merged(second, 1.0, Merging.ONLINE)
+    first, second = random_quadratic(network, 0), random_quadratic(network, 1)
+    merged = first.merge(second, 1.0, PenaltyMerge.ONLINE)
     for name, value in merged.importance.items():
         torch.testing.assert_close(value, first.importance[name] + second.importance[name])
         assert torch.equal(merged.anchor[name], second.anchor[name])
 
 
-@pytest.mark.parametrize("merging", list(Merging))
-def test_3_two_trained_tasks_add_up(merging: Merging) -> None:
+@pytest.mark.parametrize("merging", list(PenaltyMerge))
+def test_3_two_trained_tasks_add_up(merging: PenaltyMerge) -> None:
     method = make(penalty=10.0, decay=0.5, merging=merging)
     learn(method, FIRST)
-    before = consolidation(method).quadratic
+    before = consolidation(method).quadratic_penalty
     learn(method, FIRST, SECOND)
     context = context_of((FIRST, SECOND))
     fresh = fisher_diagonal(
         method.network,
-        data_of(context, bars(SECOND, context.labels))(Split.TRAIN),
-        context.columns,
+        data_of(context, bar_split(SECOND, context.labels))(Split.TRAIN),
+        context.class_indices,
         FisherKind.SAMPLED,
         context.streams.generator("fisher"),
         2000,
     )
-    after, older = consolidation(method).quadratic, before.grown(method.network)
+    after, older = consolidation(method).quadratic_penalty, before.grow_to(method.network)
     for name, value in fresh.items():
         torch.testing.assert_close(after.importance[name], value + 0.5 * older.importance[name])
     moved = any(not torch.equal(after.anchor[n], v) for n, v in weights(method.network).items())
-    assert moved is (merging is Merging.EXACT)
+    assert moved is (merging is PenaltyMerge.EXACT)
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
@@ -156,29 +163,29 @@ def test_8_a_proximal_step_holds_at_any_strength(optimiser: str) -> None:
     settings = TrainingSettings(epochs=2, batch_size=8, learning_rate=5e-3, optimiser=optimiser)
     drifts = []
     for penalty in (0.0, 1e6):
-        method = make(penalty=penalty, pull=Way.PROXIMAL, fisher_scale=Scale.MAX, fisher=FisherKind.EXACT)
+        method = make(penalty=penalty, pull=PenaltyMode.PROXIMAL, fisher_scale=FisherScale.MAX, fisher=FisherKind.EXACT)
         learn(method, FIRST, settings=settings)
         anchor = weights(method.network)
         if penalty:
-            held = {n: v > 0.01 for n, v in consolidation(method).quadratic.importance.items()}
+            important_masks = {n: v > 0.01 for n, v in consolidation(method).quadratic_penalty.importance.items()}
         learn(method, FIRST, SECOND, settings=settings)
         drifts.append({n: (v[: len(anchor[n])] - anchor[n]).abs() for n, v in weights(method.network).items()})
-    free, kept = drifts
-    assert sum(int(mask.sum()) for mask in held.values()) > 100
-    for name, mask in held.items():
+    unconstrained, constrained = drifts
+    assert sum(int(mask.sum()) for mask in important_masks.values()) > 100
+    for name, mask in important_masks.items():
         if mask.any() and name.startswith("backbone"):
-            assert kept[name][mask].max() < 0.02 * free[name][mask].max()
+            assert constrained[name][mask].max() < 0.02 * unconstrained[name][mask].max()
 
 
 def test_8_its_residual_is_one_over_one_plus_strength() -> None:
     network = Classifier(SPEC, seed=1, classes=2)
     anchor = weights(network)
-    quadratic = Quadratic({name: torch.ones_like(value) for name, value in anchor.items()}, anchor)
+    quadratic = QuadraticPenalty({name: torch.ones_like(value) for name, value in anchor.items()}, anchor)
     for strength, residual in ((0.0, 1.0), (1.0, 0.5), (1e5, 1e-5), (1e30, 0.0)):
         with torch.no_grad():
             for name, value in network.named_parameters():
                 value.copy_(anchor[name] + 1)
-        quadratic.pull(network, strength)
+        quadratic.proximal_step(network, strength)
         for name, value in network.named_parameters():
             torch.testing.assert_close(value - anchor[name], torch.full_like(value, residual), rtol=0, atol=1e-6)
 
@@ -186,15 +193,15 @@ def test_8_its_residual_is_one_over_one_plus_strength() -> None:
 def test_8_gradient_steps_of_the_same_strength_diverge() -> None:
     """Trap 2.9.5: past rate times lambda times F of 2 (1 + momentum); the loop says so."""
     settings = TrainingSettings(epochs=8, batch_size=8, learning_rate=5e-3, optimiser="sgd")
-    method = make(penalty=1e6, fisher_scale=Scale.MAX, fisher=FisherKind.EXACT)
+    method = make(penalty=1e6, fisher_scale=FisherScale.MAX, fisher=FisherKind.EXACT)
     learn(method, FIRST, settings=settings)
     with pytest.raises(InputError, match="the loss is not finite"):
         learn(method, FIRST, SECOND, settings=settings)
 
 
-@pytest.mark.parametrize("way", list(Way))
-def test_8_without_penalty_it_is_fine_tuning_bit_for_bit(way: Way) -> None:
-    free, plain = make(penalty=0.0, pull=way), Finetune(FinetuneOptions(competing=Competing.TASK), SPEC, seed=0)
+@pytest.mark.parametrize("way", list(PenaltyMode))
+def test_8_without_penalty_it_is_fine_tuning_bit_for_bit(mode: PenaltyMode) -> None:
+    free, plain = make(penalty=0.0, pull=mode), Finetune(FinetuneOptions(competing=SoftmaxScope.TASK), SPEC, seed=0)
     for tasks in ((FIRST,), (FIRST, SECOND)):
         learn(free, *tasks)
         learn(plain, *tasks)
@@ -202,14 +209,14 @@ def test_8_without_penalty_it_is_fine_tuning_bit_for_bit(way: Way) -> None:
     assert all(torch.equal(value, state[name]) for name, value in plain.network.state_dict().items())
 
 
-@pytest.mark.parametrize(("way", "strong"), [(Way.EXPLICIT, 1e4), (Way.PROXIMAL, 1e6)])
-def test_a_strong_penalty_keeps_important_weights_nearer(way: Way, strong: float) -> None:
+@pytest.mark.parametrize(("way", "strong"), [(PenaltyMode.EXPLICIT, 1e4), (PenaltyMode.PROXIMAL, 1e6)])
+def test_a_strong_penalty_keeps_important_weights_nearer(mode: PenaltyMode, strong: float) -> None:
     """Adam rescales gradients to about the rate, so that the same lambda pulls more as a summand (trap 2.9.6)."""
 
     def drift(penalty: float) -> float:
-        method = make(penalty=1e4, pull=way)
+        method = make(penalty=1e4, pull=mode)
         learn(method, FIRST)
-        quadratic = consolidation(method).quadratic
+        quadratic = consolidation(method).quadratic_penalty
         consolidation(method).weight = penalty
         learn(method, FIRST, SECOND)
         moved = weights(method.network)
@@ -222,42 +229,46 @@ def test_a_strong_penalty_keeps_important_weights_nearer(way: Way, strong: float
 
 
 @pytest.mark.parametrize(
-    ("scale", "clip", "top"), [(Scale.MAX, 0.0, 1.0), (Scale.MEAN, 3.0, 3.0), (Scale.MAX, 0.1, 0.1)]
+    ("scale", "clip", "top"), [(FisherScale.MAX, 0.0, 1.0), (FisherScale.MEAN, 3.0, 3.0), (FisherScale.MAX, 0.1, 0.1)]
 )
-def test_fisher_information_is_scaled_and_clipped(network: Classifier, scale: Scale, clip: float, top: float) -> None:
+def test_fisher_information_is_scaled_and_clipped(
+    network: Classifier, scale: FisherScale, clip: float, top: float
+) -> None:
     context = context_of((FIRST,))
-    data = data_of(context, bars(FIRST, context.labels))
+    data = data_of(context, bar_split(FIRST, context.labels))
     plain, scaled = (
-        Consolidation(1.0, ConsolidationSettings(), Groups()),
-        Consolidation(1.0, ConsolidationSettings(scale=scale, clip=clip), Groups()),
+        ElasticWeightConsolidationLoss(1.0, EWCSettings(), TaskGroups()),
+        ElasticWeightConsolidationLoss(1.0, EWCSettings(scale=scale, clip=clip), TaskGroups()),
     )
     for term in (plain, scaled):
-        term.begin(network, context, data)
-        term.end(network, context, data)
-    found = torch.cat([value.flatten() for value in scaled.quadratic.importance.values()])
-    raw = torch.cat([value.flatten() for value in plain.quadratic.importance.values()])
-    unit = raw.max() if scale is Scale.MAX else raw[raw > 0].mean()
-    assert float(found.max()) == pytest.approx(top)
-    torch.testing.assert_close(found, (raw / unit).clamp(max=clip or torch.inf))
+        term.begin_task(network, context, data)
+        term.end_task(network, context, data)
+    importance = torch.cat([value.flatten() for value in scaled.quadratic_penalty.importance.values()])
+    raw = torch.cat([value.flatten() for value in plain.quadratic_penalty.importance.values()])
+    unit = raw.max() if scale is FisherScale.MAX else raw[raw > 0].mean()
+    assert float(importance.max()) == pytest.approx(top)
+    torch.testing.assert_close(importance, (raw / unit).clamp(max=clip or torch.inf))
 
 
 def test_the_decoder_is_held_only_by_the_reconstructions_fisher_information() -> None:
-    for probes, held in ((0, False), (1, True)):
+    for probes, is_constrained in ((0, False), (1, True)):
         method = make(penalty=1.0, reconstruction=1.0, fisher_probes=probes)
         learn(method, FIRST)
-        assert bool(consolidation(method).quadratic.importance["decoder.last.weight"].any()) is held
+        assert bool(consolidation(method).quadratic_penalty.importance["decoder.last.weight"].any()) is is_constrained
 
 
-def test_the_proximal_quadratic_is_watched_not_summed(network: Classifier) -> None:
-    method = make(penalty=50.0, pull=Way.PROXIMAL)
+def test_the_proximal_penalty_is_logged_not_summed(network: Classifier) -> None:
+    method = make(penalty=50.0, pull=PenaltyMode.PROXIMAL)
     learn(method, FIRST)
     term, context = consolidation(method), context_of((FIRST, SECOND))
-    data = data_of(context, bars(SECOND, context.labels))
-    method.begin(context, data)
-    assert "ewc" not in method.loss(next(iter(data(Split.TRAIN, 1, stage="train"))), Step("train", 0, 0, 12, 1e-3))
+    data = data_of(context, bar_split(SECOND, context.labels))
+    method.begin_task(context, data)
+    assert "ewc" not in method.loss(
+        next(iter(data(Split.TRAIN, 1, stage="train"))), TrainingStep("train", 0, 0, 12, 1e-3)
+    )
     with torch.no_grad():
         method.network.backbone.blocks[0].weight.add_(0.1)
-    assert method.watched()["ewc"] == 50 * term.quadratic.penalty(method.network) > 0
+    assert method.log_metrics()["ewc"] == 50 * term.quadratic_penalty.value(method.network) > 0
 
 
 def test_bad_options_are_refused() -> None:
@@ -279,22 +290,22 @@ def test_batch_statistics_stay_from_the_second_task_on() -> None:
     assert all(torch.equal(value, statistics[1][name]) for name, value in statistics[0].items())
 
 
-@pytest.mark.parametrize("evidence", Evidence)
-def test_saliencys_fisher_information_holds_what_moves_the_maps(evidence: Evidence) -> None:
+@pytest.mark.parametrize("evidence", SaliencyTarget)
+def test_saliencys_fisher_information_holds_what_moves_the_maps(evidence: SaliencyTarget) -> None:
     """Half of F times a small change of weights squared is, on average, the cosine distance that the maps move."""
-    plain, held = (make(fisher_saliency=weight, fisher_images=0, evidence=evidence) for weight in (0.0, 2.0))
-    for method in (plain, held):
+    plain, constrained = (make(fisher_saliency=weight, fisher_images=0, evidence=evidence) for weight in (0.0, 2.0))
+    for method in (plain, constrained):
         learn(method, FIRST)
-    more = {
-        name: consolidation(held).quadratic.importance[name] - value
-        for name, value in consolidation(plain).quadratic.importance.items()
+    added_importance = {
+        name: consolidation(constrained).quadratic_penalty.importance[name] - value
+        for name, value in consolidation(plain).quadratic_penalty.importance.items()
     }
-    assert more["head.weight"].abs().sum() == 0  # the rows of a map are given
-    network, context = held.network, context_of((FIRST,))
+    assert added_importance["head.weight"].abs().sum() == 0  # the rows of a map are given
+    network, context = constrained.network, context_of((FIRST,))
     rows = network.head.weight.detach().clone()
-    if evidence is Evidence.CONTRAST:
+    if evidence is SaliencyTarget.CONTRAST:
         rows -= rows.mean(0)
-    batches = list(data_of(context, bars(FIRST, context.labels))(Split.TRAIN))
+    batches = list(data_of(context, bar_split(FIRST, context.labels))(Split.TRAIN))
     images, targets = torch.cat([b.images for b in batches]), torch.cat([b.targets for b in batches])
     name = "backbone.blocks.9.weight"  # the last convolution
     weight, moved, generator = network.get_parameter(name), [], torch.Generator().manual_seed(0)
@@ -310,4 +321,6 @@ def test_saliencys_fisher_information_holds_what_moves_the_maps(evidence: Eviden
             weight.add_(change)
             moved.append(float((maps() - before).square().sum(1).mean()))
             weight.sub_(change)
-    assert 2.0 * sum(moved) / len(moved) == pytest.approx(1e-6 * float(more[name].sum()), rel=0.3)  # one probe an image
+    assert 2.0 * sum(moved) / len(moved) == pytest.approx(
+        1e-6 * float(added_importance[name].sum()), rel=0.3
+    )  # one probe an image

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anamnesis.operator.api.schedule import check_schedule, is_open, last_firing, next_firing, opens_next
+from anamnesis.operator.api.schedule import check_schedule, is_window_open, last_firing, next_firing, next_opening
 from anamnesis.operator.api.trigger import MaintenanceWindow, ScheduleSpec
 from anamnesis.records import InputError
 
@@ -39,25 +39,25 @@ def local(text: str, zone: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
 
 
-def firings(hour: int, minute: int, zone: str, about: datetime) -> list[datetime]:
+def firings(hour: int, minute: int, zone: str, around: datetime) -> list[datetime]:
     """The plain rule: each local day once; a time that does not exist is at the end of the gap, of two the first."""
-    found = []
+    firing_times = []
     for days in range(-3, 5):
-        day = about.astimezone(ZoneInfo(zone)).date() + timedelta(days=days)
+        day = around.astimezone(ZoneInfo(zone)).date() + timedelta(days=days)
         instants = (
             datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC) + timedelta(minutes=m) for m in range(1600)
         )
         at_least = (i for i in instants if i.astimezone(ZoneInfo(zone)).time() >= time(hour, minute))
-        found.append(next(at_least))
-    return found
+        firing_times.append(next(at_least))
+    return firing_times
 
 
 @given(hours, minutes, zones, moments)
 @settings(max_examples=60, deadline=None)
 def test_a_daily_time_fires_once_a_day_also_when_the_clock_changes(hour, minute, zone, at):
     schedule, expected = cron(f"{minute} {hour} * * *", zone), firings(hour, minute, zone, at)
-    assert next_firing(schedule, at) == min(one for one in expected if one > at)
-    assert last_firing(schedule, at) == max(one for one in expected if one <= at)
+    assert next_firing(schedule, at) == min(firing for firing in expected if firing > at)
+    assert last_firing(schedule, at) == max(firing for firing in expected if firing <= at)
 
 
 EXPRESSIONS = (
@@ -87,9 +87,9 @@ def test_half_past_two_when_the_clock_changes_in_rome():
     schedule = cron("30 2 * * *", "Europe/Rome")
     assert next_firing(schedule, datetime(2026, 3, 29, tzinfo=UTC)) == datetime(2026, 3, 29, 1, 0, tzinfo=UTC)
     assert next_firing(schedule, datetime(2026, 10, 25, tzinfo=UTC)) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
-    again = datetime(2026, 10, 25, 1, 15, tzinfo=UTC)  # 2:15 for the second time
-    assert next_firing(schedule, again) == datetime(2026, 10, 26, 1, 30, tzinfo=UTC)
-    assert last_firing(schedule, again) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+    second_occurrence = datetime(2026, 10, 25, 1, 15, tzinfo=UTC)  # 2:15 for the second time
+    assert next_firing(schedule, second_occurrence) == datetime(2026, 10, 26, 1, 30, tzinfo=UTC)
+    assert last_firing(schedule, second_occurrence) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -118,24 +118,24 @@ def test_a_window_knows_its_time_zone():
 
 def test_a_window_over_midnight():
     night = window("22:00", "05:30", "Europe/Rome", ("Friday", "Saturday"))
-    assert not is_open(night, local("2026-11-20 21:59:59", "Europe/Rome"))  # a Friday
-    assert is_open(night, local("2026-11-20 22:00", "Europe/Rome"))
-    assert is_open(night, local("2026-11-22 05:29:59", "Europe/Rome"))
-    assert not is_open(night, local("2026-11-22 05:30", "Europe/Rome"))
-    assert not is_open(night, local("2026-11-22 23:00", "Europe/Rome"))
-    assert opens_next(night, local("2026-11-22 05:30", "Europe/Rome")) == local("2026-11-27 22:00", "Europe/Rome")
+    assert not is_window_open(night, local("2026-11-20 21:59:59", "Europe/Rome"))  # a Friday
+    assert is_window_open(night, local("2026-11-20 22:00", "Europe/Rome"))
+    assert is_window_open(night, local("2026-11-22 05:29:59", "Europe/Rome"))
+    assert not is_window_open(night, local("2026-11-22 05:30", "Europe/Rome"))
+    assert not is_window_open(night, local("2026-11-22 23:00", "Europe/Rome"))
+    assert next_opening(night, local("2026-11-22 05:30", "Europe/Rome")) == local("2026-11-27 22:00", "Europe/Rome")
     now = local("2026-11-21 00:00", "Europe/Rome")
-    assert opens_next(night, now) == now
+    assert next_opening(night, now) == now
 
 
 def test_a_window_when_the_clock_changes():
     lost = window("02:10", "02:50", "Europe/Rome")
-    assert opens_next(lost, local("2026-03-28 03:00", "Europe/Rome")) == local("2026-03-30 02:10", "Europe/Rome")
+    assert next_opening(lost, local("2026-03-28 03:00", "Europe/Rome")) == local("2026-03-30 02:10", "Europe/Rome")
     half = window("02:30", "03:30", "Europe/Rome")
-    assert opens_next(half, local("2026-03-28 04:00", "Europe/Rome")) == local("2026-03-29 03:00", "Europe/Rome")
+    assert next_opening(half, local("2026-03-28 04:00", "Europe/Rome")) == local("2026-03-29 03:00", "Europe/Rome")
     twice = window("01:00", "02:30", "Europe/Rome")
-    assert is_open(twice, datetime(2026, 10, 25, 0, 29, tzinfo=UTC))
-    assert not is_open(twice, datetime(2026, 10, 25, 1, 15, tzinfo=UTC))  # 2:15 for the second time
+    assert is_window_open(twice, datetime(2026, 10, 25, 0, 29, tzinfo=UTC))
+    assert not is_window_open(twice, datetime(2026, 10, 25, 1, 15, tzinfo=UTC))  # 2:15 for the second time
 
 
 ends = st.builds("{:02d}:{:02d}".format, hours, minutes)
@@ -146,14 +146,14 @@ ends = st.builds("{:02d}:{:02d}".format, hours, minutes)
 def test_a_window_opens_when_it_says_and_not_before(start, end, zone, at, days):
     if start == end:
         return
-    kept = window(start, end, zone, tuple(days))
-    opens = opens_next(kept, at)
+    maintenance_window = window(start, end, zone, tuple(days))
+    opens = next_opening(maintenance_window, at)
     assert opens >= at
-    assert is_open(kept, opens)
-    assert (opens == at) == is_open(kept, at)
+    assert is_window_open(maintenance_window, opens)
+    assert (opens == at) == is_window_open(maintenance_window, at)
     if opens > at:
-        assert not is_open(kept, opens - timedelta(seconds=1))
-        assert not is_open(kept, at + (opens - at) / 2)
+        assert not is_window_open(maintenance_window, opens - timedelta(seconds=1))
+        assert not is_window_open(maintenance_window, at + (opens - at) / 2)
         assert not days or opens.astimezone(ZoneInfo(zone)).strftime("%A") in days
 
 
@@ -165,4 +165,4 @@ def test_away_from_changes_of_the_clock_the_wall_decides(start, end, zone, secon
     at = datetime(2026, 6, 1, tzinfo=UTC) + timedelta(seconds=seconds)
     wall = at.astimezone(ZoneInfo(zone)).strftime("%H:%M")
     expected = start <= wall < end if start < end else wall >= start or wall < end
-    assert is_open(window(start, end, zone), at) == expected
+    assert is_window_open(window(start, end, zone), at) == expected

@@ -14,7 +14,7 @@ from anamnesis import __version__
 from anamnesis.components.image import component
 from anamnesis.operator.backends.kubeflow import KubeflowBackend
 from anamnesis.operator.backends.kubeflow_client import connect
-from anamnesis.pipelines.compile import compiled
+from anamnesis.pipelines.compile import compile_pipeline
 from anamnesis.pipelines.specialise import Runtime
 
 SECONDS = 120
@@ -40,18 +40,18 @@ def probe(what: str = "", workers: int = 2) -> None:
 def probe_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A compiled pipeline of one step; ``what``: refuse, wait, or anything."""
     path = tmp_path_factory.mktemp("probe") / "probe.yaml"
-    path.write_bytes(compiled(probe))
+    path.write_bytes(compile_pipeline(probe))
     return path
 
 
 @dataclass(frozen=True)
-class Place:
+class PipelinesTarget:
     """A server, and what makes time pass on it."""
 
     backend: KubeflowBackend
     pass_time: Callable[[], None]
 
-    def until(self, holds: Callable[[], bool]) -> None:
+    def advance_until(self, holds: Callable[[], bool]) -> None:
         deadline = time.monotonic() + SECONDS
         while not holds():
             assert time.monotonic() < deadline, "it never came to that"
@@ -70,14 +70,16 @@ def backend(server: PipelinesServer) -> KubeflowBackend:
 
 
 @pytest.fixture(params=["stand-in", pytest.param("real", marks=pytest.mark.cluster)])
-def place(request: pytest.FixtureRequest) -> Place:
+def place(request: pytest.FixtureRequest) -> PipelinesTarget:
     """Each server in turn; the real one is at ``PIPELINES_URL`` and has our training image."""
     if request.param == "stand-in":
         server = request.getfixturevalue("server")
-        return Place(request.getfixturevalue("backend"), server.advance)
+        return PipelinesTarget(request.getfixturevalue("backend"), server.advance)
     url = os.environ.get("PIPELINES_URL")
     if not url:
         pytest.skip("PIPELINES_URL is not set; `make cluster-test` sets it")
     runtime = Runtime(image=f"anamnesis-training:{__version__}")
     experiment = f"lab/{request.node.name}/{time.time_ns()}"
-    return Place(KubeflowBackend(url, connect(url, {}), experiment, runtime=lambda _: runtime), lambda: time.sleep(0.5))
+    return PipelinesTarget(
+        KubeflowBackend(url, connect(url, {}), experiment, runtime=lambda _: runtime), lambda: time.sleep(0.5)
+    )

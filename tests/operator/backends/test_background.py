@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from anamnesis.operator.backends.background import BackgroundBackend
-from anamnesis.operator.backends.base import Job, Run, RunState
+from anamnesis.operator.backends.base import PipelineJob, Run, RunState
 from anamnesis.records import InputError
 
 SECONDS = 60
@@ -33,54 +33,54 @@ def backend(tmp_path: Path) -> BackgroundBackend:
     return BackgroundBackend(tmp_path / "runs", lambda: datetime.now(UTC), lambda job: {**os.environ, "SITE": job.name})
 
 
-def until(backend: BackgroundBackend, holds: Callable[[Run], bool]) -> Run:
+def wait_for_run(backend: BackgroundBackend, holds: Callable[[Run], bool]) -> Run:
     deadline = time.monotonic() + SECONDS
-    while not (found := backend.runs("chest-")) or not holds(found[0]):
-        assert time.monotonic() < deadline, found
+    while not (runs := backend.runs("chest-")) or not holds(runs[0]):
+        assert time.monotonic() < deadline, runs
         time.sleep(0.05)
-    return found[0]
+    return runs[0]
 
 
 def test_a_run_is_followed_to_its_end(backend: BackgroundBackend, probe_pipeline: Path) -> None:
-    job = Job("chest-5aa-1", probe_pipeline, {"what": "ok"})
+    job = PipelineJob("chest-5aa-1", probe_pipeline, {"what": "ok"})
     assert backend.submit(job).state is RunState.PENDING
     assert backend.submit(job).name == backend.runs("chest-5aa")[0].name
-    ended = until(backend, lambda run: run.state.final)
-    assert ended.state is RunState.SUCCEEDED
-    assert ended.finished
-    assert ended.created <= ended.finished
-    assert backend.submit(job) == ended, "its name was used"
+    finished_run = wait_for_run(backend, lambda run: run.state.is_final)
+    assert finished_run.state is RunState.SUCCEEDED
+    assert finished_run.finished_at
+    assert finished_run.created_at <= finished_run.finished_at
+    assert backend.submit(job) == finished_run, "its name was used"
     assert backend.runs("heart-") == ()
 
 
 def test_a_failed_step_is_told(backend: BackgroundBackend, probe_pipeline: Path) -> None:
-    backend.submit(Job("chest-5aa-1", probe_pipeline, {"what": "refuse"}))
-    ended = until(backend, lambda run: run.state.final)
-    assert ended.state is RunState.FAILED
-    assert ended.message
-    assert "4711" not in ended.message
+    backend.submit(PipelineJob("chest-5aa-1", probe_pipeline, {"what": "refuse"}))
+    finished_run = wait_for_run(backend, lambda run: run.state.is_final)
+    assert finished_run.state is RunState.FAILED
+    assert finished_run.message
+    assert "4711" not in finished_run.message
 
 
 def test_arguments_that_do_not_fit_are_told(backend: BackgroundBackend, probe_pipeline: Path) -> None:
-    backend.submit(Job("chest-5aa-1", probe_pipeline, {"colour": "red"}))
-    ended = until(backend, lambda run: run.state.final)
-    assert (ended.state, ended.message[:7]) == (RunState.FAILED, "colour:")
+    backend.submit(PipelineJob("chest-5aa-1", probe_pipeline, {"colour": "red"}))
+    finished_run = wait_for_run(backend, lambda run: run.state.is_final)
+    assert (finished_run.state, finished_run.message[:7]) == (RunState.FAILED, "colour:")
 
 
 def test_a_folder_that_nobody_can_write_to_is_told(tmp_path: Path, probe_pipeline: Path) -> None:
     (tmp_path / "runs").write_text("a file")
     backend = BackgroundBackend(tmp_path / "runs", lambda: datetime.now(UTC), lambda job: dict(os.environ))
     with pytest.raises(InputError, match=r"spec\.backend: local runs cannot write to .*volume"):
-        backend.submit(Job("chest-5aa-1", probe_pipeline, {"what": "ok"}))
+        backend.submit(PipelineJob("chest-5aa-1", probe_pipeline, {"what": "ok"}))
 
 
 def test_a_run_is_cancelled(backend: BackgroundBackend, probe_pipeline: Path) -> None:
-    run = backend.submit(Job("chest-5aa-1", probe_pipeline, {"what": "wait"}))
-    until(backend, lambda run: run.state is RunState.RUNNING)
+    run = backend.submit(PipelineJob("chest-5aa-1", probe_pipeline, {"what": "wait"}))
+    wait_for_run(backend, lambda run: run.state is RunState.RUNNING)
     backend.cancel(run)
-    assert until(backend, lambda run: run.state.final).state is RunState.CANCELLED
+    assert wait_for_run(backend, lambda run: run.state.is_final).state is RunState.CANCELLED
     backend.cancel(run)
-    backend.cancel(Run("gone", "gone", RunState.RUNNING, run.created))
+    backend.cancel(Run("gone", "gone", RunState.RUNNING, run.created_at))
 
 
 def test_a_run_ends_with_its_operator_and_is_found_again(
@@ -88,25 +88,25 @@ def test_a_run_ends_with_its_operator_and_is_found_again(
 ) -> None:
     operator = subprocess.Popen([sys.executable, "-c", OPERATOR, tmp_path / "runs", probe_pipeline])
     try:
-        assert until(backend, lambda run: run.state is RunState.RUNNING).name == "chest-5aa-1"
+        assert wait_for_run(backend, lambda run: run.state is RunState.RUNNING).name == "chest-5aa-1"
     finally:
         operator.send_signal(signal.SIGKILL)
         operator.wait()
-    ended = until(backend, lambda run: run.state.final)
-    assert ended.state is RunState.INTERRUPTED
-    assert ended.message.startswith("interrupted")
+    finished_run = wait_for_run(backend, lambda run: run.state.is_final)
+    assert finished_run.state is RunState.INTERRUPTED
+    assert finished_run.message.startswith("interrupted")
 
 
 def test_a_run_that_is_killed_alone_has_failed(backend: BackgroundBackend, probe_pipeline: Path) -> None:
-    backend.submit(Job("chest-5aa-1", probe_pipeline, {"what": "wait"}))
-    until(backend, lambda run: run.state is RunState.RUNNING)
+    backend.submit(PipelineJob("chest-5aa-1", probe_pipeline, {"what": "wait"}))
+    wait_for_run(backend, lambda run: run.state is RunState.RUNNING)
     (process,) = backend.processes.values()
     process.kill()
-    ended = until(backend, lambda run: run.state.final)
-    assert (ended.state, ended.message[:6]) == (RunState.FAILED, "killed")
+    finished_run = wait_for_run(backend, lambda run: run.state.is_final)
+    assert (finished_run.state, finished_run.message[:6]) == (RunState.FAILED, "killed")
 
 
 def test_a_name_is_one_folder(backend: BackgroundBackend, probe_pipeline: Path) -> None:
     for name in ("", "..", "a/b", "/tmp/a"):
         with pytest.raises(InputError, match="not a name for a folder"):
-            backend.submit(Job(name, probe_pipeline))
+            backend.submit(PipelineJob(name, probe_pipeline))

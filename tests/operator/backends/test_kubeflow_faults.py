@@ -6,38 +6,38 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from toys.pipelines_server import Answer, PipelinesServer
+from toys.pipelines_server import HttpReply, PipelinesServer
 
 from anamnesis.operator.backends import kubeflow_client
-from anamnesis.operator.backends.base import Job, RunState
+from anamnesis.operator.backends.base import PipelineJob, RunState
 from anamnesis.operator.backends.kubeflow import KubeflowBackend
 from anamnesis.operator.backends.kubeflow_client import connect
-from anamnesis.operator.backends.kubeflow_run_parser import run_of
+from anamnesis.operator.backends.kubeflow_run_parser import parse_run
 from anamnesis.pipelines.specialise import Runtime
 from anamnesis.records import ConflictError, InputError, UnreachableError
 
-UNAVAILABLE = Answer(503, b'{"message": "no upstream"}')
-PAGE = Answer(200, b"<html>Kubeflow</html>", {"Content-Type": "text/html; charset=utf-8"})
+UNAVAILABLE = HttpReply(503, b'{"message": "no upstream"}')
+PAGE = HttpReply(200, b"<html>Kubeflow</html>", {"Content-Type": "text/html; charset=utf-8"})
 
 
 @pytest.fixture
-def job(probe_pipeline: Path) -> Job:
-    return Job("chest-5aa-1", probe_pipeline, {"what": "ok"})
+def job(probe_pipeline: Path) -> PipelineJob:
+    return PipelineJob("chest-5aa-1", probe_pipeline, {"what": "ok"})
 
 
 def test_a_server_that_is_away_for_a_moment_is_asked_again(server: PipelinesServer, backend: KubeflowBackend) -> None:
-    server.knobs.answers = [UNAVAILABLE, Answer(429), Answer(504)]
+    server.faults.replies = [UNAVAILABLE, HttpReply(429), HttpReply(504)]
     assert backend.runs("chest-") == ()
     assert server.requests == ["GET /experiments"] * 4
 
 
 def test_a_server_that_stays_away_is_told(server: PipelinesServer, backend: KubeflowBackend) -> None:
-    server.knobs.always = UNAVAILABLE
+    server.faults.permanent_reply = UNAVAILABLE
     with pytest.raises(UnreachableError, match=rf"{server.url}: 503 no upstream; it is tried again"):
         backend.runs("chest-")
 
 
-def test_nobody_listens(job: Job) -> None:
+def test_nobody_listens(job: PipelineJob) -> None:
     backend = KubeflowBackend("http://127.0.0.1:9", connect("http://127.0.0.1:9", {}))
     for call in (lambda: backend.runs("chest-"), lambda: backend.submit(job)):
         with pytest.raises(UnreachableError, match=r"http://127.0.0.1:9 does not answer: .*refused.*endpoint"):
@@ -48,7 +48,7 @@ def test_a_slow_server_is_not_waited_for(
     server: PipelinesServer, backend: KubeflowBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kubeflow_client, "_SECONDS", (0.05, 0.05))
-    server.knobs.delay = 0.3
+    server.faults.delay = 0.3
     with pytest.raises(UnreachableError, match="timed out"):
         backend.runs("chest-")
 
@@ -57,25 +57,27 @@ def test_a_slow_server_is_not_waited_for(
     "lost", ["POST /experiments", "POST /pipelines", "POST /pipelines/upload_version", "POST /runs"]
 )
 def test_a_lost_reply_makes_nothing_twice(
-    server: PipelinesServer, backend: KubeflowBackend, job: Job, lost: str
+    server: PipelinesServer, backend: KubeflowBackend, job: PipelineJob, lost: str
 ) -> None:
-    server.knobs.lose = f"{lost}$"
+    server.faults.lose = f"{lost}$"
     with pytest.raises(UnreachableError, match="does not answer"):
         backend.submit(job)
     assert server.requests.count(lost) == 1, "what changes something is not sent again"
     run = backend.submit(job)
-    assert [one.id for one in backend.runs("chest-")] == [run.id]
-    assert [len(made) for made in (server.experiments, server.pipelines, server.versions, server.runs)] == [1] * 4
+    assert [listed_run.id for listed_run in backend.runs("chest-")] == [run.id]
+    assert [len(collection) for collection in (server.experiments, server.pipelines, server.versions, server.runs)] == [
+        1
+    ] * 4
 
 
 def test_somebody_else_makes_the_experiment_first(
-    server: PipelinesServer, backend: KubeflowBackend, job: Job, monkeypatch: pytest.MonkeyPatch
+    server: PipelinesServer, backend: KubeflowBackend, job: PipelineJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = dataclasses.replace(backend)
+    other_backend = dataclasses.replace(backend)
     make = KubeflowBackend._create_experiment
 
     def both(self: KubeflowBackend) -> None:
-        make(other)
+        make(other_backend)
         make(self)
 
     monkeypatch.setattr(KubeflowBackend, "_create_experiment", both)
@@ -84,7 +86,7 @@ def test_somebody_else_makes_the_experiment_first(
 
 
 def test_a_pipeline_is_uploaded_once_for_each_content(
-    server: PipelinesServer, backend: KubeflowBackend, job: Job
+    server: PipelinesServer, backend: KubeflowBackend, job: PipelineJob
 ) -> None:
     backend.submit(job)
     backend.submit(dataclasses.replace(job, name="chest-5aa-2"))
@@ -97,7 +99,9 @@ def test_a_pipeline_is_uploaded_once_for_each_content(
     assert all(name.startswith("probe-") for name in names)
 
 
-def test_many_runs_come_in_pages_oldest_first(server: PipelinesServer, backend: KubeflowBackend, job: Job) -> None:
+def test_many_runs_come_in_pages_oldest_first(
+    server: PipelinesServer, backend: KubeflowBackend, job: PipelineJob
+) -> None:
     first = backend.submit(job)
     for number in range(249):
         minute, second = divmod(number, 60)
@@ -109,7 +113,7 @@ def test_many_runs_come_in_pages_oldest_first(server: PipelinesServer, backend: 
         server.runs[copy["run_id"]] = copy
     runs = backend.runs("chest-")
     assert len(runs) == 250
-    assert list(runs) == sorted(runs, key=lambda run: run.created)
+    assert list(runs) == sorted(runs, key=lambda run: run.created_at)
     assert runs[-1] == first
 
 
@@ -117,34 +121,36 @@ def test_many_runs_come_in_pages_oldest_first(server: PipelinesServer, backend: 
     ("answer", "said"),
     [
         (PAGE, "answers with text/html, not with JSON; name the server ml-pipeline itself"),
-        (Answer(302, b"", {"Location": "/dex/auth"}), "302 Found; it wants people to log in"),
-        (Answer(401, b'{"message": "no token"}'), "401 no token; the operator's service account needs a token"),
-        (Answer(400, b'{"message": "first line\\nsecond line"}'), "400 first line$"),
-        (Answer(400, b"[]"), "400 Bad Request$"),
+        (HttpReply(302, b"", {"Location": "/dex/auth"}), "302 Found; it wants people to log in"),
+        (HttpReply(401, b'{"message": "no token"}'), "401 no token; the operator's service account needs a token"),
+        (HttpReply(400, b'{"message": "first line\\nsecond line"}'), "400 first line$"),
+        (HttpReply(400, b"[]"), "400 Bad Request$"),
     ],
 )
 def test_an_answer_that_helps_nobody_is_told(
-    server: PipelinesServer, backend: KubeflowBackend, answer: Answer, said: str
+    server: PipelinesServer, backend: KubeflowBackend, answer: HttpReply, message: str
 ) -> None:
-    server.knobs.always = answer
-    with pytest.raises(InputError, match=said):
+    server.faults.permanent_reply = answer
+    with pytest.raises(InputError, match=message):
         backend.runs("chest-")
 
 
 def test_a_server_that_forgets_what_it_took(
-    server: PipelinesServer, backend: KubeflowBackend, job: Job, monkeypatch: pytest.MonkeyPatch
+    server: PipelinesServer, backend: KubeflowBackend, job: PipelineJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(KubeflowBackend, "_create_run", lambda *_: None)
     with pytest.raises(UnreachableError, match="does not list what it took"):
         backend.submit(job)
 
 
-def test_a_run_that_cannot_be_cancelled_is_told(server: PipelinesServer, backend: KubeflowBackend, job: Job) -> None:
+def test_a_run_that_cannot_be_cancelled_is_told(
+    server: PipelinesServer, backend: KubeflowBackend, job: PipelineJob
+) -> None:
     run = backend.submit(job)
-    server.knobs.answers = [Answer(403, b'{"message": "you may not"}')]
+    server.faults.replies = [HttpReply(403, b'{"message": "you may not"}')]
     with pytest.raises(InputError, match="403 you may not"):
         backend.cancel(run)
-    server.knobs.answers = [UNAVAILABLE]
+    server.faults.replies = [UNAVAILABLE]
     with pytest.raises(UnreachableError):
         backend.cancel(run)
     backend.cancel(run)
@@ -152,21 +158,21 @@ def test_a_run_that_cannot_be_cancelled_is_told(server: PipelinesServer, backend
 
 
 def test_a_page_that_is_not_there_is_no_run_that_is_gone(
-    server: PipelinesServer, backend: KubeflowBackend, job: Job
+    server: PipelinesServer, backend: KubeflowBackend, job: PipelineJob
 ) -> None:
     run = backend.submit(job)
-    server.knobs.always = Answer(404, b"<html>no such page</html>", {"Content-Type": "text/html"})
+    server.faults.permanent_reply = HttpReply(404, b"<html>no such page</html>", {"Content-Type": "text/html"})
     with pytest.raises(InputError, match="404 Not Found"):
         backend.cancel(run)
 
 
 def test_a_conflict_is_one(server: PipelinesServer, backend: KubeflowBackend) -> None:
-    server.knobs.answers = [Answer(409, b'{"message": "it is there"}')]
+    server.faults.replies = [HttpReply(409, b'{"message": "it is there"}')]
     with pytest.raises(ConflictError, match="409 it is there"):
         backend.runs("chest-")
 
 
-def test_the_token_of_the_cluster_is_read_anew(server: PipelinesServer, tmp_path: Path) -> None:
+def test_the_token_of_the_cluster_is_read_again(server: PipelinesServer, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("one")
     backend = KubeflowBackend(server.url, connect(server.url, {"KF_PIPELINES_SA_TOKEN_PATH": str(token)}))
@@ -202,11 +208,13 @@ def test_connecting_asks_nothing_and_writes_nothing(
         ("CANCELED", RunState.CANCELLED),
     ],
 )
-def test_every_state_is_read(told: str | None, state: RunState) -> None:
+def test_every_state_is_read(server_state: str | None, state: RunState) -> None:
     time = datetime(2026, 11, 21, tzinfo=UTC)
-    run = run_of(
-        SimpleNamespace(run_id="a", display_name="b", state=told, created_at=time, finished_at=time, run_details=None)
+    run = parse_run(
+        SimpleNamespace(
+            run_id="a", display_name="b", state=server_state, created_at=time, finished_at=time, run_details=None
+        )
     )
     assert run.state is state
-    assert (run.finished == time) is state.final
+    assert (run.finished_at == time) is state.is_final
     assert bool(run.message) is (state is RunState.FAILED)

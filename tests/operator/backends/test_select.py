@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 import yaml
-from toys.pipelines_server import Answer, PipelinesServer
+from toys.pipelines_server import HttpReply, PipelinesServer
 
-from anamnesis.operator.api import Loaded
+from anamnesis.operator.api import LoadedResource
 from anamnesis.operator.api.model import ContinualModel, ContinualModelSpec
 from anamnesis.operator.api.site import Site
 from anamnesis.operator.backends.background import BackgroundBackend
-from anamnesis.operator.backends.base import Job
-from anamnesis.operator.backends.factory import Backends, runtime_for
+from anamnesis.operator.backends.base import PipelineJob
+from anamnesis.operator.backends.factory import BackendFactory, runtime_for
 from anamnesis.operator.backends.kubeflow import KubeflowBackend
 from anamnesis.operator.backends.kubeflow_client import connect
-from anamnesis.operator.backends.pod_defaults import PodDefaults, load_defaults
+from anamnesis.operator.backends.pod_defaults import PodDefaults, load_pod_defaults
 from anamnesis.pipelines.specialise import Runtime, SecretEnv, SecretFiles, Toleration, Volume
 from anamnesis.records import InputError, UnreachableError
 
@@ -61,7 +61,7 @@ spec:
 """
 
 
-class Resources:
+class FakeResourceReader:
     """As much of a cluster as a back end asks for."""
 
     def __init__(self, secrets: Mapping[str, Mapping[str, str]]) -> None:
@@ -71,7 +71,7 @@ class Resources:
         assert (kind, namespace) == (Site, "lab")
         return Site.model_validate(yaml.safe_load(SITE.replace("NAME", name)))
 
-    def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
+    def read_secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         return self.secrets.get(name)
 
 
@@ -86,17 +86,17 @@ def secrets() -> dict[str, dict[str, str]]:
 
 
 @pytest.fixture
-def backends(secrets: dict[str, dict[str, str]], tmp_path: Path) -> Backends:
-    cluster: Any = Resources(secrets)
-    return Backends(cluster, {**os.environ, "HERE": "yes"}, tmp_path, lambda: datetime.now(UTC))
+def backends(secrets: dict[str, dict[str, str]], tmp_path: Path) -> BackendFactory:
+    cluster: Any = FakeResourceReader(secrets)
+    return BackendFactory(cluster, {**os.environ, "HERE": "yes"}, tmp_path, lambda: datetime.now(UTC))
 
 
-def model(text: str) -> Loaded[ContinualModel]:
-    return Loaded(ContinualModel.model_validate(yaml.safe_load(text)), Path("/lab/chest"))
+def model(text: str) -> LoadedResource[ContinualModel]:
+    return LoadedResource(ContinualModel.model_validate(yaml.safe_load(text)), Path("/lab/chest"))
 
 
-def job(site: str = "lyon") -> Job:
-    return Job("chest-5aa-1", Path("p.yaml"), {"site": site} if site else {})
+def job(site: str = "lyon") -> PipelineJob:
+    return PipelineJob("chest-5aa-1", Path("p.yaml"), {"site": site} if site else {})
 
 
 def test_every_field_of_the_spec_reaches_the_pods() -> None:
@@ -126,7 +126,7 @@ trust: {secret: authorities}
 
 def defaults(folder: Path, text: str) -> PodDefaults:
     (folder / "pods.yaml").write_text(text)
-    return load_defaults(folder / "pods.yaml")
+    return load_pod_defaults(folder / "pods.yaml")
 
 
 def kubeflow(fields: str) -> ContinualModelSpec:
@@ -137,7 +137,7 @@ def kubeflow(fields: str) -> ContinualModelSpec:
 def test_what_a_model_leaves_out_the_installation_says(tmp_path: Path) -> None:
     installed = defaults(tmp_path, DEFAULTS)
     trusted = dict.fromkeys(("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"), "/etc/anamnesis/trust/ca.crt")
-    nothing = Runtime(
+    expected_runtime = Runtime(
         image="registry.hospital/anamnesis-training:1",
         accelerators=1,
         tolerations=(Toleration("nvidia.com/gpu", "Exists", "", ""),),
@@ -146,10 +146,10 @@ def test_what_a_model_leaves_out_the_installation_says(tmp_path: Path) -> None:
         environment={"HTTPS_PROXY": "http://proxy:3128"} | trusted,
         secret_files=(SecretFiles("authorities", "/etc/anamnesis/trust"),),
     )
-    assert runtime_for(kubeflow(""), defaults=installed) == nothing
-    own = runtime_for(kubeflow(", image: other, gpus: 0, queue: day"), defaults=installed)
-    assert own == replace(nothing, image="other", accelerators=0, queue="day")
-    assert runtime_for(kubeflow(""), defaults=defaults(tmp_path, "")) == Runtime()
+    assert runtime_for(kubeflow(""), pod_defaults=installed) == expected_runtime
+    overridden = runtime_for(kubeflow(", image: other, gpus: 0, queue: day"), pod_defaults=installed)
+    assert overridden == replace(expected_runtime, image="other", accelerators=0, queue="day")
+    assert runtime_for(kubeflow(""), pod_defaults=defaults(tmp_path, "")) == Runtime()
 
 
 @pytest.mark.parametrize(
@@ -161,15 +161,15 @@ def test_what_a_model_leaves_out_the_installation_says(tmp_path: Path) -> None:
         ("[", "not YAML"),
     ],
 )
-def test_what_is_wrong_with_the_installation_s_file_is_told(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_what_is_wrong_with_the_installation_s_file_is_told(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         defaults(tmp_path, text)
     with pytest.raises(InputError, match="cannot be read"):
-        load_defaults(tmp_path / "missing.yaml")
+        load_pod_defaults(tmp_path / "missing.yaml")
 
 
 def test_a_model_gets_an_experiment_of_its_own_and_its_sites_secrets(
-    backends: Backends, server: PipelinesServer
+    backends: BackendFactory, server: PipelinesServer
 ) -> None:
     backend = backends(model(MODEL.replace("ENDPOINT", server.url)))
     assert isinstance(backend, KubeflowBackend)
@@ -181,29 +181,31 @@ def test_a_model_gets_an_experiment_of_its_own_and_its_sites_secrets(
     )
     names = [secret.name for secret in backend.runtime(job("")).secrets]
     assert names == ["s3", "split", "lyon", "paris"], "an evaluation opens every site"
-    again = backends(model(MODEL.replace("ENDPOINT", server.url)))
-    assert isinstance(again, KubeflowBackend)
-    assert again.client is backend.client
+    second_backend = backends(model(MODEL.replace("ENDPOINT", server.url)))
+    assert isinstance(second_backend, KubeflowBackend)
+    assert second_backend.client is backend.client
     assert server.requests == ["GET /healthz"]
 
 
-def test_in_a_multi_user_installation_the_model_s_namespace_counts(backends: Backends, server: PipelinesServer) -> None:
-    server.knobs.answers = [Answer(200, b'{"multi_user": true}')]
+def test_in_a_multi_user_installation_the_model_s_namespace_counts(
+    backends: BackendFactory, server: PipelinesServer
+) -> None:
+    server.faults.replies = [HttpReply(200, b'{"multi_user": true}')]
     backend = backends(model(MODEL.replace("ENDPOINT", server.url)))
     assert isinstance(backend, KubeflowBackend)
     assert backend.namespace == "lab"
 
 
-def test_a_server_that_is_away_is_asked_again_the_next_time(backends: Backends, server: PipelinesServer) -> None:
-    server.knobs.always = Answer(503)
+def test_a_server_that_is_away_is_asked_again_the_next_time(backends: BackendFactory, server: PipelinesServer) -> None:
+    server.faults.permanent_reply = HttpReply(503)
     with pytest.raises(UnreachableError, match=server.url):
         backends(model(MODEL.replace("ENDPOINT", server.url)))
-    server.knobs.always = None
+    server.faults.permanent_reply = None
     backends(model(MODEL.replace("ENDPOINT", server.url)))
 
 
 def test_a_missing_secret_or_key_is_told(
-    backends: Backends, server: PipelinesServer, secrets: dict[str, dict[str, str]]
+    backends: BackendFactory, server: PipelinesServer, secrets: dict[str, dict[str, str]]
 ) -> None:
     backend = backends(model(MODEL.replace("ENDPOINT", server.url)))
     assert isinstance(backend, KubeflowBackend)
@@ -216,31 +218,31 @@ def test_a_missing_secret_or_key_is_told(
 
 
 def test_two_secrets_that_contradict_are_refused_and_not_shown(
-    backends: Backends, server: PipelinesServer, secrets: dict[str, dict[str, str]]
+    backends: BackendFactory, server: PipelinesServer, secrets: dict[str, dict[str, str]]
 ) -> None:
     backend = backends(model(MODEL.replace("ENDPOINT", server.url)))
     assert isinstance(backend, KubeflowBackend)
     secrets["lyon"] = {"AWS_ACCESS_KEY_ID": "id"}
-    assert [one.name for one in backend.runtime(job()).secrets] == ["s3", "split"], "it says nothing new"
+    assert [secret.name for secret in backend.runtime(job()).secrets] == ["s3", "split"], "it says nothing new"
     secrets["lyon"] = {"AWS_ACCESS_KEY_ID": "another"}
     with pytest.raises(InputError, match=r"Site lyon: .* and spec.registry.* different values of AWS_ACCESS") as raised:
         backend.runtime(job())
     assert "another" not in str(raised.value)
 
 
-def test_without_a_server_runs_are_local(backends: Backends, tmp_path: Path) -> None:
+def test_without_a_server_runs_are_local(backends: BackendFactory, tmp_path: Path) -> None:
     backend = backends(model(MODEL.partition("  backend:")[0]))
     assert isinstance(backend, BackgroundBackend)
-    assert backend.records == tmp_path / "lab" / "chest" / "runs"
-    environment = backend.environment(job())
-    wanted = {"HERE": "yes", "ANAMNESIS_SPLIT_KEY": "k" * 32, "DICOM_USERNAME": "anna", "AWS_ACCESS_KEY_ID": "id"}
-    assert environment.items() >= wanted.items()
+    assert backend.records_folder == tmp_path / "lab" / "chest" / "runs"
+    environment = backend.environment_for(job())
+    expected = {"HERE": "yes", "ANAMNESIS_SPLIT_KEY": "k" * 32, "DICOM_USERNAME": "anna", "AWS_ACCESS_KEY_ID": "id"}
+    assert environment.items() >= expected.items()
     assert "note" not in environment
     with pytest.raises(InputError, match="Local has no pods"):
         runtime_for(model(MODEL.partition("  backend:")[0]).resource.spec)
 
 
-def test_a_server_with_a_certificate_of_the_house_is_trusted(tmp_path: Path) -> None:
+def test_a_server_with_a_certificate_of_the_hospital_is_trusted(tmp_path: Path) -> None:
     bundle = str(tmp_path / "ca.crt")
     for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
         client = connect("https://ml-pipeline.example", {name: bundle})

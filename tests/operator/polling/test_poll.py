@@ -3,18 +3,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from toys.orthanc import Orthanc
+from toys.orthanc import OrthancServer
 
-from anamnesis.operator.polling.poll import look
-from anamnesis.operator.polling.poller import Glance
-from anamnesis.records import AnamnesisError, Arrival, InputError, RefusedError, UnreachableError
+from anamnesis.operator.polling.poll import poll_source
+from anamnesis.operator.polling.poller import PollResult
+from anamnesis.records import AnamnesisError, InputError, RefusedError, SourceState, UnreachableError
 from anamnesis.snapshots.phantoms import write_phantom_site
-from anamnesis.storage.store import MissingError, NoBucketError, open_store
+from anamnesis.storage.store import MissingBucketError, MissingObjectError, open_store
 
 
-def seen(glance: Glance) -> Arrival:
-    assert glance.arrival is not None
-    return glance.arrival
+def arrival_of(glance: PollResult) -> SourceState:
+    assert glance.source_state is not None
+    return glance.source_state
 
 
 @pytest.fixture
@@ -44,141 +44,147 @@ def place(request, tmp_path: Path) -> tuple[str, dict[str, str], Callable[[str, 
 
 def test_what_arrives_changes_and_goes_is_seen(place):
     url, environment, put, delete = place
-    empty = seen(look(url, "", "", environment))
+    empty = arrival_of(poll_source(url, "", "", environment))
     assert (empty.files, empty.patients) == (0, 0)
     put("normal/a.dcm", b"one")
     put("normal/b.dcm", b"two")
-    first = seen(look(url, "", "", environment))
+    first = arrival_of(poll_source(url, "", "", environment))
     assert (first.files, first.patients) == (2, 2)
-    assert seen(look(url, "", "", environment)) == first
+    assert arrival_of(poll_source(url, "", "", environment)) == first
     put("normal/b.dcm", b"six")  # the same name and size
-    second = seen(look(url, "", "", environment))
+    second = arrival_of(poll_source(url, "", "", environment))
     assert second.fingerprint != first.fingerprint
     delete("normal/b.dcm")
-    assert seen(look(url, "", "", environment)).files == 1
+    assert arrival_of(poll_source(url, "", "", environment)).files == 1
 
 
 def test_what_is_hidden_or_not_whole_yet_does_not_count(place):
     url, environment, put, _ = place
     put("a.png", b"one")
-    first = seen(look(url, "", "", environment))
+    first = arrival_of(poll_source(url, "", "", environment))
     for name in (".DS_Store", ".cache/b.png", "b.png.part", "c.dcm.tmp", "d.png.filepart"):
         put(name, b"half")
-    assert seen(look(url, "", "", environment)) == first
+    assert arrival_of(poll_source(url, "", "", environment)) == first
     put("b.png", b"whole")
-    assert seen(look(url, "", "", environment)).files == 2
+    assert arrival_of(poll_source(url, "", "", environment)).files == 2
 
 
 @pytest.mark.parametrize("name", ["many.npz", "labels.csv", "labels.json", "all.zip"])
 def test_a_container_may_hold_any_number_of_patients(place, name):
     url, environment, put, _ = place
-    for one in ("a.png", "b.JPG", "c.nii.gz", "IM0001"):
-        put(one, b"x")
-    assert seen(look(url, "", "", environment)).patients == 4
+    for file_name in ("a.png", "b.JPG", "c.nii.gz", "IM0001"):
+        put(file_name, b"x")
+    assert arrival_of(poll_source(url, "", "", environment)).patients == 4
     put(name, b"x")
-    assert seen(look(url, "", "", environment)).patients == 0
+    assert arrival_of(poll_source(url, "", "", environment)).patients == 0
 
 
 def test_a_manifest_that_lies_elsewhere_is_part_of_what_is_seen(place, tmp_path):
     url, environment, put, _ = place
     put("a.png", b"x")
     manifest = tmp_path / "labels of ward 7.csv"
-    with pytest.raises(MissingError, match=r"labels\.manifest: there is no"):
-        look(url, manifest.as_uri(), "", environment)
+    with pytest.raises(MissingObjectError, match=r"labels\.manifest: there is no"):
+        poll_source(url, manifest.as_uri(), "", environment)
     manifest.write_text("file,label\na.png,yes")
-    first = look(url, manifest.as_uri(), "", environment)
-    assert seen(look(url, manifest.as_uri(), first.cursor, environment)) == seen(first)
+    first = poll_source(url, manifest.as_uri(), "", environment)
+    assert arrival_of(poll_source(url, manifest.as_uri(), first.cursor, environment)) == arrival_of(first)
     manifest.write_text("file,label\na.png,no")
-    assert seen(look(url, manifest.as_uri(), first.cursor, environment)).fingerprint != seen(first).fingerprint
+    assert (
+        arrival_of(poll_source(url, manifest.as_uri(), first.cursor, environment)).fingerprint
+        != arrival_of(first).fingerprint
+    )
 
 
 def test_a_missing_folder_or_bucket_is_an_error(tmp_path, s3_environment):
-    with pytest.raises(MissingError, match="no such folder"):
-        look((tmp_path / "gone").as_uri(), "", "", {})
-    with pytest.raises(NoBucketError, match="create it first"):
-        look("s3://nobody/here", "", "", s3_environment)
+    with pytest.raises(MissingObjectError, match="no such folder"):
+        poll_source((tmp_path / "gone").as_uri(), "", "", {})
+    with pytest.raises(MissingBucketError, match="create it first"):
+        poll_source("s3://nobody/here", "", "", s3_environment)
 
 
 def test_a_file_that_cannot_be_read_is_not_named(tmp_path):
     (tmp_path / "Rossi^Maria").symlink_to(tmp_path / "Rossi^Maria")
     with pytest.raises(AnamnesisError, match="a file or folder in it cannot be read") as caught:
-        look(tmp_path.as_uri(), "", "", {})
+        poll_source(tmp_path.as_uri(), "", "", {})
     assert "Rossi" not in str(caught.value)
 
 
 @pytest.fixture(params=["orthanc", "dicomweb"])
-def server_url(request, orthanc: Orthanc) -> str:
+def server_url(request, orthanc: OrthancServer) -> str:
     return f"orthanc+{orthanc.url}" if request.param == "orthanc" else f"dicomweb+{orthanc.web}"
 
 
 def test_a_dicom_server_counts_instances_and_patients(orthanc, server_url, phantoms):
-    empty = look(server_url, "", "", orthanc.environment)
-    assert seen(empty) == replace(seen(empty), files=0, patients=0)
+    empty = poll_source(server_url, "", "", orthanc.environment)
+    assert arrival_of(empty) == replace(arrival_of(empty), files=0, patients=0)
     orthanc.send(*phantoms[:3])
     orthanc.store(*phantoms[3:])
-    full = look(server_url, "", empty.cursor, orthanc.environment)
-    assert (seen(full).files, seen(full).patients) == (6, 3)
+    full = poll_source(server_url, "", empty.cursor, orthanc.environment)
+    assert (arrival_of(full).files, arrival_of(full).patients) == (6, 3)
     assert "SANLUCA" not in repr(full)
     orthanc.delete(orthanc.instances()[0])
-    less = look(server_url, "", full.cursor, orthanc.environment)
-    assert (seen(less).files, seen(less).fingerprint != seen(full).fingerprint) == (5, True)
+    less = poll_source(server_url, "", full.cursor, orthanc.environment)
+    assert (arrival_of(less).files, arrival_of(less).fingerprint != arrival_of(full).fingerprint) == (5, True)
 
 
 def test_nothing_new_at_an_orthanc_is_told_by_its_cursor(orthanc, phantoms):
     url = f"orthanc+{orthanc.url}"
     orthanc.send(*phantoms[:4])
-    first = look(url, "", "", orthanc.environment)
+    first = poll_source(url, "", "", orthanc.environment)
     orthanc.stop()  # the cursor outlives the server's process
     orthanc.start()
-    second = look(url, "", first.cursor, orthanc.environment)
-    assert second.arrival is None
+    second = poll_source(url, "", first.cursor, orthanc.environment)
+    assert second.source_state is None
     orthanc.send(*phantoms[4:])
-    third = look(url, "", second.cursor, orthanc.environment)
-    assert seen(third).files == 6
+    third = poll_source(url, "", second.cursor, orthanc.environment)
+    assert arrival_of(third).files == 6
     for stale in ("", "another feed's", "999999999:1:1"):
-        assert seen(look(url, "", stale, orthanc.environment)) == seen(third)
+        assert arrival_of(poll_source(url, "", stale, orthanc.environment)) == arrival_of(third)
 
 
 def test_an_instance_that_was_overwritten_at_an_orthanc_is_seen(orthanc, phantoms):
     url = f"orthanc+{orthanc.url}"
     orthanc.send(*phantoms)
-    first = look(url, "", "", orthanc.environment)
+    first = poll_source(url, "", "", orthanc.environment)
     data = phantoms[0].read_bytes()
     phantoms[0].write_bytes(data[:-2] + bytes(byte ^ 1 for byte in data[-2:]))  # one pixel
     orthanc.send(phantoms[0])
-    second = look(url, "", first.cursor, orthanc.environment)
-    assert (seen(second).files, seen(second).fingerprint != seen(first).fingerprint) == (6, True)
+    second = poll_source(url, "", first.cursor, orthanc.environment)
+    assert (arrival_of(second).files, arrival_of(second).fingerprint != arrival_of(first).fingerprint) == (6, True)
 
 
 def test_a_manifest_is_seen_where_the_orthanc_has_nothing_new(orthanc, phantoms, tmp_path):
     url, manifest = f"orthanc+{orthanc.url}", tmp_path / "labels.csv"
     orthanc.send(*phantoms)
     manifest.write_text("file,label")
-    first = look(url, manifest.as_uri(), "", orthanc.environment)
-    assert look(url, manifest.as_uri(), first.cursor, orthanc.environment).arrival is None
+    first = poll_source(url, manifest.as_uri(), "", orthanc.environment)
+    assert poll_source(url, manifest.as_uri(), first.cursor, orthanc.environment).source_state is None
     manifest.write_text("file,label\n1.2.3,yes")
-    assert seen(look(url, manifest.as_uri(), first.cursor, orthanc.environment)).fingerprint != seen(first).fingerprint
+    assert (
+        arrival_of(poll_source(url, manifest.as_uri(), first.cursor, orthanc.environment)).fingerprint
+        != arrival_of(first).fingerprint
+    )
 
 
 def test_wrong_credentials_and_addresses_are_told_apart(orthanc, server_url):
     with pytest.raises(RefusedError, match=r"refuses \(401\); check user, password or token"):
-        look(server_url, "", "", {**orthanc.environment, "DICOM_PASSWORD": "wrong"})
+        poll_source(server_url, "", "", {**orthanc.environment, "DICOM_PASSWORD": "wrong"})
     with pytest.raises(RefusedError):
-        look(server_url, "", "", {"DICOM_TOKEN": "x"})
+        poll_source(server_url, "", "", {"DICOM_TOKEN": "x"})
     with pytest.raises(InputError, match="address"):
-        look(f"{server_url}/elsewhere", "", "", orthanc.environment)
+        poll_source(f"{server_url}/elsewhere", "", "", orthanc.environment)
     with pytest.raises(InputError, match=r"does not answer as Orthanc|wrong address"):
-        look(f"orthanc+{orthanc.web}", "", "", orthanc.environment)
+        poll_source(f"orthanc+{orthanc.web}", "", "", orthanc.environment)
     with pytest.raises(InputError, match="holds user or password") as caught:
-        look("orthanc+http://ward:secret@127.0.0.1", "", "", {})
+        poll_source("orthanc+http://ward:secret@127.0.0.1", "", "", {})
     assert "secret" not in str(caught.value)
 
 
 def test_a_server_that_is_away_is_unreachable_until_it_is_back(orthanc, server_url, phantoms):
     orthanc.send(*phantoms)
-    first = look(server_url, "", "", orthanc.environment)
+    first = poll_source(server_url, "", "", orthanc.environment)
     orthanc.stop()
     with pytest.raises(UnreachableError, match="no answer"):
-        look(server_url, "", first.cursor, orthanc.environment)
+        poll_source(server_url, "", first.cursor, orthanc.environment)
     orthanc.start()
-    assert look(server_url, "", first.cursor, orthanc.environment).arrival in (None, first.arrival)
+    assert poll_source(server_url, "", first.cursor, orthanc.environment).source_state in (None, first.source_state)

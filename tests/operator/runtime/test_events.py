@@ -7,7 +7,7 @@ import pytest
 
 from anamnesis.operator.api.api_model import Metadata, Resource
 from anamnesis.operator.api.conditions import Condition
-from anamnesis.operator.runtime.events import event_document, worth_an_event
+from anamnesis.operator.runtime.events import make_event_document, reportable_transitions
 
 
 def condition(kind: str, status: Literal["True", "False", "Unknown"], reason: str = "R") -> Condition:
@@ -29,16 +29,16 @@ READY, WAITING = condition("Ready", "True"), condition("Progressing", "False")
         ((READY,), (READY, condition("AwaitingApproval", "True")), [("Normal", "AwaitingApproval")]),
     ],
 )
-def test_transitions_are_told_and_being_new_is_none(
-    before: tuple[Condition, ...], after: tuple[Condition, ...], told: list[tuple[str, str]]
+def test_transitions_are_events_and_a_first_condition_is_none(
+    before: tuple[Condition, ...], after: tuple[Condition, ...], expected: list[tuple[str, str]]
 ) -> None:
-    assert [(weight, one.type) for weight, one in worth_an_event(before, after)] == told
+    assert [(weight, transition.type) for weight, transition in reportable_transitions(before, after)] == expected
 
 
 def test_what_is_too_long_is_cut() -> None:
     metadata = Metadata(name="chest", namespace="wards", uid="u")
-    about = Resource(apiVersion="anamnesis.dev/v1alpha1", metadata=metadata)
+    resource = Resource(apiVersion="anamnesis.dev/v1alpha1", metadata=metadata)
     now = datetime(2026, 5, 1, 12, tzinfo=UTC)
-    event = event_document(about, "Normal", "Idle", "a" * 2000, "b" * 200, now)
+    event = make_event_document(resource, "Normal", "Idle", "a" * 2000, "b" * 200, now)
     assert (len(event["note"]), len(event["reportingInstance"])) == (1024, 128)
     assert event["eventTime"] == "2026-05-01T12:00:00.000000Z"

@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 
-from anamnesis.operator.runtime.health import served
+from anamnesis.operator.runtime.health import serve_health
 from anamnesis.records import InputError
 
 
@@ -20,7 +20,7 @@ def get(port: int, path: str) -> tuple[int, str]:
 
 def test_each_page_says_what_is_wrong(caplog: pytest.LogCaptureFixture) -> None:
     problems = ["the watch of Site is silent"]
-    with served(0, lambda: tuple(problems), lambda: (), lambda: b"up 1\n") as port:
+    with serve_health(0, lambda: tuple(problems), lambda: (), lambda: b"up 1\n") as port:
         assert get(port, "/healthz") == (503, "the watch of Site is silent\n")
         assert caplog.messages == ["unhealthy: the watch of Site is silent"]
         problems.clear()
@@ -31,7 +31,7 @@ def test_each_page_says_what_is_wrong(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_taken_port_is_told() -> None:
-    with socket.create_server(("", 0)) as other:
-        port = other.getsockname()[1]
+    with socket.create_server(("", 0)) as listener:
+        port = listener.getsockname()[1]
         with pytest.raises(InputError, match=f"port {port} for health and metrics: Address already in use"):
-            served(port, lambda: (), lambda: (), lambda: b"").__enter__()
+            serve_health(port, lambda: (), lambda: (), lambda: b"").__enter__()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from toys.memory_api import MemoryApi
 
-from anamnesis.operator.runtime.leader_election import Election, LeadershipLostError
+from anamnesis.operator.runtime.leader_election import LeaderElection, LeadershipLostError
 from anamnesis.operator.runtime.options import LeaseTimes
 
 TIMES = LeaseTimes(duration=15, deadline=10, retry=2)
@@ -23,24 +23,24 @@ def now_or_never(seconds: float) -> bool:
 class Replica:
     """One process with clocks of its own."""
 
-    def __init__(self, name: str, world: "World", skew: float) -> None:
-        self.api = MemoryApi(world.documents)
-        self.election = Election(
+    def __init__(self, name: str, environment: "ReplicaEnvironment", skew: float) -> None:
+        self.api = MemoryApi(environment.documents)
+        self.election = LeaderElection(
             self.api,
             "wards",
             "operator",
             name,
             TIMES,
-            clock=lambda: NOON + timedelta(seconds=world.now + 100 * skew),
-            monotonic=lambda: world.now + skew,
+            clock=lambda: NOON + timedelta(seconds=environment.elapsed + 100 * skew),
+            monotonic=lambda: environment.elapsed + skew,
         )
 
 
-class World:
+class ReplicaEnvironment:
     """What replicas share: the store, and time that passes for all at one rate."""
 
     def __init__(self) -> None:
-        self.now = 1000.0
+        self.elapsed = 1000.0
         self.documents: dict[str, dict[str, Any]] = {}
         self.replicas = [Replica(name, self, skew) for name, skew in (("a", 0.0), ("b", -500.0), ("c", 7.0))]
 
@@ -50,34 +50,34 @@ class Elections(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World()
+        self.environment = ReplicaEnvironment()
 
     @rule(who=st.integers(0, 2))
-    def tries(self, who: int) -> None:
-        self.world.replicas[who].election.acquire(now_or_never)
+    def tries(self, index: int) -> None:
+        self.environment.replicas[index].election.acquire(now_or_never)
 
     @rule(who=st.integers(0, 2), down=st.booleans())
-    def is_cut_off(self, who: int, down: bool) -> None:
-        self.world.replicas[who].api.down = down
+    def is_cut_off(self, index: int, down: bool) -> None:
+        self.environment.replicas[index].api.down = down
 
     @rule(who=st.integers(0, 2))
-    def gives_back(self, who: int) -> None:
-        self.world.replicas[who].election.release()
+    def gives_back(self, index: int) -> None:
+        self.environment.replicas[index].election.release_lease()
 
     @rule(seconds=st.sampled_from((1.0, 4.0, 9.9, 14.9, 15.1)))
     def time_passes(self, seconds: float) -> None:
-        self.world.now += seconds
+        self.environment.elapsed += seconds
 
     @invariant()
     def at_most_one_leads(self) -> None:
-        assert sum(replica.election.leading() for replica in self.world.replicas) <= 1
+        assert sum(replica.election.is_leading() for replica in self.environment.replicas) <= 1
 
     def teardown(self) -> None:
-        election = self.world.replicas[0].election
-        self.world.replicas[0].api.down = False
-        self.world.now += TIMES.deadline
+        election = self.environment.replicas[0].election
+        self.environment.replicas[0].api.down = False
+        self.environment.elapsed += TIMES.deadline
         election.acquire(now_or_never)
-        self.world.now += TIMES.duration
+        self.environment.elapsed += TIMES.duration
         assert election.acquire(now_or_never)
 
 
@@ -85,39 +85,39 @@ TestElections = Elections.TestCase
 
 
 def test_the_leader_renews_until_it_is_asked_to_stop() -> None:
-    world = World()
-    first, second, _ = (replica.election for replica in world.replicas)
+    environment = ReplicaEnvironment()
+    first, second, _ = (replica.election for replica in environment.replicas)
     assert first.acquire(now_or_never)
 
     def wait(seconds: float) -> bool:
-        world.now += seconds
+        environment.elapsed += seconds
         assert not second.acquire(now_or_never)
-        return world.now > 1100
+        return environment.elapsed > 1100
 
-    assert first.hold(wait)
-    first.release()
-    assert not first.leading()
+    assert first.keep_renewing(wait)
+    first.release_lease()
+    assert not first.is_leading()
     assert second.acquire(now_or_never)
-    lease = next(iter(world.documents.values()))
+    lease = next(iter(environment.documents.values()))
     assert (lease["spec"]["holderIdentity"], lease["spec"]["leaseTransitions"]) == ("b", 2)
 
 
 def test_who_cannot_renew_stops_before_another_may_start() -> None:
-    world = World()
-    first, second, _ = world.replicas
+    environment = ReplicaEnvironment()
+    first, second, _ = environment.replicas
     assert first.election.acquire(now_or_never)
     assert not second.election.acquire(now_or_never)
-    first.election.require()
+    first.election.ensure_leader()
     first.api.down = True
 
     def wait(seconds: float) -> bool:
-        world.now += seconds
+        environment.elapsed += seconds
         return False
 
-    assert not first.election.hold(wait)
-    assert world.now <= 1000 + TIMES.deadline + TIMES.retry
+    assert not first.election.keep_renewing(wait)
+    assert environment.elapsed <= 1000 + TIMES.deadline + TIMES.retry
     with pytest.raises(LeadershipLostError, match="a does not hold the Lease operator"):
-        first.election.require()
+        first.election.ensure_leader()
     assert not second.election.acquire(now_or_never)
-    world.now += TIMES.duration
+    environment.elapsed += TIMES.duration
     assert second.election.acquire(now_or_never)

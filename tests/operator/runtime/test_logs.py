@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from anamnesis.operator.runtime.json_logs import configure
+from anamnesis.operator.runtime.json_logs import configure_logging
 from anamnesis.records import InputError
 
 
@@ -20,7 +20,7 @@ def output() -> Iterator[io.StringIO]:
     before, level = list(root.handlers), root.level
     stream = io.StringIO()
     root.handlers.clear()  # pytest's own would be closed
-    configure(stream)
+    configure_logging(stream)
     yield stream
     logging.captureWarnings(False)
     root.handlers[:], threading.excepthook = before, hook

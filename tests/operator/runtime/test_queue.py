@@ -11,45 +11,49 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from toys.waiting import eventually
 
-from anamnesis.operator.runtime.reconcile_key import Key
+from anamnesis.operator.runtime.reconcile_key import ReconcileKey
 from anamnesis.operator.runtime.work_queue import Backoff, WorkQueue
-from anamnesis.operator.runtime.worker_pool import Workers
+from anamnesis.operator.runtime.worker_pool import WorkerPool
 
-KEYS = tuple(Key("Site", "wards", name) for name in "abc")
+KEYS = tuple(ReconcileKey("Site", "wards", name) for name in "abc")
 LONG = 1000.0
 
 
-class Queue(RuleBasedStateMachine):
+class QueueMachine(RuleBasedStateMachine):
     """The queue beside the simplest thing that could be right: when each key is due, and who has it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = 0.0
-        self.queue = WorkQueue(Backoff(1, 60), clock=lambda: self.now, chance=lambda: 1.0)
-        self.due: dict[Key, float] = {}
-        self.working: set[Key] = set()
-        self.failures: Counter[Key] = Counter()
+        self.elapsed = 0.0
+        self.queue = WorkQueue(Backoff(1, 60), clock=lambda: self.elapsed, random_fraction=lambda: 1.0)
+        self.due_times: dict[ReconcileKey, float] = {}
+        self.working: set[ReconcileKey] = set()
+        self.failures: Counter[ReconcileKey] = Counter()
 
-    def want(self, key: Key, delay: float) -> None:
-        self.due[key] = min(self.due.get(key, LONG * LONG), self.now + delay)
+    def expect_key(self, key: ReconcileKey, delay: float) -> None:
+        self.due_times[key] = min(self.due_times.get(key, LONG * LONG), self.elapsed + delay)
 
     @rule(key=st.sampled_from(KEYS), delay=st.sampled_from((0.0, 1.0, 30.0)))
-    def add(self, key: Key, delay: float) -> None:
+    def add(self, key: ReconcileKey, delay: float) -> None:
         self.queue.add(key, delay)
-        self.want(key, delay)
+        self.expect_key(key, delay)
 
     @rule(seconds=st.sampled_from((0.5, 5.0, 50.0)))
     def wait(self, seconds: float) -> None:
-        self.now += seconds
+        self.elapsed += seconds
 
     @rule()
     def take(self) -> None:
-        ready = {key: due for key, due in self.due.items() if key not in self.working and due <= self.now}
-        key = self.queue.take(timeout=0)
+        ready = {
+            key: due_time
+            for key, due_time in self.due_times.items()
+            if key not in self.working and due_time <= self.elapsed
+        }
+        key = self.queue.get(timeout=0)
         assert (key is None) == (not ready)
         if key is not None:
             assert ready[key] == min(ready.values())
-            del self.due[key]
+            del self.due_times[key]
             self.working.add(key)
 
     @precondition(lambda self: self.working)
@@ -59,29 +63,29 @@ class Queue(RuleBasedStateMachine):
         if failed:
             self.failures[key] += 1
             delay = min(60.0, 2.0 ** (self.failures[key] - 1))
-            assert self.queue.failed(key) == delay
-            self.want(key, delay)
+            assert self.queue.add_with_backoff(key) == delay
+            self.expect_key(key, delay)
         else:
             del self.failures[key]
-            self.queue.succeeded(key)
+            self.queue.reset_backoff(key)
         self.queue.done(key)
         self.working.remove(key)
 
     @invariant()
     def depth_is_what_waits_now(self) -> None:
-        assert self.queue.depth == sum(due <= self.now for due in self.due.values())
+        assert self.queue.depth == sum(due_time <= self.elapsed for due_time in self.due_times.values())
 
     def teardown(self) -> None:
-        self.now += LONG
+        self.elapsed += LONG
         for key in self.working:
             self.queue.done(key)
-        left = set()
-        while (key := self.queue.take(timeout=0)) is not None:
-            left.add(key)
-        assert left == set(self.due)
+        remaining_keys = set()
+        while (key := self.queue.get(timeout=0)) is not None:
+            remaining_keys.add(key)
+        assert remaining_keys == set(self.due_times)
 
 
-TestQueue = Queue.TestCase
+TestQueue = QueueMachine.TestCase
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1))
@@ -94,16 +98,16 @@ def test_a_key_that_fails_waits_longer_each_time_up_to_a_limit(failures: int, ch
 
 def test_many_threads_lose_nothing_and_never_share_a_key() -> None:
     queue, lock = WorkQueue(Backoff(0.001, 0.002)), threading.Lock()
-    asked: Counter[Key] = Counter()
-    seen: Counter[Key] = Counter()
-    busy: set[Key] = set()
-    shared: list[Key] = []
+    requested: Counter[ReconcileKey] = Counter()
+    reconciled: Counter[ReconcileKey] = Counter()
+    busy: set[ReconcileKey] = set()
+    shared: list[ReconcileKey] = []
 
-    def reconcile(key: Key) -> timedelta | None:
+    def reconcile(key: ReconcileKey) -> timedelta | None:
         with lock:
             shared.extend({key} & busy)
             busy.add(key)
-            seen[key] = asked[key]
+            reconciled[key] = requested[key]
         time.sleep(random.uniform(0, 0.001))
         with lock:
             busy.remove(key)
@@ -111,32 +115,32 @@ def test_many_threads_lose_nothing_and_never_share_a_key() -> None:
             raise ValueError
         return None
 
-    workers = Workers(queue, reconcile, lambda: True, lambda kind, result, seconds: None)
+    workers = WorkerPool(queue, reconcile, lambda: True, lambda kind, result, seconds: None)
     workers.start(8)
     for _ in range(500):
         key = random.choice(KEYS)
         with lock:
-            asked[key] += 1
+            requested[key] += 1
         queue.add(key)
-    eventually(lambda: seen == asked)
-    queue.end()
+    eventually(lambda: reconciled == requested)
+    queue.shut_down()
     assert workers.wait(5)
-    assert seen == asked
+    assert reconciled == requested
     assert not shared
 
 
 def test_who_waits_is_woken_by_a_key_and_by_the_end() -> None:
     queue = WorkQueue()
-    taken: list[Key | None] = []
+    keys: list[ReconcileKey | None] = []
 
-    def take() -> None:
-        taken.append(queue.take())
-        taken.append(queue.take())
+    def get_twice() -> None:
+        keys.append(queue.get())
+        keys.append(queue.get())
 
-    thread = threading.Thread(target=take, daemon=True)
+    thread = threading.Thread(target=get_twice, daemon=True)
     thread.start()
     queue.add(KEYS[0], delay=0.05)
-    eventually(lambda: bool(taken))
-    queue.end()
+    eventually(lambda: bool(keys))
+    queue.shut_down()
     thread.join(5)
-    assert taken == [KEYS[0], None]
+    assert keys == [KEYS[0], None]

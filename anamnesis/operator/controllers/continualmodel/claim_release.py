@@ -4,27 +4,29 @@ from collections.abc import Container, Mapping
 from datetime import datetime
 
 from anamnesis.records import LogEntry
-from anamnesis.records.timestamps import time_of
-from anamnesis.registry import Log, fold, list_outcomes, release
+from anamnesis.records.timestamps import parse_timestamp
+from anamnesis.registry import Log, build_history, list_update_results, release_claim
 from anamnesis.storage import Store
 
 
-def open_claims(claims: Mapping[str, LogEntry], outcomes: Container[str], who: str, now: datetime) -> tuple[str, ...]:
-    """Returns the claims that ``who`` holds and of which nothing came yet; others wait for these."""
+def open_claims(
+    claims: Mapping[str, LogEntry], claims_with_result: Container[str], operator: str, now: datetime
+) -> tuple[str, ...]:
+    """Returns the claims that ``operator`` holds and of which nothing came yet; others wait for these."""
     return tuple(
         subject
         for subject, entry in claims.items()
-        if entry.who == who and subject not in outcomes and time_of(entry.deadline) > now
+        if entry.author == operator and subject not in claims_with_result and parse_timestamp(entry.deadline) > now
     )
 
 
-def give_up(registry: Store, who: str, now: datetime) -> None:
+def release_claims(registry: Store, operator: str, now: datetime) -> None:
     """Lets the open claims of a model that goes run out at once: whoever comes after it need not wait.
 
     Raises:
         AnamnesisError: the registry does not answer, or is damaged.
     """
-    claims = fold(Log(registry).entries()).claims
-    outcomes = {outcome.occasion.claim for outcome in list_outcomes(registry)}
-    for subject in open_claims(claims, outcomes, who, now):
-        release(registry, subject, who, "its model was deleted", lambda: now)
+    claims = build_history(Log(registry).entries()).claims
+    claims_with_result = {result.trigger.claim for result in list_update_results(registry)}
+    for subject in open_claims(claims, claims_with_result, operator, now):
+        release_claim(registry, subject, operator, "its model was deleted", lambda: now)

@@ -4,23 +4,23 @@ import logging
 from datetime import timedelta
 from pathlib import Path
 
-from anamnesis.operator.api import ContinualModel, Loaded
-from anamnesis.operator.backends.guarded_backend import BackendDownError, guarded
-from anamnesis.operator.controllers.continualmodel.claim_release import give_up, open_claims
+from anamnesis.operator.api import ContinualModel, LoadedResource
+from anamnesis.operator.backends.guarded_backend import BackendDownError, make_guarded_backend
+from anamnesis.operator.controllers.continualmodel.claim_release import open_claims, release_claims
 from anamnesis.operator.controllers.continualmodel.conditions import (
     approval_status,
-    broken_status,
+    error_status,
     model_status,
     update_status,
 )
-from anamnesis.operator.controllers.continualmodel.execute import FINALIZER, Actor
-from anamnesis.operator.controllers.continualmodel.names import identity, prefix
-from anamnesis.operator.controllers.continualmodel.plan_input import observe_cluster
-from anamnesis.operator.controllers.continualmodel.state import Scene
-from anamnesis.operator.controllers.continualmodel.state_reader import Reader, ReconcileOptions
-from anamnesis.operator.plan import Observed, Status, plan
+from anamnesis.operator.controllers.continualmodel.execute import FINALIZER, ActionExecutor
+from anamnesis.operator.controllers.continualmodel.names import name_prefix, operator_identity
+from anamnesis.operator.controllers.continualmodel.plan_input import build_plan_input
+from anamnesis.operator.controllers.continualmodel.state import ModelState
+from anamnesis.operator.controllers.continualmodel.state_reader import ReconcileOptions, StateReader
+from anamnesis.operator.plan import PlanInput, PlannedModelStatus, plan
 from anamnesis.operator.runtime.cluster import Cluster, ClusterDownError, LeadershipLostError
-from anamnesis.operator.runtime.reconcile_key import Key
+from anamnesis.operator.runtime.reconcile_key import ReconcileKey
 from anamnesis.records import (
     AnamnesisError,
     ConflictError,
@@ -31,10 +31,10 @@ from anamnesis.records import (
 )
 from anamnesis.records.timestamps import Clock
 
-ROUNDS = 8
+MAXIMUM_ROUNDS = 8
 """Of reading, planning and carrying out in one call; what is left then comes in the next."""
-PAUSE, RETRY = timedelta(seconds=1), timedelta(seconds=30)
-SILENT = (ClusterDownError, LeadershipLostError)
+NEXT_ROUND_DELAY, ERROR_RETRY_DELAY = timedelta(seconds=1), timedelta(seconds=30)
+UNREPORTABLE_ERRORS = (ClusterDownError, LeadershipLostError)
 """What nothing can be told of, as nothing can be written."""
 
 log = logging.getLogger(__name__)
@@ -45,91 +45,96 @@ class ModelReconciler:
 
     def __init__(self, cluster: Cluster, clock: Clock, options: ReconcileOptions) -> None:
         self._cluster, self._clock, self._options = cluster, clock, options
-        self._reader = Reader(cluster, clock, options)
+        self._reader = StateReader(cluster, clock, options)
 
-    def reconcile(self, key: Key) -> timedelta | None:
+    def reconcile(self, key: ReconcileKey) -> timedelta | None:
         """Brings one model in order; returns when to look again."""
         model = self._cluster.get(ContinualModel, key.namespace, key.name)
         if model is None:
             return None
-        loaded = Loaded(model, Path(f"/{key.namespace}/{key.name}"))
+        loaded_model = LoadedResource(model, Path(f"/{key.namespace}/{key.name}"))
         try:
             if model.metadata.deletion_timestamp:
-                return self._release(loaded)
-            return self._reconcile(loaded)
-        except (*SILENT, ConflictError):  # nothing can be told, or others were first: the queue tries again
+                return self._finalize(loaded_model)
+            return self._reconcile_existing(loaded_model)
+        except (
+            *UNREPORTABLE_ERRORS,
+            ConflictError,
+        ):  # nothing can be told, or others were first: the queue tries again
             raise
         except BackendDownError as error:
-            status = broken_status(model, "BackendReachable", "Unreachable", str(error), self._clock())
+            status = error_status(model, "BackendReachable", "Unreachable", str(error), self._clock())
         except AnamnesisError as error:
-            status = broken_status(model, "Ready", _reason(error), str(error), self._clock())
+            status = error_status(model, "Ready", _error_reason(error), str(error), self._clock())
         self._cluster.put_status(model, status)
-        return RETRY
+        return ERROR_RETRY_DELAY
 
-    def _reconcile(self, loaded: Loaded[ContinualModel]) -> timedelta | None:
-        for _ in range(ROUNDS):
-            scene = self._reader.scene(loaded)
-            observed = observe_cluster(scene)
-            actions, planned = plan(loaded.resource.spec, observed, scene.now)
+    def _reconcile_existing(self, loaded_model: LoadedResource[ContinualModel]) -> timedelta | None:
+        for _ in range(MAXIMUM_ROUNDS):
+            state = self._reader.read(loaded_model)
+            plan_input = build_plan_input(state)
+            actions, planned_status = plan(loaded_model.resource.spec, plan_input, state.now)
             if not actions:
                 break
-            actor = Actor(self._cluster, scene)
+            executor = ActionExecutor(self._cluster, state)
             for action in actions:
-                actor.carry_out(action)
-            loaded = self._reader.again(loaded)
-        self._tell(scene, observed, planned)
+                executor.execute(action)
+            loaded_model = self._reader.refresh_model(loaded_model)
+        self._write_statuses(state, plan_input, planned_status)
         if actions:
-            return PAUSE
-        self._let_go(scene)
-        return max(planned.again - scene.now, timedelta(seconds=1)) if planned.again else None
+            return NEXT_ROUND_DELAY
+        self._remove_finalizer_when_idle(state)
+        return max(planned_status.requeue_at - state.now, timedelta(seconds=1)) if planned_status.requeue_at else None
 
-    def _tell(self, scene: Scene, observed: Observed, planned: Status) -> None:
-        for update in scene.updates:
-            status = update_status(scene, update, planned.updates[update.metadata.name], observed)
-            self._cluster.put_status(update, status)
-        for approval in scene.approvals:
-            said = approval_status(scene, approval, planned.approvals[approval.metadata.name], observed)
-            self._cluster.put_status(approval, said)
-        wanted = observed.evaluation
-        due = (wanted.pending or wanted.next) if wanted else None
-        self._cluster.put_status(scene.model.resource, model_status(scene, planned, due))
+    def _write_statuses(self, state: ModelState, plan_input: PlanInput, planned_status: PlannedModelStatus) -> None:
+        for update in state.updates:
+            new_update_status = update_status(state, update, planned_status.updates[update.metadata.name], plan_input)
+            self._cluster.put_status(update, new_update_status)
+        for approval in state.approvals:
+            new_approval_status = approval_status(
+                state, approval, planned_status.approvals[approval.metadata.name], plan_input
+            )
+            self._cluster.put_status(approval, new_approval_status)
+        evaluation = plan_input.evaluation
+        due_at = (evaluation.pending_due_at or evaluation.next_due_at) if evaluation else None
+        self._cluster.put_status(state.model.resource, model_status(state, planned_status, due_at))
 
-    def _let_go(self, scene: Scene) -> None:
+    def _remove_finalizer_when_idle(self, state: ModelState) -> None:
         """Takes the finalizer off where no run lives and nobody waits for us."""
-        model = scene.model.resource
-        if FINALIZER not in model.metadata.finalizers or any(not run.state.final for run in scene.runs):
+        model = state.model.resource
+        if FINALIZER not in model.metadata.finalizers or any(not run.state.is_final for run in state.runs):
             return
-        if not open_claims(scene.history.claims, scene.outcomes, scene.identity, scene.now):
+        if not open_claims(state.history.claims, state.results, state.operator_identity, state.now):
             self._cluster.set_finalizers(model, ())
 
-    def _release(self, loaded: Loaded[ContinualModel]) -> timedelta | None:
+    def _finalize(self, loaded_model: LoadedResource[ContinualModel]) -> timedelta | None:
         """Ends the runs of a model that is being deleted and gives up its claims, then lets it go."""
-        if FINALIZER not in loaded.resource.metadata.finalizers:
+        if FINALIZER not in loaded_model.resource.metadata.finalizers:
             return None
-        backend = guarded(lambda: self._options.backends(loaded), self._cluster.require)
-        live = [run for run in backend.runs(prefix(loaded.name)) if not run.state.final]
-        for run in live:
+        backend = make_guarded_backend(lambda: self._options.backend_factory(loaded_model), self._cluster.ensure_leader)
+        live_runs = [run for run in backend.runs(name_prefix(loaded_model.name)) if not run.state.is_final]
+        for run in live_runs:
             backend.cancel(run)
-        self._give_up(loaded)
-        self._cluster.set_finalizers(loaded.resource, ())
+        self._release_claims(loaded_model)
+        self._cluster.set_finalizers(loaded_model.resource, ())
         return None
 
-    def _give_up(self, loaded: Loaded[ContinualModel]) -> None:
+    def _release_claims(self, loaded_model: LoadedResource[ContinualModel]) -> None:
         """A registry that is gone keeps no model from being deleted: claims run out by themselves."""
         try:
-            registry = self._reader.registry(loaded)
-            give_up(registry, identity(loaded.resource), self._clock())
-        except SILENT:
+            registry = self._reader.open_registry(loaded_model)
+            release_claims(registry, operator_identity(loaded_model.resource), self._clock())
+        except UNREPORTABLE_ERRORS:
             raise
         except AnamnesisError as error:
-            log.warning("%s: deleted, but its claims hold until they run out: %s", loaded.name, error)
+            log.warning("%s: deleted, but its claims hold until they run out: %s", loaded_model.name, error)
 
 
-def _reason(error: AnamnesisError) -> str:
+def _error_reason(error: AnamnesisError) -> str:
     reasons: dict[type[AnamnesisError], str] = {
         IntegrityError: "RegistryDamaged",
         UnreachableError: "RegistryUnreachable",
         RefusedError: "Refused",
         InputError: "InvalidSpec",
     }
-    return next((reason for kind, reason in reasons.items() if isinstance(error, kind)), "Failed")
+    return next((reason for error_type, reason in reasons.items() if isinstance(error, error_type)), "Failed")

@@ -7,35 +7,35 @@ from datetime import datetime
 from anamnesis.operator.api.api_model import API_VERSION, Metadata
 from anamnesis.operator.api.status import SourceStatus
 from anamnesis.operator.api.update import ModelUpdate, ModelUpdateSpec
-from anamnesis.operator.backends.base import Job
-from anamnesis.operator.controllers.continualmodel.names import approval_mark, claim_digest, update_name
-from anamnesis.operator.controllers.continualmodel.plan_input import counter_of, minimum_of
-from anamnesis.operator.controllers.continualmodel.state import Scene
+from anamnesis.operator.backends.base import PipelineJob
+from anamnesis.operator.controllers.continualmodel.names import approval_marker, claim_digest, update_name
+from anamnesis.operator.controllers.continualmodel.plan_input import next_update_counter, required_new_patients
+from anamnesis.operator.controllers.continualmodel.state import ModelState
 from anamnesis.operator.plan import (
     Action,
     CancelRun,
     ClaimUpdate,
-    Forget,
-    Record,
-    Settle,
+    CreateUpdate,
+    DeleteUpdate,
+    RecordApproval,
+    RecordDecision,
     StartEvaluation,
     StartRun,
-    Submit,
 )
 from anamnesis.operator.requests import evaluation_request, update_request
 from anamnesis.operator.runtime.cluster import Cluster
-from anamnesis.records import Arrival, Occasion, decode, encode_object
-from anamnesis.registry import approve, claim, reject, roll_back, settle
+from anamnesis.records import SourceState, UpdateTrigger, decode, encode_object
+from anamnesis.registry import acquire_claim, approve, record_decision, reject, roll_back
 from anamnesis.updates.requests import UpdateRequest
 
-LABEL = "anamnesis.dev/"
+LABEL_PREFIX = "anamnesis.dev/"
 FINALIZER = "anamnesis.dev/runs"
 """On a ContinualModel while runs or claims of it live: they lie outside the cluster's own garbage collection."""
 
 log = logging.getLogger(__name__)
 
 
-class Actor:
+class ActionExecutor:
     """Carries out the actions of one plan over the scene that it was made of.
 
     Args:
@@ -43,114 +43,118 @@ class Actor:
         scene: what was there.
     """
 
-    def __init__(self, cluster: Cluster, scene: Scene) -> None:
-        self._cluster, self._scene = cluster, scene
-        self._lost: set[str] = set()  # updates whose claim another operator holds
+    def __init__(self, cluster: Cluster, state: ModelState) -> None:
+        self._cluster, self._state = cluster, state
+        self._lost_claims: set[str] = set()  # updates whose claim another operator holds
 
-    def carry_out(self, action: Action) -> None:
+    def execute(self, action: Action) -> None:
         """Carries out one action."""
-        said = " ".join(f"{name}={value}" for name, value in encode_object(action).items())
-        model = self._scene.model.resource.metadata
-        log.info("%s/%s: %s %s", model.namespace, model.name, type(action).__name__, said)
+        fields = " ".join(f"{name}={value}" for name, value in encode_object(action).items())
+        metadata = self._state.model.resource.metadata
+        log.info("%s/%s: %s %s", metadata.namespace, metadata.name, type(action).__name__, fields)
         match action:
-            case Submit():
-                self._submit(action)
+            case CreateUpdate():
+                self._create_update(action)
             case ClaimUpdate():
-                self._claim(action)
+                self._claim_update(action)
             case StartRun():
-                self._start(action)
+                self._start_run(action)
             case CancelRun():
-                self._cancel(action)
-            case Settle():
-                self._settle(action)
-            case Record():
-                self._record(action)
+                self._cancel_run(action)
+            case RecordDecision():
+                self._record_decision(action)
+            case RecordApproval():
+                self._record_approval(action)
             case StartEvaluation():
-                self._evaluate(action)
-            case Forget():
-                self._cluster.delete(self._scene.update(action.update))
+                self._start_evaluation(action)
+            case DeleteUpdate():
+                self._cluster.delete(self._state.find_update(action.update))
 
-    def _submit(self, action: Submit) -> None:
-        scene, model, site = self._scene, self._scene.model, self._scene.sites[action.site]
+    def _create_update(self, action: CreateUpdate) -> None:
+        state, model, site = self._state, self._state.model, self._state.sites[action.site]
         source = site.resource.status.source
         assert source is not None  # a site without one is not next
-        counter = counter_of(scene, action.site)
+        counter = next_update_counter(state, action.site)
         digest = claim_digest(model.resource, action.site, source.fingerprint, action.base, counter)
         name = update_name(model.name, digest)
-        occasion = _occasion(name, digest, source, counter, minimum_of(scene, action.site))
-        request = update_request(model, site, scene.split_key, action.base, scene.learned, scene.identity, occasion)
+        trigger = _update_trigger(name, digest, source, counter, required_new_patients(state, action.site))
+        request = update_request(
+            model, site, state.split_key, action.base, state.learned_sites, state.operator_identity, trigger
+        )
         spec = ModelUpdateSpec(
             model=model.name,
             site=action.site,
             claim=digest,
-            source=source.fingerprint,
+            source_fingerprint=source.fingerprint,
             patients=source.patients,
-            base=action.base or None,
+            base_version=action.base or None,
             counter=counter,
             request=json.dumps(encode_object(request), ensure_ascii=False),
         )
-        labels = {f"{LABEL}model": model.name, f"{LABEL}site": action.site}
+        labels = {f"{LABEL_PREFIX}model": model.name, f"{LABEL_PREFIX}site": action.site}
         metadata = Metadata(name=name, namespace=model.resource.metadata.namespace, labels=labels)
         document = {"apiVersion": API_VERSION, "kind": "ModelUpdate", "metadata": metadata, "spec": spec}
         self._cluster.create(ModelUpdate.model_validate(document), owner=model.resource)
 
-    def _claim(self, action: ClaimUpdate) -> None:
-        scene, update = self._scene, self._scene.update(action.update)
-        self._hold()
-        who, why = scene.identity, f"update {action.update} with data of {update.spec.site}"
-        if claim(scene.registry, update.spec.claim, who, why, action.until, self._clock) is None:
-            self._lost.add(action.update)
+    def _claim_update(self, action: ClaimUpdate) -> None:
+        state, update = self._state, self._state.find_update(action.update)
+        self._add_finalizer()
+        author, reason = state.operator_identity, f"update {action.update} with data of {update.spec.site}"
+        if acquire_claim(state.registry, update.spec.claim, author, reason, action.deadline, self._state_time) is None:
+            self._lost_claims.add(action.update)
 
-    def _start(self, action: StartRun) -> None:
+    def _start_run(self, action: StartRun) -> None:
         from anamnesis.pipelines.training.continual_update import compiled_pipeline, pipeline_arguments
 
-        if action.update in self._lost:
+        if action.update in self._lost_claims:
             return
-        update = self._scene.update(action.update)
+        update = self._state.find_update(action.update)
         request = json.loads(update.spec.request)
         method = decode(UpdateRequest, request, "spec.request").configuration.method
-        self._hold()
+        self._add_finalizer()
         name = f"{action.update}-{action.attempt}"
-        self._scene.backend.submit(Job(name, compiled_pipeline(method), pipeline_arguments(request)))
+        self._state.backend.submit(PipelineJob(name, compiled_pipeline(method), pipeline_arguments(request)))
 
-    def _cancel(self, action: CancelRun) -> None:
-        for run in self._scene.runs:
+    def _cancel_run(self, action: CancelRun) -> None:
+        for run in self._state.runs:
             if run.name == action.run:
-                self._scene.backend.cancel(run)
+                self._state.backend.cancel(run)
 
-    def _settle(self, action: Settle) -> None:
-        decision = self._scene.judged(self._scene.update(action.update))
+    def _record_decision(self, action: RecordDecision) -> None:
+        decision = self._state.gate_decision(self._state.find_update(action.update))
         assert decision is not None  # there is a version
-        settle(self._scene.registry, decision, self._scene.identity, decision.reason, self._clock)
+        record_decision(
+            self._state.registry, decision, self._state.operator_identity, decision.reason, self._state_time
+        )
 
-    def _record(self, action: Record) -> None:
-        approval = next(one for one in self._scene.approvals if one.metadata.name == action.approval)
+    def _record_approval(self, action: RecordApproval) -> None:
+        approval = next(approval for approval in self._state.approvals if approval.metadata.name == action.approval)
         spec = approval.spec
-        write = {"Approve": approve, "Reject": reject, "RollBack": roll_back}[spec.decision]
-        why = f"{spec.reason} {approval_mark(approval.metadata.uid)}"
-        write(self._scene.registry, spec.version, spec.approver, why, self._clock)
+        write_entry = {"Approve": approve, "Reject": reject, "RollBack": roll_back}[spec.decision]
+        reason = f"{spec.reason} {approval_marker(approval.metadata.uid)}"
+        write_entry(self._state.registry, spec.version, spec.approver, reason, self._state_time)
 
-    def _evaluate(self, action: StartEvaluation) -> None:
+    def _start_evaluation(self, action: StartEvaluation) -> None:
         from anamnesis.pipelines.evaluation.scheduled_evaluation import compiled_pipeline, pipeline_arguments
 
-        scene, model = self._scene, self._scene.model
+        state, model = self._state, self._state.model
         request = evaluation_request(
-            model, scene.sites, scene.learned, scene.champion, scene.split_key, action.name, action.due
+            model, state.sites, state.learned_sites, state.champion, state.split_key, action.evaluation, action.due_at
         )
-        self._hold()
+        self._add_finalizer()
         arguments = pipeline_arguments(request)
-        scene.backend.submit(Job(f"{action.name}-{action.attempt}", compiled_pipeline(), arguments))
+        state.backend.submit(PipelineJob(f"{action.evaluation}-{action.attempt}", compiled_pipeline(), arguments))
 
-    def _clock(self) -> datetime:
-        return self._scene.now
+    def _state_time(self) -> datetime:
+        return self._state.now
 
-    def _hold(self) -> None:
+    def _add_finalizer(self) -> None:
         """Makes sure that the model does not go before its runs have ended."""
-        model = self._scene.model.resource
+        model = self._state.model.resource
         if FINALIZER not in model.metadata.finalizers:
             self._cluster.set_finalizers(model, (FINALIZER,))
 
 
-def _occasion(name: str, digest: str, source: SourceStatus, counter: int, minimum: int) -> Occasion:
-    arrival = Arrival(source.fingerprint, source.files, source.patients)
-    return Occasion(name, digest, arrival, counter, minimum)
+def _update_trigger(name: str, digest: str, source: SourceStatus, counter: int, minimum_patients: int) -> UpdateTrigger:
+    source_state = SourceState(source.fingerprint, source.files, source.patients)
+    return UpdateTrigger(name, digest, source_state, counter, minimum_patients)

@@ -2,175 +2,191 @@
 
 from datetime import datetime
 
-from anamnesis.operator.api import Loaded, Site
+from anamnesis.operator.api import LoadedResource, Site
 from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.schedule import last_firing, next_firing
 from anamnesis.operator.api.update import ModelUpdate
-from anamnesis.operator.controllers.continualmodel.candidates import candidate_of, decided
-from anamnesis.operator.controllers.continualmodel.names import approval_mark, claim_digest, evaluation_name
-from anamnesis.operator.controllers.continualmodel.state import Scene
+from anamnesis.operator.controllers.continualmodel.candidates import candidate_of, refused_candidates
+from anamnesis.operator.controllers.continualmodel.names import approval_marker, claim_digest, evaluation_name
+from anamnesis.operator.controllers.continualmodel.state import ModelState
 from anamnesis.operator.plan import (
     Claim,
-    Observed,
     ObservedApproval,
     ObservedEvaluation,
     ObservedSite,
     ObservedUpdate,
+    PlanInput,
 )
-from anamnesis.records import EntryKind, LogEntry, OutcomeKind
-from anamnesis.records.timestamps import time_of
-from anamnesis.registry import read_monitoring
+from anamnesis.records import EntryKind, LogEntry, UpdateResultKind
+from anamnesis.records.timestamps import parse_timestamp
+from anamnesis.registry import read_scheduled_evaluation
 
-REQUEST = "update.anamnesis.dev/"
+REQUEST_ANNOTATION_PREFIX = "update.anamnesis.dev/"
 """Prefix of the annotation of a ContinualModel by which a person asks for an update of a site."""
 
 
-def observe_cluster(scene: Scene) -> Observed:
+def build_plan_input(state: ModelState) -> PlanInput:
     """Returns what planning looks at."""
-    sites = {reference.name: _site(scene, reference.name) for reference in scene.model.resource.spec.sites}
-    return Observed(
-        champion=scene.champion,
+    sites = {reference.name: _observe_site(state, reference.name) for reference in state.model.resource.spec.sites}
+    return PlanInput(
+        champion=state.champion,
         sites=sites,
-        updates=tuple(_update(scene, update, sites) for update in scene.updates),
-        approvals=tuple(_approval(scene, approval) for approval in scene.approvals),
-        guarded_since=scene.guarded_since,
-        foreign_until=_foreign_until(scene),
-        evaluation=_evaluation(scene),
+        updates=tuple(_observe_update(state, update, sites) for update in state.updates),
+        approvals=tuple(_observe_approval(state, approval) for approval in state.approvals),
+        admission_policy_since=state.admission_policy_since,
+        other_operator_deadline=_other_operator_deadline(state),
+        evaluation=_observe_evaluation(state),
     )
 
 
-def source_of(site: Loaded[Site]) -> str:
+def source_fingerprint(site: LoadedResource[Site]) -> str:
     """Returns the fingerprint of what a site's source holds; empty while it holds nothing, or was never looked at."""
     source = site.resource.status.source
     return source.fingerprint if source and source.files else ""
 
 
-def counter_of(scene: Scene, site: str) -> int:
+def next_update_counter(state: ModelState, site: str) -> int:
     """Returns the counter that a new update of a site bears: it never falls, also when the annotation is gone."""
-    return max(_requested(scene, site), _answered(scene, site))
+    return max(_requested_counter(state, site), _answered_counter(state, site))
 
 
-def minimum_of(scene: Scene, site: str) -> int:
+def required_new_patients(state: ModelState, site: str) -> int:
     """Returns how many new patients a new update of a site must bring: any number where a person asks for it."""
-    asked = _requested(scene, site) > _answered(scene, site)
-    return 0 if asked else scene.model.resource.spec.trigger.minimum_new_patients
+    is_requested = _requested_counter(state, site) > _answered_counter(state, site)
+    return 0 if is_requested else state.model.resource.spec.trigger.minimum_new_patients
 
 
-def _requested(scene: Scene, site: str) -> int:
-    text = scene.model.resource.metadata.annotations.get(REQUEST + site, "")
+def _requested_counter(state: ModelState, site: str) -> int:
+    text = state.model.resource.metadata.annotations.get(REQUEST_ANNOTATION_PREFIX + site, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
 
 
-def _answered(scene: Scene, site: str) -> int:
-    updates = (update.spec.counter for update in scene.updates if update.spec.site == site)
-    outcomes = (outcome.occasion.counter for outcome in scene.outcomes.values() if outcome.site == site)
-    return max((*updates, *outcomes), default=0)
+def _answered_counter(state: ModelState, site: str) -> int:
+    update_counters = (update.spec.counter for update in state.updates if update.spec.site == site)
+    result_counters = (result.trigger.counter for result in state.results.values() if result.site == site)
+    return max((*update_counters, *result_counters), default=0)
 
 
-def _site(scene: Scene, name: str) -> ObservedSite:
-    if name not in scene.sites:
-        lost = any(version.site == name for _, version in scene.lineage)
-        return ObservedSite(problem=f"there is no Site {name!r} in this namespace", lost=lost)
-    site = scene.sites[name]
-    source, outcomes = source_of(site), [one for one in scene.outcomes.values() if one.site == name]
-    snapshots = {version.snapshot for _, version in scene.lineage if version.site == name}
-    learned = [one for one in outcomes if one.snapshot in snapshots and one.kind is not OutcomeKind.TOO_FEW_PATIENTS]
-    same = [one for one in outcomes if one.occasion.arrival.fingerprint == source]
-    known = bool(source) and any(one in learned for one in same)
-    seen = site.resource.status.source
+def _observe_site(state: ModelState, name: str) -> ObservedSite:
+    if name not in state.sites:
+        is_missing = any(version.site == name for _, version in state.lineage)
+        return ObservedSite(problem=f"there is no Site {name!r} in this namespace", is_missing=is_missing)
+    site = state.sites[name]
+    fingerprint, results = (
+        source_fingerprint(site),
+        [result for result in state.results.values() if result.site == name],
+    )
+    snapshots = {version.snapshot for _, version in state.lineage if version.site == name}
+    learned_results = [
+        result
+        for result in results
+        if result.snapshot in snapshots and result.kind is not UpdateResultKind.TOO_FEW_PATIENTS
+    ]
+    current_results = [result for result in results if result.trigger.source_state.fingerprint == fingerprint]
+    is_learned = bool(fingerprint) and any(result in learned_results for result in current_results)
+    source_status = site.resource.status.source
     return ObservedSite(
-        learned=known,
-        candidates=() if known else tuple(decided(scene, same)),
-        problem=_problem(site),
-        source=source,
-        changed=seen.changed if seen else None,
-        patients=seen.patients if seen else 0,
-        learned_patients=max((one.occasion.arrival.patients for one in learned), default=0),
-        requested=_requested(scene, name),
-        answered=_answered(scene, name),
+        is_learned=is_learned,
+        candidates=() if is_learned else tuple(refused_candidates(state, current_results)),
+        problem=_source_problem(site),
+        source_fingerprint=fingerprint,
+        changed_at=source_status.last_change_time if source_status else None,
+        patients=source_status.patients if source_status else 0,
+        learned_patients=max((result.trigger.source_state.patients for result in learned_results), default=0),
+        requested_counter=_requested_counter(state, name),
+        answered_counter=_answered_counter(state, name),
     )
 
 
-def _problem(site: Loaded[Site]) -> str:
+def _source_problem(site: LoadedResource[Site]) -> str:
     """Why the source cannot be read. One that does not answer for a moment keeps what was seen of it."""
-    readable = next((c for c in site.resource.status.conditions if c.type == "Readable"), None)
-    return readable.message if readable and readable.status == "False" else ""
+    readable_condition = next(
+        (condition for condition in site.resource.status.conditions if condition.type == "Readable"), None
+    )
+    return readable_condition.message if readable_condition and readable_condition.status == "False" else ""
 
 
-def _update(scene: Scene, update: ModelUpdate, sites: dict[str, ObservedSite]) -> ObservedUpdate:
-    spec, outcome, model = update.spec, scene.outcome(update), scene.model.resource
-    source = sites[spec.site].source if spec.site in sites else ""
-    today = claim_digest(model, spec.site, source, scene.champion, counter_of(scene, spec.site))
-    version = outcome.version if outcome else ""
+def _observe_update(state: ModelState, update: ModelUpdate, sites: dict[str, ObservedSite]) -> ObservedUpdate:
+    spec, result, model = update.spec, state.result_of(update), state.model.resource
+    fingerprint = sites[spec.site].source_fingerprint if spec.site in sites else ""
+    current_claim = claim_digest(model, spec.site, fingerprint, state.champion, next_update_counter(state, spec.site))
+    version = result.version if result else ""
     return ObservedUpdate(
         name=update.metadata.name,
         site=spec.site,
-        source=spec.source,
-        base=spec.base or "",
-        current=spec.claim == today,
-        created=update.metadata.creation_timestamp or scene.now,
-        claim=_claim(scene, spec.claim),
-        runs=scene.runs_of(update.metadata.name),
-        outcome=outcome,
-        candidate=candidate_of(scene, update, version) if version else None,
-        promoted=version in scene.history.lineage,
-        superseded=version in scene.history.superseded,
+        source_fingerprint=spec.source_fingerprint,
+        base=spec.base_version or "",
+        is_current=spec.claim == current_claim,
+        created_at=update.metadata.creation_timestamp or state.now,
+        claim=_observe_claim(state, spec.claim),
+        runs=state.runs_of(update.metadata.name),
+        result=result,
+        candidate=candidate_of(state, update, version) if version else None,
+        is_promoted=version in state.history.lineage,
+        is_superseded=version in state.history.superseding_entries,
     )
 
 
-def _claim(scene: Scene, claim: str) -> Claim | None:
-    entry = scene.history.claims.get(claim)
-    return _to_claim(scene, entry) if entry else None
+def _observe_claim(state: ModelState, claim: str) -> Claim | None:
+    entry = state.history.claims.get(claim)
+    return _claim_from_entry(state, entry) if entry else None
 
 
-def _to_claim(scene: Scene, entry: LogEntry) -> Claim:
-    return Claim(entry.who == scene.identity, time_of(entry.deadline))
+def _claim_from_entry(state: ModelState, entry: LogEntry) -> Claim:
+    return Claim(entry.author == state.operator_identity, parse_timestamp(entry.deadline))
 
 
-def _foreign_until(scene: Scene) -> datetime | None:
+def _other_operator_deadline(state: ModelState) -> datetime | None:
     """Until when another operator has the turn: its claim is newer than the champion, and nothing came of it yet."""
     kinds = (EntryKind.PROMOTE, EntryKind.ROLL_BACK)
-    champion_since = max((entry.number for entry in scene.entries if entry.kind in kinds), default=0)
+    champion_entry = max((entry.number for entry in state.entries if entry.kind in kinds), default=0)
     claims = (
-        _to_claim(scene, entry)
-        for subject, entry in scene.history.claims.items()
-        if entry.number > champion_since and subject not in scene.outcomes
+        _claim_from_entry(state, entry)
+        for subject, entry in state.history.claims.items()
+        if entry.number > champion_entry and subject not in state.results
     )
-    return max((claim.deadline for claim in claims if not claim.ours and claim.deadline > scene.now), default=None)
+    return max(
+        (claim.deadline for claim in claims if not claim.held_by_this_operator and claim.deadline > state.now),
+        default=None,
+    )
 
 
-def _approval(scene: Scene, approval: UpdateApproval) -> ObservedApproval:
-    spec, metadata, history = approval.spec, approval.metadata, scene.history
-    named = next((one for one in scene.updates if one.metadata.name == spec.update), None)
-    outcome = scene.outcome(named) if named else None
-    mark = approval_mark(metadata.uid)
-    decided = {
+def _observe_approval(state: ModelState, approval: UpdateApproval) -> ObservedApproval:
+    spec, metadata, history = approval.spec, approval.metadata, state.history
+    update = next((item for item in state.updates if item.metadata.name == spec.update), None)
+    result = state.result_of(update) if update else None
+    marker = approval_marker(metadata.uid)
+    decisions = {
         "approved": spec.version in history.approvals,
-        "rejected": history.vetoed(spec.version),
-        "promoted": spec.version in history.promoted,
+        "rejected": history.is_vetoed(spec.version),
+        "promoted": spec.version in history.promoted_versions,
     }
-    recorded = next((c for c in approval.status.conditions if c.type == "Recorded"), None)
+    recorded_condition = next(
+        (condition for condition in approval.status.conditions if condition.type == "Recorded"), None
+    )
     return ObservedApproval(
         name=metadata.name,
         decision=spec.decision,
         version=spec.version,
         approver=spec.approver,
-        created=metadata.creation_timestamp or scene.now,
+        created_at=metadata.creation_timestamp or state.now,
         update=spec.update or "",
-        candidate=outcome.version if outcome else "",
-        entry=next((entry.number for entry in scene.entries if entry.why.endswith(mark)), 0),
-        decided=frozenset(word for word, true in decided.items() if true),
-        refused=recorded.reason if recorded and recorded.status == "False" else "",
+        candidate=result.version if result else "",
+        log_entry=next((entry.number for entry in state.entries if entry.reason.endswith(marker)), 0),
+        logged_decisions=frozenset(decision for decision, is_logged in decisions.items() if is_logged),
+        refusal_reason=recorded_condition.reason if recorded_condition and recorded_condition.status == "False" else "",
     )
 
 
-def _evaluation(scene: Scene) -> ObservedEvaluation | None:
-    spec = scene.model.resource.spec.evaluation
-    first = next((entry for entry in scene.entries if entry.kind is EntryKind.PROMOTE), None)
-    if spec is None or first is None:
+def _observe_evaluation(state: ModelState) -> ObservedEvaluation | None:
+    spec = state.model.resource.spec.evaluation
+    first_promotion = next((entry for entry in state.entries if entry.kind is EntryKind.PROMOTE), None)
+    if spec is None or first_promotion is None:
         return None
-    due = last_firing(spec.schedule, scene.now)
-    name = evaluation_name(scene.model.name, due or scene.now)
-    found = read_monitoring(scene.registry, name) if due else None
-    runs = () if found else scene.runs_of(name)
-    return ObservedEvaluation(time_of(first.time), due, next_firing(spec.schedule, scene.now), name, runs, found)
+    due_at = last_firing(spec.schedule, state.now)
+    name = evaluation_name(state.model.name, due_at or state.now)
+    result = read_scheduled_evaluation(state.registry, name) if due_at else None
+    runs = () if result else state.runs_of(name)
+    return ObservedEvaluation(
+        parse_timestamp(first_promotion.time), due_at, next_firing(spec.schedule, state.now), name, runs, result
+    )

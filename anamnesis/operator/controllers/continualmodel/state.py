@@ -8,15 +8,22 @@ from datetime import datetime
 from functools import cached_property
 
 from anamnesis.operator.addresses import store_url
-from anamnesis.operator.api import ContinualModel, Loaded, Site
+from anamnesis.operator.api import ContinualModel, LoadedResource, Site
 from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Backend, Run
-from anamnesis.operator.controllers.continualmodel.names import identity, prefix
-from anamnesis.operator.requests import gate_policy, learned_sites
-from anamnesis.records import Decision, EntryKind, LogEntry, Monitoring, Outcome, SiteRef, Version, decode
-from anamnesis.registry import History, fold, judge, list_outcomes, read_monitoring, read_version
-from anamnesis.registry.run_results import MONITORING
+from anamnesis.operator.controllers.continualmodel.names import name_prefix, operator_identity
+from anamnesis.operator.requests import gate_policy, learned_site_refs
+from anamnesis.records import Decision, EntryKind, LogEntry, ScheduledEvaluation, SiteRef, UpdateResult, Version, decode
+from anamnesis.registry import (
+    History,
+    build_history,
+    evaluate_gate,
+    list_update_results,
+    read_scheduled_evaluation,
+    read_version,
+)
+from anamnesis.registry.run_results import SCHEDULED_EVALUATIONS
 from anamnesis.snapshots import current_test_set
 from anamnesis.storage import Store
 from anamnesis.updates.requests import UpdateRequest
@@ -26,7 +33,7 @@ OpenStore = Callable[[str], Store]
 
 
 @dataclass(frozen=True)
-class Scene:
+class ModelState:
     """What is there for one model.
 
     Attributes:
@@ -34,7 +41,7 @@ class Scene:
         sites: those of its sites that exist.
         updates: its ModelUpdates, oldest first.
         approvals: its UpdateApprovals, oldest first.
-        guarded_since: see ``Cluster.approvals_guarded_since``.
+        admission_policy_since: see ``Cluster.approvals_guarded_since``.
         registry: its registry.
         open_store: opens a site's store.
         backend: carries its runs out.
@@ -43,11 +50,11 @@ class Scene:
         now: when this was read.
     """
 
-    model: Loaded[ContinualModel]
-    sites: Mapping[str, Loaded[Site]]
+    model: LoadedResource[ContinualModel]
+    sites: Mapping[str, LoadedResource[Site]]
     updates: tuple[ModelUpdate, ...]
     approvals: tuple[UpdateApproval, ...]
-    guarded_since: datetime | None
+    admission_policy_since: datetime | None
     registry: Store
     open_store: OpenStore
     backend: Backend
@@ -58,7 +65,7 @@ class Scene:
     @cached_property
     def history(self) -> History:
         """What the log says."""
-        return fold(self.entries)
+        return build_history(self.entries)
 
     @property
     def champion(self) -> str:
@@ -66,15 +73,15 @@ class Scene:
         return self.history.champion or ""
 
     @cached_property
-    def outcomes(self) -> Mapping[str, Outcome]:
+    def results(self) -> Mapping[str, UpdateResult]:
         """By claim."""
-        return {outcome.occasion.claim: outcome for outcome in list_outcomes(self.registry)}
+        return {result.trigger.claim: result for result in list_update_results(self.registry)}
 
     @cached_property
     def versions(self) -> Mapping[str, Version]:
         """By digest: the champion's lineage and every version that a run here gave."""
-        wanted = {*self.history.lineage, *(o.version for o in self.outcomes.values() if o.version)}
-        return {digest: read_version(self.registry, digest) for digest in sorted(wanted)}
+        digests = {*self.history.lineage, *(result.version for result in self.results.values() if result.version)}
+        return {digest: read_version(self.registry, digest) for digest in sorted(digests)}
 
     @cached_property
     def lineage(self) -> tuple[tuple[str, Version], ...]:
@@ -82,34 +89,37 @@ class Scene:
         return tuple((digest, self.versions[digest]) for digest in reversed(self.history.lineage))
 
     @cached_property
-    def learned(self) -> tuple[SiteRef, ...]:
+    def learned_sites(self) -> tuple[SiteRef, ...]:
         """The model's sites that the champion has learned, in the order it did, each with its test set in force."""
         names = {version.site for _, version in self.lineage} & set(self.sites)
         stores = {name: self.open_store(store_url(self.sites[name])) for name in names}
-        sets = {name: current_test_set(store) for name, store in stores.items()}
-        return learned_sites(self.lineage, self.sites, sets)
+        test_sets = {name: current_test_set(store) for name, store in stores.items()}
+        return learned_site_refs(self.lineage, self.sites, test_sets)
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:
         """Every run of the model, oldest first."""
-        return self.backend.runs(prefix(self.model.name))
+        return self.backend.runs(name_prefix(self.model.name))
 
     @cached_property
-    def monitoring(self) -> Monitoring | None:
+    def last_scheduled_evaluation(self) -> ScheduledEvaluation | None:
         """The champion's last scheduled evaluation, or none."""
-        names = [info.key.removeprefix(MONITORING).removesuffix(".json") for info in self.registry.list(MONITORING)]
+        names = [
+            info.key.removeprefix(SCHEDULED_EVALUATIONS).removesuffix(".json")
+            for info in self.registry.list(SCHEDULED_EVALUATIONS)
+        ]
         for name in sorted(names, reverse=True):
-            found = read_monitoring(self.registry, name)
-            if found and found.version == self.champion:
-                return found
+            evaluation = read_scheduled_evaluation(self.registry, name)
+            if evaluation and evaluation.version == self.champion:
+                return evaluation
         return None
 
     @cached_property
-    def identity(self) -> str:
+    def operator_identity(self) -> str:
         """Who this operator is, in the registry's log."""
-        return identity(self.model.resource)
+        return operator_identity(self.model.resource)
 
-    def update(self, name: str) -> ModelUpdate:
+    def find_update(self, name: str) -> ModelUpdate:
         """Returns one of the updates."""
         return next(update for update in self.updates if update.metadata.name == name)
 
@@ -119,19 +129,21 @@ class Scene:
         numbered = {int(match[1]): run for run in self.runs if (match := pattern.fullmatch(run.name))}
         return tuple(numbered[number] for number in sorted(numbered))
 
-    def outcome(self, update: ModelUpdate) -> Outcome | None:
+    def result_of(self, update: ModelUpdate) -> UpdateResult | None:
         """Returns what a run of an update found, or none yet."""
-        return self.outcomes.get(update.spec.claim)
+        return self.results.get(update.spec.claim)
 
-    def judged(self, update: ModelUpdate) -> Decision | None:
+    def gate_decision(self, update: ModelUpdate) -> Decision | None:
         """Returns what the gate says now of the version that an update gave; none where it gave none."""
-        outcome = self.outcome(update)
-        if outcome is None or not outcome.version:
+        result = self.result_of(update)
+        if result is None or not result.version:
             return None
         request = decode(UpdateRequest, json.loads(update.spec.request), f"{update.metadata.name}: spec.request")
         policy = gate_policy(self.model.resource.spec.gate)  # today's gate, on the test sets that the run was asked for
-        return judge(self.registry, outcome.version, policy, required_tests(request, outcome.test_set))
+        return evaluate_gate(self.registry, result.version, policy, required_tests(request, result.test_set))
 
-    def promotion(self, version: str) -> LogEntry | None:
+    def promotion_entry(self, version: str) -> LogEntry | None:
         """Returns the entry by which a version became champion, or none."""
-        return next((e for e in self.entries if e.kind is EntryKind.PROMOTE and e.subject == version), None)
+        return next(
+            (entry for entry in self.entries if entry.kind is EntryKind.PROMOTE and entry.subject == version), None
+        )

@@ -5,37 +5,39 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from anamnesis.operator.addresses import source_url
-from anamnesis.operator.api.conditions import condition, merge
-from anamnesis.operator.api.durations import duration
+from anamnesis.operator.api.conditions import make_condition, merge_conditions
+from anamnesis.operator.api.durations import parse_duration
 from anamnesis.operator.api.site import Site
 from anamnesis.operator.api.status import SiteStatus, SourceStatus
-from anamnesis.operator.polling.poll import look
+from anamnesis.operator.polling.poll import poll_source
 from anamnesis.operator.runtime.cluster import Cluster
-from anamnesis.operator.runtime.reconcile_key import Key
+from anamnesis.operator.runtime.reconcile_key import ReconcileKey
 from anamnesis.records import AnamnesisError, InputError, RefusedError, UnreachableError
 from anamnesis.records.timestamps import Clock
-from anamnesis.storage import MissingError, NoBucketError
+from anamnesis.storage import MissingBucketError, MissingObjectError
 
-_JITTER = 0.1
-_MENDED = timedelta(minutes=1)
+_POLL_JITTER = 0.1
+_UNREADABLE_POLL_INTERVAL = timedelta(minutes=1)
 """What cannot be read is looked at so often, however long ``pollInterval`` is: whoever mends it wants to see it."""
-_POLLS_A_WRITE = 3
+_POLLS_PER_STATUS_WRITE = 3
 """A look that finds nothing new is told every so many times: each word is a write to the API server."""
 _REASONS: tuple[tuple[type[AnamnesisError], str], ...] = (
     (UnreachableError, "Unreachable"),
     (RefusedError, "Refused"),
-    (MissingError, "NotFound"),
-    (NoBucketError, "NotFound"),
+    (MissingObjectError, "NotFound"),
+    (MissingBucketError, "NotFound"),
     (InputError, "Invalid"),
 )
-_CREDENTIALS = {"username": "DICOM_USERNAME", "password": "DICOM_PASSWORD", "token": "DICOM_TOKEN"}
+_CREDENTIAL_VARIABLES = {"username": "DICOM_USERNAME", "password": "DICOM_PASSWORD", "token": "DICOM_TOKEN"}
 
 
 class SecretMissingError(InputError):
     """The Secret with a source's credentials is not there, or may not be read."""
 
 
-def reconcile_site(cluster: Cluster, key: Key, clock: Clock, environment: Mapping[str, str]) -> timedelta | None:
+def reconcile_site(
+    cluster: Cluster, key: ReconcileKey, clock: Clock, environment: Mapping[str, str]
+) -> timedelta | None:
     """Looks at a site's source once and tells what it found; what the source is to blame for becomes a condition.
 
     Args:
@@ -54,14 +56,14 @@ def reconcile_site(cluster: Cluster, key: Key, clock: Clock, environment: Mappin
     site = cluster.get(Site, key.namespace, key.name)
     if site is None or site.metadata.deletion_timestamp:
         return None
-    secret = _secret(cluster, site)
+    secret = _read_secret(cluster, site)
     now = clock()
-    status = _status(site, secret, environment, now)
-    interval = duration(site.spec.source.poll_interval)
-    if _worth_telling(site.status, status, _POLLS_A_WRITE * interval):
+    status = _poll_status(site, secret, environment, now)
+    interval = parse_duration(site.spec.source.poll_interval)
+    if _needs_status_write(site.status, status, _POLLS_PER_STATUS_WRITE * interval):
         cluster.put_status(site, status)
-    wait = interval if status.holds("Readable") else min(interval, _MENDED)
-    return wait * random.Random(f"{key} {now}").uniform(1 - _JITTER, 1 + _JITTER)
+    wait = interval if status.is_true("Readable") else min(interval, _UNREADABLE_POLL_INTERVAL)
+    return wait * random.Random(f"{key} {now}").uniform(1 - _POLL_JITTER, 1 + _POLL_JITTER)
 
 
 def source_variables(secret: Iterable[str]) -> dict[str, str]:
@@ -70,8 +72,8 @@ def source_variables(secret: Iterable[str]) -> dict[str, str]:
     ``username``, ``password`` and ``token`` become ``DICOM_USERNAME``, ``DICOM_PASSWORD`` and ``DICOM_TOKEN``; keys in
     capitals, like ``AWS_ACCESS_KEY_ID``, stay; others are passed over.
     """
-    named = {key: _CREDENTIALS.get(key, key) for key in secret}
-    return {key: name for key, name in named.items() if name.isidentifier() and name.isupper()}
+    variables = {key: _CREDENTIAL_VARIABLES.get(key, key) for key in secret}
+    return {key: name for key, name in variables.items() if name.isidentifier() and name.isupper()}
 
 
 def source_environment(secret: Mapping[str, str]) -> dict[str, str]:
@@ -79,31 +81,36 @@ def source_environment(secret: Mapping[str, str]) -> dict[str, str]:
     return {name: secret[key].rstrip("\r\n") for key, name in source_variables(secret).items()}
 
 
-def _secret(cluster: Cluster, site: Site) -> Mapping[str, str] | None:
+def _read_secret(cluster: Cluster, site: Site) -> Mapping[str, str] | None:
     """The Secret's contents, empty where none is named, none where it cannot be read."""
     reference = site.spec.source.credentials_secret
-    return cluster.secret(site.metadata.namespace or "", reference.name) if reference else {}
+    return cluster.read_secret(site.metadata.namespace or "", reference.name) if reference else {}
 
 
-def _status(site: Site, secret: Mapping[str, str] | None, environment: Mapping[str, str], now: datetime) -> SiteStatus:
+def _poll_status(
+    site: Site, secret: Mapping[str, str] | None, environment: Mapping[str, str], now: datetime
+) -> SiteStatus:
     """What one look gives."""
-    generation, before = site.metadata.generation, site.status
-    known = before.source if before.observed_generation == generation else None
-    source = known  # with another spec, what was known may be of another source
+    generation, previous_status = site.metadata.generation, site.status
+    known_source = previous_status.source if previous_status.observed_generation == generation else None
+    source = known_source  # with another spec, what was known may be of another source
     try:
-        found = _look(site, known, before.source, secret, environment, now)
-        source, readable = found, condition("Readable", True, "Readable", _told(found))
+        polled_source = _poll_source(site, known_source, previous_status.source, secret, environment, now)
+        source, readable_condition = (
+            polled_source,
+            make_condition("Readable", True, "Readable", _source_message(polled_source)),
+        )
     except AnamnesisError as error:
-        readable = condition("Readable", False, _reason(error), str(error))
-    conditions = merge(before.conditions, (readable,), generation, now)
-    found_now = {"observed_generation": generation, "conditions": conditions, "source": source, "polled": now}
-    return before.model_copy(update=found_now)
+        readable_condition = make_condition("Readable", False, _error_reason(error), str(error))
+    conditions = merge_conditions(previous_status.conditions, (readable_condition,), generation, now)
+    changes = {"observed_generation": generation, "conditions": conditions, "source": source, "polled": now}
+    return previous_status.model_copy(update=changes)
 
 
-def _look(
+def _poll_source(
     site: Site,
-    known: SourceStatus | None,
-    before: SourceStatus | None,
+    known_source: SourceStatus | None,
+    previous_source: SourceStatus | None,
     secret: Mapping[str, str] | None,
     environment: Mapping[str, str],
     now: datetime,
@@ -111,48 +118,61 @@ def _look(
     if secret is None:
         name = site.spec.source.credentials_secret.name if site.spec.source.credentials_secret else ""
         raise SecretMissingError(f"spec.source.credentialsSecret: there is no Secret {name!r} that may be read")
-    own = {name: text for name, text in environment.items() if name not in _CREDENTIALS.values()}
+    operator_environment = {
+        name: value for name, value in environment.items() if name not in _CREDENTIAL_VARIABLES.values()
+    }
     url = source_url(site.spec.source, None)
-    glance = look(url, site.spec.labels.manifest or "", known.cursor if known else "", own | source_environment(secret))
-    found = glance.arrival
-    if found is None:
-        if known is None:
+    poll_result = poll_source(
+        url,
+        site.spec.labels.manifest or "",
+        known_source.cursor if known_source else "",
+        operator_environment | source_environment(secret),
+    )
+    source_state = poll_result.source_state
+    if source_state is None:
+        if known_source is None:
             raise InputError(f"{url}: a look without a cursor found nothing to tell")
-        return known.model_copy(update={"cursor": glance.cursor})
-    same = before is not None and before.fingerprint == found.fingerprint
-    changed = before.changed if before is not None and same else now.replace(microsecond=0)
+        return known_source.model_copy(update={"cursor": poll_result.cursor})
+    is_unchanged = previous_source is not None and previous_source.fingerprint == source_state.fingerprint
+    changed_at = (
+        previous_source.last_change_time if previous_source is not None and is_unchanged else now.replace(microsecond=0)
+    )
     return SourceStatus(
-        fingerprint=found.fingerprint,
-        files=found.files,
-        patients=found.patients,
-        changed=changed,
-        cursor=glance.cursor,
+        fingerprint=source_state.fingerprint,
+        files=source_state.files,
+        patients=source_state.patients,
+        last_change_time=changed_at,
+        cursor=poll_result.cursor,
     )
 
 
-def _worth_telling(before: SiteStatus, now: SiteStatus, patience: timedelta) -> bool:
+def _needs_status_write(previous_status: SiteStatus, new_status: SiteStatus, write_interval: timedelta) -> bool:
     """Whether more has changed than the time of the look and how far a feed was read, or that is long ago."""
-    due = before.polled is None or now.polled is None or now.polled - before.polled >= patience
-    return due or _without_the_look(before) != _without_the_look(now)
+    is_write_due = (
+        previous_status.last_poll_time is None
+        or new_status.last_poll_time is None
+        or new_status.last_poll_time - previous_status.last_poll_time >= write_interval
+    )
+    return is_write_due or _without_poll_fields(previous_status) != _without_poll_fields(new_status)
 
 
-def _without_the_look(status: SiteStatus) -> SiteStatus:
+def _without_poll_fields(status: SiteStatus) -> SiteStatus:
     source = status.source.model_copy(update={"cursor": ""}) if status.source else None
     return status.model_copy(update={"polled": None, "source": source})
 
 
-def _reason(error: AnamnesisError) -> str:
+def _error_reason(error: AnamnesisError) -> str:
     if isinstance(error, SecretMissingError):
         return "SecretMissing"
-    return next((reason for kind, reason in _REASONS if isinstance(error, kind)), "Unreadable")
+    return next((reason for error_type, reason in _REASONS if isinstance(error, error_type)), "Unreadable")
 
 
-def _told(source: SourceStatus) -> str:
+def _source_message(source: SourceStatus) -> str:
     if not source.files:
         return "nothing has arrived yet"
-    most = f", at most {_counted(source.patients, 'patient')}" if source.patients else ""
-    return _counted(source.files, "file") + most
+    patients_message = f", at most {_count_text(source.patients, 'patient')}" if source.patients else ""
+    return _count_text(source.files, "file") + patients_message
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" + ("s" if number != 1 else "")
+def _count_text(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("s" if count != 1 else "")

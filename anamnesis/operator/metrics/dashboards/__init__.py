@@ -1,9 +1,9 @@
 """Dashboards for Grafana, as data; ``manifests/dashboards`` is written from them."""
 
-from anamnesis.operator.metrics.dashboards.fleet import FLEET
-from anamnesis.operator.metrics.dashboards.grafana import Dashboard, Panel, Query
-from anamnesis.operator.metrics.dashboards.model import MODEL
+from anamnesis.operator.metrics.dashboards.fleet import FLEET_DASHBOARD
+from anamnesis.operator.metrics.dashboards.grafana import Dashboard, DashboardPanel, Query
+from anamnesis.operator.metrics.dashboards.model import MODEL_DASHBOARD
 
-__all__ = ["DASHBOARDS", "Dashboard", "Panel", "Query"]
+__all__ = ["DASHBOARDS", "Dashboard", "DashboardPanel", "Query"]
 
-DASHBOARDS = {"fleet.json": FLEET, "model.json": MODEL}
+DASHBOARDS = {"fleet.json": FLEET_DASHBOARD, "model.json": MODEL_DASHBOARD}

@@ -13,14 +13,14 @@ from anamnesis.operator.metrics.dashboards import DASHBOARDS
 FOLDER = Path(__file__).parents[4] / "manifests" / "dashboards"
 
 
-def files() -> dict[Path, str]:
+def render_files() -> dict[Path, str]:
     """Returns the text of each file."""
-    return {FOLDER / name: json.dumps(one.to_json(), indent=2) + "\n" for name, one in DASHBOARDS.items()}
+    return {FOLDER / name: json.dumps(dashboard.to_json(), indent=2) + "\n" for name, dashboard in DASHBOARDS.items()}
 
 
 def main(check: bool) -> int:
     """Writes the files, or with ``check`` only says whether they are as they should be; returns the exit code."""
-    return write_or_check(files(), "anamnesis.operator.metrics.dashboards", check)
+    return write_or_check(render_files(), "anamnesis.operator.metrics.dashboards", check)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Json = dict[str, Any]
-DATASOURCE: Json = {"type": "prometheus", "uid": "${datasource}"}
-COLUMNS = 24
-SCHEMA = 39
+GrafanaJson = dict[str, Any]
+DATASOURCE: GrafanaJson = {"type": "prometheus", "uid": "${datasource}"}
+GRID_COLUMNS = 24
+SCHEMA_VERSION = 39
 """Grafana 10.3 and newer."""
 
 
@@ -17,47 +17,47 @@ class Query:
 
     Attributes:
         expr: PromQL; may use the variables of the dashboard, ``$__range`` and ``$__interval``.
-        name: of its series, as ``{{site}}``; in a table, of its column.
+        series_name: of its series, as ``{{site}}``; in a table, of its column.
         may_be_empty: it has an answer only in some cases, which the panel's description names.
     """
 
     expr: str
-    name: str = ""
+    series_name: str = ""
     may_be_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
+class DashboardPanel:
     """One panel.
 
     Attributes:
         title: of the panel.
-        kind: Grafana's name of the visualisation.
+        visualisation: Grafana's name of the visualisation.
         queries: what it shows.
         description: what it says, and when it is empty.
         unit: Grafana's name of the values' unit.
         width: of 24 columns.
         height: in units of 30 pixels.
         options: of the visualisation.
-        field: of its values, beyond the unit.
+        field_defaults: of its values, beyond the unit.
         transformations: of the answer, in order.
-        empty: what it says in place of "No data".
+        empty_text: what it says in place of "No data".
     """
 
     title: str
-    kind: Literal["stat", "table", "timeseries", "state-timeline"]
+    visualisation: Literal["stat", "table", "timeseries", "state-timeline"]
     queries: tuple[Query, ...]
     description: str = ""
     unit: str = "short"
     width: int = 12
     height: int = 8
     options: Mapping[str, Any] | None = None
-    field: Mapping[str, Any] | None = None
-    overrides: tuple[Json, ...] = ()
-    transformations: tuple[Json, ...] = ()
-    empty: str = ""
+    field_defaults: Mapping[str, Any] | None = None
+    overrides: tuple[GrafanaJson, ...] = ()
+    transformations: tuple[GrafanaJson, ...] = ()
+    empty_text: str = ""
 
-    def to_json(self, number: int, x: int, y: int) -> Json:
+    def to_json(self, number: int, x: int, y: int) -> GrafanaJson:
         """Returns it as Grafana has it.
 
         Args:
@@ -65,22 +65,29 @@ class Panel:
             x: first column.
             y: first line.
         """
-        at_once = self.kind in ("stat", "table")
-        defaults = {"unit": self.unit, **(self.field or {}), **({"noValue": self.empty} if self.empty else {})}
+        is_instant = self.visualisation in ("stat", "table")
+        defaults = {
+            "unit": self.unit,
+            **(self.field_defaults or {}),
+            **({"noValue": self.empty_text} if self.empty_text else {}),
+        }
         return {
             "id": number,
-            "type": self.kind,
+            "type": self.visualisation,
             "title": self.title,
             "description": self.description,
             "datasource": DATASOURCE,
             "gridPos": {"h": self.height, "w": self.width, "x": x, "y": y},
-            "targets": [_target(query, letter, at_once, self.kind) for letter, query in self.lettered()],
+            "targets": [
+                _target_document(query, letter, is_instant, self.visualisation)
+                for letter, query in self.queries_by_letter()
+            ],
             "fieldConfig": {"defaults": defaults, "overrides": list(self.overrides)},
-            "options": {**_OPTIONS[self.kind], **(self.options or {})},
+            "options": {**_DEFAULT_OPTIONS[self.visualisation], **(self.options or {})},
             "transformations": list(self.transformations),
         }
 
-    def lettered(self) -> Iterable[tuple[str, Query]]:
+    def queries_by_letter(self) -> Iterable[tuple[str, Query]]:
         """Returns the queries with the letters by which transformations know them."""
         return zip("ABCDEFGHIJKL", self.queries, strict=False)
 
@@ -94,7 +101,7 @@ class Dashboard:
         title: of the dashboard.
         description: what it answers.
         variables: name -> the query of its values; the first is ``namespace``.
-        every: whether a variable may stand for all of its values.
+        allows_all_values: whether a variable may stand for all of its values.
         rows: title -> panels, from left to right, top to bottom.
         period: of time that it shows at first.
     """
@@ -103,8 +110,8 @@ class Dashboard:
     title: str
     description: str
     variables: Mapping[str, str]
-    every: bool
-    rows: Mapping[str, tuple[Panel, ...]]
+    allows_all_values: bool
+    rows: Mapping[str, tuple[DashboardPanel, ...]]
     period: str
 
     @property
@@ -112,7 +119,7 @@ class Dashboard:
         """Every query of its panels."""
         return tuple(query for panels in self.rows.values() for panel in panels for query in panel.queries)
 
-    def to_json(self) -> Json:
+    def to_json(self) -> GrafanaJson:
         """Returns it as Grafana has it."""
         return {
             "uid": self.uid,
@@ -121,16 +128,16 @@ class Dashboard:
             "tags": ["anamnesis"],
             "editable": True,
             "graphTooltip": 1,
-            "schemaVersion": SCHEMA,
+            "schemaVersion": SCHEMA_VERSION,
             "refresh": "1m",
             "timezone": "browser",
             "time": {"from": f"now-{self.period}", "to": "now"},
-            "links": [_LINK],
-            "templating": {"list": [_SOURCE, *(self._variable(*item) for item in self.variables.items())]},
+            "links": [_DASHBOARDS_LINK],
+            "templating": {"list": [_DATASOURCE_VARIABLE, *(self._variable(*item) for item in self.variables.items())]},
             "panels": self._panels(),
         }
 
-    def _variable(self, name: str, query: str) -> Json:
+    def _variable(self, name: str, query: str) -> GrafanaJson:
         return {
             "type": "query",
             "name": name,
@@ -138,27 +145,32 @@ class Dashboard:
             "query": {"query": query, "refId": name},
             "refresh": 2,
             "sort": 1,
-            "multi": self.every,
-            "includeAll": self.every,
+            "multi": self.allows_all_values,
+            "includeAll": self.allows_all_values,
         }
 
-    def _panels(self) -> list[Json]:
-        found: list[Json] = []
+    def _panels(self) -> list[GrafanaJson]:
+        panel_documents: list[GrafanaJson] = []
         y = 0
         for title, panels in self.rows.items():
-            found.append(_row(title, len(found) + 1, y))
+            panel_documents.append(_row_document(title, len(panel_documents) + 1, y))
             x, y, tallest = 0, y + 1, 0
             for panel in panels:
-                if x + panel.width > COLUMNS:
+                if x + panel.width > GRID_COLUMNS:
                     x, y, tallest = 0, y + tallest, 0
-                found.append(panel.to_json(len(found) + 1, x, y))
+                panel_documents.append(panel.to_json(len(panel_documents) + 1, x, y))
                 x, tallest = x + panel.width, max(tallest, panel.height)
             y += tallest
-        return found
+        return panel_documents
 
 
-_SOURCE: Json = {"type": "datasource", "name": "datasource", "label": "Data source", "query": "prometheus"}
-_LINK: Json = {
+_DATASOURCE_VARIABLE: GrafanaJson = {
+    "type": "datasource",
+    "name": "datasource",
+    "label": "Data source",
+    "query": "prometheus",
+}
+_DASHBOARDS_LINK: GrafanaJson = {
     "type": "dashboards",
     "title": "Anamnesis",
     "tags": ["anamnesis"],
@@ -170,7 +182,7 @@ _LINK: Json = {
     "tooltip": "",
     "url": "",
 }
-_OPTIONS: Mapping[str, Json] = {
+_DEFAULT_OPTIONS: Mapping[str, GrafanaJson] = {
     "stat": {
         "colorMode": "value",
         "graphMode": "none",
@@ -196,19 +208,19 @@ _OPTIONS: Mapping[str, Json] = {
 }
 
 
-def _row(title: str, number: int, y: int) -> Json:
-    place = {"h": 1, "w": COLUMNS, "x": 0, "y": y}
-    return {"id": number, "type": "row", "title": title, "collapsed": False, "gridPos": place, "panels": []}
+def _row_document(title: str, number: int, y: int) -> GrafanaJson:
+    grid_position = {"h": 1, "w": GRID_COLUMNS, "x": 0, "y": y}
+    return {"id": number, "type": "row", "title": title, "collapsed": False, "gridPos": grid_position, "panels": []}
 
 
-def _target(query: Query, letter: str, at_once: bool, kind: str) -> Json:
+def _target_document(query: Query, letter: str, is_instant: bool, visualisation: str) -> GrafanaJson:
     return {
         "refId": letter,
         "datasource": DATASOURCE,
         "editorMode": "code",
         "expr": query.expr,
-        "legendFormat": query.name,
-        "format": "table" if kind == "table" else "time_series",
-        "instant": at_once,
-        "range": not at_once,
+        "legendFormat": query.series_name,
+        "format": "table" if visualisation == "table" else "time_series",
+        "instant": is_instant,
+        "range": not is_instant,
     }

@@ -1,15 +1,15 @@
 """Panels as they occur again and again."""
 
-from anamnesis.operator.metrics.dashboards.grafana import Json, Panel, Query
+from anamnesis.operator.metrics.dashboards.grafana import DashboardPanel, GrafanaJson, Query
 
 RUNBOOKS = "https://anamnesis.example/docs/runbooks"
 """Stands for where the pages are, as in the rules."""
-_GREEN_RED: Json = {
+_GREEN_RED: GrafanaJson = {
     "thresholds": {"mode": "absolute", "steps": [{"value": None, "color": "green"}, {"value": 1, "color": "red"}]}
 }
 
 
-_RED_BELOW_0: Json = {
+_RED_BELOW_0: GrafanaJson = {
     "thresholds": {
         "mode": "absolute",
         "steps": [{"value": None, "color": "red"}, {"value": 0, "color": "transparent"}],
@@ -18,49 +18,65 @@ _RED_BELOW_0: Json = {
 }
 
 
-def stat(
+def stat_panel(
     title: str,
     expr: str,
     unit: str = "short",
     description: str = "",
-    bad: bool = False,
-    empty: str = "",
+    red_above_zero: bool = False,
+    empty_text: str = "",
     may_be_empty: bool = False,
-) -> Panel:
-    """Returns one number; ``bad``: red where it is not 0."""
-    shown = Query(expr, may_be_empty=may_be_empty)
-    return Panel(title, "stat", (shown,), description, unit, 4, 4, field=_GREEN_RED if bad else None, empty=empty)
+) -> DashboardPanel:
+    """Returns one number; ``red_above_zero``: red where it is not 0."""
+    query = Query(expr, may_be_empty=may_be_empty)
+    return DashboardPanel(
+        title,
+        "stat",
+        (query,),
+        description,
+        unit,
+        4,
+        4,
+        field_defaults=_GREEN_RED if red_above_zero else None,
+        empty_text=empty_text,
+    )
 
 
-def lines(
+def line_panel(
     title: str,
     *queries: Query,
     unit: str = "percentunit",
     description: str = "",
     width: int = 12,
-    empty: str = "",
-    left: bool = False,
-) -> Panel:
-    """Returns values over time; ``left``: what is left of something, red below 0."""
-    field = _RED_BELOW_0 if left else None
-    return Panel(title, "timeseries", queries, description, unit, width, field=field, empty=empty)
+    empty_text: str = "",
+    red_below_zero: bool = False,
+) -> DashboardPanel:
+    """Returns values over time; ``red_below_zero``: what is left of something, red below 0."""
+    field_defaults = _RED_BELOW_0 if red_below_zero else None
+    return DashboardPanel(
+        title, "timeseries", queries, description, unit, width, field_defaults=field_defaults, empty_text=empty_text
+    )
 
 
-def states(title: str, *queries: Query, description: str = "", width: int = 12, empty: str = "") -> Panel:
+def state_panel(
+    title: str, *queries: Query, description: str = "", width: int = 12, empty_text: str = ""
+) -> DashboardPanel:
     """Returns bars where a series is there."""
-    field = {"custom": {"fillOpacity": 70, "lineWidth": 0}, "color": {"mode": "palette-classic-by-name"}}
-    return Panel(title, "state-timeline", queries, description, width=width, field=field, empty=empty)
+    field_defaults = {"custom": {"fillOpacity": 70, "lineWidth": 0}, "color": {"mode": "palette-classic-by-name"}}
+    return DashboardPanel(
+        title, "state-timeline", queries, description, width=width, field_defaults=field_defaults, empty_text=empty_text
+    )
 
 
-def table(
+def table_panel(
     title: str,
     *queries: Query,
     units: tuple[str, ...] = (),
     description: str = "",
     width: int = 24,
-    overrides: tuple[Json, ...] = (),
-    empty: str = "",
-) -> Panel:
+    overrides: tuple[GrafanaJson, ...] = (),
+    empty_text: str = "",
+) -> DashboardPanel:
     """Returns labels and values side by side, one line for each set of labels.
 
     Args:
@@ -70,39 +86,44 @@ def table(
         description: of the panel.
         width: of 24 columns.
         overrides: of single columns.
-        empty: what it says where there is no line.
+        empty_text: what it says where there is no line.
     """
-    names = {f"Value #{letter}": query.name for letter, query in zip("ABCDEFGHIJKL", queries, strict=False)}
+    names = {f"Value #{letter}": query.series_name for letter, query in zip("ABCDEFGHIJKL", queries, strict=False)}
     if len(queries) == 1:
-        names = {"Value": queries[0].name}
-    hidden = {"Time": True, **{column: True for column, name in names.items() if not name}}
-    shown = {column: name for column, name in names.items() if name}
-    organize = {"excludeByName": hidden, "renameByName": shown, "indexByName": {}, "includeByName": {}}
+        names = {"Value": queries[0].series_name}
+    hidden_columns = {"Time": True, **{column: True for column, name in names.items() if not name}}
+    renamed_columns = {column: name for column, name in names.items() if name}
+    organize = {
+        "excludeByName": hidden_columns,
+        "renameByName": renamed_columns,
+        "indexByName": {},
+        "includeByName": {},
+    }
     transformations = ({"id": "merge", "options": {}}, {"id": "organize", "options": organize})
-    named = (query.name for query in queries)
-    of_units = tuple(_column(name, "unit", unit) for name, unit in zip(named, units, strict=False))
-    return Panel(
+    query_names = (query.series_name for query in queries)
+    unit_overrides = tuple(_column_override(name, "unit", unit) for name, unit in zip(query_names, units, strict=False))
+    return DashboardPanel(
         title,
         "table",
         queries,
         description,
         width=width,
-        overrides=(*of_units, *overrides),
+        overrides=(*unit_overrides, *overrides),
         transformations=transformations,
-        empty=empty,
+        empty_text=empty_text,
     )
 
 
-def link_to_model(column: str = "model") -> Json:
+def link_to_model(column: str = "model") -> GrafanaJson:
     """Returns the override that makes a table's column lead to the dashboard of its model."""
     url = "/d/anamnesis-model?var-namespace=${__data.fields.namespace}&var-model=${__value.text}"
-    return _column(column, "links", [{"title": "This model", "url": url}])
+    return _column_override(column, "links", [{"title": "This model", "url": url}])
 
 
-def link_to_runbook(column: str = "alertname") -> Json:
+def link_to_runbook(column: str = "alertname") -> GrafanaJson:
     """Returns the override that makes a table's column lead to the page of its alert."""
-    return _column(column, "links", [{"title": "What to do", "url": f"{RUNBOOKS}/${{__value.text}}.md"}])
+    return _column_override(column, "links", [{"title": "What to do", "url": f"{RUNBOOKS}/${{__value.text}}.md"}])
 
 
-def _column(name: str, what: str, value: object) -> Json:
-    return {"matcher": {"id": "byName", "options": name}, "properties": [{"id": what, "value": value}]}
+def _column_override(name: str, property_id: str, value: object) -> GrafanaJson:
+    return {"matcher": {"id": "byName", "options": name}, "properties": [{"id": property_id, "value": value}]}

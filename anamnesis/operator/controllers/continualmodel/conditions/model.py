@@ -3,135 +3,182 @@
 from collections import Counter
 from datetime import datetime
 
-from anamnesis.operator.api.conditions import Condition, condition, cut, merge
+from anamnesis.operator.api.conditions import Condition, make_condition, merge_conditions, truncate_message
 from anamnesis.operator.api.model import ContinualModel
 from anamnesis.operator.api.status import ContinualModelStatus
-from anamnesis.operator.controllers.continualmodel.conditions.task_scores import drifting, forgetting, task_statuses
-from anamnesis.operator.controllers.continualmodel.state import Scene
-from anamnesis.operator.plan import SiteState, SiteStatus, Status, UpdateState
+from anamnesis.operator.controllers.continualmodel.conditions.task_scores import (
+    drifting_condition,
+    forgetting_condition,
+    task_statuses,
+)
+from anamnesis.operator.controllers.continualmodel.state import ModelState
+from anamnesis.operator.plan import PlannedModelStatus, PlannedSiteStatus, SiteState, UpdateState
 from anamnesis.records import EntryKind
 
-_NEEDS_A_PERSON = {SiteState.FAILED, SiteState.UNREADABLE, SiteState.OUTSIDE_CHANGE_PLAN}
+_STATES_THAT_NEED_A_PERSON = {SiteState.FAILED, SiteState.UNREADABLE, SiteState.OUTSIDE_CHANGE_PLAN}
 
 
-def model_status(scene: Scene, planned: Status, next_evaluation: datetime | None) -> ContinualModelStatus:
+def model_status(
+    state: ModelState, planned_status: PlannedModelStatus, next_evaluation_at: datetime | None
+) -> ContinualModelStatus:
     """Returns the status of the model.
 
     Args:
-        scene: what is there.
-        planned: what the plan says.
-        next_evaluation: when the next scheduled evaluation is due, or was, or none.
+        state: what is there.
+        planned_status: what the plan says.
+        next_evaluation_at: when the next scheduled evaluation is due, or was, or none.
     """
-    found, entries, model = scene.monitoring, scene.entries, scene.model.resource
-    tasks = task_statuses(scene, found)
-    flying = next((name for name, one in planned.updates.items() if not one.state.final), None)
-    conditions = (
-        _ready(scene.champion),
-        _progressing(planned, flying),
-        _stalled(planned),
-        _awaiting(planned, flying),
-        forgetting(scene, tasks, found),
-        drifting(tasks),
-        condition("BackendReachable", True, "Reachable", "it answers"),
+    scheduled_evaluation, entries, model = state.last_scheduled_evaluation, state.entries, state.model.resource
+    tasks = task_statuses(state, scheduled_evaluation)
+    update_in_flight = next(
+        (name for name, planned_update in planned_status.updates.items() if not planned_update.state.is_final), None
     )
-    evaluating = next((run.name for run in scene.runs if "-evaluation-" in run.name and not run.state.final), "")
+    conditions = (
+        _ready_condition(state.champion),
+        _progressing_condition(planned_status, update_in_flight),
+        _stalled_condition(planned_status),
+        _awaiting_approval_condition(planned_status, update_in_flight),
+        forgetting_condition(state, tasks, scheduled_evaluation),
+        drifting_condition(tasks),
+        make_condition("BackendReachable", True, "Reachable", "it answers"),
+    )
+    evaluation_run = next((run.name for run in state.runs if "-evaluation-" in run.name and not run.state.is_final), "")
     values = {
         "observed_generation": model.metadata.generation,
-        "conditions": merge(model.status.conditions, conditions, model.metadata.generation, scene.now),
-        "champion": scene.champion or None,
-        "promoted": _in_use_since(scene),
+        "conditions": merge_conditions(model.status.conditions, conditions, model.metadata.generation, state.now),
+        "champion": state.champion or None,
+        "promoted": _champion_since(state),
         "head": {"number": entries[-1].number, "digest": entries[-1].digest} if entries else None,
-        "update": flying,
-        "sites": [_site(scene, one) for one in planned.sites],
+        "update": update_in_flight,
+        "sites": [_site_status(state, site) for site in planned_status.sites],
         "tasks": tasks,
-        "decisions": _counts(scene),
-        "evaluation": {"last": found.time if found else None, "next": next_evaluation, "run": evaluating},
+        "decisions": _decision_counts(state),
+        "evaluation": {
+            "last": scheduled_evaluation.scheduled_time if scheduled_evaluation else None,
+            "next": next_evaluation_at,
+            "run": evaluation_run,
+        },
     }
     return ContinualModelStatus.model_validate(values, by_name=True, by_alias=False)
 
 
-def broken_status(model: ContinualModel, kind: str, reason: str, message: str, now: datetime) -> ContinualModelStatus:
+def error_status(
+    model: ContinualModel, condition_type: str, reason: str, message: str, now: datetime
+) -> ContinualModelStatus:
     """Returns the status of a model that cannot be worked on: what was last known of it, and why not more.
 
     Args:
         model: the resource.
-        kind: the condition that says why: ``Ready`` or ``BackendReachable``.
+        condition_type: the condition that says why: ``Ready`` or ``BackendReachable``.
         reason: its reason.
         message: for people.
         now: the time, UTC.
     """
-    kept = [one for one in model.status.conditions if one.type not in (kind, "Ready", "Stalled")]
-    bad, stalled = condition(kind, False, reason, message), condition("Stalled", True, reason, message)
+    other_conditions = [
+        status_condition
+        for status_condition in model.status.conditions
+        if status_condition.type not in (condition_type, "Ready", "Stalled")
+    ]
+    failed_condition, stalled_condition = (
+        make_condition(condition_type, False, reason, message),
+        make_condition("Stalled", True, reason, message),
+    )
     champion = model.status.champion
-    ready = [_ready(champion)] if champion else []  # the registry was read before the back end was asked
-    wanted = [bad, stalled, *kept] if kind == "Ready" else [*ready, stalled, *kept, bad]
+    ready_conditions = (
+        [_ready_condition(champion)] if champion else []
+    )  # the registry was read before the back end was asked
+    new_conditions = (
+        [failed_condition, stalled_condition, *other_conditions]
+        if condition_type == "Ready"
+        else [*ready_conditions, stalled_condition, *other_conditions, failed_condition]
+    )
     generation = model.metadata.generation
-    conditions = merge(model.status.conditions, wanted, generation, now)
+    conditions = merge_conditions(model.status.conditions, new_conditions, generation, now)
     return model.status.model_copy(update={"observed_generation": generation, "conditions": conditions})
 
 
-def _in_use_since(scene: Scene) -> str | None:
+def _champion_since(state: ModelState) -> str | None:
     """When the champion came into use, or back into use by a rollback."""
     kinds = (EntryKind.PROMOTE, EntryKind.ROLL_BACK)
-    times = [entry.time for entry in scene.entries if entry.kind in kinds and entry.subject == scene.champion]
+    times = [entry.time for entry in state.entries if entry.kind in kinds and entry.subject == state.champion]
     return times[-1] if times else None
 
 
-def _ready(champion: str) -> Condition:
+def _ready_condition(champion: str) -> Condition:
     if not champion:
-        return condition("Ready", False, "NoChampion", "no version was promoted yet")
-    return condition("Ready", True, "ChampionInUse", f"{champion[:19]} is in use")
+        return make_condition("Ready", False, "NoChampion", "no version was promoted yet")
+    return make_condition("Ready", True, "ChampionInUse", f"{champion[:19]} is in use")
 
 
-def _progressing(planned: Status, flying: str | None) -> Condition:
-    if flying is None:
-        waiting = "; ".join(f"{one.name}: {one.state.value} {one.message}".rstrip() for one in planned.sites)
-        return condition("Progressing", False, "Idle", waiting)
-    found = planned.updates[flying]
-    return condition("Progressing", True, found.state.value, f"{flying}: {found.message}")
+def _progressing_condition(planned_status: PlannedModelStatus, update_in_flight: str | None) -> Condition:
+    if update_in_flight is None:
+        sites_message = "; ".join(
+            f"{site.name}: {site.state.value} {site.message}".rstrip() for site in planned_status.sites
+        )
+        return make_condition("Progressing", False, "Idle", sites_message)
+    update = planned_status.updates[update_in_flight]
+    return make_condition("Progressing", True, update.state.value, f"{update_in_flight}: {update.message}")
 
 
-def _stalled(planned: Status) -> Condition:
-    bad = [one for one in planned.sites if one.state in _NEEDS_A_PERSON]
-    if bad:
-        return condition("Stalled", True, bad[0].state.value, "; ".join(f"{one.name}: {one.message}" for one in bad))
-    if planned.evaluation:
-        return condition("Stalled", True, "EvaluationFailed", planned.evaluation)
-    return condition("Stalled", False, "NothingToDo")  # a column of its own shows the message: where all is well, none
+def _stalled_condition(planned_status: PlannedModelStatus) -> Condition:
+    stalled_sites = [site for site in planned_status.sites if site.state in _STATES_THAT_NEED_A_PERSON]
+    if stalled_sites:
+        return make_condition(
+            "Stalled",
+            True,
+            stalled_sites[0].state.value,
+            "; ".join(f"{site.name}: {site.message}" for site in stalled_sites),
+        )
+    if planned_status.evaluation_problem:
+        return make_condition("Stalled", True, "EvaluationFailed", planned_status.evaluation_problem)
+    return make_condition(
+        "Stalled", False, "NothingToDo"
+    )  # a column of its own shows the message: where all is well, none
 
 
-def _awaiting(planned: Status, flying: str | None) -> Condition:
-    if flying and planned.updates[flying].state is UpdateState.AWAITING_APPROVAL:
-        return condition("AwaitingApproval", True, "WaitsForAPerson", f"{flying}: {planned.updates[flying].message}")
-    return condition("AwaitingApproval", False, "NothingWaits", "no version waits for a person")
+def _awaiting_approval_condition(planned_status: PlannedModelStatus, update_in_flight: str | None) -> Condition:
+    if update_in_flight and planned_status.updates[update_in_flight].state is UpdateState.AWAITING_APPROVAL:
+        return make_condition(
+            "AwaitingApproval",
+            True,
+            "WaitsForAPerson",
+            f"{update_in_flight}: {planned_status.updates[update_in_flight].message}",
+        )
+    return make_condition("AwaitingApproval", False, "NothingWaits", "no version waits for a person")
 
 
-def _site(scene: Scene, planned: SiteStatus) -> dict[str, object]:
+def _site_status(state: ModelState, planned_site: PlannedSiteStatus) -> dict[str, object]:
     """One site's line: its state, and what the last ingest that an update tells of, or the snapshot in use, holds."""
-    lineage = [(digest, version.snapshot) for digest, version in scene.lineage if version.site == planned.name]
-    entries = [scene.promotion(digest) for digest, _ in lineage]
-    learned = next((entry.time for entry in reversed(entries) if entry), None)
-    ingested = {one.snapshot or "": one for one in scene.outcomes.values() if one.site == planned.name}
-    outcomes = [ingested.get(snapshot or "") for _, snapshot in lineage]  # the registry keeps what updates may not
-    outcomes += [scene.outcome(update) for update in scene.updates if update.spec.site == planned.name]
-    counts = next((outcome.counts for outcome in reversed(outcomes) if outcome), {})
+    learned_versions = [
+        (digest, version.snapshot) for digest, version in state.lineage if version.site == planned_site.name
+    ]
+    promotions = [state.promotion_entry(digest) for digest, _ in learned_versions]
+    learned_at = next((entry.time for entry in reversed(promotions) if entry), None)
+    result_by_snapshot = {
+        result.snapshot or "": result for result in state.results.values() if result.site == planned_site.name
+    }
+    results = [
+        result_by_snapshot.get(snapshot or "") for _, snapshot in learned_versions
+    ]  # the registry keeps what updates may not
+    results += [state.result_of(update) for update in state.updates if update.spec.site == planned_site.name]
+    counts = next((result.counts for result in reversed(results) if result), {})
     splits = ("train", "test", "reserve", "pending")
     return {
-        "name": planned.name,
-        "state": planned.state.value,
-        "message": cut(planned.message),
+        "name": planned_site.name,
+        "state": planned_site.state.value,
+        "message": truncate_message(planned_site.message),
         "quarantined": counts.get("quarantined", 0),
         "samples": sum(counts.get(split, 0) for split in splits),
-        "learned": learned,
+        "learned": learned_at,
     }
 
 
-def _counts(scene: Scene) -> dict[str, int]:
-    count = Counter(entry.kind for entry in scene.entries)
+def _decision_counts(state: ModelState) -> dict[str, int]:
+    entries_by_kind = Counter(entry.kind for entry in state.entries)
     kinds = {
         "promoted": EntryKind.PROMOTE,
         "rejected": EntryKind.REJECT,
         "superseded": EntryKind.SUPERSEDE,
         "rolled_back": EntryKind.ROLL_BACK,
     }
-    return {name: count[kind] for name, kind in kinds.items()}
+    return {name: entries_by_kind[kind] for name, kind in kinds.items()}

@@ -3,109 +3,139 @@
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from anamnesis.operator.api.conditions import Condition, condition
+from anamnesis.operator.api.conditions import Condition, make_condition
 from anamnesis.operator.api.status import TaskStatus
-from anamnesis.operator.controllers.continualmodel.state import Scene
+from anamnesis.operator.controllers.continualmodel.state import ModelState
 from anamnesis.operator.requests import gate_policy
-from anamnesis.records import Evaluation, Measurement, Metric, Monitoring, SiteRef, Window
-from anamnesis.registry import RequiredTest, read_evaluations
+from anamnesis.records import Evaluation, EvaluationSet, Measurement, Metric, ScheduledEvaluation, SiteRef
+from anamnesis.registry import RequiredTestSet, read_evaluations
 from anamnesis.registry.gate import FORGETTING, SALIENCY, SALIENCY_METRIC
-from anamnesis.registry.promotion import read_references
+from anamnesis.registry.promotion import read_reference_scores
 
 
-def task_statuses(scene: Scene, found: Monitoring | None) -> tuple[TaskStatus, ...]:
+def task_statuses(state: ModelState, scheduled_evaluation: ScheduledEvaluation | None) -> tuple[TaskStatus, ...]:
     """Returns how the champion does on each site that it has learned: measured again, or as it was judged once."""
-    if not scene.champion:
+    if not state.champion:
         return ()
-    tests = [RequiredTest(site.name, site.task, site.test_set, new=False) for site in scene.learned]
-    best = read_references(scene.registry, scene.history.promoted, tests)
-    evaluations = read_evaluations(scene.registry, scene.champion, {site.test_set for site in scene.learned})
-    measured = {(one.site, one.window): one for one in found.measurements} if found else {}
-    return tuple(_task(scene, site, best, evaluations, measured, found) for site in scene.learned)
+    tests = [RequiredTestSet(site.name, site.task, site.test_set, is_new_site=False) for site in state.learned_sites]
+    best_scores = read_reference_scores(state.registry, state.history.promoted_versions, tests)
+    evaluations = read_evaluations(state.registry, state.champion, {site.test_set for site in state.learned_sites})
+    measurement_by_set = (
+        {
+            (measurement.site, measurement.evaluation_set): measurement
+            for measurement in scheduled_evaluation.measurements
+        }
+        if scheduled_evaluation
+        else {}
+    )
+    return tuple(
+        _task_status(state, site, best_scores, evaluations, measurement_by_set, scheduled_evaluation)
+        for site in state.learned_sites
+    )
 
 
-def _task(
-    scene: Scene,
+def _task_status(
+    state: ModelState,
     site: SiteRef,
-    best: Mapping[tuple[str, str], Decimal],
+    best_scores: Mapping[tuple[str, str], Decimal],
     evaluations: Iterable[Evaluation],
-    measured: Mapping[tuple[str, Window], Measurement],
-    found: Monitoring | None,
+    measurement_by_set: Mapping[tuple[str, EvaluationSet], Measurement],
+    scheduled_evaluation: ScheduledEvaluation | None,
 ) -> TaskStatus:
-    metric, spec = site.task.primary_metric, scene.model.resource.spec
-    limits = gate_policy(spec.gate).limits(site.task.name)
-    stored = {one.name: one for one in evaluations if one.test_set == site.test_set and one.window is Window.FROZEN}
-    frozen, recent = measured.get((site.name, Window.FROZEN)), measured.get((site.name, Window.RECENT))
-    saliency = stored[SALIENCY].metrics.get(SALIENCY_METRIC) if SALIENCY in stored else None
-    score = frozen.score if frozen else (stored[FORGETTING].metrics.get(metric) if FORGETTING in stored else None)
-    promotion = scene.promotion(scene.champion)
+    metric, spec = site.task.primary_metric, state.model.resource.spec
+    limits = gate_policy(spec.gate).limits_for(site.task.name)
+    evaluation_by_name = {
+        evaluation.name: evaluation
+        for evaluation in evaluations
+        if evaluation.test_set == site.test_set and evaluation.evaluation_set is EvaluationSet.FROZEN
+    }
+    frozen_measurement, recent_measurement = (
+        measurement_by_set.get((site.name, EvaluationSet.FROZEN)),
+        measurement_by_set.get((site.name, EvaluationSet.RECENT)),
+    )
+    saliency = evaluation_by_name[SALIENCY].metrics.get(SALIENCY_METRIC) if SALIENCY in evaluation_by_name else None
+    score = (
+        frozen_measurement.score
+        if frozen_measurement
+        else (evaluation_by_name[FORGETTING].metrics.get(metric) if FORGETTING in evaluation_by_name else None)
+    )
+    promotion = state.promotion_entry(state.champion)
     recent_floor = spec.evaluation.recent_floor if spec.evaluation else None
     values = {
         "site": site.name,
         "task": site.task.name,
         "metric": metric,
-        "frozen": _score(score),
-        "recent": _score(recent.score) if recent else None,
-        "best": _text(best.get((site.test_set, metric))),
-        "floor": _text(limits.floor),
-        "margin": _text(limits.margin),
-        "recent_floor": _text(limits.floor if recent_floor is None else recent_floor),
-        "saliency": _text(saliency.value) if saliency else None,
-        "saliency_floor": _text(limits.saliency_floor),
-        "evaluated": found.time if found and frozen else (promotion.time if promotion else None),
+        "frozen": _score_fields(score),
+        "recent": _score_fields(recent_measurement.score) if recent_measurement else None,
+        "best": _decimal_text(best_scores.get((site.test_set, metric))),
+        "floor": _decimal_text(limits.floor),
+        "margin": _decimal_text(limits.margin),
+        "recent_floor": _decimal_text(limits.floor if recent_floor is None else recent_floor),
+        "saliency": _decimal_text(saliency.value) if saliency else None,
+        "saliency_floor": _decimal_text(limits.saliency_floor),
+        "evaluated": scheduled_evaluation.scheduled_time
+        if scheduled_evaluation and frozen_measurement
+        else (promotion.time if promotion else None),
     }
     return TaskStatus.model_validate(values, by_name=True, by_alias=False)
 
 
-def _score(metric: Metric | None) -> dict[str, object] | None:
+def _score_fields(metric: Metric | None) -> dict[str, object] | None:
     if metric is None:
         return None
-    return {"value": str(metric.value), "low": _text(metric.low), "high": _text(metric.high), "cases": metric.n}
+    return {
+        "value": str(metric.value),
+        "low": _decimal_text(metric.low),
+        "high": _decimal_text(metric.high),
+        "cases": metric.n,
+    }
 
 
-def _text(number: Decimal | None) -> str | None:
+def _decimal_text(number: Decimal | None) -> str | None:
     return None if number is None else str(number)
 
 
-def forgetting(scene: Scene, tasks: Iterable[TaskStatus], found: Monitoring | None) -> Condition:
+def forgetting_condition(
+    state: ModelState, tasks: Iterable[TaskStatus], scheduled_evaluation: ScheduledEvaluation | None
+) -> Condition:
     """Returns whether the champion knows a frozen test set less well than it should.
 
     Less than any promoted version ever did by more than the gate's margin, or another score than this very version had
     by more than the tolerance: the same weights on the same cases should say the same.
     """
-    spec = scene.model.resource.spec
-    fallen = [
-        f"{task.site}: {task.metric} {task.frozen.value}, best {task.best}, margin {task.margin}"
+    spec = state.model.resource.spec
+    forgotten_tasks = [
+        f"{task.site}: {task.metric} {task.frozen_score.value}, best {task.best_score}, margin {task.margin}"
         for task in tasks
-        if task.frozen and task.best is not None and task.margin is not None
-        if task.best - task.frozen.value > task.margin
+        if task.frozen_score and task.best_score is not None and task.margin is not None
+        if task.best_score - task.frozen_score.value > task.margin
     ]
     tolerance = spec.evaluation.tolerance if spec.evaluation else Decimal(0)
-    moved = [
-        f"{one.site}: {one.metric} {one.score.value}, when it was judged {one.recorded}"
-        for one in (found.measurements if found else ())
-        if one.window is Window.FROZEN and one.recorded is not None
-        if abs(one.score.value - one.recorded) > tolerance
+    changed_scores = [
+        f"{measurement.site}: {measurement.metric} {measurement.score.value}, when it was judged {measurement.recorded_score}"
+        for measurement in (scheduled_evaluation.measurements if scheduled_evaluation else ())
+        if measurement.evaluation_set is EvaluationSet.FROZEN and measurement.recorded_score is not None
+        if abs(measurement.score.value - measurement.recorded_score) > tolerance
     ]
-    if fallen:
-        return condition("Forgetting", True, "ScoreFell", "; ".join(fallen))
-    if moved:
-        return condition("Forgetting", True, "ScoreMoved", "; ".join(moved))
-    if any(task.frozen for task in tasks):
-        return condition("Forgetting", False, "WithinMargin", "every frozen test set is")
-    return condition("Forgetting", None, "NotEvaluated", "there is no champion with an evaluation")
+    if forgotten_tasks:
+        return make_condition("Forgetting", True, "ScoreFell", "; ".join(forgotten_tasks))
+    if changed_scores:
+        return make_condition("Forgetting", True, "ScoreMoved", "; ".join(changed_scores))
+    if any(task.frozen_score for task in tasks):
+        return make_condition("Forgetting", False, "WithinMargin", "every frozen test set is")
+    return make_condition("Forgetting", None, "NotEvaluated", "there is no champion with an evaluation")
 
 
-def drifting(tasks: Iterable[TaskStatus]) -> Condition:
+def drifting_condition(tasks: Iterable[TaskStatus]) -> Condition:
     """Returns whether the champion does worse on a site's recent cases than it must."""
-    judged = [task for task in tasks if task.recent]
-    below = [
-        f"{task.site}: {task.metric} {task.recent.value} on {task.recent.cases} recent cases, floor {task.recent_floor}"
-        for task in judged
-        if task.recent and task.recent_floor is not None and task.recent.value < task.recent_floor
+    measured_tasks = [task for task in tasks if task.recent_score]
+    tasks_below_floor = [
+        f"{task.site}: {task.metric} {task.recent_score.value} on {task.recent_score.cases} recent cases, floor {task.recent_floor}"
+        for task in measured_tasks
+        if task.recent_score and task.recent_floor is not None and task.recent_score.value < task.recent_floor
     ]
-    if below:
-        return condition("Drifting", True, "RecentBelowFloor", "; ".join(below))
-    if judged:
-        return condition("Drifting", False, "RecentWithinFloor", "recent cases of every site that has enough are")
-    return condition("Drifting", None, "NoRecentCases", "no scheduled evaluation has found enough new cases")
+    if tasks_below_floor:
+        return make_condition("Drifting", True, "RecentBelowFloor", "; ".join(tasks_below_floor))
+    if measured_tasks:
+        return make_condition("Drifting", False, "RecentWithinFloor", "recent cases of every site that has enough are")
+    return make_condition("Drifting", None, "NoRecentCases", "no scheduled evaluation has found enough new cases")

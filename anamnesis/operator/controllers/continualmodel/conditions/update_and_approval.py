@@ -1,83 +1,89 @@
 """The statuses of a model's ModelUpdates and UpdateApprovals."""
 
 from anamnesis.operator.api.approval import UpdateApproval
-from anamnesis.operator.api.conditions import Condition, condition, cut, merge
+from anamnesis.operator.api.conditions import Condition, make_condition, merge_conditions, truncate_message
 from anamnesis.operator.api.status import ModelUpdateStatus, UpdateApprovalStatus
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Run, RunState
-from anamnesis.operator.controllers.continualmodel.state import Scene
-from anamnesis.operator.plan import ApprovalState, ApprovalStatus, Observed, UpdateState, UpdateStatus
+from anamnesis.operator.controllers.continualmodel.state import ModelState
+from anamnesis.operator.plan import ApprovalState, PlanInput, PlannedApprovalStatus, PlannedUpdateStatus, UpdateState
 
 
-def update_status(scene: Scene, update: ModelUpdate, planned: UpdateStatus, observed: Observed) -> ModelUpdateStatus:
+def update_status(
+    state: ModelState, update: ModelUpdate, planned_status: PlannedUpdateStatus, plan_input: PlanInput
+) -> ModelUpdateStatus:
     """Returns the status of an update."""
-    name, metadata, outcome = update.metadata.name, update.metadata, scene.outcome(update)
-    seen = next(one for one in observed.updates if one.name == name)
-    run = seen.runs[-1] if seen.runs else None
+    name, metadata, result = update.metadata.name, update.metadata, state.result_of(update)
+    observed_update = next(item for item in plan_input.updates if item.name == name)
+    run = observed_update.runs[-1] if observed_update.runs else None
     conditions = (
-        _claimed(seen.claim is not None, planned.state),
-        _run_succeeded(run, outcome is not None),
-        condition("Decided", planned.state.final, planned.state.value, planned.message),
+        _claimed_condition(observed_update.claim is not None, planned_status.state),
+        _run_succeeded_condition(run, result is not None),
+        make_condition("Decided", planned_status.state.is_final, planned_status.state.value, planned_status.message),
     )
     values = {
         "observed_generation": metadata.generation,
-        "conditions": merge(update.status.conditions, conditions, metadata.generation, scene.now),
-        "run": _run(run, name) if run else update.status.run,  # a back end may forget a run, the resource does not
-        "snapshot": outcome.snapshot if outcome else None,
-        "version": (outcome.version or None) if outcome else None,
-        "verdict": seen.candidate.verdict.value if seen.candidate else "",
-        "new_patients": outcome.new_patients if outcome else 0,
-        "finished": (update.status.finished or scene.now) if planned.state.final else None,
+        "conditions": merge_conditions(update.status.conditions, conditions, metadata.generation, state.now),
+        "run": _run_status(run, name)
+        if run
+        else update.status.run,  # a back end may forget a run, the resource does not
+        "snapshot": result.snapshot if result else None,
+        "version": (result.version or None) if result else None,
+        "verdict": observed_update.candidate.verdict.value if observed_update.candidate else "",
+        "new_patients": result.new_patients if result else 0,
+        "finished": (update.status.completion_time or state.now) if planned_status.state.is_final else None,
     }
     return ModelUpdateStatus.model_validate(values, by_name=True, by_alias=False)
 
 
-def _claimed(made: bool, state: UpdateState) -> Condition:
+def _claimed_condition(is_claimed: bool, state: UpdateState) -> Condition:
     if state is UpdateState.CLAIMED_ELSEWHERE:
-        return condition("Claimed", False, "ClaimedElsewhere", "another operator that shares the registry works on it")
+        return make_condition(
+            "Claimed", False, "ClaimedElsewhere", "another operator that shares the registry works on it"
+        )
     return (
-        condition("Claimed", made, "Claimed", "in the registry's log")
-        if made
-        else condition("Claimed", False, "NotClaimed", "no run has begun")
+        make_condition("Claimed", is_claimed, "Claimed", "in the registry's log")
+        if is_claimed
+        else make_condition("Claimed", False, "NotClaimed", "no run has begun")
     )
 
 
-def _run_succeeded(run: Run | None, found: bool) -> Condition:
-    if found:
-        return condition("RunSucceeded", True, "Succeeded", "it told what it found")
+def _run_succeeded_condition(run: Run | None, has_result: bool) -> Condition:
+    if has_result:
+        return make_condition("RunSucceeded", True, "Succeeded", "it told what it found")
     if run is None:
-        return condition("RunSucceeded", None, "NotStarted", "no run has begun")
-    if not run.state.final:
-        return condition("RunSucceeded", None, run.state.value, run.name)
+        return make_condition("RunSucceeded", None, "NotStarted", "no run has begun")
+    if not run.state.is_final:
+        return make_condition("RunSucceeded", None, run.state.value, run.name)
     reason = "NoOutcome" if run.state is RunState.SUCCEEDED else run.state.value
-    return condition("RunSucceeded", False, reason, run.message)
+    return make_condition("RunSucceeded", False, reason, run.message)
 
 
-def _run(run: Run, update: str) -> dict[str, object]:
+def _run_status(run: Run, update: str) -> dict[str, object]:
     return {
         "name": run.name,
         "id": run.id,
         "attempt": int(run.name.removeprefix(f"{update}-")),
         "state": run.state.value,
-        "message": cut(run.message),
-        "started": run.created.replace(microsecond=0),
-        "finished": run.finished.replace(microsecond=0) if run.finished else None,
+        "message": truncate_message(run.message),
+        "started": run.created_at.replace(microsecond=0),
+        "finished": run.finished_at.replace(microsecond=0) if run.finished_at else None,
     }
 
 
 def approval_status(
-    scene: Scene, approval: UpdateApproval, planned: ApprovalStatus, observed: Observed
+    state: ModelState, approval: UpdateApproval, planned_status: PlannedApprovalStatus, plan_input: PlanInput
 ) -> UpdateApprovalStatus:
     """Returns the status of a person's word; one that was refused stays as it was told."""
-    seen = next(one for one in observed.approvals if one.name == approval.metadata.name)
-    if seen.refused:
+    observed_approval = next(item for item in plan_input.approvals if item.name == approval.metadata.name)
+    if observed_approval.refusal_reason:
         return approval.status
-    told = None if planned.state is ApprovalState.PENDING else not planned.state.refused
-    conditions = (condition("Recorded", told, planned.state.value, planned.message),)
+    is_recorded = None if planned_status.state is ApprovalState.PENDING else not planned_status.state.is_refused
+    conditions = (make_condition("Recorded", is_recorded, planned_status.state.value, planned_status.message),)
     generation = approval.metadata.generation
     values = {
         "observed_generation": generation,
-        "conditions": merge(approval.status.conditions, conditions, generation, scene.now),
-        "log_entry": seen.entry,
+        "conditions": merge_conditions(approval.status.conditions, conditions, generation, state.now),
+        "log_entry": observed_approval.log_entry,
     }
     return UpdateApprovalStatus.model_validate(values, by_name=True, by_alias=False)
