@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from toys.apiserver import ApiServer
-from toys.memory_store import MemoryStore
-from toys.orthanc import PLUGINS, OrthancServer
-from toys.s3_server import S3Server
+from builders.api_server import ApiServer
+from builders.orthanc_server import PLUGINS, OrthancServer
+from builders.s3_server import S3Server
+from fakes.memory_store import MemoryStore
 
 from anamnesis.storage import Store, open_store
 
@@ -34,7 +34,7 @@ def missing(reason: str) -> NoReturn:
 @cache
 def _shared_binaries() -> Path | None:
     """Folder of the binaries that ``testcluster.py`` unpacks, where it lies beside the checkout."""
-    tool = SHARED / "cluster" / "testcluster.py"
+    tool = SHARED / "run_on_cluster" / "testcluster.py"
     if not tool.exists():
         return None
     out = subprocess.run([sys.executable, str(tool), "path"], capture_output=True, text=True, check=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from alerts.cases import CASES, AlertCase, Series
+from alerts.alert_cases import CASES, AlertCase, Series
 from alerts.rules import FILES, ROOT, TUNING, promtool, rule_file_of, rules
 
 from anamnesis.operator.metrics import METRIC_DEFINITIONS

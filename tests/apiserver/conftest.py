@@ -8,10 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from apiserver.endstate import EndState
-from apiserver.hospital import LONG_TRAINING, HospitalNamespace, ReferenceRun
-from toys.apiserver import ApiServer
-from toys.waiting import eventually
+from apiserver.end_state import EndState
+from apiserver.hospital_namespace import LONG_TRAINING, HospitalNamespace, ReferenceRun
+from builders.api_server import ApiServer
+from builders.waiting import eventually
 
 from anamnesis.operator.api.write_manifests import render_manifests
 
@@ -25,7 +25,7 @@ FORGED = {
 
 
 @pytest.fixture(scope="session")
-def cluster(api_server: ApiServer) -> ApiServer:
+def run_on_cluster(api_server: ApiServer) -> ApiServer:
     """The API server with ``manifests/crds`` and ``manifests/admission`` in force, once for the whole session."""
     files = [f"--filename={MANIFESTS / name}" for name in render_manifests()]
     api_server.kubectl("apply", "--server-side", *files)
@@ -44,12 +44,12 @@ def _refuses_a_forged_approval(server: ApiServer) -> bool:
 
 
 @pytest.fixture(scope="session")
-def make_namespace(cluster: ApiServer) -> Callable[[], str]:
+def make_namespace(run_on_cluster: ApiServer) -> Callable[[], str]:
     """Makes fresh namespaces. Nothing deletes them: that takes controllers, and the server ends with the session."""
 
     def make() -> str:
         name = f"test-{secrets.token_hex(4)}"
-        cluster.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+        run_on_cluster.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
         return name
 
     return make
@@ -62,14 +62,14 @@ def namespace(make_namespace: Callable[[], str]) -> str:
 
 
 @pytest.fixture
-def run(cluster: ApiServer) -> Callable[..., Any]:
+def run(run_on_cluster: ApiServer) -> Callable[..., Any]:
     """Runs a command as somebody with a kubeconfig would; returns exit code, output and errors."""
     from typer.testing import CliRunner
 
     from anamnesis.cli.app import app
 
     def call(*arguments: object, user: str = "admin", kubeconfig: Path | None = None) -> SimpleNamespace:
-        environment = {"KUBECONFIG": str(kubeconfig or cluster.kubeconfig(user)), "COLUMNS": "200"}
+        environment = {"KUBECONFIG": str(kubeconfig or run_on_cluster.kubeconfig(user)), "COLUMNS": "200"}
         result = CliRunner().invoke(app, [str(argument) for argument in arguments], env=environment)
         return SimpleNamespace(code=result.exit_code, out=result.stdout, err=result.stderr)
 
@@ -78,23 +78,23 @@ def run(cluster: ApiServer) -> Callable[..., Any]:
 
 @pytest.fixture
 def hospital(
-    cluster: ApiServer, namespace: str, s3_environment: Mapping[str, str], tmp_path: Path
+    run_on_cluster: ApiServer, namespace: str, s3_environment: Mapping[str, str], tmp_path: Path
 ) -> Iterator[HospitalNamespace]:
     """A hospital of the test's own."""
-    hospital_namespace = HospitalNamespace(cluster, namespace, s3_environment, tmp_path)
+    hospital_namespace = HospitalNamespace(run_on_cluster, namespace, s3_environment, tmp_path)
     yield hospital_namespace
     hospital_namespace.stop_operators()
 
 
 @pytest.fixture(scope="session")
-def life(
-    cluster: ApiServer,
+def reference_run(
+    run_on_cluster: ApiServer,
     make_namespace: Callable[[], str],
     s3_environment: Mapping[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[ReferenceRun]:
     """What faults are compared with; it costs 20 seconds."""
-    hospital = HospitalNamespace(cluster, make_namespace(), s3_environment, tmp_path_factory.mktemp("life"))
+    hospital = HospitalNamespace(run_on_cluster, make_namespace(), s3_environment, tmp_path_factory.mktemp("life"))
     try:
         hospital.apply(changes=LONG_TRAINING)
         operator = hospital.start_operator()
@@ -111,5 +111,5 @@ def life(
 
 
 @pytest.fixture
-def undisturbed(life: ReferenceRun) -> EndState:
-    return life.end_state
+def expected_end_state(reference_run: ReferenceRun) -> EndState:
+    return reference_run.end_state

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from toys.apiserver import ApiServer
-from toys.documents import PNEUMONIA, document, model_spec, site_spec
+from builders.api_server import ApiServer
+from builders.resource_documents import PNEUMONIA, document, model_spec, site_spec
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = ROOT / "manifests" / "base"
@@ -22,7 +22,7 @@ GROUP = "/apis/anamnesis.dev/v1alpha1"
 FAST = {"duration": 3.0, "deadline": 2.0, "retry": 0.3}
 
 
-def create_operator_account(cluster: ApiServer, namespace: str, server: str = "") -> Path:
+def create_operator_account(run_on_cluster: ApiServer, namespace: str, server: str = "") -> Path:
     """The kubeconfig of the operator's own account, with exactly its shipped roles; ``server`` names a proxy."""
     documents = []
     for name in ("account.yaml", "role.yaml", "admission-reader.yaml"):
@@ -36,12 +36,12 @@ def create_operator_account(cluster: ApiServer, namespace: str, server: str = ""
             document["metadata"]["namespace"] = namespace
         for subject in document.get("subjects", ()):
             subject["namespace"] = namespace
-    cluster.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(documents))
-    direct = cluster.service_account(namespace, "anamnesis-operator")
+    run_on_cluster.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(documents))
+    direct = run_on_cluster.service_account(namespace, "anamnesis-operator")
     if not server:
         return direct
     proxied = direct.with_suffix(".proxied")
-    proxied.write_text(direct.read_text().replace(cluster.url, server))
+    proxied.write_text(direct.read_text().replace(run_on_cluster.url, server))
     return proxied
 
 
@@ -70,7 +70,7 @@ class StubOperator:
             "lease": FAST,
             **self.settings,
         }
-        command = [sys.executable, "-m", "toys.operator_process", str(self.kubeconfig), json.dumps(settings)]
+        command = [sys.executable, "-m", "fakes.stub_operator", str(self.kubeconfig), json.dumps(settings)]
         with self.log.open("ab") as log:
             environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT, env=environment)
@@ -111,21 +111,21 @@ def model(name: str, *sites: str, **metadata: Any) -> dict[str, Any]:
     return document("ContinualModel", name, model_spec(sites), metadata)
 
 
-def create_resource(cluster: ApiServer, namespace: str, resource: dict[str, Any]) -> dict[str, Any]:
+def create_resource(run_on_cluster: ApiServer, namespace: str, resource: dict[str, Any]) -> dict[str, Any]:
     plural = f"{resource['kind'].lower()}s"
-    created: dict[str, Any] = cluster.request("POST", f"{GROUP}/namespaces/{namespace}/{plural}", resource)
+    created: dict[str, Any] = run_on_cluster.request("POST", f"{GROUP}/namespaces/{namespace}/{plural}", resource)
     return created
 
 
-def read_resource(cluster: ApiServer, namespace: str, resource: dict[str, Any]) -> dict[str, Any]:
+def read_resource(run_on_cluster: ApiServer, namespace: str, resource: dict[str, Any]) -> dict[str, Any]:
     plural, name = f"{resource['kind'].lower()}s", resource["metadata"]["name"]
-    current: dict[str, Any] = cluster.request("GET", f"{GROUP}/namespaces/{namespace}/{plural}/{name}")
+    current: dict[str, Any] = run_on_cluster.request("GET", f"{GROUP}/namespaces/{namespace}/{plural}/{name}")
     return current
 
 
-def last_reconciled_by(cluster: ApiServer, namespace: str, resource: dict[str, Any]) -> str:
+def last_reconciled_by(run_on_cluster: ApiServer, namespace: str, resource: dict[str, Any]) -> str:
     """Which operator wrote the status for the generation that is; empty: none yet."""
-    current = read_resource(cluster, namespace, resource)
+    current = read_resource(run_on_cluster, namespace, resource)
     status = current.get("status", {})
     if status.get("observedGeneration") != current["metadata"]["generation"]:
         return ""

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from toys.apiserver import ApiServer
-from toys.waiting import eventually
+from builders.api_server import ApiServer
+from builders.waiting import eventually
 
 from anamnesis.operator.api.admission import POLICY_NAME, VALIDATION_EXPRESSION, policy_in_force_since
 
@@ -18,12 +18,12 @@ Change = Callable[[dict[str, Any], dict[str, Any]], object]
 
 
 @pytest.fixture
-def people(cluster: ApiServer, namespace: str) -> str:
+def approver_namespace(run_on_cluster: ApiServer, namespace: str) -> str:
     """A namespace in which rossi and weber may do everything with approvals."""
-    cluster.kubectl("-n", namespace, "create", "role", "approver", "--verb=*", "--resource=updateapprovals")
+    run_on_cluster.kubectl("-n", namespace, "create", "role", "approver", "--verb=*", "--resource=updateapprovals")
     bind = ["create", "rolebinding", "approvers", "--role=approver", "--user=rossi", "--user=weber"]
-    cluster.kubectl("-n", namespace, *bind)
-    eventually(lambda: "yes" in cluster.kubectl("-n", namespace, *CAN_I, user="weber", check=False))
+    run_on_cluster.kubectl("-n", namespace, *bind)
+    eventually(lambda: "yes" in run_on_cluster.kubectl("-n", namespace, *CAN_I, user="weber", check=False))
     return namespace
 
 
@@ -37,10 +37,10 @@ def approval(approver: str, name: str = "chest-1", **changes: str) -> str:
     return json.dumps(head | {"spec": {"approver": approver} | spec | changes})
 
 
-def test_ones_own_name_is_accepted_and_a_forged_one_refused(cluster: ApiServer, people: str) -> None:
+def test_ones_own_name_is_accepted_and_a_forged_one_refused(run_on_cluster: ApiServer, approver_namespace: str) -> None:
     def create(user: str, approver: str) -> str:
         text = approval(approver, f"{user}-{approver}")
-        return cluster.kubectl("-n", people, "create", "-f", "-", stdin=text, user=user, check=False)
+        return run_on_cluster.kubectl("-n", approver_namespace, "create", "-f", "-", stdin=text, user=user, check=False)
 
     assert "updateapproval.anamnesis.dev/rossi-rossi created" in create("rossi", "rossi")
     refused = create("rossi", "weber")
@@ -49,40 +49,42 @@ def test_ones_own_name_is_accepted_and_a_forged_one_refused(cluster: ApiServer, 
     assert "you are admin and cannot speak for weber" in create("admin", "weber")
 
 
-def test_an_approval_cannot_be_changed_but_its_labels_can(cluster: ApiServer, people: str) -> None:
-    cluster.kubectl("-n", people, "create", "-f", "-", stdin=approval("rossi"), user="rossi")
+def test_an_approval_cannot_be_changed_but_its_labels_can(run_on_cluster: ApiServer, approver_namespace: str) -> None:
+    run_on_cluster.kubectl("-n", approver_namespace, "create", "-f", "-", stdin=approval("rossi"), user="rossi")
 
     def patch(user: str, body: object) -> str:
         arguments = ["patch", "approval", "chest-1", "--type=merge", "-p", json.dumps(body)]
-        return cluster.kubectl("-n", people, *arguments, user=user, check=False)
+        return run_on_cluster.kubectl("-n", approver_namespace, *arguments, user=user, check=False)
 
     for user, change in (("rossi", {"reason": "other"}), ("weber", {"approver": "weber"}), ("admin", {"update": "x"})):
         assert "cannot be changed; make another UpdateApproval" in patch(user, {"spec": change})
     assert "patched" in patch("admin", {"metadata": {"labels": {"anamnesis.dev/model": "chest"}}})
 
 
-def test_a_spec_cannot_be_removed_and_set_again(cluster: ApiServer, people: str) -> None:
-    cluster.kubectl("-n", people, "create", "-f", "-", stdin=approval("rossi"), user="rossi")
+def test_a_spec_cannot_be_removed_and_set_again(run_on_cluster: ApiServer, approver_namespace: str) -> None:
+    run_on_cluster.kubectl("-n", approver_namespace, "create", "-f", "-", stdin=approval("rossi"), user="rossi")
     remove = json.dumps([{"op": "remove", "path": "/spec"}])
     for user in ("rossi", "admin"):
         arguments = ("patch", "approval", "chest-1", "--type=json", "-p", remove)
-        assert "patched" not in cluster.kubectl("-n", people, *arguments, user=user, check=False)
-    stored = json.loads(cluster.kubectl("-n", people, "get", "approval", "chest-1", "-o", "json"))
+        assert "patched" not in run_on_cluster.kubectl("-n", approver_namespace, *arguments, user=user, check=False)
+    stored = json.loads(run_on_cluster.kubectl("-n", approver_namespace, "get", "approval", "chest-1", "-o", "json"))
     assert stored["spec"]["approver"] == "rossi"
 
 
 @pytest.fixture
-def guard(cluster: ApiServer) -> tuple[dict[str, Any], dict[str, Any]]:
+def policy_and_binding(run_on_cluster: ApiServer) -> tuple[dict[str, Any], dict[str, Any]]:
     """Policy and binding as the server gives them."""
-    return cluster.request("GET", f"{POLICIES}/{POLICY_NAME}"), cluster.request("GET", f"{BINDINGS}/{POLICY_NAME}")
+    return run_on_cluster.request("GET", f"{POLICIES}/{POLICY_NAME}"), run_on_cluster.request(
+        "GET", f"{BINDINGS}/{POLICY_NAME}"
+    )
 
 
-def test_the_shipped_guard_counts_from_its_creation(guard: tuple[dict[str, Any], dict[str, Any]]) -> None:
-    since = policy_in_force_since(*guard)
+def test_the_shipped_guard_counts_from_its_creation(policy_and_binding: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    since = policy_in_force_since(*policy_and_binding)
     assert since is not None
     assert timedelta(0) <= datetime.now(UTC) - since < timedelta(hours=1)
-    assert policy_in_force_since(None, guard[1]) is None
-    assert policy_in_force_since(guard[0], None) is None
+    assert policy_in_force_since(None, policy_and_binding[1]) is None
+    assert policy_in_force_since(policy_and_binding[0], None) is None
 
 
 NARROWER = {"namespaceSelector": {"matchLabels": {"guarded": "yes"}}}
@@ -106,31 +108,31 @@ WEAKER: dict[str, Change] = {
 
 @pytest.mark.parametrize("weaken", WEAKER.values(), ids=WEAKER)
 def test_a_weaker_guard_is_none(
-    cluster: ApiServer, guard: tuple[dict[str, Any], dict[str, Any]], weaken: Change
+    run_on_cluster: ApiServer, policy_and_binding: tuple[dict[str, Any], dict[str, Any]], weaken: Change
 ) -> None:
     """The weakened pair goes through the server under another name, so that its defaults are in what is judged."""
-    policy, binding = copy.deepcopy(guard)
+    policy, binding = copy.deepcopy(policy_and_binding)
     weaken(policy["spec"], binding["spec"])
     for manifest in (policy, binding):
         manifest["metadata"] = {"generateName": "weak-"}
-    stored = cluster.request("POST", POLICIES, policy), cluster.request("POST", BINDINGS, binding)
+    stored = run_on_cluster.request("POST", POLICIES, policy), run_on_cluster.request("POST", BINDINGS, binding)
     try:
         assert policy_in_force_since(*stored) is None
     finally:
         for path, stored_object in zip((POLICIES, BINDINGS), stored, strict=True):
-            cluster.request("DELETE", f"{path}/{stored_object['metadata']['name']}")
+            run_on_cluster.request("DELETE", f"{path}/{stored_object['metadata']['name']}")
 
 
-def test_a_guard_that_was_mended_counts_from_then_on(cluster: ApiServer) -> None:
-    first = cluster.request("GET", f"{POLICIES}/{POLICY_NAME}")
+def test_a_guard_that_was_mended_counts_from_then_on(run_on_cluster: ApiServer) -> None:
+    first = run_on_cluster.request("GET", f"{POLICIES}/{POLICY_NAME}")
     weak = copy.deepcopy(first)
     weak["metadata"] = {"name": "mended"}
     weak["spec"]["failurePolicy"] = "Ignore"
-    binding = cluster.request("GET", f"{BINDINGS}/{POLICY_NAME}")
+    binding = run_on_cluster.request("GET", f"{BINDINGS}/{POLICY_NAME}")
     try:
-        created = cluster.request("POST", POLICIES, weak)
+        created = run_on_cluster.request("POST", POLICIES, weak)
         created["spec"]["failurePolicy"] = "Fail"
-        mended = cluster.request("PUT", f"{POLICIES}/mended", created)
+        mended = run_on_cluster.request("PUT", f"{POLICIES}/mended", created)
         mended["metadata"]["creationTimestamp"] = "2020-01-01T00:00:00Z"
         since = policy_in_force_since(mended, binding)
         assert since is not None
@@ -139,11 +141,11 @@ def test_a_guard_that_was_mended_counts_from_then_on(cluster: ApiServer) -> None
             policy_in_force_since(mended | {"metadata": {**mended["metadata"], "managedFields": []}}, binding) is None
         )
     finally:
-        cluster.request("DELETE", f"{POLICIES}/mended")
+        run_on_cluster.request("DELETE", f"{POLICIES}/mended")
 
 
-def test_further_conditions_only_strengthen(guard: tuple[dict[str, Any], dict[str, Any]]) -> None:
-    policy = copy.deepcopy(guard[0])
+def test_further_conditions_only_strengthen(policy_and_binding: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    policy = copy.deepcopy(policy_and_binding[0])
     policy["spec"]["validations"].append({"expression": "object.spec.reason != ''"})
-    assert policy_in_force_since(policy, guard[1]) is not None
+    assert policy_in_force_since(policy, policy_and_binding[1]) is not None
     assert policy["spec"]["validations"][0]["expression"] == VALIDATION_EXPRESSION

@@ -4,10 +4,10 @@ import random
 import time
 
 import pytest
-from apiserver.endstate import EndState
-from apiserver.hospital import LONG_TRAINING, HospitalNamespace
-from apiserver.process import OperatorProcess
-from toys.waiting import eventually
+from apiserver.end_state import EndState
+from apiserver.hospital_namespace import LONG_TRAINING, HospitalNamespace
+from apiserver.operator_process import OperatorProcess
+from builders.waiting import eventually
 
 from anamnesis.pipelines.record import ExecutionState
 
@@ -26,7 +26,7 @@ def start_training(hospital: HospitalNamespace, flags: tuple[str, ...] = ()) -> 
     return operator
 
 
-def test_the_api_server_is_killed_and_comes_back(hospital: HospitalNamespace, undisturbed: EndState) -> None:
+def test_the_api_server_is_killed_and_comes_back(hospital: HospitalNamespace, expected_end_state: EndState) -> None:
     operator = start_training(
         hospital, flags=("--lease-duration=60",)
     )  # with a shorter one, its supervisor would start it anew
@@ -35,12 +35,12 @@ def test_the_api_server_is_killed_and_comes_back(hospital: HospitalNamespace, un
     finally:
         hospital.cluster.start_server()
     hospital.wait_for_states(north="Learned")
-    assert hospital.end_state() == undisturbed.first_updates(1)
+    assert hospital.end_state() == expected_end_state.first_updates(1)
     assert (hospital.decided_states(), len(hospital.runs())) == (["Promoted"], 1)
     assert operator.popen.poll() is None
 
 
-def test_the_leader_is_killed_ten_times(hospital: HospitalNamespace, undisturbed: EndState) -> None:
+def test_the_leader_is_killed_ten_times(hospital: HospitalNamespace, expected_end_state: EndState) -> None:
     """Local runs die with it; each goes on where it was."""
     random_source = random.Random(SEED)
     hospital.apply(changes=LONG_TRAINING)
@@ -56,7 +56,7 @@ def test_the_leader_is_killed_ten_times(hospital: HospitalNamespace, undisturbed
                 leader.kill()
                 leader.start()
     hospital.wait_for_states(120, north="Learned", south="Learned")
-    assert hospital.end_state() == undisturbed
+    assert hospital.end_state() == expected_end_state
     assert hospital.decided_states() == ["Promoted", "Promoted"]
 
 
@@ -77,7 +77,7 @@ def wait_until_moment(hospital: HospitalNamespace, site: str, moment: str) -> No
 
 
 def test_a_model_is_deleted_in_the_middle_and_again_at_the_end(
-    hospital: HospitalNamespace, undisturbed: EndState
+    hospital: HospitalNamespace, expected_end_state: EndState
 ) -> None:
     """Its run ends with it; what it learned stays learned."""
     start_training(hospital)
@@ -87,7 +87,7 @@ def test_a_model_is_deleted_in_the_middle_and_again_at_the_end(
     hospital.wait_for_states(north="Learned", south="WaitingForData")
     hospital.upload_images("south")
     hospital.wait_for_states(south="Learned")
-    assert hospital.end_state() == undisturbed
+    assert hospital.end_state() == expected_end_state
     assert (hospital.decided_states(), len(hospital.runs())) == (["Promoted"], 3)
 
 

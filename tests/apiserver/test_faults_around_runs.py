@@ -1,17 +1,17 @@
-"""Faults while runs live on a cluster, which survive the operator: what is left is what an undisturbed life leaves."""
+"""Faults while runs live on a run_on_cluster, which survive the operator: what is left is what an undisturbed life leaves."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from apiserver.endstate import EndState
-from apiserver.hospital import HospitalNamespace
+from apiserver.end_state import EndState
+from apiserver.hospital_namespace import HospitalNamespace
 from apiserver.operators import FreezableProxy
-from apiserver.pods import FakePipelinePods
-from toys.apiserver import ApiServer
-from toys.pipelines_server import PipelinesServer
-from toys.s3_server import S3Server
-from toys.waiting import eventually
+from apiserver.pipeline_pods import FakePipelinePods
+from builders.api_server import ApiServer
+from builders.s3_server import S3Server
+from builders.waiting import eventually
+from fakes.pipelines_server import PipelinesServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # a machine may have much else to do
 
@@ -19,8 +19,8 @@ DOWN = "False Unreachable"
 
 
 @pytest.fixture(scope="module")
-def undisturbed(
-    cluster: ApiServer,
+def expected_end_state(
+    run_on_cluster: ApiServer,
     make_namespace: Callable[[], str],
     s3_environment: Mapping[str, str],
     tmp_path_factory: pytest.TempPathFactory,
@@ -29,7 +29,7 @@ def undisturbed(
     folder = tmp_path_factory.mktemp("undisturbed")
     with PipelinesServer() as server:
         pods = FakePipelinePods(server, s3_environment)
-        hospital = HospitalNamespace(cluster, make_namespace(), s3_environment, folder)
+        hospital = HospitalNamespace(run_on_cluster, make_namespace(), s3_environment, folder)
         try:
             start_update(hospital, pods)
             finish_update(hospital, pods, "north")
@@ -60,18 +60,18 @@ def finish_update(hospital: HospitalNamespace, pods: FakePipelinePods, site: str
 
 
 def test_pipelines_are_gone_before_the_run_begins(
-    hospital: HospitalNamespace, pods: FakePipelinePods, undisturbed: EndState
+    hospital: HospitalNamespace, pods: FakePipelinePods, expected_end_state: EndState
 ) -> None:
     pods.server.stop()
     start_update(hospital, pods)
     eventually(lambda: hospital.condition("BackendReachable") == DOWN)
     pods.server.start()
     finish_update(hospital, pods, "north")
-    assert_end_state(hospital, pods, undisturbed.first_updates(1))
+    assert_end_state(hospital, pods, expected_end_state.first_updates(1))
 
 
 def test_pipelines_are_gone_while_the_pods_go_on(
-    hospital: HospitalNamespace, pods: FakePipelinePods, undisturbed: EndState
+    hospital: HospitalNamespace, pods: FakePipelinePods, expected_end_state: EndState
 ) -> None:
     start_update(hospital, pods)
     eventually(lambda: bool(pods.live_runs()))
@@ -80,26 +80,26 @@ def test_pipelines_are_gone_while_the_pods_go_on(
     eventually(lambda: hospital.condition("BackendReachable") == DOWN)
     pods.server.start()
     hospital.wait_for_states(north="Learned")
-    assert_end_state(hospital, pods, undisturbed.first_updates(1))
+    assert_end_state(hospital, pods, expected_end_state.first_updates(1))
 
 
 def test_a_lost_reply_to_a_run_request_starts_no_second_run(
-    hospital: HospitalNamespace, pods: FakePipelinePods, undisturbed: EndState
+    hospital: HospitalNamespace, pods: FakePipelinePods, expected_end_state: EndState
 ) -> None:
     pods.server.faults.lose = "POST /runs"
     start_update(hospital, pods)
     finish_update(hospital, pods, "north")
     assert pods.server.faults.lose == ""
-    assert_end_state(hospital, pods, undisturbed.first_updates(1))
+    assert_end_state(hospital, pods, expected_end_state.first_updates(1))
 
 
 def test_the_bucket_is_gone_while_a_run_lives(
-    cluster: ApiServer, namespace: str, s3_server_binary: str, tmp_path: Path, undisturbed: EndState
+    run_on_cluster: ApiServer, namespace: str, s3_server_binary: str, tmp_path: Path, expected_end_state: EndState
 ) -> None:
     with S3Server(s3_server_binary, tmp_path) as bucket, PipelinesServer() as server:
         pods, hospital = (
             FakePipelinePods(server, bucket.environment),
-            HospitalNamespace(cluster, namespace, bucket.environment, tmp_path),
+            HospitalNamespace(run_on_cluster, namespace, bucket.environment, tmp_path),
         )
         try:
             start_update(hospital, pods)
@@ -111,13 +111,13 @@ def test_the_bucket_is_gone_while_a_run_lives(
             finish_update(hospital, pods, "north")
             assert hospital.condition("Ready") == "True ChampionInUse"
             eventually(lambda: hospital.condition("Readable", "sites", "north") == "True Readable")
-            assert_end_state(hospital, pods, undisturbed.first_updates(1))
+            assert_end_state(hospital, pods, expected_end_state.first_updates(1))
         finally:
             hospital.stop_operators()
 
 
 def test_an_update_is_deleted_and_then_a_site(
-    hospital: HospitalNamespace, pods: FakePipelinePods, undisturbed: EndState
+    hospital: HospitalNamespace, pods: FakePipelinePods, expected_end_state: EndState
 ) -> None:
     """The update is made again and takes its run over; the run of a site that goes ends all the same."""
     start_update(hospital, pods)
@@ -132,10 +132,10 @@ def test_an_update_is_deleted_and_then_a_site(
     assert hospital.decided_states() == ["Promoted", "Promoted"]
     hospital.apply(changes=pods.spec_changes)
     hospital.wait_for_states(north="Learned", south="Learned")
-    assert_end_state(hospital, pods, undisturbed)
+    assert_end_state(hospital, pods, expected_end_state)
 
 
-def test_a_secret_vanishes(hospital: HospitalNamespace, pods: FakePipelinePods, undisturbed: EndState) -> None:
+def test_a_secret_vanishes(hospital: HospitalNamespace, pods: FakePipelinePods, expected_end_state: EndState) -> None:
     start_update(hospital, pods)
     eventually(lambda: bool(pods.live_runs()))
     hospital.kubectl("delete", "secret", "bucket")
@@ -146,10 +146,12 @@ def test_a_secret_vanishes(hospital: HospitalNamespace, pods: FakePipelinePods, 
     hospital.wait_for_states(north="Learned")
     assert hospital.condition("Ready") == "True ChampionInUse"
     assert hospital.condition("Readable", "sites", "north") == "True Readable"
-    assert_end_state(hospital, pods, undisturbed.first_updates(1))
+    assert_end_state(hospital, pods, expected_end_state.first_updates(1))
 
 
-def test_watches_that_fall_silent(hospital: HospitalNamespace, pods: FakePipelinePods, undisturbed: EndState) -> None:
+def test_watches_that_fall_silent(
+    hospital: HospitalNamespace, pods: FakePipelinePods, expected_end_state: EndState
+) -> None:
     proxy = FreezableProxy(hospital.cluster.url)
     try:
         hospital.apply(changes=pods.spec_changes)
@@ -160,7 +162,7 @@ def test_watches_that_fall_silent(hospital: HospitalNamespace, pods: FakePipelin
         finish_update(hospital, pods, "north")
     finally:
         proxy.close()
-    assert_end_state(hospital, pods, undisturbed.first_updates(1))
+    assert_end_state(hospital, pods, expected_end_state.first_updates(1))
 
 
 def assert_end_state(hospital: HospitalNamespace, pods: FakePipelinePods, expected: EndState) -> None:

@@ -2,8 +2,8 @@
 
 import json
 
-from apiserver.hospital import HospitalNamespace
-from toys.waiting import eventually
+from apiserver.hospital_namespace import HospitalNamespace
+from builders.waiting import eventually
 
 
 def test_a_sites_images_are_learned_approved_and_told(hospital: HospitalNamespace) -> None:

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 import yaml
 from apiserver.operators import BASE
-from toys.apiserver import ApiServer
+from builders.api_server import ApiServer
 from typer.testing import CliRunner
 
 from anamnesis.cli.app import app
 
 
 @pytest.fixture(scope="module")
-def rendered(cluster: ApiServer) -> list[dict[str, Any]]:
+def rendered(run_on_cluster: ApiServer) -> list[dict[str, Any]]:
     """The objects of the base."""
-    return list(yaml.safe_load_all(cluster.kubectl("kustomize", str(BASE))))
+    return list(yaml.safe_load_all(run_on_cluster.kubectl("kustomize", str(BASE))))
 
 
 @pytest.fixture
@@ -31,25 +31,25 @@ def test_the_base_holds_all_that_is_needed(rendered: list[dict[str, Any]]) -> No
     assert {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "Role", "ServiceAccount"} <= set(kinds)
 
 
-def test_the_api_server_takes_every_object(cluster: ApiServer, rendered: list[dict[str, Any]]) -> None:
-    cluster.kubectl("create", "namespace", "anamnesis", check=False)
-    output = cluster.kubectl("apply", "--server-side", "--dry-run=server", "-k", str(BASE))
+def test_the_api_server_takes_every_object(run_on_cluster: ApiServer, rendered: list[dict[str, Any]]) -> None:
+    run_on_cluster.kubectl("create", "namespace", "anamnesis", check=False)
+    output = run_on_cluster.kubectl("apply", "--server-side", "--dry-run=server", "-k", str(BASE))
     assert len(output.split("serverside-applied")) - 1 == len(rendered)
 
 
 def test_its_pods_run_where_pods_are_restricted_most(
-    cluster: ApiServer, namespace: str, deployment: dict[str, Any]
+    run_on_cluster: ApiServer, namespace: str, deployment: dict[str, Any]
 ) -> None:
     strict = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
-    cluster.kubectl("patch", "namespace", namespace, "-p", json.dumps(strict))
+    run_on_cluster.kubectl("patch", "namespace", namespace, "-p", json.dumps(strict))
     account = {"metadata": {"name": "anamnesis-operator"}}
-    cluster.request("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts", account)
+    run_on_cluster.request("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts", account)
     pod = {"metadata": {"name": "operator"}, "spec": deployment["spec"]["template"]["spec"]}
     path = f"/api/v1/namespaces/{namespace}/pods?dryRun=All"
-    assert cluster.request("POST", path, pod)["spec"]["containers"][0]["image"] == "anamnesis-operator:0.1.0"
+    assert run_on_cluster.request("POST", path, pod)["spec"]["containers"][0]["image"] == "anamnesis-operator:0.1.0"
     pod["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
     with pytest.raises(urllib.error.HTTPError):
-        cluster.request("POST", path, pod)
+        run_on_cluster.request("POST", path, pod)
 
 
 def test_its_command_line_is_one_that_the_operator_knows(deployment: dict[str, Any]) -> None:

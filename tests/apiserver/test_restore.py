@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from apiserver.hospital import HospitalNamespace
+from apiserver.hospital_namespace import HospitalNamespace
+from builders.waiting import eventually
 from conftest import missing
-from toys.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

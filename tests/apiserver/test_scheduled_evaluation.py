@@ -4,8 +4,8 @@ import time
 from typing import Any
 
 import pytest
-from apiserver.hospital import LONG_TRAINING, HospitalNamespace, ReferenceRun
-from toys.waiting import eventually
+from apiserver.hospital_namespace import LONG_TRAINING, HospitalNamespace, ReferenceRun
+from builders.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # a machine may have much else to do
 
@@ -13,8 +13,8 @@ EVALUATION = {"schedule": {"cron": "* * * * *"}}
 NOT_YET = {"quietPeriod": "0s", "minimumNewPatients": 1000}
 
 
-def test_new_cases_are_judged_before_they_are_learned(life: ReferenceRun) -> None:
-    hospital = life.hospital
+def test_new_cases_are_judged_before_they_are_learned(reference_run: ReferenceRun) -> None:
+    hospital = reference_run.hospital
     champion = hospital.status()["champion"]
     floor = {**EVALUATION, "recentFloor": "0.9"}
     hospital.apply(changes={**LONG_TRAINING, "trigger": NOT_YET, "evaluation": floor})
@@ -38,8 +38,8 @@ def test_new_cases_are_judged_before_they_are_learned(life: ReferenceRun) -> Non
         assert hospital.status()["champion"] == champion
         end_state = hospital.end_state()
         assert (end_state.decisions, end_state.versions, end_state.problems) == (
-            life.end_state.decisions,
-            life.end_state.versions,
+            reference_run.end_state.decisions,
+            reference_run.end_state.versions,
             (),
         )
     finally:

@@ -10,7 +10,7 @@ Make = Callable[..., RunResult]
 
 
 @pytest.fixture(scope="session")
-def make() -> Make:
+def make_result() -> Make:
     """Returns results by hand: two sites, 20 patients of two images each, ``right`` of the first site's 40 known."""
 
     def result(setting: RunSetting, right: int, iou: float = 0.5, learning: float = 0.9) -> RunResult:

@@ -13,8 +13,10 @@ def test_maps_come_back_as_they_went():
     assert not unpack(pack(torch.zeros(1, 4, 4))).any()
 
 
-def test_saliency_is_gathered_over_runs(make):
-    runs = [make(RunSetting("modality", "finetune", seed=seed), 20, iou=iou) for seed, iou in enumerate((0.4, 0.6))]
+def test_saliency_is_gathered_over_runs(make_result):
+    runs = [
+        make_result(RunSetting("modality", "finetune", seed=seed), 20, iou=iou) for seed, iou in enumerate((0.4, 0.6))
+    ]
     look = summarise_saliency(runs)
     assert look.iou is not None
     assert look.forgetting is not None

@@ -13,14 +13,16 @@ from benchmarks.scoreboard.table import DOES_NOT_LEARN, lines_of
 
 
 @pytest.fixture
-def runs(make, tmp_path):
+def runs(make_result, tmp_path):
     """Fine-tuning, ours in two seeds, and an EWC that does not learn."""
     scores_by_row = {"fine-tune": (10, 0.9), "ewc_prototype": (36, 0.9), "EWC": (34, 0.5)}
     for row in ROWS:
         for seed in (0, 1) if row.label in scores_by_row else ():
             right, learning = scores_by_row[row.label]
             setting = setting_of(row, "modality", seed, 0, Choices())
-            write_result(make(setting, right, learning=learning), tmp_path / "modality" / f"{slug(setting)}.json")
+            write_result(
+                make_result(setting, right, learning=learning), tmp_path / "modality" / f"{slug(setting)}.json"
+            )
     return tmp_path
 
 
@@ -51,10 +53,10 @@ def test_claims_are_judged_by_the_numbers(runs):
     assert "| holds | 95.0 and 92.5; +2.5 [" in paired
 
 
-def test_runs_of_another_choice_do_not_count(make, runs):
+def test_runs_of_another_choice_do_not_count(make_result, runs):
     row = next(row for row in ROWS if row.label == "LwF")
     setting = setting_of(row, "modality", 0, 0, Choices())
-    write_result(make(replace(setting, options={"weight": 77.0}), 20), runs / "modality" / "other.json")
+    write_result(make_result(replace(setting, options={"weight": 77.0}), 20), runs / "modality" / "other.json")
     assert "| LwF | not run |" in render_page(runs, Choices())
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from toys.apiserver import ApiServer
+from builders.api_server import ApiServer
 
 from charts.golden import render_templates
 
@@ -39,23 +39,23 @@ def empty_cluster(api_server_binaries: Path) -> Iterator[ApiServer]:
 
 
 @pytest.fixture
-def space(empty_cluster: ApiServer) -> str:
+def release_namespace(empty_cluster: ApiServer) -> str:
     """A fresh namespace in which pods are restricted most."""
     return make_namespace(empty_cluster)
 
 
-def make_namespace(cluster: ApiServer) -> str:
+def make_namespace(run_on_cluster: ApiServer) -> str:
     name = f"chart-{secrets.token_hex(4)}"
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    cluster.request("POST", "/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
+    run_on_cluster.request("POST", "/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
     account = {"metadata": {"name": "default"}}  # a controller would make it
-    cluster.request("POST", f"/api/v1/namespaces/{name}/serviceaccounts", account)
+    run_on_cluster.request("POST", f"/api/v1/namespaces/{name}/serviceaccounts", account)
     return name
 
 
-def remove_cluster_objects(cluster: ApiServer) -> None:
-    """Removes what other tests left of ours that is of the whole cluster."""
+def remove_cluster_objects(run_on_cluster: ApiServer) -> None:
+    """Removes what other tests left of ours that is of the whole run_on_cluster."""
     for kind in ("crd", "validatingadmissionpolicy", "validatingadmissionpolicybinding", "clusterrole"):
-        names = cluster.kubectl("get", kind, "--output=name").split()
+        names = run_on_cluster.kubectl("get", kind, "--output=name").split()
         if ours := [name for name in names if "anamnesis" in name]:
-            cluster.kubectl("delete", *ours)
+            run_on_cluster.kubectl("delete", *ours)

@@ -4,10 +4,10 @@ import os
 import sys
 from pathlib import Path
 
-from apiserver.hospital import OperatorProcess
+from apiserver.hospital_namespace import OperatorProcess
 from apiserver.operators import free_port
+from builders.api_server import ApiServer
 from chart.conftest import Json
-from toys.apiserver import ApiServer
 
 INHERITED = ("PATH", "HOME", "LANG")
 
@@ -16,13 +16,13 @@ class Pod:
     """The process of a release's Deployment, with its environment, arguments, mounted files and account.
 
     Args:
-        cluster: where the release is.
+        run_on_cluster: where the release is.
         space: its namespace.
         folder: in place of the pod's mounts.
     """
 
-    def __init__(self, cluster: ApiServer, namespace: str, folder: Path) -> None:
-        self._cluster, self._namespace, self._folder = cluster, namespace, folder
+    def __init__(self, run_on_cluster: ApiServer, namespace: str, folder: Path) -> None:
+        self._cluster, self._namespace, self._folder = run_on_cluster, namespace, folder
         self.spec: Json = self._get("apis/apps/v1", "deployments", "anamnesis-operator")["spec"]["template"]["spec"]
         (self.container,) = self.spec["containers"]
         self._places = {mount["mountPath"]: folder / mount["name"] for mount in self.container["volumeMounts"]}

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builders.api_server import ApiServer
+from builders.s3_server import S3Server
+from builders.waiting import eventually
 from chart.conftest import Json, remove_cluster_objects
 from chart.pod import Pod
 from chart.test_install import helm
-from chart.test_page import INSTALL
+from chart.test_install_page import INSTALL
 from chart.test_rights import GROUP
 from PIL import Image
-from toys.apiserver import ApiServer
-from toys.s3_server import S3Server
-from toys.waiting import eventually
 
 from charts.golden import CHART, profiles
 
@@ -43,7 +43,9 @@ def bucket(s3_server_binary: str, tmp_path: Path) -> "S3Server":
     return S3Server(s3_server_binary, tmp_path)
 
 
-def test_from_nothing_to_a_champion(empty_cluster: ApiServer, space: str, bucket: S3Server, tmp_path: Path) -> None:
+def test_from_nothing_to_a_champion(
+    empty_cluster: ApiServer, release_namespace: str, bucket: S3Server, tmp_path: Path
+) -> None:
     def model() -> Json:
         resource: Json = empty_cluster.request("GET", f"{GROUP}/namespaces/{space}/continualmodels/lungs")
         return resource.get("status", {})
@@ -53,12 +55,14 @@ def test_from_nothing_to_a_champion(empty_cluster: ApiServer, space: str, bucket
 
     values = profiles()["single-node"]
     remove_cluster_objects(empty_cluster)
-    with bucket, helm(empty_cluster, space) as client:
+    with bucket, helm(empty_cluster, release_namespace) as client:
         keys = [f"--from-literal={name}={value}" for name, value in bucket.environment.items()]
-        empty_cluster.kubectl("-n", space, "create", "secret", "generic", "s3", *keys)
-        empty_cluster.kubectl("-n", space, "create", "secret", "generic", "split-key", f"--from-literal=key={'k' * 64}")
+        empty_cluster.kubectl("-n", release_namespace, "create", "secret", "generic", "s3", *keys)
+        empty_cluster.kubectl(
+            "-n", release_namespace, "create", "secret", "generic", "split-key", f"--from-literal=key={'k' * 64}"
+        )
         client.install(CHART, "anamnesis", values)
-        process = Pod(empty_cluster, space, tmp_path / "pod").start()
+        process = Pod(empty_cluster, release_namespace, tmp_path / "pod").start()
         try:
             for name in values["objectStore"].get("buckets", ("incoming", "images")):
                 bucket.client().make_bucket(name)
@@ -67,10 +71,22 @@ def test_from_nothing_to_a_champion(empty_cluster: ApiServer, space: str, bucket
                 name = f"clinic/{('normal', 'pneumonia')[number % 2]}/{number}.png"
                 bucket.client().put_object("incoming", name, BytesIO(data), len(data))
             empty_cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
-            empty_cluster.kubectl("-n", space, "apply", "-f", "-", stdin=first_manifest().replace("1m}", "1s}"))
+            empty_cluster.kubectl(
+                "-n", release_namespace, "apply", "-f", "-", stdin=first_manifest().replace("1m}", "1s}")
+            )
             eventually(lambda: state() == "AwaitingApproval", 300)
-            command = [sys.executable, "-m", "anamnesis.cli", "approve", "-n", space, "lungs", "--why", "reviewed"]
-            version = next(update["status"]["version"] for update in updates(empty_cluster, space))
+            command = [
+                sys.executable,
+                "-m",
+                "anamnesis.cli",
+                "approve",
+                "-n",
+                release_namespace,
+                "lungs",
+                "--why",
+                "reviewed",
+            ]
+            version = next(update["status"]["version"] for update in updates(empty_cluster, release_namespace))
             environment = {"KUBECONFIG": str(empty_cluster.kubeconfig()), "PATH": "/usr/bin:/bin"}
             subprocess.run([*command[:7], version, *command[7:]], env=environment, check=True)
             eventually(lambda: state() == "Learned", 60)
@@ -81,6 +97,6 @@ def test_from_nothing_to_a_champion(empty_cluster: ApiServer, space: str, bucket
             remove_cluster_objects(empty_cluster)
 
 
-def updates(cluster: ApiServer, space: str) -> list[Json]:
-    items: list[Json] = cluster.request("GET", f"{GROUP}/namespaces/{space}/modelupdates")["items"]
+def updates(run_on_cluster: ApiServer, release_namespace: str) -> list[Json]:
+    items: list[Json] = run_on_cluster.request("GET", f"{GROUP}/namespaces/{space}/modelupdates")["items"]
     return items

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import helm_python
 import pytest
+from builders.api_server import ApiServer
+from builders.bar_images import bar_images
+from builders.certificates import Authority
+from builders.resource_documents import site_spec
+from builders.s3_server import S3Server
+from builders.waiting import eventually
 from chart.conftest import Json, make_namespace, remove_cluster_objects
 from chart.pod import Pod
 from chart.test_install import helm
 from chart.test_rights import GROUP, resource_document
-from toys.apiserver import ApiServer
-from toys.bars import bar_images
-from toys.certificates import Authority
-from toys.documents import site_spec
-from toys.proxy import ConnectProxy
-from toys.s3_server import S3Server
-from toys.waiting import eventually
+from fakes.connect_proxy import ConnectProxy
 
 from charts.golden import CHART
 
@@ -53,32 +53,34 @@ def proxy() -> Iterator[ConnectProxy]:
 
 
 @pytest.fixture(scope="module")
-def space(empty_cluster: ApiServer) -> Iterator[str]:
-    """A namespace that is weber's; what is of the whole cluster is there, as its administrator installs it once."""
-    space, home = make_namespace(empty_cluster), make_namespace(empty_cluster)
-    values: Json = {"operator": {"enabled": False}, "rbac": {"admissionReader": {"namespaces": [space]}}}
+def release_namespace(empty_cluster: ApiServer) -> Iterator[str]:
+    """A namespace that is weber's; what is of the whole run_on_cluster is there, as its administrator installs it once."""
+    release_namespace, home = make_namespace(empty_cluster), make_namespace(empty_cluster)
+    values: Json = {"operator": {"enabled": False}, "rbac": {"admissionReader": {"namespaces": [release_namespace]}}}
     remove_cluster_objects(empty_cluster)
     with helm(empty_cluster, home) as client:
         client.install(CHART, "anamnesis", values)
         empty_cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
         for role in ADMIN:
-            bind_role(empty_cluster, space, role)
-        yield space
+            bind_role(empty_cluster, release_namespace, role)
+        yield release_namespace
         client.uninstall("anamnesis")
     remove_cluster_objects(empty_cluster)
 
 
-def bind_role(cluster: ApiServer, space: str, role: str) -> None:
+def bind_role(run_on_cluster: ApiServer, release_namespace: str, role: str) -> None:
     name = role.replace(":", "-")
-    cluster.kubectl("create", "-n", space, "rolebinding", name, f"--clusterrole={role}", "--user=weber")
+    run_on_cluster.kubectl(
+        "create", "-n", release_namespace, "rolebinding", name, f"--clusterrole={role}", "--user=weber"
+    )
 
 
-def as_weber(cluster: ApiServer, space: str) -> helm_python.Config:
-    return helm_python.Config(kubeconfig_path=cluster.kubeconfig("weber"), namespace=space)
+def as_weber(run_on_cluster: ApiServer, release_namespace: str) -> helm_python.Config:
+    return helm_python.Config(kubeconfig_path=run_on_cluster.kubeconfig("weber"), namespace=release_namespace)
 
 
-def test_who_may_not_grant_it_cannot_install_and_reads_why(empty_cluster: ApiServer, space: str) -> None:
-    with as_weber(empty_cluster, space) as client:
+def test_who_may_not_grant_it_cannot_install_and_reads_why(empty_cluster: ApiServer, release_namespace: str) -> None:
+    with as_weber(empty_cluster, release_namespace) as client:
         with pytest.raises(helm_python.HelmError, match="attempting to grant RBAC permissions not currently held"):
             client.install(CHART, "anamnesis", NAMESPACED)
         client.uninstall("anamnesis")
@@ -88,18 +90,27 @@ def test_who_may_not_grant_it_cannot_install_and_reads_why(empty_cluster: ApiSer
 
 
 @pytest.fixture(scope="module")
-def release(empty_cluster: ApiServer, space: str, authority: Authority, bucket: S3Server, proxy: ConnectProxy) -> None:
+def release(
+    empty_cluster: ApiServer, release_namespace: str, authority: Authority, bucket: S3Server, proxy: ConnectProxy
+) -> None:
     """The operator as weber installs it, and two Sites: one beyond the proxy, one not."""
-    bind_role(empty_cluster, space, "anamnesis-installer")
-    kubectl(empty_cluster, space, "create", "configmap", AUTHORITIES, f"--from-file=ca.crt={authority.certificate}")
+    bind_role(empty_cluster, release_namespace, "anamnesis-installer")
+    kubectl(
+        empty_cluster,
+        release_namespace,
+        "create",
+        "configmap",
+        AUTHORITIES,
+        f"--from-file=ca.crt={authority.certificate}",
+    )
     for site, host in (("far", HOST), ("near", "localhost")):
         endpoint = f"https://{host}:{bucket.address.partition(':')[2]}"
         keys = {**bucket.environment, "AWS_ENDPOINT_URL": endpoint}
         literals = [f"--from-literal={name}={value}" for name, value in keys.items()]
-        kubectl(empty_cluster, space, "create", "secret", "generic", site, *literals)
+        kubectl(empty_cluster, release_namespace, "create", "secret", "generic", site, *literals)
         source = {"type": "S3", "s3": {"url": f"s3://models/{site}"}, "credentialsSecret": {"name": site}}
         spec = site_spec({**source, "pollInterval": "1s"}, f"s3://models/images/{site}")
-        apply(empty_cluster, space, resource_document("Site", site, spec))
+        apply(empty_cluster, release_namespace, resource_document("Site", site, spec))
     values: Json = {
         **NAMESPACED,
         "registry": "registry.hospital.example:5000/mirror",
@@ -107,39 +118,39 @@ def release(empty_cluster: ApiServer, space: str, authority: Authority, bucket: 
         "trust": {"configMap": AUTHORITIES},
         "proxy": {"https": proxy.url, "direct": "localhost,.svc"},
     }
-    with as_weber(empty_cluster, space) as client:
+    with as_weber(empty_cluster, release_namespace) as client:
         client.install(CHART, "anamnesis", values)
 
 
 @pytest.fixture
-def pod(empty_cluster: ApiServer, space: str, release: None, tmp_path: Path) -> Pod:
-    return Pod(empty_cluster, space, tmp_path)
+def pod(empty_cluster: ApiServer, release_namespace: str, release: None, tmp_path: Path) -> Pod:
+    return Pod(empty_cluster, release_namespace, tmp_path)
 
 
-def kubectl(cluster: ApiServer, space: str, *arguments: str, stdin: str = "") -> str:
-    return cluster.kubectl("-n", space, *arguments, stdin=stdin, user="weber")
+def kubectl(run_on_cluster: ApiServer, release_namespace: str, *arguments: str, stdin: str = "") -> str:
+    return run_on_cluster.kubectl("-n", release_namespace, *arguments, stdin=stdin, user="weber")
 
 
-def apply(cluster: ApiServer, space: str, document: Json) -> None:
-    kubectl(cluster, space, "apply", "-f", "-", stdin=json.dumps(document))
+def apply(run_on_cluster: ApiServer, release_namespace: str, document: Json) -> None:
+    kubectl(run_on_cluster, release_namespace, "apply", "-f", "-", stdin=json.dumps(document))
 
 
-def readable(cluster: ApiServer, space: str, site: str) -> tuple[str, str]:
+def readable(run_on_cluster: ApiServer, release_namespace: str, site: str) -> tuple[str, str]:
     """Reason and message of the condition; empty where there is none yet."""
-    status = cluster.request("GET", f"{GROUP}/namespaces/{space}/sites/{site}").get("status", {})
+    status = run_on_cluster.request("GET", f"{GROUP}/namespaces/{space}/sites/{site}").get("status", {})
     conditions = [condition for condition in status.get("conditions", ()) if condition["type"] == "Readable"]
     return (conditions[0]["reason"], conditions[0]["message"]) if conditions else ("", "")
 
 
 def test_a_bucket_is_read_by_the_proxy_and_the_authority_of_the_hospital(
-    empty_cluster: ApiServer, space: str, pod: Pod, proxy: ConnectProxy
+    empty_cluster: ApiServer, release_namespace: str, pod: Pod, proxy: ConnectProxy
 ) -> None:
     assert pod.spec["imagePullSecrets"] == [{"name": "mirror"}]
     assert pod.container["image"] == "registry.hospital.example:5000/mirror/anamnesis-operator:0.1.0"
     process = pod.start()
     try:
         for site in ("far", "near"):
-            eventually(lambda site=site: readable(empty_cluster, space, site)[0] == "Readable", 60)  # type: ignore[misc]
+            eventually(lambda site=site: readable(empty_cluster, release_namespace, site)[0] == "Readable", 60)  # type: ignore[misc]
         assert set(proxy.requested_hosts) == {HOST}, (
             "what is in proxy.direct, and the API server, are spoken to directly"
         )
@@ -157,15 +168,21 @@ def test_a_bucket_is_read_by_the_proxy_and_the_authority_of_the_hospital(
     ],
 )
 def test_what_was_forgotten_is_told_at_the_site(
-    empty_cluster: ApiServer, space: str, pod: Pod, bucket: S3Server, forgotten: str, site: str, template: str
+    empty_cluster: ApiServer,
+    release_namespace: str,
+    pod: Pod,
+    bucket: S3Server,
+    forgotten: str,
+    site: str,
+    template: str,
 ) -> None:
     pod.container["env"] = [variable for variable in pod.container["env"] if variable["name"] not in forgotten.split()]
     process = pod.start()
     expected_message = template.format(port=bucket.address.partition(":")[2])
     try:
-        eventually(lambda: expected_message in readable(empty_cluster, space, site)[1], 60)
+        eventually(lambda: expected_message in readable(empty_cluster, release_namespace, site)[1], 60)
     finally:
         process.terminate()
-    reason, message = readable(empty_cluster, space, site)
+    reason, message = readable(empty_cluster, release_namespace, site)
     assert reason == "Unreachable"
     assert ("by AWS_CA_BUNDLE" in message) == ("AWS_CA_BUNDLE" in forgotten)

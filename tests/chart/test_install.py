@@ -8,8 +8,8 @@ from typing import Any
 import helm_python
 import pytest
 import yaml
+from builders.api_server import ApiServer
 from chart.conftest import Json, make_namespace, objects_of, remove_cluster_objects
-from toys.apiserver import ApiServer
 
 from charts.golden import CHART, profiles
 
@@ -27,23 +27,25 @@ SITE = {
 }
 
 
-def helm(cluster: ApiServer, namespace: str) -> helm_python.Config:
-    return helm_python.Config(kubeconfig_path=cluster.kubeconfig(), namespace=namespace)
+def helm(run_on_cluster: ApiServer, namespace: str) -> helm_python.Config:
+    return helm_python.Config(kubeconfig_path=run_on_cluster.kubeconfig(), namespace=namespace)
 
 
-def paths(cluster: ApiServer) -> Iterator[str]:
+def paths(run_on_cluster: ApiServer) -> Iterator[str]:
     """The definitions and policies of ours that are there."""
     for kind in ("crd", "validatingadmissionpolicies", "validatingadmissionpolicybindings", "clusterroles"):
-        names = cluster.kubectl("get", kind, "--output=name").split()
+        names = run_on_cluster.kubectl("get", kind, "--output=name").split()
         yield from sorted(name for name in names if "anamnesis" in name)
 
 
 @pytest.mark.parametrize("name", profiles())
-def test_the_api_server_takes_every_object_of_a_profile(empty_cluster: ApiServer, space: str, name: str) -> None:
+def test_the_api_server_takes_every_object_of_a_profile(
+    empty_cluster: ApiServer, release_namespace: str, name: str
+) -> None:
     values = profiles()[name]
     for namespace in values.get("watchNamespaces", ()):
         empty_cluster.kubectl("create", "namespace", namespace, check=False)
-    objects = [item for item in objects_of(values, space) if item["kind"] not in FOREIGN]
+    objects = [item for item in objects_of(values, release_namespace) if item["kind"] not in FOREIGN]
     output = empty_cluster.kubectl(
         "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-", stdin=yaml.safe_dump_all(objects)
     )
@@ -58,10 +60,10 @@ def pod_specs(values: Json, namespace: str) -> list[Json]:
 
 
 @pytest.mark.parametrize("name", profiles())
-def test_pods_run_where_they_are_restricted_most(empty_cluster: ApiServer, space: str, name: str) -> None:
+def test_pods_run_where_they_are_restricted_most(empty_cluster: ApiServer, release_namespace: str, name: str) -> None:
     account = {"metadata": {"name": "anamnesis-operator"}}
     empty_cluster.request("POST", f"/api/v1/namespaces/{space}/serviceaccounts", account)
-    specs = pod_specs(profiles()[name], space)
+    specs = pod_specs(profiles()[name], release_namespace)
     assert len(specs) >= 2
     for spec in specs:
         containers = [*spec["containers"], *spec.get("initContainers", ())]
@@ -70,18 +72,18 @@ def test_pods_run_where_they_are_restricted_most(empty_cluster: ApiServer, space
         empty_cluster.request("POST", f"/api/v1/namespaces/{space}/pods?dryRun=All", pod)
 
 
-def test_the_life_of_a_release(empty_cluster: ApiServer, space: str, tmp_path: Path) -> None:
+def test_the_life_of_a_release(empty_cluster: ApiServer, release_namespace: str, tmp_path: Path) -> None:
     def replicas() -> int:
         deployment = empty_cluster.request("GET", f"/apis/apps/v1/namespaces/{space}/deployments/anamnesis-operator")
         return int(deployment["spec"]["replicas"])
 
     remove_cluster_objects(empty_cluster)
-    with helm(empty_cluster, space) as client:
+    with helm(empty_cluster, release_namespace) as client:
         release = client.install(CHART, "anamnesis", {"state": {"enabled": True, "accessMode": "ReadWriteMany"}})
         assert (release["revision"], release["status"]) == (1, "deployed")
         assert "kubectl anamnesis status" in release["notes"]
         empty_cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
-        empty_cluster.kubectl("apply", "-n", space, "-f", "-", stdin=json.dumps(SITE))
+        empty_cluster.kubectl("apply", "-n", release_namespace, "-f", "-", stdin=json.dumps(SITE))
         everything = list(paths(empty_cluster))
         guarded = policy_state(empty_cluster)
 
@@ -99,12 +101,12 @@ def test_the_life_of_a_release(empty_cluster: ApiServer, space: str, tmp_path: P
     sites = f"/apis/anamnesis.dev/v1alpha1/namespaces/{space}/sites/north"
     assert "deletionTimestamp" not in empty_cluster.request("GET", sites)["metadata"]
     remaining_names = empty_cluster.kubectl(
-        "get", "deployment,service,role,rolebinding,sa,configmap,pdb", "-n", space, "-o", "name"
+        "get", "deployment,service,role,rolebinding,sa,configmap,pdb", "-n", release_namespace, "-o", "name"
     )
     assert "anamnesis" not in remaining_names
-    assert "anamnesis-operator" in empty_cluster.kubectl("get", "pvc", "-n", space, "-o", "name")
+    assert "anamnesis-operator" in empty_cluster.kubectl("get", "pvc", "-n", release_namespace, "-o", "name")
 
-    with helm(empty_cluster, space) as client:
+    with helm(empty_cluster, release_namespace) as client:
         assert client.install(CHART, "anamnesis", {"state": {"existingClaim": "anamnesis-operator", "enabled": True}})
         with helm(empty_cluster, second_namespace := make_namespace(empty_cluster)) as second:
             with pytest.raises(helm_python.HelmError, match="invalid ownership metadata"):
@@ -112,7 +114,7 @@ def test_the_life_of_a_release(empty_cluster: ApiServer, space: str, tmp_path: P
             second.install(CHART, "second-2", {"crds": {"enabled": False}, "people": {"enabled": False}})
             second.uninstall("second-2")
         client.uninstall("anamnesis")
-    assert second_namespace != space
+    assert second_namespace != release_namespace
 
 
 def newer_chart(folder: Path) -> Path:
@@ -124,9 +126,9 @@ def newer_chart(folder: Path) -> Path:
     return copy
 
 
-def policy_state(cluster: ApiServer) -> list[Any]:
+def policy_state(run_on_cluster: ApiServer) -> list[Any]:
     """What the operator looks at to know since when authors are sure."""
     head = "/apis/admissionregistration.k8s.io/v1"
     kinds = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
-    objects = [cluster.request("GET", f"{head}/{kind}/anamnesis-approvals") for kind in kinds]
+    objects = [run_on_cluster.request("GET", f"{head}/{kind}/anamnesis-approvals") for kind in kinds]
     return [(item["metadata"]["generation"], item["metadata"]["creationTimestamp"], item["spec"]) for item in objects]

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from apiserver.hospital import OperatorProcess
+from apiserver.hospital_namespace import OperatorProcess
 from apiserver.operators import free_port
+from builders.api_server import ApiServer
+from builders.bar_images import bar_images
+from builders.waiting import eventually
 from chart.conftest import Json, find_object, make_namespace, objects_of
 from chart.test_install import helm
-from toys.apiserver import ApiServer
-from toys.bars import bar_images
-from toys.waiting import eventually
 
 from anamnesis.operator.api.load_files import KINDS
 from charts.golden import CHART
@@ -29,7 +29,7 @@ CLASSES = ("left", "right")
 class WatchedRelease:
     """A release, and a model and a site in one of the namespaces that it watches."""
 
-    cluster: ApiServer
+    run_on_cluster: ApiServer
     release_namespace: str
     watched_namespace: str
     folder: Path
@@ -133,7 +133,7 @@ def resource_document(kind: str, name: str, spec: Json) -> Json:
 
 
 @pytest.fixture(scope="module")
-def defined(empty_cluster: ApiServer) -> ApiServer:
+def cluster_with_crds(empty_cluster: ApiServer) -> ApiServer:
     """The server with our definitions, which it serves already."""
     files = [f"--filename={file}" for file in sorted((CHART / "files" / "crds").glob("*.yaml"))]
     empty_cluster.kubectl("apply", "--server-side", "--force-conflicts", *files)
@@ -141,56 +141,58 @@ def defined(empty_cluster: ApiServer) -> ApiServer:
     return empty_cluster
 
 
-def is_served(cluster: ApiServer, plural: str) -> bool:
+def is_served(run_on_cluster: ApiServer, plural: str) -> bool:
     try:
-        return bool(cluster.request("GET", f"{GROUP}/{plural}"))
+        return bool(run_on_cluster.request("GET", f"{GROUP}/{plural}"))
     except urllib.error.HTTPError:  # 404, then 429 while its storage begins
         return False
 
 
 @pytest.fixture
-def ward(request: pytest.FixtureRequest, defined: ApiServer, tmp_path: Path) -> Iterator[WatchedRelease]:
+def watched_release(
+    request: pytest.FixtureRequest, cluster_with_crds: ApiServer, tmp_path: Path
+) -> Iterator[WatchedRelease]:
     """A release that watches its own namespace, another one, or all; uninstalled afterwards."""
-    release_namespace = make_namespace(defined)
-    watched_namespace = release_namespace if request.param == "own" else make_namespace(defined)
+    release_namespace = make_namespace(cluster_with_crds)
+    watched_namespace = release_namespace if request.param == "own" else make_namespace(cluster_with_crds)
     watched = {"own": [], "another": [watched_namespace], "all": ["*"]}[request.param]
     values: Json = {"crds": {"enabled": False}, "watchNamespaces": watched}
-    with helm(defined, release_namespace) as client:
+    with helm(cluster_with_crds, release_namespace) as client:
         client.install(CHART, "anamnesis", values)
         try:
-            yield WatchedRelease(defined, release_namespace, watched_namespace, tmp_path, values)
+            yield WatchedRelease(cluster_with_crds, release_namespace, watched_namespace, tmp_path, values)
         finally:
             client.uninstall("anamnesis")
 
 
 @pytest.mark.parametrize("ward", ["own", "another", "all"], indirect=True)
-def test_the_operator_works_with_what_the_chart_grants(ward: WatchedRelease) -> None:
-    ward.apply()
-    process = ward.start_operator()
+def test_the_operator_works_with_what_the_chart_grants(watched_release: WatchedRelease) -> None:
+    watched_release.apply()
+    process = watched_release.start_operator()
     try:
-        eventually(lambda: ward.condition("sites", "north", "Readable") == "True Readable", 60)
-        eventually(lambda: ward.condition("continualmodels", "chest", "Ready") == "False NoChampion", 60)
-        eventually(lambda: any(update.get("status", {}).get("run") for update in ward.updates()), 60)
+        eventually(lambda: watched_release.condition("sites", "north", "Readable") == "True Readable", 60)
+        eventually(lambda: watched_release.condition("continualmodels", "chest", "Ready") == "False NoChampion", 60)
+        eventually(lambda: any(update.get("status", {}).get("run") for update in watched_release.updates()), 60)
         events = f"/apis/events.k8s.io/v1/namespaces/{ward.watched_namespace}/events"
-        eventually(lambda: bool(ward.cluster.request("GET", events)["items"]))
+        eventually(lambda: bool(watched_release.cluster.request("GET", events)["items"]))
         assert process.is_leader()
-        eventually(lambda: ward.helm_test(process.port) == 0)
+        eventually(lambda: watched_release.helm_test(process.port) == 0)
     finally:
         process.kill()
-    assert ward.helm_test(process.port) == 1
+    assert watched_release.helm_test(process.port) == 1
     log = process.log.read_text()
     assert "refuses with 403" not in log, log
     assert "orbidden" not in log, log
 
 
 @pytest.mark.parametrize("ward", ["own", "another", "all"], indirect=True)
-def test_the_operator_may_do_nothing_else(ward: WatchedRelease) -> None:
+def test_the_operator_may_do_nothing_else(watched_release: WatchedRelease) -> None:
     account = f"system:serviceaccount:{ward.release_namespace}:anamnesis-operator"
-    other_namespace = make_namespace(ward.cluster)
-    everywhere = ward.values["watchNamespaces"] == ["*"]
-    assert ward.is_allowed(account, "get", "secrets")
-    assert ward.is_allowed(account, "get", "secrets", other_namespace) == everywhere
-    assert ward.is_allowed(account, "list", "sites.anamnesis.dev", other_namespace) == everywhere
+    other_namespace = make_namespace(watched_release.cluster)
+    everywhere = watched_release.values["watchNamespaces"] == ["*"]
+    assert watched_release.is_allowed(account, "get", "secrets")
+    assert watched_release.is_allowed(account, "get", "secrets", other_namespace) == everywhere
+    assert watched_release.is_allowed(account, "list", "sites.anamnesis.dev", other_namespace) == everywhere
     refused = [
         ("list", "secrets"),
         ("create", "updateapprovals.anamnesis.dev"),
@@ -202,20 +204,20 @@ def test_the_operator_may_do_nothing_else(ward: WatchedRelease) -> None:
         ("list", "customresourcedefinitions.apiextensions.k8s.io"),
         ("update", "validatingadmissionpolicies.admissionregistration.k8s.io"),
     ]
-    assert [refused_right for refused_right in refused if ward.is_allowed(account, *refused_right)] == []
+    assert [refused_right for refused_right in refused if watched_release.is_allowed(account, *refused_right)] == []
 
 
 PEOPLE = {"moretti": "viewer", "weber": "editor", "rossi": "approver"}
 
 
 @pytest.mark.parametrize("ward", ["own"], indirect=True)
-def test_people_see_change_and_approve_each_by_a_role(ward: WatchedRelease) -> None:
+def test_people_see_change_and_approve_each_by_a_role(watched_release: WatchedRelease) -> None:
     for person, role in PEOPLE.items():
         binding = ["rolebinding", role, f"--clusterrole=anamnesis-{role}", f"--user={person}"]
-        ward.cluster.kubectl("create", "-n", ward.watched_namespace, *binding)
+        watched_release.cluster.kubectl("create", "-n", watched_release.watched_namespace, *binding)
 
     def allowed_people(verb: str, plural: str) -> list[str]:
-        return [person for person in PEOPLE if ward.is_allowed(person, verb, f"{plural}.anamnesis.dev")]
+        return [person for person in PEOPLE if watched_release.is_allowed(person, verb, f"{plural}.anamnesis.dev")]
 
     assert allowed_people("list", "continualmodels") == ["moretti", "weber", "rossi"]
     assert allowed_people("update", "continualmodels") == allowed_people("create", "sites") == ["weber"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from toys.documents import PNEUMONIA, document, model_spec, site_spec
+from builders.resource_documents import PNEUMONIA, document, model_spec, site_spec
 from typer.testing import CliRunner
 
 
@@ -53,7 +53,7 @@ def call() -> Call:
 
 
 @pytest.fixture(scope="session")
-def waiting(tmp_path_factory: pytest.TempPathFactory, call: Call) -> Path:
+def awaiting_folder(tmp_path_factory: pytest.TempPathFactory, call: Call) -> Path:
     """Folder of a model whose first update waits for approval; only read it."""
     pytest.importorskip("torch")
     from anamnesis.snapshots.phantoms import write_phantom_site
@@ -67,17 +67,19 @@ def waiting(tmp_path_factory: pytest.TempPathFactory, call: Call) -> Path:
 
 
 @pytest.fixture
-def copy(waiting: Path, tmp_path: Path) -> Path:
+def model_file(awaiting_folder: Path, tmp_path: Path) -> Path:
     """The resource file of a copy of that model."""
-    shutil.copytree(waiting, tmp_path / "copy")
+    shutil.copytree(awaiting_folder, tmp_path / "copy")
     return tmp_path / "copy" / "model.yaml"
 
 
 @pytest.fixture
-def promoted(copy: Path, call: Call) -> Path:
+def promoted_model_file(model_file: Path, call: Call) -> Path:
     """The resource file of a copy in which the update was approved."""
-    assert call("approve", "-f", copy, candidate(copy, call), "--why", "seen", "--who", "dr.rossi").code == 0
-    return copy
+    assert (
+        call("approve", "-f", model_file, candidate(model_file, call), "--why", "seen", "--who", "dr.rossi").code == 0
+    )
+    return model_file
 
 
 def candidate(file: Path, call: Call) -> str:

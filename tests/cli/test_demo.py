@@ -17,7 +17,7 @@ from anamnesis.records import InputError
 
 
 @pytest.fixture
-def tell() -> Reporter:
+def reporter() -> Reporter:
     return PlainReporter(io.StringIO())
 
 
@@ -43,33 +43,33 @@ def test_real_sites_are_where_the_data_folder_has_them(data_folder: Path, tmp_pa
     assert not have_images(real_sites(tmp_path))
 
 
-def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path, tell: Reporter) -> None:
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path, reporter: Reporter) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(InputError, match="is not empty and no demonstration of ours"):
-        main._prepare_folder(tmp_path, True, tell)
+        main._prepare_folder(tmp_path, True, reporter)
     assert (tmp_path / "thesis.tex").exists()
 
 
-def test_it_continues_and_starts_again_as_it_says(tmp_path: Path, tell: Reporter, data_folder: Path) -> None:
+def test_it_continues_and_starts_again_as_it_says(tmp_path: Path, reporter: Reporter, data_folder: Path) -> None:
     folder = tmp_path / "demo"
-    main._prepare_folder(folder, False, tell)
+    main._prepare_folder(folder, False, reporter)
     (folder / "registries").mkdir()
-    main._prepare_folder(folder, False, tell)
+    main._prepare_folder(folder, False, reporter)
     assert (folder / "registries").exists()
-    main._prepare_folder(folder, True, tell)
+    main._prepare_folder(folder, True, reporter)
     assert not (folder / "registries").exists()
     assert (folder / "sites.yaml").exists()
 
 
-def test_a_stage_that_was_half_set_is_set_again(tmp_path: Path, tell: Reporter, data_folder: Path) -> None:
-    main._prepare_folder(tmp_path / "demo", False, tell)
+def test_a_stage_that_was_half_set_is_set_again(tmp_path: Path, reporter: Reporter, data_folder: Path) -> None:
+    main._prepare_folder(tmp_path / "demo", False, reporter)
     (tmp_path / "demo" / "model-joint.yaml").unlink()
-    main._prepare_folder(tmp_path / "demo", False, tell)
+    main._prepare_folder(tmp_path / "demo", False, reporter)
     assert (tmp_path / "demo" / "model-joint.yaml").exists()
 
 
 def test_the_error_that_stopped_one_is_told_not_the_interrupts_of_the_others(
-    tmp_path: Path, tell: Reporter, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, reporter: Reporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     began = threading.Event()
 
@@ -85,7 +85,7 @@ def test_the_error_that_stopped_one_is_told_not_the_interrupts_of_the_others(
     monkeypatch.setattr(main, "learn", learn)
     selections: Sequence[SelectedModel] = select_models(tmp_path)
     with pytest.raises(InputError, match="the disk is full"):
-        main._learn_models(selections, tell)
+        main._learn_models(selections, reporter)
 
 
 def test_real_images_are_looked_for_beside_the_checkout() -> None:

@@ -14,62 +14,62 @@ def version(call: Call, file: Path) -> str:
     return str(json.loads(call("registry", "list", "-f", file, "--json").out)[0]["version"])
 
 
-def test_a_run_that_waits_for_approval_says_so_and_a_second_one_does_nothing(call: Call, copy: Path) -> None:
-    assert state(call, copy) == ["AwaitingApproval"]
-    second_run = call("run", "-f", copy)
+def test_a_run_that_waits_for_approval_says_so_and_a_second_one_does_nothing(call: Call, model_file: Path) -> None:
+    assert state(call, model_file) == ["AwaitingApproval"]
+    second_run = call("run", "-f", model_file)
     assert (second_run.code, "nothing new to learn" in second_run.err) == (0, True)
-    runs = json.loads(call("status", "-f", copy, "--json").out)[0]["runs"]
+    runs = json.loads(call("status", "-f", model_file, "--json").out)[0]["runs"]
     assert [run["state"] for run in runs] == ["Succeeded"]
 
 
-def test_approval_promotes_and_is_in_the_log(call: Call, promoted: Path) -> None:
-    assert state(call, promoted) == ["Learned"]
-    shown = call("registry", "show", "-f", promoted, "champion").out
+def test_approval_promotes_and_is_in_the_log(call: Call, promoted_model_file: Path) -> None:
+    assert state(call, promoted_model_file) == ["Learned"]
+    shown = call("registry", "show", "-f", promoted_model_file, "champion").out
     assert "approve by dr.rossi: seen" in shown
     assert "champion" in shown
-    assert call("run", "-f", promoted).code == 0
-    assert state(call, promoted) == ["Learned"]
+    assert call("run", "-f", promoted_model_file).code == 0
+    assert state(call, promoted_model_file) == ["Learned"]
 
 
-def test_rejection_is_final_and_lets_nothing_through(call: Call, copy: Path) -> None:
-    digest = version(call, copy)
-    assert call("reject", "-f", copy, digest, "--why", "blurred").code == 0
-    assert state(call, copy) == ["Rejected"]
-    refused = call("approve", "-f", copy, digest, "--why", "after all")
+def test_rejection_is_final_and_lets_nothing_through(call: Call, model_file: Path) -> None:
+    digest = version(call, model_file)
+    assert call("reject", "-f", model_file, digest, "--why", "blurred").code == 0
+    assert state(call, model_file) == ["Rejected"]
+    refused = call("approve", "-f", model_file, digest, "--why", "after all")
     assert (refused.code, "has rejected it; that is final" in refused.err) == (3, True)
-    assert call("run", "-f", copy).code == 0
-    assert state(call, copy) == ["Rejected"]
+    assert call("run", "-f", model_file).code == 0
+    assert state(call, model_file) == ["Rejected"]
 
 
-def test_one_cannot_roll_back_to_what_never_was_champion(call: Call, copy: Path) -> None:
-    result = call("rollback", "-f", copy, version(call, copy), "--why", "x")
+def test_one_cannot_roll_back_to_what_never_was_champion(call: Call, model_file: Path) -> None:
+    result = call("rollback", "-f", model_file, version(call, model_file), "--why", "x")
     assert (result.code, "was never promoted" in result.err) == (3, True)
 
 
-def test_touched_files_are_ingested_again_and_bring_nothing_new(call: Call, promoted: Path) -> None:
-    image_path = next((promoted.parent / "data").rglob("IM*"))
+def test_touched_files_are_ingested_again_and_bring_nothing_new(call: Call, promoted_model_file: Path) -> None:
+    image_path = next((promoted_model_file.parent / "data").rglob("IM*"))
     image_path.touch()
-    assert state(call, promoted) == ["Next"]
-    result = call("run", "-f", promoted)
+    assert state(call, promoted_model_file) == ["Next"]
+    result = call("run", "-f", promoted_model_file)
     assert "nothing new to learn" in result.err
-    assert state(call, promoted) == ["Learned"]
+    assert state(call, promoted_model_file) == ["Learned"]
 
 
-def test_a_lost_source_is_told_by_name(call: Call, promoted: Path) -> None:
-    (promoted.parent / "data").rename(promoted.parent / "gone")
-    result = call("run", "-f", promoted)
+def test_a_lost_source_is_told_by_name(call: Call, promoted_model_file: Path) -> None:
+    (promoted_model_file.parent / "data").rename(promoted_model_file.parent / "gone")
+    result = call("run", "-f", promoted_model_file)
     assert result.code == 2
     assert "Site xray: source" in result.err
-    assert state(call, promoted) == ["Unreadable"]
+    assert state(call, promoted_model_file) == ["Unreadable"]
 
 
-def test_ingest_counts_and_is_quick_the_second_time(call: Call, copy: Path) -> None:
-    result = json.loads(call("ingest", "-f", copy, "--json").out)["xray"]
+def test_ingest_counts_and_is_quick_the_second_time(call: Call, model_file: Path) -> None:
+    result = json.loads(call("ingest", "-f", model_file, "--json").out)["xray"]
     assert result["reused"] is True
     assert result["counts"]["train"] + result["counts"]["test"] == 160
 
 
-def test_progress_goes_to_standard_error_and_results_to_standard_output(call: Call, copy: Path) -> None:
-    result = call("ingest", "-f", copy, "--json")
+def test_progress_goes_to_standard_error_and_results_to_standard_output(call: Call, model_file: Path) -> None:
+    result = call("ingest", "-f", model_file, "--json")
     json.loads(result.out)
     assert "Traceback" not in result.err

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
-from toys.waiting import eventually
+from builders.waiting import eventually
 
 
 class Registry:

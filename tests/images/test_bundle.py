@@ -30,7 +30,7 @@ RUN = {"check": False, "capture_output": True, "text": True}
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("airgap") / "one"
     os.environ.setdefault("SOURCE_DATE_EPOCH", "1763600000")
     bundle.write_bundle(folder, None)
@@ -38,12 +38,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def copied(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / "bundle"))
+def bundle_copy(bundle_folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(bundle_folder, tmp_path / "bundle"))
 
 
 @pytest.fixture
-def tools(tmp_path: Path) -> Mapping[str, str]:
+def recording_environment(tmp_path: Path) -> Mapping[str, str]:
     """An environment whose skopeo only writes down what it was asked."""
     program = tmp_path / "bin" / "skopeo"
     program.parent.mkdir()
@@ -64,8 +64,8 @@ def installed_texts() -> Iterator[str]:
         yield file.read_text()
 
 
-def test_no_image_is_missing(made: Path) -> None:
-    listed = (made / "images.txt").read_text().split()
+def test_no_image_is_missing(bundle_folder: Path) -> None:
+    listed = (bundle_folder / "images.txt").read_text().split()
     image_names = {
         match for text in installed_texts() for match in re.findall(r"image['\"]?: *['\"]?([^\s'\"]+)", text)
     }
@@ -80,42 +80,44 @@ def test_an_image_is_found_wherever_it_is_named() -> None:
     assert list(images.find_images("no: yaml: {")) == []
 
 
-def test_the_package_is_the_chart(made: Path) -> None:
-    (package,) = (made / "chart").iterdir()
+def test_the_package_is_the_chart(bundle_folder: Path) -> None:
+    (package,) = (bundle_folder / "chart").iterdir()
     with helm_python.Chart.load(package) as packed, helm_python.Chart.load(CHART) as chart:
         assert packed.render({}, name="a", namespace="b") == chart.render({}, name="a", namespace="b")
 
 
-def test_it_can_be_repeated_bit_for_bit(made: Path, tmp_path: Path) -> None:
+def test_it_can_be_repeated_bit_for_bit(bundle_folder: Path, tmp_path: Path) -> None:
     bundle.write_bundle(tmp_path / "two", None)
-    assert (tmp_path / "two" / "SHA256SUMS").read_text() == (made / "SHA256SUMS").read_text()
+    assert (tmp_path / "two" / "SHA256SUMS").read_text() == (bundle_folder / "SHA256SUMS").read_text()
     with pytest.raises(FileExistsError, match="not empty"):
         bundle.write_bundle(tmp_path / "two", None)
 
 
-def test_every_file_has_its_checksum(copied: Path) -> None:
-    assert call(copied, "sha256sum", "--check", "--strict", "SHA256SUMS").returncode == 0
-    files = [path for path in copied.rglob("*") if path.is_file()]
-    assert len((copied / "SHA256SUMS").read_text().splitlines()) == len(files) - 1
+def test_every_file_has_its_checksum(bundle_copy: Path) -> None:
+    assert call(bundle_copy, "sha256sum", "--check", "--strict", "SHA256SUMS").returncode == 0
+    files = [path for path in bundle_copy.rglob("*") if path.is_file()]
+    assert len((bundle_copy / "SHA256SUMS").read_text().splitlines()) == len(files) - 1
 
 
 @pytest.mark.parametrize("name", ["save.sh", "push.sh"])
-def test_scripts_are_sound(made: Path, name: str) -> None:
-    assert call(made, "bash", "-n", name).returncode == 0
-    assert call(made, f"./{name}").returncode == 2, "says how it is called"
+def test_scripts_are_sound(bundle_folder: Path, name: str) -> None:
+    assert call(bundle_folder, "bash", "-n", name).returncode == 0
+    assert call(bundle_folder, f"./{name}").returncode == 2, "says how it is called"
     if not shutil.which("shellcheck"):
         missing("no shellcheck: install it")
-    result = call(made, "shellcheck", name)
+    result = call(bundle_folder, "shellcheck", name)
     assert result.returncode == 0, result.stdout
 
 
-def test_images_come_across_and_the_chart_takes_them(copied: Path, tools: Mapping[str, str]) -> None:
-    saved = call(copied, "./save.sh", "docker://build.example/", **tools)
+def test_images_come_across_and_the_chart_takes_them(
+    bundle_copy: Path, recording_environment: Mapping[str, str]
+) -> None:
+    saved = call(bundle_copy, "./save.sh", "docker://build.example/", **recording_environment)
     assert saved.returncode == 0, saved.stderr
-    pushed = call(copied, "./push.sh", "registry.hospital.example/tools/", **tools)
+    pushed = call(bundle_copy, "./push.sh", "registry.hospital.example/tools/", **recording_environment)
     assert pushed.returncode == 0, pushed.stderr
-    skopeo_calls = Path(tools["RECORD"]).read_text().splitlines()
-    for image in (copied / "images.txt").read_text().split():
+    skopeo_calls = Path(recording_environment["RECORD"]).read_text().splitlines()
+    for image in (bundle_copy / "images.txt").read_text().split():
         assert any(f"docker://build.example/{image} docker-archive:images/" in line for line in skopeo_calls)
         assert any(line.endswith(f"docker://registry.hospital.example/tools/{image}") for line in skopeo_calls)
     values = yaml.safe_load(pushed.stdout)
@@ -126,26 +128,29 @@ def test_images_come_across_and_the_chart_takes_them(copied: Path, tools: Mappin
     assert all(re.fullmatch(r"registry\.hospital\.example/tools/\S+:\S+@sha256:\d{64}", name) for name in image_names)
 
 
-def test_a_changed_bundle_is_not_pushed(copied: Path, tools: Mapping[str, str]) -> None:
-    call(copied, "./save.sh", "docker://build.example/", **tools)
-    (copied / "images" / "anamnesis-operator_0.1.0.tar").write_text("another image")
-    pushed = call(copied, "./push.sh", "registry.hospital.example", **tools)
+def test_a_changed_bundle_is_not_pushed(bundle_copy: Path, recording_environment: Mapping[str, str]) -> None:
+    call(bundle_copy, "./save.sh", "docker://build.example/", **recording_environment)
+    (bundle_copy / "images" / "anamnesis-operator_0.1.0.tar").write_text("another image")
+    pushed = call(bundle_copy, "./push.sh", "registry.hospital.example", **recording_environment)
     assert pushed.returncode != 0
     assert "anamnesis-operator_0.1.0.tar" in pushed.stderr
-    assert "docker://registry.hospital.example" not in Path(tools["RECORD"]).read_text()
+    assert "docker://registry.hospital.example" not in Path(recording_environment["RECORD"]).read_text()
     assert not pushed.stdout
 
 
-def test_what_is_left_out_is_told(copied: Path, tools: Mapping[str, str]) -> None:
-    nothing = call(copied, "./push.sh", "registry.hospital.example", **tools)
+def test_what_is_left_out_is_told(bundle_copy: Path, recording_environment: Mapping[str, str]) -> None:
+    nothing = call(bundle_copy, "./push.sh", "registry.hospital.example", **recording_environment)
     assert nothing.returncode == 1
     assert "save.sh" in nothing.stderr
-    call(copied, "./save.sh", "docker://build.example/", "anamnesis-operator:0.1.0", **tools)
-    pushed = call(copied, "./push.sh", "registry.hospital.example", **tools)
+    call(bundle_copy, "./save.sh", "docker://build.example/", "anamnesis-operator:0.1.0", **recording_environment)
+    pushed = call(bundle_copy, "./push.sh", "registry.hospital.example", **recording_environment)
     assert pushed.returncode == 0
     assert set(yaml.safe_load(pushed.stdout)["images"]) == {"operator"}
     assert "anamnesis-training:0.1.0: not in images/" in pushed.stderr
-    assert "not in images.txt" in call(copied, "./save.sh", "docker://build.example/", "other:1", **tools).stderr
+    assert (
+        "not in images.txt"
+        in call(bundle_copy, "./save.sh", "docker://build.example/", "other:1", **recording_environment).stderr
+    )
 
 
 def test_archives_that_were_built_go_along(tmp_path: Path) -> None:
@@ -159,17 +164,17 @@ def test_archives_that_were_built_go_along(tmp_path: Path) -> None:
     assert "images/anamnesis-training_0.1.0.tar" in (tmp_path / "bundle" / "SHA256SUMS").read_text()
 
 
-def test_a_real_registry_has_what_the_values_name(copied: Path, tmp_path: Path) -> None:
+def test_a_real_registry_has_what_the_values_name(bundle_copy: Path, tmp_path: Path) -> None:
     absent = [name for name in ("skopeo", "docker-registry") if not shutil.which(name)]
     if absent:
         missing(f"{' and '.join(absent)} not installed")
-    (copied / "images").mkdir()
-    image_archive(copied / "images" / "anamnesis-operator_0.1.0.tar", "anamnesis-operator:0.1.0")
-    (copied / "SHA256SUMS").write_text(bundle.checksums(copied))
+    (bundle_copy / "images").mkdir()
+    image_archive(bundle_copy / "images" / "anamnesis-operator_0.1.0.tar", "anamnesis-operator:0.1.0")
+    (bundle_copy / "SHA256SUMS").write_text(bundle.checksums(bundle_copy))
     with Registry(tmp_path / "registry") as registry:
-        pushed = call(copied, "./push.sh", f"{registry.address}/tools", **registry.environment)
+        pushed = call(bundle_copy, "./push.sh", f"{registry.address}/tools", **registry.environment)
         assert pushed.returncode == 0, pushed.stderr
         operator: dict[str, Any] = yaml.safe_load(pushed.stdout)["images"]["operator"]
         by_digest = f"docker://{registry.address}/tools/{operator['repository']}@{operator['digest']}"
-        inspection = call(copied, "skopeo", "inspect", "--tls-verify=false", by_digest)
+        inspection = call(bundle_copy, "skopeo", "inspect", "--tls-verify=false", by_digest)
     assert json.loads(inspection.stdout)["Digest"] == operator["digest"]

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from chart.test_first_update import first_manifest, noisy_picture
-from chart.test_page import INSTALL, commands
+from chart.test_install_page import INSTALL, commands
 from conftest import missing
-from images.pods import Json, kubectl, on_node, run_pod
+from images.node_pods import Json, kubectl, on_node, run_pod
 from images.registry import image_archive
 
 from charts.golden import profiles

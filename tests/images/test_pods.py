@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from images.pods import kubectl, pod, run_pod
-from toys.bars import bar_images
-from toys.documents import document, model_spec, site_spec
+from builders.bar_images import bar_images
+from builders.resource_documents import document, model_spec, site_spec
+from images.node_pods import kubectl, pod, run_pod
 
 from anamnesis import __version__
 

@@ -1,4 +1,4 @@
-"""What an update on a real cluster needs: a bucket with a made-up site, secrets, and a back end."""
+"""What an update on a real run_on_cluster needs: a bucket with a made-up site, secrets, and a back end."""
 
 import json
 import os
@@ -11,9 +11,10 @@ from io import BytesIO
 
 import helm_python
 import pytest
-from images.pods import kubectl as kubectl_anywhere
-from kubeflow.house import RELEASE_NAMESPACE, HospitalRelease, object_store_client
-from kubeflow.installing import (
+from builders.bar_images import bar_images
+from images.node_pods import kubectl as kubectl_anywhere
+from kubeflow.hospital_release import RELEASE_NAMESPACE, HospitalRelease, object_store_client
+from kubeflow.prerequisites import (
     IMAGES,
     PEOPLE,
     RELEASE,
@@ -23,7 +24,6 @@ from kubeflow.installing import (
     create_person,
     tag_by_digest,
 )
-from toys.bars import bar_images
 
 from anamnesis import __version__
 from anamnesis.operator.backends.base import Run
@@ -82,8 +82,8 @@ def kubectl() -> Callable[..., str]:
 
 
 @pytest.fixture
-def lab(monkeypatch: pytest.MonkeyPatch) -> PipelinesTestbed:
-    """The cluster's own object store, and secrets that tell the pods where it is."""
+def testbed(monkeypatch: pytest.MonkeyPatch) -> PipelinesTestbed:
+    """The run_on_cluster's own object store, and secrets that tell the pods where it is."""
     url, environment = _url(), _environment()
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -93,18 +93,18 @@ def lab(monkeypatch: pytest.MonkeyPatch) -> PipelinesTestbed:
     _kubectl("create", "secret", "generic", name, *literals)
     secret = SecretEnv(name, {key: key for key in {**environment, **split_key}})
     runtime = Runtime(image=IMAGE, secrets=(secret,))
-    lab = PipelinesTestbed(
+    testbed = PipelinesTestbed(
         KubeflowBackend(url, connect(url, {}), f"lab/{name}", runtime=lambda _: runtime),
         f"s3://{name}/lab",
         environment,
         name,
     )
     object_store_client(environment).make_bucket(name)
-    return lab
+    return testbed
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HospitalRelease]:
+def hospital_release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HospitalRelease]:
     """A release of the chart, as a hospital would have it, and who works there."""
     _url()
     bucket = _environment()
@@ -121,12 +121,12 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HospitalRelease]
 
 def _url() -> str:
     if not (url := os.environ.get("PIPELINES_URL")):
-        pytest.skip("PIPELINES_URL is not set; `make cluster-test` sets it")
+        pytest.skip("PIPELINES_URL is not set; `make run_on_cluster-test` sets it")
     return url
 
 
 def _environment() -> dict[str, str]:
-    """In which this process finds the cluster's object store."""
+    """In which this process finds the run_on_cluster's object store."""
     address = _kubectl("get", "service", "minio-service", "--output=jsonpath={.spec.clusterIP}")
     return {"AWS_ENDPOINT_URL": f"http://{address}:9000", **_keys()}
 

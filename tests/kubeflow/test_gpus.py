@@ -1,8 +1,8 @@
 """One accelerator and two models: the pods that train take turns."""
 
 import pytest
-from images.pods import kubectl
-from kubeflow.house import PIPELINES_NAMESPACE, HospitalRelease, Json, main_container, model, site
+from images.node_pods import kubectl
+from kubeflow.hospital_release import PIPELINES_NAMESPACE, HospitalRelease, Json, main_container, model, site
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
@@ -11,14 +11,14 @@ AUTOMATIC = {"floor": "0", "margin": "1", "approval": "Automatic"}
 MODELS = ("lung", "skin")
 
 
-def test_models_that_learn_at_once_take_turns(house: HospitalRelease) -> None:
+def test_models_that_learn_at_once_take_turns(hospital_release: HospitalRelease) -> None:
     for name in MODELS:
-        house.upload_images(name)
+        hospital_release.upload_images(name)
     pairs = [(site(name), model(name, (name,), training=LONG, gate=AUTOMATIC)) for name in MODELS]
-    house.apply(*(document for pair in pairs for document in pair))
+    hospital_release.apply(*(document for pair in pairs for document in pair))
     for name in MODELS:
-        house.wait_for_states(name, **{name: "Learned"})
-    steps = [house.step_pods(run) for name in MODELS for run in house.runs(name)]
+        hospital_release.wait_for_states(name, **{name: "Learned"})
+    steps = [hospital_release.step_pods(run) for name in MODELS for run in hospital_release.runs(name)]
     assert len(steps) == 2
     gpu_limits = [{name: gpu_limit(pod) for name, pod in pods.items()} for pods in steps]
     assert gpu_limits == [{**dict.fromkeys(pods), "train-finetune": "1"} for pods in steps]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from builders.waiting import eventually
 from kubeflow.conftest import IMAGE
-from toys.waiting import eventually
 
 from anamnesis.operator.backends.base import RunState
 
@@ -55,7 +55,7 @@ Start = Callable[[], "subprocess.Popen[bytes]"]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts operators outside of the cluster, as an administrator would."""
+    """Starts operators outside of the run_on_cluster, as an administrator would."""
     running: list[subprocess.Popen[bytes]] = []
 
     def start_operator() -> "subprocess.Popen[bytes]":
@@ -72,18 +72,18 @@ def start(tmp_path: Path) -> Iterator[Start]:
         process.wait()
 
 
-def test_data_arrives_and_the_champion_changes(lab: "Lab", kubectl: Kubectl, start: Start) -> None:
-    model = apply(lab, kubectl)
+def test_data_arrives_and_the_champion_changes(testbed: "Lab", kubectl: Kubectl, start: Start) -> None:
+    model = apply(testbed, kubectl)
     operator = start()
     await_sites(kubectl, model, north="WaitingForData", east="WaitingForData")
-    lab.bring("north", CLASSES)
-    runs = lab.runs_of(model)
+    testbed.bring("north", CLASSES)
+    runs = testbed.runs_of(model)
     eventually(lambda: [run.state for run in runs()] == [RunState.RUNNING], 60)
     operator.kill()
     operator = start()
     await_sites(kubectl, model, north="Learned", east="WaitingForData")
     first = status(kubectl, model)["champion"]
-    lab.bring("east", CLASSES)
+    testbed.bring("east", CLASSES)
     await_sites(kubectl, model, north="Learned", east="Learned")
     assert status(kubectl, model)["champion"] not in ("", first)
     assert len(runs()) == 2, "one for each site, whoever was killed"
@@ -92,32 +92,32 @@ def test_data_arrives_and_the_champion_changes(lab: "Lab", kubectl: Kubectl, sta
     assert operator.wait(30) == 0
 
 
-def test_a_deleted_model_takes_its_run_along(lab: "Lab", kubectl: Kubectl, start: Start) -> None:
-    model = apply(lab, kubectl)
-    lab.bring("north", CLASSES)
+def test_a_deleted_model_takes_its_run_along(testbed: "Lab", kubectl: Kubectl, start: Start) -> None:
+    model = apply(testbed, kubectl)
+    testbed.bring("north", CLASSES)
     start()
-    runs = lab.runs_of(model)
+    runs = testbed.runs_of(model)
     eventually(lambda: [run.state for run in runs()] == [RunState.RUNNING], 90)
     kubectl("delete", "continualmodel", model, "--timeout=60s")
     eventually(lambda: runs()[0].state.final, 60)
     assert runs()[0].state is not RunState.SUCCEEDED
 
 
-def apply(lab: "Lab", kubectl: Kubectl) -> str:
+def apply(testbed: "Lab", kubectl: Kubectl) -> str:
     """Installs what the operator needs, and a model of two sites; returns the model's name."""
     # Helm's tests leave their definitions behind, as an uninstall does: here these are taken over.
     kubectl("apply", "--server-side", "--force-conflicts", f"--kustomize={MANIFESTS / 'crds'}")
     kubectl("wait", "--for=condition=Established", "crd", "--all")
-    model = lab.secret.replace("anamnesis", "chest")
+    model = testbed.secret.replace("anamnesis", "chest")
     text = MODEL.format(
         model=model,
-        bucket=lab.bucket,
-        secret=lab.secret,
+        bucket=testbed.bucket,
+        secret=testbed.secret,
         endpoint=os.environ["PIPELINES_URL"],
         image=IMAGE,
     )
     for site in ("north", "east"):
-        text += SITE.format(model=model, site=site, bucket=lab.bucket, secret=lab.secret)
+        text += SITE.format(model=model, site=site, bucket=testbed.bucket, secret=testbed.secret)
     kubectl("apply", "--server-side", "--filename=-", text=text)
     return model
 

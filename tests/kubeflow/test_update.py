@@ -33,20 +33,20 @@ POLICY = GatePolicy(
 )
 
 
-def test_a_run_that_nobody_asked_for_promotes_by_itself(lab: "Lab") -> None:
+def test_a_run_that_nobody_asked_for_promotes_by_itself(testbed: "Lab") -> None:
     training = TrainingSettings(epochs=2, batch_size=8, learning_rate=5e-3)
     request = UpdateRequest(
         model="chest",
         registry=f"{lab.bucket}/registry",
-        site=SiteConfig("north", lab.bring("north", CLASSES), ("OT",), TASK),
+        site=SiteConfig("north", testbed.bring("north", CLASSES), ("OT",), TASK),
         store=f"{lab.bucket}/stores/north",
         configuration=Configuration("ewc_prototype", {}, NetworkSpec(size=(32, 32), width=8), training),
         split_key="env:ANAMNESIS_SPLIT_KEY",
         gate=POLICY,
     )
     arguments = pipeline_arguments(encode_object(request))
-    run = lab.backend.submit(PipelineJob("chest-north-1", compiled_pipeline("ewc_prototype"), arguments))
-    finished_run = lab.ended(run)
+    run = testbed.backend.submit(PipelineJob("chest-north-1", compiled_pipeline("ewc_prototype"), arguments))
+    finished_run = testbed.ended(run)
     assert finished_run.state is RunState.SUCCEEDED, finished_run.message
     registry = open_store(request.registry)
     champion = build_history(Log(registry).entries()).champion

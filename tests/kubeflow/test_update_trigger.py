@@ -46,12 +46,12 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 TASK = Task("rows", TaskType.CLASSIFICATION, ("top", "middle", "bottom"), "Accuracy")
 
 
-def make_request(lab: "Lab") -> UpdateRequest:
+def make_request(testbed: "Lab") -> UpdateRequest:
     training = TrainingSettings(epochs=1, batch_size=8)
     return UpdateRequest(
         model="chest",
         registry=f"{lab.bucket}/registry",
-        site=SiteConfig("north", lab.bring("north", TASK.classes), ("OT",), TASK),
+        site=SiteConfig("north", testbed.bring("north", TASK.classes), ("OT",), TASK),
         store=f"{lab.bucket}/stores/north",
         configuration=Configuration("finetune", {}, NetworkSpec(size=(32, 32), width=8), training),
         split_key="env:ANAMNESIS_SPLIT_KEY",
@@ -59,22 +59,24 @@ def make_request(lab: "Lab") -> UpdateRequest:
     )
 
 
-def run_update(lab: "Lab", request: UpdateRequest, name: str) -> tuple[UpdateResult, float]:
+def run_update(testbed: "Lab", request: UpdateRequest, name: str) -> tuple[UpdateResult, float]:
     """Runs an update under the occasion ``name``; returns what it found, and the seconds it took."""
     trigger = UpdateTrigger(name, digest_json(name), SourceState("etags", 1))
     arguments = pipeline_arguments(encode_object(replace(request, occasion=trigger)))
     began = time.monotonic()
-    finished_run = lab.ended(lab.backend.submit(PipelineJob(f"{name}-1", compiled_pipeline("finetune"), arguments)))
+    finished_run = testbed.ended(
+        testbed.backend.submit(PipelineJob(f"{name}-1", compiled_pipeline("finetune"), arguments))
+    )
     assert finished_run.state is RunState.SUCCEEDED, finished_run.message
     outcome = read_update_result(open_store(request.registry), trigger.claim)
     assert outcome
     return outcome, time.monotonic() - began
 
 
-def test_a_candidate_then_nothing_new_then_a_scheduled_evaluation(lab: "Lab") -> None:
-    update_request = make_request(lab)
+def test_a_candidate_then_nothing_new_then_a_scheduled_evaluation(testbed: "Lab") -> None:
+    update_request = make_request(testbed)
     registry = open_store(update_request.registry)
-    first_outcome, first_seconds = run_update(lab, update_request, "chest-aaaaaaaaaa")
+    first_outcome, first_seconds = run_update(testbed, update_request, "chest-aaaaaaaaaa")
     assert (first_outcome.kind, bool(first_outcome.version), Log(registry).entries()) == (
         UpdateResultKind.CANDIDATE,
         True,
@@ -87,7 +89,7 @@ def test_a_candidate_then_nothing_new_then_a_scheduled_evaluation(lab: "Lab") ->
 
     site_ref = SiteRef("north", update_request.store, TASK, first_outcome.test_set, "OT")
     second_outcome, second_seconds = run_update(
-        lab, replace(update_request, base=first_outcome.version, sites=(site_ref,)), "chest-bbbbbbbbbb"
+        testbed, replace(update_request, base=first_outcome.version, sites=(site_ref,)), "chest-bbbbbbbbbb"
     )
     assert (second_outcome.kind, second_outcome.version, second_outcome.snapshot) == (
         UpdateResultKind.NO_CHANGE,
@@ -102,8 +104,8 @@ def test_a_candidate_then_nothing_new_then_a_scheduled_evaluation(lab: "Lab") ->
         name, "chest", update_request.registry, first_outcome.version, sites, update_request.split_key, due_time
     )
     arguments = scheduled_evaluation.pipeline_arguments(evaluation)
-    finished_run = lab.ended(
-        lab.backend.submit(PipelineJob(f"{name}-1", scheduled_evaluation.compiled_pipeline(), arguments))
+    finished_run = testbed.ended(
+        testbed.backend.submit(PipelineJob(f"{name}-1", scheduled_evaluation.compiled_pipeline(), arguments))
     )
     assert finished_run.state is RunState.SUCCEEDED, finished_run.message
     monitoring = read_scheduled_evaluation(registry, name)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from builders.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_of
 from safetensors.torch import save_file
-from toys.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_of
 
 from anamnesis.methods import PredictionRequest
 from anamnesis.methods.acil import ACIL, ACILOptions, HeadSolver

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from toys.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_of
+from builders.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_of
 
 from anamnesis.methods import PredictionRequest, TrainingStep
 from anamnesis.methods.derpp import DERPP, DERPPOptions

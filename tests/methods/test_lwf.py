@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from toys.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_of
+from builders.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_of
 
 from anamnesis.methods import Method, PredictionRequest, TrainingStep
 from anamnesis.methods.classification import SoftmaxScope

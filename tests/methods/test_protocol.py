@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from toys.learning import (
+from builders.learning import (
     EXTREMES,
     FIRST,
     SECOND,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from toys.hospital import FakeHospital, HospitalNetwork
+from fakes.hospital import FakeHospital, HospitalNetwork
 
 SITE = """\
 apiVersion: anamnesis.dev/v1alpha1
@@ -62,5 +62,5 @@ def network() -> HospitalNetwork:
 
 @pytest.fixture
 def hospital(network: HospitalNetwork) -> FakeHospital:
-    """A cluster with a model of two sites that no person is asked about."""
+    """A run_on_cluster with a model of two sites that no person is asked about."""
     return FakeHospital(network, {})

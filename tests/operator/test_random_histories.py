@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from itertools import count
 
+from fakes.hospital import START, FakeHospital, HospitalNetwork
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from toys.hospital import START, FakeHospital, HospitalNetwork
 
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import RunState

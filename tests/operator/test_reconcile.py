@@ -1,9 +1,9 @@
-"""A model's life on a cluster, told in a few lines each: real plan, real registry, a pretended back end."""
+"""A model's life on a run_on_cluster, told in a few lines each: real plan, real registry, a pretended back end."""
 
 from datetime import timedelta
 from decimal import Decimal
 
-from toys.hospital import SPACE, FakeHospital, HospitalNetwork, site_document
+from fakes.hospital import SPACE, FakeHospital, HospitalNetwork, site_document
 
 from anamnesis.operator.api import Site
 

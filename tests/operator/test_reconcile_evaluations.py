@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from toys.hospital import FakeHospital, HospitalNetwork, digest
+from fakes.hospital import FakeHospital, HospitalNetwork, digest
 
 
 def test_scheduled_evaluation_tells_scores_drift_and_forgetting(network: HospitalNetwork) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
-from toys.hospital import FakeHospital, HospitalNetwork
+from fakes.hospital import FakeHospital, HospitalNetwork
 
 from anamnesis.operator.backends.base import Run
 from anamnesis.operator.runtime.cluster import LeadershipLostError

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from toys.hospital import FakeHospital, HospitalNetwork, model_document
+from fakes.hospital import FakeHospital, HospitalNetwork, model_document
 
 from anamnesis.operator.api import ContinualModel, LoadedResource
 from anamnesis.operator.backends.base import Backend

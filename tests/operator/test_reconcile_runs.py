@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from toys.hospital import FakeHospital, HospitalNetwork
+from fakes.hospital import FakeHospital, HospitalNetwork
 
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import RunState

@@ -1,4 +1,4 @@
-"""The real pipeline with the real steps, on two small sites: what a laptop runs, and what a cluster runs."""
+"""The real pipeline with the real steps, on two small sites: what a laptop runs, and what a run_on_cluster runs."""
 
 from dataclasses import replace
 from pathlib import Path

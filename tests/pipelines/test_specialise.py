@@ -123,38 +123,42 @@ def test_equals_what_kubeflow_compiles(runtime: Runtime) -> None:
 
 
 @pytest.fixture
-def joint() -> PipelineIR:
+def joint_pipeline() -> PipelineIR:
     return load_ir(compiled_pipeline("joint"))
 
 
-def test_an_empty_runtime_changes_nothing(joint: PipelineIR) -> None:
-    assert specialise(joint, Runtime()) == joint
+def test_an_empty_runtime_changes_nothing(joint_pipeline: PipelineIR) -> None:
+    assert specialise(joint_pipeline, Runtime()) == joint_pipeline
 
 
-def test_only_training_gets_accelerators(joint: PipelineIR) -> None:
-    executors = specialise(joint, FULL).pipeline["deploymentSpec"]["executors"]
+def test_only_training_gets_accelerators(joint_pipeline: PipelineIR) -> None:
+    executors = specialise(joint_pipeline, FULL).pipeline["deploymentSpec"]["executors"]
     assert [name for name, executor in executors.items() if "resources" in executor["container"]] == [
         "exec-train-joint"
     ]
     assert {executor["container"]["image"] for executor in executors.values()} == {FULL.image}
 
 
-def test_the_text_can_be_loaded_by_kubeflow(joint: PipelineIR) -> None:
-    special = specialise(joint, FULL)
+def test_the_text_can_be_loaded_by_kubeflow(joint_pipeline: PipelineIR) -> None:
+    special = specialise(joint_pipeline, FULL)
     loaded = load_component_from_text(special.to_yaml())
     assert "kubernetes" in loaded.platform_spec.platforms
     assert PipelineIR(*yaml.safe_load_all(special.to_yaml())) == special
 
 
-def test_the_version_name_follows_the_content(joint: PipelineIR) -> None:
-    names = {specialise(joint, runtime).version_name for runtime in (Runtime(), FULL, replace(FULL, queue="other"))}
+def test_the_version_name_follows_the_content(joint_pipeline: PipelineIR) -> None:
+    names = {
+        specialise(joint_pipeline, runtime).version_name for runtime in (Runtime(), FULL, replace(FULL, queue="other"))
+    }
     assert len(names) == 3
     assert all(name.startswith("continual-update-joint-") for name in names)
-    assert specialise(joint, FULL).version_name == specialise(joint, FULL).version_name
+    assert specialise(joint_pipeline, FULL).version_name == specialise(joint_pipeline, FULL).version_name
 
 
-def test_specialising_twice_takes_the_later_value(joint: PipelineIR) -> None:
-    assert specialise(specialise(joint, FULL), replace(FULL, queue="b")) == specialise(joint, replace(FULL, queue="b"))
+def test_specialising_twice_takes_the_later_value(joint_pipeline: PipelineIR) -> None:
+    assert specialise(specialise(joint_pipeline, FULL), replace(FULL, queue="b")) == specialise(
+        joint_pipeline, replace(FULL, queue="b")
+    )
 
 
 def test_errors_name_the_file(tmp_path: Path) -> None:

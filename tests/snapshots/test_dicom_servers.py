@@ -9,7 +9,7 @@ from threading import Thread
 
 import pydicom
 import pytest
-from toys.orthanc import OrthancServer
+from builders.orthanc_server import OrthancServer
 
 from anamnesis import snapshots
 from anamnesis.records import InputError, LabelOrigin, LabelSource, SiteConfig, TaskType, UnreachableError
@@ -46,7 +46,7 @@ def expected(phantoms: SiteConfig, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="module")
-def sent(orthanc_server: OrthancServer, files: list[Path]) -> Iterator[OrthancServer]:
+def filled_orthanc(orthanc_server: OrthancServer, files: list[Path]) -> Iterator[OrthancServer]:
     """The server with all files, its credentials in the process's environment."""
     orthanc_server.clear()
     orthanc_server.send(*files[:20])
@@ -70,7 +70,9 @@ def store_at(path: Path) -> Store:
 
 
 @pytest.mark.parametrize("keyword", ["SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "AccessionNumber"])
-def test_a_dicom_server_gives_the_same_snapshot_as_a_folder(phantoms, files, sent, expected, tmp_path, keyword):
+def test_a_dicom_server_gives_the_same_snapshot_as_a_folder(
+    phantoms, files, filled_orthanc, expected, tmp_path, keyword
+):
     labels = manifest(files, tmp_path / "labels.csv", keyword)
     for source in (f"orthanc+{sent.url}", f"dicomweb+{sent.web}"):
         config = replace(phantoms, source=source, labels=labels)
@@ -81,7 +83,7 @@ def test_a_dicom_server_gives_the_same_snapshot_as_a_folder(phantoms, files, sen
         assert snapshots.find_ingest_result(config, store, KEY) == replace(result, reused=True)
 
 
-def test_what_is_listed_and_kept_names_nobody(phantoms, files, sent, tmp_path):
+def test_what_is_listed_and_kept_names_nobody(phantoms, files, filled_orthanc, tmp_path):
     labels, uid = manifest(files, tmp_path / "labels.csv"), str(pydicom.dcmread(files[0]).StudyInstanceUID)
     text = (tmp_path / "labels.csv").read_text()
     (tmp_path / "labels.csv").write_text(text.replace(f"{uid},normal", f"{uid},strange"))
@@ -94,7 +96,7 @@ def test_what_is_listed_and_kept_names_nobody(phantoms, files, sent, tmp_path):
     assert not any(uid in item.key or "SANLUCA" in repr(item) for item in list_source_items(config))
 
 
-def test_a_corrected_label_is_ingested_again(phantoms, files, sent, tmp_path):
+def test_a_corrected_label_is_ingested_again(phantoms, files, filled_orthanc, tmp_path):
     labels = manifest(files, tmp_path / "labels.csv")
     config = replace(phantoms, source=f"orthanc+{sent.url}", labels=labels)
     store = store_at(tmp_path / "store")
@@ -129,7 +131,7 @@ Answer = Callable[[str], tuple[int, str, bytes]]
 
 
 @pytest.fixture
-def pretended() -> Iterator[tuple[str, list[Answer]]]:
+def fake_dicomweb() -> Iterator[tuple[str, list[Answer]]]:
     """A DICOMweb server of which a test says what it answers: its URL, and a list to put the answer in."""
     answers: list[Answer] = []
 
@@ -195,8 +197,8 @@ def rows(*uids: str, **tags: object) -> bytes:
     ).encode()
 
 
-def test_a_server_that_gives_short_pages_is_read_to_its_end(pretended):
-    url, answers = pretended
+def test_a_server_that_gives_short_pages_is_read_to_its_end(fake_dicomweb):
+    url, answers = fake_dicomweb
     studies = [f"1.2.{number}" for number in range(7)]
 
     def answer(path: str) -> tuple[int, str, bytes]:
@@ -210,8 +212,8 @@ def test_a_server_that_gives_short_pages_is_read_to_its_end(pretended):
     assert [study.uid for study in listed] == studies
 
 
-def test_a_server_that_ignores_pages_does_not_go_on_for_ever(pretended):
-    url, answers = pretended
+def test_a_server_that_ignores_pages_does_not_go_on_for_ever(fake_dicomweb):
+    url, answers = fake_dicomweb
     page = rows("1.2", "1.3", **{"00201208": 0, "00080018": "9.9", "0020000E": "5.5"})
     answers.append(lambda path: (200, "application/dicom+json", page))
     assert len(open_source(url, {}).list_items()) == 2
@@ -227,8 +229,8 @@ def test_a_server_that_ignores_pages_does_not_go_on_for_ever(pretended):
         ((503, "text/plain", b"Rossi^Maria"), "it answers 503"),
     ],
 )
-def test_an_answer_that_makes_no_sense_is_not_quoted(pretended, answer, message):
-    url, answers = pretended
+def test_an_answer_that_makes_no_sense_is_not_quoted(fake_dicomweb, answer, message):
+    url, answers = fake_dicomweb
     answers.append(lambda path: answer)
     with pytest.raises((InputError, UnreachableError), match=message) as caught:
         open_source(url, {}).list_items()

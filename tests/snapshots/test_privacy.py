@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from toys.leaks import find_texts, folder_bytes, identifying_texts
+from builders.leak_search import find_texts, folder_bytes, identifying_texts
 
 from anamnesis import snapshots
 from anamnesis.snapshots.phantoms import write_phantom_site

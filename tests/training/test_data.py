@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from toys.learning import FIRST, SETTINGS, bar_split, context_of, data_of, square_split
+from builders.learning import FIRST, SETTINGS, bar_split, context_of, data_of, square_split
 
 from anamnesis.records import Image, InputError, NetworkSpec, Sample, Split, Target, Task, TaskType
 from anamnesis.training import samples_to_tensors

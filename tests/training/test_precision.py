@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from toys.learning import FIRST, bar_split, context_of
+from builders.learning import FIRST, bar_split, context_of
 
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
 from anamnesis.records import Configuration, InputError, NetworkSpec, Split, TrainingSettings

@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from toys.bars import bar_images
+from builders.bar_images import bar_images
 
 from anamnesis import steps
 from anamnesis.records import (
@@ -111,10 +111,10 @@ class UpdateRunner:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> UpdateRunner:
+def runner(tmp_path: Path) -> UpdateRunner:
     return UpdateRunner(tmp_path)
 
 
 @pytest.fixture
-def make_world(tmp_path: Path) -> Callable[[str], UpdateRunner]:
+def make_runner(tmp_path: Path) -> Callable[[str], UpdateRunner]:
     return lambda name: UpdateRunner(tmp_path / name)

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from toys.processes import start_process, train_and_report
-from toys.updating import make_trigger, run_update_and_report, run_update_steps, run_update_until_first_write
+from builders.processes import start_process, train_and_report
+from builders.update_steps import make_trigger, run_update_and_report, run_update_steps, run_update_until_first_write
 
 from anamnesis.records import TrainingSettings
 from anamnesis.registry import Log, list_update_records, list_update_results, list_versions, verify_objects
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 KILLS = 4
 
 
-def test_killed_at_random_it_ends_as_if_never_killed(make_world: Callable[[str], "World"]) -> None:
-    whole, broken = make_world("whole"), make_world("broken")
-    for world in (whole, broken):
-        world.method = "ewc_prototype"
-        world.training = TrainingSettings(epochs=40, batch_size=8)
-        world.root.mkdir()
-        (world.root / "split.key").write_bytes(b"k" * 32)
+def test_killed_at_random_it_ends_as_if_never_killed(make_runner: Callable[[str], "World"]) -> None:
+    whole, broken = make_runner("whole"), make_runner("broken")
+    for runner in (whole, broken):
+        runner.method = "ewc_prototype"
+        runner.training = TrainingSettings(epochs=40, batch_size=8)
+        runner.root.mkdir()
+        (runner.root / "split.key").write_bytes(b"k" * 32)
     expected = whole.update("north")["train"]["version"]
     snapshot, _ = broken.ingest("north")
     random_source, last = random.Random(0), 0
@@ -54,15 +54,15 @@ def test_killed_at_random_it_ends_as_if_never_killed(make_world: Callable[[str],
 
 @pytest.mark.parametrize("minimum", [0, 99])
 def test_killed_between_any_two_writes_an_operators_update_ends_the_same(
-    make_world: Callable[[str], "World"], minimum: int
+    make_runner: Callable[[str], "World"], minimum: int
 ) -> None:
-    whole, broken = make_world("whole"), make_world("broken")
-    for world in (whole, broken):
-        world.root.mkdir()
-        (world.root / "split.key").write_bytes(b"k" * 32)
-        world.write("north")
-        world.write("east", patients=12)
-        world.update("north")
+    whole, broken = make_runner("whole"), make_runner("broken")
+    for runner in (whole, broken):
+        runner.root.mkdir()
+        (runner.root / "split.key").write_bytes(b"k" * 32)
+        runner.write("north")
+        runner.write("east", patients=12)
+        runner.update("north")
     broken_request = replace(broken.request("east"), occasion=make_trigger(minimum=minimum))
     expected = run_update_steps(replace(whole.request("east"), occasion=make_trigger(minimum=minimum)))
     for _ in range(60):
@@ -80,23 +80,23 @@ def test_killed_between_any_two_writes_an_operators_update_ends_the_same(
     assert not verify_objects(broken_store)
 
 
-def test_two_runs_of_one_trigger_agree(world: "World") -> None:
-    world.write("north")
-    request = replace(world.request("north"), occasion=make_trigger())
+def test_two_runs_of_one_trigger_agree(runner: "World") -> None:
+    runner.write("north")
+    request = replace(runner.request("north"), occasion=make_trigger())
     pair = [start_process(run_update_and_report, request) for _ in range(2)]
     first, second = (connection.recv() for _, connection in pair)
     assert first == second
-    assert list_update_results(open_store(world.registry)) == (first,)
+    assert list_update_results(open_store(runner.registry)) == (first,)
 
 
-def test_two_processes_at_the_same_update_agree(world: "World") -> None:
-    snapshot, _ = world.ingest("north")
+def test_two_processes_at_the_same_update_agree(runner: "World") -> None:
+    snapshot, _ = runner.ingest("north")
     versions = []
-    pair = [start_process(train_and_report, world.request("north"), snapshot) for _ in range(2)]
+    pair = [start_process(train_and_report, runner.request("north"), snapshot) for _ in range(2)]
     for _, connection in pair:
         message = 0
         while isinstance(message, int):
             message = connection.recv()
         versions.append(message)
     assert versions[0] == versions[1]
-    assert len(list_update_records(open_store(world.registry))) == 1
+    assert len(list_update_records(open_store(runner.registry))) == 1

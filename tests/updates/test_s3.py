@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 
 def test_two_sites_on_s3_give_the_versions_that_a_folder_gives(
-    make_world: Callable[[str], "World"], s3_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+    make_runner: Callable[[str], "World"], s3_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in s3_environment.items():
         monkeypatch.setenv(name, value)
     champions = []
     for name in ("folder", "bucket"):
-        world = make_world(name)
-        world.root.mkdir()
-        (world.root / "split.key").write_bytes(b"k" * 32)
-        world.stores = "s3://models/whole-way" if name == "bucket" else ""
+        runner = make_runner(name)
+        runner.root.mkdir()
+        (runner.root / "split.key").write_bytes(b"k" * 32)
+        runner.stores = "s3://models/whole-way" if name == "bucket" else ""
         for site in ("north", "east"):
-            world.update(site)
-        store = open_store(world.registry)
+            runner.update(site)
+        store = open_store(runner.registry)
         assert not verify_log(store)
         assert not verify_objects(store)
         champions.append(build_history(Log(store).entries()).champion)

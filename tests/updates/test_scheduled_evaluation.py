@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from conftest import World
 
 
-def request_of(world: "World", name: str = "evaluation-1", minimum: int = 4) -> EvaluationRequest:
-    sites = tuple((world.config(site_ref.name), site_ref) for site_ref in world.known)
+def request_of(runner: "World", name: str = "evaluation-1", minimum: int = 4) -> EvaluationRequest:
+    sites = tuple((runner.config(site_ref.name), site_ref) for site_ref in runner.known)
     return EvaluationRequest(
-        name, "model", world.registry, world.base, sites, world.key, "2026-01-01T00:00:00Z", minimum
+        name, "model", runner.registry, runner.base, sites, runner.key, "2026-01-01T00:00:00Z", minimum
     )
 
 
@@ -51,19 +51,19 @@ def case_counts(evaluation: ScheduledEvaluation) -> dict[tuple[str, EvaluationSe
 
 
 @pytest.fixture
-def learned(world: "World") -> "World":
+def trained_runner(runner: "World") -> "World":
     """A model that has learned two sites."""
     for site in ("north", "east"):
-        world.update(site)
-    return world
+        runner.update(site)
+    return runner
 
 
-def test_the_frozen_sets_are_evaluated_again(learned: "World") -> None:
-    head = Log(open_store(learned.registry)).head()
-    evaluation = evaluate(request_of(learned))
+def test_the_frozen_sets_are_evaluated_again(trained_runner: "World") -> None:
+    head = Log(open_store(trained_runner.registry)).head()
+    evaluation = evaluate(request_of(trained_runner))
     assert case_counts(evaluation) == {("north", EvaluationSet.FROZEN): 8, ("east", EvaluationSet.FROZEN): 9}
-    assert (evaluation.version, evaluation.site_errors) == (learned.base, ())
-    for measurement, site in zip(evaluation.measurements, learned.known, strict=True):
+    assert (evaluation.version, evaluation.site_errors) == (trained_runner.base, ())
+    for measurement, site in zip(evaluation.measurements, trained_runner.known, strict=True):
         assert (measurement.test_set, measurement.task, measurement.metric) == (
             site.test_set,
             site.task.name,
@@ -71,21 +71,21 @@ def test_the_frozen_sets_are_evaluated_again(learned: "World") -> None:
         )
         assert measurement.recorded_score == measurement.score.value  # the same machine and bits
         assert measurement.score.low is not None
-    assert Log(open_store(learned.registry)).head() == head
+    assert Log(open_store(trained_runner.registry)).head() == head
 
-    store = open_store(learned.registry)
+    store = open_store(trained_runner.registry)
     for info in [info for info in store.list("versions/") if "/evaluations/" in info.key]:
         store.delete(info.key)
-    second_evaluation = evaluate(request_of(learned, "evaluation-2"))
+    second_evaluation = evaluate(request_of(trained_runner, "evaluation-2"))
     assert [measurement.score for measurement in second_evaluation.measurements] == [
         measurement.score for measurement in evaluation.measurements
     ]
     assert {measurement.recorded_score for measurement in second_evaluation.measurements} == {None}
 
 
-def test_cases_that_arrived_since_are_judged_until_they_are_learned(learned: "World") -> None:
-    learned.write("north", patients=36)
-    evaluation = evaluate(request_of(learned, minimum=12))
+def test_cases_that_arrived_since_are_judged_until_they_are_learned(trained_runner: "World") -> None:
+    trained_runner.write("north", patients=36)
+    evaluation = evaluate(request_of(trained_runner, minimum=12))
     assert (
         case_counts(evaluation)["north", EvaluationSet.RECENT] == 12
     )  # eight of the training side, four of the reserve
@@ -93,14 +93,18 @@ def test_cases_that_arrived_since_are_judged_until_they_are_learned(learned: "Wo
         measurement for measurement in evaluation.measurements if measurement.evaluation_set is EvaluationSet.RECENT
     )
     assert (recent.recorded_score, recent.score.low is not None) == (None, True)
-    assert ("north", EvaluationSet.RECENT) not in case_counts(evaluate(request_of(learned, "evaluation-2", minimum=13)))
-    learned.update("north")
-    assert ("north", EvaluationSet.RECENT) not in case_counts(evaluate(request_of(learned, "evaluation-3", minimum=1)))
+    assert ("north", EvaluationSet.RECENT) not in case_counts(
+        evaluate(request_of(trained_runner, "evaluation-2", minimum=13))
+    )
+    trained_runner.update("north")
+    assert ("north", EvaluationSet.RECENT) not in case_counts(
+        evaluate(request_of(trained_runner, "evaluation-3", minimum=1))
+    )
 
 
-def test_a_metric_that_needs_two_classes_waits_for_them(learned: "World") -> None:
-    learned.write("north", patients=36)
-    request = request_of(learned)
+def test_a_metric_that_needs_two_classes_waits_for_them(trained_runner: "World") -> None:
+    trained_runner.write("north", patients=36)
+    request = request_of(trained_runner)
     (config, site), *other_sites = request.sites
     task = replace(site.task, primary_metric="AUROC")
     config = replace(config, task=task, labels=LabelSource(ignore=("right",)))
@@ -109,24 +113,24 @@ def test_a_metric_that_needs_two_classes_waits_for_them(learned: "World") -> Non
     assert case_counts(evaluation) == {("north", EvaluationSet.FROZEN): 8, ("east", EvaluationSet.FROZEN): 9}
 
 
-def test_a_site_that_cannot_be_read_holds_up_nobody(learned: "World") -> None:
-    shutil.rmtree(learned.root / "sources" / "north")
-    evaluation = evaluate(request_of(learned))
+def test_a_site_that_cannot_be_read_holds_up_nobody(trained_runner: "World") -> None:
+    shutil.rmtree(trained_runner.root / "sources" / "north")
+    evaluation = evaluate(request_of(trained_runner))
     assert set(case_counts(evaluation)) == {("north", EvaluationSet.FROZEN), ("east", EvaluationSet.FROZEN)}
     ((site, problem),) = evaluation.site_errors
     assert (site, "there is no such folder" in problem) == ("north", True)
 
-    shutil.rmtree(learned.root / "stores" / "north")
-    evaluation = evaluate(request_of(learned, "evaluation-2"))
+    shutil.rmtree(trained_runner.root / "stores" / "north")
+    evaluation = evaluate(request_of(trained_runner, "evaluation-2"))
     assert set(case_counts(evaluation)) == {("east", EvaluationSet.FROZEN)}
     assert {site for site, _ in evaluation.site_errors} == {"north"}
 
 
-def test_a_name_is_evaluated_once(learned: "World") -> None:
-    first = evaluate(request_of(learned))
-    shutil.rmtree(learned.root / "stores")
-    learned.base = ""
-    assert evaluate(request_of(learned)) == first
+def test_a_name_is_evaluated_once(trained_runner: "World") -> None:
+    first = evaluate(request_of(trained_runner))
+    shutil.rmtree(trained_runner.root / "stores")
+    trained_runner.base = ""
+    assert evaluate(request_of(trained_runner)) == first
 
 
 def sample(name: str, split: Split, patient: str = "", content: str = "") -> SampleRecord:

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from conftest import World
 
 
-def test_a_sequence_of_sites_becomes_a_lineage_with_every_cell_judged(world: "World") -> None:
-    versions = [world.update(site)["train"]["version"] for site in ("north", "east", "north")]
-    store = open_store(world.registry)
+def test_a_sequence_of_sites_becomes_a_lineage_with_every_cell_judged(runner: "World") -> None:
+    versions = [runner.update(site)["train"]["version"] for site in ("north", "east", "north")]
+    store = open_store(runner.registry)
     assert build_history(Log(store).entries()).promoted_versions == tuple(versions)
     assert [read_version(store, str(v)).base for v in versions] == [None, *versions[:2]]
     judged = [sorted((e.name, e.site) for e in read_evaluations(store, str(v))) for v in versions]
@@ -41,109 +41,109 @@ def test_a_sequence_of_sites_becomes_a_lineage_with_every_cell_judged(world: "Wo
     ]
 
 
-def test_it_learns_and_tells_both_scenarios(world: "World") -> None:
-    world.training = TrainingSettings(epochs=12, batch_size=8, learning_rate=5e-3, augment=False)
-    world.update("north")
-    summary = world.update("east")["forgetting"]["summary"]
+def test_it_learns_and_tells_both_scenarios(runner: "World") -> None:
+    runner.training = TrainingSettings(epochs=12, batch_size=8, learning_rate=5e-3, augment=False)
+    runner.update("north")
+    summary = runner.update("east")["forgetting"]["summary"]
     assert summary["east/Accuracy"] > 0.8
     assert summary["north/Accuracy"] >= summary["north/ClassIncrementalAccuracy"] == 0  # the head forgot
 
 
-def test_a_second_site_with_the_same_task_shares_its_head(world: "World") -> None:
-    world.update("north")
-    version = str(world.update("south")["train"]["version"])
-    model = load_model(open_store(world.registry), version)
+def test_a_second_site_with_the_same_task_shares_its_head(runner: "World") -> None:
+    runner.update("north")
+    version = str(runner.update("south")["train"]["version"])
+    model = load_model(open_store(runner.registry), version)
     assert model.description.labels == ("bars/left", "bars/right")
     assert model.method.network.head.classes == 2
 
 
-def test_the_same_input_is_trained_once(world: "World") -> None:
-    snapshot, _ = world.ingest("north")
-    first = run_update(world.request("north"), snapshot)
-    repeated = run_update(world.request("north"), snapshot)
+def test_the_same_input_is_trained_once(runner: "World") -> None:
+    snapshot, _ = runner.ingest("north")
+    first = run_update(runner.request("north"), snapshot)
+    repeated = run_update(runner.request("north"), snapshot)
     assert (first.is_reused, repeated.is_reused) == (False, True)
     assert first.record == repeated.record
-    assert list_update_records(open_store(world.registry)) == [first.record]
+    assert list_update_records(open_store(runner.registry)) == [first.record]
 
 
-def test_equal_inputs_give_equal_bits_in_another_registry(make_world: Callable[[str], "World"]) -> None:
-    first_runner, second_runner = make_world("one"), make_world("other")
+def test_equal_inputs_give_equal_bits_in_another_registry(make_runner: Callable[[str], "World"]) -> None:
+    first_runner, second_runner = make_runner("one"), make_runner("other")
     (second_runner.root).mkdir()
     first_runner.ingest("north")
     (second_runner.root / "split.key").write_bytes((first_runner.root / "split.key").read_bytes())
     second_runner.write("north")
-    results = [world.update("north")["train"]["version"] for world in (first_runner, second_runner)]
+    results = [runner.update("north")["train"]["version"] for runner in (first_runner, second_runner)]
     assert results[0] == results[1]
 
 
-def test_threads_and_seed_are_part_of_the_input(world: "World") -> None:
-    snapshot, _ = world.ingest("north")
-    request = world.request("north")
+def test_threads_and_seed_are_part_of_the_input(runner: "World") -> None:
+    snapshot, _ = runner.ingest("north")
+    request = runner.request("north")
     inputs = set()
-    for training in (world.training, replace(world.training, seed=1), replace(world.training, threads=2)):
+    for training in (runner.training, replace(runner.training, seed=1), replace(runner.training, threads=2)):
         configuration = replace(request.configuration, training=training)
         inputs.add(run_update(replace(request, configuration=configuration), snapshot).record.input_digest)
     assert len(inputs) == 3
 
 
-def test_only_joint_opens_earlier_training_splits_and_says_so(make_world: Callable[[str], "World"]) -> None:
+def test_only_joint_opens_earlier_training_splits_and_says_so(make_runner: Callable[[str], "World"]) -> None:
     opened = {}
     for method in ("joint", "ewc_prototype"):
-        world = make_world(method)
-        world.method = method
-        first, _ = world.ingest("north")
-        second, _ = world.ingest("east")
-        world.update("north")
-        version = world.update("east")["train"]["input"]
-        record = find_update_record(open_store(world.registry), str(version))
+        runner = make_runner(method)
+        runner.method = method
+        first, _ = runner.ingest("north")
+        second, _ = runner.ingest("east")
+        runner.update("north")
+        version = runner.update("east")["train"]["input"]
+        record = find_update_record(open_store(runner.registry), str(version))
         assert record is not None
         opened[method] = record.opened_snapshots == (first, second), record.opened_snapshots == (second,)
     assert opened == {"joint": (True, False), "ewc_prototype": (False, True)}
 
 
-def test_a_version_holds_no_image(world: "World") -> None:
+def test_a_version_holds_no_image(runner: "World") -> None:
     """What crosses a hospital's border is weights and numbers: no tensor has the shape of an image."""
-    version = str(world.update("north")["train"]["version"])
-    store = open_store(world.registry)
+    version = str(runner.update("north")["train"]["version"])
+    store = open_store(runner.registry)
     parts = read_version(store, version).parts
     assert set(parts) == {"network", "model"}
     state = load_model(store, version).method.state_dict()
     assert not [n for n, v in state.items() if isinstance(v, torch.Tensor) and tuple(v.shape[-2:]) == (16, 16)]
 
 
-def test_a_method_that_stores_images_runs_only_where_it_is_allowed(world: "World") -> None:
-    world.method = "derpp"
-    snapshot, _ = world.ingest("north")
+def test_a_method_that_stores_images_runs_only_where_it_is_allowed(runner: "World") -> None:
+    runner.method = "derpp"
+    snapshot, _ = runner.ingest("north")
     with pytest.raises(RefusedError, match=r"'derpp' keeps real images of patients .*storedImages: Allowed"):
-        run_update(world.request("north"), snapshot)
-    store = open_store(world.registry)
+        run_update(runner.request("north"), snapshot)
+    store = open_store(runner.registry)
     assert not list(store.list("versions/"))
-    allowed = run_update(replace(world.request("north"), stored_images=True), snapshot)
+    allowed = run_update(replace(runner.request("north"), stored_images=True), snapshot)
     assert "buffer" in read_version(store, allowed.record.version).parts
 
 
-def test_the_checkpoints_of_a_finished_update_are_gone(world: "World") -> None:
-    world.update("north")
-    assert not list(open_store(world.registry).list("checkpoints/"))
+def test_the_checkpoints_of_a_finished_update_are_gone(runner: "World") -> None:
+    runner.update("north")
+    assert not list(open_store(runner.registry).list("checkpoints/"))
 
 
-def test_a_failing_gate_keeps_the_champion(world: "World") -> None:
-    first = world.update("north")["train"]["version"]
-    world.policy = replace(world.policy, floor=Decimal("1.01"))
-    result = world.update("east")["promote"]
+def test_a_failing_gate_keeps_the_champion(runner: "World") -> None:
+    first = runner.update("north")["train"]["version"]
+    runner.policy = replace(runner.policy, floor=Decimal("1.01"))
+    result = runner.update("east")["promote"]
     assert (result["verdict"], result["promoted"], result["champion"]) == ("reject", False, first)
     assert "floor of bars at north" in str(result["reason"])
     json.dumps(result)  # plain values, for a pipeline's outputs
 
 
-def test_promoting_again_writes_nothing(world: "World") -> None:
-    _, test_set = world.ingest("north")
-    version = str(world.update("north")["train"]["version"])
-    world.base, world.known = "", ()
-    request = encode_object(world.request("north"))
-    before = Log(open_store(world.registry)).head()
+def test_promoting_again_writes_nothing(runner: "World") -> None:
+    _, test_set = runner.ingest("north")
+    version = str(runner.update("north")["train"]["version"])
+    runner.base, runner.known = "", ()
+    request = encode_object(runner.request("north"))
+    before = Log(open_store(runner.registry)).head()
     assert steps.promote_model(request, version, test_set, "tester")["promoted"] is True
-    assert Log(open_store(world.registry)).head() == before
+    assert Log(open_store(runner.registry)).head() == before
 
 
 @pytest.mark.parametrize(
@@ -155,29 +155,29 @@ def test_promoting_again_writes_nothing(world: "World") -> None:
     ],
 )
 def test_what_does_not_fit_is_named(
-    world: "World", change: dict[str, object], error: type[Exception], message: str
+    runner: "World", change: dict[str, object], error: type[Exception], message: str
 ) -> None:
-    world.update("north")
-    snapshot, _ = world.ingest("east")
-    request = world.request("east")
+    runner.update("north")
+    snapshot, _ = runner.ingest("east")
+    request = runner.request("east")
     configuration = Configuration(**{**_fields(request.configuration), **change})  # type: ignore[arg-type]
     with pytest.raises(error, match=message):
         run_update(replace(request, configuration=configuration), snapshot)
 
 
-def test_a_task_keeps_its_classes(world: "World") -> None:
-    world.update("north")
-    snapshot, _ = world.ingest("south")
-    request = world.request("south")
+def test_a_task_keeps_its_classes(runner: "World") -> None:
+    runner.update("north")
+    snapshot, _ = runner.ingest("south")
+    request = runner.request("south")
     changed_site = replace(request.site, task=replace(request.site.task, classes=("left", "up")))
     with pytest.raises(InputError, match="site 'north' learned it with"):
         run_update(replace(request, site=changed_site), snapshot)
 
 
-def test_the_snapshot_of_another_site_is_refused(world: "World") -> None:
-    snapshot, _ = world.ingest("east")
-    world.ingest("north")
-    request = replace(world.request("north"), store=world.store("east"))
+def test_the_snapshot_of_another_site_is_refused(runner: "World") -> None:
+    snapshot, _ = runner.ingest("east")
+    runner.ingest("north")
+    request = replace(runner.request("north"), store=runner.store("east"))
     with pytest.raises(RefusedError, match="is of site 'east'"):
         run_update(request, snapshot)
 
@@ -186,13 +186,13 @@ def _fields(configuration: Configuration) -> dict[str, object]:
     return {name: getattr(configuration, name) for name in ("method", "options", "network", "training")}
 
 
-def test_methods_that_are_compared_start_alike(make_world: Callable[[str], "World"]) -> None:
+def test_methods_that_are_compared_start_alike(make_runner: Callable[[str], "World"]) -> None:
     networks = []
     for method in ("finetune", "lwf", "joint"):
-        world = make_world(method)
-        world.method = method
-        world.root.mkdir()
-        (world.root / "split.key").write_bytes(b"k" * 32)
-        version = str(world.update("north")["train"]["version"])
-        networks.append(read_version(open_store(world.registry), version).parts["network"])
+        runner = make_runner(method)
+        runner.method = method
+        runner.root.mkdir()
+        (runner.root / "split.key").write_bytes(b"k" * 32)
+        version = str(runner.update("north")["train"]["version"])
+        networks.append(read_version(open_store(runner.registry), version).parts["network"])
     assert len(set(networks)) == 1

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from toys.updating import make_trigger, run_update_steps
+from builders.update_steps import make_trigger, run_update_steps
 
 from anamnesis import steps
 from anamnesis.records import InputError, UpdateResultKind, digest_json, encode, encode_object
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from conftest import World
 
 
-def test_a_candidate_is_left_to_the_operator(world: "World") -> None:
-    world.write("north")
-    request = replace(world.request("north"), occasion=make_trigger(minimum=16))
+def test_a_candidate_is_left_to_the_operator(runner: "World") -> None:
+    runner.write("north")
+    request = replace(runner.request("north"), occasion=make_trigger(minimum=16))
     outcome = run_update_steps(request)
-    store = open_store(world.registry)
+    store = open_store(runner.registry)
     assert not Log(store).entries()
     assert (outcome.kind, outcome.new_patients, outcome.counts["train"]) == (UpdateResultKind.CANDIDATE, 16, 16)
     assert outcome.configuration == digest_json(encode(request.configuration))
@@ -29,62 +29,64 @@ def test_a_candidate_is_left_to_the_operator(world: "World") -> None:
     assert build_history(Log(store).entries()).champion == outcome.version
 
 
-def test_repeating_a_finished_run_does_nothing(world: "World") -> None:
-    world.write("north")
-    request = replace(world.request("north"), occasion=make_trigger())
+def test_repeating_a_finished_run_does_nothing(runner: "World") -> None:
+    runner.write("north")
+    request = replace(runner.request("north"), occasion=make_trigger())
     outcome = run_update_steps(request)
-    world.write("north", patients=36)  # what arrives later belongs to another update
+    runner.write("north", patients=36)  # what arrives later belongs to another update
     ingested = steps.begin_update(encode_object(request), 1)
     assert (ingested["learn"], ingested["snapshot"]) == (False, outcome.snapshot)
     assert run_update_steps(request) == outcome
 
 
-def test_what_the_lineage_has_learned_is_no_change(world: "World") -> None:
-    world.update("north")
-    world.update("east")
-    outcome = run_update_steps(replace(world.request("north"), occasion=make_trigger()))
+def test_what_the_lineage_has_learned_is_no_change(runner: "World") -> None:
+    runner.update("north")
+    runner.update("east")
+    outcome = run_update_steps(replace(runner.request("north"), occasion=make_trigger()))
     assert (outcome.kind, outcome.new_patients, outcome.version) == (UpdateResultKind.NO_CHANGE, 0, "")
-    assert outcome.base == world.base
+    assert outcome.base == runner.base
 
 
-def test_what_only_a_version_outside_the_lineage_has_learned_is_new(world: "World") -> None:
-    world.update("north")
-    first = world.base
-    world.write("north", patients=36, seed=1)
-    world.update("north")
-    world.base = first  # as after a roll back
-    assert run_update_steps(replace(world.request("north"), occasion=make_trigger())).kind is UpdateResultKind.CANDIDATE
+def test_what_only_a_version_outside_the_lineage_has_learned_is_new(runner: "World") -> None:
+    runner.update("north")
+    first = runner.base
+    runner.write("north", patients=36, seed=1)
+    runner.update("north")
+    runner.base = first  # as after a roll back
+    assert (
+        run_update_steps(replace(runner.request("north"), occasion=make_trigger())).kind is UpdateResultKind.CANDIDATE
+    )
 
 
 @pytest.mark.parametrize(("minimum", "kind"), [(8, UpdateResultKind.CANDIDATE), (9, UpdateResultKind.TOO_FEW_PATIENTS)])
-def test_only_patients_count_that_are_new_to_training(world: "World", minimum: int, kind: UpdateResultKind) -> None:
-    world.update("north")
-    world.write("north", patients=36)
-    outcome = run_update_steps(replace(world.request("north"), occasion=make_trigger(minimum=minimum)))
+def test_only_patients_count_that_are_new_to_training(runner: "World", minimum: int, kind: UpdateResultKind) -> None:
+    runner.update("north")
+    runner.write("north", patients=36)
+    outcome = run_update_steps(replace(runner.request("north"), occasion=make_trigger(minimum=minimum)))
     assert (outcome.kind, outcome.new_patients) == (kind, 8)
     assert bool(outcome.version) == (kind is UpdateResultKind.CANDIDATE)
 
 
-def test_a_first_update_can_have_too_few_patients(world: "World") -> None:
-    world.write("north")
-    outcome = run_update_steps(replace(world.request("north"), occasion=make_trigger(minimum=17)))
+def test_a_first_update_can_have_too_few_patients(runner: "World") -> None:
+    runner.write("north")
+    outcome = run_update_steps(replace(runner.request("north"), occasion=make_trigger(minimum=17)))
     assert (outcome.kind, outcome.new_patients) == (UpdateResultKind.TOO_FEW_PATIENTS, 16)
-    assert list_update_results(open_store(world.registry)) == (outcome,)
+    assert list_update_results(open_store(runner.registry)) == (outcome,)
 
 
-def test_without_a_trigger_it_always_learns_and_records_the_decision(world: "World") -> None:
-    world.update("north")
-    request = encode_object(world.request("north"))
+def test_without_a_trigger_it_always_learns_and_records_the_decision(runner: "World") -> None:
+    runner.update("north")
+    request = encode_object(runner.request("north"))
     ingested = steps.begin_update(request, 1)
     assert (ingested["learn"], ingested["outcome"], ingested["reused"]) == (True, None, True)
-    assert not list_update_results(open_store(world.registry))
+    assert not list_update_results(open_store(runner.registry))
 
 
-def test_a_triggered_update_never_records_a_decision(world: "World") -> None:
-    _, test_set = world.ingest("north")
-    version = str(world.update("north")["train"]["version"])
-    head = Log(open_store(world.registry)).head()
-    request = encode_object(replace(world.request("north"), occasion=make_trigger()))
+def test_a_triggered_update_never_records_a_decision(runner: "World") -> None:
+    _, test_set = runner.ingest("north")
+    version = str(runner.update("north")["train"]["version"])
+    head = Log(open_store(runner.registry)).head()
+    request = encode_object(replace(runner.request("north"), occasion=make_trigger()))
     with pytest.raises(InputError, match="needs what the ingest found"):
         steps.promote_model(request, version, test_set, "tester")
-    assert Log(open_store(world.registry)).head() == head
+    assert Log(open_store(runner.registry)).head() == head

@@ -41,9 +41,9 @@ print(judge(open_store(request.registry), sys.argv[2], request.gate, tests).verd
 """
 
 
-def test_a_candidate_is_judged_without_numpy_and_torch(world: "World") -> None:
-    request = canonical_json(encode_object(world.request("north"))).decode()
-    version = str(world.update("north")["train"]["version"])
+def test_a_candidate_is_judged_without_numpy_and_torch(runner: "World") -> None:
+    request = canonical_json(encode_object(runner.request("north"))).decode()
+    version = str(runner.update("north")["train"]["version"])
     command = [sys.executable, "-c", PROGRAM, request, version]
     result = subprocess.run(command, capture_output=True, text=True)
     assert (result.returncode, result.stdout) == (0, "promote\n"), result.stderr

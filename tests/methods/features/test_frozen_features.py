@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from toys.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_of
+from builders.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_of
 
 from anamnesis.methods import PredictionRequest
 from anamnesis.methods.ewc_prototype import EWCPrototype

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from builders.learning import SPEC
 from monai.visualize import GradCAM
 from torch import Tensor
-from toys.learning import SPEC
 
 from anamnesis.evaluation.saliency import grad_cam
 from anamnesis.methods.features.saliency_maps import (

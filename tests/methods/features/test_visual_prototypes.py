@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from builders.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_of
 from torch import Tensor
-from toys.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_of
 
 from anamnesis.methods.base import TrainingStep
 from anamnesis.methods.features.latent_prototypes import class_means

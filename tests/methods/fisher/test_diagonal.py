@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from builders.learning import SPEC
 from torch import nn
-from toys.learning import SPEC
 
 from anamnesis.methods.base import Batch
 from anamnesis.methods.fisher.diagonal import FisherKind, fisher_diagonal, gaussian_fisher_diagonal

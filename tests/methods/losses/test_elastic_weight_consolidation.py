@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from toys.learning import FIRST, SECOND, SETTINGS, SPEC, bar_split, context_of, data_of
+from builders.learning import FIRST, SECOND, SETTINGS, SPEC, bar_split, context_of, data_of
 
 from anamnesis.methods.base import TrainingStep
 from anamnesis.methods.classification import SoftmaxScope

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from fakes.pipelines_server import PipelinesServer
 from kfp import dsl
-from toys.pipelines_server import PipelinesServer
 
 from anamnesis import __version__
 from anamnesis.components.image import component
@@ -70,14 +70,14 @@ def backend(server: PipelinesServer) -> KubeflowBackend:
 
 
 @pytest.fixture(params=["stand-in", pytest.param("real", marks=pytest.mark.cluster)])
-def place(request: pytest.FixtureRequest) -> PipelinesTarget:
+def target(request: pytest.FixtureRequest) -> PipelinesTarget:
     """Each server in turn; the real one is at ``PIPELINES_URL`` and has our training image."""
     if request.param == "stand-in":
         server = request.getfixturevalue("server")
         return PipelinesTarget(request.getfixturevalue("backend"), server.advance)
     url = os.environ.get("PIPELINES_URL")
     if not url:
-        pytest.skip("PIPELINES_URL is not set; `make cluster-test` sets it")
+        pytest.skip("PIPELINES_URL is not set; `make run_on_cluster-test` sets it")
     runtime = Runtime(image=f"anamnesis-training:{__version__}")
     experiment = f"lab/{request.node.name}/{time.time_ns()}"
     return PipelinesTarget(

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from toys.pipelines_server import HttpReply, PipelinesServer
+from fakes.pipelines_server import HttpReply, PipelinesServer
 
 from anamnesis.operator.backends import kubeflow_client
 from anamnesis.operator.backends.base import PipelineJob, RunState

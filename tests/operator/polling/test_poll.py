@@ -3,7 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from toys.orthanc import OrthancServer
+from builders.orthanc_server import OrthancServer
 
 from anamnesis.operator.polling.poll import poll_source
 from anamnesis.operator.polling.poller import PollResult
@@ -25,7 +25,9 @@ def phantoms(tmp_path: Path) -> list[Path]:
 
 
 @pytest.fixture(params=["folder", "bucket"])
-def place(request, tmp_path: Path) -> tuple[str, dict[str, str], Callable[[str, bytes], None], Callable[[str], None]]:
+def file_source(
+    request, tmp_path: Path
+) -> tuple[str, dict[str, str], Callable[[str, bytes], None], Callable[[str], None]]:
     """A source of files: URL, environment, what puts a file there, what takes one away."""
     if request.param == "folder":
         folder = tmp_path / "source"
@@ -42,8 +44,8 @@ def place(request, tmp_path: Path) -> tuple[str, dict[str, str], Callable[[str, 
     return url, environment, store.put, store.delete
 
 
-def test_what_arrives_changes_and_goes_is_seen(place):
-    url, environment, put, delete = place
+def test_what_arrives_changes_and_goes_is_seen(file_source):
+    url, environment, put, delete = file_source
     empty = arrival_of(poll_source(url, "", "", environment))
     assert (empty.files, empty.patients) == (0, 0)
     put("normal/a.dcm", b"one")
@@ -58,8 +60,8 @@ def test_what_arrives_changes_and_goes_is_seen(place):
     assert arrival_of(poll_source(url, "", "", environment)).files == 1
 
 
-def test_what_is_hidden_or_not_whole_yet_does_not_count(place):
-    url, environment, put, _ = place
+def test_what_is_hidden_or_not_whole_yet_does_not_count(file_source):
+    url, environment, put, _ = file_source
     put("a.png", b"one")
     first = arrival_of(poll_source(url, "", "", environment))
     for name in (".DS_Store", ".cache/b.png", "b.png.part", "c.dcm.tmp", "d.png.filepart"):
@@ -70,8 +72,8 @@ def test_what_is_hidden_or_not_whole_yet_does_not_count(place):
 
 
 @pytest.mark.parametrize("name", ["many.npz", "labels.csv", "labels.json", "all.zip"])
-def test_a_container_may_hold_any_number_of_patients(place, name):
-    url, environment, put, _ = place
+def test_a_container_may_hold_any_number_of_patients(file_source, name):
+    url, environment, put, _ = file_source
     for file_name in ("a.png", "b.JPG", "c.nii.gz", "IM0001"):
         put(file_name, b"x")
     assert arrival_of(poll_source(url, "", "", environment)).patients == 4
@@ -79,8 +81,8 @@ def test_a_container_may_hold_any_number_of_patients(place, name):
     assert arrival_of(poll_source(url, "", "", environment)).patients == 0
 
 
-def test_a_manifest_that_lies_elsewhere_is_part_of_what_is_seen(place, tmp_path):
-    url, environment, put, _ = place
+def test_a_manifest_that_lies_elsewhere_is_part_of_what_is_seen(file_source, tmp_path):
+    url, environment, put, _ = file_source
     put("a.png", b"x")
     manifest = tmp_path / "labels of ward 7.csv"
     with pytest.raises(MissingObjectError, match=r"labels\.manifest: there is no"):

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
+from fakes.memory_api import MemoryApi
 from hypothesis import given
 from hypothesis import strategies as st
-from toys.memory_api import MemoryApi
 
 from anamnesis.operator.api import ContinualModel, Site
 from anamnesis.operator.runtime.cache import Cache
@@ -75,7 +75,7 @@ class WatchdogHarness:
 
 
 @pytest.fixture
-def scene() -> WatchdogHarness:
+def harness() -> WatchdogHarness:
     return WatchdogHarness()
 
 
@@ -91,84 +91,86 @@ def scene() -> WatchdogHarness:
         (approval(update="gone-0123456789"), set()),
     ],
 )
-def test_a_change_asks_for_all_that_it_touches(scene: WatchdogHarness, changed: dict[str, Any], keys: set[str]) -> None:
-    scene.handle_event(site("ulm"), model("chest", "ulm"), model("hand", "ulm", "jena"))
-    scene.queued_keys()
-    scene.handle_event(changed)
-    assert scene.queued_keys() == keys
-    scene.handle_event(changed, is_present=False)
-    assert scene.queued_keys() == keys
+def test_a_change_asks_for_all_that_it_touches(
+    harness: WatchdogHarness, changed: dict[str, Any], keys: set[str]
+) -> None:
+    harness.handle_event(site("ulm"), model("chest", "ulm"), model("hand", "ulm", "jena"))
+    harness.queued_keys()
+    harness.handle_event(changed)
+    assert harness.queued_keys() == keys
+    harness.handle_event(changed, is_present=False)
+    assert harness.queued_keys() == keys
 
 
-def test_a_poll_that_changed_nothing_does_not_reconcile_the_models(scene: WatchdogHarness) -> None:
-    scene.handle_event(model("chest", "ulm"), site("ulm"))
-    scene.queued_keys()
-    scene.handle_event(site("ulm", 2, status={"polled": "2026-05-01T12:00:00Z"}))
-    assert scene.queued_keys() == {"Site/ulm"}
+def test_a_poll_that_changed_nothing_does_not_reconcile_the_models(harness: WatchdogHarness) -> None:
+    harness.handle_event(model("chest", "ulm"), site("ulm"))
+    harness.queued_keys()
+    harness.handle_event(site("ulm", 2, status={"polled": "2026-05-01T12:00:00Z"}))
+    assert harness.queued_keys() == {"Site/ulm"}
 
 
 def test_an_object_of_another_release_is_left_out_and_asked_for(
-    scene: WatchdogHarness, caplog: pytest.LogCaptureFixture
+    harness: WatchdogHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     document = site("ulm")
-    scene.handle_event({**document, "spec": {**document["spec"], "canary": 1}})
-    assert scene.cache.resources() == ()
-    assert scene.cache.unreadable_counts()["Site"] == 1
-    assert scene.queued_keys() == {"Site/ulm"}, "whoever reads it tells on it why it cannot be read"
+    harness.handle_event({**document, "spec": {**document["spec"], "canary": 1}})
+    assert harness.cache.resources() == ()
+    assert harness.cache.unreadable_counts()["Site"] == 1
+    assert harness.queued_keys() == {"Site/ulm"}, "whoever reads it tells on it why it cannot be read"
     assert "Site ulm: made for another release of the operator: spec.canary; it is left out" in caplog.text
 
 
-def test_an_unknown_status_field_of_a_newer_release_is_ignored(scene: WatchdogHarness) -> None:
-    scene.handle_event({**site("ulm"), "status": {"canary": 1}})
-    assert len(scene.cache.resources()) == 1
+def test_an_unknown_status_field_of_a_newer_release_is_ignored(harness: WatchdogHarness) -> None:
+    harness.handle_event({**site("ulm"), "status": {"canary": 1}})
+    assert len(harness.cache.resources()) == 1
 
 
-def test_a_name_that_belongs_to_another_object_by_now_stays(scene: WatchdogHarness) -> None:
+def test_a_name_that_belongs_to_another_object_by_now_stays(harness: WatchdogHarness) -> None:
     old, new = site("ulm"), site("ulm", 2)
     new["metadata"]["uid"] = "another"
-    scene.handle_event(old, new)
-    scene.handle_event(old, is_present=False)
-    assert scene.cache.get(Site, "wards", "ulm") is not None
+    harness.handle_event(old, new)
+    harness.handle_event(old, is_present=False)
+    assert harness.cache.get(Site, "wards", "ulm") is not None
 
 
-def test_the_first_listing_brings_everything(scene: WatchdogHarness) -> None:
-    scene.api.lists[SITES] = [site("ulm")]
-    assert not scene.watchdog.has_synced()
-    scene.watchdog.check_watches()
-    assert scene.watchdog.has_synced()
-    assert scene.queued_keys() == {"Site/ulm"}
-    assert isinstance(scene.cache.get(Site, "wards", "ulm"), Site)
-    assert scene.cache.get(ContinualModel, "wards", "ulm") is None
+def test_the_first_listing_brings_everything(harness: WatchdogHarness) -> None:
+    harness.api.lists[SITES] = [site("ulm")]
+    assert not harness.watchdog.has_synced()
+    harness.watchdog.check_watches()
+    assert harness.watchdog.has_synced()
+    assert harness.queued_keys() == {"Site/ulm"}
+    assert isinstance(harness.cache.get(Site, "wards", "ulm"), Site)
+    assert harness.cache.get(ContinualModel, "wards", "ulm") is None
 
 
-def test_a_watch_that_missed_something_is_silent_after_a_while_and_the_work_goes_on(scene: WatchdogHarness) -> None:
-    scene.watchdog.check_watches()
-    scene.elapsed = 100
-    scene.api.lists[SITES] = [site("ulm")]
-    scene.watchdog.check_watches()
-    assert scene.queued_keys() == {"Site/ulm"}
-    assert scene.watchdog.silent_kinds() == ()
-    scene.live_kinds.clear()
-    scene.elapsed = 290
-    scene.watchdog.check_watches()
-    assert scene.watchdog.silent_kinds() == ("Site",)
-    assert "Site" not in scene.live_kinds
-    assert "ContinualModel" in scene.live_kinds
-    scene.elapsed = 291
-    scene.handle_event(site("ulm"))
-    scene.watchdog.check_watches()
-    assert scene.watchdog.silent_kinds() == ()
+def test_a_watch_that_missed_something_is_silent_after_a_while_and_the_work_goes_on(harness: WatchdogHarness) -> None:
+    harness.watchdog.check_watches()
+    harness.elapsed = 100
+    harness.api.lists[SITES] = [site("ulm")]
+    harness.watchdog.check_watches()
+    assert harness.queued_keys() == {"Site/ulm"}
+    assert harness.watchdog.silent_kinds() == ()
+    harness.live_kinds.clear()
+    harness.elapsed = 290
+    harness.watchdog.check_watches()
+    assert harness.watchdog.silent_kinds() == ("Site",)
+    assert "Site" not in harness.live_kinds
+    assert "ContinualModel" in harness.live_kinds
+    harness.elapsed = 291
+    harness.handle_event(site("ulm"))
+    harness.watchdog.check_watches()
+    assert harness.watchdog.silent_kinds() == ()
 
 
-def test_what_went_while_nobody_watched_is_worked_on_and_blames_no_watch(scene: WatchdogHarness) -> None:
-    scene.handle_event(site("ulm"), model("chest", "ulm"))
-    scene.queued_keys()
-    scene.elapsed = 1
-    scene.watchdog.check_watches()
-    assert scene.queued_keys() == {"Site/ulm", "ContinualModel/chest"}
-    scene.elapsed = 1000
-    scene.watchdog.check_watches()
-    assert scene.watchdog.silent_kinds() == ()
+def test_what_went_while_nobody_watched_is_worked_on_and_blames_no_watch(harness: WatchdogHarness) -> None:
+    harness.handle_event(site("ulm"), model("chest", "ulm"))
+    harness.queued_keys()
+    harness.elapsed = 1
+    harness.watchdog.check_watches()
+    assert harness.queued_keys() == {"Site/ulm", "ContinualModel/chest"}
+    harness.elapsed = 1000
+    harness.watchdog.check_watches()
+    assert harness.watchdog.silent_kinds() == ()
 
 
 def test_what_is_told_during_a_listing_is_newer_than_the_listing() -> None:
@@ -180,33 +182,33 @@ def test_what_is_told_during_a_listing_is_newer_than_the_listing() -> None:
     assert len(cache.replace("Site", "wards", [], listed_at=11)) == 1
 
 
-def test_no_answer_blames_no_watch(scene: WatchdogHarness) -> None:
-    scene.api.down = True
+def test_no_answer_blames_no_watch(harness: WatchdogHarness) -> None:
+    harness.api.down = True
     with pytest.raises(UnreachableError):
-        scene.watchdog.check_watches()
-    assert scene.watchdog.silent_kinds() == ()
-    assert not scene.watchdog.has_synced()
+        harness.watchdog.check_watches()
+    assert harness.watchdog.silent_kinds() == ()
+    assert not harness.watchdog.has_synced()
 
 
 @given(st.lists(st.sampled_from(("change", "tell", "miss", "look", "wait")), max_size=40))
 def test_work_is_asked_for_every_change_and_a_live_watch_is_never_blamed(steps: list[str]) -> None:
-    scene, version, untold = WatchdogHarness(), 0, False
+    harness, version, untold = WatchdogHarness(), 0, False
     for step in steps:
-        scene.elapsed += 1
+        harness.elapsed += 1
         if step == "change":
             version, untold = version + 1, True
-            scene.api.lists[SITES] = [site("ulm", version)]
+            harness.api.lists[SITES] = [site("ulm", version)]
         elif step == "tell" and untold:
-            scene.handle_event(site("ulm", version))
+            harness.handle_event(site("ulm", version))
             untold = False
         elif step == "wait" and not untold:
-            scene.elapsed += 200
+            harness.elapsed += 200
         elif step == "look":
-            scene.watchdog.check_watches()
-            assert scene.watchdog.silent_kinds() == ()
-    scene.elapsed += 1
-    scene.watchdog.check_watches()
-    assert (ReconcileKey("Site", "wards", "ulm") == scene.queue.get(timeout=0)) == (version > 0)
+            harness.watchdog.check_watches()
+            assert harness.watchdog.silent_kinds() == ()
+    harness.elapsed += 1
+    harness.watchdog.check_watches()
+    assert (ReconcileKey("Site", "wards", "ulm") == harness.queue.get(timeout=0)) == (version > 0)
 
 
 def test_missing_definitions_are_told_with_what_to_do() -> None:

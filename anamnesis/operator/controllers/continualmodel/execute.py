@@ -30,7 +30,7 @@ from anamnesis.updates.requests import UpdateRequest
 
 LABEL_PREFIX = "anamnesis.dev/"
 FINALIZER = "anamnesis.dev/runs"
-"""On a ContinualModel while runs or claims of it live: they lie outside the cluster's own garbage collection."""
+"""On a ContinualModel while runs or claims of it live: they lie outside the run_on_cluster's own garbage collection."""
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +39,12 @@ class ActionExecutor:
     """Carries out the actions of one plan over the scene that it was made of.
 
     Args:
-        cluster: the API server.
+        run_on_cluster: the API server.
         scene: what was there.
     """
 
-    def __init__(self, cluster: Cluster, state: ModelState) -> None:
-        self._cluster, self._state = cluster, state
+    def __init__(self, run_on_cluster: Cluster, state: ModelState) -> None:
+        self._cluster, self._state = run_on_cluster, state
         self._lost_claims: set[str] = set()  # updates whose claim another operator holds
 
     def execute(self, action: Action) -> None:

@@ -36,12 +36,12 @@ class SecretMissingError(InputError):
 
 
 def reconcile_site(
-    cluster: Cluster, key: ReconcileKey, clock: Clock, environment: Mapping[str, str]
+    run_on_cluster: Cluster, key: ReconcileKey, clock: Clock, environment: Mapping[str, str]
 ) -> timedelta | None:
     """Looks at a site's source once and tells what it found; what the source is to blame for becomes a condition.
 
     Args:
-        cluster: holds the Site.
+        run_on_cluster: holds the Site.
         key: which one.
         clock: the time, UTC.
         environment: of the operator; a Secret's credentials count more.
@@ -53,15 +53,15 @@ def reconcile_site(
     Raises:
         UnreachableError: the API server does not answer.
     """
-    site = cluster.get(Site, key.namespace, key.name)
+    site = run_on_cluster.get(Site, key.namespace, key.name)
     if site is None or site.metadata.deletion_timestamp:
         return None
-    secret = _read_secret(cluster, site)
+    secret = _read_secret(run_on_cluster, site)
     now = clock()
     status = _poll_status(site, secret, environment, now)
     interval = parse_duration(site.spec.source.poll_interval)
     if _needs_status_write(site.status, status, _POLLS_PER_STATUS_WRITE * interval):
-        cluster.put_status(site, status)
+        run_on_cluster.put_status(site, status)
     wait = interval if status.is_true("Readable") else min(interval, _UNREADABLE_POLL_INTERVAL)
     return wait * random.Random(f"{key} {now}").uniform(1 - _POLL_JITTER, 1 + _POLL_JITTER)
 
@@ -81,10 +81,10 @@ def source_environment(secret: Mapping[str, str]) -> dict[str, str]:
     return {name: secret[key].rstrip("\r\n") for key, name in source_variables(secret).items()}
 
 
-def _read_secret(cluster: Cluster, site: Site) -> Mapping[str, str] | None:
+def _read_secret(run_on_cluster: Cluster, site: Site) -> Mapping[str, str] | None:
     """The Secret's contents, empty where none is named, none where it cannot be read."""
     reference = site.spec.source.credentials_secret
-    return cluster.read_secret(site.metadata.namespace or "", reference.name) if reference else {}
+    return run_on_cluster.read_secret(site.metadata.namespace or "", reference.name) if reference else {}
 
 
 def _poll_status(

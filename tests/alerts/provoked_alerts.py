@@ -1,0 +1,350 @@
+"""What is written into which resource so that an alert fires: in one model over its bound, in another one not."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from builders.resource_documents import NOTHING, Json, document, model_spec, site_spec
+
+CANARY = "Erika Mustermann"
+"""Stands in every sentence of every status: it must reach nobody."""
+
+
+@dataclass(frozen=True)
+class ResourceNames:
+    """Of one of the two."""
+
+    model: str
+    site: str
+    task: str
+
+    @property
+    def update(self) -> str:
+        return f"{self.model}-0123456789"
+
+
+Documents = Callable[[ResourceNames], tuple[Json, ...]]
+
+
+@dataclass(frozen=True)
+class ProvokedAlert:
+    """One alert.
+
+    Attributes:
+        alert: its name.
+        over_limit: resources at which it fires.
+        within_limit: the same resources just within their bound.
+        other_limit: resources with a bound of their own, within it, at which it does not fire.
+        labels: that it fires with, of model, site and task.
+        extra_labels: further labels.
+        value: as its description has it; empty where it has none.
+    """
+
+    alert: str
+    over_limit: Documents
+    within_limit: Documents
+    other_limit: Documents
+    labels: tuple[str, ...]
+    extra_labels: tuple[tuple[str, str], ...] = ()
+    value: str = ""
+
+    def names(self, position: int) -> ResourceNames:
+        stem = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in self.alert[9:]).strip("-")
+        first = ResourceNames(f"{stem}-lung", f"{stem}-ulm", "nodules")
+        return (first, ResourceNames(f"{stem}-skin", f"{stem}-bonn", "melanoma"))[position]
+
+
+def ago(**age: float) -> str:
+    return (datetime.now(UTC) - timedelta(**age)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def condition(kind: str, status: str, reason: str, since: str = "") -> Json:
+    return {
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "message": CANARY,
+        "lastTransitionTime": since or ago(hours=0),
+    }
+
+
+def score(value: str) -> Json:
+    return {"value": value, "cases": 40}
+
+
+def model(spec: Mapping[str, Any] = NOTHING, **status: Any) -> Documents:
+    return lambda names: (
+        document("ContinualModel", names.model, model_spec((names.site,), spec)) | {"status": status},
+    )
+
+
+def model_with_condition(kind: str, status: str, reason: str) -> Documents:
+    """A model with one condition."""
+    return lambda names: model(conditions=[condition(kind, status, reason)])(names)
+
+
+def model_with_task(**fields: Any) -> Documents:
+    """A model that knows one task."""
+
+    def build(names: ResourceNames) -> tuple[Json, ...]:
+        return model(tasks=[{"site": names.site, "task": names.task, "metric": "AUROC", **fields}])(names)
+
+    return build
+
+
+def model_with_site_gap(best_score: str, own_score: str, other_task: str = "") -> Documents:
+    """A model of two sites, with the same task where none is given."""
+
+    def build(names: ResourceNames) -> tuple[Json, ...]:
+        tasks = [
+            {"site": names.site, "task": names.task, "metric": "AUROC", "frozen": score(own_score)},
+            {"site": "gent", "task": other_task or names.task, "metric": "AUROC", "frozen": score(best_score)},
+        ]
+        return model(tasks=tasks)(names)
+
+    return build
+
+
+def model_with_ended_updates(*states: str) -> Documents:
+    """A model, and updates that ended so, oldest first."""
+
+    def build(names: ResourceNames) -> tuple[Json, ...]:
+        statuses = [{"conditions": [condition("Decided", "True", state)]} for state in states]
+        updates = (
+            update(names, f"{names.update[:-1]}{number}") | {"status": status} for number, status in enumerate(statuses)
+        )
+        return (*model()(names), *updates)
+
+    return build
+
+
+def update(names: ResourceNames, name: str) -> Json:
+    digest = f"sha256:{'1' * 64}"
+    spec = {"model": names.model, "site": names.site, "claim": digest, "source": digest, "patients": 9}
+    return document("ModelUpdate", name, {**spec, "request": f'{{"note": "{CANARY}"}}'})
+
+
+def model_with_update_in_flight(
+    running_for: timedelta, deadline: str = "1d", awaiting: timedelta | None = None
+) -> Documents:
+    """A model with an update in flight, which waits for a person where that is given."""
+
+    def build(names: ResourceNames) -> tuple[Json, ...]:
+        started = ago(seconds=running_for.total_seconds())
+        run = {"name": f"{names.update}-1", "id": "1", "attempt": 1, "state": "Running", "started": started}
+        awaiting_condition = (
+            condition("AwaitingApproval", "True", "WaitsForAPerson", ago(seconds=awaiting.total_seconds()))
+            if awaiting
+            else {}
+        )
+        spec = {"backend": {"type": "Local", "deadline": deadline}}
+        model_documents = model(
+            spec, update=names.update, conditions=[awaiting_condition] if awaiting_condition else []
+        )(names)
+        return (*model_documents, update(names, names.update) | {"status": {"run": run, "conditions": []}})
+
+    return build
+
+
+def site(spec: Mapping[str, Any] = NOTHING, interval: str = "1m", **status: Any) -> Documents:
+    def build(names: ResourceNames) -> tuple[Json, ...]:
+        source = {"type": "Folder", "folder": {"path": "/data"}, "pollInterval": interval}
+        spec_fields = {**site_spec(source, "file:///store"), **spec}
+        return (document("Site", names.site, spec_fields) | {"status": status},)
+
+    return build
+
+
+def source_state(changed: str) -> Json:
+    return {"fingerprint": f"sha256:{'2' * 64}", "files": 9, "changed": changed}
+
+
+def site_with_quarantined_files(files: int, total: int, limit: str) -> Documents:
+    """A site with a limit, and what the last ingest of a model found there."""
+
+    def build(names: ResourceNames) -> tuple[Json, ...]:
+        state = {
+            "name": names.site,
+            "state": "Learned",
+            "quarantined": files,
+            "samples": total - files,
+            "message": CANARY,
+        }
+        return (*model(sites=[state])(names), *site({"maximumQuarantineShare": limit})(names))
+
+    return build
+
+
+def site_with_readable_condition(status: str, reason: str) -> Documents:
+    return lambda names: site(conditions=[condition("Readable", status, reason)])(names)
+
+
+HOURS, MINUTES = timedelta(hours=1), timedelta(minutes=1)
+MODEL, MODEL_SITE, SITE, TASK = ("model",), ("model", "site"), ("site",), ("model", "site", "task")
+IN_USE, NO_CHAMPION = (
+    model_with_condition("Ready", "True", "ChampionInUse"),
+    model_with_condition("Ready", "False", "NoChampion"),
+)
+HEAD = f"sha256:{'3' * 64}"
+
+TUNED_THRESHOLDS = {
+    "AnamnesisWorstSiteGap": "0.05",
+    "AnamnesisUpdateFailing": "1",
+    "AnamnesisApprovalWaiting": "3600",
+    "AnamnesisSiteSilent": "86400",
+    "AnamnesisWatchSilent": "10",
+    "AnamnesisReconcileErrors": "0.1",
+}
+"""Thresholds that the test's values set: with the shipped ones, some below would not fire, and one more would."""
+
+PROVOKED_ALERTS = (
+    ProvokedAlert(
+        "AnamnesisOldTaskAccuracyDrop",
+        model_with_task(best="0.9", frozen=score("0.849"), margin="0.05"),
+        model_with_task(best="0.9", frozen=score("0.850"), margin="0.05"),
+        model_with_task(best="0.9", frozen=score("0.6"), margin="0.3"),
+        TASK,
+        value="0.051",
+    ),
+    ProvokedAlert(
+        "AnamnesisRecentAccuracyDrop",
+        model_with_task(recent=score("0.77"), recentFloor="0.78"),
+        model_with_task(recent=score("0.78"), recentFloor="0.78"),
+        model_with_task(recent=score("0.6"), recentFloor="0.55"),
+        TASK,
+        value="0.770",
+    ),
+    ProvokedAlert(
+        "AnamnesisTaskBelowFloor",
+        model_with_task(frozen=score("0.79"), floor="0.8"),
+        model_with_task(frozen=score("0.80"), floor="0.8"),
+        model_with_task(frozen=score("0.5"), floor="0.45"),
+        TASK,
+        value="0.790",
+    ),
+    ProvokedAlert(
+        "AnamnesisScoreMoved",
+        model_with_condition("Forgetting", "True", "ScoreMoved"),
+        model_with_condition("Forgetting", "False", "WithinMargin"),
+        model_with_condition("Forgetting", "True", "ScoreFell"),
+        MODEL,
+    ),
+    ProvokedAlert(
+        "AnamnesisSaliencyDrift",
+        model_with_task(saliency="0.49", saliencyFloor="0.5"),
+        model_with_task(saliency="0.50", saliencyFloor="0.5"),
+        model_with_task(saliency="0.3", saliencyFloor="0.25"),
+        TASK,
+        value="0.490",
+    ),
+    ProvokedAlert(
+        "AnamnesisWorstSiteGap",
+        model_with_site_gap("0.9", "0.84"),
+        model_with_site_gap("0.9", "0.85"),
+        model_with_site_gap("0.9", "0.5", "x"),
+        TASK,
+        value="0.060",
+    ),
+    ProvokedAlert(
+        "AnamnesisModelStalled",
+        model_with_condition("Ready", "False", "InvalidSpec"),
+        IN_USE,
+        NO_CHAMPION,
+        MODEL,
+        (("reason", "InvalidSpec"),),
+    ),
+    ProvokedAlert(
+        "AnamnesisUpdateFailing",
+        model_with_ended_updates("RunFailed", "RunFailed"),
+        model_with_ended_updates("RunFailed", "TooFewPatients"),
+        model_with_ended_updates("NoChange", "RunFailed"),
+        MODEL_SITE,
+        value="2 of",
+    ),
+    ProvokedAlert(
+        "AnamnesisUpdateStuck",
+        model_with_update_in_flight(2 * HOURS, "1h"),
+        model_with_update_in_flight(HOURS, "1h"),
+        model_with_update_in_flight(2 * HOURS, "2h"),
+        MODEL_SITE,
+        value="2 times",
+    ),
+    ProvokedAlert(
+        "AnamnesisApprovalWaiting",
+        model_with_update_in_flight(2 * HOURS, awaiting=2 * HOURS),
+        model_with_update_in_flight(2 * HOURS),
+        model_with_update_in_flight(2 * HOURS, awaiting=50 * MINUTES),
+        MODEL_SITE,
+        value="2h 0m",
+    ),
+    ProvokedAlert(
+        "AnamnesisEvaluationStale",
+        lambda names: model(evaluation={"next": ago(hours=7)})(names),
+        lambda names: model(evaluation={"next": ago(hours=-1)})(names),
+        lambda names: model(evaluation={"next": ago(hours=5)})(names),
+        MODEL,
+        value="7h 0m",
+    ),
+    ProvokedAlert(
+        "AnamnesisSiteUnreadable",
+        site_with_readable_condition("False", "Unreachable"),
+        site_with_readable_condition("True", "Readable"),
+        site(),
+        SITE,
+    ),
+    ProvokedAlert(
+        "AnamnesisSiteNotPolled",
+        lambda names: site(polled=ago(minutes=6))(names),
+        lambda names: site(polled=ago(minutes=0))(names),
+        lambda names: site(interval="1h", polled=ago(minutes=6))(names),
+        SITE,
+        value="6.",
+    ),
+    ProvokedAlert(
+        "AnamnesisSiteSilent",
+        lambda names: site(source=source_state(ago(days=2)))(names),
+        lambda names: site(source=source_state(ago(hours=1)))(names),
+        lambda names: site(source=source_state(ago(hours=23)))(names),
+        SITE,
+        value="2d 0h",
+    ),
+    ProvokedAlert(
+        "AnamnesisQuarantineHigh",
+        site_with_quarantined_files(9, 100, "0.1"),
+        site_with_quarantined_files(8, 100, "0.1"),
+        site_with_quarantined_files(30, 100, "0.5"),
+        MODEL_SITE,
+        value="9%",
+    ),
+    ProvokedAlert(
+        "AnamnesisRegistryDamaged",
+        model_with_condition("Ready", "False", "RegistryDamaged"),
+        IN_USE,
+        NO_CHAMPION,
+        MODEL,
+    ),
+    ProvokedAlert(
+        "AnamnesisRegistryLogShrank",
+        model(head={"number": 6, "digest": HEAD}),
+        model(head={"number": 7, "digest": HEAD}),
+        model(head={"number": 3, "digest": HEAD}),
+        MODEL,
+        value="entry 6,",
+    ),
+    ProvokedAlert(
+        "AnamnesisRegistryUnreachable",
+        model_with_condition("Ready", "False", "Refused"),
+        IN_USE,
+        NO_CHAMPION,
+        MODEL,
+        (("reason", "Refused"),),
+    ),
+    ProvokedAlert(
+        "AnamnesisBackendUnreachable",
+        model_with_condition("BackendReachable", "False", "Unreachable"),
+        model_with_condition("BackendReachable", "True", "Reachable"),
+        model_with_condition("BackendReachable", "Unknown", "NotAsked"),
+        MODEL,
+    ),
+)

@@ -1,0 +1,170 @@
+"""What types and API server refuse: the same, each in words that help."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from builders.api_server import ApiServer
+from builders.valid_resources import (
+    REMOVED,
+    SAMPLES,
+    VALID_RESOURCES,
+    Document,
+    parse_documents,
+    server_refusal,
+    types_refusal,
+    with_field,
+)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from anamnesis.operator.api.load_files import KINDS
+from anamnesis.operator.api.resource_definitions import resource_schema
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def yaml_of_pages() -> Iterator[tuple[str, str]]:
+    for file in sorted(SAMPLES.glob("*.yaml")):
+        yield file.name, file.read_text(encoding="utf-8")
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for part in page.read_text(encoding="utf-8").split("```yaml\n")[1:]:
+            block = part.partition("```")[0]
+            if "apiVersion: anamnesis.dev" in block:
+                yield page.name, block
+
+
+@pytest.mark.parametrize("text", [text for _, text in yaml_of_pages()], ids=[name for name, _ in yaml_of_pages()])
+def test_samples_and_pages_are_accepted_by_both(run_on_cluster: ApiServer, text: str) -> None:
+    for document in parse_documents(text):
+        assert (types_refusal(document), server_refusal(run_on_cluster, document)) == ("", "")
+
+
+SHARE = "a decimal from 0 to 1"
+CLASSES = ["normal", "pneumonia"]
+TASK = {"name": "lungs", "type": "Segmentation", "primaryMetric": "Dice"}
+# kind, field, its bad value, what the server must say, what the types must say (where in other words)
+BAD = [
+    ("ContinualModel", "spec", REMOVED, "spec: Required value", "spec: missing"),
+    ("ContinualModel", "metadata.name", "chest.x-ray", "lower-case letters, digits and dashes", ""),
+    ("ContinualModel", "metadata.name", "c" * 51, "Too long: may not be more than 50", "at most 50 characters"),
+    ("ContinualModel", "spec.gate", REMOVED, "spec.gate: Required value", "spec.gate: missing"),
+    ("ContinualModel", "spec.gate.floor", "1.5", SHARE, "at most 1"),
+    ("ContinualModel", "spec.gate.floor", "-0.1", SHARE, "at least 0"),
+    ("ContinualModel", "spec.gate.floor", "high", "expected a decimal in quotes", "is not a decimal"),
+    ("ContinualModel", "spec.gate.floor", "1_0", "expected a decimal in quotes", "is not a decimal"),
+    ("ContinualModel", "spec.gate.floor", 0.8, "must be of type string", "expected a decimal in quotes"),
+    ("ContinualModel", "spec.gate.tasks", [{"name": "a"}, {"name": "a", "floor": "0.5"}], "Duplicate", "listed twice"),
+    ("ContinualModel", "spec.gate.enforcement", "Advisory", "waits for nobody", "waits for nobody"),
+    ("ContinualModel", "spec.gate.aproval", "Required", 'unknown field "spec.gate.aproval"', "unknown field"),
+    ("ContinualModel", "spec.sites", [], "at least 1 items", "at least 1 item"),
+    ("ContinualModel", "spec.sites", [{"name": "a"}, {"name": "a"}], "Duplicate value", "listed twice"),
+    ("ContinualModel", "spec.sites", [{"name": f"s{i}"} for i in range(65)], "at most 64 items", "at most 64 items"),
+    ("ContinualModel", "spec.sites.0.name", "Guangzhou", "lower-case letters, digits and dashes", ""),
+    ("ContinualModel", "spec.method.name", "EWC", 'Unsupported value: "EWC"', "not one of ACIL, DERPP, EWCPrototype"),
+    ("ContinualModel", "spec.method", {"name": "DERPP"}, "method DERPP keeps real images of patients in every ver", ""),
+    ("ContinualModel", "spec.method.finetune", {}, "finetune goes with name: Finetune, and", "known here are name"),
+    ("ContinualModel", "spec.method.ewcPrototype.penalti", "1", "unknown field", "known here are penalty"),
+    ("ContinualModel", "spec.method.ewcPrototype.penalty", 3000, "must be of type string", "expected a decimal in"),
+    ("ContinualModel", "spec.method.ewcPrototype.penalty", "lots", "expected a decimal in quotes", "is not a decimal"),
+    ("ContinualModel", "spec.method.ewcPrototype.fisher", "sampled", "Unsupported value", "not one of Exact, Sampled"),
+    ("ContinualModel", "spec.network.input.size", [64], "at least 2 items", "at least 2 items"),
+    ("ContinualModel", "spec.network.input.size", [64, 4], "greater than or equal to 8", "at least 8"),
+    ("ContinualModel", "spec.network.input.channels", 2, "Unsupported value: 2", "2 is not one of 1, 3"),
+    ("ContinualModel", "spec.network.width", 20, "norm Group needs a width that is a multiple of 8", ""),
+    ("ContinualModel", "spec.training.learningRate", "0", "a decimal above 0", "more than 0"),
+    ("ContinualModel", "spec.training.epochs", "8", "must be of type integer", "should be a valid integer"),
+    ("ContinualModel", "spec.trigger.quietPeriod", "5 minutes", "a number and s, m, h or d, like 30m", ""),
+    ("ContinualModel", "spec.trigger.quietPeriod", "5min", "a number and s, m, h or d, like 30m", ""),
+    ("ContinualModel", "spec.trigger.schedule.cron", "every day", "five fields (minute, hour, day, month,", ""),
+    ("ContinualModel", "spec.trigger.schedule.cron", "0 25 * * *", "five fields (minute, hour, day, month,", ""),
+    ("ContinualModel", "spec.trigger.schedule.cron", "0 2 * *", "five fields (minute, hour, day, month,", ""),
+    ("ContinualModel", "spec.trigger.schedule.timeZone", "my zone", "a time zone, like Europe/Rome", ""),
+    ("ContinualModel", "spec.trigger.schedule.timeZone", "Europe/Roma", "a time zone of the database", "database"),
+    ("ContinualModel", "spec.trigger.window.end", "22:00", "start and end are the same: leave window out", ""),
+    ("ContinualModel", "spec.trigger.window.end", "24:00", "a time of day from 00:00 to 23:59, in quotes", ""),
+    ("ContinualModel", "spec.trigger.window.days", ["Monday"] * 2, "Duplicate value", "'Monday' is listed twice"),
+    ("ContinualModel", "spec.registry.url", "ftp://x", "s3://bucket/prefix, file:///absolute/path or a relative", ""),
+    ("ContinualModel", "spec.registry.url", "registry", "backend Kubeflow needs a registry.url of s3://", ""),
+    ("ContinualModel", "spec.splitKey", REMOVED, "backend Kubeflow needs a splitKey of type Secret or Environment", ""),
+    ("ContinualModel", "spec.splitKey", {"type": "File", "file": {"path": "k"}}, "Secret or Environment: its pods", ""),
+    ("ContinualModel", "spec.splitKey.secret", REMOVED, "type Secret needs secret beside it", ""),
+    ("ContinualModel", "spec.splitKey.file", {"path": "k"}, "file goes with no other type", "needs secret beside it"),
+    ("ContinualModel", "spec.backend.type", "Local", "kubeflow goes with no other type", "type Local needs nothing"),
+    ("ContinualModel", "spec.backend.kubeflow", REMOVED, "type Kubeflow needs kubeflow beside it", ""),
+    ("ContinualModel", "spec.backend.kubeflow.endpoint", "ml-pipeline", "http:// or https:// and an address", ""),
+    ("ContinualModel", "spec.backend.kubeflow.sharedMemory", "2GB", "a number and Mi or Gi, like 2Gi", ""),
+    ("ContinualModel", "spec.backend.kubeflow.gpus", 65, "less than or equal to 64", "at most 64"),
+    ("ContinualModel", "spec.backend.deadline", "0h", "a number from 1 and s, m, h or d, like 30m", ""),
+    ("Site", "spec.source.folder", {"path": "x"}, "folder goes with no other type", "type S3 needs s3 beside it"),
+    ("Site", "spec.source.s3", REMOVED, "type S3 needs s3 beside it", ""),
+    ("Site", "spec.source.s3.url", "incoming/x", "an address like s3://bucket/prefix", ""),
+    ("Site", "spec.source.type", "FTP", 'Unsupported value: "FTP"', "FTP is not one of Folder, S3, DICOMweb, Orthanc"),
+    ("Site", "spec.source.pollInterval", "0s", "a number from 1 and s, m, h or d", ""),
+    ("Site", "spec.source", {"type": "Orthanc", "orthanc": {"url": "http://o"}}, "holds no manifest: labels.man", ""),
+    ("Site", "spec.task.classes", ["pneumonia"], "classification needs two classes or more", ""),
+    ("Site", "spec.task.classes", ["a", "a"], "Duplicate value", "'a' is listed twice"),
+    ("Site", "spec.task.classes", ["a/b", "c"], "no slash, no space around it", ""),
+    ("Site", "spec.task.primaryMetric", "Dice", "Classification is measured by primaryMetric AUROC", "not measure"),
+    ("Site", "spec.task", TASK | {"primaryMetric": "AUROC"}, "Segmentation is measured by primary", "not measure"),
+    ("Site", "spec.labels.manifest", REMOVED, "goes with from: Manifest, and only with it", ""),
+    ("Site", "spec.labels.from", "Container", "goes with from: Manifest, and only with it", ""),
+    ("Site", "spec.modalities", [], "at least 1 items", "at least 1 item"),
+    ("Site", "spec.modalities", ["x-ray"], "a DICOM modality code, like DX or CT", ""),
+    ("Site", "spec.store", REMOVED, "spec.store: Required value", "spec.store: missing"),
+    ("Site", "spec.store", "ftp://x", "s3://bucket/prefix, file:///absolute/path or a relative", ""),
+    ("Site", "spec.testFraction", "2", SHARE, "at most 1"),
+    ("Site", "spec.maximumStudies", -1, "greater than or equal to 0", "at least 0"),
+    ("ModelUpdate", "spec.claim", "sha256:abc", "sha256: and 64 hex digits", ""),
+    ("ModelUpdate", "spec.request", "x" * 100_001, "Too long: may not be more than 100000", "at most 100000"),
+    ("UpdateApproval", "spec.update", REMOVED, "RollBack goes with model, Approve and Reject go with update", ""),
+    ("UpdateApproval", "spec.model", "chest", "RollBack goes with model, Approve and Reject go with update", ""),
+    ("UpdateApproval", "spec.decision", "RollBack", "RollBack goes with model, Approve and Reject", ""),
+    ("UpdateApproval", "spec.decision", "Maybe", 'Unsupported value: "Maybe"', "not one of Approve, Reject, Roll"),
+    ("UpdateApproval", "spec.version", "5b1e", "sha256: and 64 hex digits", ""),
+    ("UpdateApproval", "spec.reason", "", "at least 1 chars", "at least 1 character"),
+    ("UpdateApproval", "spec.approver", REMOVED, "spec.approver: Required value", "spec.approver: missing"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "path", "value", "server", "types"), BAD, ids=[f"{c[0]}-{c[1]}" for c in BAD])
+def test_a_bad_resource_is_refused_by_both_in_words_that_help(
+    run_on_cluster: ApiServer, kind: str, path: str, value: object, server: str, types: str
+) -> None:
+    document = with_field(VALID_RESOURCES[kind], path, value)
+    assert server in server_refusal(run_on_cluster, document)
+    assert (types or server) in types_refusal(document)
+
+
+def leaves(schema: Document, path: str) -> Iterator[str]:
+    for name, part in schema.get("properties", {}).items():
+        yield f"{path}.{name}"
+        yield from leaves(part, f"{path}.{name}")
+
+
+FIELDS = [
+    (kind, path)
+    for kind in VALID_RESOURCES
+    for path in leaves(resource_schema(KINDS[kind])["properties"]["spec"], "spec")
+]
+VALUES = st.sampled_from([
+    *("", "a", "A", "a b", "a/b", "-a", "é", "a\n", " a", "Container", "Folder", "Manifest", "Finetune", "Exact"),
+    *("0", "1", "0.5", "1.5", "-1", "1e2", "1e-99", ".5", "+0.25", "NaN", "1,5", "0x1", " 1", "\u0661"),
+    *("5m", "0s", "05m", "1h ", "1w", "22:00", "7:00", "Etc/UTC", "0 2 * * *", "*/5 * * JAN mon-fri", "0  2 * * *"),
+    *("s3://b", "s3:///b", "file:///x", "file://x", "http://h", "x:y", "sha256:" + "a" * 64, "sha256:" + "A" * 64),
+    *(0, 1, 2, 63, 64, 8192, -1, 2**31, True, [], ["a"], ["a", "a"], [1, 64], {}, {"name": "a"}, [{"name": "a"}], REMOVED),
+])  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(field=st.sampled_from(FIELDS), value=VALUES)
+def test_server_and_types_agree_on_any_field(run_on_cluster: ApiServer, field: tuple[str, str], value: object) -> None:
+    kind, path = field
+    try:
+        document = with_field(VALID_RESOURCES[kind], path, value)
+    except (KeyError, TypeError):  # below a list, or not there to be taken away
+        return
+    if path.endswith(".channels") and value is True:  # to Python, true is 1
+        return
+    server, types = server_refusal(run_on_cluster, document), types_refusal(document)
+    assert bool(server) == bool(types), f"{path}: {value!r}: the server says {server!r}, the types say {types!r}"

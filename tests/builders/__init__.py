@@ -1,0 +1,1 @@
+"""Builders of objects, images, resources and processes that several tests share."""

@@ -1,0 +1,91 @@
+"""A real S3 server on loopback, with the bucket ``models``; it can be stopped and started again."""
+
+import os
+import socket
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from builders.waiting import eventually
+
+if TYPE_CHECKING:
+    from minio import Minio
+
+USER, PASSWORD = "tester", "test-password"
+
+
+class S3Server:
+    """A context manager; running inside it.
+
+    Args:
+        binary: of minio.
+        folder: for its data and what it prints.
+        certificate: folder with ``public.crt`` and ``private.key``; without one it speaks no TLS.
+        authority: file of who signed it.
+    """
+
+    def __init__(
+        self, binary: str, folder: Path, certificate: Path | None = None, authority: Path | None = None
+    ) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.address = f"127.0.0.1:{listener.getsockname()[1]}"
+        self.url, self._authority = f"http{'s' if certificate else ''}://{self.address}", authority
+        self._output = folder / "output"
+        self._command = [binary, "server", str(folder / "data"), "--address", self.address]
+        if certificate:
+            self._command += ["--certs-dir", str(certificate)]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "S3Server":
+        self.start()
+        self.client().make_bucket("models")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """In which it is found."""
+        keys = {"AWS_ACCESS_KEY_ID": USER, "AWS_SECRET_ACCESS_KEY": PASSWORD}
+        return {**keys, "AWS_ENDPOINT_URL": self.url}
+
+    def client(self) -> "Minio":
+        """Returns a client of it."""
+        import urllib3
+        from minio import Minio
+
+        http = urllib3.PoolManager(ca_certs=str(self._authority) if self._authority else None)
+        return Minio(self.address, USER, PASSWORD, secure=self.url.startswith("https"), http_client=http)
+
+    def start(self) -> None:
+        """Starts it, also again: same port, same data; returns when it answers."""
+        secrets = {"MINIO_ROOT_USER": USER, "MINIO_ROOT_PASSWORD": PASSWORD}
+        with self._output.open("a") as output:
+            self._process = subprocess.Popen(
+                self._command, env={**os.environ, **secrets}, stdout=output, stderr=subprocess.STDOUT
+            )
+        try:
+            eventually(self._is_healthy)
+        except AssertionError:
+            self.stop()
+            raise RuntimeError(f"the S3 server did not start: {self._output.read_text()}") from None
+
+    def stop(self) -> None:
+        """Ends it; its data stays."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _is_healthy(self) -> bool:
+        import urllib3
+
+        assert self._process is not None
+        assert self._process.poll() is None, "it ended by itself"
+        http = urllib3.PoolManager(ca_certs=str(self._authority) if self._authority else None)
+        try:
+            return http.request("GET", f"{self.url}/minio/health/live", retries=False, timeout=1).status == 200
+        except urllib3.exceptions.HTTPError:
+            return False

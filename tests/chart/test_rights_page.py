@@ -1,0 +1,90 @@
+"""What `kubectl auth can-i --list` says of each role is, right for right, what docs/rights.md says."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from builders.api_server import ApiServer
+from chart.conftest import Json, make_namespace, objects_of
+from chart.test_install import helm
+
+from charts.golden import CHART
+
+__all__ = ["defined"]
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "rights.md"
+ROW = re.compile(r"^(\S*)\s+\[(.*?)\]\s+\[(.*?)\]\s+\[(.*?)\]$")
+HEAD = ("resource", "only those named", "verbs")
+
+
+def rights(run_on_cluster: ApiServer, user: str, namespace: str) -> set[tuple[str, str, str]]:
+    """Returns resource, names and verbs of each right of somebody in a namespace."""
+    printed = run_on_cluster.kubectl("auth", "can-i", "--list", f"--as={user}", f"--namespace={namespace}").splitlines()
+    rows = [match.groups() for line in printed[1:] if (match := ROW.match(line))]
+    assert len(rows) == len(printed) - 1, printed
+    return {
+        (resource or f"URL {urls}", names, " ".join(sorted(verbs.split()))) for resource, urls, names, verbs in rows
+    }
+
+
+def table(rows: Iterable[tuple[str, str, str]]) -> str:
+    """Returns rights as the page has them."""
+    lines = [HEAD, ("---",) * 3, *sorted((f"`{resource}`", names, verbs) for resource, names, verbs in rows)]
+    return "\n".join(f"| {' | '.join(line)} |".replace("|  |", "| |") for line in lines)
+
+
+def section(title: str) -> str:
+    """Returns the table of the page below a title."""
+    _, separator, rest = PAGE.read_text().partition(f"\n## {title}\n")
+    assert separator, title
+    return "\n".join(line for line in rest.partition("\n## ")[0].splitlines() if line.startswith("|"))
+
+
+def own_rights(run_on_cluster: ApiServer, user: str, namespace: str, anybody: str = "anybody") -> str:
+    """Returns the table of what somebody may do, without what ``anybody`` may who has logged in."""
+    return table(rights(run_on_cluster, user, namespace) - rights(run_on_cluster, anybody, namespace))
+
+
+HOME, WATCHED = "The operator, in its own namespace", "The operator, in another namespace that it watches"
+ALONE, ELSEWHERE = "The operator, in its own namespace where it watches only others", "The operator, anywhere else"
+WATCHES = {"own": (HOME, ELSEWHERE, ELSEWHERE), "another": (ALONE, WATCHED, ELSEWHERE), "all": (HOME, WATCHED, WATCHED)}
+"""Titles for the namespace of the release, one that it may be told to watch, and one that it is not told of."""
+
+
+@pytest.mark.parametrize("watched", WATCHES)
+def test_the_operator_may(watched: str, cluster_with_crds: ApiServer) -> None:
+    home_namespace, watched_namespace, unwatched_namespace = (make_namespace(cluster_with_crds) for _ in range(3))
+    names: list[str] = {"own": [], "another": [watched_namespace], "all": ["*"]}[watched]
+    values: Json = {"crds": {"enabled": False}, "watchNamespaces": names}
+    account = f"system:serviceaccount:{home_namespace}:anamnesis-operator"
+    with helm(cluster_with_crds, home_namespace) as client:
+        client.install(CHART, "anamnesis", values)
+        try:
+            for namespace, title in zip(
+                (home_namespace, watched_namespace, unwatched_namespace), WATCHES[watched], strict=True
+            ):
+                assert own_rights(
+                    cluster_with_crds, account, namespace, f"system:serviceaccount:{home_namespace}:default"
+                ) == section(title)
+        finally:
+            client.uninstall("anamnesis")
+
+
+def test_people_may(cluster_with_crds: ApiServer) -> None:
+    namespace = make_namespace(cluster_with_crds)
+    roles = [
+        item for item in objects_of({}) if item["kind"] == "ClusterRole" and "admission" not in item["metadata"]["name"]
+    ]
+    assert len(roles) > 2
+    for role in roles:
+        name = role["metadata"]["name"]
+        cluster_with_crds.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(role))
+        cluster_with_crds.kubectl(
+            "create", "rolebinding", name, f"--namespace={namespace}", f"--clusterrole={name}", f"--user={name}"
+        )
+        assert own_rights(cluster_with_crds, name, namespace) == section(f"`{name}`")
+        assert own_rights(cluster_with_crds, name, make_namespace(cluster_with_crds)) == table(()), (
+            "nothing where it is not bound"
+        )
+    cluster_with_crds.kubectl("delete", "clusterrole", *(role["metadata"]["name"] for role in roles))

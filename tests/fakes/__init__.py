@@ -1,0 +1,1 @@
+"""Stand-ins for servers, clusters and pods that several tests share."""

@@ -1,0 +1,250 @@
+"""Which back end a model gets, how its pods look, and which Secrets they get."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from fakes.pipelines_server import HttpReply, PipelinesServer
+
+from anamnesis.operator.api import LoadedResource
+from anamnesis.operator.api.model import ContinualModel, ContinualModelSpec
+from anamnesis.operator.api.site import Site
+from anamnesis.operator.backends.background import BackgroundBackend
+from anamnesis.operator.backends.base import PipelineJob
+from anamnesis.operator.backends.factory import BackendFactory, runtime_for
+from anamnesis.operator.backends.kubeflow import KubeflowBackend
+from anamnesis.operator.backends.kubeflow_client import connect
+from anamnesis.operator.backends.pod_defaults import PodDefaults, load_pod_defaults
+from anamnesis.pipelines.specialise import Runtime, SecretEnv, SecretFiles, Toleration, Volume
+from anamnesis.records import InputError, UnreachableError
+
+S3 = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", "note": "for people"}
+SITE = """
+apiVersion: anamnesis.dev/v1alpha1
+kind: Site
+metadata: {name: NAME}
+spec:
+  source: {type: DICOMweb, dicomweb: {url: "https://pacs"}, credentialsSecret: {name: NAME}}
+  modalities: [DX]
+  store: s3://images/NAME
+  labels: {from: Manifest, manifest: "s3://labels/lyon.csv"}
+  task: {name: pneumonia, type: Classification, classes: [normal, pneumonia], primaryMetric: AUROC}
+"""
+MODEL = """
+apiVersion: anamnesis.dev/v1alpha1
+kind: ContinualModel
+metadata: {name: chest, namespace: lab}
+spec:
+  method: {name: Finetune}
+  sites: [{name: lyon}, {name: paris}]
+  gate: {floor: "0.8", margin: "0.1"}
+  registry: {url: "s3://models/chest", credentialsSecret: {name: s3}}
+  splitKey: {type: Secret, secret: {name: split, key: hex}}
+  backend:
+    type: Kubeflow
+    kubeflow:
+      endpoint: ENDPOINT
+      image: hospital/anamnesis:1
+      pullSecrets: [{name: mirror}]
+      gpus: 2
+      gpuResource: amd.com/gpu
+      queue: research
+      sharedMemory: 2Gi
+      nodeSelector: [{name: zone, value: radiology}]
+      tolerations: [{key: gpu, operator: Exists, effect: NoSchedule}]
+      volumes: [{claim: scans, path: /data}]
+"""
+
+
+class FakeResourceReader:
+    """As much of a run_on_cluster as a back end asks for."""
+
+    def __init__(self, secrets: Mapping[str, Mapping[str, str]]) -> None:
+        self.secrets = secrets
+
+    def get(self, kind: type[Site], namespace: str, name: str) -> Site | None:
+        assert (kind, namespace) == (Site, "lab")
+        return Site.model_validate(yaml.safe_load(SITE.replace("NAME", name)))
+
+    def read_secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        return self.secrets.get(name)
+
+
+@pytest.fixture
+def secrets() -> dict[str, dict[str, str]]:
+    return {
+        "s3": dict(S3),
+        "split": {"hex": "k" * 32 + "\n"},
+        "lyon": {"username": "anna", "password": "x"},
+        "paris": {"token": "t"},
+    }
+
+
+@pytest.fixture
+def backends(secrets: dict[str, dict[str, str]], tmp_path: Path) -> BackendFactory:
+    run_on_cluster: Any = FakeResourceReader(secrets)
+    return BackendFactory(run_on_cluster, {**os.environ, "HERE": "yes"}, tmp_path, lambda: datetime.now(UTC))
+
+
+def model(text: str) -> LoadedResource[ContinualModel]:
+    return LoadedResource(ContinualModel.model_validate(yaml.safe_load(text)), Path("/lab/chest"))
+
+
+def job(site: str = "lyon") -> PipelineJob:
+    return PipelineJob("chest-5aa-1", Path("p.yaml"), {"site": site} if site else {})
+
+
+def test_every_field_of_the_spec_reaches_the_pods() -> None:
+    assert runtime_for(model(MODEL.replace("ENDPOINT", "http://x")).resource.spec) == Runtime(
+        image="hospital/anamnesis:1",
+        accelerators=2,
+        accelerator_type="amd.com/gpu",
+        tolerations=(Toleration("gpu", "Exists", "", "NoSchedule"),),
+        node_selector={"zone": "radiology"},
+        queue="research",
+        pull_secrets=("mirror",),
+        shared_memory="2Gi",
+        volumes=(Volume("scans", "/data"),),
+    )
+
+
+DEFAULTS = """
+image: registry.hospital/anamnesis-training:1
+pullSecrets: [{name: mirror}]
+gpus: 1
+queue: nightly
+tolerations: [{key: nvidia.com/gpu, operator: Exists}]
+environment: {HTTPS_PROXY: "http://proxy:3128"}
+trust: {secret: authorities}
+"""
+
+
+def defaults(folder: Path, text: str) -> PodDefaults:
+    (folder / "pods.yaml").write_text(text)
+    return load_pod_defaults(folder / "pods.yaml")
+
+
+def kubeflow(fields: str) -> ContinualModelSpec:
+    head = MODEL.partition("    kubeflow:")[0]
+    return model(f"{head}    kubeflow: {{endpoint: 'http://x'{fields}}}").resource.spec
+
+
+def test_what_a_model_leaves_out_the_installation_says(tmp_path: Path) -> None:
+    installed = defaults(tmp_path, DEFAULTS)
+    trusted = dict.fromkeys(("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"), "/etc/anamnesis/trust/ca.crt")
+    expected_runtime = Runtime(
+        image="registry.hospital/anamnesis-training:1",
+        accelerators=1,
+        tolerations=(Toleration("nvidia.com/gpu", "Exists", "", ""),),
+        queue="nightly",
+        pull_secrets=("mirror",),
+        environment={"HTTPS_PROXY": "http://proxy:3128"} | trusted,
+        secret_files=(SecretFiles("authorities", "/etc/anamnesis/trust"),),
+    )
+    assert runtime_for(kubeflow(""), pod_defaults=installed) == expected_runtime
+    overridden = runtime_for(kubeflow(", image: other, gpus: 0, queue: day"), pod_defaults=installed)
+    assert overridden == replace(expected_runtime, image="other", accelerators=0, queue="day")
+    assert runtime_for(kubeflow(""), pod_defaults=defaults(tmp_path, "")) == Runtime()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("gpu: 1", r"pods\.yaml: gpu: unknown field; known here are .*gpus"),
+        ("endpoint: http://x", "endpoint: unknown field"),
+        ("gpus: -1", "gpus: expected at least 0, found -1"),
+        ("[", "not YAML"),
+    ],
+)
+def test_what_is_wrong_with_the_installation_s_file_is_told(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        defaults(tmp_path, text)
+    with pytest.raises(InputError, match="cannot be read"):
+        load_pod_defaults(tmp_path / "missing.yaml")
+
+
+def test_a_model_gets_an_experiment_of_its_own_and_its_sites_secrets(
+    backends: BackendFactory, server: PipelinesServer
+) -> None:
+    backend = backends(model(MODEL.replace("ENDPOINT", server.url)))
+    assert isinstance(backend, KubeflowBackend)
+    assert (backend.experiment, backend.namespace) == ("anamnesis/lab/chest", "")
+    assert backend.runtime(job()).secrets == (
+        SecretEnv("s3", {name: name for name in sorted(S3) if name.startswith("AWS")}),
+        SecretEnv("split", {"hex": "ANAMNESIS_SPLIT_KEY"}),
+        SecretEnv("lyon", {"password": "DICOM_PASSWORD", "username": "DICOM_USERNAME"}),
+    )
+    names = [secret.name for secret in backend.runtime(job("")).secrets]
+    assert names == ["s3", "split", "lyon", "paris"], "an evaluation opens every site"
+    second_backend = backends(model(MODEL.replace("ENDPOINT", server.url)))
+    assert isinstance(second_backend, KubeflowBackend)
+    assert second_backend.client is backend.client
+    assert server.requests == ["GET /healthz"]
+
+
+def test_in_a_multi_user_installation_the_model_s_namespace_counts(
+    backends: BackendFactory, server: PipelinesServer
+) -> None:
+    server.faults.replies = [HttpReply(200, b'{"multi_user": true}')]
+    backend = backends(model(MODEL.replace("ENDPOINT", server.url)))
+    assert isinstance(backend, KubeflowBackend)
+    assert backend.namespace == "lab"
+
+
+def test_a_server_that_is_away_is_asked_again_the_next_time(backends: BackendFactory, server: PipelinesServer) -> None:
+    server.faults.permanent_reply = HttpReply(503)
+    with pytest.raises(UnreachableError, match=server.url):
+        backends(model(MODEL.replace("ENDPOINT", server.url)))
+    server.faults.permanent_reply = None
+    backends(model(MODEL.replace("ENDPOINT", server.url)))
+
+
+def test_a_missing_secret_or_key_is_told(
+    backends: BackendFactory, server: PipelinesServer, secrets: dict[str, dict[str, str]]
+) -> None:
+    backend = backends(model(MODEL.replace("ENDPOINT", server.url)))
+    assert isinstance(backend, KubeflowBackend)
+    secrets["split"] = {"other": ""}
+    with pytest.raises(InputError, match=r"splitKey.secret: Secret 'split' has no key 'hex'"):
+        backend.runtime(job())
+    del secrets["s3"]
+    with pytest.raises(InputError, match=r"registry.credentialsSecret: there is no Secret 's3' that may be read"):
+        backend.runtime(job())
+
+
+def test_two_secrets_that_contradict_are_refused_and_not_shown(
+    backends: BackendFactory, server: PipelinesServer, secrets: dict[str, dict[str, str]]
+) -> None:
+    backend = backends(model(MODEL.replace("ENDPOINT", server.url)))
+    assert isinstance(backend, KubeflowBackend)
+    secrets["lyon"] = {"AWS_ACCESS_KEY_ID": "id"}
+    assert [secret.name for secret in backend.runtime(job()).secrets] == ["s3", "split"], "it says nothing new"
+    secrets["lyon"] = {"AWS_ACCESS_KEY_ID": "another"}
+    with pytest.raises(InputError, match=r"Site lyon: .* and spec.registry.* different values of AWS_ACCESS") as raised:
+        backend.runtime(job())
+    assert "another" not in str(raised.value)
+
+
+def test_without_a_server_runs_are_local(backends: BackendFactory, tmp_path: Path) -> None:
+    backend = backends(model(MODEL.partition("  backend:")[0]))
+    assert isinstance(backend, BackgroundBackend)
+    assert backend.records_folder == tmp_path / "lab" / "chest" / "runs"
+    environment = backend.environment_for(job())
+    expected = {"HERE": "yes", "ANAMNESIS_SPLIT_KEY": "k" * 32, "DICOM_USERNAME": "anna", "AWS_ACCESS_KEY_ID": "id"}
+    assert environment.items() >= expected.items()
+    assert "note" not in environment
+    with pytest.raises(InputError, match="Local has no pods"):
+        runtime_for(model(MODEL.partition("  backend:")[0]).resource.spec)
+
+
+def test_a_server_with_a_certificate_of_the_hospital_is_trusted(tmp_path: Path) -> None:
+    bundle = str(tmp_path / "ca.crt")
+    for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+        client = connect("https://ml-pipeline.example", {name: bundle})
+        assert client.runs.api_client.configuration.ssl_ca_cert == bundle
+    assert connect("https://ml-pipeline.example", {}).runs.api_client.configuration.ssl_ca_cert is None

@@ -1,0 +1,205 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from builders.orthanc_server import OrthancServer
+from builders.resource_documents import document, site_spec
+from fakes.memory_cluster import MemoryCluster
+
+from anamnesis.operator.api.site import Site
+from anamnesis.operator.controllers.site.controller import reconcile_site, source_environment
+from anamnesis.operator.runtime.reconcile_key import ReconcileKey
+from anamnesis.records import UnreachableError
+from anamnesis.snapshots.phantoms import write_phantom_site
+from anamnesis.storage.store import open_store
+
+KEY = ReconcileKey("Site", "hospital", "ward")
+
+
+class PolledSite:
+    """A Site on a run_on_cluster in memory, with a clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 11, 20, 12, tzinfo=UTC)
+        self.cluster = MemoryCluster(lambda: self.time)
+
+    def create(self, source: dict[str, object], **labels: str) -> None:
+        spec = {**site_spec(source, "s3://images/ward"), "labels": labels}
+        self.cluster.create(Site.model_validate(document("Site", KEY.name, spec, {"namespace": KEY.namespace})))
+
+    @property
+    def site(self) -> Site:
+        stored_site = self.cluster.get(Site, KEY.namespace, KEY.name)
+        assert stored_site is not None
+        return stored_site
+
+    def poll(self, environment: dict[str, str] | None = None) -> tuple[str, str]:
+        """Reconciles a minute later; returns reason and message of ``Readable``."""
+        self.time += timedelta(minutes=1)
+        requeue_after = reconcile_site(self.cluster, KEY, lambda: self.time, environment or {})
+        assert requeue_after is not None
+        assert timedelta(seconds=54) <= requeue_after <= timedelta(seconds=66)
+        (condition,) = self.site.status.conditions
+        assert (condition.type, condition.status) == ("Readable", str(condition.reason == "Readable"))
+        return condition.reason, condition.message
+
+    def set_source(self, source: dict[str, object]) -> None:
+        changed = self.site.model_dump(mode="json", by_alias=True, exclude_none=True)
+        changed["spec"]["source"] = source
+        self.cluster.edit(Site.model_validate(changed))
+
+    def count_status_writes(self) -> int:
+        return sum(verb == "status" for verb, _ in self.cluster.writes)
+
+
+@pytest.fixture
+def polled_site() -> PolledSite:
+    return PolledSite()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "arrives"
+    path.mkdir()
+    return path
+
+
+def folder_source(folder: Path) -> dict[str, object]:
+    return {"type": "Folder", "folder": {"path": str(folder)}}
+
+
+def test_a_site_is_told_what_arrives_and_since_when(polled_site: PolledSite, folder):
+    polled_site.create(folder_source(folder))
+    assert polled_site.poll() == ("Readable", "nothing has arrived yet")
+    (folder / "a.png").write_bytes(b"x")
+    assert polled_site.poll() == ("Readable", "1 file, at most 1 patient")
+    first = polled_site.site.status.source
+    polled_site.poll()
+    assert polled_site.site.status.source == first
+    assert first.last_change_time == datetime(2026, 11, 20, 12, 2, tzinfo=UTC)
+    (folder / "labels.csv").write_text("")
+    assert polled_site.poll() == ("Readable", "2 files")
+    assert polled_site.site.status.source.last_change_time == polled_site.time
+    assert polled_site.site.status.observed_generation == 1
+    assert [event[2] for event in polled_site.cluster.events] == ["Readable"]
+
+
+def test_nothing_new_is_told_now_and_then_only(polled_site: PolledSite, folder):
+    polled_site.create(folder_source(folder))
+    for _ in range(10):
+        polled_site.poll()
+    assert polled_site.count_status_writes() == 4
+    assert polled_site.time - polled_site.site.status.last_poll_time < timedelta(minutes=3)
+
+
+def test_an_unreadable_source_keeps_what_was_known(polled_site: PolledSite, folder):
+    (folder / "a.png").write_bytes(b"x")
+    polled_site.create(folder_source(folder))
+    polled_site.poll()
+    source_state = polled_site.site.status.source
+    folder.rename(folder.with_name("away"))
+    reason, message = polled_site.poll()
+    assert reason == "NotFound"
+    assert "there is no such folder" in message
+    assert polled_site.site.status.source == source_state
+    folder.with_name("away").rename(folder)
+    polled_site.poll()
+    assert polled_site.site.status.source == source_state
+    assert [event[1:3] for event in polled_site.cluster.events] == [
+        ("Normal", "Readable"),
+        ("Warning", "NotFound"),
+        ("Normal", "Readable"),
+    ]
+
+
+def test_what_a_person_mends_is_seen_soon_however_rarely_the_site_is_polled(polled_site: PolledSite, folder):
+    polled_site.create({**folder_source(folder / "later"), "pollInterval": "6h"})
+    assert reconcile_site(polled_site.cluster, KEY, lambda: polled_site.time, {}) < timedelta(minutes=2)
+    (folder / "later").mkdir()
+    assert reconcile_site(polled_site.cluster, KEY, lambda: polled_site.time, {}) > timedelta(hours=5)
+
+
+def test_what_was_known_is_not_told_of_another_source(polled_site: PolledSite, folder):
+    polled_site.create(folder_source(folder))
+    polled_site.poll()
+    polled_site.set_source(folder_source(folder / "elsewhere"))
+    assert polled_site.poll()[0] == "NotFound"
+    assert polled_site.site.status.source is None
+
+
+def test_a_relative_path_means_nothing_on_a_cluster(polled_site: PolledSite):
+    polled_site.create({"type": "Folder", "folder": {"path": "data/cxr"}})
+    reason, message = polled_site.poll()
+    assert reason == "Invalid"
+    assert "spec.source.folder.path: 'data/cxr' is relative" in message
+
+
+def test_a_bucket_is_read_with_the_credentials_of_its_secret(polled_site: PolledSite, s3_environment):
+    open_store("s3://models/ward", s3_environment).put("a.png", b"x")
+    source = {"type": "S3", "s3": {"url": "s3://models/ward"}, "credentialsSecret": {"name": "bucket"}}
+    polled_site.create(source)
+    reason, message = polled_site.poll()
+    assert (reason, "no Secret 'bucket'" in message) == ("SecretMissing", True)
+    polled_site.cluster.secrets["hospital", "bucket"] = {name: f"{text}\n" for name, text in s3_environment.items()}
+    assert polled_site.poll({"AWS_ACCESS_KEY_ID": "somebody else"}) == ("Readable", "1 file, at most 1 patient")
+    polled_site.cluster.secrets["hospital", "bucket"] = {**s3_environment, "AWS_SECRET_ACCESS_KEY": "wrong"}
+    assert polled_site.poll()[0] == "Refused"
+    polled_site.cluster.secrets["hospital", "bucket"] = dict(s3_environment)
+    polled_site.set_source({**source, "s3": {"url": "s3://nobody/ward"}})
+    assert polled_site.poll()[0] == "NotFound"
+
+
+def test_a_dicom_server_that_goes_and_comes_back(polled_site: PolledSite, orthanc: OrthancServer, tmp_path):
+    write_phantom_site(tmp_path, "xray", 2, seed=1)
+    orthanc.send(*(path for path in tmp_path.rglob("*") if path.is_file()))
+    (tmp_path / "labels.csv").write_text("file,label")
+    source = {"type": "Orthanc", "orthanc": {"url": orthanc.url}, "credentialsSecret": {"name": "pacs"}}
+    polled_site.create(source, **{"from": "Manifest", "manifest": (tmp_path / "labels.csv").as_uri()})
+    user = orthanc.environment["DICOM_USERNAME"]
+    polled_site.cluster.secrets["hospital", "pacs"] = {"username": user, "password": "wrong"}
+    assert (
+        polled_site.poll(dict(orthanc.environment))[0] == "Refused"
+    )  # the operator's own credentials are not for this
+    polled_site.cluster.secrets["hospital", "pacs"] = {
+        "username": user,
+        "password": orthanc.environment["DICOM_PASSWORD"],
+    }
+    assert polled_site.poll() == ("Readable", "4 files, at most 2 patients")
+    source_state = polled_site.site.status.source
+    orthanc.stop()
+    assert polled_site.poll()[0] == "Unreachable"
+    assert polled_site.site.status.source == source_state
+    orthanc.start()
+    assert polled_site.poll()[0] == "Readable"
+    assert polled_site.site.status.source == source_state
+    assert "SANLUCA" not in polled_site.site.status.model_dump_json()
+
+
+def test_a_manifest_outside_counts(polled_site: PolledSite, folder, tmp_path):
+    (folder / "a.png").write_bytes(b"x")
+    manifest = tmp_path / "labels.csv"
+    polled_site.create(folder_source(folder), **{"from": "Manifest", "manifest": manifest.as_uri()})
+    assert polled_site.poll()[0] == "NotFound"
+    manifest.write_text("file,label\na.png,yes")
+    polled_site.poll()
+    first = polled_site.site.status.source
+    manifest.write_text("file,label\na.png,no")
+    polled_site.poll()
+    assert polled_site.site.status.source.fingerprint != first.fingerprint
+
+
+def test_a_site_that_is_gone_is_left_alone(polled_site: PolledSite):
+    assert reconcile_site(polled_site.cluster, KEY, lambda: polled_site.time, {}) is None
+
+
+def test_an_api_server_that_is_away_is_no_fault_of_the_source(polled_site: PolledSite, folder):
+    polled_site.create(folder_source(folder))
+    polled_site.cluster.down = True
+    with pytest.raises(UnreachableError):
+        reconcile_site(polled_site.cluster, KEY, lambda: polled_site.time, {})
+
+
+def test_keys_of_a_secret_become_the_environment():
+    secret_values = {"username": "a", "password": "b\n", "token": "c", "AWS_REGION": "eu", "ca.crt": "x", "note": "y"}
+    expected = {"DICOM_USERNAME": "a", "DICOM_PASSWORD": "b", "DICOM_TOKEN": "c", "AWS_REGION": "eu"}
+    assert source_environment(secret_values) == expected

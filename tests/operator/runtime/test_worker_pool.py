@@ -1,0 +1,81 @@
+"""What becomes of a key, however its work ends."""
+
+import logging
+import threading
+from datetime import timedelta
+
+import pytest
+from builders.waiting import eventually
+
+from anamnesis.operator.runtime.reconcile_key import ReconcileKey
+from anamnesis.operator.runtime.work_queue import Backoff, WorkQueue
+from anamnesis.operator.runtime.worker_pool import WorkerPool
+from anamnesis.records import UnreachableError
+
+KEY = ReconcileKey("Site", "wards", "guangzhou")
+
+
+def test_work_that_fails_is_tried_again_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    queue = WorkQueue(Backoff(0.001, 0.001))
+    errors = [UnreachableError("the bucket does not answer"), ZeroDivisionError("a patient's name")]
+    results: list[tuple[str, str]] = []
+
+    def reconcile(key: ReconcileKey) -> timedelta | None:
+        assert key == KEY
+        if errors:
+            raise errors.pop(0)
+        return None
+
+    workers = WorkerPool(queue, reconcile, lambda: True, lambda kind, result, seconds: results.append((kind, result)))
+    with caplog.at_level(logging.INFO):
+        workers.start(2)
+        queue.add(KEY)
+        eventually(lambda: len(results) == 3)
+    queue.shut_down()
+    assert workers.wait(5)
+    assert results == [("Site", "error"), ("Site", "error"), ("Site", "success")]
+    assert [record.message for record in caplog.records] == ["the bucket does not answer", "unexpected"]
+    assert all(record.__dict__["key"] == str(KEY) for record in caplog.records)
+
+
+def test_a_key_is_looked_at_again_when_it_asked_to_be() -> None:
+    queue, times = WorkQueue(), [timedelta(milliseconds=10), timedelta(0), None]
+    workers = WorkerPool(queue, lambda key: times.pop(0), lambda: True, lambda kind, result, seconds: None)
+    workers.start(1)
+    queue.add(KEY)
+    eventually(lambda: not times)
+    queue.shut_down()
+    assert workers.wait(5)
+
+
+def test_work_that_hangs_is_named_until_it_is_done() -> None:
+    queue, clock_time, go = WorkQueue(), [1000.0], threading.Event()
+
+    def reconcile(key: ReconcileKey) -> timedelta | None:
+        go.wait(10)
+        raise ZeroDivisionError
+
+    workers = WorkerPool(queue, reconcile, lambda: True, lambda kind, result, seconds: None, lambda: clock_time[0])
+    workers.start(1)
+    queue.add(KEY)
+    eventually(lambda: workers.hanging_keys(-1) == (KEY,))
+    clock_time[0] += 600
+    assert workers.hanging_keys(600) == ()
+    clock_time[0] += 1
+    assert workers.hanging_keys(600) == (KEY,)
+    queue.shut_down()
+    go.set()
+    eventually(lambda: workers.hanging_keys(-1) == ())
+
+
+def test_nothing_is_done_by_who_does_not_lead() -> None:
+    queue, processed_keys = WorkQueue(), []
+    workers = WorkerPool(
+        queue, lambda key: processed_keys.append(key), lambda: False, lambda kind, result, seconds: None
+    )
+    workers.start(1)
+    queue.add(KEY)
+    eventually(lambda: queue.depth == 0)
+    queue.shut_down()
+    assert workers.wait(5)
+    assert not processed_keys

@@ -1,1 +1,0 @@
-"""Small made-up things that several tests share."""
