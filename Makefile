@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow run_on_cluster-test lint format generate verify chart-test image-test sbom airgap-bundle bench bench-methods clean
+.PHONY: help setup demo test test-slow cluster-test lint format generate verify chart-test image-test sbom airgap-bundle bench bench-methods clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -22,19 +22,19 @@ demo: setup ## Run the main job: four sites, four updates, three methods, one re
 	$(BIN)/anamnesis demo $(if $(FRESH),--fresh)
 
 test: setup ## Run the tests (about 5 minutes on 2 cores)
-	$(BIN)/pytest -m 'not slow and not run_on_cluster and not images'
+	$(BIN)/pytest -m 'not slow and not cluster and not images'
 
 test-slow: setup ## Run the tests that take longer
-	$(BIN)/pytest -m 'slow and not run_on_cluster and not images'
+	$(BIN)/pytest -m 'slow and not cluster and not images'
 
-run_on_cluster-test: setup ## Build both images and run the tests on a node with Kubeflow Pipelines: Helm, operators, updates, alerts (root, buildah)
-	$(BIN)/python tests/run_on_cluster.py run_on_cluster
+cluster-test: setup ## Build both images and run the tests on a node with Kubeflow Pipelines: Helm, operators, updates, alerts (root, buildah)
+	$(BIN)/python tests/cluster.py cluster
 
 chart-test: setup ## Run the tests of the Helm chart, with Helm itself and a real API server
 	$(BIN)/pytest tests/chart
 
 image-test: setup ## Build both images, without a network, and run them as pods on a node (root, buildah, rclone; 13 minutes)
-	$(BIN)/python tests/run_on_cluster.py images
+	$(BIN)/python tests/cluster.py images
 
 airgap-bundle: setup ## Write the bundle for a site without a network to dist/airgap (IMAGES=folder takes built archives along)
 	rm -rf dist/airgap

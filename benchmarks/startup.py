@@ -21,6 +21,9 @@ def run() -> list[dict[str, object]]:
         "import kfp": [sys.executable, "-c", "import kfp"],
     }
     seconds_by_command = side_by_side(
-        {name: lambda c=c: subprocess.run(c, capture_output=True, check=True) for name, command in commands.items()}
+        {
+            name: lambda command=command: subprocess.run(command, capture_output=True, check=True)
+            for name, command in commands.items()
+        }
     )
     return [{"command": name, "seconds": seconds} for name, seconds in seconds_by_command.items()]

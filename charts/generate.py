@@ -32,10 +32,10 @@ Installs the operator that keeps medical-imaging models learning as data arrives
     helm install anamnesis charts/anamnesis --namespace anamnesis --create-namespace
 
 `ci/` has two sets of values to begin with: `single-node-values.yaml` (one small machine, no Kubeflow) and
-`gpu-run_on_cluster-values.yaml` (Kubeflow Pipelines, Kueue, a mirror, proxy, private authorities, Prometheus operator).
+`gpu-cluster-values.yaml` (Kubeflow Pipelines, Kueue, a mirror, proxy, private authorities, Prometheus operator).
 
 - **Names** do not follow the release's: there is one operator in a namespace, `anamnesis-operator`.
-- **Without rights of the whole run_on_cluster**: who administers it installs once, with `operator.enabled=false` and
+- **Without rights of the whole cluster**: who administers it installs once, with `operator.enabled=false` and
   `rbac.admissionReader.namespaces` set. You install with `crds.enabled`, `people.enabled` and
   `rbac.admissionReader.create` false: nothing that is rendered then lies outside of `watchNamespaces` and the release's
   own namespace.

@@ -8,7 +8,7 @@ from kfp import dsl
 from anamnesis import __version__
 
 IMAGE = f"anamnesis-training:{__version__}"
-"""Built by ``Containerfile``; ``anamnesis.pipelines.specialise`` puts a run_on_cluster's own in its place."""
+"""Built by ``Containerfile``; ``anamnesis.pipelines.specialise`` puts a cluster's own in its place."""
 
 
 def component(function: Callable[..., Any]) -> Any:

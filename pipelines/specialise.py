@@ -1,4 +1,4 @@
-"""Sets a run_on_cluster's constants in a compiled pipeline before it is uploaded. Pure; needs no kfp.
+"""Sets a cluster's constants in a compiled pipeline before it is uploaded. Pure; needs no kfp.
 
 Kubeflow cannot take labels and tolerations as parameters, and older back ends ignore parametrised images and GPU
 counts; as constants all of them work on every back end. The result is what ``kfp.kubernetes`` itself would have
@@ -74,7 +74,7 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """How a pipeline runs on one run_on_cluster.
+    """How a pipeline runs on one cluster.
 
     Attributes:
         image: of every step, best with its digest; empty leaves the compiled one.

@@ -34,7 +34,7 @@ def missing(reason: str) -> NoReturn:
 @cache
 def _shared_binaries() -> Path | None:
     """Folder of the binaries that ``testcluster.py`` unpacks, where it lies beside the checkout."""
-    tool = SHARED / "run_on_cluster" / "testcluster.py"
+    tool = SHARED / "cluster" / "testcluster.py"
     if not tool.exists():
         return None
     out = subprocess.run([sys.executable, str(tool), "path"], capture_output=True, text=True, check=True)

@@ -9,7 +9,7 @@ def main() -> None:
 
 
 def plugin() -> None:
-    """Runs the commands that speak to a run_on_cluster; the entry point ``kubectl-anamnesis``, for ``kubectl anamnesis``."""
+    """Runs the commands that speak to a cluster; the entry point ``kubectl-anamnesis``, for ``kubectl anamnesis``."""
     from anamnesis.cli.plugin import app
 
     app(prog_name="kubectl anamnesis")

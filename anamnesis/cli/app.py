@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from anamnesis.cli.commands import decisions, demo, ingest, inspection, operator, registry, results, run, run_on_cluster
+from anamnesis.cli.commands import cluster, decisions, demo, ingest, inspection, operator, registry, results, run
 from anamnesis.cli.options import format_examples
 from anamnesis.records.errors import AnamnesisError
 
@@ -53,7 +53,7 @@ app = typer.Typer(
         "anamnesis demo                                  four sites, three methods, on this machine",
         "anamnesis run -f model.yaml                     learn every site that is not learned yet",
         "anamnesis status -f model.yaml --json           where each site stands",
-        "anamnesis status -n wards                       the same on the run_on_cluster of the kubeconfig",
+        "anamnesis status -n wards                       the same on the cluster of the kubeconfig",
         'anamnesis approve -f model.yaml sha256:... --why "reviewed"',
     )
     + "\n\nExit codes: 0 done, 1 unexpected, 2 wrong input, 3 refused, 4 conflict, 5 damaged, 130 interrupted.",
@@ -77,6 +77,6 @@ def anamnesis(
     """Keeps a medical-imaging model learning as hospitals send data, without forgetting what it knew."""
 
 
-for command_module in (run, ingest, results, decisions, inspection, run_on_cluster, operator, demo):
+for command_module in (run, ingest, results, decisions, inspection, cluster, operator, demo):
     command_module.add_to(app)
 app.add_typer(registry.app, name="registry")

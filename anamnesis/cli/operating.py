@@ -45,9 +45,9 @@ def start_operator(
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, lambda *_: stop_event.set())
 
-    def make_reconcile(run_on_cluster: Cluster, _: Cache, clock: Clock) -> Reconcile:
-        backends = BackendFactory(run_on_cluster, environment, state_folder, clock, pod_defaults)
-        return create_reconciler(run_on_cluster, clock, ReconcileOptions(environment, state_folder, backends))
+    def make_reconcile(cluster: Cluster, _: Cache, clock: Clock) -> Reconcile:
+        backends = BackendFactory(cluster, environment, state_folder, clock, pod_defaults)
+        return create_reconciler(cluster, clock, ReconcileOptions(environment, state_folder, backends))
 
     def make_metrics(resources: Callable[[], Iterable[Resource]]) -> OperatorMetrics:
         return OperatorMetrics(resources, anamnesis.__version__)

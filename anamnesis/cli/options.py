@@ -14,13 +14,13 @@ OptionalFilesOption = Annotated[
 ]
 ClusterFilesOption = Annotated[
     list[Path] | None,
-    typer.Option("-f", "--file", help="Work on this machine with these resources; without it, on the run_on_cluster."),
+    typer.Option("-f", "--file", help="Work on this machine with these resources; without it, on the cluster."),
 ]
 NamespaceOption = Annotated[
-    str, typer.Option("-n", "--namespace", help="On a run_on_cluster: where the model is. By default the context's.")
+    str, typer.Option("-n", "--namespace", help="On a cluster: where the model is. By default the context's.")
 ]
 ContextOption = Annotated[
-    str, typer.Option("--context", help="On a run_on_cluster: of the kubeconfig. By default the current one.")
+    str, typer.Option("--context", help="On a cluster: of the kubeconfig. By default the current one.")
 ]
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a ContinualModel.")]
 OptionalModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a ContinualModel.")]
@@ -36,7 +36,7 @@ VersionArgument = Annotated[str, typer.Argument(metavar="VERSION", help="Digest 
 
 
 class ClusterLocation(NamedTuple):
-    """Where on which run_on_cluster; empty: as the kubeconfig says."""
+    """Where on which cluster; empty: as the kubeconfig says."""
 
     namespace: str
     context: str

@@ -1,4 +1,4 @@
-"""``kubectl anamnesis``: those of the commands that speak to a run_on_cluster."""
+"""``kubectl anamnesis``: those of the commands that speak to a cluster."""
 
 import typer
 
@@ -23,7 +23,7 @@ app = typer.Typer(
 
 @app.callback()
 def anamnesis() -> None:
-    """Shows models, sites and updates on a run_on_cluster, and takes people's decisions."""
+    """Shows models, sites and updates on a cluster, and takes people's decisions."""
 
 
 for command in whole.registered_commands:

@@ -22,7 +22,7 @@ PACKAGE_GROUPS = {
     "learning": ("torch", "monai", "numpy", "safetensors", "pydicom", "nibabel", "pillow"),
     "reports": ("jinja2", "matplotlib"),
     "pipelines": ("kfp",),
-    "run_on_cluster": ("kopf", "kubernetes"),
+    "cluster": ("kopf", "kubernetes"),
 }
 
 

@@ -40,7 +40,7 @@ class LocalState:
         return self.folder / "split.key"
 
     def write_status(self, status: PlannedModelStatus, head: LogPosition | None) -> None:
-        """Writes what ``ContinualModel.status`` holds on a run_on_cluster; whole or not at all."""
+        """Writes what ``ContinualModel.status`` holds on a cluster; whole or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
         document = {"status": encode(status), "head": encode(head)}
         temporary = self.folder / f".status-{secrets.token_hex(4)}"

@@ -82,7 +82,7 @@ def pending_updates(
 
 
 def write_local_status(context: LocalContext, status: PlannedModelStatus) -> None:
-    """Writes the status and the log's head, as ``ContinualModel.status`` holds them on a run_on_cluster."""
+    """Writes the status and the log's head, as ``ContinualModel.status`` holds them on a cluster."""
     context.state.write_status(status, Log(open_store(registry_url(context.model))).head())
 
 

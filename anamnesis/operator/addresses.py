@@ -45,7 +45,7 @@ def source_url(source: SourceSpec, folder: Path | None) -> str:
 
     Args:
         source: as its people wrote it.
-        folder: what a relative path is relative to; none on a run_on_cluster.
+        folder: what a relative path is relative to; none on a cluster.
 
     Raises:
         InputError: the path is relative and nothing tells to what.
@@ -58,7 +58,5 @@ def source_url(source: SourceSpec, folder: Path | None) -> str:
         return f"orthanc+{source.orthanc.url.rstrip('/')}"
     path = source.folder.path if source.folder else ""
     if folder is None and not path.startswith(("/", "file:///")):
-        raise InputError(
-            f"spec.source.folder.path: {path!r} is relative; on a run_on_cluster only an absolute path is known"
-        )
+        raise InputError(f"spec.source.folder.path: {path!r} is relative; on a cluster only an absolute path is known")
     return absolute_url(path, folder or Path("/"))

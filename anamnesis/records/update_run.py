@@ -1,4 +1,4 @@
-"""Why an update runs on a run_on_cluster, and what became of it: what the operator tells the run, and the run the operator."""
+"""Why an update runs on a cluster, and what became of it: what the operator tells the run, and the run the operator."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,7 +51,7 @@ class UpdateResultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UpdateResult:
-    """What a run on a run_on_cluster found; written to the registry once, under its claim. The first one counts.
+    """What a run on a cluster found; written to the registry once, under its claim. The first one counts.
 
     Attributes:
         trigger: what made it run.

@@ -4,7 +4,7 @@ from anamnesis.records import IntegrityError, ScheduledEvaluation, UpdateResult,
 from anamnesis.storage.documents import load_record, write_once
 from anamnesis.storage.store import MissingObjectError, Store, check_key
 
-UPDATE_RESULTS, SCHEDULED_EVALUATIONS = "outcomes/", "monitoring/"
+UPDATE_RESULTS, SCHEDULED_EVALUATIONS = "update_results/", "scheduled_evaluations/"
 
 
 def write_update_result(store: Store, update_result: UpdateResult) -> UpdateResult:

@@ -43,7 +43,7 @@ class Cases:
     Attributes:
         images: [N, 1, H, W] float16 in [0, 1].
         labels: [N] index of the class in the site's task.
-        groups: [N] number of the patient, from 0; of the run_on_cluster of near-duplicates where no patient is known.
+        groups: [N] number of the patient, from 0; of the cluster of near-duplicates where no patient is known.
         masks: [N, H, W] bool, where there are contours.
     """
 

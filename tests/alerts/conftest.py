@@ -1,5 +1,5 @@
 """The real API server, as the tests of the operator on it have it."""
 
-from apiserver.conftest import make_namespace, namespace, run_on_cluster
+from apiserver.conftest import cluster, make_namespace, namespace
 
-__all__ = ["make_namespace", "namespace", "run_on_cluster"]
+__all__ = ["cluster", "make_namespace", "namespace"]

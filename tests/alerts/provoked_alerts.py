@@ -98,8 +98,8 @@ def model_with_site_gap(best_score: str, own_score: str, other_task: str = "") -
 
     def build(names: ResourceNames) -> tuple[Json, ...]:
         tasks = [
-            {"site": names.site, "task": names.task, "metric": "AUROC", "frozen": score(own_score)},
-            {"site": "gent", "task": other_task or names.task, "metric": "AUROC", "frozen": score(best_score)},
+            {"site": names.site, "task": names.task, "metric": "AUROC", "frozenScore": score(own_score)},
+            {"site": "gent", "task": other_task or names.task, "metric": "AUROC", "frozenScore": score(best_score)},
         ]
         return model(tasks=tasks)(names)
 
@@ -121,7 +121,7 @@ def model_with_ended_updates(*states: str) -> Documents:
 
 def update(names: ResourceNames, name: str) -> Json:
     digest = f"sha256:{'1' * 64}"
-    spec = {"model": names.model, "site": names.site, "claim": digest, "source": digest, "patients": 9}
+    spec = {"model": names.model, "site": names.site, "claim": digest, "sourceFingerprint": digest, "patients": 9}
     return document("ModelUpdate", name, {**spec, "request": f'{{"note": "{CANARY}"}}'})
 
 
@@ -132,7 +132,7 @@ def model_with_update_in_flight(
 
     def build(names: ResourceNames) -> tuple[Json, ...]:
         started = ago(seconds=running_for.total_seconds())
-        run = {"name": f"{names.update}-1", "id": "1", "attempt": 1, "state": "Running", "started": started}
+        run = {"name": f"{names.update}-1", "id": "1", "attempt": 1, "state": "Running", "startTime": started}
         awaiting_condition = (
             condition("AwaitingApproval", "True", "WaitsForAPerson", ago(seconds=awaiting.total_seconds()))
             if awaiting
@@ -157,7 +157,7 @@ def site(spec: Mapping[str, Any] = NOTHING, interval: str = "1m", **status: Any)
 
 
 def source_state(changed: str) -> Json:
-    return {"fingerprint": f"sha256:{'2' * 64}", "files": 9, "changed": changed}
+    return {"fingerprint": f"sha256:{'2' * 64}", "files": 9, "lastChangeTime": changed}
 
 
 def site_with_quarantined_files(files: int, total: int, limit: str) -> Documents:
@@ -167,7 +167,7 @@ def site_with_quarantined_files(files: int, total: int, limit: str) -> Documents
         state = {
             "name": names.site,
             "state": "Learned",
-            "quarantined": files,
+            "quarantinedFiles": files,
             "samples": total - files,
             "message": CANARY,
         }
@@ -280,9 +280,9 @@ PROVOKED_ALERTS = (
     ),
     ProvokedAlert(
         "AnamnesisEvaluationStale",
-        lambda names: model(evaluation={"next": ago(hours=7)})(names),
-        lambda names: model(evaluation={"next": ago(hours=-1)})(names),
-        lambda names: model(evaluation={"next": ago(hours=5)})(names),
+        lambda names: model(evaluation={"nextDueTime": ago(hours=7)})(names),
+        lambda names: model(evaluation={"nextDueTime": ago(hours=-1)})(names),
+        lambda names: model(evaluation={"nextDueTime": ago(hours=5)})(names),
         MODEL,
         value="7h 0m",
     ),
@@ -295,9 +295,9 @@ PROVOKED_ALERTS = (
     ),
     ProvokedAlert(
         "AnamnesisSiteNotPolled",
-        lambda names: site(polled=ago(minutes=6))(names),
-        lambda names: site(polled=ago(minutes=0))(names),
-        lambda names: site(interval="1h", polled=ago(minutes=6))(names),
+        lambda names: site(lastPollTime=ago(minutes=6))(names),
+        lambda names: site(lastPollTime=ago(minutes=0))(names),
+        lambda names: site(interval="1h", lastPollTime=ago(minutes=6))(names),
         SITE,
         value="6.",
     ),

@@ -44,7 +44,7 @@ class MonitoredHospital:
     def record_evaluation(self, number: int, below_best: Decimal) -> None:
         """Leaves in the registry what the pod of a scheduled evaluation does; the operator looks at it."""
         status, width = self.hospital.status(), Decimal("0.01")
-        score = Decimal(status["tasks"][0]["best"]) - below_best
+        score = Decimal(status["tasks"][0]["bestScore"]) - below_best
         metric = Metric(score, 40, score - width, score + width)
         measurements = tuple(
             Measurement("north", "bars", window, self.test_set, "Accuracy", metric)
@@ -73,13 +73,13 @@ class MonitoredHospital:
 
 @pytest.fixture
 def monitored_hospital(
-    run_on_cluster: ApiServer, namespace: str, s3_environment: Mapping[str, str], tmp_path: Path
+    cluster: ApiServer, namespace: str, s3_environment: Mapping[str, str], tmp_path: Path
 ) -> Iterator[MonitoredHospital]:
     programs = (
         find_program("prometheus", "ANAMNESIS_PROMETHEUS", "prometheus"),
         find_program("prometheus-alertmanager", "ANAMNESIS_ALERTMANAGER", "prometheus-alertmanager"),
     )
-    hospital = HospitalNamespace(run_on_cluster, namespace, s3_environment, tmp_path)
+    hospital = HospitalNamespace(cluster, namespace, s3_environment, tmp_path)
     hospital.apply(changes=SPEC)
     operator = hospital.start_operator(flags=("--lease-duration=30",))  # it is killed once; nobody else shall lead
     quick_rules = rule_file_of(sorted(rules()), **{"for": "2s", "keep_firing_for": "1s"})

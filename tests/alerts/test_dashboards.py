@@ -16,7 +16,7 @@ from anamnesis.operator.metrics import METRIC_DEFINITIONS
 from anamnesis.operator.metrics.dashboards import DASHBOARDS, Dashboard
 from anamnesis.operator.metrics.dashboards import __main__ as writer
 
-each_dashboard = pytest.mark.parametrize("one", DASHBOARDS.values(), ids=DASHBOARDS.keys())
+each_dashboard = pytest.mark.parametrize("dashboard", DASHBOARDS.values(), ids=DASHBOARDS.keys())
 HISTOGRAM = re.compile(r"_(count|bucket|sum)$")
 
 

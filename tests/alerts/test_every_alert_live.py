@@ -35,8 +35,8 @@ from chart.conftest import find_object, objects_of
 from anamnesis.operator.metrics.dashboards import DASHBOARDS
 
 Labels = frozenset[tuple[str, str]]
-EXTERNAL_LABELS = {"run_on_cluster": "two", "job": "some-scrape"}
-"""``run_on_cluster``: what this Prometheus adds to all that it sends."""
+EXTERNAL_LABELS = {"cluster": "two", "job": "some-scrape"}
+"""``cluster``: what this Prometheus adds to all that it sends."""
 PROCESS_ALERTS = {
     "AnamnesisOperatorAbsent",
     "AnamnesisNoLeader",
@@ -56,7 +56,7 @@ NEVER_DUE = {"trigger": {"schedule": {"cron": "0 0 31 2 *"}}}
 class AlertTestbed:
     """A namespace, two operators of it, and who watches them."""
 
-    run_on_cluster: ApiServer
+    cluster: ApiServer
     namespace: str
     operators: tuple[OperatorProcess, OperatorProcess]
     proxy: FreezableProxy
@@ -65,10 +65,10 @@ class AlertTestbed:
 
     def write(self, *documents: Json) -> None:
         """Makes resources, or only writes their statuses."""
-        for document in documents:
-            key = document["kind"], document["metadata"]["name"]
-            resource = self.created.get(key) or self.cluster.request("POST", self.path(key[0]), document)
-            status = {**resource, "status": document.get("status", {})}
+        for manifest in documents:
+            key = manifest["kind"], manifest["metadata"]["name"]
+            resource = self.created.get(key) or self.cluster.request("POST", self.path(key[0]), manifest)
+            status = {**resource, "status": manifest.get("status", {})}
             self.created[key] = self.cluster.request("PUT", f"{self.path(*key)}/status", status)
 
     def path(self, kind: str, name: str = "") -> str:
@@ -109,9 +109,7 @@ class AlertTestbed:
 
     def merged_labels(self, alert: str, extra_labels: Mapping[str, str]) -> Labels:
         of_rule = rules()[alert]["labels"]
-        return frozenset(
-            {"alertname": alert, "run_on_cluster": EXTERNAL_LABELS["run_on_cluster"], **of_rule, **extra_labels}.items()
-        )
+        return frozenset({"alertname": alert, "cluster": EXTERNAL_LABELS["cluster"], **of_rule, **extra_labels}.items())
 
     def alert_labels(self, case: ProvokedAlert, names: ResourceNames) -> Labels:
         """The labels of the alert of a resource."""
@@ -125,16 +123,16 @@ class AlertTestbed:
 
 
 @pytest.fixture
-def testbed(run_on_cluster: ApiServer, namespace: str, tmp_path: Path) -> Iterator[AlertTestbed]:
+def testbed(cluster: ApiServer, namespace: str, tmp_path: Path) -> Iterator[AlertTestbed]:
     programs = (
         find_program("prometheus", "ANAMNESIS_PROMETHEUS", "prometheus"),
         find_program("prometheus-alertmanager", "ANAMNESIS_ALERTMANAGER", "prometheus-alertmanager"),
     )
     rendered = find_object(objects_of({"alerts": {"enabled": True, "rules": VALUES}}), "PrometheusRule", "anamnesis")
-    proxy = FreezableProxy(run_on_cluster.url)
+    proxy = FreezableProxy(cluster.url)
     direct, proxied = (
-        create_operator_account(run_on_cluster, namespace),
-        create_operator_account(run_on_cluster, namespace, proxy.url),
+        create_operator_account(cluster, namespace),
+        create_operator_account(cluster, namespace, proxy.url),
     )
     operators = (
         start_operator("one", direct, namespace, tmp_path),
@@ -150,10 +148,10 @@ def testbed(run_on_cluster: ApiServer, namespace: str, tmp_path: Path) -> Iterat
             rendered["spec"],
             targets,
             EXTERNAL_LABELS["job"],
-            {"run_on_cluster": EXTERNAL_LABELS["run_on_cluster"]},
+            {"cluster": EXTERNAL_LABELS["cluster"]},
         )
         try:
-            yield AlertTestbed(run_on_cluster, namespace, operators, proxy, alerting)
+            yield AlertTestbed(cluster, namespace, operators, proxy, alerting)
         finally:
             alerting.stop()
     finally:
@@ -165,7 +163,7 @@ def testbed(run_on_cluster: ApiServer, namespace: str, tmp_path: Path) -> Iterat
 def start_operator(identity: str, kubeconfig: Path, namespace: str, folder: Path) -> OperatorProcess:
     port = free_port()
     options = {"identity": identity, "lease_namespace": namespace, "namespaces": [namespace], "port": port}
-    options |= {"check": 1.0, "timeout": 2.0, "lease": FAST}
+    options |= {"watch_check_interval": 1.0, "request_timeout": 2.0, "lease": FAST}
     command = [sys.executable, "-m", "fakes.idle_operator", str(kubeconfig), json.dumps(options)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     return OperatorProcess(identity, command, environment, port, folder / f"{identity}.log")
@@ -232,7 +230,7 @@ def keep_within_limits(testbed: AlertTestbed) -> None:
     for case in PROVOKED_ALERTS:
         testbed.write(*case.within_limit(case.names(0)), *case.other_limit(case.names(1)))
     model_names = {case.names(which).model for case in PROVOKED_ALERTS for which in (0, 1) if "model" in case.labels}
-    query = f'anamnesis_model_info{{namespace="{world.namespace}"}}'
+    query = f'anamnesis_model_info{{namespace="{testbed.namespace}"}}'
     eventually(lambda: model_names <= {sample["metric"]["model"] for sample in testbed.alerting.query(query)})
     log_query = 'anamnesis_model_log_entries{model="registry-log-shrank-lung"} == 7'
     eventually(lambda: bool(testbed.alerting.query(log_query)))

@@ -13,7 +13,7 @@ from anamnesis.operator.metrics import METRIC_DEFINITIONS
 
 RUNBOOKS = ROOT / "docs" / "runbooks"
 NAMES = sorted(rules())
-each_case = pytest.mark.parametrize("one", CASES, ids=[alert_case.alert for alert_case in CASES])
+each_case = pytest.mark.parametrize("alert_case", CASES, ids=[alert_case.alert for alert_case in CASES])
 
 
 def test_promtool_accepts_the_rules() -> None:

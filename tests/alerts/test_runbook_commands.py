@@ -55,24 +55,24 @@ def active_alerts(alerting: AlertingStack) -> list[str]:
     return amtool(alerting, "alert", "query", "--output=simple").splitlines()[1:]
 
 
-def test_kubectl_knows_what_the_pages_ask(run_on_cluster: ApiServer) -> None:
-    run_on_cluster.request("POST", "/api/v1/namespaces", {"metadata": {"name": "wards"}})
+def test_kubectl_knows_what_the_pages_ask(cluster: ApiServer) -> None:
+    cluster.request("POST", "/api/v1/namespaces", {"metadata": {"name": "wards"}})
     source = {"type": "Folder", "folder": {"path": "/data"}}
-    update = {"model": "chest", "site": "ulm", "claim": DIGEST, "source": DIGEST, "request": "{}"}
-    create_resource(run_on_cluster, "wards", document("Site", "ulm", site_spec(source, "file:///store")))
-    create_resource(run_on_cluster, "wards", document("ContinualModel", "chest", model_spec(("ulm",))))
-    create_resource(run_on_cluster, "wards", document("ModelUpdate", "name", update))
-    create_operator_account(run_on_cluster, "wards")
-    run_on_cluster.kubectl("apply", "--server-side", f"--kustomize={ROOT / 'manifests' / 'people'}")
-    run_on_cluster.kubectl("create", "rolebinding", "a", "-n=wards", "--clusterrole=anamnesis-approver", "--user=rossi")
+    update = {"model": "chest", "site": "ulm", "claim": DIGEST, "sourceFingerprint": DIGEST, "request": "{}"}
+    create_resource(cluster, "wards", document("Site", "ulm", site_spec(source, "file:///store")))
+    create_resource(cluster, "wards", document("ContinualModel", "chest", model_spec(("ulm",))))
+    create_resource(cluster, "wards", document("ModelUpdate", "name", update))
+    create_operator_account(cluster, "wards")
+    cluster.kubectl("apply", "--server-side", f"--kustomize={ROOT / 'manifests' / 'people'}")
+    cluster.kubectl("create", "rolebinding", "a", "-n=wards", "--clusterrole=anamnesis-approver", "--user=rossi")
     lease = {"metadata": {"name": "anamnesis-operator"}, "spec": {}}
-    run_on_cluster.request("POST", "/apis/coordination.k8s.io/v1/namespaces/wards/leases", lease)
-    run_on_cluster.request("POST", "/api/v1/namespaces/wards/secrets", {"metadata": {"name": "name"}})
+    cluster.request("POST", "/apis/coordination.k8s.io/v1/namespaces/wards/leases", lease)
+    cluster.request("POST", "/api/v1/namespaces/wards/secrets", {"metadata": {"name": "name"}})
     kubectl_lines = {line.strip() for path in RUNBOOKS for line in KUBECTL.findall(path.read_text())}
     kubectl_lines = {line for line in kubectl_lines if not any(word in line for word in NEEDS_MORE)}
     assert len(kubectl_lines) > 20
     for line in sorted(kubectl_lines):
-        run_on_cluster.kubectl(*shlex.split(line.replace("NAME", "name")))
+        cluster.kubectl(*shlex.split(line.replace("NAME", "name")))
 
 
 DIGEST = f"sha256:{'1' * 64}"

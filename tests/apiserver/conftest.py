@@ -25,7 +25,7 @@ FORGED = {
 
 
 @pytest.fixture(scope="session")
-def run_on_cluster(api_server: ApiServer) -> ApiServer:
+def cluster(api_server: ApiServer) -> ApiServer:
     """The API server with ``manifests/crds`` and ``manifests/admission`` in force, once for the whole session."""
     files = [f"--filename={MANIFESTS / name}" for name in render_manifests()]
     api_server.kubectl("apply", "--server-side", *files)
@@ -44,12 +44,12 @@ def _refuses_a_forged_approval(server: ApiServer) -> bool:
 
 
 @pytest.fixture(scope="session")
-def make_namespace(run_on_cluster: ApiServer) -> Callable[[], str]:
+def make_namespace(cluster: ApiServer) -> Callable[[], str]:
     """Makes fresh namespaces. Nothing deletes them: that takes controllers, and the server ends with the session."""
 
     def make() -> str:
         name = f"test-{secrets.token_hex(4)}"
-        run_on_cluster.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+        cluster.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
         return name
 
     return make
@@ -62,14 +62,14 @@ def namespace(make_namespace: Callable[[], str]) -> str:
 
 
 @pytest.fixture
-def run(run_on_cluster: ApiServer) -> Callable[..., Any]:
+def run(cluster: ApiServer) -> Callable[..., Any]:
     """Runs a command as somebody with a kubeconfig would; returns exit code, output and errors."""
     from typer.testing import CliRunner
 
     from anamnesis.cli.app import app
 
     def call(*arguments: object, user: str = "admin", kubeconfig: Path | None = None) -> SimpleNamespace:
-        environment = {"KUBECONFIG": str(kubeconfig or run_on_cluster.kubeconfig(user)), "COLUMNS": "200"}
+        environment = {"KUBECONFIG": str(kubeconfig or cluster.kubeconfig(user)), "COLUMNS": "200"}
         result = CliRunner().invoke(app, [str(argument) for argument in arguments], env=environment)
         return SimpleNamespace(code=result.exit_code, out=result.stdout, err=result.stderr)
 
@@ -78,23 +78,23 @@ def run(run_on_cluster: ApiServer) -> Callable[..., Any]:
 
 @pytest.fixture
 def hospital(
-    run_on_cluster: ApiServer, namespace: str, s3_environment: Mapping[str, str], tmp_path: Path
+    cluster: ApiServer, namespace: str, s3_environment: Mapping[str, str], tmp_path: Path
 ) -> Iterator[HospitalNamespace]:
     """A hospital of the test's own."""
-    hospital_namespace = HospitalNamespace(run_on_cluster, namespace, s3_environment, tmp_path)
+    hospital_namespace = HospitalNamespace(cluster, namespace, s3_environment, tmp_path)
     yield hospital_namespace
     hospital_namespace.stop_operators()
 
 
 @pytest.fixture(scope="session")
 def reference_run(
-    run_on_cluster: ApiServer,
+    cluster: ApiServer,
     make_namespace: Callable[[], str],
     s3_environment: Mapping[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[ReferenceRun]:
     """What faults are compared with; it costs 20 seconds."""
-    hospital = HospitalNamespace(run_on_cluster, make_namespace(), s3_environment, tmp_path_factory.mktemp("life"))
+    hospital = HospitalNamespace(cluster, make_namespace(), s3_environment, tmp_path_factory.mktemp("life"))
     try:
         hospital.apply(changes=LONG_TRAINING)
         operator = hospital.start_operator()

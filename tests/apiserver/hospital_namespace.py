@@ -30,13 +30,13 @@ class HospitalNamespace:
     """One namespace with a model of two sites, and a bucket.
 
     Attributes:
-        run_on_cluster: the API server.
+        cluster: the API server.
         namespace: the namespace.
         bucket: where the S3 server is, and its keys.
         state_folder: folder for what operators keep.
     """
 
-    run_on_cluster: ApiServer
+    cluster: ApiServer
     namespace: str
     bucket: Mapping[str, str]
     state_folder: Path

@@ -22,26 +22,26 @@ GROUP = "/apis/anamnesis.dev/v1alpha1"
 FAST = {"duration": 3.0, "deadline": 2.0, "retry": 0.3}
 
 
-def create_operator_account(run_on_cluster: ApiServer, namespace: str, server: str = "") -> Path:
+def create_operator_account(cluster: ApiServer, namespace: str, server: str = "") -> Path:
     """The kubeconfig of the operator's own account, with exactly its shipped roles; ``server`` names a proxy."""
     documents = []
     for name in ("account.yaml", "role.yaml", "admission-reader.yaml"):
         documents += list(yaml.safe_load_all((BASE / name).read_text()))
-    for document in documents:
-        if document["kind"].startswith("Cluster"):
-            document["metadata"]["name"] += f"-{namespace}"
-            if "roleRef" in document:
-                document["roleRef"]["name"] += f"-{namespace}"
+    for manifest in documents:
+        if manifest["kind"].startswith("Cluster"):
+            manifest["metadata"]["name"] += f"-{namespace}"
+            if "roleRef" in manifest:
+                manifest["roleRef"]["name"] += f"-{namespace}"
         else:
-            document["metadata"]["namespace"] = namespace
-        for subject in document.get("subjects", ()):
+            manifest["metadata"]["namespace"] = namespace
+        for subject in manifest.get("subjects", ()):
             subject["namespace"] = namespace
-    run_on_cluster.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(documents))
-    direct = run_on_cluster.service_account(namespace, "anamnesis-operator")
+    cluster.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(documents))
+    direct = cluster.service_account(namespace, "anamnesis-operator")
     if not server:
         return direct
     proxied = direct.with_suffix(".proxied")
-    proxied.write_text(direct.read_text().replace(run_on_cluster.url, server))
+    proxied.write_text(direct.read_text().replace(cluster.url, server))
     return proxied
 
 
@@ -111,21 +111,21 @@ def model(name: str, *sites: str, **metadata: Any) -> dict[str, Any]:
     return document("ContinualModel", name, model_spec(sites), metadata)
 
 
-def create_resource(run_on_cluster: ApiServer, namespace: str, resource: dict[str, Any]) -> dict[str, Any]:
+def create_resource(cluster: ApiServer, namespace: str, resource: dict[str, Any]) -> dict[str, Any]:
     plural = f"{resource['kind'].lower()}s"
-    created: dict[str, Any] = run_on_cluster.request("POST", f"{GROUP}/namespaces/{namespace}/{plural}", resource)
+    created: dict[str, Any] = cluster.request("POST", f"{GROUP}/namespaces/{namespace}/{plural}", resource)
     return created
 
 
-def read_resource(run_on_cluster: ApiServer, namespace: str, resource: dict[str, Any]) -> dict[str, Any]:
+def read_resource(cluster: ApiServer, namespace: str, resource: dict[str, Any]) -> dict[str, Any]:
     plural, name = f"{resource['kind'].lower()}s", resource["metadata"]["name"]
-    current: dict[str, Any] = run_on_cluster.request("GET", f"{GROUP}/namespaces/{namespace}/{plural}/{name}")
+    current: dict[str, Any] = cluster.request("GET", f"{GROUP}/namespaces/{namespace}/{plural}/{name}")
     return current
 
 
-def last_reconciled_by(run_on_cluster: ApiServer, namespace: str, resource: dict[str, Any]) -> str:
+def last_reconciled_by(cluster: ApiServer, namespace: str, resource: dict[str, Any]) -> str:
     """Which operator wrote the status for the generation that is; empty: none yet."""
-    current = read_resource(run_on_cluster, namespace, resource)
+    current = read_resource(cluster, namespace, resource)
     status = current.get("status", {})
     if status.get("observedGeneration") != current["metadata"]["generation"]:
         return ""

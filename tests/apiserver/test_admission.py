@@ -18,12 +18,12 @@ Change = Callable[[dict[str, Any], dict[str, Any]], object]
 
 
 @pytest.fixture
-def approver_namespace(run_on_cluster: ApiServer, namespace: str) -> str:
+def approver_namespace(cluster: ApiServer, namespace: str) -> str:
     """A namespace in which rossi and weber may do everything with approvals."""
-    run_on_cluster.kubectl("-n", namespace, "create", "role", "approver", "--verb=*", "--resource=updateapprovals")
+    cluster.kubectl("-n", namespace, "create", "role", "approver", "--verb=*", "--resource=updateapprovals")
     bind = ["create", "rolebinding", "approvers", "--role=approver", "--user=rossi", "--user=weber"]
-    run_on_cluster.kubectl("-n", namespace, *bind)
-    eventually(lambda: "yes" in run_on_cluster.kubectl("-n", namespace, *CAN_I, user="weber", check=False))
+    cluster.kubectl("-n", namespace, *bind)
+    eventually(lambda: "yes" in cluster.kubectl("-n", namespace, *CAN_I, user="weber", check=False))
     return namespace
 
 
@@ -37,10 +37,10 @@ def approval(approver: str, name: str = "chest-1", **changes: str) -> str:
     return json.dumps(head | {"spec": {"approver": approver} | spec | changes})
 
 
-def test_ones_own_name_is_accepted_and_a_forged_one_refused(run_on_cluster: ApiServer, approver_namespace: str) -> None:
+def test_ones_own_name_is_accepted_and_a_forged_one_refused(cluster: ApiServer, approver_namespace: str) -> None:
     def create(user: str, approver: str) -> str:
         text = approval(approver, f"{user}-{approver}")
-        return run_on_cluster.kubectl("-n", approver_namespace, "create", "-f", "-", stdin=text, user=user, check=False)
+        return cluster.kubectl("-n", approver_namespace, "create", "-f", "-", stdin=text, user=user, check=False)
 
     assert "updateapproval.anamnesis.dev/rossi-rossi created" in create("rossi", "rossi")
     refused = create("rossi", "weber")
@@ -49,34 +49,32 @@ def test_ones_own_name_is_accepted_and_a_forged_one_refused(run_on_cluster: ApiS
     assert "you are admin and cannot speak for weber" in create("admin", "weber")
 
 
-def test_an_approval_cannot_be_changed_but_its_labels_can(run_on_cluster: ApiServer, approver_namespace: str) -> None:
-    run_on_cluster.kubectl("-n", approver_namespace, "create", "-f", "-", stdin=approval("rossi"), user="rossi")
+def test_an_approval_cannot_be_changed_but_its_labels_can(cluster: ApiServer, approver_namespace: str) -> None:
+    cluster.kubectl("-n", approver_namespace, "create", "-f", "-", stdin=approval("rossi"), user="rossi")
 
     def patch(user: str, body: object) -> str:
         arguments = ["patch", "approval", "chest-1", "--type=merge", "-p", json.dumps(body)]
-        return run_on_cluster.kubectl("-n", approver_namespace, *arguments, user=user, check=False)
+        return cluster.kubectl("-n", approver_namespace, *arguments, user=user, check=False)
 
     for user, change in (("rossi", {"reason": "other"}), ("weber", {"approver": "weber"}), ("admin", {"update": "x"})):
         assert "cannot be changed; make another UpdateApproval" in patch(user, {"spec": change})
     assert "patched" in patch("admin", {"metadata": {"labels": {"anamnesis.dev/model": "chest"}}})
 
 
-def test_a_spec_cannot_be_removed_and_set_again(run_on_cluster: ApiServer, approver_namespace: str) -> None:
-    run_on_cluster.kubectl("-n", approver_namespace, "create", "-f", "-", stdin=approval("rossi"), user="rossi")
+def test_a_spec_cannot_be_removed_and_set_again(cluster: ApiServer, approver_namespace: str) -> None:
+    cluster.kubectl("-n", approver_namespace, "create", "-f", "-", stdin=approval("rossi"), user="rossi")
     remove = json.dumps([{"op": "remove", "path": "/spec"}])
     for user in ("rossi", "admin"):
         arguments = ("patch", "approval", "chest-1", "--type=json", "-p", remove)
-        assert "patched" not in run_on_cluster.kubectl("-n", approver_namespace, *arguments, user=user, check=False)
-    stored = json.loads(run_on_cluster.kubectl("-n", approver_namespace, "get", "approval", "chest-1", "-o", "json"))
+        assert "patched" not in cluster.kubectl("-n", approver_namespace, *arguments, user=user, check=False)
+    stored = json.loads(cluster.kubectl("-n", approver_namespace, "get", "approval", "chest-1", "-o", "json"))
     assert stored["spec"]["approver"] == "rossi"
 
 
 @pytest.fixture
-def policy_and_binding(run_on_cluster: ApiServer) -> tuple[dict[str, Any], dict[str, Any]]:
+def policy_and_binding(cluster: ApiServer) -> tuple[dict[str, Any], dict[str, Any]]:
     """Policy and binding as the server gives them."""
-    return run_on_cluster.request("GET", f"{POLICIES}/{POLICY_NAME}"), run_on_cluster.request(
-        "GET", f"{BINDINGS}/{POLICY_NAME}"
-    )
+    return cluster.request("GET", f"{POLICIES}/{POLICY_NAME}"), cluster.request("GET", f"{BINDINGS}/{POLICY_NAME}")
 
 
 def test_the_shipped_guard_counts_from_its_creation(policy_and_binding: tuple[dict[str, Any], dict[str, Any]]) -> None:
@@ -108,31 +106,31 @@ WEAKER: dict[str, Change] = {
 
 @pytest.mark.parametrize("weaken", WEAKER.values(), ids=WEAKER)
 def test_a_weaker_guard_is_none(
-    run_on_cluster: ApiServer, policy_and_binding: tuple[dict[str, Any], dict[str, Any]], weaken: Change
+    cluster: ApiServer, policy_and_binding: tuple[dict[str, Any], dict[str, Any]], weaken: Change
 ) -> None:
     """The weakened pair goes through the server under another name, so that its defaults are in what is judged."""
     policy, binding = copy.deepcopy(policy_and_binding)
     weaken(policy["spec"], binding["spec"])
     for manifest in (policy, binding):
         manifest["metadata"] = {"generateName": "weak-"}
-    stored = run_on_cluster.request("POST", POLICIES, policy), run_on_cluster.request("POST", BINDINGS, binding)
+    stored = cluster.request("POST", POLICIES, policy), cluster.request("POST", BINDINGS, binding)
     try:
         assert policy_in_force_since(*stored) is None
     finally:
         for path, stored_object in zip((POLICIES, BINDINGS), stored, strict=True):
-            run_on_cluster.request("DELETE", f"{path}/{stored_object['metadata']['name']}")
+            cluster.request("DELETE", f"{path}/{stored_object['metadata']['name']}")
 
 
-def test_a_guard_that_was_mended_counts_from_then_on(run_on_cluster: ApiServer) -> None:
-    first = run_on_cluster.request("GET", f"{POLICIES}/{POLICY_NAME}")
+def test_a_guard_that_was_mended_counts_from_then_on(cluster: ApiServer) -> None:
+    first = cluster.request("GET", f"{POLICIES}/{POLICY_NAME}")
     weak = copy.deepcopy(first)
     weak["metadata"] = {"name": "mended"}
     weak["spec"]["failurePolicy"] = "Ignore"
-    binding = run_on_cluster.request("GET", f"{BINDINGS}/{POLICY_NAME}")
+    binding = cluster.request("GET", f"{BINDINGS}/{POLICY_NAME}")
     try:
-        created = run_on_cluster.request("POST", POLICIES, weak)
+        created = cluster.request("POST", POLICIES, weak)
         created["spec"]["failurePolicy"] = "Fail"
-        mended = run_on_cluster.request("PUT", f"{POLICIES}/mended", created)
+        mended = cluster.request("PUT", f"{POLICIES}/mended", created)
         mended["metadata"]["creationTimestamp"] = "2020-01-01T00:00:00Z"
         since = policy_in_force_since(mended, binding)
         assert since is not None
@@ -141,7 +139,7 @@ def test_a_guard_that_was_mended_counts_from_then_on(run_on_cluster: ApiServer) 
             policy_in_force_since(mended | {"metadata": {**mended["metadata"], "managedFields": []}}, binding) is None
         )
     finally:
-        run_on_cluster.request("DELETE", f"{POLICIES}/mended")
+        cluster.request("DELETE", f"{POLICIES}/mended")
 
 
 def test_further_conditions_only_strengthen(policy_and_binding: tuple[dict[str, Any], dict[str, Any]]) -> None:

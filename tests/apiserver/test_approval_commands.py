@@ -24,22 +24,20 @@ OTHER = "sha256:" + "4f1d" * 16
 
 
 @pytest.fixture
-def filled_namespace(run_on_cluster: ApiServer, namespace: str) -> str:
+def filled_namespace(cluster: ApiServer, namespace: str) -> str:
     """A namespace in which a version waits and rossi may approve."""
-    create_waiting_model(run_on_cluster, namespace)
-    grant_role(run_on_cluster, namespace, "rossi", "anamnesis-approver")
+    create_waiting_model(cluster, namespace)
+    grant_role(cluster, namespace, "rossi", "anamnesis-approver")
     return namespace
 
 
 @pytest.fixture
-def answer_next_approval(run_on_cluster: ApiServer, filled_namespace: str) -> Iterator[Callable[[str, str, str], None]]:
+def answer_next_approval(cluster: ApiServer, filled_namespace: str) -> Iterator[Callable[[str, str, str], None]]:
     """Answers the next approval as an operator would."""
     threads: list[threading.Thread] = []
 
     def answer(status: str, reason: str, message: str) -> None:
-        threads.append(
-            threading.Thread(target=_answer, args=(run_on_cluster, filled_namespace, status, reason, message))
-        )
+        threads.append(threading.Thread(target=_answer, args=(cluster, filled_namespace, status, reason, message)))
         threads[-1].start()
 
     yield answer
@@ -61,14 +59,14 @@ def approval_specs(server: ApiServer, namespace: str) -> list[dict[str, Any]]:
 
 
 def test_an_approval_has_digest_reason_and_the_name_that_the_server_knows(
-    run_on_cluster: ApiServer, filled_namespace: str, run: Run, answer_next_approval: Callable[[str, str, str], None]
+    cluster: ApiServer, filled_namespace: str, run: Run, answer_next_approval: Callable[[str, str, str], None]
 ) -> None:
     answer_next_approval("True", "Recorded", "log entry 8")
     result = run("approve", "-n", filled_namespace, "chest", "sha256:4f1c", "--why", "report read", user="rossi")
     assert (result.code, result.out) == (0, "Recorded: log entry 8\n"), result.err
     assert f"rossi says Approve to {CANDIDATE}" in result.err
     spec = {"update": UPDATE, "version": CANDIDATE, "decision": "Approve", "approver": "rossi", "reason": "report read"}
-    assert approval_specs(run_on_cluster, filled_namespace) == [spec]
+    assert approval_specs(cluster, filled_namespace) == [spec]
 
 
 def test_what_the_operator_refuses_ends_with_3_and_says_why(
@@ -81,11 +79,11 @@ def test_what_the_operator_refuses_ends_with_3_and_says_why(
 
 
 def test_an_operator_that_does_not_answer_is_not_waited_for_for_ever(
-    run_on_cluster: ApiServer, filled_namespace: str, run: Run
+    cluster: ApiServer, filled_namespace: str, run: Run
 ) -> None:
     result = run("approve", "-n", filled_namespace, CANDIDATE, "--why", "x", "--wait", "0", user="rossi")
     assert (result.code, "has not answered within 0 s" in result.err) == (1, True)
-    assert len(approval_specs(run_on_cluster, filled_namespace)) == 1  # it stands, and counts when the operator is back
+    assert len(approval_specs(cluster, filled_namespace)) == 1  # it stands, and counts when the operator is back
 
 
 def test_a_pending_answer_is_not_an_answer(
@@ -97,71 +95,67 @@ def test_a_pending_answer_is_not_an_answer(
 
 
 def test_a_digest_is_named_or_confirmed(
-    run_on_cluster: ApiServer, filled_namespace: str, run: Run, monkeypatch: pytest.MonkeyPatch
+    cluster: ApiServer, filled_namespace: str, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from anamnesis.cli.commands import decisions
 
     without_version = run("approve", "-n", filled_namespace, "chest", "--why", "x", user="rossi")
     assert (without_version.code, f"name the version that you mean: {CANDIDATE}" in without_version.err) == (2, True)
-    assert approval_specs(run_on_cluster, filled_namespace) == []
+    assert approval_specs(cluster, filled_namespace) == []
     questions: list[str] = []
-    monkeypatch.setattr(decisions, "_confirmed", lambda question: questions.append(question) or True)
+    monkeypatch.setattr(decisions, "_confirm", lambda question: questions.append(question) or True)
     run("approve", "-n", filled_namespace, "chest", "--why", "x", "--wait", "0", user="rossi")
     assert questions == [f"Approve {CANDIDATE} of {UPDATE}?"]
-    assert [spec["version"] for spec in approval_specs(run_on_cluster, filled_namespace)] == [CANDIDATE]
+    assert [spec["version"] for spec in approval_specs(cluster, filled_namespace)] == [CANDIDATE]
 
 
-def test_the_start_of_a_digest_must_be_unambiguous(run_on_cluster: ApiServer, filled_namespace: str, run: Run) -> None:
-    create_resource(run_on_cluster, filled_namespace, "ModelUpdate", "chest-2", UPDATE_SPEC, {"version": OTHER})
+def test_the_start_of_a_digest_must_be_unambiguous(cluster: ApiServer, filled_namespace: str, run: Run) -> None:
+    create_resource(cluster, filled_namespace, "ModelUpdate", "chest-2", UPDATE_SPEC, {"version": OTHER})
     result = run("approve", "-n", filled_namespace, "chest", "sha256:4f1", "--why", "x", user="rossi")
     assert (result.code, "give at least 4 hex digits" in result.err) == (2, True)
     create_resource(
-        run_on_cluster, filled_namespace, "ModelUpdate", "chest-3", UPDATE_SPEC, {"version": CANDIDATE[:20] + "0" * 51}
+        cluster, filled_namespace, "ModelUpdate", "chest-3", UPDATE_SPEC, {"version": CANDIDATE[:20] + "0" * 51}
     )
     result = run("approve", "-n", filled_namespace, "chest", CANDIDATE[:13], "--why", "x", user="rossi")
     assert (result.code, "2 fit" in result.err, UPDATE in result.err, "chest-3" in result.err) == (2, True, True, True)
     none = run("approve", "-n", filled_namespace, "chest", "sha256:9999", "--why", "x", user="rossi")
     assert (none.code, f"waiting for approval: {UPDATE} with {CANDIDATE}" in none.err) == (2, True)
-    assert approval_specs(run_on_cluster, filled_namespace) == []
+    assert approval_specs(cluster, filled_namespace) == []
 
 
 def test_who_has_no_right_is_told_who_they_are_and_what_is_missing(
-    run_on_cluster: ApiServer, filled_namespace: str, run: Run
+    cluster: ApiServer, filled_namespace: str, run: Run
 ) -> None:
-    grant_role(run_on_cluster, filled_namespace, "viewer", "anamnesis-viewer")
+    grant_role(cluster, filled_namespace, "viewer", "anamnesis-viewer")
     result = run("approve", "-n", filled_namespace, "chest", CANDIDATE, "--why", "x", user="viewer")
     assert result.code == 3
-    assert f"viewer may not create updateapprovals in namespace {ward}" in result.err
-    grant_role(
-        run_on_cluster, filled_namespace, "weber", "anamnesis-editor"
-    )  # who may change models may not for that approve
+    assert f"viewer may not create updateapprovals in namespace {filled_namespace}" in result.err
+    grant_role(cluster, filled_namespace, "weber", "anamnesis-editor")  # who may change models may not for that approve
     assert run("approve", "-n", filled_namespace, "chest", CANDIDATE, "--why", "x", user="weber").code == 3
-    assert approval_specs(run_on_cluster, filled_namespace) == []
+    assert approval_specs(cluster, filled_namespace) == []
 
 
-def test_nobody_can_speak_for_another(run_on_cluster: ApiServer, filled_namespace: str, run: Run) -> None:
+def test_nobody_can_speak_for_another(cluster: ApiServer, filled_namespace: str, run: Run) -> None:
     result = run("approve", "-n", filled_namespace, "chest", CANDIDATE, "--why", "x", "--who", "weber", user="rossi")
     assert (result.code, "you are who your kubeconfig says" in result.err) == (2, True)
     forged = {"update": UPDATE, "version": CANDIDATE, "decision": "Approve", "approver": "weber", "reason": "x"}
     document = {"apiVersion": "anamnesis.dev/v1alpha1", "kind": "UpdateApproval", "metadata": {"name": "forged"}}
     with pytest.raises(urllib.error.HTTPError):
-        run_on_cluster.request(
-            "POST", f"{GROUP}/namespaces/{ward}/updateapprovals", {**document, "spec": forged}, "rossi"
+        cluster.request(
+            "POST", f"{GROUP}/namespaces/{filled_namespace}/updateapprovals", {**document, "spec": forged}, "rossi"
         )
 
 
 @pytest.mark.parametrize("version", [CHAMPION, "sha256:aa11"])
 def test_a_roll_back_names_a_model_and_a_version(
-    run_on_cluster: ApiServer, filled_namespace: str, run: Run, version: str
+    cluster: ApiServer, filled_namespace: str, run: Run, version: str
 ) -> None:
     run("rollback", "-n", filled_namespace, "chest", version, "--why", "ward 3", "--wait", "0", user="rossi")
     spec = {"model": "chest", "version": CHAMPION, "decision": "RollBack", "approver": "rossi", "reason": "ward 3"}
-    assert approval_specs(run_on_cluster, filled_namespace) == [spec]
+    assert approval_specs(cluster, filled_namespace) == [spec]
 
 
-def test_a_roll_back_to_an_unknown_version_is_not_created(
-    run_on_cluster: ApiServer, filled_namespace: str, run: Run
-) -> None:
+def test_a_roll_back_to_an_unknown_version_is_not_created(cluster: ApiServer, filled_namespace: str, run: Run) -> None:
     result = run("rollback", "-n", filled_namespace, "chest", "sha256:9999", "--why", "x", user="rossi")
     assert (result.code, "give the whole digest" in result.err) == (2, True)
     assert run("rollback", "-n", filled_namespace, "chest", "--why", "x", user="rossi").code == 2
@@ -169,7 +163,7 @@ def test_a_roll_back_to_an_unknown_version_is_not_created(
         "no ContinualModel none"
         in run("rollback", "-n", filled_namespace, "none", CHAMPION, "--why", "x", user="rossi").err
     )
-    assert approval_specs(run_on_cluster, filled_namespace) == []
+    assert approval_specs(cluster, filled_namespace) == []
 
 
 def test_for_programs_the_answer_is_one_document(

@@ -26,10 +26,10 @@ LEASES = "/apis/coordination.k8s.io/v1"
 
 
 @pytest.fixture
-def start(run_on_cluster: ApiServer, namespace: str, tmp_path: Path) -> Iterator[Start]:
+def start(cluster: ApiServer, namespace: str, tmp_path: Path) -> Iterator[Start]:
     """Starts operators with the rights of ``manifests/base``; each is ended with the test."""
     started: list[StubOperator] = []
-    operator_kubeconfig = create_operator_account(run_on_cluster, namespace)
+    operator_kubeconfig = create_operator_account(cluster, namespace)
 
     def begin(identity: str = "one", kubeconfig: Path = operator_kubeconfig, **settings: Any) -> StubOperator:
         log = tmp_path / f"{identity}.log"
@@ -42,134 +42,128 @@ def start(run_on_cluster: ApiServer, namespace: str, tmp_path: Path) -> Iterator
         print(operator.log.read_text())  # pytest shows it where the test failed
 
 
-def test_a_change_is_in_the_status_within_a_second(run_on_cluster: ApiServer, namespace: str, start: Start) -> None:
+def test_a_change_is_in_the_status_within_a_second(cluster: ApiServer, namespace: str, start: Start) -> None:
     operator = start()
     eventually(operator.is_leader)
     durations = []
     for number in range(3):
         begin = time.monotonic()
-        document = create_resource(run_on_cluster, namespace, model(f"chest-{number}", "guangzhou"))
-        eventually(lambda: last_reconciled_by(run_on_cluster, namespace, document) == "one")  # noqa: B023
+        document = create_resource(cluster, namespace, model(f"chest-{number}", "guangzhou"))
+        eventually(lambda: last_reconciled_by(cluster, namespace, document) == "one")  # noqa: B023
         durations.append(time.monotonic() - begin)
     assert min(durations) < 1
 
 
-def test_nothing_of_the_watching_library_is_left_on_objects(
-    run_on_cluster: ApiServer, namespace: str, start: Start
-) -> None:
+def test_nothing_of_the_watching_library_is_left_on_objects(cluster: ApiServer, namespace: str, start: Start) -> None:
     eventually(start().is_leader)
-    document = create_resource(run_on_cluster, namespace, site("guangzhou"))
-    eventually(lambda: last_reconciled_by(run_on_cluster, namespace, document) == "one")
-    resource = read_resource(run_on_cluster, namespace, document)
+    document = create_resource(cluster, namespace, site("guangzhou"))
+    eventually(lambda: last_reconciled_by(cluster, namespace, document) == "one")
+    resource = read_resource(cluster, namespace, document)
     assert not {"annotations", "finalizers"} & set(resource["metadata"])
     managers = {entry["manager"] for entry in resource["metadata"]["managedFields"]}
     assert managers == {"anamnesis-operator", document["metadata"]["managedFields"][0]["manager"]}
 
 
 def test_the_next_replica_takes_over_where_the_leader_was_killed(
-    run_on_cluster: ApiServer, namespace: str, start: Start
+    cluster: ApiServer, namespace: str, start: Start
 ) -> None:
     first = start("one")
     eventually(first.is_leader)
     second = start("two")
     eventually(second.is_ready)
-    document = create_resource(run_on_cluster, namespace, site("guangzhou"))
-    eventually(lambda: last_reconciled_by(run_on_cluster, namespace, document) == "one")
+    document = create_resource(cluster, namespace, site("guangzhou"))
+    eventually(lambda: last_reconciled_by(cluster, namespace, document) == "one")
     assert not second.observed_metrics()["leads"]
     assert second.observed_metrics()["reconciled"] == 0
     first.process.send_signal(signal.SIGKILL)
     eventually(second.is_leader)
-    eventually(lambda: last_reconciled_by(run_on_cluster, namespace, document) == "two")
+    eventually(lambda: last_reconciled_by(cluster, namespace, document) == "two")
 
 
 def test_a_graceful_stop_ends_the_work_that_runs_and_gives_the_lease_back(
-    run_on_cluster: ApiServer, namespace: str, start: Start
+    cluster: ApiServer, namespace: str, start: Start
 ) -> None:
     operator = start(seconds=3.0, workers=1)
     eventually(operator.is_leader)
-    documents = [create_resource(run_on_cluster, namespace, site(name)) for name in ("ulm", "bonn")]
+    documents = [create_resource(cluster, namespace, site(name)) for name in ("ulm", "bonn")]
     eventually(lambda: '"begins"' in operator.log.read_text())
     operator.process.send_signal(signal.SIGTERM)
     assert operator.process.wait(15) == 0
-    assert sorted(last_reconciled_by(run_on_cluster, namespace, document) for document in documents) == ["", "one"]
-    assert read_lease_spec(run_on_cluster, namespace)["holderIdentity"] == ""
+    assert sorted(last_reconciled_by(cluster, namespace, document) for document in documents) == ["", "one"]
+    assert read_lease_spec(cluster, namespace)["holderIdentity"] == ""
 
 
 def test_work_that_outlasts_the_grace_is_left_to_the_next_leader(
-    run_on_cluster: ApiServer, namespace: str, start: Start
+    cluster: ApiServer, namespace: str, start: Start
 ) -> None:
     operator = start(seconds=60.0, grace=0.5)
     eventually(operator.is_leader)
-    create_resource(run_on_cluster, namespace, site("ulm"))
+    create_resource(cluster, namespace, site("ulm"))
     eventually(lambda: '"begins"' in operator.log.read_text())
     operator.process.send_signal(signal.SIGTERM)
     assert operator.process.wait(15) == 0
-    assert read_lease_spec(run_on_cluster, namespace)["holderIdentity"] == "one"  # another waits until it runs out
+    assert read_lease_spec(cluster, namespace)["holderIdentity"] == "one"  # another waits until it runs out
 
 
-def test_work_that_hangs_fails_the_health_of_who_does_it(
-    run_on_cluster: ApiServer, namespace: str, start: Start
-) -> None:
+def test_work_that_hangs_fails_the_health_of_who_does_it(cluster: ApiServer, namespace: str, start: Start) -> None:
     operator = start(seconds=60.0, patience=0.5)
     eventually(operator.is_leader)
     assert operator.get("/healthz")[0] == 200
-    create_resource(run_on_cluster, namespace, site("ulm"))
+    create_resource(cluster, namespace, site("ulm"))
     eventually(lambda: operator.get("/healthz") == (503, f"work on Site/{namespace}/ulm hangs\n"))
 
 
-def test_who_loses_the_lease_ends(run_on_cluster: ApiServer, namespace: str, start: Start) -> None:
+def test_who_loses_the_lease_ends(cluster: ApiServer, namespace: str, start: Start) -> None:
     operator = start()
     eventually(operator.is_leader)
     stolen_lease = {"spec": {"holderIdentity": "thief", "leaseDurationSeconds": 60}}
     arguments = ("patch", "lease", "anamnesis-operator", "--type=merge", "-p", json.dumps(stolen_lease))
-    run_on_cluster.kubectl("-n", namespace, *arguments)
+    cluster.kubectl("-n", namespace, *arguments)
     assert operator.process.wait(15) == 1
 
 
 def test_work_goes_on_by_itself_after_an_outage_of_the_api_server(
-    run_on_cluster: ApiServer, namespace: str, start: Start
+    cluster: ApiServer, namespace: str, start: Start
 ) -> None:
     patient = {"duration": 30.0, "deadline": 25.0, "retry": 0.5}
     operator = start(lease=patient, timeout=2.0, check=2.0)
     eventually(operator.is_leader)
-    before = create_resource(run_on_cluster, namespace, site("before"))
-    eventually(lambda: last_reconciled_by(run_on_cluster, namespace, before) == "one")
-    run_on_cluster.kill()
+    before = create_resource(cluster, namespace, site("before"))
+    eventually(lambda: last_reconciled_by(cluster, namespace, before) == "one")
+    cluster.kill()
     late = start("two")
     eventually(lambda: late.get("/healthz")[0] == 200)
     assert late.get("/readyz")[0] == 503
-    run_on_cluster.start_server()
+    cluster.start_server()
     eventually(late.is_ready)
-    after = create_resource(run_on_cluster, namespace, site("after"))
-    eventually(lambda: last_reconciled_by(run_on_cluster, namespace, after) == "one", 60)
+    after = create_resource(cluster, namespace, site("after"))
+    eventually(lambda: last_reconciled_by(cluster, namespace, after) == "one", 60)
     assert operator.process.poll() is None
     assert operator.get("/healthz")[0] == 200
 
 
-def test_a_silent_watch_is_found_out_and_the_work_goes_on(
-    run_on_cluster: ApiServer, namespace: str, start: Start
-) -> None:
-    proxy = FreezableProxy(run_on_cluster.url)
+def test_a_silent_watch_is_found_out_and_the_work_goes_on(cluster: ApiServer, namespace: str, start: Start) -> None:
+    proxy = FreezableProxy(cluster.url)
     try:
-        proxied_kubeconfig = create_operator_account(run_on_cluster, namespace, proxy.url)
+        proxied_kubeconfig = create_operator_account(cluster, namespace, proxy.url)
         patient = {"duration": 30.0, "deadline": 25.0, "retry": 0.5}
         operator = start(kubeconfig=proxied_kubeconfig, lease=patient, timeout=1.0, check=0.5, silence=3.0)
         eventually(operator.is_leader)
-        before = create_resource(run_on_cluster, namespace, site("before"))
-        eventually(lambda: last_reconciled_by(run_on_cluster, namespace, before) == "one")
+        before = create_resource(cluster, namespace, site("before"))
+        eventually(lambda: last_reconciled_by(cluster, namespace, before) == "one")
         eventually(lambda: operator.get("/healthz")[0] == 200)
         proxy.freeze()
-        after = create_resource(run_on_cluster, namespace, site("after"))
-        eventually(lambda: last_reconciled_by(run_on_cluster, namespace, after) == "one")
+        after = create_resource(cluster, namespace, site("after"))
+        eventually(lambda: last_reconciled_by(cluster, namespace, after) == "one")
         eventually(lambda: operator.get("/healthz") == (503, "the watch of Site is silent\n"))
     finally:
         proxy.close()
 
 
-def test_logs_are_json_and_hold_nothing_of_a_spec(run_on_cluster: ApiServer, namespace: str, start: Start) -> None:
+def test_logs_are_json_and_hold_nothing_of_a_spec(cluster: ApiServer, namespace: str, start: Start) -> None:
     operator = start()
     eventually(operator.is_leader)
-    create_resource(run_on_cluster, namespace, site("ulm", labels={"fail": "yes"}))
+    create_resource(cluster, namespace, site("ulm", labels={"fail": "yes"}))
     eventually(lambda: '"unexpected"' in operator.log.read_text())
     operator.process.send_signal(signal.SIGTERM)
     assert operator.process.wait(15) == 0
@@ -179,16 +173,14 @@ def test_logs_are_json_and_hold_nothing_of_a_spec(run_on_cluster: ApiServer, nam
     assert "canary" not in operator.log.read_text()
 
 
-def test_all_namespaces_can_be_watched_at_once(run_on_cluster: ApiServer, namespace: str, start: Start) -> None:
-    operator = start(kubeconfig=run_on_cluster.kubeconfig(), namespaces=[])
+def test_all_namespaces_can_be_watched_at_once(cluster: ApiServer, namespace: str, start: Start) -> None:
+    operator = start(kubeconfig=cluster.kubeconfig(), namespaces=[])
     eventually(operator.is_leader)
     for target_namespace in (namespace, "default"):
-        document = create_resource(run_on_cluster, target_namespace, site(f"in-{namespace}"))
-        eventually(lambda: last_reconciled_by(run_on_cluster, target_namespace, document) == "one")  # noqa: B023
+        document = create_resource(cluster, target_namespace, site(f"in-{namespace}"))
+        eventually(lambda: last_reconciled_by(cluster, target_namespace, document) == "one")  # noqa: B023
 
 
-def read_lease_spec(run_on_cluster: ApiServer, namespace: str) -> dict[str, Any]:
-    spec: dict[str, Any] = run_on_cluster.request("GET", f"{LEASES}/namespaces/{namespace}/leases/anamnesis-operator")[
-        "spec"
-    ]
+def read_lease_spec(cluster: ApiServer, namespace: str) -> dict[str, Any]:
+    spec: dict[str, Any] = cluster.request("GET", f"{LEASES}/namespaces/{namespace}/leases/anamnesis-operator")["spec"]
     return spec

@@ -18,10 +18,10 @@ from builders.valid_resources import (
 from anamnesis.operator.api.load_files import KINDS
 
 
-def test_the_server_serves_every_kind(run_on_cluster: ApiServer) -> None:
-    served = {item["kind"] for item in run_on_cluster.request("GET", API)["resources"]}
+def test_the_server_serves_every_kind(cluster: ApiServer) -> None:
+    served = {item["kind"] for item in cluster.request("GET", API)["resources"]}
     assert served == set(KINDS)
-    names = run_on_cluster.kubectl("api-resources", "--categories=anamnesis", "--no-headers")
+    names = cluster.kubectl("api-resources", "--categories=anamnesis", "--no-headers")
     assert [line.split()[:2] for line in names.splitlines()] == [
         ["continualmodels", "cmodel"],
         ["modelupdates", "mupdate"],
@@ -31,12 +31,12 @@ def test_the_server_serves_every_kind(run_on_cluster: ApiServer) -> None:
 
 
 @pytest.mark.parametrize("kind", VALID_RESOURCES)
-def test_the_server_fills_in_the_types_defaults(run_on_cluster: ApiServer, kind: str) -> None:
+def test_the_server_fills_in_the_types_defaults(cluster: ApiServer, kind: str) -> None:
     minimal_documents = parse_documents((SAMPLES / "laptop.yaml").read_text(encoding="utf-8"))
     document = next((candidate for candidate in minimal_documents if candidate["kind"] == kind), VALID_RESOURCES[kind])
     document = with_field(document, "spec.approver", "admin") if kind == "UpdateApproval" else document
     path = f"{API}/namespaces/default/{PLURALS[kind]}?dryRun=All"
-    filled = run_on_cluster.request("POST", path, document)["spec"]
+    filled = cluster.request("POST", path, document)["spec"]
     spec = KINDS[kind].model_validate(document).spec  # type: ignore[attr-defined]
     assert filled == spec.model_dump(mode="json", by_alias=True, exclude_none=True)
 
@@ -66,33 +66,33 @@ CHANGES = [
 
 @pytest.mark.parametrize(("kind", "field", "value", "message"), CHANGES)
 def test_what_others_rest_on_stays(
-    run_on_cluster: ApiServer, namespace: str, kind: str, field: str, value: object, message: str
+    cluster: ApiServer, namespace: str, kind: str, field: str, value: object, message: str
 ) -> None:
-    path = create(run_on_cluster, namespace, VALID_RESOURCES[kind])
-    assert message in patch(run_on_cluster, path, [{"op": "replace", "path": f"/spec/{field}", "value": value}])
+    path = create(cluster, namespace, VALID_RESOURCES[kind])
+    assert message in patch(cluster, path, [{"op": "replace", "path": f"/spec/{field}", "value": value}])
     for removed_path in (f"/spec/{field}", "/spec"):
-        assert "Required value" in patch(run_on_cluster, path, [{"op": "remove", "path": removed_path}])
-    assert patch(run_on_cluster, path, [{"op": "add", "path": "/metadata/labels", "value": {"a": "b"}}]) == ""
+        assert "Required value" in patch(cluster, path, [{"op": "remove", "path": removed_path}])
+    assert patch(cluster, path, [{"op": "add", "path": "/metadata/labels", "value": {"a": "b"}}]) == ""
 
 
-def test_what_people_tune_may_change(run_on_cluster: ApiServer, namespace: str) -> None:
-    site = create(run_on_cluster, namespace, VALID_RESOURCES["Site"])
-    assert patch(run_on_cluster, site, [{"op": "replace", "path": "/spec/source/pollInterval", "value": "1h"}]) == ""
-    model = create(run_on_cluster, namespace, VALID_RESOURCES["ContinualModel"])
-    assert patch(run_on_cluster, model, [{"op": "add", "path": "/spec/sites/-", "value": {"name": "verona"}}]) == ""
-    assert run_on_cluster.request("GET", model)["metadata"]["generation"] == 2
+def test_what_people_tune_may_change(cluster: ApiServer, namespace: str) -> None:
+    site = create(cluster, namespace, VALID_RESOURCES["Site"])
+    assert patch(cluster, site, [{"op": "replace", "path": "/spec/source/pollInterval", "value": "1h"}]) == ""
+    model = create(cluster, namespace, VALID_RESOURCES["ContinualModel"])
+    assert patch(cluster, model, [{"op": "add", "path": "/spec/sites/-", "value": {"name": "verona"}}]) == ""
+    assert cluster.request("GET", model)["metadata"]["generation"] == 2
 
 
-def test_updates_and_approvals_are_found_by_their_model(run_on_cluster: ApiServer, namespace: str) -> None:
-    create(run_on_cluster, namespace, VALID_RESOURCES["ModelUpdate"])
+def test_updates_and_approvals_are_found_by_their_model(cluster: ApiServer, namespace: str) -> None:
+    create(cluster, namespace, VALID_RESOURCES["ModelUpdate"])
     head_update = with_field(VALID_RESOURCES["ModelUpdate"], "metadata.name", "head-1")
-    create(run_on_cluster, namespace, with_field(head_update, "spec.model", "head"))
+    create(cluster, namespace, with_field(head_update, "spec.model", "head"))
     names = ("-n", namespace, "get", "mupdate", "-o", "name", "--field-selector")
-    assert run_on_cluster.kubectl(*names, "spec.model=head").strip() == "modelupdate.anamnesis.dev/head-1"
-    assert len(run_on_cluster.kubectl(*names, "spec.site=guangzhou").split()) == 2
+    assert cluster.kubectl(*names, "spec.model=head").strip() == "modelupdate.anamnesis.dev/head-1"
+    assert len(cluster.kubectl(*names, "spec.site=guangzhou").split()) == 2
     rollback = sample("rollback", "UpdateApproval")
-    create(run_on_cluster, namespace, with_field(rollback, "spec.approver", "admin"))
-    approval_names = run_on_cluster.kubectl(
+    create(cluster, namespace, with_field(rollback, "spec.approver", "admin"))
+    approval_names = cluster.kubectl(
         "-n", namespace, "get", "approval", "--field-selector=spec.model=chest", "-o", "name"
     )
     assert approval_names.startswith("updateapproval.anamnesis.dev/chest-")
@@ -110,5 +110,5 @@ def test_updates_and_approvals_are_found_by_their_model(run_on_cluster: ApiServe
         ("mupdate.status.run.attempt", "1 for the first."),
     ],
 )
-def test_kubectl_explains(run_on_cluster: ApiServer, field: str, words: str) -> None:
-    assert words in " ".join(run_on_cluster.kubectl("explain", field).split())
+def test_kubectl_explains(cluster: ApiServer, field: str, words: str) -> None:
+    assert words in " ".join(cluster.kubectl("explain", field).split())

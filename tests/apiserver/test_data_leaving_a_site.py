@@ -39,10 +39,10 @@ def site_document(config: SiteConfig, folder: Path, name: str) -> dict[str, Any]
 
 @pytest.fixture
 def hospital_and_operator(
-    run_on_cluster: ApiServer, namespace: str, s3_environment: Mapping[str, str], tmp_path: Path
+    cluster: ApiServer, namespace: str, s3_environment: Mapping[str, str], tmp_path: Path
 ) -> Iterator[tuple[HospitalNamespace, OperatorProcess]]:
     """A hospital whose model has learned two sites of people with names."""
-    hospital = HospitalNamespace(run_on_cluster, namespace, s3_environment, tmp_path / "state")
+    hospital = HospitalNamespace(cluster, namespace, s3_environment, tmp_path / "state")
     hospital.state_folder.mkdir()
     sites = []
     for name, kind in SITES.items():

@@ -1,4 +1,4 @@
-"""Faults while runs live on a run_on_cluster, which survive the operator: what is left is what an undisturbed life leaves."""
+"""Faults while runs live on a cluster, which survive the operator: what is left is what an undisturbed life leaves."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ DOWN = "False Unreachable"
 
 @pytest.fixture(scope="module")
 def expected_end_state(
-    run_on_cluster: ApiServer,
+    cluster: ApiServer,
     make_namespace: Callable[[], str],
     s3_environment: Mapping[str, str],
     tmp_path_factory: pytest.TempPathFactory,
@@ -29,7 +29,7 @@ def expected_end_state(
     folder = tmp_path_factory.mktemp("undisturbed")
     with PipelinesServer() as server:
         pods = FakePipelinePods(server, s3_environment)
-        hospital = HospitalNamespace(run_on_cluster, make_namespace(), s3_environment, folder)
+        hospital = HospitalNamespace(cluster, make_namespace(), s3_environment, folder)
         try:
             start_update(hospital, pods)
             finish_update(hospital, pods, "north")
@@ -94,12 +94,12 @@ def test_a_lost_reply_to_a_run_request_starts_no_second_run(
 
 
 def test_the_bucket_is_gone_while_a_run_lives(
-    run_on_cluster: ApiServer, namespace: str, s3_server_binary: str, tmp_path: Path, expected_end_state: EndState
+    cluster: ApiServer, namespace: str, s3_server_binary: str, tmp_path: Path, expected_end_state: EndState
 ) -> None:
     with S3Server(s3_server_binary, tmp_path) as bucket, PipelinesServer() as server:
         pods, hospital = (
             FakePipelinePods(server, bucket.environment),
-            HospitalNamespace(run_on_cluster, namespace, bucket.environment, tmp_path),
+            HospitalNamespace(cluster, namespace, bucket.environment, tmp_path),
         )
         try:
             start_update(hospital, pods)

@@ -1,4 +1,4 @@
-"""The run_on_cluster as reconciling sees it, on the real API server, as the operator's own account."""
+"""The cluster as reconciling sees it, on the real API server, as the operator's own account."""
 
 import base64
 import socket
@@ -32,9 +32,9 @@ MISSING_METADATA = Metadata(name="gone", uid="11111111-1111-4111-8111-1111111111
 
 
 @pytest.fixture
-def operator_kubeconfig(run_on_cluster: ApiServer, namespace: str) -> Path:
+def operator_kubeconfig(cluster: ApiServer, namespace: str) -> Path:
     """The kubeconfig of the operator's account in the namespace."""
-    return create_operator_account(run_on_cluster, namespace)
+    return create_operator_account(cluster, namespace)
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def kube(operator_kubeconfig: Path) -> KubeCluster:
 
 
 @pytest.fixture
-def created_site(run_on_cluster: ApiServer, kube: KubeCluster, namespace: str) -> Site:
-    create_resource(run_on_cluster, namespace, site("guangzhou"))
+def created_site(cluster: ApiServer, kube: KubeCluster, namespace: str) -> Site:
+    create_resource(cluster, namespace, site("guangzhou"))
     return not_none(kube.get(Site, namespace, "guangzhou"))
 
 
@@ -56,7 +56,7 @@ def not_none(value: Any) -> Any:
 def update(namespace: str, name: str = "chest-0123456789", model_name: str = "chest") -> ModelUpdate:
     digest = "sha256:" + "a" * 64
     spec = ModelUpdateSpec(
-        model=model_name, site="guangzhou", claim=digest, source_fingerprint=digest, request='{"a": 1}'
+        model=model_name, site="guangzhou", claim=digest, sourceFingerprint=digest, request='{"a": 1}'
     )
     metadata = Metadata(
         name=name, namespace=namespace, labels={"anamnesis.dev/model": model_name}, finalizers=("other.io/x",)
@@ -69,29 +69,27 @@ def readable(reason: str, status: str, before: SiteStatus | None = None) -> Site
     return SiteStatus(conditions=merge_conditions(before.conditions if before else (), (condition,), 1, NOON))
 
 
-def events(run_on_cluster: ApiServer, namespace: str) -> list[tuple[str, str, str]]:
-    items = run_on_cluster.request("GET", f"/apis/events.k8s.io/v1/namespaces/{namespace}/events")["items"]
+def events(cluster: ApiServer, namespace: str) -> list[tuple[str, str, str]]:
+    items = cluster.request("GET", f"/apis/events.k8s.io/v1/namespaces/{namespace}/events")["items"]
     return sorted((event["regarding"]["name"], event["type"], event["reason"]) for event in items)
 
 
-def test_resources_are_read_sorted_and_selected(run_on_cluster: ApiServer, kube: KubeCluster, namespace: str) -> None:
+def test_resources_are_read_sorted_and_selected(cluster: ApiServer, kube: KubeCluster, namespace: str) -> None:
     assert kube.get(Site, namespace, "none") is None
     for name in ("b", "a"):
-        create_resource(run_on_cluster, namespace, site(name))
+        create_resource(cluster, namespace, site(name))
     assert [resource.metadata.name for resource in kube.list(Site, namespace)] == ["a", "b"]
     kube.create(update(namespace, "chest-1"))
     kube.create(update(namespace, "hand-1", model_name="hand"))
     assert [resource.spec.model for resource in kube.list(ModelUpdate, namespace, {"spec.model": "hand"})] == ["hand"]
 
 
-def test_a_child_belongs_to_its_owner_and_is_made_once(
-    run_on_cluster: ApiServer, kube: KubeCluster, namespace: str
-) -> None:
-    create_resource(run_on_cluster, namespace, model("chest", "guangzhou"))
+def test_a_child_belongs_to_its_owner_and_is_made_once(cluster: ApiServer, kube: KubeCluster, namespace: str) -> None:
+    create_resource(cluster, namespace, model("chest", "guangzhou"))
     owner = not_none(kube.get(ContinualModel, namespace, "chest"))
     child = kube.create(update(namespace), owner)
     assert (child.spec, child.metadata.labels) == (update(namespace).spec, {"anamnesis.dev/model": "chest"})
-    child_document = run_on_cluster.request("GET", f"{GROUP}/namespaces/{namespace}/modelupdates/chest-0123456789")
+    child_document = cluster.request("GET", f"{GROUP}/namespaces/{namespace}/modelupdates/chest-0123456789")
     assert [
         (reference["name"], reference["uid"], reference["controller"])
         for reference in child_document["metadata"]["ownerReferences"]
@@ -100,7 +98,7 @@ def test_a_child_belongs_to_its_owner_and_is_made_once(
 
 
 def test_a_status_is_written_where_it_differs_and_each_later_transition_is_one_event(
-    run_on_cluster: ApiServer, kube: KubeCluster, namespace: str, created_site: Site
+    cluster: ApiServer, kube: KubeCluster, namespace: str, created_site: Site
 ) -> None:
     kube.put_status(created_site, readable("Listed", "True"))
     first = not_none(kube.get(Site, namespace, "guangzhou"))
@@ -110,32 +108,32 @@ def test_a_status_is_written_where_it_differs_and_each_later_transition_is_one_e
     kube.put_status(first, readable("Refused", "False", first.status))
     assert not_none(kube.get(Site, namespace, "guangzhou")).status.conditions[0].reason == "Refused"
     kube.put_status(not_none(kube.get(Site, namespace, "guangzhou")), readable("Listed", "True"))
-    assert events(run_on_cluster, namespace) == [("guangzhou", "Normal", "Listed"), ("guangzhou", "Warning", "Refused")]
+    assert events(cluster, namespace) == [("guangzhou", "Normal", "Listed"), ("guangzhou", "Warning", "Refused")]
 
 
 def test_what_others_wrote_into_a_status_is_taken_over(
-    run_on_cluster: ApiServer, kube: KubeCluster, created_site: Site
+    cluster: ApiServer, kube: KubeCluster, created_site: Site
 ) -> None:
     namespace = created_site.metadata.namespace or ""
-    forged = {"status": {"polled": "2026-01-01T00:00:00Z"}}
-    run_on_cluster.kubectl("-n", namespace, "patch", "site", "guangzhou", "--subresource=status", "--type=merge", "-p",
+    forged = {"status": {"lastPollTime": "2026-01-01T00:00:00Z"}}
+    cluster.kubectl("-n", namespace, "patch", "site", "guangzhou", "--subresource=status", "--type=merge", "-p",
                     yaml.safe_dump(forged))  # fmt: skip
-    kube.put_status(created_site, SiteStatus(last_poll_time=NOON))
-    assert not_none(kube.get(Site, namespace, "guangzhou")).status.polled == NOON
+    kube.put_status(created_site, SiteStatus(lastPollTime=NOON))
+    assert not_none(kube.get(Site, namespace, "guangzhou")).status.last_poll_time == NOON
 
 
 def test_nothing_happens_to_what_is_gone_nor_to_another_of_its_name(
-    run_on_cluster: ApiServer, kube: KubeCluster, namespace: str, created_site: Site
+    cluster: ApiServer, kube: KubeCluster, namespace: str, created_site: Site
 ) -> None:
     missing_site, replaced_site = (created_site.model_copy(update={"metadata": created_site.metadata.model_copy(update=changes)})
                    for changes in ({"name": "gone"}, {"uid": MISSING_METADATA.uid, "resource_version": "1"}))  # fmt: skip
-    before = read_resource(run_on_cluster, namespace, site("guangzhou"))
+    before = read_resource(cluster, namespace, site("guangzhou"))
     for resource in (missing_site, replaced_site):
         kube.put_status(resource, readable("Listed", "True"))
         kube.set_finalizers(resource, ("anamnesis.dev/run",))
         kube._api.delete(f"{GROUP}/namespaces/{namespace}/modelupdates/gone", MISSING_METADATA.uid)
-    assert read_resource(run_on_cluster, namespace, site("guangzhou")) == before
-    assert events(run_on_cluster, namespace) == []
+    assert read_resource(cluster, namespace, site("guangzhou")) == before
+    assert events(cluster, namespace) == []
     child = kube.create(update(namespace))
     kube.delete(child.model_copy(update={"metadata": child.metadata.model_copy(update={"uid": MISSING_METADATA.uid})}))
     assert kube.get(ModelUpdate, namespace, child.metadata.name) == child
@@ -152,12 +150,10 @@ def test_our_finalizers_come_and_go_and_others_stay(kube: KubeCluster, namespace
     assert not_none(kube.get(ModelUpdate, namespace, child.metadata.name)).metadata.finalizers == ("other.io/x",)
 
 
-def test_a_secret_is_read_as_text_by_name_only(run_on_cluster: ApiServer, kube: KubeCluster, namespace: str) -> None:
+def test_a_secret_is_read_as_text_by_name_only(cluster: ApiServer, kube: KubeCluster, namespace: str) -> None:
     def make(name: str, value: bytes) -> None:
         data = {"AWS_REGION": base64.b64encode(value).decode()}
-        run_on_cluster.request(
-            "POST", f"/api/v1/namespaces/{namespace}/secrets", {"metadata": {"name": name}, "data": data}
-        )
+        cluster.request("POST", f"/api/v1/namespaces/{namespace}/secrets", {"metadata": {"name": name}, "data": data})
 
     make("store", b"ulm")
     make("binary", b"\xff")
@@ -169,19 +165,19 @@ def test_a_secret_is_read_as_text_by_name_only(run_on_cluster: ApiServer, kube: 
 
 
 def test_approvals_are_guarded_while_the_policy_is_installed(
-    run_on_cluster: ApiServer, operator_kubeconfig: Path, kube: KubeCluster
+    cluster: ApiServer, operator_kubeconfig: Path, kube: KubeCluster
 ) -> None:
     since = kube.approval_policy_in_force_since()
     assert since is not None
     assert since <= datetime.now(UTC)
     stranger = KubeCluster(
-        KubernetesApi(load_configuration({}, str(run_on_cluster.kubeconfig("viewer")))), "test", lambda: NOON
+        KubernetesApi(load_configuration({}, str(cluster.kubeconfig("viewer")))), "test", lambda: NOON
     )
     assert stranger.approval_policy_in_force_since() is None
 
 
 def test_a_refusal_says_why_and_an_invalid_field_is_named_without_its_value(
-    run_on_cluster: ApiServer, kube: KubeCluster, namespace: str, created_site: Site
+    cluster: ApiServer, kube: KubeCluster, namespace: str, created_site: Site
 ) -> None:
     with pytest.raises(RefusedError, match=r"GET .*sites: the API server refuses with 403: sites.* cannot list"):
         kube.list(Site, "kube-system")
@@ -192,10 +188,10 @@ def test_a_refusal_says_why_and_an_invalid_field_is_named_without_its_value(
     assert "canary" not in str(caught.value)
 
 
-def test_no_answer_is_told_at_once_and_as_such(run_on_cluster: ApiServer, namespace: str) -> None:
+def test_no_answer_is_told_at_once_and_as_such(cluster: ApiServer, namespace: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"https://127.0.0.1:{silent.getsockname()[1]}"
-        client_configuration = load_configuration({}, str(run_on_cluster.kubeconfig(server=address)))
+        client_configuration = load_configuration({}, str(cluster.kubeconfig(server=address)))
         kube, begin = (
             KubeCluster(KubernetesApi(client_configuration, timeout=0.3), "test", lambda: NOON),
             time.monotonic(),
@@ -229,11 +225,11 @@ def required_right(method: str, path: str) -> tuple[str, str, str]:
 
 
 def test_the_roles_allow_what_is_done_and_nothing_else(
-    run_on_cluster: ApiServer, operator_kubeconfig: Path, namespace: str, kube: KubeCluster, created_site: Site
+    cluster: ApiServer, operator_kubeconfig: Path, namespace: str, kube: KubeCluster, created_site: Site
 ) -> None:
     rights: set[tuple[str, str, str]] = set()
     api = RightsRecorder(load_configuration({}, str(operator_kubeconfig)), rights)
-    use_every_right(run_on_cluster, api, KubeCluster(api, "test", lambda: NOON), namespace)
+    use_every_right(cluster, api, KubeCluster(api, "test", lambda: NOON), namespace)
     kinds = ("continualmodels", "modelupdates", "sites", "updateapprovals")
     watched = {("anamnesis.dev", kind, verb) for kind in kinds for verb in ("list", "watch")}
     allowed = {
@@ -248,12 +244,12 @@ def test_the_roles_allow_what_is_done_and_nothing_else(
     assert rights | watched == allowed
 
 
-def use_every_right(run_on_cluster: ApiServer, api: KubernetesApi, kube: KubeCluster, namespace: str) -> None:
+def use_every_right(cluster: ApiServer, api: KubernetesApi, kube: KubeCluster, namespace: str) -> None:
     """Does once all that the operator ever does."""
-    create_resource(run_on_cluster, namespace, model("chest", "guangzhou"))
+    create_resource(cluster, namespace, model("chest", "guangzhou"))
     approval = {"model": "chest", "version": "sha256:" + "b" * 64, "decision": "RollBack", "reason": "worse"}
     head = {"apiVersion": "anamnesis.dev/v1alpha1", "kind": "UpdateApproval", "metadata": {"name": "back"}}
-    create_resource(run_on_cluster, namespace, head | {"spec": {**approval, "approver": "admin"}})
+    create_resource(cluster, namespace, head | {"spec": {**approval, "approver": "admin"}})
     child = kube.create(update(namespace))
     kinds: tuple[type[Resource], ...] = (ContinualModel, ModelUpdate, Site, UpdateApproval)
     for kind in kinds:

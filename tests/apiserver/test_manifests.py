@@ -15,9 +15,9 @@ from anamnesis.cli.app import app
 
 
 @pytest.fixture(scope="module")
-def rendered(run_on_cluster: ApiServer) -> list[dict[str, Any]]:
+def rendered(cluster: ApiServer) -> list[dict[str, Any]]:
     """The objects of the base."""
-    return list(yaml.safe_load_all(run_on_cluster.kubectl("kustomize", str(BASE))))
+    return list(yaml.safe_load_all(cluster.kubectl("kustomize", str(BASE))))
 
 
 @pytest.fixture
@@ -31,25 +31,25 @@ def test_the_base_holds_all_that_is_needed(rendered: list[dict[str, Any]]) -> No
     assert {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "Role", "ServiceAccount"} <= set(kinds)
 
 
-def test_the_api_server_takes_every_object(run_on_cluster: ApiServer, rendered: list[dict[str, Any]]) -> None:
-    run_on_cluster.kubectl("create", "namespace", "anamnesis", check=False)
-    output = run_on_cluster.kubectl("apply", "--server-side", "--dry-run=server", "-k", str(BASE))
+def test_the_api_server_takes_every_object(cluster: ApiServer, rendered: list[dict[str, Any]]) -> None:
+    cluster.kubectl("create", "namespace", "anamnesis", check=False)
+    output = cluster.kubectl("apply", "--server-side", "--dry-run=server", "-k", str(BASE))
     assert len(output.split("serverside-applied")) - 1 == len(rendered)
 
 
 def test_its_pods_run_where_pods_are_restricted_most(
-    run_on_cluster: ApiServer, namespace: str, deployment: dict[str, Any]
+    cluster: ApiServer, namespace: str, deployment: dict[str, Any]
 ) -> None:
     strict = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
-    run_on_cluster.kubectl("patch", "namespace", namespace, "-p", json.dumps(strict))
+    cluster.kubectl("patch", "namespace", namespace, "-p", json.dumps(strict))
     account = {"metadata": {"name": "anamnesis-operator"}}
-    run_on_cluster.request("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts", account)
+    cluster.request("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts", account)
     pod = {"metadata": {"name": "operator"}, "spec": deployment["spec"]["template"]["spec"]}
     path = f"/api/v1/namespaces/{namespace}/pods?dryRun=All"
-    assert run_on_cluster.request("POST", path, pod)["spec"]["containers"][0]["image"] == "anamnesis-operator:0.1.0"
+    assert cluster.request("POST", path, pod)["spec"]["containers"][0]["image"] == "anamnesis-operator:0.1.0"
     pod["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
     with pytest.raises(urllib.error.HTTPError):
-        run_on_cluster.request("POST", path, pod)
+        cluster.request("POST", path, pod)
 
 
 def test_its_command_line_is_one_that_the_operator_knows(deployment: dict[str, Any]) -> None:

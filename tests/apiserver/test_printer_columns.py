@@ -21,16 +21,16 @@ def condition(kind: str, status: str, reason: str, message: str = "") -> Documen
 
 
 @pytest.fixture
-def put(run_on_cluster: ApiServer, namespace: str) -> Put:
+def put(cluster: ApiServer, namespace: str) -> Put:
     """Creates a resource and gives it a status, as the operator does: by server-side apply."""
 
     def call(document: Document, name: str, *conditions: Document, **status: Any) -> None:
         document = with_field(document, "metadata", {"name": name})
-        run_on_cluster.kubectl("-n", namespace, "create", "-f", "-", stdin=json.dumps(document))
+        cluster.kubectl("-n", namespace, "create", "-f", "-", stdin=json.dumps(document))
         status_fields = {"observedGeneration": 1, "conditions": conditions, **status}
         applied = {key: document[key] for key in ("apiVersion", "kind", "metadata")} | {"status": status_fields}
         apply = ("apply", "--server-side", "--subresource=status", "--field-manager=anamnesis-operator", "-f", "-")
-        run_on_cluster.kubectl("-n", namespace, *apply, stdin=json.dumps(applied))
+        cluster.kubectl("-n", namespace, *apply, stdin=json.dumps(applied))
 
     return call
 
@@ -45,7 +45,7 @@ def cells(server: ApiServer, namespace: str, kind: str, *options: str) -> list[l
     return [row[:age] + row[age + 1 :] for row in rows]
 
 
-def test_models(run_on_cluster: ApiServer, namespace: str, put: Put) -> None:
+def test_models(cluster: ApiServer, namespace: str, put: Put) -> None:
     ready, well = condition("Ready", "True", "ChampionInUse"), condition("Stalled", "False", "NothingToDo")
     steady = condition("Drifting", "False", "RecentWithinFloor")
     put(
@@ -68,31 +68,31 @@ def test_models(run_on_cluster: ApiServer, namespace: str, put: Put) -> None:
         *(ready, condition("Progressing", "False", "Idle"), condition("Stalled", "True", "Unreadable", DENIED)),
         *(condition("Forgetting", "True", "ScoreFell", "guangzhou: AUROC 0.81, best 0.89, margin 0.03"), steady),
     )
-    assert cells(run_on_cluster, namespace, "cmodel") == [
+    assert cells(cluster, namespace, "cmodel") == [
         ["NAME", "READY", "UPDATE", "FORGETTING", "DRIFTING", "STALLED", "PROBLEM"],
         ["chest", "True", "Idle", "False", "False", "False", ""],
         ["head", "False", "AwaitingApproval", "Unknown", "Unknown", "False", ""],
         ["knee", "True", "Idle", "True", "False", "True", DENIED],
     ]
-    wide = cells(run_on_cluster, namespace, "continualmodels", "-o", "wide")
+    wide = cells(cluster, namespace, "continualmodels", "-o", "wide")
     assert wide[0][7:] == ["CHAMPION", "PROMOTED", "WAITING"]
     assert wide[1][7:] == [DIGEST, "", "guangzhou: Learned; bethesda: WaitingForPatients 12 of 50"]
 
 
-def test_sites(run_on_cluster: ApiServer, namespace: str, put: Put) -> None:
-    source = {"fingerprint": DIGEST, "files": 12034, "patients": 4711, "changed": "2020-01-01T00:00:00Z"}
+def test_sites(cluster: ApiServer, namespace: str, put: Put) -> None:
+    source = {"fingerprint": DIGEST, "files": 12034, "patients": 4711, "lastChangeTime": "2020-01-01T00:00:00Z"}
     put(VALID_RESOURCES["Site"], "guangzhou", condition("Readable", "True", "Readable", "12034 files"), source=source)
     refused = "https://pacs.hospital.example: 401; check the Secret pacs"
     put(sample("dicomweb", "Site"), "verona", condition("Readable", "False", "Refused", refused))
-    head, guangzhou, verona = cells(run_on_cluster, namespace, "sites")
+    head, guangzhou, verona = cells(cluster, namespace, "sites")
     assert head == ["NAME", "READABLE", "SOURCE", "TASK", "FILES", "PATIENTS", "CHANGED", "MESSAGE"]
     assert guangzhou[:6] + guangzhou[7:] == ["guangzhou", "True", "S3", "pneumonia", "12034", "4711", "12034 files"]
     assert re.fullmatch(r"\d+y(\d+d)?", guangzhou[6])
     assert verona == ["verona", "False", "DICOMweb", "haemorrhage", "", "", "", refused]
 
 
-def test_updates(run_on_cluster: ApiServer, namespace: str, put: Put) -> None:
-    run = {"name": "chest-0-2", "id": "7f", "attempt": 2, "state": "Failed", "started": TIME}
+def test_updates(cluster: ApiServer, namespace: str, put: Put) -> None:
+    run = {"name": "chest-0-2", "id": "7f", "attempt": 2, "state": "Failed", "startTime": TIME}
     waits, failed = "create an UpdateApproval of its version", "3 of 3 runs failed: train: out of memory"
     put(VALID_RESOURCES["ModelUpdate"], "chest-0", condition("Decided", "True", "RunFailed", failed), run=run)
     put(
@@ -101,20 +101,20 @@ def test_updates(run_on_cluster: ApiServer, namespace: str, put: Put) -> None:
         condition("Decided", "False", "AwaitingApproval", waits),
         version=DIGEST,
     )
-    assert cells(run_on_cluster, namespace, "mupdate") == [
+    assert cells(cluster, namespace, "mupdate") == [
         ["NAME", "MODEL", "SITE", "STATE", "RUN", "ATTEMPT", "MESSAGE"],
         ["chest-0", "chest", "guangzhou", "RunFailed", "Failed", "2", failed],
         ["chest-1", "chest", "guangzhou", "AwaitingApproval", "", "", waits],
     ]
 
 
-def test_approvals(run_on_cluster: ApiServer, namespace: str, put: Put) -> None:
+def test_approvals(cluster: ApiServer, namespace: str, put: Put) -> None:
     approve = with_field(VALID_RESOURCES["UpdateApproval"], "spec.approver", "admin")
     late = "another version became champion; its data is learned anew"
     put(approve, "good", condition("Recorded", "True", "Recorded", "log entry 7"), logEntry=7)
     put(approve, "late", condition("Recorded", "False", "Superseded", late))
     put(with_field(sample("rollback", "UpdateApproval"), "spec.approver", "admin"), "back")
-    assert cells(run_on_cluster, namespace, "approval") == [
+    assert cells(cluster, namespace, "approval") == [
         ["NAME", "DECISION", "UPDATE", "MODEL", "APPROVER", "STATE", "MESSAGE"],
         ["back", "RollBack", "", "chest", "admin", "", ""],
         ["good", "Approve", "chest-0123456789", "", "admin", "Recorded", "log entry 7"],
@@ -122,8 +122,8 @@ def test_approvals(run_on_cluster: ApiServer, namespace: str, put: Put) -> None:
     ]
 
 
-def test_all_that_is_ours_is_one_category(run_on_cluster: ApiServer, namespace: str, put: Put) -> None:
+def test_all_that_is_ours_is_one_category(cluster: ApiServer, namespace: str, put: Put) -> None:
     put(VALID_RESOURCES["Site"], "guangzhou")
     put(VALID_RESOURCES["ModelUpdate"], "chest-0")
-    names = run_on_cluster.kubectl("-n", namespace, "get", "anamnesis", "-o", "name").split()
+    names = cluster.kubectl("-n", namespace, "get", "anamnesis", "-o", "name").split()
     assert names == ["modelupdate.anamnesis.dev/chest-0", "site.anamnesis.dev/guangzhou"]

@@ -23,14 +23,14 @@ def test_new_cases_are_judged_before_they_are_learned(reference_run: ReferenceRu
     )  # each band has the other one's name
     operator = hospital.start_operator("evaluating")
     try:
-        eventually(lambda: "recent" in task(hospital, "south"), 100)
-        recent = task(hospital, "south")["recent"]
+        eventually(lambda: "recentScore" in task(hospital, "south"), 100)
+        recent = task(hospital, "south")["recentScore"]
         assert (recent["cases"], float(recent["value"]) < 0.5) == (24, True)
         assert float(recent["low"]) <= float(recent["value"]) <= float(recent["high"])
         assert hospital.states()["south"] == "WaitingForPatients"
         assert hospital.condition("Drifting") == "True RecentBelowFloor"
         assert hospital.condition("Forgetting") == "False WithinMargin"
-        assert "recent" not in task(hospital, "north")
+        assert "recentScore" not in task(hospital, "north")
         shown = operator.get("/metrics")
         assert 'window="recent"' in shown
         hospital.apply(changes={**LONG_TRAINING, "trigger": NOT_YET, "evaluation": {**EVALUATION, "recentFloor": "0"}})

@@ -24,9 +24,9 @@ def drifting_age(lines: list[str]) -> str:
     return next(line.split(" for ")[1].partition(":")[0] for line in lines if line.startswith("Drifting"))
 
 
-def test_one_screen_says_what_waits_and_why(run_on_cluster: ApiServer, namespace: str, run: Run) -> None:
-    create_waiting_model(run_on_cluster, namespace)
-    grant_role(run_on_cluster, namespace, "viewer", "anamnesis-viewer")
+def test_one_screen_says_what_waits_and_why(cluster: ApiServer, namespace: str, run: Run) -> None:
+    create_waiting_model(cluster, namespace)
+    grant_role(cluster, namespace, "viewer", "anamnesis-viewer")
     result = run("status", "-n", namespace, user="viewer")
     assert result.code == 0, result.err
     lines = [" ".join(line.split()) for line in result.out.splitlines()]
@@ -46,10 +46,8 @@ def test_one_screen_says_what_waits_and_why(run_on_cluster: ApiServer, namespace
     assert max(map(len, result.out.splitlines())) <= 160
 
 
-def test_an_approval_that_does_not_count_is_shown_with_the_reason(
-    run_on_cluster: ApiServer, namespace: str, run: Run
-) -> None:
-    create_waiting_model(run_on_cluster, namespace)
+def test_an_approval_that_does_not_count_is_shown_with_the_reason(cluster: ApiServer, namespace: str, run: Run) -> None:
+    create_waiting_model(cluster, namespace)
     approval_spec = {
         "update": UPDATE,
         "version": CANDIDATE,
@@ -57,11 +55,11 @@ def test_an_approval_that_does_not_count_is_shown_with_the_reason(
         "approver": "admin",
         "reason": "seen",
     }
-    create_resource(run_on_cluster, namespace, "UpdateApproval", "new", approval_spec)
+    create_resource(cluster, namespace, "UpdateApproval", "new", approval_spec)
     refused = condition("Recorded", "False", "WrongVersion", "its version is another")
-    create_resource(run_on_cluster, namespace, "UpdateApproval", "wrong", approval_spec, {"conditions": [refused]})
+    create_resource(cluster, namespace, "UpdateApproval", "wrong", approval_spec, {"conditions": [refused]})
     create_resource(
-        run_on_cluster,
+        cluster,
         namespace,
         "UpdateApproval",
         "old",
@@ -69,7 +67,7 @@ def test_an_approval_that_does_not_count_is_shown_with_the_reason(
         {"conditions": [refused]},
     )
     recorded_status = {"conditions": [condition("Recorded", "True", "Recorded")]}
-    create_resource(run_on_cluster, namespace, "UpdateApproval", "heard", approval_spec, recorded_status)
+    create_resource(cluster, namespace, "UpdateApproval", "heard", approval_spec, recorded_status)
     result = run("status", "-n", namespace)
     lines = [line.strip() for line in result.out.splitlines() if "says Approve" in line]
     assert result.err == ""
@@ -81,8 +79,8 @@ def test_an_approval_that_does_not_count_is_shown_with_the_reason(
     assert [approval["name"] for approval in unrecorded_approvals] == ["new", "wrong"]
 
 
-def test_for_programs_it_is_one_document(run_on_cluster: ApiServer, namespace: str, run: Run) -> None:
-    create_waiting_model(run_on_cluster, namespace)
+def test_for_programs_it_is_one_document(cluster: ApiServer, namespace: str, run: Run) -> None:
+    create_waiting_model(cluster, namespace)
     document = json.loads(run("status", "-n", namespace, "--json").out)
     model = document["models"][0]
     assert (model["name"], model["update"]["version"], model["sites"][1]["state"]) == (
@@ -94,9 +92,9 @@ def test_for_programs_it_is_one_document(run_on_cluster: ApiServer, namespace: s
     assert [site["name"] for site in document["sites"]] == ["bethesda", "guangzhou"]
 
 
-def test_a_model_is_shown_alone_with_its_sites(run_on_cluster: ApiServer, namespace: str, run: Run) -> None:
-    create_waiting_model(run_on_cluster, namespace)
-    create_resource(run_on_cluster, namespace, "ContinualModel", "other", {**MODEL, "sites": [{"name": "bethesda"}]})
+def test_a_model_is_shown_alone_with_its_sites(cluster: ApiServer, namespace: str, run: Run) -> None:
+    create_waiting_model(cluster, namespace)
+    create_resource(cluster, namespace, "ContinualModel", "other", {**MODEL, "sites": [{"name": "bethesda"}]})
     document = json.loads(run("status", "-n", namespace, "other", "--json").out)
     assert ([m["name"] for m in document["models"]], [s["name"] for s in document["sites"]]) == (
         ["other"],
@@ -107,8 +105,8 @@ def test_a_model_is_shown_alone_with_its_sites(run_on_cluster: ApiServer, namesp
     assert (result.code, f"no ContinualModel none in namespace {namespace}" in result.err) == (2, True)
 
 
-def test_a_change_that_the_operator_has_not_seen_is_told(run_on_cluster: ApiServer, namespace: str, run: Run) -> None:
-    create_waiting_model(run_on_cluster, namespace)
+def test_a_change_that_the_operator_has_not_seen_is_told(cluster: ApiServer, namespace: str, run: Run) -> None:
+    create_waiting_model(cluster, namespace)
     assert "has not seen the last change" not in run("status", "-n", namespace).out
     assert run("suspend", "-n", namespace, "chest").code == 0
     out = run("status", "-n", namespace).out
@@ -126,29 +124,27 @@ def test_who_may_not_look_is_told_which_right_is_missing(namespace: str, run: Ru
     assert f"viewer may not list continualmodels in namespace {namespace}: ask for a role" in result.err
 
 
-def test_without_a_cluster_the_error_says_what_to_do(run: Run, run_on_cluster: ApiServer, tmp_path: Any) -> None:
+def test_without_a_cluster_the_error_says_what_to_do(run: Run, cluster: ApiServer, tmp_path: Any) -> None:
     none = run("status", kubeconfig=tmp_path / "none")
     assert (none.code, "set KUBECONFIG, or give -f FILES" in none.err) == (2, True)
-    silent = run("status", kubeconfig=run_on_cluster.kubeconfig(server="https://127.0.0.1:9"))
+    silent = run("status", kubeconfig=cluster.kubeconfig(server="https://127.0.0.1:9"))
     assert (silent.code, silent.err.count("\n")) == (1, 1)
     assert "https://127.0.0.1:9: the API server does not answer" in silent.err
-    stranger = run("status", kubeconfig=run_on_cluster.kubeconfig("stranger", "no-token"))
+    stranger = run("status", kubeconfig=cluster.kubeconfig("stranger", "no-token"))
     assert (stranger.code, "does not know you" in stranger.err) == (3, True)
     assert run("status", "--context", "nowhere").code == 2
 
 
-def test_the_namespace_is_that_of_the_context(
-    run_on_cluster: ApiServer, namespace: str, run: Run, tmp_path: Any
-) -> None:
-    config = json.loads(run_on_cluster.kubeconfig().read_text())
+def test_the_namespace_is_that_of_the_context(cluster: ApiServer, namespace: str, run: Run, tmp_path: Any) -> None:
+    config = json.loads(cluster.kubeconfig().read_text())
     config["contexts"][0]["context"]["namespace"] = namespace
     (tmp_path / "config").write_text(json.dumps(config))
-    create_waiting_model(run_on_cluster, namespace)
+    create_waiting_model(cluster, namespace)
     assert "chest: champion" in run("status", kubeconfig=tmp_path / "config").out
     assert "chest: champion" in run("status", "--context", "t", kubeconfig=tmp_path / "config").out
 
 
-def test_a_server_without_our_resources_is_told(run: Run, run_on_cluster: ApiServer, monkeypatch: Any) -> None:
+def test_a_server_without_our_resources_is_told(run: Run, cluster: ApiServer, monkeypatch: Any) -> None:
     from anamnesis.cli.cluster import connection
 
     monkeypatch.setattr(connection, "API_VERSION", "anamnesis.example/v1")
@@ -157,7 +153,7 @@ def test_a_server_without_our_resources_is_told(run: Run, run_on_cluster: ApiSer
 
 
 def test_a_resource_of_another_release_is_left_out_with_a_note(
-    run_on_cluster: ApiServer, namespace: str, run: Run, monkeypatch: pytest.MonkeyPatch
+    cluster: ApiServer, namespace: str, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from anamnesis.cli.cluster.connection import Connection
 
@@ -167,8 +163,8 @@ def test_a_resource_of_another_release_is_left_out_with_a_note(
         return [*newer, *items]
 
     listed = Connection.list_documents
-    monkeypatch.setattr(Connection, "documents", documents)
-    create_waiting_model(run_on_cluster, namespace)
+    monkeypatch.setattr(Connection, "list_documents", documents)
+    create_waiting_model(cluster, namespace)
     result = run("status", "-n", namespace)
     assert (result.code, "chest: champion" in result.out, "odd" in result.out) == (0, True, False)
     assert "left out: ContinualModel odd: not of this release" in result.err

@@ -63,10 +63,10 @@ def plant_secrets(server: ApiServer, namespace: str) -> None:
 
 
 @pytest.fixture
-def bundle(run_on_cluster: ApiServer, namespace: str, run: Run, tmp_path: Path) -> dict[str, bytes]:
+def bundle(cluster: ApiServer, namespace: str, run: Run, tmp_path: Path) -> dict[str, bytes]:
     """The files of a bundle of a namespace full of secrets."""
-    create_waiting_model(run_on_cluster, namespace)
-    plant_secrets(run_on_cluster, namespace)
+    create_waiting_model(cluster, namespace)
+    plant_secrets(cluster, namespace)
     result = run("support-bundle", "-n", namespace, "-o", tmp_path / "bundle.tar.gz")
     assert result.code == 0, result.err
     return archive_files(tmp_path / "bundle.tar.gz")
@@ -119,17 +119,17 @@ def test_a_policy_that_is_not_installed_is_told(
 ) -> None:
     from anamnesis.operator.api import admission
 
-    monkeypatch.setattr(admission, "NAME", "not-installed")
+    monkeypatch.setattr(admission, "POLICY_NAME", "not-installed")
     run("support-bundle", "-n", namespace, "-o", tmp_path / "bundle.tar.gz")
     admission_file = json.loads(archive_files(tmp_path / "bundle.tar.gz")["admission.json"])
     assert admission_file == {"inForce": False, "since": None, "policy": None, "binding": None}
 
 
 def test_what_may_not_be_read_is_named_and_the_rest_is_written(
-    run_on_cluster: ApiServer, namespace: str, run: Run, tmp_path: Path
+    cluster: ApiServer, namespace: str, run: Run, tmp_path: Path
 ) -> None:
-    create_waiting_model(run_on_cluster, namespace)
-    grant_role(run_on_cluster, namespace, "viewer", "anamnesis-viewer")
+    create_waiting_model(cluster, namespace)
+    grant_role(cluster, namespace, "viewer", "anamnesis-viewer")
     result = run("support-bundle", "-n", namespace, "-o", tmp_path / "bundle.tar.gz", "--json", user="viewer")
     missing = json.loads(result.out)["missing"]
     assert "viewer may not list events" in missing["events.json"]
@@ -147,16 +147,16 @@ def test_an_existing_file_is_not_overwritten(namespace: str, run: Run, tmp_path:
 
 
 def test_the_operator_s_pods_are_told_without_their_environment(
-    run_on_cluster: ApiServer, namespace: str, run: Run, tmp_path: Path
+    cluster: ApiServer, namespace: str, run: Run, tmp_path: Path
 ) -> None:
     core = f"/api/v1/namespaces/{namespace}"
-    run_on_cluster.request("POST", f"{core}/serviceaccounts", {"metadata": {"name": "default"}})
+    cluster.request("POST", f"{core}/serviceaccounts", {"metadata": {"name": "default"}})
     container = {"name": "operator", "image": "operator:1", "env": [{"name": "KEY", "value": "hunter2"}]}
     pod = {"name": "operator-0", "labels": {"app.kubernetes.io/name": "anamnesis-operator"}}
-    created_pod = run_on_cluster.request("POST", f"{core}/pods", {"metadata": pod, "spec": {"containers": [container]}})
+    created_pod = cluster.request("POST", f"{core}/pods", {"metadata": pod, "spec": {"containers": [container]}})
     container_status = {"name": "operator", "image": "operator:1", "imageID": "", "ready": False, "restartCount": 0}
     status = {"phase": "Pending", "containerStatuses": [container_status]}
-    run_on_cluster.request("PUT", f"{core}/pods/operator-0/status", {**created_pod, "status": status})
+    cluster.request("PUT", f"{core}/pods/operator-0/status", {**created_pod, "status": status})
     result = run("support-bundle", "-n", namespace, "-o", tmp_path / "bundle.tar.gz")
     bundle_files = archive_files(tmp_path / "bundle.tar.gz")
     assert json.loads(bundle_files["operator/pods.json"])[0]["containers"][0]["image"] == "operator:1"

@@ -22,16 +22,16 @@ COMMANDS = (
 
 
 @pytest.fixture
-def kubeconfigs(run_on_cluster: ApiServer, tmp_path: Path) -> dict[str, Path]:
+def kubeconfigs(cluster: ApiServer, tmp_path: Path) -> dict[str, Path]:
     """Ways that lead nowhere, by what is said of them."""
-    document = json.loads(run_on_cluster.kubeconfig().read_text())
+    document = json.loads(cluster.kubeconfig().read_text())
     (entry,) = document["clusters"]
     paths = {
-        "does not answer": run_on_cluster.kubeconfig(server="https://127.0.0.1:9"),
-        "no run_on_cluster: ": tmp_path / "text",
+        "does not answer": cluster.kubeconfig(server="https://127.0.0.1:9"),
+        "no cluster: ": tmp_path / "text",
     }
-    paths["no run_on_cluster: "].write_text("not a kubeconfig\n")
-    del entry["run_on_cluster"]["certificate-authority-data"]
+    paths["no cluster: "].write_text("not a kubeconfig\n")
+    del entry["cluster"]["certificate-authority-data"]
     paths["no safe connection to the API server: certificate verify failed: "] = tmp_path / "stranger"
     paths["no safe connection to the API server: certificate verify failed: "].write_text(json.dumps(document))
     return paths
@@ -45,7 +45,7 @@ def test_each_command_says_it_in_one_line(
     name, *arguments = command.split()
     for message, kubeconfig in kubeconfigs.items():
         result = run(name, "-n", "wards", *arguments, kubeconfig=kubeconfig)
-        assert (result.code, result.out) == (2 if message == "no run_on_cluster: " else 1, "")
+        assert (result.code, result.out) == (2 if message == "no cluster: " else 1, "")
         assert message in result.err
         assert result.err.count("\n") == 1
     assert not (tmp_path / "bundle.tar.gz").exists()

@@ -14,10 +14,10 @@ ANNOTATION = "update.anamnesis.dev/guangzhou"
 
 
 @pytest.fixture
-def filled_namespace(run_on_cluster: ApiServer, namespace: str) -> str:
+def filled_namespace(cluster: ApiServer, namespace: str) -> str:
     """A namespace whose models weber may change."""
-    create_waiting_model(run_on_cluster, namespace)
-    grant_role(run_on_cluster, namespace, "weber", "anamnesis-editor")
+    create_waiting_model(cluster, namespace)
+    grant_role(cluster, namespace, "weber", "anamnesis-editor")
     return namespace
 
 
@@ -25,23 +25,23 @@ def annotations(server: ApiServer, namespace: str) -> Any:
     return read_resource(server, namespace, "continualmodels", "chest")["metadata"].get("annotations", {})
 
 
-def test_an_update_is_asked_for_by_a_higher_number(run_on_cluster: ApiServer, filled_namespace: str, run: Run) -> None:
+def test_an_update_is_asked_for_by_a_higher_number(cluster: ApiServer, filled_namespace: str, run: Run) -> None:
     first = run("update", "-n", filled_namespace, "chest", "--site", "guangzhou", user="weber")
     assert (first.code, "asked for an update of guangzhou (number 1)" in first.out) == (0, True), first.err
     run("update", "-n", filled_namespace, "chest", "--site", "guangzhou", user="weber")
-    assert annotations(run_on_cluster, filled_namespace) == {ANNOTATION: "2"}
+    assert annotations(cluster, filled_namespace) == {ANNOTATION: "2"}
 
 
 def test_the_number_never_falls_also_when_the_annotation_is_gone(
-    run_on_cluster: ApiServer, filled_namespace: str, run: Run
+    cluster: ApiServer, filled_namespace: str, run: Run
 ) -> None:
     create_resource(
-        run_on_cluster, filled_namespace, "ModelUpdate", "chest-7", {**UPDATE_SPEC, "site": "guangzhou", "counter": 7}
+        cluster, filled_namespace, "ModelUpdate", "chest-7", {**UPDATE_SPEC, "site": "guangzhou", "counter": 7}
     )
     assert "(number 8)" in run("update", "-n", filled_namespace, "chest", "--site", "guangzhou", user="weber").out
 
 
-def test_of_people_who_ask_at_once_each_is_counted(run_on_cluster: ApiServer, filled_namespace: str) -> None:
+def test_of_people_who_ask_at_once_each_is_counted(cluster: ApiServer, filled_namespace: str) -> None:
     from anamnesis.cli.cluster.connection import Connection
     from anamnesis.cli.cluster.requesting import request_update
 
@@ -52,45 +52,43 @@ def test_of_people_who_ask_at_once_each_is_counted(run_on_cluster: ApiServer, fi
         config.load_kube_config(str(file), None, settings)
         return request_update(Connection(client.ApiClient(settings), filled_namespace), "chest", "guangzhou").counter
 
-    file = run_on_cluster.kubeconfig("weber")
+    file = cluster.kubeconfig("weber")
     with ThreadPoolExecutor(3) as pool:
         assert sorted(pool.map(request_once, range(3))) == [1, 2, 3]
-    assert annotations(run_on_cluster, filled_namespace) == {ANNOTATION: "3"}
+    assert annotations(cluster, filled_namespace) == {ANNOTATION: "3"}
 
 
-def test_a_site_of_the_model_must_be_named(run_on_cluster: ApiServer, filled_namespace: str, run: Run) -> None:
+def test_a_site_of_the_model_must_be_named(cluster: ApiServer, filled_namespace: str, run: Run) -> None:
     for site in ("", "elsewhere"):
         result = run("update", "-n", filled_namespace, "chest", "--site", site, user="weber")
         assert (result.code, "expected one of guangzhou, bethesda" in result.err) == (2, True)
-    run_on_cluster.kubectl("annotate", "cmodel", "chest", "-n", filled_namespace, f"{ANNOTATION}=often")
+    cluster.kubectl("annotate", "cmodel", "chest", "-n", filled_namespace, f"{ANNOTATION}=often")
     odd = run("update", "-n", filled_namespace, "chest", "--site", "guangzhou", user="weber")
     assert (odd.code, f"annotation {ANNOTATION}: expected a whole number, found 'often'" in odd.err) == (2, True)
 
 
-def test_where_there_is_one_model_its_name_may_be_left_out(
-    run_on_cluster: ApiServer, filled_namespace: str, run: Run
-) -> None:
+def test_where_there_is_one_model_its_name_may_be_left_out(cluster: ApiServer, filled_namespace: str, run: Run) -> None:
     assert "chest: asked" in run("update", "-n", filled_namespace, "--site", "guangzhou", user="weber").out
-    create_resource(run_on_cluster, filled_namespace, "ContinualModel", "abdomen", MODEL)
+    create_resource(cluster, filled_namespace, "ContinualModel", "abdomen", MODEL)
     result = run("update", "-n", filled_namespace, "--site", "guangzhou", user="weber")
-    assert (result.code, f"which model? namespace {ward} has abdomen, chest" in result.err) == (2, True)
+    assert (result.code, f"which model? namespace {filled_namespace} has abdomen, chest" in result.err) == (2, True)
 
 
-def test_a_model_rests_and_goes_on(run_on_cluster: ApiServer, filled_namespace: str, run: Run) -> None:
+def test_a_model_rests_and_goes_on(cluster: ApiServer, filled_namespace: str, run: Run) -> None:
     assert run("suspend", "-n", filled_namespace, "chest", user="weber").out == "chest is suspended\n"
-    assert read_resource(run_on_cluster, filled_namespace, "continualmodels", "chest")["spec"]["state"] == "Suspended"
+    assert read_resource(cluster, filled_namespace, "continualmodels", "chest")["spec"]["state"] == "Suspended"
     assert run("resume", "-n", filled_namespace, "chest", user="weber").code == 0
-    assert read_resource(run_on_cluster, filled_namespace, "continualmodels", "chest")["spec"]["state"] == "Active"
+    assert read_resource(cluster, filled_namespace, "continualmodels", "chest")["spec"]["state"] == "Active"
     refused = run("suspend", "-n", filled_namespace, "chest", user="viewer")
     assert (refused.code, "viewer may not patch continualmodels" in refused.err) == (3, True)
 
 
-def test_kubectl_finds_the_plugin(run_on_cluster: ApiServer, filled_namespace: str) -> None:
+def test_kubectl_finds_the_plugin(cluster: ApiServer, filled_namespace: str) -> None:
     environment = {
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
-        "KUBECONFIG": str(run_on_cluster.kubeconfig("weber")),
+        "KUBECONFIG": str(cluster.kubeconfig("weber")),
     }
-    kubectl = str(run_on_cluster.binaries / "kubectl")
+    kubectl = str(cluster.binaries / "kubectl")
 
     def run(*arguments: str) -> str:
         return subprocess.run([kubectl, *arguments], env=environment, capture_output=True, text=True, check=True).stdout

@@ -35,9 +35,9 @@ def yaml_of_pages() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("text", [text for _, text in yaml_of_pages()], ids=[name for name, _ in yaml_of_pages()])
-def test_samples_and_pages_are_accepted_by_both(run_on_cluster: ApiServer, text: str) -> None:
+def test_samples_and_pages_are_accepted_by_both(cluster: ApiServer, text: str) -> None:
     for document in parse_documents(text):
-        assert (types_refusal(document), server_refusal(run_on_cluster, document)) == ("", "")
+        assert (types_refusal(document), server_refusal(cluster, document)) == ("", "")
 
 
 SHARE = "a decimal from 0 to 1"
@@ -129,10 +129,10 @@ BAD = [
 
 @pytest.mark.parametrize(("kind", "path", "value", "server", "types"), BAD, ids=[f"{c[0]}-{c[1]}" for c in BAD])
 def test_a_bad_resource_is_refused_by_both_in_words_that_help(
-    run_on_cluster: ApiServer, kind: str, path: str, value: object, server: str, types: str
+    cluster: ApiServer, kind: str, path: str, value: object, server: str, types: str
 ) -> None:
     document = with_field(VALID_RESOURCES[kind], path, value)
-    assert server in server_refusal(run_on_cluster, document)
+    assert server in server_refusal(cluster, document)
     assert (types or server) in types_refusal(document)
 
 
@@ -158,7 +158,7 @@ VALUES = st.sampled_from([
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(field=st.sampled_from(FIELDS), value=VALUES)
-def test_server_and_types_agree_on_any_field(run_on_cluster: ApiServer, field: tuple[str, str], value: object) -> None:
+def test_server_and_types_agree_on_any_field(cluster: ApiServer, field: tuple[str, str], value: object) -> None:
     kind, path = field
     try:
         document = with_field(VALID_RESOURCES[kind], path, value)
@@ -166,5 +166,5 @@ def test_server_and_types_agree_on_any_field(run_on_cluster: ApiServer, field: t
         return
     if path.endswith(".channels") and value is True:  # to Python, true is 1
         return
-    server, types = server_refusal(run_on_cluster, document), types_refusal(document)
+    server, types = server_refusal(cluster, document), types_refusal(document)
     assert bool(server) == bool(types), f"{path}: {value!r}: the server says {server!r}, the types say {types!r}"

@@ -17,8 +17,8 @@ def test_every_row_has_a_family_and_its_own_label():
 
 
 def test_the_best_trial_is_chosen_and_all_are_kept(make_result, tmp_path, monkeypatch):
-    monkeypatch.setattr(choose, "TRIALS", tmp_path / "trials")
-    monkeypatch.setattr(choose, "choices", lambda: choose.Choices())
+    monkeypatch.setattr(choose, "TRIALS_FOLDER", tmp_path / "trials")
+    monkeypatch.setattr(choose, "read_choices", lambda: choose.Choices())
     settings = choose.trial_settings("derpp")
     for right, setting in zip((5, 9, 30, 7, 1, 2), settings, strict=True):
         write_result(make_result(setting, right), choose.trial_path(setting))

@@ -98,7 +98,7 @@ class AlertingStack:
             "alertmanager",
             self._ports[1],
             f"--storage.path={folder / 'am'}",
-            "--run_on_cluster.listen-address=",
+            "--cluster.listen-address=",
         )
         self._start(prometheus, "prometheus", self._ports[0], f"--storage.tsdb.path={folder / 'tsdb'}")
 

@@ -70,7 +70,7 @@ class ApiServer:
             "--advertise-address=127.0.0.1",
             f"--secure-port={self._ports[2]}",
             "--endpoint-reconciler-type=none",
-            "--service-run_on_cluster-ip-range=10.96.0.0/16",
+            "--service-cluster-ip-range=10.96.0.0/16",
             "--authorization-mode=RBAC",
             f"--token-auth-file={self.folder / 'tokens.csv'}",
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
@@ -98,13 +98,13 @@ class ApiServer:
         """Writes the kubeconfig of a user, or of anyone whose token is given; ``server`` names a proxy in between."""
         authority = b64encode(self._authority().encode()).decode()
         name = user.replace(":", "_")
-        run_on_cluster = {"server": server or self.url, "certificate-authority-data": authority}
+        cluster = {"server": server or self.url, "certificate-authority-data": authority}
         content = {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "t", "run_on_cluster": run_on_cluster}],
+            "clusters": [{"name": "t", "cluster": cluster}],
             "users": [{"name": user, "user": {"token": token or self.tokens[user]}}],
-            "contexts": [{"name": "t", "context": {"run_on_cluster": "t", "user": user}}],
+            "contexts": [{"name": "t", "context": {"cluster": "t", "user": user}}],
             "current-context": "t",
         }
         path = self.folder / f"{name}{'-proxied' if server else ''}.kubeconfig"
@@ -137,7 +137,7 @@ class ApiServer:
             f"--advertise-client-urls={client}",
             f"--listen-peer-urls={peer}",
             f"--initial-advertise-peer-urls={peer}",
-            f"--initial-run_on_cluster=default={peer}",
+            f"--initial-cluster=default={peer}",
             "--unsafe-no-fsync",
             "--log-level=warn",
         )

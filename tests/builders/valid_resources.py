@@ -38,7 +38,7 @@ UPDATE = {
         "model": "chest",
         "site": "guangzhou",
         "claim": "sha256:" + "1" * 64,
-        "source": "sha256:" + "2" * 64,
+        "sourceFingerprint": "sha256:" + "2" * 64,
         "patients": 120,
         "request": "{}",
     },

@@ -22,9 +22,9 @@ MODEL = model_spec(("guangzhou", "bethesda"), {"method": {"name": "EWCPrototype"
 MODEL_STATUS: dict[str, Any] = {
     "observedGeneration": 1,
     "champion": CHAMPION,
-    "promoted": TIMESTAMP,
+    "promotionTime": TIMESTAMP,
     "update": UPDATE,
-    "head": {"number": 7, "digest": CHAMPION},
+    "logHead": {"number": 7, "digest": CHAMPION},
     "conditions": [
         condition("Ready", "True", "ChampionInUse"),
         condition("Progressing", "True", "AwaitingApproval", f"{UPDATE}: passed the gate"),
@@ -35,7 +35,7 @@ MODEL_STATUS: dict[str, Any] = {
         condition("BackendReachable", "True", "Reachable"),
     ],
     "sites": [
-        {"name": "guangzhou", "state": "Learned", "samples": 400, "quarantined": 12, "learned": TIMESTAMP},
+        {"name": "guangzhou", "state": "Learned", "samples": 400, "quarantinedFiles": 12, "lastLearnedTime": TIMESTAMP},
         {"name": "bethesda", "state": "AwaitingApproval", "message": f"{UPDATE}: passed the gate"},
     ],
     "tasks": [
@@ -43,11 +43,11 @@ MODEL_STATUS: dict[str, Any] = {
             "site": "guangzhou",
             "task": "pneumonia",
             "metric": "AUROC",
-            "frozen": {"value": "0.912", "low": "0.881", "high": "0.940", "cases": 120},
-            "best": "0.920",
+            "frozenScore": {"value": "0.912", "low": "0.881", "high": "0.940", "cases": 120},
+            "bestScore": "0.920",
             "floor": "0.80",
             "margin": "0.05",
-            "evaluated": TIMESTAMP,
+            "evaluationTime": TIMESTAMP,
         }
     ],
     "decisions": {"promoted": 1},
@@ -56,8 +56,8 @@ UPDATE_SPEC = {
     "model": "chest",
     "site": "bethesda",
     "claim": CANDIDATE,
-    "source": CANDIDATE,
-    "base": CHAMPION,
+    "sourceFingerprint": CANDIDATE,
+    "baseVersion": CHAMPION,
     "request": "{}",
 }
 AWAITING = {
@@ -65,7 +65,7 @@ AWAITING = {
     "conditions": [condition("Decided", "False", "AwaitingApproval", "passed the gate")],
 }
 READABLE = {
-    "source": {"fingerprint": CHAMPION, "files": 800, "changed": TIMESTAMP},
+    "source": {"fingerprint": CHAMPION, "files": 800, "lastChangeTime": TIMESTAMP},
     "conditions": [condition("Readable", "False", "Unreachable", "the bucket does not answer")],
 }
 

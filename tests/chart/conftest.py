@@ -44,18 +44,18 @@ def release_namespace(empty_cluster: ApiServer) -> str:
     return make_namespace(empty_cluster)
 
 
-def make_namespace(run_on_cluster: ApiServer) -> str:
+def make_namespace(cluster: ApiServer) -> str:
     name = f"chart-{secrets.token_hex(4)}"
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    run_on_cluster.request("POST", "/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
+    cluster.request("POST", "/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
     account = {"metadata": {"name": "default"}}  # a controller would make it
-    run_on_cluster.request("POST", f"/api/v1/namespaces/{name}/serviceaccounts", account)
+    cluster.request("POST", f"/api/v1/namespaces/{name}/serviceaccounts", account)
     return name
 
 
-def remove_cluster_objects(run_on_cluster: ApiServer) -> None:
-    """Removes what other tests left of ours that is of the whole run_on_cluster."""
+def remove_cluster_objects(cluster: ApiServer) -> None:
+    """Removes what other tests left of ours that is of the whole cluster."""
     for kind in ("crd", "validatingadmissionpolicy", "validatingadmissionpolicybinding", "clusterrole"):
-        names = run_on_cluster.kubectl("get", kind, "--output=name").split()
+        names = cluster.kubectl("get", kind, "--output=name").split()
         if ours := [name for name in names if "anamnesis" in name]:
-            run_on_cluster.kubectl("delete", *ours)
+            cluster.kubectl("delete", *ours)

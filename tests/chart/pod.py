@@ -16,13 +16,13 @@ class Pod:
     """The process of a release's Deployment, with its environment, arguments, mounted files and account.
 
     Args:
-        run_on_cluster: where the release is.
+        cluster: where the release is.
         space: its namespace.
         folder: in place of the pod's mounts.
     """
 
-    def __init__(self, run_on_cluster: ApiServer, namespace: str, folder: Path) -> None:
-        self._cluster, self._namespace, self._folder = run_on_cluster, namespace, folder
+    def __init__(self, cluster: ApiServer, namespace: str, folder: Path) -> None:
+        self._cluster, self._namespace, self._folder = cluster, namespace, folder
         self.spec: Json = self._get("apis/apps/v1", "deployments", "anamnesis-operator")["spec"]["template"]["spec"]
         (self.container,) = self.spec["containers"]
         self._places = {mount["mountPath"]: folder / mount["name"] for mount in self.container["volumeMounts"]}

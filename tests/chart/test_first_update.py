@@ -47,7 +47,7 @@ def test_from_nothing_to_a_champion(
     empty_cluster: ApiServer, release_namespace: str, bucket: S3Server, tmp_path: Path
 ) -> None:
     def model() -> Json:
-        resource: Json = empty_cluster.request("GET", f"{GROUP}/namespaces/{space}/continualmodels/lungs")
+        resource: Json = empty_cluster.request("GET", f"{GROUP}/namespaces/{release_namespace}/continualmodels/lungs")
         return resource.get("status", {})
 
     def state() -> str:
@@ -97,6 +97,6 @@ def test_from_nothing_to_a_champion(
             remove_cluster_objects(empty_cluster)
 
 
-def updates(run_on_cluster: ApiServer, release_namespace: str) -> list[Json]:
-    items: list[Json] = run_on_cluster.request("GET", f"{GROUP}/namespaces/{space}/modelupdates")["items"]
+def updates(cluster: ApiServer, release_namespace: str) -> list[Json]:
+    items: list[Json] = cluster.request("GET", f"{GROUP}/namespaces/{release_namespace}/modelupdates")["items"]
     return items

@@ -54,7 +54,7 @@ def proxy() -> Iterator[ConnectProxy]:
 
 @pytest.fixture(scope="module")
 def release_namespace(empty_cluster: ApiServer) -> Iterator[str]:
-    """A namespace that is weber's; what is of the whole run_on_cluster is there, as its administrator installs it once."""
+    """A namespace that is weber's; what is of the whole cluster is there, as its administrator installs it once."""
     release_namespace, home = make_namespace(empty_cluster), make_namespace(empty_cluster)
     values: Json = {"operator": {"enabled": False}, "rbac": {"admissionReader": {"namespaces": [release_namespace]}}}
     remove_cluster_objects(empty_cluster)
@@ -68,15 +68,13 @@ def release_namespace(empty_cluster: ApiServer) -> Iterator[str]:
     remove_cluster_objects(empty_cluster)
 
 
-def bind_role(run_on_cluster: ApiServer, release_namespace: str, role: str) -> None:
+def bind_role(cluster: ApiServer, release_namespace: str, role: str) -> None:
     name = role.replace(":", "-")
-    run_on_cluster.kubectl(
-        "create", "-n", release_namespace, "rolebinding", name, f"--clusterrole={role}", "--user=weber"
-    )
+    cluster.kubectl("create", "-n", release_namespace, "rolebinding", name, f"--clusterrole={role}", "--user=weber")
 
 
-def as_weber(run_on_cluster: ApiServer, release_namespace: str) -> helm_python.Config:
-    return helm_python.Config(kubeconfig_path=run_on_cluster.kubeconfig("weber"), namespace=release_namespace)
+def as_weber(cluster: ApiServer, release_namespace: str) -> helm_python.Config:
+    return helm_python.Config(kubeconfig_path=cluster.kubeconfig("weber"), namespace=release_namespace)
 
 
 def test_who_may_not_grant_it_cannot_install_and_reads_why(empty_cluster: ApiServer, release_namespace: str) -> None:
@@ -127,17 +125,17 @@ def pod(empty_cluster: ApiServer, release_namespace: str, release: None, tmp_pat
     return Pod(empty_cluster, release_namespace, tmp_path)
 
 
-def kubectl(run_on_cluster: ApiServer, release_namespace: str, *arguments: str, stdin: str = "") -> str:
-    return run_on_cluster.kubectl("-n", release_namespace, *arguments, stdin=stdin, user="weber")
+def kubectl(cluster: ApiServer, release_namespace: str, *arguments: str, stdin: str = "") -> str:
+    return cluster.kubectl("-n", release_namespace, *arguments, stdin=stdin, user="weber")
 
 
-def apply(run_on_cluster: ApiServer, release_namespace: str, document: Json) -> None:
-    kubectl(run_on_cluster, release_namespace, "apply", "-f", "-", stdin=json.dumps(document))
+def apply(cluster: ApiServer, release_namespace: str, document: Json) -> None:
+    kubectl(cluster, release_namespace, "apply", "-f", "-", stdin=json.dumps(document))
 
 
-def readable(run_on_cluster: ApiServer, release_namespace: str, site: str) -> tuple[str, str]:
+def readable(cluster: ApiServer, release_namespace: str, site: str) -> tuple[str, str]:
     """Reason and message of the condition; empty where there is none yet."""
-    status = run_on_cluster.request("GET", f"{GROUP}/namespaces/{space}/sites/{site}").get("status", {})
+    status = cluster.request("GET", f"{GROUP}/namespaces/{release_namespace}/sites/{site}").get("status", {})
     conditions = [condition for condition in status.get("conditions", ()) if condition["type"] == "Readable"]
     return (conditions[0]["reason"], conditions[0]["message"]) if conditions else ("", "")
 
@@ -161,7 +159,7 @@ def test_a_bucket_is_read_by_the_proxy_and_the_authority_of_the_hospital(
 
 
 @pytest.mark.parametrize(
-    ("forgotten", "site", "told"),
+    ("forgotten", "site", "template"),
     [
         ("AWS_CA_BUNDLE SSL_CERT_FILE", "near", "no trusted connection to localhost:{port}: certificate verify failed"),
         ("HTTPS_PROXY", "far", "Failed to resolve 'bucket.hospital.example'"),

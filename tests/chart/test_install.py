@@ -27,14 +27,14 @@ SITE = {
 }
 
 
-def helm(run_on_cluster: ApiServer, namespace: str) -> helm_python.Config:
-    return helm_python.Config(kubeconfig_path=run_on_cluster.kubeconfig(), namespace=namespace)
+def helm(cluster: ApiServer, namespace: str) -> helm_python.Config:
+    return helm_python.Config(kubeconfig_path=cluster.kubeconfig(), namespace=namespace)
 
 
-def paths(run_on_cluster: ApiServer) -> Iterator[str]:
+def paths(cluster: ApiServer) -> Iterator[str]:
     """The definitions and policies of ours that are there."""
     for kind in ("crd", "validatingadmissionpolicies", "validatingadmissionpolicybindings", "clusterroles"):
-        names = run_on_cluster.kubectl("get", kind, "--output=name").split()
+        names = cluster.kubectl("get", kind, "--output=name").split()
         yield from sorted(name for name in names if "anamnesis" in name)
 
 
@@ -62,19 +62,21 @@ def pod_specs(values: Json, namespace: str) -> list[Json]:
 @pytest.mark.parametrize("name", profiles())
 def test_pods_run_where_they_are_restricted_most(empty_cluster: ApiServer, release_namespace: str, name: str) -> None:
     account = {"metadata": {"name": "anamnesis-operator"}}
-    empty_cluster.request("POST", f"/api/v1/namespaces/{space}/serviceaccounts", account)
+    empty_cluster.request("POST", f"/api/v1/namespaces/{release_namespace}/serviceaccounts", account)
     specs = pod_specs(profiles()[name], release_namespace)
     assert len(specs) >= 2
     for spec in specs:
         containers = [*spec["containers"], *spec.get("initContainers", ())]
         assert all(container["securityContext"]["readOnlyRootFilesystem"] for container in containers)
         pod = {"metadata": {"generateName": "p-"}, "spec": {**spec, "restartPolicy": "Always"}}
-        empty_cluster.request("POST", f"/api/v1/namespaces/{space}/pods?dryRun=All", pod)
+        empty_cluster.request("POST", f"/api/v1/namespaces/{release_namespace}/pods?dryRun=All", pod)
 
 
 def test_the_life_of_a_release(empty_cluster: ApiServer, release_namespace: str, tmp_path: Path) -> None:
     def replicas() -> int:
-        deployment = empty_cluster.request("GET", f"/apis/apps/v1/namespaces/{space}/deployments/anamnesis-operator")
+        deployment = empty_cluster.request(
+            "GET", f"/apis/apps/v1/namespaces/{release_namespace}/deployments/anamnesis-operator"
+        )
         return int(deployment["spec"]["replicas"])
 
     remove_cluster_objects(empty_cluster)
@@ -98,7 +100,7 @@ def test_the_life_of_a_release(empty_cluster: ApiServer, release_namespace: str,
         client.uninstall("anamnesis")
     remaining_paths = list(paths(empty_cluster))
     assert [name for name in everything if "clusterrole" not in name] == remaining_paths
-    sites = f"/apis/anamnesis.dev/v1alpha1/namespaces/{space}/sites/north"
+    sites = f"/apis/anamnesis.dev/v1alpha1/namespaces/{release_namespace}/sites/north"
     assert "deletionTimestamp" not in empty_cluster.request("GET", sites)["metadata"]
     remaining_names = empty_cluster.kubectl(
         "get", "deployment,service,role,rolebinding,sa,configmap,pdb", "-n", release_namespace, "-o", "name"
@@ -126,9 +128,9 @@ def newer_chart(folder: Path) -> Path:
     return copy
 
 
-def policy_state(run_on_cluster: ApiServer) -> list[Any]:
+def policy_state(cluster: ApiServer) -> list[Any]:
     """What the operator looks at to know since when authors are sure."""
     head = "/apis/admissionregistration.k8s.io/v1"
     kinds = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
-    objects = [run_on_cluster.request("GET", f"{head}/{kind}/anamnesis-approvals") for kind in kinds]
+    objects = [cluster.request("GET", f"{head}/{kind}/anamnesis-approvals") for kind in kinds]
     return [(item["metadata"]["generation"], item["metadata"]["creationTimestamp"], item["spec"]) for item in objects]

@@ -40,7 +40,7 @@ def test_the_page_has_what_is_looked_for() -> None:
     assert len([line for line in commands(INSTALL) if line.startswith(("kubectl", "anamnesis", "helm"))]) >= 30
 
 
-@pytest.mark.parametrize("given", values_on_page(), ids=lambda given: "+".join(given))
+@pytest.mark.parametrize("page_values", values_on_page(), ids=lambda given: "+".join(given))
 def test_values_of_the_page_are_taken_and_change_what_is_installed(page_values: Json) -> None:
     with helm_python.Chart.load(CHART) as chart:
         chart.validate_schema(page_values)
@@ -94,7 +94,7 @@ def test_what_is_made_by_kubectl_is_taken_by_the_api_server(empty_cluster: ApiSe
         command_line = re.sub(r"\$\([^)]*\)", "secret-in-place", line)
         if not re.match(r"kubectl (-n \S+ )?create ", command_line):
             continue
-        command_line = re.sub(r"-n \S+", f"-n {space}", command_line)
+        command_line = re.sub(r"-n \S+", f"-n {release_namespace}", command_line)
         command_line = re.sub(
             r"--from-file=(key=)?(\S+)",
             lambda match: f"--from-file={match[1] or ''}{existing_path(match[2], tmp_path)}",

@@ -29,7 +29,7 @@ CLASSES = ("left", "right")
 class WatchedRelease:
     """A release, and a model and a site in one of the namespaces that it watches."""
 
-    run_on_cluster: ApiServer
+    cluster: ApiServer
     release_namespace: str
     watched_namespace: str
     folder: Path
@@ -141,9 +141,9 @@ def cluster_with_crds(empty_cluster: ApiServer) -> ApiServer:
     return empty_cluster
 
 
-def is_served(run_on_cluster: ApiServer, plural: str) -> bool:
+def is_served(cluster: ApiServer, plural: str) -> bool:
     try:
-        return bool(run_on_cluster.request("GET", f"{GROUP}/{plural}"))
+        return bool(cluster.request("GET", f"{GROUP}/{plural}"))
     except urllib.error.HTTPError:  # 404, then 429 while its storage begins
         return False
 
@@ -165,7 +165,7 @@ def watched_release(
             client.uninstall("anamnesis")
 
 
-@pytest.mark.parametrize("ward", ["own", "another", "all"], indirect=True)
+@pytest.mark.parametrize("watched_release", ["own", "another", "all"], indirect=True)
 def test_the_operator_works_with_what_the_chart_grants(watched_release: WatchedRelease) -> None:
     watched_release.apply()
     process = watched_release.start_operator()
@@ -173,7 +173,7 @@ def test_the_operator_works_with_what_the_chart_grants(watched_release: WatchedR
         eventually(lambda: watched_release.condition("sites", "north", "Readable") == "True Readable", 60)
         eventually(lambda: watched_release.condition("continualmodels", "chest", "Ready") == "False NoChampion", 60)
         eventually(lambda: any(update.get("status", {}).get("run") for update in watched_release.updates()), 60)
-        events = f"/apis/events.k8s.io/v1/namespaces/{ward.watched_namespace}/events"
+        events = f"/apis/events.k8s.io/v1/namespaces/{watched_release.watched_namespace}/events"
         eventually(lambda: bool(watched_release.cluster.request("GET", events)["items"]))
         assert process.is_leader()
         eventually(lambda: watched_release.helm_test(process.port) == 0)
@@ -185,9 +185,9 @@ def test_the_operator_works_with_what_the_chart_grants(watched_release: WatchedR
     assert "orbidden" not in log, log
 
 
-@pytest.mark.parametrize("ward", ["own", "another", "all"], indirect=True)
+@pytest.mark.parametrize("watched_release", ["own", "another", "all"], indirect=True)
 def test_the_operator_may_do_nothing_else(watched_release: WatchedRelease) -> None:
-    account = f"system:serviceaccount:{ward.release_namespace}:anamnesis-operator"
+    account = f"system:serviceaccount:{watched_release.release_namespace}:anamnesis-operator"
     other_namespace = make_namespace(watched_release.cluster)
     everywhere = watched_release.values["watchNamespaces"] == ["*"]
     assert watched_release.is_allowed(account, "get", "secrets")
@@ -210,7 +210,7 @@ def test_the_operator_may_do_nothing_else(watched_release: WatchedRelease) -> No
 PEOPLE = {"moretti": "viewer", "weber": "editor", "rossi": "approver"}
 
 
-@pytest.mark.parametrize("ward", ["own"], indirect=True)
+@pytest.mark.parametrize("watched_release", ["own"], indirect=True)
 def test_people_see_change_and_approve_each_by_a_role(watched_release: WatchedRelease) -> None:
     for person, role in PEOPLE.items():
         binding = ["rolebinding", role, f"--clusterrole=anamnesis-{role}", f"--user={person}"]

@@ -9,18 +9,19 @@ import pytest
 from builders.api_server import ApiServer
 from chart.conftest import Json, make_namespace, objects_of
 from chart.test_install import helm
+from chart.test_rights import cluster_with_crds
 
 from charts.golden import CHART
 
-__all__ = ["defined"]
+__all__ = ["cluster_with_crds"]
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "rights.md"
 ROW = re.compile(r"^(\S*)\s+\[(.*?)\]\s+\[(.*?)\]\s+\[(.*?)\]$")
 HEAD = ("resource", "only those named", "verbs")
 
 
-def rights(run_on_cluster: ApiServer, user: str, namespace: str) -> set[tuple[str, str, str]]:
+def rights(cluster: ApiServer, user: str, namespace: str) -> set[tuple[str, str, str]]:
     """Returns resource, names and verbs of each right of somebody in a namespace."""
-    printed = run_on_cluster.kubectl("auth", "can-i", "--list", f"--as={user}", f"--namespace={namespace}").splitlines()
+    printed = cluster.kubectl("auth", "can-i", "--list", f"--as={user}", f"--namespace={namespace}").splitlines()
     rows = [match.groups() for line in printed[1:] if (match := ROW.match(line))]
     assert len(rows) == len(printed) - 1, printed
     return {
@@ -41,9 +42,9 @@ def section(title: str) -> str:
     return "\n".join(line for line in rest.partition("\n## ")[0].splitlines() if line.startswith("|"))
 
 
-def own_rights(run_on_cluster: ApiServer, user: str, namespace: str, anybody: str = "anybody") -> str:
+def own_rights(cluster: ApiServer, user: str, namespace: str, anybody: str = "anybody") -> str:
     """Returns the table of what somebody may do, without what ``anybody`` may who has logged in."""
-    return table(rights(run_on_cluster, user, namespace) - rights(run_on_cluster, anybody, namespace))
+    return table(rights(cluster, user, namespace) - rights(cluster, anybody, namespace))
 
 
 HOME, WATCHED = "The operator, in its own namespace", "The operator, in another namespace that it watches"

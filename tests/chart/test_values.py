@@ -80,7 +80,7 @@ def test_no_object_takes_unknown_keys() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"unknown": 1}, "unknown"),
         ({"operator": {"replica": 1}}, "replica"),
@@ -126,7 +126,7 @@ def test_what_a_hospital_would_set_is_taken(values: Json) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"state": {"enabled": True}}, "state.accessMode: several replicas share the volume"),
         ({"operator": {"localTraining": True}}, "operator.localTraining: its runs live in one pod"),
@@ -209,7 +209,7 @@ def test_definitions_and_policy_stay_and_all_kinds_are_there() -> None:
 
 
 def test_pods_of_pipelines_get_what_values_say(tmp_path: Path) -> None:
-    pods = find_object(objects_of(profiles()["gpu-run_on_cluster"]), "ConfigMap")["data"]["pods.yaml"]
+    pods = find_object(objects_of(profiles()["gpu-cluster"]), "ConfigMap")["data"]["pods.yaml"]
     (tmp_path / "pods.yaml").write_text(pods)
     defaults = load_pod_defaults(tmp_path / "pods.yaml")
     assert defaults.image == f"registry.hospital.example/anamnesis-training:0.1.0@sha256:{'2' * 64}"
@@ -232,7 +232,7 @@ def test_one_machine_fits_into_two_gigabytes() -> None:
 
 
 def test_private_authorities_and_proxy_reach_the_process() -> None:
-    spec = find_object(objects_of(profiles()["gpu-run_on_cluster"]), "Deployment")["spec"]["template"]["spec"]
+    spec = find_object(objects_of(profiles()["gpu-cluster"]), "Deployment")["spec"]["template"]["spec"]
     (container,) = spec["containers"]
     variables = {variable["name"]: variable.get("value") for variable in container["env"]}
     mounted = {mount["mountPath"] for mount in container["volumeMounts"]}
@@ -243,7 +243,7 @@ def test_private_authorities_and_proxy_reach_the_process() -> None:
 
 
 def test_nothing_leaves_but_to_what_is_listed() -> None:
-    policy = find_object(objects_of(profiles()["gpu-run_on_cluster"]), "NetworkPolicy")["spec"]
+    policy = find_object(objects_of(profiles()["gpu-cluster"]), "NetworkPolicy")["spec"]
     assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
     assert all(rule["to"] and rule["ports"] for rule in policy["egress"]), "an empty list would mean everywhere"
     blocks = {peer["ipBlock"]["cidr"] for rule in policy["egress"] for peer in rule["to"] if "ipBlock" in peer}

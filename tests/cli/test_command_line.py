@@ -55,7 +55,7 @@ def test_what_nobody_expected_is_told_with_its_type(
     def burst(*_: object) -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr(context, "select_all", burst)
+    monkeypatch.setattr(context, "select_models", burst)
     result = call("status", "-f", tmp_path)
     assert (result.code, result.err.count("\n")) == (1, 1)
     assert "unexpected ZeroDivisionError: oh (ANAMNESIS_DEBUG=1 shows where)" in result.err
@@ -69,7 +69,7 @@ def test_an_interrupt_ends_with_130(call: Call, tmp_path: Path, monkeypatch: pyt
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(context, "select_all", interrupt)
+    monkeypatch.setattr(context, "select_models", interrupt)
     result = call("status", "-f", tmp_path)
     assert (result.code, "the same command continues" in result.err) == (130, True)
 

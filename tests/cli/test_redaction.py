@@ -1,4 +1,4 @@
-"""What may leave a run_on_cluster in a support bundle."""
+"""What may leave a cluster in a support bundle."""
 
 import json
 

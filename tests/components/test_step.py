@@ -84,6 +84,6 @@ def test_progress_is_rare_but_never_leaves_out_an_end(calls: list[tuple[int, flo
 
 @given(st.dictionaries(st.text(), st.one_of(st.floats(), st.integers(-(2**53), 2**53), st.none(), st.text())))
 def test_only_finite_numbers_are_kept(metrics: dict[str, object]) -> None:
-    finite_metrics = finite_metrics(metrics)
-    assert json.loads(json.dumps(finite_metrics, allow_nan=False)) == finite_metrics
-    assert all(isinstance(metrics[name], int | float) for name in finite_metrics)
+    kept_metrics = finite_metrics(metrics)
+    assert json.loads(json.dumps(kept_metrics, allow_nan=False)) == kept_metrics
+    assert all(isinstance(metrics[name], int | float) for name in kept_metrics)

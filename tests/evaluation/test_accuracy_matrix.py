@@ -65,7 +65,7 @@ def test_a_task_that_the_last_update_learned_again_is_still_an_old_task() -> Non
 
 def test_forward_transfer_is_none_where_it_was_not_measured_and_not_zero() -> None:
     assert m.forward_transfer(RETURN) is None
-    assert m.forward_transfer(dataclasses.replace(HAND, baseline={})) is None
+    assert m.forward_transfer(dataclasses.replace(HAND, baseline_scores={})) is None
     assert m.forward_transfer(HAND) != 0
 
 

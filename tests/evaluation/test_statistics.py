@@ -74,7 +74,7 @@ def test_bootstrap_covers_the_mean_and_repeats_with_its_seed() -> None:
 
 
 def test_bootstrap_draws_in_chunks_without_bias(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anamnesis.evaluation.statistics._MOST_DRAWS", 1000)
+    monkeypatch.setattr("anamnesis.evaluation.statistics._MAXIMUM_DRAWS", 1000)
     values = torch.arange(100.0)[:, None]
     low, high = bootstrap(values, torch.Generator().manual_seed(0))[0]
     assert low == pytest.approx(49.5 - 5.66, abs=1)

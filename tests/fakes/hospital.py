@@ -83,7 +83,7 @@ class HospitalNetwork:
 
 
 class FakeBackend:
-    """Runs that a test moves on; they survive the operator, as they do on a run_on_cluster."""
+    """Runs that a test moves on; they survive the operator, as they do on a cluster."""
 
     def __init__(self, network: HospitalNetwork) -> None:
         self.network = network
@@ -159,7 +159,7 @@ class FakeBackend:
 
 
 class FakeHospital:
-    """One run_on_cluster with one model of some sites, and its operator, which may be killed and started again."""
+    """One cluster with one model of some sites, and its operator, which may be killed and started again."""
 
     def __init__(
         self, network: HospitalNetwork, spec: Mapping[str, object], sites: tuple[str, ...] = ("north", "south")
@@ -205,7 +205,7 @@ class FakeHospital:
             if site is not None and name in self.network.sources:
                 content, patients, changed = self.network.sources[name]
                 source = {"fingerprint": digest(f"listing of {content}"), "files": patients, "patients": patients}
-                status = {"source": {**source, "changed": changed}}
+                status = {"source": {**source, "lastChangeTime": changed}}
                 self.cluster.put_status(site, SiteStatus.model_validate(status))
 
     def reconcile(self) -> timedelta | None:

@@ -25,11 +25,11 @@ from anamnesis.operator.runtime.process import run_operator
 from anamnesis.operator.runtime.reconcile_key import Reconcile, ReconcileKey
 
 
-def idle_reconcile(run_on_cluster: Cluster, _: Cache, __: Callable[[], datetime]) -> Reconcile:
+def idle_reconcile(cluster: Cluster, _: Cache, __: Callable[[], datetime]) -> Reconcile:
     """Returns a reconcile that looks and does nothing."""
 
     def reconcile(key: ReconcileKey) -> timedelta | None:
-        site = run_on_cluster.get(Site, key.namespace, key.name) if key.kind == "Site" else None
+        site = cluster.get(Site, key.namespace, key.name) if key.kind == "Site" else None
         if site is not None and "fail" in site.metadata.labels:
             raise ValueError("it is labelled so")
         return None
@@ -46,7 +46,7 @@ def main(kubeconfig: str, settings: dict[str, Any]) -> int:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     lease = LeaseTimes(**settings.pop("lease"))
-    options = OperatorOptions(**{**settings, "namespaces": tuple(settings["namespaces"]), "lease": lease})
+    options = OperatorOptions(**{**settings, "namespaces": tuple(settings["namespaces"]), "lease_times": lease})
     return run_operator(options, load_configuration({}, kubeconfig), idle_reconcile, make_metrics, stop)
 
 

@@ -1,4 +1,4 @@
-"""A run_on_cluster in memory that behaves as the API server does where reconciling can tell: no server, no waiting."""
+"""A cluster in memory that behaves as the API server does where reconciling can tell: no server, no waiting."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime

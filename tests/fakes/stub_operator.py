@@ -55,10 +55,10 @@ class RecordingObserver:
 def stub_reconcile(identity: str, seconds: float) -> Callable[[Cluster, Cache, Callable[[], datetime]], Reconcile]:
     """Makes a reconcile that takes ``seconds``, and fails where a model is labelled so."""
 
-    def make(run_on_cluster: Cluster, cache: Cache, clock: Callable[[], datetime]) -> Reconcile:
+    def make(cluster: Cluster, cache: Cache, clock: Callable[[], datetime]) -> Reconcile:
         def reconcile(key: ReconcileKey) -> timedelta | None:
             kind = ContinualModel if key.kind == "ContinualModel" else Site
-            resource = run_on_cluster.get(kind, key.namespace, key.name)
+            resource = cluster.get(kind, key.namespace, key.name)
             if resource is None:
                 return None
             logging.getLogger("anamnesis.toy").info("begins", extra={"key": str(key)})
@@ -66,7 +66,7 @@ def stub_reconcile(identity: str, seconds: float) -> Callable[[Cluster, Cache, C
             if "fail" in resource.metadata.labels:
                 raise ValueError(f"a library quotes {resource.spec}")
             ready_condition = Condition(type="Ready", status="True", reason="Seen", message=f"by {identity}")
-            run_on_cluster.put_status(resource, _status(resource, merge_conditions(resource.status.conditions, (ready_condition,),
+            cluster.put_status(resource, _status(resource, merge_conditions(resource.status.conditions, (ready_condition,),
                                                                  resource.metadata.generation, clock())))  # fmt: skip
             return None
 
@@ -86,7 +86,7 @@ def main(kubeconfig: str, settings: dict[str, Any]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     seconds = settings.pop("seconds", 0.0)
     lease = LeaseTimes(**settings.pop("lease", {}))
-    options = OperatorOptions(**{**settings, "namespaces": tuple(settings["namespaces"]), "lease": lease})
+    options = OperatorOptions(**{**settings, "namespaces": tuple(settings["namespaces"]), "lease_times": lease})
     client_configuration = load_configuration({}, kubeconfig)
     return run_operator(
         options, client_configuration, stub_reconcile(options.identity, seconds), RecordingObserver, stop

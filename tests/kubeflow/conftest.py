@@ -1,4 +1,4 @@
-"""What an update on a real run_on_cluster needs: a bucket with a made-up site, secrets, and a back end."""
+"""What an update on a real cluster needs: a bucket with a made-up site, secrets, and a back end."""
 
 import json
 import os
@@ -83,7 +83,7 @@ def kubectl() -> Callable[..., str]:
 
 @pytest.fixture
 def testbed(monkeypatch: pytest.MonkeyPatch) -> PipelinesTestbed:
-    """The run_on_cluster's own object store, and secrets that tell the pods where it is."""
+    """The cluster's own object store, and secrets that tell the pods where it is."""
     url, environment = _url(), _environment()
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -121,12 +121,12 @@ def hospital_release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospi
 
 def _url() -> str:
     if not (url := os.environ.get("PIPELINES_URL")):
-        pytest.skip("PIPELINES_URL is not set; `make run_on_cluster-test` sets it")
+        pytest.skip("PIPELINES_URL is not set; `make cluster-test` sets it")
     return url
 
 
 def _environment() -> dict[str, str]:
-    """In which this process finds the run_on_cluster's object store."""
+    """In which this process finds the cluster's object store."""
     address = _kubectl("get", "service", "minio-service", "--output=jsonpath={.spec.clusterIP}")
     return {"AWS_ENDPOINT_URL": f"http://{address}:9000", **_keys()}
 

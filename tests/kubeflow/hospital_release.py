@@ -1,4 +1,4 @@
-"""A hospital on the run_on_cluster: the chart installed with Helm, people with roles, buckets at which data arrives."""
+"""A hospital on the cluster: the chart installed with Helm, people with roles, buckets at which data arrives."""
 
 import json
 import os

@@ -55,7 +55,7 @@ Start = Callable[[], "subprocess.Popen[bytes]"]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts operators outside of the run_on_cluster, as an administrator would."""
+    """Starts operators outside of the cluster, as an administrator would."""
     running: list[subprocess.Popen[bytes]] = []
 
     def start_operator() -> "subprocess.Popen[bytes]":

@@ -37,9 +37,9 @@ def test_a_run_that_nobody_asked_for_promotes_by_itself(testbed: "Lab") -> None:
     training = TrainingSettings(epochs=2, batch_size=8, learning_rate=5e-3)
     request = UpdateRequest(
         model="chest",
-        registry=f"{lab.bucket}/registry",
+        registry=f"{testbed.bucket}/registry",
         site=SiteConfig("north", testbed.bring("north", CLASSES), ("OT",), TASK),
-        store=f"{lab.bucket}/stores/north",
+        store=f"{testbed.bucket}/stores/north",
         configuration=Configuration("ewc_prototype", {}, NetworkSpec(size=(32, 32), width=8), training),
         split_key="env:ANAMNESIS_SPLIT_KEY",
         gate=POLICY,

@@ -50,9 +50,9 @@ def make_request(testbed: "Lab") -> UpdateRequest:
     training = TrainingSettings(epochs=1, batch_size=8)
     return UpdateRequest(
         model="chest",
-        registry=f"{lab.bucket}/registry",
+        registry=f"{testbed.bucket}/registry",
         site=SiteConfig("north", testbed.bring("north", TASK.classes), ("OT",), TASK),
-        store=f"{lab.bucket}/stores/north",
+        store=f"{testbed.bucket}/stores/north",
         configuration=Configuration("finetune", {}, NetworkSpec(size=(32, 32), width=8), training),
         split_key="env:ANAMNESIS_SPLIT_KEY",
         gate=GatePolicy(approval=ApprovalMode.AUTOMATIC),
@@ -62,7 +62,7 @@ def make_request(testbed: "Lab") -> UpdateRequest:
 def run_update(testbed: "Lab", request: UpdateRequest, name: str) -> tuple[UpdateResult, float]:
     """Runs an update under the occasion ``name``; returns what it found, and the seconds it took."""
     trigger = UpdateTrigger(name, digest_json(name), SourceState("etags", 1))
-    arguments = pipeline_arguments(encode_object(replace(request, occasion=trigger)))
+    arguments = pipeline_arguments(encode_object(replace(request, trigger=trigger)))
     began = time.monotonic()
     finished_run = testbed.ended(
         testbed.backend.submit(PipelineJob(f"{name}-1", compiled_pipeline("finetune"), arguments))

@@ -186,7 +186,7 @@ def test_12_each_term_is_logged_with_its_gradient_norm() -> None:
     names = {name.removesuffix(".gradient") for name in last if name.endswith(".gradient")}
     assert names == {*WEIGHTS, "classification", "ewc"} - {"penalty"}
     assert names < set(last)
-    assert 0 <= last["saliency_alignment.spread"] <= 1
+    assert 0 <= last["saliency_alignment.dispersion"] <= 1
 
 
 def test_logging_gradients_changes_no_gradient() -> None:
@@ -336,7 +336,7 @@ def test_bad_input_a_task_of_one_class_is_refused() -> None:
         Task("alone", TaskType.CLASSIFICATION, ("f",))
 
 
-@pytest.mark.parametrize("kept", [[0, 1, 2, 4], [0, 2, 4, 6, 8], [1]])
+@pytest.mark.parametrize("indices", [[0, 1, 2, 4], [0, 2, 4, 6, 8], [1]])
 @pytest.mark.parametrize("answering", [ClassifierMode.LINEAR, ClassifierMode.ROUTED])
 def test_bad_input_a_class_of_one_sample_or_of_none_is_a_stable_run(
     indices: list[int], answering: ClassifierMode

@@ -62,5 +62,5 @@ def network() -> HospitalNetwork:
 
 @pytest.fixture
 def hospital(network: HospitalNetwork) -> FakeHospital:
-    """A run_on_cluster with a model of two sites that no person is asked about."""
+    """A cluster with a model of two sites that no person is asked about."""
     return FakeHospital(network, {})

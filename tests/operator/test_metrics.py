@@ -19,29 +19,37 @@ NOON = "2026-11-21T12:00:00Z"
 NOON_SECONDS = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
 STATUS: dict[str, Any] = {
     "champion": DIGEST,
-    "promoted": NOON,
-    "head": {"number": 7, "digest": DIGEST},
+    "promotionTime": NOON,
+    "logHead": {"number": 7, "digest": DIGEST},
     "update": "chest-2",
     "conditions": [
         {"type": "Ready", "status": "False", "reason": "AwaitingApproval"},
         {"type": "AwaitingApproval", "status": "True", "reason": "Gate", "lastTransitionTime": NOON},
     ],
-    "sites": [{"name": "guangzhou", "state": "AwaitingApproval", "samples": 90, "quarantined": 10, "learned": NOON}],
+    "sites": [
+        {
+            "name": "guangzhou",
+            "state": "AwaitingApproval",
+            "samples": 90,
+            "quarantinedFiles": 10,
+            "lastLearnedTime": NOON,
+        }
+    ],
     "tasks": [
         {
             "site": "guangzhou",
             "task": "pneumonia",
             "metric": "AUROC",
-            "frozen": {"value": "0.86", "low": "0.81", "high": "0.90", "cases": 120},
-            "recent": {"value": "0.80", "cases": 31},
-            "best": "0.91",
+            "frozenScore": {"value": "0.86", "low": "0.81", "high": "0.90", "cases": 120},
+            "recentScore": {"value": "0.80", "cases": 31},
+            "bestScore": "0.91",
             "floor": "0.80",
             "margin": "0.05",
-            "evaluated": NOON,
+            "evaluationTime": NOON,
         }
     ],
     "decisions": {"promoted": 3, "rejected": 1},
-    "evaluation": {"last": NOON, "next": NOON},
+    "evaluation": {"lastCompletionTime": NOON, "nextDueTime": NOON},
 }
 
 
@@ -63,7 +71,7 @@ def site(status: dict[str, Any]) -> Site:
 
 
 def update(name: str, minute: int, status: dict[str, Any]) -> ModelUpdate:
-    spec = {"model": "chest", "site": "guangzhou", "claim": DIGEST, "source": DIGEST, "request": "{}"}
+    spec = {"model": "chest", "site": "guangzhou", "claim": DIGEST, "sourceFingerprint": DIGEST, "request": "{}"}
     manifest = document("ModelUpdate", name, spec, status)
     manifest["metadata"]["creationTimestamp"] = f"2026-11-21T11:{minute:02}:00Z"
     return ModelUpdate.model_validate(manifest)
@@ -141,7 +149,7 @@ def test_what_is_not_known_has_no_series() -> None:
 
 
 def test_a_site_s_status_becomes_series() -> None:
-    source = {"fingerprint": DIGEST, "files": 12, "patients": 4, "changed": NOON}
+    source = {"fingerprint": DIGEST, "files": 12, "patients": 4, "lastChangeTime": NOON}
     readable = {"type": "Readable", "status": "False", "reason": "Unreachable"}
     samples = exported_series(site({"source": source, "conditions": [readable]}))
     site_labels = frozenset({"guangzhou"})
@@ -173,8 +181,8 @@ def test_failures_of_a_site_that_left_the_model_are_forgotten() -> None:
 
 
 def test_the_last_run_that_ended_tells_how_long_it_took() -> None:
-    run = {"name": "chest-2-1", "id": "x", "attempt": 1, "state": "Succeeded", "started": NOON}
-    finished_run = {**run, "finished": "2026-11-21T12:10:00Z"}
+    run = {"name": "chest-2-1", "id": "x", "attempt": 1, "state": "Succeeded", "startTime": NOON}
+    finished_run = {**run, "completionTime": "2026-11-21T12:10:00Z"}
     samples = exported_series(
         model({}), update("chest-1", 1, {"run": finished_run}), update("chest-2", 2, {"run": run})
     )
@@ -182,7 +190,7 @@ def test_the_last_run_that_ended_tells_how_long_it_took() -> None:
 
 
 def test_the_update_in_flight_tells_since_when_it_waits() -> None:
-    run = {"name": "chest-2-1", "id": "x", "attempt": 2, "state": "Succeeded", "started": NOON}
+    run = {"name": "chest-2-1", "id": "x", "attempt": 2, "state": "Succeeded", "startTime": NOON}
     samples = exported_series(model(STATUS), update("chest-2", 2, {"run": run}), update("chest-1", 1, {"run": run}))
     site_labels = frozenset({"guangzhou"})
     assert samples["model_update_started_timestamp_seconds", site_labels] == NOON_SECONDS
@@ -242,7 +250,7 @@ def test_no_label_is_other_than_a_name_or_a_word_of_a_list() -> None:
 
 
 def collect_everything() -> bytes:
-    resources = [model(STATUS), site({"polled": NOON}), update("chest-2", 2, {}), approval("chest-2", "True")]
+    resources = [model(STATUS), site({"lastPollTime": NOON}), update("chest-2", 2, {}), approval("chest-2", "True")]
     metrics = OperatorMetrics(lambda: resources, "1.2.3")
     metrics.set_leading(True)
     metrics.record_reconcile("Site", "success", 0.2)
@@ -273,6 +281,6 @@ def test_the_page_is_what_the_table_says(tmp_path: Path, monkeypatch: pytest.Mon
     from anamnesis.operator.metrics import metrics_page
 
     assert metrics_page.main(check=True) == 0
-    monkeypatch.setattr(metrics_page, "PAGE", tmp_path / "metrics.md")
+    monkeypatch.setattr(metrics_page, "PAGE_FILE", tmp_path / "metrics.md")
     assert metrics_page.main(check=True) == 1
     assert (metrics_page.main(check=False), metrics_page.main(check=True)) == (0, 0)

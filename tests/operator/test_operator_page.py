@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "operator.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("words", [SiteState, UpdateState, ApprovalState])
+@pytest.mark.parametrize("state_type", [SiteState, UpdateState, ApprovalState])
 def test_every_state_is_explained(state_type: type[SiteState] | type[UpdateState] | type[ApprovalState]) -> None:
     assert [state.value for state in state_type if f"`{state.value}`" not in PAGE] == []
 

@@ -1,4 +1,4 @@
-"""A model's life on a run_on_cluster, told in a few lines each: real plan, real registry, a pretended back end."""
+"""A model's life on a cluster, told in a few lines each: real plan, real registry, a pretended back end."""
 
 from datetime import timedelta
 from decimal import Decimal

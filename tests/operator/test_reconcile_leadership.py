@@ -42,7 +42,7 @@ def test_nothing_is_written_anywhere_after_leadership_was_lost(
         hospital.poll_sites()
         loss = LeadershipLoss(hospital, writes)
         with monkeypatch.context() as patch:
-            patch.setattr(network, "write", loss.write)
+            patch.setattr(network, "count_write", loss.write)
             try:
                 hospital.reconciler.reconcile(KEY)
             except LeadershipLostError:

@@ -13,9 +13,9 @@ def set_store(hospital: FakeHospital, store: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("store", "said"),
+    ("store", "message"),
     [
-        ("images/south", "expected s3://... or file:///... on a run_on_cluster, found 'images/south'"),
+        ("images/south", "expected s3://... or file:///... on a cluster, found 'images/south'"),
         ("s3://models/chest", "s3://models/chest and the registry lie in each other"),
         ("s3://models/chest/images/", "who may read weights would find images there"),
         ("s3://models", "name a bucket or folder that only this site's steps can read"),

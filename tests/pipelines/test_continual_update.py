@@ -1,4 +1,4 @@
-"""The real pipeline with the real steps, on two small sites: what a laptop runs, and what a run_on_cluster runs."""
+"""The real pipeline with the real steps, on two small sites: what a laptop runs, and what a cluster runs."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -111,9 +111,7 @@ def test_two_updates_and_a_repetition(request_of_first_site: UpdateRequest, tmp_
 
 @pytest.mark.slow
 def test_an_operators_updates_and_a_scheduled_evaluation(request_of_first_site: UpdateRequest, tmp_path: Path) -> None:
-    request = replace(
-        request_of_first_site, occasion=UpdateTrigger("light-1", digest_json(1), SourceState("files", 40))
-    )
+    request = replace(request_of_first_site, trigger=UpdateTrigger("light-1", digest_json(1), SourceState("files", 40)))
     registry = open_store(request.registry)
     record = run(request, tmp_path / "runs" / "1")
     assert all(step.state is ExecutionState.SUCCEEDED for step in record.steps)
@@ -129,7 +127,7 @@ def test_an_operators_updates_and_a_scheduled_evaluation(request_of_first_site: 
 
     trigger = UpdateTrigger("light-2", digest_json(2), SourceState("files", 40))
     site_ref = SiteRef(request.site.name, request.store, request.site.task, outcome.test_set, "XC")
-    second_request = replace(request, base=outcome.version, sites=(site_ref,), occasion=trigger)
+    second_request = replace(request, base=outcome.version, sites=(site_ref,), trigger=trigger)
     record = run(second_request, tmp_path / "runs" / "2")
     assert [step.state for step in record.steps] == [ExecutionState.SUCCEEDED, *[ExecutionState.SKIPPED] * 4]
     second_outcome = read_update_result(registry, digest_json(2))

@@ -19,18 +19,15 @@ LARGEST_ERROR = 5
 
 def test_a_claim_is_held_until_its_deadline(store: Store, build) -> None:
     subject = build.digest("update")
-    ours = acquire_claim(store, subject, "run_on_cluster a", "new data", NOON + HOUR, clock=lambda: NOON)
+    ours = acquire_claim(store, subject, "cluster a", "new data", NOON + HOUR, clock=lambda: NOON)
     assert ours.deadline == "2026-01-01T13:00:00Z"
-    assert acquire_claim(store, subject, "run_on_cluster b", "new data", NOON + 2 * HOUR, clock=lambda: NOON) is None
-    assert acquire_claim(store, subject, "run_on_cluster a", "restarted", NOON + 2 * HOUR, clock=lambda: NOON) == ours
-    assert (
-        acquire_claim(store, build.digest("other"), "run_on_cluster b", "x", NOON + HOUR, clock=lambda: NOON).number
-        == 2
-    )
+    assert acquire_claim(store, subject, "cluster b", "new data", NOON + 2 * HOUR, clock=lambda: NOON) is None
+    assert acquire_claim(store, subject, "cluster a", "restarted", NOON + 2 * HOUR, clock=lambda: NOON) == ours
+    assert acquire_claim(store, build.digest("other"), "cluster b", "x", NOON + HOUR, clock=lambda: NOON).number == 2
     late = NOON + HOUR
-    theirs = acquire_claim(store, subject, "run_on_cluster b", "it ran out", late + HOUR, clock=lambda: late)
-    assert (theirs.author, theirs.number) == ("run_on_cluster b", 3)
-    assert acquire_claim(store, subject, "run_on_cluster a", "x", late + HOUR, clock=lambda: late) is None
+    theirs = acquire_claim(store, subject, "cluster b", "it ran out", late + HOUR, clock=lambda: late)
+    assert (theirs.author, theirs.number) == ("cluster b", 3)
+    assert acquire_claim(store, subject, "cluster a", "x", late + HOUR, clock=lambda: late) is None
     assert len(Log(store).entries()) == 3
 
 
@@ -94,7 +91,12 @@ def test_never_two_holders(memory_store, history: list[tuple[int, str, int]], ah
         local_time = now + timedelta(seconds=ahead[claimer])
         before = build_history(Log(store).entries()).claims.get(subject)
         new_claim = acquire_claim(
-            store, subject, claimer, "x", local_time + timedelta(seconds=period), clock=lambda own=own: own
+            store,
+            subject,
+            claimer,
+            "x",
+            local_time + timedelta(seconds=period),
+            clock=lambda local_time=local_time: local_time,
         )
         last = build_history(Log(store).entries()).claims.get(subject)
         believes.pop(claimer, None)

@@ -143,7 +143,7 @@ def test_a_log_that_was_tampered_with_is_neither_read_nor_continued(store: Store
     with pytest.raises(IntegrityError, match="log entry 2: holds entry 1"):
         Log(store).append_if(lambda history: EntryProposal(EntryKind.APPROVE, build.digest("x"), "dr", "ok"))
     store.put(entry_key(2), second)
-    store.put(entry_key(3), store.get(entry_key(3)).replace(b'"who":"dr"', b'"who":"me"'))
+    store.put(entry_key(3), store.get(entry_key(3)).replace(b'"author":"dr"', b'"author":"me"'))
     with pytest.raises(IntegrityError, match="log entry 3: its bytes were changed"):
         Log(store).append(EntryKind.APPROVE, build.digest("x"), "dr", "ok")
     assert len(list(store.list("log/"))) == 3

@@ -72,11 +72,11 @@ def test_changed_bytes_are_found(folder: Store, build) -> None:
     first, evaluation = outcome(build), monitoring(build)
     write_update_result(folder, first)
     write_scheduled_evaluation(folder, evaluation)
-    for info in [*folder.list("outcomes/"), *folder.list("monitoring/")]:
+    for info in [*folder.list("update_results/"), *folder.list("scheduled_evaluations/")]:
         folder.put(info.key, folder.get(info.key).replace(b"lyon", b"LYON", 1).replace(b":1", b": 1", 1))
-    with pytest.raises(IntegrityError, match="outcomes/"):
+    with pytest.raises(IntegrityError, match="update_results/"):
         read_update_result(folder, first.trigger.claim)
-    with pytest.raises(IntegrityError, match="monitoring/"):
+    with pytest.raises(IntegrityError, match="scheduled_evaluations/"):
         read_scheduled_evaluation(folder, evaluation.name)
 
 
@@ -86,9 +86,11 @@ def test_one_in_anothers_place_and_a_missing_version_are_found(folder: Store, bu
     write_update_result(folder, other_outcome)
     assert verify_objects(folder) == (f"outcome of chest-other: its version {other_outcome.version} is missing",)
     write_scheduled_evaluation(folder, evaluation)
-    outcome_key, evaluation_key = (info.key for prefix in ("outcomes/", "monitoring/") for info in folder.list(prefix))
-    folder.put(f"outcomes/{digest_hex(first.trigger.claim)}.json", folder.get(outcome_key))
-    folder.put("monitoring/other.json", folder.get(evaluation_key))
+    outcome_key, evaluation_key = (
+        info.key for prefix in ("update_results/", "scheduled_evaluations/") for info in folder.list(prefix)
+    )
+    folder.put(f"update_results/{digest_hex(first.trigger.claim)}.json", folder.get(outcome_key))
+    folder.put("scheduled_evaluations/other.json", folder.get(evaluation_key))
     with pytest.raises(IntegrityError, match=f"is that of the claim {other_outcome.trigger.claim}"):
         read_update_result(folder, first.trigger.claim)
     with pytest.raises(IntegrityError, match=f"is that of '{evaluation.name}'"):

@@ -74,7 +74,7 @@ def test_a_dicom_server_gives_the_same_snapshot_as_a_folder(
     phantoms, files, filled_orthanc, expected, tmp_path, keyword
 ):
     labels = manifest(files, tmp_path / "labels.csv", keyword)
-    for source in (f"orthanc+{sent.url}", f"dicomweb+{sent.web}"):
+    for source in (f"orthanc+{filled_orthanc.url}", f"dicomweb+{filled_orthanc.web}"):
         config = replace(phantoms, source=source, labels=labels)
         store = store_at(tmp_path / source.partition("+")[0])
         result = snapshots.ingest(config, store, KEY)
@@ -87,7 +87,7 @@ def test_what_is_listed_and_kept_names_nobody(phantoms, files, filled_orthanc, t
     labels, uid = manifest(files, tmp_path / "labels.csv"), str(pydicom.dcmread(files[0]).StudyInstanceUID)
     text = (tmp_path / "labels.csv").read_text()
     (tmp_path / "labels.csv").write_text(text.replace(f"{uid},normal", f"{uid},strange"))
-    config = replace(phantoms, source=f"orthanc+{sent.url}", labels=labels)
+    config = replace(phantoms, source=f"orthanc+{filled_orthanc.url}", labels=labels)
     store = store_at(tmp_path / "store")
     assert snapshots.ingest(config, store, KEY).counts["quarantined"] == 2
     stored_json = b"".join(store.get(info.key) for info in store.list() if info.key.endswith(".json"))
@@ -98,7 +98,7 @@ def test_what_is_listed_and_kept_names_nobody(phantoms, files, filled_orthanc, t
 
 def test_a_corrected_label_is_ingested_again(phantoms, files, filled_orthanc, tmp_path):
     labels = manifest(files, tmp_path / "labels.csv")
-    config = replace(phantoms, source=f"orthanc+{sent.url}", labels=labels)
+    config = replace(phantoms, source=f"orthanc+{filled_orthanc.url}", labels=labels)
     store = store_at(tmp_path / "store")
     first = snapshots.ingest(config, store, KEY)
     text = (tmp_path / "labels.csv").read_text().splitlines()

@@ -34,7 +34,7 @@ def _change(store, prefix, suffix, offset):
 
 
 @pytest.mark.parametrize(
-    ("prefix", "suffix", "place"),
+    ("prefix", "suffix", "offset"),
     [("shards/", ".safetensors", -1), ("shards/", ".safetensors", 20), ("snapshots/", "", 9)],
 )
 def test_a_changed_byte_is_found(site, prefix, suffix, offset):
@@ -45,7 +45,7 @@ def test_a_changed_byte_is_found(site, prefix, suffix, offset):
         [site.samples(result, split) for split in Split]
 
 
-@pytest.mark.parametrize("place", [20, 120, -3])
+@pytest.mark.parametrize("offset", [20, 120, -3])
 def test_a_changed_test_set_is_found(site, offset):
     result = site.ingest()
     _change(site.store, "testsets/", "", offset)

@@ -141,7 +141,7 @@ def test_the_probe_is_made_once(through_proxy: Store, proxy: FaultyProxy) -> Non
 
 
 def test_a_listing_goes_on_after_a_page(s3_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3, "PAGE", 2)
+    monkeypatch.setattr(s3, "PAGE_SIZE", 2)
     for amount in range(6):
         store = open_store(f"s3://models/pages-{amount}", s3_environment)
         for i in range(amount):

@@ -63,8 +63,8 @@ def test_killed_between_any_two_writes_an_operators_update_ends_the_same(
         runner.write("north")
         runner.write("east", patients=12)
         runner.update("north")
-    broken_request = replace(broken.request("east"), occasion=make_trigger(minimum=minimum))
-    expected = run_update_steps(replace(whole.request("east"), occasion=make_trigger(minimum=minimum)))
+    broken_request = replace(broken.request("east"), trigger=make_trigger(minimum=minimum))
+    expected = run_update_steps(replace(whole.request("east"), trigger=make_trigger(minimum=minimum)))
     for _ in range(60):
         process, connection = start_process(run_update_until_first_write, broken_request)
         process.join()
@@ -82,7 +82,7 @@ def test_killed_between_any_two_writes_an_operators_update_ends_the_same(
 
 def test_two_runs_of_one_trigger_agree(runner: "World") -> None:
     runner.write("north")
-    request = replace(runner.request("north"), occasion=make_trigger())
+    request = replace(runner.request("north"), trigger=make_trigger())
     pair = [start_process(run_update_and_report, request) for _ in range(2)]
     first, second = (connection.recv() for _, connection in pair)
     assert first == second

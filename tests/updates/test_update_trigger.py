@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def test_a_candidate_is_left_to_the_operator(runner: "World") -> None:
     runner.write("north")
-    request = replace(runner.request("north"), occasion=make_trigger(minimum=16))
+    request = replace(runner.request("north"), trigger=make_trigger(minimum=16))
     outcome = run_update_steps(request)
     store = open_store(runner.registry)
     assert not Log(store).entries()
@@ -31,7 +31,7 @@ def test_a_candidate_is_left_to_the_operator(runner: "World") -> None:
 
 def test_repeating_a_finished_run_does_nothing(runner: "World") -> None:
     runner.write("north")
-    request = replace(runner.request("north"), occasion=make_trigger())
+    request = replace(runner.request("north"), trigger=make_trigger())
     outcome = run_update_steps(request)
     runner.write("north", patients=36)  # what arrives later belongs to another update
     ingested = steps.begin_update(encode_object(request), 1)
@@ -42,7 +42,7 @@ def test_repeating_a_finished_run_does_nothing(runner: "World") -> None:
 def test_what_the_lineage_has_learned_is_no_change(runner: "World") -> None:
     runner.update("north")
     runner.update("east")
-    outcome = run_update_steps(replace(runner.request("north"), occasion=make_trigger()))
+    outcome = run_update_steps(replace(runner.request("north"), trigger=make_trigger()))
     assert (outcome.kind, outcome.new_patients, outcome.version) == (UpdateResultKind.NO_CHANGE, 0, "")
     assert outcome.base == runner.base
 
@@ -53,23 +53,21 @@ def test_what_only_a_version_outside_the_lineage_has_learned_is_new(runner: "Wor
     runner.write("north", patients=36, seed=1)
     runner.update("north")
     runner.base = first  # as after a roll back
-    assert (
-        run_update_steps(replace(runner.request("north"), occasion=make_trigger())).kind is UpdateResultKind.CANDIDATE
-    )
+    assert run_update_steps(replace(runner.request("north"), trigger=make_trigger())).kind is UpdateResultKind.CANDIDATE
 
 
 @pytest.mark.parametrize(("minimum", "kind"), [(8, UpdateResultKind.CANDIDATE), (9, UpdateResultKind.TOO_FEW_PATIENTS)])
 def test_only_patients_count_that_are_new_to_training(runner: "World", minimum: int, kind: UpdateResultKind) -> None:
     runner.update("north")
     runner.write("north", patients=36)
-    outcome = run_update_steps(replace(runner.request("north"), occasion=make_trigger(minimum=minimum)))
+    outcome = run_update_steps(replace(runner.request("north"), trigger=make_trigger(minimum=minimum)))
     assert (outcome.kind, outcome.new_patients) == (kind, 8)
     assert bool(outcome.version) == (kind is UpdateResultKind.CANDIDATE)
 
 
 def test_a_first_update_can_have_too_few_patients(runner: "World") -> None:
     runner.write("north")
-    outcome = run_update_steps(replace(runner.request("north"), occasion=make_trigger(minimum=17)))
+    outcome = run_update_steps(replace(runner.request("north"), trigger=make_trigger(minimum=17)))
     assert (outcome.kind, outcome.new_patients) == (UpdateResultKind.TOO_FEW_PATIENTS, 16)
     assert list_update_results(open_store(runner.registry)) == (outcome,)
 
@@ -86,7 +84,7 @@ def test_a_triggered_update_never_records_a_decision(runner: "World") -> None:
     _, test_set = runner.ingest("north")
     version = str(runner.update("north")["train"]["version"])
     head = Log(open_store(runner.registry)).head()
-    request = encode_object(replace(runner.request("north"), occasion=make_trigger()))
+    request = encode_object(replace(runner.request("north"), trigger=make_trigger()))
     with pytest.raises(InputError, match="needs what the ingest found"):
         steps.promote_model(request, version, test_set, "tester")
     assert Log(open_store(runner.registry)).head() == head

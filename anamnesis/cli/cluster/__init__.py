@@ -1,1 +1,1 @@
-"""The commands' work on a run_on_cluster; only these modules talk to an API server."""
+"""The commands' work on a cluster; only these modules talk to an API server."""

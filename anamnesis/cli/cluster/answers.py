@@ -34,7 +34,7 @@ def error_for_response(status: int, body: str, namespace: str) -> AnamnesisError
             )
         case 404:
             return InputError(
-                "this run_on_cluster does not serve anamnesis.dev/v1alpha1: kubectl apply --server-side -f manifests/crds"
+                "this cluster does not serve anamnesis.dev/v1alpha1: kubectl apply --server-side -f manifests/crds"
             )
         case 409:
             return ConflictError(f"somebody changed it at this moment; the same command tries again: {message}")

@@ -58,7 +58,7 @@ def resolve_target(
     """Returns what a person means, with the whole digest.
 
     Args:
-        connection: to the run_on_cluster.
+        connection: to the cluster.
         decision: what is said.
         subject: name of a model or an update; empty: whichever the version belongs to.
         version: digest or the start of it; empty: the one that awaits approval, and that must be confirmed.
@@ -82,7 +82,7 @@ def find_candidate(connection: Connection, subject: str, version: str) -> ModelU
     """Returns the update whose candidate is meant.
 
     Args:
-        connection: to the run_on_cluster.
+        connection: to the cluster.
         subject: name of an update or a model; empty: any.
         version: digest or the start of it; empty: the one that awaits approval.
 

@@ -31,7 +31,7 @@ def write_bundle(connection: Connection, output: Path, operator_namespace: str, 
     """Writes what helps to find a fault, and nothing secret.
 
     Args:
-        connection: to the run_on_cluster.
+        connection: to the cluster.
         output: a ``.tar.gz`` that does not exist yet; only its owner may read it.
         operator_namespace: where the operator runs.
         now: the time, UTC.

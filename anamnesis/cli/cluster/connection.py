@@ -136,7 +136,7 @@ def connect(namespace: str = "", context: str = "") -> Connection:
 
         from anamnesis.operator.runtime.kubernetes_api import KUBECONFIG_ERRORS, to_single_line
     except ModuleNotFoundError as error:
-        raise InputError("a run_on_cluster needs the package kubernetes: pip install 'anamnesis[operator]'") from error
+        raise InputError("a cluster needs the package kubernetes: pip install 'anamnesis[operator]'") from error
     settings = client.Configuration()
     settings.retries = Retry(0)  # a retry would be logged over the screen, and the person can call again
     kubeconfig = os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
@@ -150,7 +150,7 @@ def connect(namespace: str = "", context: str = "") -> Connection:
             default_namespace = _context_namespace(context, *config.list_kube_config_contexts(kubeconfig))
     except KUBECONFIG_ERRORS as error:
         raise InputError(
-            f"no run_on_cluster: {kubeconfig}: {to_single_line(error)}; set KUBECONFIG, or give -f FILES to work without one"
+            f"no cluster: {kubeconfig}: {to_single_line(error)}; set KUBECONFIG, or give -f FILES to work without one"
         ) from error
     return Connection(client.ApiClient(settings), namespace or default_namespace)
 

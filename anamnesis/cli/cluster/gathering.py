@@ -1,4 +1,4 @@
-"""What a support bundle holds, part by part; each reads one thing of the run_on_cluster."""
+"""What a support bundle holds, part by part; each reads one thing of the cluster."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ class OperatorPods:
     """The operator's pods.
 
     Attributes:
-        connection: to the run_on_cluster.
+        connection: to the cluster.
         path: of the pods of their namespace.
     """
 

@@ -1,4 +1,4 @@
-"""What ``status`` reads of a run_on_cluster: the statuses of models and sites, and what a person can do about them."""
+"""What ``status`` reads of a cluster: the statuses of models and sites, and what a person can do about them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What of a resource may leave the run_on_cluster: what is known to be harmless, by list, and never the rest."""
+"""What of a resource may leave the cluster: what is known to be harmless, by list, and never the rest."""
 
 import re
 from collections.abc import Mapping

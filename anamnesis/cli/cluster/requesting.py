@@ -32,7 +32,7 @@ def request_update(connection: Connection, model: str, site: str) -> RequestedUp
     """Raises the counter of a site's requests; of two people at once, both are counted.
 
     Args:
-        connection: to the run_on_cluster.
+        connection: to the cluster.
         model: its name; empty: the only one of the namespace.
         site: one of the model's; empty: its only one.
 

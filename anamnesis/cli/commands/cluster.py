@@ -1,4 +1,4 @@
-"""``suspend``, ``resume``, ``support-bundle``: what there is on a run_on_cluster only."""
+"""``suspend``, ``resume``, ``support-bundle``: what there is on a cluster only."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +21,7 @@ def register_commands(app: typer.Typer) -> None:
 def suspend(
     model: ModelArgument, namespace: NamespaceOption = "", context: ContextOption = "", as_json: JsonOption = False
 ) -> None:
-    """Begins no update of a model on a run_on_cluster.
+    """Begins no update of a model on a cluster.
 
     A run that lives goes on to its end, and nothing is decided about what it brings. Scheduled evaluations go on.
     """
@@ -56,7 +56,7 @@ def support_bundle(
     context: ContextOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Writes what helps to find a fault on a run_on_cluster.
+    """Writes what helps to find a fault on a cluster.
 
     Resources with their statuses, events, the operator's logs, versions. No Secrets, no images, no patients: look
     into it before you send it; MANIFEST.json lists what is inside, and what could not be read.

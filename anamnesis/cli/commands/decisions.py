@@ -29,7 +29,7 @@ SubjectArgument = Annotated[
     str,
     typer.Argument(
         metavar="MODEL|UPDATE|VERSION",
-        help="Whose version; left out where the version says it. On a run_on_cluster a model whose update waits for approval "
+        help="Whose version; left out where the version says it. On a cluster a model whose update waits for approval "
         "may stand alone: the digest is shown and must be confirmed.",
     ),
 ]
@@ -37,7 +37,7 @@ OptionalVersionArgument = Annotated[
     str, typer.Argument(metavar="VERSION", help="Digest of the version, or enough of its start.")
 ]
 WaitOption = Annotated[
-    float, typer.Option("--wait", min=0, help="On a run_on_cluster: seconds to wait for the operator's answer.")
+    float, typer.Option("--wait", min=0, help="On a cluster: seconds to wait for the operator's answer.")
 ]
 
 
@@ -169,7 +169,7 @@ def _decide_on_cluster(
     from anamnesis.cli.output import print_note, print_result
 
     if author:
-        raise InputError("--who: on a run_on_cluster you are who your kubeconfig says")
+        raise InputError("--who: on a cluster you are who your kubeconfig says")
     connection = connect(location.namespace, location.context)
     approval = create_approval(connection, resolve_target(connection, decision, *target, _confirm), reason)
     print_note(f"UpdateApproval {approval.approval}: {approval.approver} says {decision} to {approval.version}")

@@ -20,7 +20,7 @@ def register_commands(app: typer.Typer) -> None:
         epilog=format_examples(
             "anamnesis status                           the namespace of the kubeconfig's context",
             "anamnesis status -n wards chest --json",
-            "anamnesis status -f model.yaml             without a run_on_cluster",
+            "anamnesis status -f model.yaml             without a cluster",
         )
     )(status)
     app.command(epilog=format_examples("anamnesis methods", "anamnesis methods --json"))(methods)

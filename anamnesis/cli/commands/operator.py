@@ -23,7 +23,7 @@ def operator(
         list[str] | None, typer.Option("-n", "--namespace", help="Watch this one; may be given several times.")
     ] = None,
     all_namespaces: Annotated[
-        bool, typer.Option("-A", "--all-namespaces", help="Watch all; needs rights in the whole run_on_cluster.")
+        bool, typer.Option("-A", "--all-namespaces", help="Watch all; needs rights in the whole cluster.")
     ] = False,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of /healthz, /readyz and /metrics.")] = 8080,
     state: Annotated[
@@ -48,7 +48,7 @@ def operator(
     kubeconfig: Annotated[str, typer.Option(help="By default a pod's own account, else KUBECONFIG.")] = "",
     context: ContextOption = "",
 ) -> None:
-    """Runs the operator of a run_on_cluster.
+    """Runs the operator of a cluster.
 
     It watches models and sites and carries their updates out, until it is told to stop. Several replicas may run: one
     leads, the others are ready to. SIGTERM ends it gracefully. Logs are JSON lines on standard error. Exits with 1 when

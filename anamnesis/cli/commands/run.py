@@ -76,7 +76,7 @@ def update(
 ) -> None:
     """Learns one site on top of the champion.
 
-    Whatever the order says; this is also how data is tried again that was rejected or rolled back. On a run_on_cluster it
+    Whatever the order says; this is also how data is tried again that was rejected or rolled back. On a cluster it
     asks the operator to, whatever trigger, schedule and window say.
     """
     from anamnesis.cli.output import print_result

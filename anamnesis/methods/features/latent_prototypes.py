@@ -88,7 +88,7 @@ class PrototypeNearSampleLoss(LossTerm):
 
 
 class SampleNearPrototypeLoss(LossTerm):
-    """R2: each image has a prototype near it, so that a class is one run_on_cluster."""
+    """R2: each image has a prototype near it, so that a class is one cluster."""
 
     name = "sample_near_prototype"
 

@@ -216,7 +216,7 @@ class VisualPrototypes(LossTerm):
 
 
 _STORED_NAMES = ("images", "counts", "maps")
-_TASK_NAMES = ("fresh_images", "fresh_counts", "wanted")
+_TASK_NAMES = ("fresh_images", "fresh_counts", "target_maps")
 
 
 def _expand_like(values: Tensor, reference: Tensor) -> Tensor:

@@ -89,10 +89,10 @@ class _QuadraticPenaltyFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, importance: Sequence[Tensor], anchor: Sequence[Tensor], *parameters: Tensor) -> Tensor:
         displacements = torch._foreach_sub(list(parameters), list(anchor))
-        ctx.pull = torch._foreach_mul(displacements, list(importance))
-        products = [torch.dot(a.flatten(), b.flatten()) for a, b in zip(ctx.pull, displacements, strict=True)]
+        ctx.gradient = torch._foreach_mul(displacements, list(importance))
+        products = [torch.dot(a.flatten(), b.flatten()) for a, b in zip(ctx.gradient, displacements, strict=True)]
         return 0.5 * torch.stack(products).sum()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        return (None, None, *torch._foreach_mul(ctx.pull, gradients[0]))  # not in place: a graph may run twice
+        return (None, None, *torch._foreach_mul(ctx.gradient, gradients[0]))  # not in place: a graph may run twice

@@ -1,4 +1,4 @@
-"""What carries updates out on a run_on_cluster."""
+"""What carries updates out on a cluster."""
 
 from typing import Annotated, Literal
 
@@ -53,7 +53,7 @@ class PodSettings(ApiModel):
     gpus: Annotated[int, Field(ge=0, le=64, strict=True)] | None = None
     """Accelerators of the training step; 0 trains on processors, as does to leave it out where nothing else is set."""
     gpu_resource: LabelName | None = None
-    """What the run_on_cluster calls an accelerator; left out, nvidia.com/gpu."""
+    """What the cluster calls an accelerator; left out, nvidia.com/gpu."""
     queue: Name | None = None
     """The Kueue LocalQueue in which the pods wait for their turn."""
     shared_memory: Memory | None = None
@@ -80,7 +80,7 @@ class KubeflowBackendSpec(PodSettings):
 
 
 class BackendSpec(TypedUnion):
-    """What carries updates out on a run_on_cluster. anamnesis run always uses the local back end."""
+    """What carries updates out on a cluster. anamnesis run always uses the local back end."""
 
     type: Literal["Local", "Kubeflow"] = "Local"
     """Local runs updates inside the operator's pod, Kubeflow as pipelines in pods of their own."""

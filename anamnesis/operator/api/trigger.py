@@ -65,7 +65,7 @@ class MaintenanceWindow(ApiModel):
 
 
 class TriggerSpec(ApiModel):
-    """When an update begins on a run_on_cluster. Locally the person at the command line is the trigger.
+    """When an update begins on a cluster. Locally the person at the command line is the trigger.
 
     A site's new data begins an update when it brings enough new patients, has not changed for the quiet period, and
     schedule and window allow it. The annotation update.anamnesis.dev/<site> with a higher number begins one at once.

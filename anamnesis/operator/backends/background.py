@@ -1,4 +1,4 @@
-"""Runs pipelines on this machine behind an operator that does other things meanwhile. For one machine, not a run_on_cluster.
+"""Runs pipelines on this machine behind an operator that does other things meanwhile. For one machine, not a cluster.
 
 Each run has a folder, found again by the run's name: ``job.json`` (what was asked), ``run.json`` (the runner's record),
 ``cancelled`` (it shall end). A run ends with the operator that began it, whatever ends that.

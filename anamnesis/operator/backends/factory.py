@@ -40,7 +40,7 @@ class BackendFactory:
     """Gives a model its back end; servers and processes are shared by all.
 
     Attributes:
-        run_on_cluster: has the Sites and Secrets.
+        cluster: has the Sites and Secrets.
         environment: of this process.
         state_folder: folder for the records of local runs.
         clock: tells the time, UTC.
@@ -49,7 +49,7 @@ class BackendFactory:
         processes: those that run, by folder.
     """
 
-    run_on_cluster: Cluster
+    cluster: Cluster
     environment: Mapping[str, str]
     state_folder: Path
     clock: Clock

@@ -38,7 +38,7 @@ class KubeflowNotFoundError(InputError):
 def connect(endpoint: str, environment: Mapping[str, str]) -> "kfp.Client":
     """Returns a client of the server at ``endpoint``; asks it nothing yet.
 
-    With the token that the run_on_cluster projects (audience ``pipelines.kubeflow.org``), where there is one; its file is read
+    With the token that the cluster projects (audience ``pipelines.kubeflow.org``), where there is one; its file is read
     anew for every request.
 
     Raises:

@@ -14,21 +14,19 @@ from anamnesis.records.timestamps import Clock
 __all__ = ["ReconcileOptions", "create_reconciler"]
 
 
-def create_reconciler(run_on_cluster: Cluster, clock: Clock, options: ReconcileOptions) -> Reconcile:
+def create_reconciler(cluster: Cluster, clock: Clock, options: ReconcileOptions) -> Reconcile:
     """Returns what brings a key in order."""
-    model_reconciler = ModelReconciler(run_on_cluster, clock, options)
+    model_reconciler = ModelReconciler(cluster, clock, options)
 
     def reconcile(key: ReconcileKey) -> timedelta | None:
         is_site = key.kind == "Site"
         try:
             return (
-                reconcile_site(run_on_cluster, key, clock, options.environment)
-                if is_site
-                else model_reconciler.reconcile(key)
+                reconcile_site(cluster, key, clock, options.environment) if is_site else model_reconciler.reconcile(key)
             )
         except InputError:  # reconciling tells all others itself: the resource cannot even be read
             kind, condition = (Site, "Readable") if is_site else (ContinualModel, "Ready")
-            if not run_on_cluster.report_invalid(kind, key.namespace, key.name, condition):
+            if not cluster.report_invalid(kind, key.namespace, key.name, condition):
                 raise
             return None  # until somebody changes it
 

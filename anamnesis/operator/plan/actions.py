@@ -6,7 +6,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class CreateUpdate:
-    """Start an update: the data of ``site`` on top of the version ``base``. On a run_on_cluster a ModelUpdate comes to be."""
+    """Start an update: the data of ``site`` on top of the version ``base``. On a cluster a ModelUpdate comes to be."""
 
     site: str
     base: str

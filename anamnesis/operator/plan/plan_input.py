@@ -180,7 +180,7 @@ class PlanInput:
         champion: digest of the version in use; empty before the first promotion.
         sites: by name.
         submitted_sites: sites whose update this planner has already carried out on this champion; not again.
-        on_demand: a person at the command line is the trigger: what a run_on_cluster waits for is passed over.
+        on_demand: a person at the command line is the trigger: what a cluster waits for is passed over.
         updates: every ModelUpdate of the model, oldest first.
         approvals: every UpdateApproval of the model, oldest first.
         admission_policy_since: since when an admission policy pins the author of approvals; none where it does not.

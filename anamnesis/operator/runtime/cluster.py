@@ -23,7 +23,7 @@ class Cluster(Protocol):
     """The API server, read fresh at every call. Raises ``ClusterDownError`` where it does not answer."""
 
     def ensure_leader(self) -> None:
-        """Does nothing while this process may act; cheap. Who is about to write outside of the run_on_cluster asks first.
+        """Does nothing while this process may act; cheap. Who is about to write outside of the cluster asks first.
 
         Raises:
             LeadershipLostError: it may not; every other call raises it too.

@@ -40,7 +40,7 @@ def _is_only_a_poll(change: ResourceChange) -> bool:
     """A look that found nothing new is nothing to the models."""
     if not isinstance(change.before, Site) or not isinstance(change.after, Site):
         return False
-    before, after = (site.model_copy(update={"status": site.status.model_copy(update={"polled": None})})
+    before, after = (site.model_copy(update={"status": site.status.model_copy(update={"last_poll_time": None})})
                      for site in (change.before, change.after))  # fmt: skip
     return (before.spec, before.status) == (after.spec, after.status)
 

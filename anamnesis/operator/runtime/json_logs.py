@@ -13,7 +13,7 @@ from anamnesis.records import AnamnesisError
 OWN_LOGGER = "anamnesis"
 QUIET_LOGGERS = ("kopf", "kubernetes", "urllib3", "aiohttp", "asyncio", "py")
 """Of these only errors are told; ``py.warnings`` are Python's own."""
-_EXTRA_FIELDS = ("key", "again")
+_EXTRA_FIELDS = ("key", "requeue_after_seconds")
 _MESSAGE_LIMIT = 300
 _FRAME_LIMIT = 8
 

@@ -1,4 +1,4 @@
-"""The run_on_cluster as reconciling needs it, on a real API server."""
+"""The cluster as reconciling needs it, on a real API server."""
 
 import logging
 from base64 import b64decode

@@ -85,12 +85,10 @@ def run_operator(
     election = LeaderElection(
         lease_api, options.lease_namespace, LEASE_NAME, options.identity, options.lease_times, clock
     )
-    run_on_cluster = KubeCluster(
+    cluster = KubeCluster(
         KubernetesApi(configuration, options.request_timeout, election.ensure_leader), options.identity, clock
     )
-    workers = WorkerPool(
-        queue, make_reconcile(run_on_cluster, cache, clock), election.is_leading, observer.record_reconcile
-    )
+    workers = WorkerPool(queue, make_reconcile(cluster, cache, clock), election.is_leading, observer.record_reconcile)
     watchdog = Watchdog(api, cache, queue, options.namespaces, options.watch_silence_limit, observer.record_watch_alive)
     with ExitStack() as exit_stack:
         exit_stack.enter_context(_serve_health(options, watchdog, cache, queue, workers, election, observer))

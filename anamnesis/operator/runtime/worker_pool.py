@@ -81,9 +81,13 @@ class WorkerPool:
         try:
             requeue_after = self._reconcile(key)
         except AnamnesisError as error:
-            logger.warning("%s", error, extra={"key": str(key), "again": self._queue.add_with_backoff(key)})
+            logger.warning(
+                "%s", error, extra={"key": str(key), "requeue_after_seconds": self._queue.add_with_backoff(key)}
+            )
         except Exception:  # a fault of ours must not end the thread: it is logged, counted, and tried again
-            logger.exception("unexpected", extra={"key": str(key), "again": self._queue.add_with_backoff(key)})
+            logger.exception(
+                "unexpected", extra={"key": str(key), "requeue_after_seconds": self._queue.add_with_backoff(key)}
+            )
         else:
             result = "success"
             self._queue.reset_backoff(key)

@@ -199,7 +199,7 @@ def test_8_gradient_steps_of_the_same_strength_diverge() -> None:
         learn(method, FIRST, SECOND, settings=settings)
 
 
-@pytest.mark.parametrize("way", list(PenaltyMode))
+@pytest.mark.parametrize("mode", list(PenaltyMode))
 def test_8_without_penalty_it_is_fine_tuning_bit_for_bit(mode: PenaltyMode) -> None:
     free, plain = make(penalty=0.0, pull=mode), Finetune(FinetuneOptions(competing=SoftmaxScope.TASK), SPEC, seed=0)
     for tasks in ((FIRST,), (FIRST, SECOND)):
@@ -209,7 +209,7 @@ def test_8_without_penalty_it_is_fine_tuning_bit_for_bit(mode: PenaltyMode) -> N
     assert all(torch.equal(value, state[name]) for name, value in plain.network.state_dict().items())
 
 
-@pytest.mark.parametrize(("way", "strong"), [(PenaltyMode.EXPLICIT, 1e4), (PenaltyMode.PROXIMAL, 1e6)])
+@pytest.mark.parametrize(("mode", "strong"), [(PenaltyMode.EXPLICIT, 1e4), (PenaltyMode.PROXIMAL, 1e6)])
 def test_a_strong_penalty_keeps_important_weights_nearer(mode: PenaltyMode, strong: float) -> None:
     """Adam rescales gradients to about the rate, so that the same lambda pulls more as a summand (trap 2.9.6)."""
 

@@ -77,7 +77,7 @@ def target(request: pytest.FixtureRequest) -> PipelinesTarget:
         return PipelinesTarget(request.getfixturevalue("backend"), server.advance)
     url = os.environ.get("PIPELINES_URL")
     if not url:
-        pytest.skip("PIPELINES_URL is not set; `make run_on_cluster-test` sets it")
+        pytest.skip("PIPELINES_URL is not set; `make cluster-test` sets it")
     runtime = Runtime(image=f"anamnesis-training:{__version__}")
     experiment = f"lab/{request.node.name}/{time.time_ns()}"
     return PipelinesTarget(

@@ -57,7 +57,7 @@ def test_of_two_with_one_name_the_older_stays(target: PipelinesTarget, probe_pip
 
 
 def test_runs_of_another_experiment_are_not_ours(target: PipelinesTarget, probe_pipeline: Path) -> None:
-    other_backend = dataclasses.replace(target.backend, experiment=f"{place.backend.experiment}/other")
+    other_backend = dataclasses.replace(target.backend, experiment=f"{target.backend.experiment}/other")
     run = other_backend.submit(PipelineJob("chest-5aa-1", probe_pipeline, {"what": "wait"}))
     assert target.backend.runs("chest-") == ()
     other_backend.cancel(run)

@@ -62,7 +62,7 @@ spec:
 
 
 class FakeResourceReader:
-    """As much of a run_on_cluster as a back end asks for."""
+    """As much of a cluster as a back end asks for."""
 
     def __init__(self, secrets: Mapping[str, Mapping[str, str]]) -> None:
         self.secrets = secrets
@@ -87,8 +87,8 @@ def secrets() -> dict[str, dict[str, str]]:
 
 @pytest.fixture
 def backends(secrets: dict[str, dict[str, str]], tmp_path: Path) -> BackendFactory:
-    run_on_cluster: Any = FakeResourceReader(secrets)
-    return BackendFactory(run_on_cluster, {**os.environ, "HERE": "yes"}, tmp_path, lambda: datetime.now(UTC))
+    cluster: Any = FakeResourceReader(secrets)
+    return BackendFactory(cluster, {**os.environ, "HERE": "yes"}, tmp_path, lambda: datetime.now(UTC))
 
 
 def model(text: str) -> LoadedResource[ContinualModel]:
@@ -153,7 +153,7 @@ def test_what_a_model_leaves_out_the_installation_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("gpu: 1", r"pods\.yaml: gpu: unknown field; known here are .*gpus"),
         ("endpoint: http://x", "endpoint: unknown field"),

@@ -47,7 +47,7 @@ def test_nobody_listens(job: PipelineJob) -> None:
 def test_a_slow_server_is_not_waited_for(
     server: PipelinesServer, backend: KubeflowBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kubeflow_client, "_SECONDS", (0.05, 0.05))
+    monkeypatch.setattr(kubeflow_client, "_TIMEOUT_SECONDS", (0.05, 0.05))
     server.faults.delay = 0.3
     with pytest.raises(UnreachableError, match="timed out"):
         backend.runs("chest-")
@@ -118,7 +118,7 @@ def test_many_runs_come_in_pages_oldest_first(
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [
         (PAGE, "answers with text/html, not with JSON; name the server ml-pipeline itself"),
         (HttpReply(302, b"", {"Location": "/dex/auth"}), "302 Found; it wants people to log in"),
@@ -194,7 +194,7 @@ def test_connecting_asks_nothing_and_writes_nothing(
 
 
 @pytest.mark.parametrize(
-    ("told", "state"),
+    ("server_state", "state"),
     [
         (None, RunState.PENDING),
         ("RUNTIME_STATE_UNSPECIFIED", RunState.PENDING),

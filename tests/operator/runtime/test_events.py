@@ -18,7 +18,7 @@ READY, WAITING = condition("Ready", "True"), condition("Progressing", "False")
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "expected"),
     [
         ((), (condition("Ready", "False"), WAITING), []),
         ((), (condition("Readable", "False"),), [("Warning", "Readable")]),

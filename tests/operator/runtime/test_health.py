@@ -1,4 +1,4 @@
-"""The three pages that a run_on_cluster asks for."""
+"""The three pages that a cluster asks for."""
 
 import socket
 import urllib.error

@@ -52,15 +52,15 @@ class Elections(RuleBasedStateMachine):
         super().__init__()
         self.environment = ReplicaEnvironment()
 
-    @rule(who=st.integers(0, 2))
+    @rule(index=st.integers(0, 2))
     def tries(self, index: int) -> None:
         self.environment.replicas[index].election.acquire(now_or_never)
 
-    @rule(who=st.integers(0, 2), down=st.booleans())
+    @rule(index=st.integers(0, 2), down=st.booleans())
     def is_cut_off(self, index: int, down: bool) -> None:
         self.environment.replicas[index].api.down = down
 
-    @rule(who=st.integers(0, 2))
+    @rule(index=st.integers(0, 2))
     def gives_back(self, index: int) -> None:
         self.environment.replicas[index].election.release_lease()
 

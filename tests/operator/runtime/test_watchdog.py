@@ -38,7 +38,7 @@ def model(name: str, *sites: str, version: int = 1) -> dict[str, Any]:
 
 def update(name: str, model_name: str) -> dict[str, Any]:
     digest = "sha256:" + "a" * 64
-    spec = {"model": model_name, "site": "s", "claim": digest, "source": digest, "request": "{}"}
+    spec = {"model": model_name, "site": "s", "claim": digest, "sourceFingerprint": digest, "request": "{}"}
     return document("ModelUpdate", name, 1, spec)
 
 
@@ -105,7 +105,7 @@ def test_a_change_asks_for_all_that_it_touches(
 def test_a_poll_that_changed_nothing_does_not_reconcile_the_models(harness: WatchdogHarness) -> None:
     harness.handle_event(model("chest", "ulm"), site("ulm"))
     harness.queued_keys()
-    harness.handle_event(site("ulm", 2, status={"polled": "2026-05-01T12:00:00Z"}))
+    harness.handle_event(site("ulm", 2, status={"lastPollTime": "2026-05-01T12:00:00Z"}))
     assert harness.queued_keys() == {"Site/ulm"}
 
 

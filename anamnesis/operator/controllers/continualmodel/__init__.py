@@ -1,1 +1,1 @@
-"""One ContinualModel on a run_on_cluster: read what is there, plan, carry out, tell."""
+"""One ContinualModel on a cluster: read what is there, plan, carry out, tell."""

@@ -1,4 +1,4 @@
-"""What a model holds outside the run_on_cluster besides its runs: claims in the registry's log."""
+"""What a model holds outside the cluster besides its runs: claims in the registry's log."""
 
 from collections.abc import Container, Mapping
 from datetime import datetime

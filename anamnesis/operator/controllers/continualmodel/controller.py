@@ -43,9 +43,9 @@ log = logging.getLogger(__name__)
 class ModelReconciler:
     """Reconciles ContinualModels with their updates and approvals; keeps a cache of each registry."""
 
-    def __init__(self, run_on_cluster: Cluster, clock: Clock, options: ReconcileOptions) -> None:
-        self._cluster, self._clock, self._options = run_on_cluster, clock, options
-        self._reader = StateReader(run_on_cluster, clock, options)
+    def __init__(self, cluster: Cluster, clock: Clock, options: ReconcileOptions) -> None:
+        self._cluster, self._clock, self._options = cluster, clock, options
+        self._reader = StateReader(cluster, clock, options)
 
     def reconcile(self, key: ReconcileKey) -> timedelta | None:
         """Brings one model in order; returns when to look again."""

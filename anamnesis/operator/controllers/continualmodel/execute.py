@@ -30,7 +30,7 @@ from anamnesis.updates.requests import UpdateRequest
 
 LABEL_PREFIX = "anamnesis.dev/"
 FINALIZER = "anamnesis.dev/runs"
-"""On a ContinualModel while runs or claims of it live: they lie outside the run_on_cluster's own garbage collection."""
+"""On a ContinualModel while runs or claims of it live: they lie outside the cluster's own garbage collection."""
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +39,12 @@ class ActionExecutor:
     """Carries out the actions of one plan over the scene that it was made of.
 
     Args:
-        run_on_cluster: the API server.
+        cluster: the API server.
         scene: what was there.
     """
 
-    def __init__(self, run_on_cluster: Cluster, state: ModelState) -> None:
-        self._cluster, self._state = run_on_cluster, state
+    def __init__(self, cluster: Cluster, state: ModelState) -> None:
+        self._cluster, self._state = cluster, state
         self._lost_claims: set[str] = set()  # updates whose claim another operator holds
 
     def execute(self, action: Action) -> None:
@@ -81,16 +81,17 @@ class ActionExecutor:
         request = update_request(
             model, site, state.split_key, action.base, state.learned_sites, state.operator_identity, trigger
         )
-        spec = ModelUpdateSpec(
-            model=model.name,
-            site=action.site,
-            claim=digest,
-            source_fingerprint=source.fingerprint,
-            patients=source.patients,
-            base_version=action.base or None,
-            counter=counter,
-            request=json.dumps(encode_object(request), ensure_ascii=False),
-        )
+        fields = {
+            "model": model.name,
+            "site": action.site,
+            "claim": digest,
+            "source_fingerprint": source.fingerprint,
+            "patients": source.patients,
+            "base_version": action.base or None,
+            "counter": counter,
+            "request": json.dumps(encode_object(request), ensure_ascii=False),
+        }
+        spec = ModelUpdateSpec.model_validate(fields, by_name=True, by_alias=False)
         labels = {f"{LABEL_PREFIX}model": model.name, f"{LABEL_PREFIX}site": action.site}
         metadata = Metadata(name=name, namespace=model.resource.metadata.namespace, labels=labels)
         document = {"apiVersion": API_VERSION, "kind": "ModelUpdate", "metadata": metadata, "spec": spec}

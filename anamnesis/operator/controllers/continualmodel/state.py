@@ -1,4 +1,4 @@
-"""Reads everything that planning for one model on a run_on_cluster needs, at one moment."""
+"""Reads everything that planning for one model on a cluster needs, at one moment."""
 
 import json
 import re

@@ -33,7 +33,7 @@ BackendFactory = Callable[[LoadedResource[ContinualModel]], Backend]
 
 @dataclass(frozen=True, slots=True)
 class ReconcileOptions:
-    """What reconciling needs besides the run_on_cluster.
+    """What reconciling needs besides the cluster.
 
     Attributes:
         environment: of the process; a model's own secret is merged over it.
@@ -51,8 +51,8 @@ class ReconcileOptions:
 class StateReader:
     """Reads what is there for a model; keeps a cache of each registry."""
 
-    def __init__(self, run_on_cluster: Cluster, clock: Clock, options: ReconcileOptions) -> None:
-        self._cluster, self._clock, self._options = run_on_cluster, clock, options
+    def __init__(self, cluster: Cluster, clock: Clock, options: ReconcileOptions) -> None:
+        self._cluster, self._clock, self._options = cluster, clock, options
         self._stores: dict[tuple[str, frozenset[tuple[str, str]]], Store] = {}
 
     def read(self, loaded_model: LoadedResource[ContinualModel]) -> ModelState:

@@ -19,7 +19,7 @@ def check_registry_url(model: LoadedResource[ContinualModel]) -> None:
     """
     url = model.resource.spec.registry.url
     if not url.startswith(("s3://", "file:///")):
-        raise InputError(f"spec.registry.url: expected s3://... or file:///... on a run_on_cluster, found {url!r}")
+        raise InputError(f"spec.registry.url: expected s3://... or file:///... on a cluster, found {url!r}")
 
 
 def check_store_urls(model: LoadedResource[ContinualModel], sites: Mapping[str, LoadedResource[Site]]) -> None:
@@ -32,7 +32,7 @@ def check_store_urls(model: LoadedResource[ContinualModel], sites: Mapping[str, 
     for site in sites.values():
         field_path, url = f"Site {site.name}: spec.store", site.resource.spec.store
         if not url.startswith(("s3://", "file:///")):
-            raise InputError(f"{field_path}: expected s3://... or file:///... on a run_on_cluster, found {url!r}")
+            raise InputError(f"{field_path}: expected s3://... or file:///... on a cluster, found {url!r}")
         store_prefix = f"{store_url(site)}/"
         if store_prefix.startswith(registry_prefix) or registry_prefix.startswith(store_prefix):
             raise InputError(

@@ -36,12 +36,12 @@ class SecretMissingError(InputError):
 
 
 def reconcile_site(
-    run_on_cluster: Cluster, key: ReconcileKey, clock: Clock, environment: Mapping[str, str]
+    cluster: Cluster, key: ReconcileKey, clock: Clock, environment: Mapping[str, str]
 ) -> timedelta | None:
     """Looks at a site's source once and tells what it found; what the source is to blame for becomes a condition.
 
     Args:
-        run_on_cluster: holds the Site.
+        cluster: holds the Site.
         key: which one.
         clock: the time, UTC.
         environment: of the operator; a Secret's credentials count more.
@@ -53,15 +53,15 @@ def reconcile_site(
     Raises:
         UnreachableError: the API server does not answer.
     """
-    site = run_on_cluster.get(Site, key.namespace, key.name)
+    site = cluster.get(Site, key.namespace, key.name)
     if site is None or site.metadata.deletion_timestamp:
         return None
-    secret = _read_secret(run_on_cluster, site)
+    secret = _read_secret(cluster, site)
     now = clock()
     status = _poll_status(site, secret, environment, now)
     interval = parse_duration(site.spec.source.poll_interval)
     if _needs_status_write(site.status, status, _POLLS_PER_STATUS_WRITE * interval):
-        run_on_cluster.put_status(site, status)
+        cluster.put_status(site, status)
     wait = interval if status.is_true("Readable") else min(interval, _UNREADABLE_POLL_INTERVAL)
     return wait * random.Random(f"{key} {now}").uniform(1 - _POLL_JITTER, 1 + _POLL_JITTER)
 
@@ -81,10 +81,10 @@ def source_environment(secret: Mapping[str, str]) -> dict[str, str]:
     return {name: secret[key].rstrip("\r\n") for key, name in source_variables(secret).items()}
 
 
-def _read_secret(run_on_cluster: Cluster, site: Site) -> Mapping[str, str] | None:
+def _read_secret(cluster: Cluster, site: Site) -> Mapping[str, str] | None:
     """The Secret's contents, empty where none is named, none where it cannot be read."""
     reference = site.spec.source.credentials_secret
-    return run_on_cluster.read_secret(site.metadata.namespace or "", reference.name) if reference else {}
+    return cluster.read_secret(site.metadata.namespace or "", reference.name) if reference else {}
 
 
 def _poll_status(
@@ -103,7 +103,7 @@ def _poll_status(
     except AnamnesisError as error:
         readable_condition = make_condition("Readable", False, _error_reason(error), str(error))
     conditions = merge_conditions(previous_status.conditions, (readable_condition,), generation, now)
-    changes = {"observed_generation": generation, "conditions": conditions, "source": source, "polled": now}
+    changes = {"observed_generation": generation, "conditions": conditions, "source": source, "last_poll_time": now}
     return previous_status.model_copy(update=changes)
 
 
@@ -137,13 +137,14 @@ def _poll_source(
     changed_at = (
         previous_source.last_change_time if previous_source is not None and is_unchanged else now.replace(microsecond=0)
     )
-    return SourceStatus(
-        fingerprint=source_state.fingerprint,
-        files=source_state.files,
-        patients=source_state.patients,
-        last_change_time=changed_at,
-        cursor=poll_result.cursor,
-    )
+    fields = {
+        "fingerprint": source_state.fingerprint,
+        "files": source_state.files,
+        "patients": source_state.patients,
+        "last_change_time": changed_at,
+        "cursor": poll_result.cursor,
+    }
+    return SourceStatus.model_validate(fields, by_name=True, by_alias=False)
 
 
 def _needs_status_write(previous_status: SiteStatus, new_status: SiteStatus, write_interval: timedelta) -> bool:
@@ -158,7 +159,7 @@ def _needs_status_write(previous_status: SiteStatus, new_status: SiteStatus, wri
 
 def _without_poll_fields(status: SiteStatus) -> SiteStatus:
     source = status.source.model_copy(update={"cursor": ""}) if status.source else None
-    return status.model_copy(update={"polled": None, "source": source})
+    return status.model_copy(update={"last_poll_time": None, "source": source})
 
 
 def _error_reason(error: AnamnesisError) -> str:

@@ -17,7 +17,7 @@ KEY = ReconcileKey("Site", "hospital", "ward")
 
 
 class PolledSite:
-    """A Site on a run_on_cluster in memory, with a clock that is moved by hand."""
+    """A Site on a cluster in memory, with a clock that is moved by hand."""
 
     def __init__(self) -> None:
         self.time = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -47,15 +47,15 @@ def model_status(
         "observed_generation": model.metadata.generation,
         "conditions": merge_conditions(model.status.conditions, conditions, model.metadata.generation, state.now),
         "champion": state.champion or None,
-        "promoted": _champion_since(state),
-        "head": {"number": entries[-1].number, "digest": entries[-1].digest} if entries else None,
+        "promotion_time": _champion_since(state),
+        "log_head": {"number": entries[-1].number, "digest": entries[-1].digest} if entries else None,
         "update": update_in_flight,
         "sites": [_site_status(state, site) for site in planned_status.sites],
         "tasks": tasks,
         "decisions": _decision_counts(state),
         "evaluation": {
-            "last": scheduled_evaluation.scheduled_time if scheduled_evaluation else None,
-            "next": next_evaluation_at,
+            "last_completion_time": scheduled_evaluation.scheduled_time if scheduled_evaluation else None,
+            "next_due_time": next_evaluation_at,
             "run": evaluation_run,
         },
     }
@@ -167,9 +167,9 @@ def _site_status(state: ModelState, planned_site: PlannedSiteStatus) -> dict[str
         "name": planned_site.name,
         "state": planned_site.state.value,
         "message": truncate_message(planned_site.message),
-        "quarantined": counts.get("quarantined", 0),
+        "quarantined_files": counts.get("quarantined", 0),
         "samples": sum(counts.get(split, 0) for split in splits),
-        "learned": learned_at,
+        "last_learned_time": learned_at,
     }
 
 

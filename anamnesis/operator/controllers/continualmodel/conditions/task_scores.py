@@ -65,15 +65,15 @@ def _task_status(
         "site": site.name,
         "task": site.task.name,
         "metric": metric,
-        "frozen": _score_fields(score),
-        "recent": _score_fields(recent_measurement.score) if recent_measurement else None,
-        "best": _decimal_text(best_scores.get((site.test_set, metric))),
+        "frozen_score": _score_fields(score),
+        "recent_score": _score_fields(recent_measurement.score) if recent_measurement else None,
+        "best_score": _decimal_text(best_scores.get((site.test_set, metric))),
         "floor": _decimal_text(limits.floor),
         "margin": _decimal_text(limits.margin),
         "recent_floor": _decimal_text(limits.floor if recent_floor is None else recent_floor),
         "saliency": _decimal_text(saliency.value) if saliency else None,
         "saliency_floor": _decimal_text(limits.saliency_floor),
-        "evaluated": scheduled_evaluation.scheduled_time
+        "evaluation_time": scheduled_evaluation.scheduled_time
         if scheduled_evaluation and frozen_measurement
         else (promotion.time if promotion else None),
     }

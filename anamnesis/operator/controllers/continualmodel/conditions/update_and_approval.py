@@ -31,7 +31,7 @@ def update_status(
         "version": (result.version or None) if result else None,
         "verdict": observed_update.candidate.verdict.value if observed_update.candidate else "",
         "new_patients": result.new_patients if result else 0,
-        "finished": (update.status.completion_time or state.now) if planned_status.state.is_final else None,
+        "completion_time": (update.status.completion_time or state.now) if planned_status.state.is_final else None,
     }
     return ModelUpdateStatus.model_validate(values, by_name=True, by_alias=False)
 
@@ -66,8 +66,8 @@ def _run_status(run: Run, update: str) -> dict[str, object]:
         "attempt": int(run.name.removeprefix(f"{update}-")),
         "state": run.state.value,
         "message": truncate_message(run.message),
-        "started": run.created_at.replace(microsecond=0),
-        "finished": run.finished_at.replace(microsecond=0) if run.finished_at else None,
+        "start_time": run.created_at.replace(microsecond=0),
+        "completion_time": run.finished_at.replace(microsecond=0) if run.finished_at else None,
     }
 
 

@@ -1,9 +1,9 @@
-"""Runs the tests that need our images on a node: ``run_on_cluster.py images|run_on_cluster [arguments of pytest]``.
+"""Runs the tests that need our images on a node: ``cluster.py images|cluster [arguments of pytest]``.
 
-``images`` needs a node, ``run_on_cluster`` one with Kubeflow Pipelines' back end. Where the environment names such a run_on_cluster
+``images`` needs a node, ``cluster`` one with Kubeflow Pipelines' back end. Where the environment names such a cluster
 (``KUBECONFIG``, and ``ANAMNESIS_IMAGES`` or ``PIPELINES_URL``), it is used as it is and must have the images. Otherwise
 one is started by the tool that ``ANAMNESIS_NODE`` or ``ANAMNESIS_KFPCLUSTER`` names (by default ``node.py`` and
-``kfpcluster.py`` in ``../shared/run_on_cluster`` beside the checkout): it runs ``up --image ARCHIVE ... -- COMMAND`` with
+``kfpcluster.py`` in ``../shared/cluster`` beside the checkout): it runs ``up --image ARCHIVE ... -- COMMAND`` with
 these variables set and ``kubectl`` in PATH. The images are built by ``delivery.build``, unless ``ANAMNESIS_IMAGES``
 names a folder with their archives.
 """
@@ -22,7 +22,7 @@ ARCHIVES = ("anamnesis-operator.tar", "anamnesis-training.tar")
 
 @dataclass(frozen=True)
 class ClusterKind:
-    """A kind of run_on_cluster.
+    """A kind of cluster.
 
     Attributes:
         variable: names the tool that starts one.
@@ -39,7 +39,7 @@ class ClusterKind:
 
 CLUSTER_KINDS = {
     "images": ClusterKind("ANAMNESIS_NODE", "node.py", ("KUBECONFIG", "ANAMNESIS_IMAGES"), ("tests/images",)),
-    "run_on_cluster": ClusterKind(
+    "cluster": ClusterKind(
         "ANAMNESIS_KFPCLUSTER",
         "kfpcluster.py",
         ("KUBECONFIG", "PIPELINES_URL"),
@@ -49,12 +49,12 @@ CLUSTER_KINDS = {
 
 
 def main(mark: str, arguments: list[str]) -> int:
-    """Runs pytest on a run_on_cluster; returns its exit code, 0 with a reason where there can be no run_on_cluster."""
+    """Runs pytest on a cluster; returns its exit code, 0 with a reason where there can be no cluster."""
     kind, images = CLUSTER_KINDS[mark], os.environ.get("ANAMNESIS_IMAGES")
     pytest_command = [sys.executable, "-m", "pytest", "-m", mark, *kind.tests, *arguments]
     if all(os.environ.get(name) for name in kind.required_variables):
         return subprocess.run(pytest_command, cwd=ROOT, check=False).returncode
-    tool = Path(os.environ.get(kind.variable, ROOT.parent / "shared" / "run_on_cluster" / kind.tool))
+    tool = Path(os.environ.get(kind.variable, ROOT.parent / "shared" / "cluster" / kind.tool))
     if reason := _missing_reason(kind, tool, images):
         print(f"skipped: {reason}", file=sys.stderr)
         return int(bool(os.environ.get("ANAMNESIS_NOTHING_MISSING")))
@@ -68,9 +68,7 @@ def main(mark: str, arguments: list[str]) -> int:
 
 def _missing_reason(kind: ClusterKind, tool: Path, images: str | None) -> str:
     if not tool.is_file():
-        return (
-            f"no run_on_cluster: {tool} does not exist; set {kind.variable}, or {' and '.join(kind.required_variables)}"
-        )
+        return f"no cluster: {tool} does not exist; set {kind.variable}, or {' and '.join(kind.required_variables)}"
     if os.geteuid() != 0:
         return "a node runs containers, which only root may do here"
     absent = [name for name in ("buildah", "mmdebstrap") if not (images or shutil.which(name))]
