@@ -64,6 +64,7 @@ generate: setup ## Write what follows from the code: trainers, component pages, 
 	$(BIN)/python -m charts.generate
 	$(BIN)/python -m charts.golden
 	$(BIN)/python -m benchmarks.scoreboard page
+	$(BIN)/python -m quality.messages
 
 verify: setup ## Fail where a generated file differs from the code
 	$(BIN)/python -m anamnesis.components.generate --check
@@ -76,6 +77,7 @@ verify: setup ## Fail where a generated file differs from the code
 	$(BIN)/python -m charts.generate --check
 	$(BIN)/python -m charts.golden --check
 	$(BIN)/python -m benchmarks.scoreboard page --check
+	$(BIN)/python -m quality.messages --check
 
 bench: setup ## Measure what the pages claim; prints tables and writes benchmarks/results
 	$(BIN)/python -m benchmarks

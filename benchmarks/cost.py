@@ -19,7 +19,7 @@ from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
 from anamnesis.methods.features.visual_prototypes import PrototypeSharing
 from anamnesis.records import (
     Configuration,
-    NetworkSpec,
+    NetworkSettings,
     Split,
     Task,
     TaskType,
@@ -32,7 +32,7 @@ from anamnesis.updates.state_blobs import pack_state, unpack_state
 from benchmarks.timing import side_by_side
 
 TASKS, IMAGES, TURNS = 20, 96, 9
-NETWORK_SPEC = NetworkSpec(size=(64, 64), width=16)
+NETWORK_SPEC = NetworkSettings(size=(64, 64), width=16)
 TRAINING_SETTINGS = TrainingSettings(epochs=2, batch_size=32)
 PRECISION = precision_for(Configuration("ewc_prototype"), "cpu")
 FULL_OPTIONS = EWCPrototypeOptions(prototypes=PrototypeSharing.SHARED, minimum_images=1)

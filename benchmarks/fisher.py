@@ -15,16 +15,16 @@ from torch.nn import functional
 from anamnesis.methods.base import Batch
 from anamnesis.methods.fisher.diagonal import FisherKind, fisher_diagonal
 from anamnesis.networks import Classifier
-from anamnesis.records import NetworkSpec
+from anamnesis.records import NetworkSettings
 from benchmarks.timing import side_by_side
 
 Diagonal = dict[str, Tensor]
 CLASSES = 5
 NETWORKS = {
-    "SmallCNN, width 16, group": (NetworkSpec(width=16), 32),
-    "SmallCNN, width 16, batch": (NetworkSpec(width=16, norm="batch"), 32),
-    "ResNet18, width 16, group": (NetworkSpec("ResNet18", width=16), 8),
-    "ResNet18, width 64, group": (NetworkSpec("ResNet18", width=64), 4),
+    "SmallCNN, width 16, group": (NetworkSettings(width=16), 32),
+    "SmallCNN, width 16, batch": (NetworkSettings(width=16, norm="batch"), 32),
+    "ResNet18, width 16, group": (NetworkSettings("ResNet18", width=16), 8),
+    "ResNet18, width 64, group": (NetworkSettings("ResNet18", width=64), 4),
 }
 
 
@@ -108,7 +108,7 @@ ESTIMATORS: dict[str, Callable[[nn.Module, Tensor, Tensor], Diagonal]] = {
 }
 
 
-def train_classifier(spec: NetworkSpec, images: Tensor, targets: Tensor) -> Classifier:
+def train_classifier(spec: NetworkSettings, images: Tensor, targets: Tensor) -> Classifier:
     """Returns a network that knows the images somewhat: neither at random nor certain of everything."""
     network = Classifier(spec, seed=0, classes=0)
     network.head.grow(CLASSES, torch.Generator().manual_seed(0))

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from anamnesis.methods.fisher.quadratic_penalty import PenaltyMerge, QuadraticPenalty
 from anamnesis.networks import Classifier
-from anamnesis.records import NetworkSpec
+from anamnesis.records import NetworkSettings
 from benchmarks.timing import side_by_side
 
 NETWORKS = {
-    "SmallCNN, width 16": NetworkSpec(width=16),
-    "ResNet18, width 16": NetworkSpec("ResNet18", width=16),
-    "ResNet18, width 64": NetworkSpec("ResNet18", width=64),
+    "SmallCNN, width 16": NetworkSettings(width=16),
+    "ResNet18, width 16": NetworkSettings("ResNet18", width=16),
+    "ResNet18, width 64": NetworkSettings("ResNet18", width=64),
 }
 LAMBDA = 100.0
 

@@ -7,10 +7,13 @@ from torch import nn
 from torch.nn import functional
 
 from anamnesis.networks import Classifier
-from anamnesis.records import NetworkSpec
+from anamnesis.records import NetworkSettings
 from benchmarks.timing import side_by_side
 
-NETWORKS = {"SmallCNN, width 16": NetworkSpec(width=16), "ResNet18, width 64": NetworkSpec("ResNet18", width=64)}
+NETWORKS = {
+    "SmallCNN, width 16": NetworkSettings(width=16),
+    "ResNet18, width 64": NetworkSettings("ResNet18", width=64),
+}
 
 
 def run_step(network: nn.Module, images: torch.Tensor, targets: torch.Tensor, use_bfloat16: bool) -> None:

@@ -78,5 +78,5 @@ def anamnesis(
 
 
 for command_module in (run, ingest, results, decisions, inspection, cluster, operator, demo):
-    command_module.add_to(app)
+    command_module.register_commands(app)
 app.add_typer(registry.app, name="registry")

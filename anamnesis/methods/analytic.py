@@ -16,7 +16,7 @@ from anamnesis.methods.classification import ClassificationMethod
 from anamnesis.methods.features.feature_statistics import FeatureStatistics
 from anamnesis.networks import build_backbone
 from anamnesis.networks.random_features import GRID, GridClassifier, RandomBackbone
-from anamnesis.records import InputError, NetworkSpec, Split
+from anamnesis.records import InputError, NetworkSettings, Split
 from anamnesis.storage.store import open_store
 
 
@@ -63,7 +63,7 @@ class AnalyticMethod(ClassificationMethod[Options]):
 
     network: GridClassifier
 
-    def build(self, spec: NetworkSpec, seed: int) -> GridClassifier:
+    def build(self, spec: NetworkSettings, seed: int) -> GridClassifier:
         """Returns the backbone with an empty head over the grid."""
         self._class_indices: tuple[int, ...] = ()
         is_random = self.options.features is BackboneSource.RANDOM

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
 from torch import Tensor, nn
 
 from anamnesis.networks import Classifier
-from anamnesis.records import NetworkSpec, Split, Task, TaskType, TrainingSettings
+from anamnesis.records import NetworkSettings, Split, Task, TaskType, TrainingSettings
 
 if TYPE_CHECKING:  # the loop imports this module
     from anamnesis.training.random_streams import RandomStreams
@@ -209,11 +209,11 @@ class Method(ABC, Generic[Options]):
     options_class: ClassVar[type]
     notes: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, options: Options, spec: NetworkSpec, seed: int) -> None:
+    def __init__(self, options: Options, spec: NetworkSettings, seed: int) -> None:
         self.options = options
         self.network = self.build(spec, seed)
 
-    def build(self, spec: NetworkSpec, seed: int) -> nn.Module:
+    def build(self, spec: NetworkSettings, seed: int) -> nn.Module:
         """Returns the network at its random start; its weights depend on ``spec`` and ``seed`` alone."""
         return Classifier(spec, seed)
 

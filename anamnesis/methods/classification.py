@@ -19,7 +19,7 @@ from anamnesis.methods.base import (
     TrainingStep,
 )
 from anamnesis.networks import Classifier
-from anamnesis.records import NetworkSpec
+from anamnesis.records import NetworkSettings
 
 
 class SoftmaxScope(StrEnum):
@@ -43,7 +43,7 @@ class ClassificationMethod(Method[Options], Generic[Options]):
         """Which classes compete in the training's softmax."""
         return SoftmaxScope.SEEN
 
-    def build(self, spec: NetworkSpec, seed: int) -> Classifier:
+    def build(self, spec: NetworkSettings, seed: int) -> Classifier:
         """Returns backbone, pooling and an empty head."""
         self._class_indices: tuple[int, ...] = ()
         return Classifier(spec, seed)

@@ -26,7 +26,7 @@ from anamnesis.methods.base import (
 from anamnesis.methods.classification import ClassificationMethod
 from anamnesis.methods.register import register
 from anamnesis.methods.replay.replay_buffer import ReplayBuffer, StoredSamples, read_training_images
-from anamnesis.records import InputError, NetworkSpec
+from anamnesis.records import InputError, NetworkSettings
 from anamnesis.training.augmentation import Augmentation
 
 
@@ -62,7 +62,7 @@ class DERPP(ClassificationMethod[DERPPOptions]):
     capabilities = MethodCapabilities(stores_exemplars=True)
     notes = ("It keeps real images of patients in every version: they leave their hospital with it.",)
 
-    def __init__(self, options: DERPPOptions, spec: NetworkSpec, seed: int) -> None:
+    def __init__(self, options: DERPPOptions, spec: NetworkSettings, seed: int) -> None:
         super().__init__(options, spec, seed)
         self._buffer = ReplayBuffer(options.buffer)
 

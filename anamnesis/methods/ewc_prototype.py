@@ -50,7 +50,7 @@ from anamnesis.methods.losses.reconstruction import ReconstructionLoss
 from anamnesis.methods.losses.saliency_alignment import SaliencyAlignmentLoss
 from anamnesis.methods.register import register
 from anamnesis.networks import AutoEncoder
-from anamnesis.records import InputError, NetworkSpec
+from anamnesis.records import InputError, NetworkSettings
 
 
 @register("ewc_prototype", EWCPrototypeOptions)
@@ -69,13 +69,13 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
         "images of a site or what a decoder makes of one. It is no patient's image, and no privacy is claimed for it.",
     )
 
-    def __init__(self, options: EWCPrototypeOptions, spec: NetworkSpec, seed: int) -> None:
+    def __init__(self, options: EWCPrototypeOptions, spec: NetworkSettings, seed: int) -> None:
         super().__init__(options, spec, seed)
         self.terms = self._build_terms(spec, seed)
         self.visual_prototypes = next((term for term in self.terms if isinstance(term, VisualPrototypes)), None)
         self.router = next((term for term in self.terms if isinstance(term, TaskRouter)), None)
 
-    def _build_terms(self, spec: NetworkSpec, seed: int) -> tuple[LossTerm, ...]:
+    def _build_terms(self, spec: NetworkSettings, seed: int) -> tuple[LossTerm, ...]:
         """Returns the terms that are switched on, and before them the state that they share."""
         options, task_groups = self.options, TaskGroups()
         retention_weight = options.prototype_retention if options.prototypes is PrototypeSharing.SHARED else 0.0
@@ -118,7 +118,7 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
         )
         return (*shared_state, *(term for term in loss_terms if term.weight))
 
-    def build(self, spec: NetworkSpec, seed: int) -> AutoEncoder:
+    def build(self, spec: NetworkSettings, seed: int) -> AutoEncoder:
         """Returns backbone, pooling, an empty head and a decoder."""
         super().build(spec, seed)
         return AutoEncoder(spec, seed)

@@ -24,7 +24,7 @@ from anamnesis.methods.classification import ClassificationMethod
 from anamnesis.methods.register import register
 from anamnesis.methods.replay.replay_buffer import ReplayBuffer, read_training_images
 from anamnesis.networks import Classifier, GrowingHead
-from anamnesis.records import InputError, NetworkSpec
+from anamnesis.records import InputError, NetworkSettings
 from anamnesis.training.augmentation import Augmentation
 
 
@@ -57,7 +57,7 @@ class GDumb(ClassificationMethod[GDumbOptions]):
     capabilities = MethodCapabilities(stores_exemplars=True, research_only=True)
     notes = ("It keeps real images of patients in every version: they leave their hospital with it.",)
 
-    def __init__(self, options: GDumbOptions, spec: NetworkSpec, seed: int) -> None:
+    def __init__(self, options: GDumbOptions, spec: NetworkSettings, seed: int) -> None:
         super().__init__(options, spec, seed)
         self._buffer, self._network_arguments = ReplayBuffer(options.buffer), (spec, seed)
 

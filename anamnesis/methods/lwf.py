@@ -16,7 +16,7 @@ from anamnesis.methods.base import Batch, Data, Stage, TaskContext, TrainingStep
 from anamnesis.methods.classification import ClassificationMethod, SoftmaxScope
 from anamnesis.methods.register import register
 from anamnesis.networks import Classifier
-from anamnesis.records import InputError, NetworkSpec
+from anamnesis.records import InputError, NetworkSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class LWFOptions:
 class LWF(ClassificationMethod[LWFOptions]):
     """Cross-entropy on the new labels, and old answers kept on new images. Nothing is stored beside the network."""
 
-    def __init__(self, options: LWFOptions, spec: NetworkSpec, seed: int) -> None:
+    def __init__(self, options: LWFOptions, spec: NetworkSettings, seed: int) -> None:
         super().__init__(options, spec, seed)
         self._teacher: Classifier | None = None
 

@@ -32,7 +32,7 @@ from anamnesis.methods.features.feature_statistics import FeatureStatistics, lin
 from anamnesis.methods.register import register
 from anamnesis.networks import Classifier
 from anamnesis.networks.random_features import RandomFeatures
-from anamnesis.records import InputError, NetworkSpec, Split
+from anamnesis.records import InputError, NetworkSettings, Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class SpecialistEnsemble(nn.Module):
         class_indices: for each member, which columns of the logits its rows are.
     """
 
-    def __init__(self, spec: NetworkSpec, seed: int) -> None:
+    def __init__(self, spec: NetworkSettings, seed: int) -> None:
         super().__init__()
         self.members, self.class_indices = nn.ModuleList(), list[list[int]]()
         self.router = RandomFeatures(spec.channels, seed)
@@ -109,7 +109,7 @@ class Specialists(Method[SpecialistsOptions]):
     notes = ("It keeps one network for each update, so that its size grows with every update.",)
     network: SpecialistEnsemble
 
-    def build(self, spec: NetworkSpec, seed: int) -> SpecialistEnsemble:
+    def build(self, spec: NetworkSettings, seed: int) -> SpecialistEnsemble:
         """Returns a panel without a member."""
         ensemble = SpecialistEnsemble(spec, seed)
         self._router_statistics, self._router_weights = FeatureStatistics(ensemble.router.width_out), torch.zeros(0)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anamnesis.networks.classifier import Classifier
-from anamnesis.records import NetworkSpec
+from anamnesis.records import NetworkSettings
 
 DOUBLINGS = 3
 """Both backbones halve the image three times."""
@@ -16,7 +16,7 @@ DOUBLINGS = 3
 class AutoEncoder(Classifier):
     """Encoder, growing head on global average pooling, and decoder; its logits are the classifier's bit for bit."""
 
-    def __init__(self, spec: NetworkSpec, seed: int, classes: int = 0) -> None:
+    def __init__(self, spec: NetworkSettings, seed: int, classes: int = 0) -> None:
         super().__init__(spec, seed, classes)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -30,7 +30,7 @@ class AutoEncoder(Classifier):
 class Decoder(nn.Module):
     """The encoder mirrored: convolution, ReLU and doubling, three times; no norm, so that no image sees another."""
 
-    def __init__(self, width: int, spec: NetworkSpec) -> None:
+    def __init__(self, width: int, spec: NetworkSettings) -> None:
         super().__init__()
         widths = [width] + [max(spec.width, width >> (step + 1)) for step in range(DOUBLINGS)]
         self.blocks = nn.ModuleList(

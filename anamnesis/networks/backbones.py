@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from anamnesis.records import InputError, NetworkSpec
+from anamnesis.records import InputError, NetworkSettings
 
 GROUPS = 8
 
@@ -23,7 +23,7 @@ class Backbone(nn.Module):
 class SmallCNN(Backbone):
     """Four convolution blocks, each norm, ReLU and halving; maps of 1/8 of the input, at least 7 x 7 for 64 pixels."""
 
-    def __init__(self, spec: NetworkSpec) -> None:
+    def __init__(self, spec: NetworkSettings) -> None:
         super().__init__()
         widths = (spec.width, 2 * spec.width, 4 * spec.width, 4 * spec.width)
         blocks: list[nn.Module] = []
@@ -46,7 +46,7 @@ class SmallCNN(Backbone):
 class ResNet18(Backbone):
     """MONAI's ResNet-18 with the stem for small images: a 3 x 3 convolution of stride 1 and no pooling."""
 
-    def __init__(self, spec: NetworkSpec) -> None:
+    def __init__(self, spec: NetworkSettings) -> None:
         super().__init__()
         from monai.networks.nets.resnet import ResNet, ResNetBlock  # 2 s to import: only where it is used
 
@@ -76,7 +76,7 @@ class ResNet18(Backbone):
 BACKBONES: dict[str, type[Backbone]] = {"SmallCNN": SmallCNN, "ResNet18": ResNet18}
 
 
-def build_backbone(spec: NetworkSpec, seed: int) -> Backbone:
+def build_backbone(spec: NetworkSettings, seed: int) -> Backbone:
     """Returns a backbone whose initial weights depend on ``spec`` and ``seed`` alone.
 
     Raises:

@@ -4,13 +4,13 @@ from torch import Tensor, nn
 
 from anamnesis.networks.backbones import build_backbone
 from anamnesis.networks.heads import GrowingHead
-from anamnesis.records import NetworkSpec
+from anamnesis.records import NetworkSettings
 
 
 class Classifier(nn.Module):
     """Logits over every class seen so far."""
 
-    def __init__(self, spec: NetworkSpec, seed: int, classes: int = 0) -> None:
+    def __init__(self, spec: NetworkSettings, seed: int, classes: int = 0) -> None:
         super().__init__()
         self.backbone = build_backbone(spec, seed)
         self.head = GrowingHead(self.backbone.width_out, classes)

@@ -12,7 +12,7 @@ from anamnesis.records import (
     Enforcement,
     LabelOrigin,
     LabelSource,
-    NetworkSpec,
+    NetworkSettings,
     SiteConfig,
     SiteRef,
     Task,
@@ -70,7 +70,9 @@ def configuration(spec: ContinualModelSpec) -> Configuration:
     return Configuration(
         method=spec.method.entry.method,
         options=spec.method.options(),
-        network=NetworkSpec(network.name, network.input.channels, (height, width), network.norm.lower(), network.width),
+        network=NetworkSettings(
+            network.name, network.input.channels, (height, width), network.norm.lower(), network.width
+        ),
         training=TrainingSettings(
             epochs=training.epochs,
             batch_size=training.batch_size,

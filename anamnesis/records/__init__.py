@@ -1,7 +1,7 @@
 """The plain facts that every part shares: tasks, samples, versions, evaluations, decisions. Standard library only."""
 
 from anamnesis.records.codec import decode, encode, encode_object
-from anamnesis.records.configuration import Configuration, NetworkSpec, TrainingSettings
+from anamnesis.records.configuration import Configuration, NetworkSettings, TrainingSettings
 from anamnesis.records.decision import Criterion, Decision, Enforcement, EntryKind, LogEntry, Verdict
 from anamnesis.records.digests import canonical_json, digest_bytes, digest_hex, digest_json, short_digest
 from anamnesis.records.errors import (
@@ -39,7 +39,7 @@ __all__ = [
     "LogEntry",
     "Measurement",
     "Metric",
-    "NetworkSpec",
+    "NetworkSettings",
     "Progress",
     "RefusedError",
     "Sample",

@@ -7,7 +7,7 @@ from anamnesis.records.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkSpec:
+class NetworkSettings:
     """Which network, on which input.
 
     Attributes:
@@ -72,5 +72,5 @@ class Configuration:
 
     method: str
     options: Mapping[str, object] = field(default_factory=dict)
-    network: NetworkSpec = field(default_factory=NetworkSpec)
+    network: NetworkSettings = field(default_factory=NetworkSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)

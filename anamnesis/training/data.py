@@ -11,7 +11,7 @@ from torch import Tensor
 from anamnesis.methods.base import Batch
 from anamnesis.records import (
     InputError,
-    NetworkSpec,
+    NetworkSettings,
     Sample,
     Split,
     Task,
@@ -50,7 +50,7 @@ class TensorSplit:
 
 
 def samples_to_tensors(
-    samples: Iterable[Sample], task: Task, modality: str, labels: tuple[str, ...], spec: NetworkSpec
+    samples: Iterable[Sample], task: Task, modality: str, labels: tuple[str, ...], spec: NetworkSettings
 ) -> TensorSplit:
     """Turns samples into one tensor per split, resizing all images of one shape in one go.
 
@@ -85,7 +85,7 @@ def _rows_by_shape(samples: list[Sample], modality: str) -> Mapping[tuple[str, s
     return rows_by_shape
 
 
-def _prepare_images(samples: list[Sample], modality: str, axes: str, spec: NetworkSpec) -> Tensor:
+def _prepare_images(samples: list[Sample], modality: str, axes: str, spec: NetworkSettings) -> Tensor:
     arrays = [sample.images[modality].pixels for sample in samples]
     is_byte = arrays[0].dtype == np.uint8
     pixels = torch.from_numpy(np.stack(arrays).astype(np.float32))
@@ -102,7 +102,7 @@ def _prepare_images(samples: list[Sample], modality: str, axes: str, spec: Netwo
     return resize(to_channels(planes, spec.channels), spec.size)
 
 
-def _stack_targets(samples: list[Sample], task: Task, labels: tuple[str, ...], spec: NetworkSpec) -> Tensor:
+def _stack_targets(samples: list[Sample], task: Task, labels: tuple[str, ...], spec: NetworkSettings) -> Tensor:
     targets = [sample.target for sample in samples]
     if task.type is TaskType.CLASSIFICATION:
         class_indices = find_class_indices(task, labels)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from anamnesis.records import NetworkSpec, TrainingSettings
+from anamnesis.records import NetworkSettings, TrainingSettings
 from benchmarks.scoreboard.learn import learn
 from benchmarks.scoreboard.run import WIDTH
 from benchmarks.scoreboard.sequences import SIZE
@@ -21,7 +21,7 @@ def train_backbone(path: Path, epochs: int = 8) -> Path:
         InputError: the images are not there.
     """
     site = read_site(data_folder(), "cifar10", "natural", CLASSES, HeldOut.VALIDATION, SIZE, IMAGES)
-    network = NetworkSpec(size=(SIZE, SIZE), width=WIDTH)
+    network = NetworkSettings(size=(SIZE, SIZE), width=WIDTH)
     (learned_method,) = learn((site,), "finetune", {}, network, TrainingSettings(epochs=epochs))
     weights = {
         name: tensor for name, tensor in learned_method.method.network.state_dict().items() if "backbone" in name

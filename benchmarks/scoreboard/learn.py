@@ -11,7 +11,7 @@ import torch
 from anamnesis.methods import Method, StateDict, TaskContext, build_method
 from anamnesis.records import (
     Configuration,
-    NetworkSpec,
+    NetworkSettings,
     Split,
     TrainingSettings,
     canonical_json,
@@ -47,7 +47,7 @@ def learn(
     sites: tuple[BenchmarkSite, ...],
     name: str,
     options: Mapping[str, object],
-    network: NetworkSpec,
+    network: NetworkSettings,
     settings: TrainingSettings,
 ) -> Iterator[LearnedMethod]:
     """Yields the method after each site; a method that opens earlier data learns all sites at once, at the end.

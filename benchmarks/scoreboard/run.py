@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from anamnesis.records import NetworkSpec, TrainingSettings, encode_object
+from anamnesis.records import NetworkSettings, TrainingSettings, encode_object
 from benchmarks.scoreboard.learn import LearnedMethod, learn, peak_memory
 from benchmarks.scoreboard.measure import (
     HeldOutPredictions,
@@ -33,7 +33,7 @@ def run_setting(setting: RunSetting, folder: Path | None = None) -> RunResult:
     """
     size = QUICK_SIZE if setting.quick else SIZE
     sites = load_sequence(setting.sequence, setting.order, QUICK_IMAGES if setting.quick else 0, size, folder)
-    network = NetworkSpec(size=(size, size), width=QUICK_WIDTH if setting.quick else WIDTH)
+    network = NetworkSettings(size=(size, size), width=QUICK_WIDTH if setting.quick else WIDTH)
     settings = TrainingSettings(epochs=setting.epochs, learning_rate=setting.learning_rate, seed=setting.seed)
     rows: list[tuple[LearnedMethod, dict[str, HeldOutPredictions]]] = []
     own_maps: dict[str, Tensor] = {}

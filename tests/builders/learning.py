@@ -26,7 +26,7 @@ from anamnesis.methods.classification import ClassificationMethod, restrict_logi
 from anamnesis.networks import Classifier
 from anamnesis.records import (
     Configuration,
-    NetworkSpec,
+    NetworkSettings,
     Split,
     Task,
     TaskType,
@@ -36,7 +36,7 @@ from anamnesis.records import (
 )
 from anamnesis.training import RandomStreams, SplitData, TensorSplit, precision_for
 
-SPEC = NetworkSpec(size=(16, 16), width=8)
+SPEC = NetworkSettings(size=(16, 16), width=8)
 SETTINGS = TrainingSettings(epochs=2, batch_size=8, learning_rate=5e-3)
 FIRST = Task("first", TaskType.CLASSIFICATION, ("a", "b"))
 SECOND = Task("second", TaskType.CLASSIFICATION, ("c", "d", "e"))
@@ -139,7 +139,7 @@ class TwoViews(ClassificationMethod[NoOptions]):
 class AdapterNetwork(Classifier):
     """A classifier whose features pass a 1 x 1 adapter that starts as the identity."""
 
-    def __init__(self, spec: NetworkSpec, seed: int) -> None:
+    def __init__(self, spec: NetworkSettings, seed: int) -> None:
         super().__init__(spec, seed)
         self.adapter = nn.Conv2d(self.backbone.width_out, self.backbone.width_out, 1)
         nn.init.zeros_(self.adapter.weight)
@@ -155,9 +155,9 @@ class AdaptersOnly(ClassificationMethod[NoOptions]):
 
     name = "adapters_only"
 
-    def build(self, spec: NetworkSpec, seed: int) -> Classifier:
+    def build(self, spec: NetworkSettings, seed: int) -> Classifier:
         super().build(spec, seed)
-        return AdapterNetwork(NetworkSpec(spec.name, spec.channels, spec.size, "batch", spec.width), seed)
+        return AdapterNetwork(NetworkSettings(spec.name, spec.channels, spec.size, "batch", spec.width), seed)
 
     def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
         super().begin_task(context, data)
@@ -173,7 +173,7 @@ class Segmenter(Method[NoOptions]):
     name = "segmenter"
     capabilities = MethodCapabilities(task_types=frozenset({TaskType.SEGMENTATION}))
 
-    def build(self, spec: NetworkSpec, seed: int) -> nn.Module:
+    def build(self, spec: NetworkSettings, seed: int) -> nn.Module:
         self.average: dict[str, Tensor] = {}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -10,7 +10,7 @@ from anamnesis.pipelines.training.continual_update import compiled_pipeline, pip
 from anamnesis.records import (
     Configuration,
     Enforcement,
-    NetworkSpec,
+    NetworkSettings,
     SiteConfig,
     Task,
     TaskType,
@@ -40,7 +40,7 @@ def test_a_run_that_nobody_asked_for_promotes_by_itself(testbed: "Lab") -> None:
         registry=f"{testbed.bucket}/registry",
         site=SiteConfig("north", testbed.bring("north", CLASSES), ("OT",), TASK),
         store=f"{testbed.bucket}/stores/north",
-        configuration=Configuration("ewc_prototype", {}, NetworkSpec(size=(32, 32), width=8), training),
+        configuration=Configuration("ewc_prototype", {}, NetworkSettings(size=(32, 32), width=8), training),
         split_key="env:ANAMNESIS_SPLIT_KEY",
         gate=POLICY,
     )

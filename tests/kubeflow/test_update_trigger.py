@@ -12,7 +12,7 @@ from anamnesis.pipelines.training.continual_update import compiled_pipeline, pip
 from anamnesis.records import (
     Configuration,
     EvaluationSet,
-    NetworkSpec,
+    NetworkSettings,
     SiteConfig,
     SiteRef,
     SourceState,
@@ -53,7 +53,7 @@ def make_request(testbed: "Lab") -> UpdateRequest:
         registry=f"{testbed.bucket}/registry",
         site=SiteConfig("north", testbed.bring("north", TASK.classes), ("OT",), TASK),
         store=f"{testbed.bucket}/stores/north",
-        configuration=Configuration("finetune", {}, NetworkSpec(size=(32, 32), width=8), training),
+        configuration=Configuration("finetune", {}, NetworkSettings(size=(32, 32), width=8), training),
         split_key="env:ANAMNESIS_SPLIT_KEY",
         gate=GatePolicy(approval=ApprovalMode.AUTOMATIC),
     )

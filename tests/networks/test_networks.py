@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from anamnesis.networks import Classifier, build_backbone
-from anamnesis.records import InputError, NetworkSpec
+from anamnesis.records import InputError, NetworkSettings
 
 
 @pytest.mark.parametrize("name", ["SmallCNN", "ResNet18"])
 @pytest.mark.parametrize("norm", ["group", "batch"])
 def test_maps_keep_an_eighth_of_the_resolution(name: str, norm: str) -> None:
-    network = Classifier(NetworkSpec(name, channels=3, size=(64, 64), norm=norm, width=8), seed=0, classes=4)
+    network = Classifier(NetworkSettings(name, channels=3, size=(64, 64), norm=norm, width=8), seed=0, classes=4)
     images = torch.rand(2, 3, 64, 64)
     maps = network.features(images)
     assert maps.shape[2:] == (8, 8)
@@ -22,7 +22,7 @@ def test_equal_seeds_give_equal_weights_and_leave_the_global_stream_alone() -> N
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    first, same, different = (build_backbone(NetworkSpec(width=8), seed) for seed in (1, 1, 2))
+    first, same, different = (build_backbone(NetworkSettings(width=8), seed) for seed in (1, 1, 2))
     assert torch.equal(torch.rand(1), expected)
     pairs = list(zip(first.parameters(), same.parameters(), different.parameters(), strict=True))
     assert all(torch.equal(a, b) for a, b, _ in pairs)
@@ -32,14 +32,14 @@ def test_equal_seeds_give_equal_weights_and_leave_the_global_stream_alone() -> N
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (NetworkSpec(name="VGG"), r"network\.name: 'VGG' is not one of SmallCNN, ResNet18"),
-        (NetworkSpec(norm="layer"), r"network\.norm"),
-        (NetworkSpec(channels=2), r"network\.channels: expected 1 or 3"),
-        (NetworkSpec(width=12), r"network\.width: 12 is not a multiple of 8"),
-        (NetworkSpec(size=(8, 64)), r"network\.size: expected 16 pixels or more"),
+        (NetworkSettings(name="VGG"), r"network\.name: 'VGG' is not one of SmallCNN, ResNet18"),
+        (NetworkSettings(norm="layer"), r"network\.norm"),
+        (NetworkSettings(channels=2), r"network\.channels: expected 1 or 3"),
+        (NetworkSettings(width=12), r"network\.width: 12 is not a multiple of 8"),
+        (NetworkSettings(size=(8, 64)), r"network\.size: expected 16 pixels or more"),
     ],
 )
-def test_what_cannot_be_built_is_named(spec: NetworkSpec, message: str) -> None:
+def test_what_cannot_be_built_is_named(spec: NetworkSettings, message: str) -> None:
     with pytest.raises(InputError, match=message):
         build_backbone(spec, 0)
 
@@ -47,6 +47,6 @@ def test_what_cannot_be_built_is_named(spec: NetworkSpec, message: str) -> None:
 @pytest.mark.parametrize("name", ["SmallCNN", "ResNet18"])
 def test_group_normalisation_is_in_every_layer(name: str) -> None:
     """MONAI's ResNet keeps batch normalisation in its blocks, whatever its ``norm`` says."""
-    backbone = build_backbone(NetworkSpec(name, width=8, norm="group"), seed=0)
+    backbone = build_backbone(NetworkSettings(name, width=8, norm="group"), seed=0)
     assert not list(backbone.buffers())
     assert any(isinstance(module, torch.nn.GroupNorm) for module in backbone.modules())

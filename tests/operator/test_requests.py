@@ -12,7 +12,7 @@ from anamnesis.operator.api import ResourceSet, load_resources
 from anamnesis.operator.api.api_model import method_field_name
 from anamnesis.operator.api.training import NetworkSpec as DeclaredNetwork
 from anamnesis.operator.requests import configuration, gate_policy, site_config, update_request
-from anamnesis.records import Enforcement, InputError, NetworkSpec, decode, encode_object
+from anamnesis.records import Enforcement, InputError, NetworkSettings, decode, encode_object
 from anamnesis.registry import ApprovalMode
 from anamnesis.updates.requests import UpdateRequest
 
@@ -56,7 +56,7 @@ def test_the_types_refuse_just_the_networks_that_cannot_be_built(norm: str) -> N
 
     for width in range(4, 26):
         declared = partial(DeclaredNetwork.model_validate, {"norm": norm, "width": width})
-        built = partial(build_backbone, NetworkSpec(norm=norm.lower(), width=width), 0)
+        built = partial(build_backbone, NetworkSettings(norm=norm.lower(), width=width), 0)
         assert accepted(declared) == accepted(built), width
 
 

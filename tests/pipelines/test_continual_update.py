@@ -15,7 +15,7 @@ from anamnesis.pipelines.training.continual_update import compiled_pipeline, pip
 from anamnesis.records import (
     Configuration,
     EvaluationSet,
-    NetworkSpec,
+    NetworkSettings,
     SiteConfig,
     SiteRef,
     SourceState,
@@ -64,7 +64,7 @@ def request_of_first_site(tmp_path: Path) -> UpdateRequest:
         site=write_site(tmp_path / "lyon", "lyon", 1),
         store=(tmp_path / "stores" / "lyon").as_uri(),
         configuration=Configuration(
-            "finetune", {}, NetworkSpec(size=(16, 16), width=8), TrainingSettings(epochs=2, batch_size=8)
+            "finetune", {}, NetworkSettings(size=(16, 16), width=8), TrainingSettings(epochs=2, batch_size=8)
         ),
         split_key=key.as_uri(),
         gate=GatePolicy(approval=ApprovalMode.AUTOMATIC),

@@ -5,13 +5,13 @@ import pytest
 import torch
 from builders.learning import FIRST, SETTINGS, bar_split, context_of, data_of, square_split
 
-from anamnesis.records import Image, InputError, NetworkSpec, Sample, Split, Target, Task, TaskType
+from anamnesis.records import Image, InputError, NetworkSettings, Sample, Split, Target, Task, TaskType
 from anamnesis.training import samples_to_tensors
 from anamnesis.training.augmentation import Augmentation
 from anamnesis.training.intensity import to_unit_range
 from anamnesis.training.random_streams import RandomStreams
 
-SPEC = NetworkSpec(size=(16, 16))
+SPEC = NetworkSettings(size=(16, 16))
 LABELS = ("other/x", "other/y", *FIRST.labels)
 
 
@@ -36,7 +36,7 @@ def test_samples_of_many_shapes_keep_their_order_and_get_their_columns() -> None
 
 def test_grey_is_repeated_for_a_colour_network() -> None:
     split = samples_to_tensors(
-        [sample(0, np.eye(16, dtype=np.uint8) * 255)], FIRST, "DX", LABELS, NetworkSpec(channels=3, size=(16, 16))
+        [sample(0, np.eye(16, dtype=np.uint8) * 255)], FIRST, "DX", LABELS, NetworkSettings(channels=3, size=(16, 16))
     )
     assert torch.equal(split.images[0, 0], split.images[0, 2])
 

@@ -5,7 +5,7 @@ import torch
 from builders.learning import FIRST, bar_split, context_of
 
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
-from anamnesis.records import Configuration, InputError, NetworkSpec, Split, TrainingSettings
+from anamnesis.records import Configuration, InputError, NetworkSettings, Split, TrainingSettings
 from anamnesis.training import (
     SplitData,
     precision,
@@ -13,7 +13,7 @@ from anamnesis.training import (
     train,
 )
 
-RESNET = NetworkSpec("ResNet18", size=(16, 16), width=8)
+RESNET = NetworkSettings("ResNet18", size=(16, 16), width=8)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_bfloat16_where_it_gains_or_is_asked_for(
     monkeypatch: pytest.MonkeyPatch, network: str, setting: str, tiles: bool, half: bool
 ) -> None:
     monkeypatch.setattr(precision, "has_matrix_tiles", lambda: tiles)
-    configuration = Configuration("finetune", {}, NetworkSpec(network), TrainingSettings(precision=setting))
+    configuration = Configuration("finetune", {}, NetworkSettings(network), TrainingSettings(precision=setting))
     chosen = precision_for(configuration, "cpu")
     assert chosen.use_bfloat16 is half
     assert chosen.environment()["precision"] == ("bfloat16" if half else "float32")

@@ -12,7 +12,7 @@ from anamnesis import steps
 from anamnesis.records import (
     Configuration,
     Enforcement,
-    NetworkSpec,
+    NetworkSettings,
     SiteConfig,
     SiteRef,
     Task,
@@ -84,7 +84,7 @@ class UpdateRunner:
             registry=self.registry,
             site=self.config(site),
             store=self.store(site),
-            configuration=Configuration(self.method, {}, NetworkSpec(size=(16, 16), width=8), self.training),
+            configuration=Configuration(self.method, {}, NetworkSettings(size=(16, 16), width=8), self.training),
             split_key=self.split_key_url,
             base=self.base,
             sites=self.learned_sites,

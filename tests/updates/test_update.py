@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from anamnesis import steps
-from anamnesis.records import Configuration, InputError, NetworkSpec, RefusedError, TrainingSettings, encode_object
+from anamnesis.records import Configuration, InputError, NetworkSettings, RefusedError, TrainingSettings, encode_object
 from anamnesis.registry import (
     Log,
     build_history,
@@ -149,7 +149,7 @@ def test_promoting_again_writes_nothing(runner: "World") -> None:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"network": NetworkSpec(size=(16, 16), width=16)}, InputError, "a model keeps its network"),
+        ({"network": NetworkSettings(size=(16, 16), width=16)}, InputError, "a model keeps its network"),
         ({"method": "unicorn"}, InputError, "'unicorn' is not one of"),
         ({"options": {"penaltty": 1.0}}, InputError, "unknown field 'penaltty'"),
     ],

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from anamnesis.networks import Classifier
-from anamnesis.records import Configuration, ConflictError, InputError, NetworkSpec, SiteRef
+from anamnesis.records import Configuration, ConflictError, InputError, NetworkSettings, SiteRef
 from anamnesis.registry import Log, build_history, read_evaluations
 from anamnesis.storage import open_store
 from anamnesis.updates.weight_import import import_weights, read_weights
@@ -17,7 +17,7 @@ from anamnesis.updates.weight_import import import_weights, read_weights
 if TYPE_CHECKING:
     from conftest import World
 
-SPEC = NetworkSpec(size=(16, 16), width=8)
+SPEC = NetworkSettings(size=(16, 16), width=8)
 
 
 def weights() -> dict[str, torch.Tensor]:

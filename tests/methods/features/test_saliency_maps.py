@@ -20,7 +20,7 @@ from anamnesis.methods.features.saliency_maps import (
 )
 from anamnesis.methods.features.task_groups import TaskGroups
 from anamnesis.networks import AutoEncoder
-from anamnesis.records import NetworkSpec
+from anamnesis.records import NetworkSettings
 
 COLUMNS = torch.tensor([0, 2, 1, 2, 0])
 EVERY = [(distance, normalisation) for distance in MapDistance for normalisation in MapNormalisation]
@@ -31,7 +31,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 
 def network_of(norm: str = "group") -> AutoEncoder:
-    network = AutoEncoder(NetworkSpec(size=(16, 16), width=8, norm=norm), seed=3)
+    network = AutoEncoder(NetworkSettings(size=(16, 16), width=8, norm=norm), seed=3)
     network.head.grow(3, torch.Generator().manual_seed(1))
     return network.eval()
 
@@ -168,7 +168,7 @@ def test_11_map_dispersion_is_zero_for_equal_maps_and_not_for_different_ones() -
 
 def test_the_decoder_gives_images_of_any_size() -> None:
     for size in ((16, 16), (20, 28), (64, 64)):
-        network = AutoEncoder(NetworkSpec(size=size, width=8, channels=3), seed=0)
+        network = AutoEncoder(NetworkSettings(size=size, width=8, channels=3), seed=0)
         images = network.decode(network.features(random(2, 3, *size)))
         assert images.shape == (2, 3, *size)
         assert 0 <= images.min() <= images.max() <= 1

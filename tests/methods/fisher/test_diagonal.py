@@ -8,10 +8,10 @@ from torch import nn
 from anamnesis.methods.base import Batch
 from anamnesis.methods.fisher.diagonal import FisherKind, fisher_diagonal, gaussian_fisher_diagonal
 from anamnesis.networks import AutoEncoder, Classifier
-from anamnesis.records import NetworkSpec
+from anamnesis.records import NetworkSettings
 
 NETWORKS = {
-    f"{name}-{norm}": NetworkSpec(name, size=(16, 16), width=8, norm=norm)
+    f"{name}-{norm}": NetworkSettings(name, size=(16, 16), width=8, norm=norm)
     for name in ("SmallCNN", "ResNet18")
     for norm in ("group", "batch")
 }
@@ -56,7 +56,7 @@ def exact_diagonal(network: nn.Module, images: torch.Tensor, classes: int, **opt
 
 
 @EACH_NETWORK
-def test_2_exact_equals_a_loop_over_images_and_classes(spec: NetworkSpec, images: torch.Tensor) -> None:
+def test_2_exact_equals_a_loop_over_images_and_classes(spec: NetworkSettings, images: torch.Tensor) -> None:
     network = grown(Classifier(spec, seed=1), 3)
     with torch.no_grad():  # statistics and scales as after some training
         for value in (*network.buffers(), *network.parameters()):
@@ -217,7 +217,7 @@ def test_rows_outside_the_task_have_none(network: Classifier, images: torch.Tens
 
 
 def test_it_leaves_batch_normalisation_alone(images: torch.Tensor) -> None:
-    network = Classifier(NetworkSpec(size=(16, 16), width=8, norm="batch"), seed=0, classes=0)
+    network = Classifier(NetworkSettings(size=(16, 16), width=8, norm="batch"), seed=0, classes=0)
     grown(network, 2)
     before = {name: value.clone() for name, value in network.named_buffers()}
     fisher_diagonal(network, [batch_of(images, torch.zeros(6))], (0, 1), FisherKind.EXACT, torch.Generator())

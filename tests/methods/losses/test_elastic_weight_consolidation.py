@@ -22,7 +22,7 @@ from anamnesis.methods.losses.elastic_weight_consolidation import (
     PenaltyMode,
 )
 from anamnesis.networks import Classifier
-from anamnesis.records import Configuration, InputError, NetworkSpec, Split, Task, TrainingSettings
+from anamnesis.records import Configuration, InputError, NetworkSettings, Split, Task, TrainingSettings
 from anamnesis.training import precision_for, train
 
 NUMERICS = precision_for(Configuration("finetune"), "cpu")
@@ -281,7 +281,7 @@ def test_bad_options_are_refused() -> None:
 def test_batch_statistics_stay_from_the_second_task_on() -> None:
     """No penalty holds them; a network whose statistics moved is not the one whose Fisher information was measured."""
     options = EWCPrototypeOptions(**ALONE)
-    method = EWCPrototype(options, NetworkSpec(size=(16, 16), width=8, norm="batch"), seed=0)
+    method = EWCPrototype(options, NetworkSettings(size=(16, 16), width=8, norm="batch"), seed=0)
     statistics = []
     for tasks in ((FIRST,), (FIRST, SECOND)):
         learn(method, *tasks)
