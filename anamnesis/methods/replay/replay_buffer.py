@@ -11,6 +11,10 @@ from anamnesis.records import Split
 from anamnesis.training.augmentation import Augmentation
 
 
+_TENSOR_NAMES = ("images", "targets", "logits", "known")
+"""Names of the stored tensors, in the order of the fields of ``StoredSamples``."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredSamples:
     """Some remembered samples.
@@ -107,8 +111,7 @@ class ReplayBuffer:
     def to(self, device: torch.device) -> None:
         """Moves what is in it."""
         if self.samples is not None:
-            tensors = _tensors_by_name(self.samples).items()
-            self.samples = StoredSamples(**{name: value.to(device) for name, value in tensors})
+            self.samples = StoredSamples(*(value.to(device) for value in _tensors_by_name(self.samples).values()))
 
     def state_dict(self) -> StateDict:
         """Returns what is in it, and how many were offered."""
@@ -121,7 +124,7 @@ class ReplayBuffer:
         assert isinstance(offered_count, int)
         self.offered_count = offered_count
         tensors = {name: value.to(device) for name, value in state.items() if isinstance(value, Tensor)}
-        self.samples = StoredSamples(**tensors) if tensors else None
+        self.samples = StoredSamples(*(tensors[name] for name in _TENSOR_NAMES)) if tensors else None
 
 
 def to_stored_samples(images: Tensor, targets: Tensor, logits: Tensor) -> StoredSamples:
@@ -161,9 +164,5 @@ def _pad_logits(logits: Tensor, class_count: int) -> Tensor:
 
 
 def _tensors_by_name(samples: StoredSamples) -> dict[str, Tensor]:
-    return {
-        "images": samples.images,
-        "targets": samples.targets,
-        "logits": samples.logits,
-        "known": samples.class_counts,
-    }
+    fields = (samples.images, samples.targets, samples.logits, samples.class_counts)
+    return dict(zip(_TENSOR_NAMES, fields, strict=True))
