@@ -1,0 +1,37 @@
+"""The reasons of conditions and events that are not the name of a state, one source for code, pages, alerts and tests."""
+
+from typing import Final
+
+# Ready, Stalled, BackendReachable
+CHAMPION_IN_USE: Final = "ChampionInUse"
+NO_CHAMPION: Final = "NoChampion"
+NOTHING_TO_DO: Final = "NothingToDo"
+EVALUATION_FAILED: Final = "EvaluationFailed"
+INVALID_SPEC: Final = "InvalidSpec"
+REACHABLE: Final = "Reachable"
+UNREACHABLE: Final = "Unreachable"
+# Progressing, AwaitingApproval
+IDLE: Final = "Idle"
+WAITS_FOR_A_PERSON: Final = "WaitsForAPerson"
+NOTHING_WAITS: Final = "NothingWaits"
+# Forgetting, Drifting
+SCORE_FELL: Final = "ScoreFell"
+SCORE_MOVED: Final = "ScoreMoved"
+WITHIN_MARGIN: Final = "WithinMargin"
+NOT_EVALUATED: Final = "NotEvaluated"
+RECENT_BELOW_FLOOR: Final = "RecentBelowFloor"
+RECENT_WITHIN_FLOOR: Final = "RecentWithinFloor"
+NO_RECENT_CASES: Final = "NoRecentCases"
+# Claimed, RunSucceeded
+CLAIMED_ELSEWHERE: Final = "ClaimedElsewhere"
+NOT_CLAIMED: Final = "NotClaimed"
+NOT_STARTED: Final = "NotStarted"
+SUCCEEDED: Final = "Succeeded"
+NO_RESULT: Final = "NoResult"
+# Readable
+READABLE: Final = "Readable"
+REFUSED: Final = "Refused"
+NOT_FOUND: Final = "NotFound"
+INVALID: Final = "Invalid"
+UNREADABLE: Final = "Unreadable"
+SECRET_MISSING: Final = "SecretMissing"
