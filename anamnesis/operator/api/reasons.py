@@ -1,4 +1,4 @@
-"""The reasons of conditions and events that are not the name of a state, one source for code, pages, alerts and tests."""
+"""Reasons of conditions and events beyond the names of states, one source for code, pages, alerts and tests."""
 
 from typing import Final
 
