@@ -138,7 +138,7 @@ def model_with_update_in_flight(
             if awaiting
             else {}
         )
-        spec = {"backend": {"type": "Local", "deadline": deadline}}
+        spec = {"backend": {"type": "Local", "runDeadline": deadline}}
         model_documents = model(
             spec, update=names.update, conditions=[awaiting_condition] if awaiting_condition else []
         )(names)

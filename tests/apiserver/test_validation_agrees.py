@@ -95,7 +95,7 @@ BAD = [
     ("ContinualModel", "spec.backend.kubeflow.endpoint", "ml-pipeline", "http:// or https:// and an address", ""),
     ("ContinualModel", "spec.backend.kubeflow.sharedMemory", "2GB", "a number and Mi or Gi, like 2Gi", ""),
     ("ContinualModel", "spec.backend.kubeflow.gpus", 65, "less than or equal to 64", "at most 64"),
-    ("ContinualModel", "spec.backend.deadline", "0h", "a number from 1 and s, m, h or d, like 30m", ""),
+    ("ContinualModel", "spec.backend.runDeadline", "0h", "a number from 1 and s, m, h or d, like 30m", ""),
     ("Site", "spec.source.folder", {"path": "x"}, "folder goes with no other type", "type S3 needs s3 beside it"),
     ("Site", "spec.source.s3", REMOVED, "type S3 needs s3 beside it", ""),
     ("Site", "spec.source.s3.url", "incoming/x", "an address like s3://bucket/prefix", ""),

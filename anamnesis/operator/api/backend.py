@@ -48,13 +48,13 @@ class PodSettings(ApiModel):
 
     image: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
     """Image of every step; left out, that of the operator's installation."""
-    pull_secrets: Annotated[tuple[SecretReference, ...], Field(max_length=8), UniqueNames] = ()
+    image_pull_secrets: Annotated[tuple[SecretReference, ...], Field(max_length=8), UniqueNames] = ()
     """Secrets with which the image is pulled."""
     gpus: Annotated[int, Field(ge=0, le=64, strict=True)] | None = None
     """Accelerators of the training step; 0 trains on processors, as does to leave it out where nothing else is set."""
     gpu_resource: LabelName | None = None
     """What the cluster calls an accelerator; left out, nvidia.com/gpu."""
-    queue: Name | None = None
+    queue_name: Name | None = None
     """The Kueue LocalQueue in which the pods wait for their turn."""
     shared_memory: Memory | None = None
     """Size of /dev/shm, for example 2Gi."""
@@ -87,5 +87,5 @@ class BackendSpec(TypedUnion):
     kubeflow: KubeflowBackendSpec | None = None
     retries: Annotated[int, Field(ge=0, le=20, strict=True)] = 2
     """How often a run that failed is tried again."""
-    deadline: PositiveDuration = "1d"
+    run_deadline: PositiveDuration = "1d"
     """A run that takes longer is ended, and counts as failed."""

@@ -131,8 +131,8 @@ def runtime_for(
         ),
         node_selector={label.name: label.value for label in settings.node_selector},
         secrets=tuple(SecretEnv(credential.secret, credential.variables) for credential in credentials),
-        queue=settings.queue or "",
-        pull_secrets=tuple(pull_secret.name for pull_secret in settings.pull_secrets),
+        queue=settings.queue_name or "",
+        pull_secrets=tuple(pull_secret.name for pull_secret in settings.image_pull_secrets),
         shared_memory=settings.shared_memory or "",
         volumes=tuple(Volume(volume.claim_name, volume.path) for volume in settings.volumes),
         environment={

@@ -21,9 +21,9 @@ import os, sys, time
 from datetime import UTC, datetime
 from pathlib import Path
 from anamnesis.operator.backends.background import BackgroundBackend
-from anamnesis.operator.backends.base import Job
+from anamnesis.operator.backends.base import PipelineJob
 backend = BackgroundBackend(Path(sys.argv[1]), lambda: datetime.now(UTC), lambda job: dict(os.environ))
-backend.submit(Job("chest-5aa-1", Path(sys.argv[2]), {"what": "wait"}))
+backend.submit(PipelineJob("chest-5aa-1", Path(sys.argv[2]), {"what": "wait"}))
 time.sleep(600)
 """
 

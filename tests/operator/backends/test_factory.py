@@ -50,14 +50,14 @@ spec:
     kubeflow:
       endpoint: ENDPOINT
       image: hospital/anamnesis:1
-      pullSecrets: [{name: mirror}]
+      imagePullSecrets: [{name: mirror}]
       gpus: 2
       gpuResource: amd.com/gpu
-      queue: research
+      queueName: research
       sharedMemory: 2Gi
       nodeSelector: [{name: zone, value: radiology}]
       tolerations: [{key: gpu, operator: Exists, effect: NoSchedule}]
-      volumes: [{claim: scans, path: /data}]
+      volumes: [{claimName: scans, path: /data}]
 """
 
 
@@ -115,9 +115,9 @@ def test_every_field_of_the_spec_reaches_the_pods() -> None:
 
 DEFAULTS = """
 image: registry.hospital/anamnesis-training:1
-pullSecrets: [{name: mirror}]
+imagePullSecrets: [{name: mirror}]
 gpus: 1
-queue: nightly
+queueName: nightly
 tolerations: [{key: nvidia.com/gpu, operator: Exists}]
 environment: {HTTPS_PROXY: "http://proxy:3128"}
 trust: {secret: authorities}
@@ -147,7 +147,7 @@ def test_what_a_model_leaves_out_the_installation_says(tmp_path: Path) -> None:
         secret_files=(SecretFiles("authorities", "/etc/anamnesis/trust"),),
     )
     assert runtime_for(kubeflow(""), pod_defaults=installed) == expected_runtime
-    overridden = runtime_for(kubeflow(", image: other, gpus: 0, queue: day"), pod_defaults=installed)
+    overridden = runtime_for(kubeflow(", image: other, gpus: 0, queueName: day"), pod_defaults=installed)
     assert overridden == replace(expected_runtime, image="other", accelerators=0, queue="day")
     assert runtime_for(kubeflow(""), pod_defaults=defaults(tmp_path, "")) == Runtime()
 
