@@ -58,7 +58,7 @@ def patch(server: ApiServer, path: str, operations: list[Document]) -> str:
 TASK = {"name": "lungs", "type": "Segmentation", "primaryMetric": "Dice"}
 CHANGES = [
     ("ModelUpdate", "site", "bethesda", "an update cannot be changed: change the ContinualModel"),
-    ("ModelUpdate", "request", '{"a": 1}', "an update cannot be changed"),
+    ("ModelUpdate", "request/author", "somebody", "an update cannot be changed"),
     ("Site", "task", TASK, "task cannot be changed: what was learned and tested rests on it; make a Site of"),
     ("Site", "modalities", ["CT"], "modalities cannot be changed"),
 ]

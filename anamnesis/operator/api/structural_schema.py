@@ -13,7 +13,7 @@ from anamnesis.operator.api.string_types import PATTERN_DESCRIPTIONS
 Schema = dict[str, Any]
 _ALLOWED_KEYWORDS = (
     *("type", "format", "description", "enum", "default", "required", "items", "properties", "pattern"),
-    *("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems"),
+    *("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "maxProperties"),
     *(RULES_KEYWORD, "x-kubernetes-list-type", "x-kubernetes-list-map-keys"),
 )
 
@@ -27,11 +27,9 @@ def structural_schema(model_type: type[BaseModel]) -> Schema:
 
 def without_defaults(schema: Schema) -> Schema:
     """Returns the schema without defaults: a status says what its writer said, and nothing else."""
-    properties = {name: without_defaults(part) for name, part in schema.get("properties", {}).items()}
-    plain_keywords = {key: value for key, value in schema.items() if key not in ("default", "properties", "items")}
-    return (
-        plain_keywords | ({"properties": properties} if properties else {}) | _transform_items(schema, without_defaults)
-    )
+    plain_keywords = {key: value for key, value in schema.items() if key not in ("default", "items")}
+    members = _transform_members(schema, without_defaults) if schema["type"] == "object" else {}
+    return plain_keywords | members | _transform_items(schema, without_defaults)
 
 
 def _to_structural(node: Mapping[str, Any], definitions: Mapping[str, Schema]) -> Schema:
@@ -42,8 +40,7 @@ def _to_structural(node: Mapping[str, Any], definitions: Mapping[str, Schema]) -
     if schema["type"] == "integer":
         schema["format"] = "int64"
     if schema["type"] == "object":
-        properties = schema.get("properties", {})
-        schema["properties"] = {name: _to_structural(part, definitions) for name, part in properties.items()}
+        schema |= _transform_members(flat_schema, lambda part: _to_structural(part, definitions))
     if "default" in schema:
         schema["default"] = _without_nulls(schema["default"])
     for exclusive_keyword, inclusive_keyword in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
@@ -63,6 +60,13 @@ def _without_nulls(value: Any) -> Any:
 def _default_sentence(default: object) -> str:
     """``kubectl explain`` does not show defaults."""
     return f" Default: {default}." if isinstance(default, str | int) and default != "" else ""
+
+
+def _transform_members(schema: Schema, transform: Any) -> Schema:
+    """Returns the schemas of an object's fields, or of a map's values."""
+    if isinstance(schema.get("additionalProperties"), Mapping):
+        return {"additionalProperties": transform(schema["additionalProperties"])}
+    return {"properties": {name: transform(part) for name, part in schema.get("properties", {}).items()}}
 
 
 def _transform_items(schema: Schema, transform: Any) -> Schema:

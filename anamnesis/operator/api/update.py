@@ -2,12 +2,14 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field
 
 from anamnesis.operator.api.api_model import ApiModel, Resource
 from anamnesis.operator.api.cel import cel_rules
+from anamnesis.operator.api.record_fields import RecordField
 from anamnesis.operator.api.status import ModelUpdateStatus
 from anamnesis.operator.api.string_types import Digest, Name
+from anamnesis.updates.requests import UpdateRequest
 
 StrictNonNegativeInt = Annotated[int, Field(ge=0, strict=True)]
 
@@ -38,8 +40,8 @@ class ModelUpdateSpec(ApiModel):
     """The version that it starts from; none for the first."""
     counter: StrictNonNegativeInt = 0
     """The number that a person gave when asking for it; 0 where nobody asked."""
-    request: Annotated[str, StringConstraints(min_length=2, max_length=100_000)]
-    """The encoded UpdateRequest, as JSON: what the run gets, to the byte."""
+    request: Annotated[UpdateRequest, RecordField()]
+    """The UpdateRequest that the run receives."""
 
 
 class ModelUpdate(Resource):

@@ -1,11 +1,13 @@
 """Validation errors in words that a person who wrote YAML understands."""
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from anamnesis.operator.api.record_fields import record_model
 from anamnesis.operator.api.string_types import PATTERN_DESCRIPTIONS
 
 
@@ -66,7 +68,8 @@ def _fields_at(model_type: type[BaseModel], location: tuple[int | str, ...]) -> 
     current_type: Any = model_type
     for part in location:
         if isinstance(part, str):
-            current_type = _find_model(_fields_by_alias(current_type)[part].annotation)
+            field = _fields_by_alias(current_type).get(part)  # none for the key of a map
+            current_type = _find_model(field.annotation) if field else current_type
     return _fields_by_alias(current_type)
 
 
@@ -77,4 +80,6 @@ def _fields_by_alias(model_type: type[BaseModel]) -> dict[str, FieldInfo]:
 def _find_model(annotation: Any) -> Any:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
+    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
+        return record_model(annotation)
     return next(filter(None, (_find_model(argument) for argument in get_args(annotation))), None)

@@ -1,6 +1,5 @@
 """Carries out what a plan asks for. Each action may be repeated, or cut off anywhere and begun again."""
 
-import json
 import logging
 from datetime import datetime
 
@@ -24,9 +23,8 @@ from anamnesis.operator.plan import (
 )
 from anamnesis.operator.requests import evaluation_request, update_request
 from anamnesis.operator.runtime.cluster import Cluster
-from anamnesis.records import SourceState, UpdateTrigger, decode, encode_object
+from anamnesis.records import SourceState, UpdateTrigger, encode_object
 from anamnesis.registry import acquire_claim, approve, record_decision, reject, roll_back
-from anamnesis.updates.requests import UpdateRequest
 
 LABEL_PREFIX = "anamnesis.dev/"
 FINALIZER = "anamnesis.dev/runs"
@@ -89,7 +87,7 @@ class ActionExecutor:
             "patients": source.patients,
             "base_version": action.base or None,
             "counter": counter,
-            "request": json.dumps(encode_object(request), ensure_ascii=False),
+            "request": request,
         }
         spec = ModelUpdateSpec.model_validate(fields, by_name=True, by_alias=False)
         labels = {f"{LABEL_PREFIX}model": model.name, f"{LABEL_PREFIX}site": action.site}
@@ -110,11 +108,10 @@ class ActionExecutor:
         if action.update in self._lost_claims:
             return
         update = self._state.find_update(action.update)
-        request = json.loads(update.spec.request)
-        method = decode(UpdateRequest, request, "spec.request").configuration.method
+        request = update.spec.request
         self._add_finalizer()
-        name = f"{action.update}-{action.attempt}"
-        self._state.backend.submit(PipelineJob(name, compiled_pipeline(method), pipeline_arguments(request)))
+        name, pipeline = f"{action.update}-{action.attempt}", compiled_pipeline(request.configuration.method)
+        self._state.backend.submit(PipelineJob(name, pipeline, pipeline_arguments(encode_object(request))))
 
     def _cancel_run(self, action: CancelRun) -> None:
         for run in self._state.runs:

@@ -1,6 +1,5 @@
 """Reads everything that planning for one model on a cluster needs, at one moment."""
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Backend, Run
 from anamnesis.operator.controllers.continualmodel.names import name_prefix, operator_identity
 from anamnesis.operator.requests import gate_policy, learned_site_refs
-from anamnesis.records import Decision, EntryKind, LogEntry, ScheduledEvaluation, SiteRef, UpdateResult, Version, decode
+from anamnesis.records import Decision, EntryKind, LogEntry, ScheduledEvaluation, SiteRef, UpdateResult, Version
 from anamnesis.registry import (
     History,
     build_history,
@@ -26,7 +25,6 @@ from anamnesis.registry import (
 from anamnesis.registry.run_results import SCHEDULED_EVALUATIONS
 from anamnesis.snapshots import current_test_set
 from anamnesis.storage import Store
-from anamnesis.updates.requests import UpdateRequest
 from anamnesis.updates.required_tests import required_tests
 
 OpenStore = Callable[[str], Store]
@@ -138,9 +136,10 @@ class ModelState:
         result = self.result_of(update)
         if result is None or not result.version:
             return None
-        request = decode(UpdateRequest, json.loads(update.spec.request), f"{update.metadata.name}: spec.request")
         policy = gate_policy(self.model.resource.spec.gate)  # today's gate, on the test sets that the run was asked for
-        return evaluate_gate(self.registry, result.version, policy, required_tests(request, result.test_set))
+        return evaluate_gate(
+            self.registry, result.version, policy, required_tests(update.spec.request, result.test_set)
+        )
 
     def promotion_entry(self, version: str) -> LogEntry | None:
         """Returns the entry by which a version became champion, or none."""
