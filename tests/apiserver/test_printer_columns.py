@@ -110,7 +110,7 @@ def test_updates(cluster: ApiServer, namespace: str, put: Put) -> None:
 
 def test_approvals(cluster: ApiServer, namespace: str, put: Put) -> None:
     approve = with_field(VALID_RESOURCES["UpdateApproval"], "spec.approver", "admin")
-    late = "another version became champion; its data is learned anew"
+    late = "another version became champion; its data is learned again"
     put(approve, "good", condition("Recorded", "True", "Recorded", "log entry 7"), logEntry=7)
     put(approve, "late", condition("Recorded", "False", "Superseded", late))
     put(with_field(sample("rollback", "UpdateApproval"), "spec.approver", "admin"), "back")

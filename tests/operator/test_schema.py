@@ -1,4 +1,4 @@
-"""The generated definitions: everything bounded, everything told, nothing that Kubernetes would take another way."""
+"""The generated definitions: everything is bounded and described, and Kubernetes reads it as the types do."""
 
 import subprocess
 import sys

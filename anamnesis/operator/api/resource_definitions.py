@@ -1,4 +1,4 @@
-"""The CustomResourceDefinitions: schema, names, and what ``kubectl get`` shows."""
+"""The CustomResourceDefinitions: schema, names and the columns of ``kubectl get``."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +27,7 @@ GROUP, _, VERSION = API_VERSION.partition("/")
 
 @dataclass(frozen=True, slots=True)
 class PrinterColumn:
-    """A column of ``kubectl get``; a wide one is shown by ``-o wide`` only."""
+    """A column of ``kubectl get``; only ``-o wide`` shows a wide one."""
 
     name: str
     json_path: str
@@ -35,20 +35,20 @@ class PrinterColumn:
     is_wide: bool = False
 
     def to_manifest(self) -> dict[str, Any]:
-        """Returns it as the definition has it."""
+        """Returns the column as a CustomResourceDefinition holds it."""
         column = {"name": self.name, "type": self.type, "jsonPath": self.json_path}
         return column | ({"priority": 1} if self.is_wide else {})
 
 
 @dataclass(frozen=True, slots=True)
 class ResourceDefinition:
-    """What a definition says beside the schema.
+    """A CustomResourceDefinition.
 
     Attributes:
-        resource_type: the type.
+        resource_type: the type that gives the schema.
         short_name: short name for kubectl; empty for none.
-        columns: what ``kubectl get`` shows after the name.
-        selectable_fields: fields that ``--field-selector`` knows.
+        columns: the columns of ``kubectl get`` after the name.
+        selectable_fields: fields that ``--field-selector`` accepts.
     """
 
     resource_type: type[Resource]
@@ -90,7 +90,7 @@ class ResourceDefinition:
 
 
 def resource_schema(resource_type: type[Resource]) -> dict[str, Any]:
-    """Returns the schema of a whole resource. Of metadata a definition may only bound the name."""
+    """Returns the schema of a whole resource. Kubernetes allows a definition to bound only the name of metadata."""
     schema = structural_schema(resource_type)
     properties = schema["properties"]
     name_schema = properties["metadata"]["properties"]["name"]

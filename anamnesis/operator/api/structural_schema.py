@@ -1,4 +1,4 @@
-"""Turns the pydantic types into structural schemas, as the API server wants them in a CustomResourceDefinition."""
+"""Turns pydantic types into the structural schemas that a CustomResourceDefinition needs."""
 
 import inspect
 import re
@@ -19,14 +19,14 @@ _ALLOWED_KEYWORDS = (
 
 
 def structural_schema(model_type: type[BaseModel]) -> Schema:
-    """Returns the schema of ``model_type``: nothing referenced, nothing unknown, a description wherever there is one."""
+    """Returns the schema of ``model_type``, without references and without keywords that Kubernetes refuses."""
     schema = model_type.model_json_schema()
     definitions = schema.pop("$defs", {})
     return _to_structural(schema, definitions)
 
 
 def without_defaults(schema: Schema) -> Schema:
-    """Returns the schema without defaults: a status says what its writer said, and nothing else."""
+    """Returns the schema without defaults: a status holds only the fields that its writer set."""
     plain_keywords = {key: value for key, value in schema.items() if key not in ("default", "items")}
     members = _transform_members(schema, without_defaults) if schema["type"] == "object" else {}
     return plain_keywords | members | _transform_items(schema, without_defaults)
@@ -51,14 +51,14 @@ def _to_structural(node: Mapping[str, Any], definitions: Mapping[str, Schema]) -
 
 
 def _without_nulls(value: Any) -> Any:
-    """Leaves out what is null: to the API server a field is there or not."""
+    """Drops null fields: the API server knows only present and absent fields."""
     if isinstance(value, Mapping):
         return {key: _without_nulls(part) for key, part in value.items() if part is not None}
     return value
 
 
 def _default_sentence(default: object) -> str:
-    """``kubectl explain`` does not show defaults."""
+    """Returns the default as a sentence, because ``kubectl explain`` shows no defaults."""
     return f" Default: {default}." if isinstance(default, str | int) and default != "" else ""
 
 
@@ -74,7 +74,7 @@ def _transform_items(schema: Schema, transform: Any) -> Schema:
 
 
 def _resolve_references(node: Mapping[str, Any], definitions: Mapping[str, Schema]) -> Schema:
-    """Puts what is referenced in place; what stands beside a reference wins. ``T | None`` is an optional T."""
+    """Replaces a reference by its schema; keywords next to the reference win. ``T | None`` is an optional T."""
     own_keywords = {key: value for key, value in node.items() if key not in ("$ref", "anyOf", "const")}
     if own_keywords.get("default", "") is None:
         del own_keywords["default"]
@@ -89,9 +89,9 @@ def _resolve_references(node: Mapping[str, Any], definitions: Mapping[str, Schem
 
 
 def _replace_pattern_by_rule(schema: Schema) -> None:
-    """Replaces a pattern by a rule with a message: a regular expression tells nobody what to write.
+    """Replaces a pattern by a CEL rule with a message, because a regular expression explains nothing to a person.
 
-    Further rules are asked of what fits the pattern only.
+    Further rules apply only to values that match the pattern.
     """
     pattern = schema.pop("pattern", None)
     if pattern is not None:
@@ -111,6 +111,6 @@ def _cel_string(text: str) -> str:
 
 
 def _strip_markup(docstring: str) -> str:
-    """Returns a docstring as ``kubectl explain`` shows it: no markup, no line breaks inside a paragraph."""
+    """Returns a docstring without markup and without line breaks inside a paragraph, for ``kubectl explain``."""
     paragraphs = re.split(r"\n\s*\n", inspect.cleandoc(docstring).replace("``", ""))
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)

@@ -65,15 +65,19 @@ def test_an_option_is_not_also_a_group() -> None:
 
 BAD = [
     ("spec.request", "{}", "spec.request: expected fields, found '{}'"),
-    ("spec.request.autor", "me", "spec.request.autor: unknown field; known here are model, registry"),
-    ("spec.request.site.testFraction", 0.2, "spec.request.site.testFraction: expected text (in quotes"),
+    ("spec.request.autor", "me", "spec.request.autor: unknown field; valid fields are model, registry"),
+    (
+        "spec.request.site.testFraction",
+        0.2,
+        "spec.request.site.testFraction: expected text, found 0.2; put it in quotes",
+    ),
     ("spec.request.site.testFraction", "nan", 'testFraction: expected a number in quotes, like "0.001", found'),
     ("spec.request.site.task.classes", ["a"], "spec.request: task 't': classification needs"),
     ("spec.request.configuration.options", {"a": "x" * 2049}, "spec.request.configuration.options.a: string should"),
     (
         "spec.request.gate.tasks",
         {"head": {"flor": "1"}},
-        "tasks.head.flor: unknown field; known here are floor",
+        "tasks.head.flor: unknown field; valid fields are floor",
     ),
 ]
 
