@@ -53,8 +53,8 @@ def test_what_waits_for_approval_holds_up_the_next_site(spec: ContinualModelSpec
 
 
 def test_what_was_rejected_or_rolled_back_does_not(spec: ContinualModelSpec) -> None:
-    assert states(spec, site_with_candidate(Verdict.REJECT, rejected=True), NEW) == ["Rejected", "Next"]
-    assert states(spec, site_with_candidate(Verdict.SUPERSEDED, rolled_back=True), NEW) == ["RolledBack", "Next"]
+    assert states(spec, site_with_candidate(Verdict.REJECT, is_rejected=True), NEW) == ["Rejected", "Next"]
+    assert states(spec, site_with_candidate(Verdict.SUPERSEDED, is_rolled_back=True), NEW) == ["RolledBack", "Next"]
 
 
 def test_an_update_that_was_killed_before_its_decision_goes_on(spec: ContinualModelSpec) -> None:
@@ -64,11 +64,11 @@ def test_an_update_that_was_killed_before_its_decision_goes_on(spec: ContinualMo
 
 def test_nothing_is_submitted_twice_on_one_champion(spec: ContinualModelSpec) -> None:
     submitted_sites = frozenset({"guangzhou"})
-    assert states(spec, site_with_candidate(Verdict.AWAIT_EVALUATIONS), NEW, submitted=submitted_sites) == [
+    assert states(spec, site_with_candidate(Verdict.AWAIT_EVALUATIONS), NEW, submitted_sites=submitted_sites) == [
         "AwaitingEvaluations",
         "Queued",
     ]
-    assert states(spec, NEW, NEW, submitted=submitted_sites) == ["Unsettled", "Queued"]
+    assert states(spec, NEW, NEW, submitted_sites=submitted_sites) == ["Undecided", "Queued"]
 
 
 def test_an_advisory_gate_waits_for_nobody(spec: ContinualModelSpec) -> None:
@@ -93,12 +93,12 @@ def test_a_source_that_cannot_be_read_says_why_and_holds_up_nobody(spec: Continu
 def test_nothing_is_learned_while_the_test_set_of_a_learned_site_is_out_of_reach(spec: ContinualModelSpec) -> None:
     lost = ObservedSite(problem="there is no Site", is_missing=True)
     assert states(spec, lost, NEW) == ["Unreadable", "Queued"]
-    assert states(spec, lost, replace(NEW, requested=1)) == ["Unreadable", "Queued"], "nor where a person asks"
+    assert states(spec, lost, replace(NEW, requested_counter=1)) == ["Unreadable", "Queued"], "nor where a person asks"
 
 
 observed_sites = st.builds(
     ObservedSite,
-    learned=st.booleans(),
+    is_learned=st.booleans(),
     candidates=st.lists(
         st.builds(
             Candidate, st.just("sha256:c"), st.sampled_from(Verdict), st.just("why"), st.booleans(), st.booleans()

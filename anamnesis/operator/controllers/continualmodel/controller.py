@@ -4,7 +4,8 @@ import logging
 from datetime import timedelta
 from pathlib import Path
 
-from anamnesis.operator.api import ContinualModel, LoadedResource
+from anamnesis.operator.api import ContinualModel, LoadedResource, condition_types, reasons
+from anamnesis.operator.api.conditions import make_condition
 from anamnesis.operator.backends.guarded_backend import BackendDownError, make_guarded_backend
 from anamnesis.operator.controllers.continualmodel.claim_release import open_claims, release_claims
 from anamnesis.operator.controllers.continualmodel.conditions import (
@@ -63,10 +64,10 @@ class ModelReconciler:
         ):  # nothing can be told, or others were first: the queue tries again
             raise
         except BackendDownError as error:
-            status = error_status(model, "BackendReachable", "Unreachable", str(error), self._clock())
+            failed_condition = make_condition(condition_types.BACKEND_REACHABLE, False, reasons.UNREACHABLE, str(error))
         except AnamnesisError as error:
-            status = error_status(model, "Ready", _error_reason(error), str(error), self._clock())
-        self._cluster.put_status(model, status)
+            failed_condition = make_condition(condition_types.READY, False, _error_reason(error), str(error))
+        self._cluster.put_status(model, error_status(model, failed_condition, self._clock()))
         return ERROR_RETRY_DELAY
 
     def _reconcile_existing(self, loaded_model: LoadedResource[ContinualModel]) -> timedelta | None:
