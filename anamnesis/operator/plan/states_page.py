@@ -34,9 +34,9 @@ def site_table() -> Iterator[str]:
 
 def update_table() -> Iterator[str]:
     """Yields the states of an update."""
-    yield "| state | final | meaning and what to do |\n|---|:---:|---|"
+    yield "| condition `Decided`, reason | status | meaning and what to do |\n|---|---|---|"
     for state in UpdateState:
-        yield f"| `{state.value}` | {'yes' if state.is_final else ''} | {UPDATE_STATE_MEANINGS[state]} |"
+        yield f"| `{state.value}` | {state.is_final} | {UPDATE_STATE_MEANINGS[state]} |"
 
 
 def approval_table() -> Iterator[str]:

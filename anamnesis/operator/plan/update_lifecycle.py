@@ -186,15 +186,6 @@ def retry_delay(ended_count: int) -> timedelta:
     return delay
 
 
-def failure_reason(run: Run) -> str:
-    """Returns why a run that ended counts as failed."""
-    if run.state is RunState.SUCCEEDED:
-        return "the run ended without a result"
-    if run.state is RunState.CANCELLED:
-        return run.message or "the run took longer than spec.backend.deadline"
-    return run.message or "the back end gave no reason"
-
-
 def _start_actions(update: ObservedUpdate, now: datetime) -> tuple[Action, ...]:
     return (*_claim_actions(update, now), StartRun(update.name, next_attempt(update.runs)))
 
@@ -207,3 +198,12 @@ def _claim_actions(update: ObservedUpdate, now: datetime) -> tuple[Action, ...]:
 
 def _is_overdue(spec: ContinualModelSpec, run: Run, time: datetime) -> bool:
     return time - run.created_at >= parse_duration(spec.backend.deadline)
+
+
+def failure_reason(run: Run) -> str:
+    """Returns why a run that ended counts as failed."""
+    if run.state is RunState.SUCCEEDED:
+        return "the run ended without a result"
+    if run.state is RunState.CANCELLED:
+        return run.message or "the run took longer than spec.backend.runDeadline"
+    return run.message or "the back end gave no reason"
