@@ -41,27 +41,30 @@ def version_not_promoted(site: SiteInput) -> SiteReadiness | None:
         return None
     is_submitted = site.name in site.plan_input.submitted_sites
     for candidate in site.observed.candidates:
-        text = f"version {candidate.version}: {candidate.reason}"
         match _state_after_candidate(candidate, site.spec.gate.enforcement == "Enforced", is_submitted):
             case SiteState.ROLLED_BACK:
                 return site.readiness(
                     SiteState.ROLLED_BACK,
-                    f"{text}; new data starts another update, or run: anamnesis update MODEL --site {site.name}",
+                    f"version {candidate.version}: {candidate.reason}; new data starts another update, "
+                    f"or run: anamnesis update MODEL --site {site.name}",
                 )
             case SiteState.REJECTED:
                 return site.readiness(
                     SiteState.REJECTED,
-                    f"{text}; new data or a changed configuration starts another update, "
+                    f"version {candidate.version}: {candidate.reason}; "
+                    "new data or a changed configuration starts another update, "
                     f"or run: anamnesis update MODEL --site {site.name}",
                 )
             case SiteState.AWAITING_APPROVAL:
                 return site.readiness(
-                    SiteState.AWAITING_APPROVAL, f"{text}; run: anamnesis approve, or anamnesis reject"
+                    SiteState.AWAITING_APPROVAL,
+                    f"version {candidate.version}: {candidate.reason}; run: anamnesis approve, or anamnesis reject",
                 )
             case SiteState.AWAITING_EVALUATIONS:
                 return site.readiness(
                     SiteState.AWAITING_EVALUATIONS,
-                    f"{text}; run: anamnesis evaluate -f FILE --version {candidate.version}",
+                    f"version {candidate.version}: {candidate.reason}; "
+                    f"run: anamnesis evaluate -f FILE --version {candidate.version}",
                 )
     return None
 

@@ -81,17 +81,22 @@ def _decide_candidate(spec: ContinualModelSpec, update: ObservedUpdate, plan_inp
     candidate, record_actions = update.candidate, (RecordDecision(update.name),)
     assert candidate is not None
     if update.is_promoted:
-        return UpdatePlan(UpdateState.PROMOTED, candidate.reason)
+        return UpdatePlan(UpdateState.PROMOTED, f"version {candidate.version[:19]} became champion: {candidate.reason}")
     if candidate.is_rolled_back:
-        return UpdatePlan(UpdateState.ROLLED_BACK, candidate.reason)
+        return UpdatePlan(
+            UpdateState.ROLLED_BACK, f"version {candidate.version[:19]} is not in use any more: {candidate.reason}"
+        )
     if candidate.is_rejected:
         return UpdatePlan(
-            UpdateState.REJECTED, f"{candidate.reason}; new data or a changed configuration starts another update"
+            UpdateState.REJECTED,
+            f"version {candidate.version[:19]}: {candidate.reason}; "
+            "new data or a changed configuration starts another update",
         )
     if update.base != plan_input.champion:
         return UpdatePlan(
             UpdateState.SUPERSEDED,
-            f"{candidate.reason}; a new update learns the data on top of the champion",
+            f"version {candidate.version[:19]}: {candidate.reason}; "
+            "a new update learns the data on top of the champion",
             () if update.is_superseded else record_actions,
         )
     if spec.state == "Suspended":
@@ -103,13 +108,19 @@ def _decide_candidate(spec: ContinualModelSpec, update: ObservedUpdate, plan_inp
     if candidate.verdict is Verdict.AWAIT_EVALUATIONS:
         return UpdatePlan(
             UpdateState.AWAITING_EVALUATIONS,
-            f"{candidate.reason}; run: anamnesis evaluate -f FILE --version {candidate.version}, or anamnesis reject",
+            f"version {candidate.version[:19]}: {candidate.reason}; "
+            f"run: anamnesis evaluate -f FILE --version {candidate.version}, or anamnesis reject",
         )
     if candidate.verdict is Verdict.AWAIT_APPROVAL and spec.gate.enforcement == "Enforced":
         return UpdatePlan(
-            UpdateState.AWAITING_APPROVAL, f"{candidate.reason}; run: anamnesis approve, or anamnesis reject"
+            UpdateState.AWAITING_APPROVAL,
+            f"version {candidate.version[:19]}: {candidate.reason}; run: anamnesis approve, or anamnesis reject",
         )
-    return UpdatePlan(UpdateState.RECORDING_DECISION, candidate.reason, record_actions)
+    return UpdatePlan(
+        UpdateState.RECORDING_DECISION,
+        f"the operator writes the decision of the gate to the registry's log: {candidate.reason}",
+        record_actions,
+    )
 
 
 def _decide_run(spec: ContinualModelSpec, update: ObservedUpdate, now: datetime) -> UpdatePlan:
@@ -149,14 +160,16 @@ def _decide_run(spec: ContinualModelSpec, update: ObservedUpdate, now: datetime)
             f"{last_run.name}, fix the cause, then run: anamnesis update MODEL --site {update.site}",
         )
     retry_at = (last_run.finished_at or now) + retry_delay(len(ended_runs))
-    message = f"run {len(ended_runs)} of {retries + 1} failed: {failure_reason(last_run)}"
     if now < retry_at:
         return UpdatePlan(
-            UpdateState.RETRYING, f"{message}; the next run starts at {retry_at:%H:%M:%S} UTC", requeue_at=retry_at
+            UpdateState.RETRYING,
+            f"run {len(ended_runs)} of {retries + 1} failed: {failure_reason(last_run)}; "
+            f"the next run starts at {retry_at:%H:%M:%S} UTC",
+            requeue_at=retry_at,
         )
     return UpdatePlan(
         UpdateState.RETRYING,
-        f"{message}; the next run starts now",
+        f"run {len(ended_runs)} of {retries + 1} failed: {failure_reason(last_run)}; the next run starts now",
         _start_actions(update, now),
         now + RUN_POLL_INTERVAL,
     )

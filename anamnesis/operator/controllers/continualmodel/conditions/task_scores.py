@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from anamnesis.operator.api import condition_types, reasons
 from anamnesis.operator.api.conditions import Condition, make_condition
-from anamnesis.operator.api.status import TaskStatus
+from anamnesis.operator.api.status import Score, TaskStatus
 from anamnesis.operator.controllers.continualmodel.state import ModelState
 from anamnesis.operator.requests import gate_policy
 from anamnesis.records import Evaluation, EvaluationSet, Measurement, Metric, ScheduledEvaluation, SiteRef
@@ -96,6 +96,10 @@ def _decimal_text(number: Decimal | None) -> str | None:
     return None if number is None else str(number)
 
 
+def _value(score: Score | None) -> str:
+    return "" if score is None else f"{score.value} (n={score.cases})"
+
+
 def forgetting_condition(
     state: ModelState, tasks: Iterable[TaskStatus], scheduled_evaluation: ScheduledEvaluation | None
 ) -> Condition:
@@ -106,15 +110,14 @@ def forgetting_condition(
     """
     spec = state.model.resource.spec
     forgotten_tasks = [
-        f"{task.site}: {task.metric} {task.frozen_score.value} is below the best score {task.best_score} by more than "
-        f"the margin {task.margin}"
+        task
         for task in tasks
         if task.frozen_score and task.best_score is not None and task.margin is not None
         if task.best_score - task.frozen_score.value > task.margin
     ]
     tolerance = spec.evaluation.tolerance if spec.evaluation else Decimal(0)
-    changed_scores = [
-        f"{measurement.site}: {measurement.metric} {measurement.score.value}, at promotion {measurement.recorded_score}"
+    changed_measurements = [
+        measurement
         for measurement in (scheduled_evaluation.measurements if scheduled_evaluation else ())
         if measurement.evaluation_set is EvaluationSet.FROZEN and measurement.recorded_score is not None
         if abs(measurement.score.value - measurement.recorded_score) > tolerance
@@ -124,15 +127,25 @@ def forgetting_condition(
             condition_types.FORGETTING,
             True,
             reasons.SCORE_FELL,
-            f"{'; '.join(forgotten_tasks)}. To return to an earlier version, run: anamnesis rollback",
+            "; ".join(
+                f"{task.site}: {task.metric} {_value(task.frozen_score)} is below the best score {task.best_score} by "
+                f"more than the margin {task.margin}"
+                for task in forgotten_tasks
+            )
+            + ". To return to an earlier version, run: anamnesis rollback",
         )
-    if changed_scores:
+    if changed_measurements:
         return make_condition(
             condition_types.FORGETTING,
             True,
             reasons.SCORE_MOVED,
-            f"{'; '.join(changed_scores)}. Weights and cases are the same, so the environment differs: "
-            "compare image, drivers and device of the evaluation's pods with those of the last update",
+            "; ".join(
+                f"{measurement.site}: {measurement.metric} {measurement.score.value}, "
+                f"at promotion {measurement.recorded_score}"
+                for measurement in changed_measurements
+            )
+            + ". Weights and cases are the same, so the environment differs: compare image, drivers and device of the "
+            "evaluation's pods with those of the last update",
         )
     if any(task.frozen_score for task in tasks):
         return make_condition(
@@ -150,8 +163,7 @@ def drifting_condition(tasks: Iterable[TaskStatus]) -> Condition:
     """Returns whether the champion scores below the floor on a site's recent cases."""
     measured_tasks = [task for task in tasks if task.recent_score]
     tasks_below_floor = [
-        f"{task.site}: {task.metric} {task.recent_score.value} on {task.recent_score.cases} recent cases is below the "
-        f"floor {task.recent_floor}"
+        task
         for task in measured_tasks
         if task.recent_score and task.recent_floor is not None and task.recent_score.value < task.recent_floor
     ]
@@ -160,8 +172,13 @@ def drifting_condition(tasks: Iterable[TaskStatus]) -> Condition:
             condition_types.DRIFTING,
             True,
             reasons.RECENT_BELOW_FLOOR,
-            f"{'; '.join(tasks_below_floor)}. Check devices, protocol and labels at the site; to learn its new data, "
-            "run: anamnesis update MODEL --site SITE",
+            "; ".join(
+                f"{task.site}: {task.metric} {_value(task.recent_score)} on recent cases is below the floor "
+                f"{task.recent_floor}"
+                for task in tasks_below_floor
+            )
+            + ". Check devices, protocol and labels at the site; to learn its new data, run: "
+            "anamnesis update MODEL --site SITE",
         )
     if measured_tasks:
         return make_condition(
