@@ -116,17 +116,17 @@ class FakeBackend:
     def claim_of_run(self, name: str) -> str:
         """The claim that a run works under."""
         request = json.loads(str(self.jobs[name].arguments["request"]))
-        return str(request["occasion"]["claim"]) if "occasion" in request else name
+        return str(request["trigger"]["claim"]) if "trigger" in request else name
 
     def end_run(self, name: str, state: RunState, message: str = "") -> None:
         self.runs_by_name[name] = replace(
-            self.runs_by_name[name], state=state, finished=self.network.now, message=message
+            self.runs_by_name[name], state=state, finished_at=self.network.now, message=message
         )
 
     def finish_run(self, name: str) -> None:
         """Does what the run's pods do, then ends it."""
         text = str(self.jobs[name].arguments["request"])
-        if "occasion" in json.loads(text):
+        if "trigger" in json.loads(text):
             self._simulate_update(decode(UpdateRequest, json.loads(text), "request"))
         else:
             self._simulate_evaluation(decode(EvaluationRequest, json.loads(text), "request"))
