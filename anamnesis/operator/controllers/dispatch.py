@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from anamnesis.operator.api import ContinualModel, Site
 from anamnesis.operator.controllers.continualmodel.controller import ModelReconciler
-from anamnesis.operator.controllers.continualmodel.state_reader import ReconcileOptions
+from anamnesis.operator.controllers.options import ReconcileOptions
 from anamnesis.operator.controllers.site.controller import reconcile_site
 from anamnesis.operator.runtime.cluster import Cluster
 from anamnesis.operator.runtime.reconcile_key import Reconcile, ReconcileKey
