@@ -121,6 +121,8 @@ class ModelSiteStatus(StatusModel):
     """Samples of its last snapshot."""
     last_learned_time: Timestamp | None = None
     """When its data last came into the champion."""
+    answered_request: NonNegativeInt = 0
+    """Highest number of an update request that was answered; a new request needs a higher number."""
 
 
 class DecisionCounts(StatusModel):
@@ -168,6 +170,10 @@ class ContinualModelStatus(ResourceStatus):
     """How the champion does on each task that it learned."""
     decisions: DecisionCounts = DecisionCounts()
     evaluation: EvaluationStatus = EvaluationStatus()
+
+    def site(self, name: str) -> ModelSiteStatus | None:
+        """Returns the status of one of the model's sites, or none."""
+        return next((site for site in self.sites if site.name == name), None)
 
 
 class RunStatus(StatusModel):

@@ -12,34 +12,32 @@ from anamnesis.operator.controllers.continualmodel.conditions.task_scores import
     forgetting_condition,
     task_statuses,
 )
-from anamnesis.operator.controllers.continualmodel.state import ModelState
-from anamnesis.operator.plan import PlannedModelStatus, PlannedSiteStatus, SiteState, UpdateState
+from anamnesis.operator.controllers.continualmodel.state import ModelState, RegistryState
+from anamnesis.operator.plan import PlanInput, PlannedModelStatus, PlannedSiteStatus, SiteState, UpdateState
 from anamnesis.records import EntryKind
 
 _STATES_THAT_NEED_A_PERSON = {SiteState.FAILED, SiteState.UNREADABLE, SiteState.OUTSIDE_CHANGE_PLAN}
 
 
-def model_status(
-    state: ModelState, planned_status: PlannedModelStatus, next_evaluation_at: datetime | None
-) -> ContinualModelStatus:
+def model_status(state: ModelState, plan_input: PlanInput, planned_status: PlannedModelStatus) -> ContinualModelStatus:
     """Returns the status of the model.
 
     Args:
         state: of the model, as it was read.
+        plan_input: the input of the plan.
         planned_status: the status of the plan.
-        next_evaluation_at: when the next scheduled evaluation is due, or was due, or none.
     """
-    scheduled_evaluation, entries, model = state.last_scheduled_evaluation, state.entries, state.model.resource
-    tasks = task_statuses(state, scheduled_evaluation)
+    entries, model, last_evaluation = state.registry.entries, state.model.resource, state.schedule.last_result
+    champion, evaluation, tasks = state.registry.champion, plan_input.evaluation, task_statuses(state)
     update_in_flight = next(
         (name for name, planned_update in planned_status.updates.items() if not planned_update.state.is_final), None
     )
     conditions = (
-        _ready_condition(state.champion),
+        _ready_condition(champion),
         _progressing_condition(planned_status, update_in_flight),
         _stalled_condition(planned_status),
         _awaiting_approval_condition(planned_status, update_in_flight),
-        forgetting_condition(state, tasks, scheduled_evaluation),
+        forgetting_condition(state, tasks),
         drifting_condition(tasks),
         make_condition(condition_types.BACKEND_REACHABLE, True, reasons.REACHABLE, "the back end is reachable"),
     )
@@ -47,51 +45,56 @@ def model_status(
     values = {
         "observed_generation": model.metadata.generation,
         "conditions": merge_conditions(model.status.conditions, conditions, model.metadata.generation, state.now),
-        "champion": state.champion or None,
-        "promotion_time": _champion_since(state),
+        "champion": champion or None,
+        "promotion_time": _champion_since(state.registry),
         "log_head": {"number": entries[-1].number, "digest": entries[-1].digest} if entries else None,
         "update": update_in_flight,
-        "sites": [_site_status(state, site) for site in planned_status.sites],
+        "sites": [_site_status(state, plan_input, site) for site in planned_status.sites],
         "tasks": tasks,
-        "decisions": _decision_counts(state),
+        "decisions": _decision_counts(state.registry),
         "evaluation": {
-            "last_completion_time": scheduled_evaluation.scheduled_time if scheduled_evaluation else None,
-            "next_due_time": next_evaluation_at,
+            "last_completion_time": last_evaluation.scheduled_time if last_evaluation else None,
+            "next_due_time": (evaluation.pending_due_at or evaluation.next_due_at) if evaluation else None,
             "run": evaluation_run,
         },
     }
     return ContinualModelStatus.model_validate(values, by_name=True, by_alias=False)
 
 
-def error_status(model: ContinualModel, failed_condition: Condition, now: datetime) -> ContinualModelStatus:
+def error_status(
+    model: ContinualModel, condition_type: str, *, reason: str, message: str, now: datetime
+) -> ContinualModelStatus:
     """Returns the status of a model that the operator cannot reconcile: its last status and the error.
 
     Args:
         model: the resource.
-        failed_condition: the error: the condition ``Ready`` or ``BackendReachable``, False.
+        condition_type: the condition with the error: ``Ready`` or ``BackendReachable``.
+        reason: of the condition.
+        message: for people.
         now: the time, UTC.
     """
-    failed_type, champion, generation = failed_condition.type, model.status.champion, model.metadata.generation
+    champion, generation = model.status.champion, model.metadata.generation
+    failed_condition = make_condition(condition_type, False, reason, message)
+    stalled_condition = make_condition(condition_types.STALLED, True, reason, message)
     other_conditions = [
         condition
         for condition in model.status.conditions
-        if condition.type not in (failed_type, condition_types.READY, condition_types.STALLED)
+        if condition.type not in (condition_type, condition_types.READY, condition_types.STALLED)
     ]
-    stalled_condition = make_condition(condition_types.STALLED, True, failed_condition.reason, failed_condition.message)
     ready_conditions = [_ready_condition(champion)] if champion else []  # the registry was read before the back end
     new_conditions = (
         [failed_condition, stalled_condition, *other_conditions]
-        if failed_type == condition_types.READY
+        if condition_type == condition_types.READY
         else [*ready_conditions, stalled_condition, *other_conditions, failed_condition]
     )
     conditions = merge_conditions(model.status.conditions, new_conditions, generation, now)
     return model.status.model_copy(update={"observed_generation": generation, "conditions": conditions})
 
 
-def _champion_since(state: ModelState) -> str | None:
+def _champion_since(registry: RegistryState) -> str | None:
     """When the champion was promoted, or a rollback made it champion again."""
     kinds = (EntryKind.PROMOTE, EntryKind.ROLL_BACK)
-    times = [entry.time for entry in state.entries if entry.kind in kinds and entry.subject == state.champion]
+    times = [entry.time for entry in registry.entries if entry.kind in kinds and entry.subject == registry.champion]
     return times[-1] if times else None
 
 
@@ -153,20 +156,21 @@ def _awaiting_approval_condition(planned_status: PlannedModelStatus, update_in_f
     )
 
 
-def _site_status(state: ModelState, planned_site: PlannedSiteStatus) -> dict[str, object]:
+def _site_status(state: ModelState, plan_input: PlanInput, planned_site: PlannedSiteStatus) -> dict[str, object]:
     """The state of a site, and the counts of its last ingest, or of the snapshot in use."""
+    registry = state.registry
     learned_versions = [
-        (digest, version.snapshot) for digest, version in state.lineage if version.site == planned_site.name
+        (digest, version.snapshot) for digest, version in registry.lineage if version.site == planned_site.name
     ]
-    promotions = [state.promotion_entry(digest) for digest, _ in learned_versions]
+    promotions = [registry.promotion_entry(digest) for digest, _ in learned_versions]
     learned_at = next((entry.time for entry in reversed(promotions) if entry), None)
     result_by_snapshot = {
-        result.snapshot or "": result for result in state.results.values() if result.site == planned_site.name
+        result.snapshot or "": result for result in registry.results.values() if result.site == planned_site.name
     }
     results = [  # the registry keeps results longer than the cluster keeps ModelUpdates
         result_by_snapshot.get(snapshot or "") for _, snapshot in learned_versions
     ]
-    results += [state.result_of(update) for update in state.updates if update.spec.site == planned_site.name]
+    results += [registry.result_of(update) for update in state.updates if update.spec.site == planned_site.name]
     counts = next((result.counts for result in reversed(results) if result), {})
     splits = ("train", "test", "reserve", "pending")
     return {
@@ -176,11 +180,12 @@ def _site_status(state: ModelState, planned_site: PlannedSiteStatus) -> dict[str
         "quarantined_files": counts.get("quarantined", 0),
         "samples": sum(counts.get(split, 0) for split in splits),
         "last_learned_time": learned_at,
+        "answered_request": plan_input.sites[planned_site.name].answered_counter,
     }
 
 
-def _decision_counts(state: ModelState) -> dict[str, int]:
-    entries_by_kind = Counter(entry.kind for entry in state.entries)
+def _decision_counts(registry: RegistryState) -> dict[str, int]:
+    entries_by_kind = Counter(entry.kind for entry in registry.entries)
     kinds = {
         "promoted": EntryKind.PROMOTE,
         "rejected": EntryKind.REJECT,

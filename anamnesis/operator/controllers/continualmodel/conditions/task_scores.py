@@ -8,19 +8,15 @@ from anamnesis.operator.api.conditions import Condition, make_condition
 from anamnesis.operator.api.status import Score, TaskStatus
 from anamnesis.operator.controllers.continualmodel.state import ModelState
 from anamnesis.operator.requests import gate_policy
-from anamnesis.records import Evaluation, EvaluationSet, Measurement, Metric, ScheduledEvaluation, SiteRef
-from anamnesis.registry import RequiredTestSet, read_evaluations
+from anamnesis.records import EvaluationSet, Measurement, Metric, SiteRef
 from anamnesis.registry.gate import FORGETTING, SALIENCY, SALIENCY_METRIC
-from anamnesis.registry.promotion import read_reference_scores
 
 
-def task_statuses(state: ModelState, scheduled_evaluation: ScheduledEvaluation | None) -> tuple[TaskStatus, ...]:
+def task_statuses(state: ModelState) -> tuple[TaskStatus, ...]:
     """Returns the scores on each learned site: of the last scheduled evaluation, else those of the gate."""
-    if not state.champion:
+    if not state.registry.champion:
         return ()
-    tests = [RequiredTestSet(site.name, site.task, site.test_set, is_new_site=False) for site in state.learned_sites]
-    best_scores = read_reference_scores(state.registry, state.history.promoted_versions, tests)
-    evaluations = read_evaluations(state.registry, state.champion, {site.test_set for site in state.learned_sites})
+    scheduled_evaluation = state.schedule.last_result
     measurement_by_set = (
         {
             (measurement.site, measurement.evaluation_set): measurement
@@ -29,25 +25,17 @@ def task_statuses(state: ModelState, scheduled_evaluation: ScheduledEvaluation |
         if scheduled_evaluation
         else {}
     )
-    return tuple(
-        _task_status(state, site, best_scores, evaluations, measurement_by_set, scheduled_evaluation)
-        for site in state.learned_sites
-    )
+    return tuple(_task_status(state, site, measurement_by_set) for site in state.require_learned_sites())
 
 
 def _task_status(
-    state: ModelState,
-    site: SiteRef,
-    best_scores: Mapping[tuple[str, str], Decimal],
-    evaluations: Iterable[Evaluation],
-    measurement_by_set: Mapping[tuple[str, EvaluationSet], Measurement],
-    scheduled_evaluation: ScheduledEvaluation | None,
+    state: ModelState, site: SiteRef, measurement_by_set: Mapping[tuple[str, EvaluationSet], Measurement]
 ) -> TaskStatus:
     metric, spec = site.task.primary_metric, state.model.resource.spec
     limits = gate_policy(spec.gate).limits_for(site.task.name)
     evaluation_by_name = {
         evaluation.name: evaluation
-        for evaluation in evaluations
+        for evaluation in state.evaluations.by_version[state.registry.champion]
         if evaluation.test_set == site.test_set and evaluation.evaluation_set is EvaluationSet.FROZEN
     }
     frozen_measurement, recent_measurement = (
@@ -60,7 +48,8 @@ def _task_status(
         if frozen_measurement
         else (evaluation_by_name[FORGETTING].metrics.get(metric) if FORGETTING in evaluation_by_name else None)
     )
-    promotion = state.promotion_entry(state.champion)
+    promotion = state.registry.promotion_entry(state.registry.champion)
+    scheduled_evaluation = state.schedule.last_result
     recent_floor = spec.evaluation.recent_floor if spec.evaluation else None
     values = {
         "site": site.name,
@@ -68,7 +57,7 @@ def _task_status(
         "metric": metric,
         "frozen_score": _score_fields(score),
         "recent_score": _score_fields(recent_measurement.score) if recent_measurement else None,
-        "best_score": _decimal_text(best_scores.get((site.test_set, metric))),
+        "best_score": _decimal_text(state.best_scores.get((site.test_set, metric))),
         "floor": _decimal_text(limits.floor),
         "margin": _decimal_text(limits.margin),
         "recent_floor": _decimal_text(limits.floor if recent_floor is None else recent_floor),
@@ -100,15 +89,13 @@ def _value(score: Score | None) -> str:
     return "" if score is None else f"{score.value} (n={score.cases})"
 
 
-def forgetting_condition(
-    state: ModelState, tasks: Iterable[TaskStatus], scheduled_evaluation: ScheduledEvaluation | None
-) -> Condition:
+def forgetting_condition(state: ModelState, tasks: Iterable[TaskStatus]) -> Condition:
     """Returns whether the champion scores less on a frozen test set than it should.
 
     Two cases: the score is below the best score of all promoted versions by more than the gate's margin; or it differs
     from the score at promotion by more than the tolerance, although weights and cases are the same.
     """
-    spec = state.model.resource.spec
+    spec, scheduled_evaluation = state.model.resource.spec, state.schedule.last_result
     forgotten_tasks = [
         task
         for task in tasks

@@ -14,7 +14,7 @@ def update_status(
     state: ModelState, update: ModelUpdate, planned_status: PlannedUpdateStatus, plan_input: PlanInput
 ) -> ModelUpdateStatus:
     """Returns the status of an update."""
-    name, metadata, result = update.metadata.name, update.metadata, state.result_of(update)
+    name, metadata, result = update.metadata.name, update.metadata, state.registry.result_of(update)
     observed_update = next(item for item in plan_input.updates if item.name == name)
     run = observed_update.runs[-1] if observed_update.runs else None
     conditions = (
