@@ -55,7 +55,9 @@ def conditions_in_code() -> Iterator[tuple[str, str]]:
     for path in (ROOT / "anamnesis" / "operator").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "make_condition":
-                condition_type, _, reason = (constant_value(argument) for argument in node.args[:3])
+                arguments = dict(zip(("type", "status", "reason", "message"), node.args, strict=False))
+                arguments |= {keyword.arg or "": keyword.value for keyword in node.keywords}
+                condition_type, reason = constant_value(arguments["type"]), constant_value(arguments["reason"])
                 if condition_type and reason:
                     yield condition_type, reason
 
