@@ -9,6 +9,7 @@ from anamnesis.records import (
     Decision,
     Enforcement,
     EntryKind,
+    Evaluation,
     EvaluationSet,
     LogEntry,
     RefusedError,
@@ -27,29 +28,31 @@ def evaluate_gate(store: Store, candidate: str, policy: GatePolicy, tests: Seque
     """Returns what the gate says of the version with the digest ``candidate`` now; writes nothing."""
     history = build_history(Log(store).entries())
     version = read_version(store, candidate)
-    evaluations = read_evaluations(store, candidate, {test.test_set for test in tests})
-    earlier_versions = [digest for digest in history.promoted_versions if digest != candidate]
-    return decide_promotion(
-        policy, version, tests, evaluations, read_reference_scores(store, earlier_versions, tests), history
+    test_sets = {test.test_set for test in tests}
+    evaluations = read_evaluations(store, candidate, test_sets)
+    earlier_evaluations = (
+        evaluation
+        for digest in history.promoted_versions
+        if digest != candidate
+        for evaluation in read_evaluations(store, digest, test_sets)
     )
+    references = reference_scores(earlier_evaluations, tests)
+    return decide_promotion(policy, version, tests, evaluations, references, history)
 
 
-def read_reference_scores(
-    store: Store, promoted_versions: Iterable[str], tests: Sequence[RequiredTestSet]
-) -> ReferenceScores:
-    """Returns the best score of ``promoted_versions`` versions for each test set and primary metric."""
+def reference_scores(evaluations: Iterable[Evaluation], tests: Sequence[RequiredTestSet]) -> ReferenceScores:
+    """Returns the best score among ``evaluations`` for each test set and primary metric."""
     best_scores: dict[tuple[str, str], Decimal] = {}
     required_scores = {(test.test_set, test.task.primary_metric) for test in tests}
-    for version in promoted_versions:
-        for evaluation in read_evaluations(store, version, {test_set for test_set, _ in required_scores}):
-            for metric, score in evaluation.metrics.items():
-                key = (evaluation.test_set, metric)
-                if (
-                    key in required_scores
-                    and evaluation.name == FORGETTING
-                    and evaluation.evaluation_set is EvaluationSet.FROZEN
-                ):
-                    best_scores[key] = max(best_scores.get(key, score.value), score.value)
+    for evaluation in evaluations:
+        for metric, score in evaluation.metrics.items():
+            key = (evaluation.test_set, metric)
+            if (
+                key in required_scores
+                and evaluation.name == FORGETTING
+                and evaluation.evaluation_set is EvaluationSet.FROZEN
+            ):
+                best_scores[key] = max(best_scores.get(key, score.value), score.value)
     return best_scores
 
 

@@ -20,7 +20,7 @@ from anamnesis.operator.api.status import SiteStatus
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import PipelineJob, Run, RunState
 from anamnesis.operator.controllers.continualmodel.controller import ModelReconciler
-from anamnesis.operator.controllers.continualmodel.state_reader import ReconcileOptions
+from anamnesis.operator.controllers.options import ReconcileOptions
 from anamnesis.operator.runtime.reconcile_key import ReconcileKey
 from anamnesis.records import (
     EvaluationSet,

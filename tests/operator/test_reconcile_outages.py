@@ -10,8 +10,8 @@ from fakes.hospital import FakeHospital, HospitalNetwork, model_document
 from anamnesis.operator.api import ContinualModel, LoadedResource
 from anamnesis.operator.backends.base import Backend
 from anamnesis.operator.controllers.continualmodel.controller import ERROR_RETRY_DELAY, ModelReconciler
-from anamnesis.operator.controllers.continualmodel.state_reader import ReconcileOptions
 from anamnesis.operator.controllers.continualmodel.validation import LOST_HEAD_ANNOTATION
+from anamnesis.operator.controllers.options import ReconcileOptions
 from anamnesis.operator.runtime.reconcile_key import ReconcileKey
 from anamnesis.records import AnamnesisError, InputError, RefusedError, UnreachableError
 from anamnesis.registry import Log, verify_log

@@ -121,6 +121,8 @@ class ModelSiteStatus(StatusModel):
     """Number of samples in its last snapshot."""
     last_learned_time: Timestamp | None = None
     """When a champion last learned its data."""
+    answered_request: NonNegativeInt = 0
+    """Highest number of a person's update request that has its result; a new request needs a higher number."""
 
 
 class DecisionCounts(StatusModel):
@@ -168,6 +170,10 @@ class ContinualModelStatus(ResourceStatus):
     """Scores of the champion on each task that it learned."""
     decisions: DecisionCounts = DecisionCounts()
     evaluation: EvaluationStatus = EvaluationStatus()
+
+    def site(self, name: str) -> ModelSiteStatus | None:
+        """Returns the status of one of the model's sites, or none."""
+        return next((site for site in self.sites if site.name == name), None)
 
 
 class RunStatus(StatusModel):

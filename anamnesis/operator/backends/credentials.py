@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from anamnesis.operator.addresses import SPLIT_KEY_VARIABLE
 from anamnesis.operator.api.model import ContinualModelSpec
 from anamnesis.operator.api.site import Site
-from anamnesis.operator.controllers.site.controller import source_environment
+from anamnesis.operator.source_credentials import source_environment
 from anamnesis.records import InputError
 
 ReadSecret = Callable[[str], Mapping[str, str] | None]

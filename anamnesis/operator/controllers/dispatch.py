@@ -1,11 +1,13 @@
-"""Brings one key in order, whatever it is."""
+"""Finds the controller for a key by the key's kind."""
 
 from datetime import timedelta
 
 from anamnesis.operator.api import ContinualModel, Site
+from anamnesis.operator.api.api_model import Resource
+from anamnesis.operator.api.condition_types import READABLE, READY
 from anamnesis.operator.controllers.continualmodel.controller import ModelReconciler
-from anamnesis.operator.controllers.continualmodel.state_reader import ReconcileOptions
-from anamnesis.operator.controllers.site.controller import reconcile_site
+from anamnesis.operator.controllers.options import ReconcileOptions
+from anamnesis.operator.controllers.site.controller import SiteReconciler
 from anamnesis.operator.runtime.cluster import Cluster
 from anamnesis.operator.runtime.reconcile_key import Reconcile, ReconcileKey
 from anamnesis.records import InputError
@@ -13,21 +15,27 @@ from anamnesis.records.timestamps import Clock
 
 __all__ = ["ReconcileOptions", "create_reconciler"]
 
+_SUMMARY_CONDITIONS: dict[str, tuple[type[Resource], str]] = {
+    "ContinualModel": (ContinualModel, READY),
+    "Site": (Site, READABLE),
+}
+"""Kind -> its type, and the condition that reports a spec that is not valid."""
+
 
 def create_reconciler(cluster: Cluster, clock: Clock, options: ReconcileOptions) -> Reconcile:
-    """Returns what brings a key in order."""
-    model_reconciler = ModelReconciler(cluster, clock, options)
+    """Returns the function that reconciles a key of any kind."""
+    reconcilers = {
+        "ContinualModel": ModelReconciler(cluster, clock, options).reconcile,
+        "Site": SiteReconciler(cluster, clock, options).reconcile,
+    }
 
     def reconcile(key: ReconcileKey) -> timedelta | None:
-        is_site = key.kind == "Site"
         try:
-            return (
-                reconcile_site(cluster, key, clock, options.environment) if is_site else model_reconciler.reconcile(key)
-            )
-        except InputError:  # reconciling tells all others itself: the resource cannot even be read
-            kind, condition = (Site, "Readable") if is_site else (ContinualModel, "Ready")
-            if not cluster.report_invalid(kind, key.namespace, key.name, condition):
+            return reconcilers[key.kind](key)
+        except InputError:  # the controllers report all others: this resource does not even parse
+            resource_type, condition_type = _SUMMARY_CONDITIONS[key.kind]
+            if not cluster.report_invalid(resource_type, key.namespace, key.name, condition_type):
                 raise
-            return None  # until somebody changes it
+            return None  # a change of the resource starts the next call
 
     return reconcile

@@ -1,10 +1,13 @@
-"""Brings one model in order: read, plan, carry out, tell. Level-based: between two calls only caches are kept."""
+"""Reconciles one model: read, plan, execute, write statuses. Level-based: between two calls only caches are kept."""
 
 import logging
 from datetime import timedelta
 from pathlib import Path
 
 from anamnesis.operator.api import ContinualModel, LoadedResource
+from anamnesis.operator.api.annotations import RUNS_FINALIZER
+from anamnesis.operator.api.condition_types import BACKEND_REACHABLE, READY
+from anamnesis.operator.api.reasons import INVALID_SPEC, REFUSED, UNREACHABLE
 from anamnesis.operator.backends.guarded_backend import BackendDownError, make_guarded_backend
 from anamnesis.operator.controllers.continualmodel.claim_release import open_claims, release_claims
 from anamnesis.operator.controllers.continualmodel.conditions import (
@@ -13,11 +16,12 @@ from anamnesis.operator.controllers.continualmodel.conditions import (
     model_status,
     update_status,
 )
-from anamnesis.operator.controllers.continualmodel.execute import FINALIZER, ActionExecutor
+from anamnesis.operator.controllers.continualmodel.execute import ActionExecutor
 from anamnesis.operator.controllers.continualmodel.names import name_prefix, operator_identity
 from anamnesis.operator.controllers.continualmodel.plan_input import build_plan_input
 from anamnesis.operator.controllers.continualmodel.state import ModelState
-from anamnesis.operator.controllers.continualmodel.state_reader import ReconcileOptions, StateReader
+from anamnesis.operator.controllers.continualmodel.state_reader import StateReader
+from anamnesis.operator.controllers.options import ReconcileOptions
 from anamnesis.operator.plan import PlanInput, PlannedModelStatus, plan
 from anamnesis.operator.runtime.cluster import Cluster, ClusterDownError, LeadershipLostError
 from anamnesis.operator.runtime.reconcile_key import ReconcileKey
@@ -32,10 +36,10 @@ from anamnesis.records import (
 from anamnesis.records.timestamps import Clock
 
 MAXIMUM_ROUNDS = 8
-"""Of reading, planning and carrying out in one call; what is left then comes in the next."""
+"""Rounds of reading, planning and executing in one call; the next call does the rest."""
 NEXT_ROUND_DELAY, ERROR_RETRY_DELAY = timedelta(seconds=1), timedelta(seconds=30)
 UNREPORTABLE_ERRORS = (ClusterDownError, LeadershipLostError)
-"""What nothing can be told of, as nothing can be written."""
+"""Errors that no status can report, because nothing can be written."""
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +52,7 @@ class ModelReconciler:
         self._reader = StateReader(cluster, clock, options)
 
     def reconcile(self, key: ReconcileKey) -> timedelta | None:
-        """Brings one model in order; returns when to look again."""
+        """Reconciles one model; returns when to reconcile it again."""
         model = self._cluster.get(ContinualModel, key.namespace, key.name)
         if model is None:
             return None
@@ -60,23 +64,25 @@ class ModelReconciler:
         except (
             *UNREPORTABLE_ERRORS,
             ConflictError,
-        ):  # nothing can be told, or others were first: the queue tries again
+        ):  # no status can be written, or somebody else was faster: the queue tries again
             raise
         except BackendDownError as error:
-            status = error_status(model, "BackendReachable", "Unreachable", str(error), self._clock())
+            status = error_status(model, BACKEND_REACHABLE, reason=UNREACHABLE, message=str(error), now=self._clock())
         except AnamnesisError as error:
-            status = error_status(model, "Ready", _error_reason(error), str(error), self._clock())
+            status = error_status(model, READY, reason=_error_reason(error), message=str(error), now=self._clock())
         self._cluster.put_status(model, status)
         return ERROR_RETRY_DELAY
 
     def _reconcile_existing(self, loaded_model: LoadedResource[ContinualModel]) -> timedelta | None:
+        previous_state: ModelState | None = None
         for _ in range(MAXIMUM_ROUNDS):
-            state = self._reader.read(loaded_model)
+            state, services = self._reader.read(loaded_model, previous_state)
             plan_input = build_plan_input(state)
             actions, planned_status = plan(loaded_model.resource.spec, plan_input, state.now)
             if not actions:
                 break
-            executor = ActionExecutor(self._cluster, state)
+            previous_state = state
+            executor = ActionExecutor(self._cluster, state, services)
             for action in actions:
                 executor.execute(action)
             loaded_model = self._reader.refresh_model(loaded_model)
@@ -95,21 +101,19 @@ class ModelReconciler:
                 state, approval, planned_status.approvals[approval.metadata.name], plan_input
             )
             self._cluster.put_status(approval, new_approval_status)
-        evaluation = plan_input.evaluation
-        due_at = (evaluation.pending_due_at or evaluation.next_due_at) if evaluation else None
-        self._cluster.put_status(state.model.resource, model_status(state, planned_status, due_at))
+        self._cluster.put_status(state.model.resource, model_status(state, plan_input, planned_status))
 
     def _remove_finalizer_when_idle(self, state: ModelState) -> None:
-        """Takes the finalizer off where no run lives and nobody waits for us."""
-        model = state.model.resource
-        if FINALIZER not in model.metadata.finalizers or any(not run.state.is_final for run in state.runs):
+        """Removes the finalizer where no run is live and this operator holds no open claim."""
+        model, registry = state.model.resource, state.registry
+        if RUNS_FINALIZER not in model.metadata.finalizers or any(not run.state.is_final for run in state.runs):
             return
-        if not open_claims(state.history.claims, state.results, state.operator_identity, state.now):
+        if not open_claims(registry.history.claims, registry.results, state.operator_identity, state.now):
             self._cluster.set_finalizers(model, ())
 
     def _finalize(self, loaded_model: LoadedResource[ContinualModel]) -> timedelta | None:
-        """Ends the runs of a model that is being deleted and gives up its claims, then lets it go."""
-        if FINALIZER not in loaded_model.resource.metadata.finalizers:
+        """Cancels the runs of a model that is being deleted, releases its claims, then removes the finalizer."""
+        if RUNS_FINALIZER not in loaded_model.resource.metadata.finalizers:
             return None
         backend = make_guarded_backend(lambda: self._options.backend_factory(loaded_model), self._cluster.ensure_leader)
         live_runs = [run for run in backend.runs(name_prefix(loaded_model.name)) if not run.state.is_final]
@@ -120,21 +124,21 @@ class ModelReconciler:
         return None
 
     def _release_claims(self, loaded_model: LoadedResource[ContinualModel]) -> None:
-        """A registry that is gone keeps no model from being deleted: claims run out by themselves."""
+        """A missing registry does not keep a model from being deleted: claims expire by themselves."""
         try:
             registry = self._reader.open_registry(loaded_model)
             release_claims(registry, operator_identity(loaded_model.resource), self._clock())
         except UNREPORTABLE_ERRORS:
             raise
         except AnamnesisError as error:
-            log.warning("%s: deleted, but its claims hold until they run out: %s", loaded_model.name, error)
+            log.warning("%s: deleted, but its claims hold until they expire: %s", loaded_model.name, error)
 
 
 def _error_reason(error: AnamnesisError) -> str:
     reasons: dict[type[AnamnesisError], str] = {
         IntegrityError: "RegistryDamaged",
         UnreachableError: "RegistryUnreachable",
-        RefusedError: "Refused",
-        InputError: "InvalidSpec",
+        RefusedError: REFUSED,
+        InputError: INVALID_SPEC,
     }
     return next((reason for error_type, reason in reasons.items() if isinstance(error, error_type)), "Failed")

@@ -1,15 +1,17 @@
-"""Carries out what a plan asks for. Each action may be repeated, or cut off anywhere and begun again."""
+"""Executes the actions of a plan. Each action may be executed twice, or be interrupted anywhere and executed again."""
 
 import logging
 from datetime import datetime
 
+from anamnesis.operator.api.annotations import LABEL_PREFIX, RUNS_FINALIZER
 from anamnesis.operator.api.api_model import API_VERSION, Metadata
-from anamnesis.operator.api.status import SourceStatus
 from anamnesis.operator.api.update import ModelUpdate, ModelUpdateSpec
 from anamnesis.operator.backends.base import PipelineJob
+from anamnesis.operator.controllers.continualmodel.gate_decisions import update_tests
 from anamnesis.operator.controllers.continualmodel.names import approval_marker, claim_digest, update_name
 from anamnesis.operator.controllers.continualmodel.plan_input import next_update_counter, required_new_patients
 from anamnesis.operator.controllers.continualmodel.state import ModelState
+from anamnesis.operator.controllers.continualmodel.state_reader import ModelServices
 from anamnesis.operator.plan import (
     Action,
     CancelRun,
@@ -21,32 +23,30 @@ from anamnesis.operator.plan import (
     StartEvaluation,
     StartRun,
 )
-from anamnesis.operator.requests import evaluation_request, update_request
+from anamnesis.operator.requests import evaluation_request, gate_policy, update_request
 from anamnesis.operator.runtime.cluster import Cluster
 from anamnesis.records import SourceState, UpdateTrigger, encode_object
-from anamnesis.registry import acquire_claim, approve, record_decision, reject, roll_back
-
-LABEL_PREFIX = "anamnesis.dev/"
-FINALIZER = "anamnesis.dev/runs"
-"""On a ContinualModel while runs or claims of it live: they lie outside the cluster's own garbage collection."""
+from anamnesis.registry import acquire_claim, approve, evaluate_gate, record_decision, reject, roll_back
 
 log = logging.getLogger(__name__)
 
 
 class ActionExecutor:
-    """Carries out the actions of one plan over the scene that it was made of.
+    """Executes the actions of one plan.
 
     Args:
         cluster: the API server.
-        scene: what was there.
+        state: the state that the plan was made of.
+        services: the registry and the back end.
     """
 
-    def __init__(self, cluster: Cluster, state: ModelState) -> None:
+    def __init__(self, cluster: Cluster, state: ModelState, services: ModelServices) -> None:
         self._cluster, self._state = cluster, state
-        self._lost_claims: set[str] = set()  # updates whose claim another operator holds
+        self._registry, self._backend = services.registry, services.backend
+        self._lost_claims: set[str] = set()  # updates that another operator has claimed
 
     def execute(self, action: Action) -> None:
-        """Carries out one action."""
+        """Executes one action."""
         fields = " ".join(f"{name}={value}" for name, value in encode_object(action).items())
         metadata = self._state.model.resource.metadata
         log.info("%s/%s: %s %s", metadata.namespace, metadata.name, type(action).__name__, fields)
@@ -71,13 +71,31 @@ class ActionExecutor:
     def _create_update(self, action: CreateUpdate) -> None:
         state, model, site = self._state, self._state.model, self._state.sites[action.site]
         source = site.resource.status.source
-        assert source is not None  # a site without one is not next
+        assert source is not None  # a plan creates no update for a site without a source state
         counter = next_update_counter(state, action.site)
-        digest = claim_digest(model.resource, action.site, source.fingerprint, action.base, counter)
+        digest = claim_digest(
+            model.resource,
+            site=action.site,
+            source_fingerprint=source.fingerprint,
+            base=action.base,
+            counter=counter,
+        )
         name = update_name(model.name, digest)
-        trigger = _update_trigger(name, digest, source, counter, required_new_patients(state, action.site))
+        trigger = UpdateTrigger(
+            update=name,
+            claim=digest,
+            source_state=SourceState(source.fingerprint, source.files, source.patients),
+            counter=counter,
+            minimum_patients=required_new_patients(state, action.site),
+        )
         request = update_request(
-            model, site, state.split_key, action.base, state.learned_sites, state.operator_identity, trigger
+            model,
+            site,
+            split_key=state.split_key,
+            base=action.base,
+            learned_sites=state.require_learned_sites(),
+            author=state.operator_identity,
+            trigger=trigger,
         )
         fields = {
             "model": model.name,
@@ -99,7 +117,15 @@ class ActionExecutor:
         state, update = self._state, self._state.find_update(action.update)
         self._add_finalizer()
         author, reason = state.operator_identity, f"update {action.update} with data of {update.spec.site}"
-        if acquire_claim(state.registry, update.spec.claim, author, reason, action.deadline, self._state_time) is None:
+        claim = acquire_claim(
+            self._registry,
+            update.spec.claim,
+            author=author,
+            reason=reason,
+            deadline=action.deadline,
+            clock=self._state_time,
+        )
+        if claim is None:
             self._lost_claims.add(action.update)
 
     def _start_run(self, action: StartRun) -> None:
@@ -111,48 +137,50 @@ class ActionExecutor:
         request = update.spec.request
         self._add_finalizer()
         name, pipeline = f"{action.update}-{action.attempt}", compiled_pipeline(request.configuration.method)
-        self._state.backend.submit(PipelineJob(name, pipeline, pipeline_arguments(encode_object(request))))
+        self._backend.submit(PipelineJob(name, pipeline, pipeline_arguments(encode_object(request))))
 
     def _cancel_run(self, action: CancelRun) -> None:
         for run in self._state.runs:
             if run.name == action.run:
-                self._state.backend.cancel(run)
+                self._backend.cancel(run)
 
     def _record_decision(self, action: RecordDecision) -> None:
-        decision = self._state.gate_decision(self._state.find_update(action.update))
-        assert decision is not None  # there is a version
-        record_decision(
-            self._state.registry, decision, self._state.operator_identity, decision.reason, self._state_time
-        )
+        state, update = self._state, self._state.find_update(action.update)
+        result = state.registry.result_of(update)
+        assert result is not None  # only an update with a version is decided about
+        policy = gate_policy(state.model.resource.spec.gate)
+        decision = evaluate_gate(self._registry, result.version, policy, update_tests(update, result))
+        record_decision(self._registry, decision, state.operator_identity, decision.reason, clock=self._state_time)
 
     def _record_approval(self, action: RecordApproval) -> None:
         approval = next(approval for approval in self._state.approvals if approval.metadata.name == action.approval)
         spec = approval.spec
         write_entry = {"Approve": approve, "Reject": reject, "RollBack": roll_back}[spec.decision]
         reason = f"{spec.reason} {approval_marker(approval.metadata.uid)}"
-        write_entry(self._state.registry, spec.version, spec.approver, reason, self._state_time)
+        write_entry(self._registry, spec.version, spec.approver, reason, clock=self._state_time)
 
     def _start_evaluation(self, action: StartEvaluation) -> None:
         from anamnesis.pipelines.evaluation.scheduled_evaluation import compiled_pipeline, pipeline_arguments
 
         state, model = self._state, self._state.model
         request = evaluation_request(
-            model, state.sites, state.learned_sites, state.champion, state.split_key, action.evaluation, action.due_at
+            model,
+            state.sites,
+            learned_sites=state.require_learned_sites(),
+            champion=state.registry.champion,
+            split_key=state.split_key,
+            name=action.evaluation,
+            due_at=action.due_at,
         )
         self._add_finalizer()
         arguments = pipeline_arguments(request)
-        state.backend.submit(PipelineJob(f"{action.evaluation}-{action.attempt}", compiled_pipeline(), arguments))
+        self._backend.submit(PipelineJob(f"{action.evaluation}-{action.attempt}", compiled_pipeline(), arguments))
 
     def _state_time(self) -> datetime:
         return self._state.now
 
     def _add_finalizer(self) -> None:
-        """Makes sure that the model does not go before its runs have ended."""
+        """Keeps the model from being removed before its runs have ended."""
         model = self._state.model.resource
-        if FINALIZER not in model.metadata.finalizers:
-            self._cluster.set_finalizers(model, (FINALIZER,))
-
-
-def _update_trigger(name: str, digest: str, source: SourceStatus, counter: int, minimum_patients: int) -> UpdateTrigger:
-    source_state = SourceState(source.fingerprint, source.files, source.patients)
-    return UpdateTrigger(name, digest, source_state, counter, minimum_patients)
+        if RUNS_FINALIZER not in model.metadata.finalizers:
+            self._cluster.set_finalizers(model, (RUNS_FINALIZER,))

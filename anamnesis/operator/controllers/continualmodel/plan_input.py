@@ -1,15 +1,23 @@
-"""From what was read to what planning looks at. Pure over a scene; the scene reads what is asked for."""
+"""Turns the state of a model into the input of the plan. Pure: it reads no registry, no store and no back end."""
 
 from datetime import datetime
 
 from anamnesis.operator.api import LoadedResource, Site
+from anamnesis.operator.api.annotations import UPDATE_REQUEST_PREFIX
 from anamnesis.operator.api.approval import UpdateApproval
-from anamnesis.operator.api.schedule import last_firing, next_firing
+from anamnesis.operator.api.condition_types import READABLE, RECORDED
+from anamnesis.operator.api.schedule import next_firing
 from anamnesis.operator.api.update import ModelUpdate
-from anamnesis.operator.controllers.continualmodel.candidates import candidate_of, refused_candidates
-from anamnesis.operator.controllers.continualmodel.names import approval_marker, claim_digest, evaluation_name
+from anamnesis.operator.candidates import logged_candidate, merge_decision, site_candidates
+from anamnesis.operator.controllers.continualmodel.names import (
+    approval_marker,
+    claim_digest,
+    configuration_digest,
+    evaluation_name,
+)
 from anamnesis.operator.controllers.continualmodel.state import ModelState
 from anamnesis.operator.plan import (
+    Candidate,
     Claim,
     ObservedApproval,
     ObservedEvaluation,
@@ -17,19 +25,15 @@ from anamnesis.operator.plan import (
     ObservedUpdate,
     PlanInput,
 )
-from anamnesis.records import EntryKind, LogEntry, UpdateResultKind
+from anamnesis.records import EntryKind, LogEntry, UpdateResult, UpdateResultKind
 from anamnesis.records.timestamps import parse_timestamp
-from anamnesis.registry import read_scheduled_evaluation
-
-REQUEST_ANNOTATION_PREFIX = "update.anamnesis.dev/"
-"""Prefix of the annotation of a ContinualModel by which a person asks for an update of a site."""
 
 
 def build_plan_input(state: ModelState) -> PlanInput:
-    """Returns what planning looks at."""
+    """Returns the input of the plan."""
     sites = {reference.name: _observe_site(state, reference.name) for reference in state.model.resource.spec.sites}
     return PlanInput(
-        champion=state.champion,
+        champion=state.registry.champion,
         sites=sites,
         updates=tuple(_observe_update(state, update, sites) for update in state.updates),
         approvals=tuple(_observe_approval(state, approval) for approval in state.approvals),
@@ -40,54 +44,57 @@ def build_plan_input(state: ModelState) -> PlanInput:
 
 
 def source_fingerprint(site: LoadedResource[Site]) -> str:
-    """Returns the fingerprint of what a site's source holds; empty while it holds nothing, or was never looked at."""
+    """Returns the fingerprint of a site's source; empty while the source is empty or was never polled."""
     source = site.resource.status.source
     return source.fingerprint if source and source.files else ""
 
 
 def next_update_counter(state: ModelState, site: str) -> int:
-    """Returns the counter that a new update of a site bears: it never falls, also when the annotation is gone."""
+    """Returns the counter of a new update of a site: it never falls, even where the annotation was removed."""
     return max(_requested_counter(state, site), _answered_counter(state, site))
 
 
 def required_new_patients(state: ModelState, site: str) -> int:
-    """Returns how many new patients a new update of a site must bring: any number where a person asks for it."""
+    """Returns how many new patients a new update of a site needs: none where a person requested the update."""
     is_requested = _requested_counter(state, site) > _answered_counter(state, site)
     return 0 if is_requested else state.model.resource.spec.trigger.minimum_new_patients
 
 
 def _requested_counter(state: ModelState, site: str) -> int:
-    text = state.model.resource.metadata.annotations.get(REQUEST_ANNOTATION_PREFIX + site, "")
+    text = state.model.resource.metadata.annotations.get(UPDATE_REQUEST_PREFIX + site, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
 
 
 def _answered_counter(state: ModelState, site: str) -> int:
+    """The highest counter of an update of the site, among its ModelUpdates and the results in the registry.
+
+    ``status.sites`` shows it to the command line. It is not read from there: a request whose ModelUpdate was deleted
+    before its result is open again.
+    """
     update_counters = (update.spec.counter for update in state.updates if update.spec.site == site)
-    result_counters = (result.trigger.counter for result in state.results.values() if result.site == site)
+    result_counters = (result.trigger.counter for result in state.registry.results.values() if result.site == site)
     return max((*update_counters, *result_counters), default=0)
 
 
 def _observe_site(state: ModelState, name: str) -> ObservedSite:
     if name not in state.sites:
-        is_missing = any(version.site == name for _, version in state.lineage)
-        return ObservedSite(problem=f"there is no Site {name!r} in this namespace", is_missing=is_missing)
-    site = state.sites[name]
-    fingerprint, results = (
-        source_fingerprint(site),
-        [result for result in state.results.values() if result.site == name],
-    )
-    snapshots = {version.snapshot for _, version in state.lineage if version.site == name}
-    learned_results = [
+        return ObservedSite(
+            problem=f"there is no Site {name!r} in this namespace",
+            answered_counter=_answered_counter(state, name),
+            is_missing=any(version.site == name for _, version in state.registry.lineage),
+        )
+    site, source_status = state.sites[name], state.sites[name].resource.status.source
+    fingerprint = source_fingerprint(site)
+    learned_results = _learned_results(state, name)
+    current_results = [
         result
-        for result in results
-        if result.snapshot in snapshots and result.kind is not UpdateResultKind.TOO_FEW_PATIENTS
+        for result in state.registry.results.values()
+        if result.site == name and result.trigger.source_state.fingerprint == fingerprint
     ]
-    current_results = [result for result in results if result.trigger.source_state.fingerprint == fingerprint]
     is_learned = bool(fingerprint) and any(result in learned_results for result in current_results)
-    source_status = site.resource.status.source
     return ObservedSite(
         is_learned=is_learned,
-        candidates=() if is_learned else tuple(refused_candidates(state, current_results)),
+        candidates=() if is_learned else _site_candidates(state, current_results),
         problem=_source_problem(site),
         source_fingerprint=fingerprint,
         changed_at=source_status.last_change_time if source_status else None,
@@ -98,18 +105,42 @@ def _observe_site(state: ModelState, name: str) -> ObservedSite:
     )
 
 
+def _learned_results(state: ModelState, site: str) -> list[UpdateResult]:
+    """The results of a site whose snapshot the champion has learned."""
+    snapshots = {version.snapshot for _, version in state.registry.lineage if version.site == site}
+    return [
+        result
+        for result in state.registry.results.values()
+        if result.site == site and result.snapshot in snapshots and result.kind is not UpdateResultKind.TOO_FEW_PATIENTS
+    ]
+
+
+def _site_candidates(state: ModelState, current_results: list[UpdateResult]) -> tuple[Candidate, ...]:
+    current_configuration, registry = configuration_digest(state.model.resource), state.registry
+    versions = [
+        result.version for result in current_results if result.version and result.configuration == current_configuration
+    ]
+    base_by_version = {version: registry.versions[version].base or "" for version in versions}
+    return tuple(site_candidates(base_by_version, registry.history, registry.entries))
+
+
 def _source_problem(site: LoadedResource[Site]) -> str:
-    """Why the source cannot be read. One that does not answer for a moment keeps what was seen of it."""
-    readable_condition = next(
-        (condition for condition in site.resource.status.conditions if condition.type == "Readable"), None
-    )
+    """Why the source is not readable; its last known fingerprint stays in the status."""
+    readable_condition = site.resource.status.condition(READABLE)
     return readable_condition.message if readable_condition and readable_condition.status == "False" else ""
 
 
 def _observe_update(state: ModelState, update: ModelUpdate, sites: dict[str, ObservedSite]) -> ObservedUpdate:
-    spec, result, model = update.spec, state.result_of(update), state.model.resource
+    spec, registry, model = update.spec, state.registry, state.model.resource
     fingerprint = sites[spec.site].source_fingerprint if spec.site in sites else ""
-    current_claim = claim_digest(model, spec.site, fingerprint, state.champion, next_update_counter(state, spec.site))
+    current_claim = claim_digest(
+        model,
+        site=spec.site,
+        source_fingerprint=fingerprint,
+        base=registry.champion,
+        counter=next_update_counter(state, spec.site),
+    )
+    result = registry.result_of(update)
     version = result.version if result else ""
     return ObservedUpdate(
         name=update.metadata.name,
@@ -121,14 +152,22 @@ def _observe_update(state: ModelState, update: ModelUpdate, sites: dict[str, Obs
         claim=_observe_claim(state, spec.claim),
         runs=state.runs_of(update.metadata.name),
         result=result,
-        candidate=candidate_of(state, update, version) if version else None,
-        is_promoted=version in state.history.lineage,
-        is_superseded=version in state.history.superseding_entries,
+        candidate=_update_candidate(state, update, version) if version else None,
+        is_promoted=version in registry.history.lineage,
+        is_superseded=version in registry.history.superseding_entries,
     )
 
 
+def _update_candidate(state: ModelState, update: ModelUpdate, version: str) -> Candidate | None:
+    registry = state.registry
+    base = registry.versions[version].base or ""
+    candidate = logged_candidate(version, base, registry.history, registry.entries)
+    decision = state.gate_decisions.get(update.metadata.name)
+    return merge_decision(version, candidate, decision) if decision else candidate
+
+
 def _observe_claim(state: ModelState, claim: str) -> Claim | None:
-    entry = state.history.claims.get(claim)
+    entry = state.registry.history.claims.get(claim)
     return _claim_from_entry(state, entry) if entry else None
 
 
@@ -137,13 +176,13 @@ def _claim_from_entry(state: ModelState, entry: LogEntry) -> Claim:
 
 
 def _other_operator_deadline(state: ModelState) -> datetime | None:
-    """Until when another operator has the turn: its claim is newer than the champion, and nothing came of it yet."""
+    """Until when another operator runs an update: its claim is newer than the champion and has no result yet."""
     kinds = (EntryKind.PROMOTE, EntryKind.ROLL_BACK)
-    champion_entry = max((entry.number for entry in state.entries if entry.kind in kinds), default=0)
+    champion_entry = max((entry.number for entry in state.registry.entries if entry.kind in kinds), default=0)
     claims = (
         _claim_from_entry(state, entry)
-        for subject, entry in state.history.claims.items()
-        if entry.number > champion_entry and subject not in state.results
+        for subject, entry in state.registry.history.claims.items()
+        if entry.number > champion_entry and subject not in state.registry.results
     )
     return max(
         (claim.deadline for claim in claims if not claim.held_by_this_operator and claim.deadline > state.now),
@@ -152,18 +191,16 @@ def _other_operator_deadline(state: ModelState) -> datetime | None:
 
 
 def _observe_approval(state: ModelState, approval: UpdateApproval) -> ObservedApproval:
-    spec, metadata, history = approval.spec, approval.metadata, state.history
+    spec, metadata, history = approval.spec, approval.metadata, state.registry.history
     update = next((item for item in state.updates if item.metadata.name == spec.update), None)
-    result = state.result_of(update) if update else None
+    result = state.registry.result_of(update) if update else None
     marker = approval_marker(metadata.uid)
     decisions = {
         "approved": spec.version in history.approvals,
         "rejected": history.is_vetoed(spec.version),
         "promoted": spec.version in history.promoted_versions,
     }
-    recorded_condition = next(
-        (condition for condition in approval.status.conditions if condition.type == "Recorded"), None
-    )
+    recorded_condition = approval.status.condition(RECORDED)
     return ObservedApproval(
         name=metadata.name,
         decision=spec.decision,
@@ -172,7 +209,7 @@ def _observe_approval(state: ModelState, approval: UpdateApproval) -> ObservedAp
         created_at=metadata.creation_timestamp or state.now,
         update=spec.update or "",
         candidate=result.version if result else "",
-        log_entry=next((entry.number for entry in state.entries if entry.reason.endswith(marker)), 0),
+        log_entry=next((entry.number for entry in state.registry.entries if entry.reason.endswith(marker)), 0),
         logged_decisions=frozenset(decision for decision, is_logged in decisions.items() if is_logged),
         refusal_reason=recorded_condition.reason if recorded_condition and recorded_condition.status == "False" else "",
     )
@@ -180,13 +217,16 @@ def _observe_approval(state: ModelState, approval: UpdateApproval) -> ObservedAp
 
 def _observe_evaluation(state: ModelState) -> ObservedEvaluation | None:
     spec = state.model.resource.spec.evaluation
-    first_promotion = next((entry for entry in state.entries if entry.kind is EntryKind.PROMOTE), None)
+    first_promotion = next((entry for entry in state.registry.entries if entry.kind is EntryKind.PROMOTE), None)
     if spec is None or first_promotion is None:
         return None
-    due_at = last_firing(spec.schedule, state.now)
-    name = evaluation_name(state.model.name, due_at or state.now)
-    result = read_scheduled_evaluation(state.registry, name) if due_at else None
-    runs = () if result else state.runs_of(name)
+    schedule = state.schedule
+    name = evaluation_name(state.model.name, schedule.due_at or state.now)
     return ObservedEvaluation(
-        parse_timestamp(first_promotion.time), due_at, next_firing(spec.schedule, state.now), name, runs, result
+        first_champion_at=parse_timestamp(first_promotion.time),
+        due_at=schedule.due_at,
+        next_due_at=next_firing(spec.schedule, state.now),
+        name=name,
+        runs=() if schedule.due_result else state.runs_of(name),
+        result=schedule.due_result,
     )

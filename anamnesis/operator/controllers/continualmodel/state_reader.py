@@ -1,113 +1,165 @@
-"""Reads the scene of one model: resources, log, back end."""
+"""Reads the state of one model: resources, registry, back end. Everything that plan and statuses need is read here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from anamnesis.operator.addresses import registry_url, split_key_reference
+from anamnesis.operator.addresses import registry_url, split_key_reference, store_url
 from anamnesis.operator.api import ContinualModel, LoadedResource, Site
+from anamnesis.operator.api.annotations import LOST_LOG_HEAD
 from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Backend
 from anamnesis.operator.backends.guarded_backend import make_guarded_backend
+from anamnesis.operator.controllers.continualmodel.gate_decisions import (
+    best_promoted_scores,
+    decide_versions,
+    undecided_versions,
+)
 from anamnesis.operator.controllers.continualmodel.names import name_prefix
-from anamnesis.operator.controllers.continualmodel.state import ModelState
+from anamnesis.operator.controllers.continualmodel.registry_reader import (
+    read_evaluation_schedule,
+    read_registry,
+    read_stored_evaluations,
+)
+from anamnesis.operator.controllers.continualmodel.state import ModelState, RegistryState
 from anamnesis.operator.controllers.continualmodel.validation import (
-    LOST_HEAD_ANNOTATION,
     check_log_head,
     check_registry_url,
     check_store_urls,
     check_task_definitions,
 )
+from anamnesis.operator.controllers.options import Environment, ReconcileOptions
+from anamnesis.operator.requests import gate_policy, learned_site_refs
 from anamnesis.operator.runtime.cluster import Cluster
-from anamnesis.records import InputError, IntegrityError, LogEntry
+from anamnesis.records import AnamnesisError, InputError, IntegrityError, LogEntry, SiteRef
 from anamnesis.records.timestamps import Clock
-from anamnesis.registry import Log
-from anamnesis.storage import Store, open_store
+from anamnesis.registry import Log, RequiredTestSet
+from anamnesis.snapshots import current_test_set
+from anamnesis.storage import Store
 from anamnesis.storage.cached import CachedStore
-
-Environment = Mapping[str, str]
-BackendFactory = Callable[[LoadedResource[ContinualModel]], Backend]
 
 
 @dataclass(frozen=True, slots=True)
-class ReconcileOptions:
-    """What reconciling needs besides the cluster.
+class ModelServices:
+    """What the actions of a model change besides the cluster.
 
     Attributes:
-        environment: of the process; a model's own secret is merged over it.
-        state_folder: folder for what the local back end keeps, and split keys where no Secret is named.
-        backend_factory: gives a model its back end.
-        open_store: opens a registry or a site's store.
+        registry: its registry.
+        backend: runs its pipelines.
     """
 
-    environment: Environment
-    state_folder: Path
-    backend_factory: BackendFactory
-    open_store: Callable[[str, Environment], Store] = open_store
+    registry: Store
+    backend: Backend
 
 
 class StateReader:
-    """Reads what is there for a model; keeps a cache of each registry."""
+    """Reads the states of models; keeps a cache of each registry and store."""
 
     def __init__(self, cluster: Cluster, clock: Clock, options: ReconcileOptions) -> None:
         self._cluster, self._clock, self._options = cluster, clock, options
         self._stores: dict[tuple[str, frozenset[tuple[str, str]]], Store] = {}
 
-    def read(self, loaded_model: LoadedResource[ContinualModel]) -> ModelState:
-        """Reads what is there: approvals last, so that an update that they name is not read before it is made."""
+    def read(
+        self, loaded_model: LoadedResource[ContinualModel], previous_state: ModelState | None = None
+    ) -> tuple[ModelState, ModelServices]:
+        """Reads a model's state.
+
+        Approvals are read after the updates: no approval names an update that is read later.
+
+        Args:
+            loaded_model: which model.
+            previous_state: of a moment ago; evaluations that it has are not read again.
+
+        Raises:
+            InputError: a resource is not valid on a cluster, or a Secret is missing.
+            BackendDownError: the back end is not reachable.
+            AnamnesisError: the registry is not reachable, or damaged.
+        """
         model, namespace = loaded_model.resource, loaded_model.resource.metadata.namespace or ""
         check_registry_url(loaded_model)
         environment = self._model_environment(loaded_model)
-        site_names = [reference.name for reference in model.spec.sites]
-        site_by_name = {site.metadata.name: site for site in self._cluster.list(Site, namespace)}
-        sites = {
-            name: LoadedResource(site_by_name[name], Path(f"/{namespace}/{name}"))
-            for name in site_names
-            if name in site_by_name
-        }
+        sites = self._read_sites(loaded_model)
         check_store_urls(loaded_model, sites)
         check_task_definitions(loaded_model, sites)
         updates = self._cluster.list(ModelUpdate, namespace, {"spec.model": loaded_model.name})
-        registry, entries = self._read_log(loaded_model, environment)
-        return ModelState(
+        store, entries = self._read_log(loaded_model, environment)
+        approvals = self._read_approvals(loaded_model, updates)
+        admission_policy_since = self._cluster.approval_policy_in_force_since()
+        backend = make_guarded_backend(lambda: self._options.backend_factory(loaded_model), self._cluster.ensure_leader)
+        now, registry = self._clock(), read_registry(store, entries)
+        learned_sites, store_error = self._read_learned_sites(sites, registry, environment)
+        learned_tests = [
+            RequiredTestSet(site.name, site.task, site.test_set, is_new_site=False) for site in learned_sites
+        ]
+        undecided = undecided_versions(updates, registry)
+        evaluations = read_stored_evaluations(
+            store,
+            versions=(*registry.history.promoted_versions, *(item.version for item in undecided)),
+            tests=(*learned_tests, *(test for item in undecided for test in item.tests)),
+            previous=previous_state.evaluations if previous_state else None,
+        )
+        state = ModelState(
             model=loaded_model,
             sites=sites,
             updates=tuple(sorted(updates, key=_creation_order)),
-            approvals=self._read_approvals(loaded_model, updates),
-            admission_policy_since=self._cluster.approval_policy_in_force_since(),
+            approvals=approvals,
+            admission_policy_since=admission_policy_since,
             registry=registry,
-            open_store=partial(self._open_cached_store, environment=environment),
-            backend=make_guarded_backend(
-                lambda: self._options.backend_factory(loaded_model), self._cluster.ensure_leader
-            ),
-            entries=entries,
+            learned_sites=learned_sites,
+            store_error=store_error,
+            evaluations=evaluations,
+            best_scores=best_promoted_scores(learned_tests, registry, evaluations),
+            gate_decisions=decide_versions(undecided, gate_policy(model.spec.gate), registry, evaluations),
+            schedule=read_evaluation_schedule(store, model, registry.champion, now),
+            runs=backend.runs(name_prefix(loaded_model.name)),
             split_key=split_key_reference(
                 loaded_model, self._options.state_folder / namespace / loaded_model.name / "split.key"
             ),
-            now=self._clock(),
+            now=now,
         )
+        return state, ModelServices(store, backend)
 
     def open_registry(self, loaded_model: LoadedResource[ContinualModel]) -> Store:
         """Returns a model's registry.
 
         Raises:
-            InputError: the Secret with its credentials is not there.
+            InputError: the Secret with its credentials is missing.
         """
         return self._open_cached_store(registry_url(loaded_model), self._model_environment(loaded_model))
 
     def refresh_model(self, loaded_model: LoadedResource[ContinualModel]) -> LoadedResource[ContinualModel]:
-        """Returns the model as it is now; one that is gone stays as it was."""
+        """Returns the model as it is now; a deleted one as it was."""
         namespace = loaded_model.resource.metadata.namespace or ""
         return LoadedResource(
             self._cluster.get(ContinualModel, namespace, loaded_model.name) or loaded_model.resource, loaded_model.file
         )
 
+    def _read_sites(self, loaded_model: LoadedResource[ContinualModel]) -> dict[str, LoadedResource[Site]]:
+        namespace = loaded_model.resource.metadata.namespace or ""
+        site_by_name = {site.metadata.name: site for site in self._cluster.list(Site, namespace)}
+        return {
+            reference.name: LoadedResource(site_by_name[reference.name], Path(f"/{namespace}/{reference.name}"))
+            for reference in loaded_model.resource.spec.sites
+            if reference.name in site_by_name
+        }
+
+    def _read_learned_sites(
+        self, sites: Mapping[str, LoadedResource[Site]], registry: RegistryState, environment: Environment
+    ) -> tuple[tuple[SiteRef, ...], AnamnesisError | None]:
+        """The learned sites, or why they are not readable: a site's store must not stop what does without it."""
+        names = {version.site for _, version in registry.lineage} & set(sites)
+        try:
+            stores = {name: self._open_cached_store(store_url(sites[name]), environment) for name in names}
+            test_sets = {name: current_test_set(store) for name, store in stores.items()}
+        except AnamnesisError as error:
+            return (), error
+        return learned_site_refs(registry.lineage, sites, test_sets), None
+
     def _read_log(
         self, loaded_model: LoadedResource[ContinualModel], environment: Environment
     ) -> tuple[Store, tuple[LogEntry, ...]]:
-        """Reads a registry's log. Where it is not what it was, what is remembered may be of one that was replaced."""
+        """Reads a registry's log. Where the log has changed, the cache may be that of a registry that was replaced."""
         model, url = loaded_model.resource, registry_url(loaded_model)
         try:
             registry = self._open_cached_store(url, environment)
@@ -117,13 +169,13 @@ class StateReader:
             self._stores.clear()
             registry = self._open_cached_store(url, environment)
             entries = Log(registry).entries()
-            check_log_head(model, entries, lost_head=model.metadata.annotations.get(LOST_HEAD_ANNOTATION, ""))
+            check_log_head(model, entries, lost_head=model.metadata.annotations.get(LOST_LOG_HEAD, ""))
         return registry, entries
 
     def _read_approvals(
         self, loaded_model: LoadedResource[ContinualModel], updates: tuple[ModelUpdate, ...]
     ) -> tuple[UpdateApproval, ...]:
-        """The approvals that speak of this model, or of one of its updates, there or forgotten."""
+        """The approvals that name this model, or one of its updates, even a deleted one."""
         update_names = {update.metadata.name for update in updates}
         approvals = self._cluster.list(UpdateApproval, loaded_model.resource.metadata.namespace or "")
         model_approvals = [
@@ -141,7 +193,9 @@ class StateReader:
             return self._options.environment
         secret = self._cluster.read_secret(loaded_model.resource.metadata.namespace or "", reference.name)
         if secret is None:
-            raise InputError(f"spec.registry.credentialsSecret: there is no Secret {reference.name!r} that may be read")
+            raise InputError(
+                f"spec.registry.credentialsSecret: Secret {reference.name!r} is missing, or the operator may not read it"
+            )
         return {**self._options.environment, **secret}
 
     def _open_cached_store(self, url: str, environment: Environment) -> Store:

@@ -1,1 +1,1 @@
-"""The controller of Sites: polls their sources."""
+"""The controller of Sites: polls their sources and reports their state."""

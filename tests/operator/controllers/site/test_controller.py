@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from builders.orthanc_server import OrthancServer
@@ -7,13 +8,23 @@ from builders.resource_documents import document, site_spec
 from fakes.memory_cluster import MemoryCluster
 
 from anamnesis.operator.api.site import Site
-from anamnesis.operator.controllers.site.controller import reconcile_site, source_environment
+from anamnesis.operator.controllers.options import ReconcileOptions
+from anamnesis.operator.controllers.site.controller import SiteReconciler
 from anamnesis.operator.runtime.reconcile_key import ReconcileKey
+from anamnesis.operator.source_credentials import source_environment
 from anamnesis.records import UnreachableError
 from anamnesis.snapshots.phantoms import write_phantom_site
 from anamnesis.storage.store import open_store
 
 KEY = ReconcileKey("Site", "hospital", "ward")
+
+
+def no_backend(model: object) -> NoReturn:
+    raise AssertionError("a Site needs no back end")
+
+
+def reconcile_options(environment: dict[str, str]) -> ReconcileOptions:
+    return ReconcileOptions(environment, Path("/nowhere"), no_backend)
 
 
 class PolledSite:
@@ -36,12 +47,15 @@ class PolledSite:
     def poll(self, environment: dict[str, str] | None = None) -> tuple[str, str]:
         """Reconciles a minute later; returns reason and message of ``Readable``."""
         self.time += timedelta(minutes=1)
-        requeue_after = reconcile_site(self.cluster, KEY, lambda: self.time, environment or {})
+        requeue_after = self.reconcile(environment)
         assert requeue_after is not None
         assert timedelta(seconds=54) <= requeue_after <= timedelta(seconds=66)
         (condition,) = self.site.status.conditions
         assert (condition.type, condition.status) == ("Readable", str(condition.reason == "Readable"))
         return condition.reason, condition.message
+
+    def reconcile(self, environment: dict[str, str] | None = None) -> timedelta | None:
+        return SiteReconciler(self.cluster, lambda: self.time, reconcile_options(environment or {})).reconcile(KEY)
 
     def set_source(self, source: dict[str, object]) -> None:
         changed = self.site.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -70,7 +84,7 @@ def folder_source(folder: Path) -> dict[str, object]:
 
 def test_a_site_is_told_what_arrives_and_since_when(polled_site: PolledSite, folder):
     polled_site.create(folder_source(folder))
-    assert polled_site.poll() == ("Readable", "nothing has arrived yet")
+    assert polled_site.poll() == ("Readable", "no data has arrived yet")
     (folder / "a.png").write_bytes(b"x")
     assert polled_site.poll() == ("Readable", "1 file, at most 1 patient")
     first = polled_site.site.status.source
@@ -114,9 +128,9 @@ def test_an_unreadable_source_keeps_what_was_known(polled_site: PolledSite, fold
 
 def test_what_a_person_mends_is_seen_soon_however_rarely_the_site_is_polled(polled_site: PolledSite, folder):
     polled_site.create({**folder_source(folder / "later"), "pollInterval": "6h"})
-    assert reconcile_site(polled_site.cluster, KEY, lambda: polled_site.time, {}) < timedelta(minutes=2)
+    assert polled_site.reconcile() < timedelta(minutes=2)
     (folder / "later").mkdir()
-    assert reconcile_site(polled_site.cluster, KEY, lambda: polled_site.time, {}) > timedelta(hours=5)
+    assert polled_site.reconcile() > timedelta(hours=5)
 
 
 def test_what_was_known_is_not_told_of_another_source(polled_site: PolledSite, folder):
@@ -139,7 +153,7 @@ def test_a_bucket_is_read_with_the_credentials_of_its_secret(polled_site: Polled
     source = {"type": "S3", "s3": {"url": "s3://models/ward"}, "credentialsSecret": {"name": "bucket"}}
     polled_site.create(source)
     reason, message = polled_site.poll()
-    assert (reason, "no Secret 'bucket'" in message) == ("SecretMissing", True)
+    assert (reason, "Secret 'bucket' is missing" in message) == ("SecretMissing", True)
     polled_site.cluster.secrets["hospital", "bucket"] = {name: f"{text}\n" for name, text in s3_environment.items()}
     assert polled_site.poll({"AWS_ACCESS_KEY_ID": "somebody else"}) == ("Readable", "1 file, at most 1 patient")
     polled_site.cluster.secrets["hospital", "bucket"] = {**s3_environment, "AWS_SECRET_ACCESS_KEY": "wrong"}
@@ -189,14 +203,14 @@ def test_a_manifest_outside_counts(polled_site: PolledSite, folder, tmp_path):
 
 
 def test_a_site_that_is_gone_is_left_alone(polled_site: PolledSite):
-    assert reconcile_site(polled_site.cluster, KEY, lambda: polled_site.time, {}) is None
+    assert polled_site.reconcile() is None
 
 
 def test_an_api_server_that_is_away_is_no_fault_of_the_source(polled_site: PolledSite, folder):
     polled_site.create(folder_source(folder))
     polled_site.cluster.down = True
     with pytest.raises(UnreachableError):
-        reconcile_site(polled_site.cluster, KEY, lambda: polled_site.time, {})
+        polled_site.reconcile()
 
 
 def test_keys_of_a_secret_become_the_environment():

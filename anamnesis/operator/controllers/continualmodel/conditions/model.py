@@ -3,6 +3,7 @@
 from collections import Counter
 from datetime import datetime
 
+from anamnesis.operator.api import condition_types, reasons
 from anamnesis.operator.api.conditions import Condition, make_condition, merge_conditions, truncate_message
 from anamnesis.operator.api.model import ContinualModel
 from anamnesis.operator.api.status import ContinualModelStatus
@@ -11,51 +12,49 @@ from anamnesis.operator.controllers.continualmodel.conditions.task_scores import
     forgetting_condition,
     task_statuses,
 )
-from anamnesis.operator.controllers.continualmodel.state import ModelState
-from anamnesis.operator.plan import PlannedModelStatus, PlannedSiteStatus, SiteState, UpdateState
+from anamnesis.operator.controllers.continualmodel.state import ModelState, RegistryState
+from anamnesis.operator.plan import PlanInput, PlannedModelStatus, PlannedSiteStatus, SiteState, UpdateState
 from anamnesis.records import EntryKind
 
 _STATES_THAT_NEED_A_PERSON = {SiteState.FAILED, SiteState.UNREADABLE, SiteState.OUTSIDE_CHANGE_PLAN}
 
 
-def model_status(
-    state: ModelState, planned_status: PlannedModelStatus, next_evaluation_at: datetime | None
-) -> ContinualModelStatus:
+def model_status(state: ModelState, plan_input: PlanInput, planned_status: PlannedModelStatus) -> ContinualModelStatus:
     """Returns the status of the model.
 
     Args:
-        state: what is there.
-        planned_status: what the plan says.
-        next_evaluation_at: when the next scheduled evaluation is due, or was, or none.
+        state: of the model, as it was read.
+        plan_input: the input of the plan.
+        planned_status: the status of the plan.
     """
-    scheduled_evaluation, entries, model = state.last_scheduled_evaluation, state.entries, state.model.resource
-    tasks = task_statuses(state, scheduled_evaluation)
+    entries, model, last_evaluation = state.registry.entries, state.model.resource, state.schedule.last_result
+    champion, evaluation, tasks = state.registry.champion, plan_input.evaluation, task_statuses(state)
     update_in_flight = next(
         (name for name, planned_update in planned_status.updates.items() if not planned_update.state.is_final), None
     )
     conditions = (
-        _ready_condition(state.champion),
+        _ready_condition(champion),
         _progressing_condition(planned_status, update_in_flight),
         _stalled_condition(planned_status),
         _awaiting_approval_condition(planned_status, update_in_flight),
-        forgetting_condition(state, tasks, scheduled_evaluation),
+        forgetting_condition(state, tasks),
         drifting_condition(tasks),
-        make_condition("BackendReachable", True, "Reachable", "it answers"),
+        make_condition(condition_types.BACKEND_REACHABLE, True, reasons.REACHABLE, "the back end is reachable"),
     )
     evaluation_run = next((run.name for run in state.runs if "-evaluation-" in run.name and not run.state.is_final), "")
     values = {
         "observed_generation": model.metadata.generation,
         "conditions": merge_conditions(model.status.conditions, conditions, model.metadata.generation, state.now),
-        "champion": state.champion or None,
-        "promotion_time": _champion_since(state),
+        "champion": champion or None,
+        "promotion_time": _champion_since(state.registry),
         "log_head": {"number": entries[-1].number, "digest": entries[-1].digest} if entries else None,
         "update": update_in_flight,
-        "sites": [_site_status(state, site) for site in planned_status.sites],
+        "sites": [_site_status(state, plan_input, site) for site in planned_status.sites],
         "tasks": tasks,
-        "decisions": _decision_counts(state),
+        "decisions": _decision_counts(state.registry),
         "evaluation": {
-            "last_completion_time": scheduled_evaluation.scheduled_time if scheduled_evaluation else None,
-            "next_due_time": next_evaluation_at,
+            "last_completion_time": last_evaluation.scheduled_time if last_evaluation else None,
+            "next_due_time": (evaluation.pending_due_at or evaluation.next_due_at) if evaluation else None,
             "run": evaluation_run,
         },
     }
@@ -63,104 +62,115 @@ def model_status(
 
 
 def error_status(
-    model: ContinualModel, condition_type: str, reason: str, message: str, now: datetime
+    model: ContinualModel, condition_type: str, *, reason: str, message: str, now: datetime
 ) -> ContinualModelStatus:
-    """Returns the status of a model that cannot be worked on: what was last known of it, and why not more.
+    """Returns the status of a model that the operator cannot reconcile: its last status and the error.
 
     Args:
         model: the resource.
-        condition_type: the condition that says why: ``Ready`` or ``BackendReachable``.
-        reason: its reason.
+        condition_type: the condition with the error: ``Ready`` or ``BackendReachable``.
+        reason: of the condition.
         message: for people.
         now: the time, UTC.
     """
+    champion, generation = model.status.champion, model.metadata.generation
+    failed_condition = make_condition(condition_type, False, reason, message)
+    stalled_condition = make_condition(condition_types.STALLED, True, reason, message)
     other_conditions = [
-        status_condition
-        for status_condition in model.status.conditions
-        if status_condition.type not in (condition_type, "Ready", "Stalled")
+        condition
+        for condition in model.status.conditions
+        if condition.type not in (condition_type, condition_types.READY, condition_types.STALLED)
     ]
-    failed_condition, stalled_condition = (
-        make_condition(condition_type, False, reason, message),
-        make_condition("Stalled", True, reason, message),
-    )
-    champion = model.status.champion
-    ready_conditions = (
-        [_ready_condition(champion)] if champion else []
-    )  # the registry was read before the back end was asked
+    ready_conditions = [_ready_condition(champion)] if champion else []  # the registry was read before the back end
     new_conditions = (
         [failed_condition, stalled_condition, *other_conditions]
-        if condition_type == "Ready"
+        if condition_type == condition_types.READY
         else [*ready_conditions, stalled_condition, *other_conditions, failed_condition]
     )
-    generation = model.metadata.generation
     conditions = merge_conditions(model.status.conditions, new_conditions, generation, now)
     return model.status.model_copy(update={"observed_generation": generation, "conditions": conditions})
 
 
-def _champion_since(state: ModelState) -> str | None:
-    """When the champion came into use, or back into use by a rollback."""
+def _champion_since(registry: RegistryState) -> str | None:
+    """When the champion was promoted, or a rollback made it champion again."""
     kinds = (EntryKind.PROMOTE, EntryKind.ROLL_BACK)
-    times = [entry.time for entry in state.entries if entry.kind in kinds and entry.subject == state.champion]
+    times = [entry.time for entry in registry.entries if entry.kind in kinds and entry.subject == registry.champion]
     return times[-1] if times else None
 
 
 def _ready_condition(champion: str) -> Condition:
     if not champion:
-        return make_condition("Ready", False, "NoChampion", "no version was promoted yet")
-    return make_condition("Ready", True, "ChampionInUse", f"{champion[:19]} is in use")
+        return make_condition(
+            condition_types.READY,
+            False,
+            reasons.NO_CHAMPION,
+            "no version was promoted yet; the first version that passes the gate becomes champion",
+        )
+    return make_condition(
+        condition_types.READY, True, reasons.CHAMPION_IN_USE, f"version {champion[:19]} is the champion"
+    )
 
 
 def _progressing_condition(planned_status: PlannedModelStatus, update_in_flight: str | None) -> Condition:
     if update_in_flight is None:
-        sites_message = "; ".join(
-            f"{site.name}: {site.state.value} {site.message}".rstrip() for site in planned_status.sites
+        return make_condition(
+            condition_types.PROGRESSING,
+            False,
+            reasons.IDLE,
+            "; ".join(f"{site.name}: {site.state.value} {site.message}".rstrip() for site in planned_status.sites),
         )
-        return make_condition("Progressing", False, "Idle", sites_message)
     update = planned_status.updates[update_in_flight]
-    return make_condition("Progressing", True, update.state.value, f"{update_in_flight}: {update.message}")
+    return make_condition(
+        condition_types.PROGRESSING, True, update.state.value, f"{update_in_flight}: {update.message}"
+    )
 
 
 def _stalled_condition(planned_status: PlannedModelStatus) -> Condition:
     stalled_sites = [site for site in planned_status.sites if site.state in _STATES_THAT_NEED_A_PERSON]
     if stalled_sites:
         return make_condition(
-            "Stalled",
+            condition_types.STALLED,
             True,
             stalled_sites[0].state.value,
             "; ".join(f"{site.name}: {site.message}" for site in stalled_sites),
         )
     if planned_status.evaluation_problem:
-        return make_condition("Stalled", True, "EvaluationFailed", planned_status.evaluation_problem)
-    return make_condition(
-        "Stalled", False, "NothingToDo"
-    )  # a column of its own shows the message: where all is well, none
+        return make_condition(
+            condition_types.STALLED, True, reasons.EVALUATION_FAILED, planned_status.evaluation_problem
+        )
+    return make_condition(  # no message: a column of kubectl shows it
+        condition_types.STALLED, False, reasons.NOTHING_TO_DO
+    )
 
 
 def _awaiting_approval_condition(planned_status: PlannedModelStatus, update_in_flight: str | None) -> Condition:
     if update_in_flight and planned_status.updates[update_in_flight].state is UpdateState.AWAITING_APPROVAL:
         return make_condition(
-            "AwaitingApproval",
+            condition_types.AWAITING_APPROVAL,
             True,
-            "WaitsForAPerson",
+            reasons.WAITS_FOR_A_PERSON,
             f"{update_in_flight}: {planned_status.updates[update_in_flight].message}",
         )
-    return make_condition("AwaitingApproval", False, "NothingWaits", "no version waits for a person")
+    return make_condition(
+        condition_types.AWAITING_APPROVAL, False, reasons.NOTHING_WAITS, "no version waits for an approval"
+    )
 
 
-def _site_status(state: ModelState, planned_site: PlannedSiteStatus) -> dict[str, object]:
-    """One site's line: its state, and what the last ingest that an update tells of, or the snapshot in use, holds."""
+def _site_status(state: ModelState, plan_input: PlanInput, planned_site: PlannedSiteStatus) -> dict[str, object]:
+    """The state of a site, and the counts of its last ingest, or of the snapshot in use."""
+    registry = state.registry
     learned_versions = [
-        (digest, version.snapshot) for digest, version in state.lineage if version.site == planned_site.name
+        (digest, version.snapshot) for digest, version in registry.lineage if version.site == planned_site.name
     ]
-    promotions = [state.promotion_entry(digest) for digest, _ in learned_versions]
+    promotions = [registry.promotion_entry(digest) for digest, _ in learned_versions]
     learned_at = next((entry.time for entry in reversed(promotions) if entry), None)
     result_by_snapshot = {
-        result.snapshot or "": result for result in state.results.values() if result.site == planned_site.name
+        result.snapshot or "": result for result in registry.results.values() if result.site == planned_site.name
     }
-    results = [
+    results = [  # the registry keeps results longer than the cluster keeps ModelUpdates
         result_by_snapshot.get(snapshot or "") for _, snapshot in learned_versions
-    ]  # the registry keeps what updates may not
-    results += [state.result_of(update) for update in state.updates if update.spec.site == planned_site.name]
+    ]
+    results += [registry.result_of(update) for update in state.updates if update.spec.site == planned_site.name]
     counts = next((result.counts for result in reversed(results) if result), {})
     splits = ("train", "test", "reserve", "pending")
     return {
@@ -170,11 +180,12 @@ def _site_status(state: ModelState, planned_site: PlannedSiteStatus) -> dict[str
         "quarantined_files": counts.get("quarantined", 0),
         "samples": sum(counts.get(split, 0) for split in splits),
         "last_learned_time": learned_at,
+        "answered_request": plan_input.sites[planned_site.name].answered_counter,
     }
 
 
-def _decision_counts(state: ModelState) -> dict[str, int]:
-    entries_by_kind = Counter(entry.kind for entry in state.entries)
+def _decision_counts(registry: RegistryState) -> dict[str, int]:
+    entries_by_kind = Counter(entry.kind for entry in registry.entries)
     kinds = {
         "promoted": EntryKind.PROMOTE,
         "rejected": EntryKind.REJECT,

@@ -1,0 +1,94 @@
+"""Reads the state of one Site: its Secret, and its source by one poll."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from anamnesis.operator.addresses import source_url
+from anamnesis.operator.api.site import Site
+from anamnesis.operator.api.status import SourceStatus
+from anamnesis.operator.polling.poll import poll_source
+from anamnesis.operator.runtime.cluster import Cluster
+from anamnesis.operator.source_credentials import DICOM_VARIABLES, source_environment
+from anamnesis.records import AnamnesisError, InputError
+
+
+class SecretMissingError(InputError):
+    """The Secret with a source's credentials is missing, or the operator may not read it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolledSource:
+    """A Site and the result of one poll of its source.
+
+    Attributes:
+        site: the resource.
+        source: the state of the source; the last known one where the poll failed; none where none is known.
+        error: why the poll failed, or none.
+        now: when the source was polled.
+    """
+
+    site: Site
+    source: SourceStatus | None
+    error: AnamnesisError | None
+    now: datetime
+
+
+def poll_site(cluster: Cluster, site: Site, environment: Mapping[str, str], now: datetime) -> PolledSource:
+    """Polls the source of a site once; a failure of the source becomes ``error``.
+
+    Args:
+        cluster: holds the Secret.
+        site: which site.
+        environment: of the operator; the Secret's credentials take precedence.
+        now: the time, UTC.
+
+    Raises:
+        UnreachableError: the API server is not reachable.
+    """
+    secret, known_source = _read_secret(cluster, site), _known_source(site)
+    try:
+        if secret is None:
+            name = site.spec.source.credentials_secret.name if site.spec.source.credentials_secret else ""
+            raise SecretMissingError(
+                f"spec.source.credentialsSecret: Secret {name!r} is missing, or the operator may not read it"
+            )
+        operator_environment = {name: value for name, value in environment.items() if name not in DICOM_VARIABLES}
+        return PolledSource(site, _poll(site, operator_environment | source_environment(secret), now), None, now)
+    except AnamnesisError as error:
+        return PolledSource(site, known_source, error, now)
+
+
+def _read_secret(cluster: Cluster, site: Site) -> Mapping[str, str] | None:
+    """The Secret's contents, empty where the site names none, none where the Secret is not readable."""
+    reference = site.spec.source.credentials_secret
+    return cluster.read_secret(site.metadata.namespace or "", reference.name) if reference else {}
+
+
+def _known_source(site: Site) -> SourceStatus | None:
+    """The source as it was polled last; none after a change of the spec, which may name another source."""
+    return site.status.source if site.status.observed_generation == site.metadata.generation else None
+
+
+def _poll(site: Site, environment: Mapping[str, str], now: datetime) -> SourceStatus:
+    known_source, previous_source = _known_source(site), site.status.source
+    url, cursor = source_url(site.spec.source, None), known_source.cursor if known_source else ""
+    poll_result = poll_source(url, site.spec.labels.manifest or "", cursor, environment)
+    source_state = poll_result.source_state
+    if source_state is None:
+        if known_source is None:
+            raise InputError(f"{url}: a poll without a cursor returned no result")
+        return known_source.model_copy(update={"cursor": poll_result.cursor})
+    is_unchanged = previous_source is not None and previous_source.fingerprint == source_state.fingerprint
+    fields = {
+        "fingerprint": source_state.fingerprint,
+        "files": source_state.files,
+        "patients": source_state.patients,
+        "last_change_time": (
+            previous_source.last_change_time
+            if previous_source is not None and is_unchanged
+            else now.replace(microsecond=0)
+        ),
+        "cursor": poll_result.cursor,
+    }
+    return SourceStatus.model_validate(fields, by_name=True, by_alias=False)

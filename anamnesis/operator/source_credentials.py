@@ -1,0 +1,21 @@
+"""The environment variables that the Secret of a source sets. Pure functions."""
+
+from collections.abc import Iterable, Mapping
+
+_VARIABLE_BY_KEY = {"username": "DICOM_USERNAME", "password": "DICOM_PASSWORD", "token": "DICOM_TOKEN"}
+DICOM_VARIABLES = frozenset(_VARIABLE_BY_KEY.values())
+
+
+def source_variables(secret_keys: Iterable[str]) -> dict[str, str]:
+    """Returns key -> environment variable for the keys of a source's Secret.
+
+    ``username``, ``password`` and ``token`` become ``DICOM_USERNAME``, ``DICOM_PASSWORD`` and ``DICOM_TOKEN``; keys in
+    capitals, like ``AWS_ACCESS_KEY_ID``, stay; other keys are ignored.
+    """
+    variables = {key: _VARIABLE_BY_KEY.get(key, key) for key in secret_keys}
+    return {key: name for key, name in variables.items() if name.isidentifier() and name.isupper()}
+
+
+def source_environment(secret: Mapping[str, str]) -> dict[str, str]:
+    """Returns the environment that a source's Secret sets, without the line break at the end of a value."""
+    return {name: secret[key].rstrip("\r\n") for key, name in source_variables(secret).items()}
