@@ -34,7 +34,7 @@ class StepReporter:
         if completed < total and current_time - self._last_time < _SECONDS_BETWEEN_EVENTS:
             return
         self._last_time = current_time
-        self._emit({"event": "progress", "step": self.name, "done": completed, "total": total, "what": unit})
+        self._emit({"event": "progress", "step": self.name, "completed": completed, "total": total, "unit": unit})
 
 
 @contextmanager

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from anamnesis.pipelines.warm import warm_process
 
-_STEPS_PACKAGE = "anamnesis.updates"
+STEPS_PACKAGE = "anamnesis.steps"
+"""A compiled pipeline names it where a step of ours runs."""
 PRELOADED_MODULES = (
-    *(f"{_STEPS_PACKAGE}.{name}" for name in ("update", "evaluate", "saliency")),
+    *(f"anamnesis.updates.{name}" for name in ("update", "frozen_evaluation", "saliency_evaluation")),
     "torch._inductor.config",  # what torch loads when deterministic algorithms are asked for: as long again as torch
     "torch._dynamo",  # what its optimisers load at their first step
 )
@@ -26,7 +27,7 @@ def main() -> None:
     # With _KFP_RUNTIME set, as it is for a step, kfp leaves out its client and with it the whole Kubernetes client:
     # it loads in 0.3 s instead of 1.4 s.
     os.environ["_KFP_RUNTIME"] = "true"
-    modules = PRELOADED_MODULES if _STEPS_PACKAGE in (folder / "pipeline.yaml").read_text(encoding="utf-8") else ()
+    modules = PRELOADED_MODULES if STEPS_PACKAGE in (folder / "pipeline.yaml").read_text(encoding="utf-8") else ()
     with warm_process(temporary, modules, lifeline=sys.stdin.fileno()) as launcher:
         # The local runner puts sys.executable in the place of every "python3" in a step's command line: unquoted, and
         # in the step's arguments too. With the name itself nothing changes there, and a path may hold spaces.

@@ -104,7 +104,7 @@ def _run_child(folder: Path, record: RunRecord, progress: Progress) -> RunRecord
 def _apply_event(folder: Path, record: RunRecord, event: Mapping[str, Any], progress: Progress) -> RunRecord:
     name, kind = event["step"], event["event"]
     if kind == "progress":
-        progress(event["done"], event["total"], f"{name}: {event['what']}")
+        progress(event["completed"], event["total"], f"{name}: {event['unit']}")
         return record
     record = apply_event(record, event)
     write_record(folder, record)

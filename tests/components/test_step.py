@@ -30,7 +30,7 @@ def test_a_step_tells_its_start_progress_and_end(events: Path) -> None:
         running_step.outputs = {"digest": "ü"}
     assert read(events) == [
         {"event": "start", "step": "one"},
-        {"event": "progress", "step": "one", "done": 1, "total": 1, "what": "epochs"},
+        {"event": "progress", "step": "one", "completed": 1, "total": 1, "unit": "epochs"},
         {"event": "end", "step": "one", "outputs": {"digest": "ü"}},
     ]
 
@@ -78,7 +78,7 @@ def test_progress_is_rare_but_never_leaves_out_an_end(calls: list[tuple[int, flo
         clock_time += seconds
         progress_step.progress(completed, 20, "x")
     ends = sum(completed == 20 for completed, _ in calls)
-    assert sum(event["done"] == 20 for event in sent_events) == ends
+    assert sum(event["completed"] == 20 for event in sent_events) == ends
     assert len(sent_events) - ends <= clock_time / 0.2 + 1
 
 

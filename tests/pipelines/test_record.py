@@ -32,7 +32,7 @@ def test_events_fold_into_the_record() -> None:
         ExecutionState.RUNNING,
         "1970-01-01T00:01:41.000+00:00",
     )
-    record = apply_event(record, {"event": "progress", "step": "a", "time": 102.0, "done": 1, "total": 2, "what": "x"})
+    record = apply_event(record, {"event": "progress", "step": "a", "time": 102.0, "completed": 1, "total": 2, "unit": "x"})
     assert record.step("a").state is ExecutionState.RUNNING
     record = apply_event(record, {"event": "end", "step": "a", "time": 103.5, "outputs": {"x": 1}})
     assert (record.step("a").seconds, record.step("a").outputs) == (2.5, {"x": 1})

@@ -129,19 +129,19 @@ def test_a_path_with_spaces_can_hold_the_interpreter(stub_pipeline: Path, tmp_pa
     python = tmp_path / "with space" / "bin" / Path(sys.executable).name
     code = (
         "import sys; from pathlib import Path; from anamnesis.pipelines.runner import run_local\n"
-        "from anamnesis.records import silent\n"
-        "run_local(Path(sys.argv[1]), {'text': 'x'}, Path(sys.argv[2]), silent)"
+        "from anamnesis.records import ignore_progress\n"
+        "run_local(Path(sys.argv[1]), {'text': 'x'}, Path(sys.argv[2]), ignore_progress)"
     )
     subprocess.run([python, "-c", code, str(stub_pipeline), str(tmp_path / "a run")], check=True)
     assert read_record(tmp_path / "a run").state is ExecutionState.SUCCEEDED
 
 
 @pytest.mark.usefixtures("stub_steps")
-@pytest.mark.parametrize("occasion", [None, {"update": 'chest-"1"', "counter": 1}])
+@pytest.mark.parametrize("trigger", [None, {"update": 'chest-"1"', "counter": 1}])
 def test_the_real_pipeline_passes_everything_on(
-    encoded_request: dict[str, object], tmp_path: Path, occasion: dict[str, object] | None
+    encoded_request: dict[str, object], tmp_path: Path, trigger: dict[str, object] | None
 ) -> None:
-    arguments = pipeline_arguments(encoded_request | {"occasion": occasion}, workers=3)
+    arguments = pipeline_arguments(encoded_request | {"trigger": trigger}, workers=3)
     record = run_local(compiled_pipeline("joint"), arguments, tmp_path / "one", ignore_progress)
     names = ["ingest_site", "train_joint", "evaluate_forgetting", "evaluate_saliency", "promote_model"]
     assert [step.name for step in record.steps] == names
@@ -169,7 +169,7 @@ def test_a_scheduled_evaluation_is_one_step(tmp_path: Path) -> None:
     record = run_local(scheduled_evaluation.compiled_pipeline(), arguments, tmp_path / "one", ignore_progress)
     assert record.pipeline == "scheduled-evaluation"
     assert [step.name for step in record.steps] == ["evaluate_scheduled"]
-    assert record.step("evaluate_scheduled").outputs["monitoring"] == {"name": request.name}
+    assert record.step("evaluate_scheduled").outputs["scheduled_evaluation"] == {"name": request.name}
     with pytest.raises(InputError, match="model: 'brain' was given, but the request is for 'chest'"):
         run_local(
             scheduled_evaluation.compiled_pipeline(), arguments | {"model": "brain"}, tmp_path / "two", ignore_progress

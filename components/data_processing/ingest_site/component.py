@@ -14,7 +14,7 @@ def ingest_site(
     site: str,
     workers: int,
     counts: dsl.Output[dsl.Metrics],
-) -> NamedTuple("Outputs", [("snapshot", str), ("test_set", str), ("outcome", str), ("Output", bool)]):  # type: ignore[valid-type]
+) -> NamedTuple("Outputs", [("snapshot", str), ("test_set", str), ("update_result", str), ("Output", bool)]):  # type: ignore[valid-type]
     """Makes an immutable snapshot of what lies at a site, and freezes a test set the first time.
 
     Only digests leave this step; images stay in the site's own store. Equal files give an equal snapshot. Where an
@@ -30,7 +30,7 @@ def ingest_site(
     Returns:
         snapshot: Digest of the snapshot.
         test_set: Digest of the test set that now counts.
-        outcome: What the operator will read, as JSON, its version still to come; `null` where no operator asks.
+        update_result: What the operator will read, as JSON, its version still to come; `null` where no operator asks.
         Output: Whether the update goes on; so named because Kubeflow's local runner can only branch on such an output.
     """
     import json
@@ -39,12 +39,12 @@ def ingest_site(
     from anamnesis.components.step import check_display_name, read_request, report_step
 
     with report_step("ingest_site") as step_reporter:
-        from anamnesis import steps
+        from anamnesis.steps import begin_update
 
         update_request = read_request(request)
         check_display_name("model", model, update_request["model"])
         check_display_name("site", site, update_request["site"]["name"])
-        result: dict[str, Any] = steps.begin_update(update_request, workers, step_reporter.progress)
+        result: dict[str, Any] = begin_update(update_request, workers, step_reporter.progress)
         counts.metadata.update(finite_metrics(result["counts"]))
         step_reporter.outputs = result
-    return result["snapshot"], result["test_set"], json.dumps(result["outcome"]), result["learn"]
+    return result["snapshot"], result["test_set"], json.dumps(result["update_result"]), result["learn"]

@@ -12,7 +12,7 @@ def promote_model(
     request: str,
     version: str,
     test_set: str,
-    outcome: str,
+    update_result: str,
     decision: dsl.Output[dsl.Markdown],
 ) -> NamedTuple("Outputs", [("verdict", str), ("promoted", bool), ("champion", str)]):  # type: ignore[valid-type]
     """Lets the gate judge the new version, and promotes it where the gate and its policy say so.
@@ -24,7 +24,7 @@ def promote_model(
         request: The encoded `UpdateRequest`, as JSON.
         version: Digest of the version to judge.
         test_set: Digest of the new site's test set.
-        outcome: What the ingest found, as JSON; completed by the version and left for the operator.
+        update_result: What the ingest found, as JSON; completed by the version and left for the operator.
         decision: The verdict, with value and limit of each criterion.
 
     Returns:
@@ -39,11 +39,11 @@ def promote_model(
     from anamnesis.components.step import read_request, report_step
 
     with report_step("promote_model") as step_reporter:
-        from anamnesis import steps
+        from anamnesis.steps import promote_model as promote
 
         update_request = read_request(request)
-        result: dict[str, Any] = steps.promote_model(
-            update_request, version, test_set, update_request["who"], json.loads(outcome)
+        result: dict[str, Any] = promote(
+            update_request, version, test_set, update_request["author"], json.loads(update_result)
         )
         Path(decision.path).write_text(decision_table(result["decision"]), encoding="utf-8")
         step_reporter.outputs = result

@@ -23,11 +23,9 @@ def evaluate_saliency(request: str, version: str, test_set: str, metrics: dsl.Ou
     from anamnesis.components.step import read_request, report_step
 
     with report_step("evaluate_saliency") as step_reporter:
-        from anamnesis import steps
+        from anamnesis.steps import evaluate_saliency as evaluate
 
-        result: dict[str, Any] = steps.evaluate_saliency(
-            read_request(request), version, test_set, step_reporter.progress
-        )
+        result: dict[str, Any] = evaluate(read_request(request), version, test_set, step_reporter.progress)
         summary = finite_metrics(result["summary"])
         metrics.metadata.update(summary)
         step_reporter.outputs = {**result, "summary": summary}

@@ -23,11 +23,11 @@ def evaluate_scheduled(request: str, model: str, workers: int, metrics: dsl.Outp
     from anamnesis.components.step import check_display_name, read_request, report_step
 
     with report_step("evaluate_scheduled") as step_reporter:
-        from anamnesis import steps
+        from anamnesis.steps import evaluate_scheduled as evaluate
 
         evaluation_request = read_request(request)
         check_display_name("model", model, evaluation_request["model"])
-        result: dict[str, Any] = steps.evaluate_scheduled(evaluation_request, workers, step_reporter.progress)
+        result: dict[str, Any] = evaluate(evaluation_request, workers, step_reporter.progress)
         summary = finite_metrics(result["summary"])
         metrics.metadata.update(summary)
         step_reporter.outputs = {**result, "summary": summary}

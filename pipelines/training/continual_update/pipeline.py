@@ -41,7 +41,10 @@ def continual_update(method: str) -> Any:
             forgetting = evaluate_forgetting(request=request, version=version, test_set=test_set)
             saliency = evaluate_saliency(request=request, version=version, test_set=test_set)
             promotion = promote_model(
-                request=request, version=version, test_set=test_set, outcome=ingestion.outputs["outcome"]
+                request=request,
+                version=version,
+                test_set=test_set,
+                update_result=ingestion.outputs["update_result"],
             ).after(forgetting, saliency)
         for task in (ingestion, training, forgetting, saliency, promotion):
             task.set_caching_options(False)
