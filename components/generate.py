@@ -12,7 +12,7 @@ from pathlib import Path
 from anamnesis.components.catalogue import ROOT, ComponentEntry, list_components
 from anamnesis.components.readme import render_metadata, render_readme
 
-_TRAINER = '''"""The component ``train_{method}``. Generated; the work is in ``anamnesis.components.training.body``."""
+_TRAINER = '''"""The component ``train_{method}``. Generated; the work is in ``anamnesis.components.training.train_step``."""
 
 from typing import NamedTuple
 
@@ -43,7 +43,7 @@ def train_{method}(
     Returns:
         version: Digest of the new version.
     """
-    from anamnesis.components.training.body import train
+    from anamnesis.components.training.train_step import train
 
     return (train("{method}", request, snapshot, test_set, model, metrics),)
 '''

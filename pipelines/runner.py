@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from anamnesis.pipelines.compiled import CompiledPipeline, check_arguments, read_compiled
-from anamnesis.pipelines.record import (
+from anamnesis.pipelines.compiled_pipeline import CompiledPipeline, check_arguments, read_compiled
+from anamnesis.pipelines.run_record import (
     LOG_FILE,
     ExecutionState,
     RunRecord,
@@ -147,7 +147,7 @@ def _start_child(folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
     try:
         with (folder / LOG_FILE).open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "anamnesis.pipelines.child", str(folder.resolve())],
+                [sys.executable, "-m", "anamnesis.pipelines.runner_process", str(folder.resolve())],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -67,7 +67,7 @@ sys.modules["anamnesis.steps"] = steps
 
 @component
 def first(text: str, numbers: dict) -> str:  # type: ignore[type-arg]
-    from anamnesis.components.step import report_step
+    from anamnesis.components.step_reporter import report_step
 
     with report_step("first") as running_step:
         running_step.progress(1, 2, "halves")
@@ -82,7 +82,7 @@ def second(text: str, what: str) -> str:
     import signal
     import time
 
-    from anamnesis.components.step import report_step
+    from anamnesis.components.step_reporter import report_step
     from anamnesis.records import RefusedError
 
     with report_step("second") as running_step:

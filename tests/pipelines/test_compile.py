@@ -10,7 +10,7 @@ from anamnesis.components.catalogue import trained_methods
 from anamnesis.components.image import IMAGE
 from anamnesis.pipelines import compile as compile_module
 from anamnesis.pipelines.compile import main, stale_files
-from anamnesis.pipelines.compiled import MAXIMUM_BYTES, check_arguments, read_compiled
+from anamnesis.pipelines.compiled_pipeline import MAXIMUM_BYTES, check_arguments, read_compiled
 from anamnesis.pipelines.training.continual_update import COMPILED_FOLDER, compiled_pipeline, pipeline_arguments
 from anamnesis.records import InputError
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from anamnesis.pipelines.evaluation import scheduled_evaluation
-from anamnesis.pipelines.record import ExecutionState, RunRecord
+from anamnesis.pipelines.run_record import ExecutionState, RunRecord
 from anamnesis.pipelines.runner import run_local
 from anamnesis.pipelines.training.continual_update import compiled_pipeline, pipeline_arguments
 from anamnesis.records import (

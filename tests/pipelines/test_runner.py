@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from anamnesis.pipelines.evaluation import scheduled_evaluation
-from anamnesis.pipelines.record import ExecutionState, read_record, read_records
+from anamnesis.pipelines.run_record import ExecutionState, read_record, read_records
 from anamnesis.pipelines.runner import run_local
 from anamnesis.pipelines.training.continual_update import compiled_pipeline, pipeline_arguments
 from anamnesis.records import AnamnesisError, ConflictError, InputError, RefusedError, digest_bytes, ignore_progress

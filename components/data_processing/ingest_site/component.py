@@ -36,7 +36,7 @@ def ingest_site(
     import json
 
     from anamnesis.components.artifacts import finite_metrics
-    from anamnesis.components.step import check_display_name, read_request, report_step
+    from anamnesis.components.step_reporter import check_display_name, read_request, report_step
 
     with report_step("ingest_site") as step_reporter:
         from anamnesis.steps import begin_update

@@ -36,7 +36,7 @@ def promote_model(
     from pathlib import Path
 
     from anamnesis.components.artifacts import decision_table
-    from anamnesis.components.step import read_request, report_step
+    from anamnesis.components.step_reporter import read_request, report_step
 
     with report_step("promote_model") as step_reporter:
         from anamnesis.steps import promote_model as promote

@@ -20,7 +20,7 @@ def evaluate_saliency(request: str, version: str, test_set: str, metrics: dsl.Ou
         metrics: Agreement of saliency maps by site and name.
     """
     from anamnesis.components.artifacts import finite_metrics
-    from anamnesis.components.step import read_request, report_step
+    from anamnesis.components.step_reporter import read_request, report_step
 
     with report_step("evaluate_saliency") as step_reporter:
         from anamnesis.steps import evaluate_saliency as evaluate

@@ -20,7 +20,7 @@ def evaluate_scheduled(request: str, model: str, workers: int, metrics: dsl.Outp
         metrics: The primary metric by site and window.
     """
     from anamnesis.components.artifacts import finite_metrics
-    from anamnesis.components.step import check_display_name, read_request, report_step
+    from anamnesis.components.step_reporter import check_display_name, read_request, report_step
 
     with report_step("evaluate_scheduled") as step_reporter:
         from anamnesis.steps import evaluate_scheduled as evaluate

@@ -1,4 +1,4 @@
-"""The component ``train_finetune``. Generated; the work is in ``anamnesis.components.training.body``."""
+"""The component ``train_finetune``. Generated; the work is in ``anamnesis.components.training.train_step``."""
 
 from typing import NamedTuple
 
@@ -29,6 +29,6 @@ def train_finetune(
     Returns:
         version: Digest of the new version.
     """
-    from anamnesis.components.training.body import train
+    from anamnesis.components.training.train_step import train
 
     return (train("finetune", request, snapshot, test_set, model, metrics),)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from anamnesis.components.artifacts import finite_metrics
-from anamnesis.components.step import read_request, report_step
+from anamnesis.components.step_reporter import read_request, report_step
 from anamnesis.records import InputError, canonical_json
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from anamnesis.pipelines.record import (
+from anamnesis.pipelines.run_record import (
     ExecutionState,
     RunRecord,
     StepRecord,

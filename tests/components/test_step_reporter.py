@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anamnesis.components.artifacts import finite_metrics
-from anamnesis.components.step import EVENTS_VARIABLE, StepReporter, report_step
+from anamnesis.components.step_reporter import EVENTS_VARIABLE, StepReporter, report_step
 from anamnesis.records import ConflictError
 
 

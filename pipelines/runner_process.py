@@ -1,4 +1,4 @@
-"""The Kubeflow local runner in a process of its own: ``python -m anamnesis.pipelines.child <run's folder>``.
+"""The Kubeflow local runner in a process of its own: ``python -m anamnesis.pipelines.runner_process <run's folder>``.
 
 Its standard input is a pipe that only its parent holds open: when the parent ends, however that happens, the warm
 process sees it and ends the whole process group.
@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from anamnesis.pipelines.warm import warm_process
+from anamnesis.pipelines.warm_process import warm_process
 
 STEPS_PACKAGE = "anamnesis.steps"
 """A compiled pipeline names it where a step of ours runs."""

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from anamnesis.pipelines.child import PRELOADED_MODULES, STEPS_PACKAGE
+from anamnesis.pipelines.runner_process import PRELOADED_MODULES, STEPS_PACKAGE
 from anamnesis.pipelines.evaluation import scheduled_evaluation
 from anamnesis.pipelines.training.continual_update import compiled_pipeline
-from anamnesis.pipelines.warm import EXECUTOR, warm_process
+from anamnesis.pipelines.warm_process import EXECUTOR, warm_process
 
 COMPONENT = """
 import json, os, signal, sys

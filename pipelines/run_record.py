@@ -102,7 +102,7 @@ class RunRecord:
 
 
 def apply_event(record: RunRecord, event: Mapping[str, object]) -> RunRecord:
-    """Returns the record after one event of a step (see ``anamnesis.components.step``)."""
+    """Returns the record after one event of a step (see ``anamnesis.components.step_reporter``)."""
     name, time = str(event["step"]), float(str(event["time"]))
     steps = {step.name: step for step in record.steps}
     step_record = steps.get(name, StepRecord(name))
