@@ -38,7 +38,7 @@ image-test: setup ## Build both images, without a network, and run them as pods 
 
 airgap-bundle: setup ## Write the bundle for a site without a network to dist/airgap (IMAGES=folder takes built archives along)
 	rm -rf dist/airgap
-	$(BIN)/python -m delivery.bundle dist/airgap $(if $(IMAGES),--images $(IMAGES))
+	$(BIN)/python -m delivery.airgap_bundle dist/airgap $(if $(IMAGES),--images $(IMAGES))
 
 sbom: setup ## Write what is in the images, as CycloneDX, to dist/sbom
 	$(BIN)/python -m delivery.sbom dist/sbom

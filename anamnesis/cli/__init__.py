@@ -10,6 +10,6 @@ def main() -> None:
 
 def plugin() -> None:
     """Runs the commands that speak to a cluster; the entry point ``kubectl-anamnesis``, for ``kubectl anamnesis``."""
-    from anamnesis.cli.plugin import app
+    from anamnesis.cli.kubectl_plugin import app
 
     app(prog_name="kubectl anamnesis")

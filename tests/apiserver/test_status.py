@@ -15,7 +15,7 @@ from builders.waiting_model import (
     grant_role,
 )
 
-from anamnesis.cli.cluster.screen import format_age
+from anamnesis.cli.cluster.status.text import format_age
 
 Run = Callable[..., Any]
 

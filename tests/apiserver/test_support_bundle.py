@@ -17,7 +17,7 @@ from builders.waiting_model import (
     grant_role,
 )
 
-from anamnesis.cli.cluster.gathering import differences
+from anamnesis.cli.cluster.support_bundle.parts import differences
 
 Run = Callable[..., Any]
 SECRETS = ("hunter2", "s3cr3t-of-minio", "eyJtoken", "MUELLER^ANNA", "X-Amz-Signature")

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from pydantic import ValidationError
 
-from anamnesis.cli.cluster.answers import ResourceNotFoundError, error_for_response
+from anamnesis.cli.cluster.api_errors import ResourceNotFoundError, error_for_response
 from anamnesis.cli.output import print_note
 from anamnesis.operator.api import ContinualModel, Site, UpdateApproval
 from anamnesis.operator.api.api_model import API_VERSION, Resource

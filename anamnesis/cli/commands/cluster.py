@@ -61,7 +61,7 @@ def support_bundle(
     Resources with their statuses, events, the operator's logs, versions. No Secrets, no images, no patients: look
     into it before you send it; MANIFEST.json lists what is inside, and what could not be read.
     """
-    from anamnesis.cli.cluster.bundle import write_bundle
+    from anamnesis.cli.cluster.support_bundle.archive import write_bundle
     from anamnesis.cli.cluster.connection import connect
     from anamnesis.cli.output import print_result
     from anamnesis.records.timestamps import utc_now

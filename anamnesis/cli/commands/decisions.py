@@ -22,7 +22,7 @@ from anamnesis.cli.options import (
 from anamnesis.records.errors import InputError
 
 if TYPE_CHECKING:
-    from anamnesis.cli.cluster.approving import ApprovalDecision
+    from anamnesis.cli.cluster.approvals import ApprovalDecision
     from anamnesis.local.context import SelectedModel
 
 SubjectArgument = Annotated[
@@ -164,7 +164,7 @@ def _decide_on_cluster(
     timeout_seconds: float,
     as_json: bool,
 ) -> None:
-    from anamnesis.cli.cluster.approving import create_approval, resolve_target, wait_until_recorded
+    from anamnesis.cli.cluster.approvals import create_approval, resolve_target, wait_until_recorded
     from anamnesis.cli.cluster.connection import connect
     from anamnesis.cli.output import print_note, print_result
 

@@ -44,8 +44,8 @@ def status(
 
     if not files:
         from anamnesis.cli.cluster.connection import connect
-        from anamnesis.cli.cluster.overview import read_status
-        from anamnesis.cli.cluster.screen import status_lines
+        from anamnesis.cli.cluster.status.read import read_status
+        from anamnesis.cli.cluster.status.text import status_lines
         from anamnesis.records.timestamps import utc_now
 
         namespace_view = read_status(connect(namespace, context), name or model)

@@ -58,7 +58,7 @@ def operator(
     import secrets
     import socket
 
-    from anamnesis.cli.operating import start_operator
+    from anamnesis.cli.operator_process import start_operator
     from anamnesis.operator.runtime.options import LeaseTimes, OperatorOptions
     from anamnesis.records import InputError
 

@@ -1,4 +1,4 @@
-"""Builds our images by buildah, where no container registry is reached: ``python -m delivery.build FOLDER``.
+"""Builds our images by buildah, where no container registry is reached: ``python -m delivery.build_images FOLDER``.
 
     apt-get install --no-install-recommends buildah mmdebstrap
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from anamnesis.cli.cluster.overview import ModelView, NamespaceView
+from anamnesis.cli.cluster.status.read import ModelView, NamespaceView
 from anamnesis.cli.output import format_table
 from anamnesis.operator.api import Site
 from anamnesis.operator.api.conditions import Condition

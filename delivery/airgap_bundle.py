@@ -1,7 +1,7 @@
-"""Writes the bundle for a site without a network: ``python -m delivery.bundle FOLDER``.
+"""Writes the bundle for a site without a network: ``python -m delivery.airgap_bundle FOLDER``.
 
 Chart, list of images, what is in them, pages, and scripts to bring images across and check everything. With
-``--images``, the archives of ``python -m delivery.build`` go along; else ``save.sh`` in the bundle fetches them.
+``--images``, the archives of ``python -m delivery.build_images`` go along; else ``save.sh`` in the bundle fetches them.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 from anamnesis import __version__
 from delivery import sbom
-from delivery.images import ROOT, image_references
+from delivery.image_references import ROOT, image_references
 
 AIRGAP_FOLDER = Path(__file__).parent / "airgap"
 COPIED_PATHS = ("docs", "manifests", "LICENSE")
@@ -27,7 +27,7 @@ def write_bundle(folder: Path, archives: Path | None) -> None:
 
     Args:
         folder: of the bundle.
-        archives: of images and lists of their contents, as ``delivery.build`` writes them.
+        archives: of images and lists of their contents, as ``delivery.build_images`` writes them.
 
     Raises:
         FileExistsError: there is something in the folder.
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str]) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description="Writes the bundle for a site without a network.")
     parser.add_argument("folder", type=Path, help="written anew; must be empty or missing")
-    parser.add_argument("--images", type=Path, help="folder with archives and lists that `delivery.build` wrote")
+    parser.add_argument("--images", type=Path, help="folder with archives and lists that `delivery.build_images` wrote")
     options = parser.parse_args(arguments)
     try:
         write_bundle(options.folder, options.images)

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from anamnesis.cli.cluster.connection import Connection
-from anamnesis.cli.cluster.gathering import bundle_parts
+from anamnesis.cli.cluster.support_bundle.parts import bundle_parts
 from anamnesis.records import AnamnesisError, InputError
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from anamnesis.cli.cluster.connection import PLURALS, Connection
-from anamnesis.cli.cluster.redaction import Document, redact_resource, remove_logins
+from anamnesis.cli.cluster.support_bundle.redaction import Document, redact_resource, remove_logins
 from anamnesis.operator.api import admission
 from anamnesis.operator.api.api_model import API_VERSION
 from anamnesis.operator.api.resource_definitions import RESOURCE_DEFINITIONS

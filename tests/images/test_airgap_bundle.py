@@ -16,7 +16,7 @@ from conftest import missing
 from images.registry import Registry, image_archive
 
 from charts.golden import CHART, profiles, render_templates
-from delivery import bundle, images
+from delivery import airgap_bundle, images
 
 SKOPEO = """#!/bin/sh
 echo "$@" >>"$RECORD"
