@@ -35,7 +35,7 @@ class DemoSite:
 
 
 def real_sites(image_folder: Path) -> tuple[DemoSite, ...]:
-    """Returns the sites whose images are below ``image_folder``, in the order of their arrival; see its ``README.md``."""
+    """Returns the sites with images below ``image_folder``, in the order of arrival; see its ``README.md``."""
     return (
         DemoSite(
             "xray", "DX", "pneumonia", ("normal", "pneumonia"), (), image_folder / "cxr_kermany", STUDIES_PER_SITE

@@ -102,7 +102,8 @@ def test_component_installs_nothing(entry: ComponentEntry) -> None:
 
 def test_components_load_without_torch() -> None:
     code = (
-        "import sys; from anamnesis.components.catalogue import list_components; [entry.load() for entry in list_components()];"
+        "import sys; from anamnesis.components.catalogue import list_components;"
+        "[entry.load() for entry in list_components()];"
         "assert not {'torch', 'numpy', 'monai'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT.parent)
@@ -142,13 +143,14 @@ def test_ingest_site(steps: types.SimpleNamespace, update_result: dict[str, str]
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        ({"site": "paris"}, "site: 'paris' was given, but the request is for 'lyon'"),
-        ({"model": "brain"}, "model: 'brain' was given, but the request is for 'chest'"),
-        ({"request": "{"}, "request: not JSON"),
+        ({"site": "paris"}, "site: expected 'lyon' as in the request, found 'paris'"),
+        ({"model": "brain"}, "model: expected 'chest' as in the request, found 'brain'"),
+        ({"request": "{"}, "request: invalid JSON"),
         ({"request": "[]"}, "request: expected a JSON object, found list"),
     ],
 )
 def test_a_contradiction_is_refused(steps: types.SimpleNamespace, inputs: dict[str, str], message: str) -> None:
+    steps.begin_update = lambda *_: pytest.fail("the step must not start")
     arguments = {"request": TEXT, "model": "chest", "site": "lyon", "workers": 2, "counts": dsl.Metrics()} | inputs
     with pytest.raises(InputError, match=message):
         run("ingest_site", **arguments)
@@ -212,7 +214,13 @@ def test_promote_model(steps: types.SimpleNamespace, tmp_path: Path) -> None:
     }
 
     def promote_model(request: Any, version: str, test_set: str, author: str, update_result: Any) -> Any:
-        assert (request, version, test_set, author, update_result) == (REQUEST, DIGEST, "t", "tester", {"kind": "Candidate"})
+        assert (request, version, test_set, author, update_result) == (
+            REQUEST,
+            DIGEST,
+            "t",
+            "tester",
+            {"kind": "Candidate"},
+        )
         return {"verdict": "reject", "promoted": False, "champion": None, "reason": "", "decision": decision}
 
     steps.promote_model = promote_model

@@ -52,7 +52,7 @@ def test_the_text_of_an_unexpected_error_is_kept_back(events: Path) -> None:
 def test_an_image_without_what_a_step_needs_is_told(events: Path) -> None:
     with pytest.raises(ModuleNotFoundError), report_step("one"):
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
-    assert "the package torch is not installed here" in read(events)[-1]["message"]
+    assert "the package torch is not installed: this step needs the training image" in read(events)[-1]["message"]
 
 
 def test_the_place_of_an_unexpected_error_is_in_our_own_code(events: Path) -> None:

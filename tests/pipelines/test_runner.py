@@ -72,7 +72,7 @@ def test_an_unexpected_error_tells_its_type_and_not_its_text(stub_pipeline: Path
 
 
 def test_a_step_that_is_killed_is_told_from_one_that_fails(stub_pipeline: Path, tmp_path: Path) -> None:
-    with pytest.raises(AnamnesisError, match=r"second: ended without a word .*run\.log"):
+    with pytest.raises(AnamnesisError, match=r"second: exited without reporting a result .*run\.log"):
         run_local(stub_pipeline, {"text": "x", "what": "die"}, tmp_path / "one", ignore_progress)
     assert read_record(tmp_path / "one").step("second").state is ExecutionState.FAILED
 
@@ -84,7 +84,7 @@ def test_runs_go_side_by_side_and_never_in_one_folder(stub_pipeline: Path, tmp_p
         ]
         assert [run.result().step("first").outputs["text"] for run in runs] == ["a", "b"]
     assert {record.id for record in read_records(tmp_path)} == {"a", "b"}
-    with pytest.raises(ConflictError, match="holds a run already"):
+    with pytest.raises(ConflictError, match="already contains a run"):
         run_local(stub_pipeline, {"text": "a"}, tmp_path / "a", ignore_progress)
 
 
@@ -170,7 +170,7 @@ def test_a_scheduled_evaluation_is_one_step(tmp_path: Path) -> None:
     assert record.pipeline == "scheduled-evaluation"
     assert [step.name for step in record.steps] == ["evaluate_scheduled"]
     assert record.step("evaluate_scheduled").outputs["scheduled_evaluation"] == {"name": request.name}
-    with pytest.raises(InputError, match="model: 'brain' was given, but the request is for 'chest'"):
+    with pytest.raises(InputError, match="model: expected 'chest' as in the request, found 'brain'"):
         run_local(
             scheduled_evaluation.compiled_pipeline(), arguments | {"model": "brain"}, tmp_path / "two", ignore_progress
         )

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from anamnesis.pipelines.runner_process import PRELOADED_MODULES, STEPS_PACKAGE
 from anamnesis.pipelines.evaluation import scheduled_evaluation
+from anamnesis.pipelines.runner_process import PRELOADED_MODULES, STEPS_PACKAGE
 from anamnesis.pipelines.training.continual_update import compiled_pipeline
 from anamnesis.pipelines.warm_process import EXECUTOR, warm_process
 

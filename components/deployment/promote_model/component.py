@@ -15,22 +15,22 @@ def promote_model(
     update_result: str,
     decision: dsl.Output[dsl.Markdown],
 ) -> NamedTuple("Outputs", [("verdict", str), ("promoted", bool), ("champion", str)]):  # type: ignore[valid-type]
-    """Lets the gate judge the new version, and promotes it where the gate and its policy say so.
+    """Evaluates the gate for the new version, and promotes the version when the gate and its policy allow it.
 
-    Repeating is harmless: a decision that was written is not written again. Where an operator asked for the update, the
-    gate's answer is only shown: the operator promotes, after a person's approval where one is needed.
+    A repeated run does not write the decision again. In an update of an operator this step only shows the decision;
+    the operator promotes the version, after the approval of a person when the policy requires one.
 
     Args:
         request: The encoded `UpdateRequest`, as JSON.
-        version: Digest of the version to judge.
+        version: Digest of the new version.
         test_set: Digest of the new site's test set.
-        update_result: What the ingest found, as JSON; completed by the version and left for the operator.
+        update_result: Output of `ingest_site`, as JSON; this step adds the version and stores it for the operator.
         decision: The verdict, with value and limit of each criterion.
 
     Returns:
         verdict: `promote`, `await_evaluations`, `await_approval`, `reject` or `superseded`.
-        promoted: Whether this version is now in use.
-        champion: Digest of the version in use, empty while there is none.
+        promoted: Whether the new version is the champion.
+        champion: Digest of the champion; empty when there is none.
     """
     import json
     from pathlib import Path

@@ -9,13 +9,13 @@ from anamnesis.components.image import component
 
 @component
 def evaluate_forgetting(request: str, version: str, test_set: str, metrics: dsl.Output[dsl.Metrics]) -> None:
-    """Measures what the new version still knows of every task, on the task's own frozen test set.
+    """Evaluates the new version on the frozen test set of every task.
 
-    The evaluations go to the registry, once per test set; a second run finds them there.
+    The evaluations are stored in the registry, once per test set; a repeated run reuses them.
 
     Args:
         request: The encoded `UpdateRequest`, as JSON.
-        version: Digest of the version to judge.
+        version: Digest of the new version.
         test_set: Digest of the new site's test set.
         metrics: Scores by site, task and name.
     """

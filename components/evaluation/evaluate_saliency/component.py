@@ -9,13 +9,13 @@ from anamnesis.components.image import component
 
 @component
 def evaluate_saliency(request: str, version: str, test_set: str, metrics: dsl.Output[dsl.Metrics]) -> None:
-    """Measures whether the new version still looks where the versions looked that learned the earlier tasks.
+    """Compares the saliency maps of the new version with those of the versions that learned the earlier tasks.
 
-    The evaluations go to the registry, once per test set; a second run finds them there.
+    The evaluations are stored in the registry, once per test set; a repeated run reuses them.
 
     Args:
         request: The encoded `UpdateRequest`, as JSON.
-        version: Digest of the version to judge.
+        version: Digest of the new version.
         test_set: Digest of the new site's test set.
         metrics: Agreement of saliency maps by site and name.
     """
