@@ -45,7 +45,7 @@ def test_real_sites_are_where_the_data_folder_has_them(data_folder: Path, tmp_pa
 
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path, reporter: Reporter) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(InputError, match="is not empty and no demonstration of ours"):
+    with pytest.raises(InputError, match="is not empty and was not made by anamnesis demo"):
         run._prepare_folder(tmp_path, True, reporter)
     assert (tmp_path / "thesis.tex").exists()
 
