@@ -1,4 +1,4 @@
-"""Results of local mode as lines of text."""
+"""What people read of results of local mode: lines of text."""
 
 from collections.abc import Iterator, Sequence
 
@@ -34,8 +34,8 @@ def describe_local_status(model_status: LocalModelStatus) -> Iterator[str]:
 
 def describe_method(entry: MethodEntry) -> Iterator[str]:
     """Yields the lines about one method."""
-    notes = ["reads the training data of earlier sites"] * entry.earlier_data
-    notes += ["stores real images"] * entry.stores_exemplars
+    notes = ["opens the training data of earlier sites"] * entry.earlier_data
+    notes += ["keeps real images"] * entry.stores_exemplars
     yield f"{entry.name}: {entry.summary}{' (' + '; '.join(notes) + ')' if notes else ''}"
     for option, schema in entry.options.items():
         allowed = f", one of {', '.join(map(str, values))}" if isinstance(values := schema.get("enum"), list) else ""

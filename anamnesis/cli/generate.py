@@ -1,6 +1,6 @@
 """Writes ``operator/api/methods.json`` from the methods' options: ``python -m anamnesis.cli.generate``.
 
-With ``--check`` it writes nothing and fails when the file differs.
+With ``--check`` it writes nothing and fails where the file differs.
 """
 
 import dataclasses
@@ -45,27 +45,27 @@ def options_schema(options: type) -> dict[str, dict[str, object]]:
 
 
 def _attribute_descriptions(options: type) -> dict[str, str]:
-    """Returns option -> its description under ``Attributes`` in the docstring of the class."""
+    """Returns option -> what the class's docstring says of it under ``Attributes``."""
     section = inspect.cleandoc(options.__doc__ or "").partition("Attributes:\n")[2]
     entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
     return {name: " ".join(text.split()) for name, text in entries}
 
 
 def _option_schema(value_type: typing.Any, field: "dataclasses.Field[typing.Any]") -> dict[str, object]:
-    if typing.get_origin(value_type) in (typing.Union, types.UnionType):  # X | None: an absent option is none
+    if typing.get_origin(value_type) in (typing.Union, types.UnionType):  # X | None: leaving it out is none
         value_type = next(member_type for member_type in typing.get_args(value_type) if member_type is not type(None))
     default = field.default.value if isinstance(field.default, Enum) else field.default
     if issubclass(value_type, Enum):
         return {"type": "string", "enum": [member.value for member in value_type], "default": default}
     if value_type not in JSON_TYPES:
         raise TypeError(
-            f"option {field.name}: type {value_type} is not supported; use one of {', '.join(JSON_TYPES.values())}"
+            f"option {field.name}: {value_type} has no place in a resource; known are {', '.join(JSON_TYPES.values())}"
         )
     return {"type": JSON_TYPES[value_type], "default": default}
 
 
 def main(check: bool) -> int:
-    """Writes the file, or with ``check`` compares it; returns the exit code."""
+    """Writes the file, or with ``check`` only says whether it is as it should be; returns the exit code."""
     output_file = Path(__file__).parents[1] / "operator" / "api" / "methods.json"
     return write_or_check({output_file: methods_json()}, "anamnesis.cli.generate", check)
 
