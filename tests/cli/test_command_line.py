@@ -47,7 +47,7 @@ def test_wrong_usage_ends_with_2(call: Call) -> None:
     assert call("run").code == 2
 
 
-def test_what_nobody_expected_is_told_with_its_type(
+def test_an_unexpected_error_is_reported_with_its_type(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from anamnesis.local import context
@@ -129,6 +129,6 @@ def test_work_that_must_stop_is_interrupted_at_its_next_progress_report() -> Non
         progress(1, 1, "ends")
 
 
-def test_tables_align_and_numbers_stand_to_the_right() -> None:
+def test_tables_align_and_numbers_are_right_aligned() -> None:
     assert format_table(["name", "n"], [["a", 1.0], ["bcd", None]]) == ["name      n", "a     1.000", "bcd       -"]
     assert (short_digest("sha256:" + "ab" * 32), short_digest(None)) == ("abababababab", "-")

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from anamnesis.cli.progress import PlainReporter, Reporter
+from anamnesis.cli.progress import PlainReporter
 from anamnesis.demo import run
 from anamnesis.demo.resources import METHODS, model_name, write_resources
 from anamnesis.demo.sites import have_images, real_sites
 from anamnesis.local.context import SelectedModel, select_model
+from anamnesis.local.progress import Reporter
 from anamnesis.local.sources import real_images_folder
 from anamnesis.operator.addresses import store_url
 from anamnesis.operator.requests import site_config
@@ -68,7 +69,7 @@ def test_a_stage_that_was_half_set_is_set_again(tmp_path: Path, reporter: Report
     assert (tmp_path / "demo" / "model-joint.yaml").exists()
 
 
-def test_the_error_that_stopped_one_is_told_not_the_interrupts_of_the_others(
+def test_the_first_error_is_reported_not_the_interrupts_of_the_others(
     tmp_path: Path, reporter: Reporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     began = threading.Event()

@@ -42,7 +42,7 @@ def test_a_head_may_be_given(call: Call, promoted_model_file: Path) -> None:
     assert call("registry", "verify", "-f", promoted_model_file, "--head", "nonsense").code == 2
 
 
-def test_prune_says_first_and_deletes_when_told(call: Call, promoted_model_file: Path) -> None:
+def test_prune_lists_and_deletes_only_with_the_option(call: Call, promoted_model_file: Path) -> None:
     dry = json.loads(call("registry", "prune", "-f", promoted_model_file, "--json").out)
     assert dry["deleted"] is False
     assert (

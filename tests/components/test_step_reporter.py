@@ -24,7 +24,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in json.loads(line).items() if k != "time"} for line in path.read_text().splitlines()]
 
 
-def test_a_step_tells_its_start_progress_and_end(events: Path) -> None:
+def test_a_step_reports_start_progress_and_end(events: Path) -> None:
     with report_step("one") as running_step:
         running_step.progress(1, 1, "epochs")
         running_step.outputs = {"digest": "ü"}
@@ -35,7 +35,7 @@ def test_a_step_tells_its_start_progress_and_end(events: Path) -> None:
     ]
 
 
-def test_an_error_is_told_and_goes_on(events: Path) -> None:
+def test_an_error_is_reported_and_raised(events: Path) -> None:
     with pytest.raises(ConflictError), report_step("one"):
         raise ConflictError("somebody else was first")
     assert read(events)[1:] == [{"event": "error", "step": "one", "exit_code": 4, "message": "somebody else was first"}]
@@ -49,7 +49,7 @@ def test_the_text_of_an_unexpected_error_is_kept_back(events: Path) -> None:
     ]
 
 
-def test_an_image_without_what_a_step_needs_is_told(events: Path) -> None:
+def test_a_missing_package_is_reported(events: Path) -> None:
     with pytest.raises(ModuleNotFoundError), report_step("one"):
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
     assert "the package torch is not installed: this step needs the training image" in read(events)[-1]["message"]

@@ -138,7 +138,7 @@ def test_a_changed_bundle_is_not_pushed(bundle_copy: Path, recording_environment
     assert not pushed.stdout
 
 
-def test_what_is_left_out_is_told(bundle_copy: Path, recording_environment: Mapping[str, str]) -> None:
+def test_missing_images_are_reported(bundle_copy: Path, recording_environment: Mapping[str, str]) -> None:
     nothing = call(bundle_copy, "./push.sh", "registry.hospital.example", **recording_environment)
     assert nothing.returncode == 1
     assert "save.sh" in nothing.stderr

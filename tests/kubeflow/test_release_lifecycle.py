@@ -34,9 +34,9 @@ NOT_THIS_YEAR = {"quietPeriod": "1s", "schedule": {"cron": "0 0 1 1 *"}}
 QUICK = {"AnamnesisRecentAccuracyDrop": {"for": "5s", "keepFiringFor": "1s"}}
 
 
-def approval_by_rossi(why: str) -> tuple[str, str]:
-    """How the log tells what the approver said."""
-    return f"system:serviceaccount:{MODELS_NAMESPACE}:rossi", why
+def approval_by_rossi(reason: str) -> tuple[str, str]:
+    """Author and reason of the approver's entry in the log."""
+    return f"system:serviceaccount:{MODELS_NAMESPACE}:rossi", reason
 
 
 def chest(**changes: object) -> dict[str, object]:

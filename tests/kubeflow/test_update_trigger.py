@@ -39,19 +39,19 @@ from anamnesis.updates import EvaluationRequest, UpdateRequest
 from anamnesis.updates.required_tests import required_tests
 
 if TYPE_CHECKING:
-    from conftest import Lab
+    from kubeflow.conftest import PipelinesTestbed
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
 TASK = Task("rows", TaskType.CLASSIFICATION, ("top", "middle", "bottom"), "Accuracy")
 
 
-def make_request(testbed: "Lab") -> UpdateRequest:
+def make_request(testbed: "PipelinesTestbed") -> UpdateRequest:
     training = TrainingSettings(epochs=1, batch_size=8)
     return UpdateRequest(
         model="chest",
         registry=f"{testbed.bucket}/registry",
-        site=SiteConfig("north", testbed.bring("north", TASK.classes), ("OT",), TASK),
+        site=SiteConfig("north", testbed.upload_site("north", TASK.classes), ("OT",), TASK),
         store=f"{testbed.bucket}/stores/north",
         configuration=Configuration("finetune", {}, NetworkSettings(size=(32, 32), width=8), training),
         split_key="env:ANAMNESIS_SPLIT_KEY",
@@ -59,12 +59,12 @@ def make_request(testbed: "Lab") -> UpdateRequest:
     )
 
 
-def run_update(testbed: "Lab", request: UpdateRequest, name: str) -> tuple[UpdateResult, float]:
-    """Runs an update under the occasion ``name``; returns what it found, and the seconds it took."""
+def run_update(testbed: "PipelinesTestbed", request: UpdateRequest, name: str) -> tuple[UpdateResult, float]:
+    """Runs an update with the trigger ``name``; returns its result and the seconds."""
     trigger = UpdateTrigger(name, digest_json(name), SourceState("etags", 1))
     arguments = pipeline_arguments(encode_object(replace(request, trigger=trigger)))
     began = time.monotonic()
-    finished_run = testbed.ended(
+    finished_run = testbed.wait_for_end(
         testbed.backend.submit(PipelineJob(f"{name}-1", compiled_pipeline("finetune"), arguments))
     )
     assert finished_run.state is RunState.SUCCEEDED, finished_run.message
@@ -73,7 +73,7 @@ def run_update(testbed: "Lab", request: UpdateRequest, name: str) -> tuple[Updat
     return outcome, time.monotonic() - began
 
 
-def test_a_candidate_then_nothing_new_then_a_scheduled_evaluation(testbed: "Lab") -> None:
+def test_a_candidate_then_nothing_new_then_a_scheduled_evaluation(testbed: "PipelinesTestbed") -> None:
     update_request = make_request(testbed)
     registry = open_store(update_request.registry)
     first_outcome, first_seconds = run_update(testbed, update_request, "chest-aaaaaaaaaa")
@@ -104,7 +104,7 @@ def test_a_candidate_then_nothing_new_then_a_scheduled_evaluation(testbed: "Lab"
         name, "chest", update_request.registry, first_outcome.version, sites, update_request.split_key, due_time
     )
     arguments = scheduled_evaluation.pipeline_arguments(evaluation)
-    finished_run = testbed.ended(
+    finished_run = testbed.wait_for_end(
         testbed.backend.submit(PipelineJob(f"{name}-1", scheduled_evaluation.compiled_pipeline(), arguments))
     )
     assert finished_run.state is RunState.SUCCEEDED, finished_run.message

@@ -1,4 +1,4 @@
-"""The run record: events fold into it, and it tells a run that goes on from one that is gone."""
+"""The run record: events update it, and it distinguishes a running run from an interrupted one."""
 
 import json
 from pathlib import Path

@@ -33,7 +33,7 @@ def process_ended(pid: int) -> bool:
     return False
 
 
-def test_a_run_is_recorded_and_told(stub_pipeline: Path, tmp_path: Path) -> None:
+def test_a_run_is_recorded_and_reports_progress(stub_pipeline: Path, tmp_path: Path) -> None:
     progress_calls: list[tuple[int, int, str]] = []
     record = run_local(stub_pipeline, {"text": AWKWARD}, tmp_path / "one", lambda *call: progress_calls.append(call))
     assert record == read_record(tmp_path / "one")
@@ -62,7 +62,7 @@ def test_a_failing_step_gives_its_own_error(stub_pipeline: Path, tmp_path: Path)
     assert (record.step("second").state, record.step("second").error) == (ExecutionState.FAILED, "the guard refuses x")
 
 
-def test_an_unexpected_error_tells_its_type_and_not_its_text(stub_pipeline: Path, tmp_path: Path) -> None:
+def test_an_unexpected_error_reports_its_type_and_not_its_text(stub_pipeline: Path, tmp_path: Path) -> None:
     with pytest.raises(AnamnesisError, match="second: unexpected KeyError") as caught:
         run_local(stub_pipeline, {"text": "x", "what": "crash"}, tmp_path / "one", ignore_progress)
     assert caught.value.exit_code == 1
@@ -71,7 +71,7 @@ def test_an_unexpected_error_tells_its_type_and_not_its_text(stub_pipeline: Path
     assert "4711" in (tmp_path / "one" / "run.log").read_text()
 
 
-def test_a_step_that_is_killed_is_told_from_one_that_fails(stub_pipeline: Path, tmp_path: Path) -> None:
+def test_a_killed_step_differs_from_a_failed_one(stub_pipeline: Path, tmp_path: Path) -> None:
     with pytest.raises(AnamnesisError, match=r"second: exited without reporting a result .*run\.log"):
         run_local(stub_pipeline, {"text": "x", "what": "die"}, tmp_path / "one", ignore_progress)
     assert read_record(tmp_path / "one").step("second").state is ExecutionState.FAILED
@@ -184,7 +184,7 @@ def test_a_scheduled_evaluation_is_one_step(tmp_path: Path) -> None:
         ({"configuration": {"method": "finetune"}}, "train_joint: configuration.method: 'finetune' cannot run"),
     ],
 )
-def test_the_real_pipeline_tells_what_is_wrong(
+def test_the_real_pipeline_reports_errors(
     encoded_request: dict[str, object], tmp_path: Path, change: dict[str, object], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
