@@ -45,7 +45,8 @@ def train_{method}(
     """
     from anamnesis.components.training.train_step import train
 
-    return (train("{method}", request, snapshot, test_set, model, metrics),)
+    version = train("{method}", request, snapshot=snapshot, test_set=test_set, model=model, metrics=metrics)
+    return (version,)
 '''
 
 

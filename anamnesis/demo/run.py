@@ -51,9 +51,7 @@ def _prepare_folder(folder: Path, fresh: bool, progress_reporter: Reporter) -> N
     """Writes resource files, and phantoms when there are no real images, unless they exist."""
     marker = folder / MARKER_FILE
     if folder.exists() and any(folder.iterdir()) and not marker.exists():
-        raise InputError(
-            f"{folder}: is not empty and was not made by anamnesis demo; use --folder for another"
-        )
+        raise InputError(f"{folder}: is not empty and was not made by anamnesis demo; use --folder for another")
     if fresh and folder.exists():
         shutil.rmtree(folder)
     if all((folder / f"model-{model_name(method)}.yaml").exists() for method in METHODS):
@@ -82,7 +80,9 @@ def _learn_models(models: Sequence[SelectedModel], progress_reporter: Reporter) 
     stoppable_reporter = StoppableReporter(progress_reporter, stop_event)
     with ThreadPoolExecutor(PARALLEL_METHODS) as pool:
         # The last method, joint, is the slowest: it learns all data again at every update, so it starts first.
-        futures = [pool.submit(learn, model, stoppable_reporter, login_name(), 1) for model in reversed(models)]
+        futures = [
+            pool.submit(learn, model, stoppable_reporter, author=login_name(), workers=1) for model in reversed(models)
+        ]
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:

@@ -175,7 +175,11 @@ def evaluate_scheduled(request: Mapping[str, object], workers: int, progress: Pr
 
 
 def promote_model(
-    request: Mapping[str, object], version: str, test_set: str, author: str, outcome: Mapping[str, object] | None = None
+    request: Mapping[str, object],
+    version: str,
+    test_set: str,
+    author: str,
+    update_result: Mapping[str, object] | None = None,
 ) -> StepResult:
     """Asks the gate, and writes what it says to the registry's log.
 
@@ -187,7 +191,7 @@ def promote_model(
         version: digest of the candidate.
         test_set: digest of the site's test set in force.
         author: stands in the log.
-        outcome: what ``begin_update`` gave.
+        update_result: what ``begin_update`` gave.
 
     Returns:
         ``verdict``, whether it is ``promoted``, the ``champion`` now, the ``reason``, the encoded ``decision`` and,
@@ -202,7 +206,7 @@ def promote_model(
     if not update_request.trigger:
         record_decision(store, decision, author, decision.reason)
     champion = build_history(Log(store).entries()).champion
-    stored_outcome = _write_final_outcome(store, version, outcome) if update_request.trigger else None
+    stored_outcome = _write_final_outcome(store, version, update_result) if update_request.trigger else None
     return {
         "verdict": decision.verdict.value,
         "promoted": champion == version,
@@ -213,10 +217,10 @@ def promote_model(
     }
 
 
-def _write_final_outcome(store: Store, version: str, outcome: Mapping[str, object] | None) -> UpdateResult:
-    if outcome is None:
+def _write_final_outcome(store: Store, version: str, update_result: Mapping[str, object] | None) -> UpdateResult:
+    if update_result is None:
         raise InputError("update_result: a request with an occasion needs what the ingest found")
-    return write_update_result(store, replace(decode(UpdateResult, outcome, "update_result"), version=version))
+    return write_update_result(store, replace(decode(UpdateResult, update_result, "update_result"), version=version))
 
 
 def _evaluation_result(evaluations: tuple[Evaluation, ...]) -> StepResult:

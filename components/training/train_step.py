@@ -8,7 +8,7 @@ from anamnesis.components.step_reporter import read_request, report_step
 from anamnesis.records import InputError, canonical_json
 
 
-def train(method: str, request: str, snapshot: str, test_set: str, model: Any, metrics: Any) -> str:
+def train(method: str, request: str, *, snapshot: str, test_set: str, model: Any, metrics: Any) -> str:
     """Trains a new version and describes it to Kubeflow. Weights go to the registry, never into the artifact.
 
     Args:

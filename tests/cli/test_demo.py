@@ -74,7 +74,7 @@ def test_the_first_error_is_reported_not_the_interrupts_of_the_others(
 ) -> None:
     began = threading.Event()
 
-    def learn(selected: SelectedModel, reporter: Reporter, *_: object) -> None:
+    def learn(selected: SelectedModel, reporter: Reporter, **_: object) -> None:
         if selected.model.name == "ewc-prototype":
             began.wait(10)
             raise InputError("the disk is full")

@@ -22,11 +22,17 @@ from anamnesis.records import AnamnesisError, ConflictError, InputError, Integri
 
 DIGEST = "sha256:" + "0" * 64
 BEGUN = RunRecord(
-    "one", "p", DIGEST, DIGEST, ExecutionState.RUNNING, format_utc(100.0), (StepRecord("a"), StepRecord("b"))
+    id="one",
+    pipeline="p",
+    pipeline_digest=DIGEST,
+    arguments_digest=DIGEST,
+    state=ExecutionState.RUNNING,
+    started=format_utc(100.0),
+    steps=(StepRecord("a"), StepRecord("b")),
 )
 
 
-def test_events_fold_into_the_record() -> None:
+def test_events_update_the_record() -> None:
     record = apply_event(BEGUN, {"event": "start", "step": "a", "time": 101.0})
     assert (record.step("a").state, record.step("a").started) == (
         ExecutionState.RUNNING,

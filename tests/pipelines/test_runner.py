@@ -164,7 +164,15 @@ def test_where_nothing_is_new_nothing_but_the_ingest_starts(encoded_request: dic
 
 @pytest.mark.usefixtures("stub_steps")
 def test_a_scheduled_evaluation_is_one_step(tmp_path: Path) -> None:
-    request = EvaluationRequest("chest-evaluation-1", "chest", "r", "v", (), "env:KEY", "2026-01-01T00:00:00Z")
+    request = EvaluationRequest(
+        name="chest-evaluation-1",
+        model="chest",
+        registry="r",
+        version="v",
+        sites=(),
+        split_key="env:KEY",
+        time="2026-01-01T00:00:00Z",
+    )
     arguments = scheduled_evaluation.pipeline_arguments(request)
     record = run_local(scheduled_evaluation.compiled_pipeline(), arguments, tmp_path / "one", ignore_progress)
     assert record.pipeline == "scheduled-evaluation"

@@ -36,6 +36,6 @@ def predict(
     from anamnesis.local.context import select_model
     from anamnesis.local.prediction import predict_study
 
-    prediction = predict_study(select_model(files, model), study, site, task, version)
+    prediction = predict_study(select_model(files, model), study, site=site, task=task, version_reference=version)
     rows = [[label, probability] for label, probability in prediction.probabilities.items()]
     print_result(prediction, format_table(["class", "probability"], rows), as_json)

@@ -58,5 +58,7 @@ def update(
     selected_model = select_model(files, name or model)
     learned_site = selected_model.site(site)
     with open_reporter() as progress_reporter:
-        result = learn_site(selected_model, learned_site, progress_reporter, author or login_name(), workers)
+        result = learn_site(
+            selected_model, learned_site, progress_reporter, author=author or login_name(), workers=workers
+        )
     return print_result(result, describe_model_status(result.model, result.status), as_json)

@@ -43,7 +43,11 @@ def promote_model(
 
         update_request = read_request(request)
         result: dict[str, Any] = promote(
-            update_request, version, test_set, update_request["author"], json.loads(update_result)
+            update_request,
+            version,
+            test_set,
+            author=update_request["author"],
+            update_result=json.loads(update_result),
         )
         Path(decision.path).write_text(decision_table(result["decision"]), encoding="utf-8")
         step_reporter.outputs = result

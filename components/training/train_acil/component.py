@@ -31,4 +31,5 @@ def train_acil(
     """
     from anamnesis.components.training.train_step import train
 
-    return (train("acil", request, snapshot, test_set, model, metrics),)
+    version = train("acil", request, snapshot=snapshot, test_set=test_set, model=model, metrics=metrics)
+    return (version,)

@@ -31,4 +31,5 @@ def train_derpp(
     """
     from anamnesis.components.training.train_step import train
 
-    return (train("derpp", request, snapshot, test_set, model, metrics),)
+    version = train("derpp", request, snapshot=snapshot, test_set=test_set, model=model, metrics=metrics)
+    return (version,)

@@ -31,4 +31,5 @@ def train_ewc_prototype(
     """
     from anamnesis.components.training.train_step import train
 
-    return (train("ewc_prototype", request, snapshot, test_set, model, metrics),)
+    version = train("ewc_prototype", request, snapshot=snapshot, test_set=test_set, model=model, metrics=metrics)
+    return (version,)

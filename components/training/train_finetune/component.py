@@ -31,4 +31,5 @@ def train_finetune(
     """
     from anamnesis.components.training.train_step import train
 
-    return (train("finetune", request, snapshot, test_set, model, metrics),)
+    version = train("finetune", request, snapshot=snapshot, test_set=test_set, model=model, metrics=metrics)
+    return (version,)

@@ -31,4 +31,5 @@ def train_joint(
     """
     from anamnesis.components.training.train_step import train
 
-    return (train("joint", request, snapshot, test_set, model, metrics),)
+    version = train("joint", request, snapshot=snapshot, test_set=test_set, model=model, metrics=metrics)
+    return (version,)

@@ -31,4 +31,5 @@ def train_lwf(
     """
     from anamnesis.components.training.train_step import train
 
-    return (train("lwf", request, snapshot, test_set, model, metrics),)
+    version = train("lwf", request, snapshot=snapshot, test_set=test_set, model=model, metrics=metrics)
+    return (version,)
