@@ -87,7 +87,7 @@ def test_what_helps_is_in_it(bundle: dict[str, bytes], namespace: str) -> None:
     assert (models[0]["spec"]["gate"]["floor"], models[0]["status"]["update"]) == (MODEL["gate"]["floor"], UPDATE)
     update = next(u for u in json.loads(bundle["resources/modelupdates.json"]) if u["metadata"]["name"] == "chest-9")
     assert json.loads(update["spec"]["request"]) == {"site": {"source": "s3://***@bucket/x?***"}}
-    assert json.loads(bundle["resources/updateapprovals.json"])[0]["spec"]["reason"] == "(left out: 20 characters)"
+    assert json.loads(bundle["resources/updateapprovals.json"])[0]["spec"]["reason"] == "(removed: 20 characters)"
     event = {"about": "ContinualModel/chest", "type": "Normal", "reason": "AwaitingApproval"}
     assert [{key: e[key] for key in event} for e in json.loads(bundle["events.json"])] == [event]
     assert json.loads(bundle["admission.json"])["inForce"] is True

@@ -64,7 +64,7 @@ def write_bundle(connection: Connection, output: Path, operator_namespace: str, 
         "operatorNamespace": operator_namespace,
         "files": sizes,
         "missing": missing,
-        "leftOut": omissions,
+        "omitted": omissions,
     }
     _write_archive(output, {"MANIFEST.json": _encode_content(manifest), **files}, now)
     return BundleSummary(str(output), sizes, missing)

@@ -43,7 +43,7 @@ def remove_reason(document: Document) -> Document:
     spec = document.get("spec")
     if document.get("kind") != "UpdateApproval" or not isinstance(spec, dict):
         return document
-    return document | {"spec": {**spec, "reason": f"(left out: {len(str(spec.get('reason', '')))} characters)"}}
+    return document | {"spec": {**spec, "reason": f"(removed: {len(str(spec.get('reason', '')))} characters)"}}
 
 
 def remove_logins(value: object) -> object:
