@@ -44,7 +44,7 @@ def test_the_number_never_falls_also_when_the_annotation_is_gone(
 
 def test_of_people_who_ask_at_once_each_is_counted(cluster: ApiServer, filled_namespace: str) -> None:
     from anamnesis.cli.cluster.connection import Connection
-    from anamnesis.cli.cluster.requesting import request_update
+    from anamnesis.cli.cluster.update_requests import request_update
 
     def request_once(_: int) -> int:
         from kubernetes import client, config

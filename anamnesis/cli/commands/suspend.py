@@ -19,7 +19,7 @@ def suspend(
     A running update finishes, but its result is not decided. Scheduled evaluations continue.
     """
     from anamnesis.cli.cluster.connection import connect
-    from anamnesis.cli.cluster.requesting import set_state
+    from anamnesis.cli.cluster.update_requests import set_state
     from anamnesis.cli.output import print_result
 
     set_state(connect(namespace, context), model, "Suspended")
@@ -31,7 +31,7 @@ def resume(
 ) -> None:
     """Resumes a suspended model."""
     from anamnesis.cli.cluster.connection import connect
-    from anamnesis.cli.cluster.requesting import set_state
+    from anamnesis.cli.cluster.update_requests import set_state
     from anamnesis.cli.output import print_result
 
     set_state(connect(namespace, context), model, "Active")

@@ -45,7 +45,7 @@ def update(
 
     if not files:
         from anamnesis.cli.cluster.connection import connect
-        from anamnesis.cli.cluster.requesting import request_update
+        from anamnesis.cli.cluster.update_requests import request_update
 
         request = request_update(connect(namespace, context), name or model, site)
         line = f"{request.model}: requested update {request.counter} of {request.site}; see anamnesis status"
