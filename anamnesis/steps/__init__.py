@@ -63,7 +63,7 @@ def begin_update(request: Mapping[str, object], workers: int, progress: Progress
 
     Returns:
         ``snapshot``, ``test_set``, ``counts``, ``reasons``, whether to ``learn``, and with an occasion the encoded
-        ``outcome``, for ``promote_model`` to complete.
+        ``update_result``, for ``promote_model`` to complete.
     """
     from anamnesis.snapshots import ingest
     from anamnesis.snapshots import read_split_key as read_key
@@ -77,7 +77,7 @@ def begin_update(request: Mapping[str, object], workers: int, progress: Progress
         update_request.site, open_store(update_request.store), read_key(update_request.split_key), workers, progress
     )
     if not trigger:
-        return {**encode_object(ingest_result), "learn": True, "outcome": None}
+        return {**encode_object(ingest_result), "learn": True, "update_result": None}
     outcome = assess_ingestion(update_request, trigger, ingest_result)
     learn = outcome.kind is UpdateResultKind.CANDIDATE
     return _begin_result(outcome if learn else write_update_result(store, outcome), learn)
@@ -86,7 +86,7 @@ def begin_update(request: Mapping[str, object], workers: int, progress: Progress
 def _begin_result(outcome: UpdateResult, learn: bool) -> StepResult:
     encoded = encode_object(outcome)
     shared_fields = {name: encoded[name] for name in ("snapshot", "test_set", "counts", "reasons")}
-    return {**shared_fields, "learn": learn, "outcome": encoded}
+    return {**shared_fields, "learn": learn, "update_result": encoded}
 
 
 def train(
@@ -162,7 +162,7 @@ def evaluate_scheduled(request: Mapping[str, object], workers: int, progress: Pr
         progress: called per file and per site.
 
     Returns:
-        The encoded ``monitoring`` that counts, and a ``summary`` of finite numbers.
+        The encoded ``scheduled_evaluation`` that counts, and a ``summary`` of finite numbers.
     """
     from anamnesis.updates.scheduled_evaluation import evaluate_scheduled as evaluate
 
@@ -171,11 +171,15 @@ def evaluate_scheduled(request: Mapping[str, object], workers: int, progress: Pr
         f"{measurement.site}/{measurement.evaluation_set.value}/{measurement.metric}": float(measurement.score.value)
         for measurement in evaluation.measurements
     }
-    return {"monitoring": encode(evaluation), "summary": summary}
+    return {"scheduled_evaluation": encode(evaluation), "summary": summary}
 
 
 def promote_model(
-    request: Mapping[str, object], version: str, test_set: str, author: str, outcome: Mapping[str, object] | None = None
+    request: Mapping[str, object],
+    version: str,
+    test_set: str,
+    author: str,
+    update_result: Mapping[str, object] | None = None,
 ) -> StepResult:
     """Asks the gate, and writes what it says to the registry's log.
 
@@ -187,11 +191,11 @@ def promote_model(
         version: digest of the candidate.
         test_set: digest of the site's test set in force.
         author: stands in the log.
-        outcome: what ``begin_update`` gave.
+        update_result: what ``begin_update`` gave.
 
     Returns:
         ``verdict``, whether it is ``promoted``, the ``champion`` now, the ``reason``, the encoded ``decision`` and,
-        with an occasion, the encoded ``outcome`` that counts.
+        with an occasion, the encoded ``update_result`` that counts.
 
     Raises:
         InputError: an occasion without an outcome.
@@ -202,21 +206,21 @@ def promote_model(
     if not update_request.trigger:
         record_decision(store, decision, author, decision.reason)
     champion = build_history(Log(store).entries()).champion
-    stored_outcome = _write_final_outcome(store, version, outcome) if update_request.trigger else None
+    stored_outcome = _write_final_outcome(store, version, update_result) if update_request.trigger else None
     return {
         "verdict": decision.verdict.value,
         "promoted": champion == version,
         "champion": champion or "",
         "reason": decision.reason,
         "decision": encode(decision),
-        "outcome": encode(stored_outcome),
+        "update_result": encode(stored_outcome),
     }
 
 
-def _write_final_outcome(store: Store, version: str, outcome: Mapping[str, object] | None) -> UpdateResult:
-    if outcome is None:
-        raise InputError("outcome: a request with an occasion needs what the ingest found")
-    return write_update_result(store, replace(decode(UpdateResult, outcome, "outcome"), version=version))
+def _write_final_outcome(store: Store, version: str, update_result: Mapping[str, object] | None) -> UpdateResult:
+    if update_result is None:
+        raise InputError("update_result: a request with an occasion needs what the ingest found")
+    return write_update_result(store, replace(decode(UpdateResult, update_result, "update_result"), version=version))
 
 
 def _evaluation_result(evaluations: tuple[Evaluation, ...]) -> StepResult:

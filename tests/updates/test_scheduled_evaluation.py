@@ -39,7 +39,7 @@ def request_of(runner: "World", name: str = "evaluation-1", minimum: int = 4) ->
 
 
 def evaluate(request: EvaluationRequest) -> ScheduledEvaluation:
-    evaluation = decode(ScheduledEvaluation, steps.evaluate_scheduled(encode_object(request), 1)["monitoring"])
+    evaluation = decode(ScheduledEvaluation, steps.evaluate_scheduled(encode_object(request), 1)["scheduled_evaluation"])
     assert read_scheduled_evaluation(open_store(request.registry), request.name) == evaluation
     return evaluation
 

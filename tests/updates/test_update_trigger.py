@@ -76,7 +76,7 @@ def test_without_a_trigger_it_always_learns_and_records_the_decision(runner: "Wo
     runner.update("north")
     request = encode_object(runner.request("north"))
     ingested = steps.begin_update(request, 1)
-    assert (ingested["learn"], ingested["outcome"], ingested["reused"]) == (True, None, True)
+    assert (ingested["learn"], ingested["update_result"], ingested["reused"]) == (True, None, True)
     assert not list_update_results(open_store(runner.registry))
 
 

@@ -1,4 +1,4 @@
-"""Writes a support bundle: one archive, with a list of what is in it and of what could not be read."""
+"""Writes a support bundle: one archive with a manifest of its files and of the parts that could not be read."""
 
 import io
 import json
@@ -8,18 +8,18 @@ from datetime import datetime
 from pathlib import Path
 
 from anamnesis.cli.cluster.connection import Connection
-from anamnesis.cli.cluster.gathering import bundle_parts
+from anamnesis.cli.cluster.support_bundle.parts import bundle_parts
 from anamnesis.records import AnamnesisError, InputError
 
 
 @dataclass(frozen=True, slots=True)
 class BundleSummary:
-    """What was written.
+    """The content of a support bundle.
 
     Attributes:
-        archive: its path.
+        archive: path of the archive.
         files: name -> size in bytes.
-        missing: name -> why it is not there.
+        missing: name -> the error.
     """
 
     archive: str
@@ -28,17 +28,17 @@ class BundleSummary:
 
 
 def write_bundle(connection: Connection, output: Path, operator_namespace: str, now: datetime) -> BundleSummary:
-    """Writes what helps to find a fault, and nothing secret.
+    """Writes a support bundle without secrets.
 
     Args:
         connection: to the cluster.
         output: a ``.tar.gz`` that does not exist yet; only its owner may read it.
-        operator_namespace: where the operator runs.
+        operator_namespace: namespace of the operator.
         now: the time, UTC.
 
     Raises:
-        InputError: the file exists, or cannot be written.
-        UnreachableError: the API server does not answer at all.
+        InputError: the file exists or is not writable.
+        UnreachableError: the API server does not respond.
     """
     connection.request("GET", "/version")
     files: dict[str, bytes] = {}
@@ -54,9 +54,9 @@ def write_bundle(connection: Connection, output: Path, operator_namespace: str, 
     omissions = (
         "Secrets",
         "environments",
-        "others' labels and annotations",
+        "labels and annotations of other tools",
         "logins and queries in URLs",
-        "people's words",
+        "reasons that people wrote",
     )
     manifest = {
         "written": now.isoformat(timespec="seconds"),
@@ -64,7 +64,7 @@ def write_bundle(connection: Connection, output: Path, operator_namespace: str, 
         "operatorNamespace": operator_namespace,
         "files": sizes,
         "missing": missing,
-        "leftOut": omissions,
+        "omitted": omissions,
     }
     _write_archive(output, {"MANIFEST.json": _encode_content(manifest), **files}, now)
     return BundleSummary(str(output), sizes, missing)
@@ -79,7 +79,7 @@ def _write_archive(output: Path, files: dict[str, bytes], now: datetime) -> None
     try:
         output.touch(mode=0o600, exist_ok=False)
     except OSError as error:
-        raise InputError(f"{output}: {error.strerror}; name another file with -o") from error
+        raise InputError(f"{output}: {error.strerror}; give another file with -o") from error
     with tarfile.open(output, "w:gz") as archive:
         for name, data in files.items():
             entry = tarfile.TarInfo(f"{folder}/{name}")

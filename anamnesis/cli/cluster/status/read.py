@@ -1,10 +1,10 @@
-"""What ``status`` reads of a cluster: the statuses of models and sites, and what a person can do about them."""
+"""Reads the statuses of models and sites, and the command that approves a waiting version."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from anamnesis.cli.cluster.connection import Connection
-from anamnesis.operator.api import ContinualModel, Site, UpdateApproval
+from anamnesis.operator.api import ContinualModel, Site, UpdateApproval, condition_types
 from anamnesis.operator.api.api_model import StatusModel
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.plan.planned_status import ApprovalState, UpdateState
@@ -13,12 +13,12 @@ from anamnesis.records import InputError, short_digest
 
 @dataclass(frozen=True, slots=True)
 class ModelView:
-    """A model with what is about it.
+    """A model with its updates and approvals.
 
     Attributes:
         model: the resource.
-        updates: all of the model that are kept.
-        approvals: people's words on the model or its updates.
+        updates: all ModelUpdates of the model.
+        approvals: all UpdateApprovals of the model or its updates.
     """
 
     model: ContinualModel
@@ -32,29 +32,29 @@ class ModelView:
 
     @property
     def update_in_flight(self) -> ModelUpdate | None:
-        """The update that has not ended."""
+        """The update that is not final yet."""
         return next((update for update in self.updates if update.metadata.name == self.model.status.update), None)
 
     @property
     def unrecorded_approvals(self) -> tuple[UpdateApproval, ...]:
-        """People's words that are not in the log: not examined yet, or refused and about the update in flight."""
+        """Approvals that are not in the log: pending, or refused and about the update in flight."""
         update_in_flight = self.model.status.update
         return tuple(
             approval
             for approval in self.approvals
-            if not approval.status.is_true("Recorded")
+            if not approval.status.is_true(condition_types.RECORDED)
             and (_is_pending(approval) or (update_in_flight and approval.spec.update == update_in_flight))
         )
 
     @property
     def approval_command(self) -> str:
-        """The command that approves what waits for a person, or nothing."""
+        """The command that approves the waiting version, or an empty text."""
         update = self.update_in_flight
-        condition = update.status.condition("Decided") if update else None
+        condition = update.status.condition(condition_types.DECIDED) if update else None
         if update is None or condition is None or condition.reason != UpdateState.AWAITING_APPROVAL:
             return ""
         namespace, digest = self.model.metadata.namespace, short_digest(update.status.version)
-        return f'anamnesis approve -n {namespace} {self.name} sha256:{digest} --why "..."'
+        return f'anamnesis approve -n {namespace} {self.name} sha256:{digest} --reason "..."'
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ class NamespaceView:
 
     Attributes:
         namespace: its name.
-        models: sorted by name.
-        sites: that the models name, or all of them.
+        models: models, sorted by name.
+        sites: the sites of the selected model, or all sites.
     """
 
     namespace: str
@@ -72,7 +72,7 @@ class NamespaceView:
     sites: tuple[Site, ...]
 
     def document(self) -> dict[str, object]:
-        """Returns what there is, for programs."""
+        """Returns the content as a document for programs."""
         return {
             "namespace": self.namespace,
             "models": [_model_document(view) for view in self.models],
@@ -81,16 +81,18 @@ class NamespaceView:
 
 
 def read_status(connection: Connection, model: str) -> NamespaceView:
-    """Returns how a namespace is, or one model of it with its sites; changes nothing.
+    """Reads all models and sites of a namespace, or one model with its sites.
 
     Raises:
-        InputError: there is no such model.
+        InputError: the model does not exist.
     """
     models = connection.list_all(ContinualModel)
     if model:
         models = tuple(resource for resource in models if resource.metadata.name == model)
         if not models:
-            raise InputError(f"no ContinualModel {model} in namespace {connection.namespace}; -n names another")
+            raise InputError(
+                f"no ContinualModel {model} in namespace {connection.namespace}; use -n for another namespace"
+            )
     updates, approvals = connection.list_all(ModelUpdate), connection.list_all(UpdateApproval)
     site_names = {reference.name for resource in models for reference in resource.spec.sites}
     return NamespaceView(
@@ -113,7 +115,7 @@ def _make_model_view(
 
 
 def _is_pending(approval: UpdateApproval) -> bool:
-    condition = approval.status.condition("Recorded")
+    condition = approval.status.condition(condition_types.RECORDED)
     return condition is None or condition.reason == ApprovalState.PENDING
 
 
@@ -127,8 +129,8 @@ def _model_document(view: ModelView) -> dict[str, object]:
         "update": {"name": update.metadata.name, "site": update.spec.site, **_to_document(update.status)}
         if update
         else None,
-        "approve": view.approval_command,
-        "unheard": [
+        "approvalCommand": view.approval_command,
+        "unrecordedApprovals": [
             {
                 "name": approval.metadata.name,
                 **approval.spec.model_dump(mode="json", by_alias=True),

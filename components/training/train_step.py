@@ -1,29 +1,29 @@
-"""What every trainer does; a method's component adds its name and nothing else."""
+"""The work of every trainer; the component of a method only adds the name of the method."""
 
 from pathlib import Path
 from typing import Any
 
 from anamnesis.components.artifacts import finite_metrics
-from anamnesis.components.step import read_request, report_step
+from anamnesis.components.step_reporter import read_request, report_step
 from anamnesis.records import InputError, canonical_json
 
 
-def train(method: str, request: str, snapshot: str, test_set: str, model: Any, metrics: Any) -> str:
-    """Trains a new version and describes it to Kubeflow; weights go to the registry, never into the artifact.
+def train(method: str, request: str, *, snapshot: str, test_set: str, model: Any, metrics: Any) -> str:
+    """Trains a new version and describes it to Kubeflow. Weights go to the registry, never into the artifact.
 
     Args:
-        method: the registered name.
+        method: name of the method.
         request: the encoded ``UpdateRequest``, as JSON.
         snapshot: digest of the new site's snapshot.
-        test_set: digest of its test set.
-        model: Kubeflow's ``Model`` artifact. Its URI stays Kubeflow's own: a launcher refuses one outside its bucket.
+        test_set: digest of the new site's test set.
+        model: Kubeflow's ``Model`` artifact. Its URI is not changed: the launcher refuses a URI outside its bucket.
         metrics: Kubeflow's ``Metrics`` artifact.
 
     Returns:
         The version's digest.
 
     Raises:
-        InputError: the request asks for another method.
+        InputError: the request names another method.
     """
     with report_step(f"train_{method}") as step_reporter:
         from anamnesis import steps

@@ -1,31 +1,32 @@
-"""One screen about a namespace: what each model and site waits for, and why."""
+"""Writes the status of a namespace as lines: what each model and site waits for, and why."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from anamnesis.cli.cluster.overview import ModelView, NamespaceView
+from anamnesis.cli.cluster.status.read import ModelView, NamespaceView
 from anamnesis.cli.output import format_table
-from anamnesis.operator.api import Site
+from anamnesis.operator.api import Site, condition_types
 from anamnesis.operator.api.conditions import Condition
 from anamnesis.operator.api.status import Score, TaskStatus
+from anamnesis.operator.plan.planned_status import UpdateState
 from anamnesis.records import short_digest
 
-HEALTHY_WHEN_TRUE = ("Ready", "BackendReachable")
-"""Conditions that should be True; the others tell of trouble while they are."""
-SHOWN_WITH_UPDATE = ("Progressing", "AwaitingApproval")
-"""What the line about the update tells."""
+HEALTHY_WHEN_TRUE = (condition_types.READY, condition_types.BACKEND_REACHABLE)
+"""Conditions that should be True; the others report a problem while they are True."""
+SHOWN_WITH_UPDATE = (condition_types.PROGRESSING, condition_types.AWAITING_APPROVAL)
+"""Conditions that the line about the update covers."""
 
 
 def status_lines(view: NamespaceView, now: datetime) -> Iterator[str]:
     """Yields lines for people.
 
     Args:
-        view: what there is.
-        now: the time, UTC: ages are told, not times.
+        view: the namespace.
+        now: the time, UTC, for ages.
     """
     if not view.models and not view.sites:
-        yield f"namespace {view.namespace}: no models and no sites; another namespace is named by -n"
+        yield f"namespace {view.namespace}: no models and no sites; use -n for another namespace"
     for model in view.models:
         yield from _model_lines(model, now)
         yield ""
@@ -39,9 +40,9 @@ def _model_lines(view: ModelView, now: datetime) -> Iterator[str]:
     suspended = ", suspended" if model.spec.state == "Suspended" else ""
     yield f"{view.name}: champion {short_digest(status.champion)}{promoted}, {model.spec.method.name}{suspended}"
     if not status.conditions:
-        yield "  the operator has not looked at it yet; is it running?"
+        yield "  no status yet; is the operator running?"
     elif status.observed_generation < model.metadata.generation:
-        yield "  the operator has not seen the last change yet"
+        yield "  the operator has not processed the latest change"
     yield from (f"  {line}" for line in _condition_lines(status.conditions, now))
     yield from (f"  {line}" for line in _update_lines(view, now))
     yield from (f"  {line}" for line in _approval_lines(view))
@@ -67,18 +68,19 @@ def _condition_lines(conditions: tuple[Condition, ...], now: datetime) -> Iterat
         is_unhealthy = condition.status != "True" if condition.type in HEALTHY_WHEN_TRUE else condition.status == "True"
         if is_unhealthy and condition.type not in SHOWN_WITH_UPDATE:
             duration = format_age(condition.last_transition_time, now)
-            yield f"{condition.type}={condition.status} for {duration}: {condition.reason}{': ' if condition.message else ''}{condition.message}"
+            message = f": {condition.message}" if condition.message else ""
+            yield f"{condition.type}={condition.status} for {duration}: {condition.reason}{message}"
 
 
 def _update_lines(view: ModelView, now: datetime) -> Iterator[str]:
     update = view.update_in_flight
     if update is None:
         return
-    condition, run = update.status.condition("Decided"), update.status.run
-    state = condition.reason if condition else "Waiting"
+    condition, run = update.status.condition(condition_types.DECIDED), update.status.run
+    state = condition.reason if condition else UpdateState.WAITING
     duration = format_age(update.metadata.creation_timestamp, now)
-    yield f"update {update.metadata.name} of {update.spec.site}: {state}, begun {duration} ago"
-    if run is not None and state in ("Running", "Retrying"):
+    yield f"update {update.metadata.name} of {update.spec.site}: {state}, started {duration} ago"
+    if run is not None and state in (UpdateState.RUNNING, UpdateState.RETRYING):
         yield f"  run {run.name}: {run.state}{': ' if run.message else ''}{run.message}"
     if view.approval_command:
         yield f"  version {update.status.version}"
@@ -87,9 +89,9 @@ def _update_lines(view: ModelView, now: datetime) -> Iterator[str]:
 
 def _approval_lines(view: ModelView) -> Iterator[str]:
     for approval in view.unrecorded_approvals:
-        condition = approval.status.condition("Recorded")
-        outcome = f"{condition.reason}: {condition.message}" if condition else "not examined yet"
-        yield f"{approval.metadata.name}: {approval.spec.approver} says {approval.spec.decision}: {outcome}"
+        condition = approval.status.condition(condition_types.RECORDED)
+        outcome = f"{condition.reason}: {condition.message}" if condition else "not processed yet"
+        yield f"{approval.metadata.name}: {approval.spec.approver}: {approval.spec.decision}: {outcome}"
 
 
 def _task_lines(tasks: tuple[TaskStatus, ...], now: datetime) -> list[str]:
@@ -125,22 +127,28 @@ def _format_number(value: Decimal | None) -> str:
 def _schedule_lines(view: ModelView, now: datetime) -> Iterator[str]:
     evaluation, decisions = view.model.status.evaluation, view.model.status.decisions
     if evaluation.last_completion_time or evaluation.next_due_time:
-        next_evaluation = (
-            f", due in {format_age(now, evaluation.next_due_time)}"
-            if evaluation.next_due_time and evaluation.next_due_time > now
-            else ", due now"
-        )
-        yield f"evaluated {format_age(evaluation.last_completion_time, now)} ago{next_evaluation if evaluation.next_due_time else ''}"
+        due = _format_due(evaluation.next_due_time, now)
+        yield f"evaluated {_format_past(evaluation.last_completion_time, now)}{due}"
     counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in decisions.model_dump().items() if count)
     if counts:
         yield f"decisions: {counts}"
 
 
+def _format_past(moment: datetime | None, now: datetime) -> str:
+    return f"{format_age(moment, now)} ago" if moment else "never"
+
+
+def _format_due(due_time: datetime | None, now: datetime) -> str:
+    if due_time is None:
+        return ""
+    return f", due in {format_age(now, due_time)}" if due_time > now else ", due now"
+
+
 def _site_lines(sites: tuple[Site, ...], now: datetime) -> Iterator[str]:
     rows = []
     for site in sites:
-        source, condition = site.status.source, site.status.condition("Readable")
-        message = "not looked at yet" if condition is None else condition.message if condition.status != "True" else ""
+        source, condition = site.status.source, site.status.condition(condition_types.READABLE)
+        message = "not checked yet" if condition is None else condition.message if condition.status != "True" else ""
         file_count, changed_at = (source.files, source.last_change_time) if source else (None, None)
         reason = condition.reason if condition else "-"
         rows.append(
@@ -157,7 +165,7 @@ def _site_lines(sites: tuple[Site, ...], now: datetime) -> Iterator[str]:
 
 
 def format_age(moment: datetime | None, now: datetime | None) -> str:
-    """Returns how long ago something was, in its two largest units' first: ``3 d``, ``5 h``, ``12 min``, ``8 s``."""
+    """Returns an age in one unit: ``3 d``, ``5 h``, ``12 min``, ``8 s``."""
     if moment is None or now is None:
         return "-"
     elapsed = max(now - moment, timedelta())

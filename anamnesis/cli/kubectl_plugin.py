@@ -1,9 +1,9 @@
-"""``kubectl anamnesis``: those of the commands that speak to a cluster."""
+"""``kubectl anamnesis``: the commands that work on a cluster."""
 
 import typer
 
 from anamnesis.cli.app import GuardedGroup
-from anamnesis.cli.app import app as whole
+from anamnesis.cli.app import app as full_app
 from anamnesis.cli.options import format_examples
 
 CLUSTER_COMMANDS = ("status", "approve", "reject", "rollback", "update", "suspend", "resume", "support-bundle")
@@ -23,9 +23,9 @@ app = typer.Typer(
 
 @app.callback()
 def anamnesis() -> None:
-    """Shows models, sites and updates on a cluster, and takes people's decisions."""
+    """Shows models, sites and updates on a cluster, and records decisions of people."""
 
 
-for command in whole.registered_commands:
+for command in full_app.registered_commands:
     if command.callback is not None and (command.name or command.callback.__name__) in CLUSTER_COMMANDS:
         app.registered_commands.append(command)

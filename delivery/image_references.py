@@ -1,4 +1,4 @@
-"""Which images a release needs: every one that the rendered chart or a compiled pipeline names."""
+"""Lists the images of a release: all images in the rendered chart and in the compiled pipelines."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def image_references() -> tuple[str, ...]:
     """Returns the images of all profiles of the chart and of all compiled pipelines, sorted.
 
-    Without digests, which a site's own registry gives them, and without the registry that a profile replaces theirs by.
+    They have no digests, because the registry of a site assigns its own, and no registry of a profile.
     """
     from charts.golden import profiles, render_templates
 
@@ -23,7 +23,7 @@ def image_references() -> tuple[str, ...]:
 
 
 def find_images(text: str) -> Iterator[str]:
-    """Yields the images of a YAML text, also of texts in it that are YAML themselves; nothing of any other text."""
+    """Yields the images in a YAML text, also in nested YAML texts; yields nothing for other texts."""
     try:
         documents = list(yaml.safe_load_all(text))
     except yaml.YAMLError:

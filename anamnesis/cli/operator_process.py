@@ -1,4 +1,4 @@
-"""The operator's process, put together from the controller, reconciling, back ends and metrics."""
+"""Assembles the process of the operator from controllers, back ends and metrics."""
 
 import signal
 import sys
@@ -27,16 +27,17 @@ Environment = Mapping[str, str]
 def start_operator(
     options: OperatorOptions,
     environment: Environment,
+    *,
     state_folder: Path,
     pod_defaults_file: Path | None,
     kubeconfig: str,
     context: str,
 ) -> int:
-    """Runs the operator until SIGTERM or SIGINT, or until it lost its Lease; returns the exit code.
+    """Runs the operator until SIGTERM or SIGINT, or until it loses its Lease; returns the exit code.
 
     Raises:
-        InputError: there is no way to an API server, it does not serve our kinds, the port is taken, or ``pod_defaults_file``, the
-            file with defaults of the pods of runs, is not right.
+        InputError: no kubeconfig and no service account, the API server does not serve our kinds, the port is in use,
+            or ``pod_defaults_file`` (defaults for the pods of runs) is not valid.
     """
     configure_logging(sys.stderr)
     pod_defaults = load_pod_defaults(pod_defaults_file) if pod_defaults_file else PodDefaults()
@@ -46,10 +47,18 @@ def start_operator(
         signal.signal(signal_number, lambda *_: stop_event.set())
 
     def make_reconcile(cluster: Cluster, _: Cache, clock: Clock) -> Reconcile:
-        backends = BackendFactory(cluster, environment, state_folder, clock, pod_defaults)
+        backends = BackendFactory(
+            cluster=cluster,
+            environment=environment,
+            state_folder=state_folder,
+            clock=clock,
+            pod_defaults=pod_defaults,
+        )
         return create_reconciler(cluster, clock, ReconcileOptions(environment, state_folder, backends))
 
     def make_metrics(resources: Callable[[], Iterable[Resource]]) -> OperatorMetrics:
         return OperatorMetrics(resources, anamnesis.__version__)
 
-    return run_operator(options, api_configuration, make_reconcile, make_metrics, stop_event)
+    return run_operator(
+        options, api_configuration, make_reconcile=make_reconcile, make_observer=make_metrics, stop=stop_event
+    )

@@ -1,4 +1,4 @@
-"""What a step tells the outside while it runs: events, one JSON object a line. Needs the standard library only."""
+"""Reports the events of a running step, one JSON object per line. Needs the standard library only."""
 
 import json
 import os
@@ -12,14 +12,14 @@ from typing import Any
 from anamnesis.records import AnamnesisError, InputError
 
 EVENTS_VARIABLE = "ANAMNESIS_EVENTS"
-"""Environment variable: path of the file that events are appended to; without it they go to standard output."""
+"""Environment variable with the path of the event file; without it events go to standard output."""
 
 _SECONDS_BETWEEN_EVENTS = 0.2
 Event = dict[str, object]
 
 
 class StepReporter:
-    """One step at work: reports progress and, at its end, its outputs."""
+    """Reports the progress of one step and, at its end, its outputs."""
 
     def __init__(self, name: str, emit: Callable[[Event], None], clock: Callable[[], float] = time.monotonic) -> None:
         self.name = name
@@ -29,20 +29,20 @@ class StepReporter:
         self._last_time = float("-inf")
 
     def progress(self, completed: int, total: int, unit: str) -> None:
-        """Reports progress, at most five times a second; the end of a unit of work is never left out."""
+        """Reports progress at most five times per second; the last report of a unit of work is never dropped."""
         current_time = self._clock()
         if completed < total and current_time - self._last_time < _SECONDS_BETWEEN_EVENTS:
             return
         self._last_time = current_time
-        self._emit({"event": "progress", "step": self.name, "done": completed, "total": total, "what": unit})
+        self._emit({"event": "progress", "step": self.name, "completed": completed, "total": total, "unit": unit})
 
 
 @contextmanager
 def report_step(name: str) -> Iterator[StepReporter]:
-    """Tells start, progress, end and error of the step that runs inside.
+    """Reports start, progress, end and error of the step in the ``with`` block.
 
-    The error of an ``AnamnesisError`` is its message, written for people. Of any other only its type and the place are
-    told: its text may quote data.
+    An ``AnamnesisError`` is reported with its message. Any other error is reported with type and location only, because
+    its text may quote patient data.
     """
     write = _open_writer(os.environ.get(EVENTS_VARIABLE, ""))
 
@@ -57,7 +57,7 @@ def report_step(name: str) -> Iterator[StepReporter]:
         emit({"event": "error", "step": name, "exit_code": error.exit_code, "message": str(error)})
         raise
     except ModuleNotFoundError as error:
-        message = f"the package {error.name} is not installed here: this step needs the training image"
+        message = f"the package {error.name} is not installed: this step needs the training image"
         emit({"event": "error", "step": name, "exit_code": AnamnesisError.exit_code, "message": message})
         raise
     except Exception as error:
@@ -70,37 +70,35 @@ def report_step(name: str) -> Iterator[StepReporter]:
 def read_request(request: str) -> dict[str, Any]:
     """Returns the encoded request that the pipeline parameter ``request`` holds as JSON.
 
-    It travels as a string because protobuf, which carries parameters, knows no integers and no order of keys: the
-    digest of a configuration must not change on the way.
+    The parameter is a string because protobuf, which transports parameters, has no integers and no key order: the
+    digest of a configuration would change.
 
     Raises:
-        InputError: it is not a JSON object.
+        InputError: the text is not a JSON object.
     """
     try:
         value = json.loads(request)
     except json.JSONDecodeError as error:
-        raise InputError(f"request: not JSON, {error.msg} at character {error.pos}") from None
+        raise InputError(f"request: invalid JSON: {error.msg} at character {error.pos}") from None
     if not isinstance(value, dict):
         raise InputError(f"request: expected a JSON object, found {type(value).__name__}")
     return value
 
 
 def check_display_name(name: str, display_name: str, requested_name: str) -> None:
-    """Checks a name that people are shown beside a run against the one in its request; an empty one says nothing.
+    """Checks the display name of a run against the name in its request; an empty display name is accepted.
 
     Raises:
-        InputError: they differ.
+        InputError: the names differ.
     """
     if display_name and display_name != requested_name:
-        raise InputError(
-            f"{name}: {display_name!r} was given, but the request is for {requested_name!r}; change both or neither"
-        )
+        raise InputError(f"{name}: expected {requested_name!r} as in the request, found {display_name!r}")
 
 
 def _open_writer(path: str) -> Callable[[bytes], object]:
     if not path:
         return _write_to_stdout
-    # O_APPEND and one write a line: lines of steps that run side by side never mix
+    # O_APPEND and one write per line: lines of parallel steps never mix
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     return lambda line: os.write(descriptor, line)
 
@@ -111,7 +109,7 @@ def _write_to_stdout(line: bytes) -> None:
 
 
 def _error_location(traceback: TracebackType | None) -> str:
-    """Returns the innermost line of our own code that the error passed through."""
+    """Returns the innermost line of our own code in the traceback."""
     location = "the component"
     while traceback is not None:
         module = traceback.tb_frame.f_globals.get("__name__", "")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anamnesis.components.artifacts import finite_metrics
-from anamnesis.components.step import EVENTS_VARIABLE, StepReporter, report_step
+from anamnesis.components.step_reporter import EVENTS_VARIABLE, StepReporter, report_step
 from anamnesis.records import ConflictError
 
 
@@ -24,18 +24,18 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in json.loads(line).items() if k != "time"} for line in path.read_text().splitlines()]
 
 
-def test_a_step_tells_its_start_progress_and_end(events: Path) -> None:
+def test_a_step_reports_start_progress_and_end(events: Path) -> None:
     with report_step("one") as running_step:
         running_step.progress(1, 1, "epochs")
         running_step.outputs = {"digest": "ü"}
     assert read(events) == [
         {"event": "start", "step": "one"},
-        {"event": "progress", "step": "one", "done": 1, "total": 1, "what": "epochs"},
+        {"event": "progress", "step": "one", "completed": 1, "total": 1, "unit": "epochs"},
         {"event": "end", "step": "one", "outputs": {"digest": "ü"}},
     ]
 
 
-def test_an_error_is_told_and_goes_on(events: Path) -> None:
+def test_an_error_is_reported_and_raised(events: Path) -> None:
     with pytest.raises(ConflictError), report_step("one"):
         raise ConflictError("somebody else was first")
     assert read(events)[1:] == [{"event": "error", "step": "one", "exit_code": 4, "message": "somebody else was first"}]
@@ -49,10 +49,10 @@ def test_the_text_of_an_unexpected_error_is_kept_back(events: Path) -> None:
     ]
 
 
-def test_an_image_without_what_a_step_needs_is_told(events: Path) -> None:
+def test_a_missing_package_is_reported(events: Path) -> None:
     with pytest.raises(ModuleNotFoundError), report_step("one"):
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
-    assert "the package torch is not installed here" in read(events)[-1]["message"]
+    assert "the package torch is not installed: this step needs the training image" in read(events)[-1]["message"]
 
 
 def test_the_place_of_an_unexpected_error_is_in_our_own_code(events: Path) -> None:
@@ -78,7 +78,7 @@ def test_progress_is_rare_but_never_leaves_out_an_end(calls: list[tuple[int, flo
         clock_time += seconds
         progress_step.progress(completed, 20, "x")
     ends = sum(completed == 20 for completed, _ in calls)
-    assert sum(event["done"] == 20 for event in sent_events) == ends
+    assert sum(event["completed"] == 20 for event in sent_events) == ends
     assert len(sent_events) - ends <= clock_time / 0.2 + 1
 
 

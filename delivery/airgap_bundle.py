@@ -1,7 +1,8 @@
-"""Writes the bundle for a site without a network: ``python -m delivery.bundle FOLDER``.
+"""Writes the bundle for an air-gapped site: ``python -m delivery.airgap_bundle FOLDER``.
 
-Chart, list of images, what is in them, pages, and scripts to bring images across and check everything. With
-``--images``, the archives of ``python -m delivery.build`` go along; else ``save.sh`` in the bundle fetches them.
+The bundle contains the chart, the list of images, software bills of materials, pages, and scripts that save, push and
+verify images. With ``--images`` it includes the archives of ``python -m delivery.build_images``. Without it, the script
+``save.sh`` of the bundle fetches them.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 from anamnesis import __version__
 from delivery import sbom
-from delivery.images import ROOT, image_references
+from delivery.image_references import ROOT, image_references
 
 AIRGAP_FOLDER = Path(__file__).parent / "airgap"
 COPIED_PATHS = ("docs", "manifests", "LICENSE")
@@ -23,18 +24,18 @@ CHECKSUM_FILE = "SHA256SUMS"
 
 
 def write_bundle(folder: Path, archives: Path | None) -> None:
-    """Writes the bundle into a folder that is not there or empty.
+    """Writes the bundle to a new or empty folder.
 
     Args:
-        folder: of the bundle.
-        archives: of images and lists of their contents, as ``delivery.build`` writes them.
+        folder: folder of the bundle.
+        archives: folder with archives and bills of materials from ``delivery.build_images``.
 
     Raises:
-        FileExistsError: there is something in the folder.
+        FileExistsError: the folder is not empty.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
-        raise FileExistsError(f"{folder}: not empty; remove it, or name another folder")
+        raise FileExistsError(f"{folder}: not empty; remove it, or give another folder")
     shutil.copytree(AIRGAP_FOLDER, folder, dirs_exist_ok=True)
     for name in COPIED_PATHS:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
@@ -50,7 +51,7 @@ def write_bundle(folder: Path, archives: Path | None) -> None:
 
 
 def _write_chart(folder: Path) -> None:
-    """Packs the chart; its files' times are set, as Helm keeps them, so that equal charts are equal packages."""
+    """Packs the chart. Sets the times of its files, which Helm keeps, so that equal charts give equal packages."""
     import helm_python
 
     folder.mkdir()
@@ -71,7 +72,7 @@ def _copy_image(image: str, archives: Path, folder: Path) -> None:
 
 
 def checksums(folder: Path) -> str:
-    """Returns what ``sha256sum`` would print of every file in a folder but itself and its signatures."""
+    """Returns the output of ``sha256sum`` for all files of a folder, except the checksums and their signatures."""
     files = sorted(f"./{path.relative_to(folder)}" for path in folder.rglob("*") if path.is_file())
     lines = []
     for name in files:
@@ -83,9 +84,9 @@ def checksums(folder: Path) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Writes the bundle for a site without a network.")
-    parser.add_argument("folder", type=Path, help="written anew; must be empty or missing")
-    parser.add_argument("--images", type=Path, help="folder with archives and lists that `delivery.build` wrote")
+    parser = argparse.ArgumentParser(description="Writes the bundle for an air-gapped site.")
+    parser.add_argument("folder", type=Path, help="new or empty folder")
+    parser.add_argument("--images", type=Path, help="folder with the output of `delivery.build_images`")
     options = parser.parse_args(arguments)
     try:
         write_bundle(options.folder, options.images)

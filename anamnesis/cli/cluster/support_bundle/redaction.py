@@ -1,4 +1,4 @@
-"""What of a resource may leave the cluster: what is known to be harmless, by list, and never the rest."""
+"""Removes everything from a resource that is not on a list of harmless fields, before it leaves the cluster."""
 
 import re
 from collections.abc import Mapping
@@ -17,15 +17,15 @@ METADATA_FIELDS = (
     "ownerReferences",
 )
 ANAMNESIS_KEY = re.compile(r"(^|\.|/)anamnesis\.dev/|^app\.kubernetes\.io/")
-"""Annotations and labels of ours; others' may hold anything, such as the whole resource as it was last applied."""
+"""Our own annotations and labels; those of other tools may hold anything, for example the last applied resource."""
 _URL_PATTERN = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<login>[^\s\"']*@)?(?P<rest>[^\s?\"'\\]*)(?P<query>\?[^\s\"'\\]*)?"
 )
-"""A login goes to the last @, since people put passwords with / and @ into URLs: rather too much than too little."""
+"""A login ends at the last @: passwords in URLs may hold / and @, and removing too much is safe."""
 
 
 def redact_resource(document: Mapping[str, object]) -> Document:
-    """Returns a custom resource without others' annotations and labels, without logins, without people's words."""
+    """Returns a custom resource without annotations and labels of other tools, logins and reasons of people."""
     fields = {key: document[key] for key in ("apiVersion", "kind", "spec", "status") if key in document}
     metadata = document["metadata"]
     assert isinstance(metadata, Mapping)
@@ -39,11 +39,11 @@ def redact_resource(document: Mapping[str, object]) -> Document:
 
 
 def remove_reason(document: Document) -> Document:
-    """Returns an approval without the sentence that a person wrote: nobody knows what is in it."""
+    """Returns an approval without the reason, which is free text and may name a patient."""
     spec = document.get("spec")
     if document.get("kind") != "UpdateApproval" or not isinstance(spec, dict):
         return document
-    return document | {"spec": {**spec, "reason": f"(left out: {len(str(spec.get('reason', '')))} characters)"}}
+    return document | {"spec": {**spec, "reason": f"(removed: {len(str(spec.get('reason', '')))} characters)"}}
 
 
 def remove_logins(value: object) -> object:

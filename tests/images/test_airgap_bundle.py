@@ -16,7 +16,7 @@ from conftest import missing
 from images.registry import Registry, image_archive
 
 from charts.golden import CHART, profiles, render_templates
-from delivery import bundle, images
+from delivery import airgap_bundle, image_references
 
 SKOPEO = """#!/bin/sh
 echo "$@" >>"$RECORD"
@@ -33,7 +33,7 @@ RUN = {"check": False, "capture_output": True, "text": True}
 def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("airgap") / "one"
     os.environ.setdefault("SOURCE_DATE_EPOCH", "1763600000")
-    bundle.write_bundle(folder, None)
+    airgap_bundle.write_bundle(folder, None)
     return folder
 
 
@@ -60,7 +60,7 @@ def installed_texts() -> Iterator[str]:
     """All that is installed or run: the chart with each profile, and the pipelines, as text."""
     for values in profiles().values():
         yield from render_templates(values).values()
-    for file in images.ROOT.glob("pipelines/**/compiled/*.yaml"):
+    for file in image_references.ROOT.glob("pipelines/**/compiled/*.yaml"):
         yield file.read_text()
 
 
@@ -75,9 +75,9 @@ def test_no_image_is_missing(bundle_folder: Path) -> None:
 
 def test_an_image_is_found_wherever_it_is_named() -> None:
     nested = yaml.safe_dump({"data": {"pods.yaml": "image: a/b:1\nother: [{image: c:2}]"}, "image": "d:3"})
-    assert set(images.find_images(nested)) == {"a/b:1", "c:2", "d:3"}
-    assert list(images.find_images("image: {name: x}")) == []
-    assert list(images.find_images("no: yaml: {")) == []
+    assert set(image_references.find_images(nested)) == {"a/b:1", "c:2", "d:3"}
+    assert list(image_references.find_images("image: {name: x}")) == []
+    assert list(image_references.find_images("no: yaml: {")) == []
 
 
 def test_the_package_is_the_chart(bundle_folder: Path) -> None:
@@ -87,10 +87,10 @@ def test_the_package_is_the_chart(bundle_folder: Path) -> None:
 
 
 def test_it_can_be_repeated_bit_for_bit(bundle_folder: Path, tmp_path: Path) -> None:
-    bundle.write_bundle(tmp_path / "two", None)
+    airgap_bundle.write_bundle(tmp_path / "two", None)
     assert (tmp_path / "two" / "SHA256SUMS").read_text() == (bundle_folder / "SHA256SUMS").read_text()
     with pytest.raises(FileExistsError, match="not empty"):
-        bundle.write_bundle(tmp_path / "two", None)
+        airgap_bundle.write_bundle(tmp_path / "two", None)
 
 
 def test_every_file_has_its_checksum(bundle_copy: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_changed_bundle_is_not_pushed(bundle_copy: Path, recording_environment
     assert not pushed.stdout
 
 
-def test_what_is_left_out_is_told(bundle_copy: Path, recording_environment: Mapping[str, str]) -> None:
+def test_missing_images_are_reported(bundle_copy: Path, recording_environment: Mapping[str, str]) -> None:
     nothing = call(bundle_copy, "./push.sh", "registry.hospital.example", **recording_environment)
     assert nothing.returncode == 1
     assert "save.sh" in nothing.stderr
@@ -159,7 +159,7 @@ def test_archives_that_were_built_go_along(tmp_path: Path) -> None:
     for image in ("anamnesis-operator", "anamnesis-training"):
         (built / f"{image}.tar").write_text(image)
         (built / f"{image}.cdx.json").write_text("{}")
-    bundle.write_bundle(tmp_path / "bundle", built)
+    airgap_bundle.write_bundle(tmp_path / "bundle", built)
     assert (tmp_path / "bundle" / "images" / "anamnesis-operator_0.1.0.tar").read_text() == "anamnesis-operator"
     assert "images/anamnesis-training_0.1.0.tar" in (tmp_path / "bundle" / "SHA256SUMS").read_text()
 
@@ -170,7 +170,7 @@ def test_a_real_registry_has_what_the_values_name(bundle_copy: Path, tmp_path: P
         missing(f"{' and '.join(absent)} not installed")
     (bundle_copy / "images").mkdir()
     image_archive(bundle_copy / "images" / "anamnesis-operator_0.1.0.tar", "anamnesis-operator:0.1.0")
-    (bundle_copy / "SHA256SUMS").write_text(bundle.checksums(bundle_copy))
+    (bundle_copy / "SHA256SUMS").write_text(airgap_bundle.checksums(bundle_copy))
     with Registry(tmp_path / "registry") as registry:
         pushed = call(bundle_copy, "./push.sh", f"{registry.address}/tools", **registry.environment)
         assert pushed.returncode == 0, pushed.stderr

@@ -1,11 +1,11 @@
-"""The run record: events fold into it, and it tells a run that goes on from one that is gone."""
+"""The run record: events update it, and it distinguishes a running run from an interrupted one."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from anamnesis.pipelines.record import (
+from anamnesis.pipelines.run_record import (
     ExecutionState,
     RunRecord,
     StepRecord,
@@ -22,17 +22,25 @@ from anamnesis.records import AnamnesisError, ConflictError, InputError, Integri
 
 DIGEST = "sha256:" + "0" * 64
 BEGUN = RunRecord(
-    "one", "p", DIGEST, DIGEST, ExecutionState.RUNNING, format_utc(100.0), (StepRecord("a"), StepRecord("b"))
+    id="one",
+    pipeline="p",
+    pipeline_digest=DIGEST,
+    arguments_digest=DIGEST,
+    state=ExecutionState.RUNNING,
+    started=format_utc(100.0),
+    steps=(StepRecord("a"), StepRecord("b")),
 )
 
 
-def test_events_fold_into_the_record() -> None:
+def test_events_update_the_record() -> None:
     record = apply_event(BEGUN, {"event": "start", "step": "a", "time": 101.0})
     assert (record.step("a").state, record.step("a").started) == (
         ExecutionState.RUNNING,
         "1970-01-01T00:01:41.000+00:00",
     )
-    record = apply_event(record, {"event": "progress", "step": "a", "time": 102.0, "done": 1, "total": 2, "what": "x"})
+    record = apply_event(
+        record, {"event": "progress", "step": "a", "time": 102.0, "completed": 1, "total": 2, "unit": "x"}
+    )
     assert record.step("a").state is ExecutionState.RUNNING
     record = apply_event(record, {"event": "end", "step": "a", "time": 103.5, "outputs": {"x": 1}})
     assert (record.step("a").seconds, record.step("a").outputs) == (2.5, {"x": 1})
@@ -47,7 +55,7 @@ def test_events_fold_into_the_record() -> None:
         "no",
     )
     assert apply_event(record, {"event": "start", "step": "c", "time": 107.0}).step("c").state is ExecutionState.RUNNING
-    with pytest.raises(InputError, match="no step 'z'; there are a, b"):
+    with pytest.raises(InputError, match="no step 'z'; steps: a, b"):
         record.step("z")
 
 
@@ -63,7 +71,7 @@ def test_a_running_record_lives_as_long_as_its_process(tmp_path: Path) -> None:
     with claim_folder(folder):
         write_record(folder, BEGUN)
         assert read_record(folder) == BEGUN
-        with pytest.raises(ConflictError, match="another run is going on here"), claim_folder(folder):
+        with pytest.raises(ConflictError, match="another run uses this folder"), claim_folder(folder):
             pass
     assert read_record(folder).state is ExecutionState.INTERRUPTED
     assert json.loads((folder / "run.json").read_text())["state"] == "Running"
@@ -71,13 +79,16 @@ def test_a_running_record_lives_as_long_as_its_process(tmp_path: Path) -> None:
 
 
 def test_what_is_no_record_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no run record"):
+    with pytest.raises(InputError, match="no such run record"):
         read_record(tmp_path)
-    (tmp_path / "run.json").write_text('{"id": 1}')
+    (tmp_path / "run.json").write_text('{"id": 1, "schema": 2}')
     with pytest.raises(InputError, match=r"run\.json\.id: expected str, found 1"):
         read_record(tmp_path)
+    (tmp_path / "run.json").write_text('{"id": "one", "schema": 1}')
+    with pytest.raises(InputError, match=r"run\.json: expected schema 2 of a run record, found 1; delete its folder"):
+        read_record(tmp_path)
     (tmp_path / "run.json").write_text("{")
-    with pytest.raises(InputError, match="not JSON"):
+    with pytest.raises(InputError, match="invalid JSON"):
         read_record(tmp_path)
 
 

@@ -1,11 +1,11 @@
-"""What a support bundle holds, part by part; each reads one thing of the cluster."""
+"""The parts of a support bundle; each one reads one thing from the cluster."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from anamnesis.cli.cluster.connection import PLURALS, Connection
-from anamnesis.cli.cluster.redaction import Document, redact_resource, remove_logins
+from anamnesis.cli.cluster.support_bundle.redaction import Document, redact_resource, remove_logins
 from anamnesis.operator.api import admission
 from anamnesis.operator.api.api_model import API_VERSION
 from anamnesis.operator.api.resource_definitions import RESOURCE_DEFINITIONS
@@ -23,8 +23,8 @@ class BundlePart:
     """One file of the bundle.
 
     Attributes:
-        name: of the file.
-        read: returns its text, or what is written as JSON.
+        name: name of the file.
+        read: returns its text, or a document for JSON.
     """
 
     name: str
@@ -32,7 +32,7 @@ class BundlePart:
 
 
 def bundle_parts(connection: Connection, operator_namespace: str) -> Iterator[BundlePart]:
-    """Yields everything that goes into a bundle."""
+    """Yields all parts of a bundle."""
     model_namespace_path = f"namespaces/{connection.namespace}"
     for plural in PLURALS.values():
         yield BundlePart(
@@ -56,18 +56,18 @@ class OperatorPods:
 
     Attributes:
         connection: to the cluster.
-        path: of the pods of their namespace.
+        path: API path of the pods in the operator's namespace.
     """
 
     connection: Connection
     path: str
 
     def list_pods(self) -> list[Document]:
-        """Returns them as they are."""
+        """Returns the pods as JSON documents."""
         return self.connection.list_documents(self.path, labelSelector=SELECTOR)
 
     def read_logs(self) -> str:
-        """Returns the end of their logs, and of the containers that ended before."""
+        """Returns the end of the logs, also of containers before their last restart."""
         return "".join(f"=== {title}\n{text}\n" for title, text in self._read_pod_logs())
 
     def _read_pod_logs(self) -> Iterator[tuple[str, str]]:
@@ -83,8 +83,8 @@ class OperatorPods:
     def _read_log(self, path: str) -> str:
         try:
             return str(remove_logins(self.connection.request("GET", path)))
-        except AnamnesisError as error:  # one container's log may be gone; the others' are read all the same
-            return f"(not there: {error})"
+        except AnamnesisError as error:  # a missing log does not hide the logs of the other containers
+            return f"(missing: {error})"
 
 
 def _read_resources(connection: Connection, path: str) -> list[Document]:
@@ -92,7 +92,7 @@ def _read_resources(connection: Connection, path: str) -> list[Document]:
 
 
 def _summarise_pod(pod: Document) -> Document:
-    """Returns how a pod is; not its environment."""
+    """Returns the state of a pod, without its environment."""
     status = _mapping_field(pod, "status")
     fields = ("name", "image", "imageID", "ready", "restartCount", "state", "lastState")
     containers = [{key: container.get(key) for key in fields} for container in _container_statuses(pod)]
@@ -135,7 +135,7 @@ def _compare_definition(connection: Connection, plural: str, shipped: Mapping[st
 
 
 def _read_admission(connection: Connection) -> Document:
-    """Returns how authors of approvals are held to be who they say they are, as far as it is installed."""
+    """Returns the admission policy that checks the authors of approvals, as far as it is installed."""
     plurals = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
     policy, binding = (connection.get_or_none(f"{_ADMISSION}/{plural}/{admission.POLICY_NAME}") for plural in plurals)
     in_force_since = admission.policy_in_force_since(policy, binding)
@@ -148,14 +148,14 @@ def _read_admission(connection: Connection) -> Document:
 
 
 def differences(shipped: object, installed: object, path: str) -> Iterator[str]:
-    """Yields the paths where what is shipped is not installed; what the API server added counts for nothing."""
+    """Yields the paths of shipped fields that are not installed; fields that the API server added are ignored."""
     if isinstance(shipped, Mapping) and isinstance(installed, Mapping):
         for key, value in shipped.items():
             yield from differences(value, installed.get(key), f"{path}.{key}")
     elif isinstance(shipped, list) and isinstance(installed, list) and len(shipped) == len(installed):
         for index, (value, installed_value) in enumerate(zip(shipped, installed, strict=True)):
             yield from differences(value, installed_value, f"{path}[{index}]")
-    elif shipped != installed and (shipped or installed):  # an empty one is left out by the API server
+    elif shipped != installed and (shipped or installed):  # the API server drops empty fields
         yield path
 
 

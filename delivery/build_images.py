@@ -1,9 +1,9 @@
-"""Builds our images by buildah, where no container registry is reached: ``python -m delivery.build FOLDER``.
+"""Builds our images with buildah, without a container registry: ``python -m delivery.build_images FOLDER``.
 
     apt-get install --no-install-recommends buildah mmdebstrap
 
-As root. Each Containerfile is built as it is; only the base is made here, from Debian's packages, where ``--base`` does
-not name an archive of one. Each image is written as ``NAME.tar``, as ``docker save`` would, with its list of contents.
+Run it as root. It builds each Containerfile unchanged on a base from Debian packages, or on the archive of ``--base``.
+It writes each image as ``NAME.tar`` in the format of ``docker save``, with its software bill of materials.
 """
 
 import argparse
@@ -34,19 +34,19 @@ _EXCLUDED_PATHS = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*"
 
 @dataclass(frozen=True, slots=True)
 class BuildahEngine:
-    """buildah with a store of its own.
+    """buildah with a private store.
 
     Attributes:
-        store: folder of the store; removed by whoever made it.
+        store: folder of the store; the caller removes it.
     """
 
     store: Path
 
     def run(self, *arguments: str | Path, offline: bool = False) -> str:
-        """Runs buildah, where asked in a network of its own; returns what it printed, what it logs is passed on.
+        """Runs buildah, with ``offline`` in an empty network namespace; returns its standard output.
 
         Raises:
-            subprocess.CalledProcessError: it failed.
+            subprocess.CalledProcessError: buildah failed.
         """
         network_isolation = ["unshare", "--net"] if offline else []
         command = [
@@ -61,13 +61,13 @@ class BuildahEngine:
         return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
     def load(self, archive: Path) -> None:
-        """Makes the base of a file system's archive."""
+        """Makes the base image from the archive of a file system."""
         container = self.run("from", "scratch")
         self.run("add", "--quiet", container, archive.resolve(), "/")
         self.run("commit", "--quiet", "--rm", container, BASE_IMAGE)
 
     def build(self, image: str, wheels: Path | None) -> None:
-        """Builds one of ``CONTAINERFILES``; ``wheels`` is a folder of all that pip needs: then there is no network."""
+        """Builds one of ``CONTAINERFILES``; with ``wheels``, a folder with all wheels, it uses no network."""
         options = [f"--build-arg=BASE={BASE_IMAGE}", f"--volume={CA_CERTIFICATES}:{CA_CERTIFICATES}:ro"]
         if wheels:
             options += [f"--volume={wheels.resolve()}:/wheels:ro", "--build-arg=PIP_FIND_LINKS=/wheels"]
@@ -77,7 +77,7 @@ class BuildahEngine:
 
     @contextmanager
     def mount(self, image: str) -> Iterator[Path]:
-        """Gives the image's file system."""
+        """Yields the root of the image's file system."""
         container = self.run("from", f"{image}:{__version__}")
         try:
             yield Path(self.run("mount", container))
@@ -85,7 +85,7 @@ class BuildahEngine:
             self.run("rm", container)
 
     def save(self, image: str, folder: Path) -> Path:
-        """Writes an image's archive into a folder, and beside it what is in the image; returns the archive."""
+        """Writes the archive of an image and its software bill of materials to a folder; returns the archive."""
         archive = folder.resolve() / f"{image}.tar"
         archive.unlink(missing_ok=True)
         self.run("push", "--quiet", f"{image}:{__version__}", f"docker-archive:{archive}:{image}:{__version__}")
@@ -95,7 +95,7 @@ class BuildahEngine:
 
 
 def write_debian_archive(archive: Path) -> None:
-    """Writes the archive of a small Debian with Python, laid out as Docker's own slim images are."""
+    """Writes the archive of a small Debian with Python, with the layout of the official slim images."""
     exclusions = [f"--dpkgopt=path-exclude={pattern}" for pattern in _EXCLUDED_PATHS]
     subprocess.run(
         [*_MMDEBSTRAP_COMMAND, _INCLUDED_PACKAGES, *exclusions, "bookworm", archive], check=True, capture_output=True
@@ -105,12 +105,10 @@ def write_debian_archive(archive: Path) -> None:
 def main(arguments: Sequence[str]) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description="Builds our images with buildah and writes their archives.")
-    parser.add_argument("folder", type=Path, help="where archives and lists of contents are written")
-    parser.add_argument("--image", choices=CONTAINERFILES, help="this one only")
-    parser.add_argument(
-        "--base", type=Path, help="archive of a file system with Python, in place of a Debian made here"
-    )
-    parser.add_argument("--wheels", type=Path, help="folder of wheels; nothing is taken from an index")
+    parser.add_argument("folder", type=Path, help="folder for archives and bills of materials")
+    parser.add_argument("--image", choices=CONTAINERFILES, help="build only this image")
+    parser.add_argument("--base", type=Path, help="archive of a file system with Python; default: a new Debian")
+    parser.add_argument("--wheels", type=Path, help="folder with all wheels; no package index is used")
     options = parser.parse_args(arguments)
     options.folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=options.folder) as store:

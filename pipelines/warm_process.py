@@ -1,10 +1,11 @@
-"""Steps that start warm: one process loads what the steps load, and each step is a fork of it.
+"""Starts steps fast: one warm process imports the modules of the steps, and each step is a fork of it.
 
-A step is a process of its own, and torch alone takes seconds to import. The local runner starts a step by a command
-line with ``python3`` in it: ``launcher`` makes a ``python3`` that asks the warm process for a fork, hands it its files,
-environment and arguments, and ends as it ends. Anything else it passes on to the real interpreter.
+Each step is its own process, and importing torch takes seconds. The local runner starts a step with a command line that
+contains ``python3``. ``_launcher`` writes a ``python3`` script that requests a fork from the warm process, passes its
+files, environment and arguments to it, and returns the exit code of the fork. The script runs all other commands with
+the real interpreter.
 
-Needs the standard library only: this file is also run by its path, as that ``python3``.
+Needs the standard library only, because the script runs this file by its path.
 """
 
 import importlib
@@ -28,13 +29,14 @@ _STANDARD_FILES = (0, 1, 2)
 
 @contextmanager
 def warm_process(folder: Path, modules: Sequence[str], lifeline: int) -> Iterator[str]:
-    """Starts the warm process; gives the path of a ``python3`` whose steps are forks of it.
+    """Starts the warm process and yields the path of the ``python3`` script that forks it.
 
     Args:
-        folder: for the socket and the ``python3``; a short path, a socket's name may have 108 bytes.
-        modules: what to load beside Kubeflow's executor, up to the first that cannot be: a step will tell.
-        lifeline: a file that ends when whoever wants the run is gone. Then the warm process removes ``folder``, which
-            nobody else will, and ends its process group, which is the run's.
+        folder: folder for the socket and the script; a short path, because a socket's path may have 108 bytes at most.
+        modules: modules to import after Kubeflow's executor, up to the first one that fails; the step reports that
+            error.
+        lifeline: descriptor of a pipe that closes when the parent of the run ends. The warm process then removes
+            ``folder`` and ends its process group, which is that of the run.
     """
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(folder / "warm"))
@@ -57,8 +59,8 @@ def _launcher(folder: Path) -> str:
 
 
 def _serve(listener: socket.socket, lifeline: int) -> list[str]:
-    """Forks a step for each call; returns in the step, with its arguments."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that attend
+    """Forks a process for each call; returns the arguments, in the process of the step."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the exit codes of these processes are not needed
     while True:
         ready, _, _ = select.select([listener.fileno(), lifeline], [], [])
         if lifeline in ready:
@@ -73,7 +75,7 @@ def _serve(listener: socket.socket, lifeline: int) -> list[str]:
 
 
 def _run_step(connection: socket.socket) -> list[str]:
-    """Forks the step, waits for it and tells its exit code; returns in the step."""
+    """Forks the step, waits for it and sends its exit code; returns the arguments, in the process of the step."""
     _, files, _, _ = socket.recv_fds(connection, 1, len(_STANDARD_FILES))
     with connection.makefile("rb") as stream:
         step_call: dict[str, Any] = json.load(stream)
@@ -93,7 +95,7 @@ def _run_step(connection: socket.socket) -> list[str]:
 
 
 def _request_step(path: str, arguments: list[str]) -> int:
-    """Has a step run by the warm process; returns its exit code, as a shell gives it."""
+    """Runs a step in the warm process; returns its exit code in the form of a shell."""
     step_call = {"arguments": arguments, "environment": dict(os.environ), "folder": str(Path.cwd())}
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(path)
@@ -105,7 +107,7 @@ def _request_step(path: str, arguments: list[str]) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """``serve <descriptor> <modules>`` is the warm process; ``call <socket> <arguments>`` is the ``python3``."""
+    """``serve DESCRIPTOR MODULES`` runs the warm process; ``call SOCKET ARGUMENTS`` runs the ``python3`` script."""
     mode, address, *remaining_arguments = arguments
     if mode == "call":
         if remaining_arguments[:2] != ["-m", EXECUTOR]:
@@ -118,7 +120,7 @@ def main(arguments: list[str]) -> int:
     sys.argv[1:] = _serve(socket.socket(fileno=int(address)), lifeline=sys.stdin.fileno())
     executor.executor_main()
     sys.stdout.flush()
-    os._exit(0)  # all is written; to take apart everything that was loaded would cost half a second
+    os._exit(0)  # all output is written; a regular exit would take half a second longer
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Reads a compiled pipeline: its name, its steps, its parameters. Needs no kfp."""
+"""Reads a compiled pipeline and checks arguments against its parameters. Needs no kfp."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ import yaml
 from anamnesis.records import InputError, digest_bytes
 
 MAXIMUM_BYTES = 100_000
-"""Of all arguments together. A step gets them, with what else it needs, in one argument of at most 128 KiB."""
+"""Maximum size of all arguments together. A step receives them in one argument of at most 128 KiB."""
 
 _PARAMETER_TYPES: dict[str, type | tuple[type, ...]] = {
     "STRING": str,
@@ -29,10 +29,10 @@ class CompiledPipeline:
     """A compiled pipeline.
 
     Attributes:
-        name: of the pipeline.
-        digest: of the file.
-        steps: names of the components, each after those that it needs.
-        parameters: name -> its definition in the pipeline's IR.
+        name: name of the pipeline.
+        digest: digest of the file.
+        steps: names of the components, each one after its dependencies.
+        parameters: name -> definition in the pipeline's intermediate representation (IR).
     """
 
     name: str
@@ -45,7 +45,7 @@ def read_compiled(path: Path) -> CompiledPipeline:
     """Reads a compiled pipeline.
 
     Raises:
-        InputError: the file is missing or is no compiled pipeline.
+        InputError: the file is missing or is not a compiled pipeline.
     """
     try:
         data = path.read_bytes()
@@ -62,7 +62,7 @@ def read_compiled(path: Path) -> CompiledPipeline:
 def _component_names(
     tasks: Mapping[str, Mapping[str, Any]], components: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[str]:
-    """Yields the components' names, each after those that it needs; those inside a condition in its place."""
+    """Yields the names of the components, each one after its dependencies; a condition is replaced by its content."""
     graph = {name: task.get("dependentTasks", ()) for name, task in tasks.items()}
     for name in TopologicalSorter(graph).static_order():
         nested_dag = components[tasks[name]["componentRef"]["name"]].get("dag")
@@ -73,22 +73,22 @@ def _component_names(
 
 
 def check_arguments(pipeline: CompiledPipeline, arguments: Mapping[str, object]) -> None:
-    """Checks arguments as the runner would take them, and what it would take without a word and spoil.
+    """Checks names, types and size of arguments, and text that Kubeflow would silently replace.
 
     Raises:
-        InputError: one is unknown, missing, of another type, too long, or has text that Kubeflow would replace.
+        InputError: an argument is unknown, missing, of the wrong type, too long, or contains a placeholder of Kubeflow.
     """
     if unknown_names := sorted(set(arguments) - set(pipeline.parameters)):
         raise InputError(
-            f"{unknown_names[0]}: {pipeline.name} has no such parameter; it has {', '.join(pipeline.parameters)}"
+            f"{unknown_names[0]}: {pipeline.name} has no such parameter; parameters: {', '.join(pipeline.parameters)}"
         )
     for name, definition in pipeline.parameters.items():
         if name in arguments:
             _check_argument(name, arguments[name], definition["parameterType"])
         elif not definition.get("isOptional"):
-            raise InputError(f"{name}: {pipeline.name} needs this parameter")
+            raise InputError(f"{name}: {pipeline.name} requires this parameter")
     if (size := len(json.dumps(dict(arguments)))) > MAXIMUM_BYTES:
-        raise InputError(f"arguments: {size} bytes as JSON, more than {MAXIMUM_BYTES}; name fewer sites or options")
+        raise InputError(f"arguments: {size} bytes as JSON, more than {MAXIMUM_BYTES}; use fewer sites or options")
 
 
 def _check_argument(name: str, value: object, parameter_type: str) -> None:
@@ -99,4 +99,4 @@ def _check_argument(name: str, value: object, parameter_type: str) -> None:
     text = json.dumps(value)
     for placeholder in ("{{$", "{{channel:"):
         if placeholder in text:
-            raise InputError(f"{name}: holds {placeholder!r}, which Kubeflow would replace")
+            raise InputError(f"{name}: contains {placeholder!r}, which Kubeflow would replace; remove it")

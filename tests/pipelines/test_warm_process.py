@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from anamnesis.pipelines.child import PRELOADED_MODULES
-from anamnesis.pipelines.warm import EXECUTOR, warm_process
+from anamnesis.pipelines.evaluation import scheduled_evaluation
+from anamnesis.pipelines.runner_process import PRELOADED_MODULES, STEPS_PACKAGE
+from anamnesis.pipelines.training.continual_update import compiled_pipeline
+from anamnesis.pipelines.warm_process import EXECUTOR, warm_process
 
 COMPONENT = """
 import json, os, signal, sys
@@ -89,7 +91,7 @@ def test_anything_else_gets_the_real_interpreter(python3: str) -> None:
 def test_what_is_loaded_ahead_can_be_forked() -> None:
     """A fork must not inherit a thread or a device context: both would be dead in it."""
     code = (
-        "import importlib, pathlib, sys, torch; [importlib.import_module(one) for one in sys.argv[1:]];"
+        "import importlib, pathlib, sys, torch; [importlib.import_module(name) for name in sys.argv[1:]];"
         "print(torch.cuda.is_initialized(), len(list(pathlib.Path('/proc/self/task').iterdir())))"
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -97,3 +99,8 @@ def test_what_is_loaded_ahead_can_be_forked() -> None:
         [sys.executable, "-c", code, *PRELOADED_MODULES], env=environment, capture_output=True, text=True, check=True
     )
     assert result.stdout.split() == ["False", "1"]
+
+
+@pytest.mark.parametrize("file", [compiled_pipeline("joint"), scheduled_evaluation.compiled_pipeline()])
+def test_modules_are_preloaded_for_our_own_pipelines(file: Path) -> None:
+    assert STEPS_PACKAGE in file.read_text()

@@ -1,30 +1,30 @@
-"""A person's word on a version, as an UpdateApproval, and what the operator makes of it."""
+"""Decisions of a person on a version: creates an UpdateApproval and waits until the operator records it."""
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from anamnesis.cli.cluster.connection import Connection
-from anamnesis.operator.api import ContinualModel, UpdateApproval
+from anamnesis.operator.api import ContinualModel, UpdateApproval, condition_types
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.plan.planned_status import ApprovalState, UpdateState
 from anamnesis.records import InputError, RefusedError, UnreachableError
 
 DIGEST_LENGTH = len("sha256:") + 64
 MINIMUM_HEX_DIGITS = 4
-"""Hex digits that name a version at least."""
+"""Minimum length of a prefix that names a version."""
 POLL_SECONDS = 0.2
 ApprovalDecision = Literal["Approve", "Reject", "RollBack"]
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionTarget:
-    """What a person says of which version.
+    """A decision and the version that it is about.
 
     Attributes:
-        decision: approve, reject, or make an earlier champion champion again.
-        reference: field of the approval -> name: ``update`` or ``model``.
+        decision: approve, reject, or roll back to an earlier champion.
+        reference: field of the approval (``update`` or ``model``) and the name in it.
         version: the whole digest.
     """
 
@@ -35,14 +35,14 @@ class DecisionTarget:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalOutcome:
-    """What became of a word.
+    """State of an UpdateApproval.
 
     Attributes:
         approval: name of the UpdateApproval.
-        approver: who said it.
+        approver: its author.
         version: the whole digest.
-        reason: of the condition ``Recorded``.
-        message: of that condition.
+        reason: reason of the condition ``Recorded``.
+        message: message of that condition.
     """
 
     approval: str
@@ -53,41 +53,43 @@ class ApprovalOutcome:
 
 
 def resolve_target(
-    connection: Connection, decision: ApprovalDecision, subject: str, version: str, confirm: Callable[[str], bool]
+    connection: Connection, decision: ApprovalDecision, *, subject: str, version: str, confirm: Callable[[str], bool]
 ) -> DecisionTarget:
-    """Returns what a person means, with the whole digest.
+    """Returns the version that a person means, with the whole digest.
 
     Args:
         connection: to the cluster.
-        decision: what is said.
-        subject: name of a model or an update; empty: whichever the version belongs to.
-        version: digest or the start of it; empty: the one that awaits approval, and that must be confirmed.
-        confirm: asks the person.
+        decision: the decision.
+        subject: name of a model or an update; empty: any with this version.
+        version: digest or a prefix of it; empty: the version that awaits approval, after confirmation.
+        confirm: asks the person a yes-or-no question.
 
     Raises:
-        InputError: no version is meant, or several could be, or the one that awaits was not confirmed.
+        InputError: no version matches, several match, or the person did not confirm.
     """
     if decision == "RollBack":
         if not (subject and version):
-            raise InputError("rollback: give the model and the version: anamnesis rollback MODEL sha256:... --why ...")
+            raise InputError(
+                "rollback: give the model and the version: anamnesis rollback MODEL sha256:... --reason ..."
+            )
         return DecisionTarget(decision, ("model", subject), resolve_former_champion(connection, subject, version))
     update = find_candidate(connection, subject, version)
     name, digest = update.metadata.name, update.status.version or ""
     if not version and not confirm(f"{decision} {digest} of {name}?"):
-        raise InputError(f"{name}: not confirmed; name the version that you mean: {digest}")
+        raise InputError(f"{name}: not confirmed; give the version: {digest}")
     return DecisionTarget(decision, ("update", name), digest)
 
 
 def find_candidate(connection: Connection, subject: str, version: str) -> ModelUpdate:
-    """Returns the update whose candidate is meant.
+    """Returns the update with the candidate that a person means.
 
     Args:
         connection: to the cluster.
         subject: name of an update or a model; empty: any.
-        version: digest or the start of it; empty: the one that awaits approval.
+        version: digest or a prefix of it; empty: the version that awaits approval.
 
     Raises:
-        InputError: none or several fit; those that could be meant are named.
+        InputError: no update or several updates match; the message lists them.
     """
     updates = [
         update for update in connection.list_all(ModelUpdate) if update.status.version and _concerns(update, subject)
@@ -106,10 +108,10 @@ def find_candidate(connection: Connection, subject: str, version: str) -> ModelU
 
 
 def resolve_former_champion(connection: Connection, model: str, version: str) -> str:
-    """Returns the whole digest of a version that updates of ``model`` brought.
+    """Returns the whole digest of a version from the updates of ``model``.
 
     Raises:
-        InputError: a part of a digest was given, and none or several fit.
+        InputError: ``version`` is a prefix, and no version or several versions match.
     """
     connection.get(ContinualModel, model)
     if len(version) == DIGEST_LENGTH:
@@ -121,20 +123,26 @@ def resolve_former_champion(connection: Connection, model: str, version: str) ->
     matching_digests = sorted(digest for digest in digests if digest.startswith(_digest_prefix(version)))
     if len(matching_digests) != 1:
         raise InputError(
-            f"version {version!r}: {len(matching_digests)} versions that the updates of {model} name begin so; give the whole "
-            "digest (anamnesis registry list --registry URL shows all)"
+            f"version {version!r}: {len(matching_digests)} versions of {model} start with this prefix; give the whole "
+            "digest (anamnesis registry list --registry URL lists all versions)"
         )
     return matching_digests[0]
 
 
 def create_approval(connection: Connection, target: DecisionTarget, reason: str) -> ApprovalOutcome:
-    """Creates the UpdateApproval and returns it as not examined yet."""
+    """Creates the UpdateApproval and returns it as pending."""
     field, name = target.reference
     approver = connection.whoami()
     spec = {field: name, "version": target.version, "decision": target.decision, "approver": approver, "reason": reason}
     name_prefix = f"{name[:40].rstrip('-')}-{target.decision.lower()}-"
     approval = connection.create(UpdateApproval, {"generateName": name_prefix, "namespace": connection.namespace}, spec)
-    return ApprovalOutcome(approval.metadata.name, approver, target.version, ApprovalState.PENDING, "")
+    return ApprovalOutcome(
+        approval=approval.metadata.name,
+        approver=approver,
+        version=target.version,
+        reason=ApprovalState.PENDING,
+        message="",
+    )
 
 
 def wait_until_recorded(
@@ -144,25 +152,24 @@ def wait_until_recorded(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ApprovalOutcome:
-    """Waits for the operator's answer to a word and returns it.
+    """Waits until the operator recorded an approval and returns its state.
 
     Raises:
-        RefusedError: the operator does not accept it; the message says why.
-        UnreachableError: no answer within ``timeout_seconds``.
+        RefusedError: the operator refused the approval; the message gives the reason.
+        UnreachableError: the operator did neither within ``timeout_seconds``.
     """
     deadline = clock() + timeout_seconds
     while True:
-        condition = connection.get(UpdateApproval, approval.approval).status.condition("Recorded")
+        condition = connection.get(UpdateApproval, approval.approval).status.condition(condition_types.RECORDED)
         if condition is not None and condition.status == "True":
-            return ApprovalOutcome(
-                approval.approval, approval.approver, approval.version, condition.reason, condition.message
-            )
+            return replace(approval, reason=condition.reason, message=condition.message)
         if condition is not None and condition.status == "False" and condition.reason != ApprovalState.PENDING:
             raise RefusedError(f"UpdateApproval {approval.approval}: {condition.reason}: {condition.message}")
         if clock() >= deadline:
             raise UnreachableError(
-                f"UpdateApproval {approval.approval} is made, and the operator has not answered within {timeout_seconds:.0f} s; it "
-                f"does when it is back: kubectl get updateapproval -n {connection.namespace} {approval.approval}"
+                f"UpdateApproval {approval.approval} was created, but the operator did not process it within "
+                f"{timeout_seconds:.0f} s. Check that the operator runs; it then processes the approval. See: "
+                f"kubectl get updateapproval -n {connection.namespace} {approval.approval}"
             )
         sleep(POLL_SECONDS)
 
@@ -179,7 +186,7 @@ def _concerns(update: ModelUpdate, subject: str) -> bool:
 
 
 def _awaits_approval(update: ModelUpdate) -> bool:
-    condition = update.status.condition("Decided")
+    condition = update.status.condition(condition_types.DECIDED)
     return condition is not None and condition.reason == UpdateState.AWAITING_APPROVAL
 
 
@@ -190,5 +197,6 @@ def _ambiguity_message(
     descriptions = (
         ", ".join(f"{update.metadata.name} with {update.status.version}" for update in listed_updates) or "none"
     )
-    heading = "these fit" if matching_updates else "waiting for approval"
-    return f"{request.strip() or 'no version named'}: {len(matching_updates)} fit in namespace {namespace}; {heading}: {descriptions}"
+    heading = "matches" if matching_updates else "waiting for approval"
+    subject = f"no unique version for {request.strip()!r}" if request.strip() else "no version given"
+    return f"{subject} in namespace {namespace}: {len(matching_updates)} updates match; {heading}: {descriptions}"

@@ -1,4 +1,4 @@
-"""What is written of a run while it runs: ``run.json`` in the run's own folder. Pure but for reading and writing it."""
+"""The record of a run: ``run.json`` in the folder of the run, updated after every event."""
 
 import fcntl
 import json
@@ -22,20 +22,22 @@ from anamnesis.records import (
 
 RECORD_FILE = "run.json"
 LOG_FILE = "run.log"
+SCHEMA = 2
+"""Version of the format of ``run.json``."""
 
 
 class ExecutionState(StrEnum):
-    """Of a run or a step."""
+    """State of a run or a step."""
 
     PENDING = "Pending"
-    """Not begun; in a run that has failed: never begun."""
+    """Not started."""
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
     SKIPPED = "Skipped"
-    """A step of a run that succeeded without it: an earlier step found nothing left to do."""
+    """A step that a successful run did not need, because an earlier step found nothing to do."""
     FAILED = "Failed"
     INTERRUPTED = "Interrupted"
-    """Stopped from outside; the same request can be run again and goes on where it was."""
+    """Stopped from outside; running the same request again continues it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,12 @@ class StepRecord:
     """One step.
 
     Attributes:
-        name: of the component.
-        state: see ``State``.
+        name: name of the component.
+        state: see ``ExecutionState``.
         started: UTC, ISO 8601; empty while pending.
-        seconds: from its start to its end.
-        outputs: what the step returned, as JSON values.
-        error: its message, for people.
+        seconds: from start to end.
+        outputs: outputs of the step as JSON values.
+        error: message of the error.
     """
 
     name: str
@@ -68,13 +70,13 @@ class RunRecord:
         pipeline: name of the pipeline.
         pipeline_digest: digest of the compiled file.
         arguments_digest: digest of the arguments.
-        state: see ``State``.
+        state: see ``ExecutionState``.
         started: UTC, ISO 8601.
-        steps: in the order in which they run.
+        steps: steps in the order of execution.
         seconds: from start to end.
-        error: why it failed, for people.
-        exit_code: of the command that ran it: 0, or that of the ``AnamnesisError``.
-        schema: of this record.
+        error: message of the error.
+        exit_code: 0, or the exit code of the ``AnamnesisError``.
+        schema: version of the format of this record.
     """
 
     id: str
@@ -87,22 +89,22 @@ class RunRecord:
     seconds: float = 0.0
     error: str = ""
     exit_code: int = 0
-    schema: int = 1
+    schema: int = SCHEMA
 
     def step(self, name: str) -> StepRecord:
         """Returns the step called ``name``.
 
         Raises:
-            InputError: there is none.
+            InputError: the run has no such step.
         """
         for step in self.steps:
             if step.name == name:
                 return step
-        raise InputError(f"run {self.id}: no step {name!r}; there are {', '.join(step.name for step in self.steps)}")
+        raise InputError(f"run {self.id}: no step {name!r}; steps: {', '.join(step.name for step in self.steps)}")
 
 
 def apply_event(record: RunRecord, event: Mapping[str, object]) -> RunRecord:
-    """Returns the record after one event of a step (see ``anamnesis.components.step``)."""
+    """Returns the record after an event of a step (see ``anamnesis.components.step_reporter``)."""
     name, time = str(event["step"]), float(str(event["time"]))
     steps = {step.name: step for step in record.steps}
     step_record = steps.get(name, StepRecord(name))
@@ -126,7 +128,7 @@ def _apply_to_step(step: StepRecord, event: Mapping[str, object], time: float) -
 
 
 def mark_succeeded(record: RunRecord) -> RunRecord:
-    """Returns the record of a run that has done all there was to do."""
+    """Returns the record of a run that succeeded."""
     steps = tuple(
         replace(step, state=ExecutionState.SKIPPED) if step.state is ExecutionState.PENDING else step
         for step in record.steps
@@ -135,7 +137,7 @@ def mark_succeeded(record: RunRecord) -> RunRecord:
 
 
 def mark_stopped(record: RunRecord, state: ExecutionState, error: str) -> RunRecord:
-    """Returns the record with every step that still runs in ``state``, for a run that can go on no more."""
+    """Returns the record of a run that stopped: running steps get ``state`` and ``error``."""
     steps = tuple(
         replace(step, state=state, error=error) if step.state is ExecutionState.RUNNING else step
         for step in record.steps
@@ -154,23 +156,23 @@ def seconds_since(started: str, time: float) -> float:
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
-    """Writes the record so that a reader sees the old one or the new one, never half of one."""
+    """Writes the record atomically: a reader sees the old or the new record."""
     temporary = folder / (RECORD_FILE + ".new")
     temporary.write_text(json.dumps(encode(record), indent=1) + "\n", encoding="utf-8")
     temporary.replace(folder / RECORD_FILE)
 
 
 def read_record(folder: Path) -> RunRecord:
-    """Returns the record of the run in ``folder``; one that stopped without a word reads as interrupted.
+    """Returns the record of the run in ``folder``; a run whose process is gone is returned as interrupted.
 
     Raises:
-        InputError: there is none, or it is no run record.
+        InputError: the record is missing, not valid, or of another schema.
     """
     record = _read_file(folder)
     if record.state is ExecutionState.RUNNING and not _is_alive(folder):
-        record = _read_file(folder)  # it may have ended between the two looks
+        record = _read_file(folder)  # the run may have ended between the two checks
     if record.state is ExecutionState.RUNNING and not _is_alive(folder):
-        return mark_stopped(record, ExecutionState.INTERRUPTED, "its process is gone; run it again to go on")
+        return mark_stopped(record, ExecutionState.INTERRUPTED, "its process no longer runs; run it again to continue")
     return record
 
 
@@ -185,32 +187,34 @@ def _read_file(folder: Path) -> RunRecord:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{path}: no run record") from None
+        raise InputError(f"{path}: no such run record") from None
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}: not JSON, {error.msg}") from None
+        raise InputError(f"{path}: invalid JSON: {error.msg}") from None
+    if isinstance(value, dict) and (schema := value.get("schema")) != SCHEMA:
+        raise InputError(f"{path}: expected schema {SCHEMA} of a run record, found {schema}; delete its folder")
     return decode(RunRecord, value, str(path))
 
 
 @contextmanager
 def claim_folder(folder: Path) -> Iterator[None]:
-    """Makes ``folder`` the folder of this run alone; the lock also tells readers that the run is alive.
+    """Locks ``folder`` for one run; readers use the lock to see that the run is alive.
 
     Raises:
-        ConflictError: another run has it, or had it.
+        ConflictError: another run uses or used the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ConflictError(f"{folder}: another run is going on here") from None
+            raise ConflictError(f"{folder}: another run uses this folder; wait until it ends") from None
         if (folder / RECORD_FILE).exists():
-            raise ConflictError(f"{folder}: holds a run already; give each run a folder of its own")
+            raise ConflictError(f"{folder}: already contains a run; give each run its own folder")
         yield
 
 
 def _is_alive(folder: Path) -> bool:
-    """Whether the process that claimed ``folder`` still runs: the system drops its lock however it ends."""
+    """Whether the process that locked ``folder`` still runs; the system drops the lock when the process ends."""
     try:
         descriptor = os.open(folder / "lock", os.O_RDONLY)
     except FileNotFoundError:
@@ -225,7 +229,7 @@ def _is_alive(folder: Path) -> bool:
 
 
 def error_for_exit_code(exit_code: int, message: str) -> AnamnesisError:
-    """Returns the error that a step's exit code stands for."""
+    """Returns the error with the class that belongs to an exit code."""
     error_classes = {
         error_class.exit_code: error_class for error_class in (InputError, RefusedError, ConflictError, IntegrityError)
     }
