@@ -56,6 +56,6 @@ def test_the_list_of_alerts_is_what_the_rules_say(tmp_path: Path, monkeypatch: p
 
     assert alerts_page.main(check=True) == 0
     assert all(f"[{name}](runbooks/{name}.md)" in alerts_page.render_page() for name in rules())
-    monkeypatch.setattr(alerts_page, "PAGE", tmp_path / "alerts.md")
+    monkeypatch.setattr(alerts_page, "PAGE_FILE", tmp_path / "alerts.md")
     assert alerts_page.main(check=True) == 1
     assert (alerts_page.main(check=False), alerts_page.main(check=True)) == (0, 0)
