@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from builders.resource_documents import document
 from fakes.memory_api import MemoryApi
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,33 +20,35 @@ SITES = resource_path("Site", "")
 TASK = {"name": "t", "type": "Classification", "classes": ["a", "b"], "primaryMetric": "AUROC"}
 
 
-def document(kind: str, name: str, version: int, spec: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    metadata = {"name": name, "namespace": "wards", "uid": f"uid-{name}", "resourceVersion": str(version)}
-    return {"apiVersion": "anamnesis.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec, **fields}
+def watched_document(kind: str, name: str, version: int, spec: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    metadata = {"namespace": "wards", "uid": f"uid-{name}", "resourceVersion": str(version)}
+    return document(kind, name, spec, metadata) | fields
 
 
 def site(name: str, version: int = 1, **fields: Any) -> dict[str, Any]:
     source = {"type": "Folder", "folder": {"path": "/data"}}
     spec = {"source": source, "modalities": ["DX"], "task": TASK, "store": "/images"}
-    return document("Site", name, version, spec, **fields)
+    return watched_document("Site", name, version, spec, **fields)
 
 
 def model(name: str, *sites: str, version: int = 1) -> dict[str, Any]:
     gate = {"floor": "0.8", "margin": "0.03", "approval": "Required"}
     spec = {"method": {"name": "Finetune"}, "gate": gate, "registry": {"url": "s3://models/m"}}
-    return document("ContinualModel", name, version, {**spec, "sites": [{"name": site_name} for site_name in sites]})
+    return watched_document(
+        "ContinualModel", name, version, {**spec, "sites": [{"name": site_name} for site_name in sites]}
+    )
 
 
 def update(name: str, model_name: str) -> dict[str, Any]:
     digest = "sha256:" + "a" * 64
     spec = {"model": model_name, "site": "s", "claim": digest, "sourceFingerprint": digest, "request": "{}"}
-    return document("ModelUpdate", name, 1, spec)
+    return watched_document("ModelUpdate", name, 1, spec)
 
 
 def approval(**target: str) -> dict[str, Any]:
     decision = "Approve" if "update" in target else "RollBack"
     spec = {"version": "sha256:" + "a" * 64, "decision": decision, "approver": "rossi", "reason": "seen"}
-    return document("UpdateApproval", "rossi-approves", 1, spec | target)
+    return watched_document("UpdateApproval", "rossi-approves", 1, spec | target)
 
 
 class WatchdogHarness:
@@ -69,8 +72,8 @@ class WatchdogHarness:
         )
 
     def handle_event(self, *documents: dict[str, Any], is_present: bool = True) -> None:
-        for document in documents:
-            self.watchdog.handle_event(document["kind"], is_present, document)
+        for manifest in documents:
+            self.watchdog.handle_event(manifest["kind"], is_present, manifest)
 
     def queued_keys(self) -> set[str]:
         queued = set()
@@ -114,8 +117,8 @@ def test_a_poll_that_changed_nothing_does_not_reconcile_the_models(harness: Watc
 
 
 def test_an_unreadable_object_is_ignored_and_queued(harness: WatchdogHarness, caplog: pytest.LogCaptureFixture) -> None:
-    document = site("ulm")
-    harness.handle_event({**document, "spec": {**document["spec"], "canary": 1}})
+    ulm = site("ulm")
+    harness.handle_event({**ulm, "spec": {**ulm["spec"], "canary": 1}})
     assert harness.cache.resources() == ()
     assert harness.cache.unreadable_counts()["Site"] == 1
     assert harness.queued_keys() == {"Site/ulm"}, "reconciling writes on the Site why it is unreadable"
