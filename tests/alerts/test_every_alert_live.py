@@ -173,7 +173,7 @@ def start_operator(identity: str, kubeconfig: Path, namespace: str, folder: Path
 @pytest.mark.timeout(400)
 def test_each_alert_fires_over_its_limit_and_nothing_else_does(testbed: AlertTestbed) -> None:
     assert {case.alert for case in PROVOKED_ALERTS} | PROCESS_ALERTS == set(rules())
-    leader, standby = sorted(testbed.operators, key=lambda each: not each.is_leader())
+    leader, standby = sorted(testbed.operators, key=lambda operator: not operator.is_leader())
     keep_within_limits(testbed)
     expected = (
         {testbed.alert_labels(case, case.names(0)) for case in PROVOKED_ALERTS}

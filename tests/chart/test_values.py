@@ -1,4 +1,4 @@
-"""What values do: lint, schema, what may not stand together, images, rights, monitoring."""
+"""Effects of the values: lint, schema, invalid combinations, images, rights, monitoring."""
 
 import json
 from pathlib import Path
@@ -144,7 +144,7 @@ def test_values_that_contradict_are_told_in_a_sentence(values: Json, message: st
 
 
 def images(objects: list[Json]) -> set[str]:
-    """The images of all pods, those of pipelines among them."""
+    """The images of all pods, including those of pipelines."""
     specs = [item["spec"] for item in objects if item["kind"] == "Pod"]
     specs += [item["spec"]["template"]["spec"] for item in objects if item["kind"] == "Deployment"]
     containers = [container for spec in specs for container in (*spec["containers"], *spec.get("initContainers", ()))]
