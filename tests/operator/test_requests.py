@@ -67,7 +67,14 @@ def test_the_gate_keeps_its_decimals_exactly(resources: ResourceSet) -> None:
 
 
 def test_a_request_survives_json(resources: ResourceSet) -> None:
-    request = update_request(resources.models["chest"], resources.sites["bethesda"], "env:KEY", "", (), "me")
+    request = update_request(
+        resources.models["chest"],
+        resources.sites["bethesda"],
+        split_key="env:KEY",
+        base="",
+        learned_sites=(),
+        author="me",
+    )
     assert decode(UpdateRequest, encode_object(request)) == request
 
 
