@@ -60,6 +60,7 @@ generate: setup ## Write what follows from the code: trainers, component pages, 
 	$(BIN)/python -m anamnesis.operator.metrics.metrics_page
 	$(BIN)/python -m anamnesis.operator.metrics.alerts_page
 	$(BIN)/python -m anamnesis.operator.metrics.dashboards
+	$(BIN)/python -m anamnesis.operator.plan.states_page
 	$(BIN)/python -m anamnesis.operator.api.write_manifests
 	$(BIN)/python -m charts.generate
 	$(BIN)/python -m charts.golden
@@ -73,6 +74,7 @@ verify: setup ## Fail where a generated file differs from the code
 	$(BIN)/python -m anamnesis.operator.metrics.metrics_page --check
 	$(BIN)/python -m anamnesis.operator.metrics.alerts_page --check
 	$(BIN)/python -m anamnesis.operator.metrics.dashboards --check
+	$(BIN)/python -m anamnesis.operator.plan.states_page --check
 	$(BIN)/python -m anamnesis.operator.api.write_manifests --check
 	$(BIN)/python -m charts.generate --check
 	$(BIN)/python -m charts.golden --check

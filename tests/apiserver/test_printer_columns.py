@@ -66,7 +66,7 @@ def test_models(cluster: ApiServer, namespace: str, put: Put) -> None:
         VALID_RESOURCES["ContinualModel"],
         "knee",
         *(ready, condition("Progressing", "False", "Idle"), condition("Stalled", "True", "Unreadable", DENIED)),
-        *(condition("Forgetting", "True", "ScoreFell", "guangzhou: AUROC 0.81, best 0.89, margin 0.03"), steady),
+        *(condition("Forgetting", "True", "ScoreFell", "guangzhou: AUROC 0.81 is below 0.89"), steady),
     )
     assert cells(cluster, namespace, "cmodel") == [
         ["NAME", "READY", "UPDATE", "FORGETTING", "DRIFTING", "STALLED", "PROBLEM"],
@@ -93,7 +93,7 @@ def test_sites(cluster: ApiServer, namespace: str, put: Put) -> None:
 
 def test_updates(cluster: ApiServer, namespace: str, put: Put) -> None:
     run = {"name": "chest-0-2", "id": "7f", "attempt": 2, "state": "Failed", "startTime": TIME}
-    waits, failed = "create an UpdateApproval of its version", "3 of 3 runs failed: train: out of memory"
+    waits, failed = "run: anamnesis approve", "all 3 runs failed: train: out of memory"
     put(VALID_RESOURCES["ModelUpdate"], "chest-0", condition("Decided", "True", "RunFailed", failed), run=run)
     put(
         VALID_RESOURCES["ModelUpdate"],
@@ -110,7 +110,7 @@ def test_updates(cluster: ApiServer, namespace: str, put: Put) -> None:
 
 def test_approvals(cluster: ApiServer, namespace: str, put: Put) -> None:
     approve = with_field(VALID_RESOURCES["UpdateApproval"], "spec.approver", "admin")
-    late = "another version became champion; its data is learned anew"
+    late = "another version became champion first; approve the version of the next update"
     put(approve, "good", condition("Recorded", "True", "Recorded", "log entry 7"), logEntry=7)
     put(approve, "late", condition("Recorded", "False", "Superseded", late))
     put(with_field(sample("rollback", "UpdateApproval"), "spec.approver", "admin"), "back")

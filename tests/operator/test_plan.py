@@ -1,7 +1,8 @@
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 from anamnesis.operator.api import load_resources
 from anamnesis.operator.api.model import ContinualModelSpec
 from anamnesis.operator.plan import Candidate, CreateUpdate, ObservedSite, PlanInput, SiteState, plan
+from anamnesis.operator.plan.site_input import SiteInput
+from anamnesis.operator.plan.site_readiness import SITE_CHECKS, decide_site
 from anamnesis.records import Verdict
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -53,8 +56,8 @@ def test_what_waits_for_approval_holds_up_the_next_site(spec: ContinualModelSpec
 
 
 def test_what_was_rejected_or_rolled_back_does_not(spec: ContinualModelSpec) -> None:
-    assert states(spec, site_with_candidate(Verdict.REJECT, rejected=True), NEW) == ["Rejected", "Next"]
-    assert states(spec, site_with_candidate(Verdict.SUPERSEDED, rolled_back=True), NEW) == ["RolledBack", "Next"]
+    assert states(spec, site_with_candidate(Verdict.REJECT, is_rejected=True), NEW) == ["Rejected", "Next"]
+    assert states(spec, site_with_candidate(Verdict.SUPERSEDED, is_rolled_back=True), NEW) == ["RolledBack", "Next"]
 
 
 def test_an_update_that_was_killed_before_its_decision_goes_on(spec: ContinualModelSpec) -> None:
@@ -64,11 +67,11 @@ def test_an_update_that_was_killed_before_its_decision_goes_on(spec: ContinualMo
 
 def test_nothing_is_submitted_twice_on_one_champion(spec: ContinualModelSpec) -> None:
     submitted_sites = frozenset({"guangzhou"})
-    assert states(spec, site_with_candidate(Verdict.AWAIT_EVALUATIONS), NEW, submitted=submitted_sites) == [
+    assert states(spec, site_with_candidate(Verdict.AWAIT_EVALUATIONS), NEW, submitted_sites=submitted_sites) == [
         "AwaitingEvaluations",
         "Queued",
     ]
-    assert states(spec, NEW, NEW, submitted=submitted_sites) == ["Unsettled", "Queued"]
+    assert states(spec, NEW, NEW, submitted_sites=submitted_sites) == ["Undecided", "Queued"]
 
 
 def test_an_advisory_gate_waits_for_nobody(spec: ContinualModelSpec) -> None:
@@ -93,12 +96,31 @@ def test_a_source_that_cannot_be_read_says_why_and_holds_up_nobody(spec: Continu
 def test_nothing_is_learned_while_the_test_set_of_a_learned_site_is_out_of_reach(spec: ContinualModelSpec) -> None:
     lost = ObservedSite(problem="there is no Site", is_missing=True)
     assert states(spec, lost, NEW) == ["Unreadable", "Queued"]
-    assert states(spec, lost, replace(NEW, requested=1)) == ["Unreadable", "Queued"], "nor where a person asks"
+    assert states(spec, lost, replace(NEW, requested_counter=1)) == ["Unreadable", "Queued"], "nor where a person asks"
+
+
+def test_every_message_that_needs_a_person_names_the_field_or_the_command(spec: ContinualModelSpec) -> None:
+    def message(changes: dict[str, object], **observed_fields: object) -> str:
+        sites = {"guangzhou": replace(NEW, source_fingerprint="f", changed_at=NOW), "bethesda": LEARNED}
+        fields: dict[str, Any] = {"champion": "sha256:base", "sites": sites, **observed_fields}
+        return plan(spec.model_copy(update=changes), PlanInput(**fields), NOW)[1].sites[0].message
+
+    assert message({"state": "Suspended"}) == "spec.state is Suspended; to continue, run: anamnesis resume MODEL"
+    narrow = spec.change_plan.model_copy(update={"allowed_methods": ("Finetune",)})
+    assert "spec.changePlan.allowedMethods (Finetune)" in message({"change_plan": narrow})
+    assert "spec.trigger.quietPeriod" in message({})
+    rejected = site_with_candidate(Verdict.REJECT, is_rejected=True)
+    assert "run: anamnesis update MODEL --site guangzhou" in message(
+        {}, sites={"guangzhou": rejected, "bethesda": LEARNED}
+    )
+    missing = {"guangzhou": replace(NEW, requested_counter=1, source_fingerprint="f"), "bethesda": LEARNED}
+    missing["bethesda"] = replace(LEARNED, is_missing=True)
+    assert "Apply Site bethesda again, or remove it from spec.sites" in message({}, sites=missing)
 
 
 observed_sites = st.builds(
     ObservedSite,
-    learned=st.booleans(),
+    is_learned=st.booleans(),
     candidates=st.lists(
         st.builds(
             Candidate, st.just("sha256:c"), st.sampled_from(Verdict), st.just("why"), st.booleans(), st.booleans()
@@ -127,6 +149,28 @@ def test_at_most_one_update_and_never_of_learned_or_submitted_data(
         assert action.site not in submitted_sites
         assert action.base == champion
     assert [site.name for site in status.sites] == ["guangzhou", "bethesda"]
+
+
+cluster_sites = st.builds(
+    replace,
+    observed_sites,
+    source_fingerprint=st.sampled_from(["", "f"]),
+    changed_at=st.sampled_from([None, NOW, NOW - timedelta(days=3)]),
+    requested_counter=st.integers(0, 1),
+    is_missing=st.booleans(),
+)
+
+
+@given(cluster_sites, cluster_sites, st.sets(st.sampled_from(["guangzhou", "bethesda"])), st.booleans())
+def test_the_first_check_that_answers_wins_and_gives_only_its_own_states(
+    first: ObservedSite, second: ObservedSite, submitted_sites: set[str], on_demand: bool
+) -> None:
+    sites = {"guangzhou": first, "bethesda": second}
+    plan_input = PlanInput("sha256:x", sites, frozenset(submitted_sites), on_demand=on_demand)
+    site = SiteInput(spec=SPEC, name="guangzhou", plan_input=plan_input, update_plans={}, now=NOW)
+    answers = [(check, readiness) for check in SITE_CHECKS if (readiness := check.decide(site))]
+    assert decide_site(site) == answers[0][1]
+    assert all(readiness.status.state in check.actions for check, readiness in answers)
 
 
 SPEC = ContinualModelSpec.model_validate(

@@ -1,4 +1,4 @@
-"""Random histories of events, kills and clock jumps: nothing lost, nothing twice, no champion without a gate."""
+"""Random histories of events, kills and clock jumps: no update is lost or repeated; the gate decides every champion."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +17,13 @@ from anamnesis.records import Enforcement, EntryKind, Verdict
 from anamnesis.registry import Log, build_history, verify_log
 
 SITES = ("north", "south")
-SETTLED = {SiteState.LEARNED, SiteState.REJECTED, SiteState.ROLLED_BACK, SiteState.FAILED, SiteState.WAITING_FOR_DATA}
+STABLE_STATES = {
+    SiteState.LEARNED,
+    SiteState.REJECTED,
+    SiteState.ROLLED_BACK,
+    SiteState.FAILED,
+    SiteState.WAITING_FOR_DATA,
+}
 Step = tuple[str, int, str]
 
 one_of_two = st.integers(0, 1)
@@ -93,16 +99,16 @@ class HistorySimulation:
         self.check()
 
     def check(self) -> None:
-        """What holds at every moment."""
+        """Checks the invariants."""
         live = Counter(h.backend.claim_of_run(name) for h in self.hospitals for name in h.backend.live_runs)
         outlived = (
             len(self.hospitals) > 1 and self.time_advanced >= CLAIM_DURATION
-        )  # a claim that ran out may be taken over
+        )  # another operator may take over an expired claim
         assert outlived or all(times == 1 for times in live.values()), "one update runs twice at once"
         check_log(self.hospitals[0])
 
     def run_until_stable(self) -> None:
-        """Everybody does their part until nothing happens any more."""
+        """Lets runs end, people approve and operators reconcile until nothing changes any more."""
         for hospital in self.hospitals:
             hospital.edit_model(state="Active")
         unchanged = 0
@@ -118,7 +124,7 @@ class HistorySimulation:
             unchanged = unchanged + 1 if state_before == self.observable_state() else 0
             if unchanged == 3:
                 return
-        raise AssertionError(f"it does not settle: {[h.states() for h in self.hospitals]}")
+        raise AssertionError(f"the state still changes: {[h.states() for h in self.hospitals]}")
 
     def observable_state(self) -> object:
         decision_entries = [e for e in Log(self.hospitals[0].registry).entries() if e.kind is not EntryKind.CLAIM]
@@ -126,7 +132,7 @@ class HistorySimulation:
 
 
 def check_log(hospital: FakeHospital) -> None:
-    """No entry against the rules; no champion without a gate's word and, where it is required, a person's."""
+    """No entry breaks the rules; every champion has the gate's decision and, where required, a person's approval."""
     entries = Log(hospital.registry).entries()
     assert build_history(entries).ignored_entries == ()
     required = hospital.model.spec.gate.approval == "Required"
@@ -142,10 +148,10 @@ def check_log(hospital: FakeHospital) -> None:
 
 
 def check_end(simulation: HistorySimulation) -> None:
-    """Nothing was lost: every site's present data is learned, or somebody decided otherwise and it is told why."""
+    """Nothing was lost: the current data of every site is learned, or its state says why not."""
     for hospital in simulation.hospitals:
         for name, state in hospital.states().items():
-            assert SiteState(state) in SETTLED, (name, state)
+            assert SiteState(state) in STABLE_STATES, (name, state)
             assert (state == "WaitingForData") == (name not in simulation.network.sources)
         assert not hospital.backend.live_runs
         assert all(update.status.condition("Decided") for update in hospital.cluster.list(ModelUpdate, "hospital"))

@@ -1,4 +1,4 @@
-"""The decisions: a pure function of what is wanted, what is there, and the time. No I/O."""
+"""The decisions: a pure function of the spec, the state that was read, and the time. No I/O."""
 
 from anamnesis.operator.plan.actions import (
     Action,

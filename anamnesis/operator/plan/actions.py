@@ -1,4 +1,4 @@
-"""What a plan may ask for. Each is idempotent: carried out twice, or half and then again, it has happened once."""
+"""The actions of a plan. Each is idempotent: repeated after an interruption, it takes effect once."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class CreateUpdate:
-    """Start an update: the data of ``site`` on top of the version ``base``. On a cluster a ModelUpdate comes to be."""
+    """Create an update: the data of ``site`` on top of the version ``base``. On a cluster this is a ModelUpdate."""
 
     site: str
     base: str
@@ -14,7 +14,7 @@ class CreateUpdate:
 
 @dataclass(frozen=True, slots=True)
 class ClaimUpdate:
-    """Write to the registry's log that this operator works on an update, until a time."""
+    """Write to the registry's log that this operator runs an update, until a time."""
 
     update: str
     deadline: datetime
@@ -22,7 +22,7 @@ class ClaimUpdate:
 
 @dataclass(frozen=True, slots=True)
 class StartRun:
-    """Submit a run of an update to the back end; not where the update's claim was lost a moment ago."""
+    """Submit a run of an update to the back end, unless another operator has just claimed the update."""
 
     update: str
     attempt: int
@@ -30,7 +30,7 @@ class StartRun:
 
 @dataclass(frozen=True, slots=True)
 class CancelRun:
-    """End a run."""
+    """Cancel a run."""
 
     run: str
 
@@ -44,7 +44,7 @@ class RecordDecision:
 
 @dataclass(frozen=True, slots=True)
 class RecordApproval:
-    """Write a person's word to the registry's log."""
+    """Write a person's decision to the registry's log."""
 
     approval: str
 
@@ -60,7 +60,7 @@ class StartEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class DeleteUpdate:
-    """Delete a ModelUpdate that ended long ago; the registry keeps what it did."""
+    """Delete an old ModelUpdate that has ended; its result stays in the registry."""
 
     update: str
 

@@ -1,4 +1,4 @@
-"""What to do with a person's word."""
+"""Whether an UpdateApproval counts: it is refused, it is recorded already, or it is to be written to the log."""
 
 from datetime import datetime, timedelta
 
@@ -6,21 +6,22 @@ from anamnesis.operator.plan.plan_input import ObservedApproval, PlanInput
 from anamnesis.operator.plan.planned_status import ApprovalState, PlannedApprovalStatus
 
 POLICY_PROPAGATION_TIME = timedelta(seconds=5)
-"""An admission policy takes a moment to be in force everywhere; what was created in it has an author who was not
-checked."""
+"""The API servers apply a new admission policy after a moment; the author of an approval from before is unverified."""
 
 
 def validate_approval(approval: ObservedApproval, plan_input: PlanInput) -> PlannedApprovalStatus:
-    """Returns what becomes of an approval; ``PENDING`` means that it is to be written to the log now."""
+    """Returns the state of an approval; ``PENDING`` where it is to be written to the log now."""
     if approval.log_entry:
-        return PlannedApprovalStatus(ApprovalState.RECORDED, f"log entry {approval.log_entry}")
-    if approval.refusal_reason:  # what was refused once stays refused, whatever comes later: a person says it again
+        return PlannedApprovalStatus(
+            ApprovalState.RECORDED, f"recorded as entry {approval.log_entry} of the registry's log"
+        )
+    if approval.refusal_reason:  # a refusal is final, even if its cause is gone: a person creates another approval
         return PlannedApprovalStatus(ApprovalState(approval.refusal_reason))
     if not _is_author_verified(approval.created_at, plan_input.admission_policy_since):
         return PlannedApprovalStatus(
             ApprovalState.AUTHOR_UNVERIFIED,
-            "the admission policy anamnesis-approvals was not in force when this was created, so its author is not "
-            "certain; install manifests/admission and create it again",
+            "created before the admission policy anamnesis-approvals was in force, so the author is not verified; "
+            "install manifests/admission, then create the approval again",
         )
     return (
         _validate_roll_back(approval, plan_input)
@@ -35,31 +36,51 @@ def _is_author_verified(created_at: datetime, admission_policy_since: datetime |
 
 def _validate_roll_back(approval: ObservedApproval, plan_input: PlanInput) -> PlannedApprovalStatus:
     if approval.version == plan_input.champion:
-        return PlannedApprovalStatus(ApprovalState.RECORDED, "this version is the champion")
+        return PlannedApprovalStatus(ApprovalState.RECORDED, "this version is already the champion")
     if "promoted" not in approval.logged_decisions:
         return PlannedApprovalStatus(
-            ApprovalState.NEVER_PROMOTED, "one can only roll back to a version that was champion"
+            ApprovalState.NEVER_PROMOTED,
+            "roll back is only possible to a version that was champion; to list the versions, run: "
+            "anamnesis registry list",
         )
     return PlannedApprovalStatus(ApprovalState.PENDING)
 
 
 def _validate_decision(approval: ObservedApproval, plan_input: PlanInput) -> PlannedApprovalStatus:
-    if approval.update not in {update.name for update in plan_input.updates}:
-        return PlannedApprovalStatus(ApprovalState.UNKNOWN_UPDATE, f"there is no ModelUpdate {approval.update}")
+    update = next((update for update in plan_input.updates if update.name == approval.update), None)
+    if update is None:
+        return PlannedApprovalStatus(
+            ApprovalState.UNKNOWN_UPDATE,
+            f"spec.update: there is no ModelUpdate {approval.update}; to list them, run: kubectl get mupdate",
+        )
+    if not approval.candidate:
+        return PlannedApprovalStatus(
+            ApprovalState.WRONG_VERSION,
+            f"ModelUpdate {approval.update} has no version yet; create the approval again when it has one",
+        )
     if approval.version != approval.candidate:
-        version_message = f"its version is {approval.candidate}" if approval.candidate else "it has no version yet"
-        return PlannedApprovalStatus(ApprovalState.WRONG_VERSION, f"{approval.update}: {version_message}")
+        return PlannedApprovalStatus(
+            ApprovalState.WRONG_VERSION,
+            f"spec.version: the version of ModelUpdate {approval.update} is {approval.candidate}; "
+            "create an approval of that version",
+        )
     if "rejected" in approval.logged_decisions:
         if approval.decision == "Reject":
-            return PlannedApprovalStatus(ApprovalState.RECORDED, "a person rejected it before")
-        return PlannedApprovalStatus(ApprovalState.ALREADY_REJECTED, "a person rejected it, which is final")
-    if "promoted" in approval.logged_decisions:
-        return PlannedApprovalStatus(ApprovalState.ALREADY_PROMOTED, "it was promoted already; RollBack undoes that")
-    base = next(update.base for update in plan_input.updates if update.name == approval.update)
-    if base != plan_input.champion:
+            return PlannedApprovalStatus(ApprovalState.RECORDED, "a person has already rejected this version")
         return PlannedApprovalStatus(
-            ApprovalState.SUPERSEDED, "another version became champion; its data is learned anew"
+            ApprovalState.ALREADY_REJECTED,
+            "a person has already rejected this version, which is final; another update gives another version",
+        )
+    if "promoted" in approval.logged_decisions:
+        return PlannedApprovalStatus(
+            ApprovalState.ALREADY_PROMOTED,
+            "this version is already promoted; to undo that, run: anamnesis rollback",
+        )
+    if update.base != plan_input.champion:
+        return PlannedApprovalStatus(
+            ApprovalState.SUPERSEDED,
+            "another version became champion first; approve the version of the next update, which learns the same data",
         )
     if approval.decision == "Approve" and "approved" in approval.logged_decisions:
-        return PlannedApprovalStatus(ApprovalState.RECORDED, "it was approved before")
+        return PlannedApprovalStatus(ApprovalState.RECORDED, "this version was approved before")
     return PlannedApprovalStatus(ApprovalState.PENDING)

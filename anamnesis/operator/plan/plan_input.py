@@ -1,4 +1,4 @@
-"""What planning looks at: everything that is there, read at one moment."""
+"""The input of planning: the state of the cluster, the registry and the back end, read at one moment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from anamnesis.records import ScheduledEvaluation, UpdateResult, UpdateResultKin
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A version trained on a site's present data that is not in the champion's lineage.
+    """A version trained on the current data of a site; it is not in the champion's lineage.
 
     Attributes:
         version: its digest.
-        verdict: what the gate says of it now.
-        reason: the gate's sentence, or that of the person who rejected it or rolled it back.
-        is_rejected: the log says so.
-        is_rolled_back: it was promoted once.
+        verdict: the gate's verdict now.
+        reason: why, from the gate, or who rejected the version or rolled it back.
+        is_rejected: the registry's log has its rejection.
+        is_rolled_back: it was champion, and a person rolled back.
     """
 
     version: str
@@ -30,19 +30,19 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class ObservedSite:
-    """What is known of a site. What a laptop does not know keeps its default.
+    """The state of a site. Local mode leaves the fields of the cluster at their defaults.
 
     Attributes:
-        is_learned: the data that its source holds now is in the champion's lineage.
+        is_learned: the champion's lineage was trained on the data that the source holds now.
         candidates: see ``Candidate``, oldest first.
-        problem: why its source or store cannot be read; empty when all is well.
-        source_fingerprint: fingerprint of what its source holds now; empty before the first look.
-        changed_at: since when it has held that.
-        patients: it holds at most so many; 0 where a listing cannot tell.
-        learned_patients: the same of what was last learned from it.
-        requested_counter: counter of the person's latest request.
-        answered_counter: the highest counter that an update of this site bears.
-        is_missing: the champion has learned from it, and its Site is there no more.
+        problem: why its source or store is unreadable; empty where both are readable.
+        source_fingerprint: of the files that the source holds now; empty before the first poll.
+        changed_at: when the files last changed.
+        patients: upper bound of the number of patients at the source; 0 where a listing does not show patients.
+        learned_patients: the same number for the data that was last learned from the site.
+        requested_counter: counter of the latest request of a person.
+        answered_counter: the highest counter of the updates of this site.
+        is_missing: the champion was trained on this site, and the Site does not exist any more.
     """
 
     is_learned: bool = False
@@ -58,17 +58,17 @@ class ObservedSite:
 
     @property
     def has_open_request(self) -> bool:
-        """Whether a person asks for an update that no update has answered."""
+        """Whether a person requests an update, and no update has answered yet."""
         return self.requested_counter > self.answered_counter
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who works on an update, as the registry's log says.
+    """The claim of an operator on an update, from the registry's log.
 
     Attributes:
         held_by_this_operator: this operator made the claim.
-        deadline: until when it holds.
+        deadline: when the claim expires.
     """
 
     held_by_this_operator: bool
@@ -77,21 +77,21 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class ObservedUpdate:
-    """A ModelUpdate, and what back end and registry say of it.
+    """A ModelUpdate, with its state in the back end and the registry.
 
     Attributes:
         name: of the resource.
-        site: whose data.
-        source_fingerprint: fingerprint of what was to be learned.
-        base: digest of the version it starts from; empty for the first.
-        is_current: it is what would be planned today from this data: same base, configuration and counter.
-        created_at: when the resource was made.
+        site: whose data it learns.
+        source_fingerprint: of the files to learn.
+        base: digest of the version that it starts from; empty for the first update.
+        is_current: a plan made now would create the same update: same data, base, configuration and counter.
+        created_at: when the resource was created.
         claim: the last claim, or none.
-        runs: those that bear its name, oldest first.
-        result: what a run found, or none yet.
-        candidate: the version it gave, or none yet.
+        runs: of this update, oldest first.
+        result: of a run, or none yet.
+        candidate: the version that the run trained, or none yet.
         is_promoted: that version is in the champion's lineage.
-        is_superseded: the log says that its base was no longer champion.
+        is_superseded: the log has the entry that another version became champion first.
     """
 
     name: str
@@ -109,25 +109,25 @@ class ObservedUpdate:
 
     @property
     def result_kind(self) -> UpdateResultKind | None:
-        """How its run ended."""
+        """The kind of the result, or none yet."""
         return self.result.kind if self.result else None
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedApproval:
-    """An UpdateApproval, and what the registry says of its version.
+    """An UpdateApproval, with the state of its version in the registry.
 
     Attributes:
         name: of the resource.
-        decision: what the person says.
-        version: of which version.
-        approver: who.
-        created_at: when the resource was made.
-        update: name of the update that it speaks of; empty for a roll back.
+        decision: of the person.
+        version: digest of the version that the decision is about.
+        approver: the person.
+        created_at: when the resource was created.
+        update: name of the ModelUpdate; empty for a roll back.
         candidate: the version that this update gave; empty where there is no such update or version.
-        log_entry: number of the log entry that records it; 0 while there is none.
-        logged_decisions: what the log says of the version: ``approved``, ``rejected`` by a person, or ``promoted``.
-        refusal_reason: it was refused before, with this reason; that is final.
+        log_entry: number of the log entry that records the approval; 0 while there is none.
+        logged_decisions: what the log records of the version: ``approved``, ``rejected`` by a person, or ``promoted``.
+        refusal_reason: the reason of an earlier refusal, which is final; empty where it was not refused.
     """
 
     name: str
@@ -147,12 +147,12 @@ class ObservedEvaluation:
     """Scheduled evaluations of the champion.
 
     Attributes:
-        first_champion_at: when the model got its first champion: nothing was due before.
-        due_at: the last time that the schedule names, or none.
-        next_due_at: the next one.
-        runs: those of the evaluation that is due, oldest first.
-        result: its result, or none yet.
+        first_champion_at: when the model got its first champion; no evaluation was due before.
+        due_at: the last time of the schedule, or none.
+        next_due_at: the next time of the schedule.
         name: of the evaluation that is due.
+        runs: of the evaluation that is due, oldest first.
+        result: of the evaluation that is due, or none yet.
     """
 
     first_champion_at: datetime
@@ -164,7 +164,7 @@ class ObservedEvaluation:
 
     @property
     def pending_due_at(self) -> datetime | None:
-        """The time that was due and has no result yet, or none."""
+        """The last time of the schedule, where its evaluation has no result yet; else none."""
         return (
             self.due_at
             if self.due_at is not None and self.due_at > self.first_champion_at and not self.result
@@ -174,18 +174,18 @@ class ObservedEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class PlanInput:
-    """What is there, read at one moment.
+    """The state of one model, read at one moment.
 
     Attributes:
         champion: digest of the version in use; empty before the first promotion.
         sites: by name.
-        submitted_sites: sites whose update this planner has already carried out on this champion; not again.
-        on_demand: a person at the command line is the trigger: what a cluster waits for is passed over.
+        submitted_sites: local mode only: sites whose update already ran on this champion; it does not run twice.
+        on_demand: local mode: a person at the command line is the trigger, and ``spec.trigger`` does not count.
         updates: every ModelUpdate of the model, oldest first.
         approvals: every UpdateApproval of the model, oldest first.
-        admission_policy_since: since when an admission policy pins the author of approvals; none where it does not.
-        other_operator_deadline: until when another operator that shares the registry has the turn, or none.
-        evaluation: see ``ObservedEvaluation``; none where none is wanted or there is no champion.
+        admission_policy_since: since when the admission policy verifies the author of approvals; none without it.
+        other_operator_deadline: when the claim of another operator that shares the registry expires, or none.
+        evaluation: see ``ObservedEvaluation``; none where the model has no evaluation schedule or no champion.
     """
 
     champion: str

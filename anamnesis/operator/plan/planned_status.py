@@ -1,4 +1,4 @@
-"""What a plan says of the model, its sites, updates and approvals."""
+"""The planned status of a model, its sites, updates and approvals. ``state_meanings`` explains the states."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class SiteState(StrEnum):
-    """Where a site stands with a model; stable words for programs."""
+    """The state of a site in a model; stable words for programs."""
 
     LEARNED = "Learned"
     NEXT = "Next"
@@ -15,7 +15,7 @@ class SiteState(StrEnum):
     UPDATING = "Updating"
     AWAITING_APPROVAL = "AwaitingApproval"
     AWAITING_EVALUATIONS = "AwaitingEvaluations"
-    UNDECIDED = "Unsettled"
+    UNDECIDED = "Undecided"
     REJECTED = "Rejected"
     ROLLED_BACK = "RolledBack"
     UNREADABLE = "Unreadable"
@@ -30,7 +30,7 @@ class SiteState(StrEnum):
 
 
 class UpdateState(StrEnum):
-    """Where an update stands: the reasons of its condition ``Decided``. Those below ``PROMOTED`` are final too."""
+    """The state of an update: the reason of its condition ``Decided``. ``PROMOTED`` and those below it are final."""
 
     WAITING = "Waiting"
     CLAIMED_ELSEWHERE = "ClaimedElsewhere"
@@ -39,7 +39,7 @@ class UpdateState(StrEnum):
     RETRYING = "Retrying"
     AWAITING_EVALUATIONS = "AwaitingEvaluations"
     AWAITING_APPROVAL = "AwaitingApproval"
-    RECORDING_DECISION = "Settling"
+    RECORDING_DECISION = "RecordingDecision"
     PROMOTED = "Promoted"
     REJECTED = "Rejected"
     ROLLED_BACK = "RolledBack"
@@ -68,7 +68,7 @@ _FINAL_UPDATE_STATES = {
 
 
 class ApprovalState(StrEnum):
-    """What became of a person's word: the reasons of its condition ``Recorded``."""
+    """The state of an UpdateApproval: the reason of its condition ``Recorded``."""
 
     PENDING = "Pending"
     RECORDED = "Recorded"
@@ -82,13 +82,13 @@ class ApprovalState(StrEnum):
 
     @property
     def is_refused(self) -> bool:
-        """Whether the word does not count."""
+        """Whether the approval does not count."""
         return self not in (ApprovalState.PENDING, ApprovalState.RECORDED)
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedSiteStatus:
-    """One line of a model's status."""
+    """The state of a site, and why."""
 
     name: str
     state: SiteState
@@ -97,7 +97,7 @@ class PlannedSiteStatus:
 
 @dataclass(frozen=True, slots=True)
 class PlannedUpdateStatus:
-    """Where an update stands, and why."""
+    """The state of an update, and why."""
 
     state: UpdateState
     message: str = ""
@@ -105,7 +105,7 @@ class PlannedUpdateStatus:
 
 @dataclass(frozen=True, slots=True)
 class PlannedApprovalStatus:
-    """What became of a person's word, and why."""
+    """The state of an approval, and why."""
 
     state: ApprovalState
     message: str = ""
@@ -113,16 +113,16 @@ class PlannedApprovalStatus:
 
 @dataclass(frozen=True, slots=True)
 class PlannedModelStatus:
-    """What a model's status says.
+    """The status of a model.
 
     Attributes:
         champion: digest of the version in use, or empty.
         sites: in the order they joined.
-        planned_at: when it was planned, UTC, ISO 8601.
-        updates: name -> where it stands.
-        approvals: name -> what became of it.
-        evaluation_problem: why a scheduled evaluation does not get on; empty when all is well.
-        requeue_at: when to plan again though nothing happens, or none.
+        planned_at: the time of the plan, UTC, ISO 8601.
+        updates: by name.
+        approvals: by name.
+        evaluation_problem: why the runs of the scheduled evaluation fail; empty when they do not.
+        requeue_at: when to plan again even without an event, or none.
     """
 
     champion: str

@@ -1,4 +1,4 @@
-"""Decides what to do next for one model: a pure function of what is wanted, what is there, and the time."""
+"""Decides the next actions for one model: a pure function of the spec, the state that was read, and the time."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,7 +16,8 @@ from anamnesis.operator.plan.planned_status import (
     PlannedUpdateStatus,
     SiteState,
 )
-from anamnesis.operator.plan.site_readiness import SiteReadiness, decide_site
+from anamnesis.operator.plan.site_input import SiteInput, SiteReadiness
+from anamnesis.operator.plan.site_readiness import decide_site
 from anamnesis.operator.plan.update_lifecycle import UpdatePlan, decide_update
 
 _STATES_THAT_HOLD_THE_TURN = {
@@ -27,28 +28,30 @@ _STATES_THAT_HOLD_THE_TURN = {
     SiteState.UNDECIDED,
     SiteState.CLAIMED_ELSEWHERE,
 }
-"""States in which a site has the turn: the next update needs the champion that this one may give. A site that is not
-ready does not hold up the others; sites are learned in the order they joined among those that are."""
+"""States in which the other sites wait: the next update must start from the champion that this one may give. A site
+that is not ready does not delay the others; the ready sites are learned in the order of ``spec.sites``."""
 
 
 def plan(
     spec: ContinualModelSpec, plan_input: PlanInput, now: datetime
 ) -> tuple[tuple[Action, ...], PlannedModelStatus]:
-    """Returns what to do now, in this order, and what to tell.
+    """Returns the next actions, in this order, and the status.
 
-    Words of people come first, since they may change the champion; what follows from them is planned in the next round.
-    At most one update of a model is in flight.
+    Approvals come first, because they may change the champion; the next round plans everything else. At most one update
+    of a model is in progress.
 
     Args:
-        spec: what is wanted.
-        plan_input: what is there.
+        spec: of the model.
+        plan_input: what the operator read.
         now: the time, UTC.
     """
     approvals = {approval.name: validate_approval(approval, plan_input) for approval in plan_input.approvals}
     update_plans = {update.name: decide_update(spec, update, plan_input, now) for update in plan_input.updates}
-    sites = _queue_sites(
-        [decide_site(spec, site.name, plan_input, update_plans, now) for site in spec.sites], update_plans, plan_input
-    )
+    readiness = [
+        decide_site(SiteInput(spec=spec, name=site.name, plan_input=plan_input, update_plans=update_plans, now=now))
+        for site in spec.sites
+    ]
+    sites = _queue_sites(readiness, update_plans, plan_input)
     evaluation = decide_evaluation(spec, plan_input, now)
     actions = _record_approvals(approvals)
     if not actions:
@@ -79,7 +82,7 @@ def _create_update(site: PlannedSiteStatus, plan_input: PlanInput) -> Action:
 
 
 def _record_approvals(approvals: Mapping[str, PlannedApprovalStatus]) -> list[Action]:
-    """At most one a round: what it changes decides what the others mean."""
+    """At most one approval in each round: it may change the meaning of the others."""
     pending_approvals = [name for name, status in approvals.items() if status.state is ApprovalState.PENDING]
     return [RecordApproval(name) for name in pending_approvals[:1]]
 
@@ -87,14 +90,17 @@ def _record_approvals(approvals: Mapping[str, PlannedApprovalStatus]) -> list[Ac
 def _queue_sites(
     sites: list[SiteReadiness], update_plans: Mapping[str, UpdatePlan], plan_input: PlanInput
 ) -> list[SiteReadiness]:
-    """Leaves ``NEXT`` to the first that may begin, and to none while an update is in flight."""
+    """Leaves ``NEXT`` to the first ready site, and to none while an update is in progress."""
     sites_in_flight = [update.site for update in plan_input.updates if not update_plans[update.name].state.is_final]
     turn_holder = sites_in_flight[0] if sites_in_flight else ""
     queued_sites = []
     for site in sites:
         status = site.status
         if status.state is SiteState.NEXT and turn_holder:
-            site = SiteReadiness(PlannedSiteStatus(status.name, SiteState.QUEUED, f"after {turn_holder}"))
+            queued_status = PlannedSiteStatus(
+                status.name, SiteState.QUEUED, f"waits for the update of site {turn_holder}"
+            )
+            site = SiteReadiness(queued_status)
         turn_holder = turn_holder or (status.name if status.state in _STATES_THAT_HOLD_THE_TURN else "")
         queued_sites.append(site)
     return queued_sites
@@ -103,7 +109,7 @@ def _queue_sites(
 def _delete_old_updates(
     spec: ContinualModelSpec, plan_input: PlanInput, update_plans: Mapping[str, UpdatePlan]
 ) -> list[Action]:
-    """The oldest updates that ended, beyond the limit; never one whose end keeps its data from being tried again."""
+    """The oldest ended updates beyond ``historyLimit``; never a current one: it prevents a repetition of itself."""
     ended_updates = [
         update for update in plan_input.updates if update_plans[update.name].state.is_final and not update.is_current
     ]

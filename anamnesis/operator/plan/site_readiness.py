@@ -1,174 +1,94 @@
-"""Where one site stands with a model, as far as the site alone decides it."""
+"""The readiness of one site: the list of checks, in the order of the page for people on call."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from typing import Final
 
-from anamnesis.operator.api.durations import parse_duration
-from anamnesis.operator.api.model import ContinualModelSpec, TriggerSpec
-from anamnesis.operator.plan.plan_input import Candidate, ObservedSite, ObservedUpdate, PlanInput
-from anamnesis.operator.plan.planned_status import PlannedSiteStatus, SiteState, UpdateState
-from anamnesis.operator.plan.update_lifecycle import UpdatePlan
-from anamnesis.records import UpdateResultKind, Verdict
-
-_SITE_STATE_BY_UPDATE_STATE = {
-    UpdateState.AWAITING_APPROVAL: SiteState.AWAITING_APPROVAL,
-    UpdateState.AWAITING_EVALUATIONS: SiteState.AWAITING_EVALUATIONS,
-    UpdateState.CLAIMED_ELSEWHERE: SiteState.CLAIMED_ELSEWHERE,
-    UpdateState.SUSPENDED: SiteState.SUSPENDED,
-}
+from anamnesis.operator.plan import site_checks, trigger_checks
+from anamnesis.operator.plan.planned_status import SiteState
+from anamnesis.operator.plan.site_input import SiteInput, SiteReadiness
 
 
 @dataclass(frozen=True, slots=True)
-class SiteReadiness:
-    """Where a site stands, and when that may change by itself."""
+class SiteCheck:
+    """One check, and what a person does.
 
-    status: PlannedSiteStatus
-    requeue_at: datetime | None = None
-
-
-def decide_site(
-    spec: ContinualModelSpec, name: str, plan_input: PlanInput, update_plans: Mapping[str, UpdatePlan], now: datetime
-) -> SiteReadiness:
-    """Returns where the site ``name`` stands; ``NEXT`` where its update may begin.
-
-    Args:
-        spec: what is wanted.
-        name: of the site.
-        plan_input: what is there.
-        update_plans: update -> where it stands.
-        now: the time, UTC.
+    Attributes:
+        decide: returns the readiness of a site, or none where the next check decides. The docstring says when the
+            check applies.
+        actions: state that the check gives -> what a person does about it.
     """
-    site, updates = plan_input.sites[name], [update for update in plan_input.updates if update.site == name]
-    for update in updates:
-        if not (update_plan := update_plans[update.name]).state.is_final:
-            state = _SITE_STATE_BY_UPDATE_STATE.get(update_plan.state, SiteState.UPDATING)
-            return SiteReadiness(PlannedSiteStatus(name, state, f"{update.name}: {update_plan.message}"))
-    if site.problem:
-        return SiteReadiness(PlannedSiteStatus(name, SiteState.UNREADABLE, site.problem))
-    if decided_status := _decided_status(spec, name, site, plan_input):
-        return SiteReadiness(decided_status)
-    if blocked_status := _blocked_status(spec, name, plan_input):
-        return SiteReadiness(blocked_status)
-    if not (plan_input.on_demand or site.has_open_request):
-        if failed_status := _failed_status(name, updates, update_plans):
-            return SiteReadiness(failed_status)
-        if waiting_site := _wait_for_trigger(spec.trigger, name, site, updates, now):
-            return waiting_site
-    if not (plan_input.on_demand or site.source_fingerprint):
-        return SiteReadiness(PlannedSiteStatus(name, SiteState.WAITING_FOR_DATA, "nothing was seen at its source yet"))
-    if missing_sites := [other_name for other_name, other_site in plan_input.sites.items() if other_site.is_missing]:
-        message = (
-            f"the champion has learned {missing_sites[0]}, and without its Site nothing judges what an update forgets of it: "
-            "apply the Site again, or take it out of spec.sites"
-        )
-        return SiteReadiness(PlannedSiteStatus(name, SiteState.QUEUED, message))
-    if plan_input.other_operator_deadline and plan_input.other_operator_deadline > now:
-        message = f"another operator has the turn until {plan_input.other_operator_deadline:%Y-%m-%d %H:%M} UTC"
-        return SiteReadiness(
-            PlannedSiteStatus(name, SiteState.CLAIMED_ELSEWHERE, message), plan_input.other_operator_deadline
-        )
-    return SiteReadiness(
-        PlannedSiteStatus(name, SiteState.NEXT, "a person asked for it" if site.has_open_request else "")
-    )
+
+    decide: Callable[[SiteInput], SiteReadiness | None]
+    actions: Mapping[SiteState, str]
 
 
-def _decided_status(
-    spec: ContinualModelSpec, name: str, site: ObservedSite, plan_input: PlanInput
-) -> PlannedSiteStatus | None:
-    """Returns what was decided about the site's present data; a person who asks again overrules it."""
-    if site.has_open_request:
-        return None
-    if site.is_learned:
-        return PlannedSiteStatus(name, SiteState.LEARNED)
-    for candidate in site.candidates:
-        if state := _state_after_candidate(
-            candidate, spec.gate.enforcement == "Enforced", name in plan_input.submitted_sites
-        ):
-            return PlannedSiteStatus(name, state, f"{candidate.version}: {candidate.reason}")
-    return None
+SITE_CHECKS: Final = (
+    SiteCheck(
+        site_checks.update_in_progress,
+        {
+            SiteState.UPDATING: "Wait for the run. The message names it.",
+            SiteState.AWAITING_APPROVAL: "`anamnesis approve` or `anamnesis reject`.",
+            SiteState.AWAITING_EVALUATIONS: "`anamnesis evaluate` adds the evaluation that the message names; "
+            "or `anamnesis reject`.",
+            SiteState.CLAIMED_ELSEWHERE: "Wait for the other operator.",
+            SiteState.SUSPENDED: "`anamnesis resume`.",
+        },
+    ),
+    SiteCheck(
+        site_checks.source_unreadable,
+        {SiteState.UNREADABLE: "Read the message, then the condition `Readable` of the Site."},
+    ),
+    SiteCheck(site_checks.data_learned, {SiteState.LEARNED: "Nothing. New data starts the next update."}),
+    SiteCheck(
+        site_checks.version_not_promoted,
+        {
+            SiteState.ROLLED_BACK: "`anamnesis update` trains on the data again.",
+            SiteState.REJECTED: "Read the message. New data or a changed configuration starts another update; "
+            "`anamnesis update` starts one now.",
+            SiteState.AWAITING_APPROVAL: "`anamnesis approve` or `anamnesis reject`.",
+            SiteState.AWAITING_EVALUATIONS: "`anamnesis evaluate` adds the evaluation that the message names.",
+        },
+    ),
+    SiteCheck(site_checks.model_suspended, {SiteState.SUSPENDED: "`anamnesis resume`."}),
+    SiteCheck(
+        site_checks.method_not_allowed,
+        {SiteState.OUTSIDE_CHANGE_PLAN: "Choose an allowed method, or have this one added to the change plan."},
+    ),
+    SiteCheck(site_checks.run_without_decision, {SiteState.UNDECIDED: "Read `run.log` of the last run."}),
+    SiteCheck(
+        site_checks.update_failed,
+        {SiteState.FAILED: "Read the log of the run, fix the cause, then `anamnesis update`."},
+    ),
+    SiteCheck(
+        trigger_checks.no_data,
+        {SiteState.WAITING_FOR_DATA: "Check that the sender writes to `spec.source` of the Site."},
+    ),
+    SiteCheck(
+        trigger_checks.too_few_patients,
+        {SiteState.WAITING_FOR_PATIENTS: "Wait for data, or `anamnesis update` to learn what is there."},
+    ),
+    SiteCheck(trigger_checks.source_changing, {SiteState.WAITING_FOR_QUIET: "Wait until the upload has ended."}),
+    SiteCheck(
+        trigger_checks.outside_schedule,
+        {SiteState.WAITING_FOR_SCHEDULE: "Wait until the time in the message, or `anamnesis update` to start now."},
+    ),
+    SiteCheck(
+        site_checks.learned_site_missing,
+        {SiteState.QUEUED: "Apply that Site again, or remove it from `spec.sites`."},
+    ),
+    SiteCheck(site_checks.other_operator_active, {SiteState.CLAIMED_ELSEWHERE: "Wait for the other operator."}),
+    SiteCheck(
+        site_checks.ready_to_update,
+        {
+            SiteState.NEXT: "Nothing. The update starts now.",
+            SiteState.QUEUED: "Wait for the update of the site that the message names.",
+        },
+    ),
+)
+"""The first check that gives a state wins. ``planning`` turns ``Next`` into ``Queued`` while another site updates."""
 
 
-def _state_after_candidate(candidate: Candidate, is_gate_enforced: bool, is_submitted: bool) -> SiteState | None:
-    """Returns where a candidate leaves its site, or none where the update shall run (on)."""
-    if candidate.is_rolled_back:
-        return SiteState.ROLLED_BACK
-    if candidate.is_rejected:
-        return SiteState.REJECTED
-    if candidate.verdict is Verdict.AWAIT_APPROVAL and is_gate_enforced:
-        return SiteState.AWAITING_APPROVAL
-    if candidate.verdict is Verdict.AWAIT_EVALUATIONS and is_submitted:
-        return SiteState.AWAITING_EVALUATIONS
-    return None
-
-
-def _blocked_status(spec: ContinualModelSpec, name: str, plan_input: PlanInput) -> PlannedSiteStatus | None:
-    """Returns what no person's request overrules."""
-    if spec.state == "Suspended":
-        return PlannedSiteStatus(name, SiteState.SUSPENDED, "the model is suspended")
-    allowed_methods = spec.change_plan.allowed_methods
-    if allowed_methods and spec.method.name not in allowed_methods:
-        return PlannedSiteStatus(
-            name, SiteState.OUTSIDE_CHANGE_PLAN, f"{spec.method.name} is not one of {', '.join(allowed_methods)}"
-        )
-    if name in plan_input.submitted_sites:
-        return PlannedSiteStatus(
-            name, SiteState.UNDECIDED, "its update ended without a decision; see the record of the run"
-        )
-    return None
-
-
-def _failed_status(
-    name: str, updates: list[ObservedUpdate], update_plans: Mapping[str, UpdatePlan]
-) -> PlannedSiteStatus | None:
-    """Returns why this very update was given up; other data, another base or configuration would be another one."""
-    for update in updates:
-        update_plan = update_plans[update.name]
-        if update.is_current and update_plan.state in (UpdateState.RUN_FAILED, UpdateState.RUN_CANCELLED):
-            return PlannedSiteStatus(name, SiteState.FAILED, f"{update.name}: {update_plan.message}")
-    return None
-
-
-def _wait_for_trigger(
-    trigger: TriggerSpec, name: str, site: ObservedSite, updates: list[ObservedUpdate], now: datetime
-) -> SiteReadiness | None:
-    """Returns what the site's new data waits for; none where it may be learned."""
-    if not site.source_fingerprint or site.changed_at is None:
-        return SiteReadiness(PlannedSiteStatus(name, SiteState.WAITING_FOR_DATA, "nothing was seen at its source yet"))
-    if patients_message := _too_few_patients_message(trigger, site, updates):
-        return SiteReadiness(PlannedSiteStatus(name, SiteState.WAITING_FOR_PATIENTS, patients_message))
-    quiet_at = site.changed_at + parse_duration(trigger.quiet_period)
-    if now < quiet_at:
-        message = f"until nothing has changed for {trigger.quiet_period}"
-        return SiteReadiness(PlannedSiteStatus(name, SiteState.WAITING_FOR_QUIET, message), quiet_at)
-    opens_at = _schedule_opens_at(trigger, site.changed_at, now)
-    if opens_at and opens_at > now:
-        message = f"until {opens_at:%Y-%m-%d %H:%M} UTC"
-        return SiteReadiness(PlannedSiteStatus(name, SiteState.WAITING_FOR_SCHEDULE, message), opens_at)
-    return None
-
-
-def _too_few_patients_message(trigger: TriggerSpec, site: ObservedSite, updates: list[ObservedUpdate]) -> str:
-    """Returns, in words, that there are too few new patients: as an ingest found, or as the listing proves."""
-    minimum_patients = trigger.minimum_new_patients
-    for update in updates:
-        if update.is_current and update.result and update.result_kind is UpdateResultKind.TOO_FEW_PATIENTS:
-            return f"{update.result.new_patients} of {minimum_patients} new patients"
-    growth = site.patients - site.learned_patients
-    if (
-        site.patients and 0 <= growth < minimum_patients
-    ):  # fewer than before: some were exchanged, and only an ingest can tell
-        return f"at most {growth} of {minimum_patients} new patients"
-    return ""
-
-
-def _schedule_opens_at(trigger: TriggerSpec, changed_at: datetime, now: datetime) -> datetime | None:
-    """Returns when schedule and window let an update begin: now or later; none where there is neither."""
-    from anamnesis.operator.api.schedule import is_window_open, next_firing, next_opening
-
-    opens_at = now
-    if trigger.schedule:  # the first firing after the data came; one that was missed is made up for
-        opens_at = max(now, next_firing(trigger.schedule, changed_at))
-    if trigger.window and not is_window_open(trigger.window, opens_at):
-        opens_at = next_opening(trigger.window, opens_at)
-    return opens_at
+def decide_site(site: SiteInput) -> SiteReadiness:
+    """Returns the readiness of a site; ``NEXT`` where its update may start."""
+    return next(readiness for check in SITE_CHECKS if (readiness := check.decide(site)))

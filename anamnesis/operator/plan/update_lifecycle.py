@@ -1,4 +1,15 @@
-"""What to do with one update that exists: claim, run, run again, settle, or let be."""
+"""The state and the next actions of one ModelUpdate: claim, run, retry, record the decision.
+
+State diagram; ``state_meanings`` explains each state::
+
+    Waiting -> Running -> (a version) -> RecordingDecision -> Promoted | Rejected
+       ^          |            |
+       |          |            +-> AwaitingEvaluations, AwaitingApproval (then RecordingDecision)
+       |          +-> Retrying -> Running, or RunFailed
+       |          +-> NoChange, TooFewPatients, RunCancelled
+       +- ClaimedElsewhere, Suspended (while the cause lasts)
+    any state -> Superseded (another champion);   Promoted -> RolledBack (a person)
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,21 +23,21 @@ from anamnesis.operator.plan.planned_status import UpdateState
 from anamnesis.records import UpdateResultKind, Verdict
 
 CLAIM_DURATION = timedelta(hours=6)
-"""How long a claim holds. It is renewed when half of it is over, so a longer run keeps it; who dies, loses it then."""
+"""How long a claim is valid. A live run renews it after half of this time; the claim of a dead operator expires."""
 RUN_POLL_INTERVAL = timedelta(seconds=10)
-"""How often a run is looked at."""
+"""How often the operator polls a run."""
 FIRST_RETRY_DELAY, MAXIMUM_RETRY_DELAY = timedelta(seconds=30), timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
 class UpdatePlan:
-    """Where an update stands, and what to do for it.
+    """The state of an update, and what to do for it.
 
     Attributes:
         state: see ``UpdateState``.
         message: for people.
         actions: in this order.
-        requeue_at: when to look again, or none.
+        requeue_at: when to plan again, or none.
     """
 
     state: UpdateState
@@ -36,77 +47,136 @@ class UpdatePlan:
 
 
 def decide_update(spec: ContinualModelSpec, update: ObservedUpdate, plan_input: PlanInput, now: datetime) -> UpdatePlan:
-    """Returns where ``update`` stands and what to do for it. What its run found comes before what its run does."""
+    """Returns the state of an update and what to do for it. The result of a run counts more than the run's state."""
     if update.result_kind is UpdateResultKind.NO_CHANGE:
-        return UpdatePlan(UpdateState.NO_CHANGE, "the champion has learned these very samples")
+        return UpdatePlan(UpdateState.NO_CHANGE, "the champion has already learned these samples")
     if update.result_kind is UpdateResultKind.TOO_FEW_PATIENTS and update.result:
         new_patients, minimum_patients = update.result.new_patients, update.result.trigger.minimum_patients
-        return UpdatePlan(UpdateState.TOO_FEW_PATIENTS, f"{new_patients} of {minimum_patients} new patients")
+        return UpdatePlan(
+            UpdateState.TOO_FEW_PATIENTS,
+            f"{new_patients} of {minimum_patients} new patients (spec.trigger.minimumNewPatients); "
+            "more data starts another update",
+        )
     if update.candidate:
         return _decide_candidate(spec, update, plan_input)
     if update.base != plan_input.champion:
         cancel_actions = tuple(CancelRun(run.name) for run in update.runs if not run.state.is_final)
-        return UpdatePlan(UpdateState.SUPERSEDED, "another version became champion before it ended", cancel_actions)
+        return UpdatePlan(
+            UpdateState.SUPERSEDED,
+            "another version became champion before this update ended; a new update learns the data on top of it",
+            cancel_actions,
+        )
     if update.claim and not update.claim.held_by_this_operator and update.claim.deadline > now:
         return UpdatePlan(
-            UpdateState.CLAIMED_ELSEWHERE, "another operator works on it", requeue_at=update.claim.deadline
+            UpdateState.CLAIMED_ELSEWHERE,
+            "another operator that shares the registry runs this update, "
+            f"at most until {update.claim.deadline:%Y-%m-%d %H:%M} UTC; wait for it",
+            requeue_at=update.claim.deadline,
         )
     return _decide_run(spec, update, now)
 
 
 def _decide_candidate(spec: ContinualModelSpec, update: ObservedUpdate, plan_input: PlanInput) -> UpdatePlan:
-    """The run gave a version: what the log and the gate say of it."""
+    """The run gave a version: the log and the gate decide."""
     candidate, record_actions = update.candidate, (RecordDecision(update.name),)
     assert candidate is not None
     if update.is_promoted:
-        return UpdatePlan(UpdateState.PROMOTED, candidate.reason)
+        return UpdatePlan(UpdateState.PROMOTED, f"version {candidate.version[:19]} became champion: {candidate.reason}")
     if candidate.is_rolled_back:
-        return UpdatePlan(UpdateState.ROLLED_BACK, candidate.reason)
+        return UpdatePlan(
+            UpdateState.ROLLED_BACK, f"version {candidate.version[:19]} is not in use any more: {candidate.reason}"
+        )
     if candidate.is_rejected:
-        return UpdatePlan(UpdateState.REJECTED, candidate.reason)
+        return UpdatePlan(
+            UpdateState.REJECTED,
+            f"version {candidate.version[:19]}: {candidate.reason}; "
+            "new data or a changed configuration starts another update",
+        )
     if update.base != plan_input.champion:
-        return UpdatePlan(UpdateState.SUPERSEDED, candidate.reason, () if update.is_superseded else record_actions)
+        return UpdatePlan(
+            UpdateState.SUPERSEDED,
+            f"version {candidate.version[:19]}: {candidate.reason}; "
+            "a new update learns the data on top of the champion",
+            () if update.is_superseded else record_actions,
+        )
     if spec.state == "Suspended":
-        return UpdatePlan(UpdateState.SUSPENDED, "nothing is decided while the model is suspended")
+        return UpdatePlan(
+            UpdateState.SUSPENDED,
+            "spec.state of the model is Suspended, so the gate does not decide; "
+            "to continue, run: anamnesis resume MODEL",
+        )
     if candidate.verdict is Verdict.AWAIT_EVALUATIONS:
-        return UpdatePlan(UpdateState.AWAITING_EVALUATIONS, candidate.reason)
+        return UpdatePlan(
+            UpdateState.AWAITING_EVALUATIONS,
+            f"version {candidate.version[:19]}: {candidate.reason}; "
+            f"run: anamnesis evaluate -f FILE --version {candidate.version}, or anamnesis reject",
+        )
     if candidate.verdict is Verdict.AWAIT_APPROVAL and spec.gate.enforcement == "Enforced":
-        return UpdatePlan(UpdateState.AWAITING_APPROVAL, candidate.reason)
-    return UpdatePlan(UpdateState.RECORDING_DECISION, candidate.reason, record_actions)
+        return UpdatePlan(
+            UpdateState.AWAITING_APPROVAL,
+            f"version {candidate.version[:19]}: {candidate.reason}; run: anamnesis approve, or anamnesis reject",
+        )
+    return UpdatePlan(
+        UpdateState.RECORDING_DECISION,
+        f"the operator writes the decision of the gate to the registry's log: {candidate.reason}",
+        record_actions,
+    )
 
 
 def _decide_run(spec: ContinualModelSpec, update: ObservedUpdate, now: datetime) -> UpdatePlan:
-    """Nothing was found yet: a live run goes on, else the last one decides.
+    """No result yet: a live run continues, else the last run decides.
 
-    Runs that began before the resource was made (again) are not held against it, nor are those that an end of their
-    back end interrupted: these go on at once.
+    Two kinds of runs do not count as failures: those that began before the resource was created (again), and those
+    that their back end interrupted. The latter continue at once.
     """
     live_runs = [run for run in update.runs if not run.state.is_final]
     if live_runs:
         return _continue_run(spec, update, live_runs, now)
     if spec.state == "Suspended":
-        return UpdatePlan(UpdateState.SUSPENDED, "no run begins while the model is suspended")
+        return UpdatePlan(
+            UpdateState.SUSPENDED,
+            "spec.state of the model is Suspended, so no run starts; to continue, run: anamnesis resume MODEL",
+        )
     ended_runs = [
         run for run in update.runs if run.created_at >= update.created_at and run.state is not RunState.INTERRUPTED
     ]
     if not ended_runs or update.runs[-1].state is RunState.INTERRUPTED:
-        return UpdatePlan(UpdateState.WAITING, "its run begins", _start_actions(update, now), now + RUN_POLL_INTERVAL)
-    last_run = ended_runs[-1]
-    if last_run.state is RunState.CANCELLED and not _is_overdue(spec, last_run, last_run.finished_at or now):
-        return UpdatePlan(UpdateState.RUN_CANCELLED, "its run was cancelled; ask for an update to try again")
-    if len(ended_runs) > spec.backend.retries:
         return UpdatePlan(
-            UpdateState.RUN_FAILED, f"{len(ended_runs)} runs failed, the last: {_failure_reason(last_run)}"
+            UpdateState.WAITING,
+            "the operator submits the run to the back end",
+            _start_actions(update, now),
+            now + RUN_POLL_INTERVAL,
         )
-    retry_at = (last_run.finished_at or now) + min(FIRST_RETRY_DELAY * 2 ** (len(ended_runs) - 1), MAXIMUM_RETRY_DELAY)
-    message = f"run {len(ended_runs)} of {spec.backend.retries + 1} failed: {_failure_reason(last_run)}"
+    last_run, retries = ended_runs[-1], spec.backend.retries
+    if last_run.state is RunState.CANCELLED and not _is_overdue(spec, last_run, last_run.finished_at or now):
+        return UpdatePlan(
+            UpdateState.RUN_CANCELLED,
+            f"somebody cancelled run {last_run.name}; to try again, run: anamnesis update MODEL --site {update.site}",
+        )
+    if len(ended_runs) > retries:
+        return UpdatePlan(
+            UpdateState.RUN_FAILED,
+            f"all {len(ended_runs)} runs failed, the last one: {failure_reason(last_run)}; read the log of run "
+            f"{last_run.name}, fix the cause, then run: anamnesis update MODEL --site {update.site}",
+        )
+    retry_at = (last_run.finished_at or now) + retry_delay(len(ended_runs))
     if now < retry_at:
-        return UpdatePlan(UpdateState.RETRYING, message, requeue_at=retry_at)
-    return UpdatePlan(UpdateState.RETRYING, message, _start_actions(update, now), now + RUN_POLL_INTERVAL)
+        return UpdatePlan(
+            UpdateState.RETRYING,
+            f"run {len(ended_runs)} of {retries + 1} failed: {failure_reason(last_run)}; "
+            f"the next run starts at {retry_at:%H:%M:%S} UTC",
+            requeue_at=retry_at,
+        )
+    return UpdatePlan(
+        UpdateState.RETRYING,
+        f"run {len(ended_runs)} of {retries + 1} failed: {failure_reason(last_run)}; the next run starts now",
+        _start_actions(update, now),
+        now + RUN_POLL_INTERVAL,
+    )
 
 
 def _continue_run(spec: ContinualModelSpec, update: ObservedUpdate, live_runs: list[Run], now: datetime) -> UpdatePlan:
-    run, *duplicate_runs = live_runs  # several can only come from a back end that lost sight of one: the oldest goes on
+    run, *duplicate_runs = live_runs  # a back end that lost sight of a run may have several: the oldest continues
     actions: list[Action] = [
         *_claim_actions(update, now),
         *(CancelRun(duplicate_run.name) for duplicate_run in duplicate_runs),
@@ -119,8 +189,14 @@ def _continue_run(spec: ContinualModelSpec, update: ObservedUpdate, live_runs: l
 
 
 def next_attempt(runs: tuple[Run, ...]) -> int:
-    """Returns the number that no run has borne yet, also where a back end has forgotten some of them."""
+    """Returns the next unused number of a run, also where a back end has forgotten some of the runs."""
     return int(runs[-1].name.rpartition("-")[2]) + 1 if runs else 1
+
+
+def retry_delay(ended_count: int) -> timedelta:
+    """Returns how long the next run waits after so many failed runs."""
+    delay: timedelta = min(FIRST_RETRY_DELAY * 2 ** (ended_count - 1), MAXIMUM_RETRY_DELAY)
+    return delay
 
 
 def _start_actions(update: ObservedUpdate, now: datetime) -> tuple[Action, ...]:
@@ -137,7 +213,10 @@ def _is_overdue(spec: ContinualModelSpec, run: Run, time: datetime) -> bool:
     return time - run.created_at >= parse_duration(spec.backend.deadline)
 
 
-def _failure_reason(run: Run) -> str:
+def failure_reason(run: Run) -> str:
+    """Returns why a run that ended counts as failed."""
     if run.state is RunState.SUCCEEDED:
-        return "it ended without telling what it found"
-    return run.message or ("it took too long" if run.state is RunState.CANCELLED else "no reason given")
+        return "the run ended without a result"
+    if run.state is RunState.CANCELLED:
+        return run.message or "the run took longer than spec.backend.runDeadline"
+    return run.message or "the back end gave no reason"

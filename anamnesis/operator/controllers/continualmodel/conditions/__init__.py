@@ -1,4 +1,4 @@
-"""From a plan to what each resource's status says. Pure over a scene."""
+"""From a plan to the statuses of the resources: pure functions over the state of a model."""
 
 from anamnesis.operator.controllers.continualmodel.conditions.model import error_status, model_status
 from anamnesis.operator.controllers.continualmodel.conditions.update_and_approval import approval_status, update_status

@@ -3,6 +3,7 @@
 from collections import Counter
 from datetime import datetime
 
+from anamnesis.operator.api import condition_types, reasons
 from anamnesis.operator.api.conditions import Condition, make_condition, merge_conditions, truncate_message
 from anamnesis.operator.api.model import ContinualModel
 from anamnesis.operator.api.status import ContinualModelStatus
@@ -22,9 +23,9 @@ def model_status(state: ModelState, plan_input: PlanInput, planned_status: Plann
     """Returns the status of the model.
 
     Args:
-        state: the state of the model.
+        state: of the model, as it was read.
         plan_input: the input of the plan.
-        planned_status: what the plan says.
+        planned_status: the status of the plan.
     """
     entries, model, last_evaluation = state.registry.entries, state.model.resource, state.schedule.last_result
     champion, evaluation, tasks = state.registry.champion, plan_input.evaluation, task_statuses(state)
@@ -38,7 +39,7 @@ def model_status(state: ModelState, plan_input: PlanInput, planned_status: Plann
         _awaiting_approval_condition(planned_status, update_in_flight),
         forgetting_condition(state, tasks),
         drifting_condition(tasks),
-        make_condition("BackendReachable", True, "Reachable", "it answers"),
+        make_condition(condition_types.BACKEND_REACHABLE, True, reasons.REACHABLE, "the back end is reachable"),
     )
     evaluation_run = next((run.name for run in state.runs if "-evaluation-" in run.name and not run.state.is_final), "")
     values = {
@@ -61,42 +62,37 @@ def model_status(state: ModelState, plan_input: PlanInput, planned_status: Plann
 
 
 def error_status(
-    model: ContinualModel, condition_type: str, reason: str, message: str, now: datetime
+    model: ContinualModel, condition_type: str, *, reason: str, message: str, now: datetime
 ) -> ContinualModelStatus:
-    """Returns the status of a model that cannot be worked on: what was last known of it, and why not more.
+    """Returns the status of a model that the operator cannot reconcile: its last status and the error.
 
     Args:
         model: the resource.
-        condition_type: the condition that says why: ``Ready`` or ``BackendReachable``.
-        reason: its reason.
+        condition_type: the condition with the error: ``Ready`` or ``BackendReachable``.
+        reason: of the condition.
         message: for people.
         now: the time, UTC.
     """
+    champion, generation = model.status.champion, model.metadata.generation
+    failed_condition = make_condition(condition_type, False, reason, message)
+    stalled_condition = make_condition(condition_types.STALLED, True, reason, message)
     other_conditions = [
-        status_condition
-        for status_condition in model.status.conditions
-        if status_condition.type not in (condition_type, "Ready", "Stalled")
+        condition
+        for condition in model.status.conditions
+        if condition.type not in (condition_type, condition_types.READY, condition_types.STALLED)
     ]
-    failed_condition, stalled_condition = (
-        make_condition(condition_type, False, reason, message),
-        make_condition("Stalled", True, reason, message),
-    )
-    champion = model.status.champion
-    ready_conditions = (
-        [_ready_condition(champion)] if champion else []
-    )  # the registry was read before the back end was asked
+    ready_conditions = [_ready_condition(champion)] if champion else []  # the registry was read before the back end
     new_conditions = (
         [failed_condition, stalled_condition, *other_conditions]
-        if condition_type == "Ready"
+        if condition_type == condition_types.READY
         else [*ready_conditions, stalled_condition, *other_conditions, failed_condition]
     )
-    generation = model.metadata.generation
     conditions = merge_conditions(model.status.conditions, new_conditions, generation, now)
     return model.status.model_copy(update={"observed_generation": generation, "conditions": conditions})
 
 
 def _champion_since(registry: RegistryState) -> str | None:
-    """When the champion came into use, or back into use by a rollback."""
+    """When the champion was promoted, or a rollback made it champion again."""
     kinds = (EntryKind.PROMOTE, EntryKind.ROLL_BACK)
     times = [entry.time for entry in registry.entries if entry.kind in kinds and entry.subject == registry.champion]
     return times[-1] if times else None
@@ -104,49 +100,64 @@ def _champion_since(registry: RegistryState) -> str | None:
 
 def _ready_condition(champion: str) -> Condition:
     if not champion:
-        return make_condition("Ready", False, "NoChampion", "no version was promoted yet")
-    return make_condition("Ready", True, "ChampionInUse", f"{champion[:19]} is in use")
+        return make_condition(
+            condition_types.READY,
+            False,
+            reasons.NO_CHAMPION,
+            "no version was promoted yet; the first version that passes the gate becomes champion",
+        )
+    return make_condition(
+        condition_types.READY, True, reasons.CHAMPION_IN_USE, f"version {champion[:19]} is the champion"
+    )
 
 
 def _progressing_condition(planned_status: PlannedModelStatus, update_in_flight: str | None) -> Condition:
     if update_in_flight is None:
-        sites_message = "; ".join(
-            f"{site.name}: {site.state.value} {site.message}".rstrip() for site in planned_status.sites
+        return make_condition(
+            condition_types.PROGRESSING,
+            False,
+            reasons.IDLE,
+            "; ".join(f"{site.name}: {site.state.value} {site.message}".rstrip() for site in planned_status.sites),
         )
-        return make_condition("Progressing", False, "Idle", sites_message)
     update = planned_status.updates[update_in_flight]
-    return make_condition("Progressing", True, update.state.value, f"{update_in_flight}: {update.message}")
+    return make_condition(
+        condition_types.PROGRESSING, True, update.state.value, f"{update_in_flight}: {update.message}"
+    )
 
 
 def _stalled_condition(planned_status: PlannedModelStatus) -> Condition:
     stalled_sites = [site for site in planned_status.sites if site.state in _STATES_THAT_NEED_A_PERSON]
     if stalled_sites:
         return make_condition(
-            "Stalled",
+            condition_types.STALLED,
             True,
             stalled_sites[0].state.value,
             "; ".join(f"{site.name}: {site.message}" for site in stalled_sites),
         )
     if planned_status.evaluation_problem:
-        return make_condition("Stalled", True, "EvaluationFailed", planned_status.evaluation_problem)
-    return make_condition(
-        "Stalled", False, "NothingToDo"
-    )  # a column of its own shows the message: where all is well, none
+        return make_condition(
+            condition_types.STALLED, True, reasons.EVALUATION_FAILED, planned_status.evaluation_problem
+        )
+    return make_condition(  # no message: a column of kubectl shows it
+        condition_types.STALLED, False, reasons.NOTHING_TO_DO
+    )
 
 
 def _awaiting_approval_condition(planned_status: PlannedModelStatus, update_in_flight: str | None) -> Condition:
     if update_in_flight and planned_status.updates[update_in_flight].state is UpdateState.AWAITING_APPROVAL:
         return make_condition(
-            "AwaitingApproval",
+            condition_types.AWAITING_APPROVAL,
             True,
-            "WaitsForAPerson",
+            reasons.WAITS_FOR_A_PERSON,
             f"{update_in_flight}: {planned_status.updates[update_in_flight].message}",
         )
-    return make_condition("AwaitingApproval", False, "NothingWaits", "no version waits for a person")
+    return make_condition(
+        condition_types.AWAITING_APPROVAL, False, reasons.NOTHING_WAITS, "no version waits for an approval"
+    )
 
 
 def _site_status(state: ModelState, plan_input: PlanInput, planned_site: PlannedSiteStatus) -> dict[str, object]:
-    """One site's line: its state, and what the last ingest that an update tells of, or the snapshot in use, holds."""
+    """The state of a site, and the counts of its last ingest, or of the snapshot in use."""
     registry = state.registry
     learned_versions = [
         (digest, version.snapshot) for digest, version in registry.lineage if version.site == planned_site.name
@@ -156,9 +167,9 @@ def _site_status(state: ModelState, plan_input: PlanInput, planned_site: Planned
     result_by_snapshot = {
         result.snapshot or "": result for result in registry.results.values() if result.site == planned_site.name
     }
-    results = [
+    results = [  # the registry keeps results longer than the cluster keeps ModelUpdates
         result_by_snapshot.get(snapshot or "") for _, snapshot in learned_versions
-    ]  # the registry keeps what updates may not
+    ]
     results += [registry.result_of(update) for update in state.updates if update.spec.site == planned_site.name]
     counts = next((result.counts for result in reversed(results) if result), {})
     splits = ("train", "test", "reserve", "pending")

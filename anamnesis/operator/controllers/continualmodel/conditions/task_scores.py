@@ -1,10 +1,11 @@
-"""How the champion does on each task, and whether that is forgetting or drift."""
+"""The scores of the champion on each task, and the conditions Forgetting and Drifting."""
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
+from anamnesis.operator.api import condition_types, reasons
 from anamnesis.operator.api.conditions import Condition, make_condition
-from anamnesis.operator.api.status import TaskStatus
+from anamnesis.operator.api.status import Score, TaskStatus
 from anamnesis.operator.controllers.continualmodel.state import ModelState
 from anamnesis.operator.requests import gate_policy
 from anamnesis.records import EvaluationSet, Measurement, Metric, SiteRef
@@ -12,7 +13,7 @@ from anamnesis.registry.gate import FORGETTING, SALIENCY, SALIENCY_METRIC
 
 
 def task_statuses(state: ModelState) -> tuple[TaskStatus, ...]:
-    """Returns how the champion does on each site that it has learned: measured again, or as it was judged once."""
+    """Returns the scores on each learned site: of the last scheduled evaluation, else those of the gate."""
     if not state.registry.champion:
         return ()
     scheduled_evaluation = state.schedule.last_result
@@ -84,45 +85,98 @@ def _decimal_text(number: Decimal | None) -> str | None:
     return None if number is None else str(number)
 
 
-def forgetting_condition(state: ModelState, tasks: Iterable[TaskStatus]) -> Condition:
-    """Returns whether the champion knows a frozen test set less well than it should.
+def _value(score: Score | None) -> str:
+    return "" if score is None else f"{score.value} (n={score.cases})"
 
-    Less than any promoted version ever did by more than the gate's margin, or another score than this very version had
-    by more than the tolerance: the same weights on the same cases should say the same.
+
+def forgetting_condition(state: ModelState, tasks: Iterable[TaskStatus]) -> Condition:
+    """Returns whether the champion scores less on a frozen test set than it should.
+
+    Two cases: the score is below the best score of all promoted versions by more than the gate's margin; or it differs
+    from the score at promotion by more than the tolerance, although weights and cases are the same.
     """
     spec, scheduled_evaluation = state.model.resource.spec, state.schedule.last_result
     forgotten_tasks = [
-        f"{task.site}: {task.metric} {task.frozen_score.value}, best {task.best_score}, margin {task.margin}"
+        task
         for task in tasks
         if task.frozen_score and task.best_score is not None and task.margin is not None
         if task.best_score - task.frozen_score.value > task.margin
     ]
     tolerance = spec.evaluation.tolerance if spec.evaluation else Decimal(0)
-    changed_scores = [
-        f"{measurement.site}: {measurement.metric} {measurement.score.value}, when it was judged {measurement.recorded_score}"
+    changed_measurements = [
+        measurement
         for measurement in (scheduled_evaluation.measurements if scheduled_evaluation else ())
         if measurement.evaluation_set is EvaluationSet.FROZEN and measurement.recorded_score is not None
         if abs(measurement.score.value - measurement.recorded_score) > tolerance
     ]
     if forgotten_tasks:
-        return make_condition("Forgetting", True, "ScoreFell", "; ".join(forgotten_tasks))
-    if changed_scores:
-        return make_condition("Forgetting", True, "ScoreMoved", "; ".join(changed_scores))
+        return make_condition(
+            condition_types.FORGETTING,
+            True,
+            reasons.SCORE_FELL,
+            "; ".join(
+                f"{task.site}: {task.metric} {_value(task.frozen_score)} is below the best score {task.best_score} by "
+                f"more than the margin {task.margin}"
+                for task in forgotten_tasks
+            )
+            + ". To return to an earlier version, run: anamnesis rollback",
+        )
+    if changed_measurements:
+        return make_condition(
+            condition_types.FORGETTING,
+            True,
+            reasons.SCORE_MOVED,
+            "; ".join(
+                f"{measurement.site}: {measurement.metric} {measurement.score.value}, "
+                f"at promotion {measurement.recorded_score}"
+                for measurement in changed_measurements
+            )
+            + ". Weights and cases are the same, so the environment differs: compare image, drivers and device of the "
+            "evaluation's pods with those of the last update",
+        )
     if any(task.frozen_score for task in tasks):
-        return make_condition("Forgetting", False, "WithinMargin", "every frozen test set is")
-    return make_condition("Forgetting", None, "NotEvaluated", "there is no champion with an evaluation")
+        return make_condition(
+            condition_types.FORGETTING,
+            False,
+            reasons.WITHIN_MARGIN,
+            "all frozen test sets are within the margin",
+        )
+    return make_condition(
+        condition_types.FORGETTING, None, reasons.NOT_EVALUATED, "no champion was evaluated on a frozen test set yet"
+    )
 
 
 def drifting_condition(tasks: Iterable[TaskStatus]) -> Condition:
-    """Returns whether the champion does worse on a site's recent cases than it must."""
+    """Returns whether the champion scores below the floor on a site's recent cases."""
     measured_tasks = [task for task in tasks if task.recent_score]
     tasks_below_floor = [
-        f"{task.site}: {task.metric} {task.recent_score.value} on {task.recent_score.cases} recent cases, floor {task.recent_floor}"
+        task
         for task in measured_tasks
         if task.recent_score and task.recent_floor is not None and task.recent_score.value < task.recent_floor
     ]
     if tasks_below_floor:
-        return make_condition("Drifting", True, "RecentBelowFloor", "; ".join(tasks_below_floor))
+        return make_condition(
+            condition_types.DRIFTING,
+            True,
+            reasons.RECENT_BELOW_FLOOR,
+            "; ".join(
+                f"{task.site}: {task.metric} {_value(task.recent_score)} on recent cases is below the floor "
+                f"{task.recent_floor}"
+                for task in tasks_below_floor
+            )
+            + ". Check devices, protocol and labels at the site; to learn its new data, run: "
+            "anamnesis update MODEL --site SITE",
+        )
     if measured_tasks:
-        return make_condition("Drifting", False, "RecentWithinFloor", "recent cases of every site that has enough are")
-    return make_condition("Drifting", None, "NoRecentCases", "no scheduled evaluation has found enough new cases")
+        return make_condition(
+            condition_types.DRIFTING,
+            False,
+            reasons.RECENT_WITHIN_FLOOR,
+            "the recent cases of all evaluated sites reach their floor",
+        )
+    return make_condition(
+        condition_types.DRIFTING,
+        None,
+        reasons.NO_RECENT_CASES,
+        "no scheduled evaluation had spec.evaluation.minimumRecentCases recent cases yet",
+    )

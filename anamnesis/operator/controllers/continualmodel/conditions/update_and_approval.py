@@ -1,5 +1,6 @@
 """The statuses of a model's ModelUpdates and UpdateApprovals."""
 
+from anamnesis.operator.api import condition_types, reasons
 from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.conditions import Condition, make_condition, merge_conditions, truncate_message
 from anamnesis.operator.api.status import ModelUpdateStatus, UpdateApprovalStatus
@@ -19,14 +20,16 @@ def update_status(
     conditions = (
         _claimed_condition(observed_update.claim is not None, planned_status.state),
         _run_succeeded_condition(run, result is not None),
-        make_condition("Decided", planned_status.state.is_final, planned_status.state.value, planned_status.message),
+        make_condition(
+            condition_types.DECIDED, planned_status.state.is_final, planned_status.state.value, planned_status.message
+        ),
     )
     values = {
         "observed_generation": metadata.generation,
         "conditions": merge_conditions(update.status.conditions, conditions, metadata.generation, state.now),
         "run": _run_status(run, name)
         if run
-        else update.status.run,  # a back end may forget a run, the resource does not
+        else update.status.run,  # a back end may forget a run; the resource keeps it
         "snapshot": result.snapshot if result else None,
         "version": (result.version or None) if result else None,
         "verdict": observed_update.candidate.verdict.value if observed_update.candidate else "",
@@ -39,24 +42,41 @@ def update_status(
 def _claimed_condition(is_claimed: bool, state: UpdateState) -> Condition:
     if state is UpdateState.CLAIMED_ELSEWHERE:
         return make_condition(
-            "Claimed", False, "ClaimedElsewhere", "another operator that shares the registry works on it"
+            condition_types.CLAIMED,
+            False,
+            reasons.CLAIMED_ELSEWHERE,
+            "another operator that shares the registry runs this update; wait for it",
         )
-    return (
-        make_condition("Claimed", is_claimed, "Claimed", "in the registry's log")
-        if is_claimed
-        else make_condition("Claimed", False, "NotClaimed", "no run has begun")
+    if not is_claimed:
+        return make_condition(condition_types.CLAIMED, False, reasons.NOT_CLAIMED, "no run has started yet")
+    return make_condition(
+        condition_types.CLAIMED,
+        True,
+        condition_types.CLAIMED,
+        "this operator claimed the update in the registry's log",
     )
 
 
 def _run_succeeded_condition(run: Run | None, has_result: bool) -> Condition:
     if has_result:
-        return make_condition("RunSucceeded", True, "Succeeded", "it told what it found")
+        return make_condition(condition_types.RUN_SUCCEEDED, True, reasons.SUCCEEDED, "the run reported its result")
     if run is None:
-        return make_condition("RunSucceeded", None, "NotStarted", "no run has begun")
+        return make_condition(condition_types.RUN_SUCCEEDED, None, reasons.NOT_STARTED, "no run has started yet")
     if not run.state.is_final:
-        return make_condition("RunSucceeded", None, run.state.value, run.name)
-    reason = "NoOutcome" if run.state is RunState.SUCCEEDED else run.state.value
-    return make_condition("RunSucceeded", False, reason, run.message)
+        return make_condition(condition_types.RUN_SUCCEEDED, None, run.state.value, f"run {run.name} has not ended yet")
+    if run.state is RunState.SUCCEEDED:
+        return make_condition(
+            condition_types.RUN_SUCCEEDED,
+            False,
+            reasons.NO_RESULT,
+            f"run {run.name} ended without a result; read the log of the run",
+        )
+    return make_condition(
+        condition_types.RUN_SUCCEEDED,
+        False,
+        run.state.value,
+        f"run {run.name}: {run.message or 'the back end gave no reason; read the log of the run'}",
+    )
 
 
 def _run_status(run: Run, update: str) -> dict[str, object]:
@@ -74,12 +94,14 @@ def _run_status(run: Run, update: str) -> dict[str, object]:
 def approval_status(
     state: ModelState, approval: UpdateApproval, planned_status: PlannedApprovalStatus, plan_input: PlanInput
 ) -> UpdateApprovalStatus:
-    """Returns the status of a person's word; one that was refused stays as it was told."""
+    """Returns the status of an approval; the status of a refused approval does not change."""
     observed_approval = next(item for item in plan_input.approvals if item.name == approval.metadata.name)
     if observed_approval.refusal_reason:
         return approval.status
     is_recorded = None if planned_status.state is ApprovalState.PENDING else not planned_status.state.is_refused
-    conditions = (make_condition("Recorded", is_recorded, planned_status.state.value, planned_status.message),)
+    conditions = (
+        make_condition(condition_types.RECORDED, is_recorded, planned_status.state.value, planned_status.message),
+    )
     generation = approval.metadata.generation
     values = {
         "observed_generation": generation,

@@ -1,0 +1,153 @@
+"""The checks that decide the readiness of a site. Each check gives a state, or none where the next check decides."""
+
+from anamnesis.operator.plan.plan_input import Candidate
+from anamnesis.operator.plan.planned_status import SiteState, UpdateState
+from anamnesis.operator.plan.site_input import SiteInput, SiteReadiness
+from anamnesis.records import Verdict
+
+_SITE_STATE_BY_UPDATE_STATE = {
+    UpdateState.AWAITING_APPROVAL: SiteState.AWAITING_APPROVAL,
+    UpdateState.AWAITING_EVALUATIONS: SiteState.AWAITING_EVALUATIONS,
+    UpdateState.CLAIMED_ELSEWHERE: SiteState.CLAIMED_ELSEWHERE,
+    UpdateState.SUSPENDED: SiteState.SUSPENDED,
+}
+
+
+def update_in_progress(site: SiteInput) -> SiteReadiness | None:
+    """An update of the site has started and has not ended."""
+    for update in site.updates:
+        update_plan = site.update_plans[update.name]
+        if not update_plan.state.is_final:
+            state = _SITE_STATE_BY_UPDATE_STATE.get(update_plan.state, SiteState.UPDATING)
+            return site.readiness(state, f"{update.name}: {update_plan.message}")
+    return None
+
+
+def source_unreadable(site: SiteInput) -> SiteReadiness | None:
+    """The Site does not exist, or its source is unreadable."""
+    return site.readiness(SiteState.UNREADABLE, site.observed.problem) if site.observed.problem else None
+
+
+def data_learned(site: SiteInput) -> SiteReadiness | None:
+    """The champion was trained on the data that the source holds now."""
+    return (
+        site.readiness(SiteState.LEARNED) if site.observed.is_learned and not site.observed.has_open_request else None
+    )
+
+
+def version_not_promoted(site: SiteInput) -> SiteReadiness | None:
+    """This data already gave a version, and the version is not in use."""
+    if site.observed.has_open_request:
+        return None
+    is_submitted = site.name in site.plan_input.submitted_sites
+    for candidate in site.observed.candidates:
+        match _state_after_candidate(candidate, site.spec.gate.enforcement == "Enforced", is_submitted):
+            case SiteState.ROLLED_BACK:
+                return site.readiness(
+                    SiteState.ROLLED_BACK,
+                    f"version {candidate.version}: {candidate.reason}; new data starts another update, "
+                    f"or run: anamnesis update MODEL --site {site.name}",
+                )
+            case SiteState.REJECTED:
+                return site.readiness(
+                    SiteState.REJECTED,
+                    f"version {candidate.version}: {candidate.reason}; "
+                    "new data or a changed configuration starts another update, "
+                    f"or run: anamnesis update MODEL --site {site.name}",
+                )
+            case SiteState.AWAITING_APPROVAL:
+                return site.readiness(
+                    SiteState.AWAITING_APPROVAL,
+                    f"version {candidate.version}: {candidate.reason}; run: anamnesis approve, or anamnesis reject",
+                )
+            case SiteState.AWAITING_EVALUATIONS:
+                return site.readiness(
+                    SiteState.AWAITING_EVALUATIONS,
+                    f"version {candidate.version}: {candidate.reason}; "
+                    f"run: anamnesis evaluate -f FILE --version {candidate.version}",
+                )
+    return None
+
+
+def _state_after_candidate(candidate: Candidate, is_gate_enforced: bool, is_submitted: bool) -> SiteState | None:
+    """Returns the state that a candidate gives its site, or none where the update shall run or continue."""
+    if candidate.is_rolled_back:
+        return SiteState.ROLLED_BACK
+    if candidate.is_rejected:
+        return SiteState.REJECTED
+    if candidate.verdict is Verdict.AWAIT_APPROVAL and is_gate_enforced:
+        return SiteState.AWAITING_APPROVAL
+    if candidate.verdict is Verdict.AWAIT_EVALUATIONS and is_submitted:
+        return SiteState.AWAITING_EVALUATIONS
+    return None
+
+
+def model_suspended(site: SiteInput) -> SiteReadiness | None:
+    """The field `spec.state` of the model is `Suspended`."""
+    if site.spec.state != "Suspended":
+        return None
+    return site.readiness(SiteState.SUSPENDED, "spec.state is Suspended; to continue, run: anamnesis resume MODEL")
+
+
+def method_not_allowed(site: SiteInput) -> SiteReadiness | None:
+    """The model's method is not in `spec.changePlan.allowedMethods`."""
+    method, allowed_methods = site.spec.method.name, site.spec.change_plan.allowed_methods
+    if not allowed_methods or method in allowed_methods:
+        return None
+    return site.readiness(
+        SiteState.OUTSIDE_CHANGE_PLAN,
+        f"spec.method.name {method} is not in spec.changePlan.allowedMethods ({', '.join(allowed_methods)}); "
+        "choose an allowed method, or have this one added to the change plan",
+    )
+
+
+def run_without_decision(site: SiteInput) -> SiteReadiness | None:
+    """On one machine only: the run of the site's update ended without a decision of the gate."""
+    if site.name not in site.plan_input.submitted_sites:
+        return None
+    return site.readiness(
+        SiteState.UNDECIDED, "the update ended without a decision; read the last run.log in .anamnesis/MODEL/runs"
+    )
+
+
+def update_failed(site: SiteInput) -> SiteReadiness | None:
+    """The runs of the update of this data failed, or somebody cancelled the run."""
+    if site.is_requested:
+        return None
+    for update in site.updates:
+        update_plan = site.update_plans[update.name]
+        if update.is_current and update_plan.state in (UpdateState.RUN_FAILED, UpdateState.RUN_CANCELLED):
+            return site.readiness(SiteState.FAILED, f"{update.name}: {update_plan.message}")
+    return None
+
+
+def learned_site_missing(site: SiteInput) -> SiteReadiness | None:
+    """The champion was trained on a Site that does not exist any more."""
+    missing_sites = [name for name, other_site in site.plan_input.sites.items() if other_site.is_missing]
+    if not missing_sites:
+        return None
+    return site.readiness(
+        SiteState.QUEUED,
+        f"the champion was trained on Site {missing_sites[0]}, which does not exist: without it the gate cannot "
+        f"measure forgetting. Apply Site {missing_sites[0]} again, or remove it from spec.sites",
+    )
+
+
+def other_operator_active(site: SiteInput) -> SiteReadiness | None:
+    """Another operator that shares the registry runs an update of this model."""
+    deadline = site.plan_input.other_operator_deadline
+    if not deadline or deadline <= site.now:
+        return None
+    return site.readiness(
+        SiteState.CLAIMED_ELSEWHERE,
+        "another operator that shares the registry runs an update of this model, "
+        f"at most until {deadline:%Y-%m-%d %H:%M} UTC; wait for it",
+        deadline,
+    )
+
+
+def ready_to_update(site: SiteInput) -> SiteReadiness | None:
+    """Nothing prevents an update of the site."""
+    if site.observed.has_open_request:
+        return site.readiness(SiteState.NEXT, "a person requested the update")
+    return site.readiness(SiteState.NEXT)

@@ -1,0 +1,39 @@
+"""The meaning of the states of updates and approvals, for the page of people on call."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from anamnesis.operator.plan.planned_status import ApprovalState, UpdateState
+
+UPDATE_STATE_MEANINGS: Final[Mapping[UpdateState, str]] = {
+    UpdateState.WAITING: "The operator submits the run.",
+    UpdateState.RUNNING: "The run is in progress; the message names it.",
+    UpdateState.RETRYING: "A run failed. The operator tries again, at most `backend.retries` times.",
+    UpdateState.CLAIMED_ELSEWHERE: "Another operator that shares the registry runs this update. Wait for it.",
+    UpdateState.SUSPENDED: "The model is suspended. `anamnesis resume` continues.",
+    UpdateState.AWAITING_EVALUATIONS: "The gate lacks an evaluation. `anamnesis evaluate` adds the evaluation that the "
+    "message names; or `anamnesis reject`.",
+    UpdateState.AWAITING_APPROVAL: "The version passed the gate. `anamnesis approve` or `anamnesis reject`.",
+    UpdateState.RECORDING_DECISION: "The operator writes the gate's decision to the registry's log.",
+    UpdateState.PROMOTED: "The version became champion.",
+    UpdateState.REJECTED: "The gate or a person rejected the version. The message names the criterion or the person.",
+    UpdateState.ROLLED_BACK: "The version was champion, and a person rolled back.",
+    UpdateState.SUPERSEDED: "Another version became champion first. A new update learns the data on top of it.",
+    UpdateState.NO_CHANGE: "The champion has already learned these samples.",
+    UpdateState.TOO_FEW_PATIENTS: "Fewer new patients than `minimumNewPatients`. More data starts another update.",
+    UpdateState.RUN_FAILED: "All runs failed. Fix the cause, then `anamnesis update`.",
+    UpdateState.RUN_CANCELLED: "Somebody cancelled the run. `anamnesis update` tries again.",
+}
+
+APPROVAL_STATE_MEANINGS: Final[Mapping[ApprovalState, str]] = {
+    ApprovalState.PENDING: "Not in the log yet. If this lasts, check that the operator runs.",
+    ApprovalState.RECORDED: "It counts. `status.logEntry` is its number in the registry's log.",
+    ApprovalState.AUTHOR_UNVERIFIED: "The admission policy was not in force when it was created. "
+    "Install `manifests/admission`, then approve again.",
+    ApprovalState.UNKNOWN_UPDATE: "There is no such ModelUpdate. Correct `spec.update`.",
+    ApprovalState.WRONG_VERSION: "The ModelUpdate has another version, or none yet. The message names it.",
+    ApprovalState.SUPERSEDED: "Another version became champion first. Approve the version of the next update.",
+    ApprovalState.ALREADY_REJECTED: "A person rejected the version before, which is final.",
+    ApprovalState.ALREADY_PROMOTED: "The version is promoted already. `anamnesis rollback` undoes that.",
+    ApprovalState.NEVER_PROMOTED: "Roll back is only possible to a version that was champion.",
+}
