@@ -18,6 +18,7 @@ from anamnesis.records import (
     find_class_indices,
     label_space,
 )
+from anamnesis.storage.store import read_file
 from anamnesis.training import RandomStreams, SplitData, TensorSplit, precision_for, train
 from benchmarks.scoreboard.sites import BenchmarkSite, Cases
 
@@ -71,6 +72,7 @@ def learn(
             has_earlier_tasks=number > 0,
             settings=settings,
             streams=RandomStreams(settings.seed, f"{site.name}/0"),
+            read_file=read_file,
         )
         split = _concatenate_splits(training_sites, labels)
         data = SplitData({Split.TRAIN: split}, settings, context.streams, precision)
