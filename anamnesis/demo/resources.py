@@ -14,7 +14,7 @@ TRAINING = {"epochs": 8, "batchSize": 16, "learningRate": "0.003"}
 """Chosen by looking at what the demonstration itself prints: its numbers show that it runs, and rank no method."""
 SPLIT_KEY = b"of the public demonstration: never use it for patients"
 """Fixed, so that every call has the same patients in its test sets."""
-_METHOD_OPTIONS = {"ewc_prototype": {"ewcPrototype": {"prototypes": "Shared"}}}
+_METHOD_OPTIONS = {"ewc_prototype": {"ewcPrototype": {"visualPrototypes": {"sharing": "Shared"}}}}
 """The images are public: their class prototypes may be, too."""
 
 _FILE_HEADER = "# Written by `anamnesis demo`, which does with it what `anamnesis run -f` on this folder does.\n"

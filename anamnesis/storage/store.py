@@ -122,3 +122,16 @@ def open_store(url: str, environment: Mapping[str, str] | None = None) -> Store:
     if url and not separator:
         return FolderStore(Path(url))
     raise InputError(f"store {url!r}: expected file:///absolute/path, a path, or s3://bucket/prefix")
+
+
+def read_file(url: str) -> bytes:
+    """Returns the bytes of one file.
+
+    Args:
+        url: a path, ``file:///folder/name`` or ``s3://bucket/prefix/name``.
+
+    Raises:
+        MissingObjectError: there is no such file; the message names it.
+    """
+    folder, _, name = url.rpartition("/")
+    return open_store(folder or ".").get(name)

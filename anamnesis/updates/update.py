@@ -29,7 +29,7 @@ from anamnesis.records import (
 from anamnesis.registry.update_records import find_update_record, write_update_record
 from anamnesis.registry.versions import write_version
 from anamnesis.snapshots import Guard, open_split, read_snapshot_manifest
-from anamnesis.storage.store import Store, open_store
+from anamnesis.storage.store import Store, open_store, read_file
 from anamnesis.training import (
     Checkpoints,
     RandomStreams,
@@ -174,6 +174,7 @@ def _train_version(
             has_earlier_tasks=bool(request.base),
             settings=configuration.training,
             streams=streams,
+            read_file=read_file,
         )
         log = train(model.method, context, data, precision, checkpoints, progress)
     blobs = version_blobs(model.method, model.description)

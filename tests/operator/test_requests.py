@@ -35,7 +35,7 @@ def test_options_take_the_types_of_the_methods_configuration(resources: Resource
     method_configuration = configuration(resources.models["chest"].resource.spec)
     assert (method_configuration.method, dict(method_configuration.options)) == (
         "ewc_prototype",
-        {"penalty": 3000.0, "fisher": "sampled"},
+        {"consolidation": {"penalty": 3000.0}, "fisher": {"kind": "sampled"}},
     )
     assert method_configuration.network.size == (64, 64)
     from anamnesis.methods import build_method
@@ -86,6 +86,7 @@ def test_methods_json_is_fresh() -> None:
 @pytest.mark.parametrize(
     ("name", "field"),
     [
+        ("EWC", "ewc"),
         ("EWCPrototype", "ewcPrototype"),
         ("Finetune", "finetune"),
         ("FNC2", "fnc2"),
