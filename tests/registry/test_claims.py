@@ -94,7 +94,7 @@ def test_never_two_holders(memory_store, history: list[tuple[int, str, int]], ah
         now += timedelta(seconds=passed)
         local_time = now + timedelta(seconds=ahead[claimer])
         before = build_history(Log(store).entries()).claims.get(subject)
-        new_claim = claim_at(local_time, store, subject, claimer, local_time + timedelta(seconds=period))
+        new_claim = claim_at(local_time, store, subject, claimer, deadline=local_time + timedelta(seconds=period))
         last = build_history(Log(store).entries()).claims.get(subject)
         believes.pop(claimer, None)
         if new_claim:
