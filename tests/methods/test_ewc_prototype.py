@@ -342,7 +342,7 @@ def test_bad_input_an_image_that_is_not_a_number_is_an_error() -> None:
 
 
 def test_bad_input_a_task_of_one_class_is_refused() -> None:
-    with pytest.raises(InputError, match="two classes or more"):
+    with pytest.raises(InputError, match="classes: expected two or more"):
         Task("alone", TaskType.CLASSIFICATION, ("f",))
 
 

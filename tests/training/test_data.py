@@ -73,7 +73,7 @@ def test_what_cannot_be_learned_is_named(samples: list[Sample], message: str) ->
 
 
 def test_a_class_that_the_model_does_not_know_is_refused() -> None:
-    with pytest.raises(InputError, match="does not know 'first/a'"):
+    with pytest.raises(InputError, match="the model has no class 'first/a'"):
         samples_to_tensors([sample(0, np.zeros((4, 4), np.uint8))], FIRST, "DX", ("other/x",), SPEC)
 
 

@@ -118,7 +118,7 @@ def test_a_site_that_cannot_be_read_holds_up_nobody(trained_runner: "World") -> 
     evaluation = evaluate(request_of(trained_runner))
     assert set(case_counts(evaluation)) == {("north", EvaluationSet.FROZEN), ("east", EvaluationSet.FROZEN)}
     ((site, problem),) = evaluation.site_errors
-    assert (site, "there is no such folder" in problem) == ("north", True)
+    assert (site, "the folder does not exist" in problem) == ("north", True)
 
     shutil.rmtree(trained_runner.root / "stores" / "north")
     evaluation = evaluate(request_of(trained_runner, "evaluation-2"))
