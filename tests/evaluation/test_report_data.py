@@ -90,7 +90,7 @@ def test_only_frozen_sets_that_count_now_enter_the_matrix(score: Scored) -> None
         [
             evaluation_of("v1", "A", 0.9, score),
             evaluation_of("v2", "A", 0.1, score, test_set="an earlier set"),
-            evaluation_of("v2", "A", 0.2, score, window=EvaluationSet.RECENT),
+            evaluation_of("v2", "A", 0.2, score, evaluation_set=EvaluationSet.RECENT),
             evaluation_of("v2", "B", 0.8, score),
             evaluation_of("v9", "B", 0.3, score),
         ],
@@ -221,7 +221,7 @@ def test_text_is_readable_on_every_shade() -> None:
     assert all(contrast(*shade(value / 200)) >= 4.5 for value in range(-20, 221))
 
 
-@pytest.mark.parametrize("module", ["report", "matrix"])
+@pytest.mark.parametrize("module", ["report", "accuracy_matrix"])
 def test_imports_are_light(module: str) -> None:
     heavy = "{'torch', 'numpy', 'monai', 'matplotlib'}"
     code = f"import sys, anamnesis.evaluation.{module}; print(sorted({heavy} & set(sys.modules)))"

@@ -28,13 +28,13 @@ from anamnesis.updates import EvaluationRequest
 from anamnesis.updates.scheduled_evaluation import recent_case_ids
 
 if TYPE_CHECKING:
-    from conftest import World
+    from conftest import UpdateRunner
 
 
-def request_of(runner: "World", name: str = "evaluation-1", minimum: int = 4) -> EvaluationRequest:
-    sites = tuple((runner.config(site_ref.name), site_ref) for site_ref in runner.known)
+def request_of(runner: "UpdateRunner", name: str = "evaluation-1", minimum: int = 4) -> EvaluationRequest:
+    sites = tuple((runner.config(site_ref.name), site_ref) for site_ref in runner.learned_sites)
     return EvaluationRequest(
-        name, "model", runner.registry, runner.base, sites, runner.key, "2026-01-01T00:00:00Z", minimum
+        name, "model", runner.registry, runner.base, sites, runner.split_key_url, "2026-01-01T00:00:00Z", minimum
     )
 
 
@@ -51,19 +51,19 @@ def case_counts(evaluation: ScheduledEvaluation) -> dict[tuple[str, EvaluationSe
 
 
 @pytest.fixture
-def trained_runner(runner: "World") -> "World":
+def trained_runner(runner: "UpdateRunner") -> "UpdateRunner":
     """A model that has learned two sites."""
     for site in ("north", "east"):
         runner.update(site)
     return runner
 
 
-def test_the_frozen_sets_are_evaluated_again(trained_runner: "World") -> None:
+def test_the_frozen_sets_are_evaluated_again(trained_runner: "UpdateRunner") -> None:
     head = Log(open_store(trained_runner.registry)).head()
     evaluation = evaluate(request_of(trained_runner))
     assert case_counts(evaluation) == {("north", EvaluationSet.FROZEN): 8, ("east", EvaluationSet.FROZEN): 9}
     assert (evaluation.version, evaluation.site_errors) == (trained_runner.base, ())
-    for measurement, site in zip(evaluation.measurements, trained_runner.known, strict=True):
+    for measurement, site in zip(evaluation.measurements, trained_runner.learned_sites, strict=True):
         assert (measurement.test_set, measurement.task, measurement.metric) == (
             site.test_set,
             site.task.name,
@@ -83,8 +83,8 @@ def test_the_frozen_sets_are_evaluated_again(trained_runner: "World") -> None:
     assert {measurement.recorded_score for measurement in second_evaluation.measurements} == {None}
 
 
-def test_cases_that_arrived_since_are_judged_until_they_are_learned(trained_runner: "World") -> None:
-    trained_runner.write("north", patients=36)
+def test_cases_that_arrived_since_are_judged_until_they_are_learned(trained_runner: "UpdateRunner") -> None:
+    trained_runner.write_images("north", patients=36)
     evaluation = evaluate(request_of(trained_runner, minimum=12))
     assert (
         case_counts(evaluation)["north", EvaluationSet.RECENT] == 12
@@ -102,8 +102,8 @@ def test_cases_that_arrived_since_are_judged_until_they_are_learned(trained_runn
     )
 
 
-def test_a_metric_that_needs_two_classes_waits_for_them(trained_runner: "World") -> None:
-    trained_runner.write("north", patients=36)
+def test_a_metric_that_needs_two_classes_waits_for_them(trained_runner: "UpdateRunner") -> None:
+    trained_runner.write_images("north", patients=36)
     request = request_of(trained_runner)
     (config, site), *other_sites = request.sites
     task = replace(site.task, primary_metric="AUROC")
@@ -113,7 +113,7 @@ def test_a_metric_that_needs_two_classes_waits_for_them(trained_runner: "World")
     assert case_counts(evaluation) == {("north", EvaluationSet.FROZEN): 8, ("east", EvaluationSet.FROZEN): 9}
 
 
-def test_a_site_that_cannot_be_read_holds_up_nobody(trained_runner: "World") -> None:
+def test_a_site_that_cannot_be_read_holds_up_nobody(trained_runner: "UpdateRunner") -> None:
     shutil.rmtree(trained_runner.root / "sources" / "north")
     evaluation = evaluate(request_of(trained_runner))
     assert set(case_counts(evaluation)) == {("north", EvaluationSet.FROZEN), ("east", EvaluationSet.FROZEN)}
@@ -126,7 +126,7 @@ def test_a_site_that_cannot_be_read_holds_up_nobody(trained_runner: "World") -> 
     assert {site for site, _ in evaluation.site_errors} == {"north"}
 
 
-def test_a_name_is_evaluated_once(trained_runner: "World") -> None:
+def test_a_name_is_evaluated_once(trained_runner: "UpdateRunner") -> None:
     first = evaluate(request_of(trained_runner))
     shutil.rmtree(trained_runner.root / "stores")
     trained_runner.base = ""

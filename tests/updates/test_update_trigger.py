@@ -13,11 +13,11 @@ from anamnesis.storage import open_store
 from anamnesis.updates.required_tests import required_tests
 
 if TYPE_CHECKING:
-    from conftest import World
+    from conftest import UpdateRunner
 
 
-def test_a_candidate_is_left_to_the_operator(runner: "World") -> None:
-    runner.write("north")
+def test_a_candidate_is_left_to_the_operator(runner: "UpdateRunner") -> None:
+    runner.write_images("north")
     request = replace(runner.request("north"), trigger=make_trigger(minimum=16))
     outcome = run_update_steps(request)
     store = open_store(runner.registry)
@@ -29,17 +29,17 @@ def test_a_candidate_is_left_to_the_operator(runner: "World") -> None:
     assert build_history(Log(store).entries()).champion == outcome.version
 
 
-def test_repeating_a_finished_run_does_nothing(runner: "World") -> None:
-    runner.write("north")
+def test_repeating_a_finished_run_does_nothing(runner: "UpdateRunner") -> None:
+    runner.write_images("north")
     request = replace(runner.request("north"), trigger=make_trigger())
     outcome = run_update_steps(request)
-    runner.write("north", patients=36)  # what arrives later belongs to another update
+    runner.write_images("north", patients=36)  # what arrives later belongs to another update
     ingested = steps.begin_update(encode_object(request), 1)
     assert (ingested["learn"], ingested["snapshot"]) == (False, outcome.snapshot)
     assert run_update_steps(request) == outcome
 
 
-def test_what_the_lineage_has_learned_is_no_change(runner: "World") -> None:
+def test_what_the_lineage_has_learned_is_no_change(runner: "UpdateRunner") -> None:
     runner.update("north")
     runner.update("east")
     outcome = run_update_steps(replace(runner.request("north"), trigger=make_trigger()))
@@ -47,32 +47,32 @@ def test_what_the_lineage_has_learned_is_no_change(runner: "World") -> None:
     assert outcome.base == runner.base
 
 
-def test_what_only_a_version_outside_the_lineage_has_learned_is_new(runner: "World") -> None:
+def test_what_only_a_version_outside_the_lineage_has_learned_is_new(runner: "UpdateRunner") -> None:
     runner.update("north")
     first = runner.base
-    runner.write("north", patients=36, seed=1)
+    runner.write_images("north", patients=36, seed=1)
     runner.update("north")
     runner.base = first  # as after a roll back
     assert run_update_steps(replace(runner.request("north"), trigger=make_trigger())).kind is UpdateResultKind.CANDIDATE
 
 
 @pytest.mark.parametrize(("minimum", "kind"), [(8, UpdateResultKind.CANDIDATE), (9, UpdateResultKind.TOO_FEW_PATIENTS)])
-def test_only_patients_count_that_are_new_to_training(runner: "World", minimum: int, kind: UpdateResultKind) -> None:
+def test_only_patients_count_that_are_new_to_training(runner: "UpdateRunner", minimum: int, kind: UpdateResultKind) -> None:
     runner.update("north")
-    runner.write("north", patients=36)
+    runner.write_images("north", patients=36)
     outcome = run_update_steps(replace(runner.request("north"), trigger=make_trigger(minimum=minimum)))
     assert (outcome.kind, outcome.new_patients) == (kind, 8)
     assert bool(outcome.version) == (kind is UpdateResultKind.CANDIDATE)
 
 
-def test_a_first_update_can_have_too_few_patients(runner: "World") -> None:
-    runner.write("north")
+def test_a_first_update_can_have_too_few_patients(runner: "UpdateRunner") -> None:
+    runner.write_images("north")
     outcome = run_update_steps(replace(runner.request("north"), trigger=make_trigger(minimum=17)))
     assert (outcome.kind, outcome.new_patients) == (UpdateResultKind.TOO_FEW_PATIENTS, 16)
     assert list_update_results(open_store(runner.registry)) == (outcome,)
 
 
-def test_without_a_trigger_it_always_learns_and_records_the_decision(runner: "World") -> None:
+def test_without_a_trigger_it_always_learns_and_records_the_decision(runner: "UpdateRunner") -> None:
     runner.update("north")
     request = encode_object(runner.request("north"))
     ingested = steps.begin_update(request, 1)
@@ -80,7 +80,7 @@ def test_without_a_trigger_it_always_learns_and_records_the_decision(runner: "Wo
     assert not list_update_results(open_store(runner.registry))
 
 
-def test_a_triggered_update_never_records_a_decision(runner: "World") -> None:
+def test_a_triggered_update_never_records_a_decision(runner: "UpdateRunner") -> None:
     _, test_set = runner.ingest("north")
     version = str(runner.update("north")["train"]["version"])
     head = Log(open_store(runner.registry)).head()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from anamnesis.records import canonical_json, encode_object
 
 if TYPE_CHECKING:
-    from conftest import World
+    from conftest import UpdateRunner
 
 PROGRAM = """
 import sys
@@ -41,7 +41,7 @@ print(judge(open_store(request.registry), sys.argv[2], request.gate, tests).verd
 """
 
 
-def test_a_candidate_is_judged_without_numpy_and_torch(runner: "World") -> None:
+def test_a_candidate_is_judged_without_numpy_and_torch(runner: "UpdateRunner") -> None:
     request = canonical_json(encode_object(runner.request("north"))).decode()
     version = str(runner.update("north")["train"]["version"])
     command = [sys.executable, "-c", PROGRAM, request, version]
