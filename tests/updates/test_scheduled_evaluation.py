@@ -39,7 +39,9 @@ def request_of(runner: "UpdateRunner", name: str = "evaluation-1", minimum: int 
 
 
 def evaluate(request: EvaluationRequest) -> ScheduledEvaluation:
-    evaluation = decode(ScheduledEvaluation, steps.evaluate_scheduled(encode_object(request), 1)["monitoring"])
+    evaluation = decode(
+        ScheduledEvaluation, steps.evaluate_scheduled(encode_object(request), 1)["scheduled_evaluation"]
+    )
     assert read_scheduled_evaluation(open_store(request.registry), request.name) == evaluation
     return evaluation
 
