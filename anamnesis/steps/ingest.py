@@ -34,7 +34,9 @@ def ingest_site(
     from anamnesis.snapshots import ingest, read_split_key
 
     config = decode(SiteConfig, site, "site")
-    return encode_object(ingest(config, open_store(store), read_split_key(split_key), workers, progress))
+    return encode_object(
+        ingest(config, open_store(store), read_split_key(split_key), workers=workers, progress=progress)
+    )
 
 
 def begin_update(
@@ -62,7 +64,7 @@ def begin_update(
     if trigger and (stored_result := read_update_result(store, trigger.claim)):
         return _begin_result(stored_result, learn=False)
     site_store, split_key = open_store(update_request.store), read_split_key(update_request.split_key)
-    ingest_result = ingest(update_request.site, site_store, split_key, workers, progress)
+    ingest_result = ingest(update_request.site, site_store, split_key, workers=workers, progress=progress)
     if not trigger:
         return {**encode_object(ingest_result), "learn": True, "update_result": None}
     update_result = assess_ingestion(update_request, trigger, ingest_result)

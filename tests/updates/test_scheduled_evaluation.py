@@ -34,7 +34,14 @@ if TYPE_CHECKING:
 def request_of(runner: "UpdateRunner", name: str = "evaluation-1", minimum: int = 4) -> EvaluationRequest:
     sites = tuple((runner.config(site_ref.name), site_ref) for site_ref in runner.learned_sites)
     return EvaluationRequest(
-        name, "model", runner.registry, runner.base, sites, runner.split_key_url, "2026-01-01T00:00:00Z", minimum
+        name=name,
+        model="model",
+        registry=runner.registry,
+        version=runner.base,
+        sites=sites,
+        split_key=runner.split_key_url,
+        time="2026-01-01T00:00:00Z",
+        minimum_cases=minimum,
     )
 
 
@@ -136,17 +143,31 @@ def test_a_name_is_evaluated_once(trained_runner: "UpdateRunner") -> None:
 
 
 def sample(name: str, split: Split, patient: str = "", content: str = "") -> SampleRecord:
-    image = ImageRecord(content or f"pixels of {name}", "uint8", (1, 1), (1.0, 1.0), "YX")
-    mask = ImageRecord("the same empty mask", "uint8", (1, 1), (1.0, 1.0), "YX")
+    image = ImageRecord(
+        content=content or f"pixels of {name}", dtype="uint8", shape=(1, 1), spacing=(1.0, 1.0), axes="YX"
+    )
+    mask = ImageRecord(content="the same empty mask", dtype="uint8", shape=(1, 1), spacing=(1.0, 1.0), axes="YX")
     target = None if split is Split.PENDING else Target(mask="mask")
-    return SampleRecord(name, patient or f"patient of {name}", "s", split, {"OT": image, "mask": mask}, target)
+    return SampleRecord(
+        id=name,
+        patient=patient or f"patient of {name}",
+        study="s",
+        split=split,
+        images={"OT": image, "mask": mask},
+        target=target,
+    )
 
 
 @pytest.fixture
 def snapshot(tmp_path: Path) -> Callable[..., str]:
     task = Task("t", TaskType.SEGMENTATION, ("background", "lesion"), "Dice")
     store = open_store(str(tmp_path))
-    return lambda *samples: write_snapshot_manifest(store, SnapshotManifest("north", task, ("OT",), "k", "t", samples))
+    return lambda *samples: write_snapshot_manifest(
+        store,
+        SnapshotManifest(
+            site="north", task=task, modalities=("OT",), key_fingerprint="k", test_set="t", samples=samples
+        ),
+    )
 
 
 def test_what_counts_as_arrived(snapshot: Callable[..., str], tmp_path: Path) -> None:

@@ -27,7 +27,13 @@ def weights() -> dict[str, torch.Tensor]:
 def import_into(runner: "UpdateRunner", path: Path) -> str:
     task = runner.config("north").task
     return import_weights(
-        runner.registry, path, "north", task, Configuration("finetune", {}, SPEC, runner.training), "me", "had it"
+        runner.registry,
+        path,
+        site="north",
+        task=task,
+        configuration=Configuration("finetune", {}, SPEC, runner.training),
+        author="me",
+        reason="had it",
     )
 
 
@@ -40,7 +46,15 @@ def test_imported_weights_are_learned_on_from_and_gated(runner: "UpdateRunner", 
     assert build_history(Log(store).entries()).champion == first
     _, test_set = runner.ingest("north")
     runner.base = first
-    runner.learned_sites = (SiteRef("north", runner.store("north"), runner.config("north").task, test_set, "OT"),)
+    runner.learned_sites = (
+        SiteRef(
+            name="north",
+            store=runner.store("north"),
+            task=runner.config("north").task,
+            test_set=test_set,
+            modality="OT",
+        ),
+    )
     result = runner.update("east")["promote"]
     assert result["verdict"] == "promote"
     margins = [c for c in result["decision"]["criteria"] if c["name"] == "forgetting"]
