@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from anamnesis.evaluation.report import ReportData, assemble_report, report_html
+from anamnesis.evaluation.report.saliency_table import FORGETTING_FORMULA
 
 PROBE = """<script>addEventListener("load", () => {
   const all = selector => [...document.querySelectorAll(selector)];
@@ -95,7 +96,7 @@ def test_the_page_says_what_matters(page: str) -> None:
 
 def test_the_table_of_earlier_sites_explains_saliency_forgetting(example_report: ReportData, page: str) -> None:
     means = [model.continual["IoU"]["SaliencyForgetting"] for model in example_report.models]
-    assert page.count('title="1 \N{MINUS SIGN} IoU; the last row is the mean over the earlier sites">Saliency forgetting</th>') == 3
+    assert page.count(f'title="{FORGETTING_FORMULA}">Saliency forgetting</th>') == 3
     assert re.findall(r"Mean over the earlier sites</th>.*?<td class=.number.>([\d.]+)</td></tr></tfoot>", page) == [
         f"{mean:.3f}" for mean in means
     ]
