@@ -18,7 +18,7 @@ setup: .venv/ready ## Make the virtual environment with the pinned dependencies 
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-demo: setup ## Run the main job: four sites, four updates, three methods, one report (FRESH=1 starts again from nothing)
+demo: setup ## Run the main job: four sites, four updates, three methods, one report (FRESH=1 starts anew)
 	$(BIN)/anamnesis demo $(if $(FRESH),--fresh)
 
 test: setup ## Run the tests (about 5 minutes on 2 cores)
@@ -49,7 +49,7 @@ lint: setup ## Check style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: setup ## Format the code
+format: setup ## Put the style right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -66,7 +66,7 @@ generate: setup ## Write what follows from the code: trainers, component pages, 
 	$(BIN)/python -m benchmarks.scoreboard page
 	$(BIN)/python -m quality.messages
 
-verify: setup ## Fail where a generated file differs from the code, or where a name or word is banned
+verify: setup ## Fail where a generated file differs from the code
 	$(BIN)/python -m anamnesis.components.generate --check
 	$(BIN)/python -m anamnesis.pipelines.compile --check
 	$(BIN)/python -m anamnesis.cli.generate --check
