@@ -80,6 +80,7 @@ verify: setup ## Fail where a generated file differs from the code
 	$(BIN)/python -m charts.golden --check
 	$(BIN)/python -m benchmarks.scoreboard page --check
 	$(BIN)/python -m quality.messages --check
+	$(BIN)/python -m quality
 
 bench: setup ## Measure what the pages claim; prints tables and writes benchmarks/results
 	$(BIN)/python -m benchmarks

@@ -51,7 +51,7 @@ def make_ingester(
 
 def ingest_site(
     selected_model: SelectedModel, site: LoadedResource[Site], progress_reporter: Reporter, workers: int
-) -> steps.StepResult:
+) -> dict[str, object]:
     """Makes a snapshot of a site's data, unless there is one; returns the encoded ``IngestResult``."""
     create_split_key(selected_model.split_key)
     config, store = encode_object(selected_model.config(site)), store_url(site)
