@@ -1,6 +1,6 @@
 """What people read of results of local mode: lines of text."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic.alias_generators import to_camel
 
@@ -8,7 +8,7 @@ from anamnesis.cli.output import format_table
 from anamnesis.local.doctor import Check
 from anamnesis.local.status import LocalModelStatus
 from anamnesis.local.versions import VersionDetails
-from anamnesis.operator.api.method import MethodEntry
+from anamnesis.operator.api.method import MethodEntry, OptionSchema, group_options
 from anamnesis.operator.plan import PlannedModelStatus
 from anamnesis.records import short_digest
 
@@ -37,9 +37,17 @@ def describe_method(entry: MethodEntry) -> Iterator[str]:
     notes = ["opens the training data of earlier sites"] * entry.earlier_data
     notes += ["keeps real images"] * entry.stores_exemplars
     yield f"{entry.name}: {entry.summary}{' (' + '; '.join(notes) + ')' if notes else ''}"
-    for option, schema in entry.options.items():
+    yield from _describe_options(entry.options)
+
+
+def _describe_options(options: Mapping[str, OptionSchema], indent: str = "  ") -> Iterator[str]:
+    for option, schema in options.items():
+        if members := group_options(schema):
+            yield f"{indent}{to_camel(option)}:"
+            yield from _describe_options(members, f"{indent}  ")
+            continue
         allowed = f", one of {', '.join(map(str, values))}" if isinstance(values := schema.get("enum"), list) else ""
-        yield f"  {to_camel(option)}: {schema['type']}{allowed}, default {schema['default']}"
+        yield f"{indent}{to_camel(option)}: {schema['type']}{allowed}, default {schema['default']}"
 
 
 def describe_checks(checks: Sequence[Check]) -> list[str]:

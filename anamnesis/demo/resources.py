@@ -14,7 +14,7 @@ TRAINING = {"epochs": 8, "batchSize": 16, "learningRate": "0.003"}
 """Tuned on the output of the demonstration itself, so its numbers do not rank the methods."""
 SPLIT_KEY = b"of the public demonstration: never use it for patients"
 """Constant, so that every call has the same patients in its test sets."""
-_METHOD_OPTIONS = {"ewc_prototype": {"ewcPrototype": {"prototypes": "Shared"}}}
+_METHOD_OPTIONS = {"ewc_prototype": {"ewcPrototype": {"visualPrototypes": {"sharing": "Shared"}}}}
 """The images are public, so their class prototypes may be shared."""
 
 _FILE_HEADER = "# Written by `anamnesis demo`; `anamnesis run -f` on this folder does the same work.\n"

@@ -1,4 +1,4 @@
-"""What ``status`` and ``methods`` tell."""
+"""Reads the status of a model on this machine."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,13 @@ from anamnesis.registry import Log
 
 @dataclass(frozen=True, slots=True)
 class LocalModelStatus:
-    """How one model is.
+    """The status of one model and of its registry.
 
     Attributes:
         model: its name.
         registry: URL.
         head: of the log, ``<number>:<digest>``.
-        status: where each site stands.
+        status: of the plan, with the state of each site.
         runs: oldest first.
     """
 
@@ -31,7 +31,7 @@ class LocalModelStatus:
 
 
 def read_model_status(selected_model: SelectedModel) -> LocalModelStatus:
-    """Returns how a model is; writes nothing."""
+    """Returns the status of a model; writes nothing."""
     registry = selected_model.registry
     _, _, status = observe_and_plan(selected_model.local_context(""), make_site_inspector(selected_model), utc_now)
     runs = read_records(selected_model.state.runs)

@@ -164,7 +164,7 @@ def test_a_bucket_is_read_by_the_proxy_and_the_authority_of_the_hospital(
 @pytest.mark.parametrize(
     ("forgotten", "site", "template"),
     [
-        ("AWS_CA_BUNDLE SSL_CERT_FILE", "near", "no trusted connection to localhost:{port}: certificate verify failed"),
+        ("AWS_CA_BUNDLE SSL_CERT_FILE", "near", "the certificate of localhost:{port} is not trusted: certificate"),
         ("HTTPS_PROXY", "far", "Failed to resolve 'bucket.hospital.example'"),
     ],
 )

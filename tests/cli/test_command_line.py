@@ -82,7 +82,7 @@ def test_methods_and_doctor_for_programs(call: Call) -> None:
 
 def test_doctor_finds_what_is_broken(call: Call, model_file: Path) -> None:
     good = call("doctor", "-f", model_file)
-    assert (good.code, "writes if absent" in good.out) == (0, True)
+    assert (good.code, "supports conditional writes" in good.out) == (0, True)
     (model_file.parent / "data").rename(model_file.parent / "gone")
     (model_file.parent / ".anamnesis" / "chest" / "split.key").write_text("short")
     bad = call("doctor", "-f", model_file)

@@ -36,14 +36,14 @@ def test_rejection_is_final_and_lets_nothing_through(call: Call, model_file: Pat
     assert call("reject", "-f", model_file, digest, "--reason", "blurred").code == 0
     assert state(call, model_file) == ["Rejected"]
     refused = call("approve", "-f", model_file, digest, "--reason", "after all")
-    assert (refused.code, "has rejected it; that is final" in refused.err) == (3, True)
+    assert (refused.code, "has rejected it, and a rejection is final" in refused.err) == (3, True)
     assert call("run", "-f", model_file).code == 0
     assert state(call, model_file) == ["Rejected"]
 
 
 def test_a_rollback_needs_an_earlier_champion(call: Call, model_file: Path) -> None:
     result = call("rollback", "-f", model_file, version(call, model_file), "--reason", "x")
-    assert (result.code, "was never promoted" in result.err) == (3, True)
+    assert (result.code, "this version was never champion" in result.err) == (3, True)
 
 
 def test_touched_files_are_ingested_again_and_bring_nothing_new(call: Call, promoted_model_file: Path) -> None:

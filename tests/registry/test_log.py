@@ -117,7 +117,7 @@ def test_a_precondition_sees_exactly_the_entries_before_its_number(store: Store,
 
     def propose(history: History) -> EntryProposal | None:
         approval_counts.append(len(history.approvals))
-        if len(approval_counts) == 1:  # somebody is faster
+        if len(approval_counts) == 1:  # another writer is faster
             Log(store).append(EntryKind.APPROVE, build.digest("b"), "other", "ok")
         return EntryProposal(EntryKind.APPROVE, build.digest("a"), "dr", "ok")
 
@@ -131,7 +131,7 @@ def test_a_precondition_that_fails_writes_nothing(store: Store) -> None:
     assert list(store.list("log/")) == []
 
 
-def test_a_log_that_was_tampered_with_is_neither_read_nor_continued(store: Store, build) -> None:
+def test_a_changed_log_is_neither_read_nor_continued(store: Store, build) -> None:
     for i in range(3):
         Log(store).append(EntryKind.APPROVE, build.digest(str(i)), "dr", "ok")
     second = store.get(entry_key(2))
@@ -150,12 +150,13 @@ def test_a_log_that_was_tampered_with_is_neither_read_nor_continued(store: Store
 
 
 def test_an_entry_has_an_author_and_a_promotion_its_decision(folder: Store, build) -> None:
-    with pytest.raises(InputError, match="says not who"):
+    with pytest.raises(InputError, match="no author given; name the person"):
         Log(folder).append(EntryKind.APPROVE, build.digest("a"), " ", "ok")
-    with pytest.raises(InputError, match="needs the decision"):
+    with pytest.raises(InputError, match="no decision on this version given"):
         Log(folder).append(EntryKind.PROMOTE, build.digest("a"), "dr", "ok")
-    with pytest.raises(InputError, match="needs the decision"):
-        Log(folder).append(EntryKind.PROMOTE, build.digest("a"), "dr", "ok", build.decision(build.digest("b"), None))
+    other_decision = build.decision(build.digest("b"), None)
+    with pytest.raises(InputError, match="no decision on this version given"):
+        Log(folder).append(EntryKind.PROMOTE, build.digest("a"), "dr", "ok", decision=other_decision)
 
 
 def test_a_head_is_written_and_read(build) -> None:

@@ -17,7 +17,7 @@ def train_ewc_prototype(
 ) -> NamedTuple("Outputs", [("version", str)]):  # type: ignore[valid-type]
     """Trains a new version of the model on a new site, with the method `ewc_prototype`.
 
-    ``ewc_prototype``: the old answers are held in the weights, and where the network looks is held in the image.
+    ``ewc_prototype``: elastic weight consolidation, class prototypes and saliency alignment in one method.
 
     Args:
         request: The encoded `UpdateRequest`, as JSON.
