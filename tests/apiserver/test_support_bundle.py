@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from builders.api_server import ApiServer
+from builders.resource_documents import REQUEST_DOCUMENT
 from builders.waiting_model import (
     CANDIDATE,
     MODEL,
@@ -47,7 +48,8 @@ def plant_secrets(server: ApiServer, namespace: str) -> None:
     table = {"from": "Manifest", "manifest": "s3://key:hunter2@bucket/labels.csv"}
     spec = {**SITE, "source": source, "labels": table}
     create_resource(server, namespace, "Site", "pacs", spec, annotations=applied, labels=labels)
-    request = json.dumps({"site": {"source": "s3://key:hunter2@bucket/x?X-Amz-Signature=1"}})
+    request_site = {**REQUEST_DOCUMENT["site"], "source": "s3://key:hunter2@bucket/x?X-Amz-Signature=1"}
+    request = {**REQUEST_DOCUMENT, "site": request_site}
     create_resource(server, namespace, "ModelUpdate", "chest-9", {**UPDATE_SPEC, "request": request})
     approval_spec = {"update": UPDATE, "version": CANDIDATE, "decision": "Reject", "approver": "admin"}
     create_resource(server, namespace, "UpdateApproval", "no", {**approval_spec, "reason": "misread MUELLER^ANNA"})
@@ -86,7 +88,7 @@ def test_what_helps_is_in_it(bundle: dict[str, bytes], namespace: str) -> None:
     models = json.loads(bundle["resources/continualmodels.json"])
     assert (models[0]["spec"]["gate"]["floor"], models[0]["status"]["update"]) == (MODEL["gate"]["floor"], UPDATE)
     update = next(u for u in json.loads(bundle["resources/modelupdates.json"]) if u["metadata"]["name"] == "chest-9")
-    assert json.loads(update["spec"]["request"]) == {"site": {"source": "s3://***@bucket/x?***"}}
+    assert update["spec"]["request"]["site"]["source"] == "s3://***@bucket/x?***"
     assert json.loads(bundle["resources/updateapprovals.json"])[0]["spec"]["reason"] == "(removed: 20 characters)"
     event = {"about": "ContinualModel/chest", "type": "Normal", "reason": "AwaitingApproval"}
     assert [{key: e[key] for key in event} for e in json.loads(bundle["events.json"])] == [event]

@@ -39,7 +39,7 @@ def test_help_imports_nothing_heavy() -> None:
 def test_errors_are_one_clear_line(call: Call, tmp_path: Path) -> None:
     result = call("run", "-f", tmp_path / "none.yaml")
     assert (result.code, result.out) == (2, "")
-    assert result.err == f"anamnesis: {tmp_path / 'none.yaml'}: there is no such file or folder\n"
+    assert result.err == f"anamnesis: {tmp_path / 'none.yaml'}: no such file or folder; check the path\n"
 
 
 def test_wrong_usage_ends_with_2(call: Call) -> None:
