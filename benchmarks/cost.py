@@ -16,7 +16,7 @@ import torch
 from anamnesis.methods.base import StateDict, TaskContext
 from anamnesis.methods.ewc_prototype import EWCPrototype
 from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
-from anamnesis.methods.features.visual_prototypes import PrototypeSharing
+from anamnesis.methods.features.visual_prototypes import PrototypeSharing, VisualPrototypeOptions
 from anamnesis.records import (
     Configuration,
     NetworkSettings,
@@ -27,6 +27,7 @@ from anamnesis.records import (
     find_class_indices,
     label_space,
 )
+from anamnesis.storage.store import read_file
 from anamnesis.training import RandomStreams, SplitData, TensorSplit, precision_for, train
 from anamnesis.updates.state_blobs import pack_state, unpack_state
 from benchmarks.timing import side_by_side
@@ -35,7 +36,9 @@ TASKS, IMAGES, TURNS = 20, 96, 9
 NETWORK_SPEC = NetworkSettings(size=(64, 64), width=16)
 TRAINING_SETTINGS = TrainingSettings(epochs=2, batch_size=32)
 PRECISION = precision_for(Configuration("ewc_prototype"), "cpu")
-FULL_OPTIONS = EWCPrototypeOptions(prototypes=PrototypeSharing.SHARED, minimum_images=1)
+FULL_OPTIONS = EWCPrototypeOptions(
+    visual_prototypes=VisualPrototypeOptions(sharing=PrototypeSharing.SHARED, minimum_images=1)
+)
 TINY_TASKS = [
     Task(f"task-{number}", TaskType.CLASSIFICATION, (f"{number}-a", f"{number}-b")) for number in range(TASKS)
 ]
@@ -45,14 +48,20 @@ def context_of(number: int) -> TaskContext:
     """Returns the context of a task, after those before it."""
     tasks_so_far = tuple(TINY_TASKS[: number + 1])
     labels, task = label_space(tasks_so_far), TINY_TASKS[number]
-    streams = RandomStreams(0, f"update-{number}")
     return TaskContext(
-        task, f"site-{number}", labels, find_class_indices(task, labels), number > 0, TRAINING_SETTINGS, streams
+        task=task,
+        site=f"site-{number}",
+        labels=labels,
+        class_indices=find_class_indices(task, labels),
+        has_earlier_tasks=number > 0,
+        settings=TRAINING_SETTINGS,
+        streams=RandomStreams(0, f"update-{number}"),
+        read_file=read_file,
     )
 
 
 def data_of(context: TaskContext) -> SplitData:
-    """Returns images [N, 1, 64, 64] of noise, with a bar whose place tells the class."""
+    """Returns images [N, 1, 64, 64] of noise, with a bar whose place depends on the class."""
     generator = torch.Generator().manual_seed(len(context.labels))
     images = 0.3 * torch.rand(IMAGES, 1, 64, 64, generator=generator)
     first_column, second_column = context.class_indices

@@ -1,12 +1,13 @@
 """One training step of ``ewc_prototype`` beside a fine-tuning step of the same encoder and decoder, part by part.
 
-What a term costs is the difference to the row without it. ``python -m benchmarks step``.
+The cost of a loss is the difference to the row without it. ``python -m benchmarks step``.
 """
 
 import statistics
 import time
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any, cast
 
 import torch
 
@@ -19,13 +20,14 @@ from anamnesis.training.optimisers import make_optimiser
 from benchmarks.cost import FULL_OPTIONS, NETWORK_SPEC, PRECISION, TRAINING_SETTINGS, context_of, data_of
 
 TURNS = 25
-TERM_WEIGHTS = (
-    "penalty",
-    "prototype_near_sample",
-    "sample_near_prototype",
-    "saliency_alignment",
-    "prototype_retention",
-)
+LOSS_WEIGHTS = {
+    "ewc": ("consolidation", "penalty"),
+    "prototype_near_sample": ("latent_prototypes", "prototype_near_sample"),
+    "sample_near_prototype": ("latent_prototypes", "sample_near_prototype"),
+    "saliency_alignment": ("saliency", "weight"),
+    "prototype_retention": ("retention", "weight"),
+}
+"""Group and option of the weight of each loss."""
 FINE_TUNING = "fine-tuning"
 
 
@@ -69,11 +71,19 @@ def make_step_bench(options: EWCPrototypeOptions) -> StepBench:
     )
 
 
+def switch_off(*losses: str) -> EWCPrototypeOptions:
+    """Returns the options with the weights of ``losses`` at 0."""
+    options: Any = FULL_OPTIONS
+    for group, name in (LOSS_WEIGHTS[loss] for loss in losses):
+        options = replace(options, **{group: replace(getattr(options, group), **{name: 0.0})})
+    return cast(EWCPrototypeOptions, options)
+
+
 def run() -> list[dict[str, object]]:
-    """Returns a row for fine-tuning, for the whole method, and without each of its terms."""
+    """Returns a row for fine-tuning, for the whole method, and without each of its losses."""
     torch.set_num_threads(1)
-    cases = {FINE_TUNING: replace(FULL_OPTIONS, **dict.fromkeys(TERM_WEIGHTS, 0.0)), "ewc_prototype": FULL_OPTIONS}
-    cases |= {f"without {name}": replace(FULL_OPTIONS, **{name: 0.0}) for name in TERM_WEIGHTS}
+    cases = {FINE_TUNING: switch_off(*LOSS_WEIGHTS), "ewc_prototype": FULL_OPTIONS}
+    cases |= {f"without {loss}": switch_off(loss) for loss in LOSS_WEIGHTS}
     step_benches = {name: make_step_bench(options) for name, options in cases.items()}
     timings: dict[str, list[tuple[float, ...]]] = {name: [] for name in step_benches}
     for turn in range(TURNS + 1):

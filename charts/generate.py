@@ -1,8 +1,8 @@
-"""Writes what the chart copies or says twice: ``python -m charts.generate``.
+"""Writes the chart's copies of manifests and its ``README.md``: ``python -m charts.generate``.
 
-Helm reads no file outside of the chart, so definitions, admission policy, roles for people, alerts and dashboards are
-copied from ``manifests`` to ``charts/anamnesis/files``. ``README.md`` of the chart lists the values with their
-comments. With ``--check`` nothing is written, and it fails where a file differs.
+Helm reads no file outside the chart, so definitions, admission policy, roles for people, alerts and dashboards are
+copied from ``manifests`` to ``charts/anamnesis/files``. The chart's ``README.md`` lists the values with their comments.
+With ``--check`` it writes nothing and fails where a file differs.
 """
 
 import json
@@ -23,36 +23,36 @@ COPIED_MANIFESTS = {
     "dashboards": "*.json",
 }
 KEPT_FOLDERS = ("crds", "admission")
-"""What stays when a release goes."""
+"""Folders of resources that stay after an uninstall."""
 
 README_HEAD = """# anamnesis
 
-Installs the operator that keeps medical-imaging models learning as data arrives. What it does: `docs/operator.md`.
+Installs the operator that keeps medical-imaging models learning as data arrives. `docs/operator.md` describes it.
 
     helm install anamnesis charts/anamnesis --namespace anamnesis --create-namespace
 
-`ci/` has two sets of values to begin with: `single-node-values.yaml` (one small machine, no Kubeflow) and
-`gpu-cluster-values.yaml` (Kubeflow Pipelines, Kueue, a mirror, proxy, private authorities, Prometheus operator).
+`ci/` has two sets of values to start from: `single-node-values.yaml` (one small machine, no Kubeflow) and
+`gpu-cluster-values.yaml` (Kubeflow Pipelines, Kueue, a mirror, a proxy, private certificate authorities, the Prometheus
+operator).
 
-- **Names** do not follow the release's: there is one operator in a namespace, `anamnesis-operator`.
-- **Without rights of the whole cluster**: who administers it installs once, with `operator.enabled=false` and
-  `rbac.admissionReader.namespaces` set. You install with `crds.enabled`, `people.enabled` and
-  `rbac.admissionReader.create` false: nothing that is rendered then lies outside of `watchNamespaces` and the release's
-  own namespace.
-- **Upgrade** by `helm upgrade`: definitions go along, as they are templates.
-- **Uninstall** leaves definitions, admission policy, resources and volumes. A new release under another name or in
+- **Names** are independent of the release's name: a namespace has one operator, `anamnesis-operator`.
+- **Without cluster-wide rights**: a cluster administrator installs the chart once, with `operator.enabled=false` and
+  `rbac.admissionReader.namespaces`. Then install it with `crds.enabled`, `people.enabled` and
+  `rbac.admissionReader.create` set to false: all resources are then in `watchNamespaces` and the release's namespace.
+- **Upgrade** with `helm upgrade`: it upgrades the custom resource definitions too, because they are templates.
+- **Uninstall** keeps definitions, admission policy, custom resources and volumes. A release with another name or in
   another namespace takes them over with `--take-ownership`.
 - **Images** are `registry/repository:tag@digest`; `registry` replaces the registry of each.
 
 ## Values
 
-| value | default | what it says |
+| Value | Default | Meaning |
 |---|---|---|
 """
 
 
 def outputs() -> dict[Path, str]:
-    """Returns file -> text of all that is written."""
+    """Returns file -> text of all generated files."""
     files = {CHART / "README.md": render_readme((CHART / "values.yaml").read_text(encoding="utf-8"))}
     for folder, pattern in COPIED_MANIFESTS.items():
         for source in sorted((ROOT / "manifests" / folder).glob(pattern)):
@@ -62,23 +62,23 @@ def outputs() -> dict[Path, str]:
 
 
 def _add_keep_policy(text: str) -> str:
-    """Returns the documents of a manifest with the annotation by which Helm leaves them where they are."""
+    """Returns the documents of a manifest with the annotation that makes Helm keep them after an uninstall."""
     line = "  annotations:\n    helm.sh/resource-policy: keep\n"
     documents = list(yaml.safe_load_all(text))
     if any("annotations" in document["metadata"] for document in documents):
-        raise ValueError("a definition has annotations already")
+        raise ValueError("a definition has annotations already: merge helm.sh/resource-policy into them")
     return text.replace("\nmetadata:\n", f"\nmetadata:\n{line}", len(documents))
 
 
 def render_readme(values: str) -> str:
-    """Returns the page of the chart."""
+    """Returns the README of the chart."""
     return README_HEAD + "".join(
         f"| `{path}` | `{default}` | {text} |\n" for path, default, text in documented_values(values)
     )
 
 
 def documented_values(values: str) -> Iterator[tuple[str, str, str]]:
-    """Yields path, default and comment of each value; one without a comment is an error.
+    """Yields path, default and comment of each value.
 
     Raises:
         ValueError: a value has no comment, or two.
@@ -90,7 +90,7 @@ def documented_values(values: str) -> Iterator[tuple[str, str, str]]:
         text, depth = line.strip(), (len(line) - len(line.lstrip())) // 2
         if text.startswith("#"):
             if covered_depth and depth >= covered_depth:
-                raise ValueError(f"values.yaml: {'.'.join(path)} has a comment, and so has a value in it")
+                raise ValueError(f"values.yaml: {'.'.join(path)} and a value in it both have a comment; remove one")
             comment.append(text.lstrip("# "))
         elif not text:
             comment = []
@@ -101,7 +101,7 @@ def documented_values(values: str) -> Iterator[tuple[str, str, str]]:
             if comment:
                 yield ".".join(path), json.dumps(value), " ".join(comment).replace("|", "\\|")
             elif not isinstance(value, Mapping) or not value:
-                raise ValueError(f"values.yaml: {'.'.join(path)} has no comment")
+                raise ValueError(f"values.yaml: {'.'.join(path)} has no comment; add one above it")
             comment = []
 
 
@@ -112,7 +112,7 @@ def _value_at(values: Any, path: list[str]) -> Any:
 
 
 def main(check: bool) -> int:
-    """Writes the files, or with ``check`` only says which are not as they should be; returns the exit code."""
+    """Writes the files, or with ``check`` only names those that differ; returns the exit code."""
     expected_files = outputs()
     existing_files = {file for file in (CHART / "files").rglob("*") if file.is_file()}
     stale_files = sorted(

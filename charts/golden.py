@@ -1,7 +1,7 @@
-"""Writes what the chart renders for each profile to ``tests/chart/golden``: ``python -m charts.golden``.
+"""Writes the rendered chart of each profile to ``tests/chart/golden``: ``python -m charts.golden``.
 
-Left out is what ``python -m charts.generate`` copies from ``manifests``, where changes are seen already. With
-``--check`` nothing is written, and it fails where a file differs.
+It omits the files that ``python -m charts.generate`` copies from ``manifests``. With ``--check`` it writes nothing and
+fails where a file differs.
 """
 
 import sys
@@ -27,7 +27,7 @@ def profiles() -> dict[str, dict[str, Any]]:
 
 
 def render_templates(values: dict[str, Any], namespace: str = "anamnesis") -> dict[str, str]:
-    """Returns template -> text of what a release ``anamnesis`` would install."""
+    """Returns template -> rendered text of a release ``anamnesis``."""
     with helm_python.Chart.load(CHART) as chart:
         texts = chart.render(values, name="anamnesis", namespace=namespace)
     return {name.partition("/templates/")[2]: text.strip() + "\n" for name, text in sorted(texts.items())}
@@ -45,7 +45,7 @@ def outputs() -> Iterator[tuple[Path, str]]:
 
 
 def main(check: bool) -> int:
-    """Writes the files, or with ``check`` only says which are not as they should be; returns the exit code."""
+    """Writes the files, or with ``check`` only names those that differ; returns the exit code."""
     stale_files = [
         (file, text) for file, text in outputs() if not file.exists() or file.read_text(encoding="utf-8") != text
     ]

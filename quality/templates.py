@@ -1,113 +1,101 @@
-"""From the expression that makes a message to its template: text with named placeholders."""
+"""From the expression of a message to its templates: texts with named placeholders."""
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-Assignments = Mapping[str, list[ast.expr]]
-_MOST = 8
-"""Alternatives of one message; more are not worth listing one by one."""
+Texts = Mapping[str, tuple[str, ...]]
+"""Name -> the texts that it can hold; a function that returns a text is called ``name()``."""
+
+MAXIMUM_ALTERNATIVES = 8
+"""Of one message; more are not worth a list."""
 
 
-def templates(expression: ast.expr, assigned: Assignments, depth: int = 0) -> list[str]:
-    """Returns the templates that an expression can give, one for each alternative.
+def templates(expression: ast.expr, texts: Texts) -> list[str]:
+    """Returns the templates of an expression, one for each alternative.
 
     Args:
-        expression: the message as the code makes it.
-        assigned: name -> expressions that the enclosing function assigns to it.
-        depth: of names that were followed.
+        expression: the message in the code.
+        texts: of the names in the expression.
     """
-    if isinstance(expression, ast.Constant):
-        return [expression.value if isinstance(expression.value, str) else f"{{{expression.value!r}}}"]
-    if isinstance(expression, ast.JoinedStr):
-        return _product([_part(part, assigned, depth) for part in expression.values])
-    if isinstance(expression, ast.BinOp) and isinstance(expression.op, ast.Add):
-        sides = (expression.left, expression.right)
-        return _product([templates(side, assigned, depth) for side in sides])
-    if isinstance(expression, ast.IfExp):
-        both = (expression.body, expression.orelse)
-        return [text for side in both for text in templates(side, assigned, depth)][:_MOST]
-    if isinstance(expression, ast.BoolOp):
-        return [text for side in expression.values for text in templates(side, assigned, depth)][:_MOST]
-    if isinstance(expression, ast.Name) and depth < 3 and expression.id in assigned:
-        alternatives = [text for value in assigned[expression.id] for text in templates(value, assigned, depth + 1)]
-        return list(dict.fromkeys(alternatives))[:_MOST]
-    if isinstance(expression, ast.Call) and isinstance(expression.func, ast.Attribute):
-        return _of_method(expression, expression.func, assigned, depth)
+    return list(dict.fromkeys(_alternatives(expression, texts)))[:MAXIMUM_ALTERNATIVES]
+
+
+def _alternatives(expression: ast.expr, texts: Texts) -> list[str]:
+    match expression:
+        case ast.Constant(value=value):
+            return [value if isinstance(value, str) else f"{{{value!r}}}"]
+        case ast.JoinedStr(values=parts):
+            return _product([_part(part, texts) for part in parts])
+        case ast.BinOp(left=first, op=ast.Add(), right=second):
+            return _product([templates(first, texts), templates(second, texts)])
+        case ast.IfExp(body=body, orelse=orelse):
+            return [*templates(body, texts), *templates(orelse, texts)]
+        case ast.BoolOp(values=values):
+            return [text for value in values for text in templates(value, texts)]
+        case ast.Name(id=name) if name in texts:
+            return list(texts[name])
+        case ast.Call() if (name := f"{placeholder(expression.func).rpartition('.')[2]}()") in texts:
+            return list(texts[name])
+        case ast.Call(func=ast.Attribute(attr="join"), args=[element]):
+            inner = element.elt if isinstance(element, ast.GeneratorExp | ast.ListComp) else element
+            return [f"{text} ..." for text in templates(inner, texts)]
+        case ast.Call(func=ast.Attribute(attr="rstrip" | "strip" | "lower", value=value)):
+            return templates(value, texts)
     return [f"{{{placeholder(expression)}}}"]
 
 
 def placeholder(expression: ast.expr) -> str:
-    """Returns the name of what an expression holds: its last words, without calls and indices."""
-    if isinstance(expression, ast.Name):
-        return expression.id.strip("_")
-    if isinstance(expression, ast.Attribute):
-        owner = placeholder(expression.value)
-        return expression.attr.strip("_") if owner in ("self", "cls", "") else f"{owner}.{expression.attr.strip('_')}"
-    if isinstance(expression, ast.Call):
-        return _of_call(expression)
-    if isinstance(expression, ast.Subscript):
-        return placeholder(expression.value)
-    if isinstance(expression, ast.GeneratorExp | ast.ListComp | ast.SetComp):
-        return placeholder(expression.elt)
-    if isinstance(expression, ast.Constant):
-        return str(expression.value)
+    """Returns the name of an expression's content: its last words, without calls and positions."""
+    match expression:
+        case ast.Name(id=name):
+            return name.strip("_")
+        case ast.Attribute(value=ast.Call(func=ast.Name(id="type"), args=[value]), attr="__name__"):
+            return f"type of {placeholder(value)}"
+        case ast.Attribute(value=value, attr=attribute):
+            owner = placeholder(value)
+            return attribute.strip("_") if owner in ("self", "cls", "") else f"{owner}.{attribute.strip('_')}"
+        case ast.Call():
+            return _call_placeholder(expression)
+        case ast.Subscript(value=value, slice=ast.Constant(value=str(key))):
+            return f"{placeholder(value)}.{key}"
+        case ast.Subscript(value=value):
+            return placeholder(value)
+        case ast.GeneratorExp(elt=element) | ast.ListComp(elt=element) | ast.SetComp(elt=element):
+            return placeholder(element)
+        case ast.BinOp(left=first, op=ast.Add() | ast.Sub() as operator, right=second):
+            sign = "+" if isinstance(operator, ast.Add) else "-"
+            return f"{placeholder(first)} {sign} {placeholder(second)}"
+        case ast.Constant(value=value):
+            return str(value)
     return re.sub(r"\W+", " ", ast.unparse(expression)).strip()[:40]
 
 
-def _of_call(call: ast.Call) -> str:
+def _call_placeholder(call: ast.Call) -> str:
     name = placeholder(call.func).rpartition(".")[2]
-    if name in ("str", "sorted", "list", "tuple", "set", "int", "float", "repr", "join") and call.args:
-        return placeholder(call.args[0])
-    if name == "len" and call.args:
-        return f"number of {placeholder(call.args[0])}"
-    if isinstance(call.func, ast.Attribute) and name in ("lower", "upper", "strip", "rstrip", "title"):
-        return placeholder(call.func.value)
+    match call:
+        case ast.Call(args=[value, *_]) if name in ("str", "sorted", "list", "tuple", "set", "int", "float", "repr"):
+            return placeholder(value)
+        case ast.Call(func=ast.Attribute(), args=[value, *_]) if name in ("join", "get"):
+            return placeholder(value)
+        case ast.Call(args=[value]) if name == "len":
+            return f"number of {placeholder(value)}"
+        case ast.Call(func=ast.Attribute(value=value)) if name in ("lower", "upper", "strip", "rstrip", "title"):
+            return placeholder(value)
+        case ast.Call(func=ast.Attribute()) if name in ("min", "max", "sum", "mean"):
+            return placeholder(call.func)
     return name
 
 
-def _of_method(call: ast.Call, method: ast.Attribute, assigned: Assignments, depth: int) -> list[str]:
-    if method.attr == "join" and call.args:
-        element = call.args[0]
-        inner = element.elt if isinstance(element, ast.GeneratorExp | ast.ListComp) else element
-        return [f"{text} ..." for text in templates(inner, assigned, depth)]
-    if method.attr in ("rstrip", "strip", "lower"):
-        return templates(method.value, assigned, depth)
-    return [f"{{{placeholder(call)}}}"]
-
-
-def _part(part: ast.expr, assigned: Assignments, depth: int) -> list[str]:
-    if isinstance(part, ast.FormattedValue):
-        value = part.value
-        if isinstance(value, ast.IfExp | ast.BoolOp):
-            return templates(value, assigned, depth)
-        return [f"{{{placeholder(value)}}}"]
-    return templates(part, assigned, depth)
+def _part(part: ast.expr, texts: Texts) -> list[str]:
+    if not isinstance(part, ast.FormattedValue):
+        return templates(part, texts)
+    is_conditional = isinstance(part.value, ast.IfExp | ast.BoolOp)
+    return templates(part.value, texts) if is_conditional else [f"{{{placeholder(part.value)}}}"]
 
 
 def _product(parts: list[list[str]]) -> list[str]:
     texts = [""]
     for alternatives in parts:
-        texts = [text + alternative for text in texts for alternative in alternatives][:_MOST]
+        texts = [text + alternative for text in texts for alternative in alternatives][:MAXIMUM_ALTERNATIVES]
     return texts
-
-
-def assignments(function: ast.AST) -> dict[str, list[ast.expr]]:
-    """Returns name -> expressions that a function assigns to it, nested functions included."""
-    values: dict[str, list[ast.expr]] = {}
-    for node in ast.walk(function):
-        for name, value in _assigned(node):
-            values.setdefault(name, []).append(value)
-    return values
-
-
-def _assigned(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
-    if isinstance(node, ast.Assign):
-        for target in node.targets:
-            if isinstance(target, ast.Name):
-                yield target.id, node.value
-            elif isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
-                pairs = zip(target.elts, node.value.elts, strict=False)
-                yield from ((name.id, value) for name, value in pairs if isinstance(name, ast.Name))
-    elif isinstance(node, ast.NamedExpr) and isinstance(node.target, ast.Name):
-        yield node.target.id, node.value

@@ -1,58 +1,81 @@
-"""Which words may not stand in what people read: pages, messages, help, docstrings and comments."""
+"""Banned words in the text that people read: pages, messages, help, docstrings and comments."""
 
 import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from quality.source import ROOT, PythonFile, python_files, tracked_files
+from quality.source import PythonFile, TextFile
 
 PLAIN = {
     r"\banew\b": "again",
-    r"\bwhoever\b": "the person who, anybody who",
-    r"\bwhosoever\b|\bwhichever\b": "the one that",
+    r"\bwhoever\b|\bwhosoever\b": "the person who, anybody who",
+    r"\bwhichever\b": "the one that",
     r"\blies\b|\blie\b": "is, is stored, is in",
     r"\bbears?\b|\bborne\b": "has",
     r"\btold\b|\btells\b|\btell\b": "reported, says, shows",
-    r"\bthereof\b|\bhereby\b|\bwherein\b|\bthereby\b": "a plain sentence",
+    r"\bthereof\b|\bhereby\b|\bwherein\b|\bthereby\b|\bherein\b|\btherein\b": "a plain sentence",
+    r"\bthereafter\b|\bthereupon\b|\bwhereupon\b|\bhenceforth\b": "then",
+    r"\bhitherto\b": "so far",
+    r"\bamongst\b|\bwhilst\b|\bunto\b|\bupon\b": "among, while, to, on",
+    r"\bseldom\b": "rarely",
+    r"\bnought\b|\bnaught\b|\bin vain\b": "nothing, without success",
+    r"\bshall\b": "will, must",
+    r"\bstood\b": "was",
+    r"\bstands? (twice|there|in the|beside|at|on|below|above|as|where|now|guard)\b": "is",
     r"\bbrings? (it|them|one|a \w+|\w+) in order\b|\bbring\w* \w+ in order\b": "reconcile",
     r"\bput aside\b": "quarantined",
+    r"\bput\w* (\w+ ){1,2}right\b(?! \w*hand)": "fix, format",
     r"\bat hand\b": "current, available",
     r"\bwhat is the case\b": "the state",
-    r"\bstands? (twice|there|in the|beside)\b": "is",
     r"\bgets? on\b": "continues",
+    r"\bbecame of\b": "the result of",
+    r"\b(let|lets|letting) go of\b": "release",
+    r"\bof which (nothing|none)\b": "a sentence of its own",
+    r"\bone can\b": "you can, a person can",
+    r"\bsays? not\b": "does not say",
+    r"\bwithout a word\b": "silently, without a message",
+    r"\bby way of\b": "through",
+    r"\bis not there yet\b": "is not supported yet, does not exist yet",
+    r"(?<!are )\ball the same\b": "anyway, still",
+    r"(?<!there )\b(is|are) no (?!longer\b|more than\b|worse\b|better\b|other\b|one\b)\w+": "is not a",
+    r"\b(person's|gate's|its|their|his) word\b|\bword counts\b": "decision, approval, request",
+    r"\boccasions?\b": "trigger",
+    r"\bmisfits?\b": "quarantine reason",
 }
 """Pattern -> a plain word for it."""
 
-_PROSE = (".md", ".j2")
-_SKIPPED = ("docs/renames.tsv", "quality/words.py", "LICENSE")
+_SKIPPED = ("quality/words.py", "quality/names.py", "tests/quality/")
+"""The lists of banned words, and their tests."""
 
 
-def banned_words() -> Iterator[str]:
-    """Yields where a banned word is: ``path:line: word``."""
-    for path in tracked_files(*_PROSE):
-        name = path.relative_to(ROOT).as_posix()
-        if not name.startswith(_SKIPPED):
-            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-                yield from _in(name, number, line)
-    for file in python_files():
+def banned_words(files: Iterable[PythonFile], pages: Iterable[TextFile]) -> Iterator[str]:
+    """Yields the places of banned words: ``path:line: word``.
+
+    Args:
+        files: comments, docstrings and all other strings are checked.
+        pages: every line is checked.
+    """
+    for page in pages:
+        for number, line in enumerate(page.text.splitlines(), 1):
+            yield from _findings(page.path, number, line)
+    for file in files:
         if not file.path.startswith(_SKIPPED):
-            yield from _in_source(file)
+            for number, line in sorted(set(_prose(file))):
+                yield from _findings(file.path, number, line)
 
 
-def _in_source(file: PythonFile) -> Iterator[str]:
-    """Comments, docstrings and strings of code; in tests comments and docstrings alone."""
+def _prose(file: PythonFile) -> Iterator[tuple[int, str]]:
     for token in tokenize.generate_tokens(io.StringIO(file.text).readline):
         if token.type == tokenize.COMMENT:
-            yield from _in(file.path, token.start[0], token.string)
+            yield token.start[0], token.string
     for node in ast.walk(file.tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            for offset, line in enumerate(node.value.splitlines()):
-                yield from _in(file.path, node.lineno + offset, line)
+            yield from ((node.lineno + offset, line) for offset, line in enumerate(node.value.splitlines()))
 
 
-def _in(path: str, number: int, line: str) -> Iterator[str]:
+def _findings(path: str, number: int, line: str) -> Iterator[str]:
     for pattern, plain in PLAIN.items():
         for match in re.finditer(pattern, line, re.IGNORECASE):
             yield f"{path}:{number}: {match[0]!r}; write plainly: {plain}"

@@ -1,6 +1,6 @@
 """What people read of results of local mode: lines of text."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic.alias_generators import to_camel
 
@@ -8,23 +8,23 @@ from anamnesis.cli.output import format_table
 from anamnesis.local.doctor import Check
 from anamnesis.local.status import LocalModelStatus
 from anamnesis.local.versions import VersionDetails
-from anamnesis.operator.api.method import MethodEntry
+from anamnesis.operator.api.method import MethodEntry, OptionSchema, group_options
 from anamnesis.operator.plan import PlannedModelStatus
 from anamnesis.records import short_digest
 
 SHOWN_RUNS = 5
-"""Runs that are shown to people; programs get all."""
+"""Maximum number of runs in the text output; JSON has all of them."""
 
 
 def describe_model_status(model: str, status: PlannedModelStatus) -> Iterator[str]:
-    """Yields the champion and one line per site."""
+    """Yields the champion and one line for each site."""
     yield f"{model}: champion {short_digest(status.champion)}"
     rows = [[site.name, site.state.value, site.message] for site in status.sites]
     yield from (f"  {line}" for line in format_table(["site", "state", ""], rows))
 
 
 def describe_local_status(model_status: LocalModelStatus) -> Iterator[str]:
-    """Yields lines for people."""
+    """Yields the lines."""
     yield from describe_model_status(model_status.model, model_status.status)
     yield f"  registry {model_status.registry}\n  head {model_status.head}"
     if model_status.runs:
@@ -33,22 +33,30 @@ def describe_local_status(model_status: LocalModelStatus) -> Iterator[str]:
 
 
 def describe_method(entry: MethodEntry) -> Iterator[str]:
-    """Yields lines for people about one method."""
+    """Yields the lines about one method."""
     notes = ["opens the training data of earlier sites"] * entry.earlier_data
     notes += ["keeps real images"] * entry.stores_exemplars
     yield f"{entry.name}: {entry.summary}{' (' + '; '.join(notes) + ')' if notes else ''}"
-    for option, schema in entry.options.items():
+    yield from _describe_options(entry.options)
+
+
+def _describe_options(options: Mapping[str, OptionSchema], indent: str = "  ") -> Iterator[str]:
+    for option, schema in options.items():
+        if members := group_options(schema):
+            yield f"{indent}{to_camel(option)}:"
+            yield from _describe_options(members, f"{indent}  ")
+            continue
         allowed = f", one of {', '.join(map(str, values))}" if isinstance(values := schema.get("enum"), list) else ""
-        yield f"  {to_camel(option)}: {schema['type']}{allowed}, default {schema['default']}"
+        yield f"{indent}{to_camel(option)}: {schema['type']}{allowed}, default {schema['default']}"
 
 
 def describe_checks(checks: Sequence[Check]) -> list[str]:
-    """Returns lines for people."""
+    """Returns the lines."""
     return format_table(["", "", ""], [[check.state, check.name, check.detail] for check in checks])[1:]
 
 
 def describe_version(version_details: VersionDetails) -> Iterator[str]:
-    """Yields lines for people."""
+    """Yields the lines."""
     version = version_details.version
     yield f"{version_details.digest}  {version_details.state}"
     yield f"  base {version.base or 'none'}\n  site {version.site}, snapshot {version.snapshot or 'none (imported)'}"

@@ -35,7 +35,10 @@ def methods_json() -> str:
 
 
 def options_schema(options: type) -> dict[str, dict[str, object]]:
-    """Returns option -> JSON Schema with ``description``, ``type``, ``default`` and, for an enumeration, ``enum``."""
+    """Returns option -> JSON Schema with ``description``, ``type``, ``default`` and, for an enumeration, ``enum``.
+
+    A group of options has ``description``, ``type: object`` and ``properties``: the schemas of its options.
+    """
     hints, descriptions = typing.get_type_hints(options), attribute_descriptions(options)
     return {
         field.name: {"description": descriptions.get(field.name, ""), **_option_schema(hints[field.name], field)}
@@ -44,20 +47,23 @@ def options_schema(options: type) -> dict[str, dict[str, object]]:
 
 
 def _option_schema(value_type: typing.Any, field: "dataclasses.Field[typing.Any]") -> dict[str, object]:
-    if typing.get_origin(value_type) in (typing.Union, types.UnionType):  # X | None: leaving it out is none
+    if typing.get_origin(value_type) in (typing.Union, types.UnionType):  # X | None: none when it is left out
         value_type = next(member_type for member_type in typing.get_args(value_type) if member_type is not type(None))
+    if dataclasses.is_dataclass(value_type):
+        return {"type": "object", "properties": options_schema(typing.cast(type, value_type))}
     default = field.default.value if isinstance(field.default, Enum) else field.default
     if issubclass(value_type, Enum):
         return {"type": "string", "enum": [member.value for member in value_type], "default": default}
     if value_type not in JSON_TYPES:
         raise TypeError(
-            f"option {field.name}: {value_type} has no place in a resource; known are {', '.join(JSON_TYPES.values())}"
+            f"option {field.name}: resources cannot hold {value_type}; use {', '.join(JSON_TYPES.values())}, an "
+            "enumeration or a data class of these"
         )
     return {"type": JSON_TYPES[value_type], "default": default}
 
 
 def main(check: bool) -> int:
-    """Writes the file, or with ``check`` only says whether it is as it should be; returns the exit code."""
+    """Writes the file, or with ``check`` only compares it; returns the exit code."""
     output_file = Path(__file__).parents[1] / "operator" / "api" / "methods.json"
     return write_or_check({output_file: methods_json()}, "anamnesis.cli.generate", check)
 

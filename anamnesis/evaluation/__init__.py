@@ -1,6 +1,7 @@
-"""What a model still knows: metrics, the accuracy matrix, saliency retention, and the report drawn from them.
+"""Evaluation of a model: metrics, the accuracy matrix, saliency retention, and the report on them.
 
-``metrics``, ``statistics`` and ``saliency`` need torch; ``matrix`` and ``report`` do not, so nothing is imported here.
+``metrics``, ``statistics`` and ``saliency`` need torch; ``accuracy_matrix`` and ``report`` do not. For that reason the
+package imports none of its modules.
 """
 
-__all__ = ["matrix", "metrics", "overlay", "report", "saliency", "statistics"]
+__all__ = ["accuracy_matrix", "metrics", "report", "saliency", "saliency_overlay", "statistics"]

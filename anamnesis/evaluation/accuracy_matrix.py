@@ -1,9 +1,9 @@
 """The accuracy matrix and the metrics of continual learning.
 
 a[t,i] is the score on task i's frozen test set after update t, b[i] that of the random initialisation. The formulas
-of the literature are for one update per task, 1..T. Where a hospital comes back, a task's own update is the first that
-learned it, and the old tasks (i < T) are those learned before the last update. A cell that was not measured is none,
-never zero: a mean runs over the terms that were measured and is none where there is none.
+of the literature are for one update per task, 1..T. Where a hospital comes back, a task's own update is the first one
+that learned it, and the old tasks (i < T) are the tasks learned before the last update. A cell without a measurement is
+none, never zero: a mean uses the measured terms only, and is none without any.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,8 +17,8 @@ class AccuracyMatrix:
     """Scores of every update on every task.
 
     Attributes:
-        update_tasks: the task that each update learned, in order: ``("A", "B", "A", "C")``.
-        scores: scores[t][i] after update t on the task ``tasks[i]``; none where not measured.
+        update_tasks: the task of each update, in order: ``("A", "B", "A", "C")``.
+        scores: scores[t][i] after update t on task ``tasks[i]``; none where not measured.
         baseline_scores: b, the score of the random initialisation by task, where measured.
     """
 
@@ -30,11 +30,11 @@ class AccuracyMatrix:
         shape = (len(self.update_tasks), len(self.tasks))
         if not self.update_tasks or len(self.scores) != shape[0] or any(len(row) != shape[1] for row in self.scores):
             sizes = [len(row) for row in self.scores]
-            raise InputError(f"accuracy matrix: expected {shape[0]} rows of {shape[1]} scores, found rows of {sizes}")
+            raise InputError(f"accuracy matrix: expected {shape[0]} rows of {shape[1]} scores, got rows of {sizes}")
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The columns: every task once, in the order of its first update."""
+        """The tasks of the columns, in the order of their first updates."""
         return tuple(dict.fromkeys(self.update_tasks))
 
     @property
@@ -55,7 +55,7 @@ class AccuracyMatrix:
         return self.score(self.update_tasks.index(task), task)
 
     def best_score(self, task: str, end_row: int | None = None) -> float | None:
-        """Returns the best score since the task's first update, up to but without row ``end_row``."""
+        """Returns the best score from the task's first update up to row ``end_row``, that row excluded."""
         rows = range(self.update_tasks.index(task), len(self.update_tasks) if end_row is None else end_row)
         return max((score for t in rows if (score := self.score(t, task)) is not None), default=None)
 
@@ -84,7 +84,7 @@ def backward_transfer(matrix: AccuracyMatrix) -> float | None:
 def forward_transfer(matrix: AccuracyMatrix) -> float | None:
     """Returns (1/(T-1)) sum_{i>1} (a[i-1,i] - b[i]). Source: Lopez-Paz and Ranzato, NeurIPS 2017.
 
-    It needs the score on a task before it is learned, and that of the random initialisation.
+    It needs the score on a task before its first update, and the score of the random initialisation.
     """
     first_updates = {task: matrix.update_tasks.index(task) for task in matrix.tasks[1:]}
     return _mean(
@@ -93,7 +93,7 @@ def forward_transfer(matrix: AccuracyMatrix) -> float | None:
 
 
 def forgetting_by_task(matrix: AccuracyMatrix) -> dict[str, float]:
-    """Returns max_{i<=l<T} a[l,i] - a[T,i] of each old task where it was measured; negative where it still improved."""
+    """Returns max_{i<=l<T} a[l,i] - a[T,i] of each measured old task; negative where the task still improved."""
     last = len(matrix.update_tasks) - 1
     losses = {task: _difference(matrix.best_score(task, last), matrix.final_score(task)) for task in matrix.old_tasks}
     return {task: loss for task, loss in losses.items() if loss is not None}
@@ -104,29 +104,39 @@ def forgetting(matrix: AccuracyMatrix) -> float | None:
     return _mean(forgetting_by_task(matrix).values())
 
 
+def saliency_forgetting(iou: AccuracyMatrix) -> float | None:
+    """Returns (1/(T-1)) sum_{i<T} (1 - iou[T,i]): how far the saliency maps of the old tasks have moved.
+
+    Args:
+        iou: iou[t,i] compares the maps after update t with the maps right after task i's own update.
+    """
+    return _mean(None if (score := iou.final_score(task)) is None else 1 - score for task in iou.old_tasks)
+
+
 def intransigence(matrix: AccuracyMatrix, joint: AccuracyMatrix) -> float | None:
     """Returns (1/T) sum_i (a*[i,i] - a[i,i]), where a* trains on all tasks so far together.
 
     Source: Chaudhry et al. (RWalk), ECCV 2018.
 
     Raises:
-        InputError: the two matrices did not learn the same tasks in the same order.
+        InputError: the matrices differ in their sequence of tasks.
     """
     if joint.update_tasks != matrix.update_tasks:
         raise InputError(
-            f"intransigence: joint learned {list(joint.update_tasks)}, the method {list(matrix.update_tasks)}"
+            f"intransigence: joint training has {list(joint.update_tasks)}, the method {list(matrix.update_tasks)}; "
+            "both need the same sequence of tasks"
         )
     return _mean(_difference(joint.first_score(task), matrix.first_score(task)) for task in matrix.tasks)
 
 
 def worst_retention(matrix: AccuracyMatrix) -> float | None:
-    """Returns min_{i<T} a[T,i] / max_l a[l,i]: the share of its best score that the worst kept task has left."""
+    """Returns min_{i<T} a[T,i] / max_l a[l,i]: the lowest share of its best score that an old task still has."""
     pairs = ((matrix.final_score(task), matrix.best_score(task)) for task in matrix.old_tasks)
     return min((final / best for final, best in pairs if final is not None and best), default=None)
 
 
 def continual_metrics(matrix: AccuracyMatrix, joint: AccuracyMatrix | None = None) -> dict[str, float]:
-    """Returns every metric above that is defined, by name, rounded to six places."""
+    """Returns every defined metric of this module by name, rounded to six places."""
     values = {
         "FinalAverage": final_average(matrix),
         "AverageIncremental": average_incremental(matrix),

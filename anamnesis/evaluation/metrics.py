@@ -12,17 +12,17 @@ from anamnesis.records import InputError, Metric
 def classification_metrics(logits: Tensor, targets: Tensor, class_indices: Sequence[int]) -> dict[str, Metric]:
     """Returns the scores of one task's test set, each with a 95 % interval.
 
-    ``Accuracy``, ``BalancedAccuracy`` and ``AUROC`` are task-incremental: only the task's own columns compete.
-    ``ClassIncrementalAccuracy`` lets all columns compete. Where the test set lacks a class, balanced accuracy and AUROC
-    are means over the classes present; ``AUROC`` is left out when only one is.
+    ``Accuracy``, ``BalancedAccuracy`` and ``AUROC`` are task-incremental: they use only the task's own columns.
+    ``ClassIncrementalAccuracy`` uses all columns. Where the test set lacks a class, balanced accuracy and AUROC are
+    means over the present classes; ``AUROC`` is left out where only one class is present.
 
     Args:
-        logits: [N, K], all classes that the model knows; minus infinity for a class that cannot win.
+        logits: [N, K], all classes of the model; minus infinity excludes a class.
         targets: [N], the column of the true class.
         class_indices: the task's columns, in the order of its classes.
 
     Raises:
-        InputError: there is no case, a target is none of ``class_indices``, or a logit is not a number.
+        InputError: the test set is empty, a target is not in ``class_indices``, or a logit is not a number.
     """
     logits, targets = logits.detach().double().cpu(), targets.cpu().long()
     _check_inputs(logits, targets, class_indices)
@@ -70,11 +70,11 @@ def dice(prediction: Tensor, mask: Tensor, classes: int) -> Tensor:
 
 
 def c_index(risk: Tensor, days: Tensor, event: Tensor) -> float | None:
-    """Returns Harrell's concordance index, or none where no two cases can be compared.
+    """Returns Harrell's concordance index, or none without two comparable cases.
 
     Two cases are comparable when the one with the shorter time had the event (at equal times: when one had it and the
-    other was censored); concordant when it also has the higher risk; equal risks count half. Source: Harrell et al.,
-    JAMA 247 (1982) 2543.
+    other was censored). They are concordant when that case also has the higher risk; equal risks count half. Source:
+    Harrell et al., JAMA 247 (1982) 2543.
 
     Args:
         risk: [N], higher means an earlier event.
@@ -90,13 +90,16 @@ def c_index(risk: Tensor, days: Tensor, event: Tensor) -> float | None:
 
 def _check_inputs(logits: Tensor, targets: Tensor, class_indices: Sequence[int]) -> None:
     if not len(targets):
-        raise InputError("test set: it has no case; a metric needs at least one")
+        raise InputError("test set: it has no cases; a metric needs at least one")
     if unknown_targets := sorted(set(targets.tolist()) - set(class_indices)):
-        raise InputError(f"targets: column {unknown_targets[0]} is none of the task's columns {list(class_indices)}")
+        raise InputError(
+            f"targets: class index {unknown_targets[0]} is not in the task's class indices {list(class_indices)}"
+        )
     is_invalid = logits.isnan().any(1) | logits[:, list(class_indices)].isinf().all(1) | logits.isposinf().any(1)
     if is_invalid.any():
         raise InputError(
-            f"logits: {int(is_invalid.sum())} of {len(logits)} cases are not finite; the weights have diverged"
+            f"logits: {int(is_invalid.sum())} of {len(logits)} cases are not finite: the weights have diverged; "
+            "lower the learning rate"
         )
 
 
@@ -113,9 +116,9 @@ def _balanced_accuracy(is_correct: Tensor, is_true_class: Tensor) -> Metric:
 
 
 def _log_odds(logits: Tensor) -> Tensor:
-    """Returns each class's log odds against the others, [C, N]: ordered as its probability, but never saturated.
+    """Returns each class's log odds against the others, [C, N]: in the order of its probability, but never saturated.
 
-    Rounded to nine places, so that what is equal stays equal on another machine.
+    They are rounded to nine places, so that equal scores stay equal on another machine.
     """
     other_logits = (
         logits[:, None].expand(-1, logits.shape[1], -1).masked_fill(torch.eye(logits.shape[1]).bool(), -torch.inf)
@@ -124,7 +127,7 @@ def _log_odds(logits: Tensor) -> Tensor:
 
 
 def _macro_auroc(scores: Tensor, is_true_class: Tensor) -> Metric:
-    """Macro one-versus-rest; of two classes both rows are the area of the second. Ends are means of the rows' ends."""
+    """Macro one-versus-rest; for two classes both rows are equal. The interval's ends are means over the rows."""
     is_present = is_true_class.any(1)
     areas, n = auroc(scores[is_present], is_true_class[is_present]), is_true_class.shape[1]
     sizes = is_true_class[is_present].sum(1).tolist()

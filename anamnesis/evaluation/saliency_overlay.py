@@ -1,4 +1,4 @@
-"""A picture of where the model looked, before and after: image, map before, map after, side by side."""
+"""A picture of two saliency maps: the image, the map before and the map after, in one row."""
 
 from io import BytesIO
 from typing import Any
@@ -17,7 +17,7 @@ GAP = 6
 def draw_before_after(image: Array, map_before: Array, map_after: Array, height: int = 192) -> bytes:
     """Returns a PNG of three panels: the image, the image with the map before, and with the map after.
 
-    Heat is each map divided by its own maximum; the line surrounds its most salient fifth, the part that IoU compares.
+    Heat is each map divided by its own maximum. The line surrounds its most salient fifth, which IoU compares.
 
     Args:
         image: [H, W] or [H, W, 3], any range: drawn from its minimum to its maximum.
@@ -40,7 +40,7 @@ def draw_before_after(image: Array, map_before: Array, map_after: Array, height:
 
 
 def _overlay_heat(background: Array, saliency: Array) -> Array:
-    """Returns ``background`` with heat over it and a line around the most salient fifth; unchanged where the map is zero."""
+    """Returns ``background`` with heat and a line around the most salient fifth; unchanged for a map of zeros."""
     heat = _resize(saliency, (background.shape[1], background.shape[0])).clip(0)
     if not heat.max() > 0:
         return background
@@ -52,7 +52,7 @@ def _overlay_heat(background: Array, saliency: Array) -> Array:
 
 
 def _outline(mask: Array) -> Array:
-    """Returns the pixels of ``mask`` with a neighbour outside it; the picture's edge is not outside."""
+    """Returns the pixels of ``mask`` with a neighbour outside it; the area beyond the picture does not count."""
     padded = np.pad(mask, 1, mode="edge")
     inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return np.asarray(mask & ~inner)

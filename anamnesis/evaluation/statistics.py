@@ -1,4 +1,4 @@
-"""Intervals and ranks that every metric shares."""
+"""Intervals and ranks for all metrics."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ NORMAL_QUANTILE = 1.959963984540054
 """Two-sided 95 % quantile of the normal distribution."""
 
 _MAXIMUM_DRAWS = 4_000_000
-"""Indices drawn at once by the bootstrap: 32 MB."""
+"""Indices per draw of the bootstrap: 32 MB."""
 
 
 def make_metric(value: float, n: int, interval: tuple[float, float] | None = None) -> Metric:
@@ -25,7 +25,8 @@ def make_metric(value: float, n: int, interval: tuple[float, float] | None = Non
 def wilson(successes: int, n: int) -> tuple[float, float]:
     """Returns the 95 % score interval of a proportion.
 
-    Source: Wilson, JASA 22 (1927) 209. Unlike the normal approximation it has a width at 0 and at ``n`` successes.
+    Unlike the normal approximation it has a positive width at 0 and at ``n`` successes. Source: Wilson, JASA 22 (1927)
+    209.
     """
     share = successes / n
     centre = (share + NORMAL_QUANTILE**2 / (2 * n)) / (1 + NORMAL_QUANTILE**2 / n)
@@ -57,8 +58,8 @@ def auroc_interval(auroc: float, positives: int, negatives: int) -> tuple[float,
 
     All theta with |auroc - theta| <= z sqrt(V(theta)), where V(theta) = theta (1 - theta)
     (1 + N ((1 - theta) / (2 - theta) + theta / (1 + theta))) / (m n) and N = (m + n) / 2 - 1: the variance of Hanley
-    and McNeil (Radiology 143 (1982) 29), inverted as Newcombe's method 5 (Stat. Med. 25 (2006) 559). It keeps a width
-    at an area of 1, where DeLong's and the bootstrap's have none.
+    and McNeil (Radiology 143 (1982) 29), inverted as Newcombe's method 5 (Stat. Med. 25 (2006) 559). Its width is
+    positive at an area of 1, where DeLong's interval and the bootstrap's have none.
     """
 
     def excess(theta: float) -> float:
@@ -78,7 +79,7 @@ def bootstrap(values: Tensor, generator: torch.Generator, resamples: int = 1000)
     Args:
         values: [N, M], one row per case.
         generator: of the draws, on the CPU.
-        resamples: how many.
+        resamples: number of resamples.
     """
     values, n = values.double().cpu(), len(values)
     chunk, means = max(1, _MAXIMUM_DRAWS // n), []
@@ -101,7 +102,7 @@ def mean_metrics(values: dict[str, Tensor], generator: torch.Generator) -> dict[
 
 
 def average_ranks(values: Tensor) -> Tensor:
-    """Returns the ranks 1..N along the last axis, equal values sharing their mean rank."""
+    """Returns the ranks 1..N along the last axis; equal values get their mean rank."""
     values = values.contiguous()
     ordered = values.sort(-1).values
     below = torch.searchsorted(ordered, values, right=False)

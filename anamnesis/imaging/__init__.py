@@ -1,4 +1,4 @@
-"""Reads medical images from local files: DICOM, NIfTI, PNG, JPEG and NPZ; knows nothing about learning."""
+"""Readers of medical images in local files: DICOM, NIfTI, PNG, JPEG and NPZ. Independent of learning."""
 
 from anamnesis.imaging.errors import ReadError, ReadErrorReason
 from anamnesis.imaging.formats import Format, detect_format, is_image_file

@@ -1,4 +1,4 @@
-"""Single-frame, uncompressed DICOM: one file is an image, the slices of a series are a volume."""
+"""Reader of single-frame, uncompressed DICOM: one file is an image, the slices of a series are a volume."""
 
 from pathlib import Path
 
@@ -44,12 +44,12 @@ _HEADER_TAGS = [
 
 
 def read_header(path: Path) -> Header:
-    """Returns what the header says; no pixel is read.
+    """Returns the header of a file; reads no pixel.
 
-    Projections, ultrasound and photographs are never stacked: their series holds views, not slices.
+    Projections, ultrasound images and photographs are never stacked: their series holds views, not slices.
 
     Raises:
-        ReadError: the file cannot be read, or holds what is not read yet.
+        ReadError: the file is unreadable or its kind of image is not supported.
     """
     with translate_read_errors():
         _check_transfer_syntax(path)
@@ -59,7 +59,7 @@ def read_header(path: Path) -> Header:
         series = str(dataset.get("SeriesInstanceUID") or "")
         return Header(
             modality=modality,
-            # Without a patient number the study is the smallest thing that surely belongs to one person.
+            # Without a PatientID, the study is the largest unit that surely belongs to one person.
             patient=str(dataset.get("PatientID") or "").strip() or study,
             study=study,
             series="" if modality in _UNSTACKED_MODALITIES or not series else f"{study}/{series}",
@@ -71,7 +71,7 @@ def load_image(paths: tuple[Path, ...]) -> Image:
     """Returns the image of one file, ``YX`` or ``YXC``, or the volume of a series, ``ZYX``.
 
     Raises:
-        ReadError: a file cannot be read, or the slices do not fit together.
+        ReadError: a file is unreadable, or the slices are inconsistent.
     """
     with translate_read_errors():
         slices = [_read_slice(path) for path in paths]
@@ -127,27 +127,26 @@ def _read_numbers(dataset: pydicom.Dataset, name: str, count: int) -> tuple[floa
 
 
 def _decode_pixels(dataset: pydicom.Dataset) -> Pixels:
-    """Colour as RGB; grey so that more is brighter, after the modality rescale (DICOM PS3.3 C.11.1)."""
+    """Returns colour as RGB; grey after the modality rescale (DICOM PS3.3 C.11.1), larger values are brighter."""
     stored_pixels = pixel_array(dataset)
     if stored_pixels.ndim == 3 or stored_pixels.dtype.kind == "f":
         return stored_pixels
     low, high = _stored_range(dataset, stored_pixels)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         stored_pixels = (low + high - stored_pixels.astype(np.int64)).astype(stored_pixels.dtype)
-    return _rescale(
-        stored_pixels, low, high, float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
-    )
+    slope, intercept = float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
+    return _rescale(stored_pixels, low, high, slope=slope, intercept=intercept)
 
 
 def _stored_range(dataset: pydicom.Dataset, stored_pixels: Pixels) -> tuple[int, int]:
-    """What ``BitsStored`` allows, widened where the pixels do not keep to it."""
+    """Returns the range of values according to ``BitsStored``, widened where the pixels exceed it."""
     bits, signed = int(dataset.get("BitsStored") or dataset.BitsAllocated), bool(dataset.get("PixelRepresentation"))
     low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
     return min(low, int(stored_pixels.min())), max(high, int(stored_pixels.max()))
 
 
 def _rescale(stored_pixels: Pixels, low: int, high: int, slope: float, intercept: float) -> Pixels:
-    """Integers where that is exact, in a type chosen by what the header allows and not by this image's values."""
+    """Returns integers where that is exact. The range of the header, not of the pixels, determines their type."""
     if slope == 1 and intercept == 0:
         return stored_pixels
     if slope.is_integer() and intercept.is_integer() and slope != 0:

@@ -1,4 +1,4 @@
-"""Why a file could not be read: one fixed reason that is safe to log, and a detail that may name the patient."""
+"""Read errors: a fixed reason that is safe to log, and a detail that may contain the name of a patient."""
 
 import logging
 import struct
@@ -11,29 +11,29 @@ from enum import StrEnum
 
 
 class ReadErrorReason(StrEnum):
-    """The fixed reasons. They name no file, no value and nobody."""
+    """The fixed reasons. They contain no file name, no value and no name of a person."""
 
     EMPTY_FILE = "the file is empty"
-    NOT_A_FILE = "not a regular file"
-    UNKNOWN_FORMAT = "not a format that is read here"
-    UNREADABLE = "the file is damaged or not what it says it is"
-    TOO_LARGE = "the image would not fit into memory"
-    COMPRESSED = "compressed DICOM is not read yet"
-    MULTI_FRAME = "several frames in one file are not read yet"
-    NO_PIXELS = "there are no pixels in the file"
-    UNSUPPORTED_COLOURS = "this kind of colour or lookup table is not read"
-    BURNED_IN_ANNOTATIONS = "the header says that annotations are burned into the pixels"
+    NOT_A_FILE = "the path is not a regular file"
+    UNKNOWN_FORMAT = "the file format is not supported"
+    UNREADABLE = "the file is damaged or has the wrong format"
+    TOO_LARGE = "the image is too large for memory"
+    COMPRESSED = "compressed DICOM is not supported yet"
+    MULTI_FRAME = "several frames in one file are not supported yet"
+    NO_PIXELS = "the file has no pixels"
+    UNSUPPORTED_COLOURS = "the colour space or lookup table is not supported"
+    BURNED_IN_ANNOTATIONS = "the header reports annotations that are burned into the pixels"
     NOT_FINITE = "some pixels are not finite numbers"
-    INCONSISTENT_SLICES = "the slices of one series do not fit together"
-    UNEXPECTED_LAYOUT = "the arrays of the file are not laid out as expected"
+    INCONSISTENT_SLICES = "the slices of one series are inconsistent"
+    UNEXPECTED_LAYOUT = "the arrays of the file have an unexpected layout"
 
 
 class ReadError(Exception):
-    """A file cannot be used; the rest of the source can.
+    """A file is unusable; the other files of the source are unaffected.
 
     Attributes:
         reason: safe to show anywhere.
-        detail: for the people of the site only: it may hold what stood in the file.
+        detail: for the staff of the site only, because it may quote the file.
     """
 
     def __init__(self, reason: ReadErrorReason, detail: str = "") -> None:
@@ -42,8 +42,8 @@ class ReadError(Exception):
         self.detail = detail
 
 
-# What pydicom, nibabel, Pillow and numpy raise on broken files, as found by feeding them broken files. Their own
-# exception classes derive straight from Exception and are known by name, so that no reader is imported without need.
+# The exceptions of pydicom, nibabel, Pillow and numpy on broken files, collected by tests with broken files. Their own
+# exception classes derive directly from Exception. They are listed by name, so that no reader is imported without need.
 _READER_ERRORS = (
     OSError,
     EOFError,
@@ -73,9 +73,9 @@ _TOO_LARGE_ERROR_NAMES = {"DecompressionBombError", "DecompressionBombWarning", 
 
 @contextmanager
 def translate_read_errors() -> Iterator[None]:
-    """Turns what a reader raises on a broken file into a ``ReadError``, and keeps its warnings and its log quiet.
+    """Turns the exceptions of readers into ``ReadError``, and suppresses their warnings and log messages.
 
-    Both quote values of the header; they must not reach anybody's log.
+    Warnings and log messages quote values of the header, which must not reach a log.
     """
     with warnings.catch_warnings(), _mute_loggers():
         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""Tells a file's format from its first bytes; suffixes lie."""
+"""Detection of a file's format by its first bytes, because suffixes may be wrong."""
 
 import re
 import zlib
@@ -15,7 +15,7 @@ _DOCUMENT_NAMES = re.compile(
 
 
 class Format(StrEnum):
-    """What can be read."""
+    """The supported formats."""
 
     DICOM = "DICOM"
     NIFTI = "NIfTI"
@@ -25,10 +25,10 @@ class Format(StrEnum):
 
 
 def detect_format(path: Path) -> Format | None:
-    """Returns the format that the file's bytes show, or none.
+    """Returns the format of a file according to its bytes, or none.
 
     Raises:
-        ReadError: it is not a file that can be opened.
+        ReadError: the path is not a file, or the file cannot be opened.
     """
     with translate_read_errors():
         if not path.is_file():
@@ -53,11 +53,11 @@ def detect_format(path: Path) -> Format | None:
 def is_image_file(key: str, path: Path) -> bool:
     """Returns whether a file is meant as an image, readable or not.
 
-    Left out without a word: hidden files and folders, and what accompanies images (``Thumbs.db``, ``DICOMDIR``,
-    licences, read-me files, and texts, tables and reports by their suffix) unless its bytes are an image after all.
+    These files are skipped silently: hidden files and files in hidden folders; and, unless their bytes are an image,
+    ``Thumbs.db``, ``DICOMDIR``, licences, read-me files, and texts, tables and reports by their suffix.
 
     Raises:
-        ReadError: it is not a file that can be opened.
+        ReadError: the path is not a file, or the file cannot be opened.
     """
     name = PurePosixPath(key).name
     if any(part.startswith(".") or part == "__MACOSX" for part in key.split("/")):

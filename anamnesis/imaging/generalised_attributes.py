@@ -1,4 +1,4 @@
-"""Attributes that may leave a header, each in bands too wide to tell a person."""
+"""Generalised attributes: the only header values that are kept, in bands too wide to identify a person."""
 
 from pydicom import Dataset
 
@@ -24,7 +24,7 @@ _DAYS_PER_UNIT = {"D": 1.0, "W": 7.0, "M": 30.44, "Y": 365.25}
 
 
 def generalise_attributes(dataset: Dataset) -> dict[str, str]:
-    """Returns ``Sex``, ``AgeBand`` and ``Manufacturer`` where the header says something usable."""
+    """Returns ``Sex``, ``AgeBand`` and ``Manufacturer``, where the header has usable values."""
     attributes = {
         "Sex": _sex(str(dataset.get("PatientSex") or "")),
         "AgeBand": _age_band(_age_in_years(dataset)),
@@ -38,7 +38,7 @@ def _sex(value: str) -> str:
 
 
 def _age_in_years(dataset: Dataset) -> float | None:
-    """Years, from the age or from the two dates."""
+    """Returns the age from ``PatientAge``, or from the dates of birth and study."""
     patient_age = str(dataset.get("PatientAge") or "").strip()
     if patient_age[:-1].isdigit() and patient_age[-1] in _DAYS_PER_UNIT:
         return int(patient_age[:-1]) * _DAYS_PER_UNIT[patient_age[-1]] / _DAYS_PER_UNIT["Y"]
@@ -49,7 +49,7 @@ def _age_in_years(dataset: Dataset) -> float | None:
 
 
 def _age_band(years: float | None) -> str:
-    """Decades; everybody from 90 on is one band, as the HIPAA Safe Harbor rule (45 CFR 164.514(b)(2)) asks."""
+    """Returns the decade; ages from 90 are one band, as the HIPAA Safe Harbor rule (45 CFR 164.514(b)(2)) requires."""
     if years is None or years < 0:
         return ""
     decade = int(years // 10) * 10
@@ -57,7 +57,7 @@ def _age_band(years: float | None) -> str:
 
 
 def _manufacturer(value: str) -> str:
-    """A known vendor or ``Other``: the field is free text, and people write hospitals into it."""
+    """Returns a known vendor or ``Other``, because the field is free text and may contain the name of a hospital."""
     if not value.strip():
         return ""
     text = f"{value.strip().lower()} "

@@ -1,4 +1,4 @@
-"""What is known of one image while it is read. It holds identifiers, so it lives in memory only."""
+"""The header of an image. It holds identifiers, so it is kept in memory only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,19 +9,19 @@ from anamnesis.records import Image
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says of one image before its pixels are read. An empty string: the format does not say.
+    """The header of one image, before its pixels are read. Empty fields: the format has no such value.
 
     Attributes:
-        member: the array inside an NPZ that holds the image, else empty.
-        row: the image's place in that array, else -1.
+        member: name of the array with the image inside an NPZ, else empty.
+        row: row of the image in that array, else -1.
         modality: DICOM code.
-        patient: the source's identifier.
-        study: the source's identifier.
-        series: the source's identifier; files that share it are slices of one volume.
-        label: the class's name, its number where the file has no names, or none.
-        split: ``train`` or ``test`` as the file declares it.
-        mask: the array inside an NPZ that holds the mask.
-        attributes: banded: ``Sex``, ``AgeBand``, ``Manufacturer``.
+        patient: the source's identifier of the patient.
+        study: the source's identifier of the study.
+        series: the source's identifier of the series; files with the same identifier are slices of one volume.
+        label: name of the class, its number where the file has no names, or none.
+        split: ``train`` or ``test``, as the file declares it.
+        mask: name of the array with the mask inside an NPZ.
+        attributes: generalised attributes: ``Sex``, ``AgeBand``, ``Manufacturer``.
     """
 
     member: str = ""
@@ -38,12 +38,12 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class PixelSource:
-    """Where the pixels of one image stand.
+    """The place of the pixels of one image.
 
     Attributes:
         paths: one file, or the slices of a series.
-        member: the array inside an NPZ, else empty.
-        row: the place in that array, else -1.
+        member: name of the array inside an NPZ, else empty.
+        row: row in that array, else -1.
     """
 
     paths: tuple[Path, ...]
@@ -53,7 +53,7 @@ class PixelSource:
 
 @dataclass(frozen=True, slots=True)
 class RawImage:
-    """One image as read, with what its file says of it."""
+    """One image with its header."""
 
     header: Header
     image: Image

@@ -1,4 +1,4 @@
-"""One way to inspect and to load, whatever the format. Each reader is imported when a file needs it."""
+"""Reading of headers and images of all formats. Each reader is imported when a file needs it."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,10 +10,10 @@ from anamnesis.records import Image, InputError
 
 
 def read_headers(path: Path) -> list[Header]:
-    """Returns what a file says of each of its images, pixels unread.
+    """Returns the header of each image of a file; reads no pixels.
 
     Raises:
-        ReadError: the file cannot be used.
+        ReadError: the file is unusable.
     """
     file_format = _detect_known_format(path)
     if file_format is Format.DICOM:
@@ -31,7 +31,7 @@ def load_image(pixel_source: PixelSource) -> Image:
     """Returns the pixels of one image.
 
     Raises:
-        ReadError: they cannot be read.
+        ReadError: the pixels are unreadable.
     """
     file_format = _detect_known_format(pixel_source.paths[0])
     if file_format is Format.NPZ:
@@ -53,17 +53,17 @@ def load_image(pixel_source: PixelSource) -> Image:
 
 
 def iter_rows(path: Path, member: str, row_numbers: Iterable[int]) -> Iterator[Image | ReadError]:
-    """Yields images out of an array of an NPZ; see ``anamnesis.imaging.npz.rows``."""
+    """Yields images of an array of an NPZ; see ``anamnesis.imaging.npz.iter_rows``."""
     from anamnesis.imaging import npz
 
     return npz.iter_rows(path, member, row_numbers)
 
 
 def read_images(path: Path) -> list[RawImage]:
-    """Returns every image of a file, or of a folder whose DICOM series become volumes.
+    """Returns all images of a file or a folder; a DICOM series becomes a volume.
 
     Raises:
-        InputError: there is no image, or one cannot be read; the message gives the reason and no name.
+        InputError: there is no image, or one is unreadable; the message gives the reason and no file name.
     """
     files = (
         [path]
@@ -77,9 +77,11 @@ def read_images(path: Path) -> list[RawImage]:
             groups.setdefault(header.series or image_number, []).append((file, header))
         images = [_load_raw_image(members) for members in groups.values()]
     except ReadError as error:
-        raise InputError(f"the study cannot be read: {error.reason.value}") from error
+        raise InputError(
+            f"an image of the study is unreadable: {error.reason.value}; remove or replace the file"
+        ) from error
     if not images:
-        raise InputError(f"there is no image among {len(files)} files; expected DICOM, NIfTI, PNG, JPEG or NPZ")
+        raise InputError(f"no image among {len(files)} files; expected DICOM, NIfTI, PNG, JPEG or NPZ")
     return images
 
 

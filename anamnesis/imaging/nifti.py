@@ -1,4 +1,4 @@
-"""NIfTI-1 and NIfTI-2 in one file, plain or gzipped."""
+"""Reader of NIfTI-1 and NIfTI-2 in one file, plain or gzipped."""
 
 import gzip
 from pathlib import Path
@@ -18,12 +18,12 @@ _LPS = orientations.axcodes2ornt("LPS")  # increasing index: to the left, to the
 
 
 def load_image(path: Path) -> Image:
-    """Returns a slice ``YX`` or a volume ``ZYX``, oriented as DICOM does: x to the patient's left, y to the back, z up.
+    """Returns a slice ``YX`` or a volume ``ZYX`` in DICOM orientation: x to the patient's left, y to the back, z up.
 
     Axes of length one are dropped. Scaling by slope and intercept is applied.
 
     Raises:
-        ReadError: the file cannot be read, or has a time axis or colours.
+        ReadError: the file is unreadable, or has a time axis or colours.
     """
     with translate_read_errors(), _open_stream(path) as stream:
         kind: Any = Nifti1Image if _is_nifti1(stream) else Nifti2Image

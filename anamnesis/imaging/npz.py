@@ -1,4 +1,4 @@
-"""NPZ files of many images: the layout of MedMNIST, and ``images, labels, groups, split, class_names, masks``."""
+"""Reader of NPZ files: the layout of MedMNIST, and ``images, labels, groups, split, class_names, masks``."""
 
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -18,10 +18,10 @@ _SPLITS = {"train": "train", "val": "train", "test": "test"}  # MedMNIST's valid
 
 
 def read_headers(path: Path) -> list[Header]:
-    """Returns what the file says of each of its images. All image bytes are read once to check them, none is kept.
+    """Returns the header of each image of a file. It reads all image bytes once to compare their checksums.
 
     Raises:
-        ReadError: the file cannot be read, needs pickle, or has another layout.
+        ReadError: the file is unreadable, needs pickle, or has another layout.
     """
     with translate_read_errors(), zipfile.ZipFile(path) as archive:
         members = {name.removesuffix(".npy") for name in archive.namelist()}
@@ -36,16 +36,16 @@ def read_headers(path: Path) -> list[Header]:
 
 
 def iter_rows(path: Path, member: str, row_numbers: Iterable[int]) -> Iterator[Image | ReadError]:
-    """Yields the images at the given rows, which must ascend, while the array streams by in pieces.
+    """Yields the images at ``row_numbers``, which must ascend; reads the array in chunks.
 
-    An image that is not usable comes as its error, so that the rest can go on.
+    For an unusable image it yields the error, and continues with the next row.
 
     Raises:
-        ReadError: the file cannot be read any more.
+        ReadError: the file has become unreadable.
     """
     stream = _iter_pixels(path, member, row_numbers)
     while True:
-        with translate_read_errors():  # around each step: held over a yield it would silence the caller's warnings
+        with translate_read_errors():  # around each step, because around a yield it would mute the caller's warnings
             pixels = next(stream, None)
         if pixels is None:
             return
@@ -106,7 +106,7 @@ def _medmnist_headers(archive: zipfile.ZipFile, part: str) -> list[Header]:
 
 
 def _class_label(value: object, names: list[str]) -> str | int | None:
-    """A name as it is, a number by the names where there are some; -1 and no text mean that there is no label yet."""
+    """Returns a name unchanged, and the name of a number where there are names; -1 and empty text mean no label yet."""
     if value is None or value == "" or (isinstance(value, int) and value < 0):
         return None
     if isinstance(value, int):
@@ -115,7 +115,7 @@ def _class_label(value: object, names: list[str]) -> str | int | None:
 
 
 def _read_column(archive: zipfile.ZipFile, name: str, count: int) -> list[object]:
-    """One value for each image; a second axis of length one is MedMNIST's habit."""
+    """Returns one value for each image; MedMNIST adds a second axis of length one."""
     values = _read_array(archive, name)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
@@ -136,7 +136,7 @@ def _read_array(archive: zipfile.ZipFile, name: str) -> Pixels:
 
 
 def _check_member(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
-    """Reads a member to its end, so that its checksum is compared, and returns its shape."""
+    """Reads a member to its end, which compares its checksum, and returns its shape."""
     with archive.open(f"{name}.npy") as stream:
         shape, _, dtype = _read_array_header(cast(BinaryIO, stream))
         _image_axes(shape)
@@ -148,7 +148,7 @@ def _check_member(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
             if byte_count > expected_bytes:
                 break
     if byte_count != expected_bytes:
-        raise ReadError(ReadErrorReason.UNEXPECTED_LAYOUT, f"{name}: {expected_bytes} bytes announced, not found")
+        raise ReadError(ReadErrorReason.UNEXPECTED_LAYOUT, f"{name}: the shape needs {expected_bytes} bytes")
     return shape
 
 
@@ -159,12 +159,12 @@ def _read_array_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtyp
         raise ReadError(ReadErrorReason.UNEXPECTED_LAYOUT, f"npy version {version}")
     shape, fortran, dtype = header_reader(stream)
     if dtype.hasobject:
-        raise ReadError(ReadErrorReason.UNEXPECTED_LAYOUT, "an array of objects would need pickle, which is never read")
+        raise ReadError(ReadErrorReason.UNEXPECTED_LAYOUT, "an array of objects needs pickle, which is never read")
     return shape, fortran, dtype
 
 
 def _image_axes(shape: tuple[int, ...]) -> str:
-    """Axes of one image of an array [N, ...]; four axes are colour when the last has three entries."""
+    """Returns the axes of one image of an array [N, ...]; a fourth axis of length three is colour."""
     if len(shape) == 3 or (len(shape) == 4 and shape[-1] == 1):
         return "YX"
     if len(shape) == 4:
@@ -175,8 +175,8 @@ def _image_axes(shape: tuple[int, ...]) -> str:
 def _iter_chunks(
     stream: BinaryIO, shape: tuple[int, ...], fortran: bool, dtype: np.dtype[np.generic]
 ) -> Iterator[tuple[int, Pixels]]:
-    """Yields (first row, rows) in pieces of about ``_CHUNK`` bytes."""
-    if fortran:  # its rows are scattered over the whole array
+    """Yields (first row, rows) in chunks of about ``_CHUNK`` bytes."""
+    if fortran:  # the rows are scattered over the whole array
         check_size(shape, dtype.itemsize)
         data = np.frombuffer(stream.read(), dtype)
         yield 0, data.reshape(shape, order="F")

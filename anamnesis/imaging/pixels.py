@@ -1,4 +1,4 @@
-"""The forms in which pixels are kept: few dtypes, little-endian, contiguous, finite."""
+"""The stored form of pixels: few dtypes, little-endian, contiguous, finite."""
 
 import math
 
@@ -11,16 +11,16 @@ from anamnesis.records import Image
 Pixels = NDArray[np.generic]
 
 MAXIMUM_BYTES = 1 << 31
-"""An image that would take more is refused before it is read."""
+"""Larger images are refused before they are read."""
 
-_KEPT_INTEGERS = (np.uint8, np.int16, np.uint16, np.int32)
+_STORED_INTEGERS = (np.uint8, np.int16, np.uint16, np.int32)
 
 
 def check_size(shape: tuple[int, ...], itemsize: int) -> None:
-    """Refuses what a header announces when it would not fit into memory.
+    """Refuses an image that is too large, according to its header.
 
     Raises:
-        ReadError: it is larger than ``MAXIMUM_BYTES``, or has no pixel.
+        ReadError: the image is larger than ``MAXIMUM_BYTES``, or has no pixel.
     """
     if any(length < 0 for length in shape) or math.prod(shape) == 0:
         raise ReadError(ReadErrorReason.NO_PIXELS, f"shape {shape}")
@@ -29,12 +29,12 @@ def check_size(shape: tuple[int, ...], itemsize: int) -> None:
 
 
 def integer_type(low: int, high: int) -> type[np.integer] | None:
-    """Returns the smallest kept integer type that holds ``low`` to ``high``, or none."""
-    return next((kind for kind in _KEPT_INTEGERS if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max), None)
+    """Returns the smallest stored integer type that holds ``low`` to ``high``, or none."""
+    return next((kind for kind in _STORED_INTEGERS if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max), None)
 
 
 def normalise_dtype(pixels: Pixels) -> Pixels:
-    """Returns ``pixels`` in a kept dtype: uint8, int16, uint16, int32 or float32; exact for every integer.
+    """Returns ``pixels`` in a stored dtype: uint8, int16, uint16, int32 or float32; exact for every integer.
 
     Raises:
         ReadError: an integer does not fit into 32 bits, or the pixels are not plain numbers.
@@ -44,17 +44,17 @@ def normalise_dtype(pixels: Pixels) -> Pixels:
         return np.ascontiguousarray(pixels, np.float32)
     if kind not in "iub":
         raise ReadError(ReadErrorReason.UNSUPPORTED_COLOURS, f"dtype {pixels.dtype}")
-    if pixels.dtype.newbyteorder("=").type in _KEPT_INTEGERS:
+    if pixels.dtype.newbyteorder("=").type in _STORED_INTEGERS:
         return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
-    # Not the smallest type for this image's values but for its type's, so that a site's images are alike.
+    # The dtype, not the values, determines the stored type, so that all images of a site have the same type.
     integer_dtype = {"int8": np.int16, "bool": np.uint8}.get(pixels.dtype.name, np.int32)
     if pixels.dtype.itemsize >= 4 and (int(pixels.min()) < -(2**31) or int(pixels.max()) >= 2**31):
-        raise ReadError(ReadErrorReason.TOO_LARGE, "integers that need more than 32 bits")
+        raise ReadError(ReadErrorReason.TOO_LARGE, "an integer needs more than 32 bits")
     return np.ascontiguousarray(pixels, integer_dtype)
 
 
 def to_image(pixels: Pixels, spacing: tuple[float, ...], axes: str) -> Image:
-    """Returns a checked image; spacings are rounded to a nanometre, so that arithmetic noise is not content.
+    """Returns a checked image; spacings are rounded to a nanometre, so that rounding errors do not change the digest.
 
     Raises:
         ReadError: a pixel is not finite.

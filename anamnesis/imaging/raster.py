@@ -1,4 +1,4 @@
-"""PNG and JPEG."""
+"""Reader of PNG and JPEG."""
 
 import warnings
 from pathlib import Path
@@ -15,10 +15,10 @@ _GREY_MODES = {"1", "L", "LA", "La"}
 
 
 def load_image(path: Path) -> Image:
-    """Returns grey ``YX`` (8 or 16 bits, as stored) or colour ``YXC`` (RGB), upright as the file's orientation says.
+    """Returns grey ``YX`` (8 or 16 bits, as stored) or colour ``YXC`` (RGB), turned according to the EXIF orientation.
 
     Raises:
-        ReadError: the file cannot be read, is animated, partly transparent, or a decompression bomb.
+        ReadError: the file is unreadable, animated, partly transparent, or a decompression bomb.
     """
     with translate_read_errors(), warnings.catch_warnings():
         warnings.simplefilter("error", Pillow.DecompressionBombWarning)
@@ -32,15 +32,15 @@ def load_image(path: Path) -> Image:
 
 def _decode_pixels(image: Pillow.Image, is_16_bit: bool) -> Pixels:
     if is_16_bit and not image.mode.startswith("I"):
-        raise ReadError(ReadErrorReason.UNSUPPORTED_COLOURS, "16 bits a colour would be cut to 8")
+        raise ReadError(ReadErrorReason.UNSUPPORTED_COLOURS, "16 bits for each colour")
     if image.mode.startswith("I"):
         return np.asarray(image).astype(np.uint16)
     if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
-        raise ReadError(ReadErrorReason.UNSUPPORTED_COLOURS, "transparent pixels have no colour")
+        raise ReadError(ReadErrorReason.UNSUPPORTED_COLOURS, "transparent pixels")
     return np.asarray(image.convert("L" if image.mode in _GREY_MODES else "RGB"))
 
 
 def _png_depth(path: Path) -> int:
-    """Bits a channel: byte 24 of every PNG (ISO/IEC 15948, 11.2.2), which Pillow does not tell."""
+    """Returns the bits of each channel: byte 24 of a PNG (ISO/IEC 15948, 11.2.2); Pillow does not report them."""
     with path.open("rb") as file:
         return file.read(25)[24]

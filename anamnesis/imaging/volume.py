@@ -1,4 +1,4 @@
-"""Slices of one series to one volume."""
+"""Stacking of the slices of a series to a volume."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ _SPACING_TOLERANCE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """One slice with its place.
+    """One slice with its position.
 
     Attributes:
         pixels: [Y, X].
@@ -21,7 +21,7 @@ class Slice:
         position: ``ImagePositionPatient``, millimetres.
         orientation: ``ImageOrientationPatient``: direction cosines of a row and of a column.
         number: ``InstanceNumber``.
-        thickness: millimetres, used where there are no positions.
+        thickness: millimetres, used when there are no positions.
     """
 
     pixels: Pixels
@@ -33,10 +33,10 @@ class Slice:
 
 
 def stack_slices(slices: list[Slice]) -> Image:
-    """Returns the volume ``ZYX``, slices sorted along their normal, or by number where positions are missing.
+    """Returns the volume ``ZYX``, with the slices sorted along their normal, or by number when positions are missing.
 
     Raises:
-        ReadError: sizes, orientations or spacings differ, two slices lie at one place, or one seems to be missing.
+        ReadError: sizes, orientations or spacings differ, two slices have one position, or a slice seems to be missing.
     """
     first_slice = slices[0]
     if first_slice.pixels.ndim != 2 or any(
@@ -49,7 +49,7 @@ def stack_slices(slices: list[Slice]) -> Image:
     positions, slice_spacing = _positions_along_normal(slices) or _positions_by_number(slices)
     order = np.argsort(positions)
     pixels = [slices[index].pixels for index in order]
-    # One type for all slices: a scanner may choose another rescale for each (PET does).
+    # One type for all slices, because a scanner may choose a rescale for each slice (PET scanners do).
     dtype = np.float32 if any(slice_pixels.dtype.kind == "f" for slice_pixels in pixels) else np.result_type(*pixels)
     return to_image(
         np.stack([slice_pixels.astype(dtype) for slice_pixels in pixels]), (slice_spacing, *first_slice.spacing), "ZYX"
@@ -67,11 +67,11 @@ def _positions_along_normal(slices: list[Slice]) -> tuple[list[float], float] | 
     gaps = np.diff(np.sort(positions))
     slice_spacing = float(np.median(gaps))
     if gaps.min() < 1e-3:
-        raise ReadError(ReadErrorReason.INCONSISTENT_SLICES, "two slices lie at one place")
+        raise ReadError(ReadErrorReason.INCONSISTENT_SLICES, "two slices have the same position")
     if np.abs(gaps - slice_spacing).max() > _SPACING_TOLERANCE * slice_spacing:
         raise ReadError(
             ReadErrorReason.INCONSISTENT_SLICES,
-            f"gaps from {gaps.min():.3f} to {gaps.max():.3f} mm: is a slice missing?",
+            f"gaps from {gaps.min():.3f} to {gaps.max():.3f} mm: a slice may be missing",
         )
     return positions.tolist(), slice_spacing
 
@@ -79,5 +79,7 @@ def _positions_along_normal(slices: list[Slice]) -> tuple[list[float], float] | 
 def _positions_by_number(slices: list[Slice]) -> tuple[list[float], float]:
     numbers = [float(image_slice.number) for image_slice in slices]
     if len(set(numbers)) != len(numbers):
-        raise ReadError(ReadErrorReason.INCONSISTENT_SLICES, "neither position nor instance number tells their order")
+        raise ReadError(
+            ReadErrorReason.INCONSISTENT_SLICES, "the slices have no position and no unique instance number"
+        )
     return numbers, slices[0].thickness

@@ -1,4 +1,4 @@
-"""What happens when a person approves."""
+"""Approves a version on this machine."""
 
 from anamnesis import steps
 from anamnesis.local.context import SelectedModel
@@ -10,7 +10,7 @@ from anamnesis.registry import approve, read_version
 
 
 def approve_version(selected_model: SelectedModel, digest: str, author: str, reason: str) -> Decision:
-    """Records the approval, asks the gate again and writes its answer to the log.
+    """Records the approval, evaluates the gate and writes its decision to the log.
 
     Raises:
         InputError: the version's site does not belong to the model.
@@ -18,7 +18,7 @@ def approve_version(selected_model: SelectedModel, digest: str, author: str, rea
     """
     version, local_context = read_version(selected_model.registry, digest), selected_model.local_context(author)
     if version.site not in local_context.resources.sites:
-        raise InputError(f"version {digest}: its site {version.site!r} is not in the files given")
+        raise InputError(f"version {digest}: its site {version.site!r} is not in the files of -f")
     observation, _, _ = observe_and_plan(local_context, make_site_inspector(selected_model), utc_now)
     approve(selected_model.registry, digest, author, reason)
     request = encode_object(build_update_request(local_context, observation, version.site))

@@ -1,4 +1,4 @@
-"""The model that a command is about, and everything that belongs to it."""
+"""The model that a command names, with its sites, registry and state on this machine."""
 
 import getpass
 from collections.abc import Iterable, Sequence
@@ -20,8 +20,8 @@ class SelectedModel:
 
     Attributes:
         model: the ContinualModel.
-        resources: all that was read.
-        state: what local mode remembers of it.
+        resources: the resources of the files.
+        state: its files on this machine.
     """
 
     model: LoadedResource[ContinualModel]
@@ -39,20 +39,20 @@ class SelectedModel:
         return split_key_reference(self.model, self.state.split_key)
 
     def local_context(self, author: str) -> LocalContext:
-        """Returns what local mode works on."""
+        """Returns the context of local mode."""
         return LocalContext(self.model, self.resources, self.state, self.split_key, author)
 
     def site(self, name: str) -> LoadedResource[Site]:
         """Returns one of the model's sites; without a name, the only one.
 
         Raises:
-            InputError: the model has no such site, or several and none was named.
+            InputError: the model has no such site, or it has several and ``name`` is empty.
         """
         sites = {site.name: site for site in self.resources.sites_of(self.model)}
         return sites[resolve_name("--site", sites, name)]
 
     def config(self, site: LoadedResource[Site]) -> SiteConfig:
-        """Returns a site as ingestion needs it."""
+        """Returns the settings of a site for ingestion."""
         return site_config(site)
 
 
@@ -60,14 +60,14 @@ def select_model(files: Sequence[Path], name: str = "") -> SelectedModel:
     """Returns the model called ``name``; without a name, the only one.
 
     Raises:
-        InputError: what ``load_resources`` finds, no such model, or several and none was named.
+        InputError: the files are not valid, have no such model, or have several models and ``name`` is empty.
     """
     resources = load_resources(*files)
     if not name and len(resources.models) == 1:
         name = next(iter(resources.models))
     if name not in resources.models:
         model_names = ", ".join(resources.models) or "none"
-        raise InputError(f"--model: expected a ContinualModel of the files given ({model_names}), found {name!r}")
+        raise InputError(f"--model: expected a ContinualModel of the files of -f ({model_names}), found {name!r}")
     model = resources.models[name]
     return SelectedModel(model, resources, LocalState.for_model(model))
 
@@ -76,18 +76,18 @@ def select_models(files: Sequence[Path], name: str = "") -> tuple[SelectedModel,
     """Returns the model called ``name``; without a name, every model of the files.
 
     Raises:
-        InputError: see ``select``; or the files hold no model.
+        InputError: see ``select_model``; or the files have no model.
     """
     if name:
         return (select_model(files, name),)
     resources = load_resources(*files)
     if not resources.models:
-        raise InputError(f"{files[0]}: no ContinualModel in the files given")
+        raise InputError(f"{files[0]}: no ContinualModel in the files of -f")
     return tuple(SelectedModel(model, resources, LocalState.for_model(model)) for model in resources.models.values())
 
 
 def login_name() -> str:
-    """Returns the name of the person at this machine."""
+    """Returns the login name of the user of this machine."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user without an entry in /etc/passwd
@@ -95,10 +95,10 @@ def login_name() -> str:
 
 
 def resolve_name(option: str, choices: Iterable[str], name: str) -> str:
-    """Returns what an option names; without a name, the only one.
+    """Returns the choice that an option names; without a name, the only choice.
 
     Raises:
-        InputError: it is not known, or there are several and none was named.
+        InputError: there is no such choice, or there are several and ``name`` is empty.
     """
     names = list(choices)
     if not name and len(names) == 1:

@@ -1,4 +1,4 @@
-"""What ``doctor`` examines."""
+"""The checks of the command ``doctor``."""
 
 import importlib.util
 import os
@@ -28,12 +28,12 @@ PACKAGE_GROUPS = {
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding.
+    """The result of one check.
 
     Attributes:
-        name: what was examined.
-        state: ``ok``, ``bad``, or ``absent`` where only some commands need it.
-        detail: what there is, or what to do.
+        name: the subject of the check.
+        state: ``ok``, ``bad``, or ``absent`` for a part that only some commands need.
+        detail: what was found, or what to do.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Check:
 
 
 def run_checks(files: Sequence[Path], model: str) -> list[Check]:
-    """Returns every finding about this machine and, where files are given, about their models."""
+    """Returns the results for this machine and, with files, for their models."""
     checks = [
         Check("python", "ok", f"{platform.python_version()} on {platform.machine()}, {os.cpu_count()} processors")
     ]
@@ -66,7 +66,7 @@ def _check_packages(names: Sequence[str]) -> tuple[str, str]:
 
 def _check_device() -> Check:
     if importlib.util.find_spec("torch") is None:
-        return Check("device", "absent", "no torch: this installation cannot learn")
+        return Check("device", "absent", "torch is not installed: this installation cannot train")
     import torch
 
     if torch.cuda.is_available():
@@ -98,7 +98,7 @@ def _check_model(selected_model: SelectedModel) -> Iterator[Check]:
     )
     key = selected_model.split_key
     if key.startswith("file://") and not Path(key.removeprefix("file://")).exists():
-        yield Check(f"{name}: split key", "ok", f"{key} will be made by the first run; keep it")
+        yield Check(f"{name}: split key", "ok", f"the first run will create {key}; keep this file")
     else:
         yield _run_check(
             f"{name}: split key", lambda: f"{key}, fingerprint {key_fingerprint(read_split_key(key))[:19]}"
@@ -120,11 +120,11 @@ def _probe_store_at(url: str) -> str:
 
 def _probe_store(store: Store) -> str:
     store.check_conditional_writes()
-    return f"{store.url}: reachable, writes if absent"
+    return f"{store.url}: reachable, supports conditional writes"
 
 
-def _run_check(name: str, examination: Callable[[], str]) -> Check:
+def _run_check(name: str, check: Callable[[], str]) -> Check:
     try:
-        return Check(name, "ok", examination())
+        return Check(name, "ok", check())
     except (AnamnesisError, OSError) as error:
         return Check(name, "bad", str(error))

@@ -1,4 +1,4 @@
-"""Evaluates versions and asks them about single studies, on this machine."""
+"""Evaluates versions on this machine."""
 
 from anamnesis.local.context import SelectedModel
 from anamnesis.local.progress import Reporter
@@ -12,7 +12,7 @@ from anamnesis.records.timestamps import utc_now
 def evaluate_version(
     selected_model: SelectedModel, version_reference: str, progress_reporter: Reporter
 ) -> tuple[Evaluation, ...]:
-    """Evaluates one version on every site that the champion has learned.
+    """Evaluates one version on all sites that the champion has learned.
 
     Raises:
         InputError: there is no such version.

@@ -1,4 +1,4 @@
-"""Carries out updates on this machine and tells how far they are."""
+"""Runs updates on this machine and reports their progress."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from anamnesis.local.updates import (
 )
 from anamnesis.operator.api import LoadedResource, Site
 from anamnesis.operator.plan import PlannedModelStatus, SiteState
-from anamnesis.pipelines.record import RunRecord
+from anamnesis.pipelines.run_record import RunRecord
 from anamnesis.records import Decision, InputError, Progress, decode, short_digest
 from anamnesis.records.timestamps import utc_now
 from anamnesis.updates.requests import UpdateRequest
@@ -24,15 +24,15 @@ from anamnesis.updates.requests import UpdateRequest
 
 @dataclass(frozen=True, slots=True)
 class LearnedUpdate:
-    """One update that was carried out.
+    """One update that ran.
 
     Attributes:
         site: whose data was learned.
         run: name of the run's folder.
         version: digest of the candidate.
-        verdict: the gate's.
+        verdict: of the gate.
         promoted: whether it is the champion.
-        reason: the gate's sentence.
+        reason: the gate's reason.
     """
 
     site: str
@@ -44,21 +44,19 @@ class LearnedUpdate:
 
     @property
     def summary(self) -> str:
-        """The essence for people; the reason's details are in the report."""
-        promotion = "promoted" if self.promoted else "not promoted"
-        return (
-            f"{short_digest(self.version)} {promotion}; the gate says {self.verdict}: {self.reason.partition(':')[0]}"
-        )
+        """One line for people; the details of the reason are in the report."""
+        promotion, reason = "promoted" if self.promoted else "not promoted", self.reason.partition(":")[0]
+        return f"{short_digest(self.version)} {promotion}; verdict of the gate: {self.verdict}, {reason}"
 
 
 @dataclass(frozen=True, slots=True)
 class LearningResult:
-    """What a command did for one model.
+    """The updates of one model that a command ran.
 
     Attributes:
         model: its name.
-        updates: in order.
-        status: where it stands now.
+        updates: in the order in which they ran.
+        status: the model's status afterwards.
     """
 
     model: str
@@ -67,10 +65,10 @@ class LearningResult:
 
 
 def learn(selected_model: SelectedModel, progress_reporter: Reporter, author: str, workers: int) -> LearningResult:
-    """Carries out updates until nothing is left to do.
+    """Runs updates until none is left.
 
     Raises:
-        InputError: a site's data cannot be read, and nothing after it can be learned.
+        InputError: the data of a site is not readable.
         AnamnesisError: a step failed.
     """
     local_context = selected_model.local_context(author)
@@ -90,7 +88,7 @@ def learn(selected_model: SelectedModel, progress_reporter: Reporter, author: st
 def learn_site(
     selected_model: SelectedModel, site: LoadedResource[Site], progress_reporter: Reporter, author: str, workers: int
 ) -> LearningResult:
-    """Carries out one update with the data of ``site`` on top of the champion."""
+    """Runs one update with the data of ``site`` on top of the champion."""
     local_context = selected_model.local_context(author)
     observation, _, _ = observe_and_plan(local_context, make_site_inspector(selected_model), utc_now)
     return _run_updates(

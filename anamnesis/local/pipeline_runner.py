@@ -11,7 +11,7 @@ from anamnesis.records.timestamps import Clock
 from anamnesis.updates.requests import UpdateRequest
 
 if TYPE_CHECKING:
-    from anamnesis.pipelines.record import RunRecord
+    from anamnesis.pipelines.run_record import RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +19,9 @@ class LocalBackend:
     """The local back end.
 
     Attributes:
-        records_folder: each run gets a folder in here.
-        clock: tells the time, UTC.
-        workers: processes that read files side by side.
+        records_folder: gets a folder for each run.
+        clock: the time, UTC.
+        workers: processes that read files in parallel.
     """
 
     records_folder: Path
@@ -32,7 +32,7 @@ class LocalBackend:
         """Runs one update to its end and returns its run record.
 
         Raises:
-            AnamnesisError: a step failed; the message is the step's own.
+            AnamnesisError: a step failed; the message is that of the step.
         """
         from anamnesis.pipelines.runner import run_local  # needs kfp, which only this back end does
         from anamnesis.pipelines.training.continual_update import compiled_pipeline

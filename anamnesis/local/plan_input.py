@@ -1,25 +1,27 @@
-"""Reads what is there for one model: the registry's log and versions, and what each site's source holds now."""
+"""Reads the input of the plan for one model: the registry's log and versions, and the contents of each site."""
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
+from functools import partial
 
 from anamnesis.operator.api import ContinualModel, LoadedResource, Site
-from anamnesis.operator.plan import Candidate, ObservedSite, PlanInput
+from anamnesis.operator.candidates import site_candidates
+from anamnesis.operator.plan import ObservedSite, PlanInput
 from anamnesis.operator.requests import configuration, gate_policy, learned_site_refs, update_request
 from anamnesis.records import SiteRef, Version, encode
-from anamnesis.registry import History, Log, RequiredTestSet, build_history, evaluate_gate, list_versions, read_version
+from anamnesis.registry import Log, build_history, evaluate_gate, list_versions, read_version
 from anamnesis.storage import Store
 from anamnesis.updates.required_tests import required_tests
 
 
 @dataclass(frozen=True, slots=True)
 class SiteContents:
-    """What a site holds now.
+    """The present contents of a site.
 
     Attributes:
-        snapshot: digest of the snapshot of what its source holds now; empty where that was never ingested.
+        snapshot: digest of the snapshot of the source's present contents; empty where these were never ingested.
         test_set: digest of the test set in force; empty before the first ingest.
-        problem: why source or store cannot be read; empty when all is well.
+        problem: why source or store is not readable, or empty.
     """
 
     snapshot: str = ""
@@ -28,17 +30,17 @@ class SiteContents:
 
 
 InspectSite = Callable[[LoadedResource[Site]], SiteContents]
-"""Tells what a site holds now, without reading an image."""
+"""Returns the present contents of a site, without reading an image."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocalObservation:
-    """Everything that planning and submitting need.
+    """Everything that planning and submitting on this machine need.
 
     Attributes:
-        plan_input: what ``plan`` reads.
+        plan_input: the input of ``plan``.
         site_contents: by site.
-        learned_sites: the model's sites that the champion has learned, in the order it did.
+        learned_sites: the model's sites that the champion has learned, in that order.
         lineage: the champion's versions, oldest first.
     """
 
@@ -55,63 +57,39 @@ def observe_local(
     inspect_site: InspectSite,
     submitted_updates: Set[tuple[str, str]] = frozenset(),
 ) -> LocalObservation:
-    """Returns what is there for ``model``; writes nothing to the registry.
+    """Returns the observation of ``model``; writes nothing to the registry.
 
     Args:
         model: which model.
         sites: its sites.
         registry: its registry.
-        inspect_site: see ``Look``.
-        submitted_updates: (site, base) of the updates that were carried out already.
+        inspect_site: see ``InspectSite``.
+        submitted_updates: (site, base) of the updates that ran already.
     """
-    history = build_history(Log(registry).entries())
+    entries = Log(registry).entries()
+    history = build_history(entries)
     versions = {digest: read_version(registry, digest) for digest in list_versions(registry)}
     lineage = tuple((digest, versions[digest]) for digest in reversed(history.lineage))
     site_contents = {name: inspect_site(site) for name, site in sites.items()}
-    learned_refs = learned_site_refs(
-        lineage, sites, {name: contents.test_set for name, contents in site_contents.items()}
-    )
+    test_sets = {name: contents.test_set for name, contents in site_contents.items()}
+    learned_refs, champion = learned_site_refs(lineage, sites, test_sets), history.champion or ""
+    policy, present_configuration = gate_policy(model.resource.spec.gate), encode(configuration(model.resource.spec))
     observed_sites = {}
-    for name in sites:
-        contents = site_contents[name]
-        is_learned = any((version.site, version.snapshot) == (name, contents.snapshot) for _, version in lineage)
-        request = update_request(model, sites[name], "", history.champion or "", learned_refs, "")
-        tests = required_tests(request, contents.test_set)
-        candidates = (
-            _find_candidates(model, name, contents.snapshot, versions, history, registry, tests)
-            if not is_learned
-            else ()
-        )
-        observed_sites[name] = ObservedSite(is_learned, tuple(candidates), contents.problem)
-    champion = history.champion or ""
-    submitted_sites = frozenset(site for site, base in submitted_updates if base == champion)
-    return LocalObservation(
-        PlanInput(champion, observed_sites, submitted_sites, on_demand=True), site_contents, learned_refs, lineage
-    )
-
-
-def _find_candidates(
-    model: LoadedResource[ContinualModel],
-    site: str,
-    snapshot: str,
-    versions: Mapping[str, Version],
-    history: History,
-    registry: Store,
-    tests: Sequence[RequiredTestSet],
-) -> tuple[Candidate, ...]:
-    encoded_configuration = encode(configuration(model.resource.spec))
-    policy = gate_policy(model.resource.spec.gate)
-    candidates = []
-    for digest, version in versions.items():
-        has_this_data = (version.site, version.snapshot) == (site, snapshot)
-        if not has_this_data or encode(version.configuration) != encoded_configuration or digest in history.lineage:
+    for name, contents in site_contents.items():
+        data = (name, contents.snapshot)
+        if any((version.site, version.snapshot) == data for _, version in lineage):
+            observed_sites[name] = ObservedSite(is_learned=True, problem=contents.problem)
             continue
-        is_decided = digest in history.rejections or digest in history.promoted_versions
-        if is_decided or version.base == history.champion:  # any other is superseded: its data is tried again
-            decision = evaluate_gate(registry, digest, policy, tests)
-            rejection = history.rejections.get(digest)  # why it was rejected then, not what the gate would say now
-            reason = rejection.reason if rejection else decision.reason
-            candidates.append(
-                Candidate(digest, decision.verdict, reason, rejection is not None, digest in history.promoted_versions)
-            )
-    return tuple(candidates)
+        request = update_request(model, sites[name], split_key="", base=champion, learned_sites=learned_refs, author="")
+        tests = required_tests(request, contents.test_set)
+        base_by_version = {
+            digest: version.base or ""
+            for digest, version in versions.items()
+            if (version.site, version.snapshot) == data and encode(version.configuration) == present_configuration
+        }
+        evaluate = partial(evaluate_gate, registry, policy=policy, tests=tests)
+        candidates = tuple(site_candidates(base_by_version, history, entries, evaluate))
+        observed_sites[name] = ObservedSite(candidates=candidates, problem=contents.problem)
+    submitted_sites = frozenset(site for site, base in submitted_updates if base == champion)
+    plan_input = PlanInput(champion, observed_sites, submitted_sites, on_demand=True)
+    return LocalObservation(plan_input, site_contents, learned_refs, lineage)

@@ -1,4 +1,4 @@
-"""Asks a version about one study. The study is read, answered and forgotten: nothing of it is stored."""
+"""Predicts the classes of one study. Nothing of the study is stored."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StudyPrediction:
-    """What a version says of one study.
+    """The prediction of a version for one study.
 
     Attributes:
         version: digest.
-        images: how many images the study has; their probabilities are averaged.
-        probabilities: ``task/class`` -> softmax over the classes that compete, highest first. Not calibrated.
+        images: number of images in the study; their probabilities are averaged.
+        probabilities: ``task/class`` -> softmax over the competing classes, highest first. Not calibrated.
     """
 
     version: str
@@ -32,7 +32,7 @@ class StudyPrediction:
 def predict_study(
     selected_model: SelectedModel, study: Path, site: str, task: str, version_reference: str
 ) -> StudyPrediction:
-    """Returns what a version says of the study at ``study``.
+    """Returns the prediction of a version for the study at ``study``.
 
     Args:
         selected_model: the model.
@@ -42,7 +42,7 @@ def predict_study(
         version_reference: which version.
 
     Raises:
-        InputError: the study cannot be read, or it is unclear what it is.
+        InputError: the study is not readable, or its modality is not clear.
     """
     import torch
 
@@ -57,7 +57,7 @@ def predict_study(
     columns = _task_columns(description, task)
     raw_images = read_images(study)
     modality = _study_modality(selected_model, raw_images, site)
-    placeholder_task = description.visits[0].task  # tensors need a target; it is not looked at
+    placeholder_task = description.visits[0].task  # tensors need a target; nothing reads it
     samples = [Sample("study", "", "", {modality: raw_image.image}, Target(index=0)) for raw_image in raw_images]
     images = samples_to_tensors(samples, placeholder_task, modality, labels, description.configuration.network).images
     precision = precision_for(description.configuration)
@@ -65,7 +65,7 @@ def predict_study(
     with precision.deterministic_mode(), precision.autocast():
         logits = model.method.predict(images.to(precision.device, torch.float32), PredictionRequest(columns)).logits
     if logits is None:
-        raise InputError(f"version {digest}: it answers with something else than classes")
+        raise InputError(f"version {digest}: its task is not a classification, so it has no class probabilities")
     probabilities = logits.float().softmax(1).mean(0).tolist()
     probability_by_class = {labels[column]: probabilities[column] for column in columns or range(len(labels))}
     return StudyPrediction(
@@ -89,8 +89,9 @@ def _study_modality(selected_model: SelectedModel, raw_images: "list[RawImage]",
     declared_modalities = {code for declared_site in sites for code in selected_model.config(declared_site).modalities}
     study_modalities = {raw_image.header.modality for raw_image in raw_images}
     if len(study_modalities) != 1 or not study_modalities <= declared_modalities:
-        modality_names = ", ".join(sorted(filter(None, study_modalities))) or "nothing"
+        modality_names = ", ".join(sorted(filter(None, study_modalities))) or "not given"
         raise InputError(
-            f"--site: the study says {modality_names} of its modality; name the site whose images it is like"
+            f"--site: the modality of the study is {modality_names}, which does not identify a site; "
+            "name the site whose images are like it"
         )
     return study_modalities.pop()

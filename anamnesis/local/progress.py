@@ -1,4 +1,4 @@
-"""Where work on this machine reports its progress."""
+"""The interface by which work on this machine reports its progress."""
 
 from typing import Protocol
 
@@ -6,10 +6,10 @@ from anamnesis.records.progress import Progress
 
 
 class Reporter(Protocol):
-    """Where several pieces of work tell how far they are."""
+    """Shows the progress of several pieces of work."""
 
     def track(self, name: str) -> Progress:
-        """Returns what the work called ``name`` shall call."""
+        """Returns the function that the work called ``name`` reports its progress to."""
 
     def print_line(self, text: str) -> None:
-        """Prints a line above what moves."""
+        """Prints a line above the progress bars."""

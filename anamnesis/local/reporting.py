@@ -1,4 +1,4 @@
-"""The one place where commands ask for a report."""
+"""Writes the report of models on this machine."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Looks at what sites hold, and ingests it."""
+"""Inspects and ingests the data of sites on this machine."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ from anamnesis.storage import open_store
 
 
 def make_site_inspector(selected_model: SelectedModel) -> InspectSite:
-    """Returns a ``Look`` at the sites of a model."""
+    """Returns the function that inspects the sites of a model."""
 
     def inspect_site(site: LoadedResource[Site]) -> SiteContents:
         from anamnesis.snapshots import find_ingest_result, list_test_sets, read_split_key
@@ -27,12 +27,12 @@ def make_site_inspector(selected_model: SelectedModel) -> InspectSite:
             issued_test_sets = list_test_sets(store)
             test_set = issued_test_sets[-1].digest if issued_test_sets else ""
             if not issued_test_sets:
-                return SiteContents()  # never ingested; there may be no key yet
+                return SiteContents()  # never ingested: there may be no split key yet
             ingest_result = find_ingest_result(
                 selected_model.config(site), store, read_split_key(selected_model.split_key)
             )
             return SiteContents(ingest_result.snapshot if ingest_result else "", test_set)
-        except AnamnesisError as error:  # told in the site's status; the other sites go on
+        except AnamnesisError as error:  # the site's status reports it; the other sites continue
             return SiteContents("", test_set, str(error))
 
     return inspect_site
@@ -41,7 +41,7 @@ def make_site_inspector(selected_model: SelectedModel) -> InspectSite:
 def make_ingester(
     selected_model: SelectedModel, progress_reporter: Reporter, workers: int
 ) -> Callable[[LoadedResource[Site]], None]:
-    """Returns what makes a snapshot of a site's data."""
+    """Returns the function that ingests a site of a model."""
 
     def ingest(site: LoadedResource[Site]) -> None:
         ingest_site(selected_model, site, progress_reporter, workers)
@@ -51,8 +51,8 @@ def make_ingester(
 
 def ingest_site(
     selected_model: SelectedModel, site: LoadedResource[Site], progress_reporter: Reporter, workers: int
-) -> steps.StepResult:
-    """Makes a snapshot of a site's data, or finds it made; returns the encoded ``IngestResult``."""
+) -> dict[str, object]:
+    """Makes a snapshot of a site's data, unless there is one; returns the encoded ``IngestResult``."""
     create_split_key(selected_model.split_key)
     config, store = encode_object(selected_model.config(site)), store_url(site)
     progress = progress_reporter.track(f"ingest {site.name}")
@@ -66,7 +66,7 @@ def real_images_folder(environment: Mapping[str, str]) -> Path | None:
     if "ANAMNESIS_DATA" in environment:
         folder = Path(environment["ANAMNESIS_DATA"])
         if not folder.is_dir():
-            raise InputError(f"ANAMNESIS_DATA: there is no folder {folder}")
+            raise InputError(f"ANAMNESIS_DATA: folder {folder} does not exist")
         return folder
     folder = Path(anamnesis.__file__).resolve().parents[2] / "shared" / "data"
     return folder if folder.is_dir() else None

@@ -1,4 +1,4 @@
-"""What local mode remembers outside the registry: records of runs, the last status, and the log's head as an anchor."""
+"""The files of local mode outside of the registry: run records, the last status, and the log's head as an anchor."""
 
 import json
 import secrets
@@ -16,10 +16,10 @@ from anamnesis.registry import LogPosition
 
 @dataclass(frozen=True, slots=True)
 class LocalState:
-    """The folder ``.anamnesis/<model>`` beside the file that holds the model; its loss costs nothing but history.
+    """The folder ``.anamnesis/<model>`` beside the model's file; without it only the history of runs is lost.
 
     Attributes:
-        folder: where it is.
+        folder: its path.
     """
 
     folder: Path
@@ -36,11 +36,11 @@ class LocalState:
 
     @property
     def split_key(self) -> Path:
-        """The split key's file, where the model names none."""
+        """File of the split key, where the model names no other."""
         return self.folder / "split.key"
 
     def write_status(self, status: PlannedModelStatus, head: LogPosition | None) -> None:
-        """Writes what ``ContinualModel.status`` holds on a cluster; whole or not at all."""
+        """Writes the status, as ``ContinualModel.status`` has it on a cluster; atomic."""
         self.folder.mkdir(parents=True, exist_ok=True)
         document = {"status": encode(status), "head": encode(head)}
         temporary = self.folder / f".status-{secrets.token_hex(4)}"
@@ -48,7 +48,7 @@ class LocalState:
         temporary.replace(self.folder / "status.json")
 
     def head(self) -> LogPosition | None:
-        """Returns the log's head as it was last seen here, or none."""
+        """Returns the log's head as last seen on this machine, or none."""
         file = self.folder / "status.json"
         if not file.exists():
             return None

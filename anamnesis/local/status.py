@@ -1,4 +1,4 @@
-"""What ``status`` and ``methods`` tell."""
+"""Reads the status of a model on this machine."""
 
 from dataclasses import dataclass
 
@@ -6,20 +6,20 @@ from anamnesis.local.context import SelectedModel
 from anamnesis.local.sources import make_site_inspector
 from anamnesis.local.updates import observe_and_plan
 from anamnesis.operator.plan import PlannedModelStatus
-from anamnesis.pipelines.record import RunRecord, read_records
+from anamnesis.pipelines.run_record import RunRecord, read_records
 from anamnesis.records.timestamps import utc_now
 from anamnesis.registry import Log
 
 
 @dataclass(frozen=True, slots=True)
 class LocalModelStatus:
-    """How one model is.
+    """The status of one model and of its registry.
 
     Attributes:
         model: its name.
         registry: URL.
         head: of the log, ``<number>:<digest>``.
-        status: where each site stands.
+        status: of the plan, with the state of each site.
         runs: oldest first.
     """
 
@@ -31,7 +31,7 @@ class LocalModelStatus:
 
 
 def read_model_status(selected_model: SelectedModel) -> LocalModelStatus:
-    """Returns how a model is; writes nothing."""
+    """Returns the status of a model; writes nothing."""
     registry = selected_model.registry
     _, _, status = observe_and_plan(selected_model.local_context(""), make_site_inspector(selected_model), utc_now)
     runs = read_records(selected_model.state.runs)

@@ -1,4 +1,4 @@
-"""Local mode: observe, plan, carry out, again, until nothing is left to do."""
+"""The updates of local mode: observe, plan, run, until the plan has no update left."""
 
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from anamnesis.storage import open_store
 from anamnesis.updates.requests import UpdateRequest
 
 Ingest = Callable[[LoadedResource[Site]], None]
-"""Makes a snapshot of what a site's source holds now."""
+"""Makes a snapshot of the present contents of a site's source."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocalContext:
-    """What local mode works on.
+    """The model, files and person of one command.
 
     Attributes:
         model: which model.
-        resources: holds its sites.
-        state: what is remembered of it.
+        resources: the resources of the files, with its sites.
+        state: its files on this machine.
         split_key: where the split key is.
-        author: on whose behalf.
+        author: for the registry's log.
     """
 
     model: LoadedResource[ContinualModel]
@@ -43,7 +43,7 @@ def observe_and_plan(
     clock: Clock,
     submitted_updates: Set[tuple[str, str]] = frozenset(),
 ) -> tuple[LocalObservation, tuple[CreateUpdate, ...], PlannedModelStatus]:
-    """Returns what is there, what to do now, and the model's status."""
+    """Returns the observation, the updates to run now, and the model's status."""
     sites = {site.name: site for site in context.resources.sites_of(context.model)}
     observation = observe_local(
         context.model, sites, open_store(registry_url(context.model)), inspect_site, submitted_updates
@@ -54,18 +54,22 @@ def observe_and_plan(
 
 def build_update_request(context: LocalContext, observation: LocalObservation, site: str) -> UpdateRequest:
     """Returns the update that learns ``site`` on top of the champion."""
-    base, learned_refs = observation.plan_input.champion, observation.learned_sites
     return update_request(
-        context.model, context.resources.sites[site], context.split_key, base, learned_refs, context.author
+        context.model,
+        context.resources.sites[site],
+        split_key=context.split_key,
+        base=observation.plan_input.champion,
+        learned_sites=observation.learned_sites,
+        author=context.author,
     )
 
 
 def pending_updates(
     context: LocalContext, inspect_site: InspectSite, ingest: Ingest, clock: Clock
 ) -> Iterator[UpdateRequest]:
-    """Yields the next update until nothing is left to do; the caller carries each out before it asks for another.
+    """Yields the next update until none is left; the caller runs each update before it takes the next one.
 
-    No update is yielded twice, so that this ends even where a gate waits or another process is at work.
+    No update is yielded twice, so this ends even where a gate waits or another process runs.
     """
     submitted_updates: set[tuple[str, str]] = set()
     while True:
@@ -75,7 +79,7 @@ def pending_updates(
         site = actions[0].site
         is_learned_site = site in {reference.name for reference in observation.learned_sites}
         if is_learned_site and not observation.site_contents[site].snapshot:
-            ingest(context.resources.sites[site])  # files changed: only their snapshot tells whether anything is new
+            ingest(context.resources.sites[site])  # files changed: only their snapshot shows whether there is new data
             continue
         submitted_updates.add((site, actions[0].base))
         yield build_update_request(context, observation, site)
@@ -87,10 +91,10 @@ def write_local_status(context: LocalContext, status: PlannedModelStatus) -> Non
 
 
 def create_split_key(reference: str) -> None:
-    """Makes the split key where it is a file that does not exist yet; a lost key is found out by its fingerprint.
+    """Creates the split key where it is a file that does not exist yet; the fingerprint reveals a replaced key.
 
     Raises:
-        InputError: the key cannot be read.
+        InputError: the key is not readable.
     """
     from anamnesis.snapshots import read_split_key
 

@@ -1,4 +1,4 @@
-"""What the registry commands read."""
+"""Reads the versions in a registry for the commands that show them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class VersionSummary:
 
 @dataclass(frozen=True, slots=True)
 class VersionDetails:
-    """All about a version."""
+    """A version with its evaluations and log entries."""
 
     digest: str
     state: str
@@ -36,42 +36,43 @@ def open_registry(files: Sequence[Path] | None, url: str, model: str) -> Store:
     """Returns the registry that the options name.
 
     Raises:
-        InputError: they name none.
+        InputError: the options name no registry.
     """
     if url:
         return open_store(url)
     if not files:
-        raise InputError("which registry? give -f model.yaml or --registry URL")
+        raise InputError("no registry given: use -f model.yaml or --registry URL")
     return select_model(files, model).registry
 
 
 def last_seen_head(files: Sequence[Path] | None, model: str) -> LogPosition | None:
-    """Returns the log's head as this machine last saw it, or none."""
+    """Returns the log's head as last seen on this machine, or none."""
     return select_model(files, model).state.head() if files else None
 
 
 def find_version(store: Store, version_reference: str) -> str:
-    """Returns the digest of the one version whose digest begins with ``version_reference``; ``champion`` stands for the champion.
+    """Returns the one digest that begins with ``version_reference``; ``champion`` means the champion's.
 
     Raises:
-        InputError: there is none, or several.
+        InputError: no digest or several begin so.
     """
     if version_reference == "champion":
         champion = build_history(Log(store).entries()).champion
         if champion is None:
-            raise InputError(f"{store.url}: there is no champion yet")
+            raise InputError(f"{store.url}: no version has been promoted, so there is no champion")
         return champion
     digest_prefix = version_reference if version_reference.startswith("sha256:") else f"sha256:{version_reference}"
     matching_digests = [digest for digest in list_versions(store) if digest.startswith(digest_prefix)]
     if len(matching_digests) != 1 or len(version_reference) < 4:
         raise InputError(
-            f"version {version_reference!r}: {len(matching_digests)} versions of {store.url} begin so; give more of the digest"
+            f"version {version_reference!r}: {len(matching_digests)} versions in {store.url} begin with it; "
+            "give more digits"
         )
     return matching_digests[0]
 
 
 def list_version_summaries(store: Store) -> list[VersionSummary]:
-    """Returns every version: the promoted ones in order, then the others."""
+    """Returns all versions: the promoted ones in the order of their promotion, then the others."""
     history = build_history(Log(store).entries())
     digests = [
         *history.promoted_versions,
@@ -88,7 +89,7 @@ def list_version_summaries(store: Store) -> list[VersionSummary]:
 
 
 def version_state(digest: str, history: History) -> str:
-    """Returns what became of a version, in one word."""
+    """Returns the state of a version, in one word or two."""
     if digest == history.champion:
         return "champion"
     if digest in history.promoted_versions:
@@ -99,7 +100,7 @@ def version_state(digest: str, history: History) -> str:
 
 
 def read_version_details(store: Store, digest: str) -> VersionDetails:
-    """Returns all about one version."""
+    """Returns a version with its evaluations and log entries."""
     entries = Log(store).entries()
     version = read_version(store, digest)
     version_entries = tuple(entry for entry in entries if entry.subject == digest)

@@ -1,4 +1,4 @@
-"""What the methods in closed form share: a frozen backbone, a grid of cells, and sums over images."""
+"""The base of the methods in closed form: a frozen backbone, a grid of cells, and sums over images."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -17,11 +17,10 @@ from anamnesis.methods.features.feature_statistics import FeatureStatistics
 from anamnesis.networks import build_backbone
 from anamnesis.networks.random_features import GRID, GridClassifier, RandomBackbone
 from anamnesis.records import InputError, NetworkSettings, Split
-from anamnesis.storage.store import open_store
 
 
 class BackboneSource(StrEnum):
-    """Where the frozen backbone comes from."""
+    """Origin of the frozen backbone."""
 
     FIRST_TASK = "first_task"
     """Trained by gradient on the first site, then frozen."""
@@ -36,7 +35,7 @@ class AnalyticOptions:
     """Options that the methods in closed form share.
 
     Attributes:
-        features: where the frozen backbone comes from: ``first_task``, ``random`` or ``file``.
+        features: origin of the frozen backbone: ``first_task``, ``random`` or ``file``.
         file: for ``file``, a safetensors file with the backbone's weights, as a path or ``s3://bucket/prefix/name``.
         grid: cells along each side that the feature maps are averaged over.
     """
@@ -49,14 +48,16 @@ class AnalyticOptions:
         if self.grid < 1:
             raise InputError(f"grid: expected 1 or more, found {self.grid}")
         if (self.features is BackboneSource.FILE) != bool(self.file):
-            raise InputError(f"file: goes with features: file, and only with it; found {self.features}, {self.file!r}")
+            raise InputError(
+                f"file: set it with features: file, and only then; found features {self.features}, file {self.file!r}"
+            )
 
 
 Options = TypeVar("Options", bound=AnalyticOptions)
 
 
 class AnalyticMethod(ClassificationMethod[Options]):
-    """A frozen backbone and a head in closed form, from sums that forget nothing. Subclasses say which head.
+    """A frozen backbone and a head in closed form, from sums that forget nothing. Subclasses compute the head.
 
     State: ``ridge``, the sums; their size depends on the features and classes alone.
     """
@@ -82,8 +83,25 @@ class AnalyticMethod(ClassificationMethod[Options]):
         if context.has_earlier_tasks:
             return []
         if self.options.features is BackboneSource.FILE:
-            load_backbone_weights(self.network.backbone, self.options.file)
+            self._load_backbone(context)
         return stages if self.options.features is BackboneSource.FIRST_TASK else []
+
+    def _load_backbone(self, context: TaskContext) -> None:
+        """Loads the weights of the file into the backbone; other tensors of the file are ignored.
+
+        Raises:
+            InputError: the file cannot be read, is no safetensors file, or has other weights.
+        """
+        file = self.options.file
+        try:
+            weights = {key.replace(".", "/", 1): value for key, value in load(context.read_file(file)).items()}
+            self.network.backbone.load_state_dict(part_tensors(weights, "backbone"))
+        except InputError as error:
+            raise InputError(f"{self.name}.file: {error}") from error
+        except (SafetensorError, RuntimeError) as error:
+            raise InputError(
+                f"{self.name}.file: {file} does not fit the network: {str(error).splitlines()[0]}"
+            ) from error
 
     @torch.no_grad()
     def end_task(self, context: TaskContext, data: Data) -> None:
@@ -98,38 +116,21 @@ class AnalyticMethod(ClassificationMethod[Options]):
         head.bias.copy_(head_weights[:, -1])
 
     def predict(self, images: Tensor, request: PredictionRequest) -> Prediction:
-        """As every classifier, but always in float32, like the sums behind the head."""
+        """Predicts as every classifier, but always in float32, like the sums behind the head."""
         with torch.autocast(images.device.type, enabled=False):
             return super().predict(images, request)
 
     def state_dict(self) -> StateDict:
-        """The network and the sums."""
+        """Returns the network and the sums."""
         return super().state_dict() | {f"ridge/{name}": value for name, value in self._statistics.state_dict().items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], class_count: int) -> None:
-        """Takes back the network and the sums.
+        """Restores the network and the sums.
 
         Raises:
             InputError: the base version was made by a method without sums.
         """
         if not (stored_statistics := part_tensors(state, "ridge")):
-            raise InputError(f"{self.name}: the base version has no sums over features; start a model of its own")
+            raise InputError(f"{self.name}: the base version has no sums over features; start a new model")
         super().load_state_dict(state, class_count)
         self._statistics.load_state_dict(stored_statistics, self.network.head.weight.device)
-
-
-def load_backbone_weights(backbone: torch.nn.Module, file: str) -> None:
-    """Reads a backbone's weights; names as in ``Classifier.state_dict``, the rest of the file is left alone.
-
-    Raises:
-        InputError: there is no such file, it is no safetensors, or its weights do not fit.
-    """
-    folder_url, _, file_name = file.rpartition("/")
-    store = open_store(folder_url or ".")
-    if not store.exists(file_name):
-        raise InputError(f"file: {file} is not there")
-    try:
-        weights = {key.replace(".", "/", 1): value for key, value in load(store.get(file_name)).items()}
-        backbone.load_state_dict(part_tensors(weights, "backbone"))
-    except (SafetensorError, RuntimeError) as error:
-        raise InputError(f"file: {file} does not fit the network: {str(error).splitlines()[0]}") from error

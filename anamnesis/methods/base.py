@@ -1,13 +1,13 @@
-"""What a method of continual learning is: the protocol between a method and the one training loop.
+"""The protocol between a method of continual learning and the one training loop.
 
-A method says which parameters learn in which stages and what the loss is. It owns neither the loop, nor the
-optimiser, nor the device, and sees images only through the ``Data`` that it is handed.
+A method defines which parameters learn in which stages, and the loss. It owns neither the loop, nor the optimiser, nor
+the device; it gets images only through ``Data``, and files only through ``TaskContext.read_file``.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
 
@@ -26,13 +26,13 @@ StateDict = dict[str, Tensor | object]
 
 @dataclass(frozen=True, slots=True)
 class MethodCapabilities:
-    """What a method can do and what it asks for; read by people, the gate and the guard.
+    """What a method can do and needs; for people, the gate and the guard.
 
     Attributes:
         task_types: the types of task that it can learn.
         opens_earlier_data: opens the training splits of earlier snapshots too: an upper bound, not continual learning.
         stores_exemplars: keeps real images in its state; refused unless the model's change plan allows it.
-        research_only: for comparison in benchmarks only; no trainer, no pipeline, no place in a resource.
+        research_only: for comparison in benchmarks only; it has no trainer and no pipeline, and resources refuse it.
     """
 
     task_types: frozenset[TaskType] = frozenset({TaskType.CLASSIFICATION})
@@ -43,16 +43,18 @@ class MethodCapabilities:
 
 @dataclass(frozen=True, slots=True)
 class TaskContext:
-    """The task at hand, among those that came before.
+    """The current task, its place after the earlier ones, and what an update gives to a method.
 
     Attributes:
-        task: what is learned now.
-        site: where.
+        task: the task to learn.
+        site: name of the site.
         labels: the model's label space with this task's labels in it.
         class_indices: which columns of the logits belong to this task.
         has_earlier_tasks: whether any task was learned before.
-        settings: budget and numerics.
+        settings: budget and precision.
         streams: named random streams of this update.
+        read_file: returns the bytes of a file that an option names, as a path or a URL; raises an ``InputError`` that
+            names the file where it cannot be read.
     """
 
     task: Task
@@ -62,6 +64,7 @@ class TaskContext:
     has_earlier_tasks: bool
     settings: TrainingSettings
     streams: RandomStreams
+    read_file: Callable[[str], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ class Batch:
     """Some samples on the device.
 
     Attributes:
-        views: each [N, C, H, W] float32 in [0, 1]; one clean view, or as many augmented ones as the stage asks for.
+        views: each [N, C, H, W] float32 in [0, 1]; one clean view, or the number of augmented ones that the stage has.
         targets: [N] columns of the logits; or [N, H, W] class per pixel for segmentation.
         sample_indices: [N] positions in the split.
     """
@@ -93,15 +96,15 @@ class Data(Protocol):
         """Yields batches.
 
         Args:
-            split: which split; the guard refuses what the update may not open.
+            split: which split; the guard refuses splits that the update may not open.
             views: 0 for clean images in stored order; 1 or more for shuffled, augmented views.
             stage: name of the stage whose random streams are used.
-            epoch: which pass.
-            first_batch: batches to leave out at the front, when training resumes inside an epoch.
+            epoch: number of the pass.
+            first_batch: number of the first batch, when training resumes inside an epoch.
         """
 
     def count(self, split: Split) -> int:
-        """Returns how many samples the split has."""
+        """Returns the number of samples of the split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ class ParameterGroup:
     """Parameters that learn at the same rate.
 
     Attributes:
-        parameters: of the network.
+        parameters: the parameters.
         lr_scale: factor on the learning rate of the settings.
         weight_decay_scale: factor on the weight decay of the settings.
     """
@@ -125,8 +128,8 @@ class Stage:
 
     Attributes:
         name: names its random streams, checkpoints and log lines.
-        groups: what learns; everything else is frozen.
-        train_modules: modules in training mode; all others are in evaluation mode, so that no buffer of theirs moves.
+        groups: the parameters that learn; all others are frozen.
+        train_modules: modules in training mode; all others are in evaluation mode, so that their buffers do not change.
         epochs: passes over the training split; 0 takes the settings'.
         views: augmented views of each image.
         optimiser: ``adamw`` or ``sgd``; empty takes the settings'.
@@ -142,11 +145,11 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class TrainingStep:
-    """Where the training is.
+    """Position of the training.
 
     Attributes:
         stage: the stage's name.
-        epoch: pass, from 0.
+        epoch: number of the pass, from 0.
         step_index: optimiser steps taken in this stage, from 0.
         total_steps: optimiser steps of this stage.
         learning_rate: the learning rate of this step.
@@ -166,10 +169,10 @@ class TrainingStep:
 
 @dataclass(frozen=True, slots=True)
 class PredictionRequest:
-    """What is asked of a prediction.
+    """How to predict.
 
     Attributes:
-        class_indices: task-incremental: only these columns compete; empty: class-incremental, all do.
+        class_indices: task-incremental: only these columns compete; empty: class-incremental, all compete.
         with_embedding: also return the pooled features.
     """
 
@@ -179,7 +182,7 @@ class PredictionRequest:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Answers for [N, C, H, W] images; what a task does not ask for stays none.
+    """Predictions for [N, C, H, W] images; outputs that the task does not have are none.
 
     Attributes:
         logits: [N, K] over the model's label space; minus infinity where a column does not compete.
@@ -195,13 +198,13 @@ class Prediction:
 
 
 class Method(ABC, Generic[Options]):
-    """One way to learn without forgetting. One file each; see ``finetune`` for the shortest.
+    """A method of continual learning. One file each; see ``finetune`` for the shortest.
 
     Attributes:
         name: set by ``register``.
-        capabilities: what it can do and asks for.
+        capabilities: what it can do and needs.
         options_class: its frozen configuration class, set by ``register``.
-        notes: what a reader of its results must know.
+        notes: facts that readers of its results must know.
     """
 
     name: ClassVar[str]
@@ -219,7 +222,7 @@ class Method(ABC, Generic[Options]):
 
     @abstractmethod
     def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
-        """Prepares for a task and returns its stages; none for a method in closed form.
+        """Prepares for a task and returns its stages; an empty list for a method in closed form.
 
         Called again when training resumes: it must depend on the base version and the data alone.
         """
@@ -229,40 +232,40 @@ class Method(ABC, Generic[Options]):
         """Returns named scalar terms; the loop sums them and logs each."""
 
     def after_step(self, step: TrainingStep) -> None:
-        """Proximal or moving-average updates, after each optimiser step."""
+        """Applies proximal or moving-average updates, after each optimiser step."""
 
     def log_metrics(self) -> Mapping[str, Tensor]:
-        """Returns scalars of the last step that are logged once an epoch and are no part of the loss."""
+        """Returns scalars of the last step that are logged once an epoch and not part of the loss."""
         return {}
 
     def end_task(self, context: TaskContext, data: Data) -> None:
-        """Fisher information, prototypes, statistics, classifier. Can be run again from the last stage's end."""
+        """Computes Fisher information, prototypes, statistics, classifier; can run again after the last stage."""
 
     @abstractmethod
     def predict(self, images: Tensor, request: PredictionRequest) -> Prediction:
-        """Answers for images [N, C, H, W] in [0, 1], in evaluation mode, without gradients."""
+        """Returns predictions for images [N, C, H, W] in [0, 1], in evaluation mode, without gradients."""
 
     def state_dict(self) -> StateDict:
-        """Returns everything that the next update needs, by ``part/name``."""
+        """Returns all state of the next update, by ``part/name``."""
         return {f"network/{name}": tensor for name, tensor in self.network.state_dict().items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], class_count: int) -> None:
-        """Takes back what ``state_dict`` gave; parts of other methods are left alone.
+        """Restores what ``state_dict`` returned; ignores parts of other methods.
 
         Args:
             state: ``part/name`` -> tensor or value.
-            class_count: how many columns the head had.
+            class_count: number of columns of the stored head.
         """
         self.resize_head(class_count)
         self.network.load_state_dict(part_tensors(state, "network"))
 
     def resize_head(self, class_count: int) -> None:
-        """Gives the network the shape that it has with ``class_count`` columns, before weights are loaded."""
+        """Gives the network the shape for ``class_count`` columns, before weights are loaded."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingLog:
-    """What the loop saw.
+    """Log of the training loop.
 
     Attributes:
         epoch_losses: one mapping of mean loss terms per epoch, in order.

@@ -1,4 +1,4 @@
-"""``ewc_prototype``: the old answers are held in the weights, and where the network looks is held in the image.
+"""``ewc_prototype``: elastic weight consolidation, class prototypes and saliency alignment in one method.
 
 A reconstruction of Ignesti et al. 2026, "Fusing parametric and spatial constraints in continual learning", of which
 only the abstract was available: elastic weight consolidation (the parametric constraint), anchored in a training that
@@ -6,11 +6,11 @@ reconstructs and classifies with class prototypes, and saliency maps aligned wit
 constraint). No image of an earlier site is needed.
 
     L = L_classification + a L_reconstruction + b R1 + c R2 + d L_saliency_alignment    the new data
-      + e L_prototype_retention + lambda/2 sum_j F_j (theta_j - theta*_j)^2             what was known
+      + e L_prototype_retention + lambda/2 sum_j F_j (theta_j - theta*_j)^2             the earlier tasks
 
-Each summand is one class in ``terms``. The order within a task: a warm-up without saliency; the visual prototypes are
+Each summand is one class in ``losses``. The order within a task: a warm-up without saliency; the visual prototypes are
 fixed; the alignment is ramped up; at the end prototypes, their maps, Fisher information and anchor are stored. The page
-``docs/methods/ewc_prototype.md`` has formulas, readings and traps.
+``docs/methods/ewc_prototype.md`` has formulas, interpretations and known problems.
 """
 
 from collections.abc import Mapping
@@ -33,21 +33,20 @@ from anamnesis.methods.base import (
 from anamnesis.methods.classification import ClassificationMethod, restrict_logits
 from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
 from anamnesis.methods.features.frozen_features import build_frozen_features
-from anamnesis.methods.features.latent_prototypes import (
-    LatentPrototypes,
-    PrototypeNearSampleLoss,
-    SampleNearPrototypeLoss,
-)
+from anamnesis.methods.features.latent_prototypes import LatentPrototypes
 from anamnesis.methods.features.task_groups import TaskGroups
-from anamnesis.methods.features.visual_prototypes import PrototypeKind, PrototypeSharing, VisualPrototypes
+from anamnesis.methods.features.visual_prototypes import PrototypeKind, VisualPrototypes
+from anamnesis.methods.fisher.task_fisher import TaskFisher
 from anamnesis.methods.heads.head_refit import HeadRefit
 from anamnesis.methods.heads.task_router import ClassifierMode, TaskRouter
 from anamnesis.methods.loss_term import ForwardOutput, LossTerm
 from anamnesis.methods.losses.classification import ClassificationLoss
 from anamnesis.methods.losses.elastic_weight_consolidation import ElasticWeightConsolidationLoss
-from anamnesis.methods.losses.prototype_retention import PrototypeRetentionLoss, RetentionWeights
+from anamnesis.methods.losses.prototype_distance import PrototypeNearSampleLoss, SampleNearPrototypeLoss
+from anamnesis.methods.losses.prototype_retention import PrototypeRetentionLoss
 from anamnesis.methods.losses.reconstruction import ReconstructionLoss
 from anamnesis.methods.losses.saliency_alignment import SaliencyAlignmentLoss
+from anamnesis.methods.method_component import MethodComponent
 from anamnesis.methods.register import register
 from anamnesis.networks import AutoEncoder
 from anamnesis.records import InputError, NetworkSettings
@@ -55,68 +54,82 @@ from anamnesis.records import InputError, NetworkSettings
 
 @register("ewc_prototype", EWCPrototypeOptions)
 class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
-    """A sum of terms over one forward pass, each with its own state.
+    """Elastic weight consolidation, class prototypes and saliency alignment, summed over one forward pass.
 
-    State: the network, one visual prototype for each class with the map of where the network looked on it, Fisher
-    information and anchor shaped like the weights; nothing else grows with the number of tasks.
+    State: the network, one visual prototype for each class with the saliency map on it, Fisher information and anchor
+    shaped like the weights; nothing else grows with the number of tasks.
     """
 
     network: AutoEncoder
     notes = (
-        "A reconstruction of Ignesti et al. 2026, of which only the abstract was available; what the abstract leaves "
-        "open is an option.",
-        "With shared prototypes, versions hold one made-up image for each class: a mean over at least minimum_images "
-        "images of a site or what a decoder makes of one. It is no patient's image, and no privacy is claimed for it.",
+        "A reconstruction of Ignesti et al. 2026, of which only the abstract was available; each question that the "
+        "abstract leaves open is an option.",
+        "With shared prototypes, versions store one artificial image for each class: a mean over at least "
+        "minimum_images images of a site, or what a decoder makes of one. It is no patient's image, and no privacy is "
+        "claimed for it.",
     )
 
     def __init__(self, options: EWCPrototypeOptions, spec: NetworkSettings, seed: int) -> None:
         super().__init__(options, spec, seed)
-        self.terms = self._build_terms(spec, seed)
-        self.visual_prototypes = next((term for term in self.terms if isinstance(term, VisualPrototypes)), None)
-        self.router = next((term for term in self.terms if isinstance(term, TaskRouter)), None)
+        self.components = self._build_components(spec, seed)
+        self.visual_prototypes = next((part for part in self.components if isinstance(part, VisualPrototypes)), None)
+        self.router = next((part for part in self.components if isinstance(part, TaskRouter)), None)
 
-    def _build_terms(self, spec: NetworkSettings, seed: int) -> tuple[LossTerm, ...]:
-        """Returns the terms that are switched on, and before them the state that they share."""
-        options, task_groups = self.options, TaskGroups()
-        retention_weight = options.prototype_retention if options.prototypes is PrototypeSharing.SHARED else 0.0
-        has_latent_prototypes = options.prototype_near_sample or options.sample_near_prototype
-        latent_prototypes = LatentPrototypes()
+    def _build_components(self, spec: NetworkSettings, seed: int) -> tuple[MethodComponent, ...]:
+        """Returns the components that are switched on; shared state comes before the losses that read it."""
+        options, task_groups, latent_prototypes = self.options, TaskGroups(), LatentPrototypes()
+        has_latent_prototypes = (
+            options.latent_prototypes.prototype_near_sample or options.latent_prototypes.sample_near_prototype
+        )
+        has_retention = options.active_retention.weight > 0
         visual_prototypes = VisualPrototypes(
-            options.visual_settings(is_stored=bool(retention_weight)),
+            options.visual_prototypes,
             task_groups,
             latent_prototypes if has_latent_prototypes else None,
+            saliency_target=options.saliency.target,
+            replay_count=options.retention.replayed,
+            is_stored=has_retention,
         )
-        shared_state: list[LossTerm] = [task_groups]
+        components: list[MethodComponent] = [task_groups]
         if has_latent_prototypes:
-            shared_state.append(latent_prototypes)
-        if retention_weight or options.saliency_alignment:
-            shared_state.append(visual_prototypes)
+            components.append(latent_prototypes)
+        if has_retention or options.saliency.weight:
+            components.append(visual_prototypes)
         if options.classifier_mode is not ClassifierMode.LINEAR:
-            frozen_features = build_frozen_features(
-                options.frozen, self.network, spec.channels, seed, options.shrinkage, options.first_site_shrinkage
-            )
-            shared_state.append(TaskRouter(frozen_features, task_groups, options.mix))
-        retention_parts = RetentionWeights(options.retained_answer, options.retained_picture, options.retained_saliency)
-        loss_terms: tuple[LossTerm, ...] = (
-            ClassificationLoss(options.classification, options.competing),
-            ReconstructionLoss(options.reconstruction, use_class_means=options.reading is PrototypeKind.TARGET),
-            PrototypeNearSampleLoss(options.prototype_near_sample, latent_prototypes, options.assignment),
-            SampleNearPrototypeLoss(options.sample_near_prototype, latent_prototypes, options.assignment),
-            SaliencyAlignmentLoss(
-                options.saliency_alignment, visual_prototypes, options.distance, options.normalisation, options.ramp
-            ),
-            PrototypeRetentionLoss(
-                retention_weight,
-                retention_parts,
-                visual_prototypes,
-                options.distance,
-                options.normalisation,
-                options.competing,
-            ),
-            ElasticWeightConsolidationLoss(options.penalty, options.ewc_settings, task_groups),
-            HeadRefit(options.refit, task_groups),  # tasks end in reverse: what is stored is of this head
+            components.append(self._build_router(spec.channels, seed, task_groups))
+        losses = self._build_losses(task_groups, latent_prototypes, visual_prototypes)
+        components += [loss for loss in losses if loss.weight]
+        if options.classifier.refit_ridge:  # last, because tasks end in reverse: the others then store the new head
+            components.append(HeadRefit(options.classifier.refit_ridge, task_groups))
+        return tuple(components)
+
+    def _build_router(self, channels: int, seed: int, task_groups: TaskGroups) -> TaskRouter:
+        options = self.options.classifier
+        ridges = (options.random_ridge, options.first_site_ridge)
+        frozen_features = build_frozen_features(options.frozen_features, self.network, channels, seed, ridges=ridges)
+        return TaskRouter(frozen_features, task_groups, options.prototype_weight)
+
+    def _build_losses(
+        self, task_groups: TaskGroups, latent_prototypes: LatentPrototypes, visual_prototypes: VisualPrototypes
+    ) -> tuple[LossTerm, ...]:
+        options, latent, competing = self.options, self.options.latent_prototypes, self.options.classification.competing
+        has_class_mean_targets = options.visual_prototypes.kind is PrototypeKind.TARGET
+        task_fisher = TaskFisher(
+            options=options.fisher,
+            softmax_scope=competing,
+            reconstruction_weight=options.reconstruction.weight,
+            saliency_target=options.saliency.target,
+            task_groups=task_groups,
         )
-        return (*shared_state, *(term for term in loss_terms if term.weight))
+        return (
+            ClassificationLoss(options.classification),
+            ReconstructionLoss(options.reconstruction.weight, use_class_means=has_class_mean_targets),
+            PrototypeNearSampleLoss(latent.prototype_near_sample, latent_prototypes, latent.assignment),
+            SampleNearPrototypeLoss(latent.sample_near_prototype, latent_prototypes, latent.assignment),
+            SaliencyAlignmentLoss(options.saliency, visual_prototypes),
+            PrototypeRetentionLoss(options.active_retention, options.saliency, visual_prototypes, competing),
+            ElasticWeightConsolidationLoss(options.consolidation, task_fisher),
+        )
 
     def build(self, spec: NetworkSettings, seed: int) -> AutoEncoder:
         """Returns backbone, pooling, an empty head and a decoder."""
@@ -124,31 +137,26 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
         return AutoEncoder(spec, seed)
 
     def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
-        """Grows the head and whatever has a row for each class; one stage."""
+        """Grows the head and all components that have a row for each class; returns one stage."""
         (stage,) = super().begin_task(context, data)
         self._context, self._data = context, data
-        for term in self.terms:
-            term.begin_task(self.network, context, data)
-        term_parameters = tuple(parameter for term in self.terms for parameter in term.parameters())
-        parameter_groups = (
-            *stage.groups,
-            *([ParameterGroup(term_parameters, weight_decay_scale=0.0)] if term_parameters else []),
-        )
-        # No penalty holds BatchNorm's running statistics: from the second task on they stay as they are, and the
-        # network that learns is the one that answers and whose Fisher information was measured.
-        return [
-            replace(
-                stage, groups=parameter_groups, train_modules=() if context.has_earlier_tasks else stage.train_modules
-            )
-        ]
+        for component in self.components:
+            component.begin_task(self.network, context, data)
+        component_parameters = tuple(parameter for part in self.components for parameter in part.parameters())
+        component_group = ParameterGroup(component_parameters, weight_decay_scale=0.0)
+        groups = (*stage.groups, *([component_group] if component_parameters else []))
+        # No penalty holds BatchNorm's running statistics: from the second task on they do not change, so that the
+        # trained network is the one that answers and whose Fisher information was measured.
+        train_modules = () if context.has_earlier_tasks else stage.train_modules
+        return [replace(stage, groups=groups, train_modules=train_modules)]
 
     def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
-        """Every term that has something to say about this batch, times its weight."""
+        """Returns every loss term that applies to this batch, times its weight."""
         if self.visual_prototypes and self.visual_prototypes.should_fix(step):
             self.visual_prototypes.fix_prototypes(self.network, self._context, self._data)
         output = self._forward(batch, step)
-        term_losses = ((term, term.loss(output)) for term in self.terms)
-        return {term.name: term.weight * value for term, value in term_losses if value is not None}
+        losses = ((term, term.loss(output)) for term in self.components if isinstance(term, LossTerm))
+        return {term.name: term.weight * value for term, value in losses if value is not None}
 
     def _forward(self, batch: Batch, step: TrainingStep) -> ForwardOutput:
         """Runs the network once, over the batch and the stored prototypes of this step together."""
@@ -180,25 +188,25 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
         return rows_of_output(slice(batch_size), prototype_output)
 
     def _needs_reconstruction(self, has_prototypes: bool) -> bool:
-        return bool(self.options.reconstruction or (has_prototypes and self.options.retained_picture))
+        return bool(self.options.reconstruction.weight or (has_prototypes and self.options.retention.reconstruction))
 
     def after_step(self, step: TrainingStep) -> None:
-        """Proximal updates."""
-        for term in self.terms:
-            term.after_step(self.network, step)
+        """Applies the components' proximal updates."""
+        for component in self.components:
+            component.after_step(self.network, step)
 
     def log_metrics(self) -> dict[str, Tensor]:
-        """What the terms watch."""
-        return {name: value for term in self.terms for name, value in term.log_metrics().items()}
+        """Returns the logged scalars of all components."""
+        return {name: value for component in self.components for name, value in component.log_metrics().items()}
 
     def end_task(self, context: TaskContext, data: Data) -> None:
-        """Stores prototypes and their maps, Fisher information and anchor, and the classifier's class means."""
-        for term in reversed(self.terms):  # who made the codes lets go of them last
-            term.end_task(self.network, context, data)
+        """Stores prototypes and their maps, Fisher information and anchor, and the class means of the classifier."""
+        for component in reversed(self.components):  # latent prototypes are dropped after their last use
+            component.end_task(self.network, context, data)
 
     @torch.no_grad()
     def predict(self, images: Tensor, request: PredictionRequest) -> Prediction:
-        """Logits, or log-probabilities where prototypes take part in the answer."""
+        """Returns logits, or log-probabilities where the class prototypes take part."""
         prediction = super().predict(images, replace(request, class_indices=()))
         logits = prediction.logits
         assert logits is not None
@@ -209,30 +217,30 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
         return replace(prediction, logits=restrict_logits(logits, request.class_indices))
 
     def state_dict(self) -> StateDict:
-        """The network and the state of each term."""
+        """Returns the network and the state of each component."""
         state = super().state_dict()
-        for term in self.terms:
-            state |= term.state_dict()
+        for component in self.components:
+            state |= component.state_dict()
         return state
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], class_count: int) -> None:
-        """Takes back the network and what each term finds of its own.
+        """Restores the network and each component.
 
         Raises:
-            InputError: prototypes are to answer, and the base version has none for its classes.
+            InputError: the classifier needs class prototypes, and the base version lacks those of some classes.
         """
         super().load_state_dict(state, class_count)
-        for term in self.terms:
-            term.load_state_dict(state, self.network.head.weight.device)
+        for component in self.components:
+            component.load_state_dict(state, self.network.head.weight.device)
         if self.router and not self.router.has_classes(class_count):
-            self._answer_with_head()
+            self._remove_router()
 
-    def _answer_with_head(self) -> None:
-        """Imported weights and other methods' versions have no class prototypes, and an unknown class has no chance."""
-        if self.options.classifier is not ClassifierMode.AUTO:
+    def _remove_router(self) -> None:
+        """Answers with the head: imported weights and versions of other methods have no class prototypes."""
+        if self.options.classifier.mode is not ClassifierMode.AUTO:
             raise InputError(
-                f"ewc_prototype: classifier {self.options.classifier} needs class prototypes of every class, and the "
-                "base version has none in these features; choose classifier auto or linear, or start another model"
+                f"ewc_prototype.classifier.mode: {self.options.classifier.mode} needs class prototypes of all classes, "
+                "and the base version has none in these features; choose auto or linear, or start a new model"
             )
-        self.terms = tuple(term for term in self.terms if term is not self.router)
+        self.components = tuple(component for component in self.components if component is not self.router)
         self.router = None

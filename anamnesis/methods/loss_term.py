@@ -1,33 +1,32 @@
-"""What a term of a loss is: a small class with its own weight, state and checkpoint; a method's loss is their sum."""
+"""A summand of a loss: a component with a weight and a value; every summand reads the same forward pass."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from anamnesis.methods.base import Data, StateDict, TaskContext, TrainingStep
+from anamnesis.methods.base import TrainingStep
+from anamnesis.methods.method_component import MethodComponent
 from anamnesis.networks import Classifier
 
 
 @dataclass(frozen=True, slots=True)
 class ForwardOutput:
-    """One forward pass of a batch; every term reads it, so that the network runs once.
+    """One forward pass of a batch; every loss term reads it, so that the network runs once.
 
     Attributes:
         images: [N, C, H, W] in [0, 1].
         targets: [N] columns of the logits.
         sample_indices: [N] positions in the split.
         feature_maps: [N, F, h, w] last feature maps.
-        logits: [N, K] over every class seen so far.
-        reconstruction: [N, C, H, W] in [0, 1]; none where no term asks for it.
-        class_indices: of the task at hand.
-        network: that made them.
-        step: where the training is.
-        prototype_output: the same for stored visual prototypes of earlier classes, which went through the same forward pass.
+        logits: [N, K] over all classes seen so far.
+        reconstruction: [N, C, H, W] in [0, 1]; none where no loss term needs it.
+        class_indices: classes of the current task.
+        network: the network that computed them.
+        step: position of the training.
+        prototype_output: the output for stored visual prototypes of earlier classes, from the same forward pass.
     """
 
     images: Tensor
@@ -42,43 +41,16 @@ class ForwardOutput:
     prototype_output: ForwardOutput | None = None
 
 
-class LossTerm:
-    """One summand. Weight 0 switches it off: then ``loss`` is never computed, and exactly its gradient is gone.
+class LossTerm(MethodComponent, ABC):
+    """One summand. A method leaves out summands of weight 0, and with them exactly their gradients.
 
     Attributes:
-        name: in the loss, the log and the state's parts.
         weight: factor on ``loss``.
     """
-
-    name: ClassVar[str]
 
     def __init__(self, weight: float) -> None:
         self.weight = weight
 
-    def begin_task(self, network: Classifier, context: TaskContext, data: Data) -> None:
-        """Grows with the head and prepares for the task; depends on the base version and the data alone."""
-
+    @abstractmethod
     def loss(self, output: ForwardOutput) -> Tensor | None:
-        """Returns the scalar before its weight, or none where there is nothing to say yet."""
-        return None
-
-    def after_step(self, network: Classifier, step: TrainingStep) -> None:
-        """Proximal updates, after the optimiser's step."""
-
-    def end_task(self, network: Classifier, context: TaskContext, data: Data) -> None:
-        """Measures what later tasks need; can be run again."""
-
-    def parameters(self) -> tuple[nn.Parameter, ...]:
-        """Returns what the term itself learns, beside the network."""
-        return ()
-
-    def log_metrics(self) -> Mapping[str, Tensor]:
-        """Returns scalars of the last pass that are logged and not part of the loss."""
-        return {}
-
-    def state_dict(self) -> StateDict:
-        """Returns what a later task, or a resumed run, needs, by ``part/name``."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Tensor | object], device: torch.device) -> None:
-        """Takes back what ``state_dict`` gave; what it does not find is empty."""
+        """Returns the scalar before its weight, or none where it does not apply yet."""

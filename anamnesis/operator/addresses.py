@@ -1,4 +1,4 @@
-"""Where things lie that resources name: registries, stores, sources, keys. Pure functions."""
+"""The addresses that resources name: registries, stores, sources, keys. Pure functions."""
 
 from pathlib import Path
 
@@ -41,14 +41,14 @@ def split_key_reference(model: LoadedResource[ContinualModel], default: Path) ->
 
 
 def source_url(source: SourceSpec, folder: Path | None) -> str:
-    """Returns where a site's data arrives, as ``SiteConfig.source`` has it.
+    """Returns the URL of a site's source, as ``SiteConfig.source`` has it.
 
     Args:
-        source: as its people wrote it.
-        folder: what a relative path is relative to; none on a cluster.
+        source: of the spec.
+        folder: the folder of relative paths; none on a cluster.
 
     Raises:
-        InputError: the path is relative and nothing tells to what.
+        InputError: the path is relative, and there is no folder.
     """
     if source.s3:
         return source.s3.url.rstrip("/")
@@ -58,5 +58,5 @@ def source_url(source: SourceSpec, folder: Path | None) -> str:
         return f"orthanc+{source.orthanc.url.rstrip('/')}"
     path = source.folder.path if source.folder else ""
     if folder is None and not path.startswith(("/", "file:///")):
-        raise InputError(f"spec.source.folder.path: {path!r} is relative; on a cluster only an absolute path is known")
+        raise InputError(f"spec.source.folder.path: {path!r} is relative; a cluster needs an absolute path")
     return absolute_url(path, folder or Path("/"))

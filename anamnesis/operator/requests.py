@@ -1,4 +1,4 @@
-"""Turns resources into the plain records that the layers below understand. Pure functions."""
+"""Builds the records of the layers below from resources: settings, sites, requests. Pure functions."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -27,12 +27,12 @@ from anamnesis.updates.requests import EvaluationRequest, UpdateRequest
 
 
 def site_task(spec: SiteSpec) -> Task:
-    """Returns what is asked on a site."""
+    """Returns the task of a site."""
     return Task(spec.task.name, TaskType(spec.task.type), spec.task.classes, spec.task.primary_metric)
 
 
 def site_config(site: LoadedResource[Site]) -> SiteConfig:
-    """Returns the site as ingestion needs it."""
+    """Returns the settings of a site for ingestion."""
     spec = site.resource.spec
     return SiteConfig(
         name=site.name,
@@ -48,7 +48,7 @@ def site_config(site: LoadedResource[Site]) -> SiteConfig:
 
 
 def site_ref(site: LoadedResource[Site], test_set: str) -> SiteRef:
-    """Returns the site as later steps need it."""
+    """Returns the reference to a site for the steps after ingestion."""
     spec = site.resource.spec
     return SiteRef(site.name, store_url(site), site_task(spec), test_set, spec.modalities[0])
 
@@ -58,13 +58,13 @@ def learned_site_refs(
     sites: Mapping[str, LoadedResource[Site]],
     test_sets: Mapping[str, str],
 ) -> tuple[SiteRef, ...]:
-    """Returns the model's sites that the champion has learned, in the order it did, each with its test set."""
+    """Returns the model's sites that the champion has learned, in that order, each with its test set."""
     names = dict.fromkeys(version.site for _, version in lineage if version.site in sites)
     return tuple(site_ref(sites[name], test_sets.get(name, "")) for name in names)
 
 
 def configuration(spec: ContinualModelSpec) -> Configuration:
-    """Returns how the model learns."""
+    """Returns the learning configuration of a model."""
     network, training = spec.network, spec.training
     height, width = network.input.size
     return Configuration(
@@ -102,6 +102,7 @@ def gate_policy(spec: GateSpec) -> GatePolicy:
 def update_request(
     model: LoadedResource[ContinualModel],
     site: LoadedResource[Site],
+    *,
     split_key: str,
     base: str,
     learned_sites: tuple[SiteRef, ...],
@@ -115,9 +116,9 @@ def update_request(
         site: whose data is learned.
         split_key: where the split key is.
         base: digest of the version to start from; empty for the first.
-        learned_sites: the sites learned before, in order.
-        author: on whose behalf.
-        trigger: what made an operator start it; none on a laptop.
+        learned_sites: the sites that the base has learned, in that order.
+        author: for the registry's log.
+        trigger: why an operator starts the update; none on a laptop.
     """
     return UpdateRequest(
         model=model.name,
@@ -138,13 +139,14 @@ def update_request(
 def evaluation_request(
     model: LoadedResource[ContinualModel],
     sites: Mapping[str, LoadedResource[Site]],
+    *,
     learned_sites: tuple[SiteRef, ...],
     champion: str,
     split_key: str,
     name: str,
     due_at: datetime,
 ) -> EvaluationRequest:
-    """Returns one scheduled evaluation of ``champion`` on every site that it has learned.
+    """Returns one scheduled evaluation of ``champion`` on all sites that it has learned.
 
     Args:
         model: which model.

@@ -1,4 +1,4 @@
-"""The plain facts that every part shares: tasks, samples, versions, evaluations, decisions. Standard library only."""
+"""The data types that all packages share: tasks, samples, versions, evaluations, decisions. Standard library only."""
 
 from anamnesis.records.codec import decode, encode, encode_object
 from anamnesis.records.configuration import Configuration, NetworkSettings, TrainingSettings

@@ -34,15 +34,16 @@ def encode_object(record: object) -> dict[str, object]:
 
 
 def decode(kind: type[T], value: object, location: str = "") -> T:
-    """Returns ``value``, read from JSON, as the type ``kind``.
+    """Converts a JSON value to the type ``kind``.
 
     Args:
-        kind: a data class, or any type its fields may have: plain types, enums, decimals, tuples, mappings, unions.
-        value: what ``json.loads`` gave.
+        kind: a data class, or any type that its fields may have: plain types, enums, decimals, tuples, mappings,
+            unions.
+        value: a result of ``json.loads``.
         location: the path of ``value`` in its document, for messages.
 
     Raises:
-        InputError: a field is missing, unknown or of another type; the message names its path.
+        InputError: a field is missing, is unknown or has the wrong type; the message names the path of the field.
     """
     return typing.cast(T, _decode(kind, value, location))
 
@@ -99,7 +100,7 @@ def _decode_dataclass(kind: type, value: object, location: str) -> object:
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
     if unknown_fields := sorted(set(items) - set(fields)):
         raise InputError(
-            f"{location or kind.__name__}: unknown field {unknown_fields[0]!r}; known are {', '.join(fields)}"
+            f"{location or kind.__name__}: unknown field {unknown_fields[0]!r}; the fields are {', '.join(fields)}"
         )
     field_values = {}
     for name, field in fields.items():
@@ -107,7 +108,7 @@ def _decode_dataclass(kind: type, value: object, location: str) -> object:
         if name in items:
             field_values[name] = _decode(_type_hints(kind)[name], items[name], path)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise InputError(f"{path}: missing; {kind.__name__} needs it")
+            raise InputError(f"{path}: the field is missing; {kind.__name__} requires it")
     return kind(**field_values)
 
 
@@ -129,7 +130,7 @@ def _decode_plain(kind: typing.Any, value: object, location: str) -> object:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind is int and isinstance(value, float) and value.is_integer():
-        return int(value)  # a JSON number that passed through protobuf's Struct comes back as a float
+        return int(value)  # protobuf's Struct returns every JSON number as a float
     return _expect(kind, value, location)
 
 

@@ -1,4 +1,4 @@
-"""How an update learns: everything here is part of a version's digest."""
+"""How an update trains: method, network and training settings. All of it is part of the version's digest."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,12 +8,12 @@ from anamnesis.records.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class NetworkSettings:
-    """Which network, on which input.
+    """The network and its input.
 
     Attributes:
         name: ``SmallCNN`` or ``ResNet18``.
-        channels: 1 (colour is turned to grey) or 3 (grey is repeated).
-        size: height and width in pixels that every image is resized to.
+        channels: 1 (colour images are converted to grey) or 3 (grey images are repeated).
+        size: height and width in pixels; every image is resized to it.
         norm: ``group`` or ``batch``.
         width: channels of the first layer.
     """
@@ -27,17 +27,17 @@ class NetworkSettings:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
-    """Budget and numerics of the one training loop.
+    """Budget and numerics of the training loop.
 
     Attributes:
         epochs: passes over the new site's training split, for a method of one stage.
-        batch_size: images a step.
-        learning_rate: peak rate.
+        batch_size: images in a step.
+        learning_rate: the peak learning rate.
         optimiser: ``adamw`` or ``sgd``.
-        weight_decay: decoupled.
-        augment: the batched augmentation, see ``anamnesis.training.augmentation``.
-        seed: of every named random stream.
-        threads: intra-op threads; they change the rounding, so they are configuration.
+        weight_decay: decoupled weight decay.
+        augment: whether batches are augmented, see ``anamnesis.training.augmentation``.
+        seed: seed of every named random stream.
+        threads: intra-op threads; their number changes the rounding, so it is part of the configuration.
         precision: ``auto``, ``float32`` or ``bfloat16``.
     """
 
@@ -61,13 +61,13 @@ class TrainingSettings:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """One method on one network with one budget.
+    """One method on one network with one training budget.
 
     Attributes:
         method: the registered name, for example ``ewc_prototype``.
-        options: the method's own options, checked against its configuration class.
-        network: which network.
-        training: which budget.
+        options: the options of the method, checked against its options class.
+        network: the network.
+        training: the training settings.
     """
 
     method: str

@@ -1,6 +1,6 @@
-"""What the gate says of a candidate, and the entries of the registry's log."""
+"""The gate's decision on a candidate, and the entries of the registry's log."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
@@ -9,7 +9,7 @@ from anamnesis.records.digests import digest_json
 
 
 class Verdict(StrEnum):
-    """The gate's answers."""
+    """The verdicts of the gate."""
 
     PROMOTE = "promote"
     AWAIT_EVALUATIONS = "await_evaluations"
@@ -23,7 +23,7 @@ class Enforcement(StrEnum):
 
     ENFORCED = "Enforced"
     ADVISORY = "Advisory"
-    """The verdict is written down, the version is promoted all the same: for research and demonstrations."""
+    """The verdict is recorded, but the version is promoted anyway: for research and demonstrations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,10 @@ class Criterion:
 
     Attributes:
         name: ``floor``, ``forgetting`` or ``saliency``.
-        site: whose test set.
+        site: the site of the test set.
         task: the task's name.
-        value: what was measured, or none while it is missing.
-        limit: what it had to reach (floors) or not to exceed (``forgetting``: best earlier score minus this one).
+        value: the measured value; none while it is missing. For ``forgetting``: the best earlier score minus the score.
+        limit: the lowest passing value; for ``forgetting`` the highest.
         passed: none while the value is missing.
     """
 
@@ -52,14 +52,14 @@ class Decision:
     """The gate's verdict on one candidate.
 
     Attributes:
-        verdict: what the gate says.
-        candidate: digest of the version judged.
-        base: what the candidate was trained from.
-        champion: the champion when it was judged.
-        criteria: each with value, limit and verdict.
-        evaluations: digests of every evaluation judged.
+        verdict: the verdict.
+        candidate: digest of the candidate.
+        base: digest of the version that the candidate was trained from.
+        champion: digest of the champion at the time of the decision.
+        criteria: each with its value, its limit and whether it passed.
+        evaluations: digests of all evaluations that the decision used.
         reason: one sentence for people.
-        enforcement: whether the verdict binds.
+        enforcement: whether the verdict is binding.
     """
 
     verdict: Verdict
@@ -73,7 +73,7 @@ class Decision:
 
 
 class EntryKind(StrEnum):
-    """What a log entry records."""
+    """The kinds of log entries."""
 
     CLAIM = "claim"
     APPROVE = "approve"
@@ -90,15 +90,15 @@ class LogEntry:
     Attributes:
         number: 1, 2, 3, ...
         previous_digest: digest of the entry before; empty for the first.
-        nonce: random, of the writer: tells a lost reply from a lost race.
-        kind: what happened.
-        subject: digest of the version (for a claim: of the claim's content).
-        author: an identity; never a patient.
-        reason: a reason in words.
+        nonce: random text of the writer; it distinguishes a lost reply from a lost race.
+        kind: what the entry records.
+        subject: digest of the version (for a claim: digest of the content of the claim).
+        author: the person or service account that made the entry; never a patient.
+        reason: the reason, in words.
         time: UTC, ISO 8601, seconds.
-        decision: the decision behind a promotion or rejection; its evaluations are named by digest.
-        deadline: for a claim: when it may be superseded, UTC, ISO 8601.
-        schema: of this record.
+        decision: the decision behind a promotion or rejection; it names its evaluations by digest.
+        deadline: for a claim: when others may take it over, UTC, ISO 8601.
+        schema: schema of this record.
     """
 
     number: int
@@ -111,9 +111,9 @@ class LogEntry:
     time: str
     decision: Decision | None = None
     deadline: str = ""
-    schema: int = field(default=1)
+    schema: int = 2
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the canonical JSON of all fields: what the next entry points to."""
+        """SHA-256 of the canonical JSON of all fields; the next entry holds it as ``previous_digest``."""
         return digest_json(encode(self))

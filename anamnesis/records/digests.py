@@ -1,4 +1,4 @@
-"""Names made from content: SHA-256 of bytes or of canonical JSON, written ``sha256:<64 hex digits>``."""
+"""Digests: SHA-256 of bytes or of canonical JSON, written ``sha256:<64 hex digits>``."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ _DIGEST_PATTERN = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def canonical_json(value: object) -> bytes:
-    """Returns the one JSON text of ``value``: sorted keys, no white space, UTF-8, no NaN.
+    """Returns the canonical JSON of ``value``: sorted keys, no white space, UTF-8, no NaN.
 
     Raises:
         ValueError: a number is not finite.
@@ -33,13 +33,13 @@ def digest_hex(digest: str) -> str:
     """Returns the 64 hex digits of a digest, for use in a path.
 
     Raises:
-        InputError: it is not a digest.
+        InputError: ``digest`` is not a digest.
     """
     if not _DIGEST_PATTERN.fullmatch(digest):
-        raise InputError(f"expected a digest 'sha256:<64 hex digits>', found {digest!r}")
+        raise InputError(f"{digest!r} is not a digest; expected 'sha256:<64 hex digits>'")
     return digest.removeprefix(DIGEST_PREFIX)
 
 
 def short_digest(digest: str | None) -> str:
-    """Returns the first 12 hex digits of a digest, enough to recognise it; ``-`` for none."""
+    """Returns the first 12 hex digits of a digest, for people; ``-`` for none."""
     return digest.removeprefix(DIGEST_PREFIX)[:12] if digest else "-"

@@ -1,37 +1,37 @@
-"""Errors that a person can act on: each says what was found, where, and what to do; each has an exit code."""
+"""Errors that a person can act on: the message says what is wrong, where, and what to do. Each has an exit code."""
 
 from typing import ClassVar
 
 
 class AnamnesisError(Exception):
-    """Something went wrong that the message explains. Never holds patient data."""
+    """Base of all errors of this package. The message holds no patient data."""
 
     exit_code: ClassVar[int] = 1
 
 
 class InputError(AnamnesisError):
-    """A file, field or argument is not what it should be."""
+    """A file, field or argument is not as expected."""
 
     exit_code = 2
 
 
 class RefusedError(AnamnesisError):
-    """Policy forbids it: the gate, the change plan, or the guard on images."""
+    """A policy or a permission forbids the action: the gate, the change plan, the guard on images, credentials."""
 
     exit_code = 3
 
 
 class ConflictError(AnamnesisError):
-    """Somebody else was first, or the world has moved on since this was planned."""
+    """Another process was first, or the state has changed since the action was planned."""
 
     exit_code = 4
 
 
 class IntegrityError(AnamnesisError):
-    """Stored bytes do not have the digest that they should have."""
+    """Stored bytes do not match their digest or their form."""
 
     exit_code = 5
 
 
 class UnreachableError(AnamnesisError):
-    """A server does not answer, or not sensibly; the same call may succeed later."""
+    """A server is unreachable or out of order; the same call may succeed later."""

@@ -1,7 +1,7 @@
-"""What one test set says of one version, by one evaluator. Numbers only, nothing per patient."""
+"""The scores of one version on one test set by one evaluator. Numbers only, nothing per patient."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
@@ -10,11 +10,11 @@ from anamnesis.records.digests import digest_json
 
 
 class EvaluationSet(StrEnum):
-    """Which cases were judged."""
+    """The set of cases that was evaluated."""
 
     FROZEN = "frozen"
     RECENT = "recent"
-    """Newly labelled, before any training used them."""
+    """Newly labelled cases that no training has used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +22,10 @@ class Metric:
     """One score.
 
     Attributes:
-        value: exact decimal, as it was rounded when written (six places).
+        value: decimal, rounded to six places.
+        n: number of cases.
         low: lower end of the 95 % interval, where there is one.
-        high: its upper end.
-        n: how many cases it rests on.
+        high: upper end of the 95 % interval, where there is one.
     """
 
     value: Decimal
@@ -36,18 +36,19 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Written once, beside the version.
+    """The evaluation of a version on a test set; stored once, next to the version.
 
     Attributes:
-        version: digest of what was judged.
-        site: whose test set.
+        version: digest of the evaluated version.
+        site: the site of the test set.
         task: the task's name.
-        test_set: digest of the cases.
+        test_set: digest of the test set.
         evaluator: digest of the evaluator's name, revision and settings.
         name: the evaluator: ``forgetting`` or ``saliency``.
         metrics: by name; ``forgetting`` gives ``Accuracy``, ``BalancedAccuracy``, ``AUROC`` (task-incremental) and
             ``ClassIncrementalAccuracy``; ``saliency`` gives ``IoU``, ``SSIM``, ``Cosine``, ``Spearman``.
-        evaluation_set: frozen set or recent cases.
+        evaluation_set: frozen test set or recent cases.
+        schema: schema of this record.
     """
 
     version: str
@@ -58,7 +59,7 @@ class Evaluation:
     name: str
     metrics: Mapping[str, Metric]
     evaluation_set: EvaluationSet = EvaluationSet.FROZEN
-    schema: int = field(default=1)
+    schema: int = 2
 
     @property
     def digest(self) -> str:

@@ -1,14 +1,14 @@
-"""How long work tells how far it is: a function handed in, never a global."""
+"""Progress of long work: a function that the caller passes in, never a global."""
 
 from typing import Protocol
 
 
 class Progress(Protocol):
-    """Called with how much is done."""
+    """A function that takes reports of progress."""
 
     def __call__(self, completed: int, total: int, unit: str) -> None:
-        """Reports that ``completed`` of ``total`` units of ``unit`` are finished."""
+        """Takes the report that ``completed`` of ``total`` units are finished; ``unit`` names them in words."""
 
 
 def ignore_progress(completed: int, total: int, unit: str) -> None:
-    """Reports nothing."""
+    """Ignores the report."""

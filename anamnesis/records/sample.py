@@ -1,4 +1,4 @@
-"""One study of one patient, as everything after ingestion sees it."""
+"""A sample: one study of one patient, as all steps after the ingest see it."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # arrays are passed through, never made here: this package needs the standard library only
+if TYPE_CHECKING:  # for the annotation only: this package needs the standard library alone
     import numpy as np
 
 
 class Split(StrEnum):
-    """What a sample may be used for."""
+    """The use of a sample."""
 
     TRAIN = "train"
     TEST = "test"
     RESERVE = "reserve"
-    """A test patient who came after the test set was frozen; waits for the next set."""
+    """The patient is a test patient, but arrived after the test set was frozen; the sample waits for the next set."""
     PENDING = "pending"
-    """No label yet."""
+    """The sample has no label yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """Pixels as delivered.
+    """The pixels of one image.
 
     Attributes:
         pixels: native dtype; DICOM values after the modality rescale (Hounsfield units, SUV).
@@ -39,11 +39,11 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The answer: one of a class, a mask (named like an image), or time to event.
+    """The ground truth of a sample: a class, a mask, or a time to event.
 
     Attributes:
         index: position in ``Task.classes``.
-        mask: key of ``Sample.images`` that holds the mask, integer classes per pixel.
+        mask: key of the mask in ``Sample.images``; it has one integer class for each pixel.
         event: whether the event was observed.
         days: time to event or to the end of observation.
     """
@@ -59,13 +59,13 @@ class Sample:
     """One study with its images loaded.
 
     Attributes:
-        id: digest over patient, study and image contents; the sample's name everywhere.
-        patient: keyed hash, ``HMAC(key, site, patient)``; never the source's identifier.
-        study: keyed hash of the study's identifier.
+        id: digest over patient, study and image contents; it identifies the sample everywhere.
+        patient: pseudonym, ``HMAC(key, site, patient)``; never the source's identifier.
+        study: pseudonym of the study, a keyed hash of its identifier.
         images: modality code -> image.
-        target: the answer, or none while pending.
+        target: the ground truth; none while pending.
         covariates: numbers that the model may read, by name.
-        attributes: banded attributes, by name.
+        attributes: generalised attributes, by name.
     """
 
     id: str

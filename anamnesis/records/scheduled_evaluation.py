@@ -1,4 +1,4 @@
-"""What a scheduled evaluation of the champion found."""
+"""The result of a scheduled evaluation of the champion."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -8,16 +8,16 @@ from anamnesis.records.evaluation import EvaluationSet, Metric
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """The champion's primary metric on one set of cases, measured now.
+    """The champion's primary metric on one set of cases.
 
     Attributes:
-        site: whose cases.
+        site: the site of the cases.
         task: the task's name.
-        evaluation_set: the frozen test set, or cases that no training of the champion's lineage has used.
+        evaluation_set: the frozen test set, or recent cases that no training of the champion's lineage has used.
         test_set: digest of the cases.
         metric: name of the primary metric.
-        score: what was measured now.
-        recorded_score: what the version's stored evaluation on the same frozen set says; none for recent cases.
+        score: the score that this evaluation measured.
+        recorded_score: the score of the version's stored evaluation on the same frozen set; none for recent cases.
     """
 
     site: str
@@ -34,11 +34,12 @@ class ScheduledEvaluation:
     """One scheduled evaluation. Numbers only, nothing per patient.
 
     Attributes:
-        name: of the evaluation, unique within a model; the first result under a name counts.
+        name: name of the evaluation, unique within a model; the first result under a name counts.
         version: digest of the champion that was evaluated.
-        scheduled_time: when it was due, UTC, ISO 8601.
-        measurements: one per site and window that could be judged.
-        site_errors: site -> why it could not be judged; words for people, no patient data.
+        scheduled_time: when the evaluation was due, UTC, ISO 8601.
+        measurements: one for each site and evaluation set that could be evaluated.
+        site_errors: site -> why it could not be evaluated; words for people, no patient data.
+        schema: schema of this record.
     """
 
     name: str
@@ -46,4 +47,4 @@ class ScheduledEvaluation:
     scheduled_time: str
     measurements: tuple[Measurement, ...]
     site_errors: tuple[tuple[str, str], ...] = field(default=())
-    schema: int = 1
+    schema: int = 2

@@ -1,4 +1,4 @@
-"""Where data arrives, and how to read it."""
+"""A site: its data source, and how to read it."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -8,7 +8,7 @@ from anamnesis.records.task import Task
 
 
 class LabelOrigin(StrEnum):
-    """Where a study's label stands."""
+    """The place of a study's label."""
 
     CONTAINER = "Container"
     """The folder's name, or the keys of the NPZ file."""
@@ -22,9 +22,9 @@ class LabelSource:
 
     Attributes:
         origin: the container or a manifest.
-        manifest: the manifest's path below the source, or its URL (``s3://...``, ``file:///...``), where ``origin``
-            says so. Only one that lies outside may list more than the source has.
-        ignore: labels that are left out on purpose; any other label that the task does not know is quarantined.
+        manifest: with the origin ``Manifest``, the path of the manifest below the source, or its URL (``s3://...``,
+            ``file:///...``). Only a manifest outside the source may list files that the source does not have.
+        ignore: labels to skip; images with any other label that is not a class of the task are quarantined.
     """
 
     origin: LabelOrigin = LabelOrigin.CONTAINER
@@ -33,29 +33,33 @@ class LabelSource:
 
     def __post_init__(self) -> None:
         if (self.origin is LabelOrigin.MANIFEST) != bool(self.manifest):
-            raise InputError(f"labels: origin {self.origin.value} and manifest {self.manifest!r} do not fit together")
+            raise InputError(
+                f"labels: origin {self.origin.value} does not fit manifest {self.manifest!r}; "
+                "the origin Manifest needs a manifest, the origin Container takes none"
+            )
 
     @property
     def is_external(self) -> bool:
-        """Whether there is a manifest that is no part of the source."""
+        """Whether there is a manifest outside the source."""
         return "://" in self.manifest
 
 
 @dataclass(frozen=True, slots=True)
 class SiteConfig:
-    """A site as ingestion needs it. It is part of the fingerprint of what is ingested.
+    """The settings of a site for the ingest. They are part of the fingerprint of the ingest.
 
     Attributes:
         name: unique within a model.
-        source: ``file:///...``, ``s3://bucket/prefix``, ``dicomweb+https://host/path`` or ``orthanc+https://host``;
-            what arrives.
-        modalities: the DICOM modality codes that belong here, for example ``("DX",)``.
-        task: what is asked on this site.
-        labels: where labels stand.
-        test_fraction: share of patients that the split key sends to the test split, where the source declares none.
-        maximum_quarantine_share: a larger share of unreadable files fails the ingest.
-        maximum_studies: take at most this many, chosen by patient hash evenly over classes and splits; 0 takes all.
-        attributes: banded attributes to keep, of ``Sex``, ``AgeBand``, ``Manufacturer``.
+        source: URL of the data source: ``file:///...``, ``s3://bucket/prefix``, ``dicomweb+https://host/path`` or
+            ``orthanc+https://host``.
+        modalities: the DICOM modality codes of the site, for example ``("DX",)``; the first one is the main modality.
+        task: the task of the site.
+        labels: where the labels are.
+        test_fraction: share of patients that the split key puts into the test split, where the source declares none.
+        maximum_quarantine_share: the ingest fails when a larger share of the images is quarantined.
+        maximum_studies: the largest number of studies, stratified by class and split and ordered by pseudonym; 0 takes
+            all studies.
+        attributes: generalised attributes to keep, of ``Sex``, ``AgeBand``, ``Manufacturer``.
     """
 
     name: str
@@ -71,13 +75,13 @@ class SiteConfig:
 
 @dataclass(frozen=True, slots=True)
 class SiteRef:
-    """A site as later steps need it: its name, its own store, its task and its frozen test set.
+    """A site for the steps after the ingest: its name, its own store, its task and its frozen test set.
 
     Attributes:
-        name: the site.
+        name: name of the site.
         store: URL of the site's own store, ``file:///...`` or ``s3://bucket/prefix``.
-        task: what is asked there.
-        test_set: digest of the test set that now counts; empty before the first ingest.
+        task: the task of the site.
+        test_set: digest of the current test set; empty before the first ingest.
         modality: key of the image that the network reads.
     """
 

@@ -1,4 +1,4 @@
-"""What is asked of the model on a site."""
+"""The task of a model on a site."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from anamnesis.records.errors import InputError
 
 
 class TaskType(StrEnum):
-    """The kinds of question."""
+    """The types of tasks."""
 
     CLASSIFICATION = "Classification"
     SEGMENTATION = "Segmentation"
@@ -18,13 +18,13 @@ class TaskType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A named question with its answers. Two sites with equal tasks share one head: domain-incremental learning.
+    """A named task with its classes. Two sites with equal tasks share one head: domain-incremental learning.
 
     Attributes:
         name: unique within a model, for example ``pneumonia``.
-        type: what kind of answer is wanted.
-        classes: the answers' names, in the order of the stored class indices; empty for prognosis and pre-training.
-        primary_metric: the one that the gate judges: ``AUROC``, ``Accuracy``, ``BalancedAccuracy``, ``Dice``, ...
+        type: type of the task.
+        classes: names of the classes, in the order of the stored class indices; empty for prognosis and pre-training.
+        primary_metric: the metric that the gate uses: ``AUROC``, ``Accuracy``, ``BalancedAccuracy``, ``Dice``, ...
     """
 
     name: str
@@ -34,9 +34,9 @@ class Task:
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) != len(self.classes):
-            raise InputError(f"task {self.name!r}: a class is named twice in {list(self.classes)}")
+            raise InputError(f"task {self.name!r}: classes: a name occurs twice in {list(self.classes)}; remove one")
         if self.type is TaskType.CLASSIFICATION and len(self.classes) < 2:
-            raise InputError(f"task {self.name!r}: classification needs two classes or more, found {len(self.classes)}")
+            raise InputError(f"task {self.name!r}: classes: expected two or more, found {len(self.classes)}")
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -45,17 +45,19 @@ class Task:
 
 
 def label_space(tasks: Iterable[Task]) -> tuple[str, ...]:
-    """Returns the columns of the model's logits: every task's labels in order of arrival, equal ones once."""
+    """Returns the columns of the model's logits: the labels of all tasks in the order of their arrival, each once."""
     return tuple(dict.fromkeys(label for task in tasks for label in task.labels))
 
 
 def find_class_indices(task: Task, labels: Sequence[str]) -> tuple[int, ...]:
-    """Returns which columns of ``labels`` belong to ``task``, in the order of its classes.
+    """Returns the columns of ``labels`` that belong to ``task``, in the order of its classes.
 
     Raises:
-        InputError: the model does not know one of the task's classes.
+        InputError: ``labels`` lacks a class of the task.
     """
     index_of_label = {label: class_index for class_index, label in enumerate(labels)}
     if missing_labels := [label for label in task.labels if label not in index_of_label]:
-        raise InputError(f"task {task.name!r}: the model does not know {missing_labels[0]!r}; it knows {list(labels)}")
+        raise InputError(
+            f"task {task.name!r}: the model has no class {missing_labels[0]!r}; its classes are {list(labels)}"
+        )
     return tuple(index_of_label[label] for label in task.labels)

@@ -1,15 +1,15 @@
-"""The time, as an argument, and as text."""
+"""Timestamps: the clock as an argument, and times as text."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 Clock = Callable[[], datetime]
-"""Returns the time, UTC."""
+"""Returns the current time, UTC."""
 _TIMESTAMP_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def utc_now() -> datetime:
-    """Returns the time."""
+    """Returns the current time, UTC."""
     return datetime.now(UTC)
 
 
@@ -19,5 +19,5 @@ def format_timestamp(time: datetime) -> str:
 
 
 def parse_timestamp(text: str) -> datetime:
-    """Returns the time that ``timestamp`` wrote."""
+    """Returns the time that ``format_timestamp`` wrote."""
     return datetime.strptime(text, _TIMESTAMP_FORMAT).replace(tzinfo=UTC)

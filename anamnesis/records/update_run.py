@@ -1,4 +1,4 @@
-"""Why an update runs on a cluster, and what became of it: what the operator tells the run, and the run the operator."""
+"""A run of an update on a cluster: the trigger that the operator passes in, and the result that the run reports."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,12 +7,12 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """What lies at a site's source, as its listing shows it, without a file being read.
+    """The state of a site's source according to its listing; no file is read.
 
     Attributes:
-        fingerprint: digest of the listing; equal ones mean that nothing has arrived, changed or gone.
-        files: how many files, or instances of a DICOM server.
-        patients: at most this many patients; 0 where a listing cannot tell.
+        fingerprint: digest of the listing; equal fingerprints mean that no file was added, changed or deleted.
+        files: number of files, or of instances on a DICOM server.
+        patients: the largest possible number of patients; 0 where the listing does not show it.
     """
 
     fingerprint: str
@@ -22,14 +22,14 @@ class SourceState:
 
 @dataclass(frozen=True, slots=True)
 class UpdateTrigger:
-    """What made the operator start an update. A run without one, on a laptop, settles its decision itself.
+    """Why the operator started an update. A run without a trigger, on a laptop, records its decision itself.
 
     Attributes:
         update: name of the ModelUpdate.
-        claim: digest that the update was claimed under; its outcome is written under it.
-        source_state: what lay at the source.
-        counter: raised by a person who asks for an update, whatever was decided before.
-        minimum_patients: an ingest that finds fewer new patients ends the update.
+        claim: digest of the update's claim; the result is stored under it.
+        source_state: the state of the source at the start.
+        counter: number of the person's request for an update; a new number starts a new update of the same data.
+        minimum_patients: the update ends after the ingest when there are fewer new patients.
     """
 
     update: str
@@ -40,31 +40,33 @@ class UpdateTrigger:
 
 
 class UpdateResultKind(StrEnum):
-    """How a run ended that did its work."""
+    """How a successful run ended."""
 
     CANDIDATE = "Candidate"
-    """There is a version to be judged."""
+    """The run made a version for the gate."""
     NO_CHANGE = "NoChange"
-    """The champion's lineage has learned these very samples before."""
+    """The champion's lineage has already learned the same samples."""
     TOO_FEW_PATIENTS = "TooFewPatients"
+    """There were fewer new patients than ``UpdateTrigger.minimum_patients``."""
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateResult:
-    """What a run on a cluster found; written to the registry once, under its claim. The first one counts.
+    """The result of a run on a cluster; stored in the registry once, under its claim. The first result counts.
 
     Attributes:
-        trigger: what made it run.
-        site: whose data.
-        base: digest of the version that it started from; empty for the first.
+        trigger: why the run was started.
+        site: the site of the data.
+        base: digest of the version that the run started from; empty for the first.
         configuration: digest of the encoded ``Configuration``.
-        kind: how it ended.
-        snapshot: digest of what the ingest made.
-        test_set: digest of the site's test set in force.
+        kind: how the run ended.
+        snapshot: digest of the snapshot that the ingest made.
+        test_set: digest of the site's current test set.
         version: digest of the candidate; empty unless ``kind`` is ``CANDIDATE``.
-        new_patients: patients in the training split whom the base's lineage has not learned.
+        new_patients: number of patients in the training split that the base's lineage has not learned.
         counts: see ``IngestResult.counts``.
         reasons: see ``IngestResult.reasons``.
+        schema: schema of this record.
     """
 
     trigger: UpdateTrigger
@@ -78,4 +80,4 @@ class UpdateResult:
     new_patients: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
     reasons: Mapping[str, int] = field(default_factory=dict)
-    schema: int = 1
+    schema: int = 2

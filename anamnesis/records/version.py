@@ -1,7 +1,7 @@
-"""A model version, named by its content, and the write-once record of the update that made it."""
+"""A model version, named by its digest, and the record of the update that made it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from anamnesis.records.codec import encode
 from anamnesis.records.digests import digest_json
@@ -9,15 +9,15 @@ from anamnesis.records.digests import digest_json
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """Immutable weights, method state and lineage. No time, host or cost is in it.
+    """Weights, method state and lineage of a version. It holds no time, host or cost.
 
     Attributes:
         base: digest of the version that it was trained from, or none.
-        snapshot: digest of what it was trained on, or none for imported weights.
-        site: where that snapshot came from.
+        snapshot: digest of the snapshot that it was trained on, or none for imported weights.
+        site: the site of that snapshot.
         configuration: JSON of ``Configuration``.
         parts: part name -> digest of its blob.
-        schema: of this record.
+        schema: schema of this record.
     """
 
     base: str | None
@@ -35,12 +35,12 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class UpdateCost:
-    """What an update cost.
+    """The cost of an update.
 
     Attributes:
-        seconds: wall clock of training, summed over interruptions.
-        peak_memory_bytes: peak resident set of the process, or of the device where there is one.
-        stored_bytes: all parts of the version.
+        seconds: wall-clock time of training, summed over interruptions.
+        peak_memory_bytes: peak resident set of the process, or peak memory of the device where there is one.
+        stored_bytes: size of all parts of the version.
     """
 
     seconds: float
@@ -50,14 +50,15 @@ class UpdateCost:
 
 @dataclass(frozen=True, slots=True)
 class UpdateRecord:
-    """Which version an input gave; the first result wins.
+    """The version that an update made from its input; the first result counts.
 
     Attributes:
         input_digest: digest of (base, snapshot, configuration, site, task).
-        version: digest of the result.
-        environment: torch, device, instruction set, threads: equal ones give equal bits.
-        cost: see ``Cost``.
-        opened_snapshots: digests of every snapshot that training opened.
+        version: digest of the version.
+        environment: torch, device, instruction set, threads; equal environments give equal bits.
+        cost: cost of the update.
+        opened_snapshots: digests of all snapshots that the training opened.
+        schema: schema of this record.
     """
 
     input_digest: str
@@ -65,4 +66,4 @@ class UpdateRecord:
     environment: Mapping[str, str]
     cost: UpdateCost
     opened_snapshots: tuple[str, ...]
-    schema: int = field(default=1)
+    schema: int = 2

@@ -1,4 +1,4 @@
-"""The registry of one model: versions, evaluations, the log of decisions, the gate, and where they are stored."""
+"""The registry of one model: versions, evaluations, the log of decisions, and the gate."""
 
 from anamnesis.registry.claims import acquire_claim, release_claim
 from anamnesis.registry.evaluations import read_evaluations, write_evaluation

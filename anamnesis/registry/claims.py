@@ -1,4 +1,4 @@
-"""Claims: who is working on an update, until when."""
+"""Claims: log entries that say who works on an update, and until when."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -14,21 +14,21 @@ _NO_TIME = timedelta()
 def acquire_claim(
     store: Store, subject: str, author: str, reason: str, deadline: datetime, clock: Clock = utc_now
 ) -> LogEntry | None:
-    """Claims the update with the digest ``subject``, unless somebody else's claim has not run out.
+    """Claims the update with the digest ``subject``, unless another author holds a claim that has not expired.
 
-    Who holds it may ask as often as it likes: its claim is renewed once less than half of the time asked for is left,
-    so the log grows by two entries a period at most.
+    The holder may call this as often as it likes. A call renews its claim when less than half of the requested time is
+    left, so the log grows by at most two entries in each period.
 
     Args:
-        store: the registry's.
-        subject: digest of what is claimed.
-        author: the same at every call.
-        reason: stands in the log.
-        deadline: when others may take over, should the caller not ask again.
-        clock: tells the time. Where two clocks differ, a take-over comes early by as much.
+        store: store of the registry.
+        subject: digest of the content of the claim.
+        author: identity of the caller, the same at every call.
+        reason: reason for the log.
+        deadline: when others may take over the claim, unless the caller renews it.
+        clock: returns the time. A difference between two clocks makes a take-over early by as much.
 
     Returns:
-        The caller's claim, made now or before; none when somebody else holds it, or ``deadline`` has passed.
+        The caller's claim, new or existing; none when another author holds the claim, or ``deadline`` has passed.
     """
     active_claims: list[LogEntry] = []
     deadline_text = format_timestamp(deadline)
@@ -49,17 +49,17 @@ def acquire_claim(
 
 
 def release_claim(store: Store, subject: str, author: str, reason: str, clock: Clock = utc_now) -> LogEntry | None:
-    """Lets a claim run out now, so that nobody waits for who will not come back.
+    """Ends a claim now, so that others need not wait for its deadline.
 
     Args:
-        store: the registry's.
-        subject: digest of what was claimed.
-        author: holds the claim.
-        reason: stands in the log.
-        clock: tells the time.
+        store: store of the registry.
+        subject: digest of the content of the claim.
+        author: the holder of the claim.
+        reason: reason for the log.
+        clock: returns the time.
 
     Returns:
-        The entry that ends it; none where ``author`` does not hold it.
+        The entry that ends the claim; none when ``author`` does not hold it.
     """
 
     def propose(history: History) -> EntryProposal | None:

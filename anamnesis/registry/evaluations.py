@@ -1,4 +1,4 @@
-"""What test sets say of versions: written once, beside the version."""
+"""Evaluations of versions on test sets: stored once, next to the version."""
 
 from collections.abc import Container
 
@@ -9,24 +9,24 @@ from anamnesis.storage.store import Store, check_key
 
 
 def evaluation_key(evaluation: Evaluation) -> str:
-    """Returns where an evaluation lies."""
+    """Returns the key of an evaluation."""
     file_name = f"{digest_hex(evaluation.test_set)}-{digest_hex(evaluation.evaluator)}.json"
     if "/" in evaluation.site:
-        raise InputError(f"site {evaluation.site!r}: its name has a slash")
+        raise InputError(f"site {evaluation.site!r}: the name contains a slash; rename the site")
     return check_key(f"{_evaluations_prefix(evaluation.version)}{evaluation.site}/{file_name}")
 
 
 def write_evaluation(store: Store, evaluation: Evaluation) -> Evaluation:
-    """Stores what an evaluator found, unless the same evaluator has judged the same cases before.
+    """Stores an evaluation, unless one of the same evaluator on the same test set is stored.
 
     Returns:
-        The stored evaluation: this one or the earlier.
+        The stored evaluation: this one or the earlier one.
 
     Raises:
-        InputError: its version is not stored.
+        InputError: the version is not stored.
     """
     if not store.exists(version_key(evaluation.version)):
-        raise InputError(f"{store.url} has no version {evaluation.version}: an evaluation lies beside its version")
+        raise InputError(f"{store.url} has no version {evaluation.version}; store the version before its evaluation")
     return write_once(store, evaluation_key(evaluation), evaluation)
 
 
@@ -34,12 +34,12 @@ def read_evaluations(store: Store, version: str, test_sets: Container[str] | Non
     """Returns the evaluations of one version, sorted by site, test set and evaluator.
 
     Args:
-        store: the registry's.
-        version: its digest.
+        store: store of the registry.
+        version: digest of the version.
         test_sets: digests of the test sets to read; none reads all.
 
     Raises:
-        IntegrityError: one was changed or lies in another's place.
+        IntegrityError: an evaluation was changed or is stored under the key of another one.
     """
     evaluations = []
     for key in [info.key for info in store.list(_evaluations_prefix(version))]:
@@ -47,7 +47,9 @@ def read_evaluations(store: Store, version: str, test_sets: Container[str] | Non
         if test_sets is None or test_set in test_sets:
             evaluation = load_record(Evaluation, store.get(key), key)
             if evaluation_key(evaluation) != key:
-                raise IntegrityError(f"{key}: is {evaluation_key(evaluation)}; its bytes were changed")
+                raise IntegrityError(
+                    f"{key}: holds the evaluation of {evaluation_key(evaluation)}; restore it from a backup"
+                )
             evaluations.append(evaluation)
     return tuple(evaluations)
 

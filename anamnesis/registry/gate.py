@@ -1,4 +1,4 @@
-"""The gate: a policy and the evaluations of a candidate give a decision. Pure; decimals are compared exactly."""
+"""The gate: decides on a candidate from a policy and evaluations. Pure; decimals are compared exactly."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ _EXACT_CONTEXT = Context(prec=200, traps=[Inexact])
 
 
 class ApprovalMode(StrEnum):
-    """Whether a person must approve what passed the gate."""
+    """Whether a person must approve a candidate that passed the gate."""
 
     REQUIRED = "Required"
     AUTOMATIC = "Automatic"
@@ -33,12 +33,12 @@ class ApprovalMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TaskLimits:
-    """Limits of one task; none takes the policy's.
+    """Limits of one task; the policy's limit applies where a limit is none.
 
     Attributes:
-        floor: the primary metric must reach it.
-        margin: how far the primary metric may fall below the best that a promoted version had, on earlier tasks.
-        saliency_floor: the saliency maps' IoU must reach it, on earlier tasks.
+        floor: lowest passing value of the primary metric.
+        margin: largest passing drop of the primary metric below the best score of a promoted version, on earlier tasks.
+        saliency_floor: lowest passing IoU of the saliency maps, on earlier tasks.
     """
 
     floor: Decimal | None = None
@@ -56,15 +56,15 @@ class TaskLimits:
 
 @dataclass(frozen=True, slots=True)
 class GatePolicy:
-    """What a version must show before it becomes champion.
+    """The conditions under which a candidate becomes champion.
 
     Attributes:
         floor: see ``TaskLimits``; none sets no limit.
         margin: see ``TaskLimits``; none sets no limit.
         saliency_floor: see ``TaskLimits``; none sets no limit.
-        tasks: limits of single tasks, by the task's name, in place of the above.
-        approval: whether a person must approve.
-        enforcement: whether the verdict binds.
+        tasks: limits of single tasks, by the task's name; they replace the limits above.
+        approval: whether a person must approve the candidate.
+        enforcement: whether the verdict is binding.
     """
 
     floor: Decimal | None = None
@@ -78,7 +78,7 @@ class GatePolicy:
         TaskLimits(self.floor, self.margin, self.saliency_floor)  # checks them
 
     def limits_for(self, task: str) -> TaskLimits:
-        """Returns the limits that hold for a task."""
+        """Returns the limits of a task."""
         task_limits = self.tasks.get(task, TaskLimits())
         return TaskLimits(
             self.floor if task_limits.floor is None else task_limits.floor,
@@ -89,13 +89,13 @@ class GatePolicy:
 
 @dataclass(frozen=True, slots=True)
 class RequiredTestSet:
-    """A test set that must have judged the candidate.
+    """A test set on which the candidate must have an evaluation.
 
     Attributes:
-        site: whose it is.
-        task: what is asked there.
-        test_set: its digest.
-        is_new_site: whether the candidate's own update brought the site: then nothing can have been forgotten yet.
+        site: the site of the test set.
+        task: the task of the site.
+        test_set: digest of the test set.
+        is_new_site: whether the candidate's own update added the site; then its base cannot have learned the task.
     """
 
     site: str
@@ -105,7 +105,7 @@ class RequiredTestSet:
 
 
 ReferenceScores = Mapping[tuple[str, str], Decimal]
-"""(digest of a test set, metric) -> the best score of any promoted version."""
+"""(digest of a test set, metric) -> best score of any promoted version."""
 
 
 def decide_promotion(
@@ -116,22 +116,22 @@ def decide_promotion(
     references: ReferenceScores,
     history: History,
 ) -> Decision:
-    """Returns the verdict on a candidate, with every criterion.
+    """Returns the decision on a candidate, with all criteria.
 
-    What comes first counts: a person's rejection; another champion than the candidate's base (``superseded``); an
-    evaluation that is missing; a criterion that failed; an approval that is missing. A value equal to its limit passes.
-    Where several evaluators of the same kind judged one test set, the worst value counts.
+    The first of these that applies decides: a person's rejection; a champion other than the candidate's base
+    (``superseded``); a missing evaluation; a failed criterion; a missing approval. A value equal to its limit passes.
+    The worst value counts when several evaluators of one kind evaluated a test set.
 
     Args:
         policy: the limits.
-        candidate: the version judged.
-        tests: every test set that must have judged it; each needs a ``forgetting`` evaluation, even without a limit.
-        evaluations: those found; only the candidate's own on frozen sets count.
-        references: best score of promoted versions; one for each earlier test set that a margin applies to.
-        history: what the log says.
+        candidate: the candidate.
+        tests: the required test sets; each needs a ``forgetting`` evaluation, even without a limit.
+        evaluations: the stored evaluations; only those of the candidate on frozen test sets count.
+        references: best scores of promoted versions; one for each earlier test set with a margin.
+        history: history of the registry.
 
     Raises:
-        InputError: an evaluation lacks the metric that is judged.
+        InputError: an evaluation lacks the metric of a criterion.
     """
     digest = candidate.digest
     relevant_evaluations = [
@@ -146,7 +146,13 @@ def decide_promotion(
     ]
     criteria = tuple(criterion for test_criteria, _ in results for criterion in test_criteria)
     missing_evaluations = [text for _, missing_texts in results for text in missing_texts]
-    verdict, reason = _decide_verdict(policy, candidate, criteria, missing_evaluations, history)
+    verdict, reason = _decide_verdict(
+        policy=policy,
+        candidate=candidate,
+        criteria=criteria,
+        missing_evaluations=missing_evaluations,
+        history=history,
+    )
     return Decision(
         verdict=verdict,
         candidate=digest,
@@ -173,19 +179,14 @@ def _decide_verdict(
     if history.champion == digest:
         return Verdict.PROMOTE, "it is the champion"
     if digest in history.promoted_versions:
-        return (
-            Verdict.SUPERSEDED,
-            "it was champion before and another version took its place; roll back to use it again",
-        )
+        return Verdict.SUPERSEDED, "it is a former champion; roll back to use it again"
     if candidate.base != history.champion:
-        return Verdict.SUPERSEDED, f"it was trained from {candidate.base}, the champion is {history.champion}"
+        return Verdict.SUPERSEDED, f"it was trained from {candidate.base}, but the champion is {history.champion}"
     if missing_evaluations:
         return Verdict.AWAIT_EVALUATIONS, f"missing: {'; '.join(missing_evaluations)}"
     if failed_criteria := [item for item in criteria if not item.passed]:
-        return (
-            Verdict.REJECT,
-            f"failed {len(failed_criteria)} of {_format_criteria_count(criteria)}: {'; '.join(map(_format_failure, failed_criteria))}",
-        )
+        failures = "; ".join(map(_format_failure, failed_criteria))
+        return Verdict.REJECT, f"failed {len(failed_criteria)} of {_format_criteria_count(criteria)}: {failures}"
     if policy.approval is ApprovalMode.REQUIRED and digest not in history.approvals:
         return Verdict.AWAIT_APPROVAL, f"passed {_format_criteria_count(criteria)} and waits for a person's approval"
     approval_text = f", approved by {history.approvals[digest].author}" if digest in history.approvals else ""
@@ -197,7 +198,7 @@ def _format_criteria_count(criteria: Sequence[Criterion]) -> str:
 
 
 def _applicable_limits(policy: GatePolicy, test: RequiredTestSet, candidate: Version) -> TaskLimits:
-    """Returns the limits of one test set: what the candidate's base did not know cannot have been forgotten."""
+    """Returns the limits of one test set; for a task that the candidate's base has not learned only the floor."""
     limits = policy.limits_for(test.task.name)
     return TaskLimits(floor=limits.floor) if test.is_new_site or candidate.base is None else limits
 
@@ -205,7 +206,7 @@ def _applicable_limits(policy: GatePolicy, test: RequiredTestSet, candidate: Ver
 def _evaluate_criteria(
     limits: TaskLimits, test: RequiredTestSet, evaluations: Sequence[Evaluation], references: ReferenceScores
 ) -> tuple[list[Criterion], list[str]]:
-    """Returns the criteria of one test set and, in words, what is missing to judge them."""
+    """Returns the criteria of one test set and, in words, the missing evaluations."""
     metric = test.task.primary_metric
     score = _worst_score(evaluations, test, FORGETTING, metric)
     best_score = references.get((test.test_set, metric))
@@ -217,9 +218,7 @@ def _evaluate_criteria(
         score_drop = None if score is None or best_score is None else _exact_difference(best_score, score)
         criteria.append(_forgetting_criterion(test, score_drop, limits.margin))
         if best_score is None:
-            missing_evaluations.append(
-                f"{_evaluation_label(test, FORGETTING)} of any promoted version, to compare with"
-            )
+            missing_evaluations.append(f"{_evaluation_label(test, FORGETTING)} of a promoted version, for the margin")
     if limits.saliency_floor is not None:
         overlap = _worst_score(evaluations, test, SALIENCY, SALIENCY_METRIC)
         criteria.append(_floor_criterion("saliency", test, overlap, limits.saliency_floor))
@@ -229,11 +228,13 @@ def _evaluate_criteria(
 
 
 def _floor_criterion(name: str, test: RequiredTestSet, value: Decimal | None, limit: Decimal) -> Criterion:
-    return Criterion(name, test.site, test.task.name, value, limit, None if value is None else value >= limit)
+    passed = None if value is None else value >= limit
+    return Criterion(name=name, site=test.site, task=test.task.name, value=value, limit=limit, passed=passed)
 
 
 def _forgetting_criterion(test: RequiredTestSet, value: Decimal | None, limit: Decimal) -> Criterion:
-    return Criterion("forgetting", test.site, test.task.name, value, limit, None if value is None else value <= limit)
+    passed = None if value is None else value <= limit
+    return Criterion(name="forgetting", site=test.site, task=test.task.name, value=value, limit=limit, passed=passed)
 
 
 def _is_evaluation_of(evaluation: Evaluation, test: RequiredTestSet) -> bool:
@@ -250,7 +251,8 @@ def _worst_score(evaluations: Sequence[Evaluation], test: RequiredTestSet, name:
         if item.name == name and _is_evaluation_of(item, test):
             if metric not in item.metrics:
                 raise InputError(
-                    f"{_evaluation_label(test, name)}: has no {metric}, only {', '.join(sorted(item.metrics))}"
+                    f"{_evaluation_label(test, name)}: the metric {metric} is missing, it has "
+                    f"{', '.join(sorted(item.metrics))}; correct the task's primary metric"
                 )
             values.append(item.metrics[metric].value)
     return min(values, default=None)
@@ -260,7 +262,9 @@ def _exact_difference(best_score: Decimal, score: Decimal) -> Decimal:
     try:
         return _EXACT_CONTEXT.subtract(best_score, score)
     except Inexact:
-        raise InputError(f"scores of more than {_EXACT_CONTEXT.prec} digits cannot be compared") from None
+        raise InputError(
+            f"the scores {best_score:.6f} and {score:.6f} have more than {_EXACT_CONTEXT.prec} digits; round them"
+        ) from None
 
 
 def _evaluation_label(test: RequiredTestSet, evaluation: str) -> str:

@@ -1,4 +1,4 @@
-"""What the log says, as a fold over its entries. Pure."""
+"""The history of a registry: the fold over the entries of its log. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -8,17 +8,17 @@ from anamnesis.records import EntryKind, LogEntry
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The state of a registry after some entries. Mappings are keyed by the entry's subject.
+    """The state of a registry after some entries. The keys of the mappings are subjects of entries.
 
     Attributes:
         champion: digest of the version in use, or none.
-        promoted_versions: digests of every version that ever was champion, in the order of their promotion.
-        bases: promoted version -> what it was trained from.
+        promoted_versions: digests of all versions that are or were champion, in the order of their promotion.
+        bases: promoted version -> the version that it was trained from.
         approvals: version -> the first approval by a person.
-        rejections: version -> the rejection that stands; a person's is final, the gate's lasts until a promotion.
-        superseding_entries: version -> the last entry that found its base no longer champion.
-        claims: content of a claim -> its last entry.
-        ignored_entries: entries that the rules do not allow, which changed nothing.
+        rejections: version -> the current rejection; a person's is final, the gate's lasts until a promotion.
+        superseding_entries: version -> the last entry that recorded it as superseded.
+        claims: digest of the content of a claim -> its last entry.
+        ignored_entries: entries that break the rules and have no effect.
     """
 
     champion: str | None = None
@@ -32,7 +32,7 @@ class History:
 
     @property
     def lineage(self) -> tuple[str, ...]:
-        """The champion, what it was trained from, and so on."""
+        """The champion, its base, the base of its base, and so on."""
         chain: list[str] = []
         version = self.champion
         while version is not None and version in self.bases:
@@ -51,11 +51,11 @@ class History:
 
 
 def build_history(entries: Iterable[LogEntry]) -> History:
-    """Returns what the entries say, read in order.
+    """Returns the history after the entries, read in order.
 
-    The rules hold here, not only where entries are made: a promotion whose base is not the champion at that moment, or
-    of a version that was promoted or vetoed before, a roll back to what was never promoted, a rejection of what was
-    promoted or vetoed and an approval of what was vetoed change nothing.
+    The rules apply here as well as at the writer. These entries have no effect: a promotion whose base is not the
+    champion at that moment; a promotion of a version that was promoted or vetoed before; a roll back to a version that
+    was never promoted; a rejection of a version that was promoted or vetoed; an approval of a vetoed version.
     """
     history = History()
     for entry in entries:

@@ -1,4 +1,4 @@
-"""The append-only log of decisions: a hash chain whose numbers are won by writing if absent."""
+"""The append-only log of decisions: a hash chain. A conditional write decides which writer gets the next number."""
 
 import secrets
 from collections.abc import Callable
@@ -30,9 +30,9 @@ def random_nonce() -> str:
 
 @dataclass(frozen=True, slots=True)
 class LogPosition:
-    """The last entry; of an empty log, number 0 and no digest. Written ``<number>:<digest>``.
+    """Number and digest of the last entry; 0 and empty for an empty log. Written ``<number>:<digest>``.
 
-    Kept outside the registry, it later proves that nothing up to it was changed or cut off.
+    A position that is kept outside the registry proves later that no entry up to it was changed or removed.
     """
 
     number: int = 0
@@ -43,7 +43,7 @@ class LogPosition:
 
     @classmethod
     def of_entry(cls, entry: LogEntry) -> "LogPosition":
-        """Returns the head of a log that ends with ``entry``."""
+        """Returns the position of a log whose last entry is ``entry``."""
         return cls(entry.number, entry.digest)
 
     @classmethod
@@ -51,17 +51,17 @@ class LogPosition:
         """Reads ``<number>:<digest>``.
 
         Raises:
-            InputError: it is something else.
+            InputError: ``text`` has another form.
         """
         number, _, digest = text.strip().partition(":")
         if not (number.isascii() and number.isdigit()):
-            raise InputError(f"head {text!r}: expected <number>:sha256:<64 hex digits>")
+            raise InputError(f"log head {text!r}: expected <number>:sha256:<64 hex digits>")
         return cls(int(number), digest)
 
 
 @dataclass(frozen=True, slots=True)
 class EntryProposal:
-    """What somebody wants to append; the fields are those of ``LogEntry``."""
+    """A proposed entry; the fields are those of ``LogEntry``."""
 
     kind: EntryKind
     subject: str
@@ -72,18 +72,20 @@ class EntryProposal:
 
     def __post_init__(self) -> None:
         if not self.author.strip():
-            raise InputError(f"{self.kind.value} {self.subject}: says not who; name the person or the service account")
+            raise InputError(
+                f"{self.kind.value} {self.subject}: no author given; name the person or the service account"
+            )
         if self.kind is EntryKind.PROMOTE and (self.decision is None or self.decision.candidate != self.subject):
-            raise InputError(f"promote {self.subject}: needs the decision on it; use settle")
+            raise InputError(f"promote {self.subject}: no decision on this version given; use record_decision")
 
 
 class Log:
-    """The log of one registry. What was read once is kept, so one object is for one thread.
+    """The log of one registry. It keeps the entries that it has read; use each object in one thread only.
 
     Args:
-        store: the registry's.
-        clock: tells the time that entries bear.
-        nonce: makes a new random text for each entry.
+        store: store of the registry.
+        clock: returns the time for new entries.
+        nonce: returns a new random text for each new entry.
     """
 
     def __init__(self, store: Store, clock: Clock = utc_now, nonce: Callable[[], str] = random_nonce) -> None:
@@ -91,7 +93,7 @@ class Log:
         self._read_entries: list[LogEntry] = []
 
     def head(self) -> LogPosition:
-        """Returns the last entry's number and digest; reads that entry alone."""
+        """Returns the position of the last entry; reads only this entry."""
         numbers = self._unread_numbers()
         return LogPosition.of_entry(read_entry(self._store, numbers[-1])) if numbers else self._last_read_head()
 
@@ -99,12 +101,15 @@ class Log:
         """Returns all entries.
 
         Raises:
-            IntegrityError: one is missing, changed, or does not continue the one before.
+            IntegrityError: an entry is missing, was changed, or does not continue the entry before it.
         """
         for number in self._unread_numbers():
             entry = read_entry(self._store, number)
             if entry.previous_digest != self._last_read_head().digest:
-                raise IntegrityError(f"log entry {number} does not continue entry {number - 1}: one was rewritten")
+                raise IntegrityError(
+                    f"log entry {number} does not continue log entry {number - 1}: one of them was rewritten; "
+                    "restore the log from a backup"
+                )
             self._read_entries.append(entry)
         return tuple(self._read_entries)
 
@@ -117,21 +122,23 @@ class Log:
         decision: Decision | None = None,
         deadline: str = "",
     ) -> LogEntry:
-        """Appends an entry whatever the log says, and returns it. What needs a state of things: ``append_if``."""
-        proposal = EntryProposal(kind, subject, author, reason, decision, deadline)
+        """Appends an entry without looking at the history, and returns it. See ``append_if`` for a condition."""
+        proposal = EntryProposal(
+            kind=kind, subject=subject, author=author, reason=reason, decision=decision, deadline=deadline
+        )
         for _ in range(MAXIMUM_ATTEMPTS):
             if entry := self._put_entry(self.head(), proposal):
                 return entry
         raise _lost_race_error(self._store)
 
     def append_if(self, propose: Callable[[History], EntryProposal | None]) -> LogEntry | None:
-        """Appends what ``propose`` wants, seeing exactly the entries before it; asked anew after each lost race.
+        """Appends the entry that ``propose`` returns for the history before it; calls it again after a lost race.
 
         Args:
-            propose: given what the log says, returns what to append, or none for nothing; may raise to refuse.
+            propose: takes the history; returns the entry to append, or none. It may raise an error to refuse.
 
         Returns:
-            The entry, or none.
+            The new entry, or none.
         """
         for _ in range(MAXIMUM_ATTEMPTS):
             proposal = propose(build_history(self.entries()))
@@ -160,7 +167,7 @@ class Log:
         return entry if self._store.put_if_absent(entry_key(entry.number), dump_entry(entry)) else None
 
     def _unread_numbers(self) -> list[int]:
-        """Returns the numbers after what was read, found by listing."""
+        """Returns the numbers of the entries that were not read yet, from a listing."""
         read_count = len(self._read_entries)
         after = entry_key(read_count) if read_count else ""
         numbers = [
@@ -170,17 +177,20 @@ class Log:
         ]
         for expected_number, number in zip(count(read_count + 1), numbers, strict=False):
             if number != expected_number:
-                raise IntegrityError(f"log entry {expected_number} is missing; run 'anamnesis registry verify'")
+                raise IntegrityError(
+                    f"log entry {expected_number} is missing; restore it from a backup, then run "
+                    "'anamnesis registry verify'"
+                )
         return numbers
 
 
 def entry_key(number: int) -> str:
-    """Returns where an entry lies."""
+    """Returns the key of an entry."""
     return f"{LOG_PREFIX}{number:020d}.json"
 
 
 def parse_entry_number(key: str) -> int | None:
-    """Returns the number of the entry that lies there, or none when no entry has such a key."""
+    """Returns the number of the entry with this key, or none when the key is not that of an entry."""
     digits = key.removeprefix(LOG_PREFIX).removesuffix(".json")
     number = int(digits) if digits.isascii() and digits.isdigit() else 0
     return number if number and entry_key(number) == key else None
@@ -192,22 +202,28 @@ def dump_entry(entry: LogEntry) -> bytes:
 
 
 def read_entry(store: Store, number: int) -> LogEntry:
-    """Reads one entry; its place in the chain is for the caller to check.
+    """Reads one entry; the caller checks the chain.
 
     Raises:
-        MissingError: there is none.
-        IntegrityError: its bytes are not what was written.
+        MissingObjectError: the entry does not exist.
+        IntegrityError: the bytes of the entry were changed.
+        InputError: another release wrote the entry.
     """
     location = f"log entry {number}"
     fields = parse_document(store.get(entry_key(number)), location)
     digest = fields.pop("digest", None)
     entry = restore_record(LogEntry, fields, location)
     if entry.digest != digest:
-        raise IntegrityError(f"{location}: its bytes were changed, they no longer have its digest")
+        raise IntegrityError(
+            f"{location}: its bytes were changed, they do not match its digest; restore it from a backup"
+        )
     if entry.number != number:
-        raise IntegrityError(f"{location}: holds entry {entry.number}")
+        raise IntegrityError(f"{location}: holds entry {entry.number}; restore it from a backup")
     return entry
 
 
 def _lost_race_error(store: Store) -> ConflictError:
-    return ConflictError(f"{store.url}: lost the race for the next log entry {MAXIMUM_ATTEMPTS} times; try again")
+    return ConflictError(
+        f"{store.url}: {MAXIMUM_ATTEMPTS} attempts to write the next log entry failed, because other writers were "
+        "faster; try again"
+    )

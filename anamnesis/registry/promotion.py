@@ -1,4 +1,4 @@
-"""From a decision to the log: judge, settle, approve, reject, roll back. Repeated and racing calls are harmless."""
+"""Evaluate the gate, record its decision, approve, reject, roll back. Repeated and concurrent calls are safe."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -25,19 +25,24 @@ from anamnesis.storage.store import Store
 
 
 def evaluate_gate(store: Store, candidate: str, policy: GatePolicy, tests: Sequence[RequiredTestSet]) -> Decision:
-    """Returns what the gate says of the version with the digest ``candidate`` now; writes nothing."""
+    """Returns the gate's decision on the version with the digest ``candidate``; writes nothing."""
     history = build_history(Log(store).entries())
     version = read_version(store, candidate)
     test_sets = {test.test_set for test in tests}
-    evaluations = read_evaluations(store, candidate, test_sets)
     earlier_evaluations = (
         evaluation
         for digest in history.promoted_versions
         if digest != candidate
         for evaluation in read_evaluations(store, digest, test_sets)
     )
-    references = reference_scores(earlier_evaluations, tests)
-    return decide_promotion(policy, version, tests, evaluations, references, history)
+    return decide_promotion(
+        policy=policy,
+        candidate=version,
+        tests=tests,
+        evaluations=read_evaluations(store, candidate, test_sets),
+        references=reference_scores(earlier_evaluations, tests),
+        history=history,
+    )
 
 
 def reference_scores(evaluations: Iterable[Evaluation], tests: Sequence[RequiredTestSet]) -> ReferenceScores:
@@ -62,17 +67,17 @@ def record_decision(
     """Writes a decision to the log: promotes, rejects or supersedes the candidate, once.
 
     A promotion is written only while the candidate's base is the champion; otherwise the candidate is superseded. An
-    advisory gate promotes what it would have rejected or what waits for approval; it never overrules a person.
+    advisory gate also promotes a candidate that failed or that waits for approval; it never overrules a person.
 
     Returns:
-        The entry, or none where there is nothing to write: the decision waits, or it was settled before.
+        The new entry; none when the decision waits, or was recorded before.
     """
 
     def propose(history: History) -> EntryProposal | None:
         kind, final_decision = _resolve_entry(decision, history)
         if kind is None:
             return None
-        return EntryProposal(kind, decision.candidate, author, reason, final_decision)
+        return EntryProposal(kind, decision.candidate, author, reason, decision=final_decision)
 
     return Log(store, clock).append_if(propose)
 
@@ -86,7 +91,7 @@ def _resolve_entry(decision: Decision, history: History) -> tuple[EntryKind | No
     if verdict is Verdict.REJECT and not is_advisory:
         return (None if version in history.rejections else EntryKind.REJECT), decision
     if decision.base != history.champion:
-        reason = f"it was trained from {decision.base}, the champion is {history.champion}"
+        reason = f"it was trained from {decision.base}, but the champion is {history.champion}"
         superseded_decision = replace(decision, verdict=Verdict.SUPERSEDED, champion=history.champion, reason=reason)
         return (None if version in history.superseding_entries else EntryKind.SUPERSEDE), superseded_decision
     return (None if verdict is Verdict.SUPERSEDED else EntryKind.PROMOTE), decision
@@ -96,57 +101,60 @@ def approve(store: Store, version: str, author: str, reason: str, clock: Clock =
     """Records that a person approves exactly this version.
 
     Returns:
-        The entry, or none when it was approved before.
+        The new entry; none when the version was approved before.
 
     Raises:
-        MissingError: there is no such version.
-        RefusedError: a person has rejected it.
+        MissingObjectError: the version does not exist.
+        RefusedError: a person has rejected the version.
     """
     read_version(store, version)
 
     def propose(history: History) -> EntryProposal | None:
         if history.is_vetoed(version):
-            raise RefusedError(f"{version}: {history.rejections[version].author} has rejected it; that is final")
+            raise RefusedError(
+                f"{version}: {history.rejections[version].author} has rejected it, and a rejection is final; "
+                "train another version"
+            )
         return None if version in history.approvals else EntryProposal(EntryKind.APPROVE, version, author, reason)
 
     return Log(store, clock).append_if(propose)
 
 
 def reject(store: Store, version: str, author: str, reason: str, clock: Clock = utc_now) -> LogEntry | None:
-    """Records that a person rejects this version: it can never be promoted.
+    """Records that a person rejects this version; it can never be promoted.
 
     Returns:
-        The entry, or none when a person rejected it before.
+        The new entry; none when a person rejected the version before.
 
     Raises:
-        MissingError: there is no such version.
-        RefusedError: it was promoted already.
+        MissingObjectError: the version does not exist.
+        RefusedError: the version was already promoted.
     """
     read_version(store, version)
 
     def propose(history: History) -> EntryProposal | None:
         if version in history.promoted_versions:
-            raise RefusedError(f"{version}: was promoted already; roll back to an earlier version instead")
+            raise RefusedError(f"{version}: this version was already promoted; roll back to an earlier version instead")
         return None if history.is_vetoed(version) else EntryProposal(EntryKind.REJECT, version, author, reason)
 
     return Log(store, clock).append_if(propose)
 
 
 def roll_back(store: Store, version: str, author: str, reason: str, clock: Clock = utc_now) -> LogEntry | None:
-    """Makes a version that was champion before the champion again.
+    """Makes a former champion the champion again.
 
     Returns:
-        The entry, or none when it is the champion.
+        The new entry; none when the version is the champion.
 
     Raises:
-        RefusedError: it was never promoted.
+        RefusedError: the version was never champion.
     """
 
     def propose(history: History) -> EntryProposal | None:
         if version not in history.promoted_versions:
-            promoted_text = ", ".join(history.promoted_versions) or "none"
+            former_champions = ", ".join(history.promoted_versions) or "none"
             raise RefusedError(
-                f"{version}: was never promoted, so one cannot roll back to it; promoted were {promoted_text}"
+                f"{version}: cannot roll back, this version was never champion; choose one of: {former_champions}"
             )
         return None if version == history.champion else EntryProposal(EntryKind.ROLL_BACK, version, author, reason)
 
@@ -154,23 +162,34 @@ def roll_back(store: Store, version: str, author: str, reason: str, clock: Clock
 
 
 def import_champion(store: Store, version: str, author: str, reason: str, clock: Clock = utc_now) -> LogEntry | None:
-    """Makes an imported version, which no gate has judged, the first champion.
+    """Makes an imported version the first champion, without a gate.
 
     Returns:
-        The entry, or none when this version was adopted before.
+        The new entry; none when this version was imported before.
 
     Raises:
-        MissingError: there is no such version.
-        ConflictError: there is a champion.
+        MissingObjectError: the version does not exist.
+        ConflictError: the registry has a champion, or the version has a base.
     """
     base = read_version(store, version).base
-    decision = Decision(Verdict.PROMOTE, version, base, None, (), (), "imported: no gate has judged it")
+    decision = Decision(
+        verdict=Verdict.PROMOTE,
+        candidate=version,
+        base=base,
+        champion=None,
+        criteria=(),
+        evaluations=(),
+        reason="imported without a gate",
+    )
 
     def propose(history: History) -> EntryProposal | None:
         if version in history.promoted_versions:
             return None
         if history.champion is not None or base is not None:
-            raise ConflictError(f"{version}: only a version without a base can be the first champion of a new registry")
-        return EntryProposal(EntryKind.PROMOTE, version, author, reason, decision)
+            raise ConflictError(
+                f"{version}: cannot import it; only a version without a base can be imported, "
+                "and only into a registry without a champion"
+            )
+        return EntryProposal(EntryKind.PROMOTE, version, author, reason, decision=decision)
 
     return Log(store, clock).append_if(propose)

@@ -1,4 +1,4 @@
-"""What may be deleted: checkpoints of finished updates, blobs that nothing names, leftovers of killed writers."""
+"""Pruning: deletes checkpoints of finished updates, unreferenced blobs, and unfinished writes of killed writers."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -11,23 +11,23 @@ from anamnesis.storage.store import ObjectInfo, Store
 
 CHECKPOINTS = "checkpoints/"
 GRACE_PERIOD = timedelta(days=1)
-"""Younger blobs and temporary files may belong to somebody who is writing a version just now."""
+"""Younger blobs and temporary files may belong to a process that is writing a version."""
 
 
 def find_prunable(store: Store, clock: Clock = utc_now, grace: timedelta = GRACE_PERIOD) -> tuple[ObjectInfo, ...]:
-    """Returns what may be deleted, and deletes nothing: the dry run.
+    """Returns the objects that may be deleted; deletes nothing.
 
-    A checkpoint may go when its update is recorded. A blob that no version names, and what a killed writer left, may
-    go when it is older than ``grace``, which must be longer than writing one version takes.
+    A checkpoint may be deleted when its update is recorded. An unreferenced blob and an unfinished write may be deleted
+    when they are older than ``grace``, which must be longer than the time to write one version.
 
     Raises:
-        IntegrityError: a version or an update cannot be read, so that one cannot know what it needs.
+        IntegrityError: a version or an update record cannot be read, so the objects that it needs are unknown.
     """
     cutoff = (clock() - grace).timestamp()
     finished_inputs = {digest_hex(record.input_digest) for record in list_update_records(store)}
     checkpoints = [info for info in store.list(CHECKPOINTS) if info.key.split("/")[1] in finished_inputs]
     blobs = [info for info in store.list("blobs/") if info.modified < cutoff]
-    # Versions are read after blobs are listed: a blob that is listed and becomes part of a version meanwhile is kept.
+    # Versions are read after the blobs are listed: a listed blob that becomes part of a version in between is kept.
     needed_keys = {
         blob_key(part) for digest in list_versions(store) for part in read_version(store, digest).parts.values()
     }
@@ -38,10 +38,10 @@ def find_prunable(store: Store, clock: Clock = utc_now, grace: timedelta = GRACE
 def prune(
     store: Store, selected_objects: Sequence[ObjectInfo], clock: Clock = utc_now, grace: timedelta = GRACE_PERIOD
 ) -> tuple[ObjectInfo, ...]:
-    """Deletes what ``prunable`` returned, as far as it still may be deleted.
+    """Deletes objects that ``find_prunable`` returned, unless they are needed by now.
 
     Returns:
-        What was deleted.
+        The deleted objects.
     """
     prunable_objects = set(find_prunable(store, clock, grace))
     deleted_objects = tuple(info for info in selected_objects if info in prunable_objects)

@@ -1,4 +1,4 @@
-"""What runs found, as the operator reads it: outcomes of updates by claim, and scheduled evaluations by name."""
+"""Results of runs for the operator: update results by claim, and scheduled evaluations by name."""
 
 from anamnesis.records import IntegrityError, ScheduledEvaluation, UpdateResult, digest_hex
 from anamnesis.storage.documents import load_record, write_once
@@ -8,15 +8,15 @@ UPDATE_RESULTS, SCHEDULED_EVALUATIONS = "update_results/", "scheduled_evaluation
 
 
 def write_update_result(store: Store, update_result: UpdateResult) -> UpdateResult:
-    """Writes what a run found; returns what counts: this, or what another attempt wrote first."""
+    """Writes the result of a run; returns the stored result: this one, or that of an earlier attempt."""
     return write_once(store, _update_result_key(update_result.trigger.claim), update_result)
 
 
 def read_update_result(store: Store, claim: str) -> UpdateResult | None:
-    """Returns what was found under a claim, or none.
+    """Returns the update result of a claim, or none.
 
     Raises:
-        IntegrityError: it was changed or lies in another's place.
+        IntegrityError: the result was changed or is stored under the key of another one.
     """
     key = _update_result_key(claim)
     try:
@@ -26,24 +26,24 @@ def read_update_result(store: Store, claim: str) -> UpdateResult | None:
 
 
 def list_update_results(store: Store) -> tuple[UpdateResult, ...]:
-    """Returns all outcomes, sorted by claim.
+    """Returns all update results, sorted by claim.
 
     Raises:
-        IntegrityError: one was changed or lies in another's place.
+        IntegrityError: a result was changed or is stored under the key of another one.
     """
     return tuple(_load_update_result(store, info.key) for info in store.list(UPDATE_RESULTS))
 
 
 def write_scheduled_evaluation(store: Store, evaluation: ScheduledEvaluation) -> ScheduledEvaluation:
-    """Writes what a scheduled evaluation found; returns what counts: this, or what another attempt wrote first."""
+    """Writes a scheduled evaluation; returns the stored one: this one, or that of an earlier attempt."""
     return write_once(store, _scheduled_evaluation_key(evaluation.name), evaluation)
 
 
 def read_scheduled_evaluation(store: Store, name: str) -> ScheduledEvaluation | None:
-    """Returns what the scheduled evaluation of that name found, or none.
+    """Returns the scheduled evaluation with this name, or none.
 
     Raises:
-        IntegrityError: it was changed or lies in another's place.
+        IntegrityError: the evaluation was changed or is stored under the key of another one.
     """
     key = _scheduled_evaluation_key(name)
     try:
@@ -51,14 +51,16 @@ def read_scheduled_evaluation(store: Store, name: str) -> ScheduledEvaluation | 
     except MissingObjectError:
         return None
     if evaluation.name != name:
-        raise IntegrityError(f"{key}: is that of {evaluation.name!r}; its bytes were changed")
+        raise IntegrityError(f"{key}: holds the evaluation {evaluation.name!r}; restore it from a backup")
     return evaluation
 
 
 def _load_update_result(store: Store, key: str) -> UpdateResult:
     update_result = load_record(UpdateResult, store.get(key), key)
     if key != _update_result_key(update_result.trigger.claim):
-        raise IntegrityError(f"{key}: is that of the claim {update_result.trigger.claim}; its bytes were changed")
+        raise IntegrityError(
+            f"{key}: holds the result of the claim {update_result.trigger.claim}; restore it from a backup"
+        )
     return update_result
 
 

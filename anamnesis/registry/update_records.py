@@ -1,4 +1,4 @@
-"""Which version an update's input gave: written once, the first result wins."""
+"""Update records: the version that an update made from its input. Stored once; the first result counts."""
 
 from anamnesis.records import InputError, IntegrityError, UpdateRecord, digest_hex
 from anamnesis.registry.versions import version_key
@@ -7,26 +7,26 @@ from anamnesis.storage.store import MissingObjectError, Store
 
 
 def update_record_key(digest: str) -> str:
-    """Returns where the record of an update's input lies."""
+    """Returns the key of the record of an update's input."""
     return f"updates/{digest_hex(digest)}.json"
 
 
 def write_update_record(store: Store, record: UpdateRecord) -> UpdateRecord:
-    """Records the result of an update, whose version must be stored.
+    """Writes the record of an update; the version must be stored.
 
     Returns:
-        The record that counts: this one, or that of an attempt that ended earlier.
+        The stored record: this one, or that of an earlier attempt.
 
     Raises:
         InputError: the version is not stored.
     """
     if not store.exists(version_key(record.version)):
-        raise InputError(f"{store.url} has no version {record.version}: store it before its update is recorded")
+        raise InputError(f"{store.url} has no version {record.version}; store the version before its update record")
     return _check_input_digest(write_once(store, update_record_key(record.input_digest), record), record.input_digest)
 
 
 def find_update_record(store: Store, digest: str) -> UpdateRecord | None:
-    """Returns what the input ``digest`` gave, or none when no attempt has ended."""
+    """Returns the record of the input ``digest``, or none when no attempt has ended."""
     key = update_record_key(digest)
     try:
         data = store.get(key)
@@ -44,6 +44,7 @@ def list_update_records(store: Store) -> list[UpdateRecord]:
 def _check_input_digest(record: UpdateRecord, digest: str) -> UpdateRecord:
     if record.input_digest != digest:
         raise IntegrityError(
-            f"{update_record_key(digest)}: is the record of {record.input_digest}; its bytes were changed"
+            f"{update_record_key(digest)}: holds the record of the input {record.input_digest}; "
+            "restore it from a backup"
         )
     return record

@@ -1,4 +1,4 @@
-"""Whether a registry still is what was written: the chain of the log, and everything that has a digest."""
+"""Verification of a registry: the hash chain of the log, and all objects with a digest."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -12,21 +12,21 @@ from anamnesis.registry.versions import blob_key, list_versions, read_version
 from anamnesis.storage.store import Store
 
 Chain = dict[int, LogEntry | None]
-"""Number -> entry; none where it cannot be read."""
+"""Number -> entry; none for an unreadable entry."""
 
 
 def verify_log(store: Store, expected_head: LogPosition | None = None) -> tuple[str, ...]:
     """Checks the log alone.
 
-    Without ``expected_head`` a changed byte, a missing entry and a broken chain are found; a tail that was cut off cleanly
-    or a chain that was rewritten wholly show only against a head that was kept elsewhere.
+    The check finds changed bytes, missing entries and broken links. Removed last entries and a completely rewritten
+    chain are found only with ``expected_head``, a head that was kept outside the registry.
 
     Args:
-        store: the registry's.
-        expected_head: the head when it was last looked at.
+        store: store of the registry.
+        expected_head: the head at the last check.
 
     Returns:
-        One sentence for each problem, naming the entry; nothing when all is well.
+        One sentence for each problem, with the number of the entry; empty when the log is intact.
     """
     problems: list[str] = []
     chain = _read_chain(store, problems)
@@ -37,10 +37,12 @@ def verify_log(store: Store, expected_head: LogPosition | None = None) -> tuple[
 
 
 def verify_objects(store: Store) -> tuple[str, ...]:
-    """Checks everything beside the log: versions, blobs, evaluations, updates, outcomes, and what the log names.
+    """Checks everything except the log: versions, blobs, evaluations, update records and results.
+
+    Also checks that the versions and evaluations of the log's decisions are stored.
 
     Returns:
-        One sentence for each problem, naming what is damaged.
+        One sentence for each problem, with the name of the damaged object.
     """
     problems: list[str] = []
     versions, blobs, evaluations = set(list_versions(store)), set[str](), set[str]()
@@ -65,7 +67,7 @@ def _read_chain(store: Store, problems: list[str]) -> Chain:
     for info in store.list(LOG_PREFIX):
         number = parse_entry_number(info.key)
         if number is None:
-            problems.append(f"{info.key}: is no log entry; nobody should write here")
+            problems.append(f"{info.key}: not a log entry; delete it, and check who can write to the registry")
             continue
         chain[number] = None
         try:
@@ -76,7 +78,7 @@ def _read_chain(store: Store, problems: list[str]) -> Chain:
 
 
 def _check_links(chain: Chain) -> Iterator[str]:
-    """Checks each entry against the one before; ``chain`` is sorted by number."""
+    """Checks each entry against the entry before it; ``chain`` is sorted by number."""
     for previous_number, number in pairwise((0, *chain)):
         if number != previous_number + 1:
             last_missing = number - 1
@@ -88,7 +90,7 @@ def _check_links(chain: Chain) -> Iterator[str]:
             continue
         entry, previous_entry = chain[number], chain.get(previous_number)
         if entry and previous_number == 0 and entry.previous_digest:
-            yield f"log entry {number} names an entry before it, but is the first"
+            yield f"log entry {number} is the first entry, but holds the digest of an earlier one"
         if entry and previous_entry and entry.previous_digest != previous_entry.digest:
             yield f"log entry {number} does not continue log entry {previous_number}: one of them was rewritten"
 
@@ -97,16 +99,23 @@ def _check_expected_head(chain: Chain, expected_head: LogPosition) -> Iterator[s
     last_number = max(chain, default=0)
     entry = chain.get(expected_head.number)
     if last_number < expected_head.number:
-        yield f"the log ends at entry {last_number}, but entry {expected_head.number} was seen before: its tail was cut off"
+        yield (
+            f"the log ends at entry {last_number}, but entry {expected_head.number} existed before: "
+            "the last entries were removed"
+        )
     elif entry and entry.digest != expected_head.digest:
-        earlier_text = f"entry {expected_head.number} had the digest {expected_head.digest} before"
-        yield f"{earlier_text}, now it has {entry.digest}: the log was rewritten"
+        yield (
+            f"log entry {expected_head.number} had the digest {expected_head.digest} before and has {entry.digest} "
+            "now: the log was rewritten"
+        )
 
 
 def _check_blob(store: Store, digest: str) -> Iterator[str]:
     try:
         if (actual_digest := digest_bytes(store.get(blob_key(digest)))) != digest:
-            yield f"{blob_key(digest)}: has the digest {actual_digest}; its bytes were changed"
+            yield (
+                f"{blob_key(digest)}: its bytes were changed, their digest is {actual_digest}; restore it from a backup"
+            )
     except AnamnesisError as error:
         yield str(error)
 
@@ -124,7 +133,7 @@ def _check_update_results(store: Store, versions: set[str]) -> Iterator[str]:
     try:
         for update_result in list_update_results(store):
             if update_result.version and update_result.version not in versions:
-                yield f"outcome of {update_result.trigger.update}: its version {update_result.version} is missing"
+                yield f"result of update {update_result.trigger.update}: its version {update_result.version} is missing"
     except AnamnesisError as error:
         yield str(error)
 
@@ -134,11 +143,11 @@ def _check_decisions(store: Store, versions: set[str], evaluations: set[str]) ->
         try:
             decision = read_entry(store, number).decision
         except IntegrityError:
-            continue  # `verify` reports it
+            continue  # ``verify_log`` reports it
         if decision is None:
             continue
         if decision.candidate not in versions:
             yield f"log entry {number} decides on version {decision.candidate}, which is missing"
         for digest in decision.evaluations:
             if digest not in evaluations:
-                yield f"log entry {number} judged the evaluation {digest}, which is missing or was changed"
+                yield f"log entry {number} uses the evaluation {digest}, which is missing or was changed"

@@ -1,4 +1,4 @@
-"""Versions and their blobs, each named by the digest of its content."""
+"""Versions and their blobs; the key of each contains the digest of its content."""
 
 from collections.abc import Mapping
 
@@ -9,46 +9,47 @@ from anamnesis.storage.store import MissingObjectError, Store
 
 
 def blob_key(digest: str) -> str:
-    """Returns where a blob lies."""
+    """Returns the key of a blob."""
     return f"blobs/{digest_hex(digest)}"
 
 
 def version_key(digest: str) -> str:
-    """Returns where a version's record lies."""
+    """Returns the key of a version's record."""
     return f"versions/{digest_hex(digest)}/version.json"
 
 
 def write_version(store: Store, version: Version, blobs: Mapping[str, bytes]) -> str:
-    """Stores a version: first its parts, then, when all of them are there, its record.
-
-    Writing it again is harmless.
+    """Stores a version: first all its parts, then its record. A repeated call is safe.
 
     Args:
-        store: the registry's.
-        version: names every part.
-        blobs: the bytes of parts by name; those of another stored version may be left out.
+        store: store of the registry.
+        version: the version, with the digest of every part.
+        blobs: bytes of the parts by name; parts that are already stored may be left out.
 
     Returns:
-        The version's digest.
+        The digest of the version.
 
     Raises:
-        InputError: a blob is not what the version says, or a part is neither given nor stored.
-        IntegrityError: other bytes lie where the record belongs.
+        InputError: a blob does not match the digest of its part, or a part is neither given nor stored.
+        IntegrityError: different bytes are stored under the key of the record.
     """
     for name, data in blobs.items():
         if version.parts.get(name) != (actual_digest := digest_bytes(data)):
             raise InputError(
-                f"part {name!r}: the version names {version.parts.get(name)}, the bytes have {actual_digest}"
+                f"part {name!r}: the version expects the digest {version.parts.get(name)}, "
+                f"but the bytes have {actual_digest}; pass the bytes of this version"
             )
     for name, digest in version.parts.items():
         if name in blobs:
-            # Written even where it is there: that heals a damaged copy, and its new date keeps `prune` away from it.
+            # Written even if it exists: this repairs a damaged blob, and the new date protects it from ``prune``.
             store.put(blob_key(digest), blobs[name])
         elif not store.exists(blob_key(digest)):
-            raise InputError(f"part {name!r}: its bytes were not given, and {store.url} has no blob {digest}")
+            raise InputError(
+                f"part {name!r}: {store.url} has no blob {digest}, and its bytes were not given; pass its bytes"
+            )
     key = version_key(version.digest)
     if not store.put_if_absent(key, dump_record(version)):
-        raise IntegrityError(f"{key}: other bytes lie here; run 'anamnesis registry verify'")
+        raise IntegrityError(f"{key}: the stored bytes differ; run 'anamnesis registry verify'")
     return version.digest
 
 
@@ -56,17 +57,19 @@ def read_version(store: Store, digest: str) -> Version:
     """Reads a version's record.
 
     Raises:
-        MissingError: there is no such version.
-        IntegrityError: its bytes do not have its digest.
+        MissingObjectError: the version does not exist.
+        IntegrityError: the bytes do not match the digest.
     """
     key = version_key(digest)
     try:
         data = store.get(key)
     except MissingObjectError:
-        raise MissingObjectError(f"{store.url} has no version {digest}") from None
+        raise MissingObjectError(f"{store.url} has no version {digest}; check the digest and the registry") from None
     version = load_record(Version, data, key)
     if version.digest != digest:
-        raise IntegrityError(f"{key}: has the digest {version.digest}; its bytes were changed")
+        raise IntegrityError(
+            f"{key}: its bytes were changed, their digest is {version.digest}; restore it from a backup"
+        )
     return version
 
 
@@ -74,16 +77,19 @@ def read_part(store: Store, version: Version, part: str) -> bytes:
     """Reads one part of a version.
 
     Raises:
-        InputError: the version has no such part.
-        MissingError: its blob is gone.
-        IntegrityError: its bytes do not have its digest.
+        InputError: the version has no part with this name.
+        MissingObjectError: the blob does not exist.
+        IntegrityError: the bytes do not match the digest.
     """
     if part not in version.parts:
         raise InputError(f"version {version.digest} has no part {part!r}; it has {', '.join(sorted(version.parts))}")
     key = blob_key(version.parts[part])
     data = store.get(key)
     if (actual_digest := digest_bytes(data)) != version.parts[part]:
-        raise IntegrityError(f"{key} (part {part!r} of version {version.digest}): has the digest {actual_digest}")
+        raise IntegrityError(
+            f"{key} (part {part!r} of version {version.digest}): its bytes were changed, their digest is "
+            f"{actual_digest}; restore it from a backup"
+        )
     return data
 
 

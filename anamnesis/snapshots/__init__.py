@@ -1,4 +1,4 @@
-"""Makes snapshots of a site's data: splits, test sets, quarantine, on-disk format, and the guarded way to images."""
+"""Snapshots of a site's data: ingest, splits, test sets, quarantine, stored form, and the guard on images."""
 
 from anamnesis.snapshots.guard import Guard, open_split, open_test_set
 from anamnesis.snapshots.ingestion import IngestResult, find_ingest_result, ingest

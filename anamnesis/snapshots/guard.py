@@ -1,4 +1,4 @@
-"""The only way to images of a snapshot: guarded, in a fixed order, each compared with its digest."""
+"""Guarded access to the images of a snapshot: in a fixed order, each compared with its digest."""
 
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,10 +11,10 @@ from anamnesis.storage.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Says which images a step may open, and records what it opened.
+    """Limits the splits that a step may open, and records those that it opened.
 
     Attributes:
-        allowed_splits: digest of a snapshot or test set -> the splits that may be opened.
+        allowed_splits: digest of a snapshot or test set -> the splits that the step may open.
     """
 
     allowed_splits: Mapping[str, frozenset[Split]]
@@ -24,15 +24,15 @@ class Guard:
         """Records an opening.
 
         Raises:
-            RefusedError: this step may not see that split.
+            RefusedError: the step may not open this split.
         """
         if split not in self.allowed_splits.get(digest, frozenset()):
-            raise RefusedError(f"the split {split.value!r} of {digest} may not be opened by this step")
+            raise RefusedError(f"this step may not open the split {split.value!r} of {digest}")
         self._openings[digest, split] = None
 
     @property
     def opened_digests(self) -> tuple[str, ...]:
-        """Digests that were opened, each once, in order."""
+        """Digests that were opened, each once, in the order of opening."""
         return tuple(dict.fromkeys(digest for digest, _ in self._openings))
 
 
@@ -42,15 +42,15 @@ def open_split(
     """Yields the samples of one split of a snapshot, in the order of their ids.
 
     Args:
-        store: the site's own.
-        snapshot: digest.
-        split: which samples.
-        guard: of the step.
+        store: the site's own store.
+        snapshot: digest of the snapshot.
+        split: the split to read.
+        guard: guard of the step.
         sample_ids: ids of the samples to read; none reads all.
 
     Raises:
-        RefusedError: the guard forbids it; before anything is read.
-        InputError: there is no such snapshot.
+        RefusedError: the guard forbids it; raised before anything is read.
+        InputError: the snapshot does not exist.
         IntegrityError: stored bytes were changed.
     """
     guard.record_opening(snapshot, split)
@@ -64,8 +64,8 @@ def open_test_set(store: Store, test_set: str, guard: Guard) -> Iterator[Sample]
     """Yields the samples of a frozen test set, in the order of their ids.
 
     Raises:
-        RefusedError: the guard does not allow ``Split.TEST`` of this test set; before anything is read.
-        InputError: there is no such test set, or it was changed.
+        RefusedError: the guard does not allow ``Split.TEST`` of this test set; raised before anything is read.
+        InputError: the test set does not exist.
         IntegrityError: stored bytes were changed.
     """
     guard.record_opening(test_set, Split.TEST)
@@ -73,7 +73,7 @@ def open_test_set(store: Store, test_set: str, guard: Guard) -> Iterator[Sample]
 
 
 def _load_samples(store: Store, records: Iterable[SampleRecord]) -> Iterator[Sample]:
-    from anamnesis.snapshots.shards import ShardReader  # brings numpy, which counting samples does not need
+    from anamnesis.snapshots.shards import ShardReader  # imports numpy, which counting samples does not need
 
     with ShardReader(store) as shards:
         for record in records:

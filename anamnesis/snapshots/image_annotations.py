@@ -1,4 +1,4 @@
-"""What is said about a file beside its pixels: its label, patient, study and split."""
+"""Annotations of an image: its label, patient, study and split."""
 
 import csv
 import json
@@ -26,16 +26,16 @@ _EVENT_WORDS = {"1": True, "true": True, "0": False, "false": False}
 
 @dataclass(frozen=True, slots=True)
 class ImageAnnotation:
-    """What a manifest, a folder or a container says. Empty: it does not say.
+    """The annotation of an image by a manifest, a folder or a container. Empty fields have no value.
 
     Attributes:
-        label: class name, number where the container has no names, or none.
-        patient: the source's identifier.
-        study: the source's identifier.
+        label: name of the class, its number where the container has no names, or none.
+        patient: the source's identifier of the patient.
+        study: the source's identifier of the study.
         modality: DICOM code.
-        split: as declared.
+        split: the declared split.
         event: whether the event was observed (prognosis).
-        days: until the event or the end of observation (prognosis).
+        days: days until the event or the end of observation (prognosis).
         covariates: numbers by name.
     """
 
@@ -52,20 +52,20 @@ class ImageAnnotation:
 def annotate_image(
     key: str, manifest_names: Sequence[str], header: Header, manifest: Mapping[str, ImageAnnotation] | None
 ) -> ImageAnnotation:
-    """Joins what is said of one image: the manifest counts most, then the file itself, then its place.
+    """Returns the annotation of one image: from the manifest first, then from the file, then from its folder.
 
     Args:
-        key: the file's name below the source.
-        manifest_names: what a manifest may call it, from the innermost.
-        header: what the file says.
-        manifest: rows by name, or none where labels stand in the container.
+        key: name of the file below the source.
+        manifest_names: names under which a manifest may list the file, from the innermost.
+        header: header of the image.
+        manifest: rows by name, or none when the container has the labels.
     """
     image_name = strip_image_suffix(key) + (f"#{header.member}[{header.row}]" if header.member else "")
     manifest_row = (
         _find_row(manifest_names, manifest) if manifest is not None else ImageAnnotation(label=_top_folder(key))
     )
     patient = manifest_row.patient or header.patient or image_name
-    # Rows of an NPZ that share a group come from one study as far as anybody knows.
+    # Rows of an NPZ with the same group count as one study, because the file has no studies.
     study = manifest_row.study or header.study or (header.patient if header.member else "") or image_name
     return ImageAnnotation(
         label=header.label if header.member else manifest_row.label,
@@ -80,35 +80,37 @@ def annotate_image(
 
 
 def strip_image_suffix(key: str) -> str:
-    """Returns a file's name without the suffix of an image format; ``1.2.840`` has no suffix."""
+    """Returns the name of a file without the suffix of an image format; ``1.2.840`` has no suffix."""
     return next((key[: -len(suffix)] for suffix in _IMAGE_SUFFIXES if key.lower().endswith(suffix)), key)
 
 
 def read_label_manifest(path: Path) -> dict[str, ImageAnnotation]:
-    """Returns the rows of a manifest by file or folder name.
+    """Returns the rows of a label manifest by file or folder name.
 
-    CSV with a header line, or JSON with a list of objects; columns ``file``, ``label``, ``patient``, ``study``,
-    ``split``, ``modality``, ``event``, ``days`` and ``covariate.<name>``; others are left alone.
+    A manifest is CSV with a header line, or JSON with a list of objects. Its columns are ``file``, ``label``,
+    ``patient``, ``study``, ``split``, ``modality``, ``event``, ``days`` and ``covariate.<name>``; others are ignored.
 
     Raises:
-        InputError: it cannot be read; the message gives the row's number, never its content.
+        InputError: the manifest is not as expected; the message gives the number of the row, never its content.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
         rows = json.loads(text) if path.suffix.lower() == ".json" else list(csv.DictReader(text.splitlines()))
     except (UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
-        raise InputError(f"manifest: expected CSV or JSON in UTF-8: {type(error).__name__}") from None
+        raise InputError(
+            f"labels.manifest: expected CSV or JSON in UTF-8, reading failed with {type(error).__name__}"
+        ) from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise InputError("manifest: expected a list of objects, one for each file")
+        raise InputError("labels.manifest: expected a JSON list of objects, one for each file")
     annotations: dict[str, ImageAnnotation] = {}
     for number, row in enumerate(rows, 1):
-        location = f"manifest, entry {number}"
+        location = f"labels.manifest, row {number}"
         cells = {str(name): _cell_text(value) for name, value in row.items() if name is not None}
         if not (file := cells.get("file", "").strip("/")):
-            raise InputError(f"{location}: no 'file'; the columns are {', '.join(sorted(cells))}")
+            raise InputError(f"{location}: 'file' is missing or empty; the columns are {', '.join(sorted(cells))}")
         annotation = _parse_row(cells, location)
         if annotations.setdefault(file, annotation) != annotation:
-            raise InputError(f"{location}: the file stood in an earlier entry with other values")
+            raise InputError(f"{location}: an earlier row lists the same file with other values; remove one of them")
     return annotations
 
 
@@ -118,7 +120,7 @@ def _parse_row(cells: Mapping[str, str], location: str) -> ImageAnnotation:
     }
     event = cells.get("event", "").lower()
     if event and event not in _EVENT_WORDS:
-        raise InputError(f"{location}: event: expected 0 or 1")
+        raise InputError(f"{location}: event: expected 0, 1, false or true")
     return ImageAnnotation(
         label=cells.get("label") or None,
         patient=cells.get("patient", ""),
@@ -156,7 +158,7 @@ def _parse_split(text: str, location: str) -> Split | None:
 
 
 def _find_row(manifest_names: Sequence[str], manifest: Mapping[str, ImageAnnotation]) -> ImageAnnotation:
-    """The row of the file, else of the innermost folder that is listed."""
+    """Returns the row of the file, else that of the innermost listed folder."""
     return next((manifest[name] for name in manifest_names if name in manifest), ImageAnnotation())
 
 

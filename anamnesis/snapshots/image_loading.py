@@ -1,4 +1,4 @@
-"""Loads the pixels of studies: files in parallel, arrays of an NPZ in one stream."""
+"""Loading of the pixels of studies: files in parallel, arrays of an NPZ in one stream."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,10 +24,10 @@ class ImageLoad:
     """One image to load.
 
     Attributes:
-        study_index: position of its study.
+        study_index: position of the study of the image.
         name: modality or ``mask``.
-        pixel_source: where its pixels stand.
-        classes: how many classes a mask may name.
+        pixel_source: place of the pixels.
+        classes: number of classes that a mask may have.
     """
 
     study_index: int
@@ -38,7 +38,7 @@ class ImageLoad:
 
 @dataclass(frozen=True, slots=True)
 class LoadedImage:
-    """An image, or why there is none."""
+    """A loaded image, or the reason for quarantine."""
 
     study_index: int
     name: str
@@ -59,15 +59,15 @@ def store_pixels(
     """Loads all images of the studies into shards.
 
     Args:
-        studies: what to load.
-        classes: how many the task has.
-        store: takes the shards.
-        quarantine_log: takes the files of studies that fail.
+        studies: the studies to load.
+        classes: number of classes of the task.
+        store: receives the shards.
+        quarantine_log: receives the files of studies with an unusable image.
         parallel_map: map over processes.
-        progress: told how many images are read.
+        progress: receives the number of images read.
 
     Returns:
-        For each study the records of its images, or none where one of them failed.
+        For each study the records of its images, or none when one of them is unusable.
     """
     records: list[dict[str, ImageRecord] | None] = [{} for _ in studies]
     shards = ShardWriter(store)
@@ -88,7 +88,7 @@ def store_pixels(
 
 
 def _load_all(studies: Sequence[Study], classes: int, parallel_map: OrderedExecutorMap) -> Iterator[LoadedImage]:
-    """Yields every image of the studies, in an order that depends on nothing but the studies."""
+    """Yields all images of the studies, in an order that depends on the studies alone."""
     image_loads = [
         ImageLoad(study_index, name, pixel_source, classes)
         for study_index, study in enumerate(studies)
@@ -102,12 +102,12 @@ def _load_all(studies: Sequence[Study], classes: int, parallel_map: OrderedExecu
     npz_loads = sorted(
         (image_load for image_load in image_loads if image_load.pixel_source.member), key=_pixel_position
     )
-    for _, group in groupby(npz_loads, key=lambda job: _pixel_position(job)[:2]):
+    for _, group in groupby(npz_loads, key=lambda image_load: _pixel_position(image_load)[:2]):
         yield from _stream_npz(list(group))
 
 
 def load_batch(image_loads: Sequence[ImageLoad]) -> list[LoadedImage]:
-    """Loads images from files; what cannot be read comes as its reason."""
+    """Loads images from files; an unreadable image has a reason instead."""
     return [_load_image(image_load) for image_load in image_loads]
 
 
@@ -150,15 +150,21 @@ def _to_loaded_image(image_load: ImageLoad, image: Image) -> LoadedImage:
                 image_load.study_index, image_load.name, reason=QuarantineReason.MASK_MISMATCH, detail=str(error)
             )
     pixels = image.pixels
-    record = ImageRecord(content_digest(pixels), pixels.dtype.name, pixels.shape, image.spacing, image.axes)
+    record = ImageRecord(
+        content=content_digest(pixels),
+        dtype=pixels.dtype.name,
+        shape=pixels.shape,
+        spacing=image.spacing,
+        axes=image.axes,
+    )
     return LoadedImage(image_load.study_index, image_load.name, image, record)
 
 
 def to_mask(image: Image, classes: int) -> Image:
-    """Returns a mask of whole numbers: 0 is background. An image of 0 and 255 alone means 0 and 1.
+    """Returns a mask of integers; 0 is background. In an image of only 0 and 255, 255 means class 1.
 
     Raises:
-        ValueError: it has colours, fractions, or more classes than the task.
+        ValueError: the mask has colours, fractions, or more classes than the task.
     """
     pixels = image.pixels
     if image.axes == "YXC":

@@ -1,4 +1,4 @@
-"""One site's data, as it lies there now, to a snapshot."""
+"""The ingest: makes a snapshot of the current data of a site."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -30,6 +30,7 @@ from anamnesis.snapshots.source_files import (
 )
 from anamnesis.snapshots.splits import assign_splits, check_declared_splits, stratified_subset
 from anamnesis.snapshots.store_binding import bind_store, check_store_binding
+from anamnesis.snapshots.studies import JoinedStudies
 from anamnesis.snapshots.testsets import TestSet, check_task, freeze_test_set, list_test_sets
 from anamnesis.sources import SourceItem
 from anamnesis.storage.store import MissingObjectError, Store
@@ -42,18 +43,18 @@ _MANY_BYTES = 256 << 20
 
 @dataclass(frozen=True, slots=True)
 class IngestResult:
-    """What an ingest gave. Nothing in it names a patient or a file.
+    """The result of an ingest. It contains no name of a patient or a file.
 
     Attributes:
-        snapshot: digest.
-        test_set: digest of the test set in force.
-        fingerprint: of source and settings; equal ones give this result at once.
-        key_fingerprint: of the split key.
-        counts: samples that are ``train``, ``test``, ``reserve``, ``pending``; studies that are ``left_out`` (by
-            ``maximum_studies``); images that are ``ignored`` (by label) or ``quarantined``.
-        reasons: how many images each reason for quarantine has.
-        modality: the site's main modality: key of the image that a network reads.
-        reused: nothing had changed since an earlier ingest.
+        snapshot: digest of the snapshot.
+        test_set: digest of the current test set.
+        fingerprint: fingerprint of source and settings; an ingest with the same one returns this result at once.
+        key_fingerprint: fingerprint of the split key.
+        counts: numbers of samples ``train``, ``test``, ``reserve``, ``pending``; of studies ``left_out`` (by
+            ``maximum_studies``); of images ``ignored`` (by label) and ``quarantined``.
+        reasons: quarantine reason -> number of images.
+        modality: main modality of the site: key of the image that a network reads.
+        reused: whether this is the result of an earlier ingest, because nothing has changed.
     """
 
     snapshot: str
@@ -69,18 +70,20 @@ class IngestResult:
 def ingest(
     config: SiteConfig, store: Store, key: bytes, workers: int = 2, progress: Progress = ignore_progress
 ) -> IngestResult:
-    """Reads what a site has and writes a snapshot to the site's own store. Killed and repeated, it ends the same.
+    """Reads the data of a site and writes a snapshot to the site's own store.
+
+    An ingest that was killed and is repeated gives the same result.
 
     Args:
-        config: where the data lies and what is asked of it.
+        config: settings of the site.
         store: the site's own store.
         key: the model's split key.
-        workers: processes that read files, where there are many.
-        progress: told how far it is.
+        workers: number of processes that read files, when there are many.
+        progress: receives the progress.
 
     Raises:
-        InputError: the source, its labels or its splits are not usable; too much of it is broken; the first test set
-            would lack a class.
+        InputError: the source, its labels or its splits are unusable; too many images are quarantined; the first test
+            set would lack a class.
         RefusedError: the store belongs to another site, key or task.
     """
     check_config(config)
@@ -97,8 +100,17 @@ def ingest(
         ordered_executor_map(workers, _is_large(source_items)) as parallel_map,
         fetch_files(config.source, source_items, progress) as files,
     ):
-        assembled_samples, quarantine_log, counts = _assemble_source(
-            config, store, key, source_fingerprint, issued_test_sets, files, parallel_map, progress
+        quarantine_log = QuarantineLog(store, source_fingerprint, config.maximum_quarantine_share)
+        joined_studies = _inspect_studies(config, files, parallel_map, progress, quarantine_log=quarantine_log)
+        assembled_samples, counts = _assemble_source(
+            config=config,
+            store=store,
+            key=key,
+            issued_test_sets=issued_test_sets,
+            joined_studies=joined_studies,
+            quarantine_log=quarantine_log,
+            parallel_map=parallel_map,
+            progress=progress,
         )
     manifest = _build_manifest(config, store, key, assembled_samples)
     result = IngestResult(
@@ -110,15 +122,14 @@ def ingest(
         reasons=count_by_reason(quarantine_log.entries),
         modality=config.modalities[0],
     )
-    if (
-        list_source_items(config) == source_items
-    ):  # else a file changed while it was read, and the name would promise too much
+    # If a file changed during the ingest, the fingerprint does not describe the result: it is not stored.
+    if list_source_items(config) == source_items:
         store.put(_result_key(source_fingerprint), canonical_json(encode(result)))
     return result
 
 
 def find_ingest_result(config: SiteConfig, store: Store, key: bytes) -> IngestResult | None:
-    """Returns what ``ingest`` gave for the source as it lies there now, or none; lists files and reads none.
+    """Returns the result of an earlier ``ingest`` of the current source, or none; lists files, but reads none.
 
     Raises:
         InputError: the source cannot be listed.
@@ -132,13 +143,13 @@ def find_ingest_result(config: SiteConfig, store: Store, key: bytes) -> IngestRe
 
 
 def check_config(config: SiteConfig) -> None:
-    """Checks what the types of a site's settings leave open.
+    """Checks the values of a site's settings.
 
     Raises:
-        InputError: names the field.
+        InputError: a value is not as expected; the message names the field.
     """
     if not config.modalities:
-        raise InputError(f"site {config.name!r}: modalities: expected one or more, for example DX")
+        raise InputError(f"site {config.name!r}: modalities: expected one or more, for example DX, found none")
     if unknown_attributes := sorted(set(config.attributes) - set(ATTRIBUTES)):
         raise InputError(
             f"site {config.name!r}: attributes: {unknown_attributes[0]!r} is not one of {', '.join(ATTRIBUTES)}"
@@ -152,75 +163,97 @@ def _is_large(source_items: Sequence[SourceItem]) -> bool:
     return len(source_items) > _MANY_FILES or sum(file.size for file in source_items) > _MANY_BYTES
 
 
+def _inspect_studies(
+    config: SiteConfig,
+    files: Sequence[SourceFile],
+    parallel_map: OrderedExecutorMap,
+    progress: Progress,
+    quarantine_log: QuarantineLog,
+) -> JoinedStudies:
+    joined_studies = inspect_source(config, files, parallel_map, progress)
+    if not joined_studies.image_count:
+        raise InputError(f"site {config.name!r}: source: no image among the {len(files)} files of {config.source}")
+    quarantine_log.image_count = joined_studies.image_count
+    quarantine_log.entries += joined_studies.quarantine_entries
+    return joined_studies
+
+
 def _assemble_source(
     config: SiteConfig,
     store: Store,
     key: bytes,
-    source_fingerprint: str,
     issued_test_sets: Sequence[TestSet],
-    files: Sequence[SourceFile],
+    joined_studies: JoinedStudies,
+    quarantine_log: QuarantineLog,
     parallel_map: OrderedExecutorMap,
     progress: Progress,
-) -> tuple[list[AssembledSample], QuarantineLog, dict[str, int]]:
-    """From files to candidates whose pixels are stored; what does not get in stands in the ledger."""
-    from anamnesis.snapshots.image_loading import (
-        store_pixels,  # brings numpy, which who only asks about a site does not need
-    )
+) -> tuple[list[AssembledSample], dict[str, int]]:
+    """Stores the pixels of the studies; returns the samples and the numbers of images and studies without one."""
+    from anamnesis.snapshots.image_loading import store_pixels  # imports numpy, which listing a source does not need
 
-    joined_studies = inspect_source(config, files, parallel_map, progress)
-    if not joined_studies.image_count:
-        raise InputError(f"site {config.name!r}: there is no image among the {len(files)} files of {config.source}")
-    quarantine_log = QuarantineLog(
-        store,
-        source_fingerprint,
-        joined_studies.image_count,
-        config.maximum_quarantine_share,
-        list(joined_studies.quarantine_entries),
-    )
+    studies = joined_studies.studies
     test_patients = {sample.patient for test_set in issued_test_sets for sample in test_set.samples}
-    check_declared_splits(joined_studies.studies, key, config.name, test_patients, quarantine_log)
-    quarantine_log.write_and_check_share()  # before hours of reading: by now a wrong setting shows
-    patient_splits = assign_splits(joined_studies.studies, key, config, test_patients)
+    check_declared_splits(
+        studies=studies, key=key, site=config.name, test_patients=test_patients, quarantine_log=quarantine_log
+    )
+    quarantine_log.write_and_check_share()  # before hours of reading: a wrong setting is known by now
+    patient_splits = assign_splits(studies, key, config, test_patients)
     pseudonyms = {patient: pseudonymise_patient(key, config.name, patient) for patient in patient_splits}
-    selected_studies = stratified_subset(joined_studies.studies, patient_splits, pseudonyms, config.maximum_studies)
-    records = store_pixels(selected_studies, len(config.task.classes), store, quarantine_log, parallel_map, progress)
-    assembled_samples = assemble_samples(selected_studies, records, patient_splits, key, config, quarantine_log)
+    selected_studies = stratified_subset(studies, patient_splits, pseudonyms, config.maximum_studies)
+    records = store_pixels(
+        studies=selected_studies,
+        classes=len(config.task.classes),
+        store=store,
+        quarantine_log=quarantine_log,
+        parallel_map=parallel_map,
+        progress=progress,
+    )
+    assembled_samples = assemble_samples(
+        studies=selected_studies,
+        images=records,
+        patient_splits=patient_splits,
+        key=key,
+        config=config,
+        quarantine_log=quarantine_log,
+    )
     unique_samples = drop_duplicates(assembled_samples, issued_test_sets, quarantine_log)
     quarantine_log.write_and_check_share()
-    left_out_count = len(joined_studies.studies) - len(selected_studies)
-    return (
-        unique_samples,
-        quarantine_log,
-        {
-            "ignored": joined_studies.ignored_count,
-            "left_out": left_out_count,
-            "quarantined": len(quarantine_log.entries),
-        },
-    )
+    counts = {
+        "ignored": joined_studies.ignored_count,
+        "left_out": len(studies) - len(selected_studies),
+        "quarantined": len(quarantine_log.entries),
+    }
+    return unique_samples, counts
 
 
 def _build_manifest(
     config: SiteConfig, store: Store, key: bytes, assembled_samples: Sequence[AssembledSample]
 ) -> SnapshotManifest:
-    """The snapshot; a site's first one freezes its first test set."""
+    """Returns the manifest of the snapshot; a site's first snapshot freezes its first test set."""
     fingerprint_of_key = key_fingerprint(key)
     records = sorted((assembled.record for assembled in assembled_samples), key=lambda record: record.id)
     test_records = tuple(record for record in records if record.split is Split.TEST)
     issued_test_sets = list_test_sets(store) or freeze_test_set(
-        store, TestSet(1, config.name, config.task, fingerprint_of_key, test_records)
+        store,
+        TestSet(number=1, site=config.name, task=config.task, key_fingerprint=fingerprint_of_key, samples=test_records),
     )
     bind_store(store, config.name, fingerprint_of_key)
     test_sample_ids = {sample.id for test_set in issued_test_sets for sample in test_set.samples}
     samples = tuple(move_to_reserve(record, test_sample_ids) for record in records)
     return SnapshotManifest(
-        config.name, config.task, config.modalities, fingerprint_of_key, issued_test_sets[-1].digest, samples
+        site=config.name,
+        task=config.task,
+        modalities=config.modalities,
+        key_fingerprint=fingerprint_of_key,
+        test_set=issued_test_sets[-1].digest,
+        samples=samples,
     )
 
 
 def _read_earlier_result(
     store: Store, source_fingerprint: str, issued_test_sets: Sequence[TestSet]
 ) -> IngestResult | None:
-    """The result of an earlier ingest of the same files, while its test set is in force and it was not deleted."""
+    """Returns the result of an earlier ingest of the same files, if its snapshot exists and its test set is current."""
     try:
         earlier_result = decode(IngestResult, json.loads(store.get(_result_key(source_fingerprint))), "sources")
     except MissingObjectError:

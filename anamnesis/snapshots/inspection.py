@@ -1,4 +1,4 @@
-"""First pass over a source: what each file says of its images, joined to studies. No pixel is kept."""
+"""First pass over a source: reads the headers of all files and joins them to studies. It keeps no pixels."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,10 +19,10 @@ InspectedFile = tuple[SourceFile, list[Header] | QuarantineEntry]
 def inspect_source(
     config: SiteConfig, files: Sequence[SourceFile], parallel_map: OrderedExecutorMap, progress: Progress
 ) -> JoinedStudies:
-    """Inspects all files, then joins them to studies.
+    """Reads the headers of all files and joins them to studies.
 
     Raises:
-        InputError: the manifest of labels is not there or cannot be read.
+        InputError: the label manifest does not exist or is not as expected.
     """
     label_manifest = _read_site_labels(config, files)
     image_files = [file for file in files if file.key != config.labels.manifest]
@@ -43,7 +43,7 @@ def inspect_source(
 
 
 def inspect_batch(files: Sequence[SourceFile]) -> list[InspectedFile]:
-    """Returns what each file says of its images, or why it says nothing; what only accompanies images is left out."""
+    """Returns the headers of each file, or the reason for its quarantine; skips files that are not images."""
     inspected_files: list[InspectedFile] = []
     for file in files:
         try:
@@ -59,5 +59,8 @@ def _read_site_labels(config: SiteConfig, files: Sequence[SourceFile]) -> dict[s
         return None
     manifest_path = next((file.path for file in files if file.key == config.labels.manifest), None)
     if manifest_path is None:
-        raise InputError(f"site {config.name!r}: labels.manifest: there is no {config.labels.manifest!r} in the source")
+        raise InputError(
+            f"site {config.name!r}: labels.manifest: the source has no file {config.labels.manifest!r}; "
+            "add it, or correct the path"
+        )
     return read_label_manifest(manifest_path)

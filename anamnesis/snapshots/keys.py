@@ -1,4 +1,4 @@
-"""The model's split key: who is tested, and under which name a patient is stored."""
+"""The model's split key: it determines the split and the pseudonym of each patient."""
 
 import hashlib
 import hmac
@@ -14,15 +14,15 @@ _MINIMUM_LENGTH = 32
 
 
 def read_split_key(reference: str, create: bool = False, environment: Mapping[str, str] = os.environ) -> bytes:
-    """Returns the key that a reference points to.
+    """Returns the split key at a reference.
 
     Args:
-        reference: ``file:///absolute/path`` or ``env:NAME``; what stands there is the key, 32 characters or more.
-        create: make a random key where the file does not exist. Of several that try, all get the same one.
-        environment: where ``env:NAME`` looks.
+        reference: ``file:///absolute/path`` or ``env:NAME``; the key has 32 characters or more.
+        create: whether to create a random key when the file does not exist. Concurrent callers get the same key.
+        environment: the environment for ``env:NAME``.
 
     Raises:
-        InputError: there is no key, or it is too short to be a secret.
+        InputError: there is no key, or it is too short for a secret.
     """
     scheme, _, key_location = reference.partition(":")
     if scheme == "env" and key_location:
@@ -37,13 +37,13 @@ def read_split_key(reference: str, create: bool = False, environment: Mapping[st
     if len(key := raw_key.strip()) < _MINIMUM_LENGTH:
         raise InputError(
             f"split key {reference!r}: expected {_MINIMUM_LENGTH} characters or more, found {len(key)}; make one with "
-            "'openssl rand -hex 32' and keep it: another key would put test patients into training"
+            "'openssl rand -hex 32' and keep it, because another key would put test patients into training"
         )
     return key
 
 
 def _create_key_file(path: Path) -> None:
-    """Writes a key that appears whole or not at all; the first writer wins."""
+    """Writes a key atomically; the first writer wins."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -54,34 +54,34 @@ def _create_key_file(path: Path) -> None:
     try:
         os.link(temporary, path)
     except FileExistsError:
-        pass  # another process was first: its key counts
+        pass  # another process was first; its key counts
     finally:
         temporary.unlink()
 
 
 def key_fingerprint(key: bytes) -> str:
-    """Returns a name of the key that does not give it away."""
+    """Returns the fingerprint of the key, which does not reveal it."""
     return digest_bytes(_hmac_digest(key, "fingerprint"))
 
 
 def split_by_key(key: bytes, patient: str, test_fraction: float) -> Split:
-    """Returns TRAIN or TEST: equal on every site of the model, whatever else is ingested."""
+    """Returns TRAIN or TEST; it is the same at every site of the model and in every ingest."""
     return (
         Split.TEST if int.from_bytes(_hmac_digest(key, "split", patient)[:8]) < test_fraction * 2**64 else Split.TRAIN
     )
 
 
 def pseudonymise_patient(key: bytes, site: str, patient: str) -> str:
-    """Returns the name under which a patient is stored; it cannot be joined across sites."""
+    """Returns the pseudonym of a patient, which differs from site to site."""
     return _hmac_digest(key, "patient", site, patient).hex()
 
 
 def pseudonymise_study(key: bytes, site: str, patient: str, study: str) -> str:
-    """Returns the name under which a study is stored."""
+    """Returns the pseudonym of a study."""
     return _hmac_digest(key, "study", site, patient, study).hex()
 
 
 def _hmac_digest(key: bytes, *parts: str) -> bytes:
-    """HMAC-SHA256 over parts with their lengths, so that no two lists of parts give one text."""
+    """Returns the HMAC-SHA256 over the parts with their lengths, so that different parts give different texts."""
     text = b"".join(len(data := part.encode()).to_bytes(8) + data for part in parts)
     return hmac.new(key, text, hashlib.sha256).digest()

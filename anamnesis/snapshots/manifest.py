@@ -1,4 +1,4 @@
-"""A snapshot's manifest: everything about its samples but the pixels, which it names by their content."""
+"""The manifest of a snapshot: all data of its samples except the pixels, which it names by content digest."""
 
 import json
 from collections import Counter
@@ -25,7 +25,7 @@ class ImageRecord:
     """One image of a sample.
 
     Attributes:
-        content: digest of dtype, shape and pixels; the tensor's name in its shard.
+        content: digest of dtype, shape and pixels; name of the tensor in its shard.
         dtype: uint8, int16, uint16, int32 or float32.
         shape: in the order of ``axes``.
         spacing: millimetres along each spatial axis, 1.0 where unknown.
@@ -41,7 +41,7 @@ class ImageRecord:
 
 @dataclass(frozen=True, slots=True)
 class SampleRecord:
-    """One sample without its pixels; fields as in ``records.Sample``."""
+    """One sample without its pixels; the fields are those of ``records.Sample``."""
 
     id: str
     patient: str
@@ -55,16 +55,16 @@ class SampleRecord:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotManifest:
-    """What a snapshot is. Its digest is the snapshot's name; where the pixels are stored is no part of it.
+    """The manifest of a snapshot. Its digest is the digest of the snapshot and does not depend on shards.
 
     Attributes:
-        site: whose data.
-        task: what is asked.
-        modalities: the site's, the first is the main one.
-        key_fingerprint: of the split key.
-        test_set: digest of the test set in force.
-        samples: sorted by id.
-        schema: of this document.
+        site: the site of the data.
+        task: the task of the site.
+        modalities: modalities of the site; the first one is the main modality.
+        key_fingerprint: fingerprint of the split key.
+        test_set: digest of the current test set.
+        samples: the samples, sorted by id.
+        schema: schema of this document.
     """
 
     site: str
@@ -80,7 +80,7 @@ class SnapshotManifest:
         return (sample for sample in self.samples if sample.split is split)
 
     def count_by_split(self) -> dict[str, int]:
-        """Returns how many samples each split has."""
+        """Returns the number of samples of each split."""
         split_counts = Counter(sample.split for sample in self.samples)
         return {split.value: split_counts[split] for split in Split}
 
@@ -90,7 +90,9 @@ def write_snapshot_manifest(store: Store, manifest: SnapshotManifest) -> str:
     data = canonical_json(encode(manifest))
     digest = digest_bytes(data)
     if not store.put_if_absent(snapshot_key(digest), data):
-        raise IntegrityError(f"{store.url}: the stored snapshot {digest} differs from its content; was it changed?")
+        raise IntegrityError(
+            f"{store.url}/{snapshot_key(digest)}: its bytes were changed; delete it and ingest the site again"
+        )
     return digest
 
 
@@ -98,14 +100,14 @@ def read_snapshot_manifest(store: Store, digest: str) -> SnapshotManifest:
     """Returns the manifest of a snapshot.
 
     Raises:
-        InputError: there is no such snapshot.
-        IntegrityError: the stored bytes do not have that digest.
+        InputError: the snapshot does not exist.
+        IntegrityError: the stored bytes do not match the digest.
     """
     return decode(SnapshotManifest, read_verified_json(store, snapshot_key(digest), digest), "snapshot")
 
 
 def snapshot_key(digest: str) -> str:
-    """Returns where a snapshot's manifest lies."""
+    """Returns the key of a snapshot's manifest."""
     return f"snapshots/{digest_hex(digest)}.json"
 
 
@@ -113,14 +115,18 @@ def read_verified_json(store: Store, key: str, digest: str) -> object:
     """Returns the JSON under ``key``, whose bytes must have ``digest``.
 
     Raises:
-        InputError: there is no such object.
-        IntegrityError: the bytes do not have that digest.
+        InputError: the object does not exist.
+        IntegrityError: the bytes do not match the digest.
     """
     try:
         data = store.get(key)
     except MissingObjectError:
-        raise InputError(f"{store.url}: there is no {digest} here; ingest the site first, or check the store") from None
+        raise InputError(
+            f"{store.url}/{key}: the object does not exist; ingest the site first, or correct the store of the site"
+        ) from None
     if digest_bytes(data) != digest:
-        raise IntegrityError(f"{store.url}/{key}: the stored bytes do not have the digest that names them")
+        raise IntegrityError(
+            f"{store.url}/{key}: its bytes were changed, they do not match their digest; restore it from a backup"
+        )
     document: object = json.loads(data)
     return document

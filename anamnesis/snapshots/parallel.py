@@ -1,4 +1,4 @@
-"""The same function over many batches, in order, in several processes where that pays."""
+"""A map over batches that keeps their order, in several processes when there is much to do."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -11,30 +11,34 @@ from typing import Protocol, TypeVar
 
 from anamnesis.records import AnamnesisError
 
-A = TypeVar("A")
-B = TypeVar("B")
+ArgumentT = TypeVar("ArgumentT")
+ResultT = TypeVar("ResultT")
 
 
 class OrderedExecutorMap(Protocol):
-    """``map`` that yields results in the order of its arguments and holds only a few of them at a time."""
+    """A ``map`` that yields its results in the order of its arguments and keeps only a few of them in memory."""
 
-    def __call__(self, function: Callable[[A], B], batches: Iterable[A]) -> Iterator[B]:
+    def __call__(self, function: Callable[[ArgumentT], ResultT], batches: Iterable[ArgumentT]) -> Iterator[ResultT]:
         """Yields ``function(batch)`` for every batch."""
 
 
 @contextmanager
 def ordered_executor_map(workers: int, use_processes: bool) -> Iterator[OrderedExecutorMap]:
-    """Gives a map over processes, or a plain one where there is little to do or one worker.
+    """Opens a map over processes.
 
-    Processes are spawned, never forked: a fork of a process that runs threads can hang.
+    The processes are spawned, because a fork of a process with threads can hang.
+
+    Args:
+        workers: number of processes; with fewer than two the map runs in this process.
+        use_processes: false runs the map in this process.
     """
     if workers < 2 or not use_processes:
         yield _serial_map
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
 
-        def parallel_map(function: Callable[[A], B], batches: Iterable[A]) -> Iterator[B]:
-            pending_futures: deque[Future[B]] = deque()
+        def parallel_map(function: Callable[[ArgumentT], ResultT], batches: Iterable[ArgumentT]) -> Iterator[ResultT]:
+            pending_futures: deque[Future[ResultT]] = deque()
             remaining_batches = iter(batches)
             while True:
                 pending_futures.extend(
@@ -49,15 +53,16 @@ def ordered_executor_map(workers: int, use_processes: bool) -> Iterator[OrderedE
             yield parallel_map
         except BrokenProcessPool as error:
             raise AnamnesisError(
-                "a process that read files was killed, perhaps for memory; use fewer workers"
+                "a worker process that reads files was killed, perhaps out of memory; "
+                "use fewer workers, or give the step more memory"
             ) from error
 
 
-def _serial_map(function: Callable[[A], B], batches: Iterable[A]) -> Iterator[B]:
+def _serial_map(function: Callable[[ArgumentT], ResultT], batches: Iterable[ArgumentT]) -> Iterator[ResultT]:
     return map(function, batches)
 
 
-def batched(items: Iterable[A], size: int) -> Iterator[list[A]]:
+def batched(items: Iterable[ArgumentT], size: int) -> Iterator[list[ArgumentT]]:
     """Yields lists of up to ``size`` items."""
     remaining_items = iter(items)
     while batch := list(islice(remaining_items, size)):

@@ -1,6 +1,6 @@
-"""Small synthetic sites as DICOM files, for demonstrations and tests where there are no real images.
+"""Small synthetic sites of DICOM files, for demonstrations and tests without real images.
 
-Their headers name people who do not exist, as fully as a hospital's would, so that de-identification has work to do.
+Their headers have the names of people who do not exist, as complete as in a hospital, to test the pseudonymisation.
 """
 
 from collections.abc import Callable
@@ -33,9 +33,9 @@ class PhantomKind:
     Attributes:
         modality: DICOM code.
         storage: SOP class UID.
-        classes: the classes' names.
+        classes: names of the classes.
         draw: (class of each image [N], generator) -> values in [0, 1], [N, SIZE, SIZE] or [N, SIZE, SIZE, 3].
-        intercept: added to the stored values by the modality rescale.
+        intercept: intercept of the modality rescale.
     """
 
     modality: str
@@ -46,20 +46,20 @@ class PhantomKind:
 
 
 def write_phantom_site(folder: Path, kind: str, patients: int, seed: int) -> SiteConfig:
-    """Writes a site's files, ``<folder>/<class>/IM000000`` and on, and returns how to ingest them.
+    """Writes the files of a site, ``<folder>/<class>/IM000000`` and so on, and returns the settings of the site.
 
     Args:
-        folder: is made where it does not exist.
+        folder: the folder; it is created if necessary.
         kind: ``xray``, ``ct``, ``mr`` or ``microscopy``.
-        patients: each has one class and two images; below 40 for each class a split by key may leave the test set
-            without one.
+        patients: number of patients; each has one class and two images. With fewer than 40 for each class, the test
+            set may lack a class.
         seed: equal seeds write equal bytes.
 
     Raises:
-        InputError: no such kind.
+        InputError: the kind does not exist.
     """
     if kind not in KINDS:
-        raise InputError(f"phantom {kind!r}: known are {', '.join(KINDS)}")
+        raise InputError(f"phantom {kind!r} does not exist; choose one of {', '.join(KINDS)}")
     spec = KINDS[kind]
     generator = np.random.default_rng([seed, list(KINDS).index(kind)])
     labels = np.repeat(np.arange(patients) % len(spec.classes), IMAGES_PER_PATIENT)
@@ -97,7 +97,7 @@ def _patient_header(number: int, generator: np.random.Generator) -> Dataset:
 
 
 def _image_dataset(spec: PhantomKind, image: Floats, name: str, is_inverted: bool) -> Dataset:
-    """Pixels and the header that describes them."""
+    """Returns pixels with their header."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID = UID(spec.storage), ExplicitVRLittleEndian
     meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[name])
@@ -128,7 +128,7 @@ def _image_dataset(spec: PhantomKind, image: Floats, name: str, is_inverted: boo
 
 
 def _disc(y: object, x: object, radius: object, edge_width: float = 0.05, stretch: float = 1.0) -> Floats:
-    """[N, SIZE, SIZE] soft discs: centre and radius in [-1, 1], each a number or [N]; ``stretch`` makes them higher."""
+    """Returns soft discs [N, SIZE, SIZE]; centre and radius in [-1, 1] are numbers or [N], ``stretch`` is vertical."""
     axis = np.linspace(-1, 1, SIZE, dtype=np.float32)
     centre_y, centre_x, radii = (np.reshape(np.asarray(value, np.float32), (-1, 1, 1)) for value in (y, x, radius))
     distance = np.hypot((axis[:, None] - centre_y) / stretch, axis[None, :] - centre_x)
@@ -145,7 +145,7 @@ def _add_lesion(image: Floats, lesion: Floats, labels: NDArray[np.int64]) -> Flo
 
 
 def _select_by_class(labels: NDArray[np.int64], *options: Floats) -> Floats:
-    """For each image the option of its class."""
+    """Returns for each image the option of its class."""
     return np.stack(options)[labels, np.arange(len(labels))]
 
 
@@ -212,7 +212,7 @@ def _draw_microscopy(labels: NDArray[np.int64], generator: np.random.Generator) 
 
 KINDS = {
     "xray": PhantomKind("DX", "1.2.840.10008.5.1.4.1.1.1.1", ("normal", "opacity"), _draw_xray),
-    "ct": PhantomKind("CT", "1.2.840.10008.5.1.4.1.1.2", ("normal", "nodule"), _draw_ct, -1024),
+    "ct": PhantomKind("CT", "1.2.840.10008.5.1.4.1.1.2", ("normal", "nodule"), _draw_ct, intercept=-1024),
     "mr": PhantomKind("MR", "1.2.840.10008.5.1.4.1.1.4", ("ring", "cap", "dot"), _draw_mr),
     "microscopy": PhantomKind("GM", "1.2.840.10008.5.1.4.1.1.77.1.2", ("red", "lobed", "grains"), _draw_microscopy),
 }

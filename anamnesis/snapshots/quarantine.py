@@ -1,4 +1,4 @@
-"""What did not get in, and why. The list names files: it stays in the site's own store, outside every snapshot."""
+"""The quarantine list: rejected files and their reasons. It names files, so it stays in the site's own store."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -10,27 +10,27 @@ from anamnesis.storage.store import Store
 
 
 class QuarantineReason(StrEnum):
-    """Reasons beyond those of reading (``anamnesis.imaging.Reason``). They name no file, no value and nobody."""
+    """Reasons in addition to ``imaging.ReadErrorReason``. They contain no file name, no value and no person's name."""
 
     UNKNOWN_LABEL = "the label is not one of the task's classes"
-    LABELS_DIFFER = "the files of one study carry different labels"
-    OTHER_MODALITY = "the modality does not belong to this site"
+    LABELS_DIFFER = "the files of one study have different labels"
+    OTHER_MODALITY = "the modality is not one of the site's modalities"
     NO_MAIN_IMAGE = "the study has no image of the site's first modality"
     TWO_IMAGES = "the study has several images of one modality"
-    MASK_MISMATCH = "the mask does not fit its image or the task's classes"
-    DUPLICATE = "the same pixels came from another patient or study"
+    MASK_MISMATCH = "the mask does not match its image or the task's classes"
+    DUPLICATE = "another patient or study has the same pixels"
     PATIENT_IN_TWO_SPLITS = "the source puts one patient into training and test"
-    MISSING_FILE = "the manifest lists it, the source does not have it"
+    MISSING_FILE = "the manifest lists the file, but the source does not have it"
 
 
 @dataclass(frozen=True, slots=True)
 class QuarantineEntry:
-    """One file, or one image inside a file, that did not get in.
+    """One quarantined file, or one image inside a file.
 
     Attributes:
-        file: its name below the source.
-        reason: one of ``Reason`` or ``Misfit``; safe to show anywhere.
-        detail: what stood in the file; for the people of the site.
+        file: name below the source.
+        reason: one of ``ReadErrorReason`` or ``QuarantineReason``; safe to show anywhere.
+        detail: may quote the file; for the staff of the site only.
     """
 
     file: str
@@ -39,32 +39,32 @@ class QuarantineEntry:
 
 
 def count_by_reason(entries: Iterable[QuarantineEntry]) -> dict[str, int]:
-    """Returns how many entries each reason has, most frequent first."""
+    """Returns the number of entries for each reason, most frequent first."""
     reason_counts = Counter(str(entry.reason) for entry in entries)
     return dict(sorted(reason_counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 @dataclass(slots=True)
 class QuarantineLog:
-    """What one ingest has put into quarantine so far.
+    """The quarantined files of one ingest so far.
 
     Attributes:
         store: the site's own store.
-        fingerprint: names the list.
-        image_count: images found, readable or not.
-        maximum_share: the largest share of them that is accepted.
-        entries: so far.
+        fingerprint: fingerprint of the ingest; it is part of the key of the list.
+        maximum_share: the largest accepted share of quarantined images.
+        image_count: number of images, readable or not.
+        entries: the quarantined files and images.
     """
 
     store: Store
     fingerprint: str
-    image_count: int
     maximum_share: float
+    image_count: int = 0
     entries: list[QuarantineEntry] = field(default_factory=list)
 
     @property
     def url(self) -> str:
-        """Where people find the list."""
+        """URL of the list, for people."""
         return f"{self.store.url}/{self._key}"
 
     @property
@@ -72,23 +72,23 @@ class QuarantineLog:
         return f"quarantine/{digest_hex(self.fingerprint)}.json"
 
     def add(self, reason: str, files: Iterable[str], detail: str = "") -> None:
-        """Takes files or images, all for one reason."""
+        """Adds files or images with one reason."""
         self.entries += [QuarantineEntry(file, reason, detail) for file in files]
 
     def write_and_check_share(self) -> None:
-        """Writes the list, sorted by file, and refuses a source of which too much is unusable.
+        """Writes the list, sorted by file, and checks the share of quarantined images.
 
         Raises:
-            InputError: the share is too large; the message names reasons, never files.
+            InputError: the share is too large; the message gives reasons, never file names.
         """
         self.write()
         if len(self.entries) <= self.maximum_share * self.image_count:
             return
         reasons = "; ".join(f"{count} x {reason}" for reason, count in list(count_by_reason(self.entries).items())[:3])
         raise InputError(
-            f"{len(self.entries)} of {self.image_count} images cannot be used, more than the share {self.maximum_share:g} that "
-            f"maximumQuarantineShare accepts: {reasons}. The list is {self.url}; mend the source, name "
-            "what is left out on purpose in labels.ignore, or raise the share"
+            f"{len(self.entries)} of {self.image_count} images are unusable, more than maximumQuarantineShare "
+            f"{self.maximum_share:g}: {reasons}. The files are listed in {self.url}; repair them, list labels to skip "
+            "in labels.ignore, or raise maximumQuarantineShare"
         )
 
     def write(self) -> None:

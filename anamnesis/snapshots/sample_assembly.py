@@ -1,4 +1,4 @@
-"""Loaded studies to sample records: stored names, duplicates out, a split for each."""
+"""Assembly of sample records from loaded studies: pseudonyms, removal of duplicates, splits."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from anamnesis.snapshots.testsets import TestSet
 
 @dataclass(frozen=True, slots=True)
 class AssembledSample:
-    """A sample record with the files it came from; ``split`` is the patient's side or PENDING."""
+    """A sample record with its files; its ``split`` is the split of the patient or PENDING."""
 
     files: tuple[str, ...]
     record: SampleRecord
@@ -28,24 +28,29 @@ def assemble_samples(
     config: SiteConfig,
     quarantine_log: QuarantineLog,
 ) -> list[AssembledSample]:
-    """Returns the sample record of each loaded study; identifiers end here.
+    """Returns the sample record of each loaded study; it has pseudonyms instead of identifiers.
 
     Args:
-        studies: as taken.
-        images: of each study, or none where they failed.
-        patient_splits: TRAIN or TEST by the source's patient identifier.
+        studies: the loaded studies.
+        images: image records of each study; none for a study with an unusable image.
+        patient_splits: TRAIN or TEST by the source's identifier of the patient.
         key: the split key.
-        config: the site's name, task and modalities.
-        quarantine_log: takes studies whose mask does not fit.
+        config: settings of the site.
+        quarantine_log: receives studies whose mask does not match their image.
     """
     assembled_samples = []
     for study, records in zip(studies, images, strict=True):
         if records is not None and not _mask_fits(records, config.modalities[0]):
             quarantine_log.add(QuarantineReason.MASK_MISMATCH, study.files, "image and mask differ in size")
         elif records is not None:
-            assembled_samples.append(
-                AssembledSample(study.files, _make_record(study, records, patient_splits[study.patient], key, config))
+            record = _make_record(
+                study=study,
+                images=records,
+                patient_split=patient_splits[study.patient],
+                key=key,
+                config=config,
             )
+            assembled_samples.append(AssembledSample(study.files, record))
     return assembled_samples
 
 
@@ -75,10 +80,10 @@ def _make_record(
 def drop_duplicates(
     assembled_samples: Sequence[AssembledSample], issued_test_sets: Sequence[TestSet], quarantine_log: QuarantineLog
 ) -> list[AssembledSample]:
-    """Keeps equal pixels with one patient and study only: a copy elsewhere could stand on the other side of the split.
+    """Keeps equal pixels for one patient and study only, because a copy could be in the other split.
 
-    What an issued test set holds stays with its owner; else a labelled study comes before one without a label, then
-    the order of stored names decides.
+    Images of an issued test set keep their patient. Otherwise a labelled study comes before an unlabelled one, then the
+    order of the pseudonyms decides.
     """
     owners = {
         _content_digests(sample): (sample.patient, sample.study)
@@ -108,10 +113,10 @@ def drop_duplicates(
 
 
 def move_to_reserve(record: SampleRecord, test_sample_ids: Iterable[str]) -> SampleRecord:
-    """Returns the record with its split: a case of the test side outside every issued test set waits in reserve.
+    """Returns the record; a test sample outside all issued test sets gets the split RESERVE.
 
     Args:
-        record: with the patient's side as its split.
+        record: a record with the split of its patient.
         test_sample_ids: ids of all samples of all issued test sets.
     """
     is_reserve = record.split is Split.TEST and record.id not in test_sample_ids

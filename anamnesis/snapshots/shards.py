@@ -1,7 +1,7 @@
-"""Pixels in shards: ``shards/<sha256>.safetensors``, one tensor for each image under its content digest.
+"""Shards of pixels: ``shards/<sha256>.safetensors``, with one tensor for each image under its content digest.
 
-Which shard holds which image stands beside it, in ``shards/<sha256>.json``, written after the shard. Layout is storage
-only: it is no part of any digest, and an image that some shard holds already is never written again.
+The index ``shards/<sha256>.json`` lists the images of a shard and is written after it. The distribution over shards is
+part of no digest. A stored image is never written again.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ def locate_contents(store: Store) -> dict[str, str]:
     """Returns the key of the shard that holds each content digest.
 
     Raises:
-        IntegrityError: an index cannot be read.
+        IntegrityError: an index is unreadable.
     """
     shard_keys: dict[str, str] = {}
     for info in store.list("shards/"):
@@ -51,11 +51,13 @@ def _read_index(store: Store, key: str) -> list[str]:
     try:
         return [f"sha256:{name}" for name in json.loads(store.get(key))["contents"]]
     except (ValueError, LookupError, TypeError) as error:
-        raise IntegrityError(f"{store.url}/{key}: not an index of a shard; delete it and ingest again") from error
+        raise IntegrityError(
+            f"{store.url}/{key}: not an index of a shard; delete it and ingest the site again"
+        ) from error
 
 
 class ShardWriter:
-    """Collects images and writes a shard whenever enough are together."""
+    """Collects images and writes them in shards of about ``maximum_bytes``."""
 
     def __init__(self, store: Store, maximum_bytes: int = SHARD_BYTES) -> None:
         self.store = store
@@ -66,7 +68,7 @@ class ShardWriter:
         self._pending_bytes = 0
 
     def add(self, content: str, pixels: Pixels) -> None:
-        """Takes an image, unless the store has it already."""
+        """Adds an image, unless the store has it."""
         if content in self._stored_contents:
             return
         self._stored_contents.add(content)
@@ -77,7 +79,7 @@ class ShardWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Writes what waits: the shard, then its index."""
+        """Writes the collected images: the shard, then its index."""
         if not self._pending_images:
             return
         data = save(self._pending_images)
@@ -88,9 +90,10 @@ class ShardWriter:
 
 
 class ShardReader:
-    """Opens images by content. Shards of a folder are mapped, those of a bucket are fetched once to a temporary folder.
+    """Reads images by content digest; a context manager.
 
-    Use as a context. Every image is compared with its digest when it is read.
+    Shards in a folder are mapped into memory, shards in a bucket are downloaded once. Every image is compared with its
+    digest.
     """
 
     def __init__(self, store: Store) -> None:
@@ -112,17 +115,21 @@ class ShardReader:
         """Returns one image's pixels.
 
         Raises:
-            IntegrityError: it is in no shard, or it is not what its digest says.
+            IntegrityError: no shard has the image, or the image does not match its digest.
         """
         key = self._shard_keys.get(content)
         if key is None:
-            raise IntegrityError(f"{self.store.url}: no shard holds {content}; ingest the site again")
+            raise IntegrityError(f"{self.store.url}: no shard has the image {content}; ingest the site again")
         try:
             pixels: Pixels = self._open_shard(key).get_tensor(digest_hex(content))
         except (SafetensorError, OSError) as error:
-            raise IntegrityError(f"{self.store.url}/{key}: cannot be read: {error}") from error
+            raise IntegrityError(
+                f"{self.store.url}/{key}: the shard is unreadable ({error}); restore it from a backup"
+            ) from error
         if content_digest(pixels) != content:
-            raise IntegrityError(f"{self.store.url}/{key}: the image {content} was changed after it was stored")
+            raise IntegrityError(
+                f"{self.store.url}/{key}: the image {content} was changed; restore the shard from a backup"
+            )
         return pixels
 
     def _open_shard(self, key: str) -> Any:

@@ -1,4 +1,4 @@
-"""What arrives at a site: listed, fingerprinted, and brought to where readers can open it."""
+"""The files of a site's source: listing, fingerprint, and download."""
 
 import os
 import tempfile
@@ -19,7 +19,7 @@ from anamnesis.sources import (
 )
 
 INGEST_REVISION = 1
-"""Raised when the same files would give another snapshot, because reading or joining changed."""
+"""Increased when a change of the code gives another snapshot for the same files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,9 @@ class SourceFile:
     """One file of the source.
 
     Attributes:
-        key: its name below the source.
-        path: where it lies on this machine.
-        manifest_names: see ``Item``.
+        key: name below the source.
+        path: path on this machine.
+        manifest_names: see ``SourceItem``.
     """
 
     key: str
@@ -38,44 +38,44 @@ class SourceFile:
 
 
 def list_source_items(config: SiteConfig) -> tuple[SourceItem, ...]:
-    """Returns all files of a site's source, sorted by key, and last a manifest that lies elsewhere.
+    """Returns all files of a site's source, sorted by key, then the label manifest if it is outside the source.
 
     Raises:
-        InputError: there is none, or it cannot be listed.
+        InputError: the source is empty, or cannot be listed.
     """
     check_label_source(config)
     try:
         items = open_source(config.source).list_items()
     except OSError as error:
-        raise InputError(f"source {config.source!r}: cannot be listed: {error.strerror}") from error
+        raise InputError(f"source {config.source!r}: cannot list the files: {error.strerror}") from error
     if not items:
-        raise InputError(f"source {config.source!r}: there are no files")
+        raise InputError(f"source {config.source!r}: the source has no files; wait for data, or correct the address")
     external_manifest = config.labels.manifest if config.labels.is_external else ""
     return (*items, find_label_manifest(external_manifest, os.environ)) if external_manifest else items
 
 
 def check_label_source(config: SiteConfig) -> None:
-    """Refuses labels that a DICOM server cannot have: it has neither folders nor a manifest.
+    """Refuses labels from a DICOM server, which has neither folders nor a manifest.
 
     Raises:
-        InputError: names the field.
+        InputError: the message names the field.
     """
     if not is_dicom_server(config.source):
         return
     location = f"site {config.name!r}: labels"
     if config.labels.origin is LabelOrigin.MANIFEST and not config.labels.is_external:
         raise InputError(
-            f"{location}.manifest: a DICOM server holds no manifest; give its URL, s3://... or file:///..."
+            f"{location}.manifest: a DICOM server has no manifest; give the URL of one, s3://... or file:///..."
         )
     if config.labels.origin is LabelOrigin.CONTAINER and config.task.type is TaskType.CLASSIFICATION:
-        raise InputError(f"{location}.from: a DICOM server has no folders to take labels from; choose Manifest")
+        raise InputError(f"{location}.from: a DICOM server has no folders for labels; choose Manifest")
 
 
 def check_store_outside_source(source: str, store: str) -> None:
-    """Refuses a store below its own source: every ingest would find what the last one wrote.
+    """Refuses a store inside its source, because every ingest would read the files of the previous one.
 
     Raises:
-        InputError: names both.
+        InputError: the message names both.
     """
     source_folder, store_folder = local_folder(source), local_folder(store)
     if source_folder and store_folder:
@@ -83,13 +83,13 @@ def check_store_outside_source(source: str, store: str) -> None:
     else:
         is_inside = f"{store}/".startswith(f"{source.rstrip('/')}/")
     if is_inside:
-        raise InputError(f"store {store!r} lies inside its source {source!r}; keep them apart")
+        raise InputError(f"the store {store!r} is inside the source {source!r}; choose a store outside it")
 
 
 def compute_fingerprint(config: SiteConfig, key_fingerprint: str, files: Sequence[SourceItem]) -> str:
-    """Returns the digest of everything that decides an ingest's result: files by name and tag, settings, key.
+    """Returns the digest of everything that determines the result of an ingest: file names and tags, settings, key.
 
-    Where the source lies is no part of it.
+    The address of the source is not part of it.
     """
     settings = encode(config)
     assert isinstance(settings, dict)
@@ -100,7 +100,7 @@ def compute_fingerprint(config: SiteConfig, key_fingerprint: str, files: Sequenc
 
 @contextmanager
 def fetch_files(source: str, files: Sequence[SourceItem], progress: Progress) -> Iterator[list[SourceFile]]:
-    """Brings files to this machine for as long as the context lasts; a folder's files are used where they are."""
+    """Downloads the files for the duration of the context; files of a folder are used in place."""
     folder, data_source = local_folder(source), open_source(source)
     remote_items = [(number, file) for number, file in enumerate(files) if not folder or not file.locator]
     downloaded_paths: dict[int, Path] = {}
@@ -126,5 +126,5 @@ def fetch_files(source: str, files: Sequence[SourceItem], progress: Progress) ->
 
 
 def _to_utf8(name: str) -> str:
-    """A file name as text that every JSON writer takes, also where the name is not UTF-8."""
+    """Returns a file name as valid UTF-8, with escapes for invalid bytes."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

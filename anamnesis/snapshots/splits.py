@@ -1,4 +1,4 @@
-"""Which side each patient is on, and which studies are taken when there are more than wanted. Always whole patients."""
+"""Splits of patients into training and test, and the stratified subset of studies. Patients are never divided."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -12,17 +12,17 @@ from anamnesis.snapshots.studies import Study
 def check_declared_splits(
     studies: Sequence[Study], key: bytes, site: str, test_patients: Collection[str], quarantine_log: QuarantineLog
 ) -> None:
-    """Refuses a source that puts a patient on both sides, or into training although they are in a test set.
+    """Refuses a source that declares both splits for a patient, or training for a patient of a test set.
 
     Args:
-        studies: with what the source declares.
+        studies: studies with their declared splits.
         key: the split key.
-        site: the site's name.
-        test_patients: stored names of patients in an issued test set.
-        quarantine_log: lists the files of such patients.
+        site: name of the site.
+        test_patients: pseudonyms of the patients in issued test sets.
+        quarantine_log: receives the files of such patients.
 
     Raises:
-        InputError: says how many, and where their files are listed.
+        InputError: the message gives the number of such patients and the URL of the list of their files.
     """
     declared_splits: dict[str, set[Split]] = defaultdict(set)
     for study in studies:
@@ -40,17 +40,18 @@ def check_declared_splits(
         )
         quarantine_log.write()
         raise InputError(
-            f"site {site!r}: the source declares a split by which {len(conflicting_patients)} patients are in training and test, or in "
-            f"training although an issued test set has them; correct it for the files in {quarantine_log.url}"
+            f"site {site!r}: the declared split puts {len(conflicting_patients)} patients into training and test, "
+            f"or into training although they are in an issued test set; correct the split of the files in "
+            f"{quarantine_log.url}"
         )
 
 
 def assign_splits(
     studies: Sequence[Study], key: bytes, config: SiteConfig, test_patients: Collection[str]
 ) -> dict[str, Split]:
-    """Returns TRAIN or TEST for each patient: what the source declares for any study of theirs, else by key.
+    """Returns TRAIN or TEST for each patient: the declared split of any of their studies, else the split by key.
 
-    Who is in an issued test set stays on the test side, also when ``test_fraction`` is lowered later.
+    Patients of issued test sets keep the split TEST, even if ``test_fraction`` is lowered later.
     """
     patient_splits = {study.patient: study.declared_split for study in studies if study.declared_split}
     for patient in {study.patient for study in studies} - set(patient_splits):
@@ -64,15 +65,15 @@ def stratified_subset(
 ) -> list[Study]:
     """Returns at most ``maximum`` studies, in their order.
 
-    Classes get even shares; within a class both sides are thinned alike, and keep at least one study each.
-    Patients come in the order of their stored names, whole except for the last. Studies without an answer fill
-    what is left.
+    Classes get even shares. Within a class both splits are reduced by the same factor and keep at least one study each.
+    Patients are taken in the order of their pseudonyms, whole except for the last one. Studies without a target fill
+    the rest.
 
     Args:
-        studies: all that could be taken.
-        patient_splits: side of each patient.
-        pseudonyms: stored name of each patient.
-        maximum: 0 takes all.
+        studies: all studies.
+        patient_splits: split of each patient.
+        pseudonyms: pseudonym of each patient.
+        maximum: largest number of studies; 0 takes all.
     """
     if not maximum or len(studies) <= maximum:
         return list(studies)
@@ -106,7 +107,7 @@ def stratified_subset(
 
 
 def _even_shares(sizes: Sequence[int], total: int) -> list[int]:
-    """Shares of ``total`` as even as the sizes allow; what a small one leaves goes to the others."""
+    """Returns shares of ``total`` as even as the sizes allow; larger classes take the rest of smaller ones."""
     shares = [0] * len(sizes)
     remaining = total
     for class_rank, index in enumerate(sorted(range(len(sizes)), key=lambda i: (sizes[i], i))):

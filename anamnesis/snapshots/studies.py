@@ -1,4 +1,4 @@
-"""Files joined to studies: which images belong together, what is asked of them, and what does not belong here."""
+"""Joins files to studies: the images of a study, its target, and the quarantine of images that do not fit."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,22 +10,22 @@ from anamnesis.snapshots.quarantine import QuarantineEntry, QuarantineReason
 from anamnesis.snapshots.source_files import SourceFile
 
 MASK = "mask"
-"""The name of a mask among a sample's images."""
+"""Key of a mask in ``Sample.images``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """One study on its way into a snapshot. It holds the source's identifiers: it is never stored.
+    """One study before its images are loaded. It holds the source's identifiers, so it is never stored.
 
     Attributes:
         files: names below the source, for the quarantine list.
-        patient: the source's identifier.
-        study: the source's identifier.
-        pixel_sources: where the pixels of each image stand: modality, or ``mask``.
-        target: the answer, or none yet. That of a segmentation is known from its mask.
+        patient: the source's identifier of the patient.
+        study: the source's identifier of the study.
+        pixel_sources: modality or ``mask`` -> place of the pixels.
+        target: the ground truth, or none yet. For a segmentation it is the mask.
         declared_split: the split that the source declares.
         covariates: numbers by name.
-        attributes: the declared banded attributes.
+        attributes: the generalised attributes that the site declares.
     """
 
     files: tuple[str, ...]
@@ -40,12 +40,12 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class JoinedStudies:
-    """What joining gave.
+    """The joined studies of a source.
 
     Attributes:
-        studies: in the order of their files.
-        quarantine_entries: what does not belong.
-        ignored_count: how many images were left out on purpose.
+        studies: the studies, in the order of their files.
+        quarantine_entries: the quarantined files and images.
+        ignored_count: number of images with a label of ``labels.ignore``.
     """
 
     studies: tuple[Study, ...]
@@ -54,7 +54,7 @@ class JoinedStudies:
 
     @property
     def image_count(self) -> int:
-        """Images found, usable or not; each slice of a series counts."""
+        """Number of images, usable or not; each slice of a series counts."""
         return sum(len(study.files) for study in self.studies) + len(self.quarantine_entries) + self.ignored_count
 
 
@@ -78,9 +78,9 @@ def join_studies(
     """Joins inspected files to studies.
 
     Args:
-        config: modalities, task and labels.
-        inspected_files: readable files with what each says of its images.
-        manifest: its rows, or none where labels stand in the container.
+        config: settings of the site.
+        inspected_files: readable files with the headers of their images.
+        manifest: rows of the label manifest, or none when the container has the labels.
     """
     files = [(file, list(headers)) for file, headers in inspected_files]
     masks = _find_masks([file for file, _ in files])
@@ -92,23 +92,22 @@ def join_studies(
         for header in headers
     ]
     relevant_images = [item for item in annotated_images if not _is_ignored(config, item.annotation)]
-    misfit_images = [
+    rejected_images = [
         (item, reason) for item in relevant_images if (reason := _image_quarantine_reason(config, item.annotation))
     ]
     quarantine_entries = [
         QuarantineEntry(item.name, reason, f"{item.annotation.label} {item.annotation.modality}")
-        for item, reason in misfit_images
+        for item, reason in rejected_images
     ]
-    misfit_ids = {id(item) for item, _ in misfit_images}
-    studies, mixed_series = _join_slices(
-        config, [item for item in relevant_images if id(item) not in misfit_ids], masks
+    rejected_ids = {id(item) for item, _ in rejected_images}
+    studies, slice_entries = _join_slices(
+        config, [item for item in relevant_images if id(item) not in rejected_ids], masks
     )
+    quarantine_entries += slice_entries
     if len(config.modalities) > 1:
-        studies, mixed_studies = _join_modalities(config, studies)
-        mixed_series += mixed_studies
-    return JoinedStudies(
-        tuple(studies), (*quarantine_entries, *mixed_series), len(annotated_images) - len(relevant_images)
-    )
+        studies, modality_entries = _join_modalities(config, studies)
+        quarantine_entries += modality_entries
+    return JoinedStudies(tuple(studies), tuple(quarantine_entries), len(annotated_images) - len(relevant_images))
 
 
 def _is_ignored(config: SiteConfig, annotation: ImageAnnotation) -> bool:
@@ -118,7 +117,7 @@ def _is_ignored(config: SiteConfig, annotation: ImageAnnotation) -> bool:
 def _image_quarantine_reason(config: SiteConfig, annotation: ImageAnnotation) -> QuarantineReason | None:
     if annotation.modality and annotation.modality not in config.modalities:
         return QuarantineReason.OTHER_MODALITY
-    # Of other tasks a label is a domain, of use for labels.ignore only.
+    # For other tasks a label is only a domain; labels.ignore uses it.
     if config.task.type is not TaskType.CLASSIFICATION or annotation.label is None:
         return None
     return None if _class_name(config, annotation.label) in config.task.classes else QuarantineReason.UNKNOWN_LABEL
@@ -141,14 +140,14 @@ def _join_slices(
 
 
 def _find_masks(files: Sequence[SourceFile]) -> dict[str, SourceFile]:
-    """Image file -> the file ``<name>_mask.<suffix>`` beside it."""
+    """Returns image file -> its mask, the file ``<name>_mask.<suffix>`` in the same folder."""
     stems = {strip_image_suffix(file.key): file for file in files}
     pairs = ((file.key, stems.get(f"{strip_image_suffix(file.key)}_mask")) for file in files)
     return {key: mask for key, mask in pairs if mask}
 
 
 def _class_name(config: SiteConfig, label: str | int) -> str | int:
-    """A label that is a number without a name counts through the task's classes."""
+    """Returns the name of a class; a label that is a number is an index of the task's classes."""
     if isinstance(label, int) and label < len(config.task.classes):
         return config.task.classes[label]
     return label
@@ -189,7 +188,7 @@ def _make_study(config: SiteConfig, items: Sequence[_AnnotatedImage], masks: Map
 
 
 def _join_modalities(config: SiteConfig, studies: Sequence[Study]) -> tuple[list[Study], list[QuarantineEntry]]:
-    """Where a site names several modalities, the images of one patient and study are one sample."""
+    """Joins the images of one patient and study to one study, for sites with several modalities."""
     groups: dict[tuple[str, str], list[Study]] = {}
     for study in studies:
         groups.setdefault((study.patient, study.study), []).append(study)
@@ -226,6 +225,6 @@ def _merge_modalities(members: Sequence[Study]) -> Study:
 
 
 def find_missing_files(files: Sequence[SourceFile], manifest: Mapping[str, ImageAnnotation]) -> list[QuarantineEntry]:
-    """Returns what a manifest lists and a source with these files does not have, file or folder."""
+    """Returns the files and folders that a manifest lists, but the source does not have."""
     present_names = {name for file in files for name in file.manifest_names}
     return [QuarantineEntry(name, QuarantineReason.MISSING_FILE) for name in manifest if name not in present_names]

@@ -1,4 +1,4 @@
-"""Test sets: frozen at a site's first snapshot, numbered, never changed; later test patients wait in reserve."""
+"""Test sets: numbered, frozen at a site's first snapshot and never changed. Later test patients wait in reserve."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -24,18 +24,18 @@ from anamnesis.storage.store import Store
 
 @dataclass(frozen=True, slots=True)
 class TestSet:
-    """The cases that judge a task at one site.
+    """The test cases of a task at one site.
 
     Attributes:
-        number: 1, 2, 3, ...; the last one is in force.
-        site: whose data.
-        task: what is asked.
-        key_fingerprint: of the split key.
-        samples: sorted by id, each complete, so that the set outlives its snapshot.
-        schema: of this document.
+        number: 1, 2, 3, ...; the last set is the current one.
+        site: the site of the data.
+        task: the task of the site.
+        key_fingerprint: fingerprint of the split key.
+        samples: the complete records, sorted by id, so that the set does not depend on a snapshot.
+        schema: schema of this document.
     """
 
-    __test__ = False  # for pytest: a class with this name is no test
+    __test__ = False  # for pytest: this class is not a test
 
     number: int
     site: str
@@ -51,19 +51,19 @@ class TestSet:
 
 
 def list_test_sets(store: Store) -> tuple[TestSet, ...]:
-    """Returns every test set of a site, in the order of their numbers.
+    """Returns all test sets of a site, in the order of their numbers.
 
     Raises:
-        IntegrityError: one was changed.
+        IntegrityError: a test set was changed.
     """
     return tuple(_read_test_set(store, info.key) for info in store.list("testsets/"))
 
 
 def current_test_set(store: Store) -> str:
-    """Returns the digest of a site's test set in force, or nothing before its first ingest; reads that one alone.
+    """Returns the digest of a site's current test set, empty before its first ingest; reads only this set.
 
     Raises:
-        IntegrityError: it was changed.
+        IntegrityError: the test set was changed.
     """
     keys = [info.key for info in store.list("testsets/")]
     return str(_read_document(store, keys[-1])["digest"]) if keys else ""
@@ -73,20 +73,20 @@ def find_test_set(store: Store, digest: str) -> TestSet:
     """Returns the test set with this digest.
 
     Raises:
-        InputError: there is none.
-        IntegrityError: one was changed.
+        InputError: the test set does not exist.
+        IntegrityError: a test set was changed.
     """
     matching_set = next((test_set for test_set in reversed(list_test_sets(store)) if test_set.digest == digest), None)
     if matching_set is None:
-        raise InputError(f"{store.url}: no test set has the digest {digest}; is it another site's?")
+        raise InputError(f"{store.url}: no test set has the digest {digest}; check the site and its store")
     return matching_set
 
 
 def freeze_test_set(store: Store, first_set: TestSet) -> tuple[TestSet, ...]:
-    """Writes a site's first test set, and returns what was issued: somebody else may have been faster.
+    """Writes a site's first test set, and returns the stored test sets: another process may have been faster.
 
     Raises:
-        InputError: it is empty, or lacks a class.
+        InputError: the test set is empty or lacks a class.
     """
     check_complete(first_set)
     _write_test_set(store, first_set)
@@ -94,14 +94,14 @@ def freeze_test_set(store: Store, first_set: TestSet) -> tuple[TestSet, ...]:
 
 
 def issue_test_set(store: Store, snapshot: str) -> TestSet:
-    """Makes a snapshot's reserve the next test set. Who was ever in training is left out.
+    """Makes the reserve of a snapshot the next test set, without patients of any training split.
 
     Returns:
-        The new set; the next ingest puts it in force.
+        The new set; it becomes the current one with the next ingest.
 
     Raises:
         InputError: the reserve is empty or lacks a class.
-        ConflictError: somebody else issued one at the same moment.
+        ConflictError: another process issued a set with the same number.
     """
     manifest, issued_test_sets = read_snapshot_manifest(store, snapshot), list_test_sets(store)
     trained_patients = _find_trained_patients(store)
@@ -110,18 +110,26 @@ def issue_test_set(store: Store, snapshot: str) -> TestSet:
         for sample in manifest.samples_of(Split.RESERVE)
         if sample.patient not in trained_patients
     )
-    next_set = TestSet(len(issued_test_sets) + 1, manifest.site, manifest.task, manifest.key_fingerprint, samples)
+    next_set = TestSet(
+        number=len(issued_test_sets) + 1,
+        site=manifest.site,
+        task=manifest.task,
+        key_fingerprint=manifest.key_fingerprint,
+        samples=samples,
+    )
     check_complete(next_set)
     if not _write_test_set(store, next_set):
-        raise ConflictError(f"{store.url}: test set {next_set.number} was issued by somebody else meanwhile")
+        raise ConflictError(
+            f"{store.url}: another process issued test set {next_set.number} first; read it before you issue another"
+        )
     return next_set
 
 
 def check_complete(test_set: TestSet) -> None:
-    """Refuses a set that could not judge its task.
+    """Refuses a test set that cannot evaluate its task.
 
     Raises:
-        InputError: it is empty, or a class has no case; says what to do.
+        InputError: the set is empty, or a class has no case; the message says what to do.
     """
     present_classes = {sample.target.index for sample in test_set.samples if sample.target}
     classes = test_set.task.classes if test_set.task.type is TaskType.CLASSIFICATION else ()
@@ -130,22 +138,23 @@ def check_complete(test_set: TestSet) -> None:
         return
     missing_text = f"no case of class {', '.join(map(repr, missing_classes))}" if missing_classes else "no case"
     raise InputError(
-        f"site {test_set.site!r}: test set {test_set.number} would have {missing_text} among {len(test_set.samples)}; wait "
+        f"site {test_set.site!r}: test set {test_set.number} has {missing_text} ({len(test_set.samples)} cases); wait "
         "for more labelled patients, raise testFraction, declare a split in the source, or correct the task's classes"
     )
 
 
 def check_task(issued_test_sets: Sequence[TestSet], task: Task) -> None:
-    """Refuses a task that is not the one which the site's test sets were frozen for.
+    """Refuses a task that differs from the task of the site's test sets.
 
     Raises:
-        RefusedError: type or classes differ.
+        RefusedError: name, type or classes differ.
     """
     for test_set in issued_test_sets:
         if (test_set.task.name, test_set.task.type, test_set.task.classes) != (task.name, task.type, task.classes):
             raise RefusedError(
-                f"site {test_set.site!r}: its test set {test_set.number} was frozen for task {test_set.task.name!r} with classes "
-                f"{list(test_set.task.classes)}, found {task.name!r} with {list(task.classes)}; use another site and store"
+                f"site {test_set.site!r}: test set {test_set.number} was frozen for task {test_set.task.name!r} "
+                f"({test_set.task.type.value}) with classes {list(test_set.task.classes)}, found {task.name!r} "
+                f"({task.type.value}) with {list(task.classes)}; restore the task, or use another site and store"
             )
 
 
@@ -159,7 +168,7 @@ def _read_test_set(store: Store, key: str) -> TestSet:
     try:
         return decode(TestSet, document["test_set"], key)
     except InputError as error:
-        raise IntegrityError(f"{store.url}/{key}: not a test set any more: {error}") from error
+        raise _changed_test_set_error(store, key, str(error)) from error
 
 
 def _read_document(store: Store, key: str) -> Mapping[str, object]:
@@ -167,10 +176,14 @@ def _read_document(store: Store, key: str) -> Mapping[str, object]:
         document: Mapping[str, object] = json.loads(store.get(key))
         is_intact = digest_json(document["test_set"]) == document["digest"]
     except (ValueError, LookupError, TypeError) as error:
-        raise IntegrityError(f"{store.url}/{key}: not a test set any more: {error}") from error
+        raise _changed_test_set_error(store, key, str(error)) from error
     if not is_intact:
-        raise IntegrityError(f"{store.url}/{key}: the test set does not have the digest that stands beside it")
+        raise _changed_test_set_error(store, key, "it does not match its digest")
     return document
+
+
+def _changed_test_set_error(store: Store, key: str, detail: str) -> IntegrityError:
+    return IntegrityError(f"{store.url}/{key}: the test set was changed: {detail}; restore it from a backup")
 
 
 def _find_trained_patients(store: Store) -> set[str]:

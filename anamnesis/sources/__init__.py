@@ -1,4 +1,4 @@
-"""Where a site's files come from: a folder, a bucket, a DICOM server. Listed and fetched here, never opened."""
+"""Data sources of a site: a folder, a bucket, a DICOM server. They list and fetch files, and never open them."""
 
 from anamnesis.sources.base import (
     DataSource,

@@ -1,4 +1,4 @@
-"""One small protocol for every kind of source. No image library is needed to list one."""
+"""The protocol of all data sources. Listing a source needs no image library."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +19,12 @@ class SourceItem:
     """One file of a source.
 
     Attributes:
-        key: its name below the source; on a DICOM server made of hashes, so that it names nobody.
-        etag: changes when the content changes; comparable within one source only. DICOMweb knows none.
-        size: bytes; 0 where the source does not tell.
-        manifest_names: what a manifest may call it, from the innermost: file, folders; or the UIDs of instance, series and
-            study, and the accession number.
-        locator: where its source finds it again.
+        key: name below the source; on a DICOM server made of hashes, so that it contains no identifier.
+        etag: changes when the content changes; comparable within one source only. Empty on a DICOMweb server.
+        size: in bytes; 0 where the source does not report it.
+        manifest_names: names under which a manifest may list the file, from the innermost: file, folders; or the UIDs
+            of instance, series and study, and the accession number.
+        locator: address of the file for its source.
     """
 
     key: str
@@ -35,65 +35,65 @@ class SourceItem:
 
 
 class DataSource(Protocol):
-    """Lists and reads what a site has."""
+    """Lists and reads the files of a site."""
 
     def list_items(self) -> tuple[SourceItem, ...]:
-        """Returns every file, sorted by key.
+        """Returns all files, sorted by key.
 
         Raises:
-            InputError: the source is not as expected; ``MissingError`` where it is not there.
-            RefusedError: it wants other credentials.
-            UnreachableError: it does not answer.
+            InputError: the source is not as expected; ``MissingObjectError`` when it does not exist.
+            RefusedError: the source refuses the credentials.
+            UnreachableError: the source is unreachable.
         """
 
     def read(self, item: SourceItem) -> bytes:
-        """Returns the bytes of one file; raises as ``items`` does."""
+        """Returns the bytes of one file; raises the errors of ``list_items``."""
 
 
 def open_source(url: str, environment: Mapping[str, str] | None = None) -> DataSource:
-    """Opens a source without asking it anything.
+    """Opens a source; sends no request.
 
     Args:
         url: ``file:///...``, ``s3://bucket/prefix``, ``dicomweb+https://host/path`` or ``orthanc+https://host``.
-        environment: holds ``AWS_*`` (see ``open_store``), or ``DICOM_USERNAME`` and ``DICOM_PASSWORD``, or
-            ``DICOM_TOKEN``; and ``REQUESTS_CA_BUNDLE`` or ``AWS_CA_BUNDLE``. By default that of the process.
+        environment: has ``AWS_*`` (see ``open_store``), or ``DICOM_USERNAME`` and ``DICOM_PASSWORD``, or
+            ``DICOM_TOKEN``; and ``REQUESTS_CA_BUNDLE`` or ``AWS_CA_BUNDLE``. The default is that of the process.
 
     Raises:
-        InputError: the URL or the environment is not as expected.
+        InputError: the URL or the environment is not as expected; the message names the part.
     """
     settings = environ if environment is None else environment
     kind, plus_sign, address = url.partition("+")
     if plus_sign and kind == "dicomweb":
-        from anamnesis.sources.dicomweb import DICOMwebDataSource  # brings an HTTP client, which a folder does not need
+        from anamnesis.sources.dicomweb import DICOMwebDataSource  # imports an HTTP client, which a folder never needs
 
         return DICOMwebDataSource.from_url(address, settings)
     if plus_sign and kind == "orthanc":
         from anamnesis.sources.orthanc import OrthancDataSource
 
         return OrthancDataSource.from_url(address, settings)
-    from anamnesis.sources.file_source import FileDataSource  # here, because that module needs this one
+    from anamnesis.sources.file_source import FileDataSource  # here, because that module imports this one
 
     return FileDataSource(url, settings)
 
 
 def is_dicom_server(url: str) -> bool:
-    """Returns whether a source is asked for instances, not for files."""
+    """Returns whether a source is a DICOM server: it has instances instead of files."""
     return url.startswith(("dicomweb+", "orthanc+"))
 
 
 def instance_key(study: str, instance: str) -> str:
-    """Returns the name of an instance: its study's folder and a file, each the start of the UID's SHA-256."""
+    """Returns the key of an instance, ``<study>/<instance>.dcm``: each is the start of the SHA-256 of the UID."""
     return f"{_short_hash(study)}/{_short_hash(instance)}.dcm"
 
 
 def count_patients_at_most(items: Iterable[SourceItem]) -> int:
-    """Returns how many patients some files can show; 0 where one of them may hold many, so that nobody can tell."""
+    """Returns the largest possible number of patients in some files; 0 when a file may hold several patients."""
     suffixes = [PurePosixPath(item.key).suffix.lower() for item in items]
     return len(suffixes) if _SINGLE_PATIENT_SUFFIXES.issuperset(suffixes) else 0
 
 
 def parallel_map(function: Callable[[ArgumentT], ResultT], arguments: Iterable[ArgumentT]) -> Iterator[ResultT]:
-    """Yields ``work(one)`` for each, in order, with a few requests under way at once."""
+    """Yields ``function(argument)`` for each argument, in order; ``CONNECTIONS`` threads call the function."""
     with ThreadPoolExecutor(CONNECTIONS) as threads:
         yield from threads.map(function, arguments)
 

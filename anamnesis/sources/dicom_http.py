@@ -1,4 +1,4 @@
-"""HTTP to a DICOM server: credentials, patience, and errors that quote neither an answer nor a UID."""
+"""HTTP requests to a DICOM server: credentials, retries, and errors without response bodies or UIDs."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -24,27 +24,30 @@ _RETRY_POLICY = Retry(
     status_forcelist=_RETRIED_STATUSES,
     allowed_methods=("GET",),
     raise_on_status=False,
-    respect_retry_after_header=False,  # a server may ask for hours; who polls comes back by itself
+    respect_retry_after_header=False,  # a server may ask for hours; the operator polls again anyway
 )
 
 
 class DICOMServerClient:
-    """One DICOM server.
+    """The client of one DICOM server.
 
     Args:
         url: ``http(s)://host/path``, without user and password.
         environment: see ``open_source``.
 
     Raises:
-        InputError: the URL is not as expected.
+        InputError: the URL or the environment is not as expected; the message names the part.
     """
 
     def __init__(self, url: str, environment: Mapping[str, str]) -> None:
         parts = urlsplit(url)
         if parts.username or parts.password:
-            raise InputError("a DICOM server's URL holds user or password; give DICOM_USERNAME and DICOM_PASSWORD")
+            raise InputError(
+                "the URL of the DICOM server contains a user or a password; "
+                "remove it, and set DICOM_USERNAME and DICOM_PASSWORD"
+            )
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise InputError(f"DICOM server {url!r}: expected http(s)://host/path")
+            raise InputError(f"URL of the DICOM server: expected http(s)://host/path, found {url!r}")
         self.url = url.rstrip("/")
         self._ca_bundle = _find_ca_bundle(environment)
         self._session = requests.Session()
@@ -53,17 +56,17 @@ class DICOMServerClient:
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS, max_retries=_RETRY_POLICY))
 
     def get_json(self, path: str, description: str, parameters: Mapping[str, object] | None = None) -> Any:
-        """Returns a decoded answer.
+        """Returns the decoded JSON of a response.
 
         Args:
-            path: below the URL.
-            description: is asked for, in words for a message; never a UID.
-            parameters: of the query.
+            path: path below the URL.
+            description: the requested data, in words for a message; never a UID.
+            parameters: parameters of the query.
 
         Raises:
-            InputError: the server does not know the path, or does not answer with JSON.
-            RefusedError: it wants other credentials.
-            UnreachableError: it does not answer, or is not well.
+            InputError: the path does not exist, or the response is not JSON.
+            RefusedError: the server refuses the credentials.
+            UnreachableError: the server is unreachable or out of order.
         """
         response = self.get(path, description, "application/dicom+json, application/json", parameters)
         if response.status_code == HTTPStatus.NO_CONTENT:
@@ -72,13 +75,13 @@ class DICOMServerClient:
             return response.json()
         except requests.JSONDecodeError:
             raise InputError(
-                f"{self.url}: asked for {description}, it does not answer with JSON; check the address"
+                f"{self.url}: the response to the request for {description} is not JSON; check the address"
             ) from None
 
     def get(
         self, path: str, description: str, accept: str, parameters: Mapping[str, object] | None = None
     ) -> requests.Response:
-        """Returns an answer of status 2xx; raises as ``json`` does."""
+        """Returns a response of status 2xx; raises the errors of ``get_json``."""
         try:
             response = self._session.get(
                 f"{self.url}/{path}",
@@ -89,10 +92,14 @@ class DICOMServerClient:
             )
         except requests.exceptions.SSLError:
             raise UnreachableError(
-                f"{self.url}: its certificate is not trusted; name its authority by REQUESTS_CA_BUNDLE"
+                f"{self.url}: the certificate of the server is not trusted; "
+                "set REQUESTS_CA_BUNDLE to a file with the certificate of its authority"
             ) from None
-        except OSError as error:  # every error of requests is one, and so is a bundle that is not there
-            raise UnreachableError(f"{self.url}: no answer ({type(error).__name__})") from None
+        except OSError as error:  # includes all errors of requests, and a missing file of authorities
+            raise UnreachableError(
+                f"{self.url}: the server is unreachable ({type(error).__name__}); "
+                "check that it is up and that the network reaches it"
+            ) from None
         self._check_status(response.status_code, description)
         return response
 
@@ -101,19 +108,24 @@ class DICOMServerClient:
             return
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             raise RefusedError(
-                f"{self.url}: asked for {description}, it refuses ({status}); check user, password or token"
+                f"{self.url}: the request for {description} failed with status {status}: access denied; "
+                "check user, password or token"
             )
         if status in _RETRIED_STATUSES or status == HTTPStatus.REQUEST_TIMEOUT:
-            raise UnreachableError(f"{self.url}: asked for {description}, it answers {status}")
+            raise UnreachableError(
+                f"{self.url}: the request for {description} failed with status {status}: the server is out of order; "
+                "check the server"
+            )
         if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
             raise MissingObjectError(
-                f"{self.url}: asked for {description}, it answers {status}: gone meanwhile, or a wrong address"
+                f"{self.url}: the request for {description} failed with status {status}: it was deleted, or the "
+                "address is wrong; check the address"
             )
-        raise InputError(f"{self.url}: asked for {description}, it answers {status}; check the address")
+        raise InputError(f"{self.url}: the request for {description} failed with status {status}; check the address")
 
 
 class _BearerAuth(AuthBase):
-    """A bearer token, as an object, because a plain header would give way to a ``.netrc``."""
+    """A bearer token as an object, because a ``.netrc`` file would override a plain header."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -124,11 +136,11 @@ class _BearerAuth(AuthBase):
 
 
 def _find_ca_bundle(environment: Mapping[str, str]) -> str | bool:
-    """The file of trusted authorities that the environment names, or those that come with the HTTP client."""
+    """Returns the file of trusted authorities according to the environment, or true for those of the HTTP client."""
     for name in ("REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE"):
         if path := environment.get(name):
             if not Path(path).exists():
-                raise InputError(f"{name}: there is no file {path!r}")
+                raise InputError(f"{name}: the file {path!r} does not exist; mount it, or correct the variable")
             return path
     return True
 

@@ -1,4 +1,4 @@
-"""Any DICOMweb server: QIDO-RS to list, WADO-RS to fetch (DICOM PS3.18, chapters 10.6 and 10.4)."""
+"""A DICOMweb server as a source: QIDO-RS lists, WADO-RS fetches (DICOM PS3.18, chapters 10.6 and 10.4)."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,12 +20,12 @@ _ACCEPT_AS_STORED = 'multipart/related; type="application/dicom"; transfer-synta
 
 @dataclass(frozen=True, slots=True)
 class QidoStudy:
-    """One line of the list of studies.
+    """One row of the list of studies.
 
     Attributes:
         uid: StudyInstanceUID.
         accession: AccessionNumber, or empty.
-        patient: PatientID, or empty; to be counted, never kept.
+        patient: PatientID, or empty; for counting only, never stored.
         instance_count: NumberOfStudyRelatedInstances.
     """
 
@@ -38,7 +38,7 @@ class QidoStudy:
 class DICOMwebDataSource:
     """Lists and reads the instances of a DICOMweb server.
 
-    Nothing there tells whether an instance was replaced by another of the same UID; DICOM forbids that.
+    It does not detect that an instance was replaced by another one with the same UID, which DICOM forbids.
     """
 
     def __init__(self, server: DICOMServerClient) -> None:
@@ -50,58 +50,61 @@ class DICOMwebDataSource:
         return cls(DICOMServerClient(url, environment))
 
     def list_items(self) -> tuple[SourceItem, ...]:
-        """See ``Source.items``; asks once for each study."""
+        """See ``DataSource.list_items``; sends one request for each study."""
         all_items = [
             item for study_items in parallel_map(self._list_instances, self.list_studies()) for item in study_items
         ]
         return tuple(sorted(all_items, key=lambda item: (item.key, item.locator)))
 
     def read(self, item: SourceItem) -> bytes:
-        """See ``Source.read``: the file as it is stored."""
+        """See ``DataSource.read``; returns the file as the server stores it."""
         response = self._server.get(item.locator, "an instance", _ACCEPT_AS_STORED)
         if response.headers.get("Content-Type", "").partition(";")[0].strip() == "application/dicom":
             return response.content
         try:
             (part,) = MultipartDecoder.from_response(response).parts
         except (NonMultipartContentTypeException, ImproperBodyPartContentException, ValueError):
-            raise InputError(f"{self._server.url}: asked for an instance, it answers with something else") from None
+            raise InputError(
+                f"{self._server.url}: the response to the request for an instance is not a DICOM instance; "
+                "check the address and the WADO-RS service"
+            ) from None
         return bytes(part.content)
 
     def list_studies(self) -> list[QidoStudy]:
-        """Returns every study, in the server's order.
+        """Returns all studies, in the server's order.
 
         Raises:
-            InputError: the server does not count a study's instances; raises as ``items`` does, too.
+            InputError: the server does not return the number of instances; also the errors of ``list_items``.
         """
         fields = {"includefield": [_INSTANCE_COUNT, _ACCESSION, _PATIENT]}
-        return [self._parse_study(row) for row in self._iter_rows("studies", "its studies", _STUDY, fields)]
+        return [self._parse_study(row) for row in self._iter_rows("studies", "the studies", _STUDY, fields)]
 
     def _parse_study(self, row: Mapping[str, Any]) -> QidoStudy:
         count = _first_value(row, _INSTANCE_COUNT)
         if not count.isdecimal():
-            raise InputError(f"{self._server.url}: it does not tell NumberOfStudyRelatedInstances (0020,1208)")
+            raise self._missing_attribute_error("NumberOfStudyRelatedInstances (0020,1208)")
         return QidoStudy(
             _first_value(row, _STUDY), _first_value(row, _ACCESSION), _first_value(row, _PATIENT), int(count)
         )
 
     def _list_instances(self, study: QidoStudy) -> list[SourceItem]:
         path = f"studies/{quote(study.uid)}/instances"
-        rows = list(self._iter_rows(path, "a study's instances", _INSTANCE, {"includefield": [_SERIES]}))
+        rows = list(self._iter_rows(path, "the instances of a study", _INSTANCE, {"includefield": [_SERIES]}))
         if not all(_first_value(row, _SERIES) for row in rows):
-            raise InputError(f"{self._server.url}: it does not tell an instance's SeriesInstanceUID (0020,000E)")
+            raise self._missing_attribute_error("SeriesInstanceUID (0020,000E) of an instance")
         return [_to_item(study, _first_value(row, _SERIES), _first_value(row, _INSTANCE)) for row in rows]
 
     def _iter_rows(
         self, path: str, description: str, tag: str, parameters: Mapping[str, object]
     ) -> Iterator[Mapping[str, Any]]:
-        """Yields every line of a list, each UID once: a server may give fewer lines than asked for, or ignore pages."""
+        """Yields all rows of a list, each UID once; a server may return short pages, or ignore the offset."""
         seen_uids: set[str] = set()
         start = 0
         while True:
             page = self._server.get_json(path, description, {**parameters, "limit": PAGE_SIZE, "offset": start})
             if not isinstance(page, list) or not all(isinstance(row, dict) and _first_value(row, tag) for row in page):
                 raise InputError(
-                    f"{self._server.url}: asked for {description}, it does not answer as QIDO-RS; check the path"
+                    f"{self._server.url}: the response to the request for {description} is not QIDO-RS; check the path"
                 )
             new_rows = {uid: row for row in page if (uid := _first_value(row, tag)) not in seen_uids}
             if not new_rows:
@@ -110,14 +113,21 @@ class DICOMwebDataSource:
             yield from new_rows.values()
             start += len(page)
 
+    def _missing_attribute_error(self, attribute: str) -> InputError:
+        return InputError(
+            f"{self._server.url}: the server does not return {attribute}; configure its QIDO-RS to return it"
+        )
+
 
 def _to_item(study: QidoStudy, series: str, instance: str) -> SourceItem:
     locator = f"studies/{quote(study.uid)}/series/{quote(series)}/instances/{quote(instance)}"
     manifest_names = tuple(filter(None, (instance, series, study.uid, study.accession)))
-    return SourceItem(instance_key(study.uid, instance), "", 0, manifest_names, locator)
+    return SourceItem(
+        key=instance_key(study.uid, instance), etag="", size=0, manifest_names=manifest_names, locator=locator
+    )
 
 
 def _first_value(row: Mapping[str, Any], tag: str) -> str:
-    """The first value of an attribute in DICOM's JSON, as text, or nothing."""
+    """Returns the first value of an attribute in DICOM JSON, as text; empty when there is none."""
     values = (row.get(tag) or {}).get("Value") or [""]
     return str(values[0] if values[0] is not None else "").strip()

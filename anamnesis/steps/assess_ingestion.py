@@ -1,4 +1,4 @@
-"""Whether what lies at a site is worth an update: asked once it is ingested, before anything costly starts."""
+"""Decides, after the ingest and before anything costly starts, whether a site's data is worth an update."""
 
 from anamnesis.records import Split, UpdateResult, UpdateResultKind, UpdateTrigger, digest_json, encode
 from anamnesis.snapshots import IngestResult, read_snapshot_manifest
@@ -8,12 +8,12 @@ from anamnesis.updates.version_chain import snapshots_of_site
 
 
 def assess_ingestion(request: UpdateRequest, trigger: UpdateTrigger, ingest_result: IngestResult) -> UpdateResult:
-    """Returns what the run found so far; ``CANDIDATE`` where the update shall go on, its version still to come.
+    """Returns the result of the run so far: ``CANDIDATE``, still without a version, where the update continues.
 
     Args:
-        request: what is asked.
-        trigger: the request's.
-        ingest_result: what lies at the site now.
+        request: of the update.
+        trigger: of the request.
+        ingest_result: of the site's current data.
     """
     learned_snapshots = snapshots_of_site(open_store(request.registry), request.base, request.site.name)
     site_store = open_store(request.store)

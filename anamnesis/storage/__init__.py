@@ -1,4 +1,4 @@
-"""Where objects are stored: one small protocol, implemented by a folder and by any S3 server."""
+"""Stores of objects: one small protocol, implemented by a folder and by any S3 server."""
 
 from anamnesis.storage.store import MissingBucketError, MissingObjectError, ObjectInfo, Store, child_url, open_store
 

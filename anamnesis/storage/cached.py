@@ -1,4 +1,4 @@
-"""A store that remembers what can never change, so that looking at a registry again costs a listing or two."""
+"""A store with a cache of write-once objects: reading a registry again costs only a few listings."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -10,12 +10,12 @@ WRITE_ONCE_PREFIXES = ("log/", "versions/", "update_results/", "scheduled_evalua
 
 
 class CachedStore:
-    """Meets ``Store``. What lies under a write-once prefix and was read once is answered from memory.
+    """Implements ``Store``. Objects under a write-once prefix are read from the store once, then from memory.
 
     Args:
-        store: the store behind.
-        maximum_bytes: kept in memory; what was read longest ago is forgotten first.
-        before_write: called before each write; what it raises stops the write.
+        store: the store with the objects.
+        maximum_bytes: size of the cache; the least recently read object is evicted first.
+        before_write: called before each write; an exception stops the write.
     """
 
     def __init__(

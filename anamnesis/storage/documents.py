@@ -1,14 +1,13 @@
-"""Records as they are stored: canonical JSON, so that equal records are equal bytes and any changed byte shows."""
+"""The stored form of records: canonical JSON. Equal records have equal bytes, and every changed byte is detected."""
 
+import dataclasses
 import json
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from anamnesis.records import InputError, IntegrityError, canonical_json, decode, encode
 from anamnesis.storage.store import Store
 
 T = TypeVar("T")
-
-SCHEMA = 1
 
 
 def dump_record(record: object) -> bytes:
@@ -20,13 +19,13 @@ def load_record(kind: type[T], data: bytes, location: str) -> T:
     """Reads the stored form of a record of type ``kind``.
 
     Args:
-        kind: a data class.
-        data: what is stored.
-        location: what is read, for messages.
+        kind: a data class with a field ``schema``, whose default is the schema that this release reads.
+        data: the stored bytes.
+        location: name of the stored object, for messages.
 
     Raises:
-        IntegrityError: this is not what ``dump`` wrote.
-        InputError: a newer release wrote it.
+        IntegrityError: ``data`` differs from the form that ``dump_record`` writes.
+        InputError: an older or newer release wrote the record.
     """
     return restore_record(kind, parse_document(data, location), location)
 
@@ -41,29 +40,50 @@ def parse_document(data: bytes, location: str) -> dict[str, object]:
         value = json.loads(data)
         canonical = canonical_json(value)
     except (ValueError, RecursionError) as error:
-        raise IntegrityError(f"{location}: not JSON ({error}); its bytes were changed") from None
+        raise IntegrityError(
+            f"{location}: its bytes were changed, they are not JSON ({error}); restore it from a backup"
+        ) from None
     if canonical != data or not isinstance(value, dict):
-        raise IntegrityError(f"{location}: not in the form in which it was written; its bytes were changed")
+        raise _changed_form_error(location)
     return value
 
 
 def restore_record(kind: type[T], fields: dict[str, object], location: str) -> T:
-    """Returns the record that has these fields; raises as ``load`` does."""
-    if fields.get("schema") != SCHEMA:
-        raise InputError(
-            f"{location}: schema {fields.get('schema')!r}, this release reads {SCHEMA}; use a newer release"
-        )
+    """Returns the record with these fields; raises the errors of ``load_record``."""
+    _check_schema(kind, fields.get("schema"), location)
     try:
         record = decode(kind, fields)
     except InputError as error:
-        raise IntegrityError(f"{location}: {error}; its bytes were changed") from None
+        raise IntegrityError(f"{location}: its bytes were changed: {error}; restore it from a backup") from None
     if dump_record(record) != canonical_json(fields):
-        raise IntegrityError(f"{location}: not in the form in which it was written; its bytes were changed")
+        raise _changed_form_error(location)
     return record
 
 
+def _check_schema(kind: Any, schema: object, location: str) -> None:
+    current = cast(int, next(field.default for field in dataclasses.fields(kind) if field.name == "schema"))
+    if schema == current:
+        return
+    if not isinstance(schema, int):
+        raise IntegrityError(
+            f"{location}: its bytes were changed, the field 'schema' is not a number; restore it from a backup"
+        )
+    advice = (
+        "use a newer release" if schema > current else "start a new registry, or keep the release that wrote this one"
+    )
+    raise InputError(
+        f"{location}: found schema {schema} of {kind.__name__}, this release reads schema {current}; {advice}"
+    )
+
+
+def _changed_form_error(location: str) -> IntegrityError:
+    return IntegrityError(
+        f"{location}: its bytes were changed, they are not the canonical JSON of a record; restore it from a backup"
+    )
+
+
 def write_once(store: Store, key: str, record: T) -> T:
-    """Writes ``record`` unless one is stored; returns the stored one, which is the first."""
+    """Writes ``record`` unless a record is stored; returns the stored record, which is the first."""
     if store.put_if_absent(key, dump_record(record)):
         return record
     return load_record(type(record), store.get(key), key)

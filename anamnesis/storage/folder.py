@@ -1,4 +1,4 @@
-"""A store in a folder of a POSIX file system, also one that several machines share."""
+"""A store in a folder of a POSIX file system; several machines may share it."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ _MISSING_FILE_ERRORS = (FileNotFoundError, NotADirectoryError, IsADirectoryError
 
 
 class FolderStore:
-    """Each object is a file. Whole files appear by ``link`` or ``rename``, so that no reader sees a torn one."""
+    """A store with one file for each object. ``link`` or ``rename`` makes a file visible only when it is complete."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
@@ -68,11 +68,11 @@ class FolderStore:
             path.unlink(missing_ok=True)
 
     def list_unfinished_writes(self) -> Iterator[ObjectInfo]:
-        """See ``Store.leftovers``: temporary files."""
+        """See ``Store.list_unfinished_writes``: yields the temporary files."""
         return (info for info in self._walk("") if _is_temporary(info.key))
 
     def check_conditional_writes(self) -> None:
-        """See ``Store.probe``."""
+        """See ``Store.check_conditional_writes``: makes a hard link."""
         key = f"probe-{secrets.token_hex(8)}"
         try:
             self.put_if_absent(key, b"probe")
@@ -81,7 +81,10 @@ class FolderStore:
 
     def _path(self, key: str) -> Path:
         if _is_temporary(check_key(key)):
-            raise InputError(f"{key!r}: names that start with {_TEMPORARY_PREFIX!r} are kept for temporary files")
+            raise InputError(
+                f"{key!r}: names that start with {_TEMPORARY_PREFIX!r} are reserved for temporary files; "
+                "choose another name"
+            )
         return self.root / key
 
     def _walk(self, prefix: str) -> Iterator[ObjectInfo]:
@@ -94,7 +97,7 @@ class FolderStore:
 
 
 def _iter_files(folder: Path, base: str, prefix: str, parents: frozenset[tuple[int, int]]) -> Iterator[ObjectInfo]:
-    """Yields every file below ``folder`` in the order of keys: a folder sorts as its name and a slash."""
+    """Yields every file below ``folder`` in the order of the keys; a folder sorts as its name and a slash."""
     with _translate_os_errors(folder):
         folder_identity, entries = _scan_folder(folder)
     if folder_identity in parents:
@@ -102,7 +105,7 @@ def _iter_files(folder: Path, base: str, prefix: str, parents: frozenset[tuple[i
     for name, path in entries:
         key = base + name
         if not name.endswith("/"):
-            with _translate_os_errors(path), suppress(FileNotFoundError):  # deleted meanwhile
+            with _translate_os_errors(path), suppress(FileNotFoundError):  # deleted since the scan
                 status = path.stat()
                 if stat.S_ISREG(status.st_mode):
                     etag = f"{status.st_mtime_ns}-{status.st_size}"
@@ -112,7 +115,7 @@ def _iter_files(folder: Path, base: str, prefix: str, parents: frozenset[tuple[i
 
 
 def _scan_folder(folder: Path) -> tuple[tuple[int, int], list[tuple[str, Path]]]:
-    """Returns the folder's identity and its sorted entries, folders with a slash; no entries when it is not there."""
+    """Returns the folder's identity and its sorted entries, folders with a slash; no entries for a missing folder."""
     try:
         status = folder.stat()
         with os.scandir(folder) as directory:
@@ -131,16 +134,16 @@ def _translate_os_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except _MISSING_FILE_ERRORS:
-        raise MissingObjectError(f"{path}: there is no such object") from None
+        raise MissingObjectError(f"{path}: the object does not exist") from None
     except PermissionError as error:
-        raise RefusedError(f"{path}: {error.strerror}; give this user access to the folder") from error
+        raise RefusedError(f"{path}: {error.strerror}; give the current user access to the folder") from error
     except OSError as error:
-        raise AnamnesisError(f"{path}: {error.strerror}") from error
+        raise AnamnesisError(f"{path}: the file system reports an error: {error.strerror}") from error
 
 
 @contextmanager
 def _temporary_file(target: Path, data: bytes) -> Iterator[Path]:
-    """A file with ``data``, safe on disk, beside ``target`` and so in its file system; afterwards so is the folder."""
+    """Writes ``data`` to a synced temporary file next to ``target``; removes it at the end and syncs the folder."""
     _make_folder(target.parent)
     path = target.parent / f"{_TEMPORARY_PREFIX}{secrets.token_hex(8)}"
     try:
@@ -158,12 +161,12 @@ def _hard_link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except FileExistsError:
-        return  # somebody was first, or our own reply was lost on a network file system: the bytes will tell
+        return  # another writer was first, or a network file system lost the reply: the caller compares the bytes
     except OSError as error:
         if error.errno not in _NO_HARD_LINK_ERRNOS:
             raise
         raise RefusedError(
-            f"{target.parent}: this file system cannot make hard links ({error.strerror}), so two writers could "
+            f"{target.parent}: the file system does not support hard links ({error.strerror}), so two writers could "
             "overwrite each other; choose a folder on another file system, or an S3 bucket"
         ) from error
 

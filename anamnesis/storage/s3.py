@@ -1,4 +1,4 @@
-"""A store in a bucket of any S3 server that knows conditional writes. No server's own extension is used."""
+"""A store in a bucket of any S3 server with conditional writes. It uses no extension of a particular server."""
 
 import re
 import time
@@ -23,13 +23,13 @@ T = TypeVar("T")
 
 MAXIMUM_ATTEMPTS = 6
 PAGE_SIZE = 1000
-_TRANSIENT_STATUSES = (0, 408, 409, 429, 500, 502, 503, 504)  # 0: no reply came
+_TRANSIENT_STATUSES = (0, 408, 409, 429, 500, 502, 503, 504)  # 0: there was no reply
 _PROBE_KEY = "probe"
 _ERROR_CODE = re.compile(r"<Code>(\w+)</Code>")
 
 
 class _StatusError(Exception):
-    """A reply to a conditional write that is neither yes nor no."""
+    """The server replied to a conditional write with an unexpected status."""
 
     def __init__(self, status: int, code: str) -> None:
         super().__init__(f"status {status} {code}")
@@ -37,9 +37,9 @@ class _StatusError(Exception):
 
 
 def find_proxy(endpoint: SplitResult, environment: Mapping[str, str]) -> str:
-    """Returns the proxy that the environment names for an endpoint; empty for none.
+    """Returns the URL of the proxy for an endpoint according to the environment; empty for none.
 
-    ``NO_PROXY`` lists hosts and domains to which no proxy leads, with commas between them, or ``*``.
+    ``NO_PROXY`` lists hosts and domains to reach without a proxy, separated by commas, or is ``*``.
     """
     proxy_variables = {
         name.lower(): text for name, text in environment.items() if name.lower().endswith("_proxy") and text
@@ -57,7 +57,7 @@ def _find_ca_bundle(environment: Mapping[str, str]) -> str:
     for name in ("AWS_CA_BUNDLE", "SSL_CERT_FILE"):
         if path := environment.get(name):
             if not Path(path).is_file():
-                raise InputError(f"{name}: there is no file {path!r}")
+                raise InputError(f"{name}: the file {path!r} does not exist; mount it, or correct the variable")
             return path
     return certifi.where()
 
@@ -70,17 +70,17 @@ def _connection_pool(proxy: str, ca_bundle: str) -> urllib3.PoolManager:
 
 
 class S3Store:
-    """Each object is an object of the bucket, below a prefix.
+    """A store with one object of the bucket for each object, below a prefix.
 
-    A request whose reply is lost (a broken connection, a status of 5xx) or that collides with another (409) is sent
-    again; each of them may be repeated without harm, a conditional write because stored bytes tell who won.
+    Requests are sent again after a lost reply (a broken connection, a status of 5xx) and after a conflict (409). Every
+    request can be repeated safely. After a conditional write the stored bytes show which writer was first.
 
     Args:
-        client: of the server.
-        http: sends the conditional writes, which the client cannot.
-        bucket: must exist.
-        prefix: of every key, without a slash at its end; may be empty.
-        sleep: waits for seconds between attempts.
+        client: client of the server.
+        http: sends the conditional writes, which the client does not support.
+        bucket: name of an existing bucket.
+        prefix: prefix of every key, without a slash at its end; may be empty.
+        sleep: waits for a number of seconds between attempts.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class S3Store:
             raise InputError(f"AWS_ENDPOINT_URL: expected http(s)://host:port, found {endpoint.geturl()!r}")
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             if not environment.get(name):
-                raise InputError(f"{url}: the environment variable {name} is not set")
+                raise InputError(f"{url}: the environment variable {name} is not set; set it")
         http = _connection_pool(find_proxy(endpoint, environment), _find_ca_bundle(environment))
         try:
             client = Minio(
@@ -120,10 +120,10 @@ class S3Store:
                 region=environment.get("AWS_REGION") or "us-east-1",
                 http_client=http,
             )
-            client.get_presigned_url("GET", bucket, "name")  # sends nothing; says whether the names are well formed
+            client.get_presigned_url("GET", bucket, "name")  # sends no request; checks the form of the names
         except ValueError as error:
             raise InputError(f"{url}: {error}") from error
-        return cls(client, http, bucket, prefix, sleep)
+        return cls(client=client, http=http, bucket=bucket, prefix=prefix, sleep=sleep)
 
     @property
     def url(self) -> str:
@@ -144,7 +144,7 @@ class S3Store:
         return self._with_retries(key, read)
 
     def put(self, key: str, data: bytes) -> None:
-        """See ``Store.put``. At most 5 GiB, as everywhere on S3 in one request."""
+        """See ``Store.put``. The limit is 5 GiB, the limit of S3 for one request."""
         name = self._object_name(key)
         self._with_retries(key, lambda: self._upload(name, data, {}))
 
@@ -152,7 +152,7 @@ class S3Store:
         """See ``Store.put_if_absent``.
 
         Raises:
-            RefusedError: the server does not know conditional writes.
+            RefusedError: the server does not support conditional writes.
         """
         name = self._object_name(key)
         self.check_conditional_writes()
@@ -174,7 +174,7 @@ class S3Store:
         page_is_full = True
         while page_is_full:
             page = self._list_page(prefix, after)
-            yield from (info for info in page if not info.key.endswith("/"))  # a console's marks for empty folders
+            yield from (info for info in page if not info.key.endswith("/"))  # consoles mark empty folders so
             page_is_full = len(page) == PAGE_SIZE
             after = page[-1].key if page else after
 
@@ -184,11 +184,11 @@ class S3Store:
         self._with_retries(key, lambda: self._client.remove_object(self.bucket, name))
 
     def list_unfinished_writes(self) -> Iterator[ObjectInfo]:
-        """See ``Store.leftovers``: none, an object appears when its last byte has arrived."""
+        """See ``Store.list_unfinished_writes``: none, because S3 shows an object only when it is complete."""
         return iter(())
 
     def check_conditional_writes(self) -> None:
-        """See ``Store.probe``: writes a small object named ``probe`` twice; the second time must fail."""
+        """See ``Store.check_conditional_writes``: writes the object ``probe`` twice; the second write must fail."""
         if self._conditional_writes_checked:
             return
         name = self._object_name(_PROBE_KEY)
@@ -196,7 +196,7 @@ class S3Store:
         self._with_retries(_PROBE_KEY, lambda: self._upload(name, b"probe", condition))
         if self._with_retries(_PROBE_KEY, lambda: self._upload(name, b"probe", condition)):
             raise RefusedError(
-                f"{self.url}: this server ignores If-None-Match, so two writers could overwrite each other; "
+                f"{self.url}: the server ignores If-None-Match, so two writers could overwrite each other; "
                 "choose an S3 server with conditional writes, or a folder"
             )
         self._conditional_writes_checked = True
@@ -205,7 +205,7 @@ class S3Store:
         return self.prefix + check_key(key)
 
     def _upload(self, name: str, data: bytes, headers: Mapping[str, str]) -> bool:
-        """Sends one object; returns false where the condition in ``headers`` forbids it."""
+        """Sends one object; returns false when the condition in ``headers`` does not hold."""
         url = self._client.get_presigned_url("PUT", self.bucket, name, expires=timedelta(hours=1))
         reply = self._http.urlopen("PUT", url, body=data, headers=dict(headers))
         if reply.status == HTTPStatus.PRECONDITION_FAILED:
@@ -233,7 +233,7 @@ class S3Store:
         return self._with_retries(prefix, read)
 
     def _with_retries(self, key: str, action: Callable[[], T]) -> T:
-        """Returns what ``action`` returns, which is called again while the server or the network is to blame."""
+        """Returns the result of ``action``; calls it again after errors of the server or the network."""
         for attempt in range(MAXIMUM_ATTEMPTS):
             if attempt:
                 self._sleep(0.05 * 2**attempt)
@@ -246,14 +246,17 @@ class S3Store:
                 if status not in _TRANSIENT_STATUSES:
                     raise self._error_for_status(key, status, code) from error
                 cause = error
-        raise UnreachableError(f"{self.url}/{key}: no answer after {MAXIMUM_ATTEMPTS} attempts: {cause}") from cause
+        raise UnreachableError(
+            f"{self.url}/{key}: the request failed {MAXIMUM_ATTEMPTS} times, last with: {cause}; "
+            "check that the server is up and the network reaches it"
+        ) from cause
 
     def _untrusted_connection_error(self, error: Exception) -> AnamnesisError:
         server = urlsplit(self._client.get_presigned_url("GET", self.bucket, "name")).netloc
         reason = str(error).rpartition("] ")[2].partition(" (_ssl")[0]
         return UnreachableError(
-            f"{self.url}: no trusted connection to {server}: {reason}; "
-            "name the authority of its certificate by AWS_CA_BUNDLE"
+            f"{self.url}: the certificate of {server} is not trusted: {reason}; "
+            "set AWS_CA_BUNDLE to a file with the certificate of its authority"
         )
 
     def _error_for_status(self, key: str, status: int, code: str) -> AnamnesisError:
@@ -261,22 +264,26 @@ class S3Store:
         if code == "NoSuchBucket":
             return MissingBucketError(f"{location}: the bucket {self.bucket!r} does not exist; create it first")
         if status == HTTPStatus.NOT_FOUND:
-            return MissingObjectError(f"{location}: there is no such object")
+            return MissingObjectError(f"{location}: the object does not exist")
         if status == HTTPStatus.FORBIDDEN:
-            return RefusedError(f"{location}: the server refuses ({code}); check the credentials and their policy")
+            return RefusedError(f"{location}: access denied ({code}); check the credentials and their policy")
         if status == HTTPStatus.NOT_IMPLEMENTED:
             return RefusedError(
-                f"{location}: this server lacks conditional writes ({code}); choose another, or a folder"
+                f"{location}: the server does not support conditional writes ({code}); "
+                "choose an S3 server with conditional writes, or a folder"
             )
-        return AnamnesisError(f"{location}: the server answers {status} {code}")
+        return AnamnesisError(
+            f"{location}: the server replied with the unexpected status {status} {code}; "
+            "check AWS_ENDPOINT_URL and the logs of the server"
+        )
 
 
 def _error_status(error: HTTPError | MinioException | _StatusError) -> tuple[int, str]:
-    """Returns the HTTP status and the S3 code behind an error; 0 where no reply came."""
+    """Returns the HTTP status and the S3 code of an error; status 0 when there was no reply."""
     if isinstance(error, S3Error):
         return error.response.status, error.code or ""
     if isinstance(error, ServerError):
         return error.status_code, ""
     if isinstance(error, InvalidResponseError):
-        return error._code, ""  # the client keeps it private, and no other attribute tells
+        return error._code, ""  # private to the client, but no other attribute has the status
     return (error.status, error.code) if isinstance(error, _StatusError) else (0, "")

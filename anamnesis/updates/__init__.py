@@ -1,6 +1,6 @@
-"""Updates: base version + snapshot + configuration -> version, and the steps that pipelines and local runs call.
+"""Updates: base version + snapshot + configuration -> version, its evaluation and its report.
 
-The requests need no torch; everything else is imported from its own module, so that a step loads what it uses.
+The requests need no torch. Everything else is imported from its own module, so that a step loads only what it uses.
 """
 
 from anamnesis.updates.requests import EvaluationRequest, UpdateRequest

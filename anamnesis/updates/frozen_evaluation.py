@@ -1,4 +1,4 @@
-"""What test sets say of a version: how much it still knows, and whether it still looks at the same places."""
+"""Evaluation of a version on the frozen test sets of its sites."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,16 +31,16 @@ from anamnesis.storage.store import open_store
 from anamnesis.training import TensorSplit, precision_for, samples_to_tensors
 from anamnesis.updates.model import LoadedModel, load_model
 
-BATCH_SIZE = 64  # larger maps are handed back to the system after each batch: the page faults took most of the time
+BATCH_SIZE = 64  # the allocator returns larger maps to the system after each batch: page faults took most of the time
 EVALUATOR = digest_json({"name": FORGETTING, "revision": 1})
 
 
 def evaluate_frozen(
     registry: str, version: str, sites: Sequence[SiteRef], progress: Progress = ignore_progress
 ) -> tuple[Evaluation, ...]:
-    """Judges a version on the frozen test set of every site whose task it knows, and stores what was found.
+    """Evaluates a version on the frozen test set of every site whose task it knows, and stores the evaluations.
 
-    A test set that this evaluator has judged before is not opened again.
+    A test set that this evaluator has already used for the version is not opened again.
 
     Args:
         registry: URL of the model's registry.
@@ -59,7 +59,15 @@ def evaluate_frozen(
     for site_number, site in enumerate(pending_sites, start=1):
         if model and (cases := read_test_cases(model, site)):
             metrics = score_cases(model, site.task, cases)
-            evaluation = Evaluation(version, site.name, site.task.name, site.test_set, EVALUATOR, FORGETTING, metrics)
+            evaluation = Evaluation(
+                version=version,
+                site=site.name,
+                task=site.task.name,
+                test_set=site.test_set,
+                evaluator=EVALUATOR,
+                name=FORGETTING,
+                metrics=metrics,
+            )
             evaluations[site.test_set] = write_evaluation(store, evaluation)
         progress(site_number, len(pending_sites), "test sets")
     return tuple(evaluations[site.test_set] for site in sites if site.test_set in evaluations)
@@ -67,14 +75,14 @@ def evaluate_frozen(
 
 @dataclass(frozen=True, slots=True)
 class EvaluationCases:
-    """Cases in memory, with the columns of their task."""
+    """Cases in memory, with the class indices of their task."""
 
     split: TensorSplit
     class_indices: tuple[int, ...]
 
 
 def read_test_cases(model: LoadedModel, site: SiteRef) -> EvaluationCases | None:
-    """Reads a site's test set as the model sees it, or returns none where the model does not know the task."""
+    """Returns a site's test set in the model's format, or none where the model does not know the task."""
     if any(label not in model.description.labels for label in site.task.labels):
         return None
     guard = Guard({site.test_set: frozenset({Split.TEST})})
@@ -82,22 +90,24 @@ def read_test_cases(model: LoadedModel, site: SiteRef) -> EvaluationCases | None
 
 
 def cases_of_site(model: LoadedModel, site: SiteRef, samples: Iterable[Sample]) -> EvaluationCases:
-    """Returns a site's samples as the model sees them.
+    """Returns a site's samples in the model's format.
 
     Raises:
-        InputError: there is none, or the model does not know the site's task.
+        InputError: there are no samples, or the model does not know the site's task.
     """
     labels = model.description.labels
     class_indices = find_class_indices(site.task, labels)
-    split = samples_to_tensors(samples, site.task, site.modality, labels, model.description.configuration.network)
+    split = samples_to_tensors(
+        samples, site.task, modality=site.modality, labels=labels, spec=model.description.configuration.network
+    )
     return EvaluationCases(split, class_indices)
 
 
 def score_cases(model: LoadedModel, task: Task, cases: EvaluationCases) -> dict[str, Metric]:
-    """Returns what a version knows about the cases of a task, by metric.
+    """Returns a version's scores on the cases of a task, by metric.
 
     Raises:
-        InputError: there is no evaluator for such a task, or the method gave no answer.
+        InputError: the type of the task has no evaluator, or the method returned no output for it.
     """
     precision = precision_for(model.description.configuration)
     precision.move_to_device(model.method.network)
@@ -107,14 +117,14 @@ def score_cases(model: LoadedModel, task: Task, cases: EvaluationCases) -> dict[
             return classification_metrics(logits, cases.split.targets, cases.class_indices)
         if task.type is TaskType.SEGMENTATION:
             return _score_masks(model, cases.split, precision.device)
-    raise InputError(f"task {task.name!r}: there is no evaluator for {task.type.value} yet")
+    raise InputError(f"task {task.name!r}: the evaluation of {task.type.value} tasks is not supported yet")
 
 
 def _logits(model: LoadedModel, images: Tensor, device: torch.device) -> Iterator[Tensor]:
     for chunk in torch.split(images, BATCH_SIZE):
         logits = model.method.predict(chunk.to(device, torch.float32), PredictionRequest()).logits
         if logits is None:
-            raise InputError(f"method {model.method.name!r} gave no logits for a classification task")
+            raise InputError(f"method {model.method.name!r} returned no logits for a classification task")
         yield logits.float().cpu()
 
 
@@ -125,12 +135,12 @@ def _score_masks(model: LoadedModel, split: TensorSplit, device: torch.device) -
     ):
         mask_logits = model.method.predict(images.to(device, torch.float32), PredictionRequest()).mask_logits
         if mask_logits is None:
-            raise InputError(f"method {model.method.name!r} gave no masks for a segmentation task")
+            raise InputError(f"method {model.method.name!r} returned no masks for a segmentation task")
         scores.append(dice(mask_logits.argmax(1).cpu(), masks, mask_logits.shape[1]).mean(1))
     return mean_metrics({"Dice": torch.cat(scores)}, torch.Generator().manual_seed(0))
 
 
 def saliency_network(model: LoadedModel) -> Any:
-    """Returns the network of a model whose saliency can be drawn, or none."""
+    """Returns the network of a model, or none where Grad-CAM does not support it."""
     network = model.method.network
     return network if hasattr(network, "features") and hasattr(network, "classify") else None

@@ -1,4 +1,4 @@
-"""A version brought to life: its method with its weights, and what it knows."""
+"""A version in memory: its method with its weights, and the description of what it has learned."""
 
 import json
 from dataclasses import dataclass, field
@@ -21,12 +21,12 @@ from anamnesis.storage.store import Store
 from anamnesis.updates.state_blobs import pack_state, unpack_state
 
 DESCRIPTION_PART = "model"
-"""Name of the part that says what the weights are: a version explains itself."""
+"""Name of the part that describes the weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class Experience:
-    """One site's data learned with one task, in order of arrival."""
+    """One update's site and task."""
 
     site: str
     task: Task
@@ -34,11 +34,11 @@ class Experience:
 
 @dataclass(frozen=True, slots=True)
 class VersionDescription:
-    """What a version knows, stored with its weights.
+    """What a version has learned, stored with its weights.
 
     Attributes:
         configuration: method, network and budget of its last update.
-        visits: what was learned, in order; a hospital that came back stands there again.
+        visits: site and task of each update, in order; a hospital that came back is listed again.
         schema: of this record.
     """
 
@@ -55,13 +55,13 @@ class VersionDescription:
         """Returns the description after one more update.
 
         Raises:
-            InputError: a task of this name with other classes was learned before.
+            InputError: an earlier update learned a task with the same name and other classes.
         """
         for experience in self.visits:
             if experience.task.name == task.name and experience.task != task:
                 raise InputError(
                     f"task {task.name!r}: site {experience.site!r} learned it with {list(experience.task.classes)}, "
-                    f"site {site!r} declares {list(task.classes)}; give one of them another name"
+                    f"site {site!r} declares {list(task.classes)}; give one of the tasks another name"
                 )
         return VersionDescription(configuration, (*self.visits, Experience(site, task)))
 
@@ -75,10 +75,10 @@ class LoadedModel:
 
 
 def read_description(store: Store, version: Version) -> VersionDescription:
-    """Returns what a stored version knows, without its weights.
+    """Returns what a stored version has learned, without its weights.
 
     Raises:
-        IntegrityError: the part is not the JSON that it should be.
+        IntegrityError: the part is not the expected JSON.
     """
     data = read_part(store, version, DESCRIPTION_PART)
     try:
@@ -91,12 +91,12 @@ def load_model(store: Store, digest: str, configuration: Configuration | None = 
     """Reads a version and its weights.
 
     Args:
-        store: the registry's.
+        store: of the registry.
         digest: of the version.
-        configuration: learn on with this one; by default the version's own.
+        configuration: for the next update; by default the version's own.
 
     Raises:
-        InputError: another network than the version's is asked for.
+        InputError: the configuration has another network than the version.
     """
     version = read_version(store, digest)
     description = read_description(store, version)

@@ -1,4 +1,4 @@
-"""The report of one or several models: joins what the registry knows with what each site's own store holds."""
+"""The report of one or several models, from the registries and the sites' own stores."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ class ReportSubject:
 
     Attributes:
         name: of the model.
-        method: how it learns.
+        method: registered name of its method.
         registry: URL of its registry.
         sites: with their stores and frozen test sets.
     """
@@ -48,8 +48,8 @@ def write_report(title: str, subjects: Sequence[ReportSubject], folder: Path, cr
 
     Args:
         title: of the page.
-        subjects: models, side by side in this order.
-        folder: made where it is not there.
+        subjects: models, in the order of the page.
+        folder: created where it does not exist.
         created: UTC, ISO 8601.
 
     Returns:
@@ -64,7 +64,7 @@ def write_report(title: str, subjects: Sequence[ReportSubject], folder: Path, cr
 
 
 def collect_report(title: str, subjects: Sequence[ReportSubject], created: str) -> tuple[ReportData, dict[str, bytes]]:
-    """Returns the report's data, and the pictures that are readable here by digest."""
+    """Returns the report's data, and the readable pictures by digest."""
     pictures: dict[str, bytes] = {}
     models = []
     for subject in subjects:
@@ -82,7 +82,7 @@ def _report_model(subject: ReportSubject) -> tuple[ModelReport, tuple[tuple[Sali
     evaluations = [evaluation for row in updates for evaluation in read_evaluations(store, row.version)]
     columns = [TestSetColumn(site.name, site.task, site.test_set, site.modality) for site in subject.sites]
     covers_learned_sites = {row.site for row in updates} <= {column.site for column in columns}
-    if not covers_learned_sites:  # a retired site, or imported weights: no test set here can judge it
+    if not covers_learned_sites:  # a retired site or imported weights: no test set here
         updates = [row for row in updates if row.site in {column.site for column in columns}]
     readable_pictures = tuple(pair for site in subject.sites if champion for pair in _readable_pictures(site, champion))
     method_type = method_class(subject.method)
@@ -93,7 +93,9 @@ def _report_model(subject: ReportSubject) -> tuple[ModelReport, tuple[tuple[Sali
         if name in evaluation.metrics
     }
     shown_champion = champion if champion in {row.version for row in updates} else ""
-    model = build_model_report(subject.name, subject.method, columns, updates, evaluations, shown_champion)
+    model = build_model_report(
+        subject.name, subject.method, columns=columns, updates=updates, evaluations=evaluations, champion=shown_champion
+    )
     return (
         replace(
             model,
@@ -107,7 +109,7 @@ def _report_model(subject: ReportSubject) -> tuple[ModelReport, tuple[tuple[Sali
 
 
 def _update_rows(store: Store, subject: ReportSubject, entries: Iterable[LogEntry]) -> list[UpdateRow]:
-    """Returns every version in the order in which it was first decided, those that wait last."""
+    """Returns every version, in the order of the first decisions; versions without a decision are last."""
     records = {record.version: record for record in list_update_records(store)}
     decision_entries: dict[str, LogEntry] = {}
     for decision in (entry for entry in entries if entry.kind in _DECISIONS):
@@ -138,13 +140,13 @@ def _update_rows(store: Store, subject: ReportSubject, entries: Iterable[LogEntr
 
 
 def _study_counts(version: Version, site: SiteRef | None) -> dict[str, int]:
-    """Returns how many studies the snapshot had, where the site's store is readable here."""
+    """Returns the number of studies of the snapshot by split, where the site's store is readable here."""
     if site is None or version.snapshot is None:
         return {}
     try:
         return read_snapshot_manifest(open_store(site.store), version.snapshot).count_by_split()
     except AnamnesisError:
-        return {}  # another hospital's store: the report shows numbers without it
+        return {}  # another hospital's store: the report leaves the counts out
 
 
 def _readable_pictures(site: SiteRef, version: str) -> tuple[tuple[SaliencyPicture, bytes], ...]:

@@ -1,4 +1,4 @@
-"""What one update is asked to do: everything the steps of a pipeline need, as one plain record."""
+"""The requests of an update and of a scheduled evaluation: all inputs of a pipeline, as one plain record."""
 
 from dataclasses import dataclass, field
 
@@ -8,21 +8,22 @@ from anamnesis.registry.gate import GatePolicy
 
 @dataclass(frozen=True, slots=True)
 class UpdateRequest:
-    """One pass: (base version, a site's data, configuration) -> candidate version.
+    """One update: (base version, a site's data, configuration) -> candidate version.
 
     Attributes:
         model: the model's name.
         registry: URL of its registry.
-        site: whose data is learned, and how to read it.
+        site: to learn, and how to read its data.
         store: URL of that site's own store.
         configuration: method, network and budget.
         split_key: where the model's split key is: ``file:///...`` or ``env:NAME``.
         base: digest of the version to start from; empty for the first.
-        sites: every site that the model has learned before, in order of arrival, each with its frozen test set.
+        sites: learned earlier, in order of arrival, each with its frozen test set.
         gate: the policy that judges the candidate.
-        author: on whose behalf; stands in the log.
+        author: of the log entry.
         stored_images: whether the model's change plan allows versions that hold real images of patients.
-        trigger: what made an operator start it; the run then writes an outcome, and the operator settles the decision.
+        trigger: why an operator started it. With a trigger the run writes an update result, and the operator records
+            the decision.
     """
 
     model: str
@@ -41,17 +42,17 @@ class UpdateRequest:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationRequest:
-    """What a scheduled evaluation is asked to do.
+    """One scheduled evaluation of a champion.
 
     Attributes:
         name: of the evaluation, unique within the model.
         model: the model's name.
         registry: URL of its registry.
         version: digest of the champion.
-        sites: each site that the champion has learned, with its source (for recent cases) and its test set.
+        sites: that the champion has learned, each with its source (for recent cases) and its test set.
         split_key: where the model's split key is.
         time: when it was due, UTC, ISO 8601.
-        minimum_cases: recent cases fewer than this are not judged.
+        minimum_cases: a site with fewer recent cases gets no score on them.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""On which test sets a candidate must be judged before anybody decides."""
+"""The test sets that a candidate must be evaluated on before the gate decides."""
 
 from anamnesis.records import SiteRef
 from anamnesis.registry import RequiredTestSet
@@ -6,14 +6,17 @@ from anamnesis.updates.requests import UpdateRequest
 
 
 def tested_sites(request: UpdateRequest, test_set: str) -> tuple[SiteRef, ...]:
-    """Returns every site whose test set judges the candidate: those learned before, then the one learned now."""
+    """Returns the sites whose test sets judge the candidate: the earlier sites, then the new one."""
     site = request.site
     earlier_sites = (learned_site for learned_site in request.sites if learned_site.name != site.name)
-    return (*earlier_sites, SiteRef(site.name, request.store, site.task, test_set, site.modalities[0]))
+    return (
+        *earlier_sites,
+        SiteRef(name=site.name, store=request.store, task=site.task, test_set=test_set, modality=site.modalities[0]),
+    )
 
 
 def required_tests(request: UpdateRequest, test_set: str) -> list[RequiredTestSet]:
-    """Returns what the gate needs to have heard from."""
+    """Returns the test sets that the gate requires."""
     learned_names = {site.name for site in request.sites}
     return [
         RequiredTestSet(site.name, site.task, site.test_set, is_new_site=site.name not in learned_names)

@@ -1,4 +1,4 @@
-"""Whether a version still looks where the version looked that learned the task: retention of Grad-CAM maps."""
+"""Retention of Grad-CAM maps: a version compared with the version that had just learned the task."""
 
 import json
 from collections.abc import Sequence
@@ -41,15 +41,15 @@ PICTURE_COUNT = 3
 def evaluate_saliency(
     registry: str, version: str, sites: Sequence[SiteRef], progress: Progress = ignore_progress
 ) -> tuple[Evaluation, ...]:
-    """Compares a version's saliency maps on old tasks with those of the version that had just learned each of them.
+    """Compares a version's saliency maps on old tasks with the maps of the versions that had just learned them.
 
-    The first ``PROBES`` test images of each site, by sample id, for their true class. Pictures of ``PICTURES`` of them
-    are written to the site's own store. A site that only the version itself has learned is left out.
+    It uses the first ``PROBE_COUNT`` test images of each site, by sample id, and their true class. It writes pictures
+    of ``PICTURE_COUNT`` of them to the site's own store. A site that only this version has learned is left out.
 
     Args:
         registry: URL of the model's registry.
         version: digest of the version.
-        sites: learned before, with their stores and test sets.
+        sites: learned earlier, with their stores and test sets.
         progress: called per site.
     """
     store = open_store(registry)
@@ -66,20 +66,32 @@ def evaluate_saliency(
     base = read_version(store, version).base
     for site_number, site in enumerate(pending_sites, start=1):
         earlier_version = last_version_of_site(store, base, site.name) if base else None
-        if model and earlier_version and (metrics := _compare_maps(store, earlier_version[0], version, model, site)):
-            evaluation = Evaluation(version, site.name, site.task.name, site.test_set, evaluator, SALIENCY, metrics)
+        if (
+            model
+            and earlier_version
+            and (metrics := _compare_maps(store, earlier_version[0], version=version, model_after=model, site=site))
+        ):
+            evaluation = Evaluation(
+                version=version,
+                site=site.name,
+                task=site.task.name,
+                test_set=site.test_set,
+                evaluator=evaluator,
+                name=SALIENCY,
+                metrics=metrics,
+            )
             evaluations[site.test_set] = write_evaluation(store, evaluation)
         progress(site_number, len(pending_sites), "saliency maps")
     return tuple(evaluations[site.test_set] for site in sites if site.test_set in evaluations)
 
 
 def pictures_folder(version: str, test_set: str) -> str:
-    """Returns where the pictures of a version on a test set lie in the site's own store."""
+    """Returns the folder, in the site's own store, of a version's pictures on a test set."""
     return f"pictures/{digest_hex(version)}/{digest_hex(test_set)}"
 
 
 def read_pictures(site: SiteRef, version: str) -> tuple[tuple[SaliencyPicture, bytes], ...]:
-    """Returns the pictures that ``evaluate_saliency`` left at a site, each with its PNG; none where there are none."""
+    """Returns the pictures that ``evaluate_saliency`` wrote at a site, each with its PNG."""
     store, folder = open_store(site.store), pictures_folder(version, site.test_set)
     if not store.exists(f"{folder}/index.json"):
         return ()
@@ -98,7 +110,7 @@ class _MapPair:
 def _compare_maps(
     store: Store, earlier_version: str, version: str, model_after: LoadedModel, site: SiteRef
 ) -> dict[str, Metric]:
-    """Returns the retention metrics and their floors, and leaves pictures in the site's store."""
+    """Returns the retention metrics and their floors, and writes pictures to the site's store."""
     model_before = load_model(store, earlier_version)
     cases = read_test_cases(model_after, site)
     if cases is None or saliency_network(model_before) is None or saliency_network(model_after) is None:
@@ -111,8 +123,8 @@ def _compare_maps(
         *(_grad_cam_maps(model, images, class_indices, cases.class_indices) for model in (model_before, model_after))
     )
     labels = [model_after.description.labels[class_index] for class_index in class_indices[:PICTURE_COUNT].tolist()]
-    _write_pictures(site, (earlier_version, version), images, maps, labels)
-    # A model that looked nowhere on any image has nothing to keep: it scores 0, so that no gate takes it for unjudged.
+    _write_pictures(site, (earlier_version, version), images=images, maps=maps, labels=labels)
+    # Where all maps before are zero, the scores are 0 and not missing: otherwise the gate would wait for them.
     zero_metrics = {name: Metric(Decimal(0), 0) for name in ("IoU", "SSIM", "Cosine", "Spearman")}
     return {
         **zero_metrics,
@@ -131,7 +143,7 @@ def _grad_cam_maps(
 
 
 def _retention_floors(maps: _MapPair, class_indices: Tensor) -> dict[str, Metric]:
-    """Returns what two unrelated maps would score, and the map of another image of the same class."""
+    """Returns the IoU of two random maps, and the IoU with the map of another image of the same class."""
     pixels = maps.maps_before.shape[1] * maps.maps_before.shape[2]
     floors = {"IoURandom": Metric(Decimal(f"{random_iou(pixels):.6f}"), len(class_indices))}
     case_rows, partner_rows = same_class_pairs(class_indices)
@@ -142,7 +154,7 @@ def _retention_floors(maps: _MapPair, class_indices: Tensor) -> dict[str, Metric
 def _write_pictures(
     site: SiteRef, versions: tuple[str, str], images: Tensor, maps: _MapPair, labels: Sequence[str]
 ) -> None:
-    """Writes pictures and, last, their index to the site's own store: they show patients and never leave it."""
+    """Writes pictures and then their index to the site's own store: pictures show patients and never leave it."""
     store, folder = open_store(site.store), pictures_folder(versions[1], site.test_set)
     index = []
     for number, label in enumerate(labels):
@@ -153,5 +165,9 @@ def _write_pictures(
         )
         digest = digest_bytes(picture)
         store.put(f"{folder}/{digest_hex(digest)}.png", picture)
-        index.append(SaliencyPicture(site.name, label, versions[0], versions[1], digest))
+        index.append(
+            SaliencyPicture(
+                site=site.name, label=label, version_before=versions[0], version_after=versions[1], digest=digest
+            )
+        )
     store.put(f"{folder}/index.json", canonical_json(encode(index)))

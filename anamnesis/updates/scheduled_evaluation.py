@@ -1,4 +1,4 @@
-"""The champion judged again: on frozen test sets, and on cases that arrived since it learned. Nothing is trained."""
+"""Evaluates the champion again, on frozen test sets and on recent cases. Nothing is trained."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,24 +28,24 @@ from anamnesis.updates.requests import EvaluationRequest
 from anamnesis.updates.version_chain import snapshots_of_site
 
 RECENT_SPLITS = (Split.TRAIN, Split.RESERVE)
-"""Where cases that arrived later can stand: a frozen test set never grows."""
+"""The splits of cases that arrived later: a frozen test set never grows."""
 
 
 def evaluate_scheduled(
     request: EvaluationRequest, workers: int = 2, progress: Progress = ignore_progress
 ) -> ScheduledEvaluation:
-    """Judges the champion on every site's frozen test set and recent cases, and stores what was found.
+    """Evaluates the champion on every site's frozen test set and recent cases, and stores the result.
 
-    What cannot be judged becomes a problem of its site; the others go on. Repeated under the same name, nothing is
-    opened again.
+    An error at one site is recorded for that site, and the other sites continue. A second evaluation with the same name
+    returns the stored result and opens no data.
 
     Args:
-        request: what is asked.
+        request: of the evaluation.
         workers: processes that read files.
         progress: called per file and per site.
 
     Returns:
-        What counts: this, or what another attempt stored first.
+        The stored result: this one, or the one that another attempt stored first.
 
     Raises:
         AnamnesisError: the version cannot be loaded.
@@ -53,23 +53,31 @@ def evaluate_scheduled(
     store = open_store(request.registry)
     if evaluation := read_scheduled_evaluation(store, request.name):
         return evaluation
-    site_evaluator = _SiteEvaluator(request, store, load_model(store, request.version), workers, progress)
+    site_evaluator = _SiteEvaluator(
+        request=request, store=store, model=load_model(store, request.version), workers=workers, progress=progress
+    )
     measurements: list[Measurement] = []
-    problems: dict[tuple[str, str], None] = {}  # each once: a store that is gone fails both windows alike
+    site_errors: dict[tuple[str, str], None] = {}  # a missing store gives the same error for both sets of cases
     for site_number, (config, site) in enumerate(request.sites, start=1):
         for measure in (site_evaluator.measure_frozen, site_evaluator.measure_recent):
             try:
                 measurements += measure(config, site)
             except AnamnesisError as error:
-                problems[site.name, str(error)] = None
+                site_errors[site.name, str(error)] = None
         progress(site_number, len(request.sites), "sites")
-    evaluation = ScheduledEvaluation(request.name, request.version, request.time, tuple(measurements), tuple(problems))
+    evaluation = ScheduledEvaluation(
+        name=request.name,
+        version=request.version,
+        scheduled_time=request.time,
+        measurements=tuple(measurements),
+        site_errors=tuple(site_errors),
+    )
     return write_scheduled_evaluation(store, evaluation)
 
 
 @dataclass(frozen=True, slots=True)
 class _SiteEvaluator:
-    """One evaluation of one version; each window yields a measurement, or none where there is too little to judge."""
+    """One evaluation of one version; each method yields a measurement, or nothing where there are too few cases."""
 
     request: EvaluationRequest
     store: Store
@@ -78,12 +86,12 @@ class _SiteEvaluator:
     progress: Progress
 
     def measure_frozen(self, config: SiteConfig, site: SiteRef) -> Iterator[Measurement]:
-        """Judges the test set in force anew: what is stored only stands beside it."""
+        """Evaluates the current test set again; the score of the update is reported beside the new score."""
         metric = site.task.primary_metric
         cases = read_test_cases(self.model, site)
         metrics = score_cases(self.model, site.task, cases) if cases else {}
         if metric not in metrics:
-            raise InputError(f"site {site.name!r}: the version gives no {metric} on test set {site.test_set}")
+            raise InputError(f"site {site.name!r}: the version has no {metric} on test set {site.test_set}")
         stored_evaluations = read_evaluations(self.store, self.request.version, {site.test_set})
         earlier_evaluations = [
             evaluation
@@ -92,48 +100,58 @@ class _SiteEvaluator:
         ]
         recorded_score = earlier_evaluations[0].metrics[metric].value if earlier_evaluations else None
         yield Measurement(
-            site.name, site.task.name, EvaluationSet.FROZEN, site.test_set, metric, metrics[metric], recorded_score
+            site=site.name,
+            task=site.task.name,
+            evaluation_set=EvaluationSet.FROZEN,
+            test_set=site.test_set,
+            metric=metric,
+            score=metrics[metric],
+            recorded_score=recorded_score,
         )
 
     def measure_recent(self, config: SiteConfig, site: SiteRef) -> Iterator[Measurement]:
-        """Judges labelled cases that arrived since, before any training of this lineage uses them."""
+        """Evaluates labelled cases that arrived later, before any training of this lineage uses them."""
         site_store, metric = open_store(site.store), site.task.primary_metric
-        snapshot = ingest(
-            config, site_store, read_split_key(self.request.split_key), self.workers, self.progress
-        ).snapshot
+        split_key = read_split_key(self.request.split_key)
+        snapshot = ingest(config, site_store, split_key, workers=self.workers, progress=self.progress).snapshot
         learned_snapshots = snapshots_of_site(self.store, self.request.version, site.name)
         case_ids = recent_case_ids(site_store, snapshot, learned_snapshots)
         if not case_ids or len(case_ids) < self.request.minimum_cases:
             return
         guard = Guard({snapshot: frozenset(RECENT_SPLITS)})
         samples = chain.from_iterable(
-            open_split(site_store, snapshot, split, guard, case_ids) for split in RECENT_SPLITS
+            open_split(site_store, snapshot, split=split, guard=guard, sample_ids=case_ids) for split in RECENT_SPLITS
         )
         metrics = score_cases(self.model, site.task, cases_of_site(self.model, site, samples))
-        if metric in metrics:  # else the cases are all of one class, and it needs two
+        if metric in metrics:  # a metric that needs two classes is missing where all cases have the same class
             digest = digest_json(sorted(case_ids))
-            yield Measurement(site.name, site.task.name, EvaluationSet.RECENT, digest, metric, metrics[metric])
+            yield Measurement(
+                site=site.name,
+                task=site.task.name,
+                evaluation_set=EvaluationSet.RECENT,
+                test_set=digest,
+                metric=metric,
+                score=metrics[metric],
+            )
 
 
 def recent_case_ids(store: Store, snapshot: str, learned_snapshots: tuple[str, ...]) -> frozenset[str]:
-    """Returns the ids of a snapshot's labelled cases that are new to a lineage, images and patients.
+    """Returns the ids of a snapshot's labelled cases that are new to a lineage.
 
-    A case is new where no learned snapshot has it or any of its images with a label, and where no training has seen
-    its patient: a patient's images resemble each other, and the score would flatter.
+    A case is new where no learned snapshot has it, or one of its images, with a label, and where no training has used
+    its patient: images of one patient resemble each other, and the score would be too high.
 
     Args:
-        store: the site's own.
-        snapshot: what lies at the site now.
-        learned_snapshots: the snapshots of the site that the lineage has learned.
+        store: of the site.
+        snapshot: digest of the site's current snapshot.
+        learned_snapshots: the site's snapshots that the lineage has learned.
     """
     learned_samples = [
         sample for digest in learned_snapshots for sample in read_snapshot_manifest(store, digest).samples
     ]
     labelled_samples = [sample for sample in learned_samples if sample.split is not Split.PENDING]
-    sample_ids, image_digests = (
-        {sample.id for sample in labelled_samples},
-        {image_digest for sample in labelled_samples for image_digest in _image_digests(sample)},
-    )
+    sample_ids = {sample.id for sample in labelled_samples}
+    image_digests = {image_digest for sample in labelled_samples for image_digest in _image_digests(sample)}
     patients = {sample.patient for sample in learned_samples if sample.split is Split.TRAIN}
     return frozenset(
         sample.id

@@ -1,4 +1,4 @@
-"""A method's state as the blobs of a version: one safetensors per part, and the plain values as JSON."""
+"""A method's state as the blobs of a version: a safetensors file for each part, and plain values as JSON."""
 
 import json
 from collections import defaultdict
@@ -28,7 +28,7 @@ def pack_state(state: Mapping[str, Tensor | object]) -> dict[str, bytes]:
 
 
 def unpack_state(blobs: Mapping[str, bytes]) -> dict[str, Tensor | object]:
-    """Returns the state that ``pack`` was given."""
+    """Returns the state that ``pack_state`` packed."""
     state: dict[str, Tensor | object] = dict(json.loads(blobs.get(VALUES_PART, b"{}")))
     for part, blob in blobs.items():
         if part != VALUES_PART:

@@ -1,4 +1,4 @@
-"""``run_update``: base version + snapshot + configuration -> version. Killed anywhere and started again, the same."""
+"""``run_update``: base version + snapshot + configuration -> version. A killed update gives the same result again."""
 
 import resource
 import sys
@@ -29,7 +29,7 @@ from anamnesis.records import (
 from anamnesis.registry.update_records import find_update_record, write_update_record
 from anamnesis.registry.versions import write_version
 from anamnesis.snapshots import Guard, open_split, read_snapshot_manifest
-from anamnesis.storage.store import Store, open_store
+from anamnesis.storage.store import Store, open_store, read_file
 from anamnesis.training import (
     Checkpoints,
     RandomStreams,
@@ -46,7 +46,7 @@ from anamnesis.updates.version_chain import last_version_of_site
 
 @dataclass(frozen=True, slots=True)
 class TrainingSource:
-    """A training split that an update opens."""
+    """One training split of an update."""
 
     site: SiteRef
     snapshot: str
@@ -54,12 +54,12 @@ class TrainingSource:
 
 @dataclass(frozen=True, slots=True)
 class UpdateRun:
-    """What ``update`` gave.
+    """The result of ``run_update``.
 
     Attributes:
-        record: the one that counts.
-        is_reused: an earlier attempt had already finished it.
-        epoch_losses: mean loss terms of each epoch; empty when reused.
+        record: the one in the registry.
+        is_reused: whether an earlier attempt made it.
+        epoch_losses: mean loss terms of each epoch; empty where the record is reused.
     """
 
     record: UpdateRecord
@@ -70,17 +70,18 @@ class UpdateRun:
 def run_update(
     request: UpdateRequest, snapshot: str, progress: Progress = ignore_progress, checkpoint_seconds: float = 20.0
 ) -> UpdateRun:
-    """Trains a candidate version on a site's snapshot, or returns the one that an earlier attempt made.
+    """Trains a candidate version on a site's snapshot, or returns the version that an earlier attempt made.
 
     Args:
-        request: what is asked.
-        snapshot: digest of what is learned.
+        request: of the update.
+        snapshot: digest of the snapshot to learn.
         progress: called per step.
-        checkpoint_seconds: seconds; a kill loses at most the work since the last checkpoint.
+        checkpoint_seconds: time between checkpoints; a kill loses at most the work since the last one.
 
     Raises:
         InputError: the base, the task and the configuration do not fit together.
-        RefusedError: the snapshot belongs to another site, or training tried to open what it may not.
+        RefusedError: the snapshot belongs to another site, the change plan forbids the method, or training tried to
+            open data of another update.
     """
     store = open_store(request.registry)
     new_source = TrainingSource(_site_reference(request, snapshot), snapshot)
@@ -88,17 +89,19 @@ def run_update(
     digest = input_digest(request, sources)
     checkpoints = Checkpoints(store, f"checkpoints/{digest_hex(digest)}", checkpoint_seconds)
     if existing_record := find_update_record(store, digest):
-        checkpoints.clear()  # those of an attempt that was killed as soon as it had recorded its result
+        checkpoints.clear()  # of an attempt that was killed right after it had recorded its result
         return UpdateRun(existing_record, is_reused=True)
     model = _prepare_model(request, store)
-    record, epoch_losses = _train_version(request, sources, model, digest, store, checkpoints, progress)
+    record, epoch_losses = _train_version(
+        request, sources, model=model, digest=digest, store=store, checkpoints=checkpoints, progress=progress
+    )
     stored_record = write_update_record(store, record)
     checkpoints.clear()
     return UpdateRun(stored_record, is_reused=stored_record != record, epoch_losses=epoch_losses)
 
 
 def input_digest(request: UpdateRequest, sources: tuple[TrainingSource, ...]) -> str:
-    """Returns the digest of everything that decides what an update gives."""
+    """Returns the digest of all inputs that determine the result of an update."""
     return digest_json(
         {
             "schema": 1,
@@ -114,12 +117,14 @@ def input_digest(request: UpdateRequest, sources: tuple[TrainingSource, ...]) ->
 def _site_reference(request: UpdateRequest, snapshot: str) -> SiteRef:
     manifest = read_snapshot_manifest(open_store(request.store), snapshot)
     if manifest.site != request.site.name:
-        raise RefusedError(f"snapshot {snapshot} is of site {manifest.site!r}, the update is for {request.site.name!r}")
+        raise RefusedError(
+            f"snapshot {snapshot} is of site {manifest.site!r}, but the update is of site {request.site.name!r}"
+        )
     return SiteRef(request.site.name, request.store, request.site.task, modality=request.site.modalities[0])
 
 
 def _earlier_sources(request: UpdateRequest, store: Store) -> tuple[TrainingSource, ...]:
-    """Returns the earlier sites' snapshots, for a method that declares that it opens them."""
+    """Returns the earlier sites' snapshots, for a method with ``opens_earlier_data``."""
     if not method_class(request.configuration.method).capabilities.opens_earlier_data or not request.base:
         return ()
     sources = []
@@ -136,13 +141,13 @@ def _prepare_model(request: UpdateRequest, store: Store) -> LoadedModel:
     task = request.site.task
     if task.type not in capabilities.task_types:
         raise RefusedError(
-            f"method {request.configuration.method!r} learns {', '.join(sorted(capabilities.task_types))}; "
-            f"task {task.name!r} is {task.type.value}"
+            f"method {request.configuration.method!r} supports {', '.join(sorted(capabilities.task_types))}, but task "
+            f"{task.name!r} is {task.type.value}; choose another method"
         )
     if capabilities.stores_exemplars and not request.stored_images:
         raise RefusedError(
-            f"method {request.configuration.method!r} keeps real images of patients in every version, and this model's "
-            "change plan forbids that; choose another method, or allow it with changePlan.storedImages: Allowed"
+            f"method {request.configuration.method!r} keeps real images of patients in every version, and the change "
+            "plan forbids that; choose another method, or allow it with changePlan.storedImages: Allowed"
         )
     if request.base:
         base = load_model(store, request.base, request.configuration)
@@ -174,8 +179,9 @@ def _train_version(
             has_earlier_tasks=bool(request.base),
             settings=configuration.training,
             streams=streams,
+            read_file=read_file,
         )
-        log = train(model.method, context, data, precision, checkpoints, progress)
+        log = train(model.method, context, data=data, precision=precision, checkpoints=checkpoints, progress=progress)
     blobs = version_blobs(model.method, model.description)
     version = Version(
         base=request.base or None,
@@ -186,25 +192,31 @@ def _train_version(
     )
     write_version(store, version, blobs)
     cost = UpdateCost(round(log.seconds, 3), peak_memory(model.method), sum(map(len, blobs.values())))
-    return UpdateRecord(digest, version.digest, precision.environment(), cost, opened), log.epoch_losses
+    return UpdateRecord(
+        input_digest=digest,
+        version=version.digest,
+        environment=precision.environment(),
+        cost=cost,
+        opened_snapshots=opened,
+    ), log.epoch_losses
 
 
 def read_training_splits(
     sources: tuple[TrainingSource, ...], labels: tuple[str, ...], configuration: Configuration
 ) -> tuple[TensorSplit, tuple[str, ...]]:
-    """Reads the training splits that an update may open, and nothing else.
+    """Reads the training splits of an update; the guard refuses all other data.
 
     Returns:
-        The samples of all sources, and the digests that were opened.
+        The samples of all sources, and the digests of the opened snapshots.
     """
     guard = Guard({source.snapshot: frozenset({Split.TRAIN}) for source in sources})
     splits = [
         samples_to_tensors(
             open_split(open_store(source.site.store), source.snapshot, Split.TRAIN, guard),
             source.site.task,
-            source.site.modality,
-            labels,
-            configuration.network,
+            modality=source.site.modality,
+            labels=labels,
+            spec=configuration.network,
         )
         for source in sources
     ]
@@ -215,7 +227,7 @@ def read_training_splits(
 
 
 def peak_memory(method: Method[Any]) -> int:
-    """Returns the peak bytes of the device, or of the process where the device is the processor."""
+    """Returns the peak memory of the GPU in bytes, or of the process where training runs on the CPU."""
     if next(method.network.parameters()).is_cuda:
         return torch.cuda.max_memory_allocated()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

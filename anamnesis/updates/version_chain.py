@@ -17,7 +17,7 @@ def version_chain(store: Store, digest: str) -> Iterator[tuple[str, Version]]:
 
 
 def last_version_of_site(store: Store, digest: str, site: str) -> tuple[str, Version] | None:
-    """Returns the newest version of the chain that learned the data of ``site``, or none."""
+    """Returns the newest version of the chain that learned ``site``, or none."""
     return next(
         ((version_digest, version) for version_digest, version in version_chain(store, digest) if version.site == site),
         None,
@@ -25,7 +25,7 @@ def last_version_of_site(store: Store, digest: str, site: str) -> tuple[str, Ver
 
 
 def snapshots_of_site(store: Store, digest: str, site: str) -> tuple[str, ...]:
-    """Returns the snapshots of ``site`` that the chain learned, the newest first; an empty digest has learned none."""
+    """Returns the snapshots of ``site`` that the chain learned, the newest first; none for an empty digest."""
     return tuple(
         version.snapshot for _, version in version_chain(store, digest) if version.site == site and version.snapshot
     )

@@ -1,4 +1,4 @@
-"""Existing weights as the first version of a model: whoever has a model already starts from it."""
+"""Imports existing weights as the first version of a model."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ from anamnesis.storage.store import open_store
 from anamnesis.updates.model import Experience, VersionDescription, version_blobs
 
 _READ_ERRORS = (SafetensorError, OSError, RuntimeError, ValueError, TypeError, EOFError, LookupError, AttributeError)
-"""What the readers raise on damaged files."""
+"""Errors of the readers on damaged files."""
 
 
 def import_weights(
@@ -28,17 +28,17 @@ def import_weights(
     Args:
         registry: URL of the model's registry.
         weights: safetensors, or a torch checkpoint that holds tensors only; names as in ``Classifier.state_dict``.
-        site: where the weights were learned; later updates measure what is forgotten there.
-        task: whose classes the rows of the head are, in order.
-        configuration: network and the method that will learn on.
-        author: stands in the log.
-        reason: stands in the log.
+        site: where the weights were trained; later updates measure the forgetting there.
+        task: its classes are the rows of the head, in order.
+        configuration: the network, and the method of later updates.
+        author: of the log entry.
+        reason: of the log entry.
 
     Returns:
         The version's digest.
 
     Raises:
-        InputError: unreadable file, or names or shapes that do not fit the network; the message lists them.
+        InputError: the file is unreadable, or its names or shapes do not fit the network; the message lists them.
         ConflictError: the registry has a champion already.
     """
     store = open_store(registry)
@@ -48,7 +48,7 @@ def import_weights(
     _load_weights(method, read_weights(weights), weights)
     blobs = version_blobs(method, description)
     parts = {part: digest_bytes(blob) for part, blob in blobs.items()}
-    version = Version(None, None, site, encode_object(configuration), parts)
+    version = Version(base=None, snapshot=None, site=site, configuration=encode_object(configuration), parts=parts)
     import_champion(store, write_version(store, version, blobs), author, reason)
     return version.digest
 
@@ -57,19 +57,21 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
     """Reads tensors by name; never runs code from the file.
 
     Raises:
-        InputError: it is not such a file.
+        InputError: the file is unreadable or holds more than tensors.
     """
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:  # what torch says first is enough; it goes on to advise unsafe ways
-        raise InputError(f"{path}: refused: it holds more than tensors; save a state_dict of tensors only") from error
+    except UnpicklingError as error:  # torch's own message advises an unsafe option
+        raise InputError(f"{path}: the file holds more than tensors; save a state_dict with tensors only") from error
     except _READ_ERRORS as error:
-        raise InputError(f"{path}: cannot be read as weights: {(str(error) or 'cut off').splitlines()[0]}") from error
+        raise InputError(
+            f"{path}: unreadable weights: {(str(error) or 'the file is incomplete').splitlines()[0]}"
+        ) from error
     tensors = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else {}
     if not tensors or not all(isinstance(value, Tensor) for value in tensors.values()):
-        raise InputError(f"{path}: expected a state_dict of tensors, found {type(loaded).__name__}")
+        raise InputError(f"{path}: expected a state_dict of tensors, got {type(loaded).__name__}")
     return dict(tensors)
 
 
@@ -83,5 +85,5 @@ def _load_weights(method: "Method[object]", tensors: Mapping[str, Tensor], path:
         if name in tensors and tensors[name].shape != network_tensors[name].shape
     ]
     if mismatches:
-        raise InputError(f"{path}: does not fit {type(method.network).__name__}: {'; '.join(mismatches[:5])}")
+        raise InputError(f"{path}: the weights do not fit {type(method.network).__name__}: {'; '.join(mismatches[:5])}")
     method.network.load_state_dict(dict(tensors))

@@ -23,38 +23,52 @@ def main() -> None:
 def run(
     method: Annotated[str, typer.Option(help="Registered name.")],
     sequence: Annotated[str, typer.Option(help="Which sites.")] = "development",
-    option: Annotated[list[str] | None, typer.Option(help="name=value, as in YAML; again for each.")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="path=value, as in YAML, for example consolidation.penalty=3000; may be repeated."),
+    ] = None,
     seed: int = 0,
     order: int = 0,
     epochs: int = 8,
     learning_rate: float = 1e-3,
     row: Annotated[str, typer.Option(help="Label on the page.")] = "",
-    out: Annotated[Path | None, typer.Option(help="Result file; by default in build/scoreboard.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="JSON-lines file; by default build/scoreboard/<sequence>.jsonl.")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Small images, few of them.")] = False,
 ) -> None:
-    """Runs one method through one sequence, prints what it kept and writes one JSON file."""
-    from benchmarks.scoreboard import result, summary
+    """Runs one method through one sequence, prints a summary and stores the result."""
+    from benchmarks.scoreboard import result, results_file, summary
+    from benchmarks.scoreboard.options import nest_options
     from benchmarks.scoreboard.run import run_setting as run_one
 
     setting = result.RunSetting(
-        sequence, method, parse_options(option or []), row or method, seed, order, epochs, learning_rate, quick
+        sequence=sequence,
+        method=method,
+        options=nest_options(parse_options(option or [])),
+        row=row or method,
+        seed=seed,
+        order=order,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        quick=quick,
     )
     run_result = run_one(setting)
-    path = result.write_result(run_result, out or SCRATCH_FOLDER / f"{sequence}-{summary.slug(setting)}.json")
+    path = results_file.write_result(run_result, out or SCRATCH_FOLDER / f"{sequence}.jsonl")
     typer.echo(summary.describe_result(run_result))
     typer.echo(f"written to {path}")
 
 
 @app.command("all")
 def run_all(
-    hours: Annotated[float, typer.Option(help="No run begins after these.")] = 8.0,
+    hours: Annotated[float, typer.Option(help="No run begins after this time.")] = 8.0,
     workers: Annotated[int, typer.Option(help="Runs side by side, each on one core.")] = 1,
     sequence: Annotated[list[str] | None, typer.Option(help="Which; by default all on the page.")] = None,
     rows: Annotated[str, typer.Option(help="Regular expression on their labels.")] = "",
     seeds: Annotated[str, typer.Option(help="Numbers, by commas.")] = "0,1,2",
     quick: Annotated[bool, typer.Option("--quick", help="Only check the claimed orderings, in a minute.")] = False,
 ) -> None:
-    """Runs what has no result yet, then writes the page; goes on where the last call stopped."""
+    """Runs all rows without a result, then writes the page; continues where the last call stopped."""
     from benchmarks.scoreboard import choose, orderings, page, schedule
     from benchmarks.scoreboard.rows import ROWS
 
@@ -70,7 +84,7 @@ def run_all(
 
 @app.command()
 def trials(
-    hours: Annotated[float, typer.Option(help="No run begins after these.")] = 8.0,
+    hours: Annotated[float, typer.Option(help="No run begins after this time.")] = 8.0,
     workers: Annotated[int, typer.Option(help="Runs side by side, each on one core.")] = 1,
     families: Annotated[str, typer.Option(help="Regular expression on their names.")] = "",
 ) -> None:
@@ -80,7 +94,7 @@ def trials(
 
     selected_families = [name for name in FAMILIES if re.search(families, name)]
     settings = [setting for name in selected_families for setting in choose.trial_settings(name)]
-    jobs = [schedule.ScheduledRun(setting, choose.trial_path(setting)) for setting in settings]
+    jobs = [schedule.ScheduledRun(setting, choose.TRIALS_FILE) for setting in settings]
     failed = schedule.run_jobs(jobs, hours, workers, typer.echo)
     choose.write_choices(choose.choose_settings(selected_families))
     raise typer.Exit(1 if failed else 0)
@@ -88,7 +102,7 @@ def trials(
 
 @app.command("page")
 def write_page(
-    check: Annotated[bool, typer.Option("--check", help="Only tell whether it is what the results say.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only compare the page with the results.")] = False,
 ) -> None:
     """Writes docs/results.md and its pictures from the result files."""
     from benchmarks.scoreboard import page
@@ -97,7 +111,7 @@ def write_page(
         if not page.RESULTS_PAGE.is_file() or not page.is_same_page(
             page.RESULTS_PAGE.read_text(encoding="utf-8"), page.render_page()
         ):
-            raise SystemExit(f"{page.RESULTS_PAGE}: not what the results say; run python -m benchmarks.scoreboard page")
+            raise SystemExit(f"{page.RESULTS_PAGE}: differs from the results; run python -m benchmarks.scoreboard page")
         return
     for path in page.write_page():
         typer.echo(path)
@@ -113,14 +127,14 @@ def backbone(out: Annotated[Path | None, typer.Option(help="Weights file.")] = N
 
 
 def parse_options(pairs: list[str]) -> dict[str, Any]:
-    """Returns ``name=value`` pairs as a mapping, each value read as JSON or, where it is none, as YAML."""
+    """Returns ``path=value`` pairs as a mapping; values are JSON or, where that fails, YAML."""
     split_pairs = (pair.partition("=") for pair in pairs)
     return {name: _parse_value(value) for name, _, value in split_pairs}
 
 
 def _parse_value(text: str) -> Any:
     try:
-        return json.loads(text)  # YAML takes 1e3 for a word
+        return json.loads(text)  # YAML reads 1e3 as a string
     except ValueError:
         return yaml.safe_load(text)
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from anamnesis.records import NetworkSettings, TrainingSettings
+from anamnesis.records import Configuration, NetworkSettings, TrainingSettings
 from benchmarks.scoreboard.learn import learn
 from benchmarks.scoreboard.run import WIDTH
 from benchmarks.scoreboard.sequences import SIZE
-from benchmarks.scoreboard.sites import HeldOut, data_folder, read_site
+from benchmarks.scoreboard.sites import HeldOut, SiteEntry, data_folder, read_site
 
 CLASSES = ("bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 IMAGES = 9600
@@ -18,11 +18,11 @@ def train_backbone(path: Path, epochs: int = 8) -> Path:
     """Trains the scoreboard's network on eight classes, grey, with its budget, and writes the weights of the backbone.
 
     Raises:
-        InputError: the images are not there.
+        InputError: the images are missing.
     """
-    site = read_site(data_folder(), "cifar10", "natural", CLASSES, HeldOut.VALIDATION, SIZE, IMAGES)
+    site = read_site(data_folder(), SiteEntry("cifar10", "natural", CLASSES), HeldOut.VALIDATION, SIZE, cap=IMAGES)
     network = NetworkSettings(size=(SIZE, SIZE), width=WIDTH)
-    (learned_method,) = learn((site,), "finetune", {}, network, TrainingSettings(epochs=epochs))
+    (learned_method,) = learn((site,), Configuration("finetune", {}, network, TrainingSettings(epochs=epochs)))
     weights = {
         name: tensor for name, tensor in learned_method.method.network.state_dict().items() if "backbone" in name
     }

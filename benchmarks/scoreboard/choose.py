@@ -1,4 +1,4 @@
-"""Hyperparameters: every family tries its settings on the development sequence, and the best is kept by one rule."""
+"""Hyperparameters: one rule chooses the best settings of each family on the development sequence."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from anamnesis.records import decode, encode_object
-from benchmarks.scoreboard.result import RESULTS_FOLDER, RunResult, RunSetting, read_result
+from benchmarks.scoreboard.options import flatten_options, nest_options
+from benchmarks.scoreboard.result import RESULTS_FOLDER, RunResult, RunSetting
+from benchmarks.scoreboard.results_file import read_results
 from benchmarks.scoreboard.rows import FAMILIES, MethodRow
-from benchmarks.scoreboard.summary import slug, summarise
+from benchmarks.scoreboard.summary import run_key, summarise
 
 CHOICES_FILE = RESULTS_FOLDER / "chosen.json"
-TRIALS_FOLDER = Path("build/scoreboard/trials")
+TRIALS_FILE = Path("build/scoreboard/trials.jsonl")
+"""Results of the trials; ``chosen.json`` keeps only their numbers."""
 RULE = (
     "The highest mean of class- and task-incremental final average on the validation patients of the sequence "
     "'development' (seed 0, order 0); of equals the first."
@@ -20,7 +23,7 @@ RULE = (
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One setting tried; its scores are percentages."""
+    """One setting and its scores, in per cent."""
 
     options: Mapping[str, object]
     epochs: int
@@ -32,13 +35,13 @@ class Trial:
 
     @property
     def score(self) -> float:
-        """What the rule compares."""
+        """The number that the rule compares."""
         return (self.class_incremental + self.task_incremental) / 2
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a family settled on, and all that it tried."""
+    """The chosen trial of a family, and all its trials."""
 
     chosen: Trial
     trials: tuple[Trial, ...]
@@ -57,31 +60,32 @@ def trial_settings(family: str) -> list[RunSetting]:
     """Returns the runs that a family's choice needs."""
     family_spec = FAMILIES[family]
     return [
-        RunSetting("development", family_spec.method, {**family_spec.base, **trial}, f"trial {family}", epochs=epochs)
+        RunSetting(
+            sequence="development",
+            method=family_spec.method,
+            options=nest_options({**family_spec.base, **trial}),
+            row=f"trial {family}",
+            epochs=epochs,
+        )
         for trial in family_spec.trials
         for epochs in family_spec.epochs
     ]
 
 
-def trial_path(setting: RunSetting) -> Path:
-    """Returns where a trial's result lies; only its numbers are kept, in ``chosen.json``."""
-    return TRIALS_FOLDER / f"{slug(setting)}.json"
-
-
 def choose_settings(families: Iterable[str]) -> Choices:
-    """Applies the rule to every family whose trials are all there, and keeps earlier choices of the others."""
-    family_choices = dict(read_choices().families)
+    """Applies the rule to every family with all its trials, and keeps the earlier choices of the others."""
+    family_choices, trial_results = dict(read_choices().families), read_results(TRIALS_FILE)
     for family in families:
-        paths = [trial_path(setting) for setting in trial_settings(family)]
-        if all(path.is_file() for path in paths):
-            results = [read_result(path) for path in paths]
+        keys = [run_key(setting) for setting in trial_settings(family)]
+        if all(key in trial_results for key in keys):
+            results = [trial_results[key] for key in keys]
             trials = tuple(map(_make_trial, results))
             family_choices[family] = Choice(max(trials, key=lambda trial: trial.score), trials, results[0].code)
     return Choices(RULE, family_choices)
 
 
 def read_choices(path: Path = CHOICES_FILE) -> Choices:
-    """Returns what was chosen so far."""
+    """Returns the choices so far."""
     return decode(Choices, json.loads(path.read_text(encoding="utf-8")), str(path)) if path.is_file() else Choices()
 
 
@@ -92,12 +96,19 @@ def write_choices(new_choices: Choices, path: Path = CHOICES_FILE) -> None:
 
 
 def setting_of(row: MethodRow, sequence: str, seed: int, order: int, current_choices: Choices) -> RunSetting:
-    """Returns a run of a row; a family that has not chosen yet takes its base options and the method's defaults."""
+    """Returns a run of a row; a family without a choice takes its base options and the method's defaults."""
     family = FAMILIES[row.family]
     choice = current_choices.families.get(row.family)
-    options = {**(choice.chosen.options if choice else family.base), **row.options}
-    epochs = choice.chosen.epochs if choice else family.epochs[-1]
-    return RunSetting(sequence, family.method, options, row.label, seed, order, epochs)
+    options = {**(flatten_options(choice.chosen.options) if choice else family.base), **row.options}
+    return RunSetting(
+        sequence=sequence,
+        method=family.method,
+        options=nest_options(options),
+        row=row.label,
+        seed=seed,
+        order=order,
+        epochs=choice.chosen.epochs if choice else family.epochs[-1],
+    )
 
 
 def _make_trial(result: RunResult) -> Trial:

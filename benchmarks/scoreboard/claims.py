@@ -1,4 +1,4 @@
-"""What is claimed, each with the numbers that decide it: it holds, it falls short, or it was not measured."""
+"""The claims of the page, each with its numbers and a verdict: it holds, it falls short, or it was not measured."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ RIVALS = ("EWC", "LwF", "ridge (ACIL), random", "ridge (ACIL), first task")
 
 @dataclass(frozen=True, slots=True)
 class ClaimVerdict:
-    """A claim and what became of it.
+    """A claim and its verdict.
 
     Attributes:
         claim: one sentence.
         holds: none where a run is missing.
-        numbers: that decide it.
+        numbers: the numbers behind the verdict.
     """
 
     claim: str
@@ -54,7 +54,10 @@ def _mean_value(tables: Tables, sequence: str, label: str, name: str) -> float |
 
 def _judge_accuracy(tables: Tables) -> ClaimVerdict:
     value = _mean_value(tables, "modality", FEATURED_ROW, CLASS_INCREMENTAL)
-    claim = f"On *modality*, class-incremental and without a stored image, `{FEATURED_ROW}` reaches {MINIMUM_ACCURACY:.0f} %."
+    claim = (
+        f"On *modality*, class-incremental and without a stored image, `{FEATURED_ROW}` reaches "
+        f"{MINIMUM_ACCURACY:.0f} %."
+    )
     return ClaimVerdict(claim, *((None, "not run") if value is None else (value >= MINIMUM_ACCURACY, f"{value:.1f}")))
 
 
@@ -82,14 +85,18 @@ def _compare(
     tables: Tables, first_label: str, second_label: str, name: str, relation: str, holds: Callable[[float, float], bool]
 ) -> ClaimVerdict:
     first_value, second_value = (_mean_value(tables, "modality", label, name) for label in (first_label, second_label))
-    claim = f"On *modality*, `{first_label}` {relation} `{second_label}` in {name}{'' if name == 'forgetting' else ' accuracy'}."
+    value_name = name if name == "forgetting" else f"{name} accuracy"
+    claim = f"On *modality*, `{first_label}` {relation} `{second_label}` in {value_name}."
     if first_value is None or second_value is None:
         return ClaimVerdict(claim, None, "not run")
     return ClaimVerdict(claim, holds(first_value, second_value), f"{first_value:.1f} and {second_value:.1f}")
 
 
 def _judge_retention(tables: Tables) -> ClaimVerdict:
-    claim = f"On *modality*, `{FEATURED_ROW}` keeps most saliency of all rows that learn with one network and no stored image."
+    claim = (
+        f"On *modality*, `{FEATURED_ROW}` keeps most saliency of all rows that learn with one network and no stored "
+        "image."
+    )
     lines = tables.get("modality", {}).values()
     retained_iou = {
         line.row.label: iou.mean

@@ -1,4 +1,4 @@
-"""Paired intervals: the same runs and the same patients are drawn for both methods."""
+"""Paired bootstrap intervals: each draw takes the same runs and patients for both methods."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ BOOTSTRAP_DRAWS = 2000
 def paired_difference(
     results: Sequence[RunResult], baseline_results: Sequence[RunResult], scenario: str, draws: int = BOOTSTRAP_DRAWS
 ) -> tuple[float, float, float] | None:
-    """Returns mean and 95 % percentile interval of the difference of final averages, ``results`` minus ``baseline_results``.
+    """Returns mean and 95 % percentile interval of the difference of final averages.
 
     Both sides are paired by (seed, order). A draw takes runs with replacement, and patients with replacement within
     each site, the same for both sides and for all runs: the site's accuracy is that of the images of its drawn
@@ -24,9 +24,9 @@ def paired_difference(
 
     Args:
         results: runs of one row on one sequence.
-        baseline_results: runs of the row that it is compared with.
+        baseline_results: runs of the row to subtract.
         scenario: ``class`` or ``task``.
-        draws: how many.
+        draws: number of bootstrap draws.
     """
     runs_by_key, baseline_runs_by_key = (
         {(result.setting.seed, result.setting.order): result for result in rows} for rows in (results, baseline_results)

@@ -1,4 +1,4 @@
-"""One method through one sequence, in one process: learn a site, judge all sites so far, go on."""
+"""One method through one sequence, in one process: it yields the method after each site."""
 
 import resource
 import time
@@ -11,27 +11,26 @@ import torch
 from anamnesis.methods import Method, StateDict, TaskContext, build_method
 from anamnesis.records import (
     Configuration,
-    NetworkSettings,
     Split,
-    TrainingSettings,
     canonical_json,
     find_class_indices,
     label_space,
 )
+from anamnesis.storage.store import read_file
 from anamnesis.training import RandomStreams, SplitData, TensorSplit, precision_for, train
 from benchmarks.scoreboard.sites import BenchmarkSite, Cases
 
 
 @dataclass(frozen=True, slots=True)
 class LearnedMethod:
-    """Where a method stands after a site.
+    """A method after a site.
 
     Attributes:
         method: with its state.
-        labels: every class met so far.
+        labels: all classes seen so far.
         known_sites: the sites whose classes are among them.
-        seconds: that learning the site took.
-        state_bytes: of all that the next update would be given.
+        seconds: of learning the site.
+        state_bytes: size of the state that the next update would start from.
         log: mean terms of the loss, by epoch.
     """
 
@@ -43,19 +42,13 @@ class LearnedMethod:
     log: tuple[Mapping[str, float], ...] = field(repr=False)
 
 
-def learn(
-    sites: tuple[BenchmarkSite, ...],
-    name: str,
-    options: Mapping[str, object],
-    network: NetworkSettings,
-    settings: TrainingSettings,
-) -> Iterator[LearnedMethod]:
+def learn(sites: tuple[BenchmarkSite, ...], configuration: Configuration) -> Iterator[LearnedMethod]:
     """Yields the method after each site; a method that opens earlier data learns all sites at once, at the end.
 
     Raises:
         InputError: unknown method or option, or a loss that is not finite.
     """
-    configuration = Configuration(name, options, network, settings)
+    settings = configuration.training
     method = build_method(configuration)
     precision = precision_for(configuration, "cpu")
     for number, site in enumerate(sites):
@@ -71,6 +64,7 @@ def learn(
             has_earlier_tasks=number > 0,
             settings=settings,
             streams=RandomStreams(settings.seed, f"{site.name}/0"),
+            read_file=read_file,
         )
         split = _concatenate_splits(training_sites, labels)
         data = SplitData({Split.TRAIN: split}, settings, context.streams, precision)

@@ -1,9 +1,10 @@
-"""The small version of the scoreboard: a minute, one seed; fails when an ordering that the page claims is lost."""
+"""The small version of the scoreboard: a minute, one seed; it fails when a claimed ordering does not hold."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from anamnesis.records import InputError
+from benchmarks.scoreboard.options import nest_options
 from benchmarks.scoreboard.result import RunSetting
 from benchmarks.scoreboard.rows import FAMILIES
 from benchmarks.scoreboard.run import run_setting
@@ -23,7 +24,7 @@ OPTIONS: Mapping[str, Mapping[str, object]] = {
 
 @dataclass(frozen=True, slots=True)
 class Ordering:
-    """One family above another; each was seen with five seeds before it was written here.
+    """One family above another; each held with five seeds before it was added here.
 
     Attributes:
         higher: family whose value must be higher.
@@ -47,7 +48,7 @@ ORDERINGS = (
 
 @dataclass(frozen=True, slots=True)
 class OrderingCheck:
-    """What the small runs said of an ordering, in points."""
+    """The values of an ordering in the small runs, in points."""
 
     ordering: Ordering
     higher: float
@@ -55,16 +56,17 @@ class OrderingCheck:
 
     @property
     def holds(self) -> bool:
-        """Whether it is there."""
+        """Whether the ordering holds."""
         return self.higher > self.lower
 
     def __str__(self) -> str:
         ordering, verdict = self.ordering, "holds" if self.holds else "LOST"
-        return f"{verdict}: {ordering.value_name} of {ordering.higher} {self.higher:.1f} above {ordering.lower} {self.lower:.1f}"
+        higher, lower = f"{ordering.higher} {self.higher:.1f}", f"{ordering.lower} {self.lower:.1f}"
+        return f"{verdict}: {ordering.value_name} of {higher} above {lower}"
 
 
 def check_sequence(sequence: str, seed: int = 0) -> list[OrderingCheck]:
-    """Runs small what the orderings name, and returns each ordering with its two numbers."""
+    """Runs the families of the orderings small, and returns each ordering with its two numbers."""
     orderings = [ordering for ordering in ORDERINGS if ordering.holds_on_real_images or sequence == PHANTOM]
     families = sorted({name for ordering in orderings for name in (ordering.higher, ordering.lower)})
     values = {family: _run_small(sequence, family, seed) for family in families}
@@ -77,7 +79,7 @@ def check_sequence(sequence: str, seed: int = 0) -> list[OrderingCheck]:
 
 
 def check_orderings(print_line: Callable[[str], None]) -> bool:
-    """Checks the orderings on phantoms and, where there are real images, on a part of them; tells whether all hold."""
+    """Checks the orderings on phantoms and, if there are real images, on some of them; returns whether all hold."""
     sequences = [PHANTOM]
     try:
         data_folder()
@@ -92,6 +94,9 @@ def check_orderings(print_line: Callable[[str], None]) -> bool:
 
 def _run_small(sequence: str, family: str, seed: int) -> dict[str, float]:
     family_spec = FAMILIES[family]
-    options = {**family_spec.base, **OPTIONS[family]}
-    result = run_setting(RunSetting(sequence, family_spec.method, options, family, seed, epochs=EPOCHS, quick=True))
+    options = nest_options({**family_spec.base, **OPTIONS[family]})
+    setting = RunSetting(
+        sequence=sequence, method=family_spec.method, options=options, row=family, seed=seed, epochs=EPOCHS, quick=True
+    )
+    result = run_setting(setting)
     return {name: value for name, value in summarise(result).values.items() if value is not None}

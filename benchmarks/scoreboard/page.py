@@ -11,10 +11,11 @@ from anamnesis.evaluation.saliency import random_iou
 from benchmarks.scoreboard.choose import Choices, read_choices
 from benchmarks.scoreboard.claims import judge_claims
 from benchmarks.scoreboard.look import correlation, drift_pairs, joint_ceiling, summarise_saliency
+from benchmarks.scoreboard.options import flatten_options
 from benchmarks.scoreboard.plots import draw_pictures
 from benchmarks.scoreboard.result import RunResult, code_digest
 from benchmarks.scoreboard.rows import FAMILIES, ORDERS
-from benchmarks.scoreboard.schedule import ON_PAGE, RUNS, SEEDS, plan_runs
+from benchmarks.scoreboard.schedule import ON_PAGE, RUNS, SEEDS, pending_runs, plan_runs
 from benchmarks.scoreboard.sequences import SEQUENCES
 from benchmarks.scoreboard.table import MeanDeviation, TableLine, lines_of, results_of
 
@@ -46,7 +47,7 @@ def render_page(runs: Path = RUNS, given_choices: Choices | None = None) -> str:
         verdicts=judge_claims({name: {line.row.label: line for line in lines} for name, lines in tables.items()}),
         choices=current_choices,
         families=FAMILIES,
-        done=sum(job.path.is_file() for job in jobs),
+        done=len(jobs) - len(pending_runs(jobs)),
         jobs=len(jobs),
         seeds=SEEDS,
         orders=ORDERS,
@@ -117,12 +118,12 @@ def _single_site_accuracy(results: Sequence[RunResult]) -> dict[tuple[str, str],
 
 
 def _has_stale_code(line: TableLine) -> bool:
-    """Tells whether the method's code has changed since a run."""
+    """Returns whether the method's code has changed since a run."""
     return any(result.code != code_digest(result.setting.method) for result in line.results)
 
 
 def is_same_page(first_page: str, second_page: str) -> bool:
-    """Compares two pages but for the lines that say whose code has changed since: code may change, results stay."""
+    """Compares two pages without the lines on changed code: code may change, results do not."""
     compared_lines = [
         [line for line in text.splitlines() if not line.startswith(STALE_PREFIX)] for text in (first_page, second_page)
     ]
@@ -153,4 +154,4 @@ def _format_difference(value: tuple[float, float, float] | None) -> str:
 
 
 def _format_options(options: Mapping[str, object]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in options.items()) or "defaults"
+    return ", ".join(f"{name} {value}" for name, value in flatten_options(options).items()) or "defaults"

@@ -1,7 +1,6 @@
-"""The result of one run: everything that the page says of it, in one JSON file that is written once, at the end."""
+"""The setting of one run and its result."""
 
 import ast
-import json
 import os
 import platform
 import re
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from anamnesis.evaluation.accuracy_matrix import AccuracyMatrix
 from anamnesis.methods import method_class
-from anamnesis.records import decode, digest_bytes, encode_object
+from anamnesis.records import digest_bytes
 from benchmarks.scoreboard.measure import Saliency
 
 RESULTS_FOLDER = Path(__file__).resolve().parents[1] / "results" / "scoreboard"
@@ -22,12 +21,12 @@ Scores = tuple[tuple[float | None, ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class RunSetting:
-    """What a run is asked; equal settings give equal results on one machine.
+    """The setting of a run; equal settings give equal results on one machine.
 
     Attributes:
         sequence: of sites.
         method: registered name.
-        options: of the method.
+        options: of the method, in its groups.
         row: its label on the page.
         seed: of weights, batches and augmentation.
         order: of the sites, 0 or 1.
@@ -49,25 +48,25 @@ class RunSetting:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a run found. Rows of a table are updates, its columns the sites in the order learned.
+    """The measurements of a run. Rows of a table are updates, its columns the sites in the order learned.
 
     Attributes:
-        setting: what was asked.
-        command: that repeats it.
-        code: digest of the method's source, and of the terms and networks that it is built from.
+        setting: the setting of the run.
+        command: repeats the run.
+        code: digest of the source of the method, and of the components and networks that it is built from.
         environment: versions and machine.
         sites: in the order learned.
         classes: of each site.
         network: its name, width, norm and input size.
         training: the budget.
         seconds: of learning, by update.
-        state_bytes: of all that the next update is given, by update.
+        state_bytes: size of the state that the next update starts from, by update.
         peak_memory: of the process in bytes; data, torch and all.
-        class_incremental: accuracies when every class met so far competes.
+        class_incremental: accuracies when all classes seen so far compete.
         task_incremental: accuracies when only the site's own classes compete.
         site_inference: shares of images whose winner is a class of their own site.
-        patients: by site, after the last update: images of each patient, and how many were right.
-        saliency: by old site.
+        patients: by site, after the last update: number of images of each patient, and of correct predictions.
+        saliency: by earlier site.
         maps: by site, final maps as text, of a method that learned all sites at once (see ``packing``).
         losses: mean terms of the last epoch, by update.
     """
@@ -98,23 +97,6 @@ class RunResult:
         return AccuracyMatrix(self.sites, empty + scores)
 
 
-def write_result(result: RunResult, path: Path) -> Path:
-    """Writes a result in one go: a run that is killed leaves no half of a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial_file = path.with_suffix(".part")
-    partial_file.write_text(_compact(json.dumps(encode_object(result), indent=1)) + "\n", encoding="utf-8")
-    return partial_file.replace(path)
-
-
-def read_result(path: Path) -> RunResult:
-    """Reads a result.
-
-    Raises:
-        InputError: the file is not a result; the message names the field.
-    """
-    return decode(RunResult, json.loads(path.read_text(encoding="utf-8")), str(path))
-
-
 def describe_environment() -> dict[str, str]:
     """Returns versions and machine."""
     import torch
@@ -130,9 +112,9 @@ def describe_environment() -> dict[str, str]:
 
 @cache
 def code_digest(method: str) -> str:
-    """Returns the digest of a method's code, and of the terms, networks and shared methods that it imports.
+    """Returns the digest of a method's code, and of all modules of ``methods`` and ``networks`` that it imports.
 
-    Comments and docstrings do not count: what is better explained is not another method.
+    Comments and docstrings do not count: a better explanation is not another method.
     """
     pending_modules, sources = [method_class(method).__module__], dict[str, str]()
     while pending_modules:
@@ -157,8 +139,3 @@ def _strip_comments(source: str) -> str:
 
 def _is_docstring(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
-def _compact(text: str) -> str:
-    """Puts every list of numbers on one line."""
-    return re.sub(r"\[\s+([-\d.,\snul]*?)\s+\]", lambda match: "[" + " ".join(match[1].split()) + "]", text)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from itertools import product
 
 Options = Mapping[str, object]
+"""Options by path, for example ``consolidation.penalty``."""
 
 BACKBONE_FILE = "build/scoreboard/cifar10.safetensors"
 """Weights of a backbone trained on CIFAR-10, without the two classes that are in the development sequence."""
@@ -23,9 +24,9 @@ class Family:
 
     Attributes:
         method: registered name.
-        trials: the settings tried, the same number for each family that has so many.
-        base: options that all of them share.
-        epochs: passes that are tried; more than the budget only for the upper bound.
+        trials: the settings to try; the same number for each family that has enough of them.
+        base: options that all trials share.
+        epochs: passes to try; more than the budget only for the upper bound.
     """
 
     method: str
@@ -42,9 +43,9 @@ class MethodRow:
         label: unique.
         family: whose choice it takes.
         options: on top of that choice.
-        marks: what a reader must know of it.
+        marks: facts that a reader must know.
         sequences: sequences that it runs on; empty for all of them.
-        orders: of the sites that it runs in; what learns all at once has only one.
+        orders: of the sites that it runs in; a method that learns all sites at once has only one.
     """
 
     label: str
@@ -55,77 +56,63 @@ class MethodRow:
     orders: tuple[int, ...] = ORDERS
 
     def runs_on(self, sequence: str) -> bool:
-        """Tells whether the row is one of a sequence's."""
+        """Returns whether the row runs on a sequence."""
         return not self.sequences or sequence in self.sequences
 
 
-def _grid(**values: tuple[object, ...]) -> tuple[Options, ...]:
+def _grid(values: Mapping[str, tuple[object, ...]]) -> tuple[Options, ...]:
     return tuple(dict(zip(values, combination, strict=True)) for combination in product(*values.values()))
 
 
-_RIDGE_SETTINGS = _grid(rule=("ridge", "discriminant"), strength=(1.0, 10.0, 100.0))
-_NEAREST_MEAN_SETTINGS = _grid(grid=(1, 2, 4))
+_RIDGE_SETTINGS = _grid({"rule": ("ridge", "discriminant"), "strength": (1.0, 10.0, 100.0)})
+_NEAREST_MEAN_SETTINGS = _grid({"grid": (1, 2, 4)})
 _BACKBONE_OPTIONS: Mapping[str, Options] = {
     "first task": {"features": "first_task"},
     "random": {"features": "random"},
     "CIFAR-10": {"features": "file", "file": BACKBONE_FILE},
 }
-_SALIENCY_TERMS = (
-    "reconstruction",
-    "prototype_near_sample",
-    "sample_near_prototype",
-    "saliency_alignment",
-    "prototype_retention",
-)
-_EWC_ONLY_OPTIONS: Options = {
-    **dict.fromkeys(_SALIENCY_TERMS, 0.0),
-    "fisher_saliency": 0.0,
-    "refit": 0.0,
-    "classifier": "linear",
-}
-"""Only the parametric constraint of ``ewc_prototype``: elastic weight consolidation as published."""
 
 FAMILIES: Mapping[str, Family] = {
-    "finetune": Family("finetune", _grid(competing=("seen", "task"))),
+    "finetune": Family("finetune", _grid({"competing": ("seen", "task")})),
     "joint": Family("joint", epochs=(8, 16, 32, 64)),
-    "lwf": Family("lwf", _grid(competing=("seen", "task"), weight=(1.0, 3.0, 10.0))),
-    "ewc": Family("ewc_prototype", _grid(penalty=(100.0, 300.0, 1e3, 3e3, 1e4, 3e4)), _EWC_ONLY_OPTIONS),
-    "derpp": Family("derpp", _grid(alpha=(0.1, 0.3, 1.0), beta=(0.5, 1.0))),
+    "lwf": Family("lwf", _grid({"competing": ("seen", "task"), "weight": (1.0, 3.0, 10.0)})),
+    "ewc": Family("ewc", _grid({"penalty": (100.0, 300.0, 1e3, 3e3, 1e4, 3e4)})),
+    "derpp": Family("derpp", _grid({"alpha": (0.1, 0.3, 1.0), "beta": (0.5, 1.0)})),
     "gdumb": Family("gdumb"),
-    "specialists": Family("specialists", _grid(strength=(1.0, 10.0, 30.0, 100.0, 300.0, 1000.0))),
+    "specialists": Family("specialists", _grid({"strength": (1.0, 10.0, 30.0, 100.0, 300.0, 1000.0)})),
     **{f"acil, {name}": Family("acil", _RIDGE_SETTINGS, base) for name, base in _BACKBONE_OPTIONS.items()},
     **{f"ncm, {name}": Family("ncm", _NEAREST_MEAN_SETTINGS, base) for name, base in _BACKBONE_OPTIONS.items()},
     FEATURED_ROW: Family(
         "ewc_prototype",
-        _grid(penalty=(3e3, 1e4), fisher_saliency=(0.1, 0.3, 1.0)),
-        {"prototypes": "shared"},
+        _grid({"consolidation.penalty": (3e3, 1e4), "fisher.saliency_weight": (0.1, 0.3, 1.0)}),
+        {"visual_prototypes.sharing": "shared"},
     ),
 }
 
 
 LADDER_SEQUENCES = ("modality",)
-"""Where the ladder is climbed."""
+"""Sequences that the ladder's rows run on."""
 
 
 def _ladder_rows() -> tuple[MethodRow, ...]:
-    """Returns the rungs below ``ewc_prototype``, what is still switched off in each, and the whole without one part."""
-    prototypes = ("prototype_near_sample", "sample_near_prototype")
+    """Returns ``ewc_prototype`` in steps, each with the later steps off, and the whole method without one part."""
+    prototypes = ("latent_prototypes.prototype_near_sample", "latent_prototypes.sample_near_prototype")
     steps = (
-        ("ladder: fine-tune", ("penalty",)),
-        ("ladder: + EWC", ("reconstruction",)),
+        ("ladder: fine-tune", ("consolidation.penalty",)),
+        ("ladder: + EWC", ("reconstruction.weight",)),
         ("ladder: + reconstruction", prototypes),
-        ("ladder: + prototypes", ("saliency_alignment", "fisher_saliency")),
-        ("ladder: + saliency alignment", ("prototype_retention",)),
+        ("ladder: + prototypes", ("saliency.weight", "fisher.saliency_weight")),
+        ("ladder: + saliency alignment", ("retention.weight",)),
     )
     rows = []
     for number, (label, _) in enumerate(steps):
         disabled_options: Options = {name: 0.0 for _, names in steps[number:] for name in names}
         rows.append(MethodRow(label, FEATURED_ROW, disabled_options, sequences=LADDER_SEQUENCES))
     ablations: Mapping[str, Options] = {
-        "EWC": {"penalty": 0.0},
-        "saliency's Fisher information": {"fisher_saliency": 0.0},
-        "the first site's frozen features": {"frozen": "random"},
-        "frozen features (its head answers alone)": {"classifier": "linear"},
+        "EWC": {"consolidation.penalty": 0.0},
+        "saliency's Fisher information": {"fisher.saliency_weight": 0.0},
+        "the first site's frozen features": {"classifier.frozen_features": "random"},
+        "frozen features (its head answers alone)": {"classifier.mode": "linear"},
     }
     rows += [
         MethodRow(f"ladder: all minus {name}", FEATURED_ROW, disabled_options, sequences=LADDER_SEQUENCES)
@@ -134,7 +121,10 @@ def _ladder_rows() -> tuple[MethodRow, ...]:
     return (
         *rows,
         MethodRow(
-            "ladder: all plus the discriminant as head", FEATURED_ROW, {"refit": 1.0}, sequences=("modality", "site")
+            "ladder: all plus the discriminant as head",
+            FEATURED_ROW,
+            {"classifier.refit_ridge": 1.0},
+            sequences=("modality", "site"),
         ),
     )
 

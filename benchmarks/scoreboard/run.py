@@ -1,4 +1,4 @@
-"""One run: a setting in, a result out."""
+"""One run: from its setting to its result."""
 
 import json
 import shlex
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from anamnesis.records import NetworkSettings, TrainingSettings, encode_object
+from anamnesis.records import Configuration, NetworkSettings, TrainingSettings, encode_object
 from benchmarks.scoreboard.learn import LearnedMethod, learn, peak_memory
 from benchmarks.scoreboard.measure import (
     HeldOutPredictions,
@@ -15,6 +15,7 @@ from benchmarks.scoreboard.measure import (
     predict_held_out,
     saliency_maps,
 )
+from benchmarks.scoreboard.options import flatten_options
 from benchmarks.scoreboard.packing import pack
 from benchmarks.scoreboard.result import RunResult, RunSetting, Scores, code_digest, describe_environment
 from benchmarks.scoreboard.sequences import SIZE, load_sequence
@@ -26,7 +27,7 @@ WIDTH, QUICK_WIDTH = 16, 8
 
 
 def run_setting(setting: RunSetting, folder: Path | None = None) -> RunResult:
-    """Learns the sequence and judges the method after each site.
+    """Learns the sequence and evaluates the method after each site.
 
     Raises:
         InputError: unknown sequence, method or option, missing images, or a loss that is not finite.
@@ -37,7 +38,8 @@ def run_setting(setting: RunSetting, folder: Path | None = None) -> RunResult:
     settings = TrainingSettings(epochs=setting.epochs, learning_rate=setting.learning_rate, seed=setting.seed)
     rows: list[tuple[LearnedMethod, dict[str, HeldOutPredictions]]] = []
     own_maps: dict[str, Tensor] = {}
-    for learned_method in learn(sites, setting.method, setting.options, network, settings):
+    configuration = Configuration(setting.method, setting.options, network, settings)
+    for learned_method in learn(sites, configuration):
         rows.append(
             (learned_method, {site.name: predict_held_out(learned_method, site) for site in learned_method.known_sites})
         )
@@ -83,7 +85,8 @@ def run_setting(setting: RunSetting, folder: Path | None = None) -> RunResult:
 def command(setting: RunSetting) -> str:
     """Returns the command line that repeats a run."""
     options = " ".join(
-        f"--option {shlex.quote(f'{name}={_format_option(value)}')}" for name, value in setting.options.items()
+        f"--option {shlex.quote(f'{path}={_format_option(value)}')}"
+        for path, value in flatten_options(setting.options).items()
     )
     words = f"--sequence {setting.sequence} --method {setting.method} {options}".rstrip()
     numbers = f"--seed {setting.seed} --order {setting.order}"

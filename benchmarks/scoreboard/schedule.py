@@ -1,4 +1,4 @@
-"""Which runs are still to do, in an order in which any beginning is fair, and their processes."""
+"""The runs of the page without a result, in an order that is fair whenever it stops, and their processes."""
 
 import os
 import shlex
@@ -12,9 +12,10 @@ from pathlib import Path
 
 from benchmarks.scoreboard.choose import Choices, setting_of
 from benchmarks.scoreboard.result import RESULTS_FOLDER, RunSetting
+from benchmarks.scoreboard.results_file import read_results
 from benchmarks.scoreboard.rows import ORDERS, ROWS, MethodRow
 from benchmarks.scoreboard.run import command
-from benchmarks.scoreboard.summary import slug
+from benchmarks.scoreboard.summary import run_key
 
 PrintLine = Callable[[str], None]
 RUNS = RESULTS_FOLDER / "runs"
@@ -24,10 +25,15 @@ SEEDS = (0, 1, 2)
 
 @dataclass(frozen=True, slots=True)
 class ScheduledRun:
-    """A run and the file that says that it is done."""
+    """A run and the file of its result."""
 
     setting: RunSetting
     path: Path
+
+    @property
+    def key(self) -> str:
+        """The key of its result in the file."""
+        return run_key(self.setting)
 
 
 def plan_runs(
@@ -44,22 +50,29 @@ def plan_runs(
             for sequence in sequences:
                 for row in (row for row in all_rows if row.runs_on(sequence) and order in row.orders):
                     setting = setting_of(row, sequence, seed, order, current_choices)
-                    jobs.append(ScheduledRun(setting, folder / sequence / f"{slug(setting)}.json"))
+                    jobs.append(ScheduledRun(setting, folder / f"{sequence}.jsonl"))
     return jobs
 
 
-def run_jobs(jobs: Iterable[ScheduledRun], hours: float, workers: int, print_line: PrintLine) -> int:
-    """Runs what has no result yet, each in a process of one thread, and returns how many failed.
+def pending_runs(jobs: Iterable[ScheduledRun]) -> list[ScheduledRun]:
+    """Returns the runs without a result."""
+    all_jobs = tuple(jobs)
+    keys_by_path = {path: read_results(path).keys() for path in {job.path for job in all_jobs}}
+    return [job for job in all_jobs if job.key not in keys_by_path[job.path]]
 
-    No run begins after ``hours``. A run that is killed leaves nothing and is run again next time.
+
+def run_jobs(jobs: Iterable[ScheduledRun], hours: float, workers: int, print_line: PrintLine) -> int:
+    """Runs all without a result, each in a process of one thread, and returns how many failed.
+
+    No run begins after ``hours``. A killed run leaves no result and runs again at the next call.
     """
-    pending_jobs = [job for job in jobs if not job.path.is_file()]
+    pending_jobs = pending_runs(jobs)
     deadline = time.monotonic() + 3600 * hours
     print_line(f"{len(pending_jobs)} runs to do")
     with ThreadPoolExecutor(workers) as pool:
         results = list(pool.map(lambda job: _run_job(job, deadline, print_line), pending_jobs))
     if unstarted_count := results.count(None):
-        print_line(f"{unstarted_count} runs are left: the time is over; start again to go on")
+        print_line(f"{unstarted_count} runs are left: the time is over; call it again to continue")
     return results.count(False)
 
 

@@ -9,19 +9,10 @@ from torch.nn import functional
 
 from anamnesis.records import InputError
 from benchmarks.scoreboard.phantoms import phantom_sites
-from benchmarks.scoreboard.sites import BenchmarkSite, Cases, HeldOut, data_folder, read_site
+from benchmarks.scoreboard.sites import BenchmarkSite, Cases, HeldOut, SiteEntry, data_folder, read_site
 
 SIZE = 64
 PHANTOM = "phantom"
-
-
-@dataclass(frozen=True, slots=True)
-class SiteEntry:
-    """A site as a sequence names it: the folder, the question and the classes that are taken."""
-
-    folder: str
-    task: str
-    classes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +22,7 @@ class SiteSequence:
     Attributes:
         title: one sentence for the page.
         entries: in the first order; the second is the reverse.
-        held_out: what methods are judged on.
+        held_out: the images that methods are evaluated on.
     """
 
     title: str
@@ -66,7 +57,7 @@ SEQUENCES: Mapping[str, SiteSequence] = {
         tuple(SiteEntry(folder, "sarcoma", _TUMOUR) for folder in ("sts_ct", "sts_mr", "sts_pet")),
     ),
     "development": SiteSequence(
-        "For every choice of a hyperparameter; judged on patients held out of training splits.",
+        "For every choice of a hyperparameter; evaluated on patients held out of training splits.",
         (
             SiteEntry("seg_nuclei_dsb2018", "staining", ("fluorescence", "histology_purple")),
             SiteEntry("cxr_nih", "pneumonia", _LUNG),
@@ -105,8 +96,7 @@ def load_sequence(
         image_folder, sequence = folder or data_folder(), SEQUENCES[name]
         cap_argument = {"cap": 2400} if name == "shift" else {}  # two halves
         sites = tuple(
-            read_site(image_folder, entry.folder, entry.task, entry.classes, sequence.held_out, size, **cap_argument)
-            for entry in sequence.entries
+            read_site(image_folder, entry, sequence.held_out, size, **cap_argument) for entry in sequence.entries
         )
     if name == "shift":
         sites = split_site(sites[0])

@@ -28,22 +28,22 @@ VALIDATION_SHARE = 0.2
 
 
 class HeldOut(StrEnum):
-    """What a method is judged on."""
+    """The images that methods are evaluated on."""
 
     TEST = "test"
     """The site's own test split."""
     VALIDATION = "validation"
-    """A fixed share of the groups of its training split; the test split stays closed."""
+    """A fixed share of the groups of its training split; the test split is not opened."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cases:
-    """Images with what is known of them.
+    """Images with their labels.
 
     Attributes:
         images: [N, 1, H, W] float16 in [0, 1].
         labels: [N] index of the class in the site's task.
-        groups: [N] number of the patient, from 0; of the cluster of near-duplicates where no patient is known.
+        groups: [N] number of the patient, from 0; of the cluster of near-duplicates where patients are unknown.
         masks: [N, H, W] bool, where there are contours.
     """
 
@@ -64,9 +64,9 @@ class BenchmarkSite:
 
     Attributes:
         name: unique in its sequence.
-        task: its question; sites with equal tasks share their columns.
-        train: what is learned.
-        held_out: what is judged; no group of ``train`` is in it.
+        task: its task; sites with equal tasks share their columns.
+        train: the training images.
+        held_out: the evaluation images; no group of ``train`` is among them.
     """
 
     name: str
@@ -92,29 +92,34 @@ def data_folder(environment: Mapping[str, str] = os.environ) -> Path:
     default_folder = Path(anamnesis.__file__).resolve().parents[2] / "shared" / "data"
     folder = Path(environment.get("ANAMNESIS_DATA", default_folder))
     if not folder.is_dir():
-        raise InputError(f"ANAMNESIS_DATA: there is no folder {folder}; the sequence 'phantom' needs none")
+        raise InputError(
+            f"ANAMNESIS_DATA: no folder {folder}; set it to the folder of the images, or use the sequence 'phantom'"
+        )
     return folder
 
 
+@dataclass(frozen=True, slots=True)
+class SiteEntry:
+    """A site of a sequence: its folder, its task and the classes that are read."""
+
+    folder: str
+    task: str
+    classes: tuple[str, ...]
+
+
 def read_site(
-    folder: Path,
-    name: str,
-    task: str,
-    classes: tuple[str, ...],
-    held_out: HeldOut,
-    size: int,
-    cap: int = MAXIMUM_TRAINING_IMAGES,
+    folder: Path, entry: SiteEntry, held_out: HeldOut, size: int, cap: int = MAXIMUM_TRAINING_IMAGES
 ) -> BenchmarkSite:
-    """Reads a site below ``folder``: the classes named, grey, at ``size`` pixels, at most ``cap`` to learn from.
+    """Reads a site below ``folder``: its classes, grey, at ``size`` pixels, at most ``cap`` training images.
 
     Raises:
-        InputError: the site's file is not there, or has no such class.
+        InputError: the site's file is missing, or has no such class.
     """
-    path = folder / name
-    if name == "cifar10":
-        arrays = _read_cifar(path, classes, round(cap / (1 - VALIDATION_SHARE)))
+    path = folder / entry.folder
+    if entry.folder == "cifar10":
+        arrays = _read_cifar(path, entry.classes, round(cap / (1 - VALIDATION_SHARE)))
     else:
-        arrays = _read_arrays(path / "images.npz", classes)
+        arrays = _read_arrays(path / "images.npz", entry.classes)
     is_test = arrays["split"] == 1
     if held_out is HeldOut.VALIDATION:
         validation_groups = {
@@ -124,18 +129,20 @@ def read_site(
         is_training = ~is_test & ~is_held_out
     else:
         is_held_out, is_training = is_test, ~is_test
-    rng = np.random.default_rng(0)  # images of all patients, not the first patients' alone
+    rng = np.random.default_rng(0)  # images of all patients, not only of the first ones
     training_indices = rng.permutation(np.flatnonzero(is_training))[:cap]
     held_out_indices = rng.permutation(np.flatnonzero(is_held_out))
-    site_task = Task(task, TaskType.CLASSIFICATION, classes, "Accuracy")
     return BenchmarkSite(
-        name, site_task, _make_cases(arrays, training_indices, size), _make_cases(arrays, held_out_indices, size)
+        name=entry.folder,
+        task=Task(entry.task, TaskType.CLASSIFICATION, entry.classes, "Accuracy"),
+        train=_make_cases(arrays, training_indices, size),
+        held_out=_make_cases(arrays, held_out_indices, size),
     )
 
 
 def _read_arrays(path: Path, classes: tuple[str, ...]) -> dict[str, Array]:
     if not path.is_file():
-        raise InputError(f"{path}: there is no such file; see the page of the data")
+        raise InputError(f"{path}: no such file; copy the images of the site there")
     with np.load(path) as file:
         names = [str(name) for name in file["class_names"]]
         if missing := [name for name in classes if name not in names]:

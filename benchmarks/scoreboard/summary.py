@@ -1,4 +1,4 @@
-"""What one run found, in the few numbers that the page is made of."""
+"""The summary of one run: the numbers of the page."""
 
 import re
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ def summarise(result: RunResult) -> RunSummary:
         "forgetting, class-incremental": forgetting(by_class),
         "backward transfer": backward_transfer(by_task),
     }
-    if len(result.class_incremental) == 1:  # learned all at once: nothing was learned before
+    if len(result.class_incremental) == 1:  # learned all sites at once: there is no earlier task
         percentages |= dict.fromkeys(
             ("learning accuracy", "forgetting", "forgetting, class-incremental", "backward transfer")
         )
@@ -65,8 +65,8 @@ def describe_result(result: RunResult) -> str:
     return "\n".join([header, *lines, "  class-incremental | task-incremental, by update", *table])
 
 
-def slug(setting: RunSetting) -> str:
-    """Returns a file name for a run: its row, the digest of its options, order and seed."""
+def run_key(setting: RunSetting) -> str:
+    """Returns the key of a run in its file: its row, the digest of its options, order and seed."""
     name = re.sub(r"[^a-z0-9]+", "-", (setting.row or setting.method).lower()).strip("-")
     setting_digest = digest_json(
         {"method": setting.method, "options": dict(setting.options), **_budget_document(setting)}

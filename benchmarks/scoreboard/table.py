@@ -7,7 +7,8 @@ from pathlib import Path
 
 from benchmarks.scoreboard.choose import Choices, setting_of
 from benchmarks.scoreboard.intervals import paired_difference
-from benchmarks.scoreboard.result import RunResult, read_result
+from benchmarks.scoreboard.result import RunResult
+from benchmarks.scoreboard.results_file import read_results
 from benchmarks.scoreboard.rows import FEATURED_ROW, FROZEN_FEATURES, ROWS, MethodRow
 from benchmarks.scoreboard.schedule import RUNS
 from benchmarks.scoreboard.summary import summarise
@@ -51,7 +52,7 @@ class TableLine:
 
 def results_of(sequence: str, current_choices: Choices, folder: Path = RUNS) -> dict[str, tuple[RunResult, ...]]:
     """Returns the finished runs of a sequence by the label of their row; those of an earlier choice are left out."""
-    all_results = [read_result(path) for path in sorted((folder / sequence).glob("*.json"))]
+    all_results = list(read_results(folder / f"{sequence}.jsonl").values())
     return {row.label: _runs_of(row, sequence, all_results, current_choices) for row in ROWS if row.runs_on(sequence)}
 
 

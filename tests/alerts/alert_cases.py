@@ -1,4 +1,4 @@
-"""What each alert fires at, and what just does not make it fire."""
+"""Series at which each alert fires, and series just below its limit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,14 +13,15 @@ class AlertCase:
     """Input series of one alert, in promtool's notation, each without its labels' common part.
 
     Attributes:
-        alert: its name.
-        fires: series at which it fires at ``at``.
-        quiet: series at which it is quiet then; those of ``fires`` that it does not name stay.
-        labels: that it fires with, besides those of the rule.
-        summary: that it fires with.
-        at: the minute at which it fires.
-        pending: a minute before that, at which it is quiet, since it waits.
+        alert: name of the alert.
+        fires: series at which it fires in the minute ``at``.
+        quiet: series at which it does not fire then; series of ``fires`` that it does not name stay.
+        labels: labels of the alert, besides those of the rule.
+        summary: summary of the alert.
+        at: the minute in which it fires.
+        pending: an earlier minute, in which it is pending and does not fire.
         step: minutes between samples.
+        scraped: labels that the scrape adds to each series.
     """
 
     alert: str
@@ -57,42 +58,48 @@ CASES = (
         {f"task_forgotten_ratio{{{_T}}}": "0.06", f"task_margin_ratio{{{_T}}}": "0.05"},
         {f"task_forgotten_ratio{{{_T}}}": "0.05"},
         TASK,
-        "wards/chest knows lungs of ulm less well than it did",
+        "wards/chest has forgotten part of task lungs of site ulm",
     ),
     AlertCase(
         "AnamnesisRecentAccuracyDrop",
-        {f'task_score_ratio{{{_T},window="recent"}}': "0.7", f"task_recent_floor_ratio{{{_T}}}": "0.78"},
-        {f'task_score_ratio{{{_T},window="recent"}}': "0.78"},
+        {f'task_score_ratio{{{_T},evaluation_set="recent"}}': "0.7", f"task_recent_floor_ratio{{{_T}}}": "0.78"},
+        {f'task_score_ratio{{{_T},evaluation_set="recent"}}': "0.78"},
         TASK,
-        "wards/chest does badly on recent cases of ulm",
+        "wards/chest scores below the floor on recent cases of site ulm",
     ),
     AlertCase(
         "AnamnesisTaskBelowFloor",
-        {f'task_score_ratio{{{_T},window="frozen"}}': "0.79", f"task_floor_ratio{{{_T}}}": "0.8"},
-        {f'task_score_ratio{{{_T},window="frozen"}}': "0.8", f'task_score_ratio{{{_T},window="recent"}}': "0.5"},
+        {f'task_score_ratio{{{_T},evaluation_set="frozen"}}': "0.79", f"task_floor_ratio{{{_T}}}": "0.8"},
+        {
+            f'task_score_ratio{{{_T},evaluation_set="frozen"}}': "0.8",
+            f'task_score_ratio{{{_T},evaluation_set="recent"}}': "0.5",
+        },
         TASK,
-        "wards/chest is below its floor for lungs of ulm",
+        "wards/chest is below its floor for task lungs of site ulm",
     ),
     AlertCase(
         "AnamnesisScoreMoved",
         {f'{_REASON}type="Forgetting",reason="ScoreMoved"}}': "1"},
         {f'{_REASON}type="Forgetting",reason="ScoreMoved"}}': "_", f'{_REASON}type="Forgetting",reason="X"}}': "1"},
         MODEL,
-        "wards/chest scores otherwise than when it was judged",
+        "wards/chest does not reproduce the score of its promotion",
     ),
     AlertCase(
         "AnamnesisSaliencyDrift",
         {f"task_saliency_ratio{{{_T}}}": "0.4", f"task_saliency_floor_ratio{{{_T}}}": "0.5"},
         {f"task_saliency_floor_ratio{{{_T}}}": "_"},
         TASK,
-        "wards/chest looks elsewhere than before in images of ulm",
+        "wards/chest looks at other regions in images of site ulm than before",
     ),
     AlertCase(
         "AnamnesisWorstSiteGap",
-        {f'task_score_ratio{{{_T},window="frozen"}}': "0.7", f'task_score_ratio{{{_U},window="frozen"}}': "0.9"},
-        {f'task_score_ratio{{{_T},window="frozen"}}': "0.75"},  # 0.9 - 0.75 is more than 0.15 in binary
+        {
+            f'task_score_ratio{{{_T},evaluation_set="frozen"}}': "0.7",
+            f'task_score_ratio{{{_U},evaluation_set="frozen"}}': "0.9",
+        },
+        {f'task_score_ratio{{{_T},evaluation_set="frozen"}}': "0.75"},  # 0.9 - 0.75 is more than 0.15 in binary
         TASK,
-        "wards/chest serves ulm worse than other sites",
+        "wards/chest performs worse at site ulm than at another site",
     ),
     AlertCase(
         "AnamnesisModelStalled",
@@ -103,21 +110,21 @@ CASES = (
             f'{_REASON}type="Stalled",reason="Failed"}}': "1",
         },
         {**MODEL, "reason": "OutsideChangePlan"},
-        "wards/chest needs a person: OutsideChangePlan",
+        "wards/chest is stalled and needs a person: OutsideChangePlan",
     ),
     AlertCase(
         "AnamnesisUpdateFailing",
         {f"model_update_failures{{{_MS}}}": "2"},
         {f"model_update_failures{{{_MS}}}": "0"},
         MODEL_SITE,
-        "wards/chest cannot learn from ulm",
+        "Updates of wards/chest from site ulm fail",
     ),
     AlertCase(
         "AnamnesisUpdateStuck",
         {_STARTED: "0", _DEADLINE: "3600", f"model_suspended{{{_M}}}": "0"},
         {_AWAITING: "0"},
         MODEL_SITE,
-        "The update of wards/chest from ulm does not end",
+        "The update of wards/chest from site ulm does not end",
         at=90,
         pending=70,
     ),
@@ -136,7 +143,7 @@ CASES = (
         {_DUE: "0"},
         {_DUE: str(HOUR * 60)},
         MODEL,
-        "wards/chest was not evaluated when it was due",
+        "A scheduled evaluation of wards/chest is overdue",
         at=6 * HOUR + 15,
         pending=6 * HOUR,
     ),
@@ -145,7 +152,7 @@ CASES = (
         {f"site_readable{{{_S}}}": "0"},
         {f"site_readable{{{_S}}}": "1"},
         SITE,
-        "The source of wards/ulm cannot be read",
+        "The operator cannot read the source of site wards/ulm",
         at=20,
         pending=14,
     ),
@@ -154,7 +161,7 @@ CASES = (
         {f"site_polled_timestamp_seconds{{{_S}}}": "0", f"site_poll_interval_seconds{{{_S}}}": "60"},
         {f"site_polled_timestamp_seconds{{{_S}}}": "0+60x30"},
         SITE,
-        "Nobody looks at the source of wards/ulm",
+        "The operator does not poll the source of site wards/ulm",
         at=20,
         pending=12,
     ),
@@ -163,7 +170,7 @@ CASES = (
         {f"site_changed_timestamp_seconds{{{_S}}}": "0"},
         {f"site_changed_timestamp_seconds{{{_S}}}": "86400"},
         SITE,
-        "wards/ulm sends nothing new",
+        "Site wards/ulm has sent no new data",
         at=30 * DAY + 120,
         pending=30 * DAY,
         step=30,
@@ -173,7 +180,7 @@ CASES = (
         {f"model_site_quarantined_ratio{{{_MS}}}": "0.09", f"site_quarantine_limit_ratio{{{_S}}}": "0.1"},
         {f"model_site_quarantined_ratio{{{_MS}}}": "0.08"},
         MODEL_SITE,
-        "Much of what wards/ulm sends cannot be used",
+        "Many files of site wards/ulm are quarantined",
     ),
     AlertCase(
         "AnamnesisRegistryDamaged",
@@ -192,7 +199,7 @@ CASES = (
         {f"model_log_entries{{{_M}}}": "7x10 6x20"},
         {f"model_log_entries{{{_M}}}": "7x10 7x20"},
         MODEL,
-        "The log of wards/chest is shorter than it was",
+        "The registry log of wards/chest has lost entries",
         at=15,
         pending=11,
     ),
@@ -201,21 +208,21 @@ CASES = (
         {f'{_REASON}type="Ready",reason="RegistryUnreachable"}}': "1"},
         {f'{_REASON}type="Ready",reason="RegistryUnreachable"}}': "1 1 1 1 1 _x20"},
         {**MODEL, "reason": "RegistryUnreachable"},
-        "The registry of wards/chest cannot be reached",
+        "The operator cannot reach the registry of wards/chest",
     ),
     AlertCase(
         "AnamnesisBackendUnreachable",
         {f'model_condition{{{_M},type="BackendReachable",status="False"}}': "1"},
         {f'model_condition{{{_M},type="BackendReachable",status="False"}}': "0"},
         MODEL,
-        "What carries out updates of wards/chest cannot be reached",
+        "The back end that runs the pipelines of wards/chest is unreachable",
     ),
     AlertCase(
         "AnamnesisOperatorAbsent",
         {'operator_build_info{namespace="wards",version="1"}': "1x5 _x30"},
         {'operator_build_info{namespace="wards",version="1"}': "1"},
         PROCESS,
-        "No operator answers",
+        "No Anamnesis operator is running or scraped",
         at=20,
         pending=9,
     ),
@@ -224,7 +231,7 @@ CASES = (
         {'operator_leader{namespace="wards"}': "0", 'operator_leader{namespace="wards",pod="other"}': "0"},
         {'operator_leader{namespace="wards",pod="other"}': "1"},
         PROCESS,
-        "Operators run, and none of them leads",
+        "Anamnesis operators are running, but none of them leads",
         at=10,
         pending=4,
     ),
@@ -233,7 +240,7 @@ CASES = (
         {'operator_watch_age_seconds{namespace="wards",kind="Site"}': "301"},
         {'operator_watch_age_seconds{namespace="wards",kind="Site"}': "300"},
         {**PROCESS, "instance": "pod-1", "kind": "Site"},
-        "An operator does not hear of changes of Site",
+        "An Anamnesis operator may miss changes of Site resources",
         at=10,
         pending=4,
     ),
@@ -242,14 +249,14 @@ CASES = (
         {'operator_unread_resources{namespace="wards",kind="Site"}': "2"},
         {'operator_unread_resources{namespace="wards",kind="Site"}': "0"},
         {**PROCESS, "kind": "Site"},
-        "The operator cannot read resources of kind Site",
+        "The operator cannot read some Site resources",
     ),
     AlertCase(
         "AnamnesisReconcileErrors",
         {f'{_COUNT}"error"}}': "0+1x60", f'{_COUNT}"success"}}': "0+2x60"},
         {f'{_COUNT}"success"}}': "0+3x60"},
         {**PROCESS, "kind": "Site"},
-        "The operator cannot bring resources of kind Site in order",
+        "The operator fails to reconcile Site resources",
         at=30,
         pending=10,
     ),

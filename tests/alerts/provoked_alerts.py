@@ -1,4 +1,4 @@
-"""What is written into which resource so that an alert fires: in one model over its bound, in another one not."""
+"""Resources whose statuses make each alert fire, and resources just within the limit."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,13 +7,15 @@ from typing import Any
 
 from builders.resource_documents import NOTHING, REQUEST_DOCUMENT, Json, document, model_spec, site_spec
 
+from anamnesis.operator.api import condition_types, reasons
+
 CANARY = "Erika Mustermann"
-"""Stands in every sentence of every status: it must reach nobody."""
+"""Part of every message of every status: no notification may contain it."""
 
 
 @dataclass(frozen=True)
 class ResourceNames:
-    """Of one of the two."""
+    """Names of the resources of one model."""
 
     model: str
     site: str
@@ -32,13 +34,13 @@ class ProvokedAlert:
     """One alert.
 
     Attributes:
-        alert: its name.
+        alert: name of the alert.
         over_limit: resources at which it fires.
-        within_limit: the same resources just within their bound.
-        other_limit: resources with a bound of their own, within it, at which it does not fire.
-        labels: that it fires with, of model, site and task.
+        within_limit: the same resources just within their limit.
+        other_limit: resources with another limit, within it, at which it does not fire.
+        labels: labels of the alert, out of model, site and task.
         extra_labels: further labels.
-        value: as its description has it; empty where it has none.
+        value: part of the alert's description with the value; empty where the description has none.
     """
 
     alert: str
@@ -59,9 +61,9 @@ def ago(**age: float) -> str:
     return (datetime.now(UTC) - timedelta(**age)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def condition(kind: str, status: str, reason: str, since: str = "") -> Json:
+def condition(condition_type: str, status: str, reason: str, since: str = "") -> Json:
     return {
-        "type": kind,
+        "type": condition_type,
         "status": status,
         "reason": reason,
         "message": CANARY,
@@ -79,13 +81,13 @@ def model(spec: Mapping[str, Any] = NOTHING, **status: Any) -> Documents:
     )
 
 
-def model_with_condition(kind: str, status: str, reason: str) -> Documents:
+def model_with_condition(condition_type: str, status: str, reason: str) -> Documents:
     """A model with one condition."""
-    return lambda names: model(conditions=[condition(kind, status, reason)])(names)
+    return lambda names: model(conditions=[condition(condition_type, status, reason)])(names)
 
 
 def model_with_task(**fields: Any) -> Documents:
-    """A model that knows one task."""
+    """A model with one task."""
 
     def build(names: ResourceNames) -> tuple[Json, ...]:
         return model(tasks=[{"site": names.site, "task": names.task, "metric": "AUROC", **fields}])(names)
@@ -94,7 +96,7 @@ def model_with_task(**fields: Any) -> Documents:
 
 
 def model_with_site_gap(best_score: str, own_score: str, other_task: str = "") -> Documents:
-    """A model of two sites, with the same task where none is given."""
+    """A model of two sites, both with the same task unless ``other_task`` is given."""
 
     def build(names: ResourceNames) -> tuple[Json, ...]:
         tasks = [
@@ -107,10 +109,10 @@ def model_with_site_gap(best_score: str, own_score: str, other_task: str = "") -
 
 
 def model_with_ended_updates(*states: str) -> Documents:
-    """A model, and updates that ended so, oldest first."""
+    """A model, and updates that ended in these states, oldest first."""
 
     def build(names: ResourceNames) -> tuple[Json, ...]:
-        statuses = [{"conditions": [condition("Decided", "True", state)]} for state in states]
+        statuses = [{"conditions": [condition(condition_types.DECIDED, "True", state)]} for state in states]
         updates = (
             update(names, f"{names.update[:-1]}{number}") | {"status": status} for number, status in enumerate(statuses)
         )
@@ -128,13 +130,18 @@ def update(names: ResourceNames, name: str) -> Json:
 def model_with_update_in_flight(
     running_for: timedelta, deadline: str = "1d", awaiting: timedelta | None = None
 ) -> Documents:
-    """A model with an update in flight, which waits for a person where that is given."""
+    """A model with an update in flight, which waits for an approval since ``awaiting``."""
 
     def build(names: ResourceNames) -> tuple[Json, ...]:
         started = ago(seconds=running_for.total_seconds())
         run = {"name": f"{names.update}-1", "id": "1", "attempt": 1, "state": "Running", "startTime": started}
         awaiting_condition = (
-            condition("AwaitingApproval", "True", "WaitsForAPerson", ago(seconds=awaiting.total_seconds()))
+            condition(
+                condition_types.AWAITING_APPROVAL,
+                "True",
+                reasons.WAITS_FOR_A_PERSON,
+                ago(seconds=awaiting.total_seconds()),
+            )
             if awaiting
             else {}
         )
@@ -161,7 +168,7 @@ def source_state(changed: str) -> Json:
 
 
 def site_with_quarantined_files(files: int, total: int, limit: str) -> Documents:
-    """A site with a limit, and what the last ingest of a model found there."""
+    """A site with a limit, and the result of a model's last ingest there."""
 
     def build(names: ResourceNames) -> tuple[Json, ...]:
         state = {
@@ -177,14 +184,14 @@ def site_with_quarantined_files(files: int, total: int, limit: str) -> Documents
 
 
 def site_with_readable_condition(status: str, reason: str) -> Documents:
-    return lambda names: site(conditions=[condition("Readable", status, reason)])(names)
+    return lambda names: site(conditions=[condition(condition_types.READABLE, status, reason)])(names)
 
 
 HOURS, MINUTES = timedelta(hours=1), timedelta(minutes=1)
 MODEL, MODEL_SITE, SITE, TASK = ("model",), ("model", "site"), ("site",), ("model", "site", "task")
 IN_USE, NO_CHAMPION = (
-    model_with_condition("Ready", "True", "ChampionInUse"),
-    model_with_condition("Ready", "False", "NoChampion"),
+    model_with_condition(condition_types.READY, "True", reasons.CHAMPION_IN_USE),
+    model_with_condition(condition_types.READY, "False", reasons.NO_CHAMPION),
 )
 HEAD = f"sha256:{'3' * 64}"
 
@@ -196,38 +203,38 @@ TUNED_THRESHOLDS = {
     "AnamnesisWatchSilent": "10",
     "AnamnesisReconcileErrors": "0.1",
 }
-"""Thresholds that the test's values set: with the shipped ones, some below would not fire, and one more would."""
+"""Thresholds in the values of the test: with the default ones, some alerts below would not fire, and one more would."""
 
 PROVOKED_ALERTS = (
     ProvokedAlert(
         "AnamnesisOldTaskAccuracyDrop",
-        model_with_task(best="0.9", frozen=score("0.849"), margin="0.05"),
-        model_with_task(best="0.9", frozen=score("0.850"), margin="0.05"),
-        model_with_task(best="0.9", frozen=score("0.6"), margin="0.3"),
+        model_with_task(bestScore="0.9", frozenScore=score("0.849"), margin="0.05"),
+        model_with_task(bestScore="0.9", frozenScore=score("0.850"), margin="0.05"),
+        model_with_task(bestScore="0.9", frozenScore=score("0.6"), margin="0.3"),
         TASK,
         value="0.051",
     ),
     ProvokedAlert(
         "AnamnesisRecentAccuracyDrop",
-        model_with_task(recent=score("0.77"), recentFloor="0.78"),
-        model_with_task(recent=score("0.78"), recentFloor="0.78"),
-        model_with_task(recent=score("0.6"), recentFloor="0.55"),
+        model_with_task(recentScore=score("0.77"), recentFloor="0.78"),
+        model_with_task(recentScore=score("0.78"), recentFloor="0.78"),
+        model_with_task(recentScore=score("0.6"), recentFloor="0.55"),
         TASK,
         value="0.770",
     ),
     ProvokedAlert(
         "AnamnesisTaskBelowFloor",
-        model_with_task(frozen=score("0.79"), floor="0.8"),
-        model_with_task(frozen=score("0.80"), floor="0.8"),
-        model_with_task(frozen=score("0.5"), floor="0.45"),
+        model_with_task(frozenScore=score("0.79"), floor="0.8"),
+        model_with_task(frozenScore=score("0.80"), floor="0.8"),
+        model_with_task(frozenScore=score("0.5"), floor="0.45"),
         TASK,
         value="0.790",
     ),
     ProvokedAlert(
         "AnamnesisScoreMoved",
-        model_with_condition("Forgetting", "True", "ScoreMoved"),
-        model_with_condition("Forgetting", "False", "WithinMargin"),
-        model_with_condition("Forgetting", "True", "ScoreFell"),
+        model_with_condition(condition_types.FORGETTING, "True", reasons.SCORE_MOVED),
+        model_with_condition(condition_types.FORGETTING, "False", reasons.WITHIN_MARGIN),
+        model_with_condition(condition_types.FORGETTING, "True", reasons.SCORE_FELL),
         MODEL,
     ),
     ProvokedAlert(
@@ -248,11 +255,11 @@ PROVOKED_ALERTS = (
     ),
     ProvokedAlert(
         "AnamnesisModelStalled",
-        model_with_condition("Ready", "False", "InvalidSpec"),
+        model_with_condition(condition_types.READY, "False", reasons.INVALID_SPEC),
         IN_USE,
         NO_CHAMPION,
         MODEL,
-        (("reason", "InvalidSpec"),),
+        (("reason", reasons.INVALID_SPEC),),
     ),
     ProvokedAlert(
         "AnamnesisUpdateFailing",
@@ -288,8 +295,8 @@ PROVOKED_ALERTS = (
     ),
     ProvokedAlert(
         "AnamnesisSiteUnreadable",
-        site_with_readable_condition("False", "Unreachable"),
-        site_with_readable_condition("True", "Readable"),
+        site_with_readable_condition("False", reasons.UNREACHABLE),
+        site_with_readable_condition("True", reasons.READABLE),
         site(),
         SITE,
     ),
@@ -319,32 +326,32 @@ PROVOKED_ALERTS = (
     ),
     ProvokedAlert(
         "AnamnesisRegistryDamaged",
-        model_with_condition("Ready", "False", "RegistryDamaged"),
+        model_with_condition(condition_types.READY, "False", "RegistryDamaged"),
         IN_USE,
         NO_CHAMPION,
         MODEL,
     ),
     ProvokedAlert(
         "AnamnesisRegistryLogShrank",
-        model(head={"number": 6, "digest": HEAD}),
-        model(head={"number": 7, "digest": HEAD}),
-        model(head={"number": 3, "digest": HEAD}),
+        model(logHead={"number": 6, "digest": HEAD}),
+        model(logHead={"number": 7, "digest": HEAD}),
+        model(logHead={"number": 3, "digest": HEAD}),
         MODEL,
         value="entry 6,",
     ),
     ProvokedAlert(
         "AnamnesisRegistryUnreachable",
-        model_with_condition("Ready", "False", "Refused"),
+        model_with_condition(condition_types.READY, "False", reasons.REFUSED),
         IN_USE,
         NO_CHAMPION,
         MODEL,
-        (("reason", "Refused"),),
+        (("reason", reasons.REFUSED),),
     ),
     ProvokedAlert(
         "AnamnesisBackendUnreachable",
-        model_with_condition("BackendReachable", "False", "Unreachable"),
-        model_with_condition("BackendReachable", "True", "Reachable"),
-        model_with_condition("BackendReachable", "Unknown", "NotAsked"),
+        model_with_condition(condition_types.BACKEND_REACHABLE, "False", reasons.UNREACHABLE),
+        model_with_condition(condition_types.BACKEND_REACHABLE, "True", reasons.REACHABLE),
+        model_with_condition(condition_types.BACKEND_REACHABLE, "Unknown", "NotAsked"),
         MODEL,
     ),
 )

@@ -1,4 +1,4 @@
-"""The shipped rules, and what promtool says of them."""
+"""The shipped rules, and promtool."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ def rule_file_of(names: tuple[str, ...] | list[str], **changes: Any) -> Rule:
 
 
 def find_program(name: str, variable: str, package: str) -> str:
-    """Path of a program of Debian: ``variable``, or in PATH."""
+    """Path of a program from a Debian package: from the environment's ``variable``, or in PATH."""
     path = os.environ.get(variable) or shutil.which(name)
     if not path:
         missing(f"no {name}: install {package} or set {variable}")

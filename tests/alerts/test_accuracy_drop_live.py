@@ -1,4 +1,4 @@
-"""From a drop in accuracy to somebody's pager: real operator, API server, bucket, Prometheus, Alertmanager, webhook."""
+"""From a drop in accuracy to a notification: real operator, API server, bucket, Prometheus, Alertmanager, webhook."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ APPROVAL_REQUIRED_PATCH = '{"spec": {"gate": {"approval": "Required"}}}'
 
 @dataclass(frozen=True)
 class MonitoredHospital:
-    """A hospital whose model has learned one site and waits for a person about the other, and who watches it."""
+    """A hospital whose model has learned one site and waits for an approval of the other, and its alerting."""
 
     hospital: HospitalNamespace
     operator: OperatorProcess
@@ -42,27 +42,27 @@ class MonitoredHospital:
         return next(outcome.test_set for outcome in list_update_results(self.registry) if outcome.site == "north")
 
     def record_evaluation(self, number: int, below_best: Decimal) -> None:
-        """Leaves in the registry what the pod of a scheduled evaluation does; the operator looks at it."""
+        """Writes the result of a scheduled evaluation into the registry; the operator reads it."""
         status, width = self.hospital.status(), Decimal("0.01")
         score = Decimal(status["tasks"][0]["bestScore"]) - below_best
         metric = Metric(score, 40, score - width, score + width)
         measurements = tuple(
-            Measurement("north", "bars", window, self.test_set, "Accuracy", metric)
-            for window in (EvaluationSet.FROZEN, EvaluationSet.RECENT)
+            Measurement("north", "bars", evaluation_set, self.test_set, "Accuracy", metric)
+            for evaluation_set in (EvaluationSet.FROZEN, EvaluationSet.RECENT)
         )
         name, time = f"chest-evaluation-2026010{number}t000000z", f"2026-01-0{number}T00:00:00Z"
         write_scheduled_evaluation(self.registry, ScheduledEvaluation(name, status["champion"], time, measurements))
         self.hospital.kubectl("annotate", "--overwrite", "continualmodel", "chest", f"looked={number}")
 
     def write_saliency_evaluation(self) -> None:
-        """Leaves in the registry what the pod of an update does where an earlier site is there."""
+        """Writes the saliency evaluation of an update into the registry, as the pod of an update does."""
         champion, evaluator = self.hospital.status()["champion"], digest_json({"name": "saliency"})
         overlap = {"IoU": Metric(Decimal("0.8"), 20)}
         evaluation = Evaluation(champion, "north", "bars", self.test_set, evaluator, "saliency", overlap)
         write_evaluation(self.registry, evaluation)
 
     def queries_without_answer(self) -> list[str]:
-        """Queries of the dashboards that have no answer."""
+        """Queries of the dashboards without a result."""
         queries = [query.expr for dashboard in DASHBOARDS.values() for query in dashboard.queries]
         variables = {"$namespace": self.hospital.namespace, "$model": "chest", "$__range": "5m", "$__interval": "1s"}
         return [expr for expr in queries if not self.alerting.query(fill_variables(expr, variables))]
@@ -110,8 +110,8 @@ def test_a_drop_in_accuracy_and_its_end_are_notified(monitored_hospital: Monitor
     resource_labels = {"namespace": space, "model": "chest", "site": "north", "task": "bars"}
     rule_labels = {"alertname": "AnamnesisOldTaskAccuracyDrop", "severity": "critical", "component": "model"}
     assert notice.labels == {**resource_labels, **rule_labels}
-    assert notice.annotations["summary"] == f"{space}/chest knows bars of north less well than it did"
-    assert "its score is 0.301 below the best" in notice.annotations["description"]
+    assert notice.annotations["summary"] == f"{space}/chest has forgotten part of task bars of site north"
+    assert "the champion's score is 0.301 below the best" in notice.annotations["description"]
     assert monitored_hospital.queries_without_answer() == []
     monitored_hospital.record_evaluation(3, below_best=Decimal(0))
     alerting.wait_for_notice("AnamnesisOldTaskAccuracyDrop", "resolved")

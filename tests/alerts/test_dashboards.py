@@ -1,4 +1,4 @@
-"""Dashboards are what Grafana reads, by its own published types, and ask for metrics that there are."""
+"""Grafana's published types accept the dashboards, and the dashboards query existing metrics."""
 
 import json
 import re
@@ -21,14 +21,14 @@ HISTOGRAM = re.compile(r"_(count|bucket|sum)$")
 
 
 def read_by_grafana(document: dict[str, Any]) -> dict[str, Any]:
-    """What is left of a document once Grafana's types have read it: what they do not know is lost."""
+    """A document after a round trip through Grafana's types, which drop unknown fields."""
     register_default_plugins()
     parsed: dict[str, Any] = json.loads(JSONEncoder(sort_keys=True).encode(GrafanaDashboard.from_json(document)))
     return parsed
 
 
 def lost_paths(ours: Any, theirs: Any, path: str = "") -> list[str]:
-    """Paths of what the first holds and the second does not."""
+    """Paths of the fields that the first document has and the second has not."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         return [p for key, value in ours.items() for p in lost_paths(value, theirs.get(key), f"{path}.{key}")]
     if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
@@ -37,7 +37,7 @@ def lost_paths(ours: Any, theirs: Any, path: str = "") -> list[str]:
 
 
 @each_dashboard
-def test_grafana_s_types_lose_nothing_of_it(dashboard: Dashboard) -> None:
+def test_grafana_keeps_every_field(dashboard: Dashboard) -> None:
     document = dashboard.to_json()
     assert lost_paths(document, read_by_grafana(document)) == []
     document["panels"][1]["options"]["colour"] = document["panels"][1]["nonsense"] = 1
@@ -45,7 +45,7 @@ def test_grafana_s_types_lose_nothing_of_it(dashboard: Dashboard) -> None:
 
 
 @each_dashboard
-def test_panels_do_not_overlap_and_have_numbers_of_their_own(dashboard: Dashboard) -> None:
+def test_panels_do_not_overlap_and_have_unique_numbers(dashboard: Dashboard) -> None:
     panels = dashboard.to_json()["panels"]
     occupied_cells = [
         (x, y)
@@ -59,7 +59,7 @@ def test_panels_do_not_overlap_and_have_numbers_of_their_own(dashboard: Dashboar
 
 
 @each_dashboard
-def test_queries_ask_for_metrics_that_there_are_with_labels_that_they_have(dashboard: Dashboard) -> None:
+def test_queries_name_existing_metrics_and_labels(dashboard: Dashboard) -> None:
     labels = {definition.name: {*definition.labels, "instance", "job", "le"} for definition in METRIC_DEFINITIONS}
     for query in dashboard.queries:
         for metric, selector in re.findall(r"(anamnesis_\w+)(?:\{([^}]*)\})?", query.expr):
@@ -80,13 +80,13 @@ def parse(folder: Path, exprs: list[str]) -> bool:
 
 
 @each_dashboard
-def test_what_may_be_empty_says_when(dashboard: Dashboard) -> None:
+def test_a_panel_that_may_be_empty_says_when(dashboard: Dashboard) -> None:
     for panel in (panel for panels in dashboard.rows.values() for panel in panels):
         if any(query.may_be_empty for query in panel.queries):
             assert re.search(r"Empty|once|where", panel.description), panel.title
 
 
-def test_the_files_are_what_the_source_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_files_follow_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert writer.main(check=True) == 0
     monkeypatch.setattr(writer, "FOLDER", tmp_path / "dashboards")
     assert writer.main(check=True) == 1

@@ -1,7 +1,7 @@
-"""Every alert of the rendered chart, provoked and ended on a real API server, Prometheus and Alertmanager.
+"""Every alert of the rendered chart fires and ends, with a real API server, Prometheus and Alertmanager.
 
-The operators are two real processes that watch, lead and export; what statuses say is written by the test. An alert
-about the operator itself is provoked by its cause.
+The operators are two real processes that watch, lead and export; the test writes the statuses. Alerts about the
+operator itself are provoked by their cause.
 """
 
 import json
@@ -36,7 +36,7 @@ from anamnesis.operator.metrics.dashboards import DASHBOARDS
 
 Labels = frozenset[tuple[str, str]]
 EXTERNAL_LABELS = {"cluster": "two", "job": "some-scrape"}
-"""``cluster``: what this Prometheus adds to all that it sends."""
+"""``cluster``: label that this Prometheus adds to all its notifications."""
 PROCESS_ALERTS = {
     "AnamnesisOperatorAbsent",
     "AnamnesisNoLeader",
@@ -45,7 +45,7 @@ PROCESS_ALERTS = {
     "AnamnesisReconcileErrors",
 }
 ALERT_DELAYS = {"AnamnesisNoLeader": "8s", "AnamnesisOperatorAbsent": "10s"}
-"""Longer than a change of the leader takes, and than Prometheus takes to begin (5 seconds)."""
+"""Longer than a change of the leader takes, and than Prometheus takes to start (5 seconds)."""
 VALUES: Json = {name: {"for": ALERT_DELAYS.get(name, "1s"), "keepFiringFor": "12s"} for name in rules()}
 for name, threshold in TUNED_THRESHOLDS.items():
     VALUES[name]["threshold"] = threshold
@@ -54,7 +54,7 @@ NEVER_DUE = {"trigger": {"schedule": {"cron": "0 0 31 2 *"}}}
 
 @dataclass
 class AlertTestbed:
-    """A namespace, two operators of it, and who watches them."""
+    """A namespace, its two operators, and their alerting."""
 
     cluster: ApiServer
     namespace: str
@@ -64,7 +64,7 @@ class AlertTestbed:
     created: dict[tuple[str, str], Json] = field(default_factory=dict)
 
     def write(self, *documents: Json) -> None:
-        """Makes resources, or only writes their statuses."""
+        """Creates resources that do not exist, and writes all statuses."""
         for manifest in documents:
             key = manifest["kind"], manifest["metadata"]["name"]
             resource = self.created.get(key) or self.cluster.request("POST", self.path(key[0]), manifest)
@@ -78,14 +78,14 @@ class AlertTestbed:
         self.cluster.kubectl(f"--namespace={self.namespace}", *arguments)
 
     def last_statuses(self) -> dict[Labels, str]:
-        """What whoever is on call knows: the labels of every alert that came, and its last status."""
+        """The labels of every alert that was notified, and its last status."""
         return {frozenset(notice.labels.items()): notice.status for notice in tuple(self.alerting.webhook.notices)}
 
     def firing(self) -> set[Labels]:
         return {labels for labels, status in self.last_statuses().items() if status == "firing"}
 
     def expect(self, expected: set[Labels], status: str = "firing", seconds: float = 60) -> None:
-        """Waits until all of them are told so."""
+        """Waits until all of them were notified with this status."""
 
         def all_reported() -> bool:
             statuses = self.last_statuses()
@@ -97,11 +97,11 @@ class AlertTestbed:
             statuses = self.last_statuses()
             missing = [sorted(labels) for labels in expected if statuses.get(labels) != status]
             raise AssertionError(
-                f"not told as {status}: {missing}\n{self.operators[0].log.read_text()[-2000:]}"
+                f"not reported as {status}: {missing}\n{self.operators[0].log.read_text()[-2000:]}"
             ) from None
 
     def description(self, labels: Labels) -> str:
-        """What came with an alert."""
+        """The description in an alert's notification."""
         notices = self.alerting.webhook.notices
         return next(
             notice.annotations["description"] for notice in notices if frozenset(notice.labels.items()) == labels
@@ -173,7 +173,7 @@ def start_operator(identity: str, kubeconfig: Path, namespace: str, folder: Path
 @pytest.mark.timeout(400)
 def test_each_alert_fires_over_its_limit_and_nothing_else_does(testbed: AlertTestbed) -> None:
     assert {case.alert for case in PROVOKED_ALERTS} | PROCESS_ALERTS == set(rules())
-    leader, standby = sorted(testbed.operators, key=lambda each: not each.is_leader())
+    leader, standby = sorted(testbed.operators, key=lambda operator: not operator.is_leader())
     keep_within_limits(testbed)
     expected = (
         {testbed.alert_labels(case, case.names(0)) for case in PROVOKED_ALERTS}
@@ -226,7 +226,7 @@ def test_on_the_first_day_no_alert_fires_and_each_empty_panel_says_why(testbed: 
 
 
 def keep_within_limits(testbed: AlertTestbed) -> None:
-    """Every resource is within its bound, and Prometheus has seen it."""
+    """Every resource is within its limit, and Prometheus has scraped it."""
     for case in PROVOKED_ALERTS:
         testbed.write(*case.within_limit(case.names(0)), *case.other_limit(case.names(1)))
     model_names = {case.names(which).model for case in PROVOKED_ALERTS for which in (0, 1) if "model" in case.labels}
@@ -242,13 +242,13 @@ def exceed_limits(testbed: AlertTestbed) -> None:
 
 
 def create_unreadable_model(testbed: AlertTestbed) -> set[Labels]:
-    """A resource that the API server takes and the operator does not."""
+    """A resource that the API server accepts and the operator does not."""
     testbed.write(document("ContinualModel", "unread", model_spec(("ulm",), NEVER_DUE)))
     return {testbed.process_alert_labels("AnamnesisResourceUnread", kind="ContinualModel")}
 
 
 def create_failing_site(testbed: AlertTestbed) -> set[Labels]:
-    """A resource that cannot be brought in order, again and again."""
+    """A resource that the operator fails to reconcile repeatedly."""
     testbed.write(*site()(ResourceNames("", "stirred", "")))
     testbed.kubectl("label", "site", "stirred", "fail=yes")
     change_sites_until(testbed, "stirred", lambda: share_of_errors(testbed) > 0.15)
@@ -262,7 +262,7 @@ def share_of_errors(testbed: AlertTestbed) -> float:
 
 
 def change_sites_until(testbed: AlertTestbed, selector: str, is_reached: Callable[[], bool]) -> None:
-    """Somebody changes Sites again and again."""
+    """Changes Sites until the condition is reached."""
 
     def change_sites() -> bool:
         testbed.kubectl("annotate", "--overwrite", "sites", selector, f"at={datetime.now(UTC).isoformat()}")
@@ -272,7 +272,7 @@ def change_sites_until(testbed: AlertTestbed, selector: str, is_reached: Callabl
 
 
 def freeze_watches(testbed: AlertTestbed) -> set[Labels]:
-    """The connections of one replica fall silent: it hears of no change of the kinds that change now."""
+    """Freezes the connections of one replica: its watches report no change of the kinds that change now."""
     testbed.proxy.freeze()
     second_operator = testbed.operators[1]
     kinds = ("ContinualModel", "ModelUpdate", "Site")
@@ -289,7 +289,7 @@ def repair(testbed: AlertTestbed) -> None:
 
 
 def stop_and_restart_operators(testbed: AlertTestbed, operators: tuple[OperatorProcess, ...]) -> set[Labels]:
-    """All operators are gone; they come back while somebody else holds the Lease; then nobody does."""
+    """All operators stop; they restart while another process holds the Lease; then it is released."""
     absent, headless = (
         testbed.process_alert_labels("AnamnesisOperatorAbsent"),
         testbed.process_alert_labels("AnamnesisNoLeader"),

@@ -1,4 +1,4 @@
-"""Alerts that would wake somebody for nothing, or nobody: what happens without a fault, and beside one."""
+"""False alarms and missed alarms: situations without a fault, and situations beside a fault."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ _LEADER, _BUILD = "operator_leader", "operator_build_info"
 
 @dataclass(frozen=True)
 class Situation:
-    """What is so, and whether the alert fires then."""
+    """Series of a situation, and whether the alert fires."""
 
     alert: str
     series: Series
@@ -36,7 +36,7 @@ SITUATIONS = {
         {_UNREADABLE: "1"},
         True,
         {**MODEL, "reason": "SiteMissing"},
-        "wards/chest needs a person: SiteMissing",
+        "wards/chest is stalled and needs a person: SiteMissing",
     ),
     "a Site is there and cannot be read: it has its own alert": Situation(
         "AnamnesisModelStalled", {_UNREADABLE: "1", _SITE_THERE: "60"}, False
@@ -90,7 +90,7 @@ SITUATIONS = {
         {f'{_BUILD}{{namespace="wards",pod="one"}}': "1x3 _x40", f'{_BUILD}{{namespace="wards",pod="two"}}': "1"},
         False,
     ),
-    "an operator starts anew, and its counters too": Situation(
+    "an operator restarts, and its counters too": Situation(
         "AnamnesisReconcileErrors",
         {
             'operator_reconcile_duration_seconds_count{kind="Site",result="success"}': "0+9x10 0+9x40",
@@ -101,7 +101,7 @@ SITUATIONS = {
     "an approval was given": Situation(
         "AnamnesisApprovalWaiting", {f"model_awaiting_approval_timestamp_seconds{{{_MS}}}": "-90000x8 stale"}, False
     ),
-    "an approval waits while the operator starts anew": Situation(
+    "an approval waits while the operator restarts": Situation(
         "AnamnesisApprovalWaiting", {f"model_awaiting_approval_timestamp_seconds{{{_MS}}}": "-90000x9 _x2 -90000x9"},
         True,
     ),
@@ -140,7 +140,7 @@ def case_of_situation(situation: Situation) -> AlertCase:
 
 
 def test_a_scrape_s_age_is_no_silence_of_the_operator(tmp_path: Path) -> None:
-    """A Site that is polled every 5 seconds, told every 20, and scraped every two minutes: asked in between."""
+    """A Site that is polled every 5 seconds, written every 20 seconds and scraped every two minutes."""
     polled = " ".join(f"{60 * minute - 20} _" for minute in range(0, 30, 2)) + "x0"
     quick = case_of_situation(Situation("AnamnesisSiteNotPolled", {_POLLED: polled, _SITE_THERE: "5"}, False))
     expr = rules()["AnamnesisSiteNotPolled"]["expr"]

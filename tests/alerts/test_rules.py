@@ -1,4 +1,4 @@
-"""Each alert fires when it should and not otherwise, as promtool runs it; and a rule that is wrong does not pass."""
+"""promtool runs each rule: the alert fires at its limit and not below, and a wrong rule does not pass."""
 
 import re
 from pathlib import Path
@@ -9,6 +9,7 @@ import yaml
 from alerts.alert_cases import CASES, AlertCase, Series
 from alerts.rules import FILES, ROOT, TUNING, promtool, rule_file_of, rules
 
+from anamnesis.operator.api import condition_types
 from anamnesis.operator.metrics import METRIC_DEFINITIONS
 
 RUNBOOKS = ROOT / "docs" / "runbooks"
@@ -21,14 +22,14 @@ def test_promtool_accepts_the_rules() -> None:
     assert result.returncode == 0, result.stderr + result.stdout
 
 
-def test_every_alert_has_a_case_and_a_page_and_no_other_has() -> None:
+def test_exactly_the_alerts_have_a_case_and_a_runbook() -> None:
     assert sorted(case.alert for case in CASES) == NAMES
     assert sorted(path.stem for path in RUNBOOKS.glob("*.md")) == NAMES
     assert len(NAMES) == sum(len(yaml.safe_load(file.read_text())["groups"][0]["rules"]) for file in FILES)
 
 
 @each_case
-def test_it_waits_and_fires(alert_case: AlertCase, tmp_path: Path) -> None:
+def test_an_alert_is_pending_and_then_fires(alert_case: AlertCase, tmp_path: Path) -> None:
     assert promtool_agrees(tmp_path, alert_case, fires=True)
     assert not promtool_agrees(tmp_path, alert_case, fires=True, expr="vector(0) > 1"), (
         "a rule that never fires must not pass"
@@ -36,7 +37,7 @@ def test_it_waits_and_fires(alert_case: AlertCase, tmp_path: Path) -> None:
 
 
 @each_case
-def test_it_stays_quiet(alert_case: AlertCase, tmp_path: Path) -> None:
+def test_an_alert_does_not_fire_within_its_limit(alert_case: AlertCase, tmp_path: Path) -> None:
     assert promtool_agrees(tmp_path, alert_case, fires=False)
     assert not promtool_agrees(tmp_path, alert_case, fires=False, expr="vector(1)"), (
         "a rule that always fires must not pass"
@@ -49,14 +50,14 @@ def test_a_suspended_model_has_no_stuck_update(tmp_path: Path) -> None:
     assert promtool_agrees(tmp_path, AlertCase(**{**case_fields(stuck), "quiet": quiet}), fires=False)
 
 
-def test_an_operator_that_never_was_is_absent(tmp_path: Path) -> None:
+def test_an_operator_that_was_never_scraped_is_absent(tmp_path: Path) -> None:
     (absent,) = (case for case in CASES if case.alert == "AnamnesisOperatorAbsent")
     nothing = {"fires": {"other": "1"}, "quiet": {}, "labels": {}, "pending": 3}
     assert promtool_agrees(tmp_path, AlertCase(**{**case_fields(absent), **nothing}), fires=True)
 
 
-def test_a_new_leader_is_no_new_alert(tmp_path: Path) -> None:
-    """The pod that exports changes; the alert goes on."""
+def test_a_new_leader_does_not_restart_an_alert(tmp_path: Path) -> None:
+    """The exporting pod changes; the alert goes on."""
     (drop,) = (case for case in CASES if case.alert == "AnamnesisOldTaskAccuracyDrop")
     moved = {name.replace("}", ',pod="two"}'): f"_x8 {value}x30" for name, value in drop.fires.items()}
     first = {name.replace("}", ',pod="one"}'): f"{value}x7 stale" for name, value in drop.fires.items()}
@@ -65,7 +66,7 @@ def test_a_new_leader_is_no_new_alert(tmp_path: Path) -> None:
     )
 
 
-def test_an_alert_goes_on_for_a_while_when_its_cause_comes_and_goes(tmp_path: Path) -> None:
+def test_an_alert_keeps_firing_for_a_while_when_its_cause_flaps(tmp_path: Path) -> None:
     (drop,) = (case for case in CASES if case.alert == "AnamnesisOldTaskAccuracyDrop")
     flapping = {name: ("0.06x12 0x30" if "forgotten" in name else value) for name, value in drop.fires.items()}
     assert promtool_agrees(tmp_path, AlertCase(**{**case_fields(drop), "fires": flapping}), fires=True)
@@ -75,7 +76,7 @@ def test_an_alert_goes_on_for_a_while_when_its_cause_comes_and_goes(tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_says_all_that_somebody_on_call_needs(name: str) -> None:
+def test_a_rule_has_all_labels_and_annotations(name: str) -> None:
     rule, (case,) = rules()[name], (case for case in CASES if case.alert == name)
     assert rule["labels"]["severity"] in ("critical", "warning", "info")
     assert rule["labels"].keys() == {"severity", "component"}
@@ -87,11 +88,18 @@ def test_it_says_all_that_somebody_on_call_needs(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_asks_for_metrics_that_there_are(name: str) -> None:
+def test_expressions_query_existing_metrics(name: str) -> None:
     exported_names = {definition.name for definition in METRIC_DEFINITIONS}
     queried_names = set(re.findall(r"anamnesis_\w+", rules()[name]["expr"]))
     assert queried_names
     assert {metric.removesuffix("_count") for metric in queried_names} <= exported_names
+
+
+def test_expressions_name_existing_condition_types() -> None:
+    known_types = {value for name, value in vars(condition_types).items() if name.isupper()}
+    queried_types = {match for rule in rules().values() for match in re.findall(r'type="(\w+)"', rule["expr"])}
+    assert queried_types
+    assert queried_types <= known_types
 
 
 def test_a_threshold_is_once_in_its_expression() -> None:
@@ -106,7 +114,7 @@ def case_fields(case: AlertCase) -> dict[str, Any]:
 
 
 def promtool_agrees(folder: Path, case: AlertCase, fires: bool, **changes: Any) -> bool:
-    """Whether promtool finds that the alert, changed so, does what the case says."""
+    """Whether promtool confirms the case for the rule with these changes."""
     rule = rules()[case.alert]
     annotations = {"summary": rule["annotations"]["summary"]}
     (folder / "rules.yaml").write_text(yaml.safe_dump(rule_file_of([case.alert], annotations=annotations, **changes)))

@@ -1,4 +1,4 @@
-"""What people read about alerts: written from the rules, naming commands that there are."""
+"""The runbooks and the page of alerts follow the rules and name existing commands."""
 
 import re
 from pathlib import Path
@@ -11,16 +11,16 @@ RUNBOOKS = ROOT / "docs" / "runbooks"
 
 
 @pytest.mark.parametrize("name", sorted(rules()))
-def test_a_page_says_what_it_means_what_to_look_at_what_to_do_and_how_to_silence(name: str) -> None:
+def test_a_runbook_has_its_sections(name: str) -> None:
     text = (RUNBOOKS / f"{name}.md").read_text()
     assert text.startswith(f"# {name}\n")
-    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == ["Meaning", "Look", "Do", "Silence"]
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == ["Meaning", "Impact", "Diagnosis", "Mitigation", "Silence"]
     assert f"amtool $ALERTMANAGER silence add alertname={name} " in text
     for linked in re.findall(r"\]\((\w+)\.md\)", text):
         assert (RUNBOOKS / f"{linked}.md").exists(), linked
 
 
-def test_pages_name_commands_that_there_are() -> None:
+def test_runbooks_name_existing_commands() -> None:
     from anamnesis.cli.app import app
 
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
@@ -32,7 +32,7 @@ def test_pages_name_commands_that_there_are() -> None:
         assert command != "registry" or sub.strip() in commands["registry"].commands, sub
 
 
-def test_pages_name_options_that_there_are() -> None:
+def test_runbooks_name_existing_options() -> None:
     from anamnesis.cli.app import app
 
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
@@ -51,11 +51,11 @@ def test_pages_name_options_that_there_are() -> None:
     assert option_count > 30
 
 
-def test_the_list_of_alerts_is_what_the_rules_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_of_alerts_follows_the_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from anamnesis.operator.metrics import alerts_page
 
     assert alerts_page.main(check=True) == 0
     assert all(f"[{name}](runbooks/{name}.md)" in alerts_page.render_page() for name in rules())
-    monkeypatch.setattr(alerts_page, "PAGE", tmp_path / "alerts.md")
+    monkeypatch.setattr(alerts_page, "PAGE_FILE", tmp_path / "alerts.md")
     assert alerts_page.main(check=True) == 1
     assert (alerts_page.main(check=False), alerts_page.main(check=True)) == (0, 0)

@@ -104,7 +104,7 @@ def test_updates_and_approvals_are_found_by_their_model(cluster: ApiServer, name
         ("continualmodel", "One model that keeps learning"),
         ("cmodel.spec.trigger", "update.anamnesis.dev/<site> with a higher number starts an update at once."),
         ("cmodel.spec.trigger.quietPeriod", "so that no update learns half of an upload. Default: 5m."),
-        ("cmodel.spec.method.ewcPrototype.fisher", "Exact, Sampled or Empirical. Default: Sampled."),
+        ("cmodel.spec.method.ewcPrototype.fisher.kind", "Exact, Sampled or Empirical. Default: Sampled."),
         ("site.spec.source.type", "ENUM: Folder S3 DICOMweb Orthanc"),
         ("approval.spec.approver", "Your own user name"),
         ("mupdate.status.run.attempt", "1 for the first."),

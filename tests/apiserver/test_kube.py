@@ -56,9 +56,7 @@ def not_none(value: Any) -> Any:
 
 def update(namespace: str, name: str = "chest-0123456789", model_name: str = "chest") -> ModelUpdate:
     digest = "sha256:" + "a" * 64
-    spec = ModelUpdateSpec(
-        model=model_name, site="guangzhou", claim=digest, sourceFingerprint=digest, request=REQUEST
-    )
+    spec = ModelUpdateSpec(model=model_name, site="guangzhou", claim=digest, sourceFingerprint=digest, request=REQUEST)
     metadata = Metadata(
         name=name, namespace=namespace, labels={"anamnesis.dev/model": model_name}, finalizers=("other.io/x",)
     )
@@ -184,7 +182,7 @@ def test_a_refusal_says_why_and_an_invalid_field_is_named_without_its_value(
         kube.list(Site, "kube-system")
     wrong = update(namespace)
     wrong = wrong.model_copy(update={"spec": wrong.spec.model_copy(update={"claim": "canary"})})
-    with pytest.raises(InputError, match=r"finds it invalid: spec\.claim$") as caught:
+    with pytest.raises(InputError, match=r"rejects invalid fields: spec\.claim$") as caught:
         kube.create(wrong)
     assert "canary" not in str(caught.value)
 
@@ -264,8 +262,12 @@ def use_every_right(cluster: ApiServer, api: KubernetesApi, kube: KubeCluster, n
     kube.delete(child)
     kube.read_secret(namespace, "none")
     assert kube.approval_policy_in_force_since()
-    Watchdog(api, Cache(), WorkQueue(), (namespace,), 1, lambda kind: None).check_watches()
-    election = LeaderElection(api, namespace, "anamnesis-operator", "me", LeaseTimes(), lambda: NOON)
+    watchdog = Watchdog(
+        api, Cache(), WorkQueue(), namespaces=(namespace,), silence_limit=1, report_alive=lambda kind: None
+    )
+    watchdog.check_watches()
+    lease = {"namespace": namespace, "name": "anamnesis-operator", "identity": "me"}
+    election = LeaderElection(api, **lease, lease_times=LeaseTimes(), clock=lambda: NOON)
     assert election.acquire(lambda seconds: True)
     assert election.keep_renewing(_twice())
     election.release_lease()

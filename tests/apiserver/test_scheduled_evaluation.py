@@ -32,7 +32,7 @@ def test_new_cases_are_judged_before_they_are_learned(reference_run: ReferenceRu
         assert hospital.condition("Forgetting") == "False WithinMargin"
         assert "recentScore" not in task(hospital, "north")
         shown = operator.get("/metrics")
-        assert 'window="recent"' in shown
+        assert 'evaluation_set="recent"' in shown
         hospital.apply(changes={**LONG_TRAINING, "trigger": NOT_YET, "evaluation": {**EVALUATION, "recentFloor": "0"}})
         eventually(lambda: hospital.condition("Drifting") == "False RecentWithinFloor")
         assert hospital.status()["champion"] == champion

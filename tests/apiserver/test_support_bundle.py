@@ -18,7 +18,7 @@ from builders.waiting_model import (
     grant_role,
 )
 
-from anamnesis.cli.cluster.gathering import differences
+from anamnesis.cli.cluster.support_bundle.parts import differences
 
 Run = Callable[..., Any]
 SECRETS = ("hunter2", "s3cr3t-of-minio", "eyJtoken", "MUELLER^ANNA", "X-Amz-Signature")
@@ -89,7 +89,7 @@ def test_what_helps_is_in_it(bundle: dict[str, bytes], namespace: str) -> None:
     assert (models[0]["spec"]["gate"]["floor"], models[0]["status"]["update"]) == (MODEL["gate"]["floor"], UPDATE)
     update = next(u for u in json.loads(bundle["resources/modelupdates.json"]) if u["metadata"]["name"] == "chest-9")
     assert update["spec"]["request"]["site"]["source"] == "s3://***@bucket/x?***"
-    assert json.loads(bundle["resources/updateapprovals.json"])[0]["spec"]["reason"] == "(left out: 20 characters)"
+    assert json.loads(bundle["resources/updateapprovals.json"])[0]["spec"]["reason"] == "(removed: 20 characters)"
     event = {"about": "ContinualModel/chest", "type": "Normal", "reason": "AwaitingApproval"}
     assert [{key: e[key] for key in event} for e in json.loads(bundle["events.json"])] == [event]
     assert json.loads(bundle["admission.json"])["inForce"] is True
@@ -144,7 +144,7 @@ def test_what_may_not_be_read_is_named_and_the_rest_is_written(
 def test_an_existing_file_is_not_overwritten(namespace: str, run: Run, tmp_path: Path) -> None:
     (tmp_path / "bundle.tar.gz").write_text("mine")
     result = run("support-bundle", "-n", namespace, "-o", tmp_path / "bundle.tar.gz")
-    assert (result.code, "name another file with -o" in result.err) == (2, True)
+    assert (result.code, "give another file with -o" in result.err) == (2, True)
     assert (tmp_path / "bundle.tar.gz").read_text() == "mine"
 
 
@@ -164,4 +164,4 @@ def test_the_operator_s_pods_are_told_without_their_environment(
     assert json.loads(bundle_files["operator/pods.json"])[0]["containers"][0]["image"] == "operator:1"
     assert b"hunter2" not in b"".join(bundle_files.values())
     assert bundle_files["operator/logs.txt"].startswith(b"=== operator-0\n")
-    assert result.out.splitlines()[1].startswith("  not there: operator/lease.json: no leases anamnesis-operator")
+    assert result.out.splitlines()[1].startswith("  missing: operator/lease.json: no leases anamnesis-operator")

@@ -14,9 +14,9 @@ COMMANDS = (
     "update chest --site guangzhou",
     "suspend chest",
     "resume chest",
-    "approve chest sha256:aa11 --why seen",
-    "reject chest sha256:aa11 --why seen",
-    "rollback chest sha256:aa11 --why seen",
+    "approve chest sha256:aa11 --reason seen",
+    "reject chest sha256:aa11 --reason seen",
+    "rollback chest sha256:aa11 --reason seen",
     "support-bundle -o bundle.tar.gz",
 )
 
@@ -32,8 +32,8 @@ def kubeconfigs(cluster: ApiServer, tmp_path: Path) -> dict[str, Path]:
     }
     paths["no cluster: "].write_text("not a kubeconfig\n")
     del entry["cluster"]["certificate-authority-data"]
-    paths["no safe connection to the API server: certificate verify failed: "] = tmp_path / "stranger"
-    paths["no safe connection to the API server: certificate verify failed: "].write_text(json.dumps(document))
+    paths["no trusted TLS connection to the API server: certificate verify failed: "] = tmp_path / "stranger"
+    paths["no trusted TLS connection to the API server: certificate verify failed: "].write_text(json.dumps(document))
     return paths
 
 
@@ -54,10 +54,12 @@ def test_each_command_says_it_in_one_line(
 def test_an_operator_that_does_not_trust_the_server_says_so_and_waits(
     kubeconfigs: dict[str, Path], namespace: str, tmp_path: Path
 ) -> None:
-    stranger = kubeconfigs["no safe connection to the API server: certificate verify failed: "]
+    stranger = kubeconfigs["no trusted TLS connection to the API server: certificate verify failed: "]
     operator = StubOperator(stranger, namespace, tmp_path / "log").start()
     try:
-        eventually(lambda: "no safe connection to the API server: certificate verify" in operator.log.read_text())
+        eventually(
+            lambda: "no trusted TLS connection to the API server: certificate verify" in operator.log.read_text()
+        )
         assert operator.process.poll() is None
         assert operator.get("/readyz")[0] == 503
     finally:

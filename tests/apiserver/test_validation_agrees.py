@@ -46,6 +46,7 @@ def test_samples_and_pages_are_accepted_by_both(cluster: ApiServer, text: str) -
 SHARE = "a decimal from 0 to 1"
 CLASSES = ["normal", "pneumonia"]
 TASK = {"name": "lungs", "type": "Segmentation", "primaryMetric": "Dice"}
+CONSOLIDATION = "spec.method.ewcPrototype.consolidation"
 # kind, field, its bad value, what the server must say, what the types must say (where in other words)
 BAD = [
     ("ContinualModel", "spec", REMOVED, "spec: Required value", "spec: missing"),
@@ -64,13 +65,14 @@ BAD = [
     ("ContinualModel", "spec.sites", [{"name": "a"}, {"name": "a"}], "Duplicate value", "listed twice"),
     ("ContinualModel", "spec.sites", [{"name": f"s{i}"} for i in range(65)], "at most 64 items", "at most 64 items"),
     ("ContinualModel", "spec.sites.0.name", "Guangzhou", "lower-case letters, digits and dashes", ""),
-    ("ContinualModel", "spec.method.name", "EWC", 'Unsupported value: "EWC"', "expected one of ACIL, DERPP, EWCPrototype"),
+    ("ContinualModel", "spec.method.name", "EWK", 'Unsupported value: "EWK"', "expected one of ACIL, DERPP, EWC, EWCPro"),
     ("ContinualModel", "spec.method", {"name": "DERPP"}, "method DERPP keeps real images of patients in every ver", ""),
     ("ContinualModel", "spec.method.finetune", {}, "finetune needs name: Finetune", "valid fields are name"),
-    ("ContinualModel", "spec.method.ewcPrototype.penalti", "1", "unknown field", "valid fields are penalty"),
-    ("ContinualModel", "spec.method.ewcPrototype.penalty", 3000, "must be of type string", "expected a decimal in"),
-    ("ContinualModel", "spec.method.ewcPrototype.penalty", "lots", "expected a decimal in quotes", "expected a decimal, like"),
-    ("ContinualModel", "spec.method.ewcPrototype.fisher", "sampled", "Unsupported value", "expected one of Exact, Sampled"),
+    ("ContinualModel", f"{CONSOLIDATION}.penalti", "1", "unknown field", "valid fields are penalty"),
+    ("ContinualModel", f"{CONSOLIDATION}.penalty", 3000, "must be of type string", "expected a decimal in"),
+    ("ContinualModel", f"{CONSOLIDATION}.penalty", "lots", "expected a decimal in quotes", "expected a decimal, like"),
+    ("ContinualModel", CONSOLIDATION, "3000", "must be of type object", "expected fields"),
+    ("ContinualModel", "spec.method.ewcPrototype.fisher.kind", "sampled", "Unsupported value", "expected one of Exact, Sampled"),
     ("ContinualModel", "spec.network.input.size", [64], "at least 2 items", "at least 2 items"),
     ("ContinualModel", "spec.network.input.size", [64, 4], "greater than or equal to 8", "at least 8"),
     ("ContinualModel", "spec.network.input.channels", 2, "Unsupported value: 2", "expected one of 1, 3, found 2"),

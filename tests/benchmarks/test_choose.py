@@ -1,12 +1,13 @@
 from benchmarks.scoreboard import choose
-from benchmarks.scoreboard.result import write_result
+from benchmarks.scoreboard.results_file import write_result
 from benchmarks.scoreboard.rows import FAMILIES, ROWS
+from benchmarks.scoreboard.summary import run_key
 
 
 def test_no_two_trials_of_a_family_are_equal_and_none_has_more_than_six():
     for name, family in FAMILIES.items():
         settings = choose.trial_settings(name)
-        assert len({choose.trial_path(setting) for setting in settings}) == len(settings) <= 6, name
+        assert len({run_key(setting) for setting in settings}) == len(settings) <= 6, name
         assert all(setting.sequence == "development" for setting in settings)
         assert len(family.epochs) == 1 or family.method == "joint"
 
@@ -17,13 +18,13 @@ def test_every_row_has_a_family_and_its_own_label():
 
 
 def test_the_best_trial_is_chosen_and_all_are_kept(make_result, tmp_path, monkeypatch):
-    monkeypatch.setattr(choose, "TRIALS_FOLDER", tmp_path / "trials")
+    monkeypatch.setattr(choose, "TRIALS_FILE", tmp_path / "trials.jsonl")
     monkeypatch.setattr(choose, "read_choices", lambda: choose.Choices())
     settings = choose.trial_settings("derpp")
     for right, setting in zip((5, 9, 30, 7, 1, 2), settings, strict=True):
-        write_result(make_result(setting, right), choose.trial_path(setting))
+        write_result(make_result(setting, right), choose.TRIALS_FILE)
     choices = choose.choose_settings(["derpp", "lwf"])
-    assert set(choices.families) == {"derpp"}  # the trials of lwf are not there
+    assert set(choices.families) == {"derpp"}  # there are no trials of lwf
     assert choices.families["derpp"].chosen.options == settings[2].options
     assert len(choices.families["derpp"].trials) == 6
 

@@ -5,10 +5,9 @@ import pytest
 
 from benchmarks.scoreboard.choose import Choices, setting_of
 from benchmarks.scoreboard.page import is_same_page, render_page, write_page
-from benchmarks.scoreboard.result import write_result
+from benchmarks.scoreboard.results_file import write_result
 from benchmarks.scoreboard.rows import ROWS
 from benchmarks.scoreboard.schedule import plan_runs
-from benchmarks.scoreboard.summary import slug
 from benchmarks.scoreboard.table import DOES_NOT_LEARN, lines_of
 
 
@@ -20,9 +19,7 @@ def runs(make_result, tmp_path):
         for seed in (0, 1) if row.label in scores_by_row else ():
             right, learning = scores_by_row[row.label]
             setting = setting_of(row, "modality", seed, 0, Choices())
-            write_result(
-                make_result(setting, right, learning=learning), tmp_path / "modality" / f"{slug(setting)}.json"
-            )
+            write_result(make_result(setting, right, learning=learning), tmp_path / "modality.jsonl")
     return tmp_path
 
 
@@ -56,7 +53,7 @@ def test_claims_are_judged_by_the_numbers(runs):
 def test_runs_of_another_choice_do_not_count(make_result, runs):
     row = next(row for row in ROWS if row.label == "LwF")
     setting = setting_of(row, "modality", 0, 0, Choices())
-    write_result(make_result(replace(setting, options={"weight": 77.0}), 20), runs / "modality" / "other.json")
+    write_result(make_result(replace(setting, options={"weight": 77.0}), 20), runs / "modality.jsonl")
     assert "| LwF | not run |" in render_page(runs, Choices())
 
 

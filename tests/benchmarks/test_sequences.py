@@ -37,7 +37,7 @@ def test_no_patient_is_learned_and_judged(data_folder, held_out):
     import numpy as np
 
     entry = SEQUENCES["site"].entries[1]
-    site = read_site(data_folder, entry.folder, entry.task, entry.classes, held_out, 16, cap=2000)
+    site = read_site(data_folder, entry, held_out, 16, cap=2000)
     with np.load(data_folder / entry.folder / "images.npz") as file:
         split, groups = file["split"], file["groups"]
     names = {part: set(groups[split == part]) for part in (0, 1)}
@@ -56,7 +56,7 @@ def test_no_patient_is_learned_and_judged(data_folder, held_out):
 
 def test_the_same_patients_are_carved_out_of_both_scans(data_folder):
     entries = [entry for entry in SEQUENCES["development"].entries if entry.folder.startswith("sts")]
-    read = [read_site(data_folder, e.folder, e.task, e.classes, HeldOut.VALIDATION, 16) for e in entries]
+    read = [read_site(data_folder, entry, HeldOut.VALIDATION, 16) for entry in entries]
     counts = {len(set(site.held_out.groups.tolist())) for site in read}
     assert len(counts) == 1
     assert all(site.held_out.masks is not None for site in read)
@@ -64,5 +64,5 @@ def test_the_same_patients_are_carved_out_of_both_scans(data_folder):
 
 def test_the_cap_holds(data_folder):
     entry = SEQUENCES["site"].entries[0]
-    site = read_site(data_folder, entry.folder, entry.task, entry.classes, HeldOut.TEST, 16)
+    site = read_site(data_folder, entry, HeldOut.TEST, 16)
     assert len(site.train.labels) == 1200

@@ -1,4 +1,4 @@
-"""A real Prometheus and a real Alertmanager on loopback, and a webhook that keeps what reaches it."""
+"""A real Prometheus and a real Alertmanager on loopback, and a webhook that keeps all notices."""
 
 import json
 import socket
@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Notice:
-    """One alert as it reached somebody.
+    """One notice of an alert.
 
     Attributes:
         status: firing or resolved.
@@ -37,7 +37,7 @@ class Notice:
 
 
 class Webhook:
-    """Who is on call: everything that arrives is in ``notices``, oldest first."""
+    """The receiver of alerts: all notices are in ``notices``, oldest first."""
 
     def __init__(self) -> None:
         notices: list[Notice] = []
@@ -52,7 +52,7 @@ class Webhook:
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """Nothing to tell."""
+                """Logs nothing."""
 
         self.notices = notices
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), WebhookHandler)
@@ -65,16 +65,16 @@ class Webhook:
 
 
 class AlertingStack:
-    """Prometheus scrapes ``targets`` every second; what fires reaches ``webhook`` by way of Alertmanager.
+    """Prometheus scrapes ``targets`` every second; Alertmanager sends its alerts to ``webhook``.
 
     Args:
         folder: for configuration and data.
         prometheus: path of the program.
         alertmanager: path of the program.
         rules: a rule file.
-        targets: ``host:port`` of what is scraped.
-        job: name of what scrapes.
-        external: labels that Prometheus adds to all that it sends.
+        targets: ``host:port`` of each target.
+        job: name of the scrape job.
+        external: labels that Prometheus adds to all alerts.
     """
 
     def __init__(
@@ -104,14 +104,14 @@ class AlertingStack:
 
     @property
     def alertmanager_url(self) -> str:
-        """Where Alertmanager is."""
+        """URL of Alertmanager."""
         return f"http://127.0.0.1:{self._ports[1]}"
 
     def query(self, expr: str) -> list[Json]:
-        """Returns the answer to an instant query.
+        """Returns the result of an instant query.
 
         Raises:
-            AssertionError: Prometheus does not accept it.
+            AssertionError: Prometheus refuses the query.
         """
         query_string = urllib.parse.urlencode({"query": expr})
         try:
@@ -124,7 +124,7 @@ class AlertingStack:
             raise AssertionError(f"{expr}: {error.read().decode()}") from None
 
     def wait_for_notice(self, alert: str, status: str, seconds: float = 60) -> Notice:
-        """Waits for a notice and returns it."""
+        """Returns the notice after its arrival."""
         matches: list[Notice] = []
 
         def has_arrived() -> bool:

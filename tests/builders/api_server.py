@@ -21,11 +21,11 @@ ADMIN = "admin"
 
 
 class ApiServer:
-    """One throw-away API server with RBAC, CRDs, CEL, server-side apply; no controllers, no node.
+    """One temporary API server with RBAC, CRDs, CEL and server-side apply, without controllers and nodes.
 
     Args:
-        binaries: folder with ``etcd`` and ``kube-apiserver``, and where a test needs it ``kubectl``.
-        users: further users without rights, each with its groups.
+        binaries: folder with ``etcd`` and ``kube-apiserver``; ``kubectl`` is needed for the method ``kubectl``.
+        users: more users without rights, each with its groups.
     """
 
     def __init__(self, binaries: Path, users: Mapping[str, Sequence[str]] | None = None) -> None:
@@ -38,7 +38,7 @@ class ApiServer:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
-        """Starts both and returns when the API server answers."""
+        """Starts etcd and the API server, and returns when the API server is ready."""
         key = self.folder / "sa.key"
         subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
         with (self.folder / "tokens.csv").open("w", newline="") as file:
@@ -47,20 +47,20 @@ class ApiServer:
         self.start_server()
 
     def stop(self) -> None:
-        """Ends both and deletes all data."""
+        """Stops both processes and deletes all data."""
         for name in ("kube-apiserver", "etcd"):
             self.kill(name)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def kill(self, name: str = "kube-apiserver") -> None:
-        """Kills one of the two: an outage."""
+        """Kills one of the two processes, to simulate an outage."""
         process = self._processes.pop(name, None)
         if process:
             process.kill()
             process.wait()
 
     def start_server(self) -> None:
-        """Starts kube-apiserver, also again after ``kill``: same port, same data, same tokens."""
+        """Starts kube-apiserver; after ``kill`` with the same port, data and tokens."""
         key = self.folder / "sa.key"
         self._spawn(
             "kube-apiserver",
@@ -81,10 +81,10 @@ class ApiServer:
         self._wait("/api/v1/namespaces/default")
 
     def request(self, method: str, path: str, body: object = None, user: str = ADMIN) -> Any:
-        """Sends one REST request and returns the decoded JSON, or the text of another answer.
+        """Sends one REST request; returns the decoded JSON, or the text of another response.
 
         Raises:
-            urllib.error.HTTPError: refused; the body says why.
+            urllib.error.HTTPError: the server refuses the request; the body has the reason.
         """
         headers = {"Authorization": f"Bearer {self.tokens[user]}", "Content-Type": "application/json"}
         data = None if body is None else json.dumps(body).encode()
@@ -95,7 +95,7 @@ class ApiServer:
             return json.loads(text) if answer.headers.get_content_type() == "application/json" else text
 
     def kubeconfig(self, user: str = ADMIN, token: str = "", server: str = "") -> Path:
-        """Writes the kubeconfig of a user, or of anyone whose token is given; ``server`` names a proxy in between."""
+        """Writes the kubeconfig of a user, or of the owner of ``token``; ``server`` is the URL of a proxy."""
         authority = b64encode(self._authority().encode()).decode()
         name = user.replace(":", "_")
         cluster = {"server": server or self.url, "certificate-authority-data": authority}
@@ -113,13 +113,13 @@ class ApiServer:
         return path
 
     def service_account(self, namespace: str, name: str) -> Path:
-        """Writes the kubeconfig of an existing ServiceAccount: its rights, as a pod of it would have them."""
+        """Writes the kubeconfig of an existing ServiceAccount, with the rights that its pods have."""
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
         token = self.request("POST", path, {"spec": {}})["status"]["token"]
         return self.kubeconfig(f"system:serviceaccount:{namespace}:{name}", token)
 
     def kubectl(self, *arguments: str, stdin: str = "", user: str = ADMIN, check: bool = True) -> str:
-        """Runs kubectl; returns what it printed, errors included."""
+        """Runs kubectl; returns its output, including errors."""
         command = [str(self.binaries / "kubectl"), f"--kubeconfig={self.kubeconfig(user)}", *arguments]
         result = subprocess.run(
             command, input=stdin or None, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -159,7 +159,7 @@ class ApiServer:
             try:
                 self.request("GET", path)
                 return
-            except OSError as error:  # urllib's and ssl's are
+            except OSError as error:  # includes the errors of urllib and ssl
                 dead = [name for name, process in self._processes.items() if process.poll() is not None]
                 if dead or time.monotonic() > deadline:
                     log = self.folder / f"{(dead or ['kube-apiserver'])[0]}.log"

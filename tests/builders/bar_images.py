@@ -1,4 +1,4 @@
-"""Made-up images whose bright band tells the class, as one file in the layout of MedMNIST."""
+"""Synthetic images with a bright band whose position is the class, as one NPZ file."""
 
 from io import BytesIO
 
@@ -13,15 +13,15 @@ def bar_images(
     side: int = 16,
     rows: bool = False,
 ) -> bytes:
-    """Returns the bytes of an NPZ file of square images, one a patient; two of three patients train.
+    """Returns the bytes of an NPZ file of square images, one for each patient; two of three patients are for training.
 
     Args:
-        site: in the patients' names, so that no two sites share one.
-        patients: how many.
-        seed: of the noise; also in the patients' names.
-        classes: up to three; each has its band.
-        side: pixels.
-        rows: whether the band lies instead of standing.
+        site: part of the patients' names, so that no two sites have the same patient.
+        patients: number of patients.
+        seed: seed of the noise; also part of the patients' names.
+        classes: names of up to three classes; each has its own position of the band.
+        side: height and width in pixels.
+        rows: whether the band is horizontal.
     """
     generator = np.random.default_rng(seed)
     labels = np.arange(patients) % len(classes)

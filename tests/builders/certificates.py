@@ -1,14 +1,14 @@
-"""A private authority, as hospitals have one, and certificates that it signs."""
+"""A private certificate authority, as hospitals have one, and certificates that it signs."""
 
 import subprocess
 from pathlib import Path
 
 
 class Authority:
-    """An authority of the house; ``certificate`` is what others trust.
+    """A private certificate authority; clients trust its ``certificate``.
 
     Args:
-        folder: for keys and certificates.
+        folder: folder for keys and certificates.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -18,7 +18,7 @@ class Authority:
         _openssl(*new, "-keyout", self._key, "-out", self.certificate)
 
     def sign(self, folder: Path, *names: str) -> Path:
-        """Writes ``public.crt`` and ``private.key`` of a server with these names into a new folder; returns it."""
+        """Writes ``public.crt`` and ``private.key`` for a server with these names into a new folder; returns it."""
         folder.mkdir(parents=True)
         request, extensions = folder / "request", folder / "extensions"
         extensions.write_text(f"subjectAltName={','.join(names)}\n")

@@ -1,4 +1,4 @@
-"""What must not get out of a site, and a search for it in any bytes."""
+"""The texts and pixels that must not leave a site, and a search for them in any bytes."""
 
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,11 +23,11 @@ FIELDS = (
 )
 WORD_BYTES = 8
 SPAN_BYTES = 32
-"""Bytes of a row that must stand together to count as found."""
+"""Number of consecutive bytes of a row that count as a leak."""
 
 
 def identifying_texts(folder: Path) -> set[str]:
-    """Everything in the headers of a site's phantoms that could tell who it is, and the files' names."""
+    """Returns everything in the headers of a site's phantoms that could identify a person, and the file names."""
     texts = set()
     for path in folder.rglob("IM*"):
         dataset = pydicom.dcmread(path, stop_before_pixels=True)
@@ -41,13 +41,13 @@ def identifying_texts(folder: Path) -> set[str]:
 
 
 def folder_bytes(folder: Path) -> bytes:
-    """All files of a folder, and their names."""
+    """Returns the contents and names of all files of a folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return b"\0".join(path.read_bytes() + b"\0" + str(path.relative_to(folder)).encode() for path in files)
 
 
 def find_texts(data: bytes, texts: Iterable[str]) -> set[str]:
-    """Those of the texts that stand in the data, in any of several forms, in capitals or not."""
+    """Returns the texts that the data contains in one of several encodings, ignoring case."""
     data = data.lower()
     return {text for text in texts if any(form in data for form in _forms(text))}
 
@@ -60,9 +60,9 @@ def _forms(text: str) -> Iterator[bytes]:
 
 
 def count_rows(data: bytes, images: Sequence[NDArray[np.generic]]) -> int:
-    """How many rows of images stand in the data: as they are, in hexadecimal, or in base64 of any alignment.
+    """Returns the number of image rows that the data contains: as bytes, in hexadecimal, or in base64.
 
-    Of each row its middle counts; rows of few different bytes, such as an empty background, are not looked for.
+    Only the middle of each row is searched. Rows with few different bytes, such as an empty background, are skipped.
     """
     needles = {form for image in images for row in image for form in _encodings(_middle(row.tobytes()))}
     prefixes = np.unique(np.frombuffer(b"".join(needle[:WORD_BYTES] for needle in needles), np.uint64))

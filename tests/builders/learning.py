@@ -23,6 +23,7 @@ from anamnesis.methods import (
     part_tensors,
 )
 from anamnesis.methods.classification import ClassificationMethod, restrict_logits
+from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
 from anamnesis.networks import Classifier
 from anamnesis.records import (
     Configuration,
@@ -31,9 +32,11 @@ from anamnesis.records import (
     Task,
     TaskType,
     TrainingSettings,
+    decode,
     find_class_indices,
     label_space,
 )
+from anamnesis.storage.store import read_file
 from anamnesis.training import RandomStreams, SplitData, TensorSplit, precision_for
 
 SPEC = NetworkSettings(size=(16, 16), width=8)
@@ -43,7 +46,7 @@ SECOND = Task("second", TaskType.CLASSIFICATION, ("c", "d", "e"))
 
 
 def bar_split(task: Task, labels: tuple[str, ...], count: int = 20, seed: int = 0) -> TensorSplit:
-    """Images [N, 1, 16, 16] with a bright bar whose place tells the class."""
+    """Images [N, 1, 16, 16] with a bright bar whose place depends on the class."""
     generator = torch.Generator().manual_seed(seed)
     columns = find_class_indices(task, labels)
     index = torch.arange(count) % len(columns)
@@ -76,6 +79,7 @@ def context_of(tasks: tuple[Task, ...], settings: TrainingSettings = SETTINGS) -
         has_earlier_tasks=len(tasks) > 1,
         settings=settings,
         streams=RandomStreams(settings.seed, f"update-{len(tasks)}"),
+        read_file=read_file,
     )
 
 
@@ -83,6 +87,15 @@ def data_of(context: TaskContext, split: TensorSplit) -> SplitData:
     """The data of one update on the processor."""
     numerics = precision_for(Configuration("finetune", {}, SPEC, context.settings), "cpu")
     return SplitData({Split.TRAIN: split}, context.settings, context.streams, numerics)
+
+
+def prototype_options(options: Mapping[str, object]) -> EWCPrototypeOptions:
+    """Options of ``ewc_prototype`` by their paths, for example ``consolidation.penalty``."""
+    groups: dict[str, dict[str, object]] = {}
+    for path, value in options.items():
+        group, name = path.split(".")
+        groups.setdefault(group, {})[name] = value
+    return decode(EWCPrototypeOptions, groups, "ewc_prototype")
 
 
 @dataclass(frozen=True)
@@ -214,6 +227,7 @@ __all__ = [
     "bar_split",
     "context_of",
     "data_of",
+    "prototype_options",
     "restrict_logits",
     "square_split",
 ]

@@ -1,4 +1,4 @@
-"""A real Orthanc on loopback, with its own REST interface and DICOMweb: started, stopped and started again at will."""
+"""A real Orthanc on loopback, with its own REST interface and DICOMweb; a test can stop and restart it."""
 
 import json
 import secrets
@@ -13,15 +13,15 @@ from pathlib import Path
 import requests
 
 PLUGINS = Path("/usr/share/orthanc/plugins")
-USER = "ward"
+USER = "hospital"
 
 
 class OrthancServer:
-    """One throw-away server with a user and a password.
+    """One temporary server with a user and a password.
 
     Args:
-        program: the path of ``Orthanc``; the DICOMweb plugin lies where Debian puts it, or in ``plugins``.
-        plugins: folder of the plugins.
+        program: path of ``Orthanc``.
+        plugins: folder of the plugins; the default is that of Debian.
     """
 
     def __init__(self, program: str, plugins: Path = PLUGINS) -> None:
@@ -36,16 +36,16 @@ class OrthancServer:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The environment in which this server is found."""
+        """The environment variables with the credentials of this server."""
         return {"DICOM_USERNAME": USER, "DICOM_PASSWORD": self._password}
 
     @property
     def running(self) -> bool:
-        """Whether it was started and not stopped."""
+        """Whether the server is running."""
         return self._process is not None
 
     def start(self) -> None:
-        """Starts it and returns when it answers; after ``stop`` with the same port and data."""
+        """Starts the server and returns when it is ready; after ``stop`` with the same port and data."""
         settings = self.folder / "orthanc.json"
         settings.write_text(json.dumps(self._settings()))
         with (self.folder / "log").open("ab") as log:
@@ -57,36 +57,36 @@ class OrthancServer:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """Ends it; its data stays."""
+        """Stops the server; its data stays."""
         if self._process:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def remove(self) -> None:
-        """Ends it for good."""
+        """Stops the server and deletes its data."""
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def send(self, *files: Path) -> None:
-        """Sends files by Orthanc's own REST interface."""
+        """Sends files with Orthanc's own REST interface."""
         for file in files:
             self.request("POST", f"{self.url}/instances", data=file.read_bytes())
 
     def store(self, *files: Path) -> None:
-        """Sends files by DICOMweb (STOW-RS), in one request."""
+        """Sends files with DICOMweb (STOW-RS), in one request."""
         parts = b"".join(b"--x\r\nContent-Type: application/dicom\r\n\r\n%b\r\n" % f.read_bytes() for f in files)
         kind = 'multipart/related; type="application/dicom"; boundary=x'
         self.request("POST", f"{self.web}/studies", data=parts + b"--x--", headers={"Content-Type": kind})
 
     def instances(self) -> list[str]:
-        """Returns Orthanc's name of every instance."""
+        """Returns Orthanc's identifier of every instance."""
         names = self.request("GET", f"{self.url}/instances").json()
         assert isinstance(names, list)
         return sorted(names)
 
     def delete(self, instance: str) -> None:
-        """Deletes an instance by Orthanc's name of it."""
+        """Deletes the instance with this Orthanc identifier."""
         self.request("DELETE", f"{self.url}/instances/{instance}")
 
     def clear(self) -> None:
@@ -97,7 +97,7 @@ class OrthancServer:
     def request(
         self, method: str, url: str, data: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> requests.Response:
-        """Sends one request on a connection of its own: the server drops those that rest."""
+        """Sends one request on a new connection, because the server closes idle ones."""
         answer = requests.request(method, url, data=data, headers=headers, auth=(USER, self._password), timeout=30)
         answer.raise_for_status()
         return answer

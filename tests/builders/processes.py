@@ -1,4 +1,4 @@
-"""Real processes that are cheap to start: forks of one that has loaded torch, and can be killed at any moment."""
+"""Real processes for tests that kill them. They start fast, because they are forks of a process with torch loaded."""
 
 import multiprocessing
 from collections.abc import Callable
@@ -11,7 +11,7 @@ PRELOAD = ["anamnesis.updates.update", "torch._dynamo"]
 
 
 def train_and_report(request: UpdateRequest, snapshot: str, connection: Connection) -> None:
-    """Trains one update with a checkpoint after every step; sends each step's number and, last, the version."""
+    """Trains one update with a checkpoint after every step; sends the number of each step, then the version."""
     from anamnesis.updates.update import run_update
 
     def report_step(completed: int, total: int, unit: str) -> None:
@@ -21,7 +21,7 @@ def train_and_report(request: UpdateRequest, snapshot: str, connection: Connecti
 
 
 def start_process(target: Callable[..., None], *arguments: object) -> tuple[ForkServerProcess, Connection]:
-    """Starts ``target(*arguments, told)`` in a process of its own; returns it and the end that is told."""
+    """Starts ``target(*arguments, sender)`` in a new process; returns the process and the receiving end."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     receiver, sender = context.Pipe(duplex=False)

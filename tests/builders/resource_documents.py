@@ -1,4 +1,4 @@
-"""Resources as JSON, as short as they may be; a test gives what it is about."""
+"""Minimal resources as JSON; a test adds the fields that it needs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -36,12 +36,12 @@ def document(kind: str, name: str, spec: Mapping[str, Any], metadata: Mapping[st
 
 
 def site_spec(source: Mapping[str, Any], store: str, task: Mapping[str, Any] = BARS, modality: str = "OT") -> Json:
-    """Returns what a Site says."""
+    """Returns the spec of a Site."""
     return {"source": dict(source), "modalities": [modality], "task": dict(task), "store": store}
 
 
 def model_spec(sites: Sequence[str], changes: Mapping[str, Any] = NOTHING) -> Json:
-    """Returns what a ContinualModel says; ``changes`` replace fields."""
+    """Returns the spec of a ContinualModel; ``changes`` replace fields."""
     return {
         "method": {"name": "Finetune"},
         "sites": [{"name": site} for site in sites],

@@ -1,4 +1,4 @@
-"""A real S3 server on loopback, with the bucket ``models``; it can be stopped and started again."""
+"""A real S3 server on loopback, with the bucket ``models``; a test can stop and restart it."""
 
 import os
 import socket
@@ -16,13 +16,13 @@ USER, PASSWORD = "tester", "test-password"
 
 
 class S3Server:
-    """A context manager; running inside it.
+    """A server that runs while its context is open.
 
     Args:
-        binary: of minio.
-        folder: for its data and what it prints.
-        certificate: folder with ``public.crt`` and ``private.key``; without one it speaks no TLS.
-        authority: file of who signed it.
+        binary: path of minio.
+        folder: folder for data and output.
+        certificate: folder with ``public.crt`` and ``private.key``; none runs the server without TLS.
+        authority: file with the certificate of the authority that signed it.
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class S3Server:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """In which it is found."""
+        """The environment variables with address and credentials of this server."""
         keys = {"AWS_ACCESS_KEY_ID": USER, "AWS_SECRET_ACCESS_KEY": PASSWORD}
         return {**keys, "AWS_ENDPOINT_URL": self.url}
 
     def client(self) -> "Minio":
-        """Returns a client of it."""
+        """Returns a client of this server."""
         import urllib3
         from minio import Minio
 
@@ -60,7 +60,7 @@ class S3Server:
         return Minio(self.address, USER, PASSWORD, secure=self.url.startswith("https"), http_client=http)
 
     def start(self) -> None:
-        """Starts it, also again: same port, same data; returns when it answers."""
+        """Starts the server and returns when it is ready; after ``stop`` with the same port and data."""
         secrets = {"MINIO_ROOT_USER": USER, "MINIO_ROOT_PASSWORD": PASSWORD}
         with self._output.open("a") as output:
             self._process = subprocess.Popen(
@@ -73,7 +73,7 @@ class S3Server:
             raise RuntimeError(f"the S3 server did not start: {self._output.read_text()}") from None
 
     def stop(self) -> None:
-        """Ends it; its data stays."""
+        """Stops the server; its data stays."""
         if self._process:
             self._process.kill()
             self._process.wait()
@@ -83,7 +83,7 @@ class S3Server:
         import urllib3
 
         assert self._process is not None
-        assert self._process.poll() is None, "it ended by itself"
+        assert self._process.poll() is None, "the server has stopped"
         http = urllib3.PoolManager(ca_certs=str(self._authority) if self._authority else None)
         try:
             return http.request("GET", f"{self.url}/minio/health/live", retries=False, timeout=1).status == 200

@@ -1,4 +1,4 @@
-"""An update as an operator has it run: every step of the pipeline, in this process or in one that dies on its way."""
+"""An update as the operator runs it: all steps of the pipeline, in this process or in one that is killed."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ def make_trigger(name: str = "one", minimum: int = 0) -> UpdateTrigger:
 
 
 def run_update_steps(request: UpdateRequest) -> UpdateResult:
-    """Runs the steps as the pipeline does; returns what counts."""
+    """Runs the steps in the order of the pipeline; returns the stored result."""
     assert request.trigger
     encoded = encode_object(request)
     ingested = steps.begin_update(encoded, 1)
@@ -27,19 +27,19 @@ def run_update_steps(request: UpdateRequest) -> UpdateResult:
         version = str(steps.train(encoded, str(ingested["snapshot"]), test_set)["version"])
         steps.evaluate_forgetting(encoded, version, test_set)
         steps.evaluate_saliency(encoded, version, test_set)
-        steps.promote_model(encoded, version, test_set, "tester", ingested["outcome"])  # type: ignore[arg-type]
+        steps.promote_model(encoded, version, test_set, "tester", ingested["update_result"])  # type: ignore[arg-type]
     result = read_update_result(open_store(request.registry), request.trigger.claim)
     assert result
     return result
 
 
 def run_update_and_report(request: UpdateRequest, connection: Connection) -> None:
-    """Sends what counts."""
+    """Runs the steps and sends the stored result."""
     connection.send(run_update_steps(request))
 
 
 def run_update_until_first_write(request: UpdateRequest, connection: Connection) -> None:
-    """Is killed right after the first new object in any store; where there is none, sends what counts."""
+    """Runs the steps until the process kills itself after its first new object; else sends the stored result."""
     FolderStore.put = _kill_after_first_write(FolderStore.put)  # type: ignore[method-assign]
     FolderStore.put_if_absent = _kill_after_first_write(FolderStore.put_if_absent)  # type: ignore[method-assign]
     connection.send(run_update_steps(request))
@@ -49,9 +49,9 @@ def _kill_after_first_write(
     write: Callable[[FolderStore, str, bytes], object],
 ) -> Callable[[FolderStore, str, bytes], object]:
     def wrapped(store: FolderStore, key: str, data: bytes) -> object:
-        new = not store.exists(key) and not key.startswith("probe-")
+        is_new = not store.exists(key) and not key.startswith("probe-")
         result = write(store, key, data)
-        if new:
+        if is_new:
             os.kill(os.getpid(), signal.SIGKILL)
         return result
 

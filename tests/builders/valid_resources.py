@@ -1,4 +1,4 @@
-"""Good resources, and what API server and types say of changed ones."""
+"""Valid resources, and the errors of API server and types on changed ones."""
 
 import copy
 import json
@@ -53,7 +53,7 @@ VALID_RESOURCES = {
 
 
 def with_field(document: Document, path: str, value: object) -> Document:
-    """Returns the document with the field at ``path`` (``spec.sites.0.name``) set, or taken away by ``GONE``."""
+    """Returns the document with the field at ``path`` (``spec.sites.0.name``) set, or removed for ``REMOVED``."""
     document = copy.deepcopy(document)
     *parents, last = path.split(".")
     node: Any = document
@@ -67,7 +67,7 @@ def with_field(document: Document, path: str, value: object) -> Document:
 
 
 def server_refusal(server: ApiServer, document: Document) -> str:
-    """Returns the API server's refusal of the document, or nothing where it would take it."""
+    """Returns the API server's error on the document; empty when the document is valid."""
     if document["kind"] == "UpdateApproval" and isinstance((document.get("spec") or {}).get("approver", 0), str):
         document = with_field(document, "spec.approver", "admin" if document["spec"]["approver"] else "")
     path = f"{API}/namespaces/default/{PLURALS[document['kind']]}?dryRun=All&fieldValidation=Strict"
@@ -79,7 +79,7 @@ def server_refusal(server: ApiServer, document: Document) -> str:
 
 
 def types_refusal(document: Document) -> str:
-    """Returns the types' refusal of the document, or nothing where they take it."""
+    """Returns the errors of the types on the document; empty when the document is valid."""
     kind = KINDS[document["kind"]]
     try:
         kind.model_validate(document)

@@ -1,4 +1,4 @@
-"""Waiting for what will be so soon, without a fixed sleep."""
+"""Waiting for a condition without a fixed sleep."""
 
 import time
 from collections.abc import Callable

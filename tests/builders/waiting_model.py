@@ -1,4 +1,4 @@
-"""A namespace with a model that waits for a person: resources and statuses as an operator would leave them."""
+"""A namespace with a model that waits for a person: resources and statuses as the operator writes them."""
 
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ def create_resource(
     status: dict[str, Any] | None = None,
     **metadata: Any,
 ) -> None:
-    """Creates a resource and, as the operator would, its status."""
+    """Creates a resource and its status."""
     path = f"{GROUP}/namespaces/{namespace}/{kind.lower()}s"
     created = server.request("POST", path, document(kind, name, spec, metadata))
     if status is not None:
@@ -87,20 +87,20 @@ def create_resource(
 
 
 def read_resource(server: ApiServer, namespace: str, plural: str, name: str = "") -> Any:
-    """Returns a resource, or a list of all."""
+    """Returns a resource, or the list of all resources."""
     return server.request("GET", f"{GROUP}/namespaces/{namespace}/{plural}/{name}".rstrip("/"))
 
 
 def create_waiting_model(server: ApiServer, namespace: str) -> None:
-    """Makes a model of two sites, one of which waits for approval."""
-    create_resource(server, namespace, "Site", "guangzhou", SITE, READABLE)
-    create_resource(server, namespace, "Site", "bethesda", SITE)
-    create_resource(server, namespace, "ContinualModel", "chest", MODEL, MODEL_STATUS)
-    create_resource(server, namespace, "ModelUpdate", UPDATE, UPDATE_SPEC, AWAITING)
+    """Creates a model with two sites; the update of one site waits for approval."""
+    create_resource(server, namespace, "Site", "guangzhou", spec=SITE, status=READABLE)
+    create_resource(server, namespace, "Site", "bethesda", spec=SITE)
+    create_resource(server, namespace, "ContinualModel", "chest", spec=MODEL, status=MODEL_STATUS)
+    create_resource(server, namespace, "ModelUpdate", UPDATE, spec=UPDATE_SPEC, status=AWAITING)
 
 
 def grant_role(server: ApiServer, namespace: str, user: str, role: str) -> None:
-    """Gives a user one of the roles of ``manifests/people`` in a namespace."""
+    """Gives a user a role of ``manifests/people`` in a namespace."""
     server.kubectl("apply", "--server-side", "-k", str(PEOPLE))
     name = f"{user}-{role}"
     server.kubectl("create", "rolebinding", name, "-n", namespace, f"--clusterrole={role}", f"--user={user}")

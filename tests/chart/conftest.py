@@ -1,4 +1,4 @@
-"""The chart rendered, and an API server on which nothing of ours is installed yet."""
+"""The rendered chart, and an API server without our definitions."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ Objects = Callable[..., list[Json]]
 
 
 def objects_of(values: Json, namespace: str = "anamnesis") -> list[Json]:
-    """All that a release would install, hooks too."""
+    """All objects that a release would install, including hooks."""
     texts = render_templates(values, namespace)
     del texts["NOTES.txt"]
     return [document for text in texts.values() for document in yaml.safe_load_all(text) if document]
@@ -29,7 +29,7 @@ def find_object(objects: list[Json], kind: str, name: str = "anamnesis-operator"
 
 @pytest.fixture(scope="session")
 def empty_cluster(api_server_binaries: Path) -> Iterator[ApiServer]:
-    """A server of its own: the definitions on it are those of releases."""
+    """A separate API server: only releases install definitions on it."""
     server = ApiServer(api_server_binaries, users={"rossi": [], "weber": [], "moretti": []})
     try:
         server.start()
@@ -40,7 +40,7 @@ def empty_cluster(api_server_binaries: Path) -> Iterator[ApiServer]:
 
 @pytest.fixture
 def release_namespace(empty_cluster: ApiServer) -> str:
-    """A fresh namespace in which pods are restricted most."""
+    """A new namespace with the Pod Security Standard ``restricted``."""
     return make_namespace(empty_cluster)
 
 
@@ -54,7 +54,7 @@ def make_namespace(cluster: ApiServer) -> str:
 
 
 def remove_cluster_objects(cluster: ApiServer) -> None:
-    """Removes what other tests left of ours that is of the whole cluster."""
+    """Removes our cluster-wide objects that other tests left."""
     for kind in ("crd", "validatingadmissionpolicy", "validatingadmissionpolicybinding", "clusterrole"):
         names = cluster.kubectl("get", kind, "--output=name").split()
         if ours := [name for name in names if "anamnesis" in name]:

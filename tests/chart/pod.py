@@ -1,4 +1,4 @@
-"""The operator's pod without a node: its process here, with what the Deployment on the API server says and no more."""
+"""The operator's pod without a node: a local process with exactly the settings of the Deployment on the API server."""
 
 import os
 import sys
@@ -30,7 +30,7 @@ class Pod:
             self._fill(mount["name"])
 
     def start(self) -> OperatorProcess:
-        """Starts it; only ports, folders and the way to the API server are those of this machine."""
+        """Starts the process; only ports, folders and the address of the API server are those of this machine."""
         port = free_port()
         local_options = {"--port": port, "--grace": 1}
         arguments = [

@@ -1,4 +1,4 @@
-"""The chart and ``manifests/base``, for those who use kustomize, say the same where it counts."""
+"""The chart and ``manifests/base``, for users of kustomize, agree in everything that matters."""
 
 from itertools import product
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What ``docs/install.md`` applies on one small machine leads to a champion, by the operator that the chart starts."""
+"""The manifest of ``docs/install.md`` for one small machine leads to a champion, with the operator of the chart."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ def first_manifest() -> str:
 
 
 def noisy_picture(bright: bool, seed: int) -> bytes:
-    """A noisy picture, with a bright spot or without."""
+    """A noisy image, with a bright spot or without."""
     random_source = np.random.default_rng(seed)
     pixels = random_source.normal(90, 25, (64, 64))
     if bright:
@@ -83,7 +83,7 @@ def test_from_nothing_to_a_champion(
                 "-n",
                 release_namespace,
                 "lungs",
-                "--why",
+                "--reason",
                 "reviewed",
             ]
             version = next(update["status"]["version"] for update in updates(empty_cluster, release_namespace))

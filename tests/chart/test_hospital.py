@@ -1,4 +1,4 @@
-"""What a hospital sets, installed by a person who has a namespace and no more: proxy, own authority, own images."""
+"""The settings of a hospital, installed without cluster-wide rights: proxy, private authority, own images."""
 
 import json
 from collections.abc import Iterator
@@ -19,14 +19,15 @@ from chart.test_install import helm
 from chart.test_rights import GROUP, resource_document
 from fakes.connect_proxy import ConnectProxy
 
+from anamnesis.operator.api import condition_types, reasons
 from charts.golden import CHART
 
 HOST = "bucket.hospital.example"
-"""Only the proxy knows where that is."""
+"""A host name that only the proxy resolves."""
 NAMESPACED = {"crds": {"enabled": False}, "people": {"enabled": False}, "rbac": {"admissionReader": {"create": False}}}
 AUTHORITIES = "hospital-authorities"
 ADMIN = ("system:aggregate-to-admin", "system:aggregate-to-edit", "system:aggregate-to-view", "anamnesis-editor")
-"""What the role ``admin`` is made of, by a controller that does not run here."""
+"""The rights of the role ``admin``, which a controller that does not run here would aggregate."""
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture(scope="module")
 def bucket(s3_server_binary: str, authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """A bucket behind TLS, with images of two sites."""
+    """A bucket with TLS, with images of two sites."""
     folder = tmp_path_factory.mktemp("bucket")
     certificate = authority.sign(folder / "certificate", f"DNS:{HOST}", "DNS:localhost", "IP:127.0.0.1")
     with S3Server(s3_server_binary, folder, certificate, authority.certificate) as server:
@@ -54,7 +55,7 @@ def proxy() -> Iterator[ConnectProxy]:
 
 @pytest.fixture(scope="module")
 def release_namespace(empty_cluster: ApiServer) -> Iterator[str]:
-    """A namespace that is weber's; what is of the whole cluster is there, as its administrator installs it once."""
+    """A namespace of the user weber; an administrator has installed the cluster-wide objects."""
     release_namespace, home = make_namespace(empty_cluster), make_namespace(empty_cluster)
     values: Json = {"operator": {"enabled": False}, "rbac": {"admissionReader": {"namespaces": [release_namespace]}}}
     remove_cluster_objects(empty_cluster)
@@ -91,7 +92,7 @@ def test_who_may_not_grant_it_cannot_install_and_reads_why(empty_cluster: ApiSer
 def release(
     empty_cluster: ApiServer, release_namespace: str, authority: Authority, bucket: S3Server, proxy: ConnectProxy
 ) -> None:
-    """The operator as weber installs it, and two Sites: one beyond the proxy, one not."""
+    """The operator as weber installs it, and two Sites: one behind the proxy, one not."""
     bind_role(empty_cluster, release_namespace, "anamnesis-installer")
     kubectl(
         empty_cluster,
@@ -134,9 +135,11 @@ def apply(cluster: ApiServer, release_namespace: str, document: Json) -> None:
 
 
 def readable(cluster: ApiServer, release_namespace: str, site: str) -> tuple[str, str]:
-    """Reason and message of the condition; empty where there is none yet."""
+    """Reason and message of the condition; empty where the condition does not exist yet."""
     status = cluster.request("GET", f"{GROUP}/namespaces/{release_namespace}/sites/{site}").get("status", {})
-    conditions = [condition for condition in status.get("conditions", ()) if condition["type"] == "Readable"]
+    conditions = [
+        condition for condition in status.get("conditions", ()) if condition["type"] == condition_types.READABLE
+    ]
     return (conditions[0]["reason"], conditions[0]["message"]) if conditions else ("", "")
 
 
@@ -148,7 +151,7 @@ def test_a_bucket_is_read_by_the_proxy_and_the_authority_of_the_hospital(
     process = pod.start()
     try:
         for site in ("far", "near"):
-            eventually(lambda site=site: readable(empty_cluster, release_namespace, site)[0] == "Readable", 60)  # type: ignore[misc]
+            eventually(lambda site=site: readable(empty_cluster, release_namespace, site)[0] == reasons.READABLE, 60)  # type: ignore[misc]
         assert set(proxy.requested_hosts) == {HOST}, (
             "what is in proxy.direct, and the API server, are spoken to directly"
         )
@@ -161,7 +164,7 @@ def test_a_bucket_is_read_by_the_proxy_and_the_authority_of_the_hospital(
 @pytest.mark.parametrize(
     ("forgotten", "site", "template"),
     [
-        ("AWS_CA_BUNDLE SSL_CERT_FILE", "near", "no trusted connection to localhost:{port}: certificate verify failed"),
+        ("AWS_CA_BUNDLE SSL_CERT_FILE", "near", "the certificate of localhost:{port} is not trusted: certificate"),
         ("HTTPS_PROXY", "far", "Failed to resolve 'bucket.hospital.example'"),
     ],
 )
@@ -182,5 +185,5 @@ def test_what_was_forgotten_is_told_at_the_site(
     finally:
         process.terminate()
     reason, message = readable(empty_cluster, release_namespace, site)
-    assert reason == "Unreachable"
+    assert reason == reasons.UNREACHABLE
     assert ("by AWS_CA_BUNDLE" in message) == ("AWS_CA_BUNDLE" in forgotten)

@@ -1,4 +1,4 @@
-"""Helm itself against a real API server: what it installs, what an uninstall leaves. No pod runs here."""
+"""Helm with a real API server: the installed objects, and those that stay after an uninstall. No pod runs here."""
 
 import json
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def helm(cluster: ApiServer, namespace: str) -> helm_python.Config:
 
 
 def paths(cluster: ApiServer) -> Iterator[str]:
-    """The definitions and policies of ours that are there."""
+    """Our installed definitions and policies."""
     for kind in ("crd", "validatingadmissionpolicies", "validatingadmissionpolicybindings", "clusterroles"):
         names = cluster.kubectl("get", kind, "--output=name").split()
         yield from sorted(name for name in names if "anamnesis" in name)
@@ -120,7 +120,7 @@ def test_the_life_of_a_release(empty_cluster: ApiServer, release_namespace: str,
 
 
 def newer_chart(folder: Path) -> Path:
-    """The same chart as another version of it."""
+    """The same chart with another version number."""
     with helm_python.Chart.load(CHART) as chart:
         copy = Path(chart.save_dir(folder))
     text = (copy / "Chart.yaml").read_text().replace("0.1.0", "0.2.0")
@@ -129,7 +129,7 @@ def newer_chart(folder: Path) -> Path:
 
 
 def policy_state(cluster: ApiServer) -> list[Any]:
-    """What the operator looks at to know since when authors are sure."""
+    """The objects from which the operator reads since when authors are verified."""
     head = "/apis/admissionregistration.k8s.io/v1"
     kinds = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
     objects = [cluster.request("GET", f"{head}/{kind}/anamnesis-approvals") for kind in kinds]

@@ -1,4 +1,4 @@
-"""``docs/install.md``, and commands on the other pages: values that the chart takes, commands that exist."""
+"""``docs/install.md`` and the commands of all pages: the chart accepts the values, and the commands exist."""
 
 import re
 import shlex
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 INSTALL = (ROOT / "docs" / "install.md").read_text()
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 REQUIRED_VALUES: Json = {"networkPolicy": {"enabled": True, "apiServer": {"cidrs": ["10.0.0.1/32"]}}}
-"""Without which a part of the values would say nothing."""
+"""Values that others on the page need to have an effect."""
 
 
 def values_on_page() -> list[Json]:
@@ -28,7 +28,7 @@ def values_on_page() -> list[Json]:
 
 
 def commands(text: str) -> Iterator[str]:
-    """The lines of a page's blocks of commands, those that go on in the next line joined, comments cut off."""
+    """The commands of a page's code blocks, with continued lines joined and without comments."""
     indented = "\n".join(line.strip() for line in text.splitlines() if line.startswith("    "))
     fenced = "\n".join(part.partition("```")[0] for part in text.split("```bash\n")[1:])
     for line in f"{indented}\n{fenced}".replace("\\\n", " ").splitlines():
@@ -40,7 +40,7 @@ def test_the_page_has_what_is_looked_for() -> None:
     assert len([line for line in commands(INSTALL) if line.startswith(("kubectl", "anamnesis", "helm"))]) >= 30
 
 
-@pytest.mark.parametrize("page_values", values_on_page(), ids=lambda given: "+".join(given))
+@pytest.mark.parametrize("page_values", values_on_page(), ids=lambda values: "+".join(values))
 def test_values_of_the_page_are_taken_and_change_what_is_installed(page_values: Json) -> None:
     with helm_python.Chart.load(CHART) as chart:
         chart.validate_schema(page_values)
@@ -72,7 +72,7 @@ def test_every_command_of_ours_has_the_options_that_pages_give_it(page: Path) ->
 
 
 def parse(words: list[str]) -> None:
-    """Reads the options of a command without calling it; an unknown one raises."""
+    """Parses the options of a command without calling it; an unknown option raises."""
     command = typer.main.get_command(app)
     context = command.make_context("anamnesis", words)
     while hasattr(command, "resolve_command"):

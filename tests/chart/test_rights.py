@@ -1,4 +1,4 @@
-"""The operator, started as the chart starts it, with exactly the rights that the chart grants; and people's rights."""
+"""The operator with the arguments and the rights of the chart; and the rights of people."""
 
 import json
 import os
@@ -18,6 +18,7 @@ from builders.waiting import eventually
 from chart.conftest import Json, find_object, make_namespace, objects_of
 from chart.test_install import helm
 
+from anamnesis.operator.api import condition_types
 from anamnesis.operator.api.load_files import KINDS
 from charts.golden import CHART
 
@@ -27,7 +28,7 @@ CLASSES = ("left", "right")
 
 @dataclass
 class WatchedRelease:
-    """A release, and a model and a site in one of the namespaces that it watches."""
+    """A release, with a model and a site in one of its watched namespaces."""
 
     cluster: ApiServer
     release_namespace: str
@@ -68,7 +69,7 @@ class WatchedRelease:
         return resource_document("ContinualModel", "chest", spec)
 
     def start_operator(self) -> OperatorProcess:
-        """Starts it with the arguments that the Deployment gives; only port and folders are those of this machine."""
+        """Starts the process with the arguments of the Deployment; only port and folders are those of this machine."""
         objects = objects_of(self.values, self.release_namespace)
         (self.folder / "pods.yaml").write_text(find_object(objects, "ConfigMap")["data"]["pods.yaml"])
         (container,) = find_object(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
@@ -86,7 +87,7 @@ class WatchedRelease:
         return OperatorProcess("one", command, environment, port, self.folder / "operator.log")
 
     def helm_test(self, port: int) -> int:
-        """Runs what the pod of ``helm test`` runs; returns its exit code."""
+        """Runs the command of the pod of ``helm test``; returns its exit code."""
         (container,) = find_object(objects_of(self.values, self.release_namespace), "Pod", "anamnesis-operator-test")[
             "spec"
         ]["containers"]
@@ -134,7 +135,7 @@ def resource_document(kind: str, name: str, spec: Json) -> Json:
 
 @pytest.fixture(scope="module")
 def cluster_with_crds(empty_cluster: ApiServer) -> ApiServer:
-    """The server with our definitions, which it serves already."""
+    """The API server with our definitions installed and served."""
     files = [f"--filename={file}" for file in sorted((CHART / "files" / "crds").glob("*.yaml"))]
     empty_cluster.kubectl("apply", "--server-side", "--force-conflicts", *files)
     eventually(lambda: all(is_served(empty_cluster, f"{kind.lower()}s") for kind in KINDS))
@@ -170,8 +171,11 @@ def test_the_operator_works_with_what_the_chart_grants(watched_release: WatchedR
     watched_release.apply()
     process = watched_release.start_operator()
     try:
-        eventually(lambda: watched_release.condition("sites", "north", "Readable") == "True Readable", 60)
-        eventually(lambda: watched_release.condition("continualmodels", "chest", "Ready") == "False NoChampion", 60)
+        eventually(lambda: watched_release.condition("sites", "north", condition_types.READABLE) == "True Readable", 60)
+        eventually(
+            lambda: watched_release.condition("continualmodels", "chest", condition_types.READY) == "False NoChampion",
+            60,
+        )
         eventually(lambda: any(update.get("status", {}).get("run") for update in watched_release.updates()), 60)
         events = f"/apis/events.k8s.io/v1/namespaces/{watched_release.watched_namespace}/events"
         eventually(lambda: bool(watched_release.cluster.request("GET", events)["items"]))

@@ -1,4 +1,4 @@
-"""What `kubectl auth can-i --list` says of each role is, right for right, what docs/rights.md says."""
+"""The tables of docs/rights.md equal the output of `kubectl auth can-i --list` for each role."""
 
 import json
 import re
@@ -16,11 +16,11 @@ from charts.golden import CHART
 __all__ = ["cluster_with_crds"]
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "rights.md"
 ROW = re.compile(r"^(\S*)\s+\[(.*?)\]\s+\[(.*?)\]\s+\[(.*?)\]$")
-HEAD = ("resource", "only those named", "verbs")
+HEAD = ("Resource", "Names", "Verbs")
 
 
 def rights(cluster: ApiServer, user: str, namespace: str) -> set[tuple[str, str, str]]:
-    """Returns resource, names and verbs of each right of somebody in a namespace."""
+    """Returns resource, names and verbs of each right of a user in a namespace."""
     printed = cluster.kubectl("auth", "can-i", "--list", f"--as={user}", f"--namespace={namespace}").splitlines()
     rows = [match.groups() for line in printed[1:] if (match := ROW.match(line))]
     assert len(rows) == len(printed) - 1, printed
@@ -30,27 +30,27 @@ def rights(cluster: ApiServer, user: str, namespace: str) -> set[tuple[str, str,
 
 
 def table(rows: Iterable[tuple[str, str, str]]) -> str:
-    """Returns rights as the page has them."""
+    """Returns rights as a table of the page."""
     lines = [HEAD, ("---",) * 3, *sorted((f"`{resource}`", names, verbs) for resource, names, verbs in rows)]
     return "\n".join(f"| {' | '.join(line)} |".replace("|  |", "| |") for line in lines)
 
 
 def section(title: str) -> str:
-    """Returns the table of the page below a title."""
+    """Returns the table below a title of the page."""
     _, separator, rest = PAGE.read_text().partition(f"\n## {title}\n")
     assert separator, title
     return "\n".join(line for line in rest.partition("\n## ")[0].splitlines() if line.startswith("|"))
 
 
 def own_rights(cluster: ApiServer, user: str, namespace: str, anybody: str = "anybody") -> str:
-    """Returns the table of what somebody may do, without what ``anybody`` may who has logged in."""
+    """Returns the table of a user's rights, without those of ``anybody``, an authenticated user."""
     return table(rights(cluster, user, namespace) - rights(cluster, anybody, namespace))
 
 
 HOME, WATCHED = "The operator, in its own namespace", "The operator, in another namespace that it watches"
 ALONE, ELSEWHERE = "The operator, in its own namespace where it watches only others", "The operator, anywhere else"
 WATCHES = {"own": (HOME, ELSEWHERE, ELSEWHERE), "another": (ALONE, WATCHED, ELSEWHERE), "all": (HOME, WATCHED, WATCHED)}
-"""Titles for the namespace of the release, one that it may be told to watch, and one that it is not told of."""
+"""Titles for the namespace of the release, one that the values may name, and one that no value names."""
 
 
 @pytest.mark.parametrize("watched", WATCHES)

@@ -1,4 +1,4 @@
-"""What values do: lint, schema, what may not stand together, images, rights, monitoring."""
+"""Effects of the values: lint, schema, invalid combinations, images, rights, monitoring."""
 
 import json
 from pathlib import Path
@@ -129,13 +129,13 @@ def test_what_a_hospital_would_set_is_taken(values: Json) -> None:
     ("values", "message"),
     [
         ({"state": {"enabled": True}}, "state.accessMode: several replicas share the volume"),
-        ({"operator": {"localTraining": True}}, "operator.localTraining: its runs live in one pod"),
-        ({"watchNamespaces": ["*", "a"]}, 'watchNamespaces: "\\*" stands alone'),
-        ({"networkPolicy": {"enabled": True}}, "networkPolicy.apiServer.cidrs: without the API server"),
+        ({"operator": {"localTraining": True}}, "operator.localTraining: local runs need one pod"),
+        ({"watchNamespaces": ["*", "a"]}, 'watchNamespaces: "\\*" already means all'),
+        ({"networkPolicy": {"enabled": True}}, "networkPolicy.apiServer.cidrs: the operator must reach"),
         ({"objectStore": {"enabled": True}}, "objectStore.credentialsSecret: name the Secret"),
-        ({"objectStore": {"enabled": True, "credentialsSecret": "s3"}}, "images.objectStore.repository: name the"),
-        ({"requireDigests": True}, "images.operator.digest: requireDigests is set"),
-        ({"alerts": {"enabled": True, "rules": {"AnamnesisTypo": {}}}}, "AnamnesisTypo: there is no such alert"),
+        ({"objectStore": {"enabled": True, "credentialsSecret": "s3"}}, "images.objectStore.repository: set the"),
+        ({"requireDigests": True}, "images.operator.digest: requireDigests is true"),
+        ({"alerts": {"enabled": True, "rules": {"AnamnesisTypo": {}}}}, "AnamnesisTypo: no such alert"),
     ],
 )
 def test_values_that_contradict_are_told_in_a_sentence(values: Json, message: str) -> None:
@@ -144,7 +144,7 @@ def test_values_that_contradict_are_told_in_a_sentence(values: Json, message: st
 
 
 def images(objects: list[Json]) -> set[str]:
-    """The images of all pods, those of pipelines among them."""
+    """The images of all pods, including those of pipelines."""
     specs = [item["spec"] for item in objects if item["kind"] == "Pod"]
     specs += [item["spec"]["template"]["spec"] for item in objects if item["kind"] == "Deployment"]
     containers = [container for spec in specs for container in (*spec["containers"], *spec.get("initContainers", ()))]
@@ -283,7 +283,7 @@ def test_alerts_are_tuned_one_by_one() -> None:
     for alert, entry in tuning.items():
         assert all_tuned[alert]["expr"] == plain[alert]["expr"].replace(entry["threshold"], "987654")
         assert all_tuned[alert]["expr"].count("987654") == 1
-    with pytest.raises(helm_python.HelmError, match="limits of this alert are those of each model"):
+    with pytest.raises(helm_python.HelmError, match="this alert has no threshold of its own"):
         rules_of({"rules": {"AnamnesisNoLeader": {"threshold": 1}}})
 
 
@@ -313,5 +313,5 @@ def test_a_value_without_a_comment_is_an_error() -> None:
     ]
     with pytest.raises(ValueError, match=r"b\.c has no comment"):
         list(documented_values("# About a.\na: 1\nb:\n  c: 1\n"))
-    with pytest.raises(ValueError, match=r"b has a comment, and so has a value in it"):
+    with pytest.raises(ValueError, match=r"b and a value in it both have a comment"):
         list(documented_values("# About b.\nb:\n  # About c.\n  c: 1\n"))

@@ -1,4 +1,4 @@
-"""A report as a comparison of three methods on four sites would give it."""
+"""The report of a comparison of three methods on four sites."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -59,12 +59,12 @@ def columns() -> tuple[TestSetColumn, ...]:
 
 
 def evaluations(method: str, version: str, row: int) -> list[Evaluation]:
-    final, overview, _ = METHODS[method]
+    final, class_incremental, _ = METHODS[method]
     results = []
     for i, column in enumerate(columns()[: row + 1]):
         share = (row - i) / (3 - i) if i < 3 else 0.0
         auroc = OWN[i] + ((final[i] if i < 3 else OWN[3]) - OWN[i]) * share
-        right = 0.95 - 0.04 * i + ((overview[i] if i < 3 else 0.9) - 0.95 + 0.04 * i) * share
+        right = 0.95 - 0.04 * i + ((class_incremental[i] if i < 3 else 0.9) - 0.95 + 0.04 * i) * share
         metrics = {
             "AUROC": metric_of(auroc),
             "Accuracy": metric_of(auroc - 0.04),
@@ -78,28 +78,49 @@ def evaluations(method: str, version: str, row: int) -> list[Evaluation]:
             "Spearman": metric_of(overlap),
         }
         for name, values in {"forgetting": metrics, "saliency": maps if row > i else {}}.items():
-            args = (version, column.site, column.task.name, column.test_set, digest_json(name), name, values)
-            results.append(Evaluation(*args))
+            evaluation = Evaluation(
+                version=version,
+                site=column.site,
+                task=column.task.name,
+                test_set=column.test_set,
+                evaluator=digest_json(name),
+                name=name,
+                metrics=values,
+            )
+            results.append(evaluation)
     return results
 
 
 def decision(row: int, version: str, base: str | None, scores: list[Evaluation]) -> Decision:
     lines = []
+
+    def add_criterion(evaluation: Evaluation, name: str, value: Decimal, limit: Decimal) -> None:
+        passed = value <= limit if name == "forgetting" else value >= limit
+        lines.append(
+            Criterion(name=name, site=evaluation.site, task=evaluation.task, value=value, limit=limit, passed=passed)
+        )
+
     for evaluation in scores:
         if evaluation.name == "forgetting":
             value, i = evaluation.metrics["AUROC"].value, list(SITES).index(evaluation.site)
-            loss = Decimal(f"{OWN[i]:.6f}") - value
-            site_and_task = (evaluation.site, evaluation.task)
-            lines.append(Criterion("floor", *site_and_task, value, Decimal("0.70"), value >= Decimal("0.70")))
+            add_criterion(evaluation, "floor", value, Decimal("0.70"))
             if i < row:
-                lines.append(Criterion("forgetting", *site_and_task, loss, Decimal("0.05"), loss <= Decimal("0.05")))
+                add_criterion(evaluation, "forgetting", Decimal(f"{OWN[i]:.6f}") - value, Decimal("0.05"))
         elif evaluation.metrics:
-            value, limit = evaluation.metrics["IoU"].value, Decimal("0.40")
-            lines.append(Criterion("saliency", evaluation.site, evaluation.task, value, limit, value >= limit))
+            add_criterion(evaluation, "saliency", evaluation.metrics["IoU"].value, Decimal("0.40"))
     failed = [line for line in lines if not line.passed]
     reason = f"{len(failed)} of {len(lines)} criteria failed" if failed else f"all {len(lines)} criteria passed"
     verdict = Verdict.REJECT if failed else Verdict.PROMOTE
-    return Decision(verdict, version, base, base, tuple(lines), (), reason, Enforcement.ADVISORY)
+    return Decision(
+        verdict=verdict,
+        candidate=version,
+        base=base,
+        champion=base,
+        criteria=tuple(lines),
+        evaluations=(),
+        reason=reason,
+        enforcement=Enforcement.ADVISORY,
+    )
 
 
 def phantom(seed: int, size: int = 64) -> np.ndarray:
@@ -123,11 +144,12 @@ def method_report(method: str, images: dict[str, bytes]) -> ModelReport:
         )
         rows.append(
             UpdateRow(
-                version, site, base, digest_json(site), f"2026-11-20T23:{10 + number}:00+00:00",
-                decision(number, version, base, version_evaluations), True, cost,
-                {"torch": "2.13.0", "device": "cpu", "threads": "2"},
-                {"train": 640, "test": 160, "quarantined": number},
-                (digest_json(site),),
+                version=version, site=site, base=base, snapshot=digest_json(site),
+                time=f"2026-11-20T23:{10 + number}:00+00:00",
+                decision=decision(number, version, base, version_evaluations), promoted=True, cost=cost,
+                environment={"torch": "2.13.0", "device": "cpu", "threads": "2"},
+                counts={"train": 640, "test": 160, "quarantined": number},
+                opened_snapshots=(digest_json(site),),
             )
         )  # fmt: skip
         scores += version_evaluations
@@ -137,9 +159,22 @@ def method_report(method: str, images: dict[str, bytes]) -> ModelReport:
         png = draw_before_after(phantom(i), blob(0.4, 0.35), end)
         images[digest_bytes(png)] = png
         pictures.append(
-            SaliencyPicture(column.site, column.task.classes[1], rows[i].version, base or "", digest_bytes(png))
+            SaliencyPicture(
+                site=column.site,
+                label=column.task.classes[1],
+                version_before=rows[i].version,
+                version_after=base or "",
+                digest=digest_bytes(png),
+            )
         )
-    model = build_model_report(f"demo-{method.replace('_', '-')}", method, columns(), rows, scores, champion=base or "")
+    model = build_model_report(
+        f"demo-{method.replace('_', '-')}",
+        method,
+        columns=columns(),
+        updates=rows,
+        evaluations=scores,
+        champion=base or "",
+    )
     floors = {"two random maps": 0.117, "another image of its class": 0.412}
     joint = ("Joint training opens the training splits of all sites: an upper bound, not a method for practice.",)
     return replace(

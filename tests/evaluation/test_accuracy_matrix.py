@@ -88,6 +88,16 @@ def test_a_missing_cell_is_left_out_and_is_not_zero() -> None:
     assert m.average_incremental(gap) == pytest.approx((0.9 + 0.7 + 0.7) / 3)
 
 
+def test_saliency_forgetting_is_the_mean_loss_of_iou_on_old_tasks() -> None:
+    iou = m.AccuracyMatrix(("A", "B", "C"), ((None, None, None), (0.9, None, None), (0.75, 0.25, None)))
+    assert m.saliency_forgetting(iou) == pytest.approx(((1 - 0.75) + (1 - 0.25)) / 2)
+
+
+def test_saliency_forgetting_leaves_out_what_was_not_measured() -> None:
+    assert m.saliency_forgetting(m.AccuracyMatrix(("A", "B", "C"), ((None,) * 3,) * 2 + ((0.75, None, 0.1),))) == 0.25
+    assert m.saliency_forgetting(m.AccuracyMatrix(("A", "B"), ((None, None), (None, 0.5)))) is None
+
+
 def test_one_update_has_no_old_task() -> None:
     first = m.AccuracyMatrix(("A",), ((0.9,),))
     assert m.continual_metrics(first) == {"FinalAverage": 0.9, "AverageIncremental": 0.9, "LearningAccuracy": 0.9}

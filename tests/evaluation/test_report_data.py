@@ -1,4 +1,4 @@
-"""From evaluations to matrices, lineage, metrics and words; JSON and back."""
+"""From evaluations to matrices, lineage, metrics and statements; JSON and back."""
 
 import json
 import subprocess
@@ -42,14 +42,22 @@ TASKS = {site: Task(site.lower(), TaskType.CLASSIFICATION, ("no", "yes")) for si
 
 def evaluation_of(version: str, site: str, auroc: float, score: Scored, **changes: object) -> Evaluation:
     evaluation = Evaluation(
-        version, site, TASKS[site].name, f"set-{site}", "evaluator", "forgetting", {"AUROC": score(auroc)}
+        version=version,
+        site=site,
+        task=TASKS[site].name,
+        test_set=f"set-{site}",
+        evaluator="evaluator",
+        name="forgetting",
+        metrics={"AUROC": score(auroc)},
     )
     return replace(evaluation, **changes)
 
 
 def small_report(rows: Sequence[UpdateRow], evaluations: Sequence[Evaluation], champion: str = "") -> ModelReport:
     columns = [TestSetColumn(site, task, f"set-{site}") for site, task in TASKS.items()]
-    return build_model_report("model", "finetune", columns, rows, evaluations, champion)
+    return build_model_report(
+        "model", "finetune", columns=columns, updates=rows, evaluations=evaluations, champion=champion
+    )
 
 
 def assembled(model: ModelReport) -> ModelReport:
@@ -79,7 +87,7 @@ def test_json_holds_no_pixels(example_report: ReportData, example_pictures: dict
         (b'{"schema": 1, "title": 3}', "report.title: expected str"),
     ],
 )
-def test_a_foreign_file_is_refused(data: bytes, message: str) -> None:
+def test_a_file_that_is_not_a_report_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_report(data)
 
@@ -90,7 +98,7 @@ def test_only_frozen_sets_that_count_now_enter_the_matrix(score: Scored) -> None
         [
             evaluation_of("v1", "A", 0.9, score),
             evaluation_of("v2", "A", 0.1, score, test_set="an earlier set"),
-            evaluation_of("v2", "A", 0.2, score, window=EvaluationSet.RECENT),
+            evaluation_of("v2", "A", 0.2, score, evaluation_set=EvaluationSet.RECENT),
             evaluation_of("v2", "B", 0.8, score),
             evaluation_of("v9", "B", 0.3, score),
         ],
@@ -107,7 +115,7 @@ def test_each_column_of_the_primary_matrix_shows_its_own_tasks_metric(score: Sco
     ]
     scores = {"AUROC": score(0.9), "Accuracy": score(0.7)}
     evaluations = [evaluation_of("v2", site, 0, score, metrics=scores) for site in "AB"]
-    model = build_model_report("model", "finetune", columns, CHAIN[:2], evaluations)
+    model = build_model_report("model", "finetune", columns=columns, updates=CHAIN[:2], evaluations=evaluations)
     assert [float(cell.value) for cell in model.matrices["Primary"][1] if cell] == [0.7, 0.9]
 
 
@@ -154,7 +162,7 @@ def test_saliency_forgetting_is_of_earlier_sites_only(score: Scored) -> None:
     }
 
 
-def test_words_name_what_was_forgotten(score: Scored) -> None:
+def test_the_statement_names_the_forgotten_sites(score: Scored) -> None:
     scores = {("v1", "A"): 0.97, ("v2", "A"): 0.61, ("v2", "B"): 0.9}
     model = assembled(
         small_report(CHAIN[:2], [evaluation_of(*key, value, score) for key, value in scores.items()], champion="v2")
@@ -165,10 +173,21 @@ def test_words_name_what_was_forgotten(score: Scored) -> None:
     assert report_summary(ReportData("", "", (model,))).startswith("Forgot 1 of 1 earlier sites. In use: version v2")
 
 
-def test_the_gates_own_limit_decides_what_is_called_forgotten(score: Scored) -> None:
+def test_the_limit_of_the_gate_defines_forgetting(score: Scored) -> None:
     def limited(limit: str) -> str:
-        criterion = Criterion("forgetting", "A", "a", Decimal("0.04"), Decimal(limit), None)
-        decision = Decision(Verdict.PROMOTE, "v2", "v1", "v1", (criterion,), (), "", Enforcement.ENFORCED)
+        criterion = Criterion(
+            name="forgetting", site="A", task="a", value=Decimal("0.04"), limit=Decimal(limit), passed=None
+        )
+        decision = Decision(
+            verdict=Verdict.PROMOTE,
+            candidate="v2",
+            base="v1",
+            champion="v1",
+            criteria=(criterion,),
+            evaluations=(),
+            reason="",
+            enforcement=Enforcement.ENFORCED,
+        )
         rows = [CHAIN[0], replace(CHAIN[1], decision=decision)]
         return model_statement(
             small_report(rows, [evaluation_of("v1", "A", 0.9, score), evaluation_of("v2", "A", 0.86, score)])
@@ -178,15 +197,15 @@ def test_the_gates_own_limit_decides_what_is_called_forgotten(score: Scored) -> 
     assert limited("0.04") == "kept"
 
 
-def test_a_site_that_was_not_measured_is_not_called_kept(score: Scored) -> None:
+def test_an_unmeasured_site_is_not_reported_as_kept(score: Scored) -> None:
     statement = model_statement(
         small_report(CHAIN[:2], [evaluation_of("v1", "A", 0.9, score), evaluation_of("v2", "B", 0.9, score)])
     )
     assert statement.status == "open"
-    assert "Not measured on A: nothing is said of them." in statement.details
+    assert "Not measured on A; forgetting there is unknown." in statement.details
 
 
-def test_a_promotion_against_the_gates_advice_is_said_aloud(example_report: ReportData) -> None:
+def test_a_promotion_against_the_gate_is_reported(example_report: ReportData) -> None:
     assert "3 of them although the gate said reject" in model_statement(example_report.models[0]).details[0]
 
 
@@ -199,13 +218,13 @@ def test_the_fixed_warnings_are_always_there() -> None:
     report = assemble_report("", "2026-01-01T00:00:00Z", [], ["mine"])
     assert report.warnings[0] == "mine"
     assert any("Nothing clinical is claimed" in warning for warning in report.warnings)
-    assert any("other numbers" in warning for warning in report.warnings)
+    assert any("different numbers" in warning for warning in report.warnings)
 
 
 def test_an_update_without_a_column_is_refused() -> None:
-    with pytest.raises(InputError, match="'Z', which has no column"):
+    with pytest.raises(InputError, match="site 'Z', but the report has no column"):
         small_report([UpdateRow("v1", "Z")], [])
-    with pytest.raises(InputError, match="champion v9"):
+    with pytest.raises(InputError, match="no update made the champion v9"):
         small_report(CHAIN, [], champion="v9")
 
 
@@ -221,7 +240,7 @@ def test_text_is_readable_on_every_shade() -> None:
     assert all(contrast(*shade(value / 200)) >= 4.5 for value in range(-20, 221))
 
 
-@pytest.mark.parametrize("module", ["report", "matrix"])
+@pytest.mark.parametrize("module", ["report", "accuracy_matrix"])
 def test_imports_are_light(module: str) -> None:
     heavy = "{'torch', 'numpy', 'monai', 'matplotlib'}"
     code = f"import sys, anamnesis.evaluation.{module}; print(sorted({heavy} & set(sys.modules)))"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from anamnesis.evaluation.report import ReportData, assemble_report, report_html
+from anamnesis.evaluation.report.saliency_table import FORGETTING_FORMULA
 
 PROBE = """<script>addEventListener("load", () => {
   const all = selector => [...document.querySelectorAll(selector)];
@@ -27,7 +28,7 @@ PROBE = """<script>addEventListener("load", () => {
 
 
 def open_page(chromium: str, page: str, folder: Path, width: int = 1280) -> tuple[dict[str, Any], list[str]]:
-    """What a script that is injected into a copy finds, and what the copy wrote to the console."""
+    """Returns the findings of a script in a copy of the page, and the console lines of that copy."""
     path = folder / "copy.html"
     path.write_text(re.sub("<meta http-equiv[^>]*>", "", page).replace("</body>", PROBE))
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--window-size={width},1000"]
@@ -85,12 +86,21 @@ def test_the_page_refers_to_nothing_outside_itself(page: str) -> None:
     assert "default-src 'none'" in page
 
 
-def test_the_page_says_what_matters(page: str) -> None:
+def test_the_page_has_the_main_statements(page: str) -> None:
     assert "Forgot 3 of 3 earlier sites" in page
     assert "Nothing clinical is claimed" in page
     assert "joint training opens" in page.lower()
     assert "≤ 0.050" in page
     assert "0.117" in page  # the floor of a saliency map without memory
+
+
+def test_the_table_of_earlier_sites_explains_saliency_forgetting(example_report: ReportData, page: str) -> None:
+    means = [model.continual["IoU"]["SaliencyForgetting"] for model in example_report.models]
+    assert page.count(f'title="{FORGETTING_FORMULA}">Saliency forgetting</th>') == 3
+    assert re.findall(r"Mean over the earlier sites</th>.*?<td class=.number.>([\d.]+)</td></tr></tfoot>", page) == [
+        f"{mean:.3f}" for mean in means
+    ]
+    assert "mean of 1 \N{MINUS SIGN} IoU over these sites" in page  # the row of the comparison table
 
 
 def test_names_are_escaped(example_report: ReportData) -> None:
@@ -100,7 +110,7 @@ def test_names_are_escaped(example_report: ReportData) -> None:
     assert "&lt;script&gt;" in page
 
 
-def test_a_picture_that_is_not_readable_here_is_said_to_stay(example_report: ReportData) -> None:
+def test_the_page_reports_unreadable_pictures(example_report: ReportData) -> None:
     page = report_html(example_report, {}).decode()
     assert "<img" not in page
     assert page.count("stays at its hospital") == 9

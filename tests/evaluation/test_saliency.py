@@ -154,13 +154,6 @@ def test_spearman_sees_order_only() -> None:
     assert torch.allclose(saliency.spearman(maps, 1 - maps), -torch.ones(3, dtype=torch.double))
 
 
-def test_saliency_forgetting_is_the_mean_loss() -> None:
-    unchanged = saliency.map_retention(maps_of(4, 8, 0), maps_of(4, 8, 0))["IoU"]
-    lost = saliency.map_retention(maps_of(4, 8, 0), torch.zeros(4, 8, 8))["IoU"]
-    assert saliency.saliency_forgetting({"A": unchanged, "B": lost}) == pytest.approx(0.5)
-    assert saliency.saliency_forgetting({}) is None
-
-
 def test_pairs_of_a_class_are_two_different_cases() -> None:
     columns = torch.tensor([2, 0, 2, 7, 0, 2])
     case, partner = saliency.same_class_pairs(columns)
@@ -197,7 +190,7 @@ def test_faithful_maps_delete_fast_and_insert_fast() -> None:
     ).all()
 
 
-def test_what_all_classes_have_in_common_does_not_move_the_map_of_competing_classes() -> None:
+def test_a_common_part_of_all_logits_does_not_change_the_map_with_contrast_classes() -> None:
     network = Tiny().eval()
     before = saliency.grad_cam(network, IMAGES, COLUMNS, contrast_classes=(0, 1, 2))
     plain = saliency.grad_cam(network, IMAGES, COLUMNS)

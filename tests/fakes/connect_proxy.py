@@ -1,4 +1,4 @@
-"""The proxy of a house: tunnels by CONNECT, and knows names that nobody else knows."""
+"""An HTTP proxy of a hospital: it tunnels by CONNECT, and resolves names that no DNS server resolves."""
 
 import contextlib
 import socket
@@ -9,10 +9,10 @@ from typing import Any
 
 
 class ConnectProxy(ThreadingTCPServer):
-    """A context manager; serving inside it.
+    """A proxy that serves while its context is open.
 
     Args:
-        names: host -> address in its place.
+        names: host -> address that the proxy connects to.
     """
 
     daemon_threads = True

@@ -1,4 +1,4 @@
-"""An API server's store in memory: versions and conflicts as the real one has them."""
+"""The store of an API server in memory, with resource versions and conflicts."""
 
 from collections.abc import Mapping
 from itertools import count
@@ -13,8 +13,8 @@ class MemoryApi(KubernetesApi):
     """Documents by path.
 
     Attributes:
-        down: every call raises ``ClusterDownError`` while this is set.
-        lists: path of a collection -> what a listing of it returns.
+        down: whether every call raises ``ClusterDownError``.
+        lists: path of a collection -> its items.
     """
 
     def __init__(self, documents: dict[str, dict[str, Any]] | None = None) -> None:
@@ -35,12 +35,12 @@ class MemoryApi(KubernetesApi):
     def replace(self, path: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
         self._check_reachable()
         if self.documents[path]["metadata"]["resourceVersion"] != document["metadata"]["resourceVersion"]:
-            raise ConflictError("another version")
+            raise ConflictError("the resource version differs")
         return self._store(path, document)
 
     def _check_reachable(self) -> None:
         if self.down:
-            raise ClusterDownError("no answer")
+            raise ClusterDownError("the API server is unreachable")
 
     def _store(self, path: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
         version = {"resourceVersion": f"{id(self.documents)}-{next(self._versions)}-{id(self)}"}

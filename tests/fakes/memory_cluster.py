@@ -10,6 +10,7 @@ from anamnesis.operator.api.approval import GeneratedMetadata
 from anamnesis.operator.api.conditions import Condition, changed_conditions
 from anamnesis.operator.api.status import ResourceStatus
 from anamnesis.operator.runtime.cluster import ClusterDownError, LeadershipLostError
+from anamnesis.records import ConflictError
 
 ResourceT = TypeVar("ResourceT", bound=Resource)
 ResourceKey = tuple[str, str, str]
@@ -227,3 +228,28 @@ def _through_json(resource: ResourceT) -> ResourceT:
 
 def _severity(condition: Condition) -> str:
     return "Normal" if condition.status == "True" else "Warning"
+
+
+class MemoryConnection:
+    """Meets the part of the command line's ``Connection`` that requests need, over a cluster in memory."""
+
+    def __init__(self, cluster: MemoryCluster, namespace: str) -> None:
+        self._cluster, self.namespace = cluster, namespace
+
+    def get(self, kind: type[ResourceT], name: str) -> ResourceT:
+        resource = self._cluster.get(kind, self.namespace, name)
+        assert resource is not None
+        return resource
+
+    def list_all(self, kind: type[ResourceT]) -> tuple[ResourceT, ...]:
+        return self._cluster.list(kind, self.namespace)
+
+    def patch(self, kind: type[Resource], name: str, change: Mapping[str, Mapping[str, object]]) -> None:
+        """Changes annotations, unless the resource has another version by now."""
+        resource, metadata = self.get(kind, name), change["metadata"]
+        if metadata["resourceVersion"] != resource.metadata.resource_version:
+            raise ConflictError(f"{name}: another version")
+        annotations = metadata["annotations"]
+        assert isinstance(annotations, Mapping)
+        changed_annotations = {**resource.metadata.annotations, **annotations}
+        self._cluster.edit(_with_metadata(resource, annotations=changed_annotations))

@@ -6,7 +6,7 @@ from anamnesis.storage import MissingObjectError, ObjectInfo
 
 
 class MemoryStore:
-    """Meets ``Store``; ``before`` is called with the key before each write, and may raise."""
+    """Implements ``Store``; ``before`` is called with the key before each write, and may raise an error."""
 
     def __init__(self, url: str = "memory://") -> None:
         self.url = url
@@ -41,4 +41,4 @@ class MemoryStore:
         return iter(())
 
     def check_conditional_writes(self) -> None:
-        """Writes if absent."""
+        """Supports them."""

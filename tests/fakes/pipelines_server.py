@@ -1,7 +1,7 @@
-"""A small stand-in for Kubeflow Pipelines: the v2beta1 calls that the real client makes, as release 2.0.5 does.
+"""A fake of Kubeflow Pipelines: the v2beta1 calls of the real client, with the responses of release 2.0.5.
 
-The same tests hold it to the real one (``tests/operator/backends/test_contract.py``). It runs nothing: ``advance``
-moves every run one state on.
+The same tests run on the fake and on the real server (``tests/operator/backends/test_contract.py``). The fake executes
+nothing; ``advance`` moves every run to its next state.
 """
 
 import json
@@ -25,13 +25,13 @@ _BASE = "/apis/v2beta1"
 
 
 class PipelinesApiError(Exception):
-    """An answer that is no success.
+    """An error response.
 
     Args:
-        status: of HTTP.
-        code: of gRPC.
-        way: what the server puts before it in its main message.
-        message: what it says.
+        status: HTTP status.
+        code: gRPC code.
+        prefix: text before the message in the main message of the response.
+        message: the message.
     """
 
     def __init__(self, status: int, code: int, prefix: str, message: str) -> None:
@@ -47,7 +47,7 @@ class PipelinesApiError(Exception):
 
 @dataclass(frozen=True)
 class HttpReply:
-    """An answer by the knobs: ``status`` with ``body``, and ``headers`` more."""
+    """A response with its headers."""
 
     status: int
     body: bytes = b"{}"
@@ -56,13 +56,13 @@ class HttpReply:
 
 @dataclass
 class InjectedFaults:
-    """What goes wrong.
+    """Faults that a test injects.
 
     Attributes:
-        replies: given instead of the true ones, one a request.
-        permanent_reply: given instead of the true ones, for ever.
-        delay: seconds before every answer.
-        lose: of requests whose line matches, what is asked is done, and the connection ends without a reply; once.
+        replies: replace the replies to the next requests, one each.
+        permanent_reply: replaces the replies to all requests.
+        delay: seconds before every reply.
+        lose: pattern of a request line; the server processes the first matching request, but does not reply.
     """
 
     replies: list[HttpReply] = field(default_factory=list)
@@ -72,12 +72,12 @@ class InjectedFaults:
 
 
 class PipelinesServer:
-    """The server; a context manager.
+    """A server that runs while its context is open.
 
     Attributes:
-        requests: ``<method> <path>`` of each that came.
-        tokens: the ``Authorization`` of each.
-        faults: see ``Knobs``.
+        requests: ``<method> <path>`` of each request.
+        tokens: the header ``Authorization`` of each request.
+        faults: the injected faults.
     """
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ class PipelinesServer:
         self.stop()
 
     def start(self) -> None:
-        """Begins to answer, also again: same port, same runs."""
+        """Starts the server; after ``stop`` with the same port and runs."""
         if self._http.fileno() < 0:
             self._http = self._make_http_server(self._http.server_port)
         self.stopped = False
@@ -109,7 +109,7 @@ class PipelinesServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Is gone; connections that are open end at the next request."""
+        """Stops the server; open connections end at the next request."""
         if not self.stopped:
             self.stopped = True
             self._http.shutdown()
@@ -120,20 +120,20 @@ class PipelinesServer:
         return ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_PipelinesHandler,), {"place": self}))
 
     def advance(self) -> None:
-        """Moves every run one state on; one whose parameter ``what`` is ``wait`` runs until it is ended."""
+        """Moves every run to its next state; a run with the parameter ``what=wait`` runs until it is terminated."""
         with self.lock:
             for run in self.runs.values():
                 self.put_state(run, _next_state(run))
 
     def put_state(self, run: Fields, state: str | None) -> None:
-        """Sets a run's state, with all that the real server tells with it."""
+        """Sets the state of a run, and the fields that the real server sets with it."""
         run["state"] = state
         if state in ("SUCCEEDED", "FAILED", "CANCELED"):
             run["finished_at"] = _now()
             run["run_details"] = {"task_details": _tasks(run["run_id"], state)}
 
     def runs_named(self, name: str) -> list[Fields]:
-        """Returns the runs of that name."""
+        """Returns the runs with this name."""
         return [run for run in self.runs.values() if run["display_name"] == name]
 
 
@@ -149,7 +149,7 @@ def _now() -> str:
 
 
 def _tasks(run: str, state: str) -> list[Fields]:
-    """As Argo's nodes are told: the workflow, its graph, a step, its driver and the pod around it."""
+    """Returns tasks like those of Argo's nodes: the workflow, its graph, a step, its driver and its executor."""
     flow, at = "probe-4gcxm", _now()
     pods = {flow: f"{flow}-55", "root": f"{flow}-31", "say": f"{flow}-42", "say-driver": f"{flow}-37", "executor": ""}
     tasks = []
@@ -167,7 +167,7 @@ def _tasks(run: str, state: str) -> list[Fields]:
 
 
 def _matches(query: Fields) -> Callable[[Fields], bool]:
-    """Returns what the filter in a query says of a resource."""
+    """Returns the predicate of the filter in a query."""
     predicates = json.loads(query.get("filter") or "{}").get("predicates", [])
     for predicate in predicates:
         if predicate["key"] != "display_name":
@@ -186,7 +186,7 @@ def _matches(query: Fields) -> Callable[[Fields], bool]:
 
 
 def _page_of(name: str, resources: list[Fields], query: Fields) -> Fields:
-    """Returns one page; an empty list is left out, as protobuf does."""
+    """Returns one page, without the list when it is empty, like protobuf."""
     begin, size = int(query.get("page_token") or 0), int(query.get("page_size") or 20)
     page = resources[begin : begin + size]
     if not page:
@@ -196,7 +196,7 @@ def _page_of(name: str, resources: list[Fields], query: Fields) -> Fields:
 
 
 class _Calls:
-    """The calls, each with its query and its body."""
+    """The calls of the API; each takes the query and the body of a request."""
 
     def __init__(self, server: PipelinesServer) -> None:
         self._server = server
@@ -258,9 +258,9 @@ class _Calls:
         if unique and any(existing["display_name"] == name for existing in collection.values()):
             detail = f"Failed to create a new {kind}. The name {name} already exists. Please specify a new name"
             raise PipelinesApiError(409, 6, f"Failed to create a {kind}: Already exist error", detail)
-        new = {f"{kind}_id": str(uuid.uuid4()), **fields, "created_at": _now()}
-        collection[new[f"{kind}_id"]] = new
-        return new
+        resource = {f"{kind}_id": str(uuid.uuid4()), **fields, "created_at": _now()}
+        collection[resource[f"{kind}_id"]] = resource
+        return resource
 
 
 _ROUTES: list[tuple[str, str]] = [
@@ -281,7 +281,7 @@ _ROUTES: list[tuple[str, str]] = [
 class _PipelinesHandler(BaseHTTPRequestHandler):
     place: PipelinesServer
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # it costs 40 ms an answer
+    disable_nagle_algorithm = True  # it would cost 40 ms for each reply
 
     def do_GET(self) -> None:
         self._serve()
@@ -290,7 +290,7 @@ class _PipelinesHandler(BaseHTTPRequestHandler):
         self._serve()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Says nothing."""
+        """Logs nothing."""
 
     def _serve(self) -> None:
         server, parts = self.place, urlsplit(self.path)
@@ -302,24 +302,24 @@ class _PipelinesHandler(BaseHTTPRequestHandler):
         with server.lock:
             server.requests.append(line)
             server.tokens.append(self.headers.get("Authorization", ""))
-            answer = server.faults.replies.pop(0) if server.faults.replies else server.faults.permanent_reply
+            reply = server.faults.replies.pop(0) if server.faults.replies else server.faults.permanent_reply
         time.sleep(server.faults.delay)
-        if answer is None:
+        if reply is None:
             with server.lock:
-                answer = self._reply_to(line, {key: values[0] for key, values in parse_qs(parts.query).items()}, body)
+                reply = self._reply_to(line, {key: values[0] for key, values in parse_qs(parts.query).items()}, body)
         if server.faults.lose and re.match(server.faults.lose, line):
             server.faults.lose = ""
             self.close_connection = True
             return
-        self._send(answer)
+        self._send(reply)
 
     def _reply_to(self, line: str, query: Fields, body: Any) -> HttpReply:
         for pattern, name in _ROUTES:
             if match := re.fullmatch(pattern, line):
                 try:
                     return HttpReply(200, _json(getattr(_Calls(self.place), name)(query, body, *match.groups())))
-                except PipelinesApiError as refused:
-                    return HttpReply(refused.status, _json(refused.body))
+                except PipelinesApiError as error:
+                    return HttpReply(error.status, _json(error.body))
         return HttpReply(404, b"Not Found", {"Content-Type": "text/plain"})
 
     def _body(self) -> Any:
@@ -330,13 +330,13 @@ class _PipelinesHandler(BaseHTTPRequestHandler):
             return message.get_payload(0).get_payload(decode=True)  # type: ignore[union-attr]
         return json.loads(data) if data else {}
 
-    def _send(self, answer: HttpReply) -> None:
-        self.send_response(answer.status)
-        for name, value in answer.headers.items():
+    def _send(self, reply: HttpReply) -> None:
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer.body)))
+        self.send_header("Content-Length", str(len(reply.body)))
         self.end_headers()
-        self.wfile.write(answer.body)
+        self.wfile.write(reply.body)
 
 
 def _json(value: object) -> bytes:

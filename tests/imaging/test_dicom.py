@@ -80,7 +80,7 @@ def test_implicit_syntax_is_read(write_dicom):
         ({"syntax": RLELossless, "raw": encapsulate([b"12"])}, ReadErrorReason.COMPRESSED),
     ],
 )
-def test_what_is_not_read_yet_is_refused_from_its_header(write_dicom, fields, reason):
+def test_unsupported_files_are_refused_by_their_header(write_dicom, fields, reason):
     path = write_dicom("a", RAMP, **fields)
     with pytest.raises(ReadError) as caught:
         read_headers(path)
@@ -187,7 +187,7 @@ def test_read_takes_a_file_or_a_folder(write_dicom, tmp_path):
     assert [result.image.axes for result in read_images(tmp_path / "series" / "0.dcm")] == ["YX"]
 
 
-def test_read_says_why_not_and_names_nobody(write_dicom, tmp_path):
+def test_the_error_has_the_reason_but_no_file_name(write_dicom, tmp_path):
     path = write_dicom("Rossi_Maria.dcm", RAMP, NumberOfFrames=2)
     with pytest.raises(InputError, match="several frames") as caught:
         read_images(path)

@@ -37,7 +37,7 @@ def samples(tmp_path, write_dicom):
     return [*paths.items(), (Format.NIFTI, tmp_path / "a.nii"), (Format.NIFTI, tmp_path / "a.nii.gz")]
 
 
-def test_formats_are_told_by_content(samples, tmp_path):
+def test_formats_are_detected_by_content(samples, tmp_path):
     for expected, path in samples:
         (tmp_path / "renamed.xyz").write_bytes(path.read_bytes())
         assert detect_format(tmp_path / "renamed.xyz") is expected
@@ -51,7 +51,7 @@ def test_formats_are_told_by_content(samples, tmp_path):
         ("a.png", True), ("a/b", True), ("study.dcm", True), ("data.zip", True),
     ],
 )  # fmt: skip
-def test_what_accompanies_images_is_left_out(tmp_path, key, image):
+def test_documents_next_to_images_are_skipped(tmp_path, key, image):
     path = tmp_path / "file"
     path.write_text("no image")
     assert is_image_file(key, path) is image
@@ -61,7 +61,7 @@ def test_an_image_with_the_suffix_of_a_paper_is_an_image(samples, tmp_path):
     assert is_image_file("slice.txt", samples[0][1])
 
 
-def test_what_is_no_file_is_refused_at_once(tmp_path):
+def test_a_path_that_is_not_a_file_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe")  # opening it would wait for a writer for ever
     for path in (tmp_path / "pipe", tmp_path / "missing", tmp_path):
         with pytest.raises(ReadError) as caught:
@@ -88,7 +88,7 @@ def test_damage_never_raises_anything_but_read_errors(samples, tmp_path, caplog,
     target = tmp_path / "damaged"
     target.write_bytes(damaged[: data.draw(st.integers(0, len(damaged)))] if data.draw(st.booleans()) else damaged)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # what a reader warns of quotes the header
+        warnings.simplefilter("error")  # the warnings of readers quote the header
         with contextlib.suppress(ReadError):
             for header in read_headers(target):
                 image = load_image(PixelSource((target,), header.member, header.row))

@@ -68,7 +68,7 @@ def test_second_version_and_scaling(tmp_path):
         (np.zeros((4, 4), [("R", "u1"), ("G", "u1"), ("B", "u1")]), ReadErrorReason.UNSUPPORTED_COLOURS),
     ],
 )
-def test_what_is_not_an_image_is_refused(tmp_path, pixels, reason):
+def test_files_that_are_not_images_are_refused(tmp_path, pixels, reason):
     with pytest.raises(ReadError) as caught:
         load_image(PixelSource((_save(tmp_path / "a.nii.gz", pixels),)))
     assert caught.value.reason is reason

@@ -46,7 +46,7 @@ def test_three_tasks_one_after_another_equal_joint_ridge_regression(features: Ba
     dual = torch.linalg.solve(centred @ centred.T + 3.0 * torch.eye(len(wide)), labels - level)
     weights = dual.T @ centred
     expected = torch.cat([weights, (level - weights @ wide.mean(0))[:, None]], dim=1)
-    torch.testing.assert_close(method.solved(method._ridge), expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(method.solve_head(method._statistics), expected, rtol=0, atol=1e-6)
     torch.testing.assert_close(method.network.head.weight, expected[:, :-1].float())
 
 
@@ -96,9 +96,9 @@ def test_a_file_that_is_not_one_is_named(content: str, tmp_path: Path) -> None:
 
 
 def test_bad_options_and_another_method_s_version_are_refused() -> None:
-    with pytest.raises(InputError, match="strength above 0"):
+    with pytest.raises(InputError, match=r"acil\.strength: expected a number above 0"):
         ACILOptions(strength=0.0)
-    with pytest.raises(InputError, match="goes with features: file"):
+    with pytest.raises(InputError, match="set it with features: file"):
         ACILOptions(features=BackboneSource.FILE)
     with pytest.raises(InputError, match="no sums over features"):
         ACIL(ACILOptions(), SPEC, 0).load_state_dict({"network/head.bias": torch.zeros(2)}, 2)

@@ -18,7 +18,7 @@ PLAIN = TrainingSettings(epochs=6, batch_size=8, learning_rate=5e-3, augment=Fal
 def learn(method, *tasks, settings=PLAIN, count=20):
     context = context_of(tasks, settings)
     split = bar_split(tasks[-1], context.labels, count)
-    if len(tasks) > 1:  # bars lie down at the second site
+    if len(tasks) > 1:  # the bars are horizontal at the second site
         split = TensorSplit(split.images.transpose(2, 3).contiguous(), split.targets, split.sample_ids)
     train(method, context, data_of(context, split), NUMERICS)
     return split
@@ -31,9 +31,9 @@ def test_both_terms_are_the_formula_and_unknown_columns_do_not_count() -> None:
     data = data_of(context, bar_split(SECOND, context.labels))
     method.begin_task(context, data)
     terms = method.loss(next(data(Split.TRAIN)), STEP)
-    stored = method._buffer.memory  # six images, and a batch draws eight: all of them
+    stored = method._buffer.samples  # six images, and a batch draws eight: all of them
     answers = method.network(stored.images.float() / 255)
-    assert stored.known.tolist() == [2] * 6
+    assert stored.class_counts.tolist() == [2] * 6
     expected = 0.3 * (answers[:, :2] - stored.logits).square().mean()
     assert terms["dark"].item() == pytest.approx(expected.item(), rel=1e-4)
     expected = 0.7 * torch.nn.functional.cross_entropy(answers, stored.targets)
@@ -44,14 +44,14 @@ def test_the_buffer_holds_clean_images_of_both_sites_as_bytes() -> None:
     method = DERPP(DERPPOptions(buffer=16), SPEC, seed=0)
     settings = TrainingSettings(epochs=2, batch_size=8)
     sites = [learn(method, FIRST, settings=settings), learn(method, FIRST, SECOND, settings=settings)]
-    memory = method._buffer.memory
-    assert memory.images.dtype is torch.uint8
-    assert method._buffer.seen == 2 * 2 * 20
+    samples = method._buffer.samples
+    assert samples.images.dtype is torch.uint8
+    assert method._buffer.offered_count == 2 * 2 * 20
     clean = torch.cat([(site.images.float() * 255).round().byte() for site in sites]).flatten(1)
     targets = torch.cat([site.targets for site in sites]).tolist()
     target_by_image = {tuple(image): target for image, target in zip(clean.tolist(), targets, strict=True)}
-    assert [target_by_image[tuple(image)] for image in memory.images.flatten(1).tolist()] == memory.targets.tolist()
-    assert {int(target) // 2 > 0 for target in memory.targets} == {False, True}
+    assert [target_by_image[tuple(image)] for image in samples.images.flatten(1).tolist()] == samples.targets.tolist()
+    assert {int(target) // 2 > 0 for target in samples.targets} == {False, True}
 
 
 def test_it_keeps_what_fine_tuning_forgets() -> None:

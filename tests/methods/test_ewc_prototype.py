@@ -1,13 +1,15 @@
 """``ewc_prototype`` as a whole. Numbers are those of ``docs/methods/ewc_prototype.md``."""
 
 import copy
+import re
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from builders.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_of
+from builders.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_of, prototype_options
 
 from anamnesis.evaluation.saliency import grad_cam
 from anamnesis.methods import PredictionRequest, TrainingStep
@@ -20,29 +22,36 @@ from anamnesis.methods.features.visual_prototypes import PrototypeKind, Prototyp
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
 from anamnesis.methods.heads.head_refit import HeadRefit
 from anamnesis.methods.heads.task_router import ClassifierMode
+from anamnesis.methods.losses.saliency_alignment import SaliencyAlignmentLoss
 from anamnesis.records import AnamnesisError, Configuration, InputError, Split, Task, TaskType, TrainingSettings
 from anamnesis.storage.store import open_store
 from anamnesis.training import Checkpoints, TensorSplit, precision_for, train
 from anamnesis.training.loop import gradient_norms
 
 NUMERICS = precision_for(Configuration("finetune"), "cpu")
+Options = Mapping[str, object]
+NO_OPTIONS: Options = {}
 SETTINGS = TrainingSettings(epochs=2, batch_size=8, learning_rate=5e-3)
-WEIGHTS = (
-    "penalty", "reconstruction", "prototype_near_sample", "sample_near_prototype", "saliency_alignment",
-    "prototype_retention",
-)  # fmt: skip
-OFF = dict.fromkeys(WEIGHTS, 0.0)
+LOSS_OF_WEIGHT = {
+    "consolidation.penalty": "ewc",
+    "reconstruction.weight": "reconstruction",
+    "latent_prototypes.prototype_near_sample": "prototype_near_sample",
+    "latent_prototypes.sample_near_prototype": "sample_near_prototype",
+    "saliency.weight": "saliency_alignment",
+    "retention.weight": "prototype_retention",
+}
+OFF = dict.fromkeys(LOSS_OF_WEIGHT, 0.0)
 FULL: dict[str, Any] = {
-    "prototypes": PrototypeSharing.SHARED,
-    "minimum_images": 3,
-    "penalty": 100.0,
-    "warm_up": 0.0,
-    "ramp": 0.0,
+    "visual_prototypes.sharing": PrototypeSharing.SHARED,
+    "visual_prototypes.minimum_images": 3,
+    "consolidation.penalty": 100.0,
+    "visual_prototypes.warm_up": 0.0,
+    "saliency.ramp": 0.0,
 }
 
 
-def make(**options: Any) -> EWCPrototype:
-    return EWCPrototype(EWCPrototypeOptions(**{**FULL, **options}), SPEC, seed=0)
+def make(options: Options = NO_OPTIONS) -> EWCPrototype:
+    return EWCPrototype(prototype_options({**FULL, **options}), SPEC, seed=0)
 
 
 def learn(method: Method[Any], *tasks: Task, split: TensorSplit | None = None, **options: Any) -> TrainingLog:
@@ -58,14 +67,14 @@ def terms_of(method: EWCPrototype, *tasks: Task, step: TrainingStep | None = Non
     return method.loss(next(iter(data(Split.TRAIN, 1, stage="train"))), step or TrainingStep("train", 0, 0, 12, 1e-3))
 
 
-def trained_on_first(**options: Any) -> EWCPrototype:
-    method = make(**options)
+def trained_on_first(options: Options = NO_OPTIONS) -> EWCPrototype:
+    method = make(options)
     learn(method, FIRST)
     return method
 
 
 def test_8_with_every_weight_at_zero_it_is_fine_tuning_bit_for_bit() -> None:
-    free, plain = make(**OFF), Finetune(FinetuneOptions(competing=SoftmaxScope.TASK), SPEC, seed=0)
+    free, plain = make(OFF), Finetune(FinetuneOptions(competing=SoftmaxScope.TASK), SPEC, seed=0)
     for tasks in ((FIRST,), (FIRST, SECOND)):
         ours, theirs = (learn(method, *tasks).epoch_losses for method in (free, plain))
         assert ours == theirs  # the loss curve, digit for digit
@@ -98,12 +107,12 @@ def test_9_every_term_reaches_the_encoder_and_only_pictures_reach_the_decoder() 
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("weight", [*WEIGHTS, "classification"])
+@pytest.mark.parametrize("weight", [*LOSS_OF_WEIGHT, "classification.weight"])
 def test_9_weight_zero_takes_away_exactly_its_gradient(weight: str) -> None:
     state = trained_on_first().state_dict()
 
-    def gradients(**options: Any) -> dict[str, dict[str, torch.Tensor]]:
-        method = make(**options)
+    def gradients(options: Options = NO_OPTIONS) -> dict[str, dict[str, torch.Tensor]]:
+        method = make(options)
         method.load_state_dict(copy.deepcopy(state), 2)
         terms = terms_of(method, FIRST, SECOND)
         parameters = dict(method.network.named_parameters())
@@ -113,9 +122,8 @@ def test_9_weight_zero_takes_away_exactly_its_gradient(weight: str) -> None:
             gradients_by_term[name] = {n: v for n, v in zip(parameters, values, strict=True) if v is not None}
         return gradients_by_term
 
-    term = "ewc" if weight == "penalty" else weight
-    full, without = gradients(), gradients(**{weight: 0.0})
-    assert full.keys() - without.keys() == {term}
+    full, without = gradients(), gradients({weight: 0.0})
+    assert full.keys() - without.keys() == {LOSS_OF_WEIGHT.get(weight, "classification")}
     for name, values in without.items():
         assert values.keys() == full[name].keys()
         for parameter, value in values.items():
@@ -124,7 +132,7 @@ def test_9_weight_zero_takes_away_exactly_its_gradient(weight: str) -> None:
 
 @pytest.mark.parametrize("answering", ClassifierMode)
 def test_10_saved_and_reloaded_between_tasks_the_next_loss_is_the_same(answering: ClassifierMode) -> None:
-    method, loaded = trained_on_first(classifier=answering), make(classifier=answering)
+    method, loaded = trained_on_first({"classifier.mode": answering}), make({"classifier.mode": answering})
     loaded.load_state_dict(copy.deepcopy(method.state_dict()), 2)
     loaded.network.to(memory_format=NUMERICS.memory_format)
     ours, theirs = (terms_of(m, FIRST, SECOND) for m in (method, loaded))
@@ -145,11 +153,11 @@ def test_10_killed_inside_the_second_task_it_ends_with_equal_bits_and_an_equal_l
     kill_at: int, tmp_path: Path
 ) -> None:
     """Before the prototypes are fixed, after, and at the end."""
-    options = {"warm_up": 0.3, "ramp": 0.3}
-    state = trained_on_first(**options).state_dict()
+    options = {"visual_prototypes.warm_up": 0.3, "saliency.ramp": 0.3}
+    state = trained_on_first(options).state_dict()
 
     def fresh() -> EWCPrototype:
-        method = make(**options)
+        method = make(options)
         method.load_state_dict(copy.deepcopy(state), 2)
         return method
 
@@ -171,20 +179,20 @@ def test_10_killed_inside_the_second_task_it_ends_with_equal_bits_and_an_equal_l
 
 
 def test_saliency_waits_for_the_warm_up_and_is_ramped() -> None:
-    method = make(warm_up=0.5, ramp=0.25)
+    method = make({"visual_prototypes.warm_up": 0.5, "saliency.ramp": 0.25})
     assert "saliency_alignment" not in terms_of(method, FIRST)
-    alignment = next(part for part in method.parts if part.name == "saliency_alignment")
-    assert [alignment.strength(at) for at in (0.2, 0.5, 0.625, 0.75, 1.0)] == [0, 0, 0.5, 1, 1]
+    alignment = next(part for part in method.components if isinstance(part, SaliencyAlignmentLoss))
+    assert [alignment.ramp_factor(progress) for progress in (0.2, 0.5, 0.625, 0.75, 1.0)] == [0, 0, 0.5, 1, 1]
     learn(method, FIRST)
-    assert method.visual is not None
-    assert method.visual.images.flatten(1).any(1).all()
+    assert method.visual_prototypes is not None
+    assert method.visual_prototypes.images.flatten(1).any(1).all()
 
 
 def test_12_each_term_is_logged_with_its_gradient_norm() -> None:
     method = trained_on_first()
     last = learn(method, FIRST, SECOND).epoch_losses[-1]
     names = {name.removesuffix(".gradient") for name in last if name.endswith(".gradient")}
-    assert names == {*WEIGHTS, "classification", "ewc"} - {"penalty"}
+    assert names == {*LOSS_OF_WEIGHT.values(), "classification"}
     assert names < set(last)
     assert 0 <= last["saliency_alignment.dispersion"] <= 1
 
@@ -199,7 +207,7 @@ def test_logging_gradients_changes_no_gradient() -> None:
 
 
 def test_class_incremental_state_grows_by_one_prototype_a_class_alone() -> None:
-    method = trained_on_first(classifier=ClassifierMode.ROUTED)
+    method = trained_on_first({"classifier.mode": ClassifierMode.ROUTED})
     before = {name: value.shape for name, value in method.state_dict().items() if isinstance(value, torch.Tensor)}
     learn(method, FIRST, SECOND)
     after = {name: value.shape for name, value in method.state_dict().items() if isinstance(value, torch.Tensor)}
@@ -212,18 +220,18 @@ def test_class_incremental_state_grows_by_one_prototype_a_class_alone() -> None:
 
 
 def test_domain_incremental_a_class_met_again_keeps_and_refines_its_prototype() -> None:
-    method = make(reading=PrototypeKind.INPUTS)
+    method = make({"visual_prototypes.kind": PrototypeKind.INPUTS})
     labels = context_of((FIRST,)).labels
     first_split, second_split = bar_split(FIRST, labels, count=20, seed=1), bar_split(FIRST, labels, count=36, seed=2)
     learn(method, FIRST, split=first_split)
     learn(method, FIRST, FIRST, split=second_split)
-    assert method.visual is not None
+    assert method.visual_prototypes is not None
     for column in range(2):
         both = (
             (first_split + second_split).images[(first_split + second_split).targets == column].double().mean(0).float()
         )
-        torch.testing.assert_close(method.visual.images[column], both)
-    assert method.visual.counts.tolist() == [28, 28]
+        torch.testing.assert_close(method.visual_prototypes.images[column], both)
+    assert method.visual_prototypes.counts.tolist() == [28, 28]
     assert method.network.head.classes == 2
     logits = method.predict(second_split.images.float(), PredictionRequest()).logits
     assert logits is not None
@@ -232,7 +240,7 @@ def test_domain_incremental_a_class_met_again_keeps_and_refines_its_prototype() 
 
 @pytest.mark.parametrize("answering", ClassifierMode)
 def test_it_answers_class_and_task_incrementally(answering: ClassifierMode) -> None:
-    method = trained_on_first(classifier=answering, mix=0.5)
+    method = trained_on_first({"classifier.mode": answering, "classifier.prototype_weight": 0.5})
     learn(method, FIRST, SECOND)
     images = torch.rand(6, 1, 16, 16)
     every = method.predict(images, PredictionRequest(with_embedding=True))
@@ -247,12 +255,12 @@ def test_it_answers_class_and_task_incrementally(answering: ClassifierMode) -> N
 
 
 def test_routed_is_the_chance_of_the_task_times_that_of_the_class_in_it() -> None:
-    method = trained_on_first(classifier=ClassifierMode.ROUTED, mix=0.0)
+    method = trained_on_first({"classifier.mode": ClassifierMode.ROUTED, "classifier.prototype_weight": 0.0})
     learn(method, FIRST, SECOND)
     images = torch.rand(6, 1, 16, 16)
     with torch.no_grad():
         assert method.router is not None
-        chances = method.router.log_chances(images).exp()
+        chances = method.router.log_probs(images).exp()
         logits = method.network(images)
     routed_logits = method.predict(images, PredictionRequest()).logits
     assert routed_logits is not None
@@ -263,17 +271,17 @@ def test_routed_is_the_chance_of_the_task_times_that_of_the_class_in_it() -> Non
 
 def test_a_site_that_shares_no_prototypes_answers_by_its_head_alone() -> None:
     shared, private = (
-        EWCPrototypeOptions(prototypes=sharing).classifier_mode
+        prototype_options({"visual_prototypes.sharing": sharing}).classifier_mode
         for sharing in (PrototypeSharing.SHARED, PrototypeSharing.PRIVATE)
     )
     assert (shared, private) == (ClassifierMode.ROUTED, ClassifierMode.LINEAR)
-    assert make(prototypes=PrototypeSharing.PRIVATE).router is None
-    with pytest.raises(InputError, match="classifier routed stores class prototypes"):
-        EWCPrototypeOptions(prototypes=PrototypeSharing.PRIVATE, classifier=ClassifierMode.ROUTED)
+    assert make({"visual_prototypes.sharing": PrototypeSharing.PRIVATE}).router is None
+    with pytest.raises(InputError, match=r"ewc_prototype\.classifier\.mode: routed stores class prototypes"):
+        prototype_options({"classifier.mode": ClassifierMode.ROUTED})
 
 
 def test_the_head_of_new_classes_is_their_discriminant_and_old_rows_stay() -> None:
-    method = trained_on_first(refit=1.0)
+    method = trained_on_first({"classifier.refit_ridge": 1.0})
     context = context_of((FIRST,), SETTINGS)
     batches = list(data_of(context, bar_split(FIRST, context.labels))(Split.TRAIN))
     images, targets = torch.cat([b.images for b in batches]), torch.cat([b.targets for b in batches])
@@ -287,9 +295,9 @@ def test_the_head_of_new_classes_is_their_discriminant_and_old_rows_stay() -> No
 
     before = method.network.head.weight.detach().clone()
     context = context_of((FIRST, FIRST), SETTINGS)  # the same question at another hospital
-    refit = next(part for part in method.parts if isinstance(part, HeadRefit))
-    for part in method.parts:
-        part.begin(method.network, context, data_of(context, bar_split(FIRST, context.labels)))
+    refit = next(part for part in method.components if isinstance(part, HeadRefit))
+    for part in method.components:
+        part.begin_task(method.network, context, data_of(context, bar_split(FIRST, context.labels)))
     refit.end_task(method.network, context, data_of(context, bar_split(FIRST, context.labels)))
     assert torch.equal(method.network.head.weight, before)
 
@@ -302,7 +310,7 @@ def test_reports_see_where_it_looks() -> None:
 
 
 def test_10_a_site_that_shares_no_prototypes_leaves_none() -> None:
-    method = trained_on_first(prototypes=PrototypeSharing.PRIVATE)
+    method = trained_on_first({"visual_prototypes.sharing": PrototypeSharing.PRIVATE})
     assert not [name for name in method.state_dict() if "prototype" in name]
     last = learn(method, FIRST, SECOND).epoch_losses[-1]
     assert "saliency_alignment" in last  # its own still serve their own task
@@ -317,7 +325,9 @@ def bad_split(**changes: Any) -> TensorSplit:
 def test_stored_prototypes_compete_with_the_classes_that_new_images_compete_with(
     competing: SoftmaxScope, other_rows: bool
 ) -> None:
-    method = trained_on_first(competing=competing, retained_answer=1.0, retained_saliency=0.0)
+    method = trained_on_first(
+        {"classification.competing": competing, "retention.classification": 1.0, "retention.saliency": 0.0}
+    )
     terms = terms_of(method, FIRST, SECOND)
     gradient = torch.autograd.grad(terms["prototype_retention"], method.network.head.weight)[0]
     assert gradient[:2].any()
@@ -332,7 +342,7 @@ def test_bad_input_an_image_that_is_not_a_number_is_an_error() -> None:
 
 
 def test_bad_input_a_task_of_one_class_is_refused() -> None:
-    with pytest.raises(InputError, match="two classes or more"):
+    with pytest.raises(InputError, match="classes: expected two or more"):
         Task("alone", TaskType.CLASSIFICATION, ("f",))
 
 
@@ -341,7 +351,7 @@ def test_bad_input_a_task_of_one_class_is_refused() -> None:
 def test_bad_input_a_class_of_one_sample_or_of_none_is_a_stable_run(
     indices: list[int], answering: ClassifierMode
 ) -> None:
-    method = make(minimum_images=1, classifier=answering)
+    method = make({"visual_prototypes.minimum_images": 1, "classifier.mode": answering})
     learn(method, SECOND)
     split = bar_split(FIRST, context_of((SECOND, FIRST)).labels)
     few = TensorSplit(split.images[indices], split.targets[indices], tuple(map(str, indices)))
@@ -361,7 +371,13 @@ def test_bad_input_maps_that_are_zero_everywhere_are_a_stable_run(
     distance: MapDistance, normalisation: MapNormalisation
 ) -> None:
     """Black images, a head without weights: nothing speaks for any class."""
-    method = make(distance=distance, normalisation=normalisation, prototype_map=PrototypeMap.SALIENCY)
+    method = make(
+        {
+            "saliency.distance": distance,
+            "saliency.normalisation": normalisation,
+            "visual_prototypes.map": PrototypeMap.SALIENCY,
+        }
+    )
     split = bar_split(FIRST, context_of((FIRST,)).labels)
     black = TensorSplit(torch.zeros_like(split.images), split.targets, split.sample_ids)
     terms = terms_of(method, FIRST)
@@ -379,7 +395,7 @@ def test_bad_input_a_first_task_has_nothing_old_to_keep() -> None:
 
 
 def test_bad_input_a_penalty_of_a_million_is_a_stable_run() -> None:
-    method = trained_on_first(penalty=1e6)
+    method = trained_on_first({"consolidation.penalty": 1e6})
     log = learn(method, FIRST, SECOND)
     assert all(torch.tensor(list(epoch.values())).isfinite().all() for epoch in log.epoch_losses)
     assert_sound(method)
@@ -388,19 +404,31 @@ def test_bad_input_a_penalty_of_a_million_is_a_stable_run() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"penalty": -1.0}, "penalty of 0 or more"),
-        ({"reconstruction": float("nan")}, "reconstruction of 0 or more"),
-        ({"warm_up": 1.5}, "warm_up from 0 to 1"),
-        ({"shrinkage": 0.0}, "shrinkage above 0"),
-        ({"first_site_shrinkage": 0.0}, "first_site_shrinkage above 0"),
-        ({"classification": 0.0, "reconstruction": 0.0}, "nothing would be learned"),
+        ({"consolidation.penalty": -1.0}, "consolidation.penalty: expected 0 or more, found -1.0"),
+        ({"reconstruction.weight": float("nan")}, "reconstruction.weight: expected 0 or more, found nan"),
+        ({"visual_prototypes.warm_up": 1.5}, "visual_prototypes.warm_up: expected a number from 0 to 1"),
+        ({"fisher.temperature": 0.0}, "fisher.temperature: expected a number above 0"),
+        ({"classifier.random_ridge": 0.0}, "classifier.random_ridge: expected a number above 0"),
+        ({"classifier.first_site_ridge": 0.0}, "classifier.first_site_ridge: expected a number above 0"),
+        ({"classification.weight": 0.0, "reconstruction.weight": 0.0}, "nothing would be learned"),
+        ({"consolidation.penalti": 1.0}, "consolidation: unknown field 'penalti'; known are penalty, decay"),
     ],
 )
 def test_bad_options_are_refused(options: dict[str, float], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        make(**options)
+    with pytest.raises(InputError, match=f"^ewc_prototype.*{re.escape(message)}"):
+        make(options)
 
 
-def test_every_option_is_explained() -> None:
-    docstring = EWCPrototypeOptions.__doc__ or ""
-    assert [field.name for field in fields(EWCPrototypeOptions) if f"        {field.name}: " not in docstring] == []
+def option_classes() -> list[type]:
+    return [EWCPrototypeOptions, *(type(getattr(EWCPrototypeOptions(), f.name)) for f in fields(EWCPrototypeOptions))]
+
+
+@pytest.mark.parametrize("option_class", option_classes())
+def test_every_option_is_explained(option_class: type) -> None:
+    docstring = option_class.__doc__ or ""
+    assert [field.name for field in fields(option_class) if f"        {field.name}: " not in docstring] == []
+
+
+def test_there_are_38_options_in_9_groups() -> None:
+    groups = option_classes()[1:]
+    assert (len(groups), sum(len(fields(group)) for group in groups)) == (9, 38)

@@ -1,4 +1,4 @@
-"""GDumb: nothing but the buffer teaches it, and every update starts anew."""
+"""GDumb: it learns from the buffer alone, and every update starts from random weights."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ SETTINGS = TrainingSettings(epochs=8, batch_size=8, learning_rate=5e-3, augment=
 def learn(method, *tasks, count=40):
     context = context_of(tasks, SETTINGS)
     split = bar_split(tasks[-1], context.labels, count)
-    if len(tasks) > 1:  # bars lie down at the second site
+    if len(tasks) > 1:  # the bars are horizontal at the second site
         split = TensorSplit(split.images.transpose(2, 3).contiguous(), split.targets, split.sample_ids)
     train(method, context, data_of(context, split), NUMERICS)
     return split
@@ -28,7 +28,7 @@ def test_each_update_starts_from_the_random_start_on_a_balanced_buffer() -> None
     learn(method, FIRST)
     context = context_of((FIRST, SECOND), SETTINGS)
     method.begin_task(context, data_of(context, bar_split(SECOND, context.labels, 40)))
-    assert method._buffer.memory.targets.bincount().tolist() == [4] * 5
+    assert method._buffer.samples.targets.bincount().tolist() == [4] * 5
     start = Classifier(SPEC, 0).backbone.state_dict()
     assert all(torch.equal(value, start[name]) for name, value in method.network.backbone.state_dict().items())
     assert method.network.head.weight.shape[0] == 5
@@ -42,7 +42,7 @@ def test_it_remembers_by_its_buffer_and_by_nothing_else() -> None:
     assert (answers == first.targets).float().mean() > 0.8
     emptied = GDumb(GDumbOptions(buffer=20), SPEC, seed=0)
     learn(emptied, FIRST)
-    emptied._buffer.memory = None
+    emptied._buffer.samples = None
     learn(emptied, FIRST, SECOND)
     assert not (emptied.predict(first.images.float(), PredictionRequest()).logits.argmax(1) < 2).any()
 

@@ -1,4 +1,4 @@
-"""Specialists: none is touched after its update, the router tells them apart, and the price is one network each."""
+"""Specialists: no update changes an earlier one, the router tells sites apart, and each costs one network."""
 
 import copy
 
@@ -41,8 +41,8 @@ def test_both_sites_stay_learned_with_and_without_the_task_being_given() -> None
     assert accuracy(method, first) > 0.9
     assert accuracy(method, second) > 0.9
     assert accuracy(method, first, (0, 1)) > 0.9
-    chances = method.log_chances(first.images.float())
-    assert (chances.argmax(1) == 0).float().mean() > 0.9
+    member_log_probs = method.member_log_probs(first.images.float())
+    assert (member_log_probs.argmax(1) == 0).float().mean() > 0.9
     torch.testing.assert_close(
         method.predict(first.images.float(), PredictionRequest()).logits.exp().sum(1), torch.ones(40)
     )

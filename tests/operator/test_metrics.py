@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders.resource_documents import REQUEST_DOCUMENT
+from builders.resource_documents import REQUEST_DOCUMENT, document
 from conftest import missing
 from prometheus_client.parser import text_string_to_metric_families
 
-from anamnesis.operator.api import ContinualModel, Site, UpdateApproval
+from anamnesis.operator.api import ContinualModel, Site, UpdateApproval, reasons
 from anamnesis.operator.api.api_model import Resource
+from anamnesis.operator.api.condition_types import AWAITING_APPROVAL, DECIDED, READABLE, READY, RECORDED
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.metrics import METRIC_DEFINITIONS, OperatorMetrics, ResourceCollector, render_exposition
 
-API = "anamnesis.dev/v1alpha1"
 DIGEST = "sha256:" + "4f1c" * 16
 NOON = "2026-11-21T12:00:00Z"
 NOON_SECONDS = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
@@ -24,8 +24,8 @@ STATUS: dict[str, Any] = {
     "logHead": {"number": 7, "digest": DIGEST},
     "update": "chest-2",
     "conditions": [
-        {"type": "Ready", "status": "False", "reason": "AwaitingApproval"},
-        {"type": "AwaitingApproval", "status": "True", "reason": "Gate", "lastTransitionTime": NOON},
+        {"type": READY, "status": "False", "reason": "AwaitingApproval"},
+        {"type": AWAITING_APPROVAL, "status": "True", "reason": "Gate", "lastTransitionTime": NOON},
     ],
     "sites": [
         {
@@ -61,14 +61,14 @@ def model(status: dict[str, Any], name: str = "chest") -> ContinualModel:
         "gate": {"floor": "0.80", "margin": "0.05"},
         "registry": {"url": "s3://models/chest"},
     }
-    return ContinualModel.model_validate(document("ContinualModel", name, spec, status))
+    return ContinualModel.model_validate(resource_document("ContinualModel", name, spec, status))
 
 
 def site(status: dict[str, Any]) -> Site:
     task = {"name": "t", "type": "Classification", "classes": ["a", "b"], "primaryMetric": "AUROC"}
     source = {"type": "S3", "s3": {"url": "s3://bucket/x"}, "pollInterval": "2m"}
     spec = {"source": source, "modalities": ["DX"], "task": task, "store": "s3://images/guangzhou"}
-    return Site.model_validate(document("Site", "guangzhou", spec, status))
+    return Site.model_validate(resource_document("Site", "guangzhou", spec, status))
 
 
 def update(name: str, minute: int, status: dict[str, Any]) -> ModelUpdate:
@@ -79,29 +79,23 @@ def update(name: str, minute: int, status: dict[str, Any]) -> ModelUpdate:
         "sourceFingerprint": DIGEST,
         "request": REQUEST_DOCUMENT,
     }
-    manifest = document("ModelUpdate", name, spec, status)
+    manifest = resource_document("ModelUpdate", name, spec, status)
     manifest["metadata"]["creationTimestamp"] = f"2026-11-21T11:{minute:02}:00Z"
     return ModelUpdate.model_validate(manifest)
 
 
-def decided(reason: str) -> dict[str, Any]:
-    return {"conditions": [{"type": "Decided", "status": "True", "reason": reason}]}
+def decided_status(reason: str) -> dict[str, Any]:
+    return {"conditions": [{"type": DECIDED, "status": "True", "reason": reason}]}
 
 
-def approval(update_name: str, recorded: str) -> UpdateApproval:
+def approval(update_name: str, recorded_status: str) -> UpdateApproval:
     spec = {"update": update_name, "version": DIGEST, "decision": "Approve", "approver": "rossi", "reason": "seen"}
-    conditions = [{"type": "Recorded", "status": recorded, "reason": "X"}] if recorded else []
-    return UpdateApproval.model_validate(document("UpdateApproval", "a", spec, {"conditions": conditions}))
+    conditions = [{"type": RECORDED, "status": recorded_status, "reason": "X"}] if recorded_status else []
+    return UpdateApproval.model_validate(resource_document("UpdateApproval", "a", spec, {"conditions": conditions}))
 
 
-def document(kind: str, name: str, spec: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "apiVersion": API,
-        "kind": kind,
-        "metadata": {"name": name, "namespace": "wards"},
-        "spec": spec,
-        "status": status,
-    }
+def resource_document(kind: str, name: str, spec: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
+    return document(kind, name, spec, {"namespace": "wards"}) | {"status": status}
 
 
 def series(text: bytes) -> dict[tuple[str, frozenset[str]], float]:
@@ -117,7 +111,7 @@ def exported_series(*resources: Resource) -> dict[tuple[str, frozenset[str]], fl
     return series(render_exposition(ResourceCollector(lambda: resources)))
 
 
-def test_a_model_s_status_becomes_series() -> None:
+def test_the_status_of_a_model_becomes_series() -> None:
     samples = exported_series(model(STATUS))
     task = {"guangzhou", "pneumonia"}
     expected = {
@@ -141,23 +135,23 @@ def test_a_model_s_status_becomes_series() -> None:
     assert {key: samples.get(key) for key in expected} == expected
 
 
-def test_what_was_forgotten_is_compared_exactly() -> None:
+def test_forgetting_is_computed_in_decimals() -> None:
     forgotten = exported_series(model(STATUS))["task_forgotten_ratio", frozenset({"guangzhou", "pneumonia"})]
-    assert forgotten == 0.05  # and not 0.91 - 0.86 in binary, which a margin of 0.05 would be said to be crossed by
+    assert forgotten == 0.05  # 0.91 - 0.86 in binary is above a margin of 0.05
     assert 0.91 - 0.86 != 0.05
 
 
-def test_what_is_not_known_has_no_series() -> None:
+def test_unknown_values_have_no_series() -> None:
     names = {name for name, _ in exported_series(model({}))}
-    of_the_spec = {"model_info", "model_suspended", "model_update_deadline_seconds"}
-    assert names == of_the_spec | {"model_decisions_total", "model_approvals"}
+    spec_metrics = {"model_info", "model_suspended", "model_update_deadline_seconds"}
+    assert names == spec_metrics | {"model_decisions_total", "model_approvals"}
     recent_bounds = ("task_score_low_ratio", frozenset({"guangzhou", "pneumonia", "recent"}))
     assert recent_bounds not in exported_series(model(STATUS))
 
 
-def test_a_site_s_status_becomes_series() -> None:
+def test_the_status_of_a_site_becomes_series() -> None:
     source = {"fingerprint": DIGEST, "files": 12, "patients": 4, "lastChangeTime": NOON}
-    readable = {"type": "Readable", "status": "False", "reason": "Unreachable"}
+    readable = {"type": READABLE, "status": "False", "reason": reasons.UNREACHABLE}
     samples = exported_series(site({"source": source, "conditions": [readable]}))
     site_labels = frozenset({"guangzhou"})
     assert (samples["site_readable", site_labels], samples["site_files", site_labels]) == (0, 12)
@@ -168,10 +162,10 @@ def test_a_site_s_status_becomes_series() -> None:
 def test_updates_are_counted_and_failures_since_the_last_success() -> None:
     updates = [
         update("chest-5", 5, {}),
-        update("chest-4", 4, decided("RunFailed")),
-        update("chest-3", 3, decided("RunFailed")),
-        update("chest-1", 1, decided("RunFailed")),
-        update("chest-2", 2, decided("Promoted")),
+        update("chest-4", 4, decided_status("RunFailed")),
+        update("chest-3", 3, decided_status("RunFailed")),
+        update("chest-1", 1, decided_status("RunFailed")),
+        update("chest-2", 2, decided_status("Promoted")),
     ]
     samples = exported_series(model({}), *updates)
     assert samples["model_updates", frozenset({"guangzhou", "RunFailed"})] == 3
@@ -180,14 +174,14 @@ def test_updates_are_counted_and_failures_since_the_last_success() -> None:
 
 
 def test_failures_of_a_site_that_left_the_model_are_forgotten() -> None:
-    failed = update("chest-1", 1, decided("RunFailed"))
+    failed = update("chest-1", 1, decided_status("RunFailed"))
     departed = failed.model_copy(update={"spec": failed.spec.model_copy(update={"site": "left"})})
     assert [site for name, site in exported_series(model({}), failed, departed) if name == "model_update_failures"] == [
         frozenset({"guangzhou"})
     ]
 
 
-def test_the_last_run_that_ended_tells_how_long_it_took() -> None:
+def test_the_duration_is_that_of_the_last_completed_run() -> None:
     run = {"name": "chest-2-1", "id": "x", "attempt": 1, "state": "Succeeded", "startTime": NOON}
     finished_run = {**run, "completionTime": "2026-11-21T12:10:00Z"}
     samples = exported_series(
@@ -196,7 +190,7 @@ def test_the_last_run_that_ended_tells_how_long_it_took() -> None:
     assert samples["model_update_duration_seconds", frozenset({"guangzhou"})] == 600
 
 
-def test_the_update_in_flight_tells_since_when_it_waits() -> None:
+def test_the_update_in_flight_has_its_start_and_since_when_it_waits() -> None:
     run = {"name": "chest-2-1", "id": "x", "attempt": 2, "state": "Succeeded", "startTime": NOON}
     samples = exported_series(model(STATUS), update("chest-2", 2, {"run": run}), update("chest-1", 1, {"run": run}))
     site_labels = frozenset({"guangzhou"})
@@ -214,10 +208,10 @@ def test_approvals_belong_to_the_model_of_their_update() -> None:
     assert exported_series(model({}), approval("of-another", "False"))["model_approvals", frozenset({"refused"})] == 0
 
 
-def test_series_go_with_their_resource_and_with_the_lead() -> None:
+def test_series_end_with_their_resource_and_with_leadership() -> None:
     resources: list[Resource] = [model(STATUS)]
     metrics = OperatorMetrics(lambda: resources, "1.2.3")
-    assert b"anamnesis_model_info{" not in metrics.collect()  # a standby does not speak for them
+    assert b"anamnesis_model_info{" not in metrics.collect()  # a standby does not export them
     metrics.set_leading(True)
     assert b'anamnesis_model_info{champion="4f1c4f1c4f1c"' in metrics.collect()
     resources.clear()
@@ -239,14 +233,26 @@ def test_the_process_is_measured() -> None:
     assert samples["operator_queue_depth", frozenset()] == 3
     assert samples["operator_unread_resources", frozenset({"Site"})] == 2
     assert samples["operator_watch_age_seconds", frozenset({"Site"})] == 30
-    assert samples["operator_watch_age_seconds", frozenset({"ModelUpdate"})] == 40, "one that never came up"
+    assert samples["operator_watch_age_seconds", frozenset({"ModelUpdate"})] == 40, "a watch that never started"
     assert samples["operator_build_info", frozenset({"1.2.3"})] == 1
     assert samples["operator_started_timestamp_seconds", frozenset()] == 5
 
 
-def test_no_label_is_other_than_a_name_or_a_word_of_a_list() -> None:
+def test_each_label_is_a_name_or_a_word_of_a_list() -> None:
     names = {"namespace", "model", "site", "task"}
-    words = {"type", "status", "result", "state", "window", "metric", "reason", "method", "kind", "version", "champion"}
+    words = {
+        "type",
+        "status",
+        "result",
+        "state",
+        "evaluation_set",
+        "metric",
+        "reason",
+        "method",
+        "kind",
+        "version",
+        "champion",
+    }
     assert {label for definition in METRIC_DEFINITIONS for label in definition.labels} == names | words
     assert [definition.name for definition in METRIC_DEFINITIONS if "champion" in definition.labels] == [
         "anamnesis_model_info"
@@ -264,27 +270,27 @@ def collect_everything() -> bytes:
     return metrics.collect()
 
 
-def test_every_metric_of_the_table_is_exported_and_no_other() -> None:
+def test_exactly_the_metrics_of_the_table_are_exported() -> None:
     exported_names = [
         line.split()[2] for line in collect_everything().decode().splitlines() if line.startswith("# TYPE")
     ]
     assert sorted(name for name in exported_names if not name.startswith("process_")) == sorted(
-        d.name for d in METRIC_DEFINITIONS
+        definition.name for definition in METRIC_DEFINITIONS
     )
 
 
-@pytest.mark.parametrize("bad", ["", "# TYPE anamnesis_seconds_total gauge\nanamnesis_seconds_total 1\n"])
-def test_promtool_has_nothing_to_say(bad: str) -> None:
+@pytest.mark.parametrize("invalid_text", ["", "# TYPE anamnesis_seconds_total gauge\nanamnesis_seconds_total 1\n"])
+def test_promtool_accepts_the_exposition(invalid_text: str) -> None:
     promtool = shutil.which("promtool")
     if not promtool:
         missing("no promtool: install prometheus")
     result = subprocess.run(
-        [promtool, "check", "metrics"], input=collect_everything() + bad.encode(), capture_output=True
+        [promtool, "check", "metrics"], input=collect_everything() + invalid_text.encode(), capture_output=True
     )
-    assert (result.returncode == 0, result.stderr == b"") == (not bad, not bad)
+    assert (result.returncode == 0, result.stderr == b"") == (not invalid_text, not invalid_text)
 
 
-def test_the_page_is_what_the_table_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_follows_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from anamnesis.operator.metrics import metrics_page
 
     assert metrics_page.main(check=True) == 0

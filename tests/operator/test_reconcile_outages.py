@@ -8,9 +8,9 @@ import pytest
 from fakes.hospital import FakeHospital, HospitalNetwork, model_document
 
 from anamnesis.operator.api import ContinualModel, LoadedResource
+from anamnesis.operator.api.annotations import LOST_LOG_HEAD
 from anamnesis.operator.backends.base import Backend
 from anamnesis.operator.controllers.continualmodel.controller import ERROR_RETRY_DELAY, ModelReconciler
-from anamnesis.operator.controllers.continualmodel.validation import LOST_HEAD_ANNOTATION
 from anamnesis.operator.controllers.options import ReconcileOptions
 from anamnesis.operator.runtime.reconcile_key import ReconcileKey
 from anamnesis.records import AnamnesisError, InputError, RefusedError, UnreachableError
@@ -129,9 +129,9 @@ def test_after_a_restore_of_an_older_copy_a_person_lets_the_model_go_on(
     head = hospital.model.status.log_head
     assert head
     assert ready
-    assert f"{LOST_HEAD_ANNOTATION}={head.number}:{head.digest}" in ready.message
+    assert f"{LOST_LOG_HEAD}={head.number}:{head.digest}" in ready.message
 
-    annotate(hospital, LOST_HEAD_ANNOTATION, f"{head.number}:{head.digest}")
+    annotate(hospital, LOST_LOG_HEAD, f"{head.number}:{head.digest}")
     hospital.run_update()  # the same process: what it remembers of entries that are lost must not come back
     network.now += timedelta(minutes=1)
     hospital.run_update()

@@ -1,4 +1,4 @@
-"""Where images may lie: nowhere that only a laptop finds, and not among weights."""
+"""Where a store of images may be: not at a relative path, and not inside the registry."""
 
 import pytest
 from fakes.hospital import SPACE, FakeHospital, HospitalNetwork
@@ -16,9 +16,9 @@ def set_store(hospital: FakeHospital, store: str) -> None:
     ("store", "message"),
     [
         ("images/south", "expected s3://... or file:///... on a cluster, found 'images/south'"),
-        ("s3://models/chest", "s3://models/chest and the registry lie in each other"),
-        ("s3://models/chest/images/", "who may read weights would find images there"),
-        ("s3://models", "name a bucket or folder that only this site's steps can read"),
+        ("s3://models/chest", "s3://models/chest overlaps the registry"),
+        ("s3://models/chest/images/", "users who may read weights could read images"),
+        ("s3://models", "use a bucket or folder that only the steps of this site can read"),
     ],
 )
 def test_a_misplaced_store_is_refused_before_an_image_is_read(

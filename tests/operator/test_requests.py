@@ -35,7 +35,7 @@ def test_options_take_the_types_of_the_methods_configuration(resources: Resource
     method_configuration = configuration(resources.models["chest"].resource.spec)
     assert (method_configuration.method, dict(method_configuration.options)) == (
         "ewc_prototype",
-        {"penalty": 3000.0, "fisher": "sampled"},
+        {"consolidation": {"penalty": 3000.0}, "fisher": {"kind": "sampled"}},
     )
     assert method_configuration.network.size == (64, 64)
     from anamnesis.methods import build_method
@@ -67,7 +67,14 @@ def test_the_gate_keeps_its_decimals_exactly(resources: ResourceSet) -> None:
 
 
 def test_a_request_survives_json(resources: ResourceSet) -> None:
-    request = update_request(resources.models["chest"], resources.sites["bethesda"], "env:KEY", "", (), "me")
+    request = update_request(
+        resources.models["chest"],
+        resources.sites["bethesda"],
+        split_key="env:KEY",
+        base="",
+        learned_sites=(),
+        author="me",
+    )
     assert decode(UpdateRequest, encode_object(request)) == request
 
 
@@ -79,6 +86,7 @@ def test_methods_json_is_fresh() -> None:
 @pytest.mark.parametrize(
     ("name", "field"),
     [
+        ("EWC", "ewc"),
         ("EWCPrototype", "ewcPrototype"),
         ("Finetune", "finetune"),
         ("FNC2", "fnc2"),

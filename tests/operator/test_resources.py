@@ -23,12 +23,14 @@ BAD = [
     ("size: [64, 64]", "size: [64]", "spec.network.input.size"),
     ("64]}}", "64]}, width: 12}", "spec.network: norm Group needs a width that is a multiple of 8, because it splits"),
     ("channels: 1", "channels: 2", "spec.network.input.channels: expected one of 1, 3, found 2"),
-    ("name: EWCPrototype,", "name: EWC,", "spec.method: name: expected one of ACIL, DERPP, EWCPrototype"),
-    ("EWCPrototype, ewcPrototype: {penalty: \"3000\", fisher: Sampled}", "DERPP",
+    ("name: EWCPrototype,", "name: EWK,", "spec.method: name: expected one of ACIL, DERPP, EWC, EWCPrototype"),
+    ("EWCPrototype, ewcPrototype: {consolidation: {penalty: \"3000\"}, fisher: {kind: Sampled}}", "DERPP",
      "ContinualModel chest: spec: method DERPP keeps real images of patients in every version: choose another method"),
-    ("penalty", "penalti", "spec.method: ewcPrototype.penalti: unknown field; valid fields are penalty"),
-    ('penalty: "3000"', "penalty: 3000", "spec.method: ewcPrototype.penalty: expected a decimal in quotes"),
-    ("fisher: Sampled", "fisher: Guessed", "spec.method: ewcPrototype.fisher: expected one of Exact, Sampled,"),
+    ("penalty", "penalti", "spec.method: ewcPrototype.consolidation.penalti: unknown field; valid fields are penalty"),
+    ("consolidation", "consolidate", "spec.method: ewcPrototype.consolidate: unknown field; valid fields are consolidat"),
+    ('{penalty: "3000"}', '"3000"', "spec.method: ewcPrototype.consolidation: expected fields, found '3000'"),
+    ('penalty: "3000"', "penalty: 3000", "spec.method: ewcPrototype.consolidation.penalty: expected a decimal in"),
+    ("Sampled", "Guessed", "spec.method: ewcPrototype.fisher.kind: expected one of Exact, Sampled,"),
     ("ewcPrototype:", "finetune:", "spec.method: finetune: unknown field; valid fields are name, ewcPrototype"),
     ("{name: bethesda}]", "{name: guangzhou}]", "spec.sites: 'guangzhou' is listed twice"),
     ("{name: bethesda}]", "{name: boston}]", "spec.sites[1].name: the files define no Site 'boston'"),
@@ -76,7 +78,9 @@ def test_the_good_document_is_read(both_sites: str, model_text: str, resource_fi
 def test_a_method_that_stores_images_is_read_where_the_change_plan_allows_it(
     both_sites: str, model_text: str, resource_file: Write
 ) -> None:
-    text = model_text.replace('EWCPrototype, ewcPrototype: {penalty: "3000", fisher: Sampled}', "DERPP")
+    text = model_text.replace(
+        'EWCPrototype, ewcPrototype: {consolidation: {penalty: "3000"}, fisher: {kind: Sampled}}', "DERPP"
+    )
     allowed = text.replace("  method:", "  changePlan: {storedImages: Allowed}\n  method:")
     model = load_resources(resource_file(both_sites + "---\n" + allowed)).models["chest"].resource
     assert model.spec.method.entry.stores_exemplars

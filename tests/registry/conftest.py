@@ -1,4 +1,4 @@
-"""Stores to test on, a real S3 server, and builders of small records."""
+"""Builders of small records."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,6 +13,8 @@ from anamnesis.records import (
     Metric,
     Task,
     TaskType,
+    UpdateCost,
+    UpdateRecord,
     Verdict,
     Version,
     digest_bytes,
@@ -30,7 +32,13 @@ class RecordBuilder:
 
     def version(self, name: str = "a", base: str | None = None) -> Version:
         parts = {"backbone": self.digest(f"{name} backbone"), "method": self.digest(f"{name} method")}
-        return Version(base, self.digest(f"{name} snapshot"), "guangzhou", {"method": "finetune", "rate": 1e-3}, parts)
+        return Version(
+            base=base,
+            snapshot=self.digest(f"{name} snapshot"),
+            site="guangzhou",
+            configuration={"method": "finetune", "rate": 1e-3},
+            parts=parts,
+        )
 
     def blobs(self, name: str = "a") -> dict[str, bytes]:
         return {"backbone": f"{name} backbone".encode(), "method": f"{name} method".encode()}
@@ -59,10 +67,37 @@ class RecordBuilder:
         )
 
     def decision(self, candidate: str, base: str | None, verdict: Verdict = Verdict.PROMOTE) -> Decision:
-        return Decision(verdict, candidate, base, base, (), (), "passed")
+        return Decision(
+            verdict=verdict,
+            candidate=candidate,
+            base=base,
+            champion=base,
+            criteria=(),
+            evaluations=(),
+            reason="passed",
+        )
+
+    def update_record(self, name: str, version: str, opened_snapshots: tuple[str, ...] = ()) -> UpdateRecord:
+        return UpdateRecord(
+            input_digest=self.digest(name),
+            version=version,
+            environment={"torch": "2"},
+            cost=UpdateCost(seconds=1.5, peak_memory_bytes=2, stored_bytes=3),
+            opened_snapshots=opened_snapshots,
+        )
 
     def entry(self, kind: EntryKind, subject: str, decision: Decision | None = None, number: int = 1) -> LogEntry:
-        return LogEntry(number, "", "nonce", kind, subject, "dr", "why", "2026-01-01T00:00:00Z", decision)
+        return LogEntry(
+            number=number,
+            previous_digest="",
+            nonce="nonce",
+            kind=kind,
+            subject=subject,
+            author="dr",
+            reason="why",
+            time="2026-01-01T00:00:00Z",
+            decision=decision,
+        )
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Claims: one holder at a time, renewed while it lives, taken over when it does not come back."""
+"""Claims: one holder at a time; it renews its claim while it works, and others take it over after the deadline."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -17,55 +17,59 @@ MINUTE = timedelta(minutes=1)
 LARGEST_ERROR = 5
 
 
+def claim_at(now: datetime, store: Store, subject: str, author: str, deadline: datetime) -> LogEntry | None:
+    return acquire_claim(store, subject, author, reason="new data", deadline=deadline, clock=lambda: now)
+
+
 def test_a_claim_is_held_until_its_deadline(store: Store, build) -> None:
     subject = build.digest("update")
-    ours = acquire_claim(store, subject, "cluster a", "new data", NOON + HOUR, clock=lambda: NOON)
+    ours = claim_at(NOON, store, subject, "cluster a", deadline=NOON + HOUR)
     assert ours.deadline == "2026-01-01T13:00:00Z"
-    assert acquire_claim(store, subject, "cluster b", "new data", NOON + 2 * HOUR, clock=lambda: NOON) is None
-    assert acquire_claim(store, subject, "cluster a", "restarted", NOON + 2 * HOUR, clock=lambda: NOON) == ours
-    assert acquire_claim(store, build.digest("other"), "cluster b", "x", NOON + HOUR, clock=lambda: NOON).number == 2
+    assert claim_at(NOON, store, subject, "cluster b", deadline=NOON + 2 * HOUR) is None
+    assert claim_at(NOON, store, subject, "cluster a", deadline=NOON + 2 * HOUR) == ours
+    assert claim_at(NOON, store, build.digest("other"), "cluster b", deadline=NOON + HOUR).number == 2
     late = NOON + HOUR
-    theirs = acquire_claim(store, subject, "cluster b", "it ran out", late + HOUR, clock=lambda: late)
+    theirs = claim_at(late, store, subject, "cluster b", deadline=late + HOUR)
     assert (theirs.author, theirs.number) == ("cluster b", 3)
-    assert acquire_claim(store, subject, "cluster a", "x", late + HOUR, clock=lambda: late) is None
+    assert claim_at(late, store, subject, "cluster a", deadline=late + HOUR) is None
     assert len(Log(store).entries()) == 3
 
 
-def test_a_claim_that_is_given_back_keeps_nobody_waiting(store: Store, build) -> None:
+def test_a_released_claim_is_free_at_once(store: Store, build) -> None:
     subject = build.digest("update")
     assert release_claim(store, subject, "a", "x", clock=lambda: NOON) is None
-    acquire_claim(store, subject, "a", "new data", NOON + HOUR, clock=lambda: NOON)
+    claim_at(NOON, store, subject, "a", deadline=NOON + HOUR)
     soon = NOON + MINUTE
     assert release_claim(store, subject, "b", "x", clock=lambda: soon) is None
     assert release_claim(store, subject, "a", "deleted", clock=lambda: soon).deadline == "2026-01-01T12:01:00Z"
     assert release_claim(store, subject, "a", "deleted", clock=lambda: soon) is None
-    assert acquire_claim(store, subject, "b", "new data", soon + HOUR, clock=lambda: soon).author == "b"
+    assert claim_at(soon, store, subject, "b", deadline=soon + HOUR).author == "b"
     assert not verify_log(store)
 
 
-def test_a_holder_that_comes_back_keeps_its_claim(folder: Store, build) -> None:
+def test_a_holder_renews_its_claim(folder: Store, build) -> None:
     subject, numbers = build.digest("update"), []
     for minute in range(0, 120, 10):
         now = NOON + minute * MINUTE
-        held_claim = acquire_claim(folder, subject, "a", "its run lives", now + HOUR, clock=lambda now=now: now)
-        assert acquire_claim(folder, subject, "b", "new data", now + HOUR, clock=lambda now=now: now) is None
+        held_claim = claim_at(now, folder, subject, "a", deadline=now + HOUR)
+        assert claim_at(now, folder, subject, "b", deadline=now + HOUR) is None
         numbers.append(held_claim.number)
-    assert numbers == [1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]  # anew when less than half an hour is left
+    assert numbers == [1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]  # renewed when less than half an hour is left
     assert build_history(Log(folder).entries()).claims[subject].deadline == "2026-01-01T14:20:00Z"
     assert verify_log(folder) == verify_objects(folder) == ()
 
 
 def test_a_deadline_that_has_passed_claims_nothing(folder: Store, build) -> None:
-    assert acquire_claim(folder, build.digest("update"), "a", "x", NOON, clock=lambda: NOON) is None
+    assert claim_at(NOON, folder, build.digest("update"), "a", deadline=NOON) is None
     assert not Log(folder).entries()
 
 
-def test_of_many_at_the_same_moment_one_gets_it(folder: Store, build) -> None:
+def test_one_of_many_concurrent_callers_gets_the_claim(folder: Store, build) -> None:
     barrier = Barrier(8)
 
     def race(number: int) -> LogEntry | None:
         barrier.wait(10)
-        return acquire_claim(folder, build.digest("update"), f"operator {number}", "x", NOON + HOUR, clock=lambda: NOON)
+        return claim_at(NOON, folder, build.digest("update"), f"operator {number}", deadline=NOON + HOUR)
 
     with ThreadPoolExecutor(8) as pool:
         winners = [entry for entry in pool.map(race, range(8)) if entry]
@@ -90,14 +94,7 @@ def test_never_two_holders(memory_store, history: list[tuple[int, str, int]], ah
         now += timedelta(seconds=passed)
         local_time = now + timedelta(seconds=ahead[claimer])
         before = build_history(Log(store).entries()).claims.get(subject)
-        new_claim = acquire_claim(
-            store,
-            subject,
-            claimer,
-            "x",
-            local_time + timedelta(seconds=period),
-            clock=lambda local_time=local_time: local_time,
-        )
+        new_claim = claim_at(local_time, store, subject, claimer, deadline=local_time + timedelta(seconds=period))
         last = build_history(Log(store).entries()).claims.get(subject)
         believes.pop(claimer, None)
         if new_claim:

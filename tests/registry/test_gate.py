@@ -22,7 +22,8 @@ from anamnesis.records import (
 )
 from anamnesis.registry import ApprovalMode, GatePolicy, History, RequiredTestSet, TaskLimits, decide_promotion
 
-BASE, CANDIDATE = "sha256:base", Version("sha256:base", "sha256:snapshot", "new", {}, {})
+BASE = "sha256:base"
+CANDIDATE = Version(base=BASE, snapshot="sha256:snapshot", site="new", configuration={}, parts={})
 METRICS = {"forgetting": "AUROC", "saliency": "IoU"}
 D = Decimal
 
@@ -36,6 +37,10 @@ REFERENCES = {("test of old", "AUROC"): D("0.90")}
 HISTORY = History(champion=BASE, promoted_versions=(BASE,), bases={BASE: None})
 POLICY = GatePolicy(D("0.80"), D("0.03"), D("0.40"), approval=ApprovalMode.AUTOMATIC)
 GOOD = {"old": "0.90", "new": "0.90", "old saliency": "0.70"}
+
+
+def criterion(name: str, site: str, value: Decimal | None, limit: Decimal, passed: bool | None) -> Criterion:
+    return Criterion(name=name, site=site, task=f"task {site}", value=value, limit=limit, passed=passed)
 
 
 def evaluations_of(scores: dict[str, str], evaluator: str = "e") -> list[Evaluation]:
@@ -78,20 +83,20 @@ def test_the_gate(scores: dict[str, str | None], verdict: Verdict, reason: str) 
     assert reason in decision.reason
 
 
-def test_every_criterion_has_value_limit_and_verdict() -> None:
+def test_every_criterion_has_value_limit_and_result() -> None:
     decision = decision_of(GOOD | {"old": "0.86"})
     assert decision.criteria == (
-        Criterion("floor", "old", "task old", D("0.86"), D("0.80"), True),
-        Criterion("forgetting", "old", "task old", D("0.04"), D("0.03"), False),
-        Criterion("saliency", "old", "task old", D("0.70"), D("0.40"), True),
-        Criterion("floor", "new", "task new", D("0.90"), D("0.80"), True),
+        criterion("floor", "old", value=D("0.86"), limit=D("0.80"), passed=True),
+        criterion("forgetting", "old", value=D("0.04"), limit=D("0.03"), passed=False),
+        criterion("saliency", "old", value=D("0.70"), limit=D("0.40"), passed=True),
+        criterion("floor", "new", value=D("0.90"), limit=D("0.80"), passed=True),
     )
     assert decision.evaluations == tuple(sorted(item.digest for item in evaluations_of(GOOD | {"old": "0.86"})))
     assert (decision.candidate, decision.base, decision.champion) == (CANDIDATE.digest, BASE, BASE)
 
 
 def test_a_missing_value_has_no_verdict() -> None:
-    assert decision_of({}).criteria[0] == Criterion("floor", "old", "task old", None, D("0.80"), None)
+    assert decision_of({}).criteria[0] == criterion("floor", "old", value=None, limit=D("0.80"), passed=None)
 
 
 def test_a_test_set_without_limits_must_be_evaluated_all_the_same() -> None:
@@ -110,14 +115,16 @@ def test_limits_of_one_task_replace_the_policys_one_by_one() -> None:
 def test_a_margin_without_an_earlier_score_waits_for_one() -> None:
     decision = decision_of(GOOD, references={})
     assert decision.verdict is Verdict.AWAIT_EVALUATIONS
-    assert "of any promoted version" in decision.reason
+    assert "of a promoted version, for the margin" in decision.reason
     assert decision_of(GOOD, replace(POLICY, margin=None), references={}).verdict is Verdict.PROMOTE
 
 
 def test_the_first_version_can_have_forgotten_nothing() -> None:
     first = replace(CANDIDATE, base=None)
     evaluations = [replace(item, version=first.digest) for item in evaluations_of({"old": "0.8", "new": "0.8"})]
-    decision = decide_promotion(POLICY, first, TESTS, evaluations, {}, History())
+    decision = decide_promotion(
+        policy=POLICY, candidate=first, tests=TESTS, evaluations=evaluations, references={}, history=History()
+    )
     assert (decision.verdict, [item.name for item in decision.criteria]) == (Verdict.PROMOTE, ["floor", "floor"])
 
 
@@ -125,7 +132,7 @@ def test_only_the_candidates_own_evaluations_on_frozen_sets_count() -> None:
     good = evaluations_of(GOOD)
     strangers = [
         replace(good[0], version="sha256:other", metrics={"AUROC": Metric(D("0.1"), 1)}),
-        replace(good[0], window=EvaluationSet.RECENT, metrics={"AUROC": Metric(D("0.1"), 1)}),
+        replace(good[0], evaluation_set=EvaluationSet.RECENT, metrics={"AUROC": Metric(D("0.1"), 1)}),
         replace(good[0], test_set="another", metrics={"AUROC": Metric(D("0.1"), 1)}),
         replace(good[0], name="privacy", metrics={}),
     ]
@@ -141,7 +148,7 @@ def test_of_two_evaluators_the_worse_counts() -> None:
 
 def test_an_evaluation_without_the_metric_is_an_error() -> None:
     bad = [replace(evaluations_of(GOOD)[0], metrics={"Accuracy": Metric(D(1), 1)})]
-    with pytest.raises(InputError, match=r"forgetting evaluation.*at old: has no AUROC, only Accuracy"):
+    with pytest.raises(InputError, match=r"forgetting evaluation.*at old: the metric AUROC is missing, it has Acc"):
         decision_of(GOOD, evaluations=bad)
 
 
@@ -160,11 +167,11 @@ def test_approval_counts_for_exactly_this_version(build) -> None:
 
 
 def test_a_persons_rejection_comes_first(build) -> None:
-    veto = replace(HISTORY, rejected={CANDIDATE.digest: build.entry(EntryKind.REJECT, CANDIDATE.digest)})
+    veto = replace(HISTORY, rejections={CANDIDATE.digest: build.entry(EntryKind.REJECT, CANDIDATE.digest)})
     decision = decision_of(GOOD, history=veto)
     assert (decision.verdict, decision.reason) == (Verdict.REJECT, "dr rejected it in log entry 1: why")
     by_gate = build.entry(EntryKind.REJECT, CANDIDATE.digest, build.decision(CANDIDATE.digest, BASE, Verdict.REJECT))
-    gate_rejected_history = replace(HISTORY, rejected={CANDIDATE.digest: by_gate})
+    gate_rejected_history = replace(HISTORY, rejections={CANDIDATE.digest: by_gate})
     assert (
         decision_of(GOOD, history=gate_rejected_history).verdict is Verdict.PROMOTE
     )  # the policy may have changed since
@@ -176,9 +183,9 @@ def test_another_champion_supersedes() -> None:
     assert decision_of(GOOD, history=History()).verdict is Verdict.SUPERSEDED
 
 
-def test_judging_after_the_promotion_says_the_same() -> None:
+def test_the_gate_decides_the_same_after_the_promotion() -> None:
     digest = CANDIDATE.digest
-    champion = replace(HISTORY, champion=digest, promoted=(BASE, digest))
+    champion = replace(HISTORY, champion=digest, promoted_versions=(BASE, digest))
     assert decision_of(GOOD, history=champion).verdict is Verdict.PROMOTE
     assert decision_of(GOOD, history=replace(champion, champion=BASE)).verdict is Verdict.SUPERSEDED
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,8 +11,20 @@ VERSIONS = tuple("abcd")
 
 def entry(kind: EntryKind, subject: str, base: str | None = None, by_gate: bool = True, number: int = 1) -> LogEntry:
     verdict = Verdict.PROMOTE if kind is EntryKind.PROMOTE else Verdict.REJECT
-    decision = Decision(verdict, subject, base, base, (), (), "") if by_gate else None
-    return LogEntry(number, "", "n", kind, subject, "dr", "why", "2026-01-01T00:00:00Z", decision)
+    decision = Decision(
+        verdict=verdict, candidate=subject, base=base, champion=base, criteria=(), evaluations=(), reason=""
+    )
+    return LogEntry(
+        number=number,
+        previous_digest="",
+        nonce="n",
+        kind=kind,
+        subject=subject,
+        author="dr",
+        reason="why",
+        time="2026-01-01T00:00:00Z",
+        decision=decision if by_gate else None,
+    )
 
 
 entries = st.lists(
@@ -25,7 +39,7 @@ entries = st.lists(
 )
 
 
-def test_nothing_has_happened_in_an_empty_log() -> None:
+def test_an_empty_log_has_an_empty_history() -> None:
     assert build_history([]) == History()
 
 
@@ -86,8 +100,8 @@ def test_the_champion_only_changes_by_a_promotion_from_it_or_a_roll_back(log: li
 
 
 @given(entries)
-def test_ignored_entries_might_as_well_not_be_there(log: list[LogEntry]) -> None:
-    numbered = [LogEntry(i, *[getattr(e, f) for f in LogEntry.__slots__[1:]]) for i, e in enumerate(log, 1)]
+def test_ignored_entries_have_no_effect(log: list[LogEntry]) -> None:
+    numbered = [replace(e, number=i) for i, e in enumerate(log, 1)]
     whole = build_history(numbered)
     accepted = build_history(e for e in numbered if e not in whole.ignored_entries)
     assert accepted.ignored_entries == ()

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from anamnesis.records import EntryKind, InputError, IntegrityError
+from anamnesis.records import EntryKind, InputError, IntegrityError, canonical_json
 from anamnesis.registry import History, Log, LogPosition, build_history, record_decision, verify_log
 from anamnesis.registry.log import EntryProposal, entry_key, format_timestamp
 from anamnesis.storage import Store
@@ -117,7 +117,7 @@ def test_a_precondition_sees_exactly_the_entries_before_its_number(store: Store,
 
     def propose(history: History) -> EntryProposal | None:
         approval_counts.append(len(history.approvals))
-        if len(approval_counts) == 1:  # somebody is faster
+        if len(approval_counts) == 1:  # another writer is faster
             Log(store).append(EntryKind.APPROVE, build.digest("b"), "other", "ok")
         return EntryProposal(EntryKind.APPROVE, build.digest("a"), "dr", "ok")
 
@@ -131,7 +131,7 @@ def test_a_precondition_that_fails_writes_nothing(store: Store) -> None:
     assert list(store.list("log/")) == []
 
 
-def test_a_log_that_was_tampered_with_is_neither_read_nor_continued(store: Store, build) -> None:
+def test_a_changed_log_is_neither_read_nor_continued(store: Store, build) -> None:
     for i in range(3):
         Log(store).append(EntryKind.APPROVE, build.digest(str(i)), "dr", "ok")
     second = store.get(entry_key(2))
@@ -149,13 +149,26 @@ def test_a_log_that_was_tampered_with_is_neither_read_nor_continued(store: Store
     assert len(list(store.list("log/"))) == 3
 
 
+def test_an_entry_of_an_older_release_is_refused_with_one_sentence(folder: Store, build) -> None:
+    old_entry = {"number": 1, "previous": "", "schema": 1, "subject": build.digest("a"), "who": "dr", "why": "ok"}
+    folder.put(entry_key(1), canonical_json(old_entry))
+    sentence = (
+        "log entry 1: found schema 1 of LogEntry, this release reads schema 2; "
+        "start a new registry, or keep the release that wrote this one"
+    )
+    with pytest.raises(InputError, match=f"^{sentence}$"):
+        Log(folder).entries()
+    assert verify_log(folder) == (sentence,)
+
+
 def test_an_entry_has_an_author_and_a_promotion_its_decision(folder: Store, build) -> None:
-    with pytest.raises(InputError, match="says not who"):
+    with pytest.raises(InputError, match="no author given; name the person"):
         Log(folder).append(EntryKind.APPROVE, build.digest("a"), " ", "ok")
-    with pytest.raises(InputError, match="needs the decision"):
+    with pytest.raises(InputError, match="no decision on this version given"):
         Log(folder).append(EntryKind.PROMOTE, build.digest("a"), "dr", "ok")
-    with pytest.raises(InputError, match="needs the decision"):
-        Log(folder).append(EntryKind.PROMOTE, build.digest("a"), "dr", "ok", build.decision(build.digest("b"), None))
+    other_decision = build.decision(build.digest("b"), None)
+    with pytest.raises(InputError, match="no decision on this version given"):
+        Log(folder).append(EntryKind.PROMOTE, build.digest("a"), "dr", "ok", decision=other_decision)
 
 
 def test_a_head_is_written_and_read(build) -> None:

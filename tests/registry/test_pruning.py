@@ -2,7 +2,7 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from anamnesis.records import UpdateCost, UpdateRecord, digest_hex
+from anamnesis.records import digest_hex
 from anamnesis.registry import find_prunable, prune, read_part, read_version, write_update_record
 from anamnesis.storage import Store, open_store
 
@@ -13,10 +13,10 @@ def later() -> datetime:
     return datetime.now(UTC) + 48 * HOUR
 
 
-def test_what_nothing_needs_may_go_and_the_rest_stays(store: Store, build) -> None:
+def test_unneeded_objects_are_deleted_and_all_others_stay(store: Store, build) -> None:
     digest = build.stored(store)
     finished, running = build.digest("finished"), build.digest("running")
-    write_update_record(store, UpdateRecord(finished, digest, {}, UpdateCost(1.0, 1, 1), ()))
+    write_update_record(store, build.update_record("finished", digest))
     for input_digest in (finished, running):
         store.put(f"checkpoints/{digest_hex(input_digest)}/manifest.json", b"{}")
     orphan = f"blobs/{digest_hex(build.digest('orphan'))}"
@@ -37,11 +37,11 @@ def test_a_young_blob_may_belong_to_a_version_that_is_being_written(store: Store
     assert find_prunable(store) == ()
     unneeded = find_prunable(store, clock=later)
     assert len(unneeded) == 1
-    build.stored(store)  # between the dry run and the deletion, somebody names it
+    build.stored(store)  # between the dry run and the deletion, a new version uses it
     assert prune(store, unneeded, clock=later) == ()
 
 
-def test_leftovers_of_killed_writers_go_when_they_are_old(tmp_path: Path) -> None:
+def test_old_unfinished_writes_are_deleted(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     (tmp_path / "log").mkdir()
     old, new = tmp_path / "log" / ".tmp-old", tmp_path / "log" / ".tmp-new"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anamnesis.records import EntryKind, UpdateCost, UpdateRecord
+from anamnesis.records import EntryKind
 from anamnesis.registry import (
     Log,
     LogPosition,
@@ -25,7 +25,7 @@ from anamnesis.storage import Store
 def fill_registry(store: Store, build) -> LogPosition:
     """Makes a registry with one version, judged and promoted, and three log entries; returns the log's head."""
     digest = build.stored(store)
-    write_update_record(store, UpdateRecord(build.digest("input"), digest, {"torch": "2"}, UpdateCost(1.0, 2, 3), ()))
+    write_update_record(store, build.update_record("input", digest))
     write_evaluation(store, build.evaluation(digest, "0.91"))
     log = Log(store, nonce=lambda: "0" * 32)
     log.append(EntryKind.CLAIM, build.digest("claim"), "operator", "daten für «Lunge»", deadline="2026-01-01T00:00:00Z")
@@ -93,11 +93,13 @@ def test_several_removed_entries_are_named(folder: Store, build) -> None:
     assert verify_log(folder) == ("log entries 1 to 2 are missing",)
 
 
-def test_a_cut_tail_shows_against_a_head_that_was_kept(store: Store, build) -> None:
+def test_removed_last_entries_are_found_with_the_expected_head(store: Store, build) -> None:
     head = fill_registry(store, build)
     store.delete(entry_key(3))
-    assert verify_log(store) == ()  # nothing inside the log can tell
-    assert verify_log(store, head) == ("the log ends at entry 2, but entry 3 was seen before: its tail was cut off",)
+    assert verify_log(store) == ()  # the log itself does not show it
+    assert verify_log(store, head) == (
+        "the log ends at entry 2, but entry 3 existed before: the last entries were removed",
+    )
     for number in (1, 2):
         store.delete(entry_key(number))
     assert verify_log(store, head)
@@ -105,31 +107,31 @@ def test_a_cut_tail_shows_against_a_head_that_was_kept(store: Store, build) -> N
 
 def test_a_rewritten_entry_breaks_the_chain(store: Store, build) -> None:
     head = fill_registry(store, build)
-    forged = replace(Log(store).entries()[1], who="nobody")
+    forged = replace(Log(store).entries()[1], author="nobody")
     store.put(entry_key(2), dump_entry(forged))
     assert verify_log(store, head) == ("log entry 3 does not continue log entry 2: one of them was rewritten",)
 
 
-def test_a_wholly_rewritten_chain_shows_against_a_head_that_was_kept(store: Store, build) -> None:
+def test_a_completely_rewritten_chain_is_found_with_the_expected_head(store: Store, build) -> None:
     head = fill_registry(store, build)
-    previous = ""
+    previous_digest = ""
     for entry in Log(store).entries():
-        forged = replace(entry, who="nobody", previous=previous)
+        forged = replace(entry, author="nobody", previous_digest=previous_digest)
         store.put(entry_key(entry.number), dump_entry(forged))
-        previous = forged.digest
+        previous_digest = forged.digest
     assert verify_log(store) == ()
     (problem,) = verify_log(store, head)
-    assert problem.startswith("entry 3 had the digest")
-    assert verify_log(store, LogPosition(3, previous)) == ()
+    assert problem.startswith("log entry 3 had the digest")
+    assert verify_log(store, LogPosition(3, previous_digest)) == ()
 
 
-def test_a_first_entry_that_names_another_and_a_strange_object_are_found(folder: Store, build) -> None:
+def test_a_first_entry_with_a_previous_digest_and_a_foreign_object_are_found(folder: Store, build) -> None:
     fill_registry(folder, build)
-    folder.put(entry_key(1), dump_entry(replace(Log(folder).entries()[0], previous=build.digest("x"))))
+    folder.put(entry_key(1), dump_entry(replace(Log(folder).entries()[0], previous_digest=build.digest("x"))))
     folder.put("log/notes.txt", b"hello")
     problems = verify_log(folder)
-    assert "log entry 1 names an entry before it, but is the first" in problems
-    assert "log/notes.txt: is no log entry; nobody should write here" in problems
+    assert "log entry 1 is the first entry, but holds the digest of an earlier one" in problems
+    assert "log/notes.txt: not a log entry; delete it, and check who can write to the registry" in problems
 
 
 @pytest.mark.parametrize("damage", ["change", "remove"])

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from anamnesis.records import EvaluationSet, InputError, IntegrityError, UpdateCost, UpdateRecord
+from anamnesis.records import EvaluationSet, InputError, IntegrityError
 from anamnesis.registry import (
     find_update_record,
     list_update_records,
@@ -20,7 +20,7 @@ from anamnesis.storage import MissingObjectError, Store
 
 def test_a_version_is_read_as_it_was_written(store: Store, build) -> None:
     digest = build.stored(store)
-    assert build.stored(store) == digest  # again: harmless
+    assert build.stored(store) == digest  # a repeated call is safe
     version = read_version(store, digest)
     assert version == build.version()
     assert {part: read_part(store, version, part) for part in version.parts} == build.blobs()
@@ -38,7 +38,7 @@ def test_a_version_without_a_part_is_not_written(store: Store, build) -> None:
     del blobs["method"]
     with pytest.raises(InputError, match=r"'method'.*not given"):
         write_version(store, build.version(), blobs)
-    with pytest.raises(InputError, match="'method': the version names"):
+    with pytest.raises(InputError, match="'method': the version expects the digest"):
         write_version(store, build.version(), {**blobs, "method": b"other bytes"})
     with pytest.raises(InputError, match="'extra'"):
         write_version(store, build.version(), {**build.blobs(), "extra": b"x"})
@@ -61,7 +61,7 @@ def test_changed_bytes_are_never_returned(store: Store, build) -> None:
     store.put(blob_key(version.parts["method"]), b"changed")
     with pytest.raises(IntegrityError, match="'method'"):
         read_part(store, version, "method")
-    build.stored(store)  # writing it again heals it
+    build.stored(store)  # a repeated call repairs it
     assert read_part(store, version, "method") == b"a method"
     good = store.get(version_key(digest))
     for bad in (good + b" ", good.replace(b"guangzhou", b"bethesda_"), b"", b"[1]", good.replace(b"0.001", b"NaN")):
@@ -76,7 +76,7 @@ def test_changed_bytes_are_never_returned(store: Store, build) -> None:
 def test_what_is_missing_is_named(store: Store, build) -> None:
     with pytest.raises(MissingObjectError, match="no version sha256"):
         read_version(store, build.digest("nothing"))
-    with pytest.raises(InputError, match="expected a digest"):
+    with pytest.raises(InputError, match="is not a digest"):
         read_version(store, "latest")
     with pytest.raises(InputError, match="has no part 'pool'; it has backbone, method"):
         read_part(store, build.version(), "pool")
@@ -89,7 +89,9 @@ def test_an_evaluation_is_written_once(store: Store, build) -> None:
     assert write_evaluation(store, build.evaluation(version, "0.1")) == first
     other_site_evaluation = build.evaluation(version, "0.8", site="bethesda")
     map_ = build.evaluation(version, "0.5", name="saliency")
-    recent = replace(build.evaluation(version, "0.7"), test_set=build.digest("recent"), window=EvaluationSet.RECENT)
+    recent = replace(
+        build.evaluation(version, "0.7"), test_set=build.digest("recent"), evaluation_set=EvaluationSet.RECENT
+    )
     for evaluation in (other_site_evaluation, map_, recent):
         write_evaluation(store, evaluation)
     evaluations = read_evaluations(store, version)
@@ -99,7 +101,7 @@ def test_an_evaluation_is_written_once(store: Store, build) -> None:
 
 
 def test_an_evaluation_needs_its_version_and_a_plain_site(store: Store, build) -> None:
-    with pytest.raises(InputError, match="beside its version"):
+    with pytest.raises(InputError, match="store the version before its evaluation"):
         write_evaluation(store, build.evaluation(build.digest("nothing"), "0.9"))
     version = build.stored(store)
     for site in ("a/b", "..", ""):
@@ -107,7 +109,7 @@ def test_an_evaluation_needs_its_version_and_a_plain_site(store: Store, build) -
             write_evaluation(store, build.evaluation(version, "0.9", site=site))
 
 
-def test_an_evaluation_in_anothers_place_is_found(store: Store, build) -> None:
+def test_an_evaluation_under_a_wrong_key_is_found(store: Store, build) -> None:
     version = build.stored(store)
     write_evaluation(store, build.evaluation(version, "0.9"))
     write_evaluation(store, build.evaluation(version, "0.2", site="bethesda"))
@@ -119,23 +121,21 @@ def test_an_evaluation_in_anothers_place_is_found(store: Store, build) -> None:
 
 def test_the_first_result_of_an_update_wins(store: Store, build) -> None:
     input_digest = build.digest("input")
-    record = UpdateRecord(
-        input_digest, build.stored(store, "a"), {"torch": "2"}, UpdateCost(1.5, 2, 3), (build.digest("s"),)
-    )
+    record = build.update_record("input", build.stored(store, "a"), opened_snapshots=(build.digest("s"),))
     assert find_update_record(store, input_digest) is None
     assert write_update_record(store, record) == record
     late = replace(record, version=build.stored(store, "b"))
     assert write_update_record(store, late) == record
     assert find_update_record(store, input_digest) == record
     assert list_update_records(store) == [record]
-    with pytest.raises(InputError, match="store it before"):
-        write_update_record(store, replace(record, input=build.digest("i"), version=build.digest("nothing")))
+    with pytest.raises(InputError, match="store the version before its update record"):
+        write_update_record(store, replace(record, input_digest=build.digest("i"), version=build.digest("nothing")))
 
 
-def test_an_update_in_anothers_place_is_found(store: Store, build) -> None:
-    record = UpdateRecord(build.digest("one"), build.stored(store), {}, UpdateCost(0.0, 0, 0), ())
+def test_an_update_record_under_a_wrong_key_is_found(store: Store, build) -> None:
+    record = build.update_record("one", build.stored(store))
     write_update_record(store, record)
     (info,) = store.list("updates/")
     store.put(f"updates/{build.digest('two')[7:]}.json", store.get(info.key))
-    with pytest.raises(IntegrityError, match="is the record of"):
+    with pytest.raises(IntegrityError, match="holds the record of the input"):
         find_update_record(store, build.digest("two"))

@@ -66,7 +66,7 @@ MakeSite = Callable[..., SiteFolder]
 def make_site(tmp_path: Path) -> MakeSite:
     """Makes empty sites, each with its folder and store."""
 
-    def build(name: str = "ward", classes: tuple[str, ...] = ("no", "yes"), **settings: object) -> SiteFolder:
+    def build(name: str = "north", classes: tuple[str, ...] = ("no", "yes"), **settings: object) -> SiteFolder:
         folder = tmp_path / name / "source"
         folder.mkdir(parents=True)
         kind = settings.pop("type", TaskType.CLASSIFICATION)

@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def phantoms(folder: Path) -> SiteConfig:
     """A site of 24 patients with two images each, labelled by folder."""
-    settings = {"test_fraction": 0.5, "maximum_quarantine_share": 0.2}  # so few
+    settings = {"test_fraction": 0.5, "maximum_quarantine_share": 0.2}  # for so few patients
     return replace(write_phantom_site(folder, "xray", 24, seed=3), **settings)
 
 
@@ -41,13 +41,13 @@ def files(phantoms: SiteConfig, folder: Path) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def expected(phantoms: SiteConfig, tmp_path_factory: pytest.TempPathFactory) -> snapshots.IngestResult:
-    """What the folder gives."""
+    """The result of the ingest of the folder."""
     return snapshots.ingest(phantoms, store_at(tmp_path_factory.mktemp("store")), KEY)
 
 
 @pytest.fixture(scope="module")
 def filled_orthanc(orthanc_server: OrthancServer, files: list[Path]) -> Iterator[OrthancServer]:
-    """The server with all files, its credentials in the process's environment."""
+    """The server with all files; its credentials are in the environment of the process."""
     orthanc_server.clear()
     orthanc_server.send(*files[:20])
     orthanc_server.store(*files[20:])
@@ -58,7 +58,7 @@ def filled_orthanc(orthanc_server: OrthancServer, files: list[Path]) -> Iterator
 
 
 def manifest(files: list[Path], path: Path, keyword: str = "StudyInstanceUID") -> LabelSource:
-    """Writes a manifest that names instances, studies or accessions, and one that is not there."""
+    """Writes a manifest with instances, studies or accessions, and with one row that the source does not have."""
     rows = {str(pydicom.dcmread(file, stop_before_pixels=True)[keyword].value): file.parent.name for file in files}
     lines = [f"{name},{label}" for name, label in rows.items()]
     path.write_text("\n".join(["file,label", *lines, "1.2.3.4,normal"]))
@@ -83,7 +83,7 @@ def test_a_dicom_server_gives_the_same_snapshot_as_a_folder(
         assert snapshots.find_ingest_result(config, store, KEY) == replace(result, reused=True)
 
 
-def test_what_is_listed_and_kept_names_nobody(phantoms, files, filled_orthanc, tmp_path):
+def test_listings_and_stored_documents_contain_no_identifier(phantoms, files, filled_orthanc, tmp_path):
     labels, uid = manifest(files, tmp_path / "labels.csv"), str(pydicom.dcmread(files[0]).StudyInstanceUID)
     text = (tmp_path / "labels.csv").read_text()
     (tmp_path / "labels.csv").write_text(text.replace(f"{uid},normal", f"{uid},strange"))
@@ -120,7 +120,7 @@ def test_labels_that_a_dicom_server_cannot_have(phantoms):
     config = replace(phantoms, source="orthanc+http://127.0.0.1:1")
     with pytest.raises(InputError, match=r"labels\.from: a DICOM server has no folders"):
         list_source_items(config)
-    with pytest.raises(InputError, match=r"labels\.manifest: a DICOM server holds no manifest; give its URL"):
+    with pytest.raises(InputError, match=r"labels\.manifest: a DICOM server has no manifest; give the URL of one"):
         list_source_items(replace(config, labels=LabelSource(LabelOrigin.MANIFEST, "labels.csv")))
     task = replace(phantoms.task, type=TaskType.PRETRAINING, classes=(), primary_metric="ProbeAccuracy")
     with pytest.raises(UnreachableError):
@@ -132,7 +132,7 @@ Answer = Callable[[str], tuple[int, str, bytes]]
 
 @pytest.fixture
 def fake_dicomweb() -> Iterator[tuple[str, list[Answer]]]:
-    """A DICOMweb server of which a test says what it answers: its URL, and a list to put the answer in."""
+    """A DICOMweb server: its URL, and a list; the last function in it gives the response to each path."""
     answers: list[Answer] = []
 
     class FakeDicomwebHandler(BaseHTTPRequestHandler):
@@ -181,11 +181,11 @@ def test_a_hospital_names_its_own_authority(certificate):
     server.socket = context.wrap_socket(server.socket, server_side=True)
     Thread(target=server.serve_forever, daemon=True).start()
     url, token = f"dicomweb+https://127.0.0.1:{server.server_port}", {"DICOM_TOKEN": "secret"}
-    with pytest.raises(UnreachableError, match="certificate is not trusted; name its authority by REQUESTS_CA_BUNDLE"):
+    with pytest.raises(UnreachableError, match="certificate of the server is not trusted; set REQUESTS_CA_BUNDLE to"):
         open_source(url, token).list_items()
     assert open_source(url, {**token, "REQUESTS_CA_BUNDLE": str(certificate)}).list_items() == ()
     assert set(authorizations) == {"Bearer secret"}
-    with pytest.raises(InputError, match="AWS_CA_BUNDLE: there is no file"):
+    with pytest.raises(InputError, match="AWS_CA_BUNDLE: the file '/nowhere' does not exist"):
         open_source(url, {"AWS_CA_BUNDLE": "/nowhere"})
     server.shutdown()
     server.server_close()
@@ -222,14 +222,14 @@ def test_a_server_that_ignores_pages_does_not_go_on_for_ever(fake_dicomweb):
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        ((200, "text/html", b"<html>Rossi^Maria</html>"), "does not answer with JSON"),
-        ((200, "application/json", b'{"Rossi^Maria": 1}'), "does not answer as QIDO-RS"),
-        ((200, "application/json", rows("1.2")), "does not tell NumberOfStudyRelatedInstances"),
-        ((400, "text/plain", b"Rossi^Maria"), "it answers 400"),
-        ((503, "text/plain", b"Rossi^Maria"), "it answers 503"),
+        ((200, "text/html", b"<html>Rossi^Maria</html>"), "request for the studies is not JSON"),
+        ((200, "application/json", b'{"Rossi^Maria": 1}'), "request for the studies is not QIDO-RS"),
+        ((200, "application/json", rows("1.2")), "does not return NumberOfStudyRelatedInstances"),
+        ((400, "text/plain", b"Rossi^Maria"), "request for the studies failed with status 400; check the address"),
+        ((503, "text/plain", b"Rossi^Maria"), "failed with status 503: the server is out of order"),
     ],
 )
-def test_an_answer_that_makes_no_sense_is_not_quoted(fake_dicomweb, answer, message):
+def test_errors_do_not_quote_an_unexpected_response(fake_dicomweb, answer, message):
     url, answers = fake_dicomweb
     answers.append(lambda path: answer)
     with pytest.raises((InputError, UnreachableError), match=message) as caught:

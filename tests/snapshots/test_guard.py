@@ -4,7 +4,7 @@ from anamnesis import snapshots
 from anamnesis.records import InputError, IntegrityError, RefusedError, Split
 
 
-def test_the_guard_lets_through_what_is_allowed_and_records_it(site):
+def test_the_guard_allows_only_its_splits_and_records_openings(site):
     result = site.ingest()
     guard = snapshots.Guard({result.snapshot: frozenset({Split.TRAIN})})
     assert guard.opened_digests == ()
@@ -17,7 +17,7 @@ def test_the_guard_lets_through_what_is_allowed_and_records_it(site):
     assert guard.opened_digests == (result.snapshot,)
 
 
-def test_what_does_not_exist_is_an_input_error(site):
+def test_a_missing_snapshot_or_test_set_is_an_input_error(site):
     nothing = "sha256:" + "0" * 64
     guard = snapshots.Guard({nothing: frozenset(Split)})
     with pytest.raises(InputError):

@@ -53,6 +53,6 @@ def test_a_key_comes_from_the_environment():
 
 
 @pytest.mark.parametrize("reference", ["env:KEY", "env:", "file:///not/there", "key.txt", "s3://bucket/key"])
-def test_without_a_key_nothing_goes(reference):
+def test_a_missing_or_short_key_is_an_error(reference):
     with pytest.raises(InputError, match="split key"):
         read_split_key(reference, environment={"KEY": "short"})

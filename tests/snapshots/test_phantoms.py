@@ -75,5 +75,5 @@ def test_headers_are_those_of_valid_files_with_people_in_them(tmp_path):
 
 
 def test_an_unknown_kind_is_named(tmp_path):
-    with pytest.raises(InputError, match="'pet': known are xray"):
+    with pytest.raises(InputError, match="phantom 'pet' does not exist; choose one of xray"):
         write_phantom_site(tmp_path, "pet", 2, 0)

@@ -64,19 +64,19 @@ def _cut_dicom(path):
 
 
 BROKEN = [
-    (_text, "not a format that is read here"),
+    (_text, "the file format is not supported"),
     (_empty, "the file is empty"),
-    (_cut_png, "the file is damaged or not what it says it is"),
-    (_bomb, "the image would not fit into memory"),
-    (_pickle, "the arrays of the file are not laid out as expected"),
+    (_cut_png, "the file is damaged or has the wrong format"),
+    (_bomb, "the image is too large for memory"),
+    (_pickle, "the arrays of the file have an unexpected layout"),
     (_nan, "some pixels are not finite numbers"),
-    (_wrong_modality, "the modality does not belong to this site"),
-    (_compressed, "compressed DICOM is not read yet"),
-    (_cut_dicom, "the file is damaged or not what it says it is"),
+    (_wrong_modality, "the modality is not one of the site's modalities"),
+    (_compressed, "compressed DICOM is not supported yet"),
+    (_cut_dicom, "the file is damaged or has the wrong format"),
 ]
 
 
-def test_what_is_broken_is_listed_and_the_rest_goes_on(site):
+def test_broken_files_are_quarantined_and_the_others_are_ingested(site):
     for number, (write, _) in enumerate(BROKEN):
         write(site.folder / "no" / f"broken{number}.png")
     result = site.ingest(maximum_quarantine_share=0.2)
@@ -86,10 +86,10 @@ def test_what_is_broken_is_listed_and_the_rest_goes_on(site):
     assert result.counts["train"] + result.counts["test"] == 60
 
 
-def test_too_much_fails_and_says_how_much_why_and_where(site):
+def test_too_many_quarantined_images_fail_with_share_reasons_and_list(site):
     for number in range(15):
         _text(site.folder / "no" / f"Rossi{number}.png")
-    with pytest.raises(InputError, match=r"15 of 75 images cannot be used.*15 x not a format") as caught:
+    with pytest.raises(InputError, match=r"15 of 75 images are unusable.*15 x the file format is not") as caught:
         site.ingest()
     assert "Rossi" not in str(caught.value)
     (listed,) = site.store.list("quarantine/")
@@ -105,9 +105,9 @@ def test_equal_pixels_stay_with_one_patient(site):
     (trained, *_) = site.samples(first, Split.TRAIN)
     site.png("yes/copy of a trained one.png", trained.images["DX"].pixels)
     result = site.ingest()
-    assert result.reasons == {"the same pixels came from another patient or study": 2}
-    assert {record.id for record in site.manifest(result).of(Split.TEST)} == {
-        record.id for record in site.manifest(first).of(Split.TEST)
+    assert result.reasons == {"another patient or study has the same pixels": 2}
+    assert {record.id for record in site.manifest(result).samples_of(Split.TEST)} == {
+        record.id for record in site.manifest(first).samples_of(Split.TEST)
     }
     contents = [record.images["DX"].content for record in site.manifest(result).samples]
     assert len(contents) == len(set(contents))

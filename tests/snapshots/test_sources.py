@@ -46,7 +46,7 @@ REAL = [
 @pytest.mark.parametrize(("name", "modality", "task", "labels"), REAL, ids=[row[0] for row in REAL])
 def test_real_images_keep_their_declared_split(data_folder, tmp_path, name, modality, task, labels):
     source = (data_folder / name).absolute().as_uri()
-    config = SiteConfig(name, source, (modality,), task, labels, maximum_studies=120)
+    config = SiteConfig(name, source, (modality,), task, labels=labels, maximum_studies=120)
     store = open_store((tmp_path / "store").as_uri())
     result = snapshots.ingest(config, store, KEY)
     assert result.counts["quarantined"] == result.counts["pending"] == 0
@@ -68,10 +68,10 @@ def test_a_hospital_study_joins_its_modalities(data_folder, tmp_path):
     (folder / "labels.csv").write_text("file,label,patient,split\nSTS_019,low,a,train\nSTS_008,high,b,test")
     labels = LabelSource(LabelOrigin.MANIFEST, "labels.csv")
     task = Task("grade", TaskType.PRETRAINING, ())
-    config = SiteConfig("mcgill", folder.as_uri(), ("CT", "PT"), task, labels)
+    config = SiteConfig("mcgill", folder.as_uri(), ("CT", "PT"), task, labels=labels)
     store = open_store((tmp_path / "store").as_uri())
     result = snapshots.ingest(config, store, KEY)
-    assert dict(result.reasons) == {"there are no pixels in the file": 4}  # RTSTRUCT is not read yet
+    assert dict(result.reasons) == {"the file has no pixels": 4}  # RTSTRUCT is not supported yet
     guard = snapshots.Guard({result.snapshot: frozenset({Split.TRAIN})})
     (sample,) = snapshots.open_split(store, result.snapshot, Split.TRAIN, guard)
     assert {name: image.axes for name, image in sample.images.items()} == {"CT": "ZYX", "PT": "ZYX"}

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,13 @@ ROWS = st.lists(st.tuples(st.sampled_from([None, 0, 1, 2]), st.integers(0, 30)),
 
 def _studies(rows):
     return [
-        Study((f"{row_number}",), f"p{patient}", f"{row_number}", {}, None if index is None else Target(index=index))
+        Study(
+            files=(f"{row_number}",),
+            patient=f"p{patient}",
+            study=f"{row_number}",
+            pixel_sources={},
+            target=None if index is None else Target(index=index),
+        )
         for row_number, (index, patient) in enumerate(rows)
     ]
 
@@ -43,7 +50,7 @@ def test_classes_get_even_shares(rows, maximum):
     short = [index for index in available if chosen_counts[index] < available[index]]
     if short and sum(available.values()) > maximum:
         assert max(chosen_counts.values()) - min(chosen_counts[index] for index in short) <= 1
-        assert all(study.target for study in chosen)  # studies without an answer only fill what is left
+        assert all(study.target for study in chosen)  # studies without a target only fill the rest
 
 
 def test_both_splits_are_thinned_alike_and_patients_stay_whole():
@@ -58,13 +65,7 @@ def test_both_splits_are_thinned_alike_and_patients_stay_whole():
 
 def _labels(site, rows, columns="file,label,patient,study,split"):
     (site.folder / "labels.csv").write_text("\n".join([columns, *rows]))
-    site.config = site.config.__class__(
-        site.config.name,
-        site.config.source,
-        site.config.modalities,
-        site.config.task,
-        LabelSource(LabelOrigin.MANIFEST, "labels.csv"),
-    )
+    site.config = replace(site.config, labels=LabelSource(LabelOrigin.MANIFEST, "labels.csv"))
 
 
 def test_a_declared_split_wins_for_all_images_of_the_patient(make_site):
@@ -88,7 +89,7 @@ def test_a_patient_in_two_splits_is_refused_without_a_name(make_site):
     for number in range(4):
         site.png(f"Rossi{number}.png")
     _labels(site, [f"Rossi{n}.png,{('no', 'yes')[n % 2]},Rossi,s{n},{'test' if n else 'train'}" for n in range(4)])
-    with pytest.raises(InputError, match="1 patients are in training and test") as caught:
+    with pytest.raises(InputError, match="puts 1 patients into training and test") as caught:
         site.ingest()
     assert "Rossi" not in str(caught.value)
     assert set(site.quarantine()) == {f"Rossi{n}.png" for n in range(4)}
@@ -101,11 +102,11 @@ def test_a_tested_patient_never_comes_to_training(make_site):
     rows = [f"{n}.png,{('no', 'yes')[n % 2]},p{n // 2},s{n}" for n in range(40)]
     _labels(site, rows, "file,label,patient,study")
     first = site.ingest()
-    tested = {record.patient for record in site.manifest(first).of(Split.TEST)}
+    tested = {record.patient for record in site.manifest(first).samples_of(Split.TEST)}
     lowered = site.ingest(test_fraction=0.0)
-    assert {record.patient for record in site.manifest(lowered).of(Split.TEST)} == tested
+    assert {record.patient for record in site.manifest(lowered).samples_of(Split.TEST)} == tested
     _labels(site, [f"{row},train" for row in rows])
-    with pytest.raises(InputError, match="although an issued test set has them"):
+    with pytest.raises(InputError, match="although they are in an issued test set"):
         site.ingest()
 
 

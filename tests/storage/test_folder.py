@@ -16,9 +16,9 @@ def test_a_file_system_without_links_is_refused_with_advice(folder: Store, monke
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
     monkeypatch.setattr(os, "link", no_link)
-    with pytest.raises(RefusedError, match=r"cannot make hard links.*choose a folder"):
+    with pytest.raises(RefusedError, match=r"does not support hard links.*choose a folder"):
         folder.put_if_absent("log/1", b"x")
-    with pytest.raises(RefusedError, match="cannot make hard links"):
+    with pytest.raises(RefusedError, match="does not support hard links"):
         folder.check_conditional_writes()
     assert list(folder.list()) == list(folder.list_unfinished_writes()) == []
 
@@ -57,15 +57,15 @@ def _write_forever(store: FolderStore, size: int) -> None:
         store.put_if_absent(f"new-{i}", bytes([i % 256]) * size)
 
 
-def test_leftovers_are_hidden_from_listings_and_can_be_deleted(tmp_path: Path) -> None:
+def test_unfinished_writes_are_not_listed_and_can_be_deleted(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     store.put("blobs/a", b"x")
     (tmp_path / "blobs" / ".tmp-0123").write_bytes(b"half")
     assert [info.key for info in store.list()] == ["blobs/a"]
-    (leftover,) = store.list_unfinished_writes()
-    store.delete(leftover.key)
+    (unfinished_write,) = store.list_unfinished_writes()
+    store.delete(unfinished_write.key)
     assert list(store.list_unfinished_writes()) == []
-    with pytest.raises(InputError, match="kept for temporary files"):
+    with pytest.raises(InputError, match="reserved for temporary files"):
         store.put("blobs/.tmp-1", b"")
 
 
@@ -89,9 +89,9 @@ def test_a_folder_without_access_says_so(folder: Store, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(os, "scandir", forbidden)
     monkeypatch.setattr(os, "fsync", forbidden)
-    with pytest.raises(RefusedError, match="give this user access"):
+    with pytest.raises(RefusedError, match="give the current user access"):
         list(folder.list())
-    with pytest.raises(RefusedError, match="give this user access"):
+    with pytest.raises(RefusedError, match="give the current user access"):
         folder.put("b", b"")
 
 

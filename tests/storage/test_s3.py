@@ -15,7 +15,7 @@ _prefixes = count()
 
 
 class FaultyProxy(ThreadingHTTPServer):
-    """Passes requests on, and spoils them as ``faults`` says, the first fault first.
+    """Passes requests on, with the first of ``faults`` applied to the next request.
 
     ``drop``: the server acts, its reply is lost. ``503 after``: the server acts, and a gateway answers 503.
     ``409 before`` and ``503 before``: the server never sees the request.
@@ -114,9 +114,9 @@ def test_every_other_request_is_repeated_too(through_proxy: Store, proxy: Faulty
         assert not proxy.faults
 
 
-def test_a_server_that_stays_away_is_an_error_that_names_it(through_proxy: Store, proxy: FaultyProxy) -> None:
+def test_a_server_that_stays_down_is_an_error_with_its_name(through_proxy: Store, proxy: FaultyProxy) -> None:
     proxy.faults = ["503 before"] * 100
-    with pytest.raises(AnamnesisError, match=r"proxied-\d+/a: no answer after 6 attempts"):
+    with pytest.raises(AnamnesisError, match=r"proxied-\d+/a: the request failed 6 times, last with: .*503"):
         through_proxy.get("a")
 
 
@@ -129,7 +129,7 @@ def test_a_server_without_conditional_writes_is_refused(through_proxy: Store, pr
 
 def test_a_server_that_rejects_conditional_writes_is_refused(through_proxy: Store, proxy: FaultyProxy) -> None:
     proxy.faults = ["501 before"]
-    with pytest.raises(RefusedError, match="lacks conditional writes"):
+    with pytest.raises(RefusedError, match="does not support conditional writes"):
         through_proxy.check_conditional_writes()
 
 
@@ -177,7 +177,7 @@ def test_the_environment_is_checked_before_any_request(name: str, value: str) ->
 def test_a_bucket_is_reached_through_the_proxy_of_the_hospital(
     proxy: FaultyProxy, s3_environment: Mapping[str, str]
 ) -> None:
-    proxy.upstream = ""  # whoever speaks to a proxy names the server
+    proxy.upstream = ""  # a request to a proxy has the whole URL
     http_proxy = f"http://127.0.0.1:{proxy.server_address[1]}"
     url = f"s3://models/proxied-{next(_prefixes)}"
     proxied_store = S3Store.from_environment(url, {**s3_environment, "HTTP_PROXY": http_proxy})
@@ -207,8 +207,8 @@ def test_no_proxy_names_hosts_and_domains(endpoint: str, direct: str, proxy: str
     assert s3.find_proxy(urlsplit(endpoint), {"HTTPS_PROXY": "http://p:3128", "NO_PROXY": direct}) == proxy
 
 
-def test_a_file_of_authorities_that_is_not_there_is_named() -> None:
+def test_a_missing_file_of_authorities_is_named() -> None:
     keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
     for name in ("AWS_CA_BUNDLE", "SSL_CERT_FILE"):
-        with pytest.raises(InputError, match=f"{name}: there is no file '/nowhere'"):
+        with pytest.raises(InputError, match=f"{name}: the file '/nowhere' does not exist"):
             S3Store.from_environment("s3://models", {**keys, name: "/nowhere"})

@@ -16,7 +16,7 @@ def test_an_object_is_read_as_it_was_written(store: Store) -> None:
     assert store.get("blobs/a") == b""
 
 
-def test_what_is_not_there_is_missing_and_says_where(store: Store) -> None:
+def test_the_error_names_the_missing_object(store: Store) -> None:
     store.put("a/b", b"x")
     for key in ("nothing", "a", "a/b/c"):
         assert not store.exists(key)

@@ -73,7 +73,7 @@ def test_what_cannot_be_learned_is_named(samples: list[Sample], message: str) ->
 
 
 def test_a_class_that_the_model_does_not_know_is_refused() -> None:
-    with pytest.raises(InputError, match="does not know 'first/a'"):
+    with pytest.raises(InputError, match="the model has no class 'first/a'"):
         samples_to_tensors([sample(0, np.zeros((4, 4), np.uint8))], FIRST, "DX", ("other/x",), SPEC)
 
 
@@ -102,7 +102,7 @@ def test_starting_inside_an_epoch_gives_the_same_batches() -> None:
     context = context_of((FIRST,))
     data = data_of(context, bar_split(FIRST, context.labels, count=20))
     whole = list(data(Split.TRAIN, 2, stage="s", epoch=3))
-    rest = list(data(Split.TRAIN, 2, stage="s", epoch=3, start=1))
+    rest = list(data(Split.TRAIN, 2, stage="s", epoch=3, first_batch=1))
     assert len(whole) == 3
     assert len(rest) == 2
     for whole_batch, resumed_batch in zip(whole[1:], rest, strict=True):

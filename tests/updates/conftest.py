@@ -105,7 +105,7 @@ class UpdateRunner:
         }
         if results["promote"]["promoted"]:
             self.base = version
-            reference = SiteRef(site, self.store(site), TASKS[site], test_set, "OT")
+            reference = SiteRef(name=site, store=self.store(site), task=TASKS[site], test_set=test_set, modality="OT")
             self.learned_sites = (*(site_ref for site_ref in self.learned_sites if site_ref.name != site), reference)
         return results
 

@@ -15,12 +15,12 @@ from anamnesis.registry import Log, list_update_records, list_update_results, li
 from anamnesis.storage import open_store
 
 if TYPE_CHECKING:
-    from conftest import World
+    from conftest import UpdateRunner
 
 KILLS = 4
 
 
-def test_killed_at_random_it_ends_as_if_never_killed(make_runner: Callable[[str], "World"]) -> None:
+def test_killed_at_random_it_ends_as_if_never_killed(make_runner: Callable[[str], "UpdateRunner"]) -> None:
     whole, broken = make_runner("whole"), make_runner("broken")
     for runner in (whole, broken):
         runner.method = "ewc_prototype"
@@ -54,14 +54,14 @@ def test_killed_at_random_it_ends_as_if_never_killed(make_runner: Callable[[str]
 
 @pytest.mark.parametrize("minimum", [0, 99])
 def test_killed_between_any_two_writes_an_operators_update_ends_the_same(
-    make_runner: Callable[[str], "World"], minimum: int
+    make_runner: Callable[[str], "UpdateRunner"], minimum: int
 ) -> None:
     whole, broken = make_runner("whole"), make_runner("broken")
     for runner in (whole, broken):
         runner.root.mkdir()
         (runner.root / "split.key").write_bytes(b"k" * 32)
-        runner.write("north")
-        runner.write("east", patients=12)
+        runner.write_images("north")
+        runner.write_images("east", patients=12)
         runner.update("north")
     broken_request = replace(broken.request("east"), trigger=make_trigger(minimum=minimum))
     expected = run_update_steps(replace(whole.request("east"), trigger=make_trigger(minimum=minimum)))
@@ -80,8 +80,8 @@ def test_killed_between_any_two_writes_an_operators_update_ends_the_same(
     assert not verify_objects(broken_store)
 
 
-def test_two_runs_of_one_trigger_agree(runner: "World") -> None:
-    runner.write("north")
+def test_two_runs_of_one_trigger_agree(runner: "UpdateRunner") -> None:
+    runner.write_images("north")
     request = replace(runner.request("north"), trigger=make_trigger())
     pair = [start_process(run_update_and_report, request) for _ in range(2)]
     first, second = (connection.recv() for _, connection in pair)
@@ -89,7 +89,7 @@ def test_two_runs_of_one_trigger_agree(runner: "World") -> None:
     assert list_update_results(open_store(runner.registry)) == (first,)
 
 
-def test_two_processes_at_the_same_update_agree(runner: "World") -> None:
+def test_two_processes_at_the_same_update_agree(runner: "UpdateRunner") -> None:
     snapshot, _ = runner.ingest("north")
     versions = []
     pair = [start_process(train_and_report, runner.request("north"), snapshot) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""The whole way of an update on a real S3 server: registry and the sites' own stores in a bucket."""
+"""All steps of an update on a real S3 server: registry and the sites' own stores in a bucket."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -9,11 +9,11 @@ from anamnesis.registry import Log, build_history, verify_log, verify_objects
 from anamnesis.storage import open_store
 
 if TYPE_CHECKING:
-    from conftest import World
+    from conftest import UpdateRunner
 
 
 def test_two_sites_on_s3_give_the_versions_that_a_folder_gives(
-    make_runner: Callable[[str], "World"], s3_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+    make_runner: Callable[[str], "UpdateRunner"], s3_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in s3_environment.items():
         monkeypatch.setenv(name, value)

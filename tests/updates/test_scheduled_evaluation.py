@@ -1,4 +1,4 @@
-"""The champion judged again: frozen test sets anew, recent cases before any training uses them."""
+"""The scheduled evaluation of the champion: frozen test sets again, and recent cases before any training uses them."""
 
 import shutil
 from collections.abc import Callable
@@ -28,18 +28,27 @@ from anamnesis.updates import EvaluationRequest
 from anamnesis.updates.scheduled_evaluation import recent_case_ids
 
 if TYPE_CHECKING:
-    from conftest import World
+    from conftest import UpdateRunner
 
 
-def request_of(runner: "World", name: str = "evaluation-1", minimum: int = 4) -> EvaluationRequest:
-    sites = tuple((runner.config(site_ref.name), site_ref) for site_ref in runner.known)
+def request_of(runner: "UpdateRunner", name: str = "evaluation-1", minimum: int = 4) -> EvaluationRequest:
+    sites = tuple((runner.config(site_ref.name), site_ref) for site_ref in runner.learned_sites)
     return EvaluationRequest(
-        name, "model", runner.registry, runner.base, sites, runner.key, "2026-01-01T00:00:00Z", minimum
+        name=name,
+        model="model",
+        registry=runner.registry,
+        version=runner.base,
+        sites=sites,
+        split_key=runner.split_key_url,
+        time="2026-01-01T00:00:00Z",
+        minimum_cases=minimum,
     )
 
 
 def evaluate(request: EvaluationRequest) -> ScheduledEvaluation:
-    evaluation = decode(ScheduledEvaluation, steps.evaluate_scheduled(encode_object(request), 1)["monitoring"])
+    evaluation = decode(
+        ScheduledEvaluation, steps.evaluate_scheduled(encode_object(request), 1)["scheduled_evaluation"]
+    )
     assert read_scheduled_evaluation(open_store(request.registry), request.name) == evaluation
     return evaluation
 
@@ -51,19 +60,19 @@ def case_counts(evaluation: ScheduledEvaluation) -> dict[tuple[str, EvaluationSe
 
 
 @pytest.fixture
-def trained_runner(runner: "World") -> "World":
+def trained_runner(runner: "UpdateRunner") -> "UpdateRunner":
     """A model that has learned two sites."""
     for site in ("north", "east"):
         runner.update(site)
     return runner
 
 
-def test_the_frozen_sets_are_evaluated_again(trained_runner: "World") -> None:
+def test_the_frozen_sets_are_evaluated_again(trained_runner: "UpdateRunner") -> None:
     head = Log(open_store(trained_runner.registry)).head()
     evaluation = evaluate(request_of(trained_runner))
     assert case_counts(evaluation) == {("north", EvaluationSet.FROZEN): 8, ("east", EvaluationSet.FROZEN): 9}
     assert (evaluation.version, evaluation.site_errors) == (trained_runner.base, ())
-    for measurement, site in zip(evaluation.measurements, trained_runner.known, strict=True):
+    for measurement, site in zip(evaluation.measurements, trained_runner.learned_sites, strict=True):
         assert (measurement.test_set, measurement.task, measurement.metric) == (
             site.test_set,
             site.task.name,
@@ -83,8 +92,8 @@ def test_the_frozen_sets_are_evaluated_again(trained_runner: "World") -> None:
     assert {measurement.recorded_score for measurement in second_evaluation.measurements} == {None}
 
 
-def test_cases_that_arrived_since_are_judged_until_they_are_learned(trained_runner: "World") -> None:
-    trained_runner.write("north", patients=36)
+def test_cases_that_arrived_since_are_judged_until_they_are_learned(trained_runner: "UpdateRunner") -> None:
+    trained_runner.write_images("north", patients=36)
     evaluation = evaluate(request_of(trained_runner, minimum=12))
     assert (
         case_counts(evaluation)["north", EvaluationSet.RECENT] == 12
@@ -102,8 +111,8 @@ def test_cases_that_arrived_since_are_judged_until_they_are_learned(trained_runn
     )
 
 
-def test_a_metric_that_needs_two_classes_waits_for_them(trained_runner: "World") -> None:
-    trained_runner.write("north", patients=36)
+def test_a_metric_that_needs_two_classes_waits_for_them(trained_runner: "UpdateRunner") -> None:
+    trained_runner.write_images("north", patients=36)
     request = request_of(trained_runner)
     (config, site), *other_sites = request.sites
     task = replace(site.task, primary_metric="AUROC")
@@ -113,12 +122,12 @@ def test_a_metric_that_needs_two_classes_waits_for_them(trained_runner: "World")
     assert case_counts(evaluation) == {("north", EvaluationSet.FROZEN): 8, ("east", EvaluationSet.FROZEN): 9}
 
 
-def test_a_site_that_cannot_be_read_holds_up_nobody(trained_runner: "World") -> None:
+def test_an_unreadable_site_does_not_stop_the_others(trained_runner: "UpdateRunner") -> None:
     shutil.rmtree(trained_runner.root / "sources" / "north")
     evaluation = evaluate(request_of(trained_runner))
     assert set(case_counts(evaluation)) == {("north", EvaluationSet.FROZEN), ("east", EvaluationSet.FROZEN)}
     ((site, problem),) = evaluation.site_errors
-    assert (site, "there is no such folder" in problem) == ("north", True)
+    assert (site, "the folder does not exist" in problem) == ("north", True)
 
     shutil.rmtree(trained_runner.root / "stores" / "north")
     evaluation = evaluate(request_of(trained_runner, "evaluation-2"))
@@ -126,7 +135,7 @@ def test_a_site_that_cannot_be_read_holds_up_nobody(trained_runner: "World") -> 
     assert {site for site, _ in evaluation.site_errors} == {"north"}
 
 
-def test_a_name_is_evaluated_once(trained_runner: "World") -> None:
+def test_a_name_is_evaluated_once(trained_runner: "UpdateRunner") -> None:
     first = evaluate(request_of(trained_runner))
     shutil.rmtree(trained_runner.root / "stores")
     trained_runner.base = ""
@@ -134,20 +143,34 @@ def test_a_name_is_evaluated_once(trained_runner: "World") -> None:
 
 
 def sample(name: str, split: Split, patient: str = "", content: str = "") -> SampleRecord:
-    image = ImageRecord(content or f"pixels of {name}", "uint8", (1, 1), (1.0, 1.0), "YX")
-    mask = ImageRecord("the same empty mask", "uint8", (1, 1), (1.0, 1.0), "YX")
+    image = ImageRecord(
+        content=content or f"pixels of {name}", dtype="uint8", shape=(1, 1), spacing=(1.0, 1.0), axes="YX"
+    )
+    mask = ImageRecord(content="the same empty mask", dtype="uint8", shape=(1, 1), spacing=(1.0, 1.0), axes="YX")
     target = None if split is Split.PENDING else Target(mask="mask")
-    return SampleRecord(name, patient or f"patient of {name}", "s", split, {"OT": image, "mask": mask}, target)
+    return SampleRecord(
+        id=name,
+        patient=patient or f"patient of {name}",
+        study="s",
+        split=split,
+        images={"OT": image, "mask": mask},
+        target=target,
+    )
 
 
 @pytest.fixture
 def snapshot(tmp_path: Path) -> Callable[..., str]:
     task = Task("t", TaskType.SEGMENTATION, ("background", "lesion"), "Dice")
     store = open_store(str(tmp_path))
-    return lambda *samples: write_snapshot_manifest(store, SnapshotManifest("north", task, ("OT",), "k", "t", samples))
+    return lambda *samples: write_snapshot_manifest(
+        store,
+        SnapshotManifest(
+            site="north", task=task, modalities=("OT",), key_fingerprint="k", test_set="t", samples=samples
+        ),
+    )
 
 
-def test_what_counts_as_arrived(snapshot: Callable[..., str], tmp_path: Path) -> None:
+def test_recent_cases_are_new_cases_of_new_patients(snapshot: Callable[..., str], tmp_path: Path) -> None:
     earlier_snapshots = [
         snapshot(sample("first", Split.TRAIN)),
         snapshot(

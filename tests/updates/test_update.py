@@ -1,4 +1,4 @@
-"""One update: the candidate, its lineage, what it opened, and what the gate made of it."""
+"""One update: the candidate, its lineage, its opened data, and the decision of the gate."""
 
 import json
 from collections.abc import Callable
@@ -24,10 +24,10 @@ from anamnesis.updates.model import load_model
 from anamnesis.updates.update import run_update
 
 if TYPE_CHECKING:
-    from conftest import World
+    from conftest import UpdateRunner
 
 
-def test_a_sequence_of_sites_becomes_a_lineage_with_every_cell_judged(runner: "World") -> None:
+def test_a_sequence_of_sites_becomes_a_lineage_with_every_cell_judged(runner: "UpdateRunner") -> None:
     versions = [runner.update(site)["train"]["version"] for site in ("north", "east", "north")]
     store = open_store(runner.registry)
     assert build_history(Log(store).entries()).promoted_versions == tuple(versions)
@@ -41,7 +41,7 @@ def test_a_sequence_of_sites_becomes_a_lineage_with_every_cell_judged(runner: "W
     ]
 
 
-def test_it_learns_and_tells_both_scenarios(runner: "World") -> None:
+def test_an_update_learns_and_reports_both_scenarios(runner: "UpdateRunner") -> None:
     runner.training = TrainingSettings(epochs=12, batch_size=8, learning_rate=5e-3, augment=False)
     runner.update("north")
     summary = runner.update("east")["forgetting"]["summary"]
@@ -49,7 +49,7 @@ def test_it_learns_and_tells_both_scenarios(runner: "World") -> None:
     assert summary["north/Accuracy"] >= summary["north/ClassIncrementalAccuracy"] == 0  # the head forgot
 
 
-def test_a_second_site_with_the_same_task_shares_its_head(runner: "World") -> None:
+def test_a_second_site_with_the_same_task_shares_its_head(runner: "UpdateRunner") -> None:
     runner.update("north")
     version = str(runner.update("south")["train"]["version"])
     model = load_model(open_store(runner.registry), version)
@@ -57,7 +57,7 @@ def test_a_second_site_with_the_same_task_shares_its_head(runner: "World") -> No
     assert model.method.network.head.classes == 2
 
 
-def test_the_same_input_is_trained_once(runner: "World") -> None:
+def test_the_same_input_is_trained_once(runner: "UpdateRunner") -> None:
     snapshot, _ = runner.ingest("north")
     first = run_update(runner.request("north"), snapshot)
     repeated = run_update(runner.request("north"), snapshot)
@@ -66,17 +66,17 @@ def test_the_same_input_is_trained_once(runner: "World") -> None:
     assert list_update_records(open_store(runner.registry)) == [first.record]
 
 
-def test_equal_inputs_give_equal_bits_in_another_registry(make_runner: Callable[[str], "World"]) -> None:
+def test_equal_inputs_give_equal_bits_in_another_registry(make_runner: Callable[[str], "UpdateRunner"]) -> None:
     first_runner, second_runner = make_runner("one"), make_runner("other")
     (second_runner.root).mkdir()
     first_runner.ingest("north")
     (second_runner.root / "split.key").write_bytes((first_runner.root / "split.key").read_bytes())
-    second_runner.write("north")
+    second_runner.write_images("north")
     results = [runner.update("north")["train"]["version"] for runner in (first_runner, second_runner)]
     assert results[0] == results[1]
 
 
-def test_threads_and_seed_are_part_of_the_input(runner: "World") -> None:
+def test_threads_and_seed_are_part_of_the_input(runner: "UpdateRunner") -> None:
     snapshot, _ = runner.ingest("north")
     request = runner.request("north")
     inputs = set()
@@ -86,7 +86,7 @@ def test_threads_and_seed_are_part_of_the_input(runner: "World") -> None:
     assert len(inputs) == 3
 
 
-def test_only_joint_opens_earlier_training_splits_and_says_so(make_runner: Callable[[str], "World"]) -> None:
+def test_only_joint_opens_earlier_training_splits_and_says_so(make_runner: Callable[[str], "UpdateRunner"]) -> None:
     opened = {}
     for method in ("joint", "ewc_prototype"):
         runner = make_runner(method)
@@ -101,8 +101,8 @@ def test_only_joint_opens_earlier_training_splits_and_says_so(make_runner: Calla
     assert opened == {"joint": (True, False), "ewc_prototype": (False, True)}
 
 
-def test_a_version_holds_no_image(runner: "World") -> None:
-    """What crosses a hospital's border is weights and numbers: no tensor has the shape of an image."""
+def test_a_version_holds_no_image(runner: "UpdateRunner") -> None:
+    """Only weights and numbers leave a hospital: no tensor has the shape of an image."""
     version = str(runner.update("north")["train"]["version"])
     store = open_store(runner.registry)
     parts = read_version(store, version).parts
@@ -111,7 +111,7 @@ def test_a_version_holds_no_image(runner: "World") -> None:
     assert not [n for n, v in state.items() if isinstance(v, torch.Tensor) and tuple(v.shape[-2:]) == (16, 16)]
 
 
-def test_a_method_that_stores_images_runs_only_where_it_is_allowed(runner: "World") -> None:
+def test_a_method_that_stores_images_runs_only_where_it_is_allowed(runner: "UpdateRunner") -> None:
     runner.method = "derpp"
     snapshot, _ = runner.ingest("north")
     with pytest.raises(RefusedError, match=r"'derpp' keeps real images of patients .*storedImages: Allowed"):
@@ -122,12 +122,12 @@ def test_a_method_that_stores_images_runs_only_where_it_is_allowed(runner: "Worl
     assert "buffer" in read_version(store, allowed.record.version).parts
 
 
-def test_the_checkpoints_of_a_finished_update_are_gone(runner: "World") -> None:
+def test_the_checkpoints_of_a_finished_update_are_gone(runner: "UpdateRunner") -> None:
     runner.update("north")
     assert not list(open_store(runner.registry).list("checkpoints/"))
 
 
-def test_a_failing_gate_keeps_the_champion(runner: "World") -> None:
+def test_a_failing_gate_keeps_the_champion(runner: "UpdateRunner") -> None:
     first = runner.update("north")["train"]["version"]
     runner.policy = replace(runner.policy, floor=Decimal("1.01"))
     result = runner.update("east")["promote"]
@@ -136,10 +136,10 @@ def test_a_failing_gate_keeps_the_champion(runner: "World") -> None:
     json.dumps(result)  # plain values, for a pipeline's outputs
 
 
-def test_promoting_again_writes_nothing(runner: "World") -> None:
+def test_promoting_again_writes_nothing(runner: "UpdateRunner") -> None:
     _, test_set = runner.ingest("north")
     version = str(runner.update("north")["train"]["version"])
-    runner.base, runner.known = "", ()
+    runner.base, runner.learned_sites = "", ()
     request = encode_object(runner.request("north"))
     before = Log(open_store(runner.registry)).head()
     assert steps.promote_model(request, version, test_set, "tester")["promoted"] is True
@@ -154,8 +154,8 @@ def test_promoting_again_writes_nothing(runner: "World") -> None:
         ({"options": {"penaltty": 1.0}}, InputError, "unknown field 'penaltty'"),
     ],
 )
-def test_what_does_not_fit_is_named(
-    runner: "World", change: dict[str, object], error: type[Exception], message: str
+def test_a_configuration_that_does_not_fit_is_refused(
+    runner: "UpdateRunner", change: dict[str, object], error: type[Exception], message: str
 ) -> None:
     runner.update("north")
     snapshot, _ = runner.ingest("east")
@@ -165,7 +165,7 @@ def test_what_does_not_fit_is_named(
         run_update(replace(request, configuration=configuration), snapshot)
 
 
-def test_a_task_keeps_its_classes(runner: "World") -> None:
+def test_a_task_keeps_its_classes(runner: "UpdateRunner") -> None:
     runner.update("north")
     snapshot, _ = runner.ingest("south")
     request = runner.request("south")
@@ -174,7 +174,7 @@ def test_a_task_keeps_its_classes(runner: "World") -> None:
         run_update(replace(request, site=changed_site), snapshot)
 
 
-def test_the_snapshot_of_another_site_is_refused(runner: "World") -> None:
+def test_the_snapshot_of_another_site_is_refused(runner: "UpdateRunner") -> None:
     snapshot, _ = runner.ingest("east")
     runner.ingest("north")
     request = replace(runner.request("north"), store=runner.store("east"))
@@ -186,7 +186,7 @@ def _fields(configuration: Configuration) -> dict[str, object]:
     return {name: getattr(configuration, name) for name in ("method", "options", "network", "training")}
 
 
-def test_methods_that_are_compared_start_alike(make_runner: Callable[[str], "World"]) -> None:
+def test_compared_methods_start_with_equal_weights(make_runner: Callable[[str], "UpdateRunner"]) -> None:
     networks = []
     for method in ("finetune", "lwf", "joint"):
         runner = make_runner(method)

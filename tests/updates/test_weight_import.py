@@ -1,4 +1,4 @@
-"""Existing weights as the first version: read without running code, judged, and learned on from."""
+"""Existing weights as the first version: read without running code, evaluated, and the base of later updates."""
 
 import pickle
 from pathlib import Path
@@ -15,7 +15,7 @@ from anamnesis.storage import open_store
 from anamnesis.updates.weight_import import import_weights, read_weights
 
 if TYPE_CHECKING:
-    from conftest import World
+    from conftest import UpdateRunner
 
 SPEC = NetworkSettings(size=(16, 16), width=8)
 
@@ -24,15 +24,21 @@ def weights() -> dict[str, torch.Tensor]:
     return Classifier(SPEC, seed=5, classes=2).state_dict()
 
 
-def import_into(runner: "World", path: Path) -> str:
+def import_into(runner: "UpdateRunner", path: Path) -> str:
     task = runner.config("north").task
     return import_weights(
-        runner.registry, path, "north", task, Configuration("finetune", {}, SPEC, runner.training), "me", "had it"
+        runner.registry,
+        path,
+        site="north",
+        task=task,
+        configuration=Configuration("finetune", {}, SPEC, runner.training),
+        author="me",
+        reason="had it",
     )
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "weights.pt"])
-def test_imported_weights_are_learned_on_from_and_gated(runner: "World", tmp_path: Path, name: str) -> None:
+def test_imported_weights_are_learned_on_from_and_gated(runner: "UpdateRunner", tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     save_file(weights(), path) if path.suffix == ".safetensors" else torch.save({"state_dict": weights()}, path)
     first = import_into(runner, path)
@@ -40,7 +46,15 @@ def test_imported_weights_are_learned_on_from_and_gated(runner: "World", tmp_pat
     assert build_history(Log(store).entries()).champion == first
     _, test_set = runner.ingest("north")
     runner.base = first
-    runner.known = (SiteRef("north", runner.store("north"), runner.config("north").task, test_set, "OT"),)
+    runner.learned_sites = (
+        SiteRef(
+            name="north",
+            store=runner.store("north"),
+            task=runner.config("north").task,
+            test_set=test_set,
+            modality="OT",
+        ),
+    )
     result = runner.update("east")["promote"]
     assert result["verdict"] == "promote"
     margins = [c for c in result["decision"]["criteria"] if c["name"] == "forgetting"]
@@ -48,7 +62,7 @@ def test_imported_weights_are_learned_on_from_and_gated(runner: "World", tmp_pat
     assert [e.site for e in read_evaluations(store, first)] == ["north"]
 
 
-def test_a_second_first_version_is_refused(runner: "World", tmp_path: Path) -> None:
+def test_a_second_first_version_is_refused(runner: "UpdateRunner", tmp_path: Path) -> None:
     save_file(weights(), tmp_path / "w.safetensors")
     import_into(runner, tmp_path / "w.safetensors")
     other_weights = {name: value + 1 for name, value in weights().items()}
@@ -57,7 +71,7 @@ def test_a_second_first_version_is_refused(runner: "World", tmp_path: Path) -> N
         import_into(runner, tmp_path / "other.safetensors")
 
 
-def test_what_does_not_fit_the_network_is_listed(runner: "World", tmp_path: Path) -> None:
+def test_mismatches_with_the_network_are_listed(runner: "UpdateRunner", tmp_path: Path) -> None:
     changed_weights = weights()
     changed_weights["head.weight"] = torch.zeros(3, 32)
     changed_weights["extra"] = torch.zeros(1)

@@ -3,20 +3,20 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from anamnesis.evaluation.accuracy_matrix import AccuracyMatrix, continual_metrics
+from anamnesis.evaluation.accuracy_matrix import AccuracyMatrix, continual_metrics, saliency_forgetting
 from anamnesis.evaluation.report.data import PRIMARY, ModelReport, ReportData, Scores, TestSetColumn, UpdateRow
 from anamnesis.records import Evaluation, EvaluationSet, InputError, Metric
 
 COMMON_WARNINGS = (
     "Nothing clinical is claimed. These are research measurements on the images listed here and on no others.",
-    "Patients known under other numbers at another site are not recognised: one person may be in training at one "
-    "hospital and in the test set of another.",
-    "Where a source gives no patient number, only near-identical images were kept on one side of the split: scores "
-    "there are optimistic.",
-    "A saliency map shows where the score is sensitive, not why the model decides so. A map that stays is no proof of "
-    "sound reasoning, and one that moves is no proof of error.",
+    "Patients with different numbers at two hospitals are not recognised: one person may be in the training data of "
+    "one hospital and in the test set of the other.",
+    "Where a source gives no patient numbers, only near-identical images are kept on one side of the split: the "
+    "scores of that site are optimistic.",
+    "A saliency map shows where the score is sensitive, not why the model decides so. An unchanged map does not prove "
+    "sound reasoning, and a changed map does not prove an error.",
 )
-"""True of every report."""
+"""They apply to every report."""
 
 
 def build_model_report(
@@ -32,20 +32,22 @@ def build_model_report(
     Args:
         name: of the model.
         method: of the model.
-        columns: in any order; those of sites that no update learned are left out.
+        columns: in any order; sites that no update learned are left out.
         updates: in order.
-        evaluations: of any versions; those on other test sets or recent cases are left out. Of two evaluators the last
-            one counts.
+        evaluations: of any versions; evaluations on other test sets or on recent cases are left out. Of two evaluators
+            the last one counts.
         champion: digest of the version in use.
 
     Raises:
-        InputError: an update's site has no column, or the champion is none of the updates' versions.
+        InputError: an update's site has no column, or no update made the champion.
     """
     by_site = {column.site: column for column in columns}
     if sites_without_column := [row.site for row in updates if row.site not in by_site]:
-        raise InputError(f"report {name!r}: an update learned {sites_without_column[0]!r}, which has no column")
+        raise InputError(
+            f"report {name!r}: an update learned site {sites_without_column[0]!r}, but the report has no column for it"
+        )
     if champion and champion not in {row.version for row in updates}:
-        raise InputError(f"report {name!r}: the champion {champion} is not among the updates")
+        raise InputError(f"report {name!r}: no update made the champion {champion}")
     learned_columns = tuple(by_site[site] for site in dict.fromkeys(row.site for row in updates))
     scores = {
         (metric, evaluation.version, evaluation.site): value
@@ -54,21 +56,26 @@ def build_model_report(
         for metric, value in evaluation.metrics.items()
     }
     return ModelReport(
-        name, method, learned_columns, tuple(updates), _build_matrices(learned_columns, updates, scores), champion
+        name=name,
+        method=method,
+        columns=learned_columns,
+        updates=tuple(updates),
+        matrices=_build_matrices(learned_columns, updates, scores),
+        champion=champion,
     )
 
 
 def champion_lineage(model: ModelReport) -> tuple[int, ...]:
-    """Returns the rows that led to the version in use (or, without one, to the last update), oldest first.
+    """Returns the rows of the ancestors of the version in use (or of the last update), itself included, oldest first.
 
-    A rejected update is not among them: what it forgot, the model in use never forgot.
+    Rejected updates are not among them: the model in use has not forgotten anything through them.
     """
     last = model.updates[-1].version if model.updates else ""
     return ancestor_rows(model.updates, model.champion or last)
 
 
 def ancestor_rows(updates: Sequence[UpdateRow], version: str) -> tuple[int, ...]:
-    """Returns the rows that led to a version, itself included, oldest first."""
+    """Returns the rows of a version's ancestors, itself included, oldest first."""
     rows = {row.version: index for index, row in enumerate(updates)}
     digest: str | None = version
     rows_to_root: list[int] = []
@@ -79,7 +86,7 @@ def ancestor_rows(updates: Sequence[UpdateRow], version: str) -> tuple[int, ...]
 
 
 def lineage_matrix(model: ModelReport, metric: str) -> AccuracyMatrix | None:
-    """Returns one metric's matrix along the lineage, or none where there is nothing of it."""
+    """Returns one metric's matrix along the lineage, or none where it was never measured."""
     rows = champion_lineage(model)
     if not rows or metric not in model.matrices:
         return None
@@ -95,7 +102,7 @@ def assemble_report(
 ) -> ReportData:
     """Returns the report of one or several models, with their metrics of continual learning.
 
-    Intransigence is measured against the model whose method is ``joint``, where it learned the same sequence.
+    Intransigence compares with the model of the method ``joint``, where both learned the same sequence.
     """
     joint = next((model for model in models if model.method == "joint"), None)
     completed_models = tuple(replace(model, continual=_continual_metrics(model, joint)) for model in models)
@@ -128,8 +135,8 @@ def _continual_metrics(model: ModelReport, joint: ModelReport | None) -> dict[st
             is_comparable = joint_matrix is not None and joint_matrix.update_tasks == matrix.update_tasks
             result[metric] = continual_metrics(matrix, joint_matrix if is_comparable else None)
     if (iou_matrix := lineage_matrix(model, "IoU")) is not None:
-        final_ious = [iou for site in iou_matrix.old_tasks if (iou := iou_matrix.final_score(site)) is not None]
-        result["IoU"] = {"SaliencyForgetting": round(1 - sum(final_ious) / len(final_ious), 6)} if final_ious else {}
+        mean_loss = saliency_forgetting(iou_matrix)
+        result["IoU"] = {} if mean_loss is None else {"SaliencyForgetting": round(mean_loss, 6)}
     return result
 
 

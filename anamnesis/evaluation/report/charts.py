@@ -20,7 +20,7 @@ class ChartLine:
 
     @property
     def path(self) -> str:
-        """The points as SVG's ``polyline`` wants them."""
+        """The points in the format of SVG's ``polyline``."""
         return " ".join(f"{x},{y}" for x, y, _ in self.points)
 
 
@@ -34,7 +34,7 @@ class SitePanel:
         update_positions: x positions of the updates that learned this site.
         x_ticks: (x, text).
         y_ticks: (y, text).
-        description: what the picture shows, for who cannot see it.
+        description: of the picture, for screen readers.
     """
 
     site: str
@@ -54,7 +54,11 @@ def site_panels(report: ReportData, metric: str) -> tuple[SitePanel, ...]:
     if not scores:
         return ()
     floor = max(0.0, int(min(scores) * 5) / 5)
-    return tuple(_build_panel(site, lines, updates, floor, report) for site, lines in curves.items() if any(lines))
+    return tuple(
+        _build_panel(site, lines, updates=updates, floor=floor, report=report)
+        for site, lines in curves.items()
+        if any(lines)
+    )
 
 
 def _curve(model: ModelReport, metric: str, site: str) -> list[tuple[int, float]]:
@@ -88,12 +92,12 @@ def _build_panel(
         if curve
     )
     return SitePanel(
-        site,
-        lines,
-        tuple(_x_position(row, updates) for row in sorted(learning_rows)),
-        tuple((_x_position(row, updates), str(row + 1)) for row in range(updates)),
-        tuple((_y_position(tick, floor), f"{tick:.2f}".rstrip("0").rstrip(".")) for tick in ticks),
-        description,
+        site=site,
+        lines=lines,
+        update_positions=tuple(_x_position(row, updates) for row in sorted(learning_rows)),
+        x_ticks=tuple((_x_position(row, updates), str(row + 1)) for row in range(updates)),
+        y_ticks=tuple((_y_position(tick, floor), f"{tick:.2f}".rstrip("0").rstrip(".")) for tick in ticks),
+        description=description,
     )
 
 

@@ -1,4 +1,4 @@
-"""Colours of the heat maps: one scale for all, text always readable on it."""
+"""Colours of the heat maps: one scale for all, with readable text on every shade."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,11 @@ STOPS = ("#fbf1e3", "#dbe7df", "#9cc8c0", "#4a959b", "#1d5f73")
 """From 0 to 1: pale sand to deep teal."""
 
 INK, PAPER = "#000000", "#ffffff"
-"""Of black and white, one has a contrast of 4.58 or more to any colour."""
+"""The better one of the two has a contrast of at least 4.58 to any colour."""
 
 
 def shade(value: float) -> tuple[str, str]:
-    """Returns background and text colour for a score; what lies outside 0..1 is drawn as its end."""
+    """Returns background and text colour for a score; a score outside 0..1 gets the colour of the nearest end."""
     position = min(max(value, 0.0), 1.0) * (len(STOPS) - 1)
     index = min(int(position), len(STOPS) - 2)
     pairs = zip(_rgb(STOPS[index]), _rgb(STOPS[index + 1]), strict=True)

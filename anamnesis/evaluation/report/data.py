@@ -1,4 +1,4 @@
-"""What a report says, as plain data: numbers and digests, nothing per patient, no pixels."""
+"""The data of a report: numbers and digests, nothing per patient, no pixels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from anamnesis.records import Decision, Metric, Task, UpdateCost
 
 SCHEMA = 1
 PRIMARY = "Primary"
-"""The matrix in which every column shows its own task's primary metric."""
+"""Name of the matrix whose columns show the primary metric of each column's task."""
 
 Scores = tuple[tuple[Metric | None, ...], ...]
 """Rows are updates, columns sites; none where not measured."""
@@ -18,10 +18,10 @@ class TestSetColumn:
     """One frozen test set.
 
     Attributes:
-        site: whose it is.
-        task: what is asked there.
+        site: that holds it.
+        task: of the site.
         test_set: its digest.
-        modality: what kind of image, where known.
+        modality: of its images, where known.
     """
 
     site: str
@@ -32,19 +32,19 @@ class TestSetColumn:
 
 @dataclass(frozen=True, slots=True)
 class UpdateRow:
-    """One update and what became of it.
+    """One update and its result.
 
     Attributes:
         version: digest of the version that it made.
-        site: whose snapshot it learned.
-        base: what it was trained from.
-        snapshot: digest of what it was trained on.
-        time: when it was decided, UTC, ISO 8601.
-        decision: the gate's, where there is one.
-        promoted: whether it was put into use, then or later.
+        site: that it learned.
+        base: digest of the version that it started from.
+        snapshot: digest of the snapshot that it learned.
+        time: of the decision, UTC, ISO 8601.
+        decision: of the gate, where there is one.
+        promoted: whether the version was promoted, then or later.
         cost: of the training.
         environment: torch, device, instruction set, threads.
-        counts: studies by what became of them: train, test, reserve, pending, quarantined.
+        counts: number of studies by split: train, test, reserve, pending, quarantined.
         opened_snapshots: digests of the snapshots that training opened.
     """
 
@@ -66,11 +66,11 @@ class SaliencyPicture:
     """Where the model looked on one old image, before and after later updates. The pixels stay at the site.
 
     Attributes:
-        site: whose image.
-        label: its true class, the one explained.
+        site: of the image.
+        label: its true class; the map explains this class.
         version_before: digest of the version of the map before.
         version_after: digest of the version of the map after.
-        digest: of the PNG that ``overlay.before_after`` made.
+        digest: of the PNG that ``draw_before_after`` made.
     """
 
     site: str
@@ -82,21 +82,21 @@ class SaliencyPicture:
 
 @dataclass(frozen=True, slots=True)
 class ModelReport:
-    """One model, or one method of a comparison. Made by ``model_report``, completed by ``assemble``.
+    """One model, or one method of a comparison. Made by ``build_model_report``, completed by ``assemble_report``.
 
     Attributes:
         name: of the model.
-        method: the registered name of how it learns.
+        method: registered name of its method.
         columns: the frozen test sets, in the order in which their sites were first learned.
         updates: in order; a hospital may come back, and a rejected update stays in the list.
         matrices: by metric, ``Primary`` first.
         champion: digest of the version in use; empty where there is none.
-        baseline: primary score of the random initialisation by site, where measured.
+        baseline: primary score of the random initialisation, by site, where measured.
         continual: by metric, the metrics of continual learning along the champion's lineage.
-        saliency_floors: IoU to be expected without any memory, by what the map after is taken from.
-        pictures: see ``Picture``.
-        warnings: what a reader must know of this model.
-        reference: it is an upper bound for comparison, not a candidate for use.
+        saliency_floors: expected IoU of a model without memory, by the source of its map after.
+        pictures: see ``SaliencyPicture``.
+        warnings: for readers, about this model.
+        reference: whether it is an upper bound for comparison, not a candidate for use.
     """
 
     name: str
@@ -115,13 +115,13 @@ class ModelReport:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """One or several models side by side.
+    """One or several models in one report.
 
     Attributes:
         title: of the page.
         created: UTC, ISO 8601.
-        models: in the order to show.
-        warnings: what a reader must know of all of them.
+        models: in the order of the page.
+        warnings: for readers, about all models.
         schema: of this record.
     """
 

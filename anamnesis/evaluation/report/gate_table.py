@@ -17,7 +17,7 @@ VERDICTS = {
 
 @dataclass(frozen=True, slots=True)
 class GateRow:
-    """What was asked of one update on one site, by criterion."""
+    """The criteria of one update on one site, by name."""
 
     site: str
     task: str
@@ -25,7 +25,7 @@ class GateRow:
 
 
 def criterion_names(model: ModelReport) -> list[str]:
-    """Returns the names of all criteria that any of the model's decisions has."""
+    """Returns the names of the criteria of all the model's decisions."""
     decisions = [row.decision for row in model.updates if row.decision is not None]
     return list(dict.fromkeys(criterion.name for decision in decisions for criterion in decision.criteria))
 
@@ -45,15 +45,15 @@ def gate_rows(update: UpdateRow) -> list[GateRow]:
 
 
 def describe_verdict(update: UpdateRow) -> str:
-    """Returns the gate's word, and what was done where it did not bind."""
+    """Returns the gate's verdict, and whether the version was promoted against it."""
     if update.decision is None:
         return "promoted" if update.promoted else "not judged"
     verdict_text, is_advisory = VERDICTS[update.decision.verdict], update.decision.enforcement is Enforcement.ADVISORY
     if is_advisory and update.promoted and update.decision.verdict is not Verdict.PROMOTE:
-        return f"{verdict_text} (advice only: promoted all the same)"
+        return f"{verdict_text}, but promoted: the gate is advisory"
     return verdict_text
 
 
 def comparison_sign(criterion: Criterion) -> str:
-    """Returns the sign between value and limit."""
+    """Returns the sign between a criterion's value and its limit."""
     return "\N{LESS-THAN OR EQUAL TO}" if criterion.name == "forgetting" else "\N{GREATER-THAN OR EQUAL TO}"

@@ -9,18 +9,18 @@ from anamnesis.evaluation.report.statements import metric_label
 from anamnesis.records import Metric
 
 MATRICES = (
-    (PRIMARY, "Told the site", "Each site's own question and primary metric (task-incremental)."),
-    ("ClassIncrementalAccuracy", "Not told the site", "Right class among those of all sites (class-incremental)."),
+    (PRIMARY, "Site given", "Each site's own classes and primary metric (task-incremental)."),
+    ("ClassIncrementalAccuracy", "Site not given", "Right class among the classes of all sites (class-incremental)."),
 )
-"""What the page draws: metric, title, explanation."""
+"""The matrices of the page: metric, title, explanation."""
 
 CHANCE_AUROC = 0.5
-"""AUROC of a model that knows nothing: as pale as an accuracy of 0."""
+"""AUROC of a random answer. It is as pale as an accuracy of 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeatMapCell:
-    """One score as it is shown.
+    """One cell.
 
     Attributes:
         metric: none where there is no score.
@@ -40,8 +40,8 @@ class HeatMapRow:
     """One update.
 
     Attributes:
-        number: from 1.
-        site: that it learned.
+        number: of the update, from 1.
+        site: of the update.
         is_in_use: whether the version in use descends from it.
         cells: one per column.
     """
@@ -58,7 +58,7 @@ class HeatMap:
 
     Attributes:
         title: of the table.
-        note: what its scores are.
+        note: the meaning of its scores.
         heads: per column its site, its metric and the number of cases.
         rows: one per update.
     """

@@ -1,4 +1,4 @@
-"""The rows of the comparison table: what is compared, in which direction, and what it means."""
+"""The rows of the comparison table: measures, their better direction and their meaning."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ class Measure:
     Attributes:
         name: of the measure.
         meaning: in one sentence.
-        higher_is_better: whether higher is better.
+        higher_is_better: whether a higher value is better.
         values: one per model, none where not measured.
-        texts: the values as they are shown.
+        texts: the formatted values.
     """
 
     name: str
@@ -26,40 +26,69 @@ class Measure:
     texts: tuple[str, ...]
 
     def best_value(self, report: ReportData) -> float | None:
-        """Returns the best value of those that are no upper bound, where they differ."""
+        """Returns the best value without the upper bounds, or none where all values are equal."""
         candidates = [v for v, m in zip(self.values, report.models, strict=True) if v is not None and not m.reference]
         return (max if self.higher_is_better else min)(candidates) if len(set(candidates)) > 1 else None
 
 
+@dataclass(frozen=True, slots=True)
+class MeasureDefinition:
+    """How a measure is computed and shown.
+
+    Attributes:
+        name: of the measure.
+        meaning: in one sentence.
+        higher_is_better: whether a higher value is better.
+        value_of: returns a model's value, or none where not measured.
+        format_value: returns the text of a value.
+    """
+
+    name: str
+    meaning: str
+    higher_is_better: bool
+    value_of: Callable[[ModelReport], float | None]
+    format_value: Callable[[float], str]
+
+    def measure(self, report: ReportData) -> Measure:
+        """Returns the row of this measure."""
+        values = tuple(self.value_of(model) for model in report.models)
+        texts = tuple("\N{EN DASH}" if value is None else self.format_value(value) for value in values)
+        return Measure(self.name, self.meaning, self.higher_is_better, values=values, texts=texts)
+
+
 CONTINUAL_MEASURES = (
-    (PRIMARY, "FinalAverage", "Final average", True, "Mean score over all sites, now."),
+    (PRIMARY, "FinalAverage", "Final average", True, "Mean current score over all sites."),
     ("ClassIncrementalAccuracy", "FinalAverage", "Without the site's name", True,
-     "Mean share of cases for which the right class of all sites is found (class-incremental)."),
-    (PRIMARY, "Forgetting", "Forgetting", False, "Best earlier score minus the score now, mean over earlier sites."),
-    (PRIMARY, "WorstRetention", "Worst retention", True, "Share of its best score that the worst kept site has left."),
-    (PRIMARY, "BackwardTransfer", "Backward transfer", True, "Score now minus score right after learning."),
-    (PRIMARY, "ForwardTransfer", "Forward transfer", True, "Score on a site before learning it, above random weights."),
+     "Mean share of cases with the right class among the classes of all sites (class-incremental)."),
+    (PRIMARY, "Forgetting", "Forgetting", False, "Best earlier score minus current score, mean over earlier sites."),
+    (PRIMARY, "WorstRetention", "Worst retention", True,
+     "Current score divided by best score, lowest value of the earlier sites."),
+    (PRIMARY, "BackwardTransfer", "Backward transfer", True,
+     "Current score minus score right after learning, mean over earlier sites."),
+    (PRIMARY, "ForwardTransfer", "Forward transfer", True,
+     "Score on a site before learning it minus the score of random weights."),
     (PRIMARY, "LearningAccuracy", "Learning", True, "Mean score on a site right after learning it."),
-    (PRIMARY, "Intransigence", "Intransigence", False, "What joint training on all sites gains on a new site."),
+    (PRIMARY, "Intransigence", "Intransigence", False,
+     "Score of joint training minus score of this method, right after learning a site."),
     ("IoU", "SaliencyForgetting", "Saliency forgetting", False,
-     "Share by which the model looks elsewhere on earlier sites' images (1 minus IoU)."),
+     "How far the saliency maps of earlier sites have moved: mean of 1 \N{MINUS SIGN} IoU over these sites."),
 )  # fmt: skip
 
 
 def build_measures(report: ReportData) -> list[Measure]:
-    """Returns the rows for which at least one model has a value; cost last."""
-    rows = [
-        _build_measure(report, name, meaning, higher_is_better, partial(_continual_metric, metric, key), _format_score)
+    """Returns the measures with a value for at least one model; the costs are last."""
+    continual = [
+        MeasureDefinition(
+            name,
+            meaning,
+            higher_is_better,
+            value_of=partial(_continual_metric, metric, key),
+            format_value=_format_score,
+        )
         for metric, key, name, higher_is_better, meaning in CONTINUAL_MEASURES
     ]
-    rows.append(
-        _build_measure(report, "Training time", "Wall clock, all updates.", False, _training_seconds, format_duration)
-    )
-    rows.append(_build_measure(report, "Peak memory", "Largest of all updates.", False, _peak_memory, format_bytes))
-    rows.append(
-        _build_measure(report, "Stored", "All parts of the newest version.", False, _stored_bytes, format_bytes)
-    )
-    return [row for row in rows if any(value is not None for value in row.values)]
+    measures = [definition.measure(report) for definition in (*continual, *_cost_measures())]
+    return [measure for measure in measures if any(value is not None for value in measure.values)]
 
 
 def format_duration(value: float) -> str:
@@ -86,21 +115,14 @@ def format_bytes(value: float) -> str:
     return f"{value:.1f} TB"
 
 
-def _build_measure(
-    report: ReportData,
-    name: str,
-    meaning: str,
-    higher_is_better: bool,
-    value_of: Callable[[ModelReport], float | None],
-    format_value: Callable[[float], str],
-) -> Measure:
-    values = tuple(value_of(model) for model in report.models)
-    return Measure(
-        name,
-        meaning,
-        higher_is_better,
-        values,
-        tuple("\N{EN DASH}" if value is None else format_value(value) for value in values),
+def _cost_measures() -> tuple[MeasureDefinition, ...]:
+    time, size = format_duration, format_bytes
+    return (
+        MeasureDefinition(
+            "Training time", "Wall-clock time of all updates.", False, _training_seconds, format_value=time
+        ),
+        MeasureDefinition("Peak memory", "Largest value of all updates.", False, _peak_memory, format_value=size),
+        MeasureDefinition("Stored", "All parts of the newest version.", False, _stored_bytes, format_value=size),
     )
 
 

@@ -14,17 +14,16 @@ from anamnesis.evaluation.report.colours import STOPS
 from anamnesis.evaluation.report.data import ModelReport, ReportData
 from anamnesis.evaluation.report.heatmaps import CHANCE_AUROC, MATRICES, heat_maps
 from anamnesis.evaluation.report.measures import build_measures, format_bytes, format_duration
-from anamnesis.records import InputError, Metric
-
-SALIENCY = ("IoU", "SSIM", "Cosine", "Spearman")
+from anamnesis.evaluation.report.saliency_table import saliency_columns
+from anamnesis.records import InputError
 
 
 def report_html(report: ReportData, pictures: Mapping[str, bytes]) -> bytes:
     """Returns the page.
 
     Args:
-        report: made by ``assemble``.
-        pictures: PNG by digest, those that are readable here; the page says which are not.
+        report: made by ``assemble_report``.
+        pictures: PNG by digest. The page names the pictures that are missing here.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -54,31 +53,24 @@ def report_html(report: ReportData, pictures: Mapping[str, bytes]) -> bytes:
         ],
         chart=charts,
         heat_maps=heat_maps,
-        saliency=SALIENCY,
+        saliency_columns=saliency_columns,
         stops=STOPS,
         tolerance=statements.TOLERANCE,
-        overview_loss=statements.CLASS_INCREMENTAL_LOSS_LIMIT,
+        class_incremental_limit=statements.CLASS_INCREMENTAL_LOSS_LIMIT,
         lineage=champion_lineage,
         verdict=gate_table.describe_verdict,
         comparison=gate_table.comparison_sign,
         criteria_of=gate_table.criterion_names,
         gate_lines=gate_table.gate_rows,
         chance=CHANCE_AUROC,
-        saliency_now=_current_saliency,
         same_environment=_shared_environment,
         source={digest: "data:image/png;base64," + b64encode(png).decode() for digest, png in pictures.items()},
     )
     return page.encode()
 
 
-def _current_saliency(model: ModelReport, metric: str, site: str) -> Metric | None:
-    """A saliency metric of the version in use."""
-    column = [column.site for column in model.columns].index(site)
-    return model.matrices[metric][champion_lineage(model)[-1]][column]
-
-
 def _shared_environment(model: ModelReport) -> Mapping[str, str] | None:
-    """The environment of all updates, where they share one."""
+    """The environment of all updates, or none where they differ."""
     environments = [row.environment for row in model.updates]
     return (
         environments[0]
@@ -105,5 +97,5 @@ def _parse_time(value: str) -> datetime:
     try:
         time = datetime.fromisoformat(value)
     except ValueError:
-        raise InputError(f"report: expected a time in ISO 8601, found {value!r}") from None
+        raise InputError(f"report: the time {value!r} is not in ISO 8601") from None
     return time if time.tzinfo is None else time.astimezone(UTC)

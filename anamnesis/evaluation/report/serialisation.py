@@ -15,13 +15,13 @@ def read_report(data: bytes) -> ReportData:
     """Returns the report that ``report_json`` wrote.
 
     Raises:
-        InputError: it is no JSON, of another schema, or a field is not what it should be.
+        InputError: the data is not JSON, has another schema, or has a wrong field.
     """
     try:
         value = json.loads(data)
     except ValueError as error:
         raise InputError(f"report: not JSON: {error}") from None
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
-        found_schema = value.get("schema") if isinstance(value, dict) else type(value).__name__
-        raise InputError(f"report: expected schema {SCHEMA}, found {found_schema!r}")
+        actual_schema = value.get("schema") if isinstance(value, dict) else type(value).__name__
+        raise InputError(f"report: expected schema {SCHEMA}, found {actual_schema!r}")
     return decode(ReportData, value, "report")

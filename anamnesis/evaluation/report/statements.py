@@ -1,4 +1,4 @@
-"""The verdict in words: what is in use, and whether anything was forgotten."""
+"""The verdict in words: the version in use, and the sites that it forgot."""
 
 import re
 from collections.abc import Mapping
@@ -10,21 +10,21 @@ from anamnesis.evaluation.report.data import PRIMARY, ModelReport, ReportData, U
 from anamnesis.records import Verdict
 
 TOLERANCE = Decimal("0.05")
-"""A smaller loss is not called forgetting, where the gate sets no limit of its own."""
+"""Largest loss that does not count as forgetting, where the gate sets no limit."""
 
 CLASS_INCREMENTAL_LOSS_LIMIT = 0.2
-"""Mean loss of class-incremental accuracy above which a model is said to know its answers only site by site."""
+"""Mean loss of class-incremental accuracy above which a model confuses the classes of different sites."""
 
 
 @dataclass(frozen=True, slots=True)
 class SiteLoss:
-    """What became of one earlier site.
+    """The loss on one earlier site.
 
     Attributes:
-        site: which one.
+        site: its name.
         metric: its primary metric.
         best_score: its best score before the last update, along the lineage.
-        current_score: its score now.
+        current_score: its score after the last update.
         limit: the loss that the gate allows, or ``TOLERANCE``.
     """
 
@@ -36,12 +36,12 @@ class SiteLoss:
 
     @property
     def loss(self) -> Decimal:
-        """Best score before minus score now."""
+        """Best earlier score minus current score."""
         return self.best_score - self.current_score
 
     @property
     def is_forgotten(self) -> bool:
-        """Whether more was lost than the limit."""
+        """Whether the loss exceeds the limit."""
         return self.loss > self.limit
 
 
@@ -50,10 +50,10 @@ class ModelStatement:
     """A model's verdict.
 
     Attributes:
-        status: ``kept``, ``mixed``, ``forgot`` or ``open``: the last where nothing could be judged.
+        status: ``kept``, ``mixed``, ``forgot``, or ``open`` where a score is missing.
         headline: a few words.
         details: sentences.
-        losses: one per earlier site that was measured.
+        losses: one per earlier site with scores.
     """
 
     status: str
@@ -63,18 +63,18 @@ class ModelStatement:
 
 
 def metric_label(metric: str) -> str:
-    """Returns a metric's name for people: ``BalancedAccuracy`` is balanced accuracy; abbreviations stay."""
+    """Returns a metric's name for people: ``BalancedAccuracy`` becomes balanced accuracy; abbreviations stay."""
     return metric if metric.isupper() else re.sub(r"(?<=[a-z])(?=[A-Z])", " ", metric).lower()
 
 
 def model_label(model: ModelReport, report: ReportData) -> str:
-    """Returns the shortest name that tells the models of the report apart."""
+    """Returns the shortest name that distinguishes the models of the report."""
     methods = [reported_model.method for reported_model in report.models]
     return model.method if len(set(methods)) == len(methods) > 1 else model.name
 
 
 def site_losses(model: ModelReport) -> tuple[SiteLoss, ...]:
-    """Returns what became of every earlier site that was measured."""
+    """Returns the loss on each earlier site with scores."""
     matrix = lineage_matrix(model, PRIMARY)
     if matrix is None:
         return ()
@@ -83,7 +83,11 @@ def site_losses(model: ModelReport) -> tuple[SiteLoss, ...]:
     pairs = [(site, matrix.best_score(site, last), matrix.final_score(site)) for site in matrix.old_tasks]
     return tuple(
         SiteLoss(
-            site, metrics[site], Decimal(str(best_score)), Decimal(str(current_score)), limits.get(site, TOLERANCE)
+            site=site,
+            metric=metrics[site],
+            best_score=Decimal(str(best_score)),
+            current_score=Decimal(str(current_score)),
+            limit=limits.get(site, TOLERANCE),
         )
         for site, best_score, current_score in pairs
         if best_score is not None and current_score is not None
@@ -100,14 +104,14 @@ def model_statement(model: ModelReport) -> ModelStatement:
     if measured_losses and not forgotten_losses:
         details.append(_largest_loss_sentence(max(measured_losses, key=lambda loss: loss.loss)))
     if unmeasured_sites:
-        details.append(f"Not measured on {_join_names(unmeasured_sites)}: nothing is said of them.")
+        details.append(f"Not measured on {_join_names(unmeasured_sites)}; forgetting there is unknown.")
     details += _class_incremental_sentences(model)
     status, headline = _status_and_headline(model, len(old_sites), len(forgotten_losses), len(unmeasured_sites))
     return ModelStatement(status, headline, tuple(details), measured_losses)
 
 
 def report_summary(report: ReportData) -> str:
-    """Returns the page's headline; an upper bound is not in it."""
+    """Returns the page's headline, without the upper bounds."""
     if len(report.models) == 1:
         statement = model_statement(report.models[0])
         return f"{statement.headline}. {statement.details[0]}"
@@ -128,7 +132,7 @@ def _status_and_headline(
     if unmeasured_count:
         return "open", f"Was not measured on {unmeasured_count} of {old_count} earlier sites"
     if model.continual.get("ClassIncrementalAccuracy", {}).get("Forgetting", 0.0) > CLASS_INCREMENTAL_LOSS_LIMIT:
-        return "mixed", "Kept each site's own question, but not the overview"
+        return "mixed", "Kept each site's own task, but confuses the classes of different sites"
     return "kept", "Kept what it knew"
 
 
@@ -140,9 +144,7 @@ def _champion_sentence(model: ModelReport) -> str:
     site = model.updates[number - 1].site
     overruled_count = sum(row.promoted and _is_rejected(row) for row in model.updates)
     advice = (
-        f", {overruled_count} of them although the gate said reject (its word was advice only)"
-        if overruled_count
-        else ""
+        f", {overruled_count} of them although the gate said reject (the gate was advisory)" if overruled_count else ""
     )
     champion_text = f"version {short_digest(model.champion)}, made by update {number} ({site})"
     return f"In use: {champion_text}. {promoted_count} of {update_count} updates promoted{advice}."
@@ -156,18 +158,19 @@ def _class_incremental_sentences(model: ModelReport) -> list[str]:
     final = model.continual.get("ClassIncrementalAccuracy", {}).get("FinalAverage")
     if final is None or len(model.columns) < 2:
         return []
-    return [f"Without being told the site, it finds the right class of all in {final:.0%} of cases on average."]
+    return [f"Without the site's name, the model finds the right class in {final:.0%} of the cases on average."]
 
 
 def _loss_limits(model: ModelReport) -> Mapping[str, Decimal]:
-    """The limits of the latest decision that names a site."""
+    """The limit of each site in the latest decision that names it."""
     decisions = [row.decision for row in model.updates if row.decision is not None]
     criteria = [criterion for decision in decisions for criterion in decision.criteria]
     return {criterion.site: criterion.limit for criterion in criteria if criterion.name == "forgetting"}
 
 
 def _loss_sentence(loss: SiteLoss) -> str:
-    return f"{loss.site}: {loss.metric} {loss.best_score:.2f} before, {loss.current_score:.2f} now (allowed loss {loss.limit:.2f})."
+    scores = f"{loss.best_score:.2f} before, {loss.current_score:.2f} now"
+    return f"{loss.site}: {loss.metric} {scores} (allowed loss {loss.limit:.2f})."
 
 
 def _largest_loss_sentence(loss: SiteLoss) -> str:

@@ -1,4 +1,4 @@
-"""Where the model looks, and whether it still looks there: Grad-CAM, retention between versions, faithfulness."""
+"""Saliency: Grad-CAM maps, their retention between versions, their localisation and their faithfulness."""
 
 from anamnesis.evaluation.saliency.faithfulness import deletion_auc, insertion_auc
 from anamnesis.evaluation.saliency.localisation import energy_in_mask, pointing_game
@@ -8,7 +8,6 @@ from anamnesis.evaluation.saliency.similarity import (
     iou,
     map_retention,
     random_iou,
-    saliency_forgetting,
     same_class_pairs,
     spearman,
     ssim,
@@ -25,7 +24,6 @@ __all__ = [
     "map_retention",
     "pointing_game",
     "random_iou",
-    "saliency_forgetting",
     "same_class_pairs",
     "spearman",
     "ssim",

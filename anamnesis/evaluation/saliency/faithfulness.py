@@ -1,4 +1,6 @@
-"""Whether a map points at what the network uses: deletion and insertion (Petsiuk et al., RISE, BMVC 2018)."""
+"""Whether a map shows the pixels that the network uses: deletion and insertion (Petsiuk et al., RISE, BMVC 2018)."""
+
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -16,15 +18,15 @@ def deletion_auc(
     Lower is better.
 
     Args:
-        network: see ``Network``.
+        network: see ``SaliencyNetwork``.
         images: [N, channels, H, W].
-        class_indices: [N], the class explained.
+        class_indices: [N], the explained class.
         maps: [N, h, w].
-        steps: into how many equal parts the pixels are cut.
+        steps: number of equal parts of the pixels.
     """
-    return _probability_area(
-        network, images, images.mean((2, 3), keepdim=True).expand_as(images), class_indices, maps, steps
-    )
+    uniform = images.mean((2, 3), keepdim=True).expand_as(images)
+    frames = _replaced_pixels(images, uniform, maps, steps)
+    return _probability_area(network, frames, class_indices, steps)
 
 
 def insertion_auc(
@@ -32,26 +34,30 @@ def insertion_auc(
 ) -> Tensor:
     """Returns [N]: area under the class's probability while a blurred image gets its pixels back, most salient first.
 
-    Higher is better. Blurred means averaged over an 8 x 8 grid and interpolated. Arguments as ``deletion_auc``.
+    Higher is better. The blurred image is an 8 x 8 grid of averages, interpolated. Arguments as ``deletion_auc``.
     """
     coarse = F.adaptive_avg_pool2d(images, 8)
     blurred = F.interpolate(coarse, images.shape[-2:], mode="bilinear", align_corners=False)
-    return _probability_area(network, blurred, images, class_indices, maps, steps)
+    frames = _replaced_pixels(blurred, images, maps, steps)
+    return _probability_area(network, frames, class_indices, steps)
 
 
-@torch.no_grad()
-def _probability_area(
-    network: SaliencyNetwork, start_images: Tensor, end_images: Tensor, class_indices: Tensor, maps: Tensor, steps: int
-) -> Tensor:
-    """Trapezoidal area under p(class) while the pixels of ``start_images`` are replaced by those of ``end_images``."""
+def _replaced_pixels(start_images: Tensor, end_images: Tensor, maps: Tensor, steps: int) -> Iterator[Tensor]:
+    """Yields ``steps`` + 1 batches, from ``start_images`` to ``end_images``, the most salient pixels first."""
     size = start_images.shape[-2:]
     salience = F.interpolate(maps[:, None].to(start_images), size, mode="bilinear", align_corners=False).flatten(1)
     order = salience.argsort(dim=1, descending=True, stable=True)
     rank = order.argsort(dim=1).view(-1, 1, *size)
+    for step in range(steps + 1):  # one batch a step: all steps at once would need steps times the memory
+        yield torch.where(rank < rank[0].numel() * step / steps, end_images, start_images)
+
+
+@torch.no_grad()
+def _probability_area(network: SaliencyNetwork, frames: Iterable[Tensor], class_indices: Tensor, steps: int) -> Tensor:
+    """Returns the trapezoidal area under p(class) over the batches of ``frames``."""
     curve = []
     with evaluation_mode(network):
-        for step in range(steps + 1):  # one batch a step: all steps at once would need steps times the memory
-            images = torch.where(rank < rank[0].numel() * step / steps, end_images, start_images)
+        for images in frames:
             probabilities = network.classify(network.features(images)).float().softmax(1)
             curve.append(probabilities.gather(1, class_indices[:, None].to(probabilities.device))[:, 0])
     return torch.trapezoid(torch.stack(curve), dx=1 / steps, dim=0)

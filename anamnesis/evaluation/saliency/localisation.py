@@ -1,18 +1,18 @@
-"""Whether a map lies where a person drew the finding; every map is stretched to the mask's size first."""
+"""Whether a map agrees with a person's outline of the finding; maps are first resized to the mask."""
 
 from torch import Tensor
 from torch.nn import functional as F
 
 
 def energy_in_mask(maps: Tensor, masks: Tensor) -> Tensor:
-    """Returns [N]: the share of each map's sum that lies inside its mask; 0 for a map that is zero everywhere.
+    """Returns [N]: the share of each map's sum inside its mask; 0 for a map that is zero everywhere.
 
     A uniform map has the share of the image that the mask covers. Source: Wang et al. (Score-CAM), CVPR Workshops
     2020, the "energy-based pointing game".
 
     Args:
         maps: [N, h, w], zero or more.
-        masks: [N, H, W], bool; the finding.
+        masks: [N, H, W], bool; true inside the finding.
     """
     resized_maps = _resize_to_masks(maps, masks)
     inside = (resized_maps * masks).flatten(1).sum(1)
@@ -20,7 +20,7 @@ def energy_in_mask(maps: Tensor, masks: Tensor) -> Tensor:
 
 
 def pointing_game(maps: Tensor, masks: Tensor) -> Tensor:
-    """Returns [N], bool: whether the map's highest pixel lies inside the mask; false where the map has no evidence.
+    """Returns [N], bool: whether the map's highest pixel is inside the mask; false for a map of zeros.
 
     Source: Zhang et al., Int. J. Comput. Vis. 126 (2018) 1084, without their tolerance of 15 pixels.
 

@@ -10,7 +10,7 @@ from anamnesis.networks import evaluation_mode
 
 
 class SaliencyNetwork(Protocol):
-    """What Grad-CAM needs of a network; an ``nn.Module`` with these two methods has the rest."""
+    """The interface that Grad-CAM needs; an ``nn.Module`` already has ``modules``."""
 
     def features(self, images: Tensor) -> Tensor:
         """Returns the last feature maps, [N, C, h, w], of images [N, channels, H, W]."""
@@ -19,7 +19,7 @@ class SaliencyNetwork(Protocol):
         """Returns logits, [N, K], of feature maps."""
 
     def modules(self) -> Iterator[Any]:
-        """Returns every submodule, as ``nn.Module.modules``."""
+        """Returns every submodule, like ``nn.Module.modules``."""
 
 
 def grad_cam(
@@ -31,15 +31,15 @@ def grad_cam(
     its own features alone, so the gradient of the sum is every image's gradient. The backbone runs without a graph:
     only the classifier is differentiated, with respect to its input, and no parameter gets a gradient.
 
-    With ``contrast_classes``, the score is the class's logit minus the mean logit of those classes. A softmax leaves open what
-    all its logits have in common: two networks with equal answers can differ there, and a class with the highest
-    logit can have no positive evidence of its own, so that the plain map is zero everywhere.
+    With ``contrast_classes``, the score is the class's logit minus the mean logit of those classes. A softmax does not
+    depend on the common part of its logits. Two networks with equal answers can therefore differ in that part, and the
+    class with the highest logit can have no positive evidence: its plain map is zero everywhere.
 
     Args:
-        network: left in the mode it was in.
+        network: its mode is restored.
         images: [N, channels, H, W].
         class_indices: [N], the class to explain, one per image.
-        contrast_classes: the columns of the task; none explains the plain logit.
+        contrast_classes: the columns of the task; without them the score is the plain logit.
     """
     with evaluation_mode(network), torch.inference_mode(False):
         with torch.no_grad():

@@ -1,7 +1,7 @@
-"""How much of a saliency map is left after later updates.
+"""Retention: how similar a saliency map is to the map before later updates.
 
-Rule for maps without evidence: where the map before is zero everywhere there is nothing to keep and the case is left
-out (``n`` tells how many count); where only the map after is zero, everything is lost and each metric is 0.
+Rule for maps of zeros: a case whose map before is zero everywhere is left out (``n`` is the number of remaining cases).
+Where only the map after is zero, each metric is 0.
 """
 
 from math import exp, lgamma
@@ -22,12 +22,12 @@ def map_retention(
 ) -> dict[str, Metric]:
     """Returns ``IoU``, ``SSIM``, ``Cosine`` and ``Spearman``, means over the cases with 95 % bootstrap intervals.
 
-    Empty where no map before has any evidence.
+    The result is empty where all maps before are zero.
 
     Args:
-        maps_before: [N, h, w], maps of zero or more, after the task's own update.
-        maps_after: maps of the same images after a later update.
-        generator: of the bootstrap; by default a fresh one with seed 0, so that equal maps give equal digits.
+        maps_before: [N, h, w], zero or more, right after the task's own update.
+        maps_after: of the same images after a later update.
+        generator: of the bootstrap; by default a new one with seed 0, so that equal maps give equal digits.
     """
     has_evidence = maps_before.flatten(1).any(1)
     maps_before, maps_after = maps_before[has_evidence], maps_after[has_evidence]
@@ -42,14 +42,14 @@ def map_retention(
 def iou(maps_before: Tensor, maps_after: Tensor, share: float = TOP_SHARE) -> Tensor:
     """Returns [N]: intersection over union of the two maps' most salient ``share`` of pixels.
 
-    Pixels equal to the last one taken are taken too; pixels of zero never are.
+    Pixels that equal the last selected pixel are selected too; pixels of zero never are.
     """
     top_before, top_after = top_pixels(maps_before, share), top_pixels(maps_after, share)
     return (top_before & top_after).sum(-1) / (top_before | top_after).sum(-1).clamp(min=1)
 
 
 def top_pixels(maps: Tensor, share: float = TOP_SHARE) -> Tensor:
-    """Returns which pixels are the most salient ``share``, bool [N, h * w]."""
+    """Returns the mask of the most salient ``share`` of pixels, bool [N, h * w]."""
     flat = maps.flatten(1)
     threshold = flat.topk(_pixel_count(flat.shape[1], share), dim=1).values[:, -1:]
     return (flat >= threshold) & (flat > 0)
@@ -87,15 +87,10 @@ def spearman(maps_before: Tensor, maps_after: Tensor) -> Tensor:
     return F.cosine_similarity(x, y, dim=1)
 
 
-def saliency_forgetting(ious: dict[str, Metric]) -> float | None:
-    """Returns mean_{i<T} (1 - IoU_i) over the old tasks, or none where none was measured."""
-    return sum(1 - float(value.value) for value in ious.values()) / len(ious) if ious else None
-
-
 def random_iou(pixels: int, share: float = TOP_SHARE) -> float:
     """Returns the expected IoU of two random maps, the floor of ``iou``: 0.111 for large maps, where it is s / (2 - s).
 
-    sum_j j / (2 k - j) C(k, j) C(n - k, k - j) / C(n, k), where k of n pixels are taken.
+    sum_j j / (2 k - j) C(k, j) C(n - k, k - j) / C(n, k), where k of n pixels are selected.
     """
     k = _pixel_count(pixels, share)
     overlaps = range(max(0, 2 * k - pixels), k + 1)
@@ -104,9 +99,10 @@ def random_iou(pixels: int, share: float = TOP_SHARE) -> float:
 
 
 def same_class_pairs(class_indices: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns pairs (case, another case of the same class): the floor of a map that depends on the class alone.
+    """Returns pairs (case, another case of the same class), for the floor of a map that depends on the class alone.
 
-    ``retention(maps[case], maps[other])``. Each case of a class is paired with the next; a class of one has no pair.
+    Use: ``map_retention(maps[case], maps[other])``. Each case is paired with the next one of its class; a class with
+    one case has no pair.
     """
     order = class_indices.argsort(stable=True)
     classes = class_indices[order]

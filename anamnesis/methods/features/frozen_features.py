@@ -1,7 +1,7 @@
-"""Spaces of features that never move, each with the sums of every class in it.
+"""Frozen features, each with the sums of every class in it.
 
-Two kinds complement each other: random convolutions, which know no site, and the encoder as the first site left it. On
-the development sequence both together name the class better than either (docs/methods/ewc_prototype.md).
+Two kinds complement each other: random convolutions, which depend on no site, and the encoder as it was after the first
+site. On the development sequence both together predict the class better than either (docs/methods/ewc_prototype.md).
 """
 
 import copy
@@ -21,7 +21,7 @@ MAXIMUM_FEATURES = 2048
 
 
 class FrozenFeatureKind(StrEnum):
-    """Which frozen features answer."""
+    """Which frozen features the class prototypes are computed in."""
 
     RANDOM = "random"
     """Random convolutions."""
@@ -32,10 +32,10 @@ class FrozenFeatureKind(StrEnum):
 
 
 class EncoderFeatures(nn.Module):
-    """A copy of an encoder, averaged over a grid of cells; it never learns.
+    """A copy of an encoder, averaged over a grid of cells; it is never trained.
 
     Attributes:
-        grid: cells along each side, fewer where the encoder is so wide that there were more than ``MOST`` features.
+        grid: cells along each side, fewer for a wide encoder, so that there are at most ``MAXIMUM_FEATURES``.
         width_out: how many features an image has.
     """
 
@@ -57,7 +57,7 @@ class FrozenFeatures:
     """Frozen features, the sums of every class over them, and the linear discriminant that follows from the sums.
 
     Attributes:
-        name: of the sums in the state; the features are in ``name_features``.
+        name: part of the sums in the state; the features are in the part ``<name>_features``.
         ridge: added to the diagonal of the scatter within classes.
     """
 
@@ -66,7 +66,7 @@ class FrozenFeatures:
         self.statistics, self._discriminant_weights = FeatureStatistics(extractor.width_out), torch.zeros(0)
 
     def copy_encoder(self, network: Classifier) -> None:
-        """Takes the encoder of ``network`` before the first image, where the features are an encoder's."""
+        """Copies the encoder of ``network`` if the features are an encoder's and no image was added yet."""
         if isinstance(self.extractor, EncoderFeatures) and not self.statistics.gram[-1, -1]:
             self.extractor.backbone.load_state_dict(network.backbone.state_dict())
 
@@ -76,7 +76,7 @@ class FrozenFeatures:
         self._discriminant_weights = torch.zeros(0)
 
     def log_probs(self, images: Tensor) -> Tensor:
-        """Returns log p(class | x), [N, K], with equal priors; a class without images has none."""
+        """Returns log p(class | x), [N, K], with equal priors; minus infinity for a class without images."""
         self.to(images.device)
         if not len(self._discriminant_weights):
             self._discriminant_weights = self.statistics.solve_discriminant(self.ridge)
@@ -93,14 +93,14 @@ class FrozenFeatures:
         self.statistics.to(device)
 
     def state_dict(self) -> StateDict:
-        """The sums, and the features that they are of: no other will do."""
+        """Returns the sums, and the features that they were computed with."""
         statistics: StateDict = {f"{self.name}/{name}": value for name, value in self.statistics.state_dict().items()}
         return statistics | {
             f"{self.name}_features/{name}": value for name, value in self.extractor.state_dict().items()
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], device: torch.device) -> None:
-        """Takes them back; without, there is no class."""
+        """Restores them; a state without them leaves no class."""
         self.statistics, self._discriminant_weights = FeatureStatistics(self.extractor.width_out), torch.zeros(0)
         if stored_statistics := part_tensors(state, self.name):
             self.extractor.load_state_dict(part_tensors(state, f"{self.name}_features"))
@@ -109,9 +109,18 @@ class FrozenFeatures:
 
 
 def build_frozen_features(
-    kind: FrozenFeatureKind, network: Classifier, channels: int, seed: int, random_ridge: float, first_site_ridge: float
+    kind: FrozenFeatureKind, network: Classifier, channels: int, seed: int, *, ridges: tuple[float, float]
 ) -> tuple[FrozenFeatures, ...]:
-    """Returns the chosen spaces; ``random_ridge`` and ``first_site_ridge`` are what their discriminants are shrunk by."""
+    """Returns the chosen feature spaces.
+
+    Args:
+        kind: which.
+        network: the encoder to copy the shape of.
+        channels: of the images.
+        seed: of the random convolutions.
+        ridges: added to the diagonals of the scatters of the random features and of the first site's features.
+    """
+    random_ridge, first_site_ridge = ridges
     all_features = (
         FrozenFeatures("random_space", RandomFeatures(channels, seed), random_ridge),
         FrozenFeatures("first_site_space", EncoderFeatures(network), first_site_ridge),

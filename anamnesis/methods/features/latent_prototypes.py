@@ -1,17 +1,20 @@
-"""Latent prototypes: one learned code for each class of the task at hand (Li et al., AAAI 2018).
+"""Latent prototypes: one learned code for each class of the current task (Li et al., AAAI 2018).
 
-Two terms tie codes and images of a class to each other. A distance between codes is their mean squared difference, so
-that weights mean the same for every size of the feature maps.
+A distance between codes is their mean squared difference, so that weights mean the same for every size of the feature
+maps. The losses that use it are in ``losses.prototype_distance``.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 import torch
 from torch import Tensor, nn
 
 from anamnesis.methods.base import Data, StateDict, TaskContext, part_tensors
-from anamnesis.methods.loss_term import ForwardOutput, LossTerm
+from anamnesis.methods.loss_term import ForwardOutput
+from anamnesis.methods.method_component import MethodComponent
+from anamnesis.methods.option_checks import require_not_negative
 from anamnesis.networks import Classifier, evaluation_mode
 from anamnesis.records import Split
 
@@ -22,21 +25,42 @@ class PrototypeAssignment(StrEnum):
     OWN = "own"
     """The one of its class (ProtoPNet, Chen et al., NeurIPS 2019)."""
     NEAREST = "nearest"
-    """Whichever is nearest (Li et al. 2018)."""
+    """The nearest one (Li et al. 2018)."""
 
 
-class LatentPrototypes(LossTerm):
-    """The codes mu_c, shared by the two terms below; no loss of its own. They start at the mean code of their class.
+@dataclass(frozen=True, slots=True)
+class LatentPrototypeOptions:
+    """Latent prototypes; with both weights at 0 there are none.
 
     Attributes:
-        values: [k, F, h, w], what is learned; a class without images starts at zero.
+        prototype_near_sample: weight of R1, the distance from each latent prototype to the nearest image.
+        sample_near_prototype: weight of R2, the distance from each image to the nearest latent prototype.
+        assignment: which latent prototype an image is compared with: ``own`` or ``nearest``.
+    """
+
+    prototype_near_sample: float = 0.05
+    sample_near_prototype: float = 0.05
+    assignment: PrototypeAssignment = PrototypeAssignment.OWN
+
+    def __post_init__(self) -> None:
+        require_not_negative(
+            "ewc_prototype.latent_prototypes",
+            prototype_near_sample=self.prototype_near_sample,
+            sample_near_prototype=self.sample_near_prototype,
+        )
+
+
+class LatentPrototypes(MethodComponent):
+    """The codes mu_c; they start at the mean code of their class.
+
+    Attributes:
+        values: [k, F, h, w], the learned codes; a class without images starts at zero.
         class_indices: [k], their classes.
     """
 
     name = "latent_prototypes"
 
     def __init__(self) -> None:
-        super().__init__(1.0)
         self.end_task(None, None, None)
 
     def begin_task(self, network: Classifier, context: TaskContext, data: Data) -> None:
@@ -46,11 +70,11 @@ class LatentPrototypes(LossTerm):
         self.class_indices = torch.tensor(context.class_indices, device=means.device)
 
     def end_task(self, network: object, context: object, data: object) -> None:
-        """Lets go of them: what stays of a class is its visual prototype."""
+        """Drops the codes: only the visual prototype of a class outlives its task."""
         self.values, self.class_indices = nn.Parameter(torch.zeros(0)), torch.zeros(0, dtype=torch.long)
 
     def parameters(self) -> tuple[nn.Parameter, ...]:
-        """The codes."""
+        """Returns the codes."""
         return (self.values,)
 
     def distances(self, output: ForwardOutput, assignment: PrototypeAssignment) -> Tensor:
@@ -63,54 +87,20 @@ class LatentPrototypes(LossTerm):
         return distances.masked_fill(output.targets[:, None] != self.class_indices, torch.inf)
 
     def state_dict(self) -> StateDict:
-        """The codes while a task is learned; nothing between tasks."""
+        """Returns the codes during a task, nothing between tasks."""
         return {f"{self.name}/values": self.values.detach()} if len(self.values) else {}
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], device: torch.device) -> None:
-        """Puts the codes into the parameter that the optimiser knows."""
+        """Copies the codes into the parameter that the optimiser has."""
         tensors = part_tensors(state, self.name)
         if "values" in tensors and tensors["values"].shape == self.values.shape:
             self.values.data.copy_(tensors["values"])
-
-
-class PrototypeNearSampleLoss(LossTerm):
-    """R1: each prototype has an image of the batch near it, so that it decodes to something that is seen."""
-
-    name = "prototype_near_sample"
-
-    def __init__(self, weight: float, latent_prototypes: LatentPrototypes, assignment: PrototypeAssignment) -> None:
-        super().__init__(weight)
-        self.latent_prototypes, self.assignment = latent_prototypes, assignment
-
-    def loss(self, output: ForwardOutput) -> Tensor:
-        """1/K sum_k min_i |mu_k - e(x_i)|^2, over the prototypes that have an image to be compared with."""
-        return mean_finite(self.latent_prototypes.distances(output, self.assignment).amin(0))
-
-
-class SampleNearPrototypeLoss(LossTerm):
-    """R2: each image has a prototype near it, so that a class is one cluster."""
-
-    name = "sample_near_prototype"
-
-    def __init__(self, weight: float, latent_prototypes: LatentPrototypes, assignment: PrototypeAssignment) -> None:
-        super().__init__(weight)
-        self.latent_prototypes, self.assignment = latent_prototypes, assignment
-
-    def loss(self, output: ForwardOutput) -> Tensor:
-        """1/N sum_i min_k |e(x_i) - mu_k|^2."""
-        return mean_finite(self.latent_prototypes.distances(output, self.assignment).amin(1))
 
 
 def squared_distances(first: Tensor, second: Tensor) -> Tensor:
     """Returns [N, M] squared distances of [N, D] and [M, D] as |x|^2 + |y|^2 - 2 xy, never below 0."""
     products = first @ second.T
     return (first.square().sum(1)[:, None] + second.square().sum(1) - 2 * products).clamp_min(0)
-
-
-def mean_finite(values: Tensor) -> Tensor:
-    """Returns the mean of those that are not infinite; 0, with a gradient of 0, where all are. NaN stays NaN."""
-    is_finite = ~values.isinf()
-    return values.masked_fill(~is_finite, 0.0).sum() / is_finite.sum().clamp_min(1)
 
 
 @torch.no_grad()

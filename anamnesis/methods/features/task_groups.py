@@ -1,4 +1,4 @@
-"""Which task each class belongs to."""
+"""The task of each class."""
 
 from collections.abc import Mapping
 
@@ -6,27 +6,26 @@ import torch
 from torch import Tensor
 
 from anamnesis.methods.base import Data, StateDict, TaskContext, part_tensors
-from anamnesis.methods.loss_term import LossTerm
+from anamnesis.methods.method_component import MethodComponent
 from anamnesis.networks import Classifier
 
 
-class TaskGroups(LossTerm):
-    """The number of the task in which each class was first met; no loss.
+class TaskGroups(MethodComponent):
+    """The number of the task that taught each class first.
 
     Attributes:
         task_of_class: [K].
-        new_classes: the classes that the task at hand met first.
+        new_classes: the classes that the current task teaches first.
     """
 
     name = "groups"
 
     def __init__(self) -> None:
-        super().__init__(1.0)
         self.task_of_class = torch.zeros(0, dtype=torch.long)
         self.new_classes: frozenset[int] = frozenset()
 
     def begin_task(self, network: Classifier, context: TaskContext, data: Data) -> None:
-        """Gives the classes that are new the next number."""
+        """Gives new classes the next number."""
         self.new_classes = frozenset(range(len(self.task_of_class), len(context.labels)))
         task_numbers = torch.full((len(context.labels),), -1)
         task_numbers[: len(self.task_of_class)] = self.task_of_class.cpu()
@@ -39,9 +38,9 @@ class TaskGroups(LossTerm):
         return torch.einsum("kj,j...->k...", is_same_task / is_same_task.sum(1, keepdim=True), values)
 
     def state_dict(self) -> StateDict:
-        """The numbers."""
+        """Returns the numbers."""
         return {f"{self.name}/of_class": self.task_of_class}
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], device: torch.device) -> None:
-        """Takes them back."""
+        """Restores the numbers."""
         self.task_of_class = part_tensors(state, self.name).get("of_class", torch.zeros(0, dtype=torch.long)).to(device)

@@ -1,8 +1,8 @@
-"""Visual prototypes: one image for each class, which stands for it once its images are gone.
+"""Visual prototypes: one image for each class, which represents the class when its images are gone.
 
-They are fixed when the warm-up is over and are static from then on: later tasks leave them as they are, bit for bit. A
-class that is met again keeps its prototype and refines it: the new one is the mean of both, weighted by how many images
-each was made from.
+They are fixed at the end of the warm-up and do not change afterwards: later tasks leave them equal, bit for bit. A
+class that another site teaches too keeps its prototype and refines it: the new one is the mean of both, weighted by the
+number of images behind each.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,13 @@ from anamnesis.methods.base import Data, StateDict, TaskContext, TrainingStep, p
 from anamnesis.methods.features.latent_prototypes import LatentPrototypes, class_means
 from anamnesis.methods.features.saliency_maps import SaliencyTarget, activation_maps, head_weights
 from anamnesis.methods.features.task_groups import TaskGroups
-from anamnesis.methods.loss_term import LossTerm
+from anamnesis.methods.method_component import MethodComponent
+from anamnesis.methods.option_checks import require_not_negative, require_share
 from anamnesis.networks import AutoEncoder, Classifier, evaluation_mode
 
 
 class PrototypeKind(StrEnum):
-    """What "batch-trained prototype" means; the abstract leaves it open."""
+    """Meanings of "batch-trained prototype"; the abstract leaves it open."""
 
     DECODED = "decoded"
     """P1: the decoded latent prototype, which batches trained; without latent prototypes, the decoded mean code."""
@@ -35,56 +36,57 @@ class PrototypeKind(StrEnum):
 
 
 class PrototypeMap(StrEnum):
-    """How an image of intensities says where to look."""
+    """How an image of intensities becomes a map of places."""
 
     INTENSITY = "intensity"
     """Bright means salient."""
     DISTINCTIVE = "distinctive"
     """Where the prototype differs from the mean of its task's prototypes; empty for a task of one class."""
     SALIENCY = "saliency"
-    """Where the network looked on the prototype when it was fixed."""
-
-
-@dataclass(frozen=True, slots=True)
-class VisualPrototypeSettings:
-    """How visual prototypes are made and kept.
-
-    Attributes:
-        kind: what they are.
-        prototype_map: how they say where to look.
-        saliency_target: which score saliency maps explain.
-        warm_up_share: share of the training after which they are fixed.
-        minimum_images: a class with fewer images at a site has none of that site.
-        replay_count: how many go through the network with each batch of a later task.
-        is_stored: whether they outlive the task.
-    """
-
-    kind: PrototypeKind
-    prototype_map: PrototypeMap
-    saliency_target: SaliencyTarget
-    warm_up_share: float
-    minimum_images: int
-    replay_count: int
-    is_stored: bool
+    """The saliency on the prototype when it was fixed."""
 
 
 class PrototypeSharing(StrEnum):
     """Who keeps visual prototypes."""
 
     PRIVATE = "private"
-    """Nobody: they serve the update that makes them."""
+    """Nobody: only the update that makes them uses them."""
     SHARED = "shared"
-    """The version, and so whoever reads the registry."""
+    """The version: every reader of the registry can see them."""
 
 
-class VisualPrototypes(LossTerm):
-    """The images V_c and the maps S*_c on them; no loss of its own.
+@dataclass(frozen=True, slots=True)
+class VisualPrototypeOptions:
+    """How visual prototypes are made and stored.
+
+    Attributes:
+        sharing: ``private``, or ``shared``: visual prototypes are stored in the version, for later tasks. Every reader
+            of the registry can see them, so a site has to choose it.
+        minimum_images: a class with fewer images at a site gets no visual prototype from that site.
+        kind: what a visual prototype is: ``decoded`` (P1), ``outputs`` or ``inputs`` (P2), ``target`` (P3).
+        map: how a prototype points to a place in the image: ``intensity``, ``distinctive`` or ``saliency``.
+        warm_up: share of the training before visual prototypes are fixed and saliency counts.
+    """
+
+    sharing: PrototypeSharing = PrototypeSharing.PRIVATE
+    minimum_images: int = 50
+    kind: PrototypeKind = PrototypeKind.DECODED
+    map: PrototypeMap = PrototypeMap.DISTINCTIVE
+    warm_up: float = 0.25
+
+    def __post_init__(self) -> None:
+        require_not_negative("ewc_prototype.visual_prototypes", minimum_images=self.minimum_images)
+        require_share("ewc_prototype.visual_prototypes", warm_up=self.warm_up)
+
+
+class VisualPrototypes(MethodComponent):
+    """The images V_c and the maps S*_c on them.
 
     Attributes:
         images: [K, C, H, W], of earlier tasks; zeros where a class has none.
-        counts: [K] images each was made from; 0 where a class has none.
-        maps: [K, h, w] where the network looked on them at the end of their task, before the ReLU.
-        target_maps: [K, h, w] where the task at hand should look; empty before the warm-up is over.
+        counts: [K] number of images behind each; 0 where a class has none.
+        maps: [K, h, w] saliency on them at the end of their task, before the ReLU.
+        target_maps: [K, h, w] target of the current task's saliency; empty during the warm-up.
     """
 
     name = "visual_prototypes"
@@ -96,26 +98,43 @@ class VisualPrototypes(LossTerm):
     fresh_counts: Tensor
 
     def __init__(
-        self, settings: VisualPrototypeSettings, task_groups: TaskGroups, latent_prototypes: LatentPrototypes | None
+        self,
+        options: VisualPrototypeOptions,
+        task_groups: TaskGroups,
+        latent_prototypes: LatentPrototypes | None,
+        *,
+        saliency_target: SaliencyTarget,
+        replay_count: int,
+        is_stored: bool,
     ) -> None:
-        super().__init__(1.0)
-        self.settings, self.task_groups, self.latent_prototypes = settings, task_groups, latent_prototypes
+        """Makes an empty set of prototypes.
+
+        Args:
+            options: how they are made.
+            task_groups: the task of each class.
+            latent_prototypes: of the current task, where there are any.
+            saliency_target: which score saliency maps explain.
+            replay_count: how many go through the network with each batch of a later task.
+            is_stored: whether they outlive the task.
+        """
+        self.options, self.task_groups, self.latent_prototypes = options, task_groups, latent_prototypes
+        self.saliency_target, self.replay_count, self.is_stored = saliency_target, replay_count, is_stored
         self.load_state_dict({}, torch.device("cpu"))
 
     @property
     def is_fixed(self) -> bool:
-        """Whether those of the task at hand are."""
+        """Whether those of the current task are fixed."""
         return bool(self.target_maps.numel())
 
     def should_fix(self, step: TrainingStep) -> bool:
-        """Tells whether it is time to fix them."""
-        return not self.is_fixed and step.progress >= self.settings.warm_up_share
+        """Returns whether the warm-up is over and they are not fixed yet."""
+        return not self.is_fixed and step.progress >= self.options.warm_up
 
     def fix_prototypes(self, network: AutoEncoder, context: TaskContext, data: Data) -> None:
-        """Makes the prototypes of the task at hand, in one pass without gradients, and says where they look."""
+        """Makes the prototypes of the current task and their target maps, in one pass without gradients."""
         class_indices, device = list(context.class_indices), network.head.weight.device
         images, counts = self._make_prototypes(network, context.class_indices, data)
-        counts = counts * (counts >= self.settings.minimum_images)
+        counts = counts * (counts >= self.options.minimum_images)
         self.fresh_images, self.fresh_counts = (
             _append_zero_rows(tensor, len(context.labels)).to(device)
             for tensor in self._stored_images_and_counts(images)
@@ -136,11 +155,10 @@ class VisualPrototypes(LossTerm):
     def _make_prototypes(
         self, network: AutoEncoder, class_indices: tuple[int, ...], data: Data
     ) -> tuple[Tensor, Tensor]:
-        """Returns the prototypes [k, C, H, W] of this site alone, and from how many images [k]."""
-        settings = self.settings
-        if settings.kind is PrototypeKind.INPUTS:
+        """Returns the prototypes [k, C, H, W] of this site alone, and the number of images behind each [k]."""
+        if self.options.kind is PrototypeKind.INPUTS:
             return class_means(network, data, class_indices, lambda images: images)
-        if settings.kind is not PrototypeKind.DECODED:
+        if self.options.kind is not PrototypeKind.DECODED:
             return class_means(network, data, class_indices, lambda images: network.decode(network.features(images)))
         codes, counts = class_means(network, data, class_indices, network.features)
         with evaluation_mode(network):
@@ -151,10 +169,10 @@ class VisualPrototypes(LossTerm):
         """Returns the map [K, h, w] of each prototype, zero where there is none."""
         saliency_maps = self._prototype_saliency(network, class_indices)
         has_prototype = _expand_like(self.fresh_counts > 0, saliency_maps)
-        if self.settings.prototype_map is PrototypeMap.SALIENCY:
+        if self.options.map is PrototypeMap.SALIENCY:
             return saliency_maps * has_prototype
         grey = self.fresh_images.mean(1)
-        if self.settings.prototype_map is PrototypeMap.DISTINCTIVE:
+        if self.options.map is PrototypeMap.DISTINCTIVE:
             task_means = self.task_groups.task_means(
                 torch.cat([grey.flatten(1), has_prototype.flatten(1)[:, :1].to(grey)], dim=1)
             )
@@ -163,30 +181,34 @@ class VisualPrototypes(LossTerm):
 
     @torch.no_grad()
     def _prototype_saliency(self, network: AutoEncoder, class_indices: list[int]) -> Tensor:
-        """Returns where the network looks on the prototypes of ``class_indices``, [K, h, w]; zero for all others."""
-        weights = head_weights(network.head.weight, self.task_groups, self.settings.saliency_target)
+        """Returns the saliency on the prototypes of ``class_indices``, [K, h, w]; zero for all others."""
+        weights = self.map_weights(network.head.weight)
         with evaluation_mode(network):
             task_maps = activation_maps(network.features(self.fresh_images[class_indices]), weights[class_indices])
         saliency_maps = task_maps.new_zeros(len(self.fresh_images), *task_maps.shape[1:])
         saliency_maps[class_indices] = task_maps
         return saliency_maps
 
-    def select_replayed(self, step: TrainingStep) -> Tensor:
-        """Returns which stored prototypes [m] go through the network at this step: the next ones, in turn.
+    def map_weights(self, head_weight: Tensor) -> Tensor:
+        """Returns the weights [K, F] of the saliency maps, of the head's weight [K, F]."""
+        return head_weights(head_weight, self.task_groups, self.saliency_target)
 
-        Always the same number, some of them twice where there are fewer: a step costs the same after any number of
-        tasks.
+    def select_replayed(self, step: TrainingStep) -> Tensor:
+        """Returns the classes [m] of the stored prototypes that go through the network at this step, in turn.
+
+        The number is always the same, with repetitions where fewer are stored: a step costs the same after any number
+        of tasks.
         """
         stored_classes = self.counts.nonzero()[:, 0]
-        offsets = torch.arange(self.settings.replay_count if len(stored_classes) else 0, device=stored_classes.device)
-        return stored_classes[(step.step_index * self.settings.replay_count + offsets) % max(len(stored_classes), 1)]
+        offsets = torch.arange(self.replay_count if len(stored_classes) else 0, device=stored_classes.device)
+        return stored_classes[(step.step_index * self.replay_count + offsets) % max(len(stored_classes), 1)]
 
     def end_task(self, network: Classifier, context: TaskContext, data: Data) -> None:
-        """Keeps the prototypes of this task beside the others', and where the network looks on them now."""
+        """Stores the prototypes of this task beside the earlier ones, with the current saliency on them."""
         assert isinstance(network, AutoEncoder)
         if not self.is_fixed:
             self.fix_prototypes(network, context, data)
-        if self.settings.is_stored:
+        if self.is_stored:
             class_indices = list(context.class_indices)
             grown_maps = _append_zero_rows(self.maps if len(self.maps) else self.target_maps[:0], len(context.labels))
             grown_maps[class_indices] = self._prototype_saliency(network, class_indices)[class_indices]
@@ -194,22 +216,22 @@ class VisualPrototypes(LossTerm):
         self.clear_task_state()
 
     def clear_task_state(self) -> None:
-        """Lets go of what only the task at hand needs."""
+        """Drops what only the current task needs."""
         self.fresh_images, self.fresh_counts, self.target_maps = torch.zeros(0), torch.zeros(0), torch.zeros(0)
 
     def begin_task(self, network: Classifier, context: TaskContext, data: Data) -> None:
-        """Nothing is fixed yet."""
+        """Starts without fixed prototypes."""
         self.clear_task_state()
         for name in _STORED_NAMES:
             setattr(self, name, getattr(self, name).to(network.head.weight.device))
 
     def state_dict(self) -> StateDict:
-        """What is kept, and while a task is learned what was fixed."""
+        """Returns the stored prototypes and, during a task, the fixed ones."""
         values = {name: getattr(self, name) for name in (*_STORED_NAMES, *_TASK_NAMES)}
         return {f"{self.name}/{name}": value for name, value in values.items() if value.numel()}
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], device: torch.device) -> None:
-        """Takes it back."""
+        """Restores them."""
         tensors = part_tensors(state, self.name)
         for name in (*_STORED_NAMES, *_TASK_NAMES):
             setattr(self, name, tensors.get(name, torch.zeros(0)).to(device))

@@ -1,4 +1,4 @@
-"""Diagonal Fisher information of a classifier: how much its answers depend on each weight.
+"""Diagonal Fisher information of a classifier: how much its predictions depend on each weight.
 
 F_j = E_x E_{y ~ p(y|x)} [(d log p(y|x) / d theta_j)^2], per image, never of a batch's mean gradient: the square of a
 mean is smaller by about the batch size and depends on it.
@@ -15,11 +15,11 @@ from anamnesis.methods.base import Batch
 from anamnesis.methods.fisher.per_sample_gradients import add_squared_gradients, record_layer_calls
 
 IMAGES_PER_PASS = {"cpu": 8}
-"""Images of one pass, where not the whole batch: what layers hold of a few stays in a processor's cache."""
+"""Images of one pass on a device; the activations of a few images fit in a processor's cache."""
 
 
 class FisherKind(StrEnum):
-    """Whose labels the expectation runs over (van de Ven, ICLR 2025 blog post)."""
+    """The labels of the expectation (van de Ven, ICLR 2025 blog post)."""
 
     EXACT = "exact"
     """Every class, weighted by the model's own probability: one backward pass per class but one."""
@@ -41,17 +41,17 @@ def fisher_diagonal(
     """Returns the mean squared per-image gradient of the log-likelihood for every parameter, in float32.
 
     Args:
-        network: logits [N, K] from images; left as it was found.
+        network: logits [N, K] from images; it is not changed.
         batches: clean images.
         class_indices: the classes that compete; gradients of the others' rows are zero.
-        kind: whose labels.
+        kind: which labels.
         generator: for drawn labels.
         image_limit: stop after this many images; 0 takes all.
-        temperature: T of p = softmax(logits / T); a network that is sure of everything has no Fisher information at
-            T = 1. The result is T^2 times that of the tempered model, so that its scale stays comparable.
+        temperature: T of p = softmax(logits / T); a network that is certain of all answers has no Fisher information
+            at T = 1. The result is T^2 times that of the tempered model, so that its scale stays comparable.
 
     Raises:
-        TypeError, ValueError: a layer whose gradients per image have no rule; see ``squares``.
+        TypeError, ValueError: a layer without a rule for gradients per image; see ``per_sample_gradients``.
     """
     classes = list(class_indices)
     total = {n: torch.zeros_like(p, dtype=torch.float32, requires_grad=False) for n, p in network.named_parameters()}
@@ -75,14 +75,14 @@ def gaussian_fisher_diagonal(
     probes: int = 1,
     image_limit: int = 0,
 ) -> dict[str, Tensor]:
-    """Returns the Fisher information of what a network makes of an image, seen with Gaussian noise, in float32.
+    """Returns the Fisher information of an output of a network under Gaussian noise, in float32.
 
-    It is ``inverse_variance`` diag(J^T J), J being the derivative by the weights: to second order, half of it times a change
-    of weights squared is half of ``inverse_variance`` times the squared change of what is made. The diagonal is estimated by
-    Rademacher probes: E_v [(J^T v)^2] with v of independent signs.
+    It is ``inverse_variance`` diag(J^T J), J being the derivative by the weights: to second order, half of it times a
+    squared change of weights is half of ``inverse_variance`` times the squared change of the output. Rademacher probes
+    estimate the diagonal: E_v [(J^T v)^2] with v of independent signs.
 
     Args:
-        network: left as it was found.
+        network: it is not changed.
         output_of: images [N, C, H, W] and targets [N] to [N, ...], by layers of ``network``.
         batches: clean images.
         generator: for the signs.
@@ -103,7 +103,7 @@ def gaussian_fisher_diagonal(
 
 
 def _limit_images(batches: Iterable[Batch], image_limit: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yields images and targets, few at a time, until there were ``image_limit`` of them; 0 yields all."""
+    """Yields images and targets, a few at a time, up to ``image_limit`` images; 0 yields all."""
     image_count = 0
     for batch in batches:
         count = min(len(batch.images), image_limit - image_count) if image_limit else len(batch.images)
@@ -119,11 +119,11 @@ def _limit_images(batches: Iterable[Batch], image_limit: int) -> Iterator[tuple[
 def _fisher_vectors(
     probabilities: Tensor, targets: Tensor, class_indices: list[int], kind: FisherKind, generator: torch.Generator
 ) -> Iterator[Tensor]:
-    """Yields vectors v [N, C] over logits, such that the sum over them of E (v^T d logits / d theta)^2 is wanted.
+    """Yields vectors v [N, C] over logits; the sum over them of E (v^T d logits / d theta)^2 is the information.
 
-    For one label y that is d log p(y) / d logits = e_y - p. Over all labels, weighted by p, its outer products add up
-    to diag(p) - p p^T, of rank C - 1; its Cholesky factor has a closed form (Tanabe and Sagae 1992), and one column
-    less than there are classes.
+    For one label y the vector is d log p(y) / d logits = e_y - p. Over all labels, weighted by p, its outer products
+    add up to diag(p) - p p^T, of rank C - 1; the Cholesky factor of that has a closed form with C - 1 columns (Tanabe
+    and Sagae 1992).
     """
     classes = len(class_indices)
     if kind is FisherKind.EXACT:

@@ -1,8 +1,8 @@
 """Squared gradients per image, summed over a batch: one forward pass, one backward pass, then layer by layer.
 
-A layer's gradient for image n follows from what went into it, a_n, and the gradient g_n of what came out. For a linear
-map it is g_n a_n^T, and sum_n (g_n a_n^T)^2 = (g^2)^T (a^2) is one matrix product (Dangel, Kunstner and Hennig 2020,
-"BackPACK"). For a convolution it is the weight gradient of a convolution with one group per image.
+A layer's gradient for image n follows from its input a_n and the gradient g_n of its output. For a linear map it is
+g_n a_n^T, and sum_n (g_n a_n^T)^2 = (g^2)^T (a^2) is one matrix product (Dangel, Kunstner and Hennig 2020, "BackPACK").
+For a convolution it is the weight gradient of a convolution with one group per image.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from torch.nn.grad import conv2d_weight
 from anamnesis.networks import GrowingHead, evaluation_mode
 
 CHUNK_NUMBERS = 1 << 19
-"""Numbers that a convolution's gradients per image take at a time: 2 MiB, which a processor's cache holds."""
+"""Size of one chunk of a convolution's gradients per image: 2 MiB, which fit in a processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,9 @@ class LayerCall:
     Attributes:
         name: of the layer in its network, with a dot behind it.
         layer: the module.
-        layer_input: what went in, [N, ...].
-        input_version: of ``layer_input``; another one later tells that it was overwritten.
-        output_edge: where the gradient of what came out is found, even if that is overwritten later.
+        layer_input: [N, ...].
+        input_version: of ``layer_input``; a later, different version shows that it was overwritten.
+        output_edge: gives the gradient of the output, even if the output is overwritten later.
     """
 
     name: str
@@ -42,9 +42,9 @@ class LayerCall:
 
 @contextmanager
 def record_layer_calls(network: nn.Module) -> Iterator[list[LayerCall]]:
-    """Lists the calls of layers with parameters, in evaluation mode, where no image sees another.
+    """Lists the calls of layers with parameters, in evaluation mode, where images do not influence each other.
 
-    Inputs must require a gradient, so that frozen layers are seen too. The network is left as it was found.
+    Inputs must require a gradient, so that frozen layers are recorded too. The network is not changed.
 
     Raises:
         ValueError: a layer is called twice in one pass, so that its gradient is a sum over its calls.
@@ -55,7 +55,9 @@ def record_layer_calls(network: nn.Module) -> Iterator[list[LayerCall]]:
     def make_hook(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def hook(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             if name in call_by_name:
-                raise ValueError(f"{name}: called twice in one pass; there is no rule for layers that are shared")
+                raise ValueError(
+                    f"{name}: called twice in one pass; squared gradients of shared layers are not supported"
+                )
             call_by_name[name] = LayerCall(f"{name}.", layer, inputs[0], inputs[0]._version, get_gradient_edge(output))
             layer_calls.append(call_by_name[name])
 
@@ -77,14 +79,14 @@ def add_squared_gradients(
     """Adds sum_n (d <vectors_n, output_n> / d theta)^2 to ``totals``, by parameter name; keeps the graph.
 
     Args:
-        totals: float32, shaped like the parameters; parameters that no layer of the pass used are left alone.
+        totals: float32, shaped like the parameters; parameters of unused layers are not changed.
         layer_calls: of the pass that made ``output``.
         output: [N, ...].
         vectors: of the same shape.
 
     Raises:
-        TypeError: a layer of a kind that has no rule here.
-        ValueError: what went into a layer was overwritten.
+        TypeError: a layer of an unsupported type.
+        ValueError: the input of a layer was overwritten.
     """
     gradients = torch.autograd.grad(
         output, [call.output_edge for call in layer_calls], vectors, True, allow_unused=True
@@ -96,14 +98,14 @@ def add_squared_gradients(
         for call, gradient in used_calls:
             if call.layer_input._version != call.input_version:
                 raise ValueError(
-                    f"{call.name[:-1]}: what went into it was overwritten; make the next layer out of place"
+                    f"{call.name[:-1]}: its input was overwritten; make the layer after the input out of place"
                 )
             for name, value in _squared_gradients(call, gradient.float()).items():
                 totals[call.name + name] += value
 
 
 def _squared_gradients(layer_call: LayerCall, gradient: Tensor) -> dict[str, Tensor]:
-    """Returns sum_n of the layer's squared gradients by parameter name; ``gradient`` is of what came out."""
+    """Returns sum_n of the layer's squared gradients by parameter name; ``gradient`` is of its output."""
     layer, layer_input = layer_call.layer, layer_call.layer_input.detach().float()
     if isinstance(layer, nn.Linear | GrowingHead) and layer_input.dim() == 2:
         squared_gradients = {"weight": gradient.square().T @ layer_input.square(), "bias": gradient.square().sum(0)}
@@ -122,7 +124,8 @@ def _squared_gradients(layer_call: LayerCall, gradient: Tensor) -> dict[str, Ten
         )
     else:
         raise TypeError(
-            f"{layer_call.name[:-1]}: no rule for the squared gradients of {type(layer).__name__} on {layer_input.dim()} axes"
+            f"{layer_call.name[:-1]}: squared gradients of {type(layer).__name__} on {layer_input.dim()} axes are not "
+            "supported; use linear, convolution or norm layers"
         )
     return {name: squared_gradients[name] for name, _ in layer.named_parameters(recurse=False)}
 
@@ -142,12 +145,12 @@ def _convolution_squared_gradients(layer: nn.Conv2d, layer_input: Tensor, gradie
         count = len(images)
         per_sample_gradients = conv2d_weight(  # type: ignore[no-untyped-call]
             images.reshape(1, -1, *images.shape[2:]),
-            (count * weight.shape[0], *weight.shape[1:]),
-            gradients.reshape(1, -1, *gradients.shape[2:]),
-            layer.stride,
-            layer.padding,
-            layer.dilation,
-            count * layer.groups,
+            weight_size=(count * weight.shape[0], *weight.shape[1:]),
+            grad_output=gradients.reshape(1, -1, *gradients.shape[2:]),
+            stride=layer.stride,
+            padding=layer.padding,
+            dilation=layer.dilation,
+            groups=count * layer.groups,
         )
         total += per_sample_gradients.view(count, *weight.shape).square_().sum(0)
     return total

@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from anamnesis.methods.base import StateDict, part_tensors
+
 
 class PenaltyMerge(StrEnum):
-    """What becomes of two quadratics, one of the tasks before and one of the task that just ended."""
+    """How the quadratic of the earlier tasks and that of the task that just ended become one."""
 
     ONLINE = "online"
     """One around the latest weights (Schwarz et al. 2018, Huszar 2018)."""
@@ -22,7 +24,7 @@ class PenaltyMerge(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class QuadraticPenalty:
-    """F and theta* by parameter name, shaped like the parameters; constant in the number of tasks.
+    """F and theta* by parameter name, shaped like the parameters; its size is constant in the number of tasks.
 
     Attributes:
         importance: F >= 0, float32.
@@ -31,6 +33,11 @@ class QuadraticPenalty:
 
     importance: Mapping[str, Tensor] = field(default_factory=dict)
     anchor: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def around(cls, network: nn.Module, importance: Mapping[str, Tensor]) -> QuadraticPenalty:
+        """Returns the quadratic of ``importance`` around the current weights of ``network``."""
+        return cls(importance, {name: value.detach().clone() for name, value in network.named_parameters()})
 
     def value(self, network: nn.Module) -> Tensor:
         """Returns the value as a scalar; its gradient is F (theta - theta*), exactly zero at the anchor."""
@@ -70,9 +77,22 @@ class QuadraticPenalty:
         return QuadraticPenalty(importance, anchor)
 
     def grow_to(self, network: nn.Module) -> QuadraticPenalty:
-        """Returns it shaped like the network's parameters now; a new row has no importance, so no anchor matters."""
+        """Returns it in the shape of the network's parameters; a new row has no importance, so no anchor matters."""
         shapes = dict(network.named_parameters())
         return QuadraticPenalty(_grow_tensors(self.importance, shapes), _grow_tensors(self.anchor, shapes))
+
+    def state_dict(self) -> StateDict:
+        """Returns F as ``ewc_fisher/<parameter>`` and theta* as ``ewc_anchor/<parameter>``."""
+        fisher: StateDict = {f"ewc_fisher/{name}": value for name, value in self.importance.items()}
+        return fisher | {f"ewc_anchor/{name}": value for name, value in self.anchor.items()}
+
+    @classmethod
+    def from_state_dict(cls, state: Mapping[str, Tensor | object], device: torch.device) -> QuadraticPenalty:
+        """Returns the quadratic of a state; an empty one where the state has none."""
+        return cls(*(
+            {name: value.to(device) for name, value in part_tensors(state, part).items()}
+            for part in ("ewc_fisher", "ewc_anchor")
+        ))  # fmt: skip
 
 
 def _grow_tensors(values: Mapping[str, Tensor], shapes: Mapping[str, Tensor]) -> dict[str, Tensor]:

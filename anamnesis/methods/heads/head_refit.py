@@ -1,7 +1,7 @@
-"""The head of a task that ends is solved in closed form: class prototypes in the encoder's features answer.
+"""A closed-form head at the end of a task: the linear discriminant of its classes in the encoder's features.
 
-A few epochs leave the head behind the features that it reads. The linear discriminant of the class means and their
-shared covariance is the head that these features deserve. It is linear: a class activation map stays what it is.
+After a few epochs the head lags behind the features that it reads. The linear discriminant of the class means and their
+shared covariance fits these features exactly. It is linear, so class activation maps stay closed-form Grad-CAM.
 """
 
 import torch
@@ -9,26 +9,25 @@ import torch
 from anamnesis.methods.base import Data, TaskContext
 from anamnesis.methods.features.feature_statistics import FeatureStatistics
 from anamnesis.methods.features.task_groups import TaskGroups
-from anamnesis.methods.loss_term import LossTerm
+from anamnesis.methods.method_component import MethodComponent
 from anamnesis.networks import Classifier, evaluation_mode
 from anamnesis.records import Split
 
 
-class HeadRefit(LossTerm):
-    """Rows of classes that are all new become their linear discriminant; no loss, no state.
+class HeadRefit(MethodComponent):
+    """Replaces the rows of a task's classes by their linear discriminant if all of them are new; it has no state.
 
-    Rows that an earlier site taught stay as training leaves them: this site's images alone would forget that one's.
+    Rows that an earlier site taught keep their trained values: the images of this site alone would forget that site.
     """
 
     name = "refit"
 
     def __init__(self, ridge: float, task_groups: TaskGroups) -> None:
-        super().__init__(ridge)
-        self.task_groups = task_groups
+        self.ridge, self.task_groups = ridge, task_groups
 
     @torch.no_grad()
     def end_task(self, network: Classifier, context: TaskContext, data: Data) -> None:
-        """Replaces the task's rows; the strength is added to the scatter's diagonal, priors are shares of images."""
+        """Replaces the task's rows; the ridge is added to the scatter's diagonal, priors are shares of images."""
         class_indices = list(context.class_indices)
         if not set(class_indices) <= self.task_groups.new_classes:
             return
@@ -40,7 +39,7 @@ class HeadRefit(LossTerm):
         image_counts = statistics.sums[:, -1]
         if not image_counts.all():
             return  # a class without an image has no mean
-        rows = statistics.solve_discriminant(self.weight)
+        rows = statistics.solve_discriminant(self.ridge)
         rows[:, -1] += (image_counts / image_counts.sum()).log()
-        rows = (rows - rows.mean(0)).to(network.head.weight)  # what all rows share says nothing
+        rows = (rows - rows.mean(0)).to(network.head.weight)  # a part that all rows share changes no answer
         network.head.weight[class_indices], network.head.bias[class_indices] = rows[:, :-1], rows[:, -1]

@@ -1,54 +1,86 @@
-"""Class prototypes in spaces that never move: which task an image comes from, and which class.
+"""Class prototypes in frozen feature spaces: they predict the task of an image, and its class.
 
-A head that learns task after task prefers what it learned last, and most of what looks like forgetting is that. The
-means of frozen features do not move and have no last: as a classifier they say what class an image has, and summed over
-the classes of a task, which task it comes from.
+A head that learns task after task prefers the latest one, and most of the apparent forgetting is that preference. The
+class means of frozen features do not change and prefer no task: as a classifier they predict the class of an image, and
+their sum over the classes of a task predicts the task.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 import torch
 from torch import Tensor
 
 from anamnesis.methods.base import Data, StateDict, TaskContext
-from anamnesis.methods.features.frozen_features import FrozenFeatures
+from anamnesis.methods.features.frozen_features import FrozenFeatureKind, FrozenFeatures
 from anamnesis.methods.features.task_groups import TaskGroups
-from anamnesis.methods.loss_term import LossTerm
+from anamnesis.methods.method_component import MethodComponent
+from anamnesis.methods.option_checks import require_not_negative, require_positive
 from anamnesis.networks import Classifier
 from anamnesis.records import Split
 
 
 class ClassifierMode(StrEnum):
-    """Who answers."""
+    """Which classifier answers."""
 
     AUTO = "auto"
-    """``routed`` where prototypes are shared, else ``linear``: nothing of a site's images is stored but weights."""
+    """``routed`` where prototypes are shared, else ``linear``: the version then stores only weights of a site."""
     LINEAR = "linear"
-    """The head of the network that learns."""
+    """The head of the trained network."""
     PROTOTYPES = "prototypes"
     """Class prototypes in frozen features, with a covariance that all classes share."""
     ROUTED = "routed"
-    """The prototypes say which task, the head which class of it: p(task | x) p(class | task, x)."""
+    """The prototypes predict the task, the head the class within it: p(task | x) p(class | task, x)."""
 
 
-class TaskRouter(LossTerm):
-    """Mean of frozen features for each class and their shared covariance (Hayes and Kanan 2020); no loss.
+@dataclass(frozen=True, slots=True)
+class ClassifierOptions:
+    """The classifier that answers.
+
+    Attributes:
+        mode: ``linear``, ``prototypes`` or ``routed``; the latter two need ``visual_prototypes.sharing: shared``.
+            ``auto`` is ``routed`` where prototypes are shared, else ``linear``; it is also ``linear`` on a base version
+            without class prototypes.
+        frozen_features: the features of ``prototypes`` and ``routed``: ``random``, ``first_site`` or ``both``.
+        random_ridge: added to the diagonal of the scatter of the random features.
+        first_site_ridge: the same for the features of the first site, whose classes are tighter.
+        prototype_weight: weight of the prototypes in the choice of the class within the task, where the mode is
+            ``routed``.
+        refit_ridge: above 0, the rows of the head become the linear discriminant of the classes at the end of a task
+            whose classes are all new, with this number added to the diagonal of the scatter; 0 keeps the trained rows.
+            Use it only where no two sites share a task: else the head forgets the first of them.
+    """
+
+    mode: ClassifierMode = ClassifierMode.AUTO
+    frozen_features: FrozenFeatureKind = FrozenFeatureKind.BOTH
+    random_ridge: float = 30.0
+    first_site_ridge: float = 3.0
+    prototype_weight: float = 1.0
+    refit_ridge: float = 0.0
+
+    def __post_init__(self) -> None:
+        path = "ewc_prototype.classifier"
+        require_positive(path, random_ridge=self.random_ridge, first_site_ridge=self.first_site_ridge)
+        require_not_negative(path, prototype_weight=self.prototype_weight, refit_ridge=self.refit_ridge)
+
+
+class TaskRouter(MethodComponent):
+    """Mean of frozen features for each class and their shared covariance (Hayes and Kanan 2020).
 
     The statistics are sums over images: no later site takes anything out of them. Over the random features they do not
-    depend on the order of sites; the encoder is that of whichever site came first.
+    depend on the order of sites; the encoder is that of the first site.
     """
 
     name = "router"
 
     def __init__(
-        self, feature_spaces: tuple[FrozenFeatures, ...], task_groups: TaskGroups, prototype_share: float
+        self, feature_spaces: tuple[FrozenFeatures, ...], task_groups: TaskGroups, prototype_weight: float
     ) -> None:
-        super().__init__(1.0)
-        self.feature_spaces, self.task_groups, self.prototype_share = feature_spaces, task_groups, prototype_share
+        self.feature_spaces, self.task_groups, self.prototype_weight = feature_spaces, task_groups, prototype_weight
 
     def begin_task(self, network: Classifier, context: TaskContext, data: Data) -> None:
-        """A mean for each class that is new."""
+        """Adds a mean for each new class."""
         for space in self.feature_spaces:
             space.to(network.head.weight.device)
             space.statistics.grow(len(context.labels))
@@ -62,20 +94,20 @@ class TaskRouter(LossTerm):
                 space.add_images(batch.images, batch.targets)
 
     def has_classes(self, class_count: int) -> bool:
-        """Whether there is a row for each of so many classes; a base version that was made without has none."""
+        """Returns whether there is a mean for each class; a base version of another method has none."""
         return all(space.statistics.classes >= class_count for space in self.feature_spaces)
 
     def log_probs(self, images: Tensor) -> Tensor:
-        """Returns log p(class | x), [N, K], of images by the prototypes alone; a class without images has none.
+        """Returns log p(class | x), [N, K], of images by the prototypes alone; minus infinity without images.
 
-        The spaces' log-probabilities are added, as if each saw the image for itself.
+        The log-probabilities of the spaces are added, as if they were independent.
         """
         return torch.stack([space.log_probs(images) for space in self.feature_spaces]).sum(0).log_softmax(1)
 
     def route_logits(self, images: Tensor, logits: Tensor) -> Tensor:
         """Returns log p(task | x) + log p(class | task, x) [N, K], the latter by the head's ``logits`` [N, K].
 
-        With ``mix`` m, the class within the task is answered by both: head + m times prototypes, in log space.
+        With ``prototype_weight`` m, both predict the class within the task: head + m times prototypes, in log space.
         """
         prototype_log_probs = self.log_probs(images)
         task_of_class = self.task_groups.task_of_class.to(images.device)
@@ -83,24 +115,24 @@ class TaskRouter(LossTerm):
         task_log_probs, head_log_sums = (
             _log_sum_over_task(values, is_same_task) for values in (prototype_log_probs, logits)
         )
-        if not self.prototype_share:
+        if not self.prototype_weight:
             return task_log_probs + logits - head_log_sums
         prototype_class_log_probs = torch.where(
             task_log_probs > -torch.inf, prototype_log_probs - task_log_probs, 0.0
-        )  # a task of which no image was seen yet
-        mixed_logits = logits - head_log_sums + self.prototype_share * prototype_class_log_probs
+        )  # a task without an image so far
+        mixed_logits = logits - head_log_sums + self.prototype_weight * prototype_class_log_probs
         return task_log_probs + mixed_logits - _log_sum_over_task(mixed_logits, is_same_task)
 
     def state_dict(self) -> StateDict:
-        """Every space's."""
+        """Returns the state of all spaces."""
         return {name: value for space in self.feature_spaces for name, value in space.state_dict().items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], device: torch.device) -> None:
-        """Takes them back."""
+        """Restores all spaces."""
         for space in self.feature_spaces:
             space.load_state_dict(state, device)
 
 
 def _log_sum_over_task(values: Tensor, is_same_task: Tensor) -> Tensor:
-    """Returns [N, K]: log sum exp of values [N, K] over the classes that are the ``is_same_task`` [K, K] group as each."""
+    """Returns [N, K]: log sum exp of values [N, K] over the classes of the same task, ``is_same_task`` [K, K]."""
     return torch.where(is_same_task, values[:, None, :], -torch.inf).logsumexp(2)

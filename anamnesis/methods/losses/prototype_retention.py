@@ -1,4 +1,4 @@
-"""What stored prototypes of earlier classes must keep: their class, their picture, where the network looks on them."""
+"""Prototype retention: stored prototypes keep their class, their reconstruction and the place of their saliency."""
 
 from dataclasses import dataclass
 
@@ -7,86 +7,84 @@ from torch import Tensor
 from torch.nn import functional
 
 from anamnesis.methods.classification import SoftmaxScope
-from anamnesis.methods.features.saliency_maps import (
-    MapDistance,
-    MapNormalisation,
-    activation_maps,
-    head_weights,
-    map_distance,
-)
+from anamnesis.methods.features.saliency_maps import activation_maps, map_distance
 from anamnesis.methods.features.visual_prototypes import VisualPrototypes
 from anamnesis.methods.loss_term import ForwardOutput, LossTerm
+from anamnesis.methods.losses.saliency_alignment import SaliencyOptions
+from anamnesis.methods.option_checks import require_not_negative
 
 
 @dataclass(frozen=True, slots=True)
-class RetentionWeights:
-    """Factors on the three parts.
+class RetentionOptions:
+    """The retention of stored prototypes; needs ``visual_prototypes.sharing: shared``.
 
     Attributes:
-        classification: of the cross-entropy, over the classes that compete for new images too.
-        reconstruction: of the mean squared error per pixel of the reconstruction.
-        saliency: of the distance between maps.
+        weight: of the whole retention loss.
+        classification: factor on its cross-entropy, over the same classes that compete for new images.
+        reconstruction: factor on its mean squared error per pixel.
+        saliency: factor on its distance between saliency maps.
+        replayed: number of stored prototypes that go through the network with each batch.
     """
 
-    classification: float = 1.0
+    weight: float = 0.1
+    classification: float = 0.0
     reconstruction: float = 1.0
     saliency: float = 1.0
+    replayed: int = 4
+
+    def __post_init__(self) -> None:
+        require_not_negative(
+            "ewc_prototype.retention",
+            weight=self.weight,
+            classification=self.classification,
+            reconstruction=self.reconstruction,
+            saliency=self.saliency,
+            replayed=self.replayed,
+        )
 
 
 class PrototypeRetentionLoss(LossTerm):
-    """A spatial reconstruction penalty on stored prototypes; nothing where there are none."""
+    """A spatial reconstruction penalty on stored prototypes; none where no prototype is stored."""
 
     name = "prototype_retention"
 
     def __init__(
         self,
-        weight: float,
-        part_weights: RetentionWeights,
+        options: RetentionOptions,
+        saliency_options: SaliencyOptions,
         visual_prototypes: VisualPrototypes,
-        distance: MapDistance,
-        normalisation: MapNormalisation,
         softmax_scope: SoftmaxScope,
     ) -> None:
-        super().__init__(weight)
-        self.softmax_scope = softmax_scope
-        self.part_weights, self.visual_prototypes, self.distance, self.normalisation = (
-            part_weights,
-            visual_prototypes,
-            distance,
-            normalisation,
-        )
+        super().__init__(options.weight)
+        self.options, self.saliency_options = options, saliency_options
+        self.visual_prototypes, self.softmax_scope = visual_prototypes, softmax_scope
 
     def loss(self, output: ForwardOutput) -> Tensor | None:
         """1/m sum_c [CE(f(V_c), c) + a |D(E(V_c)) - V_c|^2 / pixels + b dist(S(V_c, c), S*_c)] over this step's m."""
         prototype_output = output.prototype_output
         if prototype_output is None:
             return None
-        total = prototype_output.logits.new_zeros(())
-        if self.part_weights.classification:
-            total = total + self.part_weights.classification * functional.cross_entropy(
-                self._scoped_logits(prototype_output), prototype_output.targets
-            )
-        if self.part_weights.reconstruction and prototype_output.reconstruction is not None:
-            total = total + self.part_weights.reconstruction * functional.mse_loss(
+        options, total = self.options, prototype_output.logits.new_zeros(())
+        if options.classification:
+            logits = self._scoped_logits(prototype_output)
+            total = total + options.classification * functional.cross_entropy(logits, prototype_output.targets)
+        if options.reconstruction and prototype_output.reconstruction is not None:
+            total = total + options.reconstruction * functional.mse_loss(
                 prototype_output.reconstruction, prototype_output.images
             )
-        if self.part_weights.saliency:
-            weights = head_weights(
-                output.network.head.weight,
-                self.visual_prototypes.task_groups,
-                self.visual_prototypes.settings.saliency_target,
-            )
+        if options.saliency:
+            weights = self.visual_prototypes.map_weights(output.network.head.weight)
             saliency_maps = activation_maps(prototype_output.feature_maps, weights[prototype_output.targets])
             target_maps = self.visual_prototypes.maps[prototype_output.targets]
-            total = total + self.part_weights.saliency * map_distance(
-                saliency_maps, target_maps, self.distance, self.normalisation
+            total = total + options.saliency * map_distance(
+                saliency_maps, target_maps, self.saliency_options.distance, self.saliency_options.normalisation
             )
         return total
 
     def _scoped_logits(self, prototype_output: ForwardOutput) -> Tensor:
-        """Returns the logits [m, K]; where only a task's classes compete, those of other tasks are out of the way.
+        """Returns the logits [m, K]; minus infinity for classes of other tasks where only a task's classes compete.
 
-        Against every class, a few made-up images would push the features of all tasks apart, at the features' cost.
+        In competition with every class, a few artificial images would push the features of all tasks apart.
         """
         if self.softmax_scope is SoftmaxScope.SEEN:
             return prototype_output.logits

@@ -1,16 +1,33 @@
-"""The image from its feature maps: what keeps the encoder describing all of the image, not only what tells classes."""
+"""Reconstruction: the encoder keeps describing the whole image, not only what distinguishes the classes."""
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from anamnesis.methods.loss_term import ForwardOutput, LossTerm
+from anamnesis.methods.option_checks import require_not_negative
+
+
+@dataclass(frozen=True, slots=True)
+class ReconstructionOptions:
+    """The reconstruction of images from their feature maps.
+
+    Attributes:
+        weight: of the squared error per pixel.
+    """
+
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_not_negative("ewc_prototype.reconstruction", weight=self.weight)
 
 
 class ReconstructionLoss(LossTerm):
-    """Mean squared error per pixel between decoded and true image; between 0 and 1 whatever the image's size.
+    """Mean squared error per pixel between decoded and true image; between 0 and 1 for any size of image.
 
-    With ``use_class_means`` the target is the mean of the batch's images of the same class in place of the image itself.
+    With ``use_class_means`` the target is the mean of the batch's images of the same class, not the image itself.
     """
 
     name = "reconstruction"

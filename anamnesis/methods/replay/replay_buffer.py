@@ -10,7 +10,6 @@ from anamnesis.methods.base import Data, StateDict
 from anamnesis.records import Split
 from anamnesis.training.augmentation import Augmentation
 
-
 _TENSOR_NAMES = ("images", "targets", "logits", "known")
 """Names of the stored tensors, in the order of the fields of ``StoredSamples``."""
 

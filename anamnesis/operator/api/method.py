@@ -1,7 +1,7 @@
 """The method of a model and its options, checked against the generated ``methods.json``.
 
-The operator's image has no torch and cannot ask the methods themselves. ``methods.json`` is written from their
-configuration classes by ``python -m anamnesis.cli.generate``; a test fails when it is stale.
+The operator's image has no torch and cannot import the methods. ``python -m anamnesis.cli.generate`` writes
+``methods.json`` from their configuration classes; a test fails when it is stale.
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 from pydantic import ConfigDict, GetJsonSchemaHandler, model_validator
 from pydantic.alias_generators import to_camel, to_pascal
@@ -34,7 +34,8 @@ class MethodEntry:
         summary: one sentence.
         earlier_data: whether the method reads the training data of earlier sites.
         stores_exemplars: whether versions hold real images.
-        options: option in snake case -> its JSON Schema: ``description``, ``type``, ``enum``, ``default``.
+        options: option in snake case -> its JSON Schema: ``description``, ``type``, ``enum``, ``default``; a group of
+            options has ``type: object`` and ``properties``, which is such a mapping again.
     """
 
     method: str
@@ -85,41 +86,38 @@ class MethodSpec(ApiModel):
         return supported_methods()[self.name]
 
     def options(self) -> dict[str, object]:
-        """Returns the options in snake case and with the types that the method's configuration class has.
+        """Returns the options in snake case, in groups and with types as in the method's configuration class.
 
         Raises:
-            ValueError: a field is unknown, or its value has another type; the message names the field.
+            ValueError: an unknown field, or a value that does not fit; the message has its full path.
         """
         entry, extra_fields, options_field = self.entry, dict(self.model_extra or {}), method_field_name(self.name)
         option_values = extra_fields.pop(options_field, {})
         if extra_fields:
             raise ValueError(f"{sorted(extra_fields)[0]}: unknown field; valid fields are name, {options_field}")
-        if not isinstance(option_values, Mapping):
-            raise ValueError(f"{options_field}: expected fields, found {option_values!r}; write name: value below it")
-        option_by_field = {to_camel(option): option for option in entry.options}
-        options = {}
-        for field, value in option_values.items():
-            if field not in option_by_field:
-                valid_fields = ", ".join(option_by_field) or "none"
-                raise ValueError(f"{options_field}.{field}: unknown field; valid fields are {valid_fields}")
-            option = option_by_field[field]
-            options[option] = _convert_option(entry.options[option], value, f"{options_field}.{field}")
-        return options
+        return _convert_options(entry.options, option_values, options_field)
 
 
 def _options_schema(entry: MethodEntry) -> JsonSchemaValue:
-    properties = {to_camel(option): _option_schema(schema) for option, schema in entry.options.items()}
     text = f"Options of {entry.name}: {entry.summary}"
     if entry.earlier_data:
         text += " It reads the training images of earlier sites: an upper bound, for research."
     if entry.stores_exemplars:
         text += " Every version holds real images of patients: it needs changePlan.storedImages: Allowed."
-    return {"type": "object", "description": text, "properties": properties}
+    return {"type": "object", "description": text, "properties": _properties_schema(entry.options)}
+
+
+def _properties_schema(options: Mapping[str, OptionSchema]) -> JsonSchemaValue:
+    return {to_camel(option): _option_schema(schema) for option, schema in options.items()}
 
 
 def _option_schema(schema: OptionSchema) -> JsonSchemaValue:
     """Describes the default without setting it: the method itself applies the default of an omitted option."""
-    text, default, constraints = str(schema["description"]), schema["default"], {"type": schema["type"]}
+    text, constraints = str(schema["description"]), {"type": schema["type"]}
+    if "properties" in schema:
+        description = f"{text[:1].upper()}{text[1:]}"
+        return {"description": description, "type": "object", "properties": _properties_schema(group_options(schema))}
+    default = schema["default"]
     match schema:
         case {"enum": [*names]}:
             constraints["enum"] = [to_pascal(str(name)) for name in names]
@@ -139,7 +137,27 @@ def _options_rule(entry: MethodEntry) -> tuple[str, str]:
     return f"!has(self.{field}) || self.name == '{entry.name}'", message
 
 
+def group_options(schema: OptionSchema) -> Mapping[str, OptionSchema]:
+    """Returns the options of a group; none for a single option."""
+    return cast(Mapping[str, OptionSchema], schema.get("properties", {}))
+
+
+def _convert_options(options: Mapping[str, OptionSchema], values: object, path: str) -> dict[str, object]:
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{path}: expected fields, found {values!r}")
+    option_by_field = {to_camel(option): option for option in options}
+    converted_options = {}
+    for field, value in values.items():
+        if field not in option_by_field:
+            raise ValueError(f"{path}.{field}: unknown field; valid fields are {', '.join(option_by_field) or 'none'}")
+        option = option_by_field[field]
+        converted_options[option] = _convert_option(options[option], value, f"{path}.{field}")
+    return converted_options
+
+
 def _convert_option(schema: OptionSchema, value: object, field_path: str) -> object:
+    if "properties" in schema:
+        return _convert_options(group_options(schema), value, field_path)
     choices = schema.get("enum")
     if isinstance(choices, list):
         choice_by_name = {to_pascal(str(choice)): choice for choice in choices}

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from anamnesis.operator.backends.base import PipelineJob, Run, RunState
-from anamnesis.pipelines.record import RECORD_FILE, ExecutionState, RunRecord, read_record
+from anamnesis.pipelines.run_record import RECORD_FILE, ExecutionState, RunRecord, read_record
 from anamnesis.records import InputError
 from anamnesis.records.timestamps import Clock
 

@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 from anamnesis.operator.backends.background import CANCEL_FILE, ERROR_FILE, JOB_FILE
-from anamnesis.pipelines.record import RECORD_FILE
+from anamnesis.pipelines.run_record import RECORD_FILE
 from anamnesis.pipelines.runner import run_local
 from anamnesis.records import AnamnesisError, ignore_progress
 

@@ -1,1 +1,1 @@
-"""The controllers, one package for each kind, all of one shape: controller, state, conditions; for models a plan too."""
+"""The controllers: one package for each kind, all of one shape (controller, state, conditions)."""

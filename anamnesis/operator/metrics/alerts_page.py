@@ -18,19 +18,19 @@ GROUP_ORDER = ("models", "updates", "sites", "registry", "operator")
 
 PAGE_HEADER = """# Alerts
 
-`manifests/alerts` holds plain Prometheus rules; `promtool check rules manifests/alerts/models.yaml` reads them as they
-are, the chart wraps them into a PrometheusRule (`alerts.enabled`). Limits of scores come from each ContinualModel as
-metrics, so one rule serves all models, and a limit is changed where the model is. Thresholds that no resource holds
-stand in `manifests/alerts/tuning.yaml`; the chart's `alerts.rules.<name>` changes them, `for`,
-`keepFiringFor`, the severity, or leaves an alert out. All need Prometheus 2.42 or newer (`keep_firing_for`).
+`manifests/alerts` has plain Prometheus rules: `promtool check rules manifests/alerts/models.yaml` checks them. The
+chart wraps them into a PrometheusRule (`alerts.enabled`). The limits of scores are metrics that come from each
+ContinualModel, so one rule serves all models: change a limit in the model. `manifests/alerts/tuning.yaml` has all other
+thresholds. In the chart, `alerts.rules.<name>` changes the threshold, `for`, `keepFiringFor` and the severity of an
+alert, or switches it off. The rules need Prometheus 2.42 or newer (`keep_firing_for`).
 
-Without the Prometheus operator, scrape port 8080 of every replica, each by itself:
+Without the Prometheus operator, scrape port 8080 of each replica:
 
 ```yaml
 rule_files: [/etc/prometheus/anamnesis/*.yaml] # manifests/alerts without tuning.yaml
 scrape_configs:
   - job_name: anamnesis # any name
-    honor_labels: true # else namespace becomes that of the operator's pod
+    honor_labels: true # otherwise Prometheus replaces namespace by that of the operator's pod
     kubernetes_sd_configs:
       - role: pod
         namespaces: {names: [anamnesis]}
@@ -39,24 +39,24 @@ scrape_configs:
         regex: anamnesis-operator;health
         action: keep
       - source_labels: [__meta_kubernetes_namespace]
-        target_label: namespace # two operators are told apart by it, or by job
+        target_label: namespace # distinguishes several operators, as job does
       - source_labels: [__meta_kubernetes_pod_name]
         target_label: pod
 ```
 
-`runbook_url` starts with a placeholder, `https://anamnesis.example`: replace it by where your people find these pages
-(the chart: `alerts.runbooks`). The rules are for the Prometheus that scrapes: one that evaluates them over several
-clusters would take two models of one name for one.
+`runbook_url` starts with a placeholder, `https://anamnesis.example`: replace it by the address of your copy of the
+runbooks (in the chart: `alerts.runbooks`). Evaluate the rules in the Prometheus that scrapes the operator: over several
+clusters, two models of the same name would count as one.
 
-What speaks of models and sites comes from the leading replica. While there is none, those alerts end, and
-AnamnesisOperatorAbsent or AnamnesisNoLeader fires. Severity: critical wakes somebody, warning is for today, info for
-this week.
+The metrics of models and sites come from the leading replica. Without a leader these alerts end, and
+AnamnesisOperatorAbsent or AnamnesisNoLeader fires. Severity: critical needs a person now, warning today, info this
+week.
 
     export ALERTMANAGER=--alertmanager.url=http://alertmanager:9093
     amtool $ALERTMANAGER alert query component=model
     amtool $ALERTMANAGER silence add alertname=AnamnesisSiteSilent site=archive --duration=1y --comment="an archive"
 
-The tables are written from the rules by `make generate`.
+`make generate` writes the tables from the rules.
 """
 
 
@@ -70,16 +70,14 @@ def _render_section(name: str, tuning: Mapping[str, Mapping[str, str]]) -> Itera
     text = (RULES_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
     (group,) = yaml.safe_load(text)["groups"]
     yield f"\n## {name.capitalize()}\n\n{text.splitlines()[0].removeprefix('# ')}\n"
-    yield "| alert | severity | for | threshold | what it says |\n|---|---|---|---|---|"
+    yield "| Alert | Severity | For | Threshold | Description |\n|---|---|---|---|---|"
     for rule in group["rules"]:
         yield _render_row(rule, tuning.get(rule["alert"]))
 
 
 def _render_row(rule: Mapping[str, Any], threshold_tuning: Mapping[str, str] | None) -> str:
-    alert, threshold = (
-        rule["alert"],
-        f"{threshold_tuning['threshold']} {threshold_tuning['meaning']}" if threshold_tuning else "",
-    )
+    alert = rule["alert"]
+    threshold = f"{threshold_tuning['threshold']} {threshold_tuning['meaning']}" if threshold_tuning else ""
     cells = (
         f"[{alert}](runbooks/{alert}.md)",
         rule["labels"]["severity"],
@@ -91,18 +89,18 @@ def _render_row(rule: Mapping[str, Any], threshold_tuning: Mapping[str, str] | N
 
 
 def _describe_template(template: str) -> str:
-    """Returns an annotation with its values in angle brackets."""
+    """Returns an annotation with a name in capitals in place of each expression of the template."""
     parts = template.split("{{")
     placeholders = (part.partition("}}") for part in parts[1:])
-    return parts[0] + "".join(f"`{_placeholder_name(expression)}`{text}" for expression, _, text in placeholders)
+    return parts[0] + "".join(f"{_placeholder_name(expression)}{text}" for expression, _, text in placeholders)
 
 
 def _placeholder_name(expression: str) -> str:
-    return expression.rpartition("$labels.")[2].strip() if "$labels." in expression else "value"
+    return expression.rpartition("$labels.")[2].strip().upper() if "$labels." in expression else "VALUE"
 
 
 def main(check: bool) -> int:
-    """Writes the page, or with ``check`` only says whether it is as it should be; returns the exit code."""
+    """Writes the page, or with ``check`` only compares it; returns the exit code."""
     return write_or_check({PAGE_FILE: render_page()}, "anamnesis.operator.metrics.alerts_page", check)
 
 

@@ -1,15 +1,13 @@
-"""The text that Prometheus reads."""
+"""Renders metrics in Prometheus' text format."""
 
 from collections.abc import Iterator
 
 from prometheus_client import Metric, generate_latest
 from prometheus_client.registry import Collector
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
 
 class _CombinedCollector(Collector):
-    """Several collectors as one, without the ``_created`` series that prometheus-client adds to its own."""
+    """Several collectors as one, without the ``_created`` series that prometheus-client adds."""
 
     def __init__(self, collectors: tuple[Collector, ...]) -> None:
         self._collectors = collectors
@@ -22,5 +20,5 @@ class _CombinedCollector(Collector):
 
 
 def render_exposition(*collectors: Collector) -> bytes:
-    """Returns what the collectors have now, as ``CONTENT_TYPE``."""
+    """Returns the current metrics of the collectors in Prometheus' text format 0.0.4."""
     return generate_latest(_CombinedCollector(collectors))

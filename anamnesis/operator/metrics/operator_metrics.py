@@ -1,4 +1,4 @@
-"""How the operator's own process is."""
+"""Metrics of the operator's own process."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -25,13 +25,13 @@ DURATION_BUCKETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
 class OperatorMetrics:
-    """All that ``/metrics`` shows; the controller tells it what happens. Every call is safe from any thread.
+    """All metrics at ``/metrics``; implements ``runtime.process.Observer``. Every call is safe from any thread.
 
     Args:
-        resources: returns all resources of the four kinds, as the operator knows them now.
-        version: of the operator.
-        monotonic: a clock that never goes back, in seconds.
-        clock: seconds since 1970.
+        resources: returns the latest state of all resources of the four kinds.
+        version: version of the operator.
+        monotonic: returns seconds that never go back.
+        clock: returns seconds since 1970.
     """
 
     def __init__(
@@ -57,34 +57,34 @@ class OperatorMetrics:
         self._make_gauge(START_TIME).set(clock())
         ProcessCollector(registry=self._registry)
         self._resource_collector = ResourceCollector(resources, lambda: self._is_leader)
-        for kind in KINDS:  # a watch that never comes up is silent from now on
+        for kind in KINDS:  # the age of a watch that never starts counts from here
             self.record_watch_alive(kind)
 
     def record_reconcile(self, kind: str, result: Literal["success", "error"], seconds: float) -> None:
-        """Counts one resource that was, or was not, brought in order."""
+        """Records one reconciled resource, its result and its duration."""
         self._reconcile_histogram.labels(kind, result).observe(seconds)
 
     def set_queue_depth(self, depth: int) -> None:
-        """Tells how many resources wait."""
+        """Records the number of resources that wait."""
         self._depth_gauge.set(depth)
 
     def set_unreadable_counts(self, counts: Mapping[str, int]) -> None:
-        """Tells how many resources of each kind cannot be read."""
+        """Records the number of unreadable resources of each kind."""
         for kind, count in counts.items():
             self._unreadable_gauge.labels(kind).set(count)
 
     def record_watch_alive(self, kind: str) -> None:
-        """Tells that the watch of a kind is alive: it brought an event or a bookmark, or was opened anew."""
+        """Records that the watches of a kind are alive: a listing had no change that they missed."""
         alive_at = self._monotonic()
         self._watch_age_gauge.labels(kind).set_function(lambda: self._monotonic() - alive_at)
 
     def set_leading(self, is_leader: bool) -> None:
-        """Tells whether this replica leads; only then it exports what resources say."""
+        """Records whether this replica leads; only the leader exports the metrics of resources."""
         self._is_leader = is_leader
         self._leader_gauge.set(is_leader)
 
     def collect(self) -> bytes:
-        """Returns the answer to a scrape, as ``CONTENT_TYPE``."""
+        """Returns the metrics for a scrape."""
         return render_exposition(self._resource_collector, self._registry)
 
     def _make_gauge(self, definition: MetricDefinition) -> Gauge:

@@ -1,4 +1,4 @@
-"""Series from resource statuses: made at scrape time, so a series goes when its resource goes."""
+"""Series from the statuses of resources, collected at scrape time: a series ends with its resource."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -22,11 +22,11 @@ _DEFINITION_BY_NAME = {definition.name: definition for definition in STATUS_METR
 
 
 class ResourceCollector(Collector):
-    """Exports what the statuses of resources say.
+    """Exports the statuses of resources.
 
     Args:
-        resources: returns all of them, as the operator knows them now.
-        exporting: whether this process speaks for the resources. Only the leader does: a standby would double them.
+        resources: returns the latest state of all resources.
+        is_exporting: whether this process exports them. Only the leader does: a standby would export each series twice.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class ResourceCollector(Collector):
         self._resources, self._is_exporting = resources, is_exporting
 
     def collect(self) -> Iterator[Metric]:
-        """Yields every metric of the table; without series where there is nothing to say."""
+        """Yields every metric of the table; without series where there are no samples."""
         series: dict[MetricDefinition, dict[tuple[str, ...], float]] = {definition: {} for definition in STATUS_METRICS}
         for name, labels, value in collect_samples(tuple(self._resources())) if self._is_exporting() else ():
             if value is not None:
@@ -48,7 +48,7 @@ class ResourceCollector(Collector):
 
 
 def collect_samples(resources: tuple[Resource, ...]) -> Iterator[MetricSample]:
-    """Yields what there is to say about all resources."""
+    """Yields the samples of all resources."""
     updates: dict[ModelKey, list[ModelUpdate]] = defaultdict(list)
     model_of: dict[ModelKey, str] = {}
     for update in _resources_of_type(ModelUpdate, resources):

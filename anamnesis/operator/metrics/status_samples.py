@@ -1,4 +1,4 @@
-"""What the status of a model, and of a site, says in numbers."""
+"""Samples from the status of a model, and of a site."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -6,28 +6,29 @@ from decimal import Decimal
 
 from anamnesis.operator.api import ContinualModel, Site
 from anamnesis.operator.api.api_model import Resource
+from anamnesis.operator.api.condition_types import READABLE
 from anamnesis.operator.api.durations import parse_duration
 from anamnesis.operator.api.status import ModelSiteStatus, ResourceStatus, TaskStatus
 
 SampleValue = Decimal | datetime | float | None
 MetricSample = tuple[str, tuple[str, ...], SampleValue]
-"""A metric's name without prefix, the values of its labels in order, and its value; none: not known, no series."""
+"""A metric's name without prefix, the values of its labels, and its value; none: the value is unknown, no series."""
 
 DIGEST_DIGITS = 12
 
 
 def to_number(value: Decimal | datetime | float) -> float:
-    """Returns a value as Prometheus has it; a time as seconds since 1970."""
+    """Returns the value of a sample; a time as seconds since 1970."""
     return value.timestamp() if isinstance(value, datetime) else float(value)
 
 
 def resource_labels(resource: Resource) -> tuple[str, str]:
-    """Returns namespace and name: the first labels of every series about a resource."""
+    """Returns namespace and name: the values of the first labels of every series of a resource."""
     return resource.metadata.namespace or "", resource.metadata.name
 
 
 def model_samples(model: ContinualModel) -> Iterator[MetricSample]:
-    """Yields what is known of a model, its sites and its tasks."""
+    """Yields the samples of a model, its sites and its tasks."""
     labels, status = resource_labels(model), model.status
     champion = (status.champion or "").removeprefix("sha256:")[:DIGEST_DIGITS]
     yield "model_info", (*labels, champion, model.spec.method.name), 1
@@ -64,12 +65,12 @@ def _model_site_samples(labels: tuple[str, ...], site: ModelSiteStatus) -> Itera
 
 def _task_samples(labels: tuple[str, ...], task: TaskStatus) -> Iterator[MetricSample]:
     yield "task_info", (*labels, task.metric), 1
-    for window, score in (("frozen", task.frozen_score), ("recent", task.recent_score)):
+    for evaluation_set, score in (("frozen", task.frozen_score), ("recent", task.recent_score)):
         if score is not None:
-            yield "task_score_ratio", (*labels, window), score.value
-            yield "task_score_low_ratio", (*labels, window), score.low
-            yield "task_score_high_ratio", (*labels, window), score.high
-            yield "task_cases", (*labels, window), score.cases
+            yield "task_score_ratio", (*labels, evaluation_set), score.value
+            yield "task_score_low_ratio", (*labels, evaluation_set), score.low
+            yield "task_score_high_ratio", (*labels, evaluation_set), score.high
+            yield "task_cases", (*labels, evaluation_set), score.cases
     forgetting = (
         task.best_score - task.frozen_score.value
         if task.best_score is not None and task.frozen_score is not None
@@ -86,9 +87,9 @@ def _task_samples(labels: tuple[str, ...], task: TaskStatus) -> Iterator[MetricS
 
 
 def site_samples(site: Site) -> Iterator[MetricSample]:
-    """Yields what is known of a site's source."""
+    """Yields the samples of a site's source."""
     labels, source = resource_labels(site), site.status.source
-    readable_condition = site.status.condition("Readable")
+    readable_condition = site.status.condition(READABLE)
     yield "site_readable", labels, readable_condition.status == "True" if readable_condition is not None else None
     if source is not None:
         yield "site_files", labels, source.files

@@ -1,16 +1,17 @@
-"""What the updates and approvals of a model say in numbers."""
+"""Samples from the updates and approvals of a model."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from anamnesis.operator.api import ContinualModel, UpdateApproval
+from anamnesis.operator.api.condition_types import AWAITING_APPROVAL, DECIDED, RECORDED
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.metrics.status_samples import MetricSample, resource_labels
 from anamnesis.operator.plan.planned_status import ApprovalState, UpdateState
 
 
 def update_samples(model: ContinualModel, updates: Iterable[ModelUpdate]) -> Iterator[MetricSample]:
-    """Yields what is known of a model's updates, kept ones and the one in flight."""
+    """Yields the samples of a model's existing updates and of its update in flight."""
     labels = resource_labels(model)
     oldest_first = sorted(updates, key=_creation_seconds)
     for (site, result), count in Counter((update.spec.site, update_state(update)) for update in oldest_first).items():
@@ -30,7 +31,7 @@ def update_samples(model: ContinualModel, updates: Iterable[ModelUpdate]) -> Ite
 
 
 def approval_samples(model: ContinualModel, approvals: Iterable[UpdateApproval]) -> Iterator[MetricSample]:
-    """Yields how many approvals there are, by what became of them."""
+    """Yields the number of approvals by result."""
     result_by_status = {"True": "recorded", "False": "refused", "Unknown": "pending"}
     counts = Counter(result_by_status[_recorded_status(approval)] for approval in approvals)
     for result in result_by_status.values():
@@ -38,13 +39,13 @@ def approval_samples(model: ContinualModel, approvals: Iterable[UpdateApproval])
 
 
 def update_state(update: ModelUpdate) -> str:
-    """Returns where an update stands: a word of ``UpdateState``."""
-    decided_condition = update.status.condition("Decided")
+    """Returns the state of an update: a value of ``UpdateState``."""
+    decided_condition = update.status.condition(DECIDED)
     return decided_condition.reason if decided_condition is not None else UpdateState.WAITING.value
 
 
 def _recorded_status(approval: UpdateApproval) -> str:
-    recorded_condition = approval.status.condition("Recorded")
+    recorded_condition = approval.status.condition(RECORDED)
     return (
         "Unknown"
         if recorded_condition is None or recorded_condition.reason == ApprovalState.PENDING
@@ -60,7 +61,7 @@ def _creation_seconds(update: ModelUpdate) -> float:
 def _consecutive_failures(oldest_first: Iterable[ModelUpdate]) -> int:
     failures = 0
     for update in oldest_first:
-        if update.status.is_true("Decided"):
+        if update.status.is_true(DECIDED):
             failures = failures + 1 if update_state(update) == UpdateState.RUN_FAILED else 0
     return failures
 
@@ -74,7 +75,7 @@ def _last_run_duration(oldest_first: Sequence[ModelUpdate]) -> float | None:
 
 
 def _in_flight_samples(labels: tuple[str, ...], model: ContinualModel, update: ModelUpdate) -> Iterator[MetricSample]:
-    run, awaiting_condition = update.status.run, model.status.condition("AwaitingApproval")
+    run, awaiting_condition = update.status.run, model.status.condition(AWAITING_APPROVAL)
     start_time = (
         run.start_time if run is not None and run.start_time is not None else update.metadata.creation_timestamp
     )

@@ -1,1 +1,1 @@
-"""What begins an update: what lies at a source, schedules and windows. Looks at listings, never at images."""
+"""Polls sources for new data. Reads listings, never images."""

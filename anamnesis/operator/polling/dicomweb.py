@@ -8,7 +8,7 @@ from anamnesis.sources.dicomweb import DICOMwebDataSource
 
 
 def poll_dicomweb(url: str, cursor: str, environment: Mapping[str, str]) -> PollResult:
-    """See ``Probe``. The fingerprint counts studies and their numbers of instances; patients are counted, not kept."""
+    """See ``SourcePoller``. The fingerprint covers studies and their instance counts; patients are only counted."""
     studies = DICOMwebDataSource.from_url(url.removeprefix("dicomweb+"), environment).list_studies()
     study_sizes = sorted([study.uid, study.instance_count] for study in studies)
     patients = {study.patient or study.uid for study in studies}

@@ -1,4 +1,4 @@
-"""Files in a folder or below a bucket's prefix. No cursor: a listing is all that such a place can tell."""
+"""Files in a folder or below a bucket's prefix. No cursor: these can only be listed."""
 
 from collections.abc import Mapping
 
@@ -8,9 +8,9 @@ from anamnesis.sources import count_patients_at_most, open_source
 
 
 def poll_files(url: str, cursor: str, environment: Mapping[str, str]) -> PollResult:
-    """See ``Probe``. An empty folder or prefix is a site where nothing has arrived yet; a missing folder is an error.
+    """See ``SourcePoller``. An empty folder or prefix is a source without data; a missing folder is an error.
 
-    The fingerprint counts names, tags and sizes, so that other content under the same name is a change.
+    The fingerprint covers names, tags and sizes, so that other content under the same name is a change.
     """
     items = open_source(url, environment).list_items()
     file_entries = [[item.key.encode("utf-8", "backslashreplace").decode(), item.etag, item.size] for item in items]

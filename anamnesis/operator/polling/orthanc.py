@@ -1,4 +1,4 @@
-"""An Orthanc server: its feed of changes tells cheaply that nothing has arrived."""
+"""An Orthanc server: its feed of changes shows cheaply that no data has arrived."""
 
 from collections.abc import Mapping
 
@@ -8,9 +8,9 @@ from anamnesis.sources.orthanc import OrthancDataSource, OrthancState
 
 
 def poll_orthanc(url: str, cursor: str, environment: Mapping[str, str]) -> PollResult:
-    """See ``Probe``. The fingerprint counts instances, tags of their files and sizes."""
+    """See ``SourcePoller``. The fingerprint covers instances, tags of their files and sizes."""
     server = OrthancDataSource.from_url(url.removeprefix("orthanc+"), environment)
-    current_state = server.read_state()  # before the listing: what arrives meanwhile is found by the next look
+    current_state = server.read_state()  # before the listing: the next poll finds data that arrives meanwhile
     if not _has_changed(server, OrthancState.parse(cursor), current_state):
         return PollResult(None, str(current_state))
     files = server.list_stored_files()

@@ -1,4 +1,4 @@
-"""Which probe goes with which source; and a look that counts a manifest which lies elsewhere."""
+"""Chooses the poller of a source, and polls a manifest of labels outside of the source too."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,9 +9,9 @@ from anamnesis.sources import find_label_manifest
 
 
 def poller_for(url: str) -> SourcePoller:
-    """Returns the probe for a source, by the scheme of its URL."""
+    """Returns the poller of a source, by the scheme of its URL."""
     if url.startswith("orthanc+"):
-        from anamnesis.operator.polling.orthanc import poll_orthanc  # who has no DICOM server needs no HTTP client
+        from anamnesis.operator.polling.orthanc import poll_orthanc  # only a DICOM server needs an HTTP client
 
         return poll_orthanc
     if url.startswith("dicomweb+"):
@@ -24,18 +24,18 @@ def poller_for(url: str) -> SourcePoller:
 
 
 def poll_source(url: str, manifest: str, cursor: str, environment: Mapping[str, str]) -> PollResult:
-    """Looks at a source and, where it lies outside, at the manifest of its labels: a corrected label is a change.
+    """Polls a source and the manifest of its labels outside of it: a corrected label is a change.
 
     Args:
         url: the source, as ``SiteConfig.source`` has it.
         manifest: as ``LabelSource.manifest`` has it; a path is part of the source, and empty is none.
-        cursor: of the last look, or empty.
+        cursor: of the last poll, or empty.
         environment: credentials.
 
     Raises:
-        InputError: source or manifest is not as expected; ``MissingError`` where it is not there.
-        RefusedError: the credentials do not do.
-        UnreachableError: it does not answer.
+        InputError: source or manifest is not as expected; ``MissingObjectError`` where it is missing.
+        RefusedError: the credentials are not accepted.
+        UnreachableError: source or manifest is not reachable.
     """
     if "://" not in manifest:
         return poller_for(url)(url, cursor, environment)

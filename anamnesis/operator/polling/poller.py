@@ -1,4 +1,4 @@
-"""Looking at a source."""
+"""The protocol of pollers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from anamnesis.records import SourceState
 
 @dataclass(frozen=True, slots=True)
 class PollResult:
-    """What one look at a source gave.
+    """The result of one poll of a source.
 
     Attributes:
-        source_state: what lies there; none where nothing has changed since ``cursor``.
-        cursor: where the next look may resume; empty where a source knows no such thing.
+        source_state: the state of the source; none where it has not changed since ``cursor``.
+        cursor: where the next poll resumes; empty for a source without cursors.
     """
 
     source_state: SourceState | None
@@ -21,18 +21,18 @@ class PollResult:
 
 
 class SourcePoller(Protocol):
-    """Looks at one kind of source."""
+    """Polls one kind of source."""
 
     def __call__(self, url: str, cursor: str, environment: Mapping[str, str]) -> PollResult:
-        """Looks.
+        """Polls a source.
 
         Args:
             url: the source, as ``SiteConfig.source`` has it.
-            cursor: of the last look, or empty.
+            cursor: of the last poll, or empty.
             environment: credentials, as ``open_source`` expects them.
 
         Raises:
-            InputError: the source is not as expected; the message names it, never a patient.
-            RefusedError: it wants other credentials.
-            UnreachableError: it does not answer.
+            InputError: the source is not as expected; the message names the source, never a patient.
+            RefusedError: the credentials are not accepted.
+            UnreachableError: the source is not reachable.
         """

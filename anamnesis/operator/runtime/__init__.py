@@ -1,1 +1,1 @@
-"""The controller process: watches, a queue of keys, workers, one leader, health, logs. It decides nothing."""
+"""The operator's process: watches, work queue, workers, leader election, health and logs. It makes no decisions."""

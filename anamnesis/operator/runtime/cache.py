@@ -1,6 +1,6 @@
-"""What the watches told last: for mapping events to keys, for metrics, and to prove that the watches live.
+"""The latest resources that the watches reported: for mapping events to keys, for metrics, and for checking watches.
 
-Nothing is decided by it: reconciling reads the API server.
+Reconciling does not use the cache: it reads the API server.
 """
 
 import logging
@@ -23,13 +23,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
-    """One object.
+    """One object of the API server.
 
     Attributes:
-        uid: of the object.
-        resource_version: its ``resourceVersion``.
-        resource: the object, or none where the types do not accept it.
-        observed_at: when it was told, on the clock of whoever calls.
+        uid: the object's ``uid``.
+        resource_version: the object's ``resourceVersion``.
+        resource: the typed object; none where the types do not accept it.
+        observed_at: when a watch or a listing reported it, in seconds on the caller's clock.
     """
 
     uid: str
@@ -40,12 +40,12 @@ class CacheEntry:
 
 @dataclass(frozen=True, slots=True)
 class ResourceChange:
-    """What an object was and is; none where it was not, is not, or cannot be read.
+    """An object before and after a change; none where it did not exist, does not exist or is unreadable.
 
     Attributes:
-        before: what it was.
-        after: what it is.
-        unreadable_key: where it is, where the types do not accept what it is.
+        before: the object before the change.
+        after: the object after the change.
+        unreadable_key: kind, namespace and name of the object, where the types do not accept it after the change.
     """
 
     before: Resource | None
@@ -54,20 +54,20 @@ class ResourceChange:
 
 
 class Cache:
-    """Every call is safe from any thread."""
+    """Objects by kind, namespace and name. Every call is safe from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._entries: dict[ObjectKey, CacheEntry] = {}
 
     def get(self, kind: type[ResourceT], namespace: str, name: str) -> ResourceT | None:
-        """Returns a resource as it was told last."""
+        """Returns the latest reported state of a resource."""
         with self._lock:
             entry = self._entries.get((kind.__name__, namespace, name))
         return entry.resource if entry is not None and isinstance(entry.resource, kind) else None
 
     def resources(self) -> tuple[Resource, ...]:
-        """Returns all that can be read, sorted by kind, namespace and name."""
+        """Returns all readable resources, sorted by kind, namespace and name."""
         with self._lock:
             entries = sorted(self._entries.items(), key=lambda item: item[0])
         return tuple(entry.resource for _, entry in entries if entry.resource is not None)
@@ -79,7 +79,7 @@ class Cache:
         return {kind: unreadable_kinds.count(kind) for kind in KINDS}
 
     def put(self, kind: str, document: JsonDocument, observed_at: float) -> ResourceChange:
-        """Keeps an object that a watch told."""
+        """Stores an object that a watch or a listing reported."""
         key, entry = _object_key(kind, document), _make_entry(kind, document, observed_at)
         with self._lock:
             previous_entry = self._entries.get(key)
@@ -89,7 +89,7 @@ class Cache:
         )
 
     def remove(self, kind: str, document: JsonDocument) -> ResourceChange:
-        """Drops an object, unless its name belongs to another one by now."""
+        """Removes an object, unless its name belongs to another object by now."""
         key = _object_key(kind, document)
         with self._lock:
             previous_entry = self._entries.get(key)
@@ -101,9 +101,9 @@ class Cache:
     def replace(
         self, kind: str, namespace: str, documents: Iterable[JsonDocument], listed_at: float
     ) -> tuple[ResourceChange, ...]:
-        """Takes over a whole listing that was asked for at ``listed_at``; what was told since then is newer and stays.
+        """Takes over a complete listing, requested at ``listed_at``; objects that a watch reported later stay.
 
-        Returns what the listing has and was not told, and what it has no more.
+        Returns the changes that no watch reported: objects that are new or different, and objects that are gone.
         """
         document_by_key = {_object_key(kind, document): document for document in documents}
         with self._lock:
@@ -144,5 +144,5 @@ def _make_entry(kind: str, document: JsonDocument, observed_at: float) -> CacheE
     try:
         resource = parse_resource(KINDS[kind], document)
     except InputError as error:
-        logger.warning("%s; it is left out", error)
+        logger.warning("%s; the operator ignores it", error)
     return CacheEntry(metadata["uid"], metadata["resourceVersion"], resource, observed_at)

@@ -1,4 +1,4 @@
-"""What reconciling needs of the API server: typed resources in and out. NotFound is an answer, not an error."""
+"""What reconciling needs from the API server: typed resources in and out. A missing resource is none, not an error."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,21 +12,21 @@ ResourceT = TypeVar("ResourceT", bound=Resource)
 
 
 class ClusterDownError(UnreachableError):
-    """The API server does not answer."""
+    """The API server is unreachable."""
 
 
 class LeadershipLostError(AnamnesisError):
-    """This process may not act any more: another one may lead by now."""
+    """This process does not hold the Lease any more: another replica may lead by now."""
 
 
 class Cluster(Protocol):
-    """The API server, read fresh at every call. Raises ``ClusterDownError`` where it does not answer."""
+    """The API server; every call reads its current state. Raises ``ClusterDownError`` where it is unreachable."""
 
     def ensure_leader(self) -> None:
-        """Does nothing while this process may act; cheap. Who is about to write outside of the cluster asks first.
+        """Does nothing while this process leads. The call is cheap; make it before each write outside the cluster.
 
         Raises:
-            LeadershipLostError: it may not; every other call raises it too.
+            LeadershipLostError: this process does not lead; every other call raises it too.
         """
 
     def get(self, kind: type[ResourceT], namespace: str, name: str) -> ResourceT | None:
@@ -37,51 +37,51 @@ class Cluster(Protocol):
     ) -> tuple[ResourceT, ...]:
         """Returns the resources of a kind sorted by name; ``fields`` are selectable fields, like ``spec.model``.
 
-        One that the types do not accept (of another release) is left out, and a warning is logged.
+        A resource that the types do not accept (from another release) is ignored, and a warning is logged.
         """
 
     def create(self, resource: ResourceT, owner: Resource | None = None) -> ResourceT:
-        """Creates a resource, or returns the one that bears its name already.
+        """Creates a resource, or returns the existing resource of that name.
 
         Args:
-            resource: what to create; it has a name and a namespace.
-            owner: becomes its controlling owner, so that it goes when the owner goes.
+            resource: the new resource, with a name and a namespace.
+            owner: its controlling owner: Kubernetes deletes the resource with its owner.
         """
 
     def put_status(self, resource: Resource, status: ResourceStatus) -> None:
-        """Applies a status, server-side, as our field manager, where it differs from what ``resource`` bears.
+        """Applies a status server-side, as our field manager, where it differs from the status of ``resource``.
 
-        Each condition that changed its status or reason becomes one event. Nothing happens when the resource is gone.
+        Each condition that changed its status or reason becomes one event. Does nothing where the resource is gone.
         """
 
     def report_invalid(self, kind: type[Resource], namespace: str, name: str, condition_type: str) -> bool:
-        """Tells on a resource that the types do not accept it, and why; the rest of its status stays.
+        """Writes on a resource why the types do not accept it; the rest of its status stays.
 
-        The API server's own rules see less than the types do: that a schedule never comes, for example.
+        The types check more than the API server does: for example, that a schedule has an occurrence.
 
         Args:
-            kind: of the resource.
-            namespace: where it is.
-            name: its name.
+            kind: type of the resource.
+            namespace: namespace of the resource.
+            name: name of the resource.
             condition_type: the type of the condition that becomes False with the reason ``InvalidSpec``.
 
         Returns:
-            Whether that is so; false where the types accept it, or it is gone.
+            Whether the resource is invalid; false where the types accept it, or it is gone.
         """
 
     def set_finalizers(self, resource: Resource, finalizers: tuple[str, ...]) -> None:
-        """Replaces our own finalizers on a resource; others' stay. Nothing happens when it is gone."""
+        """Replaces our own finalizers on a resource; other finalizers stay. Does nothing where the resource is gone."""
 
     def delete(self, resource: Resource) -> None:
-        """Deletes a resource, or finds it gone."""
+        """Deletes a resource; does nothing where it is gone."""
 
     def record_event(
         self, resource: Resource, event_type: Literal["Normal", "Warning"], reason: str, message: str
     ) -> None:
-        """Writes an event about a resource; best effort."""
+        """Writes an event about a resource; a failure is logged and not raised."""
 
     def read_secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
-        """Returns the decoded text of a Secret's keys, or none where there is none or no right to read it."""
+        """Returns the decoded text of a Secret's keys; none where it is missing, or the right to read it."""
 
     def approval_policy_in_force_since(self) -> datetime | None:
-        """Returns since when the admission policy pins the author of approvals; none where it does not."""
+        """Returns since when the admission policy verifies the author of approvals; none where it does not."""

@@ -1,4 +1,4 @@
-"""Which keys a change touches."""
+"""Which keys to reconcile after a change."""
 
 from collections.abc import Iterator
 
@@ -10,9 +10,9 @@ from anamnesis.operator.runtime.reconcile_key import ReconcileKey
 
 
 def keys_for(change: ResourceChange, cache: Cache) -> Iterator[ReconcileKey]:
-    """Yields the keys that a change asks for: a site's are its own and those of the models that name it."""
+    """Yields the keys to reconcile after a change: of a site, its own key and those of the models that name it."""
     if change.unreadable_key and change.unreadable_key[0] in ("ContinualModel", "Site"):
-        yield ReconcileKey(*change.unreadable_key)  # it is to be told so
+        yield ReconcileKey(*change.unreadable_key)  # reconciling writes the condition InvalidSpec
         return
     resource = change.after or change.before
     if resource is None:
@@ -37,7 +37,7 @@ def _namespace(resource: Resource) -> str:
 
 
 def _is_only_a_poll(change: ResourceChange) -> bool:
-    """A look that found nothing new is nothing to the models."""
+    """Whether only the time of the last poll changed: then the models need no reconciling."""
     if not isinstance(change.before, Site) or not isinstance(change.after, Site):
         return False
     before, after = (site.model_copy(update={"status": site.status.model_copy(update={"last_poll_time": None})})
@@ -65,7 +65,7 @@ def _models_in_namespace(resource: Resource, cache: Cache) -> Iterator[Continual
 
 
 def _affects_model(resource: Resource, model: ContinualModel) -> bool:
-    """Whether a model names a site, or an approval may speak of an update of the model, there or forgotten."""
+    """Whether a model names a site, or an approval may name an update of the model, existing or deleted."""
     if isinstance(resource, UpdateApproval):
         return model.metadata.name.startswith((resource.spec.update or "").rpartition("-")[0])
     return any(reference.name == resource.metadata.name for reference in model.spec.sites)

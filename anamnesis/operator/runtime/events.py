@@ -1,9 +1,10 @@
-"""Events: what changed with a resource, for people who ask ``kubectl describe``."""
+"""Events: changes of a resource, for people who run ``kubectl describe``."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from anamnesis.operator.api import condition_types
 from anamnesis.operator.api.api_model import Resource
 from anamnesis.operator.api.conditions import Condition, changed_conditions
 from anamnesis.operator.runtime.kubernetes_api import FIELD_MANAGER
@@ -11,44 +12,44 @@ from anamnesis.operator.runtime.kubernetes_api import FIELD_MANAGER
 EVENTS_PATH = "/apis/events.k8s.io/v1/namespaces/{}/events"
 EventType = Literal["Normal", "Warning"]
 _FAILING_STATUS = {
-    "Ready": "False",
-    "Stalled": "True",
-    "Forgetting": "True",
-    "Drifting": "True",
-    "BackendReachable": "False",
-    "RunSucceeded": "False",
-    "Readable": "False",
-    "Recorded": "False",
+    condition_types.READY: "False",
+    condition_types.STALLED: "True",
+    condition_types.FORGETTING: "True",
+    condition_types.DRIFTING: "True",
+    condition_types.BACKEND_REACHABLE: "False",
+    condition_types.RUN_SUCCEEDED: "False",
+    condition_types.READABLE: "False",
+    condition_types.RECORDED: "False",
 }
-"""The status of a condition that calls for a person."""
+"""Condition type -> the status that needs a person."""
 _NOTE_LIMIT, _INSTANCE_LIMIT = 1024, 128
-"""How long the API server lets them be."""
+"""The API server's limits on the length of ``note`` and ``reportingInstance``, in characters."""
 
 
 def reportable_transitions(
     old_conditions: tuple[Condition, ...], new_conditions: tuple[Condition, ...]
 ) -> Iterator[tuple[EventType, Condition]]:
-    """Yields each transition and its weight; of a first status only what is bad, as being new is no transition."""
+    """Yields each transition with the type of its event; of a first status only the failing conditions."""
     for condition in changed_conditions(old_conditions, new_conditions):
         is_failing = _FAILING_STATUS.get(condition.type) == condition.status and not (
-            condition.type == "Ready" and not old_conditions
+            condition.type == condition_types.READY and not old_conditions
         )
         if is_failing or old_conditions:
             yield "Warning" if is_failing else "Normal", condition
 
 
 def make_event_document(
-    resource: Resource, event_type: EventType, reason: str, message: str, identity: str, now: datetime
+    resource: Resource, *, event_type: EventType, reason: str, message: str, identity: str, now: datetime
 ) -> dict[str, Any]:
-    """Returns an event as the API server takes it.
+    """Returns an event in the API server's format.
 
     Args:
-        resource: the resource.
-        event_type: whether it calls for a person.
-        reason: a constant word.
-        message: a sentence; a longer one than is allowed is cut.
-        identity: of this process.
-        now: the time.
+        resource: the resource that the event is about.
+        event_type: ``Warning`` where the event needs a person, else ``Normal``.
+        reason: a constant word in CamelCase.
+        message: a sentence; text beyond the API server's limit is cut off.
+        identity: name of this process.
+        now: time of the event.
     """
     metadata = resource.metadata
     type_meta = {"apiVersion": resource.api_version, "kind": type(resource).__name__}

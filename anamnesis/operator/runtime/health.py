@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from anamnesis.records import InputError
 
 HealthCheck = Callable[[], tuple[str, ...]]
-"""Returns what is wrong, in sentences; empty where all is well."""
+"""Returns the problems as sentences; empty where there is none."""
 TEXT_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 logger = logging.getLogger(__name__)
@@ -19,15 +19,15 @@ logger = logging.getLogger(__name__)
 def serve_health(
     port: int, check_health: HealthCheck, check_readiness: HealthCheck, render_metrics: Callable[[], bytes]
 ) -> Iterator[int]:
-    """Answers on all addresses while the context lasts; yields the port, which 0 leaves to the system.
+    """Serves on all addresses while the context lasts; yields the port. With port 0 the system chooses a free one.
 
     Raises:
-        InputError: the port is taken, or not ours to take.
+        InputError: the port is in use, or this process has no right to use it.
     """
     try:
         server = _HealthServer(("", port), _make_handler(check_health, check_readiness, render_metrics))
     except OSError as error:
-        raise InputError(f"port {port} for health and metrics: {error.strerror}; choose another one") from None
+        raise InputError(f"port {port} for health and metrics: {error.strerror}; choose another --port") from None
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="health", daemon=True)
     thread.start()
     try:
@@ -42,7 +42,7 @@ class _HealthServer(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Logs instead of printing."""
-        logger.exception("a request for health or metrics failed")
+        logger.exception("the operator could not answer a request for health or metrics")
 
 
 def _make_handler(
@@ -56,11 +56,11 @@ def _make_handler(
                 self._answer(200, render_metrics())
             elif self.path in ("/healthz", "/readyz"):
                 problems = (check_health if self.path == "/healthz" else check_readiness)()
-                if problems and self.path == "/healthz":  # the page itself is lost with the pod that it ends
+                if problems and self.path == "/healthz":  # Kubernetes restarts the pod: only the log keeps the reason
                     logger.error("unhealthy: %s", "; ".join(problems))
                 self._answer(503 if problems else 200, ("\n".join(problems) or "ok").encode() + b"\n")
             else:
-                self._answer(404, b"there are /healthz, /readyz and /metrics\n")
+                self._answer(404, b"not found; use /healthz, /readyz or /metrics\n")
 
         def _answer(self, status: int, body: bytes) -> None:
             self.send_response(status)
@@ -70,6 +70,6 @@ def _make_handler(
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Probes every few seconds are not worth a line."""
+            """Logs nothing: the probes send a request every few seconds."""
 
     return HealthHandler

@@ -1,4 +1,4 @@
-"""Logs as JSON, one line each. What libraries log or raise may quote an object: only the harmless part is kept."""
+"""Logs as JSON lines. Messages and errors of libraries may quote an object: only their harmless part is logged."""
 
 import json
 import logging
@@ -12,14 +12,14 @@ from anamnesis.records import AnamnesisError
 
 OWN_LOGGER = "anamnesis"
 QUIET_LOGGERS = ("kopf", "kubernetes", "urllib3", "aiohttp", "asyncio", "py")
-"""Of these only errors are told; ``py.warnings`` are Python's own."""
+"""Loggers of libraries: only their errors are logged; ``py.warnings`` is the logger of Python's own warnings."""
 _EXTRA_FIELDS = ("key", "requeue_after_seconds")
 _MESSAGE_LIMIT = 300
 _FRAME_LIMIT = 8
 
 
 class JsonLineFormatter(logging.Formatter):
-    """Time, level, logger, message; ``key`` and ``again`` (seconds) where given; of an error its type and place."""
+    """Time, level, logger, message; ``key`` and ``requeue_after_seconds`` where given; type and place of an error."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Returns one line."""
@@ -36,10 +36,10 @@ class JsonLineFormatter(logging.Formatter):
 
 
 def configure_logging(stream: IO[str], level: int = logging.INFO) -> None:
-    """Sends all logs of this process to a stream; from libraries only errors."""
+    """Sends all logs of this process to a stream; of libraries only errors."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLineFormatter())
-    handler.addFilter(_should_log)  # not levels of their loggers: Kubeflow's client sets those again
+    handler.addFilter(_should_log)  # a filter, because Kubeflow's client resets the levels of loggers
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)
     threading.excepthook = _log_thread_error
@@ -68,4 +68,4 @@ def _log_thread_error(hook_arguments: threading.ExceptHookArgs) -> None:
     name = hook_arguments.thread.name if hook_arguments.thread else "unknown"
     error = hook_arguments.exc_value
     details = (type(error), error, error.__traceback__) if error else None
-    logging.getLogger(__name__).error("thread %s ended by an error", name, exc_info=details)
+    logging.getLogger(__name__).error("an unexpected error ended thread %s", name, exc_info=details)

@@ -1,4 +1,4 @@
-"""The cluster as reconciling needs it, on a real API server."""
+"""``Cluster`` on a real API server."""
 
 import logging
 from base64 import b64decode
@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 from anamnesis.operator.api.admission import POLICY_NAME, policy_in_force_since
 from anamnesis.operator.api.api_model import API_VERSION, ApiModel, Resource
 from anamnesis.operator.api.conditions import Condition, make_condition, merge_conditions
+from anamnesis.operator.api.reasons import INVALID_SPEC
 from anamnesis.operator.api.status import ResourceStatus
 from anamnesis.operator.runtime.events import EVENTS_PATH, make_event_document, reportable_transitions
 from anamnesis.operator.runtime.kubernetes_api import JsonDocument, KubernetesApi, resource_path
@@ -18,22 +19,22 @@ from anamnesis.records.timestamps import Clock
 
 ResourceT = TypeVar("ResourceT", bound=Resource)
 FINALIZER_PREFIX = "anamnesis.dev/"
-"""How the names of our own finalizers start."""
+"""Prefix of the names of our own finalizers."""
 ADMISSION_PATH = "/apis/admissionregistration.k8s.io/v1"
 _WRITABLE_METADATA = {"name", "namespace", "generate_name", "labels", "annotations", "finalizers"}
-"""What of the metadata whoever creates a resource may say."""
+"""The metadata that the creator of a resource may set."""
 _MAX_ATTEMPTS = 5
 
 logger = logging.getLogger(__name__)
 
 
 class KubeCluster:
-    """Meets ``Cluster``.
+    """Implements ``Cluster``.
 
     Args:
         api: the API server.
-        identity: of this process; stands in events.
-        clock: the time, UTC.
+        identity: name of this process; it is written into events.
+        clock: returns the time, UTC.
     """
 
     def __init__(self, api: KubernetesApi, identity: str, clock: Clock) -> None:
@@ -63,10 +64,10 @@ class KubeCluster:
         )
 
     def create(self, resource: ResourceT, owner: Resource | None = None) -> ResourceT:
-        """Creates a resource, or returns the one that bears its name already.
+        """Creates a resource, or returns the existing resource of that name.
 
         Raises:
-            ConflictError: one of that name was there and went just now.
+            ConflictError: a resource of that name existed and was deleted meanwhile.
         """
         kind, namespace = type(resource), resource.metadata.namespace or ""
         document = {
@@ -81,14 +82,17 @@ class KubeCluster:
             return parse_resource(kind, created)
         existing_resource = self.get(kind, namespace, resource.metadata.name)
         if existing_resource is None:
-            raise ConflictError(f"{kind.__name__} {resource.metadata.name}: was there, and went just now")
+            raise ConflictError(
+                f"{kind.__name__} {resource.metadata.name}: a resource of this name existed and was deleted meanwhile; "
+                "the operator tries again"
+            )
         return existing_resource
 
     def put_status(self, resource: Resource, status: ResourceStatus) -> None:
         """Applies a status where it differs; see ``Cluster``.
 
         Raises:
-            ConflictError: others wrote to the resource at each of several tries.
+            ConflictError: another writer changed the resource at each of several tries.
         """
         current_status = _current_status(resource)
         if current_status == status:
@@ -99,13 +103,13 @@ class KubeCluster:
                 self.record_event(resource, event_type, transition.reason, transition.message)
 
     def report_invalid(self, kind: type[Resource], namespace: str, name: str, condition_type: str) -> bool:
-        """Tells on a resource that the types do not accept it, and why; see ``Cluster``."""
+        """Writes on a resource why the types do not accept it; see ``Cluster``."""
         document = self._api.get(resource_path(kind.__name__, namespace, name))
         if document is None or not (error_text := "; ".join(validation_errors(kind, document))):
             return False
         status = dict(document.get("status", {}))
         current_conditions = [Condition.model_validate(condition) for condition in status.get("conditions", [])]
-        invalid_condition = make_condition(condition_type, False, "InvalidSpec", error_text)
+        invalid_condition = make_condition(condition_type, False, INVALID_SPEC, error_text)
         desired_conditions = [
             invalid_condition,
             *(condition for condition in current_conditions if condition.type != condition_type),
@@ -120,7 +124,10 @@ class KubeCluster:
         return True
 
     def _apply_status(self, resource: Resource, document: JsonDocument) -> bool:
-        """Applies a status to this very object; false where it is gone. A status ignores a uid, but not a version."""
+        """Applies a status to this object, and to no other of its name; false where the object is gone.
+
+        The API server ignores the ``uid`` when it applies a status, but not the ``resourceVersion``.
+        """
         name, resource_version = resource.metadata.name, resource.metadata.resource_version
         for _ in range(_MAX_ATTEMPTS):
             metadata = {"name": name, **({"resourceVersion": resource_version} if resource_version else {})}
@@ -131,10 +138,13 @@ class KubeCluster:
                 if current_document is None:
                     return False
                 resource_version = current_document["metadata"]["resourceVersion"]
-        raise ConflictError(f"{type(resource).__name__} {name}: others write to it all the time; the next try may do")
+        raise ConflictError(
+            f"{type(resource).__name__} {name}: another writer changed it at each of {_MAX_ATTEMPTS} tries to write "
+            "its status; the operator tries again. If this goes on, find the other writer in metadata.managedFields"
+        )
 
     def _get_same_object(self, resource: Resource) -> JsonDocument | None:
-        """Returns what is there now, unless it is gone or its name belongs to another object."""
+        """Returns the object's current state; none where it is gone or its name belongs to another object."""
         document = self._api.get(_path_of(resource))
         is_same_object = document is not None and resource.metadata.uid in ("", document["metadata"]["uid"])
         return document if is_same_object else None
@@ -143,7 +153,7 @@ class KubeCluster:
         """Replaces our own finalizers; see ``Cluster``.
 
         Raises:
-            ConflictError: others write to the resource at this moment; the next try will do.
+            ConflictError: another writer changed the resource meanwhile; the next try succeeds.
         """
         document = self._get_same_object(resource)
         if document is None:
@@ -161,24 +171,26 @@ class KubeCluster:
             )
 
     def delete(self, resource: Resource) -> None:
-        """Deletes a resource, or finds it gone."""
+        """Deletes a resource; does nothing where it is gone."""
         self._api.delete(_path_of(resource), resource.metadata.uid)
 
     def record_event(
         self, resource: Resource, event_type: Literal["Normal", "Warning"], reason: str, message: str
     ) -> None:
-        """Writes an event; where that fails, a warning is logged."""
-        document = make_event_document(resource, event_type, reason, message, self._identity, self._clock())
+        """Writes an event; a failure is logged as a warning."""
+        document = make_event_document(
+            resource, event_type=event_type, reason=reason, message=message, identity=self._identity, now=self._clock()
+        )
         try:
             self._api.create(EVENTS_PATH.format(resource.metadata.namespace), document)
         except AnamnesisError as error:
-            logger.warning("event %s about %s was not written: %s", reason, resource.metadata.name, error)
+            logger.warning("cannot write the event %s about %s: %s", reason, resource.metadata.name, error)
 
     def read_secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """Returns the decoded text of a Secret's keys, or none.
 
         Raises:
-            InputError: a value is not text.
+            InputError: a value is not UTF-8 text.
         """
         try:
             document = self._api.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
@@ -189,10 +201,10 @@ class KubeCluster:
         try:
             return {key: b64decode(value).decode() for key, value in document.get("data", {}).items()}
         except UnicodeDecodeError:
-            raise InputError(f"Secret {namespace}/{name}: a value is not UTF-8 text") from None
+            raise InputError(f"Secret {namespace}/{name}: a value is not UTF-8 text; create the Secret again") from None
 
     def approval_policy_in_force_since(self) -> datetime | None:
-        """Returns since when the admission policy pins the author of approvals; none where it does not."""
+        """Returns since when the admission policy verifies the author of approvals; none where it does not."""
         try:
             policy = self._api.get(f"{ADMISSION_PATH}/validatingadmissionpolicies/{POLICY_NAME}")
             binding = self._api.get(f"{ADMISSION_PATH}/validatingadmissionpolicybindings/{POLICY_NAME}")
@@ -210,7 +222,7 @@ def _type_meta(resource: Resource) -> dict[str, Any]:
 
 
 def _owner_reference(owner: Resource) -> dict[str, Any]:
-    """No blockOwnerDeletion: it would take the right to change the owner's finalizers."""
+    """Without ``blockOwnerDeletion``: that would need the right to change the owner's finalizers."""
     return {**_type_meta(owner), "name": owner.metadata.name, "uid": owner.metadata.uid, "controller": True}
 
 

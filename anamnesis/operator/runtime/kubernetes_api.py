@@ -1,4 +1,4 @@
-"""Requests to a Kubernetes API server: JSON in, JSON out, errors in the words of this project."""
+"""Requests to a Kubernetes API server: JSON in, JSON out, errors of this project."""
 
 import json
 import re
@@ -23,24 +23,24 @@ APPLY_PATCH = "application/apply-patch+yaml"
 FIELD_MANAGER = "anamnesis-operator"
 _CONFLICT, _NOT_FOUND, _INVALID = 409, 404, 422
 KUBECONFIG_ERRORS = (ConfigException, yaml.YAMLError, OSError, TypeError, ValueError, AttributeError)
-"""What the client raises at a kubeconfig that is not there or says something else."""
+"""What the client raises where a kubeconfig is missing or malformed."""
 _RETRYABLE_STATUSES = (0, 401, 408, 429)
-"""Besides 5xx: no answer, a token that is not known yet or no more, and a server with too much to do."""
+"""Besides 5xx: no answer, a token that is not valid yet or has expired, a timeout, too many requests."""
 
 
 def load_configuration(environment: Mapping[str, str], kubeconfig: str = "", context: str = "") -> Configuration:
-    """Returns where the API server is and who we are: a pod's own account, or a kubeconfig.
+    """Returns the address of the API server and our credentials: from a kubeconfig, or of the pod's service account.
 
     Args:
-        environment: its ``KUBECONFIG`` counts where neither ``kubeconfig`` is given nor this runs in a pod.
-        kubeconfig: path of a file; it comes first.
-        context: which of its contexts; by default its current one.
+        environment: its ``KUBECONFIG`` names the file where ``kubeconfig`` is empty.
+        kubeconfig: path of a kubeconfig; it has precedence.
+        context: name of a context in the kubeconfig; empty for the current context.
 
     Raises:
-        InputError: there is none, or it cannot be read.
+        InputError: no kubeconfig exists outside a pod, or it is unreadable.
     """
     configuration = Configuration()
-    configuration.retries = urllib3.Retry(0)  # the queue tries again; hidden retries would outlast the Lease
+    configuration.retries = urllib3.Retry(0)  # the queue retries; retries of the client would outlast the Lease
     file = kubeconfig or environment.get("KUBECONFIG", "")
     try:
         if not file and "KUBERNETES_SERVICE_HOST" in environment:
@@ -48,31 +48,34 @@ def load_configuration(environment: Mapping[str, str], kubeconfig: str = "", con
         else:
             load_kube_config(file or "~/.kube/config", context or None, configuration, persist_config=False)
     except KUBECONFIG_ERRORS as error:
-        raise InputError(f"no way to an API server ({file or 'pod account'}): {to_single_line(error)}") from None
+        source = file or "neither a pod's service account nor ~/.kube/config"
+        raise InputError(
+            f"no access to an API server ({source}): {to_single_line(error)}; set --kubeconfig or KUBECONFIG"
+        ) from None
     return configuration
 
 
 def to_single_line(error: object) -> str:
-    """Returns what an error says, without its line ends."""
+    """Returns the text of an error without line ends."""
     return " ".join(str(error).split())
 
 
 def describe_connection_error(error: Exception) -> str:
-    """Returns what kept a request from the API server, of what the client raised."""
+    """Returns why a request did not reach the API server, from the exception of the client."""
     reason = getattr(error, "reason", None) or error
     if isinstance(reason, urllib3.exceptions.SSLError):
         tls_message = re.sub(r" \(_ssl\S*\)$", "", to_single_line(reason)).rpartition("] ")[2]
-        return f"no safe connection to the API server: {tls_message}"
+        return f"no trusted TLS connection to the API server: {tls_message}"
     return f"the API server does not answer ({type(reason).__name__})"
 
 
 class KubernetesApi:
-    """One API server. Every call asks it anew.
+    """One API server. Every call sends a request; nothing is cached.
 
     Args:
-        where: from ``configuration``.
-        timeout: seconds within which it must answer a request.
-        guard: called before each request; what it raises stops the request.
+        configuration: from ``load_configuration``.
+        timeout: seconds within which the API server must answer a request.
+        guard: called before each request; an exception that it raises stops the request.
     """
 
     def __init__(
@@ -82,14 +85,14 @@ class KubernetesApi:
         self._client = DynamicClient(ApiClient(configuration), discoverer=lambda client, file: None)
 
     def get(self, path: str, **query: str) -> JsonDocument | None:
-        """Returns what is at a path, or none where nothing is."""
+        """Returns the document at a path; none where there is none."""
         return self._request_or_none("get", path, query_params=list(query.items()))
 
     def create(self, path: str, document: JsonDocument) -> JsonDocument | None:
         """Adds a document to a collection; returns none where its name is taken.
 
         Raises:
-            InputError: the server finds it invalid; the message names the fields, not their values.
+            InputError: the document is invalid; the message names the fields, not their values.
         """
         try:
             return self.request("post", path, body=document, field_manager=FIELD_MANAGER)
@@ -100,7 +103,7 @@ class KubernetesApi:
         """Replaces a document.
 
         Raises:
-            ConflictError: it is not at the ``resourceVersion`` that the document names any more.
+            ConflictError: the ``resourceVersion`` of the document is out of date.
         """
         return self.request("put", path, body=document, field_manager=FIELD_MANAGER)
 
@@ -111,17 +114,17 @@ class KubernetesApi:
         )
 
     def patch(self, path: str, document: JsonDocument) -> JsonDocument | None:
-        """Merges a document into that at a path; returns none where it is gone.
+        """Merges a document into the document at a path; returns none where that is gone.
 
         Raises:
-            ConflictError: it is not at the ``resourceVersion`` that the document names any more.
+            ConflictError: the ``resourceVersion`` of the document is out of date.
         """
         return self._request_or_none(
             "patch", path, body=document, content_type=MERGE_PATCH, field_manager=FIELD_MANAGER
         )
 
     def delete(self, path: str, uid: str) -> None:
-        """Deletes the object with this ``uid``; nothing happens where it is gone."""
+        """Deletes the object with this ``uid``; does nothing where it is gone."""
         try:
             self._request_or_none("delete", path, body={"preconditions": {"uid": uid}} if uid else None)
         except ConflictError:
@@ -131,10 +134,10 @@ class KubernetesApi:
         """Sends a request.
 
         Raises:
-            ClusterDownError: no answer, or one that says to come again.
-            ConflictError: somebody else was first.
-            InputError: the document is not valid, or nothing is at the path.
-            RefusedError: our account has no right to it, or a policy forbids it.
+            ClusterDownError: the API server is unreachable, or asks to try again later.
+            ConflictError: another writer was first.
+            InputError: the document is invalid, or the path does not exist.
+            RefusedError: our account lacks the right, or a policy forbids the request.
         """
         self.guard()
         timeouts = (self._timeout, self._timeout)
@@ -156,21 +159,21 @@ class KubernetesApi:
 
 
 class _ObjectNotFoundError(InputError):
-    """Nothing is there."""
+    """The path does not exist."""
 
 
 def _translate_error(error: DynamicApiError, request_line: str) -> AnamnesisError:
-    """Returns the error in our words; of an invalid document it tells the fields, as values may be anything."""
+    """Returns the error as one of ours; for an invalid document it names fields only: values may be confidential."""
     if error.status in _RETRYABLE_STATUSES or error.status >= 500:
         return ClusterDownError(f"{request_line}: the API server answers {error.status} {error.reason}")
     status = _parse_status(error.body)
     if error.status == _NOT_FOUND:
-        return _ObjectNotFoundError(f"{request_line}: the API server has nothing there")
+        return _ObjectNotFoundError(f"{request_line}: not found on the API server")
     if error.status == _CONFLICT:
-        return ConflictError(f"{request_line}: changed meanwhile, or its name is taken")
+        return ConflictError(f"{request_line}: the object changed meanwhile, or its name is taken")
     if error.status == _INVALID:
         fields = ", ".join(cause.get("field", "?") for cause in status.get("details", {}).get("causes", ()))
-        return InputError(f"{request_line}: the API server finds it invalid: {fields or status.get('reason')}")
+        return InputError(f"{request_line}: the API server rejects invalid fields: {fields or status.get('reason')}")
     return RefusedError(
         f"{request_line}: the API server refuses with {error.status}: {status.get('message', error.reason)}"
     )
@@ -185,21 +188,21 @@ def _parse_status(body: object) -> JsonDocument:
 
 
 def resource_path(kind: str, namespace: str, name: str = "", subresource: str = "") -> str:
-    """Returns the path of our resource, of its part, or of all of a kind; an empty namespace stands for all."""
+    """Returns the path of one of our resources, of its subresource, or of a kind; an empty namespace means all."""
     prefix = f"/apis/{API_VERSION}" + (f"/namespaces/{namespace}" if namespace else "")
     return "/".join(filter(None, (prefix, f"{kind.lower()}s", name, subresource)))
 
 
 def check_kinds_installed(api: KubernetesApi) -> None:
-    """Finds our kinds on the API server.
+    """Checks that our custom resource definitions are installed.
 
     Raises:
-        InputError: one is missing, or has no status of its own.
+        InputError: a kind is missing, or its status subresource.
     """
     served_names = {entry["name"] for entry in (api.get(f"/apis/{API_VERSION}") or {}).get("resources", ())}
     required_names = {name for kind in KINDS for name in (f"{kind.lower()}s", f"{kind.lower()}s/status")}
     if missing_names := sorted(required_names - served_names):
         raise InputError(
             f"the API server does not serve {', '.join(missing_names)} of {API_VERSION}: "
-            "install the definitions first, kubectl apply --server-side -f manifests/crds"
+            "install the custom resource definitions: kubectl apply --server-side -f manifests/crds"
         )

@@ -1,6 +1,6 @@
-"""One replica leads: it holds a Lease and renews it; others take it once they have seen it unchanged for too long.
+"""One replica leads: it holds a Lease and renews it. Another replica takes a Lease that has not changed for too long.
 
-Clocks of different machines are never compared: what counts is how long ago, by our own clock, we saw the Lease change.
+Clocks of different machines are never compared: each replica measures by its own clock how long the Lease is unchanged.
 """
 
 import logging
@@ -19,21 +19,22 @@ logger = logging.getLogger(__name__)
 
 
 class LeaderElection:
-    """Takes, keeps and gives back one Lease. Not for several threads, but for ``is_leading`` and ``ensure_leader``.
+    """Acquires, renews and releases one Lease. Only ``is_leading`` and ``ensure_leader`` are safe from other threads.
 
     Args:
         api: the API server; its timeout should be well below the deadline.
-        namespace: of the Lease.
-        name: of the Lease.
-        identity: of this process; no other may ever bear it.
-        times: how long what lasts.
-        clock: the time, UTC, for people who read the Lease.
-        monotonic: seconds, never going back.
+        namespace: namespace of the Lease.
+        name: name of the Lease.
+        identity: unique name of this process; no other process may ever have it.
+        lease_times: duration, deadline and retry interval.
+        clock: returns the time, UTC, for people who read the Lease.
+        monotonic: returns seconds that never go back.
     """
 
     def __init__(
         self,
         api: KubernetesApi,
+        *,
         namespace: str,
         name: str,
         identity: str,
@@ -54,46 +55,50 @@ class LeaderElection:
         self._leading_until = 0.0
 
     def is_leading(self) -> bool:
-        """Whether this process may act now."""
+        """Whether this process leads now."""
         return self._monotonic() < self._leading_until
 
     def ensure_leader(self) -> None:
-        """Does nothing while this process may act.
+        """Does nothing while this process leads.
 
         Raises:
-            LeadershipLostError: it may not.
+            LeadershipLostError: this process does not lead.
         """
         if not self.is_leading():
             raise LeadershipLostError(
-                f"{self._identity} does not hold the Lease {self._lease_name} any more: nothing is done"
+                f"{self._identity} does not hold the Lease {self._lease_name} any more: it must not change anything"
             )
 
     def acquire(self, wait: Callable[[float], bool]) -> bool:
-        """Tries until this process leads; returns false where ``wait(seconds)`` said to stop."""
+        """Tries until this process leads; returns false where ``wait(seconds)`` returned true: stop."""
         while not self._try_acquire_or_renew():
             if wait(self._lease_times.retry):
                 return False
-        logger.info("%s leads", self._identity)
+        logger.info("%s leads: it acquired the Lease %s", self._identity, self._lease_name)
         return True
 
     def keep_renewing(self, wait: Callable[[float], bool]) -> bool:
-        """Renews until ``wait(seconds)`` says to stop; returns false where leadership was lost before."""
+        """Renews until ``wait(seconds)`` returns true; returns false where leadership was lost before."""
         while not wait(self._lease_times.retry):
             self._try_acquire_or_renew()
             if not self.is_leading():
-                logger.error("%s could not renew the Lease %s: it stops", self._identity, self._lease_name)
+                logger.error(
+                    "%s could not renew the Lease %s in time: it stops, and another replica takes over",
+                    self._identity,
+                    self._lease_name,
+                )
                 return False
         return self.is_leading()
 
     def release_lease(self) -> None:
-        """Gives the Lease back, so that another need not wait; it runs out by itself where that fails."""
+        """Releases the Lease, so that another replica need not wait; where that fails, the Lease expires."""
         if not self.is_leading():
             return
         self._leading_until = 0.0
         try:
             self._write_lease(self._api.get(self._lease_path), holder="", duration=1)
         except AnamnesisError as error:
-            logger.warning("the Lease was not given back: %s", error)
+            logger.warning("cannot release the Lease %s; it expires by itself: %s", self._lease_name, error)
 
     def _try_acquire_or_renew(self) -> bool:
         start = self._monotonic()
@@ -105,13 +110,13 @@ class LeaderElection:
                 self._write_lease(lease, self._identity, self._lease_times.duration)
                 self._leading_until = start + self._lease_times.deadline
         except ConflictError:
-            logger.info("another replica was first")
+            logger.info("another replica acquired the Lease %s first", self._lease_name)
         except AnamnesisError as error:
-            logger.warning("the Lease was not renewed: %s", error)
+            logger.warning("cannot acquire or renew the Lease %s: %s", self._lease_name, error)
         return self.is_leading()
 
     def _is_available(self, lease: JsonDocument | None, monotonic_time: float) -> bool:
-        """Whether nobody else holds it: there is none, it was given back, it is ours, or it ran out."""
+        """Whether no other replica holds the Lease: it does not exist, was released, is ours, or has expired."""
         spec = (lease or {}).get("spec", {})
         if spec != self._observed_spec[0]:
             self._observed_spec = (spec, monotonic_time)
@@ -138,4 +143,4 @@ class LeaderElection:
             self._api.create(self._leases_path, {**type_meta, "metadata": {"name": self._lease_name}, "spec": spec})
             is None
         ):
-            raise ConflictError(f"Lease {self._lease_name}: another replica made it")
+            raise ConflictError(f"Lease {self._lease_name}: another replica created it first")

@@ -1,4 +1,4 @@
-"""How the controller's process runs."""
+"""Options of the operator's process."""
 
 from dataclasses import dataclass, field
 
@@ -8,12 +8,12 @@ LEASE_NAME = "anamnesis-operator"
 
 @dataclass(frozen=True, slots=True)
 class LeaseTimes:
-    """Seconds; each smaller than the one before, so that a leader stops before another starts.
+    """Times in seconds; each is smaller than the one before, so that a leader stops before another starts.
 
     Attributes:
-        duration: after which others may take a Lease that they saw unchanged.
-        deadline: after which a leader that could not renew stops.
-        retry: between tries.
+        duration: after this time, another replica may take a Lease that did not change.
+        deadline: after this time, a leader that could not renew the Lease stops.
+        retry: time between two tries to take or renew the Lease.
     """
 
     duration: float = 15.0
@@ -23,21 +23,21 @@ class LeaseTimes:
 
 @dataclass(frozen=True, slots=True)
 class OperatorOptions:
-    """How the process runs; times in seconds.
+    """Options of the process; times in seconds.
 
     Attributes:
-        identity: of this process; no other ever bears it.
-        lease_namespace: where the Lease lies.
-        namespaces: that are watched; none for all.
-        port: of health and metrics.
-        worker_count: keys that are brought in order at once.
-        lease_times: how long what of the election lasts.
-        resync_interval: between two rounds over everything, whatever was heard.
-        watch_check_interval: between two comparisons of the watches with the API server.
-        watch_silence_limit: after which a silent watch makes ``/healthz`` fail.
-        work_timeout: for work on one key, after which ``/healthz`` fails.
-        grace_period: for work that runs, when the process is asked to end.
-        request_timeout: for one request to the API server.
+        identity: unique name of this process; no other process ever has it.
+        lease_namespace: namespace of the Lease.
+        namespaces: namespaces to watch; none for all.
+        port: port of health and metrics.
+        worker_count: number of keys that are reconciled at once.
+        lease_times: times of the leader election.
+        resync_interval: time between two rounds in which all resources are reconciled, without any event.
+        watch_check_interval: time between two comparisons of the watches with the API server.
+        watch_silence_limit: after this time, a silent watch makes ``/healthz`` fail.
+        work_timeout: after this time, work on one key makes ``/healthz`` fail.
+        grace_period: time for running work to end when the process is asked to stop.
+        request_timeout: timeout of one request to the API server.
     """
 
     identity: str

@@ -1,4 +1,4 @@
-"""From the API server's JSON to the types, which see more than its own rules do."""
+"""Typed resources from the API server's JSON; the types check more than the API server does."""
 
 import logging
 from collections.abc import Iterable
@@ -20,18 +20,18 @@ def parse_resource(kind: type[ResourceT], document: JsonDocument) -> ResourceT:
     """Returns a resource from its JSON.
 
     Raises:
-        InputError: the types do not accept it: it is of another release.
+        InputError: the types do not accept it; the message names the fields.
     """
     try:
         return kind.model_validate(document)
     except ValidationError as error:
         fields = "; ".join(line.partition(":")[0] for line in describe_errors(error, kind))
         name = document.get("metadata", {}).get("name")
-        raise InputError(f"{kind.__name__} {name}: made for another release of the operator: {fields}") from None
+        raise InputError(f"{kind.__name__} {name}: this release of the operator does not accept: {fields}") from None
 
 
 def validation_errors(kind: type[Resource], document: JsonDocument) -> list[str]:
-    """Returns why the types do not accept a resource, one line a field; none where they do."""
+    """Returns why the types do not accept a resource, one line for each field; empty where they accept it."""
     try:
         kind.model_validate(document)
     except ValidationError as error:
@@ -40,9 +40,9 @@ def validation_errors(kind: type[Resource], document: JsonDocument) -> list[str]
 
 
 def parse_valid_resources(kind: type[ResourceT], documents: Iterable[JsonDocument]) -> Iterable[ResourceT]:
-    """Yields what the types accept; of the others a warning is logged."""
+    """Yields the resources that the types accept; for each other resource a warning is logged."""
     for document in documents:
         try:
             yield parse_resource(kind, document)
         except InputError as error:
-            logger.warning("%s; it is left out", error)
+            logger.warning("%s; the operator ignores it", error)

@@ -1,4 +1,4 @@
-"""The whole process: watches, watchdog, health, one leader, workers; and how it ends."""
+"""The operator's process: watches, watchdog, health, leader election, workers, and the graceful stop."""
 
 import logging
 import random
@@ -28,36 +28,36 @@ from anamnesis.records import AnamnesisError, RefusedError
 from anamnesis.records.timestamps import Clock, utc_now
 
 RETRY_SECONDS = 1.0
-"""Seconds until the API server is asked again for what it did not tell."""
+"""Seconds until a failed request to the API server is sent again."""
 
 logger = logging.getLogger(__name__)
 
 
 class Observer(Protocol):
-    """Who is told how the process is, and makes metrics of it and of the resources."""
+    """Records the state of the process, and renders metrics of it and of the resources."""
 
     def record_reconcile(self, kind: str, result: Literal["success", "error"], seconds: float) -> None:
-        """A key was, or was not, brought in order."""
+        """Records one reconciled key, its result and its duration."""
 
     def set_queue_depth(self, depth: int) -> None:
-        """So many keys wait."""
+        """Records the number of keys that wait."""
 
     def set_unreadable_counts(self, counts: Mapping[str, int]) -> None:
-        """So many resources of each kind cannot be read."""
+        """Records the number of unreadable resources of each kind."""
 
     def record_watch_alive(self, kind: str) -> None:
-        """The watches of a kind were found alive."""
+        """Records that the watches of a kind are alive."""
 
     def set_leading(self, is_leader: bool) -> None:
-        """Whether this replica leads."""
+        """Records whether this replica leads."""
 
     def collect(self) -> bytes:
-        """Returns the answer to a scrape."""
+        """Returns the metrics for a scrape."""
 
 
 MakeReconcile = Callable[[Cluster, Cache, Clock], Reconcile]
 MakeObserver = Callable[[Callable[[], Iterable[Resource]]], Observer]
-"""Gets a function that returns all resources of the four kinds as they were told last."""
+"""Called with a function that returns the latest reported resources of all four kinds."""
 
 
 def run_operator(
@@ -71,27 +71,46 @@ def run_operator(
     """Runs the operator until ``stop`` is set or leadership is lost.
 
     Returns:
-        0 after a graceful stop; 1 where leadership was lost: the supervisor starts a fresh process.
+        0 after a graceful stop; 1 where leadership was lost: Kubernetes then starts a new process.
 
     Raises:
-        InputError: our kinds are not installed, or the port is taken.
+        InputError: our custom resource definitions are not installed, or the port is in use.
     """
     api = KubernetesApi(configuration, options.request_timeout)
     cache, queue = Cache(), WorkQueue()
     observer = make_observer(cache.resources)
-    lease_api = KubernetesApi(
-        configuration, options.lease_times.deadline / 4
-    )  # two requests, each with a connection, within the deadline
+    # two requests, each with a timeout to connect and one to read, must fit into the deadline
+    lease_api = KubernetesApi(configuration, options.lease_times.deadline / 4)
     election = LeaderElection(
-        lease_api, options.lease_namespace, LEASE_NAME, options.identity, options.lease_times, clock
+        lease_api,
+        namespace=options.lease_namespace,
+        name=LEASE_NAME,
+        identity=options.identity,
+        lease_times=options.lease_times,
+        clock=clock,
     )
     cluster = KubeCluster(
         KubernetesApi(configuration, options.request_timeout, election.ensure_leader), options.identity, clock
     )
     workers = WorkerPool(queue, make_reconcile(cluster, cache, clock), election.is_leading, observer.record_reconcile)
-    watchdog = Watchdog(api, cache, queue, options.namespaces, options.watch_silence_limit, observer.record_watch_alive)
+    watchdog = Watchdog(
+        api,
+        cache,
+        queue,
+        namespaces=options.namespaces,
+        silence_limit=options.watch_silence_limit,
+        report_alive=observer.record_watch_alive,
+    )
+
+    def render_metrics() -> bytes:
+        is_leader = election.is_leading()
+        observer.set_leading(is_leader)
+        observer.set_queue_depth(queue.depth if is_leader else 0)  # only the leader works on its queue
+        observer.set_unreadable_counts(cache.unreadable_counts())
+        return observer.collect()
+
     with ExitStack() as exit_stack:
-        exit_stack.enter_context(_serve_health(options, watchdog, cache, queue, workers, election, observer))
+        exit_stack.enter_context(_serve_health(options, watchdog, workers, render_metrics))
         if not _wait_until_listed(api, watchdog, stop):
             return 0
         watch = WatchThread(configuration, options.namespaces, watchdog.handle_event)
@@ -106,23 +125,23 @@ def run_operator(
             options.resync_interval,
             stop_loops,
         )
-        return _run_as_leader(election, workers, queue, options, stop)
+        return _run_as_leader(election, workers, queue, options=options, stop=stop)
 
 
 def _wait_until_listed(api: KubernetesApi, watchdog: Watchdog, stop: threading.Event) -> bool:
-    """Lists everything once; returns false where asked to stop before.
+    """Lists all resources once; returns false where ``stop`` was set before.
 
-    Waits for the API server, for our rights, and for what it has to prepare where our kinds were just installed: all
-    may come after us, and the watching library would call each an error.
+    Waits until the API server is reachable, grants our rights and serves definitions that were just installed: each
+    may come after the start of this process, and kopf would treat each as an error.
 
     Raises:
-        InputError: it answers, and does not serve our kinds.
+        InputError: the API server is reachable and does not serve our kinds.
     """
     while not stop.is_set():
         try:
             check_kinds_installed(api)
             watchdog.check_watches()
-        except (ClusterDownError, RefusedError) as error:  # one that has just started knows no roles yet
+        except (ClusterDownError, RefusedError) as error:  # an API server that has just started has no roles yet
             logger.warning("%s", error)
             stop.wait(RETRY_SECONDS)
         else:
@@ -131,7 +150,7 @@ def _wait_until_listed(api: KubernetesApi, watchdog: Watchdog, stop: threading.E
 
 
 def _run_as_leader(
-    election: LeaderElection, workers: WorkerPool, queue: WorkQueue, options: OperatorOptions, stop: threading.Event
+    election: LeaderElection, workers: WorkerPool, queue: WorkQueue, *, options: OperatorOptions, stop: threading.Event
 ) -> int:
     if not election.acquire(stop.wait):
         return 0
@@ -142,12 +161,15 @@ def _run_as_leader(
     if workers.wait(0 if is_leader else RETRY_SECONDS):
         election.release_lease()
     else:
-        logger.warning("work still ran after the time of grace; it is left as it is and continued by the next leader")
+        logger.warning(
+            "work still ran after the grace period of %g seconds: the process stops, and the next leader continues it",
+            options.grace_period,
+        )
     return 0 if is_leader else 1
 
 
 def _make_worker_wait(workers: WorkerPool, grace_period: float) -> Callable[[float], bool]:
-    """Returns what waits for the workers, at most so long, and says whether that is over."""
+    """Returns a function that waits for the workers; it returns true once they ended or the grace period is over."""
     deadline = time.monotonic() + grace_period
 
     def wait_for_workers(seconds: float) -> bool:
@@ -158,28 +180,21 @@ def _make_worker_wait(workers: WorkerPool, grace_period: float) -> Callable[[flo
 
 
 def _serve_health(
-    options: OperatorOptions,
-    watchdog: Watchdog,
-    cache: Cache,
-    queue: WorkQueue,
-    workers: WorkerPool,
-    election: LeaderElection,
-    observer: Observer,
+    options: OperatorOptions, watchdog: Watchdog, workers: WorkerPool, render_metrics: Callable[[], bytes]
 ) -> AbstractContextManager[int]:
     def check_health() -> tuple[str, ...]:
-        silent_watches = (f"the watch of {kind} is silent" for kind in watchdog.silent_kinds())
-        hanging_keys = (f"work on {key} hangs" for key in workers.hanging_keys(options.work_timeout))
+        silence = f"it has missed changes for more than {options.watch_silence_limit:g} seconds"
+        silent_watches = (f"the watch of {kind} is silent: {silence}" for kind in watchdog.silent_kinds())
+        hanging_keys = (
+            f"reconciling {key} hangs: it has taken more than {options.work_timeout:g} seconds"
+            for key in workers.hanging_keys(options.work_timeout)
+        )
         return (*silent_watches, *hanging_keys)
 
     def check_readiness() -> tuple[str, ...]:
-        return () if watchdog.has_synced() else ("the resources were not listed yet",)
-
-    def render_metrics() -> bytes:
-        is_leader = election.is_leading()
-        observer.set_leading(is_leader)
-        observer.set_queue_depth(queue.depth if is_leader else 0)  # what waits at others waits for the leader
-        observer.set_unreadable_counts(cache.unreadable_counts())
-        return observer.collect()
+        if watchdog.has_synced():
+            return ()
+        return ("the operator has not listed the resources yet: its log has the reason",)
 
     return serve_health(options.port, check_health, check_readiness, render_metrics)
 
@@ -190,9 +205,9 @@ def _enqueue_all(cache: Cache, queue: WorkQueue, max_delay: float) -> None:
 
 
 def _start_loop(name: str, action: Callable[[], None], interval: float, stop: threading.Event) -> None:
-    """Does something again and again in a thread, a tenth sooner or later, so that replicas do not come in step.
+    """Calls ``action`` repeatedly in a thread. The interval varies by a tenth, so that replicas do not act together.
 
-    What failed is tried again sooner.
+    A failed action is tried again after ``RETRY_SECONDS``.
     """
 
     def run_loop() -> None:
@@ -204,7 +219,7 @@ def _start_loop(name: str, action: Callable[[], None], interval: float, stop: th
             except AnamnesisError as error:
                 logger.warning("%s: %s", name, error)
                 delay = min(delay, RETRY_SECONDS)
-            except Exception:  # what keeps everything else going must not end by itself
-                logger.exception("%s: unexpected", name)
+            except Exception:  # a defect must not end the loop
+                logger.exception("unexpected error in the loop %s: report it as a defect", name)
 
     threading.Thread(target=run_loop, name=name, daemon=True).start()

@@ -1,4 +1,4 @@
-"""What is reconciled, and how."""
+"""Keys of resources to reconcile, and the type of the function that reconciles them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True, order=True)
 class ReconcileKey:
-    """One thing to bring in order.
+    """One resource to reconcile.
 
     Attributes:
         kind: ``ContinualModel`` (with its updates and approvals) or ``Site``.
-        namespace: where it is.
+        namespace: its namespace.
         name: its name.
     """
 
@@ -24,7 +24,7 @@ class ReconcileKey:
 
 
 Reconcile = Callable[[ReconcileKey], timedelta | None]
-"""Brings one thing in order, from whatever state; returns when to look again, or none to wait for an event.
+"""Reconciles one resource from any state; returns after how long to requeue it, or none to wait for an event.
 
-It may raise: the queue then tries again, each time later. It is never called twice at once for one key.
+It may raise: the queue then requeues the key with a growing back-off. No two calls run at once for one key.
 """

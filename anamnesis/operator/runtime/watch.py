@@ -1,6 +1,6 @@
-"""kopf as the layer that watches: it lists, watches, and comes back; what it hears goes to one function.
+"""Watches, by kopf: it lists, watches and reconnects, and passes each event to one function.
 
-Nothing of kopf's is written to any object: no finalizer, no annotation, no event, no peering.
+kopf writes nothing to any object: no finalizer, no annotation, no event, no peering.
 """
 
 import asyncio
@@ -17,36 +17,35 @@ from anamnesis.operator.api.load_files import KINDS
 from anamnesis.operator.runtime.kubernetes_api import JsonDocument
 
 HandleEvent = Callable[[str, bool, JsonDocument], None]
-"""Told of each event: the kind, whether the object is there, the object."""
+"""Called with each event: the kind, whether the object exists, the object."""
 
 RESTART_SECONDS = 2.0
-"""Seconds until kopf is started again after it gave up."""
+"""Seconds until kopf is started again after it failed."""
 
 logger = logging.getLogger(__name__)
 
 
 class WatchThread:
-    """A thread with its own event loop.
+    """A thread with its own event loop, in which kopf runs.
 
     Args:
-        where: the API server.
-        namespaces: to watch; none for all.
-        hear: told of each event; it must be quick and must not raise.
+        configuration: address of the API server and credentials.
+        namespaces: namespaces to watch; none for all.
+        handle_event: called with each event; it must be fast and must not raise.
     """
 
     def __init__(self, configuration: Configuration, namespaces: tuple[str, ...], handle_event: HandleEvent) -> None:
         self._configuration, self._namespaces, self._handle_event = configuration, namespaces, handle_event
-        self._stop, self._is_stopped = threading.Event(), threading.Event()
+        self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
     def start(self) -> None:
-        """Starts to watch."""
+        """Starts watching."""
         self._thread.start()
 
     def stop(self, timeout: float = 5) -> None:
-        """Stops; waits for the end at most so long."""
+        """Stops watching; waits at most ``timeout`` seconds for the thread to end."""
         self._stop.set()
-        self._is_stopped.set()
         self._thread.join(timeout)
 
     def _run(self) -> None:
@@ -55,12 +54,12 @@ class WatchThread:
                 asyncio.run(self._run_kopf())
             except asyncio.CancelledError:
                 pass
-            except Exception:  # kopf gives up for good at errors that pass, as of a server that starts
-                logger.exception("the watches broke off; they start again")
+            except Exception:  # kopf stops at temporary errors, as of an API server that starts
+                logger.exception("the watches failed; they start again in %g seconds", RESTART_SECONDS)
             self._stop.wait(RESTART_SECONDS)
 
     async def _run_kopf(self) -> None:
-        """Watches until stopped. The flag is one of this loop: a thread that waits for one would never end."""
+        """Watches until stopped. The flag belongs to this loop: kopf would wait for a ``threading.Event`` forever."""
         stop_flag = asyncio.Event()
         stop_task = asyncio.create_task(self._set_flag_on_stop(stop_flag))
         try:
@@ -117,9 +116,9 @@ def _make_login(configuration: Configuration) -> Callable[..., Any]:
 
 def _make_settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
-    settings.scanning.disabled = True  # it would need the right to list all definitions and namespaces
+    settings.scanning.disabled = True  # scanning needs the right to list all definitions and namespaces
     settings.posting.enabled = False
-    settings.process.ultimate_exiting_timeout = None  # it would kill the whole process
+    settings.process.ultimate_exiting_timeout = None  # a timeout would kill the whole process
     settings.networking.request_timeout = 30
     settings.networking.error_backoffs = (0.5, 1, 1, 2, 2, 5)
     settings.watching.server_timeout = 300

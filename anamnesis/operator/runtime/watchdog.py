@@ -1,4 +1,4 @@
-"""A watch can die without a word: what it told is compared with the API server, what it missed is worked on anyway."""
+"""Checks the watches: a watch can die unnoticed. Listings of the API server find what it missed, and requeue it."""
 
 import threading
 import time
@@ -11,22 +11,22 @@ from anamnesis.operator.runtime.kubernetes_api import JsonDocument, KubernetesAp
 from anamnesis.operator.runtime.work_queue import WorkQueue
 
 WatchScope = tuple[str, str]
-"""A kind and a namespace; the empty one stands for all."""
+"""A kind and a namespace; an empty namespace means all."""
 
 
 class Watchdog:
-    """Brings what watches and listings tell into the cache and, as keys, into the queue.
+    """Writes the events of watches and the changes of listings into the cache, and their keys into the queue.
 
-    A watch is silent when a listing had something that the watch did not tell, nor anything else since, for too long.
+    A watch is silent when it missed a change that a listing has, and has reported no event since, for too long.
 
     Args:
         api: the API server.
-        cache: of what was told.
-        queue: of keys.
-        namespaces: that are watched; none for all.
-        silence: seconds after which a watch counts as silent.
-        alive: told the kind whose watches were just found alive.
-        clock: seconds, never going back.
+        cache: the latest reported resources.
+        queue: the keys to reconcile.
+        namespaces: namespaces to watch; none for all.
+        silence_limit: seconds after which a watch counts as silent.
+        report_alive: called with each kind whose watches missed nothing.
+        clock: returns seconds that never go back.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class Watchdog:
         api: KubernetesApi,
         cache: Cache,
         queue: WorkQueue,
+        *,
         namespaces: tuple[str, ...],
         silence_limit: float,
         report_alive: Callable[[str], None],
@@ -51,7 +52,7 @@ class Watchdog:
         self._is_synced = False
 
     def handle_event(self, kind: str, exists: bool, document: JsonDocument) -> None:
-        """Takes an event of a watch: whether the object is there, and the object."""
+        """Handles an event of a watch: whether the object exists, and the object."""
         event_time = self._clock()
         with self._lock:
             for namespace in (document["metadata"]["namespace"], ""):
@@ -61,10 +62,10 @@ class Watchdog:
             self._queue.add(key)
 
     def check_watches(self) -> None:
-        """Lists every kind and compares.
+        """Lists every kind and compares it with the cache.
 
         Raises:
-            AnamnesisError: the API server does not answer, or refuses; nothing is said about the watches then.
+            AnamnesisError: the API server is unreachable or refuses; the state of the watches stays as it was.
         """
         for scope in self._scopes:
             self._compare_with_server(scope)
@@ -82,11 +83,11 @@ class Watchdog:
                 self._report_alive(kind)
 
     def silent_kinds(self) -> tuple[str, ...]:
-        """Returns the kinds whose watches are silent, as the last ``look`` found."""
+        """Returns the kinds whose watches were silent at the last ``check_watches``."""
         return self._silent_kinds
 
     def has_synced(self) -> bool:
-        """Whether everything was listed once."""
+        """Whether every kind was listed once."""
         return self._is_synced
 
     def _compare_with_server(self, scope: WatchScope) -> None:
@@ -96,7 +97,7 @@ class Watchdog:
         with self._lock:
             if self._last_event_times.get(scope, float("-inf")) >= self._missed_since.get(scope, float("inf")):
                 del self._missed_since[scope]
-            if any(change.after for change in changes):  # what went during an outage, no watch tells afterwards
+            if any(change.after for change in changes):  # no watch reports an object deleted during an outage
                 self._missed_since.setdefault(scope, list_time)
         for change in changes:
             for key in keys_for(change, self._cache):

@@ -1,4 +1,4 @@
-"""Keys that wait to be brought in order: each once, each with one worker, failed ones later and later."""
+"""The queue of keys to reconcile: each key once, each with one worker, failed keys with a growing back-off."""
 
 import random
 import threading
@@ -11,29 +11,29 @@ from anamnesis.operator.runtime.reconcile_key import ReconcileKey
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How long a key waits that failed: twice as long each time, cut by chance so that keys do not come in step.
+    """The delay of a failed key: it doubles with each failure; a random cut keeps keys from retrying together.
 
     Attributes:
         initial_delay: seconds after the first failure.
-        max_delay: seconds that it never exceeds.
+        max_delay: upper bound of the delay, in seconds.
     """
 
     initial_delay: float = 0.5
     max_delay: float = 300.0
 
     def delay(self, failures: int, random_fraction: float) -> float:
-        """Returns the seconds to wait after this many failures, from half to the whole by ``random_fraction`` in [0, 1]."""
+        """Returns the delay in seconds after this many failures; ``random_fraction`` in [0, 1]: half to full delay."""
         full_delay: float = min(self.max_delay, self.initial_delay * 2.0 ** min(failures - 1, 62))
         return full_delay * (1 + random_fraction) / 2
 
 
 class WorkQueue:
-    """Every call is safe from any thread.
+    """Keys with their due times. Every call is safe from any thread.
 
     Args:
-        backoff: of keys that fail.
-        clock: seconds, never going back.
-        chance: returns a number in [0, 1].
+        backoff: delays of failed keys.
+        clock: returns seconds that never go back.
+        random_fraction: returns a random number in [0, 1].
     """
 
     def __init__(
@@ -51,12 +51,12 @@ class WorkQueue:
 
     @property
     def depth(self) -> int:
-        """How many keys wait whose time has come."""
+        """Number of keys that are due."""
         with self._condition:
             return sum(due_time <= self._clock() for due_time in self._due_times.values())
 
     def add(self, key: ReconcileKey, delay: float = 0) -> None:
-        """Asks for a key, in ``delay`` seconds; one that is asked for already keeps the earlier time."""
+        """Adds a key, due in ``delay`` seconds; a key that waits already keeps the earlier due time."""
         with self._condition:
             due_time = self._clock() + delay
             if due_time < self._due_times.get(key, float("inf")):
@@ -64,9 +64,9 @@ class WorkQueue:
                 self._condition.notify()
 
     def get(self, timeout: float | None = None) -> ReconcileKey | None:
-        """Returns the key that is due first and has no worker; ``done`` must follow.
+        """Returns the first due key that no worker has; the worker must call ``done`` afterwards.
 
-        Waits for one, at most ``timeout`` seconds; none after that, and none once the queue was ended.
+        Waits at most ``timeout`` seconds; returns none after that, and after ``shut_down``.
         """
         timeout_at = None if timeout is None else self._clock() + timeout
         with self._condition:
@@ -89,7 +89,7 @@ class WorkQueue:
             return None
 
     def done(self, key: ReconcileKey) -> None:
-        """Gives a key back; it may be taken again where it was asked for meanwhile."""
+        """Marks the work on a key as done; a key that was added meanwhile can be taken again."""
         with self._condition:
             self._keys_in_progress.discard(key)
             self._condition.notify()
@@ -100,7 +100,7 @@ class WorkQueue:
             self._failures.pop(key, None)
 
     def add_with_backoff(self, key: ReconcileKey) -> float:
-        """Asks for a key again after its back-off; returns the seconds."""
+        """Adds a failed key, due after its back-off; returns the delay in seconds."""
         with self._condition:
             self._failures[key] = self._failures.get(key, 0) + 1
             delay = self._backoff.delay(self._failures[key], self._random_fraction())
@@ -108,7 +108,7 @@ class WorkQueue:
         return delay
 
     def shut_down(self) -> None:
-        """Lets every ``take`` return none, from now on."""
+        """Makes every ``get`` return none from now on."""
         with self._condition:
             self._is_shut_down = True
             self._condition.notify_all()

@@ -1,4 +1,4 @@
-"""Threads that take keys from the queue and bring them in order."""
+"""Threads that take keys from the queue and reconcile them."""
 
 import logging
 import threading
@@ -12,20 +12,20 @@ from anamnesis.records import AnamnesisError
 
 ReconcileResult = Literal["success", "error"]
 ReportResult = Callable[[str, ReconcileResult, float], None]
-"""Told of each key: its kind, how it went, how many seconds it took."""
+"""Called after each key with its kind, the result and the duration in seconds."""
 
 logger = logging.getLogger(__name__)
 
 
 class WorkerPool:
-    """Work until the queue ends.
+    """Threads that work until the queue is shut down.
 
     Args:
-        queue: of keys.
-        reconcile: brings one in order.
-        leading: whether this process may act; a key taken when it may not is dropped.
-        observe: told of each key.
-        clock: seconds, never going back.
+        queue: the keys to reconcile.
+        reconcile: reconciles one key.
+        is_leading: whether this process leads; keys taken while it does not lead are dropped.
+        report_result: called after each key.
+        clock: returns seconds that never go back.
     """
 
     def __init__(
@@ -47,21 +47,21 @@ class WorkerPool:
         self._start_times: dict[ReconcileKey, float] = {}
 
     def start(self, count: int) -> None:
-        """Starts ``count`` threads. They do not keep the process alive."""
+        """Starts ``count`` daemon threads."""
         for number in range(count):
             thread = threading.Thread(target=self._run_worker, name=f"worker-{number}", daemon=True)
             thread.start()
             self._threads.append(thread)
 
     def hanging_keys(self, seconds: float) -> tuple[ReconcileKey, ...]:
-        """Returns the keys that were begun longer ago, and are not done: no thread can be ended from outside."""
+        """Returns the keys on which work takes longer than ``seconds``. No thread can be ended from outside."""
         current_time = self._clock()
         return tuple(
             sorted(key for key, start_time in self._start_times.copy().items() if current_time - start_time > seconds)
         )
 
     def wait(self, seconds: float) -> bool:
-        """Returns whether all threads ended within this time; call it after the queue's ``end``."""
+        """Returns whether all threads ended within ``seconds``; call it after the queue's ``shut_down``."""
         deadline = self._clock() + seconds
         for thread in self._threads:
             thread.join(max(0.0, deadline - self._clock()))
@@ -81,12 +81,10 @@ class WorkerPool:
         try:
             requeue_after = self._reconcile(key)
         except AnamnesisError as error:
-            logger.warning(
-                "%s", error, extra={"key": str(key), "requeue_after_seconds": self._queue.add_with_backoff(key)}
-            )
-        except Exception:  # a fault of ours must not end the thread: it is logged, counted, and tried again
+            logger.warning("%s", error, extra=self._requeue_failed(key))
+        except Exception:  # a defect must not end the thread: it is logged, counted, and tried again
             logger.exception(
-                "unexpected", extra={"key": str(key), "requeue_after_seconds": self._queue.add_with_backoff(key)}
+                "unexpected error while reconciling: report it as a defect", extra=self._requeue_failed(key)
             )
         else:
             result = "success"
@@ -96,3 +94,7 @@ class WorkerPool:
         finally:
             del self._start_times[key]
         self._report_result(key.kind, result, self._clock() - start_time)
+
+    def _requeue_failed(self, key: ReconcileKey) -> dict[str, str | float]:
+        """Requeues a key with its back-off; returns the fields of the log line."""
+        return {"key": str(key), "requeue_after_seconds": self._queue.add_with_backoff(key)}

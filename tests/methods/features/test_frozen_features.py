@@ -1,15 +1,15 @@
 """Frozen spaces: they do not move, their answers multiply, and a base version without them is answered by the head."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from builders.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_of
+from builders.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_of, prototype_options
 
 from anamnesis.methods import PredictionRequest
 from anamnesis.methods.ewc_prototype import EWCPrototype
-from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
 from anamnesis.methods.features.frozen_features import EncoderFeatures, FrozenFeatureKind
 from anamnesis.methods.features.visual_prototypes import PrototypeSharing
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
@@ -24,10 +24,14 @@ SETTINGS = TrainingSettings(epochs=2, batch_size=8, learning_rate=5e-3)
 IMAGES = torch.rand(6, 1, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
-def make(**options: Any) -> EWCPrototype:
-    return EWCPrototype(
-        EWCPrototypeOptions(prototypes=PrototypeSharing.SHARED, minimum_images=3, **options), SPEC, seed=0
-    )
+SHARED: Mapping[str, object] = {
+    "visual_prototypes.sharing": PrototypeSharing.SHARED,
+    "visual_prototypes.minimum_images": 3,
+}
+
+
+def make(options: Mapping[str, object] = SHARED) -> EWCPrototype:
+    return EWCPrototype(prototype_options({**SHARED, **options}), SPEC, seed=0)
 
 
 def learn(method: Any, *tasks: Task) -> None:
@@ -35,8 +39,8 @@ def learn(method: Any, *tasks: Task) -> None:
     train(method, context, data_of(context, bar_split(tasks[-1], context.labels)), NUMERICS)
 
 
-def learned(**options: Any) -> EWCPrototype:
-    method = make(**options)
+def learned(options: Mapping[str, object] = SHARED) -> EWCPrototype:
+    method = make(options)
     learn(method, FIRST)
     learn(method, FIRST, SECOND)
     return method
@@ -52,13 +56,13 @@ def test_the_first_sites_encoder_is_kept_and_later_sites_do_not_move_it() -> Non
     method = make()
     learn(method, FIRST)
     assert method.router is not None
-    space = method.router.spaces[1]
-    assert isinstance(space.features, EncoderFeatures)
+    space = method.router.feature_spaces[1]
+    assert isinstance(space.extractor, EncoderFeatures)
     with torch.no_grad():
         expected = average_over_grid(method.network.eval().features(IMAGES), 4)
-    torch.testing.assert_close(space.features(IMAGES), expected)
+    torch.testing.assert_close(space.extractor(IMAGES), expected)
     learn(method, FIRST, SECOND)
-    torch.testing.assert_close(space.features(IMAGES), expected)
+    torch.testing.assert_close(space.extractor(IMAGES), expected)
     with torch.no_grad():
         assert not torch.allclose(average_over_grid(method.network.eval().features(IMAGES), 4), expected, atol=1e-3)
 
@@ -72,23 +76,23 @@ def test_a_wide_encoder_is_averaged_over_fewer_cells(width: int, grid: int) -> N
 def test_its_sums_are_those_of_every_sites_images_at_once() -> None:
     method = learned()
     assert method.router is not None
-    for space in method.router.spaces:
+    for space in method.router.feature_spaces:
         features, targets = [], []
         for tasks in ((FIRST,), (FIRST, SECOND)):
             context = context_of(tasks, SETTINGS)
             for batch in data_of(context, bar_split(tasks[-1], context.labels))(Split.TRAIN):
-                features.append(space.features(batch.images).double())
+                features.append(space.extractor(batch.images).double())
                 targets.append(batch.targets)
         every, columns = torch.cat(features), torch.cat(targets)
-        torch.testing.assert_close(space.ridge.gram[:-1, :-1], every.T @ every)
+        torch.testing.assert_close(space.statistics.gram[:-1, :-1], every.T @ every)
         for column in range(5):
-            torch.testing.assert_close(space.ridge.means[column], every[columns == column].mean(0))
+            torch.testing.assert_close(space.statistics.means[column], every[columns == column].mean(0))
 
 
 def test_both_feature_spaces_multiply_their_probabilities() -> None:
-    method = learned(classifier=ClassifierMode.PROTOTYPES)
+    method = learned({"classifier.mode": ClassifierMode.PROTOTYPES})
     assert method.router is not None
-    first, second = (space.log_chances(IMAGES) for space in method.router.spaces)
+    first, second = (space.log_probs(IMAGES) for space in method.router.feature_spaces)
     torch.testing.assert_close(answers_of(method), (first + second).log_softmax(1))
 
 
@@ -101,7 +105,7 @@ def test_both_feature_spaces_multiply_their_probabilities() -> None:
     ],
 )
 def test_a_version_gives_the_same_answers_when_it_is_read_again(frozen: FrozenFeatureKind, parts: set[str]) -> None:
-    method, loaded = learned(frozen=frozen), make(frozen=frozen)
+    method, loaded = learned({"classifier.frozen_features": frozen}), make({"classifier.frozen_features": frozen})
     state = method.state_dict()
     assert {name.split("/")[0] for name in state if "space/" in name} == parts
     loaded.load_state_dict(state, 5)
@@ -130,5 +134,5 @@ def test_another_methods_version_is_refused_where_prototypes_must_answer() -> No
     method = make()
     method.load_state_dict(state, 2)
     assert method.router is None
-    with pytest.raises(InputError, match="classifier routed needs class prototypes of every class"):
-        make(classifier=ClassifierMode.ROUTED).load_state_dict(state, 2)
+    with pytest.raises(InputError, match="mode: routed needs class prototypes of all classes"):
+        make({"classifier.mode": ClassifierMode.ROUTED}).load_state_dict(state, 2)

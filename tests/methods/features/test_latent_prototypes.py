@@ -1,6 +1,7 @@
 """Latent prototypes and the reconstruction. Numbers are those of ``docs/methods/ewc_prototype.md``."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,11 +11,10 @@ from anamnesis.methods.base import TrainingStep
 from anamnesis.methods.features.latent_prototypes import (
     LatentPrototypes,
     PrototypeAssignment,
-    PrototypeNearSampleLoss,
-    SampleNearPrototypeLoss,
     squared_distances,
 )
 from anamnesis.methods.loss_term import ForwardOutput
+from anamnesis.methods.losses.prototype_distance import PrototypeNearSampleLoss, SampleNearPrototypeLoss
 from anamnesis.methods.losses.reconstruction import ReconstructionLoss, class_means_of_batch
 
 STEP = TrainingStep("train", 0, 0, 1, 0.0)
@@ -27,7 +27,17 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 def forward_output_of(maps: Tensor, targets: list[int]) -> ForwardOutput:
     columns = torch.tensor(targets)
     images = random(len(targets), 1, 4, 4)
-    return ForwardOutput(images, columns, columns, maps, maps.mean((2, 3)), images, (0, 1, 2), None, STEP)  # type: ignore[arg-type]
+    return ForwardOutput(
+        images=images,
+        targets=columns,
+        sample_indices=columns,
+        feature_maps=maps,
+        logits=maps.mean((2, 3)),
+        reconstruction=images,
+        class_indices=(0, 1, 2),
+        network=None,  # type: ignore[arg-type]
+        step=STEP,
+    )
 
 
 def latent_of(values: Tensor, columns: list[int]) -> LatentPrototypes:
@@ -89,7 +99,7 @@ def test_12_the_reconstruction_is_a_mean_over_pixels_whatever_the_size() -> None
     term = ReconstructionLoss(1.0, use_class_means=False)
     for size in (4, 32):
         images, decoded = torch.zeros(2, 1, size, size), torch.full((2, 1, size, size), 0.5)
-        forward_output = ForwardOutput(images, STEP, STEP, images, images, decoded, (), None, STEP)  # type: ignore[arg-type]
+        forward_output = replace(forward_output_of(random(2, 6, 2, 2), [0, 1]), images=images, reconstruction=decoded)
         assert term.loss(forward_output).item() == 0.25
 
 

@@ -14,23 +14,30 @@ from anamnesis.methods.features.task_groups import TaskGroups
 from anamnesis.methods.features.visual_prototypes import (
     PrototypeKind,
     PrototypeMap,
+    VisualPrototypeOptions,
     VisualPrototypes,
-    VisualPrototypeSettings,
 )
 from anamnesis.networks import AutoEncoder
 from anamnesis.records import Task, TaskType, TrainingSettings
 from anamnesis.training import SplitData, TensorSplit
 
-SETTINGS = VisualPrototypeSettings(PrototypeKind.INPUTS, PrototypeMap.INTENSITY, SaliencyTarget.CLASS, 0.25, 1, 4, True)
+OPTIONS = VisualPrototypeOptions(minimum_images=1, kind=PrototypeKind.INPUTS, map=PrototypeMap.INTENSITY)
 THIRD = Task("third", TaskType.CLASSIFICATION, ("f", "g"))
 
 
 class PrototypeSetup:
     """A network, its prototypes, and tasks that pass without training."""
 
-    def __init__(self, **changes: object) -> None:
+    def __init__(self, replayed: int = 4, is_stored: bool = True, **changes: object) -> None:
         self.network, self.groups = AutoEncoder(SPEC, seed=0), TaskGroups()
-        self.visual = VisualPrototypes(replace(SETTINGS, **changes), self.groups, None)  # type: ignore[arg-type]
+        self.visual = VisualPrototypes(
+            replace(OPTIONS, **changes),  # type: ignore[arg-type]
+            self.groups,
+            None,
+            saliency_target=SaliencyTarget.CLASS,
+            replay_count=replayed,
+            is_stored=is_stored,
+        )
 
     def pass_task(self, *tasks: Task, split: TensorSplit | None = None, batch_size: int = 8) -> Tensor:
         context = context_of(tasks, TrainingSettings(batch_size=batch_size))
@@ -100,7 +107,7 @@ def test_a_class_met_again_is_the_mean_of_all_its_images() -> None:
 
 def test_10_a_class_of_few_images_has_no_prototype_and_refines_none() -> None:
     """Else the difference of two versions would show the mean of the few."""
-    setup, labels = PrototypeSetup(minimum=5), context_of((FIRST,)).labels
+    setup, labels = PrototypeSetup(minimum_images=5), context_of((FIRST,)).labels
     setup.pass_task(FIRST, split=bar_split(FIRST, labels, count=9))
     assert setup.visual.counts.tolist() == [5, 0]
     before = setup.visual.images.clone()
@@ -111,15 +118,15 @@ def test_10_a_class_of_few_images_has_no_prototype_and_refines_none() -> None:
 
 
 def test_10_what_a_site_does_not_share_does_not_outlive_its_task() -> None:
-    setup = PrototypeSetup(kept=False)
+    setup = PrototypeSetup(is_stored=False)
     assert setup.pass_task(FIRST).any()  # it served its own task
     assert not setup.visual.state_dict()
     assert not len(setup.visual.select_replayed(TrainingStep("train", 0, 0, 9, 0.0)))
 
 
-@pytest.mark.parametrize("reading", PrototypeKind)
-def test_each_prototype_kind_gives_images_between_black_and_white(reading: PrototypeKind) -> None:
-    setup = PrototypeSetup(reading=reading)
+@pytest.mark.parametrize("kind", PrototypeKind)
+def test_each_prototype_kind_gives_images_between_black_and_white(kind: PrototypeKind) -> None:
+    setup = PrototypeSetup(kind=kind)
     setup.pass_task(FIRST)
     images = setup.visual.images
     assert images.shape == (2, 1, 16, 16)
@@ -129,11 +136,11 @@ def test_each_prototype_kind_gives_images_between_black_and_white(reading: Proto
 def test_p1_decodes_and_p2_averages_decoded_images() -> None:
     context = context_of((FIRST,))
     data = data_of(context, bar_split(FIRST, context.labels))
-    for reading in (PrototypeKind.DECODED, PrototypeKind.OUTPUTS):
-        setup = PrototypeSetup(reading=reading)
+    for kind in (PrototypeKind.DECODED, PrototypeKind.OUTPUTS):
+        setup = PrototypeSetup(kind=kind)
         setup.pass_task(FIRST)
         network = setup.network
-        if reading is PrototypeKind.DECODED:
+        if kind is PrototypeKind.DECODED:
             expected = network.decode(class_means(network, data, (0, 1), network.features)[0])
         else:
             expected, _ = class_means(network, data, (0, 1), lambda x, n=network: n.decode(n.features(x)))
@@ -141,7 +148,7 @@ def test_p1_decodes_and_p2_averages_decoded_images() -> None:
 
 
 def test_9_maps_to_match_are_bright_distinctive_or_looked_at() -> None:
-    bright, distinctive, looked = (PrototypeSetup(map=kind).pass_task(SECOND) for kind in PrototypeMap)
+    bright, distinctive, looked = (PrototypeSetup(map=map_kind).pass_task(SECOND) for map_kind in PrototypeMap)
     means = PrototypeSetup()
     means.pass_task(SECOND)
     images = means.visual.images

@@ -1,4 +1,4 @@
-"""The three pages that a cluster asks for."""
+"""The three pages of the operator: liveness, readiness and metrics."""
 
 import socket
 import urllib.error
@@ -12,13 +12,13 @@ from anamnesis.records import InputError
 
 def get(port: int, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-            return answer.status, answer.read().decode()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
+            return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
 
 
-def test_each_page_says_what_is_wrong(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_page_shows_the_problems(caplog: pytest.LogCaptureFixture) -> None:
     problems = ["the watch of Site is silent"]
     with serve_health(0, lambda: tuple(problems), lambda: (), lambda: b"up 1\n") as port:
         assert get(port, "/healthz") == (503, "the watch of Site is silent\n")
@@ -30,7 +30,7 @@ def test_each_page_says_what_is_wrong(caplog: pytest.LogCaptureFixture) -> None:
         assert get(port, "/")[0] == 404
 
 
-def test_a_taken_port_is_told() -> None:
+def test_a_taken_port_is_an_input_error() -> None:
     with socket.create_server(("", 0)) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(InputError, match=f"port {port} for health and metrics: Address already in use"):

@@ -1,4 +1,4 @@
-"""Each line is JSON; of what others say and raise, nothing of an object comes through."""
+"""Each line is JSON; messages and errors of libraries never show an object."""
 
 import io
 import json
@@ -15,7 +15,7 @@ from anamnesis.records import InputError
 
 @pytest.fixture
 def output() -> Iterator[io.StringIO]:
-    """Where the logs of this process go during the test."""
+    """The stream with the logs of this process during the test."""
     root, hook = logging.getLogger(), threading.excepthook
     before, level = list(root.handlers), root.level
     stream = io.StringIO()
@@ -38,7 +38,7 @@ def test_a_line_has_time_level_message_and_key(output: io.StringIO) -> None:
     assert line == {"level": "INFO", "logger": "anamnesis.x", "message": "begins", "key": "Site/wards/ulm"}
 
 
-def test_of_others_only_errors_come_through_and_never_an_object(output: io.StringIO) -> None:
+def test_only_errors_of_libraries_are_logged_and_never_an_object(output: io.StringIO) -> None:
     kopf = logging.getLogger("kopf.objects")
     kopf.warning("something changed")
     kopf.error("cannot patch {'spec': 'canary'}", extra={"k8s_ref": {"canary": 1}})
@@ -47,7 +47,7 @@ def test_of_others_only_errors_come_through_and_never_an_object(output: io.Strin
     assert "canary" not in output.getvalue()
 
 
-def test_a_library_cannot_raise_its_own_voice(output: io.StringIO) -> None:
+def test_a_library_cannot_lower_its_log_level(output: io.StringIO) -> None:
     client = logging.getLogger("urllib3.connectionpool")
     logging.getLogger("urllib3").setLevel(logging.WARNING)  # as the client of Kubeflow Pipelines does
     client.warning("Retrying after connection broken")
@@ -55,7 +55,7 @@ def test_a_library_cannot_raise_its_own_voice(output: io.StringIO) -> None:
     assert lines(output) == []
 
 
-def test_an_error_tells_its_type_and_place_and_only_ours_its_text(output: io.StringIO) -> None:
+def test_an_error_is_logged_with_type_and_place_and_only_ours_with_its_text(output: io.StringIO) -> None:
     for error in (ValueError("canary"), InputError("spec.sites: there is no Site ulm")):
         try:
             raise error
@@ -63,12 +63,12 @@ def test_an_error_tells_its_type_and_place_and_only_ours_its_text(output: io.Str
             logging.getLogger("anamnesis.x").exception("unexpected")
     foreign, ours = lines(output)
     assert foreign["error"] == "ValueError"
-    assert foreign["place"][-1].startswith("test_logs.py:")
+    assert foreign["place"][-1].startswith("test_json_logs.py:")
     assert "canary" not in output.getvalue()
     assert ours["reason"] == "spec.sites: there is no Site ulm"
 
 
-def test_a_thread_that_ends_by_an_error_is_told_the_same_way(output: io.StringIO) -> None:
+def test_an_error_that_ends_a_thread_is_logged_the_same_way(output: io.StringIO) -> None:
     def fail() -> None:
         raise ValueError("canary")
 
@@ -76,5 +76,5 @@ def test_a_thread_that_ends_by_an_error_is_told_the_same_way(output: io.StringIO
     thread.start()
     thread.join()
     (line,) = lines(output)
-    assert (line["message"], line["error"]) == ("thread watch ended by an error", "ValueError")
+    assert (line["message"], line["error"]) == ("an unexpected error ended thread watch", "ValueError")
     assert "canary" not in output.getvalue()

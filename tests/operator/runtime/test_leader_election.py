@@ -1,4 +1,4 @@
-"""At most one leads, whatever the clocks show and whoever loses the API server; somebody leads in the end."""
+"""At most one replica leads, with any clocks and any outage of the API server; in the end a replica leads."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,28 +16,28 @@ NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 def now_or_never(seconds: float) -> bool:
-    """Waits no more."""
+    """Returns that the caller must stop waiting."""
     return True
 
 
 class Replica:
-    """One process with clocks of its own."""
+    """One process with its own clocks."""
 
     def __init__(self, name: str, environment: "ReplicaEnvironment", skew: float) -> None:
         self.api = MemoryApi(environment.documents)
         self.election = LeaderElection(
             self.api,
-            "wards",
-            "operator",
-            name,
-            TIMES,
+            namespace="wards",
+            name="operator",
+            identity=name,
+            lease_times=TIMES,
             clock=lambda: NOON + timedelta(seconds=environment.elapsed + 100 * skew),
             monotonic=lambda: environment.elapsed + skew,
         )
 
 
 class ReplicaEnvironment:
-    """What replicas share: the store, and time that passes for all at one rate."""
+    """State that replicas share: the documents, and a time that passes at one rate for all."""
 
     def __init__(self) -> None:
         self.elapsed = 1000.0
@@ -46,7 +46,7 @@ class ReplicaEnvironment:
 
 
 class Elections(RuleBasedStateMachine):
-    """Replicas that try, are cut off, die and stop, in any order."""
+    """Replicas that acquire the Lease, lose the API server and release the Lease, in any sequence."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ def test_the_leader_renews_until_it_is_asked_to_stop() -> None:
     assert (lease["spec"]["holderIdentity"], lease["spec"]["leaseTransitions"]) == ("b", 2)
 
 
-def test_who_cannot_renew_stops_before_another_may_start() -> None:
+def test_a_leader_that_cannot_renew_stops_before_another_replica_starts() -> None:
     environment = ReplicaEnvironment()
     first, second, _ = environment.replicas
     assert first.election.acquire(now_or_never)

@@ -1,4 +1,4 @@
-"""How the watching library is told who we are."""
+"""How kopf gets the credentials of the operator."""
 
 import asyncio
 from itertools import count

@@ -1,9 +1,9 @@
-"""What watches and listings tell comes into the cache and the queue; a watch that missed something is found out."""
+"""Events of watches and listings go into the cache and the queue; a watch that missed a change is detected."""
 
 from typing import Any
 
 import pytest
-from builders.resource_documents import REQUEST_DOCUMENT
+from builders.resource_documents import REQUEST_DOCUMENT, document
 from fakes.memory_api import MemoryApi
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,33 +20,35 @@ SITES = resource_path("Site", "")
 TASK = {"name": "t", "type": "Classification", "classes": ["a", "b"], "primaryMetric": "AUROC"}
 
 
-def document(kind: str, name: str, version: int, spec: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    metadata = {"name": name, "namespace": "wards", "uid": f"uid-{name}", "resourceVersion": str(version)}
-    return {"apiVersion": "anamnesis.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec, **fields}
+def watched_document(kind: str, name: str, version: int, spec: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    metadata = {"namespace": "wards", "uid": f"uid-{name}", "resourceVersion": str(version)}
+    return document(kind, name, spec, metadata) | fields
 
 
 def site(name: str, version: int = 1, **fields: Any) -> dict[str, Any]:
     source = {"type": "Folder", "folder": {"path": "/data"}}
     spec = {"source": source, "modalities": ["DX"], "task": TASK, "store": "/images"}
-    return document("Site", name, version, spec, **fields)
+    return watched_document("Site", name, version, spec, **fields)
 
 
 def model(name: str, *sites: str, version: int = 1) -> dict[str, Any]:
     gate = {"floor": "0.8", "margin": "0.03", "approval": "Required"}
     spec = {"method": {"name": "Finetune"}, "gate": gate, "registry": {"url": "s3://models/m"}}
-    return document("ContinualModel", name, version, {**spec, "sites": [{"name": site_name} for site_name in sites]})
+    return watched_document(
+        "ContinualModel", name, version, {**spec, "sites": [{"name": site_name} for site_name in sites]}
+    )
 
 
 def update(name: str, model_name: str) -> dict[str, Any]:
     digest = "sha256:" + "a" * 64
     spec = {"model": model_name, "site": "s", "claim": digest, "sourceFingerprint": digest, "request": REQUEST_DOCUMENT}
-    return document("ModelUpdate", name, 1, spec)
+    return watched_document("ModelUpdate", name, 1, spec)
 
 
 def approval(**target: str) -> dict[str, Any]:
     decision = "Approve" if "update" in target else "RollBack"
     spec = {"version": "sha256:" + "a" * 64, "decision": decision, "approver": "rossi", "reason": "seen"}
-    return document("UpdateApproval", "word", 1, spec | target)
+    return watched_document("UpdateApproval", "rossi-approves", 1, spec | target)
 
 
 class WatchdogHarness:
@@ -60,12 +62,18 @@ class WatchdogHarness:
         }
         self.queue = WorkQueue(clock=lambda: self.elapsed)
         self.watchdog = Watchdog(
-            self.api, self.cache, self.queue, (), 180, self.live_kinds.append, lambda: self.elapsed
+            self.api,
+            self.cache,
+            self.queue,
+            namespaces=(),
+            silence_limit=180,
+            report_alive=self.live_kinds.append,
+            clock=lambda: self.elapsed,
         )
 
     def handle_event(self, *documents: dict[str, Any], is_present: bool = True) -> None:
-        for document in documents:
-            self.watchdog.handle_event(document["kind"], is_present, document)
+        for manifest in documents:
+            self.watchdog.handle_event(manifest["kind"], is_present, manifest)
 
     def queued_keys(self) -> set[str]:
         queued = set()
@@ -92,9 +100,7 @@ def harness() -> WatchdogHarness:
         (approval(update="gone-0123456789"), set()),
     ],
 )
-def test_a_change_asks_for_all_that_it_touches(
-    harness: WatchdogHarness, changed: dict[str, Any], keys: set[str]
-) -> None:
+def test_a_change_queues_all_affected_keys(harness: WatchdogHarness, changed: dict[str, Any], keys: set[str]) -> None:
     harness.handle_event(site("ulm"), model("chest", "ulm"), model("hand", "ulm", "jena"))
     harness.queued_keys()
     harness.handle_event(changed)
@@ -110,15 +116,13 @@ def test_a_poll_that_changed_nothing_does_not_reconcile_the_models(harness: Watc
     assert harness.queued_keys() == {"Site/ulm"}
 
 
-def test_an_object_of_another_release_is_left_out_and_asked_for(
-    harness: WatchdogHarness, caplog: pytest.LogCaptureFixture
-) -> None:
-    document = site("ulm")
-    harness.handle_event({**document, "spec": {**document["spec"], "canary": 1}})
+def test_an_unreadable_object_is_ignored_and_queued(harness: WatchdogHarness, caplog: pytest.LogCaptureFixture) -> None:
+    ulm = site("ulm")
+    harness.handle_event({**ulm, "spec": {**ulm["spec"], "canary": 1}})
     assert harness.cache.resources() == ()
     assert harness.cache.unreadable_counts()["Site"] == 1
-    assert harness.queued_keys() == {"Site/ulm"}, "whoever reads it tells on it why it cannot be read"
-    assert "Site ulm: made for another release of the operator: spec.canary; it is left out" in caplog.text
+    assert harness.queued_keys() == {"Site/ulm"}, "reconciling writes on the Site why it is unreadable"
+    assert "Site ulm: this release of the operator does not accept: spec.canary; the operator ignores it" in caplog.text
 
 
 def test_an_unknown_status_field_of_a_newer_release_is_ignored(harness: WatchdogHarness) -> None:
@@ -144,7 +148,7 @@ def test_the_first_listing_brings_everything(harness: WatchdogHarness) -> None:
     assert harness.cache.get(ContinualModel, "wards", "ulm") is None
 
 
-def test_a_watch_that_missed_something_is_silent_after_a_while_and_the_work_goes_on(harness: WatchdogHarness) -> None:
+def test_a_watch_that_missed_a_change_counts_as_silent_and_the_change_is_reconciled(harness: WatchdogHarness) -> None:
     harness.watchdog.check_watches()
     harness.elapsed = 100
     harness.api.lists[SITES] = [site("ulm")]
@@ -163,7 +167,7 @@ def test_a_watch_that_missed_something_is_silent_after_a_while_and_the_work_goes
     assert harness.watchdog.silent_kinds() == ()
 
 
-def test_what_went_while_nobody_watched_is_worked_on_and_blames_no_watch(harness: WatchdogHarness) -> None:
+def test_objects_deleted_while_no_watch_ran_are_reconciled_and_no_watch_is_silent(harness: WatchdogHarness) -> None:
     harness.handle_event(site("ulm"), model("chest", "ulm"))
     harness.queued_keys()
     harness.elapsed = 1
@@ -174,7 +178,7 @@ def test_what_went_while_nobody_watched_is_worked_on_and_blames_no_watch(harness
     assert harness.watchdog.silent_kinds() == ()
 
 
-def test_what_is_told_during_a_listing_is_newer_than_the_listing() -> None:
+def test_an_event_during_a_listing_is_newer_than_the_listing() -> None:
     cache = Cache()
     cache.put("Site", site("ulm", 5), observed_at=10)
     assert cache.replace("Site", "", [site("ulm", 4)], listed_at=9) == ()
@@ -183,7 +187,7 @@ def test_what_is_told_during_a_listing_is_newer_than_the_listing() -> None:
     assert len(cache.replace("Site", "wards", [], listed_at=11)) == 1
 
 
-def test_no_answer_blames_no_watch(harness: WatchdogHarness) -> None:
+def test_an_unreachable_api_server_makes_no_watch_silent(harness: WatchdogHarness) -> None:
     harness.api.down = True
     with pytest.raises(UnreachableError):
         harness.watchdog.check_watches()
@@ -191,20 +195,20 @@ def test_no_answer_blames_no_watch(harness: WatchdogHarness) -> None:
     assert not harness.watchdog.has_synced()
 
 
-@given(st.lists(st.sampled_from(("change", "tell", "miss", "look", "wait")), max_size=40))
-def test_work_is_asked_for_every_change_and_a_live_watch_is_never_blamed(steps: list[str]) -> None:
-    harness, version, untold = WatchdogHarness(), 0, False
+@given(st.lists(st.sampled_from(("change", "report", "miss", "check", "wait")), max_size=40))
+def test_every_change_is_queued_and_a_live_watch_is_never_silent(steps: list[str]) -> None:
+    harness, version, is_unreported = WatchdogHarness(), 0, False
     for step in steps:
         harness.elapsed += 1
         if step == "change":
-            version, untold = version + 1, True
+            version, is_unreported = version + 1, True
             harness.api.lists[SITES] = [site("ulm", version)]
-        elif step == "tell" and untold:
+        elif step == "report" and is_unreported:
             harness.handle_event(site("ulm", version))
-            untold = False
-        elif step == "wait" and not untold:
+            is_unreported = False
+        elif step == "wait" and not is_unreported:
             harness.elapsed += 200
-        elif step == "look":
+        elif step == "check":
             harness.watchdog.check_watches()
             assert harness.watchdog.silent_kinds() == ()
     harness.elapsed += 1
@@ -212,7 +216,7 @@ def test_work_is_asked_for_every_change_and_a_live_watch_is_never_blamed(steps: 
     assert (ReconcileKey("Site", "wards", "ulm") == harness.queue.get(timeout=0)) == (version > 0)
 
 
-def test_missing_definitions_are_told_with_what_to_do() -> None:
+def test_missing_definitions_are_an_error_with_the_command_that_installs_them() -> None:
     with pytest.raises(
         InputError, match=r"does not serve continualmodels, .*sites/status, .* of anamnesis.dev/v1alpha1"
     ):

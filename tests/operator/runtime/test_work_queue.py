@@ -1,4 +1,4 @@
-"""No key is lost, none is with two workers at once, none comes before its time."""
+"""No key is lost, no two workers have one key, no key comes before its due time."""
 
 import random
 import threading
@@ -20,7 +20,7 @@ LONG = 1000.0
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """The queue beside the simplest thing that could be right: when each key is due, and who has it."""
+    """The queue beside the simplest correct model: the due time of each key, and the keys in progress."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.elapsed += seconds
 
     @rule()
-    def take(self) -> None:
+    def get(self) -> None:
         ready = {
             key: due_time
             for key, due_time in self.due_times.items()
@@ -129,7 +129,7 @@ def test_many_threads_lose_nothing_and_never_share_a_key() -> None:
     assert not shared
 
 
-def test_who_waits_is_woken_by_a_key_and_by_the_end() -> None:
+def test_a_waiting_worker_wakes_up_for_a_key_and_for_the_shutdown() -> None:
     queue = WorkQueue()
     keys: list[ReconcileKey | None] = []
 

@@ -1,4 +1,4 @@
-"""What becomes of a key, however its work ends."""
+"""Which key is requeued, and what is logged, for each result of its work."""
 
 import logging
 import threading
@@ -15,7 +15,7 @@ from anamnesis.records import UnreachableError
 KEY = ReconcileKey("Site", "wards", "guangzhou")
 
 
-def test_work_that_fails_is_tried_again_and_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_work_is_requeued_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     queue = WorkQueue(Backoff(0.001, 0.001))
     errors = [UnreachableError("the bucket does not answer"), ZeroDivisionError("a patient's name")]
     results: list[tuple[str, str]] = []
@@ -34,11 +34,14 @@ def test_work_that_fails_is_tried_again_and_told(caplog: pytest.LogCaptureFixtur
     queue.shut_down()
     assert workers.wait(5)
     assert results == [("Site", "error"), ("Site", "error"), ("Site", "success")]
-    assert [record.message for record in caplog.records] == ["the bucket does not answer", "unexpected"]
+    assert [record.message for record in caplog.records] == [
+        "the bucket does not answer",
+        "unexpected error while reconciling: report it as a defect",
+    ]
     assert all(record.__dict__["key"] == str(KEY) for record in caplog.records)
 
 
-def test_a_key_is_looked_at_again_when_it_asked_to_be() -> None:
+def test_a_key_is_requeued_when_reconciling_returns_a_time() -> None:
     queue, times = WorkQueue(), [timedelta(milliseconds=10), timedelta(0), None]
     workers = WorkerPool(queue, lambda key: times.pop(0), lambda: True, lambda kind, result, seconds: None)
     workers.start(1)
@@ -48,14 +51,16 @@ def test_a_key_is_looked_at_again_when_it_asked_to_be() -> None:
     assert workers.wait(5)
 
 
-def test_work_that_hangs_is_named_until_it_is_done() -> None:
-    queue, clock_time, go = WorkQueue(), [1000.0], threading.Event()
+def test_hanging_work_is_reported_until_it_is_done() -> None:
+    queue, clock_time, may_fail = WorkQueue(), [1000.0], threading.Event()
 
     def reconcile(key: ReconcileKey) -> timedelta | None:
-        go.wait(10)
+        may_fail.wait(10)
         raise ZeroDivisionError
 
-    workers = WorkerPool(queue, reconcile, lambda: True, lambda kind, result, seconds: None, lambda: clock_time[0])
+    workers = WorkerPool(
+        queue, reconcile, lambda: True, lambda kind, result, seconds: None, clock=lambda: clock_time[0]
+    )
     workers.start(1)
     queue.add(KEY)
     eventually(lambda: workers.hanging_keys(-1) == (KEY,))
@@ -64,11 +69,11 @@ def test_work_that_hangs_is_named_until_it_is_done() -> None:
     clock_time[0] += 1
     assert workers.hanging_keys(600) == (KEY,)
     queue.shut_down()
-    go.set()
+    may_fail.set()
     eventually(lambda: workers.hanging_keys(-1) == ())
 
 
-def test_nothing_is_done_by_who_does_not_lead() -> None:
+def test_a_process_that_does_not_lead_reconciles_nothing() -> None:
     queue, processed_keys = WorkQueue(), []
     workers = WorkerPool(
         queue, lambda key: processed_keys.append(key), lambda: False, lambda kind, result, seconds: None

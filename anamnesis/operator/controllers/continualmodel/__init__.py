@@ -1,1 +1,1 @@
-"""One ContinualModel on a cluster: read what is there, plan, carry out, tell."""
+"""The controller of ContinualModels: reads the state, plans, executes the plan, writes statuses."""

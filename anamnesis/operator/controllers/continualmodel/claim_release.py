@@ -1,4 +1,4 @@
-"""What a model holds outside the cluster besides its runs: claims in the registry's log."""
+"""The claims of a model in its registry's log: the open ones, and their release."""
 
 from collections.abc import Container, Mapping
 from datetime import datetime
@@ -12,7 +12,7 @@ from anamnesis.storage import Store
 def open_claims(
     claims: Mapping[str, LogEntry], claims_with_result: Container[str], operator: str, now: datetime
 ) -> tuple[str, ...]:
-    """Returns the claims that ``operator`` holds and of which nothing came yet; others wait for these."""
+    """Returns the unexpired claims of ``operator`` without a result; other operators wait for these."""
     return tuple(
         subject
         for subject, entry in claims.items()
@@ -21,10 +21,10 @@ def open_claims(
 
 
 def release_claims(registry: Store, operator: str, now: datetime) -> None:
-    """Lets the open claims of a model that goes run out at once: whoever comes after it need not wait.
+    """Ends the open claims of a deleted model at once, so that another operator need not wait for their deadline.
 
     Raises:
-        AnamnesisError: the registry does not answer, or is damaged.
+        AnamnesisError: the registry is not reachable, or damaged.
     """
     claims = build_history(Log(registry).entries()).claims
     claims_with_result = {result.trigger.claim for result in list_update_results(registry)}

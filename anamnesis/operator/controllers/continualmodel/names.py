@@ -1,4 +1,4 @@
-"""What tells one update from another, and what updates and evaluations are called."""
+"""Identities: claim digests, and the names of updates, evaluations and operators."""
 
 from datetime import UTC, datetime
 
@@ -8,21 +8,21 @@ from anamnesis.records import digest_hex, digest_json, encode
 
 
 def configuration_digest(model: ContinualModel) -> str:
-    """Returns the digest of how the model learns."""
+    """Returns the digest of the model's learning configuration."""
     return digest_json(encode(configuration(model.spec)))
 
 
-def claim_digest(model: ContinualModel, site: str, source_fingerprint: str, base: str, counter: int) -> str:
-    """Returns the digest of everything that tells two updates apart.
+def claim_digest(model: ContinualModel, *, site: str, source_fingerprint: str, base: str, counter: int) -> str:
+    """Returns the digest of everything that distinguishes two updates.
 
-    Two operators that share a registry come to the same digest, so only one of them does the work.
+    Two operators that share a registry compute the same digest, so only one of them runs the update.
 
     Args:
         model: which model, and how it learns.
         site: whose data.
         source_fingerprint: fingerprint of that data.
         base: digest of the champion; empty before the first.
-        counter: of the person who asked, or 0.
+        counter: of the request of a person, or 0.
     """
     claim_fields = {
         "model": model.metadata.name,
@@ -37,12 +37,12 @@ def claim_digest(model: ContinualModel, site: str, source_fingerprint: str, base
 
 
 def name_prefix(model: str) -> str:
-    """Returns what the names of a model's updates, evaluations and all of their runs begin with."""
+    """Returns the prefix of the names of a model's updates, evaluations and runs."""
     return f"{model[:40]}-"
 
 
 def update_name(model: str, claim: str) -> str:
-    """Returns the name of the ModelUpdate that stands for a claim."""
+    """Returns the name of the ModelUpdate with a claim."""
     return f"{name_prefix(model)}{digest_hex(claim)[:10]}"
 
 
@@ -52,10 +52,10 @@ def evaluation_name(model: str, due_at: datetime) -> str:
 
 
 def operator_identity(model: ContinualModel) -> str:
-    """Returns who claims, in the registry's log: the same for every replica and restart of this operator."""
+    """Returns the author of this operator's log entries: the same for every replica and after every restart."""
     return f"anamnesis-operator/{model.metadata.uid}"
 
 
 def approval_marker(uid: str) -> str:
-    """Returns what a log entry's reason ends with, when it records the UpdateApproval with this uid."""
+    """Returns the end of a log entry's reason that marks the entry of the UpdateApproval with this uid."""
     return f"[UpdateApproval {uid}]"

@@ -1,18 +1,16 @@
-"""What must hold before a model is worked on, that neither types nor API server can see."""
+"""Checks of a model before it is reconciled, which neither the types nor the API server can make."""
 
 from collections.abc import Mapping, Sequence
 
 from anamnesis.operator.addresses import registry_url, store_url
 from anamnesis.operator.api import ContinualModel, LoadedResource, Site
+from anamnesis.operator.api.annotations import LOST_LOG_HEAD
 from anamnesis.records import InputError, IntegrityError, LogEntry
 from anamnesis.registry import LogPosition
 
-LOST_HEAD_ANNOTATION = "registry.anamnesis.dev/lost"
-"""Annotation of a ContinualModel: the head of its registry's log that a person knows to be lost, as after a restore."""
-
 
 def check_registry_url(model: LoadedResource[ContinualModel]) -> None:
-    """Refuses what only a file on a laptop can be relative to.
+    """Refuses a relative URL: only a file on a laptop has a folder that a URL can be relative to.
 
     Raises:
         InputError: the registry's URL is relative.
@@ -23,7 +21,7 @@ def check_registry_url(model: LoadedResource[ContinualModel]) -> None:
 
 
 def check_store_urls(model: LoadedResource[ContinualModel], sites: Mapping[str, LoadedResource[Site]]) -> None:
-    """Refuses a store of images that only a laptop finds, or that lies where weights lie, which others may read.
+    """Refuses a relative store, and a store that overlaps the registry, which more users may read than images.
 
     Raises:
         InputError: names the site.
@@ -36,19 +34,19 @@ def check_store_urls(model: LoadedResource[ContinualModel], sites: Mapping[str, 
         store_prefix = f"{store_url(site)}/"
         if store_prefix.startswith(registry_prefix) or registry_prefix.startswith(store_prefix):
             raise InputError(
-                f"{field_path}: {url} and the registry lie in each other: who may read weights would find images there; "
-                "name a bucket or folder that only this site's steps can read"
+                f"{field_path}: {url} overlaps the registry: users who may read weights could read images; "
+                "use a bucket or folder that only the steps of this site can read"
             )
 
 
 def check_log_head(model: ContinualModel, entries: Sequence[LogEntry], lost_head: str = "") -> None:
-    """Holds the registry's log to what the status last saw of it: whoever cuts the one cannot reach the other.
+    """Compares the registry's log with the head in the status: a user who can cut the log cannot change the status.
 
     Args:
         model: its status has the head.
         entries: of the log.
-        lost_head: the head ``<number>:<digest>`` that a person knows to be lost; the log need not have that one. It is
-            never a head again, so their word counts once.
+        lost_head: the head ``<number>:<digest>`` that a person knows to be lost: the log need not have it. No later
+            log has this head, so the annotation counts once.
 
     Raises:
         IntegrityError: the log was cut or rewritten.
@@ -61,15 +59,15 @@ def check_log_head(model: ContinualModel, entries: Sequence[LogEntry], lost_head
     head = str(LogPosition(recorded_head.number, recorded_head.digest))
     if lost_head != head:
         raise IntegrityError(
-            f"the registry's log has {len(entries)} entries, and its entry {recorded_head.number} is not the one that "
-            "status.head names: it was cut or rewritten; restore a copy that has this entry, or where there is none, "
-            f"after 'anamnesis registry verify', go on without it: kubectl annotate --overwrite continualmodel "
-            f"{model.metadata.name} {LOST_HEAD_ANNOTATION}={head}"
+            f"the registry's log was cut or rewritten: it has {len(entries)} entries, and its entry "
+            f"{recorded_head.number} is not the one that status.logHead names. Restore a copy that has this entry. "
+            "If there is none, run 'anamnesis registry verify', then continue without the entry: kubectl annotate --overwrite continualmodel "
+            f"{model.metadata.name} {LOST_LOG_HEAD}={head}"
         )
 
 
 def check_task_definitions(model: LoadedResource[ContinualModel], sites: Mapping[str, LoadedResource[Site]]) -> None:
-    """Refuses two sites that mean different things by one task's name.
+    """Refuses two sites that define one task differently.
 
     Raises:
         InputError: names both.
@@ -80,6 +78,6 @@ def check_task_definitions(model: LoadedResource[ContinualModel], sites: Mapping
         other_site = first_sites.setdefault(task.name, site)
         if other_site.resource.spec.task != task:
             raise InputError(
-                f"spec.sites: {task.name!r} is another task on Site {site.name} than on Site {other_site.name}; "
-                "equal names need equal types, classes and metrics"
+                f"spec.sites: task {task.name!r} differs between Site {other_site.name} and Site {site.name}; "
+                "tasks with one name need the same type, classes and metric"
             )

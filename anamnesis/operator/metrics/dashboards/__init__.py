@@ -1,4 +1,4 @@
-"""Dashboards for Grafana, as data; ``manifests/dashboards`` is written from them."""
+"""Dashboards for Grafana as data, the source of ``manifests/dashboards``."""
 
 from anamnesis.operator.metrics.dashboards.fleet import FLEET_DASHBOARD
 from anamnesis.operator.metrics.dashboards.grafana import Dashboard, DashboardPanel, Query

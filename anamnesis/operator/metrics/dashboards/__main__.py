@@ -19,7 +19,7 @@ def render_files() -> dict[Path, str]:
 
 
 def main(check: bool) -> int:
-    """Writes the files, or with ``check`` only says whether they are as they should be; returns the exit code."""
+    """Writes the files, or with ``check`` only compares them; returns the exit code."""
     return write_or_check(render_files(), "anamnesis.operator.metrics.dashboards", check)
 
 

@@ -1,4 +1,4 @@
-"""All models at a glance: what needs somebody, how well each does, and how the operator is."""
+"""The dashboard of all models: open problems, accuracy of each model, and the state of the operator."""
 
 from anamnesis.operator.metrics.dashboards.grafana import Dashboard, DashboardPanel, Query
 from anamnesis.operator.metrics.dashboards.panels import (
@@ -20,13 +20,13 @@ _RECONCILE_BUCKET = "anamnesis_operator_reconcile_duration_seconds_bucket"
 
 
 def _count_query(expr: str) -> str:
-    """How many models or sites; 0 where there is none."""
+    """The number of series; 0 where there is none."""
     return f"count({expr}) or vector(0)"
 
 
-def _task_query(metric: str, window: str = "") -> str:
-    window = f',window="{window}"' if window else ""
-    return f'{_MAX_BY_TASK} (anamnesis_task_{metric}{{namespace=~"$namespace"{window}}})'
+def _task_query(metric: str, evaluation_set: str = "") -> str:
+    matcher = f',evaluation_set="{evaluation_set}"' if evaluation_set else ""
+    return f'{_MAX_BY_TASK} (anamnesis_task_{metric}{{namespace=~"$namespace"{matcher}}})'
 
 
 def _site_query(expr: str) -> str:
@@ -38,9 +38,9 @@ _SUMMARY_PANELS: tuple[DashboardPanel, ...] = (
     stat_panel(
         "Sites", _count_query(f"group by (namespace, site) (anamnesis_site_poll_interval_seconds{_NAMESPACE_SELECTOR})")
     ),
-    stat_panel("Alerts that fire", _count_query(_FIRING_ALERTS), red_above_zero=True),
+    stat_panel("Firing alerts", _count_query(_FIRING_ALERTS), red_above_zero=True),
     stat_panel(
-        "Wait for approval",
+        "Waiting for approval",
         _count_query(f"anamnesis_model_awaiting_approval_timestamp_seconds{_NAMESPACE_SELECTOR}"),
         red_above_zero=True,
     ),
@@ -53,14 +53,14 @@ _TASK_PANELS = (
     table_panel(
         "Tasks",
         Query(_task_query("score_ratio", "frozen"), "score"),
-        Query(_task_query("best_ratio"), "best ever"),
+        Query(_task_query("best_ratio"), "best"),
         Query(_task_query("forgotten_ratio"), "forgotten"),
         Query(_task_query("margin_ratio"), "margin"),
         Query(_task_query("floor_ratio"), "floor"),
         Query(_task_query("score_ratio", "recent"), "recent", may_be_empty=True),
         Query(_task_query("saliency_ratio"), "saliency", may_be_empty=True),
         units=("percentunit",) * 7,
-        description="The champion on each frozen test set, against the best that any promoted version had. "
+        description="The champion on each frozen test set, compared with the best promoted version. "
         "Recent: once a scheduled evaluation found enough new cases. Saliency: where it was measured.",
         overrides=(link_to_model(),),
         empty_text=_NO_CHAMPION_TEXT,
@@ -68,52 +68,54 @@ _TASK_PANELS = (
 )
 _TREND_PANELS = (
     line_panel(
-        "Accuracy against baseline",
+        "Accuracy against the best version",
         Query(
             f"-max by (namespace, model) (anamnesis_task_forgotten_ratio{_NAMESPACE_SELECTOR})",
             "{{namespace}}/{{model}}",
         ),
-        description="Score minus the best that any promoted version had, of each model's worst task.",
+        description="Score minus the best score of any promoted version, for each model's worst task.",
         empty_text=_NO_CHAMPION_TEXT,
     ),
     line_panel(
-        "Forgetting: margin that is left",
+        "Forgetting: remaining margin",
         Query(
-            f"min by (namespace, model) (anamnesis_task_margin_ratio{_NAMESPACE_SELECTOR} - anamnesis_task_forgotten_ratio{_NAMESPACE_SELECTOR})",
+            f"min by (namespace, model) (anamnesis_task_margin_ratio{_NAMESPACE_SELECTOR}"
+            f" - anamnesis_task_forgotten_ratio{_NAMESPACE_SELECTOR})",
             "{{namespace}}/{{model}}",
         ),
-        description="Of each model's worst task; below 0 the alert AnamnesisOldTaskAccuracyDrop fires.",
+        description="For each model's worst task; below 0 the alert AnamnesisOldTaskAccuracyDrop fires.",
         empty_text=_NO_CHAMPION_TEXT,
         red_below_zero=True,
     ),
     line_panel(
         "Recent cases against their floor",
         Query(
-            'min by (namespace, model) (anamnesis_task_score_ratio{namespace=~"$namespace",window="recent"}'
-            f" - ignoring (window) anamnesis_task_recent_floor_ratio{_NAMESPACE_SELECTOR})",
+            'min by (namespace, model) (anamnesis_task_score_ratio{namespace=~"$namespace",evaluation_set="recent"}'
+            f" - ignoring (evaluation_set) anamnesis_task_recent_floor_ratio{_NAMESPACE_SELECTOR})",
             "{{namespace}}/{{model}}",
             may_be_empty=True,
         ),
-        description="Of each model's worst task. Empty until a scheduled evaluation found enough new cases.",
+        description="For each model's worst task. Empty until a scheduled evaluation found enough new cases.",
         empty_text=_NO_CASES_TEXT,
         red_below_zero=True,
     ),
     line_panel(
         "Decisions",
         Query(
-            f"sum by (result) (max by (namespace, model, result) (anamnesis_model_decisions_total{_NAMESPACE_SELECTOR}))",
+            "sum by (result) "
+            f"(max by (namespace, model, result) (anamnesis_model_decisions_total{_NAMESPACE_SELECTOR}))",
             "{{result}}",
         ),
         unit="short",
-        description="Entries of all registries' logs.",
+        description="Entries in the logs of all registries.",
         empty_text="There is no model yet.",
     ),
 )
 _ALERT_PANELS = (
     table_panel(
-        "Alerts that fire",
+        "Firing alerts",
         Query(f"max by (severity, alertname, namespace, model, site, task) ({_FIRING_ALERTS})", may_be_empty=True),
-        description="Empty is good. docs/runbooks has a page for each.",
+        description="Empty where no alert fires. docs/runbooks has a page for each alert.",
         width=12,
         overrides=(link_to_model(), link_to_runbook()),
         empty_text="No alert fires.",
@@ -122,7 +124,7 @@ _ALERT_PANELS = (
         "Alerts over time",
         Query(f"count by (alertname) ({_FIRING_ALERTS})", "{{alertname}}", may_be_empty=True),
         unit="short",
-        description="Empty is good.",
+        description="Empty where no alert fired.",
         empty_text="No alert fired.",
     ),
 )
@@ -132,36 +134,34 @@ _SITE_PANELS = (
         Query(_site_query(f"anamnesis_site_readable{_NAMESPACE_SELECTOR}"), "readable"),
         Query(_site_query(f"anamnesis_site_files{_NAMESPACE_SELECTOR}"), "files"),
         Query(_site_query(f"time() - anamnesis_site_changed_timestamp_seconds{_NAMESPACE_SELECTOR}"), "unchanged for"),
-        Query(
-            _site_query(f"time() - anamnesis_site_polled_timestamp_seconds{_NAMESPACE_SELECTOR}"), "looked at before"
-        ),
-        Query(_site_query(f"anamnesis_model_site_quarantined_ratio{_NAMESPACE_SELECTOR}"), "put aside"),
+        Query(_site_query(f"time() - anamnesis_site_polled_timestamp_seconds{_NAMESPACE_SELECTOR}"), "time since poll"),
+        Query(_site_query(f"anamnesis_model_site_quarantined_ratio{_NAMESPACE_SELECTOR}"), "quarantined"),
         Query(_site_query(f"anamnesis_site_quarantine_limit_ratio{_NAMESPACE_SELECTOR}"), "limit"),
         units=("bool_yes_no", "short", "s", "s", "percentunit", "percentunit"),
-        description="Files put aside: after the first ingest.",
+        description="Quarantined: share of the files; known after the first ingest.",
         empty_text="There is no Site yet.",
     ),
 )
 _OPERATOR_PANELS = (
-    stat_panel("Leads", "sum(anamnesis_operator_leader)", description="1: exactly one replica leads."),
+    stat_panel("Leaders", "sum(anamnesis_operator_leader)", description="1: exactly one replica leads."),
     stat_panel("Replicas", "count(anamnesis_operator_build_info)"),
-    stat_panel("Youngest replica runs for", "min(time() - anamnesis_operator_started_timestamp_seconds)", "s"),
-    stat_panel("Wait to be brought in order", "sum(anamnesis_operator_queue_depth)"),
-    stat_panel("Unread resources", "max(anamnesis_operator_unread_resources)", red_above_zero=True),
-    stat_panel("Watches: oldest sign of life", "max(anamnesis_operator_watch_age_seconds)", "s"),
+    stat_panel("Uptime of the youngest replica", "min(time() - anamnesis_operator_started_timestamp_seconds)", "s"),
+    stat_panel("Queue depth", "sum(anamnesis_operator_queue_depth)"),
+    stat_panel("Unreadable resources", "max(anamnesis_operator_unread_resources)", red_above_zero=True),
+    stat_panel("Age of the oldest watch", "max(anamnesis_operator_watch_age_seconds)", "s"),
     line_panel(
-        "Bringing in order",
+        "Reconciles",
         Query(f"sum by (kind, result) (rate({_RECONCILE_COUNT}[5m]))", "{{kind}} {{result}}"),
         unit="ops",
         width=8,
-        empty_text="Nothing was there to do yet.",
+        empty_text="Nothing has been reconciled yet.",
     ),
     line_panel(
-        "How long it takes, 95 of 100",
+        "Duration of a reconcile, 95th percentile",
         Query(f"histogram_quantile(0.95, sum by (kind, le) (rate({_RECONCILE_BUCKET}[5m])))", "{{kind}}"),
         unit="s",
         width=8,
-        empty_text="Nothing was there to do yet.",
+        empty_text="Nothing has been reconciled yet.",
     ),
     line_panel(
         "Memory",
@@ -174,15 +174,15 @@ _OPERATOR_PANELS = (
 FLEET_DASHBOARD = Dashboard(
     uid="anamnesis-fleet",
     title="Anamnesis / Fleet",
-    description="All models: what needs somebody, how well each does, and how the operator is.",
+    description="All models: open problems, accuracy of each model, and the state of the operator.",
     variables={"namespace": "label_values(anamnesis_model_info, namespace)"},
     allows_all_values=True,
     rows={
         "Now": _SUMMARY_PANELS,
-        "Models and their tasks": (*_TASK_PANELS, *_TREND_PANELS),
+        "Models and tasks": (*_TASK_PANELS, *_TREND_PANELS),
         "Alerts": _ALERT_PANELS,
         "Sites": _SITE_PANELS,
-        "The operator": _OPERATOR_PANELS,
+        "Operator": _OPERATOR_PANELS,
     },
     period="7d",
 )

@@ -1,4 +1,4 @@
-"""Dashboards as data, and the JSON that Grafana reads of them."""
+"""Dashboards as data, and their JSON for Grafana."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ GrafanaJson = dict[str, Any]
 DATASOURCE: GrafanaJson = {"type": "prometheus", "uid": "${datasource}"}
 GRID_COLUMNS = 24
 SCHEMA_VERSION = 39
-"""Grafana 10.3 and newer."""
+"""The schema of Grafana 10.3 and newer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +17,8 @@ class Query:
 
     Attributes:
         expr: PromQL; may use the variables of the dashboard, ``$__range`` and ``$__interval``.
-        series_name: of its series, as ``{{site}}``; in a table, of its column.
-        may_be_empty: it has an answer only in some cases, which the panel's description names.
+        series_name: name of its series, as ``{{site}}``; in a table, name of its column.
+        may_be_empty: whether it has a result in some cases only; the panel's description names them.
     """
 
     expr: str
@@ -31,17 +31,18 @@ class DashboardPanel:
     """One panel.
 
     Attributes:
-        title: of the panel.
+        title: title of the panel.
         visualisation: Grafana's name of the visualisation.
-        queries: what it shows.
-        description: what it says, and when it is empty.
+        queries: the queries that it shows.
+        description: the meaning of the values, and when the panel is empty.
         unit: Grafana's name of the values' unit.
-        width: of 24 columns.
-        height: in units of 30 pixels.
-        options: of the visualisation.
-        field_defaults: of its values, beyond the unit.
-        transformations: of the answer, in order.
-        empty_text: what it says in place of "No data".
+        width: number of columns, of 24.
+        height: height in units of 30 pixels.
+        options: options of the visualisation.
+        field_defaults: Grafana's defaults of the values, besides the unit.
+        overrides: Grafana's overrides of single columns.
+        transformations: Grafana's transformations of the results, applied one after the other.
+        empty_text: text in place of "No data".
     """
 
     title: str
@@ -58,12 +59,12 @@ class DashboardPanel:
     empty_text: str = ""
 
     def to_json(self, number: int, x: int, y: int) -> GrafanaJson:
-        """Returns it as Grafana has it.
+        """Returns Grafana's JSON of the panel.
 
         Args:
-            number: unique within the dashboard.
+            number: unique number within the dashboard.
             x: first column.
-            y: first line.
+            y: first row.
         """
         is_instant = self.visualisation in ("stat", "table")
         defaults = {
@@ -88,7 +89,7 @@ class DashboardPanel:
         }
 
     def queries_by_letter(self) -> Iterable[tuple[str, Query]]:
-        """Returns the queries with the letters by which transformations know them."""
+        """Returns the queries with the letters that transformations use as their names."""
         return zip("ABCDEFGHIJKL", self.queries, strict=False)
 
 
@@ -97,13 +98,13 @@ class Dashboard:
     """A dashboard.
 
     Attributes:
-        uid: by which links find it.
-        title: of the dashboard.
-        description: what it answers.
+        uid: identifier in links.
+        title: title of the dashboard.
+        description: content of the dashboard.
         variables: name -> the query of its values; the first is ``namespace``.
-        allows_all_values: whether a variable may stand for all of its values.
+        allows_all_values: whether a variable can select all of its values.
         rows: title -> panels, from left to right, top to bottom.
-        period: of time that it shows at first.
+        period: time range that the dashboard shows at first.
     """
 
     uid: str
@@ -116,11 +117,11 @@ class Dashboard:
 
     @property
     def queries(self) -> tuple[Query, ...]:
-        """Every query of its panels."""
+        """All queries of its panels."""
         return tuple(query for panels in self.rows.values() for panel in panels for query in panel.queries)
 
     def to_json(self) -> GrafanaJson:
-        """Returns it as Grafana has it."""
+        """Returns Grafana's JSON of the dashboard."""
         return {
             "uid": self.uid,
             "title": self.title,

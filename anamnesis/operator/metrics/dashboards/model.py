@@ -1,4 +1,4 @@
-"""One model: how well it does on each task, over versions and time; its sites, updates, approvals, decisions."""
+"""The dashboard of one model: accuracy on each task, over versions and time; sites, updates, approvals, decisions."""
 
 from anamnesis.operator.metrics.dashboards.grafana import Dashboard, DashboardPanel, Query
 from anamnesis.operator.metrics.dashboards.panels import line_panel, stat_panel, state_panel, table_panel
@@ -6,12 +6,12 @@ from anamnesis.operator.metrics.dashboards.panels import line_panel, stat_panel,
 _MODEL_MATCHERS = 'namespace="$namespace",model="$model"'
 _MODEL_SELECTOR = f"{{{_MODEL_MATCHERS}}}"
 _SERIES_NAME = "{{site}} {{task}}"
-_FROZEN_SELECTOR, _RECENT_SELECTOR = f'{{{_MODEL_MATCHERS},window="frozen"}}', f'{{{_MODEL_MATCHERS},window="recent"}}'
-_NO_CHAMPION_TEXT, _NO_CASES_TEXT = (
-    "The model has no champion yet.",
-    "No scheduled evaluation has found enough new cases yet.",
-)
-_NO_UPDATE_TEXT = "No update has begun yet."
+_FROZEN_SELECTOR = f'{{{_MODEL_MATCHERS},evaluation_set="frozen"}}'
+_RECENT_SELECTOR = f'{{{_MODEL_MATCHERS},evaluation_set="recent"}}'
+_NO_CHAMPION_TEXT = "The model has no champion yet."
+_NO_CASES_TEXT = "No scheduled evaluation has found enough new cases yet."
+_NO_UPDATE_TEXT = "No update has started yet."
+_NOT_RECONCILED_TEXT = "The operator has not reconciled the model yet."
 _CHAMPION_QUERY = f"max by (namespace, model, champion) (anamnesis_model_info{_MODEL_SELECTOR})"
 
 
@@ -24,7 +24,7 @@ def _model_query(metric: str, by: str = "site") -> str:
 
 
 def _score_panel(
-    title: str, selector: str, limit: str, may_be_empty: bool, description: str, empty: str
+    title: str, *, selector: str, limit: str, may_be_empty: bool, description: str, empty_text: str
 ) -> DashboardPanel:
     return line_panel(
         title,
@@ -32,8 +32,8 @@ def _score_panel(
         Query(_task_query("score_low_ratio", selector), f"{_SERIES_NAME}, low", True),
         Query(_task_query("score_high_ratio", selector), f"{_SERIES_NAME}, high", True),
         Query(_task_query(limit), f"{_SERIES_NAME}, floor"),
-        description=f"{description} Low and high bound its 95 % interval, where it was computed.",
-        empty_text=empty,
+        description=f"{description} Low and high: bounds of its 95 % confidence interval, where it was computed.",
+        empty_text=empty_text,
     )
 
 
@@ -48,10 +48,10 @@ def _version_matrix_panel() -> DashboardPanel:
         "Accuracy of each version",
         "table",
         (Query(version_query),),
-        "The score on each site's frozen test set while a version was champion, in the time that is shown: a line for "
-        "each site, a column for each version.",
-        "percentunit",
-        24,
+        description="The score on each site's frozen test set while a version was champion, within the time range: a "
+        "row for each site, a column for each version.",
+        unit="percentunit",
+        width=24,
         transformations=({"id": "groupingToMatrix", "options": matrix_options},),
         empty_text=_NO_CHAMPION_TEXT,
     )
@@ -62,7 +62,7 @@ _SUMMARY_PANELS = (
         "Champion",
         "stat",
         (Query(_CHAMPION_QUERY.replace("}", ',champion!=""}'), "{{champion}}"),),
-        "The start of its digest. Empty until one is promoted.",
+        description="The first digits of its digest. Empty until a version is promoted.",
         width=8,
         height=4,
         options={"textMode": "name"},
@@ -76,15 +76,15 @@ _SUMMARY_PANELS = (
         empty_text="no champion",
     ),
     stat_panel(
-        "Waits for approval for",
+        "Waiting for approval for",
         f"time() - max(anamnesis_model_awaiting_approval_timestamp_seconds{_MODEL_SELECTOR})",
         "s",
-        "Empty where nothing waits.",
-        empty_text="nothing waits",
+        "Empty where no version waits.",
+        empty_text="no version waits",
         may_be_empty=True,
     ),
     stat_panel(
-        "Evaluated ago",
+        "Time since the last evaluation",
         f"time() - max(anamnesis_model_evaluation_timestamp_seconds{_MODEL_SELECTOR})",
         "s",
         "Empty before the champion's first scheduled evaluation.",
@@ -92,7 +92,7 @@ _SUMMARY_PANELS = (
         may_be_empty=True,
     ),
     stat_panel(
-        "Alerts that fire",
+        "Firing alerts",
         f'count(ALERTS{{{_MODEL_MATCHERS},alertname=~"Anamnesis.*",alertstate="firing"}}) or vector(0)',
         red_above_zero=True,
     ),
@@ -100,44 +100,44 @@ _SUMMARY_PANELS = (
 _TASK_PANELS = (
     _score_panel(
         "Frozen test sets",
-        _FROZEN_SELECTOR,
-        "floor_ratio",
-        False,
-        "The champion's primary metric.",
-        _NO_CHAMPION_TEXT,
+        selector=_FROZEN_SELECTOR,
+        limit="floor_ratio",
+        may_be_empty=False,
+        description="The champion's primary metric.",
+        empty_text=_NO_CHAMPION_TEXT,
     ),
     _score_panel(
         "Recent cases",
-        _RECENT_SELECTOR,
-        "recent_floor_ratio",
-        True,
-        "Empty until a scheduled evaluation found enough new cases.",
-        _NO_CASES_TEXT,
+        selector=_RECENT_SELECTOR,
+        limit="recent_floor_ratio",
+        may_be_empty=True,
+        description="Empty until a scheduled evaluation found enough new cases.",
+        empty_text=_NO_CASES_TEXT,
     ),
     _version_matrix_panel(),
     line_panel(
-        "Forgotten",
+        "Forgetting",
         Query(_task_query("forgotten_ratio"), _SERIES_NAME),
         Query(_task_query("margin_ratio"), f"{_SERIES_NAME}, margin"),
-        description="How far each task fell below the best that any promoted version had. Above its margin is too far.",
+        description="Score of each task below that of the best promoted version. Above the margin, an alert fires.",
         empty_text=_NO_CHAMPION_TEXT,
     ),
     line_panel(
-        "Saliency that is kept",
+        "Overlap of saliency maps",
         Query(_task_query("saliency_ratio"), _SERIES_NAME, True),
         Query(_task_query("saliency_floor_ratio"), f"{_SERIES_NAME}, floor", True),
-        description="Overlap of the saliency maps with those of the version that had just learned the task. "
+        description="Overlap (IoU) of the saliency maps with those of the version that learned the task. "
         "Empty where it was not measured.",
-        empty_text="It was not measured yet.",
+        empty_text="The overlap has not been measured yet.",
     ),
 )
 _UPDATE_PANELS = (
     state_panel(
-        "Where each site stands",
+        "State of each site",
         Query(_model_query("site_state", "site, state"), "{{site}}: {{state}}"),
-        description="docs/operator.md explains the words.",
+        description="docs/operator.md explains the states.",
         width=24,
-        empty_text="The operator has not looked at the model yet.",
+        empty_text=_NOT_RECONCILED_TEXT,
     ),
     line_panel(
         "Updates by state",
@@ -149,22 +149,22 @@ _UPDATE_PANELS = (
     line_panel("Decisions", Query(_model_query("decisions_total", "result"), "{{result}}"), unit="short", width=8),
     line_panel("Approvals", Query(_model_query("approvals", "result"), "{{result}}"), unit="short", width=8),
     line_panel(
-        "Cost: how long the last run took",
+        "Duration of the last run",
         Query(_model_query("update_duration_seconds"), "{{site}}"),
         unit="s",
-        description="Wall time of the last run of each site that ended. Empty until one has.",
+        description="Wall time of the last completed run of each site. Empty until a run has ended.",
         empty_text="No run has ended yet.",
         width=8,
     ),
     line_panel(
-        "Failed in a row",
+        "Consecutive failures",
         Query(_model_query("update_failures"), "{{site}}"),
         unit="short",
         width=8,
         empty_text=_NO_UPDATE_TEXT,
     ),
     line_panel(
-        "In flight since",
+        "Age of the update in flight",
         Query(f"time() - {_model_query('update_started_timestamp_seconds')}", "{{site}}", True),
         unit="s",
         description="Empty while no update is in flight.",
@@ -176,12 +176,12 @@ _DATA_PANELS = (
     table_panel(
         "Sites",
         Query(_model_query("site_samples"), "samples"),
-        Query(_model_query("site_quarantined"), "put aside"),
-        Query(_model_query("site_quarantined_ratio"), "share put aside"),
-        Query(f"time() - {_model_query('site_learned_timestamp_seconds')}", "learned before"),
+        Query(_model_query("site_quarantined"), "quarantined"),
+        Query(_model_query("site_quarantined_ratio"), "share quarantined"),
+        Query(f"time() - {_model_query('site_learned_timestamp_seconds')}", "time since learned"),
         units=("short", "short", "percentunit", "s"),
-        description="What the last snapshot of each site holds, and how long ago it was learned.",
-        empty_text="The operator has not looked at the model yet.",
+        description="Content of the last snapshot of each site, and the time since the model learned from the site.",
+        empty_text=_NOT_RECONCILED_TEXT,
         width=12,
     ),
     line_panel(
@@ -195,9 +195,9 @@ _CONDITION_PANELS = (
     state_panel(
         "Conditions",
         Query(_model_query("condition_reason", "type, reason"), "{{type}}: {{reason}}"),
-        description="docs/operator.md explains the words.",
+        description="docs/operator.md explains the conditions and reasons.",
         width=24,
-        empty_text="The operator has not looked at the model yet.",
+        empty_text=_NOT_RECONCILED_TEXT,
     ),
 )
 

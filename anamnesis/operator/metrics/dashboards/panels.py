@@ -1,14 +1,12 @@
-"""Panels as they occur again and again."""
+"""Kinds of panels that the dashboards share."""
 
 from anamnesis.operator.metrics.dashboards.grafana import DashboardPanel, GrafanaJson, Query
 
 RUNBOOKS = "https://anamnesis.example/docs/runbooks"
-"""Stands for where the pages are, as in the rules."""
+"""Placeholder for the address of the runbooks, as in the rules."""
 _GREEN_RED: GrafanaJson = {
     "thresholds": {"mode": "absolute", "steps": [{"value": None, "color": "green"}, {"value": 1, "color": "red"}]}
 }
-
-
 _RED_BELOW_0: GrafanaJson = {
     "thresholds": {
         "mode": "absolute",
@@ -27,16 +25,16 @@ def stat_panel(
     empty_text: str = "",
     may_be_empty: bool = False,
 ) -> DashboardPanel:
-    """Returns one number; ``red_above_zero``: red where it is not 0."""
+    """Returns a panel with one number; ``red_above_zero``: red where it is not 0."""
     query = Query(expr, may_be_empty=may_be_empty)
     return DashboardPanel(
         title,
         "stat",
         (query,),
-        description,
-        unit,
-        4,
-        4,
+        description=description,
+        unit=unit,
+        width=4,
+        height=4,
         field_defaults=_GREEN_RED if red_above_zero else None,
         empty_text=empty_text,
     )
@@ -51,20 +49,32 @@ def line_panel(
     empty_text: str = "",
     red_below_zero: bool = False,
 ) -> DashboardPanel:
-    """Returns values over time; ``red_below_zero``: what is left of something, red below 0."""
-    field_defaults = _RED_BELOW_0 if red_below_zero else None
+    """Returns a panel with values over time; ``red_below_zero``: the area below 0 is red."""
     return DashboardPanel(
-        title, "timeseries", queries, description, unit, width, field_defaults=field_defaults, empty_text=empty_text
+        title,
+        "timeseries",
+        queries,
+        description=description,
+        unit=unit,
+        width=width,
+        field_defaults=_RED_BELOW_0 if red_below_zero else None,
+        empty_text=empty_text,
     )
 
 
 def state_panel(
     title: str, *queries: Query, description: str = "", width: int = 12, empty_text: str = ""
 ) -> DashboardPanel:
-    """Returns bars where a series is there."""
+    """Returns a panel with a bar for each series, over the time in which the series exists."""
     field_defaults = {"custom": {"fillOpacity": 70, "lineWidth": 0}, "color": {"mode": "palette-classic-by-name"}}
     return DashboardPanel(
-        title, "state-timeline", queries, description, width=width, field_defaults=field_defaults, empty_text=empty_text
+        title,
+        "state-timeline",
+        queries,
+        description=description,
+        width=width,
+        field_defaults=field_defaults,
+        empty_text=empty_text,
     )
 
 
@@ -77,16 +87,16 @@ def table_panel(
     overrides: tuple[GrafanaJson, ...] = (),
     empty_text: str = "",
 ) -> DashboardPanel:
-    """Returns labels and values side by side, one line for each set of labels.
+    """Returns a table of labels and values, with one row for each set of labels.
 
     Args:
-        title: of the panel.
-        queries: one column each, by its name; all have the same labels.
-        units: of the columns, in order.
-        description: of the panel.
-        width: of 24 columns.
-        overrides: of single columns.
-        empty_text: what it says where there is no line.
+        title: title of the panel.
+        queries: one query for each column, with the column's name; all have the same labels.
+        units: unit of each column.
+        description: description of the panel.
+        width: number of columns of the dashboard, of 24.
+        overrides: Grafana's overrides of single columns.
+        empty_text: text where the table has no row.
     """
     names = {f"Value #{letter}": query.series_name for letter, query in zip("ABCDEFGHIJKL", queries, strict=False)}
     if len(queries) == 1:
@@ -106,7 +116,7 @@ def table_panel(
         title,
         "table",
         queries,
-        description,
+        description=description,
         width=width,
         overrides=(*unit_overrides, *overrides),
         transformations=transformations,
@@ -115,14 +125,14 @@ def table_panel(
 
 
 def link_to_model(column: str = "model") -> GrafanaJson:
-    """Returns the override that makes a table's column lead to the dashboard of its model."""
+    """Returns the override that links a table's column to the dashboard of its model."""
     url = "/d/anamnesis-model?var-namespace=${__data.fields.namespace}&var-model=${__value.text}"
-    return _column_override(column, "links", [{"title": "This model", "url": url}])
+    return _column_override(column, "links", [{"title": "Show this model", "url": url}])
 
 
 def link_to_runbook(column: str = "alertname") -> GrafanaJson:
-    """Returns the override that makes a table's column lead to the page of its alert."""
-    return _column_override(column, "links", [{"title": "What to do", "url": f"{RUNBOOKS}/${{__value.text}}.md"}])
+    """Returns the override that links a table's column to the runbook of its alert."""
+    return _column_override(column, "links", [{"title": "Runbook", "url": f"{RUNBOOKS}/${{__value.text}}.md"}])
 
 
 def _column_override(name: str, property_id: str, value: object) -> GrafanaJson:

@@ -114,7 +114,7 @@ def test_an_unreadable_source_keeps_what_was_known(polled_site: PolledSite, fold
     folder.rename(folder.with_name("away"))
     reason, message = polled_site.poll()
     assert reason == "NotFound"
-    assert "there is no such folder" in message
+    assert "the folder does not exist" in message
     assert polled_site.site.status.source == source_state
     folder.with_name("away").rename(folder)
     polled_site.poll()

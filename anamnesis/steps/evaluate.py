@@ -1,0 +1,87 @@
+"""The steps that evaluate a version: forgetting, saliency, and the champion on a schedule."""
+
+from collections.abc import Mapping
+
+from anamnesis.records import Evaluation, Progress, decode, encode, ignore_progress
+from anamnesis.updates.requests import EvaluationRequest, UpdateRequest
+from anamnesis.updates.required_tests import tested_sites
+
+
+def evaluate_forgetting(
+    request: Mapping[str, object], version: str, test_set: str, progress: Progress = ignore_progress
+) -> dict[str, object]:
+    """Evaluates a version on the frozen test sets of all its sites, the new site included.
+
+    The base version is evaluated too where it has no score yet: on a test set that was issued later, on the sites of
+    imported weights, and on a new site whose task it already knows. The gate needs these scores for its comparison.
+
+    Args:
+        request: encoded ``UpdateRequest``.
+        version: digest of the candidate.
+        test_set: digest of the site's current test set.
+        progress: called per test set.
+
+    Returns:
+        Encoded ``evaluations``, and a ``summary`` of finite numbers.
+    """
+    from anamnesis.updates.frozen_evaluation import evaluate_frozen
+
+    update_request = decode(UpdateRequest, request, "request")
+    sites = tested_sites(update_request, test_set)
+    if update_request.base:
+        evaluate_frozen(update_request.registry, update_request.base, sites, progress)
+    return _evaluation_result(evaluate_frozen(update_request.registry, version, sites, progress))
+
+
+def evaluate_saliency(
+    request: Mapping[str, object], version: str, test_set: str, progress: Progress = ignore_progress
+) -> dict[str, object]:
+    """Compares a version's saliency maps on earlier sites with the maps of the versions that learned them.
+
+    Args:
+        request: encoded ``UpdateRequest``.
+        version: digest of the candidate.
+        test_set: digest of the site's current test set.
+        progress: called per site.
+
+    Returns:
+        Encoded ``evaluations``, and a ``summary`` of finite numbers.
+    """
+    from anamnesis.updates.saliency_evaluation import evaluate_saliency as evaluate
+
+    update_request = decode(UpdateRequest, request, "request")
+    learned_names = {site.name for site in update_request.sites}
+    earlier_sites = [site for site in tested_sites(update_request, test_set) if site.name in learned_names]
+    return _evaluation_result(evaluate(update_request.registry, version, earlier_sites, progress))
+
+
+def evaluate_scheduled(
+    request: Mapping[str, object], workers: int, progress: Progress = ignore_progress
+) -> dict[str, object]:
+    """Evaluates the champion again; see ``updates.scheduled_evaluation``.
+
+    Args:
+        request: encoded ``EvaluationRequest``.
+        workers: processes that read files.
+        progress: called per file and per site.
+
+    Returns:
+        The encoded ``scheduled_evaluation`` that the registry keeps, and a ``summary`` of finite numbers.
+    """
+    from anamnesis.updates.scheduled_evaluation import evaluate_scheduled as evaluate
+
+    evaluation = evaluate(decode(EvaluationRequest, request, "request"), workers, progress)
+    summary = {
+        f"{measurement.site}/{measurement.evaluation_set.value}/{measurement.metric}": float(measurement.score.value)
+        for measurement in evaluation.measurements
+    }
+    return {"scheduled_evaluation": encode(evaluation), "summary": summary}
+
+
+def _evaluation_result(evaluations: tuple[Evaluation, ...]) -> dict[str, object]:
+    summary = {
+        f"{evaluation.site}/{name}": float(metric.value)
+        for evaluation in evaluations
+        for name, metric in evaluation.metrics.items()
+    }
+    return {"evaluations": [encode(evaluation) for evaluation in evaluations], "summary": summary}

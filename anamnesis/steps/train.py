@@ -1,0 +1,34 @@
+"""The step that trains a candidate version."""
+
+from collections.abc import Mapping
+
+from anamnesis.records import Progress, decode, encode, ignore_progress
+from anamnesis.updates.requests import UpdateRequest
+
+
+def train(
+    request: Mapping[str, object], snapshot: str, test_set: str, progress: Progress = ignore_progress
+) -> dict[str, object]:
+    """Trains a candidate version.
+
+    Args:
+        request: encoded ``UpdateRequest``.
+        snapshot: digest of the snapshot to learn.
+        test_set: not opened; it is an argument so that a changed test set is a changed step.
+        progress: called per training step.
+
+    Returns:
+        ``version``, ``input``, whether it was ``reused``, ``seconds``, ``stored_bytes`` and the ``losses`` of the last
+        epoch.
+    """
+    from anamnesis.updates.update import run_update
+
+    run = run_update(decode(UpdateRequest, request, "request"), snapshot, progress)
+    return {
+        "version": run.record.version,
+        "input": run.record.input_digest,
+        "reused": run.is_reused,
+        "seconds": run.record.cost.seconds,
+        "stored_bytes": run.record.cost.stored_bytes,
+        "losses": encode(run.epoch_losses[-1]) if run.epoch_losses else {},
+    }

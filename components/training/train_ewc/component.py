@@ -1,0 +1,35 @@
+"""Generated: the component ``train_ewc``, a call of ``anamnesis.components.training.train_step``."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from anamnesis.components.image import component
+
+
+@component
+def train_ewc(
+    request: str,
+    snapshot: str,
+    test_set: str,
+    model: dsl.Output[dsl.Model],
+    metrics: dsl.Output[dsl.Metrics],
+) -> NamedTuple("Outputs", [("version", str)]):  # type: ignore[valid-type]
+    """Trains a new version of the model on a new site, with the method `ewc`.
+
+    Elastic weight consolidation: a quadratic penalty holds the weights that earlier tasks depend on.
+
+    Args:
+        request: The encoded `UpdateRequest`, as JSON.
+        snapshot: Digest of the new site's snapshot.
+        test_set: Digest of the new site's test set.
+        model: Digest of the version and URL of the registry that holds the weights.
+        metrics: Seconds of training and stored bytes.
+
+    Returns:
+        version: Digest of the new version.
+    """
+    from anamnesis.components.training.train_step import train
+
+    version = train("ewc", request, snapshot=snapshot, test_set=test_set, model=model, metrics=metrics)
+    return (version,)
