@@ -37,7 +37,7 @@ def approval(approver: str, name: str = "chest-1", **changes: str) -> str:
     return json.dumps(head | {"spec": {"approver": approver} | spec | changes})
 
 
-def test_ones_own_name_is_accepted_and_a_forged_one_refused(cluster: ApiServer, approver_namespace: str) -> None:
+def test_the_users_own_name_is_accepted_and_a_forged_name_refused(cluster: ApiServer, approver_namespace: str) -> None:
     def create(user: str, approver: str) -> str:
         text = approval(approver, f"{user}-{approver}")
         return cluster.kubectl("-n", approver_namespace, "create", "-f", "-", stdin=text, user=user, check=False)
@@ -77,7 +77,7 @@ def policy_and_binding(cluster: ApiServer) -> tuple[dict[str, Any], dict[str, An
     return cluster.request("GET", f"{POLICIES}/{POLICY_NAME}"), cluster.request("GET", f"{BINDINGS}/{POLICY_NAME}")
 
 
-def test_the_shipped_guard_counts_from_its_creation(policy_and_binding: tuple[dict[str, Any], dict[str, Any]]) -> None:
+def test_the_shipped_policy_counts_from_its_creation(policy_and_binding: tuple[dict[str, Any], dict[str, Any]]) -> None:
     since = policy_in_force_since(*policy_and_binding)
     assert since is not None
     assert timedelta(0) <= datetime.now(UTC) - since < timedelta(hours=1)
@@ -105,7 +105,7 @@ WEAKER: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("weaken", WEAKER.values(), ids=WEAKER)
-def test_a_weaker_guard_is_none(
+def test_a_weaker_policy_does_not_count(
     cluster: ApiServer, policy_and_binding: tuple[dict[str, Any], dict[str, Any]], weaken: Change
 ) -> None:
     """The weakened pair goes through the server under another name, so that its defaults are in what is judged."""
@@ -121,7 +121,7 @@ def test_a_weaker_guard_is_none(
             cluster.request("DELETE", f"{path}/{stored_object['metadata']['name']}")
 
 
-def test_a_guard_that_was_mended_counts_from_then_on(cluster: ApiServer) -> None:
+def test_a_repaired_policy_counts_from_its_repair(cluster: ApiServer) -> None:
     first = cluster.request("GET", f"{POLICIES}/{POLICY_NAME}")
     weak = copy.deepcopy(first)
     weak["metadata"] = {"name": "mended"}

@@ -65,7 +65,7 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("kind", "field", "value", "message"), CHANGES)
-def test_what_others_rest_on_stays(
+def test_immutable_fields_stay(
     cluster: ApiServer, namespace: str, kind: str, field: str, value: object, message: str
 ) -> None:
     path = create(cluster, namespace, VALID_RESOURCES[kind])
@@ -75,7 +75,7 @@ def test_what_others_rest_on_stays(
     assert patch(cluster, path, [{"op": "add", "path": "/metadata/labels", "value": {"a": "b"}}]) == ""
 
 
-def test_what_people_tune_may_change(cluster: ApiServer, namespace: str) -> None:
+def test_mutable_fields_may_change(cluster: ApiServer, namespace: str) -> None:
     site = create(cluster, namespace, VALID_RESOURCES["Site"])
     assert patch(cluster, site, [{"op": "replace", "path": "/spec/source/pollInterval", "value": "1h"}]) == ""
     model = create(cluster, namespace, VALID_RESOURCES["ContinualModel"])

@@ -122,7 +122,7 @@ def test_approvals(cluster: ApiServer, namespace: str, put: Put) -> None:
     ]
 
 
-def test_all_that_is_ours_is_one_category(cluster: ApiServer, namespace: str, put: Put) -> None:
+def test_all_resources_are_in_one_category(cluster: ApiServer, namespace: str, put: Put) -> None:
     put(VALID_RESOURCES["Site"], "guangzhou")
     put(VALID_RESOURCES["ModelUpdate"], "chest-0")
     names = cluster.kubectl("-n", namespace, "get", "anamnesis", "-o", "name").split()

@@ -27,7 +27,7 @@ BAD = [
     ("EWCPrototype, ewcPrototype: {consolidation: {penalty: \"3000\"}, fisher: {kind: Sampled}}", "DERPP",
      "ContinualModel chest: spec: method DERPP keeps real images of patients in every version: choose another method"),
     ("penalty", "penalti", "spec.method: ewcPrototype.consolidation.penalti: unknown field; valid fields are penalty"),
-    ("consolidation", "consolidate", "spec.method: ewcPrototype.consolidate: unknown field; valid fields are consolidat"),
+    ("consolidation", "consolidate", "spec.method: ewcPrototype.consolidate: unknown field; valid fields are conso"),
     ('{penalty: "3000"}', '"3000"', "spec.method: ewcPrototype.consolidation: expected fields, found '3000'"),
     ('penalty: "3000"', "penalty: 3000", "spec.method: ewcPrototype.consolidation.penalty: expected a decimal in"),
     ("Sampled", "Guessed", "spec.method: ewcPrototype.fisher.kind: expected one of Exact, Sampled,"),
@@ -119,7 +119,7 @@ def test_equal_task_names_need_equal_tasks(both_sites: str, model_text: str, res
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "just text\n", "\x00"])
-def test_what_is_no_resource_is_refused(text: str, resource_file: Write) -> None:
+def test_a_document_that_is_not_a_resource_is_refused(text: str, resource_file: Write) -> None:
     with pytest.raises(InputError):
         load_resources(resource_file(text))
 

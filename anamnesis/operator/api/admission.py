@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from anamnesis.operator.api.annotations import GROUP
+
 POLICY_NAME = "anamnesis-approvals"
 VALIDATION_EXPRESSION = (
     "object.spec.approver == request.userInfo.username"
@@ -19,7 +21,7 @@ _MESSAGE_EXPRESSION = (
     " + '; write your own user name'"
 )
 _RESOURCE_RULE = {
-    "apiGroups": ["anamnesis.dev"],
+    "apiGroups": [GROUP],
     "apiVersions": ["*"],
     "operations": ["CREATE", "UPDATE"],
     "resources": ["updateapprovals"],

@@ -9,11 +9,12 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from anamnesis.operator.api.annotations import GROUP
 from anamnesis.operator.api.cel import cel_rules
 from anamnesis.operator.api.string_types import Name
 from anamnesis.operator.api.value_types import Timestamp
 
-API_VERSION = "anamnesis.dev/v1alpha1"
+API_VERSION = f"{GROUP}/v1alpha1"
 
 
 class ApiModel(BaseModel):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from anamnesis.operator.api.annotations import GROUP
 from anamnesis.operator.api.api_model import API_VERSION, Resource
 from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.cel import RULES_KEYWORD
@@ -22,7 +23,7 @@ from anamnesis.operator.api.string_types import NAME_PATTERN, PATTERN_DESCRIPTIO
 from anamnesis.operator.api.structural_schema import structural_schema, without_defaults
 from anamnesis.operator.api.update import ModelUpdate
 
-GROUP, _, VERSION = API_VERSION.partition("/")
+VERSION = API_VERSION.removeprefix(f"{GROUP}/")
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ BAD = [
         "spec.request.site.testFraction: expected text, found 0.2; put it in quotes",
     ),
     ("spec.request.site.testFraction", "nan", 'testFraction: expected a number in quotes, like "0.001", found'),
-    ("spec.request.site.task.classes", ["a"], "spec.request: task 't': classification needs"),
+    ("spec.request.site.task.classes", ["a"], "spec.request: task 't': classes: expected two or more"),
     ("spec.request.configuration.options", {"a": "x" * 2049}, "spec.request.configuration.options.a: string should"),
     (
         "spec.request.gate.tasks",

@@ -53,7 +53,7 @@ def test_a_run_is_followed_to_its_end(backend: BackgroundBackend, probe_pipeline
     assert backend.runs("heart-") == ()
 
 
-def test_a_failed_step_is_told(backend: BackgroundBackend, probe_pipeline: Path) -> None:
+def test_a_failed_step_is_reported(backend: BackgroundBackend, probe_pipeline: Path) -> None:
     backend.submit(PipelineJob("chest-5aa-1", probe_pipeline, {"what": "refuse"}))
     finished_run = wait_for_run(backend, lambda run: run.state.is_final)
     assert finished_run.state is RunState.FAILED
@@ -61,13 +61,13 @@ def test_a_failed_step_is_told(backend: BackgroundBackend, probe_pipeline: Path)
     assert "4711" not in finished_run.message
 
 
-def test_arguments_that_do_not_fit_are_told(backend: BackgroundBackend, probe_pipeline: Path) -> None:
+def test_wrong_arguments_are_reported(backend: BackgroundBackend, probe_pipeline: Path) -> None:
     backend.submit(PipelineJob("chest-5aa-1", probe_pipeline, {"colour": "red"}))
     finished_run = wait_for_run(backend, lambda run: run.state.is_final)
     assert (finished_run.state, finished_run.message[:7]) == (RunState.FAILED, "colour:")
 
 
-def test_a_folder_that_nobody_can_write_to_is_told(tmp_path: Path, probe_pipeline: Path) -> None:
+def test_an_unwritable_folder_is_reported(tmp_path: Path, probe_pipeline: Path) -> None:
     (tmp_path / "runs").write_text("a file")
     backend = BackgroundBackend(tmp_path / "runs", lambda: datetime.now(UTC), lambda job: dict(os.environ))
     with pytest.raises(InputError, match=r"spec\.backend: local runs cannot write to .*volume"):

@@ -12,7 +12,7 @@ from anamnesis.records import InputError
 from .conftest import PipelinesTarget
 
 
-def test_nothing_is_there_before_the_first(target: PipelinesTarget) -> None:
+def test_there_are_no_runs_before_the_first(target: PipelinesTarget) -> None:
     assert target.backend.runs("chest-") == ()
 
 

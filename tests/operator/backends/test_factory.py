@@ -134,7 +134,7 @@ def kubeflow(fields: str) -> ContinualModelSpec:
     return model(f"{head}    kubeflow: {{endpoint: 'http://x'{fields}}}").resource.spec
 
 
-def test_what_a_model_leaves_out_the_installation_says(tmp_path: Path) -> None:
+def test_the_installation_sets_the_defaults_of_a_model(tmp_path: Path) -> None:
     installed = defaults(tmp_path, DEFAULTS)
     trusted = dict.fromkeys(("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"), "/etc/anamnesis/trust/ca.crt")
     expected_runtime = Runtime(
@@ -161,7 +161,7 @@ def test_what_a_model_leaves_out_the_installation_says(tmp_path: Path) -> None:
         ("[", "invalid YAML"),
     ],
 )
-def test_what_is_wrong_with_the_installation_s_file_is_told(tmp_path: Path, text: str, message: str) -> None:
+def test_errors_in_the_installations_file_are_reported(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         defaults(tmp_path, text)
     with pytest.raises(InputError, match="the file is unreadable"):
@@ -196,7 +196,9 @@ def test_in_a_multi_user_installation_the_model_s_namespace_counts(
     assert backend.namespace == "lab"
 
 
-def test_a_server_that_is_away_is_asked_again_the_next_time(backends: BackendFactory, server: PipelinesServer) -> None:
+def test_an_unreachable_server_is_tried_again_at_the_next_call(
+    backends: BackendFactory, server: PipelinesServer
+) -> None:
     server.faults.permanent_reply = HttpReply(503)
     with pytest.raises(UnreachableError, match=server.url):
         backends(model(MODEL.replace("ENDPOINT", server.url)))
@@ -204,7 +206,7 @@ def test_a_server_that_is_away_is_asked_again_the_next_time(backends: BackendFac
     backends(model(MODEL.replace("ENDPOINT", server.url)))
 
 
-def test_a_missing_secret_or_key_is_told(
+def test_a_missing_secret_or_key_is_reported(
     backends: BackendFactory, server: PipelinesServer, secrets: dict[str, dict[str, str]]
 ) -> None:
     backend = backends(model(MODEL.replace("ENDPOINT", server.url)))

@@ -25,19 +25,19 @@ def job(probe_pipeline: Path) -> PipelineJob:
     return PipelineJob("chest-5aa-1", probe_pipeline, {"what": "ok"})
 
 
-def test_a_server_that_is_away_for_a_moment_is_asked_again(server: PipelinesServer, backend: KubeflowBackend) -> None:
+def test_a_server_that_fails_for_a_moment_is_tried_again(server: PipelinesServer, backend: KubeflowBackend) -> None:
     server.faults.replies = [UNAVAILABLE, HttpReply(429), HttpReply(504)]
     assert backend.runs("chest-") == ()
     assert server.requests == ["GET /experiments"] * 4
 
 
-def test_a_server_that_stays_away_is_told(server: PipelinesServer, backend: KubeflowBackend) -> None:
+def test_a_server_that_stays_unreachable_is_reported(server: PipelinesServer, backend: KubeflowBackend) -> None:
     server.faults.permanent_reply = UNAVAILABLE
     with pytest.raises(UnreachableError, match=rf"{server.url}: 503 no upstream; the operator retries"):
         backend.runs("chest-")
 
 
-def test_nobody_listens(job: PipelineJob) -> None:
+def test_a_refused_connection_is_reported(job: PipelineJob) -> None:
     backend = KubeflowBackend("http://127.0.0.1:9", connect("http://127.0.0.1:9", {}))
     for call in (lambda: backend.runs("chest-"), lambda: backend.submit(job)):
         with pytest.raises(UnreachableError, match=r"http://127.0.0.1:9 is unreachable: .*refused.*endpoint"):
@@ -127,7 +127,7 @@ def test_many_runs_come_in_pages_oldest_first(
         (HttpReply(400, b"[]"), "400 Bad Request$"),
     ],
 )
-def test_an_answer_that_helps_nobody_is_told(
+def test_an_unusable_response_is_reported_with_a_remedy(
     server: PipelinesServer, backend: KubeflowBackend, answer: HttpReply, message: str
 ) -> None:
     server.faults.permanent_reply = answer
@@ -135,7 +135,7 @@ def test_an_answer_that_helps_nobody_is_told(
         backend.runs("chest-")
 
 
-def test_a_server_that_forgets_what_it_took(
+def test_a_server_that_does_not_list_what_it_created(
     server: PipelinesServer, backend: KubeflowBackend, job: PipelineJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(KubeflowBackend, "_create_run", lambda *_: None)
@@ -143,7 +143,7 @@ def test_a_server_that_forgets_what_it_took(
         backend.submit(job)
 
 
-def test_a_run_that_cannot_be_cancelled_is_told(
+def test_a_run_that_cannot_be_cancelled_is_reported(
     server: PipelinesServer, backend: KubeflowBackend, job: PipelineJob
 ) -> None:
     run = backend.submit(job)
@@ -157,7 +157,7 @@ def test_a_run_that_cannot_be_cancelled_is_told(
     assert server.runs[run.id]["state"] == "CANCELING"
 
 
-def test_a_page_that_is_not_there_is_no_run_that_is_gone(
+def test_a_missing_page_is_not_a_missing_run(
     server: PipelinesServer, backend: KubeflowBackend, job: PipelineJob
 ) -> None:
     run = backend.submit(job)
@@ -166,7 +166,7 @@ def test_a_page_that_is_not_there_is_no_run_that_is_gone(
         backend.cancel(run)
 
 
-def test_a_conflict_is_one(server: PipelinesServer, backend: KubeflowBackend) -> None:
+def test_a_conflict_is_a_conflict_error(server: PipelinesServer, backend: KubeflowBackend) -> None:
     server.faults.replies = [HttpReply(409, b'{"message": "it is there"}')]
     with pytest.raises(ConflictError, match="409 it is there"):
         backend.runs("chest-")
@@ -184,7 +184,7 @@ def test_the_token_of_the_cluster_is_read_again(server: PipelinesServer, tmp_pat
         connect(server.url, {"KF_PIPELINES_SA_TOKEN_PATH": "/nowhere"})
 
 
-def test_connecting_asks_nothing_and_writes_nothing(
+def test_connecting_sends_no_request_and_writes_no_file(
     server: PipelinesServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
