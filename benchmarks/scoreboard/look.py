@@ -1,4 +1,4 @@
-"""Saliency over runs: what is kept of an old site's maps, between its floors and its ceiling, and beside forgetting."""
+"""Saliency over runs: the retention of earlier sites' maps, its floors and ceiling, and its relation to forgetting."""
 
 import statistics
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from benchmarks.scoreboard.table import MeanDeviation, mean_and_deviation
 
 @dataclass(frozen=True, slots=True)
 class SaliencySummary:
-    """What a row keeps of where it looked.
+    """The retained saliency of a row.
 
     Attributes:
         iou: of the most salient fifth, after own update and after the last.

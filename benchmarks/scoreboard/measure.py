@@ -1,4 +1,4 @@
-"""What a method knows of every site's held-out images after an update, and where it looks."""
+"""Predictions and saliency maps of a method on the held-out images of all sites after an update."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,10 +21,10 @@ PROBE_IMAGES = 100
 
 @dataclass(frozen=True, slots=True)
 class HeldOutPredictions:
-    """What a method answers on one site's held-out images.
+    """The predictions of a method on one site's held-out images.
 
     Attributes:
-        class_right: [N] bool; every class met so far competes.
+        class_right: [N] bool; all classes seen so far compete.
         task_right: [N] bool; only the site's own classes compete.
         site_right: [N] bool; the winner among all classes is one of the site's own.
         groups: [N] number of the patient.
@@ -36,7 +36,7 @@ class HeldOutPredictions:
     groups: Tensor
 
     def by_patient(self) -> dict[str, list[int]]:
-        """Returns the images of each patient, and how many of them were answered right."""
+        """Returns the number of images of each patient, and of the correct predictions."""
         counts = {"images": torch.ones_like(self.groups), "class": self.class_right, "task": self.task_right}
         patients = int(self.groups.max()) + 1
         empty = torch.zeros(patients, dtype=torch.long)
@@ -46,7 +46,7 @@ class HeldOutPredictions:
 
 
 def predict_held_out(learned_method: LearnedMethod, site: BenchmarkSite) -> HeldOutPredictions:
-    """Asks the method about a site's held-out images."""
+    """Returns the predictions of the method on a site's held-out images."""
     held_out = site.held_out
     split = split_of(site, held_out, learned_method.labels)
     columns = find_class_indices(site.task, learned_method.labels)
@@ -78,7 +78,7 @@ def saliency_maps(learned_method: LearnedMethod, site: BenchmarkSite) -> Tensor 
 
 @dataclass(frozen=True, slots=True)
 class Saliency:
-    """Where a method looks on an old site's images, after its own update and after the last.
+    """Saliency on an earlier site's images, after its own update and after the last.
 
     Attributes:
         kept: ``IoU``, ``SSIM``, ``Cosine`` and ``Spearman`` between the two.
