@@ -81,7 +81,7 @@ class Saliency:
     """Saliency on an earlier site's images, after its own update and after the last.
 
     Attributes:
-        kept: ``IoU``, ``SSIM``, ``Cosine`` and ``Spearman`` between the two.
+        retention: ``IoU``, ``SSIM``, ``Cosine`` and ``Spearman`` between the two.
         other: the same between the map of an image and that of another of its class, both after the own update.
         focus: energy in the tumour's mask and pointing game, after the own update and after the last, with the share
             of the image that the mask covers; empty where there are no masks.
@@ -89,7 +89,7 @@ class Saliency:
         pixels: of a map.
     """
 
-    kept: Mapping[str, float] = field(default_factory=dict)
+    retention: Mapping[str, float] = field(default_factory=dict)
     other: Mapping[str, float] = field(default_factory=dict)
     focus: Mapping[str, float] = field(default_factory=dict)
     images: int = 0
@@ -101,7 +101,7 @@ def compare_saliency(site: BenchmarkSite, maps_before: Tensor, maps_after: Tenso
     retention_metrics = map_retention(maps_before, maps_after)
     case, other_case = same_class_pairs(site.held_out.labels[:PROBE_IMAGES])
     return Saliency(
-        kept={name: float(metric.value) for name, metric in retention_metrics.items()},
+        retention={name: float(metric.value) for name, metric in retention_metrics.items()},
         other={
             name: float(metric.value)
             for name, metric in map_retention(maps_before[case], maps_before[other_case]).items()

@@ -47,7 +47,7 @@ class MapNormalisation(StrEnum):
     SMOOTH = "smooth"
     """Maps are divided by sqrt(|x|^2 + eps^2), eps being 1 % of the batch's mean norm."""
     SIGNED = "signed"
-    """Maps keep their negative part, which is seldom empty; maps that are still empty do not count."""
+    """Maps keep their negative part, which is rarely empty; maps that are still empty do not count."""
 
 
 def head_weights(weight: Tensor, task_groups: TaskGroups, saliency_target: SaliencyTarget) -> Tensor:
