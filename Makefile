@@ -1,4 +1,4 @@
-# Everything a person needs, by the names a person would guess. `make help` lists them.
+# All tasks of development. `make help` lists them.
 PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -10,7 +10,7 @@ export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
-setup: .venv/ready ## Make the virtual environment with the pinned dependencies (5 GB, a few minutes)
+setup: .venv/ready ## Create the virtual environment with the pinned dependencies (5 GB, a few minutes)
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -18,42 +18,42 @@ setup: .venv/ready ## Make the virtual environment with the pinned dependencies 
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-demo: setup ## Run the main job: four sites, four updates, three methods, one report (FRESH=1 starts anew)
+demo: setup ## Run the demonstration: four sites, three methods, one report (FRESH=1 starts over)
 	$(BIN)/anamnesis demo $(if $(FRESH),--fresh)
 
 test: setup ## Run the tests (about 5 minutes on 2 cores)
 	$(BIN)/pytest -m 'not slow and not cluster and not images'
 
-test-slow: setup ## Run the tests that take longer
+test-slow: setup ## Run the slow tests
 	$(BIN)/pytest -m 'slow and not cluster and not images'
 
-cluster-test: setup ## Build both images and run the tests on a node with Kubeflow Pipelines: Helm, operators, updates, alerts (root, buildah)
+cluster-test: setup ## Build both images and test Helm, operators, updates and alerts on a node with Kubeflow Pipelines (root, buildah)
 	$(BIN)/python tests/cluster.py cluster
 
-chart-test: setup ## Run the tests of the Helm chart, with Helm itself and a real API server
+chart-test: setup ## Test the Helm chart with Helm and a real API server
 	$(BIN)/pytest tests/chart
 
-image-test: setup ## Build both images, without a network, and run them as pods on a node (root, buildah, rclone; 13 minutes)
+image-test: setup ## Build both images without a network and test them as pods on a node (root, buildah, rclone; 13 minutes)
 	$(BIN)/python tests/cluster.py images
 
-airgap-bundle: setup ## Write the bundle for a site without a network to dist/airgap (IMAGES=folder takes built archives along)
+airgap-bundle: setup ## Write the bundle for an air-gapped site to dist/airgap (IMAGES=folder adds built archives)
 	rm -rf dist/airgap
-	$(BIN)/python -m delivery.bundle dist/airgap $(if $(IMAGES),--images $(IMAGES))
+	$(BIN)/python -m delivery.airgap_bundle dist/airgap $(if $(IMAGES),--images $(IMAGES))
 
-sbom: setup ## Write what is in the images, as CycloneDX, to dist/sbom
+sbom: setup ## Write the software bills of materials of the images to dist/sbom (CycloneDX)
 	$(BIN)/python -m delivery.sbom dist/sbom
 
-lint: setup ## Check style, types and layers
+lint: setup ## Check style, types and import layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: setup ## Put the style right
+format: setup ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-generate: setup ## Write what follows from the code: trainers, component pages, pipelines, option schemas, CRDs, the chart's copies, the results' page
+generate: setup ## Write all generated files: trainers, component pages, pipelines, option schemas, CRDs, chart, results page, messages
 	$(BIN)/python -m anamnesis.components.generate
 	$(BIN)/python -m anamnesis.pipelines.compile
 	$(BIN)/python -m anamnesis.cli.generate
@@ -67,7 +67,7 @@ generate: setup ## Write what follows from the code: trainers, component pages, 
 	$(BIN)/python -m benchmarks.scoreboard page
 	$(BIN)/python -m quality.messages
 
-verify: setup ## Fail where a generated file differs from the code
+verify: setup ## Fail when a generated file differs from the code
 	$(BIN)/python -m anamnesis.components.generate --check
 	$(BIN)/python -m anamnesis.pipelines.compile --check
 	$(BIN)/python -m anamnesis.cli.generate --check
@@ -82,13 +82,13 @@ verify: setup ## Fail where a generated file differs from the code
 	$(BIN)/python -m quality.messages --check
 	$(BIN)/python -m quality
 
-bench: setup ## Measure what the pages claim; prints tables and writes benchmarks/results
+bench: setup ## Measure the numbers of the pages; prints tables and writes benchmarks/results
 	$(BIN)/python -m benchmarks
 
-bench-methods: setup ## Run the scoreboard's runs that are not there yet, then write docs/results.md (HOURS=8 WORKERS=1 SEQUENCE= ROWS= SEEDS=0,1,2 QUICK=)
+bench-methods: setup ## Run the missing runs of the scoreboard, then write docs/results.md (HOURS=8 WORKERS=1 SEQUENCE= ROWS= SEEDS=0,1,2 QUICK=)
 	test -n "$(QUICK)" || test -f build/scoreboard/cifar10.safetensors || $(BIN)/python -m benchmarks.scoreboard backbone
 	$(BIN)/python -m benchmarks.scoreboard all $(if $(QUICK),--quick) $(if $(HOURS),--hours $(HOURS)) $(if $(WORKERS),--workers $(WORKERS)) \
 		$(foreach name,$(SEQUENCE),--sequence $(name)) $(if $(ROWS),--rows '$(ROWS)') $(if $(SEEDS),--seeds $(SEEDS))
 
-clean: ## Remove the demo and caches, not the virtual environment
+clean: ## Remove the demo, build outputs and caches; keep the virtual environment
 	rm -rf demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,4 +1,4 @@
-"""What components write for people: metrics that Kubeflow can show, and the gate's table."""
+"""Artifacts for people: metrics that Kubeflow shows, and the decision of the gate as a table."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,13 +6,13 @@ from typing import Any
 
 
 def finite_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Returns the numbers among ``metrics`` that are finite: Kubeflow's local runner ends on a NaN."""
+    """Returns the finite numbers in ``metrics``; Kubeflow's local runner fails on a NaN."""
     numbers = {name: float(value) for name, value in metrics.items() if isinstance(value, int | float)}
     return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
 
 def decision_table(decision: Mapping[str, Any]) -> str:
-    """Returns an encoded ``Decision`` as Markdown: the verdict, and each criterion with value and limit."""
+    """Returns an encoded ``Decision`` as Markdown: verdict, reason, and each criterion with value and limit."""
     title = f"## {_escape_cell(decision['verdict'])}\n\n{_escape_cell(decision['reason'])}\n"
     names = ("candidate", "base", "champion", "enforcement")
     field_lines = "\n".join(f"- {name}: {_format_code(decision.get(name))}" for name in names)
@@ -21,7 +21,7 @@ def decision_table(decision: Mapping[str, Any]) -> str:
 
 def _criteria_table(criteria: Sequence[Mapping[str, Any]]) -> str:
     if not criteria:
-        return "No criterion was judged."
+        return "No criterion was evaluated."
     rows = ["| criterion | site | task | value | limit | passed |", "|---|---|---|---:|---:|---|"]
     for criterion in criteria:
         passed = {True: "yes", False: "**no**", None: "missing"}[criterion["passed"]]

@@ -17,7 +17,7 @@ class ComponentEntry:
 
     Attributes:
         category: ``data_processing``, ``training``, ``evaluation`` or ``deployment``.
-        name: of the folder and of the function.
+        name: name of the folder and of the function.
     """
 
     category: str
@@ -25,7 +25,7 @@ class ComponentEntry:
 
     @property
     def folder(self) -> Path:
-        """Where its files are."""
+        """The folder with the files of the component."""
         return ROOT / self.category / self.name
 
     def load(self) -> Any:
@@ -49,8 +49,8 @@ def load_trainer(method: str) -> Any:
     """Returns the component that trains with ``method``.
 
     Raises:
-        InputError: it has none.
+        InputError: the method has no trainer.
     """
     if method not in trained_methods():
-        raise InputError(f"method: {method!r} has no trainer; there are {', '.join(trained_methods())}")
+        raise InputError(f"method: {method!r} has no trainer; methods with a trainer: {', '.join(trained_methods())}")
     return ComponentEntry("training", f"train_{method}").load()

@@ -1,6 +1,6 @@
-"""Writes what follows from the code: a trainer for each method, and each component's README and metadata.
+"""Generates a trainer for each method, and the README and metadata of each component.
 
-``python -m anamnesis.components.generate`` writes; with ``--check`` it writes nothing and fails where a file differs.
+``python -m anamnesis.components.generate`` writes; with ``--check`` it writes nothing and fails when a file differs.
 """
 
 import inspect
@@ -12,7 +12,7 @@ from pathlib import Path
 from anamnesis.components.catalogue import ROOT, ComponentEntry, list_components
 from anamnesis.components.readme import render_metadata, render_readme
 
-_TRAINER = '''"""The component ``train_{method}``. Generated; the work is in ``anamnesis.components.training.body``."""
+_TRAINER = '''"""Generated: the component ``train_{method}``, a call of ``anamnesis.components.training.train_step``."""
 
 from typing import NamedTuple
 
@@ -37,21 +37,22 @@ def train_{method}(
         request: The encoded `UpdateRequest`, as JSON.
         snapshot: Digest of the new site's snapshot.
         test_set: Digest of the new site's test set.
-        model: The version's digest and its registry; the weights are there.
-        metrics: Seconds of training and bytes stored.
+        model: Digest of the version and URL of the registry that holds the weights.
+        metrics: Seconds of training and stored bytes.
 
     Returns:
         version: Digest of the new version.
     """
-    from anamnesis.components.training.body import train
+    from anamnesis.components.training.train_step import train
 
-    return (train("{method}", request, snapshot, test_set, model, metrics),)
+    version = train("{method}", request, snapshot=snapshot, test_set=test_set, model=model, metrics=metrics)
+    return (version,)
 '''
 
 
 def trainer_files() -> Iterator[tuple[Path, str]]:
-    """Yields path and text of the trainer of every registered method that is not for research alone."""
-    from anamnesis.methods import registered_methods  # pulls torch, so not at the top
+    """Yields path and text of the trainer of every registered method, except research-only methods."""
+    from anamnesis.methods import registered_methods  # imports torch, so not at the top
 
     for name, method_class in registered_methods(include_research=False).items():
         summary = (inspect.getdoc(import_module(method_class.__module__)) or "").splitlines()[0]
@@ -72,19 +73,19 @@ def _package_docstring(name: str) -> str:
 
 
 def stale_files(files: Mapping[Path, str]) -> list[Path]:
-    """Returns the files that do not hold what they should."""
+    """Returns the files that are missing or differ from ``files``."""
     return [path for path, text in files.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
 
 
 def write_files(files: Mapping[Path, str]) -> None:
-    """Writes what is stale, and nothing else."""
+    """Writes the stale files."""
     for path in stale_files(files):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(files[path], encoding="utf-8")
 
 
 def main(arguments: list[str]) -> int:
-    """Writes or, with ``--check``, compares; returns the exit code."""
+    """Writes the files or, with ``--check``, compares them; returns the exit code."""
     check = "--check" in arguments
     stale_paths: list[Path] = []
     for make_files in (

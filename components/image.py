@@ -1,4 +1,4 @@
-"""How every component is made: the project's image, and nothing installed at run time."""
+"""Builds components with the project's image; nothing is installed at run time."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,9 +8,9 @@ from kfp import dsl
 from anamnesis import __version__
 
 IMAGE = f"anamnesis-training:{__version__}"
-"""Built by ``Containerfile``; ``anamnesis.pipelines.specialise`` puts a cluster's own in its place."""
+"""Built from ``Containerfile``; ``anamnesis.pipelines.specialise`` replaces it by the image of a cluster."""
 
 
 def component(function: Callable[..., Any]) -> Any:
-    """Makes a lightweight Kubeflow component of ``function``, whose body must import what it needs."""
+    """Makes a lightweight Kubeflow component of ``function``, whose body contains its imports."""
     return dsl.component(function, base_image=IMAGE, install_kfp_package=False)

@@ -1,4 +1,4 @@
-"""Draws a component's README and metadata from its code, in the layout of Kubeflow's own catalogue of components."""
+"""Renders the README and metadata of a component from its code, in the layout of the Kubeflow component catalogue."""
 
 import inspect
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ _TYPES = {"String": "str", "Integer": "int", "Double": "float", "Boolean": "bool
 
 
 def render_readme(entry: ComponentEntry) -> str:
-    """Returns the text of ``README.md``: what it does, its inputs, its outputs."""
+    """Returns the text of ``README.md``: summary, inputs and outputs."""
     component = entry.load()
     function, spec = component.python_func, component.component_spec
     docstring = docstring_parser.parse(inspect.getdoc(function) or "")
@@ -30,7 +30,7 @@ def render_readme(entry: ComponentEntry) -> str:
         f"# {entry.name}\n\n{summary}\n\n"
         f"## Inputs\n\n{_render_table(inputs)}\n"
         f"## Outputs\n\n{_render_table(outputs)}\n"
-        "Inputs are parameters; outputs of a type `dsl.…` are artifacts, the others parameters.\n"
+        "All inputs are parameters. Outputs with a type `dsl.…` are artifacts; all other outputs are parameters.\n"
     )
 
 

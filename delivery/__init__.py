@@ -1,1 +1,1 @@
-"""What a release is made of: images, lists of what is in them, and the bundle for a site without a network."""
+"""Builds the parts of a release: images, their software bills of materials, and the bundle for air-gapped sites."""

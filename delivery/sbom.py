@@ -1,8 +1,8 @@
-"""Writes what our images are made of, as CycloneDX: ``python -m delivery.sbom FOLDER``.
+"""Writes the software bill of materials of our images, as CycloneDX: ``python -m delivery.sbom FOLDER``.
 
-Read from the installed distributions, of this environment or, with ``--root``, of an image's unpacked file system,
-whose Debian packages are told too. Times come from ``SOURCE_DATE_EPOCH`` where it is set, so that a list can be
-repeated.
+It lists the installed distributions of this environment or, with ``--root``, the distributions and Debian packages of
+the unpacked file system of an image. Times come from ``SOURCE_DATE_EPOCH`` when it is set, so that the output can be
+reproduced.
 """
 
 import argparse
@@ -28,19 +28,19 @@ IMAGES = {
     "anamnesis-operator": "anamnesis[operator,pipelines]",
     "anamnesis-training": "anamnesis[learn,operator,pipelines]",
 }
-"""Image -> what is installed in it."""
+"""Image -> the requirement installed in it."""
 SITE_PACKAGES = "opt/anamnesis/lib/python3.*/site-packages"
-"""Where, in an image."""
+"""Path in an image."""
 _LIBRARY = ComponentType.LIBRARY
 DistributionGraph = Mapping[str, tuple[Distribution, frozenset[str]]]
-"""Name of a distribution -> itself, and the names of those that it needs."""
+"""Name of a distribution -> the distribution and the names of its dependencies."""
 
 
 def resolve_requirement(root: str, installed: Iterable[Distribution]) -> DistributionGraph:
-    """Returns what a requirement needs, directly or not.
+    """Returns a requirement with all its direct and indirect dependencies.
 
     Raises:
-        LookupError: something needed is not installed.
+        LookupError: a dependency is not installed.
     """
     by_name = {canonicalize_name(distribution.name): distribution for distribution in installed}
     graph: dict[str, tuple[Distribution, frozenset[str]]] = {}
@@ -59,7 +59,10 @@ def resolve_requirement(root: str, installed: Iterable[Distribution]) -> Distrib
             for dependency in map(Requirement, by_name[name].requires or ())
             if _applies(dependency, extras[name])
         ]
-        graph[name] = (by_name[name], frozenset(canonicalize_name(one.name) for one in dependencies) - {name})
+        graph[name] = (
+            by_name[name],
+            frozenset(canonicalize_name(dependency.name) for dependency in dependencies) - {name},
+        )
         queue += dependencies
     return graph
 
@@ -72,10 +75,10 @@ def render_sbom(image: str, graph: DistributionGraph, debian: Sequence[tuple[str
     """Returns the CycloneDX document of an image, as JSON.
 
     Args:
-        image: its name.
+        image: name of the image.
         graph: the Python distributions in it.
-        debian: its Debian packages, each name and version.
-        time: of its making.
+        debian: name and version of each Debian package in it.
+        time: time of its build.
     """
     version = graph["anamnesis"][0].version
     bom = Bom(serial_number=uuid5(NAMESPACE_URL, f"{image}:{version}:{time.isoformat()}"))
@@ -120,7 +123,7 @@ def _debian_component(name: str, version: str) -> Component:
 
 
 def debian_packages(root: Path) -> list[tuple[str, str]]:
-    """Returns name and version of each Debian package installed in a file system."""
+    """Returns name and version of each installed Debian package in a file system."""
     status = root / "var/lib/dpkg/status"
     paragraphs = status.read_text(encoding="utf-8").split("\n\n") if status.exists() else []
     headers = [HeaderParser().parsestr(text) for text in paragraphs if text.strip()]
@@ -134,9 +137,9 @@ def write_sbom(image: str, folder: Path, root: Path | None, time: datetime) -> P
 
     Args:
         image: a key of ``IMAGES``.
-        folder: made where it is missing.
-        root: the image's unpacked file system; none: this environment stands for it.
-        time: of its making.
+        folder: folder for the file; created when missing.
+        root: unpacked file system of the image; none: use this environment.
+        time: time of the build.
     """
     installed = distributions(path=[str(folder) for folder in root.glob(SITE_PACKAGES)]) if root else distributions()
     folder.mkdir(parents=True, exist_ok=True)
@@ -149,20 +152,20 @@ def write_sbom(image: str, folder: Path, root: Path | None, time: datetime) -> P
 
 
 def source_time() -> datetime:
-    """Returns the time that ``SOURCE_DATE_EPOCH`` names, else now."""
+    """Returns the time in ``SOURCE_DATE_EPOCH``, else the current time."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     return datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
 
 
 def main(arguments: Sequence[str]) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Writes what the images are made of, as CycloneDX.")
-    parser.add_argument("folder", type=Path, help="where the documents are written")
-    parser.add_argument("--image", choices=IMAGES, help="this one only")
-    parser.add_argument("--root", type=Path, help="the image's unpacked file system; needs --image")
+    parser = argparse.ArgumentParser(description="Writes software bills of materials of the images, as CycloneDX.")
+    parser.add_argument("folder", type=Path, help="folder for the documents")
+    parser.add_argument("--image", choices=IMAGES, help="only this image")
+    parser.add_argument("--root", type=Path, help="unpacked file system of the image; needs --image")
     options = parser.parse_args(arguments)
     if options.root and not options.image:
-        parser.error("--root: say with --image which image it is")
+        parser.error("--root: give the name of the image with --image")
     for image in [options.image] if options.image else IMAGES:
         print(write_sbom(image, options.folder, options.root, source_time()))
     return 0

@@ -1,1 +1,1 @@
-"""Kubeflow pipelines, compiled and committed, and the runner that runs them on one machine."""
+"""Kubeflow pipelines, compiled and committed, and the runner for one machine."""

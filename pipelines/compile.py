@@ -1,4 +1,4 @@
-"""Compiles every pipeline: ``python -m anamnesis.pipelines.compile``; ``--check`` fails where a file differs.
+"""Compiles every pipeline: ``python -m anamnesis.pipelines.compile``; ``--check`` fails when a file differs.
 
 Compiling is deterministic, so the committed files are compared byte for byte.
 """
@@ -26,7 +26,7 @@ def compile_pipeline(pipeline: Any) -> bytes:
 
 
 def stale_files() -> dict[Path, bytes | None]:
-    """Returns the files that do not hold what they should, with what they should hold; none: they should not be."""
+    """Returns each stale file with its expected content, or with none when the file should not exist."""
     pipelines = {UPDATES / f"{method}.yaml": continual_update(method) for method in trained_methods()}
     pipelines[EVALUATIONS / "scheduled_evaluation.yaml"] = scheduled_evaluation
     outdated_files: dict[Path, bytes | None] = {
@@ -41,7 +41,7 @@ def _has_content(path: Path, data: bytes) -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    """Writes or, with ``--check``, compares; returns the exit code."""
+    """Writes the files or, with ``--check``, compares them; returns the exit code."""
     check = "--check" in arguments
     outdated_files = stale_files()
     for path, data in outdated_files.items():

@@ -1,4 +1,4 @@
-"""Runs a compiled pipeline on this machine, keeps a record of it and tells its progress."""
+"""Runs a compiled pipeline on this machine, records it and reports its progress."""
 
 import json
 import os
@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from anamnesis.pipelines.compiled import CompiledPipeline, check_arguments, read_compiled
-from anamnesis.pipelines.record import (
+from anamnesis.pipelines.compiled_pipeline import CompiledPipeline, check_arguments, read_compiled
+from anamnesis.pipelines.run_record import (
     LOG_FILE,
     ExecutionState,
     RunRecord,
@@ -38,32 +38,33 @@ _GRACE_SECONDS = 3.0
 def run_local(
     pipeline_file: Path, arguments: Mapping[str, object], record_folder: Path, progress: Progress
 ) -> RunRecord:
-    """Runs a compiled pipeline to its end; several may run side by side, each in a process and a folder of its own.
+    """Runs a compiled pipeline to its end. Several runs may go in parallel, each in its own process and folder.
 
-    The folder gets ``run.json`` (the record, see ``record.py``), ``run.log`` (all that the steps print),
+    The folder receives ``run.json`` (the record, see ``run_record.py``), ``run.log`` (the output of the steps),
     ``events.jsonl``, ``arguments.json``, ``pipeline.yaml`` and ``outputs/``.
 
     Args:
         pipeline_file: the compiled pipeline.
-        arguments: of the pipeline.
+        arguments: arguments of the pipeline.
         record_folder: a new folder for this run; its name is the run's id.
-        progress: told what the steps tell, as ``<step>: <what>``; and 0 of 1 and 1 of 1 ``<step>`` around each.
+        progress: receives the progress of each step with the unit ``<step>: <unit>``, and 0 of 1 and 1 of 1 ``<step>``
+            at its start and end.
 
     Returns:
         The record of a run that succeeded.
 
     Raises:
-        AnamnesisError: a step failed; the class is that of the step's own error, and so is the message.
-        InputError: the file or an argument is not what it should be.
-        ConflictError: the folder has another run.
-        KeyboardInterrupt: interrupted; all processes of the run have been ended and the record says so.
+        AnamnesisError: a step failed; class and message are those of the step's error.
+        InputError: the file or an argument is not valid.
+        ConflictError: another run uses the folder.
+        KeyboardInterrupt: interrupted; all processes of the run have ended and the record says so.
     """
     pipeline = read_compiled(pipeline_file)
     check_arguments(pipeline, arguments)
     with claim_folder(record_folder):
         shutil.copyfile(pipeline_file, record_folder / "pipeline.yaml")
         (record_folder / "arguments.json").write_text(json.dumps(dict(arguments)), encoding="utf-8")
-        record = _run_child(record_folder, _new_record(record_folder, pipeline, arguments), progress)
+        record = _run_process(record_folder, _new_record(record_folder, pipeline, arguments), progress)
     if record.state is not ExecutionState.SUCCEEDED:
         raise error_for_exit_code(record.exit_code, record.error)
     return record
@@ -81,19 +82,19 @@ def _new_record(folder: Path, pipeline: CompiledPipeline, arguments: Mapping[str
     )
 
 
-def _run_child(folder: Path, record: RunRecord, progress: Progress) -> RunRecord:
-    """Runs the child and writes the record as events come."""
+def _run_process(folder: Path, record: RunRecord, progress: Progress) -> RunRecord:
+    """Runs the process and updates the record after every event."""
     write_record(folder, record)
     exit_codes: dict[str, int] = {}
     try:
-        with _start_child(folder) as process, (folder / "events.jsonl").open("rb") as file:
+        with _start_process(folder) as process, (folder / "events.jsonl").open("rb") as file:
             for event in _read_events(file, process):
                 exit_codes[str(event["step"])] = int(event.get("exit_code", 0))
                 record = _apply_event(folder, record, event, progress)
     except BaseException:
         write_record(
             folder,
-            _with_duration(mark_stopped(record, ExecutionState.INTERRUPTED, "interrupted; run it again to go on")),
+            _with_duration(mark_stopped(record, ExecutionState.INTERRUPTED, "interrupted; run it again to continue")),
         )
         raise
     record = _with_duration(_finish_record(folder, record, process.returncode, exit_codes))
@@ -104,7 +105,7 @@ def _run_child(folder: Path, record: RunRecord, progress: Progress) -> RunRecord
 def _apply_event(folder: Path, record: RunRecord, event: Mapping[str, Any], progress: Progress) -> RunRecord:
     name, kind = event["step"], event["event"]
     if kind == "progress":
-        progress(event["done"], event["total"], f"{name}: {event['what']}")
+        progress(event["completed"], event["total"], f"{name}: {event['unit']}")
         return record
     record = apply_event(record, event)
     write_record(folder, record)
@@ -118,7 +119,7 @@ def _with_duration(record: RunRecord) -> RunRecord:
 
 
 def _finish_record(folder: Path, record: RunRecord, returncode: int, exit_codes: Mapping[str, int]) -> RunRecord:
-    """Returns the record of a run whose process has ended with ``returncode``."""
+    """Returns the record of a run after its process ended with ``returncode``."""
     if returncode == 0:
         return mark_succeeded(record)
     failed_steps = [step for step in record.steps if step.state is ExecutionState.FAILED]
@@ -131,23 +132,25 @@ def _finish_record(folder: Path, record: RunRecord, returncode: int, exit_codes:
             exit_code=exit_codes[failed_step.name],
         )
     running_steps = [step.name for step in record.steps if step.state is ExecutionState.RUNNING]
-    problem = f"{running_steps[-1]}: ended without a word" if running_steps else "a step could not be started"
+    problem = (
+        f"{running_steps[-1]}: exited without reporting a result" if running_steps else "a step could not be started"
+    )
     cause = f"killed by {signal.Signals(-returncode).name}" if returncode < 0 else "killed, or out of memory"
-    error = f"{problem} ({cause}); the log is {folder / LOG_FILE}"
+    error = f"{problem} ({cause}); see the log {folder / LOG_FILE}"
     state = ExecutionState.INTERRUPTED if returncode < 0 else ExecutionState.FAILED
     return replace(mark_stopped(record, state, error), exit_code=AnamnesisError.exit_code)
 
 
 @contextmanager
-def _start_child(folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """Starts the child in a process group of its own, and ends whatever is left of the group."""
+def _start_process(folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Starts the process in its own process group, and ends the whole group afterwards."""
     (folder / "events.jsonl").touch()
-    # a short path, not below the folder: sockets that libraries put there may have 108 bytes
+    # a short path, because the path of a socket may have 108 bytes at most
     temporary = tempfile.mkdtemp(prefix="anamnesis-")
     try:
         with (folder / LOG_FILE).open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "anamnesis.pipelines.child", str(folder.resolve())],
+                [sys.executable, "-m", "anamnesis.pipelines.runner_process", str(folder.resolve())],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -168,12 +171,12 @@ def _environment(folder: Path, temporary: str) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",  # the log shows a step while it runs
         "TMPDIR": temporary,
     }
-    # The threads of training are configuration; elsewhere one is enough, and runs side by side do not fight.
+    # Training takes its number of threads from the configuration; one thread is enough elsewhere.
     return {"OMP_NUM_THREADS": "1", **os.environ, **run_variables}
 
 
 def _end_process_group(process: "subprocess.Popen[bytes]") -> None:
-    """Ends the process group: politely, then not."""
+    """Ends the process group with SIGTERM, then with SIGKILL."""
     for signal_number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, signal_number)
@@ -186,10 +189,10 @@ def _end_process_group(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _read_events(file: Any, process: "subprocess.Popen[bytes]") -> Iterator[dict[str, Any]]:
-    """Yields events as they come, until the process has ended and all were read."""
+    """Yields events until the process has ended and all events were read."""
     incomplete_line = b""
     while True:
-        has_ended = process.poll() is not None  # asked before reading: nothing is written after it
+        has_ended = process.poll() is not None  # checked before reading, so that no event is missed
         incomplete_line += file.read()
         *lines, incomplete_line = incomplete_line.split(b"\n")
         for line in lines:

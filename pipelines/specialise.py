@@ -1,10 +1,9 @@
-"""Sets a cluster's constants in a compiled pipeline before it is uploaded. Pure; needs no kfp.
+"""Sets the constants of a cluster in a compiled pipeline before the upload. Needs no kfp.
 
-Kubeflow cannot take labels and tolerations as parameters, and older back ends ignore parametrised images and GPU
-counts; as constants all of them work on every back end. The result is what ``kfp.kubernetes`` itself would have
-compiled (a test compares them), but for one thing: kfp names a secret and a claim twice, as a constant and as a
-parameter that is a constant. Back ends before 2.5 refuse the second and all later ones read the first, so only the
-first is written.
+Kubeflow does not accept labels and tolerations as parameters, and older back ends ignore images and GPU counts in
+parameters. As constants they work on every back end. The result equals the output of ``kfp.kubernetes`` (a test
+compares them) with one difference: kfp writes the name of a secret or claim twice, as a constant and as a constant
+parameter. Back ends before 2.5 refuse the second form and all back ends read the first, so only the first is written.
 """
 
 from collections.abc import Mapping
@@ -20,12 +19,12 @@ from anamnesis.records import InputError, digest_hex, digest_json
 Executor = dict[str, Any]
 _QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _ACCELERATED_EXECUTORS = ("exec-train-", "exec-evaluate-scheduled")
-"""Executors that get accelerators; the evaluations of an update judge a few test sets and do without."""
+"""Executors that get accelerators; the evaluations of an update are small and run without."""
 
 
 @dataclass(frozen=True, slots=True)
 class Toleration:
-    """A taint that pods of the pipeline tolerate; empty fields are left out, as Kubernetes reads them."""
+    """A taint that the pods of the pipeline tolerate; empty fields are omitted."""
 
     key: str = ""
     operator: str = ""
@@ -38,7 +37,7 @@ class SecretEnv:
     """A secret whose keys become environment variables.
 
     Attributes:
-        name: of the Kubernetes secret.
+        name: name of the Kubernetes Secret.
         variables: key in the secret -> environment variable.
     """
 
@@ -51,8 +50,8 @@ class SecretFiles:
     """A secret whose keys become files.
 
     Attributes:
-        name: of the Kubernetes secret.
-        path: absolute, the folder in every step.
+        name: name of the Kubernetes Secret.
+        path: absolute path of the folder in every step.
     """
 
     name: str
@@ -64,8 +63,8 @@ class Volume:
     """A PersistentVolumeClaim and where it is mounted.
 
     Attributes:
-        claim: its name, in the namespace of the pipelines.
-        path: absolute, in every step.
+        claim: name of the claim in the namespace of the pipelines.
+        path: absolute mount path in every step.
     """
 
     claim: str
@@ -74,21 +73,21 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """How a pipeline runs on one cluster.
+    """Constants of one cluster; all apply to every step unless stated otherwise.
 
     Attributes:
-        image: of every step, best with its digest; empty leaves the compiled one.
-        accelerators: how many each training step and each scheduled evaluation gets; 0 does without.
+        image: image, preferably with a digest; empty keeps the compiled image.
+        accelerators: number per training step and per scheduled evaluation; 0 means none.
         accelerator_type: resource name of the accelerator.
-        tolerations: of every step.
-        node_selector: of every step.
-        secrets: of every step, for the store and the split key.
-        queue: Kueue's local queue; empty sets no label.
-        pull_secrets: names of the secrets that fetch the image.
-        shared_memory: size of ``/dev/shm`` in training steps, for example ``2Gi``; empty leaves the default.
-        volumes: of every step.
-        environment: variables of every step.
-        secret_files: of every step.
+        tolerations: tolerations of the pods.
+        node_selector: node labels that the pods require.
+        secrets: secrets as environment variables, for the store and the split key.
+        queue: local queue of Kueue; empty sets no label.
+        pull_secrets: names of the image pull secrets.
+        shared_memory: size of ``/dev/shm`` in steps with accelerators, for example ``2Gi``; empty keeps the default.
+        volumes: volumes to mount.
+        environment: environment variables.
+        secret_files: secrets as files.
     """
 
     image: str = ""
@@ -115,7 +114,7 @@ class PipelineIR:
 
     Attributes:
         pipeline: the first YAML document.
-        platform: the second, with what only Kubernetes knows; empty where there is none.
+        platform: the second YAML document, with settings of Kubernetes; may be empty.
     """
 
     pipeline: Mapping[str, Any]
@@ -123,7 +122,7 @@ class PipelineIR:
 
     @property
     def version_name(self) -> str:
-        """The pipeline version's name: the pipeline's, and twelve digits of the digest of both documents."""
+        """Name of the pipeline version: name of the pipeline and twelve digits of the digest of both documents."""
         digest = digest_json([self.pipeline, self.platform])
         return f"{self.pipeline['pipelineInfo']['name']}-{digest_hex(digest)[:12]}"
 
@@ -137,7 +136,7 @@ def load_ir(path: Path) -> PipelineIR:
     """Reads a compiled pipeline.
 
     Raises:
-        InputError: the file is missing or is no compiled pipeline.
+        InputError: the file is missing or is not a compiled pipeline.
     """
     try:
         documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
@@ -151,7 +150,7 @@ def load_ir(path: Path) -> PipelineIR:
 
 
 def specialise(ir: PipelineIR, runtime: Runtime) -> PipelineIR:
-    """Returns ``ir`` with the constants of ``runtime``; an empty ``Runtime`` changes nothing."""
+    """Returns ``ir`` with the constants of ``runtime``; a default ``Runtime`` changes nothing."""
     pipeline, platform = deepcopy(dict(ir.pipeline)), deepcopy(dict(ir.platform))
     executor_settings = (
         platform.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
@@ -172,7 +171,7 @@ def _set_container(container: Executor, runtime: Runtime, uses_accelerator: bool
     if runtime.environment:
         container["env"] = [{"name": name, "value": text} for name, text in runtime.environment.items()]
     if uses_accelerator and runtime.accelerators:
-        # each twice: older back ends read the fields without "resource"
+        # both names: older back ends read the fields without "resource"
         count, kind = str(runtime.accelerators), runtime.accelerator_type
         accelerator = {"count": count, "resourceCount": count, "resourceType": kind, "type": kind}
         container.setdefault("resources", {})["accelerator"] = accelerator

@@ -4,7 +4,7 @@
 (``KUBECONFIG``, and ``ANAMNESIS_IMAGES`` or ``PIPELINES_URL``), it is used as it is and must have the images. Otherwise
 one is started by the tool that ``ANAMNESIS_NODE`` or ``ANAMNESIS_KFPCLUSTER`` names (by default ``node.py`` and
 ``kfpcluster.py`` in ``../shared/cluster`` beside the checkout): it runs ``up --image ARCHIVE ... -- COMMAND`` with
-these variables set and ``kubectl`` in PATH. The images are built by ``delivery.build``, unless ``ANAMNESIS_IMAGES``
+these variables set and ``kubectl`` in PATH. The images are built by ``delivery.build_images``, unless ``ANAMNESIS_IMAGES``
 names a folder with their archives.
 """
 
@@ -81,7 +81,7 @@ def _build_images(folder: Path) -> Path:
     requirements = ["setuptools", "wheel", ".[operator,learn,pipelines]"]
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--constraint=constraints.txt", f"--wheel-dir={wheels}"]
     subprocess.run([*pip, *requirements], cwd=ROOT, check=True)
-    build = [sys.executable, "-m", "delivery.build", folder / "images", "--wheels", wheels]
+    build = [sys.executable, "-m", "delivery.build_images", folder / "images", "--wheels", wheels]
     subprocess.run(build, cwd=ROOT, check=True, stdout=sys.stderr)
     shutil.rmtree(wheels)
     return folder / "images"

@@ -1,4 +1,4 @@
-"""The command line. Modules here import only typer and the standard library at the top: help appears at once."""
+"""The command line. Modules import only typer and the standard library at the top, so that help appears fast."""
 
 
 def main() -> None:
@@ -9,7 +9,7 @@ def main() -> None:
 
 
 def plugin() -> None:
-    """Runs the commands that speak to a cluster; the entry point ``kubectl-anamnesis``, for ``kubectl anamnesis``."""
-    from anamnesis.cli.plugin import app
+    """Runs the cluster commands; the entry point ``kubectl-anamnesis`` for ``kubectl anamnesis``."""
+    from anamnesis.cli.kubectl_plugin import app
 
     app(prog_name="kubectl anamnesis")

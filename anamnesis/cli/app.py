@@ -1,4 +1,4 @@
-"""The tree of commands, and what happens to errors."""
+"""The tree of commands, and how errors become a message and an exit code."""
 
 import os
 import sys
@@ -8,7 +8,23 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from anamnesis.cli.commands import cluster, decisions, demo, ingest, inspection, operator, registry, results, run
+from anamnesis.cli.commands import (
+    decisions,
+    demo,
+    doctor,
+    evaluate,
+    ingest,
+    methods,
+    operator,
+    predict,
+    registry,
+    report,
+    run,
+    status,
+    support_bundle,
+    suspend,
+    update,
+)
 from anamnesis.cli.options import format_examples
 from anamnesis.records.errors import AnamnesisError
 
@@ -25,14 +41,16 @@ class GuardedGroup(TyperGroup):
         except AnamnesisError as error:
             raise _report_error(error, str(error), error.exit_code) from error
         except KeyboardInterrupt as error:
-            raise _report_error(error, "interrupted; the same command continues", INTERRUPTED_EXIT_CODE) from error
+            raise _report_error(
+                error, "interrupted; run the same command again to continue", INTERRUPTED_EXIT_CODE
+            ) from error
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing more to tell
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader closed the pipe
             raise typer.Exit(0) from None
         except Exception as error:
             if isinstance(error, typer.Exit | typer.Abort) or hasattr(error, "exit_code"):
                 raise
-            text = f"unexpected {type(error).__name__}: {error} (ANAMNESIS_DEBUG=1 shows where)"
+            text = f"unexpected {type(error).__name__}: {error} (ANAMNESIS_DEBUG=1 shows the traceback)"
             raise _report_error(error, text, 1) from error
 
 
@@ -52,11 +70,12 @@ app = typer.Typer(
     epilog=format_examples(
         "anamnesis demo                                  four sites, three methods, on this machine",
         "anamnesis run -f model.yaml                     learn every site that is not learned yet",
-        "anamnesis status -f model.yaml --json           where each site stands",
-        "anamnesis status -n wards                       the same on the cluster of the kubeconfig",
-        'anamnesis approve -f model.yaml sha256:... --why "reviewed"',
+        "anamnesis status -f model.yaml --json           state of each site",
+        "anamnesis status -n wards                       the same on a cluster",
+        'anamnesis approve -f model.yaml sha256:... --reason "reviewed"',
     )
-    + "\n\nExit codes: 0 done, 1 unexpected, 2 wrong input, 3 refused, 4 conflict, 5 damaged, 130 interrupted.",
+    + "\n\nExit codes: 0 success, 1 unexpected error, 2 wrong input, 3 refused, 4 conflict, 5 damaged data, "
+    "130 interrupted.",
 )
 
 
@@ -74,9 +93,27 @@ def anamnesis(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Keeps a medical-imaging model learning as hospitals send data, without forgetting what it knew."""
+    """Keeps a medical imaging model learning from new hospital data without forgetting earlier tasks."""
 
 
-for command_module in (run, ingest, results, decisions, inspection, cluster, operator, demo):
+COMMAND_MODULES = (
+    run,
+    update,
+    ingest,
+    evaluate,
+    report,
+    predict,
+    decisions,
+    status,
+    methods,
+    doctor,
+    suspend,
+    support_bundle,
+    operator,
+    demo,
+)
+"""In the order of the help."""
+
+for command_module in COMMAND_MODULES:
     command_module.register_commands(app)
 app.add_typer(registry.app, name="registry")

@@ -13,18 +13,18 @@ from anamnesis.operator.plan import PlannedModelStatus
 from anamnesis.records import short_digest
 
 SHOWN_RUNS = 5
-"""Runs that are shown to people; programs get all."""
+"""Maximum number of runs in the text output; JSON has all of them."""
 
 
 def describe_model_status(model: str, status: PlannedModelStatus) -> Iterator[str]:
-    """Yields the champion and one line per site."""
+    """Yields the champion and one line for each site."""
     yield f"{model}: champion {short_digest(status.champion)}"
     rows = [[site.name, site.state.value, site.message] for site in status.sites]
     yield from (f"  {line}" for line in format_table(["site", "state", ""], rows))
 
 
 def describe_local_status(model_status: LocalModelStatus) -> Iterator[str]:
-    """Yields lines for people."""
+    """Yields the lines."""
     yield from describe_model_status(model_status.model, model_status.status)
     yield f"  registry {model_status.registry}\n  head {model_status.head}"
     if model_status.runs:
@@ -33,7 +33,7 @@ def describe_local_status(model_status: LocalModelStatus) -> Iterator[str]:
 
 
 def describe_method(entry: MethodEntry) -> Iterator[str]:
-    """Yields lines for people about one method."""
+    """Yields the lines about one method."""
     notes = ["opens the training data of earlier sites"] * entry.earlier_data
     notes += ["keeps real images"] * entry.stores_exemplars
     yield f"{entry.name}: {entry.summary}{' (' + '; '.join(notes) + ')' if notes else ''}"
@@ -51,12 +51,12 @@ def _describe_options(options: Mapping[str, OptionSchema], indent: str = "  ") -
 
 
 def describe_checks(checks: Sequence[Check]) -> list[str]:
-    """Returns lines for people."""
+    """Returns the lines."""
     return format_table(["", "", ""], [[check.state, check.name, check.detail] for check in checks])[1:]
 
 
 def describe_version(version_details: VersionDetails) -> Iterator[str]:
-    """Yields lines for people."""
+    """Yields the lines."""
     version = version_details.version
     yield f"{version_details.digest}  {version_details.state}"
     yield f"  base {version.base or 'none'}\n  site {version.site}, snapshot {version.snapshot or 'none (imported)'}"

@@ -4,9 +4,7 @@ With ``--check`` it writes nothing and fails where the file differs.
 """
 
 import dataclasses
-import inspect
 import json
-import re
 import sys
 import types
 import typing
@@ -14,6 +12,7 @@ from enum import Enum
 from pathlib import Path
 
 from anamnesis.generated import write_or_check
+from anamnesis.operator.api.record_fields import attribute_descriptions
 
 JSON_TYPES = {int: "integer", float: "number", str: "string", bool: "boolean"}
 
@@ -40,18 +39,11 @@ def options_schema(options: type) -> dict[str, dict[str, object]]:
 
     A group of options has ``description``, ``type: object`` and ``properties``: the schemas of its options.
     """
-    hints, descriptions = typing.get_type_hints(options), _attribute_descriptions(options)
+    hints, descriptions = typing.get_type_hints(options), attribute_descriptions(options)
     return {
         field.name: {"description": descriptions.get(field.name, ""), **_option_schema(hints[field.name], field)}
         for field in dataclasses.fields(options)
     }
-
-
-def _attribute_descriptions(options: type) -> dict[str, str]:
-    """Returns option -> its text under ``Attributes`` in the docstring of the class."""
-    section = inspect.cleandoc(options.__doc__ or "").partition("Attributes:\n")[2]
-    entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in entries}
 
 
 def _option_schema(value_type: typing.Any, field: "dataclasses.Field[typing.Any]") -> dict[str, object]:

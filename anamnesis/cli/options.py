@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options and arguments that several commands share."""
 
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -6,37 +6,36 @@ from typing import Annotated, NamedTuple
 import typer
 
 FilesOption = Annotated[
-    list[Path], typer.Option("-f", "--file", help="YAML file or folder with resources; may be given several times.")
+    list[Path], typer.Option("-f", "--file", help="YAML file or folder with resources; repeatable.")
 ]
 OptionalFilesOption = Annotated[
     list[Path] | None,
-    typer.Option("-f", "--file", help="YAML file or folder with resources; may be given several times."),
+    typer.Option("-f", "--file", help="YAML file or folder with resources; repeatable."),
 ]
 ClusterFilesOption = Annotated[
     list[Path] | None,
-    typer.Option("-f", "--file", help="Work on this machine with these resources; without it, on the cluster."),
+    typer.Option("-f", "--file", help="YAML file or folder: work on this machine. Default: work on the cluster."),
 ]
 NamespaceOption = Annotated[
-    str, typer.Option("-n", "--namespace", help="On a cluster: where the model is. By default the context's.")
+    str, typer.Option("-n", "--namespace", help="Namespace on the cluster. Default: that of the context.")
 ]
-ContextOption = Annotated[
-    str, typer.Option("--context", help="On a cluster: of the kubeconfig. By default the current one.")
-]
+ContextOption = Annotated[str, typer.Option("--context", help="Context of the kubeconfig. Default: the current one.")]
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a ContinualModel.")]
 OptionalModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a ContinualModel.")]
-ModelOption = Annotated[str, typer.Option("--model", help="Which ContinualModel, where the files hold several.")]
-SiteOption = Annotated[str, typer.Option("--site", help="Which Site.")]
+ModelOption = Annotated[str, typer.Option("--model", help="Name of a ContinualModel; needed when there are several.")]
+SiteOption = Annotated[str, typer.Option("--site", help="Name of a Site; needed when the model has several.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
-AuthorOption = Annotated[
-    str, typer.Option("--who", help="On whose behalf; stands in the log. By default the login name.")
-]
-ReasonOption = Annotated[str, typer.Option("--why", help="The reason in words; stands in the log.")]
-WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Processes that read files side by side.")]
-VersionArgument = Annotated[str, typer.Argument(metavar="VERSION", help="Digest of a version, or enough of its start.")]
+AuthorOption = Annotated[str, typer.Option("--author", help="Your name in the log. Default: the login name.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="The reason; it is written to the log.")]
+WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Processes that read files in parallel.")]
+VersionArgument = Annotated[str, typer.Argument(metavar="VERSION", help="Digest of a version, or a unique prefix.")]
+
+
+VersionOption = Annotated[str, typer.Option("--version", help="Digest of a version, or a unique prefix.")]
 
 
 class ClusterLocation(NamedTuple):
-    """Where on which cluster; empty: as the kubeconfig says."""
+    """Namespace and context; empty values are read from the kubeconfig."""
 
     namespace: str
     context: str

@@ -1,4 +1,4 @@
-"""What commands print: results on standard output, as text or one JSON document; all else on standard error."""
+"""Prints results on standard output, as text or one JSON document, and notes on standard error."""
 
 import json
 import sys
@@ -9,9 +9,9 @@ def print_result(document: object, lines: Iterable[str], as_json: bool) -> None:
     """Prints the result of a command.
 
     Args:
-        document: data classes and plain values, for programs.
-        lines: lines for people.
-        as_json: which of the two.
+        document: data classes and plain values for JSON.
+        lines: lines of text.
+        as_json: print the document, not the lines.
     """
     if as_json:
         from anamnesis.records import encode
@@ -23,12 +23,12 @@ def print_result(document: object, lines: Iterable[str], as_json: bool) -> None:
 
 
 def print_note(text: str) -> None:
-    """Prints something that is not the result."""
+    """Prints a line on standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
-    """Returns lines of aligned columns; numbers to the right."""
+    """Returns lines of aligned columns; numbers are right-aligned."""
     cells = [[_format_cell(value) for value in row] for row in rows]
     widths = [
         max(len(cells_of_row[column]) for cells_of_row in [list(header), *cells]) for column in range(len(header))

@@ -1,4 +1,4 @@
-"""How far work is: live bars on a terminal, plain lines otherwise, always on standard error."""
+"""Progress on standard error: live bars on a terminal, plain lines otherwise."""
 
 import sys
 import threading
@@ -12,17 +12,17 @@ from anamnesis.local.progress import Reporter
 from anamnesis.records.progress import Progress
 
 INTERVAL_SECONDS = 5.0
-"""Seconds between two plain lines about the same work; what ends sooner leaves its first line."""
+"""Seconds between two plain lines about the same work; shorter work prints its first line only."""
 
 
 class PlainReporter:
-    """A line when work begins, and every few seconds while it goes on."""
+    """Prints a line when work starts, and every few seconds until it ends."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream, self._clock, self._lock = stream, clock, threading.Lock()
 
     def track(self, name: str) -> Progress:
-        """Returns what the work called ``name`` shall call."""
+        """Returns the callback for the progress of the work ``name``."""
         last_time = -INTERVAL_SECONDS
 
         def progress(completed: int, total: int, unit: str) -> None:
@@ -41,7 +41,7 @@ class PlainReporter:
 
 
 class BarReporter:
-    """A live bar for each piece of work."""
+    """Shows a live bar for each piece of work."""
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
@@ -52,8 +52,8 @@ class BarReporter:
         self.bars = Bars(*columns, TextColumn("{task.description}"), console=Console(file=stream), transient=True)
 
     def track(self, name: str) -> Progress:
-        """Returns what the work called ``name`` shall call."""
-        bar = self.bars.add_task("waits", total=None, name=name)
+        """Returns the callback for the progress of the work ``name``."""
+        bar = self.bars.add_task("waiting", total=None, name=name)
 
         def progress(completed: int, total: int, unit: str) -> None:
             self.bars.update(bar, completed=completed, total=total or None, description=unit)
@@ -67,18 +67,18 @@ class BarReporter:
 
 @dataclass(frozen=True, slots=True)
 class StoppableReporter:
-    """Ends work in other threads: what tells its progress after ``stop`` was set is interrupted there.
+    """Interrupts work in other threads: after ``stop`` is set, the next progress report raises ``KeyboardInterrupt``.
 
     Attributes:
-        reporter: where the progress goes.
-        stop: set to end the work.
+        reporter: receives the progress.
+        stop: set to interrupt the work.
     """
 
     reporter: Reporter
     stop: threading.Event
 
     def track(self, name: str) -> Progress:
-        """Returns what the work called ``name`` shall call."""
+        """Returns the callback for the progress of the work ``name``."""
         report_progress = self.reporter.track(name)
 
         def progress(completed: int, total: int, unit: str) -> None:
@@ -95,7 +95,7 @@ class StoppableReporter:
 
 @contextmanager
 def open_reporter(stream: TextIO | None = None) -> Iterator[Reporter]:
-    """Yields live bars where ``stream`` (standard error) is a terminal, plain lines otherwise."""
+    """Yields live bars when ``stream`` (default: standard error) is a terminal, plain lines otherwise."""
     stream = stream or sys.stderr
     if not stream.isatty():
         yield PlainReporter(stream)

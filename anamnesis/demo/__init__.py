@@ -1,5 +1,5 @@
-"""The demonstration: four sites arrive one after the other, three methods learn them side by side on this machine."""
+"""The demonstration: three methods learn four sites on this machine, one site after the other."""
 
-from anamnesis.demo.main import run_demo
+from anamnesis.demo.run import run_demo
 
 __all__ = ["run_demo"]

@@ -1,4 +1,4 @@
-"""The resource files of the demonstration: the same kind that a hospital writes."""
+"""The resource files of the demonstration, in the same form as those of a hospital."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,17 +11,17 @@ from anamnesis.operator.api.method import supported_methods
 
 METHODS = ("finetune", "ewc_prototype", "joint")
 TRAINING = {"epochs": 8, "batchSize": 16, "learningRate": "0.003"}
-"""Chosen by looking at what the demonstration itself prints: its numbers show that it runs, and rank no method."""
+"""Tuned on the output of the demonstration itself, so its numbers do not rank the methods."""
 SPLIT_KEY = b"of the public demonstration: never use it for patients"
-"""Fixed, so that every call has the same patients in its test sets."""
+"""Constant, so that every call has the same patients in its test sets."""
 _METHOD_OPTIONS = {"ewc_prototype": {"ewcPrototype": {"visualPrototypes": {"sharing": "Shared"}}}}
-"""The images are public: their class prototypes may be, too."""
+"""The images are public, so their class prototypes may be shared."""
 
-_FILE_HEADER = "# Written by `anamnesis demo`, which does with it what `anamnesis run -f` on this folder does.\n"
+_FILE_HEADER = "# Written by `anamnesis demo`; `anamnesis run -f` on this folder does the same work.\n"
 
 
 def write_resources(folder: Path, sites: Sequence[DemoSite]) -> None:
-    """Writes one file with all sites, one per method with its model, and the split key that they share."""
+    """Writes one file with all sites, one file with the model of each method, and the shared split key."""
     (folder / "split.key").write_bytes(SPLIT_KEY)
     _write_documents(folder / "sites.yaml", [_site_document(site) for site in sites])
     for method in METHODS:
@@ -29,7 +29,7 @@ def write_resources(folder: Path, sites: Sequence[DemoSite]) -> None:
 
 
 def model_name(method: str) -> str:
-    """Returns the name of a method's model."""
+    """Returns the name of the model of a method."""
     return method.replace("_", "-")
 
 
@@ -62,7 +62,7 @@ def _model_document(method: str, sites: Sequence[DemoSite]) -> dict[str, object]
         "method": {"name": name, **_METHOD_OPTIONS.get(method, {})},
         "training": TRAINING,
         "sites": [{"name": site.name} for site in sites],
-        # Advisory: every method walks the whole way, and the gate's opinion is written down.
+        # Advisory: the gate only records its verdict, so that every method learns all sites.
         "gate": {
             "floor": "0.70",
             "margin": "0.05",

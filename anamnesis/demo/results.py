@@ -1,4 +1,4 @@
-"""What the demonstration prints at its end."""
+"""The results that the demonstration prints."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from anamnesis.cli.output import format_table
 from anamnesis.evaluation.report import ModelReport, ReportData, read_report
 from anamnesis.evaluation.report.data import PRIMARY
 
-ADVISORY_NOTE = "The gate is advisory here: its verdict is written down, and every version is promoted all the same."
+ADVISORY_NOTE = "The gate is advisory here: its verdict is recorded, and every version is promoted."
 LIMITATIONS_NOTE = (
-    "A few hundred small images, few epochs, one seed: this shows that everything runs and what the numbers are, "
-    "and nothing about which method is better."
+    "A few hundred small images, few epochs, one seed: the results show that everything runs. They do not show which "
+    "method is better."
 )
 _SHOWN_METRICS = {
     "final average": "FinalAverage",
@@ -23,10 +23,10 @@ _SHOWN_METRICS = {
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """The report, for people.
+    """The report as lines of text.
 
     Attributes:
-        document: the report's data.
+        document: data of the report.
         page: path of the HTML file.
     """
 
@@ -34,7 +34,7 @@ class Results:
     page: Path
 
     def lines(self) -> Iterator[str]:
-        """Yields what is printed."""
+        """Yields the lines."""
         for model in self.document.models:
             yield ""
             yield from _matrix_lines(model)
@@ -45,7 +45,7 @@ class Results:
 
 
 def read_results(page: Path) -> Results:
-    """Returns the results that the report at ``page`` holds."""
+    """Reads the results from the data beside the report at ``page``."""
     return Results(read_report(page.with_suffix(".json").read_bytes()), page)
 
 

@@ -1,4 +1,4 @@
-"""The four sites of the demonstration: real images where there are any, else phantoms."""
+"""The four sites of the demonstration: real images when available, else phantoms."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,72 +6,76 @@ from pathlib import Path
 from anamnesis.records import Progress
 
 STUDIES_PER_SITE = 400
-"""Studies taken of each real site, over both splits."""
+"""Maximum number of studies of each real site, over both splits."""
 PATIENTS_PER_SITE = 150
-"""Patients of each phantom site, two images each; 40 of each class keep every test set complete."""
+"""Patients of each phantom site, two images each; with 40 per class every test set has all classes."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoSite:
-    """A site as its resource will declare it.
+    """The values of a Site resource.
 
     Attributes:
-        name: of the Site.
+        name: name of the Site.
         modality: DICOM code.
         task: name of the task.
-        classes: its answers.
-        ignore: labels that are left out on purpose.
-        folder: where its files are.
-        maximum_studies: 0 takes all.
+        classes: classes of the task.
+        folder: folder with its files.
+        ignore: labels that are excluded on purpose.
+        maximum_studies: 0 means all.
     """
 
     name: str
     modality: str
     task: str
     classes: tuple[str, ...]
-    ignore: tuple[str, ...]
     folder: Path
+    ignore: tuple[str, ...] = ()
     maximum_studies: int = 0
 
 
 def real_sites(image_folder: Path) -> tuple[DemoSite, ...]:
-    """Returns the sites whose images are below ``image_folder``, in the order of their arrival; see its ``README.md``."""
+    """Returns the sites with images below ``image_folder``, in the order of arrival; see its ``README.md``."""
     return (
         DemoSite(
-            "xray", "DX", "pneumonia", ("normal", "pneumonia"), (), image_folder / "cxr_kermany", STUDIES_PER_SITE
+            name="xray",
+            modality="DX",
+            task="pneumonia",
+            classes=("normal", "pneumonia"),
+            folder=image_folder / "cxr_kermany",
+            maximum_studies=STUDIES_PER_SITE,
         ),
         DemoSite(
-            "ct",
-            "CT",
-            "lung-cancer",
-            ("normal", "malignant"),
-            ("benign",),
-            image_folder / "ct_lung_iqoth",
-            STUDIES_PER_SITE,
+            name="ct",
+            modality="CT",
+            task="lung-cancer",
+            classes=("normal", "malignant"),
+            ignore=("benign",),
+            folder=image_folder / "ct_lung_iqoth",
+            maximum_studies=STUDIES_PER_SITE,
         ),
         DemoSite(
-            "mri",
-            "MR",
-            "brain-tumour",
-            ("glioma", "meningioma", "pituitary"),
-            ("notumor",),
-            image_folder / "mri_brain_tumour",
-            STUDIES_PER_SITE,
+            name="mri",
+            modality="MR",
+            task="brain-tumour",
+            classes=("glioma", "meningioma", "pituitary"),
+            ignore=("notumor",),
+            folder=image_folder / "mri_brain_tumour",
+            maximum_studies=STUDIES_PER_SITE,
         ),
         DemoSite(
-            "blood",
-            "GM",
-            "blood-cell",
-            ("RBC", "WBC", "Platelets"),
-            (),
-            image_folder / "micro_bloodcell_bccd",
-            STUDIES_PER_SITE,
+            name="blood",
+            modality="GM",
+            task="blood-cell",
+            classes=("RBC", "WBC", "Platelets"),
+            folder=image_folder / "micro_bloodcell_bccd",
+            maximum_studies=STUDIES_PER_SITE,
         ),
     )
 
 
 def have_images(sites: tuple[DemoSite, ...]) -> bool:
-    """Returns whether every site's files are there."""
+    """Returns whether the files of every site exist."""
     return all((site.folder / "images.npz").is_file() for site in sites)
 
 
@@ -82,7 +86,14 @@ def phantom_sites(folder: Path, progress: Progress) -> tuple[DemoSite, ...]:
     sites = []
     for seed, kind in enumerate(KINDS):
         config = write_phantom_site(folder / kind, kind, PATIENTS_PER_SITE, seed)
-        task = config.task
-        sites.append(DemoSite(config.name, config.modalities[0], task.name, task.classes, (), folder / kind))
+        sites.append(
+            DemoSite(
+                name=config.name,
+                modality=config.modalities[0],
+                task=config.task.name,
+                classes=config.task.classes,
+                folder=folder / kind,
+            )
+        )
         progress(seed + 1, len(KINDS), "phantom sites written")
     return tuple(sites)

@@ -16,7 +16,7 @@ from anamnesis.local.updates import (
 )
 from anamnesis.operator.api import LoadedResource, Site
 from anamnesis.operator.plan import PlannedModelStatus, SiteState
-from anamnesis.pipelines.record import RunRecord
+from anamnesis.pipelines.run_record import RunRecord
 from anamnesis.records import Decision, InputError, Progress, decode, short_digest
 from anamnesis.records.timestamps import utc_now
 from anamnesis.updates.requests import UpdateRequest

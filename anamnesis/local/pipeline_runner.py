@@ -11,7 +11,7 @@ from anamnesis.records.timestamps import Clock
 from anamnesis.updates.requests import UpdateRequest
 
 if TYPE_CHECKING:
-    from anamnesis.pipelines.record import RunRecord
+    from anamnesis.pipelines.run_record import RunRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from anamnesis.local.context import SelectedModel
 from anamnesis.local.sources import make_site_inspector
 from anamnesis.local.updates import observe_and_plan
 from anamnesis.operator.plan import PlannedModelStatus
-from anamnesis.pipelines.record import RunRecord, read_records
+from anamnesis.pipelines.run_record import RunRecord, read_records
 from anamnesis.records.timestamps import utc_now
 from anamnesis.registry import Log
 

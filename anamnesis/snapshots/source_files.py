@@ -89,7 +89,7 @@ def check_store_outside_source(source: str, store: str) -> None:
 def compute_fingerprint(config: SiteConfig, key_fingerprint: str, files: Sequence[SourceItem]) -> str:
     """Returns the digest of everything that determines the result of an ingest: file names and tags, settings, key.
 
-    The address of the source is no part of it.
+    The address of the source is not part of it.
     """
     settings = encode(config)
     assert isinstance(settings, dict)

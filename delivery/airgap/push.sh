@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Without a network: checks the bundle, pushes every image of images/ into your registry, prints the chart's values.
+# Without a network: verifies the bundle, pushes all images of images/ to your registry, prints values for the chart.
 #
 #   ./push.sh registry.hospital.example/anamnesis >values.yaml
 #
-# Needs skopeo; log in before (`skopeo login`). The values name each image by the digest under which it was pushed.
+# Needs skopeo; log in first (`skopeo login`). The values contain the digest of each pushed image.
 set -euo pipefail
 [ $# -eq 1 ] || { sed -n '2,6s/^# \?//p' "$0" >&2; exit 2; }
 registry=${1%/}
@@ -24,7 +24,7 @@ while read -r image; do
     fi
     first=${image%%/*}
     name=$image
-    # The first part is a registry, which yours replaces, where it looks like a host.
+    # Your registry replaces the first part when it looks like a host.
     if [ "$first" != "$image" ] && [[ $first == *[.:]* || $first == localhost ]]; then name=${image#*/}; fi
     skopeo copy --digestfile "$digest" "docker-archive:$file" "docker://$registry/$name" >&2
     case $name in
@@ -40,5 +40,5 @@ while read -r image; do
     digest: $(<"$digest")"
     pushed=$((pushed + 1))
 done <images.txt
-[ "$pushed" -gt 0 ] || { echo "images/ has no archive of images.txt; run save.sh first" >&2; exit 1; }
+[ "$pushed" -gt 0 ] || { echo "images/ has no archive of an image in images.txt; run save.sh first" >&2; exit 1; }
 echo "$values"

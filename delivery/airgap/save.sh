@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Where there is a network: writes the images of images.txt, or those that are named, as archives into images/.
+# With a network: saves the images of images.txt, or the given images, as archives in images/.
 #
 #   ./save.sh docker://registry.example/project/            # from a registry
 #   ./save.sh containers-storage:localhost/                 # built here with podman or buildah
-#   ./save.sh docker-daemon: anamnesis-operator:0.1.0       # built here with docker; this one only
+#   ./save.sh docker-daemon: anamnesis-operator:0.1.0       # built here with docker; only this image
 #
-# Needs skopeo. Checksums are written anew, so sign afterwards (SIGNING.md).
+# Needs skopeo. It rewrites the checksums, so sign afterwards (SIGNING.md).
 set -euo pipefail
 [ $# -ge 1 ] || { sed -n '2,8s/^# \?//p' "$0" >&2; exit 2; }
 source=$1

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from builders.resource_documents import NOTHING, Json, document, model_spec, site_spec
+from builders.resource_documents import NOTHING, REQUEST_DOCUMENT, Json, document, model_spec, site_spec
 
 from anamnesis.operator.api import condition_types, reasons
 
@@ -124,7 +124,7 @@ def model_with_ended_updates(*states: str) -> Documents:
 def update(names: ResourceNames, name: str) -> Json:
     digest = f"sha256:{'1' * 64}"
     spec = {"model": names.model, "site": names.site, "claim": digest, "sourceFingerprint": digest, "patients": 9}
-    return document("ModelUpdate", name, {**spec, "request": f'{{"note": "{CANARY}"}}'})
+    return document("ModelUpdate", name, {**spec, "request": {**REQUEST_DOCUMENT, "author": CANARY}})
 
 
 def model_with_update_in_flight(
@@ -145,7 +145,7 @@ def model_with_update_in_flight(
             if awaiting
             else {}
         )
-        spec = {"backend": {"type": "Local", "deadline": deadline}}
+        spec = {"backend": {"type": "Local", "runDeadline": deadline}}
         model_documents = model(
             spec, update=names.update, conditions=[awaiting_condition] if awaiting_condition else []
         )(names)

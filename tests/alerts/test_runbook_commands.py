@@ -11,7 +11,7 @@ from alerts.rules import ROOT, find_program
 from apiserver.operators import create_operator_account, create_resource
 from builders.alerting_stack import AlertingStack
 from builders.api_server import ApiServer
-from builders.resource_documents import document, model_spec, site_spec
+from builders.resource_documents import REQUEST_DOCUMENT, document, model_spec, site_spec
 
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
 AMTOOL = re.compile(r"^    amtool \$ALERTMANAGER (silence add .*)$", re.MULTILINE)
@@ -58,7 +58,13 @@ def active_alerts(alerting: AlertingStack) -> list[str]:
 def test_kubectl_accepts_the_commands_of_the_runbooks(cluster: ApiServer) -> None:
     cluster.request("POST", "/api/v1/namespaces", {"metadata": {"name": "wards"}})
     source = {"type": "Folder", "folder": {"path": "/data"}}
-    update = {"model": "chest", "site": "ulm", "claim": DIGEST, "sourceFingerprint": DIGEST, "request": "{}"}
+    update = {
+        "model": "chest",
+        "site": "ulm",
+        "claim": DIGEST,
+        "sourceFingerprint": DIGEST,
+        "request": REQUEST_DOCUMENT,
+    }
     create_resource(cluster, "wards", document("Site", "ulm", site_spec(source, "file:///store")))
     create_resource(cluster, "wards", document("ContinualModel", "chest", model_spec(("ulm",))))
     create_resource(cluster, "wards", document("ModelUpdate", "name", update))

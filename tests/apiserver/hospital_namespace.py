@@ -18,7 +18,7 @@ from builders.resource_documents import NOTHING, Json, document, model_spec, sit
 from builders.waiting import eventually
 from minio import Minio
 
-from anamnesis.pipelines.record import ExecutionState, RunRecord, read_records
+from anamnesis.pipelines.run_record import ExecutionState, RunRecord, read_records
 
 LONG_TRAINING = {"training": {"epochs": 150, "batchSize": 8, "learningRate": "0.005"}}
 """Seconds of training, so that a fault finds it in the middle."""

@@ -44,9 +44,9 @@ def test_ones_own_name_is_accepted_and_a_forged_one_refused(cluster: ApiServer, 
 
     assert "updateapproval.anamnesis.dev/rossi-rossi created" in create("rossi", "rossi")
     refused = create("rossi", "weber")
-    assert "spec.approver: you are rossi and cannot speak for weber; write your own name" in refused
+    assert "spec.approver: you are rossi and cannot approve as weber; write your own user name" in refused
     assert "Forbidden" in refused
-    assert "you are admin and cannot speak for weber" in create("admin", "weber")
+    assert "you are admin and cannot approve as weber" in create("admin", "weber")
 
 
 def test_an_approval_cannot_be_changed_but_its_labels_can(cluster: ApiServer, approver_namespace: str) -> None:
@@ -57,7 +57,7 @@ def test_an_approval_cannot_be_changed_but_its_labels_can(cluster: ApiServer, ap
         return cluster.kubectl("-n", approver_namespace, *arguments, user=user, check=False)
 
     for user, change in (("rossi", {"reason": "other"}), ("weber", {"approver": "weber"}), ("admin", {"update": "x"})):
-        assert "cannot be changed; make another UpdateApproval" in patch(user, {"spec": change})
+        assert "cannot be changed; create another UpdateApproval" in patch(user, {"spec": change})
     assert "patched" in patch("admin", {"metadata": {"labels": {"anamnesis.dev/model": "chest"}}})
 
 

@@ -57,9 +57,9 @@ def patch(server: ApiServer, path: str, operations: list[Document]) -> str:
 
 TASK = {"name": "lungs", "type": "Segmentation", "primaryMetric": "Dice"}
 CHANGES = [
-    ("ModelUpdate", "site", "bethesda", "an update cannot be changed: change the ContinualModel"),
-    ("ModelUpdate", "request", '{"a": 1}', "an update cannot be changed"),
-    ("Site", "task", TASK, "task cannot be changed: what was learned and tested rests on it; make a Site of"),
+    ("ModelUpdate", "site", "bethesda", "an update cannot be changed; change the ContinualModel"),
+    ("ModelUpdate", "request/author", "somebody", "an update cannot be changed"),
+    ("Site", "task", TASK, "task cannot be changed, because versions and test sets depend on it; create a Site"),
     ("Site", "modalities", ["CT"], "modalities cannot be changed"),
 ]
 
@@ -102,11 +102,11 @@ def test_updates_and_approvals_are_found_by_their_model(cluster: ApiServer, name
     ("field", "words"),
     [
         ("continualmodel", "One model that keeps learning"),
-        ("cmodel.spec.trigger", "update.anamnesis.dev/<site> with a higher number begins one at once."),
-        ("cmodel.spec.trigger.quietPeriod", "an upload that is still going on is not learned half. Default: 5m."),
+        ("cmodel.spec.trigger", "update.anamnesis.dev/<site> with a higher number starts an update at once."),
+        ("cmodel.spec.trigger.quietPeriod", "so that no update learns half of an upload. Default: 5m."),
         ("cmodel.spec.method.ewcPrototype.fisher.kind", "Exact, Sampled or Empirical. Default: Sampled."),
         ("site.spec.source.type", "ENUM: Folder S3 DICOMweb Orthanc"),
-        ("approval.spec.approver", "your own user name"),
+        ("approval.spec.approver", "Your own user name"),
         ("mupdate.status.run.attempt", "1 for the first."),
     ],
 )

@@ -9,7 +9,7 @@ from apiserver.hospital_namespace import LONG_TRAINING, HospitalNamespace
 from apiserver.operator_process import OperatorProcess
 from builders.waiting import eventually
 
-from anamnesis.pipelines.record import ExecutionState
+from anamnesis.pipelines.run_record import ExecutionState
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # a machine may have much else to do
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from apiserver.operators import BASE, GROUP, create_operator_account, create_resource, model, read_resource, site
 from builders.api_server import ApiServer
+from builders.resource_documents import REQUEST
 
 from anamnesis.operator.api import ContinualModel, Site, UpdateApproval
 from anamnesis.operator.api.api_model import Metadata, Resource
@@ -55,9 +56,7 @@ def not_none(value: Any) -> Any:
 
 def update(namespace: str, name: str = "chest-0123456789", model_name: str = "chest") -> ModelUpdate:
     digest = "sha256:" + "a" * 64
-    spec = ModelUpdateSpec(
-        model=model_name, site="guangzhou", claim=digest, sourceFingerprint=digest, request='{"a": 1}'
-    )
+    spec = ModelUpdateSpec(model=model_name, site="guangzhou", claim=digest, sourceFingerprint=digest, request=REQUEST)
     metadata = Metadata(
         name=name, namespace=namespace, labels={"anamnesis.dev/model": model_name}, finalizers=("other.io/x",)
     )

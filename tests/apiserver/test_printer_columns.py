@@ -69,13 +69,13 @@ def test_models(cluster: ApiServer, namespace: str, put: Put) -> None:
         *(condition("Forgetting", "True", "ScoreFell", "guangzhou: AUROC 0.81 is below 0.89"), steady),
     )
     assert cells(cluster, namespace, "cmodel") == [
-        ["NAME", "READY", "UPDATE", "FORGETTING", "DRIFTING", "STALLED", "PROBLEM"],
+        ["NAME", "READY", "UPDATE", "FORGETTING", "DRIFTING", "STALLED", "MESSAGE"],
         ["chest", "True", "Idle", "False", "False", "False", ""],
         ["head", "False", "AwaitingApproval", "Unknown", "Unknown", "False", ""],
         ["knee", "True", "Idle", "True", "False", "True", DENIED],
     ]
     wide = cells(cluster, namespace, "continualmodels", "-o", "wide")
-    assert wide[0][7:] == ["CHAMPION", "PROMOTED", "WAITING"]
+    assert wide[0][7:] == ["CHAMPION", "PROMOTED", "PROGRESS"]
     assert wide[1][7:] == [DIGEST, "", "guangzhou: Learned; bethesda: WaitingForPatients 12 of 50"]
 
 

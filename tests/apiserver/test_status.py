@@ -15,7 +15,7 @@ from builders.waiting_model import (
     grant_role,
 )
 
-from anamnesis.cli.cluster.screen import format_age
+from anamnesis.cli.cluster.status import format_age
 
 Run = Callable[..., Any]
 
@@ -34,14 +34,14 @@ def test_one_screen_says_what_waits_and_why(cluster: ApiServer, namespace: str, 
     assert [line for line in lines if "=" in line.partition(" ")[0]] == [
         f"Drifting=True for {drifting_age(lines)}: RecentBelowFloor: guangzhou: AUROC 0.71 on 31 recent cases, floor 0.78"
     ]  # what is as it should be is not told
-    assert any(line.startswith(f"update {UPDATE} of bethesda: AwaitingApproval, begun") for line in lines)
+    assert any(line.startswith(f"update {UPDATE} of bethesda: AwaitingApproval, started") for line in lines)
     assert f"version {CANDIDATE}" in lines
-    assert f'anamnesis approve -n {namespace} chest sha256:4f1c4f1c4f1c --why "..."' in lines
+    assert f'anamnesis approve -n {namespace} chest sha256:4f1c4f1c4f1c --reason "..."' in lines
     assert any(line.startswith("bethesda AwaitingApproval") for line in lines)
     assert any(line.startswith("guangzhou Learned 400 12 ") for line in lines)
     assert any("0.912 [0.881, 0.940] n=120 0.800 0.920 0.050" in line for line in lines)
     assert any(line.startswith("guangzhou Unreachable 800") for line in lines)
-    assert any(line.startswith("bethesda -") and line.endswith("not looked at yet") for line in lines)
+    assert any(line.startswith("bethesda -") and line.endswith("not checked yet") for line in lines)
     assert len(lines) <= 24
     assert max(map(len, result.out.splitlines())) <= 160
 
@@ -69,13 +69,13 @@ def test_an_approval_that_does_not_count_is_shown_with_the_reason(cluster: ApiSe
     recorded_status = {"conditions": [condition("Recorded", "True", "Recorded")]}
     create_resource(cluster, namespace, "UpdateApproval", "heard", approval_spec, recorded_status)
     result = run("status", "-n", namespace)
-    lines = [line.strip() for line in result.out.splitlines() if "says Approve" in line]
+    lines = [line.strip() for line in result.out.splitlines() if "admin: Approve" in line]
     assert result.err == ""
     assert lines == [
-        "new: admin says Approve: not examined yet",
-        "wrong: admin says Approve: WrongVersion: its version is another",
+        "new: admin: Approve: not processed yet",
+        "wrong: admin: Approve: WrongVersion: its version is another",
     ]
-    unrecorded_approvals = json.loads(run("status", "-n", namespace, "--json").out)["models"][0]["unheard"]
+    unrecorded_approvals = json.loads(run("status", "-n", namespace, "--json").out)["models"][0]["unrecordedApprovals"]
     assert [approval["name"] for approval in unrecorded_approvals] == ["new", "wrong"]
 
 
@@ -88,7 +88,7 @@ def test_for_programs_it_is_one_document(cluster: ApiServer, namespace: str, run
         CANDIDATE,
         "AwaitingApproval",
     )
-    assert model["approve"].startswith(f"anamnesis approve -n {namespace} chest")
+    assert model["approvalCommand"].startswith(f"anamnesis approve -n {namespace} chest")
     assert [site["name"] for site in document["sites"]] == ["bethesda", "guangzhou"]
 
 
@@ -100,17 +100,17 @@ def test_a_model_is_shown_alone_with_its_sites(cluster: ApiServer, namespace: st
         ["other"],
         ["bethesda"],
     )
-    assert "the operator has not looked at it yet" in run("status", "-n", namespace, "other").out
+    assert "no status yet; is the operator running?" in run("status", "-n", namespace, "other").out
     result = run("status", "-n", namespace, "none")
     assert (result.code, f"no ContinualModel none in namespace {namespace}" in result.err) == (2, True)
 
 
 def test_a_change_that_the_operator_has_not_seen_is_told(cluster: ApiServer, namespace: str, run: Run) -> None:
     create_waiting_model(cluster, namespace)
-    assert "has not seen the last change" not in run("status", "-n", namespace).out
+    assert "has not processed the latest change" not in run("status", "-n", namespace).out
     assert run("suspend", "-n", namespace, "chest").code == 0
     out = run("status", "-n", namespace).out
-    assert "has not seen the last change" in out
+    assert "has not processed the latest change" in out
     assert "EWCPrototype, suspended" in out
 
 
@@ -131,7 +131,7 @@ def test_without_a_cluster_the_error_says_what_to_do(run: Run, cluster: ApiServe
     assert (silent.code, silent.err.count("\n")) == (1, 1)
     assert "https://127.0.0.1:9: the API server does not answer" in silent.err
     stranger = run("status", kubeconfig=cluster.kubeconfig("stranger", "no-token"))
-    assert (stranger.code, "does not know you" in stranger.err) == (3, True)
+    assert (stranger.code, "does not accept your credentials" in stranger.err) == (3, True)
     assert run("status", "--context", "nowhere").code == 2
 
 
@@ -167,7 +167,7 @@ def test_a_resource_of_another_release_is_left_out_with_a_note(
     create_waiting_model(cluster, namespace)
     result = run("status", "-n", namespace)
     assert (result.code, "chest: champion" in result.out, "odd" in result.out) == (0, True, False)
-    assert "left out: ContinualModel odd: not of this release" in result.err
+    assert "skipped: ContinualModel odd: does not match this version" in result.err
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from builders.api_server import ApiServer
+from builders.resource_documents import REQUEST_DOCUMENT
 from builders.waiting_model import (
     CANDIDATE,
     MODEL,
@@ -17,7 +18,7 @@ from builders.waiting_model import (
     grant_role,
 )
 
-from anamnesis.cli.cluster.gathering import differences
+from anamnesis.cli.cluster.support_bundle.parts import differences
 
 Run = Callable[..., Any]
 SECRETS = ("hunter2", "s3cr3t-of-minio", "eyJtoken", "MUELLER^ANNA", "X-Amz-Signature")
@@ -47,7 +48,8 @@ def plant_secrets(server: ApiServer, namespace: str) -> None:
     table = {"from": "Manifest", "manifest": "s3://key:hunter2@bucket/labels.csv"}
     spec = {**SITE, "source": source, "labels": table}
     create_resource(server, namespace, "Site", "pacs", spec, annotations=applied, labels=labels)
-    request = json.dumps({"site": {"source": "s3://key:hunter2@bucket/x?X-Amz-Signature=1"}})
+    request_site = {**REQUEST_DOCUMENT["site"], "source": "s3://key:hunter2@bucket/x?X-Amz-Signature=1"}
+    request = {**REQUEST_DOCUMENT, "site": request_site}
     create_resource(server, namespace, "ModelUpdate", "chest-9", {**UPDATE_SPEC, "request": request})
     approval_spec = {"update": UPDATE, "version": CANDIDATE, "decision": "Reject", "approver": "admin"}
     create_resource(server, namespace, "UpdateApproval", "no", {**approval_spec, "reason": "misread MUELLER^ANNA"})
@@ -86,8 +88,8 @@ def test_what_helps_is_in_it(bundle: dict[str, bytes], namespace: str) -> None:
     models = json.loads(bundle["resources/continualmodels.json"])
     assert (models[0]["spec"]["gate"]["floor"], models[0]["status"]["update"]) == (MODEL["gate"]["floor"], UPDATE)
     update = next(u for u in json.loads(bundle["resources/modelupdates.json"]) if u["metadata"]["name"] == "chest-9")
-    assert json.loads(update["spec"]["request"]) == {"site": {"source": "s3://***@bucket/x?***"}}
-    assert json.loads(bundle["resources/updateapprovals.json"])[0]["spec"]["reason"] == "(left out: 20 characters)"
+    assert update["spec"]["request"]["site"]["source"] == "s3://***@bucket/x?***"
+    assert json.loads(bundle["resources/updateapprovals.json"])[0]["spec"]["reason"] == "(removed: 20 characters)"
     event = {"about": "ContinualModel/chest", "type": "Normal", "reason": "AwaitingApproval"}
     assert [{key: e[key] for key in event} for e in json.loads(bundle["events.json"])] == [event]
     assert json.loads(bundle["admission.json"])["inForce"] is True
@@ -142,7 +144,7 @@ def test_what_may_not_be_read_is_named_and_the_rest_is_written(
 def test_an_existing_file_is_not_overwritten(namespace: str, run: Run, tmp_path: Path) -> None:
     (tmp_path / "bundle.tar.gz").write_text("mine")
     result = run("support-bundle", "-n", namespace, "-o", tmp_path / "bundle.tar.gz")
-    assert (result.code, "name another file with -o" in result.err) == (2, True)
+    assert (result.code, "give another file with -o" in result.err) == (2, True)
     assert (tmp_path / "bundle.tar.gz").read_text() == "mine"
 
 
@@ -162,4 +164,4 @@ def test_the_operator_s_pods_are_told_without_their_environment(
     assert json.loads(bundle_files["operator/pods.json"])[0]["containers"][0]["image"] == "operator:1"
     assert b"hunter2" not in b"".join(bundle_files.values())
     assert bundle_files["operator/logs.txt"].startswith(b"=== operator-0\n")
-    assert result.out.splitlines()[1].startswith("  not there: operator/lease.json: no leases anamnesis-operator")
+    assert result.out.splitlines()[1].startswith("  missing: operator/lease.json: no leases anamnesis-operator")

@@ -14,9 +14,9 @@ COMMANDS = (
     "update chest --site guangzhou",
     "suspend chest",
     "resume chest",
-    "approve chest sha256:aa11 --why seen",
-    "reject chest sha256:aa11 --why seen",
-    "rollback chest sha256:aa11 --why seen",
+    "approve chest sha256:aa11 --reason seen",
+    "reject chest sha256:aa11 --reason seen",
+    "rollback chest sha256:aa11 --reason seen",
     "support-bundle -o bundle.tar.gz",
 )
 

@@ -27,7 +27,7 @@ def annotations(server: ApiServer, namespace: str) -> Any:
 
 def test_an_update_is_asked_for_by_a_higher_number(cluster: ApiServer, filled_namespace: str, run: Run) -> None:
     first = run("update", "-n", filled_namespace, "chest", "--site", "guangzhou", user="weber")
-    assert (first.code, "asked for an update of guangzhou (number 1)" in first.out) == (0, True), first.err
+    assert (first.code, "requested update 1 of guangzhou" in first.out) == (0, True), first.err
     run("update", "-n", filled_namespace, "chest", "--site", "guangzhou", user="weber")
     assert annotations(cluster, filled_namespace) == {ANNOTATION: "2"}
 
@@ -38,12 +38,13 @@ def test_the_number_never_falls_also_when_the_annotation_is_gone(
     create_resource(
         cluster, filled_namespace, "ModelUpdate", "chest-7", {**UPDATE_SPEC, "site": "guangzhou", "counter": 7}
     )
-    assert "(number 8)" in run("update", "-n", filled_namespace, "chest", "--site", "guangzhou", user="weber").out
+    result = run("update", "-n", filled_namespace, "chest", "--site", "guangzhou", user="weber")
+    assert "requested update 8 of guangzhou" in result.out
 
 
 def test_of_people_who_ask_at_once_each_is_counted(cluster: ApiServer, filled_namespace: str) -> None:
     from anamnesis.cli.cluster.connection import Connection
-    from anamnesis.cli.cluster.requesting import request_update
+    from anamnesis.cli.cluster.update_requests import request_update
 
     def request_once(_: int) -> int:
         from kubernetes import client, config
@@ -68,7 +69,7 @@ def test_a_site_of_the_model_must_be_named(cluster: ApiServer, filled_namespace:
 
 
 def test_where_there_is_one_model_its_name_may_be_left_out(cluster: ApiServer, filled_namespace: str, run: Run) -> None:
-    assert "chest: asked" in run("update", "-n", filled_namespace, "--site", "guangzhou", user="weber").out
+    assert "chest: requested" in run("update", "-n", filled_namespace, "--site", "guangzhou", user="weber").out
     create_resource(cluster, filled_namespace, "ContinualModel", "abdomen", MODEL)
     result = run("update", "-n", filled_namespace, "--site", "guangzhou", user="weber")
     assert (result.code, f"name the model: namespace {filled_namespace} has abdomen, chest" in result.err) == (2, True)

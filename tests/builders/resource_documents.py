@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from anamnesis.operator.api.api_model import API_VERSION
+from anamnesis.operator.api.record_fields import to_resource
+from anamnesis.records import Configuration, SiteConfig, Task, TaskType
+from anamnesis.updates.requests import UpdateRequest
 
 Json = dict[str, Any]
 NOTHING: Mapping[str, Any] = {}
@@ -14,6 +17,17 @@ PNEUMONIA: Json = {
     "classes": ["normal", "pneumonia"],
     "primaryMetric": "AUROC",
 }
+REQUEST = UpdateRequest(
+    model="chest",
+    registry="s3://models/chest",
+    site=SiteConfig(
+        "guangzhou", "s3://incoming/guangzhou", ("DX",), Task("t", TaskType.CLASSIFICATION, ("a", "b"), "AUROC")
+    ),
+    store="s3://images/guangzhou",
+    configuration=Configuration("ewc_prototype", {"penalty": 3000.0, "fisher": "sampled"}),
+    split_key="env:ANAMNESIS_SPLIT_KEY",
+)
+REQUEST_DOCUMENT: Json = to_resource(REQUEST)
 
 
 def document(kind: str, name: str, spec: Mapping[str, Any], metadata: Mapping[str, Any] = NOTHING) -> Json:

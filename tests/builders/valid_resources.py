@@ -13,6 +13,7 @@ from anamnesis.operator.api.load_files import KINDS
 from anamnesis.operator.api.resource_definitions import RESOURCE_DEFINITIONS
 from anamnesis.operator.api.validation_messages import describe_errors
 from builders.api_server import ApiServer
+from builders.resource_documents import REQUEST_DOCUMENT
 
 Document = dict[str, Any]
 SAMPLES = Path(__file__).resolve().parents[2] / "manifests" / "samples"
@@ -40,7 +41,7 @@ UPDATE = {
         "claim": "sha256:" + "1" * 64,
         "sourceFingerprint": "sha256:" + "2" * 64,
         "patients": 120,
-        "request": "{}",
+        "request": REQUEST_DOCUMENT,
     },
 }
 VALID_RESOURCES = {

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from builders.api_server import ApiServer
-from builders.resource_documents import PNEUMONIA, document, model_spec, site_spec
+from builders.resource_documents import PNEUMONIA, REQUEST_DOCUMENT, document, model_spec, site_spec
 
 PEOPLE = Path(__file__).resolve().parents[2] / "manifests" / "people"
 GROUP = "/apis/anamnesis.dev/v1alpha1"
@@ -58,7 +58,7 @@ UPDATE_SPEC = {
     "claim": CANDIDATE,
     "sourceFingerprint": CANDIDATE,
     "baseVersion": CHAMPION,
-    "request": "{}",
+    "request": REQUEST_DOCUMENT,
 }
 AWAITING = {
     "version": CANDIDATE,

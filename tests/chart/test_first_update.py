@@ -83,7 +83,7 @@ def test_from_nothing_to_a_champion(
                 "-n",
                 release_namespace,
                 "lungs",
-                "--why",
+                "--reason",
                 "reviewed",
             ]
             version = next(update["status"]["version"] for update in updates(empty_cluster, release_namespace))

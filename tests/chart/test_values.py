@@ -115,7 +115,7 @@ def test_a_wrong_value_is_refused_by_its_name(values: Json, message: str) -> Non
         {"watchNamespaces": ["*"]},
         {"registry": "registry.hospital:5000/mirror", "pullSecrets": ["a"]},
         {"operator": {"userId": None, "tolerations": [{"operator": "Exists"}]}},
-        {"pipelines": {"pods": {"gpus": 0, "volumes": [{"claim": "scans", "path": "/data"}]}}},
+        {"pipelines": {"pods": {"gpus": 0, "volumes": [{"claimName": "scans", "path": "/data"}]}}},
         {"alerts": {"rules": {"AnamnesisApprovalWaiting": {"threshold": 3600, "for": "1h30m", "enabled": False}}}},
     ],
 )
@@ -213,8 +213,8 @@ def test_pods_of_pipelines_get_what_values_say(tmp_path: Path) -> None:
     (tmp_path / "pods.yaml").write_text(pods)
     defaults = load_pod_defaults(tmp_path / "pods.yaml")
     assert defaults.image == f"registry.hospital.example/anamnesis-training:0.1.0@sha256:{'2' * 64}"
-    assert (defaults.gpus, defaults.queue, defaults.shared_memory) == (1, "imaging", "2Gi")
-    assert [secret.name for secret in defaults.pull_secrets] == ["mirror"]
+    assert (defaults.gpus, defaults.queue_name, defaults.shared_memory) == (1, "imaging", "2Gi")
+    assert [secret.name for secret in defaults.image_pull_secrets] == ["mirror"]
     assert defaults.environment["HTTPS_PROXY"] == "http://proxy.hospital.example:3128"
     assert defaults.trust is not None
     assert (defaults.trust.secret, defaults.trust.key) == ("hospital-authorities", "ca.crt")

@@ -61,7 +61,7 @@ def awaiting_folder(tmp_path_factory: pytest.TempPathFactory, call: Call) -> Pat
     folder = tmp_path_factory.mktemp("waiting")
     write_phantom_site(folder / "data", "xray", 80, 0)
     write_documents(folder / "model.yaml", documents())
-    result = call("run", "-f", folder / "model.yaml", "--who", "tester")
+    result = call("run", "-f", folder / "model.yaml", "--author", "tester")
     assert result.code == 0, result.err
     return folder
 
@@ -77,7 +77,8 @@ def model_file(awaiting_folder: Path, tmp_path: Path) -> Path:
 def promoted_model_file(model_file: Path, call: Call) -> Path:
     """The resource file of a copy in which the update was approved."""
     assert (
-        call("approve", "-f", model_file, candidate(model_file, call), "--why", "seen", "--who", "dr.rossi").code == 0
+        call("approve", "-f", model_file, candidate(model_file, call), "--reason", "seen", "--author", "dr.rossi").code
+        == 0
     )
     return model_file
 

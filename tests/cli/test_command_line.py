@@ -39,7 +39,7 @@ def test_help_imports_nothing_heavy() -> None:
 def test_errors_are_one_clear_line(call: Call, tmp_path: Path) -> None:
     result = call("run", "-f", tmp_path / "none.yaml")
     assert (result.code, result.out) == (2, "")
-    assert result.err == f"anamnesis: {tmp_path / 'none.yaml'}: there is no such file or folder\n"
+    assert result.err == f"anamnesis: {tmp_path / 'none.yaml'}: no such file or folder; check the path\n"
 
 
 def test_wrong_usage_ends_with_2(call: Call) -> None:
@@ -47,7 +47,7 @@ def test_wrong_usage_ends_with_2(call: Call) -> None:
     assert call("run").code == 2
 
 
-def test_what_nobody_expected_is_told_with_its_type(
+def test_an_unexpected_error_is_reported_with_its_type(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from anamnesis.local import context
@@ -58,7 +58,7 @@ def test_what_nobody_expected_is_told_with_its_type(
     monkeypatch.setattr(context, "select_models", burst)
     result = call("status", "-f", tmp_path)
     assert (result.code, result.err.count("\n")) == (1, 1)
-    assert "unexpected ZeroDivisionError: oh (ANAMNESIS_DEBUG=1 shows where)" in result.err
+    assert "unexpected ZeroDivisionError: oh (ANAMNESIS_DEBUG=1 shows the traceback)" in result.err
     monkeypatch.setenv("ANAMNESIS_DEBUG", "1")
     assert "Traceback" in call("status", "-f", tmp_path).err
 
@@ -71,7 +71,7 @@ def test_an_interrupt_ends_with_130(call: Call, tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(context, "select_models", interrupt)
     result = call("status", "-f", tmp_path)
-    assert (result.code, "the same command continues" in result.err) == (130, True)
+    assert (result.code, "run the same command again to continue" in result.err) == (130, True)
 
 
 def test_methods_and_doctor_for_programs(call: Call) -> None:
@@ -87,7 +87,7 @@ def test_doctor_finds_what_is_broken(call: Call, model_file: Path) -> None:
     (model_file.parent / ".anamnesis" / "chest" / "split.key").write_text("short")
     bad = call("doctor", "-f", model_file)
     assert bad.code == 2
-    assert "not in order: chest: split key, xray: source" in bad.err
+    assert "failed checks: chest: split key, xray: source" in bad.err
 
 
 def test_a_model_must_be_named_where_there_are_several(call: Call, model_file: Path) -> None:
@@ -129,6 +129,6 @@ def test_work_that_must_stop_is_interrupted_at_its_next_progress_report() -> Non
         progress(1, 1, "ends")
 
 
-def test_tables_align_and_numbers_stand_to_the_right() -> None:
+def test_tables_align_and_numbers_are_right_aligned() -> None:
     assert format_table(["name", "n"], [["a", 1.0], ["bcd", None]]) == ["name      n", "a     1.000", "bcd       -"]
     assert (short_digest("sha256:" + "ab" * 32), short_digest(None)) == ("abababababab", "-")

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from anamnesis.cli.progress import PlainReporter, Reporter
-from anamnesis.demo import main
+from anamnesis.cli.progress import PlainReporter
+from anamnesis.demo import run
 from anamnesis.demo.resources import METHODS, model_name, write_resources
 from anamnesis.demo.sites import have_images, real_sites
 from anamnesis.local.context import SelectedModel, select_model
+from anamnesis.local.progress import Reporter
 from anamnesis.local.sources import real_images_folder
 from anamnesis.operator.addresses import store_url
 from anamnesis.operator.requests import site_config
@@ -45,35 +46,35 @@ def test_real_sites_are_where_the_data_folder_has_them(data_folder: Path, tmp_pa
 
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path, reporter: Reporter) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(InputError, match="is not empty and no demonstration of ours"):
-        main._prepare_folder(tmp_path, True, reporter)
+    with pytest.raises(InputError, match="is not empty and was not made by anamnesis demo"):
+        run._prepare_folder(tmp_path, True, reporter)
     assert (tmp_path / "thesis.tex").exists()
 
 
 def test_it_continues_and_starts_again_as_it_says(tmp_path: Path, reporter: Reporter, data_folder: Path) -> None:
     folder = tmp_path / "demo"
-    main._prepare_folder(folder, False, reporter)
+    run._prepare_folder(folder, False, reporter)
     (folder / "registries").mkdir()
-    main._prepare_folder(folder, False, reporter)
+    run._prepare_folder(folder, False, reporter)
     assert (folder / "registries").exists()
-    main._prepare_folder(folder, True, reporter)
+    run._prepare_folder(folder, True, reporter)
     assert not (folder / "registries").exists()
     assert (folder / "sites.yaml").exists()
 
 
 def test_a_stage_that_was_half_set_is_set_again(tmp_path: Path, reporter: Reporter, data_folder: Path) -> None:
-    main._prepare_folder(tmp_path / "demo", False, reporter)
+    run._prepare_folder(tmp_path / "demo", False, reporter)
     (tmp_path / "demo" / "model-joint.yaml").unlink()
-    main._prepare_folder(tmp_path / "demo", False, reporter)
+    run._prepare_folder(tmp_path / "demo", False, reporter)
     assert (tmp_path / "demo" / "model-joint.yaml").exists()
 
 
-def test_the_error_that_stopped_one_is_told_not_the_interrupts_of_the_others(
+def test_the_first_error_is_reported_not_the_interrupts_of_the_others(
     tmp_path: Path, reporter: Reporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     began = threading.Event()
 
-    def learn(selected: SelectedModel, reporter: Reporter, *_: object) -> None:
+    def learn(selected: SelectedModel, reporter: Reporter, **_: object) -> None:
         if selected.model.name == "ewc-prototype":
             began.wait(10)
             raise InputError("the disk is full")
@@ -82,10 +83,10 @@ def test_the_error_that_stopped_one_is_told_not_the_interrupts_of_the_others(
         while True:
             progress(0, 1, "goes on until it is stopped")
 
-    monkeypatch.setattr(main, "learn", learn)
+    monkeypatch.setattr(run, "learn", learn)
     selections: Sequence[SelectedModel] = select_models(tmp_path)
     with pytest.raises(InputError, match="the disk is full"):
-        main._learn_models(selections, reporter)
+        run._learn_models(selections, reporter)
 
 
 def test_real_images_are_looked_for_beside_the_checkout() -> None:

@@ -33,16 +33,16 @@ def test_approval_promotes_and_is_in_the_log(call: Call, promoted_model_file: Pa
 
 def test_rejection_is_final_and_lets_nothing_through(call: Call, model_file: Path) -> None:
     digest = version(call, model_file)
-    assert call("reject", "-f", model_file, digest, "--why", "blurred").code == 0
+    assert call("reject", "-f", model_file, digest, "--reason", "blurred").code == 0
     assert state(call, model_file) == ["Rejected"]
-    refused = call("approve", "-f", model_file, digest, "--why", "after all")
+    refused = call("approve", "-f", model_file, digest, "--reason", "after all")
     assert (refused.code, "has rejected it, and a rejection is final" in refused.err) == (3, True)
     assert call("run", "-f", model_file).code == 0
     assert state(call, model_file) == ["Rejected"]
 
 
-def test_one_cannot_roll_back_to_what_never_was_champion(call: Call, model_file: Path) -> None:
-    result = call("rollback", "-f", model_file, version(call, model_file), "--why", "x")
+def test_a_rollback_needs_an_earlier_champion(call: Call, model_file: Path) -> None:
+    result = call("rollback", "-f", model_file, version(call, model_file), "--reason", "x")
     assert (result.code, "this version was never champion" in result.err) == (3, True)
 
 
@@ -55,7 +55,7 @@ def test_touched_files_are_ingested_again_and_bring_nothing_new(call: Call, prom
     assert state(call, promoted_model_file) == ["Learned"]
 
 
-def test_a_lost_source_is_told_by_name(call: Call, promoted_model_file: Path) -> None:
+def test_a_missing_source_is_reported_by_name(call: Call, promoted_model_file: Path) -> None:
     (promoted_model_file.parent / "data").rename(promoted_model_file.parent / "gone")
     result = call("run", "-f", promoted_model_file)
     assert result.code == 2

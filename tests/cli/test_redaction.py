@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anamnesis.cli.cluster.redaction import redact_resource, remove_logins
+from anamnesis.cli.cluster.support_bundle.redaction import redact_resource, remove_logins
 
 SECRETS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"], exclude_characters="\"'\\"), min_size=6)
 

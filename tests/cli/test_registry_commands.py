@@ -15,7 +15,7 @@ def entries(file: Path) -> list[Path]:
 def test_verify_is_content_with_what_was_written(call: Call, promoted_model_file: Path) -> None:
     result = call("registry", "verify", "-f", promoted_model_file)
     assert result.code == 0, result.err
-    assert "all is well (against the head 2:sha256:" in result.out
+    assert "no problems found (compared with the head 2:sha256:" in result.out
 
 
 def test_verify_finds_a_cut_tail_by_the_head_that_this_machine_saw(call: Call, promoted_model_file: Path) -> None:
@@ -24,7 +24,7 @@ def test_verify_finds_a_cut_tail_by_the_head_that_this_machine_saw(call: Call, p
     assert result.code == 5
     assert "the last entries were removed" in json.loads(result.out)["problems"][0]
     without_head = call("registry", "verify", "--registry", promoted_model_file.parent / "registry")
-    assert (without_head.code, "a cut tail would not show" in without_head.out) == (0, True)
+    assert (without_head.code, "missing entries at the end would not be detected" in without_head.out) == (0, True)
 
 
 def test_verify_finds_a_changed_byte(call: Call, promoted_model_file: Path) -> None:
@@ -42,7 +42,7 @@ def test_a_head_may_be_given(call: Call, promoted_model_file: Path) -> None:
     assert call("registry", "verify", "-f", promoted_model_file, "--head", "nonsense").code == 2
 
 
-def test_prune_says_first_and_deletes_when_told(call: Call, promoted_model_file: Path) -> None:
+def test_prune_lists_and_deletes_only_with_the_option(call: Call, promoted_model_file: Path) -> None:
     dry = json.loads(call("registry", "prune", "-f", promoted_model_file, "--json").out)
     assert dry["deleted"] is False
     assert (

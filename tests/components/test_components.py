@@ -13,6 +13,7 @@ import pytest
 import yaml
 from kfp import dsl
 
+import anamnesis
 from anamnesis.components import generate
 from anamnesis.components.catalogue import ROOT, ComponentEntry, list_components, load_trainer, trained_methods
 from anamnesis.components.image import IMAGE
@@ -28,7 +29,7 @@ REQUEST = {
     "store": "file:///stores/lyon",
     "configuration": {"method": "joint"},
     "split_key": "env:SPLIT_KEY",
-    "who": "tester",
+    "author": "tester",
 }
 TEXT = json.dumps(REQUEST)
 
@@ -101,7 +102,8 @@ def test_component_installs_nothing(entry: ComponentEntry) -> None:
 
 def test_components_load_without_torch() -> None:
     code = (
-        "import sys; from anamnesis.components.catalogue import entries; [one.load() for one in entries()];"
+        "import sys; from anamnesis.components.catalogue import list_components;"
+        "[entry.load() for entry in list_components()];"
         "assert not {'torch', 'numpy', 'monai'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT.parent)
@@ -113,10 +115,9 @@ Answer = Callable[[dict[str, Any]], None]
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> types.SimpleNamespace:
     """Stands in for ``anamnesis.steps``."""
-    module = types.ModuleType("anamnesis.updates")
     stub = types.SimpleNamespace()
-    monkeypatch.setattr(module, "steps", stub, raising=False)
-    monkeypatch.setitem(sys.modules, "anamnesis.updates", module)
+    monkeypatch.setattr(anamnesis, "steps", stub, raising=False)
+    monkeypatch.setitem(sys.modules, "anamnesis.steps", stub)
     return stub
 
 
@@ -125,30 +126,31 @@ def run(name: str, **inputs: Any) -> Any:
     return entry.load().python_func(**inputs)
 
 
-@pytest.mark.parametrize("outcome", [None, {"kind": "Candidate"}])
-def test_ingest_site(steps: types.SimpleNamespace, outcome: dict[str, str] | None) -> None:
+@pytest.mark.parametrize("update_result", [None, {"kind": "Candidate"}])
+def test_ingest_site(steps: types.SimpleNamespace, update_result: dict[str, str] | None) -> None:
     def begin_update(request: Any, workers: int, progress: Any) -> Any:
         assert (request, workers) == (REQUEST, 2)
         progress(1, 1, "files")
-        return {"snapshot": "s", "test_set": "t", "counts": {"train": 8}, "learn": True, "outcome": outcome}
+        return {"snapshot": "s", "test_set": "t", "counts": {"train": 8}, "learn": True, "update_result": update_result}
 
     steps.begin_update = begin_update
     counts = dsl.Metrics()
     outputs = run("ingest_site", request=TEXT, model="", site="lyon", workers=2, counts=counts)
-    assert outputs == ("s", "t", json.dumps(outcome), True)
+    assert outputs == ("s", "t", json.dumps(update_result), True)
     assert counts.metadata == {"train": 8.0}
 
 
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        ({"site": "paris"}, "site: 'paris' was given, but the request is for 'lyon'"),
-        ({"model": "brain"}, "model: 'brain' was given, but the request is for 'chest'"),
-        ({"request": "{"}, "request: not JSON"),
+        ({"site": "paris"}, "site: expected 'lyon' as in the request, found 'paris'"),
+        ({"model": "brain"}, "model: expected 'chest' as in the request, found 'brain'"),
+        ({"request": "{"}, "request: invalid JSON"),
         ({"request": "[]"}, "request: expected a JSON object, found list"),
     ],
 )
 def test_a_contradiction_is_refused(steps: types.SimpleNamespace, inputs: dict[str, str], message: str) -> None:
+    steps.begin_update = lambda *_: pytest.fail("the step must not start")
     arguments = {"request": TEXT, "model": "chest", "site": "lyon", "workers": 2, "counts": dsl.Metrics()} | inputs
     with pytest.raises(InputError, match=message):
         run("ingest_site", **arguments)
@@ -190,7 +192,7 @@ def test_evaluations_show_finite_numbers_only(steps: types.SimpleNamespace, name
 def test_evaluate_scheduled(steps: types.SimpleNamespace) -> None:
     def evaluate(request: Any, workers: int, progress: Any) -> Any:
         assert (request, workers) == (REQUEST, 3)
-        return {"monitoring": {}, "summary": {"lyon/recent/AUROC": 0.75}}
+        return {"scheduled_evaluation": {}, "summary": {"lyon/recent/AUROC": 0.75}}
 
     steps.evaluate_scheduled = evaluate
     metrics = dsl.Metrics()
@@ -211,13 +213,19 @@ def test_promote_model(steps: types.SimpleNamespace, tmp_path: Path) -> None:
         "enforcement": "Enforced",
     }
 
-    def promote_model(request: Any, version: str, test_set: str, who: str, outcome: Any) -> Any:
-        assert (request, version, test_set, who, outcome) == (REQUEST, DIGEST, "t", "tester", {"kind": "Candidate"})
+    def promote_model(request: Any, version: str, test_set: str, author: str, update_result: Any) -> Any:
+        assert (request, version, test_set, author, update_result) == (
+            REQUEST,
+            DIGEST,
+            "t",
+            "tester",
+            {"kind": "Candidate"},
+        )
         return {"verdict": "reject", "promoted": False, "champion": None, "reason": "", "decision": decision}
 
     steps.promote_model = promote_model
     artifact = dsl.Markdown(uri=str(tmp_path / "decision.md"))
-    arguments = {"request": TEXT, "version": DIGEST, "test_set": "t", "outcome": '{"kind": "Candidate"}'}
+    arguments = {"request": TEXT, "version": DIGEST, "test_set": "t", "update_result": '{"kind": "Candidate"}'}
     assert run("promote_model", **arguments, decision=artifact) == ("reject", False, "")
     text = Path(artifact.path).read_text()
     assert text.startswith("## reject\n\nbelow the floor\n")

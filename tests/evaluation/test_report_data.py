@@ -1,4 +1,4 @@
-"""From evaluations to matrices, lineage, metrics and words; JSON and back."""
+"""From evaluations to matrices, lineage, metrics and statements; JSON and back."""
 
 import json
 import subprocess
@@ -87,7 +87,7 @@ def test_json_holds_no_pixels(example_report: ReportData, example_pictures: dict
         (b'{"schema": 1, "title": 3}', "report.title: expected str"),
     ],
 )
-def test_a_foreign_file_is_refused(data: bytes, message: str) -> None:
+def test_a_file_that_is_not_a_report_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_report(data)
 
@@ -162,7 +162,7 @@ def test_saliency_forgetting_is_of_earlier_sites_only(score: Scored) -> None:
     }
 
 
-def test_words_name_what_was_forgotten(score: Scored) -> None:
+def test_the_statement_names_the_forgotten_sites(score: Scored) -> None:
     scores = {("v1", "A"): 0.97, ("v2", "A"): 0.61, ("v2", "B"): 0.9}
     model = assembled(
         small_report(CHAIN[:2], [evaluation_of(*key, value, score) for key, value in scores.items()], champion="v2")
@@ -173,7 +173,7 @@ def test_words_name_what_was_forgotten(score: Scored) -> None:
     assert report_summary(ReportData("", "", (model,))).startswith("Forgot 1 of 1 earlier sites. In use: version v2")
 
 
-def test_the_gates_own_limit_decides_what_is_called_forgotten(score: Scored) -> None:
+def test_the_limit_of_the_gate_defines_forgetting(score: Scored) -> None:
     def limited(limit: str) -> str:
         criterion = Criterion(
             name="forgetting", site="A", task="a", value=Decimal("0.04"), limit=Decimal(limit), passed=None
@@ -197,7 +197,7 @@ def test_the_gates_own_limit_decides_what_is_called_forgotten(score: Scored) -> 
     assert limited("0.04") == "kept"
 
 
-def test_a_site_that_was_not_measured_is_not_called_kept(score: Scored) -> None:
+def test_an_unmeasured_site_is_not_reported_as_kept(score: Scored) -> None:
     statement = model_statement(
         small_report(CHAIN[:2], [evaluation_of("v1", "A", 0.9, score), evaluation_of("v2", "B", 0.9, score)])
     )
@@ -205,7 +205,7 @@ def test_a_site_that_was_not_measured_is_not_called_kept(score: Scored) -> None:
     assert "Not measured on A; forgetting there is unknown." in statement.details
 
 
-def test_a_promotion_against_the_gates_advice_is_said_aloud(example_report: ReportData) -> None:
+def test_a_promotion_against_the_gate_is_reported(example_report: ReportData) -> None:
     assert "3 of them although the gate said reject" in model_statement(example_report.models[0]).details[0]
 
 

@@ -86,7 +86,7 @@ def test_the_page_refers_to_nothing_outside_itself(page: str) -> None:
     assert "default-src 'none'" in page
 
 
-def test_the_page_says_what_matters(page: str) -> None:
+def test_the_page_has_the_main_statements(page: str) -> None:
     assert "Forgot 3 of 3 earlier sites" in page
     assert "Nothing clinical is claimed" in page
     assert "joint training opens" in page.lower()
@@ -110,7 +110,7 @@ def test_names_are_escaped(example_report: ReportData) -> None:
     assert "&lt;script&gt;" in page
 
 
-def test_a_picture_that_is_not_readable_here_is_said_to_stay(example_report: ReportData) -> None:
+def test_the_page_reports_unreadable_pictures(example_report: ReportData) -> None:
     page = report_html(example_report, {}).decode()
     assert "<img" not in page
     assert page.count("stays at its hospital") == 9

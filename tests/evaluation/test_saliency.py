@@ -190,7 +190,7 @@ def test_faithful_maps_delete_fast_and_insert_fast() -> None:
     ).all()
 
 
-def test_what_all_classes_have_in_common_does_not_move_the_map_of_competing_classes() -> None:
+def test_a_common_part_of_all_logits_does_not_change_the_map_with_contrast_classes() -> None:
     network = Tiny().eval()
     before = saliency.grad_cam(network, IMAGES, COLUMNS, contrast_classes=(0, 1, 2))
     plain = saliency.grad_cam(network, IMAGES, COLUMNS)

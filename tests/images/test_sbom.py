@@ -42,7 +42,7 @@ def test_versions_are_the_pinned_ones(tmp_path: Path) -> None:
                 assert f"{component['name']}=={component['version']}".lower().replace("_", "-") in pins
 
 
-def test_most_licences_are_told(tmp_path: Path) -> None:
+def test_most_licences_are_listed(tmp_path: Path) -> None:
     unlicensed = [
         component["name"] for component in components("anamnesis-training", tmp_path) if not component.get("licenses")
     ]

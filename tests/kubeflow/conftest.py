@@ -55,7 +55,7 @@ class PipelinesTestbed:
     secret: str
 
     def upload_site(self, site: str, classes: tuple[str, ...], patients: int = 36) -> str:
-        """Puts a site's images into the bucket, whose bright band tells the class; returns their URL."""
+        """Puts a site's images into the bucket, whose bright band shows the class; returns their URL."""
         data = bar_images(site, patients, len(site), classes, side=32, rows=True)
         bucket, _, prefix = self.bucket.removeprefix("s3://").partition("/")
         name = f"{prefix}/sources/{site}/images.npz"
@@ -63,7 +63,7 @@ class PipelinesTestbed:
         return f"{self.bucket}/sources/{site}"
 
     def wait_for_end(self, run: Run) -> Run:
-        """Waits for the end of a run, by its name, as a restarted operator finds it."""
+        """Waits for the end of a run, by its name, as after a restart of the operator."""
         deadline = time.monotonic() + SECONDS
         while not (current_run := self.backend.runs(run.name)[0]).state.is_final:
             assert time.monotonic() < deadline, f"{run.name} is still {current_run.state}"
@@ -71,7 +71,7 @@ class PipelinesTestbed:
         return current_run
 
     def run_lister(self, model: str) -> Callable[[], tuple[Run, ...]]:
-        """Returns what lists the runs that an operator has begun for a model."""
+        """Returns a function that lists the runs of an operator for a model."""
         operator_backend = replace(self.backend, experiment=f"anamnesis/{SPACE}/{model}")
         return lambda: operator_backend.runs("")
 
@@ -83,7 +83,7 @@ def kubectl() -> Callable[..., str]:
 
 @pytest.fixture
 def testbed(monkeypatch: pytest.MonkeyPatch) -> PipelinesTestbed:
-    """The cluster's own object store, and secrets that tell the pods where it is."""
+    """The cluster's own object store, and secrets with its address for the pods."""
     url, environment = _url(), _environment()
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

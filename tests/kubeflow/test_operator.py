@@ -15,7 +15,7 @@ from kubeflow.conftest import IMAGE
 from anamnesis.operator.backends.base import RunState
 
 if TYPE_CHECKING:
-    from conftest import Lab
+    from kubeflow.conftest import PipelinesTestbed
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
@@ -72,38 +72,38 @@ def start(tmp_path: Path) -> Iterator[Start]:
         process.wait()
 
 
-def test_data_arrives_and_the_champion_changes(testbed: "Lab", kubectl: Kubectl, start: Start) -> None:
+def test_data_arrives_and_the_champion_changes(testbed: "PipelinesTestbed", kubectl: Kubectl, start: Start) -> None:
     model = apply(testbed, kubectl)
     operator = start()
     await_sites(kubectl, model, north="WaitingForData", east="WaitingForData")
-    testbed.bring("north", CLASSES)
-    runs = testbed.runs_of(model)
+    testbed.upload_site("north", CLASSES)
+    runs = testbed.run_lister(model)
     eventually(lambda: [run.state for run in runs()] == [RunState.RUNNING], 60)
     operator.kill()
     operator = start()
     await_sites(kubectl, model, north="Learned", east="WaitingForData")
     first = status(kubectl, model)["champion"]
-    testbed.bring("east", CLASSES)
+    testbed.upload_site("east", CLASSES)
     await_sites(kubectl, model, north="Learned", east="Learned")
     assert status(kubectl, model)["champion"] not in ("", first)
-    assert len(runs()) == 2, "one for each site, whoever was killed"
+    assert len(runs()) == 2, "one for each site, although an operator was killed"
     eventually(lambda: {run.state for run in runs()} == {RunState.SUCCEEDED}, 60)
     operator.terminate()
     assert operator.wait(30) == 0
 
 
-def test_a_deleted_model_takes_its_run_along(testbed: "Lab", kubectl: Kubectl, start: Start) -> None:
+def test_a_deleted_model_takes_its_run_along(testbed: "PipelinesTestbed", kubectl: Kubectl, start: Start) -> None:
     model = apply(testbed, kubectl)
-    testbed.bring("north", CLASSES)
+    testbed.upload_site("north", CLASSES)
     start()
-    runs = testbed.runs_of(model)
+    runs = testbed.run_lister(model)
     eventually(lambda: [run.state for run in runs()] == [RunState.RUNNING], 90)
     kubectl("delete", "continualmodel", model, "--timeout=60s")
-    eventually(lambda: runs()[0].state.final, 60)
+    eventually(lambda: runs()[0].state.is_final, 60)
     assert runs()[0].state is not RunState.SUCCEEDED
 
 
-def apply(testbed: "Lab", kubectl: Kubectl) -> str:
+def apply(testbed: "PipelinesTestbed", kubectl: Kubectl) -> str:
     """Installs what the operator needs, and a model of two sites; returns the model's name."""
     # Helm's tests leave their definitions behind, as an uninstall does: here these are taken over.
     kubectl("apply", "--server-side", "--force-conflicts", f"--kustomize={MANIFESTS / 'crds'}")

@@ -34,9 +34,9 @@ NOT_THIS_YEAR = {"quietPeriod": "1s", "schedule": {"cron": "0 0 1 1 *"}}
 QUICK = {"AnamnesisRecentAccuracyDrop": {"for": "5s", "keepFiringFor": "1s"}}
 
 
-def approval_by_rossi(why: str) -> tuple[str, str]:
-    """How the log tells what the approver said."""
-    return f"system:serviceaccount:{MODELS_NAMESPACE}:rossi", why
+def approval_by_rossi(reason: str) -> tuple[str, str]:
+    """Author and reason of the approver's entry in the log."""
+    return f"system:serviceaccount:{MODELS_NAMESPACE}:rossi", reason
 
 
 def chest(**changes: object) -> dict[str, object]:
@@ -88,7 +88,7 @@ def test_each_step_had_a_pod_of_its_own_as_the_release_says(hospital_release: Ho
 
 
 def test_who_may_not_approve_cannot_and_who_may_is_named(hospital_release: HospitalRelease) -> None:
-    approve = ["approve", f"--namespace={MODELS_NAMESPACE}", "chest", hospital_release.candidate("chest"), "--why"]
+    approve = ["approve", f"--namespace={MODELS_NAMESPACE}", "chest", hospital_release.candidate("chest"), "--reason"]
     refused = hospital_release.anamnesis("weber", *approve, "looks fine")
     assert refused.returncode != 0
     assert "may not" in refused.stderr or "orbidden" in refused.stderr, refused.stderr
@@ -105,7 +105,7 @@ def test_a_second_site_is_learned(hospital_release: HospitalRelease) -> None:
     hospital_release.wait_for_states("chest", north="Learned", east="AwaitingApproval")
     version = hospital_release.candidate("chest")
     result = hospital_release.anamnesis(
-        "rossi", "approve", f"--namespace={MODELS_NAMESPACE}", "chest", version, "--why", "north is kept"
+        "rossi", "approve", f"--namespace={MODELS_NAMESPACE}", "chest", version, "--reason", "north is kept"
     )
     assert result.returncode == 0, result.stderr
     hospital_release.wait_for_states("chest", north="Learned", east="Learned", seconds=60)
@@ -162,7 +162,7 @@ def test_a_pending_approval_counts_after_an_upgrade_and_after_a_rollback(
     kubectl(f"--namespace={RELEASE_NAMESPACE}", "scale", "deployment", "anamnesis-operator", "--replicas=0")
     eventually(lambda: hospital_release.operator_pods() == [], 60)
     hospital_release.anamnesis(
-        "rossi", "approve", f"--namespace={MODELS_NAMESPACE}", "chest", version, "--why", "right now", "--wait=0"
+        "rossi", "approve", f"--namespace={MODELS_NAMESPACE}", "chest", version, "--reason", "right now", "--wait=0"
     )
     changed = {**hospital_release.values, "operator": {"replicas": 3, "graceSeconds": 5}}
     hospital_release.helm.upgrade(newer_chart(tmp_path), RELEASE, changed, wait="watcher", timeout=180)
@@ -202,7 +202,7 @@ def test_what_was_learned_outlives_the_release(hospital_release: HospitalRelease
     hospital_release.wait_for_states("chest", north="AwaitingApproval", east="Learned")
     version = hospital_release.candidate("chest")
     result = hospital_release.anamnesis(
-        "rossi", "approve", f"--namespace={MODELS_NAMESPACE}", "chest", version, "--why", "on we go"
+        "rossi", "approve", f"--namespace={MODELS_NAMESPACE}", "chest", version, "--reason", "on we go"
     )
     assert result.returncode == 0, result.stderr
     hospital_release.wait_for_states("chest", north="Learned", east="Learned", seconds=60)

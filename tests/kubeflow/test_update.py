@@ -22,7 +22,7 @@ from anamnesis.storage import open_store
 from anamnesis.updates import UpdateRequest
 
 if TYPE_CHECKING:
-    from conftest import Lab
+    from kubeflow.conftest import PipelinesTestbed
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
@@ -33,12 +33,12 @@ POLICY = GatePolicy(
 )
 
 
-def test_a_run_that_nobody_asked_for_promotes_by_itself(testbed: "Lab") -> None:
+def test_a_run_that_nobody_asked_for_promotes_by_itself(testbed: "PipelinesTestbed") -> None:
     training = TrainingSettings(epochs=2, batch_size=8, learning_rate=5e-3)
     request = UpdateRequest(
         model="chest",
         registry=f"{testbed.bucket}/registry",
-        site=SiteConfig("north", testbed.bring("north", CLASSES), ("OT",), TASK),
+        site=SiteConfig("north", testbed.upload_site("north", CLASSES), ("OT",), TASK),
         store=f"{testbed.bucket}/stores/north",
         configuration=Configuration("ewc_prototype", {}, NetworkSettings(size=(32, 32), width=8), training),
         split_key="env:ANAMNESIS_SPLIT_KEY",
@@ -46,7 +46,7 @@ def test_a_run_that_nobody_asked_for_promotes_by_itself(testbed: "Lab") -> None:
     )
     arguments = pipeline_arguments(encode_object(request))
     run = testbed.backend.submit(PipelineJob("chest-north-1", compiled_pipeline("ewc_prototype"), arguments))
-    finished_run = testbed.ended(run)
+    finished_run = testbed.wait_for_end(run)
     assert finished_run.state is RunState.SUCCEEDED, finished_run.message
     registry = open_store(request.registry)
     champion = build_history(Log(registry).entries()).champion

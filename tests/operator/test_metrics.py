@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders.resource_documents import document
+from builders.resource_documents import REQUEST_DOCUMENT, document
 from conftest import missing
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -72,7 +72,13 @@ def site(status: dict[str, Any]) -> Site:
 
 
 def update(name: str, minute: int, status: dict[str, Any]) -> ModelUpdate:
-    spec = {"model": "chest", "site": "guangzhou", "claim": DIGEST, "sourceFingerprint": DIGEST, "request": "{}"}
+    spec = {
+        "model": "chest",
+        "site": "guangzhou",
+        "claim": DIGEST,
+        "sourceFingerprint": DIGEST,
+        "request": REQUEST_DOCUMENT,
+    }
     manifest = resource_document("ModelUpdate", name, spec, status)
     manifest["metadata"]["creationTimestamp"] = f"2026-11-21T11:{minute:02}:00Z"
     return ModelUpdate.model_validate(manifest)

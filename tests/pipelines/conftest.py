@@ -23,8 +23,8 @@ def begin_update(request, workers, progress):
     if site == "broken":
         raise InputError("site.source: nothing can be read")
     progress(1, 1, f"files of {site} by {workers}")
-    occasion = request.get("occasion")
-    return RESULT | {"learn": site != "nothing-new", "outcome": occasion and {"occasion": occasion}}
+    trigger = request.get("trigger")
+    return RESULT | {"learn": site != "nothing-new", "update_result": trigger and {"trigger": trigger}}
 
 
 def train(request, snapshot, test_set, progress):
@@ -46,30 +46,28 @@ def evaluate_saliency(request, version, test_set, progress):
     return {"evaluations": [], "summary": {}}
 
 
-def promote_model(request, version, test_set, who, outcome):
-    assert outcome == (request.get("occasion") and {"occasion": request["occasion"]})
+def promote_model(request, version, test_set, author, update_result):
+    assert update_result == (request.get("trigger") and {"trigger": request["trigger"]})
     decision = {"verdict": "promote", "candidate": version, "base": None, "champion": None, "criteria": [],
-                "evaluations": [], "reason": f"asked by {who}", "enforcement": "Enforced"}
+                "evaluations": [], "reason": f"asked by {author}", "enforcement": "Enforced"}
     return {"verdict": "promote", "promoted": True, "champion": version, "reason": "", "decision": decision}
 
 
 def evaluate_scheduled(request, workers, progress):
     progress(1, 1, f"sites by {workers}")
-    return {"monitoring": {"name": request["name"]}, "summary": {"lyon/frozen/AUROC": 0.75}}
+    return {"scheduled_evaluation": {"name": request["name"]}, "summary": {"lyon/frozen/AUROC": 0.75}}
 
 
 steps = types.ModuleType("anamnesis.steps")
-for one in (begin_update, train, evaluate_forgetting, evaluate_saliency, promote_model, evaluate_scheduled):
-    setattr(steps, one.__name__, one)
-updates = types.ModuleType("anamnesis.updates")
-updates.steps = steps
-sys.modules |= {"anamnesis.updates": updates, "anamnesis.steps": steps}
+for step in (begin_update, train, evaluate_forgetting, evaluate_saliency, promote_model, evaluate_scheduled):
+    setattr(steps, step.__name__, step)
+sys.modules["anamnesis.steps"] = steps
 '''
 
 
 @component
 def first(text: str, numbers: dict) -> str:  # type: ignore[type-arg]
-    from anamnesis.components.step import report_step
+    from anamnesis.components.step_reporter import report_step
 
     with report_step("first") as running_step:
         running_step.progress(1, 2, "halves")
@@ -84,7 +82,7 @@ def second(text: str, what: str) -> str:
     import signal
     import time
 
-    from anamnesis.components.step import report_step
+    from anamnesis.components.step_reporter import report_step
     from anamnesis.records import RefusedError
 
     with report_step("second") as running_step:
@@ -134,7 +132,7 @@ def encoded_request() -> dict[str, object]:
             "store": "file:///stores/lyon",
             "configuration": {"method": "joint", "options": {"penalty": 3000}},
             "split_key": "env:SPLIT_KEY",
-            "who": 'Ünal "the tester"',
+            "author": 'Ünal "the tester"',
         }
     )
     return dict(json.loads(text))

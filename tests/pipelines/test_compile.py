@@ -10,7 +10,7 @@ from anamnesis.components.catalogue import trained_methods
 from anamnesis.components.image import IMAGE
 from anamnesis.pipelines import compile as compile_module
 from anamnesis.pipelines.compile import main, stale_files
-from anamnesis.pipelines.compiled import MAXIMUM_BYTES, check_arguments, read_compiled
+from anamnesis.pipelines.compiled_pipeline import MAXIMUM_BYTES, check_arguments, read_compiled
 from anamnesis.pipelines.training.continual_update import COMPILED_FOLDER, compiled_pipeline, pipeline_arguments
 from anamnesis.records import InputError
 
@@ -47,14 +47,14 @@ def test_steps_run_in_the_projects_image_uncached_and_install_nothing(method: st
 
 
 def test_an_unknown_method_is_named() -> None:
-    with pytest.raises(InputError, match=r"'nonsense'; there are .*ewc_prototype"):
+    with pytest.raises(InputError, match=r"'nonsense'; expected one of .*ewc_prototype"):
         compiled_pipeline("nonsense")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"nonsense": 1}, "nonsense: continual-update-joint has no such parameter; it has model, request"),
+        ({"nonsense": 1}, "nonsense: continual-update-joint has no such parameter; parameters: model, request"),
         ({"workers": "2"}, "workers: expected NUMBER_INTEGER, found str"),
         ({"workers": True}, "workers: expected NUMBER_INTEGER, found bool"),
         ({"request": {"model": "chest"}}, "request: expected STRING, found dict"),
@@ -71,7 +71,7 @@ def test_arguments_are_checked(encoded_request: dict[str, object], change: dict[
 
 
 def test_a_missing_argument_is_named() -> None:
-    with pytest.raises(InputError, match="request: continual-update-joint needs this parameter"):
+    with pytest.raises(InputError, match="request: continual-update-joint requires this parameter"):
         check_arguments(read_compiled(compiled_pipeline("joint")), {})
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from anamnesis.pipelines.evaluation import scheduled_evaluation
-from anamnesis.pipelines.record import ExecutionState, RunRecord
+from anamnesis.pipelines.run_record import ExecutionState, RunRecord
 from anamnesis.pipelines.runner import run_local
 from anamnesis.pipelines.training.continual_update import compiled_pipeline, pipeline_arguments
 from anamnesis.records import (
@@ -88,7 +88,13 @@ def test_two_updates_and_a_repetition(request_of_first_site: UpdateRequest, tmp_
     assert first.step("evaluate_forgetting").outputs["summary"]
 
     site = request_of_first_site.site
-    site_ref = SiteRef(site.name, request_of_first_site.store, site.task, str(ingested["test_set"]), "XC")
+    site_ref = SiteRef(
+        name=site.name,
+        store=request_of_first_site.store,
+        task=site.task,
+        test_set=str(ingested["test_set"]),
+        modality="XC",
+    )
     request = replace(
         request_of_first_site,
         site=write_site(tmp_path / "turin", "turin", 2),
@@ -115,43 +121,49 @@ def test_an_operators_updates_and_a_scheduled_evaluation(request_of_first_site: 
     registry = open_store(request.registry)
     record = run(request, tmp_path / "runs" / "1")
     assert all(step.state is ExecutionState.SUCCEEDED for step in record.steps)
-    outcome = read_update_result(registry, digest_json(1))
-    assert outcome
-    assert (outcome.kind, outcome.version) == (
+    result = read_update_result(registry, digest_json(1))
+    assert result
+    assert (result.kind, result.version) == (
         UpdateResultKind.CANDIDATE,
         record.step("train_finetune").outputs["version"],
     )
     assert not Log(registry).entries()
-    decision = evaluate_gate(registry, outcome.version, request.gate, required_tests(request, outcome.test_set))
+    decision = evaluate_gate(registry, result.version, request.gate, required_tests(request, result.test_set))
     record_decision(registry, decision, "operator", decision.reason)
 
     trigger = UpdateTrigger("light-2", digest_json(2), SourceState("files", 40))
-    site_ref = SiteRef(request.site.name, request.store, request.site.task, outcome.test_set, "XC")
-    second_request = replace(request, base=outcome.version, sites=(site_ref,), trigger=trigger)
+    site_ref = SiteRef(
+        name=request.site.name,
+        store=request.store,
+        task=request.site.task,
+        test_set=result.test_set,
+        modality="XC",
+    )
+    second_request = replace(request, base=result.version, sites=(site_ref,), trigger=trigger)
     record = run(second_request, tmp_path / "runs" / "2")
     assert [step.state for step in record.steps] == [ExecutionState.SUCCEEDED, *[ExecutionState.SKIPPED] * 4]
-    second_outcome = read_update_result(registry, digest_json(2))
-    assert second_outcome
-    assert (second_outcome.kind, second_outcome.version, second_outcome.snapshot) == (
+    second_result = read_update_result(registry, digest_json(2))
+    assert second_result
+    assert (second_result.kind, second_result.version, second_result.snapshot) == (
         UpdateResultKind.NO_CHANGE,
         "",
-        outcome.snapshot,
+        result.snapshot,
     )
 
     evaluation = EvaluationRequest(
-        "light-evaluation-1",
-        request.model,
-        request.registry,
-        outcome.version,
-        ((request.site, site_ref),),
-        request.split_key,
-        "2026-01-01T00:00:00Z",
+        name="light-evaluation-1",
+        model=request.model,
+        registry=request.registry,
+        version=result.version,
+        sites=((request.site, site_ref),),
+        split_key=request.split_key,
+        time="2026-01-01T00:00:00Z",
     )
     arguments = scheduled_evaluation.pipeline_arguments(evaluation)
     run_local(scheduled_evaluation.compiled_pipeline(), arguments, tmp_path / "runs" / "3", ignore_progress)
-    monitoring = read_scheduled_evaluation(registry, evaluation.name)
-    assert monitoring
-    ((measured,), problems) = monitoring.measurements, monitoring.site_errors
+    evaluation_result = read_scheduled_evaluation(registry, evaluation.name)
+    assert evaluation_result
+    ((measured,), problems) = evaluation_result.measurements, evaluation_result.site_errors
     assert (measured.evaluation_set, measured.recorded_score, problems) == (
         EvaluationSet.FROZEN,
         measured.score.value,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from anamnesis.pipelines.evaluation import scheduled_evaluation
-from anamnesis.pipelines.record import ExecutionState, read_record, read_records
+from anamnesis.pipelines.run_record import ExecutionState, read_record, read_records
 from anamnesis.pipelines.runner import run_local
 from anamnesis.pipelines.training.continual_update import compiled_pipeline, pipeline_arguments
 from anamnesis.records import AnamnesisError, ConflictError, InputError, RefusedError, digest_bytes, ignore_progress
@@ -33,7 +33,7 @@ def process_ended(pid: int) -> bool:
     return False
 
 
-def test_a_run_is_recorded_and_told(stub_pipeline: Path, tmp_path: Path) -> None:
+def test_a_run_is_recorded_and_reports_progress(stub_pipeline: Path, tmp_path: Path) -> None:
     progress_calls: list[tuple[int, int, str]] = []
     record = run_local(stub_pipeline, {"text": AWKWARD}, tmp_path / "one", lambda *call: progress_calls.append(call))
     assert record == read_record(tmp_path / "one")
@@ -62,7 +62,7 @@ def test_a_failing_step_gives_its_own_error(stub_pipeline: Path, tmp_path: Path)
     assert (record.step("second").state, record.step("second").error) == (ExecutionState.FAILED, "the guard refuses x")
 
 
-def test_an_unexpected_error_tells_its_type_and_not_its_text(stub_pipeline: Path, tmp_path: Path) -> None:
+def test_an_unexpected_error_reports_its_type_and_not_its_text(stub_pipeline: Path, tmp_path: Path) -> None:
     with pytest.raises(AnamnesisError, match="second: unexpected KeyError") as caught:
         run_local(stub_pipeline, {"text": "x", "what": "crash"}, tmp_path / "one", ignore_progress)
     assert caught.value.exit_code == 1
@@ -71,8 +71,8 @@ def test_an_unexpected_error_tells_its_type_and_not_its_text(stub_pipeline: Path
     assert "4711" in (tmp_path / "one" / "run.log").read_text()
 
 
-def test_a_step_that_is_killed_is_told_from_one_that_fails(stub_pipeline: Path, tmp_path: Path) -> None:
-    with pytest.raises(AnamnesisError, match=r"second: ended without a word .*run\.log"):
+def test_a_killed_step_differs_from_a_failed_one(stub_pipeline: Path, tmp_path: Path) -> None:
+    with pytest.raises(AnamnesisError, match=r"second: exited without reporting a result .*run\.log"):
         run_local(stub_pipeline, {"text": "x", "what": "die"}, tmp_path / "one", ignore_progress)
     assert read_record(tmp_path / "one").step("second").state is ExecutionState.FAILED
 
@@ -84,7 +84,7 @@ def test_runs_go_side_by_side_and_never_in_one_folder(stub_pipeline: Path, tmp_p
         ]
         assert [run.result().step("first").outputs["text"] for run in runs] == ["a", "b"]
     assert {record.id for record in read_records(tmp_path)} == {"a", "b"}
-    with pytest.raises(ConflictError, match="holds a run already"):
+    with pytest.raises(ConflictError, match="already contains a run"):
         run_local(stub_pipeline, {"text": "a"}, tmp_path / "a", ignore_progress)
 
 
@@ -129,19 +129,19 @@ def test_a_path_with_spaces_can_hold_the_interpreter(stub_pipeline: Path, tmp_pa
     python = tmp_path / "with space" / "bin" / Path(sys.executable).name
     code = (
         "import sys; from pathlib import Path; from anamnesis.pipelines.runner import run_local\n"
-        "from anamnesis.records import silent\n"
-        "run_local(Path(sys.argv[1]), {'text': 'x'}, Path(sys.argv[2]), silent)"
+        "from anamnesis.records import ignore_progress\n"
+        "run_local(Path(sys.argv[1]), {'text': 'x'}, Path(sys.argv[2]), ignore_progress)"
     )
     subprocess.run([python, "-c", code, str(stub_pipeline), str(tmp_path / "a run")], check=True)
     assert read_record(tmp_path / "a run").state is ExecutionState.SUCCEEDED
 
 
 @pytest.mark.usefixtures("stub_steps")
-@pytest.mark.parametrize("occasion", [None, {"update": 'chest-"1"', "counter": 1}])
+@pytest.mark.parametrize("trigger", [None, {"update": 'chest-"1"', "counter": 1}])
 def test_the_real_pipeline_passes_everything_on(
-    encoded_request: dict[str, object], tmp_path: Path, occasion: dict[str, object] | None
+    encoded_request: dict[str, object], tmp_path: Path, trigger: dict[str, object] | None
 ) -> None:
-    arguments = pipeline_arguments(encoded_request | {"occasion": occasion}, workers=3)
+    arguments = pipeline_arguments(encoded_request | {"trigger": trigger}, workers=3)
     record = run_local(compiled_pipeline("joint"), arguments, tmp_path / "one", ignore_progress)
     names = ["ingest_site", "train_joint", "evaluate_forgetting", "evaluate_saliency", "promote_model"]
     assert [step.name for step in record.steps] == names
@@ -164,13 +164,21 @@ def test_where_nothing_is_new_nothing_but_the_ingest_starts(encoded_request: dic
 
 @pytest.mark.usefixtures("stub_steps")
 def test_a_scheduled_evaluation_is_one_step(tmp_path: Path) -> None:
-    request = EvaluationRequest("chest-evaluation-1", "chest", "r", "v", (), "env:KEY", "2026-01-01T00:00:00Z")
+    request = EvaluationRequest(
+        name="chest-evaluation-1",
+        model="chest",
+        registry="r",
+        version="v",
+        sites=(),
+        split_key="env:KEY",
+        time="2026-01-01T00:00:00Z",
+    )
     arguments = scheduled_evaluation.pipeline_arguments(request)
     record = run_local(scheduled_evaluation.compiled_pipeline(), arguments, tmp_path / "one", ignore_progress)
     assert record.pipeline == "scheduled-evaluation"
     assert [step.name for step in record.steps] == ["evaluate_scheduled"]
-    assert record.step("evaluate_scheduled").outputs["monitoring"] == {"name": request.name}
-    with pytest.raises(InputError, match="model: 'brain' was given, but the request is for 'chest'"):
+    assert record.step("evaluate_scheduled").outputs["scheduled_evaluation"] == {"name": request.name}
+    with pytest.raises(InputError, match="model: expected 'chest' as in the request, found 'brain'"):
         run_local(
             scheduled_evaluation.compiled_pipeline(), arguments | {"model": "brain"}, tmp_path / "two", ignore_progress
         )
@@ -184,7 +192,7 @@ def test_a_scheduled_evaluation_is_one_step(tmp_path: Path) -> None:
         ({"configuration": {"method": "finetune"}}, "train_joint: configuration.method: 'finetune' cannot run"),
     ],
 )
-def test_the_real_pipeline_tells_what_is_wrong(
+def test_the_real_pipeline_reports_errors(
     encoded_request: dict[str, object], tmp_path: Path, change: dict[str, object], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from anamnesis.records import EntryKind, InputError, IntegrityError
+from anamnesis.records import EntryKind, InputError, IntegrityError, canonical_json
 from anamnesis.registry import History, Log, LogPosition, build_history, record_decision, verify_log
 from anamnesis.registry.log import EntryProposal, entry_key, format_timestamp
 from anamnesis.storage import Store
@@ -147,6 +147,18 @@ def test_a_changed_log_is_neither_read_nor_continued(store: Store, build) -> Non
     with pytest.raises(IntegrityError, match="log entry 3: its bytes were changed"):
         Log(store).append(EntryKind.APPROVE, build.digest("x"), "dr", "ok")
     assert len(list(store.list("log/"))) == 3
+
+
+def test_an_entry_of_an_older_release_is_refused_with_one_sentence(folder: Store, build) -> None:
+    old_entry = {"number": 1, "previous": "", "schema": 1, "subject": build.digest("a"), "who": "dr", "why": "ok"}
+    folder.put(entry_key(1), canonical_json(old_entry))
+    sentence = (
+        "log entry 1: found schema 1 of LogEntry, this release reads schema 2; "
+        "start a new registry, or keep the release that wrote this one"
+    )
+    with pytest.raises(InputError, match=f"^{sentence}$"):
+        Log(folder).entries()
+    assert verify_log(folder) == (sentence,)
 
 
 def test_an_entry_has_an_author_and_a_promotion_its_decision(folder: Store, build) -> None:

@@ -1,4 +1,4 @@
-"""The whole way of an update on a real S3 server: registry and the sites' own stores in a bucket."""
+"""All steps of an update on a real S3 server: registry and the sites' own stores in a bucket."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The champion judged again: frozen test sets anew, recent cases before any training uses them."""
+"""The scheduled evaluation of the champion: frozen test sets again, and recent cases before any training uses them."""
 
 import shutil
 from collections.abc import Callable
@@ -122,7 +122,7 @@ def test_a_metric_that_needs_two_classes_waits_for_them(trained_runner: "UpdateR
     assert case_counts(evaluation) == {("north", EvaluationSet.FROZEN): 8, ("east", EvaluationSet.FROZEN): 9}
 
 
-def test_a_site_that_cannot_be_read_holds_up_nobody(trained_runner: "UpdateRunner") -> None:
+def test_an_unreadable_site_does_not_stop_the_others(trained_runner: "UpdateRunner") -> None:
     shutil.rmtree(trained_runner.root / "sources" / "north")
     evaluation = evaluate(request_of(trained_runner))
     assert set(case_counts(evaluation)) == {("north", EvaluationSet.FROZEN), ("east", EvaluationSet.FROZEN)}
@@ -170,7 +170,7 @@ def snapshot(tmp_path: Path) -> Callable[..., str]:
     )
 
 
-def test_what_counts_as_arrived(snapshot: Callable[..., str], tmp_path: Path) -> None:
+def test_recent_cases_are_new_cases_of_new_patients(snapshot: Callable[..., str], tmp_path: Path) -> None:
     earlier_snapshots = [
         snapshot(sample("first", Split.TRAIN)),
         snapshot(

@@ -1,4 +1,4 @@
-"""One update: the candidate, its lineage, what it opened, and what the gate made of it."""
+"""One update: the candidate, its lineage, its opened data, and the decision of the gate."""
 
 import json
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def test_a_sequence_of_sites_becomes_a_lineage_with_every_cell_judged(runner: "U
     ]
 
 
-def test_it_learns_and_tells_both_scenarios(runner: "UpdateRunner") -> None:
+def test_an_update_learns_and_reports_both_scenarios(runner: "UpdateRunner") -> None:
     runner.training = TrainingSettings(epochs=12, batch_size=8, learning_rate=5e-3, augment=False)
     runner.update("north")
     summary = runner.update("east")["forgetting"]["summary"]
@@ -102,7 +102,7 @@ def test_only_joint_opens_earlier_training_splits_and_says_so(make_runner: Calla
 
 
 def test_a_version_holds_no_image(runner: "UpdateRunner") -> None:
-    """What crosses a hospital's border is weights and numbers: no tensor has the shape of an image."""
+    """Only weights and numbers leave a hospital: no tensor has the shape of an image."""
     version = str(runner.update("north")["train"]["version"])
     store = open_store(runner.registry)
     parts = read_version(store, version).parts
@@ -154,7 +154,7 @@ def test_promoting_again_writes_nothing(runner: "UpdateRunner") -> None:
         ({"options": {"penaltty": 1.0}}, InputError, "unknown field 'penaltty'"),
     ],
 )
-def test_what_does_not_fit_is_named(
+def test_a_configuration_that_does_not_fit_is_refused(
     runner: "UpdateRunner", change: dict[str, object], error: type[Exception], message: str
 ) -> None:
     runner.update("north")
@@ -186,7 +186,7 @@ def _fields(configuration: Configuration) -> dict[str, object]:
     return {name: getattr(configuration, name) for name in ("method", "options", "network", "training")}
 
 
-def test_methods_that_are_compared_start_alike(make_runner: Callable[[str], "UpdateRunner"]) -> None:
+def test_compared_methods_start_with_equal_weights(make_runner: Callable[[str], "UpdateRunner"]) -> None:
     networks = []
     for method in ("finetune", "lwf", "joint"):
         runner = make_runner(method)

@@ -1,4 +1,4 @@
-"""An update that an operator asked for: it ends early where nothing is new, and leaves the decision to the operator."""
+"""An update with a trigger: it ends early without new data, and leaves the decision to the operator."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -39,7 +39,7 @@ def test_repeating_a_finished_run_does_nothing(runner: "UpdateRunner") -> None:
     assert run_update_steps(request) == result
 
 
-def test_what_the_lineage_has_learned_is_no_change(runner: "UpdateRunner") -> None:
+def test_a_snapshot_that_the_lineage_has_learned_is_no_change(runner: "UpdateRunner") -> None:
     runner.update("north")
     runner.update("east")
     result = run_update_steps(replace(runner.request("north"), trigger=make_trigger()))
@@ -47,7 +47,7 @@ def test_what_the_lineage_has_learned_is_no_change(runner: "UpdateRunner") -> No
     assert result.base == runner.base
 
 
-def test_what_only_a_version_outside_the_lineage_has_learned_is_new(runner: "UpdateRunner") -> None:
+def test_a_snapshot_that_only_another_lineage_has_learned_is_new(runner: "UpdateRunner") -> None:
     runner.update("north")
     first = runner.base
     runner.write_images("north", patients=36, seed=1)

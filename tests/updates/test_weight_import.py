@@ -1,4 +1,4 @@
-"""Existing weights as the first version: read without running code, judged, and learned on from."""
+"""Existing weights as the first version: read without running code, evaluated, and the base of later updates."""
 
 import pickle
 from pathlib import Path
@@ -71,7 +71,7 @@ def test_a_second_first_version_is_refused(runner: "UpdateRunner", tmp_path: Pat
         import_into(runner, tmp_path / "other.safetensors")
 
 
-def test_what_does_not_fit_the_network_is_listed(runner: "UpdateRunner", tmp_path: Path) -> None:
+def test_mismatches_with_the_network_are_listed(runner: "UpdateRunner", tmp_path: Path) -> None:
     changed_weights = weights()
     changed_weights["head.weight"] = torch.zeros(3, 32)
     changed_weights["extra"] = torch.zeros(1)

@@ -1,4 +1,4 @@
-"""What the operator needs of the layers below works where nothing that learns is installed: so is its image."""
+"""The operator's imports work without the learning libraries, as in its image."""
 
 import subprocess
 import sys

@@ -1,1 +1,1 @@
-"""The commands' work on a cluster; only these modules talk to an API server."""
+"""Commands on a cluster; only these modules of the command line call an API server."""

@@ -1,4 +1,4 @@
-"""One API server, as the person whom the kubeconfig names, in one namespace."""
+"""A connection to one API server as the user of the kubeconfig, for one namespace."""
 
 import os
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from pydantic import ValidationError
 
-from anamnesis.cli.cluster.answers import ResourceNotFoundError, error_for_response
+from anamnesis.cli.cluster.api_errors import ResourceNotFoundError, error_for_response
 from anamnesis.cli.output import print_note
 from anamnesis.operator.api import ContinualModel, Site, UpdateApproval
 from anamnesis.operator.api.api_model import API_VERSION, Resource
@@ -26,26 +26,27 @@ PLURALS: Mapping[type[Resource], str] = {
     UpdateApproval: "updateapprovals",
 }
 TIMEOUTS = (5, 30)
-"""To connect, and to answer."""
+"""Seconds to connect and seconds to read a response."""
 _POD_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 class Connection:
-    """What commands ask of an API server.
+    """The requests of the commands to an API server.
 
-    Every call raises ``UnreachableError`` where the server does not answer, ``RefusedError`` where it does not let this
-    person, ``ConflictError`` where somebody was faster, and ``InputError`` where something is not there or not valid.
+    Every call raises ``UnreachableError`` when the server does not respond, ``RefusedError`` when the user lacks a
+    right, ``ConflictError`` when the object changed in the meantime, and ``InputError`` when the object does not exist
+    or is not valid.
 
     Args:
         api: the official client's ``ApiClient``.
-        namespace: of every resource that is meant.
+        namespace: namespace of all resources.
     """
 
     def __init__(self, api: Any, namespace: str) -> None:
         self._api, self.namespace = api, namespace
 
     def request(self, method: str, path: str, body: object = None, content_type: str = "application/json") -> Any:
-        """Sends one REST request; returns the decoded JSON, or the text of another answer."""
+        """Sends one REST request; returns the decoded JSON, or the text of another response."""
         import json
 
         from kubernetes.client.exceptions import ApiException
@@ -73,7 +74,7 @@ class Connection:
         return json.loads(text) if "json" in response.headers.get("Content-Type", "") else text
 
     def whoami(self) -> str:
-        """Returns the name that the API server knows this person by."""
+        """Returns the user name that the API server sees."""
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
         response = self.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
         return str(response["status"]["userInfo"]["username"])
@@ -83,24 +84,24 @@ class Connection:
         return _validate(kind, self.request("GET", self._path(kind, name)))
 
     def list_all(self, kind: type[ResourceT]) -> tuple[ResourceT, ...]:
-        """Returns all resources of a kind; one that this release does not understand is left out, with a note."""
+        """Returns all resources of a kind; skips resources that this version does not understand, with a note."""
         type_fields = {"apiVersion": API_VERSION, "kind": kind.__name__}
         resources = []
         for item in self.list_documents(self._path(kind)):
             try:
                 resources.append(_validate(kind, {**item, **type_fields}))
             except InputError as error:
-                print_note(f"anamnesis: left out: {error}")
+                print_note(f"anamnesis: skipped: {error}")
         return tuple(resources)
 
     def list_documents(self, path: str, **query: str) -> list[Document]:
-        """Returns the items of a list, as they are."""
+        """Returns the items of a list as JSON documents."""
         response = self.request("GET", f"{path}?{urlencode(query)}" if query else path)
         items: list[Document] = response["items"]
         return items
 
     def get_or_none(self, path: str) -> Document | None:
-        """Returns an object as it is, or none where there is none."""
+        """Returns an object as a JSON document, or none when it does not exist."""
         try:
             document: Document = self.request("GET", path)
         except ResourceNotFoundError:
@@ -124,11 +125,11 @@ def connect(namespace: str = "", context: str = "") -> Connection:
     """Returns the connection that ``KUBECONFIG`` (else ``~/.kube/config``, else this pod) describes.
 
     Args:
-        namespace: by default that of the context.
-        context: by default the current one.
+        namespace: empty: that of the context.
+        context: empty: the current one.
 
     Raises:
-        InputError: there is none.
+        InputError: the kubeconfig describes no cluster, or the package ``kubernetes`` is not installed.
     """
     try:
         from kubernetes import client, config
@@ -138,7 +139,7 @@ def connect(namespace: str = "", context: str = "") -> Connection:
     except ModuleNotFoundError as error:
         raise InputError("a cluster needs the package kubernetes: pip install 'anamnesis[operator]'") from error
     settings = client.Configuration()
-    settings.retries = Retry(0)  # a retry would be logged over the screen, and the person can call again
+    settings.retries = Retry(0)  # the client would log each retry over the output
     kubeconfig = os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
     in_pod = _POD_NAMESPACE_FILE.exists() and not any(Path(part).exists() for part in kubeconfig.split(os.pathsep))
     try:
@@ -166,4 +167,6 @@ def _validate(kind: type[ResourceT], document: Document) -> ResourceT:
     except ValidationError as error:
         name = document["metadata"]["name"]
         findings = "; ".join(describe_errors(error, kind))
-        raise InputError(f"{kind.__name__} {name}: not of this release of the command line: {findings}") from error
+        raise InputError(
+            f"{kind.__name__} {name}: does not match this version of the command line: {findings}"
+        ) from error

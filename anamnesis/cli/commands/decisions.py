@@ -1,4 +1,4 @@
-"""``approve``, ``reject``, ``rollback``: what a person decides; each is an entry of the registry's log."""
+"""``approve``, ``reject``, ``rollback``: decisions of a person; each one becomes an entry of the registry's log."""
 
 import sys
 from collections.abc import Callable
@@ -22,23 +22,21 @@ from anamnesis.cli.options import (
 from anamnesis.records.errors import InputError
 
 if TYPE_CHECKING:
-    from anamnesis.cli.cluster.approving import ApprovalDecision
+    from anamnesis.cli.cluster.approvals import ApprovalDecision
     from anamnesis.local.context import SelectedModel
 
 SubjectArgument = Annotated[
     str,
     typer.Argument(
         metavar="MODEL|UPDATE|VERSION",
-        help="Whose version; left out where the version says it. On a cluster a model whose update waits for approval "
-        "may stand alone: the digest is shown and must be confirmed.",
+        help="Model, update or version. On a cluster the name of a model with a waiting update is enough: the command "
+        "shows the digest and asks for confirmation.",
     ),
 ]
 OptionalVersionArgument = Annotated[
-    str, typer.Argument(metavar="VERSION", help="Digest of the version, or enough of its start.")
+    str, typer.Argument(metavar="VERSION", help="Digest of the version, or a unique prefix.")
 ]
-WaitOption = Annotated[
-    float, typer.Option("--wait", min=0, help="On a cluster: seconds to wait for the operator's answer.")
-]
+WaitOption = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for the operator on a cluster.")]
 
 
 def register_commands(app: typer.Typer) -> None:
@@ -54,7 +52,7 @@ def register_commands(app: typer.Typer) -> None:
             f"{command_line} -n wards chest sha256:4f1c9a",
         )
         epilog = format_examples(
-            f'{local_example} --why "{example_reason}"', f'{cluster_example} --why "{example_reason}"'
+            f'{local_example} --reason "{example_reason}"', f'{cluster_example} --reason "{example_reason}"'
         )
         app.command(decision_command.name, help=decision_command.help, epilog=epilog)(_make_command(decision_command))
 
@@ -64,10 +62,10 @@ class DecisionCommand:
     """One of the commands.
 
     Attributes:
-        name: of the command.
-        help: what it does.
-        decision: what an UpdateApproval calls it.
-        record: writes it to a registry on this machine; returns the document, and a line for people.
+        name: name of the command.
+        help: help text.
+        decision: the same decision in an UpdateApproval.
+        record: writes the decision to a local registry; returns the document for programs and the line for people.
     """
 
     name: str
@@ -99,18 +97,18 @@ def _roll_back_locally(selected_model: "SelectedModel", digest: str, author: str
 
 APPROVE = DecisionCommand(
     "approve",
-    "Approves a version, by digest.\n\nIt is promoted at once when the gate has nothing else against it.",
+    "Approves a version by its digest.\n\nIt is promoted at once when it meets all other criteria of the gate.",
     "Approve",
     _approve_locally,
 )
 REJECT = DecisionCommand(
     "reject",
-    "Rejects a version for good.\n\n"
-    "Its data is tried again only when it has grown or the configuration is another one.",
+    "Rejects a version; this is final.\n\n"
+    "Its data is used again only when the data grows or the configuration changes.",
     "Reject",
     _reject_locally,
 )
-ROLL_BACK = DecisionCommand("rollback", "Makes an earlier champion champion again.", "RollBack", _roll_back_locally)
+ROLL_BACK = DecisionCommand("rollback", "Makes an earlier champion the champion again.", "RollBack", _roll_back_locally)
 
 
 def _make_command(decision_command: DecisionCommand) -> Callable[..., None]:
@@ -127,9 +125,15 @@ def _make_command(decision_command: DecisionCommand) -> Callable[..., None]:
         as_json: JsonOption = False,
     ) -> None:
         if not files:
-            target = _split_target(subject, version, model)
+            if author:
+                raise InputError("--author: not allowed on a cluster; your kubeconfig determines the author")
             return _decide_on_cluster(
-                decision_command.decision, target, reason, author, ClusterLocation(namespace, context), wait, as_json
+                decision_command.decision,
+                target=_split_target(subject, version, model),
+                reason=reason,
+                location=ClusterLocation(namespace, context),
+                timeout_seconds=wait,
+                as_json=as_json,
             )
         from anamnesis.cli.output import print_result
         from anamnesis.local.context import login_name
@@ -150,29 +154,29 @@ def _select_version(files: list[Path], subject: str, version: str, model: str) -
 
 
 def _split_target(subject: str, version: str, model: str) -> tuple[str, str]:
-    """Returns whose version, and which; either may be empty."""
+    """Returns the name of a model or update, and the version; either may be empty."""
     is_version_only = not version and (model or subject.startswith("sha256:"))
     return (model, subject) if is_version_only else (subject, version)
 
 
 def _decide_on_cluster(
     decision: "ApprovalDecision",
+    *,
     target: tuple[str, str],
     reason: str,
-    author: str,
     location: ClusterLocation,
     timeout_seconds: float,
     as_json: bool,
 ) -> None:
-    from anamnesis.cli.cluster.approving import create_approval, resolve_target, wait_until_recorded
+    from anamnesis.cli.cluster.approvals import create_approval, resolve_target, wait_until_recorded
     from anamnesis.cli.cluster.connection import connect
     from anamnesis.cli.output import print_note, print_result
 
-    if author:
-        raise InputError("--who: on a cluster you are who your kubeconfig says")
     connection = connect(location.namespace, location.context)
-    approval = create_approval(connection, resolve_target(connection, decision, *target, _confirm), reason)
-    print_note(f"UpdateApproval {approval.approval}: {approval.approver} says {decision} to {approval.version}")
+    subject, version = target
+    decision_target = resolve_target(connection, decision, subject=subject, version=version, confirm=_confirm)
+    approval = create_approval(connection, decision_target, reason)
+    print_note(f"UpdateApproval {approval.approval}: {approval.approver}: {decision} {approval.version}")
     outcome = wait_until_recorded(connection, approval, timeout_seconds)
     print_result(outcome, [f"{outcome.reason}: {outcome.message}" if outcome.message else outcome.reason], as_json)
 

@@ -1,4 +1,4 @@
-"""``demo``: the main job, end to end, on this machine."""
+"""``demo``: the demonstration on this machine."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,16 +14,17 @@ def register_commands(app: typer.Typer) -> None:
 
 
 def demo(
-    folder: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("demo"),
+    folder: Annotated[Path, typer.Option(help="Folder for all files of the demonstration.")] = Path("demo"),
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start anew; without it, continue or show what is there.")
+        bool,
+        typer.Option("--fresh", help="Delete earlier results and start over. Default: continue."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Runs the main job on this machine.
+    """Runs the demonstration on this machine.
 
-    Four sites arrive one after the other; three methods learn them side by side; then the report. Uses real images
-    where ANAMNESIS_DATA points to them, else phantoms that it generates.
+    Three methods learn four sites, one site after the other; then it writes the report. It uses the real images in
+    ANAMNESIS_DATA, or generates phantoms.
     """
     from anamnesis.demo import run_demo
 

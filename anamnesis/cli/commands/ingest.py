@@ -1,4 +1,4 @@
-"""``ingest``: make a snapshot of what lies at a site."""
+"""``ingest``: make a snapshot of the data of a site."""
 
 import typer
 
@@ -23,8 +23,8 @@ def ingest(
 ) -> None:
     """Makes a snapshot of a site's data.
 
-    Validated, de-identified, split by patient; without --site, of every site in turn. Equal files give the equal
-    snapshot; nothing is learned.
+    Without --site it makes one for every site. The images are validated, de-identified and split by patient. Equal
+    files give an equal snapshot. Nothing is learned.
     """
     from anamnesis.cli.output import format_table, print_result
     from anamnesis.cli.progress import open_reporter
@@ -48,7 +48,7 @@ def ingest(
             name,
             short_digest(result.snapshot),
             *(result.counts.get(key, 0) for key in count_names),
-            "as before" if result.reused else "new",
+            "unchanged" if result.reused else "new",
         ]
         for name, result in results.items()
     ]

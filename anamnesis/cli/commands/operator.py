@@ -1,4 +1,4 @@
-"""``operator``: the controller process."""
+"""``operator``: the process of the operator."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,56 +20,58 @@ def register_commands(app: typer.Typer) -> None:
 
 def operator(
     namespace: Annotated[
-        list[str] | None, typer.Option("-n", "--namespace", help="Watch this one; may be given several times.")
+        list[str] | None, typer.Option("-n", "--namespace", help="Namespace to watch; repeatable.")
     ] = None,
     all_namespaces: Annotated[
-        bool, typer.Option("-A", "--all-namespaces", help="Watch all; needs rights in the whole cluster.")
+        bool, typer.Option("-A", "--all-namespaces", help="Watch all namespaces; needs a ClusterRole.")
     ] = False,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of /healthz, /readyz and /metrics.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of /healthz, /readyz and /metrics.")] = 8080,
     state: Annotated[
-        Path, typer.Option(help="Folder for what the local back end keeps, and split keys that no Secret holds.")
+        Path, typer.Option(help="Folder of the local back end, and of split keys that are not in a Secret.")
     ] = Path("/var/lib/anamnesis"),
     pod_defaults: Annotated[
         Path | None,
-        typer.Option(help="YAML file with what spec.backend.kubeflow of a model leaves out: image, queue, ..."),
+        typer.Option(help="YAML file with defaults of spec.backend.kubeflow: image, queue, ..."),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Resources brought in order at once.")] = 4,
-    identity: Annotated[str, typer.Option(help="Of this replica, for people; by default the host's name.")] = "",
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Resources reconciled in parallel.")] = 4,
+    identity: Annotated[str, typer.Option(help="Name of this replica in the Lease. Default: the host name.")] = "",
     lease_namespace: Annotated[
-        str, typer.Option(help="Where the Lease lies that the leader holds; by default the first namespace.")
+        str, typer.Option(help="Namespace of the leader's Lease. Default: the first watched namespace.")
     ] = "",
     lease_duration: Annotated[
-        int, typer.Option(min=3, help="Seconds until another replica may take over from a leader that fell silent.")
+        int,
+        typer.Option(min=3, help="Seconds until another replica takes over from a leader that stopped."),
     ] = 15,
-    resync: Annotated[int, typer.Option(min=1, help="Seconds between two rounds over everything.")] = 600,
-    watch_silence: Annotated[int, typer.Option(min=1, help="Seconds of a silent watch until /healthz fails.")] = 180,
-    patience: Annotated[int, typer.Option(min=1, help="Seconds of work on one resource until /healthz fails.")] = 600,
-    grace: Annotated[int, typer.Option(min=0, help="Seconds for work that runs, when asked to end.")] = 30,
-    kubeconfig: Annotated[str, typer.Option(help="By default a pod's own account, else KUBECONFIG.")] = "",
+    resync: Annotated[int, typer.Option(min=1, help="Seconds between two reconciles of every resource.")] = 600,
+    watch_silence: Annotated[
+        int, typer.Option(min=1, help="Seconds without a watch event until /healthz fails.")
+    ] = 180,
+    patience: Annotated[int, typer.Option(min=1, help="Seconds of one reconcile until /healthz fails.")] = 600,
+    grace: Annotated[int, typer.Option(min=0, help="Seconds that running reconciles may take after SIGTERM.")] = 30,
+    kubeconfig: Annotated[str, typer.Option(help="File. Default: the pod's service account, else KUBECONFIG.")] = "",
     context: ContextOption = "",
 ) -> None:
-    """Runs the operator of a cluster.
+    """Runs the operator of a cluster until SIGTERM.
 
-    It watches models and sites and carries their updates out, until it is told to stop. Several replicas may run: one
-    leads, the others are ready to. SIGTERM ends it gracefully. Logs are JSON lines on standard error. Exits with 1 when
-    it lost its Lease: start it again.
+    It watches models and sites and carries out their updates. Several replicas may run: one holds the Lease and works,
+    the others wait. Logs are JSON lines on standard error. Exits with 1 when it loses the Lease: start it again.
     """
     import os
     import secrets
     import socket
 
-    from anamnesis.cli.operating import start_operator
+    from anamnesis.cli.operator_process import start_operator
     from anamnesis.operator.runtime.options import LeaseTimes, OperatorOptions
     from anamnesis.records import InputError
 
     watched_namespaces = tuple(dict.fromkeys(namespace or ()))
     if bool(watched_namespaces) == all_namespaces:
-        raise InputError("name one or more namespaces with --namespace, or give --all-namespaces")
+        raise InputError("no namespace: give --namespace one or more times, or --all-namespaces, not both")
     resolved_lease_namespace = lease_namespace or next(iter(watched_namespaces), "")
     if not resolved_lease_namespace:
-        raise InputError("--all-namespaces: name a namespace for the Lease with --lease-namespace")
+        raise InputError("--all-namespaces: give the namespace of the Lease with --lease-namespace")
     options = OperatorOptions(
-        identity=f"{identity or socket.gethostname()}-{secrets.token_hex(4)}",  # a restart is another process
+        identity=f"{identity or socket.gethostname()}-{secrets.token_hex(4)}",  # unique for each process
         lease_namespace=resolved_lease_namespace,
         namespaces=watched_namespaces,
         port=port,
@@ -80,4 +82,12 @@ def operator(
         work_timeout=patience,
         grace_period=grace,
     )
-    raise typer.Exit(start_operator(options, dict(os.environ), state, pod_defaults, kubeconfig, context))
+    exit_code = start_operator(
+        options,
+        dict(os.environ),
+        state_folder=state,
+        pod_defaults_file=pod_defaults,
+        kubeconfig=kubeconfig,
+        context=context,
+    )
+    raise typer.Exit(exit_code)

@@ -1,4 +1,4 @@
-"""``anamnesis registry``: look at the registry of a model, check it, clean it, bring weights in."""
+"""``anamnesis registry``: list, verify and prune the registry of a model, and import weights."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +17,9 @@ from anamnesis.cli.options import (
     format_examples,
 )
 
-app = typer.Typer(help="Looks at a registry, checks and cleans it.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Lists, verifies and prunes a registry; imports weights.", no_args_is_help=True, rich_markup_mode=None
+)
 
 RegistryOption = Annotated[str, typer.Option("--registry", help="URL of the registry, instead of -f.")]
 
@@ -34,7 +36,7 @@ def list_command(
     model: ModelOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Lists every version and what became of it."""
+    """Lists every version with its state."""
     from anamnesis.cli.output import format_table, print_result
     from anamnesis.local.versions import list_version_summaries, open_registry
     from anamnesis.records import short_digest
@@ -57,15 +59,15 @@ def show(
 ) -> None:
     """Shows one version.
 
-    Its base, configuration, parts, evaluations, and every log entry about it.
+    Its base, configuration, parts, evaluations, and its entries in the log.
     """
     from anamnesis.cli.describe import describe_version
-    from anamnesis.cli.output import print_result as emit
+    from anamnesis.cli.output import print_result
     from anamnesis.local.versions import find_version, open_registry, read_version_details
 
     store = open_registry(files, registry, model)
     version_details = read_version_details(store, find_version(store, version))
-    emit(version_details, describe_version(version_details), as_json)
+    print_result(version_details, describe_version(version_details), as_json)
 
 
 @app.command(
@@ -80,33 +82,34 @@ def verify(
     model: ModelOption = "",
     head: Annotated[
         str,
-        typer.Option(help="The log's head as you know it, <number>:<digest>; by default as this machine last saw it."),
+        typer.Option(help="Expected head of the log, <number>:<digest>. Default: the last head that this machine saw."),
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Checks the log and everything with a digest.
+    """Verifies the log and every object with a digest.
 
-    The log's chain against its head; versions, blobs, evaluations, and what decisions name. Ends with 5 when something
-    is damaged.
+    Checks the hash chain of the log against its head, and versions, blobs, evaluations and the objects that decisions
+    name. Exits with 5 when something is damaged.
     """
-    from anamnesis.cli.output import print_result as emit
+    from anamnesis.cli.output import print_result
     from anamnesis.local.versions import last_seen_head, open_registry
     from anamnesis.records import IntegrityError
-    from anamnesis.registry import Log, LogPosition, verify_objects
-    from anamnesis.registry import verify_log as verify_log
+    from anamnesis.registry import Log, LogPosition, verify_log, verify_objects
 
     store = open_registry(files, registry, model)
     expected_head = LogPosition.parse(head) if head else last_seen_head(files, model)
     problems = (*verify_log(store, expected_head), *verify_objects(store))
     comparison = (
-        f"against the head {expected_head}" if expected_head else "no head to compare with: a cut tail would not show"
+        f"compared with the head {expected_head}"
+        if expected_head
+        else "no known head to compare with: missing entries at the end would not be detected"
     )
     result = {
         "problems": problems,
         "expected": str(expected_head or ""),
         "head": "" if problems else str(Log(store).head()),
     }
-    emit(result, problems or [f"all is well ({comparison}); the head is {result['head']}"], as_json)
+    print_result(result, problems or [f"no problems found ({comparison}); the head is {result['head']}"], as_json)
     if problems:
         raise IntegrityError(f"{store.url}: {len(problems)} problems ({comparison})")
 
@@ -118,37 +121,35 @@ def prune(
     files: OptionalFilesOption = None,
     registry: RegistryOption = "",
     model: ModelOption = "",
-    delete: Annotated[
-        bool, typer.Option("--delete", help="Delete; without it, only say what would be deleted.")
-    ] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete the objects. Default: only list them.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Says, or deletes, what nothing needs.
+    """Lists or deletes objects that nothing needs.
 
-    Checkpoints of finished updates, blobs that no version names, what killed writers left behind.
+    These are checkpoints of finished updates, blobs that no version names, and leftovers of interrupted writes.
     """
-    from anamnesis.cli.output import print_result as emit
+    from anamnesis.cli.output import print_result
     from anamnesis.local.versions import open_registry
     from anamnesis.registry import find_prunable
-    from anamnesis.registry import prune as prune_store
+    from anamnesis.registry import prune as delete_objects
 
     store = open_registry(files, registry, model)
     unneeded_objects = find_prunable(store)
-    pruned_objects = prune_store(store, unneeded_objects) if delete else unneeded_objects
+    pruned_objects = delete_objects(store, unneeded_objects) if delete else unneeded_objects
     size = sum(object_info.size for object_info in pruned_objects)
     action = "deleted" if delete else "would delete"
     lines = [
         *(f"{object_info.size:>12}  {object_info.key}" for object_info in pruned_objects),
         f"{action} {len(pruned_objects)} objects, {size} bytes",
     ]
-    emit({"deleted": delete, "bytes": size, "objects": pruned_objects}, lines, as_json)
+    print_result({"deleted": delete, "bytes": size, "objects": pruned_objects}, lines, as_json)
 
 
 @app.command(
     "import", epilog=format_examples("anamnesis registry import -f model.yaml --site guangzhou weights.safetensors")
 )
 def import_command(
-    weights: Annotated[Path, typer.Argument(help="safetensors file, or a state dict that torch.save wrote.")],
+    weights: Annotated[Path, typer.Argument(help="safetensors file, or a state dict written by torch.save.")],
     files: FilesOption,
     site: SiteOption = "",
     model: ModelOption = "",
@@ -156,12 +157,12 @@ def import_command(
     reason: ReasonOption = "imported weights",
     as_json: JsonOption = False,
 ) -> None:
-    """Makes existing weights the first version.
+    """Imports existing weights as the first version and champion.
 
-    It becomes the champion; its classes are those of the site's task, in their order. The
-    next update measures what it knows, so that the gate can tell what is forgotten.
+    The rows of the head must be the classes of the site's task, in their order. The next update first evaluates the
+    imported weights, so that the gate can detect forgetting.
     """
-    from anamnesis.cli.output import print_result as emit
+    from anamnesis.cli.output import print_result
     from anamnesis.local.context import login_name, select_model
     from anamnesis.operator.addresses import registry_url
     from anamnesis.operator.requests import configuration
@@ -173,5 +174,13 @@ def import_command(
     model_configuration = configuration(selected_model.model.resource.spec)
     task = selected_model.config(learned_site).task
     url = registry_url(selected_model.model)
-    digest = import_weights(url, weights, learned_site.name, task, model_configuration, author or login_name(), reason)
-    emit({"version": digest}, [f"champion is {short_digest(digest)}"], as_json)
+    digest = import_weights(
+        url,
+        weights,
+        site=learned_site.name,
+        task=task,
+        configuration=model_configuration,
+        author=author or login_name(),
+        reason=reason,
+    )
+    print_result({"version": digest}, [f"champion is {short_digest(digest)}"], as_json)

@@ -1,4 +1,4 @@
-"""The custom resources of ``anamnesis.dev/v1alpha1`` as types, and how they are read from files."""
+"""The custom resources of ``anamnesis.dev/v1alpha1``: their types, their validation, and reading them from files."""
 
 from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.load_files import LoadedResource, ResourceSet, load_resources

@@ -1,6 +1,7 @@
-"""Who may speak for whom: the admission policy that ties an approval to its author, and whether it is in force.
+"""The admission policy that ties an UpdateApproval to its author, and the check that the policy is in force.
 
-The API server alone knows who sends a request. Approvals count only where this policy stood guard when they were made.
+Only the API server knows the sender of a request. The operator accepts an approval only if this policy was in force
+when the approval was created.
 """
 
 from collections.abc import Mapping
@@ -12,10 +13,10 @@ VALIDATION_EXPRESSION = (
     "object.spec.approver == request.userInfo.username"
     " || (request.operation == 'UPDATE' && object.spec == oldObject.spec)"
 )
-"""Labels, owners and finalizers may be changed by others, and by Kubernetes itself; what was said may not."""
+"""Others, and Kubernetes itself, may change labels, owners and finalizers, but not the spec."""
 _MESSAGE_EXPRESSION = (
-    "'spec.approver: you are ' + request.userInfo.username + ' and cannot speak for ' + object.spec.approver"
-    " + '; write your own name'"
+    "'spec.approver: you are ' + request.userInfo.username + ' and cannot approve as ' + object.spec.approver"
+    " + '; write your own user name'"
 )
 _RESOURCE_RULE = {
     "apiGroups": ["anamnesis.dev"],
@@ -47,13 +48,13 @@ BINDING: Mapping[str, Any] = {
 
 
 def policy_in_force_since(policy: Mapping[str, Any] | None, binding: Mapping[str, Any] | None) -> datetime | None:
-    """Returns since when every approval bears the name of its author; none where that is not sure.
+    """Returns since when every approval has the name of its author; none where that is not certain.
 
-    An approval that was made at that very second or before does not count.
+    An approval that was created in that second or earlier does not count.
 
     Args:
-        policy: the ValidatingAdmissionPolicy ``anamnesis-approvals`` as the API server gives it, with its managed
-            fields; none where there is no such object.
+        policy: the ValidatingAdmissionPolicy ``anamnesis-approvals`` as the API server returns it, with its managed
+            fields; none where the object does not exist.
         binding: the ValidatingAdmissionPolicyBinding of the same name.
     """
     if (
@@ -88,7 +89,7 @@ def _binds_everywhere(spec: Mapping[str, Any]) -> bool:
 
 
 def _unchanged_since(metadata: Mapping[str, Any]) -> datetime | None:
-    """Returns when it was made or, where its spec was changed later, when anybody last wrote to it."""
+    """Returns the creation time or, where the spec was changed later, the time of the last write by anybody."""
     if metadata.get("generation") == 1:
         return datetime.fromisoformat(metadata["creationTimestamp"])
     write_times = [entry["time"] for entry in metadata.get("managedFields", ()) if not entry.get("subresource")]

@@ -1,4 +1,4 @@
-"""What all resource types share: camelCase fields, nothing unknown, typed unions, the head of every resource."""
+"""Base classes of all resource types: camelCase fields, no unknown fields, typed unions, metadata."""
 
 import re
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class ApiModel(BaseModel):
 
 
 class TypedUnion(ApiModel):
-    """A union in the Kubernetes way: ``type: Folder`` and beside it the one member ``folder: {...}``."""
+    """A union in the Kubernetes way: ``type: Folder`` with the one member ``folder: {...}``."""
 
     type: str
 
@@ -43,7 +43,7 @@ class TypedUnion(ApiModel):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Adds a rule for each member."""
+        """Adds a CEL rule for each member."""
         schema = handler.resolve_ref_schema(handler(core))
         schema |= cel_rules(
             *(_member_rule(type_name, to_camel(field)) for type_name, field in cls.member_fields().items())
@@ -56,16 +56,14 @@ class TypedUnion(ApiModel):
         expected_fields = {members[self.type]} if self.type in members else set()
         present_fields = {name for name in members.values() if getattr(self, name) is not None}
         if present_fields != expected_fields:
-            expected_text, present_text = (
-                ", ".join(expected_fields) or "nothing",
-                ", ".join(sorted(present_fields)) or "nothing",
-            )
-            raise ValueError(f"type {self.type} needs {expected_text} beside it, found {present_text}")
+            missing = [f"needs the field {field}" for field in expected_fields - present_fields]
+            excess = [f"excludes the field {field}" for field in sorted(present_fields - expected_fields)]
+            raise ValueError(f"type {self.type} {' and '.join(missing + excess)}")
         return self
 
 
 def _member_rule(type_name: str, field: str) -> tuple[str, str]:
-    message = f"type {type_name} needs {field} beside it, and {field} goes with no other type"
+    message = f"type {type_name} needs the field {field}; set {field} for type {type_name} only"
     return f"(self.type == '{type_name}') == has(self.{field})", message
 
 
@@ -75,20 +73,20 @@ def method_field_name(method_name: str) -> str:
 
 
 class SecretReference(ApiModel):
-    """A Secret by its name, in the same namespace."""
+    """Refers to a Secret in the same namespace."""
 
     name: Name
     """Name of the Secret."""
 
 
 class StatusModel(ApiModel):
-    """A part of what the operator itself told; what a newer release told besides is passed over."""
+    """A part of a status. Fields that a newer release wrote are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
 
 class Metadata(ApiModel):
-    """What Kubernetes keeps of every object; what nobody here asks for is passed over."""
+    """The part of Kubernetes' object metadata that the operator uses; other fields are ignored."""
 
     model_config = ConfigDict(extra="ignore")
     name: Name
@@ -104,7 +102,7 @@ class Metadata(ApiModel):
 
 
 class Resource(ApiModel):
-    """The head of every resource."""
+    """Base class of the resources."""
 
     api_version: Literal["anamnesis.dev/v1alpha1"]
     metadata: Metadata

@@ -1,4 +1,4 @@
-"""An UpdateApproval: a person's word on one version. Its own kind, so that a role can allow this and nothing else."""
+"""An UpdateApproval: a person's decision on one version. A kind of its own, so that a role can allow it alone."""
 
 from typing import Annotated, Literal, Self
 
@@ -9,11 +9,13 @@ from anamnesis.operator.api.cel import cel_rules
 from anamnesis.operator.api.status import UpdateApprovalStatus
 from anamnesis.operator.api.string_types import Digest, Name, Text
 
-_DECISION_TARGET_MESSAGE = "RollBack goes with model, Approve and Reject go with update, and only with it"
+_DECISION_TARGET_MESSAGE = (
+    "decision RollBack needs the field model alone, Approve and Reject need the field update alone"
+)
 
 
 class GeneratedMetadata(Metadata):
-    """Metadata whose name may be left to the API server."""
+    """Metadata without a name, where the API server generates one."""
 
     model_config = ConfigDict(extra="ignore")
     name: Name = "approval"
@@ -21,15 +23,15 @@ class GeneratedMetadata(Metadata):
 
 
 class UpdateApprovalSpec(ApiModel):
-    """Who decided what about exactly which version.
+    """A person's decision on one version. It cannot be changed; create another UpdateApproval instead.
 
-    ``Approve`` and ``Reject`` speak of the candidate of an update; ``RollBack`` makes an earlier champion of a model
-    champion again.
+    ``Approve`` and ``Reject`` decide on the candidate of an update. ``RollBack`` makes an earlier champion of a model
+    the champion again.
     """
 
     model_config = ConfigDict(
         json_schema_extra=cel_rules(
-            ("self == oldSelf", "a word once given cannot be changed; make another UpdateApproval"),
+            ("self == oldSelf", "a decision cannot be changed; create another UpdateApproval"),
             (
                 "self.decision == 'RollBack' ? has(self.model) && !has(self.update)"
                 " : has(self.update) && !has(self.model)",
@@ -39,17 +41,17 @@ class UpdateApprovalSpec(ApiModel):
     )
 
     update: Name | None = None
-    """The ModelUpdate whose candidate is approved or rejected."""
+    """Name of the ModelUpdate whose candidate you approve or reject. Required for Approve and Reject."""
     model: Name | None = None
-    """The ContinualModel that is rolled back."""
+    """Name of the ContinualModel to roll back. Required for RollBack."""
     version: Digest
-    """Digest of the version: the candidate (status.version of the update), or the champion to return to."""
+    """Digest of the version: the candidate (status.version of the ModelUpdate), or the earlier champion."""
     decision: Literal["Approve", "Reject", "RollBack"]
-    """What is to be done with the version."""
+    """The decision on the version."""
     approver: Text
-    """Who says so: your own user name; the API server refuses any other (kubectl auth whoami shows it)."""
+    """Your own user name (kubectl auth whoami shows it). The API server refuses any other name."""
     reason: Text
-    """Why, in a sentence. It stands in the registry's log for good: no patient data."""
+    """The reason, in a sentence. The registry's log keeps it permanently: do not write patient data."""
 
     @model_validator(mode="after")
     def _check_decision_target(self) -> Self:
@@ -59,7 +61,7 @@ class UpdateApprovalSpec(ApiModel):
 
 
 class UpdateApproval(Resource):
-    """A person's word on one version: approved, rejected, or rolled back to."""
+    """A person's decision on one version: approve it, reject it, or roll back to it."""
 
     kind: Literal["UpdateApproval"]
     metadata: GeneratedMetadata

@@ -1,4 +1,4 @@
-"""What carries updates out on a cluster."""
+"""The back end that runs updates on a cluster, and the pods of its runs."""
 
 from typing import Annotated, Literal
 
@@ -16,76 +16,76 @@ class TolerationSpec(ApiModel):
     """A taint that the pods of updates tolerate."""
 
     key: Annotated[str, StringConstraints(max_length=317)] = ""
-    """The taint's key; empty, with operator Exists, for every taint."""
+    """Key of the taint. Empty, with operator Exists, tolerates every taint."""
     operator: Literal["Exists", "Equal"] = "Equal"
-    """Whether the value counts."""
+    """Equal compares key and value of the taint, Exists only the key."""
     value: LabelValue = ""
-    """The taint's value."""
+    """Value of the taint."""
     effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""
-    """The taint's effect; empty for every effect."""
+    """Effect of the taint. Empty tolerates every effect."""
 
 
 class NodeLabel(ApiModel):
-    """A label that nodes must bear."""
+    """A label that a node must have to run the pods."""
 
     name: LabelName
-    """The label, for example nvidia.com/gpu.product."""
+    """Key of the label, for example nvidia.com/gpu.product."""
     value: LabelValue
-    """The value it must have."""
+    """Value of the label."""
 
 
 class VolumeMount(ApiModel):
-    """A PersistentVolumeClaim of the pipelines' namespace, mounted in every step."""
+    """A PersistentVolumeClaim in the namespace of the pipelines, mounted in every step."""
 
     claim_name: Name
     """Name of the PersistentVolumeClaim."""
     path: AbsolutePath
-    """Where the steps find it, for example /data."""
+    """Path at which it is mounted, for example /data."""
 
 
 class PodSettings(ApiModel):
-    """How the pods of runs look; what is left out, the operator's installation says."""
+    """Settings of the pods of runs. For an omitted field, the default of the operator's installation counts."""
 
     image: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
-    """Image of every step; left out, that of the operator's installation."""
-    pull_secrets: Annotated[tuple[SecretReference, ...], Field(max_length=8), UniqueNames] = ()
-    """Secrets with which the image is pulled."""
+    """Image of every step. If omitted, the image that the operator's installation sets."""
+    image_pull_secrets: Annotated[tuple[SecretReference, ...], Field(max_length=8), UniqueNames] = ()
+    """Secrets for pulling the image. If empty, those that the operator's installation sets."""
     gpus: Annotated[int, Field(ge=0, le=64, strict=True)] | None = None
-    """Accelerators of the training step; 0 trains on processors, as does to leave it out where nothing else is set."""
+    """Accelerators of the training step; 0 trains on CPUs. If omitted, the installation's number, or else 0."""
     gpu_resource: LabelName | None = None
-    """What the cluster calls an accelerator; left out, nvidia.com/gpu."""
-    queue: Name | None = None
-    """The Kueue LocalQueue in which the pods wait for their turn."""
+    """Resource name of an accelerator on the cluster. If omitted, the installation's name, or else nvidia.com/gpu."""
+    queue_name: Name | None = None
+    """Name of the Kueue LocalQueue that admits the pods. If omitted, the installation's queue, or else none."""
     shared_memory: Memory | None = None
-    """Size of /dev/shm, for example 2Gi."""
+    """Size of /dev/shm in the training step, for example 2Gi. If omitted, the size that the installation sets."""
     node_selector: Annotated[tuple[NodeLabel, ...], Field(max_length=16), UniqueNames] = ()
-    """Labels of the nodes that may carry the pods."""
+    """Labels of the nodes that may run the pods. If empty, those that the operator's installation sets."""
     tolerations: Annotated[
         tuple[TolerationSpec, ...], Field(max_length=16), UniqueBy(("key", "operator", "value", "effect"))
     ] = ()
-    """Taints that the pods tolerate."""
+    """Taints that the pods tolerate. If empty, those that the operator's installation sets."""
     volumes: Annotated[tuple[VolumeMount, ...], Field(max_length=16), UniqueBy(("path",))] = ()
-    """Volumes mounted in every step."""
+    """Volumes to mount in every step. If empty, those that the operator's installation sets."""
 
 
 class KubeflowBackendSpec(PodSettings):
-    """A Kubeflow Pipelines server, and how the pods of a run look."""
+    """A Kubeflow Pipelines server, and the settings of the pods of a run."""
 
     endpoint: WebAddress
     """Address of the Pipelines API, for example http://ml-pipeline.kubeflow:8888."""
     namespace: Name | None = None
-    """Where the runs' pods are, on a server with several users; left out, where the server puts them."""
+    """Namespace of the pods of runs, on a multi-user server. If omitted, the namespace of the model."""
     experiment: Annotated[str, StringConstraints(min_length=1, max_length=128)] = "anamnesis"
-    """The experiment under which the runs are listed."""
+    """The Kubeflow experiment that lists the runs; namespace and name of the model are appended."""
 
 
 class BackendSpec(TypedUnion):
-    """What carries updates out on a cluster. anamnesis run always uses the local back end."""
+    """The back end that runs updates on a cluster. The command anamnesis run ignores it and runs on your machine."""
 
     type: Literal["Local", "Kubeflow"] = "Local"
-    """Local runs updates inside the operator's pod, Kubeflow as pipelines in pods of their own."""
+    """Local runs updates in the operator's pod; Kubeflow runs them as pipelines in pods of their own."""
     kubeflow: KubeflowBackendSpec | None = None
     retries: Annotated[int, Field(ge=0, le=20, strict=True)] = 2
-    """How often a run that failed is tried again."""
-    deadline: PositiveDuration = "1d"
-    """A run that takes longer is ended, and counts as failed."""
+    """How many times a failed run is retried."""
+    run_deadline: PositiveDuration = "1d"
+    """Longest time that a run may take. A longer run is cancelled and counts as failed."""

@@ -1,4 +1,4 @@
-"""Rules in CEL that the API server checks: what a type's validator says in Python, said once more beside it."""
+"""CEL rules for the API server. Each repeats a check that the type's validator makes in Python."""
 
 from typing import Any
 
@@ -6,5 +6,5 @@ RULES_KEYWORD = "x-kubernetes-validations"
 
 
 def cel_rules(*pairs: tuple[str, str]) -> dict[str, Any]:
-    """Returns CEL rules, each with the message for a person, as a part of a JSON Schema."""
+    """Returns (rule, message) pairs as a part of a JSON Schema."""
     return {RULES_KEYWORD: [{"rule": rule, "message": message} for rule, message in pairs]}

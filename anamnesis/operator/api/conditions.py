@@ -1,4 +1,4 @@
-"""Conditions: what is the case with a resource, in stable words for programs and a sentence for people."""
+"""Conditions: the state of a resource, as stable words for programs and a sentence for people."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -11,28 +11,28 @@ from anamnesis.operator.api.string_types import Reason, Sentence
 from anamnesis.operator.api.value_types import Timestamp
 
 _MESSAGE_LIMIT = 1000
-"""Letters; with what says that a message was cut, the field holds 1024."""
+"""Characters; with the mark of a cut message the field holds at most 1024."""
 
 
 class Condition(StatusModel):
-    """One condition, as Kubernetes has them."""
+    """A condition, as in other Kubernetes resources."""
 
     type: Reason
-    """What it is about."""
+    """Type of the condition."""
     status: Literal["True", "False", "Unknown"]
-    """Whether it is so."""
+    """True, False or Unknown."""
     reason: Reason
-    """Why, in one stable word for programs."""
+    """The cause, as one stable word for programs."""
     message: Sentence = ""
-    """Why, in a sentence for people."""
+    """The cause, as a sentence for people."""
     observed_generation: Annotated[int, Field(ge=0)] | None = None
-    """The generation of the spec that was looked at."""
+    """The generation of the spec that this condition describes."""
     last_transition_time: Timestamp | None = None
-    """Since when its status is what it is."""
+    """When the status last changed."""
 
 
 def make_condition(condition_type: str, status: bool | None, reason: str, message: str = "") -> Condition:
-    """Returns a condition without its times; the status none is Unknown, and a message too long is cut."""
+    """Returns a condition without times. Status none means Unknown; a message that is too long is cut."""
     status_text = {True: "True", False: "False", None: "Unknown"}[status]
     return Condition.model_validate(
         {"type": condition_type, "status": status_text, "reason": reason, "message": truncate_message(message)}
@@ -40,19 +40,19 @@ def make_condition(condition_type: str, status: bool | None, reason: str, messag
 
 
 def truncate_message(message: str) -> str:
-    """Returns a message that its field can hold."""
+    """Returns the message, cut to the length that its field can hold."""
     return message if len(message) <= _MESSAGE_LIMIT else f"{message[:_MESSAGE_LIMIT]}…"
 
 
 def merge_conditions(
     current_conditions: Iterable[Condition], desired_conditions: Iterable[Condition], generation: int, now: datetime
 ) -> tuple[Condition, ...]:
-    """Returns the wanted conditions with their times: that of before where the status is the same.
+    """Returns the desired conditions with transition times; an unchanged status keeps its time.
 
     Args:
-        current_conditions: what the resource bears.
-        desired_conditions: what it shall bear.
-        generation: of the resource's spec that was looked at.
+        current_conditions: those that the resource has now.
+        desired_conditions: those that it shall have.
+        generation: generation of the spec that the desired conditions describe.
         now: the time, UTC.
     """
     current_by_type = {condition.type: condition for condition in current_conditions}
@@ -77,7 +77,7 @@ def merge_conditions(
 def changed_conditions(
     old_conditions: Iterable[Condition], new_conditions: Iterable[Condition]
 ) -> tuple[Condition, ...]:
-    """Returns the conditions whose status or reason changed: each is worth one event."""
+    """Returns the conditions whose status or reason changed: the operator emits one event for each."""
     old_states = {condition.type: (condition.status, condition.reason) for condition in old_conditions}
     return tuple(
         condition

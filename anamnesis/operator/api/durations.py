@@ -6,5 +6,5 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def parse_duration(text: str) -> timedelta:
-    """Returns the duration that a checked field holds."""
+    """Returns the duration that a validated field holds."""
     return timedelta(**{_UNITS[text[-1]]: int(text[:-1])})

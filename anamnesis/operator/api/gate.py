@@ -1,4 +1,4 @@
-"""What a candidate must reach to become the champion, and what may change at all."""
+"""The gate that a candidate must pass to become the champion, and the change-control plan."""
 
 from typing import Annotated, Literal, Self
 
@@ -11,23 +11,23 @@ from anamnesis.operator.api.value_types import Share, UniqueItems, UniqueNames
 
 
 class TaskGate(ApiModel):
-    """Limits of one task where they differ from the model's."""
+    """Limits of one task that differ from the model's."""
 
     name: PathSafeName
-    """The task, as its Site names it."""
+    """Name of the task, as in spec.task.name of its Site."""
     floor: Share | None = None
-    """Replaces the model's floor for this task."""
+    """Floor of this task. If omitted, the model's floor."""
     margin: Share | None = None
-    """Replaces the model's margin for this task."""
+    """Margin of this task. If omitted, the model's margin."""
     saliency_floor: Share | None = None
-    """Replaces the model's saliency floor for this task."""
+    """Saliency floor of this task. If omitted, the model's saliency floor."""
 
 
-_ADVISORY_MESSAGE = "an Advisory gate waits for nobody: it goes with approval: Automatic only"
+_ADVISORY_MESSAGE = "enforcement Advisory needs approval: Automatic, because an advisory gate waits for nobody"
 
 
 class GateSpec(ApiModel):
-    """What a candidate must reach to become the champion."""
+    """The limits that a candidate must meet to become the champion."""
 
     model_config = ConfigDict(
         json_schema_extra=cel_rules(
@@ -35,17 +35,17 @@ class GateSpec(ApiModel):
         )
     )
     floor: Share
-    """The least value of each task's primary metric on its frozen test set, a decimal in quotes."""
+    """Lowest value of each task's primary metric on its frozen test set that passes, a decimal in quotes."""
     margin: Share
-    """How far a task learned earlier may fall below the best it ever had, a decimal in quotes."""
+    """How far the score of an earlier task may fall below its best score ever, a decimal in quotes."""
     saliency_floor: Share | None = None
-    """The least agreement of the saliency maps with those of the version before; left out, it is not judged."""
+    """Lowest agreement (IoU) of the saliency maps with those of the base version. If omitted, it is not judged."""
     approval: Literal["Required", "Automatic"] = "Required"
-    """Whether a person approves (an UpdateApproval) what passed, before it becomes the champion."""
+    """Required: a candidate that passed becomes the champion only after an UpdateApproval. Automatic: at once."""
     enforcement: Literal["Enforced", "Advisory"] = "Enforced"
-    """Advisory writes the verdict down and does not bind; for research."""
+    """Enforced: a candidate that fails is rejected. Advisory: the verdict is only recorded; for research."""
     tasks: Annotated[tuple[TaskGate, ...], Field(max_length=64), UniqueNames] = ()
-    """Tasks whose limits differ."""
+    """Tasks whose limits differ. If empty, the limits above hold for every task."""
 
     @model_validator(mode="after")
     def _check_advisory_needs_no_approval(self) -> Self:
@@ -55,9 +55,9 @@ class GateSpec(ApiModel):
 
 
 class ChangePlanSpec(ApiModel):
-    """What may change without a new clearance: the predetermined change-control plan."""
+    """The predetermined change-control plan: what may change without a new clearance."""
 
     allowed_methods: Annotated[tuple[MethodName, ...], Field(max_length=32), UniqueItems] = ()
-    """Methods that updates may use; an update with another one is not started. Empty allows any."""
+    """Methods that updates may use. The operator starts no update with another method. If empty, every method."""
     stored_images: Literal["Forbidden", "Allowed"] = "Forbidden"
-    """Whether versions may hold real images of patients, which everyone who reads the registry can then see."""
+    """Allowed: versions may hold real images of patients, visible to everyone who can read the registry."""

@@ -1,4 +1,4 @@
-"""Reads resources from YAML files and says in plain words what is wrong with them."""
+"""Reads resources from YAML files and reports every error with file, resource and field."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,14 +27,14 @@ ResourceT = TypeVar("ResourceT", bound=Resource)
 
 @dataclass(frozen=True, slots=True)
 class LoadedResource(Generic[ResourceT]):
-    """A resource and the file it came from; relative paths in it are relative to that file's folder."""
+    """A resource and its file. Relative paths in the resource start at the folder of the file."""
 
     resource: ResourceT
     file: Path
 
     @property
     def folder(self) -> Path:
-        """What relative paths are relative to."""
+        """The folder at which relative paths start."""
         return self.file.parent.resolve()
 
     @property
@@ -45,10 +45,10 @@ class LoadedResource(Generic[ResourceT]):
 
 @dataclass(frozen=True, slots=True)
 class ResourceSet:
-    """All that was read, by name.
+    """The resources of some files, by name.
 
     Attributes:
-        models: every ContinualModel; each site that it names is in ``sites``.
+        models: every ContinualModel; ``sites`` has each Site that one of them names.
         sites: every Site.
     """
 
@@ -56,16 +56,16 @@ class ResourceSet:
     sites: Mapping[str, LoadedResource[Site]]
 
     def sites_of(self, model: LoadedResource[ContinualModel]) -> tuple[LoadedResource[Site], ...]:
-        """Returns the model's sites in the order they joined."""
+        """Returns the model's Sites in the order of ``spec.sites``."""
         return tuple(self.sites[reference.name] for reference in model.resource.spec.sites)
 
 
 def load_resources(*paths: Path) -> ResourceSet:
-    """Reads every document of the given files; a folder stands for its ``*.yaml`` and ``*.yml`` files, sorted.
+    """Reads every document of the given files; for a folder, of its ``*.yaml`` and ``*.yml`` files, sorted.
 
     Raises:
-        InputError: a file cannot be read, a document is not valid, a resource is defined twice, or a model names a
-            site that is not defined. One line per finding: file, kind and name, path of the field.
+        InputError: a file is unreadable, a document is invalid, a resource is defined twice, or a model names an
+            undefined Site. One line per error: file, kind and name, path of the field.
     """
     errors: list[str] = []
     loaded_resources: list[LoadedResource[Any]] = []
@@ -91,19 +91,19 @@ def _list_yaml_files(paths: Iterable[Path]) -> Iterator[Path]:
         if path.is_dir():
             yaml_files = sorted(item for item in path.iterdir() if item.suffix in (".yaml", ".yml") and item.is_file())
             if not yaml_files:
-                raise InputError(f"{path}: the folder has no *.yaml file")
+                raise InputError(f"{path}: the folder has no *.yaml or *.yml file; name a folder with resources")
             yield from yaml_files
         elif path.is_file():
             yield path
         else:
-            raise InputError(f"{path}: there is no such file or folder")
+            raise InputError(f"{path}: no such file or folder; check the path")
 
 
 def _read_documents(file: Path) -> list[tuple[int, object]]:
     try:
         documents = list(yaml.load_all(file.read_text(encoding="utf-8"), Loader=_StrictLoader))
     except UnicodeDecodeError:
-        raise InputError(f"{file}: this is not UTF-8 text") from None
+        raise InputError(f"{file}: not UTF-8 text; save the file as UTF-8") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         position = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -112,13 +112,15 @@ def _read_documents(file: Path) -> list[tuple[int, object]]:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML of plain values in which no key may stand twice: the last would win without a word."""
+    """Plain YAML that refuses a repeated key: YAML itself would silently use the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value]
         for key, _ in node.value:
             if keys.count(key.value) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands twice", key.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} is listed twice", key.start_mark
+                )
         return super().construct_mapping(node, deep)
 
 
@@ -129,7 +131,7 @@ def _parse_resource(document: object, document_label: str, file: str) -> Resourc
         )
     kind = document.get("kind")
     if kind not in KINDS:
-        raise InputError(f"{document_label}: kind: {kind!r} is not one of {', '.join(KINDS)}")
+        raise InputError(f"{document_label}: kind: expected one of {', '.join(KINDS)}, found {kind!r}")
     metadata = document.get("metadata")
     name = metadata.get("name") or metadata.get("generateName") if isinstance(metadata, Mapping) else None
     resource_label = f"{file}: {kind} {name}" if name else f"{document_label}: {kind}"
@@ -150,9 +152,9 @@ def _index_by_name(
     for loaded_resource in loaded_resources:
         if isinstance(loaded_resource.resource, resource_type):
             if loaded_resource.name in resource_by_name:
-                raise InputError(
-                    f"{loaded_resource.file}: {resource_type.__name__} {loaded_resource.name}: already defined in {resource_by_name[loaded_resource.name].file}"
-                )
+                label = f"{loaded_resource.file}: {resource_type.__name__} {loaded_resource.name}"
+                first_file = resource_by_name[loaded_resource.name].file
+                raise InputError(f"{label}: already defined in {first_file}; remove or rename one of them")
             resource_by_name[loaded_resource.name] = loaded_resource
     return resource_by_name
 
@@ -166,12 +168,12 @@ def _check_references(resources: ResourceSet) -> None:
             if site is None:
                 defined_sites = ", ".join(resources.sites) or "none"
                 raise InputError(
-                    f"{field_path}[{index}]: no Site {reference.name!r} in the files given; defined: {defined_sites}"
+                    f"{field_path}[{index}].name: the files define no Site {reference.name!r}; defined: {defined_sites}"
                 )
             task = site.resource.spec.task
             first_site = site_by_task.setdefault(task.name, site)
             if first_site.resource.spec.task != task:
                 raise InputError(
-                    f"{site.file}: Site {site.name}: spec.task: {task.name!r} is another task on Site {first_site.name}; "
-                    "equal names need equal types, classes and metrics"
+                    f"{site.file}: Site {site.name}: spec.task: Site {first_site.name} defines another {task.name!r}; "
+                    "use the same type, classes and primaryMetric, or another name"
                 )

@@ -1,4 +1,4 @@
-"""The method of a model and its options, checked against the generated file ``methods.json``.
+"""The method of a model and its options, checked against the generated ``methods.json``.
 
 The operator's image has no torch and cannot import the methods. ``python -m anamnesis.cli.generate`` writes
 ``methods.json`` from their configuration classes; a test fails when it is stale.
@@ -26,14 +26,14 @@ OptionSchema = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class MethodEntry:
-    """What the operator knows of a method.
+    """A method, as the operator knows it.
 
     Attributes:
         method: the registered name, for example ``ewc_prototype``.
         name: the name in resources, for example ``EWCPrototype``.
         summary: one sentence.
-        earlier_data: opens the training data of earlier sites.
-        stores_exemplars: keeps real images.
+        earlier_data: whether the method reads the training data of earlier sites.
+        stores_exemplars: whether versions hold real images.
         options: option in snake case -> its JSON Schema: ``description``, ``type``, ``enum``, ``default``; a group of
             options has ``type: object`` and ``properties``, which is such a mapping again.
     """
@@ -48,21 +48,21 @@ class MethodEntry:
 
 @cache
 def supported_methods() -> Mapping[str, MethodEntry]:
-    """Returns every method by its name in resources, as ``methods.json`` has them."""
+    """Returns the methods of ``methods.json``, by their name in resources."""
     entries = json.loads(Path(__file__).with_name("methods.json").read_text(encoding="utf-8"))
     return {entry["name"]: MethodEntry(**entry) for entry in entries}
 
 
 class MethodSpec(ApiModel):
-    """A method and, in the field of its name, its options: ``{name: EWCPrototype, ewcPrototype: {...}}``."""
+    """The method, and its options in the field of the same name: ``{name: EWCPrototype, ewcPrototype: {...}}``."""
 
     model_config = ConfigDict(extra="allow")
     name: MethodName
-    """Which method."""
+    """Name of the method."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Adds a field per method; pydantic knows only that further fields are allowed."""
+        """Adds one field per method, which pydantic does not know."""
         schema = handler.resolve_ref_schema(handler(core))
         schema["properties"]["name"] |= {"enum": list(supported_methods())}
         for entry in supported_methods().values():
@@ -76,13 +76,13 @@ class MethodSpec(ApiModel):
 
     @property
     def entry(self) -> MethodEntry:
-        """The entry of the method.
+        """The method's entry in ``methods.json``.
 
         Raises:
-            ValueError: there is no such method.
+            ValueError: no method has this name.
         """
         if self.name not in supported_methods():
-            raise ValueError(f"name: {self.name!r} is not one of {', '.join(supported_methods())}")
+            raise ValueError(f"name: expected one of {', '.join(supported_methods())}, found {self.name!r}")
         return supported_methods()[self.name]
 
     def options(self) -> dict[str, object]:
@@ -94,16 +94,16 @@ class MethodSpec(ApiModel):
         entry, extra_fields, options_field = self.entry, dict(self.model_extra or {}), method_field_name(self.name)
         option_values = extra_fields.pop(options_field, {})
         if extra_fields:
-            raise ValueError(f"{sorted(extra_fields)[0]}: unknown field; known here are name, {options_field}")
+            raise ValueError(f"{sorted(extra_fields)[0]}: unknown field; valid fields are name, {options_field}")
         return _convert_options(entry.options, option_values, options_field)
 
 
 def _options_schema(entry: MethodEntry) -> JsonSchemaValue:
     text = f"Options of {entry.name}: {entry.summary}"
     if entry.earlier_data:
-        text += " It opens the training images of earlier sites: an upper bound, for research."
+        text += " It reads the training images of earlier sites: an upper bound, for research."
     if entry.stores_exemplars:
-        text += " It keeps real images of patients in every version: only with changePlan.storedImages: Allowed."
+        text += " Every version holds real images of patients: it needs changePlan.storedImages: Allowed."
     return {"type": "object", "description": text, "properties": _properties_schema(entry.options)}
 
 
@@ -112,7 +112,7 @@ def _properties_schema(options: Mapping[str, OptionSchema]) -> JsonSchemaValue:
 
 
 def _option_schema(schema: OptionSchema) -> JsonSchemaValue:
-    """Describes the default and does not set it: the method decides what a missing option means."""
+    """Describes the default without setting it: the method itself applies the default of an omitted option."""
     text, constraints = str(schema["description"]), {"type": schema["type"]}
     if "properties" in schema:
         description = f"{text[:1].upper()}{text[1:]}"
@@ -133,7 +133,7 @@ def _option_schema(schema: OptionSchema) -> JsonSchemaValue:
 
 def _options_rule(entry: MethodEntry) -> tuple[str, str]:
     field = method_field_name(entry.name)
-    message = f"{field} goes with name: {entry.name}, and only with it"
+    message = f"{field} needs name: {entry.name}; remove the options of other methods"
     return f"!has(self.{field}) || self.name == '{entry.name}'", message
 
 
@@ -149,7 +149,7 @@ def _convert_options(options: Mapping[str, OptionSchema], values: object, path: 
     converted_options = {}
     for field, value in values.items():
         if field not in option_by_field:
-            raise ValueError(f"{path}.{field}: unknown field; known here are {', '.join(option_by_field) or 'none'}")
+            raise ValueError(f"{path}.{field}: unknown field; valid fields are {', '.join(option_by_field) or 'none'}")
         option = option_by_field[field]
         converted_options[option] = _convert_option(options[option], value, f"{path}.{field}")
     return converted_options
@@ -162,7 +162,7 @@ def _convert_option(schema: OptionSchema, value: object, field_path: str) -> obj
     if isinstance(choices, list):
         choice_by_name = {to_pascal(str(choice)): choice for choice in choices}
         if not isinstance(value, str) or value not in choice_by_name:
-            raise ValueError(f"{field_path}: {value!r} is not one of {', '.join(choice_by_name)}")
+            raise ValueError(f"{field_path}: expected one of {', '.join(choice_by_name)}, found {value!r}")
         return choice_by_name[value]
     json_type = schema["type"]
     if json_type == "number":

@@ -1,4 +1,4 @@
-"""A ContinualModel: network, method, sites in order, gate, registry and back end of one model that keeps learning."""
+"""A ContinualModel: network, method, sites, gate, registry and back end of one model that keeps learning."""
 
 from typing import Annotated, Literal, Self
 
@@ -30,72 +30,72 @@ __all__ = [
 ]
 
 _SPLIT_KEY_MESSAGE = (
-    "backend Kubeflow needs a splitKey of type Secret or Environment: its pods share no file with whoever wrote this"
+    "backend Kubeflow needs a splitKey of type Secret or Environment, because its pods cannot read your files"
 )
 _REGISTRY_URL_MESSAGE = (
-    "backend Kubeflow needs a registry.url of s3://bucket/prefix or file:///path: "
-    "pods know no folder at which a relative path could start"
+    "backend Kubeflow needs a registry.url of s3://bucket/prefix or file:///path, "
+    "because its pods cannot resolve a relative path"
 )
 
 
 def _stored_images_message(method: str) -> str:
     return (
-        f"method {method} keeps real images of patients in every version: choose another one, "
-        "or allow it with changePlan.storedImages: Allowed"
+        f"method {method} keeps real images of patients in every version: choose another method, "
+        "or set changePlan.storedImages: Allowed"
     )
 
 
 class SiteReference(ApiModel):
-    """A Site by its name."""
+    """Refers to a Site in the same namespace."""
 
     name: Name
-    """Name of the Site, in the same namespace."""
+    """Name of the Site."""
 
 
 class RegistrySpec(ApiModel):
-    """Where versions and the log of decisions are."""
+    """The registry: all versions of the model, and the log of decisions."""
 
     url: Url
-    """s3://bucket/prefix, file:///absolute/path or, where a file is read locally, a path relative to that file."""
+    """s3://bucket/prefix or file:///absolute/path; on a laptop also a path relative to this file."""
     credentials_secret: SecretReference | None = None
-    """Secret with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, AWS_REGION."""
+    """Secret with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, AWS_REGION. Default: environment."""
 
 
 class FileKey(ApiModel):
-    """A file; made on first use where it does not exist."""
+    """A file with the key. It is created on first use."""
 
     path: Text
-    """Path of the file. Keep it: with another key, test patients would get into training."""
+    """Path of the file. Keep the file: with another key, patients of test sets would be trained on."""
 
 
 class EnvironmentKey(ApiModel):
-    """An environment variable."""
+    """An environment variable with the key."""
 
     name: EnvironmentName
     """Name of the variable."""
 
 
 class SecretKey(ApiModel):
-    """A key of a Secret. On a laptop it is the environment variable ``ANAMNESIS_SPLIT_KEY``."""
+    """A Secret with the key. On a laptop, the environment variable ``ANAMNESIS_SPLIT_KEY`` replaces it."""
 
     name: Name
     """Name of the Secret."""
     key: SecretKeyName = "key"
-    """The key in it."""
+    """Key of the Secret's data."""
 
 
 class SplitKeySpec(TypedUnion):
-    """Where the secret is that decides which patient is tested on."""
+    """The place of the split key: the secret that sends patients to the training or the test split."""
 
     type: Literal["File", "Environment", "Secret"]
-    """Which of the fields beside it is given."""
+    """Which of the other fields is set."""
     file: FileKey | None = None
     environment: EnvironmentKey | None = None
     secret: SecretKey | None = None
 
 
 class ContinualModelSpec(ApiModel):
-    """The model as its people want it."""
+    """The desired state of the model."""
 
     model_config = ConfigDict(
         json_schema_extra=cel_rules(
@@ -111,26 +111,26 @@ class ContinualModelSpec(ApiModel):
     )
 
     state: Literal["Active", "Suspended"] = "Active"
-    """Suspended begins no update; one that runs is finished, and the champion stays in use."""
+    """Suspended: no update starts. A running update finishes, and the champion stays in use."""
     network: NetworkSpec = NetworkSpec()
     method: MethodSpec
     training: TrainingSpec = TrainingSpec()
     sites: Annotated[tuple[SiteReference, ...], Field(min_length=1, max_length=64), UniqueNames]
-    """The sites that it learns from, in the order in which they joined."""
+    """The Sites that the model learns from, in the order in which they joined."""
     trigger: TriggerSpec = TriggerSpec()
     gate: GateSpec
     evaluation: EvaluationSpec | None = None
     change_plan: ChangePlanSpec = ChangePlanSpec()
     registry: RegistrySpec
     split_key: SplitKeySpec | None = None
-    """Where the secret is that decides which patient is tested on; left out, a file that local mode makes."""
+    """The place of the split key, which sends patients to the training or test split. If omitted, a local file."""
     backend: BackendSpec = BackendSpec()
     history_limit: Annotated[int, Field(ge=1, le=1000, strict=True)] = 20
-    """How many finished ModelUpdates are kept; the registry's log keeps all decisions."""
+    """How many finished ModelUpdates are kept. The registry's log keeps all decisions."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Adds a rule for each method that stores images."""
+        """Adds a CEL rule for each method that stores images."""
         schema = handler.resolve_ref_schema(handler(core))
         allowed_rule = "self.changePlan.storedImages == 'Allowed'"
         exemplar_methods = [entry.name for entry in supported_methods().values() if entry.stores_exemplars]
@@ -159,13 +159,13 @@ class ContinualModelSpec(ApiModel):
 
 
 class ModelMetadata(Metadata):
-    """Metadata whose name leaves room for what the names of updates add."""
+    """Metadata with a short name: the names of updates append to it."""
 
     name: Annotated[Name, StringConstraints(max_length=50)]
 
 
 class ContinualModel(Resource):
-    """One model that keeps learning: from its sites' new data, through a gate, without forgetting."""
+    """One model that keeps learning from the new data of its Sites, through a gate, without forgetting."""
 
     kind: Literal["ContinualModel"]
     metadata: ModelMetadata

@@ -1,4 +1,4 @@
-"""The CustomResourceDefinitions: schema, names, and what ``kubectl get`` shows."""
+"""The CustomResourceDefinitions: schema, names and the columns of ``kubectl get``."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,6 +6,16 @@ from typing import Any
 from anamnesis.operator.api.api_model import API_VERSION, Resource
 from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.cel import RULES_KEYWORD
+from anamnesis.operator.api.condition_types import (
+    DECIDED,
+    DRIFTING,
+    FORGETTING,
+    PROGRESSING,
+    READABLE,
+    READY,
+    RECORDED,
+    STALLED,
+)
 from anamnesis.operator.api.model import ContinualModel
 from anamnesis.operator.api.site import Site
 from anamnesis.operator.api.string_types import NAME_PATTERN, PATTERN_DESCRIPTIONS
@@ -17,7 +27,7 @@ GROUP, _, VERSION = API_VERSION.partition("/")
 
 @dataclass(frozen=True, slots=True)
 class PrinterColumn:
-    """A column of ``kubectl get``; a wide one is shown by ``-o wide`` only."""
+    """A column of ``kubectl get``; only ``-o wide`` shows a wide one."""
 
     name: str
     json_path: str
@@ -25,20 +35,20 @@ class PrinterColumn:
     is_wide: bool = False
 
     def to_manifest(self) -> dict[str, Any]:
-        """Returns it as the definition has it."""
+        """Returns the column as a CustomResourceDefinition holds it."""
         column = {"name": self.name, "type": self.type, "jsonPath": self.json_path}
         return column | ({"priority": 1} if self.is_wide else {})
 
 
 @dataclass(frozen=True, slots=True)
 class ResourceDefinition:
-    """What a definition says beside the schema.
+    """A CustomResourceDefinition.
 
     Attributes:
-        resource_type: the type.
+        resource_type: the type that gives the schema.
         short_name: short name for kubectl; empty for none.
-        columns: what ``kubectl get`` shows after the name.
-        selectable_fields: fields that ``--field-selector`` knows.
+        columns: the columns of ``kubectl get`` after the name.
+        selectable_fields: fields that ``--field-selector`` accepts.
     """
 
     resource_type: type[Resource]
@@ -80,7 +90,7 @@ class ResourceDefinition:
 
 
 def resource_schema(resource_type: type[Resource]) -> dict[str, Any]:
-    """Returns the schema of a whole resource. Of metadata a definition may only bound the name."""
+    """Returns the schema of a whole resource. Kubernetes allows a definition to bound only the name of metadata."""
     schema = structural_schema(resource_type)
     properties = schema["properties"]
     name_schema = properties["metadata"]["properties"]["name"]
@@ -108,30 +118,30 @@ RESOURCE_DEFINITIONS = (
         ContinualModel,
         "cmodel",
         (
-            PrinterColumn("Ready", _condition_path("Ready", "status")),
-            PrinterColumn("Update", _condition_path("Progressing", "reason")),
-            PrinterColumn("Forgetting", _condition_path("Forgetting", "status")),
-            PrinterColumn("Drifting", _condition_path("Drifting", "status")),
-            PrinterColumn("Stalled", _condition_path("Stalled", "status")),
+            PrinterColumn("Ready", _condition_path(READY, "status")),
+            PrinterColumn("Update", _condition_path(PROGRESSING, "reason")),
+            PrinterColumn("Forgetting", _condition_path(FORGETTING, "status")),
+            PrinterColumn("Drifting", _condition_path(DRIFTING, "status")),
+            PrinterColumn("Stalled", _condition_path(STALLED, "status")),
             AGE_COLUMN,
-            PrinterColumn("Problem", _condition_path("Stalled", "message")),
+            PrinterColumn("Message", _condition_path(STALLED, "message")),
             PrinterColumn("Champion", ".status.champion", is_wide=True),
             PrinterColumn("Promoted", ".status.promotionTime", "date", is_wide=True),
-            PrinterColumn("Waiting", _condition_path("Progressing", "message"), is_wide=True),
+            PrinterColumn("Progress", _condition_path(PROGRESSING, "message"), is_wide=True),
         ),
     ),
     ResourceDefinition(
         Site,
         "",
         (
-            PrinterColumn("Readable", _condition_path("Readable", "status")),
+            PrinterColumn("Readable", _condition_path(READABLE, "status")),
             PrinterColumn("Source", ".spec.source.type"),
             PrinterColumn("Task", ".spec.task.name"),
             PrinterColumn("Files", ".status.source.files", "integer"),
             PrinterColumn("Patients", ".status.source.patients", "integer"),
             PrinterColumn("Changed", ".status.source.lastChangeTime", "date"),
             AGE_COLUMN,
-            PrinterColumn("Message", _condition_path("Readable", "message")),
+            PrinterColumn("Message", _condition_path(READABLE, "message")),
             PrinterColumn("Polled", ".status.lastPollTime", "date", is_wide=True),
         ),
     ),
@@ -141,11 +151,11 @@ RESOURCE_DEFINITIONS = (
         (
             PrinterColumn("Model", ".spec.model"),
             PrinterColumn("Site", ".spec.site"),
-            PrinterColumn("State", _condition_path("Decided", "reason")),
+            PrinterColumn("State", _condition_path(DECIDED, "reason")),
             PrinterColumn("Run", ".status.run.state"),
             PrinterColumn("Attempt", ".status.run.attempt", "integer"),
             AGE_COLUMN,
-            PrinterColumn("Message", _condition_path("Decided", "message")),
+            PrinterColumn("Message", _condition_path(DECIDED, "message")),
             PrinterColumn("Version", ".status.version", is_wide=True),
             PrinterColumn("Run-Name", ".status.run.name", is_wide=True),
         ),
@@ -159,11 +169,11 @@ RESOURCE_DEFINITIONS = (
             PrinterColumn("Update", ".spec.update"),
             PrinterColumn("Model", ".spec.model"),
             PrinterColumn("Approver", ".spec.approver"),
-            PrinterColumn("State", _condition_path("Recorded", "reason")),
+            PrinterColumn("State", _condition_path(RECORDED, "reason")),
             AGE_COLUMN,
-            PrinterColumn("Message", _condition_path("Recorded", "message")),
+            PrinterColumn("Message", _condition_path(RECORDED, "message")),
             PrinterColumn("Version", ".spec.version", is_wide=True),
-            PrinterColumn("Why", ".spec.reason", is_wide=True),
+            PrinterColumn("Reason", ".spec.reason", is_wide=True),
         ),
         (".spec.update", ".spec.model"),
     ),

@@ -1,7 +1,7 @@
-"""When a schedule fires and when a maintenance window is open. Pure: the time comes in.
+"""When a schedule fires, and when a maintenance window is open. Pure: the time is an argument.
 
-A schedule follows Debian's cron: a time that daylight saving leaves out fires at the end of the gap, one that comes
-twice fires the first time; where minute or hour begin with ``*``, each real minute or hour that matches counts.
+A schedule follows Debian's cron. A time in the hour that daylight saving skips fires at the end of that hour; a time in
+the repeated hour fires once, the first time. If minute or hour begin with ``*``, every matching real hour counts.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _CRON_FIELDS = 5
 _MAX_CLOCK_SHIFT = timedelta(hours=3)
-"""More than any clock is put back at once; a doubled hour's first pass lies before what its wall time suggests."""
+"""More than any clock is put back at once: the first pass of a repeated hour is earlier than its wall time suggests."""
 
 
 def check_schedule(spec: "ScheduleSpec") -> None:
-    """Checks what the types leave open.
+    """Checks that a schedule fires at all.
 
     Raises:
-        InputError: ``cron`` or ``timeZone`` is not known, or the schedule never fires.
+        InputError: ``cron`` or ``timeZone`` is invalid, or the schedule never fires.
     """
     next_firing(spec, datetime(2024, 1, 1, 12, tzinfo=UTC))
 
 
 def check_window(window: "MaintenanceWindow") -> None:
-    """Checks what the types leave open.
+    """Checks the time zone of a window.
 
     Raises:
-        InputError: ``timeZone`` is not known.
+        InputError: ``timeZone`` is invalid.
     """
     _load_zone(window.time_zone)
 
@@ -45,12 +45,12 @@ def next_firing(spec: "ScheduleSpec", after: datetime) -> datetime:
     """
     firing = _find_firing(spec, after, reverse=False)
     if firing is None:
-        raise InputError(f"cron: {spec.cron!r} never fires")
+        raise InputError(f"cron: {spec.cron!r} never fires; check day of month and month")
     return firing
 
 
 def last_firing(spec: "ScheduleSpec", at: datetime) -> datetime | None:
-    """Returns the last firing at or before a time, UTC; none where there was none in 50 years.
+    """Returns the last firing at or before a time, UTC; none where the last 50 years had none.
 
     Raises:
         InputError: see ``check_schedule``.
@@ -59,10 +59,10 @@ def last_firing(spec: "ScheduleSpec", at: datetime) -> datetime | None:
 
 
 def is_window_open(window: "MaintenanceWindow", at: datetime) -> bool:
-    """Returns whether a window is open: from ``start`` up to ``end``, which is out.
+    """Returns whether a window is open: from ``start`` on, until just before ``end``.
 
-    ``days`` are those on which it opens; none given are all. Daylight saving: a start or end in the gap is at the end
-    of the gap, one that comes twice is the first.
+    The window opens on ``days``; no days mean every day. A start or end in the hour that daylight saving skips moves to
+    the end of that hour; one in the repeated hour is the first.
 
     Raises:
         InputError: see ``check_window``.
@@ -74,7 +74,7 @@ def is_window_open(window: "MaintenanceWindow", at: datetime) -> bool:
 
 
 def next_opening(window: "MaintenanceWindow", at: datetime) -> datetime:
-    """Returns when a window opens next, UTC; ``at`` itself where it is open.
+    """Returns when a window opens next, UTC; ``at`` itself if the window is open.
 
     Raises:
         InputError: see ``check_window``.
@@ -104,7 +104,7 @@ def _find_firing(spec: "ScheduleSpec", at: datetime, reverse: bool) -> datetime 
 
 
 def _opening_span(window: "MaintenanceWindow", day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """From when to when a window is open that opens on a day; empty where it does not."""
+    """Returns from when to when a window is open that opens on this day; an empty span if it does not open."""
     start, end = time.fromisoformat(window.start), time.fromisoformat(window.end)
     opening = _first_instant(datetime.combine(day, start), zone)
     if window.days and _DAYS[day.weekday()] not in window.days:
@@ -113,7 +113,7 @@ def _opening_span(window: "MaintenanceWindow", day: date, zone: ZoneInfo) -> tup
 
 
 def _first_instant(wall_time: datetime, zone: ZoneInfo) -> datetime:
-    """The first time that a clock shows ``wall_time``, UTC, or the end of the gap that leaves it out."""
+    """Returns the first time, UTC, at which a clock shows ``wall_time``, or the end of the gap that skips it."""
     while (instant := wall_time.replace(tzinfo=zone).astimezone(UTC)).astimezone(zone).replace(
         tzinfo=None
     ) != wall_time:
@@ -124,5 +124,7 @@ def _first_instant(wall_time: datetime, zone: ZoneInfo) -> datetime:
 def _load_zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
-    except (OSError, ValueError, LookupError):  # what it raises depends on what of a name is wrong
-        raise InputError(f"timeZone: {name!r} is not in the time zone database; write it like Europe/Rome") from None
+    except (OSError, ValueError, LookupError):  # the kind of error depends on the name
+        raise InputError(
+            f"timeZone: {name!r} is no name of the time zone database; write one like Europe/Rome"
+        ) from None

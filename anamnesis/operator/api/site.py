@@ -1,4 +1,4 @@
-"""A Site: where data arrives, what modalities, which one task."""
+"""A Site: one source of data, its modalities and one task."""
 
 from decimal import Decimal
 from typing import Annotated, Literal, Self
@@ -17,16 +17,17 @@ _METRICS_BY_TASK_TYPE = {
     "Prognosis": ("CIndex",),
     "Pretraining": ("ProbeAccuracy",),
 }
-_MANIFEST_MESSAGE = "manifest (a CSV or JSON file below the source) goes with from: Manifest, and only with it"
-_NO_FOLDERS_MESSAGE = "a DICOM server has no folders to take classes from: labels need from: Manifest"
+_MANIFEST_MESSAGE = "from: Manifest needs the field manifest (a CSV or JSON file); from: Container excludes the field"
+_CLASSES_MESSAGE = "type Classification needs two classes or more"
+_NO_FOLDERS_MESSAGE = "a DICOM server has no folders that give classes: set labels.from: Manifest"
 _NO_MANIFEST_FILE_MESSAGE = (
-    "a DICOM server holds no manifest: labels.manifest needs its URL, s3://bucket/file or file:///path"
+    "a DICOM server holds no manifest: set labels.manifest to the URL of one, s3://bucket/file or file:///path"
 )
 _DICOM_SERVER_TYPES = ("DICOMweb", "Orthanc")
 
 
 def _metric_rule(task_type: str, metrics: tuple[str, ...]) -> tuple[str, str]:
-    message = f"{task_type} is measured by primaryMetric {' or '.join(metrics)}"
+    message = f"type {task_type} needs the primaryMetric {' or '.join(metrics)}"
     return f"self.type != '{task_type}' || self.primaryMetric in {list(metrics)}", message
 
 
@@ -35,19 +36,19 @@ def _dicom_server_rule(rule: str, message: str) -> tuple[str, str]:
 
 
 def _immutable_rule(field: str) -> tuple[str, str]:
-    message = f"{field} cannot be changed: what was learned and tested rests on it; make a Site of another name"
+    message = f"{field} cannot be changed, because versions and test sets depend on it; create a Site of another name"
     return f"self.{field} == oldSelf.{field}", message
 
 
 class FolderSource(ApiModel):
-    """A folder on a disk that the operator and the run can read, at the same path."""
+    """A folder that the operator and its runs can read at the same path."""
 
     path: Text
-    """Path of the folder; relative, it starts at the file that holds this."""
+    """Path of the folder. A relative path starts at the folder of this file."""
 
 
 class S3Source(ApiModel):
-    """A prefix of a bucket. Endpoint and keys come from the credentials' Secret or the environment (``AWS_*``)."""
+    """A prefix of a bucket. Endpoint and keys come from credentialsSecret, or from the environment (``AWS_*``)."""
 
     url: S3Url
     """The prefix, as s3://bucket/prefix."""
@@ -56,80 +57,78 @@ class S3Source(ApiModel):
 class DICOMwebSource(ApiModel):
     """A DICOMweb server (QIDO-RS and WADO-RS).
 
-    User and password come from the Secret's keys ``username`` and ``password``, or a token from its key ``token``; on a
-    laptop from ``DICOM_USERNAME``, ``DICOM_PASSWORD`` and ``DICOM_TOKEN``.
+    The Secret has the keys ``username`` and ``password``, or the key ``token``. On a laptop the environment variables
+    ``DICOM_USERNAME``, ``DICOM_PASSWORD`` and ``DICOM_TOKEN`` replace it.
     """
 
     url: WebAddress
-    """Its address, for example https://pacs.example/dicom-web."""
+    """Address of the server, for example https://pacs.example/dicom-web."""
 
 
 class OrthancSource(ApiModel):
-    """An Orthanc server by its own REST interface, whose feed of changes can be resumed."""
+    """An Orthanc server, read through its own REST interface and its feed of changes."""
 
     url: WebAddress
-    """Its address, for example http://orthanc:8042."""
+    """Address of the server, for example http://orthanc:8042."""
 
 
 class SourceSpec(TypedUnion):
-    """Where files arrive, and how often to look."""
+    """The place where files arrive, and how often the operator polls it."""
 
     type: Literal["Folder", "S3", "DICOMweb", "Orthanc"]
-    """Which of the fields beside it is given."""
+    """Which of the other fields is set."""
     folder: FolderSource | None = None
     s3: S3Source | None = None
     dicomweb: DICOMwebSource | None = None
     orthanc: OrthancSource | None = None
     credentials_secret: SecretReference | None = None
-    """Secret with username and password, or token, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."""
+    """Secret with username and password, or token, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. If omitted, none."""
     poll_interval: PositiveDuration = "1m"
-    """How often to look for new data."""
+    """How often the operator polls the source for new data."""
 
 
 class TaskSpec(ApiModel):
-    """What is asked of the model on this site."""
+    """The task of the model on this Site."""
 
     model_config = ConfigDict(
         json_schema_extra=cel_rules(
-            ("self.type != 'Classification' || size(self.classes) >= 2", "classification needs two classes or more"),
+            ("self.type != 'Classification' || size(self.classes) >= 2", _CLASSES_MESSAGE),
             *(_metric_rule(kind, metrics) for kind, metrics in _METRICS_BY_TASK_TYPE.items()),
         )
     )
 
     name: PathSafeName
-    """Name of the task. Sites that share a task give it the same name, type, classes and metric."""
+    """Name of the task. Sites that share a task use the same name, type, classes and primaryMetric."""
     type: Literal["Classification", "Segmentation", "Prognosis", "Pretraining"]
-    """What the answer is: a class, a mask, a risk over time, or nothing but good features."""
+    """What the model predicts: a class, a mask, a risk over time, or (Pretraining) nothing but features."""
     classes: Annotated[tuple[PathSafeName, ...], Field(max_length=256), UniqueItems] = ()
-    """The answers, in the order of the head's rows."""
+    """Names of the classes, in the order of the classifier's outputs. Empty for Prognosis and Pretraining."""
     primary_metric: Literal["AUROC", "Accuracy", "BalancedAccuracy", "Dice", "CIndex", "ProbeAccuracy"]
-    """What the gate compares."""
+    """The metric that the gate compares."""
 
     @model_validator(mode="after")
     def _check_classes_and_metric(self) -> Self:
         if self.type == "Classification" and len(self.classes) < 2:
-            raise ValueError(f"classification needs two classes or more, found {len(self.classes)}")
+            raise ValueError(f"{_CLASSES_MESSAGE}, found {len(self.classes)}")
         if self.primary_metric not in _METRICS_BY_TASK_TYPE[self.type]:
             valid_metrics = ", ".join(_METRICS_BY_TASK_TYPE[self.type])
-            raise ValueError(
-                f"primaryMetric {self.primary_metric} does not measure {self.type}; known are {valid_metrics}"
-            )
+            raise ValueError(f"primaryMetric: type {self.type} needs {valid_metrics}, found {self.primary_metric}")
         return self
 
 
 class LabelsSpec(ApiModel):
-    """Where a study's label stands."""
+    """The place of the labels of studies."""
 
     model_config = ConfigDict(
         json_schema_extra=cel_rules(("(self.from == 'Manifest') == has(self.manifest)", _MANIFEST_MESSAGE)),
     )
 
     origin: Annotated[Literal["Container", "Manifest"], Field(alias="from")] = "Container"
-    """Container: in the file that holds the image. Manifest: in a table."""
+    """Container: the file or folder that holds the image gives the label. Manifest: a table gives it."""
     manifest: Url | None = None
-    """The table, CSV or JSON: its path below the source or, for one that lies elsewhere, s3://... or file:///..."""
+    """The table, CSV or JSON: a path below the source, or the URL of a file elsewhere, s3://... or file:///..."""
     ignore: Annotated[tuple[PathSafeName, ...], Field(max_length=256), UniqueItems] = ()
-    """Labels that count as none."""
+    """Labels whose studies are skipped. Other labels outside the task's classes are quarantined."""
 
     @model_validator(mode="after")
     def _check_manifest(self) -> Self:
@@ -139,7 +138,7 @@ class LabelsSpec(ApiModel):
 
 
 class SiteSpec(ApiModel):
-    """The site as its people declare it."""
+    """The desired state of the Site."""
 
     model_config = ConfigDict(
         json_schema_extra=cel_rules(
@@ -156,23 +155,23 @@ class SiteSpec(ApiModel):
 
     source: SourceSpec
     modalities: Annotated[tuple[Modality, ...], Field(min_length=1, max_length=8), UniqueItems]
-    """DICOM codes of the modalities to take; the first is what the network reads. Cannot be changed."""
+    """DICOM codes of the modalities to ingest; the network reads the first. The list cannot be changed."""
     task: TaskSpec
-    """What is asked of the model on this site. Cannot be changed: another task is another Site."""
+    """The task of the model on this Site. It cannot be changed: create another Site for another task."""
     store: Url
-    """Where the site's images are kept: s3://bucket/prefix or file:///path that this site's steps alone can read.
+    """The Site's own store of images, s3://bucket/prefix or file:///path. Only steps of this Site may read it.
 
-    Where a file is read locally, it may be a path relative to that file.
+    On a laptop it may be a path relative to this file.
     """
     labels: LabelsSpec = LabelsSpec()
     test_fraction: Share = Decimal("0.2")
-    """Share of the patients that are tested on, where the source declares no split; a decimal in quotes."""
+    """Share of patients in the test split, if the source declares no split; a decimal in quotes."""
     maximum_quarantine_share: Share = Decimal("0.1")
-    """More unreadable files than this fail the update; a decimal in quotes."""
+    """A larger share of quarantined files fails the update; a decimal in quotes."""
     maximum_studies: Annotated[int, Field(ge=0, le=10_000_000, strict=True)] = 0
-    """Studies to take; 0 takes all."""
+    """Highest number of studies to ingest; 0 ingests all."""
     attributes: Annotated[tuple[Literal["Sex", "AgeBand", "Manufacturer"], ...], Field(max_length=3), UniqueItems] = ()
-    """Banded attributes to keep, so that groups can be compared."""
+    """Generalised attributes to keep for comparing groups of patients. If empty, none is kept."""
 
     @model_validator(mode="after")
     def _check_labels_available(self) -> Self:
@@ -185,7 +184,7 @@ class SiteSpec(ApiModel):
 
 
 class Site(Resource):
-    """A place where data arrives: one source, one task."""
+    """A place where data arrives: one source of data and one task."""
 
     kind: Literal["Site"]
     spec: SiteSpec

@@ -1,4 +1,4 @@
-"""What the operator says of each resource. Decimals are strings, lists are bounded, and nothing names a patient."""
+"""The statuses that the operator writes. Decimals are strings, lists are bounded, and nothing identifies a patient."""
 
 from typing import Annotated, Literal
 
@@ -15,53 +15,53 @@ RunIdentifier = Annotated[str, StringConstraints(max_length=512)]
 
 
 class ResourceStatus(StatusModel):
-    """The head of every status."""
+    """Base class of the statuses."""
 
     observed_generation: NonNegativeInt = 0
-    """The generation of the spec that all this speaks of."""
+    """The generation of the spec that this status describes."""
     conditions: Conditions = ()
-    """What is the case, each with a reason and a sentence."""
+    """Conditions, each with a reason and a message."""
 
     def condition(self, condition_type: str) -> Condition | None:
-        """Returns the condition of a type, or none."""
+        """Returns the condition of this type, or none."""
         return next((condition for condition in self.conditions if condition.type == condition_type), None)
 
     def is_true(self, condition_type: str) -> bool:
-        """Returns whether a condition is there and True."""
+        """Returns whether the resource has this condition and its status is True."""
         condition = self.condition(condition_type)
         return condition is not None and condition.status == "True"
 
 
 class SourceStatus(StatusModel):
-    """What lies at a site's source, as its listing shows it."""
+    """The content of a Site's source, from its listing."""
 
     fingerprint: Digest
-    """Digest of the listing: it differs when the data does."""
+    """Digest of the listing: it changes when the data changes."""
     files: NonNegativeInt = 0
-    """Files, or instances."""
+    """Number of files, or of instances on a DICOM server."""
     patients: NonNegativeInt = 0
-    """Patients, where the listing tells them apart; otherwise 0."""
+    """Number of patients; 0 if the listing does not distinguish them."""
     last_change_time: Timestamp
-    """When the listing last differed from the one before."""
+    """When the listing last changed."""
     cursor: Annotated[str, StringConstraints(max_length=256)] = ""
-    """Where the source's feed of changes was read to."""
+    """Position in the source's feed of changes up to which it was read."""
 
 
 class SiteStatus(ResourceStatus):
-    """What the operator says of the site. Condition: ``Readable`` (False: why the source cannot be listed)."""
+    """The observed state of the Site. Condition: ``Readable`` (False: the source cannot be listed)."""
 
     source: SourceStatus | None = None
     last_poll_time: Timestamp | None = None
-    """When the source was last looked at."""
+    """When the operator last polled the source."""
 
 
 class LogHead(StatusModel):
-    """The last entry of the registry's log: with it, a cut or rewritten log is found."""
+    """The last entry of the registry's log. It reveals a log that was cut or rewritten."""
 
     number: NonNegativeInt
     """Number of the entry."""
     digest: Digest
-    """Digest of the entry, which holds that of the entry before."""
+    """Digest of the entry, which includes the digest of the previous entry."""
 
 
 class Score(StatusModel):
@@ -74,100 +74,100 @@ class Score(StatusModel):
     high: DecimalString | None = None
     """Upper bound of its 95 % interval."""
     cases: NonNegativeInt = 0
-    """How many cases it was measured on."""
+    """Number of cases that it was measured on."""
 
 
 class TaskStatus(StatusModel):
-    """How the champion does on the task of one site, and against which limits."""
+    """Scores of the champion on the task of one Site, and their limits."""
 
     site: Name
-    """The site."""
+    """Name of the Site."""
     task: PathSafeName
-    """Its task."""
+    """Name of the task."""
     metric: PathSafeName
     """The primary metric."""
     frozen_score: Score | None = None
-    """On the site's frozen test set."""
+    """Score on the Site's frozen test set."""
     recent_score: Score | None = None
-    """On its recent, newly labelled cases."""
+    """Score on the Site's recent, newly labelled cases."""
     best_score: DecimalString | None = None
-    """The best that any promoted version had on this frozen set."""
+    """Best score of any promoted version on this frozen test set."""
     floor: DecimalString | None = None
-    """The least that the gate lets pass."""
+    """Lowest score that passes the gate."""
     margin: DecimalString | None = None
-    """How far below the best the gate lets it fall."""
+    """How far below bestScore the score may fall at the gate."""
     recent_floor: DecimalString | None = None
-    """Below it, the recent score counts as drift."""
+    """A recent score below it counts as drift."""
     saliency: DecimalString | None = None
-    """Agreement of the saliency maps with those of the version before."""
+    """Agreement (IoU) of the saliency maps with those of the base version."""
     saliency_floor: DecimalString | None = None
-    """The least agreement that the gate lets pass."""
+    """Lowest agreement that passes the gate."""
     evaluation_time: Timestamp | None = None
     """When the scores were measured."""
 
 
 class ModelSiteStatus(StatusModel):
-    """Where a site stands with the model: a stable word, and a sentence that says what it waits for."""
+    """The state of a Site in this model: a stable word, and a sentence that says what the Site waits for."""
 
     name: Name
-    """The site."""
+    """Name of the Site."""
     state: PathSafeName
-    """Where it stands, in one stable word."""
+    """State of the Site, as one stable word."""
     message: Sentence = ""
-    """What it waits for, and why."""
+    """What the Site waits for, and why."""
     quarantined_files: NonNegativeInt = 0
-    """Files of its last snapshot that could not be used."""
+    """Number of quarantined files in its last snapshot."""
     samples: NonNegativeInt = 0
-    """Samples of its last snapshot."""
+    """Number of samples in its last snapshot."""
     last_learned_time: Timestamp | None = None
-    """When its data last came into the champion."""
+    """When a champion last learned its data."""
     answered_request: NonNegativeInt = 0
-    """Highest number of an update request that was answered; a new request needs a higher number."""
+    """Highest number of a person's update request that has its result; a new request needs a higher number."""
 
 
 class DecisionCounts(StatusModel):
-    """Entries of the registry's log by kind."""
+    """Numbers of decisions in the registry's log."""
 
     promoted: NonNegativeInt = 0
     """Versions that became champion."""
     rejected: NonNegativeInt = 0
-    """Versions that the gate or a person refused."""
+    """Versions that the gate or a person rejected."""
     superseded: NonNegativeInt = 0
-    """Versions whose base was no longer the champion."""
+    """Versions whose base was no longer the champion when they were decided."""
     rolled_back: NonNegativeInt = 0
-    """Returns to an earlier champion."""
+    """Rollbacks to an earlier champion."""
 
 
 class EvaluationStatus(StatusModel):
-    """Scheduled evaluations: the last that ended, and the one that is due or runs."""
+    """Scheduled evaluations: the last, the next and the running one."""
 
     last_completion_time: Timestamp | None = None
-    """When the last one ended."""
+    """When the last evaluation ended."""
     next_due_time: Timestamp | None = None
-    """When the next one is due; in the past where one is overdue."""
+    """When the next evaluation is due; a time in the past means overdue."""
     run: RunIdentifier = ""
-    """The one that runs; empty for none."""
+    """Name of the running evaluation; empty for none."""
 
 
 class ContinualModelStatus(ResourceStatus):
-    """What the operator says of the model.
+    """The observed state of the model.
 
-    Conditions: ``Ready`` (a champion is in use), ``Progressing`` (an update is under way; otherwise, what each site
-    waits for), ``Stalled`` (something needs a person, and what), ``AwaitingApproval``, ``Forgetting``, ``Drifting``,
-    ``BackendReachable``.
+    Conditions: ``Ready`` (a champion is in use), ``Progressing`` (an update is in progress; if False, the message says
+    what each Site waits for), ``Stalled`` (the message says what a person must do), ``AwaitingApproval``,
+    ``Forgetting``, ``Drifting``, ``BackendReachable``.
     """
 
     champion: Digest | None = None
-    """Digest of the version in use."""
+    """Digest of the champion, the version in use."""
     promotion_time: Timestamp | None = None
-    """Since when it is in use."""
+    """When the champion was promoted."""
     log_head: LogHead | None = None
     update: Name | None = None
-    """The ModelUpdate in flight."""
+    """Name of the ModelUpdate in progress."""
     sites: Annotated[tuple[ModelSiteStatus, ...], Field(max_length=64), UniqueNames] = ()
-    """The model's sites, in the order in which they joined."""
+    """States of the model's Sites, in the order of spec.sites."""
     tasks: Annotated[tuple[TaskStatus, ...], Field(max_length=64), UniqueBy(("site", "task"))] = ()
-    """How the champion does on each task that it learned."""
+    """Scores of the champion on each task that it learned."""
     decisions: DecisionCounts = DecisionCounts()
     evaluation: EvaluationStatus = EvaluationStatus()
 
@@ -180,45 +180,45 @@ class RunStatus(StatusModel):
     """The latest run of an update on its back end."""
 
     name: RunIdentifier
-    """Its name on the back end."""
+    """Name of the run on the back end."""
     id: RunIdentifier
-    """Its identifier on the back end."""
+    """Identifier of the run on the back end."""
     attempt: NonNegativeInt
-    """1 for the first."""
+    """Number of the attempt; 1 for the first."""
     state: Literal["Pending", "Running", "Succeeded", "Failed", "Cancelled", "Interrupted"]
-    """Where it stands."""
+    """State of the run. Interrupted: the back end stopped it through no fault of its own."""
     message: Sentence = ""
-    """Why it failed."""
+    """Why the run failed."""
     start_time: Timestamp | None = None
-    """When it began."""
+    """When the run started."""
     completion_time: Timestamp | None = None
-    """When it ended."""
+    """When the run ended."""
 
 
 class ModelUpdateStatus(ResourceStatus):
-    """What the operator says of the update.
+    """The observed state of the update.
 
-    Conditions: ``Claimed``, ``RunSucceeded``, ``Decided`` (its reason is the update's state in one word).
+    Conditions: ``Claimed``, ``RunSucceeded``, ``Decided`` (its reason is the state of the update).
     """
 
     run: RunStatus | None = None
     snapshot: Digest | None = None
-    """Digest of the data as it was learned."""
+    """Digest of the snapshot of the data that was learned."""
     version: Digest | None = None
-    """Digest of the candidate: what an UpdateApproval names."""
+    """Digest of the candidate. An UpdateApproval names it."""
     verdict: Annotated[str, StringConstraints(max_length=32)] = ""
-    """What the gate says of the candidate."""
+    """Verdict of the gate on the candidate."""
     new_patients: NonNegativeInt = 0
-    """Patients that no snapshot before had."""
+    """Number of training patients that the base version has not learned."""
     completion_time: Timestamp | None = None
-    """When nothing more was to be done."""
+    """When the update reached its final state."""
 
 
 class UpdateApprovalStatus(ResourceStatus):
-    """What became of the word.
+    """The observed state of the decision.
 
-    Condition: ``Recorded`` (True: it stands in the registry's log; False: why it was refused).
+    Condition: ``Recorded`` (True: the registry's log has the decision; False: the message says why it was refused).
     """
 
     log_entry: NonNegativeInt = 0
-    """Number of the entry in the registry's log; 0 for none."""
+    """Number of the decision's entry in the registry's log; 0 for none."""

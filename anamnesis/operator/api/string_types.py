@@ -1,4 +1,4 @@
-"""Bounded kinds of text: what each looks like, and the words that tell a person what to write."""
+"""Bounded types of text: the pattern of each, and its description for people."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -25,6 +25,7 @@ SECRET_KEY_PATTERN = r"^[-._a-zA-Z0-9]+$"
 MEMORY_PATTERN = r"^[1-9][0-9]{0,5}(Mi|Gi)$"
 ABSOLUTE_PATH_PATTERN = r"^/.+$"
 DECIMAL_PATTERN = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?$"
+NUMBER_PATTERN = r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$"
 
 
 def _cron_field(value: str) -> str:
@@ -47,13 +48,13 @@ CRON_PATTERN = "(?i)^{}$".format(
 
 PATTERN_DESCRIPTIONS: Mapping[str, str] = {
     NAME_PATTERN: "lower-case letters, digits and dashes",
-    PATH_SAFE_NAME_PATTERN: "no slash, no space around it",
+    PATH_SAFE_NAME_PATTERN: "text without a slash, and without spaces at its ends",
     DURATION_PATTERN: "a number and s, m, h or d, like 30m",
-    POSITIVE_DURATION_PATTERN: "a number from 1 and s, m, h or d, like 30m",
+    POSITIVE_DURATION_PATTERN: "a number above 0 and s, m, h or d, like 30m",
     DIGEST_PATTERN: "sha256: and 64 hex digits",
     URL_PATTERN: "s3://bucket/prefix, file:///absolute/path or a relative path",
     S3_URL_PATTERN: "an address like s3://bucket/prefix",
-    WEB_ADDRESS_PATTERN: "http:// or https:// and an address",
+    WEB_ADDRESS_PATTERN: "an address with http:// or https://",
     MODALITY_PATTERN: "a DICOM modality code, like DX or CT",
     METHOD_PATTERN: "the name of a method, like EWCPrototype",
     REASON_PATTERN: "one word in CamelCase",
@@ -64,6 +65,7 @@ PATTERN_DESCRIPTIONS: Mapping[str, str] = {
     MEMORY_PATTERN: "a number and Mi or Gi, like 2Gi",
     ABSOLUTE_PATH_PATTERN: "an absolute path, like /data",
     DECIMAL_PATTERN: 'a decimal in quotes, like "0.80"',
+    NUMBER_PATTERN: 'a number in quotes, like "0.001"',
     CRON_PATTERN: "five fields (minute, hour, day, month, weekday) of numbers or names, like 30 2 * * MON-FRI",
 }
 
@@ -91,7 +93,7 @@ TimeZone = Annotated[
         json_schema_extra=cel_rules(
             (
                 "timestamp('2024-01-01T00:00:00Z').getHours(self) >= 0",
-                "expected a time zone of the database, like Europe/Rome",
+                "expected a name of the time zone database, like Europe/Rome",
             )
         )
     ),

@@ -1,4 +1,4 @@
-"""Turns the pydantic types into structural schemas, as the API server wants them in a CustomResourceDefinition."""
+"""Turns pydantic types into the structural schemas that a CustomResourceDefinition needs."""
 
 import inspect
 import re
@@ -13,25 +13,23 @@ from anamnesis.operator.api.string_types import PATTERN_DESCRIPTIONS
 Schema = dict[str, Any]
 _ALLOWED_KEYWORDS = (
     *("type", "format", "description", "enum", "default", "required", "items", "properties", "pattern"),
-    *("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems"),
+    *("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "maxProperties"),
     *(RULES_KEYWORD, "x-kubernetes-list-type", "x-kubernetes-list-map-keys"),
 )
 
 
 def structural_schema(model_type: type[BaseModel]) -> Schema:
-    """Returns the schema of ``model_type``: nothing referenced, nothing unknown, a description wherever there is one."""
+    """Returns the schema of ``model_type``, without references and without keywords that Kubernetes refuses."""
     schema = model_type.model_json_schema()
     definitions = schema.pop("$defs", {})
     return _to_structural(schema, definitions)
 
 
 def without_defaults(schema: Schema) -> Schema:
-    """Returns the schema without defaults: a status says what its writer said, and nothing else."""
-    properties = {name: without_defaults(part) for name, part in schema.get("properties", {}).items()}
-    plain_keywords = {key: value for key, value in schema.items() if key not in ("default", "properties", "items")}
-    return (
-        plain_keywords | ({"properties": properties} if properties else {}) | _transform_items(schema, without_defaults)
-    )
+    """Returns the schema without defaults: a status holds only the fields that its writer set."""
+    plain_keywords = {key: value for key, value in schema.items() if key not in ("default", "items")}
+    members = _transform_members(schema, without_defaults) if schema["type"] == "object" else {}
+    return plain_keywords | members | _transform_items(schema, without_defaults)
 
 
 def _to_structural(node: Mapping[str, Any], definitions: Mapping[str, Schema]) -> Schema:
@@ -42,8 +40,7 @@ def _to_structural(node: Mapping[str, Any], definitions: Mapping[str, Schema]) -
     if schema["type"] == "integer":
         schema["format"] = "int64"
     if schema["type"] == "object":
-        properties = schema.get("properties", {})
-        schema["properties"] = {name: _to_structural(part, definitions) for name, part in properties.items()}
+        schema |= _transform_members(flat_schema, lambda part: _to_structural(part, definitions))
     if "default" in schema:
         schema["default"] = _without_nulls(schema["default"])
     for exclusive_keyword, inclusive_keyword in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
@@ -54,15 +51,22 @@ def _to_structural(node: Mapping[str, Any], definitions: Mapping[str, Schema]) -
 
 
 def _without_nulls(value: Any) -> Any:
-    """Leaves out what is null: to the API server a field is there or not."""
+    """Drops null fields: the API server knows only present and absent fields."""
     if isinstance(value, Mapping):
         return {key: _without_nulls(part) for key, part in value.items() if part is not None}
     return value
 
 
 def _default_sentence(default: object) -> str:
-    """``kubectl explain`` does not show defaults."""
+    """Returns the default as a sentence, because ``kubectl explain`` shows no defaults."""
     return f" Default: {default}." if isinstance(default, str | int) and default != "" else ""
+
+
+def _transform_members(schema: Schema, transform: Any) -> Schema:
+    """Returns the schemas of an object's fields, or of a map's values."""
+    if isinstance(schema.get("additionalProperties"), Mapping):
+        return {"additionalProperties": transform(schema["additionalProperties"])}
+    return {"properties": {name: transform(part) for name, part in schema.get("properties", {}).items()}}
 
 
 def _transform_items(schema: Schema, transform: Any) -> Schema:
@@ -70,7 +74,7 @@ def _transform_items(schema: Schema, transform: Any) -> Schema:
 
 
 def _resolve_references(node: Mapping[str, Any], definitions: Mapping[str, Schema]) -> Schema:
-    """Puts what is referenced in place; what stands beside a reference wins. ``T | None`` is an optional T."""
+    """Replaces a reference by its schema; keywords next to the reference win. ``T | None`` is an optional T."""
     own_keywords = {key: value for key, value in node.items() if key not in ("$ref", "anyOf", "const")}
     if own_keywords.get("default", "") is None:
         del own_keywords["default"]
@@ -85,9 +89,9 @@ def _resolve_references(node: Mapping[str, Any], definitions: Mapping[str, Schem
 
 
 def _replace_pattern_by_rule(schema: Schema) -> None:
-    """Replaces a pattern by a rule with a message: a regular expression tells nobody what to write.
+    """Replaces a pattern by a CEL rule with a message, because a regular expression explains nothing to a person.
 
-    Further rules are asked of what fits the pattern only.
+    Further rules apply only to values that match the pattern.
     """
     pattern = schema.pop("pattern", None)
     if pattern is not None:
@@ -107,6 +111,6 @@ def _cel_string(text: str) -> str:
 
 
 def _strip_markup(docstring: str) -> str:
-    """Returns a docstring as ``kubectl explain`` shows it: no markup, no line breaks inside a paragraph."""
+    """Returns a docstring without markup and without line breaks inside a paragraph, for ``kubectl explain``."""
     paragraphs = re.split(r"\n\s*\n", inspect.cleandoc(docstring).replace("``", ""))
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)

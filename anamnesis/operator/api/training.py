@@ -1,4 +1,4 @@
-"""What learns, and how much: network and training."""
+"""The network of a model and the budget of its training."""
 
 from decimal import Decimal
 from typing import Annotated, Literal, Self
@@ -12,13 +12,13 @@ from anamnesis.operator.api.value_types import PositiveDecimal, Share
 PositiveCount = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 _GROUP_COUNT = 8
 _GROUP_WIDTH_MESSAGE = (
-    f"norm Group needs a width that is a multiple of {_GROUP_COUNT}: it takes channels in {_GROUP_COUNT} groups"
+    f"norm Group needs a width that is a multiple of {_GROUP_COUNT}, because it splits the channels into groups"
 )
 SideLength = Annotated[int, Field(ge=8, le=1024, strict=True)]
 
 
 class InputSpec(ApiModel):
-    """What the network reads: every image is resized to this."""
+    """The input of the network. Every image is resized to it."""
 
     channels: Literal[1, 3] = 1
     """Colour channels: 1 for grey, 3 for RGB."""
@@ -27,7 +27,7 @@ class InputSpec(ApiModel):
 
 
 class NetworkSpec(ApiModel):
-    """Which network learns. Another network is another model: it begins without a champion."""
+    """The network. A model with another network is a new model: it starts without a champion."""
 
     model_config = ConfigDict(
         json_schema_extra=cel_rules(
@@ -36,12 +36,12 @@ class NetworkSpec(ApiModel):
     )
 
     name: Literal["SmallCNN", "ResNet18"] = "SmallCNN"
-    """Its architecture."""
+    """Architecture of the network."""
     input: InputSpec = InputSpec()
     norm: Literal["Group", "Batch"] = "Group"
-    """Which normalisation its layers have."""
+    """Normalisation of the layers."""
     width: Annotated[int, Field(ge=4, le=512, strict=True)] = 32
-    """Channels of the first layer; all others follow from it. With norm Group a multiple of 8."""
+    """Channels of the first layer; they determine all others. With norm Group, a multiple of 8."""
 
     @model_validator(mode="after")
     def _check_width_fits_groups(self) -> Self:
@@ -51,23 +51,23 @@ class NetworkSpec(ApiModel):
 
 
 class TrainingSpec(ApiModel):
-    """Budget and numerics of an update."""
+    """Budget, optimiser and numeric precision of an update."""
 
     epochs: PositiveCount = 8
-    """Passes over the site's training split."""
+    """Passes over the Site's training split."""
     batch_size: PositiveCount = 32
     """Images per step."""
     learning_rate: PositiveDecimal = Decimal("0.001")
     """Step size of the optimiser, a decimal in quotes."""
     optimiser: Literal["AdamW", "SGD"] = "AdamW"
-    """What turns gradients into steps."""
+    """The optimiser."""
     weight_decay: Share = Decimal("0.0001")
-    """How strongly weights are drawn to 0, a decimal in quotes."""
+    """Decoupled weight decay of the optimiser, a decimal in quotes."""
     augmentation: Literal["Enabled", "Disabled"] = "Enabled"
-    """Whether training images are shifted and rotated a little at random."""
+    """Enabled: training images are randomly shifted and rotated a little."""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1, strict=True)] = 0
-    """What all randomness comes from: equal seeds give equal versions."""
+    """Seed of all random numbers: equal seeds give equal versions."""
     threads: Annotated[int, Field(ge=1, le=1024, strict=True)] = 1
-    """Processor threads of the training step; the result depends on it in the last bits."""
+    """CPU threads of the training step. The number changes the last bits of the result."""
     precision: Literal["Auto", "Float32", "BFloat16"] = "Auto"
-    """Number format of the forward pass. Auto takes BFloat16 where the processor is fast at it."""
+    """Number format of the forward pass. Auto selects BFloat16 if the processor computes it fast."""

@@ -1,4 +1,4 @@
-"""When things happen: updates, and evaluations of the champion."""
+"""When updates start, and when the champion is evaluated."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -14,11 +14,11 @@ from anamnesis.records import InputError
 
 Weekday = Literal["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 SpecT = TypeVar("SpecT", bound=ApiModel)
-_EMPTY_WINDOW_MESSAGE = "start and end are the same: leave window out for any time, or let it end at another time"
+_EMPTY_WINDOW_MESSAGE = "start and end are the same; remove window to allow any time, or set another end"
 
 
 def validate_with(spec: SpecT, check: Callable[[SpecT], None]) -> SpecT:
-    """Returns a part that passes a check, whose error becomes one that pydantic places."""
+    """Returns a part that passes a check. Turns the check's error into one that pydantic reports with its field."""
     try:
         check(spec)
     except InputError as error:
@@ -27,33 +27,33 @@ def validate_with(spec: SpecT, check: Callable[[SpecT], None]) -> SpecT:
 
 
 class ScheduleSpec(ApiModel):
-    """Points in time, as cron writes them; in daylight saving's lost hour at its end, in its doubled hour once."""
+    """Points in time, written for cron. A time in the hour that daylight saving skips fires at the end of that hour."""
 
     cron: Cron
-    """Minute, hour, day of the month, month, day of the week: 30 2 * * 1 is half past two on every Monday."""
+    """Minute, hour, day of month, month, day of week: 30 2 * * 1 is 02:30 on every Monday."""
     time_zone: TimeZone = "Etc/UTC"
-    """Whose clock it is, for example Europe/Rome."""
+    """Time zone of these times, for example Europe/Rome."""
 
     @model_validator(mode="after")
     def _check_schedule_fires(self) -> Self:
-        from anamnesis.operator.api.schedule import check_schedule  # brings a library that few resources need
+        from anamnesis.operator.api.schedule import check_schedule  # loads a library that few resources need
 
         return validate_with(self, check_schedule)
 
 
 class MaintenanceWindow(ApiModel):
-    """When updates may begin; one that runs is finished."""
+    """The hours in which updates may start. If omitted, at any time. A running update finishes after the window."""
 
     model_config = ConfigDict(json_schema_extra=cel_rules(("self.start != self.end", _EMPTY_WINDOW_MESSAGE)))
 
     start: TimeOfDay
-    """From when, for example "22:00"."""
+    """When the window opens, for example "22:00"."""
     end: TimeOfDay
-    """Until when, for example "05:30"; before start, it is on the next day."""
+    """When the window closes, for example "05:30". An end before start is on the next day."""
     days: Annotated[tuple[Weekday, ...], Field(max_length=7), UniqueItems] = ()
-    """Days on which it starts; empty for every day."""
+    """Days on which the window opens. If empty, every day."""
     time_zone: TimeZone = "Etc/UTC"
-    """Whose clock it is, for example Europe/Rome."""
+    """Time zone of these times, for example Europe/Rome."""
 
     @model_validator(mode="after")
     def _check_not_empty(self) -> Self:
@@ -65,28 +65,29 @@ class MaintenanceWindow(ApiModel):
 
 
 class TriggerSpec(ApiModel):
-    """When an update begins on a cluster. Locally the person at the command line is the trigger.
+    """When an update starts on a cluster. On a laptop, the command line starts updates.
 
-    A site's new data begins an update when it brings enough new patients, has not changed for the quiet period, and
-    schedule and window allow it. The annotation update.anamnesis.dev/<site> with a higher number begins one at once.
+    New data of a Site starts an update if it has enough new patients, has not changed for the quiet period, and
+    schedule and window allow it. The annotation update.anamnesis.dev/<site> with a higher number starts an update at
+    once.
     """
 
     minimum_new_patients: Annotated[int, Field(ge=0, le=10_000_000, strict=True)] = 0
-    """New patients that a site's data must bring; below it, the site waits for more."""
+    """Lowest number of new patients in a Site's data that starts an update."""
     quiet_period: Duration = "5m"
-    """How long the source must not have changed: an upload that is still going on is not learned half."""
+    """How long the source must be unchanged, so that no update learns half of an upload."""
     schedule: ScheduleSpec | None = None
-    """Points in time at which updates begin; left out, they begin when the data is there."""
+    """Points in time at which updates start. If omitted, updates start as soon as the data is ready."""
     window: MaintenanceWindow | None = None
 
 
 class EvaluationSpec(ApiModel):
-    """When the champion is evaluated again, on every frozen test set and on recent cases."""
+    """Scheduled evaluations of the champion, on every frozen test set and on recent cases."""
 
     schedule: ScheduleSpec
     minimum_recent_cases: Annotated[int, Field(ge=2, le=1_000_000, strict=True)] = 20
-    """Recent labelled cases of a site below which nothing is said about drift."""
+    """Lowest number of recent labelled cases of a Site for which drift is judged."""
     tolerance: Share = Decimal("0.01")
-    """How far the score on a frozen set may move before the model counts as forgetting, a decimal in quotes."""
+    """Largest change of a score on a frozen test set before the model is Forgetting, a decimal in quotes."""
     recent_floor: Share | None = None
-    """The least score on recent cases before the model counts as drifting; left out, the gate's floor."""
+    """A lower score on recent cases makes the model Drifting. If omitted, the gate's floor."""

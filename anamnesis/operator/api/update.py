@@ -1,49 +1,51 @@
-"""A ModelUpdate: one pass over one site's data. The operator makes it; it never changes."""
+"""A ModelUpdate: one update of a model with one Site's data. The operator creates it; its spec never changes."""
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field
 
 from anamnesis.operator.api.api_model import ApiModel, Resource
 from anamnesis.operator.api.cel import cel_rules
+from anamnesis.operator.api.record_fields import RecordField
 from anamnesis.operator.api.status import ModelUpdateStatus
 from anamnesis.operator.api.string_types import Digest, Name
+from anamnesis.updates.requests import UpdateRequest
 
 StrictNonNegativeInt = Annotated[int, Field(ge=0, strict=True)]
 
 
 class ModelUpdateSpec(ApiModel):
-    """What exactly is done. Nobody but the operator makes one; it cannot be changed."""
+    """What the update does. Only the operator creates it; it cannot be changed."""
 
     model_config = ConfigDict(
         json_schema_extra=cel_rules(
             (
                 "self == oldSelf",
-                "an update cannot be changed: change the ContinualModel, and the operator makes another",
+                "an update cannot be changed; change the ContinualModel, and the operator creates another update",
             )
         )
     )
 
     model: Name
-    """The ContinualModel."""
+    """Name of the ContinualModel."""
     site: Name
-    """The Site whose data is learned."""
+    """Name of the Site whose data is learned."""
     claim: Digest
-    """Digest of all that tells two updates apart."""
+    """Digest of everything that distinguishes two updates. The registry's log records the claim under it."""
     source_fingerprint: Digest
-    """Fingerprint of the site's data."""
+    """Fingerprint of the Site's data."""
     patients: StrictNonNegativeInt = 0
-    """Patients in the site's listing."""
+    """Number of patients in the Site's listing."""
     base_version: Digest | None = None
-    """The version that it starts from; none for the first."""
+    """Digest of the version that the update starts from. Omitted for the first update."""
     counter: StrictNonNegativeInt = 0
-    """The number that a person gave when asking for it; 0 where nobody asked."""
-    request: Annotated[str, StringConstraints(min_length=2, max_length=100_000)]
-    """The encoded UpdateRequest, as JSON: what the run gets, to the byte."""
+    """Number of the person's request; 0 if no person requested the update."""
+    request: Annotated[UpdateRequest, RecordField()]
+    """The parameters of the run. The run receives exactly these."""
 
 
 class ModelUpdate(Resource):
-    """One pass over one site's data: from claim through run and gate to a decision."""
+    """One update of a model with one Site's data: claim, run, gate, decision."""
 
     kind: Literal["ModelUpdate"]
     spec: ModelUpdateSpec

@@ -1,16 +1,18 @@
-"""Validation errors in words that a person who wrote YAML understands."""
+"""Validation errors in the words of a person who writes YAML."""
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from anamnesis.operator.api.record_fields import record_model
 from anamnesis.operator.api.string_types import PATTERN_DESCRIPTIONS
 
 
 def describe_errors(error: ValidationError, model_type: type[BaseModel]) -> Iterator[str]:
-    """Yields one line per finding: the path of the field, what was expected, what was found."""
+    """Yields one line per error: path of the field, expected value, found value."""
     findings = error.errors(include_url=False)
     for finding in findings:
         location = finding["loc"]
@@ -18,7 +20,7 @@ def describe_errors(error: ValidationError, model_type: type[BaseModel]) -> Iter
             len(nested_finding["loc"]) > len(location) and nested_finding["loc"][: len(location)] == location
             for nested_finding in findings
         ):
-            continue  # what is wrong inside is told; that the whole is wrong too follows
+            continue  # the error of the field inside is reported
         path = _format_path(location)
         yield f"{path}: {_message_for(finding, model_type)}" if path else _message_for(finding, model_type)
 
@@ -34,17 +36,17 @@ def _message_for(finding: Any, model_type: type[BaseModel]) -> str:
     value, context = finding["input"], finding.get("ctx", {})
     match finding["type"]:
         case "missing":
-            return f"missing; it must be given. {_field_description(model_type, finding['loc'])}".rstrip(" .")
+            return f"missing; add it. {_field_description(model_type, finding['loc'])}".rstrip(" .")
         case "extra_forbidden":
-            return f"unknown field; known here are {', '.join(_fields_at(model_type, finding['loc'][:-1]))}"
+            return f"unknown field; valid fields are {', '.join(_fields_at(model_type, finding['loc'][:-1]))}"
         case "value_error":
             return str(context["error"])
         case "literal_error":
-            return f"{value!r} is not one of {context['expected'].replace(' or ', ', ')}".replace("'", "")
+            return f"expected one of {context['expected'].replace(' or ', ', ')}, found {value!r}".replace("'", "")
         case "string_type":
-            return f"expected text (in quotes where YAML reads something else), found {value!r}"
-        case "model_type" | "model_attributes_type":
-            return f"expected fields, found {value!r}"
+            return f"expected text, found {value!r}{'' if isinstance(value, list | dict) else '; put it in quotes'}"
+        case "model_type" | "model_attributes_type" | "dict_type" | "mapping_type":
+            return f"expected fields, found {value!r}; write name: value below it"
         case "string_pattern_mismatch":
             return f"expected {PATTERN_DESCRIPTIONS[context['pattern']]}, found {value!r}"
         case "greater_than_equal" | "greater_than" | "less_than_equal" | "less_than":
@@ -57,16 +59,17 @@ def _message_for(finding: Any, model_type: type[BaseModel]) -> str:
 
 
 def _field_description(model_type: type[BaseModel], location: tuple[int | str, ...]) -> str:
-    """Returns what is said of the field at ``location``, in its first paragraph."""
+    """Returns the first paragraph of the description of the field at ``location``."""
     return (_fields_at(model_type, location[:-1])[str(location[-1])].description or "").partition("\n\n")[0]
 
 
 def _fields_at(model_type: type[BaseModel], location: tuple[int | str, ...]) -> dict[str, FieldInfo]:
-    """Returns the fields that the part of ``model_type`` at ``location`` knows, by the names that people write."""
+    """Returns the fields of the part of ``model_type`` at ``location``, by their names in YAML."""
     current_type: Any = model_type
     for part in location:
         if isinstance(part, str):
-            current_type = _find_model(_fields_by_alias(current_type)[part].annotation)
+            field = _fields_by_alias(current_type).get(part)  # none for the key of a map
+            current_type = _find_model(field.annotation) if field else current_type
     return _fields_by_alias(current_type)
 
 
@@ -77,4 +80,6 @@ def _fields_by_alias(model_type: type[BaseModel]) -> dict[str, FieldInfo]:
 def _find_model(annotation: Any) -> Any:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
+    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
+        return record_model(annotation)
     return next(filter(None, (_find_model(argument) for argument in get_args(annotation))), None)

@@ -1,4 +1,4 @@
-"""Values that Kubernetes writes in its own way: decimals as strings, times in whole seconds, lists without twins."""
+"""Values as Kubernetes writes them: decimals as strings, times in whole seconds, lists without duplicates."""
 
 import re
 from collections.abc import Sequence
@@ -20,17 +20,17 @@ def parse_decimal(value: object) -> Decimal:
     """Returns the decimal that a string holds.
 
     Raises:
-        ValueError: it is no string, or holds anything else.
+        ValueError: the value is not a string with a decimal.
     """
     if not isinstance(value, str):
         raise ValueError(f'expected a decimal in quotes, like "0.80", found {value!r}')
     if len(value) > 32 or not re.fullmatch(DECIMAL_PATTERN, value):
-        raise ValueError(f"{value!r} is not a decimal")
+        raise ValueError(f'expected a decimal, like "0.80", found {value!r}')
     return Decimal(value)
 
 
 def decimal_schema(*cel_pairs: tuple[str, str]) -> dict[str, Any]:
-    """Returns the schema of a decimal in quotes that also keeps the given rules."""
+    """Returns the schema of a decimal in quotes, with further CEL rules."""
     return {"type": "string", "maxLength": 32, "pattern": DECIMAL_PATTERN} | (
         cel_rules(*cel_pairs) if cel_pairs else {}
     )
@@ -47,7 +47,9 @@ PositiveDecimal = Annotated[
     DecimalString,
     Field(gt=0, le=1_000_000),
     WithJsonSchema(
-        decimal_schema(("double(self) > 0.0 && double(self) <= 1000000.0", "expected a decimal above 0, to 1000000"))
+        decimal_schema(
+            ("double(self) > 0.0 && double(self) <= 1000000.0", "expected a decimal above 0 and up to 1000000")
+        )
     ),
 ]
 
@@ -57,16 +59,16 @@ Timestamp = Annotated[datetime, PlainSerializer(format_timestamp, return_type=st
 
 @dataclass(frozen=True, slots=True)
 class UniqueBy:
-    """No two items of a list are the same; where ``keys`` are given, in these fields together."""
+    """A list without equal items; with ``keys``, items with equal values of these fields are equal."""
 
     keys: tuple[str, ...] = ()
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Checks it after the items."""
+        """Adds the check after that of the items."""
         return core_schema.no_info_after_validator_function(self._check_unique, handler(source))
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Says it to the API server, which also merges lists by it."""
+        """Adds the keys for the API server, which also merges lists by them."""
         if not self.keys:
             return handler(core) | {"x-kubernetes-list-type": "set"}
         return handler(core) | {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(self.keys)}
@@ -76,7 +78,7 @@ class UniqueBy:
         for item in items:
             key = tuple(getattr(item, key) for key in self.keys) or (item,)
             if key in previous_keys:
-                raise ValueError(f"{', '.join(map(repr, key))} is listed twice")
+                raise ValueError(f"{', '.join(map(repr, key))} is listed twice; remove one")
             previous_keys.add(key)
         return items
 

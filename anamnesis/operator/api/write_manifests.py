@@ -1,6 +1,6 @@
 """Writes ``manifests/crds`` and ``manifests/admission``: ``python -m anamnesis.operator.api.write_manifests``.
 
-With ``--check`` it writes nothing and fails where a file differs.
+With ``--check`` it writes nothing and fails if a file differs.
 """
 
 import sys
@@ -29,14 +29,14 @@ def _to_yaml(*documents: Mapping[str, Any]) -> str:
 
 
 class _NoAliasDumper(yaml.SafeDumper):
-    """Writes what occurs twice twice: anchors help nobody who reads a manifest."""
+    """Writes repeated parts in full, because anchors make a manifest hard to read."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
 def main(check: bool) -> int:
-    """Writes the files, or with ``check`` only says which are not as they should be; returns the exit code."""
+    """Writes the files or, with ``check``, reports those that are stale; returns the exit code."""
     folder = Path(__file__).parents[3] / "manifests"
     files = {folder / name: text for name, text in render_manifests().items()}
     return write_or_check(files, "anamnesis.operator.api.write_manifests", check)

@@ -1,1 +1,1 @@
-"""What carries out a plan: the local runner here; Kubeflow on a cluster."""
+"""Back ends that run pipelines for the operator: processes on this machine, or Kubeflow Pipelines."""

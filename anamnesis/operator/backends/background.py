@@ -1,7 +1,7 @@
-"""Runs pipelines on this machine behind an operator that does other things meanwhile. For one machine, not a cluster.
+"""Runs pipelines as processes of this machine, in the background. For one machine, not for a cluster.
 
-Each run has a folder, found again by the run's name: ``job.json`` (what was asked), ``run.json`` (the runner's record),
-``cancelled`` (it shall end). A run ends with the operator that began it, whatever ends that.
+Each run has a folder of its name with ``job.json`` (the job), ``run.json`` (the runner's record), ``cancelled`` (a
+request to end) and ``error`` (why it did not start). A run ends when the operator that started it ends.
 """
 
 import json
@@ -13,13 +13,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from anamnesis.operator.backends.base import PipelineJob, Run, RunState
-from anamnesis.pipelines.record import RECORD_FILE, ExecutionState, RunRecord, read_record
+from anamnesis.pipelines.run_record import RECORD_FILE, ExecutionState, RunRecord, read_record
 from anamnesis.records import InputError
 from anamnesis.records.timestamps import Clock
 
-JOB_FILE, CANCEL_FILE, ERROR_FILE = "job.json", "cancelled", "problem"
-_INTERRUPTED_MESSAGE = "interrupted: the operator that ran it ended; another attempt goes on where it was"
-_KILLED_MESSAGE = "killed, or out of memory; another attempt goes on where it was"
+JOB_FILE, CANCEL_FILE, ERROR_FILE = "job.json", "cancelled", "error"
+_INTERRUPTED_MESSAGE = (
+    "interrupted: the operator that ran it ended; the next attempt continues from the last checkpoint"
+)
+_KILLED_MESSAGE = "the process was killed, perhaps out of memory; the next attempt continues from the last checkpoint"
 _RUN_STATES = {
     ExecutionState.PENDING: RunState.PENDING,
     ExecutionState.RUNNING: RunState.RUNNING,
@@ -32,13 +34,13 @@ Processes = MutableMapping[Path, "subprocess.Popen[bytes]"]
 
 @dataclass(frozen=True, slots=True)
 class BackgroundBackend:
-    """The local runner, in a process of its own for each run.
+    """The local runner, in one process per run.
 
     Attributes:
-        records_folder: each run gets a folder in here, called like the run.
-        clock: tells the time, UTC.
-        environment_for: of a job's steps.
-        processes: by folder, those that this process has ever started; back ends that share the folder share them.
+        records_folder: has one folder per run, with the name of the run.
+        clock: returns the time, UTC.
+        environment_for: returns the environment of a job's steps.
+        processes: folder -> a process that this operator started; back ends that share the folder share the map.
     """
 
     records_folder: Path
@@ -57,17 +59,17 @@ class BackgroundBackend:
         """See ``Backend.submit``.
 
         Raises:
-            InputError: the name is none for a folder, or nothing can be written there.
+            InputError: the name is not a valid folder name, or the folder is not writable.
         """
         folder = self.records_folder / job.name
         if folder.parent != self.records_folder or job.name in ("", ".", ".."):
-            raise InputError(f"run {job.name!r}: not a name for a folder in {self.records_folder}")
+            raise InputError(f"run {job.name!r}: not a valid name for a folder in {self.records_folder}")
         if not (folder / JOB_FILE).exists():
             self._start(folder, job)
         return self._read_run(folder)
 
     def cancel(self, run: Run) -> None:
-        """See ``Backend.cancel``; the run's own process sees it and ends within a second or two."""
+        """See ``Backend.cancel``; the process of the run ends within about two seconds."""
         folder = self.records_folder / run.name
         if (folder / JOB_FILE).exists() and not self._read_run(folder).state.is_final:
             (folder / CANCEL_FILE).touch()
@@ -78,12 +80,12 @@ class BackgroundBackend:
             self._write_job_file(folder, job)
         except OSError as error:
             raise InputError(
-                f"spec.backend: local runs cannot write to {self.records_folder} ({error.strerror}): give the operator a "
-                "volume there (--state), or name another back end"
+                f"spec.backend: local runs cannot write to {self.records_folder} ({error.strerror}); "
+                "mount a volume there (--state), or choose another back end"
             ) from error
         self.processes[folder] = subprocess.Popen(
             [sys.executable, "-m", "anamnesis.operator.backends.background_run", str(folder.resolve())],
-            stdin=subprocess.PIPE,  # open for as long as this process lives
+            stdin=subprocess.PIPE,  # stays open as long as this process exists
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=environment,
@@ -98,7 +100,7 @@ class BackgroundBackend:
 
     def _read_run(self, folder: Path) -> Run:
         process = self.processes.get(folder)
-        is_alive = process is not None and process.poll() is None  # asked first: nothing is written after its end
+        is_alive = process is not None and process.poll() is None  # checked first: an ended process writes nothing more
         job_document = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
         run = Run(folder.name, folder.name, RunState.PENDING, datetime.fromisoformat(job_document["created"]))
         if process is not None and process.stdin and not is_alive:
@@ -118,7 +120,7 @@ def _apply_record(run: Run, record: RunRecord) -> Run:
 
 
 def _run_without_record(run: Run, folder: Path) -> Run:
-    """Returns a run whose process ended before it had a record."""
+    """Returns the state of a run whose process ended without a record."""
     error_file = folder / ERROR_FILE
     if error_file.exists():
         return replace(
@@ -128,7 +130,7 @@ def _run_without_record(run: Run, folder: Path) -> Run:
 
 
 def _attribute_end(run: Run, is_cancelled: bool, is_own_process: bool) -> Run:
-    """Says who ended a run: a person, whatever killed it under our eyes, or the end of the operator that began it."""
+    """Distinguishes a cancelled run, a killed process, and a run whose operator ended."""
     if is_cancelled and run.state in (RunState.FAILED, RunState.INTERRUPTED):
         return replace(run, state=RunState.CANCELLED, message="")
     if run.state is RunState.INTERRUPTED:

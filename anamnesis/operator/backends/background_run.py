@@ -1,7 +1,7 @@
 """One run of ``BackgroundBackend``: ``python -m anamnesis.operator.backends.background_run <folder>``.
 
-Its standard input is a pipe that only the operator holds open. When that ends, or a file ``cancelled`` appears, the run
-is interrupted, and its record says so.
+Its standard input is a pipe that only the operator holds open. When the pipe closes, or a file ``cancelled`` appears,
+the run is interrupted, and its record says so.
 """
 
 import json
@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 from anamnesis.operator.backends.background import CANCEL_FILE, ERROR_FILE, JOB_FILE
-from anamnesis.pipelines.record import RECORD_FILE
+from anamnesis.pipelines.run_record import RECORD_FILE
 from anamnesis.pipelines.runner import run_local
 from anamnesis.records import AnamnesisError, ignore_progress
 
@@ -21,7 +21,7 @@ _POLL_SECONDS = 0.2
 
 
 def main(folder: Path) -> int:
-    """Runs what ``job.json`` asks for; returns 0 where it succeeded."""
+    """Runs the pipeline of ``job.json``; returns 0 on success."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_interrupt_when_stopped, args=(folder,), daemon=True).start()
     job_document = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))

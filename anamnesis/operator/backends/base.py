@@ -1,4 +1,4 @@
-"""What carries out a plan: submit, look, cancel. Runs are found by their names, so a restart loses none."""
+"""The interface of back ends: list, submit, cancel. Runs are found by name, so a restart loses none."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ __all__ = ["Backend", "PipelineJob", "Run", "RunState", "UnreachableError"]
 
 
 class RunState(StrEnum):
-    """Where a run stands; the last four are final."""
+    """State of a run; the last four are final."""
 
     PENDING = "Pending"
     RUNNING = "Running"
@@ -21,25 +21,25 @@ class RunState(StrEnum):
     FAILED = "Failed"
     CANCELLED = "Cancelled"
     INTERRUPTED = "Interrupted"
-    """What carried it went away, through no fault of the run: the next attempt goes on where it was."""
+    """Its machine or operator ended, through no fault of the run. The next attempt continues from the checkpoint."""
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more will happen."""
+        """Whether the state never changes again."""
         return self not in (RunState.PENDING, RunState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run, as its back end tells it.
+    """One run, as its back end reports it.
 
     Attributes:
-        id: the back end's own.
-        name: given by us: ``<update>-<attempt>``.
+        id: identifier on the back end.
+        name: ``<update>-<attempt>``, given by the operator.
         state: see ``RunState``.
-        created_at: UTC.
-        message: why it failed, in words without patient data.
-        finished_at: UTC, or none.
+        created_at: time of creation, UTC.
+        message: why the run failed, without patient data.
+        finished_at: time of its end, UTC, or none.
     """
 
     id: str
@@ -52,12 +52,12 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class PipelineJob:
-    """What shall run.
+    """A pipeline to run.
 
     Attributes:
-        name: of the run, unique; a second submission under it changes nothing.
-        pipeline: the compiled pipeline.
-        arguments: of the pipeline.
+        name: unique name of the run; a second submission with the same name does nothing.
+        pipeline: file of the compiled pipeline.
+        arguments: arguments of the pipeline.
     """
 
     name: str
@@ -66,13 +66,13 @@ class PipelineJob:
 
 
 class Backend(Protocol):
-    """A place where pipelines run. Every call raises ``UnreachableError`` where the place does not answer."""
+    """Runs pipelines. Every call raises ``UnreachableError`` if the back end is unreachable."""
 
     def runs(self, prefix: str) -> tuple[Run, ...]:
         """Returns every run whose name starts with ``prefix``, oldest first."""
 
     def submit(self, job: PipelineJob) -> Run:
-        """Starts a run, unless one of that very name is there, whatever its state; returns it without waiting."""
+        """Starts a run, unless a run of that name exists in any state; returns the run without waiting."""
 
     def cancel(self, run: Run) -> None:
-        """Ends a run; nothing happens where it has ended or is gone."""
+        """Ends a run; does nothing if the run has ended or no longer exists."""

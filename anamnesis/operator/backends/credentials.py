@@ -1,4 +1,4 @@
-"""Which Secrets the steps of a run need, and as which environment variables."""
+"""The Secrets that the steps of a run receive as environment variables."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from anamnesis.operator.source_credentials import source_environment
 from anamnesis.records import InputError
 
 ReadSecret = Callable[[str], Mapping[str, str] | None]
-"""Gives the text of a Secret's keys by its name; none where it is not there or may not be read."""
+"""Secret name -> its keys and values; none if the Secret is missing or not readable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A Secret that a run gets.
+    """A Secret that a run receives.
 
     Attributes:
-        secret: its name.
-        field_path: the field that names it.
+        secret: name of the Secret.
+        field_path: the field that names the Secret.
         variables: key of the Secret -> environment variable.
-        values: environment variable -> its text.
+        values: environment variable -> value.
     """
 
     secret: str
@@ -36,10 +36,10 @@ class Credential:
 def collect_credentials(
     spec: ContinualModelSpec, sites: Iterable[Site], read_secret: ReadSecret
 ) -> tuple[Credential, ...]:
-    """Returns what a run over ``sites`` gets: the registry's, the split key, and those of the sites' sources.
+    """Returns the credentials of a run over ``sites``: of the registry, the split key and the sites' sources.
 
     Raises:
-        InputError: a Secret or its key is not there, or two of them say different things of one variable.
+        InputError: a Secret or its key is missing, or two Secrets have different values of one variable.
     """
     all_credentials = []
     if reference := spec.registry.credentials_secret:
@@ -55,7 +55,10 @@ def collect_credentials(
     if spec.split_key and (secret_key := spec.split_key.secret):
         secret_data = _read_secret_data(read_secret, secret_key.name, "spec.splitKey.secret")
         if secret_key.key not in secret_data:
-            raise InputError(f"spec.splitKey.secret: Secret {secret_key.name!r} has no key {secret_key.key!r}")
+            raise InputError(
+                f"spec.splitKey.secret: the Secret {secret_key.name!r} has no key {secret_key.key!r}; "
+                "add the key, or set spec.splitKey.secret.key"
+            )
         all_credentials.append(
             _make_credential(secret_key.name, "spec.splitKey.secret", secret_data, {secret_key.key: SPLIT_KEY_VARIABLE})
         )
@@ -75,7 +78,10 @@ def collect_credentials(
 def _read_secret_data(read_secret: ReadSecret, name: str, field_path: str) -> Mapping[str, str]:
     secret_data = read_secret(name)
     if secret_data is None:
-        raise InputError(f"{field_path}: there is no Secret {name!r} that may be read")
+        raise InputError(
+            f"{field_path}: the Secret {name!r} does not exist or is not readable; "
+            "create it in the model's namespace, or allow the operator to read it"
+        )
     return secret_data
 
 
@@ -89,7 +95,7 @@ def _make_credential(
 
 
 def _without_duplicates(credentials: Iterable[Credential]) -> tuple[Credential, ...]:
-    """A step has one environment: of two Secrets that say the same the first is taken, others are refused."""
+    """Drops equal values of a later Secret; refuses different values of one variable."""
     first_values: dict[str, tuple[str, str]] = {}
     unique_credentials = []
     for credential in credentials:
@@ -97,8 +103,8 @@ def _without_duplicates(credentials: Iterable[Credential]) -> tuple[Credential, 
             first_field_path, first_value = first_values.setdefault(name, (credential.field_path, value))
             if first_value != value:
                 raise InputError(
-                    f"{credential.field_path} and {first_field_path} have different values of {name}, and a run has one environment: "
-                    "give one account the right to both"
+                    f"{credential.field_path} and {first_field_path} name Secrets with different values of {name}; "
+                    "use one account with access to both, because a run has one environment"
                 )
         new_variables = {
             key: name for key, name in credential.variables.items() if first_values[name][0] == credential.field_path

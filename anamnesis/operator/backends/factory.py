@@ -1,4 +1,4 @@
-"""Gives each model the back end that its ``spec.backend`` names."""
+"""Makes the back end that ``spec.backend`` of a model names."""
 
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
@@ -27,8 +27,8 @@ class KubeflowServer:
     """A Kubeflow Pipelines server.
 
     Attributes:
-        client: of it.
-        is_multi_user: whether each namespace has its own.
+        client: its Kubeflow client.
+        is_multi_user: whether each namespace has its own runs.
     """
 
     client: Any
@@ -37,16 +37,16 @@ class KubeflowServer:
 
 @dataclass(frozen=True, slots=True)
 class BackendFactory:
-    """Gives a model its back end; servers and processes are shared by all.
+    """Makes the back end of a model. All back ends share servers and processes.
 
     Attributes:
-        cluster: has the Sites and Secrets.
-        environment: of this process.
+        cluster: gives the Sites and Secrets.
+        environment: environment of this process.
         state_folder: folder for the records of local runs.
-        clock: tells the time, UTC.
-        pod_defaults: of the pods of runs.
-        servers: those that answered, by endpoint.
-        processes: those that run, by folder.
+        clock: returns the time, UTC.
+        pod_defaults: defaults of the pods of runs.
+        servers: endpoint -> a server that was reachable.
+        processes: folder -> a process of a local run.
     """
 
     cluster: Cluster
@@ -58,11 +58,11 @@ class BackendFactory:
     processes: Processes = field(default_factory=dict)
 
     def __call__(self, model: LoadedResource[ContinualModel]) -> Backend:
-        """Returns the back end of ``model``, in which no other model has runs.
+        """Returns the back end of ``model``, which holds no runs of other models.
 
         Raises:
-            UnreachableError: its server does not answer.
-            InputError: its server answers something else than Kubeflow Pipelines would.
+            UnreachableError: its server is unreachable.
+            InputError: its server is not a Kubeflow Pipelines API server.
         """
         spec, namespace = model.resource.spec, model.resource.metadata.namespace or ""
         if spec.backend.kubeflow:
@@ -100,7 +100,7 @@ class BackendFactory:
         return dict(self.environment) | {name: text for variables in variable_sets for name, text in variables.items()}
 
     def _job_credentials(self, model: LoadedResource[ContinualModel], job: PipelineJob) -> tuple[Credential, ...]:
-        """Returns those of the job's site; of every site where the job is of no single one."""
+        """Returns the credentials for the job's site, or for every site if the job has no single site."""
         spec, namespace = model.resource.spec, model.resource.metadata.namespace or ""
         names = (
             [str(job.arguments["site"])] if job.arguments.get("site") else [reference.name for reference in spec.sites]
@@ -112,13 +112,13 @@ class BackendFactory:
 def runtime_for(
     spec: ContinualModelSpec, credentials: tuple[Credential, ...] = (), pod_defaults: PodDefaults = _EMPTY_DEFAULTS
 ) -> Runtime:
-    """Returns how the pods of a model's runs look; their Secrets lie in the namespace where pipelines run.
+    """Returns the settings of the pods of a model's runs. Their Secrets are in the namespace of the pipelines.
 
     Raises:
         InputError: the model does not run on Kubeflow.
     """
     if spec.backend.kubeflow is None:
-        raise InputError(f"spec.backend: {spec.backend.type} has no pods")
+        raise InputError(f"spec.backend.type: expected Kubeflow, found {spec.backend.type}, which has no pods")
     settings = pod_defaults.override_with(spec.backend.kubeflow)
     authority = settings.trust
     return Runtime(
@@ -131,8 +131,8 @@ def runtime_for(
         ),
         node_selector={label.name: label.value for label in settings.node_selector},
         secrets=tuple(SecretEnv(credential.secret, credential.variables) for credential in credentials),
-        queue=settings.queue or "",
-        pull_secrets=tuple(pull_secret.name for pull_secret in settings.pull_secrets),
+        queue=settings.queue_name or "",
+        pull_secrets=tuple(pull_secret.name for pull_secret in settings.image_pull_secrets),
         shared_memory=settings.shared_memory or "",
         volumes=tuple(Volume(volume.claim_name, volume.path) for volume in settings.volumes),
         environment={

@@ -1,4 +1,4 @@
-"""A back end whose silence can be told from a registry's, and that obeys no leader of yesterday."""
+"""A back end with an error type of its own for outages, and that only the leader can use to change runs."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,15 +8,15 @@ from anamnesis.records import UnreachableError
 
 
 class BackendDownError(UnreachableError):
-    """The back end does not answer."""
+    """The back end is unreachable."""
 
 
 class GuardedBackend:
-    """Meets ``Backend``; raises ``BackendDownError`` where the one behind is unreachable.
+    """Implements ``Backend``; raises ``BackendDownError`` if the wrapped back end is unreachable.
 
     Args:
-        backend: the one behind.
-        require: called before whatever changes something; what it raises stops it.
+        backend: the wrapped back end.
+        ensure_leader: called before every change; its error prevents the change.
     """
 
     def __init__(self, backend: Backend, ensure_leader: Callable[[], None]) -> None:
@@ -41,10 +41,10 @@ class GuardedBackend:
 
 
 def make_guarded_backend(make_backend: Callable[[], Backend], ensure_leader: Callable[[], None]) -> GuardedBackend:
-    """Returns the back end that ``make_backend`` makes, guarded.
+    """Returns the back end of ``make_backend``, guarded.
 
     Raises:
-        BackendDownError: it does not even answer when it is made.
+        BackendDownError: the back end is unreachable when it is made.
     """
     with _as_backend_error():
         return GuardedBackend(make_backend(), ensure_leader)

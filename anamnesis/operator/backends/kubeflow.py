@@ -1,4 +1,4 @@
-"""Runs pipelines on a Kubeflow Pipelines server. Keeps nothing: runs, versions and experiments are found by name."""
+"""Runs pipelines on a Kubeflow Pipelines server. Stateless: finds runs, versions and experiments by name."""
 
 import json
 import tempfile
@@ -20,14 +20,14 @@ _FILTER_OPERATIONS = {"is": 1, "contains": 9}
 
 @dataclass(frozen=True, slots=True)
 class KubeflowBackend:
-    """Kubeflow Pipelines, asked through its own client.
+    """Kubeflow Pipelines, through its own client.
 
     Attributes:
         endpoint: URL of the server.
-        client: of that server, see ``pipelines_client.connect``; several back ends may share it.
-        experiment: every run is in this one; it is made with the first.
-        namespace: of a multi-user installation; empty elsewhere.
-        runtime: how the pods of a job look.
+        client: client of the server, see ``kubeflow_client.connect``; several back ends may share it.
+        experiment: name of the experiment of all runs; the first run creates it.
+        namespace: namespace of the runs on a multi-user server; empty on others.
+        runtime: returns the settings of the pods of a job.
     """
 
     endpoint: str
@@ -37,7 +37,7 @@ class KubeflowBackend:
     runtime: Callable[[PipelineJob], Runtime] = lambda _: Runtime()
 
     def runs(self, prefix: str) -> tuple[Run, ...]:
-        """See ``Backend.runs``; of two with one name, the older."""
+        """See ``Backend.runs``; of two runs with one name, the older."""
         with translate_errors(self.endpoint):
             experiment = self._find_experiment()
             listed_runs = self._list_runs(experiment, prefix) if experiment else ()
@@ -47,7 +47,7 @@ class KubeflowBackend:
         return tuple(oldest_by_name.values())
 
     def submit(self, job: PipelineJob) -> Run:
-        """See ``Backend.submit``. Of two runs with one name the older is kept and the other is ended.
+        """See ``Backend.submit``. Of two runs with one name, the newer is ended.
 
         Raises:
             InputError: the server refuses the pipeline or its arguments.
@@ -78,7 +78,7 @@ class KubeflowBackend:
         return api_run.state == "CANCELING" or parse_run(api_run).state.is_final
 
     def _find_or_create(self, find: Callable[[], FoundT], create: Callable[[], None]) -> FoundT:
-        """Finds something by its name; where it is not there, makes it and looks again: another may have been first."""
+        """Finds an object by name, or creates it and searches again, as another client may have created it first."""
         if existing_object := find():
             return existing_object
         try:
@@ -88,7 +88,9 @@ class KubeflowBackend:
             pass
         if existing_object := find():
             return existing_object
-        raise UnreachableError(f"Kubeflow Pipelines at {self.endpoint} does not list what it took; it is tried again")
+        raise UnreachableError(
+            f"Kubeflow Pipelines at {self.endpoint} does not list an object that it created; the operator retries"
+        )
 
     def _find_experiment(self) -> str:
         response = self.client.experiments.experiment_service_list_experiments(
@@ -139,7 +141,7 @@ class KubeflowBackend:
         self.client.runs.run_service_create_run(run)
 
     def _ensure_pipeline_version(self, ir: PipelineIR) -> tuple[str, str]:
-        """Returns the ids of pipeline and version; uploads what is not there."""
+        """Returns the ids of pipeline and version; uploads those that are missing."""
         name = str(ir.pipeline["pipelineInfo"]["name"])
         pipeline_id = self._find_or_create(lambda: self._find_pipeline(name), lambda: self._create_pipeline(name))
         version_id = self._find_or_create(

@@ -1,4 +1,4 @@
-"""Kubeflow's own client, made safe for a controller: it never waits for ever, and takes no page for an answer."""
+"""Kubeflow's own client with the limits that a controller needs: timeouts, retries, and no HTML pages as results."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -15,37 +15,37 @@ from urllib3.exceptions import HTTPError
 
 from anamnesis.records import AnamnesisError, ConflictError, InputError, UnreachableError
 
-_TIMEOUT_SECONDS = (5.0, 30.0)  # to connect, and between two bytes of an answer
+_TIMEOUT_SECONDS = (5.0, 30.0)  # to connect, and between two bytes of a response
 _TRANSIENT_STATUSES = (408, 429, 500, 502, 503, 504)
-_GRPC_NOT_FOUND = 5  # gRPC's code
+_GRPC_NOT_FOUND = 5  # code of gRPC
 _RETRY_POLICY = Retry(
     total=3,
-    read=1,  # after a slow answer: a worker waits for a minute, not for two
-    redirect=0,  # it would lead to a page where people log in
+    read=1,  # after a timeout: a worker waits for one minute at most
+    redirect=0,  # the target would be a login page
     raise_on_redirect=False,
     allowed_methods=("GET",),
     status_forcelist=_TRANSIENT_STATUSES,
     raise_on_status=False,
     backoff_factor=0.1,
-    respect_retry_after_header=False,  # the server may say an hour
+    respect_retry_after_header=False,  # the server may send an hour
 )
 
 
 class KubeflowNotFoundError(InputError):
-    """The server does not have it, or no longer."""
+    """The server does not have the object, or no longer."""
 
 
 def connect(endpoint: str, environment: Mapping[str, str]) -> "kfp.Client":
-    """Returns a client of the server at ``endpoint``; asks it nothing yet.
+    """Returns a client of the server at ``endpoint``; sends no request yet.
 
-    With the token that the cluster projects (audience ``pipelines.kubeflow.org``), where there is one; its file is read
-    anew for every request.
+    The client uses the token that the cluster projects (audience ``pipelines.kubeflow.org``), if there is one. It reads
+    the file again for every request.
 
     Raises:
-        InputError: the environment names a token that is not there.
+        InputError: the environment names a missing token file.
     """
-    # Without a namespace the client asks the server for one, five times, and writes what it hears to $HOME. All calls
-    # here name their own, so this one is never sent.
+    # Without a namespace the client requests one from the server five times, and writes the result to $HOME. All calls
+    # here pass their own namespace, so this one is never sent.
     authorities = environment.get("REQUESTS_CA_BUNDLE") or environment.get("SSL_CERT_FILE")
     client = kfp.Client(
         host=endpoint, namespace="unused", ssl_ca_cert=authorities, credentials=_token_credentials(environment)
@@ -62,12 +62,14 @@ def _token_credentials(environment: Mapping[str, str]) -> ServiceAccountTokenVol
     if path.is_file():
         return ServiceAccountTokenVolumeCredentials(str(path))
     if configured_path:
-        raise InputError(f"{KF_PIPELINES_SA_TOKEN_ENV}: {path} is not there; mount the token or unset the variable")
+        raise InputError(
+            f"{KF_PIPELINES_SA_TOKEN_ENV}: the file {path} does not exist; mount the token or unset the variable"
+        )
     return None
 
 
 def _guard_request(request: Callable[..., Any], endpoint: str) -> Callable[..., Any]:
-    """By itself the client waits for ever, and takes a page in HTML for an empty list."""
+    """Adds a timeout and a check of the content type: the client itself takes an HTML page for an empty list."""
 
     @wraps(request)
     def guarded_request(method: str, url: str, **settings: Any) -> Any:
@@ -76,8 +78,8 @@ def _guard_request(request: Callable[..., Any], endpoint: str) -> Callable[..., 
         content_type = response.getheader("Content-Type") or "nothing"
         if not content_type.startswith("application/json"):
             content_type = content_type.partition(";")[0]
-            message = f"Kubeflow Pipelines at {endpoint} answers with {content_type}, not with JSON"
-            raise InputError(f"{message}; name the server ml-pipeline itself")
+            message = f"Kubeflow Pipelines at {endpoint}: expected JSON, found {content_type}"
+            raise InputError(f"{message}; set backend.kubeflow.endpoint to the server ml-pipeline itself")
         return response
 
     return guarded_request
@@ -85,13 +87,13 @@ def _guard_request(request: Callable[..., Any], endpoint: str) -> Callable[..., 
 
 @contextmanager
 def translate_errors(endpoint: str) -> Iterator[None]:
-    """Turns what the client raises into errors that a person can act on.
+    """Translates the client's errors into errors that a person can act on.
 
     Raises:
-        UnreachableError: no answer, or none of sense; the same call may succeed later.
-        ConflictError: it is there already.
-        GoneError: it is not there.
-        InputError: the server refuses it, and would again.
+        UnreachableError: the server is unreachable or fails; the same call may succeed later.
+        ConflictError: the object exists already.
+        KubeflowNotFoundError: the object does not exist.
+        InputError: the server refuses the call, and would refuse it again.
     """
     try:
         yield
@@ -100,21 +102,23 @@ def translate_errors(endpoint: str) -> Iterator[None]:
     except (HTTPError, OSError) as error:
         cause = str(getattr(error, "reason", None) or error).rpartition(": ")[2]
         raise UnreachableError(
-            f"Kubeflow Pipelines at {endpoint} does not answer: {cause}; it is tried again. "
-            "Look whether backend.kubeflow.endpoint is right and its pod ml-pipeline is ready"
+            f"Kubeflow Pipelines at {endpoint} is unreachable: {cause}; the operator retries. "
+            "Check backend.kubeflow.endpoint, and that the pod ml-pipeline is ready"
         ) from None
 
 
 def _translate_error(endpoint: str, error: ApiException) -> AnamnesisError:
-    status, body = error.status or 0, _parse_body(error)  # 0: no connection that can be trusted
+    status, body = error.status or 0, _parse_body(error)  # 0: the TLS handshake failed
     message = f"Kubeflow Pipelines at {endpoint}: {status} {_first_message_line(body, error.reason)}"
     if status == 0 or status >= 500 or status in _TRANSIENT_STATUSES:
-        return UnreachableError(f"{message}; it is tried again")
+        return UnreachableError(f"{message}; the operator retries")
     if status in (401, 403):
-        return InputError(f"{message}; the operator's service account needs a token and the right for this")
+        return InputError(f"{message}; give the operator's service account a token and the permission")
     if status < 400:
-        return InputError(f"{message}; it wants people to log in: name the server ml-pipeline itself")
-    if status == 404 and body.get("code") == _GRPC_NOT_FOUND:  # and not some other server, that knows no such page
+        return InputError(
+            f"{message}; this is a login page: set backend.kubeflow.endpoint to the server ml-pipeline itself"
+        )
+    if status == 404 and body.get("code") == _GRPC_NOT_FOUND:  # another kind of server has no gRPC code
         return KubeflowNotFoundError(message)
     return ConflictError(message) if status == 409 else InputError(message)
 
@@ -128,7 +132,7 @@ def _parse_body(error: ApiException) -> Mapping[str, Any]:
 
 
 def _first_message_line(body: Mapping[str, Any], reason: str) -> str:
-    """Returns the first line of what the server said; its details say it without the way there."""
+    """Returns the first line of the server's message; the details have it without the call stack."""
     error_bodies = [*reversed(body.get("details") or ()), body]
     texts = [
         error_body[name]

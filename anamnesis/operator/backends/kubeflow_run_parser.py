@@ -1,4 +1,4 @@
-"""Reads a run as Kubeflow Pipelines tells it. Pure."""
+"""Parses a run as Kubeflow Pipelines reports it. Pure."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -10,16 +10,16 @@ _RUN_STATES = {
     "PAUSED": RunState.RUNNING,
     "CANCELING": RunState.RUNNING,
     "SUCCEEDED": RunState.SUCCEEDED,
-    "SKIPPED": RunState.FAILED,  # nothing of it ran
+    "SKIPPED": RunState.FAILED,  # no step ran
     "FAILED": RunState.FAILED,
     "CANCELED": RunState.CANCELLED,
 }
 
 
 def parse_run(api_run: Any) -> Run:
-    """Returns what a ``V2beta1Run`` says; one without a known state is pending.
+    """Returns the run of a ``V2beta1Run``; a run with an unknown state is pending.
 
-    Pipelines 2.0 tells a run that was ended as failed, and nowhere that it was ended.
+    Pipelines 2.0 reports a cancelled run as failed, and nowhere that it was cancelled.
     """
     state = _RUN_STATES.get(api_run.state or "", RunState.PENDING)
     finished_at = (
@@ -40,18 +40,18 @@ def _to_utc(time: datetime) -> datetime:
 
 
 def _failure_message(api_run: Any) -> str:
-    """Names the tasks that failed, the innermost first; never what they print."""
+    """Names the failed tasks, the innermost first; never their output."""
     details = api_run.run_details.task_details if api_run.run_details else None
     failed_tasks = [task for task in details or () if task.state == "FAILED" and not _is_wrapper_task(task)]
     names = [
         str(task.display_name)
         for task in sorted(failed_tasks, key=lambda task: (str(task.end_time), task.display_name))
     ]
-    return f"failed: {', '.join(names)}" if names else f"Kubeflow says {api_run.state} and names no task"
+    return f"failed steps: {', '.join(names)}" if names else f"Kubeflow reports {api_run.state} and names no step"
 
 
 def _is_wrapper_task(task: Any) -> bool:
-    """Whether it is Kubeflow's own: the pod around a step, the whole graph, the workflow (its pods bear its name)."""
+    """Whether the task is Kubeflow's own: the pod around a step, the graph, or the workflow (named like its pods)."""
     pod_names = [str(child.pod_name) for child in task.child_tasks or ()]
     return task.display_name in ("root", "executor") or any(
         pod_name.startswith(f"{task.display_name}-") for pod_name in pod_names

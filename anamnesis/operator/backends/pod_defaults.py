@@ -1,4 +1,4 @@
-"""How the pods of runs look where a model does not say: what the operator's installation sets for all models."""
+"""Defaults of the pods of runs, which the operator's installation sets for all models."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,24 +14,24 @@ from anamnesis.records import InputError
 
 
 class TrustedAuthorities(ApiModel):
-    """Certificates of authorities that the pods trust, PEM, in place of the public ones."""
+    """Certificate authorities that the pods trust instead of the public ones, PEM."""
 
     secret: Name
-    """Name of the Secret, in the namespace of the pods."""
+    """Name of a Secret in the namespace of the pods."""
     key: SecretKeyName = "ca.crt"
-    """The key in it."""
+    """Key of the Secret's data."""
 
 
 class PodDefaults(PodSettings):
-    """What counts for every model that does not say otherwise, and what a model cannot say."""
+    """Settings for every model that does not override them, and settings that a model cannot have."""
 
     environment: Mapping[str, str] = {}
-    """Variables of every step, for example ``HTTPS_PROXY``."""
+    """Environment variables of every step, for example ``HTTPS_PROXY``."""
     trust: TrustedAuthorities | None = None
-    """Authorities of private servers."""
+    """Certificate authorities of private servers."""
 
     def override_with(self, model_settings: KubeflowBackendSpec) -> "PodDefaults":
-        """Returns these, with what a model's own ``spec.backend.kubeflow`` says over them, field by field."""
+        """Returns these settings, overridden by the fields that ``spec.backend.kubeflow`` of a model sets."""
         override_values = {name: getattr(model_settings, name) for name in PodSettings.model_fields}
         return self.model_copy(
             update={name: value for name, value in override_values.items() if value not in (None, ())}
@@ -39,16 +39,18 @@ class PodDefaults(PodSettings):
 
 
 def load_pod_defaults(path: Path) -> PodDefaults:
-    """Reads them from a YAML file, in which fields are named as in ``spec.backend.kubeflow``.
+    """Reads the defaults from a YAML file with the field names of ``spec.backend.kubeflow``.
 
     Raises:
-        InputError: there is no such file, or a field in it is not right.
+        InputError: the file is unreadable, or one of its fields is invalid.
     """
     try:
         return PodDefaults.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
+        raise InputError(
+            f"{path}: the file is unreadable: {error.strerror if isinstance(error, OSError) else error}"
+        ) from None
     except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {error}") from None
+        raise InputError(f"{path}: invalid YAML: {error}") from None
     except ValidationError as error:
         raise InputError("\n".join(f"{path}: {line}" for line in describe_errors(error, PodDefaults))) from None

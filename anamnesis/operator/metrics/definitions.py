@@ -50,7 +50,7 @@ MODEL_METRICS = (
     *_gauges((*_MODEL_LABELS, "type", "reason"), {"model_condition_reason": "1 for the condition's current reason."}),
     *_gauges(_MODEL_LABELS, {
         "model_suspended": "1 while spec.state is Suspended, else 0.",
-        "model_update_deadline_seconds": "Maximum duration of a run: spec.backend.deadline.",
+        "model_update_deadline_seconds": "Maximum duration of a run: its deadline in spec.backend.",
         "model_champion_promoted_timestamp_seconds": "Time when the champion was promoted.",
         "model_log_entries": "Number of the last entry in the registry's log; it must never decrease.",
         "model_evaluation_timestamp_seconds": "Time when the last scheduled evaluation was completed.",

@@ -34,7 +34,7 @@ def model_samples(model: ContinualModel) -> Iterator[MetricSample]:
     yield "model_info", (*labels, champion, model.spec.method.name), 1
     yield from _condition_samples(labels, status)
     yield "model_suspended", labels, model.spec.state == "Suspended"
-    yield "model_update_deadline_seconds", labels, parse_duration(model.spec.backend.deadline).total_seconds()
+    yield "model_update_deadline_seconds", labels, parse_duration(model.spec.backend.run_deadline).total_seconds()
     yield "model_champion_promoted_timestamp_seconds", labels, status.promotion_time
     yield "model_log_entries", labels, status.log_head.number if status.log_head else None
     yield "model_evaluation_timestamp_seconds", labels, status.evaluation.last_completion_time

@@ -210,7 +210,7 @@ def _claim_actions(update: ObservedUpdate, now: datetime) -> tuple[Action, ...]:
 
 
 def _is_overdue(spec: ContinualModelSpec, run: Run, time: datetime) -> bool:
-    return time - run.created_at >= parse_duration(spec.backend.deadline)
+    return time - run.created_at >= parse_duration(spec.backend.run_deadline)
 
 
 def failure_reason(run: Run) -> str:

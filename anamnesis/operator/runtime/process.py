@@ -125,7 +125,7 @@ def run_operator(
             options.resync_interval,
             stop_loops,
         )
-        return _run_as_leader(election, workers, queue, options, stop)
+        return _run_as_leader(election, workers, queue, options=options, stop=stop)
 
 
 def _wait_until_listed(api: KubernetesApi, watchdog: Watchdog, stop: threading.Event) -> bool:
@@ -150,7 +150,7 @@ def _wait_until_listed(api: KubernetesApi, watchdog: Watchdog, stop: threading.E
 
 
 def _run_as_leader(
-    election: LeaderElection, workers: WorkerPool, queue: WorkQueue, options: OperatorOptions, stop: threading.Event
+    election: LeaderElection, workers: WorkerPool, queue: WorkQueue, *, options: OperatorOptions, stop: threading.Event
 ) -> int:
     if not election.acquire(stop.wait):
         return 0

@@ -9,25 +9,23 @@ from anamnesis.components.image import component
 
 @component
 def evaluate_forgetting(request: str, version: str, test_set: str, metrics: dsl.Output[dsl.Metrics]) -> None:
-    """Measures what the new version still knows of every task, on the task's own frozen test set.
+    """Evaluates the new version on the frozen test set of every task.
 
-    The evaluations go to the registry, once per test set; a second run finds them there.
+    The evaluations are stored in the registry, once per test set; a repeated run reuses them.
 
     Args:
         request: The encoded `UpdateRequest`, as JSON.
-        version: Digest of the version to judge.
+        version: Digest of the new version.
         test_set: Digest of the new site's test set.
         metrics: Scores by site, task and name.
     """
     from anamnesis.components.artifacts import finite_metrics
-    from anamnesis.components.step import read_request, report_step
+    from anamnesis.components.step_reporter import read_request, report_step
 
     with report_step("evaluate_forgetting") as step_reporter:
-        from anamnesis import steps
+        from anamnesis.steps import evaluate_forgetting as evaluate
 
-        result: dict[str, Any] = steps.evaluate_forgetting(
-            read_request(request), version, test_set, step_reporter.progress
-        )
+        result: dict[str, Any] = evaluate(read_request(request), version, test_set, step_reporter.progress)
         summary = finite_metrics(result["summary"])
         metrics.metadata.update(summary)
         step_reporter.outputs = {**result, "summary": summary}

@@ -9,25 +9,23 @@ from anamnesis.components.image import component
 
 @component
 def evaluate_saliency(request: str, version: str, test_set: str, metrics: dsl.Output[dsl.Metrics]) -> None:
-    """Measures whether the new version still looks where the versions looked that learned the earlier tasks.
+    """Compares the saliency maps of the new version with those of the versions that learned the earlier tasks.
 
-    The evaluations go to the registry, once per test set; a second run finds them there.
+    The evaluations are stored in the registry, once per test set; a repeated run reuses them.
 
     Args:
         request: The encoded `UpdateRequest`, as JSON.
-        version: Digest of the version to judge.
+        version: Digest of the new version.
         test_set: Digest of the new site's test set.
         metrics: Agreement of saliency maps by site and name.
     """
     from anamnesis.components.artifacts import finite_metrics
-    from anamnesis.components.step import read_request, report_step
+    from anamnesis.components.step_reporter import read_request, report_step
 
     with report_step("evaluate_saliency") as step_reporter:
-        from anamnesis import steps
+        from anamnesis.steps import evaluate_saliency as evaluate
 
-        result: dict[str, Any] = steps.evaluate_saliency(
-            read_request(request), version, test_set, step_reporter.progress
-        )
+        result: dict[str, Any] = evaluate(read_request(request), version, test_set, step_reporter.progress)
         summary = finite_metrics(result["summary"])
         metrics.metadata.update(summary)
         step_reporter.outputs = {**result, "summary": summary}

@@ -9,25 +9,25 @@ from anamnesis.components.image import component
 
 @component
 def evaluate_scheduled(request: str, model: str, workers: int, metrics: dsl.Output[dsl.Metrics]) -> None:
-    """Judges the version in use anew: on every frozen test set, and on cases that arrived since it learned.
+    """Evaluates the champion again, on every frozen test set and on cases that arrived after its training.
 
-    Nothing is trained. What was found goes to the registry, once per name; a second run finds it there.
+    Nothing is trained. The result is stored in the registry, once per name; a repeated run reuses it.
 
     Args:
         request: The encoded `EvaluationRequest`, as JSON.
-        model: Name of the model; when given it must be the request's.
-        workers: Processes that read files side by side.
-        metrics: The primary metric by site and window.
+        model: Name of the model; empty, or equal to the name in the request.
+        workers: Processes that read files in parallel.
+        metrics: The primary metric by site and evaluation set.
     """
     from anamnesis.components.artifacts import finite_metrics
-    from anamnesis.components.step import check_display_name, read_request, report_step
+    from anamnesis.components.step_reporter import check_display_name, read_request, report_step
 
     with report_step("evaluate_scheduled") as step_reporter:
-        from anamnesis import steps
+        from anamnesis.steps import evaluate_scheduled as evaluate
 
         evaluation_request = read_request(request)
         check_display_name("model", model, evaluation_request["model"])
-        result: dict[str, Any] = steps.evaluate_scheduled(evaluation_request, workers, step_reporter.progress)
+        result: dict[str, Any] = evaluate(evaluation_request, workers, step_reporter.progress)
         summary = finite_metrics(result["summary"])
         metrics.metadata.update(summary)
         step_reporter.outputs = {**result, "summary": summary}

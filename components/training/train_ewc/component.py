@@ -1,4 +1,4 @@
-"""The component ``train_ewc``. Generated; the work is in ``anamnesis.components.training.body``."""
+"""Generated: the component ``train_ewc``, a call of ``anamnesis.components.training.train_step``."""
 
 from typing import NamedTuple
 
@@ -23,12 +23,13 @@ def train_ewc(
         request: The encoded `UpdateRequest`, as JSON.
         snapshot: Digest of the new site's snapshot.
         test_set: Digest of the new site's test set.
-        model: The version's digest and its registry; the weights are there.
-        metrics: Seconds of training and bytes stored.
+        model: Digest of the version and URL of the registry that holds the weights.
+        metrics: Seconds of training and stored bytes.
 
     Returns:
         version: Digest of the new version.
     """
-    from anamnesis.components.training.body import train
+    from anamnesis.components.training.train_step import train
 
-    return (train("ewc", request, snapshot, test_set, model, metrics),)
+    version = train("ewc", request, snapshot=snapshot, test_set=test_set, model=model, metrics=metrics)
+    return (version,)

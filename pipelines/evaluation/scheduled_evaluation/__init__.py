@@ -1,4 +1,4 @@
-"""One scheduled evaluation of the version in use: a single step, compiled in ``compiled``."""
+"""The pipeline of a scheduled evaluation of the champion: one step, compiled in ``compiled``."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""One continual update: ingest, train, evaluate, decide; one compiled file per method in ``compiled``."""
+"""The pipeline of an update: ingest, train, evaluate, decide. ``compiled`` has one file for each method."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,12 +13,12 @@ def compiled_pipeline(method: str) -> Path:
     """Returns the compiled pipeline that trains with ``method``.
 
     Raises:
-        InputError: there is none.
+        InputError: no pipeline trains with this method.
     """
     path = COMPILED_FOLDER / f"{method}.yaml"
     if not path.is_file():
         methods = ", ".join(sorted(file.stem for file in COMPILED_FOLDER.glob("*.yaml")))
-        raise InputError(f"method: no pipeline trains with {method!r}; there are {methods}")
+        raise InputError(f"method: no pipeline trains with {method!r}; expected one of {methods}")
     return path
 
 

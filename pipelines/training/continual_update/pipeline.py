@@ -14,7 +14,7 @@ from anamnesis.components.evaluation.evaluate_saliency.component import evaluate
 def continual_update(method: str) -> Any:
     """Returns the Kubeflow pipeline that learns one site with ``method``.
 
-    No task is cached by Kubeflow: its keys do not see what lies in a bucket, and the registry knows what was done.
+    Kubeflow caches no task: its cache keys do not cover the content of a bucket. The registry avoids repeated work.
 
     Raises:
         InputError: the method has no trainer.
@@ -23,15 +23,15 @@ def continual_update(method: str) -> Any:
 
     @dsl.pipeline(name=f"continual-update-{method.replace('_', '-')}")  # type: ignore[untyped-decorator]
     def pipeline(request: str, model: str = "", site: str = "", workers: int = 2) -> None:
-        """Learns a site's new images without forgetting the earlier sites; the gate decides whether it is used.
+        """Learns the new images of a site without forgetting earlier sites; the gate decides on the new version.
 
-        Where there is nothing to learn, nothing but the ingest starts.
+        When there is nothing to learn, only the ingest runs.
 
         Args:
             request: The encoded `UpdateRequest`, as JSON.
-            model: Name of the model, for people; when given it must be the request's.
-            site: Name of the site, for people; when given it must be the request's.
-            workers: Processes that read files side by side.
+            model: Name of the model for display; empty, or equal to the name in the request.
+            site: Name of the site for display; empty, or equal to the name in the request.
+            workers: Processes that read files in parallel.
         """
         ingestion = ingest_site(request=request, model=model, site=site, workers=workers)
         test_set = ingestion.outputs["test_set"]
@@ -41,7 +41,10 @@ def continual_update(method: str) -> Any:
             forgetting = evaluate_forgetting(request=request, version=version, test_set=test_set)
             saliency = evaluate_saliency(request=request, version=version, test_set=test_set)
             promotion = promote_model(
-                request=request, version=version, test_set=test_set, outcome=ingestion.outputs["outcome"]
+                request=request,
+                version=version,
+                test_set=test_set,
+                update_result=ingestion.outputs["update_result"],
             ).after(forgetting, saliency)
         for task in (ingestion, training, forgetting, saliency, promotion):
             task.set_caching_options(False)

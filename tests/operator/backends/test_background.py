@@ -21,9 +21,9 @@ import os, sys, time
 from datetime import UTC, datetime
 from pathlib import Path
 from anamnesis.operator.backends.background import BackgroundBackend
-from anamnesis.operator.backends.base import Job
+from anamnesis.operator.backends.base import PipelineJob
 backend = BackgroundBackend(Path(sys.argv[1]), lambda: datetime.now(UTC), lambda job: dict(os.environ))
-backend.submit(Job("chest-5aa-1", Path(sys.argv[2]), {"what": "wait"}))
+backend.submit(PipelineJob("chest-5aa-1", Path(sys.argv[2]), {"what": "wait"}))
 time.sleep(600)
 """
 
@@ -103,10 +103,10 @@ def test_a_run_that_is_killed_alone_has_failed(backend: BackgroundBackend, probe
     (process,) = backend.processes.values()
     process.kill()
     finished_run = wait_for_run(backend, lambda run: run.state.is_final)
-    assert (finished_run.state, finished_run.message[:6]) == (RunState.FAILED, "killed")
+    assert (finished_run.state, finished_run.message[:22]) == (RunState.FAILED, "the process was killed")
 
 
 def test_a_name_is_one_folder(backend: BackgroundBackend, probe_pipeline: Path) -> None:
     for name in ("", "..", "a/b", "/tmp/a"):
-        with pytest.raises(InputError, match="not a name for a folder"):
+        with pytest.raises(InputError, match="not a valid name for a folder"):
             backend.submit(PipelineJob(name, probe_pipeline))

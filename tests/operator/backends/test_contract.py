@@ -70,7 +70,7 @@ def test_a_run_is_followed_to_its_end(target: PipelinesTarget, probe_pipeline: P
     runs_by_id = {run.id: run for run in target.backend.runs("chest-")}
     assert runs_by_id[good.id].state is RunState.SUCCEEDED
     assert runs_by_id[good.id].message == ""
-    assert (runs_by_id[bad.id].state, runs_by_id[bad.id].message) == (RunState.FAILED, "failed: say")
+    assert (runs_by_id[bad.id].state, runs_by_id[bad.id].message) == (RunState.FAILED, "failed steps: say")
     for run in runs_by_id.values():
         assert run.finished_at
         assert run.created_at <= run.finished_at <= run.created_at + timedelta(minutes=5)

@@ -50,14 +50,14 @@ spec:
     kubeflow:
       endpoint: ENDPOINT
       image: hospital/anamnesis:1
-      pullSecrets: [{name: mirror}]
+      imagePullSecrets: [{name: mirror}]
       gpus: 2
       gpuResource: amd.com/gpu
-      queue: research
+      queueName: research
       sharedMemory: 2Gi
       nodeSelector: [{name: zone, value: radiology}]
       tolerations: [{key: gpu, operator: Exists, effect: NoSchedule}]
-      volumes: [{claim: scans, path: /data}]
+      volumes: [{claimName: scans, path: /data}]
 """
 
 
@@ -115,9 +115,9 @@ def test_every_field_of_the_spec_reaches_the_pods() -> None:
 
 DEFAULTS = """
 image: registry.hospital/anamnesis-training:1
-pullSecrets: [{name: mirror}]
+imagePullSecrets: [{name: mirror}]
 gpus: 1
-queue: nightly
+queueName: nightly
 tolerations: [{key: nvidia.com/gpu, operator: Exists}]
 environment: {HTTPS_PROXY: "http://proxy:3128"}
 trust: {secret: authorities}
@@ -147,7 +147,7 @@ def test_what_a_model_leaves_out_the_installation_says(tmp_path: Path) -> None:
         secret_files=(SecretFiles("authorities", "/etc/anamnesis/trust"),),
     )
     assert runtime_for(kubeflow(""), pod_defaults=installed) == expected_runtime
-    overridden = runtime_for(kubeflow(", image: other, gpus: 0, queue: day"), pod_defaults=installed)
+    overridden = runtime_for(kubeflow(", image: other, gpus: 0, queueName: day"), pod_defaults=installed)
     assert overridden == replace(expected_runtime, image="other", accelerators=0, queue="day")
     assert runtime_for(kubeflow(""), pod_defaults=defaults(tmp_path, "")) == Runtime()
 
@@ -155,16 +155,16 @@ def test_what_a_model_leaves_out_the_installation_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("gpu: 1", r"pods\.yaml: gpu: unknown field; known here are .*gpus"),
+        ("gpu: 1", r"pods\.yaml: gpu: unknown field; valid fields are .*gpus"),
         ("endpoint: http://x", "endpoint: unknown field"),
         ("gpus: -1", "gpus: expected at least 0, found -1"),
-        ("[", "not YAML"),
+        ("[", "invalid YAML"),
     ],
 )
 def test_what_is_wrong_with_the_installation_s_file_is_told(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         defaults(tmp_path, text)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="the file is unreadable"):
         load_pod_defaults(tmp_path / "missing.yaml")
 
 
@@ -210,10 +210,12 @@ def test_a_missing_secret_or_key_is_told(
     backend = backends(model(MODEL.replace("ENDPOINT", server.url)))
     assert isinstance(backend, KubeflowBackend)
     secrets["split"] = {"other": ""}
-    with pytest.raises(InputError, match=r"splitKey.secret: Secret 'split' has no key 'hex'"):
+    with pytest.raises(InputError, match=r"splitKey.secret: the Secret 'split' has no key 'hex'"):
         backend.runtime(job())
     del secrets["s3"]
-    with pytest.raises(InputError, match=r"registry.credentialsSecret: there is no Secret 's3' that may be read"):
+    with pytest.raises(
+        InputError, match=r"registry.credentialsSecret: the Secret 's3' does not exist or is not readable"
+    ):
         backend.runtime(job())
 
 
@@ -238,7 +240,7 @@ def test_without_a_server_runs_are_local(backends: BackendFactory, tmp_path: Pat
     expected = {"HERE": "yes", "ANAMNESIS_SPLIT_KEY": "k" * 32, "DICOM_USERNAME": "anna", "AWS_ACCESS_KEY_ID": "id"}
     assert environment.items() >= expected.items()
     assert "note" not in environment
-    with pytest.raises(InputError, match="Local has no pods"):
+    with pytest.raises(InputError, match="found Local, which has no pods"):
         runtime_for(model(MODEL.partition("  backend:")[0]).resource.spec)
 
 

@@ -33,14 +33,14 @@ def test_a_server_that_is_away_for_a_moment_is_asked_again(server: PipelinesServ
 
 def test_a_server_that_stays_away_is_told(server: PipelinesServer, backend: KubeflowBackend) -> None:
     server.faults.permanent_reply = UNAVAILABLE
-    with pytest.raises(UnreachableError, match=rf"{server.url}: 503 no upstream; it is tried again"):
+    with pytest.raises(UnreachableError, match=rf"{server.url}: 503 no upstream; the operator retries"):
         backend.runs("chest-")
 
 
 def test_nobody_listens(job: PipelineJob) -> None:
     backend = KubeflowBackend("http://127.0.0.1:9", connect("http://127.0.0.1:9", {}))
     for call in (lambda: backend.runs("chest-"), lambda: backend.submit(job)):
-        with pytest.raises(UnreachableError, match=r"http://127.0.0.1:9 does not answer: .*refused.*endpoint"):
+        with pytest.raises(UnreachableError, match=r"http://127.0.0.1:9 is unreachable: .*refused.*endpoint"):
             call()
 
 
@@ -60,7 +60,7 @@ def test_a_lost_reply_makes_nothing_twice(
     server: PipelinesServer, backend: KubeflowBackend, job: PipelineJob, lost: str
 ) -> None:
     server.faults.lose = f"{lost}$"
-    with pytest.raises(UnreachableError, match="does not answer"):
+    with pytest.raises(UnreachableError, match="is unreachable"):
         backend.submit(job)
     assert server.requests.count(lost) == 1, "what changes something is not sent again"
     run = backend.submit(job)
@@ -120,9 +120,9 @@ def test_many_runs_come_in_pages_oldest_first(
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (PAGE, "answers with text/html, not with JSON; name the server ml-pipeline itself"),
-        (HttpReply(302, b"", {"Location": "/dex/auth"}), "302 Found; it wants people to log in"),
-        (HttpReply(401, b'{"message": "no token"}'), "401 no token; the operator's service account needs a token"),
+        (PAGE, "expected JSON, found text/html; set backend.kubeflow.endpoint to the server ml-pipeline"),
+        (HttpReply(302, b"", {"Location": "/dex/auth"}), "302 Found; this is a login page"),
+        (HttpReply(401, b'{"message": "no token"}'), "401 no token; give the operator's service account a token"),
         (HttpReply(400, b'{"message": "first line\\nsecond line"}'), "400 first line$"),
         (HttpReply(400, b"[]"), "400 Bad Request$"),
     ],
@@ -139,7 +139,7 @@ def test_a_server_that_forgets_what_it_took(
     server: PipelinesServer, backend: KubeflowBackend, job: PipelineJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(KubeflowBackend, "_create_run", lambda *_: None)
-    with pytest.raises(UnreachableError, match="does not list what it took"):
+    with pytest.raises(UnreachableError, match="does not list an object that it created"):
         backend.submit(job)
 
 
@@ -180,7 +180,7 @@ def test_the_token_of_the_cluster_is_read_again(server: PipelinesServer, tmp_pat
     token.write_text("two")
     backend.runs("chest-")
     assert server.tokens == ["Bearer one", "Bearer two"]
-    with pytest.raises(InputError, match="KF_PIPELINES_SA_TOKEN_PATH: /nowhere is not there"):
+    with pytest.raises(InputError, match="KF_PIPELINES_SA_TOKEN_PATH: the file /nowhere does not exist"):
         connect(server.url, {"KF_PIPELINES_SA_TOKEN_PATH": "/nowhere"})
 
 

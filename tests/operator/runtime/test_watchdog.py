@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from builders.resource_documents import document
+from builders.resource_documents import REQUEST_DOCUMENT, document
 from fakes.memory_api import MemoryApi
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,7 +41,7 @@ def model(name: str, *sites: str, version: int = 1) -> dict[str, Any]:
 
 def update(name: str, model_name: str) -> dict[str, Any]:
     digest = "sha256:" + "a" * 64
-    spec = {"model": model_name, "site": "s", "claim": digest, "sourceFingerprint": digest, "request": "{}"}
+    spec = {"model": model_name, "site": "s", "claim": digest, "sourceFingerprint": digest, "request": REQUEST_DOCUMENT}
     return watched_document("ModelUpdate", name, 1, spec)
 
 

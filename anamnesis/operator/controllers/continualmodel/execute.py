@@ -1,6 +1,5 @@
 """Executes the actions of a plan. Each action may be executed twice, or be interrupted anywhere and executed again."""
 
-import json
 import logging
 from datetime import datetime
 
@@ -26,9 +25,8 @@ from anamnesis.operator.plan import (
 )
 from anamnesis.operator.requests import evaluation_request, gate_policy, update_request
 from anamnesis.operator.runtime.cluster import Cluster
-from anamnesis.records import SourceState, UpdateTrigger, decode, encode_object
+from anamnesis.records import SourceState, UpdateTrigger, encode_object
 from anamnesis.registry import acquire_claim, approve, evaluate_gate, record_decision, reject, roll_back
-from anamnesis.updates.requests import UpdateRequest
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +105,7 @@ class ActionExecutor:
             "patients": source.patients,
             "base_version": action.base or None,
             "counter": counter,
-            "request": json.dumps(encode_object(request), ensure_ascii=False),
+            "request": request,
         }
         spec = ModelUpdateSpec.model_validate(fields, by_name=True, by_alias=False)
         labels = {f"{LABEL_PREFIX}model": model.name, f"{LABEL_PREFIX}site": action.site}
@@ -136,11 +134,10 @@ class ActionExecutor:
         if action.update in self._lost_claims:
             return
         update = self._state.find_update(action.update)
-        request = json.loads(update.spec.request)
-        method = decode(UpdateRequest, request, "spec.request").configuration.method
+        request = update.spec.request
         self._add_finalizer()
-        name = f"{action.update}-{action.attempt}"
-        self._backend.submit(PipelineJob(name, compiled_pipeline(method), pipeline_arguments(request)))
+        name, pipeline = f"{action.update}-{action.attempt}", compiled_pipeline(request.configuration.method)
+        self._backend.submit(PipelineJob(name, pipeline, pipeline_arguments(encode_object(request))))
 
     def _cancel_run(self, action: CancelRun) -> None:
         for run in self._state.runs:

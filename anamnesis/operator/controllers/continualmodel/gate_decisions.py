@@ -1,17 +1,15 @@
 """The gate's decisions about the versions of ModelUpdates. Pure over what was read before."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.candidates import logged_candidate, needs_gate
 from anamnesis.operator.controllers.continualmodel.state import RegistryState, StoredEvaluations
-from anamnesis.records import Decision, UpdateResult, decode
+from anamnesis.records import Decision, UpdateResult
 from anamnesis.registry import GatePolicy, RequiredTestSet, decide_promotion
 from anamnesis.registry.gate import ReferenceScores
 from anamnesis.registry.promotion import reference_scores
-from anamnesis.updates.requests import UpdateRequest
 from anamnesis.updates.required_tests import required_tests
 
 
@@ -32,8 +30,7 @@ class UndecidedVersion:
 
 def update_tests(update: ModelUpdate, result: UpdateResult) -> tuple[RequiredTestSet, ...]:
     """Returns the test sets that an update's version must be evaluated on: those that its run was requested with."""
-    request = decode(UpdateRequest, json.loads(update.spec.request), f"{update.metadata.name}: spec.request")
-    return tuple(required_tests(request, result.test_set))
+    return tuple(required_tests(update.spec.request, result.test_set))
 
 
 def undecided_versions(updates: Iterable[ModelUpdate], registry: RegistryState) -> tuple[UndecidedVersion, ...]:

@@ -1,0 +1,202 @@
+"""Decisions of a person on a version: creates an UpdateApproval and waits until the operator records it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from anamnesis.cli.cluster.connection import Connection
+from anamnesis.operator.api import ContinualModel, UpdateApproval, condition_types
+from anamnesis.operator.api.update import ModelUpdate
+from anamnesis.operator.plan.planned_status import ApprovalState, UpdateState
+from anamnesis.records import InputError, RefusedError, UnreachableError
+
+DIGEST_LENGTH = len("sha256:") + 64
+MINIMUM_HEX_DIGITS = 4
+"""Minimum length of a prefix that names a version."""
+POLL_SECONDS = 0.2
+ApprovalDecision = Literal["Approve", "Reject", "RollBack"]
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionTarget:
+    """A decision and the version that it is about.
+
+    Attributes:
+        decision: approve, reject, or roll back to an earlier champion.
+        reference: field of the approval (``update`` or ``model``) and the name in it.
+        version: the whole digest.
+    """
+
+    decision: ApprovalDecision
+    reference: tuple[Literal["update", "model"], str]
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalOutcome:
+    """State of an UpdateApproval.
+
+    Attributes:
+        approval: name of the UpdateApproval.
+        approver: its author.
+        version: the whole digest.
+        reason: reason of the condition ``Recorded``.
+        message: message of that condition.
+    """
+
+    approval: str
+    approver: str
+    version: str
+    reason: str
+    message: str
+
+
+def resolve_target(
+    connection: Connection, decision: ApprovalDecision, *, subject: str, version: str, confirm: Callable[[str], bool]
+) -> DecisionTarget:
+    """Returns the version that a person means, with the whole digest.
+
+    Args:
+        connection: to the cluster.
+        decision: the decision.
+        subject: name of a model or an update; empty: any with this version.
+        version: digest or a prefix of it; empty: the version that awaits approval, after confirmation.
+        confirm: asks the person a yes-or-no question.
+
+    Raises:
+        InputError: no version matches, several match, or the person did not confirm.
+    """
+    if decision == "RollBack":
+        if not (subject and version):
+            raise InputError(
+                "rollback: give the model and the version: anamnesis rollback MODEL sha256:... --reason ..."
+            )
+        return DecisionTarget(decision, ("model", subject), resolve_former_champion(connection, subject, version))
+    update = find_candidate(connection, subject, version)
+    name, digest = update.metadata.name, update.status.version or ""
+    if not version and not confirm(f"{decision} {digest} of {name}?"):
+        raise InputError(f"{name}: not confirmed; give the version: {digest}")
+    return DecisionTarget(decision, ("update", name), digest)
+
+
+def find_candidate(connection: Connection, subject: str, version: str) -> ModelUpdate:
+    """Returns the update with the candidate that a person means.
+
+    Args:
+        connection: to the cluster.
+        subject: name of an update or a model; empty: any.
+        version: digest or a prefix of it; empty: the version that awaits approval.
+
+    Raises:
+        InputError: no update or several updates match; the message lists them.
+    """
+    updates = [
+        update for update in connection.list_all(ModelUpdate) if update.status.version and _concerns(update, subject)
+    ]
+    if version:
+        prefix = _digest_prefix(version)
+        matching_updates = [update for update in updates if (update.status.version or "").startswith(prefix)]
+    else:
+        matching_updates = [update for update in updates if _awaits_approval(update)]
+    if len({update.status.version for update in matching_updates}) != 1:
+        raise InputError(_ambiguity_message(connection.namespace, f"{subject} {version}", matching_updates, updates))
+    return max(
+        matching_updates,
+        key=lambda each: (_awaits_approval(each), each.metadata.creation_timestamp, each.metadata.name),
+    )
+
+
+def resolve_former_champion(connection: Connection, model: str, version: str) -> str:
+    """Returns the whole digest of a version from the updates of ``model``.
+
+    Raises:
+        InputError: ``version`` is a prefix, and no version or several versions match.
+    """
+    connection.get(ContinualModel, model)
+    if len(version) == DIGEST_LENGTH:
+        return version
+    model_updates = [update for update in connection.list_all(ModelUpdate) if update.spec.model == model]
+    digests = {
+        digest for update in model_updates for digest in (update.status.version, update.spec.base_version) if digest
+    }
+    matching_digests = sorted(digest for digest in digests if digest.startswith(_digest_prefix(version)))
+    if len(matching_digests) != 1:
+        raise InputError(
+            f"version {version!r}: {len(matching_digests)} versions of {model} start with this prefix; give the whole "
+            "digest (anamnesis registry list --registry URL lists all versions)"
+        )
+    return matching_digests[0]
+
+
+def create_approval(connection: Connection, target: DecisionTarget, reason: str) -> ApprovalOutcome:
+    """Creates the UpdateApproval and returns it as pending."""
+    field, name = target.reference
+    approver = connection.whoami()
+    spec = {field: name, "version": target.version, "decision": target.decision, "approver": approver, "reason": reason}
+    name_prefix = f"{name[:40].rstrip('-')}-{target.decision.lower()}-"
+    approval = connection.create(UpdateApproval, {"generateName": name_prefix, "namespace": connection.namespace}, spec)
+    return ApprovalOutcome(
+        approval=approval.metadata.name,
+        approver=approver,
+        version=target.version,
+        reason=ApprovalState.PENDING,
+        message="",
+    )
+
+
+def wait_until_recorded(
+    connection: Connection,
+    approval: ApprovalOutcome,
+    timeout_seconds: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> ApprovalOutcome:
+    """Waits until the operator recorded an approval and returns its state.
+
+    Raises:
+        RefusedError: the operator refused the approval; the message gives the reason.
+        UnreachableError: the operator did neither within ``timeout_seconds``.
+    """
+    deadline = clock() + timeout_seconds
+    while True:
+        condition = connection.get(UpdateApproval, approval.approval).status.condition(condition_types.RECORDED)
+        if condition is not None and condition.status == "True":
+            return replace(approval, reason=condition.reason, message=condition.message)
+        if condition is not None and condition.status == "False" and condition.reason != ApprovalState.PENDING:
+            raise RefusedError(f"UpdateApproval {approval.approval}: {condition.reason}: {condition.message}")
+        if clock() >= deadline:
+            raise UnreachableError(
+                f"UpdateApproval {approval.approval} was created, but the operator did not process it within "
+                f"{timeout_seconds:.0f} s. Check that the operator runs; it then processes the approval. See: "
+                f"kubectl get updateapproval -n {connection.namespace} {approval.approval}"
+            )
+        sleep(POLL_SECONDS)
+
+
+def _digest_prefix(version: str) -> str:
+    digits = version.removeprefix("sha256:")
+    if len(digits) < MINIMUM_HEX_DIGITS:
+        raise InputError(f"version {version!r}: give at least {MINIMUM_HEX_DIGITS} hex digits of the digest")
+    return f"sha256:{digits}"
+
+
+def _concerns(update: ModelUpdate, subject: str) -> bool:
+    return subject in ("", update.metadata.name, update.spec.model)
+
+
+def _awaits_approval(update: ModelUpdate) -> bool:
+    condition = update.status.condition(condition_types.DECIDED)
+    return condition is not None and condition.reason == UpdateState.AWAITING_APPROVAL
+
+
+def _ambiguity_message(
+    namespace: str, request: str, matching_updates: list[ModelUpdate], updates: list[ModelUpdate]
+) -> str:
+    listed_updates = matching_updates or [update for update in updates if _awaits_approval(update)]
+    descriptions = (
+        ", ".join(f"{update.metadata.name} with {update.status.version}" for update in listed_updates) or "none"
+    )
+    heading = "matches" if matching_updates else "waiting for approval"
+    subject = f"no unique version for {request.strip()!r}" if request.strip() else "no version given"
+    return f"{subject} in namespace {namespace}: {len(matching_updates)} updates match; {heading}: {descriptions}"

@@ -1,0 +1,64 @@
+"""Assembles the process of the operator from controllers, back ends and metrics."""
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import anamnesis
+from anamnesis.operator.api.api_model import Resource
+from anamnesis.operator.backends.factory import BackendFactory
+from anamnesis.operator.backends.pod_defaults import PodDefaults, load_pod_defaults
+from anamnesis.operator.controllers.dispatch import ReconcileOptions, create_reconciler
+from anamnesis.operator.metrics import OperatorMetrics
+from anamnesis.operator.runtime.cache import Cache
+from anamnesis.operator.runtime.cluster import Cluster
+from anamnesis.operator.runtime.json_logs import configure_logging
+from anamnesis.operator.runtime.kubernetes_api import load_configuration
+from anamnesis.operator.runtime.options import OperatorOptions
+from anamnesis.operator.runtime.process import run_operator
+from anamnesis.operator.runtime.reconcile_key import Reconcile
+from anamnesis.records.timestamps import Clock
+
+Environment = Mapping[str, str]
+
+
+def start_operator(
+    options: OperatorOptions,
+    environment: Environment,
+    *,
+    state_folder: Path,
+    pod_defaults_file: Path | None,
+    kubeconfig: str,
+    context: str,
+) -> int:
+    """Runs the operator until SIGTERM or SIGINT, or until it loses its Lease; returns the exit code.
+
+    Raises:
+        InputError: no kubeconfig and no service account, the API server does not serve our kinds, the port is in use,
+            or ``pod_defaults_file`` (defaults for the pods of runs) is not valid.
+    """
+    configure_logging(sys.stderr)
+    pod_defaults = load_pod_defaults(pod_defaults_file) if pod_defaults_file else PodDefaults()
+    api_configuration = load_configuration(environment, kubeconfig, context)
+    stop_event = threading.Event()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, lambda *_: stop_event.set())
+
+    def make_reconcile(cluster: Cluster, _: Cache, clock: Clock) -> Reconcile:
+        backends = BackendFactory(
+            cluster=cluster,
+            environment=environment,
+            state_folder=state_folder,
+            clock=clock,
+            pod_defaults=pod_defaults,
+        )
+        return create_reconciler(cluster, clock, ReconcileOptions(environment, state_folder, backends))
+
+    def make_metrics(resources: Callable[[], Iterable[Resource]]) -> OperatorMetrics:
+        return OperatorMetrics(resources, anamnesis.__version__)
+
+    return run_operator(
+        options, api_configuration, make_reconcile=make_reconcile, make_observer=make_metrics, stop=stop_event
+    )
