@@ -81,7 +81,7 @@ def monitored_hospital(
     )
     hospital = HospitalNamespace(cluster, namespace, s3_environment, tmp_path)
     hospital.apply(changes=SPEC)
-    operator = hospital.start_operator(flags=("--lease-duration=30",))  # it is killed once; nobody else shall lead
+    operator = hospital.start_operator(flags=("--lease-duration=30",))  # it is killed once; no other operator must lead
     quick_rules = rule_file_of(sorted(rules()), **{"for": "2s", "keep_firing_for": "1s"})
     folder = tmp_path / "alerting"
     folder.mkdir()

@@ -190,7 +190,7 @@ def test_each_alert_fires_over_its_limit_and_nothing_else_does(testbed: AlertTes
     leader.kill()
     eventually(standby.is_leader)
     leader.start()
-    assert testbed.firing() == expected, "a new leader is no new alert, and ends none"
+    assert testbed.firing() == expected, "a new leader neither starts nor ends an alert"
     keep_within_limits(testbed)
     repair(testbed)
     standby.kill()

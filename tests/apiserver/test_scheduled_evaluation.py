@@ -1,4 +1,4 @@
-"""The champion is evaluated every minute: new cases that it does badly on are told as drift, and nothing is learned."""
+"""The champion is evaluated every minute: low scores on new cases are reported as drift, and nothing is learned."""
 
 import time
 from typing import Any

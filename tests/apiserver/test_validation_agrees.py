@@ -65,7 +65,7 @@ BAD = [
     ("ContinualModel", "spec.sites", [{"name": "a"}, {"name": "a"}], "Duplicate value", "listed twice"),
     ("ContinualModel", "spec.sites", [{"name": f"s{i}"} for i in range(65)], "at most 64 items", "at most 64 items"),
     ("ContinualModel", "spec.sites.0.name", "Guangzhou", "lower-case letters, digits and dashes", ""),
-    ("ContinualModel", "spec.method.name", "EWK", 'Unsupported value: "EWK"', "expected one of ACIL, DERPP, EWC"),
+    ("ContinualModel", "spec.method.name", "EWK", 'Unsupported value: "EWK"', "expected one of ACIL, DERPP, EWC, EW"),
     ("ContinualModel", "spec.method", {"name": "DERPP"}, "method DERPP keeps real images of patients in every ver", ""),
     ("ContinualModel", "spec.method.finetune", {}, "finetune needs name: Finetune", "valid fields are name"),
     ("ContinualModel", f"{CONSOLIDATION}.penalti", "1", "unknown field", "valid fields are penalty"),
@@ -85,7 +85,7 @@ BAD = [
     ("ContinualModel", "spec.trigger.schedule.cron", "0 25 * * *", "five fields (minute, hour, day, month,", ""),
     ("ContinualModel", "spec.trigger.schedule.cron", "0 2 * *", "five fields (minute, hour, day, month,", ""),
     ("ContinualModel", "spec.trigger.schedule.timeZone", "my zone", "a time zone, like Europe/Rome", ""),
-    ("ContinualModel", "spec.trigger.schedule.timeZone", "Europe/Roma", "the time zone database", "time zone data"),
+    ("ContinualModel", "spec.trigger.schedule.timeZone", "Europe/Roma", "a name of the time zone", "time zone"),
     ("ContinualModel", "spec.trigger.window.end", "22:00", "start and end are the same; remove window", ""),
     ("ContinualModel", "spec.trigger.window.end", "24:00", "a time of day from 00:00 to 23:59, in quotes", ""),
     ("ContinualModel", "spec.trigger.window.days", ["Monday"] * 2, "Duplicate value", "'Monday' is listed twice"),
@@ -94,14 +94,14 @@ BAD = [
     ("ContinualModel", "spec.splitKey", REMOVED, "backend Kubeflow needs a splitKey of type Secret or Environment", ""),
     ("ContinualModel", "spec.splitKey", {"type": "File", "file": {"path": "k"}}, "Secret or Environment, because", ""),
     ("ContinualModel", "spec.splitKey.secret", REMOVED, "type Secret needs the field secret", ""),
-    ("ContinualModel", "spec.splitKey.file", {"path": "k"}, "set file for type File only", "Secret excludes the field file"),
-    ("ContinualModel", "spec.backend.type", "Local", "for type Kubeflow only", "type Local excludes the field kube"),
+    ("ContinualModel", "spec.splitKey.file", {"path": "k"}, "set file for type File only", "type Secret excludes"),
+    ("ContinualModel", "spec.backend.type", "Local", "set kubeflow for type Kubeflow only", "type Local excludes"),
     ("ContinualModel", "spec.backend.kubeflow", REMOVED, "type Kubeflow needs the field kubeflow", ""),
     ("ContinualModel", "spec.backend.kubeflow.endpoint", "ml-pipeline", "an address with http:// or https://", ""),
     ("ContinualModel", "spec.backend.kubeflow.sharedMemory", "2GB", "a number and Mi or Gi, like 2Gi", ""),
     ("ContinualModel", "spec.backend.kubeflow.gpus", 65, "less than or equal to 64", "at most 64"),
     ("ContinualModel", "spec.backend.runDeadline", "0h", "a number above 0 and s, m, h or d, like 30m", ""),
-    ("Site", "spec.source.folder", {"path": "x"}, "for type Folder only", "type S3 excludes the field folder"),
+    ("Site", "spec.source.folder", {"path": "x"}, "set folder for type Folder only", "type S3 excludes the field"),
     ("Site", "spec.source.s3", REMOVED, "type S3 needs the field s3", ""),
     ("Site", "spec.source.s3.url", "incoming/x", "an address like s3://bucket/prefix", ""),
     ("Site", "spec.source.type", "FTP", 'Unsupported value: "FTP"', "expected one of Folder, S3, DICOMweb, Orthanc"),
@@ -110,8 +110,8 @@ BAD = [
     ("Site", "spec.task.classes", ["pneumonia"], "type Classification needs two classes or more", ""),
     ("Site", "spec.task.classes", ["a", "a"], "Duplicate value", "'a' is listed twice"),
     ("Site", "spec.task.classes", ["a/b", "c"], "text without a slash, and without spaces", ""),
-    ("Site", "spec.task.primaryMetric", "Dice", "needs the primaryMetric AUROC", "Classification needs AUROC"),
-    ("Site", "spec.task", TASK | {"primaryMetric": "AUROC"}, "Segmentation needs the pri", "Segmentation needs Dice"),
+    ("Site", "spec.task.primaryMetric", "Dice", "Classification needs the primaryMetric", "Classification needs AUROC"),
+    ("Site", "spec.task", TASK | {"primaryMetric": "AUROC"}, "Segmentation needs the prim", "Segmentation needs Dice"),
     ("Site", "spec.labels.manifest", REMOVED, "from: Manifest needs the field manifest", ""),
     ("Site", "spec.labels.from", "Container", "from: Manifest needs the field manifest", ""),
     ("Site", "spec.modalities", [], "at least 1 items", "at least 1 item"),
@@ -158,8 +158,8 @@ VALUES = st.sampled_from([
     *("0", "1", "0.5", "1.5", "-1", "1e2", "1e-99", ".5", "+0.25", "NaN", "1,5", "0x1", " 1", "\u0661"),
     *("5m", "0s", "05m", "1h ", "1w", "22:00", "7:00", "Etc/UTC", "0 2 * * *", "*/5 * * JAN mon-fri", "0  2 * * *"),
     *("s3://b", "s3:///b", "file:///x", "file://x", "http://h", "x:y", "sha256:" + "a" * 64, "sha256:" + "A" * 64),
-    *(0, 1, 2, 63, 64, 8192, -1, 2**31, True, [], ["a"], ["a", "a"], [1, 64], {}, {"name": "a"}),
-    *([{"name": "a"}], REMOVED),
+    *(0, 1, 2, 63, 64, 8192, -1, 2**31, True, [], ["a"], ["a", "a"], [1, 64]),
+    *({}, {"name": "a"}, [{"name": "a"}], REMOVED),
 ])  # fmt: skip
 
 
@@ -182,6 +182,6 @@ def test_server_and_types_agree_on_any_field(cluster: ApiServer, field: tuple[st
     if path.endswith(".channels") and value is True:  # to Python, true is 1
         return
     server, types = server_refusal(cluster, document), types_refusal(document)
-    if path.startswith("spec.request."):  # the schema has no checks of the record itself
+    if path.startswith("spec.request."):  # the schema does not contain a record's own checks
         types = schema_refusal(document["spec"]["request"])
     assert bool(server) == bool(types), f"{path}: {value!r}: the server says {server!r}, the types say {types!r}"

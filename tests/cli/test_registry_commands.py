@@ -59,7 +59,7 @@ def test_versions_are_found_by_the_start_of_their_digest(call: Call, promoted_mo
 
 
 def test_a_registry_must_be_named(call: Call) -> None:
-    assert "give -f model.yaml or --registry URL" in call("registry", "list").err
+    assert "use -f model.yaml or --registry URL" in call("registry", "list").err
 
 
 def test_imported_weights_become_the_first_version(call: Call, model_file: Path, tmp_path: Path) -> None:

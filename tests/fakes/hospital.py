@@ -62,7 +62,7 @@ class HospitalNetwork:
         return self.now
 
     def add_data(self, site: str, content: str, patients: int = 10, quality: str = "0.9") -> None:
-        """New data lies at a site; a model trained on it scores ``quality`` on every test set."""
+        """New data arrives at a site; a model trained on it scores ``quality`` on every test set."""
         self.sources[site] = (content, patients, self.now)
         self.quality[digest(content)] = quality
 
@@ -244,14 +244,14 @@ class FakeHospital:
         self.cluster.edit(self.model.model_copy(update={"metadata": changed}))
 
     def create_approval(self, decision: str, version: str, update: str = "", approver: str = "rossi") -> UpdateApproval:
-        """A person's word."""
+        """Creates an approval in a person's name."""
         target = {"model": "chest"} if decision == "RollBack" else {"update": update}
         spec = {**target, "version": version, "decision": decision, "approver": approver, "reason": "reviewed"}
         document_fields = document("UpdateApproval", f"word-{next(self.approval_numbers)}", spec, {"namespace": SPACE})
         return self.cluster.create(UpdateApproval.model_validate(document_fields))
 
     def approval_result(self, approval: UpdateApproval) -> tuple[str, str]:
-        """What became of a word: status and reason of its condition."""
+        """Status and reason of an approval's condition."""
         stored = self.cluster.get(UpdateApproval, SPACE, approval.metadata.name)
         assert stored is not None
         recorded = stored.status.condition("Recorded")

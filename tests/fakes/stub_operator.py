@@ -66,8 +66,9 @@ def stub_reconcile(identity: str, seconds: float) -> Callable[[Cluster, Cache, C
             if "fail" in resource.metadata.labels:
                 raise ValueError(f"a library quotes {resource.spec}")
             ready_condition = Condition(type="Ready", status="True", reason="Seen", message=f"by {identity}")
-            cluster.put_status(resource, _status(resource, merge_conditions(resource.status.conditions, (ready_condition,),
-                                                                 resource.metadata.generation, clock())))  # fmt: skip
+            generation = resource.metadata.generation
+            conditions = merge_conditions(resource.status.conditions, (ready_condition,), generation, clock())
+            cluster.put_status(resource, _status(resource, conditions))
             return None
 
         return reconcile

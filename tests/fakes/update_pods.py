@@ -36,7 +36,7 @@ def simulate_update(
         request: what the run was asked for.
         store: the registry.
         site_store: the site's.
-        content: stands for what lies at the site.
+        content: stands for the data of the site.
         patients: so many.
         quality: the score of what is learned from it, on every test set.
     """

@@ -63,7 +63,7 @@ def test_a_late_approval_of_a_superseded_candidate_is_refused(network: HospitalN
     approval = hospital.create_approval("Approve", update.status.version or "", update.metadata.name)
     hospital.reconcile()
     assert hospital.approval_result(approval) == ("False", "Superseded")
-    assert len(hospital.updates) == 2  # its data is learned anew, on the new champion
+    assert len(hospital.updates) == 2  # its data is learned again, on the new champion
 
 
 def test_a_step_back_and_forward_leaves_no_candidate_behind(network: HospitalNetwork) -> None:

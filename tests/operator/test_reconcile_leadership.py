@@ -14,7 +14,7 @@ KEY = ReconcileKey("ContinualModel", "hospital", "chest")
 
 @dataclass
 class LeadershipLoss:
-    """Leadership that goes with a write, by whichever way; it counts what is written afterwards."""
+    """Leadership that is lost during a write; it counts the later writes."""
 
     hospital: FakeHospital
     writes_left: int

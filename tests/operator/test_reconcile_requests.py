@@ -3,11 +3,11 @@
 from typing import cast
 
 import pytest
-from anamnesis.cli.cluster.requesting import STATUS_TIMEOUT_SECONDS, RequestedUpdate, request_update
 from fakes.hospital import SPACE, FakeHospital, HospitalNetwork, model_document
 from fakes.memory_cluster import MemoryConnection
 
 from anamnesis.cli.cluster.connection import Connection
+from anamnesis.cli.cluster.update_requests import STATUS_TIMEOUT_SECONDS, RequestedUpdate, request_update
 from anamnesis.operator.api import ContinualModel
 from anamnesis.operator.plan import SiteState
 from anamnesis.records import UnreachableError

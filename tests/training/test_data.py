@@ -59,8 +59,8 @@ def test_hounsfield_units_take_a_fixed_window_and_other_scanners_their_percentil
 @pytest.mark.parametrize(
     ("samples", "message"),
     [
-        ([], "there is no sample"),
-        ([sample(0, np.full((4, 4), np.nan, np.float32))], "not finite, first s0"),
+        ([], "no labelled sample"),
+        ([sample(0, np.full((4, 4), np.nan, np.float32))], "non-finite pixels, first s0"),
         (
             [Sample("s1", "p", "t", {"CT": Image(np.zeros((4, 4), np.uint8), (1.0, 1.0), "YX")})],
             "no image 'DX'; it has CT",
