@@ -59,9 +59,9 @@ class GatePolicy:
     """The conditions under which a candidate becomes champion.
 
     Attributes:
-        floor: see ``TaskLimits``; none sets no limit.
-        margin: see ``TaskLimits``; none sets no limit.
-        saliency_floor: see ``TaskLimits``; none sets no limit.
+        floor: lowest passing value of the primary metric; none sets no limit.
+        margin: largest passing drop of the primary metric on earlier tasks; none sets no limit.
+        saliency_floor: lowest passing IoU of the saliency maps on earlier tasks; none sets no limit.
         tasks: limits of single tasks, by the task's name; they replace the limits above.
         approval: whether a person must approve the candidate.
         enforcement: whether the verdict is binding.

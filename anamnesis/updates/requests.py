@@ -11,18 +11,18 @@ class UpdateRequest:
     """One update: (base version, a site's data, configuration) -> candidate version.
 
     Attributes:
-        model: the model's name.
-        registry: URL of its registry.
-        site: to learn, and how to read its data.
-        store: URL of that site's own store.
+        model: name of the model.
+        registry: URL of the model's registry.
+        site: the site to learn, and how to read its data.
+        store: URL of the site's own store.
         configuration: method, network and budget.
-        split_key: where the model's split key is: ``file:///...`` or ``env:NAME``.
+        split_key: place of the model's split key: ``file:///...`` or ``env:NAME``.
         base: digest of the version to start from; empty for the first.
-        sites: learned earlier, in order of arrival, each with its frozen test set.
+        sites: the sites that were learned earlier, in that sequence, each with its frozen test set.
         gate: the policy that judges the candidate.
-        author: of the log entry.
+        author: author of the entry in the registry's log.
         stored_images: whether the model's change plan allows versions that hold real images of patients.
-        trigger: why an operator started it. With a trigger the run writes an update result, and the operator records
+        trigger: why an operator started the update. With a trigger the run writes an update result, and the operator records
             the decision.
     """
 
