@@ -22,8 +22,8 @@ class UpdateRequest:
         gate: the policy that judges the candidate.
         author: author of the entry in the registry's log.
         stored_images: whether the model's change plan allows versions that hold real images of patients.
-        trigger: why an operator started the update. With a trigger the run writes an update result, and the operator records
-            the decision.
+        trigger: why an operator started the update. With a trigger the run writes an update result, and the operator
+            records the decision.
     """
 
     model: str
