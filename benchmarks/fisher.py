@@ -31,7 +31,9 @@ NETWORKS = {
 def fisher_of_kind(kind: FisherKind, network: nn.Module, images: Tensor, targets: Tensor) -> Diagonal:
     """Ours: one forward pass, one backward pass per class but one, squares layer by layer."""
     batch = Batch((images,), targets, torch.arange(len(images)))
-    return fisher_diagonal(network, [batch], tuple(range(CLASSES)), kind, torch.Generator().manual_seed(0))
+    return fisher_diagonal(
+        network, [batch], class_indices=tuple(range(CLASSES)), kind=kind, generator=torch.Generator().manual_seed(0)
+    )
 
 
 def fisher_by_loop(network: nn.Module, images: Tensor, targets: Tensor) -> Diagonal:

@@ -49,6 +49,9 @@ PLAIN = {
 _SKIPPED = ("quality/words.py", "quality/names.py", "tests/quality/")
 """The lists of banned words, and their tests."""
 
+_LONGEST_LINE = 120
+_UNBREAKABLE = re.compile(r"^ {4}|https?://")
+
 
 def banned_words(files: Iterable[PythonFile], pages: Iterable[TextFile]) -> Iterator[str]:
     """Yields the places of banned words: ``path:line: word``.
@@ -79,3 +82,12 @@ def _findings(path: str, number: int, line: str) -> Iterator[str]:
     for pattern, plain in PLAIN.items():
         for match in re.finditer(pattern, line, re.IGNORECASE):
             yield f"{path}:{number}: {match[0]!r}; write plainly: {plain}"
+
+
+def long_lines(pages: Iterable[TextFile]) -> Iterator[str]:
+    """Yields the lines of Markdown pages that are too long to read: not tables, code or addresses."""
+    for page in pages:
+        if page.path.endswith(".md"):
+            for number, line in enumerate(page.text.splitlines(), 1):
+                if len(line) > _LONGEST_LINE and not line.lstrip().startswith("|") and not _UNBREAKABLE.search(line):
+                    yield f"{page.path}:{number}: {len(line)} characters; break the line at {_LONGEST_LINE}"

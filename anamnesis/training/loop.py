@@ -85,7 +85,11 @@ class _TrainingRun:
         position = self.position
         factor = learning_rate_factor(position.step_index, total_steps)
         step = TrainingStep(
-            stage.name, position.epoch, position.step_index, total_steps, self.context.settings.learning_rate * factor
+            stage.name,
+            position.epoch,
+            step_index=position.step_index,
+            total_steps=total_steps,
+            learning_rate=self.context.settings.learning_rate * factor,
         )
         for group, parameter_group in zip(optimiser.param_groups, stage.groups, strict=True):
             group["lr"] = step.learning_rate * parameter_group.lr_scale
@@ -176,7 +180,7 @@ def train(
         InputError: the loss is not finite; the message has its terms.
     """
     precision.move_to_device(method.network)
-    run = _TrainingRun(method, context, data, precision, checkpoints, progress)
+    run = _TrainingRun(method, context, data=data, precision=precision, checkpoints=checkpoints, progress=progress)
     with precision.deterministic_mode(), torch.random.fork_rng(devices=[]):
         run.run_stages()
         method.network.eval()

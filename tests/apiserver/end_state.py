@@ -35,11 +35,11 @@ class EndState:
         return EndState(
             self.promoted[:updates],
             tuple((kind, subject) for kind, subject in self.decisions if subject in first_promoted),
-            frozenset(outcome for outcome in self.outcomes if outcome[3] in first_promoted),
-            tuple(version for version in self.versions if version in first_promoted),
-            self.ignored,
-            self.problems,
-            updates,
+            outcomes=frozenset(outcome for outcome in self.outcomes if outcome[3] in first_promoted),
+            versions=tuple(version for version in self.versions if version in first_promoted),
+            ignored=self.ignored,
+            problems=self.problems,
+            runs_written=updates,
         )
 
 

@@ -136,7 +136,12 @@ class FakeBackend:
         content, patients, _ = self.network.sources[request.site.name]
         quality = self.network.quality[digest(content)]
         simulate_update(
-            request, self.network.store(request.registry), self.network.store(request.store), content, patients, quality
+            request,
+            self.network.store(request.registry),
+            site_store=self.network.store(request.store),
+            content=content,
+            patients=patients,
+            quality=quality,
         )
 
     def _simulate_evaluation(self, request: EvaluationRequest) -> None:
@@ -147,10 +152,25 @@ class FakeBackend:
             recorded = Decimal("0.9")
             metric = site.task.primary_metric
             measurements.append(
-                Measurement(site.name, site.task.name, EvaluationSet.FROZEN, site.test_set, metric, score, recorded)
+                Measurement(
+                    site.name,
+                    site.task.name,
+                    evaluation_set=EvaluationSet.FROZEN,
+                    test_set=site.test_set,
+                    metric=metric,
+                    score=score,
+                    recorded_score=recorded,
+                )
             )
             measurements.append(
-                Measurement(site.name, site.task.name, EvaluationSet.RECENT, site.test_set, metric, score)
+                Measurement(
+                    site.name,
+                    site.task.name,
+                    evaluation_set=EvaluationSet.RECENT,
+                    test_set=site.test_set,
+                    metric=metric,
+                    score=score,
+                )
             )
         store = self.network.store(request.registry)
         write_scheduled_evaluation(

@@ -90,7 +90,11 @@ def main(kubeconfig: str, settings: dict[str, Any]) -> int:
     options = OperatorOptions(**{**settings, "namespaces": tuple(settings["namespaces"]), "lease_times": lease})
     client_configuration = load_configuration({}, kubeconfig)
     return run_operator(
-        options, client_configuration, stub_reconcile(options.identity, seconds), RecordingObserver, stop
+        options,
+        client_configuration,
+        make_reconcile=stub_reconcile(options.identity, seconds),
+        make_observer=RecordingObserver,
+        stop=stop,
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from quality.names import BANNED, banned_names, repeated_classes
 from quality.source import PythonFile, TextFile, pages, python_files, tracked_files
-from quality.words import banned_words
+from quality.words import banned_words, long_lines
 
 
 def parsed(source: str, path: str = "sample.py") -> PythonFile:
@@ -111,3 +111,10 @@ def test_the_project_has_files_and_pages() -> None:
     assert {"quality/names.py", "anamnesis/evaluation/metrics.py"} <= paths
     assert {"README.md", "Makefile", "docs/limits.md"} <= {page.path for page in pages()}
     assert BANNED
+
+
+def test_a_long_line_of_a_page_is_found_unless_it_cannot_be_broken() -> None:
+    line = "word " * 30
+    page = TextFile("docs/a.md", "\n".join([line, f"| {line} |", f"    {line}", f"see https://example.org/{line}"]))
+    assert [finding.split(": ")[0] for finding in long_lines([page])] == ["docs/a.md:1"]
+    assert not list(long_lines([TextFile("values.yaml", line)]))
