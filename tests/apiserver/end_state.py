@@ -14,7 +14,7 @@ class EndState:
 
     Attributes:
         promoted: every version that became champion, in order; the last is in use.
-        decisions: kind and subject of each log entry that is no claim, in order.
+        decisions: kind and subject of all log entries except claims, in order.
         outcomes: site, base, kind and version of what each run found, in the order of the log.
         versions: digests of all that were trained.
         ignored: log entries that the rules do not allow.

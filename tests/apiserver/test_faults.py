@@ -29,7 +29,7 @@ def start_training(hospital: HospitalNamespace, flags: tuple[str, ...] = ()) -> 
 def test_the_api_server_is_killed_and_comes_back(hospital: HospitalNamespace, expected_end_state: EndState) -> None:
     operator = start_training(
         hospital, flags=("--lease-duration=60",)
-    )  # with a shorter one, its supervisor would start it anew
+    )  # with a shorter one, its supervisor would start it again
     try:
         hospital.cluster.kill()
     finally:

@@ -33,7 +33,7 @@ def test_one_screen_says_what_waits_and_why(cluster: ApiServer, namespace: str, 
     assert lines[0].startswith("chest: champion aa11aa11aa11, in use for")
     assert [line for line in lines if "=" in line.partition(" ")[0]] == [
         f"Drifting=True for {drifting_age(lines)}: RecentBelowFloor: guangzhou: AUROC 0.71 on 31 recent cases, floor 0.78"
-    ]  # what is as it should be is not told
+    ]  # conditions without a problem are not shown
     assert any(line.startswith(f"update {UPDATE} of bethesda: AwaitingApproval, started") for line in lines)
     assert f"version {CANDIDATE}" in lines
     assert f'anamnesis approve -n {namespace} chest sha256:4f1c4f1c4f1c --reason "..."' in lines

@@ -1,4 +1,4 @@
-"""Whoever cannot reach the API server is told so in one line, by every command."""
+"""Every command reports an unreachable API server in one line."""
 
 import json
 from pathlib import Path

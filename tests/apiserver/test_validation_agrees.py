@@ -181,6 +181,6 @@ def test_server_and_types_agree_on_any_field(cluster: ApiServer, field: tuple[st
     if path.endswith(".channels") and value is True:  # to Python, true is 1
         return
     server, types = server_refusal(cluster, document), types_refusal(document)
-    if path.startswith("spec.request."):  # a record's own checks are no part of the schema
+    if path.startswith("spec.request."):  # the schema does not have a record's own checks
         types = schema_refusal(document["spec"]["request"])
     assert bool(server) == bool(types), f"{path}: {value!r}: the server says {server!r}, the types say {types!r}"

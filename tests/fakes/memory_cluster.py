@@ -1,10 +1,11 @@
-"""A cluster in memory that behaves as the API server does where reconciling can tell: no server, no waiting."""
+"""A cluster in memory that behaves towards controllers as the API server does: no server, no waiting."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from itertools import count
 from typing import Literal, TypeVar
 
+from anamnesis.operator.api.annotations import LABEL_PREFIX
 from anamnesis.operator.api.api_model import Metadata, Resource
 from anamnesis.operator.api.approval import GeneratedMetadata
 from anamnesis.operator.api.conditions import Condition, changed_conditions
@@ -15,7 +16,6 @@ from anamnesis.records import ConflictError
 ResourceT = TypeVar("ResourceT", bound=Resource)
 ResourceKey = tuple[str, str, str]
 SELECTABLE = {"ModelUpdate": {"spec.model", "spec.site"}, "UpdateApproval": {"spec.update", "spec.model"}}
-OWN_PREFIX = "anamnesis.dev/"
 
 
 def do_nothing(verb: str, resource: Resource) -> None:
@@ -64,7 +64,7 @@ class MemoryCluster:
     ) -> tuple[ResourceT, ...]:
         self._check_reachable()
         for field in fields or {}:
-            assert field in SELECTABLE.get(kind.__name__, ()), f"{field} is no selectable field of {kind.__name__}"
+            assert field in SELECTABLE.get(kind.__name__, ()), f"{field} is not selectable in {kind.__name__}"
         candidates = (
             resource for key, resource in sorted(self._resources.items()) if key[:2] == (kind.__name__, namespace)
         )
@@ -106,7 +106,7 @@ class MemoryCluster:
         stored = self._stored_resource(resource)
         if stored is None:
             return
-        foreign_finalizers = tuple(name for name in stored.metadata.finalizers if not name.startswith(OWN_PREFIX))
+        foreign_finalizers = tuple(name for name in stored.metadata.finalizers if not name.startswith(LABEL_PREFIX))
         if stored.metadata.finalizers == (*foreign_finalizers, *finalizers):
             return
         self.before("finalizers", stored)

@@ -14,7 +14,7 @@ KEY = ReconcileKey("ContinualModel", "hospital", "chest")
 
 @dataclass
 class LeadershipLoss:
-    """Leadership that goes with a write, by whichever way; it counts what is written afterwards."""
+    """Leadership that is lost at a write, anywhere; it counts the writes afterwards."""
 
     hospital: FakeHospital
     writes_left: int
