@@ -1,7 +1,7 @@
 """What ``ewc_prototype`` costs over twenty tiny tasks: seconds and memory of a task, and stored bytes.
 
-Seconds are medians in turns: the second and the last task are trained again from the versions that were before them,
-read from disk.
+Seconds are medians over turns: the second and the last task are trained again from the versions before them, read from
+disk.
 ``python -m benchmarks cost``.
 """
 

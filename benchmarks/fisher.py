@@ -1,6 +1,6 @@
-"""The Fisher information of a classifier in six ways: what an image costs, and how near each comes to the exact one.
+"""The Fisher information of a classifier by six algorithms: the cost of an image, and the error of each.
 
-The ways of other libraries are told in our own words, from their documented algorithms (Avalanche 0.6, Mammoth 2024).
+The algorithms of other libraries are our own code, from their documentation (Avalanche 0.6, Mammoth 2024).
 """
 
 from collections.abc import Callable
@@ -31,7 +31,9 @@ NETWORKS = {
 def fisher_of_kind(kind: FisherKind, network: nn.Module, images: Tensor, targets: Tensor) -> Diagonal:
     """Ours: one forward pass, one backward pass per class but one, squares layer by layer."""
     batch = Batch((images,), targets, torch.arange(len(images)))
-    return fisher_diagonal(network, [batch], tuple(range(CLASSES)), kind, torch.Generator().manual_seed(0))
+    return fisher_diagonal(
+        network, [batch], class_indices=tuple(range(CLASSES)), kind=kind, generator=torch.Generator().manual_seed(0)
+    )
 
 
 def fisher_by_loop(network: nn.Module, images: Tensor, targets: Tensor) -> Diagonal:
@@ -109,7 +111,7 @@ ESTIMATORS: dict[str, Callable[[nn.Module, Tensor, Tensor], Diagonal]] = {
 
 
 def train_classifier(spec: NetworkSettings, images: Tensor, targets: Tensor) -> Classifier:
-    """Returns a network that knows the images somewhat: neither at random nor certain of everything."""
+    """Returns a partly trained network: neither random nor certain of all answers."""
     network = Classifier(spec, seed=0, classes=0)
     network.head.grow(CLASSES, torch.Generator().manual_seed(0))
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
@@ -121,7 +123,7 @@ def train_classifier(spec: NetworkSettings, images: Tensor, targets: Tensor) -> 
 
 
 def run() -> list[dict[str, object]]:
-    """Returns one row per network and way: cost, ratio to vmap, cosine and ratio of the trace with the loop's."""
+    """Returns one row per network and algorithm: cost, ratio to vmap, cosine and ratio of the trace with the loop's."""
     torch.set_num_threads(1)
     rows: list[dict[str, object]] = []
     for name, (spec, count) in NETWORKS.items():
@@ -129,7 +131,7 @@ def run() -> list[dict[str, object]]:
         targets = torch.arange(count) % CLASSES
         images += 0.2 * targets[:, None, None, None]
         network = train_classifier(spec, images, targets)
-        # A network each: Mammoth's way moves the running statistics of batch normalisation.
+        # A copy of the network each: Mammoth's algorithm changes the running statistics of batch normalisation.
         vectors = {
             estimator: flatten(estimate(deepcopy(network), images, targets))
             for estimator, estimate in ESTIMATORS.items()

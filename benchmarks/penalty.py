@@ -1,7 +1,7 @@
 """The penalty and its gradient: one quadratic for all tasks over lists, beside one graph node a tensor and task.
 
-Avalanche's way (0.6, ``separate``, its default) is told in our own words: a sum over earlier tasks and tensors, left
-to autograd. ``python -m benchmarks penalty``.
+Avalanche's algorithm (0.6, ``separate``, its default) is our own code: a sum over earlier tasks and tensors, left to
+autograd. ``python -m benchmarks penalty``.
 """
 
 import torch

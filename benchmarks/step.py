@@ -67,7 +67,7 @@ def make_step_bench(options: EWCPrototypeOptions) -> StepBench:
         method,
         make_optimiser(stage, TRAINING_SETTINGS, PRECISION.device),
         batch,
-        TrainingStep(stage.name, 1, 600, 1000, 1e-3),
+        TrainingStep(stage.name, 1, step_index=600, total_steps=1000, learning_rate=1e-3),
     )
 
 

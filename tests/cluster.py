@@ -4,7 +4,7 @@
 (``KUBECONFIG``, and ``ANAMNESIS_IMAGES`` or ``PIPELINES_URL``), it is used as it is and must have the images. Otherwise
 one is started by the tool that ``ANAMNESIS_NODE`` or ``ANAMNESIS_KFPCLUSTER`` names (by default ``node.py`` and
 ``kfpcluster.py`` in ``../shared/cluster`` beside the checkout): it runs ``up --image ARCHIVE ... -- COMMAND`` with
-these variables set and ``kubectl`` in PATH. The images are built by ``delivery.build_images``, unless ``ANAMNESIS_IMAGES``
+these variables set and ``kubectl`` in PATH. ``delivery.build_images`` builds the images, unless ``ANAMNESIS_IMAGES``
 names a folder with their archives.
 """
 

@@ -33,7 +33,7 @@ def missing(reason: str) -> NoReturn:
 
 @cache
 def _shared_binaries() -> Path | None:
-    """Folder of the binaries that ``testcluster.py`` unpacks, where it lies beside the checkout."""
+    """Folder of the binaries that ``testcluster.py`` unpacks, if it is beside the checkout."""
     tool = SHARED / "cluster" / "testcluster.py"
     if not tool.exists():
         return None

@@ -40,7 +40,7 @@ class SelectedModel:
 
     def local_context(self, author: str) -> LocalContext:
         """Returns the context of local mode."""
-        return LocalContext(self.model, self.resources, self.state, self.split_key, author)
+        return LocalContext(self.model, self.resources, state=self.state, split_key=self.split_key, author=author)
 
     def site(self, name: str) -> LoadedResource[Site]:
         """Returns one of the model's sites; without a name, the only one.

@@ -78,7 +78,7 @@ def learn(selected_model: SelectedModel, progress_reporter: Reporter, author: st
         make_ingester(selected_model, progress_reporter, workers),
         utc_now,
     )
-    result = _run_updates(selected_model, requests, progress_reporter, author, workers)
+    result = _run_updates(selected_model, requests, progress_reporter=progress_reporter, author=author, workers=workers)
     for site in result.status.sites:
         if site.state is SiteState.UNREADABLE:
             raise InputError(f"Site {site.name}: {site.message}")
@@ -94,9 +94,9 @@ def learn_site(
     return _run_updates(
         selected_model,
         [build_update_request(local_context, observation, site.name)],
-        progress_reporter,
-        author,
-        workers,
+        progress_reporter=progress_reporter,
+        author=author,
+        workers=workers,
     )
 
 
@@ -129,7 +129,12 @@ def _read_learned_update(request: UpdateRequest, record: RunRecord) -> LearnedUp
     decision = decode(Decision, outputs["decision"], "decision")
     promoted = bool(outputs["promoted"])
     return LearnedUpdate(
-        request.site.name, record.id, decision.candidate, decision.verdict.value, promoted, decision.reason
+        request.site.name,
+        record.id,
+        version=decision.candidate,
+        verdict=decision.verdict.value,
+        promoted=promoted,
+        reason=decision.reason,
     )
 
 

@@ -58,8 +58,13 @@ def predict_study(
     raw_images = read_images(study)
     modality = _study_modality(selected_model, raw_images, site)
     placeholder_task = description.visits[0].task  # tensors need a target; nothing reads it
-    samples = [Sample("study", "", "", {modality: raw_image.image}, Target(index=0)) for raw_image in raw_images]
-    images = samples_to_tensors(samples, placeholder_task, modality, labels, description.configuration.network).images
+    samples = [
+        Sample("study", "", study="", images={modality: raw_image.image}, target=Target(index=0))
+        for raw_image in raw_images
+    ]
+    images = samples_to_tensors(
+        samples, placeholder_task, modality=modality, labels=labels, spec=description.configuration.network
+    ).images
     precision = precision_for(description.configuration)
     model.method.network.to(precision.device, memory_format=precision.memory_format)  # type: ignore[call-overload]
     with precision.deterministic_mode(), precision.autocast():

@@ -56,7 +56,7 @@ def ingest_site(
     create_split_key(selected_model.split_key)
     config, store = encode_object(selected_model.config(site)), store_url(site)
     progress = progress_reporter.track(f"ingest {site.name}")
-    result = steps.ingest_site(config, store, selected_model.split_key, workers, progress)
+    result = steps.ingest_site(config, store, selected_model.split_key, workers=workers, progress=progress)
     progress(1, 1, "as before" if result["reused"] else "done")
     return result
 

@@ -35,4 +35,6 @@ def read_model_status(selected_model: SelectedModel) -> LocalModelStatus:
     registry = selected_model.registry
     _, _, status = observe_and_plan(selected_model.local_context(""), make_site_inspector(selected_model), utc_now)
     runs = read_records(selected_model.state.runs)
-    return LocalModelStatus(selected_model.model.name, registry.url, str(Log(registry).head()), status, runs)
+    return LocalModelStatus(
+        selected_model.model.name, registry.url, head=str(Log(registry).head()), status=status, runs=runs
+    )

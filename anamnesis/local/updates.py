@@ -46,7 +46,11 @@ def observe_and_plan(
     """Returns the observation, the updates to run now, and the model's status."""
     sites = {site.name: site for site in context.resources.sites_of(context.model)}
     observation = observe_local(
-        context.model, sites, open_store(registry_url(context.model)), inspect_site, submitted_updates
+        context.model,
+        sites,
+        registry=open_store(registry_url(context.model)),
+        inspect_site=inspect_site,
+        submitted_updates=submitted_updates,
     )
     actions, status = plan(context.model.resource.spec, observation.plan_input, clock())
     return observation, tuple(action for action in actions if isinstance(action, CreateUpdate)), status

@@ -83,7 +83,7 @@ def list_version_summaries(store: Store) -> list[VersionSummary]:
         version = read_version(store, digest)
         method = str(version.configuration.get("method", "imported"))
         version_summaries.append(
-            VersionSummary(digest, version.site, method, version.base, version_state(digest, history))
+            VersionSummary(digest, version.site, method=method, base=version.base, state=version_state(digest, history))
         )
     return version_summaries
 
@@ -105,5 +105,9 @@ def read_version_details(store: Store, digest: str) -> VersionDetails:
     version = read_version(store, digest)
     version_entries = tuple(entry for entry in entries if entry.subject == digest)
     return VersionDetails(
-        digest, version_state(digest, build_history(entries)), version, read_evaluations(store, digest), version_entries
+        digest,
+        version_state(digest, build_history(entries)),
+        version=version,
+        evaluations=read_evaluations(store, digest),
+        entries=version_entries,
     )

@@ -1,4 +1,4 @@
-"""The methods of continual learning, one short file each; ``base`` holds the protocol, ``register`` finds them."""
+"""The methods of continual learning, one short file each; ``base`` has the protocol, ``register`` the look-up."""
 
 from anamnesis.methods.base import (
     Batch,

@@ -90,7 +90,7 @@ class AnalyticMethod(ClassificationMethod[Options]):
         """Loads the weights of the file into the backbone; other tensors of the file are ignored.
 
         Raises:
-            InputError: the file cannot be read, is no safetensors file, or has other weights.
+            InputError: the file cannot be read, is not a safetensors file, or has other weights.
         """
         file = self.options.file
         try:

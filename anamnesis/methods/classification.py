@@ -1,4 +1,4 @@
-"""What classification methods share: a growing head, cross-entropy over chosen columns, masked predictions."""
+"""The base of classification methods: a growing head, cross-entropy over chosen columns, masked predictions."""
 
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -26,9 +26,9 @@ class SoftmaxScope(StrEnum):
     """Which classes compete in the training's softmax."""
 
     SEEN = "seen"
-    """All seen so far; pushes old classes down while only new ones are shown."""
+    """All seen so far; lowers the logits of old classes, because only new classes are shown."""
     TASK = "task"
-    """Those of the task at hand; rows of other tasks get no gradient."""
+    """Those of the current task; rows of other tasks get no gradient."""
 
 
 Options = TypeVar("Options")
@@ -40,7 +40,7 @@ class ClassificationMethod(Method[Options], Generic[Options]):
     network: Classifier
 
     def softmax_scope(self) -> SoftmaxScope:
-        """Which classes compete in the training's softmax."""
+        """Returns which classes compete in the training's softmax."""
         return SoftmaxScope.SEEN
 
     def build(self, spec: NetworkSettings, seed: int) -> Classifier:
@@ -56,17 +56,17 @@ class ClassificationMethod(Method[Options], Generic[Options]):
         return [Stage("train", (all_parameters,), train_modules=(self.network,))]
 
     def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
-        """Cross-entropy over the columns that compete."""
+        """Returns the cross-entropy over the columns that compete."""
         return {"classification": self.cross_entropy(self.network(batch.images), batch.targets)}
 
     def cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross-entropy of logits [N, K] against columns [N]."""
+        """Returns the mean cross-entropy of logits [N, K] against columns [N]."""
         class_indices = () if self.softmax_scope() is SoftmaxScope.SEEN else self._class_indices
         return functional.cross_entropy(restrict_logits(logits, class_indices), targets)
 
     @torch.no_grad()
     def predict(self, images: Tensor, request: PredictionRequest) -> Prediction:
-        """Logits over the columns that compete, and the pooled features where asked."""
+        """Returns logits over the columns that compete and, if requested, the pooled features."""
         self.network.eval()
         feature_maps = self.network.features(images)
         embedding = feature_maps.float().mean(dim=(2, 3)) if request.with_embedding else None
@@ -80,7 +80,7 @@ class ClassificationMethod(Method[Options], Generic[Options]):
 
 
 def restrict_logits(logits: Tensor, class_indices: tuple[int, ...]) -> Tensor:
-    """Returns logits [N, K] with minus infinity outside ``class_indices``; no columns leaves them as they are."""
+    """Returns logits [N, K] with minus infinity outside ``class_indices``; unchanged where that is empty."""
     if not class_indices:
         return logits
     is_allowed = torch.zeros(logits.shape[1], dtype=torch.bool, device=logits.device)

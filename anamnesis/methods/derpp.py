@@ -1,9 +1,9 @@
-"""Dark experience replay ++: a reservoir of real images is shown again, with their labels and the logits they had.
+"""Dark experience replay ++: a reservoir of real images is shown again, with their labels and their old logits.
 
 Buzzega et al., NeurIPS 2020 (arXiv 2004.07211), equation 6: cross-entropy on the new batch, alpha times the squared
 distance to stored logits on one draw from the buffer, beta times cross-entropy on another. Defaults are the authors'
-for Seq-CIFAR-10 with 200 images. Reconstructed for a head that grows: logits of columns that did not exist when an
-image was stored do not count. As in the authors' code, every pass over the data feeds the reservoir.
+for Seq-CIFAR-10 with 200 images. Reconstructed for a growing head: columns newer than a stored image do not count for
+it. As in the authors' code, every pass over the data feeds the reservoir.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ class DERPPOptions:
     """Options of ``derpp``.
 
     Attributes:
-        buffer: how many images are kept.
+        buffer: number of stored images.
         alpha: weight of the stored logits.
         beta: weight of the stored labels.
     """
@@ -54,27 +54,27 @@ class DERPPOptions:
 
 @register("derpp", DERPPOptions)
 class DERPP(ClassificationMethod[DERPPOptions]):
-    """Cross-entropy on new images, and stored images with their old answers.
+    """Cross-entropy on new images, and replay of stored images with their old logits.
 
-    State: ``buffer``, with the images as eight bit.
+    State: ``buffer``, with eight-bit images.
     """
 
     capabilities = MethodCapabilities(stores_exemplars=True)
-    notes = ("It keeps real images of patients in every version: they leave their hospital with it.",)
+    notes = ("It stores real images of patients in every version: they leave their hospital with it.",)
 
     def __init__(self, options: DERPPOptions, spec: NetworkSettings, seed: int) -> None:
         super().__init__(options, spec, seed)
         self._buffer = ReplayBuffer(options.buffer)
 
     def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
-        """Grows the head, and takes the clean images at hand: the reservoir gets them, not their augmented views."""
+        """Grows the head and reads the clean images: the reservoir stores these, not their augmented views."""
         self._context, device = context, self.network.head.weight.device
         self._clean_images, _ = read_training_images(data)
         self._buffer.to(device)
         return super().begin_task(context, data)
 
     def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
-        """Cross-entropy and, once the buffer has something, both terms of replay."""
+        """Returns cross-entropy and, when the buffer is not empty, both terms of replay."""
         logits = self.network(batch.images)
         terms = {"classification": self.cross_entropy(logits, batch.targets)}
         if len(self._buffer):
@@ -95,27 +95,27 @@ class DERPP(ClassificationMethod[DERPPOptions]):
         return terms
 
     def after_step(self, step: TrainingStep) -> None:
-        """Offers the batch to the reservoir, with the logits it had before the step."""
+        """Offers the batch to the reservoir, with its logits before the step."""
         batch, logits = self._batch_to_store
         images = self._clean_images[batch.sample_indices].float() / 255
         generator = self._context.streams.generator("reservoir", step.stage, step.step_index)
         self._buffer.offer(images, batch.targets, logits, generator)
 
     def end_task(self, context: TaskContext, data: Data) -> None:
-        """Lets go of everything that is not in the buffer."""
+        """Drops everything except the buffer."""
         del self._clean_images, self._batch_to_store, self._context
 
     def state_dict(self) -> StateDict:
-        """The network and the buffer."""
+        """Returns the network and the buffer."""
         return super().state_dict() | {f"buffer/{name}": value for name, value in self._buffer.state_dict().items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], class_count: int) -> None:
-        """Takes back the network and, where the base version has one, the buffer."""
+        """Restores the network and, where the base version has one, the buffer."""
         super().load_state_dict(state, class_count)
         self._buffer.load_state_dict(part_entries(state, "buffer"), self.network.head.weight.device)
 
     def _draw_samples(self, purpose: str, step: TrainingStep) -> StoredSamples:
-        """Returns as many stored samples as a batch has, augmented as new images are."""
+        """Returns stored samples, a batch of them, augmented like new images."""
         generator = self._context.streams.generator("replay", purpose, step.stage, step.step_index)
         samples = self._buffer.draw(self._context.settings.batch_size, generator)
         return samples.augment(Augmentation(), generator) if self._context.settings.augment else samples

@@ -65,8 +65,8 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
         "A reconstruction of Ignesti et al. 2026, of which only the abstract was available; each question that the "
         "abstract leaves open is an option.",
         "With shared prototypes, versions store one artificial image for each class: a mean over at least "
-        "minimum_images images of a site, or what a decoder makes of one. It is no patient's image, and no privacy is "
-        "claimed for it.",
+        "minimum_images images of a site, or what a decoder makes of one. It is not the image of a patient, and no "
+        "privacy is claimed for it.",
     )
 
     def __init__(self, options: EWCPrototypeOptions, spec: NetworkSettings, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""Fine-tuning: trains on the new data and does nothing against forgetting. The lower baseline."""
+"""Fine-tuning: trains on the new data, without any protection against forgetting. The lower baseline."""
 
 from dataclasses import dataclass
 
@@ -22,5 +22,5 @@ class Finetune(ClassificationMethod[FinetuneOptions]):
     """Cross-entropy on the new data."""
 
     def softmax_scope(self) -> SoftmaxScope:
-        """As the options say."""
+        """Returns the scope that the options choose."""
         return self.options.competing

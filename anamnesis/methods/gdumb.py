@@ -1,8 +1,8 @@
-"""GDumb: at every update a network is trained from scratch on a class-balanced buffer, and on nothing else.
+"""GDumb: each update trains a network from scratch on a class-balanced buffer, and on nothing else.
 
-Prabhu et al., ECCV 2020. It asks how much of a result is the buffer alone. Reconstructed under the common budget: as
-many steps, the same optimiser and augmentation as every method here; the authors train 256 passes over the buffer with
-cutmix, so ``epochs`` is the option to look at.
+Prabhu et al., ECCV 2020. It measures how much of a result is due to the buffer alone. Reconstructed under the common
+budget: the same number of steps, optimiser and augmentation as all methods here; the authors train 256 passes over the
+buffer with cutmix, so ``epochs`` is the option to check.
 """
 
 from collections.abc import Mapping
@@ -33,8 +33,8 @@ class GDumbOptions:
     """Options of ``gdumb``.
 
     Attributes:
-        buffer: how many images are kept, equally many of each class.
-        epochs: as many steps as this many passes over the new site's images; 0 takes the training's.
+        buffer: number of stored images, equally many of each class.
+        epochs: length of the training, in passes over the new site's images; 0 takes the training's.
     """
 
     buffer: int = 200
@@ -51,18 +51,18 @@ class GDumbOptions:
 class GDumb(ClassificationMethod[GDumbOptions]):
     """Cross-entropy on a balanced buffer, from a random start.
 
-    State: ``buffer``, with the images as eight bit.
+    State: ``buffer``, with eight-bit images.
     """
 
     capabilities = MethodCapabilities(stores_exemplars=True, research_only=True)
-    notes = ("It keeps real images of patients in every version: they leave their hospital with it.",)
+    notes = ("It stores real images of patients in every version: they leave their hospital with it.",)
 
     def __init__(self, options: GDumbOptions, spec: NetworkSettings, seed: int) -> None:
         super().__init__(options, spec, seed)
         self._buffer, self._network_arguments = ReplayBuffer(options.buffer), (spec, seed)
 
     def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
-        """Balances the buffer with the new images, and forgets what the network had learned."""
+        """Balances the buffer with the new images, and resets the network to its random start."""
         device = self.network.head.weight.device
         self._buffer.to(device)
         self._buffer.balance(*read_training_images(data), context.streams.generator("buffer"))
@@ -72,7 +72,7 @@ class GDumb(ClassificationMethod[GDumbOptions]):
         return [replace(stage, epochs=self.options.epochs) for stage in super().begin_task(context, data)]
 
     def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
-        """Cross-entropy on as many images of the buffer as the batch has; the batch itself is not looked at."""
+        """Returns the cross-entropy on images of the buffer; only the size of the batch is used."""
         generator = self._context.streams.generator("replay", step.stage, step.step_index)
         replayed_samples = self._buffer.draw(len(batch.targets), generator)
         if self._context.settings.augment:
@@ -80,10 +80,10 @@ class GDumb(ClassificationMethod[GDumbOptions]):
         return {"classification": self.cross_entropy(self.network(replayed_samples.images), replayed_samples.targets)}
 
     def state_dict(self) -> StateDict:
-        """The network and the buffer."""
+        """Returns the network and the buffer."""
         return super().state_dict() | {f"buffer/{name}": value for name, value in self._buffer.state_dict().items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], class_count: int) -> None:
-        """Takes back the network and, where the base version has one, the buffer."""
+        """Restores the network and, where the base version has one, the buffer."""
         super().load_state_dict(state, class_count)
         self._buffer.load_state_dict(part_entries(state, "buffer"), self.network.head.weight.device)

@@ -1,6 +1,6 @@
-"""Joint training on the data of every site at once: the upper bound. Not continual learning, and says so.
+"""Joint training on the data of all sites at once: the upper bound, not continual learning.
 
-It opens the training splits of all earlier snapshots, which a hospital network is not allowed to do.
+It opens the training splits of all earlier snapshots, which hospitals do not allow.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class JointOptions:
 
 @register("joint", JointOptions)
 class Joint(ClassificationMethod[JointOptions]):
-    """Cross-entropy over all seen classes, on all data seen, from the base version's weights."""
+    """Cross-entropy over all seen classes, on all data so far, from the base version's weights."""
 
     capabilities = MethodCapabilities(opens_earlier_data=True)
     notes = ("It opens the training splits of all sites at every update: an upper bound, not continual learning.",)

@@ -1,8 +1,8 @@
-"""Learning without forgetting: the network before the update teaches the one after, on the new site's images.
+"""Learning without forgetting: on the new site's images, the base version is the teacher of the new one.
 
 Li and Hoiem, ECCV 2016 and TPAMI 2018 (arXiv 1606.09282): cross-entropy on the new classes plus distillation of the
-old answers (their equations 2 and 3), temperature 2, weight 1. Reconstructed for one growing head: the old classes are
-distilled as one softmax, not one per old task, and the new rows have no warm-up of their own.
+old predictions (their equations 2 and 3), temperature 2, weight 1. Reconstructed for one growing head: the old classes
+are distilled as one softmax, not one per old task, and the new rows have no separate warm-up.
 """
 
 import copy
@@ -24,8 +24,8 @@ class LWFOptions:
     """Options of ``lwf``.
 
     Attributes:
-        weight: lambda_o, of the distillation; 0 is fine-tuning.
-        temperature: T, that softens both answers.
+        weight: lambda_o, the weight of the distillation; 0 is fine-tuning.
+        temperature: T, softens both predictions.
         competing: which classes compete in the softmax of the new labels: ``task`` (as in the paper) or ``seen``.
     """
 
@@ -42,14 +42,14 @@ class LWFOptions:
 
 @register("lwf", LWFOptions)
 class LWF(ClassificationMethod[LWFOptions]):
-    """Cross-entropy on the new labels, and old answers kept on new images. Nothing is stored beside the network."""
+    """Cross-entropy on the new labels, and distillation of the old predictions. It stores only the network."""
 
     def __init__(self, options: LWFOptions, spec: NetworkSettings, seed: int) -> None:
         super().__init__(options, spec, seed)
         self._teacher: Classifier | None = None
 
     def softmax_scope(self) -> SoftmaxScope:
-        """As the options say."""
+        """Returns the scope that the options choose."""
         return self.options.competing
 
     def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
@@ -60,7 +60,7 @@ class LWF(ClassificationMethod[LWFOptions]):
         return super().begin_task(context, data)
 
     def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
-        """Cross-entropy and, from the second task on, distillation."""
+        """Returns cross-entropy and, from the second task on, distillation."""
         logits = self.network(batch.images)
         terms = {"classification": self.cross_entropy(logits, batch.targets)}
         if self._teacher is not None:
@@ -73,14 +73,14 @@ class LWF(ClassificationMethod[LWFOptions]):
         return terms
 
     def end_task(self, context: TaskContext, data: Data) -> None:
-        """Lets the teacher go."""
+        """Drops the teacher."""
         self._teacher = None
 
 
 def distillation_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
-    """Returns T^2 times the mean cross-entropy of softened answers [N, K] against the teacher's (Hinton et al. 2015).
+    """Returns T^2 times the cross-entropy of softened predictions [N, K] against the teacher's (Hinton et al. 2015).
 
-    T^2 keeps the gradient's size when T changes.
+    The factor T^2 keeps the size of the gradient when T changes.
     """
     soft_targets = (teacher_logits / temperature).softmax(1)
     return temperature**2 * functional.cross_entropy(student_logits / temperature, soft_targets)

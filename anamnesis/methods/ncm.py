@@ -1,6 +1,6 @@
-"""Nearest class mean on frozen features: an image gets the class whose mean feature is nearest (Mensink et al. 2013).
+"""Nearest class mean on frozen features: an image gets the class with the nearest mean feature (Mensink et al. 2013).
 
-The classifier of iCaRL (Rebuffi et al., CVPR 2017) without its stored images: on frozen features the means never move.
+The classifier of iCaRL (Rebuffi et al., CVPR 2017) without its stored images: the means of frozen features are final.
 """
 
 from torch import Tensor
@@ -18,5 +18,5 @@ class NCM(AnalyticMethod[AnalyticOptions]):
     capabilities = MethodCapabilities(research_only=True)
 
     def solve_head(self, statistics: FeatureStatistics) -> Tensor:
-        """The means, as a linear classifier."""
+        """Returns the means as a linear classifier."""
         return statistics.solve_nearest_mean()

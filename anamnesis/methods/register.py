@@ -14,7 +14,7 @@ _METHODS: dict[str, type[Method[Any]]] = {}
 
 
 def register(name: str, options: type) -> Callable[[type[Method[Any]]], type[Method[Any]]]:
-    """Names a method and ties its options class to it.
+    """Registers a method under a name, with its options class.
 
     Args:
         name: snake case; also the name of its file, its component and its page.
@@ -23,7 +23,7 @@ def register(name: str, options: type) -> Callable[[type[Method[Any]]], type[Met
 
     def decorate(method_type: type[Method[Any]]) -> type[Method[Any]]:
         if name in _METHODS:
-            raise ValueError(f"two methods are called {name!r}")
+            raise ValueError(f"two methods have the name {name!r}")
         if not dataclasses.is_dataclass(options):
             raise TypeError(f"{name}: options must be a data class, found {options!r}")
         method_type.name, method_type.options_class = name, options
@@ -42,7 +42,7 @@ def _load_all() -> None:
 
 
 def registered_methods(include_research: bool = True) -> Mapping[str, type[Method[Any]]]:
-    """Returns every method by name, sorted; without ``include_research``, those that a hospital may choose from."""
+    """Returns all methods by name, sorted; without ``include_research``, only those that a resource may name."""
     _load_all()
     return {
         name: method_type
@@ -55,7 +55,7 @@ def method_class(name: str) -> type[Method[Any]]:
     """Returns the class of the method called ``name``.
 
     Raises:
-        InputError: there is none; the message lists those there are.
+        InputError: there is no such method; the message lists all.
     """
     methods_by_name = registered_methods()
     if name not in methods_by_name:
@@ -67,7 +67,7 @@ def build_method(configuration: Configuration) -> Method[Any]:
     """Returns a method at its random start.
 
     Raises:
-        InputError: unknown method or network, or an option that does not fit; the message names the field.
+        InputError: unknown method or network, or an invalid option; the message names the field.
     """
     method_type = method_class(configuration.method)
     options: object = decode(method_type.options_class, dict(configuration.options), f"method.{configuration.method}")

@@ -1,8 +1,8 @@
-"""One network for each update, frozen after it, and a router that says whose image it is: what not forgetting costs.
+"""One network for each update, frozen after it, and a router that predicts the network of an image.
 
 Expert gate (Aljundi et al., CVPR 2017) without its auto-encoders: the router is a linear discriminant on frozen random
-features, in closed form, so that it forgets nothing either. Answers are p(update | x) p(class | update, x). Its size
-grows by one network with each update; that is the price in bytes which methods with one network are compared with.
+features, in closed form, so that it forgets nothing either. Predictions are p(update | x) p(class | update, x). Its
+size grows by one network with each update: the price of no forgetting, to compare with methods of one network.
 """
 
 from collections.abc import Iterator, Mapping
@@ -40,14 +40,14 @@ class SpecialistsOptions:
     """Options of ``specialists``.
 
     Attributes:
-        strength: added to the diagonal of the scatter behind the router.
+        strength: the ridge, added to the diagonal of the router's scatter.
     """
 
     strength: float = 100.0
 
     def __post_init__(self) -> None:
         if not self.strength > 0:
-            raise InputError(f"specialists: expected strength above 0, found {self.strength}")
+            raise InputError(f"specialists.strength: expected a number above 0, found {self.strength}")
 
 
 class SpecialistEnsemble(nn.Module):
@@ -55,7 +55,7 @@ class SpecialistEnsemble(nn.Module):
 
     Attributes:
         members: one classifier for each update.
-        class_indices: for each member, which columns of the logits its rows are.
+        class_indices: for each member, the columns of the logits that its rows are.
     """
 
     def __init__(self, spec: NetworkSettings, seed: int) -> None:
@@ -74,7 +74,7 @@ class SpecialistEnsemble(nn.Module):
         return member
 
     def iterate_members(self) -> Iterator[Classifier]:
-        """Yields the members in the order in which they joined."""
+        """Yields the members, the oldest first."""
         yield from (cast(Classifier, member) for member in self.members)
 
     def features(self, images: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class SpecialistEnsemble(nn.Module):
         return torch.cat([member.features(images) for member in self.iterate_members()], dim=1)
 
     def classify(self, features: Tensor) -> Tensor:
-        """Maps feature maps to logits [N, K], as if every member were as likely."""
+        """Maps feature maps to logits [N, K], with equal probabilities of the members."""
         return self.combine_members(features, features.new_zeros(len(features), len(self.members)).float())
 
     def combine_members(self, features: Tensor, member_log_probs: Tensor) -> Tensor:
@@ -100,23 +100,23 @@ class SpecialistEnsemble(nn.Module):
 
 @register("specialists", SpecialistsOptions)
 class Specialists(Method[SpecialistsOptions]):
-    """Cross-entropy on the new data, in a network of its own.
+    """Cross-entropy on the new data, in a separate network for each update.
 
     State: ``member_0``, ``member_1``, ... and ``router``, the sums of random features of each member's classes.
     """
 
     capabilities = MethodCapabilities(research_only=True)
-    notes = ("It keeps one network for each update, so that its size grows with every update.",)
+    notes = ("It stores one network for each update, so that its size grows with every update.",)
     network: SpecialistEnsemble
 
     def build(self, spec: NetworkSettings, seed: int) -> SpecialistEnsemble:
-        """Returns a panel without a member."""
+        """Returns an ensemble without members."""
         ensemble = SpecialistEnsemble(spec, seed)
         self._router_statistics, self._router_weights = FeatureStatistics(ensemble.router.width_out), torch.zeros(0)
         return ensemble
 
     def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
-        """A new member joins; the others stay as they are."""
+        """Adds a new member; the others do not change."""
         self._new_member = self.network.add_member(list(context.class_indices), context.streams.generator("head"))
         self._row_of_class = torch.zeros(
             len(context.labels), dtype=torch.long, device=self._new_member.head.weight.device
@@ -129,12 +129,12 @@ class Specialists(Method[SpecialistsOptions]):
         ]
 
     def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
-        """Cross-entropy of the new member over its own classes."""
+        """Returns the cross-entropy of the new member over its own classes."""
         logits = self._new_member(batch.images)
         return {"classification": functional.cross_entropy(logits, self._row_of_class[batch.targets])}
 
     def end_task(self, context: TaskContext, data: Data) -> None:
-        """The router learns which images are the new member's."""
+        """Adds the images of the new member to the sums of the router."""
         first_row = sum(map(len, self.network.class_indices[:-1]))
         self._router_statistics.to(self._row_of_class.device)
         self._router_statistics.grow(first_row + len(context.class_indices))
@@ -146,7 +146,7 @@ class Specialists(Method[SpecialistsOptions]):
 
     @torch.no_grad()
     def predict(self, images: Tensor, request: PredictionRequest) -> Prediction:
-        """Log-probabilities of every class; the pooled features of all members where asked."""
+        """Returns log-probabilities of all classes and, if requested, the pooled features of all members."""
         self.network.eval()
         feature_maps = self.network.features(images)
         logits = self.network.combine_members(feature_maps, self.member_log_probs(images))
@@ -164,7 +164,7 @@ class Specialists(Method[SpecialistsOptions]):
         )
 
     def state_dict(self) -> StateDict:
-        """Every member in a part of its own, that later versions share; the router; who answers which columns."""
+        """Returns each member in a separate part, which later versions share, the router, and the members' columns."""
         state: StateDict = {"panel/columns": self.network.class_indices}
         for member_index, member in enumerate(self.network.members):
             state |= {f"member_{member_index}/{name}": value for name, value in member.state_dict().items()}
@@ -172,10 +172,10 @@ class Specialists(Method[SpecialistsOptions]):
         return state | {f"router/{name}": value for name, value in router.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], class_count: int) -> None:
-        """Takes all members back; those that are here already keep their place, so that an optimiser still has them."""
+        """Restores all members; existing ones keep their parameters, because an optimiser may hold them."""
         class_indices = state.get("panel/columns")
         if not isinstance(class_indices, list):
-            raise InputError(f"{self.name}: the base version has no members; start a model of its own")
+            raise InputError(f"{self.name}: the base version has no members; start a new model")
         for member_classes in class_indices[len(self.network.members) :]:
             self.network.add_member(member_classes, torch.Generator().manual_seed(0))
         for member_index, member in enumerate(self.network.members):

@@ -1,4 +1,4 @@
-"""Networks as plain modules: backbones that give feature maps, heads that grow with the tasks."""
+"""Networks as plain modules: backbones that return feature maps, heads that grow with the tasks."""
 
 from anamnesis.networks.autoencoder import AutoEncoder
 from anamnesis.networks.backbones import build_backbone

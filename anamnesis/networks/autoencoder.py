@@ -1,4 +1,4 @@
-"""A classifier whose feature maps a decoder turns back into images."""
+"""A classifier with a decoder from its feature maps to images."""
 
 from itertools import pairwise
 
@@ -28,7 +28,7 @@ class AutoEncoder(Classifier):
 
 
 class Decoder(nn.Module):
-    """The encoder mirrored: convolution, ReLU and doubling, three times; no norm, so that no image sees another."""
+    """The mirrored encoder: three times convolution, ReLU and doubling; no norm, so that images are independent."""
 
     def __init__(self, width: int, spec: NetworkSettings) -> None:
         super().__init__()
@@ -42,8 +42,6 @@ class Decoder(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Maps [N, F, h, w] to [N, C, H, W] between 0 and 1."""
         for remaining_doublings, block in zip(reversed(range(DOUBLINGS)), self.blocks, strict=True):
-            size = [
-                -(-side // 2**remaining_doublings) for side in self.size
-            ]  # any size, also one that 8 does not divide
+            size = [-(-side // 2**remaining_doublings) for side in self.size]  # sizes need not be multiples of 8
             maps = functional.interpolate(functional.relu(block(maps)), size)
         return self.last(maps).sigmoid()  # type: ignore[no-any-return]

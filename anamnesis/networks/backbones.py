@@ -33,7 +33,7 @@ class SmallCNN(Backbone):
                 _norm_layer(spec.norm)(channels_out),
                 nn.ReLU(),
             ]
-            if index < len(widths) - 1:  # the last maps keep their resolution, for saliency
+            if index < len(widths) - 1:  # no pooling after the last block, for the resolution of saliency maps
                 blocks.append(nn.MaxPool2d(2))
         self.blocks = nn.Sequential(*blocks)
         self.width_out = widths[-1]
@@ -48,7 +48,7 @@ class ResNet18(Backbone):
 
     def __init__(self, spec: NetworkSettings) -> None:
         super().__init__()
-        from monai.networks.nets.resnet import ResNet, ResNetBlock  # 2 s to import: only where it is used
+        from monai.networks.nets.resnet import ResNet, ResNetBlock  # the import takes 2 s
 
         planes = [spec.width * factor for factor in (1, 2, 4, 8)]
         net = ResNet(
@@ -80,7 +80,7 @@ def build_backbone(spec: NetworkSettings, seed: int) -> Backbone:
     """Returns a backbone whose initial weights depend on ``spec`` and ``seed`` alone.
 
     Raises:
-        InputError: an unknown name or norm, or a width that the groups of the norm do not divide.
+        InputError: an unknown name or norm, or a width that is not a multiple of the groups of the norm.
     """
     if spec.name not in BACKBONES:
         raise InputError(f"network.name: {spec.name!r} is not one of {', '.join(BACKBONES)}")
@@ -98,12 +98,12 @@ def build_backbone(spec: NetworkSettings, seed: int) -> Backbone:
 
 
 def standardise(images: Tensor) -> Tensor:
-    """Moves images from [0, 1] to about zero mean and unit spread; without it the first layer mostly sees an offset."""
+    """Scales images from [0, 1] to about zero mean and unit variance; otherwise an offset dominates the first layer."""
     return (images - 0.5) / 0.25
 
 
 def _replace_batch_norms(network: nn.Module) -> None:
-    """Replaces every batch normalisation: MONAI hands its ``norm`` to the stem alone, the blocks keep their default."""
+    """Replaces every batch normalisation: MONAI applies its ``norm`` to the stem only, not to the blocks."""
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.BatchNorm2d):

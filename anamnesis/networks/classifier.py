@@ -8,7 +8,7 @@ from anamnesis.records import NetworkSettings
 
 
 class Classifier(nn.Module):
-    """Logits over every class seen so far."""
+    """Logits over all classes seen so far."""
 
     def __init__(self, spec: NetworkSettings, seed: int, classes: int = 0) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 class GrowingHead(nn.Module):
-    """Linear map [N, features] -> [N, classes]; ``grow`` appends rows and keeps the old ones bit for bit."""
+    """Linear map [N, features] -> [N, classes]; ``grow`` appends rows and does not change the old ones."""
 
     def __init__(self, features: int, classes: int = 0) -> None:
         super().__init__()
@@ -17,13 +17,13 @@ class GrowingHead(nn.Module):
 
     @property
     def classes(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
         return self.weight.shape[0]
 
     def grow(self, classes: int, generator: torch.Generator) -> None:
-        """Appends rows, drawn like ``nn.Linear`` does, until there are ``classes``.
+        """Appends rows, drawn like those of ``nn.Linear``, up to ``classes`` rows.
 
-        The parameters are new objects afterwards: call it before an optimiser is made.
+        It replaces the parameter objects: call it before making the optimiser.
         """
         new_count = classes - self.classes
         if new_count <= 0:

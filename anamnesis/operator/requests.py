@@ -50,7 +50,7 @@ def site_config(site: LoadedResource[Site]) -> SiteConfig:
 def site_ref(site: LoadedResource[Site], test_set: str) -> SiteRef:
     """Returns the reference to a site for the steps after ingestion."""
     spec = site.resource.spec
-    return SiteRef(site.name, store_url(site), site_task(spec), test_set, spec.modalities[0])
+    return SiteRef(site.name, store_url(site), task=site_task(spec), test_set=test_set, modality=spec.modalities[0])
 
 
 def learned_site_refs(
@@ -71,7 +71,7 @@ def configuration(spec: ContinualModelSpec) -> Configuration:
         method=spec.method.entry.method,
         options=spec.method.options(),
         network=NetworkSettings(
-            network.name, network.input.channels, (height, width), network.norm.lower(), network.width
+            network.name, network.input.channels, size=(height, width), norm=network.norm.lower(), width=network.width
         ),
         training=TrainingSettings(
             epochs=training.epochs,

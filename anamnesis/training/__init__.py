@@ -1,4 +1,4 @@
-"""The one training loop and what it stands on: data, augmentation, precision, checkpoints, random streams."""
+"""The one training loop and its parts: data, augmentation, precision, checkpoints, random streams."""
 
 from anamnesis.training.checkpoints import Checkpoints
 from anamnesis.training.data import SplitData, TensorSplit, samples_to_tensors

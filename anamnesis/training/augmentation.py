@@ -9,7 +9,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How far images are moved.
+    """Limits of the random changes.
 
     Attributes:
         degrees: largest rotation.
@@ -17,7 +17,7 @@ class Augmentation:
         scale: largest change of size, as a share.
         contrast: largest change of contrast, as a share.
         brightness: largest shift of intensity, in units of the full range.
-        flip: probability of a left-right flip; 0 by default, because in medicine the side of the body matters.
+        flip: probability of a left-right flip; 0 by default, because the side of the body matters.
     """
 
     degrees: float = 10.0
@@ -30,7 +30,7 @@ class Augmentation:
     def __call__(
         self, images: Tensor, generator: torch.Generator, masks: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """Returns moved images [N, C, H, W] in [0, 1], and masks [N, H, W] moved alike (nearest neighbour)."""
+        """Returns changed images [N, C, H, W] in [0, 1], and masks [N, H, W] with the same map (nearest neighbour)."""
         grid = functional.affine_grid(
             self._random_affine_maps(images.shape[0], generator).to(images), list(images.shape), align_corners=False
         )

@@ -1,4 +1,4 @@
-"""Where training stood, written so that a kill at any moment loses at most the work since the last one."""
+"""Checkpoints of the training: a kill at any moment loses at most the work since the last one."""
 
 import json
 import time
@@ -19,12 +19,12 @@ CheckpointState = Mapping[str, Tensor | object]
 class Checkpoints:
     """Checkpoints of one update, below ``checkpoints/<input digest>/``.
 
-    The tensors lie under their own digest, and the manifest that points to them is written last. Two processes at
-    the same update cannot mix theirs up, and a torn one reads as none.
+    The tensors are stored under their own digest, and the manifest with that digest is written last. So two processes
+    at the same update cannot mix their checkpoints, and an incomplete one is ignored.
 
     Attributes:
-        store: the registry's.
-        key_prefix: key prefix.
+        store: of the registry.
+        key_prefix: prefix of all keys.
         interval_seconds: seconds between two checkpoints.
         clock: monotonic seconds.
     """
@@ -39,11 +39,11 @@ class Checkpoints:
         self._last_saved = self.clock()
 
     def is_due(self) -> bool:
-        """Tells whether it is time for the next one."""
+        """Returns whether the interval is over."""
         return self.clock() - self._last_saved >= self.interval_seconds
 
     def save(self, position: Mapping[str, object], state: CheckpointState) -> None:
-        """Writes where the training is and everything it needs to go on."""
+        """Writes the position of the training and the state to continue from."""
         tensors = {
             name: value.detach().cpu().contiguous() for name, value in state.items() if isinstance(value, Tensor)
         }
@@ -59,18 +59,18 @@ class Checkpoints:
         self._last_saved = self.clock()
 
     def load(self) -> tuple[Mapping[str, Any], dict[str, Tensor | object]] | None:
-        """Returns the last position and state, or none where there is none that is whole."""
+        """Returns the last complete position and state, or none."""
         manifest = self._read_manifest()
         if manifest is None:
             return None
         digest = str(manifest["tensors"])
         key = f"{self.key_prefix}/{digest_hex(digest)}.safetensors"
         if not self.store.exists(key) or digest_bytes(blob := self.store.get(key)) != digest:
-            return None  # another process moved on between the two reads; its work is only repeated
+            return None  # another process replaced it between the two reads; some work is only repeated
         return manifest["position"], {**load(blob), **manifest["plain"]}
 
     def clear(self) -> None:
-        """Deletes them: the update is finished and recorded."""
+        """Deletes them, when the update is recorded."""
         for info in list(self.store.list(f"{self.key_prefix}/")):
             self.store.delete(info.key)
 

@@ -1,4 +1,4 @@
-"""A split of a snapshot as tensors in memory, and the deterministic batches that methods see of it."""
+"""A split of a snapshot as tensors in memory, and its deterministic batches."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,7 +30,7 @@ class TensorSplit:
     """Samples of one or several tasks, ready for a network.
 
     Attributes:
-        images: [N, C, H, W] float16 in [0, 1]; half the memory, an error far below the noise of any scanner.
+        images: [N, C, H, W] float16 in [0, 1]; half the memory of float32, an error far below scanner noise.
         targets: [N] columns of the label space, or [N, H, W] class per pixel.
         sample_ids: [N] sample ids.
     """
@@ -52,21 +52,21 @@ class TensorSplit:
 def samples_to_tensors(
     samples: Iterable[Sample], task: Task, modality: str, labels: tuple[str, ...], spec: NetworkSettings
 ) -> TensorSplit:
-    """Turns samples into one tensor per split, resizing all images of one shape in one go.
+    """Converts samples to one tensor per split; images of one shape are resized together.
 
     Args:
-        samples: of one split; every one has a target.
-        task: whose classes the targets index.
-        modality: which image of each sample the network reads.
+        samples: of one split; each has a target.
+        task: the targets are indices of its classes.
+        modality: the image of each sample to read.
         labels: the model's label space.
         spec: channels and size of the network's input.
 
     Raises:
-        InputError: no samples, a sample without that modality or with numbers that are not finite.
+        InputError: no samples, or a sample without that modality or with non-finite numbers.
     """
     all_samples = list(samples)
     if not all_samples:
-        raise InputError(f"task {task.name!r}: there is no sample to read; ingest labelled studies first")
+        raise InputError(f"task {task.name!r}: no labelled sample; ingest labelled studies first")
     images = torch.empty(len(all_samples), spec.channels, *spec.size, dtype=torch.float16)
     for shape, rows in _rows_by_shape(all_samples, modality).items():
         images[rows] = _prepare_images([all_samples[row] for row in rows], modality, shape[0], spec).half()
@@ -96,7 +96,7 @@ def _prepare_images(samples: list[Sample], modality: str, axes: str, spec: Netwo
             if not is_finite
         ]
         raise InputError(
-            f"{len(non_finite_ids)} samples hold numbers that are not finite, first {non_finite_ids[0]}; ingest them anew"
+            f"{len(non_finite_ids)} samples have non-finite pixels, first {non_finite_ids[0]}; ingest them again"
         )
     planes = to_planes(to_unit_range(pixels, modality, is_byte), axes)
     return resize(to_channels(planes, spec.channels), spec.size)
@@ -109,7 +109,7 @@ def _stack_targets(samples: list[Sample], task: Task, labels: tuple[str, ...], s
         target_indices = [target.index if target else None for target in targets]
         if None in target_indices:
             raise InputError(
-                f"sample {samples[target_indices.index(None)].id}: no class, but it is in a labelled split"
+                f"sample {samples[target_indices.index(None)].id}: it is in a labelled split, but has no class"
             )
         return torch.tensor([class_indices[index] for index in target_indices if index is not None])
     if task.type is TaskType.SEGMENTATION:
@@ -122,19 +122,19 @@ def _stack_targets(samples: list[Sample], task: Task, labels: tuple[str, ...], s
         return torch.cat([torch.nn.functional.interpolate(plane, spec.size, mode="nearest") for plane in planes])[
             :, 0
         ].long()
-    raise InputError(f"task {task.name!r}: training on {task.type.value} is not there yet")
+    raise InputError(f"task {task.name!r}: training on {task.type.value} is not supported yet")
 
 
 @dataclass(frozen=True, slots=True)
 class SplitData:
-    """The ``Data`` of one update: its splits, its random streams, its device.
+    """The ``Data`` of one update: its splits, random streams and device.
 
     Attributes:
-        splits: what the update may see.
+        splits: the splits that the update may read.
         settings: batch size and whether to augment.
         streams: shuffling and augmentation.
         precision: device and layout.
-        augmentation: how far views are moved.
+        augmentation: limits of the random changes of views.
     """
 
     splits: Mapping[Split, TensorSplit]
@@ -144,7 +144,7 @@ class SplitData:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def count(self, split: Split) -> int:
-        """Returns how many samples the split has."""
+        """Returns the number of samples of the split."""
         return len(self.splits[split].sample_ids)
 
     def __call__(
@@ -169,7 +169,7 @@ class SplitData:
         masks = targets if targets.dim() == 3 else None
         view_images = []
         for view in range(views):
-            # Drawn on the processor, so that every device sees the same augmentation.
+            # Drawn on the processor, so that the augmentation is the same on every device.
             generator = self.streams.generator("augment", *stream_name, 0 if masks is not None else view)
             image, mask = self.augmentation(images, generator, masks)
             view_images.append(self._to_memory_format(image))

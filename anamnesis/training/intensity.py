@@ -1,4 +1,4 @@
-"""From pixels as delivered to the tensors a network reads: [N, channels, H, W] in [0, 1]."""
+"""From stored pixels to the tensors that networks read: [N, channels, H, W] in [0, 1]."""
 
 import torch
 from torch import Tensor
@@ -12,8 +12,8 @@ MAXIMUM_QUANTILE = 1 << 24  # torch.quantile takes no more elements at a time
 def to_unit_range(pixels: Tensor, modality: str, is_byte: bool) -> Tensor:
     """Scales images of one shape to [0, 1].
 
-    Eight-bit images keep their scale. CT in Hounsfield units takes a fixed window, because there the number means
-    something; everything else is scaled between its own 0.5 and 99.5 percentiles.
+    Eight-bit images keep their scale. CT in Hounsfield units takes a fixed window, because the unit is absolute; all
+    other images are scaled between their own 0.5 and 99.5 percentiles.
 
     Args:
         pixels: [N, ...] float32.
@@ -37,7 +37,7 @@ def to_unit_range(pixels: Tensor, modality: str, is_byte: bool) -> Tensor:
 
 
 def to_planes(pixels: Tensor, axes: str) -> Tensor:
-    """Returns [N, C, H, W]: colour last becomes colour first; of a volume, the middle slice."""
+    """Returns [N, C, H, W]: moves colour channels to the front, and takes the middle slice of volumes."""
     if axes == "YXC":
         return pixels.movedim(-1, 1)
     if axes == "ZYX":
@@ -46,7 +46,7 @@ def to_planes(pixels: Tensor, axes: str) -> Tensor:
 
 
 def to_channels(images: Tensor, channels: int) -> Tensor:
-    """Turns colour to grey (mean of the channels) or repeats grey, so that there are ``channels``."""
+    """Converts colour to grey (mean of the channels) or repeats grey, to get ``channels`` channels."""
     if images.shape[1] == channels:
         return images
     grey = images.mean(dim=1, keepdim=True)
@@ -54,7 +54,7 @@ def to_channels(images: Tensor, channels: int) -> Tensor:
 
 
 def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resizes [N, C, H, W] with an anti-aliased bilinear filter; leaves images of that size alone."""
+    """Resizes [N, C, H, W] with an anti-aliased bilinear filter; images of that size do not change."""
     if tuple(images.shape[-2:]) == size:
         return images
     return functional.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)

@@ -1,4 +1,4 @@
-"""The one training loop: stages, epochs, steps; every method goes through it, and any kill of it can be resumed."""
+"""The one training loop of all methods: stages, epochs, steps; it resumes after any kill."""
 
 import math
 import time
@@ -18,13 +18,13 @@ from anamnesis.training.precision import Precision
 
 @dataclass(slots=True)
 class Position:
-    """Where the loop is: counters only, as the random streams need nothing else.
+    """Position of the loop: only counters, because random streams need nothing else.
 
     Attributes:
         stage: index of the stage.
-        epoch: pass over the split.
-        batch: batches of this pass that are done.
-        step_index: optimiser steps of this stage that are done.
+        epoch: number of the pass over the split.
+        batch: finished batches of this pass.
+        step_index: finished optimiser steps of this stage.
     """
 
     stage: int = 0
@@ -52,7 +52,7 @@ class _TrainingRun:
 
     @property
     def seconds(self) -> float:
-        """Training time so far, with that of killed attempts up to their last checkpoint."""
+        """Training time so far, with killed attempts up to their last checkpoint."""
         return self.previous_seconds + time.monotonic() - self.started
 
     def run_stages(self) -> None:
@@ -62,7 +62,7 @@ class _TrainingRun:
             if index < self.position.stage:
                 continue
             self._run_stage(stage, optimiser_tensors)
-            optimiser_tensors = None  # an optimiser belongs to its stage
+            optimiser_tensors = None  # each stage has its own optimiser
             self.position = Position(stage=index + 1)
             self._save_checkpoint(None)
 
@@ -85,7 +85,11 @@ class _TrainingRun:
         position = self.position
         factor = learning_rate_factor(position.step_index, total_steps)
         step = TrainingStep(
-            stage.name, position.epoch, position.step_index, total_steps, self.context.settings.learning_rate * factor
+            stage.name,
+            position.epoch,
+            step_index=position.step_index,
+            total_steps=total_steps,
+            learning_rate=self.context.settings.learning_rate * factor,
         )
         for group, parameter_group in zip(optimiser.param_groups, stage.groups, strict=True):
             group["lr"] = step.learning_rate * parameter_group.lr_scale
@@ -100,7 +104,7 @@ class _TrainingRun:
         torch.autograd.backward(loss)
         optimiser.step()
         self.method.after_step(step)
-        for name, term in terms.items():  # on the device: reading a number would make a GPU wait
+        for name, term in terms.items():  # on the device: reading the number would block a GPU
             self.loss_sums[name] = self.loss_sums.get(name, 0.0) + term.detach().double()
         position.step_index, position.batch = position.step_index + 1, position.batch + 1
         if self.checkpoints and self.checkpoints.is_due():
@@ -116,7 +120,8 @@ class _TrainingRun:
         totals = _to_floats(self.loss_sums)
         if not all(math.isfinite(total) for total in totals.values()):
             raise InputError(
-                f"the loss is not finite in epoch {self.position.epoch + 1}: {totals}; lower a weight or the rate"
+                f"the loss is not finite in epoch {self.position.epoch + 1}: {totals}; lower a loss weight or the "
+                "learning rate"
             )
         return totals
 
@@ -169,13 +174,13 @@ def train(
     checkpoints: Checkpoints | None = None,
     progress: Progress = ignore_progress,
 ) -> TrainingLog:
-    """Trains ``method`` on the task at hand, from where the last checkpoint stands if there is one.
+    """Trains ``method`` on the current task, from the last checkpoint if there is one.
 
     Raises:
         InputError: the loss is not finite; the message has its terms.
     """
     precision.move_to_device(method.network)
-    run = _TrainingRun(method, context, data, precision, checkpoints, progress)
+    run = _TrainingRun(method, context, data=data, precision=precision, checkpoints=checkpoints, progress=progress)
     with precision.deterministic_mode(), torch.random.fork_rng(devices=[]):
         run.run_stages()
         method.network.eval()
@@ -184,10 +189,10 @@ def train(
 
 
 def gradient_norms(terms: Mapping[str, Tensor], parameters: Sequence[nn.Parameter]) -> dict[str, Tensor]:
-    """Returns ``<term>.gradient``: the L2 norm of each term's gradient; the graph and ``.grad`` stay as they are.
+    """Returns ``<term>.gradient``: the L2 norm of each term's gradient; the graph and ``.grad`` do not change.
 
-    Terms of very different norms hide each other, and their values do not show it. One backward pass for each term:
-    the loop asks once an epoch.
+    A term with a small gradient has little effect, and its value does not show that. This takes one backward pass for
+    each term, so the loop calls it once an epoch.
     """
     trainable = [value for value in parameters if value.requires_grad]
     norms = {}
@@ -203,7 +208,7 @@ def _to_floats(values: Mapping[str, Tensor]) -> dict[str, float]:
 
 
 def _set_modes(network: nn.Module, stage: Stage) -> None:
-    """Freezes what the stage does not train, and puts only its modules in training mode."""
+    """Freezes the parameters outside the stage, and puts only its modules in training mode."""
     trainable_ids = {id(parameter) for group in stage.groups for parameter in group.parameters}
     for parameter in network.parameters():
         parameter.requires_grad_(id(parameter) in trainable_ids)

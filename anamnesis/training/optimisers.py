@@ -36,7 +36,7 @@ def make_optimiser(stage: Stage, settings: TrainingSettings, device: torch.devic
 
 
 def learning_rate_factor(step_index: int, total_steps: int) -> float:
-    """Returns the factor on the learning rate at step ``step_index`` of ``total_steps``: linear warm-up, then half a cosine."""
+    """Returns the factor on the learning rate at a step, counted from 0: linear warm-up, then half a cosine."""
     warm_up_steps = max(1, round(WARM_UP_SHARE * total_steps))
     if step_index < warm_up_steps:
         return (step_index + 1) / warm_up_steps
@@ -51,9 +51,9 @@ def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_optimiser_state(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Puts back what ``optimiser_state`` gave, each tensor in the memory layout of its parameter.
+    """Restores what ``optimiser_state`` returned, each tensor in the memory layout of its parameter.
 
-    Another layout would be added up in another order, and the bits would differ from the uninterrupted run's.
+    Another layout would change the order of summation, and so the bits of the resumed run.
     """
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}

@@ -1,4 +1,4 @@
-"""Device, precision and memory layout, and the record of everything that equal bits depend on."""
+"""Device, precision and memory layout, and the record of the environment that equal bits depend on."""
 
 import platform
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ from anamnesis.records import Configuration, InputError
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """How the numbers are computed.
+    """Device and precision of computations.
 
     Attributes:
-        device: where.
+        device: the device.
         use_bfloat16: whether convolutions and products run in bfloat16.
         memory_format: memory layout of images and convolution weights.
         threads: intra-op threads.
@@ -33,11 +33,11 @@ class Precision:
 
     @contextmanager
     def deterministic_mode(self) -> Iterator[None]:
-        """Sets threads and deterministic algorithms, and puts back what was set before."""
+        """Sets threads and deterministic algorithms, and restores the earlier settings at the end."""
         threads, was_deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
         warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
         torch.set_num_threads(self.threads)
-        # On a GPU a few backward passes have no deterministic form; there they warn instead of failing.
+        # Some backward passes have no deterministic form on a GPU; there they warn instead of failing.
         torch.use_deterministic_algorithms(True, warn_only=self.device.type != "cpu")
         try:
             yield
@@ -46,12 +46,12 @@ class Precision:
             torch.use_deterministic_algorithms(was_deterministic, warn_only=warn_only)
 
     def move_to_device(self, module: nn.Module) -> None:
-        """Moves a module to the device, its convolution weights in the layout."""
+        """Moves a module to the device, with convolution weights in the layout."""
         module.to(device=self.device)
         module.to(memory_format=self.memory_format)  # type: ignore[call-overload]  # missing in torch's own stubs
 
     def environment(self) -> dict[str, str]:
-        """Returns what equal bits depend on besides the inputs."""
+        """Returns the properties that equal bits depend on, besides the inputs."""
         cuda = self.device.type == "cuda"
         return {
             "torch": torch.__version__,
@@ -88,6 +88,6 @@ def _gains_from_bfloat16(device: torch.device, network: str) -> bool:
 
 
 def has_matrix_tiles() -> bool:
-    """Tells whether the processor multiplies bfloat16 matrices in hardware; unknown (older torch) counts as no."""
+    """Returns whether the processor multiplies bfloat16 matrices in hardware; false for older torch."""
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("amx_bf16"))

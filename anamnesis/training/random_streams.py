@@ -1,4 +1,4 @@
-"""Named random streams. A stream is a function of the seed and its name alone, so it has no state to lose."""
+"""Named random streams. A stream depends only on the seed and its name, so it has no state to store."""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ import torch
 class RandomStreams:
     """Random generators by name: ``streams.generator("shuffle", "train", epoch)``.
 
-    Counters in the name take the place of stored generator states: a run that resumes at any step draws what the
-    uninterrupted run would have drawn.
+    Counters in the name replace stored generator states: a run that resumes at any step draws the same numbers as an
+    uninterrupted run.
 
     Attributes:
         seed: of the configuration.
-        scope: what keeps two updates apart: the site and which visit it is. Not the method: methods that are compared
-            see the same images in the same order, and start from the same weights.
+        scope: distinguishes updates: the site and the number of its update. It does not name the method: compared
+            methods get the same images in the same order, and the same initial weights.
     """
 
     seed: int

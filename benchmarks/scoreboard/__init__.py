@@ -1,1 +1,1 @@
-"""Every method over the same sequences of sites, with the same budget: one result file a run, one page of all."""
+"""All methods over the same sequences of sites, with the same budget: one results file a sequence, and one page."""

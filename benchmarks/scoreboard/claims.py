@@ -74,11 +74,15 @@ def _judge_paired(tables: Tables, rival: str) -> ClaimVerdict:
 
 
 def _judge_above(tables: Tables, first_label: str, second_label: str, name: str) -> ClaimVerdict:
-    return _compare(tables, first_label, second_label, name, "is above", lambda a, b: a > b)
+    return _compare(
+        tables, first_label, second_label=second_label, name=name, relation="is above", holds=lambda a, b: a > b
+    )
 
 
 def _judge_below(tables: Tables, first_label: str, second_label: str, name: str) -> ClaimVerdict:
-    return _compare(tables, first_label, second_label, name, "is below", lambda a, b: a < b)
+    return _compare(
+        tables, first_label, second_label=second_label, name=name, relation="is below", holds=lambda a, b: a < b
+    )
 
 
 def _compare(

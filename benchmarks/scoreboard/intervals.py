@@ -36,7 +36,9 @@ def paired_difference(
         return None
     pairs = [(runs_by_key[run], baseline_runs_by_key[run]) for run in runs]
     rng = np.random.default_rng(0)
-    by_site = [_site_differences(pairs, site, scenario, rng, draws) for site in sorted(pairs[0][0].sites)]
+    by_site = [
+        _site_differences(pairs, site, scenario=scenario, rng=rng, draws=draws) for site in sorted(pairs[0][0].sites)
+    ]
     resampled: Array = np.mean([site[0] for site in by_site], axis=0)
     exact: Array = np.mean([site[1] for site in by_site], axis=0)
     weights = rng.multinomial(len(runs), np.full(len(runs), 1 / len(runs)), draws) / len(runs)

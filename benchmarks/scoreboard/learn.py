@@ -72,7 +72,14 @@ def learn(sites: tuple[BenchmarkSite, ...], configuration: Configuration) -> Ite
         log = train(method, context, data, precision)
         seconds = time.perf_counter() - start
         known_sites = tuple(sequence_site for sequence_site in sites if set(sequence_site.task.labels) <= set(labels))
-        yield LearnedMethod(method, labels, known_sites, seconds, state_bytes(method.state_dict()), log.epoch_losses)
+        yield LearnedMethod(
+            method,
+            labels,
+            known_sites=known_sites,
+            seconds=seconds,
+            state_bytes=state_bytes(method.state_dict()),
+            log=log.epoch_losses,
+        )
 
 
 def split_of(site: BenchmarkSite, cases: Cases, labels: tuple[str, ...]) -> TensorSplit:

@@ -1,4 +1,4 @@
-"""Saliency over runs: what is kept of an old site's maps, between its floors and its ceiling, and beside forgetting."""
+"""Saliency over runs: the retention of earlier sites' maps, its floors and ceiling, and its relation to forgetting."""
 
 import statistics
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from benchmarks.scoreboard.table import MeanDeviation, mean_and_deviation
 
 @dataclass(frozen=True, slots=True)
 class SaliencySummary:
-    """What a row keeps of where it looked.
+    """The retained saliency of a row.
 
     Attributes:
         iou: of the most salient fifth, after own update and after the last.
@@ -40,14 +40,14 @@ class SaliencySummary:
 
 def summarise_saliency(results: Sequence[RunResult]) -> SaliencySummary:
     """Gathers a row's runs."""
-    by_run = [[site for site in result.saliency.values() if site.kept] for result in results]
+    by_run = [[site for site in result.saliency.values() if site.retention] for result in results]
     site_saliencies = [site for run in by_run for site in run]
     focus_values = [site.focus for site in site_saliencies if site.focus]
     pixels = max((site.pixels for site in site_saliencies), default=0)
-    ious = [_mean([site.kept["IoU"] for site in run]) for run in by_run]
+    ious = [_mean([site.retention["IoU"] for site in run]) for run in by_run]
     return SaliencySummary(
         iou=mean_and_deviation(ious),
-        ssim=mean_and_deviation(_mean([site.kept["SSIM"] for site in run]) for run in by_run),
+        ssim=mean_and_deviation(_mean([site.retention["SSIM"] for site in run]) for run in by_run),
         forgetting=mean_and_deviation(None if iou is None else 1 - iou for iou in ious),
         other=_mean([site.other["IoU"] for site in site_saliencies if site.other]),
         random=random_iou(pixels) if pixels else None,
@@ -64,7 +64,7 @@ def drift_pairs(results: Sequence[RunResult]) -> list[tuple[float, float]]:
     pairs = []
     for result in results:
         forgetting = forgetting_by_task(result.matrix(task_incremental=True))
-        iou_by_site = {name: site.kept["IoU"] for name, site in result.saliency.items() if site.kept}
+        iou_by_site = {name: site.retention["IoU"] for name, site in result.saliency.items() if site.retention}
         pairs += [(1 - iou_by_site[name], 100 * loss) for name, loss in forgetting.items() if name in iou_by_site]
     return pairs
 

@@ -1,4 +1,4 @@
-"""What a method knows of every site's held-out images after an update, and where it looks."""
+"""Predictions and saliency maps of a method on the held-out images of all sites after an update."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,10 +21,10 @@ PROBE_IMAGES = 100
 
 @dataclass(frozen=True, slots=True)
 class HeldOutPredictions:
-    """What a method answers on one site's held-out images.
+    """The predictions of a method on one site's held-out images.
 
     Attributes:
-        class_right: [N] bool; every class met so far competes.
+        class_right: [N] bool; all classes seen so far compete.
         task_right: [N] bool; only the site's own classes compete.
         site_right: [N] bool; the winner among all classes is one of the site's own.
         groups: [N] number of the patient.
@@ -36,7 +36,7 @@ class HeldOutPredictions:
     groups: Tensor
 
     def by_patient(self) -> dict[str, list[int]]:
-        """Returns the images of each patient, and how many of them were answered right."""
+        """Returns the number of images of each patient, and of the correct predictions."""
         counts = {"images": torch.ones_like(self.groups), "class": self.class_right, "task": self.task_right}
         patients = int(self.groups.max()) + 1
         empty = torch.zeros(patients, dtype=torch.long)
@@ -46,7 +46,7 @@ class HeldOutPredictions:
 
 
 def predict_held_out(learned_method: LearnedMethod, site: BenchmarkSite) -> HeldOutPredictions:
-    """Asks the method about a site's held-out images."""
+    """Returns the predictions of the method on a site's held-out images."""
     held_out = site.held_out
     split = split_of(site, held_out, learned_method.labels)
     columns = find_class_indices(site.task, learned_method.labels)
@@ -78,10 +78,10 @@ def saliency_maps(learned_method: LearnedMethod, site: BenchmarkSite) -> Tensor 
 
 @dataclass(frozen=True, slots=True)
 class Saliency:
-    """Where a method looks on an old site's images, after its own update and after the last.
+    """Saliency on an earlier site's images, after its own update and after the last.
 
     Attributes:
-        kept: ``IoU``, ``SSIM``, ``Cosine`` and ``Spearman`` between the two.
+        retention: ``IoU``, ``SSIM``, ``Cosine`` and ``Spearman`` between the two.
         other: the same between the map of an image and that of another of its class, both after the own update.
         focus: energy in the tumour's mask and pointing game, after the own update and after the last, with the share
             of the image that the mask covers; empty where there are no masks.
@@ -89,7 +89,7 @@ class Saliency:
         pixels: of a map.
     """
 
-    kept: Mapping[str, float] = field(default_factory=dict)
+    retention: Mapping[str, float] = field(default_factory=dict)
     other: Mapping[str, float] = field(default_factory=dict)
     focus: Mapping[str, float] = field(default_factory=dict)
     images: int = 0
@@ -101,7 +101,7 @@ def compare_saliency(site: BenchmarkSite, maps_before: Tensor, maps_after: Tenso
     retention_metrics = map_retention(maps_before, maps_after)
     case, other_case = same_class_pairs(site.held_out.labels[:PROBE_IMAGES])
     return Saliency(
-        kept={name: float(metric.value) for name, metric in retention_metrics.items()},
+        retention={name: float(metric.value) for name, metric in retention_metrics.items()},
         other={
             name: float(metric.value)
             for name, metric in map_retention(maps_before[case], maps_before[other_case]).items()

@@ -1,4 +1,4 @@
-"""Made-up sites: a bar on a background of the site's own, and a question of its own about the bar."""
+"""Artificial sites: a bar on a background, with a different background and task for each site."""
 
 import torch
 from torch import Tensor

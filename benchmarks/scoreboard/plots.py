@@ -1,4 +1,4 @@
-"""Pictures for the page: accuracy over sites, what is kept of saliency, and cost."""
+"""Pictures for the page: accuracy over sites, retained saliency, and cost."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,11 +19,11 @@ STYLES: Mapping[str, Mapping[str, Any]] = {
     **{row.label: {"color": COLOURS[index % len(COLOURS)]} for index, row in enumerate(ROWS)},
     FEATURED_ROW: {"color": "black", "linewidth": 2.5, "markersize": 7, "zorder": 3},
 }
-"""The same for a row in every picture; ours lies on top."""
+"""The style of each row, the same in all pictures; ours is drawn on top."""
 
 
 def draw_pictures(sequence: str, lines: Sequence[TableLine], folder: Path) -> list[Path]:
-    """Writes the pictures of a sequence as SVG, equal for equal results, and returns those there is something for."""
+    """Writes the pictures of a sequence as SVG, equal for equal results, and returns the paths; none without data."""
     drawn_lines = [line for line in lines if line.results and not line.row.label.startswith(HIDDEN_PREFIX)]
     drawers: Mapping[str, Callable[[Any, Sequence[TableLine]], bool]] = {
         "accuracy": _draw_accuracy,
@@ -72,7 +72,7 @@ def _mean_by_update(result: RunResult) -> list[float]:
 
 
 def _draw_saliency(axes: Any, lines: Sequence[TableLine]) -> bool:
-    """Learning accuracy against what is kept of saliency; to the left of the band a row does not learn."""
+    """Draws learning accuracy against retained saliency; rows that do not learn have a cross."""
     for line in lines:
         saliency_summary, learning = summarise_saliency(line.results), line.values.get("learning accuracy")
         if saliency_summary.iou and learning:
@@ -87,7 +87,7 @@ def _draw_saliency(axes: Any, lines: Sequence[TableLine]) -> bool:
 
 
 def _draw_cost(axes: Any, lines: Sequence[TableLine]) -> bool:
-    """Seconds of learning against bytes that a version stores after the last site."""
+    """Draws seconds of learning against the size of a version after the last site."""
     for line in lines:
         seconds, size = line.values["seconds"], line.values["state kB"]
         if seconds and size:

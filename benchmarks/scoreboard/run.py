@@ -33,7 +33,9 @@ def run_setting(setting: RunSetting, folder: Path | None = None) -> RunResult:
         InputError: unknown sequence, method or option, missing images, or a loss that is not finite.
     """
     size = QUICK_SIZE if setting.quick else SIZE
-    sites = load_sequence(setting.sequence, setting.order, QUICK_IMAGES if setting.quick else 0, size, folder)
+    sites = load_sequence(
+        setting.sequence, setting.order, images=QUICK_IMAGES if setting.quick else 0, size=size, folder=folder
+    )
     network = NetworkSettings(size=(size, size), width=QUICK_WIDTH if setting.quick else WIDTH)
     settings = TrainingSettings(epochs=setting.epochs, learning_rate=setting.learning_rate, seed=setting.seed)
     rows: list[tuple[LearnedMethod, dict[str, HeldOutPredictions]]] = []

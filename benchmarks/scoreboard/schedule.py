@@ -49,7 +49,7 @@ def plan_runs(
         for order in ORDERS:
             for sequence in sequences:
                 for row in (row for row in all_rows if row.runs_on(sequence) and order in row.orders):
-                    setting = setting_of(row, sequence, seed, order, current_choices)
+                    setting = setting_of(row, sequence, seed=seed, order=order, current_choices=current_choices)
                     jobs.append(ScheduledRun(setting, folder / f"{sequence}.jsonl"))
     return jobs
 

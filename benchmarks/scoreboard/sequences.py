@@ -105,7 +105,7 @@ def load_sequence(
 
 
 def split_site(site: BenchmarkSite) -> tuple[BenchmarkSite, BenchmarkSite]:
-    """Returns the site as two: patients of even number as they are, the others with another acquisition."""
+    """Returns the site as two: patients of even number unchanged, the others with another acquisition."""
     half_sites = []
     for parity, name in enumerate(("as-taken", "shifted")):
         train, held_out = (

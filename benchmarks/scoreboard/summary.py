@@ -36,7 +36,7 @@ def summarise(result: RunResult) -> RunSummary:
         percentages |= dict.fromkeys(
             ("learning accuracy", "forgetting", "forgetting, class-incremental", "backward transfer")
         )
-    retentions = [site.kept for site in result.saliency.values() if site.kept]
+    retentions = [site.retention for site in result.saliency.values() if site.retention]
     return RunSummary(
         {name: None if value is None else 100 * value for name, value in percentages.items()}
         | {

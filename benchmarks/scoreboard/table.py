@@ -59,7 +59,7 @@ def results_of(sequence: str, current_choices: Choices, folder: Path = RUNS) -> 
 def _runs_of(
     row: MethodRow, sequence: str, results: Sequence[RunResult], current_choices: Choices
 ) -> tuple[RunResult, ...]:
-    expected_setting = setting_of(row, sequence, 0, 0, current_choices)
+    expected_setting = setting_of(row, sequence, seed=0, order=0, current_choices=current_choices)
     matching_runs = [result for result in results if replace(result.setting, seed=0, order=0) == expected_setting]
     return tuple(sorted(matching_runs, key=_sort_key))
 
@@ -86,7 +86,13 @@ def _make_line(row: MethodRow, results: Mapping[str, Sequence[RunResult]], floor
     is_slow_learner = learning is not None and floor is not None and learning.mean < floor
     featured_runs = results.get(FEATURED_ROW, ()) if row.label != FEATURED_ROW else ()
     differences = {scenario: paired_difference(runs, featured_runs, scenario) for scenario in ("class", "task")}
-    return TableLine(row, runs, values, differences, row.marks + ((DOES_NOT_LEARN,) if is_slow_learner else ()))
+    return TableLine(
+        row,
+        runs,
+        values=values,
+        differences=differences,
+        marks=row.marks + ((DOES_NOT_LEARN,) if is_slow_learner else ()),
+    )
 
 
 def mean_and_deviation(values: Iterable[float | None]) -> MeanDeviation | None:

@@ -47,7 +47,9 @@ class MonitoredHospital:
         score = Decimal(status["tasks"][0]["bestScore"]) - below_best
         metric = Metric(score, 40, score - width, score + width)
         measurements = tuple(
-            Measurement("north", "bars", evaluation_set, self.test_set, "Accuracy", metric)
+            Measurement(
+                "north", "bars", evaluation_set=evaluation_set, test_set=self.test_set, metric="Accuracy", score=metric
+            )
             for evaluation_set in (EvaluationSet.FROZEN, EvaluationSet.RECENT)
         )
         name, time = f"chest-evaluation-2026010{number}t000000z", f"2026-01-0{number}T00:00:00Z"
@@ -58,7 +60,15 @@ class MonitoredHospital:
         """Writes the saliency evaluation of an update into the registry, as the pod of an update does."""
         champion, evaluator = self.hospital.status()["champion"], digest_json({"name": "saliency"})
         overlap = {"IoU": Metric(Decimal("0.8"), 20)}
-        evaluation = Evaluation(champion, "north", "bars", self.test_set, evaluator, "saliency", overlap)
+        evaluation = Evaluation(
+            champion,
+            "north",
+            task="bars",
+            test_set=self.test_set,
+            evaluator=evaluator,
+            name="saliency",
+            metrics=overlap,
+        )
         write_evaluation(self.registry, evaluation)
 
     def queries_without_answer(self) -> list[str]:
@@ -81,7 +91,7 @@ def monitored_hospital(
     )
     hospital = HospitalNamespace(cluster, namespace, s3_environment, tmp_path)
     hospital.apply(changes=SPEC)
-    operator = hospital.start_operator(flags=("--lease-duration=30",))  # it is killed once; nobody else shall lead
+    operator = hospital.start_operator(flags=("--lease-duration=30",))  # it is killed once; no other operator must lead
     quick_rules = rule_file_of(sorted(rules()), **{"for": "2s", "keep_firing_for": "1s"})
     folder = tmp_path / "alerting"
     folder.mkdir()

@@ -151,7 +151,7 @@ def testbed(cluster: ApiServer, namespace: str, tmp_path: Path) -> Iterator[Aler
             {"cluster": EXTERNAL_LABELS["cluster"]},
         )
         try:
-            yield AlertTestbed(cluster, namespace, operators, proxy, alerting)
+            yield AlertTestbed(cluster, namespace, operators=operators, proxy=proxy, alerting=alerting)
         finally:
             alerting.stop()
     finally:
@@ -166,7 +166,7 @@ def start_operator(identity: str, kubeconfig: Path, namespace: str, folder: Path
     options |= {"watch_check_interval": 1.0, "request_timeout": 2.0, "lease": FAST}
     command = [sys.executable, "-m", "fakes.idle_operator", str(kubeconfig), json.dumps(options)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
-    return OperatorProcess(identity, command, environment, port, folder / f"{identity}.log")
+    return OperatorProcess(identity, command, environment=environment, port=port, log=folder / f"{identity}.log")
 
 
 @pytest.mark.slow
@@ -190,7 +190,7 @@ def test_each_alert_fires_over_its_limit_and_nothing_else_does(testbed: AlertTes
     leader.kill()
     eventually(standby.is_leader)
     leader.start()
-    assert testbed.firing() == expected, "a new leader is no new alert, and ends none"
+    assert testbed.firing() == expected, "a new leader neither starts nor ends an alert"
     keep_within_limits(testbed)
     repair(testbed)
     standby.kill()

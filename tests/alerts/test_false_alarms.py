@@ -34,9 +34,9 @@ SITUATIONS = {
     "a model names a Site that is not there": Situation(
         "AnamnesisModelStalled",
         {_UNREADABLE: "1"},
-        True,
-        {**MODEL, "reason": "SiteMissing"},
-        "wards/chest is stalled and needs a person: SiteMissing",
+        fires=True,
+        labels={**MODEL, "reason": "SiteMissing"},
+        summary="wards/chest is stalled and needs a person: SiteMissing",
     ),
     "a Site is there and cannot be read: it has its own alert": Situation(
         "AnamnesisModelStalled", {_UNREADABLE: "1", _SITE_THERE: "60"}, False

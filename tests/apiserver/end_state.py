@@ -14,7 +14,7 @@ class EndState:
 
     Attributes:
         promoted: every version that became champion, in order; the last is in use.
-        decisions: kind and subject of all log entries except claims, in order.
+        decisions: kind and subject of each log entry that is not a claim, in the order of the log.
         outcomes: site, base, kind and version of what each run found, in the order of the log.
         versions: digests of all that were trained.
         ignored: log entries that the rules do not allow.
@@ -35,11 +35,11 @@ class EndState:
         return EndState(
             self.promoted[:updates],
             tuple((kind, subject) for kind, subject in self.decisions if subject in first_promoted),
-            frozenset(outcome for outcome in self.outcomes if outcome[3] in first_promoted),
-            tuple(version for version in self.versions if version in first_promoted),
-            self.ignored,
-            self.problems,
-            updates,
+            outcomes=frozenset(outcome for outcome in self.outcomes if outcome[3] in first_promoted),
+            versions=tuple(version for version in self.versions if version in first_promoted),
+            ignored=self.ignored,
+            problems=self.problems,
+            runs_written=updates,
         )
 
 

@@ -112,7 +112,9 @@ class HospitalNamespace:
         command += [f"--port={port}", f"--state={self.state_folder}", "--grace=2", "--lease-duration=3", *flags]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         environment["KUBECONFIG"] = str(kubeconfig)
-        process = OperatorProcess(identity, command, environment, port, self.state_folder / f"{identity}.log")
+        process = OperatorProcess(
+            identity, command, environment=environment, port=port, log=self.state_folder / f"{identity}.log"
+        )
         self.processes.append(process)
         return process
 

@@ -110,11 +110,16 @@ def test_a_digest_is_named_or_confirmed(
 
 
 def test_the_start_of_a_digest_must_be_unambiguous(cluster: ApiServer, filled_namespace: str, run: Run) -> None:
-    create_resource(cluster, filled_namespace, "ModelUpdate", "chest-2", UPDATE_SPEC, {"version": OTHER})
+    create_resource(cluster, filled_namespace, "ModelUpdate", "chest-2", spec=UPDATE_SPEC, status={"version": OTHER})
     result = run("approve", "-n", filled_namespace, "chest", "sha256:4f1", "--reason", "x", user="rossi")
     assert (result.code, "give at least 4 hex digits" in result.err) == (2, True)
     create_resource(
-        cluster, filled_namespace, "ModelUpdate", "chest-3", UPDATE_SPEC, {"version": CANDIDATE[:20] + "0" * 51}
+        cluster,
+        filled_namespace,
+        "ModelUpdate",
+        "chest-3",
+        spec=UPDATE_SPEC,
+        status={"version": CANDIDATE[:20] + "0" * 51},
     )
     result = run("approve", "-n", filled_namespace, "chest", CANDIDATE[:13], "--reason", "x", user="rossi")
     assert result.code == 2

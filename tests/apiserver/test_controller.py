@@ -33,7 +33,7 @@ def start(cluster: ApiServer, namespace: str, tmp_path: Path) -> Iterator[Start]
 
     def begin(identity: str = "one", kubeconfig: Path = operator_kubeconfig, **settings: Any) -> StubOperator:
         log = tmp_path / f"{identity}.log"
-        started.append(StubOperator(kubeconfig, namespace, log, identity, settings).start())
+        started.append(StubOperator(kubeconfig, namespace, log=log, identity=identity, settings=settings).start())
         return started[-1]
 
     yield begin

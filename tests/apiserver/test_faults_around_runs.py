@@ -121,7 +121,7 @@ def test_the_bucket_is_gone_while_a_run_lives(
 def test_an_update_is_deleted_and_then_a_site(
     hospital: HospitalNamespace, pods: FakePipelinePods, expected_end_state: EndState
 ) -> None:
-    """The update is created again and takes over its run; the run of a deleted site ends anyway."""
+    """The update is created again and adopts its run; the run of a deleted site ends."""
     start_update(hospital, pods)
     eventually(lambda: bool(pods.live_runs()))
     hospital.kubectl("delete", "modelupdates", "--all")

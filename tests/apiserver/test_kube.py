@@ -124,8 +124,10 @@ def test_what_others_wrote_into_a_status_is_taken_over(
 def test_nothing_happens_to_what_is_gone_nor_to_another_of_its_name(
     cluster: ApiServer, kube: KubeCluster, namespace: str, created_site: Site
 ) -> None:
-    missing_site, replaced_site = (created_site.model_copy(update={"metadata": created_site.metadata.model_copy(update=changes)})
-                   for changes in ({"name": "gone"}, {"uid": MISSING_METADATA.uid, "resource_version": "1"}))  # fmt: skip
+    missing_site, replaced_site = (
+        created_site.model_copy(update={"metadata": created_site.metadata.model_copy(update=changes)})
+        for changes in ({"name": "gone"}, {"uid": MISSING_METADATA.uid, "resource_version": "1"})
+    )
     before = read_resource(cluster, namespace, site("guangzhou"))
     for resource in (missing_site, replaced_site):
         kube.put_status(resource, readable("Listed", "True"))

@@ -58,7 +58,8 @@ def commands(nth: int, hospital: HospitalNamespace, copy: str) -> str:
     block = PAGE.read_text().split("```bash\n")[nth + 1].partition("```")[0]
     _, rest = block.split("\n", 1)
     registry_path = hospital.registry.removeprefix("s3://")
-    names = f"space={hospital.namespace} model=chest registry={registry_path} images=models/{hospital.namespace}/images copy={copy}"
+    names = f"space={hospital.namespace} model=chest registry={registry_path}"
+    names += f" images=models/{hospital.namespace}/images copy={copy}"
     return f"{names}\n{rest}"
 
 

@@ -32,8 +32,9 @@ def test_one_screen_says_what_waits_and_why(cluster: ApiServer, namespace: str, 
     lines = [" ".join(line.split()) for line in result.out.splitlines()]
     assert lines[0].startswith("chest: champion aa11aa11aa11, in use for")
     assert [line for line in lines if "=" in line.partition(" ")[0]] == [
-        f"Drifting=True for {drifting_age(lines)}: RecentBelowFloor: guangzhou: AUROC 0.71 on 31 recent cases, floor 0.78"
-    ]  # conditions without a problem are not shown
+        f"Drifting=True for {drifting_age(lines)}: "
+        "RecentBelowFloor: guangzhou: AUROC 0.71 on 31 recent cases, floor 0.78"
+    ]  # healthy conditions are not shown
     assert any(line.startswith(f"update {UPDATE} of bethesda: AwaitingApproval, started") for line in lines)
     assert f"version {CANDIDATE}" in lines
     assert f'anamnesis approve -n {namespace} chest sha256:4f1c4f1c4f1c --reason "..."' in lines
@@ -55,19 +56,19 @@ def test_an_approval_that_does_not_count_is_shown_with_the_reason(cluster: ApiSe
         "approver": "admin",
         "reason": "seen",
     }
-    create_resource(cluster, namespace, "UpdateApproval", "new", approval_spec)
+    create_resource(cluster, namespace, "UpdateApproval", "new", spec=approval_spec)
     refused = condition("Recorded", "False", "WrongVersion", "its version is another")
-    create_resource(cluster, namespace, "UpdateApproval", "wrong", approval_spec, {"conditions": [refused]})
+    create_resource(cluster, namespace, "UpdateApproval", "wrong", spec=approval_spec, status={"conditions": [refused]})
     create_resource(
         cluster,
         namespace,
         "UpdateApproval",
         "old",
-        {**approval_spec, "update": "chest-1"},
-        {"conditions": [refused]},
+        spec={**approval_spec, "update": "chest-1"},
+        status={"conditions": [refused]},
     )
     recorded_status = {"conditions": [condition("Recorded", "True", "Recorded")]}
-    create_resource(cluster, namespace, "UpdateApproval", "heard", approval_spec, recorded_status)
+    create_resource(cluster, namespace, "UpdateApproval", "heard", spec=approval_spec, status=recorded_status)
     result = run("status", "-n", namespace)
     lines = [line.strip() for line in result.out.splitlines() if "admin: Approve" in line]
     assert result.err == ""
@@ -94,7 +95,7 @@ def test_for_programs_it_is_one_document(cluster: ApiServer, namespace: str, run
 
 def test_a_model_is_shown_alone_with_its_sites(cluster: ApiServer, namespace: str, run: Run) -> None:
     create_waiting_model(cluster, namespace)
-    create_resource(cluster, namespace, "ContinualModel", "other", {**MODEL, "sites": [{"name": "bethesda"}]})
+    create_resource(cluster, namespace, "ContinualModel", "other", spec={**MODEL, "sites": [{"name": "bethesda"}]})
     document = json.loads(run("status", "-n", namespace, "other", "--json").out)
     assert ([m["name"] for m in document["models"]], [s["name"] for s in document["sites"]]) == (
         ["other"],

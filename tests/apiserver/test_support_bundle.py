@@ -47,12 +47,12 @@ def plant_secrets(server: ApiServer, namespace: str) -> None:
     labels = {"owner": "hunter2", "anamnesis.dev/model": "chest"}
     table = {"from": "Manifest", "manifest": "s3://key:hunter2@bucket/labels.csv"}
     spec = {**SITE, "source": source, "labels": table}
-    create_resource(server, namespace, "Site", "pacs", spec, annotations=applied, labels=labels)
+    create_resource(server, namespace, "Site", "pacs", spec=spec, annotations=applied, labels=labels)
     request_site = {**REQUEST_DOCUMENT["site"], "source": "s3://key:hunter2@bucket/x?X-Amz-Signature=1"}
     request = {**REQUEST_DOCUMENT, "site": request_site}
-    create_resource(server, namespace, "ModelUpdate", "chest-9", {**UPDATE_SPEC, "request": request})
+    create_resource(server, namespace, "ModelUpdate", "chest-9", spec={**UPDATE_SPEC, "request": request})
     approval_spec = {"update": UPDATE, "version": CANDIDATE, "decision": "Reject", "approver": "admin"}
-    create_resource(server, namespace, "UpdateApproval", "no", {**approval_spec, "reason": "misread MUELLER^ANNA"})
+    create_resource(server, namespace, "UpdateApproval", "no", spec={**approval_spec, "reason": "misread MUELLER^ANNA"})
     model_reference = {
         "apiVersion": "anamnesis.dev/v1alpha1",
         "kind": "ContinualModel",

@@ -36,7 +36,7 @@ def test_the_number_never_falls_also_when_the_annotation_is_gone(
     cluster: ApiServer, filled_namespace: str, run: Run
 ) -> None:
     create_resource(
-        cluster, filled_namespace, "ModelUpdate", "chest-7", {**UPDATE_SPEC, "site": "guangzhou", "counter": 7}
+        cluster, filled_namespace, "ModelUpdate", "chest-7", spec={**UPDATE_SPEC, "site": "guangzhou", "counter": 7}
     )
     result = run("update", "-n", filled_namespace, "chest", "--site", "guangzhou", user="weber")
     assert "requested update 8 of guangzhou" in result.out
@@ -70,7 +70,7 @@ def test_a_site_of_the_model_must_be_named(cluster: ApiServer, filled_namespace:
 
 def test_where_there_is_one_model_its_name_may_be_left_out(cluster: ApiServer, filled_namespace: str, run: Run) -> None:
     assert "chest: requested" in run("update", "-n", filled_namespace, "--site", "guangzhou", user="weber").out
-    create_resource(cluster, filled_namespace, "ContinualModel", "abdomen", MODEL)
+    create_resource(cluster, filled_namespace, "ContinualModel", "abdomen", spec=MODEL)
     result = run("update", "-n", filled_namespace, "--site", "guangzhou", user="weber")
     assert (result.code, f"name the model: namespace {filled_namespace} has abdomen, chest" in result.err) == (2, True)
 

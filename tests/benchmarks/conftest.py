@@ -37,7 +37,7 @@ def make_result() -> Make:
             task_incremental=scores,
             site_inference=scores,
             patients={"a": first, "b": second},
-            saliency={"a": Saliency(overlap, overlap, {}, 40, 64)},
+            saliency={"a": Saliency(overlap, overlap, focus={}, images=40, pixels=64)},
             maps={},
             losses=({}, {}),
         )

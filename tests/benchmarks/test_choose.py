@@ -32,6 +32,6 @@ def test_the_best_trial_is_chosen_and_all_are_kept(make_result, tmp_path, monkey
     choose.write_choices(choices, path)
     row = next(row for row in ROWS if row.label == "DER++ 500")
     monkeypatch.undo()
-    setting = choose.setting_of(row, "site", 2, 1, choose.read_choices(path))
+    setting = choose.setting_of(row, "site", seed=2, order=1, current_choices=choose.read_choices(path))
     assert setting.options == {**settings[2].options, "buffer": 500}
     assert (setting.seed, setting.order) == (2, 1)

@@ -9,7 +9,10 @@ from benchmarks.scoreboard.table import lines_of
 @pytest.mark.parametrize(("right", "holds"), [((36, 34), False), ((36, 36), True), ((34, 38), True)])
 def test_backward_transfer_is_judged_over_all_runs_and_told_by_order(make_result, right, holds):
     row = next(row for row in ROWS if row.label == FEATURED_ROW)
-    runs = [make_result(setting_of(row, "shift", 0, order, Choices()), right[order]) for order in (0, 1)]
+    runs = [
+        make_result(setting_of(row, "shift", seed=0, order=order, current_choices=Choices()), right[order])
+        for order in (0, 1)
+    ]
     tables = {"shift": {line.row.label: line for line in lines_of({FEATURED_ROW: runs})}}
     site, shift = (verdict for verdict in judge_claims(tables) if "backward transfer" in verdict.claim)
     assert site.holds is None

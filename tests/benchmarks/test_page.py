@@ -18,7 +18,7 @@ def runs(make_result, tmp_path):
     for row in ROWS:
         for seed in (0, 1) if row.label in scores_by_row else ():
             right, learning = scores_by_row[row.label]
-            setting = setting_of(row, "modality", seed, 0, Choices())
+            setting = setting_of(row, "modality", seed=seed, order=0, current_choices=Choices())
             write_result(make_result(setting, right, learning=learning), tmp_path / "modality.jsonl")
     return tmp_path
 
@@ -52,7 +52,7 @@ def test_claims_are_judged_by_the_numbers(runs):
 
 def test_runs_of_another_choice_do_not_count(make_result, runs):
     row = next(row for row in ROWS if row.label == "LwF")
-    setting = setting_of(row, "modality", 0, 0, Choices())
+    setting = setting_of(row, "modality", seed=0, order=0, current_choices=Choices())
     write_result(make_result(replace(setting, options={"weight": 77.0}), 20), runs / "modality.jsonl")
     assert "| LwF | not run |" in render_page(runs, Choices())
 

@@ -15,7 +15,9 @@ from benchmarks.scoreboard.summary import run_key
 
 
 def settings_of(*seeds):
-    return [RunSetting("phantom", "finetune", {"competing": "task"}, "fine-tune", seed) for seed in seeds]
+    return [
+        RunSetting("phantom", "finetune", options={"competing": "task"}, row="fine-tune", seed=seed) for seed in seeds
+    ]
 
 
 def test_results_are_sorted_by_key_one_a_line(make_result, tmp_path):

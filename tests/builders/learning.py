@@ -170,7 +170,9 @@ class AdaptersOnly(ClassificationMethod[NoOptions]):
 
     def build(self, spec: NetworkSettings, seed: int) -> Classifier:
         super().build(spec, seed)
-        return AdapterNetwork(NetworkSettings(spec.name, spec.channels, spec.size, "batch", spec.width), seed)
+        return AdapterNetwork(
+            NetworkSettings(spec.name, spec.channels, size=spec.size, norm="batch", width=spec.width), seed
+        )
 
     def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
         super().begin_task(context, data)

@@ -27,7 +27,7 @@ def run_update_steps(request: UpdateRequest) -> UpdateResult:
         version = str(steps.train(encoded, str(ingested["snapshot"]), test_set)["version"])
         steps.evaluate_forgetting(encoded, version, test_set)
         steps.evaluate_saliency(encoded, version, test_set)
-        steps.promote_model(encoded, version, test_set, "tester", ingested["update_result"])  # type: ignore[arg-type]
+        steps.promote_model(encoded, version, test_set, author="tester", update_result=ingested["update_result"])  # type: ignore[arg-type]
     result = read_update_result(open_store(request.registry), request.trigger.claim)
     assert result
     return result

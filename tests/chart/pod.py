@@ -47,7 +47,7 @@ class Pod:
             if "value" in variable
         }
         environment["KUBECONFIG"] = str(self._cluster.service_account(self._namespace, self.spec["serviceAccountName"]))
-        return OperatorProcess("one", command, environment, port, self._folder / "operator.log")
+        return OperatorProcess("one", command, environment=environment, port=port, log=self._folder / "operator.log")
 
     def _localise(self, text: str) -> str:
         text = text.replace("$(POD_NAMESPACE)", self._namespace).replace("$(POD_NAME)", "one")

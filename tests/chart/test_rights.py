@@ -84,7 +84,7 @@ class WatchedRelease:
         command += [f"{name}={value}" for name, value in local_options.items()]
         account = self.cluster.service_account(self.release_namespace, "anamnesis-operator")
         environment = {**os.environ, "KUBECONFIG": str(account)}
-        return OperatorProcess("one", command, environment, port, self.folder / "operator.log")
+        return OperatorProcess("one", command, environment=environment, port=port, log=self.folder / "operator.log")
 
     def helm_test(self, port: int) -> int:
         """Runs the command of the pod of ``helm test``; returns its exit code."""
@@ -161,7 +161,13 @@ def watched_release(
     with helm(cluster_with_crds, release_namespace) as client:
         client.install(CHART, "anamnesis", values)
         try:
-            yield WatchedRelease(cluster_with_crds, release_namespace, watched_namespace, tmp_path, values)
+            yield WatchedRelease(
+                cluster_with_crds,
+                release_namespace,
+                watched_namespace=watched_namespace,
+                folder=tmp_path,
+                values=values,
+            )
         finally:
             client.uninstall("anamnesis")
 

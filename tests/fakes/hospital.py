@@ -138,7 +138,12 @@ class FakeBackend:
         content, patients, _ = self.network.sources[request.site.name]
         quality = self.network.quality[digest(content)]
         simulate_update(
-            request, self.network.store(request.registry), self.network.store(request.store), content, patients, quality
+            request,
+            self.network.store(request.registry),
+            site_store=self.network.store(request.store),
+            content=content,
+            patients=patients,
+            quality=quality,
         )
 
     def _simulate_evaluation(self, request: EvaluationRequest) -> None:
@@ -149,10 +154,25 @@ class FakeBackend:
             recorded = Decimal("0.9")
             metric = site.task.primary_metric
             measurements.append(
-                Measurement(site.name, site.task.name, EvaluationSet.FROZEN, site.test_set, metric, score, recorded)
+                Measurement(
+                    site.name,
+                    site.task.name,
+                    evaluation_set=EvaluationSet.FROZEN,
+                    test_set=site.test_set,
+                    metric=metric,
+                    score=score,
+                    recorded_score=recorded,
+                )
             )
             measurements.append(
-                Measurement(site.name, site.task.name, EvaluationSet.RECENT, site.test_set, metric, score)
+                Measurement(
+                    site.name,
+                    site.task.name,
+                    evaluation_set=EvaluationSet.RECENT,
+                    test_set=site.test_set,
+                    metric=metric,
+                    score=score,
+                )
             )
         store = self.network.store(request.registry)
         write_scheduled_evaluation(
@@ -246,7 +266,7 @@ class FakeHospital:
         self.cluster.edit(self.model.model_copy(update={"metadata": changed}))
 
     def create_approval(self, decision: str, version: str, update: str = "", approver: str = "rossi") -> UpdateApproval:
-        """A person creates an UpdateApproval."""
+        """Creates an approval in a person's name."""
         target = {"model": "chest"} if decision == "RollBack" else {"update": update}
         spec = {**target, "version": version, "decision": decision, "approver": approver, "reason": "reviewed"}
         document_fields = document(
@@ -255,7 +275,7 @@ class FakeHospital:
         return self.cluster.create(UpdateApproval.model_validate(document_fields))
 
     def approval_result(self, approval: UpdateApproval) -> tuple[str, str]:
-        """Status and reason of the condition of an approval."""
+        """Status and reason of an approval's condition."""
         stored = self.cluster.get(UpdateApproval, SPACE, approval.metadata.name)
         assert stored is not None
         recorded = stored.status.condition(RECORDED)

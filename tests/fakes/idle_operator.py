@@ -47,7 +47,13 @@ def main(kubeconfig: str, settings: dict[str, Any]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     lease = LeaseTimes(**settings.pop("lease"))
     options = OperatorOptions(**{**settings, "namespaces": tuple(settings["namespaces"]), "lease_times": lease})
-    return run_operator(options, load_configuration({}, kubeconfig), idle_reconcile, make_metrics, stop)
+    return run_operator(
+        options,
+        load_configuration({}, kubeconfig),
+        make_reconcile=idle_reconcile,
+        make_observer=make_metrics,
+        stop=stop,
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A cluster in memory that behaves towards controllers as the API server does: no server, no waiting."""
+"""A cluster in memory that behaves like the API server as far as the controllers can see: no server, no waiting."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -64,7 +64,7 @@ class MemoryCluster:
     ) -> tuple[ResourceT, ...]:
         self._check_reachable()
         for field in fields or {}:
-            assert field in SELECTABLE.get(kind.__name__, ()), f"{field} is not selectable in {kind.__name__}"
+            assert field in SELECTABLE.get(kind.__name__, ()), f"{field} is not a selectable field of {kind.__name__}"
         candidates = (
             resource for key, resource in sorted(self._resources.items()) if key[:2] == (kind.__name__, namespace)
         )

@@ -66,8 +66,9 @@ def stub_reconcile(identity: str, seconds: float) -> Callable[[Cluster, Cache, C
             if "fail" in resource.metadata.labels:
                 raise ValueError(f"a library quotes {resource.spec}")
             ready_condition = Condition(type="Ready", status="True", reason="Seen", message=f"by {identity}")
-            cluster.put_status(resource, _status(resource, merge_conditions(resource.status.conditions, (ready_condition,),
-                                                                 resource.metadata.generation, clock())))  # fmt: skip
+            generation = resource.metadata.generation
+            conditions = merge_conditions(resource.status.conditions, (ready_condition,), generation, clock())
+            cluster.put_status(resource, _status(resource, conditions))
             return None
 
         return reconcile
@@ -89,7 +90,11 @@ def main(kubeconfig: str, settings: dict[str, Any]) -> int:
     options = OperatorOptions(**{**settings, "namespaces": tuple(settings["namespaces"]), "lease_times": lease})
     client_configuration = load_configuration({}, kubeconfig)
     return run_operator(
-        options, client_configuration, stub_reconcile(options.identity, seconds), RecordingObserver, stop
+        options,
+        client_configuration,
+        make_reconcile=stub_reconcile(options.identity, seconds),
+        make_observer=RecordingObserver,
+        stop=stop,
     )
 
 

@@ -36,7 +36,7 @@ def simulate_update(
         request: what the run was asked for.
         store: the registry.
         site_store: the site's.
-        content: stands for what lies at the site.
+        content: stands for the data of the site.
         patients: so many.
         quality: the score of what is learned from it, on every test set.
     """
@@ -49,11 +49,11 @@ def simulate_update(
     outcome = UpdateResult(
         trigger,
         request.site.name,
-        request.base,
-        configuration,
-        UpdateResultKind.CANDIDATE,
-        snapshot,
-        test_set,
+        base=request.base,
+        configuration=configuration,
+        kind=UpdateResultKind.CANDIDATE,
+        snapshot=snapshot,
+        test_set=test_set,
         new_patients=patients,
         counts={"train": patients},
     )
@@ -62,20 +62,34 @@ def simulate_update(
     elif snapshot in lineage_snapshots(store, request.base):
         write_update_result(store, replace(outcome, kind=UpdateResultKind.NO_CHANGE))
     else:
-        version = _simulate_training(store, request, snapshot, test_set, quality)
+        version = _simulate_training(store, request, snapshot=snapshot, test_set=test_set, quality=quality)
         write_update_result(store, replace(outcome, version=version))
 
 
 def _simulate_training(store: Store, request: UpdateRequest, snapshot: str, test_set: str, quality: str) -> str:
     blobs = {"weights": f"{request.base}{snapshot}".encode()}
     parts = {name: digest_bytes(data) for name, data in blobs.items()}
-    version = Version(request.base or None, snapshot, request.site.name, encode_object(request.configuration), parts)
+    version = Version(
+        request.base or None,
+        snapshot,
+        site=request.site.name,
+        configuration=encode_object(request.configuration),
+        parts=parts,
+    )
     name = write_version(store, version, blobs)
     for site in tested_sites(request, test_set):
         metrics = {site.task.primary_metric: Metric(Decimal(quality), 50)}
         write_evaluation(
             store,
-            Evaluation(name, site.name, site.task.name, site.test_set, digest("e"), "forgetting", metrics),
+            Evaluation(
+                name,
+                site.name,
+                task=site.task.name,
+                test_set=site.test_set,
+                evaluator=digest("e"),
+                name="forgetting",
+                metrics=metrics,
+            ),
         )
     return name
 
@@ -86,14 +100,14 @@ def freeze_first_test_set(store: Store, request: UpdateRequest) -> str:
 
     samples = tuple(sample(request.site.name, label) for label in range(len(request.site.task.classes)))
     test_sets_of_site = list_test_sets(store) or freeze_test_set(
-        store, TestSet(1, request.site.name, request.site.task, digest("key"), samples)
+        store, TestSet(1, request.site.name, task=request.site.task, key_fingerprint=digest("key"), samples=samples)
     )
     return test_sets_of_site[-1].digest
 
 
 def sample(site: str, label: int) -> SampleRecord:
     name = digest(f"{site} {label}")
-    return SampleRecord(name, f"{site}-{label}", name, Split.TEST, {}, Target(index=label))
+    return SampleRecord(name, f"{site}-{label}", study=name, split=Split.TEST, images={}, target=Target(index=label))
 
 
 def lineage_snapshots(store: Store, base: str) -> set[str | None]:

@@ -11,7 +11,7 @@ from anamnesis.records import Configuration, InputError, Split, TrainingSettings
 from anamnesis.training import TensorSplit, precision_for, train
 
 NUMERICS = precision_for(Configuration("derpp"), "cpu")
-STEP = TrainingStep("train", 0, 0, 1, 1e-3)
+STEP = TrainingStep("train", 0, step_index=0, total_steps=1, learning_rate=1e-3)
 PLAIN = TrainingSettings(epochs=6, batch_size=8, learning_rate=5e-3, augment=False)
 
 

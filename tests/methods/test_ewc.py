@@ -77,7 +77,7 @@ def test_the_loss_is_the_formula_by_a_naive_loop() -> None:
         for value in method.network.parameters():
             value.add_(0.01)
     batch = next(iter(data(Split.TRAIN, 1, stage="train")))
-    terms = method.loss(batch, TrainingStep("train", 0, 0, 12, 1e-3))
+    terms = method.loss(batch, TrainingStep("train", 0, step_index=0, total_steps=12, learning_rate=1e-3))
     parameters = dict(method.network.named_parameters())
     penalty = sum(
         float((value * (parameters[name].detach()[: len(value)] - anchor[name]).square()).sum())

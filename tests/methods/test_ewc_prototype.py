@@ -64,7 +64,10 @@ def terms_of(method: EWCPrototype, *tasks: Task, step: TrainingStep | None = Non
     context = context_of(tasks, SETTINGS)
     data = data_of(context, bar_split(tasks[-1], context.labels))
     method.begin_task(context, data)
-    return method.loss(next(iter(data(Split.TRAIN, 1, stage="train"))), step or TrainingStep("train", 0, 0, 12, 1e-3))
+    return method.loss(
+        next(iter(data(Split.TRAIN, 1, stage="train"))),
+        step or TrainingStep("train", 0, step_index=0, total_steps=12, learning_rate=1e-3),
+    )
 
 
 def trained_on_first(options: Options = NO_OPTIONS) -> EWCPrototype:
@@ -88,7 +91,10 @@ def test_9_every_term_reaches_the_encoder_and_only_pictures_reach_the_decoder() 
     with torch.no_grad():  # away from the anchor
         for value in method.network.parameters():
             value.add_(0.01)
-    terms = method.loss(next(iter(method._data(Split.TRAIN, 1, stage="train"))), TrainingStep("train", 0, 0, 12, 1e-3))
+    terms = method.loss(
+        next(iter(method._data(Split.TRAIN, 1, stage="train"))),
+        TrainingStep("train", 0, step_index=0, total_steps=12, learning_rate=1e-3),
+    )
     assert set(terms) == {
         "classification", "reconstruction", "prototype_near_sample", "sample_near_prototype", "saliency_alignment",
         "prototype_retention", "ewc",
@@ -382,7 +388,10 @@ def test_bad_input_maps_that_are_zero_everywhere_are_a_stable_run(
     black = TensorSplit(torch.zeros_like(split.images), split.targets, split.sample_ids)
     terms = terms_of(method, FIRST)
     torch.nn.init.zeros_(method.network.head.weight)
-    terms = method.loss(next(iter(method._data(Split.TRAIN, 1, stage="train"))), TrainingStep("train", 0, 0, 12, 1e-3))
+    terms = method.loss(
+        next(iter(method._data(Split.TRAIN, 1, stage="train"))),
+        TrainingStep("train", 0, step_index=0, total_steps=12, learning_rate=1e-3),
+    )
     norms = gradient_norms(terms, list(method.network.parameters()))
     assert all(norm.isfinite() for norm in norms.values())
     log = learn(method, FIRST, split=black)

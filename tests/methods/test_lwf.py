@@ -14,7 +14,7 @@ from anamnesis.records import Configuration, InputError, Split, Task
 from anamnesis.training import precision_for, train
 
 NUMERICS = precision_for(Configuration("lwf"), "cpu")
-STEP = TrainingStep("train", 0, 0, 1, 1e-3)
+STEP = TrainingStep("train", 0, step_index=0, total_steps=1, learning_rate=1e-3)
 
 
 def learn(method: Method, *tasks: Task) -> None:

@@ -1,4 +1,4 @@
-"""Specialists: no update changes an earlier one, the router tells sites apart, and each costs one network."""
+"""Specialists: no update changes an earlier one, the router distinguishes sites, and each costs one network."""
 
 import copy
 

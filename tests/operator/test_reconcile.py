@@ -1,4 +1,4 @@
-"""A model's life on a cluster, a few lines each: real plan, real registry, a fake back end."""
+"""The life of a model on a cluster: real plan, real registry, a fake back end."""
 
 from datetime import timedelta
 from decimal import Decimal

@@ -14,7 +14,7 @@ KEY = ReconcileKey("ContinualModel", "hospital", "chest")
 
 @dataclass
 class LeadershipLoss:
-    """Leadership that is lost at a write, anywhere; it counts the writes afterwards."""
+    """Leadership that is lost during a write; it counts the later writes."""
 
     hospital: FakeHospital
     writes_left: int

@@ -27,7 +27,7 @@ BAD = [
     ("EWCPrototype, ewcPrototype: {consolidation: {penalty: \"3000\"}, fisher: {kind: Sampled}}", "DERPP",
      "ContinualModel chest: spec: method DERPP keeps real images of patients in every version: choose another method"),
     ("penalty", "penalti", "spec.method: ewcPrototype.consolidation.penalti: unknown field; valid fields are penalty"),
-    ("consolidation", "consolidate", "spec.method: ewcPrototype.consolidate: unknown field; valid fields are consolidat"),
+    ("consolidation", "consolidate", "spec.method: ewcPrototype.consolidate: unknown field; valid fields are"),
     ('{penalty: "3000"}', '"3000"', "spec.method: ewcPrototype.consolidation: expected fields, found '3000'"),
     ('penalty: "3000"', "penalty: 3000", "spec.method: ewcPrototype.consolidation.penalty: expected a decimal in"),
     ("Sampled", "Guessed", "spec.method: ewcPrototype.fisher.kind: expected one of Exact, Sampled,"),

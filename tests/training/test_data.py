@@ -17,7 +17,7 @@ LABELS = ("other/x", "other/y", *FIRST.labels)
 
 def sample(number: int, pixels: np.ndarray, axes: str = "YX", index: int = 0) -> Sample:
     image = Image(pixels, (1.0,) * 2, axes)
-    return Sample(f"s{number}", f"p{number}", f"t{number}", {"DX": image}, Target(index=index))
+    return Sample(f"s{number}", f"p{number}", study=f"t{number}", images={"DX": image}, target=Target(index=index))
 
 
 def test_samples_of_many_shapes_keep_their_order_and_get_their_columns() -> None:
@@ -26,7 +26,7 @@ def test_samples_of_many_shapes_keep_their_order_and_get_their_columns() -> None
         sample(n, np.full(shape, 40 * (n + 1), np.uint8), "YXC" if len(shape) == 3 else "YX", n % 2)
         for n, shape in enumerate(shapes)
     ]
-    split = samples_to_tensors(samples, FIRST, "DX", LABELS, SPEC)
+    split = samples_to_tensors(samples, FIRST, modality="DX", labels=LABELS, spec=SPEC)
     assert split.images.shape == (4, 1, 16, 16)
     assert split.targets.tolist() == [2, 3, 2, 3]
     torch.testing.assert_close(
@@ -36,7 +36,11 @@ def test_samples_of_many_shapes_keep_their_order_and_get_their_columns() -> None
 
 def test_grey_is_repeated_for_a_colour_network() -> None:
     split = samples_to_tensors(
-        [sample(0, np.eye(16, dtype=np.uint8) * 255)], FIRST, "DX", LABELS, NetworkSettings(channels=3, size=(16, 16))
+        [sample(0, np.eye(16, dtype=np.uint8) * 255)],
+        FIRST,
+        modality="DX",
+        labels=LABELS,
+        spec=NetworkSettings(channels=3, size=(16, 16)),
     )
     assert torch.equal(split.images[0, 0], split.images[0, 2])
 
@@ -44,7 +48,9 @@ def test_grey_is_repeated_for_a_colour_network() -> None:
 def test_of_a_volume_the_middle_slice_is_taken() -> None:
     volume = np.zeros((5, 16, 16), np.uint8)
     volume[2] = 255
-    assert samples_to_tensors([sample(0, volume, "ZYX")], FIRST, "DX", LABELS, SPEC).images.min() == 1
+    assert (
+        samples_to_tensors([sample(0, volume, "ZYX")], FIRST, modality="DX", labels=LABELS, spec=SPEC).images.min() == 1
+    )
 
 
 def test_hounsfield_units_take_a_fixed_window_and_other_scanners_their_percentiles() -> None:
@@ -59,8 +65,8 @@ def test_hounsfield_units_take_a_fixed_window_and_other_scanners_their_percentil
 @pytest.mark.parametrize(
     ("samples", "message"),
     [
-        ([], "there is no sample"),
-        ([sample(0, np.full((4, 4), np.nan, np.float32))], "not finite, first s0"),
+        ([], "no labelled sample"),
+        ([sample(0, np.full((4, 4), np.nan, np.float32))], "non-finite pixels, first s0"),
         (
             [Sample("s1", "p", "t", {"CT": Image(np.zeros((4, 4), np.uint8), (1.0, 1.0), "YX")})],
             "no image 'DX'; it has CT",
@@ -69,12 +75,14 @@ def test_hounsfield_units_take_a_fixed_window_and_other_scanners_their_percentil
 )
 def test_what_cannot_be_learned_is_named(samples: list[Sample], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        samples_to_tensors(samples, FIRST, "DX", LABELS, SPEC)
+        samples_to_tensors(samples, FIRST, modality="DX", labels=LABELS, spec=SPEC)
 
 
 def test_a_class_that_the_model_does_not_know_is_refused() -> None:
     with pytest.raises(InputError, match="the model has no class 'first/a'"):
-        samples_to_tensors([sample(0, np.zeros((4, 4), np.uint8))], FIRST, "DX", ("other/x",), SPEC)
+        samples_to_tensors(
+            [sample(0, np.zeros((4, 4), np.uint8))], FIRST, modality="DX", labels=("other/x",), spec=SPEC
+        )
 
 
 def test_masks_are_resized_without_new_values() -> None:
@@ -82,7 +90,13 @@ def test_masks_are_resized_without_new_values() -> None:
     mask[:16] = 1
     images = {"MR": Image(mask * 200, (1.0, 1.0), "YX"), "mask": Image(mask, (1.0, 1.0), "YX")}
     task = Task("organ", TaskType.SEGMENTATION, ("background", "organ"), "Dice")
-    split = samples_to_tensors([Sample("s", "p", "t", images, Target(mask="mask"))], task, "MR", task.labels, SPEC)
+    split = samples_to_tensors(
+        [Sample("s", "p", study="t", images=images, target=Target(mask="mask"))],
+        task,
+        modality="MR",
+        labels=task.labels,
+        spec=SPEC,
+    )
     assert split.targets.shape == (1, 16, 16)
     assert split.targets.unique().tolist() == [0, 1]
     assert split.targets[0, :8].all()

@@ -1,8 +1,8 @@
 """Classifiers in closed form on frozen features: ridge regression, linear discriminant, nearest class mean.
 
-All three follow from sums over the images (the Gram matrix of the features, and their sum for each class), and sums add
-up: what is learned site by site is what would be learned from all sites at once, and nothing is forgotten. This is
-analytic class-incremental learning (ACIL, Zhuang et al., NeurIPS 2022), whose recursion on the inverse is the same
+All three follow from sums over the images (the Gram matrix of the features, and their sum for each class). The sums of
+the sites add up to those of all sites at once, so learning site by site gives the same result and forgets nothing. This
+is analytic class-incremental learning (ACIL, Zhuang et al., NeurIPS 2022), whose recursion on the inverse is the same
 estimate by the Woodbury identity; the discriminant is streaming LDA (Hayes and Kanan, CVPR workshops 2020).
 """
 
@@ -28,7 +28,7 @@ class FeatureStatistics:
 
     @property
     def classes(self) -> int:
-        """How many classes there are."""
+        """Number of classes."""
         return self.sums.shape[0]
 
     @property
@@ -47,7 +47,7 @@ class FeatureStatistics:
 
     @torch.no_grad()
     def add(self, features: Tensor, targets: Tensor) -> None:
-        """Takes in features [N, D] of images whose classes are ``targets`` [N]."""
+        """Adds features [N, D] of images of the classes ``targets`` [N]."""
         extended_features = features.to(self.gram)
         extended_features = torch.cat([extended_features, extended_features.new_ones(len(extended_features), 1)], dim=1)
         self.gram += extended_features.T @ extended_features
@@ -57,7 +57,7 @@ class FeatureStatistics:
         """Returns weights [K, D + 1], the bias last, in float64: one-hot targets, the bias not shrunk.
 
         Args:
-            ridge: of the pull to zero, added to the Gram matrix's diagonal; more than 0.
+            ridge: added to the diagonal of the Gram matrix; more than 0.
         """
         penalties = torch.full_like(self.gram.diagonal(), ridge)
         penalties[-1] = 1e-9  # solvable without an image
@@ -77,9 +77,9 @@ class FeatureStatistics:
         return torch.cat([weights, -0.5 * (weights * means).sum(1, keepdim=True)], dim=1)
 
     def solve_nearest_mean(self) -> Tensor:
-        """Returns weights [K, D + 1] whose largest answer is the class with the nearest mean (Euclidean), in float64.
+        """Returns weights [K, D + 1] whose largest logit is that of the nearest mean (Euclidean), in float64.
 
-        Minus half the squared distance, less the part that all classes share: mu . x - |mu|^2 / 2.
+        The logit is minus half the squared distance, without the part that all classes share: mu . x - |mu|^2 / 2.
         """
         return torch.cat([self.means, -0.5 * self.means.square().sum(1, keepdim=True)], dim=1)
 
@@ -88,7 +88,7 @@ class FeatureStatistics:
         return {"gram": self.gram, "sums": self.sums}
 
     def load_state_dict(self, state: Mapping[str, Tensor], device: torch.device | str = "cpu") -> None:
-        """Takes back what ``state_dict`` gave."""
+        """Restores what ``state_dict`` returned."""
         self.gram, self.sums = state["gram"].to(device), state["sums"].to(device)
 
 

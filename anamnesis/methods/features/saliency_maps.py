@@ -1,8 +1,8 @@
-"""Where the network looks, as part of a loss: class activation maps and how far two of them are from each other.
+"""Class activation maps, and the distance between two of them, as parts of a loss.
 
 With global average pooling and a linear head the channel weights of Grad-CAM are the head's row divided by the number
-of pixels (Zhou et al., CVPR 2016; Selvaraju et al., ICCV 2017). The map is a product of what the forward pass made
-already, and differentiable once, without a second backward pass.
+of pixels (Zhou et al., CVPR 2016; Selvaraju et al., ICCV 2017). The map is a product of the feature maps and the head,
+and its gradient needs no second backward pass.
 """
 
 from enum import StrEnum
@@ -16,7 +16,7 @@ from anamnesis.methods.features.task_groups import TaskGroups
 FAINT_SHARE = 0.01
 """Share of the batch's mean norm below which a map counts as empty: its direction is noise, its gradient is huge."""
 MINIMUM_NORM = 1e-6
-"""Norm below which it does so whatever the others are."""
+"""Norm below which a map always counts as empty."""
 
 
 class SaliencyTarget(StrEnum):
@@ -25,33 +25,33 @@ class SaliencyTarget(StrEnum):
     CLASS = "class"
     """The logit of the class."""
     CONTRAST = "contrast"
-    """That less the mean logit of the classes of its task: what reports measure (``grad_cam``)."""
+    """That minus the mean logit of the classes of its task, as in reports (``grad_cam``)."""
 
 
 class MapDistance(StrEnum):
-    """How far two maps are from each other."""
+    """The distance between two maps."""
 
     COSINE = "cosine"
     """1 - cosine of the angle between them."""
     L1 = "l1"
     """Mean absolute difference of the maps divided by their L2 norms, times the root of the pixels (LwM, 2019)."""
     RAW = "raw"
-    """Mean absolute difference of the maps as they are (RRR, 2021)."""
+    """Mean absolute difference of the maps without normalisation (RRR, 2021)."""
 
 
 class MapNormalisation(StrEnum):
-    """What becomes of a map that is zero, or almost, everywhere; ``x / max(|x|, eps)`` has a gradient of 1 / eps."""
+    """Treatment of maps that are almost zero everywhere; ``x / max(|x|, eps)`` would have a gradient of 1 / eps."""
 
     MASKED = "masked"
-    """It is left out."""
+    """They do not count."""
     SMOOTH = "smooth"
     """Maps are divided by sqrt(|x|^2 + eps^2), eps being 1 % of the batch's mean norm."""
     SIGNED = "signed"
-    """Maps keep their negative part, which is seldom empty; those that are empty all the same are left out."""
+    """Maps keep their negative part, which is rarely empty; maps that are still empty do not count."""
 
 
 def head_weights(weight: Tensor, task_groups: TaskGroups, saliency_target: SaliencyTarget) -> Tensor:
-    """Returns [K, F]: how each channel speaks for each class, of the head's weight [K, F]."""
+    """Returns the weight of each channel in the map of each class, [K, F], from the head's weight [K, F]."""
     return weight if saliency_target is SaliencyTarget.CLASS else weight - task_groups.task_means(weight)
 
 
@@ -82,7 +82,7 @@ def map_distance(
 ) -> Tensor:
     """Returns the mean distance of maps [N, h, w] before the ReLU to fixed ones of the same shape.
 
-    A case whose fixed map is empty does not count; where none counts the scalar is 0, with a gradient of 0.
+    A case with an empty fixed map does not count; if no case counts, the scalar is 0, with a gradient of 0.
     """
     saliency_maps, target_maps = saliency_maps.flatten(1), target_maps.flatten(1)
     if normalisation is not MapNormalisation.SIGNED:
@@ -95,7 +95,7 @@ def map_distance(
     if normalisation is MapNormalisation.SMOOTH:
         norms = (squared_norms + minimum_norm.square()).sqrt()
     else:
-        is_counted &= ~(squared_norms < minimum_norm.square())  # a NaN counts, so that the loss tells of it
+        is_counted &= ~(squared_norms < minimum_norm.square())  # a NaN counts, so that it appears in the loss
         norms = torch.where(is_counted, squared_norms, 1.0).sqrt()
     x, y = saliency_maps / norms[:, None], functional.normalize(target_maps, dim=1)
     distances = 1 - (x * y).sum(1) if distance is MapDistance.COSINE else (x - y).abs().mean(1) * x.shape[1] ** 0.5
@@ -107,7 +107,7 @@ def _masked_mean(values: Tensor, is_counted: Tensor) -> Tensor:
 
 
 def map_dispersion(saliency_maps: Tensor) -> Tensor:
-    """Returns 1 - |mean of the normalised maps|^2 of maps [N, h, w]: 0 where all are alike, near 1 where none are."""
+    """Returns 1 - |mean of the normalised maps|^2 of maps [N, h, w]: 0 if all are equal, near 1 if none are."""
     unit_vectors = unit_maps(saliency_maps)
     is_counted = unit_vectors.any(1)
     return 1 - (unit_vectors.sum(0) / is_counted.sum().clamp_min(1)).square().sum()

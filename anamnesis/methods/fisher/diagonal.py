@@ -60,7 +60,9 @@ def fisher_diagonal(
         with record_layer_calls(network) as layer_calls:
             logits = network(images.detach().requires_grad_())[:, classes]
             probabilities = (logits.detach().double() / temperature).softmax(1)
-            for vectors in _fisher_vectors(probabilities, targets, classes, kind, generator):
+            for vectors in _fisher_vectors(
+                probabilities, targets, class_indices=classes, kind=kind, generator=generator
+            ):
                 add_squared_gradients(total, layer_calls, logits, vectors.to(logits.dtype))
         image_count += len(images)
     return {name: value / max(image_count, 1) for name, value in total.items()}

@@ -58,7 +58,13 @@ def record_layer_calls(network: nn.Module) -> Iterator[list[LayerCall]]:
                 raise ValueError(
                     f"{name}: called twice in one pass; squared gradients of shared layers are not supported"
                 )
-            call_by_name[name] = LayerCall(f"{name}.", layer, inputs[0], inputs[0]._version, get_gradient_edge(output))
+            call_by_name[name] = LayerCall(
+                f"{name}.",
+                layer,
+                layer_input=inputs[0],
+                input_version=inputs[0]._version,
+                output_edge=get_gradient_edge(output),
+            )
             layer_calls.append(call_by_name[name])
 
         return hook

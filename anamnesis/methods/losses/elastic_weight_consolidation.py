@@ -76,7 +76,7 @@ class ElasticWeightConsolidationLoss(LossTerm):
 
     @torch.no_grad()
     def log_metrics(self) -> Mapping[str, Tensor]:
-        """Returns the quadratic where it is no summand of the loss."""
+        """Returns the quadratic where it is not a summand of the loss."""
         if self.options.mode is PenaltyMode.EXPLICIT or not self.quadratic_penalty.importance:
             return {}
         return {self.name: self.weight * self.quadratic_penalty.value(self._network)}

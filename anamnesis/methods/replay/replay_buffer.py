@@ -1,4 +1,4 @@
-"""A buffer of real images, eight bit, with their answers. What stores patients' images must say so: see ``Needs``."""
+"""A buffer of real images, eight bit, with their logits; methods with one declare ``stores_exemplars``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,13 +16,13 @@ _TENSOR_NAMES = ("images", "targets", "logits", "known")
 
 @dataclass(frozen=True, slots=True)
 class StoredSamples:
-    """Some remembered samples.
+    """Some stored samples.
 
     Attributes:
-        images: [B, C, H, W] uint8; as they lie in the buffer, or float32 in [0, 1] once drawn.
+        images: [B, C, H, W] uint8 in the buffer, or float32 in [0, 1] once drawn.
         targets: [B] columns of the logits.
-        logits: [B, K] what the network answered when they were stored.
-        class_counts: [B] how many columns it had then; the logits beyond are zeros that mean nothing.
+        logits: [B, K] of the network at the time of storing.
+        class_counts: [B] number of columns of the logits at that time; logits beyond are zeros without meaning.
     """
 
     images: Tensor
@@ -31,7 +31,7 @@ class StoredSamples:
     class_counts: Tensor
 
     def __getitem__(self, rows: Tensor) -> "StoredSamples":
-        """Returns some of them."""
+        """Returns the samples of ``rows``."""
         rows = rows.to(self.images.device)
         return StoredSamples(self.images[rows], self.targets[rows], self.logits[rows], self.class_counts[rows])
 
@@ -47,9 +47,9 @@ class ReplayBuffer:
     """At most ``capacity`` samples.
 
     Attributes:
-        capacity: how many.
-        offered_count: how many were offered so far.
-        samples: what is in it; none before the first.
+        capacity: largest number of samples.
+        offered_count: number of samples offered so far.
+        samples: the stored samples; none before the first.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -74,14 +74,14 @@ class ReplayBuffer:
             torch.rand(len(new_samples), generator=generator, dtype=torch.float64) * (stream_positions + 1)
         ).long()
         slots = torch.where(stream_positions < self.capacity, stream_positions, random_slots).tolist()
-        # Slot -> row of the buffer with the new samples behind it; of two in one slot, the later one stays.
+        # Slot -> row of the buffer with the new samples behind it; of two samples in one slot, the later one stays.
         row_of_slot = {slot: slot for slot in range(len(self))}
         row_of_slot |= {slot: len(self) + row for row, slot in enumerate(slots) if slot < self.capacity}
         self.samples = concatenate_samples(self.samples, new_samples)[torch.tensor(list(row_of_slot.values()))]
         self.offered_count += len(new_samples)
 
     def balance(self, images: Tensor, targets: Tensor, generator: torch.Generator) -> None:
-        """Takes in samples and keeps equally many of each class, drawn at random, as far as they go round.
+        """Adds samples and keeps a random subset with equally many of each class, as far as there are enough.
 
         Args:
             images: [N, C, H, W] uint8.
@@ -108,17 +108,17 @@ class ReplayBuffer:
         return replace(drawn_samples, images=drawn_samples.images.float() / 255)
 
     def to(self, device: torch.device) -> None:
-        """Moves what is in it."""
+        """Moves the stored samples."""
         if self.samples is not None:
             self.samples = StoredSamples(*(value.to(device) for value in _tensors_by_name(self.samples).values()))
 
     def state_dict(self) -> StateDict:
-        """Returns what is in it, and how many were offered."""
+        """Returns the stored samples, and the number of offered ones."""
         state: StateDict = {"seen": self.offered_count}
         return state if self.samples is None else state | _tensors_by_name(self.samples)
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], device: torch.device) -> None:
-        """Takes back what ``state_dict`` gave; an empty state empties it."""
+        """Restores what ``state_dict`` returned; an empty state empties the buffer."""
         offered_count = state.get("seen", 0)
         assert isinstance(offered_count, int)
         self.offered_count = offered_count
@@ -127,24 +127,24 @@ class ReplayBuffer:
 
 
 def to_stored_samples(images: Tensor, targets: Tensor, logits: Tensor) -> StoredSamples:
-    """Returns samples as a buffer keeps them: images in eight bit, logits in float32."""
+    """Returns samples as a buffer stores them: images in eight bit, logits in float32."""
     class_counts = torch.full_like(targets, logits.shape[1])
     return StoredSamples(to_uint8(images), targets, logits.detach().float(), class_counts)
 
 
 def read_training_images(data: Data) -> tuple[Tensor, Tensor]:
-    """Returns the training split as a buffer would keep it: images [N, C, H, W] uint8, and targets [N]."""
+    """Returns the training split as a buffer would store it: images [N, C, H, W] uint8, and targets [N]."""
     batches = [(to_uint8(batch.images), batch.targets) for batch in data(Split.TRAIN)]
     return torch.cat([images for images, _ in batches]), torch.cat([targets for _, targets in batches])
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """Returns images in [0, 1] as uint8; what was eight bit before and was not resized comes back exactly."""
+    """Returns images in [0, 1] as uint8; images that were eight bit and not resized come back exactly."""
     return (images * 255).round().clamp(0, 255).byte().contiguous()
 
 
 def concatenate_samples(first: StoredSamples | None, second: StoredSamples) -> StoredSamples:
-    """Returns both, one after the other; logits of fewer columns are filled up with zeros."""
+    """Returns both, one after the other; logits of fewer columns are padded with zeros."""
     if first is None:
         return second
     pairs = ((first.images, second.images), (first.targets, second.targets), (first.class_counts, second.class_counts))

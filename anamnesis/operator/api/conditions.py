@@ -51,7 +51,7 @@ def merge_conditions(
 
     Args:
         current_conditions: those that the resource has now.
-        desired_conditions: those that it shall have.
+        desired_conditions: the conditions to set.
         generation: generation of the spec that the desired conditions describe.
         now: the time, UTC.
     """

@@ -125,6 +125,4 @@ def _load_zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, LookupError):  # the kind of error depends on the name
-        raise InputError(
-            f"timeZone: {name!r} is no name of the time zone database; write one like Europe/Rome"
-        ) from None
+        raise InputError(f"timeZone: {name!r} is not in the time zone database; write one like Europe/Rome") from None

@@ -70,7 +70,7 @@ def version_not_promoted(site: SiteInput) -> SiteReadiness | None:
 
 
 def _state_after_candidate(candidate: Candidate, is_gate_enforced: bool, is_submitted: bool) -> SiteState | None:
-    """Returns the state that a candidate gives its site, or none where the update shall run or continue."""
+    """Returns the state that a candidate gives its site, or none where the update runs or continues."""
     if candidate.is_rolled_back:
         return SiteState.ROLLED_BACK
     if candidate.is_rejected:

@@ -17,7 +17,7 @@ def train_derpp(
 ) -> NamedTuple("Outputs", [("version", str)]):  # type: ignore[valid-type]
     """Trains a new version of the model on a new site, with the method `derpp`.
 
-    Dark experience replay ++: a reservoir of real images is shown again, with their labels and the logits they had.
+    Dark experience replay ++: a reservoir of real images is shown again, with their labels and their old logits.
 
     Args:
         request: The encoded `UpdateRequest`, as JSON.

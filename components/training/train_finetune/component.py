@@ -17,7 +17,7 @@ def train_finetune(
 ) -> NamedTuple("Outputs", [("version", str)]):  # type: ignore[valid-type]
     """Trains a new version of the model on a new site, with the method `finetune`.
 
-    Fine-tuning: trains on the new data and does nothing against forgetting. The lower baseline.
+    Fine-tuning: trains on the new data, without any protection against forgetting. The lower baseline.
 
     Args:
         request: The encoded `UpdateRequest`, as JSON.

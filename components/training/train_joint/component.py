@@ -17,7 +17,7 @@ def train_joint(
 ) -> NamedTuple("Outputs", [("version", str)]):  # type: ignore[valid-type]
     """Trains a new version of the model on a new site, with the method `joint`.
 
-    Joint training on the data of every site at once: the upper bound. Not continual learning, and says so.
+    Joint training on the data of all sites at once: the upper bound, not continual learning.
 
     Args:
         request: The encoded `UpdateRequest`, as JSON.

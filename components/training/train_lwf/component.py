@@ -17,7 +17,7 @@ def train_lwf(
 ) -> NamedTuple("Outputs", [("version", str)]):  # type: ignore[valid-type]
     """Trains a new version of the model on a new site, with the method `lwf`.
 
-    Learning without forgetting: the network before the update teaches the one after, on the new site's images.
+    Learning without forgetting: on the new site's images, the base version is the teacher of the new one.
 
     Args:
         request: The encoded `UpdateRequest`, as JSON.

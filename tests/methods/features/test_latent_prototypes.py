@@ -17,7 +17,7 @@ from anamnesis.methods.loss_term import ForwardOutput
 from anamnesis.methods.losses.prototype_distance import PrototypeNearSampleLoss, SampleNearPrototypeLoss
 from anamnesis.methods.losses.reconstruction import ReconstructionLoss, class_means_of_batch
 
-STEP = TrainingStep("train", 0, 0, 1, 0.0)
+STEP = TrainingStep("train", 0, step_index=0, total_steps=1, learning_rate=0.0)
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:

@@ -89,7 +89,9 @@ def test_7_a_class_without_images_has_none_and_disturbs_nobody() -> None:
     assert setup.visual.counts.tolist() == [7, 0, 6]
     assert not setup.visual.images[1].any()
     assert not target_maps[1].any()
-    assert set(setup.visual.select_replayed(TrainingStep("train", 0, 0, 9, 0.0)).tolist()) == {0, 2}
+    assert set(
+        setup.visual.select_replayed(TrainingStep("train", 0, step_index=0, total_steps=9, learning_rate=0.0)).tolist()
+    ) == {0, 2}
 
 
 def test_a_class_met_again_is_the_mean_of_all_its_images() -> None:
@@ -121,7 +123,9 @@ def test_10_what_a_site_does_not_share_does_not_outlive_its_task() -> None:
     setup = PrototypeSetup(is_stored=False)
     assert setup.pass_task(FIRST).any()  # it served its own task
     assert not setup.visual.state_dict()
-    assert not len(setup.visual.select_replayed(TrainingStep("train", 0, 0, 9, 0.0)))
+    assert not len(
+        setup.visual.select_replayed(TrainingStep("train", 0, step_index=0, total_steps=9, learning_rate=0.0))
+    )
 
 
 @pytest.mark.parametrize("kind", PrototypeKind)
@@ -168,12 +172,19 @@ def test_replayed_prototypes_take_turns_and_are_always_as_many() -> None:
     setup = PrototypeSetup(replayed=2)
     setup.pass_task(FIRST)
     setup.pass_task(FIRST, SECOND)
-    turns = [setup.visual.select_replayed(TrainingStep("train", 0, number, 99, 0.0)).tolist() for number in range(5)]
+    turns = [
+        setup.visual.select_replayed(
+            TrainingStep("train", 0, step_index=number, total_steps=99, learning_rate=0.0)
+        ).tolist()
+        for number in range(5)
+    ]
     assert [len(turn) for turn in turns] == [2] * 5
     assert sorted(column for turn in turns for column in turn) == sorted([0, 1, 2, 3, 4] * 2)
     few = PrototypeSetup(replayed=4)
     few.pass_task(FIRST)
-    assert len(few.visual.select_replayed(TrainingStep("train", 0, 0, 9, 0.0))) == 4
+    assert (
+        len(few.visual.select_replayed(TrainingStep("train", 0, step_index=0, total_steps=9, learning_rate=0.0))) == 4
+    )
 
 
 def test_groups_name_the_task_where_a_class_was_first_met() -> None:

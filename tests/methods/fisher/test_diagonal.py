@@ -52,7 +52,9 @@ def looped_diagonal(network: nn.Module, images: torch.Tensor, columns: list[int]
 
 def exact_diagonal(network: nn.Module, images: torch.Tensor, classes: int, **options: float) -> dict[str, torch.Tensor]:
     batches, columns = [batch_of(images, torch.zeros(len(images)))], tuple(range(classes))
-    return fisher_diagonal(network, batches, columns, FisherKind.EXACT, torch.Generator(), **options)
+    return fisher_diagonal(
+        network, batches, class_indices=columns, kind=FisherKind.EXACT, generator=torch.Generator(), **options
+    )
 
 
 @EACH_NETWORK
@@ -169,9 +171,9 @@ def test_a_pictures_comes_near_the_whole_jacobian(images: torch.Tensor) -> None:
     diagonal = gaussian_fisher_diagonal(
         network,
         lambda batch, _: decode(batch),
-        [batch_of(images, torch.zeros(6))],
-        torch.Generator().manual_seed(0),
-        2 * 3.0 / 256,
+        batches=[batch_of(images, torch.zeros(6))],
+        generator=torch.Generator().manual_seed(0),
+        inverse_variance=2 * 3.0 / 256,
         probes=300,
         image_limit=2,
     )
@@ -184,7 +186,7 @@ def test_2_it_does_not_depend_on_how_images_are_batched(network: Classifier, ima
     grown(network, 2)
     targets = torch.tensor([0, 1, 0, 1, 0, 1])
     whole, parts = (
-        fisher_diagonal(network, batches, (0, 1), FisherKind.EMPIRICAL, torch.Generator())
+        fisher_diagonal(network, batches, class_indices=(0, 1), kind=FisherKind.EMPIRICAL, generator=torch.Generator())
         for batches in (
             [batch_of(images, targets)],
             [batch_of(images[:1], targets[:1]), batch_of(images[1:], targets[1:])],
@@ -199,7 +201,9 @@ def test_2_it_does_not_depend_on_how_images_are_batched(network: Classifier, ima
 def test_2_sampled_comes_near_exact(network: Classifier, images: torch.Tensor) -> None:
     grown(network, 3)
     once, generator = [batch_of(images, torch.zeros(6))], torch.Generator().manual_seed(0)
-    sampled = fisher_diagonal(network, once * 100, (0, 1, 2), FisherKind.SAMPLED, generator)
+    sampled = fisher_diagonal(
+        network, once * 100, class_indices=(0, 1, 2), kind=FisherKind.SAMPLED, generator=generator
+    )
     sampled_total, expected_total = (
         sum(float(v.sum()) for v in diagonal.values()) for diagonal in (sampled, exact_diagonal(network, images, 3))
     )
@@ -209,7 +213,11 @@ def test_2_sampled_comes_near_exact(network: Classifier, images: torch.Tensor) -
 def test_rows_outside_the_task_have_none(network: Classifier, images: torch.Tensor) -> None:
     grown(network, 4)
     diagonal = fisher_diagonal(
-        network, [batch_of(images, torch.full((6,), 2))], (2, 3), FisherKind.SAMPLED, torch.Generator().manual_seed(0)
+        network,
+        [batch_of(images, torch.full((6,), 2))],
+        class_indices=(2, 3),
+        kind=FisherKind.SAMPLED,
+        generator=torch.Generator().manual_seed(0),
     )
     assert diagonal["head.weight"][:2].abs().sum() == 0
     assert diagonal["head.weight"][2:].abs().sum() > 0
@@ -220,16 +228,28 @@ def test_it_leaves_batch_normalisation_alone(images: torch.Tensor) -> None:
     network = Classifier(NetworkSettings(size=(16, 16), width=8, norm="batch"), seed=0, classes=0)
     grown(network, 2)
     before = {name: value.clone() for name, value in network.named_buffers()}
-    fisher_diagonal(network, [batch_of(images, torch.zeros(6))], (0, 1), FisherKind.EXACT, torch.Generator())
+    fisher_diagonal(
+        network,
+        [batch_of(images, torch.zeros(6))],
+        class_indices=(0, 1),
+        kind=FisherKind.EXACT,
+        generator=torch.Generator(),
+    )
     assert all(torch.equal(value, before[name]) for name, value in network.named_buffers())
 
 
 def test_the_limit_counts_images(network: Classifier, images: torch.Tensor) -> None:
     grown(network, 2)
     batches = [batch_of(images[:4], torch.zeros(4)), batch_of(images[4:], torch.zeros(2))]
-    limited = fisher_diagonal(network, batches, (0, 1), FisherKind.EXACT, torch.Generator(), image_limit=3)
+    limited = fisher_diagonal(
+        network, batches, class_indices=(0, 1), kind=FisherKind.EXACT, generator=torch.Generator(), image_limit=3
+    )
     first = fisher_diagonal(
-        network, [batch_of(images[:3], torch.zeros(3))], (0, 1), FisherKind.EXACT, torch.Generator()
+        network,
+        [batch_of(images[:3], torch.zeros(3))],
+        class_indices=(0, 1),
+        kind=FisherKind.EXACT,
+        generator=torch.Generator(),
     )
     for name, value in first.items():
         torch.testing.assert_close(limited[name], value)

@@ -153,10 +153,10 @@ def test_3_two_trained_tasks_add_up(merging: PenaltyMerge) -> None:
     fresh = fisher_diagonal(
         method.network,
         data_of(context, bar_split(SECOND, context.labels))(Split.TRAIN),
-        context.class_indices,
-        FisherKind.SAMPLED,
-        context.streams.generator("fisher"),
-        2000,
+        class_indices=context.class_indices,
+        kind=FisherKind.SAMPLED,
+        generator=context.streams.generator("fisher"),
+        image_limit=2000,
     )
     after, older = consolidation(method).quadratic_penalty, before.grow_to(method.network)
     for name, value in fresh.items():
@@ -280,7 +280,8 @@ def test_the_proximal_penalty_is_logged_not_summed(network: Classifier) -> None:
     data = data_of(context, bar_split(SECOND, context.labels))
     method.begin_task(context, data)
     assert "ewc" not in method.loss(
-        next(iter(data(Split.TRAIN, 1, stage="train"))), TrainingStep("train", 0, 0, 12, 1e-3)
+        next(iter(data(Split.TRAIN, 1, stage="train"))),
+        TrainingStep("train", 0, step_index=0, total_steps=12, learning_rate=1e-3),
     )
     with torch.no_grad():
         method.network.backbone.blocks[0].weight.add_(0.1)

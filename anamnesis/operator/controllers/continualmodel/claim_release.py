@@ -29,4 +29,4 @@ def release_claims(registry: Store, operator: str, now: datetime) -> None:
     claims = build_history(Log(registry).entries()).claims
     claims_with_result = {result.trigger.claim for result in list_update_results(registry)}
     for subject in open_claims(claims, claims_with_result, operator, now):
-        release_claim(registry, subject, operator, "its model was deleted", lambda: now)
+        release_claim(registry, subject, author=operator, reason="its model was deleted", clock=lambda: now)

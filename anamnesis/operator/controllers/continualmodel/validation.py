@@ -61,8 +61,8 @@ def check_log_head(model: ContinualModel, entries: Sequence[LogEntry], lost_head
         raise IntegrityError(
             f"the registry's log was cut or rewritten: it has {len(entries)} entries, and its entry "
             f"{recorded_head.number} is not the one that status.logHead names. Restore a copy that has this entry. "
-            "If there is none, run 'anamnesis registry verify', then continue without the entry: kubectl annotate --overwrite continualmodel "
-            f"{model.metadata.name} {LOST_LOG_HEAD}={head}"
+            "If there is none, run 'anamnesis registry verify', then continue without the entry: "
+            f"kubectl annotate --overwrite continualmodel {model.metadata.name} {LOST_LOG_HEAD}={head}"
         )
 
 
