@@ -13,6 +13,8 @@ from builders.s3_server import S3Server
 from builders.waiting import eventually
 from fakes.pipelines_server import PipelinesServer
 
+from anamnesis.operator.api.condition_types import BACKEND_REACHABLE, READABLE, READY
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # a machine may have much else to do
 
 DOWN = "False Unreachable"
@@ -64,7 +66,7 @@ def test_pipelines_are_gone_before_the_run_begins(
 ) -> None:
     pods.server.stop()
     start_update(hospital, pods)
-    eventually(lambda: hospital.condition("BackendReachable") == DOWN)
+    eventually(lambda: hospital.condition(BACKEND_REACHABLE) == DOWN)
     pods.server.start()
     finish_update(hospital, pods, "north")
     assert_end_state(hospital, pods, expected_end_state.first_updates(1))
@@ -77,7 +79,7 @@ def test_pipelines_are_gone_while_the_pods_go_on(
     eventually(lambda: bool(pods.live_runs()))
     pods.server.stop()
     pods.finish_runs()
-    eventually(lambda: hospital.condition("BackendReachable") == DOWN)
+    eventually(lambda: hospital.condition(BACKEND_REACHABLE) == DOWN)
     pods.server.start()
     hospital.wait_for_states(north="Learned")
     assert_end_state(hospital, pods, expected_end_state.first_updates(1))
@@ -105,12 +107,12 @@ def test_the_bucket_is_gone_while_a_run_lives(
             start_update(hospital, pods)
             eventually(lambda: bool(pods.live_runs()))
             bucket.stop()
-            eventually(lambda: hospital.condition("Ready") == "False RegistryUnreachable")
-            eventually(lambda: hospital.condition("Readable", "sites", "north") == DOWN)
+            eventually(lambda: hospital.condition(READY) == "False RegistryUnreachable")
+            eventually(lambda: hospital.condition(READABLE, "sites", "north") == DOWN)
             bucket.start()
             finish_update(hospital, pods, "north")
-            assert hospital.condition("Ready") == "True ChampionInUse"
-            eventually(lambda: hospital.condition("Readable", "sites", "north") == "True Readable")
+            assert hospital.condition(READY) == "True ChampionInUse"
+            eventually(lambda: hospital.condition(READABLE, "sites", "north") == "True Readable")
             assert_end_state(hospital, pods, expected_end_state.first_updates(1))
         finally:
             hospital.stop_operators()
@@ -139,13 +141,13 @@ def test_a_secret_vanishes(hospital: HospitalNamespace, pods: FakePipelinePods, 
     start_update(hospital, pods)
     eventually(lambda: bool(pods.live_runs()))
     hospital.kubectl("delete", "secret", "bucket")
-    eventually(lambda: hospital.condition("Ready") == "False InvalidSpec")
-    eventually(lambda: hospital.condition("Readable", "sites", "north") == "False SecretMissing")
+    eventually(lambda: hospital.condition(READY) == "False InvalidSpec")
+    eventually(lambda: hospital.condition(READABLE, "sites", "north") == "False SecretMissing")
     pods.finish_runs()
     hospital.apply(changes=pods.spec_changes)
     hospital.wait_for_states(north="Learned")
-    assert hospital.condition("Ready") == "True ChampionInUse"
-    assert hospital.condition("Readable", "sites", "north") == "True Readable"
+    assert hospital.condition(READY) == "True ChampionInUse"
+    assert hospital.condition(READABLE, "sites", "north") == "True Readable"
     assert_end_state(hospital, pods, expected_end_state.first_updates(1))
 
 

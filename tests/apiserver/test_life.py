@@ -1,7 +1,10 @@
 """A model's life with a real operator on a real API server: images in a bucket, training, people, metrics."""
 
 import json
+from collections.abc import Callable
+from typing import Any
 
+import pytest
 from apiserver.hospital_namespace import HospitalNamespace
 from builders.waiting import eventually
 
@@ -30,7 +33,9 @@ def test_a_sites_images_are_learned_approved_and_told(hospital: HospitalNamespac
     reasons = [event["reason"] for event in json.loads(events)["items"]]
     assert {"AwaitingApproval", "Promoted", "ChampionInUse"} <= set(reasons)
     metrics = operator.get("/metrics")
-    assert f'anamnesis_task_score_ratio{{model="chest",namespace="{hospital.namespace}"' in metrics
+    assert (
+        f'anamnesis_task_score_ratio{{evaluation_set="frozen",model="chest",namespace="{hospital.namespace}"' in metrics
+    )
     assert "anamnesis_operator_leader 1.0" in metrics
     operator.popen.terminate()
     assert operator.popen.wait(20) == 0
@@ -53,3 +58,28 @@ def test_what_only_the_types_can_refuse_is_told_on_the_resource(hospital: Hospit
     better = never.replace("31 2", "1 2")
     hospital.kubectl("patch", "continualmodel", "chest", "--type=merge", "-p", better)
     eventually(lambda: ready().get("reason") == "NoChampion")
+
+
+@pytest.mark.slow
+def test_a_request_is_answered_after_the_model_was_deleted_and_applied_again(
+    hospital: HospitalNamespace, run: Callable[..., Any]
+) -> None:
+    def request_update() -> int:
+        result = run("update", "-n", hospital.namespace, "chest", "--site", "north", "--json")
+        assert result.code == 0, result.err
+        return int(json.loads(result.out)["counter"])
+
+    def has_update(counter: int, *states: str) -> bool:
+        update_states = zip(hospital.updates(), hospital.decided_states(), strict=True)
+        return any(update["spec"]["counter"] == counter and state in states for update, state in update_states)
+
+    hospital.apply(sites=("north",), changes={"sites": [{"name": "north"}]})
+    hospital.start_operator()
+    hospital.upload_images("north")
+    hospital.wait_for_states(north="Learned")
+    assert request_update() == 1
+    eventually(lambda: has_update(1, "NoChange"), 60)
+    hospital.kubectl("delete", "continualmodel", "chest")
+    hospital.apply(sites=("north",), changes={"sites": [{"name": "north"}]})
+    assert request_update() == 2, "the operator reports the request that the registry has a result of"
+    eventually(lambda: has_update(2, "Running", "NoChange"), 60)

@@ -14,6 +14,8 @@ from apiserver.hospital_namespace import HospitalNamespace
 from builders.waiting import eventually
 from conftest import missing
 
+from anamnesis.operator.api.condition_types import READY
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "install.md"
@@ -73,7 +75,7 @@ def test_a_newest_copy_goes_on_by_itself_and_an_older_one_by_a_persons_decision(
     def lose_and_restore(copy: str) -> None:
         shell(f"rclone purge :s3:{hospital.registry.removeprefix('s3://')}")
         shell(f"rclone purge :s3:models/{hospital.namespace}/images")
-        eventually(lambda: hospital.condition("Ready") == "False RegistryDamaged", 60)
+        eventually(lambda: hospital.condition(READY) == "False RegistryDamaged", 60)
         assert "all is well" in shell(commands(1, hospital, copy))
 
     hospital.apply()
@@ -88,7 +90,7 @@ def test_a_newest_copy_goes_on_by_itself_and_an_older_one_by_a_persons_decision(
     before = hospital.end_state()
 
     lose_and_restore("newest")
-    eventually(lambda: hospital.condition("Ready") == "True ChampionInUse", 60)
+    eventually(lambda: hospital.condition(READY) == "True ChampionInUse", 60)
     assert hospital.end_state() == before
 
     lose_and_restore("older")
@@ -98,9 +100,9 @@ def test_a_newest_copy_goes_on_by_itself_and_an_older_one_by_a_persons_decision(
     ready_text = ready_message(hospital)
     command_match = re.search(r"kubectl annotate --overwrite continualmodel chest \S+=\d+:sha256:\w+", ready_text)
     assert command_match, ready_text
-    assert hospital.condition("Ready") == "False RegistryDamaged"
+    assert hospital.condition(READY) == "False RegistryDamaged"
     shell(command_match[0].replace("kubectl", f"kubectl -n {hospital.namespace}"))
-    eventually(lambda: hospital.condition("Ready") == "True ChampionInUse", 60)
+    eventually(lambda: hospital.condition(READY) == "True ChampionInUse", 60)
     hospital.wait_for_states(north="Learned", south="Learned")
     after = hospital.end_state()
     assert (after.promoted, after.problems) == (before.promoted, ()), "the same updates give the same versions"

@@ -7,6 +7,8 @@ import pytest
 from apiserver.hospital_namespace import LONG_TRAINING, HospitalNamespace, ReferenceRun
 from builders.waiting import eventually
 
+from anamnesis.operator.api.condition_types import DRIFTING, FORGETTING
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # a machine may have much else to do
 
 EVALUATION = {"schedule": {"cron": "* * * * *"}}
@@ -28,13 +30,13 @@ def test_new_cases_are_judged_before_they_are_learned(reference_run: ReferenceRu
         assert (recent["cases"], float(recent["value"]) < 0.5) == (24, True)
         assert float(recent["low"]) <= float(recent["value"]) <= float(recent["high"])
         assert hospital.states()["south"] == "WaitingForPatients"
-        assert hospital.condition("Drifting") == "True RecentBelowFloor"
-        assert hospital.condition("Forgetting") == "False WithinMargin"
+        assert hospital.condition(DRIFTING) == "True RecentBelowFloor"
+        assert hospital.condition(FORGETTING) == "False WithinMargin"
         assert "recentScore" not in task(hospital, "north")
         shown = operator.get("/metrics")
         assert 'evaluation_set="recent"' in shown
         hospital.apply(changes={**LONG_TRAINING, "trigger": NOT_YET, "evaluation": {**EVALUATION, "recentFloor": "0"}})
-        eventually(lambda: hospital.condition("Drifting") == "False RecentWithinFloor")
+        eventually(lambda: hospital.condition(DRIFTING) == "False RecentWithinFloor")
         assert hospital.status()["champion"] == champion
         end_state = hospital.end_state()
         assert (end_state.decisions, end_state.versions, end_state.problems) == (

@@ -15,7 +15,9 @@ from pathlib import Path
 from builders.resource_documents import Json, document, model_spec, site_spec
 
 from anamnesis.operator.api import ContinualModel, Site
+from anamnesis.operator.api.annotations import UPDATE_REQUEST_PREFIX
 from anamnesis.operator.api.approval import UpdateApproval
+from anamnesis.operator.api.condition_types import DECIDED, RECORDED
 from anamnesis.operator.api.status import SiteStatus
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import PipelineJob, Run, RunState
@@ -257,9 +259,9 @@ class FakeHospital:
         self.cluster.edit(self.model.model_copy(update={"spec": self.model.spec.model_copy(update=changes)}))
 
     def request_update(self, site: str, counter: int) -> None:
-        """Asks for an update by the annotation."""
+        """Requests an update by the annotation."""
         metadata = self.model.metadata
-        annotations = {**metadata.annotations, f"update.anamnesis.dev/{site}": str(counter)}
+        annotations = {**metadata.annotations, f"{UPDATE_REQUEST_PREFIX}{site}": str(counter)}
         changed = metadata.model_copy(update={"annotations": annotations})
         self.cluster.edit(self.model.model_copy(update={"metadata": changed}))
 
@@ -267,20 +269,22 @@ class FakeHospital:
         """Creates an approval in a person's name."""
         target = {"model": "chest"} if decision == "RollBack" else {"update": update}
         spec = {**target, "version": version, "decision": decision, "approver": approver, "reason": "reviewed"}
-        document_fields = document("UpdateApproval", f"word-{next(self.approval_numbers)}", spec, {"namespace": SPACE})
+        document_fields = document(
+            "UpdateApproval", f"approval-{next(self.approval_numbers)}", spec, {"namespace": SPACE}
+        )
         return self.cluster.create(UpdateApproval.model_validate(document_fields))
 
     def approval_result(self, approval: UpdateApproval) -> tuple[str, str]:
         """Status and reason of an approval's condition."""
         stored = self.cluster.get(UpdateApproval, SPACE, approval.metadata.name)
         assert stored is not None
-        recorded = stored.status.condition("Recorded")
+        recorded = stored.status.condition(RECORDED)
         return (recorded.status, recorded.reason) if recorded else ("", "")
 
     def decide_pending(self, decision: str = "Approve") -> None:
         """A person answers everything that waits."""
         for update in self.updates:
-            decided = update.status.condition("Decided")
+            decided = update.status.condition(DECIDED)
             if decided and decided.reason == "AwaitingApproval" and update.status.version:
                 self.create_approval(decision, update.status.version, update.metadata.name)
 

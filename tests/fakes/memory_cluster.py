@@ -5,6 +5,7 @@ from datetime import datetime
 from itertools import count
 from typing import Literal, TypeVar
 
+from anamnesis.operator.api.annotations import LABEL_PREFIX
 from anamnesis.operator.api.api_model import Metadata, Resource
 from anamnesis.operator.api.approval import GeneratedMetadata
 from anamnesis.operator.api.conditions import Condition, changed_conditions
@@ -15,7 +16,6 @@ from anamnesis.records import ConflictError
 ResourceT = TypeVar("ResourceT", bound=Resource)
 ResourceKey = tuple[str, str, str]
 SELECTABLE = {"ModelUpdate": {"spec.model", "spec.site"}, "UpdateApproval": {"spec.update", "spec.model"}}
-OWN_PREFIX = "anamnesis.dev/"
 
 
 def do_nothing(verb: str, resource: Resource) -> None:
@@ -106,7 +106,7 @@ class MemoryCluster:
         stored = self._stored_resource(resource)
         if stored is None:
             return
-        foreign_finalizers = tuple(name for name in stored.metadata.finalizers if not name.startswith(OWN_PREFIX))
+        foreign_finalizers = tuple(name for name in stored.metadata.finalizers if not name.startswith(LABEL_PREFIX))
         if stored.metadata.finalizers == (*foreign_finalizers, *finalizers):
             return
         self.before("finalizers", stored)

@@ -9,6 +9,7 @@ from fakes.hospital import START, FakeHospital, HospitalNetwork
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from anamnesis.operator.api.condition_types import DECIDED
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import RunState
 from anamnesis.operator.plan import SiteState
@@ -154,7 +155,7 @@ def check_end(simulation: HistorySimulation) -> None:
             assert SiteState(state) in STABLE_STATES, (name, state)
             assert (state == "WaitingForData") == (name not in simulation.network.sources)
         assert not hospital.backend.live_runs
-        assert all(update.status.condition("Decided") for update in hospital.cluster.list(ModelUpdate, "hospital"))
+        assert all(update.status.condition(DECIDED) for update in hospital.cluster.list(ModelUpdate, "hospital"))
     verify_log(simulation.hospitals[0].registry)
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from fakes.hospital import SPACE, FakeHospital, HospitalNetwork, site_document
 
 from anamnesis.operator.api import Site
+from anamnesis.operator.api.condition_types import DECIDED, READY
 
 
 def test_a_sites_data_becomes_the_champion(network: HospitalNetwork, hospital: FakeHospital) -> None:
@@ -21,7 +22,7 @@ def test_a_sites_data_becomes_the_champion(network: HospitalNetwork, hospital: F
     hospital.reconcile()
     assert hospital.model.status.champion == hospital.updates[0].status.version
     assert hospital.states() == {"north": "Learned", "south": "WaitingForData"}
-    assert hospital.model.status.is_true("Ready")
+    assert hospital.model.status.is_true(READY)
     (task,) = hospital.model.status.tasks
     assert (task.site, str(task.frozen_score and task.frozen_score.value)) == ("north", "0.9")
     assert hospital.reconcile() is None
@@ -47,7 +48,7 @@ def test_the_same_data_again_ends_without_a_change(network: HospitalNetwork, hos
     hospital.run_update()
     hospital.request_update("north", 1)  # a person insists
     hospital.run_update()
-    assert [u.status.condition("Decided").reason for u in hospital.updates if u.spec.counter] == ["NoChange"]  # type: ignore[union-attr]
+    assert [u.status.condition(DECIDED).reason for u in hospital.updates if u.spec.counter] == ["NoChange"]  # type: ignore[union-attr]
     assert hospital.states()["north"] == "Learned"
     assert len(hospital.backend.submitted) == 2
 

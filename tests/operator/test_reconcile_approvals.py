@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from fakes.hospital import APPROVAL_REQUIRED, FakeHospital, HospitalNetwork, digest
 
+from anamnesis.operator.api.condition_types import AWAITING_APPROVAL
 from anamnesis.records import EntryKind
 from anamnesis.registry import Log
 
@@ -14,7 +15,7 @@ def test_what_waits_for_a_person_says_so_and_is_promoted_in_their_name(network: 
     network.add_data("south", "b")
     hospital.run_update()
     assert hospital.states() == {"north": "AwaitingApproval", "south": "Queued"}
-    assert hospital.model.status.is_true("AwaitingApproval")
+    assert hospital.model.status.is_true(AWAITING_APPROVAL)
     (update,) = hospital.updates
     assert update.status.version
     approval = hospital.create_approval("Approve", update.status.version, update.metadata.name)

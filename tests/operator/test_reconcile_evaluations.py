@@ -4,13 +4,15 @@ from datetime import timedelta
 
 from fakes.hospital import FakeHospital, HospitalNetwork, digest
 
+from anamnesis.operator.api.condition_types import DRIFTING, FORGETTING
+
 
 def test_scheduled_evaluation_tells_scores_drift_and_forgetting(network: HospitalNetwork) -> None:
     evaluation = {"schedule": {"cron": "0 * * * *"}}
     hospital = FakeHospital(network, {"evaluation": evaluation})
     network.add_data("north", "a")
     hospital.run_update()
-    assert not hospital.model.status.is_true("Drifting")
+    assert not hospital.model.status.is_true(DRIFTING)
     network.quality[digest("a")] = "0.3"
     network.now += timedelta(hours=1)
     hospital.run_update()
@@ -18,8 +20,8 @@ def test_scheduled_evaluation_tells_scores_drift_and_forgetting(network: Hospita
         "chest-evaluation-20261120t130000z-1"
     ]
     status = hospital.model.status
-    assert status.is_true("Drifting")
-    assert status.is_true("Forgetting")
+    assert status.is_true(DRIFTING)
+    assert status.is_true(FORGETTING)
     assert status.tasks[0].recent_score
     assert str(status.tasks[0].recent_score.value) == "0.3"
     assert status.evaluation.next_due_time == network.now.replace(hour=14)

@@ -9,6 +9,7 @@ from fakes.hospital import FakeHospital, HospitalNetwork, model_document
 
 from anamnesis.operator.api import ContinualModel, LoadedResource
 from anamnesis.operator.api.annotations import LOST_LOG_HEAD
+from anamnesis.operator.api.condition_types import BACKEND_REACHABLE, READY
 from anamnesis.operator.backends.base import Backend
 from anamnesis.operator.controllers.continualmodel.controller import ERROR_RETRY_DELAY, ModelReconciler
 from anamnesis.operator.controllers.options import ReconcileOptions
@@ -26,14 +27,14 @@ def test_a_back_end_that_does_not_answer_is_told_and_all_goes_on_after(
     hospital.reconcile()
     network.unreachable = True
     assert hospital.reconcile()
-    reachable = hospital.model.status.condition("BackendReachable")
+    reachable = hospital.model.status.condition(BACKEND_REACHABLE)
     assert reachable
     assert (reachable.status, reachable.reason) == ("False", "Unreachable")
     network.unreachable = False
     hospital.finish_runs()
     hospital.reconcile()
     assert hospital.states()["north"] == "Learned"
-    assert hospital.model.status.is_true("BackendReachable")
+    assert hospital.model.status.is_true(BACKEND_REACHABLE)
 
 
 def test_a_back_end_that_has_never_answered_is_not_taken_for_a_silent_registry(
@@ -44,10 +45,10 @@ def test_a_back_end_that_has_never_answered_is_not_taken_for_a_silent_registry(
 
     options = ReconcileOptions({}, Path("/nowhere"), unreachable, network.store)
     ModelReconciler(hospital.cluster, network.clock, options).reconcile(KEY)
-    reachable = hospital.model.status.condition("BackendReachable")
+    reachable = hospital.model.status.condition(BACKEND_REACHABLE)
     assert reachable
     assert reachable.reason == "Unreachable"
-    assert hospital.model.status.condition("Ready") is None
+    assert hospital.model.status.condition(READY) is None
 
 
 def test_a_registry_that_is_back_is_not_shown_as_away_because_the_back_end_is(
@@ -64,8 +65,8 @@ def test_a_registry_that_is_back_is_not_shown_as_away_because_the_back_end_is(
     ):
         options = ReconcileOptions({}, Path("/nowhere"), backends, stores)
         ModelReconciler(hospital.cluster, network.clock, options).reconcile(KEY)
-        assert hospital.model.status.is_true("Ready") is ready
-    assert not hospital.model.status.is_true("BackendReachable")
+        assert hospital.model.status.is_true(READY) is ready
+    assert not hospital.model.status.is_true(BACKEND_REACHABLE)
 
 
 def test_an_api_server_that_does_not_answer_raises_and_changes_nothing(
@@ -89,7 +90,7 @@ def test_a_damaged_log_stops_everything_and_says_so(network: HospitalNetwork, ho
     key = next(info.key for info in store.list("log/"))
     store.put(key, store.get(key).replace(b"update", b"upsate"))
     hospital.reconcile()
-    ready = hospital.model.status.condition("Ready")
+    ready = hospital.model.status.condition(READY)
     assert ready
     assert (ready.status, ready.reason) == ("False", "RegistryDamaged")
 
@@ -103,7 +104,7 @@ def test_a_log_that_was_cut_is_found_by_the_head_in_the_status(
     store = hospital.registry
     store.delete(max(info.key for info in store.list("log/")))
     hospital.reconcile()
-    ready = hospital.model.status.condition("Ready")
+    ready = hospital.model.status.condition(READY)
     assert ready
     assert (ready.status, ready.reason) == ("False", "RegistryDamaged")
     assert len(Log(store).entries()) == 1, "nothing was written on top"
@@ -124,7 +125,7 @@ def test_after_a_restore_of_an_older_copy_a_person_lets_the_model_go_on(
     hospital.run_update()
     assert hospital.history().champion != champion
     restore(copy)
-    ready = hospital.model.status.condition("Ready")
+    ready = hospital.model.status.condition(READY)
     assert (ready and ready.reason) == "RegistryDamaged"
     head = hospital.model.status.log_head
     assert head
@@ -143,7 +144,7 @@ def test_after_a_restore_of_an_older_copy_a_person_lets_the_model_go_on(
     assert str(Log(hospital.registry).head()) == f"{head.number}:{head.digest}"
 
     restore(copy)
-    ready = hospital.model.status.condition("Ready")
+    ready = hospital.model.status.condition(READY)
     assert (ready and ready.reason) == "RegistryDamaged", "a word about one loss is none about the next"
 
 

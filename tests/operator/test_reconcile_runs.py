@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from fakes.hospital import FakeHospital, HospitalNetwork
 
+from anamnesis.operator.api.condition_types import STALLED
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import RunState
 
@@ -20,7 +21,7 @@ def test_a_run_that_fails_is_tried_again_and_given_up(network: HospitalNetwork) 
         hospital.reconcile()
     assert hospital.backend.submitted == [f"{hospital.updates[0].metadata.name}-{n}" for n in (1, 2)]
     assert hospital.states()["north"] == "Failed"
-    stalled = hospital.model.status.condition("Stalled")
+    stalled = hospital.model.status.condition(STALLED)
     assert stalled
     assert "out of memory" in stalled.message
     hospital.request_update("north", 1)

@@ -4,6 +4,7 @@ import pytest
 from fakes.hospital import SPACE, FakeHospital, HospitalNetwork
 
 from anamnesis.operator.api import Site
+from anamnesis.operator.api.condition_types import READY
 
 
 def set_store(hospital: FakeHospital, store: str) -> None:
@@ -27,7 +28,7 @@ def test_a_misplaced_store_is_refused_before_an_image_is_read(
     set_store(hospital, store)
     network.add_data("south", "a")
     hospital.reconcile()
-    ready = hospital.model.status.condition("Ready")
+    ready = hospital.model.status.condition(READY)
     assert ready
     assert (ready.status, ready.reason) == ("False", "InvalidSpec")
     assert ready.message.startswith("Site south: spec.store: ")
