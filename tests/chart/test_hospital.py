@@ -186,4 +186,4 @@ def test_what_was_forgotten_is_told_at_the_site(
         process.terminate()
     reason, message = readable(empty_cluster, release_namespace, site)
     assert reason == reasons.UNREACHABLE
-    assert ("by AWS_CA_BUNDLE" in message) == ("AWS_CA_BUNDLE" in forgotten)
+    assert ("set AWS_CA_BUNDLE" in message) == ("AWS_CA_BUNDLE" in forgotten)

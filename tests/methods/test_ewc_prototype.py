@@ -420,7 +420,7 @@ def test_bad_input_a_penalty_of_a_million_is_a_stable_run() -> None:
         ({"classifier.random_ridge": 0.0}, "classifier.random_ridge: expected a number above 0"),
         ({"classifier.first_site_ridge": 0.0}, "classifier.first_site_ridge: expected a number above 0"),
         ({"classification.weight": 0.0, "reconstruction.weight": 0.0}, "nothing would be learned"),
-        ({"consolidation.penalti": 1.0}, "consolidation: unknown field 'penalti'; known are penalty, decay"),
+        ({"consolidation.penalti": 1.0}, "consolidation: unknown field 'penalti'; the fields are penalty, decay"),
     ],
 )
 def test_bad_options_are_refused(options: dict[str, float], message: str) -> None:

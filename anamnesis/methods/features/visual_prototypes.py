@@ -64,7 +64,7 @@ class VisualPrototypeOptions:
             of the registry can see them, so a site has to choose it.
         minimum_images: a class with fewer images at a site gets no visual prototype from that site.
         kind: what a visual prototype is: ``decoded`` (P1), ``outputs`` or ``inputs`` (P2), ``target`` (P3).
-        map: how a prototype points to a place in the image: ``intensity``, ``distinctive`` or ``saliency``.
+        map: how a prototype points to a place in an image, by ``intensity``, ``distinctive`` or ``saliency``.
         warm_up: share of the training before visual prototypes are fixed and saliency counts.
     """
 
