@@ -85,8 +85,8 @@ def context_of(tasks: tuple[Task, ...], settings: TrainingSettings = SETTINGS) -
 
 def data_of(context: TaskContext, split: TensorSplit) -> SplitData:
     """The data of one update on the processor."""
-    numerics = precision_for(Configuration("finetune", {}, SPEC, context.settings), "cpu")
-    return SplitData({Split.TRAIN: split}, context.settings, context.streams, numerics)
+    precision = precision_for(Configuration("finetune", {}, SPEC, context.settings), "cpu")
+    return SplitData({Split.TRAIN: split}, context.settings, context.streams, precision)
 
 
 def prototype_options(options: Mapping[str, object]) -> EWCPrototypeOptions:

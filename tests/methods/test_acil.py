@@ -16,7 +16,7 @@ from anamnesis.networks import Classifier
 from anamnesis.records import Configuration, InputError, Task, TaskType
 from anamnesis.training import precision_for, train
 
-NUMERICS = precision_for(Configuration("acil"), "cpu")
+PRECISION = precision_for(Configuration("acil"), "cpu")
 THIRD = Task("third", TaskType.CLASSIFICATION, ("f", "g"))
 TASKS = (FIRST, SECOND, THIRD)
 
@@ -25,7 +25,7 @@ def learn(method, *tasks, shift=0.0):
     context = context_of(tasks)
     split = bar_split(tasks[-1], context.labels, seed=len(tasks))
     split.images.add_(shift)
-    train(method, context, data_of(context, split), NUMERICS)
+    train(method, context, data_of(context, split), PRECISION)
     return split
 
 

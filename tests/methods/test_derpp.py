@@ -10,8 +10,13 @@ from anamnesis.methods.finetune import Finetune, FinetuneOptions
 from anamnesis.records import Configuration, InputError, Split, TrainingSettings
 from anamnesis.training import TensorSplit, precision_for, train
 
+<<<<<<< HEAD
 NUMERICS = precision_for(Configuration("derpp"), "cpu")
 STEP = TrainingStep("train", 0, step_index=0, total_steps=1, learning_rate=1e-3)
+=======
+PRECISION = precision_for(Configuration("derpp"), "cpu")
+STEP = TrainingStep("train", 0, 0, 1, 1e-3)
+>>>>>>> methods
 PLAIN = TrainingSettings(epochs=6, batch_size=8, learning_rate=5e-3, augment=False)
 
 
@@ -20,7 +25,7 @@ def learn(method, *tasks, settings=PLAIN, count=20):
     split = bar_split(tasks[-1], context.labels, count)
     if len(tasks) > 1:  # the bars are horizontal at the second site
         split = TensorSplit(split.images.transpose(2, 3).contiguous(), split.targets, split.sample_ids)
-    train(method, context, data_of(context, split), NUMERICS)
+    train(method, context, data_of(context, split), PRECISION)
     return split
 
 

@@ -28,7 +28,7 @@ from anamnesis.storage.store import open_store
 from anamnesis.training import Checkpoints, TensorSplit, precision_for, train
 from anamnesis.training.loop import gradient_norms
 
-NUMERICS = precision_for(Configuration("finetune"), "cpu")
+PRECISION = precision_for(Configuration("finetune"), "cpu")
 Options = Mapping[str, object]
 NO_OPTIONS: Options = {}
 SETTINGS = TrainingSettings(epochs=2, batch_size=8, learning_rate=5e-3)
@@ -56,7 +56,7 @@ def make(options: Options = NO_OPTIONS) -> EWCPrototype:
 
 def learn(method: Method[Any], *tasks: Task, split: TensorSplit | None = None, **options: Any) -> TrainingLog:
     context = context_of(tasks, options.pop("settings", SETTINGS))
-    return train(method, context, data_of(context, split or bar_split(tasks[-1], context.labels)), NUMERICS, **options)
+    return train(method, context, data_of(context, split or bar_split(tasks[-1], context.labels)), PRECISION, **options)
 
 
 def terms_of(method: EWCPrototype, *tasks: Task, step: TrainingStep | None = None) -> dict[str, torch.Tensor]:
@@ -136,11 +136,11 @@ def test_9_weight_zero_takes_away_exactly_its_gradient(weight: str) -> None:
             torch.testing.assert_close(value, full[name][parameter], rtol=1e-4, atol=1e-7)
 
 
-@pytest.mark.parametrize("answering", ClassifierMode)
-def test_10_saved_and_reloaded_between_tasks_the_next_loss_is_the_same(answering: ClassifierMode) -> None:
-    method, loaded = trained_on_first({"classifier.mode": answering}), make({"classifier.mode": answering})
+@pytest.mark.parametrize("mode", ClassifierMode)
+def test_10_saved_and_reloaded_between_tasks_the_next_loss_is_the_same(mode: ClassifierMode) -> None:
+    method, loaded = trained_on_first({"classifier.mode": mode}), make({"classifier.mode": mode})
     loaded.load_state_dict(copy.deepcopy(method.state_dict()), 2)
-    loaded.network.to(memory_format=NUMERICS.memory_format)
+    loaded.network.to(memory_format=PRECISION.memory_format)
     ours, theirs = (terms_of(m, FIRST, SECOND) for m in (method, loaded))
     assert len(ours) == 7
     assert ours.keys() == theirs.keys()
@@ -244,9 +244,9 @@ def test_domain_incremental_a_class_met_again_keeps_and_refines_its_prototype() 
     assert logits.shape == (36, 2)
 
 
-@pytest.mark.parametrize("answering", ClassifierMode)
-def test_it_answers_class_and_task_incrementally(answering: ClassifierMode) -> None:
-    method = trained_on_first({"classifier.mode": answering, "classifier.prototype_weight": 0.5})
+@pytest.mark.parametrize("mode", ClassifierMode)
+def test_it_answers_class_and_task_incrementally(mode: ClassifierMode) -> None:
+    method = trained_on_first({"classifier.mode": mode, "classifier.prototype_weight": 0.5})
     learn(method, FIRST, SECOND)
     images = torch.rand(6, 1, 16, 16)
     every = method.predict(images, PredictionRequest(with_embedding=True))
@@ -256,22 +256,22 @@ def test_it_answers_class_and_task_incrementally(answering: ClassifierMode) -> N
     assert every.embedding is not None
     assert every.logits.isfinite().all()
     assert (inside.argmax(1) >= 2).all()
-    if answering is not ClassifierMode.LINEAR:
+    if mode is not ClassifierMode.LINEAR:
         torch.testing.assert_close(every.logits.exp().sum(1), torch.ones(6))
 
 
-def test_routed_is_the_chance_of_the_task_times_that_of_the_class_in_it() -> None:
+def test_routed_is_the_probability_of_the_task_times_that_of_the_class_in_it() -> None:
     method = trained_on_first({"classifier.mode": ClassifierMode.ROUTED, "classifier.prototype_weight": 0.0})
     learn(method, FIRST, SECOND)
     images = torch.rand(6, 1, 16, 16)
     with torch.no_grad():
         assert method.router is not None
-        chances = method.router.log_probs(images).exp()
+        class_probabilities = method.router.log_probs(images).exp()
         logits = method.network(images)
     routed_logits = method.predict(images, PredictionRequest()).logits
     assert routed_logits is not None
     for columns in ([0, 1], [2, 3, 4]):
-        expected = chances[:, columns].sum(1, keepdim=True) * logits[:, columns].softmax(1)
+        expected = class_probabilities[:, columns].sum(1, keepdim=True) * logits[:, columns].softmax(1)
         torch.testing.assert_close(routed_logits[:, columns].exp(), expected)
 
 
@@ -353,11 +353,9 @@ def test_bad_input_a_task_of_one_class_is_refused() -> None:
 
 
 @pytest.mark.parametrize("indices", [[0, 1, 2, 4], [0, 2, 4, 6, 8], [1]])
-@pytest.mark.parametrize("answering", [ClassifierMode.LINEAR, ClassifierMode.ROUTED])
-def test_bad_input_a_class_of_one_sample_or_of_none_is_a_stable_run(
-    indices: list[int], answering: ClassifierMode
-) -> None:
-    method = make({"visual_prototypes.minimum_images": 1, "classifier.mode": answering})
+@pytest.mark.parametrize("mode", [ClassifierMode.LINEAR, ClassifierMode.ROUTED])
+def test_bad_input_a_class_of_one_sample_or_of_none_is_a_stable_run(indices: list[int], mode: ClassifierMode) -> None:
+    method = make({"visual_prototypes.minimum_images": 1, "classifier.mode": mode})
     learn(method, SECOND)
     split = bar_split(FIRST, context_of((SECOND, FIRST)).labels)
     few = TensorSplit(split.images[indices], split.targets[indices], tuple(map(str, indices)))

@@ -10,7 +10,7 @@ from anamnesis.networks import Classifier
 from anamnesis.records import Configuration, InputError, TrainingSettings
 from anamnesis.training import TensorSplit, precision_for, train
 
-NUMERICS = precision_for(Configuration("gdumb"), "cpu")
+PRECISION = precision_for(Configuration("gdumb"), "cpu")
 SETTINGS = TrainingSettings(epochs=8, batch_size=8, learning_rate=5e-3, augment=False)
 
 
@@ -19,7 +19,7 @@ def learn(method, *tasks, count=40):
     split = bar_split(tasks[-1], context.labels, count)
     if len(tasks) > 1:  # the bars are horizontal at the second site
         split = TensorSplit(split.images.transpose(2, 3).contiguous(), split.targets, split.sample_ids)
-    train(method, context, data_of(context, split), NUMERICS)
+    train(method, context, data_of(context, split), PRECISION)
     return split
 
 

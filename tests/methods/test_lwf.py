@@ -13,13 +13,18 @@ from anamnesis.methods.lwf import LWF, LWFOptions, distillation_loss
 from anamnesis.records import Configuration, InputError, Split, Task
 from anamnesis.training import precision_for, train
 
+<<<<<<< HEAD
 NUMERICS = precision_for(Configuration("lwf"), "cpu")
 STEP = TrainingStep("train", 0, step_index=0, total_steps=1, learning_rate=1e-3)
+=======
+PRECISION = precision_for(Configuration("lwf"), "cpu")
+STEP = TrainingStep("train", 0, 0, 1, 1e-3)
+>>>>>>> methods
 
 
 def learn(method: Method, *tasks: Task) -> None:
     context = context_of(tasks)
-    train(method, context, data_of(context, bar_split(tasks[-1], context.labels)), NUMERICS)
+    train(method, context, data_of(context, bar_split(tasks[-1], context.labels)), PRECISION)
 
 
 def test_distillation_is_the_formula() -> None:

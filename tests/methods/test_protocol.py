@@ -25,7 +25,7 @@ from anamnesis.storage.store import open_store
 from anamnesis.training import Checkpoints, precision_for, train
 
 KINDS: dict[str, type[Method[Any]]] = {**registered_methods(), **{kind.name: kind for kind in EXTREMES}}
-NUMERICS = precision_for(Configuration("finetune"), "cpu")
+PRECISION = precision_for(Configuration("finetune"), "cpu")
 
 
 class StageKilledError(Exception):
@@ -41,7 +41,7 @@ def make(name: str) -> Method[Any]:
 def learn(method: Method[Any], tasks: tuple[Task, ...], **options: Any) -> None:
     context = context_of(tasks)
     split = square_split() if isinstance(method, Segmenter) else bar_split(tasks[-1], context.labels)
-    train(method, context, data_of(context, split), NUMERICS, **options)
+    train(method, context, data_of(context, split), PRECISION, **options)
 
 
 def tasks_for(method: Method[Any]) -> tuple[Task, ...]:
@@ -66,7 +66,7 @@ def test_a_loaded_state_answers_and_learns_on_as_the_original(name: str) -> None
     loaded = make(name)
     loaded.load_state_dict(copy.deepcopy(method.state_dict()), len(context_of(tasks[:1]).labels))
     assert_equal_states(method, loaded)
-    loaded.network.to(memory_format=NUMERICS.memory_format)  # another layout rounds differently
+    loaded.network.to(memory_format=PRECISION.memory_format)  # another layout rounds differently
     images = torch.rand(4, 1, 16, 16)
     answer, loaded_answer = (m.predict(images, PredictionRequest()) for m in (method, loaded))
     for expected, actual in ((answer.logits, loaded_answer.logits), (answer.mask_logits, loaded_answer.mask_logits)):
@@ -111,7 +111,7 @@ def test_it_learns(name: str) -> None:
     split = bar_split(FIRST, context.labels, count=64)
     settings = context.settings.__class__(epochs=8, batch_size=8, learning_rate=5e-3, augment=False)
     context = context_of((FIRST,), settings)
-    train(method, context, data_of(context, split), NUMERICS)
+    train(method, context, data_of(context, split), PRECISION)
     logits = method.predict(split.images.float(), PredictionRequest(context.class_indices)).logits
     assert logits is not None
     assert (logits.argmax(1) == split.targets).float().mean() > 0.9
@@ -164,4 +164,4 @@ def test_a_loss_that_is_not_finite_is_an_error() -> None:
     split = bar_split(FIRST, context.labels)
     split.images[:] = torch.nan
     with pytest.raises(AnamnesisError, match="not finite"):
-        train(method, context, data_of(context, split), NUMERICS)
+        train(method, context, data_of(context, split), PRECISION)

@@ -12,7 +12,7 @@ from anamnesis.records import Configuration, TrainingSettings
 from anamnesis.training import TensorSplit, precision_for, train
 from anamnesis.updates.state_blobs import pack_state
 
-NUMERICS = precision_for(Configuration("specialists"), "cpu")
+PRECISION = precision_for(Configuration("specialists"), "cpu")
 SETTINGS = TrainingSettings(epochs=8, batch_size=8, learning_rate=5e-3, augment=False)
 
 
@@ -21,7 +21,7 @@ def learn(method, *tasks, turned=False):
     split = bar_split(tasks[-1], context.labels, 40)
     if turned:
         split = TensorSplit(split.images.transpose(2, 3).contiguous(), split.targets, split.sample_ids)
-    train(method, context, data_of(context, split), NUMERICS)
+    train(method, context, data_of(context, split), PRECISION)
     return split
 
 

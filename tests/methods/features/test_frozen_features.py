@@ -1,4 +1,4 @@
-"""Frozen spaces: they do not move, their answers multiply, and a base version without them is answered by the head."""
+"""Frozen features: they never change, their probabilities multiply, and without them the head answers."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,7 +19,7 @@ from anamnesis.networks.random_features import average_over_grid
 from anamnesis.records import Configuration, InputError, Split, Task, TrainingSettings
 from anamnesis.training import precision_for, train
 
-NUMERICS = precision_for(Configuration("finetune"), "cpu")
+PRECISION = precision_for(Configuration("finetune"), "cpu")
 SETTINGS = TrainingSettings(epochs=2, batch_size=8, learning_rate=5e-3)
 IMAGES = torch.rand(6, 1, 16, 16, generator=torch.Generator().manual_seed(0))
 
@@ -36,7 +36,7 @@ def make(options: Mapping[str, object] = SHARED) -> EWCPrototype:
 
 def learn(method: Any, *tasks: Task) -> None:
     context = context_of(tasks, SETTINGS)
-    train(method, context, data_of(context, bar_split(tasks[-1], context.labels)), NUMERICS)
+    train(method, context, data_of(context, bar_split(tasks[-1], context.labels)), PRECISION)
 
 
 def learned(options: Mapping[str, object] = SHARED) -> EWCPrototype:

@@ -42,18 +42,22 @@ def groups_of(*numbers: int) -> TaskGroups:
     return groups
 
 
-def closed_form_maps(network: AutoEncoder, images: Tensor, evidence: SaliencyTarget = SaliencyTarget.CLASS) -> Tensor:
-    weights = head_weights(network.head.weight, groups_of(0, 0, 0), evidence)
+def closed_form_maps(
+    network: AutoEncoder, images: Tensor, saliency_target: SaliencyTarget = SaliencyTarget.CLASS
+) -> Tensor:
+    weights = head_weights(network.head.weight, groups_of(0, 0, 0), saliency_target)
     return activation_maps(network.features(images), weights[COLUMNS[: len(images)]])
 
 
-@pytest.mark.parametrize(("evidence", "competing"), [(SaliencyTarget.CLASS, ()), (SaliencyTarget.CONTRAST, (0, 1, 2))])
+@pytest.mark.parametrize(
+    ("saliency_target", "competing"), [(SaliencyTarget.CLASS, ()), (SaliencyTarget.CONTRAST, (0, 1, 2))]
+)
 @pytest.mark.parametrize("norm", ["group", "batch"])
-def test_4_the_closed_form_is_grad_cam(evidence: SaliencyTarget, competing: tuple[int, ...], norm: str) -> None:
+def test_4_the_closed_form_is_grad_cam(saliency_target: SaliencyTarget, competing: tuple[int, ...], norm: str) -> None:
     network, images = network_of(norm), random(5, 1, 16, 16)
     expected = grad_cam(network, images, COLUMNS, competing)
     assert expected.any()
-    torch.testing.assert_close(closed_form_maps(network, images, evidence).relu(), expected)
+    torch.testing.assert_close(closed_form_maps(network, images, saliency_target).relu(), expected)
 
 
 def test_4_it_is_the_grad_cam_of_monai() -> None:

@@ -1,4 +1,4 @@
-"""The parametric constraint against its formulas; numbers are those of ``ewc_prototype``'s list of unit tests."""
+"""Elastic weight consolidation by its formulas. Numbers are those of ``docs/methods/ewc_prototype.md``."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +24,7 @@ from anamnesis.networks import Classifier
 from anamnesis.records import Configuration, InputError, NetworkSettings, Split, Task, TrainingSettings
 from anamnesis.training import precision_for, train
 
-NUMERICS = precision_for(Configuration("finetune"), "cpu")
+PRECISION = precision_for(Configuration("finetune"), "cpu")
 ALONE: dict[str, Any] = dict.fromkeys(
     (
         "reconstruction.weight",
@@ -53,7 +53,7 @@ def weights(network: Classifier) -> dict[str, torch.Tensor]:
 
 def learn(method: Any, *tasks: Task, settings: TrainingSettings = SETTINGS) -> None:
     context = context_of(tasks, settings)
-    train(method, context, data_of(context, bar_split(tasks[-1], context.labels)), NUMERICS)
+    train(method, context, data_of(context, bar_split(tasks[-1], context.labels)), PRECISION)
 
 
 def make(options: Mapping[str, object]) -> EWCPrototype:
@@ -299,11 +299,11 @@ def test_batch_statistics_stay_from_the_second_task_on() -> None:
     assert all(torch.equal(value, statistics[1][name]) for name, value in statistics[0].items())
 
 
-@pytest.mark.parametrize("evidence", SaliencyTarget)
-def test_saliencys_fisher_information_holds_what_moves_the_maps(evidence: SaliencyTarget) -> None:
+@pytest.mark.parametrize("saliency_target", SaliencyTarget)
+def test_saliencys_fisher_information_holds_what_moves_the_maps(saliency_target: SaliencyTarget) -> None:
     """Half of F times a small change of weights squared is, on average, the cosine distance that the maps move."""
     plain, constrained = (
-        make({"fisher.saliency_weight": weight, "fisher.images": 0, "saliency.target": evidence})
+        make({"fisher.saliency_weight": weight, "fisher.images": 0, "saliency.target": saliency_target})
         for weight in (0.0, 2.0)
     )
     for method in (plain, constrained):
@@ -315,7 +315,7 @@ def test_saliencys_fisher_information_holds_what_moves_the_maps(evidence: Salien
     assert added_importance["head.weight"].abs().sum() == 0  # the rows of a map are given
     network, context = constrained.network, context_of((FIRST,))
     rows = network.head.weight.detach().clone()
-    if evidence is SaliencyTarget.CONTRAST:
+    if saliency_target is SaliencyTarget.CONTRAST:
         rows -= rows.mean(0)
     batches = list(data_of(context, bar_split(FIRST, context.labels))(Split.TRAIN))
     images, targets = torch.cat([b.images for b in batches]), torch.cat([b.targets for b in batches])
