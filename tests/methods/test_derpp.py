@@ -10,13 +10,8 @@ from anamnesis.methods.finetune import Finetune, FinetuneOptions
 from anamnesis.records import Configuration, InputError, Split, TrainingSettings
 from anamnesis.training import TensorSplit, precision_for, train
 
-<<<<<<< HEAD
-NUMERICS = precision_for(Configuration("derpp"), "cpu")
-STEP = TrainingStep("train", 0, step_index=0, total_steps=1, learning_rate=1e-3)
-=======
 PRECISION = precision_for(Configuration("derpp"), "cpu")
-STEP = TrainingStep("train", 0, 0, 1, 1e-3)
->>>>>>> methods
+STEP = TrainingStep("train", 0, step_index=0, total_steps=1, learning_rate=1e-3)
 PLAIN = TrainingSettings(epochs=6, batch_size=8, learning_rate=5e-3, augment=False)
 
 

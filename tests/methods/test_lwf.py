@@ -13,13 +13,8 @@ from anamnesis.methods.lwf import LWF, LWFOptions, distillation_loss
 from anamnesis.records import Configuration, InputError, Split, Task
 from anamnesis.training import precision_for, train
 
-<<<<<<< HEAD
-NUMERICS = precision_for(Configuration("lwf"), "cpu")
-STEP = TrainingStep("train", 0, step_index=0, total_steps=1, learning_rate=1e-3)
-=======
 PRECISION = precision_for(Configuration("lwf"), "cpu")
-STEP = TrainingStep("train", 0, 0, 1, 1e-3)
->>>>>>> methods
+STEP = TrainingStep("train", 0, step_index=0, total_steps=1, learning_rate=1e-3)
 
 
 def learn(method: Method, *tasks: Task) -> None:
