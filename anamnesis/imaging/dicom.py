@@ -82,25 +82,46 @@ def load_image(paths: tuple[Path, ...]) -> Image:
 
 def _check_transfer_syntax(path: Path) -> None:
     syntax = read_file_meta_info(path).get("TransferSyntaxUID")
+    if not syntax:
+        raise ReadError(
+            ReadErrorReason.UNREADABLE, "the file has no TransferSyntaxUID (0002,0010); export the file again"
+        )
     if syntax not in _UNCOMPRESSED:
         raise ReadError(
-            ReadErrorReason.COMPRESSED if syntax else ReadErrorReason.UNREADABLE, f"transfer syntax {syntax}"
+            ReadErrorReason.COMPRESSED,
+            f"expected an uncompressed transfer syntax, found {syntax}; export the file without compression",
         )
 
 
 def _check_supported(dataset: pydicom.Dataset) -> None:
     if not dataset.get("Rows") or not dataset.get("Columns"):
-        raise ReadError(ReadErrorReason.NO_PIXELS, f"modality {dataset.get('Modality')}")
+        raise ReadError(
+            ReadErrorReason.NO_PIXELS,
+            f"the object of modality {dataset.get('Modality')} has no rows or columns; export image objects only",
+        )
     if int(dataset.get("NumberOfFrames") or 1) > 1:
-        raise ReadError(ReadErrorReason.MULTI_FRAME, f"{dataset.NumberOfFrames} frames")
+        raise ReadError(
+            ReadErrorReason.MULTI_FRAME,
+            f"expected one frame, found {dataset.NumberOfFrames}; export one file for each frame",
+        )
     if str(dataset.get("BurnedInAnnotation") or "").upper() == "YES":
-        raise ReadError(ReadErrorReason.BURNED_IN_ANNOTATIONS)
+        raise ReadError(
+            ReadErrorReason.BURNED_IN_ANNOTATIONS,
+            "BurnedInAnnotation (0028,0301) is YES; export the image without annotations in its pixels",
+        )
     photometric_interpretation = str(dataset.get("PhotometricInterpretation") or "")
-    if (
-        photometric_interpretation not in _COLOUR_INTERPRETATIONS | {"MONOCHROME1", "MONOCHROME2"}
-        or "ModalityLUTSequence" in dataset
-    ):
-        raise ReadError(ReadErrorReason.UNSUPPORTED_COLOURS, photometric_interpretation)
+    interpretations = sorted(_COLOUR_INTERPRETATIONS | {"MONOCHROME1", "MONOCHROME2"})
+    if photometric_interpretation not in interpretations:
+        raise ReadError(
+            ReadErrorReason.UNSUPPORTED_COLOURS,
+            f"PhotometricInterpretation (0028,0004): expected one of {', '.join(interpretations)}, "
+            f"found {photometric_interpretation!r}; export the image in one of these",
+        )
+    if "ModalityLUTSequence" in dataset:
+        raise ReadError(
+            ReadErrorReason.UNSUPPORTED_COLOURS,
+            "the file has a ModalityLUTSequence (0028,3000); export the image with RescaleSlope and RescaleIntercept",
+        )
     channels = int(dataset.get("SamplesPerPixel") or 1)
     check_size((int(dataset.Rows), int(dataset.Columns), channels), int(dataset.get("BitsAllocated") or 8) // 8 or 1)
 

@@ -81,7 +81,7 @@ def read_images(path: Path) -> list[RawImage]:
             f"an image of the study is unreadable: {error.reason.value}; remove or replace the file"
         ) from error
     if not images:
-        raise InputError(f"no image among {len(files)} files; expected DICOM, NIfTI, PNG, JPEG or NPZ")
+        raise InputError(f"no image among {len(files)} files; give a DICOM, NIfTI, PNG, JPEG or NPZ file")
     return images
 
 

@@ -29,9 +29,14 @@ def load_image(path: Path) -> Image:
         kind: Any = Nifti1Image if _is_nifti1(stream) else Nifti2Image
         image = kind.from_stream(stream)
         if image.get_data_dtype().fields:
-            raise ReadError(ReadErrorReason.UNSUPPORTED_COLOURS, "RGB NIfTI")
+            raise ReadError(
+                ReadErrorReason.UNSUPPORTED_COLOURS, "the voxels are RGB colours; export them as single numbers"
+            )
         if sum(length != 1 for length in image.shape) > 3 or any(length != 1 for length in image.shape[3:]):
-            raise ReadError(ReadErrorReason.MULTI_FRAME, f"shape {image.shape}")
+            raise ReadError(
+                ReadErrorReason.MULTI_FRAME,
+                f"expected one slice or volume, found the shape {image.shape}; export one file for each volume",
+            )
         check_size(image.shape, max(image.get_data_dtype().itemsize, 4))
         return _reorient(image)
 
@@ -57,7 +62,10 @@ def _reorient(image: Any) -> Image:
     spacing = [zooms[axis] for axis in np.argsort(reorientation[:, 0])][::-1]
     spatial_axes = [axis for axis in range(3) if pixels.shape[axis] > 1]
     if len(spatial_axes) < 2:
-        raise ReadError(ReadErrorReason.NO_PIXELS, f"shape {image.shape} is neither a slice nor a volume")
+        raise ReadError(
+            ReadErrorReason.NO_PIXELS,
+            f"expected a slice or a volume, found the shape {image.shape}; export the image again",
+        )
     return to_image(
         np.squeeze(pixels), tuple(spacing[axis] for axis in spatial_axes), "ZYX" if len(spatial_axes) == 3 else "YX"
     )

@@ -30,7 +30,9 @@ def read_headers(path: Path) -> list[Header]:
         parts = [part for part in _SPLITS if f"{part}_images" in members]
         if not parts:
             raise ReadError(
-                ReadErrorReason.UNEXPECTED_LAYOUT, f"found {sorted(members)[:20]}; expected images or train_images"
+                ReadErrorReason.UNEXPECTED_LAYOUT,
+                f"expected an array with the name 'images' or 'train_images' in the NPZ file, "
+                f"found the arrays {sorted(members)[:20]}; rename the array of the images",
             )
         return [header for part in parts for header in _medmnist_headers(archive, part)]
 
@@ -77,7 +79,10 @@ def _single_array_headers(archive: zipfile.ZipFile, members: set[str]) -> list[H
     count = _check_member(archive, "images")[0]
     masks = "masks" if "masks" in members else ""
     if masks and _check_member(archive, masks)[0] != count:
-        raise ReadError(ReadErrorReason.UNEXPECTED_LAYOUT, "masks and images differ in number")
+        raise ReadError(
+            ReadErrorReason.UNEXPECTED_LAYOUT,
+            "the arrays 'masks' and 'images' differ in length; write one mask for each image",
+        )
     labels = _read_column(archive, "labels", count) if "labels" in members else [None] * count
     names = [str(name) for name in _read_array(archive, "class_names")] if "class_names" in members else []
     groups = _read_column(archive, "groups", count) if "groups" in members else [""] * count
@@ -122,7 +127,8 @@ def _read_column(archive: zipfile.ZipFile, name: str, count: int) -> list[object
     if values.shape != (count,) or values.dtype.kind not in "iubU":
         raise ReadError(
             ReadErrorReason.UNEXPECTED_LAYOUT,
-            f"{name}: expected {count} numbers or texts, found {values.shape} {values.dtype}",
+            f"array {name}: expected one whole number or text for each of the {count} images, "
+            f"found the shape {values.shape} of {values.dtype}; write the array again",
         )
     return cast(list[object], values.tolist())
 
@@ -148,7 +154,11 @@ def _check_member(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
             if byte_count > expected_bytes:
                 break
     if byte_count != expected_bytes:
-        raise ReadError(ReadErrorReason.UNEXPECTED_LAYOUT, f"{name}: the shape needs {expected_bytes} bytes")
+        raise ReadError(
+            ReadErrorReason.UNEXPECTED_LAYOUT,
+            f"array {name}: expected the {expected_bytes} bytes of its shape, found fewer or more; "
+            "write the NPZ file again",
+        )
     return shape
 
 
@@ -156,10 +166,16 @@ def _read_array_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtyp
     version = npy.read_magic(stream)
     header_reader = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
     if header_reader is None:
-        raise ReadError(ReadErrorReason.UNEXPECTED_LAYOUT, f"npy version {version}")
+        raise ReadError(
+            ReadErrorReason.UNEXPECTED_LAYOUT,
+            f"array format {version}: expected (1, 0) or (2, 0); write the NPZ file with numpy.savez",
+        )
     shape, fortran, dtype = header_reader(stream)
     if dtype.hasobject:
-        raise ReadError(ReadErrorReason.UNEXPECTED_LAYOUT, "an array of objects needs pickle, which is never read")
+        raise ReadError(
+            ReadErrorReason.UNEXPECTED_LAYOUT,
+            "an array of Python objects needs pickle, which can run code; write an array of numbers or texts",
+        )
     return shape, fortran, dtype
 
 
@@ -169,7 +185,11 @@ def _image_axes(shape: tuple[int, ...]) -> str:
         return "YX"
     if len(shape) == 4:
         return "YXC" if shape[-1] == 3 else "ZYX"
-    raise ReadError(ReadErrorReason.UNEXPECTED_LAYOUT, f"shape {shape}")
+    raise ReadError(
+        ReadErrorReason.UNEXPECTED_LAYOUT,
+        f"expected an array of images with 3 or 4 axes, the first for the images, found the shape {shape}; "
+        "write the array again",
+    )
 
 
 def _iter_chunks(

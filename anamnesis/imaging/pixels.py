@@ -23,9 +23,16 @@ def check_size(shape: tuple[int, ...], itemsize: int) -> None:
         ReadError: the image is larger than ``MAXIMUM_BYTES``, or has no pixel.
     """
     if any(length < 0 for length in shape) or math.prod(shape) == 0:
-        raise ReadError(ReadErrorReason.NO_PIXELS, f"shape {shape}")
+        raise ReadError(
+            ReadErrorReason.NO_PIXELS,
+            f"expected 1 or more along each axis, found the shape {shape}; export the file again",
+        )
     if math.prod(shape) * itemsize > MAXIMUM_BYTES:
-        raise ReadError(ReadErrorReason.TOO_LARGE, f"shape {shape}, {itemsize} bytes a pixel")
+        raise ReadError(
+            ReadErrorReason.TOO_LARGE,
+            f"expected at most {MAXIMUM_BYTES} bytes, found the shape {shape} with {itemsize} bytes for each pixel; "
+            "export smaller images",
+        )
 
 
 def integer_type(low: int, high: int) -> type[np.integer] | None:
@@ -43,13 +50,18 @@ def normalise_dtype(pixels: Pixels) -> Pixels:
     if kind == "f":
         return np.ascontiguousarray(pixels, np.float32)
     if kind not in "iub":
-        raise ReadError(ReadErrorReason.UNSUPPORTED_COLOURS, f"dtype {pixels.dtype}")
+        raise ReadError(
+            ReadErrorReason.UNSUPPORTED_COLOURS,
+            f"expected pixels that are integers or real numbers, found {pixels.dtype}; export the file again",
+        )
     if pixels.dtype.newbyteorder("=").type in _STORED_INTEGERS:
         return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
     # The dtype, not the values, determines the stored type, so that all images of a site have the same type.
     integer_dtype = {"int8": np.int16, "bool": np.uint8}.get(pixels.dtype.name, np.int32)
     if pixels.dtype.itemsize >= 4 and (int(pixels.min()) < -(2**31) or int(pixels.max()) >= 2**31):
-        raise ReadError(ReadErrorReason.TOO_LARGE, "an integer needs more than 32 bits")
+        raise ReadError(
+            ReadErrorReason.TOO_LARGE, "a pixel needs more than 32 bits; export the image with 32 bits or fewer"
+        )
     return np.ascontiguousarray(pixels, integer_dtype)
 
 
@@ -61,6 +73,10 @@ def to_image(pixels: Pixels, spacing: tuple[float, ...], axes: str) -> Image:
     """
     pixels = normalise_dtype(pixels)
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-        raise ReadError(ReadErrorReason.NOT_FINITE, f"{np.count_nonzero(~np.isfinite(pixels))} of {pixels.size}")
+        raise ReadError(
+            ReadErrorReason.NOT_FINITE,
+            f"{np.count_nonzero(~np.isfinite(pixels))} of {pixels.size} pixels are NaN or infinite; "
+            "export the image again",
+        )
     valid_spacing = (step if math.isfinite(step) and step > 0 else 1.0 for step in spacing)
     return Image(pixels, tuple(round(float(step), 6) for step in valid_spacing), axes)

@@ -24,7 +24,10 @@ def load_image(path: Path) -> Image:
         warnings.simplefilter("error", Pillow.DecompressionBombWarning)
         with Pillow.open(path, formats=("PNG", "JPEG")) as image:
             if getattr(image, "n_frames", 1) > 1:
-                raise ReadError(ReadErrorReason.MULTI_FRAME, f"{getattr(image, 'n_frames', 1)} frames")
+                raise ReadError(
+                    ReadErrorReason.MULTI_FRAME,
+                    f"expected one frame, found {getattr(image, 'n_frames', 1)}; export one file for each frame",
+                )
             is_16_bit = image.format == "PNG" and _png_depth(path) == 16
             pixels = _decode_pixels(ImageOps.exif_transpose(image), is_16_bit)
     return to_image(pixels, (1.0, 1.0), "YX" if pixels.ndim == 2 else "YXC")
@@ -32,11 +35,16 @@ def load_image(path: Path) -> Image:
 
 def _decode_pixels(image: Pillow.Image, is_16_bit: bool) -> Pixels:
     if is_16_bit and not image.mode.startswith("I"):
-        raise ReadError(ReadErrorReason.UNSUPPORTED_COLOURS, "16 bits for each colour")
+        raise ReadError(
+            ReadErrorReason.UNSUPPORTED_COLOURS,
+            "expected 8 bits for each colour, found 16; export the image with 8 bits for each colour, or as grey",
+        )
     if image.mode.startswith("I"):
         return np.asarray(image).astype(np.uint16)
     if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
-        raise ReadError(ReadErrorReason.UNSUPPORTED_COLOURS, "transparent pixels")
+        raise ReadError(
+            ReadErrorReason.UNSUPPORTED_COLOURS, "some pixels are transparent; export the image without transparency"
+        )
     return np.asarray(image.convert("L" if image.mode in _GREY_MODES else "RGB"))
 
 

@@ -42,9 +42,11 @@ def stack_slices(slices: list[Slice]) -> Image:
     if first_slice.pixels.ndim != 2 or any(
         image_slice.pixels.shape != first_slice.pixels.shape for image_slice in slices
     ):
-        raise ReadError(ReadErrorReason.INCONSISTENT_SLICES, "sizes differ")
+        raise ReadError(ReadErrorReason.INCONSISTENT_SLICES, "the slices differ in size; export the series again")
     if any(not np.allclose(image_slice.spacing, first_slice.spacing, atol=1e-3) for image_slice in slices):
-        raise ReadError(ReadErrorReason.INCONSISTENT_SLICES, "spacings differ")
+        raise ReadError(
+            ReadErrorReason.INCONSISTENT_SLICES, "the slices differ in pixel spacing; export the series again"
+        )
     check_size((len(slices), *first_slice.pixels.shape), first_slice.pixels.dtype.itemsize)
     positions, slice_spacing = _positions_along_normal(slices) or _positions_by_number(slices)
     order = np.argsort(positions)
@@ -61,17 +63,23 @@ def _positions_along_normal(slices: list[Slice]) -> tuple[list[float], float] | 
         return None
     axes = np.array([image_slice.orientation for image_slice in slices])
     if not np.allclose(axes, axes[0], atol=1e-3):
-        raise ReadError(ReadErrorReason.INCONSISTENT_SLICES, "orientations differ")
+        raise ReadError(
+            ReadErrorReason.INCONSISTENT_SLICES,
+            "the slices differ in orientation; export one series for each orientation",
+        )
     normal = np.cross(axes[0, :3], axes[0, 3:])
     positions = np.array([image_slice.position for image_slice in slices]) @ normal
     gaps = np.diff(np.sort(positions))
     slice_spacing = float(np.median(gaps))
     if gaps.min() < 1e-3:
-        raise ReadError(ReadErrorReason.INCONSISTENT_SLICES, "two slices have the same position")
+        raise ReadError(
+            ReadErrorReason.INCONSISTENT_SLICES, "two slices have the same position; export each slice once"
+        )
     if np.abs(gaps - slice_spacing).max() > _SPACING_TOLERANCE * slice_spacing:
         raise ReadError(
             ReadErrorReason.INCONSISTENT_SLICES,
-            f"gaps from {gaps.min():.3f} to {gaps.max():.3f} mm: a slice may be missing",
+            f"gaps from {gaps.min():.3f} to {gaps.max():.3f} mm: a slice may be missing; "
+            "send the complete series again",
         )
     return positions.tolist(), slice_spacing
 
@@ -80,6 +88,7 @@ def _positions_by_number(slices: list[Slice]) -> tuple[list[float], float]:
     numbers = [float(image_slice.number) for image_slice in slices]
     if len(set(numbers)) != len(numbers):
         raise ReadError(
-            ReadErrorReason.INCONSISTENT_SLICES, "the slices have no position and no unique instance number"
+            ReadErrorReason.INCONSISTENT_SLICES,
+            "the slices have no position and no unique InstanceNumber (0020,0013); export the series again",
         )
     return numbers, slices[0].thickness

@@ -12,6 +12,16 @@ from anamnesis.records.errors import InputError
 
 T = typing.TypeVar("T")
 
+_ROOT = "the document"
+_TYPE_NAMES: Mapping[object, str] = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    Mapping: "an object with fields",
+    list | tuple: "a list",
+}
+
 
 def encode(value: object) -> object:
     """Returns ``value`` as JSON: data classes to objects, tuples to arrays, decimals and enums to strings."""
@@ -84,7 +94,7 @@ def _decode_tuple(arguments: tuple[typing.Any, ...], value: object, location: st
     elif len(arguments) == len(items):
         item_kinds = arguments
     else:
-        raise InputError(f"{location or 'value'}: expected {len(arguments)} items, found {len(items)}")
+        raise InputError(f"{location or _ROOT}: expected {len(arguments)} items, found {len(items)}")
     return tuple(
         _decode(kind, item, f"{location}[{i}]") for i, (kind, item) in enumerate(zip(item_kinds, items, strict=True))
     )
@@ -118,14 +128,14 @@ def _decode_plain(kind: typing.Any, value: object, location: str) -> object:
             return kind(value)
         except ValueError:
             allowed = ", ".join(str(member.value) for member in kind)
-            raise InputError(f"{location or 'value'}: {value!r} is not one of {allowed}") from None
+            raise InputError(f"{location or _ROOT}: expected one of {allowed}, found {value!r}") from None
     if kind is Decimal:
         try:
             number = Decimal(_expect(str, value, location))
         except InvalidOperation:
-            raise InputError(f"{location or 'value'}: {value!r} is not a decimal") from None
+            raise InputError(f"{location or _ROOT}: expected a decimal in quotes, found {value!r}") from None
         if not number.is_finite():
-            raise InputError(f"{location or 'value'}: {value!r} is not finite")
+            raise InputError(f"{location or _ROOT}: expected a finite decimal in quotes, found {value!r}")
         return number
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
@@ -136,6 +146,6 @@ def _decode_plain(kind: typing.Any, value: object, location: str) -> object:
 
 def _expect(kind: typing.Any, value: typing.Any, location: str) -> typing.Any:
     if not isinstance(value, kind) or (isinstance(value, bool) and kind in (int, float)):
-        type_name = getattr(kind, "__name__", str(kind))
-        raise InputError(f"{location or 'value'}: expected {type_name}, found {value!r:.80}")
+        type_name = _TYPE_NAMES.get(kind) or getattr(kind, "__name__", str(kind))
+        raise InputError(f"{location or _ROOT}: expected {type_name}, found {value!r:.80}")
     return value

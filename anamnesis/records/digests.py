@@ -36,7 +36,7 @@ def digest_hex(digest: str) -> str:
         InputError: ``digest`` is not a digest.
     """
     if not _DIGEST_PATTERN.fullmatch(digest):
-        raise InputError(f"{digest!r} is not a digest; expected 'sha256:<64 hex digits>'")
+        raise InputError(f"digest: expected 'sha256:<64 hex digits>', found {digest!r}")
     return digest.removeprefix(DIGEST_PREFIX)
 
 

@@ -32,10 +32,12 @@ class LabelSource:
     ignore: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if (self.origin is LabelOrigin.MANIFEST) != bool(self.manifest):
+        if self.origin is LabelOrigin.MANIFEST and not self.manifest:
+            raise InputError("labels.from is Manifest, but labels.manifest is empty; set labels.manifest")
+        if self.origin is LabelOrigin.CONTAINER and self.manifest:
             raise InputError(
-                f"labels: origin {self.origin.value} does not fit manifest {self.manifest!r}; "
-                "the origin Manifest needs a manifest, the origin Container takes none"
+                f"labels.manifest is {self.manifest!r}, but labels.from is Container; "
+                "set labels.from: Manifest, or remove labels.manifest"
             )
 
     @property

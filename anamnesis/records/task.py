@@ -58,6 +58,7 @@ def find_class_indices(task: Task, labels: Sequence[str]) -> tuple[int, ...]:
     index_of_label = {label: class_index for class_index, label in enumerate(labels)}
     if missing_labels := [label for label in task.labels if label not in index_of_label]:
         raise InputError(
-            f"task {task.name!r}: the model has no class {missing_labels[0]!r}; its classes are {list(labels)}"
+            f"task {task.name!r}: classes: the model has no class {missing_labels[0]!r}; "
+            f"use the classes of the model: {list(labels)}"
         )
     return tuple(index_of_label[label] for label in task.labels)

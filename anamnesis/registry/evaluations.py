@@ -26,7 +26,10 @@ def write_evaluation(store: Store, evaluation: Evaluation) -> Evaluation:
         InputError: the version is not stored.
     """
     if not store.exists(version_key(evaluation.version)):
-        raise InputError(f"{store.url} has no version {evaluation.version}; store the version before its evaluation")
+        raise InputError(
+            f"{store.url} has no version {evaluation.version}, so the evaluation of the version was not stored; "
+            "restore the version from a backup"
+        )
     return write_once(store, evaluation_key(evaluation), evaluation)
 
 
@@ -48,7 +51,8 @@ def read_evaluations(store: Store, version: str, test_sets: Container[str] | Non
             evaluation = load_record(Evaluation, store.get(key), key)
             if evaluation_key(evaluation) != key:
                 raise IntegrityError(
-                    f"{key}: holds the evaluation of {evaluation_key(evaluation)}; restore it from a backup"
+                    f"{key}: the object holds the evaluation of the key {evaluation_key(evaluation)}; "
+                    "restore the object from a backup"
                 )
             evaluations.append(evaluation)
     return tuple(evaluations)

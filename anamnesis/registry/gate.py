@@ -251,8 +251,8 @@ def _worst_score(evaluations: Sequence[Evaluation], test: RequiredTestSet, name:
         if item.name == name and _is_evaluation_of(item, test):
             if metric not in item.metrics:
                 raise InputError(
-                    f"{_evaluation_label(test, name)}: the metric {metric} is missing, it has "
-                    f"{', '.join(sorted(item.metrics))}; correct the task's primary metric"
+                    f"{_evaluation_label(test, name)}: the evaluation has no metric {metric}; "
+                    f"set primaryMetric of the task to one of {', '.join(sorted(item.metrics))}"
                 )
             values.append(item.metrics[metric].value)
     return min(values, default=None)
@@ -263,7 +263,8 @@ def _exact_difference(best_score: Decimal, score: Decimal) -> Decimal:
         return _EXACT_CONTEXT.subtract(best_score, score)
     except Inexact:
         raise InputError(
-            f"the scores {best_score:.6f} and {score:.6f} have more than {_EXACT_CONTEXT.prec} digits; round them"
+            f"the difference of the scores {best_score:.6f} and {score:.6f} has more than "
+            f"{_EXACT_CONTEXT.prec} digits; this is a fault of the program: report it with the log"
         ) from None
 
 

@@ -55,7 +55,10 @@ class LogPosition:
         """
         number, _, digest = text.strip().partition(":")
         if not (number.isascii() and number.isdigit()):
-            raise InputError(f"log head {text!r}: expected <number>:sha256:<64 hex digits>")
+            raise InputError(
+                f"log head {text!r}: expected <number>:sha256:<64 hex digits>; "
+                "use the head that an earlier 'anamnesis registry verify' printed"
+            )
         return cls(int(number), digest)
 
 
@@ -73,10 +76,14 @@ class EntryProposal:
     def __post_init__(self) -> None:
         if not self.author.strip():
             raise InputError(
-                f"{self.kind.value} {self.subject}: no author given; name the person or the service account"
+                f"{self.kind.value} {self.subject}: no author given; name the person or the service account, "
+                "on the command line with --author"
             )
         if self.kind is EntryKind.PROMOTE and (self.decision is None or self.decision.candidate != self.subject):
-            raise InputError(f"promote {self.subject}: no decision on this version given; use record_decision")
+            raise InputError(
+                f"promote {self.subject}: the log entry has no decision on this version; "
+                "this is a fault of the program, which must call record_decision: report it with the log"
+            )
 
 
 class Log:
@@ -179,7 +186,7 @@ class Log:
             if number != expected_number:
                 raise IntegrityError(
                     f"log entry {expected_number} is missing; restore it from a backup, then run "
-                    "'anamnesis registry verify'"
+                    f"'anamnesis registry verify --registry {self._store.url}'"
                 )
         return numbers
 
@@ -218,7 +225,7 @@ def read_entry(store: Store, number: int) -> LogEntry:
             f"{location}: its bytes were changed, they do not match its digest; restore it from a backup"
         )
     if entry.number != number:
-        raise IntegrityError(f"{location}: holds entry {entry.number}; restore it from a backup")
+        raise IntegrityError(f"{location}: the object holds entry {entry.number}; restore the object from a backup")
     return entry
 
 

@@ -152,9 +152,14 @@ def roll_back(store: Store, version: str, author: str, reason: str, clock: Clock
 
     def propose(history: History) -> EntryProposal | None:
         if version not in history.promoted_versions:
-            former_champions = ", ".join(history.promoted_versions) or "none"
+            if not history.promoted_versions:
+                raise RefusedError(
+                    f"{version}: cannot roll back to this version, because no version was ever champion; "
+                    "wait for the first promotion"
+                )
             raise RefusedError(
-                f"{version}: cannot roll back, this version was never champion; choose one of: {former_champions}"
+                f"{version}: cannot roll back, this version was never champion; "
+                f"choose one of: {', '.join(history.promoted_versions)}"
             )
         return None if version == history.champion else EntryProposal(EntryKind.ROLL_BACK, version, author, reason)
 
@@ -185,10 +190,15 @@ def import_champion(store: Store, version: str, author: str, reason: str, clock:
     def propose(history: History) -> EntryProposal | None:
         if version in history.promoted_versions:
             return None
-        if history.champion is not None or base is not None:
+        if base is not None:
             raise ConflictError(
-                f"{version}: cannot import it; only a version without a base can be imported, "
-                "and only into a registry without a champion"
+                f"{version}: cannot import a version that was trained from another one ({base}); "
+                "import weights without a base"
+            )
+        if history.champion is not None:
+            raise ConflictError(
+                f"{version}: cannot import the version, because {store.url} has the champion {history.champion}; "
+                "import into the registry of a new model"
             )
         return EntryProposal(EntryKind.PROMOTE, version, author, reason, decision=decision)
 

@@ -51,7 +51,9 @@ def read_scheduled_evaluation(store: Store, name: str) -> ScheduledEvaluation | 
     except MissingObjectError:
         return None
     if evaluation.name != name:
-        raise IntegrityError(f"{key}: holds the evaluation {evaluation.name!r}; restore it from a backup")
+        raise IntegrityError(
+            f"{key}: the object holds the evaluation {evaluation.name!r}; restore the object from a backup"
+        )
     return evaluation
 
 
@@ -59,7 +61,8 @@ def _load_update_result(store: Store, key: str) -> UpdateResult:
     update_result = load_record(UpdateResult, store.get(key), key)
     if key != _update_result_key(update_result.trigger.claim):
         raise IntegrityError(
-            f"{key}: holds the result of the claim {update_result.trigger.claim}; restore it from a backup"
+            f"{key}: the object holds the result of the claim {update_result.trigger.claim}; "
+            "restore the object from a backup"
         )
     return update_result
 

@@ -21,7 +21,10 @@ def write_update_record(store: Store, record: UpdateRecord) -> UpdateRecord:
         InputError: the version is not stored.
     """
     if not store.exists(version_key(record.version)):
-        raise InputError(f"{store.url} has no version {record.version}; store the version before its update record")
+        raise InputError(
+            f"{store.url} has no version {record.version}, so the record of the update was not stored; "
+            "restore the version from a backup"
+        )
     return _check_input_digest(write_once(store, update_record_key(record.input_digest), record), record.input_digest)
 
 
@@ -44,7 +47,7 @@ def list_update_records(store: Store) -> list[UpdateRecord]:
 def _check_input_digest(record: UpdateRecord, digest: str) -> UpdateRecord:
     if record.input_digest != digest:
         raise IntegrityError(
-            f"{update_record_key(digest)}: holds the record of the input {record.input_digest}; "
-            "restore it from a backup"
+            f"{update_record_key(digest)}: the object holds the record of the input {record.input_digest}; "
+            "restore the object from a backup"
         )
     return record

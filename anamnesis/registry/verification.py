@@ -51,7 +51,7 @@ def verify_objects(store: Store) -> tuple[str, ...]:
             version = read_version(store, digest)
             blobs.update(version.parts.values())
             if version.base is not None and version.base not in versions:
-                problems.append(f"version {digest}: its base {version.base} is missing")
+                problems.append(f"version {digest}: the base {version.base} is missing; restore the base from a backup")
             evaluations.update(item.digest for item in read_evaluations(store, digest))
         except AnamnesisError as error:
             problems.append(str(error))
@@ -83,16 +83,22 @@ def _check_links(chain: Chain) -> Iterator[str]:
         if number != previous_number + 1:
             last_missing = number - 1
             yield (
-                f"log entry {last_missing} is missing"
+                f"log entry {last_missing} is missing; restore it from a backup"
                 if last_missing == previous_number + 1
-                else f"log entries {previous_number + 1} to {last_missing} are missing"
+                else f"log entries {previous_number + 1} to {last_missing} are missing; restore them from a backup"
             )
             continue
         entry, previous_entry = chain[number], chain.get(previous_number)
         if entry and previous_number == 0 and entry.previous_digest:
-            yield f"log entry {number} is the first entry, but holds the digest of an earlier one"
+            yield (
+                f"log entry {number} is the first entry, but holds the digest of an earlier one; "
+                "restore the log from a backup"
+            )
         if entry and previous_entry and entry.previous_digest != previous_entry.digest:
-            yield f"log entry {number} does not continue log entry {previous_number}: one of them was rewritten"
+            yield (
+                f"log entry {number} does not continue log entry {previous_number}: one of them was rewritten; "
+                "restore the log from a backup"
+            )
 
 
 def _check_expected_head(chain: Chain, expected_head: LogPosition) -> Iterator[str]:
@@ -101,12 +107,12 @@ def _check_expected_head(chain: Chain, expected_head: LogPosition) -> Iterator[s
     if last_number < expected_head.number:
         yield (
             f"the log ends at entry {last_number}, but entry {expected_head.number} existed before: "
-            "the last entries were removed"
+            "the last entries were removed; restore the log from a backup"
         )
     elif entry and entry.digest != expected_head.digest:
         yield (
             f"log entry {expected_head.number} had the digest {expected_head.digest} before and has {entry.digest} "
-            "now: the log was rewritten"
+            "now: the log was rewritten; restore the log from a backup"
         )
 
 
@@ -124,7 +130,10 @@ def _check_update_records(store: Store, versions: set[str]) -> Iterator[str]:
     try:
         for record in list_update_records(store):
             if record.version not in versions:
-                yield f"update {record.input_digest}: its version {record.version} is missing"
+                yield (
+                    f"update {record.input_digest}: the version {record.version} of the update is missing; "
+                    "restore the version from a backup"
+                )
     except AnamnesisError as error:
         yield str(error)
 
@@ -133,7 +142,10 @@ def _check_update_results(store: Store, versions: set[str]) -> Iterator[str]:
     try:
         for update_result in list_update_results(store):
             if update_result.version and update_result.version not in versions:
-                yield f"result of update {update_result.trigger.update}: its version {update_result.version} is missing"
+                yield (
+                    f"result of update {update_result.trigger.update}: the version {update_result.version} is missing; "
+                    "restore the version from a backup"
+                )
     except AnamnesisError as error:
         yield str(error)
 
@@ -147,7 +159,13 @@ def _check_decisions(store: Store, versions: set[str], evaluations: set[str]) ->
         if decision is None:
             continue
         if decision.candidate not in versions:
-            yield f"log entry {number} decides on version {decision.candidate}, which is missing"
+            yield (
+                f"log entry {number} decides on version {decision.candidate}, which is missing; "
+                "restore the version from a backup"
+            )
         for digest in decision.evaluations:
             if digest not in evaluations:
-                yield f"log entry {number} uses the evaluation {digest}, which is missing or was changed"
+                yield (
+                    f"log entry {number} uses the evaluation {digest}, which is missing or was changed; "
+                    "restore the evaluation from a backup"
+                )

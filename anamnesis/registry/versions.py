@@ -36,8 +36,9 @@ def write_version(store: Store, version: Version, blobs: Mapping[str, bytes]) ->
     for name, data in blobs.items():
         if version.parts.get(name) != (actual_digest := digest_bytes(data)):
             raise InputError(
-                f"part {name!r}: the version expects the digest {version.parts.get(name)}, "
-                f"but the bytes have {actual_digest}; pass the bytes of this version"
+                f"part {name!r} of version {version.digest}: expected bytes with the digest "
+                f"{version.parts.get(name)}, found {actual_digest}; "
+                "this is a fault of the program: report it with the log"
             )
     for name, digest in version.parts.items():
         if name in blobs:
@@ -45,11 +46,15 @@ def write_version(store: Store, version: Version, blobs: Mapping[str, bytes]) ->
             store.put(blob_key(digest), blobs[name])
         elif not store.exists(blob_key(digest)):
             raise InputError(
-                f"part {name!r}: {store.url} has no blob {digest}, and its bytes were not given; pass its bytes"
+                f"part {name!r} of version {version.digest}: {store.url} has no blob {digest}, and the program passed "
+                "no bytes; this is a fault of the program: report it with the log"
             )
     key = version_key(version.digest)
     if not store.put_if_absent(key, dump_record(version)):
-        raise IntegrityError(f"{key}: the stored bytes differ; run 'anamnesis registry verify'")
+        raise IntegrityError(
+            f"{key}: the stored bytes were changed; restore the object from a backup, then run "
+            f"'anamnesis registry verify --registry {store.url}'"
+        )
     return version.digest
 
 
@@ -82,7 +87,10 @@ def read_part(store: Store, version: Version, part: str) -> bytes:
         IntegrityError: the bytes do not match the digest.
     """
     if part not in version.parts:
-        raise InputError(f"version {version.digest} has no part {part!r}; it has {', '.join(sorted(version.parts))}")
+        raise InputError(
+            f"version {version.digest} has no part {part!r}, only {', '.join(sorted(version.parts))}; "
+            "choose a version that this release wrote"
+        )
     key = blob_key(version.parts[part])
     data = store.get(key)
     if (actual_digest := digest_bytes(data)) != version.parts[part]:

@@ -27,7 +27,10 @@ class Guard:
             RefusedError: the step may not open this split.
         """
         if split not in self.allowed_splits.get(digest, frozenset()):
-            raise RefusedError(f"this step may not open the split {split.value!r} of {digest}")
+            raise RefusedError(
+                f"this step may not open the split {split.value!r} of {digest}; "
+                "this is a fault of the program of the step: report it with the log"
+            )
         self._openings[digest, split] = None
 
     @property

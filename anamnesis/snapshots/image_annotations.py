@@ -98,19 +98,28 @@ def read_label_manifest(path: Path) -> dict[str, ImageAnnotation]:
         rows = json.loads(text) if path.suffix.lower() == ".json" else list(csv.DictReader(text.splitlines()))
     except (UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
         raise InputError(
-            f"labels.manifest: expected CSV or JSON in UTF-8, reading failed with {type(error).__name__}"
+            f"labels.manifest: expected CSV or JSON in UTF-8, reading failed with {type(error).__name__}; "
+            "save the manifest again as CSV or JSON in UTF-8"
         ) from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise InputError("labels.manifest: expected a JSON list of objects, one for each file")
+        raise InputError(
+            "labels.manifest: expected a JSON list of objects, one for each file, found another form; "
+            "write the manifest again"
+        )
     annotations: dict[str, ImageAnnotation] = {}
     for number, row in enumerate(rows, 1):
         location = f"labels.manifest, row {number}"
         cells = {str(name): _cell_text(value) for name, value in row.items() if name is not None}
         if not (file := cells.get("file", "").strip("/")):
-            raise InputError(f"{location}: 'file' is missing or empty; the columns are {', '.join(sorted(cells))}")
+            raise InputError(
+                f"{location}: 'file' is missing or empty, the columns are {', '.join(sorted(cells))}; "
+                "write the name of the file into the column 'file'"
+            )
         annotation = _parse_row(cells, location)
         if annotations.setdefault(file, annotation) != annotation:
-            raise InputError(f"{location}: an earlier row lists the same file with other values; remove one of them")
+            raise InputError(
+                f"{location}: an earlier row lists the same file with other values; remove one of the two rows"
+            )
     return annotations
 
 
@@ -120,7 +129,7 @@ def _parse_row(cells: Mapping[str, str], location: str) -> ImageAnnotation:
     }
     event = cells.get("event", "").lower()
     if event and event not in _EVENT_WORDS:
-        raise InputError(f"{location}: event: expected 0, 1, false or true")
+        raise InputError(f"{location}: event: expected 0, 1, false or true; correct the cell")
     return ImageAnnotation(
         label=cells.get("label") or None,
         patient=cells.get("patient", ""),
@@ -147,7 +156,7 @@ def _parse_number(text: str, location: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise InputError(f"{location}: expected a number")
+        raise InputError(f"{location}: expected a finite number; correct the cell")
     return number
 
 

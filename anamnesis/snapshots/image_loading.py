@@ -147,7 +147,7 @@ def _to_loaded_image(image_load: ImageLoad, image: Image) -> LoadedImage:
             image = to_mask(image, image_load.classes)
         except ValueError as error:
             return LoadedImage(
-                image_load.study_index, image_load.name, reason=QuarantineReason.MASK_MISMATCH, detail=str(error)
+                image_load.study_index, image_load.name, reason=QuarantineReason.MASK_VALUES, detail=str(error)
             )
     pixels = image.pixels
     record = ImageRecord(
@@ -168,10 +168,13 @@ def to_mask(image: Image, classes: int) -> Image:
     """
     pixels = image.pixels
     if image.axes == "YXC":
-        raise ValueError("the mask has colours")
+        raise ValueError("the mask has colours; export the mask with one number for each pixel")
     values = np.unique(pixels)
     if set(values.tolist()) <= {0, 255}:
         return Image((pixels > 0).astype(np.uint8), image.spacing, image.axes)
     if values.min() < 0 or values.max() > classes or (values != np.round(values)).any():
-        raise ValueError(f"values from {values.min()} to {values.max()}, the task has {classes} classes")
+        raise ValueError(
+            f"expected whole numbers from 0 to {classes}, found values from {values.min()} to {values.max()}; "
+            "correct the mask, or the classes of the task"
+        )
     return Image(pixels.astype(np.uint8 if classes < 256 else np.uint16), image.spacing, image.axes)

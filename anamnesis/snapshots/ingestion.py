@@ -152,10 +152,12 @@ def check_config(config: SiteConfig) -> None:
         raise InputError(f"site {config.name!r}: modalities: expected one or more, for example DX, found none")
     if unknown_attributes := sorted(set(config.attributes) - set(ATTRIBUTES)):
         raise InputError(
-            f"site {config.name!r}: attributes: {unknown_attributes[0]!r} is not one of {', '.join(ATTRIBUTES)}"
+            f"site {config.name!r}: attributes: expected some of {', '.join(ATTRIBUTES)}, "
+            f"found {unknown_attributes[0]!r}"
         )
-    for name in ("test_fraction", "maximum_quarantine_share"):
-        if not 0 <= (share := getattr(config, name)) <= 1:
+    shares = {"testFraction": config.test_fraction, "maximumQuarantineShare": config.maximum_quarantine_share}
+    for name, share in shares.items():
+        if not 0 <= share <= 1:
             raise InputError(f"site {config.name!r}: {name}: expected 0 to 1, found {share}")
 
 
@@ -172,7 +174,10 @@ def _inspect_studies(
 ) -> JoinedStudies:
     joined_studies = inspect_source(config, files, parallel_map, progress)
     if not joined_studies.image_count:
-        raise InputError(f"site {config.name!r}: source: no image among the {len(files)} files of {config.source}")
+        raise InputError(
+            f"site {config.name!r}: source: no image among the {len(files)} files of {config.source}; "
+            "correct the address, or ask the site for DICOM, NIfTI, PNG, JPEG or NPZ files"
+        )
     quarantine_log.image_count = joined_studies.image_count
     quarantine_log.entries += joined_studies.quarantine_entries
     return joined_studies

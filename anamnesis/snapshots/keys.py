@@ -33,8 +33,14 @@ def read_split_key(reference: str, create: bool = False, environment: Mapping[st
             _create_key_file(path)
         raw_key = path.read_bytes() if path.is_file() else b""
     else:
-        raise InputError(f"split key {reference!r}: expected file:///absolute/path or env:NAME")
-    if len(key := raw_key.strip()) < _MINIMUM_LENGTH:
+        raise InputError(f"split key {reference!r}: expected file:///absolute/path or env:NAME; correct the reference")
+    key = raw_key.strip()
+    if not key:
+        raise InputError(
+            f"split key {reference!r}: the file or the variable is missing or empty; mount the key of this model "
+            "there. Only a model without test sets may get a new key: make one with 'openssl rand -hex 32'"
+        )
+    if len(key) < _MINIMUM_LENGTH:
         raise InputError(
             f"split key {reference!r}: expected {_MINIMUM_LENGTH} characters or more, found {len(key)}; make one with "
             "'openssl rand -hex 32' and keep it, because another key would put test patients into training"

@@ -91,7 +91,7 @@ def write_snapshot_manifest(store: Store, manifest: SnapshotManifest) -> str:
     digest = digest_bytes(data)
     if not store.put_if_absent(snapshot_key(digest), data):
         raise IntegrityError(
-            f"{store.url}/{snapshot_key(digest)}: its bytes were changed; delete it and ingest the site again"
+            f"{store.url}/{snapshot_key(digest)}: its bytes were changed; delete the object and ingest the site again"
         )
     return digest
 

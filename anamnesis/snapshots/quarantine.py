@@ -17,9 +17,11 @@ class QuarantineReason(StrEnum):
     OTHER_MODALITY = "the modality is not one of the site's modalities"
     NO_MAIN_IMAGE = "the study has no image of the site's first modality"
     TWO_IMAGES = "the study has several images of one modality"
-    MASK_MISMATCH = "the mask does not match its image or the task's classes"
+    MASK_SIZE = "the mask and its image differ in size"
+    MASK_VALUES = "the pixel values of the mask are not the classes of the task"
     DUPLICATE = "another patient or study has the same pixels"
     PATIENT_IN_TWO_SPLITS = "the source puts one patient into training and test"
+    TEST_PATIENT_IN_TRAINING = "the source puts a patient of an issued test set into training"
     MISSING_FILE = "the manifest lists the file, but the source does not have it"
 
 

@@ -41,7 +41,7 @@ def assemble_samples(
     assembled_samples = []
     for study, records in zip(studies, images, strict=True):
         if records is not None and not _mask_fits(records, config.modalities[0]):
-            quarantine_log.add(QuarantineReason.MASK_MISMATCH, study.files, "image and mask differ in size")
+            quarantine_log.add(QuarantineReason.MASK_SIZE, study.files, "export the mask with the size of the image")
         elif records is not None:
             record = _make_record(
                 study=study,

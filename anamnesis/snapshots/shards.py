@@ -52,7 +52,7 @@ def _read_index(store: Store, key: str) -> list[str]:
         return [f"sha256:{name}" for name in json.loads(store.get(key))["contents"]]
     except (ValueError, LookupError, TypeError) as error:
         raise IntegrityError(
-            f"{store.url}/{key}: not an index of a shard; delete it and ingest the site again"
+            f"{store.url}/{key}: the object is not an index of a shard; delete the object and ingest the site again"
         ) from error
 
 

@@ -47,7 +47,10 @@ def list_source_items(config: SiteConfig) -> tuple[SourceItem, ...]:
     try:
         items = open_source(config.source).list_items()
     except OSError as error:
-        raise InputError(f"source {config.source!r}: cannot list the files: {error.strerror}") from error
+        raise InputError(
+            f"source {config.source!r}: listing the files failed: {error.strerror}; "
+            "check the folder and its permissions"
+        ) from error
     if not items:
         raise InputError(f"source {config.source!r}: the source has no files; wait for data, or correct the address")
     external_manifest = config.labels.manifest if config.labels.is_external else ""
@@ -65,10 +68,10 @@ def check_label_source(config: SiteConfig) -> None:
     location = f"site {config.name!r}: labels"
     if config.labels.origin is LabelOrigin.MANIFEST and not config.labels.is_external:
         raise InputError(
-            f"{location}.manifest: a DICOM server has no manifest; give the URL of one, s3://... or file:///..."
+            f"{location}.manifest: a DICOM server has no manifest; set the URL of a manifest, s3://... or file:///..."
         )
     if config.labels.origin is LabelOrigin.CONTAINER and config.task.type is TaskType.CLASSIFICATION:
-        raise InputError(f"{location}.from: a DICOM server has no folders for labels; choose Manifest")
+        raise InputError(f"{location}.from: a DICOM server has no folders for labels; set labels.from: Manifest")
 
 
 def check_store_outside_source(source: str, store: str) -> None:

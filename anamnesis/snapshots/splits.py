@@ -28,21 +28,28 @@ def check_declared_splits(
     for study in studies:
         if study.declared_split:
             declared_splits[study.patient].add(study.declared_split)
-    conflicting_patients = {
+    ambiguous_patients = {patient for patient, splits in declared_splits.items() if len(splits) > 1}
+    moved_patients = {
         patient
         for patient, splits in declared_splits.items()
-        if len(splits) > 1 or (Split.TRAIN in splits and pseudonymise_patient(key, site, patient) in test_patients)
+        if splits == {Split.TRAIN} and pseudonymise_patient(key, site, patient) in test_patients
     }
-    if conflicting_patients:
-        quarantine_log.add(
-            QuarantineReason.PATIENT_IN_TWO_SPLITS,
-            (file for study in studies if study.patient in conflicting_patients for file in study.files),
-        )
+    for reason, patients in (
+        (QuarantineReason.PATIENT_IN_TWO_SPLITS, ambiguous_patients),
+        (QuarantineReason.TEST_PATIENT_IN_TRAINING, moved_patients),
+    ):
+        quarantine_log.add(reason, (file for study in studies if study.patient in patients for file in study.files))
+    if ambiguous_patients or moved_patients:
         quarantine_log.write()
+    if ambiguous_patients:
         raise InputError(
-            f"site {site!r}: the declared split puts {len(conflicting_patients)} patients into training and test, "
-            f"or into training although they are in an issued test set; correct the split of the files in "
-            f"{quarantine_log.url}"
+            f"site {site!r}: the source puts {len(ambiguous_patients)} patients into both training and test; "
+            f"declare one split for each of these patients. The list {quarantine_log.url} names their files"
+        )
+    if moved_patients:
+        raise InputError(
+            f"site {site!r}: the source puts {len(moved_patients)} patients into training who are in a frozen test "
+            f"set; declare the split 'test' for these patients. The list {quarantine_log.url} names their files"
         )
 
 

@@ -120,7 +120,8 @@ def issue_test_set(store: Store, snapshot: str) -> TestSet:
     check_complete(next_set)
     if not _write_test_set(store, next_set):
         raise ConflictError(
-            f"{store.url}: another process issued test set {next_set.number} first; read it before you issue another"
+            f"{store.url}: another process issued test set {next_set.number} first; "
+            "read that test set before you issue another one"
         )
     return next_set
 

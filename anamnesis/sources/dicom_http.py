@@ -75,7 +75,8 @@ class DICOMServerClient:
             return response.json()
         except requests.JSONDecodeError:
             raise InputError(
-                f"{self.url}: the response to the request for {description} is not JSON; check the address"
+                f"{self.url}: the response to the request for {description} is not JSON; "
+                "check that the address is that of the DICOM service"
             ) from None
 
     def get(
@@ -114,12 +115,12 @@ class DICOMServerClient:
         if status in _RETRIED_STATUSES or status == HTTPStatus.REQUEST_TIMEOUT:
             raise UnreachableError(
                 f"{self.url}: the request for {description} failed with status {status}: the server is out of order; "
-                "check the server"
+                "read the log of the server"
             )
         if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
             raise MissingObjectError(
-                f"{self.url}: the request for {description} failed with status {status}: it was deleted, or the "
-                "address is wrong; check the address"
+                f"{self.url}: the request for {description} failed with status {status}; check the address. If the "
+                "address is right, the object was deleted on the server: run the ingest again"
             )
         raise InputError(f"{self.url}: the request for {description} failed with status {status}; check the address")
 

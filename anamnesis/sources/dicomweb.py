@@ -104,7 +104,8 @@ class DICOMwebDataSource:
             page = self._server.get_json(path, description, {**parameters, "limit": PAGE_SIZE, "offset": start})
             if not isinstance(page, list) or not all(isinstance(row, dict) and _first_value(row, tag) for row in page):
                 raise InputError(
-                    f"{self._server.url}: the response to the request for {description} is not QIDO-RS; check the path"
+                    f"{self._server.url}: the response to the request for {description} is not QIDO-RS; "
+                    "check that the path of the URL is the root of the DICOMweb service"
                 )
             new_rows = {uid: row for row in page if (uid := _first_value(row, tag)) not in seen_uids}
             if not new_rows:

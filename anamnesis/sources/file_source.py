@@ -81,7 +81,8 @@ def _hide_file_names(url: str) -> Iterator[None]:
         ) from None
     except UnreachableError:
         raise UnreachableError(
-            f"source {url!r}: several requests for a file failed; check that the server is up"
+            f"source {url!r}: several requests for a file failed; "
+            "check that the server is up and the network reaches it"
         ) from None
     except AnamnesisError:
         raise AnamnesisError(

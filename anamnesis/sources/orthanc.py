@@ -116,7 +116,9 @@ class OrthancDataSource:
             start += len(page)
 
     def _not_orthanc_error(self) -> InputError:
-        return InputError(f"{self._server.url}: the server is not Orthanc; check the address")
+        return InputError(
+            f"{self._server.url}: the server is not Orthanc; correct the address, or use dicomweb+https://host/path"
+        )
 
 
 def _to_item(instance: Mapping[str, Any], series: Mapping[str, str], study: Mapping[str, str]) -> SourceItem:

@@ -69,7 +69,9 @@ def _check_schema(kind: Any, schema: object, location: str) -> None:
             f"{location}: its bytes were changed, the field 'schema' is not a number; restore it from a backup"
         )
     advice = (
-        "use a newer release" if schema > current else "start a new registry, or keep the release that wrote this one"
+        "use a newer release of Anamnesis"
+        if schema > current
+        else "start a new registry, or use the release of Anamnesis that wrote this object"
     )
     raise InputError(
         f"{location}: found schema {schema} of {kind.__name__}, this release reads schema {current}; {advice}"

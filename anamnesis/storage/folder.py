@@ -134,11 +134,15 @@ def _translate_os_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except _MISSING_FILE_ERRORS:
-        raise MissingObjectError(f"{path}: the object does not exist") from None
+        raise MissingObjectError(
+            f"{path}: the object does not exist; correct the address, or restore the object from a backup"
+        ) from None
     except PermissionError as error:
         raise RefusedError(f"{path}: {error.strerror}; give the current user access to the folder") from error
     except OSError as error:
-        raise AnamnesisError(f"{path}: the file system reports an error: {error.strerror}") from error
+        raise AnamnesisError(
+            f"{path}: the file system reports an error: {error.strerror}; check the disk and the mount"
+        ) from error
 
 
 @contextmanager

@@ -105,10 +105,14 @@ class S3Store:
             check_key(prefix)
         endpoint = urlsplit(environment.get("AWS_ENDPOINT_URL") or "https://s3.amazonaws.com")
         if endpoint.scheme not in ("http", "https") or not endpoint.netloc or endpoint.path.strip("/"):
-            raise InputError(f"AWS_ENDPOINT_URL: expected http(s)://host:port, found {endpoint.geturl()!r}")
+            raise InputError(
+                f"AWS_ENDPOINT_URL: expected http(s)://host:port, found {endpoint.geturl()!r}; correct the variable"
+            )
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             if not environment.get(name):
-                raise InputError(f"{url}: the environment variable {name} is not set; set it")
+                raise InputError(
+                    f"{url}: the environment variable {name} is not set; set it to the credentials of the bucket"
+                )
         http = _connection_pool(find_proxy(endpoint, environment), _find_ca_bundle(environment))
         try:
             client = Minio(
@@ -264,7 +268,9 @@ class S3Store:
         if code == "NoSuchBucket":
             return MissingBucketError(f"{location}: the bucket {self.bucket!r} does not exist; create it first")
         if status == HTTPStatus.NOT_FOUND:
-            return MissingObjectError(f"{location}: the object does not exist")
+            return MissingObjectError(
+                f"{location}: the object does not exist; correct the address, or restore the object from a backup"
+            )
         if status == HTTPStatus.FORBIDDEN:
             return RefusedError(f"{location}: access denied ({code}); check the credentials and their policy")
         if status == HTTPStatus.NOT_IMPLEMENTED:

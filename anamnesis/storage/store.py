@@ -89,7 +89,8 @@ def check_key(key: str) -> str:
     parts = key.split("/")
     if any(part in ("", ".", "..") for part in parts) or "\0" in key:
         raise InputError(
-            f"{key!r} cannot name an object: expected parts between single slashes, none of them '.' or '..'"
+            f"{key!r} cannot name an object: expected parts between single slashes, none of them '.' or '..'; "
+            "correct the name"
         )
     return key
 

@@ -43,7 +43,7 @@ def test_rejection_is_final_and_lets_nothing_through(call: Call, model_file: Pat
 
 def test_a_rollback_needs_an_earlier_champion(call: Call, model_file: Path) -> None:
     result = call("rollback", "-f", model_file, version(call, model_file), "--reason", "x")
-    assert (result.code, "this version was never champion" in result.err) == (3, True)
+    assert (result.code, "no version was ever champion" in result.err) == (3, True)
 
 
 def test_touched_files_are_ingested_again_and_bring_nothing_new(call: Call, promoted_model_file: Path) -> None:

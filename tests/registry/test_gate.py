@@ -148,7 +148,9 @@ def test_of_two_evaluators_the_worse_counts() -> None:
 
 def test_an_evaluation_without_the_metric_is_an_error() -> None:
     bad = [replace(evaluations_of(GOOD)[0], metrics={"Accuracy": Metric(D(1), 1)})]
-    with pytest.raises(InputError, match=r"forgetting evaluation.*at old: the metric AUROC is missing, it has Acc"):
+    with pytest.raises(
+        InputError, match=r"forgetting evaluation.*at old: the evaluation has no metric AUROC; set primaryMetric.*Acc"
+    ):
         decision_of(GOOD, evaluations=bad)
 
 

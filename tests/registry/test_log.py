@@ -140,7 +140,7 @@ def test_a_changed_log_is_neither_read_nor_continued(store: Store, build) -> Non
         with pytest.raises(IntegrityError, match="entry 2 is missing"):
             action()
     store.put(entry_key(2), store.get(entry_key(1)))
-    with pytest.raises(IntegrityError, match="log entry 2: holds entry 1"):
+    with pytest.raises(IntegrityError, match="log entry 2: the object holds entry 1"):
         Log(store).append_if(lambda history: EntryProposal(EntryKind.APPROVE, build.digest("x"), "dr", "ok"))
     store.put(entry_key(2), second)
     store.put(entry_key(3), store.get(entry_key(3)).replace(b'"author":"dr"', b'"author":"me"'))
@@ -154,7 +154,7 @@ def test_an_entry_of_an_older_release_is_refused_with_one_sentence(folder: Store
     folder.put(entry_key(1), canonical_json(old_entry))
     sentence = (
         "log entry 1: found schema 1 of LogEntry, this release reads schema 2; "
-        "start a new registry, or keep the release that wrote this one"
+        "start a new registry, or use the release of Anamnesis that wrote this object"
     )
     with pytest.raises(InputError, match=f"^{sentence}$"):
         Log(folder).entries()
@@ -164,10 +164,10 @@ def test_an_entry_of_an_older_release_is_refused_with_one_sentence(folder: Store
 def test_an_entry_has_an_author_and_a_promotion_its_decision(folder: Store, build) -> None:
     with pytest.raises(InputError, match="no author given; name the person"):
         Log(folder).append(EntryKind.APPROVE, build.digest("a"), " ", "ok")
-    with pytest.raises(InputError, match="no decision on this version given"):
+    with pytest.raises(InputError, match="no decision on this version"):
         Log(folder).append(EntryKind.PROMOTE, build.digest("a"), "dr", "ok")
     other_decision = build.decision(build.digest("b"), None)
-    with pytest.raises(InputError, match="no decision on this version given"):
+    with pytest.raises(InputError, match="no decision on this version"):
         Log(folder).append(EntryKind.PROMOTE, build.digest("a"), "dr", "ok", decision=other_decision)
 
 
@@ -176,7 +176,7 @@ def test_a_head_is_written_and_read(build) -> None:
     assert LogPosition.parse(f"{head}\n") == head
     assert LogPosition.parse(str(LogPosition())) == LogPosition()
     for text in ("", "x:sha256:1", "-1:x", "²:x"):
-        with pytest.raises(InputError, match="expected <number>"):
+        with pytest.raises(InputError, match=r"expected <number>.*printed"):
             LogPosition.parse(text)
 
 

@@ -161,6 +161,8 @@ def test_approval_and_rejection_by_a_person(store: Store, build) -> None:
 
 
 def test_roll_back_goes_to_promoted_versions_only(store: Store, build) -> None:
+    with pytest.raises(RefusedError, match="no version was ever champion"):
+        roll_back(store, build.stored(store, "c"), "dr", "x")
     first = promoted(store, build, "a")
     second = promoted(store, build, "b", first)
     never = build.stored(store, "c", second)
@@ -178,8 +180,10 @@ def test_an_imported_version_becomes_the_first_champion_only(store: Store, build
     imported, other = build.stored(store, "imported"), build.stored(store, "other")
     assert import_champion(store, imported, "admin", "weights of 2024").kind is EntryKind.PROMOTE
     assert import_champion(store, imported, "admin", "weights of 2024") is None
-    with pytest.raises(ConflictError, match="only into a registry without a champion"):
+    with pytest.raises(ConflictError, match=f"has the champion {imported}; import into the registry of a new model"):
         import_champion(store, other, "admin", "x")
+    with pytest.raises(ConflictError, match=f"trained from another one .{imported}.; import weights without a base"):
+        import_champion(store, build.stored(store, "based", imported), "admin", "x")
     assert champion(store) == imported
 
 

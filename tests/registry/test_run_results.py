@@ -99,7 +99,10 @@ def test_a_wrong_key_and_a_missing_version_are_found(folder: Store, build) -> No
     first, evaluation = update_result(build), scheduled_evaluation(build)
     other_result = replace(update_result(build, "other"), kind=UpdateResultKind.CANDIDATE, version=build.digest("gone"))
     write_update_result(folder, other_result)
-    assert verify_objects(folder) == (f"result of update chest-other: its version {other_result.version} is missing",)
+    assert verify_objects(folder) == (
+        f"result of update chest-other: the version {other_result.version} is missing; "
+        "restore the version from a backup",
+    )
     write_scheduled_evaluation(folder, evaluation)
     result_key, evaluation_key = (
         info.key for prefix in ("update_results/", "scheduled_evaluations/") for info in folder.list(prefix)

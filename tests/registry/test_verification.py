@@ -90,7 +90,7 @@ def test_several_removed_entries_are_named(folder: Store, build) -> None:
     fill_registry(folder, build)
     for number in (1, 2):
         folder.delete(entry_key(number))
-    assert verify_log(folder) == ("log entries 1 to 2 are missing",)
+    assert verify_log(folder) == ("log entries 1 to 2 are missing; restore them from a backup",)
 
 
 def test_removed_last_entries_are_found_with_the_expected_head(store: Store, build) -> None:
@@ -98,7 +98,8 @@ def test_removed_last_entries_are_found_with_the_expected_head(store: Store, bui
     store.delete(entry_key(3))
     assert verify_log(store) == ()  # the log itself does not show it
     assert verify_log(store, head) == (
-        "the log ends at entry 2, but entry 3 existed before: the last entries were removed",
+        "the log ends at entry 2, but entry 3 existed before: the last entries were removed; "
+        "restore the log from a backup",
     )
     for number in (1, 2):
         store.delete(entry_key(number))
@@ -109,7 +110,9 @@ def test_a_rewritten_entry_breaks_the_chain(store: Store, build) -> None:
     head = fill_registry(store, build)
     forged = replace(Log(store).entries()[1], author="nobody")
     store.put(entry_key(2), dump_entry(forged))
-    assert verify_log(store, head) == ("log entry 3 does not continue log entry 2: one of them was rewritten",)
+    assert verify_log(store, head) == (
+        "log entry 3 does not continue log entry 2: one of them was rewritten; restore the log from a backup",
+    )
 
 
 def test_a_completely_rewritten_chain_is_found_with_the_expected_head(store: Store, build) -> None:
@@ -130,7 +133,10 @@ def test_a_first_entry_with_a_previous_digest_and_a_foreign_object_are_found(fol
     folder.put(entry_key(1), dump_entry(replace(Log(folder).entries()[0], previous_digest=build.digest("x"))))
     folder.put("log/notes.txt", b"hello")
     problems = verify_log(folder)
-    assert "log entry 1 is the first entry, but holds the digest of an earlier one" in problems
+    assert (
+        "log entry 1 is the first entry, but holds the digest of an earlier one; restore the log from a backup"
+        in problems
+    )
     assert "log/notes.txt: not a log entry; delete it, and check who can write to the registry" in problems
 
 
@@ -156,7 +162,7 @@ def test_damage_beside_the_log_is_found(store: Store, build, damage: str) -> Non
 def test_a_missing_base_is_found(folder: Store, build) -> None:
     build.stored(folder, "b", base=build.digest("gone"))
     (problem,) = verify_objects(folder)
-    assert "its base" in problem
+    assert "is missing; restore the base from a backup" in problem
 
 
 def test_an_empty_registry_has_no_problems(folder: Store) -> None:

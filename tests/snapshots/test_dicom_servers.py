@@ -120,7 +120,9 @@ def test_labels_that_a_dicom_server_cannot_have(phantoms):
     config = replace(phantoms, source="orthanc+http://127.0.0.1:1")
     with pytest.raises(InputError, match=r"labels\.from: a DICOM server has no folders"):
         list_source_items(config)
-    with pytest.raises(InputError, match=r"labels\.manifest: a DICOM server has no manifest; give the URL of one"):
+    with pytest.raises(
+        InputError, match=r"labels\.manifest: a DICOM server has no manifest; set the URL of a manifest"
+    ):
         list_source_items(replace(config, labels=LabelSource(LabelOrigin.MANIFEST, "labels.csv")))
     task = replace(phantoms.task, type=TaskType.PRETRAINING, classes=(), primary_metric="ProbeAccuracy")
     with pytest.raises(UnreachableError):

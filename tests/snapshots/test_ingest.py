@@ -167,9 +167,16 @@ def test_a_store_inside_its_source_is_refused(site):
         snapshots.ingest(site.config, open_store((site.folder / "store").as_uri()), site.key)
 
 
-@pytest.mark.parametrize("changes", [{"attributes": ("Name",)}, {"test_fraction": 2.0}, {"modalities": ()}])
-def test_settings_are_checked_by_name(site, changes):
-    with pytest.raises(InputError, match=next(iter(changes))):
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"attributes": ("Name",)}, "attributes: expected some of .*, found 'Name'"),
+        ({"test_fraction": 2.0}, "testFraction: expected 0 to 1, found 2.0"),
+        ({"modalities": ()}, "modalities: expected one or more"),
+    ],
+)
+def test_settings_are_checked_by_name(site, changes, message):
+    with pytest.raises(InputError, match=message):
         site.ingest(**changes)
 
 
@@ -229,9 +236,14 @@ def test_segmentation_takes_masks_from_files_beside_images(make_site):
     site.png("unmarked.png")
     site.png("odd.png")
     site.png("odd_mask.png", np.zeros((3, 3), np.uint8))
+    site.png("grey.png")
+    site.png("grey_mask.png", np.full_like(site.image(), 7, np.uint8))
     result = site.ingest()
     assert result.counts["pending"] == 1
-    assert site.quarantine() == {"odd.png": "the mask does not match its image or the task's classes"}
+    assert site.quarantine() == {
+        "odd.png": "the mask and its image differ in size",
+        "grey.png": "the pixel values of the mask are not the classes of the task",
+    }
     for sample in site.samples(result, Split.TRAIN):
         mask = sample.images[sample.target.mask]
         assert mask.pixels.shape == sample.images["DX"].pixels.shape

@@ -52,7 +52,17 @@ def test_a_key_comes_from_the_environment():
     assert read_split_key("env:KEY", environment={"KEY": "k" * 32 + "\n"}) == b"k" * 32
 
 
-@pytest.mark.parametrize("reference", ["env:KEY", "env:", "file:///not/there", "key.txt", "s3://bucket/key"])
-def test_a_missing_or_short_key_is_an_error(reference):
-    with pytest.raises(InputError, match="split key"):
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("env:KEY", "expected 32 characters or more, found 5"),
+        ("env:", "expected file:///absolute/path or env:NAME"),
+        ("env:NONE", "the file or the variable is missing or empty; mount the key"),
+        ("file:///not/there", "the file or the variable is missing or empty; mount the key"),
+        ("key.txt", "expected file:///absolute/path or env:NAME"),
+        ("s3://bucket/key", "expected file:///absolute/path or env:NAME"),
+    ],
+)
+def test_a_missing_or_short_key_is_an_error(reference, message):
+    with pytest.raises(InputError, match=f"split key '{reference}': {message}"):
         read_split_key(reference, environment={"KEY": "short"})

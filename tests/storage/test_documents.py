@@ -34,8 +34,8 @@ def test_a_record_is_read_as_it_was_written() -> None:
 @pytest.mark.parametrize(
     ("schema", "advice"),
     [
-        (2, "start a new registry, or keep the release that wrote this one"),
-        (4, "use a newer release"),
+        (2, "start a new registry, or use the release of Anamnesis that wrote this object"),
+        (4, "use a newer release of Anamnesis"),
     ],
 )
 def test_another_schema_is_refused_with_one_sentence(schema: int, advice: str) -> None:

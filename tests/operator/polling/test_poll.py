@@ -175,7 +175,7 @@ def test_wrong_credentials_and_addresses_are_told_apart(orthanc, server_url):
         poll_source(server_url, "", "", {"DICOM_TOKEN": "x"})
     with pytest.raises(InputError, match="address"):
         poll_source(f"{server_url}/elsewhere", "", "", orthanc.environment)
-    with pytest.raises(InputError, match=r"the server is not Orthanc|the address is wrong"):
+    with pytest.raises(InputError, match=r"the server is not Orthanc|check the address"):
         poll_source(f"orthanc+{orthanc.web}", "", "", orthanc.environment)
     with pytest.raises(InputError, match="contains a user or a password") as caught:
         poll_source("orthanc+http://ward:secret@127.0.0.1", "", "", {})
