@@ -162,7 +162,9 @@ def _parse_number(text: str, location: str) -> float:
 
 def _parse_split(text: str, location: str) -> Split | None:
     if text.lower() not in _SPLIT_WORDS:
-        raise InputError(f"{location}: split: expected one of {', '.join(filter(None, _SPLIT_WORDS))} or nothing")
+        raise InputError(
+            f"{location}: split: expected one of {', '.join(filter(None, _SPLIT_WORDS))} or nothing; correct the cell"
+        )
     return _SPLIT_WORDS[text.lower()]
 
 

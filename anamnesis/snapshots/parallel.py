@@ -54,7 +54,7 @@ def ordered_executor_map(workers: int, use_processes: bool) -> Iterator[OrderedE
         except BrokenProcessPool as error:
             raise AnamnesisError(
                 "a worker process that reads files was killed, perhaps out of memory; "
-                "use fewer workers, or give the step more memory"
+                "use fewer workers (--workers on the command line), or give the step more memory"
             ) from error
 
 
