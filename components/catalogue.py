@@ -52,5 +52,5 @@ def load_trainer(method: str) -> Any:
         InputError: the method has no trainer.
     """
     if method not in trained_methods():
-        raise InputError(f"method: {method!r} has no trainer; methods with a trainer: {', '.join(trained_methods())}")
+        raise InputError(f"method.name: expected one of {', '.join(trained_methods())}, found {method!r}")
     return ComponentEntry("training", f"train_{method}").load()

@@ -79,9 +79,15 @@ def read_request(request: str) -> dict[str, Any]:
     try:
         value = json.loads(request)
     except json.JSONDecodeError as error:
-        raise InputError(f"request: invalid JSON: {error.msg} at character {error.pos}") from None
+        raise InputError(
+            f"pipeline parameter request: invalid JSON: {error.msg} at character {error.pos}; pass the request as "
+            "anamnesis wrote it"
+        ) from None
     if not isinstance(value, dict):
-        raise InputError(f"request: expected a JSON object, found {type(value).__name__}")
+        raise InputError(
+            f"pipeline parameter request: expected a JSON object, found {type(value).__name__}; pass the request as "
+            "anamnesis wrote it"
+        )
     return value
 
 
@@ -92,7 +98,10 @@ def check_display_name(name: str, display_name: str, requested_name: str) -> Non
         InputError: the names differ.
     """
     if display_name and display_name != requested_name:
-        raise InputError(f"{name}: expected {requested_name!r} as in the request, found {display_name!r}")
+        raise InputError(
+            f"pipeline parameter {name}: expected {requested_name!r} as in the parameter request, found "
+            f"{display_name!r}; correct {name}, or leave it empty"
+        )
 
 
 def _open_writer(path: str) -> Callable[[bytes], object]:

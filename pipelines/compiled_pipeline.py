@@ -13,6 +13,7 @@ from anamnesis.records import InputError, digest_bytes
 
 MAXIMUM_BYTES = 100_000
 """Maximum size of all arguments together. A step receives them in one argument of at most 128 KiB."""
+_ACTION = "compile the pipelines with: python -m anamnesis.pipelines.compile"
 
 _PARAMETER_TYPES: dict[str, type | tuple[type, ...]] = {
     "STRING": str,
@@ -54,9 +55,9 @@ def read_compiled(path: Path) -> CompiledPipeline:
         parameters = ir["root"].get("inputDefinitions", {}).get("parameters", {})
         return CompiledPipeline(ir["pipelineInfo"]["name"], digest_bytes(data), steps, parameters)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; compile the pipelines first") from None
+        raise InputError(f"{path}: the file does not exist; {_ACTION}") from None
     except (yaml.YAMLError, KeyError, TypeError, StopIteration) as error:
-        raise InputError(f"{path}: not a compiled pipeline ({type(error).__name__}: {error})") from None
+        raise InputError(f"{path}: not a compiled pipeline ({type(error).__name__}: {error}); {_ACTION}") from None
 
 
 def _component_names(
@@ -80,23 +81,29 @@ def check_arguments(pipeline: CompiledPipeline, arguments: Mapping[str, object])
     """
     if unknown_names := sorted(set(arguments) - set(pipeline.parameters)):
         raise InputError(
-            f"{unknown_names[0]}: {pipeline.name} has no such parameter; parameters: {', '.join(pipeline.parameters)}"
+            f"pipeline parameter {unknown_names[0]}: {pipeline.name} has no such parameter; use one of "
+            f"{', '.join(pipeline.parameters)}"
         )
     for name, definition in pipeline.parameters.items():
         if name in arguments:
             _check_argument(name, arguments[name], definition["parameterType"])
         elif not definition.get("isOptional"):
-            raise InputError(f"{name}: {pipeline.name} requires this parameter")
+            raise InputError(f"pipeline parameter {name}: missing; pipeline {pipeline.name} requires this parameter")
     if (size := len(json.dumps(dict(arguments)))) > MAXIMUM_BYTES:
-        raise InputError(f"arguments: {size} bytes as JSON, more than {MAXIMUM_BYTES}; use fewer sites or options")
+        raise InputError(
+            f"pipeline arguments: expected at most {MAXIMUM_BYTES} bytes as JSON, found {size}; use fewer sites, or "
+            "shorter names and options"
+        )
 
 
 def _check_argument(name: str, value: object, parameter_type: str) -> None:
     if not isinstance(value, _PARAMETER_TYPES[parameter_type]) or (
         isinstance(value, bool) and parameter_type != "BOOLEAN"
     ):
-        raise InputError(f"{name}: expected {parameter_type}, found {type(value).__name__}")
+        raise InputError(f"pipeline parameter {name}: expected {parameter_type}, found {type(value).__name__}")
     text = json.dumps(value)
     for placeholder in ("{{$", "{{channel:"):
         if placeholder in text:
-            raise InputError(f"{name}: contains {placeholder!r}, which Kubeflow would replace; remove it")
+            raise InputError(
+                f"pipeline parameter {name}: contains {placeholder!r}, which Kubeflow would replace; remove this text"
+            )

@@ -24,6 +24,7 @@ RECORD_FILE = "run.json"
 LOG_FILE = "run.log"
 SCHEMA = 2
 """Version of the format of ``run.json``."""
+_ACTION = "delete the folder of this one run:"
 
 
 class ExecutionState(StrEnum):
@@ -100,7 +101,10 @@ class RunRecord:
         for step in self.steps:
             if step.name == name:
                 return step
-        raise InputError(f"run {self.id}: no step {name!r}; steps: {', '.join(step.name for step in self.steps)}")
+        raise InputError(
+            f"run {self.id}: no step {name!r} among {', '.join(step.name for step in self.steps)}: this is a fault of "
+            "the program; report it with the log"
+        )
 
 
 def apply_event(record: RunRecord, event: Mapping[str, object]) -> RunRecord:
@@ -172,7 +176,9 @@ def read_record(folder: Path) -> RunRecord:
     if record.state is ExecutionState.RUNNING and not _is_alive(folder):
         record = _read_file(folder)  # the run may have ended between the two checks
     if record.state is ExecutionState.RUNNING and not _is_alive(folder):
-        return mark_stopped(record, ExecutionState.INTERRUPTED, "its process no longer runs; run it again to continue")
+        return mark_stopped(
+            record, ExecutionState.INTERRUPTED, "the process of the run has ended; start the update again to continue"
+        )
     return record
 
 
@@ -187,11 +193,13 @@ def _read_file(folder: Path) -> RunRecord:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{path}: no such run record") from None
+        raise InputError(f"{path}: the run record does not exist; check the folder of the run") from None
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}: invalid JSON: {error.msg}") from None
+        raise InputError(f"{path}: invalid JSON: {error.msg}; {_ACTION} {folder}") from None
     if isinstance(value, dict) and (schema := value.get("schema")) != SCHEMA:
-        raise InputError(f"{path}: expected schema {SCHEMA} of a run record, found {schema}; delete its folder")
+        raise InputError(
+            f"{path}: expected schema {SCHEMA} of a run record, found {schema}, of another release; {_ACTION} {folder}"
+        )
     return decode(RunRecord, value, str(path))
 
 
@@ -207,9 +215,11 @@ def claim_folder(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ConflictError(f"{folder}: another run uses this folder; wait until it ends") from None
+            raise ConflictError(
+                f"{folder}: another run uses this folder; wait until that run ends, then try again"
+            ) from None
         if (folder / RECORD_FILE).exists():
-            raise ConflictError(f"{folder}: already contains a run; give each run its own folder")
+            raise ConflictError(f"{folder}: the folder already contains a run; give the new run an empty folder")
         yield
 
 

@@ -94,7 +94,11 @@ def _run_process(folder: Path, record: RunRecord, progress: Progress) -> RunReco
     except BaseException:
         write_record(
             folder,
-            _with_duration(mark_stopped(record, ExecutionState.INTERRUPTED, "interrupted; run it again to continue")),
+            _with_duration(
+                mark_stopped(
+                    record, ExecutionState.INTERRUPTED, "the run was interrupted; start the update again to continue"
+                )
+            ),
         )
         raise
     record = _with_duration(_finish_record(folder, record, process.returncode, exit_codes))
@@ -208,5 +212,8 @@ def _parse_event(line: bytes) -> dict[str, Any]:
     except json.JSONDecodeError:
         event = None
     if not isinstance(event, dict) or "event" not in event or "step" not in event:
-        raise InputError(f"events: not an event: {line[:80]!r}")
+        raise InputError(
+            f"events.jsonl: expected an event of a step, found {line[:80]!r}: this is a fault of the program; report "
+            "it with the log"
+        )
     return event

@@ -56,8 +56,8 @@ def _option_schema(value_type: typing.Any, field: "dataclasses.Field[typing.Any]
         return {"type": "string", "enum": [member.value for member in value_type], "default": default}
     if value_type not in JSON_TYPES:
         raise TypeError(
-            f"option {field.name}: resources cannot hold {value_type}; use {', '.join(JSON_TYPES.values())}, an "
-            "enumeration or a data class of these"
+            f"method option {field.name}: resources cannot hold the type {value_type}: this is a fault of the method's "
+            f"code; its author must use {', '.join(JSON_TYPES.values())}, an enumeration or a dataclass of these"
         )
     return {"type": JSON_TYPES[value_type], "default": default}
 

@@ -51,7 +51,9 @@ def _prepare_folder(folder: Path, fresh: bool, progress_reporter: Reporter) -> N
     """Writes resource files, and phantoms when there are no real images, unless they exist."""
     marker = folder / MARKER_FILE
     if folder.exists() and any(folder.iterdir()) and not marker.exists():
-        raise InputError(f"{folder}: is not empty and was not made by anamnesis demo; use --folder for another")
+        raise InputError(
+            f"{folder}: the folder is not empty and was not made by anamnesis demo; use --folder for another folder"
+        )
     if fresh and folder.exists():
         shutil.rmtree(folder)
     if all((folder / f"model-{model_name(method)}.yaml").exists() for method in METHODS):

@@ -30,7 +30,10 @@ class AccuracyMatrix:
         shape = (len(self.update_tasks), len(self.tasks))
         if not self.update_tasks or len(self.scores) != shape[0] or any(len(row) != shape[1] for row in self.scores):
             sizes = [len(row) for row in self.scores]
-            raise InputError(f"accuracy matrix: expected {shape[0]} rows of {shape[1]} scores, got rows of {sizes}")
+            raise InputError(
+                f"accuracy matrix: expected {shape[0]} rows of {shape[1]} scores, found rows of {sizes}: this is a "
+                "fault of the program; report it with the log"
+            )
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -123,8 +126,8 @@ def intransigence(matrix: AccuracyMatrix, joint: AccuracyMatrix) -> float | None
     """
     if joint.update_tasks != matrix.update_tasks:
         raise InputError(
-            f"intransigence: joint training has {list(joint.update_tasks)}, the method {list(matrix.update_tasks)}; "
-            "both need the same sequence of tasks"
+            f"intransigence: joint training learned the tasks {list(joint.update_tasks)}, the method "
+            f"{list(matrix.update_tasks)}; run both with the same sequence of tasks"
         )
     return _mean(_difference(joint.first_score(task), matrix.first_score(task)) for task in matrix.tasks)
 

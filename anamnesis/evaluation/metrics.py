@@ -90,16 +90,20 @@ def c_index(risk: Tensor, days: Tensor, event: Tensor) -> float | None:
 
 def _check_inputs(logits: Tensor, targets: Tensor, class_indices: Sequence[int]) -> None:
     if not len(targets):
-        raise InputError("test set: it has no cases; a metric needs at least one")
+        raise InputError(
+            "the test set has no cases, so no metric can be computed; check the labels and the training/test split of "
+            "the site's data"
+        )
     if unknown_targets := sorted(set(targets.tolist()) - set(class_indices)):
         raise InputError(
-            f"targets: class index {unknown_targets[0]} is not in the task's class indices {list(class_indices)}"
+            f"a case has class index {unknown_targets[0]}, but the task has {list(class_indices)}: this is a fault of "
+            "the program; report it with the log"
         )
     is_invalid = logits.isnan().any(1) | logits[:, list(class_indices)].isinf().all(1) | logits.isposinf().any(1)
     if is_invalid.any():
         raise InputError(
-            f"logits: {int(is_invalid.sum())} of {len(logits)} cases are not finite: the weights have diverged; "
-            "lower the learning rate"
+            f"the model's class scores are not finite for {int(is_invalid.sum())} of {len(logits)} cases, because the "
+            "training diverged; lower training.learningRate, then train again"
         )
 
 

@@ -18,7 +18,9 @@ def approve_version(selected_model: SelectedModel, digest: str, author: str, rea
     """
     version, local_context = read_version(selected_model.registry, digest), selected_model.local_context(author)
     if version.site not in local_context.resources.sites:
-        raise InputError(f"version {digest}: its site {version.site!r} is not in the files of -f")
+        raise InputError(
+            f"version {digest}: its site {version.site!r} is not in the files of -f; add the file of this Site with -f"
+        )
     observation, _, _ = observe_and_plan(local_context, make_site_inspector(selected_model), utc_now)
     approve(selected_model.registry, digest, author, reason)
     request = encode_object(build_update_request(local_context, observation, version.site))

@@ -65,9 +65,12 @@ def select_model(files: Sequence[Path], name: str = "") -> SelectedModel:
     resources = load_resources(*files)
     if not name and len(resources.models) == 1:
         name = next(iter(resources.models))
+    if not resources.models:
+        raise InputError(_no_model_message(files))
+    if not name:
+        raise InputError(f"the files of -f have several models; use --model with one of {', '.join(resources.models)}")
     if name not in resources.models:
-        model_names = ", ".join(resources.models) or "none"
-        raise InputError(f"--model: expected a ContinualModel of the files of -f ({model_names}), found {name!r}")
+        raise InputError(f"--model: expected one of {', '.join(resources.models)}, found {name!r}")
     model = resources.models[name]
     return SelectedModel(model, resources, LocalState.for_model(model))
 
@@ -82,8 +85,13 @@ def select_models(files: Sequence[Path], name: str = "") -> tuple[SelectedModel,
         return (select_model(files, name),)
     resources = load_resources(*files)
     if not resources.models:
-        raise InputError(f"{files[0]}: no ContinualModel in the files of -f")
+        raise InputError(_no_model_message(files))
     return tuple(SelectedModel(model, resources, LocalState.for_model(model)) for model in resources.models.values())
+
+
+def _no_model_message(files: Sequence[Path]) -> str:
+    paths = ", ".join(map(str, files))
+    return f"{paths}: no ContinualModel in these files; add the file of the model with -f"
 
 
 def login_name() -> str:
@@ -103,6 +111,8 @@ def resolve_name(option: str, choices: Iterable[str], name: str) -> str:
     names = list(choices)
     if not name and len(names) == 1:
         return names[0]
+    if not name:
+        raise InputError(f"{option}: missing; give one of {', '.join(names)}")
     if name not in names:
         raise InputError(f"{option}: expected one of {', '.join(names)}, found {name!r}")
     return name

@@ -70,7 +70,10 @@ def predict_study(
     with precision.deterministic_mode(), precision.autocast():
         logits = model.method.predict(images.to(precision.device, torch.float32), PredictionRequest(columns)).logits
     if logits is None:
-        raise InputError(f"version {digest}: its task is not a classification, so it has no class probabilities")
+        raise InputError(
+            f"version {digest}: its task is not a classification, so it has no class probabilities; choose a version "
+            "of a classification model"
+        )
     probabilities = logits.float().softmax(1).mean(0).tolist()
     probability_by_class = {labels[column]: probabilities[column] for column in columns or range(len(labels))}
     return StudyPrediction(
@@ -96,7 +99,7 @@ def _study_modality(selected_model: SelectedModel, raw_images: "list[RawImage]",
     if len(study_modalities) != 1 or not study_modalities <= declared_modalities:
         modality_names = ", ".join(sorted(filter(None, study_modalities))) or "not given"
         raise InputError(
-            f"--site: the modality of the study is {modality_names}, which does not identify a site; "
-            "name the site whose images are like it"
+            f"the modality of the study is {modality_names}, so the site is not clear; give the Site with the same "
+            f"kind of images: --site, one of {', '.join(declared_site.name for declared_site in sites)}"
         )
     return study_modalities.pop()

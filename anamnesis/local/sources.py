@@ -66,7 +66,7 @@ def real_images_folder(environment: Mapping[str, str]) -> Path | None:
     if "ANAMNESIS_DATA" in environment:
         folder = Path(environment["ANAMNESIS_DATA"])
         if not folder.is_dir():
-            raise InputError(f"ANAMNESIS_DATA: folder {folder} does not exist")
+            raise InputError(f"ANAMNESIS_DATA: the folder {folder} does not exist; correct or unset the variable")
         return folder
     folder = Path(anamnesis.__file__).resolve().parents[2] / "shared" / "data"
     return folder if folder.is_dir() else None

@@ -59,15 +59,24 @@ def find_version(store: Store, version_reference: str) -> str:
     if version_reference == "champion":
         champion = build_history(Log(store).entries()).champion
         if champion is None:
-            raise InputError(f"{store.url}: no version has been promoted, so there is no champion")
+            raise InputError(
+                f"{store.url}: there is no champion, because no version was promoted yet; give the digest of a version"
+            )
         return champion
     digest_prefix = version_reference if version_reference.startswith("sha256:") else f"sha256:{version_reference}"
     matching_digests = [digest for digest in list_versions(store) if digest.startswith(digest_prefix)]
-    if len(matching_digests) != 1 or len(version_reference) < 4:
+    if not matching_digests:
         raise InputError(
-            f"version {version_reference!r}: {len(matching_digests)} versions in {store.url} begin with it; "
+            f"version {version_reference!r}: no version in {store.url} begins with these digits; to see all versions, "
+            f"run: anamnesis registry list --registry {store.url}"
+        )
+    if len(matching_digests) > 1:
+        raise InputError(
+            f"version {version_reference!r}: {len(matching_digests)} versions in {store.url} begin with these digits; "
             "give more digits"
         )
+    if len(version_reference) < 4:
+        raise InputError(f"version {version_reference!r}: give at least 4 digits of the digest")
     return matching_digests[0]
 
 

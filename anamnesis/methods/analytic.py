@@ -46,10 +46,16 @@ class AnalyticOptions:
 
     def __post_init__(self) -> None:
         if self.grid < 1:
-            raise InputError(f"grid: expected 1 or more, found {self.grid}")
-        if (self.features is BackboneSource.FILE) != bool(self.file):
+            raise InputError(f"method option grid: expected 1 or more, found {self.grid}")
+        if self.features is BackboneSource.FILE and not self.file:
             raise InputError(
-                f"file: set it with features: file, and only then; found features {self.features}, file {self.file!r}"
+                "method option file: missing, but the option features is 'file'; set file to a safetensors file, or "
+                "choose another value of features"
+            )
+        if self.file and self.features is not BackboneSource.FILE:
+            raise InputError(
+                f"method option file: found {self.file!r}, but the option features is '{self.features}'; remove file, "
+                "or set features to file"
             )
 
 
@@ -98,9 +104,16 @@ class AnalyticMethod(ClassificationMethod[Options]):
             self.network.backbone.load_state_dict(part_tensors(weights, "backbone"))
         except InputError as error:
             raise InputError(f"{self.name}.file: {error}") from error
-        except (SafetensorError, RuntimeError) as error:
+        except SafetensorError as error:
             raise InputError(
-                f"{self.name}.file: {file} does not fit the network: {str(error).splitlines()[0]}"
+                f"{self.name}.file: {file} is not a readable safetensors file: {error}; export the file again"
+            ) from error
+        except RuntimeError as error:
+            mismatches = " ".join(str(error).split())[:400]
+            raise InputError(
+                f"{self.name}.file: the weights in {file} do not fit the network "
+                f"{type(self.network.backbone).__name__}: "
+                f"{mismatches}; give weights of this network, or set network to the network of the file"
             ) from error
 
     @torch.no_grad()
@@ -131,6 +144,9 @@ class AnalyticMethod(ClassificationMethod[Options]):
             InputError: the base version was made by a method without sums.
         """
         if not (stored_statistics := part_tensors(state, "ridge")):
-            raise InputError(f"{self.name}: the base version has no sums over features; start a new model")
+            raise InputError(
+                f"method.name: {self.name} cannot continue from the base version, which another method made; set "
+                "method.name back to the earlier method, or create a new ContinualModel with an empty registry"
+            )
         super().load_state_dict(state, class_count)
         self._statistics.load_state_dict(stored_statistics, self.network.head.weight.device)

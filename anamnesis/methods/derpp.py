@@ -24,9 +24,10 @@ from anamnesis.methods.base import (
     part_entries,
 )
 from anamnesis.methods.classification import ClassificationMethod
+from anamnesis.methods.option_checks import require_minimum
 from anamnesis.methods.register import register
 from anamnesis.methods.replay.replay_buffer import ReplayBuffer, StoredSamples, read_training_images
-from anamnesis.records import InputError, NetworkSettings
+from anamnesis.records import NetworkSettings
 from anamnesis.training.augmentation import Augmentation
 
 
@@ -45,11 +46,8 @@ class DERPPOptions:
     beta: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.buffer < 1 or self.alpha < 0 or self.beta < 0:
-            raise InputError(
-                f"derpp: expected buffer of 1 or more, alpha and beta of 0 or more, "
-                f"found {self.buffer}, {self.alpha} and {self.beta}"
-            )
+        require_minimum("derpp", 1, buffer=self.buffer)
+        require_minimum("derpp", 0, alpha=self.alpha, beta=self.beta)
 
 
 @register("derpp", DERPPOptions)

@@ -240,7 +240,8 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
         if self.options.classifier.mode is not ClassifierMode.AUTO:
             raise InputError(
                 f"ewc_prototype.classifier.mode: {self.options.classifier.mode} needs class prototypes of all classes, "
-                "and the base version has none in these features; choose auto or linear, or start a new model"
+                "but the base version does not have them; set the mode to auto or linear, or create a new "
+                "ContinualModel with an empty registry"
             )
         self.components = tuple(component for component in self.components if component is not self.router)
         self.router = None

@@ -64,10 +64,12 @@ class EWCPrototypeOptions:
     def __post_init__(self) -> None:
         if not self.is_shared and self.classifier.mode in (ClassifierMode.PROTOTYPES, ClassifierMode.ROUTED):
             raise InputError(
-                f"ewc_prototype.classifier.mode: {self.classifier.mode} stores class prototypes in the version; set "
-                "visual_prototypes.sharing to shared, or the mode to linear"
+                f"ewc_prototype.classifier.mode: {self.classifier.mode} needs class prototypes in each version, but "
+                f"visual_prototypes.sharing is {self.visual_prototypes.sharing}; set sharing to shared, or mode to "
+                "linear"
             )
         if not (self.classification.weight or self.reconstruction.weight):
             raise InputError(
-                "ewc_prototype: nothing would be learned; set classification.weight or reconstruction.weight above 0"
+                "ewc_prototype: classification.weight and reconstruction.weight are 0, so nothing would be learned; "
+                "set one of them above 0"
             )

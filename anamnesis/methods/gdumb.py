@@ -21,10 +21,11 @@ from anamnesis.methods.base import (
     part_entries,
 )
 from anamnesis.methods.classification import ClassificationMethod
+from anamnesis.methods.option_checks import require_minimum
 from anamnesis.methods.register import register
 from anamnesis.methods.replay.replay_buffer import ReplayBuffer, read_training_images
 from anamnesis.networks import Classifier, GrowingHead
-from anamnesis.records import InputError, NetworkSettings
+from anamnesis.records import NetworkSettings
 from anamnesis.training.augmentation import Augmentation
 
 
@@ -41,10 +42,8 @@ class GDumbOptions:
     epochs: int = 0
 
     def __post_init__(self) -> None:
-        if self.buffer < 1 or self.epochs < 0:
-            raise InputError(
-                f"gdumb: expected buffer of 1 or more and epochs of 0 or more, found {self.buffer} and {self.epochs}"
-            )
+        require_minimum("gdumb", 1, buffer=self.buffer)
+        require_minimum("gdumb", 0, epochs=self.epochs)
 
 
 @register("gdumb", GDumbOptions)

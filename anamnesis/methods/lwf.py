@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from anamnesis.methods.base import Batch, Data, Stage, TaskContext, TrainingStep
 from anamnesis.methods.classification import ClassificationMethod, SoftmaxScope
+from anamnesis.methods.option_checks import require_minimum
 from anamnesis.methods.register import register
 from anamnesis.networks import Classifier
 from anamnesis.records import InputError, NetworkSettings
@@ -34,10 +35,9 @@ class LWFOptions:
     competing: SoftmaxScope = SoftmaxScope.TASK
 
     def __post_init__(self) -> None:
-        if self.weight < 0 or not self.temperature > 0:
-            raise InputError(
-                f"lwf: expected weight of 0 or more and temperature above 0, found {self.weight} and {self.temperature}"
-            )
+        require_minimum("lwf", 0, weight=self.weight)
+        if not self.temperature > 0:
+            raise InputError(f"lwf.temperature: expected a number above 0, found {self.temperature}")
 
 
 @register("lwf", LWFOptions)

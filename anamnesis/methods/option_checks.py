@@ -18,6 +18,13 @@ def require_not_negative(path: str, **values: float) -> None:
             raise InputError(f"{path}.{name}: expected 0 or more, found {value}")
 
 
+def require_minimum(path: str, minimum: int, **values: float) -> None:
+    """Raises an error where a value is less than ``minimum``; see ``require_not_negative``."""
+    for name, value in values.items():
+        if value < minimum:
+            raise InputError(f"{path}.{name}: expected {minimum} or more, found {value}")
+
+
 def require_positive(path: str, **values: float) -> None:
     """Raises an error where a value is 0 or less, infinite or no number; see ``require_not_negative``."""
     for name, value in values.items():

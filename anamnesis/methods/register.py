@@ -23,9 +23,14 @@ def register(name: str, options: type) -> Callable[[type[Method[Any]]], type[Met
 
     def decorate(method_type: type[Method[Any]]) -> type[Method[Any]]:
         if name in _METHODS:
-            raise ValueError(f"two methods have the name {name!r}")
+            raise ValueError(
+                f"method {name!r} is registered twice: this is a fault of the program; rename one of the two methods"
+            )
         if not dataclasses.is_dataclass(options):
-            raise TypeError(f"{name}: options must be a data class, found {options!r}")
+            raise TypeError(
+                f"method {name!r}: its options class {options!r} is not a Python dataclass: this is a fault of the "
+                "method's code; its author must add @dataclass to the class"
+            )
         method_type.name, method_type.options_class = name, options
         _METHODS[name] = method_type
         return method_type
@@ -59,7 +64,7 @@ def method_class(name: str) -> type[Method[Any]]:
     """
     methods_by_name = registered_methods()
     if name not in methods_by_name:
-        raise InputError(f"method: {name!r} is not one of {', '.join(methods_by_name)}")
+        raise InputError(f"method.name: expected one of {', '.join(methods_by_name)}, found {name!r}")
     return methods_by_name[name]
 
 

@@ -175,7 +175,10 @@ class Specialists(Method[SpecialistsOptions]):
         """Restores all members; existing ones keep their parameters, because an optimiser may hold them."""
         class_indices = state.get("panel/columns")
         if not isinstance(class_indices, list):
-            raise InputError(f"{self.name}: the base version has no members; start a new model")
+            raise InputError(
+                f"method.name: {self.name} cannot continue from the base version, which another method made; set "
+                "method.name back to the earlier method, or create a new ContinualModel with an empty registry"
+            )
         for member_classes in class_indices[len(self.network.members) :]:
             self.network.add_member(member_classes, torch.Generator().manual_seed(0))
         for member_index, member in enumerate(self.network.members):

@@ -83,15 +83,15 @@ def build_backbone(spec: NetworkSettings, seed: int) -> Backbone:
         InputError: an unknown name or norm, or a width that is not a multiple of the groups of the norm.
     """
     if spec.name not in BACKBONES:
-        raise InputError(f"network.name: {spec.name!r} is not one of {', '.join(BACKBONES)}")
+        raise InputError(f"network.name: expected one of {', '.join(BACKBONES)}, found {spec.name!r}")
     if spec.norm not in ("group", "batch"):
-        raise InputError(f"network.norm: {spec.norm!r} is not one of group, batch")
+        raise InputError(f"network.norm: expected one of group, batch, found {spec.norm!r}")
     if spec.channels not in (1, 3):
         raise InputError(f"network.channels: expected 1 or 3, found {spec.channels}")
     if min(spec.size) < 16:
-        raise InputError(f"network.size: expected 16 pixels or more, found {list(spec.size)}")
+        raise InputError(f"network.size: expected two sides of 16 pixels or more, found {list(spec.size)}")
     if spec.norm == "group" and (spec.width < GROUPS or spec.width % GROUPS):
-        raise InputError(f"network.width: {spec.width} is not a multiple of {GROUPS}, the groups of the norm")
+        raise InputError(f"network.width: expected a multiple of {GROUPS} for network.norm group, found {spec.width}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return BACKBONES[spec.name](spec)

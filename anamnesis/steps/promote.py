@@ -56,6 +56,7 @@ def promote_model(
 def _write_final_result(store: Store, version: str, update_result: Mapping[str, object] | None) -> UpdateResult:
     if update_result is None:
         raise InputError(
-            "update_result: missing; a request with a trigger needs the update_result that begin_update returned"
+            "update_result: missing, although the request has a trigger: the compiled pipeline is of another release; "
+            "compile it again with: python -m anamnesis.pipelines.compile"
         )
     return write_update_result(store, replace(decode(UpdateResult, update_result, "update_result"), version=version))

@@ -66,7 +66,10 @@ def samples_to_tensors(
     """
     all_samples = list(samples)
     if not all_samples:
-        raise InputError(f"task {task.name!r}: no labelled sample; ingest labelled studies first")
+        raise InputError(
+            f"task {task.name!r}: found no labelled samples; check the labels and the training/test split of the "
+            "site's data, then ingest the site again"
+        )
     images = torch.empty(len(all_samples), spec.channels, *spec.size, dtype=torch.float16)
     for shape, rows in _rows_by_shape(all_samples, modality).items():
         images[rows] = _prepare_images([all_samples[row] for row in rows], modality, shape[0], spec).half()
@@ -79,7 +82,11 @@ def _rows_by_shape(samples: list[Sample], modality: str) -> Mapping[tuple[str, s
     rows_by_shape: dict[tuple[str, str, tuple[int, ...]], list[int]] = defaultdict(list)
     for row, sample in enumerate(samples):
         if modality not in sample.images:
-            raise InputError(f"sample {sample.id}: no image {modality!r}; it has {', '.join(sorted(sample.images))}")
+            raise InputError(
+                f"sample {sample.id}: expected an image of modality {modality!r}, found "
+                f"{', '.join(sorted(sample.images))}; ask the site for studies with this modality, or create a Site "
+                "with another modality at the first place of spec.modalities"
+            )
         image = sample.images[modality]
         rows_by_shape[image.axes, image.pixels.dtype.str, image.pixels.shape].append(row)
     return rows_by_shape
@@ -96,7 +103,8 @@ def _prepare_images(samples: list[Sample], modality: str, axes: str, spec: Netwo
             if not is_finite
         ]
         raise InputError(
-            f"{len(non_finite_ids)} samples have non-finite pixels, first {non_finite_ids[0]}; ingest them again"
+            f"{len(non_finite_ids)} samples have pixels that are NaN or infinite, first sample {non_finite_ids[0]}; "
+            "ask the site to export these images again, then ingest the site again"
         )
     planes = to_planes(to_unit_range(pixels, modality, is_byte), axes)
     return resize(to_channels(planes, spec.channels), spec.size)
@@ -109,7 +117,8 @@ def _stack_targets(samples: list[Sample], task: Task, labels: tuple[str, ...], s
         target_indices = [target.index if target else None for target in targets]
         if None in target_indices:
             raise InputError(
-                f"sample {samples[target_indices.index(None)].id}: it is in a labelled split, but has no class"
+                f"sample {samples[target_indices.index(None)].id}: a labelled sample has no class of task "
+                f"{task.name!r}; correct its label at the site, then ingest the site again"
             )
         return torch.tensor([class_indices[index] for index in target_indices if index is not None])
     if task.type is TaskType.SEGMENTATION:
@@ -122,7 +131,10 @@ def _stack_targets(samples: list[Sample], task: Task, labels: tuple[str, ...], s
         return torch.cat([torch.nn.functional.interpolate(plane, spec.size, mode="nearest") for plane in planes])[
             :, 0
         ].long()
-    raise InputError(f"task {task.name!r}: training on {task.type.value} is not supported yet")
+    raise InputError(
+        f"task {task.name!r}: type: expected Classification or Segmentation, found {task.type.value}, which is not "
+        "supported yet; create a Site with a supported spec.task.type"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,8 +120,8 @@ class _TrainingRun:
         totals = _to_floats(self.loss_sums)
         if not all(math.isfinite(total) for total in totals.values()):
             raise InputError(
-                f"the loss is not finite in epoch {self.position.epoch + 1}: {totals}; lower a loss weight or the "
-                "learning rate"
+                f"epoch {self.position.epoch + 1} of the training: the loss is not finite: {totals}; lower "
+                "training.learningRate or the weights of the method's losses"
             )
         return totals
 

@@ -32,7 +32,7 @@ def make_optimiser(stage: Stage, settings: TrainingSettings, device: torch.devic
         return torch.optim.AdamW(groups, fused=device.type in ("cpu", "cuda"))
     if name == "sgd":
         return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=0.9, fused=device.type in ("cpu", "cuda"))
-    raise InputError(f"training.optimiser: {name!r} is not one of adamw, sgd")
+    raise InputError(f"training.optimiser: expected one of adamw, sgd, found {name!r}")
 
 
 def learning_rate_factor(step_index: int, total_steps: int) -> float:

@@ -74,7 +74,7 @@ def precision_for(configuration: Configuration, device: str = "") -> Precision:
     torch_device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     precision_name = configuration.training.precision
     if precision_name not in ("auto", "float32", "bfloat16"):
-        raise InputError(f"training.precision: {precision_name!r} is not one of auto, float32, bfloat16")
+        raise InputError(f"training.precision: expected one of auto, float32, bfloat16, found {precision_name!r}")
     use_bfloat16 = precision_name == "bfloat16" or (
         precision_name == "auto" and _gains_from_bfloat16(torch_device, configuration.network.name)
     )

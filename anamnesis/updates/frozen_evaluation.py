@@ -117,14 +117,20 @@ def score_cases(model: LoadedModel, task: Task, cases: EvaluationCases) -> dict[
             return classification_metrics(logits, cases.split.targets, cases.class_indices)
         if task.type is TaskType.SEGMENTATION:
             return _score_masks(model, cases.split, precision.device)
-    raise InputError(f"task {task.name!r}: the evaluation of {task.type.value} tasks is not supported yet")
+    raise InputError(
+        f"task {task.name!r}: type: expected Classification or Segmentation, found {task.type.value}, which cannot be "
+        "evaluated yet; create a Site with a supported spec.task.type"
+    )
 
 
 def _logits(model: LoadedModel, images: Tensor, device: torch.device) -> Iterator[Tensor]:
     for chunk in torch.split(images, BATCH_SIZE):
         logits = model.method.predict(chunk.to(device, torch.float32), PredictionRequest()).logits
         if logits is None:
-            raise InputError(f"method {model.method.name!r} returned no logits for a classification task")
+            raise InputError(
+                f"method {model.method.name!r} returned no class scores for a classification task: this is a fault of "
+                "the method; choose another method, and report the fault with the log"
+            )
         yield logits.float().cpu()
 
 
@@ -135,7 +141,10 @@ def _score_masks(model: LoadedModel, split: TensorSplit, device: torch.device) -
     ):
         mask_logits = model.method.predict(images.to(device, torch.float32), PredictionRequest()).mask_logits
         if mask_logits is None:
-            raise InputError(f"method {model.method.name!r} returned no masks for a segmentation task")
+            raise InputError(
+                f"method {model.method.name!r} returned no masks for a segmentation task: this is a fault of the "
+                "method; choose another method, and report the fault with the log"
+            )
         scores.append(dice(mask_logits.argmax(1).cpu(), masks, mask_logits.shape[1]).mean(1))
     return mean_metrics({"Dice": torch.cat(scores)}, torch.Generator().manual_seed(0))
 

@@ -60,8 +60,9 @@ class VersionDescription:
         for experience in self.visits:
             if experience.task.name == task.name and experience.task != task:
                 raise InputError(
-                    f"task {task.name!r}: site {experience.site!r} learned it with {list(experience.task.classes)}, "
-                    f"site {site!r} declares {list(task.classes)}; give one of the tasks another name"
+                    f"task {task.name!r}: the model learned this task at site {experience.site!r} as "
+                    f"{encode(experience.task)}, but site {site!r} declares {encode(task)}; create Site {site} again "
+                    "with the same type, classes and primaryMetric in spec.task, or with another task name"
                 )
         return VersionDescription(configuration, (*self.visits, Experience(site, task)))
 
@@ -84,7 +85,10 @@ def read_description(store: Store, version: Version) -> VersionDescription:
     try:
         return decode(VersionDescription, json.loads(data), DESCRIPTION_PART)
     except (ValueError, InputError) as error:
-        raise IntegrityError(f"version {version.digest}: part {DESCRIPTION_PART!r} is unreadable: {error}") from error
+        raise IntegrityError(
+            f"version {version.digest}: part {DESCRIPTION_PART!r} is undamaged, but this release of anamnesis cannot "
+            f"read it: {error}; use the release that wrote the version"
+        ) from error
 
 
 def load_model(store: Store, digest: str, configuration: Configuration | None = None) -> LoadedModel:
@@ -103,8 +107,9 @@ def load_model(store: Store, digest: str, configuration: Configuration | None = 
     target_configuration = configuration or description.configuration
     if target_configuration.network != description.configuration.network:
         raise InputError(
-            f"network: the base version has {encode(description.configuration.network)}, "
-            f"the update asks for {encode(target_configuration.network)}; a model keeps its network"
+            f"network: expected {encode(description.configuration.network)} as in the base version, found "
+            f"{encode(target_configuration.network)}; set spec.network back, or create a new ContinualModel with an "
+            "empty registry"
         )
     method = build_method(target_configuration)
     blobs = {part: read_part(store, version, part) for part in version.parts if part != DESCRIPTION_PART}

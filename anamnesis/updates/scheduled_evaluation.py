@@ -89,9 +89,18 @@ class _SiteEvaluator:
         """Evaluates the current test set again; the score of the update is reported beside the new score."""
         metric = site.task.primary_metric
         cases = read_test_cases(self.model, site)
-        metrics = score_cases(self.model, site.task, cases) if cases else {}
+        if cases is None:
+            raise InputError(
+                f"site {site.name!r}: version {self.request.version} has not learned all classes of task "
+                f"{site.task.name!r}; create the Site again with the classes that the version learned, or with another "
+                "task name"
+            )
+        metrics = score_cases(self.model, site.task, cases)
         if metric not in metrics:
-            raise InputError(f"site {site.name!r}: the version has no {metric} on test set {site.test_set}")
+            raise InputError(
+                f"site {site.name!r}: test set {site.test_set} gives no {metric}, only {', '.join(metrics)}: "
+                "cases of some classes may be missing; create a Site with one of these as primaryMetric"
+            )
         stored_evaluations = read_evaluations(self.store, self.request.version, {site.test_set})
         earlier_evaluations = [
             evaluation

@@ -118,7 +118,8 @@ def _site_reference(request: UpdateRequest, snapshot: str) -> SiteRef:
     manifest = read_snapshot_manifest(open_store(request.store), snapshot)
     if manifest.site != request.site.name:
         raise RefusedError(
-            f"snapshot {snapshot} is of site {manifest.site!r}, but the update is of site {request.site.name!r}"
+            f"snapshot {snapshot} is of site {manifest.site!r}, but the update is of site {request.site.name!r}; start "
+            f"the update with a snapshot of site {request.site.name!r}"
         )
     return SiteRef(request.site.name, request.store, request.site.task, modality=request.site.modalities[0])
 

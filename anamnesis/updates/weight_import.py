@@ -64,14 +64,20 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
             return load_file(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:  # torch's own message advises an unsafe option
-        raise InputError(f"{path}: the file holds more than tensors; save a state_dict with tensors only") from error
+        raise InputError(
+            f"{path}: the file contains other objects than tensors, which could run code; save model.state_dict() alone"
+        ) from error
     except _READ_ERRORS as error:
         raise InputError(
-            f"{path}: unreadable weights: {(str(error) or 'the file is incomplete').splitlines()[0]}"
+            f"{path}: unreadable weights: {(str(error) or 'the file is incomplete').splitlines()[0]}; save the weights "
+            "again, as safetensors or with torch.save(model.state_dict(), FILE)"
         ) from error
     tensors = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else {}
     if not tensors or not all(isinstance(value, Tensor) for value in tensors.values()):
-        raise InputError(f"{path}: expected a state_dict of tensors, got {type(loaded).__name__}")
+        raise InputError(
+            f"{path}: expected a state_dict of tensors, found {type(loaded).__name__}; save the weights again with "
+            "torch.save(model.state_dict(), FILE)"
+        )
     return dict(tensors)
 
 
@@ -85,5 +91,8 @@ def _load_weights(method: "Method[object]", tensors: Mapping[str, Tensor], path:
         if name in tensors and tensors[name].shape != network_tensors[name].shape
     ]
     if mismatches:
-        raise InputError(f"{path}: the weights do not fit {type(method.network).__name__}: {'; '.join(mismatches[:5])}")
+        raise InputError(
+            f"{path}: the weights do not fit the network {type(method.network).__name__}: {', '.join(mismatches[:5])}; "
+            "correct network and the number of classes, or import weights of this network"
+        )
     method.network.load_state_dict(dict(tensors))

@@ -30,7 +30,10 @@ def train(method: str, request: str, *, snapshot: str, test_set: str, model: Any
 
         update_request = read_request(request)
         if (requested_method := update_request["configuration"]["method"]) != method:
-            raise InputError(f"configuration.method: {requested_method!r} cannot run in the pipeline of {method!r}")
+            raise InputError(
+                f"pipeline parameter request: configuration.method is {requested_method!r}, but this pipeline trains "
+                f"with {method!r}; run the pipeline of {requested_method!r}"
+            )
         result: dict[str, Any] = steps.train(update_request, snapshot, test_set, step_reporter.progress)
         version_document = {"version": result["version"], "registry": update_request["registry"], "method": method}
         model.metadata.update(version_document, input=result["input"], reused=result["reused"])

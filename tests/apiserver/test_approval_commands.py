@@ -100,7 +100,10 @@ def test_a_digest_is_named_or_confirmed(
     from anamnesis.cli.commands import decisions
 
     without_version = run("approve", "-n", filled_namespace, "chest", "--reason", "x", user="rossi")
-    assert (without_version.code, f"not confirmed; give the version: {CANDIDATE}" in without_version.err) == (2, True)
+    assert (
+        without_version.code,
+        f"not confirmed; to decide without a question, give the version: {CANDIDATE}" in without_version.err,
+    ) == (2, True)
     assert approval_specs(cluster, filled_namespace) == []
     questions: list[str] = []
     monkeypatch.setattr(decisions, "_confirm", lambda question: questions.append(question) or True)

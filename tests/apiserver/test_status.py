@@ -168,7 +168,7 @@ def test_a_resource_of_another_release_is_left_out_with_a_note(
     create_waiting_model(cluster, namespace)
     result = run("status", "-n", namespace)
     assert (result.code, "chest: champion" in result.out, "odd" in result.out) == (0, True, False)
-    assert "skipped: ContinualModel odd: does not match this version" in result.err
+    assert "skipped: ContinualModel odd: this release of the command line cannot read the resource" in result.err
 
 
 @pytest.mark.parametrize(

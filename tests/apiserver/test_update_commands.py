@@ -72,7 +72,7 @@ def test_where_there_is_one_model_its_name_may_be_left_out(cluster: ApiServer, f
     assert "chest: requested" in run("update", "-n", filled_namespace, "--site", "guangzhou", user="weber").out
     create_resource(cluster, filled_namespace, "ContinualModel", "abdomen", spec=MODEL)
     result = run("update", "-n", filled_namespace, "--site", "guangzhou", user="weber")
-    assert (result.code, f"name the model: namespace {filled_namespace} has abdomen, chest" in result.err) == (2, True)
+    assert (result.code, f"namespace {filled_namespace} has several models: abdomen, chest" in result.err) == (2, True)
 
 
 def test_a_model_rests_and_goes_on(cluster: ApiServer, filled_namespace: str, run: Run) -> None:

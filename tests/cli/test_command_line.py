@@ -96,7 +96,7 @@ def test_a_model_must_be_named_where_there_are_several(call: Call, model_file: P
         text.split("---")[1].replace("name: chest", "name: other"), encoding="utf-8"
     )
     result = call("ingest", "-f", model_file.parent)
-    assert (result.code, "--model: expected a ContinualModel" in result.err) == (2, True)
+    assert (result.code, "use --model with one of" in result.err) == (2, True)
 
 
 def test_plain_progress_is_throttled() -> None:

@@ -24,7 +24,7 @@ def test_verify_finds_a_cut_tail_by_the_head_that_this_machine_saw(call: Call, p
     assert result.code == 5
     assert "the last entries were removed" in json.loads(result.out)["problems"][0]
     without_head = call("registry", "verify", "--registry", promoted_model_file.parent / "registry")
-    assert (without_head.code, "missing entries at the end would not be detected" in without_head.out) == (0, True)
+    assert (without_head.code, "missing entries at the end are not detected" in without_head.out) == (0, True)
 
 
 def test_verify_finds_a_changed_byte(call: Call, promoted_model_file: Path) -> None:

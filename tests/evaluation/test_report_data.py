@@ -81,7 +81,7 @@ def test_json_holds_no_pixels(example_report: ReportData, example_pictures: dict
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"{", "not JSON"),
+        (b"{", "invalid JSON"),
         (b"[]", "found 'list'"),
         (b'{"schema": 2}', "expected schema 1, found 2"),
         (b'{"schema": 1, "title": 3}', "report.title: expected str"),
@@ -224,7 +224,7 @@ def test_the_fixed_warnings_are_always_there() -> None:
 def test_an_update_without_a_column_is_refused() -> None:
     with pytest.raises(InputError, match="site 'Z', but the report has no column"):
         small_report([UpdateRow("v1", "Z")], [])
-    with pytest.raises(InputError, match="no update made the champion v9"):
+    with pytest.raises(InputError, match="no update in the report made the champion v9"):
         small_report(CHAIN, [], champion="v9")
 
 

@@ -282,7 +282,7 @@ def test_a_site_that_shares_no_prototypes_answers_by_its_head_alone() -> None:
     )
     assert (shared, private) == (ClassifierMode.ROUTED, ClassifierMode.LINEAR)
     assert make({"visual_prototypes.sharing": PrototypeSharing.PRIVATE}).router is None
-    with pytest.raises(InputError, match=r"ewc_prototype\.classifier\.mode: routed stores class prototypes"):
+    with pytest.raises(InputError, match=r"ewc_prototype\.classifier\.mode: routed needs class prototypes"):
         prototype_options({"classifier.mode": ClassifierMode.ROUTED})
 
 

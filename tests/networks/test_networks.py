@@ -32,11 +32,11 @@ def test_equal_seeds_give_equal_weights_and_leave_the_global_stream_alone() -> N
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (NetworkSettings(name="VGG"), r"network\.name: 'VGG' is not one of SmallCNN, ResNet18"),
+        (NetworkSettings(name="VGG"), r"network\.name: expected one of SmallCNN, ResNet18.*, found 'VGG'"),
         (NetworkSettings(norm="layer"), r"network\.norm"),
         (NetworkSettings(channels=2), r"network\.channels: expected 1 or 3"),
-        (NetworkSettings(width=12), r"network\.width: 12 is not a multiple of 8"),
-        (NetworkSettings(size=(8, 64)), r"network\.size: expected 16 pixels or more"),
+        (NetworkSettings(width=12), r"network\.width: expected a multiple of 8 .*, found 12"),
+        (NetworkSettings(size=(8, 64)), r"network\.size: expected two sides of 16 pixels or more"),
     ],
 )
 def test_what_cannot_be_built_is_named(spec: NetworkSettings, message: str) -> None:

@@ -55,7 +55,7 @@ def test_events_update_the_record() -> None:
         "no",
     )
     assert apply_event(record, {"event": "start", "step": "c", "time": 107.0}).step("c").state is ExecutionState.RUNNING
-    with pytest.raises(InputError, match="no step 'z'; steps: a, b"):
+    with pytest.raises(InputError, match="no step 'z' among a, b"):
         record.step("z")
 
 
@@ -79,13 +79,13 @@ def test_a_running_record_lives_as_long_as_its_process(tmp_path: Path) -> None:
 
 
 def test_what_is_no_record_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such run record"):
+    with pytest.raises(InputError, match="the run record does not exist"):
         read_record(tmp_path)
     (tmp_path / "run.json").write_text('{"id": 1, "schema": 2}')
     with pytest.raises(InputError, match=r"run\.json\.id: expected str, found 1"):
         read_record(tmp_path)
     (tmp_path / "run.json").write_text('{"id": "one", "schema": 1}')
-    with pytest.raises(InputError, match=r"run\.json: expected schema 2 of a run record, found 1; delete its folder"):
+    with pytest.raises(InputError, match=r"run\.json: expected schema 2 of a run record, found 1, .*delete the folder"):
         read_record(tmp_path)
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(InputError, match="invalid JSON"):

@@ -65,11 +65,14 @@ def test_hounsfield_units_take_a_fixed_window_and_other_scanners_their_percentil
 @pytest.mark.parametrize(
     ("samples", "message"),
     [
-        ([], "no labelled sample"),
-        ([sample(0, np.full((4, 4), np.nan, np.float32))], "non-finite pixels, first s0"),
+        ([], "found no labelled samples"),
+        (
+            [sample(0, np.full((4, 4), np.nan, np.float32))],
+            "1 samples have pixels that are NaN or infinite, first sample s0",
+        ),
         (
             [Sample("s1", "p", "t", {"CT": Image(np.zeros((4, 4), np.uint8), (1.0, 1.0), "YX")})],
-            "no image 'DX'; it has CT",
+            "expected an image of modality 'DX', found CT",
         ),
     ],
 )

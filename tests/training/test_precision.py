@@ -38,7 +38,7 @@ def test_bfloat16_where_it_gains_or_is_asked_for(
 
 
 def test_an_unknown_precision_is_named() -> None:
-    with pytest.raises(InputError, match="'half' is not one of auto, float32, bfloat16"):
+    with pytest.raises(InputError, match="expected one of auto, float32, bfloat16, found 'half'"):
         precision_for(Configuration("finetune", training=TrainingSettings(precision="half")))
 
 

@@ -149,8 +149,12 @@ def test_promoting_again_writes_nothing(runner: "UpdateRunner") -> None:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"network": NetworkSettings(size=(16, 16), width=16)}, InputError, "a model keeps its network"),
-        ({"method": "unicorn"}, InputError, "'unicorn' is not one of"),
+        (
+            {"network": NetworkSettings(size=(16, 16), width=16)},
+            InputError,
+            "network: expected .* as in the base version",
+        ),
+        ({"method": "unicorn"}, InputError, "expected one of .*, found 'unicorn'"),
         ({"options": {"penaltty": 1.0}}, InputError, "unknown field 'penaltty'"),
     ],
 )
@@ -170,7 +174,7 @@ def test_a_task_keeps_its_classes(runner: "UpdateRunner") -> None:
     snapshot, _ = runner.ingest("south")
     request = runner.request("south")
     changed_site = replace(request.site, task=replace(request.site.task, classes=("left", "up")))
-    with pytest.raises(InputError, match="site 'north' learned it with"):
+    with pytest.raises(InputError, match="learned this task at site 'north' as"):
         run_update(replace(request, site=changed_site), snapshot)
 
 

@@ -32,18 +32,23 @@ def error_for_response(status: int, body: str, namespace: str) -> AnamnesisError
         case 404 if details.get("name"):
             kind = KIND_BY_PLURAL.get(details.get("kind", ""), details.get("kind", "object"))
             return ResourceNotFoundError(
-                f"no {kind} {details['name']} in namespace {namespace}; use -n for another namespace"
+                f"no {kind} {details['name']} in namespace {namespace}; check the name, or use -n for another namespace"
             )
         case 404:
             return InputError(
-                "this cluster does not serve anamnesis.dev/v1alpha1: kubectl apply --server-side -f manifests/crds"
+                "this cluster does not serve anamnesis.dev/v1alpha1; install the resource definitions: "
+                "kubectl apply --server-side -f manifests/crds"
             )
         case 409:
             return ConflictError(f"the object changed in the meantime; run the command again: {message}")
         case 400 | 422:
-            return InputError(f"the API server rejected the request: {message}")
+            return InputError(
+                f"the API server rejected the request: {message}; correct the value, then run the command again"
+            )
         case _:
-            return UnreachableError(f"the API server returned HTTP {status}: {message[:200]}")
+            return UnreachableError(
+                f"the API server returned HTTP {status}: {message[:200]}; run the command again later"
+            )
 
 
 def _parse_status(body: str) -> tuple[str, dict[str, str]]:
@@ -59,6 +64,6 @@ def _parse_status(body: str) -> tuple[str, dict[str, str]]:
 def _forbidden_message(message: str, namespace: str) -> str:
     match = _FORBIDDEN_PATTERN.search(message)
     if match is None:
-        return f"the API server rejected the request: {message}"
+        return f"the API server rejected the request: {message}; ask an administrator of the cluster"
     user, verb, resource = match["user"], match["verb"], match["resource"]
     return f"{user} may not {verb} {resource} in namespace {namespace}: ask for a role that allows {verb} on {resource}"

@@ -76,7 +76,7 @@ def resolve_target(
     update = find_candidate(connection, subject, version)
     name, digest = update.metadata.name, update.status.version or ""
     if not version and not confirm(f"{decision} {digest} of {name}?"):
-        raise InputError(f"{name}: not confirmed; give the version: {digest}")
+        raise InputError(f"ModelUpdate {name}: not confirmed; to decide without a question, give the version: {digest}")
     return DecisionTarget(decision, ("update", name), digest)
 
 
@@ -100,7 +100,22 @@ def find_candidate(connection: Connection, subject: str, version: str) -> ModelU
     else:
         matching_updates = [update for update in updates if _awaits_approval(update)]
     if len({update.status.version for update in matching_updates}) != 1:
-        raise InputError(_ambiguity_message(connection.namespace, f"{subject} {version}", matching_updates, updates))
+        request = f"{subject} {version}".strip() or "any model"
+        if matching_updates:
+            raise InputError(
+                f"{request} in namespace {connection.namespace}: {len(matching_updates)} updates match; give the name "
+                f"of one update and its version: {_describe_updates(matching_updates)}"
+            )
+        waiting_updates = [update for update in updates if _awaits_approval(update)]
+        if not waiting_updates:
+            raise InputError(
+                f"{request} in namespace {connection.namespace}: no version matches, and no update waits for approval; "
+                f"to see all models and updates, run: anamnesis status -n {connection.namespace}"
+            )
+        raise InputError(
+            f"{request} in namespace {connection.namespace}: no version matches; give one of the updates that wait for "
+            f"approval: {_describe_updates(waiting_updates)}"
+        )
     return max(
         matching_updates,
         key=lambda each: (_awaits_approval(each), each.metadata.creation_timestamp, each.metadata.name),
@@ -122,9 +137,10 @@ def resolve_former_champion(connection: Connection, model: str, version: str) ->
     }
     matching_digests = sorted(digest for digest in digests if digest.startswith(_digest_prefix(version)))
     if len(matching_digests) != 1:
+        number = len(matching_digests) or "none"
         raise InputError(
-            f"version {version!r}: {len(matching_digests)} versions of {model} start with this prefix; give the whole "
-            "digest (anamnesis registry list --registry URL lists all versions)"
+            f"version {version!r}: found {number} of the versions of {model} with this prefix, expected one; give the "
+            "whole digest. To see all versions, run: anamnesis registry list --registry URL"
         )
     return matching_digests[0]
 
@@ -168,8 +184,8 @@ def wait_until_recorded(
         if clock() >= deadline:
             raise UnreachableError(
                 f"UpdateApproval {approval.approval} was created, but the operator did not process it within "
-                f"{timeout_seconds:.0f} s. Check that the operator runs; it then processes the approval. See: "
-                f"kubectl get updateapproval -n {connection.namespace} {approval.approval}"
+                f"{timeout_seconds:.0f} s. The approval stays valid: check that the pod of the operator runs, then "
+                f"see: kubectl get updateapproval -n {connection.namespace} {approval.approval}"
             )
         sleep(POLL_SECONDS)
 
@@ -190,13 +206,5 @@ def _awaits_approval(update: ModelUpdate) -> bool:
     return condition is not None and condition.reason == UpdateState.AWAITING_APPROVAL
 
 
-def _ambiguity_message(
-    namespace: str, request: str, matching_updates: list[ModelUpdate], updates: list[ModelUpdate]
-) -> str:
-    listed_updates = matching_updates or [update for update in updates if _awaits_approval(update)]
-    descriptions = (
-        ", ".join(f"{update.metadata.name} with {update.status.version}" for update in listed_updates) or "none"
-    )
-    heading = "matches" if matching_updates else "waiting for approval"
-    subject = f"no unique version for {request.strip()!r}" if request.strip() else "no version given"
-    return f"{subject} in namespace {namespace}: {len(matching_updates)} updates match; {heading}: {descriptions}"
+def _describe_updates(updates: list[ModelUpdate]) -> str:
+    return ", ".join(f"{update.metadata.name} with {update.status.version}" for update in updates)

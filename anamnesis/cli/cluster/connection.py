@@ -168,5 +168,6 @@ def _validate(kind: type[ResourceT], document: Document) -> ResourceT:
         name = document["metadata"]["name"]
         findings = "; ".join(describe_errors(error, kind))
         raise InputError(
-            f"{kind.__name__} {name}: does not match this version of the command line: {findings}"
+            f"{kind.__name__} {name}: this release of the command line cannot read the resource: {findings}; install "
+            "the release of the operator"
         ) from error

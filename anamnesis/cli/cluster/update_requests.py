@@ -76,7 +76,7 @@ def request_update(
         except ConflictError:
             if attempt == MAXIMUM_ATTEMPTS - 1:
                 raise
-    raise AssertionError("unreachable")
+    raise AssertionError("no attempt ended the loop: this is a fault of the program; report it with the log")
 
 
 def set_state(connection: Connection, model: str, state: Literal["Active", "Suspended"]) -> None:
@@ -86,8 +86,14 @@ def set_state(connection: Connection, model: str, state: Literal["Active", "Susp
 
 def _only_model(connection: Connection) -> str:
     models = [model.metadata.name for model in connection.list_all(ContinualModel)]
-    if len(models) != 1:
-        raise InputError(f"name the model: namespace {connection.namespace} has {', '.join(models) or 'none'}")
+    if not models:
+        raise InputError(
+            f"namespace {connection.namespace} has no ContinualModel; create one, or use -n for another namespace"
+        )
+    if len(models) > 1:
+        raise InputError(
+            f"namespace {connection.namespace} has several models: {', '.join(models)}; give one of these names"
+        )
     return models[0]
 
 
@@ -100,9 +106,9 @@ def _missing_report_message(connection: Connection, model: ContinualModel, site:
     name, status = model.metadata.name, model.status
     return (
         f"ContinualModel {name}: the operator has not reported on site {site} of generation "
-        f"{model.metadata.generation} (status.observedGeneration is {status.observed_generation}), so the number of "
-        f"the next request is not known; see kubectl describe continualmodel -n {connection.namespace} {name}, "
-        "then repeat the command"
+        f"{model.metadata.generation} (status.observedGeneration is {status.observed_generation}), so no update was "
+        "requested; check that the pod of the operator runs, look for errors with "
+        f"kubectl describe continualmodel -n {connection.namespace} {name}, then run the command again"
     )
 
 
@@ -113,9 +119,10 @@ def _highest_counter(connection: Connection, model: ContinualModel, site: str) -
     """
     text = model.metadata.annotations.get(f"{UPDATE_REQUEST_PREFIX}{site}", "0")
     if not text.isascii() or not text.isdigit():
-        name = f"ContinualModel {model.metadata.name}: annotation {UPDATE_REQUEST_PREFIX}{site}"
+        name, annotation = model.metadata.name, f"{UPDATE_REQUEST_PREFIX}{site}"
         raise InputError(
-            f"{name}: expected a whole number, found {text!r}; correct it with kubectl annotate --overwrite"
+            f"ContinualModel {name}: annotation {annotation}: expected a whole number, found {text!r}; remove the "
+            f"annotation: kubectl annotate continualmodel -n {connection.namespace} {name} {annotation}-"
         )
     update_specs = [update.spec for update in connection.list_all(ModelUpdate)]
     counters = [spec.counter for spec in update_specs if (spec.model, spec.site) == (model.metadata.name, site)]

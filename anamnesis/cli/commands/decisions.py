@@ -126,7 +126,9 @@ def _make_command(decision_command: DecisionCommand) -> Callable[..., None]:
     ) -> None:
         if not files:
             if author:
-                raise InputError("--author: not allowed on a cluster; your kubeconfig determines the author")
+                raise InputError(
+                    "--author: not allowed on a cluster, because the user of the kubeconfig is the author; remove it"
+                )
             return _decide_on_cluster(
                 decision_command.decision,
                 target=_split_target(subject, version, model),

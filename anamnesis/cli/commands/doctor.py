@@ -24,4 +24,4 @@ def doctor(files: OptionalFilesOption = None, model: ModelOption = "", as_json: 
     checks = run_checks(files or [], model)
     print_result(checks, describe_checks(checks), as_json)
     if failed_checks := [check.name for check in checks if check.state == "bad"]:
-        raise InputError(f"failed checks: {', '.join(failed_checks)}")
+        raise InputError(f"failed checks: {', '.join(failed_checks)}; correct the problems in the list above")

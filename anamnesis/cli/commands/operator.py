@@ -65,11 +65,15 @@ def operator(
     from anamnesis.records import InputError
 
     watched_namespaces = tuple(dict.fromkeys(namespace or ()))
-    if bool(watched_namespaces) == all_namespaces:
-        raise InputError("no namespace: give --namespace one or more times, or --all-namespaces, not both")
+    if watched_namespaces and all_namespaces:
+        raise InputError("--namespace and --all-namespaces exclude each other; remove one of them")
+    if not watched_namespaces and not all_namespaces:
+        raise InputError("no namespace given; use --namespace NAME, once for each namespace, or --all-namespaces")
     resolved_lease_namespace = lease_namespace or next(iter(watched_namespaces), "")
     if not resolved_lease_namespace:
-        raise InputError("--all-namespaces: give the namespace of the Lease with --lease-namespace")
+        raise InputError(
+            "--all-namespaces: also give the namespace of the operator's Lease, with --lease-namespace NAME"
+        )
     options = OperatorOptions(
         identity=f"{identity or socket.gethostname()}-{secrets.token_hex(4)}",  # unique for each process
         lease_namespace=resolved_lease_namespace,

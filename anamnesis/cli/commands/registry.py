@@ -102,7 +102,7 @@ def verify(
     comparison = (
         f"compared with the head {expected_head}"
         if expected_head
-        else "no known head to compare with: missing entries at the end would not be detected"
+        else "no known head to compare with: give --head, or missing entries at the end are not detected"
     )
     result = {
         "problems": problems,
@@ -111,7 +111,10 @@ def verify(
     }
     print_result(result, problems or [f"no problems found ({comparison}); the head is {result['head']}"], as_json)
     if problems:
-        raise IntegrityError(f"{store.url}: {len(problems)} problems ({comparison})")
+        raise IntegrityError(
+            f"{store.url}: the registry has {len(problems)} problems, listed above ({comparison}); stop its updates "
+            "with spec.state: Suspended, then restore the registry from a backup"
+        )
 
 
 @app.command(

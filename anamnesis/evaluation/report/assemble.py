@@ -44,10 +44,11 @@ def build_model_report(
     by_site = {column.site: column for column in columns}
     if sites_without_column := [row.site for row in updates if row.site not in by_site]:
         raise InputError(
-            f"report {name!r}: an update learned site {sites_without_column[0]!r}, but the report has no column for it"
+            f"report {name!r}: an update learned site {sites_without_column[0]!r}, but the report has no column for "
+            "that site; add the site to the columns"
         )
     if champion and champion not in {row.version for row in updates}:
-        raise InputError(f"report {name!r}: no update made the champion {champion}")
+        raise InputError(f"report {name!r}: no update in the report made the champion {champion}; add that update")
     learned_columns = tuple(by_site[site] for site in dict.fromkeys(row.site for row in updates))
     scores = {
         (metric, evaluation.version, evaluation.site): value

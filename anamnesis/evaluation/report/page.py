@@ -97,5 +97,7 @@ def _parse_time(value: str) -> datetime:
     try:
         time = datetime.fromisoformat(value)
     except ValueError:
-        raise InputError(f"report: the time {value!r} is not in ISO 8601") from None
+        raise InputError(
+            f"report: expected a time in ISO 8601, found {value!r}; correct this time in the report's data"
+        ) from None
     return time if time.tzinfo is None else time.astimezone(UTC)

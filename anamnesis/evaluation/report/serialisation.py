@@ -5,6 +5,8 @@ import json
 from anamnesis.evaluation.report.data import SCHEMA, ReportData
 from anamnesis.records import InputError, decode, encode
 
+_ACTION = "write the report again with: anamnesis report -f FILE"
+
 
 def report_json(report: ReportData) -> bytes:
     """Returns ``report.json``: indented, ending in a line break; pictures by digest only."""
@@ -20,8 +22,8 @@ def read_report(data: bytes) -> ReportData:
     try:
         value = json.loads(data)
     except ValueError as error:
-        raise InputError(f"report: not JSON: {error}") from None
+        raise InputError(f"report.json: invalid JSON: {error}; {_ACTION}") from None
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
         actual_schema = value.get("schema") if isinstance(value, dict) else type(value).__name__
-        raise InputError(f"report: expected schema {SCHEMA}, found {actual_schema!r}")
+        raise InputError(f"report.json: expected schema {SCHEMA}, found {actual_schema!r}; {_ACTION}")
     return decode(ReportData, value, "report")

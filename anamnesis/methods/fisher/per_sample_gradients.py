@@ -19,6 +19,7 @@ from anamnesis.networks import GrowingHead, evaluation_mode
 
 CHUNK_NUMBERS = 1 << 19
 """Size of one chunk of a convolution's gradients per image: 2 MiB, which fit in a processor's cache."""
+_ACTION = "choose another network.name, or a method without Fisher information"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,8 @@ def record_layer_calls(network: nn.Module) -> Iterator[list[LayerCall]]:
         def hook(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             if name in call_by_name:
                 raise ValueError(
-                    f"{name}: called twice in one pass; squared gradients of shared layers are not supported"
+                    f"network layer {name}: called twice for one batch of images, but the Fisher information supports "
+                    f"one call only; {_ACTION}"
                 )
             call_by_name[name] = LayerCall(
                 f"{name}.",
@@ -104,7 +106,8 @@ def add_squared_gradients(
         for call, gradient in used_calls:
             if call.layer_input._version != call.input_version:
                 raise ValueError(
-                    f"{call.name[:-1]}: its input was overwritten; make the layer after the input out of place"
+                    f"network layer {call.name[:-1]}: another layer overwrote its input, so the Fisher information "
+                    f"would be wrong; {_ACTION}"
                 )
             for name, value in _squared_gradients(call, gradient.float()).items():
                 totals[call.name + name] += value
@@ -130,8 +133,8 @@ def _squared_gradients(layer_call: LayerCall, gradient: Tensor) -> dict[str, Ten
         )
     else:
         raise TypeError(
-            f"{layer_call.name[:-1]}: squared gradients of {type(layer).__name__} on {layer_input.dim()} axes are not "
-            "supported; use linear, convolution or norm layers"
+            f"network layer {layer_call.name[:-1]}: the Fisher information does not support {type(layer).__name__} "
+            f"layers on inputs with {layer_input.dim()} axes; {_ACTION}"
         )
     return {name: squared_gradients[name] for name, _ in layer.named_parameters(recurse=False)}
 

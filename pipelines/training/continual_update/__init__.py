@@ -18,7 +18,7 @@ def compiled_pipeline(method: str) -> Path:
     path = COMPILED_FOLDER / f"{method}.yaml"
     if not path.is_file():
         methods = ", ".join(sorted(file.stem for file in COMPILED_FOLDER.glob("*.yaml")))
-        raise InputError(f"method: no pipeline trains with {method!r}; expected one of {methods}")
+        raise InputError(f"method.name: expected one of {methods}, found {method!r}")
     return path
 
 

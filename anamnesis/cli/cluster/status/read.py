@@ -91,7 +91,8 @@ def read_status(connection: Connection, model: str) -> NamespaceView:
         models = tuple(resource for resource in models if resource.metadata.name == model)
         if not models:
             raise InputError(
-                f"no ContinualModel {model} in namespace {connection.namespace}; use -n for another namespace"
+                f"no ContinualModel {model} in namespace {connection.namespace}; check the name, or use -n for another "
+                "namespace"
             )
     updates, approvals = connection.list_all(ModelUpdate), connection.list_all(UpdateApproval)
     site_names = {reference.name for resource in models for reference in resource.spec.sites}
