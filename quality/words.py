@@ -43,6 +43,8 @@ PLAIN = {
     r"\b(person's|gate's|its|their|his) word\b|\bword counts\b": "decision, approval, request",
     r"\boccasions?\b": "trigger",
     r"\bmisfits?\b": "quarantine reason",
+    r"\bin order to\b|\bis in order\b|\bare in order\b": "to; correct",
+    r"\bstands? (in(?! for)|on|at|with|under|above|below)\b": "is",
 }
 """Pattern -> a plain word for it."""
 

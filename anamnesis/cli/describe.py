@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from pydantic.alias_generators import to_camel
+from pydantic.alias_generators import to_camel, to_pascal
 
 from anamnesis.cli.output import format_table
 from anamnesis.local.doctor import Check
@@ -46,8 +46,14 @@ def _describe_options(options: Mapping[str, OptionSchema], indent: str = "  ") -
             yield f"{indent}{to_camel(option)}:"
             yield from _describe_options(members, f"{indent}  ")
             continue
-        allowed = f", one of {', '.join(map(str, values))}" if isinstance(values := schema.get("enum"), list) else ""
-        yield f"{indent}{to_camel(option)}: {schema['type']}{allowed}, default {schema['default']}"
+        choices, default = schema.get("enum"), schema["default"]
+        if isinstance(choices, list):
+            allowed = f"one of {', '.join(to_pascal(str(choice)) for choice in choices)}"
+            yield f"{indent}{to_camel(option)}: {allowed}, default {to_pascal(str(default))}"
+        elif schema["type"] == "number":
+            yield f'{indent}{to_camel(option)}: decimal in quotes, default "{default:g}"'
+        else:
+            yield f"{indent}{to_camel(option)}: {schema['type']}, default {default}"
 
 
 def describe_checks(checks: Sequence[Check]) -> list[str]:

@@ -92,7 +92,7 @@ def _check_model(selected_model: SelectedModel) -> Iterator[Check]:
     from anamnesis.snapshots import key_fingerprint, read_split_key
 
     name = selected_model.model.name
-    yield _run_check(f"{name}: registry", lambda: _probe_store(selected_model.registry))
+    yield _run_check(f"{name}: registry", lambda: _check_registry(selected_model.registry))
     yield _run_check(
         f"{name}: pipeline", lambda: str(compiled_pipeline(configuration(selected_model.model.resource.spec).method))
     )
@@ -116,6 +116,14 @@ def _count_source_files(config: SiteConfig) -> str:
 
 def _probe_store_at(url: str) -> str:
     return _probe_store(open_store(url))
+
+
+def _check_registry(store: Store) -> str:
+    """Also reads the log: a registry with another schema is refused here as by all other commands."""
+    from anamnesis.registry import Log
+
+    text = _probe_store(store)
+    return f"{text}, {len(Log(store).entries())} entries in its log"
 
 
 def _probe_store(store: Store) -> str:

@@ -69,14 +69,14 @@ def run_all(
     quick: Annotated[bool, typer.Option("--quick", help="Only check the claimed orderings, in a minute.")] = False,
 ) -> None:
     """Runs all rows without a result, then writes the page; continues where the last call stopped."""
-    from benchmarks.scoreboard import choose, orderings, page, schedule
+    from benchmarks.scoreboard import orderings, page, schedule, trial_choices
     from benchmarks.scoreboard.rows import ROWS
 
     if quick:
         raise typer.Exit(0 if orderings.check_orderings(typer.echo) else 1)
     selected_rows = [row for row in ROWS if re.search(rows, row.label)]
     seed_numbers = [int(seed) for seed in seeds.split(",")]
-    jobs = schedule.plan_runs(choose.read_choices(), sequence or schedule.ON_PAGE, selected_rows, seed_numbers)
+    jobs = schedule.plan_runs(trial_choices.read_choices(), sequence or schedule.ON_PAGE, selected_rows, seed_numbers)
     failed = schedule.run_jobs(jobs, hours, workers, typer.echo)
     page.write_page()
     raise typer.Exit(1 if failed else 0)
@@ -89,14 +89,14 @@ def trials(
     families: Annotated[str, typer.Option(help="Regular expression on their names.")] = "",
 ) -> None:
     """Tries every family's settings on the development sequence and writes the choice of each that is complete."""
-    from benchmarks.scoreboard import choose, schedule
+    from benchmarks.scoreboard import schedule, trial_choices
     from benchmarks.scoreboard.rows import FAMILIES
 
     selected_families = [name for name in FAMILIES if re.search(families, name)]
-    settings = [setting for name in selected_families for setting in choose.trial_settings(name)]
-    jobs = [schedule.ScheduledRun(setting, choose.TRIALS_FILE) for setting in settings]
+    settings = [setting for name in selected_families for setting in trial_choices.trial_settings(name)]
+    jobs = [schedule.ScheduledRun(setting, trial_choices.TRIALS_FILE) for setting in settings]
     failed = schedule.run_jobs(jobs, hours, workers, typer.echo)
-    choose.write_choices(choose.choose_settings(selected_families))
+    trial_choices.write_choices(trial_choices.choose_settings(selected_families))
     raise typer.Exit(1 if failed else 0)
 
 

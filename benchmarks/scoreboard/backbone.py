@@ -5,7 +5,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from anamnesis.records import Configuration, NetworkSettings, TrainingSettings
-from benchmarks.scoreboard.learn import learn
+from benchmarks.scoreboard.learning import learn
 from benchmarks.scoreboard.run import WIDTH
 from benchmarks.scoreboard.sequences import SIZE
 from benchmarks.scoreboard.sites import HeldOut, SiteEntry, data_folder, read_site

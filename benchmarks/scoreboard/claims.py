@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from benchmarks.scoreboard.look import summarise_saliency
 from benchmarks.scoreboard.rows import FEATURED_ROW, NETWORK_PER_SITE, ORDERS, STORES_IMAGES
+from benchmarks.scoreboard.saliency_summary import summarise_saliency
 from benchmarks.scoreboard.summary import summarise
 from benchmarks.scoreboard.table import TableLine, mean_and_deviation
 

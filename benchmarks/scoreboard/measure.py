@@ -10,7 +10,7 @@ from anamnesis.evaluation.saliency import energy_in_mask, grad_cam, map_retentio
 from anamnesis.methods import PredictionRequest
 from anamnesis.methods.classification import restrict_logits
 from anamnesis.records import find_class_indices
-from benchmarks.scoreboard.learn import LearnedMethod, split_of
+from benchmarks.scoreboard.learning import LearnedMethod, split_of
 from benchmarks.scoreboard.sites import BenchmarkSite
 
 BATCH = 64

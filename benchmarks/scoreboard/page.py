@@ -8,16 +8,16 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from anamnesis.evaluation.saliency import random_iou
-from benchmarks.scoreboard.choose import Choices, read_choices
 from benchmarks.scoreboard.claims import judge_claims
-from benchmarks.scoreboard.look import correlation, drift_pairs, joint_ceiling, summarise_saliency
 from benchmarks.scoreboard.options import flatten_options
 from benchmarks.scoreboard.plots import draw_pictures
 from benchmarks.scoreboard.result import RunResult, code_digest
 from benchmarks.scoreboard.rows import FAMILIES, ORDERS
+from benchmarks.scoreboard.saliency_summary import correlation, drift_pairs, joint_ceiling, summarise_saliency
 from benchmarks.scoreboard.schedule import ON_PAGE, RUNS, SEEDS, pending_runs, plan_runs
 from benchmarks.scoreboard.sequences import SEQUENCES
 from benchmarks.scoreboard.table import MeanDeviation, TableLine, lines_of, results_of
+from benchmarks.scoreboard.trial_choices import Choices, read_choices
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS_PAGE = ROOT / "docs" / "results.md"

@@ -8,9 +8,9 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.scoreboard.look import summarise_saliency
 from benchmarks.scoreboard.result import RunResult
 from benchmarks.scoreboard.rows import FEATURED_ROW, ROWS
+from benchmarks.scoreboard.saliency_summary import summarise_saliency
 from benchmarks.scoreboard.table import TableLine
 
 HIDDEN_PREFIX = "ladder"

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from anamnesis.records import Configuration, NetworkSettings, TrainingSettings, encode_object
-from benchmarks.scoreboard.learn import LearnedMethod, learn, peak_memory
+from benchmarks.scoreboard.learning import LearnedMethod, learn, peak_memory
 from benchmarks.scoreboard.measure import (
     HeldOutPredictions,
     Saliency,

@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.scoreboard.choose import Choices, setting_of
 from benchmarks.scoreboard.result import RESULTS_FOLDER, RunSetting
 from benchmarks.scoreboard.results_file import read_results
 from benchmarks.scoreboard.rows import ORDERS, ROWS, MethodRow
 from benchmarks.scoreboard.run import command
 from benchmarks.scoreboard.summary import run_key
+from benchmarks.scoreboard.trial_choices import Choices, setting_of
 
 PrintLine = Callable[[str], None]
 RUNS = RESULTS_FOLDER / "runs"

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.scoreboard.choose import Choices, setting_of
 from benchmarks.scoreboard.intervals import paired_difference
 from benchmarks.scoreboard.result import RunResult
 from benchmarks.scoreboard.results_file import read_results
 from benchmarks.scoreboard.rows import FEATURED_ROW, FROZEN_FEATURES, ROWS, MethodRow
 from benchmarks.scoreboard.schedule import RUNS
 from benchmarks.scoreboard.summary import summarise
+from benchmarks.scoreboard.trial_choices import Choices, setting_of
 
 LEARNING_TOLERANCE = 2.0
 """Points below fine-tuning's learning accuracy from which on a row does not learn."""

@@ -1,9 +1,9 @@
 import pytest
 
-from benchmarks.scoreboard.choose import Choices, setting_of
 from benchmarks.scoreboard.claims import judge_claims
 from benchmarks.scoreboard.rows import FEATURED_ROW, ROWS
 from benchmarks.scoreboard.table import lines_of
+from benchmarks.scoreboard.trial_choices import Choices, setting_of
 
 
 @pytest.mark.parametrize(("right", "holds"), [((36, 34), False), ((36, 36), True), ((34, 38), True)])

@@ -3,12 +3,12 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.scoreboard.choose import Choices, setting_of
 from benchmarks.scoreboard.page import is_same_page, render_page, write_page
 from benchmarks.scoreboard.results_file import write_result
 from benchmarks.scoreboard.rows import ROWS
 from benchmarks.scoreboard.schedule import plan_runs
 from benchmarks.scoreboard.table import DOES_NOT_LEARN, lines_of
+from benchmarks.scoreboard.trial_choices import Choices, setting_of
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from benchmarks.scoreboard.choose import Choices
 from benchmarks.scoreboard.result import RunSetting
 from benchmarks.scoreboard.results_file import read_results, write_result
 from benchmarks.scoreboard.rows import ROWS
 from benchmarks.scoreboard.schedule import ON_PAGE, ScheduledRun, plan_runs, run_jobs
+from benchmarks.scoreboard.trial_choices import Choices
 
 
 def test_all_rows_of_a_seed_come_before_the_next_seed():

@@ -73,7 +73,7 @@ def test_json_comes_back_as_it_was(example_report: ReportData) -> None:
 
 def test_json_holds_no_pixels(example_report: ReportData, example_pictures: dict[str, bytes]) -> None:
     value = json.loads(report_json(example_report))
-    assert value["schema"] == 1
+    assert value["schema"] == 2
     assert {picture["digest"] for model in value["models"] for picture in model["pictures"]} == set(example_pictures)
     assert len(report_json(example_report)) < 100_000
 
@@ -83,8 +83,8 @@ def test_json_holds_no_pixels(example_report: ReportData, example_pictures: dict
     [
         (b"{", "invalid JSON"),
         (b"[]", "found 'list'"),
-        (b'{"schema": 2}', "expected schema 1, found 2"),
-        (b'{"schema": 1, "title": 3}', "report.title: expected str"),
+        (b'{"schema": 1}', "expected schema 2, found 1"),
+        (b'{"schema": 2, "title": 3}', "report.title: expected a text, found 3"),
     ],
 )
 def test_a_file_that_is_not_a_report_is_refused(data: bytes, message: str) -> None:

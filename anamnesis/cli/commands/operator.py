@@ -31,7 +31,7 @@ def operator(
     ] = Path("/var/lib/anamnesis"),
     pod_defaults: Annotated[
         Path | None,
-        typer.Option(help="YAML file with defaults of spec.backend.kubeflow: image, queue, ..."),
+        typer.Option(help="YAML file with defaults of spec.backend.kubeflow: image, queueName, ..."),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Resources reconciled in parallel.")] = 4,
     identity: Annotated[str, typer.Option(help="Name of this replica in the Lease. Default: the host name.")] = "",

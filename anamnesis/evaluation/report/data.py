@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from anamnesis.records import Decision, Metric, Task, UpdateCost
 
-SCHEMA = 1
+SCHEMA = 2
 PRIMARY = "Primary"
 """Name of the matrix whose columns show the primary metric of each column's task."""
 

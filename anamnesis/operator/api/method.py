@@ -143,16 +143,27 @@ def group_options(schema: OptionSchema) -> Mapping[str, OptionSchema]:
 
 
 def _convert_options(options: Mapping[str, OptionSchema], values: object, path: str) -> dict[str, object]:
-    if not isinstance(values, Mapping):
-        raise ValueError(f"{path}: expected fields, found {values!r}")
     option_by_field = {to_camel(option): option for option in options}
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{path}: expected fields, found {values!r}; its fields are {', '.join(option_by_field)}")
     converted_options = {}
     for field, value in values.items():
         if field not in option_by_field:
-            raise ValueError(f"{path}.{field}: unknown field; valid fields are {', '.join(option_by_field) or 'none'}")
+            valid_fields = ", ".join(option_by_field) or "none"
+            raise ValueError(
+                f"{path}.{field}: unknown field; {_group_hint(options, field)}valid fields are {valid_fields}"
+            )
         option = option_by_field[field]
         converted_options[option] = _convert_option(options[option], value, f"{path}.{field}")
     return converted_options
+
+
+def _group_hint(options: Mapping[str, OptionSchema], field: str) -> str:
+    """Names the group that has a field of this name."""
+    for group, schema in options.items():
+        if field in map(to_camel, group_options(schema)):
+            return f"write {to_camel(group)}: {{{field}: ...}}; "
+    return ""
 
 
 def _convert_option(schema: OptionSchema, value: object, field_path: str) -> object:

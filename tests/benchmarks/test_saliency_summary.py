@@ -1,8 +1,8 @@
 import torch
 
-from benchmarks.scoreboard.look import correlation, summarise_saliency
 from benchmarks.scoreboard.packing import pack, unpack
 from benchmarks.scoreboard.result import RunSetting
+from benchmarks.scoreboard.saliency_summary import correlation, summarise_saliency
 
 
 def test_maps_come_back_as_they_went():
