@@ -13,7 +13,6 @@ from anamnesis.records import InputError, digest_bytes
 
 MAXIMUM_BYTES = 100_000
 """Maximum size of all arguments together. A step receives them in one argument of at most 128 KiB."""
-_ACTION = "compile the pipelines with: python -m anamnesis.pipelines.compile"
 
 _PARAMETER_TYPES: dict[str, type | tuple[type, ...]] = {
     "STRING": str,
@@ -55,9 +54,14 @@ def read_compiled(path: Path) -> CompiledPipeline:
         parameters = ir["root"].get("inputDefinitions", {}).get("parameters", {})
         return CompiledPipeline(ir["pipelineInfo"]["name"], digest_bytes(data), steps, parameters)
     except FileNotFoundError:
-        raise InputError(f"{path}: the file does not exist; {_ACTION}") from None
+        raise InputError(
+            f"{path}: the file does not exist; compile the pipelines with: python -m anamnesis.pipelines.compile"
+        ) from None
     except (yaml.YAMLError, KeyError, TypeError, StopIteration) as error:
-        raise InputError(f"{path}: not a compiled pipeline ({type(error).__name__}: {error}); {_ACTION}") from None
+        raise InputError(
+            f"{path}: not a compiled pipeline ({type(error).__name__}: {error}); compile the pipelines with: python "
+            "-m anamnesis.pipelines.compile"
+        ) from None
 
 
 def _component_names(

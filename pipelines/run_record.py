@@ -24,7 +24,6 @@ RECORD_FILE = "run.json"
 LOG_FILE = "run.log"
 SCHEMA = 2
 """Version of the format of ``run.json``."""
-_ACTION = "delete the folder of this one run:"
 
 
 class ExecutionState(StrEnum):
@@ -195,10 +194,11 @@ def _read_file(folder: Path) -> RunRecord:
     except FileNotFoundError:
         raise InputError(f"{path}: the run record does not exist; check the folder of the run") from None
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}: invalid JSON: {error.msg}; {_ACTION} {folder}") from None
+        raise InputError(f"{path}: invalid JSON: {error.msg}; delete the folder of this one run: {folder}") from None
     if isinstance(value, dict) and (schema := value.get("schema")) != SCHEMA:
         raise InputError(
-            f"{path}: expected schema {SCHEMA} of a run record, found {schema}, of another release; {_ACTION} {folder}"
+            f"{path}: expected schema {SCHEMA} of a run record, found {schema}, of another release; delete the folder "
+            f"of this one run: {folder}"
         )
     return decode(RunRecord, value, str(path))
 

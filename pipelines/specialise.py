@@ -17,7 +17,6 @@ import yaml
 from anamnesis.records import InputError, digest_hex, digest_json
 
 Executor = dict[str, Any]
-_ACTION = "compile the pipelines with: python -m anamnesis.pipelines.compile"
 _QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _ACCELERATED_EXECUTORS = ("exec-train-", "exec-evaluate-scheduled")
 """Executors that get accelerators; the evaluations of an update are small and run without."""
@@ -142,11 +141,17 @@ def load_ir(path: Path) -> PipelineIR:
     try:
         documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise InputError(f"{path}: the file does not exist; {_ACTION}") from None
+        raise InputError(
+            f"{path}: the file does not exist; compile the pipelines with: python -m anamnesis.pipelines.compile"
+        ) from None
     except yaml.YAMLError as error:
-        raise InputError(f"{path}: invalid YAML: {error}; {_ACTION}") from None
+        raise InputError(
+            f"{path}: invalid YAML: {error}; compile the pipelines with: python -m anamnesis.pipelines.compile"
+        ) from None
     if not documents or not isinstance(documents[0], dict) or "deploymentSpec" not in documents[0]:
-        raise InputError(f"{path}: not a compiled pipeline; {_ACTION}")
+        raise InputError(
+            f"{path}: not a compiled pipeline; compile the pipelines with: python -m anamnesis.pipelines.compile"
+        )
     return PipelineIR(*documents)
 
 

@@ -128,7 +128,7 @@ def test_the_start_of_a_digest_must_be_unambiguous(cluster: ApiServer, filled_na
     assert result.code == 2
     assert all(text in result.err for text in ("2 updates match", UPDATE, "chest-3"))
     none = run("approve", "-n", filled_namespace, "chest", "sha256:9999", "--reason", "x", user="rossi")
-    assert (none.code, f"waiting for approval: {UPDATE} with {CANDIDATE}" in none.err) == (2, True)
+    assert (none.code, f"wait for approval: {UPDATE} with {CANDIDATE}" in none.err) == (2, True)
     assert approval_specs(cluster, filled_namespace) == []
 
 
@@ -147,7 +147,7 @@ def test_who_has_no_right_is_told_who_they_are_and_what_is_missing(
 def test_nobody_can_speak_for_another(cluster: ApiServer, filled_namespace: str, run: Run) -> None:
     arguments = ("chest", CANDIDATE, "--reason", "x", "--author", "weber")
     result = run("approve", "-n", filled_namespace, *arguments, user="rossi")
-    assert (result.code, "your kubeconfig determines the author" in result.err) == (2, True)
+    assert (result.code, "the user of the kubeconfig is the author" in result.err) == (2, True)
     forged = {"update": UPDATE, "version": CANDIDATE, "decision": "Approve", "approver": "weber", "reason": "x"}
     document = {"apiVersion": "anamnesis.dev/v1alpha1", "kind": "UpdateApproval", "metadata": {"name": "forged"}}
     with pytest.raises(urllib.error.HTTPError):

@@ -60,9 +60,9 @@ def test_of_people_who_ask_at_once_each_is_counted(cluster: ApiServer, filled_na
 
 
 def test_a_site_of_the_model_must_be_named(cluster: ApiServer, filled_namespace: str, run: Run) -> None:
-    for site in ("", "elsewhere"):
+    for site, message in (("", "--site: missing; give one of"), ("elsewhere", "--site: expected one of")):
         result = run("update", "-n", filled_namespace, "chest", "--site", site, user="weber")
-        assert (result.code, "expected one of guangzhou, bethesda" in result.err) == (2, True)
+        assert (result.code, f"{message} guangzhou, bethesda" in result.err) == (2, True)
     cluster.kubectl("annotate", "cmodel", "chest", "-n", filled_namespace, f"{ANNOTATION}=often")
     odd = run("update", "-n", filled_namespace, "chest", "--site", "guangzhou", user="weber")
     assert (odd.code, f"annotation {ANNOTATION}: expected a whole number, found 'often'" in odd.err) == (2, True)

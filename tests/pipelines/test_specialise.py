@@ -165,7 +165,7 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("a: 1")
     with pytest.raises(InputError, match=r"x\.yaml: not a compiled pipeline"):
         load_ir(tmp_path / "x.yaml")
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="the file does not exist"):
         load_ir(tmp_path / "missing.yaml")
     with pytest.raises(InputError, match="accelerators: expected 0 or more"):
         Runtime(accelerators=-1)

@@ -5,8 +5,6 @@ import json
 from anamnesis.evaluation.report.data import SCHEMA, ReportData
 from anamnesis.records import InputError, decode, encode
 
-_ACTION = "write the report again with: anamnesis report -f FILE"
-
 
 def report_json(report: ReportData) -> bytes:
     """Returns ``report.json``: indented, ending in a line break; pictures by digest only."""
@@ -22,8 +20,13 @@ def read_report(data: bytes) -> ReportData:
     try:
         value = json.loads(data)
     except ValueError as error:
-        raise InputError(f"report.json: invalid JSON: {error}; {_ACTION}") from None
+        raise InputError(
+            f"report.json: invalid JSON: {error}; write the report again with: anamnesis report -f FILE"
+        ) from None
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
         actual_schema = value.get("schema") if isinstance(value, dict) else type(value).__name__
-        raise InputError(f"report.json: expected schema {SCHEMA}, found {actual_schema!r}; {_ACTION}")
+        raise InputError(
+            f"report.json: expected schema {SCHEMA}, found {actual_schema!r}; write the report again with: anamnesis "
+            "report -f FILE"
+        )
     return decode(ReportData, value, "report")

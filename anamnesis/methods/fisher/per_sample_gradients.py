@@ -19,7 +19,6 @@ from anamnesis.networks import GrowingHead, evaluation_mode
 
 CHUNK_NUMBERS = 1 << 19
 """Size of one chunk of a convolution's gradients per image: 2 MiB, which fit in a processor's cache."""
-_ACTION = "choose another network.name, or a method without Fisher information"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ def record_layer_calls(network: nn.Module) -> Iterator[list[LayerCall]]:
             if name in call_by_name:
                 raise ValueError(
                     f"network layer {name}: called twice for one batch of images, but the Fisher information supports "
-                    f"one call only; {_ACTION}"
+                    "one call only; choose another network.name, or a method without Fisher information"
                 )
             call_by_name[name] = LayerCall(
                 f"{name}.",
@@ -107,7 +106,7 @@ def add_squared_gradients(
             if call.layer_input._version != call.input_version:
                 raise ValueError(
                     f"network layer {call.name[:-1]}: another layer overwrote its input, so the Fisher information "
-                    f"would be wrong; {_ACTION}"
+                    "would be wrong; choose another network.name, or a method without Fisher information"
                 )
             for name, value in _squared_gradients(call, gradient.float()).items():
                 totals[call.name + name] += value
@@ -134,7 +133,8 @@ def _squared_gradients(layer_call: LayerCall, gradient: Tensor) -> dict[str, Ten
     else:
         raise TypeError(
             f"network layer {layer_call.name[:-1]}: the Fisher information does not support {type(layer).__name__} "
-            f"layers on inputs with {layer_input.dim()} axes; {_ACTION}"
+            f"layers on inputs with {layer_input.dim()} axes; choose another network.name, or a method without Fisher "
+            "information"
         )
     return {name: squared_gradients[name] for name, _ in layer.named_parameters(recurse=False)}
 
