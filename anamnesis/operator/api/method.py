@@ -144,12 +144,14 @@ def group_options(schema: OptionSchema) -> Mapping[str, OptionSchema]:
 
 def _convert_options(options: Mapping[str, OptionSchema], values: object, path: str) -> dict[str, object]:
     if not isinstance(values, Mapping):
-        raise ValueError(f"{path}: expected fields, found {values!r}")
+        raise ValueError(f"{path}: expected fields, found {values!r}; write option: value below {path}")
     option_by_field = {to_camel(option): option for option in options}
     converted_options = {}
     for field, value in values.items():
+        if not option_by_field:
+            raise ValueError(f"{path}.{field}: unknown field; {path} has no options; remove the field")
         if field not in option_by_field:
-            raise ValueError(f"{path}.{field}: unknown field; valid fields are {', '.join(option_by_field) or 'none'}")
+            raise ValueError(f"{path}.{field}: unknown field; valid fields are {', '.join(option_by_field)}")
         option = option_by_field[field]
         converted_options[option] = _convert_option(options[option], value, f"{path}.{field}")
     return converted_options
