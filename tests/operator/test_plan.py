@@ -114,7 +114,7 @@ def test_every_message_that_needs_a_person_names_the_field_or_the_command(spec: 
     rejected = site_with_candidate(Verdict.REJECT, is_rejected=True)
     sites = {"guangzhou": rejected, "bethesda": LEARNED}
     assert "run: anamnesis update -n NAMESPACE MODEL --site guangzhou" in message({}, sites=sites)
-    assert "run: anamnesis update -f FILE --site guangzhou" in message({}, sites=sites, on_demand=True)
+    assert "run: anamnesis update -f FILE --model MODEL --site guangzhou" in message({}, sites=sites, on_demand=True)
     missing = {"guangzhou": replace(NEW, requested_counter=1, source_fingerprint="f"), "bethesda": LEARNED}
     missing["bethesda"] = replace(LEARNED, is_missing=True)
     assert "Apply Site bethesda again, or remove it from spec.sites" in message({}, sites=missing)

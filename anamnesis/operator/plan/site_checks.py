@@ -84,7 +84,7 @@ def _state_after_candidate(candidate: Candidate, is_gate_enforced: bool, is_subm
 
 
 def _model_arguments(site: SiteInput) -> str:
-    return "-f FILE" if site.plan_input.on_demand else "-n NAMESPACE MODEL"
+    return "-f FILE --model MODEL" if site.plan_input.on_demand else "-n NAMESPACE MODEL"
 
 
 def model_suspended(site: SiteInput) -> SiteReadiness | None:
