@@ -93,13 +93,13 @@ def message_positions() -> dict[str, int]:
 
 
 def alerts() -> Iterator[Message]:
-    """Yields summary and description of every alert."""
+    """Yields every alert once, with summary and description."""
     for path in sorted((ROOT / "manifests" / "alerts").glob("*.yaml")):
         for group in yaml.safe_load(path.read_text(encoding="utf-8")).get("groups", []):
             for rule in group["rules"]:
-                for field in ("summary", "description"):
-                    if text := rule.get("annotations", {}).get(field):
-                        yield Message(path.relative_to(ROOT).as_posix(), rule["alert"], " ".join(text.split()))
+                annotations = rule["annotations"]
+                text = f"{annotations['summary']}. {annotations['description']}"
+                yield Message(path.relative_to(ROOT).as_posix(), rule["alert"], " ".join(text.split()))
 
 
 def _calls(file: PythonFile) -> Iterator[tuple[ast.Call, Texts]]:

@@ -90,8 +90,15 @@ def _call_placeholder(call: ast.Call) -> str:
 def _part(part: ast.expr, texts: Texts) -> list[str]:
     if not isinstance(part, ast.FormattedValue):
         return templates(part, texts)
+    alternatives = templates(part.value, texts)
     is_conditional = isinstance(part.value, ast.IfExp | ast.BoolOp)
-    return templates(part.value, texts) if is_conditional else [f"{{{placeholder(part.value)}}}"]
+    is_text = isinstance(part.value, ast.Name | ast.Call) and all(map(_is_sentence_part, alternatives))
+    return alternatives if is_conditional or is_text else [f"{{{placeholder(part.value)}}}"]
+
+
+def _is_sentence_part(text: str) -> bool:
+    """Whether a text has several words besides its placeholders."""
+    return len(re.findall(r"[A-Za-z]{2,}", re.sub(r"{[^{}]*}", "", text))) > 1
 
 
 def _product(parts: list[list[str]]) -> list[str]:

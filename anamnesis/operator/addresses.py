@@ -58,5 +58,5 @@ def source_url(source: SourceSpec, folder: Path | None) -> str:
         return f"orthanc+{source.orthanc.url.rstrip('/')}"
     path = source.folder.path if source.folder else ""
     if folder is None and not path.startswith(("/", "file:///")):
-        raise InputError(f"spec.source.folder.path: {path!r} is relative; a cluster needs an absolute path")
+        raise InputError(f"spec.source.folder.path: expected an absolute path on a cluster, found {path!r}")
     return absolute_url(path, folder or Path("/"))

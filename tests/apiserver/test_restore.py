@@ -98,10 +98,12 @@ def test_a_newest_copy_goes_on_by_itself_and_an_older_one_by_a_persons_decision(
     entries = len(list((tmp_path / "older").glob("models/*/chest/log/*.json")))
     eventually(lambda: f"has {entries} entries" in ready_message(hospital), 60)
     ready_text = ready_message(hospital)
-    command_match = re.search(r"kubectl annotate --overwrite continualmodel chest \S+=\d+:sha256:\w+", ready_text)
+    command_match = re.search(
+        r"kubectl -n \S+ annotate --overwrite continualmodel chest \S+=\d+:sha256:\w+", ready_text
+    )
     assert command_match, ready_text
     assert hospital.condition(READY) == "False RegistryDamaged"
-    shell(command_match[0].replace("kubectl", f"kubectl -n {hospital.namespace}"))
+    shell(command_match[0])
     eventually(lambda: hospital.condition(READY) == "True ChampionInUse", 60)
     hospital.wait_for_states(north="Learned", south="Learned")
     after = hospital.end_state()

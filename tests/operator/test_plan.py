@@ -105,14 +105,16 @@ def test_every_message_that_needs_a_person_names_the_field_or_the_command(spec: 
         fields: dict[str, Any] = {"champion": "sha256:base", "sites": sites, **observed_fields}
         return plan(spec.model_copy(update=changes), PlanInput(**fields), NOW)[1].sites[0].message
 
-    assert message({"state": "Suspended"}) == "spec.state is Suspended; to continue, run: anamnesis resume MODEL"
+    suspended = {"state": "Suspended"}
+    assert message(suspended) == "spec.state is Suspended; to continue, run: anamnesis resume -n NAMESPACE MODEL"
+    assert message(suspended, on_demand=True).endswith("to continue, set spec.state: Active in the file")
     narrow = spec.change_plan.model_copy(update={"allowed_methods": ("Finetune",)})
     assert "spec.changePlan.allowedMethods (Finetune)" in message({"change_plan": narrow})
     assert "spec.trigger.quietPeriod" in message({})
     rejected = site_with_candidate(Verdict.REJECT, is_rejected=True)
-    assert "run: anamnesis update MODEL --site guangzhou" in message(
-        {}, sites={"guangzhou": rejected, "bethesda": LEARNED}
-    )
+    sites = {"guangzhou": rejected, "bethesda": LEARNED}
+    assert "run: anamnesis update -n NAMESPACE MODEL --site guangzhou" in message({}, sites=sites)
+    assert "run: anamnesis update -f FILE --model MODEL --site guangzhou" in message({}, sites=sites, on_demand=True)
     missing = {"guangzhou": replace(NEW, requested_counter=1, source_fingerprint="f"), "bethesda": LEARNED}
     missing["bethesda"] = replace(LEARNED, is_missing=True)
     assert "Apply Site bethesda again, or remove it from spec.sites" in message({}, sites=missing)

@@ -118,7 +118,7 @@ def test_resources_may_be_spread_over_files(
 
 def test_equal_task_names_need_equal_tasks(both_sites: str, model_text: str, resource_file: Write) -> None:
     text = both_sites.replace("[normal, pneumonia]", "[healthy, ill]", 1) + "---\n" + model_text
-    with pytest.raises(InputError, match=r"spec.task: Site guangzhou defines another 'pneumonia'"):
+    with pytest.raises(InputError, match=r"spec.task: Site guangzhou defines task 'pneumonia' with another type"):
         load_resources(resource_file(text))
 
 

@@ -2,7 +2,7 @@
 
 from textwrap import dedent
 
-from quality.collect import Message, errors, raise_statements, reasons, states
+from quality.collect import Message, alerts, errors, raise_statements, reasons, states
 from quality.messages import SOURCES
 from quality.source import PythonFile, python_files
 
@@ -52,6 +52,14 @@ def test_reasons_are_the_sentences_of_enumerations() -> None:
             LONG = "a long name"
     """)
     assert list(reasons(file)) == [Message("sample.py", "Reason", "the file is empty")]
+
+
+def test_an_alert_is_one_message_of_summary_and_description() -> None:
+    messages = list(alerts())
+    assert len({message.kind for message in messages}) == len(messages) > 20
+    (silent,) = (message for message in messages if message.kind == "AnamnesisSiteSilent")
+    assert silent.path == "manifests/alerts/sites.yaml"
+    assert "has sent no new data. The content of the site's source has not changed for" in silent.text
 
 
 def test_an_error_that_is_passed_on_has_no_text() -> None:

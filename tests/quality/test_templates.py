@@ -43,5 +43,15 @@ def test_names_give_their_texts_and_unknown_names_stay() -> None:
     assert templates_of("text") == ["{text}"]
 
 
+def test_a_sentence_inside_a_text_is_shown_and_a_word_keeps_its_name() -> None:
+    assert templates_of("f'{message}; try again'", message=("the server {url} failed",)) == [
+        "the server {url} failed; try again"
+    ]
+    assert templates_of("f'run: anamnesis {arguments()}'", **{"arguments()": ("-n NAMESPACE MODEL",)}) == [
+        "run: anamnesis -n NAMESPACE MODEL"
+    ]
+    assert templates_of("f'{state} now'", state=("ready",)) == ["{state} now"]
+
+
 def test_alternatives_are_bounded() -> None:
     assert len(templates_of("+".join(["('a' if x else 'b')"] * 6))) == MAXIMUM_ALTERNATIVES

@@ -57,9 +57,16 @@ class TypedUnion(ApiModel):
         expected_fields = {members[self.type]} if self.type in members else set()
         present_fields = {name for name in members.values() if getattr(self, name) is not None}
         if present_fields != expected_fields:
-            missing = [f"needs the field {field}" for field in expected_fields - present_fields]
-            excess = [f"excludes the field {field}" for field in sorted(present_fields - expected_fields)]
-            raise ValueError(f"type {self.type} {' and '.join(missing + excess)}")
+            missing = ", ".join(expected_fields - present_fields)
+            excess = ", ".join(sorted(present_fields - expected_fields))
+            if missing and excess:
+                raise ValueError(
+                    f"type {self.type} needs the field {missing} and excludes the field {excess}; "
+                    "correct the type or the fields"
+                )
+            if missing:
+                raise ValueError(f"type {self.type} needs the field {missing}; add the field")
+            raise ValueError(f"type {self.type} excludes the field {excess}; remove the field")
         return self
 
 

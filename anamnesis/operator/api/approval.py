@@ -9,9 +9,8 @@ from anamnesis.operator.api.cel import cel_rules
 from anamnesis.operator.api.status import UpdateApprovalStatus
 from anamnesis.operator.api.string_types import Digest, Name, Text
 
-_DECISION_TARGET_MESSAGE = (
-    "decision RollBack needs the field model alone, Approve and Reject need the field update alone"
-)
+_ROLL_BACK_MESSAGE = "decision RollBack needs the field model alone; set model, and remove update"
+_CANDIDATE_MESSAGE = "decisions Approve and Reject need the field update alone; set update, and remove model"
 
 
 class GeneratedMetadata(Metadata):
@@ -32,11 +31,8 @@ class UpdateApprovalSpec(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=cel_rules(
             ("self == oldSelf", "a decision cannot be changed; create another UpdateApproval"),
-            (
-                "self.decision == 'RollBack' ? has(self.model) && !has(self.update)"
-                " : has(self.update) && !has(self.model)",
-                _DECISION_TARGET_MESSAGE,
-            ),
+            ("self.decision != 'RollBack' || (has(self.model) && !has(self.update))", _ROLL_BACK_MESSAGE),
+            ("self.decision == 'RollBack' || (has(self.update) && !has(self.model))", _CANDIDATE_MESSAGE),
         )
     )
 
@@ -55,8 +51,10 @@ class UpdateApprovalSpec(ApiModel):
 
     @model_validator(mode="after")
     def _check_decision_target(self) -> Self:
-        if (self.decision == "RollBack") != (self.model is not None) or (self.model is None) != bool(self.update):
-            raise ValueError(_DECISION_TARGET_MESSAGE)
+        if self.decision == "RollBack" and (self.model is None or self.update is not None):
+            raise ValueError(_ROLL_BACK_MESSAGE)
+        if self.decision != "RollBack" and (self.update is None or self.model is not None):
+            raise ValueError(_CANDIDATE_MESSAGE)
         return self
 
 

@@ -23,7 +23,10 @@ class TaskGate(ApiModel):
     """Saliency floor of this task. If omitted, the model's saliency floor."""
 
 
-_ADVISORY_MESSAGE = "enforcement Advisory needs approval: Automatic, because an advisory gate waits for nobody"
+_ADVISORY_MESSAGE = (
+    "enforcement Advisory needs approval: Automatic, because an advisory gate waits for nobody; "
+    "set approval: Automatic, or enforcement: Enforced"
+)
 
 
 class GateSpec(ApiModel):

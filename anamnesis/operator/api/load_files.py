@@ -119,7 +119,7 @@ class _StrictLoader(yaml.SafeLoader):
         for key, _ in node.value:
             if keys.count(key.value) > 1:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} is listed twice", key.start_mark
+                    None, None, f"the key {key.value!r} is listed twice; remove one", key.start_mark
                 )
         return super().construct_mapping(node, deep)
 
@@ -168,12 +168,13 @@ def _check_references(resources: ResourceSet) -> None:
             if site is None:
                 defined_sites = ", ".join(resources.sites) or "none"
                 raise InputError(
-                    f"{field_path}[{index}].name: the files define no Site {reference.name!r}; defined: {defined_sites}"
+                    f"{field_path}[{index}].name: the files define no Site {reference.name!r}; correct the name, or "
+                    f"add the Site to the files. Defined Sites: {defined_sites}"
                 )
             task = site.resource.spec.task
             first_site = site_by_task.setdefault(task.name, site)
             if first_site.resource.spec.task != task:
                 raise InputError(
-                    f"{site.file}: Site {site.name}: spec.task: Site {first_site.name} defines another {task.name!r}; "
-                    "use the same type, classes and primaryMetric, or another name"
+                    f"{site.file}: Site {site.name}: spec.task: Site {first_site.name} defines task {task.name!r} with "
+                    "another type, other classes or another primaryMetric; use equal values, or rename one task"
                 )

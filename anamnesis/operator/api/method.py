@@ -148,8 +148,10 @@ def _convert_options(options: Mapping[str, OptionSchema], values: object, path: 
         raise ValueError(f"{path}: expected fields, found {values!r}; its fields are {', '.join(option_by_field)}")
     converted_options = {}
     for field, value in values.items():
+        if not option_by_field:
+            raise ValueError(f"{path}.{field}: unknown field; {path} has no options; remove the field")
         if field not in option_by_field:
-            valid_fields = ", ".join(option_by_field) or "none"
+            valid_fields = ", ".join(option_by_field)
             raise ValueError(
                 f"{path}.{field}: unknown field; {_group_hint(options, field)}valid fields are {valid_fields}"
             )

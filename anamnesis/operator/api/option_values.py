@@ -25,7 +25,7 @@ def parse_options(texts: Mapping[str, str]) -> dict[str, object]:
         for group_name in groups:
             nested = group.setdefault(group_name, {})
             if not isinstance(nested, dict):
-                raise ValueError(f"{path}: {group_name} is an option and a group; name each option once")
+                raise ValueError(f"{path}: {group_name} has a value and also options below it; remove one of the two")
             group = nested
         group[name] = _parse_value(text)
     return options

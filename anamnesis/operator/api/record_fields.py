@@ -141,7 +141,9 @@ def _field_type(kind: typing.Any) -> typing.Any:
         return record_model(typing.cast(type, kind))
     if isinstance(kind, type) and issubclass(kind, Enum):
         return typing.Literal[tuple(member.value for member in kind)]
-    raise TypeError(f"{kind}: a resource holds no such value; extend record_fields")
+    raise TypeError(
+        f"{kind}: a field of a resource cannot hold this type; this is a fault of the program; report it with the log"
+    )
 
 
 def _without_none(kind: object) -> object:

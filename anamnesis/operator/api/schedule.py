@@ -99,7 +99,7 @@ def _find_firing(spec: "ScheduleSpec", at: datetime, reverse: bool) -> datetime 
             if firing <= at if reverse else firing > at:
                 return firing
     except CronSimError as error:
-        raise InputError(f"cron: {spec.cron!r}: {str(error).lower()}") from None
+        raise InputError(f"cron: {spec.cron!r}: {str(error).lower()}; correct that field, as in 30 2 * * 1") from None
     return None
 
 

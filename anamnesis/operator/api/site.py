@@ -17,11 +17,12 @@ _METRICS_BY_TASK_TYPE = {
     "Prognosis": ("CIndex",),
     "Pretraining": ("ProbeAccuracy",),
 }
-_MANIFEST_MESSAGE = "from: Manifest needs the field manifest (a CSV or JSON file); from: Container excludes the field"
+_MANIFEST_MISSING_MESSAGE = "from: Manifest needs the field manifest; add it with the path or URL of a CSV or JSON file"
+_MANIFEST_UNUSED_MESSAGE = "from: Container excludes the field manifest; remove manifest, or set from: Manifest"
 _CLASSES_MESSAGE = "type Classification needs two classes or more"
 _NO_FOLDERS_MESSAGE = "a DICOM server has no folders that give classes: set labels.from: Manifest"
 _NO_MANIFEST_FILE_MESSAGE = (
-    "a DICOM server holds no manifest: set labels.manifest to the URL of one, s3://bucket/file or file:///path"
+    "a DICOM server holds no manifest: set labels.manifest to the URL of a manifest, s3://bucket/file or file:///path"
 )
 _DICOM_SERVER_TYPES = ("DICOMweb", "Orthanc")
 
@@ -111,7 +112,7 @@ class TaskSpec(ApiModel):
         if self.type == "Classification" and len(self.classes) < 2:
             raise ValueError(f"{_CLASSES_MESSAGE}, found {len(self.classes)}")
         if self.primary_metric not in _METRICS_BY_TASK_TYPE[self.type]:
-            valid_metrics = ", ".join(_METRICS_BY_TASK_TYPE[self.type])
+            valid_metrics = " or ".join(_METRICS_BY_TASK_TYPE[self.type])
             raise ValueError(f"primaryMetric: type {self.type} needs {valid_metrics}, found {self.primary_metric}")
         return self
 
@@ -120,7 +121,10 @@ class LabelsSpec(ApiModel):
     """The place of the labels of studies."""
 
     model_config = ConfigDict(
-        json_schema_extra=cel_rules(("(self.from == 'Manifest') == has(self.manifest)", _MANIFEST_MESSAGE)),
+        json_schema_extra=cel_rules(
+            ("self.from != 'Manifest' || has(self.manifest)", _MANIFEST_MISSING_MESSAGE),
+            ("self.from == 'Manifest' || !has(self.manifest)", _MANIFEST_UNUSED_MESSAGE),
+        ),
     )
 
     origin: Annotated[Literal["Container", "Manifest"], Field(alias="from")] = "Container"
@@ -132,8 +136,10 @@ class LabelsSpec(ApiModel):
 
     @model_validator(mode="after")
     def _check_manifest(self) -> Self:
-        if (self.origin == "Manifest") != (self.manifest is not None):
-            raise ValueError(_MANIFEST_MESSAGE)
+        if self.origin == "Manifest" and self.manifest is None:
+            raise ValueError(_MANIFEST_MISSING_MESSAGE)
+        if self.origin != "Manifest" and self.manifest is not None:
+            raise ValueError(_MANIFEST_UNUSED_MESSAGE)
         return self
 
 

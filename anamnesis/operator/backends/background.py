@@ -63,7 +63,10 @@ class BackgroundBackend:
         """
         folder = self.records_folder / job.name
         if folder.parent != self.records_folder or job.name in ("", ".", ".."):
-            raise InputError(f"run {job.name!r}: not a valid name for a folder in {self.records_folder}")
+            raise InputError(
+                f"run {job.name!r}: not a valid name for a folder in {self.records_folder}; "
+                "this is a fault of the program; report it with the operator's log"
+            )
         if not (folder / JOB_FILE).exists():
             self._start(folder, job)
         return self._read_run(folder)

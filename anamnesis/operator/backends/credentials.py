@@ -80,7 +80,7 @@ def _read_secret_data(read_secret: ReadSecret, name: str, field_path: str) -> Ma
     if secret_data is None:
         raise InputError(
             f"{field_path}: the Secret {name!r} does not exist or is not readable; "
-            "create it in the model's namespace, or allow the operator to read it"
+            "create the Secret in the model's namespace, or give the operator the right to read it"
         )
     return secret_data
 
@@ -104,7 +104,7 @@ def _without_duplicates(credentials: Iterable[Credential]) -> tuple[Credential, 
             if first_value != value:
                 raise InputError(
                     f"{credential.field_path} and {first_field_path} name Secrets with different values of {name}; "
-                    "use one account with access to both, because a run has one environment"
+                    "a run has one value of each variable: put one account with access to both into both Secrets"
                 )
         new_variables = {
             key: name for key, name in credential.variables.items() if first_values[name][0] == credential.field_path

@@ -118,7 +118,10 @@ def runtime_for(
         InputError: the model does not run on Kubeflow.
     """
     if spec.backend.kubeflow is None:
-        raise InputError(f"spec.backend.type: expected Kubeflow, found {spec.backend.type}, which has no pods")
+        raise InputError(
+            f"spec.backend.type: expected Kubeflow, found {spec.backend.type}, which has no pods; "
+            "set spec.backend.type: Kubeflow"
+        )
     settings = pod_defaults.override_with(spec.backend.kubeflow)
     authority = settings.trust
     return Runtime(

@@ -89,7 +89,8 @@ class KubeflowBackend:
         if existing_object := find():
             return existing_object
         raise UnreachableError(
-            f"Kubeflow Pipelines at {self.endpoint} does not list an object that it created; the operator retries"
+            f"Kubeflow Pipelines at {self.endpoint} does not list an object that it created; the operator retries. "
+            "If this lasts, read the log of the pod ml-pipeline"
         )
 
     def _find_experiment(self) -> str:

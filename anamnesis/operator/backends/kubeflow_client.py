@@ -63,7 +63,7 @@ def _token_credentials(environment: Mapping[str, str]) -> ServiceAccountTokenVol
         return ServiceAccountTokenVolumeCredentials(str(path))
     if configured_path:
         raise InputError(
-            f"{KF_PIPELINES_SA_TOKEN_ENV}: the file {path} does not exist; mount the token or unset the variable"
+            f"{KF_PIPELINES_SA_TOKEN_ENV}: the file {path} does not exist; mount the token, or unset the variable"
         )
     return None
 
@@ -79,7 +79,7 @@ def _guard_request(request: Callable[..., Any], endpoint: str) -> Callable[..., 
         if not content_type.startswith("application/json"):
             content_type = content_type.partition(";")[0]
             message = f"Kubeflow Pipelines at {endpoint}: expected JSON, found {content_type}"
-            raise InputError(f"{message}; set backend.kubeflow.endpoint to the server ml-pipeline itself")
+            raise InputError(f"{message}; set spec.backend.kubeflow.endpoint to the server ml-pipeline itself")
         return response
 
     return guarded_request
@@ -103,7 +103,7 @@ def translate_errors(endpoint: str) -> Iterator[None]:
         cause = str(getattr(error, "reason", None) or error).rpartition(": ")[2]
         raise UnreachableError(
             f"Kubeflow Pipelines at {endpoint} is unreachable: {cause}; the operator retries. "
-            "Check backend.kubeflow.endpoint, and that the pod ml-pipeline is ready"
+            "Check spec.backend.kubeflow.endpoint, and that the pod ml-pipeline is ready"
         ) from None
 
 
@@ -113,14 +113,16 @@ def _translate_error(endpoint: str, error: ApiException) -> AnamnesisError:
     if status == 0 or status >= 500 or status in _TRANSIENT_STATUSES:
         return UnreachableError(f"{message}; the operator retries")
     if status in (401, 403):
-        return InputError(f"{message}; give the operator's service account a token and the permission")
+        return InputError(f"{message}; give the operator's service account a token, and the right to create runs")
     if status < 400:
         return InputError(
-            f"{message}; this is a login page: set backend.kubeflow.endpoint to the server ml-pipeline itself"
+            f"{message}; this is a login page: set spec.backend.kubeflow.endpoint to the server ml-pipeline itself"
         )
     if status == 404 and body.get("code") == _GRPC_NOT_FOUND:  # another kind of server has no gRPC code
-        return KubeflowNotFoundError(message)
-    return ConflictError(message) if status == 409 else InputError(message)
+        return KubeflowNotFoundError(f"{message}; the object was deleted on this server")
+    if status == 409:
+        return ConflictError(f"{message}; an object of this name exists already; the operator retries")
+    return InputError(f"{message}; check spec.backend.kubeflow, and the log of the pod ml-pipeline")
 
 
 def _parse_body(error: ApiException) -> Mapping[str, Any]:

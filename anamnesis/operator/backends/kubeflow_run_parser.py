@@ -47,7 +47,9 @@ def _failure_message(api_run: Any) -> str:
         str(task.display_name)
         for task in sorted(failed_tasks, key=lambda task: (str(task.end_time), task.display_name))
     ]
-    return f"failed steps: {', '.join(names)}" if names else f"Kubeflow reports {api_run.state} and names no step"
+    return (
+        f"failed steps: {', '.join(names)}" if names else f"Kubeflow reports {api_run.state} and names no failed step"
+    )
 
 
 def _is_wrapper_task(task: Any) -> bool:

@@ -48,9 +48,10 @@ def load_pod_defaults(path: Path) -> PodDefaults:
         return PodDefaults.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{path}: the file is unreadable: {error.strerror if isinstance(error, OSError) else error}"
+            f"{path}: the file of --pod-defaults is unreadable: "
+            f"{error.strerror if isinstance(error, OSError) else error}"
         ) from None
     except yaml.YAMLError as error:
-        raise InputError(f"{path}: invalid YAML: {error}") from None
+        raise InputError(f"{path}: invalid YAML; correct the file of --pod-defaults: {error}") from None
     except ValidationError as error:
         raise InputError("\n".join(f"{path}: {line}" for line in describe_errors(error, PodDefaults))) from None

@@ -20,7 +20,8 @@ def validate_approval(approval: ObservedApproval, plan_input: PlanInput) -> Plan
     if not _is_author_verified(approval.created_at, plan_input.admission_policy_since):
         return PlannedApprovalStatus(
             ApprovalState.AUTHOR_UNVERIFIED,
-            "created before the admission policy anamnesis-approvals was in force, so the author is not verified; "
+            "this approval was created before the admission policy anamnesis-approvals was in force, so its author is "
+            "not verified; "
             "install manifests/admission, then create the approval again",
         )
     return (
@@ -41,7 +42,7 @@ def _validate_roll_back(approval: ObservedApproval, plan_input: PlanInput) -> Pl
         return PlannedApprovalStatus(
             ApprovalState.NEVER_PROMOTED,
             "roll back is only possible to a version that was champion; to list the versions, run: "
-            "anamnesis registry list",
+            "anamnesis registry list --registry URL (spec.registry.url of the model)",
         )
     return PlannedApprovalStatus(ApprovalState.PENDING)
 
@@ -51,12 +52,14 @@ def _validate_decision(approval: ObservedApproval, plan_input: PlanInput) -> Pla
     if update is None:
         return PlannedApprovalStatus(
             ApprovalState.UNKNOWN_UPDATE,
-            f"spec.update: there is no ModelUpdate {approval.update}; to list them, run: kubectl get mupdate",
+            f"spec.update: there is no ModelUpdate {approval.update}; "
+            "to list the ModelUpdates, run: kubectl get mupdate -n NAMESPACE",
         )
     if not approval.candidate:
         return PlannedApprovalStatus(
             ApprovalState.WRONG_VERSION,
-            f"ModelUpdate {approval.update} has no version yet; create the approval again when it has one",
+            f"ModelUpdate {approval.update} has no version yet; "
+            "create the approval again when the ModelUpdate has a version",
         )
     if approval.version != approval.candidate:
         return PlannedApprovalStatus(
@@ -69,12 +72,13 @@ def _validate_decision(approval: ObservedApproval, plan_input: PlanInput) -> Pla
             return PlannedApprovalStatus(ApprovalState.RECORDED, "a person has already rejected this version")
         return PlannedApprovalStatus(
             ApprovalState.ALREADY_REJECTED,
-            "a person has already rejected this version, which is final; another update gives another version",
+            "a person has already rejected this version, which is final; approve the version of another update",
         )
     if "promoted" in approval.logged_decisions:
         return PlannedApprovalStatus(
             ApprovalState.ALREADY_PROMOTED,
-            "this version is already promoted; to undo that, run: anamnesis rollback",
+            "this version is already promoted; to return to an earlier version, run: "
+            "anamnesis rollback -n NAMESPACE MODEL VERSION --reason TEXT",
         )
     if update.base != plan_input.champion:
         return PlannedApprovalStatus(

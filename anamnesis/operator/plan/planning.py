@@ -98,7 +98,7 @@ def _queue_sites(
         status = site.status
         if status.state is SiteState.NEXT and turn_holder:
             queued_status = PlannedSiteStatus(
-                status.name, SiteState.QUEUED, f"waits for the update of site {turn_holder}"
+                status.name, SiteState.QUEUED, f"this site waits until the update of site {turn_holder} has ended"
             )
             site = SiteReadiness(queued_status)
         turn_holder = turn_holder or (status.name if status.state in _STATES_THAT_HOLD_THE_TURN else "")

@@ -46,25 +46,26 @@ def version_not_promoted(site: SiteInput) -> SiteReadiness | None:
                 return site.readiness(
                     SiteState.ROLLED_BACK,
                     f"version {candidate.version}: {candidate.reason}; new data starts another update, "
-                    f"or run: anamnesis update MODEL --site {site.name}",
+                    f"or run: anamnesis update {_model_arguments(site)} --site {site.name}",
                 )
             case SiteState.REJECTED:
                 return site.readiness(
                     SiteState.REJECTED,
                     f"version {candidate.version}: {candidate.reason}; "
                     "new data or a changed configuration starts another update, "
-                    f"or run: anamnesis update MODEL --site {site.name}",
+                    f"or run: anamnesis update {_model_arguments(site)} --site {site.name}",
                 )
             case SiteState.AWAITING_APPROVAL:
                 return site.readiness(
                     SiteState.AWAITING_APPROVAL,
-                    f"version {candidate.version}: {candidate.reason}; run: anamnesis approve, or anamnesis reject",
+                    f"version {candidate.version}: {candidate.reason}; run: anamnesis approve "
+                    f"{_model_arguments(site)} {candidate.version[:19]} --reason TEXT; or the same with reject",
                 )
             case SiteState.AWAITING_EVALUATIONS:
                 return site.readiness(
                     SiteState.AWAITING_EVALUATIONS,
                     f"version {candidate.version}: {candidate.reason}; "
-                    f"run: anamnesis evaluate -f FILE --version {candidate.version}",
+                    f"to add the missing evaluation, run: anamnesis evaluate -f FILE --version {candidate.version}",
                 )
     return None
 
@@ -82,11 +83,20 @@ def _state_after_candidate(candidate: Candidate, is_gate_enforced: bool, is_subm
     return None
 
 
+def _model_arguments(site: SiteInput) -> str:
+    return "-f FILE --model MODEL" if site.plan_input.on_demand else "-n NAMESPACE MODEL"
+
+
 def model_suspended(site: SiteInput) -> SiteReadiness | None:
     """The field `spec.state` of the model is `Suspended`."""
     if site.spec.state != "Suspended":
         return None
-    return site.readiness(SiteState.SUSPENDED, "spec.state is Suspended; to continue, run: anamnesis resume MODEL")
+    remedy = (
+        "to continue, set spec.state: Active in the file"
+        if site.plan_input.on_demand
+        else "to continue, run: anamnesis resume -n NAMESPACE MODEL"
+    )
+    return site.readiness(SiteState.SUSPENDED, f"spec.state is Suspended; {remedy}")
 
 
 def method_not_allowed(site: SiteInput) -> SiteReadiness | None:
@@ -97,7 +107,7 @@ def method_not_allowed(site: SiteInput) -> SiteReadiness | None:
     return site.readiness(
         SiteState.OUTSIDE_CHANGE_PLAN,
         f"spec.method.name {method} is not in spec.changePlan.allowedMethods ({', '.join(allowed_methods)}); "
-        "choose an allowed method, or have this one added to the change plan",
+        f"choose an allowed method, or have {method} added to spec.changePlan.allowedMethods",
     )
 
 
@@ -128,8 +138,8 @@ def learned_site_missing(site: SiteInput) -> SiteReadiness | None:
         return None
     return site.readiness(
         SiteState.QUEUED,
-        f"the champion was trained on Site {missing_sites[0]}, which does not exist: without it the gate cannot "
-        f"measure forgetting. Apply Site {missing_sites[0]} again, or remove it from spec.sites",
+        f"the champion was trained on Site {missing_sites[0]}, which does not exist: without that Site the gate "
+        f"cannot measure forgetting. Apply Site {missing_sites[0]} again, or remove it from spec.sites",
     )
 
 

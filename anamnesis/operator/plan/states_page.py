@@ -53,7 +53,10 @@ def _replace_section(page: str, name: str, table: str) -> str:
     before, _, rest = page.partition(start)
     _, _, after = rest.partition(end)
     if not after:
-        raise ValueError(f"{PAGE_FILE}: the lines {start.strip()!r} and {end.strip()!r} are missing; add them again")
+        raise ValueError(
+            f"{PAGE_FILE}: the lines {start.strip()!r} and {end.strip()!r} are missing; "
+            "restore the lines from version control"
+        )
     return f"{before}{start}\n{table}\n\n{end}{after}"
 
 

@@ -26,13 +26,15 @@ def too_few_patients(site: SiteInput) -> SiteReadiness | None:
         if update.is_current and update.result and update.result_kind is UpdateResultKind.TOO_FEW_PATIENTS:
             return site.readiness(
                 SiteState.WAITING_FOR_PATIENTS,
-                f"{update.result.new_patients} of {minimum_patients} new patients (spec.trigger.minimumNewPatients)",
+                f"the source has {update.result.new_patients} of the {minimum_patients} new patients that start an "
+                "update (spec.trigger.minimumNewPatients)",
             )
     growth = site.observed.patients - site.observed.learned_patients
     if site.observed.patients and 0 <= growth < minimum_patients:  # below 0: only an ingest can count them
         return site.readiness(
             SiteState.WAITING_FOR_PATIENTS,
-            f"at most {growth} of {minimum_patients} new patients (spec.trigger.minimumNewPatients)",
+            f"the source has at most {growth} of the {minimum_patients} new patients that start an update "
+            "(spec.trigger.minimumNewPatients)",
         )
     return None
 
@@ -46,7 +48,8 @@ def source_changing(site: SiteInput) -> SiteReadiness | None:
         return None
     return site.readiness(
         SiteState.WAITING_FOR_QUIET,
-        f"the files at the source changed less than {site.spec.trigger.quiet_period} ago (spec.trigger.quietPeriod)",
+        f"the files at the source changed less than {site.spec.trigger.quiet_period} ago (spec.trigger.quietPeriod); "
+        "the update waits until the upload has ended",
         quiet_at,
     )
 
@@ -61,7 +64,7 @@ def outside_schedule(site: SiteInput) -> SiteReadiness | None:
     return site.readiness(
         SiteState.WAITING_FOR_SCHEDULE,
         f"the update starts at {opens_at:%Y-%m-%d %H:%M} UTC (spec.trigger.schedule, spec.trigger.window); "
-        f"to start it now, run: anamnesis update MODEL --site {site.name}",
+        f"to start it now, run: anamnesis update -n NAMESPACE MODEL --site {site.name}",
         opens_at,
     )
 

@@ -54,7 +54,8 @@ def decide_update(spec: ContinualModelSpec, update: ObservedUpdate, plan_input: 
         new_patients, minimum_patients = update.result.new_patients, update.result.trigger.minimum_patients
         return UpdatePlan(
             UpdateState.TOO_FEW_PATIENTS,
-            f"{new_patients} of {minimum_patients} new patients (spec.trigger.minimumNewPatients); "
+            f"the source has {new_patients} of the {minimum_patients} new patients that an update needs "
+            "(spec.trigger.minimumNewPatients); "
             "more data starts another update",
         )
     if update.candidate:
@@ -63,7 +64,8 @@ def decide_update(spec: ContinualModelSpec, update: ObservedUpdate, plan_input: 
         cancel_actions = tuple(CancelRun(run.name) for run in update.runs if not run.state.is_final)
         return UpdatePlan(
             UpdateState.SUPERSEDED,
-            "another version became champion before this update ended; a new update learns the data on top of it",
+            "another version became champion before this update ended; "
+            "a new update starts from that champion and learns the same data",
             cancel_actions,
         )
     if update.claim and not update.claim.held_by_this_operator and update.claim.deadline > now:
@@ -96,25 +98,26 @@ def _decide_candidate(spec: ContinualModelSpec, update: ObservedUpdate, plan_inp
         return UpdatePlan(
             UpdateState.SUPERSEDED,
             f"version {candidate.version[:19]}: {candidate.reason}; "
-            "a new update learns the data on top of the champion",
+            "a new update starts from the champion and learns the same data",
             () if update.is_superseded else record_actions,
         )
     if spec.state == "Suspended":
         return UpdatePlan(
             UpdateState.SUSPENDED,
             "spec.state of the model is Suspended, so the gate does not decide; "
-            "to continue, run: anamnesis resume MODEL",
+            "to continue, run: anamnesis resume -n NAMESPACE MODEL",
         )
     if candidate.verdict is Verdict.AWAIT_EVALUATIONS:
         return UpdatePlan(
             UpdateState.AWAITING_EVALUATIONS,
             f"version {candidate.version[:19]}: {candidate.reason}; "
-            f"run: anamnesis evaluate -f FILE --version {candidate.version}, or anamnesis reject",
+            f"to add the missing evaluation, run: anamnesis evaluate -f FILE --version {candidate.version[:19]}",
         )
     if candidate.verdict is Verdict.AWAIT_APPROVAL and spec.gate.enforcement == "Enforced":
         return UpdatePlan(
             UpdateState.AWAITING_APPROVAL,
-            f"version {candidate.version[:19]}: {candidate.reason}; run: anamnesis approve, or anamnesis reject",
+            f"version {candidate.version[:19]}: {candidate.reason}; run: anamnesis approve "
+            f"-n NAMESPACE MODEL {candidate.version[:19]} --reason TEXT; or the same with reject",
         )
     return UpdatePlan(
         UpdateState.RECORDING_DECISION,
@@ -135,7 +138,8 @@ def _decide_run(spec: ContinualModelSpec, update: ObservedUpdate, now: datetime)
     if spec.state == "Suspended":
         return UpdatePlan(
             UpdateState.SUSPENDED,
-            "spec.state of the model is Suspended, so no run starts; to continue, run: anamnesis resume MODEL",
+            "spec.state of the model is Suspended, so no run starts; "
+            "to continue, run: anamnesis resume -n NAMESPACE MODEL",
         )
     ended_runs = [
         run for run in update.runs if run.created_at >= update.created_at and run.state is not RunState.INTERRUPTED
@@ -151,13 +155,14 @@ def _decide_run(spec: ContinualModelSpec, update: ObservedUpdate, now: datetime)
     if last_run.state is RunState.CANCELLED and not _is_overdue(spec, last_run, last_run.finished_at or now):
         return UpdatePlan(
             UpdateState.RUN_CANCELLED,
-            f"somebody cancelled run {last_run.name}; to try again, run: anamnesis update MODEL --site {update.site}",
+            f"somebody cancelled run {last_run.name}; to try again, run: "
+            f"anamnesis update -n NAMESPACE MODEL --site {update.site}",
         )
     if len(ended_runs) > retries:
         return UpdatePlan(
             UpdateState.RUN_FAILED,
             f"all {len(ended_runs)} runs failed, the last one: {failure_reason(last_run)}; read the log of run "
-            f"{last_run.name}, fix the cause, then run: anamnesis update MODEL --site {update.site}",
+            f"{last_run.name}, fix the cause, then run: anamnesis update -n NAMESPACE MODEL --site {update.site}",
         )
     retry_at = (last_run.finished_at or now) + retry_delay(len(ended_runs))
     if now < retry_at:

@@ -144,5 +144,5 @@ def _make_entry(kind: str, document: JsonDocument, observed_at: float) -> CacheE
     try:
         resource = parse_resource(KINDS[kind], document)
     except InputError as error:
-        logger.warning("%s; the operator ignores it", error)
+        logger.warning("the operator ignores a resource: %s", error)
     return CacheEntry(metadata["uid"], metadata["resourceVersion"], resource, observed_at)

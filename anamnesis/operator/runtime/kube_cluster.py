@@ -139,8 +139,9 @@ class KubeCluster:
                     return False
                 resource_version = current_document["metadata"]["resourceVersion"]
         raise ConflictError(
-            f"{type(resource).__name__} {name}: another writer changed it at each of {_MAX_ATTEMPTS} tries to write "
-            "its status; the operator tries again. If this goes on, find the other writer in metadata.managedFields"
+            f"{type(resource).__name__} {name}: another writer changed the resource at each of {_MAX_ATTEMPTS} "
+            "tries to write the status; the operator tries again. "
+            "If this goes on, find the other writer in metadata.managedFields"
         )
 
     def _get_same_object(self, resource: Resource) -> JsonDocument | None:
@@ -198,10 +199,16 @@ class KubeCluster:
             return None
         if document is None:
             return None
-        try:
-            return {key: b64decode(value).decode() for key, value in document.get("data", {}).items()}
-        except UnicodeDecodeError:
-            raise InputError(f"Secret {namespace}/{name}: a value is not UTF-8 text; create the Secret again") from None
+        secret_data = {}
+        for key, value in document.get("data", {}).items():
+            try:
+                secret_data[key] = b64decode(value).decode()
+            except UnicodeDecodeError:
+                raise InputError(
+                    f"Secret {namespace}/{name}: the value of key {key} is not UTF-8 text; "
+                    "create the Secret again with text"
+                ) from None
+        return secret_data
 
     def approval_policy_in_force_since(self) -> datetime | None:
         """Returns since when the admission policy verifies the author of approvals; none where it does not."""

@@ -165,17 +165,27 @@ class _ObjectNotFoundError(InputError):
 def _translate_error(error: DynamicApiError, request_line: str) -> AnamnesisError:
     """Returns the error as one of ours; for an invalid document it names fields only: values may be confidential."""
     if error.status in _RETRYABLE_STATUSES or error.status >= 500:
-        return ClusterDownError(f"{request_line}: the API server answers {error.status} {error.reason}")
+        return ClusterDownError(
+            f"{request_line}: the API server answers {error.status} {error.reason}; if this lasts, check the API server"
+        )
     status = _parse_status(error.body)
     if error.status == _NOT_FOUND:
-        return _ObjectNotFoundError(f"{request_line}: not found on the API server")
+        return _ObjectNotFoundError(
+            f"{request_line}: not found on the API server; check the name and the namespace, and that the custom "
+            "resource definitions (manifests/crds) are installed"
+        )
     if error.status == _CONFLICT:
-        return ConflictError(f"{request_line}: the object changed meanwhile, or its name is taken")
+        if request_line.startswith("POST "):
+            return ConflictError(f"{request_line}: an object of this name exists already; use another name")
+        return ConflictError(f"{request_line}: another writer changed the object meanwhile; try again")
     if error.status == _INVALID:
         fields = ", ".join(cause.get("field", "?") for cause in status.get("details", {}).get("causes", ()))
-        return InputError(f"{request_line}: the API server rejects invalid fields: {fields or status.get('reason')}")
+        if fields:
+            return InputError(f"{request_line}: the API server rejects invalid fields; correct them: {fields}")
+        return InputError(f"{request_line}: the API server rejects the object as invalid: {status.get('reason')}")
     return RefusedError(
-        f"{request_line}: the API server refuses with {error.status}: {status.get('message', error.reason)}"
+        f"{request_line}: the API server refuses with {error.status}: {status.get('message', error.reason)}; "
+        "if a right is missing, let a cluster administrator grant it"
     )
 
 

@@ -66,7 +66,8 @@ class LeaderElection:
         """
         if not self.is_leading():
             raise LeadershipLostError(
-                f"{self._identity} does not hold the Lease {self._lease_name} any more: it must not change anything"
+                f"{self._identity} does not hold the Lease {self._lease_name} any more, so this replica "
+                "changes nothing and stops; another replica takes over"
             )
 
     def acquire(self, wait: Callable[[float], bool]) -> bool:
@@ -143,4 +144,4 @@ class LeaderElection:
             self._api.create(self._leases_path, {**type_meta, "metadata": {"name": self._lease_name}, "spec": spec})
             is None
         ):
-            raise ConflictError(f"Lease {self._lease_name}: another replica created it first")
+            raise ConflictError(f"Lease {self._lease_name}: another replica created it first; this replica waits")

@@ -27,7 +27,10 @@ def parse_resource(kind: type[ResourceT], document: JsonDocument) -> ResourceT:
     except ValidationError as error:
         fields = "; ".join(line.partition(":")[0] for line in describe_errors(error, kind))
         name = document.get("metadata", {}).get("name")
-        raise InputError(f"{kind.__name__} {name}: this release of the operator does not accept: {fields}") from None
+        raise InputError(
+            f"{kind.__name__} {name}: this release of the operator does not accept the fields {fields}; "
+            "correct the fields, or install the release that knows them"
+        ) from None
 
 
 def validation_errors(kind: type[Resource], document: JsonDocument) -> list[str]:
@@ -45,4 +48,4 @@ def parse_valid_resources(kind: type[ResourceT], documents: Iterable[JsonDocumen
         try:
             yield parse_resource(kind, document)
         except InputError as error:
-            logger.warning("%s; the operator ignores it", error)
+            logger.warning("the operator ignores a resource: %s", error)

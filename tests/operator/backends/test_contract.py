@@ -92,6 +92,6 @@ def test_a_run_that_is_gone_is_cancelled_without_an_error(target: PipelinesTarge
 
 
 def test_the_server_says_what_it_refuses(target: PipelinesTarget, probe_pipeline: Path) -> None:
-    with pytest.raises(InputError, match=r"http://\S+: 400 parameter\(s\) .* not required by pipeline: colour$"):
+    with pytest.raises(InputError, match=r"http://\S+: 400 parameter\(s\) .* not required by pipeline: colour; check"):
         target.backend.submit(PipelineJob("chest-5aa-1", probe_pipeline, {"colour": "red"}))
     assert target.backend.runs("chest-") == ()

@@ -164,7 +164,7 @@ def test_the_installation_sets_the_defaults_of_a_model(tmp_path: Path) -> None:
 def test_errors_in_the_installations_file_are_reported(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         defaults(tmp_path, text)
-    with pytest.raises(InputError, match="the file is unreadable"):
+    with pytest.raises(InputError, match="the file of --pod-defaults is unreadable"):
         load_pod_defaults(tmp_path / "missing.yaml")
 
 

@@ -120,11 +120,11 @@ def test_many_runs_come_in_pages_oldest_first(
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (PAGE, "expected JSON, found text/html; set backend.kubeflow.endpoint to the server ml-pipeline"),
+        (PAGE, "expected JSON, found text/html; set spec.backend.kubeflow.endpoint to the server ml-pipeline"),
         (HttpReply(302, b"", {"Location": "/dex/auth"}), "302 Found; this is a login page"),
         (HttpReply(401, b'{"message": "no token"}'), "401 no token; give the operator's service account a token"),
-        (HttpReply(400, b'{"message": "first line\\nsecond line"}'), "400 first line$"),
-        (HttpReply(400, b"[]"), "400 Bad Request$"),
+        (HttpReply(400, b'{"message": "first line\\nsecond line"}'), "400 first line; check spec.backend.kubeflow"),
+        (HttpReply(400, b"[]"), "400 Bad Request; check spec.backend.kubeflow"),
     ],
 )
 def test_an_unusable_response_is_reported_with_a_remedy(

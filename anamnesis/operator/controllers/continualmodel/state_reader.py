@@ -194,8 +194,8 @@ class StateReader:
         secret = self._cluster.read_secret(loaded_model.resource.metadata.namespace or "", reference.name)
         if secret is None:
             raise InputError(
-                f"spec.registry.credentialsSecret: Secret {reference.name!r} is missing, "
-                "or the operator may not read it"
+                f"spec.registry.credentialsSecret: the Secret {reference.name!r} does not exist or is not readable; "
+                "create the Secret in the model's namespace, or give the operator the right to read it"
             )
         return {**self._options.environment, **secret}
 

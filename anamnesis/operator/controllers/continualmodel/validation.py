@@ -56,13 +56,15 @@ def check_log_head(model: ContinualModel, entries: Sequence[LogEntry], lost_head
         len(entries) >= recorded_head.number and entries[recorded_head.number - 1].digest == recorded_head.digest
     ):
         return
-    head = str(LogPosition(recorded_head.number, recorded_head.digest))
+    head, metadata = str(LogPosition(recorded_head.number, recorded_head.digest)), model.metadata
     if lost_head != head:
         raise IntegrityError(
             f"the registry's log was cut or rewritten: it has {len(entries)} entries, and its entry "
-            f"{recorded_head.number} is not the one that status.logHead names. Restore a copy that has this entry. "
-            "If there is none, run 'anamnesis registry verify', then continue without the entry: "
-            f"kubectl annotate --overwrite continualmodel {model.metadata.name} {LOST_LOG_HEAD}={head}"
+            f"{recorded_head.number} is not the one that status.logHead names. Restore a copy of the registry "
+            "that has this entry. If there is none, run "
+            f"'anamnesis registry verify --registry {model.spec.registry.url}', then continue without the entry: "
+            f"kubectl -n {metadata.namespace} annotate --overwrite continualmodel {metadata.name} "
+            f"{LOST_LOG_HEAD}={head}"
         )
 
 
@@ -79,5 +81,5 @@ def check_task_definitions(model: LoadedResource[ContinualModel], sites: Mapping
         if other_site.resource.spec.task != task:
             raise InputError(
                 f"spec.sites: task {task.name!r} differs between Site {other_site.name} and Site {site.name}; "
-                "tasks with one name need the same type, classes and metric"
+                "remove one of them from spec.sites, or replace it by a Site with equal type, classes and primaryMetric"
             )

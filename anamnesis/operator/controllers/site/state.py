@@ -51,7 +51,8 @@ def poll_site(cluster: Cluster, site: Site, environment: Mapping[str, str], now:
         if secret is None:
             name = site.spec.source.credentials_secret.name if site.spec.source.credentials_secret else ""
             raise SecretMissingError(
-                f"spec.source.credentialsSecret: Secret {name!r} is missing, or the operator may not read it"
+                f"spec.source.credentialsSecret: the Secret {name!r} does not exist or is not readable; "
+                "create the Secret in the Site's namespace, or give the operator the right to read it"
             )
         operator_environment = {name: value for name, value in environment.items() if name not in DICOM_VARIABLES}
         return PolledSource(site, _poll(site, operator_environment | source_environment(secret), now), None, now)
@@ -77,7 +78,10 @@ def _poll(site: Site, environment: Mapping[str, str], now: datetime) -> SourceSt
     source_state = poll_result.source_state
     if source_state is None:
         if known_source is None:
-            raise InputError(f"{url}: a poll without a cursor returned no result")
+            raise InputError(
+                f"{url}: the first poll returned no listing; this is a fault of the program; "
+                "report it with the operator's log"
+            )
         return known_source.model_copy(update={"cursor": poll_result.cursor})
     is_unchanged = previous_source is not None and previous_source.fingerprint == source_state.fingerprint
     fields = {

@@ -145,7 +145,7 @@ def test_a_relative_path_means_nothing_on_a_cluster(polled_site: PolledSite):
     polled_site.create({"type": "Folder", "folder": {"path": "data/cxr"}})
     reason, message = polled_site.poll()
     assert reason == "Invalid"
-    assert "spec.source.folder.path: 'data/cxr' is relative" in message
+    assert "spec.source.folder.path: expected an absolute path on a cluster, found 'data/cxr'" in message
 
 
 def test_a_bucket_is_read_with_the_credentials_of_its_secret(polled_site: PolledSite, s3_environment):
@@ -153,7 +153,7 @@ def test_a_bucket_is_read_with_the_credentials_of_its_secret(polled_site: Polled
     source = {"type": "S3", "s3": {"url": "s3://models/ward"}, "credentialsSecret": {"name": "bucket"}}
     polled_site.create(source)
     reason, message = polled_site.poll()
-    assert (reason, "Secret 'bucket' is missing" in message) == ("SecretMissing", True)
+    assert (reason, "the Secret 'bucket' does not exist" in message) == ("SecretMissing", True)
     polled_site.cluster.secrets["hospital", "bucket"] = {name: f"{text}\n" for name, text in s3_environment.items()}
     assert polled_site.poll({"AWS_ACCESS_KEY_ID": "somebody else"}) == ("Readable", "1 file, at most 1 patient")
     polled_site.cluster.secrets["hospital", "bucket"] = {**s3_environment, "AWS_SECRET_ACCESS_KEY": "wrong"}

@@ -119,7 +119,8 @@ def forgetting_condition(state: ModelState, tasks: Iterable[TaskStatus]) -> Cond
                 f"more than the margin {task.margin}"
                 for task in forgotten_tasks
             )
-            + ". To return to an earlier version, run: anamnesis rollback",
+            + ". To return to an earlier version, run: "
+            "anamnesis rollback -n NAMESPACE MODEL VERSION --reason TEXT",
         )
     if changed_measurements:
         return make_condition(
@@ -127,8 +128,8 @@ def forgetting_condition(state: ModelState, tasks: Iterable[TaskStatus]) -> Cond
             True,
             reasons.SCORE_MOVED,
             "; ".join(
-                f"{measurement.site}: {measurement.metric} {measurement.score.value}, "
-                f"at promotion {measurement.recorded_score}"
+                f"{measurement.site}: {measurement.metric} is {measurement.score.value}, "
+                f"and was {measurement.recorded_score} at promotion"
                 for measurement in changed_measurements
             )
             + ". Weights and cases are the same, so the environment differs: compare image, drivers and device of the "
@@ -139,7 +140,7 @@ def forgetting_condition(state: ModelState, tasks: Iterable[TaskStatus]) -> Cond
             condition_types.FORGETTING,
             False,
             reasons.WITHIN_MARGIN,
-            "all frozen test sets are within the margin",
+            "on every frozen test set, the champion's score is within the margin of the best score",
         )
     return make_condition(
         condition_types.FORGETTING, None, reasons.NOT_EVALUATED, "no champion was evaluated on a frozen test set yet"
@@ -164,19 +165,19 @@ def drifting_condition(tasks: Iterable[TaskStatus]) -> Condition:
                 f"{task.recent_floor}"
                 for task in tasks_below_floor
             )
-            + ". Check devices, protocol and labels at the site; to learn its new data, run: "
-            "anamnesis update MODEL --site SITE",
+            + ". Check devices, protocol and labels at the site; to learn the new data of the site, run: "
+            "anamnesis update -n NAMESPACE MODEL --site SITE",
         )
     if measured_tasks:
         return make_condition(
             condition_types.DRIFTING,
             False,
             reasons.RECENT_WITHIN_FLOOR,
-            "the recent cases of all evaluated sites reach their floor",
+            "on recent cases, the champion's score reaches the floor at every evaluated site",
         )
     return make_condition(
         condition_types.DRIFTING,
         None,
         reasons.NO_RECENT_CASES,
-        "no scheduled evaluation had spec.evaluation.minimumRecentCases recent cases yet",
+        "no scheduled evaluation had enough recent cases yet (spec.evaluation.minimumRecentCases)",
     )
