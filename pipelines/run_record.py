@@ -192,7 +192,9 @@ def _read_file(folder: Path) -> RunRecord:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{path}: the run record does not exist; check the folder of the run") from None
+        raise InputError(
+            f"{path}: the run record does not exist; correct the folder of the run, or start the update again"
+        ) from None
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: invalid JSON: {error.msg}; delete the folder of this one run: {folder}") from None
     if isinstance(value, dict) and (schema := value.get("schema")) != SCHEMA:

@@ -17,7 +17,7 @@ class ReadErrorReason(StrEnum):
     NOT_A_FILE = "the path is not a regular file"
     UNKNOWN_FORMAT = "the file format is not supported"
     UNREADABLE = "the file is damaged or has the wrong format"
-    TOO_LARGE = "the image is too large for memory"
+    TOO_LARGE = "the image is too large for memory; give the ingest more memory, or export a smaller image"
     COMPRESSED = "compressed DICOM is not supported yet"
     MULTI_FRAME = "several frames in one file are not supported yet"
     NO_PIXELS = "the file has no pixels"

@@ -81,7 +81,7 @@ def learn(selected_model: SelectedModel, progress_reporter: Reporter, author: st
     result = _run_updates(selected_model, requests, progress_reporter=progress_reporter, author=author, workers=workers)
     for site in result.status.sites:
         if site.state is SiteState.UNREADABLE:
-            raise InputError(f"Site {site.name}: {site.message}")
+            raise InputError(f"Site {site.name} is not readable: {site.message}")
     return result
 
 

@@ -103,7 +103,9 @@ class AnalyticMethod(ClassificationMethod[Options]):
             weights = {key.replace(".", "/", 1): value for key, value in load(context.read_file(file)).items()}
             self.network.backbone.load_state_dict(part_tensors(weights, "backbone"))
         except InputError as error:
-            raise InputError(f"{self.name}.file: {error}") from error
+            raise InputError(
+                f"{self.name}.file: {file} cannot be read: {error}; correct the path, or the rights on the file"
+            ) from error
         except SafetensorError as error:
             raise InputError(
                 f"{self.name}.file: {file} is not a readable safetensors file: {error}; export the file again"

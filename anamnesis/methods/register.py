@@ -23,9 +23,7 @@ def register(name: str, options: type) -> Callable[[type[Method[Any]]], type[Met
 
     def decorate(method_type: type[Method[Any]]) -> type[Method[Any]]:
         if name in _METHODS:
-            raise ValueError(
-                f"method {name!r} is registered twice: this is a fault of the program; rename one of the two methods"
-            )
+            raise ValueError(f"two methods are registered as {name!r}; give one of them another name")
         if not dataclasses.is_dataclass(options):
             raise TypeError(
                 f"method {name!r}: its options class {options!r} is not a Python dataclass: this is a fault of the "

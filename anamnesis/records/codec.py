@@ -12,7 +12,7 @@ from anamnesis.records.errors import InputError
 
 T = typing.TypeVar("T")
 
-_ROOT = "the document"
+_ROOT = "top level of the document"
 _TYPE_NAMES: Mapping[object, str] = {
     str: "a text",
     int: "a whole number",

@@ -61,8 +61,8 @@ def _load_update_result(store: Store, key: str) -> UpdateResult:
     update_result = load_record(UpdateResult, store.get(key), key)
     if key != _update_result_key(update_result.trigger.claim):
         raise IntegrityError(
-            f"{key}: the object holds the result of the claim {update_result.trigger.claim}; "
-            "restore the object from a backup"
+            f"{store.url}/{key}: expected the result of the claim with this name, found the result of claim "
+            f"{update_result.trigger.claim}: the object was overwritten; restore it from a backup"
         )
     return update_result
 

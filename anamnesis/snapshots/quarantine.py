@@ -18,7 +18,7 @@ class QuarantineReason(StrEnum):
     NO_MAIN_IMAGE = "the study has no image of the site's first modality"
     TWO_IMAGES = "the study has several images of one modality"
     MASK_SIZE = "the mask and its image differ in size"
-    MASK_VALUES = "the pixel values of the mask are not the classes of the task"
+    MASK_VALUES = "the mask has pixel values that are not classes of the task; correct the mask at the site"
     DUPLICATE = "another patient or study has the same pixels"
     PATIENT_IN_TWO_SPLITS = "the source puts one patient into training and test"
     TEST_PATIENT_IN_TRAINING = "the source puts a patient of an issued test set into training"

@@ -78,7 +78,10 @@ def find_test_set(store: Store, digest: str) -> TestSet:
     """
     matching_set = next((test_set for test_set in reversed(list_test_sets(store)) if test_set.digest == digest), None)
     if matching_set is None:
-        raise InputError(f"{store.url}: no test set has the digest {digest}; check the site and its store")
+        raise InputError(
+            f"{store.url}: no test set has the digest {digest}; check that this is the store of the site. If it is, "
+            "the test set was deleted: restore it from a backup"
+        )
     return matching_set
 
 

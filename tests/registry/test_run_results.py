@@ -109,11 +109,11 @@ def test_a_wrong_key_and_a_missing_version_are_found(folder: Store, build) -> No
     )
     folder.put(f"update_results/{digest_hex(first.trigger.claim)}.json", folder.get(result_key))
     folder.put("scheduled_evaluations/other.json", folder.get(evaluation_key))
-    with pytest.raises(IntegrityError, match=f"holds the result of the claim {other_result.trigger.claim}"):
+    with pytest.raises(IntegrityError, match=f"found the result of claim {other_result.trigger.claim}"):
         read_update_result(folder, first.trigger.claim)
     with pytest.raises(IntegrityError, match=f"holds the evaluation '{evaluation.name}'"):
         read_scheduled_evaluation(folder, "other")
-    assert "holds the result of the claim" in verify_objects(folder)[0]
+    assert "found the result of claim" in verify_objects(folder)[0]
 
 
 @pytest.mark.parametrize("name", ["../versions/x", "a//b"])

@@ -242,7 +242,7 @@ def test_segmentation_takes_masks_from_files_beside_images(make_site):
     assert result.counts["pending"] == 1
     assert site.quarantine() == {
         "odd.png": "the mask and its image differ in size",
-        "grey.png": "the pixel values of the mask are not the classes of the task",
+        "grey.png": "the mask has pixel values that are not classes of the task; correct the mask at the site",
     }
     for sample in site.samples(result, Split.TRAIN):
         mask = sample.images[sample.target.mask]
