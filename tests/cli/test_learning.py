@@ -59,7 +59,7 @@ def test_a_missing_source_is_reported_by_name(call: Call, promoted_model_file: P
     (promoted_model_file.parent / "data").rename(promoted_model_file.parent / "gone")
     result = call("run", "-f", promoted_model_file)
     assert result.code == 2
-    assert "Site xray: source" in result.err
+    assert "Site xray is not readable: source" in result.err
     assert state(call, promoted_model_file) == ["Unreadable"]
 
 

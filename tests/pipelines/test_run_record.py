@@ -82,7 +82,7 @@ def test_what_is_no_record_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the run record does not exist"):
         read_record(tmp_path)
     (tmp_path / "run.json").write_text('{"id": 1, "schema": 2}')
-    with pytest.raises(InputError, match=r"run\.json\.id: expected str, found 1"):
+    with pytest.raises(InputError, match=r"run\.json\.id: expected a text, found 1"):
         read_record(tmp_path)
     (tmp_path / "run.json").write_text('{"id": "one", "schema": 1}')
     with pytest.raises(InputError, match=r"run\.json: expected schema 2 of a run record, found 1, .*delete the folder"):

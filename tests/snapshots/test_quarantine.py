@@ -67,7 +67,7 @@ BROKEN = [
     (_text, "the file format is not supported"),
     (_empty, "the file is empty"),
     (_cut_png, "the file is damaged or has the wrong format"),
-    (_bomb, "the image is too large for memory"),
+    (_bomb, "the image is too large for memory; give the ingest more memory, or export a smaller image"),
     (_pickle, "the arrays of the file have an unexpected layout"),
     (_nan, "some pixels are not finite numbers"),
     (_wrong_modality, "the modality is not one of the site's modalities"),
