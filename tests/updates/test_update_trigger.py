@@ -87,6 +87,6 @@ def test_a_triggered_update_never_records_a_decision(runner: "UpdateRunner") -> 
     version = str(runner.update("north")["train"]["version"])
     head = Log(open_store(runner.registry)).head()
     request = encode_object(replace(runner.request("north"), trigger=make_trigger()))
-    with pytest.raises(InputError, match="needs the update_result"):
+    with pytest.raises(InputError, match="update_result: missing, although the request has a trigger"):
         steps.promote_model(request, version, test_set, "tester")
     assert Log(open_store(runner.registry)).head() == head

@@ -78,7 +78,7 @@ def test_mismatches_with_the_network_are_listed(runner: "UpdateRunner", tmp_path
     del changed_weights["head.bias"]
     save_file(changed_weights, tmp_path / "w.safetensors")
     with pytest.raises(
-        InputError, match=r"head\.bias: missing; extra: not in the network; head\.weight: shape \[3, 32\]"
+        InputError, match=r"head\.bias: missing, extra: not in the network, head\.weight: shape \[3, 32\]"
     ):
         import_into(runner, tmp_path / "w.safetensors")
 
