@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from anamnesis.local.context import SelectedModel
-from anamnesis.local.pipeline_runner import LocalBackend
+from anamnesis.local.pipeline_runner import LocalPipelineRunner
 from anamnesis.local.progress import Reporter
 from anamnesis.local.sources import make_ingester, make_site_inspector
 from anamnesis.local.updates import (
@@ -109,10 +109,10 @@ def _run_updates(
 ) -> LearningResult:
     local_context, learned_updates = selected_model.local_context(author), []
     create_split_key(local_context.split_key)
-    backend = LocalBackend(selected_model.state.runs, utc_now, workers)
+    pipeline_runner = LocalPipelineRunner(selected_model.state.runs, utc_now, workers)
     progress = progress_reporter.track(selected_model.model.name)
     for request in requests:
-        record = backend.submit(request, _prefix_progress(request.site.name, progress))
+        record = pipeline_runner.run(request, _prefix_progress(request.site.name, progress))
         learned_updates.append(_read_learned_update(request, record))
         progress_reporter.print_line(f"{request.model}: {request.site.name}: {learned_updates[-1].summary}")
         write_local_status(

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class LocalBackend:
-    """The local back end.
+class LocalPipelineRunner:
+    """Runs updates one after the other, each to its end.
 
     Attributes:
         records_folder: gets a folder for each run.
@@ -28,13 +28,13 @@ class LocalBackend:
     clock: Clock
     workers: int = 2
 
-    def submit(self, request: UpdateRequest, progress: Progress) -> "RunRecord":
+    def run(self, request: UpdateRequest, progress: Progress) -> "RunRecord":
         """Runs one update to its end and returns its run record.
 
         Raises:
             AnamnesisError: a step failed; the message is that of the step.
         """
-        from anamnesis.pipelines.runner import run_local  # needs kfp, which only this back end does
+        from anamnesis.pipelines.runner import run_local  # only this method needs kfp
         from anamnesis.pipelines.training.continual_update import compiled_pipeline
 
         arguments = {
