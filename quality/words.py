@@ -23,7 +23,7 @@ PLAIN = {
     r"\bnought\b|\bnaught\b|\bin vain\b": "nothing, without success",
     r"\bshall\b": "will, must",
     r"\bstood\b": "was",
-    r"\bstands? (twice|there|in the|beside|at|on|below|above|as|where|now|guard)\b": "is",
+    r"\bstands? (twice|there|in(?! for)|beside|at|on|below|above|under|with|as|where|now|guard)\b": "is",
     r"\bbrings? (it|them|one|a \w+|\w+) in order\b|\bbring\w* \w+ in order\b": "reconcile",
     r"\bput aside\b": "quarantined",
     r"\bput\w* (\w+ ){1,2}right\b(?! \w*hand)": "fix, format",
@@ -44,7 +44,6 @@ PLAIN = {
     r"\boccasions?\b": "trigger",
     r"\bmisfits?\b": "quarantine reason",
     r"\bin order to\b|\bis in order\b|\bare in order\b": "to; correct",
-    r"\bstands? (in(?! for)|on|at|with|under|above|below)\b": "is",
 }
 """Pattern -> a plain word for it."""
 

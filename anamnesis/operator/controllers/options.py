@@ -9,7 +9,7 @@ from anamnesis.operator.backends.base import Backend
 from anamnesis.storage import Store, open_store
 
 Environment = Mapping[str, str]
-BackendFactory = Callable[[LoadedResource[ContinualModel]], Backend]
+MakeBackend = Callable[[LoadedResource[ContinualModel]], Backend]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,5 +25,5 @@ class ReconcileOptions:
 
     environment: Environment
     state_folder: Path
-    backend_factory: BackendFactory
+    backend_factory: MakeBackend
     open_store: Callable[[str, Environment], Store] = open_store
