@@ -114,7 +114,7 @@ def describe_environment() -> dict[str, str]:
 def code_digest(method: str) -> str:
     """Returns the digest of a method's code, and of all modules of ``methods`` and ``networks`` that it imports.
 
-    Comments and docstrings do not count: a better explanation is not another method.
+    Comments, docstrings and the texts of errors do not count: a better explanation is not another method.
     """
     pending_modules, sources = [method_class(method).__module__], dict[str, str]()
     while pending_modules:
@@ -123,17 +123,19 @@ def code_digest(method: str) -> str:
         if name in sources or spec is None or not spec.origin:
             continue
         source = Path(spec.origin).read_text(encoding="utf-8")
-        sources[name] = _strip_comments(source)
+        sources[name] = _strip_texts(source)
         pending_modules += re.findall(r"^from (anamnesis\.(?:methods[\w.]*|networks[\w.]*)) import", source, re.M)
     return digest_bytes("\n".join(f"{name}\n{sources[name]}" for name in sorted(sources)).encode())
 
 
-def _strip_comments(source: str) -> str:
-    """Returns source without comments and docstrings."""
+def _strip_texts(source: str) -> str:
+    """Returns source without comments, docstrings and the arguments of raised errors."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
             node.body = [statement for statement in node.body if not _is_docstring(statement)] or [ast.Pass()]
+        elif isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            node.exc = node.exc.func
     return ast.unparse(tree)
 
 

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.scoreboard import result
 from benchmarks.scoreboard.page import is_same_page, render_page, write_page
 from benchmarks.scoreboard.results_file import write_result
 from benchmarks.scoreboard.rows import ROWS
@@ -71,3 +72,10 @@ def test_only_lines_on_changed_code_may_differ():
 
 def test_a_table_without_any_run_has_no_numbers():
     assert all(not line.results and not line.values for line in lines_of({}))
+
+
+def test_the_text_of_an_error_is_not_another_method_but_its_condition_is() -> None:
+    source = 'def f(x):\n    """Text."""\n    if x > 1:  # why\n        raise ValueError("{}")\n    return x\n'
+    stripped = result._strip_texts(source.format("a"))
+    assert stripped == result._strip_texts(source.format("b").replace("Text.", "Words."))
+    assert stripped != result._strip_texts(source.replace("x > 1", "x > 2"))
