@@ -32,7 +32,7 @@ class ReadErrorReason(StrEnum):
     NOT_FINITE = "some pixels are not finite numbers"
     INCONSISTENT_SLICES = "the slices of one series are inconsistent"
     NO_POSITIONS = "the slices of one series have no position or orientation in the patient"
-    NO_ORIENTATION = "the file does not say how the image lies in the patient, or contradicts itself"
+    NO_ORIENTATION = "the orientation of the image in the patient is missing, or stated twice and differently"
     UNUSABLE_SPACING = "the distance between pixels or slices is missing or not a positive number"
     UNUSABLE_RESCALE = "the rescale values of the header are empty, incomplete or not usable"
     INCONSISTENT_BITS = "the numbers of bits in the header do not fit each other or the pixels"
