@@ -209,7 +209,7 @@ def test_a_withdrawal_leaves_no_champion_until_a_roll_back(store: Store, build) 
     assert champion(store) is None
     roll_back(store, second, "rossi", "the labels were right")
     assert champion(store) == second
-    assert evaluate_gate(store, candidate, GatePolicy(), []).verdict is Verdict.AWAIT_APPROVAL, "a person decides anew"
+    assert evaluate_gate(store, candidate, GatePolicy(), []).verdict is Verdict.AWAIT_APPROVAL, "a person decides again"
     assert build_history(Log(store).entries()).ignored_entries == ()
 
 
