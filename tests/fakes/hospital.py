@@ -265,10 +265,13 @@ class FakeHospital:
         changed = metadata.model_copy(update={"annotations": annotations})
         self.cluster.edit(self.model.model_copy(update={"metadata": changed}))
 
-    def create_approval(self, decision: str, version: str, update: str = "", approver: str = "rossi") -> UpdateApproval:
+    def create_approval(
+        self, decision: str, version: str = "", update: str = "", approver: str = "rossi"
+    ) -> UpdateApproval:
         """Creates an approval in a person's name."""
-        target = {"model": "chest"} if decision == "RollBack" else {"update": update}
-        spec = {**target, "version": version, "decision": decision, "approver": approver, "reason": "reviewed"}
+        target = {"model": "chest"} if decision in ("RollBack", "Withdraw") else {"update": update}
+        versions = {"version": version} if decision != "Withdraw" else {}
+        spec = {**target, **versions, "decision": decision, "approver": approver, "reason": "reviewed"}
         document_fields = document(
             "UpdateApproval", f"approval-{next(self.approval_numbers)}", spec, {"namespace": SPACE}
         )

@@ -3,10 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 from anamnesis.operator.backends.base import Run
-from anamnesis.records import ScheduledEvaluation, UpdateResult, UpdateResultKind, Verdict
+from anamnesis.operator.plan.planned_status import PlannedUpdateStatus
+from anamnesis.records import (
+    LogEntry,
+    PersonDecision,
+    ScheduledEvaluation,
+    UpdateResult,
+    UpdateResultKind,
+    Verdict,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,7 @@ class ObservedUpdate:
         candidate: the version that the run trained, or none yet.
         is_promoted: that version is in the champion's lineage.
         is_superseded: the log has the entry that another version became champion first.
+        last_status: the state that the resource has now, or none.
     """
 
     name: str
@@ -106,6 +114,7 @@ class ObservedUpdate:
     candidate: Candidate | None = None
     is_promoted: bool = False
     is_superseded: bool = False
+    last_status: PlannedUpdateStatus | None = None
 
     @property
     def result_kind(self) -> UpdateResultKind | None:
@@ -115,31 +124,29 @@ class ObservedUpdate:
 
 @dataclass(frozen=True, slots=True)
 class ObservedApproval:
-    """An UpdateApproval, with the state of its version in the registry.
+    """An UpdateApproval whose state is not final, with what cluster and log have about it.
 
     Attributes:
         name: of the resource.
         decision: of the person.
-        version: digest of the version that the decision is about.
-        approver: the person.
+        version: digest of the version that the decision is about; empty for a withdrawal.
         created_at: when the resource was created.
-        update: name of the ModelUpdate; empty for a roll back.
+        update: name of the ModelUpdate; empty for a decision about the champion.
+        has_update: whether this ModelUpdate exists.
         candidate: the version that this update gave; empty where there is no such update or version.
-        log_entry: number of the log entry that records the approval; 0 while there is none.
-        logged_decisions: what the log records of the version: ``approved``, ``rejected`` by a person, or ``promoted``.
-        refusal_reason: the reason of an earlier refusal, which is final; empty where it was not refused.
+        entry: the entry of the log that records the approval, or none.
+        earlier_entry: number of the entry that records a deleted approval of the same name and content; 0 for none.
     """
 
     name: str
-    decision: Literal["Approve", "Reject", "RollBack"]
+    decision: PersonDecision
     version: str
-    approver: str
     created_at: datetime
     update: str = ""
+    has_update: bool = True
     candidate: str = ""
-    log_entry: int = 0
-    logged_decisions: frozenset[str] = frozenset()
-    refusal_reason: str = ""
+    entry: LogEntry | None = None
+    earlier_entry: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +188,9 @@ class PlanInput:
         sites: by name.
         submitted_sites: local mode only: sites whose update already ran on this champion; it does not run twice.
         on_demand: local mode: a person at the command line is the trigger, and ``spec.trigger`` does not count.
+        withdrawal: who withdrew the champion, and how that ends; empty where it is not withdrawn.
+        backend_problem: why the back end is not usable, so that no run is known; empty where it is.
         updates: every ModelUpdate of the model, oldest first.
-        approvals: every UpdateApproval of the model, oldest first.
-        admission_policy_since: since when the admission policy verifies the author of approvals; none without it.
         other_operator_deadline: when the claim of another operator that shares the registry expires, or none.
         evaluation: see ``ObservedEvaluation``; none where the model has no evaluation schedule or no champion.
     """
@@ -192,8 +199,8 @@ class PlanInput:
     sites: Mapping[str, ObservedSite]
     submitted_sites: frozenset[str] = frozenset()
     on_demand: bool = False
+    withdrawal: str = ""
+    backend_problem: str = ""
     updates: tuple[ObservedUpdate, ...] = ()
-    approvals: tuple[ObservedApproval, ...] = ()
-    admission_policy_since: datetime | None = None
     other_operator_deadline: datetime | None = None
     evaluation: ObservedEvaluation | None = None

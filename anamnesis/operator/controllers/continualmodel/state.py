@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from anamnesis.operator.api import ContinualModel, LoadedResource, Site
-from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Run
 from anamnesis.operator.candidates import promotion_entry
@@ -89,6 +88,14 @@ class EvaluationSchedule:
 
 
 @dataclass(frozen=True, slots=True)
+class BackendProblem:
+    """Why a back end is not usable: the reason of the condition ``BackendReachable``, and a sentence for people."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelState:
     """The state of one model.
 
@@ -96,8 +103,6 @@ class ModelState:
         model: the resource.
         sites: those of its sites that exist.
         updates: its ModelUpdates, oldest first.
-        approvals: its UpdateApprovals, oldest first.
-        admission_policy_since: see ``Cluster.approval_policy_in_force_since``.
         registry: see ``RegistryState``.
         learned_sites: the model's sites that the champion has learned, in that order, each with its test set in force.
         store_error: why the store of a learned site is not readable, or none; ``learned_sites`` is empty then.
@@ -105,7 +110,8 @@ class ModelState:
         best_scores: the best scores of promoted versions on the test sets of the learned sites.
         gate_decisions: update -> the gate's decision about its version now; only where the gate decides.
         schedule: see ``EvaluationSchedule``.
-        runs: all runs of the model, oldest first.
+        runs: all runs of the model, oldest first; none while the back end is not usable.
+        backend_problem: why the back end is not usable, or none.
         split_key: where the model's split key is.
         now: when this was read.
     """
@@ -113,8 +119,6 @@ class ModelState:
     model: LoadedResource[ContinualModel]
     sites: Mapping[str, LoadedResource[Site]]
     updates: tuple[ModelUpdate, ...]
-    approvals: tuple[UpdateApproval, ...]
-    admission_policy_since: datetime | None
     registry: RegistryState
     learned_sites: tuple[SiteRef, ...]
     store_error: AnamnesisError | None
@@ -123,6 +127,7 @@ class ModelState:
     gate_decisions: Mapping[str, Decision]
     schedule: EvaluationSchedule
     runs: tuple[Run, ...]
+    backend_problem: BackendProblem | None
     split_key: str
     now: datetime
 
