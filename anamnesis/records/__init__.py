@@ -16,6 +16,7 @@ from anamnesis.records.evaluation import Evaluation, EvaluationSet, Metric
 from anamnesis.records.progress import Progress, ignore_progress
 from anamnesis.records.sample import Image, Sample, Split, Target
 from anamnesis.records.scheduled_evaluation import Measurement, ScheduledEvaluation
+from anamnesis.records.signature import PublicKey, Signature, SignerRole
 from anamnesis.records.site import LabelOrigin, LabelSource, SiteConfig, SiteRef
 from anamnesis.records.task import Task, TaskType, find_class_indices, label_space
 from anamnesis.records.update_run import SourceState, UpdateResult, UpdateResultKind, UpdateTrigger
@@ -41,9 +42,12 @@ __all__ = [
     "Metric",
     "NetworkSettings",
     "Progress",
+    "PublicKey",
     "RefusedError",
     "Sample",
     "ScheduledEvaluation",
+    "Signature",
+    "SignerRole",
     "SiteConfig",
     "SiteRef",
     "SourceState",

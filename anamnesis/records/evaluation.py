@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from anamnesis.records.codec import encode
 from anamnesis.records.digests import digest_json
+from anamnesis.records.signature import Signature
 
 
 class EvaluationSet(StrEnum):
@@ -48,6 +49,7 @@ class Evaluation:
         metrics: by name; ``forgetting`` gives ``Accuracy``, ``BalancedAccuracy``, ``AUROC`` (task-incremental) and
             ``ClassIncrementalAccuracy``; ``saliency`` gives ``IoU``, ``SSIM``, ``Cosine``, ``Spearman``.
         evaluation_set: frozen test set or recent cases.
+        signature: of the run; none where the model has no signing keys.
         schema: schema of this record.
     """
 
@@ -59,7 +61,8 @@ class Evaluation:
     name: str
     metrics: Mapping[str, Metric]
     evaluation_set: EvaluationSet = EvaluationSet.FROZEN
-    schema: int = 2
+    signature: Signature | None = None
+    schema: int = 3
 
     @property
     def digest(self) -> str:

@@ -109,6 +109,10 @@ def _apply_roll_back(history: History, entry: LogEntry) -> History | None:
     return replace(history, champion=entry.subject)
 
 
+def _apply_nothing(history: History, entry: LogEntry) -> History:
+    return history  # ``registry.identity`` reads these entries
+
+
 _APPLY_BY_KIND: Mapping[EntryKind, Callable[[History, LogEntry], History | None]] = {
     EntryKind.CLAIM: _apply_claim,
     EntryKind.APPROVE: _apply_approval,
@@ -116,6 +120,8 @@ _APPLY_BY_KIND: Mapping[EntryKind, Callable[[History, LogEntry], History | None]
     EntryKind.REJECT: _apply_rejection,
     EntryKind.SUPERSEDE: _apply_supersession,
     EntryKind.ROLL_BACK: _apply_roll_back,
+    EntryKind.ADOPT: _apply_nothing,
+    EntryKind.JOIN: _apply_nothing,
 }
 
 

@@ -16,6 +16,7 @@ from anamnesis.records import (
 )
 from anamnesis.records.timestamps import Clock, format_timestamp, utc_now
 from anamnesis.registry.history import History, build_history
+from anamnesis.registry.registry_store import signing_of
 from anamnesis.storage.documents import dump_record, parse_document, restore_record
 from anamnesis.storage.store import Store
 
@@ -171,6 +172,7 @@ class Log:
             decision=proposal.decision,
             deadline=proposal.deadline,
         )
+        entry = signing_of(self._store).sign(entry)
         return entry if self._store.put_if_absent(entry_key(entry.number), dump_entry(entry)) else None
 
     def _unread_numbers(self) -> list[int]:
