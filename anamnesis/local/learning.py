@@ -109,6 +109,7 @@ def _run_updates(
 ) -> LearningResult:
     local_context, learned_updates = selected_model.local_context(author), []
     create_split_key(local_context.split_key)
+    selected_model.establish_registry()
     pipeline_runner = LocalPipelineRunner(selected_model.state.runs, utc_now, workers)
     progress = progress_reporter.track(selected_model.model.name)
     for request in requests:

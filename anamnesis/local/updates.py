@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 
 from anamnesis.local.plan_input import InspectSite, LocalObservation, observe_local
+from anamnesis.local.signing import open_model_registry, signing_settings
 from anamnesis.local.state import LocalState
-from anamnesis.operator.addresses import registry_url
 from anamnesis.operator.api import ContinualModel, LoadedResource, ResourceSet, Site
 from anamnesis.operator.plan import CreateUpdate, PlannedModelStatus, plan
 from anamnesis.operator.requests import update_request
 from anamnesis.records.timestamps import Clock
 from anamnesis.registry import Log
-from anamnesis.storage import open_store
+from anamnesis.storage import Store
 from anamnesis.updates.requests import UpdateRequest
 
 Ingest = Callable[[LoadedResource[Site]], None]
@@ -36,6 +36,11 @@ class LocalContext:
     split_key: str
     author: str
 
+    @property
+    def registry(self) -> Store:
+        """The model's registry."""
+        return open_model_registry(self.model, self.resources, self.state, self.split_key)
+
 
 def observe_and_plan(
     context: LocalContext,
@@ -48,7 +53,7 @@ def observe_and_plan(
     observation = observe_local(
         context.model,
         sites,
-        registry=open_store(registry_url(context.model)),
+        registry=context.registry,
         inspect_site=inspect_site,
         submitted_updates=submitted_updates,
     )
@@ -65,6 +70,7 @@ def build_update_request(context: LocalContext, observation: LocalObservation, s
         base=observation.plan_input.champion,
         learned_sites=observation.learned_sites,
         author=context.author,
+        signing=signing_settings(context.model, context.state),
     )
 
 
@@ -91,7 +97,7 @@ def pending_updates(
 
 def write_local_status(context: LocalContext, status: PlannedModelStatus) -> None:
     """Writes the status and the log's head, as ``ContinualModel.status`` holds them on a cluster."""
-    context.state.write_status(status, Log(open_store(registry_url(context.model))).head())
+    context.state.write_status(status, Log(context.registry).head())
 
 
 def create_split_key(reference: str) -> None:

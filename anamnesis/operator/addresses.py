@@ -9,6 +9,8 @@ from anamnesis.records import InputError
 
 SPLIT_KEY_VARIABLE = "ANAMNESIS_SPLIT_KEY"
 """Environment variable that holds the split key where the model names a Secret."""
+RUN_KEY_VARIABLE = "ANAMNESIS_RUN_KEY"
+"""Environment variable that holds the private key with which a run signs its records."""
 
 
 def absolute_url(url: str, folder: Path) -> str:

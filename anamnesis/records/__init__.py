@@ -26,7 +26,7 @@ from anamnesis.records.evaluation import Evaluation, EvaluationSet, Metric
 from anamnesis.records.progress import Progress, ignore_progress
 from anamnesis.records.sample import Image, Sample, Split, Target
 from anamnesis.records.scheduled_evaluation import Measurement, ScheduledEvaluation
-from anamnesis.records.signature import PublicKey, Signature, SignerRole
+from anamnesis.records.signature import PublicKey, Signature, SignerRole, SigningSettings
 from anamnesis.records.site import LabelOrigin, LabelSource, SiteConfig, SiteRef
 from anamnesis.records.task import Task, TaskType, find_class_indices, label_space
 from anamnesis.records.update_run import SourceState, UpdateResult, UpdateResultKind, UpdateTrigger
@@ -61,6 +61,7 @@ __all__ = [
     "ScheduledEvaluation",
     "Signature",
     "SignerRole",
+    "SigningSettings",
     "SiteConfig",
     "SiteRef",
     "SourceState",

@@ -59,6 +59,21 @@ class PublicKey:
         return digest_bytes(decode_key(self.key))
 
 
+@dataclass(frozen=True, slots=True)
+class SigningSettings:
+    """How a run signs what it writes to the registry, and whose signatures count when it reads.
+
+    Attributes:
+        private_key: place of the run's private key, ``file:///...`` or ``env:NAME``; empty: records are unsigned.
+        role: role of that key.
+        public_keys: the keys whose signatures count; empty: records without a signature count.
+    """
+
+    private_key: str = ""
+    role: SignerRole = SignerRole.RUN
+    public_keys: tuple[PublicKey, ...] = ()
+
+
 def decode_key(text: str) -> bytes:
     """Returns the 32 bytes of a key in base64; the error does not show the key.
 

@@ -123,6 +123,10 @@ class Log:
             self._read_entries.append(entry)
         return tuple(self._read_entries)
 
+    def history(self) -> History:
+        """Returns the history after all entries; raises the errors of ``entries``."""
+        return build_history(self.entries(), signing_of(self._store).is_signed)
+
     def append(
         self,
         kind: EntryKind,
@@ -151,7 +155,7 @@ class Log:
             The new entry, or none.
         """
         for _ in range(MAXIMUM_ATTEMPTS):
-            proposal = propose(build_history(self.entries()))
+            proposal = propose(self.history())
             if proposal is None:
                 return None
             if entry := self._put_entry(self._last_read_head(), proposal):

@@ -116,6 +116,10 @@ class Signing:
             )
         return record
 
+    def is_signed(self, record: object) -> bool:
+        """Returns whether the signature of a record counts, or none is needed."""
+        return not self.problem_of(record)
+
     def problem_of(self, record: object) -> str:
         """Returns why the signature of a record does not count; empty where it counts, or none is needed."""
         if not self.public_keys:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from anamnesis.records import Configuration, SiteConfig, SiteRef, UpdateTrigger
+from anamnesis.records import Configuration, SigningSettings, SiteConfig, SiteRef, UpdateTrigger
 from anamnesis.registry.gate import GatePolicy
 
 
@@ -24,6 +24,7 @@ class UpdateRequest:
         stored_images: whether the model's change plan allows versions that hold real images of patients.
         trigger: why an operator started the update. With a trigger the run writes an update result, and the operator
             records the decision.
+        signing: how the run signs what it writes to the registry, and whose signatures count.
     """
 
     model: str
@@ -38,6 +39,7 @@ class UpdateRequest:
     author: str = "anamnesis"
     stored_images: bool = False
     trigger: UpdateTrigger | None = None
+    signing: SigningSettings = field(default_factory=SigningSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class EvaluationRequest:
         split_key: where the model's split key is.
         time: when it was due, UTC, ISO 8601.
         minimum_cases: a site with fewer recent cases gets no score on them.
+        signing: how the run signs what it writes to the registry, and whose signatures count.
     """
 
     name: str
@@ -63,3 +66,4 @@ class EvaluationRequest:
     split_key: str
     time: str
     minimum_cases: int = 20
+    signing: SigningSettings = field(default_factory=SigningSettings)

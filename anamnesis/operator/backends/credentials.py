@@ -3,12 +3,15 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from anamnesis.operator.addresses import SPLIT_KEY_VARIABLE
+from anamnesis.operator.addresses import RUN_KEY_VARIABLE, SPLIT_KEY_VARIABLE
 from anamnesis.operator.api.model import ContinualModelSpec
+from anamnesis.operator.api.signing import SigningSpec
 from anamnesis.operator.api.site import Site
 from anamnesis.operator.source_credentials import source_environment
-from anamnesis.records import InputError
+from anamnesis.records import InputError, SignerRole
+from anamnesis.registry.signing import make_signer
 
+_RUN_KEY = "key"
 ReadSecret = Callable[[str], Mapping[str, str] | None]
 """Secret name -> its keys and values; none if the Secret is missing or not readable."""
 
@@ -62,6 +65,8 @@ def collect_credentials(
         all_credentials.append(
             _make_credential(secret_key.name, "spec.splitKey.secret", secret_data, {secret_key.key: SPLIT_KEY_VARIABLE})
         )
+    if spec.registry.signing:
+        all_credentials.append(_run_key_credential(spec.registry.signing, read_secret))
     for site in sites:
         if reference := site.spec.source.credentials_secret:
             field_path = f"Site {site.metadata.name}: spec.source.credentialsSecret"
@@ -73,6 +78,24 @@ def collect_credentials(
             }
             all_credentials.append(_make_credential(reference.name, field_path, secret_data, variable_by_key))
     return _without_duplicates(all_credentials)
+
+
+def _run_key_credential(signing: SigningSpec, read_secret: ReadSecret) -> Credential:
+    """Returns the key with which a run signs its records; refuses a key whose signatures would not count."""
+    field_path = "spec.registry.signing.runKeySecret"
+    if signing.run_key_secret is None:
+        raise InputError(f"{field_path}: missing; name the Secret with the private key of runs")
+    name = signing.run_key_secret.name
+    secret_data = _read_secret_data(read_secret, name, field_path)
+    if _RUN_KEY not in secret_data:
+        raise InputError(f"{field_path}: the Secret {name!r} has no key {_RUN_KEY!r}; add it: anamnesis key signing")
+    signer = make_signer(SignerRole.RUN, secret_data[_RUN_KEY])
+    if signer.public_key not in [key.key for key in signing.public_keys if key.role == "Run"]:
+        raise InputError(
+            f"{field_path}: the private key of the Secret {name!r} does not belong to a public key of the role Run; "
+            f"add it to spec.registry.signing.publicKeys: name: runs, role: Run, key: {signer.public_key}"
+        )
+    return _make_credential(name, field_path, secret_data, {_RUN_KEY: RUN_KEY_VARIABLE})
 
 
 def _read_secret_data(read_secret: ReadSecret, name: str, field_path: str) -> Mapping[str, str]:
