@@ -12,7 +12,7 @@ from anamnesis.records.errors import (
     RefusedError,
     UnreachableError,
 )
-from anamnesis.records.evaluation import Evaluation, EvaluationSet, Metric
+from anamnesis.records.evaluation import MINIMUM_CELL_PATIENTS, Evaluation, EvaluationSet, Metric, recall_metric
 from anamnesis.records.progress import Progress, ignore_progress
 from anamnesis.records.sample import Image, Sample, Split, Target
 from anamnesis.records.scheduled_evaluation import Measurement, ScheduledEvaluation
@@ -22,6 +22,7 @@ from anamnesis.records.update_run import SourceState, UpdateResult, UpdateResult
 from anamnesis.records.version import UpdateCost, UpdateRecord, Version
 
 __all__ = [
+    "MINIMUM_CELL_PATIENTS",
     "AnamnesisError",
     "Configuration",
     "ConflictError",
@@ -70,5 +71,6 @@ __all__ = [
     "find_class_indices",
     "ignore_progress",
     "label_space",
+    "recall_metric",
     "short_digest",
 ]

@@ -37,6 +37,7 @@ class Criterion:
         value: the measured value; none while it is missing. For ``forgetting``: the best earlier score minus the score.
         limit: the lowest passing value; for ``forgetting`` the highest.
         passed: none while the value is missing.
+        is_applicable: false where the task has nothing that the criterion measures; it then neither waits nor fails.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Criterion:
     value: Decimal | None
     limit: Decimal
     passed: bool | None
+    is_applicable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from anamnesis.cli.cluster.status.read import ModelView, NamespaceView
 from anamnesis.cli.output import format_table
 from anamnesis.operator.api import Site, condition_types
 from anamnesis.operator.api.conditions import Condition
-from anamnesis.operator.api.status import Score, TaskStatus
+from anamnesis.operator.api.scores import Score
+from anamnesis.operator.api.status import TaskStatus
 from anamnesis.operator.plan.planned_status import UpdateState
 from anamnesis.records import short_digest
 
