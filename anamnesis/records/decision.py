@@ -110,6 +110,7 @@ class DecisionOutcome(StrEnum):
     ALREADY_PROMOTED = "AlreadyPromoted"
     NEVER_PROMOTED = "NeverPromoted"
     NO_CHAMPION = "NoChampion"
+    REPORT_CHANGED = "ReportChanged"
 
     @property
     def is_refused(self) -> bool:
@@ -126,12 +127,14 @@ class RecordedApproval:
         uid: of the resource.
         decision: of the person.
         outcome: what came of it.
+        report: digest of the report that the person read; empty where the UpdateApproval names none.
     """
 
     name: str
     uid: str
     decision: PersonDecision
     outcome: DecisionOutcome
+    report: str = ""
 
 
 @dataclass(frozen=True, slots=True)
