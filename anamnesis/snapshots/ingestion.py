@@ -31,7 +31,7 @@ from anamnesis.snapshots.source_files import (
 from anamnesis.snapshots.splits import assign_splits, check_declared_splits, stratified_subset
 from anamnesis.snapshots.store_binding import bind_store, check_store_binding
 from anamnesis.snapshots.studies import JoinedStudies
-from anamnesis.snapshots.testsets import TestSet, check_task, freeze_test_set, list_test_sets
+from anamnesis.snapshots.testsets import TestSet, check_complete, check_task, freeze_test_set, list_test_sets
 from anamnesis.sources import SourceItem
 from anamnesis.storage.store import MissingObjectError, Store
 
@@ -77,7 +77,7 @@ def ingest(
     Args:
         config: settings of the site.
         store: the site's own store.
-        key: the model's split key.
+        key: the site's split key.
         workers: number of processes that read files, when there are many.
         progress: receives the progress.
 
@@ -238,11 +238,14 @@ def _build_manifest(
     fingerprint_of_key = key_fingerprint(key)
     records = sorted((assembled.record for assembled in assembled_samples), key=lambda record: record.id)
     test_records = tuple(record for record in records if record.split is Split.TEST)
-    issued_test_sets = list_test_sets(store) or freeze_test_set(
-        store,
-        TestSet(number=1, site=config.name, task=config.task, key_fingerprint=fingerprint_of_key, samples=test_records),
+    first_set = TestSet(
+        number=1, site=config.name, task=config.task, key_fingerprint=fingerprint_of_key, samples=test_records
     )
-    bind_store(store, config.name, fingerprint_of_key)
+    issued_test_sets = list_test_sets(store)
+    if not issued_test_sets:
+        check_complete(first_set)
+    bind_store(store, config.name, key)  # before the first test set: two models that start together use one key
+    issued_test_sets = issued_test_sets or freeze_test_set(store, first_set)
     test_sample_ids = {sample.id for test_set in issued_test_sets for sample in test_set.samples}
     samples = tuple(move_to_reserve(record, test_sample_ids) for record in records)
     return SnapshotManifest(

@@ -106,7 +106,7 @@ class ModelState:
         gate_decisions: update -> the gate's decision about its version now; only where the gate decides.
         schedule: see ``EvaluationSchedule``.
         runs: all runs of the model, oldest first.
-        split_key: where the model's split key is.
+        split_keys: site -> where its split key is.
         now: when this was read.
     """
 
@@ -123,7 +123,7 @@ class ModelState:
     gate_decisions: Mapping[str, Decision]
     schedule: EvaluationSchedule
     runs: tuple[Run, ...]
-    split_key: str
+    split_keys: Mapping[str, str]
     now: datetime
 
     @property
