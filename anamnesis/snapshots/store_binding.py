@@ -17,7 +17,7 @@ class StoreBinding:
     """A site and its split key; the last record is in force.
 
     The store holds the key, so that a lost file or Secret does not lock the site. It also holds the images that the key
-    protects: whoever reads it learns nothing more from the key than who of a list of numbers is a patient.
+    protects: with the key, a reader of the store can also test whether a known number is one of its patients.
 
     Attributes:
         number: 1, 2, 3, ...; each later record replaced the key.

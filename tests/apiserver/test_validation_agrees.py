@@ -91,7 +91,7 @@ BAD = [
     ("ContinualModel", "spec.trigger.window.days", ["Monday"] * 2, "Duplicate value", "'Monday' is listed twice"),
     ("ContinualModel", "spec.registry.url", "ftp://x", "s3://bucket/prefix, file:///absolute/path or a relative", ""),
     ("ContinualModel", "spec.registry.url", "registry", "backend Kubeflow needs a registry.url of s3://", ""),
-    ("ContinualModel", "spec.splitKey", {"type": "File", "file": {"path": "k"}}, "excludes a splitKey of type File", ""),
+    ("ContinualModel", "spec.splitKey", {"type": "File", "file": {"path": "k"}}, "excludes a splitKey of type", ""),
     ("ContinualModel", "spec.splitKey.secret", REMOVED, "type Secret needs the field secret", ""),
     ("ContinualModel", "spec.splitKey.file", {"path": "k"}, "set file for type File only", "type Secret excludes"),
     ("ContinualModel", "spec.backend.type", "Local", "set kubeflow for type Kubeflow only", "type Local excludes"),
