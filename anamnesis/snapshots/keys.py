@@ -77,9 +77,12 @@ def derive_site_key(network_key: bytes, site: str) -> bytes:
 
 def split_by_key(key: bytes, patient: str, test_fraction: float) -> Split:
     """Returns TRAIN or TEST; it is the same in every ingest with the same key."""
-    return (
-        Split.TEST if int.from_bytes(_hmac_digest(key, "split", patient)[:8]) < test_fraction * 2**64 else Split.TRAIN
-    )
+    return Split.TEST if draw_patient(key, "split", patient) < test_fraction else Split.TRAIN
+
+
+def draw_patient(key: bytes, purpose: str, patient: str) -> float:
+    """Returns a number from 0 to below 1 that only the key, the purpose and the patient determine."""
+    return (int.from_bytes(_hmac_digest(key, purpose, patient)[:8]) >> 11) / 2**53
 
 
 def pseudonymise_patient(key: bytes, site: str, patient: str) -> str:
