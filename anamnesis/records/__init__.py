@@ -24,7 +24,7 @@ from anamnesis.records.errors import (
 )
 from anamnesis.records.evaluation import MINIMUM_CELL_PATIENTS, Evaluation, EvaluationSet, Metric, recall_metric
 from anamnesis.records.progress import Progress, ignore_progress
-from anamnesis.records.sample import Image, Sample, Split, Target
+from anamnesis.records.sample import TRAINING_SPLITS, Image, Sample, Split, Target
 from anamnesis.records.scheduled_evaluation import Measurement, ScheduledEvaluation
 from anamnesis.records.site import LabelOrigin, LabelSource, SiteConfig, SiteRef
 from anamnesis.records.task import Task, TaskType, find_class_indices, label_space
@@ -33,6 +33,7 @@ from anamnesis.records.version import UpdateCost, UpdateRecord, Version
 
 __all__ = [
     "MINIMUM_CELL_PATIENTS",
+    "TRAINING_SPLITS",
     "AnamnesisError",
     "Configuration",
     "ConflictError",

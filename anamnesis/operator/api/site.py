@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from anamnesis.operator.api.api_model import ApiModel, Resource, SecretReference, TypedUnion
 from anamnesis.operator.api.cel import cel_rules
+from anamnesis.operator.api.split_key import SplitKeySpec
 from anamnesis.operator.api.status import SiteStatus
 from anamnesis.operator.api.string_types import Modality, PathSafeName, PositiveDuration, S3Url, Text, Url, WebAddress
 from anamnesis.operator.api.value_types import OrderedUniqueItems, Share, UniqueItems
@@ -168,6 +169,11 @@ class SiteSpec(ApiModel):
     """The Site's own store of images, s3://bucket/prefix or file:///path. Only steps of this Site may read it.
 
     On a laptop it may be a path relative to this file.
+    """
+    split_key: SplitKeySpec | None = None
+    """The Site's own split key, so that its steps never see the network key. If omitted, the network key gives it.
+
+    Sites with one key put a patient into the same split.
     """
     labels: LabelsSpec = LabelsSpec()
     test_fraction: Share = Decimal("0.2")

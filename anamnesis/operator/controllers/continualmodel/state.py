@@ -108,7 +108,7 @@ class ModelState:
         reports: update -> the report about its version; only where the gate decides, or the status has none yet.
         schedule: see ``EvaluationSchedule``.
         runs: all runs of the model, oldest first.
-        split_key: where the model's split key is.
+        split_keys: site -> where its split key is.
         now: when this was read.
     """
 
@@ -126,7 +126,7 @@ class ModelState:
     reports: Mapping[str, CandidateReport]
     schedule: EvaluationSchedule
     runs: tuple[Run, ...]
-    split_key: str
+    split_keys: Mapping[str, str]
     now: datetime
 
     @property

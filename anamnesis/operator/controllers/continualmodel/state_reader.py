@@ -27,6 +27,7 @@ from anamnesis.operator.controllers.continualmodel.state import ModelState, Regi
 from anamnesis.operator.controllers.continualmodel.validation import (
     check_log_head,
     check_registry_url,
+    check_split_keys,
     check_store_urls,
     check_task_definitions,
 )
@@ -82,6 +83,7 @@ class StateReader:
         environment = self._model_environment(loaded_model)
         sites = self._read_sites(loaded_model)
         check_store_urls(loaded_model, sites)
+        check_split_keys(loaded_model, sites)
         check_task_definitions(loaded_model, sites)
         updates = self._cluster.list(ModelUpdate, namespace, {"spec.model": loaded_model.name})
         store, entries = self._read_log(loaded_model, environment)
@@ -117,9 +119,10 @@ class StateReader:
             reports=build_reports(judged_versions, gate_decisions, registry, evaluations),
             schedule=read_evaluation_schedule(store, model, registry.champion, now),
             runs=backend.runs(name_prefix(loaded_model.name)),
-            split_key=split_key_reference(
-                loaded_model, self._options.state_folder / namespace / loaded_model.name / "split.key"
-            ),
+            split_keys={
+                name: split_key_reference(loaded_model, site, self._options.state_folder / namespace / "split.key")
+                for name, site in sites.items()
+            },
             now=now,
         )
         return state, ModelServices(store, backend)
