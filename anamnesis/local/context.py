@@ -32,20 +32,24 @@ class SelectedModel:
     @property
     def registry(self) -> Store:
         """The model's registry. Reading and decisions: where it may be empty, use ``establish_registry``."""
-        return open_model_registry(self.model, self.resources, self.state, self.split_key)
+        return open_model_registry(self.model, self.resources, self.state)
 
     def establish_registry(self) -> Store:
         """Returns the registry; gives it the identity of this model where it is empty."""
-        return establish_registry(self.model, self.resources, self.state, self.split_key)
+        return establish_registry(self.model, self.resources, self.state)
 
     @property
-    def split_key(self) -> str:
-        """Where the split key is."""
-        return split_key_reference(self.model, self.state.split_key)
+    def network_key(self) -> str:
+        """Where the network key is."""
+        return split_key_reference(self.model, None, self.state.split_key)
+
+    def split_key(self, site: LoadedResource[Site]) -> str:
+        """Returns where the split key of a site is."""
+        return split_key_reference(self.model, site, self.state.split_key)
 
     def local_context(self, author: str) -> LocalContext:
         """Returns the context of local mode."""
-        return LocalContext(self.model, self.resources, state=self.state, split_key=self.split_key, author=author)
+        return LocalContext(self.model, self.resources, state=self.state, author=author)
 
     def site(self, name: str) -> LoadedResource[Site]:
         """Returns one of the model's sites; without a name, the only one.

@@ -4,9 +4,9 @@ from anamnesis.local.state import LocalState
 from anamnesis.operator.addresses import registry_url
 from anamnesis.operator.api import ContinualModel, LoadedResource, ResourceSet
 from anamnesis.operator.requests import model_identity, public_keys
-from anamnesis.records import InputError, RefusedError, SignerRole, SigningSettings
+from anamnesis.records import RefusedError, SignerRole, SigningSettings
 from anamnesis.registry import Log
-from anamnesis.registry.identity import RegistryIdentity, check_identity, read_identity, write_identity
+from anamnesis.registry.identity import check_identity, read_identity, write_identity
 from anamnesis.registry.opening import read_private_key, sign_with
 from anamnesis.registry.signing import make_signer
 from anamnesis.storage import Store, open_store
@@ -19,31 +19,26 @@ def signing_settings(model: LoadedResource[ContinualModel], state: LocalState) -
     return SigningSettings(reference, SignerRole.LOCAL, public_keys(model.resource.spec))
 
 
-def open_model_registry(
-    model: LoadedResource[ContinualModel], resources: ResourceSet, state: LocalState, split_key: str
-) -> Store:
+def open_model_registry(model: LoadedResource[ContinualModel], resources: ResourceSet, state: LocalState) -> Store:
     """Returns the registry of a model; writes nothing.
 
     Raises:
         OtherModelError: the registry belongs to another model.
     """
     store = open_store(registry_url(model))
-    identity = read_identity(store)
-    model_on_this_machine = local_identity(model, resources, split_key)
-    check_identity(identity, model_on_this_machine, Log(store).entries() if identity else (), store.url)
+    model_on_this_machine = model_identity(model, resources.sites_of(model))
+    check_identity(read_identity(store), model_on_this_machine, Log(store).entries(), store.url)
     return sign_with(store, signing_settings(model, state))
 
 
-def establish_registry(
-    model: LoadedResource[ContinualModel], resources: ResourceSet, state: LocalState, split_key: str
-) -> Store:
+def establish_registry(model: LoadedResource[ContinualModel], resources: ResourceSet, state: LocalState) -> Store:
     """Returns the registry of a model, ready for writing: with its identity, and with the key of this machine.
 
     Raises:
         OtherModelError: the registry belongs to another model.
         RefusedError: the model lists its keys, and the key of this machine is not one of them.
     """
-    store = open_model_registry(model, resources, state, split_key)
+    store = open_model_registry(model, resources, state)
     reference = state.signing_key.resolve().as_uri()
     signer = make_signer(SignerRole.LOCAL, read_private_key(reference, create=True))
     keys = public_keys(model.resource.spec)
@@ -53,22 +48,5 @@ def establish_registry(
             f"nothing that it writes would count; add name: NAME, role: Local, key: {signer.public_key}"
         )
     if read_identity(store) is None:
-        write_identity(store, local_identity(model, resources, split_key))
-    return open_model_registry(model, resources, state, split_key)
-
-
-def local_identity(model: LoadedResource[ContinualModel], resources: ResourceSet, split_key: str) -> RegistryIdentity:
-    """Returns the identity that this machine would give a registry of the model."""
-    sites = resources.sites_of(model)
-    fingerprint = _fingerprint(split_key)
-    return model_identity(model, sites, {site.name: fingerprint for site in sites} if fingerprint else {})
-
-
-def _fingerprint(split_key: str) -> str:
-    """Returns the fingerprint of the split key; empty where this machine does not have it."""
-    from anamnesis.snapshots import key_fingerprint, read_split_key
-
-    try:
-        return key_fingerprint(read_split_key(split_key))
-    except InputError:
-        return ""
+        write_identity(store, model_identity(model, resources.sites_of(model)))
+    return open_model_registry(model, resources, state)

@@ -103,15 +103,12 @@ def gate_policy(spec: GateSpec) -> GatePolicy:
     )
 
 
-def model_identity(
-    model: LoadedResource[ContinualModel], sites: Iterable[LoadedResource[Site]], key_fingerprints: Mapping[str, str]
-) -> RegistryIdentity:
+def model_identity(model: LoadedResource[ContinualModel], sites: Iterable[LoadedResource[Site]]) -> RegistryIdentity:
     """Returns the identity that the model gives its registry."""
     metadata, tasks = model.resource.metadata, [site_task(site.resource.spec) for site in sites]
     return RegistryIdentity(
         model=f"{metadata.namespace}/{model.name}" if metadata.namespace else model.name,
         tasks={task.name: task for task in tasks},
-        key_fingerprints=key_fingerprints,
         signed=bool(public_keys(model.resource.spec)),
     )
 
@@ -174,7 +171,7 @@ def evaluation_request(
     *,
     learned_sites: tuple[SiteRef, ...],
     champion: str,
-    split_key: str,
+    split_keys: Mapping[str, str],
     name: str,
     due_at: datetime,
 ) -> EvaluationRequest:
@@ -185,7 +182,7 @@ def evaluation_request(
         sites: its sites.
         learned_sites: those that the champion has learned, with their test sets.
         champion: digest of the version.
-        split_key: where the split key is.
+        split_keys: site -> where its split key is.
         name: of the evaluation.
         due_at: when it was due.
     """
@@ -196,7 +193,7 @@ def evaluation_request(
         registry=registry_url(model),
         version=champion,
         sites=tuple((site_config(sites[reference.name]), reference) for reference in learned_sites),
-        split_key=split_key,
+        split_keys={reference.name: split_keys[reference.name] for reference in learned_sites},
         time=format_timestamp(due_at),
         minimum_cases=evaluation_spec.minimum_recent_cases if evaluation_spec else 20,
         signing=run_signing(model.resource.spec),

@@ -38,6 +38,7 @@ class Criterion:
         value: the measured value; none while it is missing. For ``forgetting``: the best earlier score minus the score.
         limit: the lowest passing value; for ``forgetting`` the highest.
         passed: none while the value is missing.
+        is_applicable: false where the task has nothing that the criterion measures; it then neither waits nor fails.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Criterion:
     value: Decimal | None
     limit: Decimal
     passed: bool | None
+    is_applicable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ class DecisionOutcome(StrEnum):
     ALREADY_PROMOTED = "AlreadyPromoted"
     NEVER_PROMOTED = "NeverPromoted"
     NO_CHAMPION = "NoChampion"
+    REPORT_CHANGED = "ReportChanged"
 
     @property
     def is_refused(self) -> bool:
@@ -129,12 +132,14 @@ class RecordedApproval:
         uid: of the resource.
         decision: of the person.
         outcome: what came of it.
+        report: digest of the report that the person read; empty where the UpdateApproval names none.
     """
 
     name: str
     uid: str
     decision: PersonDecision
     outcome: DecisionOutcome
+    report: str = ""
 
 
 @dataclass(frozen=True, slots=True)

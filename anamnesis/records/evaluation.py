@@ -9,6 +9,15 @@ from anamnesis.records.codec import encode
 from anamnesis.records.digests import digest_json
 from anamnesis.records.signature import Signature
 
+MINIMUM_CELL_PATIENTS = 10
+"""A number about fewer patients leaves no site and is in no report."""
+_RECALL_PREFIX = "Recall/"
+
+
+def recall_metric(class_name: str) -> str:
+    """Returns the name of the metric that holds the recall of a class."""
+    return f"{_RECALL_PREFIX}{class_name}"
+
 
 class EvaluationSet(StrEnum):
     """The set of cases that was evaluated."""
@@ -47,9 +56,11 @@ class Evaluation:
         evaluator: digest of the evaluator's name, revision and settings.
         name: the evaluator: ``forgetting`` or ``saliency``.
         metrics: by name; ``forgetting`` gives ``Accuracy``, ``BalancedAccuracy``, ``AUROC`` (task-incremental) and
-            ``ClassIncrementalAccuracy``; ``saliency`` gives ``IoU``, ``SSIM``, ``Cosine``, ``Spearman``.
+            ``ClassIncrementalAccuracy``, and ``Recall/<class>`` for each class with enough patients; ``saliency`` gives
+            ``IoU``, ``SSIM``, ``Cosine``, ``Spearman``, or nothing where the network has no saliency maps.
         evaluation_set: frozen test set or recent cases.
         signature: of the run; none where the model has no signing keys.
+        patients: number of patients of these cases; 0 where it was not counted.
         schema: schema of this record.
     """
 
@@ -62,6 +73,7 @@ class Evaluation:
     metrics: Mapping[str, Metric]
     evaluation_set: EvaluationSet = EvaluationSet.FROZEN
     signature: Signature | None = None
+    patients: int = 0
     schema: int = 3
 
     @property

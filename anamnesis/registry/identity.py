@@ -24,7 +24,6 @@ class RegistryIdentity:
     Attributes:
         model: ``namespace/name`` on a cluster, else the name.
         tasks: the tasks of the model's sites, by name.
-        key_fingerprints: site -> fingerprint of its split key, where the writer had the key.
         signed: records without a signature do not count.
         nonce: random text; it distinguishes two registries of one model.
         schema: schema of this record.
@@ -32,7 +31,6 @@ class RegistryIdentity:
 
     model: str
     tasks: Mapping[str, Task] = field(default_factory=dict)
-    key_fingerprints: Mapping[str, str] = field(default_factory=dict)
     signed: bool = False
     nonce: str = ""
     schema: int = 1
@@ -88,12 +86,6 @@ def check_identity(
             "model a registry of its own. If the model was renamed, run: anamnesis registry adopt -f FILE --reason TEXT"
         )
     _check_tasks(stored, model, url)
-    for site, fingerprint in model.key_fingerprints.items():
-        if stored.key_fingerprints.get(site, fingerprint) != fingerprint:
-            raise OtherModelError(
-                f"spec.splitKey: {url} was made with another split key for site {site}: with this key, patients of its "
-                "test set would be trained on. Restore the key, or give this model a registry of its own"
-            )
     if stored.signed != model.signed:
         raise OtherModelError(
             f"spec.registry.signing: the records of {url} are {'signed' if stored.signed else 'unsigned'}, and this "

@@ -20,12 +20,10 @@ from anamnesis.storage import Store
 
 TASK = Task("pneumonia", TaskType.CLASSIFICATION, ("no", "yes"))
 SWAPPED = Task("pneumonia", TaskType.CLASSIFICATION, ("yes", "no"))
-KEYS = {"guangzhou": "sha256:" + "1" * 64}
-OTHER_KEYS = {"guangzhou": "sha256:" + "2" * 64}
 
 
 def identity(model: str = "wards/chest", **changes: object) -> RegistryIdentity:
-    fields: Mapping[str, object] = {"tasks": {"pneumonia": TASK}, "key_fingerprints": KEYS, **changes}
+    fields: Mapping[str, object] = {"tasks": {"pneumonia": TASK}, **changes}
     return RegistryIdentity(model, **fields)  # type: ignore[arg-type]
 
 
@@ -46,8 +44,6 @@ def test_the_first_writer_names_the_model(folder: Store) -> None:
         identity("chest"),  # a file on a laptop has no namespace
         identity(tasks={}),
         identity(tasks={"pneumonia": TASK, "effusion": SWAPPED}),  # a site that joined later
-        identity(key_fingerprints={}),  # the operator cannot read the key
-        identity(key_fingerprints={"sendai": OTHER_KEYS["guangzhou"]}),
     ],
 )
 def test_the_same_model_is_accepted(other: RegistryIdentity) -> None:
@@ -61,7 +57,6 @@ def test_the_same_model_is_accepted(other: RegistryIdentity) -> None:
         (identity("liver"), "belongs to the model wards/chest, and this is liver"),
         (identity("research/chest"), "belongs to the model wards/chest, and this is research/chest"),
         (identity(tasks={"pneumonia": SWAPPED}), "spec.sites: .* of the classes no, yes, and this model has yes, no"),
-        (identity(key_fingerprints=OTHER_KEYS), "spec.splitKey: .* another split key for site guangzhou"),
         (identity(signed=True), "spec.registry.signing: the records of .* are unsigned, and this model has"),
     ],
 )
