@@ -34,7 +34,7 @@ def test_a_record_is_read_as_it_was_written() -> None:
 @pytest.mark.parametrize(
     ("schema", "advice"),
     [
-        (2, "start a new registry, or use the release of Anamnesis that wrote this object"),
+        (2, "start a new registry and store, or use the release of Anamnesis that wrote this object"),
         (4, "use a newer release of Anamnesis"),
     ],
 )
