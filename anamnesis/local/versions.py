@@ -5,8 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anamnesis.local.context import select_model
-from anamnesis.records import Evaluation, InputError, LogEntry, Version
-from anamnesis.registry import History, Log, LogPosition, build_history, list_versions, read_evaluations, read_version
+from anamnesis.records import Evaluation, InputError, LogEntry, RefusedError, Version
+from anamnesis.registry import (
+    History,
+    Log,
+    LogPosition,
+    build_history,
+    describe_withdrawal,
+    list_versions,
+    read_evaluations,
+    read_version,
+)
 from anamnesis.storage import Store, open_store
 
 
@@ -55,9 +64,16 @@ def find_version(store: Store, version_reference: str) -> str:
 
     Raises:
         InputError: no digest or several begin so.
+        RefusedError: a person withdrew the champion.
     """
     if version_reference == "champion":
-        champion = build_history(Log(store).entries()).champion
+        history = Log(store).history()
+        champion = history.champion
+        if history.withdrawal:
+            raise RefusedError(
+                f"{store.url}: {describe_withdrawal(history.withdrawal)}, because: {history.withdrawal.reason}. "
+                "Do not use any version of this model; to use an earlier one, run: anamnesis rollback"
+            )
         if champion is None:
             raise InputError(
                 f"{store.url}: there is no champion, because no version was promoted yet; give the digest of a version"
@@ -82,7 +98,7 @@ def find_version(store: Store, version_reference: str) -> str:
 
 def list_version_summaries(store: Store) -> list[VersionSummary]:
     """Returns all versions: the promoted ones in the order of their promotion, then the others."""
-    history = build_history(Log(store).entries())
+    history = Log(store).history()
     digests = [
         *history.promoted_versions,
         *(digest for digest in list_versions(store) if digest not in history.promoted_versions),
@@ -101,6 +117,8 @@ def version_state(digest: str, history: History) -> str:
     """Returns the state of a version, in one word or two."""
     if digest == history.champion:
         return "champion"
+    if history.withdrawal and digest == history.withdrawal.subject:
+        return "withdrawn"
     if digest in history.promoted_versions:
         return "rolled back" if digest in history.rolled_back_versions else "earlier champion"
     if digest in history.rejections:

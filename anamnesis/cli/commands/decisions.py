@@ -1,4 +1,7 @@
-"""``approve``, ``reject``, ``rollback``: decisions of a person; each one becomes an entry of the registry's log."""
+"""``approve``, ``reject``, ``rollback``: decisions of a person; each one becomes an entry of the registry's log.
+
+``withdraw`` has a file of its own, because it is about no version.
+"""
 
 import sys
 from collections.abc import Callable
@@ -17,20 +20,23 @@ from anamnesis.cli.options import (
     ModelOption,
     NamespaceOption,
     ReasonOption,
+    YesOption,
     format_examples,
 )
 from anamnesis.records.errors import InputError
 
 if TYPE_CHECKING:
-    from anamnesis.cli.cluster.approvals import ApprovalDecision
+    from anamnesis.cli.cluster.approvals import ApprovalDecision, DecisionTarget
+    from anamnesis.cli.cluster.connection import Connection
     from anamnesis.local.context import SelectedModel
+    from anamnesis.operator.api.candidate_report import CandidateReport
 
 SubjectArgument = Annotated[
     str,
     typer.Argument(
         metavar="MODEL|UPDATE|VERSION",
         help="Model, update or version. On a cluster the name of a model with a waiting update is enough: the command "
-        "shows the digest and asks for confirmation.",
+        "shows the report and the digest, and asks for confirmation.",
     ),
 ]
 OptionalVersionArgument = Annotated[
@@ -66,12 +72,14 @@ class DecisionCommand:
         help: help text.
         decision: the same decision in an UpdateApproval.
         record: writes the decision to a local registry; returns the document for programs and the line for people.
+        shows_report: whether the person reads the report about the version first.
     """
 
     name: str
     help: str
     decision: "ApprovalDecision"
     record: "Callable[[SelectedModel, str, str, str], tuple[object, str]]"
+    shows_report: bool = True
 
 
 def _approve_locally(selected_model: "SelectedModel", digest: str, author: str, reason: str) -> tuple[object, str]:
@@ -85,14 +93,18 @@ def _reject_locally(selected_model: "SelectedModel", digest: str, author: str, r
     from anamnesis.records import short_digest
     from anamnesis.registry import reject
 
-    return reject(selected_model.registry, digest, author, reason), f"rejected {short_digest(digest)}"
+    entry = reject(selected_model.registry, digest, author, reason)
+    text = f"rejected {short_digest(digest)}"
+    return entry, text if entry else f"{text} before; nothing changed"
 
 
 def _roll_back_locally(selected_model: "SelectedModel", digest: str, author: str, reason: str) -> tuple[object, str]:
     from anamnesis.records import short_digest
     from anamnesis.registry import roll_back
 
-    return roll_back(selected_model.registry, digest, author, reason), f"champion is {short_digest(digest)}"
+    entry = roll_back(selected_model.registry, digest, author, reason)
+    text = f"champion is {short_digest(digest)}"
+    return entry, text if entry else f"{text} already; nothing changed"
 
 
 APPROVE = DecisionCommand(
@@ -108,7 +120,9 @@ REJECT = DecisionCommand(
     "Reject",
     _reject_locally,
 )
-ROLL_BACK = DecisionCommand("rollback", "Makes an earlier champion the champion again.", "RollBack", _roll_back_locally)
+ROLL_BACK = DecisionCommand(
+    "rollback", "Makes an earlier champion the champion again.", "RollBack", _roll_back_locally, shows_report=False
+)
 
 
 def _make_command(decision_command: DecisionCommand) -> Callable[..., None]:
@@ -122,25 +136,27 @@ def _make_command(decision_command: DecisionCommand) -> Callable[..., None]:
         namespace: NamespaceOption = "",
         context: ContextOption = "",
         wait: WaitOption = 60,
+        yes: YesOption = False,
         as_json: JsonOption = False,
     ) -> None:
         if not files:
-            if author:
-                raise InputError(
-                    "--author: not allowed on a cluster, because the user of the kubeconfig is the author; remove it"
-                )
+            require_cluster_author(author)
             return _decide_on_cluster(
                 decision_command.decision,
                 target=_split_target(subject, version, model),
                 reason=reason,
                 location=ClusterLocation(namespace, context),
                 timeout_seconds=wait,
+                is_confirmed=yes,
                 as_json=as_json,
             )
         from anamnesis.cli.output import print_result
         from anamnesis.local.context import login_name
 
         selected_model, digest = _select_version(files, subject, version, model)
+        if decision_command.shows_report:
+            reason = _show_local_report(selected_model, digest, reason)
+        require_confirmation(f"{decision_command.decision} {digest}", is_confirmed=yes, is_version_given=True)
         document, text = decision_command.record(selected_model, digest, author or login_name(), reason)
         return print_result(document, [text], as_json)
 
@@ -168,20 +184,73 @@ def _decide_on_cluster(
     reason: str,
     location: ClusterLocation,
     timeout_seconds: float,
+    is_confirmed: bool,
     as_json: bool,
 ) -> None:
-    from anamnesis.cli.cluster.approvals import create_approval, resolve_target, wait_until_recorded
+    from anamnesis.cli.cluster.approvals import resolve_target
     from anamnesis.cli.cluster.connection import connect
-    from anamnesis.cli.output import print_note, print_result
 
     connection = connect(location.namespace, location.context)
     subject, version = target
-    decision_target = resolve_target(connection, decision, subject=subject, version=version, confirm=_confirm)
-    approval = create_approval(connection, decision_target, reason)
-    print_note(f"UpdateApproval {approval.approval}: {approval.approver}: {decision} {approval.version}")
-    outcome = wait_until_recorded(connection, approval, timeout_seconds)
+    decision_target = resolve_target(connection, decision, subject=subject, version=version)
+    _print_report(decision_target.report)
+    question = f"{decision} {decision_target.version} of {decision_target.reference[1]}"
+    require_confirmation(question, is_confirmed=is_confirmed, is_version_given=bool(version))
+    record_on_cluster(connection, decision_target, reason, timeout_seconds=timeout_seconds, as_json=as_json)
+
+
+def record_on_cluster(
+    connection: "Connection", target: "DecisionTarget", reason: str, *, timeout_seconds: float, as_json: bool
+) -> None:
+    """Creates the UpdateApproval of a decision, and waits until the operator has executed or refused it."""
+    from anamnesis.cli.cluster.approvals import create_approval, wait_until_recorded
+    from anamnesis.cli.output import print_note, print_result
+
+    approval = create_approval(connection, target, reason)
+    print_note(
+        f"UpdateApproval {approval.approval}: {approval.approver}: {target.decision} {approval.version}".rstrip()
+    )
+    outcome = wait_until_recorded(connection, approval, timeout_seconds, report=print_note)
     print_result(outcome, [f"{outcome.reason}: {outcome.message}" if outcome.message else outcome.reason], as_json)
 
 
-def _confirm(question: str) -> bool:
-    return sys.stdin.isatty() and typer.confirm(question)
+def require_cluster_author(author: str) -> None:
+    """Refuses an author on a cluster.
+
+    Raises:
+        InputError: an author is given.
+    """
+    if author:
+        raise InputError(
+            "--author: not allowed on a cluster, because the user of the kubeconfig is the author; remove it"
+        )
+
+
+def _show_local_report(selected_model: "SelectedModel", digest: str, reason: str) -> str:
+    """Prints the report about a version; returns the reason with the digest of the report, for the log."""
+    from anamnesis.local.candidate_reports import read_candidate_report
+    from anamnesis.operator.candidate_reports import report_marker
+
+    report = read_candidate_report(selected_model, digest)
+    _print_report(report)
+    return f"{reason} {report_marker(report.digest)}"
+
+
+def _print_report(report: "CandidateReport | None") -> None:
+    """Prints a report on standard error, so that the result on standard output stays one document."""
+    from anamnesis.cli.candidate_report import report_lines
+    from anamnesis.cli.output import print_note
+
+    for line in report_lines(report) if report else ():
+        print_note(line)
+
+
+def require_confirmation(question: str, *, is_confirmed: bool, is_version_given: bool) -> None:
+    """Asks at a terminal. Elsewhere the whole command is the confirmation, where it names the version.
+
+    Raises:
+        InputError: the person did not confirm.
+    """
+    if is_confirmed or (typer.confirm(f"{question}?") if sys.stdin.isatty() else is_version_given):
+        return
+    raise InputError(f"{question}: not confirmed; to decide without a question, give the version, or --yes")

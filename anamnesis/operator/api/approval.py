@@ -12,6 +12,7 @@ from anamnesis.operator.api.string_types import Digest, Name, Text
 _MODEL_MESSAGE = "decisions RollBack and Withdraw need the field model alone; set model, and remove update"
 _VERSION_MESSAGE = "decision Withdraw takes no field version, every other decision needs it; remove or set version"
 _CANDIDATE_MESSAGE = "decisions Approve and Reject need the field update alone; set update, and remove model"
+_REPORT_MESSAGE = "report belongs to decisions about an update; remove report"
 
 
 class GeneratedMetadata(Metadata):
@@ -41,6 +42,7 @@ class UpdateApprovalSpec(ApiModel):
                 _CANDIDATE_MESSAGE,
             ),
             ("(self.decision == 'Withdraw') != has(self.version)", _VERSION_MESSAGE),
+            ("!has(self.report) || has(self.update)", _REPORT_MESSAGE),
         )
     )
 
@@ -53,6 +55,9 @@ class UpdateApprovalSpec(ApiModel):
     all decisions but Withdraw."""
     decision: Literal["Approve", "Reject", "RollBack", "Withdraw"]
     """The decision on the version."""
+    report: Digest | None = None
+    """Digest of the report that you read (status.reportDigest of the ModelUpdate). With another digest than that of
+    the present report, the operator refuses the approval."""
     approver: Text
     """Your own user name (kubectl auth whoami shows it). The API server refuses any other name."""
     reason: Text
@@ -67,6 +72,8 @@ class UpdateApprovalSpec(ApiModel):
             raise ValueError(_CANDIDATE_MESSAGE)
         if (self.decision == "Withdraw") == (self.version is not None):
             raise ValueError(_VERSION_MESSAGE)
+        if self.report is not None and self.update is None:
+            raise ValueError(_REPORT_MESSAGE)
         return self
 
 

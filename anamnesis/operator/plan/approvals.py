@@ -43,7 +43,11 @@ def find_refusal(approval: ObservedApproval) -> DecisionOutcome | None:
         return None
     if not approval.has_update:
         return DecisionOutcome.UNKNOWN_UPDATE
-    return DecisionOutcome.WRONG_VERSION if approval.version != approval.candidate else None
+    if approval.version != approval.candidate:
+        return DecisionOutcome.WRONG_VERSION
+    has_other_report = approval.report not in ("", approval.present_report)
+    is_approval = approval.decision is PersonDecision.APPROVE
+    return DecisionOutcome.REPORT_CHANGED if is_approval and has_other_report else None
 
 
 def _is_author_verified(created_at: datetime, admission_policy_since: datetime | None) -> bool:
@@ -101,6 +105,11 @@ def _refusal_message(approval: ObservedApproval, outcome: DecisionOutcome) -> st
             return (
                 "roll back is only possible to a version that was champion; to list the versions, run: "
                 "anamnesis registry list --registry URL (spec.registry.url of the model)"
+            )
+        case DecisionOutcome.REPORT_CHANGED:
+            return (
+                f"spec.report: the report about this version is now {approval.present_report or 'gone'}, because its "
+                "scores or the limits of the gate have changed since; read the report, then create another approval"
             )
         case DecisionOutcome.NO_CHAMPION:
             return "there was no champion to withdraw; to stop updates, run: anamnesis suspend -n NAMESPACE MODEL"

@@ -134,6 +134,8 @@ class ObservedApproval:
         update: name of the ModelUpdate; empty for a decision about the champion.
         has_update: whether this ModelUpdate exists.
         candidate: the version that this update gave; empty where there is no such update or version.
+        report: digest of the report that the person read; empty where the approval names none.
+        present_report: digest of the report about the version now; empty where the gate does not decide.
         entry: the entry of the log that records the approval, or none.
         earlier_entry: number of the entry that records a deleted approval of the same name and content; 0 for none.
     """
@@ -145,6 +147,8 @@ class ObservedApproval:
     update: str = ""
     has_update: bool = True
     candidate: str = ""
+    report: str = ""
+    present_report: str = ""
     entry: LogEntry | None = None
     earlier_entry: int = 0
 

@@ -84,6 +84,7 @@ class ApprovalState(StrEnum):
     ALREADY_PROMOTED = "AlreadyPromoted"
     NEVER_PROMOTED = "NeverPromoted"
     NO_CHAMPION = "NoChampion"
+    REPORT_CHANGED = "ReportChanged"
 
     @property
     def is_refused(self) -> bool:
@@ -129,6 +130,7 @@ class PlannedModelStatus:
 
     Attributes:
         champion: digest of the version in use, or empty.
+        withdrawal: who withdrew the champion, and how that ends; empty where it is not withdrawn.
         sites: in the order they joined.
         planned_at: the time of the plan, UTC, ISO 8601.
         updates: by name.
@@ -141,4 +143,5 @@ class PlannedModelStatus:
     planned_at: str = ""
     updates: Mapping[str, PlannedUpdateStatus] = field(default_factory=dict)
     evaluation_problem: str = ""
+    withdrawal: str = ""
     requeue_at: datetime | None = None

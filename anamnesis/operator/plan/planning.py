@@ -61,6 +61,7 @@ def plan(
     requeue_times += [now + BACKEND_RETRY_INTERVAL] if plan_input.backend_problem else []
     status = PlannedModelStatus(
         champion=plan_input.champion,
+        withdrawal=plan_input.withdrawal,
         sites=tuple(site.status for site in sites),
         planned_at=now.isoformat(timespec="seconds"),
         updates={

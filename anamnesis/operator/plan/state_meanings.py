@@ -46,4 +46,6 @@ APPROVAL_STATE_MEANINGS: Final[Mapping[ApprovalState, str]] = {
     ApprovalState.ALREADY_PROMOTED: "The version is promoted already. `anamnesis rollback` undoes that.",
     ApprovalState.NEVER_PROMOTED: "Roll back is only possible to a version that was champion.",
     ApprovalState.NO_CHAMPION: "There was no champion to withdraw. `anamnesis suspend` stops updates.",
+    ApprovalState.REPORT_CHANGED: "The report about the version has changed since the person read it. "
+    "Read it with `anamnesis report -n NAMESPACE MODEL`, then approve again.",
 }

@@ -9,7 +9,7 @@ from anamnesis.operator.api import ContinualModel, LoadedResource
 from anamnesis.operator.api.annotations import RUNS_FINALIZER
 from anamnesis.operator.api.condition_types import BACKEND_REACHABLE, READY
 from anamnesis.operator.api.reasons import INVALID_SPEC, REFUSED
-from anamnesis.operator.api.update import name_prefix
+from anamnesis.operator.api.update import ModelUpdate, name_prefix
 from anamnesis.operator.backends.guarded_backend import BackendError, make_guarded_backend
 from anamnesis.operator.controllers.continualmodel.claim_release import open_claims, release_claims
 from anamnesis.operator.controllers.continualmodel.conditions import (
@@ -20,6 +20,8 @@ from anamnesis.operator.controllers.continualmodel.conditions import (
 from anamnesis.operator.controllers.continualmodel.execute import ActionExecutor
 from anamnesis.operator.controllers.continualmodel.names import operator_identity
 from anamnesis.operator.controllers.continualmodel.plan_input import build_plan_input
+from anamnesis.operator.controllers.continualmodel.report_reader import read_report_digest
+from anamnesis.operator.controllers.continualmodel.reports import report_config_map
 from anamnesis.operator.controllers.continualmodel.state import BackendProblem, ModelState
 from anamnesis.operator.controllers.continualmodel.state_reader import ModelServices, StateReader
 from anamnesis.operator.controllers.options import ReconcileOptions
@@ -68,7 +70,7 @@ class ModelReconciler:
     ) -> None:
         self._cluster, self._clock, self._options = cluster, clock, options
         self._registries = registries or Registries(cluster, options)
-        self._approvals = approvals or ApprovalReconciler(cluster, clock, self._registries)
+        self._approvals = approvals or ApprovalReconciler(cluster, clock, self._registries, read_report_digest)
         self._reader = StateReader(cluster, clock, options, self._registries)
 
     def reconcile(self, key: ReconcileKey) -> timedelta | None:
@@ -126,9 +128,16 @@ class ModelReconciler:
 
     def _write_statuses(self, state: ModelState, plan_input: PlanInput, planned_status: PlannedModelStatus) -> None:
         for update in state.updates:
+            self._publish_report(state, update)
             new_update_status = update_status(state, update, planned_status.updates[update.metadata.name], plan_input)
             self._cluster.put_status(update, new_update_status)
         self._cluster.put_status(state.model.resource, model_status(state, plan_input, planned_status))
+
+    def _publish_report(self, state: ModelState, update: ModelUpdate) -> None:
+        """Writes the report about a version that is not decided yet; the status, written next, names it."""
+        name = update.metadata.name
+        if name in state.gate_decisions and state.reports[name].digest != update.status.report_digest:
+            self._cluster.create_config_map(report_config_map(update, state.reports[name]), owner=update)
 
     def _remove_finalizer_when_idle(self, state: ModelState) -> None:
         """Removes the finalizer where no run is live and this operator holds no open claim."""

@@ -88,7 +88,7 @@ class ActionExecutor:
         request = update_request(
             model,
             site,
-            split_key=state.split_key,
+            split_key=state.split_keys[action.site],
             base=action.base,
             learned_sites=state.require_learned_sites(),
             author=state.operator_identity,
@@ -158,7 +158,7 @@ class ActionExecutor:
             state.sites,
             learned_sites=state.require_learned_sites(),
             champion=state.registry.champion,
-            split_key=state.split_key,
+            split_keys=state.split_keys,
             name=action.evaluation,
             due_at=action.due_at,
         )

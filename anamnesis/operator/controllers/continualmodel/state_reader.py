@@ -6,6 +6,7 @@ from pathlib import Path
 
 from anamnesis.operator.addresses import split_key_reference, store_url
 from anamnesis.operator.api import ContinualModel, LoadedResource, Site
+from anamnesis.operator.api.candidate_report import CandidateReport
 from anamnesis.operator.api.update import ModelUpdate, name_prefix
 from anamnesis.operator.backends.base import Backend, Run
 from anamnesis.operator.backends.guarded_backend import BackendError, make_guarded_backend
@@ -19,13 +20,18 @@ from anamnesis.operator.controllers.continualmodel.registry_reader import (
     read_registry,
     read_stored_evaluations,
 )
+from anamnesis.operator.controllers.continualmodel.reports import build_reports, unreported_versions
 from anamnesis.operator.controllers.continualmodel.state import (
     BackendProblem,
     ModelState,
     RegistryState,
     StoredEvaluations,
 )
-from anamnesis.operator.controllers.continualmodel.validation import check_store_urls, check_task_definitions
+from anamnesis.operator.controllers.continualmodel.validation import (
+    check_split_keys,
+    check_store_urls,
+    check_task_definitions,
+)
 from anamnesis.operator.controllers.options import ReconcileOptions
 from anamnesis.operator.controllers.registries import Registries
 from anamnesis.operator.requests import gate_policy, learned_site_refs
@@ -99,12 +105,14 @@ class StateReader:
             evaluations=gate_state.evaluations,
             best_scores=gate_state.best_scores,
             gate_decisions=gate_state.decisions,
+            reports=gate_state.reports,
             schedule=read_evaluation_schedule(store, model, registry.champion, now),
             runs=runs,
             backend_problem=backend_problem,
-            split_key=split_key_reference(
-                loaded_model, self._options.state_folder / namespace / loaded_model.name / "split.key"
-            ),
+            split_keys={
+                name: split_key_reference(loaded_model, site, self._options.state_folder / namespace / "split.key")
+                for name, site in sites.items()
+            },
             now=now,
         )
         return state, ModelServices(store, backend)
@@ -139,6 +147,7 @@ class StateReader:
             if reference.name in site_by_name
         }
         check_store_urls(loaded_model, sites)
+        check_split_keys(loaded_model, sites)
         check_task_definitions(loaded_model, sites)
         return sites
 
@@ -164,6 +173,7 @@ class _GateState:
     evaluations: StoredEvaluations
     best_scores: ReferenceScores
     decisions: Mapping[str, Decision]
+    reports: Mapping[str, CandidateReport]
 
 
 def _read_gate_state(
@@ -176,17 +186,20 @@ def _read_gate_state(
 ) -> _GateState:
     """Reads the evaluations of promoted and undecided versions, and lets the gate decide."""
     learned_tests = [RequiredTestSet(site.name, site.task, site.test_set, is_new_site=False) for site in learned_sites]
-    undecided = undecided_versions(updates, registry)
+    undecided, unreported = undecided_versions(updates, registry), unreported_versions(updates, registry)
+    judged_versions = tuple({item.update: item for item in (*undecided, *unreported)}.values())
     evaluations = read_stored_evaluations(
         store,
-        versions=(*registry.history.promoted_versions, *(item.version for item in undecided)),
-        tests=(*learned_tests, *(test for item in undecided for test in item.tests)),
+        versions=(*registry.history.promoted_versions, *(item.version for item in judged_versions)),
+        tests=(*learned_tests, *(test for item in judged_versions for test in item.tests)),
         previous=previous_state.evaluations if previous_state else None,
     )
+    decisions = decide_versions(undecided, gate_policy(model.spec.gate), registry, evaluations)
     return _GateState(
         evaluations,
         best_promoted_scores(learned_tests, registry, evaluations),
-        decide_versions(undecided, gate_policy(model.spec.gate), registry, evaluations),
+        decisions,
+        build_reports(judged_versions, decisions, registry, evaluations),
     )
 
 

@@ -5,9 +5,9 @@ written in one step, at one position of the log; the status repeats what the log
 """
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from anamnesis.operator.api import ContinualModel, LoadedResource, UpdateApproval
@@ -21,12 +21,15 @@ from anamnesis.operator.runtime.cluster import Cluster, ClusterDownError, Leader
 from anamnesis.operator.runtime.reconcile_key import ReconcileKey
 from anamnesis.records import AnamnesisError, ConflictError, LogEntry
 from anamnesis.records.timestamps import Clock
-from anamnesis.registry import ApprovalToRecord, Log, read_update_result, record_approval
+from anamnesis.registry import ApprovalToRecord, History, Log, read_update_result, record_approval
 from anamnesis.storage import Store
 
 RETRY_DELAY = timedelta(seconds=5)
 """How soon the operator tries again to write a decision to the log."""
 _UNREPORTABLE_ERRORS = (ClusterDownError, LeadershipLostError, ConflictError)
+
+ReadReportDigest = Callable[[ContinualModel, ModelUpdate, Store, tuple[LogEntry, ...]], str]
+"""Returns the digest of the present report about an update's version; empty where the gate does not decide."""
 
 logger = logging.getLogger(__name__)
 
@@ -46,10 +49,14 @@ class ApprovalReconciler:
         cluster: the API server.
         clock: returns the time, UTC.
         registries: the registries of all models.
+        read_report_digest: see ``ReadReportDigest``.
     """
 
-    def __init__(self, cluster: Cluster, clock: Clock, registries: Registries) -> None:
+    def __init__(
+        self, cluster: Cluster, clock: Clock, registries: Registries, read_report_digest: ReadReportDigest
+    ) -> None:
         self._cluster, self._clock, self._registries = cluster, clock, registries
+        self._read_report_digest = read_report_digest
 
     def reconcile(self, key: ReconcileKey) -> timedelta | None:
         """Records the decisions about the model that ``key`` names; returns when to try again."""
@@ -75,7 +82,7 @@ class ApprovalReconciler:
         if not pending_approvals:
             return True
         try:
-            registry, entries = self._registries.read_log(loaded_model)
+            registry, _ = self._registries.read_log(loaded_model)
             admission_policy_since = self._cluster.approval_policy_in_force_since()
         except _UNREPORTABLE_ERRORS:
             raise
@@ -86,17 +93,49 @@ class ApprovalReconciler:
         is_complete = True
         for approval in pending_approvals:
             try:
-                observed = _observe(approval, registry, entries)
-                status = decide_approval(observed, admission_policy_since)
-                if status.state is ApprovalState.PENDING:
-                    entries = self._record(approval.resource, observed, registry)
-                    status = decide_approval(_observe(approval, registry, entries), admission_policy_since)
+                status = self._decide(loaded_model.resource, approval, registry, admission_policy_since)
             except _UNREPORTABLE_ERRORS:
                 raise
             except AnamnesisError as error:  # one damaged version must not keep the other decisions from the log
                 is_complete, status = False, _waiting_status(error)
             self._write_status(approval, status)
         return is_complete
+
+    def _decide(
+        self,
+        model: ContinualModel,
+        approval: PendingApproval,
+        registry: Store,
+        admission_policy_since: datetime | None,
+    ) -> PlannedApprovalStatus:
+        """Decides about an approval, and writes it to the log unless another process was faster."""
+        log = Log(registry)
+        observed = self._observe(model, approval, registry, log.entries(), log.history())
+        status = decide_approval(observed, admission_policy_since)
+        if status.state is not ApprovalState.PENDING:
+            return status
+        self._record(approval.resource, observed, registry)
+        recorded_observation = replace(observed, entry=log.history().recorded_approvals[approval.resource.metadata.uid])
+        return decide_approval(recorded_observation, admission_policy_since)
+
+    def _observe(
+        self,
+        model: ContinualModel,
+        approval: PendingApproval,
+        registry: Store,
+        entries: tuple[LogEntry, ...],
+        history: History,
+    ) -> ObservedApproval:
+        resource, update = approval.resource, approval.update
+        result = read_update_result(registry, update.spec.claim) if update else None
+        has_report = update is not None and resource.spec.decision == "Approve" and resource.spec.report
+        return observe_approval(
+            resource,
+            update,
+            candidate=result.version if result else "",
+            present_report=self._read_report_digest(model, update, registry, entries) if update and has_report else "",
+            recorded_approvals=history.recorded_approvals,
+        )
 
     def _pending_approvals(self, loaded_model: LoadedResource[ContinualModel]) -> list[PendingApproval]:
         namespace = loaded_model.resource.metadata.namespace or ""
@@ -109,8 +148,7 @@ class ApprovalReconciler:
                 pending_approvals.append(PendingApproval(approval, update))
         return pending_approvals
 
-    def _record(self, approval: UpdateApproval, observed: ObservedApproval, registry: Store) -> tuple[LogEntry, ...]:
-        """Writes the decision to the log, unless another process was faster; returns the entries after it."""
+    def _record(self, approval: UpdateApproval, observed: ObservedApproval, registry: Store) -> None:
         spec, metadata = approval.spec, approval.metadata
         logger.info("%s/%s: record %s by %s", metadata.namespace, metadata.name, spec.decision, spec.approver)
         to_record = ApprovalToRecord(
@@ -121,17 +159,12 @@ class ApprovalReconciler:
             author=spec.approver,
             reason=spec.reason,
             refusal=find_refusal(observed),
+            report=observed.report,
         )
         record_approval(registry, to_record, self._clock)
-        return Log(registry).entries()
 
     def _write_status(self, approval: PendingApproval, status: PlannedApprovalStatus) -> None:
         self._cluster.put_status(approval.resource, approval_status(approval.resource, status, self._clock()))
-
-
-def _observe(approval: PendingApproval, registry: Store, entries: Sequence[LogEntry]) -> ObservedApproval:
-    result = read_update_result(registry, approval.update.spec.claim) if approval.update else None
-    return observe_approval(approval.resource, approval.update, result.version if result else "", entries)
 
 
 def _waiting_status(error: AnamnesisError) -> PlannedApprovalStatus:

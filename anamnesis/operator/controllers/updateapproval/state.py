@@ -1,6 +1,6 @@
 """The state of one UpdateApproval: plain values, read from the resource, its ModelUpdate and the registry's log."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.condition_types import RECORDED
@@ -31,7 +31,12 @@ def concerns_model(approval: UpdateApproval, update: ModelUpdate | None, model: 
 
 
 def observe_approval(
-    approval: UpdateApproval, update: ModelUpdate | None, candidate: str, entries: Sequence[LogEntry]
+    approval: UpdateApproval,
+    update: ModelUpdate | None,
+    *,
+    candidate: str,
+    present_report: str,
+    recorded_approvals: Mapping[str, LogEntry],
 ) -> ObservedApproval:
     """Returns what the plan needs to know about an approval.
 
@@ -39,11 +44,12 @@ def observe_approval(
         approval: whose status has no final state.
         update: the ModelUpdate that it names; none where there is none.
         candidate: the version that this update gave, or empty.
-        entries: of the registry's log.
+        present_report: digest of the report about this version now, or empty.
+        recorded_approvals: uid -> the entry of the log that records the approval.
     """
     spec, metadata = approval.spec, approval.metadata
     assert metadata.creation_timestamp is not None  # the API server sets it
-    recorded = [(entry, entry.approval) for entry in entries if entry.approval]
+    recorded = [(entry, entry.approval) for entry in recorded_approvals.values() if entry.approval]
     return ObservedApproval(
         name=metadata.name,
         decision=PersonDecision(spec.decision),
@@ -52,7 +58,9 @@ def observe_approval(
         update=spec.update or "",
         has_update=update is not None,
         candidate=candidate,
-        entry=next((entry for entry, reference in recorded if reference.uid == metadata.uid), None),
+        report=spec.report or "",
+        present_report=present_report,
+        entry=recorded_approvals.get(metadata.uid),
         earlier_entry=next(
             (
                 entry.number
