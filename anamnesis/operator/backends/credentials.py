@@ -1,13 +1,14 @@
 """The Secrets that the steps of a run receive as environment variables."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from anamnesis.operator.addresses import SPLIT_KEY_VARIABLE
 from anamnesis.operator.api.model import ContinualModelSpec
 from anamnesis.operator.api.site import Site
 from anamnesis.operator.source_credentials import source_environment
 from anamnesis.records import InputError
+from anamnesis.storage.environment_variables import clean_value
 
 ReadSecret = Callable[[str], Mapping[str, str] | None]
 """Secret name -> its keys and values; none if the Secret is missing or not readable."""
@@ -27,10 +28,7 @@ class Credential:
     secret: str
     field_path: str
     variables: Mapping[str, str]
-    values: Mapping[str, str]
-
-    def __repr__(self) -> str:
-        return f"Credential({self.secret!r}, {self.field_path!r}, {dict(self.variables)!r})"
+    values: Mapping[str, str] = field(repr=False)
 
 
 def collect_credentials(
@@ -90,7 +88,7 @@ def _make_credential(
 ) -> Credential:
     variables = {key: name for key, name in sorted(variable_by_key.items()) if name.isidentifier() and name.isupper()}
     return Credential(
-        secret, field_path, variables, {name: secret_data[key].strip() for key, name in variables.items()}
+        secret, field_path, variables, {name: clean_value(name, secret_data[key]) for key, name in variables.items()}
     )
 
 
