@@ -2,7 +2,17 @@
 
 from anamnesis.records.codec import decode, encode, encode_object
 from anamnesis.records.configuration import Configuration, NetworkSettings, TrainingSettings
-from anamnesis.records.decision import Criterion, Decision, Enforcement, EntryKind, LogEntry, Verdict
+from anamnesis.records.decision import (
+    Criterion,
+    Decision,
+    DecisionOutcome,
+    Enforcement,
+    EntryKind,
+    LogEntry,
+    PersonDecision,
+    RecordedApproval,
+    Verdict,
+)
 from anamnesis.records.digests import canonical_json, digest_bytes, digest_hex, digest_json, short_digest
 from anamnesis.records.errors import (
     AnamnesisError,
@@ -27,6 +37,7 @@ __all__ = [
     "ConflictError",
     "Criterion",
     "Decision",
+    "DecisionOutcome",
     "Enforcement",
     "EntryKind",
     "Evaluation",
@@ -40,7 +51,9 @@ __all__ = [
     "Measurement",
     "Metric",
     "NetworkSettings",
+    "PersonDecision",
     "Progress",
+    "RecordedApproval",
     "RefusedError",
     "Sample",
     "ScheduledEvaluation",

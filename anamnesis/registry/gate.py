@@ -16,7 +16,7 @@ from anamnesis.records import (
     Verdict,
     Version,
 )
-from anamnesis.registry.history import History
+from anamnesis.registry.history import History, describe_withdrawal
 
 FORGETTING, SALIENCY = "forgetting", "saliency"
 SALIENCY_METRIC = "IoU"
@@ -180,6 +180,8 @@ def _decide_verdict(
         return Verdict.PROMOTE, "it is the champion"
     if digest in history.promoted_versions:
         return Verdict.SUPERSEDED, "it is a former champion; roll back to use it again"
+    if history.withdrawal:
+        return Verdict.SUPERSEDED, describe_withdrawal(history.withdrawal)
     if candidate.base != history.champion:
         return Verdict.SUPERSEDED, f"it was trained from {candidate.base}, but the champion is {history.champion}"
     if missing_evaluations:
