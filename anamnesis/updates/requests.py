@@ -22,6 +22,8 @@ class UpdateRequest:
         gate: the policy that judges the candidate.
         author: author of the entry in the registry's log.
         stored_images: whether the model's change plan allows versions that hold real images of patients.
+        minimum_patients: a class is learned only where its patients differ from those of every earlier training set of
+            the site by none, or by so many.
         trigger: why an operator started the update. With a trigger the run writes an update result, and the operator
             records the decision.
     """
@@ -37,6 +39,7 @@ class UpdateRequest:
     gate: GatePolicy = field(default_factory=GatePolicy)
     author: str = "anamnesis"
     stored_images: bool = False
+    minimum_patients: int = 20
     trigger: UpdateTrigger | None = None
 
 
