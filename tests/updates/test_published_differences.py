@@ -1,5 +1,7 @@
 """What a reader of the registry gets who subtracts the statistics of consecutive versions: never few patients."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from conftest import UpdateRunner
 
 MINIMUM = 5
+OPTIONS: Mapping[str, Mapping[str, object]] = {"ewc_prototype": {"visual_prototypes": {"sharing": "shared"}}}
 SUMS = {"acil": "ridge/sums", "ncm": "ridge/sums", "specialists": "router/sums", "ewc_prototype": "random_space/sums"}
 
 
@@ -24,7 +27,9 @@ def test_no_difference_of_published_sums_is_one_patient(runner: "UpdateRunner", 
     for patients in (24, 28, 60, 58):  # the site grows a little, then enough, then loses a patient of each class
         runner.write_images("north", patients)
         snapshot, _ = runner.ingest("north")
-        run = run_update(runner.request("north"), snapshot)
+        request = runner.request("north")
+        configuration = replace(request.configuration, options=OPTIONS.get(method, {}))
+        run = run_update(replace(request, configuration=configuration), snapshot)
         held_back.append(sum(run.held_back.values()))
         runner.base = run.record.version
         sums = load_model(open_store(runner.registry), runner.base).method.state_dict()[SUMS[method]]
