@@ -1,11 +1,12 @@
 """Readers of medical images in local files: DICOM, NIfTI, PNG, JPEG and NPZ. Independent of learning."""
 
-from anamnesis.imaging.errors import ReadError, ReadErrorReason
+from anamnesis.imaging.errors import FOREIGN_REASONS, ReadError, ReadErrorReason
 from anamnesis.imaging.formats import Format, detect_format, is_image_file
 from anamnesis.imaging.header import Header, PixelSource, RawImage
 from anamnesis.imaging.loading import iter_rows, load_image, read_headers, read_images
 
 __all__ = [
+    "FOREIGN_REASONS",
     "Format",
     "Header",
     "PixelSource",

@@ -20,12 +20,46 @@ class ReadErrorReason(StrEnum):
     TOO_LARGE = "the image is too large for memory; give the ingest more memory, or export a smaller image"
     COMPRESSED = "compressed DICOM is not supported yet"
     MULTI_FRAME = "several frames in one file are not supported yet"
+    MOSAIC = "Siemens mosaics are not supported yet"
+    WHOLE_SLIDE = "whole-slide images are not supported yet"
+    GANTRY_TILT = "series with a gantry tilt are not supported yet"
+    SEVERAL_IMAGES_AT_ONE_POSITION = (
+        "several images at one position (time points, phases or echoes of one series) are not supported yet"
+    )
     NO_PIXELS = "the file has no pixels"
     UNSUPPORTED_COLOURS = "the colour space or lookup table is not supported"
     BURNED_IN_ANNOTATIONS = "the header reports annotations that are burned into the pixels"
     NOT_FINITE = "some pixels are not finite numbers"
     INCONSISTENT_SLICES = "the slices of one series are inconsistent"
+    NO_POSITIONS = "the slices of one series have no position or orientation in the patient"
+    NO_ORIENTATION = "the orientation of the image in the patient is missing, or stated twice and differently"
+    UNUSABLE_SPACING = "the distance between pixels or slices is missing or not a positive number"
+    UNUSABLE_RESCALE = "the rescale values of the header are empty, incomplete or not usable"
+    INCONSISTENT_BITS = "the numbers of bits in the header do not fit each other or the pixels"
+    OTHER_UNIT = "the pixel values do not have the unit of the modality (CT: Hounsfield units)"
+    NO_CONTRAST = "the image is constant or saturated"
     UNEXPECTED_LAYOUT = "the arrays of the file have an unexpected layout"
+    LOCALIZER = "the image is a localizer (scout)"
+    SCREEN_CAPTURE = "the image is a screen capture or a colour map, not a measurement of its modality"
+    STRUCTURED_REPORT = "the object is a structured report"
+    DOCUMENT = "the object is a document (PDF, for example)"
+    RADIOTHERAPY = "the object is a structure set, plan or dose of radiotherapy"
+    SEGMENTATION_OBJECT = "the object is a DICOM segmentation, which is not supported yet"
+    OTHER_OBJECT = "the object is not an image"
+
+
+FOREIGN_REASONS = frozenset(
+    {
+        ReadErrorReason.LOCALIZER,
+        ReadErrorReason.SCREEN_CAPTURE,
+        ReadErrorReason.STRUCTURED_REPORT,
+        ReadErrorReason.DOCUMENT,
+        ReadErrorReason.RADIOTHERAPY,
+        ReadErrorReason.SEGMENTATION_OBJECT,
+        ReadErrorReason.OTHER_OBJECT,
+    }
+)
+"""Reasons of intact objects that are not for the task of any site. They do not count as a fault of the data."""
 
 
 class ReadError(Exception):
@@ -34,12 +68,14 @@ class ReadError(Exception):
     Attributes:
         reason: safe to show anywhere.
         detail: for the staff of the site only, because it may quote the file.
+        file_number: position of the unusable file among the files of a series, from 0; none where all are concerned.
     """
 
-    def __init__(self, reason: ReadErrorReason, detail: str = "") -> None:
-        super().__init__(reason, detail)
+    def __init__(self, reason: ReadErrorReason, detail: str = "", file_number: int | None = None) -> None:
+        super().__init__(reason, detail, file_number)
         self.reason = reason
         self.detail = detail
+        self.file_number = file_number
 
 
 # The exceptions of pydicom, nibabel, Pillow and numpy on broken files, collected by tests with broken files. Their own

@@ -27,14 +27,20 @@ class Image:
     """The pixels of one image.
 
     Attributes:
-        pixels: native dtype; DICOM values after the modality rescale (Hounsfield units, SUV).
+        pixels: native dtype; DICOM values after the modality rescale (CT: Hounsfield units).
         spacing: millimetres along each spatial axis, in the order of ``axes``; 1.0 where unknown.
-        axes: ``YX``, ``YXC`` (colour last) or ``ZYX``.
+        axes: ``YX``, ``YXC`` (colour last) or ``ZYX``. A volume with an affine is stored from feet to head, front to
+            back, right to left; an oblique one along the closest axes.
+        affine: three rows; they map (index along each spatial axis, in the order of ``axes``, then 1) to millimetres
+            to the patient's left, back and head (DICOM's patient coordinates). Empty where unknown.
+        slice_axis: the axis of a volume across its slices, as they were acquired: 0 axial, 1 coronal, 2 sagittal.
     """
 
     pixels: np.ndarray
     spacing: tuple[float, ...]
     axes: str
+    affine: tuple[tuple[float, ...], ...] = ()
+    slice_axis: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ def _load_samples(store: Store, records: Iterable[SampleRecord]) -> Iterator[Sam
     with ShardReader(store) as shards:
         for record in records:
             images = {
-                name: Image(shards.read(image.content), image.spacing, image.axes)
+                name: Image(shards.read(image.content), image.spacing, image.axes, image.affine, image.slice_axis)
                 for name, image in record.images.items()
             }
             yield Sample(

@@ -1,7 +1,7 @@
 """Loading of the pixels of studies: files in parallel, arrays of an NPZ in one stream."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -156,6 +156,8 @@ def _to_loaded_image(image_load: ImageLoad, image: Image) -> LoadedImage:
         shape=pixels.shape,
         spacing=image.spacing,
         axes=image.axes,
+        affine=image.affine,
+        slice_axis=image.slice_axis,
     )
     return LoadedImage(image_load.study_index, image_load.name, image, record)
 
@@ -171,10 +173,10 @@ def to_mask(image: Image, classes: int) -> Image:
         raise ValueError("the mask has colours; export the mask with one number for each pixel")
     values = np.unique(pixels)
     if set(values.tolist()) <= {0, 255}:
-        return Image((pixels > 0).astype(np.uint8), image.spacing, image.axes)
+        return replace(image, pixels=(pixels > 0).astype(np.uint8))
     if values.min() < 0 or values.max() > classes or (values != np.round(values)).any():
         raise ValueError(
             f"expected whole numbers from 0 to {classes}, found values from {values.min()} to {values.max()}; "
             "correct the mask, or the classes of the task"
         )
-    return Image(pixels.astype(np.uint8 if classes < 256 else np.uint16), image.spacing, image.axes)
+    return replace(image, pixels=pixels.astype(np.uint8 if classes < 256 else np.uint16))

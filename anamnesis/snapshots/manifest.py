@@ -30,6 +30,8 @@ class ImageRecord:
         shape: in the order of ``axes``.
         spacing: millimetres along each spatial axis, 1.0 where unknown.
         axes: ``YX``, ``YXC`` or ``ZYX``.
+        affine: see ``records.Image``.
+        slice_axis: see ``records.Image``.
     """
 
     content: str
@@ -37,6 +39,8 @@ class ImageRecord:
     shape: tuple[int, ...]
     spacing: tuple[float, ...]
     axes: str
+    affine: tuple[tuple[float, ...], ...] = ()
+    slice_axis: int = 0
 
 
 @dataclass(frozen=True, slots=True)

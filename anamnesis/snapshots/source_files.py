@@ -18,7 +18,7 @@ from anamnesis.sources import (
     parallel_map,
 )
 
-INGEST_REVISION = 1
+INGEST_REVISION = 2
 """Increased when a change of the code gives another snapshot for the same files."""
 
 
