@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from anamnesis.imaging import Header
 from anamnesis.records import InputError, Split
-from anamnesis.snapshots.file_names import normalise_file_name
+from anamnesis.snapshots.file_names import normalise_file_name, normalise_text
 from anamnesis.snapshots.source_files import SourceFile
 
 _SPLIT_WORDS = {
@@ -58,8 +58,12 @@ class AnnotatedImage:
     @property
     def name(self) -> str:
         """Name for the quarantine list."""
-        row_suffix = f"#{self.header.member}[{self.header.row}]" if self.header.member else ""
-        return self.file.key + row_suffix
+        return self.file.key + _row_suffix(self.header)
+
+    @property
+    def stem(self) -> str:
+        """The name without the suffix of the format: it identifies the patient where nothing else does."""
+        return strip_image_suffix(self.file.key) + _row_suffix(self.header)
 
 
 def annotate_image(
@@ -72,12 +76,12 @@ def annotate_image(
         header: header of the image.
         table_rows: rows of the label table by normalised name, or none when the container has the labels.
     """
-    image_name = strip_image_suffix(file.key) + (f"#{header.member}[{header.row}]" if header.member else "")
+    image_name = strip_image_suffix(file.key) + _row_suffix(header)
     row = ImageAnnotation(label=_top_folder(file.key)) if table_rows is None else _find_row(file, table_rows)
     # Rows of an NPZ with the same group count as one study, because the file has no studies.
     study = row.study or header.study or (header.patient if header.member else "") or image_name
     return ImageAnnotation(
-        label=header.label if header.member else row.label,
+        label=_normalise_label(header.label if header.member else row.label),
         patient=row.patient or header.patient,
         study=study,
         modality=row.modality or header.modality,
@@ -105,6 +109,14 @@ def parse_split(text: str, location: str) -> Split | None:
             f"{location}: split: expected one of {', '.join(filter(None, _SPLIT_WORDS))} or nothing; correct the cell"
         )
     return _SPLIT_WORDS[text.lower()]
+
+
+def _row_suffix(header: Header) -> str:
+    return f"#{header.member}[{header.row}]" if header.member else ""
+
+
+def _normalise_label(label: str | int | None) -> str | int | None:
+    return normalise_text(label) if isinstance(label, str) else label
 
 
 def _find_row(file: SourceFile, table_rows: Mapping[str, ImageAnnotation]) -> ImageAnnotation:

@@ -59,7 +59,7 @@ def assign_columns(header: Sequence[str], location: str, labels: LabelSource, ta
 
 
 def column_key(name: str) -> str:
-    """Returns the name of a column without case, spaces and punctuation: ``Patient ID`` and ``patient_id`` are equal."""
+    """Returns the name of a column without case, spaces and punctuation: ``Patient ID`` is ``patient_id``."""
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", name).casefold()))
 
 

@@ -163,7 +163,9 @@ def _parse_json(text: str) -> TableText:
             f"{TABLE}, line {error.lineno}, column {error.colno}: the text is not valid JSON; correct it there"
         ) from None
     except (RecursionError, ValueError):
-        raise InputError(f"{TABLE}: the JSON is nested too deeply or has a number of too many digits; write a list of objects") from None
+        raise InputError(
+            f"{TABLE}: the JSON is nested too deeply or has a number of too many digits; write a list of objects"
+        ) from None
     if isinstance(document, _JsonObject) or not isinstance(document, list):
         raise InputError(f"{TABLE}: expected a JSON list of objects, one for each file; write the table as a list")
     rows = [_json_cells(entry, f"{TABLE}, entry {number}") for number, entry in enumerate(document, 1)]
@@ -201,4 +203,3 @@ def _make_table(location: str, header: Sequence[str], rows: Sequence[TableRow]) 
                 "name the column in the header, or remove it"
             )
     return TableText(location, tuple(name.strip() for name in header), tuple(rows))
-

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from anamnesis.imaging.errors import ReadErrorReason
+from anamnesis.imaging.errors import FOREIGN_REASONS
 from anamnesis.records import InputError, canonical_json, digest_hex, encode_object
 from anamnesis.storage.store import Store
 
@@ -38,7 +38,7 @@ class QuarantineReason(StrEnum):
     COPY = "the file is a copy of another one; the image counts once"
 
 
-NOT_FOR_THE_SITE = frozenset({ReadErrorReason.NO_PIXELS, QuarantineReason.OTHER_MODALITY})
+NOT_FOR_THE_SITE = frozenset({*FOREIGN_REASONS, QuarantineReason.OTHER_MODALITY})
 """Reasons of intact files that are not for the task of the site. They are counted apart."""
 
 

@@ -108,9 +108,7 @@ def fetch_files(source: str, files: Sequence[SourceItem], progress: Progress) ->
     """Downloads the files for the duration of the context; files of a folder are used in place."""
     folder, data_source = local_folder(source), open_source(source)
     remote_items = [
-        (number, file)
-        for number, file in enumerate(files)
-        if not file.problem and (not folder or not file.locator)
+        (number, file) for number, file in enumerate(files) if not file.problem and (not folder or not file.locator)
     ]
     downloaded_paths: dict[int, Path] = {}
     with tempfile.TemporaryDirectory() as temporary:

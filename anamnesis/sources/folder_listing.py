@@ -47,11 +47,11 @@ def _iter_entries(
 ) -> Iterator[FolderEntry]:
     try:
         ancestors |= {_identity(folder.stat())}
-        names = os.listdir(folder)
+        paths = list(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return  # deleted since its parent was listed
-    for name in names:
-        key, path = base + name, folder / name
+    for path in paths:
+        key = base + path.name
         if is_skipped(key):
             continue
         status = _stat(path)

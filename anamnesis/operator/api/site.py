@@ -8,7 +8,16 @@ from pydantic import ConfigDict, Field, model_validator
 from anamnesis.operator.api.api_model import ApiModel, Resource, SecretReference, TypedUnion
 from anamnesis.operator.api.cel import cel_rules
 from anamnesis.operator.api.status import SiteStatus
-from anamnesis.operator.api.string_types import ColumnName, Modality, PathSafeName, PositiveDuration, S3Url, Text, Url, WebAddress
+from anamnesis.operator.api.string_types import (
+    ColumnName,
+    Modality,
+    PathSafeName,
+    PositiveDuration,
+    S3Url,
+    Text,
+    Url,
+    WebAddress,
+)
 from anamnesis.operator.api.value_types import Share, UniqueItems
 
 _METRICS_BY_TASK_TYPE = {
