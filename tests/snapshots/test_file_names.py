@@ -17,7 +17,9 @@ def test_a_normalised_name_stays_as_it_is(name):
     assert normalise_file_name(normalise_file_name(name)) == normalise_file_name(name)
 
 
-@pytest.mark.parametrize("written", ["cxr/é/1.png", "./cxr/é/1.png", ".\\cxr\\é\\1.png", "cxr//é/./1.png", "/cxr/é/1.png "])
+@pytest.mark.parametrize(
+    "written", ["cxr/é/1.png", "./cxr/é/1.png", ".\\cxr\\é\\1.png", "cxr//é/./1.png", "/cxr/é/1.png "]
+)
 def test_the_forms_of_one_path_are_equal(written):
     assert normalise_file_name(written) == normalise_file_name(decomposed(written)) == "cxr/é/1.png"
 

@@ -69,7 +69,9 @@ def test_foreign_objects_are_counted_apart_and_do_not_quarantine_their_study(pet
 
 
 def test_a_source_of_foreign_objects_alone_is_refused_with_their_reasons(pet_ct):
-    with pytest.raises(InputError, match=r"none of the 128 files .* 128 x the modality is not one .*; correct the addr"):
+    with pytest.raises(
+        InputError, match=r"none of the 128 files .* 128 x the modality is not one .*; correct the addr"
+    ):
         pet_ct.ingest(modalities=("MG",))
 
 
