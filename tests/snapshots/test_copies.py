@@ -14,7 +14,7 @@ COPY = "the file is a copy of another one; the image counts once"
 @pytest.fixture
 def mr_site(make_site):
     """A site of 24 patients with one series of four slices each."""
-    site = make_site()
+    site = make_site("mr")
     for patient in range(24):
         write_series(site.folder / ("no", "yes")[patient % 2] / f"p{patient}", patient)
 
