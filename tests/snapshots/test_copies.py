@@ -29,9 +29,9 @@ def test_a_series_that_was_exported_twice_counts_once(mr_site):
     first = ingest()
     shutil.copytree(site.folder / "no/p0", site.folder / "no/p0 (1)")
     shutil.copy(site.folder / "yes/p1/MR1_2.dcm", site.folder / "yes/p1/copy of MR1_2.dcm")
-    again = pydicom.dcmread(site.folder / "yes/p3/MR1_2.dcm")
-    again.InstitutionName = "exported a second time"
-    again.save_as(site.folder / "yes/p3/second.dcm")
+    second_export = pydicom.dcmread(site.folder / "yes/p3/MR1_2.dcm")
+    second_export.InstitutionName = "exported a second time"
+    second_export.save_as(site.folder / "yes/p3/second.dcm")
     result = ingest()
     assert result.snapshot == first.snapshot
     assert (result.counts["copies"], result.counts["quarantined"]) == (6, 0)
