@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from anamnesis.records.signature import Signature
+
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
@@ -67,6 +69,7 @@ class UpdateResult:
         held_back: class -> number of patients who wait until there are enough; see ``snapshots.training_selection``.
         counts: see ``IngestResult.counts``.
         reasons: see ``IngestResult.reasons``.
+        signature: of the run; none where the model has no signing keys.
         schema: schema of this record.
     """
 
@@ -82,4 +85,5 @@ class UpdateResult:
     held_back: Mapping[str, int] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     reasons: Mapping[str, int] = field(default_factory=dict)
+    signature: Signature | None = None
     schema: int = 3

@@ -2,24 +2,24 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from anamnesis.records import (
     InputError,
     Progress,
     SiteConfig,
-    Split,
     canonical_json,
     decode,
     digest_hex,
     encode,
     ignore_progress,
 )
+from anamnesis.snapshots.held_out_patients import hold_out_patients
 from anamnesis.snapshots.inspection import inspect_source
 from anamnesis.snapshots.keys import key_fingerprint, pseudonymise_patient
 from anamnesis.snapshots.manifest import SnapshotManifest, snapshot_key, write_snapshot_manifest
 from anamnesis.snapshots.parallel import OrderedExecutorMap, ordered_executor_map
-from anamnesis.snapshots.quarantine import QuarantineLog, count_by_reason
+from anamnesis.snapshots.quarantine import QuarantineLog, count_by_reason, format_reasons, quarantine_url
 from anamnesis.snapshots.sample_assembly import AssembledSample, assemble_samples, drop_duplicates, move_to_reserve
 from anamnesis.snapshots.source_files import (
     SourceFile,
@@ -31,7 +31,7 @@ from anamnesis.snapshots.source_files import (
 from anamnesis.snapshots.splits import assign_splits, check_declared_splits, stratified_subset
 from anamnesis.snapshots.store_binding import bind_store, check_store_binding
 from anamnesis.snapshots.studies import JoinedStudies
-from anamnesis.snapshots.testsets import TestSet, check_task, freeze_test_set, list_test_sets
+from anamnesis.snapshots.testsets import TestSet, check_task, find_frozen_splits, freeze_first_sets, list_test_sets
 from anamnesis.sources import SourceItem
 from anamnesis.storage.store import MissingObjectError, Store
 
@@ -51,8 +51,11 @@ class IngestResult:
         fingerprint: fingerprint of source and settings; an ingest with the same one returns this result at once.
         key_fingerprint: fingerprint of the split key.
         counts: numbers of samples ``train``, ``test``, ``reserve``, ``pending``; of studies ``left_out`` (by
-            ``maximum_studies``); of images ``ignored`` (by label) and ``quarantined``.
+            ``maximum_studies``); of images ``ignored`` (by label), ``quarantined``, ``foreign`` (not for the site) and
+            ``copies`` (of other files).
         reasons: quarantine reason -> number of images.
+        foreign_reasons: reason -> number of files and images that are not for the site.
+        quarantine_list: URL of the list of these files, in the site's own store.
         modality: main modality of the site: key of the image that a network reads.
         reused: whether this is the result of an earlier ingest, because nothing has changed.
     """
@@ -64,6 +67,8 @@ class IngestResult:
     counts: Mapping[str, int]
     reasons: Mapping[str, int]
     modality: str
+    foreign_reasons: Mapping[str, int] = field(default_factory=dict)
+    quarantine_list: str = ""
     reused: bool = False
 
 
@@ -77,7 +82,7 @@ def ingest(
     Args:
         config: settings of the site.
         store: the site's own store.
-        key: the model's split key.
+        key: the site's split key.
         workers: number of processes that read files, when there are many.
         progress: receives the progress.
 
@@ -119,8 +124,10 @@ def ingest(
         fingerprint=source_fingerprint,
         key_fingerprint=manifest.key_fingerprint,
         counts=manifest.count_by_split() | counts,
-        reasons=count_by_reason(quarantine_log.entries),
+        reasons=count_by_reason(quarantine_log.quarantined),
         modality=config.modalities[0],
+        foreign_reasons=count_by_reason(quarantine_log.foreign),
+        quarantine_list=quarantine_log.url,
     )
     # If a file changed during the ingest, the fingerprint does not describe the result: it is not stored.
     if list_source_items(config) == source_items:
@@ -173,13 +180,20 @@ def _inspect_studies(
     quarantine_log: QuarantineLog,
 ) -> JoinedStudies:
     joined_studies = inspect_source(config, files, parallel_map, progress)
+    quarantine_log.entries += joined_studies.quarantine_entries
+    quarantine_log.image_count = joined_studies.image_count
+    if not joined_studies.image_count and quarantine_log.foreign:
+        quarantine_log.write()
+        raise InputError(
+            f"site {config.name!r}: none of the {len(files)} files of {config.source} is for this site: "
+            f"{format_reasons(count_by_reason(quarantine_log.foreign), 3)}. The files are listed in "
+            f"{quarantine_log.url}; correct the address, or the modalities of the site"
+        )
     if not joined_studies.image_count:
         raise InputError(
             f"site {config.name!r}: source: no image among the {len(files)} files of {config.source}; "
             "correct the address, or ask the site for DICOM, NIfTI, PNG, JPEG or NPZ files"
         )
-    quarantine_log.image_count = joined_studies.image_count
-    quarantine_log.entries += joined_studies.quarantine_entries
     return joined_studies
 
 
@@ -197,14 +211,16 @@ def _assemble_source(
     from anamnesis.snapshots.image_loading import store_pixels  # imports numpy, which listing a source does not need
 
     studies = joined_studies.studies
-    test_patients = {sample.patient for test_set in issued_test_sets for sample in test_set.samples}
+    frozen_splits = find_frozen_splits(store, issued_test_sets)
     check_declared_splits(
-        studies=studies, key=key, site=config.name, test_patients=test_patients, quarantine_log=quarantine_log
+        studies=studies, key=key, site=config.name, frozen_patients=frozen_splits, quarantine_log=quarantine_log
     )
     quarantine_log.write_and_check_share()  # before hours of reading: a wrong setting is known by now
-    patient_splits = assign_splits(studies, key, config, test_patients)
+    patient_splits = assign_splits(studies, key, config, frozen_splits)
     pseudonyms = {patient: pseudonymise_patient(key, config.name, patient) for patient in patient_splits}
     selected_studies = stratified_subset(studies, patient_splits, pseudonyms, config.maximum_studies)
+    has_calibration = bool(issued_test_sets[-1].calibration) if issued_test_sets else None
+    patient_splits = hold_out_patients(selected_studies, patient_splits, key, has_calibration=has_calibration)
     records = store_pixels(
         studies=selected_studies,
         classes=len(config.task.classes),
@@ -226,7 +242,7 @@ def _assemble_source(
     counts = {
         "ignored": joined_studies.ignored_count,
         "left_out": len(studies) - len(selected_studies),
-        "quarantined": len(quarantine_log.entries),
+        **quarantine_log.counts(),
     }
     return unique_samples, counts
 
@@ -237,12 +253,10 @@ def _build_manifest(
     """Returns the manifest of the snapshot; a site's first snapshot freezes its first test set."""
     fingerprint_of_key = key_fingerprint(key)
     records = sorted((assembled.record for assembled in assembled_samples), key=lambda record: record.id)
-    test_records = tuple(record for record in records if record.split is Split.TEST)
-    issued_test_sets = list_test_sets(store) or freeze_test_set(
-        store,
-        TestSet(number=1, site=config.name, task=config.task, key_fingerprint=fingerprint_of_key, samples=test_records),
+    issued_test_sets = list_test_sets(store) or freeze_first_sets(
+        store, site=config.name, task=config.task, key_fingerprint=fingerprint_of_key, samples=records
     )
-    bind_store(store, config.name, fingerprint_of_key)
+    bind_store(store, config.name, key)
     test_sample_ids = {sample.id for test_set in issued_test_sets for sample in test_set.samples}
     samples = tuple(move_to_reserve(record, test_sample_ids) for record in records)
     return SnapshotManifest(
@@ -268,7 +282,9 @@ def _read_earlier_result(
         and earlier_result.test_set == issued_test_sets[-1].digest
         and store.exists(snapshot_key(earlier_result.snapshot))
     )
-    return replace(earlier_result, reused=True) if is_valid else None
+    if not is_valid:
+        return None
+    return replace(earlier_result, reused=True, quarantine_list=quarantine_url(store, source_fingerprint))
 
 
 def _result_key(source_fingerprint: str) -> str:

@@ -11,13 +11,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from anamnesis.records import RefusedError, Split, TaskType
+from anamnesis.records import TRAINING_SPLITS, RefusedError, TaskType
 from anamnesis.snapshots.manifest import SampleRecord, SnapshotManifest, read_snapshot_manifest
 from anamnesis.snapshots.training_sets import Members, TrainingSet, list_training_sets, write_training_set
 from anamnesis.storage.store import Store
-
-TRAINING_SPLITS = (Split.TRAIN,)
-"""The splits whose samples train a version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +49,8 @@ def describe_held_back(held_back: Mapping[str, int], minimum_patients: int) -> s
         return ""
     classes = ", ".join(f"{count} of class {name}" for name, count in held_back.items())
     return (
-        f"held back: {sum(held_back.values())} patients ({classes}), until the patients of a class differ from those of "
-        f"earlier versions by {minimum_patients} (spec.changePlan.minimumPatients)"
+        f"held back: {sum(held_back.values())} patients ({classes}), until the patients of a class differ from those "
+        f"of earlier versions by {minimum_patients} (spec.changePlan.minimumPatients)"
     )
 
 
@@ -77,8 +74,8 @@ def choose_training_set(store: Store, snapshot: str, minimum_patients: int) -> T
         selection = select_training_set(manifest, published_sets, minimum_patients)
         if not selection.is_learnable:
             raise RefusedError(
-                f"site {manifest.site!r}: too few patients to learn; {selection.held_back_text}; wait for more labelled "
-                "patients, then update again"
+                f"site {manifest.site!r}: too few patients to learn; {selection.held_back_text}; "
+                "wait for more labelled patients, then update again"
             )
         if selection.training_set in published_sets or write_training_set(
             store, len(published_sets) + 1, selection.training_set
@@ -170,9 +167,8 @@ def _largest_published(
 
 def _members_by_class(manifest: SnapshotManifest) -> dict[str, Members]:
     samples: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for split in TRAINING_SPLITS:
-        for sample in manifest.samples_of(split):
-            samples[_class_name(manifest, sample)][sample.patient].append(sample.id)
+    for sample in manifest.samples_of(*TRAINING_SPLITS):
+        samples[_class_name(manifest, sample)][sample.patient].append(sample.id)
     return {
         name: {patient: tuple(sorted(sample_ids)) for patient, sample_ids in patients.items()}
         for name, patients in sorted(samples.items())

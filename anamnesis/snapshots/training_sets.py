@@ -68,8 +68,8 @@ def find_training_set(store: Store, digest: str) -> TrainingSet:
     training_set = next((item for item in list_training_sets(store) if item.digest == digest), None)
     if training_set is None:
         raise InputError(
-            f"{store.url}: no training set has the digest {digest}; check that this is the store of the site. If it is, "
-            "the training set was deleted: restore it from a backup"
+            f"{store.url}: no training set has the digest {digest}; check that this is the store of the site. "
+            "If it is, the training set was deleted: restore it from a backup"
         )
     return training_set
 

@@ -50,7 +50,8 @@ class DICOMServerClient:
             )
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise InputError(
-                f"URL of the DICOM server: expected http(s)://host/path, found {without_login(url)!r}; correct the address"
+                f"URL of the DICOM server: expected http(s)://host/path, found {without_login(url)!r}; "
+                "correct the address"
             )
         self.url = url.rstrip("/")
         self._ca_bundle = _find_ca_bundle(environment)

@@ -1,7 +1,8 @@
 """Values of environment variables that hold addresses and credentials. Many come from Secrets made of files.
 
-A file ends with a line end, some editors begin it with a byte order mark, and an HTTP client that meets such a byte in a
-header puts the whole header into its error. So every credential goes through ``read_variable``, and no error quotes it.
+A file ends with a line end, some editors begin it with a byte order mark, and an HTTP client that meets such a byte in
+a header puts the whole header into its error. So every credential goes through ``read_variable``, and no error quotes
+it.
 """
 
 import unicodedata

@@ -2,7 +2,7 @@
 
 import resource
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,10 @@ import torch
 
 from anamnesis.methods import Method, TaskContext, build_method, method_class
 from anamnesis.records import (
+    TRAINING_SPLITS,
     Configuration,
     Progress,
     RefusedError,
-    Sample,
     SiteRef,
     Split,
     UpdateCost,
@@ -27,10 +27,12 @@ from anamnesis.records import (
     find_class_indices,
     ignore_progress,
 )
+from anamnesis.registry.opening import open_registry
 from anamnesis.registry.update_records import find_update_record, write_update_record
 from anamnesis.registry.versions import write_version
-from anamnesis.snapshots import Guard, open_split, read_snapshot_manifest
-from anamnesis.snapshots.training_selection import TRAINING_SPLITS, choose_training_set
+from anamnesis.snapshots import Guard, open_splits, read_snapshot_manifest
+from anamnesis.snapshots.calibration_sets import MINIMUM_PATIENTS
+from anamnesis.snapshots.training_selection import choose_training_set
 from anamnesis.snapshots.training_sets import TrainingSet, find_training_set
 from anamnesis.storage.store import Store, open_store, read_file
 from anamnesis.training import (
@@ -95,7 +97,7 @@ def run_update(
         RefusedError: the snapshot belongs to another site, the change plan forbids the method, too few patients may be
             learned, or training tried to open data of another update.
     """
-    store = open_store(request.registry)
+    store = open_registry(request.registry, request.signing)
     site = _site_reference(request, snapshot)
     selection = choose_training_set(open_store(request.store), snapshot, request.minimum_patients)
     new_source = TrainingSource(site, snapshot, selection.training_set)
@@ -190,8 +192,8 @@ def _train_version(
     precision = precision_for(configuration)
     streams = RandomStreams(configuration.training.seed, f"{request.site.name}/{len(model.description.visits)}")
     with precision.deterministic_mode():
-        split, opened = read_training_splits(sources, labels, configuration)
-        data = SplitData({Split.TRAIN: split}, configuration.training, streams, precision)
+        splits, opened = read_training_splits(sources, labels, configuration)
+        data = SplitData(splits, configuration.training, streams, precision)
         context = TaskContext(
             task=request.site.task,
             site=request.site.name,
@@ -225,16 +227,44 @@ def _train_version(
 
 def read_training_splits(
     sources: tuple[TrainingSource, ...], labels: tuple[str, ...], configuration: Configuration
-) -> tuple[TensorSplit, tuple[str, ...]]:
-    """Reads the training splits of an update; the guard refuses all other data.
+) -> tuple[dict[Split, TensorSplit], tuple[str, ...]]:
+    """Reads the training patients of an update; the guard refuses all other data.
 
     Returns:
-        The samples of all sources, and the digests of the opened snapshots.
+        The samples of all sources, and the digests of the opened snapshots. Validation patients are a split of their
+        own for a method that chooses on them, where there are enough; else they are in the training split.
     """
     guard = Guard({source.snapshot: frozenset(TRAINING_SPLITS) for source in sources})
+    is_held_out = method_class(configuration.method).capabilities.chooses_on_validation and all(
+        _has_enough_validation(source) for source in sources
+    )
+    groups = ((Split.TRAIN,), (Split.VALIDATION,)) if is_held_out else (TRAINING_SPLITS,)
+    splits = {
+        group[0]: _read_samples(sources, group, guard=guard, labels=labels, configuration=configuration)
+        for group in groups
+    }
+    return splits, tuple(source.snapshot for source in sources)
+
+
+def _has_enough_validation(source: TrainingSource) -> bool:
+    manifest, sample_ids = (
+        read_snapshot_manifest(open_store(source.site.store), source.snapshot),
+        source.training_set.sample_ids,
+    )
+    validation_samples = (sample for sample in manifest.samples_of(Split.VALIDATION) if sample.id in sample_ids)
+    return len({sample.patient for sample in validation_samples}) >= MINIMUM_PATIENTS
+
+
+def _read_samples(
+    sources: tuple[TrainingSource, ...],
+    group: Sequence[Split],
+    guard: Guard,
+    labels: tuple[str, ...],
+    configuration: Configuration,
+) -> TensorSplit:
     splits = [
         samples_to_tensors(
-            _open_training_samples(source, guard),
+            open_splits(open_store(source.site.store), source.snapshot, group, guard, source.training_set.sample_ids),
             source.site.task,
             modality=source.site.modality,
             labels=labels,
@@ -245,13 +275,7 @@ def read_training_splits(
     combined_split = splits[0]
     for split in splits[1:]:
         combined_split = combined_split + split
-    return combined_split, tuple(source.snapshot for source in sources)
-
-
-def _open_training_samples(source: TrainingSource, guard: Guard) -> Iterator[Sample]:
-    store, sample_ids = open_store(source.site.store), source.training_set.sample_ids
-    for split in TRAINING_SPLITS:
-        yield from open_split(store, source.snapshot, split, guard, sample_ids)
+    return combined_split
 
 
 def peak_memory(method: Method[Any]) -> int:

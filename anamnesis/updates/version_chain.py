@@ -26,9 +26,7 @@ def last_version_of_site(store: Store, digest: str, site: str) -> tuple[str, Ver
 
 def versions_of_site(store: Store, digest: str, site: str) -> tuple[Version, ...]:
     """Returns the versions of the chain that learned ``site``, the newest first; none for an empty digest."""
-    return tuple(
-        version for _, version in version_chain(store, digest) if version.site == site and version.snapshot
-    )
+    return tuple(version for _, version in version_chain(store, digest) if version.site == site and version.snapshot)
 
 
 def snapshots_of_site(store: Store, digest: str, site: str) -> tuple[str, ...]:
