@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,8 +36,8 @@ def test_no_difference_of_published_sums_is_one_patient(runner: "UpdateRunner", 
         sums = load_model(open_store(runner.registry), runner.base).method.state_dict()[SUMS[method]]
         assert isinstance(sums, torch.Tensor)
         published.append(_rows_by_class(sums))
-    sets = [later - earlier for earlier, later in zip(published, published[1:], strict=False)]
-    for first, second in zip(sets, sets[1:], strict=False):
+    sets = [later - earlier for earlier, later in pairwise(published)]
+    for first, second in pairwise(sets):
         counts = (second - first)[:, -1].abs()
         is_equal = (second - first).abs().amax(1) < 1e-9
         assert all(same or count >= MINIMUM for same, count in zip(is_equal, counts, strict=True))

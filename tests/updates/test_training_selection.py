@@ -1,4 +1,4 @@
-"""No difference between two training sets of a site is fewer patients than the minimum, whatever happens to its data."""
+"""No difference between two training sets of a site is fewer patients than the minimum."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
