@@ -9,6 +9,7 @@ from pathlib import Path
 
 from anamnesis.imaging import Header
 from anamnesis.records import InputError, Split
+from anamnesis.snapshots.patient_ids import normalise_patient_id
 
 _SPLIT_WORDS = {
     "": None,
@@ -65,9 +66,10 @@ def annotate_image(
     manifest_row = (
         _find_row(manifest_names, manifest) if manifest is not None else ImageAnnotation(label=_top_folder(key))
     )
-    patient = manifest_row.patient or header.patient or image_name
+    file_patient = normalise_patient_id(header.patient)
+    patient = normalise_patient_id(manifest_row.patient) or file_patient or image_name
     # Rows of an NPZ with the same group count as one study, because the file has no studies.
-    study = manifest_row.study or header.study or (header.patient if header.member else "") or image_name
+    study = manifest_row.study or header.study or (file_patient if header.member else "") or image_name
     return ImageAnnotation(
         label=header.label if header.member else manifest_row.label,
         patient=patient,
