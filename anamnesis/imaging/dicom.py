@@ -39,7 +39,7 @@ _COLOUR_INTERPRETATIONS = {"RGB", "YBR_FULL", "YBR_FULL_422"}
 _HEADER_TAGS = [
     "Modality", "PatientID", "PatientSex", "PatientAge", "PatientBirthDate", "StudyDate", "Manufacturer",
     "StudyInstanceUID", "SeriesInstanceUID", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel", "BitsAllocated",
-    "BurnedInAnnotation", "PhotometricInterpretation", "ModalityLUTSequence",
+    "SOPInstanceUID", "BurnedInAnnotation", "PhotometricInterpretation", "ModalityLUTSequence",
 ]  # fmt: skip
 
 
@@ -59,10 +59,10 @@ def read_header(path: Path) -> Header:
         series = str(dataset.get("SeriesInstanceUID") or "")
         return Header(
             modality=modality,
-            # Without a PatientID, the study is the largest unit that surely belongs to one person.
-            patient=str(dataset.get("PatientID") or "").strip() or study,
+            patient=str(dataset.get("PatientID") or "").strip(),
             study=study,
             series="" if modality in _UNSTACKED_MODALITIES or not series else f"{study}/{series}",
+            instance=str(dataset.get("SOPInstanceUID") or ""),
             attributes=generalise_attributes(dataset),
         )
 

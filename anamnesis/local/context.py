@@ -5,13 +5,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from anamnesis.local.signing import establish_registry, open_model_registry
 from anamnesis.local.state import LocalState
 from anamnesis.local.updates import LocalContext
-from anamnesis.operator.addresses import registry_url, split_key_reference
+from anamnesis.operator.addresses import split_key_reference
 from anamnesis.operator.api import ContinualModel, LoadedResource, ResourceSet, Site, load_resources
 from anamnesis.operator.requests import site_config
 from anamnesis.records import InputError, SiteConfig
-from anamnesis.storage import Store, open_store
+from anamnesis.storage import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +31,25 @@ class SelectedModel:
 
     @property
     def registry(self) -> Store:
-        """The model's registry."""
-        return open_store(registry_url(self.model))
+        """The model's registry. Reading and decisions: where it may be empty, use ``establish_registry``."""
+        return open_model_registry(self.model, self.resources, self.state)
+
+    def establish_registry(self) -> Store:
+        """Returns the registry; gives it the identity of this model where it is empty."""
+        return establish_registry(self.model, self.resources, self.state)
 
     @property
-    def split_key(self) -> str:
-        """Where the split key is."""
-        return split_key_reference(self.model, self.state.split_key)
+    def network_key(self) -> str:
+        """Where the network key is."""
+        return split_key_reference(self.model, None, self.state.split_key)
+
+    def split_key(self, site: LoadedResource[Site]) -> str:
+        """Returns where the split key of a site is."""
+        return split_key_reference(self.model, site, self.state.split_key)
 
     def local_context(self, author: str) -> LocalContext:
         """Returns the context of local mode."""
-        return LocalContext(self.model, self.resources, state=self.state, split_key=self.split_key, author=author)
+        return LocalContext(self.model, self.resources, state=self.state, author=author)
 
     def site(self, name: str) -> LoadedResource[Site]:
         """Returns one of the model's sites; without a name, the only one.

@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 
 from anamnesis.local.plan_input import InspectSite, LocalObservation, observe_local
+from anamnesis.local.signing import open_model_registry, signing_settings
 from anamnesis.local.state import LocalState
-from anamnesis.operator.addresses import registry_url
+from anamnesis.operator.addresses import split_key_reference
 from anamnesis.operator.api import ContinualModel, LoadedResource, ResourceSet, Site
 from anamnesis.operator.plan import CreateUpdate, PlannedModelStatus, plan
 from anamnesis.operator.requests import update_request
 from anamnesis.records.timestamps import Clock
 from anamnesis.registry import Log
-from anamnesis.storage import open_store
+from anamnesis.storage import Store, open_store
 from anamnesis.updates.requests import UpdateRequest
 
 Ingest = Callable[[LoadedResource[Site]], None]
@@ -26,15 +27,18 @@ class LocalContext:
         model: which model.
         resources: the resources of the files, with its sites.
         state: its files on this machine.
-        split_key: where the split key is.
         author: for the registry's log.
     """
 
     model: LoadedResource[ContinualModel]
     resources: ResourceSet
     state: LocalState
-    split_key: str
     author: str
+
+    @property
+    def registry(self) -> Store:
+        """The model's registry."""
+        return open_model_registry(self.model, self.resources, self.state)
 
 
 def observe_and_plan(
@@ -48,7 +52,7 @@ def observe_and_plan(
     observation = observe_local(
         context.model,
         sites,
-        registry=open_store(registry_url(context.model)),
+        registry=context.registry,
         inspect_site=inspect_site,
         submitted_updates=submitted_updates,
     )
@@ -58,13 +62,15 @@ def observe_and_plan(
 
 def build_update_request(context: LocalContext, observation: LocalObservation, site: str) -> UpdateRequest:
     """Returns the update that learns ``site`` on top of the champion."""
+    loaded_site = context.resources.sites[site]
     return update_request(
         context.model,
-        context.resources.sites[site],
-        split_key=context.split_key,
+        loaded_site,
+        split_key=split_key_reference(context.model, loaded_site, context.state.split_key),
         base=observation.plan_input.champion,
         learned_sites=observation.learned_sites,
         author=context.author,
+        signing=signing_settings(context.model, context.state),
     )
 
 
@@ -91,15 +97,20 @@ def pending_updates(
 
 def write_local_status(context: LocalContext, status: PlannedModelStatus) -> None:
     """Writes the status and the log's head, as ``ContinualModel.status`` holds them on a cluster."""
-    context.state.write_status(status, Log(open_store(registry_url(context.model))).head())
+    context.state.write_status(status, Log(context.registry).head())
 
 
-def create_split_key(reference: str) -> None:
-    """Creates the split key where it is a file that does not exist yet; the fingerprint reveals a replaced key.
+def create_split_key(store: str, site: str, reference: str) -> None:
+    """Creates the split key of a site where its store has none and its file does not exist yet.
+
+    Args:
+        store: URL of the site's own store.
+        site: name of the site.
+        reference: where its split key is.
 
     Raises:
         InputError: the key is not readable.
     """
-    from anamnesis.snapshots import read_split_key
+    from anamnesis.snapshots import read_site_key
 
-    read_split_key(reference, create=reference.startswith("file://"))
+    read_site_key(open_store(store), site, reference, create=True)

@@ -1,17 +1,18 @@
 """Loading of the pixels of studies: files in parallel, arrays of an NPZ in one stream."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 import numpy as np
 
 from anamnesis import imaging
 from anamnesis.imaging import PixelSource, ReadError
+from anamnesis.imaging.errors import ReadErrorReason
 from anamnesis.records import Image, Progress
 from anamnesis.snapshots.manifest import ImageRecord
 from anamnesis.snapshots.parallel import OrderedExecutorMap, batched
-from anamnesis.snapshots.quarantine import QuarantineLog, QuarantineReason
+from anamnesis.snapshots.quarantine import QuarantineEntry, QuarantineLog, QuarantineReason
 from anamnesis.snapshots.shards import ShardWriter, content_digest
 from anamnesis.snapshots.studies import MASK, Study
 from anamnesis.storage.store import Store
@@ -38,7 +39,7 @@ class ImageLoad:
 
 @dataclass(frozen=True, slots=True)
 class LoadedImage:
-    """A loaded image, or the reason for quarantine."""
+    """A loaded image, or the reason for quarantine; for a series also the errors of unusable slices by position."""
 
     study_index: int
     name: str
@@ -46,6 +47,7 @@ class LoadedImage:
     record: ImageRecord | None = None
     reason: str = ""
     detail: str = ""
+    slice_errors: Mapping[int, ReadError] = field(default_factory=dict)
 
 
 def store_pixels(
@@ -79,12 +81,27 @@ def store_pixels(
             shards.add(loaded_image.record.content, loaded_image.image.pixels)
             image_records[loaded_image.name] = loaded_image.record
         elif image_records is not None:
-            quarantine_log.add(loaded_image.reason, studies[loaded_image.study_index].files, loaded_image.detail)
+            quarantine_log.entries += _quarantine_study(studies[loaded_image.study_index], loaded_image)
             records[loaded_image.study_index] = None
         if loaded_count % progress_interval == 0 or loaded_count == total:
             progress(loaded_count, total, "images read")
     shards.flush()
     return records
+
+
+def _quarantine_study(study: Study, loaded_image: LoadedImage) -> list[QuarantineEntry]:
+    """Returns an entry for each file of a study with an unusable image: unusable slices have reasons of their own."""
+    if not loaded_image.slice_errors:
+        return [QuarantineEntry(file, loaded_image.reason, loaded_image.detail) for file in study.files]
+    errors = {
+        study.image_files[loaded_image.name][position]: error for position, error in loaded_image.slice_errors.items()
+    }
+    return [
+        QuarantineEntry(file, errors[file].reason, errors[file].detail)
+        if file in errors
+        else QuarantineEntry(file, QuarantineReason.INCOMPLETE_SERIES)
+        for file in study.files
+    ]
 
 
 def _load_all(studies: Sequence[Study], classes: int, parallel_map: OrderedExecutorMap) -> Iterator[LoadedImage]:
@@ -119,7 +136,26 @@ def _load_image(image_load: ImageLoad) -> LoadedImage:
     try:
         return _to_loaded_image(image_load, imaging.load_image(image_load.pixel_source))
     except ReadError as error:
-        return LoadedImage(image_load.study_index, image_load.name, reason=error.reason, detail=error.detail)
+        is_slice_error = error.file_number is not None or error.reason is ReadErrorReason.UNREADABLE
+        slice_errors = _find_unusable_slices(image_load.pixel_source) if is_slice_error else {}
+        return LoadedImage(
+            image_load.study_index,
+            image_load.name,
+            reason=error.reason,
+            detail=error.detail,
+            slice_errors=slice_errors,
+        )
+
+
+def _find_unusable_slices(series: PixelSource) -> dict[int, ReadError]:
+    """Returns the errors of the slices of a series that are unusable on their own, by their position."""
+    errors: dict[int, ReadError] = {}
+    for position, path in enumerate(series.paths if len(series.paths) > 1 else ()):
+        try:
+            imaging.load_image(PixelSource((path,)))
+        except ReadError as error:
+            errors[position] = error
+    return errors
 
 
 def _stream_npz(image_loads: Sequence[ImageLoad]) -> Iterator[LoadedImage]:

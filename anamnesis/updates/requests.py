@@ -1,8 +1,9 @@
 """The requests of an update and of a scheduled evaluation: all inputs of a pipeline, as one plain record."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from anamnesis.records import Configuration, SiteConfig, SiteRef, UpdateTrigger
+from anamnesis.records import Configuration, SigningSettings, SiteConfig, SiteRef, UpdateTrigger
 from anamnesis.registry.gate import GatePolicy
 
 
@@ -16,7 +17,8 @@ class UpdateRequest:
         site: the site to learn, and how to read its data.
         store: URL of the site's own store.
         configuration: method, network and budget.
-        split_key: place of the model's split key: ``file:///...`` or ``env:NAME``.
+        split_key: place of the split key: ``file:///...`` or ``env:NAME`` of the network key, or with ``site+`` before
+            it of the site's own key.
         base: digest of the version to start from; empty for the first.
         sites: the sites that were learned earlier, in that sequence, each with its frozen test set.
         gate: the policy that judges the candidate.
@@ -24,6 +26,7 @@ class UpdateRequest:
         stored_images: whether the model's change plan allows versions that hold real images of patients.
         trigger: why an operator started the update. With a trigger the run writes an update result, and the operator
             records the decision.
+        signing: how the run signs what it writes to the registry, and whose signatures count.
     """
 
     model: str
@@ -38,6 +41,7 @@ class UpdateRequest:
     author: str = "anamnesis"
     stored_images: bool = False
     trigger: UpdateTrigger | None = None
+    signing: SigningSettings = field(default_factory=SigningSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +54,10 @@ class EvaluationRequest:
         registry: URL of its registry.
         version: digest of the champion.
         sites: that the champion has learned, each with its source (for recent cases) and its test set.
-        split_key: where the model's split key is.
+        split_keys: site -> place of its split key, as in ``UpdateRequest``.
         time: when it was due, UTC, ISO 8601.
         minimum_cases: a site with fewer recent cases gets no score on them.
+        signing: how the run signs what it writes to the registry, and whose signatures count.
     """
 
     name: str
@@ -60,6 +65,7 @@ class EvaluationRequest:
     registry: str
     version: str
     sites: tuple[tuple[SiteConfig, SiteRef], ...]
-    split_key: str
+    split_keys: Mapping[str, str]
     time: str
     minimum_cases: int = 20
+    signing: SigningSettings = field(default_factory=SigningSettings)

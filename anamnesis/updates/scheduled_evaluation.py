@@ -19,8 +19,9 @@ from anamnesis.records import (
 )
 from anamnesis.registry.evaluations import read_evaluations
 from anamnesis.registry.gate import FORGETTING
+from anamnesis.registry.opening import open_registry
 from anamnesis.registry.run_results import read_scheduled_evaluation, write_scheduled_evaluation
-from anamnesis.snapshots import Guard, SampleRecord, ingest, open_splits, read_snapshot_manifest, read_split_key
+from anamnesis.snapshots import Guard, SampleRecord, ingest, open_splits, read_site_key, read_snapshot_manifest
 from anamnesis.storage.store import Store, open_store
 from anamnesis.updates.frozen_evaluation import EVALUATOR, cases_of_site, read_test_cases, score_cases
 from anamnesis.updates.model import LoadedModel, load_model
@@ -50,7 +51,7 @@ def evaluate_scheduled(
     Raises:
         AnamnesisError: the version cannot be loaded.
     """
-    store = open_store(request.registry)
+    store = open_registry(request.registry, request.signing)
     if evaluation := read_scheduled_evaluation(store, request.name):
         return evaluation
     site_evaluator = _SiteEvaluator(
@@ -121,7 +122,7 @@ class _SiteEvaluator:
     def measure_recent(self, config: SiteConfig, site: SiteRef) -> Iterator[Measurement]:
         """Evaluates labelled cases that arrived later, before any training of this lineage uses them."""
         site_store, metric = open_store(site.store), site.task.primary_metric
-        split_key = read_split_key(self.request.split_key)
+        split_key = read_site_key(site_store, config.name, self.request.split_keys[config.name])
         snapshot = ingest(config, site_store, split_key, workers=self.workers, progress=self.progress).snapshot
         learned_snapshots = snapshots_of_site(self.store, self.request.version, site.name)
         case_ids = recent_case_ids(site_store, snapshot, learned_snapshots)

@@ -105,3 +105,14 @@ def test_many_studies_of_one_patient_can_be_declared(make_site):
     with pytest.raises(InputError, match="has 30 studies, more than 20"):
         site.ingest()
     assert site.ingest(maximum_studies_per_patient=30).counts["test"] > 0
+
+
+def test_dicom_files_without_a_patient_are_refused_unless_declared(make_site, write_dicom):
+    site = make_site(test_fraction=0.4)
+    pixels = np.random.default_rng(0).integers(0, 255, (24, 8, 8), dtype=np.uint8)
+    for number, image in enumerate(pixels):
+        path = f"{('no', 'yes')[number % 2]}/{number}.dcm"
+        write_dicom(site.folder / path, image, PatientID="", StudyInstanceUID=f"1.2.{number}", Modality="DX")
+    with pytest.raises(InputError, match="24 of 24 images have no PatientID, in 24 studies"):
+        site.ingest()
+    assert site.ingest(maximum_studies_per_patient=0).counts["test"] > 0

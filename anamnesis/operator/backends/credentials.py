@@ -3,12 +3,16 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from anamnesis.operator.addresses import SPLIT_KEY_VARIABLE
+from anamnesis.operator.addresses import RUN_KEY_VARIABLE, SPLIT_KEY_VARIABLE, site_key_variable
 from anamnesis.operator.api.model import ContinualModelSpec
+from anamnesis.operator.api.signing import SigningSpec
 from anamnesis.operator.api.site import Site
+from anamnesis.operator.api.split_key import SecretKey
 from anamnesis.operator.source_credentials import source_environment
-from anamnesis.records import InputError
+from anamnesis.records import InputError, SignerRole
+from anamnesis.registry.signing import make_signer
 
+_RUN_KEY = "key"
 ReadSecret = Callable[[str], Mapping[str, str] | None]
 """Secret name -> its keys and values; none if the Secret is missing or not readable."""
 
@@ -36,7 +40,9 @@ class Credential:
 def collect_credentials(
     spec: ContinualModelSpec, sites: Iterable[Site], read_secret: ReadSecret
 ) -> tuple[Credential, ...]:
-    """Returns the credentials of a run over ``sites``: of the registry, the split key and the sites' sources.
+    """Returns the credentials of a run over ``sites``: of the registry, the split keys and the sites' sources.
+
+    A run of sites that have their own split keys does not receive the network key.
 
     Raises:
         InputError: a Secret or its key is missing, or two Secrets have different values of one variable.
@@ -52,17 +58,20 @@ def collect_credentials(
                 {secret_key: secret_key for secret_key in secret_data},
             )
         )
-    if spec.split_key and (secret_key := spec.split_key.secret):
-        secret_data = _read_secret_data(read_secret, secret_key.name, "spec.splitKey.secret")
-        if secret_key.key not in secret_data:
-            raise InputError(
-                f"spec.splitKey.secret: the Secret {secret_key.name!r} has no key {secret_key.key!r}; "
-                "add the key, or set spec.splitKey.secret.key"
-            )
+    run_sites = list(sites)
+    if spec.split_key and spec.split_key.secret and not all(site.spec.split_key for site in run_sites):
         all_credentials.append(
-            _make_credential(secret_key.name, "spec.splitKey.secret", secret_data, {secret_key.key: SPLIT_KEY_VARIABLE})
+            _split_key_credential(spec.split_key.secret, "spec.splitKey.secret", SPLIT_KEY_VARIABLE, read_secret)
         )
-    for site in sites:
+    if spec.registry.signing:
+        all_credentials.append(_run_key_credential(spec.registry.signing, read_secret))
+    for site in run_sites:
+        if site.spec.split_key and (own_secret := site.spec.split_key.secret):
+            field_path, variable = (
+                f"Site {site.metadata.name}: spec.splitKey.secret",
+                site_key_variable(site.metadata.name),
+            )
+            all_credentials.append(_split_key_credential(own_secret, field_path, variable, read_secret))
         if reference := site.spec.source.credentials_secret:
             field_path = f"Site {site.metadata.name}: spec.source.credentialsSecret"
             secret_data = _read_secret_data(read_secret, reference.name, field_path)
@@ -73,6 +82,33 @@ def collect_credentials(
             }
             all_credentials.append(_make_credential(reference.name, field_path, secret_data, variable_by_key))
     return _without_duplicates(all_credentials)
+
+
+def _run_key_credential(signing: SigningSpec, read_secret: ReadSecret) -> Credential:
+    """Returns the key with which a run signs its records; refuses a key whose signatures would not count."""
+    field_path = "spec.registry.signing.runKeySecret"
+    if signing.run_key_secret is None:
+        raise InputError(f"{field_path}: missing; name the Secret with the private key of runs")
+    name = signing.run_key_secret.name
+    secret_data = _read_secret_data(read_secret, name, field_path)
+    if _RUN_KEY not in secret_data:
+        raise InputError(f"{field_path}: the Secret {name!r} has no key {_RUN_KEY!r}; add it: anamnesis key signing")
+    signer = make_signer(SignerRole.RUN, secret_data[_RUN_KEY])
+    if signer.public_key not in [key.key for key in signing.public_keys if key.role == "Run"]:
+        raise InputError(
+            f"{field_path}: the private key of the Secret {name!r} does not belong to a public key of the role Run; "
+            f"add it to spec.registry.signing.publicKeys: name: runs, role: Run, key: {signer.public_key}"
+        )
+    return _make_credential(name, field_path, secret_data, {_RUN_KEY: RUN_KEY_VARIABLE})
+
+
+def _split_key_credential(secret: SecretKey, field_path: str, variable: str, read_secret: ReadSecret) -> Credential:
+    secret_data = _read_secret_data(read_secret, secret.name, field_path)
+    if secret.key not in secret_data:
+        raise InputError(
+            f"{field_path}: the Secret {secret.name!r} has no key {secret.key!r}; add the key, or set {field_path}.key"
+        )
+    return _make_credential(secret.name, field_path, secret_data, {secret.key: variable})
 
 
 def _read_secret_data(read_secret: ReadSecret, name: str, field_path: str) -> Mapping[str, str]:
