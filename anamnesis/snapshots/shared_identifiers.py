@@ -33,6 +33,6 @@ def check_identifiers(config: SiteConfig, studies: Sequence[Study]) -> None:
         return
     raise InputError(
         f"site {config.name!r}: {problem}: it probably stands for many people, such as all anonymous patients, and "
-        "the split would be wrong for good. No test set was frozen. Ask the site for one pseudonym for each patient; if "
-        "the identifiers are right, set maximumStudiesPerPatient to a higher number, or to 0 for no check"
+        "the split would be wrong for good. No test set was frozen. Ask the site for one pseudonym for each patient; "
+        "if the identifiers are right, set maximumStudiesPerPatient to a higher number, or to 0 for no check"
     )

@@ -2,12 +2,14 @@ import csv
 from dataclasses import replace
 
 import numpy as np
+import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from anamnesis.records import InputError, LabelOrigin, LabelSource, Split
 from anamnesis.snapshots.patient_ids import normalise_patient_id
+from anamnesis.snapshots.phantoms import write_phantom_site
 
 IDENTIFIERS = st.text(max_size=12) | st.integers().map(str) | st.floats().map(str)
 SEVENTEEN = [17, 17.0, " 17", "17.0", "0017", "17\u00a0", "\uff11\uff17", "17\u200b", "\u0661\u0667", "\ufeff17", "17."]
@@ -107,12 +109,14 @@ def test_many_studies_of_one_patient_can_be_declared(make_site):
     assert site.ingest(maximum_studies_per_patient=30).counts["test"] > 0
 
 
-def test_dicom_files_without_a_patient_are_refused_unless_declared(make_site, write_dicom):
-    site = make_site(test_fraction=0.4)
-    pixels = np.random.default_rng(0).integers(0, 255, (24, 8, 8), dtype=np.uint8)
-    for number, image in enumerate(pixels):
-        path = f"{('no', 'yes')[number % 2]}/{number}.dcm"
-        write_dicom(site.folder / path, image, PatientID="", StudyInstanceUID=f"1.2.{number}", Modality="DX")
-    with pytest.raises(InputError, match="24 of 24 images have no PatientID, in 24 studies"):
+def test_dicom_files_without_a_patient_are_refused_unless_declared(make_site):
+    site = make_site()
+    phantoms = write_phantom_site(site.folder, "ct", patients=24, seed=0)
+    site.config = replace(phantoms, name=site.config.name, test_fraction=0.4)
+    for path in site.folder.glob("*/*"):
+        dataset = pydicom.dcmread(path)
+        dataset.PatientID = ""
+        dataset.save_as(path)
+    with pytest.raises(InputError, match="48 of 48 images have no PatientID, in 24 studies"):
         site.ingest()
     assert site.ingest(maximum_studies_per_patient=0).counts["test"] > 0
