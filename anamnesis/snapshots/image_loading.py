@@ -7,7 +7,8 @@ from itertools import groupby
 import numpy as np
 
 from anamnesis import imaging
-from anamnesis.imaging import PixelSource, ReadError
+from anamnesis.imaging import Format, PixelSource, ReadError
+from anamnesis.imaging.contrast import check_contrast
 from anamnesis.records import Image, Progress
 from anamnesis.snapshots.manifest import ImageRecord
 from anamnesis.snapshots.parallel import OrderedExecutorMap, batched
@@ -28,17 +29,19 @@ class ImageLoad:
         name: modality or ``mask``.
         pixel_source: place of the pixels.
         classes: number of classes that a mask may have.
+        image_source: of a mask, the place of the pixels of its image.
     """
 
     study_index: int
     name: str
     pixel_source: PixelSource
     classes: int
+    image_source: PixelSource | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedImage:
-    """A loaded image, or the reason for quarantine."""
+    """A loaded image, or the reason for quarantine; of a series with one unusable file, also the file's number."""
 
     study_index: int
     name: str
@@ -46,6 +49,7 @@ class LoadedImage:
     record: ImageRecord | None = None
     reason: str = ""
     detail: str = ""
+    file_number: int | None = None
 
 
 def store_pixels(
@@ -79,7 +83,7 @@ def store_pixels(
             shards.add(loaded_image.record.content, loaded_image.image.pixels)
             image_records[loaded_image.name] = loaded_image.record
         elif image_records is not None:
-            quarantine_log.add(loaded_image.reason, studies[loaded_image.study_index].files, loaded_image.detail)
+            _quarantine_study(studies[loaded_image.study_index], loaded_image, quarantine_log)
             records[loaded_image.study_index] = None
         if loaded_count % progress_interval == 0 or loaded_count == total:
             progress(loaded_count, total, "images read")
@@ -87,10 +91,26 @@ def store_pixels(
     return records
 
 
+def _quarantine_study(study: Study, unusable_image: LoadedImage, quarantine_log: QuarantineLog) -> None:
+    """Quarantines the files of a study; where one slice of a series is unusable, it alone has the reason."""
+    if unusable_image.file_number is None:
+        quarantine_log.add(unusable_image.reason, study.files, unusable_image.detail)
+        return
+    first_file = 0
+    for name, pixel_source in study.pixel_sources.items():
+        if name == unusable_image.name:
+            break
+        first_file += len(pixel_source.paths) if name != MASK else 0
+    unusable_file = study.files[first_file + unusable_image.file_number]
+    quarantine_log.add(unusable_image.reason, [unusable_file], unusable_image.detail)
+    other_files = [file for file in study.files if file != unusable_file]
+    quarantine_log.add(QuarantineReason.UNUSABLE_SLICE, other_files, f"the unusable slice is {unusable_file}")
+
+
 def _load_all(studies: Sequence[Study], classes: int, parallel_map: OrderedExecutorMap) -> Iterator[LoadedImage]:
     """Yields all images of the studies, in an order that depends on the studies alone."""
     image_loads = [
-        ImageLoad(study_index, name, pixel_source, classes)
+        ImageLoad(study_index, name, pixel_source, classes, _image_source(study) if name == MASK else None)
         for study_index, study in enumerate(studies)
         for name, pixel_source in sorted(study.pixel_sources.items())
     ]
@@ -106,6 +126,11 @@ def _load_all(studies: Sequence[Study], classes: int, parallel_map: OrderedExecu
         yield from _stream_npz(list(group))
 
 
+def _image_source(study: Study) -> PixelSource:
+    """Returns the place of the image that a mask belongs to: the first one of the study."""
+    return next(pixel_source for name, pixel_source in study.pixel_sources.items() if name != MASK)
+
+
 def load_batch(image_loads: Sequence[ImageLoad]) -> list[LoadedImage]:
     """Loads images from files; an unreadable image has a reason instead."""
     return [_load_image(image_load) for image_load in image_loads]
@@ -117,9 +142,23 @@ def _pixel_position(image_load: ImageLoad) -> tuple[str, str, int]:
 
 def _load_image(image_load: ImageLoad) -> LoadedImage:
     try:
-        return _to_loaded_image(image_load, imaging.load_image(image_load.pixel_source))
+        if image_load.image_source:
+            image = imaging.load_mask(image_load.pixel_source, image_load.image_source)
+        else:
+            image = imaging.load_image(image_load.pixel_source, image_load.name)
     except ReadError as error:
-        return LoadedImage(image_load.study_index, image_load.name, reason=error.reason, detail=error.detail)
+        return _to_unusable_image(image_load, error)
+    return _to_loaded_image(image_load, image)
+
+
+def _to_unusable_image(image_load: ImageLoad, error: ReadError) -> LoadedImage:
+    return LoadedImage(
+        image_load.study_index,
+        image_load.name,
+        reason=error.reason,
+        detail=error.detail,
+        file_number=error.file_number,
+    )
 
 
 def _stream_npz(image_loads: Sequence[ImageLoad]) -> Iterator[LoadedImage]:
@@ -132,13 +171,21 @@ def _stream_npz(image_loads: Sequence[ImageLoad]) -> Iterator[LoadedImage]:
         )
         for image in images:
             image_load = next(remaining_loads)
-            if isinstance(image, ReadError):
-                yield LoadedImage(image_load.study_index, image_load.name, reason=image.reason, detail=image.detail)
-            else:
-                yield _to_loaded_image(image_load, image)
+            yield _check_row(image_load, image)
     except ReadError as error:
         for image_load in remaining_loads:
-            yield LoadedImage(image_load.study_index, image_load.name, reason=error.reason, detail=error.detail)
+            yield _to_unusable_image(image_load, error)
+
+
+def _check_row(image_load: ImageLoad, image: Image | ReadError) -> LoadedImage:
+    if isinstance(image, ReadError):
+        return _to_unusable_image(image_load, image)
+    if image_load.name != MASK:
+        try:
+            check_contrast(image, image_load.name, Format.NPZ)
+        except ReadError as error:
+            return _to_unusable_image(image_load, error)
+    return _to_loaded_image(image_load, image)
 
 
 def _to_loaded_image(image_load: ImageLoad, image: Image) -> LoadedImage:
