@@ -15,7 +15,7 @@ from anamnesis.imaging.pixels import Pixels, check_size, to_image
 from anamnesis.records import Image
 
 _CHUNK = 1 << 24
-_SPLITS = {"train": "train", "val": "train", "test": "test"}  # MedMNIST's validation set joins training
+_SPLITS = {"train": "train", "val": "validation", "test": "test"}
 
 
 def read_headers(path: Path) -> list[Header]:

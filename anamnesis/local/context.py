@@ -34,13 +34,17 @@ class SelectedModel:
         return open_store(registry_url(self.model))
 
     @property
-    def split_key(self) -> str:
-        """Where the split key is."""
-        return split_key_reference(self.model, self.state.split_key)
+    def network_key(self) -> str:
+        """Where the network key is."""
+        return split_key_reference(self.model, None, self.state.split_key)
+
+    def split_key(self, site: LoadedResource[Site]) -> str:
+        """Returns where the split key of a site is."""
+        return split_key_reference(self.model, site, self.state.split_key)
 
     def local_context(self, author: str) -> LocalContext:
         """Returns the context of local mode."""
-        return LocalContext(self.model, self.resources, state=self.state, split_key=self.split_key, author=author)
+        return LocalContext(self.model, self.resources, state=self.state, author=author)
 
     def site(self, name: str) -> LoadedResource[Site]:
         """Returns one of the model's sites; without a name, the only one.

@@ -13,6 +13,7 @@ from pathlib import Path
 from anamnesis.local.context import SelectedModel, select_models
 from anamnesis.local.sources import real_images_folder
 from anamnesis.operator.addresses import store_url
+from anamnesis.operator.api import LoadedResource, Site
 from anamnesis.operator.requests import configuration
 from anamnesis.pipelines.training.continual_update import compiled_pipeline
 from anamnesis.records import AnamnesisError, SiteConfig
@@ -96,16 +97,35 @@ def _check_model(selected_model: SelectedModel) -> Iterator[Check]:
     yield _run_check(
         f"{name}: pipeline", lambda: str(compiled_pipeline(configuration(selected_model.model.resource.spec).method))
     )
-    key = selected_model.split_key
+    key = selected_model.network_key
     if key.startswith("file://") and not Path(key.removeprefix("file://")).exists():
-        yield Check(f"{name}: split key", "ok", f"the first run will create {key}; keep this file")
+        yield Check(f"{name}: network key", "ok", f"the first run will create {key}; keep a copy of this file")
     else:
         yield _run_check(
-            f"{name}: split key", lambda: f"{key}, fingerprint {key_fingerprint(read_split_key(key))[:19]}"
+            f"{name}: network key", lambda: f"{key}, fingerprint {key_fingerprint(read_split_key(key))[:19]}"
         )
     for site in selected_model.resources.sites_of(selected_model.model):
         yield _run_check(f"{site.name}: source", partial(_count_source_files, selected_model.config(site)))
         yield _run_check(f"{site.name}: store", partial(_probe_store_at, store_url(site)))
+        yield _run_check(f"{site.name}: split key", partial(_describe_site_key, selected_model, site))
+
+
+def _describe_site_key(selected_model: SelectedModel, site: LoadedResource[Site]) -> str:
+    """Says where the key of a site comes from: a network key that gives another one is not used for it."""
+    from anamnesis.snapshots import key_fingerprint, read_site_key
+    from anamnesis.snapshots.site_keys import declared_site_key
+    from anamnesis.snapshots.store_binding import read_store_binding
+
+    reference, store = selected_model.split_key(site), open_store(store_url(site))
+    if read_store_binding(store) is None:
+        return "the first ingest will put it into the site's store"
+    key = read_site_key(store, site.name, reference)
+    try:
+        is_declared = declared_site_key(site.name, reference) == key
+    except AnamnesisError:
+        is_declared = False
+    source = reference if is_declared else f"the site's store only: {reference} is missing, or gives another key"
+    return f"{key_fingerprint(key)[:19]}, from {source}"
 
 
 def _count_source_files(config: SiteConfig) -> str:

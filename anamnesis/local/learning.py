@@ -108,10 +108,10 @@ def _run_updates(
     workers: int,
 ) -> LearningResult:
     local_context, learned_updates = selected_model.local_context(author), []
-    create_split_key(local_context.split_key)
     pipeline_runner = LocalPipelineRunner(selected_model.state.runs, utc_now, workers)
     progress = progress_reporter.track(selected_model.model.name)
     for request in requests:
+        create_split_key(request.store, request.site.name, request.split_key)
         record = pipeline_runner.run(request, _prefix_progress(request.site.name, progress))
         learned_updates.append(_read_learned_update(request, record))
         progress_reporter.print_line(f"{request.model}: {request.site.name}: {learned_updates[-1].summary}")

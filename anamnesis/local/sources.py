@@ -19,7 +19,7 @@ def make_site_inspector(selected_model: SelectedModel) -> InspectSite:
     """Returns the function that inspects the sites of a model."""
 
     def inspect_site(site: LoadedResource[Site]) -> SiteContents:
-        from anamnesis.snapshots import find_ingest_result, list_test_sets, read_split_key
+        from anamnesis.snapshots import find_ingest_result, list_test_sets, read_site_key
 
         test_set = ""
         try:
@@ -28,9 +28,8 @@ def make_site_inspector(selected_model: SelectedModel) -> InspectSite:
             test_set = issued_test_sets[-1].digest if issued_test_sets else ""
             if not issued_test_sets:
                 return SiteContents()  # never ingested: there may be no split key yet
-            ingest_result = find_ingest_result(
-                selected_model.config(site), store, read_split_key(selected_model.split_key)
-            )
+            key = read_site_key(store, site.name, selected_model.split_key(site))
+            ingest_result = find_ingest_result(selected_model.config(site), store, key)
             return SiteContents(ingest_result.snapshot if ingest_result else "", test_set)
         except AnamnesisError as error:  # the site's status reports it; the other sites continue
             return SiteContents("", test_set, str(error))
@@ -53,10 +52,14 @@ def ingest_site(
     selected_model: SelectedModel, site: LoadedResource[Site], progress_reporter: Reporter, workers: int
 ) -> dict[str, object]:
     """Makes a snapshot of a site's data, unless there is one; returns the encoded ``IngestResult``."""
-    create_split_key(selected_model.split_key)
-    config, store = encode_object(selected_model.config(site)), store_url(site)
+    config, store, split_key = (
+        encode_object(selected_model.config(site)),
+        store_url(site),
+        selected_model.split_key(site),
+    )
+    create_split_key(store, site.name, split_key)
     progress = progress_reporter.track(f"ingest {site.name}")
-    result = steps.ingest_site(config, store, selected_model.split_key, workers=workers, progress=progress)
+    result = steps.ingest_site(config, store, split_key, workers=workers, progress=progress)
     progress(1, 1, "as before" if result["reused"] else "done")
     return result
 

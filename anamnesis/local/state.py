@@ -36,8 +36,8 @@ class LocalState:
 
     @property
     def split_key(self) -> Path:
-        """File of the split key, where the model names no other."""
-        return self.folder / "split.key"
+        """File of the network key, one for all models of the folder, where the model names no other."""
+        return self.folder.parent / "split.key"
 
     def write_status(self, status: PlannedModelStatus, head: LogPosition | None) -> None:
         """Writes the status, as ``ContinualModel.status`` has it on a cluster; atomic."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from anamnesis.local.plan_input import InspectSite, LocalObservation, observe_local
 from anamnesis.local.state import LocalState
-from anamnesis.operator.addresses import registry_url
+from anamnesis.operator.addresses import registry_url, split_key_reference
 from anamnesis.operator.api import ContinualModel, LoadedResource, ResourceSet, Site
 from anamnesis.operator.plan import CreateUpdate, PlannedModelStatus, plan
 from anamnesis.operator.requests import update_request
@@ -26,14 +26,12 @@ class LocalContext:
         model: which model.
         resources: the resources of the files, with its sites.
         state: its files on this machine.
-        split_key: where the split key is.
         author: for the registry's log.
     """
 
     model: LoadedResource[ContinualModel]
     resources: ResourceSet
     state: LocalState
-    split_key: str
     author: str
 
 
@@ -58,10 +56,11 @@ def observe_and_plan(
 
 def build_update_request(context: LocalContext, observation: LocalObservation, site: str) -> UpdateRequest:
     """Returns the update that learns ``site`` on top of the champion."""
+    loaded_site = context.resources.sites[site]
     return update_request(
         context.model,
-        context.resources.sites[site],
-        split_key=context.split_key,
+        loaded_site,
+        split_key=split_key_reference(context.model, loaded_site, context.state.split_key),
         base=observation.plan_input.champion,
         learned_sites=observation.learned_sites,
         author=context.author,
@@ -94,12 +93,17 @@ def write_local_status(context: LocalContext, status: PlannedModelStatus) -> Non
     context.state.write_status(status, Log(open_store(registry_url(context.model))).head())
 
 
-def create_split_key(reference: str) -> None:
-    """Creates the split key where it is a file that does not exist yet; the fingerprint reveals a replaced key.
+def create_split_key(store: str, site: str, reference: str) -> None:
+    """Creates the split key of a site where its store has none and its file does not exist yet.
+
+    Args:
+        store: URL of the site's own store.
+        site: name of the site.
+        reference: where its split key is.
 
     Raises:
         InputError: the key is not readable.
     """
-    from anamnesis.snapshots import read_split_key
+    from anamnesis.snapshots import read_site_key
 
-    read_split_key(reference, create=reference.startswith("file://"))
+    read_site_key(open_store(store), site, reference, create=True)

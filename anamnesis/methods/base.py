@@ -32,12 +32,15 @@ class MethodCapabilities:
         task_types: the types of task that it can learn.
         opens_earlier_data: opens the training splits of earlier snapshots too: an upper bound, not continual learning.
         stores_exemplars: keeps real images in its state; refused unless the model's change plan allows it.
+        chooses_on_validation: chooses something, such as a strength, on validation patients. Only then are they held
+            out as ``Split.VALIDATION``; all other methods train on them too.
         research_only: for comparison in benchmarks only; it has no trainer and no pipeline, and resources refuse it.
     """
 
     task_types: frozenset[TaskType] = frozenset({TaskType.CLASSIFICATION})
     opens_earlier_data: bool = False
     stores_exemplars: bool = False
+    chooses_on_validation: bool = False
     research_only: bool = False
 
 

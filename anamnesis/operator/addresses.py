@@ -1,14 +1,17 @@
 """The addresses that resources name: registries, stores, sources, keys. Pure functions."""
 
+import re
 from pathlib import Path
 
 from anamnesis.operator.api import LoadedResource
-from anamnesis.operator.api.model import ContinualModel, SplitKeySpec
+from anamnesis.operator.api.model import ContinualModel
 from anamnesis.operator.api.site import Site, SourceSpec
+from anamnesis.operator.api.split_key import SplitKeySpec
 from anamnesis.records import InputError
+from anamnesis.snapshots.site_keys import OWN_KEY_PREFIX
 
 SPLIT_KEY_VARIABLE = "ANAMNESIS_SPLIT_KEY"
-"""Environment variable that holds the split key where the model names a Secret."""
+"""Environment variable that holds the network key where the model names a Secret."""
 
 
 def absolute_url(url: str, folder: Path) -> str:
@@ -28,16 +31,31 @@ def store_url(site: LoadedResource[Site]) -> str:
     return absolute_url(site.resource.spec.store, site.folder)
 
 
-def split_key_reference(model: LoadedResource[ContinualModel], default: Path) -> str:
-    """Returns where the split key is: ``env:NAME`` or ``file:///path``, by default the file ``default``."""
-    spec: SplitKeySpec | None = model.resource.spec.split_key
-    if spec is None:
-        return default.resolve().as_uri()
+def split_key_reference(model: LoadedResource[ContinualModel], site: LoadedResource[Site] | None, default: Path) -> str:
+    """Returns where the key of a site is, as ``snapshots.read_site_key`` takes it; without a site, the network key.
+
+    Args:
+        model: the model, whose network key counts where the site has no own key.
+        site: the site.
+        default: the file of the network key where the model names none.
+    """
+    if site and (own_key := site.resource.spec.split_key):
+        return OWN_KEY_PREFIX + _key_reference(own_key, site_key_variable(site.name), site.folder)
+    network_key = model.resource.spec.split_key
+    return _key_reference(network_key, SPLIT_KEY_VARIABLE, model.folder) if network_key else default.resolve().as_uri()
+
+
+def site_key_variable(site: str) -> str:
+    """Returns the environment variable of a site's own key, where the Site names a Secret."""
+    return f"{SPLIT_KEY_VARIABLE}_{re.sub('[^A-Z0-9]', '_', site.upper())}"
+
+
+def _key_reference(spec: SplitKeySpec, secret_variable: str, folder: Path) -> str:
     if spec.environment is not None:
         return f"env:{spec.environment.name}"
     if spec.secret is not None:
-        return f"env:{SPLIT_KEY_VARIABLE}"
-    return absolute_url(spec.file.path if spec.file else "", model.folder)
+        return f"env:{secret_variable}"
+    return absolute_url(spec.file.path if spec.file else "", folder)
 
 
 def source_url(source: SourceSpec, folder: Path | None) -> str:

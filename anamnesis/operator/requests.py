@@ -142,7 +142,7 @@ def evaluation_request(
     *,
     learned_sites: tuple[SiteRef, ...],
     champion: str,
-    split_key: str,
+    split_keys: Mapping[str, str],
     name: str,
     due_at: datetime,
 ) -> EvaluationRequest:
@@ -153,7 +153,7 @@ def evaluation_request(
         sites: its sites.
         learned_sites: those that the champion has learned, with their test sets.
         champion: digest of the version.
-        split_key: where the split key is.
+        split_keys: site -> where its split key is.
         name: of the evaluation.
         due_at: when it was due.
     """
@@ -164,7 +164,7 @@ def evaluation_request(
         registry=registry_url(model),
         version=champion,
         sites=tuple((site_config(sites[reference.name]), reference) for reference in learned_sites),
-        split_key=split_key,
+        split_keys={reference.name: split_keys[reference.name] for reference in learned_sites},
         time=format_timestamp(due_at),
         minimum_cases=evaluation_spec.minimum_recent_cases if evaluation_spec else 20,
     )

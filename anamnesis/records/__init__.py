@@ -2,7 +2,17 @@
 
 from anamnesis.records.codec import decode, encode, encode_object
 from anamnesis.records.configuration import Configuration, NetworkSettings, TrainingSettings
-from anamnesis.records.decision import Criterion, Decision, Enforcement, EntryKind, LogEntry, Verdict
+from anamnesis.records.decision import (
+    Criterion,
+    Decision,
+    DecisionOutcome,
+    Enforcement,
+    EntryKind,
+    LogEntry,
+    PersonDecision,
+    RecordedApproval,
+    Verdict,
+)
 from anamnesis.records.digests import canonical_json, digest_bytes, digest_hex, digest_json, short_digest
 from anamnesis.records.errors import (
     AnamnesisError,
@@ -12,9 +22,9 @@ from anamnesis.records.errors import (
     RefusedError,
     UnreachableError,
 )
-from anamnesis.records.evaluation import Evaluation, EvaluationSet, Metric
+from anamnesis.records.evaluation import MINIMUM_CELL_PATIENTS, Evaluation, EvaluationSet, Metric, recall_metric
 from anamnesis.records.progress import Progress, ignore_progress
-from anamnesis.records.sample import Image, Sample, Split, Target
+from anamnesis.records.sample import TRAINING_SPLITS, Image, Sample, Split, Target
 from anamnesis.records.scheduled_evaluation import Measurement, ScheduledEvaluation
 from anamnesis.records.site import LabelOrigin, LabelSource, SiteConfig, SiteRef
 from anamnesis.records.task import Task, TaskType, find_class_indices, label_space
@@ -22,11 +32,14 @@ from anamnesis.records.update_run import SourceState, UpdateResult, UpdateResult
 from anamnesis.records.version import UpdateCost, UpdateRecord, Version
 
 __all__ = [
+    "MINIMUM_CELL_PATIENTS",
+    "TRAINING_SPLITS",
     "AnamnesisError",
     "Configuration",
     "ConflictError",
     "Criterion",
     "Decision",
+    "DecisionOutcome",
     "Enforcement",
     "EntryKind",
     "Evaluation",
@@ -40,7 +53,9 @@ __all__ = [
     "Measurement",
     "Metric",
     "NetworkSettings",
+    "PersonDecision",
     "Progress",
+    "RecordedApproval",
     "RefusedError",
     "Sample",
     "ScheduledEvaluation",
@@ -70,5 +85,6 @@ __all__ = [
     "find_class_indices",
     "ignore_progress",
     "label_space",
+    "recall_metric",
     "short_digest",
 ]

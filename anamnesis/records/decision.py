@@ -37,6 +37,7 @@ class Criterion:
         value: the measured value; none while it is missing. For ``forgetting``: the best earlier score minus the score.
         limit: the lowest passing value; for ``forgetting`` the highest.
         passed: none while the value is missing.
+        is_applicable: false where the task has nothing that the criterion measures; it then neither waits nor fails.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Criterion:
     value: Decimal | None
     limit: Decimal
     passed: bool | None
+    is_applicable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,58 @@ class EntryKind(StrEnum):
     REJECT = "reject"
     SUPERSEDE = "supersede"
     ROLL_BACK = "roll_back"
+    WITHDRAW = "withdraw"
+    """A person took the champion out of use; no version is in use until a person rolls back to one."""
+    NO_EFFECT = "no_effect"
+    """A person's decision that changed nothing: refused, or in effect before. It is never executed later."""
+
+
+class PersonDecision(StrEnum):
+    """The decisions that a person can make."""
+
+    APPROVE = "Approve"
+    REJECT = "Reject"
+    ROLL_BACK = "RollBack"
+    WITHDRAW = "Withdraw"
+
+
+class DecisionOutcome(StrEnum):
+    """What came of a person's decision. It is decided once, at one position of the log."""
+
+    RECORDED = "Recorded"
+    ALREADY_IN_EFFECT = "AlreadyInEffect"
+    UNKNOWN_UPDATE = "UnknownUpdate"
+    WRONG_VERSION = "WrongVersion"
+    SUPERSEDED = "Superseded"
+    ALREADY_REJECTED = "AlreadyRejected"
+    ALREADY_PROMOTED = "AlreadyPromoted"
+    NEVER_PROMOTED = "NeverPromoted"
+    NO_CHAMPION = "NoChampion"
+    REPORT_CHANGED = "ReportChanged"
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the decision does not count."""
+        return self not in (DecisionOutcome.RECORDED, DecisionOutcome.ALREADY_IN_EFFECT)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedApproval:
+    """The UpdateApproval that an entry of the log records.
+
+    Attributes:
+        name: of the resource.
+        uid: of the resource.
+        decision: of the person.
+        outcome: what came of it.
+        report: digest of the report that the person read; empty where the UpdateApproval names none.
+    """
+
+    name: str
+    uid: str
+    decision: PersonDecision
+    outcome: DecisionOutcome
+    report: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +152,7 @@ class LogEntry:
         time: UTC, ISO 8601, seconds.
         decision: the decision behind a promotion or rejection; it names its evaluations by digest.
         deadline: for a claim: when others may take it over, UTC, ISO 8601.
+        approval: the UpdateApproval that this entry records; none for other entries.
         schema: schema of this record.
     """
 
@@ -111,7 +166,8 @@ class LogEntry:
     time: str
     decision: Decision | None = None
     deadline: str = ""
-    schema: int = 2
+    approval: RecordedApproval | None = None
+    schema: int = 3
 
     @property
     def digest(self) -> str:

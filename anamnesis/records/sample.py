@@ -15,11 +15,19 @@ class Split(StrEnum):
     """The use of a sample."""
 
     TRAIN = "train"
+    VALIDATION = "validation"
+    """The patient is a training patient who is held out for choices; a method that chooses nothing trains on both."""
+    CALIBRATION = "calibration"
+    """The patient is neither trained on nor tested: temperatures and thresholds come from these samples."""
     TEST = "test"
     RESERVE = "reserve"
     """The patient is a test patient, but arrived after the test set was frozen; the sample waits for the next set."""
     PENDING = "pending"
     """The sample has no label yet."""
+
+
+TRAINING_SPLITS = (Split.TRAIN, Split.VALIDATION)
+"""The splits of training patients."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,17 @@
 from anamnesis.registry.claims import acquire_claim, release_claim
 from anamnesis.registry.evaluations import read_evaluations, write_evaluation
 from anamnesis.registry.gate import ApprovalMode, GatePolicy, RequiredTestSet, TaskLimits, decide_promotion
-from anamnesis.registry.history import History, build_history
+from anamnesis.registry.history import History, build_history, describe_withdrawal
 from anamnesis.registry.log import Log, LogPosition
-from anamnesis.registry.promotion import approve, evaluate_gate, import_champion, record_decision, reject, roll_back
+from anamnesis.registry.person_decisions import (
+    ApprovalToRecord,
+    approve,
+    record_approval,
+    reject,
+    roll_back,
+    withdraw,
+)
+from anamnesis.registry.promotion import evaluate_gate, import_champion, record_decision
 from anamnesis.registry.pruning import find_prunable, prune
 from anamnesis.registry.run_results import (
     list_update_results,
@@ -20,6 +28,7 @@ from anamnesis.registry.versions import list_versions, read_part, read_version, 
 
 __all__ = [
     "ApprovalMode",
+    "ApprovalToRecord",
     "GatePolicy",
     "History",
     "Log",
@@ -30,6 +39,7 @@ __all__ = [
     "approve",
     "build_history",
     "decide_promotion",
+    "describe_withdrawal",
     "evaluate_gate",
     "find_prunable",
     "find_update_record",
@@ -43,12 +53,14 @@ __all__ = [
     "read_scheduled_evaluation",
     "read_update_result",
     "read_version",
+    "record_approval",
     "record_decision",
     "reject",
     "release_claim",
     "roll_back",
     "verify_log",
     "verify_objects",
+    "withdraw",
     "write_evaluation",
     "write_scheduled_evaluation",
     "write_update_record",

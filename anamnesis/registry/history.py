@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from anamnesis.records import EntryKind, LogEntry
+from anamnesis.records import EntryKind, LogEntry, short_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,10 +14,12 @@ class History:
         champion: digest of the version in use, or none.
         promoted_versions: digests of all versions that are or were champion, in the order of their promotion.
         bases: promoted version -> the version that it was trained from.
-        approvals: version -> the first approval by a person.
+        approvals: version -> the first approval by a person; a roll back or a withdrawal ends all of them.
         rejections: version -> the current rejection; a person's is final, the gate's lasts until a promotion.
         superseding_entries: version -> the last entry that recorded it as superseded.
         claims: digest of the content of a claim -> its last entry.
+        withdrawal: the entry by which a person withdrew the champion, until a roll back; else none.
+        recorded_approvals: uid of an UpdateApproval -> the entry that records it.
         ignored_entries: entries that break the rules and have no effect.
     """
 
@@ -28,6 +30,8 @@ class History:
     rejections: Mapping[str, LogEntry] = field(default_factory=dict)
     superseding_entries: Mapping[str, LogEntry] = field(default_factory=dict)
     claims: Mapping[str, LogEntry] = field(default_factory=dict)
+    withdrawal: LogEntry | None = None
+    recorded_approvals: Mapping[str, LogEntry] = field(default_factory=dict)
     ignored_entries: tuple[LogEntry, ...] = ()
 
     @property
@@ -50,15 +54,27 @@ class History:
         return version in self.rejections and self.rejections[version].decision is None
 
 
+def describe_withdrawal(entry: LogEntry) -> str:
+    """Returns who withdrew the champion, and how to use a version again. The person's reason stays in the log."""
+    return (
+        f"{entry.author} withdrew the champion {short_digest(entry.subject)} at {entry.time} in log entry "
+        f"{entry.number}; no version is in use until a person rolls back to an earlier one"
+    )
+
+
 def build_history(entries: Iterable[LogEntry]) -> History:
     """Returns the history after the entries, read in order.
 
     The rules apply here as well as at the writer. These entries have no effect: a promotion whose base is not the
-    champion at that moment; a promotion of a version that was promoted or vetoed before; a roll back to a version that
-    was never promoted; a rejection of a version that was promoted or vetoed; an approval of a vetoed version.
+    champion at that moment, or while the champion is withdrawn; a promotion of a version that was promoted or vetoed
+    before; a roll back to a version that was never promoted; a rejection of a version that was promoted or vetoed; an
+    approval of a vetoed version; a withdrawal without a champion.
     """
     history = History()
     for entry in entries:
+        if entry.approval:
+            recorded_approvals = {entry.approval.uid: entry, **history.recorded_approvals}
+            history = replace(history, recorded_approvals=recorded_approvals)
         history = _APPLY_BY_KIND[entry.kind](history, entry) or replace(
             history, ignored_entries=(*history.ignored_entries, entry)
         )
@@ -78,6 +94,8 @@ def _apply_approval(history: History, entry: LogEntry) -> History | None:
 def _apply_promotion(history: History, entry: LogEntry) -> History | None:
     decision, version = entry.decision, entry.subject
     if decision is None or decision.candidate != version or decision.base != history.champion:
+        return None
+    if history.withdrawal:
         return None
     if version in history.promoted_versions or history.is_vetoed(version):
         return None
@@ -106,7 +124,17 @@ def _apply_supersession(history: History, entry: LogEntry) -> History | None:
 def _apply_roll_back(history: History, entry: LogEntry) -> History | None:
     if entry.subject not in history.promoted_versions:
         return None
-    return replace(history, champion=entry.subject)
+    if entry.subject == history.champion:
+        return history
+    return replace(history, champion=entry.subject, withdrawal=None, approvals={})
+
+
+def _apply_withdrawal(history: History, entry: LogEntry) -> History | None:
+    return replace(history, champion=None, withdrawal=entry, approvals={}) if history.champion else None
+
+
+def _keep_history(history: History, _: LogEntry) -> History | None:
+    return history
 
 
 _APPLY_BY_KIND: Mapping[EntryKind, Callable[[History, LogEntry], History | None]] = {
@@ -116,6 +144,8 @@ _APPLY_BY_KIND: Mapping[EntryKind, Callable[[History, LogEntry], History | None]
     EntryKind.REJECT: _apply_rejection,
     EntryKind.SUPERSEDE: _apply_supersession,
     EntryKind.ROLL_BACK: _apply_roll_back,
+    EntryKind.WITHDRAW: _apply_withdrawal,
+    EntryKind.NO_EFFECT: _keep_history,
 }
 
 

@@ -12,6 +12,7 @@ from anamnesis.records import (
     InputError,
     IntegrityError,
     LogEntry,
+    RecordedApproval,
     canonical_json,
 )
 from anamnesis.records.timestamps import Clock, format_timestamp, utc_now
@@ -72,6 +73,7 @@ class EntryProposal:
     reason: str
     decision: Decision | None = None
     deadline: str = ""
+    approval: RecordedApproval | None = None
 
     def __post_init__(self) -> None:
         if not self.author.strip():
@@ -170,6 +172,7 @@ class Log:
             time=format_timestamp(self._clock()),
             decision=proposal.decision,
             deadline=proposal.deadline,
+            approval=proposal.approval,
         )
         return entry if self._store.put_if_absent(entry_key(entry.number), dump_entry(entry)) else None
 

@@ -1,4 +1,4 @@
-"""Evaluate the gate, record its decision, approve, reject, roll back. Repeated and concurrent calls are safe."""
+"""Evaluate the gate, record its decision, import a champion. Repeated and concurrent calls are safe."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -12,13 +12,12 @@ from anamnesis.records import (
     Evaluation,
     EvaluationSet,
     LogEntry,
-    RefusedError,
     Verdict,
 )
 from anamnesis.records.timestamps import Clock, utc_now
 from anamnesis.registry.evaluations import read_evaluations
 from anamnesis.registry.gate import FORGETTING, GatePolicy, ReferenceScores, RequiredTestSet, decide_promotion
-from anamnesis.registry.history import History, build_history
+from anamnesis.registry.history import History, build_history, describe_withdrawal
 from anamnesis.registry.log import EntryProposal, Log
 from anamnesis.registry.versions import read_version
 from anamnesis.storage.store import Store
@@ -90,80 +89,15 @@ def _resolve_entry(decision: Decision, history: History) -> tuple[EntryKind | No
         return None, decision
     if verdict is Verdict.REJECT and not is_advisory:
         return (None if version in history.rejections else EntryKind.REJECT), decision
-    if decision.base != history.champion:
-        reason = f"it was trained from {decision.base}, but the champion is {history.champion}"
+    if history.withdrawal or decision.base != history.champion:
+        reason = (
+            describe_withdrawal(history.withdrawal)
+            if history.withdrawal
+            else f"it was trained from {decision.base}, but the champion is {history.champion}"
+        )
         superseded_decision = replace(decision, verdict=Verdict.SUPERSEDED, champion=history.champion, reason=reason)
         return (None if version in history.superseding_entries else EntryKind.SUPERSEDE), superseded_decision
     return (None if verdict is Verdict.SUPERSEDED else EntryKind.PROMOTE), decision
-
-
-def approve(store: Store, version: str, author: str, reason: str, clock: Clock = utc_now) -> LogEntry | None:
-    """Records that a person approves exactly this version.
-
-    Returns:
-        The new entry; none when the version was approved before.
-
-    Raises:
-        MissingObjectError: the version does not exist.
-        RefusedError: a person has rejected the version.
-    """
-    read_version(store, version)
-
-    def propose(history: History) -> EntryProposal | None:
-        if history.is_vetoed(version):
-            raise RefusedError(
-                f"{version}: {history.rejections[version].author} has rejected it, and a rejection is final; "
-                "train another version"
-            )
-        return None if version in history.approvals else EntryProposal(EntryKind.APPROVE, version, author, reason)
-
-    return Log(store, clock).append_if(propose)
-
-
-def reject(store: Store, version: str, author: str, reason: str, clock: Clock = utc_now) -> LogEntry | None:
-    """Records that a person rejects this version; it can never be promoted.
-
-    Returns:
-        The new entry; none when a person rejected the version before.
-
-    Raises:
-        MissingObjectError: the version does not exist.
-        RefusedError: the version was already promoted.
-    """
-    read_version(store, version)
-
-    def propose(history: History) -> EntryProposal | None:
-        if version in history.promoted_versions:
-            raise RefusedError(f"{version}: this version was already promoted; roll back to an earlier version instead")
-        return None if history.is_vetoed(version) else EntryProposal(EntryKind.REJECT, version, author, reason)
-
-    return Log(store, clock).append_if(propose)
-
-
-def roll_back(store: Store, version: str, author: str, reason: str, clock: Clock = utc_now) -> LogEntry | None:
-    """Makes a former champion the champion again.
-
-    Returns:
-        The new entry; none when the version is the champion.
-
-    Raises:
-        RefusedError: the version was never champion.
-    """
-
-    def propose(history: History) -> EntryProposal | None:
-        if version not in history.promoted_versions:
-            if not history.promoted_versions:
-                raise RefusedError(
-                    f"{version}: cannot roll back to this version, because no version was ever champion; "
-                    "wait for the first promotion"
-                )
-            raise RefusedError(
-                f"{version}: cannot roll back, this version was never champion; "
-                f"choose one of: {', '.join(history.promoted_versions)}"
-            )
-        return None if version == history.champion else EntryProposal(EntryKind.ROLL_BACK, version, author, reason)
-
-    return Log(store, clock).append_if(propose)
 
 
 def import_champion(store: Store, version: str, author: str, reason: str, clock: Clock = utc_now) -> LogEntry | None:
@@ -174,7 +108,7 @@ def import_champion(store: Store, version: str, author: str, reason: str, clock:
 
     Raises:
         MissingObjectError: the version does not exist.
-        ConflictError: the registry has a champion, or the version has a base.
+        ConflictError: the registry has a champion or a withdrawn one, or the version has a base.
     """
     base = read_version(store, version).base
     decision = Decision(
@@ -195,6 +129,8 @@ def import_champion(store: Store, version: str, author: str, reason: str, clock:
                 f"{version}: cannot import a version that was trained from another one ({base}); "
                 "import weights without a base"
             )
+        if history.withdrawal:
+            raise ConflictError(f"{version}: cannot import the version: {describe_withdrawal(history.withdrawal)}")
         if history.champion is not None:
             raise ConflictError(
                 f"{version}: cannot import the version, because {store.url} has the champion {history.champion}; "

@@ -1,9 +1,10 @@
 """Guarded access to the images of a snapshot: in a fixed order, each compared with its digest."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from anamnesis.records import Image, RefusedError, Sample, Split
+from anamnesis.snapshots.calibration_sets import read_calibration_set
 from anamnesis.snapshots.manifest import SampleRecord, read_snapshot_manifest
 from anamnesis.snapshots.testsets import find_test_set
 from anamnesis.storage.store import Store
@@ -56,8 +57,16 @@ def open_split(
         InputError: the snapshot does not exist.
         IntegrityError: stored bytes were changed.
     """
-    guard.record_opening(snapshot, split)
-    records = read_snapshot_manifest(store, snapshot).samples_of(split)
+    return open_splits(store, snapshot, (split,), guard=guard, sample_ids=sample_ids)
+
+
+def open_splits(
+    store: Store, snapshot: str, splits: Sequence[Split], guard: Guard, sample_ids: Container[str] | None = None
+) -> Iterator[Sample]:
+    """Yields the samples of several splits of a snapshot, in the order of their ids; see ``open_split``."""
+    for split in splits:
+        guard.record_opening(snapshot, split)
+    records = read_snapshot_manifest(store, snapshot).samples_of(*splits)
     return _load_samples(
         store, records if sample_ids is None else (record for record in records if record.id in sample_ids)
     )
@@ -73,6 +82,18 @@ def open_test_set(store: Store, test_set: str, guard: Guard) -> Iterator[Sample]
     """
     guard.record_opening(test_set, Split.TEST)
     return _load_samples(store, find_test_set(store, test_set).samples)
+
+
+def open_calibration_set(store: Store, calibration_set: str, guard: Guard) -> Iterator[Sample]:
+    """Yields the samples of a frozen calibration set, in the order of their ids.
+
+    Raises:
+        RefusedError: the guard does not allow ``Split.CALIBRATION`` of this set; raised before anything is read.
+        InputError: the set does not exist.
+        IntegrityError: stored bytes were changed.
+    """
+    guard.record_opening(calibration_set, Split.CALIBRATION)
+    return _load_samples(store, read_calibration_set(store, calibration_set).samples)
 
 
 def _load_samples(store: Store, records: Iterable[SampleRecord]) -> Iterator[Sample]:

@@ -14,9 +14,10 @@ _SPLIT_WORDS = {
     "": None,
     "train": Split.TRAIN,
     "training": Split.TRAIN,
-    "val": Split.TRAIN,
-    "valid": Split.TRAIN,
-    "validation": Split.TRAIN,
+    "val": Split.VALIDATION,
+    "valid": Split.VALIDATION,
+    "validation": Split.VALIDATION,
+    "calibration": Split.CALIBRATION,
     "test": Split.TEST,
 }
 _IMAGE_SUFFIXES = (".nii.gz", ".nii", ".dcm", ".png", ".jpg", ".jpeg", ".npz")

@@ -8,13 +8,13 @@ from anamnesis.records import (
     InputError,
     Progress,
     SiteConfig,
-    Split,
     canonical_json,
     decode,
     digest_hex,
     encode,
     ignore_progress,
 )
+from anamnesis.snapshots.held_out_patients import hold_out_patients
 from anamnesis.snapshots.inspection import inspect_source
 from anamnesis.snapshots.keys import key_fingerprint, pseudonymise_patient
 from anamnesis.snapshots.manifest import SnapshotManifest, snapshot_key, write_snapshot_manifest
@@ -31,7 +31,7 @@ from anamnesis.snapshots.source_files import (
 from anamnesis.snapshots.splits import assign_splits, check_declared_splits, stratified_subset
 from anamnesis.snapshots.store_binding import bind_store, check_store_binding
 from anamnesis.snapshots.studies import JoinedStudies
-from anamnesis.snapshots.testsets import TestSet, check_task, freeze_test_set, list_test_sets
+from anamnesis.snapshots.testsets import TestSet, check_task, find_frozen_splits, freeze_first_sets, list_test_sets
 from anamnesis.sources import SourceItem
 from anamnesis.storage.store import MissingObjectError, Store
 
@@ -77,7 +77,7 @@ def ingest(
     Args:
         config: settings of the site.
         store: the site's own store.
-        key: the model's split key.
+        key: the site's split key.
         workers: number of processes that read files, when there are many.
         progress: receives the progress.
 
@@ -197,14 +197,16 @@ def _assemble_source(
     from anamnesis.snapshots.image_loading import store_pixels  # imports numpy, which listing a source does not need
 
     studies = joined_studies.studies
-    test_patients = {sample.patient for test_set in issued_test_sets for sample in test_set.samples}
+    frozen_splits = find_frozen_splits(store, issued_test_sets)
     check_declared_splits(
-        studies=studies, key=key, site=config.name, test_patients=test_patients, quarantine_log=quarantine_log
+        studies=studies, key=key, site=config.name, frozen_patients=frozen_splits, quarantine_log=quarantine_log
     )
     quarantine_log.write_and_check_share()  # before hours of reading: a wrong setting is known by now
-    patient_splits = assign_splits(studies, key, config, test_patients)
+    patient_splits = assign_splits(studies, key, config, frozen_splits)
     pseudonyms = {patient: pseudonymise_patient(key, config.name, patient) for patient in patient_splits}
     selected_studies = stratified_subset(studies, patient_splits, pseudonyms, config.maximum_studies)
+    has_calibration = bool(issued_test_sets[-1].calibration) if issued_test_sets else None
+    patient_splits = hold_out_patients(selected_studies, patient_splits, key, has_calibration=has_calibration)
     records = store_pixels(
         studies=selected_studies,
         classes=len(config.task.classes),
@@ -237,12 +239,10 @@ def _build_manifest(
     """Returns the manifest of the snapshot; a site's first snapshot freezes its first test set."""
     fingerprint_of_key = key_fingerprint(key)
     records = sorted((assembled.record for assembled in assembled_samples), key=lambda record: record.id)
-    test_records = tuple(record for record in records if record.split is Split.TEST)
-    issued_test_sets = list_test_sets(store) or freeze_test_set(
-        store,
-        TestSet(number=1, site=config.name, task=config.task, key_fingerprint=fingerprint_of_key, samples=test_records),
+    issued_test_sets = list_test_sets(store) or freeze_first_sets(
+        store, site=config.name, task=config.task, key_fingerprint=fingerprint_of_key, samples=records
     )
-    bind_store(store, config.name, fingerprint_of_key)
+    bind_store(store, config.name, key)
     test_sample_ids = {sample.id for test_set in issued_test_sets for sample in test_set.samples}
     samples = tuple(move_to_reserve(record, test_sample_ids) for record in records)
     return SnapshotManifest(

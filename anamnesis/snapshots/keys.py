@@ -1,4 +1,4 @@
-"""The model's split key: it determines the split and the pseudonym of each patient."""
+"""Split keys: one of the network, and one of each site, which determines split and pseudonym of its patients."""
 
 import hashlib
 import hmac
@@ -70,11 +70,19 @@ def key_fingerprint(key: bytes) -> str:
     return digest_bytes(_hmac_digest(key, "fingerprint"))
 
 
+def derive_site_key(network_key: bytes, site: str) -> bytes:
+    """Returns the key of a site, as text; it reveals neither the network key nor the key of another site."""
+    return _hmac_digest(network_key, "site", site).hex().encode()
+
+
 def split_by_key(key: bytes, patient: str, test_fraction: float) -> Split:
-    """Returns TRAIN or TEST; it is the same at every site of the model and in every ingest."""
-    return (
-        Split.TEST if int.from_bytes(_hmac_digest(key, "split", patient)[:8]) < test_fraction * 2**64 else Split.TRAIN
-    )
+    """Returns TRAIN or TEST; it is the same in every ingest with the same key."""
+    return Split.TEST if draw_patient(key, "split", patient) < test_fraction else Split.TRAIN
+
+
+def draw_patient(key: bytes, purpose: str, patient: str) -> float:
+    """Returns a number from 0 to below 1 that only the key, the purpose and the patient determine."""
+    return (int.from_bytes(_hmac_digest(key, purpose, patient)[:8]) >> 11) / 2**53
 
 
 def pseudonymise_patient(key: bytes, site: str, patient: str) -> str:

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 from anamnesis.records import (
     InputError,
@@ -17,6 +18,7 @@ from anamnesis.records import (
     digest_hex,
     encode,
 )
+from anamnesis.storage.documents import check_schema
 from anamnesis.storage.store import MissingObjectError, Store
 
 
@@ -66,7 +68,7 @@ class SnapshotManifest:
         task: the task of the site.
         modalities: modalities of the site; the first one is the main modality.
         key_fingerprint: fingerprint of the split key.
-        test_set: digest of the current test set.
+        test_set: digest of the current test set, which names its calibration set.
         samples: the samples, sorted by id.
         schema: schema of this document.
     """
@@ -77,11 +79,11 @@ class SnapshotManifest:
     key_fingerprint: str
     test_set: str
     samples: tuple[SampleRecord, ...]
-    schema: int = 1
+    schema: int = 2
 
-    def samples_of(self, split: Split) -> Iterator[SampleRecord]:
-        """Yields the samples of one split, in the order of their ids."""
-        return (sample for sample in self.samples if sample.split is split)
+    def samples_of(self, *splits: Split) -> Iterator[SampleRecord]:
+        """Yields the samples of some splits, in the order of their ids."""
+        return (sample for sample in self.samples if sample.split in splits)
 
     def count_by_split(self) -> dict[str, int]:
         """Returns the number of samples of each split."""
@@ -104,10 +106,12 @@ def read_snapshot_manifest(store: Store, digest: str) -> SnapshotManifest:
     """Returns the manifest of a snapshot.
 
     Raises:
-        InputError: the snapshot does not exist.
+        InputError: the snapshot does not exist, or another release wrote it.
         IntegrityError: the stored bytes do not match the digest.
     """
-    return decode(SnapshotManifest, read_verified_json(store, snapshot_key(digest), digest), "snapshot")
+    document = cast(dict[str, object], read_verified_json(store, snapshot_key(digest), digest))
+    check_schema(SnapshotManifest, document.get("schema"), f"{store.url}/{snapshot_key(digest)}")
+    return decode(SnapshotManifest, document, "snapshot")
 
 
 def snapshot_key(digest: str) -> str:

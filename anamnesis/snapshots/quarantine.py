@@ -22,8 +22,8 @@ class QuarantineReason(StrEnum):
     UNUSABLE_SLICE = "another slice of the series is unusable, so the volume would have a gap"
     MASK_VALUES = "the mask has pixel values that are not classes of the task; correct the mask at the site"
     DUPLICATE = "another patient or study has the same pixels"
-    PATIENT_IN_TWO_SPLITS = "the source puts one patient into training and test"
-    TEST_PATIENT_IN_TRAINING = "the source puts a patient of an issued test set into training"
+    PATIENT_IN_TWO_SPLITS = "the source puts one patient into two splits"
+    TEST_PATIENT_IN_TRAINING = "the source puts a patient of a frozen test or calibration set into training"
     MISSING_FILE = "the manifest lists the file, but the source does not have it"
 
 

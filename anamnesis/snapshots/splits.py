@@ -1,38 +1,39 @@
-"""Splits of patients into training and test, and the stratified subset of studies. Patients are never divided."""
+"""Splits of patients by declaration or key, and the stratified subset of studies. Patients are never divided."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
-from anamnesis.records import InputError, SiteConfig, Split
+from anamnesis.records import TRAINING_SPLITS, InputError, SiteConfig, Split
 from anamnesis.snapshots.keys import pseudonymise_patient, split_by_key
 from anamnesis.snapshots.quarantine import QuarantineLog, QuarantineReason
 from anamnesis.snapshots.studies import Study
 
 
 def check_declared_splits(
-    studies: Sequence[Study], key: bytes, site: str, test_patients: Collection[str], quarantine_log: QuarantineLog
+    studies: Sequence[Study], key: bytes, site: str, frozen_patients: Collection[str], quarantine_log: QuarantineLog
 ) -> None:
-    """Refuses a source that declares both splits for a patient, or training for a patient of a test set.
+    """Refuses a source that declares training and another split for a patient, or training for a frozen patient.
+
+    A patient may have training and validation: then the patient is trained on.
 
     Args:
         studies: studies with their declared splits.
         key: the split key.
         site: name of the site.
-        test_patients: pseudonyms of the patients in issued test sets.
+        frozen_patients: pseudonyms of the patients in issued test sets and their calibration sets.
         quarantine_log: receives the files of such patients.
 
     Raises:
         InputError: the message gives the number of such patients and the URL of the list of their files.
     """
-    declared_splits: dict[str, set[Split]] = defaultdict(set)
-    for study in studies:
-        if study.declared_split:
-            declared_splits[study.patient].add(study.declared_split)
-    ambiguous_patients = {patient for patient, splits in declared_splits.items() if len(splits) > 1}
+    declared_splits = _declared_splits(studies)
+    ambiguous_patients = {
+        patient for patient, splits in declared_splits.items() if len(splits) > 1 and not splits <= {*TRAINING_SPLITS}
+    }
     moved_patients = {
         patient
         for patient, splits in declared_splits.items()
-        if splits == {Split.TRAIN} and pseudonymise_patient(key, site, patient) in test_patients
+        if splits <= {*TRAINING_SPLITS} and pseudonymise_patient(key, site, patient) in frozen_patients
     }
     for reason, patients in (
         (QuarantineReason.PATIENT_IN_TWO_SPLITS, ambiguous_patients),
@@ -43,28 +44,46 @@ def check_declared_splits(
         quarantine_log.write()
     if ambiguous_patients:
         raise InputError(
-            f"site {site!r}: the source puts {len(ambiguous_patients)} patients into both training and test; "
-            f"declare one split for each of these patients. The list {quarantine_log.url} names their files"
+            f"site {site!r}: the source puts {len(ambiguous_patients)} patients into two splits, such as training and "
+            f"test; declare one split for each of these patients. The list {quarantine_log.url} names their files"
         )
     if moved_patients:
         raise InputError(
-            f"site {site!r}: the source puts {len(moved_patients)} patients into training who are in a frozen test "
-            f"set; declare the split 'test' for these patients. The list {quarantine_log.url} names their files"
+            f"site {site!r}: the source puts {len(moved_patients)} patients into training who are in a frozen test or "
+            "calibration set; declare the split 'test', or 'calibration', for these patients. The list "
+            f"{quarantine_log.url} names their files"
         )
 
 
 def assign_splits(
-    studies: Sequence[Study], key: bytes, config: SiteConfig, test_patients: Collection[str]
+    studies: Sequence[Study], key: bytes, config: SiteConfig, frozen_splits: Mapping[str, Split]
 ) -> dict[str, Split]:
-    """Returns TRAIN or TEST for each patient: the declared split of any of their studies, else the split by key.
+    """Returns the split of each patient: the declared split of any of their studies, else TRAIN or TEST by key.
 
     Patients of issued test sets keep the split TEST, even if ``test_fraction`` is lowered later.
+
+    Args:
+        studies: studies with their declared splits.
+        key: the split key.
+        config: settings of the site.
+        frozen_splits: pseudonym of each patient of a frozen test or calibration set -> TEST or CALIBRATION.
     """
-    patient_splits = {study.patient: study.declared_split for study in studies if study.declared_split}
+    patient_splits = {
+        patient: Split.TRAIN if Split.TRAIN in splits else min(splits)
+        for patient, splits in _declared_splits(studies).items()
+    }
     for patient in {study.patient for study in studies} - set(patient_splits):
-        is_tested = pseudonymise_patient(key, config.name, patient) in test_patients
-        patient_splits[patient] = Split.TEST if is_tested else split_by_key(key, patient, config.test_fraction)
+        frozen_split = frozen_splits.get(pseudonymise_patient(key, config.name, patient))
+        patient_splits[patient] = frozen_split or split_by_key(key, patient, config.test_fraction)
     return patient_splits
+
+
+def _declared_splits(studies: Sequence[Study]) -> dict[str, set[Split]]:
+    declared_splits: dict[str, set[Split]] = defaultdict(set)
+    for study in studies:
+        if study.declared_split:
+            declared_splits[study.patient].add(study.declared_split)
+    return declared_splits
 
 
 def stratified_subset(
@@ -72,7 +91,8 @@ def stratified_subset(
 ) -> list[Study]:
     """Returns at most ``maximum`` studies, in their order.
 
-    Classes get even shares. Within a class both splits are reduced by the same factor and keep at least one study each.
+    Classes get even shares. Within a class test and the other splits are reduced by the same factor and keep at least
+    one study each.
     Patients are taken in the order of their pseudonyms, whole except for the last one. Studies without a target fill
     the rest.
 
@@ -99,9 +119,8 @@ def stratified_subset(
         if target is None:
             pending_positions.append(position)
         else:
-            strata[-1 if target.index is None else target.index][patient_splits[studies[position].patient]].append(
-                position
-            )
+            side = Split.TEST if patient_splits[studies[position].patient] is Split.TEST else Split.TRAIN
+            strata[-1 if target.index is None else target.index][side].append(position)
     classes = [strata[index] for index in sorted(strata)]
     quotas = _even_shares([sum(map(len, parts.values())) for parts in classes], maximum)
     chosen_positions = [

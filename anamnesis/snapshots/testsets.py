@@ -1,10 +1,12 @@
 """Test sets: numbered, frozen at a site's first snapshot and never changed. Later test patients wait in reserve."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 from anamnesis.records import (
+    TRAINING_SPLITS,
     ConflictError,
     InputError,
     IntegrityError,
@@ -18,7 +20,14 @@ from anamnesis.records import (
     digest_json,
     encode,
 )
-from anamnesis.snapshots.manifest import SampleRecord, read_snapshot_manifest
+from anamnesis.snapshots.calibration_sets import (
+    MINIMUM_PATIENTS,
+    CalibrationSet,
+    read_calibration_set,
+    write_calibration_set,
+)
+from anamnesis.snapshots.manifest import SampleRecord, SnapshotManifest, read_snapshot_manifest
+from anamnesis.storage.documents import check_schema
 from anamnesis.storage.store import Store
 
 
@@ -32,6 +41,7 @@ class TestSet:
         task: the task of the site.
         key_fingerprint: fingerprint of the split key.
         samples: the complete records, sorted by id, so that the set does not depend on a snapshot.
+        calibration: digest of the calibration set that was frozen with it; empty where there were too few patients.
         schema: schema of this document.
     """
 
@@ -42,7 +52,8 @@ class TestSet:
     task: Task
     key_fingerprint: str
     samples: tuple[SampleRecord, ...]
-    schema: int = 1
+    calibration: str = ""
+    schema: int = 2
 
     @property
     def digest(self) -> str:
@@ -85,6 +96,28 @@ def find_test_set(store: Store, digest: str) -> TestSet:
     return matching_set
 
 
+def freeze_first_sets(
+    store: Store, site: str, task: Task, key_fingerprint: str, samples: Sequence[SampleRecord]
+) -> tuple[TestSet, ...]:
+    """Writes a site's first calibration set and first test set, and returns the stored test sets.
+
+    Raises:
+        InputError: the test set is empty or lacks a class.
+    """
+    test_set = TestSet(
+        number=1,
+        site=site,
+        task=task,
+        key_fingerprint=key_fingerprint,
+        samples=tuple(sample for sample in samples if sample.split is Split.TEST),
+    )
+    check_complete(test_set)
+    calibration = freeze_calibration_set(
+        store, test_set, [sample for sample in samples if sample.split is Split.CALIBRATION]
+    )
+    return freeze_test_set(store, replace(test_set, calibration=calibration))
+
+
 def freeze_test_set(store: Store, first_set: TestSet) -> tuple[TestSet, ...]:
     """Writes a site's first test set, and returns the stored test sets: another process may have been faster.
 
@@ -98,6 +131,8 @@ def freeze_test_set(store: Store, first_set: TestSet) -> tuple[TestSet, ...]:
 
 def issue_test_set(store: Store, snapshot: str) -> TestSet:
     """Makes the reserve of a snapshot the next test set, without patients of any training split.
+
+    The calibration patients who came since then make its calibration set; if they are too few, the earlier set stays.
 
     Returns:
         The new set; it becomes the current one with the next ingest.
@@ -121,12 +156,54 @@ def issue_test_set(store: Store, snapshot: str) -> TestSet:
         samples=samples,
     )
     check_complete(next_set)
+    calibration_samples = _new_calibration_samples(store, manifest, issued_test_sets, trained_patients)
+    earlier_digest = issued_test_sets[-1].calibration if issued_test_sets else ""
+    next_set = replace(
+        next_set, calibration=freeze_calibration_set(store, next_set, calibration_samples) or earlier_digest
+    )
     if not _write_test_set(store, next_set):
         raise ConflictError(
             f"{store.url}: another process issued test set {next_set.number} first; "
             "read that test set before you issue another one"
         )
     return next_set
+
+
+def freeze_calibration_set(store: Store, test_set: TestSet, samples: Sequence[SampleRecord]) -> str:
+    """Writes the calibration set beside a test set and returns its digest, empty where its patients are too few."""
+    if len({sample.patient for sample in samples}) < MINIMUM_PATIENTS:
+        return ""
+    return write_calibration_set(
+        store, CalibrationSet(test_set.site, test_set.task, test_set.key_fingerprint, samples=tuple(samples))
+    )
+
+
+def list_calibration_sets(store: Store, issued_test_sets: Sequence[TestSet]) -> tuple[CalibrationSet, ...]:
+    """Returns the calibration sets of issued test sets, each once."""
+    digests = dict.fromkeys(test_set.calibration for test_set in issued_test_sets if test_set.calibration)
+    return tuple(read_calibration_set(store, digest) for digest in digests)
+
+
+def find_frozen_splits(store: Store, issued_test_sets: Sequence[TestSet]) -> dict[str, Split]:
+    """Returns TEST or CALIBRATION for the pseudonym of each patient in issued test sets and their calibration sets."""
+    calibration_sets = list_calibration_sets(store, issued_test_sets)
+    calibrating = {sample.patient for frozen_set in calibration_sets for sample in frozen_set.samples}
+    tested = {sample.patient for frozen_set in issued_test_sets for sample in frozen_set.samples}
+    return dict.fromkeys(calibrating, Split.CALIBRATION) | dict.fromkeys(tested, Split.TEST)
+
+
+def _new_calibration_samples(
+    store: Store, manifest: SnapshotManifest, issued_test_sets: Sequence[TestSet], trained_patients: Container[str]
+) -> list[SampleRecord]:
+    """Returns the calibration samples of a snapshot that no frozen set has."""
+    frozen_ids = {
+        sample.id for earlier_set in list_calibration_sets(store, issued_test_sets) for sample in earlier_set.samples
+    }
+    return [
+        sample
+        for sample in manifest.samples_of(Split.CALIBRATION)
+        if sample.id not in frozen_ids and sample.patient not in trained_patients
+    ]
 
 
 def check_complete(test_set: TestSet) -> None:
@@ -169,8 +246,10 @@ def _write_test_set(store: Store, test_set: TestSet) -> bool:
 
 def _read_test_set(store: Store, key: str) -> TestSet:
     document = _read_document(store, key)
+    fields = cast(dict[str, object], document["test_set"])
+    check_schema(TestSet, fields.get("schema"), f"{store.url}/{key}")
     try:
-        return decode(TestSet, document["test_set"], key)
+        return decode(TestSet, fields, key)
     except InputError as error:
         raise _changed_test_set_error(store, key, str(error)) from error
 
@@ -193,5 +272,7 @@ def _changed_test_set_error(store: Store, key: str, detail: str) -> IntegrityErr
 def _find_trained_patients(store: Store) -> set[str]:
     digests = [f"sha256:{info.key[10:-5]}" for info in store.list("snapshots/")]
     return {
-        sample.patient for digest in digests for sample in read_snapshot_manifest(store, digest).samples_of(Split.TRAIN)
+        sample.patient
+        for digest in digests
+        for sample in read_snapshot_manifest(store, digest).samples_of(*TRAINING_SPLITS)
     }

@@ -1,6 +1,6 @@
 """Decides, after the ingest and before anything costly starts, whether a site's data is worth an update."""
 
-from anamnesis.records import Split, UpdateResult, UpdateResultKind, UpdateTrigger, digest_json, encode
+from anamnesis.records import TRAINING_SPLITS, UpdateResult, UpdateResultKind, UpdateTrigger, digest_json, encode
 from anamnesis.snapshots import IngestResult, read_snapshot_manifest
 from anamnesis.storage.store import Store, open_store
 from anamnesis.updates.requests import UpdateRequest
@@ -42,4 +42,4 @@ def _result_kind(is_learned: bool, new_patient_count: int, minimum_patients: int
 
 
 def _training_patients(store: Store, snapshot: str) -> set[str]:
-    return {sample.patient for sample in read_snapshot_manifest(store, snapshot).samples_of(Split.TRAIN)}
+    return {sample.patient for sample in read_snapshot_manifest(store, snapshot).samples_of(*TRAINING_SPLITS)}

@@ -24,19 +24,18 @@ def ingest_site(
     Args:
         site: encoded ``SiteConfig``.
         store: URL of the site's own store.
-        split_key: where the model's split key is.
+        split_key: where the split key is, as in ``UpdateRequest``.
         workers: processes that read files.
         progress: called per file.
 
     Returns:
         Encoded ``IngestResult``.
     """
-    from anamnesis.snapshots import ingest, read_split_key
+    from anamnesis.snapshots import ingest, read_site_key
 
-    config = decode(SiteConfig, site, "site")
-    return encode_object(
-        ingest(config, open_store(store), read_split_key(split_key), workers=workers, progress=progress)
-    )
+    config, site_store = decode(SiteConfig, site, "site"), open_store(store)
+    key = read_site_key(site_store, config.name, split_key)
+    return encode_object(ingest(config, site_store, key, workers=workers, progress=progress))
 
 
 def begin_update(
@@ -56,15 +55,16 @@ def begin_update(
         ``snapshot``, ``test_set``, ``counts``, ``reasons``, whether to ``learn``, and with a trigger the encoded
         ``update_result``, for ``promote_model`` to complete.
     """
-    from anamnesis.snapshots import ingest, read_split_key
+    from anamnesis.snapshots import ingest, read_site_key
     from anamnesis.steps.assess_ingestion import assess_ingestion
 
     update_request = decode(UpdateRequest, request, "request")
     store, trigger = open_store(update_request.registry), update_request.trigger
     if trigger and (stored_result := read_update_result(store, trigger.claim)):
         return _begin_result(stored_result, learn=False)
-    site_store, split_key = open_store(update_request.store), read_split_key(update_request.split_key)
-    ingest_result = ingest(update_request.site, site_store, split_key, workers=workers, progress=progress)
+    config, site_store = update_request.site, open_store(update_request.store)
+    key = read_site_key(site_store, config.name, update_request.split_key)
+    ingest_result = ingest(config, site_store, key, workers=workers, progress=progress)
     if not trigger:
         return {**encode_object(ingest_result), "learn": True, "update_result": None}
     update_result = assess_ingestion(update_request, trigger, ingest_result)

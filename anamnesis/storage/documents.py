@@ -50,7 +50,7 @@ def parse_document(data: bytes, location: str) -> dict[str, object]:
 
 def restore_record(kind: type[T], fields: dict[str, object], location: str) -> T:
     """Returns the record with these fields; raises the errors of ``load_record``."""
-    _check_schema(kind, fields.get("schema"), location)
+    check_schema(kind, fields.get("schema"), location)
     try:
         record = decode(kind, fields)
     except InputError as error:
@@ -60,7 +60,13 @@ def restore_record(kind: type[T], fields: dict[str, object], location: str) -> T
     return record
 
 
-def _check_schema(kind: Any, schema: object, location: str) -> None:
+def check_schema(kind: Any, schema: object, location: str) -> None:
+    """Checks the schema of a stored document of type ``kind``.
+
+    Raises:
+        IntegrityError: the schema is not a number.
+        InputError: an older or newer release wrote the document.
+    """
     current = cast(int, next(field.default for field in dataclasses.fields(kind) if field.name == "schema"))
     if schema == current:
         return
@@ -71,7 +77,7 @@ def _check_schema(kind: Any, schema: object, location: str) -> None:
     advice = (
         "use a newer release of Anamnesis"
         if schema > current
-        else "start a new registry, or use the release of Anamnesis that wrote this object"
+        else "start a new registry and store, or use the release of Anamnesis that wrote this object"
     )
     raise InputError(
         f"{location}: found schema {schema} of {kind.__name__}, this release reads schema {current}; {advice}"

@@ -1,5 +1,6 @@
 """The requests of an update and of a scheduled evaluation: all inputs of a pipeline, as one plain record."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from anamnesis.records import Configuration, SiteConfig, SiteRef, UpdateTrigger
@@ -16,7 +17,8 @@ class UpdateRequest:
         site: the site to learn, and how to read its data.
         store: URL of the site's own store.
         configuration: method, network and budget.
-        split_key: place of the model's split key: ``file:///...`` or ``env:NAME``.
+        split_key: place of the split key: ``file:///...`` or ``env:NAME`` of the network key, or with ``site+`` before
+            it of the site's own key.
         base: digest of the version to start from; empty for the first.
         sites: the sites that were learned earlier, in that sequence, each with its frozen test set.
         gate: the policy that judges the candidate.
@@ -50,7 +52,7 @@ class EvaluationRequest:
         registry: URL of its registry.
         version: digest of the champion.
         sites: that the champion has learned, each with its source (for recent cases) and its test set.
-        split_key: where the model's split key is.
+        split_keys: site -> place of its split key, as in ``UpdateRequest``.
         time: when it was due, UTC, ISO 8601.
         minimum_cases: a site with fewer recent cases gets no score on them.
     """
@@ -60,6 +62,6 @@ class EvaluationRequest:
     registry: str
     version: str
     sites: tuple[tuple[SiteConfig, SiteRef], ...]
-    split_key: str
+    split_keys: Mapping[str, str]
     time: str
     minimum_cases: int = 20

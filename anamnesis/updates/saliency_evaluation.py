@@ -53,7 +53,7 @@ def evaluate_saliency(
         progress: called per site.
     """
     store = open_store(registry)
-    evaluator = digest_json({"name": SALIENCY, "revision": 2, "probes": PROBE_COUNT, "score": "logit minus task mean"})
+    evaluator = digest_json({"name": SALIENCY, "revision": 3, "probes": PROBE_COUNT, "score": "logit minus task mean"})
     evaluations = {
         stored_evaluation.test_set: stored_evaluation
         for stored_evaluation in read_evaluations(store, version)
@@ -66,11 +66,8 @@ def evaluate_saliency(
     base = read_version(store, version).base
     for site_number, site in enumerate(pending_sites, start=1):
         earlier_version = last_version_of_site(store, base, site.name) if base else None
-        if (
-            model
-            and earlier_version
-            and (metrics := _compare_maps(store, earlier_version[0], version=version, model_after=model, site=site))
-        ):
+        if model and earlier_version:
+            metrics = _compare_maps(store, earlier_version[0], version=version, model_after=model, site=site)
             evaluation = Evaluation(
                 version=version,
                 site=site.name,
@@ -110,7 +107,11 @@ class _MapPair:
 def _compare_maps(
     store: Store, earlier_version: str, version: str, model_after: LoadedModel, site: SiteRef
 ) -> dict[str, Metric]:
-    """Returns the retention metrics and their floors, and writes pictures to the site's store."""
+    """Returns the retention metrics and their floors, and writes pictures to the site's store.
+
+    Nothing where Grad-CAM does not support one of the networks. The evaluation is stored without metrics, so that the
+    gate does not wait for it.
+    """
     model_before = load_model(store, earlier_version)
     cases = read_test_cases(model_after, site)
     if cases is None or saliency_network(model_before) is None or saliency_network(model_after) is None:

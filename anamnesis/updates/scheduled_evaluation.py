@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 
 from anamnesis.records import (
+    TRAINING_SPLITS,
     AnamnesisError,
     EvaluationSet,
     InputError,
@@ -20,14 +20,14 @@ from anamnesis.records import (
 from anamnesis.registry.evaluations import read_evaluations
 from anamnesis.registry.gate import FORGETTING
 from anamnesis.registry.run_results import read_scheduled_evaluation, write_scheduled_evaluation
-from anamnesis.snapshots import Guard, SampleRecord, ingest, open_split, read_snapshot_manifest, read_split_key
+from anamnesis.snapshots import Guard, SampleRecord, ingest, open_splits, read_site_key, read_snapshot_manifest
 from anamnesis.storage.store import Store, open_store
 from anamnesis.updates.frozen_evaluation import EVALUATOR, cases_of_site, read_test_cases, score_cases
 from anamnesis.updates.model import LoadedModel, load_model
 from anamnesis.updates.requests import EvaluationRequest
 from anamnesis.updates.version_chain import snapshots_of_site
 
-RECENT_SPLITS = (Split.TRAIN, Split.RESERVE)
+RECENT_SPLITS = (*TRAINING_SPLITS, Split.RESERVE)
 """The splits of cases that arrived later: a frozen test set never grows."""
 
 
@@ -121,16 +121,14 @@ class _SiteEvaluator:
     def measure_recent(self, config: SiteConfig, site: SiteRef) -> Iterator[Measurement]:
         """Evaluates labelled cases that arrived later, before any training of this lineage uses them."""
         site_store, metric = open_store(site.store), site.task.primary_metric
-        split_key = read_split_key(self.request.split_key)
+        split_key = read_site_key(site_store, config.name, self.request.split_keys[config.name])
         snapshot = ingest(config, site_store, split_key, workers=self.workers, progress=self.progress).snapshot
         learned_snapshots = snapshots_of_site(self.store, self.request.version, site.name)
         case_ids = recent_case_ids(site_store, snapshot, learned_snapshots)
         if not case_ids or len(case_ids) < self.request.minimum_cases:
             return
         guard = Guard({snapshot: frozenset(RECENT_SPLITS)})
-        samples = chain.from_iterable(
-            open_split(site_store, snapshot, split=split, guard=guard, sample_ids=case_ids) for split in RECENT_SPLITS
-        )
+        samples = open_splits(site_store, snapshot, RECENT_SPLITS, guard=guard, sample_ids=case_ids)
         metrics = score_cases(self.model, site.task, cases_of_site(self.model, site, samples))
         if metric in metrics:  # a metric that needs two classes is missing where all cases have the same class
             digest = digest_json(sorted(case_ids))
@@ -161,7 +159,7 @@ def recent_case_ids(store: Store, snapshot: str, learned_snapshots: tuple[str, .
     labelled_samples = [sample for sample in learned_samples if sample.split is not Split.PENDING]
     sample_ids = {sample.id for sample in labelled_samples}
     image_digests = {image_digest for sample in labelled_samples for image_digest in _image_digests(sample)}
-    patients = {sample.patient for sample in learned_samples if sample.split is Split.TRAIN}
+    patients = {sample.patient for sample in learned_samples if sample.split in TRAINING_SPLITS}
     return frozenset(
         sample.id
         for sample in read_snapshot_manifest(store, snapshot).samples

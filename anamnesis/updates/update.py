@@ -2,7 +2,7 @@
 
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 
 from anamnesis.methods import Method, TaskContext, build_method, method_class
 from anamnesis.records import (
+    TRAINING_SPLITS,
     Configuration,
     Progress,
     RefusedError,
@@ -28,7 +29,8 @@ from anamnesis.records import (
 )
 from anamnesis.registry.update_records import find_update_record, write_update_record
 from anamnesis.registry.versions import write_version
-from anamnesis.snapshots import Guard, open_split, read_snapshot_manifest
+from anamnesis.snapshots import Guard, open_splits, read_snapshot_manifest
+from anamnesis.snapshots.calibration_sets import MINIMUM_PATIENTS
 from anamnesis.storage.store import Store, open_store, read_file
 from anamnesis.training import (
     Checkpoints,
@@ -170,8 +172,8 @@ def _train_version(
     precision = precision_for(configuration)
     streams = RandomStreams(configuration.training.seed, f"{request.site.name}/{len(model.description.visits)}")
     with precision.deterministic_mode():
-        split, opened = read_training_splits(sources, labels, configuration)
-        data = SplitData({Split.TRAIN: split}, configuration.training, streams, precision)
+        splits, opened = read_training_splits(sources, labels, configuration)
+        data = SplitData(splits, configuration.training, streams, precision)
         context = TaskContext(
             task=request.site.task,
             site=request.site.name,
@@ -204,16 +206,40 @@ def _train_version(
 
 def read_training_splits(
     sources: tuple[TrainingSource, ...], labels: tuple[str, ...], configuration: Configuration
-) -> tuple[TensorSplit, tuple[str, ...]]:
-    """Reads the training splits of an update; the guard refuses all other data.
+) -> tuple[dict[Split, TensorSplit], tuple[str, ...]]:
+    """Reads the training patients of an update; the guard refuses all other data.
 
     Returns:
-        The samples of all sources, and the digests of the opened snapshots.
+        The samples of all sources, and the digests of the opened snapshots. Validation patients are a split of their
+        own for a method that chooses on them, where there are enough; else they are in the training split.
     """
-    guard = Guard({source.snapshot: frozenset({Split.TRAIN}) for source in sources})
+    guard = Guard({source.snapshot: frozenset(TRAINING_SPLITS) for source in sources})
+    is_held_out = method_class(configuration.method).capabilities.chooses_on_validation and all(
+        _has_enough_validation(source) for source in sources
+    )
+    groups = ((Split.TRAIN,), (Split.VALIDATION,)) if is_held_out else (TRAINING_SPLITS,)
+    splits = {
+        group[0]: _read_samples(sources, group, guard=guard, labels=labels, configuration=configuration)
+        for group in groups
+    }
+    return splits, tuple(source.snapshot for source in sources)
+
+
+def _has_enough_validation(source: TrainingSource) -> bool:
+    manifest = read_snapshot_manifest(open_store(source.site.store), source.snapshot)
+    return len({sample.patient for sample in manifest.samples_of(Split.VALIDATION)}) >= MINIMUM_PATIENTS
+
+
+def _read_samples(
+    sources: tuple[TrainingSource, ...],
+    group: Sequence[Split],
+    guard: Guard,
+    labels: tuple[str, ...],
+    configuration: Configuration,
+) -> TensorSplit:
     splits = [
         samples_to_tensors(
-            open_split(open_store(source.site.store), source.snapshot, Split.TRAIN, guard),
+            open_splits(open_store(source.site.store), source.snapshot, group, guard=guard),
             source.site.task,
             modality=source.site.modality,
             labels=labels,
@@ -224,7 +250,7 @@ def read_training_splits(
     combined_split = splits[0]
     for split in splits[1:]:
         combined_split = combined_split + split
-    return combined_split, tuple(source.snapshot for source in sources)
+    return combined_split
 
 
 def peak_memory(method: Method[Any]) -> int:

@@ -84,10 +84,10 @@ def test_doctor_finds_what_is_broken(call: Call, model_file: Path) -> None:
     good = call("doctor", "-f", model_file)
     assert (good.code, "supports conditional writes" in good.out) == (0, True)
     (model_file.parent / "data").rename(model_file.parent / "gone")
-    (model_file.parent / ".anamnesis" / "chest" / "split.key").write_text("short")
+    (model_file.parent / ".anamnesis" / "split.key").write_text("short")
     bad = call("doctor", "-f", model_file)
     assert bad.code == 2
-    assert "failed checks: chest: split key, xray: source" in bad.err
+    assert "failed checks: chest: network key, xray: source" in bad.err
 
 
 def test_a_model_must_be_named_where_there_are_several(call: Call, model_file: Path) -> None:

@@ -66,7 +66,7 @@ def test_a_missing_source_is_reported_by_name(call: Call, promoted_model_file: P
 def test_ingest_counts_and_is_quick_the_second_time(call: Call, model_file: Path) -> None:
     result = json.loads(call("ingest", "-f", model_file, "--json").out)["xray"]
     assert result["reused"] is True
-    assert result["counts"]["train"] + result["counts"]["test"] == 160
+    assert sum(result["counts"][split] for split in ("train", "validation", "calibration", "test")) == 160
 
 
 def test_progress_goes_to_standard_error_and_results_to_standard_output(call: Call, model_file: Path) -> None:

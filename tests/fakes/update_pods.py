@@ -15,6 +15,7 @@ from anamnesis.records import (
     digest_json,
     encode,
     encode_object,
+    recall_metric,
 )
 from anamnesis.registry import read_update_result, read_version, write_evaluation, write_update_result, write_version
 from anamnesis.snapshots.manifest import SampleRecord
@@ -78,7 +79,8 @@ def _simulate_training(store: Store, request: UpdateRequest, snapshot: str, test
     )
     name = write_version(store, version, blobs)
     for site in tested_sites(request, test_set):
-        metrics = {site.task.primary_metric: Metric(Decimal(quality), 50)}
+        recalls = {recall_metric(name): Metric(Decimal(quality), 25) for name in site.task.classes}
+        metrics = {site.task.primary_metric: Metric(Decimal(quality), 50)} | recalls
         write_evaluation(
             store,
             Evaluation(
@@ -89,6 +91,7 @@ def _simulate_training(store: Store, request: UpdateRequest, snapshot: str, test
                 evaluator=digest("e"),
                 name="forgetting",
                 metrics=metrics,
+                patients=40,
             ),
         )
     return name

@@ -24,7 +24,7 @@ def test_medmnist_layout(tmp_path):
         test_labels=np.array([[0], [1], [1]]),
     )
     headers = read_headers(path)
-    assert [header.split for header in headers] == ["train"] * 7 + ["test"] * 3
+    assert [header.split for header in headers] == ["train"] * 5 + ["validation"] * 2 + ["test"] * 3
     assert [header.label for header in headers] == [0, 1, 0, 1, 0, 1, 1, 0, 1, 1]
     np.testing.assert_array_equal(load_image(PixelSource((path,), "val_images", 1)).pixels, GREY[1])
 

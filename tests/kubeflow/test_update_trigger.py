@@ -112,7 +112,7 @@ def test_a_candidate_then_nothing_new_then_a_scheduled_evaluation(testbed: "Pipe
         registry=update_request.registry,
         version=first_result.version,
         sites=sites,
-        split_key=update_request.split_key,
+        split_keys={site_ref.name: update_request.split_key},
         time=due_time,
     )
     arguments = scheduled_evaluation.pipeline_arguments(evaluation)

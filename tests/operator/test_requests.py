@@ -28,7 +28,7 @@ def test_relative_paths_start_at_the_file(resources: ResourceSet, tmp_path: Path
     assert store_url(resources.sites["guangzhou"]) == (tmp_path / "images/guangzhou").as_uri()
     assert site_config(resources.sites["guangzhou"]).source == (tmp_path / "data/cxr").as_uri()
     assert site_config(resources.sites["bethesda"]).source == "file:///elsewhere"
-    assert split_key_reference(model, tmp_path / "key") == (tmp_path / "key").as_uri()
+    assert split_key_reference(model, None, tmp_path / "key") == (tmp_path / "key").as_uri()
 
 
 def test_options_take_the_types_of_the_methods_configuration(resources: ResourceSet) -> None:

@@ -156,7 +156,7 @@ def test_an_operators_updates_and_a_scheduled_evaluation(request_of_first_site: 
         registry=request.registry,
         version=result.version,
         sites=((request.site, site_ref),),
-        split_key=request.split_key,
+        split_keys={request.site.name: request.split_key},
         time="2026-01-01T00:00:00Z",
     )
     arguments = scheduled_evaluation.pipeline_arguments(evaluation)

@@ -170,7 +170,7 @@ def test_a_scheduled_evaluation_is_one_step(tmp_path: Path) -> None:
         registry="r",
         version="v",
         sites=(),
-        split_key="env:KEY",
+        split_keys={},
         time="2026-01-01T00:00:00Z",
     )
     arguments = scheduled_evaluation.pipeline_arguments(request)

@@ -3,7 +3,15 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anamnesis.records import Decision, EntryKind, LogEntry, Verdict
+from anamnesis.records import (
+    Decision,
+    DecisionOutcome,
+    EntryKind,
+    LogEntry,
+    PersonDecision,
+    RecordedApproval,
+    Verdict,
+)
 from anamnesis.registry import History, build_history
 
 VERSIONS = tuple("abcd")
@@ -76,6 +84,25 @@ def test_a_persons_rejection_is_final_and_the_gates_is_not() -> None:
     assert build_history(both).is_vetoed("a")
 
 
+def test_a_withdrawal_lasts_until_a_roll_back() -> None:
+    log = [entry(EntryKind.PROMOTE, "a"), entry(EntryKind.PROMOTE, "b", "a"), entry(EntryKind.APPROVE, "c")]
+    log += [entry(EntryKind.WITHDRAW, "b"), entry(EntryKind.PROMOTE, "c"), entry(EntryKind.WITHDRAW, "b")]
+    history = build_history(log)
+    assert (history.champion, history.withdrawal, history.lineage) == (None, log[3], ())
+    assert (history.rolled_back_versions, history.approvals) == (("a", "b"), {}), "no approval outlives a withdrawal"
+    assert history.ignored_entries == (log[4], log[5])
+    history = build_history([*log, entry(EntryKind.ROLL_BACK, "b")])
+    assert (history.champion, history.withdrawal) == ("b", None)
+
+
+def test_a_decision_without_effect_changes_nothing_but_is_recorded() -> None:
+    log = [entry(EntryKind.PROMOTE, "a"), entry(EntryKind.PROMOTE, "b", "a"), entry(EntryKind.APPROVE, "c")]
+    approval = RecordedApproval("back", "uid", PersonDecision.ROLL_BACK, DecisionOutcome.ALREADY_IN_EFFECT)
+    word = replace(entry(EntryKind.NO_EFFECT, "b", by_gate=False), approval=approval)
+    assert build_history([*log, word]) == replace(build_history(log), recorded_approvals={"uid": word})
+    assert build_history([*log, entry(EntryKind.ROLL_BACK, "b")]).approvals, "nor does a roll back to the champion"
+
+
 @given(entries)
 def test_invariants_hold_after_any_entries(log: list[LogEntry]) -> None:
     history = build_history(log)
@@ -90,12 +117,15 @@ def test_invariants_hold_after_any_entries(log: list[LogEntry]) -> None:
 
 
 @given(entries)
-def test_the_champion_only_changes_by_a_promotion_from_it_or_a_roll_back(log: list[LogEntry]) -> None:
+def test_the_champion_only_changes_by_a_promotion_from_it_a_roll_back_or_a_withdrawal(log: list[LogEntry]) -> None:
     for i, latest in enumerate(log):
         before, after = build_history(log[:i]), build_history(log[: i + 1])
-        if before.champion != after.champion:
+        if before.champion and not after.champion:
+            assert (latest.kind, after.withdrawal) == (EntryKind.WITHDRAW, latest)
+        elif before.champion != after.champion:
             assert after.champion == latest.subject
-            promoted = latest.kind is EntryKind.PROMOTE and latest.decision.base == before.champion
+            from_champion = not before.withdrawal and latest.decision and latest.decision.base == before.champion
+            promoted = latest.kind is EntryKind.PROMOTE and from_champion
             assert promoted or (latest.kind is EntryKind.ROLL_BACK and latest.subject in before.promoted_versions)
 
 

@@ -5,9 +5,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anamnesis.records import ConflictError, Decision, Enforcement, EntryKind, RefusedError, Verdict
+from anamnesis.records import (
+    ConflictError,
+    Decision,
+    DecisionOutcome,
+    Enforcement,
+    EntryKind,
+    PersonDecision,
+    RefusedError,
+    Verdict,
+)
 from anamnesis.registry import (
     ApprovalMode,
+    ApprovalToRecord,
     GatePolicy,
     Log,
     approve,
@@ -15,10 +25,12 @@ from anamnesis.registry import (
     evaluate_gate,
     import_champion,
     list_versions,
+    record_approval,
     record_decision,
     reject,
     roll_back,
     verify_log,
+    withdraw,
     write_evaluation,
 )
 from anamnesis.storage import MissingObjectError, Store
@@ -176,6 +188,51 @@ def test_roll_back_goes_to_promoted_versions_only(store: Store, build) -> None:
     assert evaluate_gate(store, second, GatePolicy(approval=ApprovalMode.AUTOMATIC), []).verdict is Verdict.SUPERSEDED
 
 
+def test_a_withdrawal_leaves_no_champion_until_a_roll_back(store: Store, build) -> None:
+    with pytest.raises(RefusedError, match="there is no champion to withdraw"):
+        withdraw(store, "rossi", "x")
+    first = promoted(store, build, "a")
+    second = promoted(store, build, "b", first)
+    candidate, root = build.stored(store, "c", second), build.stored(store, "root")
+    approve(store, candidate, "rossi", "reviewed")
+    entry = withdraw(store, "rossi", "wrong labels")
+    assert (entry.kind, entry.subject, champion(store)) == (EntryKind.WITHDRAW, second, None)
+    assert withdraw(store, "rossi", "again") is None
+    for digest, base in ((candidate, second), (root, None)):
+        assert evaluate_gate(store, digest, POLICY, []).verdict is Verdict.SUPERSEDED
+        advisory = replace(build.decision(digest, base), enforcement=Enforcement.ADVISORY)
+        assert record_decision(store, advisory, "operator", "x").kind is EntryKind.SUPERSEDE
+        with pytest.raises(RefusedError, match="rossi withdrew the champion"):
+            approve(store, digest, "rossi", "x")
+    with pytest.raises(ConflictError, match="rossi withdrew the champion"):
+        import_champion(store, root, "admin", "x")
+    assert champion(store) is None
+    roll_back(store, second, "rossi", "the labels were right")
+    assert champion(store) == second
+    assert evaluate_gate(store, candidate, GatePolicy(), []).verdict is Verdict.AWAIT_APPROVAL, "a person decides again"
+    assert build_history(Log(store).entries()).ignored_entries == ()
+
+
+def test_an_approval_is_recorded_once_with_its_outcome(store: Store, build) -> None:
+    first = promoted(store, build, "a")
+    second = promoted(store, build, "b", first)
+    approval = ApprovalToRecord("back", "uid-1", PersonDecision.ROLL_BACK, second, "rossi", "ward 3")
+    entry = record_approval(store, approval)
+    assert (entry.kind, entry.approval.outcome) == (EntryKind.NO_EFFECT, DecisionOutcome.ALREADY_IN_EFFECT)
+    third = promoted(store, build, "c", second)
+    assert record_approval(store, approval) is None, "a word has one effect, at one moment"
+    assert champion(store) == third
+    entry = record_approval(store, replace(approval, uid="uid-2"))
+    assert (entry.kind, entry.approval.uid, champion(store)) == (EntryKind.ROLL_BACK, "uid-2", second)
+    refusal = DecisionOutcome.UNKNOWN_UPDATE
+    unknown = ApprovalToRecord("a", "uid-3", PersonDecision.APPROVE, build.digest("no"), "rossi", "x", refusal)
+    assert record_approval(store, unknown).approval.outcome is refusal
+    stop = ApprovalToRecord("stop", "uid-4", PersonDecision.WITHDRAW, "", "rossi", "x")
+    assert record_approval(store, stop).subject == second
+    assert record_approval(store, replace(stop, uid="uid-5")).kind is EntryKind.NO_EFFECT
+    assert verify_log(store) == ()
+
+
 def test_an_imported_version_becomes_the_first_champion_only(store: Store, build) -> None:
     imported, other = build.stored(store, "imported"), build.stored(store, "other")
     assert import_champion(store, imported, "admin", "weights of 2024").kind is EntryKind.PROMOTE
@@ -188,7 +245,9 @@ def test_an_imported_version_becomes_the_first_champion_only(store: Store, build
 
 
 actions = st.lists(
-    st.tuples(st.sampled_from(("record", "approve", "reject", "roll back")), st.integers(0, 4), st.integers(0, 9)),
+    st.tuples(
+        st.sampled_from(("record", "approve", "reject", "roll back", "withdraw")), st.integers(0, 4), st.integers(0, 9)
+    ),
     max_size=20,
 )
 
@@ -231,6 +290,8 @@ def _act(store: Store, action: str, digest: str, base: str | None, choice: int) 
                 enforcement=binding,
             )
             return record_decision(store, decision, "operator", "x")
+        if action == "withdraw":
+            return withdraw(store, "dr", "x")
         call = {"approve": approve, "reject": reject, "roll back": roll_back}[action]
         return call(store, digest, "dr", "x")
     except RefusedError:

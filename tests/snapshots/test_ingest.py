@@ -145,7 +145,7 @@ def test_the_first_test_set_needs_every_class(make_site):
         site.png(f"yes/{number}.png")
     with pytest.raises(InputError, match=r"test set 1 has no case of class 'maybe' \(\d+ cases\); wait"):
         site.ingest()
-    assert not _keys(site, "testsets/") | _keys(site, "snapshots/") | _keys(site, "site.json")
+    assert not _keys(site, "testsets/") | _keys(site, "snapshots/") | _keys(site, "keys/")
     for number in range(60):
         site.png(f"maybe/{number}.png")
     assert site.ingest().counts["test"] > 2

@@ -50,7 +50,7 @@ def test_real_images_keep_their_declared_split(data_folder, tmp_path, name, moda
     store = open_store((tmp_path / "store").as_uri())
     result = snapshots.ingest(config, store, KEY)
     assert result.counts["quarantined"] == result.counts["pending"] == 0
-    assert result.counts["train"] + result.counts["test"] == 120
+    assert sum(result.counts[split] for split in ("train", "validation", "test")) == 120
     assert 0.15 < result.counts["test"] / 120 < 0.3
     with np.load(data_folder / name / "images.npz") as stored:
         tested = {image.tobytes() for image in stored["images"][stored["split"] == 1]}

@@ -89,10 +89,12 @@ def test_a_patient_in_two_splits_is_refused_without_a_name(make_site):
     for number in range(4):
         site.png(f"Rossi{number}.png")
     _labels(site, [f"Rossi{n}.png,{('no', 'yes')[n % 2]},Rossi,s{n},{'test' if n else 'train'}" for n in range(4)])
-    with pytest.raises(InputError, match="puts 1 patients into both training and test; declare one split") as caught:
+    with pytest.raises(
+        InputError, match="puts 1 patients into two splits, such as training and test; declare one split"
+    ) as caught:
         site.ingest()
     assert "Rossi" not in str(caught.value)
-    reason = "the source puts one patient into training and test"
+    reason = "the source puts one patient into two splits"
     assert site.quarantine() == {f"Rossi{n}.png": reason for n in range(4)}
 
 
@@ -107,9 +109,13 @@ def test_a_tested_patient_never_comes_to_training(make_site):
     lowered = site.ingest(test_fraction=0.0)
     assert {record.patient for record in site.manifest(lowered).samples_of(Split.TEST)} == tested
     _labels(site, [f"{row},train" for row in rows])
-    with pytest.raises(InputError, match="into training who are in a frozen test set; declare the split 'test'"):
+    with pytest.raises(
+        InputError, match="into training who are in a frozen test or calibration set; declare the split 'test'"
+    ):
         site.ingest()
-    assert set(site.quarantine().values()) == {"the source puts a patient of an issued test set into training"}
+    assert set(site.quarantine().values()) == {
+        "the source puts a patient of a frozen test or calibration set into training"
+    }
 
 
 def test_npz_split_and_groups_are_used(make_site):

@@ -39,7 +39,7 @@ def request_of(runner: "UpdateRunner", name: str = "evaluation-1", minimum: int 
         registry=runner.registry,
         version=runner.base,
         sites=sites,
-        split_key=runner.split_key_url,
+        split_keys={config.name: runner.split_key_url for config, _ in sites},
         time="2026-01-01T00:00:00Z",
         minimum_cases=minimum,
     )

@@ -6,13 +6,14 @@ from pydantic import ConfigDict, Field, GetJsonSchemaHandler, StringConstraints,
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from anamnesis.operator.api.api_model import ApiModel, Metadata, Resource, SecretReference, TypedUnion
+from anamnesis.operator.api.api_model import ApiModel, Metadata, Resource, SecretReference
 from anamnesis.operator.api.backend import BackendSpec, KubeflowBackendSpec
 from anamnesis.operator.api.cel import RULES_KEYWORD, cel_rules
 from anamnesis.operator.api.gate import ChangePlanSpec, GateSpec
 from anamnesis.operator.api.method import MethodSpec, supported_methods
+from anamnesis.operator.api.split_key import SplitKeySpec
 from anamnesis.operator.api.status import ContinualModelStatus
-from anamnesis.operator.api.string_types import EnvironmentName, Name, SecretKeyName, Text, Url
+from anamnesis.operator.api.string_types import Name, Url
 from anamnesis.operator.api.training import NetworkSpec, TrainingSpec
 from anamnesis.operator.api.trigger import EvaluationSpec, TriggerSpec
 from anamnesis.operator.api.value_types import UniqueNames
@@ -29,9 +30,7 @@ __all__ = [
     "TriggerSpec",
 ]
 
-_SPLIT_KEY_MESSAGE = (
-    "backend Kubeflow needs a splitKey of type Secret or Environment, because its pods cannot read your files"
-)
+_SPLIT_KEY_MESSAGE = "backend Kubeflow excludes a splitKey of type File, because its pods cannot read your files"
 _REGISTRY_URL_MESSAGE = (
     "backend Kubeflow needs a registry.url of s3://bucket/prefix or file:///path, "
     "because its pods cannot resolve a relative path"
@@ -61,46 +60,13 @@ class RegistrySpec(ApiModel):
     """Secret with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, AWS_REGION. Default: environment."""
 
 
-class FileKey(ApiModel):
-    """A file with the key. It is created on first use."""
-
-    path: Text
-    """Path of the file. Keep the file: with another key, patients of test sets would be trained on."""
-
-
-class EnvironmentKey(ApiModel):
-    """An environment variable with the key."""
-
-    name: EnvironmentName
-    """Name of the variable."""
-
-
-class SecretKey(ApiModel):
-    """A Secret with the key. On a laptop, the environment variable ``ANAMNESIS_SPLIT_KEY`` replaces it."""
-
-    name: Name
-    """Name of the Secret."""
-    key: SecretKeyName = "key"
-    """Key of the Secret's data."""
-
-
-class SplitKeySpec(TypedUnion):
-    """The place of the split key: the secret that sends patients to the training or the test split."""
-
-    type: Literal["File", "Environment", "Secret"]
-    """Which of the other fields is set."""
-    file: FileKey | None = None
-    environment: EnvironmentKey | None = None
-    secret: SecretKey | None = None
-
-
 class ContinualModelSpec(ApiModel):
     """The desired state of the model."""
 
     model_config = ConfigDict(
         json_schema_extra=cel_rules(
             (
-                "self.backend.type != 'Kubeflow' || (has(self.splitKey) && self.splitKey.type != 'File')",
+                "self.backend.type != 'Kubeflow' || !has(self.splitKey) || self.splitKey.type != 'File'",
                 _SPLIT_KEY_MESSAGE,
             ),
             (
@@ -123,7 +89,10 @@ class ContinualModelSpec(ApiModel):
     change_plan: ChangePlanSpec = ChangePlanSpec()
     registry: RegistrySpec
     split_key: SplitKeySpec | None = None
-    """The place of the split key, which sends patients to the training or test split. If omitted, a local file."""
+    """The place of the network key, from which the key of each Site is derived. If omitted, a local file.
+
+    On Kubeflow it may be omitted where each Site has its own splitKey.
+    """
     backend: BackendSpec = BackendSpec()
     history_limit: Annotated[int, Field(ge=1, le=1000, strict=True)] = 20
     """How many finished ModelUpdates are kept. The registry's log keeps all decisions."""
@@ -151,7 +120,7 @@ class ContinualModelSpec(ApiModel):
 
     @model_validator(mode="after")
     def _check_pod_access(self) -> Self:
-        if self.backend.type == "Kubeflow" and (self.split_key is None or self.split_key.type == "File"):
+        if self.backend.type == "Kubeflow" and self.split_key and self.split_key.type == "File":
             raise ValueError(_SPLIT_KEY_MESSAGE)
         if self.backend.type == "Kubeflow" and not self.registry.url.startswith(("s3://", "file:///")):
             raise ValueError(_REGISTRY_URL_MESSAGE)

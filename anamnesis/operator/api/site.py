@@ -7,9 +7,10 @@ from pydantic import ConfigDict, Field, model_validator
 
 from anamnesis.operator.api.api_model import ApiModel, Resource, SecretReference, TypedUnion
 from anamnesis.operator.api.cel import cel_rules
+from anamnesis.operator.api.split_key import SplitKeySpec
 from anamnesis.operator.api.status import SiteStatus
 from anamnesis.operator.api.string_types import Modality, PathSafeName, PositiveDuration, S3Url, Text, Url, WebAddress
-from anamnesis.operator.api.value_types import Share, UniqueItems
+from anamnesis.operator.api.value_types import OrderedUniqueItems, Share, UniqueItems
 
 _METRICS_BY_TASK_TYPE = {
     "Classification": ("AUROC", "Accuracy", "BalancedAccuracy"),
@@ -102,7 +103,7 @@ class TaskSpec(ApiModel):
     """Name of the task. Sites that share a task use the same name, type, classes and primaryMetric."""
     type: Literal["Classification", "Segmentation", "Prognosis", "Pretraining"]
     """What the model predicts: a class, a mask, a risk over time, or (Pretraining) nothing but features."""
-    classes: Annotated[tuple[PathSafeName, ...], Field(max_length=256), UniqueItems] = ()
+    classes: Annotated[tuple[PathSafeName, ...], Field(max_length=256), OrderedUniqueItems] = ()
     """Names of the classes, in the order of the classifier's outputs. Empty for Prognosis and Pretraining."""
     primary_metric: Literal["AUROC", "Accuracy", "BalancedAccuracy", "Dice", "CIndex", "ProbeAccuracy"]
     """The metric that the gate compares."""
@@ -160,7 +161,7 @@ class SiteSpec(ApiModel):
     )
 
     source: SourceSpec
-    modalities: Annotated[tuple[Modality, ...], Field(min_length=1, max_length=8), UniqueItems]
+    modalities: Annotated[tuple[Modality, ...], Field(min_length=1, max_length=8), OrderedUniqueItems]
     """DICOM codes of the modalities to ingest; the network reads the first. The list cannot be changed."""
     task: TaskSpec
     """The task of the model on this Site. It cannot be changed: create another Site for another task."""
@@ -168,6 +169,11 @@ class SiteSpec(ApiModel):
     """The Site's own store of images, s3://bucket/prefix or file:///path. Only steps of this Site may read it.
 
     On a laptop it may be a path relative to this file.
+    """
+    split_key: SplitKeySpec | None = None
+    """The Site's own split key, so that its steps never see the network key. If omitted, the network key gives it.
+
+    Sites with one key put a patient into the same split.
     """
     labels: LabelsSpec = LabelsSpec()
     test_fraction: Share = Decimal("0.2")

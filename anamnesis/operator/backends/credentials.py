@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from anamnesis.operator.addresses import SPLIT_KEY_VARIABLE
+from anamnesis.operator.addresses import SPLIT_KEY_VARIABLE, site_key_variable
 from anamnesis.operator.api.model import ContinualModelSpec
 from anamnesis.operator.api.site import Site
+from anamnesis.operator.api.split_key import SecretKey
 from anamnesis.operator.source_credentials import source_environment
 from anamnesis.records import InputError
 
@@ -36,7 +37,9 @@ class Credential:
 def collect_credentials(
     spec: ContinualModelSpec, sites: Iterable[Site], read_secret: ReadSecret
 ) -> tuple[Credential, ...]:
-    """Returns the credentials of a run over ``sites``: of the registry, the split key and the sites' sources.
+    """Returns the credentials of a run over ``sites``: of the registry, the split keys and the sites' sources.
+
+    A run of sites that have their own split keys does not receive the network key.
 
     Raises:
         InputError: a Secret or its key is missing, or two Secrets have different values of one variable.
@@ -52,17 +55,18 @@ def collect_credentials(
                 {secret_key: secret_key for secret_key in secret_data},
             )
         )
-    if spec.split_key and (secret_key := spec.split_key.secret):
-        secret_data = _read_secret_data(read_secret, secret_key.name, "spec.splitKey.secret")
-        if secret_key.key not in secret_data:
-            raise InputError(
-                f"spec.splitKey.secret: the Secret {secret_key.name!r} has no key {secret_key.key!r}; "
-                "add the key, or set spec.splitKey.secret.key"
-            )
+    run_sites = list(sites)
+    if spec.split_key and spec.split_key.secret and not all(site.spec.split_key for site in run_sites):
         all_credentials.append(
-            _make_credential(secret_key.name, "spec.splitKey.secret", secret_data, {secret_key.key: SPLIT_KEY_VARIABLE})
+            _split_key_credential(spec.split_key.secret, "spec.splitKey.secret", SPLIT_KEY_VARIABLE, read_secret)
         )
-    for site in sites:
+    for site in run_sites:
+        if site.spec.split_key and (own_secret := site.spec.split_key.secret):
+            field_path, variable = (
+                f"Site {site.metadata.name}: spec.splitKey.secret",
+                site_key_variable(site.metadata.name),
+            )
+            all_credentials.append(_split_key_credential(own_secret, field_path, variable, read_secret))
         if reference := site.spec.source.credentials_secret:
             field_path = f"Site {site.metadata.name}: spec.source.credentialsSecret"
             secret_data = _read_secret_data(read_secret, reference.name, field_path)
@@ -73,6 +77,15 @@ def collect_credentials(
             }
             all_credentials.append(_make_credential(reference.name, field_path, secret_data, variable_by_key))
     return _without_duplicates(all_credentials)
+
+
+def _split_key_credential(secret: SecretKey, field_path: str, variable: str, read_secret: ReadSecret) -> Credential:
+    secret_data = _read_secret_data(read_secret, secret.name, field_path)
+    if secret.key not in secret_data:
+        raise InputError(
+            f"{field_path}: the Secret {secret.name!r} has no key {secret.key!r}; add the key, or set {field_path}.key"
+        )
+    return _make_credential(secret.name, field_path, secret_data, {secret.key: variable})
 
 
 def _read_secret_data(read_secret: ReadSecret, name: str, field_path: str) -> Mapping[str, str]:

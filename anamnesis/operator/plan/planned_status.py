@@ -79,6 +79,7 @@ class ApprovalState(StrEnum):
     ALREADY_REJECTED = "AlreadyRejected"
     ALREADY_PROMOTED = "AlreadyPromoted"
     NEVER_PROMOTED = "NeverPromoted"
+    REPORT_CHANGED = "ReportChanged"
 
     @property
     def is_refused(self) -> bool:

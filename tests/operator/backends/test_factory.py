@@ -69,7 +69,10 @@ class FakeResourceReader:
 
     def get(self, kind: type[Site], namespace: str, name: str) -> Site | None:
         assert (kind, namespace) == (Site, "lab")
-        return Site.model_validate(yaml.safe_load(SITE.replace("NAME", name)))
+        document = yaml.safe_load(SITE.replace("NAME", name))
+        if f"{name}-key" in self.secrets:
+            document["spec"]["splitKey"] = {"type": "Secret", "secret": {"name": f"{name}-key"}}
+        return Site.model_validate(document)
 
     def read_secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         return self.secrets.get(name)
@@ -185,6 +188,19 @@ def test_a_model_gets_an_experiment_of_its_own_and_its_sites_secrets(
     assert isinstance(second_backend, KubeflowBackend)
     assert second_backend.client is backend.client
     assert server.requests == ["GET /healthz"]
+
+
+def test_a_site_with_its_own_key_never_sees_the_network_key(
+    backends: BackendFactory, server: PipelinesServer, secrets: dict[str, dict[str, str]]
+) -> None:
+    secrets["lyon-key"] = {"key": "k" * 64}
+    backend = backends(model(MODEL.replace("ENDPOINT", server.url)))
+    assert isinstance(backend, KubeflowBackend)
+    secret_env = {secret.name: secret.variables for secret in backend.runtime(job()).secrets}
+    assert secret_env["lyon-key"] == {"key": "ANAMNESIS_SPLIT_KEY_LYON"}
+    assert "split" not in secret_env
+    names = [secret.name for secret in backend.runtime(job("")).secrets]
+    assert names == ["s3", "split", "lyon-key", "lyon", "paris"], "an evaluation opens every site"
 
 
 def test_in_a_multi_user_installation_the_model_s_namespace_counts(

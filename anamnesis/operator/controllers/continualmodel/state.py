@@ -7,6 +7,7 @@ from datetime import datetime
 
 from anamnesis.operator.api import ContinualModel, LoadedResource, Site
 from anamnesis.operator.api.approval import UpdateApproval
+from anamnesis.operator.api.candidate_report import CandidateReport
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Run
 from anamnesis.operator.candidates import promotion_entry
@@ -104,9 +105,10 @@ class ModelState:
         evaluations: see ``StoredEvaluations``.
         best_scores: the best scores of promoted versions on the test sets of the learned sites.
         gate_decisions: update -> the gate's decision about its version now; only where the gate decides.
+        reports: update -> the report about its version; only where the gate decides, or the status has none yet.
         schedule: see ``EvaluationSchedule``.
         runs: all runs of the model, oldest first.
-        split_key: where the model's split key is.
+        split_keys: site -> where its split key is.
         now: when this was read.
     """
 
@@ -121,9 +123,10 @@ class ModelState:
     evaluations: StoredEvaluations
     best_scores: ReferenceScores
     gate_decisions: Mapping[str, Decision]
+    reports: Mapping[str, CandidateReport]
     schedule: EvaluationSchedule
     runs: tuple[Run, ...]
-    split_key: str
+    split_keys: Mapping[str, str]
     now: datetime
 
     @property

@@ -22,10 +22,12 @@ from anamnesis.operator.controllers.continualmodel.registry_reader import (
     read_registry,
     read_stored_evaluations,
 )
+from anamnesis.operator.controllers.continualmodel.reports import build_reports, unreported_versions
 from anamnesis.operator.controllers.continualmodel.state import ModelState, RegistryState
 from anamnesis.operator.controllers.continualmodel.validation import (
     check_log_head,
     check_registry_url,
+    check_split_keys,
     check_store_urls,
     check_task_definitions,
 )
@@ -81,6 +83,7 @@ class StateReader:
         environment = self._model_environment(loaded_model)
         sites = self._read_sites(loaded_model)
         check_store_urls(loaded_model, sites)
+        check_split_keys(loaded_model, sites)
         check_task_definitions(loaded_model, sites)
         updates = self._cluster.list(ModelUpdate, namespace, {"spec.model": loaded_model.name})
         store, entries = self._read_log(loaded_model, environment)
@@ -92,13 +95,15 @@ class StateReader:
         learned_tests = [
             RequiredTestSet(site.name, site.task, site.test_set, is_new_site=False) for site in learned_sites
         ]
-        undecided = undecided_versions(updates, registry)
+        undecided, unreported = undecided_versions(updates, registry), unreported_versions(updates, registry)
+        judged_versions = tuple({item.update: item for item in (*undecided, *unreported)}.values())
         evaluations = read_stored_evaluations(
             store,
-            versions=(*registry.history.promoted_versions, *(item.version for item in undecided)),
-            tests=(*learned_tests, *(test for item in undecided for test in item.tests)),
+            versions=(*registry.history.promoted_versions, *(item.version for item in judged_versions)),
+            tests=(*learned_tests, *(test for item in judged_versions for test in item.tests)),
             previous=previous_state.evaluations if previous_state else None,
         )
+        gate_decisions = decide_versions(undecided, gate_policy(model.spec.gate), registry, evaluations)
         state = ModelState(
             model=loaded_model,
             sites=sites,
@@ -110,12 +115,14 @@ class StateReader:
             store_error=store_error,
             evaluations=evaluations,
             best_scores=best_promoted_scores(learned_tests, registry, evaluations),
-            gate_decisions=decide_versions(undecided, gate_policy(model.spec.gate), registry, evaluations),
+            gate_decisions=gate_decisions,
+            reports=build_reports(judged_versions, gate_decisions, registry, evaluations),
             schedule=read_evaluation_schedule(store, model, registry.champion, now),
             runs=backend.runs(name_prefix(loaded_model.name)),
-            split_key=split_key_reference(
-                loaded_model, self._options.state_folder / namespace / loaded_model.name / "split.key"
-            ),
+            split_keys={
+                name: split_key_reference(loaded_model, site, self._options.state_folder / namespace / "split.key")
+                for name, site in sites.items()
+            },
             now=now,
         )
         return state, ModelServices(store, backend)

@@ -39,6 +39,29 @@ def check_store_urls(model: LoadedResource[ContinualModel], sites: Mapping[str, 
             )
 
 
+def check_split_keys(model: LoadedResource[ContinualModel], sites: Mapping[str, LoadedResource[Site]]) -> None:
+    """Refuses a site on Kubeflow whose pods could not read a split key.
+
+    Raises:
+        InputError: names the site.
+    """
+    spec = model.resource.spec
+    if spec.backend.type != "Kubeflow":
+        return
+    for site in sites.values():
+        own_key = site.resource.spec.split_key
+        if own_key is None and spec.split_key is None:
+            raise InputError(
+                f"spec.splitKey: backend Kubeflow needs a splitKey of type Secret or Environment, because Site "
+                f"{site.name} has no spec.splitKey; set one of them"
+            )
+        if own_key and own_key.type == "File":
+            raise InputError(
+                f"Site {site.name}: spec.splitKey: backend Kubeflow excludes type File, because its pods cannot read "
+                "your files; set type: Secret"
+            )
+
+
 def check_log_head(model: ContinualModel, entries: Sequence[LogEntry], lost_head: str = "") -> None:
     """Compares the registry's log with the head in the status: a user who can cut the log cannot change the status.
 

@@ -14,7 +14,7 @@ from anamnesis.operator.controllers.continualmodel.conditions.task_scores import
 )
 from anamnesis.operator.controllers.continualmodel.state import ModelState, RegistryState
 from anamnesis.operator.plan import PlanInput, PlannedModelStatus, PlannedSiteStatus, SiteState, UpdateState
-from anamnesis.records import EntryKind
+from anamnesis.records import EntryKind, Split
 
 _STATES_THAT_NEED_A_PERSON = {SiteState.FAILED, SiteState.UNREADABLE, SiteState.OUTSIDE_CHANGE_PLAN}
 
@@ -172,13 +172,12 @@ def _site_status(state: ModelState, plan_input: PlanInput, planned_site: Planned
     ]
     results += [registry.result_of(update) for update in state.updates if update.spec.site == planned_site.name]
     counts = next((result.counts for result in reversed(results) if result), {})
-    splits = ("train", "test", "reserve", "pending")
     return {
         "name": planned_site.name,
         "state": planned_site.state.value,
         "message": truncate_message(planned_site.message),
         "quarantined_files": counts.get("quarantined", 0),
-        "samples": sum(counts.get(split, 0) for split in splits),
+        "samples": sum(counts.get(split.value, 0) for split in Split),
         "last_learned_time": learned_at,
         "answered_request": plan_input.sites[planned_site.name].answered_counter,
     }
