@@ -73,7 +73,8 @@ def read_header(path: Path) -> Header:
             # Without a PatientID, the study is the largest unit that surely belongs to one person.
             patient=str(dataset.get("PatientID") or "").strip() or study,
             study=study,
-            series=f"{study}/{series}" if is_slice and series else "",
+            # Slices without the identifier of their series are one series of their study.
+            series=f"{study}/{series}" if is_slice and (series or study) else "",
             attributes=generalise_attributes(dataset),
         )
 
@@ -116,7 +117,7 @@ def _read_dataset(path: Path, header_only: bool = False) -> pydicom.Dataset:
         raise ReadError(
             ReadErrorReason.UNREADABLE, "the file has no TransferSyntaxUID (0002,0010); export the file again"
         )
-    tags: list[int | str] | None = [*_HEADER_TAGS] if header_only else None
+    tags = _HEADER_TAGS if header_only else None
     # The pixels of a compressed file are never read, because their format is not supported.
     is_compressed = syntax not in _UNCOMPRESSED
     dataset = pydicom.dcmread(path, stop_before_pixels=header_only or is_compressed, specific_tags=tags)

@@ -36,7 +36,8 @@ def check_object_kind(dataset: Dataset) -> None:
     Raises:
         ReadError: with the reason of the kind.
     """
-    sop_class = UID(str(dataset.get("SOPClassUID") or ""))
+    file_meta = getattr(dataset, "file_meta", {})
+    sop_class = UID(str(dataset.get("SOPClassUID") or file_meta.get("MediaStorageSOPClassUID") or ""))
     if reason := next((reason for pattern, reason in _OBJECT_KINDS if pattern.search(sop_class.name)), None):
         raise ReadError(reason, f"the object is a {sop_class.name}; export image objects only")
     if not dataset.get("Rows") or not dataset.get("Columns"):

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.pixels.utils import get_expected_length, pixel_array
 
@@ -44,7 +45,7 @@ def _check_length(dataset: Dataset) -> None:
             return
         raise ReadError(ReadErrorReason.NO_PIXELS, "the file has no PixelData (7FE0,0010); export the image again")
     expected, length = get_expected_length(dataset), len(dataset.PixelData)
-    if length not in (expected, expected + expected % 2):
+    if length < expected or any(dataset.PixelData[expected:]):  # zeros are padding
         raise ReadError(
             ReadErrorReason.UNREADABLE,
             f"PixelData (7FE0,0010): expected {expected} bytes for rows, columns and bits of the header, "
@@ -96,7 +97,7 @@ def _stored_range(dataset: Dataset) -> tuple[int, int]:
     return (-(1 << stored - 1), (1 << stored - 1) - 1) if signed else (0, (1 << stored) - 1)
 
 
-def _select_bits(dataset: Dataset, stored_pixels: Pixels, padding: Pixels | None) -> Pixels:
+def _select_bits(dataset: Dataset, stored_pixels: Pixels, padding: NDArray[np.bool_] | None) -> Pixels:
     """Returns the bits of each pixel from ``HighBit`` down; the other bits may be overlays.
 
     Raises:
@@ -132,17 +133,17 @@ def _has_embedded_overlay(dataset: Dataset) -> bool:
     )
 
 
-def _find_padding(dataset: Dataset, stored_pixels: Pixels) -> Pixels | None:
+def _find_padding(dataset: Dataset, stored_pixels: Pixels) -> NDArray[np.bool_] | None:
     """Returns the pixels outside the image, or none (DICOM PS3.3 C.7.5.1.1.2)."""
     value, limit = dataset.get("PixelPaddingValue"), dataset.get("PixelPaddingRangeLimit")
     if not isinstance(value, int):
         return None
     low, high = sorted((value, limit if isinstance(limit, int) else value))
-    padding: Pixels = (stored_pixels >= low) & (stored_pixels <= high)
+    padding = np.greater_equal(stored_pixels, low) & np.less_equal(stored_pixels, high)
     return padding if padding.any() and not padding.all() else None
 
 
-def _fill_padding(dataset: Dataset, pixels: Pixels, padding: Pixels) -> Pixels:
+def _fill_padding(dataset: Dataset, pixels: Pixels, padding: NDArray[np.bool_]) -> Pixels:
     """Gives padding the smallest value of the image, so that it does not stretch the range of values.
 
     Hounsfield units have a fixed range; there the padding stays as it is stored.

@@ -27,20 +27,21 @@ def read_headers(path: Path) -> list[Header]:
     return [Header()]
 
 
-def load_image(pixel_source: PixelSource, modality: str = "") -> Image:
+def load_image(pixel_source: PixelSource, modality: str | None = None) -> Image:
     """Returns the pixels of one image.
 
     Args:
         pixel_source: place of the pixels.
-        modality: DICOM code, for the check of contrast and unit.
+        modality: DICOM code, or empty where unknown; with it, contrast and unit are checked too.
 
     Raises:
-        ReadError: the pixels are unreadable, constant, saturated or in another unit.
+        ReadError: the pixels are unreadable; or, with a modality, constant, saturated or in another unit.
     """
-    from anamnesis.imaging.contrast import check_contrast
-
     image = _load_pixels(pixel_source)
-    check_contrast(image, modality, _detect_known_format(pixel_source.paths[0]))
+    if modality is not None:
+        from anamnesis.imaging.contrast import check_contrast
+
+        check_contrast(image, modality, _detect_known_format(pixel_source.paths[0]))
     return image
 
 
