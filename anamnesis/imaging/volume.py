@@ -145,7 +145,7 @@ def _check_gaps(gaps: NDArray[np.float64]) -> None:
 def _check_tilt(
     slices: list[Slice], positions: NDArray[np.float64], depths: NDArray[np.float64], normal: NDArray[np.float64]
 ) -> None:
-    """Refuses slices that do not follow each other along their normal: their voxels are no right-angled grid."""
+    """Refuses slices that do not follow each other along their normal: the grid of voxels has other angles."""
     shifts = positions - positions[0] - np.outer(depths - depths[0], normal)
     stated_tilt = max(abs(image_slice.tilt) for image_slice in slices)
     shift = max(
