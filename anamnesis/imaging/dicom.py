@@ -47,8 +47,8 @@ _HEADER_TAGS = [
     "SOPClassUID", "ImageType", "SeriesDescription",
     "Modality", "PatientID", "PatientSex", "PatientAge", "PatientBirthDate", "StudyDate", "Manufacturer",
     "StudyInstanceUID", "SeriesInstanceUID", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel", "BitsAllocated",
-    "BurnedInAnnotation", "PhotometricInterpretation", "ModalityLUTSequence", "ImagePositionPatient",
-    "ImageOrientationPatient", *_SPACING_NAMES, *SEQUENCES,
+    "SOPInstanceUID", "BurnedInAnnotation", "PhotometricInterpretation", "ModalityLUTSequence",
+    "ImagePositionPatient", "ImageOrientationPatient", *_SPACING_NAMES, *SEQUENCES,
 ]  # fmt: skip
 
 
@@ -75,6 +75,7 @@ def read_header(path: Path) -> Header:
             study=study,
             # Slices without the identifier of their series are one series of their study.
             series=f"{study}/{series}" if is_slice and (series or study) else "",
+            instance=str(dataset.get("SOPInstanceUID") or ""),
             attributes=generalise_attributes(dataset),
         )
 

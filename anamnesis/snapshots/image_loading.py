@@ -1,7 +1,7 @@
 """Loading of the pixels of studies: files in parallel, arrays of an NPZ in one stream."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 import numpy as np
@@ -9,10 +9,11 @@ import numpy as np
 from anamnesis import imaging
 from anamnesis.imaging import Format, PixelSource, ReadError
 from anamnesis.imaging.contrast import check_contrast
+from anamnesis.imaging.errors import ReadErrorReason
 from anamnesis.records import Image, Progress
 from anamnesis.snapshots.manifest import ImageRecord
 from anamnesis.snapshots.parallel import OrderedExecutorMap, batched
-from anamnesis.snapshots.quarantine import QuarantineLog, QuarantineReason
+from anamnesis.snapshots.quarantine import QuarantineEntry, QuarantineLog, QuarantineReason
 from anamnesis.snapshots.shards import ShardWriter, content_digest
 from anamnesis.snapshots.studies import MASK, Study
 from anamnesis.storage.store import Store
@@ -41,7 +42,7 @@ class ImageLoad:
 
 @dataclass(frozen=True, slots=True)
 class LoadedImage:
-    """A loaded image, or the reason for quarantine; of a series with one unusable file, also the file's number."""
+    """A loaded image, or the reason for quarantine; for a series also the errors of unusable slices by position."""
 
     study_index: int
     name: str
@@ -49,7 +50,7 @@ class LoadedImage:
     record: ImageRecord | None = None
     reason: str = ""
     detail: str = ""
-    file_number: int | None = None
+    slice_errors: Mapping[int, ReadError] = field(default_factory=dict)
 
 
 def store_pixels(
@@ -83,7 +84,7 @@ def store_pixels(
             shards.add(loaded_image.record.content, loaded_image.image.pixels)
             image_records[loaded_image.name] = loaded_image.record
         elif image_records is not None:
-            _quarantine_study(studies[loaded_image.study_index], loaded_image, quarantine_log)
+            quarantine_log.entries += _quarantine_study(studies[loaded_image.study_index], loaded_image)
             records[loaded_image.study_index] = None
         if loaded_count % progress_interval == 0 or loaded_count == total:
             progress(loaded_count, total, "images read")
@@ -91,20 +92,19 @@ def store_pixels(
     return records
 
 
-def _quarantine_study(study: Study, unusable_image: LoadedImage, quarantine_log: QuarantineLog) -> None:
-    """Quarantines the files of a study; where one slice of a series is unusable, it alone has the reason."""
-    if unusable_image.file_number is None:
-        quarantine_log.add(unusable_image.reason, study.files, unusable_image.detail)
-        return
-    first_file = 0
-    for name, pixel_source in study.pixel_sources.items():
-        if name == unusable_image.name:
-            break
-        first_file += len(pixel_source.paths) if name != MASK else 0
-    unusable_file = study.files[first_file + unusable_image.file_number]
-    quarantine_log.add(unusable_image.reason, [unusable_file], unusable_image.detail)
-    other_files = [file for file in study.files if file != unusable_file]
-    quarantine_log.add(QuarantineReason.UNUSABLE_SLICE, other_files, f"the unusable slice is {unusable_file}")
+def _quarantine_study(study: Study, loaded_image: LoadedImage) -> list[QuarantineEntry]:
+    """Returns an entry for each file of a study with an unusable image: unusable slices have reasons of their own."""
+    if not loaded_image.slice_errors:
+        return [QuarantineEntry(file, loaded_image.reason, loaded_image.detail) for file in study.files]
+    errors = {
+        study.image_files[loaded_image.name][position]: error for position, error in loaded_image.slice_errors.items()
+    }
+    return [
+        QuarantineEntry(file, errors[file].reason, errors[file].detail)
+        if file in errors
+        else QuarantineEntry(file, QuarantineReason.INCOMPLETE_SERIES)
+        for file in study.files
+    ]
 
 
 def _load_all(studies: Sequence[Study], classes: int, parallel_map: OrderedExecutorMap) -> Iterator[LoadedImage]:
@@ -147,18 +147,26 @@ def _load_image(image_load: ImageLoad) -> LoadedImage:
         else:
             image = imaging.load_image(image_load.pixel_source, image_load.name)
     except ReadError as error:
-        return _to_unusable_image(image_load, error)
+        is_slice_error = error.file_number is not None
+        slice_errors = _find_unusable_slices(image_load.pixel_source) if is_slice_error else {}
+        return replace(_to_unusable_image(image_load, error), slice_errors=slice_errors)
     return _to_loaded_image(image_load, image)
 
 
 def _to_unusable_image(image_load: ImageLoad, error: ReadError) -> LoadedImage:
-    return LoadedImage(
-        image_load.study_index,
-        image_load.name,
-        reason=error.reason,
-        detail=error.detail,
-        file_number=error.file_number,
-    )
+    return LoadedImage(image_load.study_index, image_load.name, reason=error.reason, detail=error.detail)
+
+
+def _find_unusable_slices(series: PixelSource) -> dict[int, ReadError]:
+    """Returns the errors of the slices of a series that are unusable on their own, by their position."""
+    errors: dict[int, ReadError] = {}
+    for position, path in enumerate(series.paths if len(series.paths) > 1 else ()):
+        try:
+            imaging.load_image(PixelSource((path,)))
+        except ReadError as error:
+            if error.reason is not ReadErrorReason.LOCALIZER:  # a single slice may look like a scout
+                errors[position] = error
+    return errors
 
 
 def _stream_npz(image_loads: Sequence[ImageLoad]) -> Iterator[LoadedImage]:
