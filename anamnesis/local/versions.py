@@ -60,7 +60,7 @@ def find_version(store: Store, version_reference: str) -> str:
         InputError: no digest or several begin so.
     """
     if version_reference == "champion":
-        champion = build_history(Log(store).entries()).champion
+        champion = Log(store).history().champion
         if champion is None:
             raise InputError(
                 f"{store.url}: there is no champion, because no version was promoted yet; give the digest of a version"
@@ -85,7 +85,7 @@ def find_version(store: Store, version_reference: str) -> str:
 
 def list_version_summaries(store: Store) -> list[VersionSummary]:
     """Returns all versions: the promoted ones in the order of their promotion, then the others."""
-    history = build_history(Log(store).entries())
+    history = Log(store).history()
     digests = [
         *history.promoted_versions,
         *(digest for digest in list_versions(store) if digest not in history.promoted_versions),

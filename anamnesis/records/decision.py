@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from anamnesis.records.codec import encode
 from anamnesis.records.digests import digest_json
+from anamnesis.records.signature import Signature
 
 
 class Verdict(StrEnum):
@@ -83,6 +84,10 @@ class EntryKind(StrEnum):
     REJECT = "reject"
     SUPERSEDE = "supersede"
     ROLL_BACK = "roll_back"
+    ADOPT = "adopt"
+    """A person gave the registry's model another name."""
+    JOIN = "join"
+    """An operator shares the registry."""
     WITHDRAW = "withdraw"
     """A person took the champion out of use; no version is in use until a person rolls back to one."""
     NO_EFFECT = "no_effect"
@@ -146,12 +151,14 @@ class LogEntry:
         previous_digest: digest of the entry before; empty for the first.
         nonce: random text of the writer; it distinguishes a lost reply from a lost race.
         kind: what the entry records.
-        subject: digest of the version (for a claim: digest of the content of the claim).
+        subject: digest of the version. For a claim: digest of the content of the claim; for ``adopt``: the model's new
+            name; for ``join``: the name of the operator.
         author: the person or service account that made the entry; never a patient.
         reason: the reason, in words.
         time: UTC, ISO 8601, seconds.
         decision: the decision behind a promotion or rejection; it names its evaluations by digest.
         deadline: for a claim: when others may take it over, UTC, ISO 8601.
+        signature: of the operator or of the machine that wrote it; none where the model has no signing keys.
         approval: the UpdateApproval that this entry records; none for other entries.
         schema: schema of this record.
     """
@@ -166,6 +173,7 @@ class LogEntry:
     time: str
     decision: Decision | None = None
     deadline: str = ""
+    signature: Signature | None = None
     approval: RecordedApproval | None = None
     schema: int = 3
 

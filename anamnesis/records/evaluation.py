@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from anamnesis.records.codec import encode
 from anamnesis.records.digests import digest_json
+from anamnesis.records.signature import Signature
 
 MINIMUM_CELL_PATIENTS = 10
 """A number about fewer patients leaves no site and is in no report."""
@@ -58,6 +59,7 @@ class Evaluation:
             ``ClassIncrementalAccuracy``, and ``Recall/<class>`` for each class with enough patients; ``saliency`` gives
             ``IoU``, ``SSIM``, ``Cosine``, ``Spearman``, or nothing where the network has no saliency maps.
         evaluation_set: frozen test set or recent cases.
+        signature: of the run; none where the model has no signing keys.
         patients: number of patients of these cases; 0 where it was not counted.
         schema: schema of this record.
     """
@@ -70,6 +72,7 @@ class Evaluation:
     name: str
     metrics: Mapping[str, Metric]
     evaluation_set: EvaluationSet = EvaluationSet.FROZEN
+    signature: Signature | None = None
     patients: int = 0
     schema: int = 3
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from anamnesis.records import Evaluation, Progress, decode, encode, ignore_progress
+from anamnesis.registry.opening import open_registry
 from anamnesis.updates.requests import EvaluationRequest, UpdateRequest
 from anamnesis.updates.required_tests import tested_sites
 
@@ -28,9 +29,10 @@ def evaluate_forgetting(
 
     update_request = decode(UpdateRequest, request, "request")
     sites = tested_sites(update_request, test_set)
+    store = open_registry(update_request.registry, update_request.signing)
     if update_request.base:
-        evaluate_frozen(update_request.registry, update_request.base, sites, progress)
-    return _evaluation_result(evaluate_frozen(update_request.registry, version, sites, progress))
+        evaluate_frozen(store, update_request.base, sites, progress)
+    return _evaluation_result(evaluate_frozen(store, version, sites, progress))
 
 
 def evaluate_saliency(
@@ -52,7 +54,8 @@ def evaluate_saliency(
     update_request = decode(UpdateRequest, request, "request")
     learned_names = {site.name for site in update_request.sites}
     earlier_sites = [site for site in tested_sites(update_request, test_set) if site.name in learned_names]
-    return _evaluation_result(evaluate(update_request.registry, version, earlier_sites, progress))
+    store = open_registry(update_request.registry, update_request.signing)
+    return _evaluation_result(evaluate(store, version, earlier_sites, progress))
 
 
 def evaluate_scheduled(

@@ -28,7 +28,7 @@ from anamnesis.records import (
 from anamnesis.registry.evaluations import read_evaluations, write_evaluation
 from anamnesis.registry.gate import FORGETTING
 from anamnesis.snapshots import Guard, open_test_set
-from anamnesis.storage.store import open_store
+from anamnesis.storage.store import Store, open_store
 from anamnesis.training import TensorSplit, precision_for, samples_to_tensors
 from anamnesis.updates.model import LoadedModel, load_model
 
@@ -37,19 +37,18 @@ EVALUATOR = digest_json({"name": FORGETTING, "revision": 2})
 
 
 def evaluate_frozen(
-    registry: str, version: str, sites: Sequence[SiteRef], progress: Progress = ignore_progress
+    store: Store, version: str, sites: Sequence[SiteRef], progress: Progress = ignore_progress
 ) -> tuple[Evaluation, ...]:
     """Evaluates a version on the frozen test set of every site whose task it knows, and stores the evaluations.
 
     A test set that this evaluator has already used for the version is not opened again.
 
     Args:
-        registry: URL of the model's registry.
+        store: the model's registry.
         version: digest of the version.
         sites: with their stores and test sets.
         progress: called per site.
     """
-    store = open_store(registry)
     evaluations = {
         stored_evaluation.test_set: stored_evaluation
         for stored_evaluation in read_evaluations(store, version)

@@ -39,7 +39,7 @@ PICTURE_COUNT = 3
 
 
 def evaluate_saliency(
-    registry: str, version: str, sites: Sequence[SiteRef], progress: Progress = ignore_progress
+    store: Store, version: str, sites: Sequence[SiteRef], progress: Progress = ignore_progress
 ) -> tuple[Evaluation, ...]:
     """Compares a version's saliency maps on old tasks with the maps of the versions that had just learned them.
 
@@ -47,12 +47,11 @@ def evaluate_saliency(
     of ``PICTURE_COUNT`` of them to the site's own store. A site that only this version has learned is left out.
 
     Args:
-        registry: URL of the model's registry.
+        store: the model's registry.
         version: digest of the version.
         sites: learned earlier, with their stores and test sets.
         progress: called per site.
     """
-    store = open_store(registry)
     evaluator = digest_json({"name": SALIENCY, "revision": 3, "probes": PROBE_COUNT, "score": "logit minus task mean"})
     evaluations = {
         stored_evaluation.test_set: stored_evaluation
