@@ -15,7 +15,7 @@ def normalise_patient_id(identifier: object) -> str:
     invisible characters and outer spaces are removed, inner spaces are one space, case does not count. A whole number
     has no fraction and no leading zeros: spreadsheets add the first and remove the second. The cells that programs
     write for a missing value (``nan``, ``None``, ``N/A``) are empty. Two patients who differ in these things alone
-    count as one: that costs a little data, while one patient under two forms would stand on both sides of a split.
+    count as one: that costs a little data, while one patient under two forms would be on both sides of a split.
     """
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", str(identifier)).casefold())
     visible = (character for character in text if unicodedata.category(character) not in ("Cc", "Cf"))
