@@ -41,6 +41,7 @@ from fakes.update_pods import digest, simulate_update
 
 SPACE = "hospital"
 APPROVAL_REQUIRED = {"gate": {"floor": "0.5", "margin": "0.1", "approval": "Required"}}
+SHARED = {"registry": {"url": "s3://models/chest", "shared": True}}
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
