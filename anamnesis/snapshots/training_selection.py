@@ -1,10 +1,10 @@
 """Chooses the patients that an update learns, so that no difference between two versions is one patient.
 
-Some methods publish sums over the images of a class. Whoever subtracts the sums of two versions gets the sum over the
-patients in which their training sets differ. So a site publishes a class only when its set of patients differs from
+Some methods publish sums over the images of a class. Anybody who subtracts the sums of two versions gets the sum over
+the patients in which their training sets differ. So a site publishes a class only when its set of patients differs from
 every set that the site has published before by no patient, or by at least ``minimum_patients`` patients. An added
 patient, a removed one and one with other images each count as one. The same holds for all classes together, because
-some sums have no classes. Other patients are held back: counted, told, and learned as soon as there are enough.
+some sums have no classes. Other patients are held back: counted, reported, and learned as soon as there are enough.
 """
 
 from collections import defaultdict

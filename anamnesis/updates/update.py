@@ -247,10 +247,8 @@ def read_training_splits(
 
 
 def _has_enough_validation(source: TrainingSource) -> bool:
-    manifest, sample_ids = (
-        read_snapshot_manifest(open_store(source.site.store), source.snapshot),
-        source.training_set.sample_ids,
-    )
+    manifest = read_snapshot_manifest(open_store(source.site.store), source.snapshot)
+    sample_ids = source.training_set.sample_ids
     validation_samples = (sample for sample in manifest.samples_of(Split.VALIDATION) if sample.id in sample_ids)
     return len({sample.patient for sample in validation_samples}) >= MINIMUM_PATIENTS
 

@@ -68,9 +68,9 @@ def test_any_two_published_sets_differ_by_enough_patients_or_none(history: list[
     for first, second in combinations([nothing, *published], 2):
         views = [(first.all_members, second.all_members)]
         views += [(first.classes.get(name, {}), second.classes.get(name, {})) for name in TASK.classes]
-        for members, others in views:
-            difference = count_differing(members, others)
-            assert not others or not members or not difference or difference >= MINIMUM
+        for members, earlier in views:
+            difference = count_differing(members, earlier)
+            assert not earlier or not members or not difference or difference >= MINIMUM
             assert len(members) >= MINIMUM or not members
 
 
