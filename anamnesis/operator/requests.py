@@ -6,13 +6,14 @@ from datetime import datetime
 from anamnesis.operator.addresses import RUN_KEY_VARIABLE, registry_url, source_url, store_url
 from anamnesis.operator.api import LoadedResource
 from anamnesis.operator.api.model import ContinualModel, ContinualModelSpec, GateSpec
-from anamnesis.operator.api.site import Site, SiteSpec
+from anamnesis.operator.api.site import LabelsSpec, Site, SiteSpec
 from anamnesis.records import (
     Configuration,
     Enforcement,
     LabelOrigin,
     LabelSource,
     NetworkSettings,
+    PatientOrigin,
     PublicKey,
     SignerRole,
     SigningSettings,
@@ -43,11 +44,24 @@ def site_config(site: LoadedResource[Site]) -> SiteConfig:
         source=source_url(spec.source, site.folder),
         modalities=spec.modalities,
         task=site_task(spec),
-        labels=LabelSource(LabelOrigin(spec.labels.origin), spec.labels.manifest or "", spec.labels.ignore),
+        labels=label_source(spec.labels),
         test_fraction=float(spec.test_fraction),
         maximum_quarantine_share=float(spec.maximum_quarantine_share),
         maximum_studies=spec.maximum_studies,
+        maximum_studies_per_patient=spec.maximum_studies_per_patient,
         attributes=spec.attributes,
+    )
+
+
+def label_source(labels: LabelsSpec) -> LabelSource:
+    """Returns where the labels of a site are."""
+    return LabelSource(
+        origin=LabelOrigin(labels.origin),
+        manifest=labels.manifest or "",
+        ignore=labels.ignore,
+        patients=PatientOrigin(labels.patients),
+        covariates=labels.covariates,
+        ignored_columns=labels.ignored_columns,
     )
 
 
@@ -160,6 +174,7 @@ def update_request(
         gate=gate_policy(model.resource.spec.gate),
         author=author,
         stored_images=model.resource.spec.change_plan.stored_images == "Allowed",
+        minimum_patients=model.resource.spec.change_plan.minimum_patients,
         trigger=trigger,
         signing=signing or run_signing(model.resource.spec),
     )

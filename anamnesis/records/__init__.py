@@ -27,7 +27,7 @@ from anamnesis.records.progress import Progress, ignore_progress
 from anamnesis.records.sample import TRAINING_SPLITS, Image, Sample, Split, Target
 from anamnesis.records.scheduled_evaluation import Measurement, ScheduledEvaluation
 from anamnesis.records.signature import PublicKey, Signature, SignerRole, SigningSettings
-from anamnesis.records.site import LabelOrigin, LabelSource, SiteConfig, SiteRef
+from anamnesis.records.site import LabelOrigin, LabelSource, PatientOrigin, SiteConfig, SiteRef
 from anamnesis.records.task import Task, TaskType, find_class_indices, label_space
 from anamnesis.records.update_run import SourceState, UpdateResult, UpdateResultKind, UpdateTrigger
 from anamnesis.records.version import UpdateCost, UpdateRecord, Version
@@ -54,6 +54,7 @@ __all__ = [
     "Measurement",
     "Metric",
     "NetworkSettings",
+    "PatientOrigin",
     "PersonDecision",
     "Progress",
     "PublicKey",

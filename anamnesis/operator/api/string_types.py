@@ -75,6 +75,8 @@ Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=63)]
 """A Kubernetes name: lower-case letters, digits and dashes."""
 PathSafeName = Annotated[str, StringConstraints(pattern=PATH_SAFE_NAME_PATTERN, max_length=63)]
 """A name of a task or class: anything but a slash."""
+ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+"""Name of a column of a table."""
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 Duration = Annotated[str, StringConstraints(pattern=DURATION_PATTERN, max_length=32)]
 PositiveDuration = Annotated[str, StringConstraints(pattern=POSITIVE_DURATION_PATTERN, max_length=32)]

@@ -27,7 +27,7 @@ _SUMMARY_CONDITIONS: dict[str, tuple[type[Resource], str]] = {
 
 def create_reconciler(cluster: Cluster, clock: Clock, options: ReconcileOptions) -> Reconcile:
     """Returns the function that reconciles a key of any kind."""
-    registries = Registries(cluster, options)
+    registries = Registries(cluster, clock, options)
     approvals = ApprovalReconciler(cluster, clock, registries, read_report_digest)
     reconcilers = {
         "ContinualModel": ModelReconciler(cluster, clock, options, registries, approvals).reconcile,

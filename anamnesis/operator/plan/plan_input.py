@@ -196,6 +196,7 @@ class PlanInput:
         backend_problem: why the back end is not usable, so that no run is known; empty where it is.
         updates: every ModelUpdate of the model, oldest first.
         other_operator_deadline: when the claim of another operator that shares the registry expires, or none.
+        unverified_entry: the first entry of the registry's log that was not verified, with the reason; else empty.
         evaluation: see ``ObservedEvaluation``; none where the model has no evaluation schedule or no champion.
     """
 
@@ -207,4 +208,5 @@ class PlanInput:
     backend_problem: str = ""
     updates: tuple[ObservedUpdate, ...] = ()
     other_operator_deadline: datetime | None = None
+    unverified_entry: str = ""
     evaluation: ObservedEvaluation | None = None

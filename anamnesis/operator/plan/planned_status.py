@@ -28,6 +28,7 @@ class SiteState(StrEnum):
     WAITING_FOR_SCHEDULE = "WaitingForSchedule"
     CLAIMED_ELSEWHERE = "ClaimedElsewhere"
     WITHDRAWN = "Withdrawn"
+    UNVERIFIED_PROMOTION = "UnverifiedPromotion"
 
 
 class UpdateState(StrEnum):

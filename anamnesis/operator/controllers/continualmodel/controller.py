@@ -8,7 +8,7 @@ from pathlib import Path
 from anamnesis.operator.api import ContinualModel, LoadedResource
 from anamnesis.operator.api.annotations import RUNS_FINALIZER
 from anamnesis.operator.api.condition_types import BACKEND_REACHABLE, READY
-from anamnesis.operator.api.reasons import INVALID_SPEC, REFUSED
+from anamnesis.operator.api.reasons import INVALID_SPEC, OTHER_MODEL, REFUSED
 from anamnesis.operator.api.update import ModelUpdate, name_prefix
 from anamnesis.operator.backends.guarded_backend import BackendError, make_guarded_backend
 from anamnesis.operator.controllers.continualmodel.claim_release import open_claims, release_claims
@@ -18,7 +18,6 @@ from anamnesis.operator.controllers.continualmodel.conditions import (
     update_status,
 )
 from anamnesis.operator.controllers.continualmodel.execute import ActionExecutor
-from anamnesis.operator.controllers.continualmodel.names import operator_identity
 from anamnesis.operator.controllers.continualmodel.plan_input import build_plan_input
 from anamnesis.operator.controllers.continualmodel.report_reader import read_report_digest
 from anamnesis.operator.controllers.continualmodel.reports import report_config_map
@@ -26,6 +25,7 @@ from anamnesis.operator.controllers.continualmodel.state import BackendProblem, 
 from anamnesis.operator.controllers.continualmodel.state_reader import ModelServices, StateReader
 from anamnesis.operator.controllers.options import ReconcileOptions
 from anamnesis.operator.controllers.registries import Registries
+from anamnesis.operator.controllers.registry_access import operator_identity
 from anamnesis.operator.controllers.updateapproval.controller import RETRY_DELAY, ApprovalReconciler
 from anamnesis.operator.plan import Action, PlanInput, PlannedModelStatus, plan
 from anamnesis.operator.runtime.cluster import Cluster, ClusterDownError, LeadershipLostError
@@ -39,6 +39,7 @@ from anamnesis.records import (
     UnreachableError,
 )
 from anamnesis.records.timestamps import Clock
+from anamnesis.registry.identity import OtherModelError
 
 MAXIMUM_ROUNDS = 8
 """Rounds of reading, planning and executing in one call; the next call does the rest."""
@@ -69,7 +70,7 @@ class ModelReconciler:
         approvals: ApprovalReconciler | None = None,
     ) -> None:
         self._cluster, self._clock, self._options = cluster, clock, options
-        self._registries = registries or Registries(cluster, options)
+        self._registries = registries or Registries(cluster, clock, options)
         self._approvals = approvals or ApprovalReconciler(cluster, clock, self._registries, read_report_digest)
         self._reader = StateReader(cluster, clock, options, self._registries)
 
@@ -105,6 +106,9 @@ class ModelReconciler:
             actions, planned_status = plan(loaded_model.resource.spec, plan_input, state.now)
             if not actions:
                 break
+            if not state.registry.is_established:
+                self._registries.establish(loaded_model, state.sites, services.registry, state.registry.entries)
+                continue
             previous_state = state
             backend_problem = self._execute(actions, state, services)
             loaded_model = self._reader.refresh_model(loaded_model)
@@ -173,6 +177,7 @@ class ModelReconciler:
 
 def _error_reason(error: AnamnesisError) -> str:
     reasons: dict[type[AnamnesisError], str] = {
+        OtherModelError: OTHER_MODEL,
         IntegrityError: "RegistryDamaged",
         UnreachableError: "RegistryUnreachable",
         RefusedError: REFUSED,

@@ -33,6 +33,7 @@ def claim_digest(model: ContinualModel, *, site: str, source_fingerprint: str, b
         "configuration": configuration_digest(model),
         "counter": counter,
         "minimum": model.spec.trigger.minimum_new_patients,
+        "minimum_patients": model.spec.change_plan.minimum_patients,
     }
     return digest_json(claim_fields)
 
@@ -45,8 +46,3 @@ def update_name(model: str, claim: str) -> str:
 def evaluation_name(model: str, due_at: datetime) -> str:
     """Returns the name of the evaluation that is due at a time."""
     return f"{name_prefix(model)}evaluation-{due_at.astimezone(UTC):%Y%m%dt%H%M%Sz}"
-
-
-def operator_identity(model: ContinualModel) -> str:
-    """Returns the author of this operator's log entries: the same for every replica and after every restart."""
-    return f"anamnesis-operator/{model.metadata.uid}"

@@ -1,11 +1,10 @@
 """Reads the state of one model: resources, registry, back end. Everything that plan and statuses need is read here."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from anamnesis.operator.addresses import split_key_reference, store_url
-from anamnesis.operator.api import ContinualModel, LoadedResource, Site
+from anamnesis.operator.api import ContinualModel, LoadedResource, Site, UpdateApproval
 from anamnesis.operator.api.candidate_report import CandidateReport
 from anamnesis.operator.api.update import ModelUpdate, name_prefix
 from anamnesis.operator.backends.base import Backend, Run
@@ -15,6 +14,7 @@ from anamnesis.operator.controllers.continualmodel.gate_decisions import (
     decide_versions,
     undecided_versions,
 )
+from anamnesis.operator.controllers.continualmodel.log_verification import verify_entries
 from anamnesis.operator.controllers.continualmodel.registry_reader import (
     read_evaluation_schedule,
     read_registry,
@@ -88,10 +88,17 @@ class StateReader:
             AnamnesisError: the registry is not reachable, or damaged.
         """
         model, namespace = loaded_model.resource, loaded_model.resource.metadata.namespace or ""
-        store, entries = self._registries.read_log(loaded_model)
         sites = self._read_sites(loaded_model)
         updates = self._cluster.list(ModelUpdate, namespace, {"spec.model": loaded_model.name})
-        now, registry = self._clock(), read_registry(store, entries)
+        model_registry = self._registries.open_model(loaded_model, sites)
+        store, entries = model_registry.store, model_registry.entries
+        approvals = self._cluster.list(UpdateApproval, namespace)
+        now = self._clock()
+        registry = replace(
+            read_registry(store, entries),
+            is_established=model_registry.is_established,
+            verification=verify_entries(model, entries, approvals, store.signing),
+        )
         learned_sites, store_error = self._read_learned_sites(loaded_model, sites, registry)
         gate_state = _read_gate_state(store, model, registry, updates, learned_sites, previous_state)
         backend, runs, backend_problem = self._read_runs(loaded_model, backend_problem)
@@ -138,14 +145,8 @@ class StateReader:
             self._cluster.get(ContinualModel, namespace, loaded_model.name) or loaded_model.resource, loaded_model.file
         )
 
-    def _read_sites(self, loaded_model: LoadedResource[ContinualModel]) -> dict[str, LoadedResource[Site]]:
-        namespace = loaded_model.resource.metadata.namespace or ""
-        site_by_name = {site.metadata.name: site for site in self._cluster.list(Site, namespace)}
-        sites = {
-            reference.name: LoadedResource(site_by_name[reference.name], Path(f"/{namespace}/{reference.name}"))
-            for reference in loaded_model.resource.spec.sites
-            if reference.name in site_by_name
-        }
+    def _read_sites(self, loaded_model: LoadedResource[ContinualModel]) -> Mapping[str, LoadedResource[Site]]:
+        sites = self._registries.read_sites(loaded_model)
         check_store_urls(loaded_model, sites)
         check_split_keys(loaded_model, sites)
         check_task_definitions(loaded_model, sites)

@@ -82,7 +82,7 @@ class ApprovalReconciler:
         if not pending_approvals:
             return True
         try:
-            registry, _ = self._registries.read_log(loaded_model)
+            registry = self._open_registry(loaded_model)
             admission_policy_since = self._cluster.approval_policy_in_force_since()
         except _UNREPORTABLE_ERRORS:
             raise
@@ -100,6 +100,15 @@ class ApprovalReconciler:
                 is_complete, status = False, _waiting_status(error)
             self._write_status(approval, status)
         return is_complete
+
+    def _open_registry(self, loaded_model: LoadedResource[ContinualModel]) -> Store:
+        """The registry, ready for an entry of this operator."""
+        sites = self._registries.read_sites(loaded_model)
+        model_registry = self._registries.open_model(loaded_model, sites)
+        if model_registry.is_established:
+            return model_registry.store
+        self._registries.establish(loaded_model, sites, model_registry.store, model_registry.entries)
+        return self._registries.open_model(loaded_model, sites).store
 
     def _decide(
         self,

@@ -22,7 +22,7 @@ from anamnesis.records import UnreachableError
 
 def read_state(network: HospitalNetwork, hospital: FakeHospital) -> ModelState:
     options = ReconcileOptions({}, Path("/nowhere"), lambda model: hospital.backend, network.store)
-    reader = StateReader(hospital.cluster, network.clock, options, Registries(hospital.cluster, options))
+    reader = StateReader(hospital.cluster, network.clock, options, Registries(hospital.cluster, network.clock, options))
     return reader.read(LoadedResource(hospital.model, Path(f"/{SPACE}/chest")))[0]
 
 
