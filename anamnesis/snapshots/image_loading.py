@@ -7,7 +7,8 @@ from itertools import groupby
 import numpy as np
 
 from anamnesis import imaging
-from anamnesis.imaging import PixelSource, ReadError
+from anamnesis.imaging import Format, PixelSource, ReadError
+from anamnesis.imaging.contrast import check_contrast
 from anamnesis.imaging.errors import ReadErrorReason
 from anamnesis.records import Image, Progress
 from anamnesis.snapshots.manifest import ImageRecord
@@ -29,12 +30,14 @@ class ImageLoad:
         name: modality or ``mask``.
         pixel_source: place of the pixels.
         classes: number of classes that a mask may have.
+        image_source: of a mask, the place of the pixels of its image.
     """
 
     study_index: int
     name: str
     pixel_source: PixelSource
     classes: int
+    image_source: PixelSource | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ def _quarantine_study(study: Study, loaded_image: LoadedImage) -> list[Quarantin
 def _load_all(studies: Sequence[Study], classes: int, parallel_map: OrderedExecutorMap) -> Iterator[LoadedImage]:
     """Yields all images of the studies, in an order that depends on the studies alone."""
     image_loads = [
-        ImageLoad(study_index, name, pixel_source, classes)
+        ImageLoad(study_index, name, pixel_source, classes, _image_source(study) if name == MASK else None)
         for study_index, study in enumerate(studies)
         for name, pixel_source in sorted(study.pixel_sources.items())
     ]
@@ -123,6 +126,11 @@ def _load_all(studies: Sequence[Study], classes: int, parallel_map: OrderedExecu
         yield from _stream_npz(list(group))
 
 
+def _image_source(study: Study) -> PixelSource:
+    """Returns the place of the image that a mask belongs to: the first one of the study."""
+    return next(pixel_source for name, pixel_source in study.pixel_sources.items() if name != MASK)
+
+
 def load_batch(image_loads: Sequence[ImageLoad]) -> list[LoadedImage]:
     """Loads images from files; an unreadable image has a reason instead."""
     return [_load_image(image_load) for image_load in image_loads]
@@ -134,17 +142,19 @@ def _pixel_position(image_load: ImageLoad) -> tuple[str, str, int]:
 
 def _load_image(image_load: ImageLoad) -> LoadedImage:
     try:
-        return _to_loaded_image(image_load, imaging.load_image(image_load.pixel_source))
+        if image_load.image_source:
+            image = imaging.load_mask(image_load.pixel_source, image_load.image_source)
+        else:
+            image = imaging.load_image(image_load.pixel_source, image_load.name)
     except ReadError as error:
-        is_slice_error = error.file_number is not None or error.reason is ReadErrorReason.UNREADABLE
+        is_slice_error = error.file_number is not None
         slice_errors = _find_unusable_slices(image_load.pixel_source) if is_slice_error else {}
-        return LoadedImage(
-            image_load.study_index,
-            image_load.name,
-            reason=error.reason,
-            detail=error.detail,
-            slice_errors=slice_errors,
-        )
+        return replace(_to_unusable_image(image_load, error), slice_errors=slice_errors)
+    return _to_loaded_image(image_load, image)
+
+
+def _to_unusable_image(image_load: ImageLoad, error: ReadError) -> LoadedImage:
+    return LoadedImage(image_load.study_index, image_load.name, reason=error.reason, detail=error.detail)
 
 
 def _find_unusable_slices(series: PixelSource) -> dict[int, ReadError]:
@@ -154,7 +164,8 @@ def _find_unusable_slices(series: PixelSource) -> dict[int, ReadError]:
         try:
             imaging.load_image(PixelSource((path,)))
         except ReadError as error:
-            errors[position] = error
+            if error.reason is not ReadErrorReason.LOCALIZER:  # a single slice may look like a scout
+                errors[position] = error
     return errors
 
 
@@ -168,13 +179,21 @@ def _stream_npz(image_loads: Sequence[ImageLoad]) -> Iterator[LoadedImage]:
         )
         for image in images:
             image_load = next(remaining_loads)
-            if isinstance(image, ReadError):
-                yield LoadedImage(image_load.study_index, image_load.name, reason=image.reason, detail=image.detail)
-            else:
-                yield _to_loaded_image(image_load, image)
+            yield _check_row(image_load, image)
     except ReadError as error:
         for image_load in remaining_loads:
-            yield LoadedImage(image_load.study_index, image_load.name, reason=error.reason, detail=error.detail)
+            yield _to_unusable_image(image_load, error)
+
+
+def _check_row(image_load: ImageLoad, image: Image | ReadError) -> LoadedImage:
+    if isinstance(image, ReadError):
+        return _to_unusable_image(image_load, image)
+    if image_load.name != MASK:
+        try:
+            check_contrast(image, image_load.name, Format.NPZ)
+        except ReadError as error:
+            return _to_unusable_image(image_load, error)
+    return _to_loaded_image(image_load, image)
 
 
 def _to_loaded_image(image_load: ImageLoad, image: Image) -> LoadedImage:

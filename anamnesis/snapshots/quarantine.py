@@ -30,6 +30,7 @@ class QuarantineReason(StrEnum):
     NO_MAIN_IMAGE = "the study has no image of the site's first modality"
     TWO_IMAGES = "the study has several images of one modality"
     MASK_SIZE = "the mask and its image differ in size"
+    MASK_PLACE = "the mask and its image are in different places of the patient"
     MASK_VALUES = "the mask has pixel values that are not classes of the task; correct the mask at the site"
     DUPLICATE = "another patient or study has the same pixels"
     PATIENT_IN_TWO_SPLITS = "the source puts one patient into two splits"

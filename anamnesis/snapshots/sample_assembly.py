@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from anamnesis.records import SiteConfig, Split, TaskType, canonical_json, digest_json, encode
 from anamnesis.snapshots.keys import pseudonymise_patient, pseudonymise_study
@@ -49,6 +50,8 @@ def assemble_samples(
     for study, records in zip(studies, images, strict=True):
         if records is not None and not _mask_fits(records, config.modalities[0]):
             quarantine_log.add(QuarantineReason.MASK_SIZE, study.files, "export the mask with the size of the image")
+        elif records is not None and not _mask_has_place_of_image(records, config.modalities[0]):
+            quarantine_log.add(QuarantineReason.MASK_PLACE, study.files, "export the mask with the grid of the image")
         elif records is not None:
             record = _make_record(
                 study=study,
@@ -64,6 +67,20 @@ def assemble_samples(
 def _mask_fits(images: Mapping[str, ImageRecord], main_modality: str) -> bool:
     mask, image = images.get(MASK), images.get(main_modality)
     return mask is None or image is None or mask.shape == image.shape[: len(image.axes.removesuffix("C"))]
+
+
+def _mask_has_place_of_image(images: Mapping[str, ImageRecord], main_modality: str) -> bool:
+    """Returns whether the corners of mask and image are less than half a pixel apart, where both have an affine."""
+    mask, image = images.get(MASK), images.get(main_modality)
+    if mask is None or image is None or not mask.affine or not image.affine:
+        return True
+    limit = min(image.spacing) / 2
+    corners = product(*((0, length - 1) for length in mask.shape))
+    return all(
+        abs(sum((a - b) * index for a, b, index in zip(*rows, (*corner, 1), strict=True))) < limit
+        for corner in corners
+        for rows in zip(mask.affine, image.affine, strict=True)
+    )
 
 
 def _make_record(
