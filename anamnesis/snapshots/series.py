@@ -21,8 +21,10 @@ def series_quarantine_reason(members: Sequence[AnnotatedImage]) -> QuarantineRea
 
 def find_incomplete_series(
     images: Sequence[AnnotatedImage], unreadable_files: Sequence[tuple[SourceFile, QuarantineEntry]]
-) -> set[str]:
-    """Returns the series that surely lost a slice: the only series of a folder with an unreadable file of its kind.
+) -> dict[str, str]:
+    """Returns the series that surely lost a slice, each with the unreadable file.
+
+    It is the only series in the folder of an unreadable file of its kind.
 
     On a DICOM server the series of an unreadable instance is known. Where a folder holds several series, the gap that
     a lost slice leaves shows it, when the pixels are stacked.
@@ -30,10 +32,10 @@ def find_incomplete_series(
     series_by_folder: dict[tuple[str, str], set[str]] = defaultdict(set)
     for image in images:
         series_by_folder[_folder_and_suffix(image.file)].add(image.header.series)
-    folders = {_folder_and_suffix(file) for file, entry in unreadable_files if is_quarantined(entry)}
+    files_by_folder = {_folder_and_suffix(file): file.key for file, entry in unreadable_files if is_quarantined(entry)}
     return {
-        series
-        for folder in folders
+        series: file
+        for folder, file in files_by_folder.items()
         for series in series_by_folder.get(folder, ())
         if series and len(series_by_folder[folder]) == 1
     }

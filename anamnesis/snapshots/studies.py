@@ -1,7 +1,7 @@
 """Joins files to studies: the images of a study, its target, and the quarantine of images that do not fit."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -164,7 +164,7 @@ def _join_slices(
     config: SiteConfig,
     images: Sequence[AnnotatedImage],
     masks: Mapping[str, SourceFile],
-    incomplete_series: Collection[str],
+    incomplete_series: Mapping[str, str],
 ) -> tuple[list[Study], list[QuarantineEntry]]:
     groups: dict[str, list[AnnotatedImage]] = {}
     for image in images:
@@ -176,7 +176,8 @@ def _join_slices(
         if not reason and series in incomplete_series:
             reason = QuarantineReason.INCOMPLETE_SERIES
         if reason:
-            entries += [QuarantineEntry(image.name, reason) for image in members]
+            cause = incomplete_series.get(series, "") if reason is QuarantineReason.INCOMPLETE_SERIES else ""
+            entries += [QuarantineEntry(image.name, reason, cause=cause) for image in members]
         else:
             studies.append(_make_study(config, members, masks))
     return studies, entries
