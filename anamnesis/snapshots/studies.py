@@ -12,6 +12,7 @@ from anamnesis.snapshots.file_names import normalise_file_name, normalise_text
 from anamnesis.snapshots.image_annotations import AnnotatedImage, ImageAnnotation, annotate_image, strip_image_suffix
 from anamnesis.snapshots.label_table_checks import check_label_table, lacks_patient
 from anamnesis.snapshots.label_tables import LabelTable
+from anamnesis.snapshots.missing_identifiers import check_missing_identifiers
 from anamnesis.snapshots.quarantine import QuarantineEntry, QuarantineReason, is_quarantined
 from anamnesis.snapshots.series import find_incomplete_series, series_quarantine_reason
 from anamnesis.snapshots.source_files import SourceFile
@@ -33,7 +34,8 @@ class Study:
         declared_split: the split that the source declares.
         covariates: numbers by name.
         attributes: the generalised attributes that the site declares.
-        is_patient_declared: whether the source has an identifier of the patient; else the file counts as a patient.
+        is_patient_declared: whether the source has an identifier of the patient; else its DICOM study, or the file,
+            counts as a patient.
         image_files: modality -> names of its files, in the order of the paths of its pixel source.
     """
 
@@ -99,6 +101,7 @@ def join_studies(
     ]
     if label_table:
         check_label_table(config, label_table, [image.annotation for image in annotated_images])
+    check_missing_identifiers(config, annotated_images)
     accepted_images, entries = _quarantine_images(config, annotated_images, table_rows or {})
     unique_files, copy_entries = drop_copies(_group_by_file(accepted_images), masks)
     unique_images = [image for file_images in unique_files for image in file_images]
@@ -115,7 +118,7 @@ def join_studies(
 def _quarantine_images(
     config: SiteConfig, images: Sequence[AnnotatedImage], table_rows: Mapping[str, ImageAnnotation]
 ) -> tuple[list[AnnotatedImage], list[QuarantineEntry]]:
-    names = {image.file.key: normalise_file_name(image.file.manifest_names[0]) for image in images}
+    names = {image.file.key: normalise_file_name("".join(image.file.manifest_names[:1])) for image in images}
     name_counts = Counter(names.values())
     shared_keys = {key for key, name in names.items() if name_counts[name] > 1 and name in table_rows}
     accepted_images, entries = [], []
@@ -228,7 +231,8 @@ def _make_study(config: SiteConfig, items: Sequence[AnnotatedImage], masks: Mapp
     return Study(
         files=files,
         image_files={annotation.modality or config.modalities[0]: files},
-        patient=annotation.patient or first_image.stem,
+        # Without an identifier, the study is the largest unit that surely belongs to one person.
+        patient=annotation.patient or header.study or first_image.stem,
         is_patient_declared=bool(annotation.patient),
         study=annotation.study,
         pixel_sources=pixel_sources,
