@@ -41,6 +41,7 @@ from fakes.update_pods import digest, simulate_update
 
 SPACE = "hospital"
 APPROVAL_REQUIRED = {"gate": {"floor": "0.5", "margin": "0.1", "approval": "Required"}}
+SHARED = {"registry": {"url": "s3://models/chest", "shared": True}}
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
@@ -302,5 +303,5 @@ def site_document(name: str) -> Json:
 
 def model_document(changes: Mapping[str, object], sites: tuple[str, ...]) -> Json:
     gate = {"floor": "0.5", "margin": "0.1", "approval": "Automatic"}
-    spec = model_spec(sites, {"gate": gate, "trigger": {"quietPeriod": "0s"}, **changes})
+    spec = model_spec(sites, {"gate": gate, "trigger": {"quietPeriod": "0s", "minimumNewPatients": 0}, **changes})
     return document("ContinualModel", "chest", spec, {"namespace": SPACE})
