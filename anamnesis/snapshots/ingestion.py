@@ -20,7 +20,7 @@ from anamnesis.snapshots.keys import key_fingerprint, pseudonymise_patient
 from anamnesis.snapshots.manifest import SnapshotManifest, snapshot_key, write_snapshot_manifest
 from anamnesis.snapshots.parallel import OrderedExecutorMap, ordered_executor_map
 from anamnesis.snapshots.quarantine import QuarantineLog, count_by_reason, format_reasons, quarantine_url
-from anamnesis.snapshots.sample_assembly import AssembledSample, assemble_samples, drop_duplicates, move_to_reserve
+from anamnesis.snapshots.sample_assembly import AssembledSample, assemble_samples, move_to_reserve
 from anamnesis.snapshots.shared_identifiers import check_identifiers
 from anamnesis.snapshots.source_files import (
     SourceFile,
@@ -209,7 +209,9 @@ def _assemble_source(
     progress: Progress,
 ) -> tuple[list[AssembledSample], dict[str, int]]:
     """Stores the pixels of the studies; returns the samples and the numbers of images and studies without one."""
-    from anamnesis.snapshots.image_loading import store_pixels  # imports numpy, which listing a source does not need
+    # These import numpy, which listing a source does not need.
+    from anamnesis.snapshots.image_loading import store_pixels
+    from anamnesis.snapshots.sample_recognition import recognise_samples
 
     studies = joined_studies.studies
     frozen_splits = find_frozen_splits(store, issued_test_sets)
@@ -240,7 +242,13 @@ def _assemble_source(
         config=config,
         quarantine_log=quarantine_log,
     )
-    unique_samples = drop_duplicates(assembled_samples, issued_test_sets, quarantine_log)
+    unique_samples = recognise_samples(
+        assembled_samples,
+        issued_test_sets=issued_test_sets,
+        modality=config.modalities[0],
+        store=store,
+        quarantine_log=quarantine_log,
+    )
     quarantine_log.write_and_check_share()
     counts = {
         "ignored": joined_studies.ignored_count,
