@@ -11,7 +11,6 @@ from anamnesis.operator.api.candidate_report import CandidateReport
 from anamnesis.operator.candidate_reports import CandidateScores, build_candidate_report
 from anamnesis.operator.plan import PlannedModelStatus, SiteState
 from anamnesis.operator.requests import gate_policy
-from anamnesis.records import InputError
 from anamnesis.records.timestamps import utc_now
 from anamnesis.registry import Log, build_history, evaluate_gate, read_evaluations, read_version
 from anamnesis.registry.promotion import reference_scores
@@ -21,15 +20,15 @@ from anamnesis.updates.required_tests import required_tests
 _STATES_WITH_CANDIDATE = (SiteState.AWAITING_APPROVAL, SiteState.AWAITING_EVALUATIONS)
 
 
-def read_candidate_report(selected_model: SelectedModel, digest: str) -> CandidateReport:
+def read_candidate_report(selected_model: SelectedModel, digest: str) -> CandidateReport | None:
     """Returns the report about a version, as the gate of the model in the files judges it now.
 
-    Raises:
-        InputError: the version's site does not belong to the model.
+    None where the site of the version is not in the files, so that its test set is not known here.
     """
     context = selected_model.local_context("")
     observation, _, _ = observe_and_plan(context, make_site_inspector(selected_model), utc_now)
-    return _build_report(context, observation, digest)
+    is_site_known = read_version(selected_model.registry, digest).site in observation.site_contents
+    return _build_report(context, observation, digest) if is_site_known else None
 
 
 def waiting_reports(
@@ -47,10 +46,6 @@ def waiting_reports(
 def _build_report(context: LocalContext, observation: LocalObservation, digest: str) -> CandidateReport:
     store = open_store(registry_url(context.model))
     version, history = read_version(store, digest), build_history(Log(store).entries())
-    if version.site not in observation.site_contents:
-        raise InputError(
-            f"version {digest}: its site {version.site!r} is not in the files of -f; add the file of this Site with -f"
-        )
     request = build_update_request(context, observation, version.site)
     tests = required_tests(request, observation.site_contents[version.site].test_set)
     policy = gate_policy(context.model.resource.spec.gate)

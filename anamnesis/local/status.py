@@ -1,7 +1,7 @@
 """Reads the status of a model on this machine."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from anamnesis.local.candidate_reports import waiting_reports
 from anamnesis.local.context import SelectedModel
@@ -10,6 +10,7 @@ from anamnesis.local.updates import observe_and_plan
 from anamnesis.operator.api.candidate_report import CandidateReport
 from anamnesis.operator.plan import PlannedModelStatus
 from anamnesis.pipelines.run_record import RunRecord, read_records
+from anamnesis.records import encode_object
 from anamnesis.records.timestamps import utc_now
 from anamnesis.registry import Log
 
@@ -35,6 +36,11 @@ class LocalModelStatus:
     runs: tuple[RunRecord, ...]
     problems: tuple[str, ...] = ()
     reports: Mapping[str, CandidateReport] = field(default_factory=dict)
+
+    def document(self) -> dict[str, object]:
+        """Returns the content as a document for programs."""
+        reports = {site: report.document() for site, report in self.reports.items()}
+        return {**encode_object(replace(self, reports={})), "reports": reports}
 
 
 def read_model_status(selected_model: SelectedModel) -> LocalModelStatus:

@@ -36,13 +36,16 @@ def open_registry(files: Sequence[Path] | None, url: str, model: str) -> Store:
     """Returns the registry that the options name.
 
     Raises:
-        InputError: the options name no registry.
+        InputError: the options name no registry, or there is nothing at its URL.
     """
-    if url:
-        return open_store(url)
-    if not files:
+    if not url and not files:
         raise InputError("no registry given: use -f model.yaml or --registry URL")
-    return select_model(files, model).registry
+    store = open_store(url) if url else select_model(files or (), model).registry
+    if next(iter(store.list()), None) is None:
+        raise InputError(
+            f"{store.url}: there is no registry here; check the URL. The first update of a model makes its registry"
+        )
+    return store
 
 
 def last_seen_head(files: Sequence[Path] | None, model: str) -> LogPosition | None:

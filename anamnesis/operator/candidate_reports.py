@@ -92,7 +92,7 @@ def _compare(
     old_score, new_score = (_score(evaluation, metric, detail) for evaluation in evaluations)
     best_score = _shown(best_scores.get((test.test_set, metric)), detail)
     recalls = _recalls(test, *evaluations) if detail == "Full" else []
-    patients = max((evaluation.patients for evaluation in measured), default=0)
+    patients = min((evaluation.patients for evaluation in measured), default=0)
     fields = {
         "site": test.site,
         "task": test.task.name,

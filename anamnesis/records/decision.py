@@ -87,7 +87,7 @@ class EntryKind(StrEnum):
     ADOPT = "adopt"
     """A person gave the registry's model another name."""
     JOIN = "join"
-    """An operator shares the registry."""
+    """The operator of a cluster uses the registry."""
     WITHDRAW = "withdraw"
     """A person took the champion out of use; no version is in use until a person rolls back to one."""
     NO_EFFECT = "no_effect"
@@ -152,7 +152,7 @@ class LogEntry:
         nonce: random text of the writer; it distinguishes a lost reply from a lost race.
         kind: what the entry records.
         subject: digest of the version. For a claim: digest of the content of the claim; for ``adopt``: the model's new
-            name; for ``join``: the name of the operator.
+            name; for ``join``: the uid of the cluster.
         author: the person or service account that made the entry; never a patient.
         reason: the reason, in words.
         time: UTC, ISO 8601, seconds.

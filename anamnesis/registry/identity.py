@@ -9,8 +9,6 @@ from anamnesis.storage.documents import load_record, write_once
 from anamnesis.storage.store import MissingObjectError, Store
 
 IDENTITY_KEY = "registry.json"
-OPERATOR_PREFIX = "anamnesis-operator/"
-"""Start of the author of an operator's log entries."""
 
 
 class OtherModelError(RefusedError):
@@ -25,6 +23,7 @@ class RegistryIdentity:
         model: ``namespace/name`` on a cluster, else the name.
         tasks: the tasks of the model's sites, by name.
         signed: records without a signature do not count.
+        cluster: uid of the cluster whose operator made the registry; empty where a command on a machine did.
         nonce: random text; it distinguishes two registries of one model.
         schema: schema of this record.
     """
@@ -32,6 +31,7 @@ class RegistryIdentity:
     model: str
     tasks: Mapping[str, Task] = field(default_factory=dict)
     signed: bool = False
+    cluster: str = ""
     nonce: str = ""
     schema: int = 1
 
@@ -117,35 +117,37 @@ def _check_tasks(stored: RegistryIdentity, model: RegistryIdentity, url: str) ->
             )
 
 
-def check_operators(entries: Iterable[LogEntry], operator: str, shared: bool, url: str) -> None:
-    """Refuses a second operator on a registry that is not declared as shared.
-
-    Entries of an operator before the first entry of this one are those of a model that was deleted and applied again.
+def check_cluster(
+    stored: RegistryIdentity | None, entries: Iterable[LogEntry], cluster: str, shared: bool, url: str
+) -> bool:
+    """Refuses a second cluster on a registry that is not declared as shared.
 
     Args:
+        stored: identity of the registry; none before the first write.
         entries: of the registry's log.
-        operator: author of this operator's entries.
-        shared: whether the model declares that operators share the registry.
+        cluster: uid of the cluster that is about to use the registry; empty where it is unknown.
+        shared: whether the model on this cluster declares that clusters share the registry.
         url: of the registry, for messages.
 
+    Returns:
+        Whether this cluster may write; else it first needs an identity or a ``join`` entry.
+
     Raises:
-        OtherModelError: another operator writes to the registry, and one of the models does not declare it.
+        OtherModelError: another cluster uses the registry, and one of the two models does not declare it.
     """
-    operator_entries = [entry for entry in entries if entry.author.startswith(OPERATOR_PREFIX)]
-    joined = {entry.author: entry.number for entry in reversed(operator_entries) if entry.kind is EntryKind.JOIN}
-    own_numbers = [entry.number for entry in operator_entries if entry.author == operator]
-    starts_at = min(joined.values() if shared else own_numbers, default=0)
-    undeclared_entries = [
-        entry
-        for entry in operator_entries
-        if entry.author != operator
-        if not (shared and entry.author in joined)
-        if entry.number > starts_at > 0 or entry.author in joined
-    ]
-    if undeclared_entries:
-        entry = undeclared_entries[-1]
+    joined_clusters, first_cluster = set[str](), stored.cluster if stored else ""
+    for entry in entries:
+        if entry.kind is EntryKind.JOIN:
+            joined_clusters.add(entry.subject)
+        elif entry.kind is EntryKind.ADOPT:  # a person says that the clusters before do not use it any more
+            joined_clusters, first_cluster = set(), ""
+    other_clusters = {first_cluster, *joined_clusters} - {cluster, ""}
+    undeclared_clusters = other_clusters - joined_clusters if shared else other_clusters
+    if undeclared_clusters and cluster:
         raise OtherModelError(
-            f"spec.registry.shared: {entry.author} writes to {url} too (log entry {entry.number}). Set "
-            "spec.registry.shared: true in the models of all clusters that share this registry, or give one of them a "
-            "registry of its own"
+            f"spec.registry.shared: the cluster {min(undeclared_clusters)} uses {url} too. To share it, set "
+            "spec.registry.shared: true in the models of all its clusters; else give this model a registry of its own. "
+            "If that cluster is gone, run: anamnesis registry adopt -f FILE --reason TEXT"
         )
+    is_home = cluster in joined_clusters or (cluster == first_cluster and not shared)
+    return stored is not None and (is_home or not cluster)

@@ -12,6 +12,7 @@ from anamnesis.snapshots.copies import drop_copies
 from anamnesis.snapshots.file_names import normalise_file_name, normalise_text
 from anamnesis.snapshots.image_annotations import AnnotatedImage, ImageAnnotation, annotate_image, strip_image_suffix
 from anamnesis.snapshots.label_tables import LabelTable
+from anamnesis.snapshots.missing_identifiers import check_missing_identifiers
 from anamnesis.snapshots.quarantine import QuarantineEntry, QuarantineReason, is_quarantined
 from anamnesis.snapshots.source_files import SourceFile
 
@@ -32,7 +33,8 @@ class Study:
         declared_split: the split that the source declares.
         covariates: numbers by name.
         attributes: the generalised attributes that the site declares.
-        is_patient_declared: whether the source has an identifier of the patient; else the file counts as a patient.
+        is_patient_declared: whether the source has an identifier of the patient; else its DICOM study, or the file,
+            counts as a patient.
         image_files: modality -> names of its files, in the order of the paths of its pixel source.
     """
 
@@ -97,6 +99,7 @@ def join_studies(
         for header in headers
     ]
     check_patients(config, annotated_images, label_table)
+    check_missing_identifiers(config, annotated_images)
     accepted_images, entries = _quarantine_images(config, annotated_images, table_rows or {})
     unique_files, copy_entries = drop_copies(_group_by_file(accepted_images), masks)
     unique_images = [image for file_images in unique_files for image in file_images]
@@ -277,7 +280,8 @@ def _make_study(config: SiteConfig, items: Sequence[AnnotatedImage], masks: Mapp
     return Study(
         files=files,
         image_files={annotation.modality or config.modalities[0]: files},
-        patient=annotation.patient or first_image.stem,
+        # Without an identifier, the study is the largest unit that surely belongs to one person.
+        patient=annotation.patient or header.study or first_image.stem,
         is_patient_declared=bool(annotation.patient),
         study=annotation.study,
         pixel_sources=pixel_sources,

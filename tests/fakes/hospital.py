@@ -41,6 +41,7 @@ from fakes.update_pods import digest, simulate_update
 
 SPACE = "hospital"
 APPROVAL_REQUIRED = {"gate": {"floor": "0.5", "margin": "0.1", "approval": "Required"}}
+SHARED = {"registry": {"url": "s3://models/chest", "shared": True}}
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
@@ -265,10 +266,13 @@ class FakeHospital:
         changed = metadata.model_copy(update={"annotations": annotations})
         self.cluster.edit(self.model.model_copy(update={"metadata": changed}))
 
-    def create_approval(self, decision: str, version: str, update: str = "", approver: str = "rossi") -> UpdateApproval:
-        """Creates an approval in a person's name."""
+    def create_approval(
+        self, decision: str, version: str, update: str = "", approver: str = "rossi", report: str | None = None
+    ) -> UpdateApproval:
+        """Creates an approval in a person's name, who read a report."""
         target = {"model": "chest"} if decision == "RollBack" else {"update": update}
         spec = {**target, "version": version, "decision": decision, "approver": approver, "reason": "reviewed"}
+        spec |= {"report": report} if report else {}
         document_fields = document(
             "UpdateApproval", f"approval-{next(self.approval_numbers)}", spec, {"namespace": SPACE}
         )
@@ -299,5 +303,5 @@ def site_document(name: str) -> Json:
 
 def model_document(changes: Mapping[str, object], sites: tuple[str, ...]) -> Json:
     gate = {"floor": "0.5", "margin": "0.1", "approval": "Automatic"}
-    spec = model_spec(sites, {"gate": gate, "trigger": {"quietPeriod": "0s"}, **changes})
+    spec = model_spec(sites, {"gate": gate, "trigger": {"quietPeriod": "0s", "minimumNewPatients": 0}, **changes})
     return document("ContinualModel", "chest", spec, {"namespace": SPACE})

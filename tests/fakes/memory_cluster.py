@@ -33,6 +33,7 @@ class MemoryCluster:
         after: the same, after it.
         secrets: by (namespace, name).
         config_maps: by (namespace, name).
+        uid: what ``cluster_uid`` answers.
         guarded_since: what ``approval_policy_in_force_since`` answers.
         events: (kind and name, type, reason, message), oldest first; those of transitions have the condition's words.
         writes: (verb, kind and name) of every write that changed something.
@@ -42,7 +43,7 @@ class MemoryCluster:
         self._clock = clock
         self._resources: dict[ResourceKey, Resource] = {}
         self._owners: dict[ResourceKey, str] = {}
-        self._numbers = count(first)
+        self._numbers, self.uid = count(first), f"cluster-{first}"
         self.down, self.leads = False, True
         self.before: Callable[[str, Resource], None] = do_nothing
         self.after: Callable[[str, Resource], None] = do_nothing
@@ -55,6 +56,9 @@ class MemoryCluster:
     def ensure_leader(self) -> None:
         if not self.leads:
             raise LeadershipLostError("another one may lead by now")
+
+    def cluster_uid(self) -> str:
+        return self.uid
 
     def get(self, kind: type[ResourceT], namespace: str, name: str) -> ResourceT | None:
         self._check_reachable()
@@ -245,6 +249,9 @@ class MemoryConnection:
 
     def __init__(self, cluster: MemoryCluster, namespace: str) -> None:
         self._cluster, self.namespace = cluster, namespace
+
+    def cluster_uid(self) -> str:
+        return self.uid
 
     def get(self, kind: type[ResourceT], name: str) -> ResourceT:
         resource = self._cluster.get(kind, self.namespace, name)

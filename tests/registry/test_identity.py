@@ -1,7 +1,6 @@
 """A registry knows its model and refuses another."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pytest
 
@@ -10,8 +9,8 @@ from anamnesis.registry.identity import (
     IDENTITY_KEY,
     OtherModelError,
     RegistryIdentity,
+    check_cluster,
     check_identity,
-    check_operators,
     current_name,
     read_identity,
     write_identity,
@@ -81,30 +80,39 @@ def test_a_declared_name_replaces_the_first(build) -> None:
         check_identity(identity(), identity(), entries, "s3://models/chest")
 
 
-A, B = "anamnesis-operator/a", "anamnesis-operator/b"
 CASES = [
-    ([], False, ""),
-    ([A, A], False, ""),
-    ([B, B, A], False, ""),  # the model was deleted and applied again
-    ([B, A, B], False, B),
-    ([A, B], False, B),
-    ([B, "join B"], False, B),
-    ([A, "join A", "dr rossi"], True, ""),
-    (["join A", "join B", B, A], True, ""),
-    ([B, "join A"], True, ""),  # a model that was deleted before the registry was shared
-    (["join A", B], True, B),
+    ("A", [], False, True),
+    ("A", [], True, False),  # first declares itself
+    ("A", ["join A"], True, True),
+    ("", [], False, False),  # made by a command on a machine
+    ("", ["join A"], False, True),
+    ("B", [], False, "B"),
+    ("B", [], True, "B"),  # the other does not declare it
+    ("B", ["join B"], True, False),
+    ("B", ["join B", "join A"], True, True),
+    ("B", ["join B", "join A"], False, "B"),
+    ("A", ["join B"], False, "B"),
+    ("B", ["adopt"], False, False),  # that cluster is gone
+    ("B", ["adopt", "join A"], False, True),
+    ("A", ["adopt", "join B"], False, "B"),
 ]
 
 
-@pytest.mark.parametrize(("authors", "shared", "refused"), CASES)
-def test_a_second_operator_needs_a_shared_registry(build, authors: list[str], shared: bool, refused: str) -> None:
-    entries = []
-    for number, author in enumerate(authors, 1):
-        kind = EntryKind.JOIN if author.startswith("join") else EntryKind.CLAIM
-        name = {"join A": A, "join B": B}.get(author, author)
-        entries.append(replace(build.entry(kind, name, number=number), author=name))
-    if refused:
-        with pytest.raises(OtherModelError, match=f"spec.registry.shared: {refused} writes to s3://models/chest too"):
-            check_operators(entries, A, shared, "s3://models/chest")
+@pytest.mark.parametrize(("first", "log", "shared", "outcome"), CASES)
+def test_a_second_cluster_needs_a_shared_registry(
+    build, first: str, log: list[str], shared: bool, outcome: bool | str
+) -> None:
+    entries = [
+        build.entry(EntryKind(word.split()[0]), word.split()[-1], number=number) for number, word in enumerate(log, 1)
+    ]
+    arguments = (identity(cluster=first), entries, "A", shared, "s3://models/chest")
+    if isinstance(outcome, str):
+        with pytest.raises(OtherModelError, match=f"the cluster {outcome} uses s3://models/chest too"):
+            check_cluster(*arguments)
     else:
-        check_operators(entries, A, shared, "s3://models/chest")
+        assert check_cluster(*arguments) is outcome
+
+
+def test_a_new_registry_is_not_ready_and_an_unknown_cluster_is_not_compared() -> None:
+    assert not check_cluster(None, (), "A", False, "s3://models/chest")
+    assert check_cluster(identity(cluster="B"), (), "", False, "s3://models/chest")

@@ -205,7 +205,7 @@ def _show_local_report(selected_model: "SelectedModel", digest: str, reason: str
 
     report = read_candidate_report(selected_model, digest)
     _print_report(report)
-    return f"{reason} {report_marker(report.digest)}"
+    return f"{reason} {report_marker(report.digest)}" if report else reason
 
 
 def _print_report(report: "CandidateReport | None") -> None:
@@ -217,12 +217,16 @@ def _print_report(report: "CandidateReport | None") -> None:
         print_note(line)
 
 
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
 def _require_confirmation(question: str, *, is_confirmed: bool, is_version_given: bool) -> None:
     """Asks at a terminal. Elsewhere the whole command is the confirmation, where it names the version.
 
     Raises:
         InputError: the person did not confirm.
     """
-    if is_confirmed or (typer.confirm(f"{question}?") if sys.stdin.isatty() else is_version_given):
+    if is_confirmed or (typer.confirm(f"{question}?") if _is_terminal() else is_version_given):
         return
     raise InputError(f"{question}: not confirmed; to decide without a question, give the version, or --yes")

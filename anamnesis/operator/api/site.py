@@ -208,6 +208,11 @@ class SiteSpec(ApiModel):
     """A larger share of quarantined files fails the update; a decimal in quotes."""
     maximum_studies: Annotated[int, Field(ge=0, le=10_000_000, strict=True)] = 0
     """Highest number of studies to ingest; 0 ingests all."""
+    maximum_studies_per_patient: Annotated[int, Field(ge=0, le=10_000_000, strict=True)] = 20
+    """Highest number of studies of one patient identifier before a test set is frozen. 0 checks nothing.
+
+    With more, or with more than half of the samples, the identifier probably stands for many people.
+    """
     attributes: Annotated[tuple[Literal["Sex", "AgeBand", "Manufacturer"], ...], Field(max_length=3), UniqueItems] = ()
     """Generalised attributes to keep for comparing groups of patients. If empty, none is kept."""
 

@@ -142,7 +142,8 @@ class ContinualModelStatus(ResourceStatus):
 
     Conditions: ``Ready`` (a champion is in use), ``Progressing`` (an update is in progress; if False, the message says
     what each Site waits for), ``Stalled`` (the message says what a person must do), ``AwaitingApproval``,
-    ``Forgetting``, ``Drifting``, ``BackendReachable``.
+    ``Forgetting``, ``Drifting``, ``BackendReachable``, ``UnverifiedPromotion`` (the log has an entry that no key of
+    ``spec.registry.signing`` signed, or that no UpdateApproval stands behind).
     """
 
     champion: Digest | None = None
@@ -150,6 +151,8 @@ class ContinualModelStatus(ResourceStatus):
     promotion_time: Timestamp | None = None
     """When the champion was promoted."""
     log_head: LogHead | None = None
+    verified_log_entry: LogHead | None = None
+    """The last log entry up to which every entry is signed, and every decision of a person has its UpdateApproval."""
     update: Name | None = None
     """Name of the ModelUpdate in progress."""
     sites: Annotated[tuple[ModelSiteStatus, ...], Field(max_length=64), UniqueNames] = ()

@@ -27,6 +27,7 @@ class SiteState(StrEnum):
     WAITING_FOR_QUIET = "WaitingForQuiet"
     WAITING_FOR_SCHEDULE = "WaitingForSchedule"
     CLAIMED_ELSEWHERE = "ClaimedElsewhere"
+    UNVERIFIED_PROMOTION = "UnverifiedPromotion"
 
 
 class UpdateState(StrEnum):

@@ -30,6 +30,12 @@ class Cluster(Protocol):
             LeadershipLostError: this process does not lead; every other call raises it too.
         """
 
+    def cluster_uid(self) -> str:
+        """Returns the uid of the operator's Lease: it differs between clusters and outlives the operator.
+
+        Empty where this process holds no Lease.
+        """
+
     def get(self, kind: type[ResourceT], namespace: str, name: str) -> ResourceT | None:
         """Returns a resource, or none."""
 

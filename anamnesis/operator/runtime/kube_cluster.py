@@ -2,7 +2,7 @@
 
 import logging
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
@@ -36,14 +36,21 @@ class KubeCluster:
         api: the API server.
         identity: name of this process; it is written into events.
         clock: returns the time, UTC.
+        cluster_uid: see ``Cluster``.
     """
 
-    def __init__(self, api: KubernetesApi, identity: str, clock: Clock) -> None:
-        self._api, self._identity, self._clock = api, identity, clock
+    def __init__(
+        self, api: KubernetesApi, identity: str, clock: Clock, cluster_uid: Callable[[], str] = lambda: ""
+    ) -> None:
+        self._api, self._identity, self._clock, self._cluster_uid = api, identity, clock, cluster_uid
 
     def ensure_leader(self) -> None:
         """See ``Cluster``."""
         self._api.guard()
+
+    def cluster_uid(self) -> str:
+        """See ``Cluster``."""
+        return self._cluster_uid()
 
     def get(self, kind: type[ResourceT], namespace: str, name: str) -> ResourceT | None:
         """Returns a resource, or none.

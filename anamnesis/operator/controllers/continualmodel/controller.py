@@ -7,7 +7,7 @@ from pathlib import Path
 from anamnesis.operator.api import ContinualModel, LoadedResource
 from anamnesis.operator.api.annotations import RUNS_FINALIZER
 from anamnesis.operator.api.condition_types import BACKEND_REACHABLE, READY
-from anamnesis.operator.api.reasons import INVALID_SPEC, REFUSED, UNREACHABLE
+from anamnesis.operator.api.reasons import INVALID_SPEC, OTHER_MODEL, REFUSED, UNREACHABLE
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.guarded_backend import BackendDownError, make_guarded_backend
 from anamnesis.operator.controllers.continualmodel.claim_release import open_claims, release_claims
@@ -36,6 +36,7 @@ from anamnesis.records import (
     UnreachableError,
 )
 from anamnesis.records.timestamps import Clock
+from anamnesis.registry.identity import OtherModelError
 
 MAXIMUM_ROUNDS = 8
 """Rounds of reading, planning and executing in one call; the next call does the rest."""
@@ -83,6 +84,9 @@ class ModelReconciler:
             actions, planned_status = plan(loaded_model.resource.spec, plan_input, state.now)
             if not actions:
                 break
+            if not state.registry.is_established:
+                self._reader.establish_registry(state, services)
+                continue
             previous_state = state
             executor = ActionExecutor(self._cluster, state, services)
             for action in actions:
@@ -145,6 +149,7 @@ class ModelReconciler:
 
 def _error_reason(error: AnamnesisError) -> str:
     reasons: dict[type[AnamnesisError], str] = {
+        OtherModelError: OTHER_MODEL,
         IntegrityError: "RegistryDamaged",
         UnreachableError: "RegistryUnreachable",
         RefusedError: REFUSED,

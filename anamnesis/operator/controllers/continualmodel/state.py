@@ -11,6 +11,7 @@ from anamnesis.operator.api.candidate_report import CandidateReport
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Run
 from anamnesis.operator.candidates import promotion_entry
+from anamnesis.operator.controllers.continualmodel.log_verification import LogVerification
 from anamnesis.operator.controllers.continualmodel.names import operator_identity
 from anamnesis.records import (
     AnamnesisError,
@@ -35,12 +36,16 @@ class RegistryState:
         history: what the entries add up to.
         results: claim -> the result of the run under it.
         versions: by digest: the champion's lineage, and every version that a run gave.
+        is_established: the registry has its identity, and this cluster may write to it.
+        verification: of the log.
     """
 
     entries: tuple[LogEntry, ...]
     history: History
     results: Mapping[str, UpdateResult]
     versions: Mapping[str, Version]
+    is_established: bool = True
+    verification: LogVerification = field(default_factory=LogVerification)
 
     @property
     def champion(self) -> str:

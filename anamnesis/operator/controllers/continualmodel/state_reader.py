@@ -1,7 +1,7 @@
 """Reads the state of one model: resources, registry, back end. Everything that plan and statuses need is read here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anamnesis.operator.addresses import registry_url, split_key_reference, store_url
@@ -16,7 +16,9 @@ from anamnesis.operator.controllers.continualmodel.gate_decisions import (
     decide_versions,
     undecided_versions,
 )
+from anamnesis.operator.controllers.continualmodel.log_verification import verify_entries
 from anamnesis.operator.controllers.continualmodel.names import name_prefix
+from anamnesis.operator.controllers.continualmodel.registry_access import RegistryAccess
 from anamnesis.operator.controllers.continualmodel.registry_reader import (
     read_evaluation_schedule,
     read_registry,
@@ -60,6 +62,7 @@ class StateReader:
 
     def __init__(self, cluster: Cluster, clock: Clock, options: ReconcileOptions) -> None:
         self._cluster, self._clock, self._options = cluster, clock, options
+        self._registry_access = RegistryAccess(cluster.cluster_uid, clock, options.signing_key)
         self._stores: dict[tuple[str, frozenset[tuple[str, str]]], Store] = {}
 
     def read(
@@ -86,11 +89,17 @@ class StateReader:
         check_split_keys(loaded_model, sites)
         check_task_definitions(loaded_model, sites)
         updates = self._cluster.list(ModelUpdate, namespace, {"spec.model": loaded_model.name})
-        store, entries = self._read_log(loaded_model, environment)
+        plain_store, entries = self._read_log(loaded_model, environment)
+        store, is_established = self._registry_access.open(loaded_model, sites, plain_store, entries)
         approvals = self._read_approvals(loaded_model, updates)
         admission_policy_since = self._cluster.approval_policy_in_force_since()
         backend = make_guarded_backend(lambda: self._options.backend_factory(loaded_model), self._cluster.ensure_leader)
-        now, registry = self._clock(), read_registry(store, entries)
+        now = self._clock()
+        registry = replace(
+            read_registry(store, entries),
+            is_established=is_established,
+            verification=verify_entries(model, entries, approvals, store.signing),
+        )
         learned_sites, store_error = self._read_learned_sites(sites, registry, environment)
         learned_tests = [
             RequiredTestSet(site.name, site.task, site.test_set, is_new_site=False) for site in learned_sites
@@ -133,7 +142,12 @@ class StateReader:
         Raises:
             InputError: the Secret with its credentials is missing.
         """
-        return self._open_cached_store(registry_url(loaded_model), self._model_environment(loaded_model))
+        store = self._open_cached_store(registry_url(loaded_model), self._model_environment(loaded_model))
+        return self._registry_access.sign(loaded_model, store)
+
+    def establish_registry(self, state: ModelState, services: ModelServices) -> None:
+        """Prepares a registry for the first entry of this operator."""
+        self._registry_access.establish(state.model, state.sites, services.registry, state.registry.entries)
 
     def refresh_model(self, loaded_model: LoadedResource[ContinualModel]) -> LoadedResource[ContinualModel]:
         """Returns the model as it is now; a deleted one as it was."""
