@@ -66,7 +66,7 @@ def test_zeros_after_the_pixels_are_padding(write_dicom):
 
 @pytest.mark.parametrize("modality", ["CT", "PT", "NM"])
 def test_physical_values_are_never_inverted(write_dicom, modality):
-    """MONOCHROME1 says how they are shown; more is more all the same."""
+    """MONOCHROME1 only says how they are shown."""
     fields = {"PhotometricInterpretation": "MONOCHROME1", "BitsStored": 12, "HighBit": 11}
     water = _load(write_dicom("a", RAMP + 1024, **(CT | {"Modality": modality}), **fields))
     np.testing.assert_array_equal(water.pixels, RAMP)
