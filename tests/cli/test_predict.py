@@ -1,4 +1,4 @@
-"""``predict`` answers for images that training would take, tells what it left out, and refuses everything else."""
+"""``predict`` answers for images that training would take, says what it left out, and refuses everything else."""
 
 import json
 import zipfile
