@@ -85,6 +85,10 @@ class EntryKind(StrEnum):
     """A person took the champion out of use; no version is in use until a person rolls back to one."""
     NO_EFFECT = "no_effect"
     """A person's decision that changed nothing: refused, or in effect before. It is never executed later."""
+    ISSUE_TEST_SET = "issue_test_set"
+    """A person replaced the test set of a site; no version is judged on the earlier one any more."""
+    REKEY = "rekey"
+    """A person replaced the split key of a site."""
 
 
 class PersonDecision(StrEnum):
@@ -141,13 +145,15 @@ class LogEntry:
         previous_digest: digest of the entry before; empty for the first.
         nonce: random text of the writer; it distinguishes a lost reply from a lost race.
         kind: what the entry records.
-        subject: digest of the version (for a claim: digest of the content of the claim).
+        subject: digest of the version, of the content of a claim, or of a test set; fingerprint of a key.
         author: the person or service account that made the entry; never a patient.
         reason: the reason, in words.
         time: UTC, ISO 8601, seconds.
         decision: the decision behind a promotion or rejection; it names its evaluations by digest.
         deadline: for a claim: when others may take it over, UTC, ISO 8601.
         approval: the UpdateApproval that this entry records; none for other entries.
+        site: the site of a new test set or key; empty for other entries.
+        replaced_subject: digest of the test set, or fingerprint of the key, that ``subject`` replaces.
         schema: schema of this record.
     """
 
@@ -162,6 +168,8 @@ class LogEntry:
     decision: Decision | None = None
     deadline: str = ""
     approval: RecordedApproval | None = None
+    site: str = ""
+    replaced_subject: str = ""
     schema: int = 3
 
     @property

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from anamnesis.records import InputError, UpdateResult, decode, encode
-from anamnesis.registry import Log, build_history, evaluate_gate, record_decision, write_update_result
+from anamnesis.registry import Log, build_history, evaluate_gate, read_version, record_decision, write_update_result
 from anamnesis.storage import Store, open_store
 from anamnesis.updates.requests import UpdateRequest
 from anamnesis.updates.required_tests import required_tests
@@ -38,7 +38,10 @@ def promote_model(
     """
     update_request = decode(UpdateRequest, request, "request")
     store = open_store(update_request.registry)
-    decision = evaluate_gate(store, version, update_request.gate, required_tests(update_request, test_set))
+    corrected_labels = _count_corrected_labels(store, update_request, version, test_set)
+    decision = evaluate_gate(
+        store, version, update_request.gate, required_tests(update_request, test_set, corrected_labels)
+    )
     if not update_request.trigger:
         record_decision(store, decision, author, decision.reason)
     champion = build_history(Log(store).entries()).champion
@@ -51,6 +54,18 @@ def promote_model(
         "decision": encode(decision),
         "update_result": encode(stored_result),
     }
+
+
+def _count_corrected_labels(store: Store, request: UpdateRequest, version: str, test_set: str) -> int:
+    from anamnesis.snapshots import read_snapshot_manifest
+    from anamnesis.snapshots.corrected_labels import count_corrected_labels
+    from anamnesis.snapshots.testsets import find_test_set
+
+    site_store, snapshot = open_store(request.store), read_version(store, version).snapshot
+    if snapshot is None:  # imported weights
+        return 0
+    manifest = read_snapshot_manifest(site_store, snapshot)
+    return count_corrected_labels(find_test_set(site_store, test_set), manifest.samples)
 
 
 def _write_final_result(store: Store, version: str, update_result: Mapping[str, object] | None) -> UpdateResult:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from anamnesis.records import (
     Evaluation,
     Metric,
+    SiteRef,
     Split,
     Target,
     UpdateResult,
@@ -16,8 +17,17 @@ from anamnesis.records import (
     encode,
     encode_object,
 )
-from anamnesis.registry import read_update_result, read_version, write_evaluation, write_update_result, write_version
+from anamnesis.registry import (
+    read_evaluations,
+    read_update_result,
+    read_version,
+    write_evaluation,
+    write_update_result,
+    write_version,
+)
+from anamnesis.snapshots.corrected_labels import CORRECTED_TEST_LABELS
 from anamnesis.snapshots.manifest import SampleRecord
+from anamnesis.snapshots.testsets import TestSet, freeze_test_set, list_test_sets
 from anamnesis.storage import Store
 from anamnesis.updates.requests import UpdateRequest
 from anamnesis.updates.required_tests import tested_sites
@@ -28,7 +38,13 @@ def digest(text: str) -> str:
 
 
 def simulate_update(
-    request: UpdateRequest, store: Store, site_store: Store, content: str, patients: int, quality: str
+    request: UpdateRequest,
+    store: Store,
+    site_store: Store,
+    content: str,
+    patients: int,
+    quality: str,
+    corrected_labels: int = 0,
 ) -> None:
     """Does an update, once.
 
@@ -39,13 +55,15 @@ def simulate_update(
         content: stands for the data of the site.
         patients: so many.
         quality: the score of what is learned from it, on every test set.
+        corrected_labels: so many labels of the frozen test set were corrected in the source.
     """
     trigger = request.trigger
     assert trigger is not None
     if read_update_result(store, trigger.claim):
         return
-    snapshot, configuration = digest(content), digest_json(encode(request.configuration))
-    test_set = freeze_first_test_set(site_store, request)
+    configuration, test_set = digest_json(encode(request.configuration)), freeze_first_test_set(site_store, request)
+    is_first_set = len(list_test_sets(site_store)) == 1
+    snapshot = digest(content if is_first_set else f"{content} {test_set}")  # a snapshot names its test set
     outcome = UpdateResult(
         trigger,
         request.site.name,
@@ -55,7 +73,7 @@ def simulate_update(
         snapshot=snapshot,
         test_set=test_set,
         new_patients=patients,
-        counts={"train": patients},
+        counts={"train": patients, CORRECTED_TEST_LABELS: corrected_labels},
     )
     if patients < trigger.minimum_patients:
         write_update_result(store, replace(outcome, kind=UpdateResultKind.TOO_FEW_PATIENTS))
@@ -78,26 +96,30 @@ def _simulate_training(store: Store, request: UpdateRequest, snapshot: str, test
     )
     name = write_version(store, version, blobs)
     for site in tested_sites(request, test_set):
-        metrics = {site.task.primary_metric: Metric(Decimal(quality), 50)}
-        write_evaluation(
-            store,
-            Evaluation(
-                name,
-                site.name,
-                task=site.task.name,
-                test_set=site.test_set,
-                evaluator=digest("e"),
-                name="forgetting",
-                metrics=metrics,
-            ),
-        )
+        if request.base and not read_evaluations(store, request.base, {site.test_set}):
+            _write_score(store, request.base, site, quality)
+        _write_score(store, name, site, quality)
     return name
+
+
+def _write_score(store: Store, version: str, site: SiteRef, score: str) -> None:
+    metrics = {site.task.primary_metric: Metric(Decimal(score), 50)}
+    write_evaluation(
+        store,
+        Evaluation(
+            version,
+            site.name,
+            task=site.task.name,
+            test_set=site.test_set,
+            evaluator=digest("e"),
+            name="forgetting",
+            metrics=metrics,
+        ),
+    )
 
 
 def freeze_first_test_set(store: Store, request: UpdateRequest) -> str:
     """Freezes a first test set, as an ingest does, of one sample a class."""
-    from anamnesis.snapshots.testsets import TestSet, freeze_test_set, list_test_sets
-
     samples = tuple(sample(request.site.name, label) for label in range(len(request.site.task.classes)))
     test_sets_of_site = list_test_sets(store) or freeze_test_set(
         store, TestSet(1, request.site.name, task=request.site.task, key_fingerprint=digest("key"), samples=samples)

@@ -18,7 +18,7 @@ from anamnesis.operator.api.durations import parse_duration
 from anamnesis.operator.api.model import ContinualModelSpec
 from anamnesis.operator.backends.base import Run, RunState
 from anamnesis.operator.plan.actions import Action, CancelRun, ClaimUpdate, RecordDecision, StartRun
-from anamnesis.operator.plan.plan_input import ObservedUpdate, PlanInput
+from anamnesis.operator.plan.plan_input import Candidate, ObservedUpdate, PlanInput
 from anamnesis.operator.plan.planned_status import UpdateState
 from anamnesis.records import UpdateResultKind, Verdict
 
@@ -94,7 +94,7 @@ def _decide_candidate(spec: ContinualModelSpec, update: ObservedUpdate, plan_inp
             f"version {candidate.version[:19]}: {candidate.reason}; "
             "new data or a changed configuration starts another update",
         )
-    if update.base != plan_input.champion:
+    if update.base != plan_input.champion or candidate.verdict is Verdict.SUPERSEDED:
         return UpdatePlan(
             UpdateState.SUPERSEDED,
             f"version {candidate.version[:19]}: {candidate.reason}; "
@@ -110,8 +110,7 @@ def _decide_candidate(spec: ContinualModelSpec, update: ObservedUpdate, plan_inp
     if candidate.verdict is Verdict.AWAIT_EVALUATIONS:
         return UpdatePlan(
             UpdateState.AWAITING_EVALUATIONS,
-            f"version {candidate.version[:19]}: {candidate.reason}; "
-            f"to add the missing evaluation, run: anamnesis evaluate -f FILE --version {candidate.version[:19]}",
+            f"version {candidate.version[:19]}: {candidate.reason}{missing_evaluation_hint(candidate)}",
         )
     if candidate.verdict is Verdict.AWAIT_APPROVAL and spec.gate.enforcement == "Enforced":
         return UpdatePlan(
@@ -124,6 +123,13 @@ def _decide_candidate(spec: ContinualModelSpec, update: ObservedUpdate, plan_inp
         f"the operator writes the decision of the gate to the registry's log: {candidate.reason}",
         record_actions,
     )
+
+
+def missing_evaluation_hint(candidate: Candidate) -> str:
+    """Returns the command that adds a missing evaluation; empty where the candidate waits for something else."""
+    if not candidate.reason.startswith("missing:"):
+        return ""
+    return f"; to add the missing evaluation, run: anamnesis evaluate -f FILE --version {candidate.version[:19]}"
 
 
 def _decide_run(spec: ContinualModelSpec, update: ObservedUpdate, now: datetime) -> UpdatePlan:

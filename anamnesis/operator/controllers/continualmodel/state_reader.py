@@ -99,6 +99,7 @@ class StateReader:
             store,
             versions=(*registry.history.promoted_versions, *(item.version for item in undecided)),
             tests=(*learned_tests, *(test for item in undecided for test in item.tests)),
+            history=registry.history,
             previous=previous_state.evaluations if previous_state else None,
         )
         state = ModelState(
