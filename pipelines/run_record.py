@@ -3,7 +3,7 @@
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -181,9 +181,19 @@ def read_record(folder: Path) -> RunRecord:
     return record
 
 
-def read_records(root: Path) -> tuple[RunRecord, ...]:
-    """Returns the records of all runs below ``root``, in the order of their start."""
-    records = (read_record(path.parent) for path in root.glob(f"*/{RECORD_FILE}"))
+def read_records(root: Path, report_problem: Callable[[str], None] = lambda problem: None) -> tuple[RunRecord, ...]:
+    """Returns the readable records of all runs below ``root``, in the order of their start.
+
+    Args:
+        root: the folder of the runs.
+        report_problem: called with the reason for each record that is not readable, for example of another release.
+    """
+    records = []
+    for path in sorted(root.glob(f"*/{RECORD_FILE}")):
+        try:
+            records.append(read_record(path.parent))
+        except InputError as error:
+            report_problem(str(error))
     return tuple(sorted(records, key=lambda record: (record.started, record.id)))
 
 

@@ -31,6 +31,7 @@ from anamnesis.cli.options import format_examples
 from anamnesis.records.errors import AnamnesisError
 
 INTERRUPTED_EXIT_CODE = 130
+OTHER_WORDS_FOR_REASON = ("--why", "--because", "--message", "--comment")
 
 
 class GuardedGroup(TyperGroup):
@@ -50,6 +51,8 @@ class GuardedGroup(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader closed the pipe
             raise typer.Exit(0) from None
         except Exception as error:
+            if getattr(error, "option_name", "") in OTHER_WORDS_FOR_REASON:
+                vars(error)["possibilities"] = ["--reason"]  # the message then asks: did you mean --reason?
             if isinstance(error, typer.Exit | typer.Abort) or hasattr(error, "exit_code"):
                 raise
             text = f"unexpected {type(error).__name__}: {error} (ANAMNESIS_DEBUG=1 shows the traceback)"

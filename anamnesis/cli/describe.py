@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic.alias_generators import to_camel, to_pascal
 
+from anamnesis.cli.candidate_report import report_lines
 from anamnesis.cli.output import format_table
 from anamnesis.local.doctor import Check
 from anamnesis.local.status import LocalModelStatus
@@ -26,7 +27,10 @@ def describe_model_status(model: str, status: PlannedModelStatus) -> Iterator[st
 def describe_local_status(model_status: LocalModelStatus) -> Iterator[str]:
     """Yields the lines."""
     yield from describe_model_status(model_status.model, model_status.status)
+    for report in model_status.reports.values():
+        yield from (f"  {line}" for line in report_lines(report))
     yield f"  registry {model_status.registry}\n  head {model_status.head}"
+    yield from (f"  unreadable run record: {problem}" for problem in model_status.problems)
     if model_status.runs:
         rows = [[run.id, run.state.value, run.seconds, run.error] for run in model_status.runs[-SHOWN_RUNS:]]
         yield from (f"  {line}" for line in format_table(["run", "state", "seconds", ""], rows))

@@ -26,6 +26,7 @@ ModelOption = Annotated[str, typer.Option("--model", help="Name of a ContinualMo
 SiteOption = Annotated[str, typer.Option("--site", help="Name of a Site; needed when the model has several.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 AuthorOption = Annotated[str, typer.Option("--author", help="Your name in the log. Default: the login name.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation. The report is printed anyway.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="The reason; it is written to the log.")]
 RequiredReasonOption = Annotated[str, typer.Option("--reason", help="The reason; it is written to the log.")]
 WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Processes that read files in parallel.")]

@@ -3,7 +3,7 @@
 from anamnesis.imaging.errors import FOREIGN_REASONS, ReadError, ReadErrorReason
 from anamnesis.imaging.formats import Format, detect_format, is_image_file
 from anamnesis.imaging.header import Header, PixelSource, RawImage
-from anamnesis.imaging.loading import iter_rows, load_image, read_headers, read_images
+from anamnesis.imaging.loading import iter_rows, load_image, load_mask, read_headers, read_images
 
 __all__ = [
     "FOREIGN_REASONS",
@@ -17,6 +17,7 @@ __all__ = [
     "is_image_file",
     "iter_rows",
     "load_image",
+    "load_mask",
     "read_headers",
     "read_images",
 ]

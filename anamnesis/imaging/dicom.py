@@ -1,18 +1,23 @@
 """Reader of single-frame, uncompressed DICOM: one file is an image, the slices of a series are a volume."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pydicom
+from numpy.typing import NDArray
 from pydicom.filereader import read_file_meta_info
-from pydicom.pixels.utils import pixel_array
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from anamnesis.imaging.errors import ReadError, ReadErrorReason, translate_read_errors
+from anamnesis.imaging.dicom_kinds import MEASURED_MODALITIES, check_object_kind, is_scout_plane
+from anamnesis.imaging.dicom_pixels import decode_pixels
+from anamnesis.imaging.errors import ReadError, ReadErrorReason, classify_error, translate_read_errors
+from anamnesis.imaging.functional_groups import SEQUENCES, flatten_functional_groups
 from anamnesis.imaging.generalised_attributes import generalise_attributes
 from anamnesis.imaging.header import Header
-from anamnesis.imaging.pixels import Pixels, check_size, integer_type, to_image
-from anamnesis.imaging.volume import Slice, stack_slices
+from anamnesis.imaging.orientation import find_turns
+from anamnesis.imaging.pixels import check_size
+from anamnesis.imaging.volume import Slice, place_slice, slice_affine, stack_slices
 from anamnesis.records import Image
 
 _UNCOMPRESSED = {ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian}
@@ -36,69 +41,99 @@ _UNSTACKED_MODALITIES = {
     "ECG",
 }
 _COLOUR_INTERPRETATIONS = {"RGB", "YBR_FULL", "YBR_FULL_422"}
+_GREY_INTERPRETATIONS = {"MONOCHROME1", "MONOCHROME2"}
+_SPACING_NAMES = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 _HEADER_TAGS = [
+    "SOPClassUID", "ImageType", "SeriesDescription",
     "Modality", "PatientID", "PatientSex", "PatientAge", "PatientBirthDate", "StudyDate", "Manufacturer",
     "StudyInstanceUID", "SeriesInstanceUID", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel", "BitsAllocated",
-    "BurnedInAnnotation", "PhotometricInterpretation", "ModalityLUTSequence",
+    "SOPInstanceUID", "BurnedInAnnotation", "PhotometricInterpretation", "ModalityLUTSequence",
+    "ImagePositionPatient", "ImageOrientationPatient", *_SPACING_NAMES, *SEQUENCES,
 ]  # fmt: skip
 
 
 def read_header(path: Path) -> Header:
     """Returns the header of a file; reads no pixel.
 
-    Projections, ultrasound images and photographs are never stacked: their series holds views, not slices.
+    Projections, ultrasound images, photographs, and other images without a position are never stacked: their series
+    holds views, not slices.
 
     Raises:
         ReadError: the file is unreadable or its kind of image is not supported.
     """
     with translate_read_errors():
-        _check_transfer_syntax(path)
-        dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_HEADER_TAGS)
-        _check_supported(dataset)
+        dataset = _read_dataset(path, header_only=True)
         modality, study = str(dataset.get("Modality") or ""), str(dataset.get("StudyInstanceUID") or "")
         series = str(dataset.get("SeriesInstanceUID") or "")
+        is_slice = modality not in _UNSTACKED_MODALITIES and (
+            modality in MEASURED_MODALITIES or bool(dataset.get("ImagePositionPatient"))
+        )
         return Header(
             modality=modality,
-            # Without a PatientID, the study is the largest unit that surely belongs to one person.
-            patient=str(dataset.get("PatientID") or "").strip() or study,
+            patient=str(dataset.get("PatientID") or "").strip(),
             study=study,
-            series="" if modality in _UNSTACKED_MODALITIES or not series else f"{study}/{series}",
+            # Slices without the identifier of their series are one series of their study.
+            series=f"{study}/{series}" if is_slice and (series or study) else "",
+            instance=str(dataset.get("SOPInstanceUID") or ""),
             attributes=generalise_attributes(dataset),
         )
 
 
 def load_image(paths: tuple[Path, ...]) -> Image:
-    """Returns the image of one file, ``YX`` or ``YXC``, or the volume of a series, ``ZYX``.
+    """Returns the image of one file, ``YX`` or ``YXC``, or the volume of a series, ``ZYX``, in patient orientation.
 
     Raises:
         ReadError: a file is unreadable, or the slices are inconsistent.
     """
     with translate_read_errors():
-        slices = [_read_slice(path) for path in paths]
-        if len(slices) > 1:
-            return stack_slices(slices)
-        return to_image(slices[0].pixels, slices[0].spacing, "YX" if slices[0].pixels.ndim == 2 else "YXC")
+        if len(paths) > 1:
+            return stack_slices([_read_numbered_slice(number, path) for number, path in enumerate(paths)])
+        dataset = _read_dataset(paths[0])
+        image_slice = _to_slice(dataset)
+        if is_scout_plane(dataset, image_slice.orientation):
+            raise ReadError(
+                ReadErrorReason.LOCALIZER,
+                "the single slice of a CT is not axial, so it is a scout; nothing is to be done",
+            )
+        return place_slice(image_slice)
 
 
-def _check_transfer_syntax(path: Path) -> None:
+def read_turns(path: Path) -> NDArray[np.float64] | None:
+    """Returns how the single slice of a file was turned to patient orientation; none where it was not.
+
+    Raises:
+        ReadError: the file is unreadable.
+    """
+    with translate_read_errors():
+        dataset = _read_dataset(path, header_only=True)
+        affine = slice_affine(*_read_geometry(dataset))
+        return None if affine is None else find_turns(affine)
+
+
+def _read_dataset(path: Path, header_only: bool = False) -> pydicom.Dataset:
+    """Returns the data set of a supported image."""
     syntax = read_file_meta_info(path).get("TransferSyntaxUID")
     if not syntax:
         raise ReadError(
             ReadErrorReason.UNREADABLE, "the file has no TransferSyntaxUID (0002,0010); export the file again"
         )
-    if syntax not in _UNCOMPRESSED:
+    tags = _HEADER_TAGS if header_only else None
+    # The pixels of a compressed file are never read, because their format is not supported.
+    is_compressed = syntax not in _UNCOMPRESSED
+    dataset = pydicom.dcmread(path, stop_before_pixels=header_only or is_compressed, specific_tags=tags)
+    if int(dataset.get("NumberOfFrames") or 1) == 1:
+        flatten_functional_groups(dataset)
+    check_object_kind(dataset)
+    if is_compressed:
         raise ReadError(
             ReadErrorReason.COMPRESSED,
             f"expected an uncompressed transfer syntax, found {syntax}; export the file without compression",
         )
+    _check_supported(dataset)
+    return dataset
 
 
 def _check_supported(dataset: pydicom.Dataset) -> None:
-    if not dataset.get("Rows") or not dataset.get("Columns"):
-        raise ReadError(
-            ReadErrorReason.NO_PIXELS,
-            f"the object of modality {dataset.get('Modality')} has no rows or columns; export image objects only",
-        )
     if int(dataset.get("NumberOfFrames") or 1) > 1:
         raise ReadError(
             ReadErrorReason.MULTI_FRAME,
@@ -109,14 +144,7 @@ def _check_supported(dataset: pydicom.Dataset) -> None:
             ReadErrorReason.BURNED_IN_ANNOTATIONS,
             "BurnedInAnnotation (0028,0301) is YES; export the image without annotations in its pixels",
         )
-    photometric_interpretation = str(dataset.get("PhotometricInterpretation") or "")
-    interpretations = sorted(_COLOUR_INTERPRETATIONS | {"MONOCHROME1", "MONOCHROME2"})
-    if photometric_interpretation not in interpretations:
-        raise ReadError(
-            ReadErrorReason.UNSUPPORTED_COLOURS,
-            f"PhotometricInterpretation (0028,0004): expected one of {', '.join(interpretations)}, "
-            f"found {photometric_interpretation!r}; export the image in one of these",
-        )
+    _check_colours(dataset)
     if "ModalityLUTSequence" in dataset:
         raise ReadError(
             ReadErrorReason.UNSUPPORTED_COLOURS,
@@ -126,52 +154,73 @@ def _check_supported(dataset: pydicom.Dataset) -> None:
     check_size((int(dataset.Rows), int(dataset.Columns), channels), int(dataset.get("BitsAllocated") or 8) // 8 or 1)
 
 
-def _read_slice(path: Path) -> Slice:
-    _check_transfer_syntax(path)
-    dataset = pydicom.dcmread(path)
-    _check_supported(dataset)
+def _check_colours(dataset: pydicom.Dataset) -> None:
+    channels, bits = int(dataset.get("SamplesPerPixel") or 1), int(dataset.get("BitsAllocated") or 8)
+    interpretations = {1: _GREY_INTERPRETATIONS, 3: _COLOUR_INTERPRETATIONS}.get(channels, set())
+    interpretation = str(dataset.get("PhotometricInterpretation") or "")
+    if interpretation not in interpretations or (channels == 3 and bits != 8):
+        raise ReadError(
+            ReadErrorReason.UNSUPPORTED_COLOURS,
+            f"expected {' or '.join(sorted(_GREY_INTERPRETATIONS))} with one channel, or "
+            f"{' or '.join(sorted(_COLOUR_INTERPRETATIONS))} with three channels of 8 bits, found {interpretation!r} "
+            f"with {channels} of {bits}; export the image in one of these",
+        )
+
+
+def _read_numbered_slice(number: int, path: Path) -> Slice:
+    try:
+        return _to_slice(_read_dataset(path))
+    except ReadError as error:
+        raise ReadError(error.reason, error.detail, number) from None
+    except Exception as error:
+        if reason := classify_error(error):
+            raise ReadError(reason, f"{type(error).__name__}: {error}"[:500], number) from None
+        raise
+
+
+def _to_slice(dataset: pydicom.Dataset) -> Slice:
+    position, orientation, spacing = _read_geometry(dataset)
     return Slice(
-        pixels=_decode_pixels(dataset),
-        spacing=_read_numbers(dataset, "PixelSpacing", 2)
-        or _read_numbers(dataset, "ImagerPixelSpacing", 2)
-        or (1.0, 1.0),
-        position=_read_numbers(dataset, "ImagePositionPatient", 3),
-        orientation=_read_numbers(dataset, "ImageOrientationPatient", 6),
-        number=int(dataset.get("InstanceNumber") or 0),
-        thickness=float(dataset.get("SpacingBetweenSlices") or dataset.get("SliceThickness") or 1.0),
+        pixels=decode_pixels(dataset),
+        spacing=spacing,
+        position=position,
+        orientation=orientation,
+        tilt=float(dataset.get("GantryDetectorTilt") or 0),
+        kind=tuple(str(dataset.get(name) or "") for name in ("Modality", "Units", "FrameOfReferenceUID")),
     )
+
+
+def _read_geometry(
+    dataset: pydicom.Dataset,
+) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None, tuple[float, ...] | None]:
+    """Returns position, orientation and spacing; none where the header has no value."""
+    spacings = [numbers for name in _SPACING_NAMES if (numbers := _read_numbers(dataset, name, 2))]
+    orientation = _read_numbers(dataset, "ImageOrientationPatient", 6)
+    if orientation is not None:
+        directions = np.array(orientation).reshape(2, 3)
+        if not np.allclose(directions @ directions.T, np.eye(2), atol=1e-2):
+            raise ReadError(
+                ReadErrorReason.NO_ORIENTATION,
+                f"ImageOrientationPatient (0020,0037): expected two directions at a right angle, "
+                f"found {list(orientation)}; export the image again",
+            )
+    spacing = spacings[0] if spacings else None
+    if spacing and min(spacing) <= 0:
+        raise ReadError(
+            ReadErrorReason.UNUSABLE_SPACING,
+            f"expected positive numbers of millimetres between pixels, found {list(spacing)}; export the image again",
+        )
+    return _read_numbers(dataset, "ImagePositionPatient", 3), orientation, spacing
 
 
 def _read_numbers(dataset: pydicom.Dataset, name: str, count: int) -> tuple[float, ...] | None:
     value = dataset.get(name)
-    return tuple(float(number) for number in value) if value is not None and len(value) == count else None
-
-
-def _decode_pixels(dataset: pydicom.Dataset) -> Pixels:
-    """Returns colour as RGB; grey after the modality rescale (DICOM PS3.3 C.11.1), larger values are brighter."""
-    stored_pixels = pixel_array(dataset)
-    if stored_pixels.ndim == 3 or stored_pixels.dtype.kind == "f":
-        return stored_pixels
-    low, high = _stored_range(dataset, stored_pixels)
-    if dataset.PhotometricInterpretation == "MONOCHROME1":
-        stored_pixels = (low + high - stored_pixels.astype(np.int64)).astype(stored_pixels.dtype)
-    slope, intercept = float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
-    return _rescale(stored_pixels, low, high, slope=slope, intercept=intercept)
-
-
-def _stored_range(dataset: pydicom.Dataset, stored_pixels: Pixels) -> tuple[int, int]:
-    """Returns the range of values according to ``BitsStored``, widened where the pixels exceed it."""
-    bits, signed = int(dataset.get("BitsStored") or dataset.BitsAllocated), bool(dataset.get("PixelRepresentation"))
-    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
-    return min(low, int(stored_pixels.min())), max(high, int(stored_pixels.max()))
-
-
-def _rescale(stored_pixels: Pixels, low: int, high: int, slope: float, intercept: float) -> Pixels:
-    """Returns integers where that is exact. The range of the header, not of the pixels, determines their type."""
-    if slope == 1 and intercept == 0:
-        return stored_pixels
-    if slope.is_integer() and intercept.is_integer() and slope != 0:
-        value_range = sorted((low * int(slope) + int(intercept), high * int(slope) + int(intercept)))
-        if kind := integer_type(*value_range):
-            return (stored_pixels.astype(np.int64) * int(slope) + int(intercept)).astype(kind)
-    return np.asarray(stored_pixels.astype(np.float64) * slope + intercept, np.float32)
+    if value is None or value == "" or (not isinstance(value, float | int) and len(value) == 0):
+        return None
+    numbers = tuple(float(number) for number in ([value] if isinstance(value, float | int | str) else value))
+    if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
+        raise ReadError(
+            ReadErrorReason.UNREADABLE,
+            f"{name}: expected {count} numbers, found {list(numbers)}; export the image again",
+        )
+    return numbers

@@ -28,6 +28,7 @@ class ReadErrorReason(StrEnum):
     )
     NO_PIXELS = "the file has no pixels"
     UNSUPPORTED_COLOURS = "the colour space or lookup table is not supported"
+    UNSUPPORTED_CHANNELS = "the channels of the array are not grey, or RGB along the last axis"
     BURNED_IN_ANNOTATIONS = "the header reports annotations that are burned into the pixels"
     NOT_FINITE = "some pixels are not finite numbers"
     INCONSISTENT_SLICES = "the slices of one series are inconsistent"
@@ -120,7 +121,7 @@ def translate_read_errors() -> Iterator[None]:
         except ReadError:
             raise
         except Exception as error:
-            if reason := _classify_error(error):
+            if reason := classify_error(error):
                 raise ReadError(reason, f"{type(error).__name__}: {error}"[:500]) from None
             raise
 
@@ -138,7 +139,8 @@ def _mute_loggers() -> Iterator[None]:
             logger.disabled = disabled
 
 
-def _classify_error(error: Exception) -> ReadErrorReason | None:
+def classify_error(error: Exception) -> ReadErrorReason | None:
+    """Returns the reason of an exception of a reader; none for an exception of our own."""
     names = {kind.__name__ for kind in type(error).__mro__}
     if names & _TOO_LARGE_ERROR_NAMES:
         return ReadErrorReason.TOO_LARGE

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from anamnesis.imaging.errors import ReadError, ReadErrorReason, translate_read_errors
 
 _HEAD_BYTES = 4096
+_NIFTI_HEAD_BYTES = 352
 _DOCUMENT_SUFFIXES = {".md", ".txt", ".csv", ".tsv", ".json", ".yaml", ".yml", ".xml", ".html", ".pdf", ".log"}
 _DOCUMENT_NAMES = re.compile(
     r"thumbs\.db|desktop\.ini|dicomdir|(licen[cs]e|readme|copying|notice|sha256sums|md5sums).*", re.I
@@ -70,9 +71,9 @@ def is_image_file(key: str, path: Path) -> bool:
 
 def _decompress_head(head: bytes) -> bytes:
     try:
-        return zlib.decompressobj(wbits=31).decompress(head, 352)
-    except zlib.error:
-        return b""
+        return zlib.decompressobj(wbits=31).decompress(head, _NIFTI_HEAD_BYTES)
+    except zlib.error as error:
+        raise ReadError(ReadErrorReason.UNREADABLE, f"{error}; copy the file again") from None
 
 
 def _is_nifti(head: bytes) -> bool:

@@ -18,6 +18,7 @@ class Header:
         patient: the source's identifier of the patient.
         study: the source's identifier of the study.
         series: the source's identifier of the series; files with the same identifier are slices of one volume.
+        instance: SOPInstanceUID.
         label: name of the class, its number where the file has no names, or none.
         split: ``train`` or ``test``, as the file declares it.
         mask: name of the array with the mask inside an NPZ.
@@ -30,6 +31,7 @@ class Header:
     patient: str = ""
     study: str = ""
     series: str = ""
+    instance: str = ""
     label: str | int | None = None
     split: str = ""
     mask: str = ""

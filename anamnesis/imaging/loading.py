@@ -27,12 +27,51 @@ def read_headers(path: Path) -> list[Header]:
     return [Header()]
 
 
-def load_image(pixel_source: PixelSource) -> Image:
+def load_image(pixel_source: PixelSource, modality: str | None = None) -> Image:
     """Returns the pixels of one image.
 
+    Args:
+        pixel_source: place of the pixels.
+        modality: DICOM code, or empty where unknown; with it, contrast and unit are checked too.
+
     Raises:
-        ReadError: the pixels are unreadable.
+        ReadError: the pixels are unreadable; or, with a modality, constant, saturated or in another unit.
     """
+    image = _load_pixels(pixel_source)
+    if modality is not None:
+        from anamnesis.imaging.contrast import check_contrast
+
+        check_contrast(image, modality, _detect_known_format(pixel_source.paths[0]))
+    return image
+
+
+def load_mask(mask_source: PixelSource, image_source: PixelSource) -> Image:
+    """Returns the mask of an image; it may be constant.
+
+    A mask without an orientation of its own, a PNG for example, is turned as its DICOM slice is.
+
+    Raises:
+        ReadError: the pixels are unreadable, or the orientation of the mask is not known.
+    """
+    mask = _load_pixels(mask_source)
+    if mask.affine or mask_source.member:
+        return mask
+    image_format = _detect_known_format(image_source.paths[0])
+    if image_format is Format.NIFTI or len(image_source.paths) > 1:
+        raise ReadError(
+            ReadErrorReason.NO_ORIENTATION,
+            "the mask has no orientation in the patient, but its image has; export the mask as NIfTI",
+        )
+    if image_format is Format.DICOM:
+        from anamnesis.imaging import dicom
+        from anamnesis.imaging.orientation import turn
+
+        turns = dicom.read_turns(image_source.paths[0])
+        return mask if turns is None else turn(mask, turns)
+    return mask
+
+
+def _load_pixels(pixel_source: PixelSource) -> Image:
     file_format = _detect_known_format(pixel_source.paths[0])
     if file_format is Format.NPZ:
         image = next(iter_rows(pixel_source.paths[0], pixel_source.member, (pixel_source.row,)))
@@ -87,7 +126,8 @@ def read_images(path: Path) -> list[RawImage]:
 
 def _load_raw_image(members: list[tuple[Path, Header]]) -> RawImage:
     header = members[0][1]
-    return RawImage(header, load_image(PixelSource(tuple(file for file, _ in members), header.member, header.row)))
+    pixel_source = PixelSource(tuple(file for file, _ in members), header.member, header.row)
+    return RawImage(header, load_image(pixel_source, header.modality))
 
 
 def _detect_known_format(path: Path) -> Format:

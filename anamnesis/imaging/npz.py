@@ -10,6 +10,7 @@ from numpy.lib import format as npy
 
 from anamnesis.imaging.errors import ReadError, ReadErrorReason, translate_read_errors
 from anamnesis.imaging.header import Header
+from anamnesis.imaging.npz_axes import drop_single_axis, image_axes
 from anamnesis.imaging.pixels import Pixels, check_size, to_image
 from anamnesis.records import Image
 
@@ -24,7 +25,12 @@ def read_headers(path: Path) -> list[Header]:
         ReadError: the file is unreadable, needs pickle, or has another layout.
     """
     with translate_read_errors(), zipfile.ZipFile(path) as archive:
-        members = {name.removesuffix(".npy") for name in archive.namelist()}
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        members = set(names)
+        if len(members) != len(names):
+            raise ReadError(
+                ReadErrorReason.UNEXPECTED_LAYOUT, "an array occurs twice in the NPZ file; write the NPZ file again"
+            )
         if "images" in members:
             return _single_array_headers(archive, members)
         parts = [part for part in _SPLITS if f"{part}_images" in members]
@@ -66,9 +72,8 @@ def _iter_pixels(path: Path, member: str, row_numbers: Iterable[int]) -> Iterato
 
 
 def _to_image(pixels: Pixels) -> Image | ReadError:
-    axes = _image_axes((1, *pixels.shape))
-    if axes == "YX":
-        pixels = pixels.reshape(pixels.shape[:2])
+    axes = image_axes((1, *pixels.shape))
+    pixels = drop_single_axis(pixels, axes)
     try:
         return to_image(pixels, (1.0,) * len(axes.removesuffix("C")), axes)
     except ReadError as error:
@@ -138,14 +143,20 @@ def _read_array(archive: zipfile.ZipFile, name: str) -> Pixels:
         shape, _, dtype = _read_array_header(cast(BinaryIO, stream))
         check_size(shape, dtype.itemsize)
     with archive.open(f"{name}.npy") as stream:
-        return cast(Pixels, npy.read_array(cast(BinaryIO, stream), allow_pickle=False))
+        values = cast(Pixels, npy.read_array(cast(BinaryIO, stream), allow_pickle=False))
+        if stream.read(1):  # this reads to the end of the member, which compares its checksum
+            raise ReadError(
+                ReadErrorReason.UNEXPECTED_LAYOUT,
+                f"array {name}: the file has more bytes than its shape needs; write the NPZ file again",
+            )
+        return values
 
 
 def _check_member(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
     """Reads a member to its end, which compares its checksum, and returns its shape."""
     with archive.open(f"{name}.npy") as stream:
         shape, _, dtype = _read_array_header(cast(BinaryIO, stream))
-        _image_axes(shape)
+        image_axes(shape)
         check_size(shape[1:], dtype.itemsize)
         expected_bytes = int(np.prod(shape, dtype=object)) * dtype.itemsize
         byte_count = 0
@@ -177,19 +188,6 @@ def _read_array_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtyp
             "an array of Python objects needs pickle, which can run code; write an array of numbers or texts",
         )
     return shape, fortran, dtype
-
-
-def _image_axes(shape: tuple[int, ...]) -> str:
-    """Returns the axes of one image of an array [N, ...]; a fourth axis of length three is colour."""
-    if len(shape) == 3 or (len(shape) == 4 and shape[-1] == 1):
-        return "YX"
-    if len(shape) == 4:
-        return "YXC" if shape[-1] == 3 else "ZYX"
-    raise ReadError(
-        ReadErrorReason.UNEXPECTED_LAYOUT,
-        f"expected an array of images with 3 or 4 axes, the first for the images, found the shape {shape}; "
-        "write the array again",
-    )
 
 
 def _iter_chunks(

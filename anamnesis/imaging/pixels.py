@@ -1,6 +1,7 @@
 """The stored form of pixels: few dtypes, little-endian, contiguous, finite."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,11 +66,17 @@ def normalise_dtype(pixels: Pixels) -> Pixels:
     return np.ascontiguousarray(pixels, integer_dtype)
 
 
-def to_image(pixels: Pixels, spacing: tuple[float, ...], axes: str) -> Image:
+def to_image(
+    pixels: Pixels,
+    spacing: tuple[float, ...],
+    axes: str,
+    affine: NDArray[np.float64] | None = None,
+    slice_axis: int = 0,
+) -> Image:
     """Returns a checked image; spacings are rounded to a nanometre, so that rounding errors do not change the digest.
 
     Raises:
-        ReadError: a pixel is not finite.
+        ReadError: a pixel is not finite, or a spacing is not a positive number.
     """
     pixels = normalise_dtype(pixels)
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
@@ -78,5 +85,14 @@ def to_image(pixels: Pixels, spacing: tuple[float, ...], axes: str) -> Image:
             f"{np.count_nonzero(~np.isfinite(pixels))} of {pixels.size} pixels are NaN or infinite; "
             "export the image again",
         )
-    valid_spacing = (step if math.isfinite(step) and step > 0 else 1.0 for step in spacing)
-    return Image(pixels, tuple(round(float(step), 6) for step in valid_spacing), axes)
+    if not all(math.isfinite(step) and step > 0 for step in spacing):
+        raise ReadError(
+            ReadErrorReason.UNUSABLE_SPACING,
+            f"expected positive numbers of millimetres, found {list(spacing)}; export the image again",
+        )
+    rows = () if affine is None else tuple(_rounded(row) for row in affine.tolist())
+    return Image(pixels, _rounded(spacing), axes, rows, slice_axis)
+
+
+def _rounded(numbers: Iterable[float]) -> tuple[float, ...]:
+    return tuple(round(float(number), 6) + 0.0 for number in numbers)  # + 0.0: never -0.0

@@ -1,6 +1,7 @@
 """Reader of PNG and JPEG."""
 
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from anamnesis.imaging.errors import ReadError, ReadErrorReason, translate_read_
 from anamnesis.imaging.pixels import Pixels, to_image
 from anamnesis.records import Image
 
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_BLOCK = 1 << 20
 _GREY_MODES = {"1", "L", "LA", "La"}
 
 
@@ -22,6 +25,7 @@ def load_image(path: Path) -> Image:
     """
     with translate_read_errors(), warnings.catch_warnings():
         warnings.simplefilter("error", Pillow.DecompressionBombWarning)
+        _check_png(path)
         with Pillow.open(path, formats=("PNG", "JPEG")) as image:
             if getattr(image, "n_frames", 1) > 1:
                 raise ReadError(
@@ -52,3 +56,20 @@ def _png_depth(path: Path) -> int:
     """Returns the bits of each channel: byte 24 of a PNG (ISO/IEC 15948, 11.2.2); Pillow does not report them."""
     with path.open("rb") as file:
         return file.read(25)[24]
+
+
+def _check_png(path: Path) -> None:
+    """Compares the checksum of each chunk of a PNG (ISO/IEC 15948, 5.3), which Pillow does not for pixels."""
+    with path.open("rb") as file:
+        if file.read(len(_PNG_SIGNATURE)) != _PNG_SIGNATURE:
+            return
+        kind = b""
+        while kind != b"IEND":
+            length, kind = int.from_bytes(file.read(4), "big"), file.read(4)
+            checksum = zlib.crc32(kind)
+            while length and (block := file.read(min(length, _BLOCK))):
+                checksum, length = zlib.crc32(block, checksum), length - len(block)
+            if length or len(kind) < 4 or checksum != int.from_bytes(file.read(4), "big"):
+                raise ReadError(
+                    ReadErrorReason.UNREADABLE, "the checksum of a PNG chunk does not match; copy the file again"
+                )

@@ -5,13 +5,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from anamnesis.local.signing import establish_registry, open_model_registry
 from anamnesis.local.state import LocalState
 from anamnesis.local.updates import LocalContext
-from anamnesis.operator.addresses import registry_url, split_key_reference
+from anamnesis.operator.addresses import split_key_reference
 from anamnesis.operator.api import ContinualModel, LoadedResource, ResourceSet, Site, load_resources
 from anamnesis.operator.requests import site_config
 from anamnesis.records import InputError, SiteConfig
-from anamnesis.storage import Store, open_store
+from anamnesis.storage import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,12 @@ class SelectedModel:
 
     @property
     def registry(self) -> Store:
-        """The model's registry."""
-        return open_store(registry_url(self.model))
+        """The model's registry. Reading and decisions: where it may be empty, use ``establish_registry``."""
+        return open_model_registry(self.model, self.resources, self.state)
+
+    def establish_registry(self) -> Store:
+        """Returns the registry; gives it the identity of this model where it is empty."""
+        return establish_registry(self.model, self.resources, self.state)
 
     @property
     def network_key(self) -> str:

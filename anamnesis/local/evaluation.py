@@ -22,12 +22,12 @@ def evaluate_version(
 
     version = find_version(selected_model.registry, version_reference)
     observation, _, _ = observe_and_plan(selected_model.local_context(""), make_site_inspector(selected_model), utc_now)
-    sites, url = [site for site in observation.learned_sites if site.test_set], selected_model.registry.url
+    sites, registry = [site for site in observation.learned_sites if site.test_set], selected_model.establish_registry()
     if not observation.learned_sites:
         raise InputError(f"{selected_model.model.name}: no site is learned yet; run `anamnesis run -f FILE` first")
     if not sites:
         raise InputError(
             f"{selected_model.model.name}: no learned site has a test set; run `anamnesis ingest -f FILE` first"
         )
-    frozen_evaluations = evaluate_frozen(url, version, sites, progress_reporter.track("forgetting"))
-    return (*frozen_evaluations, *evaluate_saliency(url, version, sites, progress_reporter.track("saliency")))
+    frozen_evaluations = evaluate_frozen(registry, version, sites, progress_reporter.track("forgetting"))
+    return (*frozen_evaluations, *evaluate_saliency(registry, version, sites, progress_reporter.track("saliency")))

@@ -108,6 +108,7 @@ def _run_updates(
     workers: int,
 ) -> LearningResult:
     local_context, learned_updates = selected_model.local_context(author), []
+    selected_model.establish_registry()
     pipeline_runner = LocalPipelineRunner(selected_model.state.runs, utc_now, workers)
     progress = progress_reporter.track(selected_model.model.name)
     for request in requests:

@@ -9,7 +9,7 @@ from anamnesis.operator.candidates import site_candidates
 from anamnesis.operator.plan import ObservedSite, PlanInput
 from anamnesis.operator.requests import configuration, gate_policy, learned_site_refs, update_request
 from anamnesis.records import SiteRef, Version, encode
-from anamnesis.registry import Log, build_history, evaluate_gate, list_versions, read_version
+from anamnesis.registry import Log, evaluate_gate, list_versions, read_version
 from anamnesis.storage import Store
 from anamnesis.updates.required_tests import required_tests
 
@@ -68,8 +68,8 @@ def observe_local(
         inspect_site: see ``InspectSite``.
         submitted_updates: (site, base) of the updates that ran already.
     """
-    entries = Log(registry).entries()
-    history = build_history(entries)
+    log = Log(registry)
+    entries, history = log.entries(), log.history()
     versions = {digest: read_version(registry, digest) for digest in list_versions(registry)}
     lineage = tuple((digest, versions[digest]) for digest in reversed(history.lineage))
     site_contents = {name: inspect_site(site) for name, site in sites.items()}

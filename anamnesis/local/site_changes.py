@@ -95,14 +95,15 @@ def issue_test_set(
     """
     from anamnesis import snapshots
 
-    Log(selected_model.registry).entries()  # nothing is issued that cannot be logged
+    registry = selected_model.establish_registry()
+    Log(registry).entries()  # nothing is issued that cannot be logged
     store = open_store(store_url(site))
     key = snapshots.read_site_key(store, site.name, selected_model.split_key(site))
     progress = progress_reporter.track(f"test set of {site.name}")
     snapshots.issue_test_set(selected_model.config(site), store, key, workers, progress)
     for earlier_set, test_set in pairwise(snapshots.list_test_sets(store)):
         record_site_change(
-            selected_model.registry,
+            registry,
             EntryKind.ISSUE_TEST_SET,
             site.name,
             replaced=earlier_set.digest,
@@ -134,14 +135,15 @@ def replace_site_key(
     from anamnesis.snapshots.site_keys import declared_site_key
     from anamnesis.snapshots.store_binding import list_store_bindings
 
-    Log(selected_model.registry).entries()  # nothing is replaced that cannot be logged
+    registry = selected_model.establish_registry()
+    Log(registry).entries()  # nothing is replaced that cannot be logged
     store = open_store(store_url(site))
     key = declared_site_key(site.name, selected_model.split_key(site), create=True)
     progress = progress_reporter.track(f"key of {site.name}")
     binding = snapshots.replace_key(selected_model.config(site), store, key, workers, progress)
     entries = [
         record_site_change(
-            selected_model.registry,
+            registry,
             EntryKind.REKEY,
             site.name,
             replaced=item.replaced_fingerprint,

@@ -39,6 +39,11 @@ class LocalState:
         """File of the network key, one for all models of the folder, where the model names no other."""
         return self.folder.parent / "split.key"
 
+    @property
+    def signing_key(self) -> Path:
+        """File of the key that signs what this machine writes to the registry."""
+        return self.folder / "signing.key"
+
     def write_status(self, status: PlannedModelStatus, head: LogPosition | None) -> None:
         """Writes the status, as ``ContinualModel.status`` has it on a cluster; atomic."""
         self.folder.mkdir(parents=True, exist_ok=True)

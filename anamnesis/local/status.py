@@ -1,12 +1,16 @@
 """Reads the status of a model on this machine."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
+from anamnesis.local.candidate_reports import waiting_reports
 from anamnesis.local.context import SelectedModel
 from anamnesis.local.sources import make_site_inspector
 from anamnesis.local.updates import observe_and_plan
+from anamnesis.operator.api.candidate_report import CandidateReport
 from anamnesis.operator.plan import PlannedModelStatus
 from anamnesis.pipelines.run_record import RunRecord, read_records
+from anamnesis.records import encode_object
 from anamnesis.records.timestamps import utc_now
 from anamnesis.registry import Log
 
@@ -21,6 +25,8 @@ class LocalModelStatus:
         head: of the log, ``<number>:<digest>``.
         status: of the plan, with the state of each site.
         runs: oldest first.
+        problems: why records of runs are not readable.
+        reports: site -> the report about its version that waits for a person.
     """
 
     model: str
@@ -28,13 +34,27 @@ class LocalModelStatus:
     head: str
     status: PlannedModelStatus
     runs: tuple[RunRecord, ...]
+    problems: tuple[str, ...] = ()
+    reports: Mapping[str, CandidateReport] = field(default_factory=dict)
+
+    def document(self) -> dict[str, object]:
+        """Returns the content as a document for programs."""
+        reports = {site: report.document() for site, report in self.reports.items()}
+        return {**encode_object(replace(self, reports={})), "reports": reports}
 
 
 def read_model_status(selected_model: SelectedModel) -> LocalModelStatus:
     """Returns the status of a model; writes nothing."""
-    registry = selected_model.registry
-    _, _, status = observe_and_plan(selected_model.local_context(""), make_site_inspector(selected_model), utc_now)
-    runs = read_records(selected_model.state.runs)
+    registry, context = selected_model.registry, selected_model.local_context("")
+    observation, _, status = observe_and_plan(context, make_site_inspector(selected_model), utc_now)
+    problems: list[str] = []
+    runs = read_records(selected_model.state.runs, problems.append)
     return LocalModelStatus(
-        selected_model.model.name, registry.url, head=str(Log(registry).head()), status=status, runs=runs
+        selected_model.model.name,
+        registry.url,
+        head=str(Log(registry).head()),
+        status=status,
+        runs=runs,
+        problems=tuple(problems),
+        reports=waiting_reports(context, observation, status),
     )

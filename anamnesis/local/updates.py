@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 
 from anamnesis.local.plan_input import InspectSite, LocalObservation, observe_local
+from anamnesis.local.signing import open_model_registry, signing_settings
 from anamnesis.local.state import LocalState
-from anamnesis.operator.addresses import registry_url, split_key_reference
+from anamnesis.operator.addresses import split_key_reference
 from anamnesis.operator.api import ContinualModel, LoadedResource, ResourceSet, Site
 from anamnesis.operator.plan import CreateUpdate, PlannedModelStatus, plan
 from anamnesis.operator.requests import update_request
 from anamnesis.records.timestamps import Clock
 from anamnesis.registry import Log
-from anamnesis.storage import open_store
+from anamnesis.storage import Store, open_store
 from anamnesis.updates.requests import UpdateRequest
 
 Ingest = Callable[[LoadedResource[Site]], None]
@@ -34,6 +35,11 @@ class LocalContext:
     state: LocalState
     author: str
 
+    @property
+    def registry(self) -> Store:
+        """The model's registry."""
+        return open_model_registry(self.model, self.resources, self.state)
+
 
 def observe_and_plan(
     context: LocalContext,
@@ -46,7 +52,7 @@ def observe_and_plan(
     observation = observe_local(
         context.model,
         sites,
-        registry=open_store(registry_url(context.model)),
+        registry=context.registry,
         inspect_site=inspect_site,
         submitted_updates=submitted_updates,
     )
@@ -64,6 +70,7 @@ def build_update_request(context: LocalContext, observation: LocalObservation, s
         base=observation.plan_input.champion,
         learned_sites=observation.learned_sites,
         author=context.author,
+        signing=signing_settings(context.model, context.state),
     )
 
 
@@ -90,7 +97,7 @@ def pending_updates(
 
 def write_local_status(context: LocalContext, status: PlannedModelStatus) -> None:
     """Writes the status and the log's head, as ``ContinualModel.status`` holds them on a cluster."""
-    context.state.write_status(status, Log(open_store(registry_url(context.model))).head())
+    context.state.write_status(status, Log(context.registry).head())
 
 
 def create_split_key(store: str, site: str, reference: str) -> None:

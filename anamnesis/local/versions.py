@@ -36,13 +36,16 @@ def open_registry(files: Sequence[Path] | None, url: str, model: str) -> Store:
     """Returns the registry that the options name.
 
     Raises:
-        InputError: the options name no registry.
+        InputError: the options name no registry, or there is nothing at its URL.
     """
-    if url:
-        return open_store(url)
-    if not files:
+    if not url and not files:
         raise InputError("no registry given: use -f model.yaml or --registry URL")
-    return select_model(files, model).registry
+    store = open_store(url) if url else select_model(files or (), model).registry
+    if next(iter(store.list()), None) is None:
+        raise InputError(
+            f"{store.url}: there is no registry here; check the URL. The first update of a model makes its registry"
+        )
+    return store
 
 
 def last_seen_head(files: Sequence[Path] | None, model: str) -> LogPosition | None:
@@ -57,7 +60,7 @@ def find_version(store: Store, version_reference: str) -> str:
         InputError: no digest or several begin so.
     """
     if version_reference == "champion":
-        champion = build_history(Log(store).entries()).champion
+        champion = Log(store).history().champion
         if champion is None:
             raise InputError(
                 f"{store.url}: there is no champion, because no version was promoted yet; give the digest of a version"
@@ -82,7 +85,7 @@ def find_version(store: Store, version_reference: str) -> str:
 
 def list_version_summaries(store: Store) -> list[VersionSummary]:
     """Returns all versions: the promoted ones in the order of their promotion, then the others."""
-    history = build_history(Log(store).entries())
+    history = Log(store).history()
     digests = [
         *history.promoted_versions,
         *(digest for digest in list_versions(store) if digest not in history.promoted_versions),

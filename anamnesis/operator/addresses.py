@@ -12,6 +12,8 @@ from anamnesis.snapshots.site_keys import OWN_KEY_PREFIX
 
 SPLIT_KEY_VARIABLE = "ANAMNESIS_SPLIT_KEY"
 """Environment variable that holds the network key where the model names a Secret."""
+RUN_KEY_VARIABLE = "ANAMNESIS_RUN_KEY"
+"""Environment variable that holds the private key with which a run signs its records."""
 
 
 def absolute_url(url: str, folder: Path) -> str:

@@ -1,18 +1,22 @@
 """Builds the records of the layers below from resources: settings, sites, requests. Pure functions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from anamnesis.operator.addresses import registry_url, source_url, store_url
+from anamnesis.operator.addresses import RUN_KEY_VARIABLE, registry_url, source_url, store_url
 from anamnesis.operator.api import LoadedResource
 from anamnesis.operator.api.model import ContinualModel, ContinualModelSpec, GateSpec
-from anamnesis.operator.api.site import Site, SiteSpec
+from anamnesis.operator.api.site import LabelsSpec, Site, SiteSpec
 from anamnesis.records import (
     Configuration,
     Enforcement,
     LabelOrigin,
     LabelSource,
     NetworkSettings,
+    PatientOrigin,
+    PublicKey,
+    SignerRole,
+    SigningSettings,
     SiteConfig,
     SiteRef,
     Task,
@@ -23,6 +27,7 @@ from anamnesis.records import (
 )
 from anamnesis.records.timestamps import format_timestamp
 from anamnesis.registry import ApprovalMode, GatePolicy, TaskLimits
+from anamnesis.registry.identity import RegistryIdentity
 from anamnesis.updates.requests import EvaluationRequest, UpdateRequest
 
 
@@ -39,11 +44,24 @@ def site_config(site: LoadedResource[Site]) -> SiteConfig:
         source=source_url(spec.source, site.folder),
         modalities=spec.modalities,
         task=site_task(spec),
-        labels=LabelSource(LabelOrigin(spec.labels.origin), spec.labels.manifest or "", spec.labels.ignore),
+        labels=label_source(spec.labels),
         test_fraction=float(spec.test_fraction),
         maximum_quarantine_share=float(spec.maximum_quarantine_share),
         maximum_studies=spec.maximum_studies,
+        maximum_studies_per_patient=spec.maximum_studies_per_patient,
         attributes=spec.attributes,
+    )
+
+
+def label_source(labels: LabelsSpec) -> LabelSource:
+    """Returns where the labels of a site are."""
+    return LabelSource(
+        origin=LabelOrigin(labels.origin),
+        manifest=labels.manifest or "",
+        ignore=labels.ignore,
+        patients=PatientOrigin(labels.patients),
+        covariates=labels.covariates,
+        ignored_columns=labels.ignored_columns,
     )
 
 
@@ -99,6 +117,28 @@ def gate_policy(spec: GateSpec) -> GatePolicy:
     )
 
 
+def model_identity(model: LoadedResource[ContinualModel], sites: Iterable[LoadedResource[Site]]) -> RegistryIdentity:
+    """Returns the identity that the model gives its registry."""
+    metadata, tasks = model.resource.metadata, [site_task(site.resource.spec) for site in sites]
+    return RegistryIdentity(
+        model=f"{metadata.namespace}/{model.name}" if metadata.namespace else model.name,
+        tasks={task.name: task for task in tasks},
+        signed=bool(public_keys(model.resource.spec)),
+    )
+
+
+def public_keys(spec: ContinualModelSpec) -> tuple[PublicKey, ...]:
+    """Returns the keys whose signatures count; none where records are unsigned."""
+    keys = spec.registry.signing.public_keys if spec.registry.signing else ()
+    return tuple(PublicKey(key.name, SignerRole(key.role), key.key, key.last_entry) for key in keys)
+
+
+def run_signing(spec: ContinualModelSpec) -> SigningSettings:
+    """Returns how a run that the operator starts signs its records."""
+    keys = public_keys(spec)
+    return SigningSettings(f"env:{RUN_KEY_VARIABLE}", SignerRole.RUN, keys) if keys else SigningSettings()
+
+
 def update_request(
     model: LoadedResource[ContinualModel],
     site: LoadedResource[Site],
@@ -108,6 +148,7 @@ def update_request(
     learned_sites: tuple[SiteRef, ...],
     author: str,
     trigger: UpdateTrigger | None = None,
+    signing: SigningSettings | None = None,
 ) -> UpdateRequest:
     """Returns one update of ``model`` with the data of ``site``.
 
@@ -119,6 +160,7 @@ def update_request(
         learned_sites: the sites that the base has learned, in that order.
         author: for the registry's log.
         trigger: why an operator starts the update; none on a laptop.
+        signing: how the run signs its records; none: with the key that the operator gives it.
     """
     return UpdateRequest(
         model=model.name,
@@ -133,6 +175,7 @@ def update_request(
         author=author,
         stored_images=model.resource.spec.change_plan.stored_images == "Allowed",
         trigger=trigger,
+        signing=signing or run_signing(model.resource.spec),
     )
 
 
@@ -167,4 +210,5 @@ def evaluation_request(
         split_keys={reference.name: split_keys[reference.name] for reference in learned_sites},
         time=format_timestamp(due_at),
         minimum_cases=evaluation_spec.minimum_recent_cases if evaluation_spec else 20,
+        signing=run_signing(model.resource.spec),
     )

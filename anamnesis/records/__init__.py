@@ -22,16 +22,18 @@ from anamnesis.records.errors import (
     RefusedError,
     UnreachableError,
 )
-from anamnesis.records.evaluation import Evaluation, EvaluationSet, Metric
+from anamnesis.records.evaluation import MINIMUM_CELL_PATIENTS, Evaluation, EvaluationSet, Metric, recall_metric
 from anamnesis.records.progress import Progress, ignore_progress
 from anamnesis.records.sample import TRAINING_SPLITS, Image, Sample, Split, Target
 from anamnesis.records.scheduled_evaluation import Measurement, ScheduledEvaluation
-from anamnesis.records.site import LabelOrigin, LabelSource, SiteConfig, SiteRef
+from anamnesis.records.signature import PublicKey, Signature, SignerRole, SigningSettings
+from anamnesis.records.site import LabelOrigin, LabelSource, PatientOrigin, SiteConfig, SiteRef
 from anamnesis.records.task import Task, TaskType, find_class_indices, label_space
 from anamnesis.records.update_run import SourceState, UpdateResult, UpdateResultKind, UpdateTrigger
 from anamnesis.records.version import UpdateCost, UpdateRecord, Version
 
 __all__ = [
+    "MINIMUM_CELL_PATIENTS",
     "TRAINING_SPLITS",
     "AnamnesisError",
     "Configuration",
@@ -52,12 +54,17 @@ __all__ = [
     "Measurement",
     "Metric",
     "NetworkSettings",
+    "PatientOrigin",
     "PersonDecision",
     "Progress",
+    "PublicKey",
     "RecordedApproval",
     "RefusedError",
     "Sample",
     "ScheduledEvaluation",
+    "Signature",
+    "SignerRole",
+    "SigningSettings",
     "SiteConfig",
     "SiteRef",
     "SourceState",
@@ -84,5 +91,6 @@ __all__ = [
     "find_class_indices",
     "ignore_progress",
     "label_space",
+    "recall_metric",
     "short_digest",
 ]

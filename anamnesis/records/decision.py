@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from anamnesis.records.codec import encode
 from anamnesis.records.digests import digest_json
+from anamnesis.records.signature import Signature
 
 
 class Verdict(StrEnum):
@@ -37,6 +38,7 @@ class Criterion:
         value: the measured value; none while it is missing. For ``forgetting``: the best earlier score minus the score.
         limit: the lowest passing value; for ``forgetting`` the highest.
         passed: none while the value is missing.
+        is_applicable: false where the task has nothing that the criterion measures; it then neither waits nor fails.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Criterion:
     value: Decimal | None
     limit: Decimal
     passed: bool | None
+    is_applicable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,10 @@ class EntryKind(StrEnum):
     REJECT = "reject"
     SUPERSEDE = "supersede"
     ROLL_BACK = "roll_back"
+    ADOPT = "adopt"
+    """A person gave the registry's model another name."""
+    JOIN = "join"
+    """The operator of a cluster uses the registry."""
     WITHDRAW = "withdraw"
     """A person took the champion out of use; no version is in use until a person rolls back to one."""
     NO_EFFECT = "no_effect"
@@ -112,6 +119,7 @@ class DecisionOutcome(StrEnum):
     ALREADY_PROMOTED = "AlreadyPromoted"
     NEVER_PROMOTED = "NeverPromoted"
     NO_CHAMPION = "NoChampion"
+    REPORT_CHANGED = "ReportChanged"
 
     @property
     def is_refused(self) -> bool:
@@ -128,12 +136,14 @@ class RecordedApproval:
         uid: of the resource.
         decision: of the person.
         outcome: what came of it.
+        report: digest of the report that the person read; empty where the UpdateApproval names none.
     """
 
     name: str
     uid: str
     decision: PersonDecision
     outcome: DecisionOutcome
+    report: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +155,15 @@ class LogEntry:
         previous_digest: digest of the entry before; empty for the first.
         nonce: random text of the writer; it distinguishes a lost reply from a lost race.
         kind: what the entry records.
-        subject: digest of the version, of the content of a claim, or of a test set; fingerprint of a key.
+        subject: digest of the version. For a claim: digest of the content of the claim; for ``adopt``: the model's new
+            name; for ``join``: the uid of the cluster; for ``issue_test_set``: digest of the test set; for ``rekey``:
+            fingerprint of the key.
         author: the person or service account that made the entry; never a patient.
         reason: the reason, in words.
         time: UTC, ISO 8601, seconds.
         decision: the decision behind a promotion or rejection; it names its evaluations by digest.
         deadline: for a claim: when others may take it over, UTC, ISO 8601.
+        signature: of the operator or of the machine that wrote it; none where the model has no signing keys.
         approval: the UpdateApproval that this entry records; none for other entries.
         site: the site of a new test set or key; empty for other entries.
         replaced_subject: digest of the test set, or fingerprint of the key, that ``subject`` replaces.
@@ -167,6 +180,7 @@ class LogEntry:
     time: str
     decision: Decision | None = None
     deadline: str = ""
+    signature: Signature | None = None
     approval: RecordedApproval | None = None
     site: str = ""
     replaced_subject: str = ""

@@ -7,6 +7,16 @@ from enum import StrEnum
 
 from anamnesis.records.codec import encode
 from anamnesis.records.digests import digest_json
+from anamnesis.records.signature import Signature
+
+MINIMUM_CELL_PATIENTS = 10
+"""A number about fewer patients leaves no site and is in no report."""
+_RECALL_PREFIX = "Recall/"
+
+
+def recall_metric(class_name: str) -> str:
+    """Returns the name of the metric that holds the recall of a class."""
+    return f"{_RECALL_PREFIX}{class_name}"
 
 
 class EvaluationSet(StrEnum):
@@ -46,8 +56,11 @@ class Evaluation:
         evaluator: digest of the evaluator's name, revision and settings.
         name: the evaluator: ``forgetting`` or ``saliency``.
         metrics: by name; ``forgetting`` gives ``Accuracy``, ``BalancedAccuracy``, ``AUROC`` (task-incremental) and
-            ``ClassIncrementalAccuracy``; ``saliency`` gives ``IoU``, ``SSIM``, ``Cosine``, ``Spearman``.
+            ``ClassIncrementalAccuracy``, and ``Recall/<class>`` for each class with enough patients; ``saliency`` gives
+            ``IoU``, ``SSIM``, ``Cosine``, ``Spearman``, or nothing where the network has no saliency maps.
         evaluation_set: frozen test set or recent cases.
+        signature: of the run; none where the model has no signing keys.
+        patients: number of patients of these cases; 0 where it was not counted.
         schema: schema of this record.
     """
 
@@ -59,7 +72,9 @@ class Evaluation:
     name: str
     metrics: Mapping[str, Metric]
     evaluation_set: EvaluationSet = EvaluationSet.FROZEN
-    schema: int = 2
+    signature: Signature | None = None
+    patients: int = 0
+    schema: int = 3
 
     @property
     def digest(self) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from anamnesis.records.evaluation import EvaluationSet, Metric
+from anamnesis.records.signature import Signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class ScheduledEvaluation:
         scheduled_time: when the evaluation was due, UTC, ISO 8601.
         measurements: one for each site and evaluation set that could be evaluated.
         site_errors: site -> why it could not be evaluated; words for people, no patient data.
+        signature: of the run; none where the model has no signing keys.
         schema: schema of this record.
     """
 
@@ -47,4 +49,5 @@ class ScheduledEvaluation:
     scheduled_time: str
     measurements: tuple[Measurement, ...]
     site_errors: tuple[tuple[str, str], ...] = field(default=())
-    schema: int = 2
+    signature: Signature | None = None
+    schema: int = 3

@@ -13,7 +13,16 @@ class LabelOrigin(StrEnum):
     CONTAINER = "Container"
     """The folder's name, or the keys of the NPZ file."""
     MANIFEST = "Manifest"
-    """A CSV or JSON file with the columns ``file``, ``label`` and, where known, ``patient``, ``study``, ``split``."""
+    """A CSV or JSON file with the columns ``file``, ``label``, ``patient`` and, where known, ``study``, ``split``."""
+
+
+class PatientOrigin(StrEnum):
+    """The place of a file's patient, where the file itself has no PatientID."""
+
+    COLUMN = "Column"
+    """The column ``patient`` of the manifest."""
+    FILES = "Files"
+    """The site declares that each file is a patient of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +34,17 @@ class LabelSource:
         manifest: with the origin ``Manifest``, the path of the manifest below the source, or its URL (``s3://...``,
             ``file:///...``). Only a manifest outside the source may list files that the source does not have.
         ignore: labels to skip; images with any other label that is not a class of the task are quarantined.
+        patients: where the patient of a listed file is, when its header has no PatientID.
+        covariates: further columns of the manifest that hold numbers to keep.
+        ignored_columns: columns of the manifest to skip; any other unknown column is refused.
     """
 
     origin: LabelOrigin = LabelOrigin.CONTAINER
     manifest: str = ""
     ignore: tuple[str, ...] = ()
+    patients: PatientOrigin = PatientOrigin.COLUMN
+    covariates: tuple[str, ...] = ()
+    ignored_columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.origin is LabelOrigin.MANIFEST and not self.manifest:
@@ -38,6 +53,12 @@ class LabelSource:
             raise InputError(
                 f"labels.manifest is {self.manifest!r}, but labels.from is Container; "
                 "set labels.from: Manifest, or remove labels.manifest"
+            )
+        has_columns = self.patients is not PatientOrigin.COLUMN or self.covariates or self.ignored_columns
+        if self.origin is LabelOrigin.CONTAINER and has_columns:
+            raise InputError(
+                "labels.patients, labels.covariates and labels.ignoredColumns describe a manifest, but labels.from is "
+                "Container; set labels.from: Manifest, or remove them"
             )
 
     @property
@@ -61,6 +82,9 @@ class SiteConfig:
         maximum_quarantine_share: the ingest fails when a larger share of the images is quarantined.
         maximum_studies: the largest number of studies, stratified by class and split and ordered by pseudonym; 0 takes
             all studies.
+        maximum_studies_per_patient: the largest number of studies of one patient identifier before a test set is
+            frozen; with more, or with more than half of the samples, it probably stands for many people. 0 checks
+            nothing.
         attributes: generalised attributes to keep, of ``Sex``, ``AgeBand``, ``Manufacturer``.
     """
 
@@ -72,6 +96,7 @@ class SiteConfig:
     test_fraction: float = 0.2
     maximum_quarantine_share: float = 0.1
     maximum_studies: int = 0
+    maximum_studies_per_patient: int = 20
     attributes: tuple[str, ...] = ()
 
 

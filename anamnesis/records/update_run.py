@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from anamnesis.records.signature import Signature
+
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
@@ -66,6 +68,7 @@ class UpdateResult:
         new_patients: number of patients in the training split that the base's lineage has not learned.
         counts: see ``IngestResult.counts``.
         reasons: see ``IngestResult.reasons``.
+        signature: of the run; none where the model has no signing keys.
         schema: schema of this record.
     """
 
@@ -80,4 +83,5 @@ class UpdateResult:
     new_patients: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
     reasons: Mapping[str, int] = field(default_factory=dict)
-    schema: int = 2
+    signature: Signature | None = None
+    schema: int = 3

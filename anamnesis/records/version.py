@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from anamnesis.records.codec import encode
 from anamnesis.records.digests import digest_json
+from anamnesis.records.signature import Signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class UpdateRecord:
         environment: torch, device, instruction set, threads; equal environments give equal bits.
         cost: cost of the update.
         opened_snapshots: digests of all snapshots that the training opened.
+        signature: of the run; none where the model has no signing keys.
         schema: schema of this record.
     """
 
@@ -66,4 +68,5 @@ class UpdateRecord:
     environment: Mapping[str, str]
     cost: UpdateCost
     opened_snapshots: tuple[str, ...]
-    schema: int = 2
+    signature: Signature | None = None
+    schema: int = 3

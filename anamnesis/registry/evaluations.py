@@ -3,8 +3,8 @@
 from collections.abc import Container
 
 from anamnesis.records import Evaluation, InputError, IntegrityError, digest_hex
+from anamnesis.registry.registry_store import load_signed, write_signed
 from anamnesis.registry.versions import version_key
-from anamnesis.storage.documents import load_record, write_once
 from anamnesis.storage.store import Store, check_key
 
 
@@ -30,7 +30,7 @@ def write_evaluation(store: Store, evaluation: Evaluation) -> Evaluation:
             f"{store.url} has no version {evaluation.version}, so the evaluation of the version was not stored; "
             "restore the version from a backup"
         )
-    return write_once(store, evaluation_key(evaluation), evaluation)
+    return write_signed(store, evaluation_key(evaluation), evaluation)
 
 
 def read_evaluations(store: Store, version: str, test_sets: Container[str] | None = None) -> tuple[Evaluation, ...]:
@@ -42,13 +42,14 @@ def read_evaluations(store: Store, version: str, test_sets: Container[str] | Non
         test_sets: digests of the test sets to read; none reads all.
 
     Raises:
-        IntegrityError: an evaluation was changed or is stored under the key of another one.
+        IntegrityError: an evaluation was changed, is stored under the key of another one, or has no signature that
+            counts.
     """
     evaluations = []
     for key in [info.key for info in store.list(_evaluations_prefix(version))]:
         test_set = f"sha256:{key.rpartition('/')[2].partition('-')[0]}"
         if test_sets is None or test_set in test_sets:
-            evaluation = load_record(Evaluation, store.get(key), key)
+            evaluation = load_signed(store, Evaluation, key)
             if evaluation_key(evaluation) != key:
                 raise IntegrityError(
                     f"{key}: the object holds the evaluation of the key {evaluation_key(evaluation)}; "

@@ -13,6 +13,7 @@ from anamnesis.records import (
     EvaluationSet,
     InputError,
     Task,
+    TaskType,
     Verdict,
     Version,
 )
@@ -195,7 +196,7 @@ def _decide_verdict(
         return Verdict.AWAIT_EVALUATIONS, "; ".join(map(_describe_corrected_labels, corrected_tests))
     if missing_evaluations:
         return Verdict.AWAIT_EVALUATIONS, f"missing: {'; '.join(missing_evaluations)}"
-    if failed_criteria := [item for item in criteria if not item.passed]:
+    if failed_criteria := [item for item in criteria if item.is_applicable and not item.passed]:
         failures = "; ".join(map(_format_failure, failed_criteria))
         return Verdict.REJECT, f"failed {len(failed_criteria)} of {_format_criteria_count(criteria)}: {failures}"
     if policy.approval is ApprovalMode.REQUIRED and digest not in history.approvals:
@@ -224,7 +225,8 @@ def _describe_replaced_scores(
 
 
 def _format_criteria_count(criteria: Sequence[Criterion]) -> str:
-    return "1 criterion" if len(criteria) == 1 else f"{len(criteria)} criteria"
+    count = sum(criterion.is_applicable for criterion in criteria)
+    return "1 criterion" if count == 1 else f"{count} criteria"
 
 
 def _applicable_limits(policy: GatePolicy, test: RequiredTestSet, candidate: Version) -> TaskLimits:
@@ -250,11 +252,21 @@ def _evaluate_criteria(
         if best_score is None:
             missing_evaluations.append(f"{_evaluation_label(test, FORGETTING)} of a promoted version, for the margin")
     if limits.saliency_floor is not None:
-        overlap = _worst_score(evaluations, test, SALIENCY, SALIENCY_METRIC)
-        criteria.append(_floor_criterion("saliency", test, overlap, limits.saliency_floor))
-        if overlap is None:
+        is_applicable = _has_saliency_maps(test, evaluations)
+        overlap = _worst_score(evaluations, test, SALIENCY, SALIENCY_METRIC) if is_applicable else None
+        criterion = _floor_criterion("saliency", test, overlap, limits.saliency_floor)
+        criteria.append(replace(criterion, is_applicable=is_applicable))
+        if is_applicable and overlap is None:
             missing_evaluations.append(_evaluation_label(test, SALIENCY))
     return criteria, missing_evaluations
+
+
+def _has_saliency_maps(test: RequiredTestSet, evaluations: Sequence[Evaluation]) -> bool:
+    """Whether there is something to measure: not in a segmentation, nor where the evaluator reported no maps."""
+    if test.task.type is not TaskType.CLASSIFICATION:
+        return False
+    stored = [item for item in evaluations if item.name == SALIENCY and _is_evaluation_of(item, test)]
+    return not stored or any(item.metrics for item in stored)
 
 
 def _floor_criterion(name: str, test: RequiredTestSet, value: Decimal | None, limit: Decimal) -> Criterion:
@@ -278,7 +290,7 @@ def _is_evaluation_of(evaluation: Evaluation, test: RequiredTestSet) -> bool:
 def _worst_score(evaluations: Sequence[Evaluation], test: RequiredTestSet, name: str, metric: str) -> Decimal | None:
     values = []
     for item in evaluations:
-        if item.name == name and _is_evaluation_of(item, test):
+        if item.name == name and item.metrics and _is_evaluation_of(item, test):
             if metric not in item.metrics:
                 raise InputError(
                     f"{_evaluation_label(test, name)}: the evaluation has no metric {metric}; "

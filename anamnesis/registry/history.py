@@ -68,8 +68,11 @@ def describe_withdrawal(entry: LogEntry) -> str:
     )
 
 
-def build_history(entries: Iterable[LogEntry]) -> History:
+def build_history(entries: Iterable[LogEntry], is_signed: Callable[[LogEntry], bool] = lambda _: True) -> History:
     """Returns the history after the entries, read in order.
+
+    The champion is a fold over all entries, so that every reader has the same. Where records are signed, the word of a
+    person counts for the gate only with a signature: an approval that somebody else wrote has no effect.
 
     The rules apply here as well as at the writer. These entries have no effect: a promotion whose base is not the
     champion at that moment, or while the champion is withdrawn; a promotion of a version that was promoted or vetoed
@@ -78,7 +81,10 @@ def build_history(entries: Iterable[LogEntry]) -> History:
     """
     history = History()
     for entry in entries:
-        if entry.approval:
+        if entry.kind is EntryKind.APPROVE and not is_signed(entry):
+            history = replace(history, ignored_entries=(*history.ignored_entries, entry))
+            continue
+        if entry.approval and is_signed(entry):
             recorded_approvals = {entry.approval.uid: entry, **history.recorded_approvals}
             history = replace(history, recorded_approvals=recorded_approvals)
         history = _APPLY_BY_KIND[entry.kind](history, entry) or replace(
@@ -156,6 +162,8 @@ _APPLY_BY_KIND: Mapping[EntryKind, Callable[[History, LogEntry], History | None]
     EntryKind.REJECT: _apply_rejection,
     EntryKind.SUPERSEDE: _apply_supersession,
     EntryKind.ROLL_BACK: _apply_roll_back,
+    EntryKind.ADOPT: _keep_history,
+    EntryKind.JOIN: _keep_history,
     EntryKind.WITHDRAW: _apply_withdrawal,
     EntryKind.NO_EFFECT: _keep_history,
     EntryKind.ISSUE_TEST_SET: _apply_test_set,

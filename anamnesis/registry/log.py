@@ -17,6 +17,7 @@ from anamnesis.records import (
 )
 from anamnesis.records.timestamps import Clock, format_timestamp, utc_now
 from anamnesis.registry.history import History, build_history
+from anamnesis.registry.registry_store import signing_of
 from anamnesis.storage.documents import dump_record, parse_document, restore_record
 from anamnesis.storage.store import Store
 
@@ -124,6 +125,10 @@ class Log:
             self._read_entries.append(entry)
         return tuple(self._read_entries)
 
+    def history(self) -> History:
+        """Returns the history after all entries; raises the errors of ``entries``."""
+        return build_history(self.entries(), signing_of(self._store).is_signed)
+
     def append(
         self,
         kind: EntryKind,
@@ -152,7 +157,7 @@ class Log:
             The new entry, or none.
         """
         for _ in range(MAXIMUM_ATTEMPTS):
-            proposal = propose(build_history(self.entries()))
+            proposal = propose(self.history())
             if proposal is None:
                 return None
             if entry := self._put_entry(self._last_read_head(), proposal):
@@ -178,6 +183,7 @@ class Log:
             site=proposal.site,
             replaced_subject=proposal.replaced_subject,
         )
+        entry = signing_of(self._store).sign(entry)
         return entry if self._store.put_if_absent(entry_key(entry.number), dump_entry(entry)) else None
 
     def _unread_numbers(self) -> list[int]:

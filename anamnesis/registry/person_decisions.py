@@ -36,6 +36,7 @@ class ApprovalToRecord:
         author: the person.
         reason: of the person.
         refusal: why the decision does not count, where the cluster's resources decide; none where the log decides.
+        report: digest of the report that the person read, or empty.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ApprovalToRecord:
     author: str
     reason: str
     refusal: DecisionOutcome | None = None
+    report: str = ""
 
 
 def judge_decision(history: History, decision: PersonDecision, version: str, base: str | None) -> DecisionOutcome:
@@ -99,7 +101,9 @@ def record_approval(store: Store, approval: ApprovalToRecord, clock: Clock = utc
             approval.version or _withdrawn_version(history),
             approval.author,
             approval.reason,
-            approval=RecordedApproval(approval.name, approval.uid, approval.decision, outcome),
+            approval=RecordedApproval(
+                approval.name, approval.uid, decision=approval.decision, outcome=outcome, report=approval.report
+            ),
         )
 
     return Log(store, clock).append_if(propose)

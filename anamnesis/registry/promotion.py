@@ -17,7 +17,7 @@ from anamnesis.records import (
 from anamnesis.records.timestamps import Clock, utc_now
 from anamnesis.registry.evaluations import read_evaluations
 from anamnesis.registry.gate import FORGETTING, GatePolicy, ReferenceScores, RequiredTestSet, decide_promotion
-from anamnesis.registry.history import History, build_history, describe_withdrawal
+from anamnesis.registry.history import History, describe_withdrawal
 from anamnesis.registry.log import EntryProposal, Log
 from anamnesis.registry.versions import read_version
 from anamnesis.storage.store import Store
@@ -25,7 +25,7 @@ from anamnesis.storage.store import Store
 
 def evaluate_gate(store: Store, candidate: str, policy: GatePolicy, tests: Sequence[RequiredTestSet]) -> Decision:
     """Returns the gate's decision on the version with the digest ``candidate``; writes nothing."""
-    history = build_history(Log(store).entries())
+    history = Log(store).history()
     version = read_version(store, candidate)
     test_sets = tests_and_earlier_sets(tests, history)
     earlier_evaluations = (

@@ -1,7 +1,7 @@
 """Results of runs for the operator: update results by claim, and scheduled evaluations by name."""
 
 from anamnesis.records import IntegrityError, ScheduledEvaluation, UpdateResult, digest_hex
-from anamnesis.storage.documents import load_record, write_once
+from anamnesis.registry.registry_store import load_signed, write_signed
 from anamnesis.storage.store import MissingObjectError, Store, check_key
 
 UPDATE_RESULTS, SCHEDULED_EVALUATIONS = "update_results/", "scheduled_evaluations/"
@@ -9,14 +9,14 @@ UPDATE_RESULTS, SCHEDULED_EVALUATIONS = "update_results/", "scheduled_evaluation
 
 def write_update_result(store: Store, update_result: UpdateResult) -> UpdateResult:
     """Writes the result of a run; returns the stored result: this one, or that of an earlier attempt."""
-    return write_once(store, _update_result_key(update_result.trigger.claim), update_result)
+    return write_signed(store, _update_result_key(update_result.trigger.claim), update_result)
 
 
 def read_update_result(store: Store, claim: str) -> UpdateResult | None:
     """Returns the update result of a claim, or none.
 
     Raises:
-        IntegrityError: the result was changed or is stored under the key of another one.
+        IntegrityError: the result was changed, is stored under another key, or has no signature that counts.
     """
     key = _update_result_key(claim)
     try:
@@ -29,25 +29,25 @@ def list_update_results(store: Store) -> tuple[UpdateResult, ...]:
     """Returns all update results, sorted by claim.
 
     Raises:
-        IntegrityError: a result was changed or is stored under the key of another one.
+        IntegrityError: a result was changed, is stored under another key, or has no signature that counts.
     """
     return tuple(_load_update_result(store, info.key) for info in store.list(UPDATE_RESULTS))
 
 
 def write_scheduled_evaluation(store: Store, evaluation: ScheduledEvaluation) -> ScheduledEvaluation:
     """Writes a scheduled evaluation; returns the stored one: this one, or that of an earlier attempt."""
-    return write_once(store, _scheduled_evaluation_key(evaluation.name), evaluation)
+    return write_signed(store, _scheduled_evaluation_key(evaluation.name), evaluation)
 
 
 def read_scheduled_evaluation(store: Store, name: str) -> ScheduledEvaluation | None:
     """Returns the scheduled evaluation with this name, or none.
 
     Raises:
-        IntegrityError: the evaluation was changed or is stored under the key of another one.
+        IntegrityError: the evaluation was changed, is stored under another key, or has no signature that counts.
     """
     key = _scheduled_evaluation_key(name)
     try:
-        evaluation = load_record(ScheduledEvaluation, store.get(key), key)
+        evaluation = load_signed(store, ScheduledEvaluation, key)
     except MissingObjectError:
         return None
     if evaluation.name != name:
@@ -58,7 +58,7 @@ def read_scheduled_evaluation(store: Store, name: str) -> ScheduledEvaluation | 
 
 
 def _load_update_result(store: Store, key: str) -> UpdateResult:
-    update_result = load_record(UpdateResult, store.get(key), key)
+    update_result = load_signed(store, UpdateResult, key)
     if key != _update_result_key(update_result.trigger.claim):
         raise IntegrityError(
             f"{store.url}/{key}: expected the result of the claim with this name, found the result of claim "

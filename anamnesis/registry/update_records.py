@@ -1,8 +1,8 @@
 """Update records: the version that an update made from its input. Stored once; the first result counts."""
 
 from anamnesis.records import InputError, IntegrityError, UpdateRecord, digest_hex
+from anamnesis.registry.registry_store import load_signed, write_signed
 from anamnesis.registry.versions import version_key
-from anamnesis.storage.documents import load_record, write_once
 from anamnesis.storage.store import MissingObjectError, Store
 
 
@@ -25,23 +25,23 @@ def write_update_record(store: Store, record: UpdateRecord) -> UpdateRecord:
             f"{store.url} has no version {record.version}, so the record of the update was not stored; "
             "restore the version from a backup"
         )
-    return _check_input_digest(write_once(store, update_record_key(record.input_digest), record), record.input_digest)
+    return _check_input_digest(write_signed(store, update_record_key(record.input_digest), record), record.input_digest)
 
 
 def find_update_record(store: Store, digest: str) -> UpdateRecord | None:
     """Returns the record of the input ``digest``, or none when no attempt has ended."""
     key = update_record_key(digest)
     try:
-        data = store.get(key)
+        record = load_signed(store, UpdateRecord, key)
     except MissingObjectError:
         return None
-    return _check_input_digest(load_record(UpdateRecord, data, key), digest)
+    return _check_input_digest(record, digest)
 
 
 def list_update_records(store: Store) -> list[UpdateRecord]:
     """Returns all records, sorted by input."""
     keys = [info.key for info in store.list("updates/")]
-    return [load_record(UpdateRecord, store.get(key), key) for key in keys]
+    return [load_signed(store, UpdateRecord, key) for key in keys]
 
 
 def _check_input_digest(record: UpdateRecord, digest: str) -> UpdateRecord:

@@ -1,14 +1,13 @@
 """Annotations of an image: its label, patient, study and split."""
 
-import csv
-import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from anamnesis.imaging import Header
 from anamnesis.records import InputError, Split
+from anamnesis.snapshots.file_names import normalise_file_name, normalise_text
+from anamnesis.snapshots.patient_ids import normalise_patient_id
+from anamnesis.snapshots.source_files import SourceFile
 
 _SPLIT_WORDS = {
     "": None,
@@ -21,8 +20,6 @@ _SPLIT_WORDS = {
     "test": Split.TEST,
 }
 _IMAGE_SUFFIXES = (".nii.gz", ".nii", ".dcm", ".png", ".jpg", ".jpeg", ".npz")
-_COVARIATE_PREFIX = "covariate."
-_EVENT_WORDS = {"1": True, "true": True, "0": False, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +28,14 @@ class ImageAnnotation:
 
     Attributes:
         label: name of the class, its number where the container has no names, or none.
-        patient: the source's identifier of the patient.
+        patient: the source's identifier of the patient; empty when neither the table nor the file has it.
         study: the source's identifier of the study.
         modality: DICOM code.
         split: the declared split.
         event: whether the event was observed (prognosis).
         days: days until the event or the end of observation (prognosis).
         covariates: numbers by name.
+        is_ambiguous: whether the label table lists the file twice with different values.
     """
 
     label: str | int | None = None
@@ -48,35 +46,53 @@ class ImageAnnotation:
     event: bool | None = None
     days: float | None = None
     covariates: Mapping[str, float] = field(default_factory=dict)
+    is_ambiguous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatedImage:
+    """One image of a readable file: its header, and its annotation."""
+
+    file: SourceFile
+    header: Header
+    annotation: ImageAnnotation
+
+    @property
+    def name(self) -> str:
+        """Name for the quarantine list."""
+        return self.file.key + _row_suffix(self.header)
+
+    @property
+    def stem(self) -> str:
+        """The name without the suffix of the format: it identifies the patient where nothing else does."""
+        return strip_image_suffix(self.file.key) + _row_suffix(self.header)
 
 
 def annotate_image(
-    key: str, manifest_names: Sequence[str], header: Header, manifest: Mapping[str, ImageAnnotation] | None
+    file: SourceFile, header: Header, table_rows: Mapping[str, ImageAnnotation] | None
 ) -> ImageAnnotation:
-    """Returns the annotation of one image: from the manifest first, then from the file, then from its folder.
+    """Returns the annotation of one image: from the label table first, then from the file, then from its folder.
 
     Args:
-        key: name of the file below the source.
-        manifest_names: names under which a manifest may list the file, from the innermost.
+        file: the file of the image.
         header: header of the image.
-        manifest: rows by name, or none when the container has the labels.
+        table_rows: rows of the label table by normalised name, or none when the container has the labels.
     """
-    image_name = strip_image_suffix(key) + (f"#{header.member}[{header.row}]" if header.member else "")
-    manifest_row = (
-        _find_row(manifest_names, manifest) if manifest is not None else ImageAnnotation(label=_top_folder(key))
-    )
-    patient = manifest_row.patient or header.patient or image_name
+    image_name = strip_image_suffix(file.key) + _row_suffix(header)
+    row = ImageAnnotation(label=_top_folder(file.key)) if table_rows is None else _find_row(file, table_rows)
+    file_patient = normalise_patient_id(header.patient)
     # Rows of an NPZ with the same group count as one study, because the file has no studies.
-    study = manifest_row.study or header.study or (header.patient if header.member else "") or image_name
+    study = row.study or header.study or (file_patient if header.member else "") or image_name
     return ImageAnnotation(
-        label=header.label if header.member else manifest_row.label,
-        patient=patient,
+        label=_normalise_label(header.label if header.member else row.label),
+        patient=normalise_patient_id(row.patient) or file_patient,
         study=study,
-        modality=manifest_row.modality or header.modality,
-        split=manifest_row.split or _parse_split(header.split, "the container"),
-        event=manifest_row.event,
-        days=manifest_row.days,
-        covariates=manifest_row.covariates,
+        modality=row.modality or header.modality,
+        split=row.split or parse_split(header.split, "the container"),
+        event=row.event,
+        days=row.days,
+        covariates=row.covariates,
+        is_ambiguous=row.is_ambiguous,
     )
 
 
@@ -85,83 +101,12 @@ def strip_image_suffix(key: str) -> str:
     return next((key[: -len(suffix)] for suffix in _IMAGE_SUFFIXES if key.lower().endswith(suffix)), key)
 
 
-def read_label_manifest(path: Path) -> dict[str, ImageAnnotation]:
-    """Returns the rows of a label manifest by file or folder name.
-
-    A manifest is CSV with a header line, or JSON with a list of objects. Its columns are ``file``, ``label``,
-    ``patient``, ``study``, ``split``, ``modality``, ``event``, ``days`` and ``covariate.<name>``; others are ignored.
+def parse_split(text: str, location: str) -> Split | None:
+    """Returns a declared split, or none for empty text.
 
     Raises:
-        InputError: the manifest is not as expected; the message gives the number of the row, never its content.
+        InputError: the text is not a split; the message does not quote it.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        rows = json.loads(text) if path.suffix.lower() == ".json" else list(csv.DictReader(text.splitlines()))
-    except (UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
-        raise InputError(
-            f"labels.manifest: expected CSV or JSON in UTF-8, reading failed with {type(error).__name__}; "
-            "save the manifest again as CSV or JSON in UTF-8"
-        ) from None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise InputError(
-            "labels.manifest: expected a JSON list of objects, one for each file, found another form; "
-            "write the manifest again"
-        )
-    annotations: dict[str, ImageAnnotation] = {}
-    for number, row in enumerate(rows, 1):
-        location = f"labels.manifest, row {number}"
-        cells = {str(name): _cell_text(value) for name, value in row.items() if name is not None}
-        if not (file := cells.get("file", "").strip("/")):
-            raise InputError(
-                f"{location}: 'file' is missing or empty, the columns are {', '.join(sorted(cells))}; "
-                "write the name of the file into the column 'file'"
-            )
-        annotation = _parse_row(cells, location)
-        if annotations.setdefault(file, annotation) != annotation:
-            raise InputError(
-                f"{location}: an earlier row lists the same file with other values; remove one of the two rows"
-            )
-    return annotations
-
-
-def _parse_row(cells: Mapping[str, str], location: str) -> ImageAnnotation:
-    covariates = {
-        name.removeprefix(_COVARIATE_PREFIX): text for name, text in cells.items() if name.startswith(_COVARIATE_PREFIX)
-    }
-    event = cells.get("event", "").lower()
-    if event and event not in _EVENT_WORDS:
-        raise InputError(f"{location}: event: expected 0, 1, false or true; correct the cell")
-    return ImageAnnotation(
-        label=cells.get("label") or None,
-        patient=cells.get("patient", ""),
-        study=cells.get("study", ""),
-        modality=cells.get("modality", ""),
-        split=_parse_split(cells.get("split", ""), location),
-        event=_EVENT_WORDS[event] if event else None,
-        days=_parse_number(cells["days"], f"{location}: days") if cells.get("days") else None,
-        covariates={
-            name: _parse_number(text, f"{location}: {_COVARIATE_PREFIX}{name}")
-            for name, text in covariates.items()
-            if text
-        },
-    )
-
-
-def _cell_text(value: object) -> str:
-    return "" if value is None else str(value).strip()
-
-
-def _parse_number(text: str, location: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise InputError(f"{location}: expected a finite number; correct the cell")
-    return number
-
-
-def _parse_split(text: str, location: str) -> Split | None:
     if text.lower() not in _SPLIT_WORDS:
         raise InputError(
             f"{location}: split: expected one of {', '.join(filter(None, _SPLIT_WORDS))} or nothing; correct the cell"
@@ -169,9 +114,18 @@ def _parse_split(text: str, location: str) -> Split | None:
     return _SPLIT_WORDS[text.lower()]
 
 
-def _find_row(manifest_names: Sequence[str], manifest: Mapping[str, ImageAnnotation]) -> ImageAnnotation:
+def _row_suffix(header: Header) -> str:
+    return f"#{header.member}[{header.row}]" if header.member else ""
+
+
+def _normalise_label(label: str | int | None) -> str | int | None:
+    return normalise_text(label) if isinstance(label, str) else label
+
+
+def _find_row(file: SourceFile, table_rows: Mapping[str, ImageAnnotation]) -> ImageAnnotation:
     """Returns the row of the file, else that of the innermost listed folder."""
-    return next((manifest[name] for name in manifest_names if name in manifest), ImageAnnotation())
+    names = map(normalise_file_name, file.manifest_names)
+    return next((table_rows[name] for name in names if name in table_rows), ImageAnnotation())
 
 
 def _top_folder(key: str) -> str | None:

@@ -1,17 +1,19 @@
 """Loading of the pixels of studies: files in parallel, arrays of an NPZ in one stream."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 import numpy as np
 
 from anamnesis import imaging
-from anamnesis.imaging import PixelSource, ReadError
+from anamnesis.imaging import Format, PixelSource, ReadError
+from anamnesis.imaging.contrast import check_contrast
+from anamnesis.imaging.errors import ReadErrorReason
 from anamnesis.records import Image, Progress
 from anamnesis.snapshots.manifest import ImageRecord
 from anamnesis.snapshots.parallel import OrderedExecutorMap, batched
-from anamnesis.snapshots.quarantine import QuarantineLog, QuarantineReason
+from anamnesis.snapshots.quarantine import QuarantineEntry, QuarantineLog, QuarantineReason
 from anamnesis.snapshots.shards import ShardWriter, content_digest
 from anamnesis.snapshots.studies import MASK, Study
 from anamnesis.storage.store import Store
@@ -28,17 +30,19 @@ class ImageLoad:
         name: modality or ``mask``.
         pixel_source: place of the pixels.
         classes: number of classes that a mask may have.
+        image_source: of a mask, the place of the pixels of its image.
     """
 
     study_index: int
     name: str
     pixel_source: PixelSource
     classes: int
+    image_source: PixelSource | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedImage:
-    """A loaded image, or the reason for quarantine."""
+    """A loaded image, or the reason for quarantine; for a series also the errors of unusable slices by position."""
 
     study_index: int
     name: str
@@ -46,6 +50,7 @@ class LoadedImage:
     record: ImageRecord | None = None
     reason: str = ""
     detail: str = ""
+    slice_errors: Mapping[int, ReadError] = field(default_factory=dict)
 
 
 def store_pixels(
@@ -79,7 +84,7 @@ def store_pixels(
             shards.add(loaded_image.record.content, loaded_image.image.pixels)
             image_records[loaded_image.name] = loaded_image.record
         elif image_records is not None:
-            quarantine_log.add(loaded_image.reason, studies[loaded_image.study_index].files, loaded_image.detail)
+            quarantine_log.entries += _quarantine_study(studies[loaded_image.study_index], loaded_image)
             records[loaded_image.study_index] = None
         if loaded_count % progress_interval == 0 or loaded_count == total:
             progress(loaded_count, total, "images read")
@@ -87,10 +92,25 @@ def store_pixels(
     return records
 
 
+def _quarantine_study(study: Study, loaded_image: LoadedImage) -> list[QuarantineEntry]:
+    """Returns an entry for each file of a study with an unusable image: unusable slices have reasons of their own."""
+    if not loaded_image.slice_errors:
+        return [QuarantineEntry(file, loaded_image.reason, loaded_image.detail) for file in study.files]
+    errors = {
+        study.image_files[loaded_image.name][position]: error for position, error in loaded_image.slice_errors.items()
+    }
+    return [
+        QuarantineEntry(file, errors[file].reason, errors[file].detail)
+        if file in errors
+        else QuarantineEntry(file, QuarantineReason.INCOMPLETE_SERIES)
+        for file in study.files
+    ]
+
+
 def _load_all(studies: Sequence[Study], classes: int, parallel_map: OrderedExecutorMap) -> Iterator[LoadedImage]:
     """Yields all images of the studies, in an order that depends on the studies alone."""
     image_loads = [
-        ImageLoad(study_index, name, pixel_source, classes)
+        ImageLoad(study_index, name, pixel_source, classes, _image_source(study) if name == MASK else None)
         for study_index, study in enumerate(studies)
         for name, pixel_source in sorted(study.pixel_sources.items())
     ]
@@ -106,6 +126,11 @@ def _load_all(studies: Sequence[Study], classes: int, parallel_map: OrderedExecu
         yield from _stream_npz(list(group))
 
 
+def _image_source(study: Study) -> PixelSource:
+    """Returns the place of the image that a mask belongs to: the first one of the study."""
+    return next(pixel_source for name, pixel_source in study.pixel_sources.items() if name != MASK)
+
+
 def load_batch(image_loads: Sequence[ImageLoad]) -> list[LoadedImage]:
     """Loads images from files; an unreadable image has a reason instead."""
     return [_load_image(image_load) for image_load in image_loads]
@@ -117,9 +142,31 @@ def _pixel_position(image_load: ImageLoad) -> tuple[str, str, int]:
 
 def _load_image(image_load: ImageLoad) -> LoadedImage:
     try:
-        return _to_loaded_image(image_load, imaging.load_image(image_load.pixel_source))
+        if image_load.image_source:
+            image = imaging.load_mask(image_load.pixel_source, image_load.image_source)
+        else:
+            image = imaging.load_image(image_load.pixel_source, image_load.name)
     except ReadError as error:
-        return LoadedImage(image_load.study_index, image_load.name, reason=error.reason, detail=error.detail)
+        is_slice_error = error.file_number is not None
+        slice_errors = _find_unusable_slices(image_load.pixel_source) if is_slice_error else {}
+        return replace(_to_unusable_image(image_load, error), slice_errors=slice_errors)
+    return _to_loaded_image(image_load, image)
+
+
+def _to_unusable_image(image_load: ImageLoad, error: ReadError) -> LoadedImage:
+    return LoadedImage(image_load.study_index, image_load.name, reason=error.reason, detail=error.detail)
+
+
+def _find_unusable_slices(series: PixelSource) -> dict[int, ReadError]:
+    """Returns the errors of the slices of a series that are unusable on their own, by their position."""
+    errors: dict[int, ReadError] = {}
+    for position, path in enumerate(series.paths if len(series.paths) > 1 else ()):
+        try:
+            imaging.load_image(PixelSource((path,)))
+        except ReadError as error:
+            if error.reason is not ReadErrorReason.LOCALIZER:  # a single slice may look like a scout
+                errors[position] = error
+    return errors
 
 
 def _stream_npz(image_loads: Sequence[ImageLoad]) -> Iterator[LoadedImage]:
@@ -132,13 +179,21 @@ def _stream_npz(image_loads: Sequence[ImageLoad]) -> Iterator[LoadedImage]:
         )
         for image in images:
             image_load = next(remaining_loads)
-            if isinstance(image, ReadError):
-                yield LoadedImage(image_load.study_index, image_load.name, reason=image.reason, detail=image.detail)
-            else:
-                yield _to_loaded_image(image_load, image)
+            yield _check_row(image_load, image)
     except ReadError as error:
         for image_load in remaining_loads:
-            yield LoadedImage(image_load.study_index, image_load.name, reason=error.reason, detail=error.detail)
+            yield _to_unusable_image(image_load, error)
+
+
+def _check_row(image_load: ImageLoad, image: Image | ReadError) -> LoadedImage:
+    if isinstance(image, ReadError):
+        return _to_unusable_image(image_load, image)
+    if image_load.name != MASK:
+        try:
+            check_contrast(image, image_load.name, Format.NPZ)
+        except ReadError as error:
+            return _to_unusable_image(image_load, error)
+    return _to_loaded_image(image_load, image)
 
 
 def _to_loaded_image(image_load: ImageLoad, image: Image) -> LoadedImage:

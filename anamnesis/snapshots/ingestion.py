@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from anamnesis.records import (
     InputError,
@@ -22,8 +22,9 @@ from anamnesis.snapshots.inspection import inspect_source
 from anamnesis.snapshots.keys import key_fingerprint, pseudonymise_patient
 from anamnesis.snapshots.manifest import SampleRecord, SnapshotManifest, snapshot_key, write_snapshot_manifest
 from anamnesis.snapshots.parallel import OrderedExecutorMap, ordered_executor_map
-from anamnesis.snapshots.quarantine import QuarantineLog, count_by_reason
+from anamnesis.snapshots.quarantine import QuarantineLog, count_by_reason, format_reasons, quarantine_url
 from anamnesis.snapshots.sample_assembly import AssembledSample, assemble_samples, drop_duplicates, move_to_reserve
+from anamnesis.snapshots.shared_identifiers import check_identifiers
 from anamnesis.snapshots.source_files import (
     SourceFile,
     check_store_outside_source,
@@ -54,9 +55,11 @@ class IngestResult:
         fingerprint: fingerprint of source and settings; an ingest with the same one returns this result at once.
         key_fingerprint: fingerprint of the split key.
         counts: numbers of samples ``train``, ``test``, ``reserve``, ``pending``; of studies ``left_out`` (by
-            ``maximum_studies``); of images ``ignored`` (by label) and ``quarantined``; of cases of the
-            test set with ``corrected_test_labels``, where there are some.
+            ``maximum_studies``); of images ``ignored`` (by label), ``quarantined``, ``foreign`` (not for the site) and
+            ``copies`` (of other files); of cases of the test set with ``corrected_test_labels``, where there are some.
         reasons: quarantine reason -> number of images.
+        foreign_reasons: reason -> number of files and images that are not for the site.
+        quarantine_list: URL of the list of these files, in the site's own store.
         modality: main modality of the site: key of the image that a network reads.
         reused: whether this is the result of an earlier ingest, because nothing has changed.
     """
@@ -68,6 +71,8 @@ class IngestResult:
     counts: Mapping[str, int]
     reasons: Mapping[str, int]
     modality: str
+    foreign_reasons: Mapping[str, int] = field(default_factory=dict)
+    quarantine_list: str = ""
     reused: bool = False
 
 
@@ -121,8 +126,10 @@ def ingest(
         counts=manifest.count_by_split()
         | counts
         | ({CORRECTED_TEST_LABELS: corrected_labels} if corrected_labels else {}),
-        reasons=count_by_reason(quarantine_log.entries),
+        reasons=count_by_reason(quarantine_log.quarantined),
         modality=config.modalities[0],
+        foreign_reasons=count_by_reason(quarantine_log.foreign),
+        quarantine_list=quarantine_log.url,
     )
     # If a file changed during the ingest, the fingerprint does not describe the result: it is not stored.
     if list_source_items(config) == source_items:
@@ -231,13 +238,20 @@ def _inspect_studies(
     quarantine_log: QuarantineLog,
 ) -> JoinedStudies:
     joined_studies = inspect_source(config, files, parallel_map, progress)
+    quarantine_log.entries += joined_studies.quarantine_entries
+    quarantine_log.image_count = joined_studies.image_count
+    if not joined_studies.image_count and quarantine_log.foreign:
+        quarantine_log.write()
+        raise InputError(
+            f"site {config.name!r}: none of the {len(files)} files of {config.source} is for this site: "
+            f"{format_reasons(count_by_reason(quarantine_log.foreign), 3)}. The files are listed in "
+            f"{quarantine_log.url}; correct the address, or the modalities of the site"
+        )
     if not joined_studies.image_count:
         raise InputError(
             f"site {config.name!r}: source: no image among the {len(files)} files of {config.source}; "
             "correct the address, or ask the site for DICOM, NIfTI, PNG, JPEG or NPZ files"
         )
-    quarantine_log.image_count = joined_studies.image_count
-    quarantine_log.entries += joined_studies.quarantine_entries
     return joined_studies
 
 
@@ -261,6 +275,8 @@ def _assemble_source(
         studies=studies, key=key, site=config.name, frozen_patients=frozen_splits, quarantine_log=quarantine_log
     )
     quarantine_log.write_and_check_share()  # before hours of reading: a wrong setting is known by now
+    if not issued_test_sets:
+        check_identifiers(config, studies)
     known_splits = dict.fromkeys(aliases.trained, Split.TRAIN) | frozen_splits
     patient_splits = assign_splits(studies, key, config, known_splits)
     pseudonyms = {patient: pseudonymise_patient(key, config.name, patient) for patient in patient_splits}
@@ -289,7 +305,7 @@ def _assemble_source(
     counts = {
         "ignored": joined_studies.ignored_count,
         "left_out": len(studies) - len(selected_studies),
-        "quarantined": len(quarantine_log.entries),
+        **quarantine_log.counts(),
     }
     return unique_samples, counts
 
@@ -329,7 +345,9 @@ def _read_earlier_result(
         and earlier_result.test_set == issued_test_sets[-1].digest
         and store.exists(snapshot_key(earlier_result.snapshot))
     )
-    return replace(earlier_result, reused=True) if is_valid else None
+    if not is_valid:
+        return None
+    return replace(earlier_result, reused=True, quarantine_list=quarantine_url(store, source_fingerprint))
 
 
 def _result_key(source_fingerprint: str) -> str:

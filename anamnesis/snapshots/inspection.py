@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from anamnesis.imaging import Header, ReadError, is_image_file, read_headers
 from anamnesis.records import InputError, Progress, SiteConfig
-from anamnesis.snapshots.image_annotations import ImageAnnotation, read_label_manifest
+from anamnesis.snapshots.file_names import normalise_file_name
+from anamnesis.snapshots.label_tables import LabelTable, read_label_table
 from anamnesis.snapshots.parallel import OrderedExecutorMap, batched
 from anamnesis.snapshots.quarantine import QuarantineEntry
 from anamnesis.snapshots.source_files import SourceFile
@@ -24,28 +25,35 @@ def inspect_source(
     Raises:
         InputError: the label manifest does not exist or is not as expected.
     """
-    label_manifest = _read_site_labels(config, files)
-    image_files = [file for file in files if file.key != config.labels.manifest]
+    label_file = _find_label_file(config, files)
+    label_table = _read_site_labels(config, label_file) if label_file else None
+    image_files = [file for file in files if file is not label_file]
     readable_files: list[tuple[SourceFile, list[Header]]] = []
-    quarantine_entries = find_missing_files(image_files, label_manifest or {}) if not config.labels.is_external else []
+    unreadable_files: list[tuple[SourceFile, QuarantineEntry]] = []
     inspected_count = 0
     for batch in parallel_map(inspect_batch, batched(image_files, _BATCH_SIZE)):
         for file, headers in batch:
             if isinstance(headers, QuarantineEntry):
-                quarantine_entries.append(headers)
+                unreadable_files.append((file, headers))
             else:
                 readable_files.append((file, headers))
         progress(
             inspected_count := min(inspected_count + _BATCH_SIZE, len(image_files)), len(image_files), "files inspected"
         )
-    joined_studies = join_studies(config, readable_files, label_manifest)
-    return replace(joined_studies, quarantine_entries=(*joined_studies.quarantine_entries, *quarantine_entries))
+    joined_studies = join_studies(config, readable_files, unreadable_files, label_table)
+    entries = [*joined_studies.quarantine_entries, *(entry for _, entry in unreadable_files)]
+    if label_table and not config.labels.is_external:
+        entries += find_missing_files(image_files, label_table)
+    return replace(joined_studies, quarantine_entries=tuple(entries))
 
 
 def inspect_batch(files: Sequence[SourceFile]) -> list[InspectedFile]:
     """Returns the headers of each file, or the reason for its quarantine; skips files that are not images."""
     inspected_files: list[InspectedFile] = []
     for file in files:
+        if file.problem:
+            inspected_files.append((file, QuarantineEntry(file.key, file.problem)))
+            continue
         try:
             if is_image_file(file.key, file.path):
                 inspected_files.append((file, read_headers(file.path)))
@@ -54,13 +62,29 @@ def inspect_batch(files: Sequence[SourceFile]) -> list[InspectedFile]:
     return inspected_files
 
 
-def _read_site_labels(config: SiteConfig, files: Sequence[SourceFile]) -> dict[str, ImageAnnotation] | None:
+def _find_label_file(config: SiteConfig, files: Sequence[SourceFile]) -> SourceFile | None:
+    """Returns the file of the label table, whatever the form of its name, or none when the container has the labels."""
     if not config.labels.manifest:
         return None
-    manifest_path = next((file.path for file in files if file.key == config.labels.manifest), None)
-    if manifest_path is None:
+    named_files = {file.key: file for file in files}
+    if config.labels.manifest in named_files:
+        return named_files[config.labels.manifest]
+    name = normalise_file_name(config.labels.manifest)
+    label_file = next((file for file in files if normalise_file_name(file.key) == name), None)
+    if label_file is None:
         raise InputError(
             f"site {config.name!r}: labels.manifest: the source has no file {config.labels.manifest!r}; "
             "add it, or correct the path"
         )
-    return read_label_manifest(manifest_path)
+    return label_file
+
+
+def _read_site_labels(config: SiteConfig, label_file: SourceFile) -> LabelTable:
+    try:
+        data = label_file.path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"site {config.name!r}: labels.manifest: reading the table failed: {error.strerror}; "
+            "check the file and its permissions"
+        ) from None
+    return read_label_table(config.labels.manifest, data, config.labels, config.task)

@@ -1,11 +1,15 @@
-"""The quarantine list: rejected files and their reasons. It names files, so it stays in the site's own store."""
+"""The quarantine list: files without a sample, and their reasons. It names files, so it stays in the site's own store.
+
+Everything else names a file by its number in this list.
+"""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from anamnesis.records import InputError, canonical_json, digest_hex, encode
+from anamnesis.imaging.errors import FOREIGN_REASONS
+from anamnesis.records import InputError, canonical_json, digest_hex, encode_object
 from anamnesis.storage.store import Store
 
 
@@ -14,15 +18,29 @@ class QuarantineReason(StrEnum):
 
     UNKNOWN_LABEL = "the label is not one of the task's classes"
     LABELS_DIFFER = "the files of one study have different labels"
+    PATIENTS_DIFFER = "the files of one series belong to different patients"
+    SPLITS_DIFFER = "the files of one series have different splits"
+    LABEL_CONFLICT = "one image has two labels; correct one of them"
+    ROW_CONFLICT = "the label table lists the file twice with different values"
+    NAME_CONFLICT = "two files have names that differ only in the form of letters or slashes; rename one of them"
+    INSTANCE_CONFLICT = "two files have one SOPInstanceUID and different pixels"
+    INCOMPLETE_SERIES = "another slice of the series is unusable; send the complete series again"
+    NO_PATIENT = "neither the label table nor the file has an identifier of the patient"
     OTHER_MODALITY = "the modality is not one of the site's modalities"
     NO_MAIN_IMAGE = "the study has no image of the site's first modality"
     TWO_IMAGES = "the study has several images of one modality"
     MASK_SIZE = "the mask and its image differ in size"
+    MASK_PLACE = "the mask and its image are in different places of the patient"
     MASK_VALUES = "the mask has pixel values that are not classes of the task; correct the mask at the site"
     DUPLICATE = "another patient or study has the same pixels"
     PATIENT_IN_TWO_SPLITS = "the source puts one patient into two splits"
     TEST_PATIENT_IN_TRAINING = "the source puts a patient of a frozen test or calibration set into training"
     MISSING_FILE = "the manifest lists the file, but the source does not have it"
+    COPY = "the file is a copy of another one; the image counts once"
+
+
+NOT_FOR_THE_SITE = frozenset({*FOREIGN_REASONS, QuarantineReason.OTHER_MODALITY})
+"""Reasons of intact files that are not for the task of the site. They are counted apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +64,21 @@ def count_by_reason(entries: Iterable[QuarantineEntry]) -> dict[str, int]:
     return dict(sorted(reason_counts.items(), key=lambda item: (-item[1], item[0])))
 
 
+def is_quarantined(entry: QuarantineEntry) -> bool:
+    """Returns whether a listed file is unusable: neither a copy nor a file that is not for the site."""
+    return entry.reason not in NOT_FOR_THE_SITE and entry.reason != QuarantineReason.COPY
+
+
+def format_reasons(reason_counts: Mapping[str, int], limit: int = 0) -> str:
+    """Returns reasons with their numbers, for people; at most ``limit`` reasons, or all."""
+    return "; ".join(f"{count} x {reason}" for reason, count in list(reason_counts.items())[: limit or None])
+
+
+def quarantine_url(store: Store, fingerprint: str) -> str:
+    """Returns the URL of the quarantine list of an ingest, for people."""
+    return f"{store.url}/{_list_key(fingerprint)}"
+
+
 @dataclass(slots=True)
 class QuarantineLog:
     """The quarantined files of one ingest so far.
@@ -54,8 +87,8 @@ class QuarantineLog:
         store: the site's own store.
         fingerprint: fingerprint of the ingest; it is part of the key of the list.
         maximum_share: the largest accepted share of quarantined images.
-        image_count: number of images, readable or not.
-        entries: the quarantined files and images.
+        image_count: number of images for the site, usable or not.
+        entries: the listed files and images: quarantined, not for the site, or copies.
     """
 
     store: Store
@@ -67,11 +100,23 @@ class QuarantineLog:
     @property
     def url(self) -> str:
         """URL of the list, for people."""
-        return f"{self.store.url}/{self._key}"
+        return quarantine_url(self.store, self.fingerprint)
 
     @property
-    def _key(self) -> str:
-        return f"quarantine/{digest_hex(self.fingerprint)}.json"
+    def quarantined(self) -> list[QuarantineEntry]:
+        """The unusable files and images."""
+        return [entry for entry in self.entries if is_quarantined(entry)]
+
+    @property
+    def foreign(self) -> list[QuarantineEntry]:
+        """The files and images that are not for the site."""
+        return [entry for entry in self.entries if entry.reason in NOT_FOR_THE_SITE]
+
+    def counts(self) -> dict[str, int]:
+        """Returns the numbers of ``quarantined``, ``foreign`` and ``copies``."""
+        quarantined_count, foreign_count = len(self.quarantined), len(self.foreign)
+        copy_count = len(self.entries) - quarantined_count - foreign_count
+        return {"quarantined": quarantined_count, "foreign": foreign_count, "copies": copy_count}
 
     def add(self, reason: str, files: Iterable[str], detail: str = "") -> None:
         """Adds files or images with one reason."""
@@ -84,22 +129,26 @@ class QuarantineLog:
             InputError: the share is too large; the message gives reasons, never file names.
         """
         self.write()
-        if len(self.entries) <= self.maximum_share * self.image_count:
+        quarantined = self.quarantined
+        if len(quarantined) <= self.maximum_share * self.image_count:
             return
-        reasons = "; ".join(f"{count} x {reason}" for reason, count in list(count_by_reason(self.entries).items())[:3])
         raise InputError(
-            f"{len(self.entries)} of {self.image_count} images are unusable, more than maximumQuarantineShare "
-            f"{self.maximum_share:g}: {reasons}. The files are listed in {self.url}; repair them, list labels to skip "
-            "in labels.ignore, or raise maximumQuarantineShare"
+            f"{len(quarantined)} of {self.image_count} images are unusable, more than maximumQuarantineShare "
+            f"{self.maximum_share:g}: {format_reasons(count_by_reason(quarantined), 3)}. The files are listed in "
+            f"{self.url}; repair them, list labels to skip in labels.ignore, or raise maximumQuarantineShare"
         )
 
     def write(self) -> None:
-        """Writes the list."""
+        """Writes the list; the number of an entry is its place in the list, from 1."""
         sorted_entries = sorted(self.entries, key=lambda entry: (entry.file, entry.reason, entry.detail))
         document = {
-            "schema": 1,
-            "count": len(sorted_entries),
+            "schema": 2,
+            "counts": self.counts(),
             "reasons": count_by_reason(sorted_entries),
-            "entries": encode(sorted_entries),
+            "entries": [{"number": number, **encode_object(entry)} for number, entry in enumerate(sorted_entries, 1)],
         }
-        self.store.put(self._key, canonical_json(document))
+        self.store.put(_list_key(self.fingerprint), canonical_json(document))
+
+
+def _list_key(fingerprint: str) -> str:
+    return f"quarantine/{digest_hex(fingerprint)}.json"

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from anamnesis.records import SiteConfig, Split, TaskType, canonical_json, digest_json, encode
 from anamnesis.snapshots.aliases import Aliases
@@ -15,10 +16,17 @@ from anamnesis.snapshots.testsets import TestSet
 
 @dataclass(frozen=True, slots=True)
 class AssembledSample:
-    """A sample record with its files; its ``split`` is the split of the patient or PENDING."""
+    """A sample record with its files; its ``split`` is the split of the patient or PENDING.
+
+    Attributes:
+        files: names below the source, for the quarantine list.
+        record: the record.
+        is_patient_declared: see ``Study``.
+    """
 
     files: tuple[str, ...]
     record: SampleRecord
+    is_patient_declared: bool = True
 
 
 def assemble_samples(
@@ -45,6 +53,8 @@ def assemble_samples(
     for study, records in zip(studies, images, strict=True):
         if records is not None and not _mask_fits(records, config.modalities[0]):
             quarantine_log.add(QuarantineReason.MASK_SIZE, study.files, "export the mask with the size of the image")
+        elif records is not None and not _mask_has_place_of_image(records, config.modalities[0]):
+            quarantine_log.add(QuarantineReason.MASK_PLACE, study.files, "export the mask with the grid of the image")
         elif records is not None:
             record = _make_record(
                 study=study,
@@ -54,13 +64,27 @@ def assemble_samples(
                 config=config,
                 aliases=aliases,
             )
-            assembled_samples.append(AssembledSample(study.files, record))
+            assembled_samples.append(AssembledSample(study.files, record, study.is_patient_declared))
     return assembled_samples
 
 
 def _mask_fits(images: Mapping[str, ImageRecord], main_modality: str) -> bool:
     mask, image = images.get(MASK), images.get(main_modality)
     return mask is None or image is None or mask.shape == image.shape[: len(image.axes.removesuffix("C"))]
+
+
+def _mask_has_place_of_image(images: Mapping[str, ImageRecord], main_modality: str) -> bool:
+    """Returns whether the corners of mask and image are less than half a pixel apart, where both have an affine."""
+    mask, image = images.get(MASK), images.get(main_modality)
+    if mask is None or image is None or not mask.affine or not image.affine:
+        return True
+    limit = min(image.spacing) / 2
+    corners = product(*((0, length - 1) for length in mask.shape))
+    return all(
+        abs(sum((a - b) * index for a, b, index in zip(*rows, (*corner, 1), strict=True))) < limit
+        for corner in corners
+        for rows in zip(mask.affine, image.affine, strict=True)
+    )
 
 
 def _make_record(
@@ -91,8 +115,9 @@ def drop_duplicates(
 ) -> list[AssembledSample]:
     """Keeps equal pixels for one patient and study only, because a copy could be in the other split.
 
-    Images of an issued test set keep their patient. Otherwise a labelled study comes before an unlabelled one, then the
-    order of the pseudonyms decides.
+    Equal pixels with different targets are a conflict: none of the samples is kept. Images of an issued test set keep
+    their patient. Otherwise a labelled study comes before an unlabelled one, then one with a declared patient, then the
+    order of the pseudonyms decides. An equal image of the same or of no declared patient is a copy, and counts once.
     """
     owners = {
         _content_digests(sample): (sample.patient, sample.study)
@@ -104,6 +129,10 @@ def drop_duplicates(
         groups[_content_digests(assembled.record)].append(assembled)
     unique_samples: list[AssembledSample] = []
     for contents, members in groups.items():
+        if _have_different_targets(members):
+            files = (file for assembled in members for file in assembled.files)
+            quarantine_log.add(QuarantineReason.LABEL_CONFLICT, files)
+            continue
         first_record = members[0].record
         owner = owners.get(contents, (first_record.patient, first_record.study))
         owner_samples = [
@@ -115,10 +144,21 @@ def drop_duplicates(
         unique_samples += [
             _with_copy_number(assembled, copy_number) for copy_number, assembled in enumerate(owner_samples)
         ]
-        quarantine_log.add(
-            QuarantineReason.DUPLICATE, (file for assembled in duplicate_samples for file in assembled.files)
-        )
+        for assembled in duplicate_samples:
+            is_copy = owner_samples and (not assembled.is_patient_declared or assembled.record.patient == owner[0])
+            reason = QuarantineReason.COPY if is_copy else QuarantineReason.DUPLICATE
+            quarantine_log.add(reason, assembled.files)
     return unique_samples
+
+
+def _have_different_targets(members: Sequence[AssembledSample]) -> bool:
+    targets = {
+        canonical_json(encode([assembled.record.target, mask.content if mask else ""]))
+        for assembled in members
+        if assembled.record.target
+        for mask in (assembled.record.images.get(MASK),)
+    }
+    return len(targets) > 1
 
 
 def move_to_reserve(record: SampleRecord, test_sample_ids: Iterable[str]) -> SampleRecord:
@@ -151,4 +191,10 @@ def _content_digests(record: SampleRecord) -> tuple[str, ...]:
 
 def _sort_key(assembled: AssembledSample) -> tuple[object, ...]:
     record = assembled.record
-    return record.target is None, record.patient, record.study, canonical_json(encode(record))
+    return (
+        record.target is None,
+        not assembled.is_patient_declared,
+        record.patient,
+        record.study,
+        canonical_json(encode(record)),
+    )

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from anamnesis.records import InputError, LabelOrigin, Progress, SiteConfig, TaskType, digest_json, encode
 from anamnesis.sources import (
@@ -30,11 +30,13 @@ class SourceFile:
         key: name below the source.
         path: path on this machine.
         manifest_names: see ``SourceItem``.
+        problem: see ``SourceItem``.
     """
 
     key: str
     path: Path
     manifest_names: tuple[str, ...] = ()
+    problem: str = ""
 
 
 def list_source_items(config: SiteConfig) -> tuple[SourceItem, ...]:
@@ -105,13 +107,15 @@ def compute_fingerprint(config: SiteConfig, key_fingerprint: str, files: Sequenc
 def fetch_files(source: str, files: Sequence[SourceItem], progress: Progress) -> Iterator[list[SourceFile]]:
     """Downloads the files for the duration of the context; files of a folder are used in place."""
     folder, data_source = local_folder(source), open_source(source)
-    remote_items = [(number, file) for number, file in enumerate(files) if not folder or not file.locator]
+    remote_items = [
+        (number, file) for number, file in enumerate(files) if not file.problem and (not folder or not file.locator)
+    ]
     downloaded_paths: dict[int, Path] = {}
     with tempfile.TemporaryDirectory() as temporary:
 
         def download(numbered_item: tuple[int, SourceItem]) -> tuple[int, Path]:
             number, file = numbered_item
-            path = Path(temporary, f"{number}{PurePosixPath(file.key).suffix}")
+            path = Path(temporary, str(number))
             path.write_bytes(data_source.read(file) if file.locator else fetch_label_manifest(file.key, os.environ))
             return number, path
 
@@ -123,6 +127,7 @@ def fetch_files(source: str, files: Sequence[SourceItem], progress: Progress) ->
                 _to_utf8(file.key),
                 downloaded_paths.get(number) or Path(folder or "", file.key),
                 tuple(map(_to_utf8, file.manifest_names)),
+                file.problem,
             )
             for number, file in enumerate(files)
         ]

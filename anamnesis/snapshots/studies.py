@@ -1,12 +1,19 @@
 """Joins files to studies: the images of a study, its target, and the quarantine of images that do not fit."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import PurePosixPath
 
 from anamnesis.imaging import Header, PixelSource
-from anamnesis.records import SiteConfig, Split, Target, TaskType
-from anamnesis.snapshots.image_annotations import ImageAnnotation, annotate_image, strip_image_suffix
-from anamnesis.snapshots.quarantine import QuarantineEntry, QuarantineReason
+from anamnesis.records import InputError, LabelOrigin, PatientOrigin, SiteConfig, Split, Target, TaskType
+from anamnesis.snapshots.copies import drop_copies
+from anamnesis.snapshots.file_names import normalise_file_name, normalise_text
+from anamnesis.snapshots.image_annotations import AnnotatedImage, ImageAnnotation, annotate_image, strip_image_suffix
+from anamnesis.snapshots.label_tables import LabelTable
+from anamnesis.snapshots.missing_identifiers import check_missing_identifiers
+from anamnesis.snapshots.quarantine import QuarantineEntry, QuarantineReason, is_quarantined
 from anamnesis.snapshots.source_files import SourceFile
 
 MASK = "mask"
@@ -26,6 +33,9 @@ class Study:
         declared_split: the split that the source declares.
         covariates: numbers by name.
         attributes: the generalised attributes that the site declares.
+        is_patient_declared: whether the source has an identifier of the patient; else its DICOM study, or the file,
+            counts as a patient.
+        image_files: modality -> names of its files, in the order of the paths of its pixel source.
     """
 
     files: tuple[str, ...]
@@ -36,6 +46,8 @@ class Study:
     declared_split: Split | None = None
     covariates: Mapping[str, float] = field(default_factory=dict)
     attributes: Mapping[str, str] = field(default_factory=dict)
+    is_patient_declared: bool = True
+    image_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +56,7 @@ class JoinedStudies:
 
     Attributes:
         studies: the studies, in the order of their files.
-        quarantine_entries: the quarantined files and images.
+        quarantine_entries: the files and images without a sample.
         ignored_count: number of images with a label of ``labels.ignore``.
     """
 
@@ -54,89 +66,173 @@ class JoinedStudies:
 
     @property
     def image_count(self) -> int:
-        """Number of images, usable or not; each slice of a series counts."""
-        return sum(len(study.files) for study in self.studies) + len(self.quarantine_entries) + self.ignored_count
-
-
-@dataclass(frozen=True, slots=True)
-class _AnnotatedImage:
-    file: SourceFile
-    header: Header
-    annotation: ImageAnnotation
-
-    @property
-    def name(self) -> str:
-        row_suffix = f"#{self.header.member}[{self.header.row}]" if self.header.member else ""
-        return self.file.key + row_suffix
+        """Number of images for the site, usable or not, without copies; each slice of a series counts."""
+        quarantined_count = sum(map(is_quarantined, self.quarantine_entries))
+        return sum(len(study.files) for study in self.studies) + quarantined_count + self.ignored_count
 
 
 def join_studies(
     config: SiteConfig,
     inspected_files: Iterable[tuple[SourceFile, Sequence[Header]]],
-    manifest: Mapping[str, ImageAnnotation] | None,
+    unreadable_files: Sequence[tuple[SourceFile, QuarantineEntry]],
+    label_table: LabelTable | None,
 ) -> JoinedStudies:
     """Joins inspected files to studies.
 
     Args:
         config: settings of the site.
         inspected_files: readable files with the headers of their images.
-        manifest: rows of the label manifest, or none when the container has the labels.
+        unreadable_files: the other files; a slice among them makes its series incomplete.
+        label_table: the label table, or none when the container has the labels.
+
+    Raises:
+        InputError: the label table has no patients, and the files have none either.
     """
     files = [(file, list(headers)) for file, headers in inspected_files]
     masks = _find_masks([file for file, _ in files])
     mask_keys = {mask.key for mask in masks.values()}
+    table_rows = label_table.rows if label_table else None
     annotated_images = [
-        _AnnotatedImage(file, header, annotate_image(file.key, file.manifest_names, header, manifest))
+        AnnotatedImage(file, header, annotate_image(file, header, table_rows))
         for file, headers in files
         if file.key not in mask_keys
         for header in headers
     ]
-    relevant_images = [item for item in annotated_images if not _is_ignored(config, item.annotation)]
-    rejected_images = [
-        (item, reason) for item in relevant_images if (reason := _image_quarantine_reason(config, item.annotation))
-    ]
-    quarantine_entries = [
-        QuarantineEntry(item.name, reason, f"{item.annotation.label} {item.annotation.modality}")
-        for item, reason in rejected_images
-    ]
-    rejected_ids = {id(item) for item, _ in rejected_images}
-    studies, slice_entries = _join_slices(
-        config, [item for item in relevant_images if id(item) not in rejected_ids], masks
-    )
-    quarantine_entries += slice_entries
+    check_patients(config, annotated_images, label_table)
+    check_missing_identifiers(config, annotated_images)
+    accepted_images, entries = _quarantine_images(config, annotated_images, table_rows or {})
+    unique_files, copy_entries = drop_copies(_group_by_file(accepted_images), masks)
+    unique_images = [image for file_images in unique_files for image in file_images]
+    relevant_images = [image for image in unique_images if not _is_ignored(config, image.annotation)]
+    incomplete_series = find_incomplete_series(annotated_images, unreadable_files)
+    studies, slice_entries = _join_slices(config, relevant_images, masks, incomplete_series)
+    entries += [*copy_entries, *slice_entries]
     if len(config.modalities) > 1:
         studies, modality_entries = _join_modalities(config, studies)
-        quarantine_entries += modality_entries
-    return JoinedStudies(tuple(studies), tuple(quarantine_entries), len(annotated_images) - len(relevant_images))
+        entries += modality_entries
+    return JoinedStudies(tuple(studies), tuple(entries), len(unique_images) - len(relevant_images))
+
+
+def check_patients(config: SiteConfig, images: Sequence[AnnotatedImage], label_table: LabelTable | None) -> None:
+    """Refuses a label table without patients, unless the files have them or the site declares that each is a patient.
+
+    Raises:
+        InputError: the message says how to declare the patients.
+    """
+    if label_table is None or label_table.has_patients or config.labels.patients is PatientOrigin.FILES:
+        return
+    if count := sum(not image.annotation.patient for image in images):
+        raise InputError(
+            f"site {config.name!r}: labels.manifest has no column 'patient', and {count} of {len(images)} images have "
+            "no patient in their file; add the column, or set labels.patients: Files if each file is a patient"
+        )
+
+
+def _quarantine_images(
+    config: SiteConfig, images: Sequence[AnnotatedImage], table_rows: Mapping[str, ImageAnnotation]
+) -> tuple[list[AnnotatedImage], list[QuarantineEntry]]:
+    names = {image.file.key: normalise_file_name(image.file.manifest_names[0]) for image in images}
+    name_counts = Counter(names.values())
+    shared_keys = {key for key, name in names.items() if name_counts[name] > 1 and name in table_rows}
+    accepted_images, entries = [], []
+    for image in images:
+        reason = _image_quarantine_reason(config, image.annotation)
+        if image.file.key in shared_keys:
+            reason = QuarantineReason.NAME_CONFLICT
+        if reason:
+            detail = f"{image.annotation.label} {image.annotation.modality}"
+            entries.append(QuarantineEntry(image.name, reason, detail))
+        else:
+            accepted_images.append(image)
+    return accepted_images, entries
+
+
+def _group_by_file(images: Iterable[AnnotatedImage]) -> list[list[AnnotatedImage]]:
+    groups: dict[str, list[AnnotatedImage]] = {}
+    for image in images:
+        groups.setdefault(image.file.key, []).append(image)
+    return list(groups.values())
 
 
 def _is_ignored(config: SiteConfig, annotation: ImageAnnotation) -> bool:
-    return annotation.label is not None and str(_class_name(config, annotation.label)) in config.labels.ignore
+    label = annotation.label
+    return label is not None and str(_class_name(config, label)) in _class_names(config.labels.ignore)
 
 
 def _image_quarantine_reason(config: SiteConfig, annotation: ImageAnnotation) -> QuarantineReason | None:
     if annotation.modality and annotation.modality not in config.modalities:
         return QuarantineReason.OTHER_MODALITY
+    if annotation.is_ambiguous:
+        return QuarantineReason.ROW_CONFLICT
+    if not annotation.patient and not _are_files_patients(config):
+        return QuarantineReason.NO_PATIENT
     # For other tasks a label is only a domain; labels.ignore uses it.
-    if config.task.type is not TaskType.CLASSIFICATION or annotation.label is None:
+    if config.task.type is not TaskType.CLASSIFICATION or annotation.label is None or _is_ignored(config, annotation):
         return None
-    return None if _class_name(config, annotation.label) in config.task.classes else QuarantineReason.UNKNOWN_LABEL
+    return (
+        None
+        if _class_name(config, annotation.label) in _class_names(config.task.classes)
+        else QuarantineReason.UNKNOWN_LABEL
+    )
+
+
+def _are_files_patients(config: SiteConfig) -> bool:
+    return config.labels.origin is LabelOrigin.CONTAINER or config.labels.patients is PatientOrigin.FILES
 
 
 def _join_slices(
-    config: SiteConfig, items: Sequence[_AnnotatedImage], masks: Mapping[str, SourceFile]
+    config: SiteConfig,
+    images: Sequence[AnnotatedImage],
+    masks: Mapping[str, SourceFile],
+    incomplete_series: Collection[str],
 ) -> tuple[list[Study], list[QuarantineEntry]]:
-    groups: dict[str, list[_AnnotatedImage]] = {}
-    for item in items:
-        groups.setdefault(item.header.series or item.name, []).append(item)
+    groups: dict[str, list[AnnotatedImage]] = {}
+    for image in images:
+        groups.setdefault(image.header.series or image.name, []).append(image)
     studies: list[Study] = []
-    quarantine_entries: list[QuarantineEntry] = []
-    for members in groups.values():
-        if len({(item.annotation.label, item.annotation.patient, item.annotation.split) for item in members}) > 1:
-            quarantine_entries += [QuarantineEntry(item.name, QuarantineReason.LABELS_DIFFER) for item in members]
+    entries: list[QuarantineEntry] = []
+    for series, members in groups.items():
+        reason = _series_quarantine_reason(members)
+        if not reason and series in incomplete_series:
+            reason = QuarantineReason.INCOMPLETE_SERIES
+        if reason:
+            entries += [QuarantineEntry(image.name, reason) for image in members]
         else:
             studies.append(_make_study(config, members, masks))
-    return studies, quarantine_entries
+    return studies, entries
+
+
+def _series_quarantine_reason(members: Sequence[AnnotatedImage]) -> QuarantineReason | None:
+    annotations = [image.annotation for image in members]
+    if len({annotation.patient for annotation in annotations}) > 1:
+        return QuarantineReason.PATIENTS_DIFFER
+    if len({annotation.label for annotation in annotations}) > 1:
+        return QuarantineReason.LABELS_DIFFER
+    return QuarantineReason.SPLITS_DIFFER if len({annotation.split for annotation in annotations}) > 1 else None
+
+
+def find_incomplete_series(
+    images: Sequence[AnnotatedImage], unreadable_files: Sequence[tuple[SourceFile, QuarantineEntry]]
+) -> set[str]:
+    """Returns the series that surely lost a slice: the only series of a folder with an unreadable file of its kind.
+
+    On a DICOM server the series of an unreadable instance is known. Where a folder holds several series, the gap that
+    a lost slice leaves shows it, when the pixels are stacked.
+    """
+    series_by_folder: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for image in images:
+        series_by_folder[_folder_and_suffix(image.file)].add(image.header.series)
+    folders = {_folder_and_suffix(file) for file, entry in unreadable_files if is_quarantined(entry)}
+    return {
+        series
+        for folder in folders
+        for series in series_by_folder.get(folder, ())
+        if series and len(series_by_folder[folder]) == 1
+    }
+
+
+def _folder_and_suffix(file: SourceFile) -> tuple[str, str]:
+    return "".join(file.manifest_names[1:2]), PurePosixPath(file.key).suffix.lower()
 
 
 def _find_masks(files: Sequence[SourceFile]) -> dict[str, SourceFile]:
@@ -148,14 +244,19 @@ def _find_masks(files: Sequence[SourceFile]) -> dict[str, SourceFile]:
 
 def _class_name(config: SiteConfig, label: str | int) -> str | int:
     """Returns the name of a class; a label that is a number is an index of the task's classes."""
-    if isinstance(label, int) and label < len(config.task.classes):
-        return config.task.classes[label]
-    return label
+    class_names = _class_names(config.task.classes)
+    return class_names[label] if isinstance(label, int) and label < len(class_names) else label
+
+
+@lru_cache
+def _class_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the names of classes or labels with composed letters."""
+    return tuple(map(normalise_text, names))
 
 
 def _make_target(config: SiteConfig, annotation: ImageAnnotation, has_mask: bool) -> Target | None:
     if config.task.type is TaskType.CLASSIFICATION and annotation.label is not None:
-        return Target(index=config.task.classes.index(str(_class_name(config, annotation.label))))
+        return Target(index=_class_names(config.task.classes).index(str(_class_name(config, annotation.label))))
     if config.task.type is TaskType.SEGMENTATION and has_mask:
         return Target(mask=MASK)
     if config.task.type is TaskType.PROGNOSIS and annotation.event is not None and annotation.days is not None:
@@ -163,7 +264,7 @@ def _make_target(config: SiteConfig, annotation: ImageAnnotation, has_mask: bool
     return None
 
 
-def _make_study(config: SiteConfig, items: Sequence[_AnnotatedImage], masks: Mapping[str, SourceFile]) -> Study:
+def _make_study(config: SiteConfig, items: Sequence[AnnotatedImage], masks: Mapping[str, SourceFile]) -> Study:
     first_image = items[0]
     header, annotation, mask = first_image.header, first_image.annotation, masks.get(first_image.file.key)
     pixel_sources = {
@@ -175,9 +276,13 @@ def _make_study(config: SiteConfig, items: Sequence[_AnnotatedImage], masks: Map
         pixel_sources[MASK] = PixelSource((first_image.file.path,), header.mask, header.row)
     elif config.task.type is TaskType.SEGMENTATION and mask:
         pixel_sources[MASK] = PixelSource((mask.path,))
+    files = tuple(item.name for item in items)
     return Study(
-        files=tuple(item.name for item in items),
-        patient=annotation.patient,
+        files=files,
+        image_files={annotation.modality or config.modalities[0]: files},
+        # Without an identifier, the study is the largest unit that surely belongs to one person.
+        patient=annotation.patient or header.study or first_image.stem,
+        is_patient_declared=bool(annotation.patient),
         study=annotation.study,
         pixel_sources=pixel_sources,
         target=_make_target(config, annotation, MASK in pixel_sources),
@@ -219,12 +324,17 @@ def _merge_modalities(members: Sequence[Study]) -> Study:
         first,
         files=tuple(file for member in members for file in member.files),
         pixel_sources={name: pixel_source for member in members for name, pixel_source in member.pixel_sources.items()},
+        image_files={name: files for member in members for name, files in member.image_files.items()},
         target=next((member.target for member in members if member.target), None),
         attributes={name: value for member in reversed(members) for name, value in member.attributes.items()},
     )
 
 
-def find_missing_files(files: Sequence[SourceFile], manifest: Mapping[str, ImageAnnotation]) -> list[QuarantineEntry]:
-    """Returns the files and folders that a manifest lists, but the source does not have."""
-    present_names = {name for file in files for name in file.manifest_names}
-    return [QuarantineEntry(name, QuarantineReason.MISSING_FILE) for name in manifest if name not in present_names]
+def find_missing_files(files: Sequence[SourceFile], label_table: LabelTable) -> list[QuarantineEntry]:
+    """Returns the files and folders that a label table lists, but the source does not have."""
+    present_names = {normalise_file_name(name) for file in files for name in file.manifest_names}
+    return [
+        QuarantineEntry(label_table.names[name], QuarantineReason.MISSING_FILE)
+        for name in label_table.rows
+        if name not in present_names
+    ]

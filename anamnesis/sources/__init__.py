@@ -2,6 +2,7 @@
 
 from anamnesis.sources.base import (
     DataSource,
+    ListingProblem,
     SourceItem,
     count_patients_at_most,
     is_dicom_server,
@@ -12,6 +13,7 @@ from anamnesis.sources.file_source import fetch_label_manifest, find_label_manif
 
 __all__ = [
     "DataSource",
+    "ListingProblem",
     "SourceItem",
     "count_patients_at_most",
     "fetch_label_manifest",

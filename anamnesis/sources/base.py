@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import StrEnum
 from hashlib import sha256
 from os import environ
 from pathlib import PurePosixPath
@@ -25,6 +26,7 @@ class SourceItem:
         manifest_names: names under which a manifest may list the file, from the innermost: file, folders; or the UIDs
             of instance, series and study, and the accession number.
         locator: address of the file for its source.
+        problem: one of ``ListingProblem`` when the file cannot be read; else empty.
     """
 
     key: str
@@ -32,6 +34,16 @@ class SourceItem:
     size: int
     manifest_names: tuple[str, ...] = ()
     locator: str = ""
+    problem: str = ""
+
+
+class ListingProblem(StrEnum):
+    """Reasons why one entry of a source cannot be read. The others are read."""
+
+    BROKEN_LINK = "the link leads to nothing, or to itself"
+    LINK_TO_PARENT = "the link leads to a folder that contains the link"
+    NOT_A_FILE = "the entry is not a regular file"
+    UNREADABLE_NAME = "the name has an empty part or '..' between its slashes; upload the file under another name"
 
 
 class DataSource(Protocol):

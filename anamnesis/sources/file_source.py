@@ -1,13 +1,15 @@
 """A folder or a bucket prefix as a source."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
-from anamnesis.records import AnamnesisError, RefusedError, UnreachableError
-from anamnesis.sources.base import SourceItem
-from anamnesis.storage.store import MissingObjectError, ObjectInfo, open_store
+from anamnesis.records import AnamnesisError, InputError, RefusedError, UnreachableError
+from anamnesis.sources.base import ListingProblem, SourceItem
+from anamnesis.sources.folder_listing import FolderEntry, list_folder
+from anamnesis.storage.store import MissingObjectError, ObjectInfo, check_key, open_store
 
 _UNFINISHED_SUFFIXES = {".part", ".partial", ".tmp", ".filepart", ".crdownload"}
 """Suffixes that copy and upload programs append while a file is incomplete."""
@@ -26,8 +28,10 @@ class FileDataSource:
             raise MissingObjectError(
                 f"source {self._url!r}: the folder does not exist; create or mount it, or correct the address"
             )
-        with _hide_file_names(self._url) if folder else nullcontext():
-            return tuple(_to_item(info) for info in self._store.list() if not _is_skipped(info.key))
+        if folder:
+            with _hide_file_names(self._url):
+                return tuple(map(_to_item, list_folder(folder, _is_skipped)))
+        return tuple(_check_name(_to_item(info)) for info in self._store.list() if not _is_skipped(info.key))
 
     def read(self, item: SourceItem) -> bytes:
         """See ``DataSource.read``."""
@@ -75,7 +79,7 @@ def _hide_file_names(url: str) -> Iterator[None]:
         yield
     except MissingObjectError:
         raise MissingObjectError(f"source {url!r}: a listed file was deleted; repeat the ingest") from None
-    except RefusedError:
+    except (RefusedError, PermissionError):
         raise RefusedError(
             f"source {url!r}: access to a file or folder was denied; check permissions and credentials"
         ) from None
@@ -84,17 +88,31 @@ def _hide_file_names(url: str) -> Iterator[None]:
             f"source {url!r}: several requests for a file failed; "
             "check that the server is up and the network reaches it"
         ) from None
-    except AnamnesisError:
+    except (AnamnesisError, OSError):
         raise AnamnesisError(
             f"source {url!r}: a file or folder is unreadable; check the file system or the server"
         ) from None
 
 
-def _to_item(info: ObjectInfo) -> SourceItem:
-    parents = (str(parent) for parent in PurePosixPath(info.key).parents)
+def _to_item(entry: ObjectInfo | FolderEntry) -> SourceItem:
+    parents = (str(parent) for parent in PurePosixPath(entry.key).parents)
     return SourceItem(
-        key=info.key, etag=info.etag, size=info.size, manifest_names=(info.key, *parents), locator=info.key
+        key=entry.key,
+        etag=entry.etag,
+        size=entry.size,
+        manifest_names=(entry.key, *parents),
+        locator=entry.key,
+        problem=entry.problem if isinstance(entry, FolderEntry) else "",
     )
+
+
+def _check_name(item: SourceItem) -> SourceItem:
+    """Marks an object whose name a bucket accepts, but which is not a path below the prefix, such as ``a//b``."""
+    try:
+        check_key(item.key)
+    except InputError:
+        return replace(item, problem=ListingProblem.UNREADABLE_NAME)
+    return item
 
 
 def _is_skipped(key: str) -> bool:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from anamnesis.records import Evaluation, Progress, decode, encode, ignore_progress
-from anamnesis.registry import Log, build_history
-from anamnesis.storage import open_store
+from anamnesis.registry import Log
+from anamnesis.registry.opening import open_registry
 from anamnesis.updates.requests import EvaluationRequest, UpdateRequest
 from anamnesis.updates.required_tests import earlier_test_sets, tested_sites
 
@@ -31,11 +31,11 @@ def evaluate_forgetting(
 
     update_request = decode(UpdateRequest, request, "request")
     sites = tested_sites(update_request, test_set)
-    history = build_history(Log(open_store(update_request.registry)).entries())
-    all_sets = (*sites, *earlier_test_sets(sites, history))
+    store = open_registry(update_request.registry, update_request.signing)
+    all_sets = (*sites, *earlier_test_sets(sites, Log(store).history()))
     if update_request.base:
-        evaluate_frozen(update_request.registry, update_request.base, all_sets, progress)
-    return _evaluation_result(evaluate_frozen(update_request.registry, version, all_sets, progress)[: len(sites)])
+        evaluate_frozen(store, update_request.base, all_sets, progress)
+    return _evaluation_result(evaluate_frozen(store, version, all_sets, progress)[: len(sites)])
 
 
 def evaluate_saliency(
@@ -57,7 +57,8 @@ def evaluate_saliency(
     update_request = decode(UpdateRequest, request, "request")
     learned_names = {site.name for site in update_request.sites}
     earlier_sites = [site for site in tested_sites(update_request, test_set) if site.name in learned_names]
-    return _evaluation_result(evaluate(update_request.registry, version, earlier_sites, progress))
+    store = open_registry(update_request.registry, update_request.signing)
+    return _evaluation_result(evaluate(store, version, earlier_sites, progress))
 
 
 def evaluate_scheduled(

@@ -12,6 +12,7 @@ from anamnesis.records import (
     ignore_progress,
 )
 from anamnesis.registry import read_update_result, write_update_result
+from anamnesis.registry.opening import open_registry
 from anamnesis.storage import open_store
 from anamnesis.updates.requests import UpdateRequest
 
@@ -59,7 +60,7 @@ def begin_update(
     from anamnesis.steps.assess_ingestion import assess_ingestion
 
     update_request = decode(UpdateRequest, request, "request")
-    store, trigger = open_store(update_request.registry), update_request.trigger
+    store, trigger = open_registry(update_request.registry, update_request.signing), update_request.trigger
     if trigger and (stored_result := read_update_result(store, trigger.claim)):
         return _begin_result(stored_result, learn=False)
     config, site_store = update_request.site, open_store(update_request.store)

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from anamnesis.records import InputError, UpdateResult, decode, encode
-from anamnesis.registry import Log, build_history, evaluate_gate, read_version, record_decision, write_update_result
+from anamnesis.registry import Log, evaluate_gate, read_version, record_decision, write_update_result
+from anamnesis.registry.opening import open_registry
 from anamnesis.storage import Store, open_store
 from anamnesis.updates.requests import UpdateRequest
 from anamnesis.updates.required_tests import required_tests
@@ -37,14 +38,13 @@ def promote_model(
         InputError: a request with a trigger came without ``update_result``.
     """
     update_request = decode(UpdateRequest, request, "request")
-    store = open_store(update_request.registry)
+    store = open_registry(update_request.registry, update_request.signing)
     corrected_labels = _count_corrected_labels(store, update_request, version, test_set)
-    decision = evaluate_gate(
-        store, version, update_request.gate, required_tests(update_request, test_set, corrected_labels)
-    )
+    tests = required_tests(update_request, test_set, corrected_labels)
+    decision = evaluate_gate(store, version, update_request.gate, tests)
     if not update_request.trigger:
         record_decision(store, decision, author, decision.reason)
-    champion = build_history(Log(store).entries()).champion
+    champion = Log(store).history().champion
     stored_result = _write_final_result(store, version, update_result) if update_request.trigger else None
     return {
         "verdict": decision.verdict.value,

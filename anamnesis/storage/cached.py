@@ -6,7 +6,15 @@ from threading import Lock
 
 from anamnesis.storage.store import ObjectInfo, Store
 
-WRITE_ONCE_PREFIXES = ("log/", "versions/", "update_results/", "scheduled_evaluations/", "updates/", "testsets/")
+WRITE_ONCE_PREFIXES = (
+    "registry.json",
+    "log/",
+    "versions/",
+    "update_results/",
+    "scheduled_evaluations/",
+    "updates/",
+    "testsets/",
+)
 
 
 class CachedStore:

@@ -71,15 +71,15 @@ def samples_to_tensors(
             "site's data, then ingest the site again"
         )
     images = torch.empty(len(all_samples), spec.channels, *spec.size, dtype=torch.float16)
-    for shape, rows in _rows_by_shape(all_samples, modality).items():
-        images[rows] = _prepare_images([all_samples[row] for row in rows], modality, shape[0], spec).half()
+    for rows in _rows_by_shape(all_samples, modality):
+        images[rows] = _prepare_images([all_samples[row] for row in rows], modality, spec).half()
     return TensorSplit(
-        images, _stack_targets(all_samples, task, labels, spec), tuple(sample.id for sample in all_samples)
+        images, _stack_targets(all_samples, task, modality, labels, spec), tuple(sample.id for sample in all_samples)
     )
 
 
-def _rows_by_shape(samples: list[Sample], modality: str) -> Mapping[tuple[str, str, tuple[int, ...]], list[int]]:
-    rows_by_shape: dict[tuple[str, str, tuple[int, ...]], list[int]] = defaultdict(list)
+def _rows_by_shape(samples: list[Sample], modality: str) -> Iterable[list[int]]:
+    rows_by_shape: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for row, sample in enumerate(samples):
         if modality not in sample.images:
             raise InputError(
@@ -88,11 +88,12 @@ def _rows_by_shape(samples: list[Sample], modality: str) -> Mapping[tuple[str, s
                 "with another modality at the first place of spec.modalities"
             )
         image = sample.images[modality]
-        rows_by_shape[image.axes, image.pixels.dtype.str, image.pixels.shape].append(row)
-    return rows_by_shape
+        rows_by_shape[image.axes, image.slice_axis, image.pixels.dtype.str, image.pixels.shape].append(row)
+    return rows_by_shape.values()
 
 
-def _prepare_images(samples: list[Sample], modality: str, axes: str, spec: NetworkSettings) -> Tensor:
+def _prepare_images(samples: list[Sample], modality: str, spec: NetworkSettings) -> Tensor:
+    first_image = samples[0].images[modality]
     arrays = [sample.images[modality].pixels for sample in samples]
     is_byte = arrays[0].dtype == np.uint8
     pixels = torch.from_numpy(np.stack(arrays).astype(np.float32))
@@ -106,11 +107,13 @@ def _prepare_images(samples: list[Sample], modality: str, axes: str, spec: Netwo
             f"{len(non_finite_ids)} samples have pixels that are NaN or infinite, first sample {non_finite_ids[0]}; "
             "ask the site to export these images again, then ingest the site again"
         )
-    planes = to_planes(to_unit_range(pixels, modality, is_byte), axes)
+    planes = to_planes(to_unit_range(pixels, modality, is_byte), first_image.axes, first_image.slice_axis)
     return resize(to_channels(planes, spec.channels), spec.size)
 
 
-def _stack_targets(samples: list[Sample], task: Task, labels: tuple[str, ...], spec: NetworkSettings) -> Tensor:
+def _stack_targets(
+    samples: list[Sample], task: Task, modality: str, labels: tuple[str, ...], spec: NetworkSettings
+) -> Tensor:
     targets = [sample.target for sample in samples]
     if task.type is TaskType.CLASSIFICATION:
         class_indices = find_class_indices(task, labels)
@@ -123,11 +126,14 @@ def _stack_targets(samples: list[Sample], task: Task, labels: tuple[str, ...], s
         return torch.tensor([class_indices[index] for index in target_indices if index is not None])
     if task.type is TaskType.SEGMENTATION:
         masks = [
-            sample.images[target.mask]
+            (sample.images[target.mask], sample.images[modality].slice_axis)
             for sample, target in zip(samples, targets, strict=True)
             if target and target.mask
         ]
-        planes = [to_planes(torch.from_numpy(mask.pixels.astype(np.float32))[None], mask.axes) for mask in masks]
+        planes = [
+            to_planes(torch.from_numpy(mask.pixels.astype(np.float32))[None], mask.axes, slice_axis)
+            for mask, slice_axis in masks
+        ]
         return torch.cat([torch.nn.functional.interpolate(plane, spec.size, mode="nearest") for plane in planes])[
             :, 0
         ].long()

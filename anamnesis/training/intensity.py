@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-HOUNSFIELD_WINDOW = (-1000.0, 1000.0)
+from anamnesis.imaging.contrast import HOUNSFIELD_WINDOW
+
 PERCENTILES = (0.005, 0.995)
 MAXIMUM_QUANTILE = 1 << 24  # torch.quantile takes no more elements at a time
 
@@ -36,12 +37,21 @@ def to_unit_range(pixels: Tensor, modality: str, is_byte: bool) -> Tensor:
     return scaled.clamp(0, 1)
 
 
-def to_planes(pixels: Tensor, axes: str) -> Tensor:
-    """Returns [N, C, H, W]: moves colour channels to the front, and takes the middle slice of volumes."""
+def to_planes(pixels: Tensor, axes: str, slice_axis: int = 0) -> Tensor:
+    """Returns [N, C, H, W]: moves colour channels to the front, and takes the middle slice of volumes.
+
+    The middle slice is one of the slices that were acquired. A coronal or sagittal slice has the head at the top.
+
+    Args:
+        pixels: [N, ...] in the order of ``axes``.
+        axes: see ``records.Image``.
+        slice_axis: see ``records.Image``.
+    """
     if axes == "YXC":
         return pixels.movedim(-1, 1)
     if axes == "ZYX":
-        return pixels[:, pixels.shape[1] // 2][:, None]
+        planes = pixels.select(1 + slice_axis, pixels.shape[1 + slice_axis] // 2)[:, None]
+        return planes if slice_axis == 0 else planes.flip(2)
     return pixels[:, None]
 
 

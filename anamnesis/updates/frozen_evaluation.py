@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from anamnesis.evaluation.class_recall import class_recalls
 from anamnesis.evaluation.metrics import classification_metrics, dice
 from anamnesis.evaluation.statistics import mean_metrics
 from anamnesis.methods import PredictionRequest
@@ -27,28 +28,27 @@ from anamnesis.records import (
 from anamnesis.registry.evaluations import read_evaluations, write_evaluation
 from anamnesis.registry.gate import FORGETTING
 from anamnesis.snapshots import Guard, open_test_set
-from anamnesis.storage.store import open_store
+from anamnesis.storage.store import Store, open_store
 from anamnesis.training import TensorSplit, precision_for, samples_to_tensors
 from anamnesis.updates.model import LoadedModel, load_model
 
 BATCH_SIZE = 64  # the allocator returns larger maps to the system after each batch: page faults took most of the time
-EVALUATOR = digest_json({"name": FORGETTING, "revision": 1})
+EVALUATOR = digest_json({"name": FORGETTING, "revision": 2})
 
 
 def evaluate_frozen(
-    registry: str, version: str, sites: Sequence[SiteRef], progress: Progress = ignore_progress
+    store: Store, version: str, sites: Sequence[SiteRef], progress: Progress = ignore_progress
 ) -> tuple[Evaluation, ...]:
     """Evaluates a version on the frozen test set of every site whose task it knows, and stores the evaluations.
 
     A test set that this evaluator has already used for the version is not opened again.
 
     Args:
-        registry: URL of the model's registry.
+        store: the model's registry.
         version: digest of the version.
         sites: with their stores and test sets.
         progress: called per site.
     """
-    store = open_store(registry)
     evaluations = {
         stored_evaluation.test_set: stored_evaluation
         for stored_evaluation in read_evaluations(store, version)
@@ -67,6 +67,7 @@ def evaluate_frozen(
                 evaluator=EVALUATOR,
                 name=FORGETTING,
                 metrics=metrics,
+                patients=len(set(cases.patients)),
             )
             evaluations[site.test_set] = write_evaluation(store, evaluation)
         progress(site_number, len(pending_sites), "test sets")
@@ -75,10 +76,17 @@ def evaluate_frozen(
 
 @dataclass(frozen=True, slots=True)
 class EvaluationCases:
-    """Cases in memory, with the class indices of their task."""
+    """Cases in memory.
+
+    Attributes:
+        split: images and targets.
+        class_indices: of their task.
+        patients: [N], the pseudonym of the patient of each case.
+    """
 
     split: TensorSplit
     class_indices: tuple[int, ...]
+    patients: tuple[str, ...]
 
 
 def read_test_cases(model: LoadedModel, site: SiteRef) -> EvaluationCases | None:
@@ -95,12 +103,12 @@ def cases_of_site(model: LoadedModel, site: SiteRef, samples: Iterable[Sample]) 
     Raises:
         InputError: there are no samples, or the model does not know the site's task.
     """
-    labels = model.description.labels
+    labels, all_samples = model.description.labels, list(samples)
     class_indices = find_class_indices(site.task, labels)
     split = samples_to_tensors(
-        samples, site.task, modality=site.modality, labels=labels, spec=model.description.configuration.network
+        all_samples, site.task, modality=site.modality, labels=labels, spec=model.description.configuration.network
     )
-    return EvaluationCases(split, class_indices)
+    return EvaluationCases(split, class_indices, tuple(sample.patient for sample in all_samples))
 
 
 def score_cases(model: LoadedModel, task: Task, cases: EvaluationCases) -> dict[str, Metric]:
@@ -114,7 +122,9 @@ def score_cases(model: LoadedModel, task: Task, cases: EvaluationCases) -> dict[
     with precision.deterministic_mode(), precision.autocast():
         if task.type is TaskType.CLASSIFICATION:
             logits = torch.cat(list(_logits(model, cases.split.images, precision.device)))
-            return classification_metrics(logits, cases.split.targets, cases.class_indices)
+            targets, class_indices = cases.split.targets, cases.class_indices
+            recalls = class_recalls(logits, targets, class_indices, classes=task.classes, patients=cases.patients)
+            return classification_metrics(logits, targets, class_indices) | recalls
         if task.type is TaskType.SEGMENTATION:
             return _score_masks(model, cases.split, precision.device)
     raise InputError(

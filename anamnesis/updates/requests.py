@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from anamnesis.records import Configuration, SiteConfig, SiteRef, UpdateTrigger
+from anamnesis.records import Configuration, SigningSettings, SiteConfig, SiteRef, UpdateTrigger
 from anamnesis.registry.gate import GatePolicy
 
 
@@ -26,6 +26,7 @@ class UpdateRequest:
         stored_images: whether the model's change plan allows versions that hold real images of patients.
         trigger: why an operator started the update. With a trigger the run writes an update result, and the operator
             records the decision.
+        signing: how the run signs what it writes to the registry, and whose signatures count.
     """
 
     model: str
@@ -40,6 +41,7 @@ class UpdateRequest:
     author: str = "anamnesis"
     stored_images: bool = False
     trigger: UpdateTrigger | None = None
+    signing: SigningSettings = field(default_factory=SigningSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class EvaluationRequest:
         split_keys: site -> place of its split key, as in ``UpdateRequest``.
         time: when it was due, UTC, ISO 8601.
         minimum_cases: a site with fewer recent cases gets no score on them.
+        signing: how the run signs what it writes to the registry, and whose signatures count.
     """
 
     name: str
@@ -65,3 +68,4 @@ class EvaluationRequest:
     split_keys: Mapping[str, str]
     time: str
     minimum_cases: int = 20
+    signing: SigningSettings = field(default_factory=SigningSettings)

@@ -19,6 +19,7 @@ from anamnesis.records import (
 )
 from anamnesis.registry.evaluations import read_evaluations
 from anamnesis.registry.gate import FORGETTING
+from anamnesis.registry.opening import open_registry
 from anamnesis.registry.run_results import read_scheduled_evaluation, write_scheduled_evaluation
 from anamnesis.snapshots import Guard, SampleRecord, ingest, open_splits, read_site_key, read_snapshot_manifest
 from anamnesis.storage.store import Store, open_store
@@ -50,7 +51,7 @@ def evaluate_scheduled(
     Raises:
         AnamnesisError: the version cannot be loaded.
     """
-    store = open_store(request.registry)
+    store = open_registry(request.registry, request.signing)
     if evaluation := read_scheduled_evaluation(store, request.name):
         return evaluation
     site_evaluator = _SiteEvaluator(

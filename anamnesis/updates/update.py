@@ -27,6 +27,7 @@ from anamnesis.records import (
     find_class_indices,
     ignore_progress,
 )
+from anamnesis.registry.opening import open_registry
 from anamnesis.registry.update_records import find_update_record, write_update_record
 from anamnesis.registry.versions import write_version
 from anamnesis.snapshots import Guard, open_splits, read_snapshot_manifest
@@ -85,7 +86,7 @@ def run_update(
         RefusedError: the snapshot belongs to another site, the change plan forbids the method, or training tried to
             open data of another update.
     """
-    store = open_store(request.registry)
+    store = open_registry(request.registry, request.signing)
     new_source = TrainingSource(_site_reference(request, snapshot), snapshot)
     sources = (*_earlier_sources(request, store), new_source)
     digest = input_digest(request, sources)

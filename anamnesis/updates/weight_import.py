@@ -13,7 +13,7 @@ from anamnesis.methods import Method, build_method
 from anamnesis.records import Configuration, InputError, Task, Version, digest_bytes, encode_object
 from anamnesis.registry.promotion import import_champion
 from anamnesis.registry.versions import write_version
-from anamnesis.storage.store import open_store
+from anamnesis.storage.store import Store
 from anamnesis.updates.model import Experience, VersionDescription, version_blobs
 
 _READ_ERRORS = (SafetensorError, OSError, RuntimeError, ValueError, TypeError, EOFError, LookupError, AttributeError)
@@ -21,12 +21,12 @@ _READ_ERRORS = (SafetensorError, OSError, RuntimeError, ValueError, TypeError, E
 
 
 def import_weights(
-    registry: str, weights: Path, site: str, task: Task, configuration: Configuration, author: str, reason: str
+    store: Store, weights: Path, site: str, task: Task, configuration: Configuration, author: str, reason: str
 ) -> str:
     """Makes a version of a weights file and promotes it as the first of its registry.
 
     Args:
-        registry: URL of the model's registry.
+        store: the model's registry.
         weights: safetensors, or a torch checkpoint that holds tensors only; names as in ``Classifier.state_dict``.
         site: where the weights were trained; later updates measure the forgetting there.
         task: its classes are the rows of the head, in order.
@@ -41,7 +41,6 @@ def import_weights(
         InputError: the file is unreadable, or its names or shapes do not fit the network; the message lists them.
         ConflictError: the registry has a champion already.
     """
-    store = open_store(registry)
     description = VersionDescription(configuration, (Experience(site, task),))
     method = build_method(configuration)
     method.resize_head(len(description.labels))

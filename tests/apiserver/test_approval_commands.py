@@ -1,4 +1,5 @@
 import json
+import re
 import threading
 import urllib.error
 from collections.abc import Callable, Iterator
@@ -11,6 +12,8 @@ from builders.waiting_model import (
     CANDIDATE,
     CHAMPION,
     GROUP,
+    REPORT,
+    REPORT_DIGEST,
     UPDATE,
     UPDATE_SPEC,
     create_resource,
@@ -18,6 +21,8 @@ from builders.waiting_model import (
     grant_role,
     read_resource,
 )
+
+from anamnesis.operator.api.config_map import report_name
 
 Run = Callable[..., Any]
 OTHER = "sha256:" + "4f1d" * 16
@@ -66,7 +71,39 @@ def test_an_approval_has_digest_reason_and_the_name_that_the_server_knows(
     assert (result.code, result.out) == (0, "Recorded: log entry 8\n"), result.err
     assert f"rossi: Approve {CANDIDATE}" in result.err
     spec = {"update": UPDATE, "version": CANDIDATE, "decision": "Approve", "approver": "rossi", "reason": "report read"}
-    assert approval_specs(cluster, filled_namespace) == [spec]
+    assert approval_specs(cluster, filled_namespace) == [spec | {"report": REPORT_DIGEST}]
+
+
+def test_whoever_approves_reads_the_report_first_even_with_yes(filled_namespace: str, run: Run) -> None:
+    result = run("approve", "-n", filled_namespace, "chest", "--yes", "--reason", "x", "--wait", "0", user="rossi")
+    row = r"guangzhou/pneumonia +AUROC +0.912 \[0.881, 0.940\] n=120 +0.905 \[0.873, 0.934\] n=120 +0.920 +0.015 +90"
+    assert re.search(row, result.err), result.err
+    assert re.search(r"forgetting +guangzhou/pneumonia +0.015 +at most 0.050 +passed", result.err)
+
+
+def test_the_report_is_read_with_the_rights_of_an_approver(cluster: ApiServer, filled_namespace: str, run: Run) -> None:
+    from_status = run("report", "-n", filled_namespace, "chest", user="rossi")
+    assert (from_status.code, f"digest of this report: {REPORT_DIGEST}" in from_status.out) == (0, True)
+    path = f"/api/v1/namespaces/{filled_namespace}/configmaps"
+    name = report_name(UPDATE, REPORT_DIGEST)
+    config_map = {"metadata": {"name": name}, "data": {"report.json": json.dumps(REPORT)}, "immutable": True}
+    cluster.request("POST", path, {"apiVersion": "v1", "kind": "ConfigMap", **config_map})
+    result = run("report", "-n", filled_namespace, "chest", "--json", user="rossi")
+    assert (result.code, json.loads(result.out)["report"]) == (0, REPORT)
+    grant_role(cluster, filled_namespace, "viewer", "anamnesis-viewer")
+    copied = run("report", "-n", filled_namespace, "chest", user="viewer")
+    assert (copied.code, "no right to read ConfigMap" in copied.err, copied.out) == (0, True, from_status.out)
+    with pytest.raises(urllib.error.HTTPError):
+        cluster.request("GET", path, None, "rossi")  # no list of all ConfigMaps
+
+
+def test_a_replaced_config_map_is_not_shown(cluster: ApiServer, filled_namespace: str, run: Run) -> None:
+    forged = json.dumps({**REPORT, "criteria": []})
+    config_map = {"metadata": {"name": report_name(UPDATE, REPORT_DIGEST)}, "data": {"report.json": forged}}
+    path = f"/api/v1/namespaces/{filled_namespace}/configmaps"
+    cluster.request("POST", path, {"apiVersion": "v1", "kind": "ConfigMap", **config_map})
+    result = run("report", "-n", filled_namespace, "chest", user="rossi")
+    assert (result.code, "somebody replaced the ConfigMap" in result.err) == (5, True)
 
 
 def test_what_the_operator_refuses_ends_with_3_and_says_why(
@@ -102,11 +139,13 @@ def test_a_digest_is_named_or_confirmed(
     without_version = run("approve", "-n", filled_namespace, "chest", "--reason", "x", user="rossi")
     assert (
         without_version.code,
-        f"not confirmed; to decide without a question, give the version: {CANDIDATE}" in without_version.err,
+        f"Approve {CANDIDATE} of {UPDATE}: not confirmed; to decide without a question, give the version, or --yes"
+        in without_version.err,
     ) == (2, True)
     assert approval_specs(cluster, filled_namespace) == []
     questions: list[str] = []
-    monkeypatch.setattr(decisions, "_confirm", lambda question: questions.append(question) or True)
+    monkeypatch.setattr(decisions, "_is_terminal", lambda: True)
+    monkeypatch.setattr(decisions.typer, "confirm", lambda question: questions.append(question) or True)
     run("approve", "-n", filled_namespace, "chest", "--reason", "x", "--wait", "0", user="rossi")
     assert questions == [f"Approve {CANDIDATE} of {UPDATE}?"]
     assert [spec["version"] for spec in approval_specs(cluster, filled_namespace)] == [CANDIDATE]
@@ -129,6 +168,9 @@ def test_the_start_of_a_digest_must_be_unambiguous(cluster: ApiServer, filled_na
     assert all(text in result.err for text in ("2 updates match", UPDATE, "chest-3"))
     none = run("approve", "-n", filled_namespace, "chest", "sha256:9999", "--reason", "x", user="rossi")
     assert (none.code, f"wait for approval: {UPDATE} with {CANDIDATE}" in none.err) == (2, True)
+    assert "no update of chest has a version that begins with sha256:9999" in none.err
+    misspelt = run("approve", "-n", filled_namespace, "chets", "sha256:9999", "--reason", "x", user="rossi")
+    assert (misspelt.code, "no ModelUpdate with a version is called 'chets'" in misspelt.err) == (2, True)
     assert approval_specs(cluster, filled_namespace) == []
 
 

@@ -36,7 +36,7 @@ def test_one_screen_says_what_waits_and_why(cluster: ApiServer, namespace: str, 
         "RecentBelowFloor: guangzhou: AUROC 0.71 on 31 recent cases, floor 0.78"
     ]  # healthy conditions are not shown
     assert any(line.startswith(f"update {UPDATE} of bethesda: AwaitingApproval, started") for line in lines)
-    assert f"version {CANDIDATE}" in lines
+    assert f"candidate {CANDIDATE}" in lines
     assert f'anamnesis approve -n {namespace} chest sha256:4f1c4f1c4f1c --reason "..."' in lines
     assert any(line.startswith("bethesda AwaitingApproval") for line in lines)
     assert any(line.startswith("guangzhou Learned 400 12 ") for line in lines)

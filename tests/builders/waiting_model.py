@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from anamnesis.records import digest_json
 from builders.api_server import ApiServer
 from builders.resource_documents import PNEUMONIA, REQUEST_DOCUMENT, document, model_spec, site_spec
 
@@ -60,8 +61,42 @@ UPDATE_SPEC = {
     "baseVersion": CHAMPION,
     "request": REQUEST_DOCUMENT,
 }
+REPORT = {
+    "version": CANDIDATE,
+    "base": CHAMPION,
+    "tasks": [
+        {
+            "site": "guangzhou",
+            "task": "pneumonia",
+            "metric": "AUROC",
+            "testSet": CHAMPION,
+            "role": "Earlier",
+            "patients": 90,
+            "before": {"value": "0.912", "low": "0.881", "high": "0.940", "cases": 120},
+            "after": {"value": "0.905", "low": "0.873", "high": "0.934", "cases": 120},
+            "bestScore": "0.920",
+            "forgetting": "0.015",
+            "recalls": [],
+            "classesWithoutRecall": 2,
+            "detail": "Full",
+        }
+    ],
+    "criteria": [
+        {
+            "name": "forgetting",
+            "site": "guangzhou",
+            "task": "pneumonia",
+            "value": "0.015",
+            "limit": "0.05",
+            "result": "Passed",
+        }
+    ],
+}
+REPORT_DIGEST = digest_json(REPORT)
 AWAITING = {
     "version": CANDIDATE,
+    "report": REPORT,
+    "reportDigest": REPORT_DIGEST,
     "conditions": [condition("Decided", "False", "AwaitingApproval", "passed the gate")],
 }
 READABLE = {

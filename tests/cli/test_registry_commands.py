@@ -36,6 +36,13 @@ def test_verify_finds_a_changed_byte(call: Call, promoted_model_file: Path) -> N
     assert (result.code, "its bytes were changed" in result.out) == (5, True)
 
 
+def test_a_registry_that_does_not_exist_is_not_without_problems(call: Call, model_file: Path, tmp_path: Path) -> None:
+    for command in ("verify", "list", "prune"):
+        result = call("registry", command, "--registry", tmp_path / "misspelt")
+        assert (result.code, "misspelt: there is no registry here; check the URL" in result.err) == (2, True)
+    assert not (tmp_path / "misspelt").exists()
+
+
 def test_a_head_may_be_given(call: Call, promoted_model_file: Path) -> None:
     result = call("registry", "verify", "-f", promoted_model_file, "--head", "2:sha256:" + "0" * 64)
     assert (result.code, "the log was rewritten" in result.out) == (5, True)

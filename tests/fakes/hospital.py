@@ -41,6 +41,7 @@ from fakes.update_pods import digest, simulate_update
 
 SPACE = "hospital"
 APPROVAL_REQUIRED = {"gate": {"floor": "0.5", "margin": "0.1", "approval": "Required"}}
+SHARED = {"registry": {"url": "s3://models/chest", "shared": True}}
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
@@ -267,10 +268,13 @@ class FakeHospital:
         changed = metadata.model_copy(update={"annotations": annotations})
         self.cluster.edit(self.model.model_copy(update={"metadata": changed}))
 
-    def create_approval(self, decision: str, version: str, update: str = "", approver: str = "rossi") -> UpdateApproval:
-        """Creates an approval in a person's name."""
+    def create_approval(
+        self, decision: str, version: str, update: str = "", approver: str = "rossi", report: str | None = None
+    ) -> UpdateApproval:
+        """Creates an approval in a person's name, who read a report."""
         target = {"model": "chest"} if decision == "RollBack" else {"update": update}
         spec = {**target, "version": version, "decision": decision, "approver": approver, "reason": "reviewed"}
+        spec |= {"report": report} if report else {}
         document_fields = document(
             "UpdateApproval", f"approval-{next(self.approval_numbers)}", spec, {"namespace": SPACE}
         )

@@ -9,6 +9,7 @@ from anamnesis.operator.api.annotations import LABEL_PREFIX
 from anamnesis.operator.api.api_model import Metadata, Resource
 from anamnesis.operator.api.approval import GeneratedMetadata
 from anamnesis.operator.api.conditions import Condition, changed_conditions
+from anamnesis.operator.api.config_map import ConfigMap
 from anamnesis.operator.api.status import ResourceStatus
 from anamnesis.operator.runtime.cluster import ClusterDownError, LeadershipLostError
 from anamnesis.records import ConflictError
@@ -31,6 +32,8 @@ class MemoryCluster:
         before: called before each write with ``create``, ``status``, ``finalizers`` or ``delete``; may raise.
         after: the same, after it.
         secrets: by (namespace, name).
+        config_maps: by (namespace, name).
+        uid: what ``cluster_uid`` answers.
         guarded_since: what ``approval_policy_in_force_since`` answers.
         events: (kind and name, type, reason, message), oldest first; those of transitions have the condition's words.
         writes: (verb, kind and name) of every write that changed something.
@@ -40,11 +43,12 @@ class MemoryCluster:
         self._clock = clock
         self._resources: dict[ResourceKey, Resource] = {}
         self._owners: dict[ResourceKey, str] = {}
-        self._numbers = count(first)
+        self._numbers, self.uid = count(first), f"cluster-{first}"
         self.down, self.leads = False, True
         self.before: Callable[[str, Resource], None] = do_nothing
         self.after: Callable[[str, Resource], None] = do_nothing
         self.secrets: dict[tuple[str, str], Mapping[str, str]] = {}
+        self.config_maps: dict[tuple[str, str], ConfigMap] = {}
         self.guarded_since: datetime | None = None
         self.events: list[tuple[str, str, str, str]] = []
         self.writes: list[tuple[str, str]] = []
@@ -52,6 +56,9 @@ class MemoryCluster:
     def ensure_leader(self) -> None:
         if not self.leads:
             raise LeadershipLostError("another one may lead by now")
+
+    def cluster_uid(self) -> str:
+        return self.uid
 
     def get(self, kind: type[ResourceT], namespace: str, name: str) -> ResourceT | None:
         self._check_reachable()
@@ -85,6 +92,13 @@ class MemoryCluster:
         if owner is not None:
             self._owners[_key_of(created)] = owner.metadata.uid
         return self._store("create", created)
+
+    def create_config_map(self, config_map: ConfigMap, owner: Resource) -> None:
+        self._check_reachable()
+        key = (config_map.namespace, config_map.name)
+        if key not in self.config_maps:
+            self.before("create", owner)
+            self.config_maps[key] = config_map
 
     def put_status(self, resource: Resource, status: ResourceStatus) -> None:
         self._check_reachable()
@@ -235,6 +249,9 @@ class MemoryConnection:
 
     def __init__(self, cluster: MemoryCluster, namespace: str) -> None:
         self._cluster, self.namespace = cluster, namespace
+
+    def cluster_uid(self) -> str:
+        return self.uid
 
     def get(self, kind: type[ResourceT], name: str) -> ResourceT:
         resource = self._cluster.get(kind, self.namespace, name)

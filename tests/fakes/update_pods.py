@@ -16,6 +16,7 @@ from anamnesis.records import (
     digest_json,
     encode,
     encode_object,
+    recall_metric,
 )
 from anamnesis.registry import (
     read_evaluations,
@@ -95,15 +96,17 @@ def _simulate_training(store: Store, request: UpdateRequest, snapshot: str, test
         parts=parts,
     )
     name = write_version(store, version, blobs)
+    learned_names = {site.name for site in request.sites}
     for site in tested_sites(request, test_set):
-        if request.base and not read_evaluations(store, request.base, {site.test_set}):
+        if site.name in learned_names and not read_evaluations(store, request.base, {site.test_set}):
             _write_score(store, request.base, site, quality)
         _write_score(store, name, site, quality)
     return name
 
 
 def _write_score(store: Store, version: str, site: SiteRef, score: str) -> None:
-    metrics = {site.task.primary_metric: Metric(Decimal(score), 50)}
+    recalls = {recall_metric(name): Metric(Decimal(score), 25) for name in site.task.classes}
+    metrics = {site.task.primary_metric: Metric(Decimal(score), 50)} | recalls
     write_evaluation(
         store,
         Evaluation(
@@ -114,6 +117,7 @@ def _write_score(store: Store, version: str, site: SiteRef, score: str) -> None:
             evaluator=digest("e"),
             name="forgetting",
             metrics=metrics,
+            patients=40,
         ),
     )
 

@@ -26,7 +26,7 @@ def write_dicom(tmp_path: Path) -> WriteDicom:
         dataset = pydicom.Dataset()
         dataset.file_meta = meta
         dataset.SOPClassUID, dataset.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
-        dataset.Modality, dataset.PatientID, dataset.InstanceNumber = "CT", "P1", 1
+        dataset.Modality, dataset.PatientID, dataset.InstanceNumber = "MR", "P1", 1
         dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "1.2.3", "1.2.3.4"
         dataset.Rows, dataset.Columns = pixels.shape[:2]
         dataset.SamplesPerPixel = pixels.shape[2] if pixels.ndim == 3 else 1
@@ -39,7 +39,8 @@ def write_dicom(tmp_path: Path) -> WriteDicom:
         dataset.add_new(0x7FE00010, "OW", pixels.tobytes() if raw is None else raw)
         for field, value in fields.items():
             if value is None:
-                delattr(dataset, field)
+                if field in dataset:
+                    delattr(dataset, field)
             else:
                 setattr(dataset, field, value)
         path = tmp_path / name

@@ -47,7 +47,15 @@ def test_named_classes_groups_split_and_masks(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("shape", "axes"), [((3, 4, 6), "YX"), ((3, 4, 6, 1), "YX"), ((3, 4, 6, 3), "YXC"), ((3, 4, 6, 5), "ZYX")]
+    ("shape", "axes"),
+    [
+        ((3, 4, 6), "YX"),
+        ((3, 4, 6, 1), "YX"),
+        ((3, 1, 4, 6), "YX"),
+        ((3, 4, 6, 3), "YXC"),
+        ((3, 7, 6, 5), "ZYX"),
+        ((3, 2, 6, 5, 1), "ZYX"),
+    ],
 )
 def test_axes_follow_from_the_shape(tmp_path, shape, axes):
     images = np.arange(np.prod(shape), dtype=np.uint16).reshape(shape)
@@ -55,6 +63,14 @@ def test_axes_follow_from_the_shape(tmp_path, shape, axes):
     for row, image in enumerate(iter_rows(path, "images", [0, 1, 2])):
         assert image.axes == axes
         np.testing.assert_array_equal(image.pixels.ravel(), images[row].ravel())
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8, 2), (3, 8, 8, 4), (3, 3, 8, 8), (3, 2, 8, 8), (3, 4, 8, 8), (8, 8, 3)])
+def test_channels_that_are_not_grey_or_rgb_along_the_last_axis_are_refused(tmp_path, shape):
+    path = _save(tmp_path / "a.npz", images=np.zeros(shape, np.uint8))
+    with pytest.raises(ReadError) as caught:
+        read_headers(path)
+    assert caught.value.reason is ReadErrorReason.UNSUPPORTED_CHANNELS
 
 
 @pytest.mark.parametrize("turn", [np.asfortranarray, lambda a: a.astype(">f8"), lambda a: a.astype(np.int64)])
@@ -66,7 +82,7 @@ def test_storage_order_and_type_do_not_matter(tmp_path, turn):
 
 
 def test_one_image_with_nan_does_not_stop_the_others(tmp_path):
-    images = np.zeros((3, 2, 2), np.float32)
+    images = np.zeros((3, 6, 6), np.float32)
     images[1] = np.nan
     kinds = [
         getattr(result, "reason", "")
@@ -111,6 +127,24 @@ def _cut(path):
     path.write_bytes(path.read_bytes()[:-30])
 
 
+def _flipped_label(path):
+    """The bytes after the array's own are part of the checksum."""
+    labels = np.arange(5)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array, tail in (("images", GREY, b""), ("labels", labels, b"tail")):
+            with archive.open(f"{name}.npy", "w") as stream:
+                np.lib.format.write_array(stream, array)
+                stream.write(tail)
+
+
+def _twice(path):
+    np.savez(path, images=GREY)
+    with zipfile.ZipFile(path) as archive:
+        content = archive.read("images.npy")
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("images.npy", content)
+
+
 def _announces_terabytes(path):
     header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (2, 9000000, 9000000), }"
     header = header.ljust(117) + b"\n"
@@ -126,6 +160,8 @@ def _announces_terabytes(path):
         (_multi_label, ReadErrorReason.UNEXPECTED_LAYOUT),
         (_too_few_labels, ReadErrorReason.UNEXPECTED_LAYOUT),
         (_flipped_byte, ReadErrorReason.UNREADABLE),
+        (_flipped_label, ReadErrorReason.UNEXPECTED_LAYOUT),
+        (_twice, ReadErrorReason.UNEXPECTED_LAYOUT),
         (_cut, ReadErrorReason.UNREADABLE),
         (_announces_terabytes, ReadErrorReason.TOO_LARGE),
     ],

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from itertools import count
 
-from fakes.hospital import START, FakeHospital, HospitalNetwork
+from fakes.hospital import SHARED, START, FakeHospital, HospitalNetwork
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -59,7 +59,7 @@ class HistorySimulation:
     def __init__(self, operators: int, approval: str) -> None:
         self.network, self.contents, self.time_advanced = HospitalNetwork(), count(), timedelta(0)
         gate = {"floor": "0.5", "margin": "0.3", "approval": approval}
-        self.hospitals = [FakeHospital(self.network, {"gate": gate}) for _ in range(operators)]
+        self.hospitals = [FakeHospital(self.network, {"gate": gate} | SHARED) for _ in range(operators)]
 
     def apply_step(self, step: Step) -> None:
         kind, number, argument = step

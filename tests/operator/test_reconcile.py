@@ -3,7 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 
-from fakes.hospital import SPACE, FakeHospital, HospitalNetwork, site_document
+from fakes.hospital import SHARED, SPACE, FakeHospital, HospitalNetwork, site_document
 
 from anamnesis.operator.api import Site
 from anamnesis.operator.api.condition_types import DECIDED, READY
@@ -134,7 +134,7 @@ def test_a_suspended_model_begins_and_decides_nothing(network: HospitalNetwork, 
 
 
 def test_two_operators_that_share_a_registry_do_one_update(network: HospitalNetwork) -> None:
-    first_hospital, second_hospital = FakeHospital(network, {}), FakeHospital(network, {})
+    first_hospital, second_hospital = FakeHospital(network, SHARED), FakeHospital(network, SHARED)
     network.add_data("north", "a")
     first_hospital.reconcile()
     second_hospital.reconcile()

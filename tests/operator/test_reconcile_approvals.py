@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from fakes.hospital import APPROVAL_REQUIRED, FakeHospital, HospitalNetwork, digest
+from fakes.hospital import APPROVAL_REQUIRED, SHARED, FakeHospital, HospitalNetwork, digest
 
 from anamnesis.operator.api.condition_types import AWAITING_APPROVAL
 from anamnesis.records import EntryKind
@@ -52,8 +52,8 @@ def test_another_digest_another_update_an_unchecked_author_are_refused(network: 
 
 def test_a_late_approval_of_a_superseded_candidate_is_refused(network: HospitalNetwork) -> None:
     hospital, second_hospital = (
-        FakeHospital(network, APPROVAL_REQUIRED, ("north",)),
-        FakeHospital(network, {}, ("south",)),
+        FakeHospital(network, APPROVAL_REQUIRED | SHARED, ("north",)),
+        FakeHospital(network, SHARED, ("south",)),
     )
     network.add_data("north", "a")
     hospital.run_update()

@@ -117,5 +117,6 @@ def test_a_model_that_is_deleted_keeps_nobody_waiting_for_its_claims(
     hospital.cluster.delete(hospital.model)
     hospital.reconcile()
     second_hospital = FakeHospital(network, {})
+    second_hospital.cluster.uid = hospital.cluster.uid  # applied again on the same cluster
     second_hospital.run_update()
     assert second_hospital.states()["north"] == "Learned"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anamnesis import snapshots
-from anamnesis.records import InputError, LabelOrigin, LabelSource, RefusedError, Split, Task, TaskType
+from anamnesis.records import InputError, LabelOrigin, LabelSource, PatientOrigin, RefusedError, Split, Task, TaskType
 from anamnesis.snapshots import ingestion
 from anamnesis.storage.store import open_store
 
@@ -182,25 +182,6 @@ def test_manifests_in_csv_and_json_say_the_same(make_site):
     assert results[0].snapshot == results[1].snapshot
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("path,label\na.png,no", "row 1: 'file' is missing"),
-        ("file,label,split\na.png,no,left", "row 1: split"),
-        ("file,label,covariate.age\na.png,no,nan", "row 1: covariate.age"),
-        ("file,label\na.png,no\na.png,yes", "row 2: an earlier row lists the same file"),
-        (b"\xff\xfe\x00", "UTF-8"),
-    ],
-)
-def test_a_wrong_manifest_names_the_row(make_site, text, message):
-    site = make_site(labels=LabelSource(LabelOrigin.MANIFEST, "labels.csv"))
-    site.png("a.png")
-    (site.folder / "labels.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(InputError, match=message) as caught:
-        site.ingest()
-    assert "a.png" not in str(caught.value)
-
-
 def test_maximum_studies_is_counted_not_quarantined(site):
     result = site.ingest(maximum_studies=20)
     assert result.counts["left_out"] == 40
@@ -232,7 +213,8 @@ def test_segmentation_takes_masks_from_files_beside_images(make_site):
 
 
 def test_prognosis_takes_event_and_days(make_site):
-    site = make_site(classes=(), type=TaskType.PROGNOSIS, labels=LabelSource(LabelOrigin.MANIFEST, "labels.csv"))
+    labels = LabelSource(LabelOrigin.MANIFEST, "labels.csv", patients=PatientOrigin.FILES)
+    site = make_site(classes=(), type=TaskType.PROGNOSIS, labels=labels)
     rows = ["file,event,days"]
     for number in range(20):
         site.png(f"{number}.png")

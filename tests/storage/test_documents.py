@@ -34,7 +34,7 @@ def test_a_record_is_read_as_it_was_written() -> None:
 @pytest.mark.parametrize(
     ("schema", "advice"),
     [
-        (2, "start a new registry, or use the release of Anamnesis that wrote this object"),
+        (2, "start a new registry and store, or use the release of Anamnesis that wrote this object"),
         (4, "use a newer release of Anamnesis"),
     ],
 )
@@ -56,7 +56,7 @@ def test_changed_bytes_are_found(data: bytes) -> None:
 def test_records_with_renamed_fields_have_a_new_schema(kind: type) -> None:
     old_record = b'{"schema":1,"who":"dr"}'
     with pytest.raises(
-        InputError, match=f"found schema 1 of {kind.__name__}, this release reads schema [23]; start a new"
+        InputError, match=f"found schema 1 of {kind.__name__}, this release reads schema 3; start a new"
     ):
         load_record(kind, old_record, "log entry 1")
 

@@ -27,7 +27,7 @@ def weights() -> dict[str, torch.Tensor]:
 def import_into(runner: "UpdateRunner", path: Path) -> str:
     task = runner.config("north").task
     return import_weights(
-        runner.registry,
+        open_store(runner.registry),
         path,
         site="north",
         task=task,

@@ -1,12 +1,13 @@
 """Decisions of a person on a version: creates an UpdateApproval and waits until the operator records it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from anamnesis.cli.cluster.connection import Connection
 from anamnesis.operator.api import ContinualModel, UpdateApproval, condition_types
+from anamnesis.operator.api.candidate_report import CandidateReport
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.plan.planned_status import ApprovalState, UpdateState
 from anamnesis.records import InputError, RefusedError, UnreachableError
@@ -26,11 +27,15 @@ class DecisionTarget:
         decision: approve, reject, or roll back to an earlier champion.
         reference: field of the approval (``update`` or ``model``) and the name in it.
         version: the whole digest.
+        report: the report about a candidate, where the operator has written it.
+        report_digest: its digest.
     """
 
     decision: ApprovalDecision
     reference: tuple[Literal["update", "model"], str]
     version: str
+    report: CandidateReport | None = None
+    report_digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +57,17 @@ class ApprovalOutcome:
     message: str
 
 
-def resolve_target(
-    connection: Connection, decision: ApprovalDecision, *, subject: str, version: str, confirm: Callable[[str], bool]
-) -> DecisionTarget:
+def resolve_target(connection: Connection, decision: ApprovalDecision, *, subject: str, version: str) -> DecisionTarget:
     """Returns the version that a person means, with the whole digest.
 
     Args:
         connection: to the cluster.
         decision: the decision.
         subject: name of a model or an update; empty: any with this version.
-        version: digest or a prefix of it; empty: the version that awaits approval, after confirmation.
-        confirm: asks the person a yes-or-no question.
+        version: digest or a prefix of it; empty: the version that awaits approval.
 
     Raises:
-        InputError: no version matches, several match, or the person did not confirm.
+        InputError: no version matches, or several match.
     """
     if decision == "RollBack":
         if not (subject and version):
@@ -74,10 +76,8 @@ def resolve_target(
             )
         return DecisionTarget(decision, ("model", subject), resolve_former_champion(connection, subject, version))
     update = find_candidate(connection, subject, version)
-    name, digest = update.metadata.name, update.status.version or ""
-    if not version and not confirm(f"{decision} {digest} of {name}?"):
-        raise InputError(f"ModelUpdate {name}: not confirmed; to decide without a question, give the version: {digest}")
-    return DecisionTarget(decision, ("update", name), digest)
+    name, status = update.metadata.name, update.status
+    return DecisionTarget(decision, ("update", name), status.version or "", status.report, status.report_digest)
 
 
 def find_candidate(connection: Connection, subject: str, version: str) -> ModelUpdate:
@@ -100,26 +100,41 @@ def find_candidate(connection: Connection, subject: str, version: str) -> ModelU
     else:
         matching_updates = [update for update in updates if _awaits_approval(update)]
     if len({update.status.version for update in matching_updates}) != 1:
-        request = f"{subject} {version}".strip() or "any model"
-        if matching_updates:
-            raise InputError(
-                f"{request} in namespace {connection.namespace}: {len(matching_updates)} updates match; give the name "
-                f"of one update and its version: {_describe_updates(matching_updates)}"
-            )
-        waiting_updates = [update for update in updates if _awaits_approval(update)]
-        if not waiting_updates:
-            raise InputError(
-                f"{request} in namespace {connection.namespace}: no version matches, and no update waits for approval; "
-                f"to see all models and updates, run: anamnesis status -n {connection.namespace}"
-            )
-        raise InputError(
-            f"{request} in namespace {connection.namespace}: no version matches; give one of the updates that wait for "
-            f"approval: {_describe_updates(waiting_updates)}"
-        )
+        raise InputError(_no_single_match(connection, subject, version, updates, matching_updates))
     return max(
         matching_updates,
         key=lambda each: (_awaits_approval(each), each.metadata.creation_timestamp, each.metadata.name),
     )
+
+
+def _no_single_match(
+    connection: Connection,
+    subject: str,
+    version: str,
+    updates: Sequence[ModelUpdate],
+    matching_updates: Sequence[ModelUpdate],
+) -> str:
+    """Says what does not exist, and what could be meant."""
+    place = f"namespace {connection.namespace}"
+    if matching_updates:
+        return (
+            f"{place}: {len(matching_updates)} updates match {f'{subject} {version}'.strip() or 'any model'}; give the "
+            f"name of one update and its version: {_describe_updates(matching_updates)}"
+        )
+    waiting_updates = [update for update in connection.list_all(ModelUpdate) if _awaits_approval(update)]
+    waiting = f"these versions wait for approval: {_describe_updates(waiting_updates)}"
+    advice = (
+        waiting
+        if waiting_updates
+        else "no version waits for approval; to see all models and updates, run: "
+        f"anamnesis status -n {connection.namespace}"
+    )
+    if subject and not updates:
+        return f"{place}: no ContinualModel and no ModelUpdate with a version is called {subject!r}; {advice}"
+    if version:
+        owner = f"update of {subject}" if subject else "update"
+        return f"{place}: no {owner} has a version that begins with {version}; {advice}"
+    return f"{place}: no version of {subject or 'any model'} waits for approval; {advice}"
 
 
 def resolve_former_champion(connection: Connection, model: str, version: str) -> str:
@@ -150,6 +165,8 @@ def create_approval(connection: Connection, target: DecisionTarget, reason: str)
     field, name = target.reference
     approver = connection.whoami()
     spec = {field: name, "version": target.version, "decision": target.decision, "approver": approver, "reason": reason}
+    if target.report_digest:
+        spec["report"] = target.report_digest
     name_prefix = f"{name[:40].rstrip('-')}-{target.decision.lower()}-"
     approval = connection.create(UpdateApproval, {"generateName": name_prefix, "namespace": connection.namespace}, spec)
     return ApprovalOutcome(
@@ -206,5 +223,5 @@ def _awaits_approval(update: ModelUpdate) -> bool:
     return condition is not None and condition.reason == UpdateState.AWAITING_APPROVAL
 
 
-def _describe_updates(updates: list[ModelUpdate]) -> str:
+def _describe_updates(updates: Sequence[ModelUpdate]) -> str:
     return ", ".join(f"{update.metadata.name} with {update.status.version}" for update in updates)

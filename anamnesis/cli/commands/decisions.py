@@ -17,6 +17,7 @@ from anamnesis.cli.options import (
     ModelOption,
     NamespaceOption,
     ReasonOption,
+    YesOption,
     format_examples,
 )
 from anamnesis.records.errors import InputError
@@ -24,13 +25,14 @@ from anamnesis.records.errors import InputError
 if TYPE_CHECKING:
     from anamnesis.cli.cluster.approvals import ApprovalDecision
     from anamnesis.local.context import SelectedModel
+    from anamnesis.operator.api.candidate_report import CandidateReport
 
 SubjectArgument = Annotated[
     str,
     typer.Argument(
         metavar="MODEL|UPDATE|VERSION",
         help="Model, update or version. On a cluster the name of a model with a waiting update is enough: the command "
-        "shows the digest and asks for confirmation.",
+        "shows the report and the digest, and asks for confirmation.",
     ),
 ]
 OptionalVersionArgument = Annotated[
@@ -66,12 +68,14 @@ class DecisionCommand:
         help: help text.
         decision: the same decision in an UpdateApproval.
         record: writes the decision to a local registry; returns the document for programs and the line for people.
+        shows_report: whether the person reads the report about the version first.
     """
 
     name: str
     help: str
     decision: "ApprovalDecision"
     record: "Callable[[SelectedModel, str, str, str], tuple[object, str]]"
+    shows_report: bool = True
 
 
 def _approve_locally(selected_model: "SelectedModel", digest: str, author: str, reason: str) -> tuple[object, str]:
@@ -108,7 +112,9 @@ REJECT = DecisionCommand(
     "Reject",
     _reject_locally,
 )
-ROLL_BACK = DecisionCommand("rollback", "Makes an earlier champion the champion again.", "RollBack", _roll_back_locally)
+ROLL_BACK = DecisionCommand(
+    "rollback", "Makes an earlier champion the champion again.", "RollBack", _roll_back_locally, shows_report=False
+)
 
 
 def _make_command(decision_command: DecisionCommand) -> Callable[..., None]:
@@ -122,6 +128,7 @@ def _make_command(decision_command: DecisionCommand) -> Callable[..., None]:
         namespace: NamespaceOption = "",
         context: ContextOption = "",
         wait: WaitOption = 60,
+        yes: YesOption = False,
         as_json: JsonOption = False,
     ) -> None:
         if not files:
@@ -135,12 +142,16 @@ def _make_command(decision_command: DecisionCommand) -> Callable[..., None]:
                 reason=reason,
                 location=ClusterLocation(namespace, context),
                 timeout_seconds=wait,
+                is_confirmed=yes,
                 as_json=as_json,
             )
         from anamnesis.cli.output import print_result
         from anamnesis.local.context import login_name
 
         selected_model, digest = _select_version(files, subject, version, model)
+        if decision_command.shows_report:
+            reason = _show_local_report(selected_model, digest, reason)
+        _require_confirmation(f"{decision_command.decision} {digest}", is_confirmed=yes, is_version_given=True)
         document, text = decision_command.record(selected_model, digest, author or login_name(), reason)
         return print_result(document, [text], as_json)
 
@@ -168,6 +179,7 @@ def _decide_on_cluster(
     reason: str,
     location: ClusterLocation,
     timeout_seconds: float,
+    is_confirmed: bool,
     as_json: bool,
 ) -> None:
     from anamnesis.cli.cluster.approvals import create_approval, resolve_target, wait_until_recorded
@@ -176,12 +188,45 @@ def _decide_on_cluster(
 
     connection = connect(location.namespace, location.context)
     subject, version = target
-    decision_target = resolve_target(connection, decision, subject=subject, version=version, confirm=_confirm)
+    decision_target = resolve_target(connection, decision, subject=subject, version=version)
+    _print_report(decision_target.report)
+    question = f"{decision} {decision_target.version} of {decision_target.reference[1]}"
+    _require_confirmation(question, is_confirmed=is_confirmed, is_version_given=bool(version))
     approval = create_approval(connection, decision_target, reason)
     print_note(f"UpdateApproval {approval.approval}: {approval.approver}: {decision} {approval.version}")
     outcome = wait_until_recorded(connection, approval, timeout_seconds)
     print_result(outcome, [f"{outcome.reason}: {outcome.message}" if outcome.message else outcome.reason], as_json)
 
 
-def _confirm(question: str) -> bool:
-    return sys.stdin.isatty() and typer.confirm(question)
+def _show_local_report(selected_model: "SelectedModel", digest: str, reason: str) -> str:
+    """Prints the report about a version; returns the reason with the digest of the report, for the log."""
+    from anamnesis.local.candidate_reports import read_candidate_report
+    from anamnesis.operator.candidate_reports import report_marker
+
+    report = read_candidate_report(selected_model, digest)
+    _print_report(report)
+    return f"{reason} {report_marker(report.digest)}" if report else reason
+
+
+def _print_report(report: "CandidateReport | None") -> None:
+    """Prints a report on standard error, so that the result on standard output stays one document."""
+    from anamnesis.cli.candidate_report import report_lines
+    from anamnesis.cli.output import print_note
+
+    for line in report_lines(report) if report else ():
+        print_note(line)
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
+def _require_confirmation(question: str, *, is_confirmed: bool, is_version_given: bool) -> None:
+    """Asks at a terminal. Elsewhere the whole command is the confirmation, where it names the version.
+
+    Raises:
+        InputError: the person did not confirm.
+    """
+    if is_confirmed or (typer.confirm(f"{question}?") if _is_terminal() else is_version_given):
+        return
+    raise InputError(f"{question}: not confirmed; to decide without a question, give the version, or --yes")

@@ -1,8 +1,16 @@
 """``ingest``: make a snapshot of the data of a site."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
 import typer
 
 from anamnesis.cli.options import FilesOption, JsonOption, ModelOption, SiteOption, WorkersOption, format_examples
+
+if TYPE_CHECKING:
+    from anamnesis.snapshots import IngestResult
 
 
 def register_commands(app: typer.Typer) -> None:
@@ -52,4 +60,21 @@ def ingest(
         ]
         for name, result in results.items()
     ]
-    print_result(results, format_table(["site", "snapshot", *count_names, ""], rows), as_json)
+    lines = [*format_table(["site", "snapshot", *count_names, ""], rows), *_describe_unused_files(results)]
+    print_result(results, lines, as_json)
+
+
+def _describe_unused_files(results: Mapping[str, IngestResult]) -> Iterator[str]:
+    """Yields, for each site, how many files have no sample, why, and where they are listed."""
+    for name, result in results.items():
+        descriptions: tuple[tuple[int, str, Mapping[str, int]], ...] = (
+            (result.counts.get("quarantined", 0), "quarantined", result.reasons),
+            (result.counts.get("foreign", 0), "not for this site", result.foreign_reasons),
+            (result.counts.get("copies", 0), "copies of other files", {}),
+        )
+        for count, description, reasons in descriptions:
+            if count:
+                yield f"{name}: {count} {description}{':' if reasons else ''}"
+                yield from (f"  {number} x {reason}" for reason, number in reasons.items())
+        if any(count for count, _, _ in descriptions):
+            yield f"{name}: the files are listed in {result.quarantine_list}"

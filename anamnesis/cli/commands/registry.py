@@ -167,7 +167,6 @@ def import_command(
     """
     from anamnesis.cli.output import print_result
     from anamnesis.local.context import login_name, select_model
-    from anamnesis.operator.addresses import registry_url
     from anamnesis.operator.requests import configuration
     from anamnesis.records import short_digest
     from anamnesis.updates.weight_import import import_weights
@@ -176,9 +175,8 @@ def import_command(
     learned_site = selected_model.site(site)
     model_configuration = configuration(selected_model.model.resource.spec)
     task = selected_model.config(learned_site).task
-    url = registry_url(selected_model.model)
     digest = import_weights(
-        url,
+        selected_model.establish_registry(),
         weights,
         site=learned_site.name,
         task=task,

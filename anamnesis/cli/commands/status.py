@@ -52,7 +52,7 @@ def status(
 
     model_statuses = [read_model_status(selected_model) for selected_model in select_models(files, name or model)]
     return print_result(
-        model_statuses,
+        [model_status.document() for model_status in model_statuses],
         (line for model_status in model_statuses for line in describe_local_status(model_status)),
         as_json,
     )

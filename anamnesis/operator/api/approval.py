@@ -11,6 +11,7 @@ from anamnesis.operator.api.string_types import Digest, Name, Text
 
 _ROLL_BACK_MESSAGE = "decision RollBack needs the field model alone; set model, and remove update"
 _CANDIDATE_MESSAGE = "decisions Approve and Reject need the field update alone; set update, and remove model"
+_REPORT_MESSAGE = "report belongs to decisions about an update; remove report"
 
 
 class GeneratedMetadata(Metadata):
@@ -33,6 +34,7 @@ class UpdateApprovalSpec(ApiModel):
             ("self == oldSelf", "a decision cannot be changed; create another UpdateApproval"),
             ("self.decision != 'RollBack' || (has(self.model) && !has(self.update))", _ROLL_BACK_MESSAGE),
             ("self.decision == 'RollBack' || (has(self.update) && !has(self.model))", _CANDIDATE_MESSAGE),
+            ("!has(self.report) || has(self.update)", _REPORT_MESSAGE),
         )
     )
 
@@ -44,6 +46,9 @@ class UpdateApprovalSpec(ApiModel):
     """Digest of the version: the candidate (status.version of the ModelUpdate), or the earlier champion."""
     decision: Literal["Approve", "Reject", "RollBack"]
     """The decision on the version."""
+    report: Digest | None = None
+    """Digest of the report that you read (status.reportDigest of the ModelUpdate). With another digest than that of
+    the present report, the operator refuses the approval."""
     approver: Text
     """Your own user name (kubectl auth whoami shows it). The API server refuses any other name."""
     reason: Text
@@ -55,6 +60,8 @@ class UpdateApprovalSpec(ApiModel):
             raise ValueError(_ROLL_BACK_MESSAGE)
         if self.decision != "RollBack" and (self.update is None or self.model is not None):
             raise ValueError(_CANDIDATE_MESSAGE)
+        if self.report is not None and self.update is None:
+            raise ValueError(_REPORT_MESSAGE)
         return self
 
 

@@ -11,6 +11,7 @@ from anamnesis.operator.api.backend import BackendSpec, KubeflowBackendSpec
 from anamnesis.operator.api.cel import RULES_KEYWORD, cel_rules
 from anamnesis.operator.api.gate import ChangePlanSpec, GateSpec
 from anamnesis.operator.api.method import MethodSpec, supported_methods
+from anamnesis.operator.api.signing import SigningSpec
 from anamnesis.operator.api.split_key import SplitKeySpec
 from anamnesis.operator.api.status import ContinualModelStatus
 from anamnesis.operator.api.string_types import Name, Url
@@ -58,6 +59,10 @@ class RegistrySpec(ApiModel):
     """s3://bucket/prefix or file:///absolute/path; on a laptop also a path relative to this file."""
     credentials_secret: SecretReference | None = None
     """Secret with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, AWS_REGION. Default: environment."""
+    shared: Annotated[bool, Field(strict=True)] = False
+    """True: models of the same name on other clusters use this registry too. Each of them must set it."""
+    signing: SigningSpec | None = None
+    """The keys that sign log entries, evaluations and results. If omitted, records are unsigned."""
 
 
 class ContinualModelSpec(ApiModel):

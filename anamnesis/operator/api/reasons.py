@@ -8,6 +8,7 @@ NO_CHAMPION: Final = "NoChampion"
 NOTHING_TO_DO: Final = "NothingToDo"
 EVALUATION_FAILED: Final = "EvaluationFailed"
 INVALID_SPEC: Final = "InvalidSpec"
+OTHER_MODEL: Final = "RegistryOfOtherModel"
 REACHABLE: Final = "Reachable"
 UNREACHABLE: Final = "Unreachable"
 # Progressing, AwaitingApproval
@@ -22,6 +23,10 @@ NOT_EVALUATED: Final = "NotEvaluated"
 RECENT_BELOW_FLOOR: Final = "RecentBelowFloor"
 RECENT_WITHIN_FLOOR: Final = "RecentWithinFloor"
 NO_RECENT_CASES: Final = "NoRecentCases"
+# UnverifiedPromotion
+ENTRIES_VERIFIED: Final = "EntriesVerified"
+ENTRY_UNVERIFIED: Final = "EntryUnverified"
+RECORDS_UNSIGNED: Final = "RecordsUnsigned"
 # Claimed, RunSucceeded
 CLAIMED_ELSEWHERE: Final = "ClaimedElsewhere"
 NOT_CLAIMED: Final = "NotClaimed"

@@ -9,8 +9,17 @@ from anamnesis.operator.api.api_model import ApiModel, Resource, SecretReference
 from anamnesis.operator.api.cel import cel_rules
 from anamnesis.operator.api.split_key import SplitKeySpec
 from anamnesis.operator.api.status import SiteStatus
-from anamnesis.operator.api.string_types import Modality, PathSafeName, PositiveDuration, S3Url, Text, Url, WebAddress
-from anamnesis.operator.api.value_types import Share, UniqueItems
+from anamnesis.operator.api.string_types import (
+    ColumnName,
+    Modality,
+    PathSafeName,
+    PositiveDuration,
+    S3Url,
+    Text,
+    Url,
+    WebAddress,
+)
+from anamnesis.operator.api.value_types import OrderedUniqueItems, Share, UniqueItems
 
 _METRICS_BY_TASK_TYPE = {
     "Classification": ("AUROC", "Accuracy", "BalancedAccuracy"),
@@ -20,6 +29,9 @@ _METRICS_BY_TASK_TYPE = {
 }
 _MANIFEST_MISSING_MESSAGE = "from: Manifest needs the field manifest; add it with the path or URL of a CSV or JSON file"
 _MANIFEST_UNUSED_MESSAGE = "from: Container excludes the field manifest; remove manifest, or set from: Manifest"
+_COLUMNS_UNUSED_MESSAGE = (
+    "from: Container excludes the fields patients, covariates and ignoredColumns; remove them, or set from: Manifest"
+)
 _CLASSES_MESSAGE = "type Classification needs two classes or more"
 _NO_FOLDERS_MESSAGE = "a DICOM server has no folders that give classes: set labels.from: Manifest"
 _NO_MANIFEST_FILE_MESSAGE = (
@@ -103,7 +115,7 @@ class TaskSpec(ApiModel):
     """Name of the task. Sites that share a task use the same name, type, classes and primaryMetric."""
     type: Literal["Classification", "Segmentation", "Prognosis", "Pretraining"]
     """What the model predicts: a class, a mask, a risk over time, or (Pretraining) nothing but features."""
-    classes: Annotated[tuple[PathSafeName, ...], Field(max_length=256), UniqueItems] = ()
+    classes: Annotated[tuple[PathSafeName, ...], Field(max_length=256), OrderedUniqueItems] = ()
     """Names of the classes, in the order of the classifier's outputs. Empty for Prognosis and Pretraining."""
     primary_metric: Literal["AUROC", "Accuracy", "BalancedAccuracy", "Dice", "CIndex", "ProbeAccuracy"]
     """The metric that the gate compares."""
@@ -125,6 +137,11 @@ class LabelsSpec(ApiModel):
         json_schema_extra=cel_rules(
             ("self.from != 'Manifest' || has(self.manifest)", _MANIFEST_MISSING_MESSAGE),
             ("self.from == 'Manifest' || !has(self.manifest)", _MANIFEST_UNUSED_MESSAGE),
+            (
+                "self.from == 'Manifest' || "
+                "(self.patients == 'Column' && size(self.covariates) + size(self.ignoredColumns) == 0)",
+                _COLUMNS_UNUSED_MESSAGE,
+            ),
         ),
     )
 
@@ -134,6 +151,12 @@ class LabelsSpec(ApiModel):
     """The table, CSV or JSON: a path below the source, or the URL of a file elsewhere, s3://... or file:///..."""
     ignore: Annotated[tuple[PathSafeName, ...], Field(max_length=256), UniqueItems] = ()
     """Labels whose studies are skipped. Other labels outside the task's classes are quarantined."""
+    patients: Literal["Column", "Files"] = "Column"
+    """Column: the table has a column patient. Files: each file is a patient of its own. A PatientID always counts."""
+    covariates: Annotated[tuple[ColumnName, ...], Field(max_length=64), UniqueItems] = ()
+    """Further columns of the table with numbers to keep."""
+    ignored_columns: Annotated[tuple[ColumnName, ...], Field(max_length=64), UniqueItems] = ()
+    """Columns of the table to skip. Any other unknown column is refused."""
 
     @model_validator(mode="after")
     def _check_manifest(self) -> Self:
@@ -141,6 +164,9 @@ class LabelsSpec(ApiModel):
             raise ValueError(_MANIFEST_MISSING_MESSAGE)
         if self.origin != "Manifest" and self.manifest is not None:
             raise ValueError(_MANIFEST_UNUSED_MESSAGE)
+        has_columns = self.patients != "Column" or self.covariates or self.ignored_columns
+        if self.origin != "Manifest" and has_columns:
+            raise ValueError(_COLUMNS_UNUSED_MESSAGE)
         return self
 
 
@@ -161,7 +187,7 @@ class SiteSpec(ApiModel):
     )
 
     source: SourceSpec
-    modalities: Annotated[tuple[Modality, ...], Field(min_length=1, max_length=8), UniqueItems]
+    modalities: Annotated[tuple[Modality, ...], Field(min_length=1, max_length=8), OrderedUniqueItems]
     """DICOM codes of the modalities to ingest; the network reads the first. The list cannot be changed."""
     task: TaskSpec
     """The task of the model on this Site. It cannot be changed: create another Site for another task."""
@@ -182,6 +208,11 @@ class SiteSpec(ApiModel):
     """A larger share of quarantined files fails the update; a decimal in quotes."""
     maximum_studies: Annotated[int, Field(ge=0, le=10_000_000, strict=True)] = 0
     """Highest number of studies to ingest; 0 ingests all."""
+    maximum_studies_per_patient: Annotated[int, Field(ge=0, le=10_000_000, strict=True)] = 20
+    """Highest number of studies of one patient identifier before a test set is frozen. 0 checks nothing.
+
+    With more, or with more than half of the samples, the identifier probably stands for many people.
+    """
     attributes: Annotated[tuple[Literal["Sex", "AgeBand", "Manufacturer"], ...], Field(max_length=3), UniqueItems] = ()
     """Generalised attributes to keep for comparing groups of patients. If empty, none is kept."""
 

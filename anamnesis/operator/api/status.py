@@ -5,11 +5,12 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from anamnesis.operator.api.api_model import StatusModel
+from anamnesis.operator.api.candidate_report import CandidateReport
 from anamnesis.operator.api.conditions import Condition
+from anamnesis.operator.api.scores import NonNegativeInt, Score
 from anamnesis.operator.api.string_types import Digest, Name, PathSafeName, Sentence
 from anamnesis.operator.api.value_types import DecimalString, Timestamp, UniqueBy, UniqueNames
 
-NonNegativeInt = Annotated[int, Field(ge=0)]
 Conditions = Annotated[tuple[Condition, ...], Field(max_length=16), UniqueBy(("type",))]
 RunIdentifier = Annotated[str, StringConstraints(max_length=512)]
 
@@ -62,19 +63,6 @@ class LogHead(StatusModel):
     """Number of the entry."""
     digest: Digest
     """Digest of the entry, which includes the digest of the previous entry."""
-
-
-class Score(StatusModel):
-    """The primary metric on one set of cases."""
-
-    value: DecimalString
-    """The estimate."""
-    low: DecimalString | None = None
-    """Lower bound of its 95 % interval."""
-    high: DecimalString | None = None
-    """Upper bound of its 95 % interval."""
-    cases: NonNegativeInt = 0
-    """Number of cases that it was measured on."""
 
 
 class TaskStatus(StatusModel):
@@ -154,7 +142,8 @@ class ContinualModelStatus(ResourceStatus):
 
     Conditions: ``Ready`` (a champion is in use), ``Progressing`` (an update is in progress; if False, the message says
     what each Site waits for), ``Stalled`` (the message says what a person must do), ``AwaitingApproval``,
-    ``Forgetting``, ``Drifting``, ``BackendReachable``.
+    ``Forgetting``, ``Drifting``, ``BackendReachable``, ``UnverifiedPromotion`` (the log has an entry that no key of
+    ``spec.registry.signing`` signed, or that no UpdateApproval stands behind).
     """
 
     champion: Digest | None = None
@@ -162,6 +151,8 @@ class ContinualModelStatus(ResourceStatus):
     promotion_time: Timestamp | None = None
     """When the champion was promoted."""
     log_head: LogHead | None = None
+    verified_log_entry: LogHead | None = None
+    """The last log entry up to which every entry is signed, and every decision of a person has its UpdateApproval."""
     update: Name | None = None
     """Name of the ModelUpdate in progress."""
     sites: Annotated[tuple[ModelSiteStatus, ...], Field(max_length=64), UniqueNames] = ()
@@ -208,6 +199,9 @@ class ModelUpdateStatus(ResourceStatus):
     """Digest of the candidate. An UpdateApproval names it."""
     verdict: Annotated[str, StringConstraints(max_length=32)] = ""
     """Verdict of the gate on the candidate."""
+    report: CandidateReport | None = None
+    report_digest: Digest | None = None
+    """Digest of the report. An UpdateApproval names it in spec.report; the ConfigMap of this report has its digits."""
     new_patients: NonNegativeInt = 0
     """Number of training patients that the base version has not learned."""
     completion_time: Timestamp | None = None

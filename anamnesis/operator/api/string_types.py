@@ -25,6 +25,7 @@ SECRET_KEY_PATTERN = r"^[-._a-zA-Z0-9]+$"
 MEMORY_PATTERN = r"^[1-9][0-9]{0,5}(Mi|Gi)$"
 ABSOLUTE_PATH_PATTERN = r"^/.+$"
 DECIMAL_PATTERN = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?$"
+PUBLIC_KEY_PATTERN = r"^[A-Za-z0-9+/]{43}=$"
 NUMBER_PATTERN = r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$"
 
 
@@ -64,6 +65,7 @@ PATTERN_DESCRIPTIONS: Mapping[str, str] = {
     SECRET_KEY_PATTERN: "the key of a Secret: letters, digits, dots, dashes, underscores",
     MEMORY_PATTERN: "a number and Mi or Gi, like 2Gi",
     ABSOLUTE_PATH_PATTERN: "an absolute path, like /data",
+    PUBLIC_KEY_PATTERN: "a public key, as 'anamnesis key signing' prints it",
     DECIMAL_PATTERN: 'a decimal in quotes, like "0.80"',
     NUMBER_PATTERN: 'a number in quotes, like "0.001"',
     CRON_PATTERN: "five fields (minute, hour, day, month, weekday) of numbers or names, like 30 2 * * MON-FRI",
@@ -73,6 +75,8 @@ Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=63)]
 """A Kubernetes name: lower-case letters, digits and dashes."""
 PathSafeName = Annotated[str, StringConstraints(pattern=PATH_SAFE_NAME_PATTERN, max_length=63)]
 """A name of a task or class: anything but a slash."""
+ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+"""Name of a column of a table."""
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 Duration = Annotated[str, StringConstraints(pattern=DURATION_PATTERN, max_length=32)]
 PositiveDuration = Annotated[str, StringConstraints(pattern=POSITIVE_DURATION_PATTERN, max_length=32)]

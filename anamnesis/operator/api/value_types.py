@@ -59,7 +59,10 @@ Timestamp = Annotated[datetime, PlainSerializer(format_timestamp, return_type=st
 
 @dataclass(frozen=True, slots=True)
 class UniqueBy:
-    """A list without equal items; with ``keys``, items with equal values of these fields are equal."""
+    """A list without equal items; with ``keys``, items with equal values of these fields are equal.
+
+    The order of the items means nothing to the API server. ``OrderedUniqueItems`` is for lists where it matters.
+    """
 
     keys: tuple[str, ...] = ()
 
@@ -83,5 +86,29 @@ class UniqueBy:
         return items
 
 
+_UNIQUE_MESSAGE = "expected each item once; remove the second one"
+
+
+@dataclass(frozen=True, slots=True)
+class Atomic:
+    """A list whose order means something: the API server never merges or reorders it, and compares it in order."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Adds the type of the list."""
+        return handler(core) | {"x-kubernetes-list-type": "atomic"}
+
+
+@dataclass(frozen=True, slots=True)
+class AtomicUnique(UniqueBy):
+    """A list of texts without equal items whose order means something."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Adds the type of the list, and the rule that the API server checks itself in a set."""
+        rules = cel_rules(("self.all(item, self.exists_one(other, other == item))", _UNIQUE_MESSAGE))
+        return handler(core) | {"x-kubernetes-list-type": "atomic"} | rules
+
+
+InOrder = Atomic()
+OrderedUniqueItems = AtomicUnique()
 UniqueItems = UniqueBy()
 UniqueNames = UniqueBy(("name",))

@@ -3,13 +3,16 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from anamnesis.operator.addresses import SPLIT_KEY_VARIABLE, site_key_variable
+from anamnesis.operator.addresses import RUN_KEY_VARIABLE, SPLIT_KEY_VARIABLE, site_key_variable
 from anamnesis.operator.api.model import ContinualModelSpec
+from anamnesis.operator.api.signing import SigningSpec
 from anamnesis.operator.api.site import Site
 from anamnesis.operator.api.split_key import SecretKey
 from anamnesis.operator.source_credentials import source_environment
-from anamnesis.records import InputError
+from anamnesis.records import InputError, SignerRole
+from anamnesis.registry.signing import make_signer
 
+_RUN_KEY = "key"
 ReadSecret = Callable[[str], Mapping[str, str] | None]
 """Secret name -> its keys and values; none if the Secret is missing or not readable."""
 
@@ -60,6 +63,8 @@ def collect_credentials(
         all_credentials.append(
             _split_key_credential(spec.split_key.secret, "spec.splitKey.secret", SPLIT_KEY_VARIABLE, read_secret)
         )
+    if spec.registry.signing:
+        all_credentials.append(_run_key_credential(spec.registry.signing, read_secret))
     for site in run_sites:
         if site.spec.split_key and (own_secret := site.spec.split_key.secret):
             field_path, variable = (
@@ -77,6 +82,24 @@ def collect_credentials(
             }
             all_credentials.append(_make_credential(reference.name, field_path, secret_data, variable_by_key))
     return _without_duplicates(all_credentials)
+
+
+def _run_key_credential(signing: SigningSpec, read_secret: ReadSecret) -> Credential:
+    """Returns the key with which a run signs its records; refuses a key whose signatures would not count."""
+    field_path = "spec.registry.signing.runKeySecret"
+    if signing.run_key_secret is None:
+        raise InputError(f"{field_path}: missing; name the Secret with the private key of runs")
+    name = signing.run_key_secret.name
+    secret_data = _read_secret_data(read_secret, name, field_path)
+    if _RUN_KEY not in secret_data:
+        raise InputError(f"{field_path}: the Secret {name!r} has no key {_RUN_KEY!r}; add it: anamnesis key signing")
+    signer = make_signer(SignerRole.RUN, secret_data[_RUN_KEY])
+    if signer.public_key not in [key.key for key in signing.public_keys if key.role == "Run"]:
+        raise InputError(
+            f"{field_path}: the private key of the Secret {name!r} does not belong to a public key of the role Run; "
+            f"add it to spec.registry.signing.publicKeys: name: runs, role: Run, key: {signer.public_key}"
+        )
+    return _make_credential(name, field_path, secret_data, {_RUN_KEY: RUN_KEY_VARIABLE})
 
 
 def _split_key_credential(secret: SecretKey, field_path: str, variable: str, read_secret: ReadSecret) -> Credential:

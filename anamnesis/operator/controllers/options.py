@@ -21,9 +21,11 @@ class ReconcileOptions:
         state_folder: folder for the files of the local back end, and for split keys where a model names no Secret.
         backend_factory: makes the back end of a model.
         open_store: opens a registry or a site's store.
+        signing_key: file of the private key that signs log entries, or none.
     """
 
     environment: Environment
     state_folder: Path
     backend_factory: MakeBackend
     open_store: Callable[[str, Environment], Store] = open_store
+    signing_key: Path | None = None

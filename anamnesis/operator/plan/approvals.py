@@ -87,4 +87,10 @@ def _validate_decision(approval: ObservedApproval, plan_input: PlanInput) -> Pla
         )
     if approval.decision == "Approve" and "approved" in approval.logged_decisions:
         return PlannedApprovalStatus(ApprovalState.RECORDED, "this version was approved before")
+    if approval.decision == "Approve" and approval.report not in ("", update.report):
+        return PlannedApprovalStatus(
+            ApprovalState.REPORT_CHANGED,
+            f"spec.report: the report about this version is now {update.report}, because its scores or the limits of "
+            "the gate have changed since; read the report, then create another approval",
+        )
     return PlannedApprovalStatus(ApprovalState.PENDING)

@@ -92,6 +92,7 @@ class ObservedUpdate:
         candidate: the version that the run trained, or none yet.
         is_promoted: that version is in the champion's lineage.
         is_superseded: the log has the entry that another version became champion first.
+        report: digest of the present report about the version; empty where the gate does not decide.
     """
 
     name: str
@@ -106,6 +107,7 @@ class ObservedUpdate:
     candidate: Candidate | None = None
     is_promoted: bool = False
     is_superseded: bool = False
+    report: str = ""
 
     @property
     def result_kind(self) -> UpdateResultKind | None:
@@ -125,6 +127,7 @@ class ObservedApproval:
         created_at: when the resource was created.
         update: name of the ModelUpdate; empty for a roll back.
         candidate: the version that this update gave; empty where there is no such update or version.
+        report: digest of the report that the person read; empty where the approval names none.
         log_entry: number of the log entry that records the approval; 0 while there is none.
         logged_decisions: what the log records of the version: ``approved``, ``rejected`` by a person, or ``promoted``.
         refusal_reason: the reason of an earlier refusal, which is final; empty where it was not refused.
@@ -137,6 +140,7 @@ class ObservedApproval:
     created_at: datetime
     update: str = ""
     candidate: str = ""
+    report: str = ""
     log_entry: int = 0
     logged_decisions: frozenset[str] = frozenset()
     refusal_reason: str = ""
@@ -185,6 +189,7 @@ class PlanInput:
         approvals: every UpdateApproval of the model, oldest first.
         admission_policy_since: since when the admission policy verifies the author of approvals; none without it.
         other_operator_deadline: when the claim of another operator that shares the registry expires, or none.
+        unverified_entry: the first entry of the registry's log that was not verified, with the reason; else empty.
         evaluation: see ``ObservedEvaluation``; none where the model has no evaluation schedule or no champion.
     """
 
@@ -196,4 +201,5 @@ class PlanInput:
     approvals: tuple[ObservedApproval, ...] = ()
     admission_policy_since: datetime | None = None
     other_operator_deadline: datetime | None = None
+    unverified_entry: str = ""
     evaluation: ObservedEvaluation | None = None

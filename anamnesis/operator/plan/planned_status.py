@@ -27,6 +27,7 @@ class SiteState(StrEnum):
     WAITING_FOR_QUIET = "WaitingForQuiet"
     WAITING_FOR_SCHEDULE = "WaitingForSchedule"
     CLAIMED_ELSEWHERE = "ClaimedElsewhere"
+    UNVERIFIED_PROMOTION = "UnverifiedPromotion"
 
 
 class UpdateState(StrEnum):
@@ -79,6 +80,7 @@ class ApprovalState(StrEnum):
     ALREADY_REJECTED = "AlreadyRejected"
     ALREADY_PROMOTED = "AlreadyPromoted"
     NEVER_PROMOTED = "NeverPromoted"
+    REPORT_CHANGED = "ReportChanged"
 
     @property
     def is_refused(self) -> bool:

@@ -99,6 +99,16 @@ def model_suspended(site: SiteInput) -> SiteReadiness | None:
     return site.readiness(SiteState.SUSPENDED, f"spec.state is Suspended; {remedy}")
 
 
+def log_unverified(site: SiteInput) -> SiteReadiness | None:
+    """The registry's log has an entry that was not verified, so its champion may not be what a person approved."""
+    if not site.plan_input.unverified_entry:
+        return None
+    return site.readiness(
+        SiteState.UNVERIFIED_PROMOTION,
+        f"{site.plan_input.unverified_entry}; the condition UnverifiedPromotion of the model says what to do",
+    )
+
+
 def method_not_allowed(site: SiteInput) -> SiteReadiness | None:
     """The model's method is not in `spec.changePlan.allowedMethods`."""
     method, allowed_methods = site.spec.method.name, site.spec.change_plan.allowed_methods

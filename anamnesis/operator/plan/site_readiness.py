@@ -52,6 +52,10 @@ SITE_CHECKS: Final = (
     ),
     SiteCheck(site_checks.model_suspended, {SiteState.SUSPENDED: "`anamnesis resume`."}),
     SiteCheck(
+        site_checks.log_unverified,
+        {SiteState.UNVERIFIED_PROMOTION: "Read the condition `UnverifiedPromotion` of the model."},
+    ),
+    SiteCheck(
         site_checks.method_not_allowed,
         {SiteState.OUTSIDE_CHANGE_PLAN: "Choose an allowed method, or have this one added to the change plan."},
     ),

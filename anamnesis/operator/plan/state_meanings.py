@@ -36,4 +36,6 @@ APPROVAL_STATE_MEANINGS: Final[Mapping[ApprovalState, str]] = {
     ApprovalState.ALREADY_REJECTED: "A person rejected the version before, which is final.",
     ApprovalState.ALREADY_PROMOTED: "The version is promoted already. `anamnesis rollback` undoes that.",
     ApprovalState.NEVER_PROMOTED: "Roll back is only possible to a version that was champion.",
+    ApprovalState.REPORT_CHANGED: "The report about the version has changed since the person read it. "
+    "Read it with `anamnesis report -n NAMESPACE MODEL`, then approve again.",
 }

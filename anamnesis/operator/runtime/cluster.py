@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal, Protocol, TypeVar
 
 from anamnesis.operator.api.api_model import Resource
+from anamnesis.operator.api.config_map import ConfigMap
 from anamnesis.operator.api.status import ResourceStatus
 from anamnesis.records import AnamnesisError, UnreachableError
 
@@ -29,6 +30,12 @@ class Cluster(Protocol):
             LeadershipLostError: this process does not lead; every other call raises it too.
         """
 
+    def cluster_uid(self) -> str:
+        """Returns the uid of the operator's Lease: it differs between clusters and outlives the operator.
+
+        Empty where this process holds no Lease.
+        """
+
     def get(self, kind: type[ResourceT], namespace: str, name: str) -> ResourceT | None:
         """Returns a resource, or none."""
 
@@ -46,6 +53,16 @@ class Cluster(Protocol):
         Args:
             resource: the new resource, with a name and a namespace.
             owner: its controlling owner: Kubernetes deletes the resource with its owner.
+        """
+
+    def create_config_map(self, config_map: ConfigMap, owner: Resource) -> None:
+        """Creates a ConfigMap that cannot be changed; does nothing where one of its name exists.
+
+        Without the right to create ConfigMaps it does nothing but log a warning: the ModelUpdate has the same numbers.
+
+        Args:
+            config_map: its name is made of its contents.
+            owner: its owner: Kubernetes deletes the ConfigMap with it.
         """
 
     def put_status(self, resource: Resource, status: ResourceStatus) -> None:

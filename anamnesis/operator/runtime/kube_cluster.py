@@ -2,13 +2,14 @@
 
 import logging
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from anamnesis.operator.api.admission import POLICY_NAME, policy_in_force_since
 from anamnesis.operator.api.api_model import API_VERSION, ApiModel, Resource
 from anamnesis.operator.api.conditions import Condition, make_condition, merge_conditions
+from anamnesis.operator.api.config_map import ConfigMap
 from anamnesis.operator.api.reasons import INVALID_SPEC
 from anamnesis.operator.api.status import ResourceStatus
 from anamnesis.operator.runtime.events import EVENTS_PATH, make_event_document, reportable_transitions
@@ -35,14 +36,21 @@ class KubeCluster:
         api: the API server.
         identity: name of this process; it is written into events.
         clock: returns the time, UTC.
+        cluster_uid: see ``Cluster``.
     """
 
-    def __init__(self, api: KubernetesApi, identity: str, clock: Clock) -> None:
-        self._api, self._identity, self._clock = api, identity, clock
+    def __init__(
+        self, api: KubernetesApi, identity: str, clock: Clock, cluster_uid: Callable[[], str] = lambda: ""
+    ) -> None:
+        self._api, self._identity, self._clock, self._cluster_uid = api, identity, clock, cluster_uid
 
     def ensure_leader(self) -> None:
         """See ``Cluster``."""
         self._api.guard()
+
+    def cluster_uid(self) -> str:
+        """See ``Cluster``."""
+        return self._cluster_uid()
 
     def get(self, kind: type[ResourceT], namespace: str, name: str) -> ResourceT | None:
         """Returns a resource, or none.
@@ -87,6 +95,26 @@ class KubeCluster:
                 "the operator tries again"
             )
         return existing_resource
+
+    def create_config_map(self, config_map: ConfigMap, owner: Resource) -> None:
+        """Creates a ConfigMap; a missing right is logged as a warning. See ``Cluster``."""
+        metadata = {
+            "name": config_map.name,
+            "namespace": config_map.namespace,
+            "labels": dict(config_map.labels),
+            "ownerReferences": [_owner_reference(owner)],
+        }
+        document = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": metadata,
+            "immutable": True,
+            "data": dict(config_map.data),
+        }
+        try:
+            self._api.create(f"/api/v1/namespaces/{config_map.namespace}/configmaps", document)
+        except RefusedError as error:
+            logger.warning("cannot write the report %s: %s", config_map.name, error)
 
     def put_status(self, resource: Resource, status: ResourceStatus) -> None:
         """Applies a status where it differs; see ``Cluster``.

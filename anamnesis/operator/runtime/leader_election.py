@@ -52,7 +52,11 @@ class LeaderElection:
         self._leases_path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._lease_path, self._lease_name = f"{self._leases_path}/{name}", name
         self._observed_spec: tuple[JsonDocument, float] = ({}, 0.0)
-        self._leading_until = 0.0
+        self._leading_until, self._lease_uid = 0.0, ""
+
+    def lease_uid(self) -> str:
+        """Returns the uid of the Lease; empty before this process acquired it."""
+        return self._lease_uid
 
     def is_leading(self) -> bool:
         """Whether this process leads now."""
@@ -139,9 +143,13 @@ class LeaderElection:
         }
         type_meta = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
         if lease is not None:
-            self._api.replace(self._lease_path, {**type_meta, "metadata": lease["metadata"], "spec": spec})
-        elif (
-            self._api.create(self._leases_path, {**type_meta, "metadata": {"name": self._lease_name}, "spec": spec})
-            is None
-        ):
+            document: JsonDocument | None = self._api.replace(
+                self._lease_path, {**type_meta, "metadata": lease["metadata"], "spec": spec}
+            )
+        else:
+            document = self._api.create(
+                self._leases_path, {**type_meta, "metadata": {"name": self._lease_name}, "spec": spec}
+            )
+        self._lease_uid = (document or {}).get("metadata", {}).get("uid", "")
+        if document is None:
             raise ConflictError(f"Lease {self._lease_name}: another replica created it first; this replica waits")

@@ -90,7 +90,10 @@ def run_operator(
         clock=clock,
     )
     cluster = KubeCluster(
-        KubernetesApi(configuration, options.request_timeout, election.ensure_leader), options.identity, clock
+        KubernetesApi(configuration, options.request_timeout, election.ensure_leader),
+        options.identity,
+        clock,
+        election.lease_uid,
     )
     workers = WorkerPool(queue, make_reconcile(cluster, cache, clock), election.is_leading, observer.record_reconcile)
     watchdog = Watchdog(

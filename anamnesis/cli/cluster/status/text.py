@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from decimal import Decimal
 
+from anamnesis.cli.candidate_report import format_number, format_score, report_lines
 from anamnesis.cli.cluster.status.read import ModelView, NamespaceView
 from anamnesis.cli.output import format_table
 from anamnesis.operator.api import Site, condition_types
 from anamnesis.operator.api.conditions import Condition
-from anamnesis.operator.api.status import Score, TaskStatus
+from anamnesis.operator.api.status import TaskStatus
 from anamnesis.operator.plan.planned_status import UpdateState
 from anamnesis.records import short_digest
 
@@ -83,7 +83,8 @@ def _update_lines(view: ModelView, now: datetime) -> Iterator[str]:
     if run is not None and state in (UpdateState.RUNNING, UpdateState.RETRYING):
         yield f"  run {run.name}: {run.state}{': ' if run.message else ''}{run.message}"
     if view.approval_command:
-        yield f"  version {update.status.version}"
+        report = update.status.report
+        yield from (f"  {line}" for line in (report_lines(report) if report else [f"version {update.status.version}"]))
         yield f"  {view.approval_command}"
 
 
@@ -99,29 +100,18 @@ def _task_lines(tasks: tuple[TaskStatus, ...], now: datetime) -> list[str]:
         [
             f"{task.site}/{task.task}",
             task.metric,
-            _format_score(task.frozen_score),
-            _format_number(task.floor),
-            _format_number(task.best_score),
-            _format_number(task.margin),
-            _format_score(task.recent_score),
-            _format_number(task.recent_floor),
+            format_score(task.frozen_score),
+            format_number(task.floor),
+            format_number(task.best_score),
+            format_number(task.margin),
+            format_score(task.recent_score),
+            format_number(task.recent_floor),
             format_age(task.evaluation_time, now),
         ]
         for task in tasks
     ]
     head = ["task", "metric", "frozen set", "floor", "best", "margin", "recent cases", "floor", "seen"]
     return format_table(head, rows) if rows else []
-
-
-def _format_score(score: Score | None) -> str:
-    if score is None:
-        return "-"
-    bounds = f" [{_format_number(score.low)}, {_format_number(score.high)}]" if score.low is not None else ""
-    return f"{_format_number(score.value)}{bounds} n={score.cases}"
-
-
-def _format_number(value: Decimal | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
 
 
 def _schedule_lines(view: ModelView, now: datetime) -> Iterator[str]:

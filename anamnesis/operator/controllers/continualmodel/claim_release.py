@@ -5,7 +5,7 @@ from datetime import datetime
 
 from anamnesis.records import LogEntry
 from anamnesis.records.timestamps import parse_timestamp
-from anamnesis.registry import Log, build_history, list_update_results, release_claim
+from anamnesis.registry import Log, list_update_results, release_claim
 from anamnesis.storage import Store
 
 
@@ -26,7 +26,7 @@ def release_claims(registry: Store, operator: str, now: datetime) -> None:
     Raises:
         AnamnesisError: the registry is not reachable, or damaged.
     """
-    claims = build_history(Log(registry).entries()).claims
+    claims = Log(registry).history().claims
     claims_with_result = {result.trigger.claim for result in list_update_results(registry)}
     for subject in open_claims(claims, claims_with_result, operator, now):
         release_claim(registry, subject, author=operator, reason="its model was deleted", clock=lambda: now)

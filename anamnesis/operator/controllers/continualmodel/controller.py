@@ -7,7 +7,8 @@ from pathlib import Path
 from anamnesis.operator.api import ContinualModel, LoadedResource
 from anamnesis.operator.api.annotations import RUNS_FINALIZER
 from anamnesis.operator.api.condition_types import BACKEND_REACHABLE, READY
-from anamnesis.operator.api.reasons import INVALID_SPEC, REFUSED, UNREACHABLE
+from anamnesis.operator.api.reasons import INVALID_SPEC, OTHER_MODEL, REFUSED, UNREACHABLE
+from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.guarded_backend import BackendDownError, make_guarded_backend
 from anamnesis.operator.controllers.continualmodel.claim_release import open_claims, release_claims
 from anamnesis.operator.controllers.continualmodel.conditions import (
@@ -19,6 +20,7 @@ from anamnesis.operator.controllers.continualmodel.conditions import (
 from anamnesis.operator.controllers.continualmodel.execute import ActionExecutor
 from anamnesis.operator.controllers.continualmodel.names import name_prefix, operator_identity
 from anamnesis.operator.controllers.continualmodel.plan_input import build_plan_input
+from anamnesis.operator.controllers.continualmodel.reports import report_config_map
 from anamnesis.operator.controllers.continualmodel.state import ModelState
 from anamnesis.operator.controllers.continualmodel.state_reader import StateReader
 from anamnesis.operator.controllers.options import ReconcileOptions
@@ -34,6 +36,7 @@ from anamnesis.records import (
     UnreachableError,
 )
 from anamnesis.records.timestamps import Clock
+from anamnesis.registry.identity import OtherModelError
 
 MAXIMUM_ROUNDS = 8
 """Rounds of reading, planning and executing in one call; the next call does the rest."""
@@ -81,6 +84,9 @@ class ModelReconciler:
             actions, planned_status = plan(loaded_model.resource.spec, plan_input, state.now)
             if not actions:
                 break
+            if not state.registry.is_established:
+                self._reader.establish_registry(state, services)
+                continue
             previous_state = state
             executor = ActionExecutor(self._cluster, state, services)
             for action in actions:
@@ -94,6 +100,7 @@ class ModelReconciler:
 
     def _write_statuses(self, state: ModelState, plan_input: PlanInput, planned_status: PlannedModelStatus) -> None:
         for update in state.updates:
+            self._publish_report(state, update)
             new_update_status = update_status(state, update, planned_status.updates[update.metadata.name], plan_input)
             self._cluster.put_status(update, new_update_status)
         for approval in state.approvals:
@@ -102,6 +109,12 @@ class ModelReconciler:
             )
             self._cluster.put_status(approval, new_approval_status)
         self._cluster.put_status(state.model.resource, model_status(state, plan_input, planned_status))
+
+    def _publish_report(self, state: ModelState, update: ModelUpdate) -> None:
+        """Writes the report about a version that is not decided yet; the status, written next, names it."""
+        name = update.metadata.name
+        if name in state.gate_decisions and state.reports[name].digest != update.status.report_digest:
+            self._cluster.create_config_map(report_config_map(update, state.reports[name]), owner=update)
 
     def _remove_finalizer_when_idle(self, state: ModelState) -> None:
         """Removes the finalizer where no run is live and this operator holds no open claim."""
@@ -136,6 +149,7 @@ class ModelReconciler:
 
 def _error_reason(error: AnamnesisError) -> str:
     reasons: dict[type[AnamnesisError], str] = {
+        OtherModelError: OTHER_MODEL,
         IntegrityError: "RegistryDamaged",
         UnreachableError: "RegistryUnreachable",
         RefusedError: REFUSED,

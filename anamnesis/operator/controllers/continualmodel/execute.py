@@ -7,6 +7,7 @@ from anamnesis.operator.api.annotations import LABEL_PREFIX, RUNS_FINALIZER
 from anamnesis.operator.api.api_model import API_VERSION, Metadata
 from anamnesis.operator.api.update import ModelUpdate, ModelUpdateSpec
 from anamnesis.operator.backends.base import PipelineJob
+from anamnesis.operator.candidate_reports import report_marker
 from anamnesis.operator.controllers.continualmodel.gate_decisions import update_tests
 from anamnesis.operator.controllers.continualmodel.names import approval_marker, claim_digest, update_name
 from anamnesis.operator.controllers.continualmodel.plan_input import next_update_counter, required_new_patients
@@ -157,7 +158,8 @@ class ActionExecutor:
         approval = next(approval for approval in self._state.approvals if approval.metadata.name == action.approval)
         spec = approval.spec
         write_entry = {"Approve": approve, "Reject": reject, "RollBack": roll_back}[spec.decision]
-        reason = f"{spec.reason} {approval_marker(approval.metadata.uid)}"
+        report = f" {report_marker(spec.report)}" if spec.report else ""
+        reason = f"{spec.reason}{report} {approval_marker(approval.metadata.uid)}"
         write_entry(self._registry, spec.version, spec.approver, reason, clock=self._state_time)
 
     def _start_evaluation(self, action: StartEvaluation) -> None:

@@ -39,6 +39,7 @@ def build_plan_input(state: ModelState) -> PlanInput:
         approvals=tuple(_observe_approval(state, approval) for approval in state.approvals),
         admission_policy_since=state.admission_policy_since,
         other_operator_deadline=_other_operator_deadline(state),
+        unverified_entry=next(map(str, state.registry.verification.unverified_entries), ""),
         evaluation=_observe_evaluation(state),
     )
 
@@ -156,6 +157,7 @@ def _observe_update(state: ModelState, update: ModelUpdate, sites: dict[str, Obs
         candidate=_update_candidate(state, update, version) if version else None,
         is_promoted=version in registry.history.lineage,
         is_superseded=version in registry.history.superseding_entries,
+        report=state.reports[update.metadata.name].digest if update.metadata.name in state.gate_decisions else "",
     )
 
 
@@ -210,6 +212,7 @@ def _observe_approval(state: ModelState, approval: UpdateApproval) -> ObservedAp
         created_at=metadata.creation_timestamp or state.now,
         update=spec.update or "",
         candidate=result.version if result else "",
+        report=spec.report or "",
         log_entry=next((entry.number for entry in state.registry.entries if entry.reason.endswith(marker)), 0),
         logged_decisions=frozenset(decision for decision, is_logged in decisions.items() if is_logged),
         refusal_reason=recorded_condition.reason if recorded_condition and recorded_condition.status == "False" else "",

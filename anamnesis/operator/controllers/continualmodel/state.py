@@ -7,9 +7,11 @@ from datetime import datetime
 
 from anamnesis.operator.api import ContinualModel, LoadedResource, Site
 from anamnesis.operator.api.approval import UpdateApproval
+from anamnesis.operator.api.candidate_report import CandidateReport
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Run
 from anamnesis.operator.candidates import promotion_entry
+from anamnesis.operator.controllers.continualmodel.log_verification import LogVerification
 from anamnesis.operator.controllers.continualmodel.names import operator_identity
 from anamnesis.records import (
     AnamnesisError,
@@ -34,12 +36,16 @@ class RegistryState:
         history: what the entries add up to.
         results: claim -> the result of the run under it.
         versions: by digest: the champion's lineage, and every version that a run gave.
+        is_established: the registry has its identity, and this cluster may write to it.
+        verification: of the log.
     """
 
     entries: tuple[LogEntry, ...]
     history: History
     results: Mapping[str, UpdateResult]
     versions: Mapping[str, Version]
+    is_established: bool = True
+    verification: LogVerification = field(default_factory=LogVerification)
 
     @property
     def champion(self) -> str:
@@ -104,6 +110,7 @@ class ModelState:
         evaluations: see ``StoredEvaluations``.
         best_scores: the best scores of promoted versions on the test sets of the learned sites.
         gate_decisions: update -> the gate's decision about its version now; only where the gate decides.
+        reports: update -> the report about its version; only where the gate decides, or the status has none yet.
         schedule: see ``EvaluationSchedule``.
         runs: all runs of the model, oldest first.
         split_keys: site -> where its split key is.
@@ -121,6 +128,7 @@ class ModelState:
     evaluations: StoredEvaluations
     best_scores: ReferenceScores
     gate_decisions: Mapping[str, Decision]
+    reports: Mapping[str, CandidateReport]
     schedule: EvaluationSchedule
     runs: tuple[Run, ...]
     split_keys: Mapping[str, str]

@@ -1,7 +1,7 @@
 """Reads the state of one model: resources, registry, back end. Everything that plan and statuses need is read here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anamnesis.operator.addresses import registry_url, split_key_reference, store_url
@@ -16,12 +16,15 @@ from anamnesis.operator.controllers.continualmodel.gate_decisions import (
     decide_versions,
     undecided_versions,
 )
+from anamnesis.operator.controllers.continualmodel.log_verification import verify_entries
 from anamnesis.operator.controllers.continualmodel.names import name_prefix
+from anamnesis.operator.controllers.continualmodel.registry_access import RegistryAccess
 from anamnesis.operator.controllers.continualmodel.registry_reader import (
     read_evaluation_schedule,
     read_registry,
     read_stored_evaluations,
 )
+from anamnesis.operator.controllers.continualmodel.reports import build_reports, unreported_versions
 from anamnesis.operator.controllers.continualmodel.state import ModelState, RegistryState
 from anamnesis.operator.controllers.continualmodel.validation import (
     check_log_head,
@@ -59,6 +62,7 @@ class StateReader:
 
     def __init__(self, cluster: Cluster, clock: Clock, options: ReconcileOptions) -> None:
         self._cluster, self._clock, self._options = cluster, clock, options
+        self._registry_access = RegistryAccess(cluster.cluster_uid, clock, options.signing_key)
         self._stores: dict[tuple[str, frozenset[tuple[str, str]]], Store] = {}
 
     def read(
@@ -85,23 +89,31 @@ class StateReader:
         check_split_keys(loaded_model, sites)
         check_task_definitions(loaded_model, sites)
         updates = self._cluster.list(ModelUpdate, namespace, {"spec.model": loaded_model.name})
-        store, entries = self._read_log(loaded_model, environment)
+        plain_store, entries = self._read_log(loaded_model, environment)
+        store, is_established = self._registry_access.open(loaded_model, sites, plain_store, entries)
         approvals = self._read_approvals(loaded_model, updates)
         admission_policy_since = self._cluster.approval_policy_in_force_since()
         backend = make_guarded_backend(lambda: self._options.backend_factory(loaded_model), self._cluster.ensure_leader)
-        now, registry = self._clock(), read_registry(store, entries)
+        now = self._clock()
+        registry = replace(
+            read_registry(store, entries),
+            is_established=is_established,
+            verification=verify_entries(model, entries, approvals, store.signing),
+        )
         learned_sites, store_error = self._read_learned_sites(sites, registry, environment)
         learned_tests = [
             RequiredTestSet(site.name, site.task, site.test_set, is_new_site=False) for site in learned_sites
         ]
-        undecided = undecided_versions(updates, registry)
+        undecided, unreported = undecided_versions(updates, registry), unreported_versions(updates, registry)
+        judged_versions = tuple({item.update: item for item in (*undecided, *unreported)}.values())
         evaluations = read_stored_evaluations(
             store,
-            versions=(*registry.history.promoted_versions, *(item.version for item in undecided)),
-            tests=(*learned_tests, *(test for item in undecided for test in item.tests)),
+            versions=(*registry.history.promoted_versions, *(item.version for item in judged_versions)),
+            tests=(*learned_tests, *(test for item in judged_versions for test in item.tests)),
             history=registry.history,
             previous=previous_state.evaluations if previous_state else None,
         )
+        gate_decisions = decide_versions(undecided, gate_policy(model.spec.gate), registry, evaluations)
         state = ModelState(
             model=loaded_model,
             sites=sites,
@@ -113,7 +125,8 @@ class StateReader:
             store_error=store_error,
             evaluations=evaluations,
             best_scores=best_promoted_scores(learned_tests, registry, evaluations),
-            gate_decisions=decide_versions(undecided, gate_policy(model.spec.gate), registry, evaluations),
+            gate_decisions=gate_decisions,
+            reports=build_reports(judged_versions, gate_decisions, registry, evaluations),
             schedule=read_evaluation_schedule(store, model, registry.champion, now),
             runs=backend.runs(name_prefix(loaded_model.name)),
             split_keys={
@@ -130,7 +143,12 @@ class StateReader:
         Raises:
             InputError: the Secret with its credentials is missing.
         """
-        return self._open_cached_store(registry_url(loaded_model), self._model_environment(loaded_model))
+        store = self._open_cached_store(registry_url(loaded_model), self._model_environment(loaded_model))
+        return self._registry_access.sign(loaded_model, store)
+
+    def establish_registry(self, state: ModelState, services: ModelServices) -> None:
+        """Prepares a registry for the first entry of this operator."""
+        self._registry_access.establish(state.model, state.sites, services.registry, state.registry.entries)
 
     def refresh_model(self, loaded_model: LoadedResource[ContinualModel]) -> LoadedResource[ContinualModel]:
         """Returns the model as it is now; a deleted one as it was."""

@@ -12,9 +12,12 @@ from anamnesis.operator.controllers.continualmodel.conditions.task_scores import
     forgetting_condition,
     task_statuses,
 )
+from anamnesis.operator.controllers.continualmodel.conditions.unverified_promotion import (
+    unverified_promotion_condition,
+)
 from anamnesis.operator.controllers.continualmodel.state import ModelState, RegistryState
 from anamnesis.operator.plan import PlanInput, PlannedModelStatus, PlannedSiteStatus, SiteState, UpdateState
-from anamnesis.records import EntryKind, Split
+from anamnesis.records import EntryKind, LogEntry, Split
 
 _STATES_THAT_NEED_A_PERSON = {SiteState.FAILED, SiteState.UNREADABLE, SiteState.OUTSIDE_CHANGE_PLAN}
 
@@ -40,6 +43,7 @@ def model_status(state: ModelState, plan_input: PlanInput, planned_status: Plann
         forgetting_condition(state, tasks),
         drifting_condition(tasks),
         make_condition(condition_types.BACKEND_REACHABLE, True, reasons.REACHABLE, "the back end is reachable"),
+        unverified_promotion_condition(state),
     )
     evaluation_run = next((run.name for run in state.runs if "-evaluation-" in run.name and not run.state.is_final), "")
     values = {
@@ -47,7 +51,8 @@ def model_status(state: ModelState, plan_input: PlanInput, planned_status: Plann
         "conditions": merge_conditions(model.status.conditions, conditions, model.metadata.generation, state.now),
         "champion": champion or None,
         "promotion_time": _champion_since(state.registry),
-        "log_head": {"number": entries[-1].number, "digest": entries[-1].digest} if entries else None,
+        "log_head": _log_head(entries[-1] if entries else None),
+        "verified_log_entry": _log_head(state.registry.verification.verified_entry),
         "update": update_in_flight,
         "sites": [_site_status(state, plan_input, site) for site in planned_status.sites],
         "tasks": tasks,
@@ -89,6 +94,10 @@ def error_status(
     )
     conditions = merge_conditions(model.status.conditions, new_conditions, generation, now)
     return model.status.model_copy(update={"observed_generation": generation, "conditions": conditions})
+
+
+def _log_head(entry: LogEntry | None) -> dict[str, object] | None:
+    return {"number": entry.number, "digest": entry.digest} if entry else None
 
 
 def _champion_since(registry: RegistryState) -> str | None:

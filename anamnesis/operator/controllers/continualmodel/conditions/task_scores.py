@@ -5,7 +5,8 @@ from decimal import Decimal
 
 from anamnesis.operator.api import condition_types, reasons
 from anamnesis.operator.api.conditions import Condition, make_condition
-from anamnesis.operator.api.status import Score, TaskStatus
+from anamnesis.operator.api.scores import Score
+from anamnesis.operator.api.status import TaskStatus
 from anamnesis.operator.controllers.continualmodel.state import ModelState
 from anamnesis.operator.requests import gate_policy
 from anamnesis.records import EvaluationSet, Measurement, Metric, SiteRef

@@ -17,6 +17,7 @@ def update_status(
     name, metadata, result = update.metadata.name, update.metadata, state.registry.result_of(update)
     observed_update = next(item for item in plan_input.updates if item.name == name)
     run = observed_update.runs[-1] if observed_update.runs else None
+    report = state.reports.get(name, update.status.report)
     conditions = (
         _claimed_condition(observed_update.claim is not None, planned_status.state),
         _run_succeeded_condition(run, result is not None),
@@ -32,6 +33,8 @@ def update_status(
         else update.status.run,  # a back end may forget a run; the resource keeps it
         "snapshot": result.snapshot if result else None,
         "version": (result.version or None) if result else None,
+        "report": report,
+        "report_digest": report.digest if report else None,
         "verdict": observed_update.candidate.verdict.value if observed_update.candidate else "",
         "new_patients": result.new_patients if result else 0,
         "completion_time": (update.status.completion_time or state.now) if planned_status.state.is_final else None,

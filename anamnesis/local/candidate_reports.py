@@ -1,0 +1,67 @@
+"""The reports about candidates on this machine."""
+
+from collections.abc import Mapping
+
+from anamnesis.local.context import SelectedModel
+from anamnesis.local.plan_input import LocalObservation
+from anamnesis.local.sources import make_site_inspector
+from anamnesis.local.updates import LocalContext, build_update_request, observe_and_plan
+from anamnesis.operator.addresses import registry_url
+from anamnesis.operator.api.candidate_report import CandidateReport
+from anamnesis.operator.candidate_reports import CandidateScores, build_candidate_report
+from anamnesis.operator.plan import PlannedModelStatus, SiteState
+from anamnesis.operator.requests import gate_policy
+from anamnesis.records.timestamps import utc_now
+from anamnesis.registry import Log, build_history, evaluate_gate, read_evaluations, read_version
+from anamnesis.registry.promotion import reference_scores
+from anamnesis.storage import open_store
+from anamnesis.updates.required_tests import required_tests
+
+_STATES_WITH_CANDIDATE = (SiteState.AWAITING_APPROVAL, SiteState.AWAITING_EVALUATIONS)
+
+
+def read_candidate_report(selected_model: SelectedModel, digest: str) -> CandidateReport | None:
+    """Returns the report about a version, as the gate of the model in the files judges it now.
+
+    None where the site of the version is not in the files, so that its test set is not known here.
+    """
+    context = selected_model.local_context("")
+    observation, _, _ = observe_and_plan(context, make_site_inspector(selected_model), utc_now)
+    is_site_known = read_version(selected_model.registry, digest).site in observation.site_contents
+    return _build_report(context, observation, digest) if is_site_known else None
+
+
+def waiting_reports(
+    context: LocalContext, observation: LocalObservation, status: PlannedModelStatus
+) -> Mapping[str, CandidateReport]:
+    """Returns site -> the report about the version that waits for a person."""
+    waiting_sites = [site.name for site in status.sites if site.state in _STATES_WITH_CANDIDATE]
+    return {
+        name: _build_report(context, observation, candidates[-1].version)
+        for name in waiting_sites
+        if (candidates := observation.plan_input.sites[name].candidates)
+    }
+
+
+def _build_report(context: LocalContext, observation: LocalObservation, digest: str) -> CandidateReport:
+    store = open_store(registry_url(context.model))
+    version, history = read_version(store, digest), build_history(Log(store).entries())
+    request = build_update_request(context, observation, version.site)
+    tests = required_tests(request, observation.site_contents[version.site].test_set)
+    policy = gate_policy(context.model.resource.spec.gate)
+    promoted = (
+        evaluation
+        for other_version in history.promoted_versions
+        if other_version != digest
+        for evaluation in read_evaluations(store, other_version)
+    )
+    scores = CandidateScores(
+        version=digest,
+        base=version.base,
+        tests=tests,
+        criteria=evaluate_gate(store, digest, policy, tests).criteria,
+        evaluations=read_evaluations(store, digest),
+        base_evaluations=read_evaluations(store, version.base) if version.base else (),
+        best_scores=reference_scores(promoted, tests),
+    )
+    return build_candidate_report(scores)

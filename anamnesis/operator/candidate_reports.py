@@ -1,0 +1,183 @@
+"""Builds the report about a candidate from the gate's decision and stored evaluations, on a cluster and a laptop.
+
+Numbers about fewer than 10 patients are left out, and so is every number that they could be computed from: where a
+class has fewer, the score of the whole test set is rounded and has no interval; where the test set has fewer, no score
+is shown at all.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Literal
+
+from anamnesis.operator.api.candidate_report import (
+    MAXIMUM_RECALLS,
+    CandidateReport,
+    ClassRecall,
+    CriterionResult,
+    TaskComparison,
+)
+from anamnesis.operator.api.scores import Score
+from anamnesis.records import (
+    MINIMUM_CELL_PATIENTS,
+    Criterion,
+    Evaluation,
+    EvaluationSet,
+    Metric,
+    TaskType,
+    recall_metric,
+)
+from anamnesis.registry import RequiredTestSet
+from anamnesis.registry.gate import FORGETTING, ReferenceScores
+
+Detail = Literal["Full", "Rounded", "Hidden"]
+_ROUNDED = Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateScores:
+    """What a report is built from.
+
+    Attributes:
+        version: digest of the candidate.
+        base: digest of the version that it was trained from, or none.
+        tests: the test sets that judge it.
+        criteria: of the gate's decision.
+        evaluations: of the candidate.
+        base_evaluations: of its base.
+        best_scores: best scores of promoted versions.
+    """
+
+    version: str
+    base: str | None
+    tests: Sequence[RequiredTestSet]
+    criteria: Sequence[Criterion]
+    evaluations: Iterable[Evaluation]
+    base_evaluations: Iterable[Evaluation]
+    best_scores: ReferenceScores
+
+
+def report_marker(digest: str) -> str:
+    """Returns the part of a log entry's reason that names the report that the person read."""
+    return f"[report {digest}]"
+
+
+def build_candidate_report(scores: CandidateScores) -> CandidateReport:
+    """Returns the report."""
+    after, before = _by_test_set(scores.evaluations), _by_test_set(scores.base_evaluations)
+    comparisons = [_compare(test, before, after, scores.best_scores) for test in scores.tests]
+    detail_by_site = {comparison.site: comparison.detail for comparison in comparisons}
+    criteria = [_criterion_result(each, detail_by_site.get(each.site, "Hidden")) for each in scores.criteria]
+    fields = {"version": scores.version, "base": scores.base, "tasks": comparisons, "criteria": criteria}
+    return CandidateReport.model_validate(fields, by_name=True, by_alias=False)
+
+
+def _by_test_set(evaluations: Iterable[Evaluation]) -> dict[str, Evaluation]:
+    return {
+        evaluation.test_set: evaluation
+        for evaluation in evaluations
+        if evaluation.name == FORGETTING and evaluation.evaluation_set is EvaluationSet.FROZEN
+    }
+
+
+def _compare(
+    test: RequiredTestSet,
+    before: Mapping[str, Evaluation],
+    after: Mapping[str, Evaluation],
+    best_scores: ReferenceScores,
+) -> TaskComparison:
+    metric, evaluations = test.task.primary_metric, (before.get(test.test_set), after.get(test.test_set))
+    measured = [evaluation for evaluation in evaluations if evaluation]
+    detail = _detail(test, measured)
+    old_score, new_score = (_score(evaluation, metric, detail) for evaluation in evaluations)
+    best_score = _shown(best_scores.get((test.test_set, metric)), detail)
+    recalls = _recalls(test, *evaluations) if detail == "Full" else []
+    patients = min((evaluation.patients for evaluation in measured), default=0)
+    fields = {
+        "site": test.site,
+        "task": test.task.name,
+        "metric": metric,
+        "test_set": test.test_set,
+        "role": "New" if test.is_new_site else "Earlier",
+        "patients": patients if patients >= MINIMUM_CELL_PATIENTS else 0,
+        "before": old_score,
+        "after": new_score,
+        "best_score": _text(best_score),
+        "forgetting": None if best_score is None or new_score is None else str(best_score - new_score.value),
+        "recalls": recalls,
+        "classes_without_recall": _class_count(test) - len(recalls),
+        "detail": detail,
+    }
+    return TaskComparison.model_validate(fields, by_name=True, by_alias=False)
+
+
+def _detail(test: RequiredTestSet, evaluations: Sequence[Evaluation]) -> Detail:
+    """How much may be shown without a number about fewer than 10 patients."""
+    if any(evaluation.patients < MINIMUM_CELL_PATIENTS for evaluation in evaluations):
+        return "Hidden"
+    classes = test.task.classes if test.task.type is TaskType.CLASSIFICATION else ()
+    names = [recall_metric(name) for name in classes]
+    is_class_hidden = any(name not in evaluation.metrics for evaluation in evaluations for name in names)
+    return "Rounded" if is_class_hidden else "Full"
+
+
+def _score(evaluation: Evaluation | None, metric: str, detail: Detail) -> Score | None:
+    if evaluation is None or metric not in evaluation.metrics or detail == "Hidden":
+        return None
+    measured = evaluation.metrics[metric]
+    if detail == "Rounded":
+        return _to_score(replace(measured, value=measured.value.quantize(_ROUNDED), low=None, high=None))
+    return _to_score(measured)
+
+
+def _to_score(metric: Metric) -> Score:
+    fields = {"value": str(metric.value), "low": _text(metric.low), "high": _text(metric.high), "cases": metric.n}
+    return Score.model_validate(fields, by_name=True, by_alias=False)
+
+
+def _recalls(test: RequiredTestSet, before: Evaluation | None, after: Evaluation | None) -> list[ClassRecall]:
+    recalls = []
+    for name in test.task.classes if test.task.type is TaskType.CLASSIFICATION else ():
+        old, new = (
+            evaluation.metrics.get(recall_metric(name)) if evaluation else None for evaluation in (before, after)
+        )
+        if old or new:
+            scores = {"before": _to_score(old) if old else None, "after": _to_score(new) if new else None}
+            recalls.append(ClassRecall.model_validate({"label": name, **scores}, by_name=True, by_alias=False))
+    if len(recalls) <= MAXIMUM_RECALLS:
+        return recalls
+    return sorted(recalls, key=_recall_change)[:MAXIMUM_RECALLS]
+
+
+def _recall_change(recall: ClassRecall) -> Decimal:
+    """How much a class gained; a class that was not measured before counts by its recall."""
+    after = recall.after.value if recall.after else Decimal(0)
+    return after - (recall.before.value if recall.before else Decimal(0))
+
+
+def _class_count(test: RequiredTestSet) -> int:
+    return len(test.task.classes) if test.task.type is TaskType.CLASSIFICATION else 0
+
+
+def _criterion_result(criterion: Criterion, detail: Detail) -> CriterionResult:
+    result = "Missing" if criterion.passed is None else "Passed" if criterion.passed else "Failed"
+    fields = {
+        "name": criterion.name,
+        "site": criterion.site,
+        "task": criterion.task,
+        "value": _text(_shown(criterion.value, detail)),
+        "limit": str(criterion.limit),
+        "result": result if criterion.is_applicable else "NotApplicable",
+    }
+    return CriterionResult.model_validate(fields, by_name=True, by_alias=False)
+
+
+def _shown(value: Decimal | None, detail: Detail) -> Decimal | None:
+    """Returns a number as the report may show it."""
+    if value is None or detail == "Hidden":
+        return None
+    return value.quantize(_ROUNDED) if detail == "Rounded" else value
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else str(value)

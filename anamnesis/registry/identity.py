@@ -1,0 +1,153 @@
+"""The identity of a registry: which model it belongs to. Written once, checked before each use."""
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from anamnesis.records import EntryKind, IntegrityError, LogEntry, RefusedError, Task, digest_json, encode
+from anamnesis.storage.documents import load_record, write_once
+from anamnesis.storage.store import MissingObjectError, Store
+
+IDENTITY_KEY = "registry.json"
+
+
+class OtherModelError(RefusedError):
+    """The registry belongs to another model, or to this model under other conditions."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryIdentity:
+    """The model of a registry when the registry was made. Signatures count in the registry with this digest only.
+
+    Attributes:
+        model: ``namespace/name`` on a cluster, else the name.
+        tasks: the tasks of the model's sites, by name.
+        signed: records without a signature do not count.
+        cluster: uid of the cluster whose operator made the registry; empty where a command on a machine did.
+        nonce: random text; it distinguishes two registries of one model.
+        schema: schema of this record.
+    """
+
+    model: str
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    signed: bool = False
+    cluster: str = ""
+    nonce: str = ""
+    schema: int = 1
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON of all fields."""
+        return digest_json(encode(self))
+
+
+def read_identity(store: Store) -> RegistryIdentity | None:
+    """Returns the identity of a registry, or none before the first write.
+
+    Raises:
+        IntegrityError: its bytes were changed.
+    """
+    try:
+        return load_record(RegistryIdentity, store.get(IDENTITY_KEY), IDENTITY_KEY)
+    except MissingObjectError:
+        return None
+
+
+def write_identity(store: Store, identity: RegistryIdentity) -> RegistryIdentity:
+    """Writes the identity unless one is stored; returns the stored one, which is the first."""
+    return write_once(store, IDENTITY_KEY, replace(identity, nonce=secrets.token_hex(16)))
+
+
+def check_identity(
+    stored: RegistryIdentity | None, model: RegistryIdentity, entries: Iterable[LogEntry], url: str
+) -> None:
+    """Compares the stored identity of a registry with a model that is about to use it.
+
+    Args:
+        stored: of the registry; none before the first write.
+        model: what the model would write.
+        entries: of the registry's log; an ``adopt`` entry gives the model another name.
+        url: of the registry, for messages.
+
+    Raises:
+        OtherModelError: the registry belongs to another model.
+        IntegrityError: signed records have lost their identity.
+    """
+    if stored is None:
+        if model.signed and any(True for _ in entries):
+            raise IntegrityError(
+                f"{url}: {IDENTITY_KEY} is missing, so no signature can be verified; restore it from a backup"
+            )
+        return
+    registry_name = current_name(stored, entries)
+    if not _is_same_name(registry_name, model.model):
+        raise OtherModelError(
+            f"spec.registry.url: {url} belongs to the model {registry_name}, and this is {model.model}. Give each "
+            "model a registry of its own. If the model was renamed, run: anamnesis registry adopt -f FILE --reason TEXT"
+        )
+    _check_tasks(stored, model, url)
+    if stored.signed != model.signed:
+        raise OtherModelError(
+            f"spec.registry.signing: the records of {url} are {'signed' if stored.signed else 'unsigned'}, and this "
+            f"model {'has' if model.signed else 'has no'} spec.registry.signing; "
+            + ("add its public keys" if stored.signed else "remove the field, or start a new registry")
+        )
+
+
+def current_name(stored: RegistryIdentity, entries: Iterable[LogEntry]) -> str:
+    """Returns the name of the registry's model: that of the last ``adopt`` entry, else the first."""
+    names = [stored.model, *(entry.subject for entry in entries if entry.kind is EntryKind.ADOPT)]
+    return names[-1]
+
+
+def _is_same_name(registry_name: str, model: str) -> bool:
+    """A file on a laptop often has no namespace: then the name alone counts."""
+    if "/" in registry_name and "/" in model:
+        return registry_name == model
+    return registry_name.rpartition("/")[2] == model.rpartition("/")[2]
+
+
+def _check_tasks(stored: RegistryIdentity, model: RegistryIdentity, url: str) -> None:
+    for name, task in model.tasks.items():
+        stored_task = stored.tasks.get(name, task)
+        if (stored_task.type, stored_task.classes) != (task.type, task.classes):
+            raise OtherModelError(
+                f"spec.sites: {url} was made with the task {name!r} of the classes {', '.join(stored_task.classes)}, "
+                f"and this model has {', '.join(task.classes)}; restore the classes, or give it another registry"
+            )
+
+
+def check_cluster(
+    stored: RegistryIdentity | None, entries: Iterable[LogEntry], cluster: str, shared: bool, url: str
+) -> bool:
+    """Refuses a second cluster on a registry that is not declared as shared.
+
+    Args:
+        stored: identity of the registry; none before the first write.
+        entries: of the registry's log.
+        cluster: uid of the cluster that is about to use the registry; empty where it is unknown.
+        shared: whether the model on this cluster declares that clusters share the registry.
+        url: of the registry, for messages.
+
+    Returns:
+        Whether this cluster may write; else it first needs an identity or a ``join`` entry.
+
+    Raises:
+        OtherModelError: another cluster uses the registry, and one of the two models does not declare it.
+    """
+    joined_clusters, first_cluster = set[str](), stored.cluster if stored else ""
+    for entry in entries:
+        if entry.kind is EntryKind.JOIN:
+            joined_clusters.add(entry.subject)
+        elif entry.kind is EntryKind.ADOPT:  # a person says that the clusters before do not use it any more
+            joined_clusters, first_cluster = set(), ""
+    other_clusters = {first_cluster, *joined_clusters} - {cluster, ""}
+    undeclared_clusters = other_clusters - joined_clusters if shared else other_clusters
+    if undeclared_clusters and cluster:
+        raise OtherModelError(
+            f"spec.registry.shared: the cluster {min(undeclared_clusters)} uses {url} too. To share it, set "
+            "spec.registry.shared: true in the models of all its clusters; else give this model a registry of its own. "
+            "If that cluster is gone, run: anamnesis registry adopt -f FILE --reason TEXT"
+        )
+    is_home = cluster in joined_clusters or (cluster == first_cluster and not shared)
+    return stored is not None and (is_home or not cluster)
