@@ -174,6 +174,7 @@ def update_request(
         gate=gate_policy(model.resource.spec.gate),
         author=author,
         stored_images=model.resource.spec.change_plan.stored_images == "Allowed",
+        minimum_patients=model.resource.spec.change_plan.minimum_patients,
         trigger=trigger,
         signing=signing or run_signing(model.resource.spec),
     )

@@ -36,6 +36,7 @@ def claim_digest(
         "counter": counter,
         "minimum": model.spec.trigger.minimum_new_patients,
         "replaced_test_sets": replaced_test_sets,
+        "minimum_patients": model.spec.change_plan.minimum_patients,
     }
     return digest_json(claim_fields)
 
