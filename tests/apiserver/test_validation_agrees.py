@@ -107,7 +107,7 @@ BAD = [
     ("Site", "spec.source.pollInterval", "0s", "a number above 0 and s, m, h or d", ""),
     ("Site", "spec.source", {"type": "Orthanc", "orthanc": {"url": "http://o"}}, "holds no manifest: set labels", ""),
     ("Site", "spec.task.classes", ["pneumonia"], "type Classification needs two classes or more", ""),
-    ("Site", "spec.task.classes", ["a", "a"], "Duplicate value", "'a' is listed twice"),
+    ("Site", "spec.task.classes", ["a", "a"], "expected each item once", "'a' is listed twice"),
     ("Site", "spec.task.classes", ["a/b", "c"], "text without a slash, and without spaces", ""),
     ("Site", "spec.task.primaryMetric", "Dice", "Classification needs the primaryMetric", "Classification needs AUROC"),
     ("Site", "spec.task", TASK | {"primaryMetric": "AUROC"}, "Segmentation needs the prim", "Segmentation needs Dice"),
