@@ -11,8 +11,7 @@ from anamnesis.local.progress import Reporter
 from anamnesis.local.updates import create_split_key
 from anamnesis.operator.addresses import store_url
 from anamnesis.operator.api import LoadedResource, Site
-from anamnesis.records import AnamnesisError, InputError, encode_object
-from anamnesis.snapshots.corrected_labels import CORRECTED_TEST_LABELS
+from anamnesis.records import CORRECTED_TEST_LABELS, AnamnesisError, InputError, encode_object
 from anamnesis.storage import open_store
 
 

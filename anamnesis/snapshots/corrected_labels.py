@@ -5,9 +5,6 @@ from collections.abc import Iterable
 from anamnesis.snapshots.manifest import SampleRecord
 from anamnesis.snapshots.testsets import TestSet
 
-CORRECTED_TEST_LABELS = "corrected_test_labels"
-"""Name of the number in ``IngestResult.counts``."""
-
 
 def count_corrected_labels(test_set: TestSet, samples: Iterable[SampleRecord]) -> int:
     """Returns how many samples of a test set have another label now, or none; a missing sample does not count.

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from anamnesis.records import (
+    CORRECTED_TEST_LABELS,
     InputError,
     Progress,
     SiteConfig,
@@ -16,7 +17,7 @@ from anamnesis.records import (
     ignore_progress,
 )
 from anamnesis.snapshots.aliases import find_aliases
-from anamnesis.snapshots.corrected_labels import CORRECTED_TEST_LABELS, count_corrected_labels
+from anamnesis.snapshots.corrected_labels import count_corrected_labels
 from anamnesis.snapshots.held_out_patients import hold_out_patients
 from anamnesis.snapshots.inspection import inspect_source
 from anamnesis.snapshots.keys import key_fingerprint, pseudonymise_patient

@@ -4,6 +4,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from anamnesis.records import (
+    CORRECTED_TEST_LABELS,
     Evaluation,
     Metric,
     SiteRef,
@@ -26,7 +27,6 @@ from anamnesis.registry import (
     write_update_result,
     write_version,
 )
-from anamnesis.snapshots.corrected_labels import CORRECTED_TEST_LABELS
 from anamnesis.snapshots.manifest import SampleRecord
 from anamnesis.snapshots.testsets import TestSet, freeze_test_set, list_test_sets
 from anamnesis.storage import Store

@@ -3,8 +3,7 @@
 import pytest
 
 from anamnesis import snapshots
-from anamnesis.records import InputError, LabelOrigin, LabelSource, Split
-from anamnesis.snapshots.corrected_labels import CORRECTED_TEST_LABELS
+from anamnesis.records import CORRECTED_TEST_LABELS, InputError, LabelOrigin, LabelSource, Split
 from anamnesis.snapshots.testsets import TestSet
 
 
@@ -121,8 +120,8 @@ def test_images_of_an_earlier_set_never_train_under_corrected_identifiers(make_s
     after = site.manifest(site.ingest(maximum_quarantine_share=1.0))
     trained = after.samples_of(Split.TRAIN, Split.VALIDATION)
     assert not frozen_images & {image.content for sample in trained for image in sample.images.values()}
-    kept = {image.content for sample in after.samples_of(Split.TEST) for image in sample.images.values()}
-    assert frozen_images <= kept
+    tested_images = {image.content for sample in after.samples_of(Split.TEST) for image in sample.images.values()}
+    assert frozen_images <= tested_images
 
 
 def test_a_site_without_a_test_set_or_with_a_missing_class_issues_nothing(site):

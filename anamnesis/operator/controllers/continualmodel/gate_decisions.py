@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.candidates import logged_candidate, needs_gate
 from anamnesis.operator.controllers.continualmodel.state import RegistryState, StoredEvaluations
-from anamnesis.records import Decision, UpdateResult
+from anamnesis.records import CORRECTED_TEST_LABELS, Decision, UpdateResult
 from anamnesis.registry import GatePolicy, RequiredTestSet, decide_promotion
 from anamnesis.registry.gate import ReferenceScores
 from anamnesis.registry.promotion import reference_scores
-from anamnesis.snapshots.corrected_labels import CORRECTED_TEST_LABELS
 from anamnesis.updates.required_tests import required_tests
 
 
