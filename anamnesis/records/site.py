@@ -22,7 +22,7 @@ class PatientOrigin(StrEnum):
     COLUMN = "Column"
     """The column ``patient`` of the manifest."""
     FILES = "Files"
-    """The site declares that each file is a patient of its own."""
+    """The site declares that each file, or each DICOM study, is a patient of its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,7 +152,7 @@ class LabelsSpec(ApiModel):
     ignore: Annotated[tuple[PathSafeName, ...], Field(max_length=256), UniqueItems] = ()
     """Labels whose studies are skipped. Other labels outside the task's classes are quarantined."""
     patients: Literal["Column", "Files"] = "Column"
-    """Column: the table has a column patient. Files: each file is a patient of its own. A PatientID always counts."""
+    """Column: the table has a column patient. Files: each file, or DICOM study, without a PatientID is a patient."""
     covariates: Annotated[tuple[ColumnName, ...], Field(max_length=64), UniqueItems] = ()
     """Further columns of the table with numbers to keep."""
     ignored_columns: Annotated[tuple[ColumnName, ...], Field(max_length=64), UniqueItems] = ()
