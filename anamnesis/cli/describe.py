@@ -9,7 +9,8 @@ from anamnesis.cli.output import format_table
 from anamnesis.local.doctor import Check
 from anamnesis.local.status import LocalModelStatus
 from anamnesis.local.versions import VersionDetails
-from anamnesis.operator.api.method import MethodEntry, OptionSchema, group_options
+from anamnesis.operator.api.method import MethodEntry
+from anamnesis.operator.api.option_rules import OptionSchema, group_options
 from anamnesis.operator.plan import PlannedModelStatus
 from anamnesis.records import short_digest
 
@@ -20,6 +21,8 @@ SHOWN_RUNS = 5
 def describe_model_status(model: str, status: PlannedModelStatus) -> Iterator[str]:
     """Yields the champion and one line for each site."""
     yield f"{model}: champion {short_digest(status.champion)}"
+    if status.withdrawal:
+        yield f"  {status.withdrawal}"
     rows = [[site.name, site.state.value, site.message] for site in status.sites]
     yield from (f"  {line}" for line in format_table(["site", "state", ""], rows))
 

@@ -50,6 +50,7 @@ def site_config(site: LoadedResource[Site]) -> SiteConfig:
         maximum_studies=spec.maximum_studies,
         maximum_studies_per_patient=spec.maximum_studies_per_patient,
         attributes=spec.attributes,
+        body_parts=spec.body_parts,
     )
 
 
@@ -174,6 +175,7 @@ def update_request(
         gate=gate_policy(model.resource.spec.gate),
         author=author,
         stored_images=model.resource.spec.change_plan.stored_images == "Allowed",
+        minimum_patients=model.resource.spec.change_plan.minimum_patients,
         trigger=trigger,
         signing=signing or run_signing(model.resource.spec),
     )
