@@ -14,12 +14,14 @@ from anamnesis.cli.commands import (
     doctor,
     evaluate,
     ingest,
+    key,
     methods,
     operator,
     predict,
     registry,
     report,
     run,
+    signing_key,
     status,
     support_bundle,
     suspend,
@@ -120,3 +122,5 @@ COMMAND_MODULES = (
 for command_module in COMMAND_MODULES:
     command_module.register_commands(app)
 app.add_typer(registry.app, name="registry")
+signing_key.register_commands(key.app)
+app.add_typer(key.app, name="key")

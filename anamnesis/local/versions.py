@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anamnesis.local.context import select_model
-from anamnesis.records import Evaluation, InputError, LogEntry, Version
+from anamnesis.operator.addresses import registry_url
+from anamnesis.operator.requests import public_keys as model_public_keys
+from anamnesis.records import Evaluation, InputError, LogEntry, PublicKey, SignerRole, SigningSettings, Version
+from anamnesis.records.signature import decode_key
 from anamnesis.registry import History, Log, LogPosition, build_history, list_versions, read_evaluations, read_version
+from anamnesis.registry.opening import sign_with
 from anamnesis.storage import Store, open_store
 
 
@@ -46,6 +50,36 @@ def open_registry(files: Sequence[Path] | None, url: str, model: str) -> Store:
             f"{store.url}: there is no registry here; check the URL. The first update of a model makes its registry"
         )
     return store
+
+
+def open_for_verification(
+    files: Sequence[Path] | None, url: str, model: str, public_keys: Sequence[PublicKey]
+) -> Store:
+    """Returns the registry that the options name, with the keys that verify it: those given, else the model's.
+
+    It may be damaged or belong to another model: nothing of it is checked here.
+    """
+    if url:
+        return sign_with(open_store(url), SigningSettings(public_keys=tuple(public_keys)))
+    if not files:
+        raise InputError("no registry given: use -f model.yaml or --registry URL")
+    loaded_model = select_model(files, model).model
+    keys = tuple(public_keys) or model_public_keys(loaded_model.resource.spec)
+    return sign_with(open_store(registry_url(loaded_model)), SigningSettings(public_keys=keys))
+
+
+def parse_public_key(text: str) -> PublicKey:
+    """Reads ``<role>=<key>``.
+
+    Raises:
+        InputError: ``text`` has another form.
+    """
+    role_name, _, key = text.partition("=")
+    roles = {role.value.lower(): role for role in SignerRole}
+    if role_name.lower() not in roles:
+        raise InputError(f"--public-key {text!r}: expected ROLE=KEY with the role {', '.join(roles)}")
+    decode_key(key)
+    return PublicKey(role_name.lower(), roles[role_name.lower()], key)
 
 
 def last_seen_head(files: Sequence[Path] | None, model: str) -> LogPosition | None:

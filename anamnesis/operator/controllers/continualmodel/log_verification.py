@@ -11,28 +11,11 @@ from anamnesis.operator.api.annotations import CHECKED_LOG_ENTRY
 from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.model import ContinualModel
 from anamnesis.operator.controllers.continualmodel.names import approval_marker
-from anamnesis.records import EntryKind, LogEntry, short_digest
+from anamnesis.records import EntryKind, LogEntry
+from anamnesis.registry.signature_verification import UnverifiedEntry
 from anamnesis.registry.signing import Signing
 
 _DECISIONS_OF_PERSONS = (EntryKind.APPROVE, EntryKind.ROLL_BACK, EntryKind.WITHDRAW)
-
-
-@dataclass(frozen=True, slots=True)
-class UnverifiedEntry:
-    """An entry of the log that does not count as the word of an operator or a person.
-
-    Attributes:
-        entry: the entry.
-        problem: why.
-    """
-
-    entry: LogEntry
-    problem: str
-
-    def __str__(self) -> str:
-        entry = self.entry
-        subject = f"{entry.kind.value} {short_digest(entry.subject)} by {entry.author}"
-        return f"log entry {entry.number} ({subject}): {self.problem}"
 
 
 @dataclass(frozen=True, slots=True)
