@@ -9,7 +9,8 @@ from anamnesis.cli.output import format_table
 from anamnesis.local.doctor import Check
 from anamnesis.local.status import LocalModelStatus
 from anamnesis.local.versions import VersionDetails
-from anamnesis.operator.api.method import MethodEntry, OptionSchema, group_options
+from anamnesis.operator.api.method import MethodEntry
+from anamnesis.operator.api.option_rules import OptionSchema, group_options
 from anamnesis.operator.plan import PlannedModelStatus
 from anamnesis.records import short_digest
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from anamnesis.generated import write_or_check
 from anamnesis.operator.api.record_fields import attribute_descriptions
+from anamnesis.records import encode
+from anamnesis.records.option_rules import BOUNDS
 
 JSON_TYPES = {int: "integer", float: "number", str: "string", bool: "boolean"}
 
@@ -30,6 +32,7 @@ def methods_json() -> str:
             "earlier_data": method_class.capabilities.opens_earlier_data,
             "stores_exemplars": method_class.capabilities.stores_exemplars,
             "options": options_schema(method_class.options_class),
+            "rules": [encode(rule) for rule in getattr(method_class.options_class, "rules", ())],
         })  # fmt: skip
     return json.dumps(entries, indent=2) + "\n"
 
@@ -59,7 +62,13 @@ def _option_schema(value_type: typing.Any, field: "dataclasses.Field[typing.Any]
             f"method option {field.name}: resources cannot hold the type {value_type}: this is a fault of the method's "
             f"code; its author must use {', '.join(JSON_TYPES.values())}, an enumeration or a dataclass of these"
         )
-    return {"type": JSON_TYPES[value_type], "default": default}
+    bounds = field.metadata.get(BOUNDS)
+    if value_type in (int, float) and bounds is None:
+        raise TypeError(
+            f"method option {field.name}: a number without bounds: this is a fault of the method's code; its author "
+            "must declare it with a function of methods/option_checks.py"
+        )
+    return {"type": JSON_TYPES[value_type], "default": default} | ({"bounds": encode(bounds)} if bounds else {})
 
 
 def main(check: bool) -> int:

@@ -70,8 +70,7 @@ def read_header(path: Path) -> Header:
         )
         return Header(
             modality=modality,
-            # Without a PatientID, the study is the largest unit that surely belongs to one person.
-            patient=str(dataset.get("PatientID") or "").strip() or study,
+            patient=str(dataset.get("PatientID") or "").strip(),
             study=study,
             # Slices without the identifier of their series are one series of their study.
             series=f"{study}/{series}" if is_slice and (series or study) else "",

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from anamnesis.methods.analytic import AnalyticMethod, AnalyticOptions
 from anamnesis.methods.features.feature_statistics import FeatureStatistics
+from anamnesis.methods.option_checks import check_bounds, positive
 from anamnesis.methods.register import register
-from anamnesis.records import InputError
 
 
 class HeadSolver(StrEnum):
@@ -37,13 +37,12 @@ class ACILOptions(AnalyticOptions):
         rule: the head: ``ridge`` or ``discriminant``.
     """
 
-    strength: float = 10.0
+    strength: float = positive(10.0)
     rule: HeadSolver = HeadSolver.RIDGE
 
     def __post_init__(self) -> None:
+        check_bounds("acil", self)
         AnalyticOptions.__post_init__(self)
-        if not self.strength > 0:
-            raise InputError(f"acil.strength: expected a number above 0, found {self.strength}")
 
 
 @register("acil", ACILOptions)

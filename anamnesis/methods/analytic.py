@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -14,9 +14,11 @@ from torch import Tensor
 from anamnesis.methods.base import Data, Prediction, PredictionRequest, Stage, StateDict, TaskContext, part_tensors
 from anamnesis.methods.classification import ClassificationMethod
 from anamnesis.methods.features.feature_statistics import FeatureStatistics
+from anamnesis.methods.option_checks import check_bounds, check_rules, count_between
 from anamnesis.networks import build_backbone
 from anamnesis.networks.random_features import GRID, GridClassifier, RandomBackbone
 from anamnesis.records import InputError, NetworkSettings, Split
+from anamnesis.records.option_rules import OptionRule
 
 
 class BackboneSource(StrEnum):
@@ -28,6 +30,10 @@ class BackboneSource(StrEnum):
     """Random convolutions."""
     FILE = "file"
     """Read from a file of weights at the first update."""
+
+
+_FILE_MISSING = "file needs the option file; set file to a safetensors file, or choose another value of features"
+_FILE_UNUSED = "it has an effect only where features is file; remove file, or set features to file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +48,17 @@ class AnalyticOptions:
 
     features: BackboneSource = BackboneSource.FIRST_TASK
     file: str = ""
-    grid: int = GRID
+    rules: ClassVar[tuple[OptionRule, ...]] = (
+        OptionRule("features", ("file",), "file", _FILE_MISSING, forbidden_values=("",)),
+        OptionRule("file", (), "features", _FILE_UNUSED, needed_values=("file",)),
+    )
+    grid: int = count_between(1, 64, GRID)
 
     def __post_init__(self) -> None:
-        if self.grid < 1:
-            raise InputError(f"method option grid: expected 1 or more, found {self.grid}")
-        if self.features is BackboneSource.FILE and not self.file:
-            raise InputError(
-                "method option file: missing, but the option features is 'file'; set file to a safetensors file, or "
-                "choose another value of features"
-            )
+        check_bounds("method option", self)
+        check_rules("method option", self, self.rules)
         if self.file and self.features is not BackboneSource.FILE:
-            raise InputError(
-                f"method option file: found {self.file!r}, but the option features is '{self.features}'; remove file, "
-                "or set features to file"
-            )
+            raise InputError(f"method option file: {_FILE_UNUSED}")
 
 
 Options = TypeVar("Options", bound=AnalyticOptions)

@@ -24,7 +24,7 @@ from anamnesis.methods.base import (
     part_entries,
 )
 from anamnesis.methods.classification import ClassificationMethod
-from anamnesis.methods.option_checks import require_minimum
+from anamnesis.methods.option_checks import LARGEST_COUNT, check_bounds, count_between, not_negative
 from anamnesis.methods.register import register
 from anamnesis.methods.replay.replay_buffer import ReplayBuffer, StoredSamples, read_training_images
 from anamnesis.records import NetworkSettings
@@ -41,13 +41,12 @@ class DERPPOptions:
         beta: weight of the stored labels.
     """
 
-    buffer: int = 200
-    alpha: float = 0.1
-    beta: float = 0.5
+    buffer: int = count_between(1, LARGEST_COUNT, 200)
+    alpha: float = not_negative(0.1)
+    beta: float = not_negative(0.5)
 
     def __post_init__(self) -> None:
-        require_minimum("derpp", 1, buffer=self.buffer)
-        require_minimum("derpp", 0, alpha=self.alpha, beta=self.beta)
+        check_bounds("derpp", self)
 
 
 @register("derpp", DERPPOptions)

@@ -13,7 +13,7 @@ from anamnesis.methods.base import Batch, Data, Stage, StateDict, TaskContext, T
 from anamnesis.methods.classification import ClassificationMethod, SoftmaxScope
 from anamnesis.methods.fisher.diagonal import FisherKind, fisher_diagonal
 from anamnesis.methods.fisher.quadratic_penalty import PenaltyMerge, QuadraticPenalty
-from anamnesis.methods.option_checks import require_not_negative, require_share
+from anamnesis.methods.option_checks import check_bounds, not_negative, share
 from anamnesis.methods.register import register
 from anamnesis.records import NetworkSettings, Split
 
@@ -30,15 +30,14 @@ class EWCOptions:
         competing: which classes compete in the softmax: ``task`` (old rows of the head do not change) or ``seen``.
     """
 
-    penalty: float = 3000.0
-    decay: float = 1.0
+    penalty: float = not_negative(3000.0)
+    decay: float = share(1.0)
     fisher: FisherKind = FisherKind.SAMPLED
-    images: int = 2000
+    images: int = not_negative(2000)
     competing: SoftmaxScope = SoftmaxScope.TASK
 
     def __post_init__(self) -> None:
-        require_not_negative("ewc", penalty=self.penalty, images=self.images)
-        require_share("ewc", decay=self.decay)
+        check_bounds("ewc", self)
 
 
 @register("ewc", EWCOptions)

@@ -5,6 +5,7 @@ scoreboard (docs/methods/ewc_prototype.md), never from test data.
 """
 
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from anamnesis.methods.features.latent_prototypes import LatentPrototypeOptions
 from anamnesis.methods.features.visual_prototypes import PrototypeSharing, VisualPrototypeOptions
@@ -15,7 +16,8 @@ from anamnesis.methods.losses.elastic_weight_consolidation import ConsolidationO
 from anamnesis.methods.losses.prototype_retention import RetentionOptions
 from anamnesis.methods.losses.reconstruction import ReconstructionOptions
 from anamnesis.methods.losses.saliency_alignment import SaliencyOptions
-from anamnesis.records import InputError
+from anamnesis.methods.option_checks import check_rules
+from anamnesis.records.option_rules import OptionRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,32 @@ class EWCPrototypeOptions:
         classifier: the classifier that answers.
     """
 
+    rules: ClassVar[tuple[OptionRule, ...]] = (
+        OptionRule(
+            "classifier.mode",
+            ("prototypes", "routed"),
+            "visual_prototypes.sharing",
+            "prototypes and routed need class prototypes in each version, but visual_prototypes.sharing is not shared; "
+            "set sharing to shared, or mode to linear",
+            needed_values=("shared",),
+        ),
+        OptionRule(
+            "classification.weight",
+            (0.0,),
+            "reconstruction.weight",
+            "classification.weight and reconstruction.weight are 0, so nothing would be learned; "
+            "set one of them above 0",
+            forbidden_values=(0.0,),
+        ),
+        OptionRule(
+            "retention",
+            (),
+            "visual_prototypes.sharing",
+            "without shared prototypes the retention has no effect; set visual_prototypes.sharing to shared, or remove "
+            "retention",
+            needed_values=("shared",),
+        ),
+    )
     consolidation: ConsolidationOptions = field(default_factory=ConsolidationOptions)
     fisher: FisherOptions = field(default_factory=FisherOptions)
     classification: ClassificationOptions = field(default_factory=ClassificationOptions)
@@ -62,14 +90,4 @@ class EWCPrototypeOptions:
         return ClassifierMode.ROUTED if self.is_shared else ClassifierMode.LINEAR
 
     def __post_init__(self) -> None:
-        if not self.is_shared and self.classifier.mode in (ClassifierMode.PROTOTYPES, ClassifierMode.ROUTED):
-            raise InputError(
-                f"ewc_prototype.classifier.mode: {self.classifier.mode} needs class prototypes in each version, but "
-                f"visual_prototypes.sharing is {self.visual_prototypes.sharing}; set sharing to shared, or mode to "
-                "linear"
-            )
-        if not (self.classification.weight or self.reconstruction.weight):
-            raise InputError(
-                "ewc_prototype: classification.weight and reconstruction.weight are 0, so nothing would be learned; "
-                "set one of them above 0"
-            )
+        check_rules("ewc_prototype", self, self.rules)

@@ -21,7 +21,7 @@ from anamnesis.methods.base import (
     part_entries,
 )
 from anamnesis.methods.classification import ClassificationMethod
-from anamnesis.methods.option_checks import require_minimum
+from anamnesis.methods.option_checks import LARGEST_COUNT, check_bounds, count_between, not_negative
 from anamnesis.methods.register import register
 from anamnesis.methods.replay.replay_buffer import ReplayBuffer, read_training_images
 from anamnesis.networks import Classifier, GrowingHead
@@ -38,12 +38,11 @@ class GDumbOptions:
         epochs: length of the training, in passes over the new site's images; 0 takes the training's.
     """
 
-    buffer: int = 200
-    epochs: int = 0
+    buffer: int = count_between(1, LARGEST_COUNT, 200)
+    epochs: int = not_negative(0)
 
     def __post_init__(self) -> None:
-        require_minimum("gdumb", 1, buffer=self.buffer)
-        require_minimum("gdumb", 0, epochs=self.epochs)
+        check_bounds("gdumb", self)
 
 
 @register("gdumb", GDumbOptions)

@@ -14,10 +14,10 @@ from torch.nn import functional
 
 from anamnesis.methods.base import Batch, Data, Stage, TaskContext, TrainingStep
 from anamnesis.methods.classification import ClassificationMethod, SoftmaxScope
-from anamnesis.methods.option_checks import require_minimum
+from anamnesis.methods.option_checks import check_bounds, not_negative, positive
 from anamnesis.methods.register import register
 from anamnesis.networks import Classifier
-from anamnesis.records import InputError, NetworkSettings
+from anamnesis.records import NetworkSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,12 @@ class LWFOptions:
         competing: which classes compete in the softmax of the new labels: ``task`` (as in the paper) or ``seen``.
     """
 
-    weight: float = 1.0
-    temperature: float = 2.0
+    weight: float = not_negative(1.0)
+    temperature: float = positive(2.0)
     competing: SoftmaxScope = SoftmaxScope.TASK
 
     def __post_init__(self) -> None:
-        require_minimum("lwf", 0, weight=self.weight)
-        if not self.temperature > 0:
-            raise InputError(f"lwf.temperature: expected a number above 0, found {self.temperature}")
+        check_bounds("lwf", self)
 
 
 @register("lwf", LWFOptions)

@@ -1,39 +1,66 @@
-"""Checks of options; the errors name the option by its full path."""
+"""Options with bounds, and their check; the errors name the option by its full path.
 
-from anamnesis.records import InputError
+``penalty: float = not_negative(3000.0)`` is an option with a default. Its bounds are also in the resource definition.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+from anamnesis.records import InputError, encode_object
+from anamnesis.records.option_rules import BOUNDS, Bounds, OptionRule, flatten_options
+
+NumberT = TypeVar("NumberT", bound=float)
+LARGEST_WEIGHT, LARGEST_COUNT = 1e9, 10_000_000
 
 
-def require_not_negative(path: str, **values: float) -> None:
-    """Raises an error where a value is negative, infinite or no number.
+def not_negative(default: NumberT) -> NumberT:
+    """Declares an option that is 0 or more."""
+    return _bounded(default, Bounds(0, LARGEST_COUNT if isinstance(default, int) else LARGEST_WEIGHT))
+
+
+def positive(default: float) -> float:
+    """Declares an option that is above 0."""
+    return _bounded(default, Bounds(0, LARGEST_WEIGHT, excludes_minimum=True))
+
+
+def share(default: float) -> float:
+    """Declares an option from 0 to 1."""
+    return _bounded(default, Bounds(0, 1))
+
+
+def count_between(minimum: int, maximum: int, default: int) -> int:
+    """Declares a whole number with both bounds."""
+    return _bounded(default, Bounds(minimum, maximum))
+
+
+def _bounded(default: NumberT, bounds: Bounds) -> NumberT:
+    return dataclasses.field(default=default, metadata={BOUNDS: bounds})
+
+
+def check_bounds(path: str, options: Any) -> None:
+    """Checks the bounds of all options of a data class.
 
     Args:
         path: of the options, for example ``ewc_prototype.consolidation``.
-        values: by the name of the option.
+        options: the data class.
 
     Raises:
         InputError: the message has the path of the option and its value.
     """
-    for name, value in values.items():
-        if not 0 <= value < float("inf"):
-            raise InputError(f"{path}.{name}: expected 0 or more, found {value}")
+    for option in dataclasses.fields(options):
+        bounds, value = option.metadata.get(BOUNDS), getattr(options, option.name)
+        if isinstance(bounds, Bounds) and not bounds.allows(value):
+            raise InputError(f"{path}.{option.name}: expected {bounds.describe()}, found {value}")
 
 
-def require_minimum(path: str, minimum: int, **values: float) -> None:
-    """Raises an error where a value is less than ``minimum``; see ``require_not_negative``."""
-    for name, value in values.items():
-        if value < minimum:
-            raise InputError(f"{path}.{name}: expected {minimum} or more, found {value}")
+def check_rules(path: str, options: Any, rules: tuple[OptionRule, ...]) -> None:
+    """Checks the rules that depend on values; a resource is also checked for options that it sets without effect.
 
-
-def require_positive(path: str, **values: float) -> None:
-    """Raises an error where a value is 0 or less, infinite or no number; see ``require_not_negative``."""
-    for name, value in values.items():
-        if not 0 < value < float("inf"):
-            raise InputError(f"{path}.{name}: expected a number above 0, found {value}")
-
-
-def require_share(path: str, **values: float) -> None:
-    """Raises an error where a value is not between 0 and 1; see ``require_not_negative``."""
-    for name, value in values.items():
-        if not 0 <= value <= 1:
-            raise InputError(f"{path}.{name}: expected a number from 0 to 1, found {value}")
+    Raises:
+        InputError: the message says what to do.
+    """
+    resolved = flatten_options(cast(Mapping[str, object], encode_object(options)))
+    for rule in rules:
+        if rule.values and rule.is_broken(resolved, resolved):
+            raise InputError(f"{path}.{rule.option}: {rule.message}")

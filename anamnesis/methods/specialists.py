@@ -29,6 +29,7 @@ from anamnesis.methods.base import (
 )
 from anamnesis.methods.classification import restrict_logits
 from anamnesis.methods.features.feature_statistics import FeatureStatistics, linear_logits
+from anamnesis.methods.option_checks import check_bounds, positive
 from anamnesis.methods.register import register
 from anamnesis.networks import Classifier
 from anamnesis.networks.random_features import RandomFeatures
@@ -43,11 +44,10 @@ class SpecialistsOptions:
         strength: the ridge, added to the diagonal of the router's scatter.
     """
 
-    strength: float = 100.0
+    strength: float = positive(100.0)
 
     def __post_init__(self) -> None:
-        if not self.strength > 0:
-            raise InputError(f"specialists.strength: expected a number above 0, found {self.strength}")
+        check_bounds("specialists", self)
 
 
 class SpecialistEnsemble(nn.Module):

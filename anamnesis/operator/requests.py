@@ -48,6 +48,7 @@ def site_config(site: LoadedResource[Site]) -> SiteConfig:
         test_fraction=float(spec.test_fraction),
         maximum_quarantine_share=float(spec.maximum_quarantine_share),
         maximum_studies=spec.maximum_studies,
+        maximum_studies_per_patient=spec.maximum_studies_per_patient,
         attributes=spec.attributes,
     )
 
@@ -173,6 +174,7 @@ def update_request(
         gate=gate_policy(model.resource.spec.gate),
         author=author,
         stored_images=model.resource.spec.change_plan.stored_images == "Allowed",
+        minimum_patients=model.resource.spec.change_plan.minimum_patients,
         trigger=trigger,
         signing=signing or run_signing(model.resource.spec),
     )

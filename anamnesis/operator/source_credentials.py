@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
+from anamnesis.storage.environment_variables import clean_value
+
 _VARIABLE_BY_KEY = {"username": "DICOM_USERNAME", "password": "DICOM_PASSWORD", "token": "DICOM_TOKEN"}
 DICOM_VARIABLES = frozenset(_VARIABLE_BY_KEY.values())
 
@@ -17,5 +19,9 @@ def source_variables(secret_keys: Iterable[str]) -> dict[str, str]:
 
 
 def source_environment(secret: Mapping[str, str]) -> dict[str, str]:
-    """Returns the environment that a source's Secret sets, without the line break at the end of a value."""
-    return {name: secret[key].rstrip("\r\n") for key, name in source_variables(secret).items()}
+    """Returns the environment that a source's Secret sets.
+
+    Raises:
+        InputError: a value has a byte that cannot be sent; the message has its name alone.
+    """
+    return {name: clean_value(name, secret[key]) for key, name in source_variables(secret).items()}

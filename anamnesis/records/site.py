@@ -22,7 +22,7 @@ class PatientOrigin(StrEnum):
     COLUMN = "Column"
     """The column ``patient`` of the manifest."""
     FILES = "Files"
-    """The site declares that each file is a patient of its own."""
+    """The site declares that each file, or each DICOM study, is a patient of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,9 @@ class SiteConfig:
         maximum_quarantine_share: the ingest fails when a larger share of the images is quarantined.
         maximum_studies: the largest number of studies, stratified by class and split and ordered by pseudonym; 0 takes
             all studies.
+        maximum_studies_per_patient: the largest number of studies of one patient identifier before a test set is
+            frozen; with more, or with more than half of the samples, it probably stands for many people. 0 checks
+            nothing.
         attributes: generalised attributes to keep, of ``Sex``, ``AgeBand``, ``Manufacturer``.
     """
 
@@ -93,6 +96,7 @@ class SiteConfig:
     test_fraction: float = 0.2
     maximum_quarantine_share: float = 0.1
     maximum_studies: int = 0
+    maximum_studies_per_patient: int = 20
     attributes: tuple[str, ...] = ()
 
 

@@ -49,7 +49,7 @@ class UpdateResultKind(StrEnum):
     NO_CHANGE = "NoChange"
     """The champion's lineage has already learned the same samples."""
     TOO_FEW_PATIENTS = "TooFewPatients"
-    """There were fewer new patients than ``UpdateTrigger.minimum_patients``."""
+    """There were fewer new patients than ``UpdateTrigger.minimum_patients``, or all of them are held back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,8 @@ class UpdateResult:
         snapshot: digest of the snapshot that the ingest made.
         test_set: digest of the site's current test set.
         version: digest of the candidate; empty unless ``kind`` is ``CANDIDATE``.
-        new_patients: number of patients in the training split that the base's lineage has not learned.
+        new_patients: number of patients of the training set that the base's lineage has not learned.
+        held_back: class -> number of patients who wait until there are enough; see ``snapshots.training_selection``.
         counts: see ``IngestResult.counts``.
         reasons: see ``IngestResult.reasons``.
         signature: of the run; none where the model has no signing keys.
@@ -81,6 +82,7 @@ class UpdateResult:
     test_set: str
     version: str = ""
     new_patients: int = 0
+    held_back: Mapping[str, int] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     reasons: Mapping[str, int] = field(default_factory=dict)
     signature: Signature | None = None

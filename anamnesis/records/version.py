@@ -18,6 +18,8 @@ class Version:
         site: the site of that snapshot.
         configuration: JSON of ``Configuration``.
         parts: part name -> digest of its blob.
+        training_set: digest of the patients and samples of the snapshot that it was computed from, which the site's own
+            store names; none for imported weights.
         schema: schema of this record.
     """
 
@@ -26,7 +28,8 @@ class Version:
     site: str
     configuration: Mapping[str, object]
     parts: Mapping[str, str]
-    schema: int = 1
+    training_set: str | None = None
+    schema: int = 2
 
     @property
     def digest(self) -> str:
@@ -54,7 +57,7 @@ class UpdateRecord:
     """The version that an update made from its input; the first result counts.
 
     Attributes:
-        input_digest: digest of (base, snapshot, configuration, site, task).
+        input_digest: digest of (base, snapshot, training set, configuration, site, task).
         version: digest of the version.
         environment: torch, device, instruction set, threads; equal environments give equal bits.
         cost: cost of the update.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from anamnesis.imaging import Header
 from anamnesis.records import InputError, Split
 from anamnesis.snapshots.file_names import normalise_file_name, normalise_text
+from anamnesis.snapshots.patient_ids import normalise_patient_id
 from anamnesis.snapshots.source_files import SourceFile
 
 _SPLIT_WORDS = {
@@ -35,6 +36,7 @@ class ImageAnnotation:
         days: days until the event or the end of observation (prognosis).
         covariates: numbers by name.
         is_ambiguous: whether the label table lists the file twice with different values.
+        is_listed: whether the label table lists the file or one of its folders.
     """
 
     label: str | int | None = None
@@ -46,6 +48,7 @@ class ImageAnnotation:
     days: float | None = None
     covariates: Mapping[str, float] = field(default_factory=dict)
     is_ambiguous: bool = False
+    is_listed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,12 @@ def annotate_image(
     """
     image_name = strip_image_suffix(file.key) + _row_suffix(header)
     row = ImageAnnotation(label=_top_folder(file.key)) if table_rows is None else _find_row(file, table_rows)
+    file_patient = normalise_patient_id(header.patient)
     # Rows of an NPZ with the same group count as one study, because the file has no studies.
-    study = row.study or header.study or (header.patient if header.member else "") or image_name
+    study = row.study or header.study or (file_patient if header.member else "") or image_name
     return ImageAnnotation(
         label=_normalise_label(header.label if header.member else row.label),
-        patient=row.patient or header.patient,
+        patient=normalise_patient_id(row.patient) or file_patient,
         study=study,
         modality=row.modality or header.modality,
         split=row.split or parse_split(header.split, "the container"),
@@ -91,6 +95,7 @@ def annotate_image(
         days=row.days,
         covariates=row.covariates,
         is_ambiguous=row.is_ambiguous,
+        is_listed=row.is_listed,
     )
 
 

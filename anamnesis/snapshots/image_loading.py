@@ -102,7 +102,7 @@ def _quarantine_study(study: Study, loaded_image: LoadedImage) -> list[Quarantin
     return [
         QuarantineEntry(file, errors[file].reason, errors[file].detail)
         if file in errors
-        else QuarantineEntry(file, QuarantineReason.INCOMPLETE_SERIES)
+        else QuarantineEntry(file, QuarantineReason.INCOMPLETE_SERIES, cause=next(iter(errors)))
         for file in study.files
     ]
 

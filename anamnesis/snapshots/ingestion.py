@@ -21,6 +21,7 @@ from anamnesis.snapshots.manifest import SnapshotManifest, snapshot_key, write_s
 from anamnesis.snapshots.parallel import OrderedExecutorMap, ordered_executor_map
 from anamnesis.snapshots.quarantine import QuarantineLog, count_by_reason, format_reasons, quarantine_url
 from anamnesis.snapshots.sample_assembly import AssembledSample, assemble_samples, drop_duplicates, move_to_reserve
+from anamnesis.snapshots.shared_identifiers import check_identifiers
 from anamnesis.snapshots.source_files import (
     SourceFile,
     check_store_outside_source,
@@ -216,6 +217,8 @@ def _assemble_source(
         studies=studies, key=key, site=config.name, frozen_patients=frozen_splits, quarantine_log=quarantine_log
     )
     quarantine_log.write_and_check_share()  # before hours of reading: a wrong setting is known by now
+    if not issued_test_sets:
+        check_identifiers(config, studies)
     patient_splits = assign_splits(studies, key, config, frozen_splits)
     pseudonyms = {patient: pseudonymise_patient(key, config.name, patient) for patient in patient_splits}
     selected_studies = stratified_subset(studies, patient_splits, pseudonyms, config.maximum_studies)

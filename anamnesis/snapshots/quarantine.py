@@ -51,11 +51,13 @@ class QuarantineEntry:
         file: name below the source.
         reason: one of ``ReadErrorReason`` or ``QuarantineReason``; safe to show anywhere.
         detail: may quote the file; for the staff of the site only.
+        cause: name of another listed file that makes this one unusable, such as the damaged slice of a series.
     """
 
     file: str
     reason: str
     detail: str = ""
+    cause: str = ""
 
 
 def count_by_reason(entries: Iterable[QuarantineEntry]) -> dict[str, int]:
@@ -139,13 +141,18 @@ class QuarantineLog:
         )
 
     def write(self) -> None:
-        """Writes the list; the number of an entry is its place in the list, from 1."""
+        """Writes the list; the number of an entry is its place in the list, from 1. A cause is written as a number."""
         sorted_entries = sorted(self.entries, key=lambda entry: (entry.file, entry.reason, entry.detail))
+        numbers = {entry.file: number for number, entry in enumerate(sorted_entries, 1)}
+        rows = [
+            {"number": number, **encode_object(entry), "cause": numbers.get(entry.cause)}
+            for number, entry in enumerate(sorted_entries, 1)
+        ]
         document = {
             "schema": 2,
             "counts": self.counts(),
             "reasons": count_by_reason(sorted_entries),
-            "entries": [{"number": number, **encode_object(entry)} for number, entry in enumerate(sorted_entries, 1)],
+            "entries": rows,
         }
         self.store.put(_list_key(self.fingerprint), canonical_json(document))
 

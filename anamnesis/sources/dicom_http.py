@@ -13,6 +13,8 @@ from urllib3 import Retry
 
 from anamnesis.records import InputError, RefusedError, UnreachableError
 from anamnesis.sources.base import CONNECTIONS
+from anamnesis.storage.environment_variables import read_variable
+from anamnesis.storage.proxies import find_proxy, without_login
 from anamnesis.storage.store import MissingObjectError
 
 PAGE_SIZE = 1000
@@ -47,11 +49,17 @@ class DICOMServerClient:
                 "remove it, and set DICOM_USERNAME and DICOM_PASSWORD"
             )
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise InputError(f"URL of the DICOM server: expected http(s)://host/path, found {url!r}")
+            raise InputError(
+                f"URL of the DICOM server: expected http(s)://host/path, found {without_login(url)!r}; "
+                "correct the address"
+            )
         self.url = url.rstrip("/")
         self._ca_bundle = _find_ca_bundle(environment)
         self._session = requests.Session()
         self._session.auth = _find_credentials(environment)
+        self._session.trust_env = False  # proxies and authorities come from ``environment``, by the rules of all stores
+        if proxy := find_proxy(parts, environment):
+            self._session.proxies = {parts.scheme: proxy}
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS, max_retries=_RETRY_POLICY))
 
@@ -139,7 +147,7 @@ class _BearerAuth(AuthBase):
 def _find_ca_bundle(environment: Mapping[str, str]) -> str | bool:
     """Returns the file of trusted authorities according to the environment, or true for those of the HTTP client."""
     for name in ("REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE"):
-        if path := environment.get(name):
+        if path := read_variable(environment, name):
             if not Path(path).exists():
                 raise InputError(f"{name}: the file {path!r} does not exist; mount it, or correct the variable")
             return path
@@ -147,8 +155,8 @@ def _find_ca_bundle(environment: Mapping[str, str]) -> str | bool:
 
 
 def _find_credentials(environment: Mapping[str, str]) -> AuthBase | None:
-    if token := environment.get("DICOM_TOKEN"):
+    if token := read_variable(environment, "DICOM_TOKEN"):
         return _BearerAuth(token)
-    if user := environment.get("DICOM_USERNAME"):
-        return HTTPBasicAuth(user.encode(), environment.get("DICOM_PASSWORD", "").encode())
+    if user := read_variable(environment, "DICOM_USERNAME"):
+        return HTTPBasicAuth(user.encode(), read_variable(environment, "DICOM_PASSWORD").encode())
     return None

@@ -1,10 +1,12 @@
 """Decides, after the ingest and before anything costly starts, whether a site's data is worth an update."""
 
-from anamnesis.records import TRAINING_SPLITS, UpdateResult, UpdateResultKind, UpdateTrigger, digest_json, encode
-from anamnesis.snapshots import IngestResult, read_snapshot_manifest
-from anamnesis.storage.store import Store, open_store
+from anamnesis.records import UpdateResult, UpdateResultKind, UpdateTrigger, digest_json, encode
+from anamnesis.snapshots import IngestResult
+from anamnesis.snapshots.training_selection import TrainingSelection, preview_training_set
+from anamnesis.snapshots.training_sets import list_training_sets
+from anamnesis.storage.store import open_store
 from anamnesis.updates.requests import UpdateRequest
-from anamnesis.updates.version_chain import snapshots_of_site
+from anamnesis.updates.version_chain import versions_of_site
 
 
 def assess_ingestion(request: UpdateRequest, trigger: UpdateTrigger, ingest_result: IngestResult) -> UpdateResult:
@@ -15,31 +17,39 @@ def assess_ingestion(request: UpdateRequest, trigger: UpdateTrigger, ingest_resu
         trigger: of the request.
         ingest_result: of the site's current data.
     """
-    learned_snapshots = snapshots_of_site(open_store(request.registry), request.base, request.site.name)
+    learned_versions = versions_of_site(open_store(request.registry), request.base, request.site.name)
+    learned_digests = [version.training_set for version in learned_versions]
     site_store = open_store(request.store)
     learned_patients = {
-        patient for snapshot in learned_snapshots for patient in _training_patients(site_store, snapshot)
+        patient
+        for training_set in list_training_sets(site_store)
+        if training_set.digest in learned_digests
+        for patient in training_set.all_members
     }
-    new_patient_count = len(_training_patients(site_store, ingest_result.snapshot) - learned_patients)
+    selection = preview_training_set(site_store, ingest_result.snapshot, request.minimum_patients)
+    new_patient_count = len(selection.training_set.all_members.keys() - learned_patients)
+    if ingest_result.snapshot in {version.snapshot for version in learned_versions}:
+        kind = UpdateResultKind.NO_CHANGE
+    elif new_patient_count < trigger.minimum_patients or _is_held_back(selection, learned_digests):
+        kind = UpdateResultKind.TOO_FEW_PATIENTS
+    else:
+        kind = UpdateResultKind.CANDIDATE
     return UpdateResult(
         trigger=trigger,
         site=request.site.name,
         base=request.base,
         configuration=digest_json(encode(request.configuration)),
-        kind=_result_kind(ingest_result.snapshot in learned_snapshots, new_patient_count, trigger.minimum_patients),
+        kind=kind,
         snapshot=ingest_result.snapshot,
         test_set=ingest_result.test_set,
         new_patients=new_patient_count,
+        held_back=selection.held_back,
         counts=ingest_result.counts,
         reasons=ingest_result.reasons,
     )
 
 
-def _result_kind(is_learned: bool, new_patient_count: int, minimum_patients: int) -> UpdateResultKind:
-    if is_learned:
-        return UpdateResultKind.NO_CHANGE
-    return UpdateResultKind.TOO_FEW_PATIENTS if new_patient_count < minimum_patients else UpdateResultKind.CANDIDATE
-
-
-def _training_patients(store: Store, snapshot: str) -> set[str]:
-    return {sample.patient for sample in read_snapshot_manifest(store, snapshot).samples_of(*TRAINING_SPLITS)}
+def _is_held_back(selection: TrainingSelection, learned_digests: list[str | None]) -> bool:
+    """Whether nothing may be learned now, or only what the site's last version has learned already."""
+    is_repeated = bool(selection.held_back and learned_digests) and selection.training_set.digest == learned_digests[0]
+    return is_repeated or not selection.is_learnable

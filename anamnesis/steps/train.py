@@ -18,8 +18,8 @@ def train(
         progress: called per training step.
 
     Returns:
-        ``version``, ``input``, whether it was ``reused``, ``seconds``, ``stored_bytes`` and the ``losses`` of the last
-        epoch.
+        ``version``, ``input``, whether it was ``reused``, ``seconds``, ``stored_bytes``, the patients ``held_back`` by
+        class, and the ``losses`` of the last epoch.
     """
     from anamnesis.updates.update import run_update
 
@@ -30,5 +30,6 @@ def train(
         "reused": run.is_reused,
         "seconds": run.record.cost.seconds,
         "stored_bytes": run.record.cost.stored_bytes,
+        "held_back": encode(run.held_back),
         "losses": encode(run.epoch_losses[-1]) if run.epoch_losses else {},
     }

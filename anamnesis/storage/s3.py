@@ -17,6 +17,8 @@ from minio.error import InvalidResponseError, MinioException, S3Error, ServerErr
 from urllib3.exceptions import HTTPError, SSLError
 
 from anamnesis.records import AnamnesisError, InputError, RefusedError, UnreachableError
+from anamnesis.storage.environment_variables import read_variable
+from anamnesis.storage.proxies import find_proxy, proxy_login, without_login
 from anamnesis.storage.store import MissingBucketError, MissingObjectError, ObjectInfo, check_key
 
 T = TypeVar("T")
@@ -36,26 +38,9 @@ class _StatusError(Exception):
         self.status, self.code = status, code
 
 
-def find_proxy(endpoint: SplitResult, environment: Mapping[str, str]) -> str:
-    """Returns the URL of the proxy for an endpoint according to the environment; empty for none.
-
-    ``NO_PROXY`` lists hosts and domains to reach without a proxy, separated by commas, or is ``*``.
-    """
-    proxy_variables = {
-        name.lower(): text for name, text in environment.items() if name.lower().endswith("_proxy") and text
-    }
-    host = f".{endpoint.hostname or ''}"
-    direct_hosts = [
-        name.strip().lower().lstrip(".") for name in proxy_variables.get("no_proxy", "").split(",") if name.strip()
-    ]
-    if any(name == "*" or host.endswith(f".{name}") for name in direct_hosts):
-        return ""
-    return proxy_variables.get(f"{endpoint.scheme}_proxy", "")
-
-
 def _find_ca_bundle(environment: Mapping[str, str]) -> str:
     for name in ("AWS_CA_BUNDLE", "SSL_CERT_FILE"):
-        if path := environment.get(name):
+        if path := read_variable(environment, name):
             if not Path(path).is_file():
                 raise InputError(f"{name}: the file {path!r} does not exist; mount it, or correct the variable")
             return path
@@ -65,8 +50,31 @@ def _find_ca_bundle(environment: Mapping[str, str]) -> str:
 def _connection_pool(proxy: str, ca_bundle: str) -> urllib3.PoolManager:
     timeout = urllib3.Timeout(connect=10, read=60)
     if proxy:
-        return urllib3.ProxyManager(proxy, maxsize=10, retries=False, timeout=timeout, ca_certs=ca_bundle)
+        login = proxy_login(proxy)
+        return urllib3.ProxyManager(
+            without_login(proxy),
+            proxy_headers=urllib3.make_headers(proxy_basic_auth=login) if login else None,
+            maxsize=10,
+            retries=False,
+            timeout=timeout,
+            ca_certs=ca_bundle,
+        )
     return urllib3.PoolManager(maxsize=10, retries=False, timeout=timeout, ca_certs=ca_bundle)
+
+
+def _find_endpoint(environment: Mapping[str, str]) -> SplitResult:
+    endpoint = urlsplit(read_variable(environment, "AWS_ENDPOINT_URL") or "https://s3.amazonaws.com")
+    if endpoint.username or endpoint.password:
+        raise InputError(
+            "AWS_ENDPOINT_URL: the address contains a user or a password; remove it, and set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY"
+        )
+    if endpoint.scheme not in ("http", "https") or not endpoint.netloc or endpoint.path.strip("/"):
+        raise InputError(
+            f"AWS_ENDPOINT_URL: expected http(s)://host:port, found {without_login(endpoint.geturl())!r}; "
+            "correct the variable"
+        )
+    return endpoint
 
 
 class S3Store:
@@ -103,13 +111,11 @@ class S3Store:
         bucket, _, prefix = url.removeprefix("s3://").strip("/").partition("/")
         if prefix:
             check_key(prefix)
-        endpoint = urlsplit(environment.get("AWS_ENDPOINT_URL") or "https://s3.amazonaws.com")
-        if endpoint.scheme not in ("http", "https") or not endpoint.netloc or endpoint.path.strip("/"):
-            raise InputError(
-                f"AWS_ENDPOINT_URL: expected http(s)://host:port, found {endpoint.geturl()!r}; correct the variable"
-            )
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            if not environment.get(name):
+        endpoint = _find_endpoint(environment)
+        names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+        access_key, secret_key, session_token = (read_variable(environment, name) for name in names)
+        for name, value in zip(names[:2], (access_key, secret_key), strict=True):
+            if not value:
                 raise InputError(
                     f"{url}: the environment variable {name} is not set; set it to the credentials of the bucket"
                 )
@@ -117,11 +123,11 @@ class S3Store:
         try:
             client = Minio(
                 endpoint.netloc,
-                access_key=environment["AWS_ACCESS_KEY_ID"],
-                secret_key=environment["AWS_SECRET_ACCESS_KEY"],
-                session_token=environment.get("AWS_SESSION_TOKEN"),
+                access_key=access_key,
+                secret_key=secret_key,
+                session_token=session_token or None,
                 secure=endpoint.scheme == "https",
-                region=environment.get("AWS_REGION") or "us-east-1",
+                region=read_variable(environment, "AWS_REGION") or "us-east-1",
                 http_client=http,
             )
             client.get_presigned_url("GET", bucket, "name")  # sends no request; checks the form of the names

@@ -24,6 +24,8 @@ class UpdateRequest:
         gate: the policy that judges the candidate.
         author: author of the entry in the registry's log.
         stored_images: whether the model's change plan allows versions that hold real images of patients.
+        minimum_patients: a class is learned only where its patients differ from those of every earlier training set of
+            the site by none, or by so many.
         trigger: why an operator started the update. With a trigger the run writes an update result, and the operator
             records the decision.
         signing: how the run signs what it writes to the registry, and whose signatures count.
@@ -40,6 +42,7 @@ class UpdateRequest:
     gate: GatePolicy = field(default_factory=GatePolicy)
     author: str = "anamnesis"
     stored_images: bool = False
+    minimum_patients: int = 20
     trigger: UpdateTrigger | None = None
     signing: SigningSettings = field(default_factory=SigningSettings)
 

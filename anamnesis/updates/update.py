@@ -32,6 +32,8 @@ from anamnesis.registry.update_records import find_update_record, write_update_r
 from anamnesis.registry.versions import write_version
 from anamnesis.snapshots import Guard, open_splits, read_snapshot_manifest
 from anamnesis.snapshots.calibration_sets import MINIMUM_PATIENTS
+from anamnesis.snapshots.training_selection import choose_training_set
+from anamnesis.snapshots.training_sets import TrainingSet, find_training_set
 from anamnesis.storage.store import Store, open_store, read_file
 from anamnesis.training import (
     Checkpoints,
@@ -49,10 +51,17 @@ from anamnesis.updates.version_chain import last_version_of_site
 
 @dataclass(frozen=True, slots=True)
 class TrainingSource:
-    """One training split of an update."""
+    """The training data of one site.
+
+    Attributes:
+        site: the site, with its store.
+        snapshot: digest of the snapshot that has the samples.
+        training_set: the samples to learn.
+    """
 
     site: SiteRef
     snapshot: str
+    training_set: TrainingSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +71,13 @@ class UpdateRun:
     Attributes:
         record: the one in the registry.
         is_reused: whether an earlier attempt made it.
+        held_back: class -> number of patients who wait until there are enough.
         epoch_losses: mean loss terms of each epoch; empty where the record is reused.
     """
 
     record: UpdateRecord
     is_reused: bool
+    held_back: Mapping[str, int]
     epoch_losses: tuple[Mapping[str, float], ...] = ()
 
 
@@ -83,35 +94,40 @@ def run_update(
 
     Raises:
         InputError: the base, the task and the configuration do not fit together.
-        RefusedError: the snapshot belongs to another site, the change plan forbids the method, or training tried to
-            open data of another update.
+        RefusedError: the snapshot belongs to another site, the change plan forbids the method, too few patients may be
+            learned, or training tried to open data of another update.
     """
     store = open_registry(request.registry, request.signing)
-    new_source = TrainingSource(_site_reference(request, snapshot), snapshot)
+    site = _site_reference(request, snapshot)
+    selection = choose_training_set(open_store(request.store), snapshot, request.minimum_patients)
+    new_source = TrainingSource(site, snapshot, selection.training_set)
     sources = (*_earlier_sources(request, store), new_source)
     digest = input_digest(request, sources)
     checkpoints = Checkpoints(store, f"checkpoints/{digest_hex(digest)}", checkpoint_seconds)
     if existing_record := find_update_record(store, digest):
         checkpoints.clear()  # of an attempt that was killed right after it had recorded its result
-        return UpdateRun(existing_record, is_reused=True)
+        return UpdateRun(existing_record, is_reused=True, held_back=selection.held_back)
     model = _prepare_model(request, store)
     record, epoch_losses = _train_version(
         request, sources, model=model, digest=digest, store=store, checkpoints=checkpoints, progress=progress
     )
     stored_record = write_update_record(store, record)
     checkpoints.clear()
-    return UpdateRun(stored_record, is_reused=stored_record != record, epoch_losses=epoch_losses)
+    return UpdateRun(
+        stored_record, is_reused=stored_record != record, held_back=selection.held_back, epoch_losses=epoch_losses
+    )
 
 
 def input_digest(request: UpdateRequest, sources: tuple[TrainingSource, ...]) -> str:
     """Returns the digest of all inputs that determine the result of an update."""
     return digest_json(
         {
-            "schema": 1,
+            "schema": 2,
             "base": request.base,
             "site": request.site.name,
             "task": encode(request.site.task),
             "snapshots": [source.snapshot for source in sources],
+            "training_sets": [source.training_set.digest for source in sources],
             "configuration": encode(request.configuration),
         }
     )
@@ -134,8 +150,11 @@ def _earlier_sources(request: UpdateRequest, store: Store) -> tuple[TrainingSour
     sources = []
     for site in request.sites:
         last_version = last_version_of_site(store, request.base, site.name)
-        if last_version and last_version[1].snapshot and site.name != request.site.name:
-            sources.append(TrainingSource(site, last_version[1].snapshot))
+        if last_version and site.name != request.site.name:
+            version = last_version[1]
+            if version.snapshot and version.training_set:
+                training_set = find_training_set(open_store(site.store), version.training_set)
+                sources.append(TrainingSource(site, version.snapshot, training_set))
     return tuple(sources)
 
 
@@ -193,6 +212,7 @@ def _train_version(
         site=request.site.name,
         configuration=encode_object(configuration),
         parts={part: digest_bytes(blob) for part, blob in blobs.items()},
+        training_set=sources[-1].training_set.digest,
     )
     write_version(store, version, blobs)
     cost = UpdateCost(round(log.seconds, 3), peak_memory(model.method), sum(map(len, blobs.values())))
@@ -228,7 +248,9 @@ def read_training_splits(
 
 def _has_enough_validation(source: TrainingSource) -> bool:
     manifest = read_snapshot_manifest(open_store(source.site.store), source.snapshot)
-    return len({sample.patient for sample in manifest.samples_of(Split.VALIDATION)}) >= MINIMUM_PATIENTS
+    sample_ids = source.training_set.sample_ids
+    validation_samples = (sample for sample in manifest.samples_of(Split.VALIDATION) if sample.id in sample_ids)
+    return len({sample.patient for sample in validation_samples}) >= MINIMUM_PATIENTS
 
 
 def _read_samples(
@@ -240,7 +262,7 @@ def _read_samples(
 ) -> TensorSplit:
     splits = [
         samples_to_tensors(
-            open_splits(open_store(source.site.store), source.snapshot, group, guard=guard),
+            open_splits(open_store(source.site.store), source.snapshot, group, guard, source.training_set.sample_ids),
             source.site.task,
             modality=source.site.modality,
             labels=labels,

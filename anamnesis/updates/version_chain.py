@@ -24,8 +24,11 @@ def last_version_of_site(store: Store, digest: str, site: str) -> tuple[str, Ver
     )
 
 
+def versions_of_site(store: Store, digest: str, site: str) -> tuple[Version, ...]:
+    """Returns the versions of the chain that learned ``site``, the newest first; none for an empty digest."""
+    return tuple(version for _, version in version_chain(store, digest) if version.site == site and version.snapshot)
+
+
 def snapshots_of_site(store: Store, digest: str, site: str) -> tuple[str, ...]:
     """Returns the snapshots of ``site`` that the chain learned, the newest first; none for an empty digest."""
-    return tuple(
-        version.snapshot for _, version in version_chain(store, digest) if version.site == site and version.snapshot
-    )
+    return tuple(version.snapshot for version in versions_of_site(store, digest, site) if version.snapshot)

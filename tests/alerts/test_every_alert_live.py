@@ -49,7 +49,7 @@ ALERT_DELAYS = {"AnamnesisNoLeader": "8s", "AnamnesisOperatorAbsent": "10s"}
 VALUES: Json = {name: {"for": ALERT_DELAYS.get(name, "1s"), "keepFiringFor": "12s"} for name in rules()}
 for name, threshold in TUNED_THRESHOLDS.items():
     VALUES[name]["threshold"] = threshold
-NEVER_DUE = {"trigger": {"schedule": {"cron": "0 0 31 2 *"}}}
+NEVER_DUE = {"trigger": {"schedule": {"cron": "0 0 31 2 *"}, "minimumNewPatients": 0}}
 
 
 @dataclass

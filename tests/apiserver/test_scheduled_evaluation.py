@@ -49,7 +49,7 @@ def test_new_cases_are_judged_before_they_are_learned(reference_run: ReferenceRu
 
 
 def test_an_update_begins_within_seconds_of_the_last_file(hospital: HospitalNamespace) -> None:
-    hospital.apply(changes={"trigger": {"quietPeriod": "0s"}})
+    hospital.apply(changes={"trigger": {"quietPeriod": "0s", "minimumNewPatients": 0}})
     hospital.start_operator()
     hospital.wait_for_states(30, north="WaitingForData", south="WaitingForData")
     hospital.upload_images("north")

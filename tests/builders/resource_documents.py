@@ -41,11 +41,13 @@ def site_spec(source: Mapping[str, Any], store: str, task: Mapping[str, Any] = B
 
 
 def model_spec(sites: Sequence[str], changes: Mapping[str, Any] = NOTHING) -> Json:
-    """Returns the spec of a ContinualModel; ``changes`` replace fields."""
+    """Returns the spec of a ContinualModel that learns from any number of patients; ``changes`` replace fields."""
     return {
         "method": {"name": "Finetune"},
         "sites": [{"name": site} for site in sites],
         "gate": {"floor": "0.80", "margin": "0.05", "approval": "Required"},
         "registry": {"url": "s3://models/chest"},
+        "trigger": {"minimumNewPatients": 0},
+        "changePlan": {"minimumPatients": 1},
         **changes,
     }

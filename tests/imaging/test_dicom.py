@@ -122,8 +122,8 @@ def test_projections_of_one_series_are_views_not_slices(write_dicom):
     assert not read_headers(write_dicom("a", RAMP, Modality="DX"))[0].series
 
 
-def test_without_a_patient_number_the_study_number_is_used(write_dicom):
-    assert read_headers(write_dicom("a", RAMP, PatientID=None))[0].patient == "1.2.3"
+def test_a_file_without_a_patient_number_has_none(write_dicom):
+    assert read_headers(write_dicom("a", RAMP, PatientID=None))[0].patient == ""
 
 
 def test_read_takes_a_file_or_a_folder(write_dicom, tmp_path):

@@ -31,7 +31,8 @@ spec:
   method: {{name: EWCPrototype}}
   training: {{epochs: 2, batchSize: 8, learningRate: "0.005"}}
   sites: [{{name: {model}-north}}, {{name: {model}-east}}]
-  trigger: {{quietPeriod: 1s}}
+  trigger: {{quietPeriod: 1s, minimumNewPatients: 0}}
+  changePlan: {{minimumPatients: 1}}
   gate: {{floor: "0.1", margin: "1", approval: Automatic}}
   registry: {{url: "{bucket}/registry", credentialsSecret: {{name: {secret}}}}}
   splitKey: {{type: Secret, secret: {{name: {secret}, key: ANAMNESIS_SPLIT_KEY}}}}

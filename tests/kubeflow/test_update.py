@@ -43,6 +43,7 @@ def test_a_run_that_nobody_asked_for_promotes_by_itself(testbed: "PipelinesTestb
         configuration=Configuration("ewc_prototype", {}, NetworkSettings(size=(32, 32), width=8), training),
         split_key="env:ANAMNESIS_SPLIT_KEY",
         gate=POLICY,
+        minimum_patients=1,
     )
     arguments = pipeline_arguments(encode_object(request))
     run = testbed.backend.submit(PipelineJob("chest-north-1", compiled_pipeline("ewc_prototype"), arguments))

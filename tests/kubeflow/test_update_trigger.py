@@ -56,6 +56,7 @@ def make_request(testbed: "PipelinesTestbed") -> UpdateRequest:
         configuration=Configuration("finetune", {}, NetworkSettings(size=(32, 32), width=8), training),
         split_key="env:ANAMNESIS_SPLIT_KEY",
         gate=GatePolicy(approval=ApprovalMode.AUTOMATIC),
+        minimum_patients=1,
     )
 
 

@@ -72,5 +72,5 @@ def test_without_weights_it_is_fine_tuning_and_bad_options_are_refused() -> None
     state = plain.network.state_dict()
     for name, value in nothing.network.state_dict().items():
         torch.testing.assert_close(value, state[name])
-    with pytest.raises(InputError, match=r"derpp\.buffer: expected 1 or more, found 0"):
+    with pytest.raises(InputError, match=r"derpp\.buffer: expected 1 or more, at most 1e\+07, found 0"):
         DERPPOptions(buffer=0)

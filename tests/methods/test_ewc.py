@@ -154,7 +154,8 @@ def test_a_saved_version_learns_the_next_task_with_equal_bits() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"penalty": -1.0}, r"ewc\.penalty: expected 0 or more, found -1\.0"),
+        ({"penalty": -1.0}, r"ewc\.penalty: expected 0 or more, at most 1e\+09, found -1\.0"),
+        ({"penalty": 1e12}, r"at most 1e\+09, found 1000000000000\.0"),
         ({"images": -1}, r"ewc\.images: expected 0 or more"),
         ({"decay": 1.5}, r"ewc\.decay: expected a number from 0 to 1, found 1\.5"),
     ],

@@ -282,7 +282,9 @@ def test_a_site_that_shares_no_prototypes_answers_by_its_head_alone() -> None:
     )
     assert (shared, private) == (ClassifierMode.ROUTED, ClassifierMode.LINEAR)
     assert make({"visual_prototypes.sharing": PrototypeSharing.PRIVATE}).router is None
-    with pytest.raises(InputError, match=r"ewc_prototype\.classifier\.mode: routed needs class prototypes"):
+    with pytest.raises(
+        InputError, match=r"ewc_prototype\.classifier\.mode: prototypes and routed need class prototypes"
+    ):
         prototype_options({"classifier.mode": ClassifierMode.ROUTED})
 
 
@@ -411,8 +413,11 @@ def test_bad_input_a_penalty_of_a_million_is_a_stable_run() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"consolidation.penalty": -1.0}, "consolidation.penalty: expected 0 or more, found -1.0"),
-        ({"reconstruction.weight": float("nan")}, "reconstruction.weight: expected 0 or more, found nan"),
+        ({"consolidation.penalty": -1.0}, "consolidation.penalty: expected 0 or more, at most 1e+09, found -1.0"),
+        (
+            {"reconstruction.weight": float("nan")},
+            "reconstruction.weight: expected 0 or more, at most 1e+09, found nan",
+        ),
         ({"visual_prototypes.warm_up": 1.5}, "visual_prototypes.warm_up: expected a number from 0 to 1"),
         ({"fisher.temperature": 0.0}, "fisher.temperature: expected a number above 0"),
         ({"classifier.random_ridge": 0.0}, "classifier.random_ridge: expected a number above 0"),

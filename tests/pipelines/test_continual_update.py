@@ -68,6 +68,7 @@ def request_of_first_site(tmp_path: Path) -> UpdateRequest:
         ),
         split_key=key.as_uri(),
         gate=GatePolicy(approval=ApprovalMode.AUTOMATIC),
+        minimum_patients=1,
         author="tester",
     )
 

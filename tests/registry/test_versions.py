@@ -68,7 +68,7 @@ def test_changed_bytes_are_never_returned(store: Store, build) -> None:
         store.put(version_key(digest), bad)
         with pytest.raises(IntegrityError, match=r"version\.json"):
             read_version(store, digest)
-    store.put(version_key(digest), good.replace(b'"schema":1', b'"schema":2'))
+    store.put(version_key(digest), good.replace(b'"schema":2', b'"schema":3'))
     with pytest.raises(InputError, match="newer release"):
         read_version(store, digest)
 

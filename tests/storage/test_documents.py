@@ -63,6 +63,6 @@ def test_records_with_renamed_fields_have_a_new_schema(kind: type) -> None:
 
 def test_a_version_keeps_its_schema_and_so_its_digest() -> None:
     version = Version(base=None, snapshot=None, site="a", configuration={}, parts={})
-    assert version.schema == 1
-    assert version.digest == "sha256:02267caa79974c72e2b0941659ebacbcf29dc5c43a06534da94cd2014fd7c924"
+    assert version.schema == 2
+    assert version.digest == "sha256:6dd4b45d48c169563f21d7a927364c4d07294498b8435e679f8b763f77d342c0"
     assert load_record(Version, dump_record(version), "version.json") == version

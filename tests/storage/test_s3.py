@@ -2,7 +2,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
-from urllib.parse import urlsplit
 
 import pytest
 import urllib3
@@ -190,21 +189,6 @@ def test_a_bucket_is_reached_through_the_proxy_of_the_hospital(
     )
     assert direct_store.get("a") == b"1"
     assert len(proxy.methods) == request_count
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "direct", "proxy"),
-    [
-        ("https://s3.example.org", "", "http://p:3128"),
-        ("https://s3.example.org:9000", "other.org, .example.org", ""),
-        ("https://s3.example.org", "s3.example.org", ""),
-        ("https://s3.example.org", "ample.org", "http://p:3128"),
-        ("https://s3.example.org", "*", ""),
-        ("http://s3.example.org", "", ""),
-    ],
-)
-def test_no_proxy_names_hosts_and_domains(endpoint: str, direct: str, proxy: str) -> None:
-    assert s3.find_proxy(urlsplit(endpoint), {"HTTPS_PROXY": "http://p:3128", "NO_PROXY": direct}) == proxy
 
 
 def test_a_missing_file_of_authorities_is_named() -> None:

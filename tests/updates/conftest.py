@@ -47,6 +47,7 @@ class UpdateRunner:
     base: str = ""
     learned_sites: tuple[SiteRef, ...] = ()
     stores: str = ""
+    minimum_patients: int = 1  # of made-up images; a hospital has the default
 
     @property
     def registry(self) -> str:
@@ -89,6 +90,7 @@ class UpdateRunner:
             base=self.base,
             sites=self.learned_sites,
             gate=self.policy,
+            minimum_patients=self.minimum_patients,
         )
 
     def update(self, site: str) -> dict[str, dict[str, object]]:

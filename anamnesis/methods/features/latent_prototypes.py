@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from anamnesis.methods.base import Data, StateDict, TaskContext, part_tensors
 from anamnesis.methods.loss_term import ForwardOutput
 from anamnesis.methods.method_component import MethodComponent
-from anamnesis.methods.option_checks import require_not_negative
+from anamnesis.methods.option_checks import check_bounds, not_negative
 from anamnesis.networks import Classifier, evaluation_mode
 from anamnesis.records import Split
 
@@ -38,16 +38,12 @@ class LatentPrototypeOptions:
         assignment: which latent prototype an image is compared with: ``own`` or ``nearest``.
     """
 
-    prototype_near_sample: float = 0.05
-    sample_near_prototype: float = 0.05
+    prototype_near_sample: float = not_negative(0.05)
+    sample_near_prototype: float = not_negative(0.05)
     assignment: PrototypeAssignment = PrototypeAssignment.OWN
 
     def __post_init__(self) -> None:
-        require_not_negative(
-            "ewc_prototype.latent_prototypes",
-            prototype_near_sample=self.prototype_near_sample,
-            sample_near_prototype=self.sample_near_prototype,
-        )
+        check_bounds("ewc_prototype.latent_prototypes", self)
 
 
 class LatentPrototypes(MethodComponent):

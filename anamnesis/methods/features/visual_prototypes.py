@@ -18,7 +18,7 @@ from anamnesis.methods.features.latent_prototypes import LatentPrototypes, class
 from anamnesis.methods.features.saliency_maps import SaliencyTarget, activation_maps, head_weights
 from anamnesis.methods.features.task_groups import TaskGroups
 from anamnesis.methods.method_component import MethodComponent
-from anamnesis.methods.option_checks import require_not_negative, require_share
+from anamnesis.methods.option_checks import check_bounds, not_negative, share
 from anamnesis.networks import AutoEncoder, Classifier, evaluation_mode
 
 
@@ -69,14 +69,13 @@ class VisualPrototypeOptions:
     """
 
     sharing: PrototypeSharing = PrototypeSharing.PRIVATE
-    minimum_images: int = 50
+    minimum_images: int = not_negative(50)
     kind: PrototypeKind = PrototypeKind.DECODED
     map: PrototypeMap = PrototypeMap.DISTINCTIVE
-    warm_up: float = 0.25
+    warm_up: float = share(0.25)
 
     def __post_init__(self) -> None:
-        require_not_negative("ewc_prototype.visual_prototypes", minimum_images=self.minimum_images)
-        require_share("ewc_prototype.visual_prototypes", warm_up=self.warm_up)
+        check_bounds("ewc_prototype.visual_prototypes", self)
 
 
 class VisualPrototypes(MethodComponent):

@@ -13,7 +13,7 @@ from anamnesis.methods.classification import SoftmaxScope
 from anamnesis.methods.features.saliency_maps import SaliencyTarget, activation_maps, head_weights, unit_maps
 from anamnesis.methods.features.task_groups import TaskGroups
 from anamnesis.methods.fisher.diagonal import FisherKind, fisher_diagonal, gaussian_fisher_diagonal
-from anamnesis.methods.option_checks import require_not_negative, require_positive
+from anamnesis.methods.option_checks import check_bounds, count_between, not_negative, positive
 from anamnesis.networks import AutoEncoder, Classifier
 from anamnesis.records import Split
 
@@ -45,22 +45,15 @@ class FisherOptions:
     """
 
     kind: FisherKind = FisherKind.SAMPLED
-    images: int = 2000
-    temperature: float = 1.0
-    reconstruction_probes: int = 0
-    saliency_weight: float = 0.1
+    images: int = not_negative(2000)
+    temperature: float = positive(1.0)
+    reconstruction_probes: int = count_between(0, 10_000, 0)
+    saliency_weight: float = not_negative(0.1)
     scale: FisherScale = FisherScale.NONE
-    clip: float = 0.0
+    clip: float = not_negative(0.0)
 
     def __post_init__(self) -> None:
-        require_not_negative(
-            "ewc_prototype.fisher",
-            images=self.images,
-            reconstruction_probes=self.reconstruction_probes,
-            saliency_weight=self.saliency_weight,
-            clip=self.clip,
-        )
-        require_positive("ewc_prototype.fisher", temperature=self.temperature)
+        check_bounds("ewc_prototype.fisher", self)
 
 
 @dataclass(frozen=True, slots=True)

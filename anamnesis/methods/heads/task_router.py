@@ -16,7 +16,7 @@ from anamnesis.methods.base import Data, StateDict, TaskContext
 from anamnesis.methods.features.frozen_features import FrozenFeatureKind, FrozenFeatures
 from anamnesis.methods.features.task_groups import TaskGroups
 from anamnesis.methods.method_component import MethodComponent
-from anamnesis.methods.option_checks import require_not_negative, require_positive
+from anamnesis.methods.option_checks import check_bounds, not_negative, positive
 from anamnesis.networks import Classifier
 from anamnesis.records import Split
 
@@ -54,15 +54,13 @@ class ClassifierOptions:
 
     mode: ClassifierMode = ClassifierMode.AUTO
     frozen_features: FrozenFeatureKind = FrozenFeatureKind.BOTH
-    random_ridge: float = 30.0
-    first_site_ridge: float = 3.0
-    prototype_weight: float = 1.0
-    refit_ridge: float = 0.0
+    random_ridge: float = positive(30.0)
+    first_site_ridge: float = positive(3.0)
+    prototype_weight: float = not_negative(1.0)
+    refit_ridge: float = not_negative(0.0)
 
     def __post_init__(self) -> None:
-        path = "ewc_prototype.classifier"
-        require_positive(path, random_ridge=self.random_ridge, first_site_ridge=self.first_site_ridge)
-        require_not_negative(path, prototype_weight=self.prototype_weight, refit_ridge=self.refit_ridge)
+        check_bounds("ewc_prototype.classifier", self)
 
 
 class TaskRouter(MethodComponent):

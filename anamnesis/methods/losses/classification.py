@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from anamnesis.methods.classification import SoftmaxScope, restrict_logits
 from anamnesis.methods.loss_term import ForwardOutput, LossTerm
-from anamnesis.methods.option_checks import require_not_negative
+from anamnesis.methods.option_checks import check_bounds, not_negative
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +19,11 @@ class ClassificationOptions:
         competing: which classes compete in the softmax: ``task`` (old rows of the head do not change) or ``seen``.
     """
 
-    weight: float = 1.0
+    weight: float = not_negative(1.0)
     competing: SoftmaxScope = SoftmaxScope.TASK
 
     def __post_init__(self) -> None:
-        require_not_negative("ewc_prototype.classification", weight=self.weight)
+        check_bounds("ewc_prototype.classification", self)
 
 
 class ClassificationLoss(LossTerm):

@@ -11,7 +11,7 @@ from anamnesis.methods.base import Data, StateDict, TaskContext, TrainingStep
 from anamnesis.methods.fisher.quadratic_penalty import PenaltyMerge, QuadraticPenalty
 from anamnesis.methods.fisher.task_fisher import TaskFisher
 from anamnesis.methods.loss_term import ForwardOutput, LossTerm
-from anamnesis.methods.option_checks import require_not_negative, require_share
+from anamnesis.methods.option_checks import check_bounds, not_negative, share
 from anamnesis.networks import Classifier
 
 
@@ -36,14 +36,13 @@ class ConsolidationOptions:
         mode: ``explicit`` (a summand of the loss) or ``proximal`` (after each step; stable for any penalty).
     """
 
-    penalty: float = 3000.0
-    decay: float = 1.0
+    penalty: float = not_negative(3000.0)
+    decay: float = share(1.0)
     merge: PenaltyMerge = PenaltyMerge.ONLINE
     mode: PenaltyMode = PenaltyMode.EXPLICIT
 
     def __post_init__(self) -> None:
-        require_not_negative("ewc_prototype.consolidation", penalty=self.penalty)
-        require_share("ewc_prototype.consolidation", decay=self.decay)
+        check_bounds("ewc_prototype.consolidation", self)
 
 
 class ElasticWeightConsolidationLoss(LossTerm):

@@ -11,7 +11,7 @@ from anamnesis.methods.features.saliency_maps import activation_maps, map_distan
 from anamnesis.methods.features.visual_prototypes import VisualPrototypes
 from anamnesis.methods.loss_term import ForwardOutput, LossTerm
 from anamnesis.methods.losses.saliency_alignment import SaliencyOptions
-from anamnesis.methods.option_checks import require_not_negative
+from anamnesis.methods.option_checks import check_bounds, count_between, not_negative
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +26,14 @@ class RetentionOptions:
         replayed: number of stored prototypes that go through the network with each batch.
     """
 
-    weight: float = 0.1
-    classification: float = 0.0
-    reconstruction: float = 1.0
-    saliency: float = 1.0
-    replayed: int = 4
+    weight: float = not_negative(0.1)
+    classification: float = not_negative(0.0)
+    reconstruction: float = not_negative(1.0)
+    saliency: float = not_negative(1.0)
+    replayed: int = count_between(0, 10_000, 4)
 
     def __post_init__(self) -> None:
-        require_not_negative(
-            "ewc_prototype.retention",
-            weight=self.weight,
-            classification=self.classification,
-            reconstruction=self.reconstruction,
-            saliency=self.saliency,
-            replayed=self.replayed,
-        )
+        check_bounds("ewc_prototype.retention", self)
 
 
 class PrototypeRetentionLoss(LossTerm):

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from anamnesis.methods.loss_term import ForwardOutput, LossTerm
-from anamnesis.methods.option_checks import require_not_negative
+from anamnesis.methods.option_checks import check_bounds, not_negative
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +18,10 @@ class ReconstructionOptions:
         weight: of the squared error per pixel.
     """
 
-    weight: float = 1.0
+    weight: float = not_negative(1.0)
 
     def __post_init__(self) -> None:
-        require_not_negative("ewc_prototype.reconstruction", weight=self.weight)
+        check_bounds("ewc_prototype.reconstruction", self)
 
 
 class ReconstructionLoss(LossTerm):

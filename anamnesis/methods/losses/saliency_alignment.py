@@ -15,7 +15,7 @@ from anamnesis.methods.features.saliency_maps import (
 )
 from anamnesis.methods.features.visual_prototypes import VisualPrototypes
 from anamnesis.methods.loss_term import ForwardOutput, LossTerm
-from anamnesis.methods.option_checks import require_not_negative, require_share
+from anamnesis.methods.option_checks import check_bounds, not_negative, share
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +30,14 @@ class SaliencyOptions:
         ramp: share of the training over which the weight grows from 0 to its full value, after the warm-up.
     """
 
-    weight: float = 0.1
+    weight: float = not_negative(0.1)
     target: SaliencyTarget = SaliencyTarget.CONTRAST
     distance: MapDistance = MapDistance.COSINE
     normalisation: MapNormalisation = MapNormalisation.MASKED
-    ramp: float = 0.25
+    ramp: float = share(0.25)
 
     def __post_init__(self) -> None:
-        require_not_negative("ewc_prototype.saliency", weight=self.weight)
-        require_share("ewc_prototype.saliency", ramp=self.ramp)
+        check_bounds("ewc_prototype.saliency", self)
 
 
 class SaliencyAlignmentLoss(LossTerm):

@@ -64,3 +64,8 @@ class ChangePlanSpec(ApiModel):
     """Methods that updates may use. The operator starts no update with another method. If empty, every method."""
     stored_images: Literal["Forbidden", "Allowed"] = "Forbidden"
     """Allowed: versions may hold real images of patients, visible to everyone who can read the registry."""
+    minimum_patients: Annotated[int, Field(ge=1, le=1000, strict=True)] = 20
+    """A class is learned only where its patients differ from those of earlier versions by none, or by so many.
+
+    Otherwise the difference between the sums in two versions would be about few patients, or one. Others are held back.
+    """

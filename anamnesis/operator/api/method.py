@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Self, cast
+from typing import Self
 
 from pydantic import ConfigDict, GetJsonSchemaHandler, model_validator
 from pydantic.alias_generators import to_camel, to_pascal
@@ -18,10 +18,19 @@ from pydantic_core import CoreSchema
 
 from anamnesis.operator.api.api_model import ApiModel, method_field_name
 from anamnesis.operator.api.cel import cel_rules
+from anamnesis.operator.api.option_rules import (
+    OptionSchema,
+    check_option_rules,
+    group_options,
+    option_rules_schema,
+)
 from anamnesis.operator.api.string_types import MethodName
 from anamnesis.operator.api.value_types import decimal_schema, parse_decimal
+from anamnesis.records import decode
+from anamnesis.records.option_rules import BOUNDS, Bounds, OptionRule
 
-OptionSchema = Mapping[str, object]
+MAXIMUM_TEXT = 1024
+"""Characters of an option that is a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +45,7 @@ class MethodEntry:
         stores_exemplars: whether versions hold real images.
         options: option in snake case -> its JSON Schema: ``description``, ``type``, ``enum``, ``default``; a group of
             options has ``type: object`` and ``properties``, which is such a mapping again.
+        rules: options that need another option.
     """
 
     method: str
@@ -44,13 +54,14 @@ class MethodEntry:
     earlier_data: bool
     stores_exemplars: bool
     options: Mapping[str, OptionSchema]
+    rules: tuple[OptionRule, ...] = ()
 
 
 @cache
 def supported_methods() -> Mapping[str, MethodEntry]:
     """Returns the methods of ``methods.json``, by their name in resources."""
     entries = json.loads(Path(__file__).with_name("methods.json").read_text(encoding="utf-8"))
-    return {entry["name"]: MethodEntry(**entry) for entry in entries}
+    return {entry["name"]: decode(MethodEntry, entry, "methods.json") for entry in entries}
 
 
 class MethodSpec(ApiModel):
@@ -95,7 +106,9 @@ class MethodSpec(ApiModel):
         option_values = extra_fields.pop(options_field, {})
         if extra_fields:
             raise ValueError(f"{sorted(extra_fields)[0]}: unknown field; valid fields are name, {options_field}")
-        return _convert_options(entry.options, option_values, options_field)
+        options = _convert_options(entry.options, option_values, options_field)
+        check_option_rules(entry.rules, entry.options, options, options_field)
+        return options
 
 
 def _options_schema(entry: MethodEntry) -> JsonSchemaValue:
@@ -104,7 +117,8 @@ def _options_schema(entry: MethodEntry) -> JsonSchemaValue:
         text += " It reads the training images of earlier sites: an upper bound, for research."
     if entry.stores_exemplars:
         text += " Every version holds real images of patients: it needs changePlan.storedImages: Allowed."
-    return {"type": "object", "description": text, "properties": _properties_schema(entry.options)}
+    schema = {"type": "object", "description": text, "properties": _properties_schema(entry.options)}
+    return schema | option_rules_schema(entry.rules, entry.options)
 
 
 def _properties_schema(options: Mapping[str, OptionSchema]) -> JsonSchemaValue:
@@ -125,21 +139,31 @@ def _option_schema(schema: OptionSchema) -> JsonSchemaValue:
             for name in names:
                 text = text.replace(f"``{name}``", to_pascal(str(name)))
         case {"type": "number", "default": float(number)}:
-            constraints, default = decimal_schema(), f"{number:g}"
+            constraints, default = decimal_schema(*_bounds_rules(schema)), f"{number:g}"
+        case {"type": "integer", "bounds": {"minimum": minimum, "maximum": maximum}}:
+            constraints |= {"minimum": minimum, "maximum": maximum}
         case {"type": "string"}:
-            constraints["maxLength"], default = 1024, default or "none"
+            constraints["maxLength"], default = MAXIMUM_TEXT, default or "none"
     return {"description": f"{text[:1].upper()}{text[1:]} Default: {default}."} | constraints
+
+
+def _bounds_of(schema: OptionSchema) -> Bounds | None:
+    return decode(Bounds, schema[BOUNDS], "methods.json") if BOUNDS in schema else None
+
+
+def _bounds_rules(schema: OptionSchema) -> tuple[tuple[str, str], ...]:
+    bounds = _bounds_of(schema)
+    if bounds is None:
+        return ()
+    sign = ">" if bounds.excludes_minimum else ">="
+    rule = f"double(self) {sign} {float(bounds.minimum)} && double(self) <= {float(bounds.maximum):.1f}"
+    return ((rule, f"expected {bounds.describe()}"),)
 
 
 def _options_rule(entry: MethodEntry) -> tuple[str, str]:
     field = method_field_name(entry.name)
     message = f"{field} needs name: {entry.name}; remove the options of other methods"
     return f"!has(self.{field}) || self.name == '{entry.name}'", message
-
-
-def group_options(schema: OptionSchema) -> Mapping[str, OptionSchema]:
-    """Returns the options of a group; none for a single option."""
-    return cast(Mapping[str, OptionSchema], schema.get("properties", {}))
 
 
 def _convert_options(options: Mapping[str, OptionSchema], values: object, path: str) -> dict[str, object]:
@@ -179,10 +203,19 @@ def _convert_option(schema: OptionSchema, value: object, field_path: str) -> obj
         return choice_by_name[value]
     json_type = schema["type"]
     if json_type == "number":
-        return _parse_number(value, field_path)
+        return _check_number(schema, _parse_number(value, field_path), field_path)
     expected_type = {"integer": int, "boolean": bool, "string": str}[str(json_type)]
     if not isinstance(value, expected_type) or isinstance(value, bool) != (expected_type is bool):
         raise ValueError(f"{field_path}: expected {json_type}, found {value!r}")
+    if isinstance(value, str) and len(value) > MAXIMUM_TEXT:
+        raise ValueError(f"{field_path}: expected at most {MAXIMUM_TEXT} characters, found {len(value)}")
+    return _check_number(schema, value, field_path) if isinstance(value, int) and json_type == "integer" else value
+
+
+def _check_number(schema: OptionSchema, value: float, field_path: str) -> float:
+    bounds = _bounds_of(schema)
+    if bounds is not None and not bounds.allows(value):
+        raise ValueError(f"{field_path}: expected {bounds.describe()}, found {value:g}")
     return value
 
 

@@ -152,7 +152,7 @@ class LabelsSpec(ApiModel):
     ignore: Annotated[tuple[PathSafeName, ...], Field(max_length=256), UniqueItems] = ()
     """Labels whose studies are skipped. Other labels outside the task's classes are quarantined."""
     patients: Literal["Column", "Files"] = "Column"
-    """Column: the table has a column patient. Files: each file is a patient of its own. A PatientID always counts."""
+    """Column: the table has a column patient. Files: each file, or DICOM study, without a PatientID is a patient."""
     covariates: Annotated[tuple[ColumnName, ...], Field(max_length=64), UniqueItems] = ()
     """Further columns of the table with numbers to keep."""
     ignored_columns: Annotated[tuple[ColumnName, ...], Field(max_length=64), UniqueItems] = ()
@@ -208,6 +208,11 @@ class SiteSpec(ApiModel):
     """A larger share of quarantined files fails the update; a decimal in quotes."""
     maximum_studies: Annotated[int, Field(ge=0, le=10_000_000, strict=True)] = 0
     """Highest number of studies to ingest; 0 ingests all."""
+    maximum_studies_per_patient: Annotated[int, Field(ge=0, le=10_000_000, strict=True)] = 20
+    """Highest number of studies of one patient identifier before a test set is frozen. 0 checks nothing.
+
+    With more, or with more than half of the samples, the identifier probably stands for many people.
+    """
     attributes: Annotated[tuple[Literal["Sex", "AgeBand", "Manufacturer"], ...], Field(max_length=3), UniqueItems] = ()
     """Generalised attributes to keep for comparing groups of patients. If empty, none is kept."""
 

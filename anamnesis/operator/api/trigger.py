@@ -72,7 +72,7 @@ class TriggerSpec(ApiModel):
     once.
     """
 
-    minimum_new_patients: Annotated[int, Field(ge=0, le=10_000_000, strict=True)] = 0
+    minimum_new_patients: Annotated[int, Field(ge=0, le=10_000_000, strict=True)] = 20
     """Lowest number of new patients in a Site's data that starts an update."""
     quiet_period: Duration = "5m"
     """How long the source must be unchanged, so that no update learns half of an upload."""

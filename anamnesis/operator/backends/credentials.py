@@ -1,7 +1,7 @@
 """The Secrets that the steps of a run receive as environment variables."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from anamnesis.operator.addresses import RUN_KEY_VARIABLE, SPLIT_KEY_VARIABLE, site_key_variable
 from anamnesis.operator.api.model import ContinualModelSpec
@@ -11,6 +11,7 @@ from anamnesis.operator.api.split_key import SecretKey
 from anamnesis.operator.source_credentials import source_environment
 from anamnesis.records import InputError, SignerRole
 from anamnesis.registry.signing import make_signer
+from anamnesis.storage.environment_variables import clean_value
 
 _RUN_KEY = "key"
 ReadSecret = Callable[[str], Mapping[str, str] | None]
@@ -31,10 +32,7 @@ class Credential:
     secret: str
     field_path: str
     variables: Mapping[str, str]
-    values: Mapping[str, str]
-
-    def __repr__(self) -> str:
-        return f"Credential({self.secret!r}, {self.field_path!r}, {dict(self.variables)!r})"
+    values: Mapping[str, str] = field(repr=False)
 
 
 def collect_credentials(
@@ -126,7 +124,7 @@ def _make_credential(
 ) -> Credential:
     variables = {key: name for key, name in sorted(variable_by_key.items()) if name.isidentifier() and name.isupper()}
     return Credential(
-        secret, field_path, variables, {name: secret_data[key].strip() for key, name in variables.items()}
+        secret, field_path, variables, {name: clean_value(name, secret_data[key]) for key, name in variables.items()}
     )
 
 

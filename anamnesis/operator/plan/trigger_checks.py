@@ -6,6 +6,7 @@ from anamnesis.operator.api.durations import parse_duration
 from anamnesis.operator.api.model import TriggerSpec
 from anamnesis.operator.plan.planned_status import SiteState
 from anamnesis.operator.plan.site_input import SiteInput, SiteReadiness
+from anamnesis.operator.plan.update_lifecycle import held_back_clause
 from anamnesis.records import UpdateResultKind
 
 
@@ -27,7 +28,7 @@ def too_few_patients(site: SiteInput) -> SiteReadiness | None:
             return site.readiness(
                 SiteState.WAITING_FOR_PATIENTS,
                 f"the source has {update.result.new_patients} of the {minimum_patients} new patients that start an "
-                "update (spec.trigger.minimumNewPatients)",
+                f"update (spec.trigger.minimumNewPatients){held_back_clause(update)}",
             )
     growth = site.observed.patients - site.observed.learned_patients
     if site.observed.patients and 0 <= growth < minimum_patients:  # below 0: only an ingest can count them

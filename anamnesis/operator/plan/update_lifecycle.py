@@ -55,7 +55,7 @@ def decide_update(spec: ContinualModelSpec, update: ObservedUpdate, plan_input: 
         return UpdatePlan(
             UpdateState.TOO_FEW_PATIENTS,
             f"the source has {new_patients} of the {minimum_patients} new patients that an update needs "
-            "(spec.trigger.minimumNewPatients); "
+            f"(spec.trigger.minimumNewPatients){held_back_clause(update)}; "
             "more data starts another update",
         )
     if update.candidate:
@@ -76,6 +76,17 @@ def decide_update(spec: ContinualModelSpec, update: ObservedUpdate, plan_input: 
             requeue_at=update.claim.deadline,
         )
     return _decide_run(spec, update, now)
+
+
+def held_back_clause(update: ObservedUpdate) -> str:
+    """Returns in words how many patients an update holds back, to be added to a message; empty for none."""
+    held_back = update.result.held_back if update.result else {}
+    if not held_back:
+        return ""
+    return (
+        f"; {sum(held_back.values())} patients of {len(held_back)} classes are held back until the patients of a class "
+        "differ enough from those of earlier versions (spec.changePlan.minimumPatients)"
+    )
 
 
 def _decide_candidate(spec: ContinualModelSpec, update: ObservedUpdate, plan_input: PlanInput) -> UpdatePlan:

@@ -32,6 +32,7 @@ def claim_digest(model: ContinualModel, *, site: str, source_fingerprint: str, b
         "configuration": configuration_digest(model),
         "counter": counter,
         "minimum": model.spec.trigger.minimum_new_patients,
+        "minimum_patients": model.spec.change_plan.minimum_patients,
     }
     return digest_json(claim_fields)
 

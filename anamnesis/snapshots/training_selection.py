@@ -1,0 +1,184 @@
+"""Chooses the patients that an update learns, so that no difference between two versions is one patient.
+
+Some methods publish sums over the images of a class. Anybody who subtracts the sums of two versions gets the sum over
+the patients in which their training sets differ. So a site publishes a class only when its set of patients differs from
+every set that the site has published before by no patient, or by at least ``minimum_patients`` patients. An added
+patient, a removed one and one with other images each count as one. The same holds for all classes together, because
+some sums have no classes. Other patients are held back: counted, reported, and learned as soon as there are enough.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from anamnesis.records import TRAINING_SPLITS, RefusedError, TaskType
+from anamnesis.snapshots.manifest import SampleRecord, SnapshotManifest, read_snapshot_manifest
+from anamnesis.snapshots.training_sets import Members, TrainingSet, list_training_sets, write_training_set
+from anamnesis.storage.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSelection:
+    """The training set of an update, and what it leaves out.
+
+    Attributes:
+        training_set: what the update learns.
+        held_back: class -> number of its patients who wait until there are enough; none for a class that is complete.
+        minimum_patients: how many patients are enough.
+    """
+
+    training_set: TrainingSet
+    held_back: Mapping[str, int] = field(default_factory=dict)
+    minimum_patients: int = 1
+
+    @property
+    def is_learnable(self) -> bool:
+        """Whether an update has something to learn: a class, and two where the site's data has two."""
+        class_count = len(self.training_set.classes)
+        return class_count > 1 or (class_count == 1 and not set(self.held_back) - set(self.training_set.classes))
+
+    @property
+    def held_back_text(self) -> str:
+        """What is held back, for people; empty where nothing is."""
+        return describe_held_back(self.held_back, self.minimum_patients)
+
+
+def describe_held_back(held_back: Mapping[str, int], minimum_patients: int) -> str:
+    """Returns in words what an update holds back; empty where it is nothing."""
+    if not held_back:
+        return ""
+    classes = ", ".join(f"{count} of class {name}" for name, count in held_back.items())
+    return (
+        f"held back: {sum(held_back.values())} patients ({classes}), until the patients of a class differ from those "
+        f"of earlier versions by {minimum_patients} (spec.changePlan.minimumPatients)"
+    )
+
+
+def choose_training_set(store: Store, snapshot: str, minimum_patients: int) -> TrainingSelection:
+    """Returns the training set of an update, and records it in the site's own store before anything is trained.
+
+    An update that was killed and is repeated gets the same set.
+
+    Args:
+        store: the site's own store.
+        snapshot: digest of the snapshot to learn.
+        minimum_patients: see the module.
+
+    Raises:
+        RefusedError: too few patients of each class.
+        IntegrityError: a training set was changed.
+    """
+    manifest = read_snapshot_manifest(store, snapshot)
+    while True:
+        published_sets = list_training_sets(store)
+        selection = select_training_set(manifest, published_sets, minimum_patients)
+        if not selection.is_learnable:
+            raise RefusedError(
+                f"site {manifest.site!r}: too few patients to learn; {selection.held_back_text}; "
+                "wait for more labelled patients, then update again"
+            )
+        if selection.training_set in published_sets or write_training_set(
+            store, len(published_sets) + 1, selection.training_set
+        ):
+            return selection  # else another process published a set first, which counts for this one too
+
+
+def preview_training_set(store: Store, snapshot: str, minimum_patients: int) -> TrainingSelection:
+    """Returns what ``choose_training_set`` would choose now; records nothing."""
+    return select_training_set(read_snapshot_manifest(store, snapshot), list_training_sets(store), minimum_patients)
+
+
+def select_training_set(
+    manifest: SnapshotManifest, published_sets: Sequence[TrainingSet], minimum_patients: int
+) -> TrainingSelection:
+    """Returns the largest training set of a snapshot that may be published after the earlier ones. Pure."""
+    current_classes = _members_by_class(manifest)
+    classes = {
+        name: select_members(members, [earlier.classes.get(name, {}) for earlier in published_sets], minimum_patients)
+        for name, members in current_classes.items()
+    }
+    training_set = _without_empty_classes(manifest.site, classes)
+    all_published = [earlier.all_members for earlier in published_sets]
+    if not _may_publish(training_set.all_members, all_published, minimum_patients):
+        training_set = _largest_published(manifest.site, current_classes, published_sets)
+    held_back = {
+        name: count
+        for name, members in current_classes.items()
+        if (count := count_differing(members, training_set.classes.get(name, {})))
+    }
+    return TrainingSelection(training_set, held_back, minimum_patients)
+
+
+def select_members(current: Members, published: Sequence[Members], minimum_patients: int) -> Members:
+    """Returns the patients of one class that may be published: all, an earlier set, all but a few, or none.
+
+    An earlier set is repeated where it has no patient who left and fewer than ``minimum_patients`` are new. Where a
+    patient left or was corrected, the earlier sets cannot be repeated: then so many others are left out as well that
+    the difference is large enough.
+    """
+    if _may_publish(current, published, minimum_patients):
+        return current
+    repeatable = [earlier for earlier in published if earlier and earlier.items() <= current.items()]
+    repeated = max(repeatable, key=lambda members: (len(members), sorted(members)), default={})
+    if repeated and len(current) - len(repeated) < minimum_patients:
+        return repeated
+    return max(repeated, _leave_out(current, published, minimum_patients), key=len)
+
+
+def count_differing(first: Members, second: Members) -> int:
+    """Returns the number of patients in which two sets differ: only in one of them, or with other samples."""
+    return len(first.keys() | second.keys()) - len(first.items() & second.items())
+
+
+def _may_publish(members: Members, published: Sequence[Members], minimum_patients: int) -> bool:
+    """Whether the difference to every published set, and to no patient at all, is nothing or large enough."""
+    differences = [count_differing(members, earlier) for earlier in ({}, *published)]
+    return not members or all(not count or count >= minimum_patients for count in differences)
+
+
+def _leave_out(current: Members, published: Sequence[Members], minimum_patients: int) -> Members:
+    """Leaves out patients whom all earlier sets have, in the order of their pseudonyms, until the rest may go."""
+    remaining = dict(current)
+    differences = [count_differing(current, earlier) for earlier in published]
+    order = sorted(
+        current, key=lambda patient: (any(earlier.get(patient) != current[patient] for earlier in published), patient)
+    )
+    for patient in order:
+        if all(not count or count >= minimum_patients for count in differences):
+            break
+        samples = remaining.pop(patient)
+        for index, earlier in enumerate(published):
+            earlier_samples = earlier.get(patient)
+            differences[index] += 1 if earlier_samples == samples else -1 if earlier_samples is None else 0
+    return remaining if len(remaining) >= minimum_patients else {}
+
+
+def _largest_published(
+    site: str, current_classes: Mapping[str, Members], published_sets: Sequence[TrainingSet]
+) -> TrainingSet:
+    """Returns the largest earlier training set of which no patient has left; an empty one where there is none."""
+    repeatable = [
+        earlier
+        for earlier in published_sets
+        if all(members.items() <= current_classes.get(name, {}).items() for name, members in earlier.classes.items())
+    ]
+    return max(repeatable, key=lambda earlier: (len(earlier.sample_ids), earlier.digest), default=TrainingSet(site, {}))
+
+
+def _members_by_class(manifest: SnapshotManifest) -> dict[str, Members]:
+    samples: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for sample in manifest.samples_of(*TRAINING_SPLITS):
+        samples[_class_name(manifest, sample)][sample.patient].append(sample.id)
+    return {
+        name: {patient: tuple(sorted(sample_ids)) for patient, sample_ids in patients.items()}
+        for name, patients in sorted(samples.items())
+    }
+
+
+def _class_name(manifest: SnapshotManifest, sample: SampleRecord) -> str:
+    is_class = manifest.task.type is TaskType.CLASSIFICATION and sample.target and sample.target.index is not None
+    return manifest.task.classes[sample.target.index] if is_class else manifest.task.name  # type: ignore[union-attr,index]
+
+
+def _without_empty_classes(site: str, classes: Mapping[str, Members]) -> TrainingSet:
+    return TrainingSet(site, {name: members for name, members in classes.items() if members})

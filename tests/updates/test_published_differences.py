@@ -1,0 +1,49 @@
+"""What a reader of the registry gets who subtracts the statistics of consecutive versions: never few patients."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from anamnesis.storage import open_store
+from anamnesis.updates.model import load_model
+from anamnesis.updates.update import run_update
+
+if TYPE_CHECKING:
+    from conftest import UpdateRunner
+
+MINIMUM = 5
+OPTIONS: Mapping[str, Mapping[str, object]] = {"ewc_prototype": {"visual_prototypes": {"sharing": "shared"}}}
+SUMS = {"acil": "ridge/sums", "ncm": "ridge/sums", "specialists": "router/sums", "ewc_prototype": "random_space/sums"}
+
+
+@pytest.mark.parametrize("method", SUMS)
+def test_no_difference_of_published_sums_is_one_patient(runner: "UpdateRunner", method: str) -> None:
+    runner.method, runner.minimum_patients = method, MINIMUM
+    published = [torch.zeros(1)]
+    held_back = []
+    for patients in (24, 28, 60, 58):  # the site grows a little, then enough, then loses a patient of each class
+        runner.write_images("north", patients)
+        snapshot, _ = runner.ingest("north")
+        request = runner.request("north")
+        configuration = replace(request.configuration, options=OPTIONS.get(method, {}))
+        run = run_update(replace(request, configuration=configuration), snapshot)
+        held_back.append(sum(run.held_back.values()))
+        runner.base = run.record.version
+        sums = load_model(open_store(runner.registry), runner.base).method.state_dict()[SUMS[method]]
+        assert isinstance(sums, torch.Tensor)
+        published.append(_rows_by_class(sums))
+    sets = [later - earlier for earlier, later in pairwise(published)]
+    for first, second in pairwise(sets):
+        counts = (second - first)[:, -1].abs()
+        is_equal = (second - first).abs().amax(1) < 1e-9
+        assert all(same or count >= MINIMUM for same, count in zip(is_equal, counts, strict=True))
+    assert held_back == [0, 2, 0, 2 * (MINIMUM - 1)]
+
+
+def _rows_by_class(sums: torch.Tensor) -> torch.Tensor:
+    """Returns [2, D + 1] sums; ``specialists`` has the classes of each update in rows of their own."""
+    return sums.view(-1, 2, sums.shape[1]).sum(0).double()

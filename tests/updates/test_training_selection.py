@@ -1,0 +1,131 @@
+"""No difference between two training sets of a site is fewer patients than the minimum."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anamnesis.records import RefusedError, Split, Target, Task, TaskType
+from anamnesis.snapshots.manifest import SampleRecord, SnapshotManifest, write_snapshot_manifest
+from anamnesis.snapshots.training_selection import choose_training_set, count_differing, select_training_set
+from anamnesis.snapshots.training_sets import TrainingSet, list_training_sets
+from anamnesis.storage import open_store
+
+MINIMUM = 4
+TASK = Task("find", TaskType.CLASSIFICATION, ("normal", "lesion"))
+Labels = Mapping[int, tuple[int, int]]
+"""Patient -> class and number of images."""
+
+
+def snapshot_of(labels: Labels) -> SnapshotManifest:
+    samples = tuple(
+        SampleRecord(f"s{patient}-{image}", f"p{patient}", "", Split.TRAIN, {}, Target(index=label))
+        for patient, (label, images) in sorted(labels.items())
+        for image in range(images)
+    )
+    return SnapshotManifest("clinic", TASK, ("DX",), "key", "test", samples)
+
+
+def both(count: int, start: int = 0) -> dict[int, tuple[int, int]]:
+    """The same number of patients of each class, with one image each."""
+    return {patient: (patient % 2, 1) for patient in range(2 * start, 2 * (start + count))}
+
+
+def histories() -> st.SearchStrategy[list[Labels]]:
+    """Data of a site that grows, loses patients, and has labels and images corrected, in any order."""
+    changes = st.lists(
+        st.dictionaries(
+            st.integers(0, 40), st.none() | st.tuples(st.integers(0, 1), st.integers(1, 2)), min_size=1, max_size=14
+        ),
+        min_size=1,
+        max_size=8,
+    )
+    return changes.map(lambda steps: list(_apply(both(6), steps)))
+
+
+def _apply(labels: Labels, steps: Sequence[Mapping[int, tuple[int, int] | None]]) -> Iterator[Labels]:
+    yield labels
+    for step in steps:
+        merged = {**labels, **step}
+        labels = {patient: change for patient, change in merged.items() if change is not None}
+        yield labels
+
+
+@settings(max_examples=300, deadline=None)
+@given(histories())
+def test_any_two_published_sets_differ_by_enough_patients_or_none(history: list[Labels]) -> None:
+    published: list[TrainingSet] = []
+    for labels in history:
+        manifest = snapshot_of(labels)
+        selection = select_training_set(manifest, published, MINIMUM)
+        assert selection.training_set.sample_ids <= {sample.id for sample in manifest.samples}
+        assert select_training_set(manifest, [*published, selection.training_set], MINIMUM) == selection
+        published.append(selection.training_set)
+    nothing = TrainingSet("clinic", {})
+    for first, second in combinations([nothing, *published], 2):
+        views = [(first.all_members, second.all_members)]
+        views += [(first.classes.get(name, {}), second.classes.get(name, {})) for name in TASK.classes]
+        for members, earlier in views:
+            difference = count_differing(members, earlier)
+            assert not earlier or not members or not difference or difference >= MINIMUM
+            assert len(members) >= MINIMUM or not members
+
+
+def test_growth_waits_and_is_counted_until_there_are_enough() -> None:
+    published = [select_training_set(snapshot_of(both(10)), [], MINIMUM).training_set]
+    assert published[0].sample_ids == {f"s{patient}-0" for patient in range(20)}
+    for extra in (1, 2, 3):
+        selection = select_training_set(snapshot_of(both(10 + extra)), published, MINIMUM)
+        assert selection.training_set == published[0]
+        assert selection.held_back == {"lesion": extra, "normal": extra}
+    selection = select_training_set(snapshot_of(both(14)), published, MINIMUM)
+    assert not selection.held_back
+    assert len(selection.training_set.sample_ids) == 28
+
+
+def test_a_patient_who_left_is_not_learned_again_and_hides_among_others() -> None:
+    published = [select_training_set(snapshot_of(both(10)), [], MINIMUM).training_set]
+    without_patient = {patient: label for patient, label in both(10).items() if patient != 0}
+    selection = select_training_set(snapshot_of(without_patient), published, MINIMUM)
+    normal = selection.training_set.classes["normal"]
+    assert "p0" not in normal
+    assert count_differing(normal, published[0].classes["normal"]) == MINIMUM
+    assert selection.held_back == {"normal": MINIMUM - 1}
+    assert selection.training_set.classes["lesion"] == published[0].classes["lesion"]
+
+
+def test_a_corrected_label_is_a_difference_in_both_classes() -> None:
+    published = [select_training_set(snapshot_of(both(10)), [], MINIMUM).training_set]
+    selection = select_training_set(snapshot_of({**both(10), 0: (1, 1)}), published, MINIMUM)
+    assert "p0" not in selection.training_set.all_members  # too few to be added to one class, and gone from the other
+    assert selection.held_back == {"lesion": 1, "normal": MINIMUM - 1}
+
+
+def test_a_class_with_too_few_patients_waits_and_the_others_are_learned(tmp_path: Path) -> None:
+    task = Task("find", TaskType.CLASSIFICATION, ("a", "b", "c"))
+    samples = tuple(
+        SampleRecord(f"s{label}-{patient}", f"p{label}-{patient}", "", Split.TRAIN, {}, Target(index=label))
+        for label, count in enumerate((6, 5, 2))
+        for patient in range(count)
+    )
+    store = open_store(tmp_path.as_uri())
+    snapshot = write_snapshot_manifest(store, SnapshotManifest("clinic", task, ("DX",), "key", "test", samples))
+    selection = choose_training_set(store, snapshot, MINIMUM)
+    assert sorted(selection.training_set.classes) == ["a", "b"]
+    assert selection.held_back_text.startswith("held back: 2 patients (2 of class c), until ")
+    assert list_training_sets(store) == (selection.training_set,)
+    assert choose_training_set(store, snapshot, MINIMUM) == selection
+    assert len(list_training_sets(store)) == 1
+    with pytest.raises(RefusedError, match=r"site 'clinic': too few patients.*held back: .*5 of class b"):
+        choose_training_set(open_store((tmp_path / "other").as_uri()), _copy(tmp_path, snapshot), 6)
+
+
+def _copy(folder: Path, snapshot: str) -> str:
+    target = folder / "other" / "snapshots"
+    target.mkdir(parents=True)
+    for path in (folder / "snapshots").iterdir():
+        (target / path.name).write_bytes(path.read_bytes())
+    return snapshot
