@@ -26,6 +26,7 @@ from anamnesis.cli.commands import (
     support_bundle,
     suspend,
     update,
+    withdraw,
 )
 from anamnesis.cli.options import format_examples
 from anamnesis.records.errors import AnamnesisError
@@ -109,6 +110,7 @@ COMMAND_MODULES = (
     report,
     predict,
     decisions,
+    withdraw,
     status,
     methods,
     doctor,

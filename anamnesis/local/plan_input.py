@@ -9,7 +9,7 @@ from anamnesis.operator.candidates import site_candidates
 from anamnesis.operator.plan import ObservedSite, PlanInput
 from anamnesis.operator.requests import configuration, gate_policy, learned_site_refs, update_request
 from anamnesis.records import SiteRef, Version, encode
-from anamnesis.registry import Log, evaluate_gate, list_versions, read_version
+from anamnesis.registry import Log, describe_withdrawal, evaluate_gate, list_versions, read_version
 from anamnesis.storage import Store
 from anamnesis.updates.required_tests import required_tests
 
@@ -91,5 +91,6 @@ def observe_local(
         candidates = tuple(site_candidates(base_by_version, history, entries, evaluate))
         observed_sites[name] = ObservedSite(candidates=candidates, problem=contents.problem)
     submitted_sites = frozenset(site for site, base in submitted_updates if base == champion)
-    plan_input = PlanInput(champion, observed_sites, submitted_sites, on_demand=True)
+    withdrawal = describe_withdrawal(history.withdrawal) if history.withdrawal else ""
+    plan_input = PlanInput(champion, observed_sites, submitted_sites, on_demand=True, withdrawal=withdrawal)
     return LocalObservation(plan_input, site_contents, learned_refs, lineage)

@@ -7,9 +7,27 @@ from pathlib import Path
 from anamnesis.local.context import select_model
 from anamnesis.operator.addresses import registry_url
 from anamnesis.operator.requests import public_keys as model_public_keys
-from anamnesis.records import Evaluation, InputError, LogEntry, PublicKey, SignerRole, SigningSettings, Version
+from anamnesis.records import (
+    Evaluation,
+    InputError,
+    LogEntry,
+    PublicKey,
+    RefusedError,
+    SignerRole,
+    SigningSettings,
+    Version,
+)
 from anamnesis.records.signature import decode_key
-from anamnesis.registry import History, Log, LogPosition, build_history, list_versions, read_evaluations, read_version
+from anamnesis.registry import (
+    History,
+    Log,
+    LogPosition,
+    build_history,
+    describe_withdrawal,
+    list_versions,
+    read_evaluations,
+    read_version,
+)
 from anamnesis.registry.opening import sign_with
 from anamnesis.storage import Store, open_store
 
@@ -44,7 +62,10 @@ def open_registry(files: Sequence[Path] | None, url: str, model: str) -> Store:
     """
     if not url and not files:
         raise InputError("no registry given: use -f model.yaml or --registry URL")
-    store = open_store(url) if url else select_model(files or (), model).registry
+    return _require_objects(open_store(url) if url else select_model(files or (), model).registry)
+
+
+def _require_objects(store: Store) -> Store:
     if next(iter(store.list()), None) is None:
         raise InputError(
             f"{store.url}: there is no registry here; check the URL. The first update of a model makes its registry"
@@ -59,13 +80,12 @@ def open_for_verification(
 
     It may be damaged or belong to another model: nothing of it is checked here.
     """
-    if url:
-        return sign_with(open_store(url), SigningSettings(public_keys=tuple(public_keys)))
-    if not files:
+    if not url and not files:
         raise InputError("no registry given: use -f model.yaml or --registry URL")
-    loaded_model = select_model(files, model).model
-    keys = tuple(public_keys) or model_public_keys(loaded_model.resource.spec)
-    return sign_with(open_store(registry_url(loaded_model)), SigningSettings(public_keys=keys))
+    loaded_model = None if url else select_model(files or (), model).model
+    keys = tuple(public_keys) or (model_public_keys(loaded_model.resource.spec) if loaded_model else ())
+    store = _require_objects(open_store(registry_url(loaded_model) if loaded_model else url))
+    return sign_with(store, SigningSettings(public_keys=keys))
 
 
 def parse_public_key(text: str) -> PublicKey:
@@ -92,9 +112,16 @@ def find_version(store: Store, version_reference: str) -> str:
 
     Raises:
         InputError: no digest or several begin so.
+        RefusedError: a person withdrew the champion.
     """
     if version_reference == "champion":
-        champion = Log(store).history().champion
+        history = Log(store).history()
+        champion = history.champion
+        if history.withdrawal:
+            raise RefusedError(
+                f"{store.url}: {describe_withdrawal(history.withdrawal)}, because: {history.withdrawal.reason}. "
+                "Do not use any version of this model; to use an earlier one, run: anamnesis rollback"
+            )
         if champion is None:
             raise InputError(
                 f"{store.url}: there is no champion, because no version was promoted yet; give the digest of a version"
@@ -138,6 +165,8 @@ def version_state(digest: str, history: History) -> str:
     """Returns the state of a version, in one word or two."""
     if digest == history.champion:
         return "champion"
+    if history.withdrawal and digest == history.withdrawal.subject:
+        return "withdrawn"
     if digest in history.promoted_versions:
         return "rolled back" if digest in history.rolled_back_versions else "earlier champion"
     if digest in history.rejections:

@@ -274,11 +274,17 @@ class FakeHospital:
         self.cluster.edit(self.model.model_copy(update={"metadata": changed}))
 
     def create_approval(
-        self, decision: str, version: str, update: str = "", approver: str = "rossi", report: str | None = None
+        self,
+        decision: str,
+        version: str = "",
+        update: str = "",
+        approver: str = "rossi",
+        report: str | None = None,
     ) -> UpdateApproval:
         """Creates an approval in a person's name, who read a report."""
-        target = {"model": "chest"} if decision == "RollBack" else {"update": update}
-        spec = {**target, "version": version, "decision": decision, "approver": approver, "reason": "reviewed"}
+        target = {"model": "chest"} if decision in ("RollBack", "Withdraw") else {"update": update}
+        versions = {"version": version} if decision != "Withdraw" else {}
+        spec = {**target, **versions, "decision": decision, "approver": approver, "reason": "reviewed"}
         spec |= {"report": report} if report else {}
         document_fields = document(
             "UpdateApproval", f"approval-{next(self.approval_numbers)}", spec, {"namespace": SPACE}

@@ -23,6 +23,18 @@ def update_in_progress(site: SiteInput) -> SiteReadiness | None:
     return None
 
 
+def champion_withdrawn(site: SiteInput) -> SiteReadiness | None:
+    """A person withdrew the champion."""
+    withdrawal = site.plan_input.withdrawal
+    if not withdrawal:
+        return None
+    return site.readiness(
+        SiteState.WITHDRAWN,
+        f"{withdrawal}; no update starts. To use an earlier version, run: "
+        f"anamnesis rollback {_model_arguments(site)} VERSION --reason TEXT",
+    )
+
+
 def source_unreadable(site: SiteInput) -> SiteReadiness | None:
     """The Site does not exist, or its source is unreadable."""
     return site.readiness(SiteState.UNREADABLE, site.observed.problem) if site.observed.problem else None

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from anamnesis.operator.api.model import ContinualModel
+from anamnesis.operator.api.update import name_prefix
 from anamnesis.operator.requests import configuration
 from anamnesis.records import digest_hex, digest_json, encode
 
@@ -37,11 +38,6 @@ def claim_digest(model: ContinualModel, *, site: str, source_fingerprint: str, b
     return digest_json(claim_fields)
 
 
-def name_prefix(model: str) -> str:
-    """Returns the prefix of the names of a model's updates, evaluations and runs."""
-    return f"{model[:40]}-"
-
-
 def update_name(model: str, claim: str) -> str:
     """Returns the name of the ModelUpdate with a claim."""
     return f"{name_prefix(model)}{digest_hex(claim)[:10]}"
@@ -50,13 +46,3 @@ def update_name(model: str, claim: str) -> str:
 def evaluation_name(model: str, due_at: datetime) -> str:
     """Returns the name of the evaluation that is due at a time."""
     return f"{name_prefix(model)}evaluation-{due_at.astimezone(UTC):%Y%m%dt%H%M%Sz}"
-
-
-def operator_identity(model: ContinualModel) -> str:
-    """Returns the author of this operator's log entries: the same for every replica and after every restart."""
-    return f"anamnesis-operator/{model.metadata.uid}"
-
-
-def approval_marker(uid: str) -> str:
-    """Returns the end of a log entry's reason that marks the entry of the UpdateApproval with this uid."""
-    return f"[UpdateApproval {uid}]"
