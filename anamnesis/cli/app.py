@@ -25,6 +25,7 @@ from anamnesis.cli.commands import (
     status,
     support_bundle,
     suspend,
+    testset,
     update,
     withdraw,
 )
@@ -125,4 +126,5 @@ for command_module in COMMAND_MODULES:
     command_module.register_commands(app)
 app.add_typer(registry.app, name="registry")
 signing_key.register_commands(key.app)
+app.add_typer(testset.app, name="testset")
 app.add_typer(key.app, name="key")
