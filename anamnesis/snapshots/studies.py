@@ -193,8 +193,9 @@ def _join_slices(
 
 def _find_masks(files: Sequence[SourceFile]) -> dict[str, SourceFile]:
     """Returns image file -> its mask, the file ``<name>_mask.<suffix>`` in the same folder."""
-    stems = {strip_image_suffix(file.key): file for file in files}
-    pairs = ((file.key, stems.get(f"{strip_image_suffix(file.key)}_mask")) for file in files)
+    stems = {file.key: normalise_text(strip_image_suffix(file.key)) for file in files}
+    files_by_stem = {stems[file.key]: file for file in files}
+    pairs = ((file.key, files_by_stem.get(f"{stems[file.key]}_mask")) for file in files)
     return {key: mask for key, mask in pairs if mask}
 
 
