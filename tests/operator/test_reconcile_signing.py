@@ -193,11 +193,13 @@ def test_a_forged_evaluation_reaches_no_approver(waiting: tuple[SignedHospital, 
 def test_a_model_that_is_applied_again_goes_on_with_its_signed_registry(waiting: tuple[SignedHospital, str]) -> None:
     signed, _ = waiting
     old = signed.hospital
-    again = FakeHospital(old.network, APPROVAL_REQUIRED | signing_spec(OPERATOR, RUN), signing_key=old.signing_key)
-    again.cluster.uid = old.cluster.uid
-    again.reconcile()
-    assert again.model.status.champion == old.model.status.champion
-    assert SignedHospital(again).condition(condition_types.UNVERIFIED_PROMOTION)[0] == "False"
+    new_hospital = FakeHospital(
+        old.network, APPROVAL_REQUIRED | signing_spec(OPERATOR, RUN), signing_key=old.signing_key
+    )
+    new_hospital.cluster.uid = old.cluster.uid
+    new_hospital.reconcile()
+    assert new_hospital.model.status.champion == old.model.status.champion
+    assert SignedHospital(new_hospital).condition(condition_types.UNVERIFIED_PROMOTION)[0] == "False"
 
 
 @pytest.mark.parametrize(
@@ -235,15 +237,15 @@ def test_the_entries_of_another_cluster_count_by_its_public_key(
     for name, signer in (("one", OPERATOR), ("two", OTHER_OPERATOR)):
         (tmp_path / name).write_text(private_key(signer))
         hospitals.append(FakeHospital(network, spec, signing_key=tmp_path / name))
-    one, two = hospitals
-    two.reconcile()
+    first, second = hospitals
+    second.reconcile()
     network.add_data("north", "a")
-    one.run_update()
-    one.decide_pending()
-    one.reconcile()
-    two.reconcile()
-    assert two.model.status.champion == one.model.status.champion is not None
-    assert SignedHospital(two).condition(condition_types.UNVERIFIED_PROMOTION)[0] == "False"
+    first.run_update()
+    first.decide_pending()
+    first.reconcile()
+    second.reconcile()
+    assert second.model.status.champion == first.model.status.champion is not None
+    assert SignedHospital(second).condition(condition_types.UNVERIFIED_PROMOTION)[0] == "False"
 
 
 def test_two_models_never_merge_in_one_registry(network: HospitalNetwork) -> None:
