@@ -189,6 +189,7 @@ class PlanInput:
         approvals: every UpdateApproval of the model, oldest first.
         admission_policy_since: since when the admission policy verifies the author of approvals; none without it.
         other_operator_deadline: when the claim of another operator that shares the registry expires, or none.
+        spec_problem: fields of the model and its Sites that mean nothing or contradict each other; empty for none.
         unverified_entry: the first entry of the registry's log that was not verified, with the reason; else empty.
         evaluation: see ``ObservedEvaluation``; none where the model has no evaluation schedule or no champion.
     """
@@ -201,5 +202,6 @@ class PlanInput:
     approvals: tuple[ObservedApproval, ...] = ()
     admission_policy_since: datetime | None = None
     other_operator_deadline: datetime | None = None
+    spec_problem: str = ""
     unverified_entry: str = ""
     evaluation: ObservedEvaluation | None = None

@@ -7,7 +7,7 @@ State diagram; ``state_meanings`` explains each state::
        |          |            +-> AwaitingEvaluations, AwaitingApproval (then RecordingDecision)
        |          +-> Retrying -> Running, or RunFailed
        |          +-> NoChange, TooFewPatients, RunCancelled
-       +- ClaimedElsewhere, Suspended (while the cause lasts)
+       +- ClaimedElsewhere, Suspended, InvalidSpec (while the cause lasts)
     any state -> Superseded (another champion);   Promoted -> RolledBack (a person)
 """
 
@@ -75,7 +75,7 @@ def decide_update(spec: ContinualModelSpec, update: ObservedUpdate, plan_input: 
             f"at most until {update.claim.deadline:%Y-%m-%d %H:%M} UTC; wait for it",
             requeue_at=update.claim.deadline,
         )
-    return _decide_run(spec, update, now)
+    return _decide_run(spec, update, plan_input, now)
 
 
 def held_back_clause(update: ObservedUpdate) -> str:
@@ -118,6 +118,11 @@ def _decide_candidate(spec: ContinualModelSpec, update: ObservedUpdate, plan_inp
             "spec.state of the model is Suspended, so the gate does not decide; "
             "to continue, run: anamnesis resume -n NAMESPACE MODEL",
         )
+    if plan_input.spec_problem:
+        return UpdatePlan(
+            UpdateState.INVALID_SPEC,
+            f"the gate does not decide until the model is corrected: {plan_input.spec_problem}",
+        )
     if candidate.verdict is Verdict.AWAIT_EVALUATIONS:
         return UpdatePlan(
             UpdateState.AWAITING_EVALUATIONS,
@@ -137,7 +142,7 @@ def _decide_candidate(spec: ContinualModelSpec, update: ObservedUpdate, plan_inp
     )
 
 
-def _decide_run(spec: ContinualModelSpec, update: ObservedUpdate, now: datetime) -> UpdatePlan:
+def _decide_run(spec: ContinualModelSpec, update: ObservedUpdate, plan_input: PlanInput, now: datetime) -> UpdatePlan:
     """No result yet: a live run continues, else the last run decides.
 
     Two kinds of runs do not count as failures: those that began before the resource was created (again), and those
@@ -151,6 +156,10 @@ def _decide_run(spec: ContinualModelSpec, update: ObservedUpdate, now: datetime)
             UpdateState.SUSPENDED,
             "spec.state of the model is Suspended, so no run starts; "
             "to continue, run: anamnesis resume -n NAMESPACE MODEL",
+        )
+    if plan_input.spec_problem:
+        return UpdatePlan(
+            UpdateState.INVALID_SPEC, f"no run starts until the model is corrected: {plan_input.spec_problem}"
         )
     ended_runs = [
         run for run in update.runs if run.created_at >= update.created_at and run.state is not RunState.INTERRUPTED

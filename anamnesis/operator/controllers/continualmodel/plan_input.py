@@ -39,6 +39,7 @@ def build_plan_input(state: ModelState) -> PlanInput:
         approvals=tuple(_observe_approval(state, approval) for approval in state.approvals),
         admission_policy_since=state.admission_policy_since,
         other_operator_deadline=_other_operator_deadline(state),
+        spec_problem=state.spec_problem,
         unverified_entry=next(map(str, state.registry.verification.unverified_entries), ""),
         evaluation=_observe_evaluation(state),
     )

@@ -114,6 +114,7 @@ class ModelState:
         schedule: see ``EvaluationSchedule``.
         runs: all runs of the model, oldest first.
         split_keys: site -> where its split key is.
+        spec_problem: fields of the model and its Sites that mean nothing or contradict each other; empty for none.
         now: when this was read.
     """
 
@@ -132,6 +133,7 @@ class ModelState:
     schedule: EvaluationSchedule
     runs: tuple[Run, ...]
     split_keys: Mapping[str, str]
+    spec_problem: str
     now: datetime
 
     @property

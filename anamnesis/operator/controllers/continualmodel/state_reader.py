@@ -10,6 +10,7 @@ from anamnesis.operator.api.annotations import LOST_LOG_HEAD
 from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Backend
+from anamnesis.operator.backends.credentials import collect_credentials
 from anamnesis.operator.backends.guarded_backend import make_guarded_backend
 from anamnesis.operator.controllers.continualmodel.gate_decisions import (
     best_promoted_scores,
@@ -36,6 +37,8 @@ from anamnesis.operator.controllers.continualmodel.validation import (
 from anamnesis.operator.controllers.options import Environment, ReconcileOptions
 from anamnesis.operator.requests import gate_policy, learned_site_refs
 from anamnesis.operator.runtime.cluster import Cluster
+from anamnesis.operator.source_credentials import AWS_KEYS
+from anamnesis.operator.spec_checks import find_problems
 from anamnesis.records import AnamnesisError, InputError, IntegrityError, LogEntry, SiteRef
 from anamnesis.records.timestamps import Clock
 from anamnesis.registry import Log, RequiredTestSet
@@ -132,6 +135,7 @@ class StateReader:
                 name: split_key_reference(loaded_model, site, self._options.state_folder / namespace / "split.key")
                 for name, site in sites.items()
             },
+            spec_problem="; ".join((*find_problems(loaded_model, sites), *self._secret_problems(loaded_model))),
             now=now,
         )
         return state, ModelServices(store, backend)
@@ -155,6 +159,15 @@ class StateReader:
         return LoadedResource(
             self._cluster.get(ContinualModel, namespace, loaded_model.name) or loaded_model.resource, loaded_model.file
         )
+
+    def _secret_problems(self, loaded_model: LoadedResource[ContinualModel]) -> tuple[str, ...]:
+        """Why a Secret of the model, which each run needs, cannot be used; the Sites report their own Secrets."""
+        namespace = loaded_model.resource.metadata.namespace or ""
+        try:
+            collect_credentials(loaded_model.resource.spec, (), lambda name: self._cluster.read_secret(namespace, name))
+        except InputError as error:
+            return (str(error),)
+        return ()
 
     def _read_sites(self, loaded_model: LoadedResource[ContinualModel]) -> dict[str, LoadedResource[Site]]:
         namespace = loaded_model.resource.metadata.namespace or ""
@@ -218,7 +231,14 @@ class StateReader:
                 f"spec.registry.credentialsSecret: the Secret {reference.name!r} does not exist or is not readable; "
                 "create the Secret in the model's namespace, or give the operator the right to read it"
             )
-        return {**self._options.environment, **secret}
+        environment = {**self._options.environment, **secret}
+        missing_keys = [key for key in AWS_KEYS if not environment.get(key)]
+        if loaded_model.resource.spec.registry.url.startswith("s3://") and missing_keys:
+            raise InputError(
+                f"spec.registry.credentialsSecret: the Secret {reference.name!r} has no key "
+                f"{' and no key '.join(missing_keys)}; add the keys of the bucket"
+            )
+        return environment
 
     def _open_cached_store(self, url: str, environment: Environment) -> Store:
         key = (url, frozenset((name, value) for name, value in environment.items() if name.startswith("AWS_")))

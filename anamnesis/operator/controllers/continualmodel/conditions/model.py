@@ -38,7 +38,7 @@ def model_status(state: ModelState, plan_input: PlanInput, planned_status: Plann
     conditions = (
         _ready_condition(champion),
         _progressing_condition(planned_status, update_in_flight),
-        _stalled_condition(planned_status),
+        _stalled_condition(planned_status, state.spec_problem),
         _awaiting_approval_condition(planned_status, update_in_flight),
         forgetting_condition(state, tasks),
         drifting_condition(tasks),
@@ -134,7 +134,9 @@ def _progressing_condition(planned_status: PlannedModelStatus, update_in_flight:
     )
 
 
-def _stalled_condition(planned_status: PlannedModelStatus) -> Condition:
+def _stalled_condition(planned_status: PlannedModelStatus, spec_problem: str) -> Condition:
+    if spec_problem:
+        return make_condition(condition_types.STALLED, True, reasons.INVALID_SPEC, spec_problem)
     stalled_sites = [site for site in planned_status.sites if site.state in _STATES_THAT_NEED_A_PERSON]
     if stalled_sites:
         return make_condition(
