@@ -21,6 +21,8 @@ SHOWN_RUNS = 5
 def describe_model_status(model: str, status: PlannedModelStatus) -> Iterator[str]:
     """Yields the champion and one line for each site."""
     yield f"{model}: champion {short_digest(status.champion)}"
+    if status.withdrawal:
+        yield f"  {status.withdrawal}"
     rows = [[site.name, site.state.value, site.message] for site in status.sites]
     yield from (f"  {line}" for line in format_table(["site", "state", ""], rows))
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from anamnesis.imaging.errors import ReadError, ReadErrorReason
-from anamnesis.imaging.formats import Format, detect_format, is_image_file
+from anamnesis.imaging.formats import Format, detect_format, is_headless_dicom, is_image_file
 from anamnesis.imaging.header import Header, PixelSource, RawImage
 from anamnesis.records import Image, InputError
 
@@ -133,5 +133,7 @@ def _load_raw_image(members: list[tuple[Path, Header]]) -> RawImage:
 def _detect_known_format(path: Path) -> Format:
     file_format = detect_format(path)
     if file_format is None:
-        raise ReadError(ReadErrorReason.UNKNOWN_FORMAT if path.stat().st_size else ReadErrorReason.EMPTY_FILE)
+        if path.stat().st_size == 0:
+            raise ReadError(ReadErrorReason.EMPTY_FILE)
+        raise ReadError(ReadErrorReason.NO_FILE_HEADER if is_headless_dicom(path) else ReadErrorReason.UNKNOWN_FORMAT)
     return file_format

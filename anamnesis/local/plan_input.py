@@ -9,7 +9,7 @@ from anamnesis.operator.candidates import site_candidates
 from anamnesis.operator.plan import ObservedSite, PlanInput
 from anamnesis.operator.requests import configuration, gate_policy, learned_site_refs, update_request
 from anamnesis.records import SiteRef, Version, encode
-from anamnesis.registry import Log, evaluate_gate, list_versions, read_version
+from anamnesis.registry import Log, describe_withdrawal, evaluate_gate, list_versions, read_version
 from anamnesis.storage import Store
 from anamnesis.updates.required_tests import required_tests
 
@@ -22,11 +22,13 @@ class SiteContents:
         snapshot: digest of the snapshot of the source's present contents; empty where these were never ingested.
         test_set: digest of the test set in force; empty before the first ingest.
         problem: why source or store is not readable, or empty.
+        corrected_labels: number of cases of the test set whose label in the source is another one now.
     """
 
     snapshot: str = ""
     test_set: str = ""
     problem: str = ""
+    corrected_labels: int = 0
 
 
 InspectSite = Callable[[LoadedResource[Site]], SiteContents]
@@ -81,7 +83,7 @@ def observe_local(
             observed_sites[name] = ObservedSite(is_learned=True, problem=contents.problem)
             continue
         request = update_request(model, sites[name], split_key="", base=champion, learned_sites=learned_refs, author="")
-        tests = required_tests(request, contents.test_set)
+        tests = required_tests(request, contents.test_set, contents.corrected_labels)
         base_by_version = {
             digest: version.base or ""
             for digest, version in versions.items()
@@ -91,5 +93,6 @@ def observe_local(
         candidates = tuple(site_candidates(base_by_version, history, entries, evaluate))
         observed_sites[name] = ObservedSite(candidates=candidates, problem=contents.problem)
     submitted_sites = frozenset(site for site, base in submitted_updates if base == champion)
-    plan_input = PlanInput(champion, observed_sites, submitted_sites, on_demand=True)
+    withdrawal = describe_withdrawal(history.withdrawal) if history.withdrawal else ""
+    plan_input = PlanInput(champion, observed_sites, submitted_sites, on_demand=True, withdrawal=withdrawal)
     return LocalObservation(plan_input, site_contents, learned_refs, lineage)

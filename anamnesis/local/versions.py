@@ -5,8 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anamnesis.local.context import select_model
-from anamnesis.records import Evaluation, InputError, LogEntry, Version
-from anamnesis.registry import History, Log, LogPosition, build_history, list_versions, read_evaluations, read_version
+from anamnesis.records import Evaluation, InputError, LogEntry, RefusedError, Version
+from anamnesis.registry import (
+    History,
+    Log,
+    LogPosition,
+    build_history,
+    describe_withdrawal,
+    list_versions,
+    read_evaluations,
+    read_version,
+)
 from anamnesis.storage import Store, open_store
 
 
@@ -58,9 +67,16 @@ def find_version(store: Store, version_reference: str) -> str:
 
     Raises:
         InputError: no digest or several begin so.
+        RefusedError: a person withdrew the champion.
     """
     if version_reference == "champion":
-        champion = Log(store).history().champion
+        history = Log(store).history()
+        champion = history.champion
+        if history.withdrawal:
+            raise RefusedError(
+                f"{store.url}: {describe_withdrawal(history.withdrawal)}, because: {history.withdrawal.reason}. "
+                "Do not use any version of this model; to use an earlier one, run: anamnesis rollback"
+            )
         if champion is None:
             raise InputError(
                 f"{store.url}: there is no champion, because no version was promoted yet; give the digest of a version"
@@ -104,6 +120,8 @@ def version_state(digest: str, history: History) -> str:
     """Returns the state of a version, in one word or two."""
     if digest == history.champion:
         return "champion"
+    if history.withdrawal and digest == history.withdrawal.subject:
+        return "withdrawn"
     if digest in history.promoted_versions:
         return "rolled back" if digest in history.rolled_back_versions else "earlier champion"
     if digest in history.rejections:

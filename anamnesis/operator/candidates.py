@@ -85,5 +85,9 @@ def promotion_entry(version: str, entries: Sequence[LogEntry]) -> LogEntry | Non
 
 
 def _roll_back_reason(entries: Sequence[LogEntry]) -> str:
-    entry = next((entry for entry in reversed(entries) if entry.kind is EntryKind.ROLL_BACK), None)
-    return f"{entry.author} rolled back to {entry.subject[:19]}" if entry else ""
+    kinds = (EntryKind.ROLL_BACK, EntryKind.WITHDRAW)
+    entry = next((entry for entry in reversed(entries) if entry.kind in kinds), None)
+    if entry is None:
+        return ""
+    action = "withdrew" if entry.kind is EntryKind.WITHDRAW else "rolled back to"
+    return f"{entry.author} {action} {entry.subject[:19]}"

@@ -88,13 +88,14 @@ def record_approval(store: Store, approval: ApprovalToRecord, clock: Clock = utc
     Returns:
         The new entry; none when the log has this approval.
     """
-    is_candidate = approval.decision is PersonDecision.APPROVE and not approval.refusal
+    refusals_of_log = (None, DecisionOutcome.REPORT_CHANGED)
+    is_candidate = approval.decision is PersonDecision.APPROVE and approval.refusal in refusals_of_log
     base = read_version(store, approval.version).base if is_candidate else None
 
     def propose(history: History) -> EntryProposal | None:
         if approval.uid in history.recorded_approvals:
             return None
-        outcome = approval.refusal or judge_decision(history, approval.decision, approval.version, base)
+        outcome = _outcome_of(approval, history, base)
         kind = _KINDS[approval.decision] if outcome is DecisionOutcome.RECORDED else EntryKind.NO_EFFECT
         return EntryProposal(
             kind,
@@ -107,6 +108,14 @@ def record_approval(store: Store, approval: ApprovalToRecord, clock: Clock = utc
         )
 
     return Log(store, clock).append_if(propose)
+
+
+def _outcome_of(approval: ApprovalToRecord, history: History, base: str | None) -> DecisionOutcome:
+    """A changed report refuses only a decision that would take effect."""
+    if approval.refusal and approval.refusal is not DecisionOutcome.REPORT_CHANGED:
+        return approval.refusal
+    outcome = judge_decision(history, approval.decision, approval.version, base)
+    return approval.refusal if approval.refusal and outcome is DecisionOutcome.RECORDED else outcome
 
 
 def approve(store: Store, version: str, author: str, reason: str, clock: Clock = utc_now) -> LogEntry | None:

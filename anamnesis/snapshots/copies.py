@@ -1,4 +1,4 @@
-"""Copies of one file: equal bytes, or DICOM files with one SOPInstanceUID and equal pixels. A copy counts once.
+"""Copies of one file: equal bytes, or DICOM files with one SOPInstanceUID and equal pixels. They count once.
 
 Copies of different or unknown patients are left to ``sample_assembly``, which knows the images of test sets.
 """
@@ -7,6 +7,7 @@ import filecmp
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import file_digest
+from itertools import chain
 from pathlib import Path
 
 from anamnesis.imaging import PixelSource, ReadError, load_image
@@ -47,11 +48,15 @@ def drop_copies(
 
 
 def _iter_groups(files: Sequence[AnnotatedFile]) -> Iterator[list[AnnotatedFile]]:
-    """Yields the groups of two or more files with one SOPInstanceUID; or, without one, of one size and equal bytes."""
+    """Yields the groups of two or more files with one SOPInstanceUID; or, without one, of one size and equal bytes.
+
+    Some programs write one UID into the files of several patients, so patient, study and series must be equal too.
+    """
     groups: dict[tuple[str, object], list[AnnotatedFile]] = defaultdict(list)
     for file in files:
-        if instance := file[0].header.instance:
-            groups["instance", instance].append(file)
+        header = file[0].header
+        if header.instance:
+            groups["instance", (header.patient, header.study, header.series, header.instance)].append(file)
         elif file[0].annotation.patient:
             groups["size", file[0].file.path.stat().st_size].append(file)
     for (kind, _), members in groups.items():
@@ -77,24 +82,32 @@ def _resolve_group(
     files: Sequence[AnnotatedFile], masks: Mapping[str, SourceFile]
 ) -> list[tuple[str, QuarantineEntry]]:
     """Returns (file, entry) for each file to drop."""
-    contents = _read_contents([file[0].file.path for file in files])
-    if all(isinstance(content, ReadError) for content in contents):
+    dropped_files: list[tuple[str, QuarantineEntry]] = []
+    files_by_content: dict[bytes, list[AnnotatedFile]] = defaultdict(list)
+    for file, content in zip(files, _read_contents([file[0].file.path for file in files]), strict=True):
+        if isinstance(content, ReadError):
+            entry = QuarantineEntry(file[0].name, content.reason, content.detail)
+            dropped_files.append((file[0].file.key, entry))
+        else:
+            files_by_content[content].append(file)
+    if not files_by_content:
         return []  # the errors are reported where the pixels are loaded
-    broken_entries = [
-        (file[0].file.key, QuarantineEntry(file[0].name, content.reason, content.detail))
-        for file, content in zip(files, contents, strict=True)
-        if isinstance(content, ReadError)
-    ]
-    readable_files = [file for file, content in zip(files, contents, strict=True) if not isinstance(content, ReadError)]
-    if len({content for content in contents if isinstance(content, bytes)}) > 1:
-        return broken_entries + _quarantine(readable_files, QuarantineReason.INSTANCE_CONFLICT)
-    if len({label for file in readable_files if (label := _label(file, masks))}) > 1:
-        return broken_entries + _quarantine(readable_files, QuarantineReason.LABEL_CONFLICT)
+    # Slices with one UID and different pixels are judged by their positions, where they are stacked.
+    if len(files_by_content) > 1 and not files[0][0].header.series:
+        return dropped_files + _quarantine(chain(*files_by_content.values()), QuarantineReason.INSTANCE_CONFLICT)
+    return dropped_files + [row for copies in files_by_content.values() for row in _resolve_copies(copies, masks)]
+
+
+def _resolve_copies(
+    files: Sequence[AnnotatedFile], masks: Mapping[str, SourceFile]
+) -> list[tuple[str, QuarantineEntry]]:
+    if len({label for file in files if (label := _label(file, masks))}) > 1:
+        return _quarantine(files, QuarantineReason.LABEL_CONFLICT)
     copies: list[AnnotatedFile] = []
     owners: list[AnnotatedFile] = []
-    for file in sorted(readable_files, key=lambda file: _preference(file, masks)):
+    for file in sorted(files, key=lambda file: _preference(file, masks)):
         (copies if any(_is_same_study(file, owner) for owner in owners) else owners).append(file)
-    return broken_entries + _quarantine(copies, QuarantineReason.COPY)
+    return _quarantine(copies, QuarantineReason.COPY)
 
 
 def _read_contents(paths: Sequence[Path]) -> list[bytes | ReadError]:

@@ -36,6 +36,7 @@ class ImageAnnotation:
         days: days until the event or the end of observation (prognosis).
         covariates: numbers by name.
         is_ambiguous: whether the label table lists the file twice with different values.
+        is_listed: whether the label table lists the file or one of its folders.
     """
 
     label: str | int | None = None
@@ -47,6 +48,7 @@ class ImageAnnotation:
     days: float | None = None
     covariates: Mapping[str, float] = field(default_factory=dict)
     is_ambiguous: bool = False
+    is_listed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ def annotate_image(
         days=row.days,
         covariates=row.covariates,
         is_ambiguous=row.is_ambiguous,
+        is_listed=row.is_listed,
     )
 
 

@@ -21,7 +21,7 @@ _SYNONYMS = {
 }
 _MEANING_BY_NAME = {name: meaning for meaning, names in _SYNONYMS.items() for name in names.split()}
 _REQUIRED = {TaskType.CLASSIFICATION: ("label",), TaskType.PROGNOSIS: ("event", "days")}
-_QUOTABLE = re.compile(r"[^\W\d_][\w .%/()-]{0,39}")
+_QUOTABLE = re.compile(r"(?!.*\d{4})[^\W\d_][\w .%/()-]{0,39}")
 
 
 def assign_columns(header: Sequence[str], location: str, labels: LabelSource, task: Task) -> dict[str, int]:

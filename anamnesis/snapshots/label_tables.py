@@ -75,6 +75,7 @@ def _parse_row(cells: Mapping[str, str], row: TableRow, columns: Mapping[str, in
             for meaning, text in cells.items()
             if text and meaning.startswith(COVARIATE_PREFIX)
         },
+        is_listed=True,
     )
 
 

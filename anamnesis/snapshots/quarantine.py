@@ -27,6 +27,7 @@ class QuarantineReason(StrEnum):
     INCOMPLETE_SERIES = "another slice of the series is unusable; send the complete series again"
     NO_PATIENT = "neither the label table nor the file has an identifier of the patient"
     OTHER_MODALITY = "the modality is not one of the site's modalities"
+    OTHER_BODY_PART = "the body part is missing, or not one of the site's body parts"
     NO_MAIN_IMAGE = "the study has no image of the site's first modality"
     TWO_IMAGES = "the study has several images of one modality"
     MASK_SIZE = "the mask and its image differ in size"
@@ -35,11 +36,12 @@ class QuarantineReason(StrEnum):
     DUPLICATE = "another patient or study has the same pixels"
     PATIENT_IN_TWO_SPLITS = "the source puts one patient into two splits"
     TEST_PATIENT_IN_TRAINING = "the source puts a patient of a frozen test or calibration set into training"
+    TEST_PATIENT_RETURNED = "the image is a copy of a test or calibration patient's image under another name"
     MISSING_FILE = "the manifest lists the file, but the source does not have it"
     COPY = "the file is a copy of another one; the image counts once"
 
 
-NOT_FOR_THE_SITE = frozenset({*FOREIGN_REASONS, QuarantineReason.OTHER_MODALITY})
+NOT_FOR_THE_SITE = frozenset({*FOREIGN_REASONS, QuarantineReason.OTHER_MODALITY, QuarantineReason.OTHER_BODY_PART})
 """Reasons of intact files that are not for the task of the site. They are counted apart."""
 
 
@@ -51,11 +53,13 @@ class QuarantineEntry:
         file: name below the source.
         reason: one of ``ReadErrorReason`` or ``QuarantineReason``; safe to show anywhere.
         detail: may quote the file; for the staff of the site only.
+        cause: name of another listed file that makes this one unusable, such as the damaged slice of a series.
     """
 
     file: str
     reason: str
     detail: str = ""
+    cause: str = ""
 
 
 def count_by_reason(entries: Iterable[QuarantineEntry]) -> dict[str, int]:
@@ -139,13 +143,18 @@ class QuarantineLog:
         )
 
     def write(self) -> None:
-        """Writes the list; the number of an entry is its place in the list, from 1."""
+        """Writes the list; the number of an entry is its place in the list, from 1. A cause is written as a number."""
         sorted_entries = sorted(self.entries, key=lambda entry: (entry.file, entry.reason, entry.detail))
+        numbers = {entry.file: number for number, entry in enumerate(sorted_entries, 1)}
+        rows = [
+            {"number": number, **encode_object(entry), "cause": numbers.get(entry.cause)}
+            for number, entry in enumerate(sorted_entries, 1)
+        ]
         document = {
             "schema": 2,
             "counts": self.counts(),
             "reasons": count_by_reason(sorted_entries),
-            "entries": [{"number": number, **encode_object(entry)} for number, entry in enumerate(sorted_entries, 1)],
+            "entries": rows,
         }
         self.store.put(_list_key(self.fingerprint), canonical_json(document))
 

@@ -1,19 +1,21 @@
 """Joins files to studies: the images of a study, its target, and the quarantine of images that do not fit."""
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from pathlib import PurePosixPath
 
 from anamnesis.imaging import Header, PixelSource
-from anamnesis.records import InputError, LabelOrigin, PatientOrigin, SiteConfig, Split, Target, TaskType
+from anamnesis.records import SiteConfig, Split, Target, TaskType
+from anamnesis.snapshots.body_parts import is_other_body_part
 from anamnesis.snapshots.copies import drop_copies
 from anamnesis.snapshots.file_names import normalise_file_name, normalise_text
 from anamnesis.snapshots.image_annotations import AnnotatedImage, ImageAnnotation, annotate_image, strip_image_suffix
+from anamnesis.snapshots.label_table_checks import check_label_table, lacks_patient
 from anamnesis.snapshots.label_tables import LabelTable
 from anamnesis.snapshots.missing_identifiers import check_missing_identifiers
 from anamnesis.snapshots.quarantine import QuarantineEntry, QuarantineReason, is_quarantined
+from anamnesis.snapshots.series import find_incomplete_series, series_quarantine_reason
 from anamnesis.snapshots.source_files import SourceFile
 
 MASK = "mask"
@@ -86,7 +88,7 @@ def join_studies(
         label_table: the label table, or none when the container has the labels.
 
     Raises:
-        InputError: the label table has no patients, and the files have none either.
+        InputError: the label table does not fit the files.
     """
     files = [(file, list(headers)) for file, headers in inspected_files]
     masks = _find_masks([file for file, _ in files])
@@ -98,7 +100,8 @@ def join_studies(
         if file.key not in mask_keys
         for header in headers
     ]
-    check_patients(config, annotated_images, label_table)
+    if label_table:
+        check_label_table(config, label_table, [image.annotation for image in annotated_images])
     check_missing_identifiers(config, annotated_images)
     accepted_images, entries = _quarantine_images(config, annotated_images, table_rows or {})
     unique_files, copy_entries = drop_copies(_group_by_file(accepted_images), masks)
@@ -113,30 +116,15 @@ def join_studies(
     return JoinedStudies(tuple(studies), tuple(entries), len(unique_images) - len(relevant_images))
 
 
-def check_patients(config: SiteConfig, images: Sequence[AnnotatedImage], label_table: LabelTable | None) -> None:
-    """Refuses a label table without patients, unless the files have them or the site declares that each is a patient.
-
-    Raises:
-        InputError: the message says how to declare the patients.
-    """
-    if label_table is None or label_table.has_patients or config.labels.patients is PatientOrigin.FILES:
-        return
-    if count := sum(not image.annotation.patient for image in images):
-        raise InputError(
-            f"site {config.name!r}: labels.manifest has no column 'patient', and {count} of {len(images)} images have "
-            "no patient in their file; add the column, or set labels.patients: Files if each file is a patient"
-        )
-
-
 def _quarantine_images(
     config: SiteConfig, images: Sequence[AnnotatedImage], table_rows: Mapping[str, ImageAnnotation]
 ) -> tuple[list[AnnotatedImage], list[QuarantineEntry]]:
-    names = {image.file.key: normalise_file_name(image.file.manifest_names[0]) for image in images}
+    names = {image.file.key: normalise_file_name("".join(image.file.manifest_names[:1])) for image in images}
     name_counts = Counter(names.values())
     shared_keys = {key for key, name in names.items() if name_counts[name] > 1 and name in table_rows}
     accepted_images, entries = [], []
     for image in images:
-        reason = _image_quarantine_reason(config, image.annotation)
+        reason = _image_quarantine_reason(config, image.header, image.annotation)
         if image.file.key in shared_keys:
             reason = QuarantineReason.NAME_CONFLICT
         if reason:
@@ -159,12 +147,16 @@ def _is_ignored(config: SiteConfig, annotation: ImageAnnotation) -> bool:
     return label is not None and str(_class_name(config, label)) in _class_names(config.labels.ignore)
 
 
-def _image_quarantine_reason(config: SiteConfig, annotation: ImageAnnotation) -> QuarantineReason | None:
+def _image_quarantine_reason(
+    config: SiteConfig, header: Header, annotation: ImageAnnotation
+) -> QuarantineReason | None:
     if annotation.modality and annotation.modality not in config.modalities:
         return QuarantineReason.OTHER_MODALITY
+    if is_other_body_part(config, header):
+        return QuarantineReason.OTHER_BODY_PART
     if annotation.is_ambiguous:
         return QuarantineReason.ROW_CONFLICT
-    if not annotation.patient and not _are_files_patients(config):
+    if lacks_patient(config, annotation):
         return QuarantineReason.NO_PATIENT
     # For other tasks a label is only a domain; labels.ignore uses it.
     if config.task.type is not TaskType.CLASSIFICATION or annotation.label is None or _is_ignored(config, annotation):
@@ -176,15 +168,11 @@ def _image_quarantine_reason(config: SiteConfig, annotation: ImageAnnotation) ->
     )
 
 
-def _are_files_patients(config: SiteConfig) -> bool:
-    return config.labels.origin is LabelOrigin.CONTAINER or config.labels.patients is PatientOrigin.FILES
-
-
 def _join_slices(
     config: SiteConfig,
     images: Sequence[AnnotatedImage],
     masks: Mapping[str, SourceFile],
-    incomplete_series: Collection[str],
+    incomplete_series: Mapping[str, str],
 ) -> tuple[list[Study], list[QuarantineEntry]]:
     groups: dict[str, list[AnnotatedImage]] = {}
     for image in images:
@@ -192,53 +180,22 @@ def _join_slices(
     studies: list[Study] = []
     entries: list[QuarantineEntry] = []
     for series, members in groups.items():
-        reason = _series_quarantine_reason(members)
+        reason = series_quarantine_reason(members)
         if not reason and series in incomplete_series:
             reason = QuarantineReason.INCOMPLETE_SERIES
         if reason:
-            entries += [QuarantineEntry(image.name, reason) for image in members]
+            cause = incomplete_series.get(series, "") if reason is QuarantineReason.INCOMPLETE_SERIES else ""
+            entries += [QuarantineEntry(image.name, reason, cause=cause) for image in members]
         else:
             studies.append(_make_study(config, members, masks))
     return studies, entries
 
 
-def _series_quarantine_reason(members: Sequence[AnnotatedImage]) -> QuarantineReason | None:
-    annotations = [image.annotation for image in members]
-    if len({annotation.patient for annotation in annotations}) > 1:
-        return QuarantineReason.PATIENTS_DIFFER
-    if len({annotation.label for annotation in annotations}) > 1:
-        return QuarantineReason.LABELS_DIFFER
-    return QuarantineReason.SPLITS_DIFFER if len({annotation.split for annotation in annotations}) > 1 else None
-
-
-def find_incomplete_series(
-    images: Sequence[AnnotatedImage], unreadable_files: Sequence[tuple[SourceFile, QuarantineEntry]]
-) -> set[str]:
-    """Returns the series that surely lost a slice: the only series of a folder with an unreadable file of its kind.
-
-    On a DICOM server the series of an unreadable instance is known. Where a folder holds several series, the gap that
-    a lost slice leaves shows it, when the pixels are stacked.
-    """
-    series_by_folder: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for image in images:
-        series_by_folder[_folder_and_suffix(image.file)].add(image.header.series)
-    folders = {_folder_and_suffix(file) for file, entry in unreadable_files if is_quarantined(entry)}
-    return {
-        series
-        for folder in folders
-        for series in series_by_folder.get(folder, ())
-        if series and len(series_by_folder[folder]) == 1
-    }
-
-
-def _folder_and_suffix(file: SourceFile) -> tuple[str, str]:
-    return "".join(file.manifest_names[1:2]), PurePosixPath(file.key).suffix.lower()
-
-
 def _find_masks(files: Sequence[SourceFile]) -> dict[str, SourceFile]:
     """Returns image file -> its mask, the file ``<name>_mask.<suffix>`` in the same folder."""
-    stems = {strip_image_suffix(file.key): file for file in files}
-    pairs = ((file.key, stems.get(f"{strip_image_suffix(file.key)}_mask")) for file in files)
+    stems = {file.key: normalise_text(strip_image_suffix(file.key)) for file in files}
+    files_by_stem = {stems[file.key]: file for file in files}
+    pairs = ((file.key, files_by_stem.get(f"{stems[file.key]}_mask")) for file in files)
     return {key: mask for key, mask in pairs if mask}
 
 

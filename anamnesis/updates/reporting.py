@@ -17,7 +17,15 @@ from anamnesis.evaluation.report import (
 )
 from anamnesis.methods import method_class
 from anamnesis.records import AnamnesisError, EntryKind, LogEntry, SiteRef, Version
-from anamnesis.registry import Log, build_history, list_update_records, list_versions, read_evaluations, read_version
+from anamnesis.registry import (
+    Log,
+    build_history,
+    describe_withdrawal,
+    list_update_records,
+    list_versions,
+    read_evaluations,
+    read_version,
+)
 from anamnesis.snapshots import read_snapshot_manifest
 from anamnesis.storage import Store, open_store
 from anamnesis.updates.saliency_evaluation import read_pictures
@@ -77,7 +85,8 @@ def collect_report(title: str, subjects: Sequence[ReportSubject], created: str) 
 def _report_model(subject: ReportSubject) -> tuple[ModelReport, tuple[tuple[SaliencyPicture, bytes], ...]]:
     store = open_store(subject.registry)
     entries = Log(store).entries()
-    champion = build_history(entries).champion or ""
+    history = build_history(entries)
+    champion = history.champion or ""
     updates = _update_rows(store, subject, entries)
     evaluations = [evaluation for row in updates for evaluation in read_evaluations(store, row.version)]
     columns = [TestSetColumn(site.name, site.task, site.test_set, site.modality) for site in subject.sites]
@@ -99,7 +108,10 @@ def _report_model(subject: ReportSubject) -> tuple[ModelReport, tuple[tuple[Sali
     return (
         replace(
             model,
-            warnings=method_type.notes,
+            warnings=(
+                *((f"Do not use this model: {describe_withdrawal(history.withdrawal)}",) if history.withdrawal else ()),
+                *method_type.notes,
+            ),
             reference=method_type.capabilities.opens_earlier_data,
             saliency_floors=floors,
             pictures=tuple(picture for picture, _ in readable_pictures),

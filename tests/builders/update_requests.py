@@ -9,6 +9,7 @@ from anamnesis.records import (
     LabelOrigin,
     LabelSource,
     NetworkSettings,
+    PatientOrigin,
     SiteConfig,
     SiteRef,
     SourceState,
@@ -36,7 +37,14 @@ TASKS = st.builds(
 )
 LABELS = st.one_of(
     st.builds(LabelSource, st.just(LabelOrigin.CONTAINER), ignore=st.lists(TEXTS, max_size=2).map(tuple)),
-    st.builds(LabelSource, st.just(LabelOrigin.MANIFEST), TEXTS.filter(bool)),
+    st.builds(
+        LabelSource,
+        st.just(LabelOrigin.MANIFEST),
+        TEXTS.filter(bool),
+        patients=st.sampled_from(PatientOrigin),
+        covariates=st.lists(TEXTS, max_size=2).map(tuple),
+        ignored_columns=st.lists(TEXTS, max_size=2).map(tuple),
+    ),
 )
 SITES = st.builds(
     SiteConfig,

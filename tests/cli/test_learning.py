@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,28 @@ def test_ingest_counts_and_is_quick_the_second_time(call: Call, model_file: Path
     result = json.loads(call("ingest", "-f", model_file, "--json").out)["xray"]
     assert result["reused"] is True
     assert sum(result["counts"][split] for split in ("train", "validation", "calibration", "test")) == 160
+
+
+def test_ingest_says_how_many_files_have_no_sample_why_and_where_they_are_listed(call: Call, model_file: Path) -> None:
+    from builders.dicom_series import write_series
+
+    folder = model_file.parent / "data" / "normal"
+    shutil.copy(folder / "IM000000", folder / "copy")
+    (folder / "Rossi").touch()
+    (folder / "Bianchi").symlink_to("nowhere")
+    write_series(folder, 1, slices=3, modality="CT")
+    result = call("ingest", "-f", model_file)
+    lines = result.out.splitlines()
+    assert lines[2:-1] == [
+        "xray: 2 quarantined:",
+        "  1 x the file is empty",
+        "  1 x the link leads to nothing, or to itself",
+        "xray: 3 not for this site:",
+        "  3 x the modality is not one of the site's modalities",
+        "xray: 1 copies of other files",
+    ]
+    listed = Path(lines[-1].removeprefix("xray: the files are listed in file://")).read_text(encoding="utf-8")
+    assert all(name in listed and name not in result.out + result.err for name in ("Rossi", "Bianchi", "CT1_2"))
 
 
 def test_progress_goes_to_standard_error_and_results_to_standard_output(call: Call, model_file: Path) -> None:

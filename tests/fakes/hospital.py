@@ -57,6 +57,7 @@ class HospitalNetwork:
         self.sources: dict[str, tuple[str, int, datetime]] = {}
         self.stores: dict[str, MemoryStore] = {}
         self.quality: dict[str, str] = {}
+        self.corrected_labels: dict[str, int] = {}
         self.writes_left: int | None = None
         self.unreachable = False
         self.hospital_count = 0
@@ -145,6 +146,7 @@ class FakeBackend:
             content=content,
             patients=patients,
             quality=quality,
+            corrected_labels=self.network.corrected_labels.get(request.site.name, 0),
         )
 
     def _simulate_evaluation(self, request: EvaluationRequest) -> None:
@@ -267,11 +269,17 @@ class FakeHospital:
         self.cluster.edit(self.model.model_copy(update={"metadata": changed}))
 
     def create_approval(
-        self, decision: str, version: str, update: str = "", approver: str = "rossi", report: str | None = None
+        self,
+        decision: str,
+        version: str = "",
+        update: str = "",
+        approver: str = "rossi",
+        report: str | None = None,
     ) -> UpdateApproval:
         """Creates an approval in a person's name, who read a report."""
-        target = {"model": "chest"} if decision == "RollBack" else {"update": update}
-        spec = {**target, "version": version, "decision": decision, "approver": approver, "reason": "reviewed"}
+        target = {"model": "chest"} if decision in ("RollBack", "Withdraw") else {"update": update}
+        versions = {"version": version} if decision != "Withdraw" else {}
+        spec = {**target, **versions, "decision": decision, "approver": approver, "reason": "reviewed"}
         spec |= {"report": report} if report else {}
         document_fields = document(
             "UpdateApproval", f"approval-{next(self.approval_numbers)}", spec, {"namespace": SPACE}

@@ -2,7 +2,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from anamnesis.operator.controllers.continualmodel.names import evaluation_name, name_prefix, update_name
+from anamnesis.operator.api.update import name_prefix
+from anamnesis.operator.controllers.continualmodel.names import evaluation_name, update_name
 from anamnesis.records import digest_json
 
 

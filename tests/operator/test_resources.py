@@ -53,6 +53,7 @@ BAD = [
     ("type: Folder, folder: {path", "type: S3, folder: {path", "spec.source: type S3 needs the field s3 and exc"),
     ("folder: {path: data/cxr}", "folder: null", "spec.source: type Folder needs the field folder"),
     ("{from: Container}", "{from: Manifest}", "spec.labels: from: Manifest needs the field manifest"),
+    ("{from: Container}", "{ignoredColumns: [comment]}", "spec.labels: from: Container excludes the fields patients"),
     ("apiVersion: anamnesis.dev/v1alpha1", "apiVersion: anamnesis.dev/v1", "apiVersion: expected anamnesis"),
     ("  store: images/guangzhou\n", "", "Site guangzhou: spec.store: missing; add it. The Site's own store"),
     ("  modalities: [DX]", "  modalities: [DX]\n  modalities: [CT]", "line 6, column 3: the key 'modalities' is"),

@@ -47,15 +47,26 @@ def test_a_truncated_copy_of_a_good_slice_is_listed_alone(mr_site):
     assert list(site.quarantine()) == ["no/p0/MR1_1b.dcm"]
 
 
-def test_one_instance_uid_with_different_pixels_is_a_conflict(mr_site):
+def test_one_instance_uid_with_different_pixels_is_never_chosen(mr_site):
     site, ingest = mr_site
     changed = pydicom.dcmread(site.folder / "no/p0/MR1_1.dcm")
     changed.PixelData = bytes(reversed(changed.PixelData))
     changed.save_as(site.folder / "no/p0/changed.dcm")
     ingest()
-    reasons = site.quarantine()
-    assert reasons["no/p0/MR1_1.dcm"] == reasons["no/p0/changed.dcm"]
-    assert reasons["no/p0/changed.dcm"] == "two files have one SOPInstanceUID and different pixels"
+    assert set(site.quarantine()) == {"no/p0/changed.dcm", *(f"no/p0/MR1_{number}.dcm" for number in range(4))}
+
+
+def test_one_instance_uid_in_the_files_of_several_patients_is_no_copy(make_site):
+    site = make_site()
+    for patient in range(24):
+        folder = site.folder / ("no", "yes")[patient % 2] / f"p{patient}"
+        write_series(folder, patient, slices=1, Modality="DX", SOPInstanceUID="1.2.3", StudyInstanceUID="1.2")
+    changed = pydicom.dcmread(site.folder / "no/p0/MR1_0.dcm")
+    changed.PixelData = bytes(reversed(changed.PixelData))
+    changed.save_as(site.folder / "no/p0/changed.dcm")
+    result = site.ingest(test_fraction=0.4)
+    assert result.reasons == {"two files have one SOPInstanceUID and different pixels": 2}
+    assert sum(result.counts[split] for split in ("train", "validation", "test")) == 23
 
 
 def test_one_picture_under_two_labels_is_a_conflict_of_both(site, mr_site):

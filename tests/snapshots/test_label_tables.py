@@ -68,6 +68,8 @@ WRONG_TABLES = [
         f"file;label;patient\n{ROSSI};no;x",
         "line 1, character 5: .* separated by semicolons, expected com",
     ),
+    ("labels.csv", f'"file";"label"\n"{ROSSI}";"no"', "line 1, character 7: .* separated by semicolons"),
+    ("labels.csv", f"sep=,\nfile,label\n{ROSSI},no", "line 1, column 1: the line names a separator for Excel"),
     ("labels.csv", f"file\tlabel\n{ROSSI}\tno", "line 1, character 5: the columns are separated by tabs"),
     ("labels.tsv", f"file,label\n{ROSSI},no", "separated by commas, expected tabs"),
     ("labels.csv", f'[{{"file": "{ROSSI}"}}]', "content of the file is JSON, but its name does not end in .json"),
@@ -160,11 +162,28 @@ def test_all_images_of_a_person_are_on_one_side_whatever_the_column_is_called(ma
     assert len({record.patient for record in site.manifest(site.ingest()).samples}) == 30
 
 
-def test_a_file_without_a_patient_is_quarantined_where_the_table_has_patients(make_site):
+def test_a_labelled_file_without_a_patient_is_quarantined_and_an_unlisted_one_is_pending(make_site):
     site = make_site(labels=LabelSource(LabelOrigin.MANIFEST, "labels.csv"))
-    for number in range(40):
+    for number in range(41):
         site.png(f"{number}.png")
     rows = [f"{number}.png,{('no', 'yes')[number % 2]},{number or ''}" for number in range(40)]
     (site.folder / "labels.csv").write_text("\n".join(["file,label,patient", *rows]))
-    site.ingest()
+    assert site.ingest().counts["pending"] == 1
     assert site.quarantine() == {"0.png": "neither the label table nor the file has an identifier of the patient"}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("{}/Rossi,no,1", "labels.manifest lists none of the 4 images of the source; write the path"),
+        ("Rossi{}.png,,1", "labels.manifest: each cell of the column 'label' is empty; write the labels"),
+    ],
+)
+def test_a_table_that_labels_nothing_does_not_wait_for_more_patients(make_site, tmp_path, row, message):
+    site = make_site(labels=LabelSource(LabelOrigin.MANIFEST, (tmp_path / "labels.csv").as_uri()))
+    for number in range(4):
+        site.png(f"Rossi{number}.png")
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label,patient", *map(row.format, range(4))]))
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        site.ingest()
+    assert "Rossi" not in str(caught.value)

@@ -39,6 +39,8 @@ def test_an_unreadable_slice_is_named_and_its_series_is_incomplete(pet_ct):
     (listed,) = pet_ct.store.list("quarantine/")
     entries = json.loads(pet_ct.store.get(listed.key))["entries"]
     assert [entry["number"] for entry in entries] == list(range(1, len(entries) + 1))
+    causes = {entries[entry["cause"] - 1]["file"] for entry in entries if entry["reason"] == INCOMPLETE}
+    assert causes == {"no/p0/pt/PT1_1.dcm", "yes/p1/pt/PT1_3.dcm"}
 
 
 def test_a_broken_file_beside_two_series_is_listed_alone(make_site):
@@ -56,11 +58,16 @@ def test_foreign_objects_are_counted_apart_and_do_not_quarantine_their_study(pet
     first = pet_ct.ingest()
     for patient in range(8):
         folder = pet_ct.folder / ("no", "yes")[patient % 2] / f"p{patient}"
+        localizer = {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}
+        write_series(folder / "scout", patient, slices=1, modality="CT", series=9, **localizer)
         write_series(folder / "mr", patient, slices=20, modality="MR")
     result = pet_ct.ingest(maximum_quarantine_share=0.0)
     assert result.snapshot == first.snapshot
-    assert (result.counts["foreign"], result.counts["quarantined"]) == (160, 0)
-    assert result.foreign_reasons == {"the modality is not one of the site's modalities": 160}
+    assert (result.counts["foreign"], result.counts["quarantined"]) == (168, 0)
+    assert result.foreign_reasons == {
+        "the modality is not one of the site's modalities": 160,
+        "the image is a localizer (scout)": 8,
+    }
 
 
 def test_a_source_of_foreign_objects_alone_is_refused_with_their_reasons(pet_ct):

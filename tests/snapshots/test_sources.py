@@ -6,7 +6,9 @@ import pytest
 
 from anamnesis import snapshots
 from anamnesis.records import LabelOrigin, LabelSource, SiteConfig, Split, Task, TaskType
-from anamnesis.storage.store import open_store
+from anamnesis.sources import ListingProblem
+from anamnesis.storage.s3 import S3Store
+from anamnesis.storage.store import MissingObjectError, ObjectInfo, open_store
 
 KEY = b"0123456789abcdef0123456789abcdef"
 CLASSIFY = TaskType.CLASSIFICATION
@@ -34,6 +36,33 @@ def test_a_bucket_gives_the_same_snapshot_as_a_folder(bucket, site):
     expected = [sample.images["DX"].pixels for sample in site.samples(first, Split.TRAIN)]
     np.testing.assert_array_equal(pixels, expected)
     assert snapshots.ingest(config, store, site.key, 1).reused
+
+
+def test_a_stray_key_or_a_missing_object_of_a_bucket_does_not_stop_the_rest(bucket, site, monkeypatch):
+    incoming = open_store(f"{bucket}/stray")
+    for path in sorted(site.folder.rglob("*.png")):
+        incoming.put(path.relative_to(site.folder).as_posix(), path.read_bytes())
+    list_objects = S3Store.list
+
+    def list_with_stray_key(store, prefix="", after=""):
+        stray_objects = [ObjectInfo("/stray.txt", "tag", 4)] if store.url.endswith("/stray") else []
+        return iter([*stray_objects, *list_objects(store, prefix, after)])
+
+    read_object = S3Store.get
+
+    def read_all_but_one(store, key):
+        if key == "no/no7.png":
+            raise MissingObjectError(key)
+        return read_object(store, key)
+
+    monkeypatch.setattr(S3Store, "list", list_with_stray_key)
+    monkeypatch.setattr(S3Store, "get", read_all_but_one)
+    result = snapshots.ingest(replace(site.config, source=f"{bucket}/stray"), site.store, site.key, 1)
+    assert result.reasons == {ListingProblem.UNREADABLE_NAME: 1, ListingProblem.NOT_RETURNED: 1}
+    assert result.counts["train"] + result.counts["validation"] + result.counts["test"] == 59
+    monkeypatch.setattr(S3Store, "get", read_object)
+    complete_result = snapshots.ingest(replace(site.config, source=f"{bucket}/stray"), site.store, site.key, 1)
+    assert complete_result.reasons == {ListingProblem.UNREADABLE_NAME: 1}
 
 
 REAL = [

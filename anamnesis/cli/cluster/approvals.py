@@ -16,7 +16,9 @@ DIGEST_LENGTH = len("sha256:") + 64
 MINIMUM_HEX_DIGITS = 4
 """Minimum length of a prefix that names a version."""
 POLL_SECONDS = 0.2
-ApprovalDecision = Literal["Approve", "Reject", "RollBack"]
+PROGRESS_SECONDS = 10.0
+"""How often a command that waits says what it waits for."""
+ApprovalDecision = Literal["Approve", "Reject", "RollBack", "Withdraw"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +26,9 @@ class DecisionTarget:
     """A decision and the version that it is about.
 
     Attributes:
-        decision: approve, reject, or roll back to an earlier champion.
+        decision: approve, reject, roll back to an earlier champion, or withdraw the champion.
         reference: field of the approval (``update`` or ``model``) and the name in it.
-        version: the whole digest.
+        version: the whole digest; empty for a withdrawal.
         report: the report about a candidate, where the operator has written it.
         report_digest: its digest.
     """
@@ -164,7 +166,9 @@ def create_approval(connection: Connection, target: DecisionTarget, reason: str)
     """Creates the UpdateApproval and returns it as pending."""
     field, name = target.reference
     approver = connection.whoami()
-    spec = {field: name, "version": target.version, "decision": target.decision, "approver": approver, "reason": reason}
+    spec = {field: name, "decision": target.decision, "approver": approver, "reason": reason}
+    if target.version:
+        spec["version"] = target.version
     if target.report_digest:
         spec["report"] = target.report_digest
     name_prefix = f"{name[:40].rstrip('-')}-{target.decision.lower()}-"
@@ -182,28 +186,43 @@ def wait_until_recorded(
     connection: Connection,
     approval: ApprovalOutcome,
     timeout_seconds: float,
+    *,
+    report: Callable[[str], None] = lambda text: None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ApprovalOutcome:
     """Waits until the operator recorded an approval and returns its state.
 
+    Args:
+        connection: to the cluster.
+        approval: the approval.
+        timeout_seconds: how long to wait.
+        report: called with what the command waits for, now and then.
+        clock: seconds.
+        sleep: waits for some seconds.
+
     Raises:
         RefusedError: the operator refused the approval; the message gives the reason.
         UnreachableError: the operator did neither within ``timeout_seconds``.
     """
-    deadline = clock() + timeout_seconds
+    deadline, report_at = clock() + timeout_seconds, clock() + PROGRESS_SECONDS
     while True:
         condition = connection.get(UpdateApproval, approval.approval).status.condition(condition_types.RECORDED)
         if condition is not None and condition.status == "True":
             return replace(approval, reason=condition.reason, message=condition.message)
         if condition is not None and condition.status == "False" and condition.reason != ApprovalState.PENDING:
             raise RefusedError(f"UpdateApproval {approval.approval}: {condition.reason}: {condition.message}")
+        cause = condition.message if condition and condition.message else "the operator has not read the approval yet"
         if clock() >= deadline:
             raise UnreachableError(
                 f"UpdateApproval {approval.approval} was created, but the operator did not process it within "
-                f"{timeout_seconds:.0f} s. The approval stays valid: check that the pod of the operator runs, then "
+                f"{timeout_seconds:.0f} s: {cause}. The decision stands, and the operator will execute it: do not "
+                "repeat the command. Check that the pod of the operator runs, then "
                 f"see: kubectl get updateapproval -n {connection.namespace} {approval.approval}"
             )
+        if clock() >= report_at:
+            report(f"waiting for the operator: {cause}")
+            report_at = clock() + PROGRESS_SECONDS
         sleep(POLL_SECONDS)
 
 

@@ -55,7 +55,7 @@ def request_update(
         UnreachableError: the operator has not reported on the model, so the number of the next request is not known.
         ConflictError: other changes of the model came first at every attempt.
     """
-    model = model or _only_model(connection)
+    model = model or only_model(connection)
     deadline = clock() + STATUS_TIMEOUT_SECONDS
     for attempt in range(MAXIMUM_ATTEMPTS):
         resource = connection.get(ContinualModel, model)
@@ -84,7 +84,12 @@ def set_state(connection: Connection, model: str, state: Literal["Active", "Susp
     connection.patch(ContinualModel, model, {"spec": {"state": state}})
 
 
-def _only_model(connection: Connection) -> str:
+def only_model(connection: Connection) -> str:
+    """Returns the name of the only model of the namespace.
+
+    Raises:
+        InputError: there is none, or there are several.
+    """
     models = [model.metadata.name for model in connection.list_all(ContinualModel)]
     if not models:
         raise InputError(

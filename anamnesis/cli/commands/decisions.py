@@ -1,4 +1,7 @@
-"""``approve``, ``reject``, ``rollback``: decisions of a person; each one becomes an entry of the registry's log."""
+"""``approve``, ``reject``, ``rollback``: decisions of a person; each one becomes an entry of the registry's log.
+
+``withdraw`` has a file of its own, because it is about no version.
+"""
 
 import sys
 from collections.abc import Callable
@@ -23,7 +26,8 @@ from anamnesis.cli.options import (
 from anamnesis.records.errors import InputError
 
 if TYPE_CHECKING:
-    from anamnesis.cli.cluster.approvals import ApprovalDecision
+    from anamnesis.cli.cluster.approvals import ApprovalDecision, DecisionTarget
+    from anamnesis.cli.cluster.connection import Connection
     from anamnesis.local.context import SelectedModel
     from anamnesis.operator.api.candidate_report import CandidateReport
 
@@ -89,14 +93,18 @@ def _reject_locally(selected_model: "SelectedModel", digest: str, author: str, r
     from anamnesis.records import short_digest
     from anamnesis.registry import reject
 
-    return reject(selected_model.registry, digest, author, reason), f"rejected {short_digest(digest)}"
+    entry = reject(selected_model.registry, digest, author, reason)
+    text = f"rejected {short_digest(digest)}"
+    return entry, text if entry else f"{text} before; nothing changed"
 
 
 def _roll_back_locally(selected_model: "SelectedModel", digest: str, author: str, reason: str) -> tuple[object, str]:
     from anamnesis.records import short_digest
     from anamnesis.registry import roll_back
 
-    return roll_back(selected_model.registry, digest, author, reason), f"champion is {short_digest(digest)}"
+    entry = roll_back(selected_model.registry, digest, author, reason)
+    text = f"champion is {short_digest(digest)}"
+    return entry, text if entry else f"{text} already; nothing changed"
 
 
 APPROVE = DecisionCommand(
@@ -132,10 +140,7 @@ def _make_command(decision_command: DecisionCommand) -> Callable[..., None]:
         as_json: JsonOption = False,
     ) -> None:
         if not files:
-            if author:
-                raise InputError(
-                    "--author: not allowed on a cluster, because the user of the kubeconfig is the author; remove it"
-                )
+            require_cluster_author(author)
             return _decide_on_cluster(
                 decision_command.decision,
                 target=_split_target(subject, version, model),
@@ -151,7 +156,7 @@ def _make_command(decision_command: DecisionCommand) -> Callable[..., None]:
         selected_model, digest = _select_version(files, subject, version, model)
         if decision_command.shows_report:
             reason = _show_local_report(selected_model, digest, reason)
-        _require_confirmation(f"{decision_command.decision} {digest}", is_confirmed=yes, is_version_given=True)
+        require_confirmation(f"{decision_command.decision} {digest}", is_confirmed=yes, is_version_given=True)
         document, text = decision_command.record(selected_model, digest, author or login_name(), reason)
         return print_result(document, [text], as_json)
 
@@ -182,20 +187,43 @@ def _decide_on_cluster(
     is_confirmed: bool,
     as_json: bool,
 ) -> None:
-    from anamnesis.cli.cluster.approvals import create_approval, resolve_target, wait_until_recorded
+    from anamnesis.cli.cluster.approvals import resolve_target
     from anamnesis.cli.cluster.connection import connect
-    from anamnesis.cli.output import print_note, print_result
 
     connection = connect(location.namespace, location.context)
     subject, version = target
     decision_target = resolve_target(connection, decision, subject=subject, version=version)
     _print_report(decision_target.report)
     question = f"{decision} {decision_target.version} of {decision_target.reference[1]}"
-    _require_confirmation(question, is_confirmed=is_confirmed, is_version_given=bool(version))
-    approval = create_approval(connection, decision_target, reason)
-    print_note(f"UpdateApproval {approval.approval}: {approval.approver}: {decision} {approval.version}")
-    outcome = wait_until_recorded(connection, approval, timeout_seconds)
+    require_confirmation(question, is_confirmed=is_confirmed, is_version_given=bool(version))
+    record_on_cluster(connection, decision_target, reason, timeout_seconds=timeout_seconds, as_json=as_json)
+
+
+def record_on_cluster(
+    connection: "Connection", target: "DecisionTarget", reason: str, *, timeout_seconds: float, as_json: bool
+) -> None:
+    """Creates the UpdateApproval of a decision, and waits until the operator has executed or refused it."""
+    from anamnesis.cli.cluster.approvals import create_approval, wait_until_recorded
+    from anamnesis.cli.output import print_note, print_result
+
+    approval = create_approval(connection, target, reason)
+    print_note(
+        f"UpdateApproval {approval.approval}: {approval.approver}: {target.decision} {approval.version}".rstrip()
+    )
+    outcome = wait_until_recorded(connection, approval, timeout_seconds, report=print_note)
     print_result(outcome, [f"{outcome.reason}: {outcome.message}" if outcome.message else outcome.reason], as_json)
+
+
+def require_cluster_author(author: str) -> None:
+    """Refuses an author on a cluster.
+
+    Raises:
+        InputError: an author is given.
+    """
+    if author:
+        raise InputError(
+            "--author: not allowed on a cluster, because the user of the kubeconfig is the author; remove it"
+        )
 
 
 def _show_local_report(selected_model: "SelectedModel", digest: str, reason: str) -> str:
@@ -221,7 +249,7 @@ def _is_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def _require_confirmation(question: str, *, is_confirmed: bool, is_version_given: bool) -> None:
+def require_confirmation(question: str, *, is_confirmed: bool, is_version_given: bool) -> None:
     """Asks at a terminal. Elsewhere the whole command is the confirmation, where it names the version.
 
     Raises:

@@ -5,6 +5,7 @@ from typing import Final
 # Ready, Stalled, BackendReachable
 CHAMPION_IN_USE: Final = "ChampionInUse"
 NO_CHAMPION: Final = "NoChampion"
+WITHDRAWN: Final = "Withdrawn"
 NOTHING_TO_DO: Final = "NothingToDo"
 EVALUATION_FAILED: Final = "EvaluationFailed"
 INVALID_SPEC: Final = "InvalidSpec"
@@ -33,6 +34,7 @@ NOT_CLAIMED: Final = "NotClaimed"
 NOT_STARTED: Final = "NotStarted"
 SUCCEEDED: Final = "Succeeded"
 NO_RESULT: Final = "NoResult"
+BACKEND_UNREACHABLE: Final = "BackendUnreachable"
 # Readable
 READABLE: Final = "Readable"
 REFUSED: Final = "Refused"

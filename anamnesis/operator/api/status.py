@@ -127,6 +127,8 @@ class DecisionCounts(StatusModel):
     """Versions whose base was no longer the champion when they were decided."""
     rolled_back: NonNegativeInt = 0
     """Rollbacks to an earlier champion."""
+    withdrawn: NonNegativeInt = 0
+    """Withdrawals of the champion."""
 
 
 class EvaluationStatus(StatusModel):
@@ -143,10 +145,11 @@ class EvaluationStatus(StatusModel):
 class ContinualModelStatus(ResourceStatus):
     """The observed state of the model.
 
-    Conditions: ``Ready`` (a champion is in use), ``Progressing`` (an update is in progress; if False, the message says
-    what each Site waits for), ``Stalled`` (the message says what a person must do), ``AwaitingApproval``,
-    ``Forgetting``, ``Drifting``, ``BackendReachable``, ``UnverifiedPromotion`` (the log has an entry that no key of
-    ``spec.registry.signing`` signed, or that no UpdateApproval stands behind).
+    Conditions: ``Ready`` (a champion is in use; False with the reason ``Withdrawn``: no version may be used),
+    ``Progressing`` (an update is in progress; if False, the message says what each Site waits for), ``Stalled`` (the
+    message says what a person must do), ``AwaitingApproval``, ``Forgetting``, ``Drifting``, ``BackendReachable``,
+    ``UnverifiedPromotion`` (the log has an entry that no key of ``spec.registry.signing`` signed, or that no
+    UpdateApproval stands behind).
     """
 
     champion: Digest | None = None
@@ -215,6 +218,7 @@ class UpdateApprovalStatus(ResourceStatus):
     """The observed state of the decision.
 
     Condition: ``Recorded`` (True: the registry's log has the decision; False: the message says why it was refused).
+    True and False are final: the decision has its one effect, or none, and is never executed later.
     """
 
     log_entry: NonNegativeInt = 0

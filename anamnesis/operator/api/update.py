@@ -14,6 +14,11 @@ from anamnesis.updates.requests import UpdateRequest
 StrictNonNegativeInt = Annotated[int, Field(ge=0, strict=True)]
 
 
+def name_prefix(model: str) -> str:
+    """Returns the prefix of the names of a model's updates, evaluations and runs."""
+    return f"{model[:40]}-"
+
+
 class ModelUpdateSpec(ApiModel):
     """What the update does. Only the operator creates it; it cannot be changed."""
 

@@ -1,18 +1,29 @@
-"""A back end with an error type of its own for outages, and that only the leader can use to change runs."""
+"""A back end with one error type of its own, and that only the leader can use to change runs."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from anamnesis.operator.api.reasons import INVALID_SPEC, REFUSED, UNREACHABLE
 from anamnesis.operator.backends.base import Backend, PipelineJob, Run
-from anamnesis.records import UnreachableError
+from anamnesis.operator.runtime.cluster import ClusterDownError, LeadershipLostError
+from anamnesis.records import AnamnesisError, InputError, RefusedError
 
 
-class BackendDownError(UnreachableError):
-    """The back end is unreachable."""
+class BackendError(AnamnesisError):
+    """The back end is not usable: unreachable, it refuses the operator, or its settings are wrong.
+
+    Attributes:
+        reason: of the condition ``BackendReachable``.
+    """
+
+    def __init__(self, error: AnamnesisError) -> None:
+        super().__init__(str(error))
+        reasons: dict[type[AnamnesisError], str] = {InputError: INVALID_SPEC, RefusedError: REFUSED}
+        self.reason = next((reason for kind, reason in reasons.items() if isinstance(error, kind)), UNREACHABLE)
 
 
 class GuardedBackend:
-    """Implements ``Backend``; raises ``BackendDownError`` if the wrapped back end is unreachable.
+    """Implements ``Backend``; raises ``BackendError`` if the wrapped back end is not usable.
 
     Args:
         backend: the wrapped back end.
@@ -44,7 +55,7 @@ def make_guarded_backend(make_backend: Callable[[], Backend], ensure_leader: Cal
     """Returns the back end of ``make_backend``, guarded.
 
     Raises:
-        BackendDownError: the back end is unreachable when it is made.
+        BackendError: the back end is not usable when it is made.
     """
     with _as_backend_error():
         return GuardedBackend(make_backend(), ensure_leader)
@@ -54,5 +65,7 @@ def make_guarded_backend(make_backend: Callable[[], Backend], ensure_leader: Cal
 def _as_backend_error() -> Iterator[None]:
     try:
         yield
-    except UnreachableError as error:
-        raise BackendDownError(str(error)) from error
+    except (ClusterDownError, LeadershipLostError):  # errors of the API server, which a back end asks for Secrets
+        raise
+    except AnamnesisError as error:
+        raise BackendError(error) from error

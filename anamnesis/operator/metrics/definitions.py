@@ -61,7 +61,8 @@ MODEL_METRICS = (
         f"{PREFIX}model_decisions_total",
         "counter",
         (*_MODEL_LABELS, "result"),
-        "Entries in the registry's log; result: promoted, rejected, superseded or rolled_back.",
+        "Entries in the registry's log; result: promoted, rejected, superseded, rolled_back or "
+        "withdrawn.",
     ),
 )  # fmt: skip
 

@@ -43,13 +43,6 @@ class RecordDecision:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordApproval:
-    """Write a person's decision to the registry's log."""
-
-    approval: str
-
-
-@dataclass(frozen=True, slots=True)
 class StartEvaluation:
     """Submit a run that evaluates the champion."""
 
@@ -65,6 +58,4 @@ class DeleteUpdate:
     update: str
 
 
-Action = (
-    CreateUpdate | ClaimUpdate | StartRun | CancelRun | RecordDecision | RecordApproval | StartEvaluation | DeleteUpdate
-)
+Action = CreateUpdate | ClaimUpdate | StartRun | CancelRun | RecordDecision | StartEvaluation | DeleteUpdate

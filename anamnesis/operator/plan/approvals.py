@@ -1,96 +1,119 @@
-"""Whether an UpdateApproval counts: it is refused, it is recorded already, or it is to be written to the log."""
+"""What becomes of an UpdateApproval: it is in the log, it is refused, or it is to be written to the log now."""
 
 from datetime import datetime, timedelta
 
-from anamnesis.operator.plan.plan_input import ObservedApproval, PlanInput
+from anamnesis.operator.plan.plan_input import ObservedApproval
 from anamnesis.operator.plan.planned_status import ApprovalState, PlannedApprovalStatus
+from anamnesis.records import DecisionOutcome, LogEntry, PersonDecision
 
 POLICY_PROPAGATION_TIME = timedelta(seconds=5)
 """The API servers apply a new admission policy after a moment; the author of an approval from before is unverified."""
 
 
-def validate_approval(approval: ObservedApproval, plan_input: PlanInput) -> PlannedApprovalStatus:
-    """Returns the state of an approval; ``PENDING`` where it is to be written to the log now."""
-    if approval.log_entry:
+def decide_approval(approval: ObservedApproval, admission_policy_since: datetime | None) -> PlannedApprovalStatus:
+    """Returns the state of an approval; ``PENDING`` where it is to be written to the log now.
+
+    Every other state is final: the operator stores it in the status and never decides about the approval again.
+
+    Args:
+        approval: without a final state.
+        admission_policy_since: since when the admission policy verifies the author of approvals; none without it.
+    """
+    if approval.entry and approval.entry.approval:
+        return _recorded_status(approval, approval.entry, approval.entry.approval.outcome)
+    if approval.earlier_entry:
         return PlannedApprovalStatus(
-            ApprovalState.RECORDED, f"recorded as entry {approval.log_entry} of the registry's log"
+            ApprovalState.RECORDED_BEFORE,
+            f"entry {approval.earlier_entry} of the registry's log records an approval of this name and content, which "
+            "was deleted and created again; it counts once. To decide again, create an approval with another name",
         )
-    if approval.refusal_reason:  # a refusal is final, even if its cause is gone: a person creates another approval
-        return PlannedApprovalStatus(ApprovalState(approval.refusal_reason))
-    if not _is_author_verified(approval.created_at, plan_input.admission_policy_since):
+    if not _is_author_verified(approval.created_at, admission_policy_since):
         return PlannedApprovalStatus(
             ApprovalState.AUTHOR_UNVERIFIED,
             "this approval was created before the admission policy anamnesis-approvals was in force, so its author is "
             "not verified; "
             "install manifests/admission, then create the approval again",
         )
-    return (
-        _validate_roll_back(approval, plan_input)
-        if approval.decision == "RollBack"
-        else _validate_decision(approval, plan_input)
-    )
+    return PlannedApprovalStatus(ApprovalState.PENDING)
+
+
+def find_refusal(approval: ObservedApproval) -> DecisionOutcome | None:
+    """Returns why the cluster's resources refuse an approval; none where the log decides about it."""
+    if approval.decision in (PersonDecision.ROLL_BACK, PersonDecision.WITHDRAW):
+        return None
+    if not approval.has_update:
+        return DecisionOutcome.UNKNOWN_UPDATE
+    if approval.version != approval.candidate:
+        return DecisionOutcome.WRONG_VERSION
+    has_other_report = approval.report not in ("", approval.present_report)
+    is_approval = approval.decision is PersonDecision.APPROVE
+    return DecisionOutcome.REPORT_CHANGED if is_approval and has_other_report else None
 
 
 def _is_author_verified(created_at: datetime, admission_policy_since: datetime | None) -> bool:
     return admission_policy_since is not None and created_at >= admission_policy_since + POLICY_PROPAGATION_TIME
 
 
-def _validate_roll_back(approval: ObservedApproval, plan_input: PlanInput) -> PlannedApprovalStatus:
-    if approval.version == plan_input.champion:
-        return PlannedApprovalStatus(ApprovalState.RECORDED, "this version is already the champion")
-    if "promoted" not in approval.logged_decisions:
-        return PlannedApprovalStatus(
-            ApprovalState.NEVER_PROMOTED,
-            "roll back is only possible to a version that was champion; to list the versions, run: "
-            "anamnesis registry list --registry URL (spec.registry.url of the model)",
-        )
-    return PlannedApprovalStatus(ApprovalState.PENDING)
+def _recorded_status(approval: ObservedApproval, entry: LogEntry, outcome: DecisionOutcome) -> PlannedApprovalStatus:
+    position = f"entry {entry.number} of the registry's log"
+    match outcome:
+        case DecisionOutcome.RECORDED:
+            message = f"recorded as {position}{_EFFECTS[approval.decision]}"
+        case DecisionOutcome.ALREADY_IN_EFFECT:
+            message = f"{_EARLIER_EFFECTS[approval.decision]}, so nothing changed, now or later; recorded as {position}"
+        case _:
+            message = f"{_refusal_message(approval, outcome)} (refused in {position})"
+    return PlannedApprovalStatus(ApprovalState(outcome.value), message, entry.number)
 
 
-def _validate_decision(approval: ObservedApproval, plan_input: PlanInput) -> PlannedApprovalStatus:
-    update = next((update for update in plan_input.updates if update.name == approval.update), None)
-    if update is None:
-        return PlannedApprovalStatus(
-            ApprovalState.UNKNOWN_UPDATE,
-            f"spec.update: there is no ModelUpdate {approval.update}; "
-            "to list the ModelUpdates, run: kubectl get mupdate -n NAMESPACE",
-        )
-    if not approval.candidate:
-        return PlannedApprovalStatus(
-            ApprovalState.WRONG_VERSION,
-            f"ModelUpdate {approval.update} has no version yet; "
-            "create the approval again when the ModelUpdate has a version",
-        )
-    if approval.version != approval.candidate:
-        return PlannedApprovalStatus(
-            ApprovalState.WRONG_VERSION,
-            f"spec.version: the version of ModelUpdate {approval.update} is {approval.candidate}; "
-            "create an approval of that version",
-        )
-    if "rejected" in approval.logged_decisions:
-        if approval.decision == "Reject":
-            return PlannedApprovalStatus(ApprovalState.RECORDED, "a person has already rejected this version")
-        return PlannedApprovalStatus(
-            ApprovalState.ALREADY_REJECTED,
-            "a person has already rejected this version, which is final; approve the version of another update",
-        )
-    if "promoted" in approval.logged_decisions:
-        return PlannedApprovalStatus(
-            ApprovalState.ALREADY_PROMOTED,
-            "this version is already promoted; to return to an earlier version, run: "
-            "anamnesis rollback -n NAMESPACE MODEL VERSION --reason TEXT",
-        )
-    if update.base != plan_input.champion:
-        return PlannedApprovalStatus(
-            ApprovalState.SUPERSEDED,
-            "another version became champion first; approve the version of the next update, which learns the same data",
-        )
-    if approval.decision == "Approve" and "approved" in approval.logged_decisions:
-        return PlannedApprovalStatus(ApprovalState.RECORDED, "this version was approved before")
-    if approval.decision == "Approve" and approval.report not in ("", update.report):
-        return PlannedApprovalStatus(
-            ApprovalState.REPORT_CHANGED,
-            f"spec.report: the report about this version is now {update.report}, because its scores or the limits of "
-            "the gate have changed since; read the report, then create another approval",
-        )
-    return PlannedApprovalStatus(ApprovalState.PENDING)
+_EFFECTS = {
+    PersonDecision.APPROVE: "",
+    PersonDecision.REJECT: "",
+    PersonDecision.ROLL_BACK: ": the version became the champion",
+    PersonDecision.WITHDRAW: ": no version is in use until a person rolls back to one",
+}
+_EARLIER_EFFECTS = {
+    PersonDecision.APPROVE: "this version was approved before",
+    PersonDecision.REJECT: "a person rejected this version before",
+    PersonDecision.ROLL_BACK: "this version was the champion already",
+    PersonDecision.WITHDRAW: "the champion was withdrawn before",
+}
+
+
+def _refusal_message(approval: ObservedApproval, outcome: DecisionOutcome) -> str:
+    match outcome:
+        case DecisionOutcome.UNKNOWN_UPDATE:
+            return (
+                f"spec.update: there was no ModelUpdate {approval.update}; "
+                "to list the ModelUpdates, run: kubectl get mupdate -n NAMESPACE"
+            )
+        case DecisionOutcome.WRONG_VERSION if approval.candidate:
+            return (
+                f"spec.version: the version of ModelUpdate {approval.update} is {approval.candidate}; "
+                "create an approval of that version"
+            )
+        case DecisionOutcome.WRONG_VERSION:
+            return f"ModelUpdate {approval.update} had no version; create another approval when the ModelUpdate has one"
+        case DecisionOutcome.ALREADY_REJECTED:
+            return "a person has already rejected this version, which is final; approve the version of another update"
+        case DecisionOutcome.ALREADY_PROMOTED:
+            return (
+                "this version is already promoted; to return to an earlier version, run: "
+                "anamnesis rollback -n NAMESPACE MODEL VERSION --reason TEXT"
+            )
+        case DecisionOutcome.NEVER_PROMOTED:
+            return (
+                "roll back is only possible to a version that was champion; to list the versions, run: "
+                "anamnesis registry list --registry URL (spec.registry.url of the model)"
+            )
+        case DecisionOutcome.REPORT_CHANGED:
+            return (
+                f"spec.report: the report about this version is now {approval.present_report or 'gone'}, because its "
+                "scores or the limits of the gate have changed since; read the report, then create another approval"
+            )
+        case DecisionOutcome.NO_CHAMPION:
+            return "there was no champion to withdraw; to stop updates, run: anamnesis suspend -n NAMESPACE MODEL"
+    return (
+        "the champion was not the version that this one was trained from; approve the version of the next update, "
+        "which learns the same data"
+    )

@@ -3,10 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 from anamnesis.operator.backends.base import Run
-from anamnesis.records import ScheduledEvaluation, UpdateResult, UpdateResultKind, Verdict
+from anamnesis.operator.plan.planned_status import PlannedUpdateStatus
+from anamnesis.records import (
+    LogEntry,
+    PersonDecision,
+    ScheduledEvaluation,
+    UpdateResult,
+    UpdateResultKind,
+    Verdict,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +99,7 @@ class ObservedUpdate:
         candidate: the version that the run trained, or none yet.
         is_promoted: that version is in the champion's lineage.
         is_superseded: the log has the entry that another version became champion first.
-        report: digest of the present report about the version; empty where the gate does not decide.
+        last_status: the state that the resource has now, or none.
     """
 
     name: str
@@ -107,7 +114,7 @@ class ObservedUpdate:
     candidate: Candidate | None = None
     is_promoted: bool = False
     is_superseded: bool = False
-    report: str = ""
+    last_status: PlannedUpdateStatus | None = None
 
     @property
     def result_kind(self) -> UpdateResultKind | None:
@@ -117,33 +124,33 @@ class ObservedUpdate:
 
 @dataclass(frozen=True, slots=True)
 class ObservedApproval:
-    """An UpdateApproval, with the state of its version in the registry.
+    """An UpdateApproval whose state is not final, with what cluster and log have about it.
 
     Attributes:
         name: of the resource.
         decision: of the person.
-        version: digest of the version that the decision is about.
-        approver: the person.
+        version: digest of the version that the decision is about; empty for a withdrawal.
         created_at: when the resource was created.
-        update: name of the ModelUpdate; empty for a roll back.
+        update: name of the ModelUpdate; empty for a decision about the champion.
+        has_update: whether this ModelUpdate exists.
         candidate: the version that this update gave; empty where there is no such update or version.
         report: digest of the report that the person read; empty where the approval names none.
-        log_entry: number of the log entry that records the approval; 0 while there is none.
-        logged_decisions: what the log records of the version: ``approved``, ``rejected`` by a person, or ``promoted``.
-        refusal_reason: the reason of an earlier refusal, which is final; empty where it was not refused.
+        present_report: digest of the report about the version now; empty where the gate does not decide.
+        entry: the entry of the log that records the approval, or none.
+        earlier_entry: number of the entry that records a deleted approval of the same name and content; 0 for none.
     """
 
     name: str
-    decision: Literal["Approve", "Reject", "RollBack"]
+    decision: PersonDecision
     version: str
-    approver: str
     created_at: datetime
     update: str = ""
+    has_update: bool = True
     candidate: str = ""
     report: str = ""
-    log_entry: int = 0
-    logged_decisions: frozenset[str] = frozenset()
-    refusal_reason: str = ""
+    present_report: str = ""
+    entry: LogEntry | None = None
+    earlier_entry: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +192,9 @@ class PlanInput:
         sites: by name.
         submitted_sites: local mode only: sites whose update already ran on this champion; it does not run twice.
         on_demand: local mode: a person at the command line is the trigger, and ``spec.trigger`` does not count.
+        withdrawal: who withdrew the champion, and how that ends; empty where it is not withdrawn.
+        backend_problem: why the back end is not usable, so that no run is known; empty where it is.
         updates: every ModelUpdate of the model, oldest first.
-        approvals: every UpdateApproval of the model, oldest first.
-        admission_policy_since: since when the admission policy verifies the author of approvals; none without it.
         other_operator_deadline: when the claim of another operator that shares the registry expires, or none.
         spec_problem: fields of the model and its Sites that mean nothing or contradict each other; empty for none.
         unverified_entry: the first entry of the registry's log that was not verified, with the reason; else empty.
@@ -198,9 +205,9 @@ class PlanInput:
     sites: Mapping[str, ObservedSite]
     submitted_sites: frozenset[str] = frozenset()
     on_demand: bool = False
+    withdrawal: str = ""
+    backend_problem: str = ""
     updates: tuple[ObservedUpdate, ...] = ()
-    approvals: tuple[ObservedApproval, ...] = ()
-    admission_policy_since: datetime | None = None
     other_operator_deadline: datetime | None = None
     spec_problem: str = ""
     unverified_entry: str = ""

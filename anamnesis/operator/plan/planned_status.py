@@ -28,6 +28,7 @@ class SiteState(StrEnum):
     WAITING_FOR_QUIET = "WaitingForQuiet"
     WAITING_FOR_SCHEDULE = "WaitingForSchedule"
     CLAIMED_ELSEWHERE = "ClaimedElsewhere"
+    WITHDRAWN = "Withdrawn"
     UNVERIFIED_PROMOTION = "UnverifiedPromotion"
 
 
@@ -37,6 +38,7 @@ class UpdateState(StrEnum):
     WAITING = "Waiting"
     CLAIMED_ELSEWHERE = "ClaimedElsewhere"
     SUSPENDED = "Suspended"
+    BACKEND_UNREACHABLE = "BackendUnreachable"
     RUNNING = "Running"
     INVALID_SPEC = "InvalidSpec"
     RETRYING = "Retrying"
@@ -75,19 +77,22 @@ class ApprovalState(StrEnum):
 
     PENDING = "Pending"
     RECORDED = "Recorded"
+    ALREADY_IN_EFFECT = "AlreadyInEffect"
     AUTHOR_UNVERIFIED = "AuthorUnverified"
+    RECORDED_BEFORE = "RecordedBefore"
     UNKNOWN_UPDATE = "UnknownUpdate"
     WRONG_VERSION = "WrongVersion"
     SUPERSEDED = "Superseded"
     ALREADY_REJECTED = "AlreadyRejected"
     ALREADY_PROMOTED = "AlreadyPromoted"
     NEVER_PROMOTED = "NeverPromoted"
+    NO_CHAMPION = "NoChampion"
     REPORT_CHANGED = "ReportChanged"
 
     @property
     def is_refused(self) -> bool:
         """Whether the approval does not count."""
-        return self not in (ApprovalState.PENDING, ApprovalState.RECORDED)
+        return self not in (ApprovalState.PENDING, ApprovalState.RECORDED, ApprovalState.ALREADY_IN_EFFECT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +114,17 @@ class PlannedUpdateStatus:
 
 @dataclass(frozen=True, slots=True)
 class PlannedApprovalStatus:
-    """The state of an approval, and why."""
+    """The state of an approval, and why.
+
+    Attributes:
+        state: see ``ApprovalState``.
+        message: for people.
+        log_entry: number of the entry of the log that records the approval; 0 for none.
+    """
 
     state: ApprovalState
     message: str = ""
+    log_entry: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +133,10 @@ class PlannedModelStatus:
 
     Attributes:
         champion: digest of the version in use, or empty.
+        withdrawal: who withdrew the champion, and how that ends; empty where it is not withdrawn.
         sites: in the order they joined.
         planned_at: the time of the plan, UTC, ISO 8601.
         updates: by name.
-        approvals: by name.
         evaluation_problem: why the runs of the scheduled evaluation fail; empty when they do not.
         requeue_at: when to plan again even without an event, or none.
     """
@@ -133,6 +145,6 @@ class PlannedModelStatus:
     sites: tuple[PlannedSiteStatus, ...] = field(default=())
     planned_at: str = ""
     updates: Mapping[str, PlannedUpdateStatus] = field(default_factory=dict)
-    approvals: Mapping[str, PlannedApprovalStatus] = field(default_factory=dict)
     evaluation_problem: str = ""
+    withdrawal: str = ""
     requeue_at: datetime | None = None

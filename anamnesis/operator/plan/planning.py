@@ -1,16 +1,13 @@
 """Decides the next actions for one model: a pure function of the spec, the state that was read, and the time."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from anamnesis.operator.api.model import ContinualModelSpec
-from anamnesis.operator.plan.actions import Action, CreateUpdate, DeleteUpdate, RecordApproval
-from anamnesis.operator.plan.approvals import validate_approval
+from anamnesis.operator.plan.actions import Action, CreateUpdate, DeleteUpdate
 from anamnesis.operator.plan.evaluations import decide_evaluation
 from anamnesis.operator.plan.plan_input import PlanInput
 from anamnesis.operator.plan.planned_status import (
-    ApprovalState,
-    PlannedApprovalStatus,
     PlannedModelStatus,
     PlannedSiteStatus,
     PlannedUpdateStatus,
@@ -20,6 +17,8 @@ from anamnesis.operator.plan.site_input import SiteInput, SiteReadiness
 from anamnesis.operator.plan.site_readiness import decide_site
 from anamnesis.operator.plan.update_lifecycle import UpdatePlan, decide_update
 
+BACKEND_RETRY_INTERVAL = timedelta(seconds=30)
+"""How often the operator tries a back end again that is not usable."""
 _STATES_THAT_HOLD_THE_TURN = {
     SiteState.NEXT,
     SiteState.UPDATING,
@@ -37,15 +36,14 @@ def plan(
 ) -> tuple[tuple[Action, ...], PlannedModelStatus]:
     """Returns the next actions, in this order, and the status.
 
-    Approvals come first, because they may change the champion; the next round plans everything else. At most one update
-    of a model is in progress.
+    At most one update of a model is in progress. While the back end is not usable, everything that needs no back end
+    goes on, and the status says what waits. ``approvals`` plans the decisions of people, which are executed before.
 
     Args:
         spec: of the model.
         plan_input: what the operator read.
         now: the time, UTC.
     """
-    approvals = {approval.name: validate_approval(approval, plan_input) for approval in plan_input.approvals}
     update_plans = {update.name: decide_update(spec, update, plan_input, now) for update in plan_input.updates}
     readiness = [
         decide_site(SiteInput(spec=spec, name=site.name, plan_input=plan_input, update_plans=update_plans, now=now))
@@ -53,24 +51,23 @@ def plan(
     ]
     sites = _queue_sites(readiness, update_plans, plan_input)
     evaluation = decide_evaluation(spec, plan_input, now)
-    actions = _record_approvals(approvals)
-    if not actions:
-        actions = [action for update_plan in update_plans.values() for action in update_plan.actions]
-        actions += [_create_update(site.status, plan_input) for site in sites if site.status.state is SiteState.NEXT]
-        actions += evaluation.actions if evaluation else ()
-        actions += _delete_old_updates(spec, plan_input, update_plans)
+    actions = [action for update_plan in update_plans.values() for action in update_plan.actions]
+    actions += [_create_update(site.status, plan_input) for site in sites if site.status.state is SiteState.NEXT]
+    actions += evaluation.actions if evaluation else ()
+    actions += _delete_old_updates(spec, plan_input, update_plans)
     requeue_times = [
         item.requeue_at for item in (*update_plans.values(), *sites, evaluation) if item and item.requeue_at
     ]
+    requeue_times += [now + BACKEND_RETRY_INTERVAL] if plan_input.backend_problem else []
     status = PlannedModelStatus(
         champion=plan_input.champion,
+        withdrawal=plan_input.withdrawal,
         sites=tuple(site.status for site in sites),
         planned_at=now.isoformat(timespec="seconds"),
         updates={
             name: PlannedUpdateStatus(update_plan.state, update_plan.message)
             for name, update_plan in update_plans.items()
         },
-        approvals=approvals,
         evaluation_problem=evaluation.message if evaluation else "",
         requeue_at=min(requeue_times, default=None),
     )
@@ -79,12 +76,6 @@ def plan(
 
 def _create_update(site: PlannedSiteStatus, plan_input: PlanInput) -> Action:
     return CreateUpdate(site.name, plan_input.champion)
-
-
-def _record_approvals(approvals: Mapping[str, PlannedApprovalStatus]) -> list[Action]:
-    """At most one approval in each round: it may change the meaning of the others."""
-    pending_approvals = [name for name, status in approvals.items() if status.state is ApprovalState.PENDING]
-    return [RecordApproval(name) for name in pending_approvals[:1]]
 
 
 def _queue_sites(
@@ -109,7 +100,12 @@ def _queue_sites(
 def _delete_old_updates(
     spec: ContinualModelSpec, plan_input: PlanInput, update_plans: Mapping[str, UpdatePlan]
 ) -> list[Action]:
-    """The oldest ended updates beyond ``historyLimit``; never a current one: it prevents a repetition of itself."""
+    """The oldest ended updates beyond ``historyLimit``; never a current one: it prevents a repetition of itself.
+
+    None while the back end is not usable: a run of an ended update may have to be cancelled.
+    """
+    if plan_input.backend_problem:
+        return []
     ended_updates = [
         update for update in plan_input.updates if update_plans[update.name].state.is_final and not update.is_current
     ]

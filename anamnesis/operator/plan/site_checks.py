@@ -3,6 +3,7 @@
 from anamnesis.operator.plan.plan_input import Candidate
 from anamnesis.operator.plan.planned_status import SiteState, UpdateState
 from anamnesis.operator.plan.site_input import SiteInput, SiteReadiness
+from anamnesis.operator.plan.update_lifecycle import missing_evaluation_hint
 from anamnesis.records import Verdict
 
 _SITE_STATE_BY_UPDATE_STATE = {
@@ -22,6 +23,18 @@ def update_in_progress(site: SiteInput) -> SiteReadiness | None:
             state = _SITE_STATE_BY_UPDATE_STATE.get(update_plan.state, SiteState.UPDATING)
             return site.readiness(state, f"{update.name}: {update_plan.message}")
     return None
+
+
+def champion_withdrawn(site: SiteInput) -> SiteReadiness | None:
+    """A person withdrew the champion."""
+    withdrawal = site.plan_input.withdrawal
+    if not withdrawal:
+        return None
+    return site.readiness(
+        SiteState.WITHDRAWN,
+        f"{withdrawal}; no update starts. To use an earlier version, run: "
+        f"anamnesis rollback {_model_arguments(site)} VERSION --reason TEXT",
+    )
 
 
 def source_unreadable(site: SiteInput) -> SiteReadiness | None:
@@ -65,8 +78,7 @@ def version_not_promoted(site: SiteInput) -> SiteReadiness | None:
             case SiteState.AWAITING_EVALUATIONS:
                 return site.readiness(
                     SiteState.AWAITING_EVALUATIONS,
-                    f"version {candidate.version}: {candidate.reason}; "
-                    f"to add the missing evaluation, run: anamnesis evaluate -f FILE --version {candidate.version}",
+                    f"version {candidate.version}: {candidate.reason}{missing_evaluation_hint(candidate)}",
                 )
     return None
 

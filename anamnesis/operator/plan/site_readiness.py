@@ -37,6 +37,10 @@ SITE_CHECKS: Final = (
         },
     ),
     SiteCheck(
+        site_checks.champion_withdrawn,
+        {SiteState.WITHDRAWN: "`anamnesis rollback` to an earlier version ends the withdrawal."},
+    ),
+    SiteCheck(
         site_checks.source_unreadable,
         {SiteState.UNREADABLE: "Read the message, then the condition `Readable` of the Site."},
     ),

@@ -13,6 +13,8 @@ UPDATE_STATE_MEANINGS: Final[Mapping[UpdateState, str]] = {
     UpdateState.INVALID_SPEC: "A field of the model means nothing or contradicts a Site. Correct the field that the "
     "message names; people's decisions are recorded meanwhile.",
     UpdateState.SUSPENDED: "The model is suspended. `anamnesis resume` continues.",
+    UpdateState.BACKEND_UNREACHABLE: "The back end does not answer, so the run can be neither seen nor started. The "
+    "operator continues when it answers; see the condition `BackendReachable` of the model.",
     UpdateState.AWAITING_EVALUATIONS: "The gate lacks an evaluation. `anamnesis evaluate` adds the evaluation that the "
     "message names; or `anamnesis reject`.",
     UpdateState.AWAITING_APPROVAL: "The version passed the gate. `anamnesis approve` or `anamnesis reject`.",
@@ -20,7 +22,8 @@ UPDATE_STATE_MEANINGS: Final[Mapping[UpdateState, str]] = {
     UpdateState.PROMOTED: "The version became champion.",
     UpdateState.REJECTED: "The gate or a person rejected the version. The message names the criterion or the person.",
     UpdateState.ROLLED_BACK: "The version was champion, and a person rolled back.",
-    UpdateState.SUPERSEDED: "Another version became champion first. A new update learns the data on top of it.",
+    UpdateState.SUPERSEDED: "Another version became champion first, and a new update learns the data on top of it; or "
+    "a person withdrew the champion.",
     UpdateState.NO_CHANGE: "The champion has already learned these samples.",
     UpdateState.TOO_FEW_PATIENTS: "Fewer new patients than `minimumNewPatients`. More data starts another update.",
     UpdateState.RUN_FAILED: "All runs failed. Fix the cause, then `anamnesis update`.",
@@ -28,16 +31,23 @@ UPDATE_STATE_MEANINGS: Final[Mapping[UpdateState, str]] = {
 }
 
 APPROVAL_STATE_MEANINGS: Final[Mapping[ApprovalState, str]] = {
-    ApprovalState.PENDING: "Not in the log yet. If this lasts, check that the operator runs.",
+    ApprovalState.PENDING: "Not in the log yet. The message says what it waits for; if there is none, check that the "
+    "operator runs.",
     ApprovalState.RECORDED: "It counts. `status.logEntry` is its number in the registry's log.",
+    ApprovalState.ALREADY_IN_EFFECT: "It changed nothing: the version was approved, rejected, the champion, or "
+    "withdrawn before. It is not executed later either.",
     ApprovalState.AUTHOR_UNVERIFIED: "The admission policy was not in force when it was created. "
     "Install `manifests/admission`, then approve again.",
-    ApprovalState.UNKNOWN_UPDATE: "There is no such ModelUpdate. Correct `spec.update`.",
+    ApprovalState.RECORDED_BEFORE: "An approval of this name and content was recorded before, and was then deleted. It "
+    "counts once. To decide again, create an approval with another name.",
+    ApprovalState.UNKNOWN_UPDATE: "There was no such ModelUpdate. Create an approval with the right `spec.update`.",
     ApprovalState.WRONG_VERSION: "The ModelUpdate has another version, or none yet. The message names it.",
-    ApprovalState.SUPERSEDED: "Another version became champion first. Approve the version of the next update.",
+    ApprovalState.SUPERSEDED: "Another version was the champion, or the champion was withdrawn. Approve the version of "
+    "the next update.",
     ApprovalState.ALREADY_REJECTED: "A person rejected the version before, which is final.",
     ApprovalState.ALREADY_PROMOTED: "The version is promoted already. `anamnesis rollback` undoes that.",
     ApprovalState.NEVER_PROMOTED: "Roll back is only possible to a version that was champion.",
+    ApprovalState.NO_CHAMPION: "There was no champion to withdraw. `anamnesis suspend` stops updates.",
     ApprovalState.REPORT_CHANGED: "The report about the version has changed since the person read it. "
     "Read it with `anamnesis report -n NAMESPACE MODEL`, then approve again.",
 }

@@ -7,8 +7,8 @@ State diagram; ``state_meanings`` explains each state::
        |          |            +-> AwaitingEvaluations, AwaitingApproval (then RecordingDecision)
        |          +-> Retrying -> Running, or RunFailed
        |          +-> NoChange, TooFewPatients, RunCancelled
-       +- ClaimedElsewhere, Suspended, InvalidSpec (while the cause lasts)
-    any state -> Superseded (another champion);   Promoted -> RolledBack (a person)
+       +- ClaimedElsewhere, Suspended, InvalidSpec, BackendUnreachable (while the cause lasts)
+    any state -> Superseded (another champion, or none after a withdrawal);   Promoted -> RolledBack (a person)
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from anamnesis.operator.api.durations import parse_duration
 from anamnesis.operator.api.model import ContinualModelSpec
 from anamnesis.operator.backends.base import Run, RunState
 from anamnesis.operator.plan.actions import Action, CancelRun, ClaimUpdate, RecordDecision, StartRun
-from anamnesis.operator.plan.plan_input import ObservedUpdate, PlanInput
+from anamnesis.operator.plan.plan_input import Candidate, ObservedUpdate, PlanInput
 from anamnesis.operator.plan.planned_status import UpdateState
 from anamnesis.records import UpdateResultKind, Verdict
 
@@ -60,11 +60,12 @@ def decide_update(spec: ContinualModelSpec, update: ObservedUpdate, plan_input: 
         )
     if update.candidate:
         return _decide_candidate(spec, update, plan_input)
-    if update.base != plan_input.champion:
+    if plan_input.withdrawal or update.base != plan_input.champion:
         cancel_actions = tuple(CancelRun(run.name) for run in update.runs if not run.state.is_final)
         return UpdatePlan(
             UpdateState.SUPERSEDED,
-            "another version became champion before this update ended; "
+            plan_input.withdrawal
+            or "another version became champion before this update ended; "
             "a new update starts from that champion and learns the same data",
             cancel_actions,
         )
@@ -75,7 +76,21 @@ def decide_update(spec: ContinualModelSpec, update: ObservedUpdate, plan_input: 
             f"at most until {update.claim.deadline:%Y-%m-%d %H:%M} UTC; wait for it",
             requeue_at=update.claim.deadline,
         )
+    if plan_input.backend_problem:
+        return _decide_without_backend(update, plan_input.backend_problem)
     return _decide_run(spec, update, plan_input, now)
+
+
+def _decide_without_backend(update: ObservedUpdate, backend_problem: str) -> UpdatePlan:
+    """The runs are not known: an update that has failed stays so, every other one waits."""
+    last_status = update.last_status
+    if last_status and last_status.state in (UpdateState.RUN_FAILED, UpdateState.RUN_CANCELLED):
+        return UpdatePlan(last_status.state, last_status.message)
+    return UpdatePlan(
+        UpdateState.BACKEND_UNREACHABLE,
+        "the back end is not usable, so the run of this update can be neither seen nor started; "
+        f"the operator tries again by itself: {backend_problem}",
+    )
 
 
 def held_back_clause(update: ObservedUpdate) -> str:
@@ -105,11 +120,13 @@ def _decide_candidate(spec: ContinualModelSpec, update: ObservedUpdate, plan_inp
             f"version {candidate.version[:19]}: {candidate.reason}; "
             "new data or a changed configuration starts another update",
         )
-    if update.base != plan_input.champion:
+    if plan_input.withdrawal or update.base != plan_input.champion or candidate.verdict is Verdict.SUPERSEDED:
+        next_step = plan_input.withdrawal or "a new update starts from the champion and learns the same data"
         return UpdatePlan(
             UpdateState.SUPERSEDED,
-            f"version {candidate.version[:19]}: {candidate.reason}; "
-            "a new update starts from the champion and learns the same data",
+            f"version {candidate.version[:19]}: {next_step}"
+            if plan_input.withdrawal
+            else f"version {candidate.version[:19]}: {candidate.reason}; {next_step}",
             () if update.is_superseded else record_actions,
         )
     if spec.state == "Suspended":
@@ -126,8 +143,7 @@ def _decide_candidate(spec: ContinualModelSpec, update: ObservedUpdate, plan_inp
     if candidate.verdict is Verdict.AWAIT_EVALUATIONS:
         return UpdatePlan(
             UpdateState.AWAITING_EVALUATIONS,
-            f"version {candidate.version[:19]}: {candidate.reason}; "
-            f"to add the missing evaluation, run: anamnesis evaluate -f FILE --version {candidate.version[:19]}",
+            f"version {candidate.version[:19]}: {candidate.reason}{missing_evaluation_hint(candidate)}",
         )
     if candidate.verdict is Verdict.AWAIT_APPROVAL and spec.gate.enforcement == "Enforced":
         return UpdatePlan(
@@ -140,6 +156,13 @@ def _decide_candidate(spec: ContinualModelSpec, update: ObservedUpdate, plan_inp
         f"the operator writes the decision of the gate to the registry's log: {candidate.reason}",
         record_actions,
     )
+
+
+def missing_evaluation_hint(candidate: Candidate) -> str:
+    """Returns the command that adds a missing evaluation; empty where the candidate waits for something else."""
+    if not candidate.reason.startswith("missing:"):
+        return ""
+    return f"; to add the missing evaluation, run: anamnesis evaluate -f FILE --version {candidate.version[:19]}"
 
 
 def _decide_run(spec: ContinualModelSpec, update: ObservedUpdate, plan_input: PlanInput, now: datetime) -> UpdatePlan:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from anamnesis.operator.api import ContinualModel, Site, UpdateApproval
 from anamnesis.operator.api.api_model import Resource
+from anamnesis.operator.api.condition_types import RECORDED
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.runtime.cache import Cache, ResourceChange
 from anamnesis.operator.runtime.reconcile_key import ReconcileKey
@@ -22,14 +23,25 @@ def keys_for(change: ResourceChange, cache: Cache) -> Iterator[ReconcileKey]:
         yield ReconcileKey("Site", namespace, resource.metadata.name)
         if _is_only_a_poll(change):
             return
-    yield from (ReconcileKey("ContinualModel", namespace, name) for name in _model_names(resource, cache))
+    kinds = ["ContinualModel"]
+    if isinstance(resource, UpdateApproval) and _is_pending(resource):
+        kinds.insert(0, "UpdateApproval")
+    yield from (ReconcileKey(kind, namespace, name) for name in _model_names(resource, cache) for kind in kinds)
 
 
 def all_keys(cache: Cache) -> Iterator[ReconcileKey]:
-    """Yields the key of every model and every site."""
+    """Yields the key of every model and every site, and those of the decisions of people that wait."""
     for resource in cache.resources():
         if isinstance(resource, ContinualModel | Site):
             yield ReconcileKey(resource.kind, _namespace(resource), resource.metadata.name)
+        if isinstance(resource, UpdateApproval) and _is_pending(resource):
+            for name in _model_names(resource, cache):
+                yield ReconcileKey("UpdateApproval", _namespace(resource), name)
+
+
+def _is_pending(approval: UpdateApproval) -> bool:
+    condition = approval.status.condition(RECORDED)
+    return condition is None or condition.status == "Unknown"
 
 
 def _namespace(resource: Resource) -> str:

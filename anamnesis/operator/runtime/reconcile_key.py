@@ -10,14 +10,19 @@ class ReconcileKey:
     """One resource to reconcile.
 
     Attributes:
-        kind: ``ContinualModel`` (with its updates and approvals) or ``Site``.
+        kind: ``ContinualModel`` (with its updates), ``Site``, or ``UpdateApproval``: all approvals of one model.
         namespace: its namespace.
-        name: its name.
+        name: its name; for ``UpdateApproval`` the name of the model, so that they are recorded in their order.
     """
 
     kind: str
     namespace: str
     name: str
+
+    @property
+    def is_decision(self) -> bool:
+        """Whether the decisions of people wait: they go before everything else."""
+        return self.kind == "UpdateApproval"
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.namespace}/{self.name}"

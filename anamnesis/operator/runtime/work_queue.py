@@ -1,4 +1,7 @@
-"""The queue of keys to reconcile: each key once, each with one worker, failed keys with a growing back-off."""
+"""The queue of keys to reconcile: each key once, each with one worker, failed keys with a growing back-off.
+
+The decisions of people go before all other keys.
+"""
 
 import random
 import threading
@@ -61,19 +64,20 @@ class WorkQueue:
             due_time = self._clock() + delay
             if due_time < self._due_times.get(key, float("inf")):
                 self._due_times[key] = due_time
-                self._condition.notify()
+                self._condition.notify_all()  # not every worker takes every key
 
-    def get(self, timeout: float | None = None) -> ReconcileKey | None:
+    def get(self, timeout: float | None = None, decisions_only: bool = False) -> ReconcileKey | None:
         """Returns the first due key that no worker has; the worker must call ``done`` afterwards.
 
-        Waits at most ``timeout`` seconds; returns none after that, and after ``shut_down``.
+        Args:
+            timeout: how many seconds to wait; returns none after that, and after ``shut_down``.
+            decisions_only: take only keys of the decisions of people.
         """
         timeout_at = None if timeout is None else self._clock() + timeout
         with self._condition:
             while not self._is_shut_down:
                 current_time = self._clock()
-                idle_keys = (key for key in self._due_times if key not in self._keys_in_progress)
-                next_key = min(idle_keys, key=lambda key: self._due_times[key], default=None)
+                next_key = self._next_key(current_time, decisions_only)
                 if next_key is not None and self._due_times[next_key] <= current_time:
                     del self._due_times[next_key]
                     self._keys_in_progress.add(next_key)
@@ -88,11 +92,25 @@ class WorkQueue:
                 self._condition.wait(min(wake_times) - current_time if wake_times else None)
             return None
 
+    def _next_key(self, current_time: float, decisions_only: bool) -> ReconcileKey | None:
+        """The first idle key: due decisions first, then by due time."""
+        idle_keys = (
+            key
+            for key in self._due_times
+            if key not in self._keys_in_progress and (key.is_decision or not decisions_only)
+        )
+
+        def order(key: ReconcileKey) -> tuple[bool, float]:
+            due_time = self._due_times[key]
+            return not (key.is_decision and due_time <= current_time), due_time
+
+        return min(idle_keys, key=order, default=None)
+
     def done(self, key: ReconcileKey) -> None:
         """Marks the work on a key as done; a key that was added meanwhile can be taken again."""
         with self._condition:
             self._keys_in_progress.discard(key)
-            self._condition.notify()
+            self._condition.notify_all()
 
     def reset_backoff(self, key: ReconcileKey) -> None:
         """Forgets the failures of a key."""

@@ -47,11 +47,15 @@ class WorkerPool:
         self._start_times: dict[ReconcileKey, float] = {}
 
     def start(self, count: int) -> None:
-        """Starts ``count`` daemon threads."""
+        """Starts ``count`` daemon threads, and one more for the decisions of people: they wait for no other work."""
         for number in range(count):
-            thread = threading.Thread(target=self._run_worker, name=f"worker-{number}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
+            self._start_worker(f"worker-{number}", decisions_only=False)
+        self._start_worker("worker-decisions", decisions_only=True)
+
+    def _start_worker(self, name: str, decisions_only: bool) -> None:
+        thread = threading.Thread(target=self._run_worker, args=(decisions_only,), name=name, daemon=True)
+        thread.start()
+        self._threads.append(thread)
 
     def hanging_keys(self, seconds: float) -> tuple[ReconcileKey, ...]:
         """Returns the keys on which work takes longer than ``seconds``. No thread can be ended from outside."""
@@ -67,8 +71,8 @@ class WorkerPool:
             thread.join(max(0.0, deadline - self._clock()))
         return not any(thread.is_alive() for thread in self._threads)
 
-    def _run_worker(self) -> None:
-        while (key := self._queue.get()) is not None:
+    def _run_worker(self, decisions_only: bool) -> None:
+        while (key := self._queue.get(decisions_only=decisions_only)) is not None:
             try:
                 if self._is_leading():
                     self._reconcile_key(key)

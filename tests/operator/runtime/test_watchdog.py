@@ -51,6 +51,9 @@ def approval(**target: str) -> dict[str, Any]:
     return watched_document("UpdateApproval", "rossi-approves", 1, spec | target)
 
 
+RECORDED = {"conditions": [{"type": "Recorded", "status": "True", "reason": "Recorded"}]}
+
+
 class WatchdogHarness:
     """A watchdog over a store in memory, with a clock that the test moves."""
 
@@ -95,8 +98,9 @@ def harness() -> WatchdogHarness:
         (site("bonn", 2), {"Site/bonn"}),
         (model("hand", "ulm", version=2), {"ContinualModel/hand"}),
         (update("chest-0123456789", "chest"), {"ContinualModel/chest"}),
-        (approval(update="chest-0123456789"), {"ContinualModel/chest"}),
-        (approval(model="hand"), {"ContinualModel/hand"}),
+        (approval(update="chest-0123456789"), {"UpdateApproval/chest", "ContinualModel/chest"}),
+        (approval(model="hand"), {"UpdateApproval/hand", "ContinualModel/hand"}),
+        (approval(model="hand") | {"status": RECORDED}, {"ContinualModel/hand"}),
         (approval(update="gone-0123456789"), set()),
     ],
 )

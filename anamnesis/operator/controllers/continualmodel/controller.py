@@ -1,30 +1,33 @@
 """Reconciles one model: read, plan, execute, write statuses. Level-based: between two calls only caches are kept."""
 
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 from anamnesis.operator.api import ContinualModel, LoadedResource
 from anamnesis.operator.api.annotations import RUNS_FINALIZER
 from anamnesis.operator.api.condition_types import BACKEND_REACHABLE, READY
-from anamnesis.operator.api.reasons import INVALID_SPEC, OTHER_MODEL, REFUSED, UNREACHABLE
-from anamnesis.operator.api.update import ModelUpdate
-from anamnesis.operator.backends.guarded_backend import BackendDownError, make_guarded_backend
+from anamnesis.operator.api.reasons import INVALID_SPEC, OTHER_MODEL, REFUSED
+from anamnesis.operator.api.update import ModelUpdate, name_prefix
+from anamnesis.operator.backends.guarded_backend import BackendError, make_guarded_backend
 from anamnesis.operator.controllers.continualmodel.claim_release import open_claims, release_claims
 from anamnesis.operator.controllers.continualmodel.conditions import (
-    approval_status,
     error_status,
     model_status,
     update_status,
 )
 from anamnesis.operator.controllers.continualmodel.execute import ActionExecutor
-from anamnesis.operator.controllers.continualmodel.names import name_prefix, operator_identity
 from anamnesis.operator.controllers.continualmodel.plan_input import build_plan_input
+from anamnesis.operator.controllers.continualmodel.report_reader import read_report_digest
 from anamnesis.operator.controllers.continualmodel.reports import report_config_map
-from anamnesis.operator.controllers.continualmodel.state import ModelState
-from anamnesis.operator.controllers.continualmodel.state_reader import StateReader
+from anamnesis.operator.controllers.continualmodel.state import BackendProblem, ModelState
+from anamnesis.operator.controllers.continualmodel.state_reader import ModelServices, StateReader
 from anamnesis.operator.controllers.options import ReconcileOptions
-from anamnesis.operator.plan import PlanInput, PlannedModelStatus, plan
+from anamnesis.operator.controllers.registries import Registries
+from anamnesis.operator.controllers.registry_access import operator_identity
+from anamnesis.operator.controllers.updateapproval.controller import RETRY_DELAY, ApprovalReconciler
+from anamnesis.operator.plan import Action, PlanInput, PlannedModelStatus, plan
 from anamnesis.operator.runtime.cluster import Cluster, ClusterDownError, LeadershipLostError
 from anamnesis.operator.runtime.reconcile_key import ReconcileKey
 from anamnesis.records import (
@@ -48,11 +51,28 @@ log = logging.getLogger(__name__)
 
 
 class ModelReconciler:
-    """Reconciles ContinualModels with their updates and approvals; keeps a cache of each registry."""
+    """Reconciles ContinualModels with their updates. The decisions of people come first, in each round.
 
-    def __init__(self, cluster: Cluster, clock: Clock, options: ReconcileOptions) -> None:
+    Args:
+        cluster: the API server.
+        clock: returns the time, UTC.
+        options: makes back ends.
+        registries: the registries and stores of all models; none: its own.
+        approvals: records the decisions of people; none: its own.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        clock: Clock,
+        options: ReconcileOptions,
+        registries: Registries | None = None,
+        approvals: ApprovalReconciler | None = None,
+    ) -> None:
         self._cluster, self._clock, self._options = cluster, clock, options
-        self._reader = StateReader(cluster, clock, options)
+        self._registries = registries or Registries(cluster, clock, options)
+        self._approvals = approvals or ApprovalReconciler(cluster, clock, self._registries, read_report_digest)
+        self._reader = StateReader(cluster, clock, options, self._registries)
 
     def reconcile(self, key: ReconcileKey) -> timedelta | None:
         """Reconciles one model; returns when to reconcile it again."""
@@ -69,8 +89,8 @@ class ModelReconciler:
             ConflictError,
         ):  # no status can be written, or somebody else was faster: the queue tries again
             raise
-        except BackendDownError as error:
-            status = error_status(model, BACKEND_REACHABLE, reason=UNREACHABLE, message=str(error), now=self._clock())
+        except BackendError as error:  # only a model that is being deleted cannot do without its back end
+            status = error_status(model, BACKEND_REACHABLE, reason=error.reason, message=str(error), now=self._clock())
         except AnamnesisError as error:
             status = error_status(model, READY, reason=_error_reason(error), message=str(error), now=self._clock())
         self._cluster.put_status(model, status)
@@ -78,36 +98,43 @@ class ModelReconciler:
 
     def _reconcile_existing(self, loaded_model: LoadedResource[ContinualModel]) -> timedelta | None:
         previous_state: ModelState | None = None
+        backend_problem: BackendProblem | None = None
         for _ in range(MAXIMUM_ROUNDS):
-            state, services = self._reader.read(loaded_model, previous_state)
+            are_decisions_recorded = self._approvals.record_decisions(loaded_model)
+            state, services = self._reader.read(loaded_model, previous_state, backend_problem)
             plan_input = build_plan_input(state)
             actions, planned_status = plan(loaded_model.resource.spec, plan_input, state.now)
             if not actions:
                 break
             if not state.registry.is_established:
-                self._reader.establish_registry(state, services)
+                self._registries.establish(loaded_model, state.sites, services.registry, state.registry.entries)
                 continue
             previous_state = state
-            executor = ActionExecutor(self._cluster, state, services)
-            for action in actions:
-                executor.execute(action)
+            backend_problem = self._execute(actions, state, services)
             loaded_model = self._reader.refresh_model(loaded_model)
         self._write_statuses(state, plan_input, planned_status)
         if actions:
             return NEXT_ROUND_DELAY
+        if not are_decisions_recorded:
+            return RETRY_DELAY
         self._remove_finalizer_when_idle(state)
         return max(planned_status.requeue_at - state.now, timedelta(seconds=1)) if planned_status.requeue_at else None
+
+    def _execute(self, actions: Sequence[Action], state: ModelState, services: ModelServices) -> BackendProblem | None:
+        """Executes actions; returns why the back end is not usable where one of them shows that."""
+        executor = ActionExecutor(self._cluster, state, services)
+        try:
+            for action in actions:
+                executor.execute(action)
+        except BackendError as error:
+            return BackendProblem(error.reason, str(error))
+        return state.backend_problem
 
     def _write_statuses(self, state: ModelState, plan_input: PlanInput, planned_status: PlannedModelStatus) -> None:
         for update in state.updates:
             self._publish_report(state, update)
             new_update_status = update_status(state, update, planned_status.updates[update.metadata.name], plan_input)
             self._cluster.put_status(update, new_update_status)
-        for approval in state.approvals:
-            new_approval_status = approval_status(
-                state, approval, planned_status.approvals[approval.metadata.name], plan_input
-            )
-            self._cluster.put_status(approval, new_approval_status)
         self._cluster.put_status(state.model.resource, model_status(state, plan_input, planned_status))
 
     def _publish_report(self, state: ModelState, update: ModelUpdate) -> None:
@@ -119,7 +146,8 @@ class ModelReconciler:
     def _remove_finalizer_when_idle(self, state: ModelState) -> None:
         """Removes the finalizer where no run is live and this operator holds no open claim."""
         model, registry = state.model.resource, state.registry
-        if RUNS_FINALIZER not in model.metadata.finalizers or any(not run.state.is_final for run in state.runs):
+        may_have_live_runs = state.backend_problem or any(not run.state.is_final for run in state.runs)
+        if RUNS_FINALIZER not in model.metadata.finalizers or may_have_live_runs:
             return
         if not open_claims(registry.history.claims, registry.results, state.operator_identity, state.now):
             self._cluster.set_finalizers(model, ())
@@ -139,7 +167,7 @@ class ModelReconciler:
     def _release_claims(self, loaded_model: LoadedResource[ContinualModel]) -> None:
         """A missing registry does not keep a model from being deleted: claims expire by themselves."""
         try:
-            registry = self._reader.open_registry(loaded_model)
+            registry = self._registries.open_registry(loaded_model)
             release_claims(registry, operator_identity(loaded_model.resource), self._clock())
         except UNREPORTABLE_ERRORS:
             raise

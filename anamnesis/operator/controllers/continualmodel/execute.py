@@ -6,10 +6,9 @@ from datetime import datetime
 from anamnesis.operator.api.annotations import LABEL_PREFIX, RUNS_FINALIZER
 from anamnesis.operator.api.api_model import API_VERSION, Metadata
 from anamnesis.operator.api.update import ModelUpdate, ModelUpdateSpec
-from anamnesis.operator.backends.base import PipelineJob
-from anamnesis.operator.candidate_reports import report_marker
+from anamnesis.operator.backends.base import Backend, PipelineJob
 from anamnesis.operator.controllers.continualmodel.gate_decisions import update_tests
-from anamnesis.operator.controllers.continualmodel.names import approval_marker, claim_digest, update_name
+from anamnesis.operator.controllers.continualmodel.names import claim_digest, update_name
 from anamnesis.operator.controllers.continualmodel.plan_input import next_update_counter, required_new_patients
 from anamnesis.operator.controllers.continualmodel.state import ModelState
 from anamnesis.operator.controllers.continualmodel.state_reader import ModelServices
@@ -19,7 +18,6 @@ from anamnesis.operator.plan import (
     ClaimUpdate,
     CreateUpdate,
     DeleteUpdate,
-    RecordApproval,
     RecordDecision,
     StartEvaluation,
     StartRun,
@@ -27,7 +25,7 @@ from anamnesis.operator.plan import (
 from anamnesis.operator.requests import evaluation_request, gate_policy, update_request
 from anamnesis.operator.runtime.cluster import Cluster
 from anamnesis.records import SourceState, UpdateTrigger, encode_object
-from anamnesis.registry import acquire_claim, approve, evaluate_gate, record_decision, reject, roll_back
+from anamnesis.registry import acquire_claim, evaluate_gate, record_decision
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +41,7 @@ class ActionExecutor:
 
     def __init__(self, cluster: Cluster, state: ModelState, services: ModelServices) -> None:
         self._cluster, self._state = cluster, state
-        self._registry, self._backend = services.registry, services.backend
+        self._registry, self._services = services.registry, services
         self._lost_claims: set[str] = set()  # updates that another operator has claimed
 
     def execute(self, action: Action) -> None:
@@ -62,8 +60,6 @@ class ActionExecutor:
                 self._cancel_run(action)
             case RecordDecision():
                 self._record_decision(action)
-            case RecordApproval():
-                self._record_approval(action)
             case StartEvaluation():
                 self._start_evaluation(action)
             case DeleteUpdate():
@@ -80,6 +76,7 @@ class ActionExecutor:
             source_fingerprint=source.fingerprint,
             base=action.base,
             counter=counter,
+            replaced_test_sets=len(state.registry.history.replaced_test_sets),
         )
         name = update_name(model.name, digest)
         trigger = UpdateTrigger(
@@ -153,14 +150,6 @@ class ActionExecutor:
         decision = evaluate_gate(self._registry, result.version, policy, update_tests(update, result))
         record_decision(self._registry, decision, state.operator_identity, decision.reason, clock=self._state_time)
 
-    def _record_approval(self, action: RecordApproval) -> None:
-        approval = next(approval for approval in self._state.approvals if approval.metadata.name == action.approval)
-        spec = approval.spec
-        write_entry = {"Approve": approve, "Reject": reject, "RollBack": roll_back}[spec.decision]
-        report = f" {report_marker(spec.report)}" if spec.report else ""
-        reason = f"{spec.reason}{report} {approval_marker(approval.metadata.uid)}"
-        write_entry(self._registry, spec.version, spec.approver, reason, clock=self._state_time)
-
     def _start_evaluation(self, action: StartEvaluation) -> None:
         from anamnesis.pipelines.evaluation.scheduled_evaluation import compiled_pipeline, pipeline_arguments
 
@@ -177,6 +166,11 @@ class ActionExecutor:
         self._add_finalizer()
         arguments = pipeline_arguments(request)
         self._backend.submit(PipelineJob(f"{action.evaluation}-{action.attempt}", compiled_pipeline(), arguments))
+
+    @property
+    def _backend(self) -> Backend:
+        assert self._services.backend is not None  # a plan has no such action while the back end is not usable
+        return self._services.backend
 
     def _state_time(self) -> datetime:
         return self._state.now

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from anamnesis.operator.api.annotations import CHECKED_LOG_ENTRY
 from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.model import ContinualModel
-from anamnesis.operator.controllers.continualmodel.names import approval_marker
 from anamnesis.records import EntryKind, LogEntry, short_digest
 from anamnesis.registry.signing import Signing
 
@@ -100,7 +99,7 @@ class _Verifier:
 
 def _is_recorded_by(approval: UpdateApproval, entry: LogEntry) -> bool:
     uid, spec = approval.metadata.uid, approval.spec
-    is_named = entry.approval.uid == uid if entry.approval else entry.reason.endswith(approval_marker(uid))
+    is_named = entry.approval is not None and entry.approval.uid == uid
     return is_named and spec.approver == entry.author and spec.version in (None, entry.subject)
 
 

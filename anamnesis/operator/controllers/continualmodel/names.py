@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from anamnesis.operator.api.model import ContinualModel
+from anamnesis.operator.api.update import name_prefix
 from anamnesis.operator.requests import configuration
 from anamnesis.records import digest_hex, digest_json, encode
 
@@ -12,7 +13,9 @@ def configuration_digest(model: ContinualModel) -> str:
     return digest_json(encode(configuration(model.spec)))
 
 
-def claim_digest(model: ContinualModel, *, site: str, source_fingerprint: str, base: str, counter: int) -> str:
+def claim_digest(
+    model: ContinualModel, *, site: str, source_fingerprint: str, base: str, counter: int, replaced_test_sets: int
+) -> str:
     """Returns the digest of everything that distinguishes two updates.
 
     Two operators that share a registry compute the same digest, so only one of them runs the update.
@@ -23,6 +26,7 @@ def claim_digest(model: ContinualModel, *, site: str, source_fingerprint: str, b
         source_fingerprint: fingerprint of that data.
         base: digest of the champion; empty before the first.
         counter: of the request of a person, or 0.
+        replaced_test_sets: how many test sets were replaced: a new set needs another update with the same data.
     """
     claim_fields = {
         "model": model.metadata.name,
@@ -32,14 +36,10 @@ def claim_digest(model: ContinualModel, *, site: str, source_fingerprint: str, b
         "configuration": configuration_digest(model),
         "counter": counter,
         "minimum": model.spec.trigger.minimum_new_patients,
+        "replaced_test_sets": replaced_test_sets,
         "minimum_patients": model.spec.change_plan.minimum_patients,
     }
     return digest_json(claim_fields)
-
-
-def name_prefix(model: str) -> str:
-    """Returns the prefix of the names of a model's updates, evaluations and runs."""
-    return f"{model[:40]}-"
 
 
 def update_name(model: str, claim: str) -> str:
@@ -50,13 +50,3 @@ def update_name(model: str, claim: str) -> str:
 def evaluation_name(model: str, due_at: datetime) -> str:
     """Returns the name of the evaluation that is due at a time."""
     return f"{name_prefix(model)}evaluation-{due_at.astimezone(UTC):%Y%m%dt%H%M%Sz}"
-
-
-def operator_identity(model: ContinualModel) -> str:
-    """Returns the author of this operator's log entries: the same for every replica and after every restart."""
-    return f"anamnesis-operator/{model.metadata.uid}"
-
-
-def approval_marker(uid: str) -> str:
-    """Returns the end of a log entry's reason that marks the entry of the UpdateApproval with this uid."""
-    return f"[UpdateApproval {uid}]"

@@ -4,13 +4,11 @@ from datetime import datetime
 
 from anamnesis.operator.api import LoadedResource, Site
 from anamnesis.operator.api.annotations import UPDATE_REQUEST_PREFIX
-from anamnesis.operator.api.approval import UpdateApproval
-from anamnesis.operator.api.condition_types import READABLE, RECORDED
+from anamnesis.operator.api.condition_types import DECIDED, READABLE
 from anamnesis.operator.api.schedule import next_firing
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.candidates import logged_candidate, merge_decision, site_candidates
 from anamnesis.operator.controllers.continualmodel.names import (
-    approval_marker,
     claim_digest,
     configuration_digest,
     evaluation_name,
@@ -19,14 +17,16 @@ from anamnesis.operator.controllers.continualmodel.state import ModelState
 from anamnesis.operator.plan import (
     Candidate,
     Claim,
-    ObservedApproval,
     ObservedEvaluation,
     ObservedSite,
     ObservedUpdate,
     PlanInput,
+    PlannedUpdateStatus,
+    UpdateState,
 )
 from anamnesis.records import EntryKind, LogEntry, UpdateResult, UpdateResultKind
 from anamnesis.records.timestamps import parse_timestamp
+from anamnesis.registry import describe_withdrawal
 
 
 def build_plan_input(state: ModelState) -> PlanInput:
@@ -35,9 +35,9 @@ def build_plan_input(state: ModelState) -> PlanInput:
     return PlanInput(
         champion=state.registry.champion,
         sites=sites,
+        withdrawal=describe_withdrawal(state.registry.history.withdrawal) if state.registry.history.withdrawal else "",
+        backend_problem=state.backend_problem.message if state.backend_problem else "",
         updates=tuple(_observe_update(state, update, sites) for update in state.updates),
-        approvals=tuple(_observe_approval(state, approval) for approval in state.approvals),
-        admission_policy_since=state.admission_policy_since,
         other_operator_deadline=_other_operator_deadline(state),
         spec_problem=state.spec_problem,
         unverified_entry=next(map(str, state.registry.verification.unverified_entries), ""),
@@ -141,6 +141,7 @@ def _observe_update(state: ModelState, update: ModelUpdate, sites: dict[str, Obs
         source_fingerprint=fingerprint,
         base=registry.champion,
         counter=next_update_counter(state, spec.site),
+        replaced_test_sets=len(registry.history.replaced_test_sets),
     )
     result = registry.result_of(update)
     version = result.version if result else ""
@@ -157,8 +158,15 @@ def _observe_update(state: ModelState, update: ModelUpdate, sites: dict[str, Obs
         candidate=_update_candidate(state, update, version) if version else None,
         is_promoted=version in registry.history.lineage,
         is_superseded=version in registry.history.superseding_entries,
-        report=state.reports[update.metadata.name].digest if update.metadata.name in state.gate_decisions else "",
+        last_status=_last_status(update),
     )
+
+
+def _last_status(update: ModelUpdate) -> PlannedUpdateStatus | None:
+    condition = update.status.condition(DECIDED)
+    if condition is None or condition.reason not in set(UpdateState):
+        return None
+    return PlannedUpdateStatus(UpdateState(condition.reason), condition.message)
 
 
 def _update_candidate(state: ModelState, update: ModelUpdate, version: str) -> Candidate | None:
@@ -180,7 +188,7 @@ def _claim_from_entry(state: ModelState, entry: LogEntry) -> Claim:
 
 def _other_operator_deadline(state: ModelState) -> datetime | None:
     """Until when another operator runs an update: its claim is newer than the champion and has no result yet."""
-    kinds = (EntryKind.PROMOTE, EntryKind.ROLL_BACK)
+    kinds = (EntryKind.PROMOTE, EntryKind.ROLL_BACK, EntryKind.WITHDRAW)
     champion_entry = max((entry.number for entry in state.registry.entries if entry.kind in kinds), default=0)
     claims = (
         _claim_from_entry(state, entry)
@@ -193,36 +201,10 @@ def _other_operator_deadline(state: ModelState) -> datetime | None:
     )
 
 
-def _observe_approval(state: ModelState, approval: UpdateApproval) -> ObservedApproval:
-    spec, metadata, history = approval.spec, approval.metadata, state.registry.history
-    update = next((item for item in state.updates if item.metadata.name == spec.update), None)
-    result = state.registry.result_of(update) if update else None
-    marker = approval_marker(metadata.uid)
-    decisions = {
-        "approved": spec.version in history.approvals,
-        "rejected": history.is_vetoed(spec.version),
-        "promoted": spec.version in history.promoted_versions,
-    }
-    recorded_condition = approval.status.condition(RECORDED)
-    return ObservedApproval(
-        name=metadata.name,
-        decision=spec.decision,
-        version=spec.version,
-        approver=spec.approver,
-        created_at=metadata.creation_timestamp or state.now,
-        update=spec.update or "",
-        candidate=result.version if result else "",
-        report=spec.report or "",
-        log_entry=next((entry.number for entry in state.registry.entries if entry.reason.endswith(marker)), 0),
-        logged_decisions=frozenset(decision for decision, is_logged in decisions.items() if is_logged),
-        refusal_reason=recorded_condition.reason if recorded_condition and recorded_condition.status == "False" else "",
-    )
-
-
 def _observe_evaluation(state: ModelState) -> ObservedEvaluation | None:
     spec = state.model.resource.spec.evaluation
     first_promotion = next((entry for entry in state.registry.entries if entry.kind is EntryKind.PROMOTE), None)
-    if spec is None or first_promotion is None:
+    if spec is None or first_promotion is None or not state.registry.champion:
         return None
     schedule = state.schedule
     name = evaluation_name(state.model.name, schedule.due_at or state.now)

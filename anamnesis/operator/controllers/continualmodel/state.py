@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from anamnesis.operator.api import ContinualModel, LoadedResource, Site
-from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.candidate_report import CandidateReport
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Run
 from anamnesis.operator.candidates import promotion_entry
 from anamnesis.operator.controllers.continualmodel.log_verification import LogVerification
-from anamnesis.operator.controllers.continualmodel.names import operator_identity
+from anamnesis.operator.controllers.registry_access import operator_identity
 from anamnesis.records import (
     AnamnesisError,
     Decision,
@@ -95,6 +94,14 @@ class EvaluationSchedule:
 
 
 @dataclass(frozen=True, slots=True)
+class BackendProblem:
+    """Why a back end is not usable: the reason of the condition ``BackendReachable``, and a sentence for people."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelState:
     """The state of one model.
 
@@ -102,8 +109,6 @@ class ModelState:
         model: the resource.
         sites: those of its sites that exist.
         updates: its ModelUpdates, oldest first.
-        approvals: its UpdateApprovals, oldest first.
-        admission_policy_since: see ``Cluster.approval_policy_in_force_since``.
         registry: see ``RegistryState``.
         learned_sites: the model's sites that the champion has learned, in that order, each with its test set in force.
         store_error: why the store of a learned site is not readable, or none; ``learned_sites`` is empty then.
@@ -112,7 +117,8 @@ class ModelState:
         gate_decisions: update -> the gate's decision about its version now; only where the gate decides.
         reports: update -> the report about its version; only where the gate decides, or the status has none yet.
         schedule: see ``EvaluationSchedule``.
-        runs: all runs of the model, oldest first.
+        runs: all runs of the model, oldest first; none while the back end is not usable.
+        backend_problem: why the back end is not usable, or none.
         split_keys: site -> where its split key is.
         spec_problem: fields of the model and its Sites that mean nothing or contradict each other; empty for none.
         now: when this was read.
@@ -121,8 +127,6 @@ class ModelState:
     model: LoadedResource[ContinualModel]
     sites: Mapping[str, LoadedResource[Site]]
     updates: tuple[ModelUpdate, ...]
-    approvals: tuple[UpdateApproval, ...]
-    admission_policy_since: datetime | None
     registry: RegistryState
     learned_sites: tuple[SiteRef, ...]
     store_error: AnamnesisError | None
@@ -132,6 +136,7 @@ class ModelState:
     reports: Mapping[str, CandidateReport]
     schedule: EvaluationSchedule
     runs: tuple[Run, ...]
+    backend_problem: BackendProblem | None
     split_keys: Mapping[str, str]
     spec_problem: str
     now: datetime

@@ -1,23 +1,10 @@
 """Checks of a model before it is reconciled, which neither the types nor the API server can make."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from anamnesis.operator.addresses import registry_url, store_url
 from anamnesis.operator.api import ContinualModel, LoadedResource, Site
-from anamnesis.operator.api.annotations import LOST_LOG_HEAD
-from anamnesis.records import InputError, IntegrityError, LogEntry
-from anamnesis.registry import LogPosition
-
-
-def check_registry_url(model: LoadedResource[ContinualModel]) -> None:
-    """Refuses a relative URL: only a file on a laptop has a folder that a URL can be relative to.
-
-    Raises:
-        InputError: the registry's URL is relative.
-    """
-    url = model.resource.spec.registry.url
-    if not url.startswith(("s3://", "file:///")):
-        raise InputError(f"spec.registry.url: expected s3://... or file:///... on a cluster, found {url!r}")
+from anamnesis.records import InputError
 
 
 def check_store_urls(model: LoadedResource[ContinualModel], sites: Mapping[str, LoadedResource[Site]]) -> None:
@@ -60,35 +47,6 @@ def check_split_keys(model: LoadedResource[ContinualModel], sites: Mapping[str, 
                 f"Site {site.name}: spec.splitKey: backend Kubeflow excludes type File, because its pods cannot read "
                 "your files; set type: Secret"
             )
-
-
-def check_log_head(model: ContinualModel, entries: Sequence[LogEntry], lost_head: str = "") -> None:
-    """Compares the registry's log with the head in the status: a user who can cut the log cannot change the status.
-
-    Args:
-        model: its status has the head.
-        entries: of the log.
-        lost_head: the head ``<number>:<digest>`` that a person knows to be lost: the log need not have it. No later
-            log has this head, so the annotation counts once.
-
-    Raises:
-        IntegrityError: the log was cut or rewritten.
-    """
-    recorded_head = model.status.log_head
-    if not recorded_head or (
-        len(entries) >= recorded_head.number and entries[recorded_head.number - 1].digest == recorded_head.digest
-    ):
-        return
-    head, metadata = str(LogPosition(recorded_head.number, recorded_head.digest)), model.metadata
-    if lost_head != head:
-        raise IntegrityError(
-            f"the registry's log was cut or rewritten: it has {len(entries)} entries, and its entry "
-            f"{recorded_head.number} is not the one that status.logHead names. Restore a copy of the registry "
-            "that has this entry. If there is none, run "
-            f"'anamnesis registry verify --registry {model.spec.registry.url}', then continue without the entry: "
-            f"kubectl -n {metadata.namespace} annotate --overwrite continualmodel {metadata.name} "
-            f"{LOST_LOG_HEAD}={head}"
-        )
 
 
 def check_task_definitions(model: LoadedResource[ContinualModel], sites: Mapping[str, LoadedResource[Site]]) -> None:

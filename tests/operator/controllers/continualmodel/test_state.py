@@ -15,13 +15,14 @@ from anamnesis.operator.controllers.continualmodel.plan_input import build_plan_
 from anamnesis.operator.controllers.continualmodel.state import ModelState
 from anamnesis.operator.controllers.continualmodel.state_reader import StateReader
 from anamnesis.operator.controllers.options import ReconcileOptions
+from anamnesis.operator.controllers.registries import Registries
 from anamnesis.operator.plan import plan
 from anamnesis.records import UnreachableError
 
 
 def read_state(network: HospitalNetwork, hospital: FakeHospital) -> ModelState:
     options = ReconcileOptions({}, Path("/nowhere"), lambda model: hospital.backend, network.store)
-    reader = StateReader(hospital.cluster, network.clock, options)
+    reader = StateReader(hospital.cluster, network.clock, options, Registries(hospital.cluster, network.clock, options))
     return reader.read(LoadedResource(hospital.model, Path(f"/{SPACE}/chest")))[0]
 
 

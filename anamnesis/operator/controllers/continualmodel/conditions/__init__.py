@@ -1,6 +1,6 @@
 """From a plan to the statuses of the resources: pure functions over the state of a model."""
 
 from anamnesis.operator.controllers.continualmodel.conditions.model import error_status, model_status
-from anamnesis.operator.controllers.continualmodel.conditions.update_and_approval import approval_status, update_status
+from anamnesis.operator.controllers.continualmodel.conditions.update import update_status
 
-__all__ = ["approval_status", "error_status", "model_status", "update_status"]
+__all__ = ["error_status", "model_status", "update_status"]

@@ -15,9 +15,10 @@ from anamnesis.operator.controllers.continualmodel.conditions.task_scores import
 from anamnesis.operator.controllers.continualmodel.conditions.unverified_promotion import (
     unverified_promotion_condition,
 )
-from anamnesis.operator.controllers.continualmodel.state import ModelState, RegistryState
+from anamnesis.operator.controllers.continualmodel.state import BackendProblem, ModelState, RegistryState
 from anamnesis.operator.plan import PlanInput, PlannedModelStatus, PlannedSiteStatus, SiteState, UpdateState
 from anamnesis.records import EntryKind, LogEntry, Split
+from anamnesis.registry import describe_withdrawal
 
 _STATES_THAT_NEED_A_PERSON = {SiteState.FAILED, SiteState.UNREADABLE, SiteState.OUTSIDE_CHANGE_PLAN}
 
@@ -36,16 +37,15 @@ def model_status(state: ModelState, plan_input: PlanInput, planned_status: Plann
         (name for name, planned_update in planned_status.updates.items() if not planned_update.state.is_final), None
     )
     conditions = (
-        _ready_condition(champion),
+        _ready_condition(state.registry),
         _progressing_condition(planned_status, update_in_flight),
-        _stalled_condition(planned_status, state.spec_problem),
+        _stalled_condition(state, planned_status),
         _awaiting_approval_condition(planned_status, update_in_flight),
         forgetting_condition(state, tasks),
         drifting_condition(tasks),
-        make_condition(condition_types.BACKEND_REACHABLE, True, reasons.REACHABLE, "the back end is reachable"),
+        _backend_condition(state.backend_problem),
         unverified_promotion_condition(state),
     )
-    evaluation_run = next((run.name for run in state.runs if "-evaluation-" in run.name and not run.state.is_final), "")
     values = {
         "observed_generation": model.metadata.generation,
         "conditions": merge_conditions(model.status.conditions, conditions, model.metadata.generation, state.now),
@@ -60,7 +60,7 @@ def model_status(state: ModelState, plan_input: PlanInput, planned_status: Plann
         "evaluation": {
             "last_completion_time": last_evaluation.scheduled_time if last_evaluation else None,
             "next_due_time": (evaluation.pending_due_at or evaluation.next_due_at) if evaluation else None,
-            "run": evaluation_run,
+            "run": _evaluation_run(state),
         },
     }
     return ContinualModelStatus.model_validate(values, by_name=True, by_alias=False)
@@ -78,19 +78,18 @@ def error_status(
         message: for people.
         now: the time, UTC.
     """
-    champion, generation = model.status.champion, model.metadata.generation
+    generation = model.metadata.generation
     failed_condition = make_condition(condition_type, False, reason, message)
     stalled_condition = make_condition(condition_types.STALLED, True, reason, message)
     other_conditions = [
         condition
         for condition in model.status.conditions
-        if condition.type not in (condition_type, condition_types.READY, condition_types.STALLED)
+        if condition.type not in (condition_type, condition_types.STALLED)
     ]
-    ready_conditions = [_ready_condition(champion)] if champion else []  # the registry was read before the back end
     new_conditions = (
         [failed_condition, stalled_condition, *other_conditions]
         if condition_type == condition_types.READY
-        else [*ready_conditions, stalled_condition, *other_conditions, failed_condition]
+        else [*other_conditions, stalled_condition, failed_condition]
     )
     conditions = merge_conditions(model.status.conditions, new_conditions, generation, now)
     return model.status.model_copy(update={"observed_generation": generation, "conditions": conditions})
@@ -107,7 +106,24 @@ def _champion_since(registry: RegistryState) -> str | None:
     return times[-1] if times else None
 
 
-def _ready_condition(champion: str) -> Condition:
+def _evaluation_run(state: ModelState) -> str:
+    """The run of a scheduled evaluation in progress; the last known one while the back end is not usable."""
+    if state.backend_problem:
+        return state.model.resource.status.evaluation.run
+    return next((run.name for run in state.runs if "-evaluation-" in run.name and not run.state.is_final), "")
+
+
+def _ready_condition(registry: RegistryState) -> Condition:
+    """Speaks of the champion alone: a back end that is not usable does not take a model out of use."""
+    champion, withdrawal = registry.champion, registry.history.withdrawal
+    if withdrawal:
+        return make_condition(
+            condition_types.READY,
+            False,
+            reasons.WITHDRAWN,
+            f"{describe_withdrawal(withdrawal)}. Do not use any version of this model until then; to use an earlier "
+            "version, run: anamnesis rollback -n NAMESPACE MODEL VERSION --reason TEXT",
+        )
     if not champion:
         return make_condition(
             condition_types.READY,
@@ -118,6 +134,12 @@ def _ready_condition(champion: str) -> Condition:
     return make_condition(
         condition_types.READY, True, reasons.CHAMPION_IN_USE, f"version {champion[:19]} is the champion"
     )
+
+
+def _backend_condition(problem: BackendProblem | None) -> Condition:
+    if problem:
+        return make_condition(condition_types.BACKEND_REACHABLE, False, problem.reason, problem.message)
+    return make_condition(condition_types.BACKEND_REACHABLE, True, reasons.REACHABLE, "the back end is reachable")
 
 
 def _progressing_condition(planned_status: PlannedModelStatus, update_in_flight: str | None) -> Condition:
@@ -134,9 +156,16 @@ def _progressing_condition(planned_status: PlannedModelStatus, update_in_flight:
     )
 
 
-def _stalled_condition(planned_status: PlannedModelStatus, spec_problem: str) -> Condition:
-    if spec_problem:
-        return make_condition(condition_types.STALLED, True, reasons.INVALID_SPEC, spec_problem)
+def _stalled_condition(state: ModelState, planned_status: PlannedModelStatus) -> Condition:
+    withdrawal = state.registry.history.withdrawal
+    if withdrawal:
+        return make_condition(condition_types.STALLED, True, reasons.WITHDRAWN, describe_withdrawal(withdrawal))
+    if state.spec_problem:
+        return make_condition(condition_types.STALLED, True, reasons.INVALID_SPEC, state.spec_problem)
+    if state.backend_problem:
+        return make_condition(
+            condition_types.STALLED, True, state.backend_problem.reason, state.backend_problem.message
+        )
     stalled_sites = [site for site in planned_status.sites if site.state in _STATES_THAT_NEED_A_PERSON]
     if stalled_sites:
         return make_condition(
@@ -201,5 +230,6 @@ def _decision_counts(registry: RegistryState) -> dict[str, int]:
         "rejected": EntryKind.REJECT,
         "superseded": EntryKind.SUPERSEDE,
         "rolled_back": EntryKind.ROLL_BACK,
+        "withdrawn": EntryKind.WITHDRAW,
     }
     return {name: entries_by_kind[kind] for name, kind in kinds.items()}

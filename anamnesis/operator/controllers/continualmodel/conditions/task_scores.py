@@ -96,45 +96,14 @@ def forgetting_condition(state: ModelState, tasks: Iterable[TaskStatus]) -> Cond
     Two cases: the score is below the best score of all promoted versions by more than the gate's margin; or it differs
     from the score at promotion by more than the tolerance, although weights and cases are the same.
     """
-    spec, scheduled_evaluation = state.model.resource.spec, state.schedule.last_result
-    forgotten_tasks = [
-        task
-        for task in tasks
-        if task.frozen_score and task.best_score is not None and task.margin is not None
-        if task.best_score - task.frozen_score.value > task.margin
-    ]
-    tolerance = spec.evaluation.tolerance if spec.evaluation else Decimal(0)
-    changed_measurements = [
-        measurement
-        for measurement in (scheduled_evaluation.measurements if scheduled_evaluation else ())
-        if measurement.evaluation_set is EvaluationSet.FROZEN and measurement.recorded_score is not None
-        if abs(measurement.score.value - measurement.recorded_score) > tolerance
-    ]
-    if forgotten_tasks:
+    tasks = tuple(tasks)
+    if forgotten_tasks := _forgotten_tasks(tasks):
         return make_condition(
-            condition_types.FORGETTING,
-            True,
-            reasons.SCORE_FELL,
-            "; ".join(
-                f"{task.site}: {task.metric} {_value(task.frozen_score)} is below the best score {task.best_score} by "
-                f"more than the margin {task.margin}"
-                for task in forgotten_tasks
-            )
-            + ". To return to an earlier version, run: "
-            "anamnesis rollback -n NAMESPACE MODEL VERSION --reason TEXT",
+            condition_types.FORGETTING, True, reasons.SCORE_FELL, _describe_forgotten(forgotten_tasks)
         )
-    if changed_measurements:
+    if changed_measurements := _changed_measurements(state):
         return make_condition(
-            condition_types.FORGETTING,
-            True,
-            reasons.SCORE_MOVED,
-            "; ".join(
-                f"{measurement.site}: {measurement.metric} is {measurement.score.value}, "
-                f"and was {measurement.recorded_score} at promotion"
-                for measurement in changed_measurements
-            )
-            + ". Weights and cases are the same, so the environment differs: compare image, drivers and device of the "
-            "evaluation's pods with those of the last update",
+            condition_types.FORGETTING, True, reasons.SCORE_MOVED, _describe_changed(changed_measurements)
         )
     if any(task.frozen_score for task in tasks):
         return make_condition(
@@ -145,6 +114,49 @@ def forgetting_condition(state: ModelState, tasks: Iterable[TaskStatus]) -> Cond
         )
     return make_condition(
         condition_types.FORGETTING, None, reasons.NOT_EVALUATED, "no champion was evaluated on a frozen test set yet"
+    )
+
+
+def _forgotten_tasks(tasks: Iterable[TaskStatus]) -> list[TaskStatus]:
+    return [
+        task
+        for task in tasks
+        if task.frozen_score and task.best_score is not None and task.margin is not None
+        if task.best_score - task.frozen_score.value > task.margin
+    ]
+
+
+def _changed_measurements(state: ModelState) -> list[Measurement]:
+    spec, scheduled_evaluation = state.model.resource.spec, state.schedule.last_result
+    tolerance = spec.evaluation.tolerance if spec.evaluation else Decimal(0)
+    return [
+        measurement
+        for measurement in (scheduled_evaluation.measurements if scheduled_evaluation else ())
+        if measurement.evaluation_set is EvaluationSet.FROZEN and measurement.recorded_score is not None
+        if abs(measurement.score.value - measurement.recorded_score) > tolerance
+    ]
+
+
+def _describe_forgotten(forgotten_tasks: Iterable[TaskStatus]) -> str:
+    losses = "; ".join(
+        f"{task.site}: {task.metric} {_value(task.frozen_score)} is below the best score {task.best_score} by "
+        f"more than the margin {task.margin}"
+        for task in forgotten_tasks
+    )
+    return (
+        f"{losses}. To return to an earlier version, run: anamnesis rollback -n NAMESPACE MODEL VERSION --reason TEXT"
+    )
+
+
+def _describe_changed(changed_measurements: Iterable[Measurement]) -> str:
+    changes = "; ".join(
+        f"{measurement.site}: {measurement.metric} is {measurement.score.value}, "
+        f"and was {measurement.recorded_score} at promotion"
+        for measurement in changed_measurements
+    )
+    return (
+        f"{changes}. Weights and cases are the same, so the environment differs: compare image, drivers and device of "
+        "the evaluation's pods with those of the last update"
     )
 
 

@@ -1,13 +1,12 @@
-"""The statuses of a model's ModelUpdates and UpdateApprovals."""
+"""The statuses of a model's ModelUpdates."""
 
 from anamnesis.operator.api import condition_types, reasons
-from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.conditions import Condition, make_condition, merge_conditions, truncate_message
-from anamnesis.operator.api.status import ModelUpdateStatus, UpdateApprovalStatus
+from anamnesis.operator.api.status import ModelUpdateStatus
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Run, RunState
 from anamnesis.operator.controllers.continualmodel.state import ModelState
-from anamnesis.operator.plan import ApprovalState, PlanInput, PlannedApprovalStatus, PlannedUpdateStatus, UpdateState
+from anamnesis.operator.plan import PlanInput, PlannedUpdateStatus, UpdateState
 
 
 def update_status(
@@ -20,7 +19,9 @@ def update_status(
     report = state.reports.get(name, update.status.report)
     conditions = (
         _claimed_condition(observed_update.claim is not None, planned_status.state),
-        _run_succeeded_condition(run, result is not None),
+        _run_condition_without_backend(update)
+        if state.backend_problem and result is None
+        else _run_succeeded_condition(run, result is not None),
         make_condition(
             condition_types.DECIDED, planned_status.state.is_final, planned_status.state.value, planned_status.message
         ),
@@ -60,6 +61,16 @@ def _claimed_condition(is_claimed: bool, state: UpdateState) -> Condition:
     )
 
 
+def _run_condition_without_backend(update: ModelUpdate) -> Condition:
+    """The last condition stays: a back end that is not usable says nothing about the run."""
+    return update.status.condition(condition_types.RUN_SUCCEEDED) or make_condition(
+        condition_types.RUN_SUCCEEDED,
+        None,
+        reasons.BACKEND_UNREACHABLE,
+        "the back end is not usable, so the state of the run is not known",
+    )
+
+
 def _run_succeeded_condition(run: Run | None, has_result: bool) -> Condition:
     if has_result:
         return make_condition(condition_types.RUN_SUCCEEDED, True, reasons.SUCCEEDED, "the run reported its result")
@@ -92,23 +103,3 @@ def _run_status(run: Run, update: str) -> dict[str, object]:
         "start_time": run.created_at.replace(microsecond=0),
         "completion_time": run.finished_at.replace(microsecond=0) if run.finished_at else None,
     }
-
-
-def approval_status(
-    state: ModelState, approval: UpdateApproval, planned_status: PlannedApprovalStatus, plan_input: PlanInput
-) -> UpdateApprovalStatus:
-    """Returns the status of an approval; the status of a refused approval does not change."""
-    observed_approval = next(item for item in plan_input.approvals if item.name == approval.metadata.name)
-    if observed_approval.refusal_reason:
-        return approval.status
-    is_recorded = None if planned_status.state is ApprovalState.PENDING else not planned_status.state.is_refused
-    conditions = (
-        make_condition(condition_types.RECORDED, is_recorded, planned_status.state.value, planned_status.message),
-    )
-    generation = approval.metadata.generation
-    values = {
-        "observed_generation": generation,
-        "conditions": merge_conditions(approval.status.conditions, conditions, generation, state.now),
-        "log_entry": observed_approval.log_entry,
-    }
-    return UpdateApprovalStatus.model_validate(values, by_name=True, by_alias=False)

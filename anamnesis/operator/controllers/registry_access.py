@@ -6,7 +6,6 @@ from pathlib import Path
 
 from anamnesis.operator.addresses import registry_url
 from anamnesis.operator.api import ContinualModel, LoadedResource, Site
-from anamnesis.operator.controllers.continualmodel.names import operator_identity
 from anamnesis.operator.requests import model_identity, public_keys
 from anamnesis.records import EntryKind, InputError, LogEntry, SignerRole
 from anamnesis.records.timestamps import Clock
@@ -16,6 +15,11 @@ from anamnesis.registry.opening import read_private_key
 from anamnesis.registry.registry_store import RegistryStore
 from anamnesis.registry.signing import Signer, Signing, make_signer
 from anamnesis.storage import Store
+
+
+def operator_identity(model: ContinualModel) -> str:
+    """Returns the author of this operator's log entries: the same for every replica and after every restart."""
+    return f"anamnesis-operator/{model.metadata.uid}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,26 @@
+"""The status of an UpdateApproval."""
+
+from datetime import datetime
+
+from anamnesis.operator.api import condition_types
+from anamnesis.operator.api.approval import UpdateApproval
+from anamnesis.operator.api.conditions import make_condition, merge_conditions
+from anamnesis.operator.api.status import UpdateApprovalStatus
+from anamnesis.operator.plan import ApprovalState, PlannedApprovalStatus
+
+
+def approval_status(
+    approval: UpdateApproval, planned_status: PlannedApprovalStatus, now: datetime
+) -> UpdateApprovalStatus:
+    """Returns the status of an approval."""
+    is_recorded = None if planned_status.state is ApprovalState.PENDING else not planned_status.state.is_refused
+    conditions = (
+        make_condition(condition_types.RECORDED, is_recorded, planned_status.state.value, planned_status.message),
+    )
+    generation = approval.metadata.generation
+    values = {
+        "observed_generation": generation,
+        "conditions": merge_conditions(approval.status.conditions, conditions, generation, now),
+        "log_entry": planned_status.log_entry,
+    }
+    return UpdateApprovalStatus.model_validate(values, by_name=True, by_alias=False)

@@ -1,0 +1,45 @@
+"""Slices of a series: do they belong together, and is one missing?"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from anamnesis.snapshots.image_annotations import AnnotatedImage
+from anamnesis.snapshots.quarantine import QuarantineEntry, QuarantineReason, is_quarantined
+from anamnesis.snapshots.source_files import SourceFile
+
+
+def series_quarantine_reason(members: Sequence[AnnotatedImage]) -> QuarantineReason | None:
+    """Returns why the slices of one series do not belong together, or none."""
+    annotations = [image.annotation for image in members]
+    if len({annotation.patient for annotation in annotations}) > 1:
+        return QuarantineReason.PATIENTS_DIFFER
+    if len({annotation.label for annotation in annotations}) > 1:
+        return QuarantineReason.LABELS_DIFFER
+    return QuarantineReason.SPLITS_DIFFER if len({annotation.split for annotation in annotations}) > 1 else None
+
+
+def find_incomplete_series(
+    images: Sequence[AnnotatedImage], unreadable_files: Sequence[tuple[SourceFile, QuarantineEntry]]
+) -> dict[str, str]:
+    """Returns the series that surely lost a slice, each with the unreadable file.
+
+    It is the only series in the folder of an unreadable file of its kind.
+
+    On a DICOM server the series of an unreadable instance is known. Where a folder holds several series, the gap that
+    a lost slice leaves shows it, when the pixels are stacked.
+    """
+    series_by_folder: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for image in images:
+        series_by_folder[_folder_and_suffix(image.file)].add(image.header.series)
+    files_by_folder = {_folder_and_suffix(file): file.key for file, entry in unreadable_files if is_quarantined(entry)}
+    return {
+        series: file
+        for folder, file in files_by_folder.items()
+        for series in series_by_folder.get(folder, ())
+        if series and len(series_by_folder[folder]) == 1
+    }
+
+
+def _folder_and_suffix(file: SourceFile) -> tuple[str, str]:
+    return "".join(file.manifest_names[1:2]), PurePosixPath(file.key).suffix.lower()
