@@ -123,8 +123,8 @@ def log_unverified(site: SiteInput) -> SiteReadiness | None:
 
 
 def spec_invalid(site: SiteInput) -> SiteReadiness | None:
-    """A field of the model means nothing or contradicts a Site: a task that no Site has, or places that overlap."""
-    problem = site.plan_input.spec_problem
+    """A field of the model means nothing or contradicts a Site, or a Secret lacks a key."""
+    problem = site.plan_input.spec_problem or site.plan_input.secret_problem
     return site.readiness(SiteState.INVALID_SPEC, problem) if problem else None
 
 

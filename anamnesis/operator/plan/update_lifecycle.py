@@ -180,10 +180,8 @@ def _decide_run(spec: ContinualModelSpec, update: ObservedUpdate, plan_input: Pl
             "spec.state of the model is Suspended, so no run starts; "
             "to continue, run: anamnesis resume -n NAMESPACE MODEL",
         )
-    if plan_input.spec_problem:
-        return UpdatePlan(
-            UpdateState.INVALID_SPEC, f"no run starts until the model is corrected: {plan_input.spec_problem}"
-        )
+    if problem := plan_input.spec_problem or plan_input.secret_problem:
+        return UpdatePlan(UpdateState.INVALID_SPEC, f"no run starts until the model is corrected: {problem}")
     ended_runs = [
         run for run in update.runs if run.created_at >= update.created_at and run.state is not RunState.INTERRUPTED
     ]

@@ -122,7 +122,8 @@ class StateReader:
                 name: split_key_reference(loaded_model, site, self._options.state_folder / namespace / "split.key")
                 for name, site in sites.items()
             },
-            spec_problem="; ".join((*find_problems(loaded_model, sites), *self._secret_problems(loaded_model))),
+            spec_problem="; ".join(find_problems(loaded_model, sites)),
+            secret_problem=self._find_secret_problem(loaded_model),
             now=now,
         )
         return state, ModelServices(store, backend)
@@ -148,14 +149,14 @@ class StateReader:
             self._cluster.get(ContinualModel, namespace, loaded_model.name) or loaded_model.resource, loaded_model.file
         )
 
-    def _secret_problems(self, loaded_model: LoadedResource[ContinualModel]) -> tuple[str, ...]:
+    def _find_secret_problem(self, loaded_model: LoadedResource[ContinualModel]) -> str:
         """Why a Secret of the model, which each run needs, cannot be used; the Sites report their own Secrets."""
         namespace = loaded_model.resource.metadata.namespace or ""
         try:
             collect_credentials(loaded_model.resource.spec, (), lambda name: self._cluster.read_secret(namespace, name))
         except InputError as error:
-            return (str(error),)
-        return ()
+            return str(error)
+        return ""
 
     def _read_sites(self, loaded_model: LoadedResource[ContinualModel]) -> Mapping[str, LoadedResource[Site]]:
         sites = self._registries.read_sites(loaded_model)
