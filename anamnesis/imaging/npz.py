@@ -1,5 +1,6 @@
 """Reader of NPZ files: the layout of MedMNIST, and ``images, labels, groups, split, class_names, masks``."""
 
+import os
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,7 +16,10 @@ from anamnesis.imaging.pixels import Pixels, check_size, to_image
 from anamnesis.records import Image
 
 _CHUNK = 1 << 24
+_END_RECORD_BYTES = 22  # of the ZIP format, with the number of members at byte 10
+_SINGLE_ARRAYS = {"images", "labels", "class_names", "groups", "split", "masks"}
 _SPLITS = {"train": "train", "val": "validation", "test": "test"}
+_MEDMNIST_ARRAYS = {f"{part}_{kind}" for part in _SPLITS for kind in ("images", "labels")}
 
 
 def read_headers(path: Path) -> list[Header]:
@@ -25,12 +29,8 @@ def read_headers(path: Path) -> list[Header]:
         ReadError: the file is unreadable, needs pickle, or has another layout.
     """
     with translate_read_errors(), zipfile.ZipFile(path) as archive:
-        names = [name.removesuffix(".npy") for name in archive.namelist()]
-        members = set(names)
-        if len(members) != len(names):
-            raise ReadError(
-                ReadErrorReason.UNEXPECTED_LAYOUT, "an array occurs twice in the NPZ file; write the NPZ file again"
-            )
+        members = _list_members(path, archive)
+        _check_names(members)
         if "images" in members:
             return _single_array_headers(archive, members)
         parts = [part for part in _SPLITS if f"{part}_images" in members]
@@ -41,6 +41,32 @@ def read_headers(path: Path) -> list[Header]:
                 f"found the arrays {sorted(members)[:20]}; rename the array of the images",
             )
         return [header for part in parts for header in _medmnist_headers(archive, part)]
+
+
+def _list_members(path: Path, archive: zipfile.ZipFile) -> set[str]:
+    """Returns the names of all arrays; ``zipfile`` does not compare their number with that at the end of the file."""
+    names = [name.removesuffix(".npy") for name in archive.namelist()]
+    with path.open("rb") as file:
+        file.seek(-_END_RECORD_BYTES - len(archive.comment), os.SEEK_END)
+        end_record = file.read(_END_RECORD_BYTES)
+    if int.from_bytes(end_record[10:12], "little") != len(names):
+        raise ReadError(ReadErrorReason.UNREADABLE, "the list of arrays in the NPZ file is damaged; copy it again")
+    if len(set(names)) != len(names):
+        raise ReadError(
+            ReadErrorReason.UNEXPECTED_LAYOUT, "an array occurs twice in the NPZ file; write the NPZ file again"
+        )
+    return set(names)
+
+
+def _check_names(members: set[str]) -> None:
+    """Refuses arrays that nothing would read: they could be the patients of the images, under another name."""
+    expected_names = _SINGLE_ARRAYS if "images" in members else _MEDMNIST_ARRAYS
+    if members & {"images", "train_images", "val_images", "test_images"} and members - expected_names:
+        raise ReadError(
+            ReadErrorReason.UNEXPECTED_LAYOUT,
+            f"expected some of the arrays {sorted(expected_names)}, found also "
+            f"{sorted(members - expected_names)[:20]}; rename or remove these arrays",
+        )
 
 
 def iter_rows(path: Path, member: str, row_numbers: Iterable[int]) -> Iterator[Image | ReadError]:
