@@ -14,6 +14,7 @@ from anamnesis.cli.commands import (
     doctor,
     evaluate,
     ingest,
+    key,
     methods,
     operator,
     predict,
@@ -23,6 +24,7 @@ from anamnesis.cli.commands import (
     status,
     support_bundle,
     suspend,
+    testset,
     update,
     withdraw,
 )
@@ -122,3 +124,5 @@ COMMAND_MODULES = (
 for command_module in COMMAND_MODULES:
     command_module.register_commands(app)
 app.add_typer(registry.app, name="registry")
+app.add_typer(testset.app, name="testset")
+app.add_typer(key.app, name="key")

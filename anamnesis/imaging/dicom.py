@@ -44,7 +44,7 @@ _COLOUR_INTERPRETATIONS = {"RGB", "YBR_FULL", "YBR_FULL_422"}
 _GREY_INTERPRETATIONS = {"MONOCHROME1", "MONOCHROME2"}
 _SPACING_NAMES = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 _HEADER_TAGS = [
-    "SOPClassUID", "ImageType", "SeriesDescription",
+    "SOPClassUID", "ImageType", "SeriesDescription", "BodyPartExamined",
     "Modality", "PatientID", "PatientSex", "PatientAge", "PatientBirthDate", "StudyDate", "Manufacturer",
     "StudyInstanceUID", "SeriesInstanceUID", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel", "BitsAllocated",
     "SOPInstanceUID", "BurnedInAnnotation", "PhotometricInterpretation", "ModalityLUTSequence",
@@ -70,6 +70,7 @@ def read_header(path: Path) -> Header:
         )
         return Header(
             modality=modality,
+            body_part=str(dataset.get("BodyPartExamined") or "").strip().upper(),
             patient=str(dataset.get("PatientID") or "").strip(),
             study=study,
             # Slices without the identifier of their series are one series of their study.

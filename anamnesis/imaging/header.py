@@ -15,6 +15,7 @@ class Header:
         member: name of the array with the image inside an NPZ, else empty.
         row: row of the image in that array, else -1.
         modality: DICOM code.
+        body_part: BodyPartExamined, in capitals.
         patient: the source's identifier of the patient.
         study: the source's identifier of the study.
         series: the source's identifier of the series; files with the same identifier are slices of one volume.
@@ -28,6 +29,7 @@ class Header:
     member: str = ""
     row: int = -1
     modality: str = ""
+    body_part: str = ""
     patient: str = ""
     study: str = ""
     series: str = ""

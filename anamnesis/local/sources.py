@@ -11,7 +11,7 @@ from anamnesis.local.progress import Reporter
 from anamnesis.local.updates import create_split_key
 from anamnesis.operator.addresses import store_url
 from anamnesis.operator.api import LoadedResource, Site
-from anamnesis.records import AnamnesisError, InputError, encode_object
+from anamnesis.records import CORRECTED_TEST_LABELS, AnamnesisError, InputError, encode_object
 from anamnesis.storage import open_store
 
 
@@ -30,7 +30,10 @@ def make_site_inspector(selected_model: SelectedModel) -> InspectSite:
                 return SiteContents()  # never ingested: there may be no split key yet
             key = read_site_key(store, site.name, selected_model.split_key(site))
             ingest_result = find_ingest_result(selected_model.config(site), store, key)
-            return SiteContents(ingest_result.snapshot if ingest_result else "", test_set)
+            if ingest_result is None:
+                return SiteContents("", test_set)
+            corrected_labels = ingest_result.counts.get(CORRECTED_TEST_LABELS, 0)
+            return SiteContents(ingest_result.snapshot, test_set, corrected_labels=corrected_labels)
         except AnamnesisError as error:  # the site's status reports it; the other sites continue
             return SiteContents("", test_set, str(error))
 

@@ -50,6 +50,7 @@ def site_config(site: LoadedResource[Site]) -> SiteConfig:
         maximum_studies=spec.maximum_studies,
         maximum_studies_per_patient=spec.maximum_studies_per_patient,
         attributes=spec.attributes,
+        body_parts=spec.body_parts,
     )
 
 

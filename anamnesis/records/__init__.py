@@ -29,10 +29,17 @@ from anamnesis.records.scheduled_evaluation import Measurement, ScheduledEvaluat
 from anamnesis.records.signature import PublicKey, Signature, SignerRole, SigningSettings
 from anamnesis.records.site import LabelOrigin, LabelSource, PatientOrigin, SiteConfig, SiteRef
 from anamnesis.records.task import Task, TaskType, find_class_indices, label_space
-from anamnesis.records.update_run import SourceState, UpdateResult, UpdateResultKind, UpdateTrigger
+from anamnesis.records.update_run import (
+    CORRECTED_TEST_LABELS,
+    SourceState,
+    UpdateResult,
+    UpdateResultKind,
+    UpdateTrigger,
+)
 from anamnesis.records.version import UpdateCost, UpdateRecord, Version
 
 __all__ = [
+    "CORRECTED_TEST_LABELS",
     "MINIMUM_CELL_PATIENTS",
     "TRAINING_SPLITS",
     "AnamnesisError",

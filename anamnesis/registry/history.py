@@ -20,6 +20,7 @@ class History:
         claims: digest of the content of a claim -> its last entry.
         withdrawal: the entry by which a person withdrew the champion, until a roll back; else none.
         recorded_approvals: uid of an UpdateApproval -> the entry that records it.
+        replaced_test_sets: digest of a test set -> the entry that replaced it.
         ignored_entries: entries that break the rules and have no effect.
     """
 
@@ -32,6 +33,7 @@ class History:
     claims: Mapping[str, LogEntry] = field(default_factory=dict)
     withdrawal: LogEntry | None = None
     recorded_approvals: Mapping[str, LogEntry] = field(default_factory=dict)
+    replaced_test_sets: Mapping[str, LogEntry] = field(default_factory=dict)
     ignored_entries: tuple[LogEntry, ...] = ()
 
     @property
@@ -48,6 +50,10 @@ class History:
     def rolled_back_versions(self) -> tuple[str, ...]:
         """The promoted versions that the champion does not build on."""
         return tuple(digest for digest in self.promoted_versions if digest not in self.lineage)
+
+    def earlier_test_set(self, test_set: str) -> str:
+        """Returns the digest of the test set that this one replaced, or empty."""
+        return next((old for old, entry in self.replaced_test_sets.items() if entry.subject == test_set), "")
 
     def is_vetoed(self, version: str) -> bool:
         """Returns whether a person has rejected the version."""
@@ -139,6 +145,12 @@ def _apply_withdrawal(history: History, entry: LogEntry) -> History | None:
     return replace(history, champion=None, withdrawal=entry, approvals={}) if history.champion else None
 
 
+def _apply_test_set(history: History, entry: LogEntry) -> History | None:
+    if not entry.replaced_subject or entry.replaced_subject in history.replaced_test_sets:
+        return None
+    return replace(history, replaced_test_sets={**history.replaced_test_sets, entry.replaced_subject: entry})
+
+
 def _keep_history(history: History, _: LogEntry) -> History | None:
     return history
 
@@ -154,6 +166,8 @@ _APPLY_BY_KIND: Mapping[EntryKind, Callable[[History, LogEntry], History | None]
     EntryKind.JOIN: _keep_history,
     EntryKind.WITHDRAW: _apply_withdrawal,
     EntryKind.NO_EFFECT: _keep_history,
+    EntryKind.ISSUE_TEST_SET: _apply_test_set,
+    EntryKind.REKEY: _keep_history,
 }
 
 

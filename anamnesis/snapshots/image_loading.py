@@ -78,7 +78,7 @@ def store_pixels(
     shards = ShardWriter(store)
     total = sum(len(study.pixel_sources) for study in studies)
     progress_interval = max(1, total // 100)
-    for loaded_count, loaded_image in enumerate(_load_all(studies, classes, parallel_map), 1):
+    for loaded_count, loaded_image in enumerate(load_images(studies, classes, parallel_map), 1):
         image_records = records[loaded_image.study_index]
         if image_records is not None and loaded_image.image and loaded_image.record:
             shards.add(loaded_image.record.content, loaded_image.image.pixels)
@@ -107,7 +107,7 @@ def _quarantine_study(study: Study, loaded_image: LoadedImage) -> list[Quarantin
     ]
 
 
-def _load_all(studies: Sequence[Study], classes: int, parallel_map: OrderedExecutorMap) -> Iterator[LoadedImage]:
+def load_images(studies: Sequence[Study], classes: int, parallel_map: OrderedExecutorMap) -> Iterator[LoadedImage]:
     """Yields all images of the studies, in an order that depends on the studies alone."""
     image_loads = [
         ImageLoad(study_index, name, pixel_source, classes, _image_source(study) if name == MASK else None)

@@ -27,6 +27,7 @@ class QuarantineReason(StrEnum):
     INCOMPLETE_SERIES = "another slice of the series is unusable; send the complete series again"
     NO_PATIENT = "neither the label table nor the file has an identifier of the patient"
     OTHER_MODALITY = "the modality is not one of the site's modalities"
+    OTHER_BODY_PART = "the body part is missing, or not one of the site's body parts"
     NO_MAIN_IMAGE = "the study has no image of the site's first modality"
     TWO_IMAGES = "the study has several images of one modality"
     MASK_SIZE = "the mask and its image differ in size"
@@ -39,7 +40,7 @@ class QuarantineReason(StrEnum):
     COPY = "the file is a copy of another one; the image counts once"
 
 
-NOT_FOR_THE_SITE = frozenset({*FOREIGN_REASONS, QuarantineReason.OTHER_MODALITY})
+NOT_FOR_THE_SITE = frozenset({*FOREIGN_REASONS, QuarantineReason.OTHER_MODALITY, QuarantineReason.OTHER_BODY_PART})
 """Reasons of intact files that are not for the task of the site. They are counted apart."""
 
 

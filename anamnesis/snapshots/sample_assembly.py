@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from anamnesis.records import SiteConfig, Split, TaskType, canonical_json, digest_json, encode
+from anamnesis.snapshots.aliases import Aliases
 from anamnesis.snapshots.keys import pseudonymise_patient, pseudonymise_study
 from anamnesis.snapshots.manifest import ImageRecord, SampleRecord
 from anamnesis.snapshots.quarantine import QuarantineLog, QuarantineReason
@@ -35,6 +36,7 @@ def assemble_samples(
     key: bytes,
     config: SiteConfig,
     quarantine_log: QuarantineLog,
+    aliases: Aliases,
 ) -> list[AssembledSample]:
     """Returns the sample record of each loaded study; it has pseudonyms instead of identifiers.
 
@@ -45,6 +47,7 @@ def assemble_samples(
         key: the split key.
         config: settings of the site.
         quarantine_log: receives studies whose mask does not match their image.
+        aliases: pseudonyms that patients keep from an earlier key.
     """
     assembled_samples = []
     for study, records in zip(studies, images, strict=True):
@@ -59,6 +62,7 @@ def assemble_samples(
                 patient_split=patient_splits[study.patient],
                 key=key,
                 config=config,
+                aliases=aliases,
             )
             assembled_samples.append(AssembledSample(study.files, record, study.is_patient_declared))
     return assembled_samples
@@ -84,10 +88,15 @@ def _mask_has_place_of_image(images: Mapping[str, ImageRecord], main_modality: s
 
 
 def _make_record(
-    study: Study, images: Mapping[str, ImageRecord], patient_split: Split, key: bytes, config: SiteConfig
+    study: Study,
+    images: Mapping[str, ImageRecord],
+    patient_split: Split,
+    key: bytes,
+    config: SiteConfig,
+    aliases: Aliases,
 ) -> SampleRecord:
-    patient_pseudonym = pseudonymise_patient(key, config.name, study.patient)
-    study_pseudonym = pseudonymise_study(key, config.name, study.patient, study.study)
+    patient_pseudonym = aliases.resolve(pseudonymise_patient(key, config.name, study.patient))
+    study_pseudonym = aliases.resolve(pseudonymise_study(key, config.name, study.patient, study.study))
     has_target = study.target is not None or config.task.type is TaskType.PRETRAINING
     return SampleRecord(
         id=_sample_id(patient_pseudonym, study_pseudonym, images, 0),

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from anamnesis.imaging import Header, PixelSource
 from anamnesis.records import SiteConfig, Split, Target, TaskType
+from anamnesis.snapshots.body_parts import is_other_body_part
 from anamnesis.snapshots.copies import drop_copies
 from anamnesis.snapshots.file_names import normalise_file_name, normalise_text
 from anamnesis.snapshots.image_annotations import AnnotatedImage, ImageAnnotation, annotate_image, strip_image_suffix
@@ -123,7 +124,7 @@ def _quarantine_images(
     shared_keys = {key for key, name in names.items() if name_counts[name] > 1 and name in table_rows}
     accepted_images, entries = [], []
     for image in images:
-        reason = _image_quarantine_reason(config, image.annotation)
+        reason = _image_quarantine_reason(config, image.header, image.annotation)
         if image.file.key in shared_keys:
             reason = QuarantineReason.NAME_CONFLICT
         if reason:
@@ -146,9 +147,13 @@ def _is_ignored(config: SiteConfig, annotation: ImageAnnotation) -> bool:
     return label is not None and str(_class_name(config, label)) in _class_names(config.labels.ignore)
 
 
-def _image_quarantine_reason(config: SiteConfig, annotation: ImageAnnotation) -> QuarantineReason | None:
+def _image_quarantine_reason(
+    config: SiteConfig, header: Header, annotation: ImageAnnotation
+) -> QuarantineReason | None:
     if annotation.modality and annotation.modality not in config.modalities:
         return QuarantineReason.OTHER_MODALITY
+    if is_other_body_part(config, header):
+        return QuarantineReason.OTHER_BODY_PART
     if annotation.is_ambiguous:
         return QuarantineReason.ROW_CONFLICT
     if lacks_patient(config, annotation):

@@ -57,6 +57,7 @@ class HospitalNetwork:
         self.sources: dict[str, tuple[str, int, datetime]] = {}
         self.stores: dict[str, MemoryStore] = {}
         self.quality: dict[str, str] = {}
+        self.corrected_labels: dict[str, int] = {}
         self.writes_left: int | None = None
         self.unreachable = False
         self.hospital_count = 0
@@ -145,6 +146,7 @@ class FakeBackend:
             content=content,
             patients=patients,
             quality=quality,
+            corrected_labels=self.network.corrected_labels.get(request.site.name, 0),
         )
 
     def _simulate_evaluation(self, request: EvaluationRequest) -> None:

@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from anamnesis.records import (
     Criterion,
+    Enforcement,
     EntryKind,
     Evaluation,
     EvaluationSet,
     InputError,
+    LogEntry,
     Metric,
     Task,
     TaskType,
@@ -20,7 +22,15 @@ from anamnesis.records import (
     decode,
     encode,
 )
-from anamnesis.registry import ApprovalMode, GatePolicy, History, RequiredTestSet, TaskLimits, decide_promotion
+from anamnesis.registry import (
+    ApprovalMode,
+    GatePolicy,
+    History,
+    RequiredTestSet,
+    TaskLimits,
+    build_history,
+    decide_promotion,
+)
 
 BASE = "sha256:base"
 CANDIDATE = Version(base=BASE, snapshot="sha256:snapshot", site="new", configuration={}, parts={})
@@ -230,3 +240,49 @@ def test_a_better_score_never_loses(old: Decimal, new: Decimal, saliency: Decima
     worse = decision_of({"old": str(old), "new": str(new), "old saliency": str(saliency)})
     better = decision_of({"old": str(old + more), "new": str(new + more), "old saliency": str(saliency + more)})
     assert worse.verdict is not Verdict.PROMOTE or better.verdict is Verdict.PROMOTE
+
+
+def issued(replaced: str, subject: str) -> LogEntry:
+    return LogEntry(
+        number=7,
+        previous_digest="",
+        nonce="",
+        kind=EntryKind.ISSUE_TEST_SET,
+        subject=subject,
+        author="rossi",
+        reason="labels were swapped",
+        time="2026-11-20T12:00:00Z",
+        site="old",
+        replaced_subject=replaced,
+    )
+
+
+@pytest.mark.parametrize("scores", [GOOD, GOOD | {"old": "0.0"}, {}])
+@pytest.mark.parametrize("enforcement", list(Enforcement))
+def test_corrected_labels_in_a_frozen_test_set_leave_it_undecided(scores, enforcement) -> None:
+    tests = (replace(TESTS[0], corrected_labels=3), TESTS[1])
+    decision = decision_of(scores, replace(POLICY, enforcement=enforcement), tests=tests)
+    assert decision.verdict is Verdict.AWAIT_EVALUATIONS
+    assert "run 'anamnesis testset issue --site old --reason TEXT'" in decision.reason
+
+
+def test_a_replaced_test_set_decides_nothing_and_its_score_is_shown() -> None:
+    history = build_history([issued("test of old", "next test of old")])
+    history = replace(HISTORY, replaced_test_sets=history.replaced_test_sets)
+    decision = decision_of(GOOD | {"old": "0.0"}, history=history)
+    assert decision.verdict is Verdict.SUPERSEDED
+    assert "rossi replaced the test set of old in log entry 7" in decision.reason
+    next_test = replace(TESTS[0], test_set="next test of old")
+    good = evaluations_of(GOOD)
+    moved = [replace(item, test_set="next test of old") if item.site == "old" else item for item in good]
+    earlier = evaluations_of({"old": "0.01"}, "earlier")
+    decision = decision_of(
+        {},
+        history=history,
+        tests=(next_test, TESTS[1]),
+        evaluations=[*moved, *earlier],
+        references={("next test of old", "AUROC"): D("0.90")},
+    )
+    assert decision.verdict is Verdict.PROMOTE
+    assert "on the replaced test set of old: AUROC 0.01, not required" in decision.reason
+    assert len(decision.evaluations) == len(moved)

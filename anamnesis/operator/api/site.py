@@ -10,6 +10,7 @@ from anamnesis.operator.api.cel import cel_rules
 from anamnesis.operator.api.split_key import SplitKeySpec
 from anamnesis.operator.api.status import SiteStatus
 from anamnesis.operator.api.string_types import (
+    BodyPart,
     ColumnName,
     Modality,
     PathSafeName,
@@ -189,6 +190,11 @@ class SiteSpec(ApiModel):
     source: SourceSpec
     modalities: Annotated[tuple[Modality, ...], Field(min_length=1, max_length=8), OrderedUniqueItems]
     """DICOM codes of the modalities to ingest; the network reads the first. The list cannot be changed."""
+    body_parts: Annotated[tuple[BodyPart, ...], Field(max_length=32), UniqueItems] = ()
+    """DICOM values of BodyPartExamined to take, for example CHEST, in training and in predictions. If empty, all.
+
+    A DICOM image of another body part, or without one, is not for this Site. Files without DICOM tags are taken.
+    """
     task: TaskSpec
     """The task of the model on this Site. It cannot be changed: create another Site for another task."""
     store: Url

@@ -16,6 +16,7 @@ URL_PATTERN = r"^(s3://[^/]+(/.*)?|file:///.*|[^:]+)$"
 S3_URL_PATTERN = r"^s3://[^/]+(/.*)?$"
 WEB_ADDRESS_PATTERN = r"^https?://[^\s]+$"
 MODALITY_PATTERN = r"^[A-Z0-9_]{1,16}$"
+BODY_PART_PATTERN = r"^[A-Z0-9]([A-Z0-9 _]*[A-Z0-9])?$"
 METHOD_PATTERN = r"^[A-Z][A-Za-z0-9]{0,62}$"
 REASON_PATTERN = r"^[A-Z][A-Za-z0-9]{0,63}$"
 TIME_ZONE_PATTERN = r"^[A-Za-z][A-Za-z0-9_+/-]*$"
@@ -57,6 +58,7 @@ PATTERN_DESCRIPTIONS: Mapping[str, str] = {
     S3_URL_PATTERN: "an address like s3://bucket/prefix",
     WEB_ADDRESS_PATTERN: "an address with http:// or https://",
     MODALITY_PATTERN: "a DICOM modality code, like DX or CT",
+    BODY_PART_PATTERN: "a DICOM value of BodyPartExamined in capitals, like CHEST",
     METHOD_PATTERN: "the name of a method, like EWCPrototype",
     REASON_PATTERN: "one word in CamelCase",
     TIME_ZONE_PATTERN: "a time zone, like Europe/Rome",
@@ -86,6 +88,7 @@ Url = Annotated[str, StringConstraints(pattern=URL_PATTERN, max_length=1024)]
 """``s3://bucket/prefix``, ``file:///absolute/path``, or a path relative to the file that holds the resource."""
 S3Url = Annotated[str, StringConstraints(pattern=S3_URL_PATTERN, max_length=1024)]
 WebAddress = Annotated[str, StringConstraints(pattern=WEB_ADDRESS_PATTERN, max_length=1024)]
+BodyPart = Annotated[str, StringConstraints(pattern=BODY_PART_PATTERN, max_length=16)]
 Modality = Annotated[str, StringConstraints(pattern=MODALITY_PATTERN, max_length=32)]
 MethodName = Annotated[str, StringConstraints(pattern=METHOD_PATTERN, max_length=63)]
 Reason = Annotated[str, StringConstraints(pattern=REASON_PATTERN, max_length=64)]

@@ -3,6 +3,7 @@
 from anamnesis.operator.plan.plan_input import Candidate
 from anamnesis.operator.plan.planned_status import SiteState, UpdateState
 from anamnesis.operator.plan.site_input import SiteInput, SiteReadiness
+from anamnesis.operator.plan.update_lifecycle import missing_evaluation_hint
 from anamnesis.records import Verdict
 
 _SITE_STATE_BY_UPDATE_STATE = {
@@ -76,8 +77,7 @@ def version_not_promoted(site: SiteInput) -> SiteReadiness | None:
             case SiteState.AWAITING_EVALUATIONS:
                 return site.readiness(
                     SiteState.AWAITING_EVALUATIONS,
-                    f"version {candidate.version}: {candidate.reason}; "
-                    f"to add the missing evaluation, run: anamnesis evaluate -f FILE --version {candidate.version}",
+                    f"version {candidate.version}: {candidate.reason}{missing_evaluation_hint(candidate)}",
                 )
     return None
 

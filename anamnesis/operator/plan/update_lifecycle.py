@@ -18,7 +18,7 @@ from anamnesis.operator.api.durations import parse_duration
 from anamnesis.operator.api.model import ContinualModelSpec
 from anamnesis.operator.backends.base import Run, RunState
 from anamnesis.operator.plan.actions import Action, CancelRun, ClaimUpdate, RecordDecision, StartRun
-from anamnesis.operator.plan.plan_input import ObservedUpdate, PlanInput
+from anamnesis.operator.plan.plan_input import Candidate, ObservedUpdate, PlanInput
 from anamnesis.operator.plan.planned_status import UpdateState
 from anamnesis.records import UpdateResultKind, Verdict
 
@@ -120,7 +120,7 @@ def _decide_candidate(spec: ContinualModelSpec, update: ObservedUpdate, plan_inp
             f"version {candidate.version[:19]}: {candidate.reason}; "
             "new data or a changed configuration starts another update",
         )
-    if plan_input.withdrawal or update.base != plan_input.champion:
+    if plan_input.withdrawal or update.base != plan_input.champion or candidate.verdict is Verdict.SUPERSEDED:
         next_step = plan_input.withdrawal or "a new update starts from the champion and learns the same data"
         return UpdatePlan(
             UpdateState.SUPERSEDED,
@@ -138,8 +138,7 @@ def _decide_candidate(spec: ContinualModelSpec, update: ObservedUpdate, plan_inp
     if candidate.verdict is Verdict.AWAIT_EVALUATIONS:
         return UpdatePlan(
             UpdateState.AWAITING_EVALUATIONS,
-            f"version {candidate.version[:19]}: {candidate.reason}; "
-            f"to add the missing evaluation, run: anamnesis evaluate -f FILE --version {candidate.version[:19]}",
+            f"version {candidate.version[:19]}: {candidate.reason}{missing_evaluation_hint(candidate)}",
         )
     if candidate.verdict is Verdict.AWAIT_APPROVAL and spec.gate.enforcement == "Enforced":
         return UpdatePlan(
@@ -152,6 +151,13 @@ def _decide_candidate(spec: ContinualModelSpec, update: ObservedUpdate, plan_inp
         f"the operator writes the decision of the gate to the registry's log: {candidate.reason}",
         record_actions,
     )
+
+
+def missing_evaluation_hint(candidate: Candidate) -> str:
+    """Returns the command that adds a missing evaluation; empty where the candidate waits for something else."""
+    if not candidate.reason.startswith("missing:"):
+        return ""
+    return f"; to add the missing evaluation, run: anamnesis evaluate -f FILE --version {candidate.version[:19]}"
 
 
 def _decide_run(spec: ContinualModelSpec, update: ObservedUpdate, now: datetime) -> UpdatePlan:

@@ -140,6 +140,7 @@ def _observe_update(state: ModelState, update: ModelUpdate, sites: dict[str, Obs
         source_fingerprint=fingerprint,
         base=registry.champion,
         counter=next_update_counter(state, spec.site),
+        replaced_test_sets=len(registry.history.replaced_test_sets),
     )
     result = registry.result_of(update)
     version = result.version if result else ""

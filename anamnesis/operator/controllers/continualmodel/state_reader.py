@@ -193,6 +193,7 @@ def _read_gate_state(
         store,
         versions=(*registry.history.promoted_versions, *(item.version for item in judged_versions)),
         tests=(*learned_tests, *(test for item in judged_versions for test in item.tests)),
+        history=registry.history,
         previous=previous_state.evaluations if previous_state else None,
     )
     decisions = decide_versions(undecided, gate_policy(model.spec.gate), registry, evaluations)
