@@ -1,6 +1,7 @@
 """Reader of NPZ files: the layout of MedMNIST, and ``images, labels, groups, split, class_names, masks``."""
 
 import os
+import re
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,9 +18,8 @@ from anamnesis.records import Image
 
 _CHUNK = 1 << 24
 _END_RECORD_BYTES = 22  # of the ZIP format, with the number of members at byte 10
-_SINGLE_ARRAYS = {"images", "labels", "class_names", "groups", "split", "masks"}
+_PATIENT_NAME = re.compile(r"(patients?|subjects?|group|pids?)(_?(id|number|name)s?)?", re.I)
 _SPLITS = {"train": "train", "val": "validation", "test": "test"}
-_MEDMNIST_ARRAYS = {f"{part}_{kind}" for part in _SPLITS for kind in ("images", "labels")}
 
 
 def read_headers(path: Path) -> list[Header]:
@@ -30,7 +30,7 @@ def read_headers(path: Path) -> list[Header]:
     """
     with translate_read_errors(), zipfile.ZipFile(path) as archive:
         members = _list_members(path, archive)
-        _check_names(members)
+        _check_patient_name(members)
         if "images" in members:
             return _single_array_headers(archive, members)
         parts = [part for part in _SPLITS if f"{part}_images" in members]
@@ -51,6 +51,8 @@ def _list_members(path: Path, archive: zipfile.ZipFile) -> set[str]:
         end_record = file.read(_END_RECORD_BYTES)
     if int.from_bytes(end_record[10:12], "little") != len(names):
         raise ReadError(ReadErrorReason.UNREADABLE, "the list of arrays in the NPZ file is damaged; copy it again")
+    for member in archive.infolist():
+        archive.open(member).close()  # this compares the two copies of its name
     if len(set(names)) != len(names):
         raise ReadError(
             ReadErrorReason.UNEXPECTED_LAYOUT, "an array occurs twice in the NPZ file; write the NPZ file again"
@@ -58,14 +60,13 @@ def _list_members(path: Path, archive: zipfile.ZipFile) -> set[str]:
     return set(names)
 
 
-def _check_names(members: set[str]) -> None:
-    """Refuses arrays that nothing would read: they could be the patients of the images, under another name."""
-    expected_names = _SINGLE_ARRAYS if "images" in members else _MEDMNIST_ARRAYS
-    if members & {"images", "train_images", "val_images", "test_images"} and members - expected_names:
+def _check_patient_name(members: set[str]) -> None:
+    """Refuses an array of patients under another name: without it, one patient could be on both sides of a split."""
+    names = [name for name in sorted(members) if _PATIENT_NAME.fullmatch(name)]
+    if names and "groups" not in members:
         raise ReadError(
             ReadErrorReason.UNEXPECTED_LAYOUT,
-            f"expected some of the arrays {sorted(expected_names)}, found also "
-            f"{sorted(members - expected_names)[:20]}; rename or remove these arrays",
+            f"expected the patient of each image in an array 'groups', found {names[0]!r}; rename it to 'groups'",
         )
 
 

@@ -108,8 +108,8 @@ def _other_layout(path):
     np.savez(path, volumes=GREY)
 
 
-def _unknown_array(path):
-    np.savez(path, images=GREY, patients=np.arange(5))
+def _patients_under_another_name(path):
+    np.savez(path, images=GREY, patient_ids=np.arange(5))
 
 
 def _multi_label(path):
@@ -162,7 +162,7 @@ def _announces_terabytes(path):
     [
         (_objects, ReadErrorReason.UNEXPECTED_LAYOUT),
         (_other_layout, ReadErrorReason.UNEXPECTED_LAYOUT),
-        (_unknown_array, ReadErrorReason.UNEXPECTED_LAYOUT),
+        (_patients_under_another_name, ReadErrorReason.UNEXPECTED_LAYOUT),
         (_multi_label, ReadErrorReason.UNEXPECTED_LAYOUT),
         (_too_few_labels, ReadErrorReason.UNEXPECTED_LAYOUT),
         (_flipped_byte, ReadErrorReason.UNREADABLE),
