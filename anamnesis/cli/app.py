@@ -20,6 +20,7 @@ from anamnesis.cli.commands import (
     registry,
     report,
     run,
+    signing_key,
     status,
     support_bundle,
     suspend,
@@ -124,5 +125,6 @@ COMMAND_MODULES = (
 for command_module in COMMAND_MODULES:
     command_module.register_commands(app)
 app.add_typer(registry.app, name="registry")
+signing_key.register_commands(key.app)
 app.add_typer(testset.app, name="testset")
 app.add_typer(key.app, name="key")

@@ -24,7 +24,7 @@ from anamnesis.snapshots.keys import key_fingerprint, pseudonymise_patient
 from anamnesis.snapshots.manifest import SampleRecord, SnapshotManifest, snapshot_key, write_snapshot_manifest
 from anamnesis.snapshots.parallel import OrderedExecutorMap, ordered_executor_map
 from anamnesis.snapshots.quarantine import QuarantineLog, count_by_reason, format_reasons, quarantine_url
-from anamnesis.snapshots.sample_assembly import AssembledSample, assemble_samples, drop_duplicates, move_to_reserve
+from anamnesis.snapshots.sample_assembly import AssembledSample, assemble_samples, move_to_reserve
 from anamnesis.snapshots.shared_identifiers import check_identifiers
 from anamnesis.snapshots.source_files import (
     SourceFile,
@@ -37,7 +37,7 @@ from anamnesis.snapshots.splits import assign_splits, check_declared_splits, str
 from anamnesis.snapshots.store_binding import bind_store, check_store_binding
 from anamnesis.snapshots.studies import JoinedStudies
 from anamnesis.snapshots.testsets import TestSet, check_task, find_frozen_splits, freeze_first_sets, list_test_sets
-from anamnesis.sources import SourceItem
+from anamnesis.sources import ListingProblem, SourceItem
 from anamnesis.storage.store import MissingObjectError, Store
 
 ATTRIBUTES = ("Sex", "AgeBand", "Manufacturer")
@@ -132,8 +132,9 @@ def ingest(
         foreign_reasons=count_by_reason(quarantine_log.foreign),
         quarantine_list=quarantine_log.url,
     )
-    # If a file changed during the ingest, the fingerprint does not describe the result: it is not stored.
-    if list_source_items(config) == source_items:
+    # If a file changed during the ingest or was not returned, the fingerprint does not describe the result.
+    is_complete = ListingProblem.NOT_RETURNED not in result.reasons
+    if is_complete and list_source_items(config) == source_items:
         store.put(_result_key(source_fingerprint), canonical_json(encode(result)))
     return result
 
@@ -267,7 +268,9 @@ def _assemble_source(
     progress: Progress,
 ) -> tuple[list[AssembledSample], dict[str, int]]:
     """Stores the pixels of the studies; returns the samples and the numbers of images and studies without one."""
-    from anamnesis.snapshots.image_loading import store_pixels  # imports numpy, which listing a source does not need
+    # These import numpy, which listing a source does not need.
+    from anamnesis.snapshots.image_loading import store_pixels
+    from anamnesis.snapshots.sample_recognition import recognise_samples
 
     studies = joined_studies.studies
     aliases = find_aliases(store, config.name, studies)
@@ -301,7 +304,13 @@ def _assemble_source(
         quarantine_log=quarantine_log,
         aliases=aliases,
     )
-    unique_samples = drop_duplicates(assembled_samples, issued_test_sets, quarantine_log)
+    unique_samples = recognise_samples(
+        assembled_samples,
+        issued_test_sets=issued_test_sets,
+        modality=config.modalities[0],
+        store=store,
+        quarantine_log=quarantine_log,
+    )
     quarantine_log.write_and_check_share()
     counts = {
         "ignored": joined_studies.ignored_count,

@@ -36,6 +36,7 @@ class QuarantineReason(StrEnum):
     DUPLICATE = "another patient or study has the same pixels"
     PATIENT_IN_TWO_SPLITS = "the source puts one patient into two splits"
     TEST_PATIENT_IN_TRAINING = "the source puts a patient of a frozen test or calibration set into training"
+    TEST_PATIENT_RETURNED = "the image is a copy of a test or calibration patient's image under another name"
     MISSING_FILE = "the manifest lists the file, but the source does not have it"
     COPY = "the file is a copy of another one; the image counts once"
 

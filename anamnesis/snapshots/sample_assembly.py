@@ -11,7 +11,6 @@ from anamnesis.snapshots.keys import pseudonymise_patient, pseudonymise_study
 from anamnesis.snapshots.manifest import ImageRecord, SampleRecord
 from anamnesis.snapshots.quarantine import QuarantineLog, QuarantineReason
 from anamnesis.snapshots.studies import MASK, Study
-from anamnesis.snapshots.testsets import TestSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,22 +110,19 @@ def _make_record(
 
 
 def drop_duplicates(
-    assembled_samples: Sequence[AssembledSample], issued_test_sets: Sequence[TestSet], quarantine_log: QuarantineLog
+    assembled_samples: Sequence[AssembledSample], frozen_samples: Iterable[SampleRecord], quarantine_log: QuarantineLog
 ) -> list[AssembledSample]:
     """Keeps equal pixels for one patient and study only, because a copy could be in the other split.
 
-    Equal pixels with different targets are a conflict: none of the samples is kept. Images of an issued test set keep
-    their patient. Otherwise a labelled study comes before an unlabelled one, then one with a declared patient, then the
-    order of the pseudonyms decides. An equal image of the same or of no declared patient is a copy, and counts once.
+    Equal pixels with different targets are a conflict: none of the samples is kept. Images of a frozen test or
+    calibration set keep their patient, and are quarantined under any other one. Otherwise a labelled study comes before
+    an unlabelled one, then one with a declared patient, then the order of the pseudonyms decides. An equal image of the
+    same or of no declared patient is a copy, and counts once.
     """
-    owners = {
-        _content_digests(sample): (sample.patient, sample.study)
-        for test_set in issued_test_sets
-        for sample in test_set.samples
-    }
+    owners = {content_digests(sample): (sample.patient, sample.study) for sample in frozen_samples}
     groups: dict[tuple[str, ...], list[AssembledSample]] = defaultdict(list)
     for assembled in sorted(assembled_samples, key=_sort_key):
-        groups[_content_digests(assembled.record)].append(assembled)
+        groups[content_digests(assembled.record)].append(assembled)
     unique_samples: list[AssembledSample] = []
     for contents, members in groups.items():
         if _have_different_targets(members):
@@ -146,8 +142,8 @@ def drop_duplicates(
         ]
         for assembled in duplicate_samples:
             is_copy = owner_samples and (not assembled.is_patient_declared or assembled.record.patient == owner[0])
-            reason = QuarantineReason.COPY if is_copy else QuarantineReason.DUPLICATE
-            quarantine_log.add(reason, assembled.files)
+            other = QuarantineReason.TEST_PATIENT_RETURNED if contents in owners else QuarantineReason.DUPLICATE
+            quarantine_log.add(QuarantineReason.COPY if is_copy else other, assembled.files)
     return unique_samples
 
 
@@ -185,7 +181,8 @@ def _with_copy_number(assembled: AssembledSample, copy_number: int) -> Assembled
     )
 
 
-def _content_digests(record: SampleRecord) -> tuple[str, ...]:
+def content_digests(record: SampleRecord) -> tuple[str, ...]:
+    """Returns the content digests of a sample's images without its mask: equal ones are the same sample."""
     return tuple(image.content for name, image in sorted(record.images.items()) if name != MASK)
 
 

@@ -142,6 +142,13 @@ def list_calibration_sets(store: Store, issued_test_sets: Sequence[TestSet]) -> 
     return tuple(read_calibration_set(store, digest) for digest in digests)
 
 
+def list_frozen_samples(store: Store, issued_test_sets: Sequence[TestSet]) -> tuple[SampleRecord, ...]:
+    """Returns the samples of issued test sets and their calibration sets."""
+    tested = (sample for test_set in issued_test_sets for sample in test_set.samples)
+    calibrating = (sample for each in list_calibration_sets(store, issued_test_sets) for sample in each.samples)
+    return (*tested, *calibrating)
+
+
 def find_frozen_splits(store: Store, issued_test_sets: Sequence[TestSet]) -> dict[str, Split]:
     """Returns TEST or CALIBRATION for the pseudonym of each patient in issued test sets and their calibration sets."""
     calibration_sets = list_calibration_sets(store, issued_test_sets)
