@@ -140,6 +140,8 @@ def _check_supported(dataset: pydicom.Dataset) -> None:
             ReadErrorReason.MULTI_FRAME,
             f"expected one frame, found {dataset.NumberOfFrames}; export one file for each frame",
         )
+    if not str(dataset.get("Modality") or "").strip():
+        raise ReadError(ReadErrorReason.NO_MODALITY, "Modality (0008,0060) is empty; export the image again")
     if str(dataset.get("BurnedInAnnotation") or "").upper() == "YES":
         raise ReadError(
             ReadErrorReason.BURNED_IN_ANNOTATIONS,

@@ -22,6 +22,8 @@ from anamnesis.registry.small_test_sets import describe_small_classes
 
 FORGETTING, SALIENCY = "forgetting", "saliency"
 SALIENCY_METRIC = "IoU"
+MISSING_EVALUATIONS = "missing: "
+"""Begins the reason of a decision that waits for evaluations, and not for another test set."""
 
 _EXACT_CONTEXT = Context(prec=200, traps=[Inexact])
 
@@ -204,7 +206,7 @@ def _decide_verdict(
     if corrected_tests := [test for test in tests if test.corrected_labels]:
         return Verdict.AWAIT_EVALUATIONS, "; ".join(map(_describe_corrected_labels, corrected_tests))
     if missing_evaluations:
-        return Verdict.AWAIT_EVALUATIONS, f"missing: {'; '.join(missing_evaluations)}"
+        return Verdict.AWAIT_EVALUATIONS, f"{MISSING_EVALUATIONS}{'; '.join(missing_evaluations)}"
     if small_classes and policy.enforcement is Enforcement.ENFORCED:
         return Verdict.AWAIT_EVALUATIONS, "; ".join(small_classes)
     doubt = "".join(f" ({text})" for text in small_classes)

@@ -37,7 +37,7 @@ from anamnesis.snapshots.splits import assign_splits, check_declared_splits, str
 from anamnesis.snapshots.store_binding import bind_store, check_store_binding
 from anamnesis.snapshots.studies import JoinedStudies
 from anamnesis.snapshots.testsets import TestSet, check_task, find_frozen_splits, freeze_first_sets, list_test_sets
-from anamnesis.sources import SourceItem
+from anamnesis.sources import ListingProblem, SourceItem
 from anamnesis.storage.store import MissingObjectError, Store
 
 ATTRIBUTES = ("Sex", "AgeBand", "Manufacturer")
@@ -132,8 +132,9 @@ def ingest(
         foreign_reasons=count_by_reason(quarantine_log.foreign),
         quarantine_list=quarantine_log.url,
     )
-    # If a file changed during the ingest, the fingerprint does not describe the result: it is not stored.
-    if list_source_items(config) == source_items:
+    # If a file changed during the ingest or was not returned, the fingerprint does not describe the result.
+    is_complete = ListingProblem.NOT_RETURNED not in result.reasons
+    if is_complete and list_source_items(config) == source_items:
         store.put(_result_key(source_fingerprint), canonical_json(encode(result)))
     return result
 

@@ -76,6 +76,7 @@ def test_implicit_syntax_is_read(write_dicom):
         ({"NumberOfFrames": 3}, ReadErrorReason.MULTI_FRAME),
         ({"BurnedInAnnotation": "YES"}, ReadErrorReason.BURNED_IN_ANNOTATIONS),
         ({"PhotometricInterpretation": "PALETTE COLOR", "Modality": "US"}, ReadErrorReason.UNSUPPORTED_COLOURS),
+        ({"Modality": ""}, ReadErrorReason.NO_MODALITY),
         ({"Rows": 0}, ReadErrorReason.NO_PIXELS),
         ({"Rows": 65535, "Columns": 65535}, ReadErrorReason.TOO_LARGE),
         ({"syntax": JPEGBaseline8Bit, "raw": encapsulate([b"\xff\xd8\xff\xd9"])}, ReadErrorReason.COMPRESSED),

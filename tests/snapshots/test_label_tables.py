@@ -68,6 +68,8 @@ WRONG_TABLES = [
         f"file;label;patient\n{ROSSI};no;x",
         "line 1, character 5: .* separated by semicolons, expected com",
     ),
+    ("labels.csv", f'"file";"label"\n"{ROSSI}";"no"', "line 1, character 7: .* separated by semicolons"),
+    ("labels.csv", f"sep=,\nfile,label\n{ROSSI},no", "line 1, column 1: the line names a separator for Excel"),
     ("labels.csv", f"file\tlabel\n{ROSSI}\tno", "line 1, character 5: the columns are separated by tabs"),
     ("labels.tsv", f"file,label\n{ROSSI},no", "separated by commas, expected tabs"),
     ("labels.csv", f'[{{"file": "{ROSSI}"}}]', "content of the file is JSON, but its name does not end in .json"),

@@ -37,7 +37,7 @@ def test_an_evaluation_has_temperature_threshold_and_errors(
         lambda guard, digest, split: openings.append((digest, split)) or record_opening(guard, digest, split),
     )
     runner.training = TrainingSettings(epochs=4, batch_size=32, learning_rate=5e-3)
-    _write_undeclared(runner, 360)
+    _write_undeclared(runner, 480)
     results = runner.update("north")
     (test_set,) = list_test_sets(open_store(runner.store("north")))
     (evaluation,) = read_evaluations(open_store(runner.registry), str(results["train"]["version"]))
