@@ -21,6 +21,8 @@ from anamnesis.registry.history import History, describe_withdrawal
 
 FORGETTING, SALIENCY = "forgetting", "saliency"
 SALIENCY_METRIC = "IoU"
+MISSING_EVALUATIONS = "missing: "
+"""Begins the reason of a decision that waits for evaluations, and not for another test set."""
 
 _EXACT_CONTEXT = Context(prec=200, traps=[Inexact])
 
@@ -195,7 +197,7 @@ def _decide_verdict(
     if corrected_tests := [test for test in tests if test.corrected_labels]:
         return Verdict.AWAIT_EVALUATIONS, "; ".join(map(_describe_corrected_labels, corrected_tests))
     if missing_evaluations:
-        return Verdict.AWAIT_EVALUATIONS, f"missing: {'; '.join(missing_evaluations)}"
+        return Verdict.AWAIT_EVALUATIONS, f"{MISSING_EVALUATIONS}{'; '.join(missing_evaluations)}"
     if failed_criteria := [item for item in criteria if item.is_applicable and not item.passed]:
         failures = "; ".join(map(_format_failure, failed_criteria))
         return Verdict.REJECT, f"failed {len(failed_criteria)} of {_format_criteria_count(criteria)}: {failures}"
