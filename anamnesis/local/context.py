@@ -38,6 +38,10 @@ class SelectedModel:
         """Returns the registry; gives it the identity of this model where it is empty."""
         return establish_registry(self.model, self.resources, self.state)
 
+    def check_registry(self) -> None:
+        """Refuses the registry of another model."""
+        open_model_registry(self.model, self.resources, self.state)
+
     def adopt_registry(self, author: str, reason: str) -> str:
         """Declares that the registry belongs to this model; returns the model's name there."""
         return adopt_registry(self.model, self.resources, self.state, author, reason)
