@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from anamnesis.local.signing import establish_registry, open_model_registry
+from anamnesis.local.signing import adopt_registry, establish_registry, open_model_registry
 from anamnesis.local.state import LocalState
 from anamnesis.local.updates import LocalContext
 from anamnesis.operator.addresses import split_key_reference
@@ -38,6 +38,14 @@ class SelectedModel:
     def establish_registry(self) -> Store:
         """Returns the registry; gives it the identity of this model where it is empty."""
         return establish_registry(self.model, self.resources, self.state)
+
+    def check_registry(self) -> None:
+        """Refuses the registry of another model."""
+        open_model_registry(self.model, self.resources, self.state)
+
+    def adopt_registry(self, author: str, reason: str) -> str:
+        """Declares that the registry belongs to this model; returns the model's name there."""
+        return adopt_registry(self.model, self.resources, self.state, author, reason)
 
     @property
     def network_key(self) -> str:

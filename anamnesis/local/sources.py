@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import anamnesis
 from anamnesis import steps
@@ -15,13 +16,22 @@ from anamnesis.records import CORRECTED_TEST_LABELS, AnamnesisError, InputError,
 from anamnesis.storage import open_store
 
 
-def make_site_inspector(selected_model: SelectedModel) -> InspectSite:
-    """Returns the function that inspects the sites of a model."""
+def make_site_inspector(
+    selected_model: SelectedModel, failures: Mapping[str, AnamnesisError] = MappingProxyType({})
+) -> InspectSite:
+    """Returns the function that inspects the sites of a model.
+
+    Args:
+        selected_model: the model.
+        failures: site -> the error of its ingest or update in this command; the site counts as not readable.
+    """
 
     def inspect_site(site: LoadedResource[Site]) -> SiteContents:
         from anamnesis.snapshots import find_ingest_result, list_test_sets, read_site_key
 
         test_set = ""
+        if site.name in failures:
+            return SiteContents(problem=str(failures[site.name]))
         try:
             store = open_store(store_url(site))
             issued_test_sets = list_test_sets(store)
@@ -60,6 +70,7 @@ def ingest_site(
         store_url(site),
         selected_model.split_key(site),
     )
+    selected_model.check_registry()
     create_split_key(store, site.name, split_key)
     progress = progress_reporter.track(f"ingest {site.name}")
     result = steps.ingest_site(config, store, split_key, workers=workers, progress=progress)

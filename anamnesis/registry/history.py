@@ -72,7 +72,8 @@ def build_history(entries: Iterable[LogEntry], is_signed: Callable[[LogEntry], b
     """Returns the history after the entries, read in order.
 
     The champion is a fold over all entries, so that every reader has the same. Where records are signed, the word of a
-    person counts for the gate only with a signature: an approval that somebody else wrote has no effect.
+    person counts for the gate only with a signature: an approval or a new test set that somebody else wrote has no
+    effect.
 
     The rules apply here as well as at the writer. These entries have no effect: a promotion whose base is not the
     champion at that moment, or while the champion is withdrawn; a promotion of a version that was promoted or vetoed
@@ -81,7 +82,7 @@ def build_history(entries: Iterable[LogEntry], is_signed: Callable[[LogEntry], b
     """
     history = History()
     for entry in entries:
-        if entry.kind is EntryKind.APPROVE and not is_signed(entry):
+        if entry.kind in _NEED_A_SIGNATURE and not is_signed(entry):
             history = replace(history, ignored_entries=(*history.ignored_entries, entry))
             continue
         if entry.approval and is_signed(entry):
@@ -155,6 +156,8 @@ def _keep_history(history: History, _: LogEntry) -> History | None:
     return history
 
 
+_NEED_A_SIGNATURE = (EntryKind.APPROVE, EntryKind.ISSUE_TEST_SET, EntryKind.REKEY)
+"""Kinds that the gate's input depends on."""
 _APPLY_BY_KIND: Mapping[EntryKind, Callable[[History, LogEntry], History | None]] = {
     EntryKind.CLAIM: _apply_claim,
     EntryKind.APPROVE: _apply_approval,

@@ -9,10 +9,13 @@ from anamnesis.records import InputError, LabelSource, PatientOrigin, Task, Task
 COVARIATE_PREFIX = "covariate."
 
 _SYNONYMS = {
-    "file": "file filename filepath path relativepath image imagefile imagefilename imagename imagepath",
-    "label": "label labels class classname category target diagnosis finding groundtruth",
+    "file": "file filename filepath path relativepath image imagefile imagefilename imageid imageindex imagename "
+    "imagepath datei dateiname fichier nomfichier nomefile archivo",
+    "label": "label labels class classname category target diagnosis finding findinglabels groundtruth "
+    "befund diagnose klasse classe diagnosi diagnostic diagnostico",
     "patient": "patient patientid patientidentifier patientno patientnr patientnumber patid pid "
-    "subject subjectid participant participantid person personid mrn medicalrecordnumber",
+    "subject subjectid participant participantid person personid mrn medicalrecordnumber "
+    "patientenid patientennummer idpatient paziente idpaziente paciente idpaciente",
     "study": "study studyid studyuid studyinstanceuid accession accessionnumber exam examid",
     "split": "split datasplit subset partition",
     "modality": "modality",

@@ -107,9 +107,10 @@ def join_studies(
     unique_files, copy_entries = drop_copies(_group_by_file(accepted_images), masks)
     unique_images = [image for file_images in unique_files for image in file_images]
     relevant_images = [image for image in unique_images if not _is_ignored(config, image.annotation)]
-    incomplete_series = find_incomplete_series(annotated_images, unreadable_files)
+    entries += copy_entries
+    incomplete_series = find_incomplete_series(annotated_images, entries, unreadable_files)
     studies, slice_entries = _join_slices(config, relevant_images, masks, incomplete_series)
-    entries += [*copy_entries, *slice_entries]
+    entries += slice_entries
     if len(config.modalities) > 1:
         studies, modality_entries = _join_modalities(config, studies)
         entries += modality_entries

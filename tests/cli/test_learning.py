@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .conftest import documents, write_documents
+
 Call = Callable[..., Any]
 
 
@@ -60,8 +62,34 @@ def test_a_missing_source_is_reported_by_name(call: Call, promoted_model_file: P
     (promoted_model_file.parent / "data").rename(promoted_model_file.parent / "gone")
     result = call("run", "-f", promoted_model_file)
     assert result.code == 2
-    assert "Site xray is not readable: source" in result.err
+    assert "ContinualModel chest, Site xray: not readable: source" in result.err
     assert state(call, promoted_model_file) == ["Unreadable"]
+
+
+def test_one_bad_label_ends_neither_the_other_sites_nor_the_other_models(call: Call, awaiting_folder: Path) -> None:
+    """The first site's labels are broken, the second model's registry is damaged: the rest is learned."""
+    folder = awaiting_folder.parent / "several"
+    shutil.copytree(awaiting_folder / "data", folder / "data")
+    shutil.copytree(awaiting_folder / "data", folder / "bad")
+    (folder / "bad" / "normal").rename(folder / "bad" / "nromal")
+    good, model = documents()
+    good["spec"]["store"] = "good-images"  # type: ignore[index]
+    bad = {**good, "metadata": {"name": "bad"}, "spec": {**good["spec"], "store": "bad-images"}}  # type: ignore[dict-item]
+    bad["spec"]["source"] = {"type": "Folder", "folder": {"path": "bad"}}  # type: ignore[index]
+    model["spec"] |= {"sites": [{"name": "bad"}, {"name": "xray"}]}  # type: ignore[operator]
+    damaged = {**model, "metadata": {"name": "a-damaged"}, "spec": {**model["spec"], "registry": {"url": "damaged"}}}  # type: ignore[dict-item]
+    (folder / "damaged" / "log").mkdir(parents=True)
+    (folder / "damaged" / "log" / "00000000000000000001.json").write_text("{}")
+    file = write_documents(folder / "model.yaml", [good, bad, damaged, model])
+    result = call("run", "-f", file, "--json")
+    assert result.code == 5, result.err  # that of the first failure
+    assert "ContinualModel a-damaged: " in result.err
+    assert "ContinualModel chest, Site bad: " in result.err
+    (document,) = json.loads(result.out)
+    assert [update["site"] for update in document["updates"]] == ["xray"]
+    assert list(document["failures"]) == ["bad"]
+    states = {site["name"]: site["state"] for site in document["status"]["sites"]}
+    assert states == {"bad": "Unreadable", "xray": "AwaitingApproval"}
 
 
 def test_ingest_counts_and_is_quick_the_second_time(call: Call, model_file: Path) -> None:

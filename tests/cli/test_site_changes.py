@@ -156,3 +156,24 @@ def test_an_own_key_that_differs_is_refused_until_it_replaces_the_first(call: Ca
     first, second = list_store_bindings(store_of(file))
     assert entries_of(file) == [(EntryKind.REKEY, "xray", first.fingerprint, second.fingerprint, "rossi")]
     assert call("ingest", "-f", file).code == 0
+
+
+def test_corrected_labels_wait_for_the_next_test_set_which_decides(call: Call, promoted_model_file: Path) -> None:
+    """The model learned swapped labels; then they are put right."""
+    file = promoted_model_file
+    swap_labels(file)
+    first_run = json.loads(call("run", "-f", file, "--json").out)[0]
+    assert first_run["status"]["sites"][0]["state"] == "AwaitingEvaluations"
+    assert "anamnesis testset issue --site xray --reason TEXT" in first_run["status"]["sites"][0]["message"]
+    assert [update["verdict"] for update in first_run["updates"]] == ["await_evaluations"]
+    assert call("testset", "issue", "-f", file, *ISSUE).code == 0
+    second_run = json.loads(call("run", "-f", file, "--json").out)[0]
+    assert second_run["status"]["sites"][0]["state"] == "AwaitingApproval"
+    assert "on the replaced test set of xray: AUROC" in second_run["updates"][0]["reason"]
+    (first, second) = list_test_sets(store_of(file))
+    shown = [
+        json.loads(call("registry", "show", "-f", file, name, "--json").out)
+        for name in ("champion", second_run["updates"][0]["version"])
+    ]
+    for details in shown:  # champion and candidate have scores on both sets
+        assert {first.digest, second.digest} <= {item["test_set"] for item in details["evaluations"]}

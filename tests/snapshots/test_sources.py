@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from anamnesis import snapshots
-from anamnesis.records import LabelOrigin, LabelSource, SiteConfig, Split, Task, TaskType
+from anamnesis.records import LabelOrigin, LabelSource, RefusedError, SiteConfig, Split, Task, TaskType
 from anamnesis.sources import ListingProblem
 from anamnesis.storage.s3 import S3Store
 from anamnesis.storage.store import MissingObjectError, ObjectInfo, open_store
@@ -55,11 +55,17 @@ def test_a_stray_key_or_a_missing_object_of_a_bucket_does_not_stop_the_rest(buck
             raise MissingObjectError(key)
         return read_object(store, key)
 
+    def refuse(store, key):
+        raise RefusedError(key)
+
     monkeypatch.setattr(S3Store, "list", list_with_stray_key)
     monkeypatch.setattr(S3Store, "get", read_all_but_one)
     result = snapshots.ingest(replace(site.config, source=f"{bucket}/stray"), site.store, site.key, 1)
     assert result.reasons == {ListingProblem.UNREADABLE_NAME: 1, ListingProblem.NOT_RETURNED: 1}
     assert result.counts["train"] + result.counts["validation"] + result.counts["test"] == 59
+    monkeypatch.setattr(S3Store, "get", refuse)
+    with pytest.raises(RefusedError, match="access to a file or folder was denied; check permissions and credentials"):
+        snapshots.ingest(replace(site.config, source=f"{bucket}/stray"), site.store, site.key, 1)
     monkeypatch.setattr(S3Store, "get", read_object)
     complete_result = snapshots.ingest(replace(site.config, source=f"{bucket}/stray"), site.store, site.key, 1)
     assert complete_result.reasons == {ListingProblem.UNREADABLE_NAME: 1}

@@ -17,7 +17,7 @@ from anamnesis.cli.options import (
 )
 
 app = typer.Typer(
-    help="Derives the split key of a member of the network; replaces the key of a site.",
+    help="Derives and replaces split keys; makes the keys that sign records.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

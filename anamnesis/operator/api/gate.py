@@ -57,6 +57,11 @@ class GateSpec(ApiModel):
     """How far the score of an earlier task may fall below its best score ever, a decimal in quotes."""
     saliency_floor: Share | None = None
     """Lowest agreement (IoU) of the saliency maps with those of the base version. If omitted, it is not judged."""
+    minimum_test_patients: Annotated[int, Field(ge=0, le=100_000, strict=True)] = 30
+    """A task is judged where each class has so many test patients; else the candidate stays undecided. 0: always.
+
+    Numbers of patients below 10 are not published, so a minimum below 10 is always met.
+    """
     approval: Literal["Required", "Automatic"] = "Required"
     """Required: a candidate that passed becomes the champion only after an UpdateApproval. Automatic: at once."""
     enforcement: Literal["Enforced", "Advisory"] = "Enforced"

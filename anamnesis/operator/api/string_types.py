@@ -14,7 +14,7 @@ POSITIVE_DURATION_PATTERN = r"^[1-9][0-9]{0,5}(s|m|h|d)$"
 DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
 URL_PATTERN = r"^(s3://[^/]+(/.*)?|file:///.*|[^:]+)$"
 S3_URL_PATTERN = r"^s3://[^/]+(/.*)?$"
-WEB_ADDRESS_PATTERN = r"^https?://[^\s]+$"
+WEB_ADDRESS_PATTERN = r"^https?://[^\s/?#@]+(/[^\s]*)?$"
 MODALITY_PATTERN = r"^[A-Z0-9_]{1,16}$"
 BODY_PART_PATTERN = r"^[A-Z0-9]([A-Z0-9 _]*[A-Z0-9])?$"
 METHOD_PATTERN = r"^[A-Z][A-Za-z0-9]{0,62}$"
@@ -60,7 +60,7 @@ PATTERN_DESCRIPTIONS: Mapping[str, str] = {
     DIGEST_PATTERN: "sha256: and 64 hex digits",
     URL_PATTERN: "s3://bucket/prefix, file:///absolute/path or a relative path",
     S3_URL_PATTERN: "an address like s3://bucket/prefix",
-    WEB_ADDRESS_PATTERN: "an address with http:// or https://",
+    WEB_ADDRESS_PATTERN: "an address with http:// or https://, without user and password",
     MODALITY_PATTERN: "a DICOM modality code, like DX or CT",
     BODY_PART_PATTERN: "a DICOM value of BodyPartExamined in capitals, like CHEST",
     METHOD_PATTERN: "the name of a method, like EWCPrototype",

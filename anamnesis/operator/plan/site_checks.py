@@ -5,6 +5,7 @@ from anamnesis.operator.plan.planned_status import SiteState, UpdateState
 from anamnesis.operator.plan.site_input import SiteInput, SiteReadiness
 from anamnesis.operator.plan.update_lifecycle import missing_evaluation_hint
 from anamnesis.records import Verdict
+from anamnesis.registry.gate import MISSING_EVALUATIONS
 
 _SITE_STATE_BY_UPDATE_STATE = {
     UpdateState.AWAITING_APPROVAL: SiteState.AWAITING_APPROVAL,
@@ -91,7 +92,8 @@ def _state_after_candidate(candidate: Candidate, is_gate_enforced: bool, is_subm
         return SiteState.REJECTED
     if candidate.verdict is Verdict.AWAIT_APPROVAL and is_gate_enforced:
         return SiteState.AWAITING_APPROVAL
-    if candidate.verdict is Verdict.AWAIT_EVALUATIONS and is_submitted:
+    is_missing = candidate.reason.startswith(MISSING_EVALUATIONS)  # the update runs again, and adds them
+    if candidate.verdict is Verdict.AWAIT_EVALUATIONS and (is_submitted or not is_missing):
         return SiteState.AWAITING_EVALUATIONS
     return None
 

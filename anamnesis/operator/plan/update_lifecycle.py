@@ -21,6 +21,7 @@ from anamnesis.operator.plan.actions import Action, CancelRun, ClaimUpdate, Reco
 from anamnesis.operator.plan.plan_input import Candidate, ObservedUpdate, PlanInput
 from anamnesis.operator.plan.planned_status import UpdateState
 from anamnesis.records import UpdateResultKind, Verdict
+from anamnesis.registry.gate import MISSING_EVALUATIONS
 
 CLAIM_DURATION = timedelta(hours=6)
 """How long a claim is valid. A live run renews it after half of this time; the claim of a dead operator expires."""
@@ -160,7 +161,7 @@ def _decide_candidate(spec: ContinualModelSpec, update: ObservedUpdate, plan_inp
 
 def missing_evaluation_hint(candidate: Candidate) -> str:
     """Returns the command that adds a missing evaluation; empty where the candidate waits for something else."""
-    if not candidate.reason.startswith("missing:"):
+    if not candidate.reason.startswith(MISSING_EVALUATIONS):
         return ""
     return f"; to add the missing evaluation, run: anamnesis evaluate -f FILE --version {candidate.version[:19]}"
 
