@@ -10,6 +10,7 @@ HOUNSFIELD_WINDOW = (-1000.0, 1000.0)
 """The window that networks read of a CT."""
 
 _SMALLEST_HOUNSFIELD_RANGE = 10.0
+_SMALLEST_BYTE_RANGE = 2  # of 255; an image of only 0 and 1 is nearly black
 _LARGEST_SHARE = 0.995
 
 
@@ -29,7 +30,8 @@ def check_contrast(image: Image, modality: str, file_format: Format) -> None:
     """
     pixels = image.pixels
     low, high = pixels.min(), pixels.max()
-    is_hounsfield = modality == "CT" and pixels.dtype != np.uint8
+    is_byte = pixels.dtype == np.uint8
+    is_hounsfield = modality == "CT" and not is_byte
     is_shifted = low >= 0 and (pixels.dtype == np.uint16 or high > HOUNSFIELD_WINDOW[1])
     if is_hounsfield and is_shifted and file_format is not Format.DICOM:
         raise ReadError(
@@ -38,8 +40,8 @@ def check_contrast(image: Image, modality: str, file_format: Format) -> None:
             "export the CT in Hounsfield units as DICOM, NIfTI or signed NPZ, or as a picture with 8 bits",
         )
     darkest, brightest = np.clip([low, high], *HOUNSFIELD_WINDOW).tolist() if is_hounsfield else (low, high)
-    smallest_range = _SMALLEST_HOUNSFIELD_RANGE if is_hounsfield else 0
-    is_constant = low == high or brightest - darkest < smallest_range
+    smallest_range = _SMALLEST_HOUNSFIELD_RANGE if is_hounsfield else _SMALLEST_BYTE_RANGE if is_byte else 0
+    is_constant = low == high or float(brightest) - float(darkest) < smallest_range
     if is_constant or max((pixels <= darkest).mean(), (pixels >= brightest).mean()) > _LARGEST_SHARE:
         window = (
             f", the window of CT is {HOUNSFIELD_WINDOW[0]:g} to {HOUNSFIELD_WINDOW[1]:g} HU" if is_hounsfield else ""

@@ -31,10 +31,10 @@ def decode_pixels(dataset: Dataset) -> Pixels:
         return stored_pixels
     padding = _find_padding(dataset, stored_pixels)
     values = _select_bits(dataset, stored_pixels, padding)
-    if padding is not None:
-        low, high = min(low, int(values.min())), max(high, int(values.max()))
     if dataset.PhotometricInterpretation == "MONOCHROME1" and dataset.get("Modality") not in _PHYSICAL_MODALITIES:
         values = (low + high - values.astype(np.int64)).astype(values.dtype)
+    if padding is not None:  # which may be outside the range of the stored bits
+        low, high = min(low, int(values.min())), max(high, int(values.max()))
     rescaled = _rescale(values, low, high, slope=slope, intercept=intercept)
     return rescaled if padding is None else _fill_padding(dataset, rescaled, padding)
 

@@ -27,6 +27,7 @@ class ReadErrorReason(StrEnum):
     SEVERAL_IMAGES_AT_ONE_POSITION = (
         "several images at one position (time points, phases or echoes of one series) are not supported yet"
     )
+    NO_MODALITY = "the DICOM header has no modality"
     NO_PIXELS = "the file has no pixels"
     UNSUPPORTED_COLOURS = "the colour space or lookup table is not supported"
     UNSUPPORTED_CHANNELS = "the channels of the array are not grey, or RGB along the last axis"

@@ -31,6 +31,13 @@ def _npz(path, pixels):
         (_png, (HOUNSFIELD / 8 + 128).astype(np.uint8), "CT", None),
         (_png, np.full((8, 8), 255, np.uint8), "DX", ReadErrorReason.NO_CONTRAST),
         (_png, np.full((8, 8), 7, np.uint16), "", ReadErrorReason.NO_CONTRAST),
+        (_npz, np.eye(8, dtype=bool), "MR", ReadErrorReason.NO_CONTRAST),
+        (
+            _png,
+            np.where(np.arange(1024).reshape(32, 32) < 2, 0, 65535).astype(np.uint16),
+            "DX",
+            ReadErrorReason.NO_CONTRAST,
+        ),
         (_png, np.zeros((8, 8), np.uint8), None, None),
     ],
 )
