@@ -6,10 +6,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any
 
 from anamnesis.records import AnamnesisError, InputError
+from anamnesis.records.safe_errors import describe_error, format_safe_traceback
 
 EVENTS_VARIABLE = "ANAMNESIS_EVENTS"
 """Environment variable with the path of the event file; without it events go to standard output."""
@@ -41,8 +41,8 @@ class StepReporter:
 def report_step(name: str) -> Iterator[StepReporter]:
     """Reports start, progress, end and error of the step in the ``with`` block.
 
-    An ``AnamnesisError`` is reported with its message. Any other error is reported with type and location only, because
-    its text may quote patient data.
+    An ``AnamnesisError`` is reported with its message. Any other error is reported with type and place only, because
+    its text may quote patient data; it is raised as an ``AnamnesisError``, because Kubeflow logs the traceback.
     """
     write = _open_writer(os.environ.get(EVENTS_VARIABLE, ""))
 
@@ -53,17 +53,15 @@ def report_step(name: str) -> Iterator[StepReporter]:
     emit({"event": "start", "step": name})
     try:
         yield step_reporter
-    except AnamnesisError as error:
-        emit({"event": "error", "step": name, "exit_code": error.exit_code, "message": str(error)})
-        raise
-    except ModuleNotFoundError as error:
-        message = f"the package {error.name} is not installed: this step needs the training image"
-        emit({"event": "error", "step": name, "exit_code": AnamnesisError.exit_code, "message": message})
-        raise
     except Exception as error:
-        message = f"unexpected {type(error).__name__} in {_error_location(error.__traceback__)}"
-        emit({"event": "error", "step": name, "exit_code": AnamnesisError.exit_code, "message": message})
-        raise
+        exit_code = error.exit_code if isinstance(error, AnamnesisError) else AnamnesisError.exit_code
+        message = describe_error(error)
+        if isinstance(error, ModuleNotFoundError):
+            message += ": this step needs the training image"
+        emit({"event": "error", "step": name, "exit_code": exit_code, "message": message})
+        if isinstance(error, AnamnesisError):
+            raise error from None  # its cause may quote a file
+        raise AnamnesisError(f"{message}\n{format_safe_traceback(error)}") from None
     emit({"event": "end", "step": name, "outputs": step_reporter.outputs})
 
 
@@ -115,14 +113,3 @@ def _open_writer(path: str) -> Callable[[bytes], object]:
 def _write_to_stdout(line: bytes) -> None:
     sys.stdout.write(line.decode())
     sys.stdout.flush()
-
-
-def _error_location(traceback: TracebackType | None) -> str:
-    """Returns the innermost line of our own code in the traceback."""
-    location = "the component"
-    while traceback is not None:
-        module = traceback.tb_frame.f_globals.get("__name__", "")
-        if module.startswith("anamnesis.") and module != __name__:
-            location = f"{module}, line {traceback.tb_lineno}"
-        traceback = traceback.tb_next
-    return location

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import traceback
 from typing import Annotated, Any
 
 import typer
@@ -14,20 +13,24 @@ from anamnesis.cli.commands import (
     doctor,
     evaluate,
     ingest,
+    key,
     methods,
     operator,
     predict,
     registry,
     report,
     run,
+    signing_key,
     status,
     support_bundle,
     suspend,
+    testset,
     update,
     withdraw,
 )
 from anamnesis.cli.options import format_examples
 from anamnesis.records.errors import AnamnesisError
+from anamnesis.records.safe_errors import describe_error, format_safe_traceback
 
 INTERRUPTED_EXIT_CODE = 130
 OTHER_WORDS_FOR_REASON = ("--why", "--because", "--message", "--comment")
@@ -54,13 +57,13 @@ class GuardedGroup(TyperGroup):
                 vars(error)["possibilities"] = ["--reason"]  # the message then asks: did you mean --reason?
             if isinstance(error, typer.Exit | typer.Abort) or hasattr(error, "exit_code"):
                 raise
-            text = f"unexpected {type(error).__name__}: {error} (ANAMNESIS_DEBUG=1 shows the traceback)"
+            text = f"{describe_error(error)} (ANAMNESIS_DEBUG=1 shows the traceback)"
             raise _report_error(error, text, 1) from error
 
 
 def _report_error(error: BaseException, text: str, exit_code: int) -> typer.Exit:
     if os.environ.get("ANAMNESIS_DEBUG") == "1":
-        traceback.print_exception(error)
+        print(format_safe_traceback(error), file=sys.stderr)
     print(f"anamnesis: {text}", file=sys.stderr)
     return typer.Exit(exit_code)
 
@@ -122,3 +125,6 @@ COMMAND_MODULES = (
 for command_module in COMMAND_MODULES:
     command_module.register_commands(app)
 app.add_typer(registry.app, name="registry")
+signing_key.register_commands(key.app)
+app.add_typer(testset.app, name="testset")
+app.add_typer(key.app, name="key")

@@ -33,6 +33,8 @@ def describe_local_status(model_status: LocalModelStatus) -> Iterator[str]:
     for report in model_status.reports.values():
         yield from (f"  {line}" for line in report_lines(report))
     yield f"  registry {model_status.registry}\n  head {model_status.head}"
+    yield f"  {model_status.signatures}"
+    yield from (f"  {warning}" for warning in model_status.warnings)
     yield from (f"  unreadable run record: {problem}" for problem in model_status.problems)
     if model_status.runs:
         rows = [[run.id, run.state.value, run.seconds, run.error] for run in model_status.runs[-SHOWN_RUNS:]]

@@ -19,7 +19,10 @@ from anamnesis.operator.runtime.kubernetes_api import load_configuration
 from anamnesis.operator.runtime.options import OperatorOptions
 from anamnesis.operator.runtime.process import run_operator
 from anamnesis.operator.runtime.reconcile_key import Reconcile
+from anamnesis.records import SignerRole
 from anamnesis.records.timestamps import Clock
+from anamnesis.registry.opening import read_private_key
+from anamnesis.registry.signing import make_signer
 
 Environment = Mapping[str, str]
 
@@ -30,6 +33,7 @@ def start_operator(
     *,
     state_folder: Path,
     pod_defaults_file: Path | None,
+    signing_key: Path | None,
     kubeconfig: str,
     context: str,
 ) -> int:
@@ -37,10 +41,12 @@ def start_operator(
 
     Raises:
         InputError: no kubeconfig and no service account, the API server does not serve our kinds, the port is in use,
-            or ``pod_defaults_file`` (defaults for the pods of runs) is not valid.
+            or ``pod_defaults_file`` (defaults for the pods of runs) or ``signing_key`` (a file) is not valid.
     """
     configure_logging(sys.stderr)
     pod_defaults = load_pod_defaults(pod_defaults_file) if pod_defaults_file else PodDefaults()
+    if signing_key:
+        make_signer(SignerRole.OPERATOR, read_private_key(signing_key.resolve().as_uri()))
     api_configuration = load_configuration(environment, kubeconfig, context)
     stop_event = threading.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
@@ -54,7 +60,8 @@ def start_operator(
             clock=clock,
             pod_defaults=pod_defaults,
         )
-        return create_reconciler(cluster, clock, ReconcileOptions(environment, state_folder, backends))
+        reconcile_options = ReconcileOptions(environment, state_folder, backends, signing_key=signing_key)
+        return create_reconciler(cluster, clock, reconcile_options)
 
     def make_metrics(resources: Callable[[], Iterable[Resource]]) -> OperatorMetrics:
         return OperatorMetrics(resources, anamnesis.__version__)

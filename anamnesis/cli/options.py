@@ -28,6 +28,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 AuthorOption = Annotated[str, typer.Option("--author", help="Your name in the log. Default: the login name.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation. The report is printed anyway.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="The reason; it is written to the log.")]
+RequiredReasonOption = Annotated[str, typer.Option("--reason", help="The reason; it is written to the log.")]
 WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Processes that read files in parallel.")]
 VersionArgument = Annotated[str, typer.Argument(metavar="VERSION", help="Digest of a version, or a unique prefix.")]
 

@@ -10,8 +10,8 @@ HOUNSFIELD_WINDOW = (-1000.0, 1000.0)
 """The window that networks read of a CT."""
 
 _SMALLEST_HOUNSFIELD_RANGE = 10.0
-_PERCENTILES = (0.5, 99.5)
-_SAMPLED_PIXELS = 1 << 20
+_SMALLEST_BYTE_RANGE = 2  # of 255; an image of only 0 and 1 is nearly black
+_LARGEST_SHARE = 0.995
 
 
 def check_contrast(image: Image, modality: str, file_format: Format) -> None:
@@ -28,28 +28,26 @@ def check_contrast(image: Image, modality: str, file_format: Format) -> None:
     Raises:
         ReadError: the image has no contrast or another unit.
     """
-    flat = image.pixels.reshape(-1)
-    low, high = flat.min(), flat.max()
-    is_hounsfield = modality == "CT" and image.pixels.dtype != np.uint8
-    is_shifted = low >= 0 and (image.pixels.dtype == np.uint16 or high > HOUNSFIELD_WINDOW[1])
+    pixels = image.pixels
+    low, high = pixels.min(), pixels.max()
+    is_byte = pixels.dtype == np.uint8
+    is_hounsfield = modality == "CT" and not is_byte
+    is_shifted = low >= 0 and (pixels.dtype == np.uint16 or high > HOUNSFIELD_WINDOW[1])
     if is_hounsfield and is_shifted and file_format is not Format.DICOM:
         raise ReadError(
             ReadErrorReason.OTHER_UNIT,
             f"expected Hounsfield units, where air and fat are negative, found values from {low} to {high}; "
             "export the CT in Hounsfield units as DICOM, NIfTI or signed NPZ, or as a picture with 8 bits",
         )
-    values = flat[:: flat.size // _SAMPLED_PIXELS + 1].astype(np.float32)
-    if is_hounsfield:
-        values = values.clip(*HOUNSFIELD_WINDOW)
-    darkest, brightest = np.percentile(values, _PERCENTILES)
-    if low == high or brightest - darkest < (_SMALLEST_HOUNSFIELD_RANGE if is_hounsfield else 0):
+    darkest, brightest = np.clip([low, high], *HOUNSFIELD_WINDOW).tolist() if is_hounsfield else (low, high)
+    smallest_range = _SMALLEST_HOUNSFIELD_RANGE if is_hounsfield else _SMALLEST_BYTE_RANGE if is_byte else 0
+    is_constant = low == high or float(brightest) - float(darkest) < smallest_range
+    if is_constant or max((pixels <= darkest).mean(), (pixels >= brightest).mean()) > _LARGEST_SHARE:
+        window = (
+            f", the window of CT is {HOUNSFIELD_WINDOW[0]:g} to {HOUNSFIELD_WINDOW[1]:g} HU" if is_hounsfield else ""
+        )
         raise ReadError(
             ReadErrorReason.NO_CONTRAST,
-            f"found values from {low} to {high}"
-            + (
-                f"; the window of CT is {HOUNSFIELD_WINDOW[0]:g} to {HOUNSFIELD_WINDOW[1]:g} HU"
-                if is_hounsfield
-                else ""
-            )
-            + "; export the image again, or remove it",
+            f"found values from {low} to {high}{window}; more than {_LARGEST_SHARE:.1%} of the pixels would have one "
+            "value; export the image again, or remove it",
         )

@@ -44,7 +44,7 @@ _COLOUR_INTERPRETATIONS = {"RGB", "YBR_FULL", "YBR_FULL_422"}
 _GREY_INTERPRETATIONS = {"MONOCHROME1", "MONOCHROME2"}
 _SPACING_NAMES = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 _HEADER_TAGS = [
-    "SOPClassUID", "ImageType", "SeriesDescription",
+    "SOPClassUID", "ImageType", "SeriesDescription", "BodyPartExamined",
     "Modality", "PatientID", "PatientSex", "PatientAge", "PatientBirthDate", "StudyDate", "Manufacturer",
     "StudyInstanceUID", "SeriesInstanceUID", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel", "BitsAllocated",
     "SOPInstanceUID", "BurnedInAnnotation", "PhotometricInterpretation", "ModalityLUTSequence",
@@ -70,6 +70,7 @@ def read_header(path: Path) -> Header:
         )
         return Header(
             modality=modality,
+            body_part=str(dataset.get("BodyPartExamined") or "").strip().upper(),
             patient=str(dataset.get("PatientID") or "").strip(),
             study=study,
             # Slices without the identifier of their series are one series of their study.
@@ -83,7 +84,7 @@ def load_image(paths: tuple[Path, ...]) -> Image:
     """Returns the image of one file, ``YX`` or ``YXC``, or the volume of a series, ``ZYX``, in patient orientation.
 
     Raises:
-        ReadError: a file is unreadable, or the slices are inconsistent.
+        ReadError: a file is unreadable, the slices are inconsistent, or a single slice is a scout.
     """
     with translate_read_errors():
         if len(paths) > 1:
@@ -96,6 +97,16 @@ def load_image(paths: tuple[Path, ...]) -> Image:
                 "the single slice of a CT is not axial, so it is a scout; nothing is to be done",
             )
         return place_slice(image_slice)
+
+
+def load_slice(path: Path) -> Image:
+    """Returns one slice of a series on its own, in patient orientation.
+
+    Raises:
+        ReadError: the file is unreadable.
+    """
+    with translate_read_errors():
+        return place_slice(_to_slice(_read_dataset(path)))
 
 
 def read_turns(path: Path) -> NDArray[np.float64] | None:
@@ -139,6 +150,8 @@ def _check_supported(dataset: pydicom.Dataset) -> None:
             ReadErrorReason.MULTI_FRAME,
             f"expected one frame, found {dataset.NumberOfFrames}; export one file for each frame",
         )
+    if not str(dataset.get("Modality") or "").strip():
+        raise ReadError(ReadErrorReason.NO_MODALITY, "Modality (0008,0060) is empty; export the image again")
     if str(dataset.get("BurnedInAnnotation") or "").upper() == "YES":
         raise ReadError(
             ReadErrorReason.BURNED_IN_ANNOTATIONS,

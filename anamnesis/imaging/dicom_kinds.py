@@ -26,7 +26,9 @@ _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _LOCALIZER_TYPES = {"LOCALIZER", "SCOUT", "TOPOGRAM", "SURVIEW", "SCANOGRAM", "SCANOSCOPE"}
 _CAPTURE_TYPES = {"SCREEN SAVE", "SCREENSHOT", "SCREEN CAPTURE", "DOSE_INFO", "DOSE REPORT"}
 _LOCALIZER_DESCRIPTION = re.compile(
-    r"\b(locali[sz]er|scout|topogram|surview|scanogram|scanoscope|scano|aahscout|3[- ]?plane[- ]?loc)\b", re.I
+    r"(?<![a-z])(locali[sz]ers?|(aah)?scouts?|topograms?|surview|survey|scanogram|scanoscope|3[- ]?plane[- ]?loc)"
+    r"(?![a-z])",
+    re.I,
 )
 
 

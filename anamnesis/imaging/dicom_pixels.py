@@ -24,17 +24,17 @@ def decode_pixels(dataset: Dataset) -> Pixels:
     slope, intercept = _read_rescale(dataset)
     if int(dataset.get("BitsAllocated") or 0) in (8, 16, 32):
         low, high = _stored_range(dataset)
-    stored_pixels = pixel_array(dataset)
+    stored_pixels = pixel_array(dataset, correct_unused_bits=False)  # pydicom would ignore HighBit
     if stored_pixels.ndim == 3 or stored_pixels.dtype.kind == "f":
         return stored_pixels
     if stored_pixels.dtype.itemsize * 8 != int(dataset.BitsAllocated):  # one bit for each pixel
         return stored_pixels
     padding = _find_padding(dataset, stored_pixels)
     values = _select_bits(dataset, stored_pixels, padding)
-    if padding is not None:
-        low, high = min(low, int(values.min())), max(high, int(values.max()))
     if dataset.PhotometricInterpretation == "MONOCHROME1" and dataset.get("Modality") not in _PHYSICAL_MODALITIES:
         values = (low + high - values.astype(np.int64)).astype(values.dtype)
+    if padding is not None:  # which may be outside the range of the stored bits
+        low, high = min(low, int(values.min())), max(high, int(values.max()))
     rescaled = _rescale(values, low, high, slope=slope, intercept=intercept)
     return rescaled if padding is None else _fill_padding(dataset, rescaled, padding)
 
@@ -45,7 +45,7 @@ def _check_length(dataset: Dataset) -> None:
             return
         raise ReadError(ReadErrorReason.NO_PIXELS, "the file has no PixelData (7FE0,0010); export the image again")
     expected, length = get_expected_length(dataset), len(dataset.PixelData)
-    if length < expected or any(dataset.PixelData[expected:]):  # zeros are padding
+    if length < expected or any(dataset.PixelData[expected + expected % 2 :]):  # zeros are padding
         raise ReadError(
             ReadErrorReason.UNREADABLE,
             f"PixelData (7FE0,0010): expected {expected} bytes for rows, columns and bits of the header, "
@@ -127,10 +127,8 @@ def _select_bits(dataset: Dataset, stored_pixels: Pixels, padding: NDArray[np.bo
 
 
 def _has_embedded_overlay(dataset: Dataset) -> bool:
-    return any(
-        element.tag.element == 0x0102 and int(element.value or 0) > 0  # OverlayBitPosition
-        for element in dataset.group_dataset(0x6000)
-    )
+    overlays = dataset[0x60000000:0x61000000]
+    return any(element.tag.element == 0x0102 and int(element.value or 0) > 0 for element in overlays)
 
 
 def _find_padding(dataset: Dataset, stored_pixels: Pixels) -> NDArray[np.bool_] | None:

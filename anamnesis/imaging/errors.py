@@ -16,6 +16,7 @@ class ReadErrorReason(StrEnum):
     EMPTY_FILE = "the file is empty"
     NOT_A_FILE = "the path is not a regular file"
     UNKNOWN_FORMAT = "the file format is not supported"
+    NO_FILE_HEADER = "the DICOM file has no preamble and no file meta information"
     UNREADABLE = "the file is damaged or has the wrong format"
     TOO_LARGE = "the image is too large for memory; give the ingest more memory, or export a smaller image"
     COMPRESSED = "compressed DICOM is not supported yet"
@@ -26,6 +27,7 @@ class ReadErrorReason(StrEnum):
     SEVERAL_IMAGES_AT_ONE_POSITION = (
         "several images at one position (time points, phases or echoes of one series) are not supported yet"
     )
+    NO_MODALITY = "the DICOM header has no modality"
     NO_PIXELS = "the file has no pixels"
     UNSUPPORTED_COLOURS = "the colour space or lookup table is not supported"
     UNSUPPORTED_CHANNELS = "the channels of the array are not grey, or RGB along the last axis"

@@ -9,6 +9,8 @@ from anamnesis.imaging.errors import ReadError, ReadErrorReason, translate_read_
 
 _HEAD_BYTES = 4096
 _NIFTI_HEAD_BYTES = 352
+# Group 2 or 8, a low element number, then a value representation or the length of a short value.
+_DATA_SET = re.compile(rb"[\x02\x08]\0[\0-\x20]\0([A-Z]{2}|.\0\0\0)", re.S)
 _DOCUMENT_SUFFIXES = {".md", ".txt", ".csv", ".tsv", ".json", ".yaml", ".yml", ".xml", ".html", ".pdf", ".log"}
 _DOCUMENT_NAMES = re.compile(
     r"thumbs\.db|desktop\.ini|dicomdir|(licen[cs]e|readme|copying|notice|sha256sums|md5sums).*", re.I
@@ -67,6 +69,12 @@ def is_image_file(key: str, path: Path) -> bool:
         _DOCUMENT_NAMES.fullmatch(name) is not None or PurePosixPath(name).suffix.lower() in _DOCUMENT_SUFFIXES
     )
     return not is_document or detect_format(path) is not None
+
+
+def is_headless_dicom(path: Path) -> bool:
+    """Returns whether a file starts as a DICOM data set does, without the preamble of a file."""
+    with translate_read_errors(), path.open("rb") as file:
+        return _DATA_SET.match(file.read(8)) is not None
 
 
 def _decompress_head(head: bytes) -> bytes:

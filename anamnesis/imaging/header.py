@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from anamnesis.records import Image
-
 
 @dataclass(frozen=True, slots=True)
 class Header:
@@ -15,6 +13,7 @@ class Header:
         member: name of the array with the image inside an NPZ, else empty.
         row: row of the image in that array, else -1.
         modality: DICOM code.
+        body_part: BodyPartExamined, in capitals.
         patient: the source's identifier of the patient.
         study: the source's identifier of the study.
         series: the source's identifier of the series; files with the same identifier are slices of one volume.
@@ -28,6 +27,7 @@ class Header:
     member: str = ""
     row: int = -1
     modality: str = ""
+    body_part: str = ""
     patient: str = ""
     study: str = ""
     series: str = ""
@@ -51,11 +51,3 @@ class PixelSource:
     paths: tuple[Path, ...]
     member: str = ""
     row: int = -1
-
-
-@dataclass(frozen=True, slots=True)
-class RawImage:
-    """One image with its header."""
-
-    header: Header
-    image: Image

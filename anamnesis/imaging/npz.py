@@ -1,5 +1,7 @@
 """Reader of NPZ files: the layout of MedMNIST, and ``images, labels, groups, split, class_names, masks``."""
 
+import os
+import re
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,6 +17,8 @@ from anamnesis.imaging.pixels import Pixels, check_size, to_image
 from anamnesis.records import Image
 
 _CHUNK = 1 << 24
+_END_RECORD_BYTES = 22  # of the ZIP format, with the number of members at byte 10
+_PATIENT_NAME = re.compile(r"(patients?|subjects?|group|pids?)(_?(id|number|name)s?)?", re.I)
 _SPLITS = {"train": "train", "val": "validation", "test": "test"}
 
 
@@ -25,12 +29,8 @@ def read_headers(path: Path) -> list[Header]:
         ReadError: the file is unreadable, needs pickle, or has another layout.
     """
     with translate_read_errors(), zipfile.ZipFile(path) as archive:
-        names = [name.removesuffix(".npy") for name in archive.namelist()]
-        members = set(names)
-        if len(members) != len(names):
-            raise ReadError(
-                ReadErrorReason.UNEXPECTED_LAYOUT, "an array occurs twice in the NPZ file; write the NPZ file again"
-            )
+        members = _list_members(path, archive)
+        _check_patient_name(members)
         if "images" in members:
             return _single_array_headers(archive, members)
         parts = [part for part in _SPLITS if f"{part}_images" in members]
@@ -41,6 +41,33 @@ def read_headers(path: Path) -> list[Header]:
                 f"found the arrays {sorted(members)[:20]}; rename the array of the images",
             )
         return [header for part in parts for header in _medmnist_headers(archive, part)]
+
+
+def _list_members(path: Path, archive: zipfile.ZipFile) -> set[str]:
+    """Returns the names of all arrays; ``zipfile`` does not compare their number with that at the end of the file."""
+    names = [name.removesuffix(".npy") for name in archive.namelist()]
+    with path.open("rb") as file:
+        file.seek(-_END_RECORD_BYTES - len(archive.comment), os.SEEK_END)
+        end_record = file.read(_END_RECORD_BYTES)
+    if int.from_bytes(end_record[10:12], "little") != len(names):
+        raise ReadError(ReadErrorReason.UNREADABLE, "the list of arrays in the NPZ file is damaged; copy it again")
+    for member in archive.infolist():
+        archive.open(member).close()  # this compares the two copies of its name
+    if len(set(names)) != len(names):
+        raise ReadError(
+            ReadErrorReason.UNEXPECTED_LAYOUT, "an array occurs twice in the NPZ file; write the NPZ file again"
+        )
+    return set(names)
+
+
+def _check_patient_name(members: set[str]) -> None:
+    """Refuses an array of patients under another name: without it, one patient could be on both sides of a split."""
+    names = [name for name in sorted(members) if _PATIENT_NAME.fullmatch(name)]
+    if names and "groups" not in members:
+        raise ReadError(
+            ReadErrorReason.UNEXPECTED_LAYOUT,
+            f"expected the patient of each image in an array 'groups', found {names[0]!r}; rename it to 'groups'",
+        )
 
 
 def iter_rows(path: Path, member: str, row_numbers: Iterable[int]) -> Iterator[Image | ReadError]:

@@ -15,6 +15,7 @@ from anamnesis.records import Image
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BLOCK = 1 << 20
 _GREY_MODES = {"1", "L", "LA", "La"}
+_PICTURE_MODES = _GREY_MODES | {"P", "PA", "RGB", "RGBA", "RGBa"}
 
 
 def load_image(path: Path) -> Image:
@@ -45,6 +46,10 @@ def _decode_pixels(image: Pillow.Image, is_16_bit: bool) -> Pixels:
         )
     if image.mode.startswith("I"):
         return np.asarray(image).astype(np.uint16)
+    if image.mode not in _PICTURE_MODES:
+        raise ReadError(
+            ReadErrorReason.UNSUPPORTED_COLOURS, f"expected grey or RGB, found {image.mode}; export the image as RGB"
+        )
     if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
         raise ReadError(
             ReadErrorReason.UNSUPPORTED_COLOURS, "some pixels are transparent; export the image without transparency"

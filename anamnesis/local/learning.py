@@ -1,7 +1,8 @@
 """Runs updates on this machine and reports their progress."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 from anamnesis.local.context import SelectedModel
 from anamnesis.local.pipeline_runner import LocalPipelineRunner
@@ -17,7 +18,7 @@ from anamnesis.local.updates import (
 from anamnesis.operator.api import LoadedResource, Site
 from anamnesis.operator.plan import PlannedModelStatus, SiteState
 from anamnesis.pipelines.run_record import RunRecord
-from anamnesis.records import Decision, InputError, Progress, decode, short_digest
+from anamnesis.records import AnamnesisError, Decision, InputError, Progress, decode, short_digest
 from anamnesis.records.timestamps import utc_now
 from anamnesis.updates.requests import UpdateRequest
 
@@ -57,52 +58,75 @@ class LearningResult:
         model: its name.
         updates: in the order in which they ran.
         status: the model's status afterwards.
+        failures: site -> why its data could not be read or learned.
     """
 
     model: str
     updates: tuple[LearnedUpdate, ...]
     status: PlannedModelStatus
+    failures: Mapping[str, AnamnesisError] = field(default_factory=dict)
 
 
 def learn(selected_model: SelectedModel, progress_reporter: Reporter, author: str, workers: int) -> LearningResult:
-    """Runs updates until none is left.
+    """Runs updates until none is left. A site whose data or update fails does not stop the other sites.
 
     Raises:
-        InputError: the data of a site is not readable.
-        AnamnesisError: a step failed.
+        AnamnesisError: the registry is not readable.
     """
     local_context = selected_model.local_context(author)
-    requests = pending_updates(
-        local_context,
-        make_site_inspector(selected_model),
-        make_ingester(selected_model, progress_reporter, workers),
-        utc_now,
+    failures: dict[str, AnamnesisError] = {}
+    ingest_site = make_ingester(selected_model, progress_reporter, workers)
+
+    def ingest(site: LoadedResource[Site]) -> None:
+        with _record_failure(failures, site.name):
+            ingest_site(site)
+
+    requests = pending_updates(local_context, make_site_inspector(selected_model, failures), ingest, utc_now)
+    result = _run_updates(
+        selected_model, requests, failures, progress_reporter=progress_reporter, author=author, workers=workers
     )
-    result = _run_updates(selected_model, requests, progress_reporter=progress_reporter, author=author, workers=workers)
     for site in result.status.sites:
-        if site.state is SiteState.UNREADABLE:
-            raise InputError(f"Site {site.name} is not readable: {site.message}")
-    return result
+        if site.state is SiteState.UNREADABLE and site.name not in failures:
+            failures[site.name] = InputError(f"not readable: {site.message}")
+    return replace(result, failures=failures)
+
+
+@contextmanager
+def _record_failure(failures: dict[str, AnamnesisError], site: str) -> Iterator[None]:
+    try:
+        yield
+    except AnamnesisError as error:
+        failures[site] = error
 
 
 def learn_site(
     selected_model: SelectedModel, site: LoadedResource[Site], progress_reporter: Reporter, author: str, workers: int
 ) -> LearningResult:
-    """Runs one update with the data of ``site`` on top of the champion."""
+    """Runs one update with the data of ``site`` on top of the champion.
+
+    Raises:
+        AnamnesisError: a step failed.
+    """
+    failures: dict[str, AnamnesisError] = {}
     local_context = selected_model.local_context(author)
     observation, _, _ = observe_and_plan(local_context, make_site_inspector(selected_model), utc_now)
-    return _run_updates(
+    result = _run_updates(
         selected_model,
         [build_update_request(local_context, observation, site.name)],
+        failures,
         progress_reporter=progress_reporter,
         author=author,
         workers=workers,
     )
+    if failures:
+        raise failures[site.name]
+    return result
 
 
 def _run_updates(
     selected_model: SelectedModel,
     requests: Iterable[UpdateRequest],
+    failures: dict[str, AnamnesisError],
     progress_reporter: Reporter,
     author: str,
     workers: int,
@@ -111,16 +135,18 @@ def _run_updates(
     selected_model.establish_registry()
     pipeline_runner = LocalPipelineRunner(selected_model.state.runs, utc_now, workers)
     progress = progress_reporter.track(selected_model.model.name)
+    inspect_site = make_site_inspector(selected_model, failures)
     for request in requests:
-        create_split_key(request.store, request.site.name, request.split_key)
-        record = pipeline_runner.run(request, _prefix_progress(request.site.name, progress))
-        learned_updates.append(_read_learned_update(request, record))
-        progress_reporter.print_line(f"{request.model}: {request.site.name}: {learned_updates[-1].summary}")
-        write_local_status(
-            local_context, observe_and_plan(local_context, make_site_inspector(selected_model), utc_now)[2]
-        )
+        site = request.site.name
+        with _record_failure(failures, site):
+            create_split_key(request.store, site, request.split_key)
+            record = pipeline_runner.run(request, _prefix_progress(site, progress))
+            learned_updates.append(_read_learned_update(request, record))
+        outcome = f"failed: {failures[site]}" if site in failures else learned_updates[-1].summary
+        progress_reporter.print_line(f"{request.model}: {site}: {outcome}")
+        write_local_status(local_context, observe_and_plan(local_context, inspect_site, utc_now)[2])
     progress(1, 1, "done")
-    _, _, status = observe_and_plan(local_context, make_site_inspector(selected_model), utc_now)
+    _, _, status = observe_and_plan(local_context, inspect_site, utc_now)
     write_local_status(local_context, status)
     return LearningResult(selected_model.model.name, tuple(learned_updates), status)
 

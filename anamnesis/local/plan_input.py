@@ -22,11 +22,13 @@ class SiteContents:
         snapshot: digest of the snapshot of the source's present contents; empty where these were never ingested.
         test_set: digest of the test set in force; empty before the first ingest.
         problem: why source or store is not readable, or empty.
+        corrected_labels: number of cases of the test set whose label in the source is another one now.
     """
 
     snapshot: str = ""
     test_set: str = ""
     problem: str = ""
+    corrected_labels: int = 0
 
 
 InspectSite = Callable[[LoadedResource[Site]], SiteContents]
@@ -81,7 +83,7 @@ def observe_local(
             observed_sites[name] = ObservedSite(is_learned=True, problem=contents.problem)
             continue
         request = update_request(model, sites[name], split_key="", base=champion, learned_sites=learned_refs, author="")
-        tests = required_tests(request, contents.test_set)
+        tests = required_tests(request, contents.test_set, contents.corrected_labels)
         base_by_version = {
             digest: version.base or ""
             for digest, version in versions.items()

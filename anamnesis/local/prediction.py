@@ -1,17 +1,24 @@
-"""Predicts the classes of one study. Nothing of the study is stored."""
+"""Predicts the classes of studies from images that training would take. Nothing of a study is stored."""
 
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anamnesis.local.context import SelectedModel
+from anamnesis.local.signing import unverified_entry_warnings
+from anamnesis.local.study_files import open_study_files
+from anamnesis.local.study_images import StudyImages, choose_images
 from anamnesis.local.versions import find_version
-from anamnesis.records import InputError, Sample, Target, find_class_indices
+from anamnesis.records import InputError, Sample, SiteConfig, Target, find_class_indices
 
 if TYPE_CHECKING:
-    from anamnesis.imaging import RawImage
-    from anamnesis.updates.model import VersionDescription
+    from torch import Tensor
+
+    from anamnesis.updates.model import LoadedModel, VersionDescription
+
+_BATCH_SIZE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,66 +26,68 @@ class StudyPrediction:
     """The prediction of a version for one study.
 
     Attributes:
+        path: the path that the person gave.
+        study: number of the study below this path, from 1.
         version: digest.
-        images: number of images in the study; their probabilities are averaged.
-        probabilities: ``task/class`` -> softmax over the competing classes, highest first. Not calibrated.
+        images: number of its images that were read, a series as one; their probabilities are averaged.
+        left_out: reason -> number of its files that were not read.
+        probabilities: ``task/class`` -> softmax over the competing classes, highest first; empty where no image could
+            be read. Not calibrated.
+        warnings: about the log that made the version the champion: an entry that nobody verified.
     """
 
+    path: str
+    study: int
     version: str
     images: int
+    left_out: Mapping[str, int]
     probabilities: Mapping[str, float]
+    warnings: tuple[str, ...] = ()
 
 
-def predict_study(
-    selected_model: SelectedModel, study: Path, site: str, task: str, version_reference: str
-) -> StudyPrediction:
-    """Returns the prediction of a version for the study at ``study``.
+def predict_studies(
+    selected_model: SelectedModel, paths: Sequence[Path], site: str, task: str, version_reference: str
+) -> list[StudyPrediction]:
+    """Returns the prediction of a version for each study at the paths.
 
     Args:
         selected_model: the model.
-        study: a file or folder.
-        site: whose images it is like; empty: the file's modality decides.
+        paths: files, folders and zip files.
+        site: whose images they are like; empty: all sites that the version has learned.
         task: which task's classes compete; empty: all.
         version_reference: which version.
 
     Raises:
-        InputError: the study is not readable, or its modality is not clear.
+        InputError: a path has no image at all, or an option names nothing.
     """
-    import torch
-
-    from anamnesis.imaging import read_images
-    from anamnesis.methods import PredictionRequest
-    from anamnesis.training import precision_for, samples_to_tensors
     from anamnesis.updates.model import load_model
 
-    digest = find_version(selected_model.registry, version_reference)
-    model = load_model(selected_model.registry, digest)
-    description, labels = model.description, model.description.labels
-    columns = _task_columns(description, task)
-    raw_images = read_images(study)
-    modality = _study_modality(selected_model, raw_images, site)
-    placeholder_task = description.visits[0].task  # tensors need a target; nothing reads it
-    samples = [
-        Sample("study", "", study="", images={modality: raw_image.image}, target=Target(index=0))
-        for raw_image in raw_images
-    ]
-    images = samples_to_tensors(
-        samples, placeholder_task, modality=modality, labels=labels, spec=description.configuration.network
-    ).images
-    precision = precision_for(description.configuration)
-    model.method.network.to(precision.device, memory_format=precision.memory_format)  # type: ignore[call-overload]
-    with precision.deterministic_mode(), precision.autocast():
-        logits = model.method.predict(images.to(precision.device, torch.float32), PredictionRequest(columns)).logits
-    if logits is None:
-        raise InputError(
-            f"version {digest}: its task is not a classification, so it has no class probabilities; choose a version "
-            "of a classification model"
-        )
-    probabilities = logits.float().softmax(1).mean(0).tolist()
-    probability_by_class = {labels[column]: probabilities[column] for column in columns or range(len(labels))}
-    return StudyPrediction(
-        digest, len(raw_images), dict(sorted(probability_by_class.items(), key=lambda item: -item[1]))
-    )
+    registry = selected_model.registry
+    digest, warnings = find_version(registry, version_reference), unverified_entry_warnings(registry)
+    model = load_model(registry, digest)
+    columns = _task_columns(model.description, task)
+    sites = _reading_sites(selected_model, model.description, site)
+    predictions = []
+    for path in paths:
+        with open_study_files(path) as files:
+            studies = choose_images(files, sites)
+            if not studies:
+                raise InputError(
+                    f"{str(path)!r}: no image among {len(files)} files; give DICOM, NIfTI, PNG, JPEG or NPZ files, a "
+                    "folder or a zip file of them"
+                )
+            results = enumerate(_predict(model, studies, columns), start=1)
+            predictions += [StudyPrediction(str(path), number, digest, *result, warnings) for number, result in results]
+    return predictions
+
+
+def _reading_sites(selected_model: SelectedModel, description: "VersionDescription", site: str) -> list[SiteConfig]:
+    """Returns the settings of the sites by whose rules images are read: one, or all that the version has learned."""
+    if site:
+        return [selected_model.config(selected_model.site(site))]
+    configs = [selected_model.config(declared) for declared in selected_model.resources.sites_of(selected_model.model)]
+    learned_names = {visit.site for visit in description.visits}
+    return [config for config in configs if config.name in learned_names] or configs
 
 
 def _task_columns(description: "VersionDescription", task: str) -> tuple[int, ...]:
@@ -90,16 +99,83 @@ def _task_columns(description: "VersionDescription", task: str) -> tuple[int, ..
     return find_class_indices(tasks[task], description.labels)
 
 
-def _study_modality(selected_model: SelectedModel, raw_images: "list[RawImage]", site: str) -> str:
-    sites = selected_model.resources.sites_of(selected_model.model)
-    if site or len(sites) == 1:
-        return selected_model.config(selected_model.site(site)).modalities[0]
-    declared_modalities = {code for declared_site in sites for code in selected_model.config(declared_site).modalities}
-    study_modalities = {raw_image.header.modality for raw_image in raw_images}
-    if len(study_modalities) != 1 or not study_modalities <= declared_modalities:
-        modality_names = ", ".join(sorted(filter(None, study_modalities))) or "not given"
-        raise InputError(
-            f"the modality of the study is {modality_names}, so the site is not clear; give the Site with the same "
-            f"kind of images: --site, one of {', '.join(declared_site.name for declared_site in sites)}"
+def _predict(
+    model: "LoadedModel", studies: Sequence[StudyImages], columns: tuple[int, ...]
+) -> Iterator[tuple[int, Mapping[str, int], Mapping[str, float]]]:
+    """Yields the number of images, the files left out and the probabilities of each study."""
+    rows: dict[int, list[Tensor]] = defaultdict(list)
+    unreadable: dict[int, Counter[str]] = defaultdict(Counter)
+    for modality in dict.fromkeys(study.modality for study in studies if study.images):
+        batch: list[tuple[int, Sample]] = []
+        for number, sample, reason in _load(studies, modality):
+            if sample is None:
+                unreadable[number][reason] += 1
+                continue
+            batch.append((number, sample))
+            if len(batch) == _BATCH_SIZE:
+                _predict_batch(model, batch, modality, columns, rows)
+                batch = []
+        if batch:
+            _predict_batch(model, batch, modality, columns, rows)
+    labels = model.description.labels
+    for number, study in enumerate(studies):
+        left_out = dict(Counter(study.left_out) + unreadable[number])
+        probabilities = sum(rows[number][1:], rows[number][0]) / len(rows[number]) if rows[number] else None
+        by_class = (
+            {}
+            if probabilities is None
+            else {labels[column]: float(probabilities[column]) for column in columns or range(len(labels))}
         )
-    return study_modalities.pop()
+        yield len(rows[number]), left_out, dict(sorted(by_class.items(), key=lambda item: -item[1]))
+
+
+def _load(studies: Sequence[StudyImages], modality: str) -> Iterator[tuple[int, Sample | None, str]]:
+    """Yields the number of the study and one of its images, or the reason why the image is not readable."""
+    from anamnesis.snapshots.image_loading import load_images
+    from anamnesis.snapshots.parallel import serial_map
+
+    images = [
+        (number, image) for number, study in enumerate(studies) if study.modality == modality for image in study.images
+    ]
+    for loaded in load_images([image for _, image in images], 0, serial_map):
+        number = images[loaded.study_index][0]
+        if loaded.image is None:
+            yield number, None, str(loaded.reason)
+        else:
+            sample = Sample("study", "", study="", images={modality: loaded.image}, target=Target(index=0))
+            yield number, sample, ""
+
+
+def _predict_batch(
+    model: "LoadedModel",
+    batch: Sequence[tuple[int, Sample]],
+    modality: str,
+    columns: tuple[int, ...],
+    rows: dict[int, "list[Tensor]"],
+) -> None:
+    """Adds the probabilities of each image to those of its study."""
+    import torch
+
+    from anamnesis.methods import PredictionRequest
+    from anamnesis.training import precision_for, samples_to_tensors
+
+    description = model.description
+    placeholder_task = description.visits[0].task  # tensors need a target; nothing reads it
+    images = samples_to_tensors(
+        [sample for _, sample in batch],
+        placeholder_task,
+        modality=modality,
+        labels=description.labels,
+        spec=description.configuration.network,
+    ).images
+    precision = precision_for(description.configuration)
+    precision.move_to_device(model.method.network)
+    with precision.deterministic_mode(), precision.autocast():
+        logits = model.method.predict(images.to(precision.device, torch.float32), PredictionRequest(columns)).logits
+    if logits is None:
+        raise InputError(
+            "--version: the task of this version is not a classification, so it has no class probabilities; choose a "
+            "version of a classification model"
+        )
+    for (number, _), probabilities in zip(batch, logits.float().softmax(1).cpu(), strict=True):
+        rows[number].append(probabilities)

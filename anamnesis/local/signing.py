@@ -4,10 +4,12 @@ from anamnesis.local.state import LocalState
 from anamnesis.operator.addresses import registry_url
 from anamnesis.operator.api import ContinualModel, LoadedResource, ResourceSet
 from anamnesis.operator.requests import model_identity, public_keys
-from anamnesis.records import RefusedError, SignerRole, SigningSettings
+from anamnesis.records import EntryKind, RefusedError, SignerRole, SigningSettings
 from anamnesis.registry import Log
-from anamnesis.registry.identity import check_identity, read_identity, write_identity
+from anamnesis.registry.identity import check_identity, read_identity, signed_declarations, write_identity
 from anamnesis.registry.opening import read_private_key, sign_with
+from anamnesis.registry.registry_store import signing_of
+from anamnesis.registry.signature_verification import warn_about_unverified_entries
 from anamnesis.registry.signing import make_signer
 from anamnesis.storage import Store, open_store
 
@@ -26,9 +28,16 @@ def open_model_registry(model: LoadedResource[ContinualModel], resources: Resour
         OtherModelError: the registry belongs to another model.
     """
     store = open_store(registry_url(model))
-    model_on_this_machine = model_identity(model, resources.sites_of(model))
-    check_identity(read_identity(store), model_on_this_machine, Log(store).entries(), store.url)
-    return sign_with(store, signing_settings(model, state))
+    registry = sign_with(store, signing_settings(model, state))
+    entries = Log(store).entries()
+    check_identity(
+        read_identity(store),
+        model_identity(model, resources.sites_of(model)),
+        signed_declarations(entries, signing_of(registry)),
+        has_log=bool(entries),
+        url=store.url,
+    )
+    return registry
 
 
 def establish_registry(model: LoadedResource[ContinualModel], resources: ResourceSet, state: LocalState) -> Store:
@@ -39,14 +48,46 @@ def establish_registry(model: LoadedResource[ContinualModel], resources: Resourc
         RefusedError: the model lists its keys, and the key of this machine is not one of them.
     """
     store = open_model_registry(model, resources, state)
-    reference = state.signing_key.resolve().as_uri()
-    signer = make_signer(SignerRole.LOCAL, read_private_key(reference, create=True))
+    make_machine_key(model, state)
+    if read_identity(store) is None:
+        write_identity(store, model_identity(model, resources.sites_of(model)))
+    return open_model_registry(model, resources, state)
+
+
+def make_machine_key(model: LoadedResource[ContinualModel], state: LocalState) -> None:
+    """Creates the key of this machine on first use.
+
+    Raises:
+        RefusedError: the model lists its keys, and the key of this machine is not one of them.
+    """
+    signer = make_signer(SignerRole.LOCAL, read_private_key(state.signing_key.resolve().as_uri(), create=True))
     keys = public_keys(model.resource.spec)
     if keys and signer.fingerprint not in {key.fingerprint for key in keys}:
         raise RefusedError(
             f"spec.registry.signing.publicKeys: the key of this machine ({state.signing_key}) is not listed, so "
             f"nothing that it writes would count; add name: NAME, role: Local, key: {signer.public_key}"
         )
-    if read_identity(store) is None:
-        write_identity(store, model_identity(model, resources.sites_of(model)))
-    return open_model_registry(model, resources, state)
+
+
+def adopt_registry(
+    model: LoadedResource[ContinualModel], resources: ResourceSet, state: LocalState, author: str, reason: str
+) -> str:
+    """Declares in the log that the registry belongs to this model from now on, and to no cluster before.
+
+    Returns:
+        The name of the model in the registry.
+
+    Raises:
+        RefusedError: the model lists its keys, and the key of this machine is not one of them.
+    """
+    make_machine_key(model, state)
+    registry = sign_with(open_store(registry_url(model)), signing_settings(model, state))
+    identity = model_identity(model, resources.sites_of(model))
+    Log(registry).append(EntryKind.ADOPT, identity.model, author, reason)
+    open_model_registry(model, resources, state)  # refuses other tasks or unsigned records
+    return identity.model
+
+
+def unverified_entry_warnings(registry: Store) -> tuple[str, ...]:
+    """Returns a sentence about the entries of a registry's log whose signature does not count, or nothing."""
+    return warn_about_unverified_entries(Log(registry).entries(), signing_of(registry))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import anamnesis
 from anamnesis import steps
@@ -11,17 +12,26 @@ from anamnesis.local.progress import Reporter
 from anamnesis.local.updates import create_split_key
 from anamnesis.operator.addresses import store_url
 from anamnesis.operator.api import LoadedResource, Site
-from anamnesis.records import AnamnesisError, InputError, encode_object
+from anamnesis.records import CORRECTED_TEST_LABELS, AnamnesisError, InputError, encode_object
 from anamnesis.storage import open_store
 
 
-def make_site_inspector(selected_model: SelectedModel) -> InspectSite:
-    """Returns the function that inspects the sites of a model."""
+def make_site_inspector(
+    selected_model: SelectedModel, failures: Mapping[str, AnamnesisError] = MappingProxyType({})
+) -> InspectSite:
+    """Returns the function that inspects the sites of a model.
+
+    Args:
+        selected_model: the model.
+        failures: site -> the error of its ingest or update in this command; the site counts as not readable.
+    """
 
     def inspect_site(site: LoadedResource[Site]) -> SiteContents:
         from anamnesis.snapshots import find_ingest_result, list_test_sets, read_site_key
 
         test_set = ""
+        if site.name in failures:
+            return SiteContents(problem=str(failures[site.name]))
         try:
             store = open_store(store_url(site))
             issued_test_sets = list_test_sets(store)
@@ -30,7 +40,10 @@ def make_site_inspector(selected_model: SelectedModel) -> InspectSite:
                 return SiteContents()  # never ingested: there may be no split key yet
             key = read_site_key(store, site.name, selected_model.split_key(site))
             ingest_result = find_ingest_result(selected_model.config(site), store, key)
-            return SiteContents(ingest_result.snapshot if ingest_result else "", test_set)
+            if ingest_result is None:
+                return SiteContents("", test_set)
+            corrected_labels = ingest_result.counts.get(CORRECTED_TEST_LABELS, 0)
+            return SiteContents(ingest_result.snapshot, test_set, corrected_labels=corrected_labels)
         except AnamnesisError as error:  # the site's status reports it; the other sites continue
             return SiteContents("", test_set, str(error))
 
@@ -57,6 +70,7 @@ def ingest_site(
         store_url(site),
         selected_model.split_key(site),
     )
+    selected_model.check_registry()
     create_split_key(store, site.name, split_key)
     progress = progress_reporter.track(f"ingest {site.name}")
     result = steps.ingest_site(config, store, split_key, workers=workers, progress=progress)

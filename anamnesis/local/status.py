@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from anamnesis.local.candidate_reports import waiting_reports
 from anamnesis.local.context import SelectedModel
+from anamnesis.local.signing import unverified_entry_warnings
 from anamnesis.local.sources import make_site_inspector
 from anamnesis.local.updates import observe_and_plan
 from anamnesis.operator.api.candidate_report import CandidateReport
@@ -13,6 +14,8 @@ from anamnesis.pipelines.run_record import RunRecord, read_records
 from anamnesis.records import encode_object
 from anamnesis.records.timestamps import utc_now
 from anamnesis.registry import Log
+from anamnesis.registry.registry_store import signing_of
+from anamnesis.registry.signature_verification import describe_signers
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,8 @@ class LocalModelStatus:
         status: of the plan, with the state of each site.
         runs: oldest first.
         problems: why records of runs are not readable.
+        warnings: about entries of the log that are not verified.
+        signatures: who signed the entries of the log, and whether that was verified.
         reports: site -> the report about its version that waits for a person.
     """
 
@@ -35,6 +40,8 @@ class LocalModelStatus:
     status: PlannedModelStatus
     runs: tuple[RunRecord, ...]
     problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    signatures: str = ""
     reports: Mapping[str, CandidateReport] = field(default_factory=dict)
 
     def document(self) -> dict[str, object]:
@@ -56,5 +63,7 @@ def read_model_status(selected_model: SelectedModel) -> LocalModelStatus:
         status=status,
         runs=runs,
         problems=tuple(problems),
+        warnings=unverified_entry_warnings(registry),
+        signatures=describe_signers(Log(registry).entries(), signing_of(registry)),
         reports=waiting_reports(context, observation, status),
     )

@@ -5,7 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anamnesis.local.context import select_model
-from anamnesis.records import Evaluation, InputError, LogEntry, RefusedError, Version
+from anamnesis.operator.addresses import registry_url
+from anamnesis.operator.requests import public_keys as model_public_keys
+from anamnesis.records import (
+    Evaluation,
+    InputError,
+    LogEntry,
+    PublicKey,
+    RefusedError,
+    SignerRole,
+    SigningSettings,
+    Version,
+)
+from anamnesis.records.signature import decode_key
 from anamnesis.registry import (
     History,
     Log,
@@ -16,6 +28,7 @@ from anamnesis.registry import (
     read_evaluations,
     read_version,
 )
+from anamnesis.registry.opening import sign_with
 from anamnesis.storage import Store, open_store
 
 
@@ -49,12 +62,44 @@ def open_registry(files: Sequence[Path] | None, url: str, model: str) -> Store:
     """
     if not url and not files:
         raise InputError("no registry given: use -f model.yaml or --registry URL")
-    store = open_store(url) if url else select_model(files or (), model).registry
+    return _require_objects(open_store(url) if url else select_model(files or (), model).registry)
+
+
+def _require_objects(store: Store) -> Store:
     if next(iter(store.list()), None) is None:
         raise InputError(
             f"{store.url}: there is no registry here; check the URL. The first update of a model makes its registry"
         )
     return store
+
+
+def open_for_verification(
+    files: Sequence[Path] | None, url: str, model: str, public_keys: Sequence[PublicKey]
+) -> Store:
+    """Returns the registry that the options name, with the keys that verify it: those given, else the model's.
+
+    It may be damaged or belong to another model: nothing of it is checked here.
+    """
+    if not url and not files:
+        raise InputError("no registry given: use -f model.yaml or --registry URL")
+    loaded_model = None if url else select_model(files or (), model).model
+    keys = tuple(public_keys) or (model_public_keys(loaded_model.resource.spec) if loaded_model else ())
+    store = _require_objects(open_store(registry_url(loaded_model) if loaded_model else url))
+    return sign_with(store, SigningSettings(public_keys=keys))
+
+
+def parse_public_key(text: str) -> PublicKey:
+    """Reads ``<role>=<key>``.
+
+    Raises:
+        InputError: ``text`` has another form.
+    """
+    role_name, _, key = text.partition("=")
+    roles = {role.value.lower(): role for role in SignerRole}
+    if role_name.lower() not in roles:
+        raise InputError(f"--public-key {text!r}: expected ROLE=KEY with the role {', '.join(roles)}")
+    decode_key(key)
+    return PublicKey(role_name.lower(), roles[role_name.lower()], key)
 
 
 def last_seen_head(files: Sequence[Path] | None, model: str) -> LogPosition | None:

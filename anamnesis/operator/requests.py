@@ -50,6 +50,7 @@ def site_config(site: LoadedResource[Site]) -> SiteConfig:
         maximum_studies=spec.maximum_studies,
         maximum_studies_per_patient=spec.maximum_studies_per_patient,
         attributes=spec.attributes,
+        body_parts=spec.body_parts,
     )
 
 
@@ -114,6 +115,7 @@ def gate_policy(spec: GateSpec) -> GatePolicy:
         tasks={limits.name: TaskLimits(limits.floor, limits.margin, limits.saliency_floor) for limits in spec.tasks},
         approval=ApprovalMode[spec.approval.upper()],
         enforcement=Enforcement(spec.enforcement),
+        minimum_test_patients=spec.minimum_test_patients,
     )
 
 

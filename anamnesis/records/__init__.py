@@ -22,20 +22,35 @@ from anamnesis.records.errors import (
     RefusedError,
     UnreachableError,
 )
-from anamnesis.records.evaluation import MINIMUM_CELL_PATIENTS, Evaluation, EvaluationSet, Metric, recall_metric
+from anamnesis.records.evaluation import (
+    MINIMUM_CELL_PATIENTS,
+    Calibration,
+    Evaluation,
+    EvaluationSet,
+    Metric,
+    recall_metric,
+)
 from anamnesis.records.progress import Progress, ignore_progress
 from anamnesis.records.sample import TRAINING_SPLITS, Image, Sample, Split, Target
 from anamnesis.records.scheduled_evaluation import Measurement, ScheduledEvaluation
 from anamnesis.records.signature import PublicKey, Signature, SignerRole, SigningSettings
 from anamnesis.records.site import LabelOrigin, LabelSource, PatientOrigin, SiteConfig, SiteRef
 from anamnesis.records.task import Task, TaskType, find_class_indices, label_space
-from anamnesis.records.update_run import SourceState, UpdateResult, UpdateResultKind, UpdateTrigger
+from anamnesis.records.update_run import (
+    CORRECTED_TEST_LABELS,
+    SourceState,
+    UpdateResult,
+    UpdateResultKind,
+    UpdateTrigger,
+)
 from anamnesis.records.version import UpdateCost, UpdateRecord, Version
 
 __all__ = [
+    "CORRECTED_TEST_LABELS",
     "MINIMUM_CELL_PATIENTS",
     "TRAINING_SPLITS",
     "AnamnesisError",
+    "Calibration",
     "Configuration",
     "ConflictError",
     "Criterion",

@@ -92,6 +92,10 @@ class EntryKind(StrEnum):
     """A person took the champion out of use; no version is in use until a person rolls back to one."""
     NO_EFFECT = "no_effect"
     """A person's decision that changed nothing: refused, or in effect before. It is never executed later."""
+    ISSUE_TEST_SET = "issue_test_set"
+    """A person replaced the test set of a site; no version is judged on the earlier one any more."""
+    REKEY = "rekey"
+    """A person replaced the split key of a site."""
 
 
 class PersonDecision(StrEnum):
@@ -152,7 +156,8 @@ class LogEntry:
         nonce: random text of the writer; it distinguishes a lost reply from a lost race.
         kind: what the entry records.
         subject: digest of the version. For a claim: digest of the content of the claim; for ``adopt``: the model's new
-            name; for ``join``: the uid of the cluster.
+            name; for ``join``: the uid of the cluster; for ``issue_test_set``: digest of the test set; for ``rekey``:
+            fingerprint of the key.
         author: the person or service account that made the entry; never a patient.
         reason: the reason, in words.
         time: UTC, ISO 8601, seconds.
@@ -160,6 +165,8 @@ class LogEntry:
         deadline: for a claim: when others may take it over, UTC, ISO 8601.
         signature: of the operator or of the machine that wrote it; none where the model has no signing keys.
         approval: the UpdateApproval that this entry records; none for other entries.
+        site: the site of a new test set or key; empty for other entries.
+        replaced_subject: digest of the test set, or fingerprint of the key, that ``subject`` replaces.
         schema: schema of this record.
     """
 
@@ -175,6 +182,8 @@ class LogEntry:
     deadline: str = ""
     signature: Signature | None = None
     approval: RecordedApproval | None = None
+    site: str = ""
+    replaced_subject: str = ""
     schema: int = 3
 
     @property

@@ -86,6 +86,7 @@ class SiteConfig:
             frozen; with more, or with more than half of the samples, it probably stands for many people. 0 checks
             nothing.
         attributes: generalised attributes to keep, of ``Sex``, ``AgeBand``, ``Manufacturer``.
+        body_parts: DICOM values of BodyPartExamined of the site, for example ``("CHEST",)``; none takes all.
     """
 
     name: str
@@ -98,6 +99,7 @@ class SiteConfig:
     maximum_studies: int = 0
     maximum_studies_per_patient: int = 20
     attributes: tuple[str, ...] = ()
+    body_parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

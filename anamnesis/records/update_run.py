@@ -52,6 +52,10 @@ class UpdateResultKind(StrEnum):
     """There were fewer new patients than ``UpdateTrigger.minimum_patients``, or all of them are held back."""
 
 
+CORRECTED_TEST_LABELS = "corrected_test_labels"
+"""Key of ``counts``: number of cases of the test set whose label in the source is another one now."""
+
+
 @dataclass(frozen=True, slots=True)
 class UpdateResult:
     """The result of a run on a cluster; stored in the registry once, under its claim. The first result counts.

@@ -22,6 +22,7 @@ from anamnesis.registry.run_results import (
     write_scheduled_evaluation,
     write_update_result,
 )
+from anamnesis.registry.site_changes import record_site_change
 from anamnesis.registry.update_records import find_update_record, list_update_records, write_update_record
 from anamnesis.registry.verification import verify_log, verify_objects
 from anamnesis.registry.versions import list_versions, read_part, read_version, write_version
@@ -55,6 +56,7 @@ __all__ = [
     "read_version",
     "record_approval",
     "record_decision",
+    "record_site_change",
     "reject",
     "release_claim",
     "roll_back",

@@ -1,6 +1,6 @@
 """The gate: decides on a candidate from a policy and evaluations. Pure; decimals are compared exactly."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Context, Decimal, Inexact
 from enum import StrEnum
@@ -18,9 +18,12 @@ from anamnesis.records import (
     Version,
 )
 from anamnesis.registry.history import History, describe_withdrawal
+from anamnesis.registry.small_test_sets import describe_small_classes
 
 FORGETTING, SALIENCY = "forgetting", "saliency"
 SALIENCY_METRIC = "IoU"
+MISSING_EVALUATIONS = "missing: "
+"""Begins the reason of a decision that waits for evaluations, and not for another test set."""
 
 _EXACT_CONTEXT = Context(prec=200, traps=[Inexact])
 
@@ -66,6 +69,7 @@ class GatePolicy:
         tasks: limits of single tasks, by the task's name; they replace the limits above.
         approval: whether a person must approve the candidate.
         enforcement: whether the verdict is binding.
+        minimum_test_patients: a task with a limit is judged where each class has so many test patients.
     """
 
     floor: Decimal | None = None
@@ -74,6 +78,7 @@ class GatePolicy:
     tasks: Mapping[str, TaskLimits] = field(default_factory=dict)
     approval: ApprovalMode = ApprovalMode.REQUIRED
     enforcement: Enforcement = Enforcement.ENFORCED
+    minimum_test_patients: int = 30
 
     def __post_init__(self) -> None:
         TaskLimits(self.floor, self.margin, self.saliency_floor)  # checks them
@@ -97,12 +102,14 @@ class RequiredTestSet:
         task: the task of the site.
         test_set: digest of the test set.
         is_new_site: whether the candidate's own update added the site; then its base cannot have learned the task.
+        corrected_labels: number of its cases whose label in the source is not the frozen one any more.
     """
 
     site: str
     task: Task
     test_set: str
     is_new_site: bool
+    corrected_labels: int = 0
 
 
 ReferenceScores = Mapping[tuple[str, str], Decimal]
@@ -119,9 +126,11 @@ def decide_promotion(
 ) -> Decision:
     """Returns the decision on a candidate, with all criteria.
 
-    The first of these that applies decides: a person's rejection; a champion other than the candidate's base
-    (``superseded``); a missing evaluation; a failed criterion; a missing approval. A value equal to its limit passes.
-    The worst value counts when several evaluators of one kind evaluated a test set.
+    The first of these that applies decides: a person's rejection; a champion other than the candidate's base, or a
+    replaced test set (``superseded``); corrected labels in a test set, a missing evaluation, or a class with too few
+    test patients (``await_evaluations``); a failed criterion; a missing approval. A value equal to its limit passes.
+    The worst value counts when several evaluators of one kind evaluated a test set. An advisory gate does not wait for
+    patients: it says in its reason that they are few.
 
     Args:
         policy: the limits.
@@ -135,12 +144,10 @@ def decide_promotion(
         InputError: an evaluation lacks the metric of a criterion.
     """
     digest = candidate.digest
-    relevant_evaluations = [
+    frozen_evaluations = [
         item for item in evaluations if item.version == digest and item.evaluation_set is EvaluationSet.FROZEN
     ]
-    relevant_evaluations = [
-        item for item in relevant_evaluations if any(_is_evaluation_of(item, test) for test in tests)
-    ]
+    relevant_evaluations = [item for item in frozen_evaluations if any(_is_evaluation_of(item, test) for test in tests)]
     results = [
         _evaluate_criteria(_applicable_limits(policy, test, candidate), test, relevant_evaluations, references)
         for test in tests
@@ -153,6 +160,11 @@ def decide_promotion(
         criteria=criteria,
         missing_evaluations=missing_evaluations,
         history=history,
+        tests=tests,
+        small_classes=describe_small_classes(
+            [item for item in relevant_evaluations if _is_judged(policy, item, tests, candidate)],
+            policy.minimum_test_patients,
+        ),
     )
     return Decision(
         verdict=verdict,
@@ -161,7 +173,7 @@ def decide_promotion(
         champion=history.champion,
         criteria=criteria,
         evaluations=tuple(sorted(item.digest for item in relevant_evaluations)),
-        reason=reason,
+        reason=reason + "".join(_describe_replaced_scores(tests, frozen_evaluations, history)),
         enforcement=policy.enforcement,
     )
 
@@ -172,6 +184,8 @@ def _decide_verdict(
     criteria: Sequence[Criterion],
     missing_evaluations: Sequence[str],
     history: History,
+    tests: Sequence[RequiredTestSet],
+    small_classes: Sequence[str],
 ) -> tuple[Verdict, str]:
     digest = candidate.digest
     if history.is_vetoed(digest):
@@ -185,15 +199,43 @@ def _decide_verdict(
         return Verdict.SUPERSEDED, describe_withdrawal(history.withdrawal)
     if candidate.base != history.champion:
         return Verdict.SUPERSEDED, f"it was trained from {candidate.base}, but the champion is {history.champion}"
+    for test in tests:
+        if issue := history.replaced_test_sets.get(test.test_set):
+            reason = f"{issue.author} replaced the test set of {test.site} in log entry {issue.number}"
+            return Verdict.SUPERSEDED, reason
+    if corrected_tests := [test for test in tests if test.corrected_labels]:
+        return Verdict.AWAIT_EVALUATIONS, "; ".join(map(_describe_corrected_labels, corrected_tests))
     if missing_evaluations:
-        return Verdict.AWAIT_EVALUATIONS, f"missing: {'; '.join(missing_evaluations)}"
+        return Verdict.AWAIT_EVALUATIONS, f"{MISSING_EVALUATIONS}{'; '.join(missing_evaluations)}"
+    if small_classes and policy.enforcement is Enforcement.ENFORCED:
+        return Verdict.AWAIT_EVALUATIONS, "; ".join(small_classes)
+    doubt = "".join(f" ({text})" for text in small_classes)
     if failed_criteria := [item for item in criteria if item.is_applicable and not item.passed]:
         failures = "; ".join(map(_format_failure, failed_criteria))
-        return Verdict.REJECT, f"failed {len(failed_criteria)} of {_format_criteria_count(criteria)}: {failures}"
+        return Verdict.REJECT, f"failed {len(failed_criteria)} of {_format_criteria_count(criteria)}: {failures}{doubt}"
     if policy.approval is ApprovalMode.REQUIRED and digest not in history.approvals:
         return Verdict.AWAIT_APPROVAL, f"passed {_format_criteria_count(criteria)} and waits for a person's approval"
     approval_text = f", approved by {history.approvals[digest].author}" if digest in history.approvals else ""
-    return Verdict.PROMOTE, f"passed {_format_criteria_count(criteria)}{approval_text}"
+    return Verdict.PROMOTE, f"passed {_format_criteria_count(criteria)}{approval_text}{doubt}"
+
+
+def _describe_corrected_labels(test: RequiredTestSet) -> str:
+    return (
+        f"the source of {test.site} has another label for {test.corrected_labels} cases of its frozen test set, so no "
+        f"score on it decides; if the new labels are right, run 'anamnesis testset issue --site {test.site} "
+        "--reason TEXT', else put the labels back"
+    )
+
+
+def _describe_replaced_scores(
+    tests: Sequence[RequiredTestSet], evaluations: Sequence[Evaluation], history: History
+) -> Iterator[str]:
+    """Yields the scores on test sets that were replaced: they are shown, and decide nothing."""
+    for test in tests:
+        earlier_test = replace(test, test_set=history.earlier_test_set(test.test_set))
+        score = _worst_score(evaluations, earlier_test, FORGETTING, test.task.primary_metric)
+        if score is not None:
+            yield f" (on the replaced test set of {test.site}: {test.task.primary_metric} {score}, not required)"
 
 
 def _format_criteria_count(criteria: Sequence[Criterion]) -> str:
@@ -205,6 +247,16 @@ def _applicable_limits(policy: GatePolicy, test: RequiredTestSet, candidate: Ver
     """Returns the limits of one test set; for a task that the candidate's base has not learned only the floor."""
     limits = policy.limits_for(test.task.name)
     return TaskLimits(floor=limits.floor) if test.is_new_site or candidate.base is None else limits
+
+
+def _is_judged(
+    policy: GatePolicy, evaluation: Evaluation, tests: Sequence[RequiredTestSet], candidate: Version
+) -> bool:
+    """Whether a limit applies to the scores of an evaluation."""
+    return any(
+        _is_evaluation_of(evaluation, test) and _applicable_limits(policy, test, candidate) != TaskLimits()
+        for test in tests
+    )
 
 
 def _evaluate_criteria(

@@ -20,6 +20,7 @@ class History:
         claims: digest of the content of a claim -> its last entry.
         withdrawal: the entry by which a person withdrew the champion, until a roll back; else none.
         recorded_approvals: uid of an UpdateApproval -> the entry that records it.
+        replaced_test_sets: digest of a test set -> the entry that replaced it.
         ignored_entries: entries that break the rules and have no effect.
     """
 
@@ -32,6 +33,7 @@ class History:
     claims: Mapping[str, LogEntry] = field(default_factory=dict)
     withdrawal: LogEntry | None = None
     recorded_approvals: Mapping[str, LogEntry] = field(default_factory=dict)
+    replaced_test_sets: Mapping[str, LogEntry] = field(default_factory=dict)
     ignored_entries: tuple[LogEntry, ...] = ()
 
     @property
@@ -48,6 +50,10 @@ class History:
     def rolled_back_versions(self) -> tuple[str, ...]:
         """The promoted versions that the champion does not build on."""
         return tuple(digest for digest in self.promoted_versions if digest not in self.lineage)
+
+    def earlier_test_set(self, test_set: str) -> str:
+        """Returns the digest of the test set that this one replaced, or empty."""
+        return next((old for old, entry in self.replaced_test_sets.items() if entry.subject == test_set), "")
 
     def is_vetoed(self, version: str) -> bool:
         """Returns whether a person has rejected the version."""
@@ -66,7 +72,8 @@ def build_history(entries: Iterable[LogEntry], is_signed: Callable[[LogEntry], b
     """Returns the history after the entries, read in order.
 
     The champion is a fold over all entries, so that every reader has the same. Where records are signed, the word of a
-    person counts for the gate only with a signature: an approval that somebody else wrote has no effect.
+    person counts for the gate only with a signature: an approval or a new test set that somebody else wrote has no
+    effect.
 
     The rules apply here as well as at the writer. These entries have no effect: a promotion whose base is not the
     champion at that moment, or while the champion is withdrawn; a promotion of a version that was promoted or vetoed
@@ -75,7 +82,7 @@ def build_history(entries: Iterable[LogEntry], is_signed: Callable[[LogEntry], b
     """
     history = History()
     for entry in entries:
-        if entry.kind is EntryKind.APPROVE and not is_signed(entry):
+        if entry.kind in _NEED_A_SIGNATURE and not is_signed(entry):
             history = replace(history, ignored_entries=(*history.ignored_entries, entry))
             continue
         if entry.approval and is_signed(entry):
@@ -139,10 +146,18 @@ def _apply_withdrawal(history: History, entry: LogEntry) -> History | None:
     return replace(history, champion=None, withdrawal=entry, approvals={}) if history.champion else None
 
 
+def _apply_test_set(history: History, entry: LogEntry) -> History | None:
+    if not entry.replaced_subject or entry.replaced_subject in history.replaced_test_sets:
+        return None
+    return replace(history, replaced_test_sets={**history.replaced_test_sets, entry.replaced_subject: entry})
+
+
 def _keep_history(history: History, _: LogEntry) -> History | None:
     return history
 
 
+_NEED_A_SIGNATURE = (EntryKind.APPROVE, EntryKind.ISSUE_TEST_SET, EntryKind.REKEY)
+"""Kinds that the gate's input depends on."""
 _APPLY_BY_KIND: Mapping[EntryKind, Callable[[History, LogEntry], History | None]] = {
     EntryKind.CLAIM: _apply_claim,
     EntryKind.APPROVE: _apply_approval,
@@ -154,6 +169,8 @@ _APPLY_BY_KIND: Mapping[EntryKind, Callable[[History, LogEntry], History | None]
     EntryKind.JOIN: _keep_history,
     EntryKind.WITHDRAW: _apply_withdrawal,
     EntryKind.NO_EFFECT: _keep_history,
+    EntryKind.ISSUE_TEST_SET: _apply_test_set,
+    EntryKind.REKEY: _keep_history,
 }
 
 

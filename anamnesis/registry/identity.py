@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from anamnesis.records import EntryKind, IntegrityError, LogEntry, RefusedError, Task, digest_json, encode
+from anamnesis.registry.signing import Signing
 from anamnesis.storage.documents import load_record, write_once
 from anamnesis.storage.store import MissingObjectError, Store
 
@@ -58,15 +59,27 @@ def write_identity(store: Store, identity: RegistryIdentity) -> RegistryIdentity
     return write_once(store, IDENTITY_KEY, replace(identity, nonce=secrets.token_hex(16)))
 
 
+def signed_declarations(entries: Iterable[LogEntry], signing: Signing) -> tuple[LogEntry, ...]:
+    """Returns the ``adopt`` and ``join`` entries of a log whose signature counts."""
+    kinds = (EntryKind.ADOPT, EntryKind.JOIN)
+    return tuple(entry for entry in entries if entry.kind in kinds and signing.is_signed(entry))
+
+
 def check_identity(
-    stored: RegistryIdentity | None, model: RegistryIdentity, entries: Iterable[LogEntry], url: str
+    stored: RegistryIdentity | None,
+    model: RegistryIdentity,
+    declarations: Iterable[LogEntry],
+    *,
+    has_log: bool,
+    url: str,
 ) -> None:
     """Compares the stored identity of a registry with a model that is about to use it.
 
     Args:
         stored: of the registry; none before the first write.
         model: what the model would write.
-        entries: of the registry's log; an ``adopt`` entry gives the model another name.
+        declarations: see ``signed_declarations``; an ``adopt`` entry gives the model another name.
+        has_log: the registry's log has an entry.
         url: of the registry, for messages.
 
     Raises:
@@ -74,12 +87,12 @@ def check_identity(
         IntegrityError: signed records have lost their identity.
     """
     if stored is None:
-        if model.signed and any(True for _ in entries):
+        if model.signed and has_log:
             raise IntegrityError(
                 f"{url}: {IDENTITY_KEY} is missing, so no signature can be verified; restore it from a backup"
             )
         return
-    registry_name = current_name(stored, entries)
+    registry_name = current_name(stored, declarations)
     if not _is_same_name(registry_name, model.model):
         raise OtherModelError(
             f"spec.registry.url: {url} belongs to the model {registry_name}, and this is {model.model}. Give each "
@@ -94,9 +107,9 @@ def check_identity(
         )
 
 
-def current_name(stored: RegistryIdentity, entries: Iterable[LogEntry]) -> str:
+def current_name(stored: RegistryIdentity, declarations: Iterable[LogEntry]) -> str:
     """Returns the name of the registry's model: that of the last ``adopt`` entry, else the first."""
-    names = [stored.model, *(entry.subject for entry in entries if entry.kind is EntryKind.ADOPT)]
+    names = [stored.model, *(entry.subject for entry in declarations if entry.kind is EntryKind.ADOPT)]
     return names[-1]
 
 
@@ -118,13 +131,13 @@ def _check_tasks(stored: RegistryIdentity, model: RegistryIdentity, url: str) ->
 
 
 def check_cluster(
-    stored: RegistryIdentity | None, entries: Iterable[LogEntry], cluster: str, shared: bool, url: str
+    stored: RegistryIdentity | None, declarations: Iterable[LogEntry], cluster: str, shared: bool, url: str
 ) -> bool:
     """Refuses a second cluster on a registry that is not declared as shared.
 
     Args:
         stored: identity of the registry; none before the first write.
-        entries: of the registry's log.
+        declarations: see ``signed_declarations``.
         cluster: uid of the cluster that is about to use the registry; empty where it is unknown.
         shared: whether the model on this cluster declares that clusters share the registry.
         url: of the registry, for messages.
@@ -136,7 +149,7 @@ def check_cluster(
         OtherModelError: another cluster uses the registry, and one of the two models does not declare it.
     """
     joined_clusters, first_cluster = set[str](), stored.cluster if stored else ""
-    for entry in entries:
+    for entry in declarations:
         if entry.kind is EntryKind.JOIN:
             joined_clusters.add(entry.subject)
         elif entry.kind is EntryKind.ADOPT:  # a person says that the clusters before do not use it any more

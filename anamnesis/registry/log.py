@@ -75,6 +75,8 @@ class EntryProposal:
     decision: Decision | None = None
     deadline: str = ""
     approval: RecordedApproval | None = None
+    site: str = ""
+    replaced_subject: str = ""
 
     def __post_init__(self) -> None:
         if not self.author.strip():
@@ -178,6 +180,8 @@ class Log:
             decision=proposal.decision,
             deadline=proposal.deadline,
             approval=proposal.approval,
+            site=proposal.site,
+            replaced_subject=proposal.replaced_subject,
         )
         entry = signing_of(self._store).sign(entry)
         return entry if self._store.put_if_absent(entry_key(entry.number), dump_entry(entry)) else None

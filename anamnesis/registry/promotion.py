@@ -27,7 +27,7 @@ def evaluate_gate(store: Store, candidate: str, policy: GatePolicy, tests: Seque
     """Returns the gate's decision on the version with the digest ``candidate``; writes nothing."""
     history = Log(store).history()
     version = read_version(store, candidate)
-    test_sets = {test.test_set for test in tests}
+    test_sets = tests_and_earlier_sets(tests, history)
     earlier_evaluations = (
         evaluation
         for digest in history.promoted_versions
@@ -42,6 +42,12 @@ def evaluate_gate(store: Store, candidate: str, policy: GatePolicy, tests: Seque
         references=reference_scores(earlier_evaluations, tests),
         history=history,
     )
+
+
+def tests_and_earlier_sets(tests: Iterable[RequiredTestSet], history: History) -> set[str]:
+    """Returns the digests of test sets, and of those that they replaced."""
+    digests = {test.test_set for test in tests}
+    return digests | {earlier for digest in digests if (earlier := history.earlier_test_set(digest))}
 
 
 def reference_scores(evaluations: Iterable[Evaluation], tests: Sequence[RequiredTestSet]) -> ReferenceScores:
@@ -97,7 +103,9 @@ def _resolve_entry(decision: Decision, history: History) -> tuple[EntryKind | No
         )
         superseded_decision = replace(decision, verdict=Verdict.SUPERSEDED, champion=history.champion, reason=reason)
         return (None if version in history.superseding_entries else EntryKind.SUPERSEDE), superseded_decision
-    return (None if verdict is Verdict.SUPERSEDED else EntryKind.PROMOTE), decision
+    if verdict is Verdict.SUPERSEDED:
+        return (None if version in history.superseding_entries else EntryKind.SUPERSEDE), decision
+    return EntryKind.PROMOTE, decision
 
 
 def import_champion(store: Store, version: str, author: str, reason: str, clock: Clock = utc_now) -> LogEntry | None:

@@ -5,8 +5,16 @@ from itertools import pairwise
 
 from anamnesis.records import AnamnesisError, IntegrityError, LogEntry, digest_bytes
 from anamnesis.registry.evaluations import read_evaluations
+from anamnesis.registry.identity import IDENTITY_KEY
 from anamnesis.registry.log import LOG_PREFIX, LogPosition, parse_entry_number, read_entry
-from anamnesis.registry.run_results import list_update_results
+from anamnesis.registry.registry_store import signing_of
+from anamnesis.registry.run_results import (
+    SCHEDULED_EVALUATIONS,
+    list_update_results,
+    read_scheduled_evaluation,
+)
+from anamnesis.registry.signature_verification import find_unverified_entries
+from anamnesis.registry.site_identity import list_sites
 from anamnesis.registry.update_records import list_update_records
 from anamnesis.registry.versions import blob_key, list_versions, read_version
 from anamnesis.storage.store import Store
@@ -18,8 +26,9 @@ Chain = dict[int, LogEntry | None]
 def verify_log(store: Store, expected_head: LogPosition | None = None) -> tuple[str, ...]:
     """Checks the log alone.
 
-    The check finds changed bytes, missing entries and broken links. Removed last entries and a completely rewritten
-    chain are found only with ``expected_head``, a head that was kept outside the registry.
+    The check finds changed bytes, missing entries, broken links and, with public keys, entries without a signature.
+    Removed last entries and a completely rewritten chain are found only with ``expected_head``, a head that was kept
+    outside the registry.
 
     Args:
         store: store of the registry.
@@ -31,6 +40,7 @@ def verify_log(store: Store, expected_head: LogPosition | None = None) -> tuple[
     problems: list[str] = []
     chain = _read_chain(store, problems)
     problems += _check_links(chain)
+    problems += _check_signatures(store, chain)
     if expected_head is not None and expected_head.number > 0:
         problems += _check_expected_head(chain, expected_head)
     return tuple(problems)
@@ -58,6 +68,8 @@ def verify_objects(store: Store) -> tuple[str, ...]:
     problems += [text for digest in sorted(blobs) for text in _check_blob(store, digest)]
     problems += _check_update_records(store, versions)
     problems += _check_update_results(store, versions)
+    problems += _check_sites(store)
+    problems += _check_scheduled_evaluations(store)
     problems += _check_decisions(store, versions, evaluations)
     return tuple(problems)
 
@@ -99,6 +111,16 @@ def _check_links(chain: Chain) -> Iterator[str]:
                 f"log entry {number} does not continue log entry {previous_number}: one of them was rewritten; "
                 "restore the log from a backup"
             )
+
+
+def _check_signatures(store: Store, chain: Chain) -> Iterator[str]:
+    signing = signing_of(store)
+    if not signing.public_keys or not chain:
+        return
+    if not signing.registry:
+        yield f"{IDENTITY_KEY} is missing, so no signature can be verified; restore it from a backup"
+        return
+    yield from map(str, find_unverified_entries(filter(None, chain.values()), signing))
 
 
 def _check_expected_head(chain: Chain, expected_head: LogPosition) -> Iterator[str]:
@@ -148,6 +170,21 @@ def _check_update_results(store: Store, versions: set[str]) -> Iterator[str]:
                 )
     except AnamnesisError as error:
         yield str(error)
+
+
+def _check_sites(store: Store) -> Iterator[str]:
+    try:
+        list(list_sites(store))
+    except AnamnesisError as error:
+        yield str(error)
+
+
+def _check_scheduled_evaluations(store: Store) -> Iterator[str]:
+    for info in store.list(SCHEDULED_EVALUATIONS):
+        try:
+            read_scheduled_evaluation(store, info.key.removeprefix(SCHEDULED_EVALUATIONS).removesuffix(".json"))
+        except AnamnesisError as error:
+            yield str(error)
 
 
 def _check_decisions(store: Store, versions: set[str], evaluations: set[str]) -> Iterator[str]:

@@ -4,8 +4,10 @@ from anamnesis.snapshots.guard import Guard, open_calibration_set, open_split, o
 from anamnesis.snapshots.ingestion import IngestResult, find_ingest_result, ingest
 from anamnesis.snapshots.keys import derive_site_key, key_fingerprint, read_split_key
 from anamnesis.snapshots.manifest import ImageRecord, SampleRecord, SnapshotManifest, read_snapshot_manifest
+from anamnesis.snapshots.rekey import replace_key
 from anamnesis.snapshots.site_keys import read_site_key
-from anamnesis.snapshots.testsets import current_test_set, issue_test_set, list_test_sets
+from anamnesis.snapshots.test_set_issue import issue_test_set
+from anamnesis.snapshots.testsets import current_test_set, list_test_sets
 
 __all__ = [
     "Guard",
@@ -27,4 +29,5 @@ __all__ = [
     "read_site_key",
     "read_snapshot_manifest",
     "read_split_key",
+    "replace_key",
 ]

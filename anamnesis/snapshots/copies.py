@@ -5,16 +5,18 @@ Copies of different or unknown patients are left to ``sample_assembly``, which k
 
 import filecmp
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from hashlib import file_digest
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from hashlib import file_digest, sha256
 from itertools import chain
 from pathlib import Path
 
-from anamnesis.imaging import PixelSource, ReadError, load_image
+from anamnesis.imaging import ReadError, load_slice
 from anamnesis.records import AnamnesisError
 from anamnesis.snapshots.image_annotations import AnnotatedImage
 from anamnesis.snapshots.quarantine import QuarantineEntry, QuarantineReason
 from anamnesis.snapshots.source_files import SourceFile
+
+_SAMPLE_BYTES = 1 << 16
 
 AnnotatedFile = Sequence[AnnotatedImage]
 """The images of one file, of which there is at least one."""
@@ -67,10 +69,25 @@ def _iter_groups(files: Sequence[AnnotatedFile]) -> Iterator[list[AnnotatedFile]
 
 
 def _group_by_bytes(files: Sequence[AnnotatedFile]) -> Iterator[list[AnnotatedFile]]:
+    """Yields the groups with equal bytes; reads a file to its end only if the sampled bytes of another are equal."""
+    for candidates in _group_by_digest(files, _sample_sha256):
+        yield from _group_by_digest(candidates, _file_sha256)
+
+
+def _group_by_digest(files: Sequence[AnnotatedFile], digest: Callable[[Path], bytes]) -> Iterator[list[AnnotatedFile]]:
     groups: dict[bytes, list[AnnotatedFile]] = defaultdict(list)
     for file in files:
-        groups[_file_sha256(file[0].file.path)].append(file)
+        groups[digest(file[0].file.path)].append(file)
     return (members for members in groups.values() if len(members) > 1)
+
+
+def _sample_sha256(path: Path) -> bytes:
+    size, sha = path.stat().st_size, sha256()
+    with path.open("rb") as stream:
+        for start in (0, size // 2, max(0, size - _SAMPLE_BYTES)):
+            stream.seek(start)
+            sha.update(stream.read(_SAMPLE_BYTES))
+    return sha.digest()
 
 
 def _file_sha256(path: Path) -> bytes:
@@ -111,7 +128,7 @@ def _resolve_copies(
 
 
 def _read_contents(paths: Sequence[Path]) -> list[bytes | ReadError]:
-    """Returns the pixels of each file or its error; reads no pixels where all files have equal bytes."""
+    """Returns a digest of the pixels of each file, or its error; reads no pixels where all files have equal bytes."""
     if all(filecmp.cmp(paths[0], path, shallow=False) for path in paths[1:]):
         return [b""] * len(paths)
     return [_read_content(path) for path in paths]
@@ -119,10 +136,10 @@ def _read_contents(paths: Sequence[Path]) -> list[bytes | ReadError]:
 
 def _read_content(path: Path) -> bytes | ReadError:
     try:
-        image = load_image(PixelSource((path,)))
+        image = load_slice(path)
     except ReadError as error:
         return error
-    return repr(image.pixels.shape).encode() + image.pixels.tobytes()
+    return sha256(repr(image.pixels.shape).encode() + image.pixels.tobytes()).digest()
 
 
 def _label(file: AnnotatedFile, masks: Mapping[str, SourceFile]) -> tuple[object, ...]:

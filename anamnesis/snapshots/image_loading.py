@@ -9,7 +9,6 @@ import numpy as np
 from anamnesis import imaging
 from anamnesis.imaging import Format, PixelSource, ReadError
 from anamnesis.imaging.contrast import check_contrast
-from anamnesis.imaging.errors import ReadErrorReason
 from anamnesis.records import Image, Progress
 from anamnesis.snapshots.manifest import ImageRecord
 from anamnesis.snapshots.parallel import OrderedExecutorMap, batched
@@ -78,7 +77,7 @@ def store_pixels(
     shards = ShardWriter(store)
     total = sum(len(study.pixel_sources) for study in studies)
     progress_interval = max(1, total // 100)
-    for loaded_count, loaded_image in enumerate(_load_all(studies, classes, parallel_map), 1):
+    for loaded_count, loaded_image in enumerate(load_images(studies, classes, parallel_map), 1):
         image_records = records[loaded_image.study_index]
         if image_records is not None and loaded_image.image and loaded_image.record:
             shards.add(loaded_image.record.content, loaded_image.image.pixels)
@@ -107,7 +106,7 @@ def _quarantine_study(study: Study, loaded_image: LoadedImage) -> list[Quarantin
     ]
 
 
-def _load_all(studies: Sequence[Study], classes: int, parallel_map: OrderedExecutorMap) -> Iterator[LoadedImage]:
+def load_images(studies: Sequence[Study], classes: int, parallel_map: OrderedExecutorMap) -> Iterator[LoadedImage]:
     """Yields all images of the studies, in an order that depends on the studies alone."""
     image_loads = [
         ImageLoad(study_index, name, pixel_source, classes, _image_source(study) if name == MASK else None)
@@ -162,10 +161,9 @@ def _find_unusable_slices(series: PixelSource) -> dict[int, ReadError]:
     errors: dict[int, ReadError] = {}
     for position, path in enumerate(series.paths if len(series.paths) > 1 else ()):
         try:
-            imaging.load_image(PixelSource((path,)))
+            imaging.load_slice(path)
         except ReadError as error:
-            if error.reason is not ReadErrorReason.LOCALIZER:  # a single slice may look like a scout
-                errors[position] = error
+            errors[position] = error
     return errors
 
 

@@ -5,22 +5,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from anamnesis.records import (
+    CORRECTED_TEST_LABELS,
     InputError,
     Progress,
     SiteConfig,
+    Split,
     canonical_json,
     decode,
     digest_hex,
     encode,
     ignore_progress,
 )
+from anamnesis.snapshots.aliases import find_aliases
+from anamnesis.snapshots.corrected_labels import count_corrected_labels
 from anamnesis.snapshots.held_out_patients import hold_out_patients
 from anamnesis.snapshots.inspection import inspect_source
 from anamnesis.snapshots.keys import key_fingerprint, pseudonymise_patient
-from anamnesis.snapshots.manifest import SnapshotManifest, snapshot_key, write_snapshot_manifest
+from anamnesis.snapshots.manifest import SampleRecord, SnapshotManifest, snapshot_key, write_snapshot_manifest
 from anamnesis.snapshots.parallel import OrderedExecutorMap, ordered_executor_map
 from anamnesis.snapshots.quarantine import QuarantineLog, count_by_reason, format_reasons, quarantine_url
-from anamnesis.snapshots.sample_assembly import AssembledSample, assemble_samples, drop_duplicates, move_to_reserve
+from anamnesis.snapshots.sample_assembly import AssembledSample, assemble_samples, move_to_reserve
 from anamnesis.snapshots.shared_identifiers import check_identifiers
 from anamnesis.snapshots.source_files import (
     SourceFile,
@@ -33,7 +37,7 @@ from anamnesis.snapshots.splits import assign_splits, check_declared_splits, str
 from anamnesis.snapshots.store_binding import bind_store, check_store_binding
 from anamnesis.snapshots.studies import JoinedStudies
 from anamnesis.snapshots.testsets import TestSet, check_task, find_frozen_splits, freeze_first_sets, list_test_sets
-from anamnesis.sources import SourceItem
+from anamnesis.sources import ListingProblem, SourceItem
 from anamnesis.storage.store import MissingObjectError, Store
 
 ATTRIBUTES = ("Sex", "AgeBand", "Manufacturer")
@@ -53,7 +57,7 @@ class IngestResult:
         key_fingerprint: fingerprint of the split key.
         counts: numbers of samples ``train``, ``test``, ``reserve``, ``pending``; of studies ``left_out`` (by
             ``maximum_studies``); of images ``ignored`` (by label), ``quarantined``, ``foreign`` (not for the site) and
-            ``copies`` (of other files).
+            ``copies`` (of other files); of cases of the test set with ``corrected_test_labels``, where there are some.
         reasons: quarantine reason -> number of images.
         foreign_reasons: reason -> number of files and images that are not for the site.
         quarantine_list: URL of the list of these files, in the site's own store.
@@ -102,38 +106,64 @@ def ingest(
     if earlier_result := _read_earlier_result(store, source_fingerprint, issued_test_sets):
         return earlier_result
     store.check_conditional_writes()
-    with (
-        ordered_executor_map(workers, _is_large(source_items)) as parallel_map,
-        fetch_files(config.source, source_items, progress) as files,
-    ):
-        quarantine_log = QuarantineLog(store, source_fingerprint, config.maximum_quarantine_share)
-        joined_studies = _inspect_studies(config, files, parallel_map, progress, quarantine_log=quarantine_log)
-        assembled_samples, counts = _assemble_source(
-            config=config,
-            store=store,
-            key=key,
-            issued_test_sets=issued_test_sets,
-            joined_studies=joined_studies,
-            quarantine_log=quarantine_log,
-            parallel_map=parallel_map,
-            progress=progress,
-        )
+    quarantine_log = QuarantineLog(store, source_fingerprint, config.maximum_quarantine_share)
+    assembled_samples, counts = _read_samples(
+        config,
+        store,
+        key,
+        source_items=source_items,
+        issued_test_sets=issued_test_sets,
+        quarantine_log=quarantine_log,
+        workers=workers,
+        progress=progress,
+    )
     manifest = _build_manifest(config, store, key, assembled_samples)
+    corrected_labels = count_corrected_labels(list_test_sets(store)[-1], manifest.samples)
     result = IngestResult(
         snapshot=write_snapshot_manifest(store, manifest),
         test_set=manifest.test_set,
         fingerprint=source_fingerprint,
         key_fingerprint=manifest.key_fingerprint,
-        counts=manifest.count_by_split() | counts,
+        counts=manifest.count_by_split()
+        | counts
+        | ({CORRECTED_TEST_LABELS: corrected_labels} if corrected_labels else {}),
         reasons=count_by_reason(quarantine_log.quarantined),
         modality=config.modalities[0],
         foreign_reasons=count_by_reason(quarantine_log.foreign),
         quarantine_list=quarantine_log.url,
     )
-    # If a file changed during the ingest, the fingerprint does not describe the result: it is not stored.
-    if list_source_items(config) == source_items:
+    # If a file changed during the ingest or was not returned, the fingerprint does not describe the result.
+    is_complete = ListingProblem.NOT_RETURNED not in result.reasons
+    if is_complete and list_source_items(config) == source_items:
         store.put(_result_key(source_fingerprint), canonical_json(encode(result)))
     return result
+
+
+def read_present_samples(
+    config: SiteConfig, store: Store, key: bytes, workers: int = 2, progress: Progress = ignore_progress
+) -> list[SampleRecord]:
+    """Returns the samples of a site's present data as a first ingest would have them: no frozen set has a say.
+
+    The pixels are stored; no snapshot is written.
+
+    Raises:
+        InputError: see ``ingest``.
+    """
+    check_config(config)
+    check_store_outside_source(config.source, store.url)
+    source_items = list_source_items(config)
+    source_fingerprint = compute_fingerprint(config, key_fingerprint(key), source_items)
+    assembled_samples, _ = _read_samples(
+        config,
+        store,
+        key,
+        source_items=source_items,
+        issued_test_sets=(),
+        quarantine_log=QuarantineLog(store, source_fingerprint, config.maximum_quarantine_share),
+        workers=workers,
+        progress=progress,
+    )
+    return sorted((assembled.record for assembled in assembled_samples), key=lambda record: record.id)
 
 
 def find_ingest_result(config: SiteConfig, store: Store, key: bytes) -> IngestResult | None:
@@ -167,6 +197,35 @@ def check_config(config: SiteConfig) -> None:
     for name, share in shares.items():
         if not 0 <= share <= 1:
             raise InputError(f"site {config.name!r}: {name}: expected 0 to 1, found {share}")
+
+
+def _read_samples(
+    config: SiteConfig,
+    store: Store,
+    key: bytes,
+    *,
+    source_items: Sequence[SourceItem],
+    issued_test_sets: Sequence[TestSet],
+    quarantine_log: QuarantineLog,
+    workers: int,
+    progress: Progress,
+) -> tuple[list[AssembledSample], dict[str, int]]:
+    """Reads the files of a source; returns the samples and the numbers of images and studies without one."""
+    with (
+        ordered_executor_map(workers, _is_large(source_items)) as parallel_map,
+        fetch_files(config.source, source_items, progress) as files,
+    ):
+        joined_studies = _inspect_studies(config, files, parallel_map, progress, quarantine_log=quarantine_log)
+        return _assemble_source(
+            config=config,
+            store=store,
+            key=key,
+            issued_test_sets=issued_test_sets,
+            joined_studies=joined_studies,
+            quarantine_log=quarantine_log,
+            parallel_map=parallel_map,
+            progress=progress,
+        )
 
 
 def _is_large(source_items: Sequence[SourceItem]) -> bool:
@@ -209,17 +268,21 @@ def _assemble_source(
     progress: Progress,
 ) -> tuple[list[AssembledSample], dict[str, int]]:
     """Stores the pixels of the studies; returns the samples and the numbers of images and studies without one."""
-    from anamnesis.snapshots.image_loading import store_pixels  # imports numpy, which listing a source does not need
+    # These import numpy, which listing a source does not need.
+    from anamnesis.snapshots.image_loading import store_pixels
+    from anamnesis.snapshots.sample_recognition import recognise_samples
 
     studies = joined_studies.studies
-    frozen_splits = find_frozen_splits(store, issued_test_sets)
+    aliases = find_aliases(store, config.name, studies)
+    frozen_splits = aliases.translate_splits(find_frozen_splits(store, issued_test_sets))
     check_declared_splits(
         studies=studies, key=key, site=config.name, frozen_patients=frozen_splits, quarantine_log=quarantine_log
     )
     quarantine_log.write_and_check_share()  # before hours of reading: a wrong setting is known by now
     if not issued_test_sets:
         check_identifiers(config, studies)
-    patient_splits = assign_splits(studies, key, config, frozen_splits)
+    known_splits = dict.fromkeys(aliases.trained, Split.TRAIN) | frozen_splits
+    patient_splits = assign_splits(studies, key, config, known_splits)
     pseudonyms = {patient: pseudonymise_patient(key, config.name, patient) for patient in patient_splits}
     selected_studies = stratified_subset(studies, patient_splits, pseudonyms, config.maximum_studies)
     has_calibration = bool(issued_test_sets[-1].calibration) if issued_test_sets else None
@@ -239,8 +302,15 @@ def _assemble_source(
         key=key,
         config=config,
         quarantine_log=quarantine_log,
+        aliases=aliases,
     )
-    unique_samples = drop_duplicates(assembled_samples, issued_test_sets, quarantine_log)
+    unique_samples = recognise_samples(
+        assembled_samples,
+        issued_test_sets=issued_test_sets,
+        modality=config.modalities[0],
+        store=store,
+        quarantine_log=quarantine_log,
+    )
     quarantine_log.write_and_check_share()
     counts = {
         "ignored": joined_studies.ignored_count,

@@ -30,7 +30,7 @@ def read_split_key(reference: str, create: bool = False, environment: Mapping[st
     elif scheme == "file" and key_location.startswith("///"):
         path = Path(unquote(key_location.removeprefix("//")))
         if create and not path.exists():
-            _create_key_file(path)
+            _create_key_file(path, secrets.token_hex(32).encode())
         raw_key = path.read_bytes() if path.is_file() else b""
     else:
         raise InputError(f"split key {reference!r}: expected file:///absolute/path or env:NAME; correct the reference")
@@ -48,21 +48,32 @@ def read_split_key(reference: str, create: bool = False, environment: Mapping[st
     return key
 
 
-def _create_key_file(path: Path) -> None:
-    """Writes a key atomically; the first writer wins."""
+def write_key_file(path: Path, key: bytes) -> None:
+    """Writes a key to a new file that only its owner can read; atomic.
+
+    Raises:
+        InputError: the file exists and has another key.
+    """
+    if not _create_key_file(path, key) and path.read_bytes().strip() != key:
+        raise InputError(f"{path}: the file exists and has another content; name another file")
+
+
+def _create_key_file(path: Path, key: bytes) -> bool:
+    """Writes a key atomically; returns whether this process was the first writer."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(secrets.token_hex(32) + "\n")
+    with os.fdopen(handle, "wb") as file:
+        file.write(key + b"\n")
         file.flush()
         os.fsync(file.fileno())
     try:
         os.link(temporary, path)
     except FileExistsError:
-        pass  # another process was first; its key counts
+        return False  # another process was first; its key counts
     finally:
         temporary.unlink()
+    return True
 
 
 def key_fingerprint(key: bytes) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from anamnesis.records import InputError
-from anamnesis.snapshots.label_columns import count_recognised
+from anamnesis.snapshots.label_columns import check_header, count_recognised
 
 TABLE = "labels.manifest"
 
@@ -17,6 +17,7 @@ _BINARY_FORMATS = {
     b"\xd0\xcf\x11\xe0": "an Excel workbook",
     b"\x1f\x8b": "a gzip file",
 }
+_LONGEST_LINE = 100_000  # below the limit of the csv module
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _SEPARATOR_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
@@ -98,15 +99,16 @@ def _decode_text(data: bytes) -> str:
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise InputError(f"{TABLE}, line {line}: the text has a zero byte; save the table as CSV in UTF-8")
-    if not text.strip(",; \t\r\n"):
+    if not text.replace(",", "").replace(";", "").strip():
         raise InputError(f"{TABLE}: the file is empty; write a header line file,label,patient and a row for each file")
     return text
 
 
 def _parse_csv(text: str, separator: str) -> TableText:
+    _check_separator(text, separator)
     lines = _iter_csv_rows(text, separator)
-    first_line, header = next(lines)
-    _check_separator(header, first_line, separator)
+    first_line, header = next(lines, (1, [""]))
+    check_header(header, f"{TABLE}, line {first_line}")
     rows = []
     for line, cells in lines:
         if len(cells) != len(header):
@@ -134,7 +136,7 @@ def _iter_csv_rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]
 
 
 def _open_quote_error(text: str, line: int, separator: str) -> InputError:
-    content = io.StringIO(text, newline=None).read().split("\n")[line - 1]
+    content = io.StringIO(text, newline=None).read().split("\n")[line - 1][:_LONGEST_LINE]
     column = max(1, len(next(csv.reader([content], delimiter=separator), [])))
     return InputError(
         f"{TABLE}, line {line}, column {column}: a quote is opened but not closed before the end of the cell; "
@@ -142,16 +144,25 @@ def _open_quote_error(text: str, line: int, separator: str) -> InputError:
     )
 
 
-def _check_separator(header: Sequence[str], line: int, separator: str) -> None:
-    if count_recognised(header):
+def _check_separator(text: str, separator: str) -> None:
+    """Refuses names of columns between other separators, and the line that Excel writes before the header."""
+    lines = text.splitlines()
+    line = next(number for number, content in enumerate(lines, 1) if content.strip())
+    content = lines[line - 1].strip()[:_LONGEST_LINE]
+    if content.lower().startswith("sep="):
+        raise InputError(
+            f"{TABLE}, line {line}, column 1: the line names a separator for Excel; remove the line, and save the "
+            f"table with {_SEPARATOR_NAMES[separator]}"
+        )
+    names_by_separator = {other: next(csv.reader([content], delimiter=other)) for other in _SEPARATOR_NAMES}
+    if count_recognised(names_by_separator[separator]):
         return
-    for other_separator, name in _SEPARATOR_NAMES.items():
-        names = separator.join(header).split(other_separator)
-        if other_separator != separator and len(names) > 1 and count_recognised([name.strip('" ') for name in names]):
-            column = len(names[0]) + 1
+    for other_separator, names in names_by_separator.items():
+        if len(names) > 1 and count_recognised(names):
             raise InputError(
-                f"{TABLE}, line {line}, character {column}: the columns are separated by {name}, expected "
-                f"{_SEPARATOR_NAMES[separator]}; save the table with {_SEPARATOR_NAMES[separator]}"
+                f"{TABLE}, line {line}, character {content.index(other_separator) + 1}: the columns are separated by "
+                f"{_SEPARATOR_NAMES[other_separator]}, expected {_SEPARATOR_NAMES[separator]}; save the table with "
+                f"{_SEPARATOR_NAMES[separator]}"
             )
 
 

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from anamnesis.records import InputError, LabelSource, Task
-from anamnesis.snapshots.file_names import normalise_file_name
+from anamnesis.snapshots.file_names import normalise_file_name, normalise_text
 from anamnesis.snapshots.image_annotations import ImageAnnotation, parse_split
 from anamnesis.snapshots.label_columns import COVARIATE_PREFIX, assign_columns
 from anamnesis.snapshots.label_table_text import TABLE, TableRow, parse_label_table
+from anamnesis.snapshots.patient_ids import normalise_patient_id
 
 _EVENT_WORDS = {"1": True, "true": True, "1.0": True, "0": False, "false": False, "0.0": False}
 
@@ -63,8 +64,8 @@ def _parse_row(cells: Mapping[str, str], row: TableRow, columns: Mapping[str, in
     if event and event not in _EVENT_WORDS:
         raise InputError(f"{_place(row, columns, 'event')}: event: expected 0, 1, false or true; correct the cell")
     return ImageAnnotation(
-        label=cells.get("label") or None,
-        patient=cells.get("patient", ""),
+        label=normalise_text(cells.get("label", "")) or None,
+        patient=normalise_patient_id(cells.get("patient", "")),
         study=cells.get("study", ""),
         modality=cells.get("modality", ""),
         split=parse_split(cells.get("split", ""), _place(row, columns, "split")),

@@ -33,7 +33,7 @@ def ordered_executor_map(workers: int, use_processes: bool) -> Iterator[OrderedE
         use_processes: false runs the map in this process.
     """
     if workers < 2 or not use_processes:
-        yield _serial_map
+        yield serial_map
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
 
@@ -58,7 +58,8 @@ def ordered_executor_map(workers: int, use_processes: bool) -> Iterator[OrderedE
             ) from error
 
 
-def _serial_map(function: Callable[[ArgumentT], ResultT], batches: Iterable[ArgumentT]) -> Iterator[ResultT]:
+def serial_map(function: Callable[[ArgumentT], ResultT], batches: Iterable[ArgumentT]) -> Iterator[ResultT]:
+    """The map of this process alone."""
     return map(function, batches)
 
 

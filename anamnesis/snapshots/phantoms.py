@@ -63,7 +63,9 @@ def write_phantom_site(folder: Path, kind: str, patients: int, seed: int) -> Sit
     spec = KINDS[kind]
     generator = np.random.default_rng([seed, list(KINDS).index(kind)])
     labels = np.repeat(np.arange(patients) % len(spec.classes), IMAGES_PER_PATIENT)
-    images = np.clip(spec.draw(labels, generator), 0, 1)
+    images = spec.draw(labels, generator)
+    anatomy = _draw_anatomy(len(labels), generator)
+    images = np.clip(images + (anatomy[..., None] if images.ndim == 4 else anatomy), 0, 1)
     for name in spec.classes:
         (folder / name).mkdir(parents=True, exist_ok=True)
     patient_headers = [_patient_header(number, generator) for number in range(patients)]
@@ -153,6 +155,16 @@ def _uniform_jitter(
     count: int, generator: np.random.Generator, centre: float, half_width: float
 ) -> NDArray[np.float64]:
     return generator.uniform(centre - half_width, centre + half_width, count)
+
+
+def _draw_anatomy(count: int, generator: np.random.Generator) -> Floats:
+    """Returns smooth structures of three sizes, so that two patients differ as people do: [N, SIZE, SIZE]."""
+    structures = np.zeros((count, SIZE, SIZE))
+    for cells in (4, 8, 16):
+        positions = (np.arange(SIZE) + 0.5) * cells / SIZE
+        weights = np.maximum(0, 1 - np.abs(positions[:, None] - np.arange(cells) - 0.5))
+        structures += weights @ generator.standard_normal((count, cells, cells)) @ weights.T
+    return 0.06 / 3**0.5 * structures
 
 
 def _draw_xray(labels: NDArray[np.int64], generator: np.random.Generator) -> Floats:

@@ -27,6 +27,7 @@ class QuarantineReason(StrEnum):
     INCOMPLETE_SERIES = "another slice of the series is unusable; send the complete series again"
     NO_PATIENT = "neither the label table nor the file has an identifier of the patient"
     OTHER_MODALITY = "the modality is not one of the site's modalities"
+    OTHER_BODY_PART = "the body part is missing, or not one of the site's body parts"
     NO_MAIN_IMAGE = "the study has no image of the site's first modality"
     TWO_IMAGES = "the study has several images of one modality"
     MASK_SIZE = "the mask and its image differ in size"
@@ -35,11 +36,12 @@ class QuarantineReason(StrEnum):
     DUPLICATE = "another patient or study has the same pixels"
     PATIENT_IN_TWO_SPLITS = "the source puts one patient into two splits"
     TEST_PATIENT_IN_TRAINING = "the source puts a patient of a frozen test or calibration set into training"
+    TEST_PATIENT_RETURNED = "the image is a copy of a test or calibration patient's image under another name"
     MISSING_FILE = "the manifest lists the file, but the source does not have it"
     COPY = "the file is a copy of another one; the image counts once"
 
 
-NOT_FOR_THE_SITE = frozenset({*FOREIGN_REASONS, QuarantineReason.OTHER_MODALITY})
+NOT_FOR_THE_SITE = frozenset({*FOREIGN_REASONS, QuarantineReason.OTHER_MODALITY, QuarantineReason.OTHER_BODY_PART})
 """Reasons of intact files that are not for the task of the site. They are counted apart."""
 
 

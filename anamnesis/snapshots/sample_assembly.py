@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from anamnesis.records import SiteConfig, Split, TaskType, canonical_json, digest_json, encode
+from anamnesis.snapshots.aliases import Aliases
 from anamnesis.snapshots.keys import pseudonymise_patient, pseudonymise_study
 from anamnesis.snapshots.manifest import ImageRecord, SampleRecord
 from anamnesis.snapshots.quarantine import QuarantineLog, QuarantineReason
 from anamnesis.snapshots.studies import MASK, Study
-from anamnesis.snapshots.testsets import TestSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ def assemble_samples(
     key: bytes,
     config: SiteConfig,
     quarantine_log: QuarantineLog,
+    aliases: Aliases,
 ) -> list[AssembledSample]:
     """Returns the sample record of each loaded study; it has pseudonyms instead of identifiers.
 
@@ -45,6 +46,7 @@ def assemble_samples(
         key: the split key.
         config: settings of the site.
         quarantine_log: receives studies whose mask does not match their image.
+        aliases: pseudonyms that patients keep from an earlier key.
     """
     assembled_samples = []
     for study, records in zip(studies, images, strict=True):
@@ -59,6 +61,7 @@ def assemble_samples(
                 patient_split=patient_splits[study.patient],
                 key=key,
                 config=config,
+                aliases=aliases,
             )
             assembled_samples.append(AssembledSample(study.files, record, study.is_patient_declared))
     return assembled_samples
@@ -84,10 +87,15 @@ def _mask_has_place_of_image(images: Mapping[str, ImageRecord], main_modality: s
 
 
 def _make_record(
-    study: Study, images: Mapping[str, ImageRecord], patient_split: Split, key: bytes, config: SiteConfig
+    study: Study,
+    images: Mapping[str, ImageRecord],
+    patient_split: Split,
+    key: bytes,
+    config: SiteConfig,
+    aliases: Aliases,
 ) -> SampleRecord:
-    patient_pseudonym = pseudonymise_patient(key, config.name, study.patient)
-    study_pseudonym = pseudonymise_study(key, config.name, study.patient, study.study)
+    patient_pseudonym = aliases.resolve(pseudonymise_patient(key, config.name, study.patient))
+    study_pseudonym = aliases.resolve(pseudonymise_study(key, config.name, study.patient, study.study))
     has_target = study.target is not None or config.task.type is TaskType.PRETRAINING
     return SampleRecord(
         id=_sample_id(patient_pseudonym, study_pseudonym, images, 0),
@@ -102,22 +110,19 @@ def _make_record(
 
 
 def drop_duplicates(
-    assembled_samples: Sequence[AssembledSample], issued_test_sets: Sequence[TestSet], quarantine_log: QuarantineLog
+    assembled_samples: Sequence[AssembledSample], frozen_samples: Iterable[SampleRecord], quarantine_log: QuarantineLog
 ) -> list[AssembledSample]:
     """Keeps equal pixels for one patient and study only, because a copy could be in the other split.
 
-    Equal pixels with different targets are a conflict: none of the samples is kept. Images of an issued test set keep
-    their patient. Otherwise a labelled study comes before an unlabelled one, then one with a declared patient, then the
-    order of the pseudonyms decides. An equal image of the same or of no declared patient is a copy, and counts once.
+    Equal pixels with different targets are a conflict: none of the samples is kept. Images of a frozen test or
+    calibration set keep their patient, and are quarantined under any other one. Otherwise a labelled study comes before
+    an unlabelled one, then one with a declared patient, then the order of the pseudonyms decides. An equal image of the
+    same or of no declared patient is a copy, and counts once.
     """
-    owners = {
-        _content_digests(sample): (sample.patient, sample.study)
-        for test_set in issued_test_sets
-        for sample in test_set.samples
-    }
+    owners = {content_digests(sample): (sample.patient, sample.study) for sample in frozen_samples}
     groups: dict[tuple[str, ...], list[AssembledSample]] = defaultdict(list)
     for assembled in sorted(assembled_samples, key=_sort_key):
-        groups[_content_digests(assembled.record)].append(assembled)
+        groups[content_digests(assembled.record)].append(assembled)
     unique_samples: list[AssembledSample] = []
     for contents, members in groups.items():
         if _have_different_targets(members):
@@ -137,8 +142,8 @@ def drop_duplicates(
         ]
         for assembled in duplicate_samples:
             is_copy = owner_samples and (not assembled.is_patient_declared or assembled.record.patient == owner[0])
-            reason = QuarantineReason.COPY if is_copy else QuarantineReason.DUPLICATE
-            quarantine_log.add(reason, assembled.files)
+            other = QuarantineReason.TEST_PATIENT_RETURNED if contents in owners else QuarantineReason.DUPLICATE
+            quarantine_log.add(QuarantineReason.COPY if is_copy else other, assembled.files)
     return unique_samples
 
 
@@ -176,7 +181,8 @@ def _with_copy_number(assembled: AssembledSample, copy_number: int) -> Assembled
     )
 
 
-def _content_digests(record: SampleRecord) -> tuple[str, ...]:
+def content_digests(record: SampleRecord) -> tuple[str, ...]:
+    """Returns the content digests of a sample's images without its mask: equal ones are the same sample."""
     return tuple(image.content for name, image in sorted(record.images.items()) if name != MASK)
 
 

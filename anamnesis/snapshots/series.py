@@ -20,11 +20,14 @@ def series_quarantine_reason(members: Sequence[AnnotatedImage]) -> QuarantineRea
 
 
 def find_incomplete_series(
-    images: Sequence[AnnotatedImage], unreadable_files: Sequence[tuple[SourceFile, QuarantineEntry]]
+    images: Sequence[AnnotatedImage],
+    entries: Sequence[QuarantineEntry],
+    unreadable_files: Sequence[tuple[SourceFile, QuarantineEntry]],
 ) -> dict[str, str]:
-    """Returns the series that surely lost a slice, each with the unreadable file.
+    """Returns the series that surely lost a slice, each with the unusable file.
 
-    It is the only series in the folder of an unreadable file of its kind.
+    A readable slice is quarantined, for example for its label; or an unreadable file is in the folder of the series, is
+    of its kind, and the folder holds no other series.
 
     On a DICOM server the series of an unreadable instance is known. Where a folder holds several series, the gap that
     a lost slice leaves shows it, when the pixels are stacked.
@@ -33,7 +36,11 @@ def find_incomplete_series(
     for image in images:
         series_by_folder[_folder_and_suffix(image.file)].add(image.header.series)
     files_by_folder = {_folder_and_suffix(file): file.key for file, entry in unreadable_files if is_quarantined(entry)}
-    return {
+    quarantined_names = {
+        entry.file for entry in entries if is_quarantined(entry) and isinstance(entry.reason, QuarantineReason)
+    }
+    lost_slices = {image.header.series: image.name for image in images if image.name in quarantined_names}
+    return lost_slices | {
         series: file
         for folder, file in files_by_folder.items()
         for series in series_by_folder.get(folder, ())

@@ -7,8 +7,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from anamnesis.records import InputError, LabelOrigin, Progress, SiteConfig, TaskType, digest_json, encode
+from anamnesis.records import (
+    AnamnesisError,
+    InputError,
+    LabelOrigin,
+    Progress,
+    RefusedError,
+    SiteConfig,
+    TaskType,
+    digest_json,
+    encode,
+)
 from anamnesis.sources import (
+    ListingProblem,
     SourceItem,
     fetch_label_manifest,
     find_label_manifest,
@@ -110,24 +121,34 @@ def fetch_files(source: str, files: Sequence[SourceItem], progress: Progress) ->
     remote_items = [
         (number, file) for number, file in enumerate(files) if not file.problem and (not folder or not file.locator)
     ]
-    downloaded_paths: dict[int, Path] = {}
+    downloaded_paths: dict[int, Path | None] = {}
     with tempfile.TemporaryDirectory() as temporary:
+        errors: list[AnamnesisError] = []
 
-        def download(numbered_item: tuple[int, SourceItem]) -> tuple[int, Path]:
+        def download(numbered_item: tuple[int, SourceItem]) -> tuple[int, Path | None]:
             number, file = numbered_item
             path = Path(temporary, str(number))
-            path.write_bytes(data_source.read(file) if file.locator else fetch_label_manifest(file.key, os.environ))
+            try:
+                path.write_bytes(data_source.read(file) if file.locator else fetch_label_manifest(file.key, os.environ))
+            except (InputError, RefusedError) as error:
+                if not file.locator:
+                    raise
+                errors.append(error)
+                return number, None
             return number, path
 
         for number, path in parallel_map(download, remote_items):
             downloaded_paths[number] = path
             progress(len(downloaded_paths), len(remote_items), "files downloaded")
+        if errors and not any(downloaded_paths.values()):  # the fault is not that of one file
+            raise errors[0]
+        missing_numbers = {number for number, path in downloaded_paths.items() if path is None}
         yield [
             SourceFile(
                 _to_utf8(file.key),
                 downloaded_paths.get(number) or Path(folder or "", file.key),
                 tuple(map(_to_utf8, file.manifest_names)),
-                file.problem,
+                ListingProblem.NOT_RETURNED if number in missing_numbers else file.problem,
             )
             for number, file in enumerate(files)
         ]

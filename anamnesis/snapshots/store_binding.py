@@ -27,6 +27,7 @@ class StoreBinding:
         aliases: pseudonym under this key -> pseudonym under an earlier key, of patients and studies whose images were
             recognised when the key was replaced.
         earlier_patients: pseudonyms that the earlier keys gave.
+        trained_patients: those of them who were in training.
         held_out: pseudonyms under this key of patients who may be in a test set, and never train.
         schema: schema of this record.
     """
@@ -37,6 +38,7 @@ class StoreBinding:
     replaced_fingerprint: str = ""
     aliases: Mapping[str, str] = field(default_factory=dict)
     earlier_patients: tuple[str, ...] = ()
+    trained_patients: tuple[str, ...] = ()
     held_out: tuple[str, ...] = ()
     schema: int = 1
 

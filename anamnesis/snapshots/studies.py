@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from anamnesis.imaging import Header, PixelSource
 from anamnesis.records import SiteConfig, Split, Target, TaskType
+from anamnesis.snapshots.body_parts import is_other_body_part
 from anamnesis.snapshots.copies import drop_copies
 from anamnesis.snapshots.file_names import normalise_file_name, normalise_text
 from anamnesis.snapshots.image_annotations import AnnotatedImage, ImageAnnotation, annotate_image, strip_image_suffix
@@ -106,9 +107,10 @@ def join_studies(
     unique_files, copy_entries = drop_copies(_group_by_file(accepted_images), masks)
     unique_images = [image for file_images in unique_files for image in file_images]
     relevant_images = [image for image in unique_images if not _is_ignored(config, image.annotation)]
-    incomplete_series = find_incomplete_series(annotated_images, unreadable_files)
+    entries += copy_entries
+    incomplete_series = find_incomplete_series(annotated_images, entries, unreadable_files)
     studies, slice_entries = _join_slices(config, relevant_images, masks, incomplete_series)
-    entries += [*copy_entries, *slice_entries]
+    entries += slice_entries
     if len(config.modalities) > 1:
         studies, modality_entries = _join_modalities(config, studies)
         entries += modality_entries
@@ -123,7 +125,7 @@ def _quarantine_images(
     shared_keys = {key for key, name in names.items() if name_counts[name] > 1 and name in table_rows}
     accepted_images, entries = [], []
     for image in images:
-        reason = _image_quarantine_reason(config, image.annotation)
+        reason = _image_quarantine_reason(config, image.header, image.annotation)
         if image.file.key in shared_keys:
             reason = QuarantineReason.NAME_CONFLICT
         if reason:
@@ -146,9 +148,13 @@ def _is_ignored(config: SiteConfig, annotation: ImageAnnotation) -> bool:
     return label is not None and str(_class_name(config, label)) in _class_names(config.labels.ignore)
 
 
-def _image_quarantine_reason(config: SiteConfig, annotation: ImageAnnotation) -> QuarantineReason | None:
+def _image_quarantine_reason(
+    config: SiteConfig, header: Header, annotation: ImageAnnotation
+) -> QuarantineReason | None:
     if annotation.modality and annotation.modality not in config.modalities:
         return QuarantineReason.OTHER_MODALITY
+    if is_other_body_part(config, header):
+        return QuarantineReason.OTHER_BODY_PART
     if annotation.is_ambiguous:
         return QuarantineReason.ROW_CONFLICT
     if lacks_patient(config, annotation):
@@ -188,8 +194,9 @@ def _join_slices(
 
 def _find_masks(files: Sequence[SourceFile]) -> dict[str, SourceFile]:
     """Returns image file -> its mask, the file ``<name>_mask.<suffix>`` in the same folder."""
-    stems = {strip_image_suffix(file.key): file for file in files}
-    pairs = ((file.key, stems.get(f"{strip_image_suffix(file.key)}_mask")) for file in files)
+    stems = {file.key: normalise_text(strip_image_suffix(file.key)) for file in files}
+    files_by_stem = {stems[file.key]: file for file in files}
+    pairs = ((file.key, files_by_stem.get(f"{stems[file.key]}_mask")) for file in files)
     return {key: mask for key, mask in pairs if mask}
 
 

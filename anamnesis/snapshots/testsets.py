@@ -1,13 +1,11 @@
 """Test sets: numbered, frozen at a site's first snapshot and never changed. Later test patients wait in reserve."""
 
 import json
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
 from anamnesis.records import (
-    TRAINING_SPLITS,
-    ConflictError,
     InputError,
     IntegrityError,
     RefusedError,
@@ -26,7 +24,7 @@ from anamnesis.snapshots.calibration_sets import (
     read_calibration_set,
     write_calibration_set,
 )
-from anamnesis.snapshots.manifest import SampleRecord, SnapshotManifest, read_snapshot_manifest
+from anamnesis.snapshots.manifest import SampleRecord
 from anamnesis.storage.documents import check_schema
 from anamnesis.storage.store import Store
 
@@ -125,48 +123,8 @@ def freeze_test_set(store: Store, first_set: TestSet) -> tuple[TestSet, ...]:
         InputError: the test set is empty or lacks a class.
     """
     check_complete(first_set)
-    _write_test_set(store, first_set)
+    write_test_set(store, first_set)
     return list_test_sets(store)
-
-
-def issue_test_set(store: Store, snapshot: str) -> TestSet:
-    """Makes the reserve of a snapshot the next test set, without patients of any training split.
-
-    The calibration patients who came since then make its calibration set; if they are too few, the earlier set stays.
-
-    Returns:
-        The new set; it becomes the current one with the next ingest.
-
-    Raises:
-        InputError: the reserve is empty or lacks a class.
-        ConflictError: another process issued a set with the same number.
-    """
-    manifest, issued_test_sets = read_snapshot_manifest(store, snapshot), list_test_sets(store)
-    trained_patients = _find_trained_patients(store)
-    samples = tuple(
-        replace(sample, split=Split.TEST)
-        for sample in manifest.samples_of(Split.RESERVE)
-        if sample.patient not in trained_patients
-    )
-    next_set = TestSet(
-        number=len(issued_test_sets) + 1,
-        site=manifest.site,
-        task=manifest.task,
-        key_fingerprint=manifest.key_fingerprint,
-        samples=samples,
-    )
-    check_complete(next_set)
-    calibration_samples = _new_calibration_samples(store, manifest, issued_test_sets, trained_patients)
-    earlier_digest = issued_test_sets[-1].calibration if issued_test_sets else ""
-    next_set = replace(
-        next_set, calibration=freeze_calibration_set(store, next_set, calibration_samples) or earlier_digest
-    )
-    if not _write_test_set(store, next_set):
-        raise ConflictError(
-            f"{store.url}: another process issued test set {next_set.number} first; "
-            "read that test set before you issue another one"
-        )
-    return next_set
 
 
 def freeze_calibration_set(store: Store, test_set: TestSet, samples: Sequence[SampleRecord]) -> str:
@@ -184,26 +142,19 @@ def list_calibration_sets(store: Store, issued_test_sets: Sequence[TestSet]) -> 
     return tuple(read_calibration_set(store, digest) for digest in digests)
 
 
+def list_frozen_samples(store: Store, issued_test_sets: Sequence[TestSet]) -> tuple[SampleRecord, ...]:
+    """Returns the samples of issued test sets and their calibration sets."""
+    tested = (sample for test_set in issued_test_sets for sample in test_set.samples)
+    calibrating = (sample for each in list_calibration_sets(store, issued_test_sets) for sample in each.samples)
+    return (*tested, *calibrating)
+
+
 def find_frozen_splits(store: Store, issued_test_sets: Sequence[TestSet]) -> dict[str, Split]:
     """Returns TEST or CALIBRATION for the pseudonym of each patient in issued test sets and their calibration sets."""
     calibration_sets = list_calibration_sets(store, issued_test_sets)
     calibrating = {sample.patient for frozen_set in calibration_sets for sample in frozen_set.samples}
     tested = {sample.patient for frozen_set in issued_test_sets for sample in frozen_set.samples}
     return dict.fromkeys(calibrating, Split.CALIBRATION) | dict.fromkeys(tested, Split.TEST)
-
-
-def _new_calibration_samples(
-    store: Store, manifest: SnapshotManifest, issued_test_sets: Sequence[TestSet], trained_patients: Container[str]
-) -> list[SampleRecord]:
-    """Returns the calibration samples of a snapshot that no frozen set has."""
-    frozen_ids = {
-        sample.id for earlier_set in list_calibration_sets(store, issued_test_sets) for sample in earlier_set.samples
-    }
-    return [
-        sample
-        for sample in manifest.samples_of(Split.CALIBRATION)
-        if sample.id not in frozen_ids and sample.patient not in trained_patients
-    ]
 
 
 def check_complete(test_set: TestSet) -> None:
@@ -239,7 +190,8 @@ def check_task(issued_test_sets: Sequence[TestSet], task: Task) -> None:
             )
 
 
-def _write_test_set(store: Store, test_set: TestSet) -> bool:
+def write_test_set(store: Store, test_set: TestSet) -> bool:
+    """Writes a test set under its number; returns whether no other process wrote one first."""
     document = {"digest": test_set.digest, "test_set": encode(test_set)}
     return store.put_if_absent(f"testsets/{test_set.number:020d}.json", canonical_json(document))
 
@@ -267,12 +219,3 @@ def _read_document(store: Store, key: str) -> Mapping[str, object]:
 
 def _changed_test_set_error(store: Store, key: str, detail: str) -> IntegrityError:
     return IntegrityError(f"{store.url}/{key}: the test set was changed: {detail}; restore it from a backup")
-
-
-def _find_trained_patients(store: Store) -> set[str]:
-    digests = [f"sha256:{info.key[10:-5]}" for info in store.list("snapshots/")]
-    return {
-        sample.patient
-        for digest in digests
-        for sample in read_snapshot_manifest(store, digest).samples_of(*TRAINING_SPLITS)
-    }

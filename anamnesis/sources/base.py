@@ -43,6 +43,7 @@ class ListingProblem(StrEnum):
     BROKEN_LINK = "the link leads to nothing, or to itself"
     LINK_TO_PARENT = "the link leads to a folder that contains the link"
     NOT_A_FILE = "the entry is not a regular file"
+    NOT_RETURNED = "the source lists the file, but does not return it; the next ingest tries again"
     UNREADABLE_NAME = "the name has an empty part or '..' between its slashes; upload the file under another name"
 
 

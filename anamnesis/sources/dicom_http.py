@@ -14,6 +14,7 @@ from urllib3 import Retry
 from anamnesis.records import InputError, RefusedError, UnreachableError
 from anamnesis.sources.base import CONNECTIONS
 from anamnesis.storage.environment_variables import read_variable
+from anamnesis.storage.http_logs import mute_http_logs
 from anamnesis.storage.proxies import find_proxy, without_login
 from anamnesis.storage.store import MissingObjectError
 
@@ -53,6 +54,7 @@ class DICOMServerClient:
                 f"URL of the DICOM server: expected http(s)://host/path, found {without_login(url)!r}; "
                 "correct the address"
             )
+        mute_http_logs()
         self.url = url.rstrip("/")
         self._ca_bundle = _find_ca_bundle(environment)
         self._session = requests.Session()

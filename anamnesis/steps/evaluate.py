@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 from anamnesis.records import Evaluation, Progress, decode, encode, ignore_progress
+from anamnesis.registry import Log
 from anamnesis.registry.opening import open_registry
 from anamnesis.updates.requests import EvaluationRequest, UpdateRequest
-from anamnesis.updates.required_tests import tested_sites
+from anamnesis.updates.required_tests import earlier_test_sets, tested_sites
 
 
 def evaluate_forgetting(
@@ -15,6 +16,7 @@ def evaluate_forgetting(
 
     The base version is evaluated too where it has no score yet: on a test set that was issued later, on the sites of
     imported weights, and on a new site whose task it already knows. The gate needs these scores for its comparison.
+    Where a test set replaced another one, both versions are also evaluated on the earlier set, for people.
 
     Args:
         request: encoded ``UpdateRequest``.
@@ -30,9 +32,10 @@ def evaluate_forgetting(
     update_request = decode(UpdateRequest, request, "request")
     sites = tested_sites(update_request, test_set)
     store = open_registry(update_request.registry, update_request.signing)
+    all_sets = (*sites, *earlier_test_sets(sites, Log(store).history()))
     if update_request.base:
-        evaluate_frozen(store, update_request.base, sites, progress)
-    return _evaluation_result(evaluate_frozen(store, version, sites, progress))
+        evaluate_frozen(store, update_request.base, all_sets, progress)
+    return _evaluation_result(evaluate_frozen(store, version, all_sets, progress)[: len(sites)])
 
 
 def evaluate_saliency(
@@ -87,4 +90,8 @@ def _evaluation_result(evaluations: tuple[Evaluation, ...]) -> dict[str, object]
         for evaluation in evaluations
         for name, metric in evaluation.metrics.items()
     }
+    for evaluation in evaluations:
+        if calibration := evaluation.calibration:
+            summary[f"{evaluation.site}/CalibrationError"] = float(calibration.error_before)
+            summary[f"{evaluation.site}/CalibrationErrorAfterTemperature"] = float(calibration.error_after)
     return {"evaluations": [encode(evaluation) for evaluation in evaluations], "summary": summary}

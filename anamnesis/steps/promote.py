@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from anamnesis.records import InputError, UpdateResult, decode, encode
-from anamnesis.registry import Log, evaluate_gate, record_decision, write_update_result
+from anamnesis.registry import Log, evaluate_gate, read_version, record_decision, write_update_result
 from anamnesis.registry.opening import open_registry
-from anamnesis.storage import Store
+from anamnesis.storage import Store, open_store
 from anamnesis.updates.requests import UpdateRequest
 from anamnesis.updates.required_tests import required_tests
 
@@ -39,7 +39,9 @@ def promote_model(
     """
     update_request = decode(UpdateRequest, request, "request")
     store = open_registry(update_request.registry, update_request.signing)
-    decision = evaluate_gate(store, version, update_request.gate, required_tests(update_request, test_set))
+    corrected_labels = _count_corrected_labels(store, update_request, version, test_set)
+    tests = required_tests(update_request, test_set, corrected_labels)
+    decision = evaluate_gate(store, version, update_request.gate, tests)
     if not update_request.trigger:
         record_decision(store, decision, author, decision.reason)
     champion = Log(store).history().champion
@@ -52,6 +54,18 @@ def promote_model(
         "decision": encode(decision),
         "update_result": encode(stored_result),
     }
+
+
+def _count_corrected_labels(store: Store, request: UpdateRequest, version: str, test_set: str) -> int:
+    from anamnesis.snapshots import read_snapshot_manifest
+    from anamnesis.snapshots.corrected_labels import count_corrected_labels
+    from anamnesis.snapshots.testsets import find_test_set
+
+    site_store, snapshot = open_store(request.store), read_version(store, version).snapshot
+    if snapshot is None:  # imported weights
+        return 0
+    manifest = read_snapshot_manifest(site_store, snapshot)
+    return count_corrected_labels(find_test_set(site_store, test_set), manifest.samples)
 
 
 def _write_final_result(store: Store, version: str, update_result: Mapping[str, object] | None) -> UpdateResult:

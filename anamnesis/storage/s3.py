@@ -18,6 +18,7 @@ from urllib3.exceptions import HTTPError, SSLError
 
 from anamnesis.records import AnamnesisError, InputError, RefusedError, UnreachableError
 from anamnesis.storage.environment_variables import read_variable
+from anamnesis.storage.http_logs import mute_http_logs
 from anamnesis.storage.proxies import find_proxy, proxy_login, without_login
 from anamnesis.storage.store import MissingBucketError, MissingObjectError, ObjectInfo, check_key
 
@@ -108,6 +109,7 @@ class S3Store:
         cls, url: str, environment: Mapping[str, str], sleep: Callable[[float], None] = time.sleep
     ) -> "S3Store":
         """Opens ``s3://bucket/prefix`` with the credentials of ``environment``; see ``open_store``."""
+        mute_http_logs()
         bucket, _, prefix = url.removeprefix("s3://").strip("/").partition("/")
         if prefix:
             check_key(prefix)

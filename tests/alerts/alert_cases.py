@@ -210,6 +210,18 @@ CASES = (
         pending=0,
     ),
     AlertCase(
+        "AnamnesisUnverifiedPromotion",
+        {f'model_condition{{{_M},type="UnverifiedPromotion",status="True"}}': "1"},
+        quiet={
+            f'model_condition{{{_M},type="UnverifiedPromotion",status="True"}}': "0",
+            f'model_condition{{{_M},type="UnverifiedPromotion",status="Unknown"}}': "1",
+        },
+        labels=MODEL,
+        summary="The registry log of wards/chest has an entry that nobody verified",
+        at=3,
+        pending=0,
+    ),
+    AlertCase(
         "AnamnesisRegistryLogShrank",
         {f"model_log_entries{{{_M}}}": "7x10 6x20"},
         quiet={f"model_log_entries{{{_M}}}": "7x10 7x20"},

@@ -339,6 +339,13 @@ PROVOKED_ALERTS = (
         labels=MODEL,
     ),
     ProvokedAlert(
+        "AnamnesisUnverifiedPromotion",
+        model_with_condition(condition_types.UNVERIFIED_PROMOTION, "True", reasons.ENTRY_UNVERIFIED),
+        within_limit=model_with_condition(condition_types.UNVERIFIED_PROMOTION, "False", reasons.ENTRIES_VERIFIED),
+        other_limit=model_with_condition(condition_types.UNVERIFIED_PROMOTION, "Unknown", reasons.RECORDS_UNSIGNED),
+        labels=MODEL,
+    ),
+    ProvokedAlert(
         "AnamnesisRegistryLogShrank",
         model(logHead={"number": 6, "digest": HEAD}),
         within_limit=model(logHead={"number": 7, "digest": HEAD}),

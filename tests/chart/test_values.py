@@ -220,6 +220,18 @@ def test_pods_of_pipelines_get_what_values_say(tmp_path: Path) -> None:
     assert (defaults.trust.secret, defaults.trust.key) == ("hospital-authorities", "ca.crt")
 
 
+def test_the_signing_key_is_a_file_that_only_the_operator_reads() -> None:
+    pod = find_object(objects_of(profiles()["gpu-cluster"]), "Deployment")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert "--signing-key=/etc/anamnesis/signing/key" in container["args"]
+    (mount,) = [mount for mount in container["volumeMounts"] if mount["name"] == "signing"]
+    assert (mount["mountPath"], mount["readOnly"]) == ("/etc/anamnesis/signing", True)
+    (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "signing"]
+    assert volume["secret"] == {"secretName": "anamnesis-signing", "defaultMode": 0o440}
+    without_key = find_object(objects_of(profiles()["default"]), "Deployment")["spec"]["template"]["spec"]
+    assert not any("signing" in argument for argument in without_key["containers"][0]["args"])
+
+
 def test_one_machine_fits_into_two_gigabytes() -> None:
     units = {"Mi": 1, "Gi": 1024}
     total = 0

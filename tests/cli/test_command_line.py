@@ -58,9 +58,13 @@ def test_an_unexpected_error_is_reported_with_its_type(
     monkeypatch.setattr(context, "select_models", burst)
     result = call("status", "-f", tmp_path)
     assert (result.code, result.err.count("\n")) == (1, 1)
-    assert "unexpected ZeroDivisionError: oh (ANAMNESIS_DEBUG=1 shows the traceback)" in result.err
+    assert "unexpected ZeroDivisionError in anamnesis." in result.err
+    assert "(ANAMNESIS_DEBUG=1 shows the traceback)" in result.err
     monkeypatch.setenv("ANAMNESIS_DEBUG", "1")
-    assert "Traceback" in call("status", "-f", tmp_path).err
+    debug_output = call("status", "-f", tmp_path).err
+    assert "ZeroDivisionError\n" in debug_output
+    assert ", in burst" in debug_output
+    assert "oh" not in result.err + debug_output  # the text of another library's error may be confidential
 
 
 def test_an_interrupt_ends_with_130(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,10 @@
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from .conftest import documents, write_documents
 
 Call = Callable[..., Any]
 
@@ -59,14 +62,62 @@ def test_a_missing_source_is_reported_by_name(call: Call, promoted_model_file: P
     (promoted_model_file.parent / "data").rename(promoted_model_file.parent / "gone")
     result = call("run", "-f", promoted_model_file)
     assert result.code == 2
-    assert "Site xray is not readable: source" in result.err
+    assert "ContinualModel chest, Site xray: not readable: source" in result.err
     assert state(call, promoted_model_file) == ["Unreadable"]
+
+
+def test_one_bad_label_ends_neither_the_other_sites_nor_the_other_models(call: Call, awaiting_folder: Path) -> None:
+    """The first site's labels are broken, the second model's registry is damaged: the rest is learned."""
+    folder = awaiting_folder.parent / "several"
+    shutil.copytree(awaiting_folder / "data", folder / "data")
+    shutil.copytree(awaiting_folder / "data", folder / "bad")
+    (folder / "bad" / "normal").rename(folder / "bad" / "nromal")
+    good, model = documents()
+    good["spec"]["store"] = "good-images"  # type: ignore[index]
+    bad = {**good, "metadata": {"name": "bad"}, "spec": {**good["spec"], "store": "bad-images"}}  # type: ignore[dict-item]
+    bad["spec"]["source"] = {"type": "Folder", "folder": {"path": "bad"}}  # type: ignore[index]
+    model["spec"] |= {"sites": [{"name": "bad"}, {"name": "xray"}]}  # type: ignore[operator]
+    damaged = {**model, "metadata": {"name": "a-damaged"}, "spec": {**model["spec"], "registry": {"url": "damaged"}}}  # type: ignore[dict-item]
+    (folder / "damaged" / "log").mkdir(parents=True)
+    (folder / "damaged" / "log" / "00000000000000000001.json").write_text("{}")
+    file = write_documents(folder / "model.yaml", [good, bad, damaged, model])
+    result = call("run", "-f", file, "--json")
+    assert result.code == 5, result.err  # that of the first failure
+    assert "ContinualModel a-damaged: " in result.err
+    assert "ContinualModel chest, Site bad: " in result.err
+    (document,) = json.loads(result.out)
+    assert [update["site"] for update in document["updates"]] == ["xray"]
+    assert list(document["failures"]) == ["bad"]
+    states = {site["name"]: site["state"] for site in document["status"]["sites"]}
+    assert states == {"bad": "Unreadable", "xray": "AwaitingApproval"}
 
 
 def test_ingest_counts_and_is_quick_the_second_time(call: Call, model_file: Path) -> None:
     result = json.loads(call("ingest", "-f", model_file, "--json").out)["xray"]
     assert result["reused"] is True
     assert sum(result["counts"][split] for split in ("train", "validation", "calibration", "test")) == 160
+
+
+def test_ingest_says_how_many_files_have_no_sample_why_and_where_they_are_listed(call: Call, model_file: Path) -> None:
+    from builders.dicom_series import write_series
+
+    folder = model_file.parent / "data" / "normal"
+    shutil.copy(folder / "IM000000", folder / "copy")
+    (folder / "Rossi").touch()
+    (folder / "Bianchi").symlink_to("nowhere")
+    write_series(folder, 1, slices=3, modality="CT")
+    result = call("ingest", "-f", model_file)
+    lines = result.out.splitlines()
+    assert lines[2:-1] == [
+        "xray: 2 quarantined:",
+        "  1 x the file is empty",
+        "  1 x the link leads to nothing, or to itself",
+        "xray: 3 not for this site:",
+        "  3 x the modality is not one of the site's modalities",
+        "xray: 1 copies of other files",
+    ]
+    listed = Path(lines[-1].removeprefix("xray: the files are listed in file://")).read_text(encoding="utf-8")
+    assert all(name in listed and name not in result.out + result.err for name in ("Rossi", "Bianchi", "CT1_2"))
 
 
 def test_progress_goes_to_standard_error_and_results_to_standard_output(call: Call, model_file: Path) -> None:

@@ -1,6 +1,7 @@
 """The events of a step."""
 
 import json
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from anamnesis.components.artifacts import finite_metrics
 from anamnesis.components.step_reporter import EVENTS_VARIABLE, StepReporter, report_step
-from anamnesis.records import ConflictError
+from anamnesis.records import AnamnesisError, ConflictError
 
 
 @pytest.fixture
@@ -42,21 +43,38 @@ def test_an_error_is_reported_and_raised(events: Path) -> None:
 
 
 def test_the_text_of_an_unexpected_error_is_kept_back(events: Path) -> None:
-    with pytest.raises(ValueError, match="4711"), report_step("one"):
-        raise ValueError("patient 4711")
-    assert read(events)[1:] == [
-        {"event": "error", "step": "one", "exit_code": 1, "message": "unexpected ValueError in the component"}
-    ]
+    with pytest.raises(AnamnesisError, match="unexpected ValueError in") as caught, report_step("one"):
+        raise ValueError("patient 4711") from KeyError("SCHMIDT_ANNA")
+    text = "".join(traceback.format_exception(caught.value))  # what Kubeflow's executor writes to the log
+    assert "  test_step_reporter.py, line" in text
+    assert "4711" not in text
+    assert "SCHMIDT" not in text
+    (event,) = read(events)[1:]
+    assert (event["event"], event["exit_code"]) == ("error", 1)
+    assert event["message"].startswith("unexpected ValueError in ")
+
+
+def raise_with_cause() -> None:
+    try:
+        raise OSError("SCHMIDT_ANNA.dcm")
+    except OSError as error:
+        raise ConflictError("safe") from error
+
+
+def test_the_cause_of_an_error_is_kept_back(events: Path) -> None:
+    with pytest.raises(ConflictError, match="safe") as caught, report_step("one"):
+        raise_with_cause()
+    assert "SCHMIDT" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_missing_package_is_reported(events: Path) -> None:
-    with pytest.raises(ModuleNotFoundError), report_step("one"):
+    with pytest.raises(AnamnesisError), report_step("one"):
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
     assert "the package torch is not installed: this step needs the training image" in read(events)[-1]["message"]
 
 
 def test_the_place_of_an_unexpected_error_is_in_our_own_code(events: Path) -> None:
-    with pytest.raises(AttributeError), report_step("one"):
+    with pytest.raises(AnamnesisError), report_step("one"):
         finite_metrics(None)  # type: ignore[arg-type]
     message = read(events)[-1]["message"]
     assert message.startswith("unexpected AttributeError in anamnesis.components.artifacts, line ")

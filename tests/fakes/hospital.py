@@ -33,6 +33,7 @@ from anamnesis.records import (
     decode,
 )
 from anamnesis.registry import History, Log, build_history, write_scheduled_evaluation
+from anamnesis.registry.opening import sign_with
 from anamnesis.storage import Store
 from anamnesis.updates.requests import EvaluationRequest, UpdateRequest
 from fakes.memory_cluster import MemoryCluster
@@ -57,6 +58,7 @@ class HospitalNetwork:
         self.sources: dict[str, tuple[str, int, datetime]] = {}
         self.stores: dict[str, MemoryStore] = {}
         self.quality: dict[str, str] = {}
+        self.corrected_labels: dict[str, int] = {}
         self.writes_left: int | None = None
         self.unreachable = False
         self.hospital_count = 0
@@ -140,11 +142,12 @@ class FakeBackend:
         quality = self.network.quality[digest(content)]
         simulate_update(
             request,
-            self.network.store(request.registry),
+            sign_with(self.network.store(request.registry), request.signing),
             site_store=self.network.store(request.store),
             content=content,
             patients=patients,
             quality=quality,
+            corrected_labels=self.network.corrected_labels.get(request.site.name, 0),
         )
 
     def _simulate_evaluation(self, request: EvaluationRequest) -> None:
@@ -175,7 +178,7 @@ class FakeBackend:
                     score=score,
                 )
             )
-        store = self.network.store(request.registry)
+        store = sign_with(self.network.store(request.registry), request.signing)
         write_scheduled_evaluation(
             store, ScheduledEvaluation(request.name, request.version, request.time, tuple(measurements))
         )
@@ -185,9 +188,13 @@ class FakeHospital:
     """One cluster with one model of some sites, and its operator, which may be killed and started again."""
 
     def __init__(
-        self, network: HospitalNetwork, spec: Mapping[str, object], sites: tuple[str, ...] = ("north", "south")
+        self,
+        network: HospitalNetwork,
+        spec: Mapping[str, object],
+        sites: tuple[str, ...] = ("north", "south"),
+        signing_key: Path | None = None,
     ) -> None:
-        self.network, self.sites = network, sites
+        self.network, self.sites, self.signing_key = network, sites, signing_key
         network.hospital_count += 1
         self.cluster = MemoryCluster(network.clock, network.hospital_count * 10_000)  # uids of its own
         self.cluster.guarded_since = START - timedelta(days=1)
@@ -201,7 +208,9 @@ class FakeHospital:
 
     def start_operator(self) -> None:
         """Starts a new process: nothing of the old one is remembered."""
-        options = ReconcileOptions({}, Path("/nowhere"), lambda model: self.backend, self.network.store)
+        options = ReconcileOptions(
+            {}, Path("/nowhere"), lambda model: self.backend, self.network.store, self.signing_key
+        )
         self.reconciler = ModelReconciler(self.cluster, self.network.clock, options)
 
     @property

@@ -4,8 +4,10 @@ from dataclasses import replace
 from decimal import Decimal
 
 from anamnesis.records import (
+    CORRECTED_TEST_LABELS,
     Evaluation,
     Metric,
+    SiteRef,
     Split,
     Target,
     UpdateResult,
@@ -17,8 +19,16 @@ from anamnesis.records import (
     encode_object,
     recall_metric,
 )
-from anamnesis.registry import read_update_result, read_version, write_evaluation, write_update_result, write_version
+from anamnesis.registry import (
+    read_evaluations,
+    read_update_result,
+    read_version,
+    write_evaluation,
+    write_update_result,
+    write_version,
+)
 from anamnesis.snapshots.manifest import SampleRecord
+from anamnesis.snapshots.testsets import TestSet, freeze_test_set, list_test_sets
 from anamnesis.storage import Store
 from anamnesis.updates.requests import UpdateRequest
 from anamnesis.updates.required_tests import tested_sites
@@ -29,7 +39,13 @@ def digest(text: str) -> str:
 
 
 def simulate_update(
-    request: UpdateRequest, store: Store, site_store: Store, content: str, patients: int, quality: str
+    request: UpdateRequest,
+    store: Store,
+    site_store: Store,
+    content: str,
+    patients: int,
+    quality: str,
+    corrected_labels: int = 0,
 ) -> None:
     """Does an update, once.
 
@@ -40,13 +56,15 @@ def simulate_update(
         content: stands for the data of the site.
         patients: so many.
         quality: the score of what is learned from it, on every test set.
+        corrected_labels: so many labels of the frozen test set were corrected in the source.
     """
     trigger = request.trigger
     assert trigger is not None
     if read_update_result(store, trigger.claim):
         return
-    snapshot, configuration = digest(content), digest_json(encode(request.configuration))
-    test_set = freeze_first_test_set(site_store, request)
+    configuration, test_set = digest_json(encode(request.configuration)), freeze_first_test_set(site_store, request)
+    is_first_set = len(list_test_sets(site_store)) == 1
+    snapshot = digest(content if is_first_set else f"{content} {test_set}")  # a snapshot names its test set
     outcome = UpdateResult(
         trigger,
         request.site.name,
@@ -56,7 +74,7 @@ def simulate_update(
         snapshot=snapshot,
         test_set=test_set,
         new_patients=patients,
-        counts={"train": patients},
+        counts={"train": patients, CORRECTED_TEST_LABELS: corrected_labels},
     )
     if patients < trigger.minimum_patients:
         write_update_result(store, replace(outcome, kind=UpdateResultKind.TOO_FEW_PATIENTS))
@@ -78,29 +96,34 @@ def _simulate_training(store: Store, request: UpdateRequest, snapshot: str, test
         parts=parts,
     )
     name = write_version(store, version, blobs)
+    learned_names = {site.name for site in request.sites}
     for site in tested_sites(request, test_set):
-        recalls = {recall_metric(name): Metric(Decimal(quality), 25) for name in site.task.classes}
-        metrics = {site.task.primary_metric: Metric(Decimal(quality), 50)} | recalls
-        write_evaluation(
-            store,
-            Evaluation(
-                name,
-                site.name,
-                task=site.task.name,
-                test_set=site.test_set,
-                evaluator=digest("e"),
-                name="forgetting",
-                metrics=metrics,
-                patients=40,
-            ),
-        )
+        if site.name in learned_names and not read_evaluations(store, request.base, {site.test_set}):
+            _write_score(store, request.base, site, quality)
+        _write_score(store, name, site, quality)
     return name
+
+
+def _write_score(store: Store, version: str, site: SiteRef, score: str) -> None:
+    recalls = {recall_metric(name): Metric(Decimal(score), 25) for name in site.task.classes}
+    metrics = {site.task.primary_metric: Metric(Decimal(score), 50)} | recalls
+    write_evaluation(
+        store,
+        Evaluation(
+            version,
+            site.name,
+            task=site.task.name,
+            test_set=site.test_set,
+            evaluator=digest("e"),
+            name="forgetting",
+            metrics=metrics,
+            patients=40,
+        ),
+    )
 
 
 def freeze_first_test_set(store: Store, request: UpdateRequest) -> str:
     """Freezes a first test set, as an ingest does, of one sample a class."""
-    from anamnesis.snapshots.testsets import TestSet, freeze_test_set, list_test_sets
-
     samples = tuple(sample(request.site.name, label) for label in range(len(request.site.task.classes)))
     test_sets_of_site = list_test_sets(store) or freeze_test_set(
         store, TestSet(1, request.site.name, task=request.site.task, key_fingerprint=digest("key"), samples=samples)

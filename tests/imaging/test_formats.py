@@ -78,6 +78,23 @@ def test_empty_and_foreign_files_have_their_reasons(tmp_path):
         assert caught.value.reason is reason
 
 
+@pytest.mark.parametrize("start", [b"\x08\0\x05\0CS\x0a\0", b"\x08\0\0\0\x04\0\0\0", b"\x02\0\0\0UL\x04\0"])
+def test_a_data_set_without_the_header_of_a_file_has_its_reason(tmp_path, start):
+    (tmp_path / "a").write_bytes(start + bytes(200))
+    with pytest.raises(ReadError) as caught:
+        read_headers(tmp_path / "a")
+    assert caught.value.reason is ReadErrorReason.NO_FILE_HEADER
+
+
+def test_a_damaged_gzip_header_is_damage_and_not_a_foreign_format(samples, tmp_path):
+    damaged = bytearray(samples[-1][1].read_bytes())
+    damaged[2] = 99
+    (tmp_path / "a.nii.gz").write_bytes(damaged)
+    with pytest.raises(ReadError) as caught:
+        read_headers(tmp_path / "a.nii.gz")
+    assert caught.value.reason is ReadErrorReason.UNREADABLE
+
+
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damage_never_raises_anything_but_read_errors(samples, tmp_path, caplog, capfd, data):

@@ -1,3 +1,4 @@
+import contextlib
 import zipfile
 
 import numpy as np
@@ -107,6 +108,10 @@ def _other_layout(path):
     np.savez(path, volumes=GREY)
 
 
+def _patients_under_another_name(path):
+    np.savez(path, images=GREY, patient_ids=np.arange(5))
+
+
 def _multi_label(path):
     np.savez(path, images=GREY, labels=np.zeros((5, 14), int))
 
@@ -157,6 +162,7 @@ def _announces_terabytes(path):
     [
         (_objects, ReadErrorReason.UNEXPECTED_LAYOUT),
         (_other_layout, ReadErrorReason.UNEXPECTED_LAYOUT),
+        (_patients_under_another_name, ReadErrorReason.UNEXPECTED_LAYOUT),
         (_multi_label, ReadErrorReason.UNEXPECTED_LAYOUT),
         (_too_few_labels, ReadErrorReason.UNEXPECTED_LAYOUT),
         (_flipped_byte, ReadErrorReason.UNREADABLE),
@@ -171,3 +177,27 @@ def test_broken_files_are_found_before_any_image_is_used(tmp_path, write, reason
     with pytest.raises(ReadError) as caught:
         read_headers(tmp_path / "a.npz")
     assert caught.value.reason is reason
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_a_flipped_bit_never_changes_what_is_read(tmp_path, save):
+    def read(path):
+        headers = read_headers(path)
+        images = iter_rows(path, "images", range(len(headers)))
+        return [(h.label, h.patient, h.split, h.mask) for h in headers], np.stack([i.pixels for i in images]).tolist()
+
+    save(
+        tmp_path / "a.npz",
+        images=GREY,
+        labels=np.array([0, 1, 0, 1, 0], np.int8),
+        groups=np.array([1, 1, 2, 3, 3], np.int8),
+        split=np.array([0, 0, 1, 0, 0], np.int8),
+        masks=(GREY > 3).astype(np.uint8),
+    )
+    data, expected = (tmp_path / "a.npz").read_bytes(), read(tmp_path / "a.npz")
+    for position in range(0, len(data), 2):
+        damaged = bytearray(data)
+        damaged[position] ^= 1 << position // 2 % 8
+        (tmp_path / "b.npz").write_bytes(damaged)
+        with contextlib.suppress(ReadError):
+            assert read(tmp_path / "b.npz") == expected

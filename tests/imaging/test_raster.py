@@ -41,12 +41,28 @@ def test_the_stated_orientation_is_applied(tmp_path):
     np.testing.assert_array_equal(_load(tmp_path / "a.png").pixels, np.rot90(GREY, -1))
 
 
+def test_a_flipped_bit_in_a_png_is_found_by_its_checksum(tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16), dtype=np.uint8)).save(tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    for position in range(8, len(data), 5):
+        damaged = bytearray(data)
+        damaged[position] ^= 1 << position % 8
+        (tmp_path / "b.png").write_bytes(damaged)
+        with pytest.raises(ReadError) as caught:
+            _load(tmp_path / "b.png")
+        assert caught.value.reason is ReadErrorReason.UNREADABLE
+
+
 def _transparent(path):
     Image.fromarray(np.dstack([COLOUR, GREY])).save(path)
 
 
 def _animated(path):
     Image.fromarray(GREY).save(path, save_all=True, append_images=[Image.fromarray(GREY[::-1])])
+
+
+def _cmyk(path):
+    Image.fromarray(COLOUR).convert("CMYK").save(path, format="JPEG")
 
 
 def _bomb(path):
@@ -64,6 +80,7 @@ def _deep_colour(path):
     ("write", "reasons"),
     [
         (_transparent, {ReadErrorReason.UNSUPPORTED_COLOURS}),
+        (_cmyk, {ReadErrorReason.UNSUPPORTED_COLOURS}),
         (_animated, {ReadErrorReason.MULTI_FRAME}),
         (_bomb, {ReadErrorReason.TOO_LARGE}),
         (_deep_colour, {ReadErrorReason.UNSUPPORTED_COLOURS, ReadErrorReason.UNREADABLE}),

@@ -68,7 +68,9 @@ def test_an_unexpected_error_reports_its_type_and_not_its_text(stub_pipeline: Pa
     assert caught.value.exit_code == 1
     assert "4711" not in str(caught.value)
     assert "4711" not in (tmp_path / "one" / "run.json").read_text()
-    assert "4711" in (tmp_path / "one" / "run.log").read_text()
+    log = (tmp_path / "one" / "run.log").read_text()
+    assert "4711" not in log
+    assert "KeyError" in log
 
 
 def test_a_killed_step_differs_from_a_failed_one(stub_pipeline: Path, tmp_path: Path) -> None:

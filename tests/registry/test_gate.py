@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from anamnesis.records import (
     Criterion,
+    Enforcement,
     EntryKind,
     Evaluation,
     EvaluationSet,
     InputError,
+    LogEntry,
     Metric,
     Task,
     TaskType,
@@ -20,7 +22,15 @@ from anamnesis.records import (
     decode,
     encode,
 )
-from anamnesis.registry import ApprovalMode, GatePolicy, History, RequiredTestSet, TaskLimits, decide_promotion
+from anamnesis.registry import (
+    ApprovalMode,
+    GatePolicy,
+    History,
+    RequiredTestSet,
+    TaskLimits,
+    build_history,
+    decide_promotion,
+)
 
 BASE = "sha256:base"
 CANDIDATE = Version(base=BASE, snapshot="sha256:snapshot", site="new", configuration={}, parts={})
@@ -230,3 +240,81 @@ def test_a_better_score_never_loses(old: Decimal, new: Decimal, saliency: Decima
     worse = decision_of({"old": str(old), "new": str(new), "old saliency": str(saliency)})
     better = decision_of({"old": str(old + more), "new": str(new + more), "old saliency": str(saliency + more)})
     assert worse.verdict is not Verdict.PROMOTE or better.verdict is Verdict.PROMOTE
+
+
+def issued(replaced: str, subject: str) -> LogEntry:
+    return LogEntry(
+        number=7,
+        previous_digest="",
+        nonce="",
+        kind=EntryKind.ISSUE_TEST_SET,
+        subject=subject,
+        author="rossi",
+        reason="labels were swapped",
+        time="2026-11-20T12:00:00Z",
+        site="old",
+        replaced_subject=replaced,
+    )
+
+
+@pytest.mark.parametrize("scores", [GOOD, GOOD | {"old": "0.0"}, {}])
+@pytest.mark.parametrize("enforcement", list(Enforcement))
+def test_corrected_labels_in_a_frozen_test_set_leave_it_undecided(scores, enforcement) -> None:
+    tests = (replace(TESTS[0], corrected_labels=3), TESTS[1])
+    decision = decision_of(scores, replace(POLICY, enforcement=enforcement), tests=tests)
+    assert decision.verdict is Verdict.AWAIT_EVALUATIONS
+    assert "run 'anamnesis testset issue --site old --reason TEXT'" in decision.reason
+
+
+def test_a_replaced_test_set_decides_nothing_and_its_score_is_shown() -> None:
+    history = build_history([issued("test of old", "next test of old")])
+    history = replace(HISTORY, replaced_test_sets=history.replaced_test_sets)
+    decision = decision_of(GOOD | {"old": "0.0"}, history=history)
+    assert decision.verdict is Verdict.SUPERSEDED
+    assert "rossi replaced the test set of old in log entry 7" in decision.reason
+    next_test = replace(TESTS[0], test_set="next test of old")
+    good = evaluations_of(GOOD)
+    moved = [replace(item, test_set="next test of old") if item.site == "old" else item for item in good]
+    earlier = evaluations_of({"old": "0.01"}, "earlier")
+    decision = decision_of(
+        {},
+        history=history,
+        tests=(next_test, TESTS[1]),
+        evaluations=[*moved, *earlier],
+        references={("next test of old", "AUROC"): D("0.90")},
+    )
+    assert decision.verdict is Verdict.PROMOTE
+    assert "on the replaced test set of old: AUROC 0.01, not required" in decision.reason
+    assert len(decision.evaluations) == len(moved)
+
+
+def _with_patients(patients: int | None, scores: dict[str, str] = GOOD):
+    return [replace(evaluation, class_patients=patients) for evaluation in evaluations_of(scores)]
+
+
+@pytest.mark.parametrize("scores", [GOOD, GOOD | {"new": "0.10"}], ids=["good", "bad"])
+def test_a_class_with_few_test_patients_is_never_judged(scores):
+    decision = decision_of(scores, evaluations=_with_patients(29, scores))
+    assert decision.verdict is Verdict.AWAIT_EVALUATIONS
+    assert (
+        "a class of task task new at new has 29 test patients, fewer than gate.minimumTestPatients 30"
+        in decision.reason
+    )
+
+
+@pytest.mark.parametrize(("patients", "minimum"), [(30, 30), (12, 12), (9, 0), (None, 30)])
+def test_enough_patients_or_a_declared_minimum_are_judged(patients, minimum):
+    policy = replace(POLICY, minimum_test_patients=minimum)
+    assert decision_of({}, policy, evaluations=_with_patients(patients)).verdict is Verdict.PROMOTE
+
+
+def test_without_a_limit_nothing_is_judged_and_few_patients_do_no_harm():
+    policy = GatePolicy(approval=ApprovalMode.AUTOMATIC)
+    assert decision_of({}, policy, evaluations=_with_patients(12)).verdict is Verdict.PROMOTE
+
+
+def test_an_advisory_gate_says_that_patients_are_few_and_goes_on():
+    policy = replace(POLICY, enforcement=Enforcement.ADVISORY)
+    decision = decision_of({}, policy, evaluations=_with_patients(12))
+    assert decision.verdict is Verdict.PROMOTE
+    assert "has 12 test patients" in decision.reason

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from anamnesis.records import EntryKind, IntegrityError, Task, TaskType
+from anamnesis.records import EntryKind, IntegrityError, PublicKey, SignerRole, Task, TaskType
 from anamnesis.registry.identity import (
     IDENTITY_KEY,
     OtherModelError,
@@ -13,8 +13,10 @@ from anamnesis.registry.identity import (
     check_identity,
     current_name,
     read_identity,
+    signed_declarations,
     write_identity,
 )
+from anamnesis.registry.signing import Signing, make_signer, new_private_key
 from anamnesis.storage import Store
 
 TASK = Task("pneumonia", TaskType.CLASSIFICATION, ("no", "yes"))
@@ -46,7 +48,7 @@ def test_the_first_writer_names_the_model(folder: Store) -> None:
     ],
 )
 def test_the_same_model_is_accepted(other: RegistryIdentity) -> None:
-    check_identity(identity(), other, (), "s3://models/chest")
+    check_identity(identity(), other, (), has_log=True, url="s3://models/chest")
 
 
 @pytest.mark.parametrize(
@@ -61,23 +63,31 @@ def test_the_same_model_is_accepted(other: RegistryIdentity) -> None:
 )
 def test_another_model_is_refused(other: RegistryIdentity, message: str) -> None:
     with pytest.raises(OtherModelError, match=message):
-        check_identity(identity(), other, (), "s3://models/chest")
+        check_identity(identity(), other, (), has_log=True, url="s3://models/chest")
 
 
-def test_a_signed_registry_stays_signed(build) -> None:
+def test_a_signed_registry_stays_signed() -> None:
     with pytest.raises(OtherModelError, match=r"are signed, and this model has no spec\.registry\.signing"):
-        check_identity(identity(signed=True), identity(), (), "s3://models/chest")
+        check_identity(identity(signed=True), identity(), (), has_log=True, url="s3://models/chest")
     with pytest.raises(IntegrityError, match=r"registry\.json is missing, so no signature can be verified"):
-        check_identity(None, identity(signed=True), (build.entry(EntryKind.CLAIM, "a"),), "s3://models/chest")
-    check_identity(None, identity(signed=True), (), "s3://models/chest")
+        check_identity(None, identity(signed=True), (), has_log=True, url="s3://models/chest")
+    check_identity(None, identity(signed=True), (), has_log=False, url="s3://models/chest")
 
 
 def test_a_declared_name_replaces_the_first(build) -> None:
     entries = (build.entry(EntryKind.ADOPT, "wards/thorax"),)
     assert current_name(identity(), entries) == "wards/thorax"
-    check_identity(identity(), identity("wards/thorax"), entries, "s3://models/chest")
+    check_identity(identity(), identity("wards/thorax"), entries, has_log=True, url="s3://models/chest")
     with pytest.raises(OtherModelError, match="belongs to the model wards/thorax"):
-        check_identity(identity(), identity(), entries, "s3://models/chest")
+        check_identity(identity(), identity(), entries, has_log=True, url="s3://models/chest")
+
+
+def test_a_name_without_a_signature_does_not_count(build) -> None:
+    signer = make_signer(SignerRole.OPERATOR, new_private_key())
+    signing = Signing("sha256:" + "a" * 64, signer, (PublicKey("cluster", signer.role, signer.public_key),))
+    forged = build.entry(EntryKind.ADOPT, "wards/liver")
+    assert signed_declarations([forged, signing.sign(forged)], signing) == (signing.sign(forged),)
+    assert signed_declarations([forged], Signing()) == (forged,)
 
 
 CASES = [

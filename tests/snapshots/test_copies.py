@@ -86,7 +86,7 @@ def test_a_table_that_lists_a_file_twice_loses_this_file_only(make_site):
     for number in range(40):
         site.png(f"{number}.png")
     rows = [f"{number}.png,{('no', 'yes')[number % 2]},{number}" for number in range(40)]
-    (site.folder / "labels.csv").write_text("\n".join(["file,label,patient", *rows, "./7.png,no,7", rows[8]]))
+    (site.folder / "labels.csv").write_text("\n".join(["file,label,patient", *rows, "./7.png,no,7", "8.png,no,8.0"]))
     result = site.ingest()
     assert site.quarantine() == {"7.png": "the label table lists the file twice with different values"}
     assert result.counts["train"] + result.counts["test"] == 39
@@ -106,3 +106,14 @@ def test_copies_count_once_where_the_table_has_patients(make_site):
     assert sum(result.counts[split] for split in (Split.TRAIN, Split.TEST)) == 40
     assert result.counts["copies"] == 2
     assert result.reasons == {"another patient or study has the same pixels": 1}
+
+
+def test_a_series_with_a_slice_in_conflict_is_incomplete(mr_site):
+    site, ingest = mr_site
+    (site.folder / "yes/q").mkdir()
+    shutil.copy(site.folder / "no/p0/MR1_3.dcm", site.folder / "yes/q/last.dcm")
+    result = ingest()
+    assert result.reasons == {
+        "another slice of the series is unusable; send the complete series again": 3,
+        CONFLICT: 2,
+    }

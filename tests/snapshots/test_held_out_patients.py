@@ -106,8 +106,8 @@ def test_a_calibration_set_is_frozen_beside_the_test_set(make_site):
     waiting = {sample.patient for sample in grown.samples_of(Split.CALIBRATION)}
     assert calibrating < waiting  # later calibration patients wait for the next test set
 
-    second = snapshots.issue_test_set(site.store, site.ingest(test_fraction=0.5).snapshot)
-    assert {s.patient for s in read_calibration_set(site.store, second.calibration).samples} == waiting - calibrating
+    second = snapshots.issue_test_set(replace(site.config, test_fraction=0.5), site.store, site.key, workers=1)
+    assert {s.patient for s in read_calibration_set(site.store, second.calibration).samples} == waiting
 
 
 def test_only_a_guard_for_calibration_opens_the_set(make_site):

@@ -79,25 +79,6 @@ def test_growth_keeps_splits_and_writes_new_images_only(site):
     assert sum(len(index["contents"]) for index in added) == 30
 
 
-def test_the_next_test_set_comes_from_the_reserve(site):
-    first = site.ingest()
-    site.png("no/late.png")
-    with pytest.raises(InputError, match="no case of class"):
-        snapshots.issue_test_set(site.store, site.ingest().snapshot)
-    for number in range(30):
-        for name in ("no", "yes"):
-            site.png(f"{name}/new{number}.png")
-    grown = site.ingest()
-    issued = snapshots.issue_test_set(site.store, grown.snapshot)
-    assert issued.number == 2
-    after = site.ingest()
-    assert not after.reused
-    assert after.test_set == issued.digest != first.test_set
-    assert after.counts["reserve"] == 0
-    ids = {sample.id for sample in snapshots.open_test_set(site.store, issued.digest, site.guard(after))}
-    assert ids == {record.id for record in site.manifest(grown).samples_of(Split.RESERVE)}
-
-
 def test_racing_ingests_agree_on_the_test_set(site):
     def ingest(extra):
         folder = site.folder.with_name(f"copy{extra}")

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from anamnesis import snapshots
-from anamnesis.records import LabelOrigin, LabelSource, SiteConfig, Split, Task, TaskType
+from anamnesis.records import LabelOrigin, LabelSource, RefusedError, SiteConfig, Split, Task, TaskType
 from anamnesis.sources import ListingProblem
 from anamnesis.storage.s3 import S3Store
-from anamnesis.storage.store import ObjectInfo, open_store
+from anamnesis.storage.store import MissingObjectError, ObjectInfo, open_store
 
 KEY = b"0123456789abcdef0123456789abcdef"
 CLASSIFY = TaskType.CLASSIFICATION
@@ -38,7 +38,7 @@ def test_a_bucket_gives_the_same_snapshot_as_a_folder(bucket, site):
     assert snapshots.ingest(config, store, site.key, 1).reused
 
 
-def test_a_stray_key_of_a_bucket_does_not_stop_the_rest(bucket, site, monkeypatch):
+def test_a_stray_key_or_a_missing_object_of_a_bucket_does_not_stop_the_rest(bucket, site, monkeypatch):
     incoming = open_store(f"{bucket}/stray")
     for path in sorted(site.folder.rglob("*.png")):
         incoming.put(path.relative_to(site.folder).as_posix(), path.read_bytes())
@@ -48,10 +48,27 @@ def test_a_stray_key_of_a_bucket_does_not_stop_the_rest(bucket, site, monkeypatc
         stray_objects = [ObjectInfo("/stray.txt", "tag", 4)] if store.url.endswith("/stray") else []
         return iter([*stray_objects, *list_objects(store, prefix, after)])
 
+    read_object = S3Store.get
+
+    def read_all_but_one(store, key):
+        if key == "no/no7.png":
+            raise MissingObjectError(key)
+        return read_object(store, key)
+
+    def refuse(store, key):
+        raise RefusedError(key)
+
     monkeypatch.setattr(S3Store, "list", list_with_stray_key)
+    monkeypatch.setattr(S3Store, "get", read_all_but_one)
     result = snapshots.ingest(replace(site.config, source=f"{bucket}/stray"), site.store, site.key, 1)
-    assert result.reasons == {ListingProblem.UNREADABLE_NAME: 1}
-    assert result.counts["train"] + result.counts["validation"] + result.counts["test"] == 60
+    assert result.reasons == {ListingProblem.UNREADABLE_NAME: 1, ListingProblem.NOT_RETURNED: 1}
+    assert result.counts["train"] + result.counts["validation"] + result.counts["test"] == 59
+    monkeypatch.setattr(S3Store, "get", refuse)
+    with pytest.raises(RefusedError, match="access to a file or folder was denied; check permissions and credentials"):
+        snapshots.ingest(replace(site.config, source=f"{bucket}/stray"), site.store, site.key, 1)
+    monkeypatch.setattr(S3Store, "get", read_object)
+    complete_result = snapshots.ingest(replace(site.config, source=f"{bucket}/stray"), site.store, site.key, 1)
+    assert complete_result.reasons == {ListingProblem.UNREADABLE_NAME: 1}
 
 
 REAL = [

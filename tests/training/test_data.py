@@ -8,7 +8,7 @@ from builders.learning import FIRST, SETTINGS, bar_split, context_of, data_of, s
 from anamnesis.records import Image, InputError, NetworkSettings, Sample, Split, Target, Task, TaskType
 from anamnesis.training import samples_to_tensors
 from anamnesis.training.augmentation import Augmentation
-from anamnesis.training.intensity import to_unit_range
+from anamnesis.training.intensity import to_planes, to_unit_range
 from anamnesis.training.random_streams import RandomStreams
 
 SPEC = NetworkSettings(size=(16, 16))
@@ -51,6 +51,37 @@ def test_of_a_volume_the_middle_slice_is_taken() -> None:
     assert (
         samples_to_tensors([sample(0, volume, "ZYX")], FIRST, modality="DX", labels=LABELS, spec=SPEC).images.min() == 1
     )
+
+
+@pytest.mark.parametrize("slice_axis", [0, 1, 2])
+def test_the_middle_slice_is_a_slice_of_the_acquisition_with_the_head_at_the_top(slice_axis: int) -> None:
+    volume = torch.arange(5 * 7 * 9, dtype=torch.float32).view(1, 5, 7, 9)
+    plane = to_planes(volume, "ZYX", slice_axis)[0, 0]
+    middle = volume[0].select(slice_axis, volume.shape[1 + slice_axis] // 2)
+    assert torch.equal(plane, middle if slice_axis == 0 else middle.flip(0))
+
+
+def test_volumes_of_other_planes_are_not_mixed_and_masks_follow_their_image() -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (16, 16, 16), dtype=np.uint8)
+    mask = (pixels > 127).astype(np.uint8)
+    samples = [
+        Sample(
+            f"s{axis}",
+            "p",
+            study="t",
+            images={
+                "DX": Image(pixels, (1.0,) * 3, "ZYX", slice_axis=axis),
+                "mask": Image(mask, (1.0,) * 3, "ZYX", slice_axis=0),
+            },
+            target=Target(mask="mask"),
+        )
+        for axis in (0, 1, 2, 0)
+    ]
+    task = Task("organ", TaskType.SEGMENTATION, ("organ",))
+    split = samples_to_tensors(samples, task, modality="DX", labels=task.labels, spec=SPEC)
+    assert torch.equal(split.images[0], split.images[3])
+    assert not torch.equal(split.images[0], split.images[1])
+    assert torch.equal(split.targets, (split.images[:, 0].float() * 255 > 127.5).long())
 
 
 def test_hounsfield_units_take_a_fixed_window_and_other_scanners_their_percentiles() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from anamnesis.cli.options import FilesOption, JsonOption, ModelOption, SiteOption, WorkersOption, format_examples
+from anamnesis.records.errors import AnamnesisError
 
 if TYPE_CHECKING:
     from anamnesis.snapshots import IngestResult
@@ -32,8 +33,9 @@ def ingest(
     """Makes a snapshot of a site's data.
 
     Without --site it makes one for every site. The images are validated, de-identified and split by patient. Equal
-    files give an equal snapshot. Nothing is learned.
+    files give an equal snapshot. Nothing is learned. A site that fails does not stop the others.
     """
+    from anamnesis.cli.failures import combine_failures
     from anamnesis.cli.output import format_table, print_result
     from anamnesis.cli.progress import open_reporter
     from anamnesis.local.context import select_model
@@ -43,13 +45,17 @@ def ingest(
 
     selected_model = select_model(files, model)
     sites = [selected_model.site(site)] if site else list(selected_model.resources.sites_of(selected_model.model))
+    results, failures = {}, {}
     with open_reporter() as progress_reporter:
-        results = {
-            site_resource.name: decode(
-                IngestResult, ingest_site(selected_model, site_resource, progress_reporter, workers)
-            )
-            for site_resource in sites
-        }
+        for site_resource in sites:
+            try:
+                result = ingest_site(selected_model, site_resource, progress_reporter, workers)
+            except AnamnesisError as error:
+                failures[f"Site {site_resource.name}"] = error
+            else:
+                results[site_resource.name] = decode(IngestResult, result)
+    if failures and not results:
+        raise combine_failures(failures)
     count_names = list(dict.fromkeys(name for result in results.values() for name in result.counts))
     rows = [
         [
@@ -62,6 +68,8 @@ def ingest(
     ]
     lines = [*format_table(["site", "snapshot", *count_names, ""], rows), *_describe_unused_files(results)]
     print_result(results, lines, as_json)
+    if failures:
+        raise combine_failures(failures)
 
 
 def _describe_unused_files(results: Mapping[str, IngestResult]) -> Iterator[str]:

@@ -33,6 +33,10 @@ def operator(
         Path | None,
         typer.Option(help="YAML file with defaults of spec.backend.kubeflow: image, queueName, ..."),
     ] = None,
+    signing_key: Annotated[
+        Path | None,
+        typer.Option(help="File of the private key that signs log entries; see anamnesis key signing."),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Resources reconciled in parallel.")] = 4,
     identity: Annotated[str, typer.Option(help="Name of this replica in the Lease. Default: the host name.")] = "",
     lease_namespace: Annotated[
@@ -91,6 +95,7 @@ def operator(
         dict(os.environ),
         state_folder=state,
         pod_defaults_file=pod_defaults,
+        signing_key=signing_key,
         kubeconfig=kubeconfig,
         context=context,
     )

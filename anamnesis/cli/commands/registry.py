@@ -74,6 +74,7 @@ def show(
     epilog=format_examples(
         "anamnesis registry verify -f model.yaml",
         "anamnesis registry verify --registry s3://models/chest --head 12:sha256:...",
+        "anamnesis registry verify --registry s3://models/chest --public-key operator=KEY --public-key run=KEY",
     )
 )
 def verify(
@@ -84,19 +85,29 @@ def verify(
         str,
         typer.Option(help="Expected head of the log, <number>:<digest>. Default: the last head that this machine saw."),
     ] = "",
+    public_key: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--public-key",
+            help="ROLE=KEY: a key whose signatures count; repeatable. Role: operator, run or local. Default: the keys "
+            "of spec.registry.signing, with -f.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Verifies the log and every object with a digest.
+    """Verifies the log, every object with a digest, and the signatures.
 
     Checks the hash chain of the log against its head, and versions, blobs, evaluations and the objects that decisions
-    name. Exits with 5 when something is damaged.
+    name. With public keys, records without a valid signature are problems too. Exits with 5 when something is damaged.
     """
     from anamnesis.cli.output import print_result
-    from anamnesis.local.versions import last_seen_head, open_registry
+    from anamnesis.local.versions import last_seen_head, open_for_verification, parse_public_key
     from anamnesis.records import IntegrityError
     from anamnesis.registry import Log, LogPosition, verify_log, verify_objects
+    from anamnesis.registry.registry_store import signing_of
+    from anamnesis.registry.signature_verification import describe_signers
 
-    store = open_registry(files, registry, model)
+    store = open_for_verification(files, registry, model, [parse_public_key(text) for text in public_key or ()])
     expected_head = LogPosition.parse(head) if head else last_seen_head(files, model)
     problems = (*verify_log(store, expected_head), *verify_objects(store))
     comparison = (
@@ -108,8 +119,10 @@ def verify(
         "problems": problems,
         "expected": str(expected_head or ""),
         "head": "" if problems else str(Log(store).head()),
+        "signatures": "" if problems else describe_signers(Log(store).entries(), signing_of(store)),
     }
-    print_result(result, problems or [f"no problems found ({comparison}); the head is {result['head']}"], as_json)
+    lines = [f"no problems found ({comparison}); the head is {result['head']}", str(result["signatures"])]
+    print_result(result, problems or lines, as_json)
     if problems:
         raise IntegrityError(
             f"{store.url}: the registry has {len(problems)} problems, listed above ({comparison}); stop its updates "
@@ -185,3 +198,23 @@ def import_command(
         reason=reason,
     )
     print_result({"version": digest}, [f"champion is {short_digest(digest)}"], as_json)
+
+
+@app.command(epilog=format_examples('anamnesis registry adopt -f model.yaml --reason "renamed from thorax"'))
+def adopt(
+    files: FilesOption,
+    reason: ReasonOption,
+    model: ModelOption = "",
+    author: AuthorOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Declares that the registry belongs to this model from now on.
+
+    Needed after the model was renamed, or moved to another cluster. Written to the log, with the reason.
+    """
+    from anamnesis.cli.output import print_result
+    from anamnesis.local.context import login_name, select_model
+
+    selected_model = select_model(files, model)
+    name = selected_model.adopt_registry(author or login_name(), reason)
+    print_result({"model": name}, [f"the registry belongs to the model {name}"], as_json)

@@ -14,8 +14,9 @@ POSITIVE_DURATION_PATTERN = r"^[1-9][0-9]{0,5}(s|m|h|d)$"
 DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
 URL_PATTERN = r"^(s3://[^/]+(/.*)?|file:///.*|[^:]+)$"
 S3_URL_PATTERN = r"^s3://[^/]+(/.*)?$"
-WEB_ADDRESS_PATTERN = r"^https?://[^\s]+$"
+WEB_ADDRESS_PATTERN = r"^https?://[^\s/?#@]+(/[^\s]*)?$"
 MODALITY_PATTERN = r"^[A-Z0-9_]{1,16}$"
+BODY_PART_PATTERN = r"^[A-Z0-9]([A-Z0-9 _]*[A-Z0-9])?$"
 METHOD_PATTERN = r"^[A-Z][A-Za-z0-9]{0,62}$"
 REASON_PATTERN = r"^[A-Z][A-Za-z0-9]{0,63}$"
 TIME_ZONE_PATTERN = r"^[A-Za-z][A-Za-z0-9_+/-]*$"
@@ -23,6 +24,10 @@ TIME_OF_DAY_PATTERN = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 ENVIRONMENT_NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 SECRET_KEY_PATTERN = r"^[-._a-zA-Z0-9]+$"
 MEMORY_PATTERN = r"^[1-9][0-9]{0,5}(Mi|Gi)$"
+_LABEL_PART = r"[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?"
+LABEL_NAME_PATTERN = rf"^([a-z0-9]([-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_LABEL_PART}$"
+OPTIONAL_LABEL_NAME_PATTERN = rf"^(([a-z0-9]([-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_LABEL_PART})?$"
+LABEL_VALUE_PATTERN = rf"^({_LABEL_PART})?$"
 ABSOLUTE_PATH_PATTERN = r"^/.+$"
 DECIMAL_PATTERN = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?$"
 PUBLIC_KEY_PATTERN = r"^[A-Za-z0-9+/]{43}=$"
@@ -55,8 +60,9 @@ PATTERN_DESCRIPTIONS: Mapping[str, str] = {
     DIGEST_PATTERN: "sha256: and 64 hex digits",
     URL_PATTERN: "s3://bucket/prefix, file:///absolute/path or a relative path",
     S3_URL_PATTERN: "an address like s3://bucket/prefix",
-    WEB_ADDRESS_PATTERN: "an address with http:// or https://",
+    WEB_ADDRESS_PATTERN: "an address with http:// or https://, without user and password",
     MODALITY_PATTERN: "a DICOM modality code, like DX or CT",
+    BODY_PART_PATTERN: "a DICOM value of BodyPartExamined in capitals, like CHEST",
     METHOD_PATTERN: "the name of a method, like EWCPrototype",
     REASON_PATTERN: "one word in CamelCase",
     TIME_ZONE_PATTERN: "a time zone, like Europe/Rome",
@@ -64,6 +70,9 @@ PATTERN_DESCRIPTIONS: Mapping[str, str] = {
     ENVIRONMENT_NAME_PATTERN: "the name of an environment variable, like ANAMNESIS_SPLIT_KEY",
     SECRET_KEY_PATTERN: "the key of a Secret: letters, digits, dots, dashes, underscores",
     MEMORY_PATTERN: "a number and Mi or Gi, like 2Gi",
+    LABEL_NAME_PATTERN: "the key of a label, like nvidia.com/gpu.product",
+    OPTIONAL_LABEL_NAME_PATTERN: "the key of a taint, like nvidia.com/gpu, or nothing",
+    LABEL_VALUE_PATTERN: "the value of a label: letters, digits, dots, dashes, underscores",
     ABSOLUTE_PATH_PATTERN: "an absolute path, like /data",
     PUBLIC_KEY_PATTERN: "a public key, as 'anamnesis key signing' prints it",
     DECIMAL_PATTERN: 'a decimal in quotes, like "0.80"',
@@ -86,6 +95,7 @@ Url = Annotated[str, StringConstraints(pattern=URL_PATTERN, max_length=1024)]
 """``s3://bucket/prefix``, ``file:///absolute/path``, or a path relative to the file that holds the resource."""
 S3Url = Annotated[str, StringConstraints(pattern=S3_URL_PATTERN, max_length=1024)]
 WebAddress = Annotated[str, StringConstraints(pattern=WEB_ADDRESS_PATTERN, max_length=1024)]
+BodyPart = Annotated[str, StringConstraints(pattern=BODY_PART_PATTERN, max_length=16)]
 Modality = Annotated[str, StringConstraints(pattern=MODALITY_PATTERN, max_length=32)]
 MethodName = Annotated[str, StringConstraints(pattern=METHOD_PATTERN, max_length=63)]
 Reason = Annotated[str, StringConstraints(pattern=REASON_PATTERN, max_length=64)]
@@ -107,4 +117,7 @@ Cron = Annotated[str, StringConstraints(pattern=CRON_PATTERN, max_length=100)]
 EnvironmentName = Annotated[str, StringConstraints(pattern=ENVIRONMENT_NAME_PATTERN, max_length=128)]
 SecretKeyName = Annotated[str, StringConstraints(pattern=SECRET_KEY_PATTERN, max_length=253)]
 Memory = Annotated[str, StringConstraints(pattern=MEMORY_PATTERN, max_length=32)]
+LabelName = Annotated[str, StringConstraints(pattern=LABEL_NAME_PATTERN, max_length=317)]
+OptionalLabelName = Annotated[str, StringConstraints(pattern=OPTIONAL_LABEL_NAME_PATTERN, max_length=317)]
+LabelValue = Annotated[str, StringConstraints(pattern=LABEL_VALUE_PATTERN, max_length=63)]
 AbsolutePath = Annotated[str, StringConstraints(pattern=ABSOLUTE_PATH_PATTERN, max_length=1024)]

@@ -50,7 +50,7 @@ class BackendFactory:
     """
 
     cluster: Cluster
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     state_folder: Path
     clock: Clock
     pod_defaults: PodDefaults = field(default_factory=PodDefaults)

@@ -99,6 +99,13 @@ def translate_errors(endpoint: str) -> Iterator[None]:
         yield
     except ApiException as error:
         raise _translate_error(endpoint, error) from None
+    except ValueError as error:
+        if "header" not in str(error).lower():
+            raise
+        raise InputError(  # the error quotes the header
+            f"Kubeflow Pipelines at {endpoint}: the operator's token has a line end or another byte that cannot be "
+            "sent; project the token again"
+        ) from None
     except (HTTPError, OSError) as error:
         cause = str(getattr(error, "reason", None) or error).rpartition(": ")[2]
         raise UnreachableError(

@@ -1,7 +1,7 @@
 """What the controllers need besides the cluster and the clock."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from anamnesis.operator.api import ContinualModel, LoadedResource
@@ -24,7 +24,7 @@ class ReconcileOptions:
         signing_key: file of the private key that signs log entries, or none.
     """
 
-    environment: Environment
+    environment: Environment = field(repr=False)
     state_folder: Path
     backend_factory: MakeBackend
     open_store: Callable[[str, Environment], Store] = open_store

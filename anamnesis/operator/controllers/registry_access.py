@@ -10,7 +10,13 @@ from anamnesis.operator.requests import model_identity, public_keys
 from anamnesis.records import EntryKind, InputError, LogEntry, SignerRole
 from anamnesis.records.timestamps import Clock
 from anamnesis.registry import Log
-from anamnesis.registry.identity import check_cluster, check_identity, read_identity, write_identity
+from anamnesis.registry.identity import (
+    check_cluster,
+    check_identity,
+    read_identity,
+    signed_declarations,
+    write_identity,
+)
 from anamnesis.registry.opening import read_private_key
 from anamnesis.registry.registry_store import RegistryStore
 from anamnesis.registry.signing import Signer, Signing, make_signer
@@ -49,11 +55,11 @@ class RegistryAccess:
             OtherModelError: the registry belongs to another model or cluster.
             InputError: the model lists its keys, and this operator has none of them.
         """
-        identity, url = read_identity(store), registry_url(model)
-        check_identity(identity, model_identity(model, sites.values()), entries, url)
+        identity, url, registry = read_identity(store), registry_url(model), self.sign(model, store)
+        declarations = signed_declarations(entries, registry.signing)
+        check_identity(identity, model_identity(model, sites.values()), declarations, has_log=bool(entries), url=url)
         is_shared = model.resource.spec.registry.shared
-        may_write = check_cluster(identity, entries, self.cluster_uid(), is_shared, url)
-        return self.sign(model, store), may_write
+        return registry, check_cluster(identity, declarations, self.cluster_uid(), is_shared, url)
 
     def establish(
         self,

@@ -3,13 +3,16 @@
 from anamnesis.operator.plan.plan_input import Candidate
 from anamnesis.operator.plan.planned_status import SiteState, UpdateState
 from anamnesis.operator.plan.site_input import SiteInput, SiteReadiness
+from anamnesis.operator.plan.update_lifecycle import missing_evaluation_hint
 from anamnesis.records import Verdict
+from anamnesis.registry.gate import MISSING_EVALUATIONS
 
 _SITE_STATE_BY_UPDATE_STATE = {
     UpdateState.AWAITING_APPROVAL: SiteState.AWAITING_APPROVAL,
     UpdateState.AWAITING_EVALUATIONS: SiteState.AWAITING_EVALUATIONS,
     UpdateState.CLAIMED_ELSEWHERE: SiteState.CLAIMED_ELSEWHERE,
     UpdateState.SUSPENDED: SiteState.SUSPENDED,
+    UpdateState.INVALID_SPEC: SiteState.INVALID_SPEC,
 }
 
 
@@ -76,8 +79,7 @@ def version_not_promoted(site: SiteInput) -> SiteReadiness | None:
             case SiteState.AWAITING_EVALUATIONS:
                 return site.readiness(
                     SiteState.AWAITING_EVALUATIONS,
-                    f"version {candidate.version}: {candidate.reason}; "
-                    f"to add the missing evaluation, run: anamnesis evaluate -f FILE --version {candidate.version}",
+                    f"version {candidate.version}: {candidate.reason}{missing_evaluation_hint(candidate)}",
                 )
     return None
 
@@ -90,7 +92,8 @@ def _state_after_candidate(candidate: Candidate, is_gate_enforced: bool, is_subm
         return SiteState.REJECTED
     if candidate.verdict is Verdict.AWAIT_APPROVAL and is_gate_enforced:
         return SiteState.AWAITING_APPROVAL
-    if candidate.verdict is Verdict.AWAIT_EVALUATIONS and is_submitted:
+    is_missing = candidate.reason.startswith(MISSING_EVALUATIONS)  # the update runs again, and adds them
+    if candidate.verdict is Verdict.AWAIT_EVALUATIONS and (is_submitted or not is_missing):
         return SiteState.AWAITING_EVALUATIONS
     return None
 
@@ -119,6 +122,12 @@ def log_unverified(site: SiteInput) -> SiteReadiness | None:
         SiteState.UNVERIFIED_PROMOTION,
         f"{site.plan_input.unverified_entry}; the condition UnverifiedPromotion of the model says what to do",
     )
+
+
+def spec_invalid(site: SiteInput) -> SiteReadiness | None:
+    """A field of the model means nothing or contradicts a Site, or a Secret lacks a key."""
+    problem = site.plan_input.spec_problem or site.plan_input.secret_problem
+    return site.readiness(SiteState.INVALID_SPEC, problem) if problem else None
 
 
 def method_not_allowed(site: SiteInput) -> SiteReadiness | None:

@@ -7,7 +7,7 @@ State diagram; ``state_meanings`` explains each state::
        |          |            +-> AwaitingEvaluations, AwaitingApproval (then RecordingDecision)
        |          +-> Retrying -> Running, or RunFailed
        |          +-> NoChange, TooFewPatients, RunCancelled
-       +- ClaimedElsewhere, Suspended, BackendUnreachable (while the cause lasts)
+       +- ClaimedElsewhere, Suspended, InvalidSpec, BackendUnreachable (while the cause lasts)
     any state -> Superseded (another champion, or none after a withdrawal);   Promoted -> RolledBack (a person)
 """
 
@@ -18,9 +18,10 @@ from anamnesis.operator.api.durations import parse_duration
 from anamnesis.operator.api.model import ContinualModelSpec
 from anamnesis.operator.backends.base import Run, RunState
 from anamnesis.operator.plan.actions import Action, CancelRun, ClaimUpdate, RecordDecision, StartRun
-from anamnesis.operator.plan.plan_input import ObservedUpdate, PlanInput
+from anamnesis.operator.plan.plan_input import Candidate, ObservedUpdate, PlanInput
 from anamnesis.operator.plan.planned_status import UpdateState
 from anamnesis.records import UpdateResultKind, Verdict
+from anamnesis.registry.gate import MISSING_EVALUATIONS
 
 CLAIM_DURATION = timedelta(hours=6)
 """How long a claim is valid. A live run renews it after half of this time; the claim of a dead operator expires."""
@@ -78,7 +79,7 @@ def decide_update(spec: ContinualModelSpec, update: ObservedUpdate, plan_input: 
         )
     if plan_input.backend_problem:
         return _decide_without_backend(update, plan_input.backend_problem)
-    return _decide_run(spec, update, now)
+    return _decide_run(spec, update, plan_input, now)
 
 
 def _decide_without_backend(update: ObservedUpdate, backend_problem: str) -> UpdatePlan:
@@ -120,7 +121,7 @@ def _decide_candidate(spec: ContinualModelSpec, update: ObservedUpdate, plan_inp
             f"version {candidate.version[:19]}: {candidate.reason}; "
             "new data or a changed configuration starts another update",
         )
-    if plan_input.withdrawal or update.base != plan_input.champion:
+    if plan_input.withdrawal or update.base != plan_input.champion or candidate.verdict is Verdict.SUPERSEDED:
         next_step = plan_input.withdrawal or "a new update starts from the champion and learns the same data"
         return UpdatePlan(
             UpdateState.SUPERSEDED,
@@ -135,11 +136,15 @@ def _decide_candidate(spec: ContinualModelSpec, update: ObservedUpdate, plan_inp
             "spec.state of the model is Suspended, so the gate does not decide; "
             "to continue, run: anamnesis resume -n NAMESPACE MODEL",
         )
+    if plan_input.spec_problem:
+        return UpdatePlan(
+            UpdateState.INVALID_SPEC,
+            f"the gate does not decide until the model is corrected: {plan_input.spec_problem}",
+        )
     if candidate.verdict is Verdict.AWAIT_EVALUATIONS:
         return UpdatePlan(
             UpdateState.AWAITING_EVALUATIONS,
-            f"version {candidate.version[:19]}: {candidate.reason}; "
-            f"to add the missing evaluation, run: anamnesis evaluate -f FILE --version {candidate.version[:19]}",
+            f"version {candidate.version[:19]}: {candidate.reason}{missing_evaluation_hint(candidate)}",
         )
     if candidate.verdict is Verdict.AWAIT_APPROVAL and spec.gate.enforcement == "Enforced":
         return UpdatePlan(
@@ -154,7 +159,14 @@ def _decide_candidate(spec: ContinualModelSpec, update: ObservedUpdate, plan_inp
     )
 
 
-def _decide_run(spec: ContinualModelSpec, update: ObservedUpdate, now: datetime) -> UpdatePlan:
+def missing_evaluation_hint(candidate: Candidate) -> str:
+    """Returns the command that adds a missing evaluation; empty where the candidate waits for something else."""
+    if not candidate.reason.startswith(MISSING_EVALUATIONS):
+        return ""
+    return f"; to add the missing evaluation, run: anamnesis evaluate -f FILE --version {candidate.version[:19]}"
+
+
+def _decide_run(spec: ContinualModelSpec, update: ObservedUpdate, plan_input: PlanInput, now: datetime) -> UpdatePlan:
     """No result yet: a live run continues, else the last run decides.
 
     Two kinds of runs do not count as failures: those that began before the resource was created (again), and those
@@ -169,6 +181,8 @@ def _decide_run(spec: ContinualModelSpec, update: ObservedUpdate, now: datetime)
             "spec.state of the model is Suspended, so no run starts; "
             "to continue, run: anamnesis resume -n NAMESPACE MODEL",
         )
+    if problem := plan_input.spec_problem or plan_input.secret_problem:
+        return UpdatePlan(UpdateState.INVALID_SPEC, f"no run starts until the model is corrected: {problem}")
     ended_runs = [
         run for run in update.runs if run.created_at >= update.created_at and run.state is not RunState.INTERRUPTED
     ]

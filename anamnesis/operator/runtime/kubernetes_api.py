@@ -27,6 +27,10 @@ KUBECONFIG_ERRORS = (ConfigException, yaml.YAMLError, OSError, TypeError, ValueE
 _RETRYABLE_STATUSES = (0, 401, 408, 429)
 """Besides 5xx: no answer, a token that is not valid yet or has expired, a timeout, too many requests."""
 
+_BAD_TOKEN_MESSAGE = (
+    "{}: the token for the API server has a line end or another byte that cannot be sent; write the token again"
+)
+
 
 def load_configuration(environment: Mapping[str, str], kubeconfig: str = "", context: str = "") -> Configuration:
     """Returns the address of the API server and our credentials: from a kubeconfig, or of the pod's service account.
@@ -149,6 +153,10 @@ class KubernetesApi:
             raise _translate_error(error, f"{method.upper()} {path}") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ClusterDownError(f"{method.upper()} {path}: {describe_connection_error(error)}") from error
+        except ValueError as error:
+            if "header" not in str(error).lower():
+                raise
+            raise InputError(_BAD_TOKEN_MESSAGE.format(f"{method.upper()} {path}")) from None  # it quotes the header
         return response
 
     def _request_or_none(self, method: str, path: str, **parameters: Any) -> JsonDocument | None:

@@ -76,6 +76,7 @@ class ActionExecutor:
             source_fingerprint=source.fingerprint,
             base=action.base,
             counter=counter,
+            replaced_test_sets=len(state.registry.history.replaced_test_sets),
         )
         name = update_name(model.name, digest)
         trigger = UpdateTrigger(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.candidates import logged_candidate, needs_gate
 from anamnesis.operator.controllers.continualmodel.state import RegistryState, StoredEvaluations
-from anamnesis.records import Decision, UpdateResult
+from anamnesis.records import CORRECTED_TEST_LABELS, Decision, UpdateResult
 from anamnesis.registry import GatePolicy, RequiredTestSet, decide_promotion
 from anamnesis.registry.gate import ReferenceScores
 from anamnesis.registry.promotion import reference_scores
@@ -30,7 +30,8 @@ class UndecidedVersion:
 
 def update_tests(update: ModelUpdate, result: UpdateResult) -> tuple[RequiredTestSet, ...]:
     """Returns the test sets that an update's version must be evaluated on: those that its run was requested with."""
-    return tuple(required_tests(update.spec.request, result.test_set))
+    corrected_labels = result.counts.get(CORRECTED_TEST_LABELS, 0)
+    return tuple(required_tests(update.spec.request, result.test_set, corrected_labels))
 
 
 def undecided_versions(updates: Iterable[ModelUpdate], registry: RegistryState) -> tuple[UndecidedVersion, ...]:

@@ -10,28 +10,17 @@ from dataclasses import dataclass
 from anamnesis.operator.api.annotations import CHECKED_LOG_ENTRY
 from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.model import ContinualModel
-from anamnesis.records import EntryKind, LogEntry, short_digest
+from anamnesis.records import EntryKind, LogEntry
+from anamnesis.registry.signature_verification import UnverifiedEntry
 from anamnesis.registry.signing import Signing
 
-_DECISIONS_OF_PERSONS = (EntryKind.APPROVE, EntryKind.ROLL_BACK, EntryKind.WITHDRAW)
-
-
-@dataclass(frozen=True, slots=True)
-class UnverifiedEntry:
-    """An entry of the log that does not count as the word of an operator or a person.
-
-    Attributes:
-        entry: the entry.
-        problem: why.
-    """
-
-    entry: LogEntry
-    problem: str
-
-    def __str__(self) -> str:
-        entry = self.entry
-        subject = f"{entry.kind.value} {short_digest(entry.subject)} by {entry.author}"
-        return f"log entry {entry.number} ({subject}): {self.problem}"
+_PERSON_DECISIONS = {
+    EntryKind.APPROVE: "Approve",
+    EntryKind.REJECT: "Reject",
+    EntryKind.ROLL_BACK: "RollBack",
+    EntryKind.WITHDRAW: "Withdraw",
+}
+"""Kind of an entry -> the decision of the UpdateApproval that it records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +78,7 @@ class _Verifier:
             return ""
         if entry.kind is EntryKind.PROMOTE and self.model.spec.gate.approval == "Required":
             return "" if entry.subject in self.approved_versions else "no signed approval of this version is in the log"
-        is_rejection = entry.kind is EntryKind.REJECT and entry.decision is None
-        if entry.kind not in _DECISIONS_OF_PERSONS and not is_rejection:
+        if entry.kind not in _PERSON_DECISIONS or entry.decision is not None:  # the gate's rejection has a decision
             return ""
         if any(_is_recorded_by(approval, entry) for approval in self.approvals):
             return ""
@@ -100,7 +88,8 @@ class _Verifier:
 def _is_recorded_by(approval: UpdateApproval, entry: LogEntry) -> bool:
     uid, spec = approval.metadata.uid, approval.spec
     is_named = entry.approval is not None and entry.approval.uid == uid
-    return is_named and spec.approver == entry.author and spec.version in (None, entry.subject)
+    is_same_decision = spec.decision == _PERSON_DECISIONS[entry.kind] and spec.version in (None, entry.subject)
+    return is_named and is_same_decision and spec.approver == entry.author
 
 
 def _approved_versions(entries: Iterable[LogEntry], signing: Signing) -> Set[str]:

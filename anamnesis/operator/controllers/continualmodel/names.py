@@ -13,7 +13,9 @@ def configuration_digest(model: ContinualModel) -> str:
     return digest_json(encode(configuration(model.spec)))
 
 
-def claim_digest(model: ContinualModel, *, site: str, source_fingerprint: str, base: str, counter: int) -> str:
+def claim_digest(
+    model: ContinualModel, *, site: str, source_fingerprint: str, base: str, counter: int, replaced_test_sets: int
+) -> str:
     """Returns the digest of everything that distinguishes two updates.
 
     Two operators that share a registry compute the same digest, so only one of them runs the update.
@@ -24,6 +26,7 @@ def claim_digest(model: ContinualModel, *, site: str, source_fingerprint: str, b
         source_fingerprint: fingerprint of that data.
         base: digest of the champion; empty before the first.
         counter: of the request of a person, or 0.
+        replaced_test_sets: how many test sets were replaced: a new set needs another update with the same data.
     """
     claim_fields = {
         "model": model.metadata.name,
@@ -33,6 +36,7 @@ def claim_digest(model: ContinualModel, *, site: str, source_fingerprint: str, b
         "configuration": configuration_digest(model),
         "counter": counter,
         "minimum": model.spec.trigger.minimum_new_patients,
+        "replaced_test_sets": replaced_test_sets,
         "minimum_patients": model.spec.change_plan.minimum_patients,
     }
     return digest_json(claim_fields)

@@ -9,6 +9,7 @@ from anamnesis.operator.controllers.continualmodel.names import evaluation_name
 from anamnesis.operator.controllers.continualmodel.state import EvaluationSchedule, RegistryState, StoredEvaluations
 from anamnesis.records import LogEntry
 from anamnesis.registry import (
+    History,
     RequiredTestSet,
     build_history,
     list_update_results,
@@ -16,6 +17,7 @@ from anamnesis.registry import (
     read_scheduled_evaluation,
     read_version,
 )
+from anamnesis.registry.promotion import tests_and_earlier_sets
 from anamnesis.registry.registry_store import signing_of
 from anamnesis.registry.run_results import SCHEDULED_EVALUATIONS
 from anamnesis.storage import Store
@@ -31,10 +33,17 @@ def read_registry(registry: Store, entries: tuple[LogEntry, ...]) -> RegistrySta
 
 
 def read_stored_evaluations(
-    registry: Store, versions: Iterable[str], tests: Iterable[RequiredTestSet], previous: StoredEvaluations | None
+    registry: Store,
+    versions: Iterable[str],
+    tests: Iterable[RequiredTestSet],
+    history: History,
+    previous: StoredEvaluations | None,
 ) -> StoredEvaluations:
-    """Returns the evaluations of ``versions`` on the test sets of ``tests``; ``previous`` saves reading them again."""
-    test_sets = frozenset(test.test_set for test in tests)
+    """Returns the evaluations of ``versions`` on the test sets of ``tests``, and on those that they replaced.
+
+    ``previous`` saves reading them again.
+    """
+    test_sets = frozenset(tests_and_earlier_sets(tests, history))
     read_before = previous.by_version if previous and previous.test_sets == test_sets else {}
     by_version = {
         version: read_before[version] if version in read_before else read_evaluations(registry, version, test_sets)

@@ -20,6 +20,7 @@ def read_report_digest(
         registry,
         versions=(*state.history.promoted_versions, *(item.version for item in undecided)),
         tests=tuple(test for item in undecided for test in item.tests),
+        history=state.history,
         previous=None,
     )
     decisions = decide_versions(undecided, gate_policy(model.spec.gate), state, evaluations)

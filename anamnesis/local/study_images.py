@@ -1,0 +1,117 @@
+"""The images of studies that training would take, chosen by the code of the ingest, and the reasons of all others."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from anamnesis.imaging import Header
+from anamnesis.records import LabelSource, SiteConfig, Task, TaskType
+from anamnesis.snapshots.inspection import inspect_batch
+from anamnesis.snapshots.quarantine import QuarantineEntry
+from anamnesis.snapshots.source_files import SourceFile
+from anamnesis.snapshots.studies import Study, join_studies
+
+_StudyKey = tuple[str, str]
+NOT_CLEAR = "the image has no modality, so the site is not clear; give the option --site"
+
+
+@dataclass(frozen=True, slots=True)
+class StudyImages:
+    """The images of one study of a patient.
+
+    Attributes:
+        modality: of the images that the network reads; empty where no image can be read.
+        images: each an image or a series, as training would take it.
+        left_out: reason -> number of files.
+    """
+
+    modality: str
+    images: tuple[Study, ...]
+    left_out: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What one kind of site takes of some files.
+
+    Attributes:
+        modality: the one that the network reads.
+        images: by study.
+        reasons: reasons of the other files, by study.
+    """
+
+    modality: str
+    images: Mapping[_StudyKey, list[Study]]
+    reasons: Mapping[_StudyKey, Counter[str]]
+
+
+def choose_images(files: Sequence[SourceFile], sites: Sequence[SiteConfig]) -> list[StudyImages]:
+    """Returns the studies in some files, in the order of their first file.
+
+    A study is read as an image of the first site that takes any of it.
+
+    Args:
+        files: readable or not.
+        sites: whose rules apply: modality, body part and everything that can be read.
+    """
+    readable: list[tuple[SourceFile, list[Header]]] = []
+    unreadable: list[tuple[SourceFile, QuarantineEntry]] = []
+    key_by_name: dict[str, _StudyKey] = {}
+    for file, headers in inspect_batch(files):
+        if isinstance(headers, QuarantineEntry):
+            unreadable.append((file, headers))
+            key_by_name[headers.file] = (headers.file, "")
+        else:
+            readable.append((file, headers))
+            key_by_name |= {_image_name(file, header): _study_key(file, header) for header in headers}
+    readings = [_read_as(config, readable, unreadable, key_by_name) for config in _distinct_sites(sites)]
+    return [_choose_reading(readings, key) for key in dict.fromkeys(key_by_name.values())]
+
+
+def _choose_reading(readings: Sequence[_Reading], key: _StudyKey) -> StudyImages:
+    accepting = [reading for reading in readings if reading.images.get(key)]
+    if not accepting:
+        return StudyImages("", (), dict(readings[0].reasons.get(key, {})))
+    if len({reading.modality for reading in accepting}) > 1:
+        return StudyImages("", (), {NOT_CLEAR: len(accepting[0].images[key])})
+    reading = accepting[0]
+    return StudyImages(reading.modality, tuple(reading.images[key]), dict(reading.reasons.get(key, {})))
+
+
+def _read_as(
+    config: SiteConfig,
+    readable: Sequence[tuple[SourceFile, list[Header]]],
+    unreadable: Sequence[tuple[SourceFile, QuarantineEntry]],
+    key_by_name: Mapping[str, _StudyKey],
+) -> _Reading:
+    modality = config.modalities[0]
+    joined = join_studies(config, readable, unreadable, None)
+    images: dict[_StudyKey, list[Study]] = defaultdict(list)
+    reasons: dict[_StudyKey, Counter[str]] = defaultdict(Counter)
+    for study in joined.studies:
+        pixel_sources = {modality: study.pixel_sources[modality]}
+        images[key_by_name[study.files[0]]].append(replace(study, pixel_sources=pixel_sources))
+    for entry in (*joined.quarantine_entries, *(entry for _, entry in unreadable)):
+        reasons[key_by_name[entry.file]][str(entry.reason)] += 1
+    return _Reading(modality, images, reasons)
+
+
+def _distinct_sites(sites: Sequence[SiteConfig]) -> list[SiteConfig]:
+    """Returns one site of each kind, without labels: those of a study that is predicted are unknown."""
+    kinds = {(config.modalities, config.body_parts): config for config in reversed(sites)}
+    changes = {
+        "task": Task("prediction", TaskType.PRETRAINING, ()),
+        "labels": LabelSource(),
+        "attributes": (),
+        "maximum_studies_per_patient": 0,  # a limit against wrong splits, and there is no split here
+    }
+    return [replace(config, **changes) for config in reversed(kinds.values())]  # type: ignore[arg-type]
+
+
+def _image_name(file: SourceFile, header: Header) -> str:
+    return file.key + (f"#{header.member}[{header.row}]" if header.member else "")
+
+
+def _study_key(file: SourceFile, header: Header) -> _StudyKey:
+    name = _image_name(file, header)
+    return header.patient or name, header.study or (header.patient if header.member else "") or name
