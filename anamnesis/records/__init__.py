@@ -22,7 +22,14 @@ from anamnesis.records.errors import (
     RefusedError,
     UnreachableError,
 )
-from anamnesis.records.evaluation import MINIMUM_CELL_PATIENTS, Evaluation, EvaluationSet, Metric, recall_metric
+from anamnesis.records.evaluation import (
+    MINIMUM_CELL_PATIENTS,
+    Calibration,
+    Evaluation,
+    EvaluationSet,
+    Metric,
+    recall_metric,
+)
 from anamnesis.records.progress import Progress, ignore_progress
 from anamnesis.records.sample import TRAINING_SPLITS, Image, Sample, Split, Target
 from anamnesis.records.scheduled_evaluation import Measurement, ScheduledEvaluation
@@ -43,6 +50,7 @@ __all__ = [
     "MINIMUM_CELL_PATIENTS",
     "TRAINING_SPLITS",
     "AnamnesisError",
+    "Calibration",
     "Configuration",
     "ConflictError",
     "Criterion",
