@@ -36,7 +36,7 @@ BEGUN = [*LEARNED, *LEARNED]
 
 
 class DecisionSimulation:
-    """Operators that share a registry, and what their people were told."""
+    """Operators that share a registry, and the answers to their people."""
 
     def __init__(self, operators: int, approval: str) -> None:
         self.network = HospitalNetwork()
@@ -44,7 +44,7 @@ class DecisionSimulation:
         spec = {**spec, "gate": {**APPROVAL_REQUIRED["gate"], "approval": approval}}
         self.hospitals = [FakeHospital(self.network, spec, SITES) for _ in range(operators)]
         self.contents = self.checked_entries = 0
-        self.told: dict[str, tuple[str, str, int]] = {}  # name of an approval -> condition, reason, log entry
+        self.answers: dict[str, tuple[str, str, int]] = {}  # name of an approval -> condition, reason, log entry
 
     def apply_step(self, step: Step) -> None:
         kind, hospital_number, number = step
@@ -95,7 +95,7 @@ class DecisionSimulation:
                     names = {entry.approval.name for entry in entries if entry.approval}
                     assert approval.metadata.name in names, "only what the log has was recorded before"
                     continue
-                assert self.told.setdefault(approval.metadata.name, answer) == answer, "an answer never changes"
+                assert self.answers.setdefault(approval.metadata.name, answer) == answer, "an answer never changes"
                 check_answer(approval, answer, entries)
 
 
@@ -120,7 +120,7 @@ def check_entries(entries: tuple[LogEntry, ...], checked: int) -> None:
 
 
 def check_answer(approval: UpdateApproval, answer: tuple[str, str, int], entries: tuple[LogEntry, ...]) -> None:
-    """What a person is told is what the log has."""
+    """An answer to a person is what the log has."""
     status, reason, number = answer
     entry = entries[number - 1]
     assert entry.approval

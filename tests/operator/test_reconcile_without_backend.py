@@ -1,4 +1,4 @@
-"""Kubeflow is away, refuses the operator, or has another address: people decide, and the gate does, all the same."""
+"""Kubeflow is away, refuses the operator, or has another address: people and the gate decide anyway."""
 
 from pathlib import Path
 
