@@ -53,8 +53,8 @@ def test_a_withdrawal_leaves_no_champion_and_every_reader_is_shown_it(
     call: Call, promoted_model_file: Path, tmp_path: Path
 ) -> None:
     file, digest = promoted_model_file, version(call, promoted_model_file)
-    again = call("rollback", "-f", file, digest, "--reason", "x")
-    assert (again.code, "already; nothing changed" in again.out) == (0, True)
+    rollback = call("rollback", "-f", file, digest, "--reason", "x")
+    assert (rollback.code, "already; nothing changed" in rollback.out) == (0, True)
     stop = ("withdraw", "-f", file, "--author", "dr.rossi", "--reason", "wrong labels")
     assert "is withdrawn, and no version is in use" in call(*stop).out
     assert "nothing changed" in call(*stop).out
