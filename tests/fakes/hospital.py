@@ -18,7 +18,7 @@ from anamnesis.operator.api import ContinualModel, Site
 from anamnesis.operator.api.annotations import UPDATE_REQUEST_PREFIX
 from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.condition_types import DECIDED, RECORDED
-from anamnesis.operator.api.status import SiteStatus
+from anamnesis.operator.api.status import SiteStatus, UpdateApprovalStatus
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import PipelineJob, Run, RunState
 from anamnesis.operator.controllers.continualmodel.controller import ModelReconciler
@@ -202,7 +202,7 @@ class FakeHospital:
         self.cluster.guarded_since = START - timedelta(days=1)
         self.cluster.before = lambda verb, resource: network.count_write()
         self.backend = FakeBackend(network)
-        self.approval_numbers = itertools.count(1)
+        self.approval_prefix, self.approval_numbers = f"approval-{network.hospital_count}", itertools.count(1)
         for site in sites:
             self.cluster.create(Site.model_validate(site_document(site)))
         self.cluster.create(ContinualModel.model_validate(model_document(spec, sites)))
@@ -291,9 +291,20 @@ class FakeHospital:
         spec = {**target, **versions, "decision": decision, "approver": approver, "reason": "reviewed"}
         spec |= {"report": report} if report else {}
         document_fields = document(
-            "UpdateApproval", f"approval-{next(self.approval_numbers)}", spec, {"namespace": SPACE}
+            "UpdateApproval", f"{self.approval_prefix}-{next(self.approval_numbers)}", spec, {"namespace": SPACE}
         )
         return self.cluster.create(UpdateApproval.model_validate(document_fields))
+
+    def recreate_approval(self, approval: UpdateApproval) -> None:
+        """Deletes an approval and creates it again, as a tool that keeps manifests does: another uid, no status."""
+        self.cluster.delete(approval)
+        fields = approval.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"status", "metadata"})
+        metadata = {"name": approval.metadata.name, "namespace": SPACE}
+        self.cluster.create(UpdateApproval.model_validate({**fields, "metadata": metadata}))
+
+    def wipe_approval_status(self, approval: UpdateApproval) -> None:
+        """Loses the status of an approval, as a restore of a backup without statuses does."""
+        self.cluster.put_status(approval, UpdateApprovalStatus())
 
     def approval_result(self, approval: UpdateApproval) -> tuple[str, str]:
         """Status and reason of an approval's condition."""
