@@ -2,15 +2,14 @@
 
 from anamnesis.imaging.errors import FOREIGN_REASONS, ReadError, ReadErrorReason
 from anamnesis.imaging.formats import Format, detect_format, is_image_file
-from anamnesis.imaging.header import Header, PixelSource, RawImage
-from anamnesis.imaging.loading import iter_rows, load_image, load_mask, read_headers, read_images
+from anamnesis.imaging.header import Header, PixelSource
+from anamnesis.imaging.loading import iter_rows, load_image, load_mask, load_slice, read_headers
 
 __all__ = [
     "FOREIGN_REASONS",
     "Format",
     "Header",
     "PixelSource",
-    "RawImage",
     "ReadError",
     "ReadErrorReason",
     "detect_format",
@@ -18,6 +17,6 @@ __all__ = [
     "iter_rows",
     "load_image",
     "load_mask",
+    "load_slice",
     "read_headers",
-    "read_images",
 ]

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from anamnesis.records import Image
-
 
 @dataclass(frozen=True, slots=True)
 class Header:
@@ -53,11 +51,3 @@ class PixelSource:
     paths: tuple[Path, ...]
     member: str = ""
     row: int = -1
-
-
-@dataclass(frozen=True, slots=True)
-class RawImage:
-    """One image with its header."""
-
-    header: Header
-    image: Image

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from anamnesis.imaging.errors import ReadError, ReadErrorReason
-from anamnesis.imaging.formats import Format, detect_format, is_headless_dicom, is_image_file
-from anamnesis.imaging.header import Header, PixelSource, RawImage
-from anamnesis.records import Image, InputError
+from anamnesis.imaging.formats import Format, detect_format, is_headless_dicom
+from anamnesis.imaging.header import Header, PixelSource
+from anamnesis.records import Image
 
 
 def read_headers(path: Path) -> list[Header]:
@@ -43,6 +43,19 @@ def load_image(pixel_source: PixelSource, modality: str | None = None) -> Image:
 
         check_contrast(image, modality, _detect_known_format(pixel_source.paths[0]))
     return image
+
+
+def load_slice(path: Path) -> Image:
+    """Returns one slice of a series on its own; unlike ``load_image``, it may look like a scout.
+
+    Raises:
+        ReadError: the pixels are unreadable.
+    """
+    if _detect_known_format(path) is Format.DICOM:
+        from anamnesis.imaging import dicom
+
+        return dicom.load_slice(path)
+    return _load_pixels(PixelSource((path,)))
 
 
 def load_mask(mask_source: PixelSource, image_source: PixelSource) -> Image:
@@ -96,38 +109,6 @@ def iter_rows(path: Path, member: str, row_numbers: Iterable[int]) -> Iterator[I
     from anamnesis.imaging import npz
 
     return npz.iter_rows(path, member, row_numbers)
-
-
-def read_images(path: Path) -> list[RawImage]:
-    """Returns all images of a file or a folder; a DICOM series becomes a volume.
-
-    Raises:
-        InputError: there is no image, or one is unreadable; the message gives the reason and no file name.
-    """
-    files = (
-        [path]
-        if path.is_file()
-        else sorted(candidate_path for candidate_path in path.rglob("*") if candidate_path.is_file())
-    )
-    try:
-        headers = [(file, header) for file in files if is_image_file(file.name, file) for header in read_headers(file)]
-        groups: dict[object, list[tuple[Path, Header]]] = {}
-        for image_number, (file, header) in enumerate(headers):
-            groups.setdefault(header.series or image_number, []).append((file, header))
-        images = [_load_raw_image(members) for members in groups.values()]
-    except ReadError as error:
-        raise InputError(
-            f"an image of the study is unreadable: {error.reason.value}; remove or replace the file"
-        ) from error
-    if not images:
-        raise InputError(f"no image among {len(files)} files; give a DICOM, NIfTI, PNG, JPEG or NPZ file")
-    return images
-
-
-def _load_raw_image(members: list[tuple[Path, Header]]) -> RawImage:
-    header = members[0][1]
-    pixel_source = PixelSource(tuple(file for file, _ in members), header.member, header.row)
-    return RawImage(header, load_image(pixel_source, header.modality))
 
 
 def _detect_known_format(path: Path) -> Format:

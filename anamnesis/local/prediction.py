@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anamnesis.local.context import SelectedModel
+from anamnesis.local.signing import unverified_entry_warnings
 from anamnesis.local.study_files import open_study_files
 from anamnesis.local.study_images import StudyImages, choose_images
 from anamnesis.local.versions import find_version
@@ -32,6 +33,7 @@ class StudyPrediction:
         left_out: reason -> number of its files that were not read.
         probabilities: ``task/class`` -> softmax over the competing classes, highest first; empty where no image could
             be read. Not calibrated.
+        warnings: about the log that made the version the champion: an entry that nobody verified.
     """
 
     path: str
@@ -40,6 +42,7 @@ class StudyPrediction:
     images: int
     left_out: Mapping[str, int]
     probabilities: Mapping[str, float]
+    warnings: tuple[str, ...] = ()
 
 
 def predict_studies(
@@ -59,8 +62,9 @@ def predict_studies(
     """
     from anamnesis.updates.model import load_model
 
-    digest = find_version(selected_model.registry, version_reference)
-    model = load_model(selected_model.registry, digest)
+    registry = selected_model.registry
+    digest, warnings = find_version(registry, version_reference), unverified_entry_warnings(registry)
+    model = load_model(registry, digest)
     columns = _task_columns(model.description, task)
     sites = _reading_sites(selected_model, model.description, site)
     predictions = []
@@ -73,7 +77,7 @@ def predict_studies(
                     "folder or a zip file of them"
                 )
             results = enumerate(_predict(model, studies, columns), start=1)
-            predictions += [StudyPrediction(str(path), number, digest, *result) for number, result in results]
+            predictions += [StudyPrediction(str(path), number, digest, *result, warnings) for number, result in results]
     return predictions
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from anamnesis.local.context import SelectedModel
 from anamnesis.local.sources import make_site_inspector
 from anamnesis.operator.addresses import registry_url
-from anamnesis.operator.requests import configuration, site_ref
+from anamnesis.operator.requests import configuration, public_keys, site_ref
+from anamnesis.records import SigningSettings
 from anamnesis.records.timestamps import utc_now
 from anamnesis.updates.reporting import ReportSubject, write_report
 
@@ -26,4 +27,8 @@ def _report_subject(selected_model: SelectedModel) -> ReportSubject:
         for name, holding in holdings.items()
         if holding.test_set
     )
-    return ReportSubject(model.name, configuration(model.resource.spec).method, registry_url(model), sites)
+    method, signing = (
+        configuration(model.resource.spec).method,
+        SigningSettings(public_keys=public_keys(model.resource.spec)),
+    )
+    return ReportSubject(model.name, method, registry_url(model), sites, signing)

@@ -9,7 +9,7 @@ from anamnesis.registry import Log
 from anamnesis.registry.identity import check_identity, read_identity, signed_declarations, write_identity
 from anamnesis.registry.opening import read_private_key, sign_with
 from anamnesis.registry.registry_store import signing_of
-from anamnesis.registry.signature_verification import find_unverified_entries
+from anamnesis.registry.signature_verification import warn_about_unverified_entries
 from anamnesis.registry.signing import make_signer
 from anamnesis.storage import Store, open_store
 
@@ -88,12 +88,6 @@ def adopt_registry(
     return identity.model
 
 
-def unverified_entry_warnings(registry: Store) -> list[str]:
-    """Returns a sentence about the entries of the log whose signature does not count, or nothing."""
-    unverified_entries = find_unverified_entries(Log(registry).entries(), signing_of(registry))
-    if not unverified_entries:
-        return []
-    return [
-        f"UnverifiedPromotion: {unverified_entries[0]}. The champion may be a version that nobody approved; run: "
-        "anamnesis registry verify -f FILE"
-    ]
+def unverified_entry_warnings(registry: Store) -> tuple[str, ...]:
+    """Returns a sentence about the entries of a registry's log whose signature does not count, or nothing."""
+    return warn_about_unverified_entries(Log(registry).entries(), signing_of(registry))

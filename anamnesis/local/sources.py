@@ -79,6 +79,7 @@ def ingest_site(
         store_url(site),
         selected_model.split_key(site),
     )
+    selected_model.check_registry()
     create_split_key(store, site.name, split_key)
     progress = progress_reporter.track(f"ingest {site.name}")
     result = steps.ingest_site(config, store, split_key, workers=workers, progress=progress)

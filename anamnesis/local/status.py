@@ -63,7 +63,7 @@ def read_model_status(selected_model: SelectedModel) -> LocalModelStatus:
         status=status,
         runs=runs,
         problems=tuple(problems),
-        warnings=tuple(unverified_entry_warnings(registry)),
+        warnings=unverified_entry_warnings(registry),
         signatures=describe_signers(Log(registry).entries(), signing_of(registry)),
         reports=waiting_reports(context, observation, status),
     )

@@ -115,6 +115,7 @@ def gate_policy(spec: GateSpec) -> GatePolicy:
         tasks={limits.name: TaskLimits(limits.floor, limits.margin, limits.saliency_floor) for limits in spec.tasks},
         approval=ApprovalMode[spec.approval.upper()],
         enforcement=Enforcement(spec.enforcement),
+        minimum_test_patients=spec.minimum_test_patients,
     )
 
 

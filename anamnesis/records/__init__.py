@@ -22,7 +22,15 @@ from anamnesis.records.errors import (
     RefusedError,
     UnreachableError,
 )
-from anamnesis.records.evaluation import MINIMUM_CELL_PATIENTS, Evaluation, EvaluationSet, Metric, recall_metric
+from anamnesis.records.evaluation import (
+    MINIMUM_CELL_PATIENTS,
+    MINIMUM_TEST_PATIENTS,
+    Calibration,
+    Evaluation,
+    EvaluationSet,
+    Metric,
+    recall_metric,
+)
 from anamnesis.records.progress import Progress, ignore_progress
 from anamnesis.records.sample import TRAINING_SPLITS, Image, Sample, Split, Target
 from anamnesis.records.scheduled_evaluation import Measurement, ScheduledEvaluation
@@ -31,6 +39,7 @@ from anamnesis.records.site import LabelOrigin, LabelSource, PatientOrigin, Site
 from anamnesis.records.task import Task, TaskType, find_class_indices, label_space
 from anamnesis.records.update_run import (
     CORRECTED_TEST_LABELS,
+    RETURNED_IMAGES,
     SourceState,
     UpdateResult,
     UpdateResultKind,
@@ -41,8 +50,11 @@ from anamnesis.records.version import UpdateCost, UpdateRecord, Version
 __all__ = [
     "CORRECTED_TEST_LABELS",
     "MINIMUM_CELL_PATIENTS",
+    "MINIMUM_TEST_PATIENTS",
+    "RETURNED_IMAGES",
     "TRAINING_SPLITS",
     "AnamnesisError",
+    "Calibration",
     "Configuration",
     "ConflictError",
     "Criterion",

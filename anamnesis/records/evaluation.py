@@ -11,6 +11,8 @@ from anamnesis.records.signature import Signature
 
 MINIMUM_CELL_PATIENTS = 10
 """A number about fewer patients leaves no site and is in no report."""
+MINIMUM_TEST_PATIENTS = 30
+"""Default of the gate: a task is judged where each class has so many test patients."""
 _RECALL_PREFIX = "Recall/"
 
 
@@ -45,6 +47,28 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True)
+class Calibration:
+    """Temperature and threshold of a version at a site. They come from patients who were neither trained on nor tested.
+
+    Attributes:
+        calibration_set: digest of the site's frozen calibration set.
+        cases: its number of cases.
+        temperature: the logits of the task's own classes are divided by it.
+        threshold: the second of two classes is the answer from this probability on, after the temperature; none for
+            other numbers of classes, and where the set lacks a class.
+        error_before: expected calibration error on the test set with the temperature 1.
+        error_after: the same with this temperature.
+    """
+
+    calibration_set: str
+    cases: int
+    temperature: Decimal
+    threshold: Decimal | None
+    error_before: Decimal
+    error_after: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """The evaluation of a version on a test set; stored once, next to the version.
 
@@ -61,6 +85,9 @@ class Evaluation:
         evaluation_set: frozen test set or recent cases.
         signature: of the run; none where the model has no signing keys.
         patients: number of patients of these cases; 0 where it was not counted.
+        class_patients: number of patients of the class with the fewest; none where it was not counted. A number below
+            ``MINIMUM_CELL_PATIENTS`` is stored as the number just below it.
+        calibration: temperature and threshold; none where the site has no calibration set.
         schema: schema of this record.
     """
 
@@ -74,6 +101,8 @@ class Evaluation:
     evaluation_set: EvaluationSet = EvaluationSet.FROZEN
     signature: Signature | None = None
     patients: int = 0
+    class_patients: int | None = None
+    calibration: Calibration | None = None
     schema: int = 3
 
     @property

@@ -6,6 +6,7 @@ from decimal import Context, Decimal, Inexact
 from enum import StrEnum
 
 from anamnesis.records import (
+    MINIMUM_TEST_PATIENTS,
     Criterion,
     Decision,
     Enforcement,
@@ -18,6 +19,7 @@ from anamnesis.records import (
     Version,
 )
 from anamnesis.registry.history import History, describe_withdrawal
+from anamnesis.registry.small_test_sets import describe_small_classes
 
 FORGETTING, SALIENCY = "forgetting", "saliency"
 SALIENCY_METRIC = "IoU"
@@ -68,6 +70,7 @@ class GatePolicy:
         tasks: limits of single tasks, by the task's name; they replace the limits above.
         approval: whether a person must approve the candidate.
         enforcement: whether the verdict is binding.
+        minimum_test_patients: a task with a limit is judged where each class has so many test patients.
     """
 
     floor: Decimal | None = None
@@ -76,6 +79,7 @@ class GatePolicy:
     tasks: Mapping[str, TaskLimits] = field(default_factory=dict)
     approval: ApprovalMode = ApprovalMode.REQUIRED
     enforcement: Enforcement = Enforcement.ENFORCED
+    minimum_test_patients: int = MINIMUM_TEST_PATIENTS
 
     def __post_init__(self) -> None:
         TaskLimits(self.floor, self.margin, self.saliency_floor)  # checks them
@@ -124,9 +128,10 @@ def decide_promotion(
     """Returns the decision on a candidate, with all criteria.
 
     The first of these that applies decides: a person's rejection; a champion other than the candidate's base, or a
-    replaced test set (``superseded``); corrected labels in a test set, or a missing evaluation
-    (``await_evaluations``); a failed criterion; a missing approval. A value equal to its limit passes. The worst value
-    counts when several evaluators of one kind evaluated a test set.
+    replaced test set (``superseded``); corrected labels in a test set, a missing evaluation, or a class with too few
+    test patients (``await_evaluations``); a failed criterion; a missing approval. A value equal to its limit passes.
+    The worst value counts when several evaluators of one kind evaluated a test set. An advisory gate does not wait for
+    patients: it says in its reason that they are few.
 
     Args:
         policy: the limits.
@@ -157,6 +162,10 @@ def decide_promotion(
         missing_evaluations=missing_evaluations,
         history=history,
         tests=tests,
+        small_classes=describe_small_classes(
+            [item for item in relevant_evaluations if _is_judged(policy, item, tests, candidate)],
+            policy.minimum_test_patients,
+        ),
     )
     return Decision(
         verdict=verdict,
@@ -177,6 +186,7 @@ def _decide_verdict(
     missing_evaluations: Sequence[str],
     history: History,
     tests: Sequence[RequiredTestSet],
+    small_classes: Sequence[str],
 ) -> tuple[Verdict, str]:
     digest = candidate.digest
     if history.is_vetoed(digest):
@@ -198,13 +208,16 @@ def _decide_verdict(
         return Verdict.AWAIT_EVALUATIONS, "; ".join(map(_describe_corrected_labels, corrected_tests))
     if missing_evaluations:
         return Verdict.AWAIT_EVALUATIONS, f"{MISSING_EVALUATIONS}{'; '.join(missing_evaluations)}"
+    if small_classes and policy.enforcement is Enforcement.ENFORCED:
+        return Verdict.AWAIT_EVALUATIONS, "; ".join(small_classes)
+    doubt = "".join(f" ({text})" for text in small_classes)
     if failed_criteria := [item for item in criteria if item.is_applicable and not item.passed]:
         failures = "; ".join(map(_format_failure, failed_criteria))
-        return Verdict.REJECT, f"failed {len(failed_criteria)} of {_format_criteria_count(criteria)}: {failures}"
+        return Verdict.REJECT, f"failed {len(failed_criteria)} of {_format_criteria_count(criteria)}: {failures}{doubt}"
     if policy.approval is ApprovalMode.REQUIRED and digest not in history.approvals:
         return Verdict.AWAIT_APPROVAL, f"passed {_format_criteria_count(criteria)} and waits for a person's approval"
     approval_text = f", approved by {history.approvals[digest].author}" if digest in history.approvals else ""
-    return Verdict.PROMOTE, f"passed {_format_criteria_count(criteria)}{approval_text}"
+    return Verdict.PROMOTE, f"passed {_format_criteria_count(criteria)}{approval_text}{doubt}"
 
 
 def _describe_corrected_labels(test: RequiredTestSet) -> str:
@@ -235,6 +248,16 @@ def _applicable_limits(policy: GatePolicy, test: RequiredTestSet, candidate: Ver
     """Returns the limits of one test set; for a task that the candidate's base has not learned only the floor."""
     limits = policy.limits_for(test.task.name)
     return TaskLimits(floor=limits.floor) if test.is_new_site or candidate.base is None else limits
+
+
+def _is_judged(
+    policy: GatePolicy, evaluation: Evaluation, tests: Sequence[RequiredTestSet], candidate: Version
+) -> bool:
+    """Whether a limit applies to the scores of an evaluation."""
+    return any(
+        _is_evaluation_of(evaluation, test) and _applicable_limits(policy, test, candidate) != TaskLimits()
+        for test in tests
+    )
 
 
 def _evaluate_criteria(

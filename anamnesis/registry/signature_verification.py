@@ -32,6 +32,17 @@ def find_unverified_entries(entries: Iterable[LogEntry], signing: Signing) -> tu
     return tuple(UnverifiedEntry(entry, problem) for entry, problem in problems if problem)
 
 
+def warn_about_unverified_entries(entries: Iterable[LogEntry], signing: Signing) -> tuple[str, ...]:
+    """Returns a sentence for the users of a version about the entries whose signature does not count, or nothing."""
+    unverified_entries = find_unverified_entries(entries, signing)
+    if not unverified_entries:
+        return ()
+    return (
+        f"UnverifiedPromotion: {unverified_entries[0]}. The champion may be a version that nobody approved; run: "
+        "anamnesis registry verify -f FILE",
+    )
+
+
 def describe_signers(entries: Sequence[LogEntry], signing: Signing) -> str:
     """Returns who signed the entries of a log, and whether the signatures were verified.
 

@@ -14,6 +14,7 @@ from anamnesis.registry.run_results import (
     read_scheduled_evaluation,
 )
 from anamnesis.registry.signature_verification import find_unverified_entries
+from anamnesis.registry.site_identity import list_sites
 from anamnesis.registry.update_records import list_update_records
 from anamnesis.registry.versions import blob_key, list_versions, read_version
 from anamnesis.storage.store import Store
@@ -67,6 +68,7 @@ def verify_objects(store: Store) -> tuple[str, ...]:
     problems += [text for digest in sorted(blobs) for text in _check_blob(store, digest)]
     problems += _check_update_records(store, versions)
     problems += _check_update_results(store, versions)
+    problems += _check_sites(store)
     problems += _check_scheduled_evaluations(store)
     problems += _check_decisions(store, versions, evaluations)
     return tuple(problems)
@@ -166,6 +168,13 @@ def _check_update_results(store: Store, versions: set[str]) -> Iterator[str]:
                     f"result of update {update_result.trigger.update}: the version {update_result.version} is missing; "
                     "restore the version from a backup"
                 )
+    except AnamnesisError as error:
+        yield str(error)
+
+
+def _check_sites(store: Store) -> Iterator[str]:
+    try:
+        list(list_sites(store))
     except AnamnesisError as error:
         yield str(error)
 

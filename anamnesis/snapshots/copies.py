@@ -10,7 +10,7 @@ from hashlib import file_digest, sha256
 from itertools import chain
 from pathlib import Path
 
-from anamnesis.imaging import PixelSource, ReadError, load_image
+from anamnesis.imaging import ReadError, load_slice
 from anamnesis.records import AnamnesisError
 from anamnesis.snapshots.image_annotations import AnnotatedImage
 from anamnesis.snapshots.quarantine import QuarantineEntry, QuarantineReason
@@ -136,7 +136,7 @@ def _read_contents(paths: Sequence[Path]) -> list[bytes | ReadError]:
 
 def _read_content(path: Path) -> bytes | ReadError:
     try:
-        image = load_image(PixelSource((path,)))
+        image = load_slice(path)
     except ReadError as error:
         return error
     return sha256(repr(image.pixels.shape).encode() + image.pixels.tobytes()).digest()

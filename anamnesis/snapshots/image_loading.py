@@ -9,7 +9,6 @@ import numpy as np
 from anamnesis import imaging
 from anamnesis.imaging import Format, PixelSource, ReadError
 from anamnesis.imaging.contrast import check_contrast
-from anamnesis.imaging.errors import ReadErrorReason
 from anamnesis.records import Image, Progress
 from anamnesis.snapshots.manifest import ImageRecord
 from anamnesis.snapshots.parallel import OrderedExecutorMap, batched
@@ -162,10 +161,9 @@ def _find_unusable_slices(series: PixelSource) -> dict[int, ReadError]:
     errors: dict[int, ReadError] = {}
     for position, path in enumerate(series.paths if len(series.paths) > 1 else ()):
         try:
-            imaging.load_image(PixelSource((path,)))
+            imaging.load_slice(path)
         except ReadError as error:
-            if error.reason is not ReadErrorReason.LOCALIZER:  # a single slice may look like a scout
-                errors[position] = error
+            errors[position] = error
     return errors
 
 

@@ -13,6 +13,7 @@ from anamnesis.records import (
 )
 from anamnesis.registry import read_update_result, write_update_result
 from anamnesis.registry.opening import open_registry
+from anamnesis.registry.site_identity import SiteIdentity, check_site
 from anamnesis.storage import open_store
 from anamnesis.updates.requests import UpdateRequest
 
@@ -56,7 +57,7 @@ def begin_update(
         ``snapshot``, ``test_set``, ``counts``, ``reasons``, whether to ``learn``, and with a trigger the encoded
         ``update_result``, for ``promote_model`` to complete.
     """
-    from anamnesis.snapshots import ingest, read_site_key
+    from anamnesis.snapshots import ingest, key_fingerprint, read_site_key
     from anamnesis.steps.assess_ingestion import assess_ingestion
 
     update_request = decode(UpdateRequest, request, "request")
@@ -65,6 +66,7 @@ def begin_update(
         return _begin_result(stored_result, learn=False)
     config, site_store = update_request.site, open_store(update_request.store)
     key = read_site_key(site_store, config.name, update_request.split_key)
+    check_site(store, SiteIdentity(config.name, config.task, key_fingerprint(key)))
     ingest_result = ingest(config, site_store, key, workers=workers, progress=progress)
     if not trigger:
         return {**encode_object(ingest_result), "learn": True, "update_result": None}

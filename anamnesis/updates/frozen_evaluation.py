@@ -12,6 +12,8 @@ from anamnesis.evaluation.metrics import classification_metrics, dice
 from anamnesis.evaluation.statistics import mean_metrics
 from anamnesis.methods import PredictionRequest
 from anamnesis.records import (
+    MINIMUM_CELL_PATIENTS,
+    Calibration,
     Evaluation,
     InputError,
     Metric,
@@ -30,10 +32,11 @@ from anamnesis.registry.gate import FORGETTING
 from anamnesis.snapshots import Guard, open_test_set
 from anamnesis.storage.store import Store, open_store
 from anamnesis.training import TensorSplit, precision_for, samples_to_tensors
+from anamnesis.updates.calibration import fit_calibration, open_calibration_samples, task_logits
 from anamnesis.updates.model import LoadedModel, load_model
 
 BATCH_SIZE = 64  # the allocator returns larger maps to the system after each batch: page faults took most of the time
-EVALUATOR = digest_json({"name": FORGETTING, "revision": 2})
+EVALUATOR = digest_json({"name": FORGETTING, "revision": 3})
 
 
 def evaluate_frozen(
@@ -58,7 +61,7 @@ def evaluate_frozen(
     model = load_model(store, version) if pending_sites else None
     for site_number, site in enumerate(pending_sites, start=1):
         if model and (cases := read_test_cases(model, site)):
-            metrics = score_cases(model, site.task, cases)
+            metrics, logits = _score_with_logits(model, site.task, cases)
             evaluation = Evaluation(
                 version=version,
                 site=site.name,
@@ -68,6 +71,8 @@ def evaluate_frozen(
                 name=FORGETTING,
                 metrics=metrics,
                 patients=len(set(cases.patients)),
+                class_patients=_fewest_patients(site.task, cases),
+                calibration=None if logits is None else _calibrate(model, site, cases, logits),
             )
             evaluations[site.test_set] = write_evaluation(store, evaluation)
         progress(site_number, len(pending_sites), "test sets")
@@ -117,20 +122,57 @@ def score_cases(model: LoadedModel, task: Task, cases: EvaluationCases) -> dict[
     Raises:
         InputError: the type of the task has no evaluator, or the method returned no output for it.
     """
-    precision = precision_for(model.description.configuration)
-    precision.move_to_device(model.method.network)
-    with precision.deterministic_mode(), precision.autocast():
-        if task.type is TaskType.CLASSIFICATION:
-            logits = torch.cat(list(_logits(model, cases.split.images, precision.device)))
-            targets, class_indices = cases.split.targets, cases.class_indices
-            recalls = class_recalls(logits, targets, class_indices, classes=task.classes, patients=cases.patients)
-            return classification_metrics(logits, targets, class_indices) | recalls
-        if task.type is TaskType.SEGMENTATION:
-            return _score_masks(model, cases.split, precision.device)
+    return _score_with_logits(model, task, cases)[0]
+
+
+def _score_with_logits(
+    model: LoadedModel, task: Task, cases: EvaluationCases
+) -> tuple[dict[str, Metric], Tensor | None]:
+    """Returns the scores and, for a classification, the logits [N, K]."""
+    if task.type is TaskType.CLASSIFICATION:
+        logits = _predict_logits(model, cases)
+        targets, class_indices = cases.split.targets, cases.class_indices
+        recalls = class_recalls(logits, targets, class_indices, classes=task.classes, patients=cases.patients)
+        return classification_metrics(logits, targets, class_indices) | recalls, logits
+    if task.type is TaskType.SEGMENTATION:
+        precision = precision_for(model.description.configuration)
+        precision.move_to_device(model.method.network)
+        with precision.deterministic_mode(), precision.autocast():
+            return _score_masks(model, cases.split, precision.device), None
     raise InputError(
         f"task {task.name!r}: type: expected Classification or Segmentation, found {task.type.value}, which cannot be "
         "evaluated yet; create a Site with a supported spec.task.type"
     )
+
+
+def _predict_logits(model: LoadedModel, cases: EvaluationCases) -> Tensor:
+    precision = precision_for(model.description.configuration)
+    precision.move_to_device(model.method.network)
+    with precision.deterministic_mode(), precision.autocast():
+        return torch.cat(list(_logits(model, cases.split.images, precision.device)))
+
+
+def _calibrate(model: LoadedModel, site: SiteRef, cases: EvaluationCases, logits: Tensor) -> Calibration | None:
+    digest, samples = open_calibration_samples(site)
+    if not digest:
+        return None
+    calibration_cases = cases_of_site(model, site, samples)
+    calibration_logits = _predict_logits(model, calibration_cases)
+    return fit_calibration(
+        digest,
+        task_logits(calibration_logits, calibration_cases.split.targets, cases.class_indices),
+        task_logits(logits, cases.split.targets, cases.class_indices),
+    )
+
+
+def _fewest_patients(task: Task, cases: EvaluationCases) -> int | None:
+    """Returns the number of patients of the class with the fewest, or none for a task without classes."""
+    if task.type is not TaskType.CLASSIFICATION:
+        return None
+    patients_by_class: dict[int, set[str]] = {column: set() for column in cases.class_indices}
+    for column, patient in zip(cases.split.targets.tolist(), cases.patients, strict=True):
+        patients_by_class[column].add(patient)
+    return max(min(map(len, patients_by_class.values())), MINIMUM_CELL_PATIENTS - 1)
 
 
 def _logits(model: LoadedModel, images: Tensor, device: torch.device) -> Iterator[Tensor]:

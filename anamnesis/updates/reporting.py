@@ -1,7 +1,7 @@
 """The report of one or several models, from the registries and the sites' own stores."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from anamnesis.evaluation.report import (
@@ -16,7 +16,7 @@ from anamnesis.evaluation.report import (
     report_json,
 )
 from anamnesis.methods import method_class
-from anamnesis.records import AnamnesisError, EntryKind, LogEntry, SiteRef, Version
+from anamnesis.records import AnamnesisError, EntryKind, LogEntry, SigningSettings, SiteRef, Version
 from anamnesis.registry import (
     Log,
     build_history,
@@ -26,6 +26,9 @@ from anamnesis.registry import (
     read_evaluations,
     read_version,
 )
+from anamnesis.registry.opening import sign_with
+from anamnesis.registry.registry_store import signing_of
+from anamnesis.registry.signature_verification import warn_about_unverified_entries
 from anamnesis.snapshots import read_snapshot_manifest
 from anamnesis.storage import Store, open_store
 from anamnesis.updates.saliency_evaluation import read_pictures
@@ -43,12 +46,14 @@ class ReportSubject:
         method: registered name of its method.
         registry: URL of its registry.
         sites: with their stores and frozen test sets.
+        signing: whose signatures count.
     """
 
     name: str
     method: str
     registry: str
     sites: tuple[SiteRef, ...]
+    signing: SigningSettings = field(default_factory=SigningSettings)
 
 
 def write_report(title: str, subjects: Sequence[ReportSubject], folder: Path, created: str) -> Path:
@@ -83,7 +88,7 @@ def collect_report(title: str, subjects: Sequence[ReportSubject], created: str) 
 
 
 def _report_model(subject: ReportSubject) -> tuple[ModelReport, tuple[tuple[SaliencyPicture, bytes], ...]]:
-    store = open_store(subject.registry)
+    store = sign_with(open_store(subject.registry), subject.signing)
     entries = Log(store).entries()
     history = build_history(entries)
     champion = history.champion or ""
@@ -110,6 +115,7 @@ def _report_model(subject: ReportSubject) -> tuple[ModelReport, tuple[tuple[Sali
             model,
             warnings=(
                 *((f"Do not use this model: {describe_withdrawal(history.withdrawal)}",) if history.withdrawal else ()),
+                *warn_about_unverified_entries(entries, signing_of(store)),
                 *method_type.notes,
             ),
             reference=method_type.capabilities.opens_earlier_data,

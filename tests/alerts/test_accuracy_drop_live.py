@@ -19,7 +19,13 @@ from anamnesis.storage import Store, open_store
 
 MARGIN = Decimal("0.3")
 SPEC = {
-    "gate": {"floor": "0.1", "margin": str(MARGIN), "saliencyFloor": "0", "approval": "Automatic"},
+    "gate": {
+        "floor": "0.1",
+        "margin": str(MARGIN),
+        "saliencyFloor": "0",
+        "approval": "Automatic",
+        "minimumTestPatients": 0,
+    },
     "evaluation": {"schedule": {"cron": "0 0 1 1 *"}, "recentFloor": "0.2"},
 }
 APPROVAL_REQUIRED_PATCH = '{"spec": {"gate": {"approval": "Required"}}}'

@@ -62,7 +62,7 @@ class HospitalNamespace:
             "network": {"input": {"size": [16, 16]}, "width": 8},
             "training": {"epochs": 2, "batchSize": 8, "learningRate": "0.005"},
             "trigger": {"quietPeriod": "1s", "minimumNewPatients": 0},
-            "gate": {"floor": "0.1", "margin": "1", "approval": approval},
+            "gate": {"floor": "0.1", "margin": "1", "approval": approval, "minimumTestPatients": 0},
             "registry": {"url": self.registry, "credentialsSecret": {"name": "bucket"}},
             "splitKey": {"type": "File", "file": {"path": str(self.state_folder / "split.key")}},
             "backend": {"type": "Local"},

@@ -16,7 +16,7 @@ def documents(registry: str = "registry", source: str = "data") -> list[dict[str
     model = {
         "network": {"name": "SmallCNN", "input": {"channels": 1, "size": [32, 32]}, "width": 8},
         "training": {"epochs": 1},
-        "gate": {"floor": "0.0", "margin": "1.0", "approval": "Required"},
+        "gate": {"floor": "0.0", "margin": "1.0", "approval": "Required", "minimumTestPatients": 0},
         "registry": {"url": registry},
     }
     return [

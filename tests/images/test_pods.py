@@ -38,7 +38,7 @@ def test_a_site_is_learned_in_the_training_image() -> None:
     changes = {
         "network": {"input": {"size": [16, 16]}, "width": 8},
         "training": {"epochs": 1, "batchSize": 8},
-        "gate": {"floor": "0.1", "margin": "1", "approval": "Automatic"},
+        "gate": {"floor": "0.1", "margin": "1", "approval": "Automatic", "minimumTestPatients": 0},
         "registry": {"url": "/tmp/registry"},
     }
     site = document("Site", "north", site_spec({"type": "Folder", "folder": {"path": "/site"}}, "/tmp/images"))

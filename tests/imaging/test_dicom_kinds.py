@@ -17,7 +17,15 @@ from pydicom.uid import (
     VLWholeSlideMicroscopyImageStorage,
 )
 
-from anamnesis.imaging import FOREIGN_REASONS, PixelSource, ReadError, ReadErrorReason, load_image, read_headers
+from anamnesis.imaging import (
+    FOREIGN_REASONS,
+    PixelSource,
+    ReadError,
+    ReadErrorReason,
+    load_image,
+    load_slice,
+    read_headers,
+)
 
 RAMP = np.arange(48, dtype=np.uint16).reshape(6, 8)
 NO_IMAGE = {"Rows": None, "Columns": None, "PixelData": None}
@@ -35,6 +43,7 @@ CT = {"Modality": "CT", "RescaleSlope": 1, "RescaleIntercept": -1024}
         ({"SOPClassUID": GrayscaleSoftcopyPresentationStateStorage, **NO_IMAGE}, ReadErrorReason.OTHER_OBJECT, True),
         ({"SOPClassUID": MediaStorageDirectoryStorage, **NO_IMAGE}, ReadErrorReason.OTHER_OBJECT, True),
         ({"SOPClassUID": "1.3.12.2.1107.5.9.1", **NO_IMAGE}, ReadErrorReason.OTHER_OBJECT, True),
+        ({"SOPClassUID": CTImageStorage, "Modality": "SR", **NO_IMAGE}, ReadErrorReason.STRUCTURED_REPORT, True),
         ({"SOPClassUID": MRImageStorage, **NO_IMAGE}, ReadErrorReason.NO_PIXELS, False),
         ({"SOPClassUID": VLWholeSlideMicroscopyImageStorage}, ReadErrorReason.WHOLE_SLIDE, False),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"], **CT}, ReadErrorReason.LOCALIZER, True),
@@ -87,6 +96,7 @@ def test_a_single_slice_of_a_ct_that_is_not_axial_is_a_scout(write_dicom, orient
     with pytest.raises(ReadError) as caught:
         load_image(PixelSource((path,)))
     assert caught.value.reason is ReadErrorReason.LOCALIZER
+    assert load_slice(path).axes == "YX"  # as one of a series
 
 
 def test_pictures_without_a_position_are_not_slices(write_dicom):

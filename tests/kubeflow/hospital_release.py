@@ -47,7 +47,7 @@ def model(name: str, sites: tuple[str, ...], **changes: Any) -> Json:
         "network": {"input": {"size": [32, 32]}, "width": 8},
         "training": {"epochs": 8, "batchSize": 8, "learningRate": "0.005"},
         "trigger": {"quietPeriod": "1s", "minimumNewPatients": 0},
-        "gate": {"floor": "0.1", "margin": "1", "approval": "Required"},
+        "gate": {"floor": "0.1", "margin": "1", "approval": "Required", "minimumTestPatients": 0},
         "registry": {"url": f"s3://{BUCKET}/models/{name}", "credentialsSecret": {"name": SECRET}},
         "splitKey": {"type": "Secret", "secret": {"name": SECRET, "key": "ANAMNESIS_SPLIT_KEY"}},
         "backend": {"type": "Kubeflow", "kubeflow": {"endpoint": f"http://ml-pipeline.{PIPELINES_NAMESPACE}:8888"}},

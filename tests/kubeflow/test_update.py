@@ -29,7 +29,11 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 CLASSES = ("top", "middle", "bottom")
 TASK = Task("rows", TaskType.CLASSIFICATION, CLASSES, "Accuracy")
 POLICY = GatePolicy(
-    floor=Decimal("0.2"), margin=Decimal("1"), approval=ApprovalMode.AUTOMATIC, enforcement=Enforcement.ENFORCED
+    floor=Decimal("0.2"),
+    margin=Decimal("1"),
+    approval=ApprovalMode.AUTOMATIC,
+    enforcement=Enforcement.ENFORCED,
+    minimum_test_patients=0,
 )
 
 

@@ -286,3 +286,35 @@ def test_a_replaced_test_set_decides_nothing_and_its_score_is_shown() -> None:
     assert decision.verdict is Verdict.PROMOTE
     assert "on the replaced test set of old: AUROC 0.01, not required" in decision.reason
     assert len(decision.evaluations) == len(moved)
+
+
+def _with_patients(patients: int | None, scores: dict[str, str] = GOOD):
+    return [replace(evaluation, class_patients=patients) for evaluation in evaluations_of(scores)]
+
+
+@pytest.mark.parametrize("scores", [GOOD, GOOD | {"new": "0.10"}], ids=["good", "bad"])
+def test_a_class_with_few_test_patients_is_never_judged(scores):
+    decision = decision_of(scores, evaluations=_with_patients(29, scores))
+    assert decision.verdict is Verdict.AWAIT_EVALUATIONS
+    assert (
+        "a class of task task new at new has 29 test patients, fewer than gate.minimumTestPatients 30"
+        in decision.reason
+    )
+
+
+@pytest.mark.parametrize(("patients", "minimum"), [(30, 30), (12, 12), (9, 0), (None, 30)])
+def test_enough_patients_or_a_declared_minimum_are_judged(patients, minimum):
+    policy = replace(POLICY, minimum_test_patients=minimum)
+    assert decision_of({}, policy, evaluations=_with_patients(patients)).verdict is Verdict.PROMOTE
+
+
+def test_without_a_limit_nothing_is_judged_and_few_patients_do_no_harm():
+    policy = GatePolicy(approval=ApprovalMode.AUTOMATIC)
+    assert decision_of({}, policy, evaluations=_with_patients(12)).verdict is Verdict.PROMOTE
+
+
+def test_an_advisory_gate_says_that_patients_are_few_and_goes_on():
+    policy = replace(POLICY, enforcement=Enforcement.ADVISORY)
+    decision = decision_of({}, policy, evaluations=_with_patients(12))
+    assert decision.verdict is Verdict.PROMOTE
+    assert "has 12 test patients" in decision.reason

@@ -4,7 +4,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from anamnesis.imaging import read_images
+from anamnesis.imaging import load_slice
 from anamnesis.records import InputError
 from anamnesis.snapshots.phantoms import IMAGES_PER_PATIENT, KINDS, write_phantom_site
 
@@ -14,7 +14,7 @@ def _images(folder, spec):
     pixels, labels = [], []
     for index, name in enumerate(spec.classes):
         for path in sorted((folder / name).iterdir()):
-            image = read_images(path)[0].image.pixels.astype(np.float32)
+            image = load_slice(path).pixels.astype(np.float32)
             pixels.append((image - image.min()) / np.ptp(image))
             labels.append(index)
     return np.stack(pixels), np.array(labels)
@@ -70,7 +70,7 @@ def test_headers_are_those_of_valid_files_with_people_in_them(tmp_path):
     assert dataset.SOPClassUID.name == "CT Image Storage"
     assert dataset.pixel_array.shape == (64, 64)
     assert "^" in str(dataset.PatientName)
-    hounsfield = read_images(tmp_path / "nodule" / "IM000002")[0].image.pixels
+    hounsfield = load_slice(tmp_path / "nodule" / "IM000002").pixels
     assert (hounsfield.dtype, hounsfield[0, 0] < -900) == (np.int16, True)
 
 

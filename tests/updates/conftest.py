@@ -30,7 +30,11 @@ TASKS = {
     "south": Task("bars", TaskType.CLASSIFICATION, ("left", "right"), "Accuracy"),
 }
 POLICY = GatePolicy(
-    floor=Decimal("0.3"), margin=Decimal("1"), approval=ApprovalMode.AUTOMATIC, enforcement=Enforcement.ENFORCED
+    floor=Decimal("0.3"),
+    margin=Decimal("1"),
+    approval=ApprovalMode.AUTOMATIC,
+    enforcement=Enforcement.ENFORCED,
+    minimum_test_patients=0,
 )
 
 

@@ -43,11 +43,13 @@ def predict(
 
     Research software: not for clinical decisions. Nothing of a study is stored.
     """
-    from anamnesis.cli.output import print_result
+    from anamnesis.cli.output import print_note, print_result
     from anamnesis.local.context import select_model
     from anamnesis.local.prediction import predict_studies
 
     predictions = predict_studies(select_model(files, model), studies, site=site, task=task, version_reference=version)
+    for warning in predictions[0].warnings if predictions else ():
+        print_note(warning)
     print_result(predictions, _lines(predictions), as_json)
     answered_paths = {prediction.path for prediction in predictions if prediction.probabilities}
     if refused_paths := [path for path in dict.fromkeys(map(str, studies)) if path not in answered_paths]:

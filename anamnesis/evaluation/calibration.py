@@ -1,0 +1,68 @@
+"""Temperature, threshold and calibration error of a classifier, in double precision."""
+
+import torch
+from torch import Tensor
+
+BINS = 15
+_LARGEST_SCALE = 32.0
+_HALVINGS = 60
+
+
+def fit_temperature(logits: Tensor, targets: Tensor) -> float:
+    """Returns the temperature T that minimises the cross-entropy of softmax(logits / T), between 1/32 and 32.
+
+    The cross-entropy is convex in 1 / T, so its slope is halved to its zero. Source: Guo et al., ICML 2017.
+
+    Args:
+        logits: [N, C], the task's own classes; minus infinity excludes a class.
+        targets: [N], the position of the true class.
+    """
+    scores = logits.double()
+    true_scores = scores.gather(1, targets[:, None])[:, 0]
+    finite_scores = scores.masked_fill(scores.isinf(), 0.0)  # an excluded class has probability 0
+
+    def slope(scale: float) -> float:
+        expected_scores = ((scores * scale).softmax(1) * finite_scores).sum(1)
+        return float((expected_scores - true_scores).sum())
+
+    low, high = 1 / _LARGEST_SCALE, _LARGEST_SCALE
+    for _ in range(_HALVINGS):
+        middle = (low * high) ** 0.5
+        low, high = (low, middle) if slope(middle) > 0 else (middle, high)
+    return float(1 / (low * high) ** 0.5)
+
+
+def fit_threshold(probabilities: Tensor, is_positive: Tensor) -> float | None:
+    """Returns the threshold of the second class's probability with the highest balanced accuracy, or none.
+
+    There is none where one of the two classes has no case. Of equal thresholds, the one next to 0.5 is chosen.
+
+    Args:
+        probabilities: [N], of the second class.
+        is_positive: [N], whether the second class is the true one.
+    """
+    if is_positive.all() or not is_positive.any():
+        return None
+    values = torch.unique(probabilities.double())
+    middles = torch.cat([(values[1:] + values[:-1]) / 2, torch.tensor([0.5], dtype=torch.float64)])
+    is_answered = probabilities.double() >= middles[:, None]
+    sensitivity = is_answered[:, is_positive].double().mean(1)
+    specificity = 1 - is_answered[:, ~is_positive].double().mean(1)
+    balanced = (sensitivity + specificity).round(decimals=9)
+    best_middles = middles[balanced == balanced.max()]
+    return float(best_middles[(best_middles - 0.5).abs().argmin()])
+
+
+def calibration_error(probabilities: Tensor, targets: Tensor) -> float:
+    """Returns the expected calibration error: sum over bins of (n_b / N) |accuracy_b - mean confidence_b|.
+
+    The bins have equal width. Source: Guo et al., ICML 2017.
+
+    Args:
+        probabilities: [N, C].
+        targets: [N], the position of the true class.
+    """
+    confidences, answers = probabilities.double().max(1)
+    bins = (confidences * BINS).ceil().long().clamp(1, BINS) - 1
+    gaps = torch.zeros(BINS, dtype=torch.float64).index_add_(0, bins, (answers == targets).double() - confidences)
+    return float(gaps.abs().sum() / len(targets))
