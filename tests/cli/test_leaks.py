@@ -118,6 +118,6 @@ def test_no_name_is_in_any_output_log_or_record(
     for path in (*(folder / "store-clinic" / "quarantine").iterdir(), *(folder / "store-ward").glob("quarantine/*")):
         path.unlink()
     searched |= {name: folder_bytes(folder / name) for name in ("store-clinic", "store-ward")}
-    leaks = {name: found for name, data in searched.items() if (found := find_texts(data, texts))}
+    leaks = {name: leak for name, data in searched.items() if (leak := find_texts(data, texts))}
     assert leaks == {}
     assert find_texts(folder_bytes(folder / "clinic"), texts) >= {"Lindqvist-Astrid.dcm", "Ketterer"}
