@@ -30,6 +30,7 @@ def methods_json() -> str:
             "name": method_class.__name__,
             "summary": (method_class.__doc__ or "").strip().splitlines()[0],
             "earlier_data": method_class.capabilities.opens_earlier_data,
+            "task_types": sorted(method_class.capabilities.task_types),
             "stores_exemplars": method_class.capabilities.stores_exemplars,
             "options": options_schema(method_class.options_class),
             "rules": [encode(rule) for rule in getattr(method_class.options_class, "rules", ())],

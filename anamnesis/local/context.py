@@ -11,6 +11,7 @@ from anamnesis.local.updates import LocalContext
 from anamnesis.operator.addresses import split_key_reference
 from anamnesis.operator.api import ContinualModel, LoadedResource, ResourceSet, Site, load_resources
 from anamnesis.operator.requests import site_config
+from anamnesis.operator.spec_checks import find_problems
 from anamnesis.records import InputError, SiteConfig
 from anamnesis.storage import Store
 
@@ -89,6 +90,7 @@ def select_model(files: Sequence[Path], name: str = "") -> SelectedModel:
     if name not in resources.models:
         raise InputError(f"--model: expected one of {', '.join(resources.models)}, found {name!r}")
     model = resources.models[name]
+    _check_model(model, resources)
     return SelectedModel(model, resources, LocalState.for_model(model))
 
 
@@ -103,7 +105,20 @@ def select_models(files: Sequence[Path], name: str = "") -> tuple[SelectedModel,
     resources = load_resources(*files)
     if not resources.models:
         raise InputError(_no_model_message(files))
+    for model in resources.models.values():
+        _check_model(model, resources)
     return tuple(SelectedModel(model, resources, LocalState.for_model(model)) for model in resources.models.values())
+
+
+def _check_model(model: LoadedResource[ContinualModel], resources: ResourceSet) -> None:
+    """Refuses a model with a field that means nothing, or that contradicts one of its Sites.
+
+    Raises:
+        InputError: one line for each field.
+    """
+    sites = {site.name: site for site in resources.sites_of(model)}
+    if problems := find_problems(model, sites):
+        raise InputError("\n".join(f"{model.file}: ContinualModel {model.name}: {problem}" for problem in problems))
 
 
 def _no_model_message(files: Sequence[Path]) -> str:

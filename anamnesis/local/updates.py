@@ -1,7 +1,7 @@
 """The updates of local mode: observe, plan, run, until the plan has no update left."""
 
 from collections.abc import Callable, Iterator, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anamnesis.local.plan_input import InspectSite, LocalObservation, observe_local
 from anamnesis.local.signing import open_model_registry, signing_settings
@@ -57,7 +57,15 @@ def observe_and_plan(
         submitted_updates=submitted_updates,
     )
     actions, status = plan(context.model.resource.spec, observation.plan_input, clock())
-    return observation, tuple(action for action in actions if isinstance(action, CreateUpdate)), status
+    return observation, tuple(action for action in actions if isinstance(action, CreateUpdate)), _name(context, status)
+
+
+def _name(context: LocalContext, status: PlannedModelStatus) -> PlannedModelStatus:
+    """Returns a status whose messages have commands that can be copied."""
+    arguments = f"-f {context.model.file} --model {context.model.name}"
+    sites = [replace(site, message=site.message.replace("-f FILE --model MODEL", arguments)) for site in status.sites]
+    named_sites = [replace(site, message=site.message.replace("-f FILE", f"-f {context.model.file}")) for site in sites]
+    return replace(status, sites=tuple(named_sites))
 
 
 def build_update_request(context: LocalContext, observation: LocalObservation, site: str) -> UpdateRequest:

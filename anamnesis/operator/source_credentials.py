@@ -7,6 +7,11 @@ from anamnesis.storage.environment_variables import clean_value
 _VARIABLE_BY_KEY = {"username": "DICOM_USERNAME", "password": "DICOM_PASSWORD", "token": "DICOM_TOKEN"}
 DICOM_VARIABLES = frozenset(_VARIABLE_BY_KEY.values())
 
+AWS_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+_DICOM_KEYS = (("token",), ("username", "password"))
+REQUIRED_SECRET_KEYS = {"S3": (AWS_KEYS,), "DICOMweb": _DICOM_KEYS, "Orthanc": _DICOM_KEYS}
+"""Type of a source -> the sets of keys of which its Secret needs one."""
+
 
 def source_variables(secret_keys: Iterable[str]) -> dict[str, str]:
     """Returns key -> environment variable for the keys of a source's Secret.

@@ -69,7 +69,7 @@ def test_models(cluster: ApiServer, namespace: str, put: Put) -> None:
         *(condition("Forgetting", "True", "ScoreFell", "guangzhou: AUROC 0.81 is below 0.89"), steady),
     )
     assert cells(cluster, namespace, "cmodel") == [
-        ["NAME", "READY", "UPDATE", "FORGETTING", "DRIFTING", "STALLED", "MESSAGE"],
+        ["NAME", "READY", "UPDATE", "FORGETTING", "DRIFTING", "STALLED", "PROBLEM"],
         ["chest", "True", "Idle", "False", "False", "False", ""],
         ["head", "False", "AwaitingApproval", "Unknown", "Unknown", "False", ""],
         ["knee", "True", "Idle", "True", "False", "True", DENIED],
@@ -83,10 +83,14 @@ def test_sites(cluster: ApiServer, namespace: str, put: Put) -> None:
     source = {"fingerprint": DIGEST, "files": 12034, "patients": 4711, "lastChangeTime": "2020-01-01T00:00:00Z"}
     put(VALID_RESOURCES["Site"], "guangzhou", condition("Readable", "True", "Readable", "12034 files"), source=source)
     refused = "https://pacs.hospital.example: 401; check the Secret pacs"
-    put(sample("dicomweb", "Site"), "verona", condition("Readable", "False", "Refused", refused))
+    put(
+        sample("dicomweb", "Site"),
+        "verona",
+        *(condition("Readable", "False", "Refused", refused), condition("Stalled", "True", "Refused", refused)),
+    )
     head, guangzhou, verona = cells(cluster, namespace, "sites")
-    assert head == ["NAME", "READABLE", "SOURCE", "TASK", "FILES", "PATIENTS", "CHANGED", "MESSAGE"]
-    assert guangzhou[:6] + guangzhou[7:] == ["guangzhou", "True", "S3", "pneumonia", "12034", "4711", "12034 files"]
+    assert head == ["NAME", "READABLE", "SOURCE", "TASK", "FILES", "PATIENTS", "CHANGED", "PROBLEM"]
+    assert guangzhou[:6] + guangzhou[7:] == ["guangzhou", "True", "S3", "pneumonia", "12034", "4711", ""]
     assert re.fullmatch(r"\d+y(\d+d)?", guangzhou[6])
     assert verona == ["verona", "False", "DICOMweb", "haemorrhage", "", "", "", refused]
 

@@ -1,5 +1,6 @@
 """What types and API server refuse: the same, each in words that help."""
 
+import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,7 +44,14 @@ def test_samples_and_pages_are_accepted_by_both(cluster: ApiServer, text: str) -
         assert (types_refusal(document), server_refusal(cluster, document)) == ("", "")
 
 
-SHARE = "a decimal from 0 to 1"
+SHARE, OPEN_SHARE = "a decimal from 0 to 1", "a decimal above 0 and below 1"
+PROGNOSIS = {"name": "lungs", "type": "Prognosis", "primaryMetric": "CIndex"}
+FOLDERS = {
+    "source": {"type": "Folder", "folder": {"path": "/data"}, "credentialsSecret": {"name": "unused"}},
+    "modalities": ["DX"],
+    "store": "file:///images",
+    "task": {"name": "a", "type": "Classification", "classes": ["b", "c"], "primaryMetric": "AUROC"},
+}
 CLASSES = ["normal", "pneumonia"]
 TASK = {"name": "lungs", "type": "Segmentation", "primaryMetric": "Dice"}
 CONSOLIDATION = "spec.method.ewcPrototype.consolidation"
@@ -58,7 +66,21 @@ BAD = [
     ("ContinualModel", "spec.gate.floor", "high", "expected a decimal in quotes", "expected a decimal, like"),
     ("ContinualModel", "spec.gate.floor", "1_0", "expected a decimal in quotes", "expected a decimal, like"),
     ("ContinualModel", "spec.gate.floor", 0.8, "must be of type string", "expected a decimal in quotes"),
-    ("ContinualModel", "spec.gate.tasks", [{"name": "a"}, {"name": "a", "floor": "0.5"}], "Duplicate", "listed twice"),
+    ("ContinualModel", "spec.gate.tasks", [{"name": "a", "floor": "0"}] * 2, "Duplicate", "listed twice"),
+    ("ContinualModel", "spec.gate.tasks", [{"name": "a"}], "the entry sets no limit; add floor, margin or sal", ""),
+    ("ContinualModel", "spec.changePlan.allowedMethods", ["EWK"], 'Unsupported value: "EWK"', "expected one of ACIL"),
+    ("ContinualModel", f"{CONSOLIDATION}.penalty", "-5", "expected 0 or more", ""),
+    ("ContinualModel", f"{CONSOLIDATION}.penalty", "1e10", "at most 1e+09", ""),
+    ("ContinualModel", f"{CONSOLIDATION}.decay", "1.1", "expected a number from 0 to 1", ""),
+    ("ContinualModel", "spec.method.ewcPrototype.fisher.images", -1, "greater than or equal to 0", "0 or more"),
+    ("ContinualModel", "spec.method.ewcPrototype.fisher.temperature", "0", "expected a number above 0", ""),
+    ("ContinualModel", "spec.method.ewcPrototype.classifier", {"mode": "Routed"}, "need class prototypes in each", ""),
+    ("ContinualModel", "spec.method.ewcPrototype.retention", {"weight": "1"}, "the retention has no effect", ""),
+    ("ContinualModel", "spec.method", {"name": "ACIL", "acil": {"file": "x"}}, "effect only where features is", ""),
+    ("ContinualModel", "spec.method", {"name": "ACIL", "acil": {"features": "File"}}, "set file to a safetensors", ""),
+    ("ContinualModel", "spec.backend.kubeflow.tolerations", [{"operator": "Equal"}], "needs operator: Exists", ""),
+    ("ContinualModel", "spec.backend.kubeflow.tolerations", [{"key": "a b"}], "the key of a taint, like", ""),
+    ("ContinualModel", "spec.backend.kubeflow.nodeSelector", [{"name": "a/b/c", "value": ""}], "the key of a l", ""),
     ("ContinualModel", "spec.gate.enforcement", "Advisory", "an advisory gate waits for nobody", ""),
     ("ContinualModel", "spec.gate.aproval", "Required", 'unknown field "spec.gate.aproval"', "unknown field"),
     ("ContinualModel", "spec.sites", [], "at least 1 items", "at least 1 item"),
@@ -124,14 +146,19 @@ BAD = [
     ("Site", "spec.modalities", ["x-ray"], "a DICOM modality code, like DX or CT", ""),
     ("Site", "spec.store", REMOVED, "spec.store: Required value", "spec.store: missing"),
     ("Site", "spec.store", "ftp://x", "s3://bucket/prefix, file:///absolute/path or a relative", ""),
-    ("Site", "spec.testFraction", "2", SHARE, "at most 1"),
+    ("Site", "spec.testFraction", "2", OPEN_SHARE, "less than 1"),
+    ("Site", "spec.testFraction", "0", OPEN_SHARE, "more than 0"),
+    ("Site", "spec.testFraction", "1", OPEN_SHARE, "less than 1"),
+    ("Site", "spec.labels.ignore", ["pneumonia"], "labels.ignore has a class of the task", ""),
+    ("Site", "spec.task", PROGNOSIS | {"classes": ["a", "b"]}, "types Prognosis and Pretraining have no classes", ""),
+    ("Site", "spec", FOLDERS, "need no credentials; remove source.credentialsSecret", ""),
     ("Site", "spec.maximumStudies", -1, "greater than or equal to 0", "at least 0"),
     ("ModelUpdate", "spec.claim", "sha256:abc", "sha256: and 64 hex digits", ""),
     ("ModelUpdate", "spec.request", "{}", "must be of type object", "expected fields, found"),
     ("ModelUpdate", "spec.request.site.testFraction", 0.2, "must be of type string", "expected text, found 0.2"),
     ("UpdateApproval", "spec.update", REMOVED, "Approve and Reject need the field update alone", ""),
     ("UpdateApproval", "spec.model", "chest", "Approve and Reject need the field update alone", ""),
-    ("UpdateApproval", "spec.decision", "RollBack", "RollBack needs the field model alone", ""),
+    ("UpdateApproval", "spec.decision", "RollBack", "RollBack and Withdraw need the field model", ""),
     ("UpdateApproval", "spec.decision", "Maybe", 'Unsupported value: "Maybe"', "expected one of Approve, Reject, Roll"),
     ("UpdateApproval", "spec.version", "5b1e", "sha256: and 64 hex digits", ""),
     ("UpdateApproval", "spec.reason", "", "at least 1 chars", "at least 1 character"),
@@ -146,6 +173,25 @@ def test_a_bad_resource_is_refused_by_both_in_words_that_help(
     document = with_field(VALID_RESOURCES[kind], path, value)
     assert server in server_refusal(cluster, document)
     assert (types or server) in types_refusal(document)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("spec.task.classes", list(reversed(VALID_RESOURCES["Site"]["spec"]["task"]["classes"]))),
+        ("spec.modalities", ["CT", "DX"]),
+    ],
+)
+def test_the_order_of_classes_and_modalities_cannot_be_changed(
+    cluster: ApiServer, namespace: str, path: str, value: object
+) -> None:
+    """The classifier's outputs have no names: in another order, the model would answer with the wrong class."""
+    site = with_field(VALID_RESOURCES["Site"], "spec.modalities", ["DX", "CT"])
+    collection = f"/apis/anamnesis.dev/v1alpha1/namespaces/{namespace}/sites"
+    stored = cluster.request("POST", collection, site)
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        cluster.request("PUT", f"{collection}/{site['metadata']['name']}", with_field(stored, path, value))
+    assert "cannot be changed" in caught.value.read().decode()
 
 
 def leaves(schema: Document, path: str) -> Iterator[str]:

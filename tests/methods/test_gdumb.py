@@ -48,5 +48,5 @@ def test_it_remembers_by_its_buffer_and_by_nothing_else() -> None:
 
 
 def test_bad_options_are_refused() -> None:
-    with pytest.raises(InputError, match=r"gdumb\.buffer: expected 1 or more, found 0"):
+    with pytest.raises(InputError, match=r"gdumb\.buffer: expected 1 or more, at most 1e\+07, found 0"):
         GDumbOptions(buffer=0)

@@ -1,21 +1,38 @@
 """The back end that runs updates on a cluster, and the pods of its runs."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from anamnesis.operator.api.api_model import ApiModel, SecretReference, TypedUnion
-from anamnesis.operator.api.string_types import AbsolutePath, Memory, Name, PositiveDuration, WebAddress
+from anamnesis.operator.api.cel import cel_rules
+from anamnesis.operator.api.string_types import (
+    AbsolutePath,
+    LabelName,
+    LabelValue,
+    Memory,
+    Name,
+    OptionalLabelName,
+    PositiveDuration,
+    WebAddress,
+)
 from anamnesis.operator.api.value_types import UniqueBy, UniqueNames
 
-LabelName = Annotated[str, StringConstraints(min_length=1, max_length=317)]
-LabelValue = Annotated[str, StringConstraints(max_length=63)]
+_KEY_UNKNOWN_MESSAGE = "a toleration without a key needs operator: Exists, because it tolerates every taint"
+_VALUE_UNUSED_MESSAGE = "operator Exists compares no value; remove value, or set operator: Equal"
 
 
 class TolerationSpec(ApiModel):
     """A taint that the pods of updates tolerate."""
 
-    key: Annotated[str, StringConstraints(max_length=317)] = ""
+    model_config = ConfigDict(
+        json_schema_extra=cel_rules(
+            ("self.key != '' || self.operator == 'Exists'", _KEY_UNKNOWN_MESSAGE),
+            ("self.operator != 'Exists' || self.value == ''", _VALUE_UNUSED_MESSAGE),
+        )
+    )
+
+    key: OptionalLabelName = ""
     """Key of the taint. Empty, with operator Exists, tolerates every taint."""
     operator: Literal["Exists", "Equal"] = "Equal"
     """Equal compares key and value of the taint, Exists only the key."""
@@ -23,6 +40,14 @@ class TolerationSpec(ApiModel):
     """Value of the taint."""
     effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""
     """Effect of the taint. Empty tolerates every effect."""
+
+    @model_validator(mode="after")
+    def _check_key_and_value(self) -> Self:
+        if not self.key and self.operator != "Exists":
+            raise ValueError(_KEY_UNKNOWN_MESSAGE)
+        if self.operator == "Exists" and self.value:
+            raise ValueError(_VALUE_UNUSED_MESSAGE)
+        return self
 
 
 class NodeLabel(ApiModel):

@@ -44,6 +44,22 @@ def truncate_message(message: str) -> str:
     return message if len(message) <= _MESSAGE_LIMIT else f"{message[:_MESSAGE_LIMIT]}…"
 
 
+def fill_in_names(message: str, namespace: str, model: str) -> str:
+    """Returns a message whose commands have the names of a resource where the text has NAMESPACE and MODEL."""
+    named = message.replace("-n NAMESPACE MODEL", f"-n {namespace} {model}") if model else message
+    return named.replace("-n NAMESPACE", f"-n {namespace}") if namespace else named
+
+
+def with_names(conditions: Iterable[Condition], namespace: str | None, model: str) -> tuple[Condition, ...]:
+    """Returns conditions whose messages have commands that can be copied."""
+    return tuple(
+        condition.model_copy(
+            update={"message": truncate_message(fill_in_names(condition.message, namespace or "", model))}
+        )
+        for condition in conditions
+    )
+
+
 def merge_conditions(
     current_conditions: Iterable[Condition], desired_conditions: Iterable[Condition], generation: int, now: datetime
 ) -> tuple[Condition, ...]:

@@ -6,13 +6,21 @@ from pydantic import ConfigDict, Field, model_validator
 
 from anamnesis.operator.api.api_model import ApiModel
 from anamnesis.operator.api.cel import cel_rules
+from anamnesis.operator.api.method import KnownMethod
 from anamnesis.operator.api.string_types import MethodName, PathSafeName
 from anamnesis.operator.api.value_types import Share, UniqueItems, UniqueNames
+
+_NO_LIMIT_MESSAGE = "the entry sets no limit; add floor, margin or saliencyFloor, or remove the entry"
 
 
 class TaskGate(ApiModel):
     """Limits of one task that differ from the model's."""
 
+    model_config = ConfigDict(
+        json_schema_extra=cel_rules(
+            ("has(self.floor) || has(self.margin) || has(self.saliencyFloor)", _NO_LIMIT_MESSAGE)
+        )
+    )
     name: PathSafeName
     """Name of the task, as in spec.task.name of its Site."""
     floor: Share | None = None
@@ -21,6 +29,12 @@ class TaskGate(ApiModel):
     """Margin of this task. If omitted, the model's margin."""
     saliency_floor: Share | None = None
     """Saliency floor of this task. If omitted, the model's saliency floor."""
+
+    @model_validator(mode="after")
+    def _check_limit_set(self) -> Self:
+        if self.floor is None and self.margin is None and self.saliency_floor is None:
+            raise ValueError(_NO_LIMIT_MESSAGE)
+        return self
 
 
 _ADVISORY_MESSAGE = (
@@ -65,7 +79,7 @@ class GateSpec(ApiModel):
 class ChangePlanSpec(ApiModel):
     """The predetermined change-control plan: what may change without a new clearance."""
 
-    allowed_methods: Annotated[tuple[MethodName, ...], Field(max_length=32), UniqueItems] = ()
+    allowed_methods: Annotated[tuple[Annotated[MethodName, KnownMethod], ...], Field(max_length=32), UniqueItems] = ()
     """Methods that updates may use. The operator starts no update with another method. If empty, every method."""
     stored_images: Literal["Forbidden", "Allowed"] = "Forbidden"
     """Allowed: versions may hold real images of patients, visible to everyone who can read the registry."""

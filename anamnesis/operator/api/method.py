@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from pydantic import ConfigDict, GetJsonSchemaHandler, model_validator
+from pydantic import ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
 from pydantic.alias_generators import to_camel, to_pascal
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, core_schema
 
 from anamnesis.operator.api.api_model import ApiModel, method_field_name
 from anamnesis.operator.api.cel import cel_rules
@@ -42,6 +42,7 @@ class MethodEntry:
         name: the name in resources, for example ``EWCPrototype``.
         summary: one sentence.
         earlier_data: whether the method reads the training data of earlier sites.
+        task_types: types of tasks that it learns.
         stores_exemplars: whether versions hold real images.
         options: option in snake case -> its JSON Schema: ``description``, ``type``, ``enum``, ``default``; a group of
             options has ``type: object`` and ``properties``, which is such a mapping again.
@@ -52,6 +53,7 @@ class MethodEntry:
     name: str
     summary: str
     earlier_data: bool
+    task_types: tuple[str, ...]
     stores_exemplars: bool
     options: Mapping[str, OptionSchema]
     rules: tuple[OptionRule, ...] = ()
@@ -62,6 +64,26 @@ def supported_methods() -> Mapping[str, MethodEntry]:
     """Returns the methods of ``methods.json``, by their name in resources."""
     entries = json.loads(Path(__file__).with_name("methods.json").read_text(encoding="utf-8"))
     return {entry["name"]: decode(MethodEntry, entry, "methods.json") for entry in entries}
+
+
+class KnownMethod:
+    """Annotation of a text that must be the name of a method."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Adds the check after that of the text."""
+        return core_schema.no_info_after_validator_function(_check_method_name, handler(source))
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Adds the names."""
+        return handler(core) | {"enum": list(supported_methods())}
+
+
+def _check_method_name(name: str) -> str:
+    if name not in supported_methods():
+        raise ValueError(f"expected one of {', '.join(supported_methods())}, found {name!r}")
+    return name
 
 
 class MethodSpec(ApiModel):

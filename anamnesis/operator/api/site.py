@@ -20,7 +20,7 @@ from anamnesis.operator.api.string_types import (
     Url,
     WebAddress,
 )
-from anamnesis.operator.api.value_types import OrderedUniqueItems, Share, UniqueItems
+from anamnesis.operator.api.value_types import OpenShare, OrderedUniqueItems, Share, UniqueItems
 
 _METRICS_BY_TASK_TYPE = {
     "Classification": ("AUROC", "Accuracy", "BalancedAccuracy"),
@@ -37,6 +37,11 @@ _CLASSES_MESSAGE = "type Classification needs two classes or more"
 _NO_FOLDERS_MESSAGE = "a DICOM server has no folders that give classes: set labels.from: Manifest"
 _NO_MANIFEST_FILE_MESSAGE = (
     "a DICOM server holds no manifest: set labels.manifest to the URL of a manifest, s3://bucket/file or file:///path"
+)
+_NO_CLASSES_MESSAGE = "types Prognosis and Pretraining have no classes; remove classes"
+_IGNORED_CLASS_MESSAGE = "labels.ignore has a class of the task, whose studies would all be skipped; remove it"
+_UNUSED_SECRET_MESSAGE = (
+    "a source of type Folder and a store in a folder need no credentials; remove source.credentialsSecret"
 )
 _DICOM_SERVER_TYPES = ("DICOMweb", "Orthanc")
 
@@ -108,6 +113,7 @@ class TaskSpec(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=cel_rules(
             ("self.type != 'Classification' || size(self.classes) >= 2", _CLASSES_MESSAGE),
+            ("!(self.type in ['Prognosis', 'Pretraining']) || size(self.classes) == 0", _NO_CLASSES_MESSAGE),
             *(_metric_rule(kind, metrics) for kind, metrics in _METRICS_BY_TASK_TYPE.items()),
         )
     )
@@ -125,6 +131,8 @@ class TaskSpec(ApiModel):
     def _check_classes_and_metric(self) -> Self:
         if self.type == "Classification" and len(self.classes) < 2:
             raise ValueError(f"{_CLASSES_MESSAGE}, found {len(self.classes)}")
+        if self.type in ("Prognosis", "Pretraining") and self.classes:
+            raise ValueError(_NO_CLASSES_MESSAGE)
         if self.primary_metric not in _METRICS_BY_TASK_TYPE[self.type]:
             valid_metrics = " or ".join(_METRICS_BY_TASK_TYPE[self.type])
             raise ValueError(f"primaryMetric: type {self.type} needs {valid_metrics}, found {self.primary_metric}")
@@ -177,6 +185,11 @@ class SiteSpec(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=cel_rules(
             _immutable_rule("task"),
+            ("!self.labels.ignore.exists(label, label in self.task.classes)", _IGNORED_CLASS_MESSAGE),
+            (
+                "self.source.type != 'Folder' || !has(self.source.credentialsSecret) || self.store.startsWith('s3://')",
+                _UNUSED_SECRET_MESSAGE,
+            ),
             _immutable_rule("modalities"),
             _dicom_server_rule(
                 "self.task.type != 'Classification' || self.labels.from == 'Manifest'", _NO_FOLDERS_MESSAGE
@@ -208,7 +221,7 @@ class SiteSpec(ApiModel):
     Sites with one key put a patient into the same split.
     """
     labels: LabelsSpec = LabelsSpec()
-    test_fraction: Share = Decimal("0.2")
+    test_fraction: OpenShare = Decimal("0.2")
     """Share of patients in the test split, if the source declares no split; a decimal in quotes."""
     maximum_quarantine_share: Share = Decimal("0.1")
     """A larger share of quarantined files fails the update; a decimal in quotes."""
@@ -221,6 +234,15 @@ class SiteSpec(ApiModel):
     """
     attributes: Annotated[tuple[Literal["Sex", "AgeBand", "Manufacturer"], ...], Field(max_length=3), UniqueItems] = ()
     """Generalised attributes to keep for comparing groups of patients. If empty, none is kept."""
+
+    @model_validator(mode="after")
+    def _check_fields_have_an_effect(self) -> Self:
+        if set(self.labels.ignore) & set(self.task.classes):
+            raise ValueError(_IGNORED_CLASS_MESSAGE)
+        is_in_folders = self.source.type == "Folder" and not self.store.startswith("s3://")
+        if is_in_folders and self.source.credentials_secret:
+            raise ValueError(_UNUSED_SECRET_MESSAGE)
+        return self
 
     @model_validator(mode="after")
     def _check_labels_available(self) -> Self:

@@ -49,7 +49,10 @@ class SourceStatus(StatusModel):
 
 
 class SiteStatus(ResourceStatus):
-    """The observed state of the Site. Condition: ``Readable`` (False: the source cannot be listed)."""
+    """The observed state of the Site. Conditions: ``Readable`` (False: the source cannot be listed) and ``Stalled``
+
+    (True: the message says what a person must do).
+    """
 
     source: SourceStatus | None = None
     last_poll_time: Timestamp | None = None

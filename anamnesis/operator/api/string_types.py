@@ -24,6 +24,10 @@ TIME_OF_DAY_PATTERN = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 ENVIRONMENT_NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 SECRET_KEY_PATTERN = r"^[-._a-zA-Z0-9]+$"
 MEMORY_PATTERN = r"^[1-9][0-9]{0,5}(Mi|Gi)$"
+_LABEL_PART = r"[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?"
+LABEL_NAME_PATTERN = rf"^([a-z0-9]([-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_LABEL_PART}$"
+OPTIONAL_LABEL_NAME_PATTERN = rf"^(([a-z0-9]([-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_LABEL_PART})?$"
+LABEL_VALUE_PATTERN = rf"^({_LABEL_PART})?$"
 ABSOLUTE_PATH_PATTERN = r"^/.+$"
 DECIMAL_PATTERN = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?$"
 PUBLIC_KEY_PATTERN = r"^[A-Za-z0-9+/]{43}=$"
@@ -66,6 +70,9 @@ PATTERN_DESCRIPTIONS: Mapping[str, str] = {
     ENVIRONMENT_NAME_PATTERN: "the name of an environment variable, like ANAMNESIS_SPLIT_KEY",
     SECRET_KEY_PATTERN: "the key of a Secret: letters, digits, dots, dashes, underscores",
     MEMORY_PATTERN: "a number and Mi or Gi, like 2Gi",
+    LABEL_NAME_PATTERN: "the key of a label, like nvidia.com/gpu.product",
+    OPTIONAL_LABEL_NAME_PATTERN: "the key of a taint, like nvidia.com/gpu, or nothing",
+    LABEL_VALUE_PATTERN: "the value of a label: letters, digits, dots, dashes, underscores",
     ABSOLUTE_PATH_PATTERN: "an absolute path, like /data",
     PUBLIC_KEY_PATTERN: "a public key, as 'anamnesis key signing' prints it",
     DECIMAL_PATTERN: 'a decimal in quotes, like "0.80"',
@@ -110,4 +117,7 @@ Cron = Annotated[str, StringConstraints(pattern=CRON_PATTERN, max_length=100)]
 EnvironmentName = Annotated[str, StringConstraints(pattern=ENVIRONMENT_NAME_PATTERN, max_length=128)]
 SecretKeyName = Annotated[str, StringConstraints(pattern=SECRET_KEY_PATTERN, max_length=253)]
 Memory = Annotated[str, StringConstraints(pattern=MEMORY_PATTERN, max_length=32)]
+LabelName = Annotated[str, StringConstraints(pattern=LABEL_NAME_PATTERN, max_length=317)]
+OptionalLabelName = Annotated[str, StringConstraints(pattern=OPTIONAL_LABEL_NAME_PATTERN, max_length=317)]
+LabelValue = Annotated[str, StringConstraints(pattern=LABEL_VALUE_PATTERN, max_length=63)]
 AbsolutePath = Annotated[str, StringConstraints(pattern=ABSOLUTE_PATH_PATTERN, max_length=1024)]

@@ -43,6 +43,14 @@ Share = Annotated[
     WithJsonSchema(decimal_schema(("double(self) >= 0.0 && double(self) <= 1.0", "expected a decimal from 0 to 1"))),
 ]
 """A decimal from 0 to 1."""
+OpenShare = Annotated[
+    DecimalString,
+    Field(gt=0, lt=1),
+    WithJsonSchema(
+        decimal_schema(("double(self) > 0.0 && double(self) < 1.0", "expected a decimal above 0 and below 1"))
+    ),
+]
+"""A decimal between 0 and 1; neither of them."""
 PositiveDecimal = Annotated[
     DecimalString,
     Field(gt=0, le=1_000_000),

@@ -40,7 +40,8 @@ def collect_credentials(
 ) -> tuple[Credential, ...]:
     """Returns the credentials of a run over ``sites``: of the registry, the split keys and the sites' sources.
 
-    A run of sites that have their own split keys does not receive the network key.
+    A run of sites that have their own split keys does not receive the network key. Without sites, these are the
+    credentials of the model alone.
 
     Raises:
         InputError: a Secret or its key is missing, or two Secrets have different values of one variable.
@@ -57,7 +58,8 @@ def collect_credentials(
             )
         )
     run_sites = list(sites)
-    if spec.split_key and spec.split_key.secret and not all(site.spec.split_key for site in run_sites):
+    needs_network_key = not run_sites or not all(site.spec.split_key for site in run_sites)
+    if spec.split_key and spec.split_key.secret and needs_network_key:
         all_credentials.append(
             _split_key_credential(spec.split_key.secret, "spec.splitKey.secret", SPLIT_KEY_VARIABLE, read_secret)
         )

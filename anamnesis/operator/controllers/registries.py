@@ -10,6 +10,7 @@ from anamnesis.operator.api.annotations import LOST_LOG_HEAD
 from anamnesis.operator.controllers.options import Environment, ReconcileOptions
 from anamnesis.operator.controllers.registry_access import RegistryAccess
 from anamnesis.operator.runtime.cluster import Cluster
+from anamnesis.operator.source_credentials import AWS_KEYS
 from anamnesis.records import InputError, IntegrityError, LogEntry
 from anamnesis.records.timestamps import Clock
 from anamnesis.registry import Log, LogPosition
@@ -47,7 +48,7 @@ class Registries:
         """Returns the environment of this process with the model's credentials.
 
         Raises:
-            InputError: the Secret is missing.
+            InputError: the Secret is missing, or has no key of the bucket.
         """
         reference = loaded_model.resource.spec.registry.credentials_secret
         if reference is None:
@@ -58,7 +59,14 @@ class Registries:
                 f"spec.registry.credentialsSecret: the Secret {reference.name!r} does not exist or is not readable; "
                 "create the Secret in the model's namespace, or give the operator the right to read it"
             )
-        return {**self._options.environment, **secret}
+        environment = {**self._options.environment, **secret}
+        missing_keys = [key for key in AWS_KEYS if not environment.get(key)]
+        if loaded_model.resource.spec.registry.url.startswith("s3://") and missing_keys:
+            raise InputError(
+                f"spec.registry.credentialsSecret: the Secret {reference.name!r} has no key "
+                f"{' and no key '.join(missing_keys)}; add the keys of the bucket"
+            )
+        return environment
 
     def open_store(self, url: str, environment: Environment) -> Store:
         """Returns the store at a URL."""

@@ -196,6 +196,8 @@ class PlanInput:
         backend_problem: why the back end is not usable, so that no run is known; empty where it is.
         updates: every ModelUpdate of the model, oldest first.
         other_operator_deadline: when the claim of another operator that shares the registry expires, or none.
+        spec_problem: fields of the model and its Sites that mean nothing or contradict each other; empty for none.
+        secret_problem: why a Secret that each run needs cannot be used; empty for none.
         unverified_entry: the first entry of the registry's log that was not verified, with the reason; else empty.
         evaluation: see ``ObservedEvaluation``; none where the model has no evaluation schedule or no champion.
     """
@@ -208,5 +210,7 @@ class PlanInput:
     backend_problem: str = ""
     updates: tuple[ObservedUpdate, ...] = ()
     other_operator_deadline: datetime | None = None
+    spec_problem: str = ""
+    secret_problem: str = ""
     unverified_entry: str = ""
     evaluation: ObservedEvaluation | None = None

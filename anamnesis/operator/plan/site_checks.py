@@ -12,6 +12,7 @@ _SITE_STATE_BY_UPDATE_STATE = {
     UpdateState.AWAITING_EVALUATIONS: SiteState.AWAITING_EVALUATIONS,
     UpdateState.CLAIMED_ELSEWHERE: SiteState.CLAIMED_ELSEWHERE,
     UpdateState.SUSPENDED: SiteState.SUSPENDED,
+    UpdateState.INVALID_SPEC: SiteState.INVALID_SPEC,
 }
 
 
@@ -121,6 +122,12 @@ def log_unverified(site: SiteInput) -> SiteReadiness | None:
         SiteState.UNVERIFIED_PROMOTION,
         f"{site.plan_input.unverified_entry}; the condition UnverifiedPromotion of the model says what to do",
     )
+
+
+def spec_invalid(site: SiteInput) -> SiteReadiness | None:
+    """A field of the model means nothing or contradicts a Site, or a Secret lacks a key."""
+    problem = site.plan_input.spec_problem or site.plan_input.secret_problem
+    return site.readiness(SiteState.INVALID_SPEC, problem) if problem else None
 
 
 def method_not_allowed(site: SiteInput) -> SiteReadiness | None:

@@ -33,6 +33,7 @@ SITE_CHECKS: Final = (
             "or `anamnesis reject`.",
             SiteState.CLAIMED_ELSEWHERE: "Wait for the other operator.",
             SiteState.SUSPENDED: "`anamnesis resume`.",
+            SiteState.INVALID_SPEC: "Correct the field that the message names.",
         },
     ),
     SiteCheck(
@@ -59,6 +60,7 @@ SITE_CHECKS: Final = (
         site_checks.log_unverified,
         {SiteState.UNVERIFIED_PROMOTION: "Read the condition `UnverifiedPromotion` of the model."},
     ),
+    SiteCheck(site_checks.spec_invalid, {SiteState.INVALID_SPEC: "Correct the field that the message names."}),
     SiteCheck(
         site_checks.method_not_allowed,
         {SiteState.OUTSIDE_CHANGE_PLAN: "Choose an allowed method, or have this one added to the change plan."},

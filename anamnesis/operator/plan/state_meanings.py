@@ -10,6 +10,8 @@ UPDATE_STATE_MEANINGS: Final[Mapping[UpdateState, str]] = {
     UpdateState.RUNNING: "The run is in progress; the message names it.",
     UpdateState.RETRYING: "A run failed. The operator tries again, at most `backend.retries` times.",
     UpdateState.CLAIMED_ELSEWHERE: "Another operator that shares the registry runs this update. Wait for it.",
+    UpdateState.INVALID_SPEC: "A field of the model means nothing or contradicts a Site. Correct the field that the "
+    "message names; people's decisions are recorded meanwhile.",
     UpdateState.SUSPENDED: "The model is suspended. `anamnesis resume` continues.",
     UpdateState.BACKEND_UNREACHABLE: "The back end does not answer, so the run can be neither seen nor started. The "
     "operator continues when it answers; see the condition `BackendReachable` of the model.",

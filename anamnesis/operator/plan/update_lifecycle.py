@@ -7,7 +7,7 @@ State diagram; ``state_meanings`` explains each state::
        |          |            +-> AwaitingEvaluations, AwaitingApproval (then RecordingDecision)
        |          +-> Retrying -> Running, or RunFailed
        |          +-> NoChange, TooFewPatients, RunCancelled
-       +- ClaimedElsewhere, Suspended, BackendUnreachable (while the cause lasts)
+       +- ClaimedElsewhere, Suspended, InvalidSpec, BackendUnreachable (while the cause lasts)
     any state -> Superseded (another champion, or none after a withdrawal);   Promoted -> RolledBack (a person)
 """
 
@@ -79,7 +79,7 @@ def decide_update(spec: ContinualModelSpec, update: ObservedUpdate, plan_input: 
         )
     if plan_input.backend_problem:
         return _decide_without_backend(update, plan_input.backend_problem)
-    return _decide_run(spec, update, now)
+    return _decide_run(spec, update, plan_input, now)
 
 
 def _decide_without_backend(update: ObservedUpdate, backend_problem: str) -> UpdatePlan:
@@ -136,6 +136,11 @@ def _decide_candidate(spec: ContinualModelSpec, update: ObservedUpdate, plan_inp
             "spec.state of the model is Suspended, so the gate does not decide; "
             "to continue, run: anamnesis resume -n NAMESPACE MODEL",
         )
+    if plan_input.spec_problem:
+        return UpdatePlan(
+            UpdateState.INVALID_SPEC,
+            f"the gate does not decide until the model is corrected: {plan_input.spec_problem}",
+        )
     if candidate.verdict is Verdict.AWAIT_EVALUATIONS:
         return UpdatePlan(
             UpdateState.AWAITING_EVALUATIONS,
@@ -161,7 +166,7 @@ def missing_evaluation_hint(candidate: Candidate) -> str:
     return f"; to add the missing evaluation, run: anamnesis evaluate -f FILE --version {candidate.version[:19]}"
 
 
-def _decide_run(spec: ContinualModelSpec, update: ObservedUpdate, now: datetime) -> UpdatePlan:
+def _decide_run(spec: ContinualModelSpec, update: ObservedUpdate, plan_input: PlanInput, now: datetime) -> UpdatePlan:
     """No result yet: a live run continues, else the last run decides.
 
     Two kinds of runs do not count as failures: those that began before the resource was created (again), and those
@@ -176,6 +181,8 @@ def _decide_run(spec: ContinualModelSpec, update: ObservedUpdate, now: datetime)
             "spec.state of the model is Suspended, so no run starts; "
             "to continue, run: anamnesis resume -n NAMESPACE MODEL",
         )
+    if problem := plan_input.spec_problem or plan_input.secret_problem:
+        return UpdatePlan(UpdateState.INVALID_SPEC, f"no run starts until the model is corrected: {problem}")
     ended_runs = [
         run for run in update.runs if run.created_at >= update.created_at and run.state is not RunState.INTERRUPTED
     ]

@@ -1,6 +1,7 @@
 """Events: changes of a resource, for people who run ``kubectl describe``."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -29,8 +30,15 @@ _NOTE_LIMIT, _INSTANCE_LIMIT = 1024, 128
 def reportable_transitions(
     old_conditions: tuple[Condition, ...], new_conditions: tuple[Condition, ...]
 ) -> Iterator[tuple[EventType, Condition]]:
-    """Yields each transition with the type of its event; of a first status only the failing conditions."""
+    """Yields each transition with the type of its event; of a first status only the failing conditions.
+
+    Two conditions with the same reason and message are one event.
+    """
+    reported = set()
     for condition in changed_conditions(old_conditions, new_conditions):
+        if (condition.reason, condition.message) in reported:
+            continue
+        reported.add((condition.reason, condition.message))
         is_failing = _FAILING_STATUS.get(condition.type) == condition.status and not (
             condition.type == condition_types.READY and not old_conditions
         )
@@ -38,26 +46,49 @@ def reportable_transitions(
             yield "Warning" if is_failing else "Normal", condition
 
 
+@dataclass(frozen=True, slots=True)
+class EventSubject:
+    """The resource that an event is about."""
+
+    api_version: str
+    kind: str
+    name: str
+    namespace: str
+    uid: str
+
+    @classmethod
+    def of_resource(cls, resource: Resource) -> "EventSubject":
+        """Returns the subject of a parsed resource."""
+        metadata = resource.metadata
+        return cls(
+            resource.api_version, type(resource).__name__, metadata.name, metadata.namespace or "", uid=metadata.uid
+        )
+
+
 def make_event_document(
-    resource: Resource, *, event_type: EventType, reason: str, message: str, identity: str, now: datetime
+    subject: EventSubject, *, event_type: EventType, reason: str, message: str, identity: str, now: datetime
 ) -> dict[str, Any]:
     """Returns an event in the API server's format.
 
     Args:
-        resource: the resource that the event is about.
+        subject: the resource that the event is about.
         event_type: ``Warning`` where the event needs a person, else ``Normal``.
         reason: a constant word in CamelCase.
         message: a sentence; text beyond the API server's limit is cut off.
         identity: name of this process.
         now: time of the event.
     """
-    metadata = resource.metadata
-    type_meta = {"apiVersion": resource.api_version, "kind": type(resource).__name__}
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {"generateName": f"{metadata.name}-", "namespace": metadata.namespace},
-        "regarding": {**type_meta, "name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid},
+        "metadata": {"generateName": f"{subject.name}-", "namespace": subject.namespace},
+        "regarding": {
+            "apiVersion": subject.api_version,
+            "kind": subject.kind,
+            "name": subject.name,
+            "namespace": subject.namespace,
+            "uid": subject.uid,
+        },
         "eventTime": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "reportingController": f"anamnesis.dev/{FIELD_MANAGER}",
         "reportingInstance": identity[:_INSTANCE_LIMIT],

@@ -8,11 +8,12 @@ from typing import Any, Literal, TypeVar
 
 from anamnesis.operator.api.admission import POLICY_NAME, policy_in_force_since
 from anamnesis.operator.api.api_model import API_VERSION, ApiModel, Resource
+from anamnesis.operator.api.condition_types import STALLED
 from anamnesis.operator.api.conditions import Condition, make_condition, merge_conditions
 from anamnesis.operator.api.config_map import ConfigMap
 from anamnesis.operator.api.reasons import INVALID_SPEC
 from anamnesis.operator.api.status import ResourceStatus
-from anamnesis.operator.runtime.events import EVENTS_PATH, make_event_document, reportable_transitions
+from anamnesis.operator.runtime.events import EVENTS_PATH, EventSubject, make_event_document, reportable_transitions
 from anamnesis.operator.runtime.kubernetes_api import JsonDocument, KubernetesApi, resource_path
 from anamnesis.operator.runtime.parsing import parse_resource, parse_valid_resources, validation_errors
 from anamnesis.records import AnamnesisError, ConflictError, InputError, RefusedError
@@ -138,9 +139,11 @@ class KubeCluster:
         status = dict(document.get("status", {}))
         current_conditions = [Condition.model_validate(condition) for condition in status.get("conditions", [])]
         invalid_condition = make_condition(condition_type, False, INVALID_SPEC, error_text)
+        stalled_condition = make_condition(STALLED, True, INVALID_SPEC, error_text)
         desired_conditions = [
             invalid_condition,
-            *(condition for condition in current_conditions if condition.type != condition_type),
+            stalled_condition,
+            *(condition for condition in current_conditions if condition.type not in (condition_type, STALLED)),
         ]
         merged_conditions = merge_conditions(
             current_conditions, desired_conditions, document["metadata"]["generation"], self._clock()
@@ -149,6 +152,9 @@ class KubeCluster:
         if status != document.get("status"):
             type_meta = {"apiVersion": API_VERSION, "kind": kind.__name__, "metadata": {"name": name}}
             self._api.apply(resource_path(kind.__name__, namespace, name, "status"), {**type_meta, "status": status})
+            subject = EventSubject(API_VERSION, kind.__name__, name, namespace, uid=document["metadata"]["uid"])
+            for event_type, transition in reportable_transitions(tuple(current_conditions), merged_conditions):
+                self._record_event(subject, event_type, transition.reason, transition.message)
         return True
 
     def _apply_status(self, resource: Resource, document: JsonDocument) -> bool:
@@ -207,13 +213,18 @@ class KubeCluster:
         self, resource: Resource, event_type: Literal["Normal", "Warning"], reason: str, message: str
     ) -> None:
         """Writes an event; a failure is logged as a warning."""
+        self._record_event(EventSubject.of_resource(resource), event_type, reason, message)
+
+    def _record_event(
+        self, subject: EventSubject, event_type: Literal["Normal", "Warning"], reason: str, message: str
+    ) -> None:
         document = make_event_document(
-            resource, event_type=event_type, reason=reason, message=message, identity=self._identity, now=self._clock()
+            subject, event_type=event_type, reason=reason, message=message, identity=self._identity, now=self._clock()
         )
         try:
-            self._api.create(EVENTS_PATH.format(resource.metadata.namespace), document)
+            self._api.create(EVENTS_PATH.format(subject.namespace), document)
         except AnamnesisError as error:
-            logger.warning("cannot write the event %s about %s: %s", reason, resource.metadata.name, error)
+            logger.warning("cannot write the event %s about %s: %s", reason, subject.name, error)
 
     def read_secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """Returns the decoded text of a Secret's keys, or none.

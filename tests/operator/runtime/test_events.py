@@ -8,7 +8,7 @@ import pytest
 from anamnesis.operator.api import condition_types
 from anamnesis.operator.api.api_model import Metadata, Resource
 from anamnesis.operator.api.conditions import Condition
-from anamnesis.operator.runtime.events import make_event_document, reportable_transitions
+from anamnesis.operator.runtime.events import EventSubject, make_event_document, reportable_transitions
 
 
 def condition(condition_type: str, status: Literal["True", "False", "Unknown"], reason: str = "R") -> Condition:
@@ -47,7 +47,12 @@ def test_a_long_message_and_identity_are_cut() -> None:
     resource = Resource(apiVersion="anamnesis.dev/v1alpha1", metadata=metadata)
     now = datetime(2026, 5, 1, 12, tzinfo=UTC)
     event = make_event_document(
-        resource, event_type="Normal", reason="Idle", message="a" * 2000, identity="b" * 200, now=now
+        EventSubject.of_resource(resource),
+        event_type="Normal",
+        reason="Idle",
+        message="a" * 2000,
+        identity="b" * 200,
+        now=now,
     )
     assert (len(event["note"]), len(event["reportingInstance"])) == (1024, 128)
     assert event["eventTime"] == "2026-05-01T12:00:00.000000Z"

@@ -39,6 +39,8 @@ def build_plan_input(state: ModelState) -> PlanInput:
         backend_problem=state.backend_problem.message if state.backend_problem else "",
         updates=tuple(_observe_update(state, update, sites) for update in state.updates),
         other_operator_deadline=_other_operator_deadline(state),
+        spec_problem=state.spec_problem,
+        secret_problem=state.secret_problem,
         unverified_entry=next(map(str, state.registry.verification.unverified_entries), ""),
         evaluation=_observe_evaluation(state),
     )

@@ -120,6 +120,8 @@ class ModelState:
         runs: all runs of the model, oldest first; none while the back end is not usable.
         backend_problem: why the back end is not usable, or none.
         split_keys: site -> where its split key is.
+        spec_problem: fields of the model and its Sites that mean nothing or contradict each other; empty for none.
+        secret_problem: why a Secret that each run needs cannot be used; empty for none.
         now: when this was read.
     """
 
@@ -137,6 +139,8 @@ class ModelState:
     runs: tuple[Run, ...]
     backend_problem: BackendProblem | None
     split_keys: Mapping[str, str]
+    spec_problem: str
+    secret_problem: str
     now: datetime
 
     @property

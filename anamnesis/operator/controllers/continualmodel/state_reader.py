@@ -8,6 +8,7 @@ from anamnesis.operator.api import ContinualModel, LoadedResource, Site, UpdateA
 from anamnesis.operator.api.candidate_report import CandidateReport
 from anamnesis.operator.api.update import ModelUpdate, name_prefix
 from anamnesis.operator.backends.base import Backend, Run
+from anamnesis.operator.backends.credentials import collect_credentials
 from anamnesis.operator.backends.guarded_backend import BackendError, make_guarded_backend
 from anamnesis.operator.controllers.continualmodel.gate_decisions import (
     best_promoted_scores,
@@ -36,7 +37,8 @@ from anamnesis.operator.controllers.options import ReconcileOptions
 from anamnesis.operator.controllers.registries import Registries
 from anamnesis.operator.requests import gate_policy, learned_site_refs
 from anamnesis.operator.runtime.cluster import Cluster
-from anamnesis.records import AnamnesisError, Decision, SiteRef
+from anamnesis.operator.spec_checks import find_problems
+from anamnesis.records import AnamnesisError, Decision, InputError, SiteRef
 from anamnesis.records.timestamps import Clock
 from anamnesis.registry import RequiredTestSet
 from anamnesis.registry.gate import ReferenceScores
@@ -120,6 +122,8 @@ class StateReader:
                 name: split_key_reference(loaded_model, site, self._options.state_folder / namespace / "split.key")
                 for name, site in sites.items()
             },
+            spec_problem="; ".join(find_problems(loaded_model, sites)),
+            secret_problem=self._find_secret_problem(loaded_model),
             now=now,
         )
         return state, ModelServices(store, backend)
@@ -144,6 +148,15 @@ class StateReader:
         return LoadedResource(
             self._cluster.get(ContinualModel, namespace, loaded_model.name) or loaded_model.resource, loaded_model.file
         )
+
+    def _find_secret_problem(self, loaded_model: LoadedResource[ContinualModel]) -> str:
+        """Why a Secret of the model, which each run needs, cannot be used; the Sites report their own Secrets."""
+        namespace = loaded_model.resource.metadata.namespace or ""
+        try:
+            collect_credentials(loaded_model.resource.spec, (), lambda name: self._cluster.read_secret(namespace, name))
+        except InputError as error:
+            return str(error)
+        return ""
 
     def _read_sites(self, loaded_model: LoadedResource[ContinualModel]) -> Mapping[str, LoadedResource[Site]]:
         sites = self._registries.read_sites(loaded_model)

@@ -26,10 +26,16 @@ def site_status(polled: PolledSource) -> SiteStatus:
         reason=_error_reason(error) if error else reasons.READABLE,
         message=str(error) if error else _source_message(polled.source),
     )
+    stalled = make_condition(
+        condition_types.STALLED,
+        status=error is not None,
+        reason=condition.reason if error else reasons.NOTHING_TO_DO,
+        message=condition.message if error else "",  # a column of kubectl shows it
+    )
     generation = site.metadata.generation
     changes = {
         "observed_generation": generation,
-        "conditions": merge_conditions(site.status.conditions, (condition,), generation, polled.now),
+        "conditions": merge_conditions(site.status.conditions, (condition, stalled), generation, polled.now),
         "source": polled.source,
         "last_poll_time": polled.now,
     }

@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from anamnesis.operator.addresses import source_url
+from anamnesis.operator.api import LoadedResource
 from anamnesis.operator.api.site import Site
 from anamnesis.operator.api.status import SourceStatus
 from anamnesis.operator.polling.poll import poll_source
 from anamnesis.operator.runtime.cluster import Cluster
-from anamnesis.operator.source_credentials import DICOM_VARIABLES, source_environment
+from anamnesis.operator.source_credentials import DICOM_VARIABLES, REQUIRED_SECRET_KEYS, source_environment
+from anamnesis.operator.spec_checks import find_site_problem
 from anamnesis.records import AnamnesisError, InputError
 
 
@@ -54,10 +57,29 @@ def poll_site(cluster: Cluster, site: Site, environment: Mapping[str, str], now:
                 f"spec.source.credentialsSecret: the Secret {name!r} does not exist or is not readable; "
                 "create the Secret in the Site's namespace, or give the operator the right to read it"
             )
+        if problem := find_site_problem(LoadedResource(site, Path("/"))):
+            raise InputError(problem)
+        _check_secret_keys(site, secret)
         operator_environment = {name: value for name, value in environment.items() if name not in DICOM_VARIABLES}
         return PolledSource(site, _poll(site, operator_environment | source_environment(secret), now), None, now)
     except AnamnesisError as error:
         return PolledSource(site, known_source, error, now)
+
+
+def _check_secret_keys(site: Site, secret: Mapping[str, str]) -> None:
+    """Refuses a Secret without the keys that the type of the source needs.
+
+    Raises:
+        InputError: names the Secret and its missing keys, never a value.
+    """
+    reference, source_type = site.spec.source.credentials_secret, site.spec.source.type
+    choices = REQUIRED_SECRET_KEYS.get(source_type, ())
+    if reference and choices and not any(set(keys) <= set(secret) for keys in choices):
+        needed = " or ".join(" and ".join(keys) for keys in choices)
+        raise InputError(
+            f"spec.source.credentialsSecret: the Secret {reference.name!r} needs the keys {needed} for a source of "
+            f"type {source_type}, and has {', '.join(sorted(secret)) or 'no key'}; add the keys"
+        )
 
 
 def _read_secret(cluster: Cluster, site: Site) -> Mapping[str, str] | None:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from anamnesis.operator.api import condition_types
 from anamnesis.operator.api.approval import UpdateApproval
-from anamnesis.operator.api.conditions import make_condition, merge_conditions
+from anamnesis.operator.api.conditions import make_condition, merge_conditions, with_names
 from anamnesis.operator.api.status import UpdateApprovalStatus
 from anamnesis.operator.plan import ApprovalState, PlannedApprovalStatus
 
@@ -17,10 +17,11 @@ def approval_status(
     conditions = (
         make_condition(condition_types.RECORDED, is_recorded, planned_status.state.value, planned_status.message),
     )
+    named_conditions = with_names(conditions, approval.metadata.namespace, approval.spec.model or "")
     generation = approval.metadata.generation
     values = {
         "observed_generation": generation,
-        "conditions": merge_conditions(approval.status.conditions, conditions, generation, now),
+        "conditions": merge_conditions(approval.status.conditions, named_conditions, generation, now),
         "log_entry": planned_status.log_entry,
     }
     return UpdateApprovalStatus.model_validate(values, by_name=True, by_alias=False)

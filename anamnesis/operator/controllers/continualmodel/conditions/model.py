@@ -4,7 +4,14 @@ from collections import Counter
 from datetime import datetime
 
 from anamnesis.operator.api import condition_types, reasons
-from anamnesis.operator.api.conditions import Condition, make_condition, merge_conditions, truncate_message
+from anamnesis.operator.api.conditions import (
+    Condition,
+    fill_in_names,
+    make_condition,
+    merge_conditions,
+    truncate_message,
+    with_names,
+)
 from anamnesis.operator.api.model import ContinualModel
 from anamnesis.operator.api.status import ContinualModelStatus
 from anamnesis.operator.controllers.continualmodel.conditions.task_scores import (
@@ -46,9 +53,10 @@ def model_status(state: ModelState, plan_input: PlanInput, planned_status: Plann
         _backend_condition(state.backend_problem),
         unverified_promotion_condition(state),
     )
+    named_conditions = with_names(conditions, model.metadata.namespace, model.metadata.name)
     values = {
         "observed_generation": model.metadata.generation,
-        "conditions": merge_conditions(model.status.conditions, conditions, model.metadata.generation, state.now),
+        "conditions": merge_conditions(model.status.conditions, named_conditions, model.metadata.generation, state.now),
         "champion": champion or None,
         "promotion_time": _champion_since(state.registry),
         "log_head": _log_head(entries[-1] if entries else None),
@@ -160,6 +168,8 @@ def _stalled_condition(state: ModelState, planned_status: PlannedModelStatus) ->
     withdrawal = state.registry.history.withdrawal
     if withdrawal:
         return make_condition(condition_types.STALLED, True, reasons.WITHDRAWN, describe_withdrawal(withdrawal))
+    if problem := state.spec_problem or state.secret_problem:
+        return make_condition(condition_types.STALLED, True, reasons.INVALID_SPEC, problem)
     if state.backend_problem:
         return make_condition(
             condition_types.STALLED, True, state.backend_problem.reason, state.backend_problem.message
@@ -196,7 +206,7 @@ def _awaiting_approval_condition(planned_status: PlannedModelStatus, update_in_f
 
 def _site_status(state: ModelState, plan_input: PlanInput, planned_site: PlannedSiteStatus) -> dict[str, object]:
     """The state of a site, and the counts of its last ingest, or of the snapshot in use."""
-    registry = state.registry
+    registry, metadata = state.registry, state.model.resource.metadata
     learned_versions = [
         (digest, version.snapshot) for digest, version in registry.lineage if version.site == planned_site.name
     ]
@@ -213,7 +223,7 @@ def _site_status(state: ModelState, plan_input: PlanInput, planned_site: Planned
     return {
         "name": planned_site.name,
         "state": planned_site.state.value,
-        "message": truncate_message(planned_site.message),
+        "message": truncate_message(fill_in_names(planned_site.message, metadata.namespace or "", metadata.name)),
         "quarantined_files": counts.get("quarantined", 0),
         "samples": sum(counts.get(split.value, 0) for split in Split),
         "last_learned_time": learned_at,

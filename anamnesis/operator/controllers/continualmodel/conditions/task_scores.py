@@ -179,7 +179,7 @@ def drifting_condition(tasks: Iterable[TaskStatus]) -> Condition:
                 for task in tasks_below_floor
             )
             + ". Check devices, protocol and labels at the site; to learn the new data of the site, run: "
-            "anamnesis update -n NAMESPACE MODEL --site SITE",
+            f"anamnesis update -n NAMESPACE MODEL --site {tasks_below_floor[0].site}",
         )
     if measured_tasks:
         return make_condition(

@@ -1,7 +1,7 @@
 """The statuses of a model's ModelUpdates."""
 
 from anamnesis.operator.api import condition_types, reasons
-from anamnesis.operator.api.conditions import Condition, make_condition, merge_conditions, truncate_message
+from anamnesis.operator.api.conditions import Condition, make_condition, merge_conditions, truncate_message, with_names
 from anamnesis.operator.api.status import ModelUpdateStatus
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import Run, RunState
@@ -26,9 +26,10 @@ def update_status(
             condition_types.DECIDED, planned_status.state.is_final, planned_status.state.value, planned_status.message
         ),
     )
+    named_conditions = with_names(conditions, metadata.namespace, update.spec.model)
     values = {
         "observed_generation": metadata.generation,
-        "conditions": merge_conditions(update.status.conditions, conditions, metadata.generation, state.now),
+        "conditions": merge_conditions(update.status.conditions, named_conditions, metadata.generation, state.now),
         "run": _run_status(run, name)
         if run
         else update.status.run,  # a back end may forget a run; the resource keeps it

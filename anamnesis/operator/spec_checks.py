@@ -1,0 +1,118 @@
+"""Checks of a model together with its Sites: names that nothing has, limits that cannot apply, places that overlap.
+
+Neither the types nor the API server can make them, because each of them sees one resource alone. Pure functions.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+
+from anamnesis.operator.addresses import registry_url, source_url, store_url
+from anamnesis.operator.api import ContinualModel, LoadedResource, Site
+from anamnesis.records import InputError
+
+Sites = Mapping[str, LoadedResource[Site]]
+_TASK_WITH_SALIENCY = "Classification"
+
+
+def find_problems(model: LoadedResource[ContinualModel], sites: Sites) -> tuple[str, ...]:
+    """Returns a sentence for each field that means nothing, or that contradicts another resource.
+
+    Args:
+        model: which model.
+        sites: those of its Sites that exist, by name. A Site that does not exist is reported elsewhere.
+    """
+    return (*_method_problems(model, sites), *_gate_problems(model, sites), *_overlaps(model, sites))
+
+
+def find_site_problem(site: LoadedResource[Site]) -> str:
+    """Returns why a Site alone contradicts itself; empty where it does not."""
+    source, store = _address_of_source(site), store_url(site)
+    if source and _overlap(source, store):
+        return (
+            f"spec.store: {site.resource.spec.store} overlaps spec.source, so the Site would ingest what it stores; "
+            "use a bucket or folder of its own"
+        )
+    return ""
+
+
+def _method_problems(model: LoadedResource[ContinualModel], sites: Sites) -> Iterator[str]:
+    entry = model.resource.spec.method.entry
+    for site in sites.values():
+        task_type = site.resource.spec.task.type
+        if task_type not in entry.task_types:
+            yield (
+                f"spec.method.name: {entry.name} cannot learn the task of Site {site.name}, because its type is "
+                f"{task_type}; it learns {', '.join(entry.task_types)}: remove the Site from spec.sites"
+            )
+
+
+def _gate_problems(model: LoadedResource[ContinualModel], sites: Sites) -> Iterator[str]:
+    spec = model.resource.spec
+    if set(sites) != {reference.name for reference in spec.sites}:
+        return  # the missing Site may have the task
+    type_by_task = {site.resource.spec.task.name: site.resource.spec.task.type for site in sites.values()}
+    for number, limits in enumerate(spec.gate.tasks):
+        if limits.name not in type_by_task:
+            yield (
+                f"spec.gate.tasks[{number}].name: no Site of the model has a task {limits.name!r}; correct the name, "
+                f"or remove the limits. Tasks: {', '.join(sorted(type_by_task))}"
+            )
+        elif limits.saliency_floor is not None and type_by_task[limits.name] != _TASK_WITH_SALIENCY:
+            yield (
+                f"spec.gate.tasks[{number}].saliencyFloor: task {limits.name!r} has no saliency maps, because its type "
+                f"is {type_by_task[limits.name]}; remove saliencyFloor"
+            )
+    if spec.gate.saliency_floor is not None and _TASK_WITH_SALIENCY not in type_by_task.values():
+        yield "spec.gate.saliencyFloor: no task of the model has saliency maps; remove saliencyFloor"
+
+
+def _overlaps(model: LoadedResource[ContinualModel], sites: Sites) -> Iterator[str]:
+    registry = registry_url(model)
+    for site in sites.values():
+        source, store = _address_of_source(site), store_url(site)
+        if source and _overlap(registry, source):
+            yield (
+                f"spec.registry.url: {model.resource.spec.registry.url} overlaps spec.source of Site {site.name}, so "
+                "the Site would ingest the registry; use another bucket or folder for the registry"
+            )
+        if _overlap(registry, store):
+            yield (
+                f"spec.registry.url: {model.resource.spec.registry.url} overlaps spec.store of Site {site.name}: users "
+                "who may read weights could read images; use another bucket or folder for the registry"
+            )
+        if problem := find_site_problem(site):
+            yield f"Site {site.name}: {problem}"
+    for first_site, second_site in combinations(sites.values(), 2):
+        yield from _overlaps_of_sites(first_site, second_site)
+
+
+def _overlaps_of_sites(first_site: LoadedResource[Site], second_site: LoadedResource[Site]) -> Iterator[str]:
+    if store_url(first_site).rstrip("/") == store_url(second_site).rstrip("/"):
+        yield (
+            f"Site {second_site.name}: spec.store is also that of Site {first_site.name}; each Site needs a store of "
+            "its own"
+        )
+    for owner, reader in ((first_site, second_site), (second_site, first_site)):
+        source = _address_of_source(reader)
+        if source and _overlap(store_url(owner), source):
+            yield (
+                f"Site {owner.name}: spec.store overlaps spec.source of Site {reader.name}, which would ingest its "
+                "images; use a bucket or folder that no Site reads"
+            )
+
+
+def _address_of_source(site: LoadedResource[Site]) -> str:
+    """Returns the URL of a source of files; empty for a server, and for a path that the poll refuses."""
+    source = site.resource.spec.source
+    if source.type not in ("Folder", "S3"):
+        return ""
+    try:
+        return source_url(source, site.folder)
+    except InputError:
+        return ""
+
+
+def _overlap(first_url: str, second_url: str) -> bool:
+    """Returns whether one of two places is inside the other."""
+    first, second = (f"{url.rstrip('/')}/" for url in (first_url, second_url))
+    return first.startswith(second) or second.startswith(first)
