@@ -49,7 +49,11 @@ def assign_columns(header: Sequence[str], location: str, labels: LabelSource, ta
             )
         if meaning not in ("", "ignored"):
             positions[meaning] = number - 1
-    _check_header(positions, len(columns), location)
+    check_header(header, location)
+    if "file" not in positions:
+        raise InputError(
+            f"{location}: no column 'file' among the {len(columns)} columns; name the column with the files 'file'"
+        )
     for number, name, meaning in columns:
         if not meaning:
             raise InputError(
@@ -64,6 +68,19 @@ def assign_columns(header: Sequence[str], location: str, labels: LabelSource, ta
 def column_key(name: str) -> str:
     """Returns the name of a column without case, spaces and punctuation: ``Patient ID`` is ``patient_id``."""
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", name).casefold()))
+
+
+def check_header(header: Sequence[str], location: str) -> None:
+    """Refuses a line without the name of any column.
+
+    Raises:
+        InputError: the message does not quote the line, because it may hold data.
+    """
+    if not count_recognised(header):
+        raise InputError(
+            f"{location}: none of the {len(header)} columns has the name of a column, so the table has no header line; "
+            "add the line file,label,patient at the top, and remove titles and comments"
+        )
 
 
 def count_recognised(header: Sequence[str]) -> int:
@@ -82,18 +99,6 @@ def _meaning(name: str, labels: LabelSource) -> str:
     if text.casefold().startswith(COVARIATE_PREFIX) and len(text) > len(COVARIATE_PREFIX):
         return COVARIATE_PREFIX + text[len(COVARIATE_PREFIX) :]
     return _MEANING_BY_NAME.get(key, "")
-
-
-def _check_header(positions: Mapping[str, int], column_count: int, location: str) -> None:
-    if not positions:
-        raise InputError(
-            f"{location}: none of the {column_count} columns has the name of a column, so the table has no header "
-            "line; add the line file,label,patient at the top"
-        )
-    if "file" not in positions:
-        raise InputError(
-            f"{location}: no column 'file' among the {column_count} columns; name the column with the files 'file'"
-        )
 
 
 def _check_required_columns(positions: Mapping[str, int], location: str, labels: LabelSource, task: Task) -> None:

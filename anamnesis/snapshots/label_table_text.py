@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from anamnesis.records import InputError
-from anamnesis.snapshots.label_columns import count_recognised
+from anamnesis.snapshots.label_columns import check_header, count_recognised
 
 TABLE = "labels.manifest"
 
@@ -99,7 +99,7 @@ def _decode_text(data: bytes) -> str:
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise InputError(f"{TABLE}, line {line}: the text has a zero byte; save the table as CSV in UTF-8")
-    if not text.strip(",; \t\r\n"):
+    if not text.replace(",", "").replace(";", "").strip():
         raise InputError(f"{TABLE}: the file is empty; write a header line file,label,patient and a row for each file")
     return text
 
@@ -107,7 +107,8 @@ def _decode_text(data: bytes) -> str:
 def _parse_csv(text: str, separator: str) -> TableText:
     _check_separator(text, separator)
     lines = _iter_csv_rows(text, separator)
-    first_line, header = next(lines)
+    first_line, header = next(lines, (1, [""]))
+    check_header(header, f"{TABLE}, line {first_line}")
     rows = []
     for line, cells in lines:
         if len(cells) != len(header):

@@ -59,6 +59,11 @@ WRONG_TABLES = [
     ("labels.csv", " \r\n,,\n", "the file is empty"),
     ("labels.csv", "file,label,patient\n", "has columns, but no row"),
     ("labels.csv", f"{ROSSI}.dcm,no\n{ROSSI}.dcm,yes", "line 1: none of the 2 columns .* no header line; add the line"),
+    (
+        "labels.csv",
+        f"Export of {ROSSI}\nfile,label\na,no",
+        "line 1: none of the 1 columns .* remove titles and comments",
+    ),
     ("labels.csv", f"image,{ROSSI},x\n{ROSSI},no,x", r"line 1, column 2: the column is unknown"),
     ("labels.csv", f"name,label\n{ROSSI}.dcm,no", "line 1: no column 'file' among the 2 columns"),
     ("labels.csv", f"file,patient\n{ROSSI}.dcm,no", "line 1: no column 'label', which a task of type Classification"),
