@@ -63,7 +63,7 @@ def read_header(path: Path) -> Header:
     """
     with translate_read_errors():
         dataset = _read_dataset(path, header_only=True)
-        modality, study = str(dataset.get("Modality") or ""), str(dataset.get("StudyInstanceUID") or "")
+        modality, study = dataset.Modality, str(dataset.get("StudyInstanceUID") or "")
         series = str(dataset.get("SeriesInstanceUID") or "")
         is_slice = modality not in _UNSTACKED_MODALITIES and (
             modality in MEASURED_MODALITIES or bool(dataset.get("ImagePositionPatient"))
@@ -132,6 +132,7 @@ def _read_dataset(path: Path, header_only: bool = False) -> pydicom.Dataset:
     # The pixels of a compressed file are never read, because their format is not supported.
     is_compressed = syntax not in _UNCOMPRESSED
     dataset = pydicom.dcmread(path, stop_before_pixels=header_only or is_compressed, specific_tags=tags)
+    dataset.Modality = str(dataset.get("Modality") or "").strip().upper()
     if int(dataset.get("NumberOfFrames") or 1) == 1:
         flatten_functional_groups(dataset)
     check_object_kind(dataset)
@@ -150,7 +151,7 @@ def _check_supported(dataset: pydicom.Dataset) -> None:
             ReadErrorReason.MULTI_FRAME,
             f"expected one frame, found {dataset.NumberOfFrames}; export one file for each frame",
         )
-    if not str(dataset.get("Modality") or "").strip():
+    if not dataset.Modality:
         raise ReadError(ReadErrorReason.NO_MODALITY, "Modality (0008,0060) is empty; export the image again")
     if str(dataset.get("BurnedInAnnotation") or "").upper() == "YES":
         raise ReadError(

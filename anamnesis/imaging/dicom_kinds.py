@@ -22,7 +22,14 @@ _OBJECT_KINDS = (
         ReadErrorReason.OTHER_OBJECT,
     ),
 )  # fmt: skip
-_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_OBJECT_MODALITIES = {
+    **dict.fromkeys(("SR", "KO"), ReadErrorReason.STRUCTURED_REPORT),
+    "DOC": ReadErrorReason.DOCUMENT,
+    **dict.fromkeys(("RTSTRUCT", "RTPLAN", "RTDOSE", "RTRECORD"), ReadErrorReason.RADIOTHERAPY),
+    "SEG": ReadErrorReason.SEGMENTATION_OBJECT,
+    **dict.fromkeys(("PR", "REG", "FID", "RWV", "AU", "PLAN", "M3D"), ReadErrorReason.OTHER_OBJECT),
+}
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7."  # and the classes below it
 _LOCALIZER_TYPES = {"LOCALIZER", "SCOUT", "TOPOGRAM", "SURVIEW", "SCANOGRAM", "SCANOSCOPE"}
 _CAPTURE_TYPES = {"SCREEN SAVE", "SCREENSHOT", "SCREEN CAPTURE", "DOSE_INFO", "DOSE REPORT"}
 _LOCALIZER_DESCRIPTION = re.compile(
@@ -38,15 +45,18 @@ def check_object_kind(dataset: Dataset) -> None:
     Raises:
         ReadError: with the reason of the kind.
     """
-    file_meta = getattr(dataset, "file_meta", {})
+    file_meta, modality = getattr(dataset, "file_meta", {}), str(dataset.get("Modality") or "")
     sop_class = UID(str(dataset.get("SOPClassUID") or file_meta.get("MediaStorageSOPClassUID") or ""))
-    if reason := next((reason for pattern, reason in _OBJECT_KINDS if pattern.search(sop_class.name)), None):
-        raise ReadError(reason, f"the object is a {sop_class.name}; export image objects only")
+    reasons = (reason for pattern, reason in _OBJECT_KINDS if pattern.search(sop_class.name))
+    if reason := next(reasons, _OBJECT_MODALITIES.get(modality)):
+        raise ReadError(
+            reason, f"the object is a {sop_class.name} with the modality {modality}; export image objects only"
+        )
     if not dataset.get("Rows") or not dataset.get("Columns"):
         is_image_class = not sop_class or "Image" in sop_class.name
         raise ReadError(
             ReadErrorReason.NO_PIXELS if is_image_class else ReadErrorReason.OTHER_OBJECT,
-            f"the object of modality {dataset.get('Modality')} has no rows or columns; export image objects only",
+            f"the object of modality {modality!r} has no rows or columns; export image objects only",
         )
     _check_image_kind(dataset, sop_class)
 
@@ -82,7 +92,7 @@ def _check_image_kind(dataset: Dataset, sop_class: str) -> None:
     is_colour = int(dataset.get("SamplesPerPixel") or 1) > 1 or dataset.get("PhotometricInterpretation") == (
         "PALETTE COLOR"
     )
-    if is_colour or types & _CAPTURE_TYPES or sop_class.startswith(_SECONDARY_CAPTURE):
+    if is_colour or types & _CAPTURE_TYPES or f"{sop_class}.".startswith(_SECONDARY_CAPTURE):
         raise ReadError(
             ReadErrorReason.SCREEN_CAPTURE,
             f"the object of modality {modality} is a secondary capture or has colours; export the original images",

@@ -45,7 +45,11 @@ def _check_length(dataset: Dataset) -> None:
             return
         raise ReadError(ReadErrorReason.NO_PIXELS, "the file has no PixelData (7FE0,0010); export the image again")
     expected, length = get_expected_length(dataset), len(dataset.PixelData)
-    if length < expected or any(dataset.PixelData[expected + expected % 2 :]):  # zeros are padding
+    if (
+        dataset["PixelData"].is_undefined_length
+        or length < expected
+        or any(dataset.PixelData[expected + expected % 2 :])
+    ):  # zeros are padding
         raise ReadError(
             ReadErrorReason.UNREADABLE,
             f"PixelData (7FE0,0010): expected {expected} bytes for rows, columns and bits of the header, "

@@ -121,6 +121,12 @@ def test_projections_of_one_series_are_views_not_slices(write_dicom):
     assert not read_headers(write_dicom("a", RAMP, Modality="DX"))[0].series
 
 
+def test_the_modality_has_one_form(write_dicom):
+    with pytest.warns(UserWarning, match="Invalid value for VR CS"):
+        path = write_dicom("a", RAMP, Modality="mr ")
+    assert read_headers(path)[0].modality == "MR"
+
+
 def test_a_file_without_a_patient_number_has_none(write_dicom):
     assert read_headers(write_dicom("a", RAMP, PatientID=None))[0].patient == ""
 

@@ -43,6 +43,7 @@ CT = {"Modality": "CT", "RescaleSlope": 1, "RescaleIntercept": -1024}
         ({"SOPClassUID": GrayscaleSoftcopyPresentationStateStorage, **NO_IMAGE}, ReadErrorReason.OTHER_OBJECT, True),
         ({"SOPClassUID": MediaStorageDirectoryStorage, **NO_IMAGE}, ReadErrorReason.OTHER_OBJECT, True),
         ({"SOPClassUID": "1.3.12.2.1107.5.9.1", **NO_IMAGE}, ReadErrorReason.OTHER_OBJECT, True),
+        ({"SOPClassUID": CTImageStorage, "Modality": "SR", **NO_IMAGE}, ReadErrorReason.STRUCTURED_REPORT, True),
         ({"SOPClassUID": MRImageStorage, **NO_IMAGE}, ReadErrorReason.NO_PIXELS, False),
         ({"SOPClassUID": VLWholeSlideMicroscopyImageStorage}, ReadErrorReason.WHOLE_SLIDE, False),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"], **CT}, ReadErrorReason.LOCALIZER, True),
