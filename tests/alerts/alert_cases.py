@@ -105,6 +105,18 @@ CASES = (
         summary="wards/chest performs worse at site ulm than at another site",
     ),
     AlertCase(
+        "AnamnesisModelWithdrawn",
+        {f'{_REASON}type="Ready",reason="Withdrawn"}}': "1"},
+        quiet={
+            f'{_REASON}type="Ready",reason="Withdrawn"}}': "_",
+            f'{_REASON}type="Ready",reason="NoChampion"}}': "1",
+        },
+        labels=MODEL,
+        summary="wards/chest was withdrawn: no version may be used",
+        at=3,
+        pending=0,
+    ),
+    AlertCase(
         "AnamnesisModelStalled",
         {f'model_site_state{{{_MS},state="OutsideChangePlan"}}': "1"},
         quiet={

@@ -254,6 +254,13 @@ PROVOKED_ALERTS = (
         value="0.060",
     ),
     ProvokedAlert(
+        "AnamnesisModelWithdrawn",
+        model_with_condition(condition_types.READY, "False", reasons.WITHDRAWN),
+        within_limit=IN_USE,
+        other_limit=NO_CHAMPION,
+        labels=MODEL,
+    ),
+    ProvokedAlert(
         "AnamnesisModelStalled",
         model_with_condition(condition_types.READY, "False", reasons.INVALID_SPEC),
         within_limit=IN_USE,

@@ -18,7 +18,7 @@ from anamnesis.operator.api import ContinualModel, Site
 from anamnesis.operator.api.annotations import UPDATE_REQUEST_PREFIX
 from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.condition_types import DECIDED, RECORDED
-from anamnesis.operator.api.status import SiteStatus
+from anamnesis.operator.api.status import SiteStatus, UpdateApprovalStatus
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import PipelineJob, Run, RunState
 from anamnesis.operator.controllers.continualmodel.controller import ModelReconciler
@@ -59,6 +59,7 @@ class HospitalNetwork:
         self.stores: dict[str, MemoryStore] = {}
         self.quality: dict[str, str] = {}
         self.corrected_labels: dict[str, int] = {}
+        self.extra_counts: dict[str, dict[str, int]] = {}
         self.writes_left: int | None = None
         self.unreachable = False
         self.hospital_count = 0
@@ -148,6 +149,7 @@ class FakeBackend:
             patients=patients,
             quality=quality,
             corrected_labels=self.network.corrected_labels.get(request.site.name, 0),
+            extra_counts=self.network.extra_counts.get(request.site.name),
         )
 
     def _simulate_evaluation(self, request: EvaluationRequest) -> None:
@@ -200,7 +202,7 @@ class FakeHospital:
         self.cluster.guarded_since = START - timedelta(days=1)
         self.cluster.before = lambda verb, resource: network.count_write()
         self.backend = FakeBackend(network)
-        self.approval_numbers = itertools.count(1)
+        self.approval_prefix, self.approval_numbers = f"approval-{network.hospital_count}", itertools.count(1)
         for site in sites:
             self.cluster.create(Site.model_validate(site_document(site)))
         self.cluster.create(ContinualModel.model_validate(model_document(spec, sites)))
@@ -289,9 +291,20 @@ class FakeHospital:
         spec = {**target, **versions, "decision": decision, "approver": approver, "reason": "reviewed"}
         spec |= {"report": report} if report else {}
         document_fields = document(
-            "UpdateApproval", f"approval-{next(self.approval_numbers)}", spec, {"namespace": SPACE}
+            "UpdateApproval", f"{self.approval_prefix}-{next(self.approval_numbers)}", spec, {"namespace": SPACE}
         )
         return self.cluster.create(UpdateApproval.model_validate(document_fields))
+
+    def recreate_approval(self, approval: UpdateApproval) -> None:
+        """Deletes an approval and creates it again, as a tool that keeps manifests does: another uid, no status."""
+        self.cluster.delete(approval)
+        fields = approval.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"status", "metadata"})
+        metadata = {"name": approval.metadata.name, "namespace": SPACE}
+        self.cluster.create(UpdateApproval.model_validate({**fields, "metadata": metadata}))
+
+    def wipe_approval_status(self, approval: UpdateApproval) -> None:
+        """Loses the status of an approval, as a restore of a backup without statuses does."""
+        self.cluster.put_status(approval, UpdateApprovalStatus())
 
     def approval_result(self, approval: UpdateApproval) -> tuple[str, str]:
         """Status and reason of an approval's condition."""

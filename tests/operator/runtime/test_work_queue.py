@@ -144,3 +144,21 @@ def test_a_waiting_worker_wakes_up_for_a_key_and_for_the_shutdown() -> None:
     queue.shut_down()
     thread.join(5)
     assert keys == [KEYS[0], None]
+
+
+DECISION = ReconcileKey("UpdateApproval", "wards", "chest")
+
+
+def test_the_decisions_of_people_go_before_everything_else() -> None:
+    elapsed = [0.0]
+    queue = WorkQueue(clock=lambda: elapsed[0])
+    for key in KEYS:
+        queue.add(key)
+    queue.add(DECISION, delay=5)
+    assert queue.get(timeout=0) == KEYS[0], "it is not due yet"
+    elapsed[0] = 6
+    assert queue.get(timeout=0, decisions_only=True) == DECISION
+    assert queue.get(timeout=0, decisions_only=True) is None, "all other keys are left to other workers"
+    queue.done(DECISION)
+    queue.add(DECISION)
+    assert [queue.get(timeout=0) for _ in range(3)] == [DECISION, KEYS[1], KEYS[2]]

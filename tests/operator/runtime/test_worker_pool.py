@@ -84,3 +84,27 @@ def test_a_process_that_does_not_lead_reconciles_nothing() -> None:
     queue.shut_down()
     assert workers.wait(5)
     assert not processed_keys
+
+
+def test_a_decision_waits_for_no_other_work() -> None:
+    """With every worker busy, for example with a back end that does not answer, people's decisions are executed."""
+    queue, may_end, recorded = WorkQueue(), threading.Event(), threading.Event()
+
+    def reconcile(key: ReconcileKey) -> timedelta | None:
+        if key.is_decision:
+            recorded.set()
+        else:
+            may_end.wait(10)
+        return None
+
+    workers = WorkerPool(queue, reconcile, lambda: True, lambda kind, result, seconds: None)
+    workers.start(2)
+    for number in range(20):
+        queue.add(ReconcileKey("ContinualModel", "wards", f"model-{number}"))
+    eventually(lambda: queue.depth == 18)
+    queue.add(ReconcileKey("UpdateApproval", "wards", "model-0"))
+    assert recorded.wait(5)
+    assert queue.depth == 18
+    may_end.set()
+    queue.shut_down()
+    assert workers.wait(5)

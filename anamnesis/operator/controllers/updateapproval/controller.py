@@ -19,7 +19,7 @@ from anamnesis.operator.plan import ApprovalState, ObservedApproval, PlannedAppr
 from anamnesis.operator.plan.approvals import decide_approval, find_refusal
 from anamnesis.operator.runtime.cluster import Cluster, ClusterDownError, LeadershipLostError
 from anamnesis.operator.runtime.reconcile_key import ReconcileKey
-from anamnesis.records import AnamnesisError, ConflictError, LogEntry
+from anamnesis.records import AnamnesisError, ConflictError, InputError, LogEntry
 from anamnesis.records.timestamps import Clock
 from anamnesis.registry import ApprovalToRecord, History, Log, read_update_result, record_approval
 from anamnesis.storage import Store
@@ -36,10 +36,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PendingApproval:
-    """An UpdateApproval whose state is not final, and the ModelUpdate that it names, if there is one."""
+    """An UpdateApproval whose state is not final, and the ModelUpdate that it names, if there is one.
+
+    Attributes:
+        resource: the approval.
+        update: the ModelUpdate; none where there is none.
+        problem: why the ModelUpdate is not readable, or none.
+    """
 
     resource: UpdateApproval
-    update: ModelUpdate | None
+    update: ModelUpdate | None = None
+    problem: InputError | None = None
 
 
 class ApprovalReconciler:
@@ -118,6 +125,8 @@ class ApprovalReconciler:
         admission_policy_since: datetime | None,
     ) -> PlannedApprovalStatus:
         """Decides about an approval, and writes it to the log unless another process was faster."""
+        if approval.problem:
+            raise approval.problem
         log = Log(registry)
         observed = self._observe(model, approval, registry, log.entries(), log.history())
         status = decide_approval(observed, admission_policy_since)
@@ -152,10 +161,18 @@ class ApprovalReconciler:
         for approval in sorted(self._cluster.list(UpdateApproval, namespace), key=_creation_order):
             if is_final(approval):
                 continue
-            update = self._cluster.get(ModelUpdate, namespace, approval.spec.update) if approval.spec.update else None
-            if concerns_model(approval, update, loaded_model.name):
-                pending_approvals.append(PendingApproval(approval, update))
+            pending_approval = self._with_update(approval, namespace)
+            if concerns_model(approval, pending_approval.update, loaded_model.name):
+                pending_approvals.append(pending_approval)
         return pending_approvals
+
+    def _with_update(self, approval: UpdateApproval, namespace: str) -> PendingApproval:
+        if approval.spec.update is None:
+            return PendingApproval(approval)
+        try:
+            return PendingApproval(approval, self._cluster.get(ModelUpdate, namespace, approval.spec.update))
+        except InputError as error:  # a ModelUpdate of another release, which must not stop other decisions
+            return PendingApproval(approval, problem=error)
 
     def _record(self, approval: UpdateApproval, observed: ObservedApproval, registry: Store) -> None:
         spec, metadata = approval.spec, approval.metadata
