@@ -6,6 +6,7 @@ from decimal import Context, Decimal, Inexact
 from enum import StrEnum
 
 from anamnesis.records import (
+    MINIMUM_TEST_PATIENTS,
     Criterion,
     Decision,
     Enforcement,
@@ -78,7 +79,7 @@ class GatePolicy:
     tasks: Mapping[str, TaskLimits] = field(default_factory=dict)
     approval: ApprovalMode = ApprovalMode.REQUIRED
     enforcement: Enforcement = Enforcement.ENFORCED
-    minimum_test_patients: int = 30
+    minimum_test_patients: int = MINIMUM_TEST_PATIENTS
 
     def __post_init__(self) -> None:
         TaskLimits(self.floor, self.margin, self.saliency_floor)  # checks them
