@@ -24,6 +24,7 @@ from anamnesis.records.errors import (
 )
 from anamnesis.records.evaluation import (
     MINIMUM_CELL_PATIENTS,
+    MINIMUM_TEST_PATIENTS,
     Calibration,
     Evaluation,
     EvaluationSet,
@@ -38,6 +39,7 @@ from anamnesis.records.site import LabelOrigin, LabelSource, PatientOrigin, Site
 from anamnesis.records.task import Task, TaskType, find_class_indices, label_space
 from anamnesis.records.update_run import (
     CORRECTED_TEST_LABELS,
+    RETURNED_IMAGES,
     SourceState,
     UpdateResult,
     UpdateResultKind,
@@ -48,6 +50,8 @@ from anamnesis.records.version import UpdateCost, UpdateRecord, Version
 __all__ = [
     "CORRECTED_TEST_LABELS",
     "MINIMUM_CELL_PATIENTS",
+    "MINIMUM_TEST_PATIENTS",
+    "RETURNED_IMAGES",
     "TRAINING_SPLITS",
     "AnamnesisError",
     "Calibration",

@@ -11,6 +11,8 @@ from anamnesis.records.signature import Signature
 
 MINIMUM_CELL_PATIENTS = 10
 """A number about fewer patients leaves no site and is in no report."""
+MINIMUM_TEST_PATIENTS = 30
+"""Default of the gate: a task is judged where each class has so many test patients."""
 _RECALL_PREFIX = "Recall/"
 
 

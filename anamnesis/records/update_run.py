@@ -56,6 +56,10 @@ CORRECTED_TEST_LABELS = "corrected_test_labels"
 """Key of ``counts``: number of cases of the test set whose label in the source is another one now."""
 
 
+RETURNED_IMAGES = "returned_images"
+"""Key of ``counts``: number of images that are copies of test or calibration patients' images under another name."""
+
+
 @dataclass(frozen=True, slots=True)
 class UpdateResult:
     """The result of a run on a cluster; stored in the registry once, under its claim. The first result counts.

@@ -6,6 +6,7 @@ from decimal import Context, Decimal, Inexact
 from enum import StrEnum
 
 from anamnesis.records import (
+    MINIMUM_TEST_PATIENTS,
     Criterion,
     Decision,
     Enforcement,
@@ -78,7 +79,7 @@ class GatePolicy:
     tasks: Mapping[str, TaskLimits] = field(default_factory=dict)
     approval: ApprovalMode = ApprovalMode.REQUIRED
     enforcement: Enforcement = Enforcement.ENFORCED
-    minimum_test_patients: int = 30
+    minimum_test_patients: int = MINIMUM_TEST_PATIENTS
 
     def __post_init__(self) -> None:
         TaskLimits(self.floor, self.margin, self.saliency_floor)  # checks them
@@ -235,7 +236,8 @@ def _describe_replaced_scores(
         earlier_test = replace(test, test_set=history.earlier_test_set(test.test_set))
         score = _worst_score(evaluations, earlier_test, FORGETTING, test.task.primary_metric)
         if score is not None:
-            yield f" (on the replaced test set of {test.site}: {test.task.primary_metric} {score}, not required)"
+            metric = test.task.primary_metric
+            yield f" (on the replaced test set of {test.site} it scores {metric} {score}, not required)"
 
 
 def _format_criteria_count(criteria: Sequence[Criterion]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from anamnesis.records import (
     CORRECTED_TEST_LABELS,
+    RETURNED_IMAGES,
     InputError,
     Progress,
     SiteConfig,
@@ -23,7 +24,13 @@ from anamnesis.snapshots.inspection import inspect_source
 from anamnesis.snapshots.keys import key_fingerprint, pseudonymise_patient
 from anamnesis.snapshots.manifest import SampleRecord, SnapshotManifest, snapshot_key, write_snapshot_manifest
 from anamnesis.snapshots.parallel import OrderedExecutorMap, ordered_executor_map
-from anamnesis.snapshots.quarantine import QuarantineLog, count_by_reason, format_reasons, quarantine_url
+from anamnesis.snapshots.quarantine import (
+    QuarantineLog,
+    QuarantineReason,
+    count_by_reason,
+    format_reasons,
+    quarantine_url,
+)
 from anamnesis.snapshots.sample_assembly import AssembledSample, assemble_samples, move_to_reserve
 from anamnesis.snapshots.shared_identifiers import check_identifiers
 from anamnesis.snapshots.source_files import (
@@ -33,6 +40,7 @@ from anamnesis.snapshots.source_files import (
     fetch_files,
     list_source_items,
 )
+from anamnesis.snapshots.split_notices import describe_splits
 from anamnesis.snapshots.splits import assign_splits, check_declared_splits, stratified_subset
 from anamnesis.snapshots.store_binding import bind_store, check_store_binding
 from anamnesis.snapshots.studies import JoinedStudies
@@ -55,13 +63,15 @@ class IngestResult:
         test_set: digest of the current test set.
         fingerprint: fingerprint of source and settings; an ingest with the same one returns this result at once.
         key_fingerprint: fingerprint of the split key.
-        counts: numbers of samples ``train``, ``test``, ``reserve``, ``pending``; of studies ``left_out`` (by
+        counts: numbers of samples by split; of studies ``left_out`` (by
             ``maximum_studies``); of images ``ignored`` (by label), ``quarantined``, ``foreign`` (not for the site) and
-            ``copies`` (of other files); of cases of the test set with ``corrected_test_labels``, where there are some.
+            ``copies`` (of other files); of cases of the test set with ``corrected_test_labels``, and of
+            ``returned_images``, where there are some.
         reasons: quarantine reason -> number of images.
         foreign_reasons: reason -> number of files and images that are not for the site.
         quarantine_list: URL of the list of these files, in the site's own store.
         modality: main modality of the site: key of the image that a network reads.
+        notices: sentences about the splits, for people.
         reused: whether this is the result of an earlier ingest, because nothing has changed.
     """
 
@@ -74,6 +84,7 @@ class IngestResult:
     modality: str
     foreign_reasons: Mapping[str, int] = field(default_factory=dict)
     quarantine_list: str = ""
+    notices: tuple[str, ...] = ()
     reused: bool = False
 
 
@@ -118,7 +129,8 @@ def ingest(
         progress=progress,
     )
     manifest = _build_manifest(config, store, key, assembled_samples)
-    corrected_labels = count_corrected_labels(list_test_sets(store)[-1], manifest.samples)
+    test_set = list_test_sets(store)[-1]
+    corrected_labels = count_corrected_labels(test_set, manifest.samples)
     result = IngestResult(
         snapshot=write_snapshot_manifest(store, manifest),
         test_set=manifest.test_set,
@@ -131,6 +143,7 @@ def ingest(
         modality=config.modalities[0],
         foreign_reasons=count_by_reason(quarantine_log.foreign),
         quarantine_list=quarantine_log.url,
+        notices=tuple(describe_splits(manifest, test_set)),
     )
     # If a file changed during the ingest or was not returned, the fingerprint does not describe the result.
     is_complete = ListingProblem.NOT_RETURNED not in result.reasons
@@ -317,6 +330,8 @@ def _assemble_source(
         "left_out": len(studies) - len(selected_studies),
         **quarantine_log.counts(),
     }
+    if returned_count := count_by_reason(quarantine_log.entries).get(QuarantineReason.TEST_PATIENT_RETURNED):
+        counts[RETURNED_IMAGES] = returned_count
     return unique_samples, counts
 
 

@@ -59,6 +59,7 @@ class HospitalNetwork:
         self.stores: dict[str, MemoryStore] = {}
         self.quality: dict[str, str] = {}
         self.corrected_labels: dict[str, int] = {}
+        self.extra_counts: dict[str, dict[str, int]] = {}
         self.writes_left: int | None = None
         self.unreachable = False
         self.hospital_count = 0
@@ -148,6 +149,7 @@ class FakeBackend:
             patients=patients,
             quality=quality,
             corrected_labels=self.network.corrected_labels.get(request.site.name, 0),
+            extra_counts=self.network.extra_counts.get(request.site.name),
         )
 
     def _simulate_evaluation(self, request: EvaluationRequest) -> None:

@@ -1,5 +1,6 @@
 """What the pods of an update do, without images or training: they leave an outcome in the registry."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 
@@ -46,6 +47,7 @@ def simulate_update(
     patients: int,
     quality: str,
     corrected_labels: int = 0,
+    extra_counts: Mapping[str, int] | None = None,
 ) -> None:
     """Does an update, once.
 
@@ -57,6 +59,7 @@ def simulate_update(
         patients: so many.
         quality: the score of what is learned from it, on every test set.
         corrected_labels: so many labels of the frozen test set were corrected in the source.
+        extra_counts: further counts of the result.
     """
     trigger = request.trigger
     assert trigger is not None
@@ -74,7 +77,7 @@ def simulate_update(
         snapshot=snapshot,
         test_set=test_set,
         new_patients=patients,
-        counts={"train": patients, CORRECTED_TEST_LABELS: corrected_labels},
+        counts={"train": patients, CORRECTED_TEST_LABELS: corrected_labels} | dict(extra_counts or {}),
     )
     if patients < trigger.minimum_patients:
         write_update_result(store, replace(outcome, kind=UpdateResultKind.TOO_FEW_PATIENTS))

@@ -165,3 +165,16 @@ def test_an_old_schema_is_refused_in_one_sentence(make_site):
     site.store.put(key, canonical_json(fields | {"digest": digest_json(fields["test_set"])}))
     with pytest.raises(InputError, match="found schema 1 of TestSet, this release reads schema 2"):
         snapshots.list_test_sets(site.store)
+
+
+def test_an_empty_training_side_and_few_test_patients_are_told(make_site):
+    site = make_site()
+    site.fill(35)
+    notices = site.ingest(test_fraction=1.0).notices
+    assert len(notices) == 1
+    assert "no labelled patient is on the training side" in notices[0]
+    other = make_site("south", classes=("no", "yes"))
+    _fill_archive(other, 40)
+    (notice,) = other.ingest().notices
+    assert "test patients of the classes: 'no' " in notice
+    assert "below gate.minimumTestPatients (30 if it is not set) the gate stays undecided" in notice

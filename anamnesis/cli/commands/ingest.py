@@ -66,7 +66,8 @@ def ingest(
         ]
         for name, result in results.items()
     ]
-    lines = [*format_table(["site", "snapshot", *count_names, ""], rows), *_describe_unused_files(results)]
+    notices = (f"{name}: {notice}" for name, result in results.items() for notice in result.notices)
+    lines = [*format_table(["site", "snapshot", *count_names, ""], rows), *_describe_unused_files(results), *notices]
     print_result(results, lines, as_json)
     if failures:
         raise combine_failures(failures)

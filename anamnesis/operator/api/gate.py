@@ -9,6 +9,7 @@ from anamnesis.operator.api.cel import cel_rules
 from anamnesis.operator.api.method import KnownMethod
 from anamnesis.operator.api.string_types import MethodName, PathSafeName
 from anamnesis.operator.api.value_types import Share, UniqueItems, UniqueNames
+from anamnesis.records import MINIMUM_TEST_PATIENTS
 
 _NO_LIMIT_MESSAGE = "the entry sets no limit; add floor, margin or saliencyFloor, or remove the entry"
 
@@ -57,7 +58,7 @@ class GateSpec(ApiModel):
     """How far the score of an earlier task may fall below its best score ever, a decimal in quotes."""
     saliency_floor: Share | None = None
     """Lowest agreement (IoU) of the saliency maps with those of the base version. If omitted, it is not judged."""
-    minimum_test_patients: Annotated[int, Field(ge=0, le=100_000, strict=True)] = 30
+    minimum_test_patients: Annotated[int, Field(ge=0, le=100_000, strict=True)] = MINIMUM_TEST_PATIENTS
     """A task is judged where each class has so many test patients; else the candidate stays undecided. 0: always.
 
     Numbers of patients below 10 are not published, so a minimum below 10 is always met.

@@ -28,6 +28,9 @@ NO_RECENT_CASES: Final = "NoRecentCases"
 ENTRIES_VERIFIED: Final = "EntriesVerified"
 ENTRY_UNVERIFIED: Final = "EntryUnverified"
 RECORDS_UNSIGNED: Final = "RecordsUnsigned"
+# TestPatientReturned
+IMAGES_RETURNED: Final = "ImagesReturned"
+NO_IMAGE_RETURNED: Final = "NoImageReturned"
 # Claimed, RunSucceeded
 CLAIMED_ELSEWHERE: Final = "ClaimedElsewhere"
 NOT_CLAIMED: Final = "NotClaimed"

@@ -14,6 +14,7 @@ from anamnesis.operator.api.conditions import (
 )
 from anamnesis.operator.api.model import ContinualModel
 from anamnesis.operator.api.status import ContinualModelStatus
+from anamnesis.operator.controllers.continualmodel.conditions.returned_patients import returned_patients_condition
 from anamnesis.operator.controllers.continualmodel.conditions.task_scores import (
     drifting_condition,
     forgetting_condition,
@@ -24,7 +25,7 @@ from anamnesis.operator.controllers.continualmodel.conditions.unverified_promoti
 )
 from anamnesis.operator.controllers.continualmodel.state import BackendProblem, ModelState, RegistryState
 from anamnesis.operator.plan import PlanInput, PlannedModelStatus, PlannedSiteStatus, SiteState, UpdateState
-from anamnesis.records import EntryKind, LogEntry, Split
+from anamnesis.records import EntryKind, LogEntry, Split, UpdateResult
 from anamnesis.registry import describe_withdrawal
 
 _STATES_THAT_NEED_A_PERSON = {SiteState.FAILED, SiteState.UNREADABLE, SiteState.OUTSIDE_CHANGE_PLAN}
@@ -52,6 +53,9 @@ def model_status(state: ModelState, plan_input: PlanInput, planned_status: Plann
         drifting_condition(tasks),
         _backend_condition(state.backend_problem),
         unverified_promotion_condition(state),
+        returned_patients_condition(
+            (site.name, result) for site in planned_status.sites if (result := _latest_result(state, site.name))
+        ),
     )
     named_conditions = with_names(conditions, model.metadata.namespace, model.metadata.name)
     values = {
@@ -212,14 +216,8 @@ def _site_status(state: ModelState, plan_input: PlanInput, planned_site: Planned
     ]
     promotions = [registry.promotion_entry(digest) for digest, _ in learned_versions]
     learned_at = next((entry.time for entry in reversed(promotions) if entry), None)
-    result_by_snapshot = {
-        result.snapshot or "": result for result in registry.results.values() if result.site == planned_site.name
-    }
-    results = [  # the registry keeps results longer than the cluster keeps ModelUpdates
-        result_by_snapshot.get(snapshot or "") for _, snapshot in learned_versions
-    ]
-    results += [registry.result_of(update) for update in state.updates if update.spec.site == planned_site.name]
-    counts = next((result.counts for result in reversed(results) if result), {})
+    latest_result = _latest_result(state, planned_site.name)
+    counts = latest_result.counts if latest_result else {}
     return {
         "name": planned_site.name,
         "state": planned_site.state.value,
@@ -229,6 +227,18 @@ def _site_status(state: ModelState, plan_input: PlanInput, planned_site: Planned
         "last_learned_time": learned_at,
         "answered_request": plan_input.sites[planned_site.name].answered_counter,
     }
+
+
+def _latest_result(state: ModelState, site: str) -> UpdateResult | None:
+    """Returns the result of the site's last run, or of the version of the site in use."""
+    registry = state.registry
+    results_of_site = [result for result in registry.results.values() if result.site == site]
+    result_by_snapshot = {result.snapshot or "": result for result in results_of_site}
+    results = [  # the registry keeps results longer than the cluster keeps ModelUpdates
+        result_by_snapshot.get(version.snapshot or "") for _, version in registry.lineage if version.site == site
+    ]
+    results += [registry.result_of(update) for update in state.updates if update.spec.site == site]
+    return next((result for result in reversed(results) if result), None)
 
 
 def _decision_counts(registry: RegistryState) -> dict[str, int]:
