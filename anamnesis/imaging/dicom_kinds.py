@@ -33,8 +33,8 @@ _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7."  # and the classes below it
 _LOCALIZER_TYPES = {"LOCALIZER", "SCOUT", "TOPOGRAM", "SURVIEW", "SCANOGRAM", "SCANOSCOPE"}
 _CAPTURE_TYPES = {"SCREEN SAVE", "SCREENSHOT", "SCREEN CAPTURE", "DOSE_INFO", "DOSE REPORT"}
 _LOCALIZER_DESCRIPTION = re.compile(
-    r"(?<![a-z])(locali[sz]ers?|(aah)?scouts?|topograms?|surview|survey|scanogram|scanoscope|3[- ]?plane[- ]?loc)"
-    r"(?![a-z])",
+    r"(?<![a-z])(locali[sz]ers?|(aah)?scouts?|topograms?|surview|scanogram|scanoscope|3[- ]?plane[- ]?loc)"
+    r"(?![a-z])|^\W*survey(?![a-z])",  # "Survey" begins the name of a localizer; "skeletal survey" is an examination
     re.I,
 )
 

@@ -20,6 +20,7 @@ from anamnesis.operator.plan import PlannedModelStatus, SiteState
 from anamnesis.pipelines.run_record import RunRecord
 from anamnesis.records import AnamnesisError, Decision, InputError, Progress, decode, short_digest
 from anamnesis.records.timestamps import utc_now
+from anamnesis.snapshots.training_selection import describe_held_back
 from anamnesis.updates.requests import UpdateRequest
 
 
@@ -34,6 +35,7 @@ class LearnedUpdate:
         verdict: of the gate.
         promoted: whether it is the champion.
         reason: the gate's reason.
+        held_back: which patients wait until there are enough, in words; empty for none.
     """
 
     site: str
@@ -42,12 +44,14 @@ class LearnedUpdate:
     verdict: str
     promoted: bool
     reason: str
+    held_back: str = ""
 
     @property
     def summary(self) -> str:
         """One line for people; the details of the reason are in the report."""
         promotion, reason = "promoted" if self.promoted else "not promoted", self.reason.partition(":")[0]
-        return f"{short_digest(self.version)} {promotion}; verdict of the gate: {self.verdict}, {reason}"
+        held_back = f"; {self.held_back}" if self.held_back else ""
+        return f"{short_digest(self.version)} {promotion}; verdict of the gate: {self.verdict}, {reason}{held_back}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,8 @@ def _run_updates(
 def _read_learned_update(request: UpdateRequest, record: RunRecord) -> LearnedUpdate:
     outputs = record.step("promote_model").outputs
     decision = decode(Decision, outputs["decision"], "decision")
+    trained = record.step(f"train_{request.configuration.method}").outputs
+    held_back = decode(dict[str, int], trained["held_back"], "held_back")
     promoted = bool(outputs["promoted"])
     return LearnedUpdate(
         request.site.name,
@@ -162,6 +168,7 @@ def _read_learned_update(request: UpdateRequest, record: RunRecord) -> LearnedUp
         verdict=decision.verdict.value,
         promoted=promoted,
         reason=decision.reason,
+        held_back=describe_held_back(held_back, request.minimum_patients),
     )
 
 

@@ -1,6 +1,6 @@
 """Reads the input of the plan for one model: the registry's log and versions, and the contents of each site."""
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,6 +21,8 @@ class SiteContents:
     Attributes:
         snapshot: digest of the snapshot of the source's present contents; empty where these were never ingested.
         test_set: digest of the test set in force; empty before the first ingest.
+        training_set: digest of what an update may learn of the snapshot; empty where there is no snapshot.
+        held_back: which patients of the snapshot an update does not learn yet, in words; empty for none.
         problem: why source or store is not readable, or empty.
         corrected_labels: number of cases of the test set whose label in the source is another one now.
     """
@@ -28,6 +30,8 @@ class SiteContents:
     snapshot: str = ""
     test_set: str = ""
     problem: str = ""
+    training_set: str = ""
+    held_back: str = ""
     corrected_labels: int = 0
 
 
@@ -79,8 +83,8 @@ def observe_local(
     observed_sites = {}
     for name, contents in site_contents.items():
         data = (name, contents.snapshot)
-        if any((version.site, version.snapshot) == data for _, version in lineage):
-            observed_sites[name] = ObservedSite(is_learned=True, problem=contents.problem)
+        if _is_learned(name, contents, [version for _, version in lineage]):
+            observed_sites[name] = ObservedSite(is_learned=True, problem=contents.problem, held_back=contents.held_back)
             continue
         request = update_request(model, sites[name], split_key="", base=champion, learned_sites=learned_refs, author="")
         tests = required_tests(request, contents.test_set, contents.corrected_labels)
@@ -96,3 +100,11 @@ def observe_local(
     withdrawal = describe_withdrawal(history.withdrawal) if history.withdrawal else ""
     plan_input = PlanInput(champion, observed_sites, submitted_sites, on_demand=True, withdrawal=withdrawal)
     return LocalObservation(plan_input, site_contents, learned_refs, lineage)
+
+
+def _is_learned(site: str, contents: SiteContents, lineage: Sequence[Version]) -> bool:
+    """Whether the lineage learned the snapshot, or all that may be learned of it now."""
+    learned_versions = [version for version in lineage if version.site == site]
+    if contents.snapshot in {version.snapshot for version in learned_versions}:
+        return True
+    return bool(contents.held_back and learned_versions) and learned_versions[-1].training_set == contents.training_set

@@ -28,6 +28,7 @@ def make_site_inspector(
 
     def inspect_site(site: LoadedResource[Site]) -> SiteContents:
         from anamnesis.snapshots import find_ingest_result, list_test_sets, read_site_key
+        from anamnesis.snapshots.training_selection import preview_training_set
 
         test_set = ""
         if site.name in failures:
@@ -43,7 +44,15 @@ def make_site_inspector(
             if ingest_result is None:
                 return SiteContents("", test_set)
             corrected_labels = ingest_result.counts.get(CORRECTED_TEST_LABELS, 0)
-            return SiteContents(ingest_result.snapshot, test_set, corrected_labels=corrected_labels)
+            minimum_patients = selected_model.model.resource.spec.change_plan.minimum_patients
+            selection = preview_training_set(store, ingest_result.snapshot, minimum_patients)
+            return SiteContents(
+                ingest_result.snapshot,
+                test_set,
+                training_set=selection.training_set.digest,
+                held_back=selection.held_back_text,
+                corrected_labels=corrected_labels,
+            )
         except AnamnesisError as error:  # the site's status reports it; the other sites continue
             return SiteContents("", test_set, str(error))
 

@@ -43,6 +43,9 @@ class QuarantineReason(StrEnum):
 
 NOT_FOR_THE_SITE = frozenset({*FOREIGN_REASONS, QuarantineReason.OTHER_MODALITY, QuarantineReason.OTHER_BODY_PART})
 """Reasons of intact files that are not for the task of the site. They are counted apart."""
+_CORRECTED_IDENTIFIERS_HINT = (
+    ". If the identifiers of patients were corrected, run 'anamnesis testset issue --site SITE --reason TEXT'"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,12 @@ class QuarantineLog:
             f"{len(quarantined)} of {self.image_count} images are unusable, more than maximumQuarantineShare "
             f"{self.maximum_share:g}: {format_reasons(count_by_reason(quarantined), 3)}. The files are listed in "
             f"{self.url}; repair them, list labels to skip in labels.ignore, or raise maximumQuarantineShare"
+            + (_CORRECTED_IDENTIFIERS_HINT if self._has_returned_patients else "")
         )
+
+    @property
+    def _has_returned_patients(self) -> bool:
+        return any(entry.reason == QuarantineReason.TEST_PATIENT_RETURNED for entry in self.entries)
 
     def write(self) -> None:
         """Writes the list; the number of an entry is its place in the list, from 1. A cause is written as a number."""

@@ -11,7 +11,7 @@ from anamnesis.snapshots.body_parts import is_other_body_part
 from anamnesis.snapshots.copies import drop_copies
 from anamnesis.snapshots.file_names import normalise_file_name, normalise_text
 from anamnesis.snapshots.image_annotations import AnnotatedImage, ImageAnnotation, annotate_image, strip_image_suffix
-from anamnesis.snapshots.label_table_checks import check_label_table, lacks_patient
+from anamnesis.snapshots.label_checks import check_container_labels, check_label_table, lacks_patient
 from anamnesis.snapshots.label_tables import LabelTable
 from anamnesis.snapshots.missing_identifiers import check_missing_identifiers
 from anamnesis.snapshots.quarantine import QuarantineEntry, QuarantineReason, is_quarantined
@@ -100,8 +100,11 @@ def join_studies(
         if file.key not in mask_keys
         for header in headers
     ]
+    annotations = [image.annotation for image in annotated_images]
     if label_table:
-        check_label_table(config, label_table, [image.annotation for image in annotated_images])
+        check_label_table(config, label_table, annotations)
+    else:
+        check_container_labels(config, annotations)
     check_missing_identifiers(config, annotated_images)
     accepted_images, entries = _quarantine_images(config, annotated_images, table_rows or {})
     unique_files, copy_entries = drop_copies(_group_by_file(accepted_images), masks)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 import torch
 from apiserver.hospital_namespace import HospitalNamespace, OperatorProcess
@@ -47,6 +48,8 @@ def hospital_and_operator(
     sites = []
     for name, kind in SITES.items():
         sites.append(site_document(write_phantom_site(tmp_path / "source" / name, kind, 40, 7), tmp_path, name))
+        for path in (tmp_path / "source" / name).rglob("IM*"):  # as an export names them
+            path.rename(path.with_name(f"{pydicom.dcmread(path).PatientName}_{path.name}.dcm"))
         next((tmp_path / "source" / name).iterdir()).joinpath(BROKEN).write_bytes(b"Lindqvist^Astrid, not an image")
     changes = {
         "method": {"name": "EWCPrototype"},

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from anamnesis.snapshots.phantoms import write_phantom_site
+
 from .conftest import documents, write_documents
 
 Call = Callable[..., Any]
@@ -124,3 +126,20 @@ def test_progress_goes_to_standard_error_and_results_to_standard_output(call: Ca
     result = call("ingest", "-f", model_file, "--json")
     json.loads(result.out)
     assert "Traceback" not in result.err
+
+
+def test_a_site_that_grows_by_few_patients_waits_and_says_so(call: Call, promoted_model_file: Path) -> None:
+    folder = promoted_model_file.parent
+    text = promoted_model_file.read_text(encoding="utf-8")
+    promoted_model_file.write_text(text.replace("minimumPatients: 1", "minimumPatients: 20"), encoding="utf-8")
+    write_phantom_site(folder / "more", "xray", 6, 1)
+    for path in sorted((folder / "more").rglob("IM*")):
+        path.rename(folder / "data" / path.parent.name / f"new-{path.name}")
+    result = call("run", "-f", promoted_model_file)
+    assert (result.code, "nothing new to learn" in result.err) == (0, True), result.err
+    assert "held back: " in call("status", "-f", promoted_model_file).out
+    assert state(call, promoted_model_file) == ["Learned"]
+    update = call("update", "-f", promoted_model_file)  # a person asks for it: the same patients are learned again
+    assert update.code == 0, update.err
+    assert "patients (" in update.err
+    assert "(spec.changePlan.minimumPatients)" in update.err

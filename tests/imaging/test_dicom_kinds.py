@@ -49,6 +49,7 @@ CT = {"Modality": "CT", "RescaleSlope": 1, "RescaleIntercept": -1024}
         ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"], **CT}, ReadErrorReason.LOCALIZER, True),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"], "syntax": RLELossless}, ReadErrorReason.LOCALIZER, True),
         ({"SeriesDescription": "AAHScout_MPR_sag"}, ReadErrorReason.LOCALIZER, True),
+        ({"SeriesDescription": "Survey_32ch"}, ReadErrorReason.LOCALIZER, True),
         ({"SeriesDescription": "Topogram  0.6  T20f", **CT}, ReadErrorReason.LOCALIZER, True),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]}, ReadErrorReason.MOSAIC, False),
         ({"SOPClassUID": SecondaryCaptureImageStorage, **CT}, ReadErrorReason.SCREEN_CAPTURE, True),
@@ -70,6 +71,7 @@ def test_objects_that_are_not_for_a_task_are_refused_by_their_header(write_dicom
     "fields",
     [
         {"SeriesDescription": "knee, scouting excluded"},
+        {"SeriesDescription": "Skeletal survey low dose"},
         {"SOPClassUID": SecondaryCaptureImageStorage, "Modality": "OT"},
         {"SOPClassUID": CTImageStorage, "ImageType": ["DERIVED", "SECONDARY", "MPR"], **CT},
     ],

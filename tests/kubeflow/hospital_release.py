@@ -20,13 +20,23 @@ from minio import Minio
 from anamnesis.operator.backends.base import Run
 from anamnesis.operator.backends.kubeflow import KubeflowBackend
 from anamnesis.operator.backends.kubeflow_client import connect
-from anamnesis.records import EntryKind
+from anamnesis.records import EntryKind, SignerRole
 from anamnesis.registry import Log
+from anamnesis.registry.signing import make_signer, new_private_key
 from anamnesis.storage import Store, open_store
 
 Json = dict[str, Any]
 RELEASE_NAMESPACE, MODELS_NAMESPACE, PIPELINES_NAMESPACE = "anamnesis", "wards", "kubeflow"
 SECRET, BUCKET = "bucket", "hospital"
+SIGNING_SECRET, RUN_SECRET = "anamnesis-signing", "run-key"
+OPERATOR_KEY, RUN_KEY = new_private_key(), new_private_key()
+SIGNING = {
+    "publicKeys": [
+        {"name": role.value.lower(), "role": role.value, "key": make_signer(role, private_key).public_key}
+        for role, private_key in ((SignerRole.OPERATOR, OPERATOR_KEY), (SignerRole.RUN, RUN_KEY))
+    ],
+    "runKeySecret": {"name": RUN_SECRET},
+}
 
 
 def object_store_client(environment: Mapping[str, str]) -> Minio:
@@ -48,7 +58,11 @@ def model(name: str, sites: tuple[str, ...], **changes: Any) -> Json:
         "training": {"epochs": 8, "batchSize": 8, "learningRate": "0.005"},
         "trigger": {"quietPeriod": "1s", "minimumNewPatients": 0},
         "gate": {"floor": "0.1", "margin": "1", "approval": "Required", "minimumTestPatients": 0},
-        "registry": {"url": f"s3://{BUCKET}/models/{name}", "credentialsSecret": {"name": SECRET}},
+        "registry": {
+            "url": f"s3://{BUCKET}/models/{name}",
+            "credentialsSecret": {"name": SECRET},
+            "signing": SIGNING,
+        },
         "splitKey": {"type": "Secret", "secret": {"name": SECRET, "key": "ANAMNESIS_SPLIT_KEY"}},
         "backend": {"type": "Kubeflow", "kubeflow": {"endpoint": f"http://ml-pipeline.{PIPELINES_NAMESPACE}:8888"}},
         **changes,

@@ -9,9 +9,13 @@ from images.node_pods import kubectl, on_node, run_pod
 from kubeflow.hospital_release import (
     BUCKET,
     MODELS_NAMESPACE,
+    OPERATOR_KEY,
     PIPELINES_NAMESPACE,
     RELEASE_NAMESPACE,
+    RUN_KEY,
+    RUN_SECRET,
     SECRET,
+    SIGNING_SECRET,
     object_store_client,
 )
 
@@ -23,6 +27,7 @@ VALUES: dict[str, Any] = {
     "requireDigests": True,
     "watchNamespaces": [MODELS_NAMESPACE],
     "operator": {"graceSeconds": 5, "podLabels": {"hospital.example/team": "imaging"}},
+    "signing": {"secretName": SIGNING_SECRET},
     "pipelines": {"pods": {"gpus": 1, "environment": {"HOSPITAL": "north"}}},
 }
 """No networkPolicy: not every network of pods enforces one, a test's mostly not."""
@@ -51,8 +56,15 @@ def create_namespaces(bucket: Mapping[str, str]) -> None:
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "stringData": values}
     for name in (MODELS_NAMESPACE, PIPELINES_NAMESPACE):  # the operator reads the one, pods of pipelines the other
         _apply(name, secret)
+        _apply(name, signing_secret(RUN_SECRET, RUN_KEY))
+    _apply(RELEASE_NAMESPACE, signing_secret(SIGNING_SECRET, OPERATOR_KEY))
     if not object_store_client(bucket).bucket_exists(BUCKET):
         object_store_client(bucket).make_bucket(BUCKET)
+
+
+def signing_secret(name: str, private_key: str) -> dict[str, Any]:
+    """A Secret with a private key, as ``anamnesis key signing`` says."""
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"key": private_key}}
 
 
 def advertise_gpus(count: int) -> None:

@@ -105,6 +105,26 @@ def test_every_criterion_has_value_limit_and_result() -> None:
     assert (decision.candidate, decision.base, decision.champion) == (CANDIDATE.digest, BASE, BASE)
 
 
+def test_a_saliency_floor_on_a_task_without_maps_is_not_waited_for() -> None:
+    segmentation = replace(TESTS[0], task=replace(TESTS[0].task, type=TaskType.SEGMENTATION))
+    scores = {"old": "0.90", "new": "0.90"}
+    decision = decision_of(scores, tests=[segmentation, *TESTS[1:]])
+    saliency = next(item for item in decision.criteria if item.name == "saliency")
+    assert (decision.verdict, saliency.is_applicable, saliency.passed) == (Verdict.PROMOTE, False, None)
+    assert decision.reason == "passed 3 criteria"
+    assert decision_of(scores).verdict is Verdict.AWAIT_EVALUATIONS
+
+
+def test_an_evaluator_that_found_no_maps_is_not_waited_for() -> None:
+    """The method's network has no saliency maps: the evaluation has no metrics."""
+    evaluations = [replace(item, metrics={}) if item.name == "saliency" else item for item in evaluations_of(GOOD)]
+    decision = decision_of({}, evaluations=evaluations)
+    assert decision.verdict is Verdict.PROMOTE
+    assert [item.name for item in decision.criteria if not item.is_applicable] == ["saliency"]
+    low = decision_of({}, evaluations=[*evaluations, *evaluations_of({"old saliency": "0.1"})])
+    assert low.verdict is Verdict.REJECT, "where one evaluator has maps, they count"
+
+
 def test_a_missing_value_has_no_verdict() -> None:
     assert decision_of({}).criteria[0] == criterion("floor", "old", value=None, limit=D("0.80"), passed=None)
 

@@ -143,6 +143,13 @@ def test_a_source_without_images_says_so(make_site):
         site.ingest(source="file:///not/there")
 
 
+def test_images_outside_the_folders_of_classes_say_so(make_site):
+    site = make_site()
+    site.png("Rossi.png")
+    with pytest.raises(InputError, match=r"labels\.from is Container, but none of the 1 images has a label; put the"):
+        site.ingest()
+
+
 def test_a_store_inside_its_source_is_refused(site):
     with pytest.raises(InputError, match=r"is inside the source.*choose a store outside it"):
         snapshots.ingest(site.config, open_store((site.folder / "store").as_uri()), site.key)

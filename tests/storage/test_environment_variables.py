@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anamnesis.operator.source_credentials import source_environment
-from anamnesis.records import AnamnesisError, InputError
-from anamnesis.sources import open_source
+from anamnesis.records import AnamnesisError, InputError, UnreachableError
+from anamnesis.sources import SourceItem, open_source
 from anamnesis.storage import open_store
 from anamnesis.storage.environment_variables import clean_value, read_variable
 
@@ -99,3 +99,19 @@ def test_a_clean_value_fits_into_a_header_or_is_refused(value: str, name: str) -
 
 def test_a_password_keeps_its_spaces_and_letters() -> None:
     assert read_variable({"DICOM_PASSWORD": " pä ß \n"}, "DICOM_PASSWORD") == " pä ß "
+
+
+def test_no_http_library_logs_the_path_of_a_request(
+    s3_environment: Mapping[str, str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    caplog.set_level(logging.DEBUG)
+    uid = "1.2.840.4711"
+    source = open_source(f"dicomweb+{CLOSED_PORT}", {"DICOM_TOKEN": SECRET})
+    with pytest.raises(UnreachableError) as caught:
+        source.read(SourceItem("key", "", 0, locator=f"studies/{uid}/instances/1"))
+    store = open_store("s3://models/logs", s3_environment)
+    store.put("SCHMIDT_ANNA.dcm", b"1")
+    everything = caplog.text + "".join(traceback.format_exception(caught.value))
+    for text in (SECRET, uid, "SCHMIDT", "X-Amz-Signature"):
+        assert text not in everything

@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anamnesis.records import RefusedError, Split, Target, Task, TaskType
+from anamnesis.snapshots import training_selection
 from anamnesis.snapshots.manifest import SampleRecord, SnapshotManifest, write_snapshot_manifest
 from anamnesis.snapshots.training_selection import choose_training_set, count_differing, select_training_set
 from anamnesis.snapshots.training_sets import TrainingSet, list_training_sets
@@ -121,6 +123,22 @@ def test_a_class_with_too_few_patients_waits_and_the_others_are_learned(tmp_path
     assert len(list_training_sets(store)) == 1
     with pytest.raises(RefusedError, match=r"site 'clinic': too few patients.*held back: .*5 of class b"):
         choose_training_set(open_store((tmp_path / "other").as_uri()), _copy(tmp_path, snapshot), 6)
+
+
+def test_another_process_that_was_first_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store(tmp_path.as_uri())
+    small, large = (write_snapshot_manifest(store, snapshot_of(both(count))) for count in (10, 11))
+    write, other_snapshots = training_selection.write_training_set, [small]
+
+    def write_after_another_process(*arguments: Any) -> bool:
+        if other_snapshots:
+            choose_training_set(store, other_snapshots.pop(), MINIMUM)
+        return write(*arguments)
+
+    monkeypatch.setattr(training_selection, "write_training_set", write_after_another_process)
+    selection = choose_training_set(store, large, MINIMUM)
+    assert selection.held_back == {"lesion": 1, "normal": 1}
+    assert list_training_sets(store) == (selection.training_set,)
 
 
 def _copy(folder: Path, snapshot: str) -> str:

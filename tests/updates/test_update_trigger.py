@@ -90,3 +90,19 @@ def test_a_triggered_update_never_records_a_decision(runner: "UpdateRunner") -> 
     with pytest.raises(InputError, match="update_result: missing, although the request has a trigger"):
         steps.promote_model(request, version, test_set, "tester")
     assert Log(open_store(runner.registry)).head() == head
+
+
+def test_new_patients_who_are_held_back_start_no_update(runner: "UpdateRunner") -> None:
+    runner.minimum_patients = 5
+    runner.update("north")
+    runner.write_images("north", patients=28)
+    result = run_update_steps(replace(runner.request("north"), trigger=make_trigger()))
+    assert (result.kind, result.new_patients, result.version) == (UpdateResultKind.TOO_FEW_PATIENTS, 0, "")
+    assert result.held_back == {"left": 1, "right": 1}
+
+
+def test_a_site_with_too_few_patients_starts_no_update(runner: "UpdateRunner") -> None:
+    runner.minimum_patients = 20  # the default; the site has 8 patients of each class for training
+    runner.write_images("north")
+    result = run_update_steps(replace(runner.request("north"), trigger=make_trigger()))
+    assert (result.kind, result.held_back) == (UpdateResultKind.TOO_FEW_PATIENTS, {"left": 8, "right": 8})

@@ -36,6 +36,10 @@ _REGISTRY_URL_MESSAGE = (
     "backend Kubeflow needs a registry.url of s3://bucket/prefix or file:///path, "
     "because its pods cannot resolve a relative path"
 )
+_SIGNING_MESSAGE = (
+    "approval Required on backend Kubeflow needs registry.signing, because without signatures anybody who can write to "
+    "the bucket can write an approval; to make the keys, run: anamnesis key signing"
+)
 
 
 def _stored_images_message(method: str) -> str:
@@ -77,6 +81,10 @@ class ContinualModelSpec(ApiModel):
             (
                 "self.backend.type != 'Kubeflow' || self.registry.url.matches('^(s3://|file:///)')",
                 _REGISTRY_URL_MESSAGE,
+            ),
+            (
+                "self.backend.type != 'Kubeflow' || self.gate.approval != 'Required' || has(self.registry.signing)",
+                _SIGNING_MESSAGE,
             ),
         )
     )
@@ -129,6 +137,8 @@ class ContinualModelSpec(ApiModel):
             raise ValueError(_SPLIT_KEY_MESSAGE)
         if self.backend.type == "Kubeflow" and not self.registry.url.startswith(("s3://", "file:///")):
             raise ValueError(_REGISTRY_URL_MESSAGE)
+        if self.backend.type == "Kubeflow" and self.gate.approval == "Required" and self.registry.signing is None:
+            raise ValueError(_SIGNING_MESSAGE)
         return self
 
 

@@ -11,7 +11,7 @@ from anamnesis.operator.api.status import ModelUpdateStatus
 from anamnesis.operator.api.string_types import Digest, Name
 from anamnesis.updates.requests import UpdateRequest
 
-StrictNonNegativeInt = Annotated[int, Field(ge=0, strict=True)]
+StrictNonNegativeInt = Annotated[int, Field(ge=0, le=2**53, strict=True)]
 
 
 def name_prefix(model: str) -> str:

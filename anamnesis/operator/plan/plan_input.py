@@ -50,6 +50,7 @@ class ObservedSite:
         requested_counter: counter of the latest request of a person.
         answered_counter: the highest counter of the updates of this site.
         is_missing: the champion was trained on this site, and the Site does not exist any more.
+        held_back: which patients wait until there are enough, in words; empty where none does.
     """
 
     is_learned: bool = False
@@ -62,6 +63,7 @@ class ObservedSite:
     requested_counter: int = 0
     answered_counter: int = 0
     is_missing: bool = False
+    held_back: str = ""
 
     @property
     def has_open_request(self) -> bool:

@@ -45,9 +45,9 @@ def source_unreadable(site: SiteInput) -> SiteReadiness | None:
 
 def data_learned(site: SiteInput) -> SiteReadiness | None:
     """The champion was trained on the data that the source holds now."""
-    return (
-        site.readiness(SiteState.LEARNED) if site.observed.is_learned and not site.observed.has_open_request else None
-    )
+    if not site.observed.is_learned or site.observed.has_open_request:
+        return None
+    return site.readiness(SiteState.LEARNED, site.observed.held_back)
 
 
 def version_not_promoted(site: SiteInput) -> SiteReadiness | None:

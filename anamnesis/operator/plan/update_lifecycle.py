@@ -11,7 +11,7 @@ State diagram; ``state_meanings`` explains each state::
     any state -> Superseded (another champion, or none after a withdrawal);   Promoted -> RolledBack (a person)
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from anamnesis.operator.api.durations import parse_duration
@@ -60,7 +60,8 @@ def decide_update(spec: ContinualModelSpec, update: ObservedUpdate, plan_input: 
             "more data starts another update",
         )
     if update.candidate:
-        return _decide_candidate(spec, update, plan_input)
+        plan = _decide_candidate(spec, update, plan_input)
+        return replace(plan, message=plan.message + held_back_clause(update))
     if plan_input.withdrawal or update.base != plan_input.champion:
         cancel_actions = tuple(CancelRun(run.name) for run in update.runs if not run.state.is_final)
         return UpdatePlan(

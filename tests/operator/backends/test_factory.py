@@ -42,7 +42,7 @@ metadata: {name: chest, namespace: lab}
 spec:
   method: {name: Finetune}
   sites: [{name: lyon}, {name: paris}]
-  gate: {floor: "0.8", margin: "0.1"}
+  gate: {floor: "0.8", margin: "0.1", approval: Automatic}
   registry: {url: "s3://models/chest", credentialsSecret: {name: s3}}
   splitKey: {type: Secret, secret: {name: split, key: hex}}
   backend:

@@ -1,3 +1,5 @@
+import errno
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -104,8 +106,16 @@ def test_a_missing_folder_or_bucket_is_an_error(tmp_path, s3_environment):
         poll_source("s3://nobody/here", "", "", s3_environment)
 
 
-def test_a_file_that_cannot_be_read_is_not_named(tmp_path):
-    (tmp_path / "Rossi^Maria").symlink_to(tmp_path / "Rossi^Maria")
+def test_a_folder_that_cannot_be_listed_is_not_named(tmp_path, monkeypatch):
+    list_folder = Path.iterdir
+
+    def fail_below(path):
+        if path != tmp_path:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return list_folder(path)
+
+    (tmp_path / "Rossi^Maria").mkdir()
+    monkeypatch.setattr(Path, "iterdir", fail_below)
     with pytest.raises(AnamnesisError, match="a file or folder is unreadable") as caught:
         poll_source(tmp_path.as_uri(), "", "", {})
     assert "Rossi" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Checks of a label table against the files of the source."""
+"""Checks of the labels of a site: of the label table against the files, or of the container."""
 
 from collections.abc import Sequence
 
@@ -33,6 +33,21 @@ def check_label_table(config: SiteConfig, label_table: LabelTable, annotations: 
             f"site {config.name!r}: labels.manifest has no column 'patient', and {missing_count} of "
             f"{len(annotations)} images have no patient in their file; add the column, or set labels.patients: Files "
             "if each file is a patient"
+        )
+
+
+def check_container_labels(config: SiteConfig, annotations: Sequence[ImageAnnotation]) -> None:
+    """Refuses a classification without any label in folders and NPZ files.
+
+    Raises:
+        InputError: the message says where labels are expected.
+    """
+    if config.task.type is not TaskType.CLASSIFICATION or not annotations:
+        return
+    if all(annotation.label is None for annotation in annotations):
+        raise InputError(
+            f"site {config.name!r}: labels.from is Container, but none of the {len(annotations)} images has a label; "
+            "put the images into folders with the names of the classes, or set labels.from: Manifest"
         )
 
 
