@@ -17,6 +17,7 @@ from builders.resource_documents import REQUEST
 from anamnesis.operator.api import ContinualModel, Site, UpdateApproval
 from anamnesis.operator.api.api_model import Metadata, Resource
 from anamnesis.operator.api.conditions import Condition, merge_conditions
+from anamnesis.operator.api.config_map import ConfigMap
 from anamnesis.operator.api.status import SiteStatus
 from anamnesis.operator.api.update import ModelUpdate, ModelUpdateSpec
 from anamnesis.operator.runtime.cache import Cache
@@ -261,6 +262,7 @@ def use_every_right(cluster: ApiServer, api: KubernetesApi, kube: KubeCluster, n
         if kind in (ContinualModel, ModelUpdate):
             kube.set_finalizers(resource, ("anamnesis.dev/run",))
     kube.record_event(child, "Normal", "Tried", "once")
+    kube.create_config_map(ConfigMap("report", namespace, {}, {"report.json": "{}"}), owner=child)
     kube.delete(child)
     kube.read_secret(namespace, "none")
     assert kube.approval_policy_in_force_since()

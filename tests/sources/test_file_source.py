@@ -1,9 +1,11 @@
+import errno
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
-from anamnesis.records import AnamnesisError
+from anamnesis.records import RefusedError
 from anamnesis.sources import ListingProblem, open_source
 from anamnesis.storage.store import ObjectInfo
 
@@ -44,10 +46,17 @@ def test_broken_entries_of_a_folder_are_listed_and_do_not_stop_the_others(tmp_pa
     assert [item.key for item in items] == sorted([*readable, *broken])
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root can list every folder")
-def test_a_folder_that_cannot_be_listed_stops_because_any_number_of_files_may_be_in_it(tmp_path):
-    (tmp_path / "Rossi").mkdir(mode=0)
-    with pytest.raises(AnamnesisError, match="access to a file or folder was denied") as caught:
+def test_a_folder_that_cannot_be_listed_stops_because_any_number_of_files_may_be_in_it(tmp_path, monkeypatch):
+    list_folder = Path.iterdir
+
+    def refuse_below(path):
+        if path != tmp_path:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return list_folder(path)
+
+    (tmp_path / "Rossi").mkdir()
+    monkeypatch.setattr(Path, "iterdir", refuse_below)
+    with pytest.raises(RefusedError, match="access to a file or folder was denied") as caught:
         open_source(tmp_path.as_uri()).list_items()
     assert "Rossi" not in str(caught.value)
 

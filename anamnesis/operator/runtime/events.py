@@ -36,13 +36,11 @@ def reportable_transitions(
     """
     reported = set()
     for condition in changed_conditions(old_conditions, new_conditions):
-        if (condition.reason, condition.message) in reported:
-            continue
-        reported.add((condition.reason, condition.message))
         is_failing = _FAILING_STATUS.get(condition.type) == condition.status and not (
             condition.type == condition_types.READY and not old_conditions
         )
-        if is_failing or old_conditions:
+        if (is_failing or old_conditions) and (condition.reason, condition.message) not in reported:
+            reported.add((condition.reason, condition.message))
             yield "Warning" if is_failing else "Normal", condition
 
 
