@@ -1,4 +1,4 @@
-"""How well small versions tell copies of an image from images of other patients, by size and normalisation.
+"""How well small versions separate copies of an image from images of other patients, by size and normalisation.
 
 The images are real ones (``ANAMNESIS_DATA``, by default ``../shared/data``). A false copy is an image that correlates
 above .95, in any of eight positions, with a test image of another patient.
@@ -66,8 +66,8 @@ def _measure(site: str, data: LabelledImages, side: int, is_local: bool) -> dict
     originals = [data.images[row] for row in references[:COPIED_IMAGES]]
     for name, edit in COPIES.items():
         copies = vectors([np.ascontiguousarray(edit(image)) for image in originals])
-        found = best_correlations(copies, reference_vectors[: len(originals)]).diagonal() > MINIMUM_CORRELATION
-        result[name] = round(float(found.mean()), 2)
+        own_correlations = best_correlations(copies, reference_vectors[: len(originals)]).diagonal()
+        result[name] = round(float((own_correlations > MINIMUM_CORRELATION).mean()), 2)
     return result
 
 
