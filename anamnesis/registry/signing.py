@@ -4,6 +4,7 @@ import base64
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from anamnesis.records import (
@@ -148,13 +149,18 @@ def _roles_for(record: object) -> tuple[SignerRole, ...]:
 
 
 def _is_valid(record: object, signature: Signature, registry: str, public_key: PublicKey) -> bool:
+    return _verify(public_key.key, signature.value, _signed_content(record, registry, signature.key, signature.role))
+
+
+@lru_cache(maxsize=4096)
+def _verify(public_key: str, value: str, content: bytes) -> bool:
+    """Cached, because an operator reads the same records at every reconcile."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    content = _signed_content(record, registry, signature.key, signature.role)
     try:
-        value = base64.b64decode(signature.value, validate=True)
-        Ed25519PublicKey.from_public_bytes(decode_key(public_key.key)).verify(value, content)
+        signature = base64.b64decode(value, validate=True)
+        Ed25519PublicKey.from_public_bytes(decode_key(public_key)).verify(signature, content)
     except (InvalidSignature, ValueError):
         return False
     return True

@@ -9,6 +9,7 @@ from fakes.pipelines_server import PipelinesServer
 from fakes.update_pods import simulate_update
 
 from anamnesis.records import decode
+from anamnesis.registry.opening import sign_with
 from anamnesis.storage import open_store
 from anamnesis.updates.requests import UpdateRequest
 
@@ -52,6 +53,7 @@ class FakePipelinePods:
     def _simulate_update(self, request: Mapping[str, Any]) -> None:
         update_request = decode(UpdateRequest, request, "request")
         registry, site_store = (open_store(url, self.bucket) for url in (update_request.registry, update_request.store))
+        registry = sign_with(registry, update_request.signing)
         simulate_update(
             update_request, registry, site_store, content=update_request.site.name, patients=24, quality="0.9"
         )

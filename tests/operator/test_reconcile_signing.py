@@ -37,6 +37,13 @@ def signing_spec(*signers: Signer, shared: bool = False) -> dict[str, object]:
     return {"registry": {"url": "s3://models/chest", "shared": shared, "signing": signing}}
 
 
+def make_hospital(network: HospitalNetwork, spec: dict[str, object], signing_key: Path | None = None) -> FakeHospital:
+    """A hospital with the Secret of its runs."""
+    hospital = FakeHospital(network, spec, signing_key=signing_key)
+    hospital.cluster.secrets[SPACE, "chest-run-key"] = {"key": private_key(RUN)}
+    return hospital
+
+
 @dataclass
 class SignedHospital:
     """A hospital whose records are signed, and the hand of a person with the bucket's key."""
@@ -74,7 +81,7 @@ def signed(network: HospitalNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv(RUN_KEY_VARIABLE, private_key(RUN))
     (tmp_path / "operator.key").write_text(private_key(OPERATOR))
     spec = APPROVAL_REQUIRED | signing_spec(OPERATOR, RUN)
-    return SignedHospital(FakeHospital(network, spec, signing_key=tmp_path / "operator.key"))
+    return SignedHospital(make_hospital(network, spec, tmp_path / "operator.key"))
 
 
 @pytest.fixture
@@ -213,7 +220,7 @@ def test_a_swapped_or_removed_key_in_the_spec_is_told(
     waiting: tuple[SignedHospital, str], spec: dict[str, object], message: str
 ) -> None:
     old = waiting[0].hospital
-    other = FakeHospital(old.network, spec, signing_key=old.signing_key)
+    other = make_hospital(old.network, spec, old.signing_key)
     other.cluster.uid = old.cluster.uid
     other.reconcile()
     with pytest.raises(AssertionError, match=message):
@@ -221,7 +228,7 @@ def test_a_swapped_or_removed_key_in_the_spec_is_told(
 
 
 def test_an_operator_without_a_key_writes_nothing_to_a_signed_registry(network: HospitalNetwork) -> None:
-    hospital = FakeHospital(network, signing_spec(OPERATOR, RUN))
+    hospital = make_hospital(network, signing_spec(OPERATOR, RUN))
     network.add_data("north", "a")
     hospital.reconcile()
     assert "this operator has no private key" in SignedHospital(hospital).condition(condition_types.READY)[1]
@@ -236,7 +243,7 @@ def test_the_entries_of_another_cluster_count_by_its_public_key(
     hospitals = []
     for name, signer in (("one", OPERATOR), ("two", OTHER_OPERATOR)):
         (tmp_path / name).write_text(private_key(signer))
-        hospitals.append(FakeHospital(network, spec, signing_key=tmp_path / name))
+        hospitals.append(make_hospital(network, spec, tmp_path / name))
     first, second = hospitals
     second.reconcile()
     network.add_data("north", "a")
