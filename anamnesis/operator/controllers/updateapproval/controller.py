@@ -19,7 +19,7 @@ from anamnesis.operator.plan import ApprovalState, ObservedApproval, PlannedAppr
 from anamnesis.operator.plan.approvals import decide_approval, find_refusal
 from anamnesis.operator.runtime.cluster import Cluster, ClusterDownError, LeadershipLostError
 from anamnesis.operator.runtime.reconcile_key import ReconcileKey
-from anamnesis.records import AnamnesisError, ConflictError, InputError, LogEntry
+from anamnesis.records import AnamnesisError, ConflictError, InputError, IntegrityError, LogEntry
 from anamnesis.records.timestamps import Clock
 from anamnesis.registry import ApprovalToRecord, History, Log, read_update_result, record_approval
 from anamnesis.storage import Store
@@ -132,8 +132,13 @@ class ApprovalReconciler:
         if status.state is not ApprovalState.PENDING:
             return status
         self._record(approval.resource, observed, registry)
-        recorded_observation = replace(observed, entry=log.history().recorded_approvals[approval.resource.metadata.uid])
-        return decide_approval(recorded_observation, admission_policy_since)
+        entry = log.history().recorded_approvals.get(approval.resource.metadata.uid)
+        if entry is None:
+            raise IntegrityError(
+                f"{registry.url}: the entry that records this decision does not count, because no key of "
+                "spec.registry.signing signed it; correct the keys of the operator and of the model"
+            )
+        return decide_approval(replace(observed, entry=entry), admission_policy_since)
 
     def _observe(
         self,
