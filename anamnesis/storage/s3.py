@@ -111,6 +111,11 @@ class S3Store:
         """Opens ``s3://bucket/prefix`` with the credentials of ``environment``; see ``open_store``."""
         mute_http_logs()
         bucket, _, prefix = url.removeprefix("s3://").strip("/").partition("/")
+        if "@" in bucket:
+            raise InputError(
+                "the URL of the bucket contains a user or a password; remove it, and set AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY"
+            )
         if prefix:
             check_key(prefix)
         endpoint = _find_endpoint(environment)

@@ -80,6 +80,9 @@ def test_a_login_in_an_address_is_refused_and_not_quoted() -> None:
         with pytest.raises(AnamnesisError, match=name) as caught:
             read({name: address})
         assert SECRET not in str(caught.value)
+    with pytest.raises(InputError, match="URL of the bucket contains a user") as caught:
+        open_store(f"s3://user:{SECRET}@models/x", {})
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
     for url in (f"dicomweb+ftp://s3?token={SECRET}", f"orthanc+http://u:{SECRET}@host"):
         with pytest.raises(InputError, match="DICOM server") as caught:
             open_source(url, {})
