@@ -25,9 +25,10 @@ def issue_test_set(
 ) -> TestSet:
     """Issues the next test set of a site from its present data: corrected labels, identifiers and series count.
 
-    It has the patients of the earlier sets and of the reserve, without those whose patient or image a training split of
-    any snapshot has. A calibration set is frozen beside it; where that would be too small, the earlier one stays. It
-    becomes the current set with the next ingest. The earlier sets stay, and none of their patients ever trains.
+    It has the patients of the earlier sets and of the reserve, without those whose patient or image, or a copy of it, a
+    training split of any snapshot has. A calibration set is frozen beside it; where that would be too small, the
+    earlier one stays. It becomes the current set with the next ingest. The earlier sets stay, and none of their
+    patients ever trains.
 
     Args:
         config: settings of the site.
@@ -51,7 +52,8 @@ def issue_test_set(
     check_task(issued_test_sets, config.task)
     current_set = issued_test_sets[-1]
     samples = read_present_samples(config, store, key, workers, progress)
-    test_samples, calibration_samples = _select_samples(store, samples, issued_test_sets)
+    unused_samples = _without_copies(store, samples, config.modalities[0])
+    test_samples, calibration_samples = _select_samples(store, unused_samples, issued_test_sets)
     next_set = replace(
         current_set, number=current_set.number + 1, key_fingerprint=key_fingerprint(key), samples=test_samples
     )
@@ -117,6 +119,25 @@ def _select_samples(
             if sample.patient in calibrating and sample.patient not in tested
         ),
     )
+
+
+def _without_copies(store: Store, samples: Sequence[SampleRecord], modality: str) -> list[SampleRecord]:
+    """Returns the samples without those that are a changed copy of a trained image under another identifier."""
+    from anamnesis.snapshots.returned_patients import find_copies  # imports numpy
+
+    trained_images = {
+        sample.images[modality].content: (sample.images[modality], sample.patient) for sample in _trained_samples(store)
+    }
+    trained_patients = {patient for _, patient in trained_images.values()}
+    candidates = {
+        sample.images[modality].content: sample.images[modality]
+        for sample in samples
+        if sample.patient not in trained_patients and sample.images[modality].content not in trained_images
+    }
+    if not candidates or not trained_images:
+        return list(samples)
+    copies = find_copies(store, list(candidates.values()), list(trained_images.values()))
+    return [sample for sample in samples if sample.images[modality].content not in copies]
 
 
 def _trained_samples(store: Store) -> Iterable[SampleRecord]:
