@@ -27,8 +27,9 @@ def issue_test_set(
     """Issues the next test set of a site from its present data: corrected labels, identifiers and series count.
 
     It has the patients of the earlier sets and of the reserve, without those whose patient, image or a changed copy of
-    an image a training split of any snapshot has. A calibration set is frozen beside it; where that would be too small, the earlier one stays. It
-    becomes the current set with the next ingest. The earlier sets stay, and none of their patients ever trains.
+    an image a training split of any snapshot has. A calibration set is frozen beside it; where that would be too small,
+    the earlier one stays. It becomes the current set with the next ingest. The earlier sets stay, and none of their
+    patients ever trains.
 
     Args:
         config: settings of the site.
@@ -134,7 +135,7 @@ def _without_copies(
     trained_samples: Sequence[SampleRecord],
     issued_test_sets: Sequence[TestSet],
 ) -> tuple[SampleRecord, ...]:
-    """Returns the samples without new patients who have a changed copy of a trained image, for example a mirrored one."""
+    """Returns the samples without new patients with a changed copy of a trained image, for example a mirrored one."""
     from anamnesis.snapshots.returned_patients import find_copies  # imports numpy, which listing does not need
 
     frozen_contents = {
