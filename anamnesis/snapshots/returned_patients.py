@@ -67,12 +67,12 @@ def quarantine_returned(
 def find_copies(
     store: Store, candidates: Sequence[ImageRecord], frozen_images: Sequence[tuple[ImageRecord, str]]
 ) -> set[str]:
-    """Returns the contents of the candidates that are a copy of a frozen image of another patient.
+    """Returns the contents of the candidates that are copies of other images.
 
     Args:
         store: the site's own store; it has the pixels of all images.
-        candidates: images of other patients.
-        frozen_images: the frozen images, each with its patient.
+        candidates: the images to search.
+        frozen_images: the images that they may be copies of, each with its patient.
     """
     vectors = read_small_versions(store, [*(image for image, _ in frozen_images), *candidates])
     references, queries = vectors[: len(frozen_images)], vectors[len(frozen_images) :]
