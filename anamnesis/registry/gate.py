@@ -236,7 +236,8 @@ def _describe_replaced_scores(
         earlier_test = replace(test, test_set=history.earlier_test_set(test.test_set))
         score = _worst_score(evaluations, earlier_test, FORGETTING, test.task.primary_metric)
         if score is not None:
-            yield f" (on the replaced test set of {test.site}: {test.task.primary_metric} {score}, not required)"
+            metric = test.task.primary_metric
+            yield f" (on the replaced test set of {test.site} it scores {metric} {score}, not required)"
 
 
 def _format_criteria_count(criteria: Sequence[Criterion]) -> str:

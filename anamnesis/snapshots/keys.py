@@ -37,8 +37,9 @@ def read_split_key(reference: str, create: bool = False, environment: Mapping[st
     key = raw_key.strip()
     if not key:
         raise InputError(
-            f"split key {reference!r}: the file or the variable is missing or empty; mount the key of this model "
-            "there. Only a model without test sets may get a new key: make one with 'openssl rand -hex 32'"
+            f"split key {reference!r}: the file or the variable is missing or empty; mount the key there. "
+            "Sites that were ingested have theirs in their stores; for a network without a site, make a key with "
+            "'openssl rand -hex 32'"
         )
     if len(key) < _MINIMUM_LENGTH:
         raise InputError(

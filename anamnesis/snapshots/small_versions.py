@@ -5,6 +5,7 @@ the difference from the mean of the neighbourhood, divided by its standard devia
 resemble each other in everything that this removes. ``python -m benchmarks near_duplicates`` gives the figures.
 """
 
+import math
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -18,25 +19,29 @@ Floats = NDArray[Any]
 
 SIDE = 32
 POSITIONS = 8
-_RADIUS = 4
 _NOISE = 0.1
 _BLOCK = 512
 
 
-def small_versions(images: Floats) -> Floats:
-    """Returns unit vectors [N, SIDE * SIDE], float16, of grey images of one size [N, H, W].
+def small_versions(images: Floats, side: int = SIDE, is_local: bool = True) -> Floats:
+    """Returns unit vectors [N, side * side], float16, of grey images of one size [N, H, W].
 
     The scalar product of two of them is their correlation, whatever brightness and contrast the images have. A constant
     image gives zeros, which resemble nothing.
+
+    Args:
+        images: the images.
+        side: height and width of the small versions.
+        is_local: whether to normalise locally.
     """
-    rows, columns = _resize_matrix(images.shape[1], SIDE), _resize_matrix(images.shape[2], SIDE)
-    small = rows @ images.astype(np.float32) @ columns.T
-    small = _standardise(small)
-    mean = _mean_matrix()
-    detail = small - mean @ small @ mean.T
-    deviation = np.sqrt(np.maximum(mean @ (detail * detail) @ mean.T, 0))
-    vectors = _standardise(detail / (deviation + _NOISE)).reshape(len(images), -1) / SIDE
-    return vectors.astype(np.float16)
+    rows, columns = _resize_matrix(images.shape[1], side), _resize_matrix(images.shape[2], side)
+    small = _standardise(rows @ images.astype(np.float32) @ columns.T)
+    if is_local:
+        mean = _mean_matrix(side)
+        detail = small - mean @ small @ mean.T
+        deviation = np.sqrt(np.maximum(mean @ (detail * detail) @ mean.T, 0))
+        small = _standardise(detail / (deviation + _NOISE))
+    return np.asarray(small.reshape(len(images), -1) / side, np.float16)
 
 
 def to_grey_plane(pixels: Pixels, axes: str, slice_axis: int) -> Floats:
@@ -83,8 +88,9 @@ def count_alike(queries: Floats, references: Floats, patients: Sequence[str], mi
 
 def _all_positions(vectors: Floats) -> Floats:
     """Returns the vectors [M, D] in the eight positions of flips and quarter turns, [8 M, D]."""
-    images = vectors.reshape(-1, SIDE, SIDE)
-    positions = [np.rot90(side, turns, (1, 2)) for side in (images, images[:, :, ::-1]) for turns in range(4)]
+    side = math.isqrt(vectors.shape[1])
+    images = vectors.reshape(-1, side, side)
+    positions = [np.rot90(face, turns, (1, 2)) for face in (images, images[:, :, ::-1]) for turns in range(4)]
     return np.concatenate([position.reshape(len(images), -1) for position in positions])
 
 
@@ -107,10 +113,10 @@ def _resize_matrix(length: int, side: int) -> Floats:
 
 
 @cache
-def _mean_matrix() -> Floats:
-    """Returns weights [SIDE, SIDE] of a mean over the neighbourhood; the border counts several times."""
-    offsets = np.arange(-_RADIUS, _RADIUS + 1)
-    neighbours = np.clip(np.arange(SIDE)[:, None] + offsets, 0, SIDE - 1)
-    weights = np.zeros((SIDE, SIDE), np.float32)
-    np.add.at(weights, (np.arange(SIDE)[:, None], neighbours), 1 / len(offsets))
+def _mean_matrix(side: int) -> Floats:
+    """Returns weights [side, side] of a mean over the eighth on both sides; the border counts several times."""
+    offsets = np.arange(-(side // 8), side // 8 + 1)
+    neighbours = np.clip(np.arange(side)[:, None] + offsets, 0, side - 1)
+    weights = np.zeros((side, side), np.float32)
+    np.add.at(weights, (np.arange(side)[:, None], neighbours), 1 / len(offsets))
     return weights

@@ -51,6 +51,31 @@ def test_a_rollback_needs_an_earlier_champion(call: Call, model_file: Path) -> N
     assert (result.code, "no version was ever champion" in result.err) == (3, True)
 
 
+def test_a_withdrawal_leaves_no_champion_and_every_reader_is_shown_it(
+    call: Call, promoted_model_file: Path, tmp_path: Path
+) -> None:
+    file, digest = promoted_model_file, version(call, promoted_model_file)
+    rollback = call("rollback", "-f", file, digest, "--reason", "x")
+    assert (rollback.code, "already; nothing changed" in rollback.out) == (0, True)
+    stop = ("withdraw", "-f", file, "--author", "dr.rossi", "--reason", "wrong labels")
+    assert "is withdrawn, and no version is in use" in call(*stop).out
+    assert "nothing changed" in call(*stop).out
+    study = next((file.parent / "data").rglob("IM*"))
+    for command in (["registry", "show", "-f", file, "champion"], ["predict", "-f", file, study]):
+        result = call(*command)
+        assert result.code == 3
+        assert "dr.rossi withdrew the champion" in result.err
+        assert "because: wrong labels" in result.err
+    assert json.loads(call("registry", "list", "-f", file, "--json").out)[0]["state"] == "withdrawn"
+    assert call("run", "-f", file).code == 0
+    assert state(call, file) == ["Withdrawn"]
+    assert "dr.rossi withdrew the champion" in call("status", "-f", file).out
+    assert call("report", "-f", file, "--folder", tmp_path).code == 0
+    assert "Do not use this model" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert call("rollback", "-f", file, digest, "--reason", "the labels were right").code == 0
+    assert state(call, file) == ["Learned"]
+
+
 def test_touched_files_are_ingested_again_and_bring_nothing_new(call: Call, promoted_model_file: Path) -> None:
     image_path = next((promoted_model_file.parent / "data").rglob("IM*"))
     image_path.touch()

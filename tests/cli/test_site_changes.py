@@ -169,7 +169,7 @@ def test_corrected_labels_wait_for_the_next_test_set_which_decides(call: Call, p
     assert call("testset", "issue", "-f", file, *ISSUE).code == 0
     second_run = json.loads(call("run", "-f", file, "--json").out)[0]
     assert second_run["status"]["sites"][0]["state"] == "AwaitingApproval"
-    assert "on the replaced test set of xray: AUROC" in second_run["updates"][0]["reason"]
+    assert "on the replaced test set of xray it scores AUROC" in second_run["updates"][0]["reason"]
     (first, second) = list_test_sets(store_of(file))
     shown = [
         json.loads(call("registry", "show", "-f", file, name, "--json").out)

@@ -123,9 +123,8 @@ def test_the_tables_of_states_follow_from_the_code(monkeypatch: pytest.MonkeyPat
 def test_every_command_and_file_of_the_page_exists() -> None:
     from anamnesis.cli.app import app
 
-    commands = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands} | {
-        "registry"
-    }
+    commands = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    commands |= {group.name or "" for group in app.registered_groups}
     ours = re.sub(r"helm .*|create namespace anamnesis|-n anamnesis|get anamnesis", "", PAGE)  # not of other programs
     named_commands = set(re.findall(r"anamnesis ([a-z-]+)", ours))
     assert {"approve", "evaluate", "update"} <= named_commands

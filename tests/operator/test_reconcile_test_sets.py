@@ -3,9 +3,9 @@
 import pytest
 from fakes.hospital import FakeHospital, HospitalNetwork
 
-from anamnesis.operator.api.condition_types import DECIDED
+from anamnesis.operator.api.condition_types import DECIDED, FORGETTING
 from anamnesis.records import EntryKind, LogEntry
-from anamnesis.registry import Log, record_site_change
+from anamnesis.registry import Log, read_evaluations, record_site_change
 from anamnesis.snapshots.testsets import list_test_sets, write_test_set
 
 
@@ -74,3 +74,26 @@ def test_the_next_set_decides_also_after_a_kill(network: HospitalNetwork, hospit
     kinds = [entry.kind for entry in Log(hospital.registry).entries()]
     assert kinds.count(EntryKind.ISSUE_TEST_SET) == kinds.count(EntryKind.SUPERSEDE) == 1
     assert EntryKind.REJECT not in kinds
+
+
+def test_a_learned_site_keeps_its_champion_and_is_scored_on_the_next_set_with_its_next_data(
+    network: HospitalNetwork, hospital: FakeHospital
+) -> None:
+    network.add_data("north", "a")
+    hospital.run_update()
+    champion = hospital.model.status.champion
+    issue_next_set(network, hospital)
+    hospital.run_update()
+    assert (hospital.states()["north"], hospital.model.status.champion) == ("Learned", champion)
+    forgetting = hospital.model.status.condition(FORGETTING)
+    assert forgetting
+    assert (forgetting.status, forgetting.reason) == ("Unknown", "NotEvaluated")
+    network.add_data("north", "b")
+    hospital.run_update()
+    assert hospital.states()["north"] == "Learned"
+    forgetting = hospital.model.status.condition(FORGETTING)
+    assert forgetting
+    assert forgetting.reason == "WithinMargin"
+    second = list_test_sets(network.store("s3://images/north"))[-1]
+    lineage = hospital.history().lineage
+    assert all(read_evaluations(hospital.registry, version, {second.digest}) for version in lineage)

@@ -181,3 +181,24 @@ def test_one_unreadable_version_does_not_keep_another_decision_from_the_log(netw
     hospital.reconcile()
     assert hospital.approval_result(withdraw) == ("True", "Recorded")
     assert hospital.approval_result(approve) == ("Unknown", "Pending")
+
+
+def test_a_decision_about_a_model_that_is_not_valid_says_what_it_waits_for(
+    network: HospitalNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hospital, _ = waiting_hospital(network)
+    options = ReconcileOptions({}, Path("/nowhere"), lambda model: hospital.backend, network.store)
+    reconcile = create_reconciler(hospital.cluster, network.clock, options)
+    approval = hospital.create_approval("Withdraw")
+
+    def refuse(kind: type, namespace: str, name: str) -> None:
+        raise InputError("spec.trigger.schedule: the schedule never comes")
+
+    with monkeypatch.context() as context:
+        context.setattr(hospital.cluster, "get", refuse)
+        assert reconcile(DECISIONS) is not None, "it tries again"
+    condition = hospital.cluster.list(type(approval), "hospital")[-1].status.condition(RECORDED)
+    assert condition
+    assert "the schedule never comes" in condition.message
+    assert reconcile(DECISIONS) is None
+    assert hospital.approval_result(approval) == ("True", "Recorded")

@@ -304,7 +304,7 @@ def test_a_replaced_test_set_decides_nothing_and_its_score_is_shown() -> None:
         references={("next test of old", "AUROC"): D("0.90")},
     )
     assert decision.verdict is Verdict.PROMOTE
-    assert "on the replaced test set of old: AUROC 0.01, not required" in decision.reason
+    assert "on the replaced test set of old it scores AUROC 0.01, not required" in decision.reason
     assert len(decision.evaluations) == len(moved)
 
 

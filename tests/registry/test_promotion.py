@@ -233,6 +233,24 @@ def test_an_approval_is_recorded_once_with_its_outcome(store: Store, build) -> N
     assert verify_log(store) == ()
 
 
+def test_two_writers_record_an_approval_once(memory_store, build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two operators, or two threads of one: the second loses the race for the entry, and finds the approval there."""
+    store = memory_store()
+    first = promoted(store, build, "a")
+    promoted(store, build, "b", first)
+    approval = ApprovalToRecord("back", "uid-1", PersonDecision.ROLL_BACK, first, "rossi", "ward 3")
+    put_if_absent = store.put_if_absent
+
+    def lose_race(key: str, data: bytes) -> bool:
+        monkeypatch.setattr(store, "put_if_absent", put_if_absent)
+        assert record_approval(store, approval)
+        return bool(put_if_absent(key, data))
+
+    monkeypatch.setattr(store, "put_if_absent", lose_race)
+    assert record_approval(store, approval) is None
+    assert [entry.approval.uid for entry in Log(store).entries() if entry.approval] == ["uid-1"]
+
+
 def test_an_imported_version_becomes_the_first_champion_only(store: Store, build) -> None:
     imported, other = build.stored(store, "imported"), build.stored(store, "other")
     assert import_champion(store, imported, "admin", "weights of 2024").kind is EntryKind.PROMOTE

@@ -6,11 +6,13 @@ from pathlib import Path
 
 from anamnesis.operator.addresses import registry_url
 from anamnesis.operator.api import ContinualModel, LoadedResource, Site
+from anamnesis.operator.api.annotations import ADOPTED_REGISTRY
 from anamnesis.operator.requests import model_identity, public_keys
 from anamnesis.records import EntryKind, InputError, LogEntry, SignerRole
 from anamnesis.records.timestamps import Clock
-from anamnesis.registry import Log
+from anamnesis.registry import Log, LogPosition
 from anamnesis.registry.identity import (
+    OtherModelError,
     check_cluster,
     check_identity,
     read_identity,
@@ -55,11 +57,13 @@ class RegistryAccess:
             OtherModelError: the registry belongs to another model or cluster.
             InputError: the model lists its keys, and this operator has none of them.
         """
-        identity, url, registry = read_identity(store), registry_url(model), self.sign(model, store)
-        declarations = signed_declarations(entries, registry.signing)
-        check_identity(identity, model_identity(model, sites.values()), declarations, has_log=bool(entries), url=url)
-        is_shared = model.resource.spec.registry.shared
-        return registry, check_cluster(identity, declarations, self.cluster_uid(), is_shared, url)
+        registry = self.sign(model, store)
+        try:
+            return registry, self._check(model, sites, registry, entries)
+        except OtherModelError as error:
+            if _is_adopted(model, entries):
+                return registry, False
+            raise OtherModelError(f"{error}. {_adopt_command(model, entries)}" if entries else str(error)) from None
 
     def establish(
         self,
@@ -71,10 +75,27 @@ class RegistryAccess:
         """Gives a registry its identity and, unless this cluster made it, an entry that this cluster uses it."""
         cluster = self.cluster_uid()
         write_identity(store, replace(model_identity(model, sites.values()), cluster=cluster))
-        registry, may_write = self.open(model, sites, store, entries)  # another model may have been faster
-        if not may_write:
-            author, reason = operator_identity(model.resource), "the operator of this cluster uses the registry"
-            Log(registry, self.clock).append(EntryKind.JOIN, cluster, author, reason)
+        registry, author = self.sign(model, store), operator_identity(model.resource)
+        log = Log(registry, self.clock)
+        if _is_adopted(model, entries):
+            name = model_identity(model, sites.values()).model
+            log.append(EntryKind.ADOPT, name, author, f"the model has the annotation {ADOPTED_REGISTRY}")
+        if not self._check(model, sites, registry, log.entries()):  # another model may have been faster
+            log.append(EntryKind.JOIN, cluster, author, "the operator of this cluster uses the registry")
+
+    def _check(
+        self,
+        model: LoadedResource[ContinualModel],
+        sites: Mapping[str, LoadedResource[Site]],
+        registry: RegistryStore,
+        entries: Sequence[LogEntry],
+    ) -> bool:
+        """Returns whether this operator may write; raises ``OtherModelError``."""
+        identity, url = read_identity(registry), registry_url(model)
+        declarations = signed_declarations(entries, registry.signing)
+        check_identity(identity, model_identity(model, sites.values()), declarations, has_log=bool(entries), url=url)
+        is_shared = model.resource.spec.registry.shared
+        return check_cluster(identity, declarations, self.cluster_uid(), is_shared, url)
 
     def sign(self, model: LoadedResource[ContinualModel], store: Store) -> RegistryStore:
         """Returns the registry in ``store`` with the keys of the model, without a check of its identity.
@@ -105,3 +126,17 @@ class RegistryAccess:
                 f"would count; add name: NAME, role: Operator, key: {signer.public_key}"
             )
         return signer
+
+
+def _is_adopted(model: LoadedResource[ContinualModel], entries: Sequence[LogEntry]) -> bool:
+    """Whether a person gives the registry to the model. The log grows, so the annotation counts once."""
+    annotation = model.resource.metadata.annotations.get(ADOPTED_REGISTRY, "")
+    return bool(entries) and annotation == str(LogPosition.of_entry(entries[-1]))
+
+
+def _adopt_command(model: LoadedResource[ContinualModel], entries: Sequence[LogEntry]) -> str:
+    metadata = model.resource.metadata
+    return (
+        f"Or, on this cluster: kubectl -n {metadata.namespace} annotate --overwrite continualmodel {metadata.name} "
+        f"{ADOPTED_REGISTRY}={LogPosition.of_entry(entries[-1])}"
+    )

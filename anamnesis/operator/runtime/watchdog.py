@@ -59,7 +59,7 @@ class Watchdog:
                 self._last_event_times[kind, namespace] = event_time
         change = self._cache.put(kind, document, event_time) if exists else self._cache.remove(kind, document)
         for key in keys_for(change, self._cache):
-            self._queue.add(key)
+            self._queue.add(key, is_urgent=kind == "UpdateApproval")
 
     def check_watches(self) -> None:
         """Lists every kind and compares it with the cache.

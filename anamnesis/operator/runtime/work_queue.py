@@ -1,6 +1,6 @@
 """The queue of keys to reconcile: each key once, each with one worker, failed keys with a growing back-off.
 
-The decisions of people go before all other keys.
+The decisions of people go before all other keys, and then the models that they are about.
 """
 
 import random
@@ -49,6 +49,7 @@ class WorkQueue:
         self._condition = threading.Condition()
         self._due_times: dict[ReconcileKey, float] = {}
         self._keys_in_progress: set[ReconcileKey] = set()
+        self._urgent_keys: set[ReconcileKey] = set()
         self._failures: dict[ReconcileKey, int] = {}
         self._is_shut_down = False
 
@@ -58,10 +59,18 @@ class WorkQueue:
         with self._condition:
             return sum(due_time <= self._clock() for due_time in self._due_times.values())
 
-    def add(self, key: ReconcileKey, delay: float = 0) -> None:
-        """Adds a key, due in ``delay`` seconds; a key that waits already keeps the earlier due time."""
+    def add(self, key: ReconcileKey, delay: float = 0, is_urgent: bool = False) -> None:
+        """Adds a key, due in ``delay`` seconds; a key that waits already keeps the earlier due time.
+
+        Args:
+            key: the key.
+            delay: seconds.
+            is_urgent: the key goes before others when it is due, because of the decision of a person.
+        """
         with self._condition:
             due_time = self._clock() + delay
+            if is_urgent:
+                self._urgent_keys.add(key)
             if due_time < self._due_times.get(key, float("inf")):
                 self._due_times[key] = due_time
                 self._condition.notify_all()  # not every worker takes every key
@@ -80,6 +89,7 @@ class WorkQueue:
                 next_key = self._next_key(current_time, decisions_only)
                 if next_key is not None and self._due_times[next_key] <= current_time:
                     del self._due_times[next_key]
+                    self._urgent_keys.discard(next_key)
                     self._keys_in_progress.add(next_key)
                     return next_key
                 if timeout_at is not None and timeout_at <= current_time:
@@ -93,16 +103,17 @@ class WorkQueue:
             return None
 
     def _next_key(self, current_time: float, decisions_only: bool) -> ReconcileKey | None:
-        """The first idle key: due decisions first, then by due time."""
+        """The first idle key: due decisions first, then other urgent keys, then by due time."""
         idle_keys = (
             key
             for key in self._due_times
             if key not in self._keys_in_progress and (key.is_decision or not decisions_only)
         )
 
-        def order(key: ReconcileKey) -> tuple[bool, float]:
+        def order(key: ReconcileKey) -> tuple[bool, bool, float]:
             due_time = self._due_times[key]
-            return not (key.is_decision and due_time <= current_time), due_time
+            is_due = due_time <= current_time
+            return not (key.is_decision and is_due), not (key in self._urgent_keys and is_due), due_time
 
         return min(idle_keys, key=order, default=None)
 

@@ -161,4 +161,9 @@ def test_the_decisions_of_people_go_before_everything_else() -> None:
     assert queue.get(timeout=0, decisions_only=True) is None, "all other keys are left to other workers"
     queue.done(DECISION)
     queue.add(DECISION)
-    assert [queue.get(timeout=0) for _ in range(3)] == [DECISION, KEYS[1], KEYS[2]]
+    queue.add(KEYS[2], is_urgent=True)
+    assert [queue.get(timeout=0) for _ in range(3)] == [DECISION, KEYS[2], KEYS[1]]
+    for key in KEYS[1:]:
+        queue.done(key)
+        queue.add(key)
+    assert queue.get(timeout=0) == KEYS[1], "urgent once"

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from anamnesis.cli.candidate_report import format_number, format_score, report_lines
 from anamnesis.cli.cluster.status.read import ModelView, NamespaceView
 from anamnesis.cli.output import format_table
-from anamnesis.operator.api import Site, condition_types
+from anamnesis.operator.api import Site, condition_types, reasons
 from anamnesis.operator.api.conditions import Condition
 from anamnesis.operator.api.status import TaskStatus
 from anamnesis.operator.plan.planned_status import UpdateState
@@ -61,6 +61,9 @@ def _model_lines(view: ModelView, now: datetime) -> Iterator[str]:
     yield from (f"  {line}" for line in format_table(head, rows) if rows)
     yield from (f"  {line}" for line in _task_lines(status.tasks, now))
     yield from (f"  {line}" for line in _schedule_lines(view, now))
+    verification = status.condition(condition_types.UNVERIFIED_PROMOTION)
+    if verification and verification.reason == reasons.RECORDS_UNSIGNED:
+        yield "  records of the registry: unsigned (spec.registry.signing is not set)"
 
 
 def _condition_lines(conditions: tuple[Condition, ...], now: datetime) -> Iterator[str]:

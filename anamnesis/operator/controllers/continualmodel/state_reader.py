@@ -42,6 +42,7 @@ from anamnesis.records import AnamnesisError, Decision, InputError, SiteRef
 from anamnesis.records.timestamps import Clock
 from anamnesis.registry import RequiredTestSet
 from anamnesis.registry.gate import ReferenceScores
+from anamnesis.registry.registry_store import RegistryStore
 from anamnesis.snapshots import current_test_set
 from anamnesis.storage import Store
 
@@ -92,15 +93,8 @@ class StateReader:
         model, namespace = loaded_model.resource, loaded_model.resource.metadata.namespace or ""
         sites = self._read_sites(loaded_model)
         updates = self._cluster.list(ModelUpdate, namespace, {"spec.model": loaded_model.name})
-        model_registry = self._registries.open_model(loaded_model, sites)
-        store, entries = model_registry.store, model_registry.entries
-        approvals = self._cluster.list(UpdateApproval, namespace)
+        store, registry = self._read_registry(loaded_model, sites)
         now = self._clock()
-        registry = replace(
-            read_registry(store, entries),
-            is_established=model_registry.is_established,
-            verification=verify_entries(model, entries, approvals, store.signing),
-        )
         learned_sites, store_error = self._read_learned_sites(loaded_model, sites, registry)
         gate_state = _read_gate_state(store, model, registry, updates, learned_sites, previous_state)
         backend, runs, backend_problem = self._read_runs(loaded_model, backend_problem)
@@ -118,15 +112,33 @@ class StateReader:
             schedule=read_evaluation_schedule(store, model, registry.champion, now),
             runs=runs,
             backend_problem=backend_problem,
-            split_keys={
-                name: split_key_reference(loaded_model, site, self._options.state_folder / namespace / "split.key")
-                for name, site in sites.items()
-            },
+            split_keys=self._split_keys(loaded_model, sites),
             spec_problem="; ".join(find_problems(loaded_model, sites)),
             secret_problem=self._find_secret_problem(loaded_model),
             now=now,
         )
         return state, ModelServices(store, backend)
+
+    def _read_registry(
+        self, loaded_model: LoadedResource[ContinualModel], sites: Mapping[str, LoadedResource[Site]]
+    ) -> tuple[RegistryStore, RegistryState]:
+        """The registry and its state. Approvals are read after the log: each entry of a person has its approval."""
+        model_registry = self._registries.open_model(loaded_model, sites)
+        store, entries = model_registry.store, model_registry.entries
+        model = loaded_model.resource
+        approvals = self._cluster.list(UpdateApproval, model.metadata.namespace or "")
+        registry = replace(
+            read_registry(store, entries),
+            is_established=model_registry.is_established,
+            verification=verify_entries(model, entries, approvals, store.signing),
+        )
+        return store, registry
+
+    def _split_keys(
+        self, loaded_model: LoadedResource[ContinualModel], sites: Mapping[str, LoadedResource[Site]]
+    ) -> Mapping[str, str]:
+        folder = self._options.state_folder / (loaded_model.resource.metadata.namespace or "")
+        return {name: split_key_reference(loaded_model, site, folder / "split.key") for name, site in sites.items()}
 
     def _read_runs(
         self, loaded_model: LoadedResource[ContinualModel], problem: BackendProblem | None

@@ -5,7 +5,7 @@ written in one step, at one position of the log; the status repeats what the log
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ from anamnesis.operator.plan import ApprovalState, ObservedApproval, PlannedAppr
 from anamnesis.operator.plan.approvals import decide_approval, find_refusal
 from anamnesis.operator.runtime.cluster import Cluster, ClusterDownError, LeadershipLostError
 from anamnesis.operator.runtime.reconcile_key import ReconcileKey
-from anamnesis.records import AnamnesisError, ConflictError, InputError, LogEntry
+from anamnesis.records import AnamnesisError, ConflictError, InputError, IntegrityError, LogEntry
 from anamnesis.records.timestamps import Clock
 from anamnesis.registry import ApprovalToRecord, History, Log, read_update_result, record_approval
 from anamnesis.storage import Store
@@ -68,7 +68,7 @@ class ApprovalReconciler:
     def reconcile(self, key: ReconcileKey) -> timedelta | None:
         """Records the decisions about the model that ``key`` names; returns when to try again."""
         try:
-            model = self._cluster.get(ContinualModel, key.namespace, key.name)
+            model = self._read_model(key)
             if model is None or model.metadata.deletion_timestamp:
                 return None
             is_complete = self.record_decisions(LoadedResource(model, Path(f"/{key.namespace}/{key.name}")))
@@ -85,7 +85,7 @@ class ApprovalReconciler:
         Raises:
             AnamnesisError: the registry is not reachable, or damaged; the statuses say so.
         """
-        pending_approvals = self._pending_approvals(loaded_model)
+        pending_approvals = self._pending_approvals(loaded_model.resource.metadata.namespace or "", loaded_model.name)
         if not pending_approvals:
             return True
         try:
@@ -94,8 +94,7 @@ class ApprovalReconciler:
         except _UNREPORTABLE_ERRORS:
             raise
         except AnamnesisError as error:
-            for approval in pending_approvals:
-                self._write_status(approval, _waiting_status(error))
+            self._report_waiting(pending_approvals, error)
             raise
         is_complete = True
         for approval in pending_approvals:
@@ -133,8 +132,13 @@ class ApprovalReconciler:
         if status.state is not ApprovalState.PENDING:
             return status
         self._record(approval.resource, observed, registry)
-        recorded_observation = replace(observed, entry=log.history().recorded_approvals[approval.resource.metadata.uid])
-        return decide_approval(recorded_observation, admission_policy_since)
+        entry = log.history().recorded_approvals.get(approval.resource.metadata.uid)
+        if entry is None:
+            raise IntegrityError(
+                f"{registry.url}: the entry that records this decision does not count, because no key of "
+                "spec.registry.signing signed it; correct the keys of the operator and of the model"
+            )
+        return decide_approval(replace(observed, entry=entry), admission_policy_since)
 
     def _observe(
         self,
@@ -155,14 +159,25 @@ class ApprovalReconciler:
             recorded_approvals=history.recorded_approvals,
         )
 
-    def _pending_approvals(self, loaded_model: LoadedResource[ContinualModel]) -> list[PendingApproval]:
-        namespace = loaded_model.resource.metadata.namespace or ""
+    def _read_model(self, key: ReconcileKey) -> ContinualModel | None:
+        """The model; where its spec is not valid, its approvals say so, because they wait for it."""
+        try:
+            return self._cluster.get(ContinualModel, key.namespace, key.name)
+        except InputError as error:
+            self._report_waiting(self._pending_approvals(key.namespace, key.name), error)
+            raise
+
+    def _report_waiting(self, approvals: Iterable[PendingApproval], error: AnamnesisError) -> None:
+        for approval in approvals:
+            self._write_status(approval, _waiting_status(error))
+
+    def _pending_approvals(self, namespace: str, model: str) -> list[PendingApproval]:
         pending_approvals = []
         for approval in sorted(self._cluster.list(UpdateApproval, namespace), key=_creation_order):
             if is_final(approval):
                 continue
             pending_approval = self._with_update(approval, namespace)
-            if concerns_model(approval, pending_approval.update, loaded_model.name):
+            if concerns_model(approval, pending_approval.update, model):
                 pending_approvals.append(pending_approval)
         return pending_approvals
 

@@ -28,7 +28,12 @@ from anamnesis.operator.plan import PlanInput, PlannedModelStatus, PlannedSiteSt
 from anamnesis.records import EntryKind, LogEntry, Split, UpdateResult
 from anamnesis.registry import describe_withdrawal
 
-_STATES_THAT_NEED_A_PERSON = {SiteState.FAILED, SiteState.UNREADABLE, SiteState.OUTSIDE_CHANGE_PLAN}
+_STATES_THAT_NEED_A_PERSON = {
+    SiteState.UNVERIFIED_PROMOTION,
+    SiteState.FAILED,
+    SiteState.UNREADABLE,
+    SiteState.OUTSIDE_CHANGE_PLAN,
+}
 
 
 def model_status(state: ModelState, plan_input: PlanInput, planned_status: PlannedModelStatus) -> ContinualModelStatus:
