@@ -1,15 +1,18 @@
 """Random histories of events, kills and clock jumps: no update is lost or repeated; the gate decides every champion."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import count
 
-from fakes.hospital import SHARED, START, FakeHospital, HospitalNetwork
+import pytest
+from fakes.hospital import START, FakeHospital, HospitalNetwork
+from fakes.signed_hospital import OPERATOR, OTHER_OPERATOR, RUN, key_file, make_hospital, private_key, signing_spec
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from anamnesis.operator.api.condition_types import DECIDED
+from anamnesis.operator.addresses import RUN_KEY_VARIABLE
+from anamnesis.operator.api.condition_types import DECIDED, UNVERIFIED_PROMOTION
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import RunState
 from anamnesis.operator.plan import SiteState
@@ -18,6 +21,7 @@ from anamnesis.records import Enforcement, EntryKind, Verdict
 from anamnesis.registry import Log, build_history, verify_log
 
 SITES = ("north", "south")
+KEY_FILES = {signer: key_file(signer) for signer in (OPERATOR, OTHER_OPERATOR)}
 STABLE_STATES = {
     SiteState.LEARNED,
     SiteState.REJECTED,
@@ -26,6 +30,15 @@ STABLE_STATES = {
     SiteState.WAITING_FOR_DATA,
 }
 Step = tuple[str, int, str]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def run_key() -> Iterator[None]:
+    """The key of runs, as a pod has it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(RUN_KEY_VARIABLE, private_key(RUN))
+        yield
+
 
 one_of_two = st.integers(0, 1)
 ordinary = st.one_of(
@@ -59,7 +72,9 @@ class HistorySimulation:
     def __init__(self, operators: int, approval: str) -> None:
         self.network, self.contents, self.time_advanced = HospitalNetwork(), count(), timedelta(0)
         gate = {"floor": "0.5", "margin": "0.3", "approval": approval}
-        self.hospitals = [FakeHospital(self.network, {"gate": gate} | SHARED) for _ in range(operators)]
+        signers = (OPERATOR, OTHER_OPERATOR)[:operators]
+        spec = {"gate": gate} | signing_spec(*signers, RUN, shared=True)
+        self.hospitals = [make_hospital(self.network, spec, KEY_FILES[signer]) for signer in signers]
 
     def apply_step(self, step: Step) -> None:
         kind, number, argument = step
@@ -107,6 +122,9 @@ class HistorySimulation:
         )  # another operator may take over an expired claim
         assert outlived or all(times == 1 for times in live.values()), "one update runs twice at once"
         check_log(self.hospitals[0])
+        for hospital in self.hospitals:
+            verification = hospital.model.status.condition(UNVERIFIED_PROMOTION)
+            assert verification is None or verification.status == "False", verification
 
     def run_until_stable(self) -> None:
         """Lets runs end, people approve and operators reconcile until nothing changes any more."""

@@ -4,45 +4,29 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from fakes.hospital import APPROVAL_REQUIRED, SHARED, SPACE, FakeHospital, HospitalNetwork
+from fakes.signed_hospital import (
+    OPERATOR,
+    OTHER_OPERATOR,
+    RUN,
+    STRANGER,
+    key_file,
+    make_hospital,
+    private_key,
+    signing_spec,
+)
 
 from anamnesis.operator.addresses import RUN_KEY_VARIABLE
 from anamnesis.operator.api import condition_types
 from anamnesis.operator.api.annotations import ADOPTED_REGISTRY, CHECKED_LOG_ENTRY
 from anamnesis.operator.api.approval import UpdateApproval
-from anamnesis.records import EntryKind, LogEntry, Metric, SignerRole, canonical_json, encode_object
+from anamnesis.records import EntryKind, LogEntry, Metric, canonical_json, encode_object
 from anamnesis.registry import Log, read_evaluations
 from anamnesis.registry.evaluations import evaluation_key
 from anamnesis.registry.identity import IDENTITY_KEY, read_identity
 from anamnesis.registry.log import dump_entry, entry_key
-from anamnesis.registry.signing import Signer, make_signer, new_private_key
-
-OPERATOR, RUN, STRANGER, OTHER_OPERATOR = (
-    make_signer(role, new_private_key())
-    for role in (SignerRole.OPERATOR, SignerRole.RUN, SignerRole.OPERATOR, SignerRole.OPERATOR)
-)
-
-
-def private_key(signer: Signer) -> str:
-    import base64
-
-    return base64.b64encode(signer.seed).decode()
-
-
-def signing_spec(*signers: Signer, shared: bool = False) -> dict[str, object]:
-    keys = [{"name": f"key-{n}", "role": s.role.value, "key": s.public_key} for n, s in enumerate(signers)]
-    signing = {"publicKeys": keys, "runKeySecret": {"name": "chest-run-key"}}
-    return {"registry": {"url": "s3://models/chest", "shared": shared, "signing": signing}}
-
-
-def make_hospital(network: HospitalNetwork, spec: dict[str, object], signing_key: Path | None = None) -> FakeHospital:
-    """A hospital with the Secret of its runs."""
-    hospital = FakeHospital(network, spec, signing_key=signing_key)
-    hospital.cluster.secrets[SPACE, "chest-run-key"] = {"key": private_key(RUN)}
-    return hospital
 
 
 @dataclass
@@ -78,11 +62,10 @@ class SignedHospital:
 
 
 @pytest.fixture
-def signed(network: HospitalNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SignedHospital:
+def signed(network: HospitalNetwork, monkeypatch: pytest.MonkeyPatch) -> SignedHospital:
     monkeypatch.setenv(RUN_KEY_VARIABLE, private_key(RUN))
-    (tmp_path / "operator.key").write_text(private_key(OPERATOR))
     spec = APPROVAL_REQUIRED | signing_spec(OPERATOR, RUN)
-    return SignedHospital(make_hospital(network, spec, tmp_path / "operator.key"))
+    return SignedHospital(make_hospital(network, spec, key_file(OPERATOR)))
 
 
 @pytest.fixture
@@ -236,15 +219,11 @@ def test_an_operator_without_a_key_writes_nothing_to_a_signed_registry(network: 
 
 
 def test_the_entries_of_another_cluster_count_by_its_public_key(
-    network: HospitalNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    network: HospitalNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(RUN_KEY_VARIABLE, private_key(RUN))
     spec = APPROVAL_REQUIRED | signing_spec(OPERATOR, RUN, OTHER_OPERATOR, shared=True)
-    hospitals = []
-    for name, signer in (("one", OPERATOR), ("two", OTHER_OPERATOR)):
-        (tmp_path / name).write_text(private_key(signer))
-        hospitals.append(make_hospital(network, spec, tmp_path / name))
-    first, second = hospitals
+    first, second = (make_hospital(network, spec, key_file(signer)) for signer in (OPERATOR, OTHER_OPERATOR))
     second.reconcile()
     network.add_data("north", "a")
     first.run_update()
