@@ -70,6 +70,8 @@ def _model_document(method: str, sites: Sequence[DemoSite]) -> dict[str, object]
             "approval": "Automatic",
             "enforcement": "Advisory",
         },
+        # The images are public, and one site has three patients of a class; a hospital keeps the default of 20.
+        "changePlan": {"minimumPatients": 1},
         "registry": {"url": f"registries/{model_name(method)}"},
         "splitKey": {"type": "File", "file": {"path": "split.key"}},
     }

@@ -64,7 +64,7 @@ def report_marker(digest: str) -> str:
 
 def build_candidate_report(scores: CandidateScores) -> CandidateReport:
     """Returns the report."""
-    after, before = _by_test_set(scores.evaluations), _by_test_set(scores.base_evaluations)
+    after, before = (_by_test_set(each, scores.tests) for each in (scores.evaluations, scores.base_evaluations))
     comparisons = [_compare(test, before, after, scores.best_scores) for test in scores.tests]
     detail_by_site = {comparison.site: comparison.detail for comparison in comparisons}
     criteria = [_criterion_result(each, detail_by_site.get(each.site, "Hidden")) for each in scores.criteria]
@@ -72,12 +72,21 @@ def build_candidate_report(scores: CandidateScores) -> CandidateReport:
     return CandidateReport.model_validate(fields, by_name=True, by_alias=False)
 
 
-def _by_test_set(evaluations: Iterable[Evaluation]) -> dict[str, Evaluation]:
-    return {
-        evaluation.test_set: evaluation
-        for evaluation in evaluations
-        if evaluation.name == FORGETTING and evaluation.evaluation_set is EvaluationSet.FROZEN
-    }
+def _by_test_set(evaluations: Iterable[Evaluation], tests: Sequence[RequiredTestSet]) -> dict[str, Evaluation]:
+    """Returns test set -> the evaluation that the gate uses: of several evaluators, the one with the worst score."""
+    by_test_set: dict[str, Evaluation] = {}
+    metrics = {test.test_set: test.task.primary_metric for test in tests}
+    for evaluation in evaluations:
+        metric = metrics.get(evaluation.test_set, "")
+        if (
+            evaluation.name == FORGETTING
+            and evaluation.evaluation_set is EvaluationSet.FROZEN
+            and metric in evaluation.metrics
+        ):
+            worst = by_test_set.setdefault(evaluation.test_set, evaluation)
+            if evaluation.metrics[metric].value < worst.metrics[metric].value:
+                by_test_set[evaluation.test_set] = evaluation
+    return by_test_set
 
 
 def _compare(

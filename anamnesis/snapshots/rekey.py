@@ -47,7 +47,7 @@ def replace_key(
             config,
             store,
             key,
-            number=len(bindings) + 1,
+            number=bindings[-1].number + 1 if bindings else 1,
             replaced_fingerprint=replaced_fingerprint,
             present_samples=read_present_samples(config, store, key, workers, progress),
         )

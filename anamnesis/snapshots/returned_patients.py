@@ -49,7 +49,7 @@ def quarantine_returned(
     }
     if not candidates or not frozen_images:
         return list(samples)
-    returned_contents = _find_copies(
+    returned_contents = find_copies(
         store, list(candidates.values()), [(each.images[modality], each.patient) for each in frozen_images.values()]
     )
     _write_cleared(store, key, cleared_contents | set(candidates) - returned_contents)
@@ -64,10 +64,16 @@ def quarantine_returned(
     return [assembled for assembled in samples if assembled.record.id not in returned_ids]
 
 
-def _find_copies(
+def find_copies(
     store: Store, candidates: Sequence[ImageRecord], frozen_images: Sequence[tuple[ImageRecord, str]]
 ) -> set[str]:
-    """Returns the contents of the candidates that are copies; the frozen images have their patients."""
+    """Returns the contents of the candidates that are copies of other images.
+
+    Args:
+        store: the site's own store; it has the pixels of all images.
+        candidates: the images to search.
+        frozen_images: the images that they may be copies of, each with its patient.
+    """
     vectors = read_small_versions(store, [*(image for image, _ in frozen_images), *candidates])
     references, queries = vectors[: len(frozen_images)], vectors[len(frozen_images) :]
     patients = [patient for _, patient in frozen_images]

@@ -129,7 +129,10 @@ def _read_binding(store: Store, key: str) -> StoreBinding:
         binding = decode(StoreBinding, json.loads(store.get(key)), "key")
         bytes.fromhex(binding.key)
     except (ValueError, InputError):  # without the text, which could have the key
-        raise IntegrityError(f"{store.url}/{key}: the record is damaged; restore it from a backup") from None
+        raise IntegrityError(
+            f"{store.url}/{key}: the record of the split key is damaged; restore it from a backup. Without one, delete "
+            "it, then run 'anamnesis key replace --site SITE --reason TEXT'"
+        ) from None
     return binding
 
 

@@ -14,6 +14,7 @@ from anamnesis.snapshots.testsets import (
     check_task,
     freeze_calibration_set,
     list_calibration_sets,
+    list_frozen_samples,
     list_test_sets,
     write_test_set,
 )
@@ -25,9 +26,10 @@ def issue_test_set(
 ) -> TestSet:
     """Issues the next test set of a site from its present data: corrected labels, identifiers and series count.
 
-    It has the patients of the earlier sets and of the reserve, without those whose patient or image a training split of
-    any snapshot has. A calibration set is frozen beside it; where that would be too small, the earlier one stays. It
-    becomes the current set with the next ingest. The earlier sets stay, and none of their patients ever trains.
+    It has the patients of the earlier sets and of the reserve, without those whose patient, image or a changed copy of
+    an image a training split of any snapshot has. A calibration set is frozen beside it; where that would be too small,
+    the earlier one stays. It becomes the current set with the next ingest. The earlier sets stay, and none of their
+    patients ever trains.
 
     Args:
         config: settings of the site.
@@ -51,7 +53,11 @@ def issue_test_set(
     check_task(issued_test_sets, config.task)
     current_set = issued_test_sets[-1]
     samples = read_present_samples(config, store, key, workers, progress)
-    test_samples, calibration_samples = _select_samples(store, samples, issued_test_sets)
+    trained_samples = tuple(_trained_samples(store))
+    test_samples, calibration_samples = (
+        _without_copies(store, config.modalities[0], selected, trained_samples, issued_test_sets)
+        for selected in _select_samples(store, samples, trained_samples, issued_test_sets)
+    )
     next_set = replace(
         current_set, number=current_set.number + 1, key_fingerprint=key_fingerprint(key), samples=test_samples
     )
@@ -96,10 +102,13 @@ def image_contents(sample: SampleRecord) -> frozenset[str]:
 
 
 def _select_samples(
-    store: Store, samples: Sequence[SampleRecord], issued_test_sets: Sequence[TestSet]
+    store: Store,
+    samples: Sequence[SampleRecord],
+    trained_samples: Sequence[SampleRecord],
+    issued_test_sets: Sequence[TestSet],
 ) -> tuple[tuple[SampleRecord, ...], tuple[SampleRecord, ...]]:
     """Returns the samples of the next test set and of its calibration set."""
-    trained = _SampleIdentities.of_samples(_trained_samples(store)).patients_among(samples)
+    trained = _SampleIdentities.of_samples(trained_samples).patients_among(samples)
     tested, calibrating = (
         _SampleIdentities.of_samples(
             sample for frozen_set in frozen_sets for sample in frozen_set.samples
@@ -117,6 +126,32 @@ def _select_samples(
             if sample.patient in calibrating and sample.patient not in tested
         ),
     )
+
+
+def _without_copies(
+    store: Store,
+    modality: str,
+    samples: Sequence[SampleRecord],
+    trained_samples: Sequence[SampleRecord],
+    issued_test_sets: Sequence[TestSet],
+) -> tuple[SampleRecord, ...]:
+    """Returns the samples without new patients with a changed copy of a trained image, for example a mirrored one."""
+    from anamnesis.snapshots.returned_patients import find_copies  # imports numpy, which listing does not need
+
+    frozen_contents = {
+        content for sample in list_frozen_samples(store, issued_test_sets) for content in image_contents(sample)
+    }
+    new_images = {
+        sample.images[modality]: sample.patient
+        for sample in samples
+        if frozen_contents.isdisjoint(image_contents(sample))
+    }
+    trained_images = [(sample.images[modality], sample.patient) for sample in trained_samples]
+    if not new_images or not trained_images:
+        return tuple(samples)
+    copies = find_copies(store, list(new_images), trained_images)
+    patients = {patient for image, patient in new_images.items() if image.content in copies}
+    return tuple(sample for sample in samples if sample.patient not in patients)
 
 
 def _trained_samples(store: Store) -> Iterable[SampleRecord]:

@@ -8,12 +8,18 @@ some sums have no classes. Other patients are held back: counted, reported, and 
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from anamnesis.records import TRAINING_SPLITS, RefusedError, TaskType
+from anamnesis.records import TRAINING_SPLITS, RefusedError, TaskType, digest_hex, digest_json
 from anamnesis.snapshots.manifest import SampleRecord, SnapshotManifest, read_snapshot_manifest
-from anamnesis.snapshots.training_sets import Members, TrainingSet, list_training_sets, write_training_set
+from anamnesis.snapshots.training_sets import (
+    Members,
+    TrainingSet,
+    all_contents,
+    list_training_sets,
+    write_training_set,
+)
 from anamnesis.storage.store import Store
 
 
@@ -112,22 +118,28 @@ def select_training_set(
 def select_members(current: Members, published: Sequence[Members], minimum_patients: int) -> Members:
     """Returns the patients of one class that may be published: all, an earlier set, all but a few, or none.
 
-    An earlier set is repeated where it has no patient who left and fewer than ``minimum_patients`` are new. Where a
-    patient left or was corrected, the earlier sets cannot be repeated: then so many others are left out as well that
-    the difference is large enough.
+    An earlier set is repeated where no patient of it left and fewer than ``minimum_patients`` are new. Where a patient
+    left or was corrected, the earlier sets cannot be repeated: then so many others are left out as well that the
+    difference is large enough.
     """
     if _may_publish(current, published, minimum_patients):
         return current
-    repeatable = [earlier for earlier in published if earlier and earlier.items() <= current.items()]
-    repeated = max(repeatable, key=lambda members: (len(members), sorted(members)), default={})
-    if repeated and len(current) - len(repeated) < minimum_patients:
+    repeatable = [_restrict(current, contents) for contents in _repeatable_contents(current, published)]
+    repeated = max(repeatable, key=lambda members: (len(members), sorted(all_contents(members))), default={})
+    if repeated and count_differing(current, repeated) < minimum_patients:
         return repeated
     return max(repeated, _leave_out(current, published, minimum_patients), key=len)
 
 
 def count_differing(first: Members, second: Members) -> int:
-    """Returns the number of patients in which two sets differ: only in one of them, or with other samples."""
-    return len(first.keys() | second.keys()) - len(first.items() & second.items())
+    """Returns the number of patients in whose images two sets differ."""
+    differing_patients = {
+        patient
+        for members, contents in ((first, all_contents(second)), (second, all_contents(first)))
+        for patient, patient_contents in members.items()
+        if not contents.issuperset(patient_contents)
+    }
+    return len(differing_patients)
 
 
 def _may_publish(members: Members, published: Sequence[Members], minimum_patients: int) -> bool:
@@ -136,21 +148,31 @@ def _may_publish(members: Members, published: Sequence[Members], minimum_patient
     return not members or all(not count or count >= minimum_patients for count in differences)
 
 
+def _repeatable_contents(current: Members, published: Sequence[Members]) -> list[frozenset[str]]:
+    """Returns the images of each published set that is still complete."""
+    current_contents = all_contents(current)
+    return [contents for contents in map(all_contents, published) if contents and contents <= current_contents]
+
+
+def _restrict(members: Members, contents: Collection[str]) -> Members:
+    """Returns the members with these images only."""
+    restricted = {
+        patient: tuple(content for content in patient_contents if content in contents)
+        for patient, patient_contents in members.items()
+    }
+    return {patient: patient_contents for patient, patient_contents in restricted.items() if patient_contents}
+
+
 def _leave_out(current: Members, published: Sequence[Members], minimum_patients: int) -> Members:
     """Leaves out patients whom all earlier sets have, in the order of their pseudonyms, until the rest may go."""
+    common = frozenset[str].intersection(all_contents(current), *map(all_contents, published))
+    order = sorted(current, key=lambda patient: (not common.issuperset(current[patient]), patient))
     remaining = dict(current)
-    differences = [count_differing(current, earlier) for earlier in published]
-    order = sorted(
-        current, key=lambda patient: (any(earlier.get(patient) != current[patient] for earlier in published), patient)
-    )
-    for patient in order:
-        if all(not count or count >= minimum_patients for count in differences):
+    for patient in order[: minimum_patients * (len(published) + 1)]:  # more would not help
+        if _may_publish(remaining, published, minimum_patients):
             break
-        samples = remaining.pop(patient)
-        for index, earlier in enumerate(published):
-            earlier_samples = earlier.get(patient)
-            differences[index] += 1 if earlier_samples == samples else -1 if earlier_samples is None else 0
-    return remaining if len(remaining) >= minimum_patients else {}
+        del remaining[patient]
+    return remaining if _may_publish(remaining, published, minimum_patients) else {}
 
 
 def _largest_published(
@@ -158,21 +180,49 @@ def _largest_published(
 ) -> TrainingSet:
     """Returns the largest earlier training set of which no patient has left; an empty one where there is none."""
     repeatable = [
-        earlier
+        _without_empty_classes(
+            site,
+            {
+                name: _restrict(members, all_contents(earlier.classes.get(name, {})))
+                for name, members in current_classes.items()
+            },
+        )
         for earlier in published_sets
-        if all(members.items() <= current_classes.get(name, {}).items() for name, members in earlier.classes.items())
+        if all(
+            all_contents(members) <= all_contents(current_classes.get(name, {}))
+            for name, members in earlier.classes.items()
+        )
     ]
-    return max(repeatable, key=lambda earlier: (len(earlier.sample_ids), earlier.digest), default=TrainingSet(site, {}))
+    return max(
+        repeatable,
+        key=lambda earlier: (len(all_contents(earlier.all_members)), earlier.digest),
+        default=TrainingSet(site, {}),
+    )
+
+
+def find_sample_ids(manifest: SnapshotManifest, training_set: TrainingSet) -> frozenset[str]:
+    """Returns the ids of the samples of a snapshot that a training set of this snapshot has."""
+    contents_by_class = {name: all_contents(members) for name, members in training_set.classes.items()}
+    return frozenset(
+        sample.id
+        for sample in manifest.samples_of(*TRAINING_SPLITS)
+        if _content(sample) in contents_by_class.get(_class_name(manifest, sample), frozenset())
+    )
 
 
 def _members_by_class(manifest: SnapshotManifest) -> dict[str, Members]:
     samples: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for sample in manifest.samples_of(*TRAINING_SPLITS):
-        samples[_class_name(manifest, sample)][sample.patient].append(sample.id)
+        samples[_class_name(manifest, sample)][sample.patient].append(_content(sample))
     return {
-        name: {patient: tuple(sorted(sample_ids)) for patient, sample_ids in patients.items()}
+        name: {patient: tuple(sorted(contents)) for patient, contents in patients.items()}
         for name, patients in sorted(samples.items())
     }
+
+
+def _content(sample: SampleRecord) -> str:
+    """Returns a digest of the images of a sample, equal for equal images of any patient."""
+    return digest_hex(digest_json({name: image.content for name, image in sample.images.items()}))[:32]
 
 
 def _class_name(manifest: SnapshotManifest, sample: SampleRecord) -> str:

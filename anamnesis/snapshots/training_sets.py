@@ -1,4 +1,4 @@
-"""The training sets of a site: the patients and samples of each class that a version was computed from.
+"""The training sets of a site: the patients and images of each class that a version was computed from.
 
 They are kept in the site's own store, because they name pseudonyms. A version has the digest of its set.
 """
@@ -12,12 +12,15 @@ from anamnesis.records import InputError, IntegrityError, canonical_json, decode
 from anamnesis.storage.store import Store
 
 Members = Mapping[str, tuple[str, ...]]
-"""Pseudonym of a patient -> sorted ids of their samples."""
+"""Pseudonym of a patient -> sorted digests of the images of each of their samples.
+
+The digests recognise a patient under another pseudonym: after a new split key, or a corrected identifier.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """The samples of a site that a version is computed from.
+    """The data of a site that a version is computed from.
 
     Attributes:
         site: the site of the data.
@@ -39,14 +42,14 @@ class TrainingSet:
         """The patients of all classes together."""
         samples: dict[str, list[str]] = defaultdict(list)
         for members in self.classes.values():
-            for patient, sample_ids in members.items():
-                samples[patient] += sample_ids
-        return {patient: tuple(sorted(sample_ids)) for patient, sample_ids in samples.items()}
+            for patient, contents in members.items():
+                samples[patient] += contents
+        return {patient: tuple(sorted(contents)) for patient, contents in samples.items()}
 
-    @property
-    def sample_ids(self) -> frozenset[str]:
-        """Ids of all samples."""
-        return frozenset(sample_id for sample_ids in self.all_members.values() for sample_id in sample_ids)
+
+def all_contents(members: Members) -> frozenset[str]:
+    """Returns the digests of all samples of some patients."""
+    return frozenset(content for contents in members.values() for content in contents)
 
 
 def list_training_sets(store: Store) -> tuple[TrainingSet, ...]:

@@ -3,7 +3,7 @@
 from anamnesis.records import UpdateResult, UpdateResultKind, UpdateTrigger, digest_json, encode
 from anamnesis.snapshots import IngestResult
 from anamnesis.snapshots.training_selection import TrainingSelection, preview_training_set
-from anamnesis.snapshots.training_sets import list_training_sets
+from anamnesis.snapshots.training_sets import all_contents, list_training_sets
 from anamnesis.storage.store import open_store
 from anamnesis.updates.requests import UpdateRequest
 from anamnesis.updates.version_chain import versions_of_site
@@ -20,14 +20,15 @@ def assess_ingestion(request: UpdateRequest, trigger: UpdateTrigger, ingest_resu
     learned_versions = versions_of_site(open_store(request.registry), request.base, request.site.name)
     learned_digests = [version.training_set for version in learned_versions]
     site_store = open_store(request.store)
-    learned_patients = {
-        patient
+    learned_contents = {
+        content
         for training_set in list_training_sets(site_store)
         if training_set.digest in learned_digests
-        for patient in training_set.all_members
+        for content in all_contents(training_set.all_members)
     }
     selection = preview_training_set(site_store, ingest_result.snapshot, request.minimum_patients)
-    new_patient_count = len(selection.training_set.all_members.keys() - learned_patients)
+    members = selection.training_set.all_members
+    new_patient_count = sum(learned_contents.isdisjoint(contents) for contents in members.values())
     if ingest_result.snapshot in {version.snapshot for version in learned_versions}:
         kind = UpdateResultKind.NO_CHANGE
     elif new_patient_count < trigger.minimum_patients or _is_held_back(selection, learned_digests):

@@ -30,6 +30,7 @@ from anamnesis.records import (
 from anamnesis.registry.evaluations import read_evaluations, write_evaluation
 from anamnesis.registry.gate import FORGETTING
 from anamnesis.snapshots import Guard, open_test_set
+from anamnesis.snapshots.testsets import check_task, find_test_set
 from anamnesis.storage.store import Store, open_store
 from anamnesis.training import TensorSplit, precision_for, samples_to_tensors
 from anamnesis.updates.calibration import fit_calibration, open_calibration_samples, task_logits
@@ -95,11 +96,16 @@ class EvaluationCases:
 
 
 def read_test_cases(model: LoadedModel, site: SiteRef) -> EvaluationCases | None:
-    """Returns a site's test set in the model's format, or none where the model does not know the task."""
+    """Returns a site's test set in the model's format, or none where the model does not know the task.
+
+    Raises:
+        RefusedError: the test set was frozen for another task, or for classes in another order.
+    """
     if any(label not in model.description.labels for label in site.task.labels):
         return None
-    guard = Guard({site.test_set: frozenset({Split.TEST})})
-    return cases_of_site(model, site, open_test_set(open_store(site.store), site.test_set, guard))
+    guard, store = Guard({site.test_set: frozenset({Split.TEST})}), open_store(site.store)
+    check_task((find_test_set(store, site.test_set),), site.task)
+    return cases_of_site(model, site, open_test_set(store, site.test_set, guard))
 
 
 def cases_of_site(model: LoadedModel, site: SiteRef, samples: Iterable[Sample]) -> EvaluationCases:

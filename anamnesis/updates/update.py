@@ -32,7 +32,7 @@ from anamnesis.registry.update_records import find_update_record, write_update_r
 from anamnesis.registry.versions import write_version
 from anamnesis.snapshots import Guard, open_splits, read_snapshot_manifest
 from anamnesis.snapshots.calibration_sets import MINIMUM_PATIENTS
-from anamnesis.snapshots.training_selection import choose_training_set
+from anamnesis.snapshots.training_selection import choose_training_set, find_sample_ids
 from anamnesis.snapshots.training_sets import TrainingSet, find_training_set
 from anamnesis.storage.store import Store, open_store, read_file
 from anamnesis.training import (
@@ -56,12 +56,20 @@ class TrainingSource:
     Attributes:
         site: the site, with its store.
         snapshot: digest of the snapshot that has the samples.
-        training_set: the samples to learn.
+        training_set: the patients and images to learn.
+        sample_ids: ids of their samples in the snapshot.
     """
 
     site: SiteRef
     snapshot: str
     training_set: TrainingSet
+    sample_ids: frozenset[str]
+
+    @classmethod
+    def of(cls, site: SiteRef, snapshot: str, training_set: TrainingSet) -> "TrainingSource":
+        """Returns the source of a training set of a snapshot."""
+        manifest = read_snapshot_manifest(open_store(site.store), snapshot)
+        return cls(site, snapshot, training_set, find_sample_ids(manifest, training_set))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +108,7 @@ def run_update(
     store = open_registry(request.registry, request.signing)
     site = _site_reference(request, snapshot)
     selection = choose_training_set(open_store(request.store), snapshot, request.minimum_patients)
-    new_source = TrainingSource(site, snapshot, selection.training_set)
+    new_source = TrainingSource.of(site, snapshot, selection.training_set)
     sources = (*_earlier_sources(request, store), new_source)
     digest = input_digest(request, sources)
     checkpoints = Checkpoints(store, f"checkpoints/{digest_hex(digest)}", checkpoint_seconds)
@@ -154,7 +162,7 @@ def _earlier_sources(request: UpdateRequest, store: Store) -> tuple[TrainingSour
             version = last_version[1]
             if version.snapshot and version.training_set:
                 training_set = find_training_set(open_store(site.store), version.training_set)
-                sources.append(TrainingSource(site, version.snapshot, training_set))
+                sources.append(TrainingSource.of(site, version.snapshot, training_set))
     return tuple(sources)
 
 
@@ -248,8 +256,7 @@ def read_training_splits(
 
 def _has_enough_validation(source: TrainingSource) -> bool:
     manifest = read_snapshot_manifest(open_store(source.site.store), source.snapshot)
-    sample_ids = source.training_set.sample_ids
-    validation_samples = (sample for sample in manifest.samples_of(Split.VALIDATION) if sample.id in sample_ids)
+    validation_samples = (sample for sample in manifest.samples_of(Split.VALIDATION) if sample.id in source.sample_ids)
     return len({sample.patient for sample in validation_samples}) >= MINIMUM_PATIENTS
 
 
@@ -262,7 +269,7 @@ def _read_samples(
 ) -> TensorSplit:
     splits = [
         samples_to_tensors(
-            open_splits(open_store(source.site.store), source.snapshot, group, guard, source.training_set.sample_ids),
+            open_splits(open_store(source.site.store), source.snapshot, group, guard, source.sample_ids),
             source.site.task,
             modality=source.site.modality,
             labels=labels,

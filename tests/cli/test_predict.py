@@ -51,10 +51,13 @@ def test_a_folder_gives_one_answer_for_each_study(
 ) -> None:
     for number, image in enumerate((*images[:4], *images[-2:])):  # two images of each patient
         copy_image(image, tmp_path / "studies" / f"{number % 2}" / f"{SECRET_NAME}_{number}.dcm")
+    before = sorted(predicting_file.parent.rglob("*"))
     result, predictions = predict(call, predicting_file, tmp_path / "studies")
     assert result.code == 0
+    assert sorted(predicting_file.parent.rglob("*")) == before, "nothing of a study is stored"
     assert [(prediction["study"], prediction["images"]) for prediction in predictions] == [(1, 2), (2, 2), (3, 2)]
     for prediction in predictions:
+        assert set(prediction["probabilities"]) == {"phantom/normal", "phantom/opacity"}
         assert sum(prediction["probabilities"].values()) == pytest.approx(1, abs=1e-5)
         assert prediction["left_out"] == {}
     assert SECRET_NAME not in result.out + result.err

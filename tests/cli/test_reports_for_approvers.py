@@ -53,6 +53,7 @@ def test_approve_prints_the_report_too(call: Call, model_file: Path) -> None:
 def test_status_shows_the_report_of_a_version_that_waits(call: Call, model_file: Path) -> None:
     shown = call("status", "-f", model_file).out
     assert f"candidate {version(call, model_file)}" in shown
+    assert f"anamnesis approve -f {model_file} --model chest sha256:" in shown
     assert json.loads(call("status", "-f", model_file, "--json").out)[0]["reports"]["xray"]["tasks"][0]["metric"]
 
 

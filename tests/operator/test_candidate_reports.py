@@ -96,6 +96,14 @@ def test_a_small_test_set_shows_results_and_no_number(patients: int) -> None:
     assert [(each.value, each.result) for each in report.criteria][:2] == [(None, "Passed"), (None, "Failed")]
 
 
+def test_of_two_evaluators_the_worse_score_is_shown_as_at_the_gate() -> None:
+    better = replace(evaluation(CANDIDATE, "0.990000", RECALLS), evaluator=digest_bytes(b"another"))
+    for evaluations in ((*SCORES.evaluations, better), (better, *SCORES.evaluations)):
+        (task,) = build_candidate_report(replace(SCORES, evaluations=evaluations)).tasks
+        assert task.after
+        assert task.after.value == Decimal("0.853211")
+
+
 def test_of_many_classes_those_that_lost_most_are_listed() -> None:
     names = tuple(f"class{number:03d}" for number in range(100))
     test = replace(TEST, task=replace(TASK, classes=names))

@@ -99,6 +99,19 @@ def test_a_version_that_no_person_was_asked_about_has_a_report_too(hospital: Fak
     assert "Failed" in {each.result for each in rejected.report.criteria}
 
 
+def test_commands_in_messages_name_the_namespace_and_the_model(network: HospitalNetwork) -> None:
+    hospital = waiting_hospital(network)
+    update = next(each for each in hospital.updates if each.spec.site == "south")
+    status = hospital.model.status
+    messages = [each.message for each in (*status.conditions, *status.sites, *update.status.conditions)]
+    assert any(f"anamnesis approve -n {SPACE} chest sha256:" in message for message in messages)
+    hospital.edit_model(state="Suspended")
+    hospital.reconcile()
+    messages += [each.message for each in (*hospital.model.status.conditions, *hospital.model.status.sites)]
+    assert f"to continue, run: anamnesis resume -n {SPACE} chest" in messages[-1]
+    assert [message for message in messages if "NAMESPACE" in message or "MODEL" in message] == []
+
+
 def test_the_report_stays_after_the_decision(network: HospitalNetwork) -> None:
     hospital = waiting_hospital(network)
     before = next(each.status.report for each in hospital.updates if each.spec.site == "south")

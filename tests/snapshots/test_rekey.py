@@ -91,6 +91,14 @@ def test_trained_patients_stay_out_of_the_next_test_set(site):
     assert not trained & {sample.patient for sample in issued.samples}
 
 
+def test_the_first_of_two_records_may_be_lost(site):
+    first = site.ingest()
+    rekey(site)
+    site.store.delete(min(info.key for info in site.store.list("keys/")))
+    binding = rekey(site, THIRD_KEY)
+    assert (binding.number, set(splits(site, site.ingest()))) == (3, set(splits(site, first)))
+
+
 @pytest.mark.parametrize("losses", [(False, False), (False, True), (True, False), (True, True, True)])
 def test_any_number_of_keys_lost_or_not_puts_no_frozen_patient_into_training(site, losses):
     first = site.ingest()

@@ -79,7 +79,7 @@ def test_a_changed_record_is_refused_without_the_key_in_the_message(site):
     with pytest.raises(RefusedError, match="was split with another key"):
         snapshots.ingest(site.config, site.store, key_of(site, "env:LOST"))
     site.store.put(record.key, b'{"key": "secret"}')
-    with pytest.raises(IntegrityError, match="the record is damaged") as damage:
+    with pytest.raises(IntegrityError, match="the record of the split key is damaged") as damage:
         key_of(site, "env:NETWORK")
     assert "secret" not in str(damage.value)
 

@@ -135,3 +135,22 @@ def test_a_site_without_a_test_set_or_with_a_missing_class_issues_nothing(site):
     with pytest.raises(InputError, match="has no case of class 'yes'"):
         issue(site)
     assert len(snapshots.list_test_sets(site.store)) == 1
+
+
+def test_a_mirrored_copy_of_a_trained_image_does_not_come_into_the_next_test_set(make_site):
+    site = make_site(labels=LabelSource(LabelOrigin.MANIFEST, "labels.csv"))
+    rows = [f"{n}.png,{('no', 'yes')[n % 2]},p{n},{'test' if n < 20 else 'train'}" for n in range(60)]
+    pixels = [site.image() for _ in range(62)]
+    for n in range(60):
+        site.png(f"{n}.png", pixels[n])
+
+    def write(lines):
+        (site.folder / "labels.csv").write_text("\n".join(["file,label,patient,split", *lines]) + "\n")
+
+    write(rows)
+    site.ingest()
+    site.png("copy.png", pixels[40][:, ::-1].copy())
+    site.png("other.png", pixels[61])
+    write([*rows, "copy.png,no,q1,test", "other.png,no,q2,test"])
+    issued = issue(site)
+    assert len(issued.samples) == 21  # the twenty of the first set and the other new patient

@@ -11,8 +11,13 @@ from hypothesis import strategies as st
 
 from anamnesis.records import RefusedError, Split, Target, Task, TaskType
 from anamnesis.snapshots import training_selection
-from anamnesis.snapshots.manifest import SampleRecord, SnapshotManifest, write_snapshot_manifest
-from anamnesis.snapshots.training_selection import choose_training_set, count_differing, select_training_set
+from anamnesis.snapshots.manifest import ImageRecord, SampleRecord, SnapshotManifest, write_snapshot_manifest
+from anamnesis.snapshots.training_selection import (
+    choose_training_set,
+    count_differing,
+    find_sample_ids,
+    select_training_set,
+)
 from anamnesis.snapshots.training_sets import TrainingSet, list_training_sets
 from anamnesis.storage import open_store
 
@@ -22,13 +27,23 @@ Labels = Mapping[int, tuple[int, int]]
 """Patient -> class and number of images."""
 
 
-def snapshot_of(labels: Labels) -> SnapshotManifest:
+def sample(patient: str, content: str, label: int) -> SampleRecord:
+    images = {"DX": ImageRecord(content, "uint8", (1, 1), (1.0, 1.0), "YX")}
+    return SampleRecord(f"{patient}/{content}", patient, "", Split.TRAIN, images, Target(index=label))
+
+
+def snapshot_of(labels: Labels, key: str = "p") -> SnapshotManifest:
+    """A snapshot whose pseudonyms come from a key; the images do not."""
     samples = tuple(
-        SampleRecord(f"s{patient}-{image}", f"p{patient}", "", Split.TRAIN, {}, Target(index=label))
+        sample(f"{key}{patient}", f"{patient}-{image}", label)
         for patient, (label, images) in sorted(labels.items())
         for image in range(images)
     )
     return SnapshotManifest("clinic", TASK, ("DX",), "key", "test", samples)
+
+
+def count_samples(manifest: SnapshotManifest, training_set: TrainingSet) -> int:
+    return len(find_sample_ids(manifest, training_set))
 
 
 def both(count: int, start: int = 0) -> dict[int, tuple[int, int]]:
@@ -63,7 +78,8 @@ def test_any_two_published_sets_differ_by_enough_patients_or_none(history: list[
     for labels in history:
         manifest = snapshot_of(labels)
         selection = select_training_set(manifest, published, MINIMUM)
-        assert selection.training_set.sample_ids <= {sample.id for sample in manifest.samples}
+        image_count = sum(len(contents) for contents in selection.training_set.all_members.values())
+        assert count_samples(manifest, selection.training_set) == image_count
         assert select_training_set(manifest, [*published, selection.training_set], MINIMUM) == selection
         published.append(selection.training_set)
     nothing = TrainingSet("clinic", {})
@@ -78,14 +94,14 @@ def test_any_two_published_sets_differ_by_enough_patients_or_none(history: list[
 
 def test_growth_waits_and_is_counted_until_there_are_enough() -> None:
     published = [select_training_set(snapshot_of(both(10)), [], MINIMUM).training_set]
-    assert published[0].sample_ids == {f"s{patient}-0" for patient in range(20)}
+    assert count_samples(snapshot_of(both(10)), published[0]) == 20
     for extra in (1, 2, 3):
         selection = select_training_set(snapshot_of(both(10 + extra)), published, MINIMUM)
         assert selection.training_set == published[0]
         assert selection.held_back == {"lesion": extra, "normal": extra}
     selection = select_training_set(snapshot_of(both(14)), published, MINIMUM)
     assert not selection.held_back
-    assert len(selection.training_set.sample_ids) == 28
+    assert count_samples(snapshot_of(both(14)), selection.training_set) == 28
 
 
 def test_a_patient_who_left_is_not_learned_again_and_hides_among_others() -> None:
@@ -99,6 +115,26 @@ def test_a_patient_who_left_is_not_learned_again_and_hides_among_others() -> Non
     assert selection.training_set.classes["lesion"] == published[0].classes["lesion"]
 
 
+def test_a_new_split_key_or_new_identifiers_hide_no_difference() -> None:
+    published = [select_training_set(snapshot_of(both(10)), [], MINIMUM).training_set]
+    same = select_training_set(snapshot_of(both(10), key="q"), published, MINIMUM)
+    assert (same.held_back, sorted(same.training_set.all_members)[0]) == ({}, "q0")
+    without_patient = {patient: label for patient, label in both(10).items() if patient != 0}
+    selection = select_training_set(snapshot_of(without_patient, key="q"), [*published, same.training_set], MINIMUM)
+    for earlier in published:
+        assert count_differing(selection.training_set.classes["normal"], earlier.classes["normal"]) == MINIMUM
+    more = select_training_set(snapshot_of(both(11), key="q"), published, MINIMUM)
+    assert more.held_back == {"lesion": 1, "normal": 1}
+
+
+def test_new_images_of_known_patients_wait_too() -> None:
+    published = [select_training_set(snapshot_of(both(10)), [], MINIMUM).training_set]
+    manifest = snapshot_of({**both(10), 0: (0, 2), 1: (1, 2)})
+    selection = select_training_set(manifest, published, MINIMUM)
+    assert selection.training_set == published[0]
+    assert selection.held_back == {"lesion": 1, "normal": 1}
+
+
 def test_a_corrected_label_is_a_difference_in_both_classes() -> None:
     published = [select_training_set(snapshot_of(both(10)), [], MINIMUM).training_set]
     selection = select_training_set(snapshot_of({**both(10), 0: (1, 1)}), published, MINIMUM)
@@ -109,7 +145,7 @@ def test_a_corrected_label_is_a_difference_in_both_classes() -> None:
 def test_a_class_with_too_few_patients_waits_and_the_others_are_learned(tmp_path: Path) -> None:
     task = Task("find", TaskType.CLASSIFICATION, ("a", "b", "c"))
     samples = tuple(
-        SampleRecord(f"s{label}-{patient}", f"p{label}-{patient}", "", Split.TRAIN, {}, Target(index=label))
+        sample(f"p{label}-{patient}", f"{label}-{patient}", label)
         for label, count in enumerate((6, 5, 2))
         for patient in range(count)
     )

@@ -217,3 +217,26 @@ def test_keys_of_a_secret_become_the_environment():
     secret_values = {"username": "a", "password": "b\n", "token": "c", "AWS_REGION": "eu", "ca.crt": "x", "note": "y"}
     expected = {"DICOM_USERNAME": "a", "DICOM_PASSWORD": "b", "DICOM_TOKEN": "c", "AWS_REGION": "eu"}
     assert source_environment(secret_values) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "secret", "needed"),
+    [
+        ({"type": "S3", "s3": {"url": "s3://a/b"}}, {"AWS_ACCESS_KEY_ID": "s3cr3t"},
+         "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+        ({"type": "DICOMweb", "dicomweb": {"url": "https://pacs"}}, {"username": "s3cr3t"},
+         "token or username and password"),
+        ({"type": "Orthanc", "orthanc": {"url": "https://pacs"}}, {}, "token or username and password"),
+    ],
+)  # fmt: skip
+def test_a_secret_without_the_keys_of_its_source_is_named_and_not_quoted(
+    polled_site: PolledSite, source: dict[str, object], secret: dict[str, str], needed: str
+) -> None:
+    polled_site.create(
+        {**source, "credentialsSecret": {"name": "pacs"}}, **{"from": "Manifest", "manifest": "s3://a/l"}
+    )
+    polled_site.cluster.secrets["hospital", "pacs"] = secret
+    reason, message = polled_site.poll()
+    assert reason == "Invalid"
+    assert f"the Secret 'pacs' needs the keys {needed} for a source of type {source['type']}" in message
+    assert "s3cr3t" not in message
