@@ -14,7 +14,6 @@ from anamnesis.operator.plan import Candidate, CreateUpdate, ObservedSite, PlanI
 from anamnesis.operator.plan.site_input import SiteInput
 from anamnesis.operator.plan.site_readiness import SITE_CHECKS, decide_site
 from anamnesis.records import Verdict
-from anamnesis.registry.gate import MISSING_EVALUATIONS
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 LEARNED, NEW = ObservedSite(is_learned=True), ObservedSite()
@@ -35,8 +34,8 @@ def states(
     return [site.state.value for site in status.sites]
 
 
-def site_with_candidate(verdict: Verdict, reason: str = "why", **candidate_fields: bool) -> ObservedSite:
-    return ObservedSite(candidates=(Candidate("sha256:c", verdict, reason, **candidate_fields),))
+def site_with_candidate(verdict: Verdict, **candidate_fields: bool) -> ObservedSite:
+    return ObservedSite(candidates=(Candidate("sha256:c", verdict, "missing: a score", **candidate_fields),))
 
 
 def test_sites_are_learned_in_the_order_they_joined(spec: ContinualModelSpec) -> None:
@@ -63,13 +62,12 @@ def test_what_was_rejected_or_rolled_back_does_not(spec: ContinualModelSpec) -> 
 
 def test_an_update_that_was_killed_before_its_decision_goes_on(spec: ContinualModelSpec) -> None:
     for verdict in (Verdict.REJECT, Verdict.PROMOTE, Verdict.AWAIT_EVALUATIONS):
-        site = site_with_candidate(verdict, MISSING_EVALUATIONS + "forgetting evaluation of pneumonia at guangzhou")
-        assert states(spec, site, NEW) == ["Next", "Queued"]
+        assert states(spec, site_with_candidate(verdict), NEW) == ["Next", "Queued"]
 
 
-def test_a_verdict_that_no_evaluation_can_change_waits(spec: ContinualModelSpec) -> None:
-    site = site_with_candidate(Verdict.AWAIT_EVALUATIONS, "a class of task pneumonia at guangzhou has 12 test patients")
-    assert states(spec, site, NEW) == ["AwaitingEvaluations", "Queued"]
+def test_a_version_that_waits_for_the_next_test_set_is_not_trained_again(spec: ContinualModelSpec) -> None:
+    waiting = ObservedSite(candidates=(Candidate("sha256:c", Verdict.AWAIT_EVALUATIONS, "labels were corrected"),))
+    assert states(spec, waiting, NEW) == ["AwaitingEvaluations", "Queued"]
 
 
 def test_nothing_is_submitted_twice_on_one_champion(spec: ContinualModelSpec) -> None:
