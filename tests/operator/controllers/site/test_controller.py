@@ -240,3 +240,16 @@ def test_a_secret_without_the_keys_of_its_source_is_named_and_not_quoted(
     assert reason == "Invalid"
     assert f"the Secret 'pacs' needs the keys {needed} for a source of type {source['type']}" in message
     assert "s3cr3t" not in message
+
+
+def test_a_split_key_that_no_run_could_read_is_told_before_the_first_run(polled_site: PolledSite, folder: Path) -> None:
+    polled_site.create(folder_source(folder))
+    changed = polled_site.site.model_dump(mode="json", by_alias=True, exclude_none=True)
+    changed["spec"]["splitKey"] = {"type": "Secret", "secret": {"name": "split", "key": "hmac"}}
+    polled_site.cluster.edit(Site.model_validate(changed))
+    assert polled_site.poll()[0] == "SecretMissing"
+    polled_site.cluster.secrets["hospital", "split"] = {"key": "k" * 64}
+    reason, message = polled_site.poll()
+    assert (reason, "the Secret 'split' has no key 'hmac'" in message) == ("Invalid", True)
+    polled_site.cluster.secrets["hospital", "split"] = {"hmac": "k" * 64}
+    assert polled_site.poll()[0] == "Readable"
