@@ -64,7 +64,7 @@ RETURNED_IMAGES = "returned_images"
 class HeldBack:
     """How many patients an update holds back; see ``snapshots.training_selection``.
 
-    The number of each class stays at the site, because a class with one new patient would show the class of that patient.
+    The number of each class stays at the site, because a class with one new patient would show that patient's class.
 
     Attributes:
         patients: number of patients, each counted once for each of their classes.
