@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
     changes = {
         "network": {"name": "SmallCNN", "input": {"channels": 1, "size": [16, 16]}, "width": 8},
         "training": {"epochs": 1},
-        "gate": {"floor": "0.0", "margin": "1.0", "approval": "Automatic"},
+        "gate": {"floor": "0.0", "margin": "1.0", "approval": "Automatic", "minimumTestPatients": 0},
         "registry": {"url": "registry"},
     }
     write_documents(
