@@ -6,7 +6,18 @@ from anamnesis.cli.app import GuardedGroup
 from anamnesis.cli.app import app as full_app
 from anamnesis.cli.options import format_examples
 
-CLUSTER_COMMANDS = ("status", "approve", "reject", "rollback", "update", "suspend", "resume", "support-bundle")
+CLUSTER_COMMANDS = (
+    "status",
+    "report",
+    "approve",
+    "reject",
+    "rollback",
+    "withdraw",
+    "update",
+    "suspend",
+    "resume",
+    "support-bundle",
+)
 
 app = typer.Typer(
     cls=GuardedGroup,

@@ -130,16 +130,30 @@ def _check_tasks(stored: RegistryIdentity, model: RegistryIdentity, url: str) ->
             )
 
 
-def check_cluster(
-    stored: RegistryIdentity | None, declarations: Iterable[LogEntry], cluster: str, shared: bool, url: str
-) -> bool:
+@dataclass(frozen=True, slots=True)
+class ClusterUse:
+    """How the operator of a cluster uses a registry.
+
+    Attributes:
+        cluster: uid of the cluster, which changes when its Lease is deleted; empty where it is unknown.
+        operator: author of the operator's log entries.
+        shared: whether the model declares that clusters share the registry.
+        seen_entry: number of the last log entry that the model has seen; 0 for none.
+    """
+
+    cluster: str
+    operator: str = ""
+    shared: bool = False
+    seen_entry: int = 0
+
+
+def check_cluster(stored: RegistryIdentity | None, declarations: Iterable[LogEntry], use: ClusterUse, url: str) -> bool:
     """Refuses a second cluster on a registry that is not declared as shared.
 
     Args:
         stored: identity of the registry; none before the first write.
         declarations: see ``signed_declarations``.
-        cluster: uid of the cluster that is about to use the registry; empty where it is unknown.
-        shared: whether the model on this cluster declares that clusters share the registry.
+        use: how the cluster that is about to use the registry does so.
         url: of the registry, for messages.
 
     Returns:
@@ -148,19 +162,21 @@ def check_cluster(
     Raises:
         OtherModelError: another cluster uses the registry, and one of the two models does not declare it.
     """
-    joined_clusters, first_cluster = set[str](), stored.cluster if stored else ""
+    first_cluster = use.cluster if use.seen_entry else stored.cluster if stored else ""
+    joined_clusters = set[str]()
     for entry in declarations:
         if entry.kind is EntryKind.JOIN:
-            joined_clusters.add(entry.subject)
+            joined_clusters.add(use.cluster if entry.author == use.operator else entry.subject)
         elif entry.kind is EntryKind.ADOPT:  # a person says that the clusters before do not use it any more
-            joined_clusters, first_cluster = set(), ""
-    other_clusters = {first_cluster, *joined_clusters} - {cluster, ""}
-    undeclared_clusters = other_clusters - joined_clusters if shared else other_clusters
-    if undeclared_clusters and cluster:
+            joined_clusters.clear()
+            first_cluster = first_cluster if entry.number <= use.seen_entry else ""
+    other_clusters = {first_cluster, *joined_clusters} - {use.cluster, ""}
+    undeclared_clusters = other_clusters - joined_clusters if use.shared else other_clusters
+    if undeclared_clusters and use.cluster:
         raise OtherModelError(
             f"spec.registry.shared: the cluster {min(undeclared_clusters)} uses {url} too. To share it, set "
             "spec.registry.shared: true in the models of all its clusters; else give this model a registry of its own. "
             "If that cluster is gone, run: anamnesis registry adopt -f FILE --reason TEXT"
         )
-    is_home = cluster in joined_clusters or (cluster == first_cluster and not shared)
-    return stored is not None and (is_home or not cluster)
+    is_home = use.cluster in joined_clusters or (use.cluster == first_cluster and not use.shared)
+    return stored is not None and (is_home or not use.cluster)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from anamnesis.records import LogEntry, short_digest
 from anamnesis.registry.signing import Signing
 
+_SHOWN_AUTHOR = 60
+"""Characters: a message about a forged entry keeps its end, which says what to do."""
+
 
 @dataclass(frozen=True, slots=True)
 class UnverifiedEntry:
@@ -22,7 +25,8 @@ class UnverifiedEntry:
 
     def __str__(self) -> str:
         entry = self.entry
-        subject = f"{entry.kind.value} {short_digest(entry.subject)} by {entry.author}"
+        author = " ".join(entry.author.split())[:_SHOWN_AUTHOR]  # anybody may have written it
+        subject = f"{entry.kind.value} {short_digest(entry.subject)[:12]} by {author}"
         return f"log entry {entry.number} ({subject}): {self.problem}"
 
 

@@ -22,7 +22,8 @@ def recognise_renamed(
 
     Args:
         samples: the samples of the ingest.
-        known_samples: samples of frozen sets, and then of the latest snapshot; the first of equal pixels counts.
+        known_samples: samples of frozen sets, the latest first, and then of the latest snapshot; the first of equal
+            pixels counts.
     """
     owners: dict[tuple[str, ...], SampleRecord] = {}
     for sample in known_samples:

@@ -30,7 +30,7 @@ def recognise_samples(
         quarantine_log: receives the files of the other samples.
     """
     frozen_samples = list_frozen_samples(store, issued_test_sets)
-    known_samples = (*frozen_samples, *_latest_samples(store)) if issued_test_sets else ()
+    known_samples = (*reversed(frozen_samples), *_latest_samples(store)) if issued_test_sets else ()
     renamed_samples = recognise_renamed(assembled_samples, known_samples)
     unique_samples = drop_duplicates(renamed_samples, frozen_samples, quarantine_log)
     if not issued_test_sets:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from anamnesis.records import MINIMUM_TEST_PATIENTS, TRAINING_SPLITS, TaskType
+from anamnesis.records import MINIMUM_CELL_PATIENTS, MINIMUM_TEST_PATIENTS, TRAINING_SPLITS, TaskType
 from anamnesis.snapshots.manifest import SnapshotManifest
 from anamnesis.snapshots.testsets import TestSet
 
@@ -18,7 +18,11 @@ def describe_splits(manifest: SnapshotManifest, test_set: TestSet) -> Iterator[s
     for sample in test_set.samples:
         patients[sample.target.index if sample.target else None].add(sample.patient)
     counts = {name: len(patients[index]) for index, name in enumerate(test_set.task.classes)}
-    small_classes = [f"{name!r} {count}" for name, count in counts.items() if count < MINIMUM_TEST_PATIENTS]
+    small_classes = [
+        f"{name!r} {count if count >= MINIMUM_CELL_PATIENTS else f'less than {MINIMUM_CELL_PATIENTS}'}"
+        for name, count in counts.items()
+        if count < MINIMUM_TEST_PATIENTS
+    ]
     if small_classes:
         yield (
             f"test patients of the classes: {', '.join(small_classes)}; below gate.minimumTestPatients "

@@ -99,7 +99,7 @@ def read_test_cases(model: LoadedModel, site: SiteRef) -> EvaluationCases | None
     """Returns a site's test set in the model's format, or none where the model does not know the task.
 
     Raises:
-        InputError: the test set was frozen for another task, or for classes in another order.
+        RefusedError: the test set was frozen for another task, or for classes in another order.
     """
     if any(label not in model.description.labels for label in site.task.labels):
         return None

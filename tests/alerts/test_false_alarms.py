@@ -49,6 +49,13 @@ SITUATIONS = {
         },
         True,
     ),
+    "the store of a learned site is away": Situation(
+        "AnamnesisModelStalled",
+        {f'model_condition_reason{{{_M},type="Stalled",reason="StoreUnreadable"}}': "1"},
+        fires=True,
+        labels={**MODEL, "reason": "StoreUnreadable"},
+        summary="wards/chest is stalled and needs a person: StoreUnreadable",
+    ),
     "a model without a champion, as on the first day": Situation(
         "AnamnesisModelStalled", {f'model_condition_reason{{{_M},type="Ready",reason="NoChampion"}}': "1"}, False
     ),

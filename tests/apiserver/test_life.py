@@ -8,8 +8,10 @@ import pytest
 from apiserver.hospital_namespace import HospitalNamespace
 from builders.waiting import eventually
 
+from anamnesis.operator.api.config_map import report_name
 
-def test_a_sites_images_are_learned_approved_and_told(hospital: HospitalNamespace) -> None:
+
+def test_a_sites_images_are_learned_approved_and_told(hospital: HospitalNamespace, run: Callable[..., Any]) -> None:
     hospital.apply(approval="Required")
     operator = hospital.start_operator()
     hospital.wait_for_states(30, north="WaitingForData", south="WaitingForData")
@@ -18,11 +20,16 @@ def test_a_sites_images_are_learned_approved_and_told(hospital: HospitalNamespac
     (update,) = hospital.updates()
     version = update["status"]["version"]
     spec = {"update": update["metadata"]["name"], "version": version, "decision": "Approve", "approver": "admin"}
+    report = update["status"]["reportDigest"]
+    config_map = hospital.kubectl("get", "configmap", report_name(spec["update"], report), "-o", "jsonpath={.data}")
+    assert json.loads(json.loads(config_map)["report.json"]) == update["status"]["report"]
+    shown = run("report", "-n", hospital.namespace, "chest", "--json")
+    assert (json.loads(shown.out)["digest"], json.loads(shown.out)["report"]["version"]) == (report, version)
     approval = {
         "apiVersion": "anamnesis.dev/v1alpha1",
         "kind": "UpdateApproval",
         "metadata": {"generateName": "chest-"},
-        "spec": {**spec, "reason": "reviewed"},
+        "spec": {**spec, "reason": "reviewed", "report": report},
     }
     hospital.kubectl("create", "-f", "-", stdin=json.dumps(approval))
     hospital.wait_for_states(north="Learned")

@@ -15,7 +15,7 @@ Call = Callable[..., Any]
 
 COMMANDS = ["run", "update", "ingest", "evaluate", "report", "predict", "status", "approve", "reject", "rollback"]
 COMMANDS += ["methods", "doctor", "demo", "registry list", "registry show", "registry verify", "registry prune"]
-COMMANDS += ["suspend", "resume", "support-bundle"]
+COMMANDS += ["suspend", "resume", "support-bundle", "withdraw"]
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "registry import"])
@@ -136,3 +136,10 @@ def test_work_that_must_stop_is_interrupted_at_its_next_progress_report() -> Non
 def test_tables_align_and_numbers_are_right_aligned() -> None:
     assert format_table(["name", "n"], [["a", 1.0], ["bcd", None]]) == ["name      n", "a     1.000", "bcd       -"]
     assert (short_digest("sha256:" + "ab" * 32), short_digest(None)) == ("abababababab", "-")
+
+
+def test_kubectl_anamnesis_has_every_command_of_an_approver() -> None:
+    from anamnesis.cli.kubectl_plugin import app
+
+    names = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    assert {"status", "report", "approve", "reject", "rollback", "withdraw"} <= names

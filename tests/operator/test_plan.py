@@ -35,7 +35,7 @@ def states(
 
 
 def site_with_candidate(verdict: Verdict, **candidate_fields: bool) -> ObservedSite:
-    return ObservedSite(candidates=(Candidate("sha256:c", verdict, "why", **candidate_fields),))
+    return ObservedSite(candidates=(Candidate("sha256:c", verdict, "missing: a score", **candidate_fields),))
 
 
 def test_sites_are_learned_in_the_order_they_joined(spec: ContinualModelSpec) -> None:
@@ -63,6 +63,11 @@ def test_what_was_rejected_or_rolled_back_does_not(spec: ContinualModelSpec) -> 
 def test_an_update_that_was_killed_before_its_decision_goes_on(spec: ContinualModelSpec) -> None:
     for verdict in (Verdict.REJECT, Verdict.PROMOTE, Verdict.AWAIT_EVALUATIONS):
         assert states(spec, site_with_candidate(verdict), NEW) == ["Next", "Queued"]
+
+
+def test_a_version_that_waits_for_the_next_test_set_is_not_trained_again(spec: ContinualModelSpec) -> None:
+    waiting = ObservedSite(candidates=(Candidate("sha256:c", Verdict.AWAIT_EVALUATIONS, "labels were corrected"),))
+    assert states(spec, waiting, NEW) == ["AwaitingEvaluations", "Queued"]
 
 
 def test_nothing_is_submitted_twice_on_one_champion(spec: ContinualModelSpec) -> None:

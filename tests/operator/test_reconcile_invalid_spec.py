@@ -3,7 +3,7 @@
 from fakes.hospital import APPROVAL_REQUIRED, SPACE, FakeHospital, HospitalNetwork
 
 from anamnesis.operator.api.gate import GateSpec
-from anamnesis.operator.api.model import ContinualModelSpec
+from anamnesis.operator.api.model import ContinualModelSpec, RegistrySpec
 
 MISSPELT = GateSpec.model_validate(
     {"floor": "0.5", "margin": "0.1", "approval": "Automatic", "tasks": [{"name": "brs", "floor": "0.95"}]}
@@ -70,5 +70,20 @@ def test_a_secret_without_its_key_stops_runs_and_not_the_gate(network: HospitalN
     hospital.reconcile()
     assert hospital.history().champion
     hospital.cluster.secrets[SPACE, "split"] = {"hmac": "k" * 64}
+    hospital.reconcile()
+    assert stalled(hospital)[0] == "False"
+
+
+def test_a_registry_secret_without_the_keys_of_the_bucket_is_named(hospital: FakeHospital) -> None:
+    registry = RegistrySpec.model_validate({"url": "s3://models/chest", "credentialsSecret": {"name": "bucket"}})
+    hospital.edit_model(registry=registry)
+    hospital.cluster.secrets[SPACE, "bucket"] = {"AWS_ACCESS_KEY_ID": "id", "aws_secret_access_key": "k"}
+    hospital.reconcile()
+    status, reason, message = stalled(hospital)
+    assert (status, reason) == ("True", "InvalidSpec")
+    assert message.startswith(
+        "spec.registry.credentialsSecret: the Secret 'bucket' has no key AWS_SECRET_ACCESS_KEY; add the keys"
+    )
+    hospital.cluster.secrets[SPACE, "bucket"] = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "k"}
     hospital.reconcile()
     assert stalled(hospital)[0] == "False"

@@ -25,7 +25,8 @@ def site(key: dict[str, Any] | None, folder: Path = Path("/lab")) -> LoadedResou
 
 
 def model(key: dict[str, Any] | None, backend: dict[str, Any] | None = None) -> LoadedResource[ContinualModel]:
-    changes = {"registry": {"url": "s3://models/chest"}, **({"backend": backend} if backend else {})}
+    gate = {"floor": "0.8", "margin": "0.1", "approval": "Automatic"}
+    changes = {"gate": gate, "registry": {"url": "s3://models/chest"}, **({"backend": backend} if backend else {})}
     spec = model_spec(("st-lyon",), changes | ({"splitKey": key} if key else {}))
     return LoadedResource(ContinualModel.model_validate(document("ContinualModel", "chest", spec)), Path("/net/x.yaml"))
 

@@ -1,12 +1,14 @@
 """A registry knows its model and refuses another."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from anamnesis.records import EntryKind, IntegrityError, PublicKey, SignerRole, Task, TaskType
 from anamnesis.registry.identity import (
     IDENTITY_KEY,
+    ClusterUse,
     OtherModelError,
     RegistryIdentity,
     check_cluster,
@@ -115,7 +117,7 @@ def test_a_second_cluster_needs_a_shared_registry(
     entries = [
         build.entry(EntryKind(word.split()[0]), word.split()[-1], number=number) for number, word in enumerate(log, 1)
     ]
-    arguments = (identity(cluster=first), entries, "A", shared, "s3://models/chest")
+    arguments = (identity(cluster=first), entries, ClusterUse("A", shared=shared), "s3://models/chest")
     if isinstance(outcome, str):
         with pytest.raises(OtherModelError, match=f"the cluster {outcome} uses s3://models/chest too"):
             check_cluster(*arguments)
@@ -124,5 +126,17 @@ def test_a_second_cluster_needs_a_shared_registry(
 
 
 def test_a_new_registry_is_not_ready_and_an_unknown_cluster_is_not_compared() -> None:
-    assert not check_cluster(None, (), "A", False, "s3://models/chest")
-    assert check_cluster(identity(cluster="B"), (), "", False, "s3://models/chest")
+    assert not check_cluster(None, (), ClusterUse("A"), "s3://models/chest")
+    assert check_cluster(identity(cluster="B"), (), ClusterUse(""), "s3://models/chest")
+
+
+def test_a_model_that_has_seen_the_log_goes_on_after_its_lease_was_deleted(build) -> None:
+    stored, url, operator = identity(cluster="old lease"), "s3://models/chest", "anamnesis-operator/uid"
+    join = replace(build.entry(EntryKind.JOIN, "old lease", number=1), author=operator)
+    for declarations in ((), (join,)):
+        assert check_cluster(stored, declarations, ClusterUse("new lease", operator, seen_entry=5), url)
+        with pytest.raises(OtherModelError, match="the cluster old lease uses"):
+            check_cluster(stored, declarations, ClusterUse("other cluster", "anamnesis-operator/other"), url)
+    given_away = (build.entry(EntryKind.ADOPT, "chest", number=6), build.entry(EntryKind.JOIN, "other", number=7))
+    with pytest.raises(OtherModelError, match="the cluster other uses"):
+        check_cluster(stored, given_away, ClusterUse("new lease", operator, seen_entry=5), url)

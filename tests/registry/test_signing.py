@@ -20,6 +20,7 @@ from anamnesis.registry import Log, read_evaluations, write_evaluation
 from anamnesis.registry.evaluations import evaluation_key
 from anamnesis.registry.log import entry_key
 from anamnesis.registry.registry_store import RegistryStore
+from anamnesis.registry.signature_verification import find_unverified_entries
 from anamnesis.registry.signing import Signer, Signing, make_signer, new_private_key
 from anamnesis.storage import Store
 
@@ -122,3 +123,11 @@ def test_no_message_and_no_text_shows_a_private_key() -> None:
     with pytest.raises(InputError) as caught:
         make_signer(SignerRole.RUN, private_key[:-4])
     assert private_key[:8] not in str(caught.value)
+
+
+def test_a_forged_author_hides_nothing_of_the_message(build) -> None:
+    forged = replace(build.entry(EntryKind.APPROVE, "x" * 500), author="rossi\n" * 500)
+    (unverified_entry,) = find_unverified_entries([forged], Signing(REGISTRY, None, KEYS))
+    assert str(unverified_entry).endswith("): it has no signature")
+    assert len(str(unverified_entry)) < 200
+    assert "\n" not in str(unverified_entry)

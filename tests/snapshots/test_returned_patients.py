@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from anamnesis.records import InputError, LabelOrigin, LabelSource, Split
-from anamnesis.snapshots import list_test_sets, returned_patients, small_version_store
-from anamnesis.snapshots.keys import pseudonymise_patient
+from anamnesis.snapshots import issue_test_set, list_test_sets, returned_patients, small_version_store
+from anamnesis.snapshots.keys import pseudonymise_patient, split_by_key
 from anamnesis.snapshots.quarantine import QuarantineReason
 from anamnesis.snapshots.returned_patients import MINIMUM_CORRELATION
 from anamnesis.snapshots.small_versions import best_correlations, small_versions, to_grey_plane
@@ -209,3 +209,20 @@ def test_renamed_files_without_a_patient_keep_their_split(make_site):
     second = site.ingest()
     assert second.snapshot == first.snapshot
     assert second.counts["quarantined"] == 0
+
+
+def test_a_copy_of_a_trained_image_never_comes_to_the_next_test_set(make_site):
+    site, people = make_site(), _people(60)
+    _fill(site, people)
+    first = site.ingest()
+    tested = _tested_people(site, first, people)
+    trained = next(row for row in people if row not in tested)
+    reserved = [name for n in range(200) if split_by_key(site.key, name := f"x{n}", 0.2) is Split.TEST]
+    new = [(f"{name}.png", _picture(900 + n), name) for n, name in enumerate(reserved[:12])]
+    copy = ("copy.png", trained[1][:, ::-1], reserved[12])
+    _fill(site, [*people, *new, copy])
+    assert site.ingest().counts["reserve"] == 13
+    issued = issue_test_set(site.config, site.store, site.key, workers=1)
+    patients = {sample.patient for sample in issued.samples}
+    pseudonyms = {row[2]: pseudonymise_patient(site.key, site.config.name, row[2]) for row in [*new, copy]}
+    assert {name for name, pseudonym in pseudonyms.items() if pseudonym in patients} == {row[2] for row in new}

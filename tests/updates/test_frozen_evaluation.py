@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from anamnesis.records import InputError
+from anamnesis.records import RefusedError
 from anamnesis.registry import read_evaluations
 from anamnesis.registry.opening import open_registry
 from anamnesis.updates import saliency_evaluation
@@ -23,7 +23,7 @@ def test_classes_in_another_order_are_refused_and_not_scored(runner: "UpdateRunn
     store = open_registry(runner.registry)
     (evaluation,) = read_evaluations(store, version)
     store.delete(next(info.key for info in store.list() if "/evaluations/" in info.key))
-    with pytest.raises(InputError, match=r"with classes \['left', 'right'\], found 'bars'"):
+    with pytest.raises(RefusedError, match=r"with classes \['left', 'right'\], found 'bars'"):
         evaluate_frozen(open_registry(runner.registry), version, [turned])
     assert evaluate_frozen(open_registry(runner.registry), version, [site]) == (evaluation,)
 

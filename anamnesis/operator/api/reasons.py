@@ -6,6 +6,7 @@ from typing import Final
 CHAMPION_IN_USE: Final = "ChampionInUse"
 NO_CHAMPION: Final = "NoChampion"
 WITHDRAWN: Final = "Withdrawn"
+STORE_UNREADABLE: Final = "StoreUnreadable"
 NOTHING_TO_DO: Final = "NothingToDo"
 EVALUATION_FAILED: Final = "EvaluationFailed"
 INVALID_SPEC: Final = "InvalidSpec"

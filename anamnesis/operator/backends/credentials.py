@@ -93,7 +93,10 @@ def _run_key_credential(signing: SigningSpec, read_secret: ReadSecret) -> Creden
     secret_data = _read_secret_data(read_secret, name, field_path)
     if _RUN_KEY not in secret_data:
         raise InputError(f"{field_path}: the Secret {name!r} has no key {_RUN_KEY!r}; add it: anamnesis key signing")
-    signer = make_signer(SignerRole.RUN, secret_data[_RUN_KEY])
+    try:
+        signer = make_signer(SignerRole.RUN, secret_data[_RUN_KEY])
+    except InputError as error:
+        raise InputError(f"{field_path}: the Secret {name!r}: {error}") from None
     if signer.public_key not in [key.key for key in signing.public_keys if key.role == "Run"]:
         raise InputError(
             f"{field_path}: the private key of the Secret {name!r} does not belong to a public key of the role Run; "

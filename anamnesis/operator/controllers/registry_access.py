@@ -12,6 +12,7 @@ from anamnesis.records import EntryKind, InputError, LogEntry, SignerRole
 from anamnesis.records.timestamps import Clock
 from anamnesis.registry import Log, LogPosition
 from anamnesis.registry.identity import (
+    ClusterUse,
     OtherModelError,
     check_cluster,
     check_identity,
@@ -94,8 +95,13 @@ class RegistryAccess:
         identity, url = read_identity(registry), registry_url(model)
         declarations = signed_declarations(entries, registry.signing)
         check_identity(identity, model_identity(model, sites.values()), declarations, has_log=bool(entries), url=url)
-        is_shared = model.resource.spec.registry.shared
-        return check_cluster(identity, declarations, self.cluster_uid(), is_shared, url)
+        use = ClusterUse(
+            self.cluster_uid(),
+            operator_identity(model.resource),
+            shared=model.resource.spec.registry.shared,
+            seen_entry=_last_seen_entry(model.resource, entries),
+        )
+        return check_cluster(identity, declarations, use, url)
 
     def sign(self, model: LoadedResource[ContinualModel], store: Store) -> RegistryStore:
         """Returns the registry in ``store`` with the keys of the model, without a check of its identity.
@@ -140,3 +146,10 @@ def _adopt_command(model: LoadedResource[ContinualModel], entries: Sequence[LogE
         f"Or, on this cluster: kubectl -n {metadata.namespace} annotate --overwrite continualmodel {metadata.name} "
         f"{ADOPTED_REGISTRY}={LogPosition.of_entry(entries[-1])}"
     )
+
+
+def _last_seen_entry(model: ContinualModel, entries: Sequence[LogEntry]) -> int:
+    """The number of the log's head in the model's status, where it is of this log; else 0."""
+    head = model.status.log_head
+    is_of_this_log = head and 0 < head.number <= len(entries) and entries[head.number - 1].digest == head.digest
+    return head.number if head and is_of_this_log else 0

@@ -25,7 +25,7 @@ def decide_evaluation(spec: ContinualModelSpec, plan_input: PlanInput, now: date
     evaluation = plan_input.evaluation
     if evaluation is None:
         return None
-    if plan_input.backend_problem:
+    if plan_input.backend_problem or plan_input.store_problem:
         return UpdatePlan(UpdateState.BACKEND_UNREACHABLE)
     if evaluation.pending_due_at is None:
         return UpdatePlan(UpdateState.WAITING, requeue_at=evaluation.next_due_at)

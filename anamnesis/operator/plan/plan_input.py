@@ -196,6 +196,7 @@ class PlanInput:
         on_demand: local mode: a person at the command line is the trigger, and ``spec.trigger`` does not count.
         withdrawal: who withdrew the champion, and how that ends; empty where it is not withdrawn.
         backend_problem: why the back end is not usable, so that no run is known; empty where it is.
+        store_problem: why the store of a learned site is not readable, so that its test set is not known; else empty.
         updates: every ModelUpdate of the model, oldest first.
         other_operator_deadline: when the claim of another operator that shares the registry expires, or none.
         spec_problem: fields of the model and its Sites that mean nothing or contradict each other; empty for none.
@@ -210,6 +211,7 @@ class PlanInput:
     on_demand: bool = False
     withdrawal: str = ""
     backend_problem: str = ""
+    store_problem: str = ""
     updates: tuple[ObservedUpdate, ...] = ()
     other_operator_deadline: datetime | None = None
     spec_problem: str = ""

@@ -17,8 +17,8 @@ from anamnesis.operator.plan.site_input import SiteInput, SiteReadiness
 from anamnesis.operator.plan.site_readiness import decide_site
 from anamnesis.operator.plan.update_lifecycle import UpdatePlan, decide_update
 
-BACKEND_RETRY_INTERVAL = timedelta(seconds=30)
-"""How often the operator tries a back end again that is not usable."""
+SERVER_RETRY_INTERVAL = timedelta(seconds=30)
+"""How often the operator tries again to use a back end, or the store of a site."""
 _STATES_THAT_HOLD_THE_TURN = {
     SiteState.NEXT,
     SiteState.UPDATING,
@@ -58,7 +58,8 @@ def plan(
     requeue_times = [
         item.requeue_at for item in (*update_plans.values(), *sites, evaluation) if item and item.requeue_at
     ]
-    requeue_times += [now + BACKEND_RETRY_INTERVAL] if plan_input.backend_problem else []
+    is_server_away = plan_input.backend_problem or plan_input.store_problem
+    requeue_times += [now + SERVER_RETRY_INTERVAL] if is_server_away else []
     status = PlannedModelStatus(
         champion=plan_input.champion,
         withdrawal=plan_input.withdrawal,

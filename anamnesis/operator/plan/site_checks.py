@@ -174,6 +174,17 @@ def learned_site_missing(site: SiteInput) -> SiteReadiness | None:
     )
 
 
+def learned_store_unreadable(site: SiteInput) -> SiteReadiness | None:
+    """The store of a Site that the champion was trained on is unreadable."""
+    if not site.plan_input.store_problem:
+        return None
+    return site.readiness(
+        SiteState.QUEUED,
+        "the store of a Site that the champion was trained on is unreadable, and without its test set the gate cannot "
+        f"measure forgetting; the operator tries again: {site.plan_input.store_problem}",
+    )
+
+
 def other_operator_active(site: SiteInput) -> SiteReadiness | None:
     """Another operator that shares the registry runs an update of this model."""
     deadline = site.plan_input.other_operator_deadline

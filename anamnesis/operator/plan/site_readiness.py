@@ -87,6 +87,10 @@ SITE_CHECKS: Final = (
         site_checks.learned_site_missing,
         {SiteState.QUEUED: "Apply that Site again, or remove it from `spec.sites`."},
     ),
+    SiteCheck(
+        site_checks.learned_store_unreadable,
+        {SiteState.QUEUED: "Restore the server of the store that the message names."},
+    ),
     SiteCheck(site_checks.other_operator_active, {SiteState.CLAIMED_ELSEWHERE: "Wait for the other operator."}),
     SiteCheck(
         site_checks.ready_to_update,

@@ -26,7 +26,8 @@ from anamnesis.operator.api.string_types import DECIMAL_PATTERN
 from anamnesis.operator.backends.credentials import collect_credentials
 from anamnesis.operator.backends.factory import runtime_for
 from anamnesis.operator.requests import evaluation_request, site_ref, update_request
-from anamnesis.records import InputError, encode
+from anamnesis.records import InputError, SignerRole, encode
+from anamnesis.registry.signing import make_signer
 
 Json = dict[str, Any]
 PACKAGE = Path(anamnesis.__file__).parent
@@ -34,6 +35,9 @@ SAMPLES = PACKAGE.parent / "manifests" / "samples"
 DOCUMENTS = list(yaml.safe_load_all((SAMPLES / "kubeflow.yaml").read_text(encoding="utf-8")))
 MODEL = next(document for document in DOCUMENTS if document["kind"] == "ContinualModel")
 SITE = next(document for document in DOCUMENTS if document["metadata"]["name"] == "guangzhou")
+RUN_KEY = "k" * 43 + "="
+for public_key in MODEL["spec"]["registry"]["signing"]["publicKeys"]:  # those of the sample have no private key here
+    public_key["key"] = make_signer(SignerRole(public_key["role"]), RUN_KEY).public_key
 LOCAL = {"type": "Local"}
 KEYS = [
     {"type": "File", "file": {"path": "/keys/one"}},
@@ -169,7 +173,7 @@ def fingerprint(model_document: Json, site_document: Json) -> str:
 
 
 def any_secret(name: str) -> Mapping[str, str]:
-    return {**dict.fromkeys(("key", "one", "other", "AWS_REGION"), "k" * 64), "username": "u", "password": "p"}
+    return {**dict.fromkeys(("key", "one", "other", "AWS_REGION"), RUN_KEY), "username": "u", "password": "p"}
 
 
 def read(kind: str, document: Json) -> str:

@@ -37,6 +37,7 @@ def build_plan_input(state: ModelState) -> PlanInput:
         sites=sites,
         withdrawal=describe_withdrawal(state.registry.history.withdrawal) if state.registry.history.withdrawal else "",
         backend_problem=state.backend_problem.message if state.backend_problem else "",
+        store_problem=str(state.store_error or ""),
         updates=tuple(_observe_update(state, update, sites) for update in state.updates),
         other_operator_deadline=_other_operator_deadline(state),
         spec_problem=state.spec_problem,

@@ -60,6 +60,7 @@ def poll_site(cluster: Cluster, site: Site, environment: Mapping[str, str], now:
         if problem := find_site_problem(LoadedResource(site, Path("/"))):
             raise InputError(problem)
         _check_secret_keys(site, secret)
+        _check_split_key(cluster, site)
         operator_environment = {name: value for name, value in environment.items() if name not in DICOM_VARIABLES}
         return PolledSource(site, _poll(site, operator_environment | source_environment(secret), now), None, now)
     except AnamnesisError as error:
@@ -79,6 +80,28 @@ def _check_secret_keys(site: Site, secret: Mapping[str, str]) -> None:
         raise InputError(
             f"spec.source.credentialsSecret: the Secret {reference.name!r} needs the keys {needed} for a source of "
             f"type {source_type}, and has {', '.join(sorted(secret)) or 'no key'}; add the keys"
+        )
+
+
+def _check_split_key(cluster: Cluster, site: Site) -> None:
+    """Refuses a split key in a Secret that is missing or lacks the key: each run of the Site needs it.
+
+    Raises:
+        InputError: names the Secret and the key.
+    """
+    reference = site.spec.split_key.secret if site.spec.split_key else None
+    if reference is None:
+        return
+    secret = cluster.read_secret(site.metadata.namespace or "", reference.name)
+    if secret is None:
+        raise SecretMissingError(
+            f"spec.splitKey.secret: the Secret {reference.name!r} does not exist or is not readable; "
+            "create the Secret in the Site's namespace, or give the operator the right to read it"
+        )
+    if reference.key not in secret:
+        raise InputError(
+            f"spec.splitKey.secret: the Secret {reference.name!r} has no key {reference.key!r}; "
+            "add the key, or set spec.splitKey.secret.key"
         )
 
 

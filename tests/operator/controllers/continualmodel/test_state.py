@@ -9,7 +9,7 @@ from fakes.hospital import SPACE, FakeHospital, HospitalNetwork
 from fakes.memory_store import MemoryStore
 
 from anamnesis.operator.api import LoadedResource
-from anamnesis.operator.api.condition_types import READY
+from anamnesis.operator.api.condition_types import READY, STALLED
 from anamnesis.operator.controllers.continualmodel.conditions import model_status, update_status
 from anamnesis.operator.controllers.continualmodel.plan_input import build_plan_input
 from anamnesis.operator.controllers.continualmodel.state import ModelState
@@ -87,6 +87,17 @@ def test_an_unreachable_store_of_a_site_does_not_stop_a_roll_back(
     monkeypatch.setattr(network.stores["s3://images/north"], "list", fail)
     hospital.reconcile()
     assert hospital.history().champion == first_champion
-    ready_condition = hospital.model.status.condition(READY)
-    assert ready_condition
-    assert (ready_condition.status, ready_condition.message) == ("False", "the bucket of north does not respond")
+    network.add_data("south", "c")
+    hospital.reconcile()
+    status = hospital.model.status
+    stalled, south = status.condition(STALLED), status.site("south")
+    assert status.is_true(READY), "the champion is in use"
+    assert stalled
+    assert south
+    assert (stalled.reason, stalled.message) == ("StoreUnreadable", "the bucket of north does not respond")
+    assert (south.state, hospital.backend.live_runs) == ("Queued", [])
+    assert "the bucket of north does not respond" in south.message
+    assert [task.site for task in status.tasks] == ["north"], "the last scores stay"
+    monkeypatch.undo()
+    hospital.run_update()
+    assert hospital.states()["south"] == "Learned"

@@ -217,3 +217,39 @@ def test_keys_of_a_secret_become_the_environment():
     secret_values = {"username": "a", "password": "b\n", "token": "c", "AWS_REGION": "eu", "ca.crt": "x", "note": "y"}
     expected = {"DICOM_USERNAME": "a", "DICOM_PASSWORD": "b", "DICOM_TOKEN": "c", "AWS_REGION": "eu"}
     assert source_environment(secret_values) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "secret", "needed"),
+    [
+        ({"type": "S3", "s3": {"url": "s3://a/b"}}, {"AWS_ACCESS_KEY_ID": "s3cr3t"},
+         "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+        ({"type": "DICOMweb", "dicomweb": {"url": "https://pacs"}}, {"username": "s3cr3t"},
+         "token or username and password"),
+        ({"type": "Orthanc", "orthanc": {"url": "https://pacs"}}, {}, "token or username and password"),
+    ],
+)  # fmt: skip
+def test_a_secret_without_the_keys_of_its_source_is_named_and_not_quoted(
+    polled_site: PolledSite, source: dict[str, object], secret: dict[str, str], needed: str
+) -> None:
+    polled_site.create(
+        {**source, "credentialsSecret": {"name": "pacs"}}, **{"from": "Manifest", "manifest": "s3://a/l"}
+    )
+    polled_site.cluster.secrets["hospital", "pacs"] = secret
+    reason, message = polled_site.poll()
+    assert reason == "Invalid"
+    assert f"the Secret 'pacs' needs the keys {needed} for a source of type {source['type']}" in message
+    assert "s3cr3t" not in message
+
+
+def test_a_split_key_that_no_run_could_read_is_told_before_the_first_run(polled_site: PolledSite, folder: Path) -> None:
+    polled_site.create(folder_source(folder))
+    changed = polled_site.site.model_dump(mode="json", by_alias=True, exclude_none=True)
+    changed["spec"]["splitKey"] = {"type": "Secret", "secret": {"name": "split", "key": "hmac"}}
+    polled_site.cluster.edit(Site.model_validate(changed))
+    assert polled_site.poll()[0] == "SecretMissing"
+    polled_site.cluster.secrets["hospital", "split"] = {"key": "k" * 64}
+    reason, message = polled_site.poll()
+    assert (reason, "the Secret 'split' has no key 'hmac'" in message) == ("Invalid", True)
+    polled_site.cluster.secrets["hospital", "split"] = {"hmac": "k" * 64}
+    assert polled_site.poll()[0] == "Readable"

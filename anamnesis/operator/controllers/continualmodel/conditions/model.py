@@ -183,6 +183,8 @@ def _stalled_condition(state: ModelState, planned_status: PlannedModelStatus) ->
         return make_condition(
             condition_types.STALLED, True, state.backend_problem.reason, state.backend_problem.message
         )
+    if state.store_error:
+        return make_condition(condition_types.STALLED, True, reasons.STORE_UNREADABLE, str(state.store_error))
     stalled_sites = [site for site in planned_status.sites if site.state in _STATES_THAT_NEED_A_PERSON]
     if stalled_sites:
         return make_condition(

@@ -17,6 +17,8 @@ def task_statuses(state: ModelState) -> tuple[TaskStatus, ...]:
     """Returns the scores on each learned site: of the last scheduled evaluation, else those of the gate."""
     if not state.registry.champion:
         return ()
+    if state.store_error:  # the last scores stay: without the store it is not known on which test set
+        return state.model.resource.status.tasks
     scheduled_evaluation = state.schedule.last_result
     measurement_by_set = (
         {
