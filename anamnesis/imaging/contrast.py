@@ -10,6 +10,7 @@ HOUNSFIELD_WINDOW = (-1000.0, 1000.0)
 """The window that networks read of a CT."""
 
 _SMALLEST_HOUNSFIELD_RANGE = 10.0
+_LARGEST_HOUNSFIELD = 32767
 _SMALLEST_BYTE_RANGE = 2  # of 255; an image of only 0 and 1 is nearly black
 _LARGEST_SHARE = 0.995
 
@@ -17,8 +18,9 @@ _LARGEST_SHARE = 0.995
 def check_contrast(image: Image, modality: str, file_format: Format) -> None:
     """Refuses a constant or saturated image, and a CT whose values cannot be Hounsfield units.
 
-    PNG, NPZ and NIfTI state no unit. A CT of more than 8 bits in them needs air or fat below 0 HU: without it, its
-    values probably have an offset. Images of 8 bits are pictures of a window, whose values have no unit.
+    A CT needs air or fat below 0 HU: without it, its values probably have an offset, also in DICOM, where a program may
+    have lost the intercept. PNG, NPZ and NIfTI state no unit, so their unsigned values are refused as well. No scanner
+    has more than 16 bits with a sign. Images of 8 bits are pictures of a window, whose values have no unit.
 
     Args:
         image: an image, not a mask.
@@ -32,8 +34,9 @@ def check_contrast(image: Image, modality: str, file_format: Format) -> None:
     low, high = pixels.min(), pixels.max()
     is_byte = pixels.dtype == np.uint8
     is_hounsfield = modality == "CT" and not is_byte
-    is_shifted = low >= 0 and (pixels.dtype == np.uint16 or high > HOUNSFIELD_WINDOW[1])
-    if is_hounsfield and is_shifted and file_format is not Format.DICOM:
+    is_unsigned = pixels.dtype == np.uint16 and file_format is not Format.DICOM
+    is_shifted = low >= 0 and (is_unsigned or high > HOUNSFIELD_WINDOW[1])
+    if is_hounsfield and (is_shifted or high > _LARGEST_HOUNSFIELD):
         raise ReadError(
             ReadErrorReason.OTHER_UNIT,
             f"expected Hounsfield units, where air and fat are negative, found values from {low} to {high}; "

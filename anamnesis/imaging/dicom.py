@@ -68,6 +68,7 @@ def read_header(path: Path) -> Header:
         is_slice = modality not in _UNSTACKED_MODALITIES and (
             modality in MEASURED_MODALITIES or bool(dataset.get("ImagePositionPatient"))
         )
+        orientation = _read_numbers(dataset, "ImageOrientationPatient", 6) if modality == "CT" else None
         return Header(
             modality=modality,
             body_part=str(dataset.get("BodyPartExamined") or "").strip().upper(),
@@ -76,6 +77,7 @@ def read_header(path: Path) -> Header:
             # Slices without the identifier of their series are one series of their study.
             series=f"{study}/{series}" if is_slice and (series or study) else "",
             instance=str(dataset.get("SOPInstanceUID") or ""),
+            is_scout_plane=is_scout_plane(dataset, orientation),
             attributes=generalise_attributes(dataset),
         )
 
@@ -133,19 +135,22 @@ def _read_dataset(path: Path, header_only: bool = False) -> pydicom.Dataset:
     is_compressed = syntax not in _UNCOMPRESSED
     dataset = pydicom.dcmread(path, stop_before_pixels=header_only or is_compressed, specific_tags=tags)
     dataset.Modality = str(dataset.get("Modality") or "").strip().upper()
-    if int(dataset.get("NumberOfFrames") or 1) == 1:
-        flatten_functional_groups(dataset)
-    check_object_kind(dataset)
-    if is_compressed:
-        raise ReadError(
-            ReadErrorReason.COMPRESSED,
-            f"expected an uncompressed transfer syntax, found {syntax}; export the file without compression",
-        )
-    _check_supported(dataset)
+    try:
+        _check_supported(dataset, syntax if is_compressed else "")
+    except ReadError as error:
+        raise ReadError(error.reason, error.detail, modality=dataset.Modality) from None
     return dataset
 
 
-def _check_supported(dataset: pydicom.Dataset) -> None:
+def _check_supported(dataset: pydicom.Dataset, compressed_syntax: str) -> None:
+    if int(dataset.get("NumberOfFrames") or 1) == 1:
+        flatten_functional_groups(dataset)
+    check_object_kind(dataset)
+    if compressed_syntax:
+        raise ReadError(
+            ReadErrorReason.COMPRESSED,
+            f"expected an uncompressed transfer syntax, found {compressed_syntax}; export the file without compression",
+        )
     if int(dataset.get("NumberOfFrames") or 1) > 1:
         raise ReadError(
             ReadErrorReason.MULTI_FRAME,

@@ -72,13 +72,17 @@ class ReadError(Exception):
         reason: safe to show anywhere.
         detail: for the staff of the site only, because it may quote the file.
         file_number: position of the unusable file among the files of a series, from 0; none where all are concerned.
+        modality: DICOM code, where the header is readable.
     """
 
-    def __init__(self, reason: ReadErrorReason, detail: str = "", file_number: int | None = None) -> None:
-        super().__init__(reason, detail, file_number)
+    def __init__(
+        self, reason: ReadErrorReason, detail: str = "", file_number: int | None = None, modality: str = ""
+    ) -> None:
+        super().__init__(reason, detail, file_number, modality)
         self.reason = reason
         self.detail = detail
         self.file_number = file_number
+        self.modality = modality
 
 
 # The exceptions of pydicom, nibabel, Pillow and numpy on broken files, collected by tests with broken files. Their own

@@ -18,6 +18,7 @@ class Header:
         study: the source's identifier of the study.
         series: the source's identifier of the series; files with the same identifier are slices of one volume.
         instance: SOPInstanceUID.
+        is_scout_plane: whether it is a slice of a CT that is not axial: alone, or among axial slices, it is a scout.
         label: name of the class, its number where the file has no names, or none.
         split: ``train`` or ``test``, as the file declares it.
         mask: name of the array with the mask inside an NPZ.
@@ -32,6 +33,7 @@ class Header:
     study: str = ""
     series: str = ""
     instance: str = ""
+    is_scout_plane: bool = False
     label: str | int | None = None
     split: str = ""
     mask: str = ""

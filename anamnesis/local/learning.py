@@ -18,7 +18,16 @@ from anamnesis.local.updates import (
 from anamnesis.operator.api import LoadedResource, Site
 from anamnesis.operator.plan import PlannedModelStatus, SiteState
 from anamnesis.pipelines.run_record import RunRecord
-from anamnesis.records import AnamnesisError, Decision, InputError, Progress, RefusedError, decode, short_digest
+from anamnesis.records import (
+    AnamnesisError,
+    Decision,
+    HeldBack,
+    InputError,
+    Progress,
+    RefusedError,
+    decode,
+    short_digest,
+)
 from anamnesis.records.timestamps import utc_now
 from anamnesis.snapshots.training_selection import describe_held_back
 from anamnesis.updates.requests import UpdateRequest
@@ -165,7 +174,7 @@ def _read_learned_update(request: UpdateRequest, record: RunRecord) -> LearnedUp
     outputs = record.step("promote_model").outputs
     decision = decode(Decision, outputs["decision"], "decision")
     trained = record.step(f"train_{request.configuration.method}").outputs
-    held_back = decode(dict[str, int], trained["held_back"], "held_back")
+    held_back = decode(HeldBack, trained["held_back"], "held_back")
     promoted = bool(outputs["promoted"])
     return LearnedUpdate(
         request.site.name,

@@ -83,11 +83,18 @@ def predict_studies(
 
 def _reading_sites(selected_model: SelectedModel, description: "VersionDescription", site: str) -> list[SiteConfig]:
     """Returns the settings of the sites by whose rules images are read: one, or all that the version has learned."""
-    if site:
-        return [selected_model.config(selected_model.site(site))]
     configs = [selected_model.config(declared) for declared in selected_model.resources.sites_of(selected_model.model)]
     learned_names = {visit.site for visit in description.visits}
-    return [config for config in configs if config.name in learned_names] or configs
+    learned_configs = [config for config in configs if config.name in learned_names] or configs
+    if not site:
+        return learned_configs
+    config = selected_model.config(selected_model.site(site))
+    if config.modalities[0] not in {learned.modalities[0] for learned in learned_configs}:
+        raise InputError(
+            f"--site: the version has not learned images of modality {config.modalities[0]}, as site {site!r} has; "
+            f"choose one of {', '.join(learned.name for learned in learned_configs)}, or another --version"
+        )
+    return [config]
 
 
 def _task_columns(description: "VersionDescription", task: str) -> tuple[int, ...]:

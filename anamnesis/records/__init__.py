@@ -40,6 +40,7 @@ from anamnesis.records.task import Task, TaskType, find_class_indices, label_spa
 from anamnesis.records.update_run import (
     CORRECTED_TEST_LABELS,
     RETURNED_IMAGES,
+    HeldBack,
     SourceState,
     UpdateResult,
     UpdateResultKind,
@@ -64,6 +65,7 @@ __all__ = [
     "EntryKind",
     "Evaluation",
     "EvaluationSet",
+    "HeldBack",
     "Image",
     "InputError",
     "IntegrityError",

@@ -61,6 +61,21 @@ RETURNED_IMAGES = "returned_images"
 
 
 @dataclass(frozen=True, slots=True)
+class HeldBack:
+    """How many patients an update holds back; see ``snapshots.training_selection``.
+
+    The number of each class stays at the site, because a class with one new patient would show that patient's class.
+
+    Attributes:
+        patients: number of patients, each counted once for each of their classes.
+        classes: number of their classes.
+    """
+
+    patients: int = 0
+    classes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateResult:
     """The result of a run on a cluster; stored in the registry once, under its claim. The first result counts.
 
@@ -74,7 +89,7 @@ class UpdateResult:
         test_set: digest of the site's current test set.
         version: digest of the candidate; empty unless ``kind`` is ``CANDIDATE``.
         new_patients: number of patients of the training set that the base's lineage has not learned.
-        held_back: class -> number of patients who wait until there are enough; see ``snapshots.training_selection``.
+        held_back: how many patients wait until there are enough.
         counts: see ``IngestResult.counts``.
         reasons: see ``IngestResult.reasons``.
         signature: of the run; none where the model has no signing keys.
@@ -90,7 +105,7 @@ class UpdateResult:
     test_set: str
     version: str = ""
     new_patients: int = 0
-    held_back: Mapping[str, int] = field(default_factory=dict)
+    held_back: HeldBack = field(default_factory=HeldBack)
     counts: Mapping[str, int] = field(default_factory=dict)
     reasons: Mapping[str, int] = field(default_factory=dict)
     signature: Signature | None = None

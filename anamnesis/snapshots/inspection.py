@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from anamnesis.imaging import Header, ReadError, is_image_file, read_headers
 from anamnesis.records import InputError, Progress, SiteConfig
 from anamnesis.snapshots.file_names import normalise_file_name
 from anamnesis.snapshots.label_tables import LabelTable, read_label_table
 from anamnesis.snapshots.parallel import OrderedExecutorMap, batched
-from anamnesis.snapshots.quarantine import QuarantineEntry
+from anamnesis.snapshots.quarantine import NOT_FOR_THE_SITE, QuarantineEntry, QuarantineReason
 from anamnesis.snapshots.source_files import SourceFile
 from anamnesis.snapshots.studies import JoinedStudies, find_missing_files, join_studies
 
@@ -31,7 +32,8 @@ def inspect_source(
     readable_files: list[tuple[SourceFile, list[Header]]] = []
     unreadable_files: list[tuple[SourceFile, QuarantineEntry]] = []
     inspected_count = 0
-    for batch in parallel_map(inspect_batch, batched(image_files, _BATCH_SIZE)):
+    inspect = partial(inspect_batch, modalities=config.modalities)
+    for batch in parallel_map(inspect, batched(image_files, _BATCH_SIZE)):
         for file, headers in batch:
             if isinstance(headers, QuarantineEntry):
                 unreadable_files.append((file, headers))
@@ -47,8 +49,13 @@ def inspect_source(
     return replace(joined_studies, quarantine_entries=tuple(entries))
 
 
-def inspect_batch(files: Sequence[SourceFile]) -> list[InspectedFile]:
-    """Returns the headers of each file, or the reason for its quarantine; skips files that are not images."""
+def inspect_batch(files: Sequence[SourceFile], modalities: Sequence[str] = ()) -> list[InspectedFile]:
+    """Returns the headers of each file, or the reason for its quarantine; skips files that are not images.
+
+    Args:
+        files: the files.
+        modalities: those of the site; a file of another one is not for the site, whether it can be read or not.
+    """
     inspected_files: list[InspectedFile] = []
     for file in files:
         if file.problem:
@@ -58,8 +65,14 @@ def inspect_batch(files: Sequence[SourceFile]) -> list[InspectedFile]:
             if is_image_file(file.key, file.path):
                 inspected_files.append((file, read_headers(file.path)))
         except ReadError as error:
-            inspected_files.append((file, QuarantineEntry(file.key, error.reason, error.detail)))
+            inspected_files.append((file, _to_entry(file, error, modalities)))
     return inspected_files
+
+
+def _to_entry(file: SourceFile, error: ReadError, modalities: Sequence[str]) -> QuarantineEntry:
+    is_other = modalities and error.modality and error.modality not in modalities
+    is_unread = is_other and error.reason not in NOT_FOR_THE_SITE
+    return QuarantineEntry(file.key, QuarantineReason.OTHER_MODALITY if is_unread else error.reason, error.detail)
 
 
 def _find_label_file(config: SiteConfig, files: Sequence[SourceFile]) -> SourceFile | None:

@@ -43,8 +43,9 @@ class QuarantineReason(StrEnum):
 
 NOT_FOR_THE_SITE = frozenset({*FOREIGN_REASONS, QuarantineReason.OTHER_MODALITY, QuarantineReason.OTHER_BODY_PART})
 """Reasons of intact files that are not for the task of the site. They are counted apart."""
-_CORRECTED_IDENTIFIERS_HINT = (
-    ". If the identifiers of patients were corrected, run 'anamnesis testset issue --site SITE --reason TEXT'"
+_RETURNED_PATIENTS_HINT = (
+    " to the share found here: copies of test patients stay out of training, and the other images are used. If a test "
+    "set is frozen and identifiers of patients were corrected, run 'anamnesis testset issue --site SITE --reason TEXT'"
 )
 
 
@@ -143,7 +144,7 @@ class QuarantineLog:
             f"{len(quarantined)} of {self.image_count} images are unusable, more than maximumQuarantineShare "
             f"{self.maximum_share:g}: {format_reasons(count_by_reason(quarantined), 3)}. The files are listed in "
             f"{self.url}; repair them, list labels to skip in labels.ignore, or raise maximumQuarantineShare"
-            + (_CORRECTED_IDENTIFIERS_HINT if self._has_returned_patients else "")
+            + (_RETURNED_PATIENTS_HINT if self._has_returned_patients else "")
         )
 
     @property

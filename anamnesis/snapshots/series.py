@@ -8,6 +8,8 @@ from anamnesis.snapshots.image_annotations import AnnotatedImage
 from anamnesis.snapshots.quarantine import QuarantineEntry, QuarantineReason, is_quarantined
 from anamnesis.snapshots.source_files import SourceFile
 
+_MOST_SCOUTS = 2  # frontal and lateral
+
 
 def series_quarantine_reason(members: Sequence[AnnotatedImage]) -> QuarantineReason | None:
     """Returns why the slices of one series do not belong together, or none."""
@@ -17,6 +19,13 @@ def series_quarantine_reason(members: Sequence[AnnotatedImage]) -> QuarantineRea
     if len({annotation.label for annotation in annotations}) > 1:
         return QuarantineReason.LABELS_DIFFER
     return QuarantineReason.SPLITS_DIFFER if len({annotation.split for annotation in annotations}) > 1 else None
+
+
+def find_scouts(members: Sequence[AnnotatedImage]) -> list[AnnotatedImage]:
+    """Returns the scouts of a series that does not name them: a CT has one or two, in another plane than its slices."""
+    scouts = [image for image in members if image.header.is_scout_plane]
+    is_few = len(scouts) < len(members) / 2 or (1 < len(scouts) == len(members) <= _MOST_SCOUTS)
+    return scouts if is_few else []
 
 
 def find_incomplete_series(

@@ -1,8 +1,8 @@
 """Small versions of images, for the search for copies: a copy is recognised although it was re-encoded.
 
-A small version is the image (of a volume: the middle slice) at ``SIDE`` x ``SIDE`` pixels, with local normalisation:
-the difference from the mean of the neighbourhood, divided by its standard deviation. Medical images of one kind
-resemble each other in everything that this removes. ``python -m benchmarks near_duplicates`` gives the figures.
+A small version is the image (of a volume: the mean of its middle slices) at ``SIDE`` x ``SIDE`` pixels, with local
+normalisation: the difference from the mean of the neighbourhood, divided by its standard deviation. Medical images of
+one kind resemble each other in everything that this removes. ``python -m benchmarks near_duplicates`` gives figures.
 """
 
 import math
@@ -21,6 +21,7 @@ SIDE = 32
 POSITIONS = 8
 _NOISE = 0.1
 _BLOCK = 512
+_MIDDLE_PART = 5  # a fifth of a volume on each side of its middle
 
 
 def small_versions(images: Floats, side: int = SIDE, is_local: bool = True) -> Floats:
@@ -45,11 +46,17 @@ def small_versions(images: Floats, side: int = SIDE, is_local: bool = True) -> F
 
 
 def to_grey_plane(pixels: Pixels, axes: str, slice_axis: int) -> Floats:
-    """Returns one image as grey [H, W]: the mean of the colours, or the middle slice of a volume."""
+    """Returns one image as grey [H, W]: the mean of the colours, or of the middle slices of a volume.
+
+    A volume that was turned over, or lost some slices at an end, has nearly the same mean.
+    """
     if axes == "YXC":
         return np.asarray(pixels.mean(-1, dtype=np.float32))
     if axes == "ZYX":
-        return np.asarray(pixels.take(pixels.shape[slice_axis] // 2, slice_axis), np.float32)
+        length = pixels.shape[slice_axis]
+        margin = length // _MIDDLE_PART
+        middle_slices = np.arange((length - 1) // 2 - margin, length // 2 + margin + 1)
+        return np.asarray(pixels.take(middle_slices, slice_axis).mean(slice_axis, dtype=np.float32))
     return pixels.astype(np.float32)
 
 

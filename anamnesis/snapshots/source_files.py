@@ -15,6 +15,7 @@ from anamnesis.records import (
     RefusedError,
     SiteConfig,
     TaskType,
+    UnreachableError,
     digest_json,
     encode,
 )
@@ -29,8 +30,11 @@ from anamnesis.sources import (
     parallel_map,
 )
 
-INGEST_REVISION = 2
+INGEST_REVISION = 3
 """Increased when a change of the code gives another snapshot for the same files."""
+
+_MOST_SERVER_FAULTS = 20
+"""A server that does not return more files than this is out of order, and the ingest stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +134,9 @@ def fetch_files(source: str, files: Sequence[SourceItem], progress: Progress) ->
             path = Path(temporary, str(number))
             try:
                 path.write_bytes(data_source.read(file) if file.locator else fetch_label_manifest(file.key, os.environ))
-            except (InputError, RefusedError) as error:
-                if not file.locator:
+            except (InputError, RefusedError, UnreachableError) as error:
+                is_server_fault = isinstance(error, UnreachableError) and len(errors) >= _MOST_SERVER_FAULTS
+                if not file.locator or is_server_fault:
                     raise
                 errors.append(error)
                 return number, None

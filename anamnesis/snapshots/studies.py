@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from anamnesis.imaging import Header, PixelSource
+from anamnesis.imaging.errors import ReadErrorReason
 from anamnesis.records import SiteConfig, Split, Target, TaskType
 from anamnesis.snapshots.body_parts import is_other_body_part
 from anamnesis.snapshots.copies import drop_copies
@@ -15,7 +16,7 @@ from anamnesis.snapshots.label_checks import check_container_labels, check_label
 from anamnesis.snapshots.label_tables import LabelTable
 from anamnesis.snapshots.missing_identifiers import check_missing_identifiers
 from anamnesis.snapshots.quarantine import QuarantineEntry, QuarantineReason, is_quarantined
-from anamnesis.snapshots.series import find_incomplete_series, series_quarantine_reason
+from anamnesis.snapshots.series import find_incomplete_series, find_scouts, series_quarantine_reason
 from anamnesis.snapshots.source_files import SourceFile
 
 MASK = "mask"
@@ -183,7 +184,12 @@ def _join_slices(
         groups.setdefault(image.header.series or image.name, []).append(image)
     studies: list[Study] = []
     entries: list[QuarantineEntry] = []
-    for series, members in groups.items():
+    for series, all_members in groups.items():
+        scouts = find_scouts(all_members)
+        entries += [QuarantineEntry(image.name, ReadErrorReason.LOCALIZER) for image in scouts]
+        members = [image for image in all_members if image not in scouts]
+        if not members:
+            continue
         reason = series_quarantine_reason(members)
         if not reason and series in incomplete_series:
             reason = QuarantineReason.INCOMPLETE_SERIES

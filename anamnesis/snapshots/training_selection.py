@@ -12,9 +12,9 @@ the same time. So those who came or left are also counted alone, by their pseudo
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from anamnesis.records import TRAINING_SPLITS, RefusedError, TaskType, digest_hex, digest_json
+from anamnesis.records import TRAINING_SPLITS, HeldBack, RefusedError, TaskType, digest_hex, digest_json
 from anamnesis.snapshots.manifest import SampleRecord, SnapshotManifest, read_snapshot_manifest
 from anamnesis.snapshots.training_sets import (
     Members,
@@ -32,19 +32,27 @@ class TrainingSelection:
 
     Attributes:
         training_set: what the update learns.
-        held_back: class -> number of its patients who wait until there are enough; none for a class that is complete.
+        held_back_by_class: class -> number of its patients who wait until there are enough; none for a complete class.
+            It stays at the site.
         minimum_patients: how many patients are enough.
     """
 
     training_set: TrainingSet
-    held_back: Mapping[str, int] = field(default_factory=dict)
+    held_back_by_class: Mapping[str, int] = field(default_factory=dict)
     minimum_patients: int = 1
 
     @property
     def is_learnable(self) -> bool:
         """Whether an update has something to learn: a class, and two where the site's data has two."""
         class_count = len(self.training_set.classes)
-        return class_count > 1 or (class_count == 1 and not set(self.held_back) - set(self.training_set.classes))
+        return class_count > 1 or (
+            class_count == 1 and not set(self.held_back_by_class) - set(self.training_set.classes)
+        )
+
+    @property
+    def held_back(self) -> HeldBack:
+        """The numbers that may leave the site."""
+        return HeldBack(sum(self.held_back_by_class.values()), len(self.held_back_by_class))
 
     @property
     def held_back_text(self) -> str:
@@ -52,14 +60,13 @@ class TrainingSelection:
         return describe_held_back(self.held_back, self.minimum_patients)
 
 
-def describe_held_back(held_back: Mapping[str, int], minimum_patients: int) -> str:
+def describe_held_back(held_back: HeldBack, minimum_patients: int) -> str:
     """Returns in words what an update holds back; empty where it is nothing."""
-    if not held_back:
+    if not held_back.patients:
         return ""
-    classes = ", ".join(f"{count} of class {name}" for name, count in held_back.items())
     return (
-        f"held back: {sum(held_back.values())} patients ({classes}), until the patients of a class differ from those "
-        f"of earlier versions by {minimum_patients} (spec.changePlan.minimumPatients)"
+        f"held back: {held_back.patients} patients of {held_back.classes} classes, until the patients of a class "
+        f"differ from those of earlier versions by {minimum_patients} (spec.changePlan.minimumPatients)"
     )
 
 
@@ -80,21 +87,33 @@ def choose_training_set(store: Store, snapshot: str, minimum_patients: int) -> T
     manifest = read_snapshot_manifest(store, snapshot)
     while True:
         published_sets = list_training_sets(store)
-        selection = select_training_set(manifest, published_sets, minimum_patients)
+        selection = _select_for_snapshot(manifest, snapshot, published_sets, minimum_patients)
         if not selection.is_learnable:
             raise RefusedError(
                 f"site {manifest.site!r}: too few patients to learn; {selection.held_back_text}; "
                 "wait for more labelled patients, then update again"
             )
-        if selection.training_set in published_sets or write_training_set(
-            store, len(published_sets) + 1, selection.training_set
-        ):
+        if selection.training_set in published_sets:
+            return selection
+        recorded_set = replace(selection.training_set, snapshot=snapshot, minimum_patients=minimum_patients)
+        if write_training_set(store, len(published_sets) + 1, recorded_set):
             return selection  # else another process published a set first, which counts for this one too
 
 
 def preview_training_set(store: Store, snapshot: str, minimum_patients: int) -> TrainingSelection:
     """Returns what ``choose_training_set`` would choose now; records nothing."""
-    return select_training_set(read_snapshot_manifest(store, snapshot), list_training_sets(store), minimum_patients)
+    manifest = read_snapshot_manifest(store, snapshot)
+    return _select_for_snapshot(manifest, snapshot, list_training_sets(store), minimum_patients)
+
+
+def _select_for_snapshot(
+    manifest: SnapshotManifest, snapshot: str, published_sets: Sequence[TrainingSet], minimum_patients: int
+) -> TrainingSelection:
+    """Returns the set that was chosen for the snapshot before a kill, else a new one."""
+    for recorded_set in published_sets:
+        if (recorded_set.snapshot, recorded_set.minimum_patients) == (snapshot, minimum_patients):
+            return _make_selection(_members_by_class(manifest), recorded_set, minimum_patients)
+    return select_training_set(manifest, published_sets, minimum_patients)
 
 
 def select_training_set(
@@ -103,19 +122,27 @@ def select_training_set(
     """Returns the largest training set of a snapshot that may be published after the earlier ones. Pure."""
     current_classes = _members_by_class(manifest)
     classes = {
-        name: select_members(members, [earlier.classes.get(name, {}) for earlier in published_sets], minimum_patients)
+        name: select_members(
+            members, [earlier.classes[name] for earlier in published_sets if name in earlier.classes], minimum_patients
+        )
         for name, members in current_classes.items()
     }
     training_set = _without_empty_classes(manifest.site, classes)
     all_published = [earlier.all_members for earlier in published_sets]
     if not _may_publish(training_set.all_members, all_published, minimum_patients):
         training_set = _largest_published(manifest.site, current_classes, published_sets)
-    held_back = {
+    return _make_selection(current_classes, training_set, minimum_patients)
+
+
+def _make_selection(
+    current_classes: Mapping[str, Members], training_set: TrainingSet, minimum_patients: int
+) -> TrainingSelection:
+    held_back_by_class = {
         name: count
         for name, members in current_classes.items()
         if (count := count_differing(members, training_set.classes.get(name, {})))
     }
-    return TrainingSelection(training_set, held_back, minimum_patients)
+    return TrainingSelection(training_set, held_back_by_class, minimum_patients)
 
 
 def select_members(current: Members, published: Sequence[Members], minimum_patients: int) -> Members:

@@ -6,7 +6,7 @@ They are kept in the site's own store, because they name pseudonyms. A version h
 import json
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from anamnesis.records import InputError, IntegrityError, canonical_json, decode, digest_json, encode
 from anamnesis.storage.store import Store
@@ -25,17 +25,21 @@ class TrainingSet:
     Attributes:
         site: the site of the data.
         classes: class -> its patients; a task without classes has its own name as the only one.
+        snapshot: digest of the snapshot that it was first chosen for; equal sets may be of several snapshots.
+        minimum_patients: the limit that it was chosen with.
         schema: schema of this document.
     """
 
     site: str
     classes: Mapping[str, Members]
+    snapshot: str = field(default="", compare=False)
+    minimum_patients: int = field(default=0, compare=False)
     schema: int = 1
 
     @property
     def digest(self) -> str:
-        """Digest of the canonical JSON of all fields."""
-        return digest_json(encode(self))
+        """Digest of the canonical JSON of site and classes."""
+        return digest_json({"schema": self.schema, "site": self.site, "classes": encode(self.classes)})
 
     @property
     def all_members(self) -> Members:

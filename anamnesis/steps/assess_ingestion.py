@@ -52,5 +52,7 @@ def assess_ingestion(request: UpdateRequest, trigger: UpdateTrigger, ingest_resu
 
 def _is_held_back(selection: TrainingSelection, learned_digests: list[str | None]) -> bool:
     """Whether nothing may be learned now, or only what the site's last version has learned already."""
-    is_repeated = bool(selection.held_back and learned_digests) and selection.training_set.digest == learned_digests[0]
+    is_repeated = (
+        bool(selection.held_back_by_class and learned_digests) and selection.training_set.digest == learned_digests[0]
+    )
     return is_repeated or not selection.is_learnable

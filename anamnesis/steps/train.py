@@ -18,8 +18,8 @@ def train(
         progress: called per training step.
 
     Returns:
-        ``version``, ``input``, whether it was ``reused``, ``seconds``, ``stored_bytes``, the patients ``held_back`` by
-        class, and the ``losses`` of the last epoch.
+        ``version``, ``input``, whether it was ``reused``, ``seconds``, ``stored_bytes``, how many patients are
+        ``held_back``, and the ``losses`` of the last epoch.
     """
     from anamnesis.updates.update import run_update
 

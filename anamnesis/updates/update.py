@@ -12,6 +12,7 @@ from anamnesis.methods import Method, TaskContext, build_method, method_class
 from anamnesis.records import (
     TRAINING_SPLITS,
     Configuration,
+    HeldBack,
     Progress,
     RefusedError,
     SiteRef,
@@ -79,13 +80,13 @@ class UpdateRun:
     Attributes:
         record: the one in the registry.
         is_reused: whether an earlier attempt made it.
-        held_back: class -> number of patients who wait until there are enough.
+        held_back: how many patients wait until there are enough.
         epoch_losses: mean loss terms of each epoch; empty where the record is reused.
     """
 
     record: UpdateRecord
     is_reused: bool
-    held_back: Mapping[str, int]
+    held_back: HeldBack
     epoch_losses: tuple[Mapping[str, float], ...] = ()
 
 

@@ -54,7 +54,7 @@ def _make_slice(
     dataset.Rows, dataset.Columns = pixels.shape
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 1
-    dataset.RescaleSlope, dataset.RescaleIntercept = 1, 0
+    dataset.RescaleSlope, dataset.RescaleIntercept = 1, -600 if modality == "CT" else 0
     if modality == "CT":
         dataset.RescaleType = "HU"
     if modality == "PT":

@@ -169,5 +169,5 @@ def test_a_site_that_grows_by_few_patients_waits_and_says_so(call: Call, promote
     assert state(call, promoted_model_file) == ["Learned"]
     update = call("update", "-f", promoted_model_file)  # a person asks for it: the same patients are learned again
     assert update.code == 0, update.err
-    assert "patients (" in update.err
+    assert "held back: " in update.err
     assert "(spec.changePlan.minimumPatients)" in update.err

@@ -17,6 +17,23 @@ def _npz(path, pixels):
     return PixelSource((path,), "images", 0)
 
 
+def test_a_dicom_ct_without_its_offset_or_sign_is_refused(write_dicom):
+    for pixels in (HOUNSFIELD + 1024, np.where(HOUNSFIELD < 0, HOUNSFIELD + 65536, HOUNSFIELD), HOUNSFIELD):
+        path = write_dicom(
+            "a",
+            pixels.astype(np.int16) if pixels.min() < 0 else pixels.astype(np.uint16),
+            Modality="CT",
+            RescaleSlope=1,
+            RescaleIntercept=0,
+        )
+        if pixels.min() < 0:
+            np.testing.assert_array_equal(load_image(PixelSource((path,)), "CT").pixels, pixels)
+            continue
+        with pytest.raises(ReadError) as caught:
+            load_image(PixelSource((path,)), "CT")
+        assert caught.value.reason is ReadErrorReason.OTHER_UNIT
+
+
 @pytest.mark.parametrize(
     ("write", "pixels", "modality", "reason"),
     [

@@ -10,12 +10,21 @@ from threading import Thread
 import pydicom
 import pytest
 from builders.orthanc_server import OrthancServer
+from urllib3 import Retry
 
 from anamnesis import snapshots
-from anamnesis.records import InputError, LabelOrigin, LabelSource, SiteConfig, TaskType, UnreachableError
+from anamnesis.records import (
+    InputError,
+    LabelOrigin,
+    LabelSource,
+    SiteConfig,
+    TaskType,
+    UnreachableError,
+    ignore_progress,
+)
 from anamnesis.snapshots.phantoms import write_phantom_site
-from anamnesis.snapshots.source_files import list_source_items
-from anamnesis.sources import open_source
+from anamnesis.snapshots.source_files import fetch_files, list_source_items
+from anamnesis.sources import ListingProblem, dicom_http, open_source
 from anamnesis.sources.dicomweb import DICOMwebDataSource
 from anamnesis.storage.store import Store, open_store
 
@@ -212,6 +221,32 @@ def test_a_server_that_gives_short_pages_is_read_to_its_end(fake_dicomweb):
     answers.append(answer)
     listed = DICOMwebDataSource.from_url(url.removeprefix("dicomweb+"), {}).list_studies()
     assert [study.uid for study in listed] == studies
+
+
+@pytest.mark.parametrize("broken", [1, 60])
+def test_one_instance_that_the_server_cannot_return_does_not_stop_the_others(fake_dicomweb, monkeypatch, broken):
+    monkeypatch.setattr(dicom_http, "_RETRY_POLICY", Retry(0, raise_on_status=False))
+    url, answers = fake_dicomweb
+    studies = [f"1.2.{number}" for number in range(70)]
+
+    def answer(path: str) -> tuple[int, str, bytes]:
+        if path.startswith("/studies?"):
+            return 200, "application/json", rows(*studies, **{"00201208": 1}) if "offset=0" in path else b"[]"
+        uid = path.split("/")[2]
+        if "/instances?" in path:
+            tags = {"00080018": f"{uid}.1", "0020000E": "5.5"}
+            return 200, "application/json", rows(uid, **tags) if "offset=0" in path else b"[]"
+        return (503, "text/plain", b"") if int(uid[4:]) < broken else (200, "application/dicom", b"DICM")
+
+    answers.append(answer)
+    items = open_source(url, {}).list_items()
+    assert len(items) == 70
+    if broken == 60:
+        with pytest.raises(UnreachableError, match="status 503"), fetch_files(url, items, ignore_progress):
+            pass
+        return
+    with fetch_files(url, items, ignore_progress) as fetched_files:
+        assert [file.problem for file in fetched_files].count(ListingProblem.NOT_RETURNED) == 1
 
 
 def test_a_server_that_ignores_pages_does_not_go_on_for_ever(fake_dicomweb):

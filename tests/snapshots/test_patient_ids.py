@@ -32,7 +32,7 @@ def test_notations_of_seventeen(identifier):
     assert normalise_patient_id(identifier) == "17"
 
 
-@pytest.mark.parametrize("identifier", ["", " ", "nan", "None", "NULL", "N/A", "<NA>", "\u200b"])
+@pytest.mark.parametrize("identifier", ["", " ", "nan", "None", "NULL", "N/A", "<NA>", "#REF!", "\u200b"])
 def test_cells_without_a_value_are_empty(identifier):
     assert normalise_patient_id(identifier) == ""
 

@@ -11,7 +11,7 @@ from anamnesis.snapshots import issue_test_set, list_test_sets, returned_patient
 from anamnesis.snapshots.keys import pseudonymise_patient, split_by_key
 from anamnesis.snapshots.quarantine import QuarantineReason
 from anamnesis.snapshots.returned_patients import MINIMUM_CORRELATION
-from anamnesis.snapshots.small_versions import best_correlations, small_versions
+from anamnesis.snapshots.small_versions import best_correlations, small_versions, to_grey_plane
 
 RETURNED = QuarantineReason.TEST_PATIENT_RETURNED
 
@@ -56,6 +56,25 @@ def test_a_copy_correlates_and_another_image_does_not(edit):
     correlations = best_correlations(small_versions(copies), small_versions(originals))
     assert (correlations.diagonal() > MINIMUM_CORRELATION).all()
     assert (correlations[~np.eye(12, dtype=bool)] < 0.8).all()
+
+
+@pytest.mark.parametrize("length", [9, 10])
+@pytest.mark.parametrize(
+    "edit", [lambda volume: volume[::-1], lambda volume: volume[::-1, ::-1], lambda volume: volume[1:]]
+)
+def test_a_volume_that_was_turned_over_or_lost_a_slice_correlates(length, edit):
+    volumes = [_volume(seed, length) for seed in range(6)]
+    originals = small_versions(np.stack([to_grey_plane(volume, "ZYX", 0) for volume in volumes]))
+    copies = small_versions(np.stack([to_grey_plane(edit(volume), "ZYX", 0) for volume in volumes]))
+    correlations = best_correlations(copies, originals)
+    assert (correlations.diagonal() > MINIMUM_CORRELATION).all()
+    assert (correlations[~np.eye(6, dtype=bool)] < 0.8).all()
+
+
+def _volume(seed, length):
+    """Slices that change from one picture to another."""
+    first, last = _picture(2 * seed).astype(np.float32), _picture(2 * seed + 1).astype(np.float32)
+    return np.stack([first + (last - first) * share for share in np.linspace(0, 1, length)])
 
 
 def test_constant_images_and_sixteen_bits_resemble_nothing_by_accident():

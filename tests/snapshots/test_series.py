@@ -70,6 +70,34 @@ def test_foreign_objects_are_counted_apart_and_do_not_quarantine_their_study(pet
     }
 
 
+def test_a_file_of_another_modality_is_foreign_though_it_cannot_be_read(pet_ct):
+    first = pet_ct.ingest()
+    (clip,) = write_series(pet_ct.folder / "no/p0/clip", 0, modality="MR", slices=1, NumberOfFrames=30)
+    (own_clip,) = write_series(pet_ct.folder / "no/p0/dynamic", 0, modality="PT", slices=1, NumberOfFrames=30)
+    result = pet_ct.ingest()
+    assert (result.snapshot, result.counts["foreign"], result.counts["quarantined"]) == (first.snapshot, 1, 1)
+    reasons = pet_ct.quarantine()
+    assert reasons[f"no/p0/clip/{clip.name}"] == "the modality is not one of the site's modalities"
+    assert reasons[f"no/p0/dynamic/{own_clip.name}"] == "several frames in one file are not supported yet"
+
+
+def test_scouts_in_a_series_that_does_not_name_them_leave_its_slices(pet_ct):
+    first = pet_ct.ingest()
+    sagittal, coronal = [0, 1, 0, 0, 0, -1], [1, 0, 0, 0, 0, -1]
+    fields = {"ImageOrientationPatient": sagittal, "SOPInstanceUID": "1.2.8"}
+    (scout,) = write_series(pet_ct.folder / "scout", 0, modality="CT", slices=1, **fields)
+    scout.rename(pet_ct.folder / "no/p0/ct/scout.dcm")  # one series with the slices
+    for number, plane in ((1, sagittal), (2, coronal)):
+        fields = {"ImageOrientationPatient": plane, "SeriesInstanceUID": "1.2.9", "SOPInstanceUID": f"1.2.9.{number}"}
+        (scout,) = write_series(pet_ct.folder / f"{number}", 1, modality="CT", slices=1, **fields)
+        scout.rename(pet_ct.folder / f"yes/p1/scout{number}.dcm")
+    result = pet_ct.ingest(maximum_quarantine_share=0.0)
+    assert result.snapshot == first.snapshot
+    assert result.foreign_reasons == {"the image is a localizer (scout)": 3}
+    write_series(pet_ct.folder / "no/p2/ct", 2, modality="CT", ImageOrientationPatient=coronal)  # a coronal acquisition
+    assert pet_ct.ingest().foreign_reasons == result.foreign_reasons
+
+
 def test_a_source_of_foreign_objects_alone_is_refused_with_their_reasons(pet_ct):
     with pytest.raises(
         InputError, match=r"none of the 128 files .* 128 x the modality is not one .*; correct the addr"

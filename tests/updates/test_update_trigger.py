@@ -7,7 +7,7 @@ import pytest
 from builders.update_steps import make_trigger, run_update_steps
 
 from anamnesis import steps
-from anamnesis.records import InputError, UpdateResultKind, digest_json, encode, encode_object
+from anamnesis.records import HeldBack, InputError, UpdateResultKind, digest_json, encode, encode_object
 from anamnesis.registry import Log, build_history, evaluate_gate, list_update_results, record_decision
 from anamnesis.storage import open_store
 from anamnesis.updates.required_tests import required_tests
@@ -98,11 +98,11 @@ def test_new_patients_who_are_held_back_start_no_update(runner: "UpdateRunner") 
     runner.write_images("north", patients=28)
     result = run_update_steps(replace(runner.request("north"), trigger=make_trigger()))
     assert (result.kind, result.new_patients, result.version) == (UpdateResultKind.TOO_FEW_PATIENTS, 0, "")
-    assert result.held_back == {"left": 1, "right": 1}
+    assert result.held_back == HeldBack(patients=2, classes=2)
 
 
 def test_a_site_with_too_few_patients_starts_no_update(runner: "UpdateRunner") -> None:
     runner.minimum_patients = 20  # the default; the site has 8 patients of each class for training
     runner.write_images("north")
     result = run_update_steps(replace(runner.request("north"), trigger=make_trigger()))
-    assert (result.kind, result.held_back) == (UpdateResultKind.TOO_FEW_PATIENTS, {"left": 8, "right": 8})
+    assert (result.kind, result.held_back) == (UpdateResultKind.TOO_FEW_PATIENTS, HeldBack(16, 2))

@@ -97,11 +97,11 @@ def _decide_without_backend(update: ObservedUpdate, backend_problem: str) -> Upd
 
 def held_back_clause(update: ObservedUpdate) -> str:
     """Returns in words how many patients an update holds back, to be added to a message; empty for none."""
-    held_back = update.result.held_back if update.result else {}
-    if not held_back:
+    if not update.result or not update.result.held_back.patients:
         return ""
+    held_back = update.result.held_back
     return (
-        f"; {sum(held_back.values())} patients of {len(held_back)} classes are held back until the patients of a class "
+        f"; {held_back.patients} patients of {held_back.classes} classes are held back until the patients of a class "
         "differ enough from those of earlier versions (spec.changePlan.minimumPatients)"
     )
 
