@@ -178,7 +178,7 @@ def count_joined_or_left(first: Members, second: Members) -> int:
     Patients are compared by their pseudonyms, so this counts too many after a new split key, and never too few.
     """
     pairs = ((set(first.get(patient, ())), set(second.get(patient, ()))) for patient in {*first, *second})
-    return sum(one < other or other < one for one, other in pairs)
+    return sum(images < other_images or other_images < images for images, other_images in pairs)
 
 
 def _may_publish(members: Members, published: Sequence[Members], minimum_patients: int) -> bool:
