@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
     changes = {
         "network": {"name": "SmallCNN", "input": {"channels": 1, "size": [16, 16]}, "width": 8},
         "training": {"epochs": 1},
-        "gate": {"floor": "0.0", "margin": "1.0", "approval": "Automatic"},
+        "gate": {"floor": "0.0", "margin": "1.0", "approval": "Automatic", "minimumTestPatients": 0},
         "registry": {"url": "registry"},
     }
     write_documents(
@@ -102,8 +102,9 @@ def test_no_name_is_in_any_output_log_or_record(
         outputs[name] = (result := call("ingest", "-f", model)).out + result.err
     (folder / "clinic" / "labels.csv").write_text(table, encoding="utf-8")
     run("run", 0, "run", "-f", model, "--author", "tester")
-    for command in ("ingest", "status", "evaluate", "report"):
+    for command in ("ingest", "status", "evaluate"):
         outputs[command] = (result := call(command, "-f", model)).out + result.err
+    run("report", 0, "report", "-f", model, "--folder", folder / "report")
     run("list", 0, "registry", "list", "-f", model)
     with zipfile.ZipFile(folder / "studies.zip", "w") as archive:
         for path in sorted((folder / "clinic" / NAME).glob("*_1*.dcm")):
