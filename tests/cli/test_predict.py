@@ -97,7 +97,7 @@ def test_other_objects_of_a_study_are_left_out_and_counted(
     assert [(answer["images"], bool(answer["probabilities"])) for answer in predictions] == [(1, True), (0, False)]
     assert predictions[0]["left_out"] == {"the modality is not one of the site's modalities": 1}
     text = call("predict", "-f", predicting_file, "--version", predictions[0]["version"], tmp_path / "study").out
-    assert "study 1 (files 1-2): 1 images read; left out: 1 x the modality is not one of the site's modalities" in text
+    assert "study 1 (files 2-3): 1 images read; left out: 1 x the modality is not one of the site's modalities" in text
 
 
 def test_a_site_with_body_parts_takes_no_other(
