@@ -18,7 +18,16 @@ from anamnesis.local.updates import (
 from anamnesis.operator.api import LoadedResource, Site
 from anamnesis.operator.plan import PlannedModelStatus, SiteState
 from anamnesis.pipelines.run_record import RunRecord
-from anamnesis.records import AnamnesisError, Decision, HeldBack, InputError, Progress, decode, short_digest
+from anamnesis.records import (
+    AnamnesisError,
+    Decision,
+    HeldBack,
+    InputError,
+    Progress,
+    RefusedError,
+    decode,
+    short_digest,
+)
 from anamnesis.records.timestamps import utc_now
 from anamnesis.snapshots.training_selection import describe_held_back
 from anamnesis.updates.requests import UpdateRequest
@@ -109,11 +118,17 @@ def learn_site(
     """Runs one update with the data of ``site`` on top of the champion.
 
     Raises:
+        RefusedError: a person withdrew the champion, so nothing is learned.
         AnamnesisError: a step failed.
     """
     failures: dict[str, AnamnesisError] = {}
     local_context = selected_model.local_context(author)
     observation, _, _ = observe_and_plan(local_context, make_site_inspector(selected_model), utc_now)
+    if withdrawal := observation.plan_input.withdrawal:
+        raise RefusedError(
+            f"{selected_model.model.name}: {withdrawal}; no update starts. To use an earlier version, run: "
+            "anamnesis rollback -f FILE VERSION --reason TEXT"
+        )
     result = _run_updates(
         selected_model,
         [build_update_request(local_context, observation, site.name)],

@@ -5,6 +5,9 @@ the patients in which their training sets differ. So a site publishes a class on
 every set that the site has published before by no patient, or by at least ``minimum_patients`` patients. An added
 patient, a removed one and one with other images each count as one. The same holds for all classes together, because
 some sums have no classes. Other patients are held back: counted, reported, and learned as soon as there are enough.
+
+A source may export all images again, a little changed: then every patient differs, but hides nobody who came or left at
+the same time. So those who came or left are also counted alone, by their pseudonyms.
 """
 
 from collections import defaultdict
@@ -169,10 +172,26 @@ def count_differing(first: Members, second: Members) -> int:
     return len(differing_patients)
 
 
+def count_joined_or_left(first: Members, second: Members) -> int:
+    """Returns the number of patients whom one set lacks, or of whom it has fewer images; replaced images do not count.
+
+    Patients are compared by their pseudonyms, so this counts too many after a new split key, and never too few.
+    """
+    pairs = ((set(first.get(patient, ())), set(second.get(patient, ()))) for patient in {*first, *second})
+    return sum(images < other_images or other_images < images for images, other_images in pairs)
+
+
 def _may_publish(members: Members, published: Sequence[Members], minimum_patients: int) -> bool:
     """Whether the difference to every published set, and to no patient at all, is nothing or large enough."""
-    differences = [count_differing(members, earlier) for earlier in ({}, *published)]
-    return not members or all(not count or count >= minimum_patients for count in differences)
+    return not members or all(_is_none_or_enough(members, earlier, minimum_patients) for earlier in ({}, *published))
+
+
+def _is_none_or_enough(members: Members, earlier: Members, minimum_patients: int) -> bool:
+    differing = count_differing(members, earlier)
+    if not differing:
+        return True
+    joined_or_left = count_joined_or_left(members, earlier)
+    return differing >= minimum_patients and not 0 < joined_or_left < minimum_patients
 
 
 def _repeatable_contents(current: Members, published: Sequence[Members]) -> list[frozenset[str]]:
@@ -193,7 +212,10 @@ def _restrict(members: Members, contents: Collection[str]) -> Members:
 def _leave_out(current: Members, published: Sequence[Members], minimum_patients: int) -> Members:
     """Leaves out patients whom all earlier sets have, in the order of their pseudonyms, until the rest may go."""
     common = frozenset[str].intersection(all_contents(current), *map(all_contents, published))
-    order = sorted(current, key=lambda patient: (not common.issuperset(current[patient]), patient))
+    names = frozenset(current).intersection(*published)
+    order = sorted(
+        current, key=lambda patient: (not common.issuperset(current[patient]), patient not in names, patient)
+    )
     remaining = dict(current)
     for patient in order[: minimum_patients * (len(published) + 1)]:  # more would not help
         if _may_publish(remaining, published, minimum_patients):

@@ -69,6 +69,9 @@ def test_a_withdrawal_leaves_no_champion_and_every_reader_is_shown_it(
     assert json.loads(call("registry", "list", "-f", file, "--json").out)[0]["state"] == "withdrawn"
     assert call("run", "-f", file).code == 0
     assert state(call, file) == ["Withdrawn"]
+    request = call("update", "-f", file, "--site", "xray")
+    assert (request.code, "no update starts" in request.err) == (3, True)
+    assert len(json.loads(call("registry", "list", "-f", file, "--json").out)) == 1
     assert "dr.rossi withdrew the champion" in call("status", "-f", file).out
     assert call("report", "-f", file, "--folder", tmp_path).code == 0
     assert "Do not use this model" in (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
 """No difference between two training sets of a site is fewer patients than the minimum."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from anamnesis.snapshots.manifest import ImageRecord, SampleRecord, SnapshotMani
 from anamnesis.snapshots.training_selection import (
     choose_training_set,
     count_differing,
+    count_joined_or_left,
     find_sample_ids,
     select_training_set,
 )
@@ -88,6 +90,8 @@ def test_any_two_published_sets_differ_by_enough_patients_or_none(history: list[
         for members, earlier in views:
             difference = count_differing(members, earlier)
             assert not earlier or not members or not difference or difference >= MINIMUM
+            if difference and earlier and members:
+                assert count_joined_or_left(members, earlier) not in range(1, MINIMUM)
             assert len(members) >= MINIMUM or not members
 
 
@@ -124,6 +128,28 @@ def test_a_new_split_key_or_new_identifiers_hide_no_difference() -> None:
         assert count_differing(selection.training_set.classes["normal"], earlier.classes["normal"]) == MINIMUM
     more = select_training_set(snapshot_of(both(11), key="q"), published, MINIMUM)
     assert more.held_back_by_class == {"lesion": 1, "normal": 1}
+
+
+def export_again(manifest: SnapshotManifest) -> SnapshotManifest:
+    """The same patients; each image has other bytes, as after another compression."""
+    samples = (
+        replace(item, images={name: replace(image, content=f"{image.content}-again") for name, image in images.items()})
+        for item in manifest.samples
+        for images in (item.images,)
+    )
+    return replace(manifest, samples=tuple(samples))
+
+
+@pytest.mark.parametrize("change", [{0: None}, {100: (0, 1)}, {0: None, 100: (0, 1)}], ids=["left", "came", "both"])
+def test_an_export_of_all_images_hides_nobody_who_came_or_left(change: Mapping[int, tuple[int, int] | None]) -> None:
+    published = [select_training_set(snapshot_of(both(10)), [], MINIMUM).training_set]
+    same = select_training_set(export_again(snapshot_of(both(10))), published, MINIMUM)
+    assert not same.held_back.patients
+    (labels,) = list(_apply(both(10), [change]))[1:]
+    selection = select_training_set(export_again(snapshot_of(labels)), published, MINIMUM)
+    learned, earlier = (item.classes["normal"] for item in (selection.training_set, published[0]))
+    assert len(set(learned) ^ set(earlier)) >= MINIMUM
+    assert len(learned) >= 10 - MINIMUM
 
 
 def test_new_images_of_known_patients_wait_too() -> None:
