@@ -18,7 +18,13 @@ from anamnesis.records import Image
 
 _CHUNK = 1 << 24
 _END_RECORD_BYTES = 22  # of the ZIP format, with the number of members at byte 10
-_PATIENT_NAME = re.compile(r"(patients?|subjects?|group|pids?)(_?(id|number|name)s?)?", re.I)
+_PATIENT_NAME = re.compile(
+    r"(patients?|pat|subjects?|participants?|persons?|cases?|group|pids?|mrns?|medical_?records?)(_?(id|no|number|name)s?)?",
+    re.I,
+)
+_SPLIT_WORDS = {"": "", "0": "train", "1": "test"} | {
+    word: word for word in ("train", "training", "val", "valid", "validation", "calibration", "test")
+}
 _SPLITS = {"train": "train", "val": "validation", "test": "test"}
 
 
@@ -125,7 +131,7 @@ def _single_array_headers(archive: zipfile.ZipFile, members: set[str]) -> list[H
             row=row,
             patient=str(group),
             label=_class_label(label, names),
-            split={"0": "train", "1": "test"}.get(str(split), str(split)),
+            split=_split_word(split),
             mask=masks,
         )
         for row, (label, group, split) in enumerate(zip(labels, groups, splits, strict=True))
@@ -140,6 +146,17 @@ def _medmnist_headers(archive: zipfile.ZipFile, part: str) -> list[Header]:
         Header(member=f"{part}_images", row=row, label=_class_label(labels[row], []), split=split)
         for row in range(count)
     ]
+
+
+def _split_word(value: object) -> str:
+    word = _SPLIT_WORDS.get(str(value).strip().lower())
+    if word is None:
+        raise ReadError(
+            ReadErrorReason.UNEXPECTED_LAYOUT,
+            f"array split: expected 0 (train), 1 (test) or one of {', '.join(filter(str.isalpha, _SPLIT_WORDS))}, "
+            "found another value; write the array again",
+        )
+    return word
 
 
 def _class_label(value: object, names: list[str]) -> str | int | None:

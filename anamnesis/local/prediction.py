@@ -30,6 +30,8 @@ class StudyPrediction:
         study: number of the study below this path, from 1.
         version: digest.
         images: number of its images that were read, a series as one; their probabilities are averaged.
+        files: numbers of its files among all files of the path, in the order of their names, from 1; in a zip file in
+            the order of the archive.
         left_out: reason -> number of its files that were not read.
         probabilities: ``task/class`` -> softmax over the competing classes, highest first; empty where no image could
             be read. Not calibrated.
@@ -40,6 +42,7 @@ class StudyPrediction:
     study: int
     version: str
     images: int
+    files: tuple[int, ...]
     left_out: Mapping[str, int]
     probabilities: Mapping[str, float]
     warnings: tuple[str, ...] = ()
@@ -76,8 +79,11 @@ def predict_studies(
                     f"{str(path)!r}: no image among {len(files)} files; give DICOM, NIfTI, PNG, JPEG or NPZ files, a "
                     "folder or a zip file of them"
                 )
-            results = enumerate(_predict(model, studies, columns), start=1)
-            predictions += [StudyPrediction(str(path), number, digest, *result, warnings) for number, result in results]
+            results = zip(studies, _predict(model, studies, columns), strict=True)
+            predictions += [
+                StudyPrediction(str(path), number, digest, images, study.files, left_out, probabilities, warnings)
+                for number, (study, (images, left_out, probabilities)) in enumerate(results, start=1)
+            ]
     return predictions
 
 

@@ -23,11 +23,13 @@ class StudyImages:
         modality: of the images that the network reads; empty where no image can be read.
         images: each an image or a series, as training would take it.
         left_out: reason -> number of files.
+        files: numbers of its files in the order of their names, from 1; in a zip file in the order of the archive.
     """
 
     modality: str
     images: tuple[Study, ...]
     left_out: Mapping[str, int]
+    files: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,12 @@ def choose_images(files: Sequence[SourceFile], sites: Sequence[SiteConfig]) -> l
             readable.append((file, headers))
             key_by_name |= {_image_name(file, header): _study_key(file, header) for header in headers}
     readings = [_read_as(config, readable, unreadable, key_by_name) for config in _distinct_sites(sites)]
-    return [_choose_reading(readings, key) for key in dict.fromkeys(key_by_name.values())]
+    file_numbers = {file.key: number for number, file in enumerate(files, 1)}
+    numbers: dict[_StudyKey, set[int]] = defaultdict(set)
+    for name, key in key_by_name.items():
+        numbers[key].add(file_numbers.get(name) or file_numbers[name.rpartition("#")[0]])
+    first_numbers = sorted(numbers, key=lambda key: min(numbers[key]))
+    return [replace(_choose_reading(readings, key), files=tuple(sorted(numbers[key]))) for key in first_numbers]
 
 
 def _choose_reading(readings: Sequence[_Reading], key: _StudyKey) -> StudyImages:

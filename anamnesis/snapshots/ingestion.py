@@ -285,11 +285,14 @@ def _assemble_source(
     from anamnesis.snapshots.image_loading import store_pixels
     from anamnesis.snapshots.sample_recognition import recognise_samples
 
-    studies = joined_studies.studies
-    aliases = find_aliases(store, config.name, studies)
+    aliases = find_aliases(store, config.name, joined_studies.studies)
     frozen_splits = aliases.translate_splits(find_frozen_splits(store, issued_test_sets))
-    check_declared_splits(
-        studies=studies, key=key, site=config.name, frozen_patients=frozen_splits, quarantine_log=quarantine_log
+    studies = check_declared_splits(
+        studies=joined_studies.studies,
+        key=key,
+        site=config.name,
+        frozen_patients=frozen_splits,
+        quarantine_log=quarantine_log,
     )
     quarantine_log.write_and_check_share()  # before hours of reading: a wrong setting is known by now
     if not issued_test_sets:

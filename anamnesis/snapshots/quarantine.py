@@ -34,7 +34,7 @@ class QuarantineReason(StrEnum):
     MASK_PLACE = "the mask and its image are in different places of the patient"
     MASK_VALUES = "the mask has pixel values that are not classes of the task; correct the mask at the site"
     DUPLICATE = "another patient or study has the same pixels"
-    PATIENT_IN_TWO_SPLITS = "the source puts one patient into two splits"
+    PATIENT_IN_TWO_SPLITS = "the source puts one patient into two splits, such as training and test; declare one"
     TEST_PATIENT_IN_TRAINING = "the source puts a patient of a frozen test or calibration set into training"
     TEST_PATIENT_RETURNED = "the image is a copy of a test or calibration patient's image under another name"
     MISSING_FILE = "the manifest lists the file, but the source does not have it"

@@ -11,10 +11,11 @@ from anamnesis.snapshots.studies import Study
 
 def check_declared_splits(
     studies: Sequence[Study], key: bytes, site: str, frozen_patients: Collection[str], quarantine_log: QuarantineLog
-) -> None:
-    """Refuses a source that declares training and another split for a patient, or training for a frozen patient.
+) -> list[Study]:
+    """Returns the studies without those of patients for whom the source declares training and another split.
 
-    A patient may have training and validation: then the patient is trained on.
+    A patient may have training and validation: then the patient is trained on. A source that declares training for a
+    frozen patient is refused.
 
     Args:
         studies: studies with their declared splits.
@@ -24,7 +25,7 @@ def check_declared_splits(
         quarantine_log: receives the files of such patients.
 
     Raises:
-        InputError: the message gives the number of such patients and the URL of the list of their files.
+        InputError: the message gives the number of frozen patients and the URL of the list of their files.
     """
     declared_splits = _declared_splits(studies)
     ambiguous_patients = {
@@ -40,19 +41,14 @@ def check_declared_splits(
         (QuarantineReason.TEST_PATIENT_IN_TRAINING, moved_patients),
     ):
         quarantine_log.add(reason, (file for study in studies if study.patient in patients for file in study.files))
-    if ambiguous_patients or moved_patients:
-        quarantine_log.write()
-    if ambiguous_patients:
-        raise InputError(
-            f"site {site!r}: the source puts {len(ambiguous_patients)} patients into two splits, such as training and "
-            f"test; declare one split for each of these patients. The list {quarantine_log.url} names their files"
-        )
     if moved_patients:
+        quarantine_log.write()
         raise InputError(
             f"site {site!r}: the source puts {len(moved_patients)} patients into training who are in a frozen test or "
             "calibration set; declare the split 'test', or 'calibration', for these patients. The list "
             f"{quarantine_log.url} names their files"
         )
+    return [study for study in studies if study.patient not in ambiguous_patients]
 
 
 def assign_splits(

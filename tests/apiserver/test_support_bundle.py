@@ -43,9 +43,9 @@ def plant_secrets(server: ApiServer, namespace: str) -> None:
     secret = {"metadata": {"name": "minio"}, "stringData": {"AWS_SECRET_ACCESS_KEY": "s3cr3t-of-minio"}}
     server.request("POST", f"{core}/secrets", secret)
     applied = {"kubectl.kubernetes.io/last-applied-configuration": '{"note": "MUELLER^ANNA"}', "note": "MUELLER^ANNA"}
-    source = {"type": "DICOMweb", "dicomweb": {"url": "https://pacs:hunter2@pacs.example/dicom-web?token=eyJtoken"}}
+    source = {"type": "DICOMweb", "dicomweb": {"url": "https://pacs.example/dicom-web?token=eyJtoken"}}
     labels = {"owner": "hunter2", "anamnesis.dev/model": "chest"}
-    table = {"from": "Manifest", "manifest": "s3://key:hunter2@bucket/labels.csv"}
+    table = {"from": "Manifest", "manifest": "s3://bucket/labels.csv?X-Amz-Signature=1"}
     spec = {**SITE, "source": source, "labels": table}
     create_resource(server, namespace, "Site", "pacs", spec=spec, annotations=applied, labels=labels)
     request_site = {**REQUEST_DOCUMENT["site"], "source": "s3://key:hunter2@bucket/x?X-Amz-Signature=1"}
@@ -83,7 +83,7 @@ def test_nothing_secret_and_nobody_s_name_gets_out(bundle: dict[str, bytes]) -> 
 def test_what_helps_is_in_it(bundle: dict[str, bytes], namespace: str) -> None:
     sites = json.loads(bundle["resources/sites.json"])
     pacs = next(site for site in sites if site["metadata"]["name"] == "pacs")
-    assert pacs["spec"]["source"]["dicomweb"]["url"] == "https://***@pacs.example/dicom-web?***"
+    assert pacs["spec"]["source"]["dicomweb"]["url"] == "https://pacs.example/dicom-web?***"
     assert pacs["metadata"]["labels"] == {"anamnesis.dev/model": "chest"}
     models = json.loads(bundle["resources/continualmodels.json"])
     assert (models[0]["spec"]["gate"]["floor"], models[0]["status"]["update"]) == (MODEL["gate"]["floor"], UPDATE)

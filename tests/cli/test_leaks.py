@@ -5,6 +5,7 @@ Names are in file names, folders, label tables, DICOM tags and NPZ groups, and m
 
 import csv
 import logging
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -116,6 +117,8 @@ def test_no_name_is_in_any_output_log_or_record(
     searched = {name: text.encode() for name, text in outputs.items()}
     searched |= {"log": caplog.text.encode()}
     searched |= {name: folder_bytes(folder / name) for name in ("registry", ".anamnesis", "report")}
+    # The Base64 text of a picture has every short name by chance.
+    searched["report"] = re.sub(rb"data:image/png;base64,[A-Za-z0-9+/=]+", b"", searched["report"])
     for path in (*(folder / "store-clinic" / "quarantine").iterdir(), *(folder / "store-ward").glob("quarantine/*")):
         path.unlink()
     searched |= {name: folder_bytes(folder / name) for name in ("store-clinic", "store-ward")}

@@ -56,6 +56,7 @@ def test_a_folder_gives_one_answer_for_each_study(
     assert result.code == 0
     assert sorted(predicting_file.parent.rglob("*")) == before, "nothing of a study is stored"
     assert [(prediction["study"], prediction["images"]) for prediction in predictions] == [(1, 2), (2, 2), (3, 2)]
+    assert [prediction["files"] for prediction in predictions] == [[1, 4], [2, 5], [3, 6]], "in the order of names"
     for prediction in predictions:
         assert set(prediction["probabilities"]) == {"phantom/normal", "phantom/opacity"}
         assert sum(prediction["probabilities"].values()) == pytest.approx(1, abs=1e-5)
@@ -96,7 +97,7 @@ def test_other_objects_of_a_study_are_left_out_and_counted(
     assert [(answer["images"], bool(answer["probabilities"])) for answer in predictions] == [(1, True), (0, False)]
     assert predictions[0]["left_out"] == {"the modality is not one of the site's modalities": 1}
     text = call("predict", "-f", predicting_file, "--version", predictions[0]["version"], tmp_path / "study").out
-    assert "study 1: 1 images read; left out: 1 x the modality is not one of the site's modalities" in text
+    assert "study 1 (files 2-3): 1 images read; left out: 1 x the modality is not one of the site's modalities" in text
 
 
 def test_a_site_with_body_parts_takes_no_other(

@@ -84,18 +84,20 @@ def test_a_declared_split_wins_for_all_images_of_the_patient(make_site):
     assert len(pixels) >= 2
 
 
-def test_a_patient_in_two_splits_is_refused_without_a_name(make_site):
+def test_a_patient_in_two_splits_is_quarantined_and_the_others_go_on(make_site):
     site = make_site()
-    for number in range(4):
+    for number in range(44):
         site.png(f"Rossi{number}.png")
-    _labels(site, [f"Rossi{n}.png,{('no', 'yes')[n % 2]},Rossi,s{n},{'test' if n else 'train'}" for n in range(4)])
-    with pytest.raises(
-        InputError, match="puts 1 patients into two splits, such as training and test; declare one split"
-    ) as caught:
-        site.ingest()
-    assert "Rossi" not in str(caught.value)
-    reason = "the source puts one patient into two splits"
+    rows = [f"Rossi{n}.png,{('no', 'yes')[n % 2]},Rossi {n // 4},s{n},{'test' if n % 5 else 'train'}" for n in range(4)]
+    rows += [f"Rossi{n}.png,{('no', 'yes')[n % 2]},p{n},s{n},{'test' if n % 3 else 'train'}" for n in range(4, 44)]
+    _labels(site, rows)
+    result = site.ingest()
+    reason = "the source puts one patient into two splits, such as training and test; declare one"
     assert site.quarantine() == {f"Rossi{n}.png": reason for n in range(4)}
+    assert (len(site.manifest(result).samples), result.counts["quarantined"]) == (40, 4)
+    with pytest.raises(InputError, match=r"4 of 44 images are unusable.*: 4 x the source puts one patient") as caught:
+        site.ingest(maximum_quarantine_share=0.05)
+    assert "Rossi" not in str(caught.value)
 
 
 def test_a_tested_patient_never_comes_to_training(make_site):
@@ -116,6 +118,17 @@ def test_a_tested_patient_never_comes_to_training(make_site):
     assert set(site.quarantine().values()) == {
         "the source puts a patient of a frozen test or calibration set into training"
     }
+
+
+def test_an_npz_with_an_unknown_split_does_not_stop_the_others(site):
+    images = np.random.default_rng(0).integers(0, 255, (4, 6, 6), dtype=np.uint8)
+    labels = np.arange(4) % 2
+    np.savez(site.folder / "a.npz", images=images, labels=labels, split=np.array([0, 1, 2, 0]))
+    np.savez(site.folder / "b.npz", images=images + 1, labels=labels, mrn=np.arange(4))
+    result = site.ingest()
+    reason = "the arrays of the file have an unexpected layout"
+    assert site.quarantine() == {"a.npz": reason, "b.npz": reason}
+    assert len(site.manifest(result).samples) == 60
 
 
 def test_npz_split_and_groups_are_used(make_site):

@@ -39,7 +39,8 @@ def predict(
     """Predicts the classes of studies with the champion.
 
     Only images that training would take are read: of the modality and the body part of a site. The answer says what was
-    left out and why, by the number of the study below its path. The exit code is 2 where a path has no answer.
+    left out and why, by the number of the study below its path. Its files are numbered in the order of their names, in
+    a zip file in its order. The exit code is 2 where a path has no answer.
 
     Research software: not for clinical decisions. Nothing of a study is stored.
     """
@@ -59,13 +60,24 @@ def predict(
         )
 
 
+def _ranges(numbers: "Sequence[int]") -> str:
+    """Returns ascending numbers with their ranges: ``1-3, 7``."""
+    from itertools import groupby
+
+    groups = [
+        [number for _, number in group] for _, group in groupby(enumerate(numbers), lambda item: item[1] - item[0])
+    ]
+    return ", ".join(f"{group[0]}-{group[-1]}" if len(group) > 1 else str(group[0]) for group in groups)
+
+
 def _lines(predictions: "Sequence[StudyPrediction]") -> Iterator[str]:
     from anamnesis.cli.output import format_table
 
     for prediction in predictions:
         left_out = "; ".join(f"{count} x {reason}" for reason, count in prediction.left_out.items())
         yield (
-            f"{prediction.path}: study {prediction.study}: {prediction.images} images read"
+            f"{prediction.path}: study {prediction.study} (files {_ranges(prediction.files)}): "
+            f"{prediction.images} images read"
             f"{f'; left out: {left_out}' if left_out else ''}"
         )
         if prediction.probabilities:

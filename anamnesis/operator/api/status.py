@@ -108,6 +108,8 @@ class ModelSiteStatus(StatusModel):
     """What the Site waits for, and why."""
     quarantined_files: NonNegativeInt = 0
     """Number of quarantined files in its last snapshot."""
+    foreign_files: NonNegativeInt = 0
+    """Number of intact files in its last ingest that are not for the site, such as other modalities and reports."""
     samples: NonNegativeInt = 0
     """Number of samples in its last snapshot."""
     last_learned_time: Timestamp | None = None

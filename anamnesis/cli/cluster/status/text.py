@@ -52,12 +52,13 @@ def _model_lines(view: ModelView, now: datetime) -> Iterator[str]:
             site.state,
             site.samples or None,
             site.quarantined_files or None,
+            site.foreign_files or None,
             format_age(site.last_learned_time, now),
             site.message,
         ]
         for site in status.sites
     ]
-    head = ["site", "state", "samples", "quarantined", "learned", ""]
+    head = ["site", "state", "samples", "quarantined", "foreign", "learned", ""]
     yield from (f"  {line}" for line in format_table(head, rows) if rows)
     yield from (f"  {line}" for line in _task_lines(status.tasks, now))
     yield from (f"  {line}" for line in _schedule_lines(view, now))

@@ -230,6 +230,7 @@ def _site_status(state: ModelState, plan_input: PlanInput, planned_site: Planned
         "state": planned_site.state.value,
         "message": truncate_message(fill_in_names(planned_site.message, metadata.namespace or "", metadata.name)),
         "quarantined_files": counts.get("quarantined", 0),
+        "foreign_files": counts.get("foreign", 0),
         "samples": sum(counts.get(split.value, 0) for split in Split),
         "last_learned_time": learned_at,
         "answered_request": plan_input.sites[planned_site.name].answered_counter,
