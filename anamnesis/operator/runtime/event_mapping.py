@@ -66,7 +66,7 @@ def _model_names(resource: Resource, cache: Cache) -> Iterator[str]:
         yield model_name
         return
     names = {model.metadata.name for model in _models_in_namespace(resource, cache) if _affects_model(resource, model)}
-    if isinstance(resource, UpdateApproval):  # its model may not exist: it is told then
+    if isinstance(resource, UpdateApproval):  # its model may not exist, which its status then reports
         names.add(model_part(resource.spec.update or ""))
     yield from sorted(names)
 
