@@ -142,7 +142,9 @@ def test_a_decision_about_a_model_that_does_not_exist_is_refused_and_never_execu
     champion = hospital.model.status.champion
     assert champion
     reconcile = create_reconciler(
-        hospital.cluster, network.clock, ReconcileOptions({}, Path("/nowhere"), lambda _: hospital.backend, network.store)
+        hospital.cluster,
+        network.clock,
+        ReconcileOptions({}, Path("/nowhere"), lambda _: hospital.backend, network.store),
     )
     model = hospital.model
     hospital.cluster.delete(model)
