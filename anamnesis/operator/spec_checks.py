@@ -5,6 +5,7 @@ Neither the types nor the API server can make them, because each of them sees on
 
 from collections.abc import Iterator, Mapping
 from itertools import combinations
+from posixpath import normpath
 
 from anamnesis.operator.addresses import registry_url, source_url, store_url
 from anamnesis.operator.api import ContinualModel, LoadedResource, Site
@@ -87,7 +88,7 @@ def _overlaps(model: LoadedResource[ContinualModel], sites: Sites) -> Iterator[s
 
 
 def _overlaps_of_sites(first_site: LoadedResource[Site], second_site: LoadedResource[Site]) -> Iterator[str]:
-    if store_url(first_site).rstrip("/") == store_url(second_site).rstrip("/"):
+    if _normalize(store_url(first_site)) == _normalize(store_url(second_site)):
         yield (
             f"Site {second_site.name}: spec.store is also that of Site {first_site.name}; each Site needs a store of "
             "its own"
@@ -114,5 +115,11 @@ def _address_of_source(site: LoadedResource[Site]) -> str:
 
 def _overlap(first_url: str, second_url: str) -> bool:
     """Returns whether one of two places is inside the other."""
-    first, second = (f"{url.rstrip('/')}/" for url in (first_url, second_url))
+    first, second = (f"{_normalize(url)}/" for url in (first_url, second_url))
     return first.startswith(second) or second.startswith(first)
+
+
+def _normalize(url: str) -> str:
+    """Returns the place of a URL without detours like ``a/../b`` and ``a//b``."""
+    scheme, separator, path = url.partition("://")
+    return f"{scheme}{separator}{normpath(path).rstrip('/')}"

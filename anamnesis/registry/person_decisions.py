@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from anamnesis.records import (
     DecisionOutcome,
     EntryKind,
+    InputError,
     LogEntry,
     PersonDecision,
     RecordedApproval,
@@ -171,6 +172,8 @@ def withdraw(store: Store, author: str, reason: str, clock: Clock = utc_now) -> 
 def _decide(
     store: Store, decision: PersonDecision, version: str, *, author: str, reason: str, clock: Clock
 ) -> LogEntry | None:
+    if not reason.strip():
+        raise InputError(f"{decision} {version}: the reason is blank; give one with --reason")
     is_candidate = decision in (PersonDecision.APPROVE, PersonDecision.REJECT)
     base = read_version(store, version).base if is_candidate else None
 

@@ -55,6 +55,9 @@ FOLDERS = {
 CLASSES = ["normal", "pneumonia"]
 TASK = {"name": "lungs", "type": "Segmentation", "primaryMetric": "Dice"}
 CONSOLIDATION = "spec.method.ewcPrototype.consolidation"
+SIGNING = "spec.registry.signing"
+SAME_KEY = [{"name": role.lower(), "role": role, "key": "k" * 43 + "="} for role in ("Operator", "Run")]
+COLUMN_TWICE = {"from": "Manifest", "manifest": "a.csv", "covariates": ["age"], "ignoredColumns": ["age"]}
 # kind, field, its bad value, what the server must say, what the types must say (where in other words)
 BAD = [
     ("ContinualModel", "spec", REMOVED, "spec: Required value", "spec: missing"),
@@ -69,6 +72,10 @@ BAD = [
     ("ContinualModel", "spec.gate.tasks", [{"name": "a", "floor": "0"}] * 2, "Duplicate", "listed twice"),
     ("ContinualModel", "spec.gate.tasks", [{"name": "a"}], "the entry sets no limit; add floor, margin or sal", ""),
     ("ContinualModel", "spec.changePlan.allowedMethods", ["EWK"], 'Unsupported value: "EWK"', "expected one of ACIL"),
+    ("ContinualModel", f"{SIGNING}.publicKeys", SAME_KEY, "two entries have the same key", ""),
+    ("ContinualModel", f"{SIGNING}.publicKeys.1.lastEntry", 5, "does not sign; remove lastEntry", ""),
+    ("UpdateApproval", "spec.reason", " \t ", "not blank", ""),
+    ("Site", "spec.labels", COLUMN_TWICE, "a column is in covariates and in ignoredColumns", ""),
     ("ContinualModel", f"{CONSOLIDATION}.penalty", "-5", "expected 0 or more", ""),
     ("ContinualModel", f"{CONSOLIDATION}.penalty", "1e10", "at most 1e+09", ""),
     ("ContinualModel", f"{CONSOLIDATION}.decay", "1.1", "expected a number from 0 to 1", ""),

@@ -1,10 +1,15 @@
 """What people say of versions, and what comes of it."""
 
 from datetime import timedelta
+from pathlib import Path
 
-from fakes.hospital import APPROVAL_REQUIRED, SHARED, FakeHospital, HospitalNetwork, digest
+from fakes.hospital import APPROVAL_REQUIRED, SHARED, SPACE, FakeHospital, HospitalNetwork, digest
 
 from anamnesis.operator.api.condition_types import AWAITING_APPROVAL
+from anamnesis.operator.controllers.dispatch import ReconcileOptions, create_reconciler
+from anamnesis.operator.runtime.cache import Cache, ResourceChange
+from anamnesis.operator.runtime.event_mapping import keys_for
+from anamnesis.operator.runtime.reconcile_key import ReconcileKey
 from anamnesis.records import EntryKind
 from anamnesis.registry import Log
 
@@ -126,3 +131,44 @@ def test_one_step_back_to_any_champion_and_its_data_waits_for_a_person(
     hospital.run_update()
     assert hospital.states() == {"north": "Learned", "south": "Learned"}
     assert hospital.model.status.decisions.rolled_back == 1
+
+
+def test_a_decision_about_a_model_that_does_not_exist_is_refused_and_never_executed_later(
+    network: HospitalNetwork,
+) -> None:
+    hospital = FakeHospital(network, {})
+    network.add_data("north", "a")
+    hospital.run_update()
+    champion = hospital.model.status.champion
+    assert champion
+    reconcile = create_reconciler(
+        hospital.cluster,
+        network.clock,
+        ReconcileOptions({}, Path("/nowhere"), lambda _: hospital.backend, network.store),
+    )
+    model = hospital.model
+    hospital.cluster.delete(model)
+    network.now += timedelta(hours=1)
+    withdrawal = hospital.create_approval("Withdraw")
+    rejection = hospital.create_approval("Reject", champion, "nothing")
+    keys = [ReconcileKey("UpdateApproval", SPACE, name) for name in ("chest", "nothing")]
+    assert all(reconcile(key) for key in keys)
+    assert hospital.approval_result(withdrawal) == ("Unknown", "Pending")
+    network.now += timedelta(minutes=2)
+    assert not any(reconcile(key) for key in keys)
+    for approval in (withdrawal, rejection):
+        assert hospital.approval_result(approval) == ("False", "UnknownModel")
+    cleared = {"uid": "", "resource_version": "", "finalizers": (), "deletion_timestamp": None}
+    hospital.cluster.create(model.model_copy(update={"metadata": model.metadata.model_copy(update=cleared)}))
+    hospital.start_operator()
+    hospital.reconcile()
+    assert not hospital.history().withdrawal
+    assert hospital.approval_result(withdrawal) == ("False", "UnknownModel")
+
+
+def test_a_decision_with_a_name_that_nothing_has_is_reconciled_too(network: HospitalNetwork) -> None:
+    hospital = FakeHospital(network, {})
+    cache = Cache()
+    approval = hospital.create_approval("Reject", digest("version"), "chset-0123456789")
+    keys = set(keys_for(ResourceChange(None, approval), cache))
+    assert ReconcileKey("UpdateApproval", SPACE, "chset") in keys

@@ -11,6 +11,7 @@ from anamnesis.records import (
     DecisionOutcome,
     Enforcement,
     EntryKind,
+    InputError,
     PersonDecision,
     RefusedError,
     Verdict,
@@ -189,6 +190,8 @@ def test_roll_back_goes_to_promoted_versions_only(store: Store, build) -> None:
 
 
 def test_a_withdrawal_leaves_no_champion_until_a_roll_back(store: Store, build) -> None:
+    with pytest.raises(InputError, match="the reason is blank"):
+        withdraw(store, "rossi", " ")
     with pytest.raises(RefusedError, match="there is no champion to withdraw"):
         withdraw(store, "rossi", "x")
     first = promoted(store, build, "a")

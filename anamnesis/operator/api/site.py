@@ -38,6 +38,7 @@ _NO_FOLDERS_MESSAGE = "a DICOM server has no folders that give classes: set labe
 _NO_MANIFEST_FILE_MESSAGE = (
     "a DICOM server holds no manifest: set labels.manifest to the URL of a manifest, s3://bucket/file or file:///path"
 )
+_COLUMN_TWICE_MESSAGE = "a column is in covariates and in ignoredColumns; remove it from one of them"
 _NO_CLASSES_MESSAGE = "types Prognosis and Pretraining have no classes; remove classes"
 _IGNORED_CLASS_MESSAGE = "labels.ignore has a class of the task, whose studies would all be skipped; remove it"
 _UNUSED_SECRET_MESSAGE = (
@@ -151,6 +152,7 @@ class LabelsSpec(ApiModel):
                 "(self.patients == 'Column' && size(self.covariates) + size(self.ignoredColumns) == 0)",
                 _COLUMNS_UNUSED_MESSAGE,
             ),
+            ("!self.covariates.exists(column, column in self.ignoredColumns)", _COLUMN_TWICE_MESSAGE),
         ),
     )
 
@@ -176,6 +178,8 @@ class LabelsSpec(ApiModel):
         has_columns = self.patients != "Column" or self.covariates or self.ignored_columns
         if self.origin != "Manifest" and has_columns:
             raise ValueError(_COLUMNS_UNUSED_MESSAGE)
+        if set(self.covariates) & set(self.ignored_columns):
+            raise ValueError(_COLUMN_TWICE_MESSAGE)
         return self
 
 

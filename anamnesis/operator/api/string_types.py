@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 from anamnesis.operator.api.cel import cel_rules
 
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+TEXT_PATTERN = r"[^\s]"
 PATH_SAFE_NAME_PATTERN = r"^[^/\s]([^/]*[^/\s])?$"
 DURATION_PATTERN = r"^[0-9]{1,6}(s|m|h|d)$"
 POSITIVE_DURATION_PATTERN = r"^[1-9][0-9]{0,5}(s|m|h|d)$"
@@ -54,6 +55,7 @@ CRON_PATTERN = "(?i)^{}$".format(
 
 PATTERN_DESCRIPTIONS: Mapping[str, str] = {
     NAME_PATTERN: "lower-case letters, digits and dashes",
+    TEXT_PATTERN: "text that is not blank",
     PATH_SAFE_NAME_PATTERN: "text without a slash, and without spaces at its ends",
     DURATION_PATTERN: "a number and s, m, h or d, like 30m",
     POSITIVE_DURATION_PATTERN: "a number above 0 and s, m, h or d, like 30m",
@@ -86,7 +88,8 @@ PathSafeName = Annotated[str, StringConstraints(pattern=PATH_SAFE_NAME_PATTERN, 
 """A name of a task or class: anything but a slash."""
 ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 """Name of a column of a table."""
-Text = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+Text = Annotated[str, StringConstraints(pattern=TEXT_PATTERN, min_length=1, max_length=1024)]
+"""Text that is not blank."""
 Duration = Annotated[str, StringConstraints(pattern=DURATION_PATTERN, max_length=32)]
 PositiveDuration = Annotated[str, StringConstraints(pattern=POSITIVE_DURATION_PATTERN, max_length=32)]
 """A duration that is not 0."""

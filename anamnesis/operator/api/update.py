@@ -19,6 +19,11 @@ def name_prefix(model: str) -> str:
     return f"{model[:40]}-"
 
 
+def model_part(update: str) -> str:
+    """Returns the part of the name of a ModelUpdate that comes from its model; of another name, the whole name."""
+    return update.rpartition("-")[0] or update
+
+
 class ModelUpdateSpec(ApiModel):
     """What the update does. Only the operator creates it; it cannot be changed."""
 

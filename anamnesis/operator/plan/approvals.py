@@ -37,6 +37,22 @@ def decide_approval(approval: ObservedApproval, admission_policy_since: datetime
     return PlannedApprovalStatus(ApprovalState.PENDING)
 
 
+MODEL_CREATION_TIME = timedelta(minutes=1)
+"""A tool may apply an approval before its model."""
+
+
+def decide_without_model(model: str, created_at: datetime, now: datetime) -> PlannedApprovalStatus:
+    """Returns the state of an approval whose model does not exist; final, so that no later model has the decision."""
+    message = f"this namespace has no ContinualModel {model}"
+    if now < created_at + MODEL_CREATION_TIME:
+        return PlannedApprovalStatus(ApprovalState.PENDING, f"{message} yet")
+    return PlannedApprovalStatus(
+        ApprovalState.UNKNOWN_MODEL,
+        f"{message}, so nothing was decided; to list the models, run: kubectl get cmodel -n NAMESPACE. "
+        "Then create another approval",
+    )
+
+
 def find_refusal(approval: ObservedApproval) -> DecisionOutcome | None:
     """Returns why the cluster's resources refuse an approval; none where the log decides about it."""
     if approval.decision in (PersonDecision.ROLL_BACK, PersonDecision.WITHDRAW):

@@ -80,6 +80,7 @@ class ApprovalState(StrEnum):
     ALREADY_IN_EFFECT = "AlreadyInEffect"
     AUTHOR_UNVERIFIED = "AuthorUnverified"
     RECORDED_BEFORE = "RecordedBefore"
+    UNKNOWN_MODEL = "UnknownModel"
     UNKNOWN_UPDATE = "UnknownUpdate"
     WRONG_VERSION = "WrongVersion"
     SUPERSEDED = "Superseded"

@@ -40,6 +40,8 @@ APPROVAL_STATE_MEANINGS: Final[Mapping[ApprovalState, str]] = {
     "Install `manifests/admission`, then approve again.",
     ApprovalState.RECORDED_BEFORE: "An approval of this name and content was recorded before, and was then deleted. It "
     "counts once. To decide again, create an approval with another name.",
+    ApprovalState.UNKNOWN_MODEL: "The namespace had no such ContinualModel for a minute, so nothing has the decision, "
+    "now or later. Create another approval with the right name.",
     ApprovalState.UNKNOWN_UPDATE: "There was no such ModelUpdate. Create an approval with the right `spec.update`.",
     ApprovalState.WRONG_VERSION: "The ModelUpdate has another version, or none yet. The message names it.",
     ApprovalState.SUPERSEDED: "Another version was the champion, or the champion was withdrawn. Approve the version of "

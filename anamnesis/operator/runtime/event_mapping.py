@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from anamnesis.operator.api import ContinualModel, Site, UpdateApproval
 from anamnesis.operator.api.api_model import Resource
 from anamnesis.operator.api.condition_types import RECORDED
-from anamnesis.operator.api.update import ModelUpdate
+from anamnesis.operator.api.update import ModelUpdate, model_part
 from anamnesis.operator.runtime.cache import Cache, ResourceChange
 from anamnesis.operator.runtime.reconcile_key import ReconcileKey
 
@@ -64,10 +64,11 @@ def _model_names(resource: Resource, cache: Cache) -> Iterator[str]:
     model_name = resource.spec.model if isinstance(resource, ModelUpdate | UpdateApproval) else None
     if model_name:
         yield model_name
-    else:
-        yield from (
-            model.metadata.name for model in _models_in_namespace(resource, cache) if _affects_model(resource, model)
-        )
+        return
+    names = {model.metadata.name for model in _models_in_namespace(resource, cache) if _affects_model(resource, model)}
+    if isinstance(resource, UpdateApproval):  # its model may not exist, which its status then reports
+        names.add(model_part(resource.spec.update or ""))
+    yield from sorted(names)
 
 
 def _models_in_namespace(resource: Resource, cache: Cache) -> Iterator[ContinualModel]:
@@ -79,5 +80,5 @@ def _models_in_namespace(resource: Resource, cache: Cache) -> Iterator[Continual
 def _affects_model(resource: Resource, model: ContinualModel) -> bool:
     """Whether a model names a site, or an approval may name an update of the model, existing or deleted."""
     if isinstance(resource, UpdateApproval):
-        return model.metadata.name.startswith((resource.spec.update or "").rpartition("-")[0])
+        return model.metadata.name.startswith(model_part(resource.spec.update or ""))
     return any(reference.name == resource.metadata.name for reference in model.spec.sites)

@@ -36,8 +36,8 @@ DOCUMENTS = list(yaml.safe_load_all((SAMPLES / "kubeflow.yaml").read_text(encodi
 MODEL = next(document for document in DOCUMENTS if document["kind"] == "ContinualModel")
 SITE = next(document for document in DOCUMENTS if document["metadata"]["name"] == "guangzhou")
 RUN_KEY = "k" * 43 + "="
-for public_key in MODEL["spec"]["registry"]["signing"]["publicKeys"]:  # those of the sample have no private key here
-    public_key["key"] = make_signer(SignerRole(public_key["role"]), RUN_KEY).public_key
+(public_key,) = (key for key in MODEL["spec"]["registry"]["signing"]["publicKeys"] if key["role"] == "Run")
+public_key["key"] = make_signer(SignerRole.RUN, RUN_KEY).public_key  # that of the sample has no private key here
 LOCAL = {"type": "Local"}
 KEYS = [
     {"type": "File", "file": {"path": "/keys/one"}},

@@ -16,10 +16,10 @@ from anamnesis.operator.controllers.registries import Registries
 from anamnesis.operator.controllers.updateapproval.conditions import approval_status
 from anamnesis.operator.controllers.updateapproval.state import concerns_model, is_final, observe_approval
 from anamnesis.operator.plan import ApprovalState, ObservedApproval, PlannedApprovalStatus
-from anamnesis.operator.plan.approvals import decide_approval, find_refusal
+from anamnesis.operator.plan.approvals import decide_approval, decide_without_model, find_refusal
 from anamnesis.operator.runtime.cluster import Cluster, ClusterDownError, LeadershipLostError
 from anamnesis.operator.runtime.reconcile_key import ReconcileKey
-from anamnesis.records import AnamnesisError, ConflictError, InputError, IntegrityError, LogEntry
+from anamnesis.records import AnamnesisError, ConflictError, InputError, IntegrityError, LogEntry, RefusedError
 from anamnesis.records.timestamps import Clock
 from anamnesis.registry import ApprovalToRecord, History, Log, read_update_result, record_approval
 from anamnesis.storage import Store
@@ -69,8 +69,11 @@ class ApprovalReconciler:
         """Records the decisions about the model that ``key`` names; returns when to try again."""
         try:
             model = self._read_model(key)
-            if model is None or model.metadata.deletion_timestamp:
-                return None
+            if model is None:
+                return self._refuse_without_model(key)
+            if model.metadata.deletion_timestamp:
+                self._report_waiting(self._pending_approvals(key.namespace, key.name), _being_deleted(key.name))
+                return RETRY_DELAY
             is_complete = self.record_decisions(LoadedResource(model, Path(f"/{key.namespace}/{key.name}")))
         except _UNREPORTABLE_ERRORS:
             raise
@@ -167,6 +170,16 @@ class ApprovalReconciler:
             self._report_waiting(self._pending_approvals(key.namespace, key.name), error)
             raise
 
+    def _refuse_without_model(self, key: ReconcileKey) -> timedelta | None:
+        """Says that the model of some decisions does not exist: no model of a later day may execute them."""
+        statuses = []
+        for approval in self._pending_approvals(key.namespace, key.name):
+            created_at = approval.resource.metadata.creation_timestamp
+            assert created_at is not None  # the API server sets it
+            statuses.append(decide_without_model(key.name, created_at, self._clock()))
+            self._write_status(approval, statuses[-1])
+        return RETRY_DELAY if any(status.state is ApprovalState.PENDING for status in statuses) else None
+
     def _report_waiting(self, approvals: Iterable[PendingApproval], error: AnamnesisError) -> None:
         for approval in approvals:
             self._write_status(approval, _waiting_status(error))
@@ -212,6 +225,10 @@ def _waiting_status(error: AnamnesisError) -> PlannedApprovalStatus:
     return PlannedApprovalStatus(
         ApprovalState.PENDING, f"the decision stands, and the operator tries again to write it to the log: {error}"
     )
+
+
+def _being_deleted(model: str) -> AnamnesisError:
+    return RefusedError(f"ContinualModel {model} is being deleted; once it is gone, the decision is refused")
 
 
 def _creation_order(approval: UpdateApproval) -> tuple[float, str]:

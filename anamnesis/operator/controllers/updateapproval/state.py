@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from anamnesis.operator.api.approval import UpdateApproval
 from anamnesis.operator.api.condition_types import RECORDED
-from anamnesis.operator.api.update import ModelUpdate, name_prefix
+from anamnesis.operator.api.update import ModelUpdate, model_part, name_prefix
 from anamnesis.operator.plan import ApprovalState, ObservedApproval
 from anamnesis.records import LogEntry, PersonDecision
 
@@ -27,7 +27,7 @@ def concerns_model(approval: UpdateApproval, update: ModelUpdate | None, model: 
         return update.spec.model == model
     if approval.spec.update is None:
         return approval.spec.model == model
-    return approval.spec.update.rpartition("-")[0] == name_prefix(model)[:-1]
+    return model_part(approval.spec.update) == name_prefix(model)[:-1]
 
 
 def observe_approval(
