@@ -32,7 +32,7 @@ from anamnesis.snapshots.quarantine import (
     quarantine_url,
 )
 from anamnesis.snapshots.sample_assembly import AssembledSample, assemble_samples, move_to_reserve
-from anamnesis.snapshots.shared_identifiers import check_identifiers
+from anamnesis.snapshots.shared_identifiers import check_identifiers, quarantine_shared_identifiers
 from anamnesis.snapshots.source_files import (
     SourceFile,
     check_store_outside_source,
@@ -41,7 +41,7 @@ from anamnesis.snapshots.source_files import (
     list_source_items,
 )
 from anamnesis.snapshots.split_notices import describe_splits
-from anamnesis.snapshots.splits import assign_splits, check_declared_splits, stratified_subset
+from anamnesis.snapshots.splits import assign_splits, quarantine_conflicts, stratified_subset
 from anamnesis.snapshots.store_binding import bind_store, check_store_binding
 from anamnesis.snapshots.studies import JoinedStudies
 from anamnesis.snapshots.testsets import TestSet, check_task, find_frozen_splits, freeze_first_sets, list_test_sets
@@ -287,13 +287,13 @@ def _assemble_source(
 
     aliases = find_aliases(store, config.name, joined_studies.studies)
     frozen_splits = aliases.translate_splits(find_frozen_splits(store, issued_test_sets))
-    studies = check_declared_splits(
-        studies=joined_studies.studies,
-        key=key,
-        site=config.name,
-        frozen_patients=frozen_splits,
-        quarantine_log=quarantine_log,
+    studies = quarantine_conflicts(
+        joined_studies.studies, key, site=config.name, frozen_patients=frozen_splits, quarantine_log=quarantine_log
     )
+    if issued_test_sets:
+        studies = quarantine_shared_identifiers(
+            config, studies, key, frozen_patients=frozen_splits, quarantine_log=quarantine_log
+        )
     quarantine_log.write_and_check_share()  # before hours of reading: a wrong setting is known by now
     if not issued_test_sets:
         check_identifiers(config, studies)

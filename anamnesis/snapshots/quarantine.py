@@ -35,7 +35,12 @@ class QuarantineReason(StrEnum):
     MASK_VALUES = "the mask has pixel values that are not classes of the task; correct the mask at the site"
     DUPLICATE = "another patient or study has the same pixels"
     PATIENT_IN_TWO_SPLITS = "the source puts one patient into two splits, such as training and test; declare one"
-    TEST_PATIENT_IN_TRAINING = "the source puts a patient of a frozen test or calibration set into training"
+    TEST_PATIENT_IN_TRAINING = (
+        "the source puts a patient of a frozen test or calibration set into training; declare 'test' or 'calibration'"
+    )
+    SHARED_IDENTIFIER = (
+        "one patient identifier has more studies than maximumStudiesPerPatient, so it may be many people"
+    )
     TEST_PATIENT_RETURNED = "the image is a copy of a test or calibration patient's image under another name"
     MISSING_FILE = "the manifest lists the file, but the source does not have it"
     COPY = "the file is a copy of another one; the image counts once"

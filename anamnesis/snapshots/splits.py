@@ -3,19 +3,18 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
-from anamnesis.records import TRAINING_SPLITS, InputError, SiteConfig, Split
+from anamnesis.records import TRAINING_SPLITS, SiteConfig, Split
 from anamnesis.snapshots.keys import pseudonymise_patient, split_by_key
 from anamnesis.snapshots.quarantine import QuarantineLog, QuarantineReason
 from anamnesis.snapshots.studies import Study
 
 
-def check_declared_splits(
+def quarantine_conflicts(
     studies: Sequence[Study], key: bytes, site: str, frozen_patients: Collection[str], quarantine_log: QuarantineLog
 ) -> list[Study]:
-    """Returns the studies without those of patients for whom the source declares training and another split.
+    """Returns the studies without those of patients whose declared splits contradict each other or a frozen set.
 
-    A patient may have training and validation: then the patient is trained on. A source that declares training for a
-    frozen patient is refused.
+    A patient may have training and validation: then the patient is trained on.
 
     Args:
         studies: studies with their declared splits.
@@ -23,32 +22,17 @@ def check_declared_splits(
         site: name of the site.
         frozen_patients: pseudonyms of the patients in issued test sets and their calibration sets.
         quarantine_log: receives the files of such patients.
-
-    Raises:
-        InputError: the message gives the number of frozen patients and the URL of the list of their files.
     """
-    declared_splits = _declared_splits(studies)
-    ambiguous_patients = {
-        patient for patient, splits in declared_splits.items() if len(splits) > 1 and not splits <= {*TRAINING_SPLITS}
-    }
-    moved_patients = {
-        patient
-        for patient, splits in declared_splits.items()
-        if splits <= {*TRAINING_SPLITS} and pseudonymise_patient(key, site, patient) in frozen_patients
-    }
-    for reason, patients in (
-        (QuarantineReason.PATIENT_IN_TWO_SPLITS, ambiguous_patients),
-        (QuarantineReason.TEST_PATIENT_IN_TRAINING, moved_patients),
-    ):
-        quarantine_log.add(reason, (file for study in studies if study.patient in patients for file in study.files))
-    if moved_patients:
-        quarantine_log.write()
-        raise InputError(
-            f"site {site!r}: the source puts {len(moved_patients)} patients into training who are in a frozen test or "
-            "calibration set; declare the split 'test', or 'calibration', for these patients. The list "
-            f"{quarantine_log.url} names their files"
-        )
-    return [study for study in studies if study.patient not in ambiguous_patients]
+    reasons: dict[str, QuarantineReason] = {}
+    for patient, splits in _declared_splits(studies).items():
+        if len(splits) > 1 and not splits <= {*TRAINING_SPLITS}:
+            reasons[patient] = QuarantineReason.PATIENT_IN_TWO_SPLITS
+        elif splits <= {*TRAINING_SPLITS} and pseudonymise_patient(key, site, patient) in frozen_patients:
+            reasons[patient] = QuarantineReason.TEST_PATIENT_IN_TRAINING
+    for study in studies:
+        if study.patient in reasons:
+            quarantine_log.add(reasons[study.patient], study.files)
+    return [study for study in studies if study.patient not in reasons]
 
 
 def assign_splits(

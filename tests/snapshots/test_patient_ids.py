@@ -99,6 +99,25 @@ def test_a_shared_identifier_stops_before_a_test_set_is_frozen(make_site, identi
     assert site.ingest().counts["test"] > 0  # corrected: nothing is locked
 
 
+def test_a_shared_identifier_that_comes_later_is_quarantined(make_site):
+    site = make_site(maximum_quarantine_share=0.5)
+    rows = [(f"{n}.png", ("no", "yes")[n % 2], f"REAL{n}" if n < 60 else "ANON") for n in range(85)]
+    for name, *_ in rows[:60]:
+        site.png(name)
+    _write_table(site, rows[:60])
+    first = site.ingest()
+    for name, *_ in rows[60:]:
+        site.png(name)
+    _write_table(site, rows)
+    later = site.ingest()
+    assert (later.snapshot, later.counts["quarantined"]) == (first.snapshot, 25)
+    assert set(site.quarantine().values()) == {
+        "one patient identifier has more studies than maximumStudiesPerPatient, so it may be many people"
+    }
+    declared = site.ingest(maximum_studies_per_patient=25)
+    assert len(site.manifest(declared).samples) == 85
+
+
 def test_many_studies_of_one_patient_can_be_declared(make_site):
     site = make_site(test_fraction=0.5)
     for number in range(90):

@@ -111,12 +111,13 @@ def test_a_tested_patient_never_comes_to_training(make_site):
     lowered = site.ingest(test_fraction=0.0)
     assert {record.patient for record in site.manifest(lowered).samples_of(Split.TEST)} == tested
     _labels(site, [f"{row},train" for row in rows])
-    with pytest.raises(
-        InputError, match="into training who are in a frozen test or calibration set; declare the split 'test'"
-    ):
+    with pytest.raises(InputError, match=r"of 40 images are unusable.* into training; declare 'test' or 'calib"):
         site.ingest()
+    result = site.ingest(maximum_quarantine_share=0.9)
+    assert result.test_set == first.test_set
+    assert not tested & {record.patient for record in site.manifest(result).samples}
     assert set(site.quarantine().values()) == {
-        "the source puts a patient of a frozen test or calibration set into training"
+        "the source puts a patient of a frozen test or calibration set into training; declare 'test' or 'calibration'"
     }
 
 
