@@ -51,7 +51,7 @@ def _check_head(state: LocalState, entries: Sequence[LogEntry], url: str) -> Non
         return
     if len(entries) < head.number or entries[head.number - 1].digest != head.digest:
         raise IntegrityError(
-            f"{url}: the log was cut or rewritten: it has {len(entries)} entries, and this machine saw the head {head}. "
+            f"{url}: the log was cut or rewritten: it has {len(entries)} entries, and this machine saw {head}. "
             "Restore a copy of the registry that has it. If the entries are lost for good, delete "
             f"{state.status_file}"
         )
