@@ -290,12 +290,13 @@ def _assemble_source(
     studies = quarantine_conflicts(
         joined_studies.studies, key, site=config.name, frozen_patients=frozen_splits, quarantine_log=quarantine_log
     )
-    if issued_test_sets:
+    has_frozen_sets = bool(issued_test_sets or list_test_sets(store))
+    if has_frozen_sets:
         studies = quarantine_shared_identifiers(
             config, studies, key, frozen_patients=frozen_splits, quarantine_log=quarantine_log
         )
     quarantine_log.write_and_check_share()  # before hours of reading: a wrong setting is known by now
-    if not issued_test_sets:
+    if not has_frozen_sets:
         check_identifiers(config, studies)
     known_splits = dict.fromkeys(aliases.trained, Split.TRAIN) | frozen_splits
     patient_splits = assign_splits(studies, key, config, known_splits)

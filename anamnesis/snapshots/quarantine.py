@@ -25,6 +25,7 @@ class QuarantineReason(StrEnum):
     NAME_CONFLICT = "two files have names that differ only in the form of letters or slashes; rename one of them"
     INSTANCE_CONFLICT = "two files have one SOPInstanceUID and different pixels"
     INCOMPLETE_SERIES = "another slice of the series is unusable; send the complete series again"
+    PATIENT_CONFLICT = "one PatientID of the files has several patients in the label table; correct one of them"
     NO_PATIENT = "neither the label table nor the file has an identifier of the patient"
     OTHER_MODALITY = "the modality is not one of the site's modalities"
     OTHER_BODY_PART = "the body part is missing, or not one of the site's body parts"

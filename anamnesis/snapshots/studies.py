@@ -15,6 +15,7 @@ from anamnesis.snapshots.image_annotations import AnnotatedImage, ImageAnnotatio
 from anamnesis.snapshots.label_checks import check_container_labels, check_label_table, lacks_patient
 from anamnesis.snapshots.label_tables import LabelTable
 from anamnesis.snapshots.missing_identifiers import check_missing_identifiers
+from anamnesis.snapshots.patient_conflicts import find_patient_conflicts
 from anamnesis.snapshots.quarantine import QuarantineEntry, QuarantineReason, is_quarantined
 from anamnesis.snapshots.series import find_incomplete_series, find_scouts, series_quarantine_reason
 from anamnesis.snapshots.source_files import SourceFile
@@ -126,12 +127,15 @@ def _quarantine_images(
 ) -> tuple[list[AnnotatedImage], list[QuarantineEntry]]:
     names = {image.file.key: normalise_file_name("".join(image.file.manifest_names[:1])) for image in images}
     name_counts = Counter(names.values())
+    conflicting_names = find_patient_conflicts(config, images) if table_rows else set()
     shared_keys = {key for key, name in names.items() if name_counts[name] > 1 and name in table_rows}
     accepted_images, entries = [], []
     for image in images:
         reason = _image_quarantine_reason(config, image.header, image.annotation)
         if image.file.key in shared_keys:
             reason = QuarantineReason.NAME_CONFLICT
+        if not reason and image.name in conflicting_names:
+            reason = QuarantineReason.PATIENT_CONFLICT
         if reason:
             detail = f"{image.annotation.label} {image.annotation.modality}"
             entries.append(QuarantineEntry(image.name, reason, detail))

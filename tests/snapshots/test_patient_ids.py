@@ -128,6 +128,32 @@ def test_many_studies_of_one_patient_can_be_declared(make_site):
     assert site.ingest(maximum_studies_per_patient=30).counts["test"] > 0
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_table_and_files_that_disagree_about_a_patient_are_a_conflict(make_site, shared):
+    site = make_site()
+    phantoms = write_phantom_site(site.folder, "ct", patients=24, seed=0)
+    site.config = replace(phantoms, name=site.config.name, test_fraction=0.4)
+    paths = sorted(site.folder.glob("*/*"))
+    headers = [pydicom.dcmread(path) for path in paths]
+    conflicting = {
+        f"{path.parent.name}/{path.name}"
+        for path, h in zip(paths, headers, strict=True)
+        if h.PatientID == headers[0].PatientID
+    }
+    rows = []
+    for number, (path, header) in enumerate(zip(paths, headers, strict=True)):
+        name, patient = f"{path.parent.name}/{path.name}", f"pseudonym {header.PatientID}"
+        rows.append((name, path.parent.name, f"row {number}" if name in conflicting else patient))
+        if shared:  # an anonymised export: the table alone knows the patients
+            header.PatientID = "ANON"
+            header.save_as(path)
+    _write_table(site, rows)
+    result = site.ingest(labels=LabelSource(LabelOrigin.MANIFEST, "labels.csv"))
+    reason = "one PatientID of the files has several patients in the label table; correct one of them"
+    assert site.quarantine() == ({} if shared else dict.fromkeys(conflicting, reason))
+    assert result.counts["quarantined"] == (0 if shared else len(conflicting) > 1 and len(conflicting))
+
+
 def test_dicom_files_without_a_patient_are_refused_unless_declared(make_site):
     site = make_site()
     phantoms = write_phantom_site(site.folder, "ct", patients=24, seed=0)
