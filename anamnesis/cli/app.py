@@ -29,6 +29,7 @@ from anamnesis.cli.commands import (
     withdraw,
 )
 from anamnesis.cli.options import format_examples
+from anamnesis.cli.output import print_note
 from anamnesis.records.errors import AnamnesisError
 from anamnesis.records.safe_errors import describe_error, format_safe_traceback
 
@@ -64,7 +65,7 @@ class GuardedGroup(TyperGroup):
 def _report_error(error: BaseException, text: str, exit_code: int) -> typer.Exit:
     if os.environ.get("ANAMNESIS_DEBUG") == "1":
         print(format_safe_traceback(error), file=sys.stderr)
-    print(f"anamnesis: {text}", file=sys.stderr)
+    print_note(f"anamnesis: {text}")
     return typer.Exit(exit_code)
 
 

@@ -84,6 +84,11 @@ def describe_version(version_details: VersionDetails) -> Iterator[str]:
     ]
     yield from (f"  {line}" for line in format_table(["site", "task", "evaluator", "metric", "value"], rows))
     for entry in version_details.entries:
-        yield f"  {entry.time} {entry.kind.value} by {entry.author}: {entry.reason}"
+        yield f"  {entry.time} {entry.kind.value} by {_on_one_line(entry.author)}: {_on_one_line(entry.reason)}"
         if entry.decision:
-            yield f"    {entry.decision.verdict.value}: {entry.decision.reason}"
+            yield f"    {entry.decision.verdict.value}: {_on_one_line(entry.decision.reason)}"
+
+
+def _on_one_line(text: str) -> str:
+    """Anybody with the registry's credentials may have written the text: it must not look like other lines."""
+    return " ".join(text.split())

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 
@@ -19,12 +20,21 @@ def print_result(document: object, lines: Iterable[str], as_json: bool) -> None:
         print(json.dumps(encode(document), indent=2, ensure_ascii=False))
     else:
         for line in lines:
-            print(line)
+            print(_escape_controls(line))
 
 
 def print_note(text: str) -> None:
     """Prints a line on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    print(_escape_controls(text), file=sys.stderr, flush=True)
+
+
+def _escape_controls(text: str) -> str:
+    """Returns text that cannot move the cursor: a registry may hold what a stranger wrote."""
+    return "".join(character if _is_harmless(character) else repr(character)[1:-1] for character in text)
+
+
+def _is_harmless(character: str) -> bool:
+    return character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf")
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:

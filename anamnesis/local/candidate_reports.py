@@ -6,15 +6,13 @@ from anamnesis.local.context import SelectedModel
 from anamnesis.local.plan_input import LocalObservation
 from anamnesis.local.sources import make_site_inspector
 from anamnesis.local.updates import LocalContext, build_update_request, observe_and_plan
-from anamnesis.operator.addresses import registry_url
 from anamnesis.operator.api.candidate_report import CandidateReport
 from anamnesis.operator.candidate_reports import CandidateScores, build_candidate_report
 from anamnesis.operator.plan import PlannedModelStatus, SiteState
 from anamnesis.operator.requests import gate_policy
 from anamnesis.records.timestamps import utc_now
-from anamnesis.registry import Log, build_history, evaluate_gate, read_evaluations, read_version
+from anamnesis.registry import Log, evaluate_gate, read_evaluations, read_version
 from anamnesis.registry.promotion import reference_scores
-from anamnesis.storage import open_store
 from anamnesis.updates.required_tests import required_tests
 
 _STATES_WITH_CANDIDATE = (SiteState.AWAITING_APPROVAL, SiteState.AWAITING_EVALUATIONS)
@@ -44,8 +42,8 @@ def waiting_reports(
 
 
 def _build_report(context: LocalContext, observation: LocalObservation, digest: str) -> CandidateReport:
-    store = open_store(registry_url(context.model))
-    version, history = read_version(store, digest), build_history(Log(store).entries())
+    store = context.registry  # reads signed evaluations only, where records are signed
+    version, history = read_version(store, digest), Log(store).history()
     request = build_update_request(context, observation, version.site)
     tests = required_tests(request, observation.site_contents[version.site].test_set)
     policy = gate_policy(context.model.resource.spec.gate)

@@ -13,6 +13,7 @@ from anamnesis.operator.api import ContinualModel, LoadedResource, ResourceSet, 
 from anamnesis.operator.requests import site_config
 from anamnesis.operator.spec_checks import find_problems
 from anamnesis.records import InputError, SiteConfig
+from anamnesis.registry import Log
 from anamnesis.storage import Store
 
 
@@ -42,6 +43,11 @@ class SelectedModel:
     def check_registry(self) -> None:
         """Refuses the registry of another model."""
         open_model_registry(self.model, self.resources, self.state)
+
+    def remember_head(self) -> None:
+        """Remembers the end of the log on this machine, so that an entry that somebody removes is missed."""
+        registry = self.registry
+        self.state.write_head(Log(registry).head(), registry.url)
 
     def adopt_registry(self, author: str, reason: str) -> str:
         """Declares that the registry belongs to this model; returns the model's name there."""

@@ -1,10 +1,12 @@
 """The registry of a model on this machine: its identity, and the key of this machine that signs records."""
 
+from collections.abc import Sequence
+
 from anamnesis.local.state import LocalState
 from anamnesis.operator.addresses import registry_url
 from anamnesis.operator.api import ContinualModel, LoadedResource, ResourceSet
 from anamnesis.operator.requests import model_identity, public_keys
-from anamnesis.records import EntryKind, RefusedError, SignerRole, SigningSettings
+from anamnesis.records import EntryKind, IntegrityError, LogEntry, RefusedError, SignerRole, SigningSettings
 from anamnesis.registry import Log
 from anamnesis.registry.identity import check_identity, read_identity, signed_declarations, write_identity
 from anamnesis.registry.opening import read_private_key, sign_with
@@ -26,10 +28,12 @@ def open_model_registry(model: LoadedResource[ContinualModel], resources: Resour
 
     Raises:
         OtherModelError: the registry belongs to another model.
+        IntegrityError: the log was cut or rewritten since this machine has used it.
     """
     store = open_store(registry_url(model))
     registry = sign_with(store, signing_settings(model, state))
     entries = Log(store).entries()
+    _check_head(state, entries, store.url)
     check_identity(
         read_identity(store),
         model_identity(model, resources.sites_of(model)),
@@ -38,6 +42,19 @@ def open_model_registry(model: LoadedResource[ContinualModel], resources: Resour
         url=store.url,
     )
     return registry
+
+
+def _check_head(state: LocalState, entries: Sequence[LogEntry], url: str) -> None:
+    """Compares the log with the head that this machine saw: a person who can cut the log cannot change it here."""
+    head = state.head(url)
+    if head is None or not head.number:
+        return
+    if len(entries) < head.number or entries[head.number - 1].digest != head.digest:
+        raise IntegrityError(
+            f"{url}: the log was cut or rewritten: it has {len(entries)} entries, and this machine saw {head}. "
+            "Restore a copy of the registry that has it. If the entries are lost for good, delete "
+            f"{state.status_file}"
+        )
 
 
 def establish_registry(model: LoadedResource[ContinualModel], resources: ResourceSet, state: LocalState) -> Store:

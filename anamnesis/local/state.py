@@ -44,18 +44,34 @@ class LocalState:
         """File of the key that signs what this machine writes to the registry."""
         return self.folder / "signing.key"
 
-    def write_status(self, status: PlannedModelStatus, head: LogPosition | None) -> None:
+    def write_status(self, status: PlannedModelStatus, head: LogPosition, registry: str) -> None:
         """Writes the status, as ``ContinualModel.status`` has it on a cluster; atomic."""
+        self._write({"status": encode(status), "head": encode(head), "registry": registry})
+
+    def write_head(self, head: LogPosition, registry: str) -> None:
+        """Remembers the log's head after an entry that this machine wrote; atomic."""
+        self._write({**self._read(), "head": encode(head), "registry": registry})
+
+    @property
+    def status_file(self) -> Path:
+        """File with the last status and the log's head."""
+        return self.folder / "status.json"
+
+    def _read(self) -> Mapping[str, Any]:
+        """Returns the stored document; empty before the first run."""
+        stored: Mapping[str, Any] = (
+            json.loads(self.status_file.read_text(encoding="utf-8")) if self.status_file.exists() else {}
+        )
+        return stored
+
+    def _write(self, document: Mapping[str, Any]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        document = {"status": encode(status), "head": encode(head)}
         temporary = self.folder / f".status-{secrets.token_hex(4)}"
         temporary.write_text(json.dumps(document, indent=2), encoding="utf-8")
-        temporary.replace(self.folder / "status.json")
+        temporary.replace(self.status_file)
 
-    def head(self) -> LogPosition | None:
-        """Returns the log's head as last seen on this machine, or none."""
-        file = self.folder / "status.json"
-        if not file.exists():
-            return None
-        head: Mapping[str, Any] | None = json.loads(file.read_text(encoding="utf-8"))["head"]
+    def head(self, registry: str) -> LogPosition | None:
+        """Returns the head of a registry's log as last seen on this machine, or none."""
+        document = self._read()
+        head: Mapping[str, Any] | None = document.get("head") if document.get("registry") == registry else None
         return LogPosition(int(head["number"]), str(head["digest"])) if head else None

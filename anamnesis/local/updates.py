@@ -105,7 +105,8 @@ def pending_updates(
 
 def write_local_status(context: LocalContext, status: PlannedModelStatus) -> None:
     """Writes the status and the log's head, as ``ContinualModel.status`` holds them on a cluster."""
-    context.state.write_status(status, Log(context.registry).head())
+    registry = context.registry
+    context.state.write_status(status, Log(registry).head(), registry.url)
 
 
 def create_split_key(store: str, site: str, reference: str) -> None:

@@ -104,7 +104,10 @@ def parse_public_key(text: str) -> PublicKey:
 
 def last_seen_head(files: Sequence[Path] | None, model: str) -> LogPosition | None:
     """Returns the log's head as last seen on this machine, or none."""
-    return select_model(files, model).state.head() if files else None
+    if not files:
+        return None
+    selected_model = select_model(files, model)
+    return selected_model.state.head(open_store(registry_url(selected_model.model)).url)
 
 
 def find_version(store: Store, version_reference: str) -> str:

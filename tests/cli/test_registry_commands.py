@@ -27,6 +27,23 @@ def test_verify_finds_a_cut_tail_by_the_head_that_this_machine_saw(call: Call, p
     assert (without_head.code, "missing entries at the end are not detected" in without_head.out) == (0, True)
 
 
+def test_nobody_undoes_a_withdrawal_by_cutting_the_log(call: Call, promoted_model_file: Path) -> None:
+    file = promoted_model_file
+    assert call("withdraw", "-f", file, "--reason", "stop\n  \x1b[2Jall is well").code == 0
+    shown = call(
+        "registry", "show", "-f", file, json.loads(call("registry", "list", "-f", file, "--json").out)[0]["version"]
+    )
+    assert r"stop \x1b[2Jall is well" in shown.out
+    last = entries(file)[-1]
+    content = last.read_bytes()
+    last.unlink()
+    for command in (["predict", "-f", file, file.parent / "data"], ["run", "-f", file], ["status", "-f", file]):
+        result = call(*command)
+        assert (result.code, "the log was cut or rewritten" in result.err) == (5, True)
+    last.write_bytes(content)
+    assert call("status", "-f", file).code == 0
+
+
 def test_verify_finds_a_changed_byte(call: Call, promoted_model_file: Path) -> None:
     blob = next((promoted_model_file.parent / "registry" / "blobs").iterdir())
     data = bytearray(blob.read_bytes())

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from anamnesis.records import EntryKind, LogEntry
+from anamnesis.records import EntryKind, LogEntry, canonical_json
 from anamnesis.registry import Log
 from anamnesis.registry.log import dump_entry, entry_key
 from anamnesis.storage import open_store
@@ -95,6 +95,20 @@ def test_a_forged_entry_is_said_by_every_command(call: Call, signed_model_file: 
     assert sentence in prediction.err
     assert call("report", "-f", signed_model_file, "--folder", tmp_path / "report").code == 0
     assert sentence in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_a_forged_score_is_not_shown_to_the_person_who_approves(call: Call, signed_model_file: Path) -> None:
+    version = entries(signed_model_file, "signed")[-1].subject
+    honest = call("reject", "-f", signed_model_file, version, "--reason", "x")
+    assert "already promoted" in honest.err
+    forged = next((signed_model_file.parent / "registry").rglob("evaluations/xray/*.json"))
+    record = json.loads(forged.read_text())
+    target = signed_model_file.parent / "signed" / "versions" / version.removeprefix("sha256:") / "evaluations" / "xray"
+    target.mkdir(parents=True)
+    (target / forged.name).write_bytes(canonical_json({**record, "version": version, "signature": None}))
+    result = call("reject", "-f", signed_model_file, version, "--reason", "x")
+    assert (result.code, "it has no signature" in result.err) == (5, True), result.err
+    assert "floor" not in result.err
 
 
 def test_verification_needs_no_file_of_the_model(call: Call, signed_model_file: Path) -> None:

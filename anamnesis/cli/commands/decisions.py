@@ -158,6 +158,7 @@ def _make_command(decision_command: DecisionCommand) -> Callable[..., None]:
             reason = _show_local_report(selected_model, digest, reason)
         require_confirmation(f"{decision_command.decision} {digest}", is_confirmed=yes, is_version_given=True)
         document, text = decision_command.record(selected_model, digest, author or login_name(), reason)
+        selected_model.remember_head()
         return print_result(document, [text], as_json)
 
     return command

@@ -75,6 +75,7 @@ def _withdraw_locally(
     question = f"Withdraw the champion of {selected_model.model.name}"
     require_confirmation(question, is_confirmed=is_confirmed, is_version_given=True)
     entry = write_withdrawal(selected_model.registry, author or login_name(), reason)
+    selected_model.remember_head()
     text = (
         f"version {short_digest(entry.subject)} is withdrawn, and no version is in use; to use an earlier one, run: "
         "anamnesis rollback -f FILE VERSION --reason TEXT"
