@@ -188,7 +188,7 @@ def test_a_class_with_too_few_patients_waits_and_the_others_are_learned(tmp_path
 
 def test_an_empty_training_side_is_told(tmp_path: Path) -> None:
     store = open_store(tmp_path.as_uri())
-    with pytest.raises(RefusedError, match="too few patients to learn; nobody with a label is .*: lower testFraction"):
+    with pytest.raises(RefusedError, match=r"too few patients to learn; nobody with a label is .*: lower testFraction"):
         choose_training_set(store, write_snapshot_manifest(store, snapshot_of({})), MINIMUM)
 
 
