@@ -31,6 +31,7 @@ class QuarantineReason(StrEnum):
     OTHER_BODY_PART = "the body part is missing, or not one of the site's body parts"
     NO_MAIN_IMAGE = "the study has no image of the site's first modality"
     TWO_IMAGES = "the study has several images of one modality"
+    UNUSED_MASK = "the file is the mask of an image, and the task needs no masks"
     MASK_SIZE = "the mask and its image differ in size"
     MASK_PLACE = "the mask and its image are in different places of the patient"
     MASK_VALUES = "the mask has pixel values that are not classes of the task; correct the mask at the site"
@@ -47,7 +48,14 @@ class QuarantineReason(StrEnum):
     COPY = "the file is a copy of another one; the image counts once"
 
 
-NOT_FOR_THE_SITE = frozenset({*FOREIGN_REASONS, QuarantineReason.OTHER_MODALITY, QuarantineReason.OTHER_BODY_PART})
+NOT_FOR_THE_SITE = frozenset(
+    {
+        *FOREIGN_REASONS,
+        QuarantineReason.OTHER_MODALITY,
+        QuarantineReason.OTHER_BODY_PART,
+        QuarantineReason.UNUSED_MASK,
+    }
+)
 """Reasons of intact files that are not for the task of the site. They are counted apart."""
 _RETURNED_PATIENTS_HINT = (
     " to the share found here: copies of test patients stay out of training, and the other images are used. If a test "

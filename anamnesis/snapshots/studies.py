@@ -95,6 +95,8 @@ def join_studies(
     files = [(file, list(headers)) for file, headers in inspected_files]
     masks = _find_masks([file for file, _ in files])
     mask_keys = {mask.key for mask in masks.values()}
+    unused_masks = [] if config.task.type is TaskType.SEGMENTATION else sorted(mask_keys)
+    masks = {} if unused_masks else masks
     table_rows = label_table.rows if label_table else None
     annotated_images = [
         AnnotatedImage(file, header, annotate_image(file, header, table_rows))
@@ -113,6 +115,7 @@ def join_studies(
     unique_images = [image for file_images in unique_files for image in file_images]
     relevant_images = [image for image in unique_images if not _is_ignored(config, image.annotation)]
     entries += copy_entries
+    entries += [QuarantineEntry(key, QuarantineReason.UNUSED_MASK) for key in unused_masks]
     incomplete_series = find_incomplete_series(annotated_images, entries, unreadable_files)
     studies, slice_entries = _join_slices(config, relevant_images, masks, incomplete_series)
     entries += slice_entries

@@ -87,6 +87,14 @@ def test_broken_files_are_quarantined_and_the_others_are_ingested(site):
     assert result.counts["train"] + result.counts["test"] == 60
 
 
+def test_masks_that_the_task_does_not_need_are_listed(site):
+    first = site.ingest()
+    site.png("no/no3_mask.png", np.eye(8, 10, dtype=np.uint8))
+    result = site.ingest()
+    assert (result.snapshot, result.counts["quarantined"], result.counts["foreign"]) == (first.snapshot, 0, 1)
+    assert site.quarantine() == {"no/no3_mask.png": "the file is the mask of an image, and the task needs no masks"}
+
+
 def test_too_many_quarantined_images_fail_with_share_reasons_and_list(site):
     for number in range(15):
         _text(site.folder / "no" / f"Rossi{number}.png")
