@@ -17,7 +17,7 @@ from anamnesis.records import (
     SigningSettings,
     Version,
 )
-from anamnesis.records.signature import decode_key
+from anamnesis.records.signature import decode_public_key
 from anamnesis.registry import (
     History,
     Log,
@@ -98,7 +98,7 @@ def parse_public_key(text: str) -> PublicKey:
     roles = {role.value.lower(): role for role in SignerRole}
     if role_name.lower() not in roles:
         raise InputError(f"--public-key {text!r}: expected ROLE=KEY with the role {', '.join(roles)}")
-    decode_key(key)
+    decode_public_key(key)
     return PublicKey(role_name.lower(), roles[role_name.lower()], key)
 
 

@@ -9,6 +9,19 @@ from anamnesis.records.digests import digest_bytes
 from anamnesis.records.errors import InputError
 
 KEY_BYTES = 32
+_SMALL_ORDER_KEYS = frozenset(
+    bytes.fromhex(key)
+    for key in (
+        "00" * 32,
+        "01" + "00" * 31,
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ec" + "ff" * 30 + "7f",
+        "ed" + "ff" * 30 + "7f",
+        "ee" + "ff" * 30 + "7f",
+    )
+)
+"""Points of small order, without their sign bit: signatures for them are made without a private key."""
 
 
 class SignerRole(StrEnum):
@@ -56,7 +69,7 @@ class PublicKey:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the 32 bytes."""
-        return digest_bytes(decode_key(self.key))
+        return digest_bytes(decode_public_key(self.key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,4 +99,19 @@ def decode_key(text: str) -> bytes:
         key = b""
     if len(key) != KEY_BYTES:
         raise InputError("signing key: expected 32 bytes in base64; make a pair with 'anamnesis key signing'")
+    return key
+
+
+def decode_public_key(text: str) -> bytes:
+    """Returns the 32 bytes of a public key in base64.
+
+    Raises:
+        InputError: ``text`` has another form, or anybody can sign for this key.
+    """
+    key = decode_key(text)
+    if key[:-1] + bytes([key[-1] & 0x7F]) in _SMALL_ORDER_KEYS:
+        raise InputError(
+            f"public key {text.strip()}: anybody can sign for it, without a private key; make a pair with "
+            "'anamnesis key signing'"
+        )
     return key

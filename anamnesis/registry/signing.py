@@ -17,7 +17,7 @@ from anamnesis.records import (
     canonical_json,
     encode,
 )
-from anamnesis.records.signature import KEY_BYTES, decode_key
+from anamnesis.records.signature import KEY_BYTES, decode_key, decode_public_key
 
 T = TypeVar("T")
 
@@ -160,7 +160,7 @@ def _verify(public_key: str, value: str, content: bytes) -> bool:
 
     try:
         signature = base64.b64decode(value, validate=True)
-        Ed25519PublicKey.from_public_bytes(decode_key(public_key)).verify(signature, content)
+        Ed25519PublicKey.from_public_bytes(decode_public_key(public_key)).verify(signature, content)
     except (InvalidSignature, ValueError):
         return False
     return True

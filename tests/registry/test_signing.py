@@ -1,10 +1,13 @@
 """Signatures: what each key may sign, and what a person with the bucket's key cannot write."""
 
+import base64
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from pydantic import ValidationError
 
+from anamnesis.operator.api.signing import PublicKeySpec
 from anamnesis.records import (
     EntryKind,
     InputError,
@@ -92,6 +95,16 @@ def test_a_swapped_public_key_does_not_count(build) -> None:
     swapped = (public_key(STRANGER, "cluster"), KEYS[1])
     assert Signing(REGISTRY, None, KEYS).problem_of(entry) == ""
     assert "is not listed" in Signing(REGISTRY, None, swapped).problem_of(entry)
+
+
+@pytest.mark.parametrize("key", [bytes(32), bytes(31) + b"\x80", b"\x01" + bytes(31), b"\xec" + b"\xff" * 31])
+def test_a_key_that_anybody_can_sign_for_is_refused(build, key: bytes) -> None:
+    entry = LOCAL.sign(build.entry(EntryKind.APPROVE, build.digest("a")), REGISTRY)
+    text = base64.b64encode(key).decode()
+    with pytest.raises(InputError, match="anybody can sign for it"):
+        Signing(REGISTRY, None, (PublicKey("weak", SignerRole.OPERATOR, text),)).problem_of(entry)
+    with pytest.raises(ValidationError, match="anybody can sign for it"):
+        PublicKeySpec.model_validate({"name": "weak", "role": "Operator", "key": text})
 
 
 def test_an_old_key_signs_nothing_after_its_last_entry(build) -> None:

@@ -2,12 +2,14 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from anamnesis.operator.api.api_model import ApiModel, SecretReference
 from anamnesis.operator.api.cel import cel_rules
 from anamnesis.operator.api.string_types import PUBLIC_KEY_PATTERN, Name
 from anamnesis.operator.api.value_types import UniqueNames
+from anamnesis.records import InputError
+from anamnesis.records.signature import decode_public_key
 
 PublicKeyText = Annotated[str, StringConstraints(pattern=PUBLIC_KEY_PATTERN, max_length=44)]
 
@@ -30,6 +32,15 @@ class PublicKeySpec(ApiModel):
     """Ed25519 public key in base64, as anamnesis key signing prints it."""
     last_entry: Annotated[int, Field(ge=0, le=2**53, strict=True)] | None = None
     """Number of the last log entry that the key may have signed. If omitted, the key is in use."""
+
+    @field_validator("key")
+    @classmethod
+    def _check_key(cls, key: str) -> str:
+        try:
+            decode_public_key(key)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return key
 
     @model_validator(mode="after")
     def _check_last_entry(self) -> Self:
