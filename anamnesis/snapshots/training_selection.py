@@ -60,6 +60,9 @@ class TrainingSelection:
         return describe_held_back(self.held_back, self.minimum_patients)
 
 
+_NOBODY = "nobody with a label is on the training side: lower testFraction, or correct the splits of the source"
+
+
 def describe_held_back(held_back: HeldBack, minimum_patients: int) -> str:
     """Returns in words what an update holds back; empty where it is nothing."""
     if not held_back.patients:
@@ -90,7 +93,7 @@ def choose_training_set(store: Store, snapshot: str, minimum_patients: int) -> T
         selection = _select_for_snapshot(manifest, snapshot, published_sets, minimum_patients)
         if not selection.is_learnable:
             raise RefusedError(
-                f"site {manifest.site!r}: too few patients to learn; {selection.held_back_text}; "
+                f"site {manifest.site!r}: too few patients to learn; {selection.held_back_text or _NOBODY}; "
                 "wait for more labelled patients, then update again"
             )
         if selection.training_set in published_sets:

@@ -186,6 +186,12 @@ def test_a_class_with_too_few_patients_waits_and_the_others_are_learned(tmp_path
         choose_training_set(open_store((tmp_path / "other").as_uri()), _copy(tmp_path, snapshot), 6)
 
 
+def test_an_empty_training_side_is_told(tmp_path: Path) -> None:
+    store = open_store(tmp_path.as_uri())
+    with pytest.raises(RefusedError, match=r"too few patients to learn; nobody with a label is .*: lower testFraction"):
+        choose_training_set(store, write_snapshot_manifest(store, snapshot_of({})), MINIMUM)
+
+
 def test_another_process_that_was_first_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_store(tmp_path.as_uri())
     small, large = (write_snapshot_manifest(store, snapshot_of(both(count))) for count in (10, 11))

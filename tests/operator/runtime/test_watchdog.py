@@ -101,7 +101,7 @@ def harness() -> WatchdogHarness:
         (approval(update="chest-0123456789"), {"UpdateApproval/chest", "ContinualModel/chest"}),
         (approval(model="hand"), {"UpdateApproval/hand", "ContinualModel/hand"}),
         (approval(model="hand") | {"status": RECORDED}, {"ContinualModel/hand"}),
-        (approval(update="gone-0123456789"), set()),
+        (approval(update="gone-0123456789"), {"UpdateApproval/gone", "ContinualModel/gone"}),
     ],
 )
 def test_a_change_queues_all_affected_keys(harness: WatchdogHarness, changed: dict[str, Any], keys: set[str]) -> None:
