@@ -19,6 +19,9 @@ from PIL import Image
 
 from charts.golden import CHART, profiles
 
+PICTURES = 360
+"""A fifth of them are tested: 30 or more of each class, below which the gate stays undecided."""
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
@@ -66,7 +69,7 @@ def test_from_nothing_to_a_champion(
         try:
             for name in values["objectStore"].get("buckets", ("incoming", "images")):
                 bucket.client().make_bucket(name)
-            for number in range(80):
+            for number in range(PICTURES):
                 data = noisy_picture(bool(number % 2), number)
                 name = f"clinic/{('normal', 'pneumonia')[number % 2]}/{number}.png"
                 bucket.client().put_object("incoming", name, BytesIO(data), len(data))
