@@ -7,7 +7,7 @@ from kubeflow.hospital_release import PIPELINES_NAMESPACE, HospitalRelease, Json
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
 LONG = {"epochs": 150, "batchSize": 8, "learningRate": "0.005"}
-AUTOMATIC = {"floor": "0", "margin": "1", "approval": "Automatic"}
+AUTOMATIC = {"floor": "0", "margin": "1", "approval": "Automatic", "minimumTestPatients": 0}
 MODELS = ("lung", "skin")
 
 
