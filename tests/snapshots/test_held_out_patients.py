@@ -150,7 +150,7 @@ def test_a_frozen_calibration_patient_never_comes_to_training(make_site):
     _fill_archive(site, 320)
     site.ingest()
     _fill_archive(site, 320, declared=np.zeros(320, int))
-    with pytest.raises(InputError, match="who are in a frozen test or calibration set"):
+    with pytest.raises(InputError, match="a patient of a frozen test or calibration set into training"):
         site.ingest()
 
 
