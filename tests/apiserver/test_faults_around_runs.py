@@ -131,7 +131,7 @@ def test_an_update_is_deleted_and_then_a_site(
     hospital.kubectl("delete", "site", "south")
     pods.finish_runs()
     hospital.wait_for_states(south="Unreadable")
-    assert hospital.decided_states() == ["Promoted", "Promoted"]
+    eventually(lambda: hospital.decided_states() == ["Promoted", "Promoted"])
     hospital.apply(changes=pods.spec_changes)
     hospital.wait_for_states(north="Learned", south="Learned")
     assert_end_state(hospital, pods, expected_end_state)
