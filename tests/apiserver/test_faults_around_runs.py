@@ -125,6 +125,7 @@ def test_an_update_is_deleted_and_then_a_site(
     start_update(hospital, pods)
     eventually(lambda: bool(pods.live_runs()))
     hospital.kubectl("delete", "modelupdates", "--all")
+    eventually(lambda: len(hospital.updates()) == 1)  # a run that ends before is decided without a ModelUpdate
     finish_update(hospital, pods, "north")
     hospital.upload_images("south")
     eventually(lambda: bool(pods.live_runs()))
