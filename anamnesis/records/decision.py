@@ -27,6 +27,19 @@ class Enforcement(StrEnum):
     """The verdict is recorded, but the version is promoted anyway: for research and demonstrations."""
 
 
+class CriterionResult(StrEnum):
+    """The result of one criterion."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNDECIDED = "undecided"
+    """The test patients are too few to tell; a person decides."""
+    MISSING = "missing"
+    """Not measured yet."""
+    NOT_APPLICABLE = "not_applicable"
+    """The task has nothing that the criterion measures; it neither waits nor fails."""
+
+
 @dataclass(frozen=True, slots=True)
 class Criterion:
     """One line of a decision.

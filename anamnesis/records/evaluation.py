@@ -1,7 +1,7 @@
 """The scores of one version on one test set by one evaluator. Numbers only, nothing per patient."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
@@ -36,14 +36,141 @@ class Metric:
     Attributes:
         value: decimal, rounded to six places.
         n: number of cases.
-        low: lower end of the 95 % interval, where there is one.
-        high: upper end of the 95 % interval, where there is one.
+        low: lower end of the 95 % interval over patients, where there is one.
+        high: upper end of the 95 % interval over patients, where there is one.
+        patients: number of their patients; 0 where it was not counted.
     """
 
     value: Decimal
     n: int
     low: Decimal | None = None
     high: Decimal | None = None
+    patients: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PairedDifference:
+    """How much lower a version scores than a reference version on the same patients.
+
+    Attributes:
+        reference: digest of the reference version.
+        metric: name of the metric.
+        drop: score of the reference minus score of the version; six places.
+        standard_error: of the drop, over patients.
+        effective_patients: how many independent patients give this standard error; patients with several images count
+            by how much their images agree.
+        patients: number of patients.
+        losses: for a share of cases: the share that only the reference answers right; else none.
+        gains: for a share of cases: the share that only the version answers right; else none.
+    """
+
+    reference: str
+    metric: str
+    drop: Decimal
+    standard_error: Decimal
+    effective_patients: Decimal
+    patients: int
+    losses: Decimal | None = None
+    gains: Decimal | None = None
+
+
+class HeldOutSet(StrEnum):
+    """The patients that an operating point comes from; nobody trains on them, and they are in no test set."""
+
+    VALIDATION = "validation"
+    """Of the update that learned the site."""
+    CALIBRATION = "calibration"
+    """The site's frozen calibration set."""
+
+
+class ThresholdRule(StrEnum):
+    """How a threshold was chosen."""
+
+    SENSITIVITY = "sensitivity"
+    """The highest specificity at a sensitivity of 0.90 or more."""
+    BALANCED_ACCURACY = "balanced_accuracy"
+    """The highest balanced accuracy: there were fewer than 30 positive patients."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """How the outputs of a version become answers at a site.
+
+    Attributes:
+        site: name of the site.
+        task: name of its task.
+        source: the held-out patients that it was fitted on.
+        patients: their number.
+        cases: number of their cases.
+        temperature: the logits of the task's own classes are divided by it.
+        threshold: the second of two classes is the answer from this probability on, after the temperature; none for
+            other numbers of classes, and where a class is missing.
+        threshold_rule: how the threshold was chosen; none without a threshold.
+        distance_limit: an image whose distance to the site is larger gets no answer; none where it was not measured.
+    """
+
+    site: str
+    task: str
+    source: HeldOutSet
+    patients: int
+    cases: int
+    temperature: Decimal
+    threshold: Decimal | None = None
+    threshold_rule: ThresholdRule | None = None
+    distance_limit: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RocPoint:
+    """One point of a ROC curve: sensitivity at a false positive rate."""
+
+    false_positive_rate: Decimal
+    sensitivity: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """Cases with similar confidence: the mean confidence, and the share of right answers. At least 10 patients."""
+
+    confidence: Decimal
+    accuracy: Decimal
+    cases: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subgroup:
+    """The scores of the cases that share the value of an attribute, such as a band of ages; at least 10 patients.
+
+    Attributes:
+        attribute: its name.
+        value: its value or band.
+        patients: number of patients.
+        metrics: scores by name.
+    """
+
+    attribute: str
+    value: str
+    patients: int
+    metrics: Mapping[str, Metric]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationDetails:
+    """Tables and curves of a classification for reports. No number is about fewer than 10 patients.
+
+    Attributes:
+        classes: names of the task's classes, in order.
+        confusion: cases by true class (rows) and answered class (columns, at the stored threshold); none where masked.
+        roc: class -> points of its ROC curve against the other classes.
+        reliability: bins of equal numbers of cases.
+        subgroups: by attribute and value.
+    """
+
+    classes: tuple[str, ...] = ()
+    confusion: tuple[tuple[int | None, ...], ...] = ()
+    roc: Mapping[str, tuple[RocPoint, ...]] = field(default_factory=dict)
+    reliability: tuple[ReliabilityBin, ...] = ()
+    subgroups: tuple[Subgroup, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +215,10 @@ class Evaluation:
         class_patients: number of patients of the class with the fewest; none where it was not counted. A number below
             ``MINIMUM_CELL_PATIENTS`` is stored as the number just below it.
         calibration: temperature and threshold; none where the site has no calibration set.
+        operating_point: how its answers were made; none where no held-out patients were large enough.
+        differences: paired differences to the base and to the first accepted version that learned the site.
+        details: tables and curves for reports; none for other tasks than classification.
+        look: how many candidates, this one included, were scored on this test set so far; 0 where it was not counted.
         schema: schema of this record.
     """
 
@@ -103,7 +234,11 @@ class Evaluation:
     patients: int = 0
     class_patients: int | None = None
     calibration: Calibration | None = None
-    schema: int = 3
+    operating_point: OperatingPoint | None = None
+    differences: tuple[PairedDifference, ...] = ()
+    details: EvaluationDetails | None = None
+    look: int = 0
+    schema: int = 4
 
     @property
     def digest(self) -> str:
