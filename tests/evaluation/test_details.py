@@ -110,10 +110,10 @@ def test_a_reliability_bin_has_its_confidence_and_accuracy() -> None:
     patients = [f"p{number}" for number in range(80)]
     details = evaluation_details(probabilities, targets, probabilities.argmax(1), ("no", "yes"), patients, [{}] * 80)
     low, high = details.reliability[:4], details.reliability[4:]
-    assert {float(one.confidence) for one in low} == {0.6}
-    assert sum(one.accuracy * one.cases for one in low) == 20
-    assert {float(one.confidence) for one in high} == {0.9}
-    assert sum(one.accuracy * one.cases for one in high) == 36
+    assert {float(reliability_bin.confidence) for reliability_bin in low} == {0.6}
+    assert sum(reliability_bin.accuracy * reliability_bin.cases for reliability_bin in low) == 20
+    assert {float(reliability_bin.confidence) for reliability_bin in high} == {0.9}
+    assert sum(reliability_bin.accuracy * reliability_bin.cases for reliability_bin in high) == 36
 
 
 def test_subgroups_have_enough_patients_and_none_follows_from_the_total() -> None:
