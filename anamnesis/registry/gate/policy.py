@@ -77,7 +77,7 @@ class GatePolicy(TaskLimits):
         approval: whether a person must approve the candidate.
         enforcement: whether the verdict is binding.
         minimum_test_patients: a task with a limit is judged where each class has so many test patients.
-        site_required: whether the model answers only where the site is known; ``site_inferred`` then is no criterion.
+        site_required: whether the model answers only where the site is known; ``site_inferred`` is not judged then.
     """
 
     tasks: Mapping[str, TaskLimits] = field(default_factory=dict)
