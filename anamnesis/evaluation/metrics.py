@@ -62,7 +62,7 @@ def classification_metrics(
     if len(is_true_class) > 1:
         is_present = (targets == task_classes[:, None]).any(1)
         scores = log_odds(logits[:, task_classes])[is_present]
-        metrics["AUROC"] = _macro_auroc(scores, is_true_class, patient_index)
+        metrics["AUROC"] = area_metric(scores, is_true_class, patient_index)
     return metrics
 
 
@@ -77,6 +77,24 @@ def share_metric(is_counted: Tensor, patient_index: Tensor) -> Metric:
     low, high = share_intervals(estimates)
     return make_metric(
         float(estimates.values), len(is_counted), (float(low), float(high)), patients=int(estimates.patients)
+    )
+
+
+def area_metric(scores: Tensor, is_true_class: Tensor, patient_index: Tensor) -> Metric:
+    """Returns the mean of areas under ROC curves, one for each class against the others, with its interval.
+
+    Args:
+        scores: [C, N], higher for the class; for two classes one row is enough.
+        is_true_class: [C, N], bool; each row has both values.
+        patient_index: [N], number of the patient of each case.
+    """
+    estimates = estimate_areas(scores, is_true_class, patient_index)
+    low, high = mean_interval(estimates, area_intervals(estimates))
+    return make_metric(
+        float(estimates.values.mean()),
+        is_true_class.shape[1],
+        (float(low), float(high)),
+        patients=count_patients(patient_index),
     )
 
 
@@ -154,18 +172,6 @@ def _balanced_accuracy(is_correct: Tensor, is_true_class: Tensor, patient_index:
     return make_metric(
         float(estimates.values.mean()),
         len(is_correct),
-        (float(low), float(high)),
-        patients=count_patients(patient_index),
-    )
-
-
-def _macro_auroc(scores: Tensor, is_true_class: Tensor, patient_index: Tensor) -> Metric:
-    """Macro one-versus-rest; for two classes both rows are equal."""
-    estimates = estimate_areas(scores, is_true_class, patient_index)
-    low, high = mean_interval(estimates, area_intervals(estimates))
-    return make_metric(
-        float(estimates.values.mean()),
-        is_true_class.shape[1],
         (float(low), float(high)),
         patients=count_patients(patient_index),
     )

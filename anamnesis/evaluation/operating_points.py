@@ -61,4 +61,5 @@ def answer_classes(probabilities: Tensor, threshold: float | None = None) -> Ten
 def _weights(patient_index: Tensor) -> Tensor:
     """Returns [N]: the weight of each case, equal for all patients and 1 together."""
     _, positions, counts = torch.unique(patient_index, return_inverse=True, return_counts=True)
-    return (counts[positions].double() * len(counts)).reciprocal()
+    weights: Tensor = 1 / (counts[positions].double() * len(counts))
+    return weights
