@@ -45,6 +45,7 @@ from anamnesis.training import (
     samples_to_tensors,
     train,
 )
+from anamnesis.updates.loss_curves import publishable_losses
 from anamnesis.updates.model import LoadedModel, VersionDescription, load_model, version_blobs
 from anamnesis.updates.requests import UpdateRequest
 from anamnesis.updates.site_features import SiteFeatures
@@ -237,6 +238,7 @@ def _train_version(
         environment=precision.environment(),
         cost=cost,
         opened_snapshots=opened,
+        epoch_losses=publishable_losses(log.epoch_losses, sources[-1].training_set),
     ), log.epoch_losses
 
 
