@@ -94,7 +94,7 @@ def answer(
         sites: those that the images may be of; the classes of their tasks compete. Empty: all learned sites.
 
     Raises:
-        InputError: the version has not learned a site, or its task is no classification.
+        InputError: the version has not learned a site, or its task is not a classification.
     """
     tasks, labels = tasks_of_sites(model.description, sites), model.description.labels
     site_probs = _site_probabilities(model, outputs, tasks)
@@ -159,7 +159,7 @@ def tasks_of_sites(description: VersionDescription, sites: Sequence[str] = ()) -
     """Returns site -> task of learned sites with a classification; of all where ``sites`` is empty.
 
     Raises:
-        InputError: the version has not learned a site, or its task is no classification.
+        InputError: the version has not learned a site, or its task is not a classification.
     """
     learned = {visit.site: visit.task for visit in description.visits if visit.task.type is TaskType.CLASSIFICATION}
     if not learned:

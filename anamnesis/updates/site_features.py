@@ -81,14 +81,14 @@ class SiteFeatures:
             images: [N, C, H, W] in [0, 1], its training images.
             patients: [N], the patient of each image.
         """
-        others = {name: value for name, value in self.statistics.items() if name != site}
+        statistics = {name: value for name, value in self.statistics.items() if name != site}
         patient_count = len(set(patients))
         if patient_count < MINIMUM_CELL_PATIENTS:
-            return SiteFeatures(self.channels, others)
+            return SiteFeatures(self.channels, statistics)
         features = self._describe(images)
         mean, covariance = features.mean(0), torch.cov(features.T)
-        statistics = SiteStatistics(len(features), patient_count, mean, covariance)
-        return SiteFeatures(self.channels, {**others, site: statistics})
+        statistics[site] = SiteStatistics(len(features), patient_count, mean, covariance)
+        return SiteFeatures(self.channels, statistics)
 
     def compare(self, images: Tensor) -> SiteComparison:
         """Compares images [N, C, H, W] in [0, 1] with the sites."""

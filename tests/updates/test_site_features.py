@@ -37,9 +37,9 @@ def test_an_image_is_assigned_to_its_site_and_others_are_far(two_sites: SiteFeat
 
 
 def test_statistics_are_equal_when_repeated_and_survive_storage(two_sites: SiteFeatures) -> None:
-    again = SiteFeatures(1).learn("fine", site_images(1, 1), PATIENTS).learn("rough", site_images(0, 0), PATIENTS)
+    repeated = SiteFeatures(1).learn("fine", site_images(1, 1), PATIENTS).learn("rough", site_images(0, 0), PATIENTS)
     blobs = two_sites.pack()
-    assert again.pack() == blobs
+    assert repeated.pack() == blobs
     assert list(blobs) == ["site_features.fine", "site_features.rough"]
     restored = SiteFeatures.unpack(1, blobs)
     images = site_images(0, 9)
