@@ -24,7 +24,7 @@ def record_look(store: Store, test_set: str, *, version: str, base: str, purpose
 
     Returns:
         Which version of its base on this test set it is: 1, 2, 3, ... Each version counts once: the same weights on the
-        same images are no new chance.
+        same images give no second chance.
 
     Raises:
         IntegrityError: a look was changed or removed, or has no signature that counts.

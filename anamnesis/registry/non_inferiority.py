@@ -2,7 +2,7 @@
 
 A *drop* is the score of the reference minus the score of the version. ``passed``: a drop of the margin or more would
 show a difference as small as the measured one with a probability of at most the level. ``failed``: the measured drop
-exceeds the margin, and it is not chance that there is a drop. ``undecided``: the patients are too few to tell.
+exceeds the margin, and it is not chance that there is a drop. ``undecided``: the patients are too few.
 """
 
 import math
@@ -155,7 +155,7 @@ def _share_drop(difference: PairedDifference) -> ShareDrop | None:
     """Returns the shares of a difference, or none where a t test applies.
 
     Where nothing has changed there is no standard error. A drop of a score from 0 to 1 changes the score of at least
-    that share of the patients, so it is tested as a share of which none was lost.
+    that share of the patients, so it is tested as a share without losses.
     """
     if difference.losses is not None and difference.gains is not None:
         return ShareDrop(float(difference.losses), float(difference.gains), float(difference.effective_patients))
