@@ -12,7 +12,7 @@ from anamnesis.records import InputError, LabelOrigin, LabelSource, PatientOrigi
 from anamnesis.records.sample import TRAINING_SPLITS
 from anamnesis.snapshots.listings import read_last_listing
 from anamnesis.snapshots.shards import content_digest
-from anamnesis.snapshots.withdrawals import list_withdrawals, withdraw_patients
+from anamnesis.snapshots.withdrawals import WithdrawalCounts, list_withdrawals, withdraw_patients
 
 TABLE = LabelSource(LabelOrigin.MANIFEST, "labels.csv")
 
@@ -218,8 +218,7 @@ def test_withdrawn_patients_are_in_no_later_snapshot_or_test_set(site):
             site.store, site.key, "north", numbers, author="a", reason="consent", recorded_at="2026-01-01T00:00:00Z"
         )
 
-    assert withdraw() == (4, 3)
-    assert withdraw() == (4, 3)
+    assert withdraw() == withdraw() == WithdrawalCounts(given=4, known=3, tested=1)
     assert len(list_withdrawals(site.store)) == 1
     assert not any(
         number.encode() in site.store.get(info.key) for info in site.store.list("withdrawals/") for number in numbers
