@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from anamnesis.evaluation.accuracy_matrix import AccuracyMatrix, continual_metrics, saliency_forgetting
 from anamnesis.evaluation.report.data import PRIMARY, ModelReport, ReportData, Scores, TestSetColumn, UpdateRow
-from anamnesis.evaluation.report.publishable import publishable_decision, publishable_evaluation
+from anamnesis.evaluation.report.publishable import SmallTestSets
 from anamnesis.records import Evaluation, EvaluationSet, InputError, Metric
 
 COMMON_WARNINGS = (
@@ -51,18 +51,22 @@ def build_model_report(
     if champion and champion not in {row.version for row in updates}:
         raise InputError(f"report {name!r}: no update in the report made the champion {champion}; add that update")
     learned_columns = tuple(by_site[site] for site in dict.fromkeys(row.site for row in updates))
-    shown_evaluations = [
-        publishable_evaluation(evaluation)
+    frozen_evaluations = [
+        evaluation
         for evaluation in evaluations
         if evaluation.evaluation_set is EvaluationSet.FROZEN and _is_on_test_set(evaluation, by_site)
     ]
+    small_sets = SmallTestSets.of(frozen_evaluations)
+    shown_evaluations = [small_sets.publishable_evaluation(evaluation) for evaluation in frozen_evaluations]
     scores = {
         (metric, evaluation.version, evaluation.site): value
         for evaluation in shown_evaluations
         for metric, value in evaluation.metrics.items()
     }
+    test_sets = {column.site: column.test_set for column in columns}
     rows = tuple(
-        replace(row, decision=row.decision and publishable_decision(row.decision, shown_evaluations)) for row in updates
+        replace(row, decision=row.decision and small_sets.publishable_decision(row.decision, test_sets))
+        for row in updates
     )
     model = ModelReport(
         name=name,

@@ -105,6 +105,11 @@ class SaliencyPicture:
     confidence: Decimal | None = None
     answer_before: str = ""
 
+    @property
+    def is_right(self) -> bool:
+        """Whether the last answer is the true class; in pictures of labels alone, the map is of the true class."""
+        return self.answer in ("", self.label)
+
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
