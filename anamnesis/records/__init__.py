@@ -13,6 +13,7 @@ from anamnesis.records.decision import (
     PersonDecision,
     RecordedApproval,
     Verdict,
+    is_highest_limit,
 )
 from anamnesis.records.digests import canonical_json, digest_bytes, digest_hex, digest_json, short_digest
 from anamnesis.records.errors import (
@@ -38,8 +39,10 @@ from anamnesis.records.evaluation import (
     RocPoint,
     Subgroup,
     ThresholdRule,
+    precision_metric,
     recall_metric,
 )
+from anamnesis.records.look import CANDIDATE, Look
 from anamnesis.records.progress import Progress, ignore_progress
 from anamnesis.records.sample import TRAINING_SPLITS, Image, Sample, Split, Target
 from anamnesis.records.scheduled_evaluation import Measurement, ScheduledEvaluation
@@ -58,6 +61,7 @@ from anamnesis.records.update_run import (
 from anamnesis.records.version import UpdateCost, UpdateRecord, Version
 
 __all__ = [
+    "CANDIDATE",
     "CORRECTED_TEST_LABELS",
     "MINIMUM_CELL_PATIENTS",
     "MINIMUM_TEST_PATIENTS",
@@ -84,6 +88,7 @@ __all__ = [
     "LabelOrigin",
     "LabelSource",
     "LogEntry",
+    "Look",
     "Measurement",
     "Metric",
     "NetworkSettings",
@@ -129,7 +134,9 @@ __all__ = [
     "encode_object",
     "find_class_indices",
     "ignore_progress",
+    "is_highest_limit",
     "label_space",
+    "precision_metric",
     "recall_metric",
     "short_digest",
 ]

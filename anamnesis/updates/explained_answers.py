@@ -1,14 +1,13 @@
 """A model's answers on some test images, and their maps."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from anamnesis.evaluation.saliency import AnswerMaps, explain_classes
-from anamnesis.methods import PredictionRequest
-from anamnesis.records import InputError
+from anamnesis.records import SiteRef
 from anamnesis.training import precision_for
+from anamnesis.updates.answers import CaseAnswers, answer, compute_outputs
 from anamnesis.updates.frozen_evaluation import EvaluationCases
 from anamnesis.updates.model import LoadedModel
 
@@ -66,37 +65,34 @@ def select_probes(cases: EvaluationCases) -> Probes:
 
 
 class ModelExplainer:
-    """Answers and maps of one model, on its device."""
+    """Answers and maps of one model at a site, on its device.
 
-    def __init__(self, model: LoadedModel) -> None:
-        self.method = model.method
+    The answers are those that a user gets who names the site: by the temperature and the threshold that were stored
+    when the model learned it. At a site that it has not learned, but whose task it knows, the best score answers.
+    """
+
+    def __init__(self, model: LoadedModel, site: SiteRef) -> None:
+        self.model = model
         self.precision = precision_for(model.description.configuration)
-        self.precision.move_to_device(self.method.network)
+        learned_sites = [visit.site for visit in model.description.visits if visit.task.name == site.task.name]
+        self.site = site.name if site.name in learned_sites else learned_sites[0]
+        self.points = model.operating_points if site.name in learned_sites else {}
 
-    def answer(self, probes: Probes) -> Answers:
-        """Returns the model's answers among the classes of the site's task."""
-        probabilities = self.probabilities_of(probes)(probes.images)
-        confidences, class_indices = probabilities.max(1)
-        return Answers(class_indices, confidences)
+    def answer(self, images: Tensor) -> Answers:
+        """Returns the answers to images [N, C, H, W]."""
+        answers = self._answer_cases(images)
+        confidences = answers.probabilities.gather(1, answers.columns[:, None])[:, 0]
+        return Answers(answers.columns, confidences)
 
-    def probabilities_of(self, probes: Probes) -> Callable[[Tensor], Tensor]:
-        """Returns the function from images to probabilities [N, K], 0 outside the classes of the site's task."""
-        request = PredictionRequest(probes.task_classes)
-
-        def probabilities(images: Tensor) -> Tensor:
-            with self.precision.deterministic_mode(), self.precision.autocast():
-                logits = self.method.predict(images.to(self.precision.device), request).logits
-            if logits is None:
-                raise InputError(
-                    f"method {self.method.name!r} returned no class scores for a classification task: this is a fault "
-                    "of the method; choose another method, and report the fault with the log"
-                )
-            return logits.float().softmax(1).cpu()
-
-        return probabilities
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Returns probabilities [N, K] of images [N, C, H, W], 0 outside the classes of the site's task."""
+        return self._answer_cases(images).probabilities
 
     def explain(self, probes: Probes, class_indices: Tensor) -> AnswerMaps | None:
         """Returns the maps of a class for each image, or none where the method has none."""
         with self.precision.deterministic_mode(), self.precision.autocast():
             images = probes.images.to(self.precision.device)
-            return explain_classes(self.method, images, class_indices, probes.task_classes)
+            return explain_classes(self.model.method, images, class_indices, probes.task_classes)
+
+    def _answer_cases(self, images: Tensor) -> CaseAnswers:
+        return answer(self.model, compute_outputs(self.model, images), self.points, (self.site,))

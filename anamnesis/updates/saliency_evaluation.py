@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-import torch
-
 from anamnesis.evaluation.saliency import (
     faithfulness,
     is_faithful,
@@ -85,27 +83,27 @@ def _evaluate_site(store: Store, version: str, model: LoadedModel, site: SiteRef
     cases = read_test_cases(model, site)
     if cases is None:
         return {}
-    probes, explainer = select_probes(cases), ModelExplainer(model)
-    answers = explainer.answer(probes)
+    probes, explainer = select_probes(cases), ModelExplainer(model, site)
+    answers = explainer.answer(probes.images)
     maps = explainer.explain(probes, answers.class_indices)
     if maps is None:
         return {}
     metrics = faithfulness(
-        explainer.probabilities_of(probes),
+        explainer.probabilities,
         probes.images,
         class_indices=answers.class_indices,
         maps=maps.whole,
         patients=probes.patients,
     )
-    metrics |= mean_metrics({"LearnedShare": maps.learned_share}, torch.Generator().manual_seed(0))
+    metrics |= mean_metrics({"LearnedShare": maps.learned_share}, probes.patients)
     base = read_version(store, version).base
     earlier = last_version_of_site(store, base, site.name) if base else None
     sides = [PictureSide(version, answers, maps.whole)] if is_faithful(metrics) else []
     if earlier:
-        earlier_explainer = ModelExplainer(load_model(store, earlier[0]))
+        earlier_explainer = ModelExplainer(load_model(store, earlier[0]), site)
         metrics |= _retention(explainer, earlier_explainer, probes)
         if sides and _was_faithful(store, earlier[0], site):
-            earlier_answers = earlier_explainer.answer(probes)
+            earlier_answers = earlier_explainer.answer(probes.images)
             earlier_maps = earlier_explainer.explain(probes, earlier_answers.class_indices)
             sides = [PictureSide(earlier[0], earlier_answers, earlier_maps.whole), *sides] if earlier_maps else sides
     write_pictures(site, version, probes, sides=sides, labels=model.description.labels)
@@ -125,7 +123,7 @@ def _retention(explainer: ModelExplainer, earlier_explainer: ModelExplainer, pro
     pixels = before.learned[0].numel()
     return {
         **zero_metrics,
-        **map_retention(before.learned, after.learned),
+        **map_retention(before.learned, after.learned, probes.patients),
         **same_class_iou(before.learned, probes.targets, probes.patients),
         "IoURandom": Metric(Decimal(f"{random_iou(pixels):.6f}"), len(probes.targets)),
     }

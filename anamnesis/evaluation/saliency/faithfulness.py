@@ -41,7 +41,7 @@ def faithfulness(
         [deletion_auc(answer, images, class_indices, move_maps(maps, generator)).cpu() for _ in range(RANDOM_ORDERS)]
     ).mean(0)
     values = {"Deletion": by_map, "DeletionRandom": by_chance, ADVANTAGE: by_chance - by_map}
-    return mean_metrics(values, generator)
+    return mean_metrics(values, patients)
 
 
 def move_maps(maps: Tensor, generator: torch.Generator) -> Tensor:
