@@ -48,7 +48,7 @@ from anamnesis.registry.signature_verification import warn_about_unverified_entr
 from anamnesis.snapshots import read_snapshot_manifest
 from anamnesis.snapshots.training_sets import find_training_set
 from anamnesis.storage import Store, open_store
-from anamnesis.updates.saliency_evaluation import read_pictures
+from anamnesis.updates.saliency_pictures import read_pictures
 
 _SHOWN_ENTRIES = {
     EntryKind.PROMOTE,
