@@ -19,6 +19,7 @@ from anamnesis.records import (
 from anamnesis.registry.versions import read_part, read_version
 from anamnesis.storage.store import Store
 from anamnesis.updates.state_blobs import pack_state, unpack_state
+from anamnesis.updates.stored_operating_points import OPERATING_POINTS_PART
 
 DESCRIPTION_PART = "model"
 """Name of the part that describes the weights."""
@@ -112,7 +113,8 @@ def load_model(store: Store, digest: str, configuration: Configuration | None = 
             "empty registry"
         )
     method = build_method(target_configuration)
-    blobs = {part: read_part(store, version, part) for part in version.parts if part != DESCRIPTION_PART}
+    state_parts = set(version.parts) - {DESCRIPTION_PART, OPERATING_POINTS_PART}
+    blobs = {part: read_part(store, version, part) for part in sorted(state_parts)}
     method.load_state_dict(unpack_state(blobs), len(description.labels))
     return LoadedModel(method, description)
 
