@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from anamnesis.cli.output import format_table
-from anamnesis.operator.api.candidate_report import CandidateReport, CriterionResult, TaskComparison
+from anamnesis.operator.api.candidate_report import CandidateReport, CriterionLine, TaskComparison
 from anamnesis.operator.api.scores import Score
 from anamnesis.records import MINIMUM_CELL_PATIENTS
 
@@ -67,7 +67,7 @@ def _notes(task: TaskComparison) -> Iterator[str]:
         yield f"{name}: {task.classes_without_recall} more classes, which lost less"
 
 
-def _criterion_row(criterion: CriterionResult) -> list[object]:
+def _criterion_row(criterion: CriterionLine) -> list[object]:
     sign = "at most" if criterion.name == "forgetting" else "at least"
     return [
         criterion.name,

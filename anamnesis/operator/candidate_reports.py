@@ -14,7 +14,7 @@ from anamnesis.operator.api.candidate_report import (
     MAXIMUM_RECALLS,
     CandidateReport,
     ClassRecall,
-    CriterionResult,
+    CriterionLine,
     TaskComparison,
 )
 from anamnesis.operator.api.scores import Score
@@ -168,7 +168,7 @@ def _class_count(test: RequiredTestSet) -> int:
     return len(test.task.classes) if test.task.type is TaskType.CLASSIFICATION else 0
 
 
-def _criterion_result(criterion: Criterion, detail: Detail) -> CriterionResult:
+def _criterion_result(criterion: Criterion, detail: Detail) -> CriterionLine:
     result = "Missing" if criterion.passed is None else "Passed" if criterion.passed else "Failed"
     fields = {
         "name": criterion.name,
@@ -178,7 +178,7 @@ def _criterion_result(criterion: Criterion, detail: Detail) -> CriterionResult:
         "limit": str(criterion.limit),
         "result": result if criterion.is_applicable else "NotApplicable",
     }
-    return CriterionResult.model_validate(fields, by_name=True, by_alias=False)
+    return CriterionLine.model_validate(fields, by_name=True, by_alias=False)
 
 
 def _shown(value: Decimal | None, detail: Detail) -> Decimal | None:

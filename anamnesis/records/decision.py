@@ -33,7 +33,7 @@ class CriterionResult(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     UNDECIDED = "undecided"
-    """The test patients are too few to tell; a person decides."""
+    """The test patients are too few to say; a person decides."""
     MISSING = "missing"
     """Not measured yet."""
     NOT_APPLICABLE = "not_applicable"

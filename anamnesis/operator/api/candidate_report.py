@@ -56,7 +56,7 @@ class TaskComparison(StatusModel):
     """Rounded: a class has fewer than 10 patients. Hidden: the test set has; then no score is shown."""
 
 
-class CriterionResult(StatusModel):
+class CriterionLine(StatusModel):
     """One criterion of the gate on one test set."""
 
     name: Literal["floor", "forgetting", "saliency"]
@@ -82,7 +82,7 @@ class CandidateReport(StatusModel):
     """Digest of the version that the candidate was trained from."""
     tasks: Annotated[tuple[TaskComparison, ...], Field(max_length=128), InOrder] = ()
     """Scores before and after, one for each test set that judges the candidate."""
-    criteria: Annotated[tuple[CriterionResult, ...], Field(max_length=384), InOrder] = ()
+    criteria: Annotated[tuple[CriterionLine, ...], Field(max_length=384), InOrder] = ()
     """Criteria of the gate, each with its result."""
 
     def document(self) -> dict[str, object]:
