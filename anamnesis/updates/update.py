@@ -220,9 +220,7 @@ def _base_points(request: UpdateRequest, store: Store) -> dict[str, OperatingPoi
     return {site: point for site, point in points.items() if site != request.site.name}
 
 
-def _fit_points(
-    model: LoadedModel, sources: tuple[TrainingSource, ...], guard: Guard
-) -> dict[str, OperatingPoint]:
+def _fit_points(model: LoadedModel, sources: tuple[TrainingSource, ...], guard: Guard) -> dict[str, OperatingPoint]:
     """Fits the operating point of each site whose data the update opens, on its held-out patients."""
     points = {}
     for source in sources:
