@@ -36,6 +36,7 @@ from anamnesis.storage.store import Store, open_store, read_file
 from anamnesis.training import Checkpoints, RandomStreams, SplitData, precision_for, train
 from anamnesis.updates.case_outputs import task_logits
 from anamnesis.updates.case_sets import CaseSet
+from anamnesis.updates.loss_curves import publishable_losses
 from anamnesis.updates.model import LoadedModel, VersionDescription, load_model, version_blobs
 from anamnesis.updates.operating_points import fit_operating_point
 from anamnesis.updates.requests import UpdateRequest
@@ -207,6 +208,7 @@ def _train_version(
         environment=precision.environment(),
         cost=cost,
         opened_snapshots=guard.opened_digests,
+        epoch_losses=publishable_losses(log.epoch_losses, sources[-1].training_set),
     ), log.epoch_losses
 
 

@@ -19,7 +19,9 @@ from anamnesis.registry import (
     read_evaluations,
     read_version,
 )
+from anamnesis.snapshots.training_sets import TrainingSet
 from anamnesis.storage import open_store
+from anamnesis.updates.loss_curves import publishable_losses
 from anamnesis.updates.model import load_model
 from anamnesis.updates.update import run_update
 
@@ -64,6 +66,16 @@ def test_the_same_input_is_trained_once(runner: "UpdateRunner") -> None:
     assert (first.is_reused, repeated.is_reused) == (False, True)
     assert first.record == repeated.record
     assert list_update_records(open_store(runner.registry)) == [first.record]
+    stored_losses = [terms["classification"] for terms in repeated.record.epoch_losses]
+    assert stored_losses == pytest.approx([terms["classification"] for terms in first.epoch_losses], rel=1e-5)
+    assert len(stored_losses) == 2
+
+
+@pytest.mark.parametrize(("patients", "epochs"), [(9, 0), (10, 1)])
+def test_losses_of_few_patients_stay_at_the_site(patients: int, epochs: int) -> None:
+    members = {f"p{number}": (f"image {number}",) for number in range(patients)}
+    losses = publishable_losses(({"classification": 0.12345678},), TrainingSet("north", {"left": members}))
+    assert losses == ({"classification": 0.123457},) * epochs
 
 
 def test_equal_inputs_give_equal_bits_in_another_registry(make_runner: Callable[[str], "UpdateRunner"]) -> None:
