@@ -12,8 +12,8 @@ OPERATING_POINTS_PART = "operating_points"
 
 
 def pack_operating_points(points: Mapping[str, OperatingPoint]) -> bytes:
-    """Returns the part: canonical JSON of the points, by site."""
-    return canonical_json(encode(tuple(points[site] for site in sorted(points))))
+    """Returns the part: canonical JSON of site -> operating point."""
+    return canonical_json(encode(points))
 
 
 def read_operating_points(store: Store, version: Version) -> dict[str, OperatingPoint]:
@@ -21,5 +21,4 @@ def read_operating_points(store: Store, version: Version) -> dict[str, Operating
     if OPERATING_POINTS_PART not in version.parts:
         return {}
     document = json.loads(read_part(store, version, OPERATING_POINTS_PART))
-    points = decode(tuple[OperatingPoint, ...], document, OPERATING_POINTS_PART)
-    return {point.site: point for point in points}
+    return {site: decode(OperatingPoint, point, OPERATING_POINTS_PART) for site, point in document.items()}

@@ -3,7 +3,7 @@
 import resource
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -40,11 +40,7 @@ from anamnesis.updates.loss_curves import publishable_losses
 from anamnesis.updates.model import LoadedModel, VersionDescription, load_model, version_blobs
 from anamnesis.updates.operating_points import fit_operating_point
 from anamnesis.updates.requests import UpdateRequest
-from anamnesis.updates.stored_operating_points import (
-    OPERATING_POINTS_PART,
-    pack_operating_points,
-    read_operating_points,
-)
+from anamnesis.updates.stored_operating_points import read_operating_points
 from anamnesis.updates.training_sources import (
     TrainingSource,
     find_earlier_sources,
@@ -157,8 +153,12 @@ def _prepare_model(request: UpdateRequest, store: Store) -> LoadedModel:
     if request.base:
         base = load_model(store, request.base, request.configuration)
     else:
-        base = LoadedModel(build_method(request.configuration), VersionDescription(request.configuration))
-    return LoadedModel(base.method, base.description.add_experience(request.site.name, task, request.configuration))
+        base = LoadedModel(
+            build_method(request.configuration),
+            VersionDescription(request.configuration),
+            SiteFeatures(request.configuration.network.channels),
+        )
+    return replace(base, description=base.description.add_experience(request.site.name, task, request.configuration))
 
 
 def _train_version(
@@ -188,10 +188,9 @@ def _train_version(
             read_file=read_file,
         )
         log = train(model.method, context, data=data, precision=precision, checkpoints=checkpoints, progress=progress)
-    points = _base_points(request, store) | _fit_points(model, sources, guard)
-    blobs = version_blobs(model.method, model.description)
-    if points:
-        blobs[OPERATING_POINTS_PART] = pack_operating_points(points)
+        model = learn_site_features(model, sources[-1], splits[Split.TRAIN])
+    model = replace(model, operating_points=_fit_points(model, sources, guard))
+    blobs = version_blobs(model)
     version = Version(
         base=request.base or None,
         snapshot=sources[-1].snapshot,
@@ -216,22 +215,26 @@ def _learned_point(request: UpdateRequest, store: Store, record: UpdateRecord) -
     return read_operating_points(store, read_version(store, record.version)).get(request.site.name)
 
 
-def _base_points(request: UpdateRequest, store: Store) -> dict[str, OperatingPoint]:
-    """Returns the operating points of the sites that this update does not learn."""
-    points = read_operating_points(store, read_version(store, request.base)) if request.base else {}
-    return {site: point for site, point in points.items() if site != request.site.name}
-
-
 def _fit_points(model: LoadedModel, sources: tuple[TrainingSource, ...], guard: Guard) -> dict[str, OperatingPoint]:
-    """Fits the operating point of each site whose data the update opens, on its held-out patients."""
-    points = {}
+    """Returns the points of the base with those of the sites whose data the update opens, fitted on held-out patients."""
+    points = dict(model.operating_points)
     for source in sources:
+        points.pop(source.site.name, None)
         if held_out := source.held_out:
             store = open_store(source.site.store)
             open_samples = partial(held_out.open_samples, store, guard)
             cases = CaseSet(source.site, held_out.digest, held_out.records, open_samples)
             points[source.site.name] = fit_operating_point(cases, held_out.source, task_logits(model, cases))
     return points
+
+
+def learn_site_features(model: LoadedModel, source: TrainingSource, split: TensorSplit) -> LoadedModel:
+    """Returns the model with the statistics of the images of ``source`` that were trained on."""
+    samples = read_snapshot_manifest(open_store(source.site.store), source.snapshot).samples
+    patients = {sample.id: sample.patient for sample in samples if sample.id in source.sample_ids}
+    rows = [row for row, sample in enumerate(split.sample_ids) if sample in patients]
+    site_patients = [patients[split.sample_ids[row]] for row in rows]
+    return replace(model, site_features=model.site_features.learn(source.site.name, split.images[rows], site_patients))
 
 
 def peak_memory(method: Method[Any]) -> int:
