@@ -39,8 +39,10 @@ from anamnesis.records.evaluation import (
     RocPoint,
     Subgroup,
     ThresholdRule,
+    precision_metric,
     recall_metric,
 )
+from anamnesis.records.look import CANDIDATE, Look
 from anamnesis.records.progress import Progress, ignore_progress
 from anamnesis.records.sample import TRAINING_SPLITS, Image, Sample, Split, Target
 from anamnesis.records.scheduled_evaluation import Measurement, ScheduledEvaluation
@@ -59,6 +61,7 @@ from anamnesis.records.update_run import (
 from anamnesis.records.version import UpdateCost, UpdateRecord, Version
 
 __all__ = [
+    "CANDIDATE",
     "CORRECTED_TEST_LABELS",
     "MINIMUM_CELL_PATIENTS",
     "MINIMUM_TEST_PATIENTS",
@@ -85,6 +88,7 @@ __all__ = [
     "LabelOrigin",
     "LabelSource",
     "LogEntry",
+    "Look",
     "Measurement",
     "Metric",
     "NetworkSettings",
@@ -132,6 +136,7 @@ __all__ = [
     "ignore_progress",
     "is_highest_limit",
     "label_space",
+    "precision_metric",
     "recall_metric",
     "short_digest",
 ]
