@@ -30,8 +30,6 @@ from anamnesis.updates.stored_operating_points import (
 
 DESCRIPTION_PART = "model"
 """Name of the part that describes the weights."""
-OPERATING_POINTS_PART = "operating_points"
-"""Name of the part with the operating point of each site that has one."""
 
 
 @dataclass(frozen=True, slots=True)

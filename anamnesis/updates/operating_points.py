@@ -1,32 +1,38 @@
 """Fits the operating point of a version at a site: how its outputs become answers."""
 
-from torch import Tensor
-
 from anamnesis.evaluation.calibration import fit_temperature, fit_threshold
 from anamnesis.evaluation.statistics import make_metric
-from anamnesis.records import HeldOutSet, OperatingPoint
+from anamnesis.records import HeldOutSet, OperatingPoint, find_class_indices
+from anamnesis.updates.answers import CaseOutputs
 from anamnesis.updates.case_sets import CaseSet
+from anamnesis.updates.model import LoadedModel
+from anamnesis.updates.site_features import fit_distance_limit
 
 
-def fit_operating_point(cases: CaseSet, source: HeldOutSet, logits: Tensor) -> OperatingPoint:
-    """Fits temperature and threshold of a site on held-out patients.
+def fit_operating_point(model: LoadedModel, cases: CaseSet, source: HeldOutSet, outputs: CaseOutputs) -> OperatingPoint:
+    """Fits temperature, threshold and distance limit of a site on held-out patients.
 
     Args:
+        model: the version.
         cases: of the held-out patients.
         source: where they come from.
-        logits: [N, C], of the task's own classes.
+        outputs: of the version for these cases.
     """
-    targets, patients = cases.positions, cases.patients
+    site, targets, patients = cases.site, cases.positions, cases.patients
+    logits = outputs.logits[:, list(find_class_indices(site.task, model.description.labels))]
     temperature = fit_temperature(logits, targets)
     threshold = None
     if logits.shape[1] == 2:
         threshold = fit_threshold((logits.double() / temperature).softmax(1)[:, 1], targets == 1)
+    sites = model.site_features.sites
+    distances = outputs.distances[:, sites.index(site.name)] if site.name in sites else None
     return OperatingPoint(
-        site=cases.site.name,
-        task=cases.site.task.name,
+        site=site.name,
+        task=site.task.name,
         source=source,
         patients=len(set(patients)),
         cases=len(patients),
         temperature=make_metric(temperature, 1).value,
         threshold=None if threshold is None else make_metric(threshold, 1).value,
+        distance_limit=None if distances is None else fit_distance_limit(distances, patients),
     )

@@ -16,6 +16,7 @@ from anamnesis.records import (
     Progress,
     RefusedError,
     SiteRef,
+    Split,
     UpdateCost,
     UpdateRecord,
     Version,
@@ -33,13 +34,14 @@ from anamnesis.registry.versions import read_version, write_version
 from anamnesis.snapshots import Guard, read_snapshot_manifest
 from anamnesis.snapshots.training_selection import choose_training_set
 from anamnesis.storage.store import Store, open_store, read_file
-from anamnesis.training import Checkpoints, RandomStreams, SplitData, precision_for, train
-from anamnesis.updates.case_outputs import task_logits
+from anamnesis.training import Checkpoints, RandomStreams, SplitData, TensorSplit, precision_for, train
+from anamnesis.updates.answers import compute_outputs
 from anamnesis.updates.case_sets import CaseSet
 from anamnesis.updates.loss_curves import publishable_losses
 from anamnesis.updates.model import LoadedModel, VersionDescription, load_model, version_blobs
 from anamnesis.updates.operating_points import fit_operating_point
 from anamnesis.updates.requests import UpdateRequest
+from anamnesis.updates.site_features import SiteFeatures
 from anamnesis.updates.stored_operating_points import read_operating_points
 from anamnesis.updates.training_sources import (
     TrainingSource,
@@ -216,7 +218,7 @@ def _learned_point(request: UpdateRequest, store: Store, record: UpdateRecord) -
 
 
 def _fit_points(model: LoadedModel, sources: tuple[TrainingSource, ...], guard: Guard) -> dict[str, OperatingPoint]:
-    """Returns the points of the base with those of the sites whose data the update opens, fitted on held-out patients."""
+    """Returns the base's points, with those of the sites whose data the update opens fitted on held-out patients."""
     points = dict(model.operating_points)
     for source in sources:
         points.pop(source.site.name, None)
@@ -224,7 +226,8 @@ def _fit_points(model: LoadedModel, sources: tuple[TrainingSource, ...], guard: 
             store = open_store(source.site.store)
             open_samples = partial(held_out.open_samples, store, guard)
             cases = CaseSet(source.site, held_out.digest, held_out.records, open_samples)
-            points[source.site.name] = fit_operating_point(cases, held_out.source, task_logits(model, cases))
+            outputs = compute_outputs(model, cases.read_tensors(model.description).images)
+            points[source.site.name] = fit_operating_point(model, cases, held_out.source, outputs)
     return points
 
 
