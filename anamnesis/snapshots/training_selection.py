@@ -116,7 +116,7 @@ def count_changed_patients(store: Store, snapshot: str, learned_set: TrainingSet
     They are withdrawn, held out now, or have corrected labels or other images. Patients whom the source merely no
     longer lists are in the snapshot.
     """
-    current_classes = _members_by_class(read_snapshot_manifest(store, snapshot))
+    current_classes = _members_by_class(read_learnable_manifest(store, snapshot))
     changed_patients = {
         patient
         for name, members in learned_set.classes.items()
