@@ -44,8 +44,8 @@ def report(
     """Writes the report of one or several models.
 
     With -f: one HTML file that needs no network, the same content as JSON, and a model card as Markdown and HTML; with
-    pictures where the site's own store is readable. On a cluster: the scores of the version that waits for a person, beside those of its base. This needs
-    no key of a bucket, and shows no number about fewer than 10 patients.
+    pictures where the site's own store is readable. On a cluster: the scores of the version that waits for a person,
+    beside those of its base. This needs no key of a bucket, and shows no number about fewer than 10 patients.
     """
     from anamnesis.cli.output import print_result
 
