@@ -22,11 +22,10 @@ def decision_table(decision: Mapping[str, Any]) -> str:
 def _criteria_table(criteria: Sequence[Mapping[str, Any]]) -> str:
     if not criteria:
         return "No criterion was evaluated."
-    rows = ["| criterion | site | task | value | limit | passed |", "|---|---|---|---:|---:|---|"]
+    rows = ["| criterion | site | task | value | limit | result | why |", "|---|---|---|---:|---:|---|---|"]
     for criterion in criteria:
-        passed = {True: "yes", False: "**no**", None: "missing"}[criterion["passed"]]
-        cells = [_escape_cell(criterion[name]) for name in ("name", "site", "task", "value", "limit")]
-        rows.append(f"| {' | '.join(cells)} | {passed} |")
+        names = ("name", "site", "task", "value", "limit", "result", "reason")
+        rows.append(f"| {' | '.join(_escape_cell(criterion[name]) for name in names)} |")
     return "\n".join(rows)
 
 

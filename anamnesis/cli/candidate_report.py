@@ -4,11 +4,17 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from anamnesis.cli.output import format_table
-from anamnesis.operator.api.candidate_report import CandidateReport, CriterionResult, TaskComparison
+from anamnesis.operator.api.candidate_report import CandidateReport, CriterionLine, TaskComparison
 from anamnesis.operator.api.scores import Score
-from anamnesis.records import MINIMUM_CELL_PATIENTS
+from anamnesis.records import MINIMUM_CELL_PATIENTS, is_highest_limit
 
-_RESULTS = {"Passed": "passed", "Failed": "FAILED", "Missing": "not measured", "NotApplicable": "not applicable"}
+_RESULTS = {
+    "Passed": "passed",
+    "Failed": "FAILED",
+    "Undecided": "UNDECIDED",
+    "Missing": "not measured",
+    "NotApplicable": "not applicable",
+}
 
 
 def report_lines(report: CandidateReport) -> Iterator[str]:
@@ -67,8 +73,8 @@ def _notes(task: TaskComparison) -> Iterator[str]:
         yield f"{name}: {task.classes_without_recall} more classes, which lost less"
 
 
-def _criterion_row(criterion: CriterionResult) -> list[object]:
-    sign = "at most" if criterion.name == "forgetting" else "at least"
+def _criterion_row(criterion: CriterionLine) -> list[object]:
+    sign = "at most" if is_highest_limit(criterion.name, criterion.metric, criterion.limit) else "at least"
     return [
         criterion.name,
         f"{criterion.site}/{criterion.task}",

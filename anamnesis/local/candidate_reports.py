@@ -46,7 +46,7 @@ def _build_report(context: LocalContext, observation: LocalObservation, digest: 
     version, history = read_version(store, digest), Log(store).history()
     request = build_update_request(context, observation, version.site)
     tests = required_tests(request, observation.site_contents[version.site].test_set)
-    policy = gate_policy(context.model.resource.spec.gate)
+    policy = gate_policy(context.model.resource.spec)
     promoted = (
         evaluation
         for other_version in history.promoted_versions

@@ -79,7 +79,7 @@ def observe_local(
     site_contents = {name: inspect_site(site) for name, site in sites.items()}
     test_sets = {name: contents.test_set for name, contents in site_contents.items()}
     learned_refs, champion = learned_site_refs(lineage, sites, test_sets), history.champion or ""
-    policy, present_configuration = gate_policy(model.resource.spec.gate), encode(configuration(model.resource.spec))
+    policy, present_configuration = gate_policy(model.resource.spec), encode(configuration(model.resource.spec))
     observed_sites = {}
     for name, contents in site_contents.items():
         data = (name, contents.snapshot)

@@ -14,13 +14,14 @@ from anamnesis.operator.api.candidate_report import (
     MAXIMUM_RECALLS,
     CandidateReport,
     ClassRecall,
-    CriterionResult,
+    CriterionLine,
     TaskComparison,
 )
 from anamnesis.operator.api.scores import Score
 from anamnesis.records import (
     MINIMUM_CELL_PATIENTS,
     Criterion,
+    CriterionResult,
     Evaluation,
     EvaluationSet,
     Metric,
@@ -32,6 +33,13 @@ from anamnesis.registry.gate import FORGETTING, ReferenceScores
 
 Detail = Literal["Full", "Rounded", "Hidden"]
 _ROUNDED = Decimal("0.01")
+_RESULTS = {
+    CriterionResult.PASSED: "Passed",
+    CriterionResult.FAILED: "Failed",
+    CriterionResult.UNDECIDED: "Undecided",
+    CriterionResult.MISSING: "Missing",
+    CriterionResult.NOT_APPLICABLE: "NotApplicable",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +75,7 @@ def build_candidate_report(scores: CandidateScores) -> CandidateReport:
     after, before = (_by_test_set(each, scores.tests) for each in (scores.evaluations, scores.base_evaluations))
     comparisons = [_compare(test, before, after, scores.best_scores) for test in scores.tests]
     detail_by_site = {comparison.site: comparison.detail for comparison in comparisons}
-    criteria = [_criterion_result(each, detail_by_site.get(each.site, "Hidden")) for each in scores.criteria]
+    criteria = [_criterion_line(each, detail_by_site.get(each.site, "Hidden")) for each in scores.criteria]
     fields = {"version": scores.version, "base": scores.base, "tasks": comparisons, "criteria": criteria}
     return CandidateReport.model_validate(fields, by_name=True, by_alias=False)
 
@@ -168,17 +176,24 @@ def _class_count(test: RequiredTestSet) -> int:
     return len(test.task.classes) if test.task.type is TaskType.CLASSIFICATION else 0
 
 
-def _criterion_result(criterion: Criterion, detail: Detail) -> CriterionResult:
-    result = "Missing" if criterion.passed is None else "Passed" if criterion.passed else "Failed"
+def _criterion_line(criterion: Criterion, detail: Detail) -> CriterionLine:
+    is_full = detail == "Full"
     fields = {
         "name": criterion.name,
         "site": criterion.site,
         "task": criterion.task,
         "value": _text(_shown(criterion.value, detail)),
-        "limit": str(criterion.limit),
-        "result": result if criterion.is_applicable else "NotApplicable",
+        "limit": _text(criterion.limit),
+        "result": _RESULTS[criterion.result],
+        "metric": criterion.metric,
+        "reference": criterion.reference or None,
+        "low": _text(criterion.low) if is_full else None,
+        "high": _text(criterion.high) if is_full else None,
+        "patients": criterion.patients if criterion.patients >= MINIMUM_CELL_PATIENTS else 0,
+        "detectable": _text(criterion.detectable) if is_full else None,
+        "reason": criterion.reason if is_full else "",
     }
-    return CriterionResult.model_validate(fields, by_name=True, by_alias=False)
+    return CriterionLine.model_validate(fields, by_name=True, by_alias=False)
 
 
 def _shown(value: Decimal | None, detail: Detail) -> Decimal | None:

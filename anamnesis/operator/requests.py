@@ -5,7 +5,8 @@ from datetime import datetime
 
 from anamnesis.operator.addresses import RUN_KEY_VARIABLE, registry_url, source_url, store_url
 from anamnesis.operator.api import LoadedResource
-from anamnesis.operator.api.model import ContinualModel, ContinualModelSpec, GateSpec
+from anamnesis.operator.api.gate import TaskGate
+from anamnesis.operator.api.model import ContinualModel, ContinualModelSpec
 from anamnesis.operator.api.site import LabelsSpec, Site, SiteSpec
 from anamnesis.records import (
     Configuration,
@@ -106,16 +107,34 @@ def configuration(spec: ContinualModelSpec) -> Configuration:
     )
 
 
-def gate_policy(spec: GateSpec) -> GatePolicy:
+def gate_policy(spec: ContinualModelSpec) -> GatePolicy:
     """Returns the gate's limits."""
+    gate = spec.gate
     return GatePolicy(
-        floor=spec.floor,
-        margin=spec.margin,
-        saliency_floor=spec.saliency_floor,
-        tasks={limits.name: TaskLimits(limits.floor, limits.margin, limits.saliency_floor) for limits in spec.tasks},
-        approval=ApprovalMode[spec.approval.upper()],
-        enforcement=Enforcement(spec.enforcement),
-        minimum_test_patients=spec.minimum_test_patients,
+        floor=gate.floor,
+        margin=gate.margin,
+        saliency_floor=gate.saliency_floor,
+        recall_floor=gate.recall_floor,
+        recall_margin=gate.recall_margin,
+        site_inferred=gate.site_inferred,
+        calibration_error=gate.calibration_error,
+        tasks={limits.name: _task_limits(limits) for limits in gate.tasks},
+        approval=ApprovalMode[gate.approval.upper()],
+        enforcement=Enforcement(gate.enforcement),
+        minimum_test_patients=gate.minimum_test_patients,
+        site_required=spec.answers.site_required,
+    )
+
+
+def _task_limits(limits: TaskGate) -> TaskLimits:
+    return TaskLimits(
+        floor=limits.floor,
+        margin=limits.margin,
+        saliency_floor=limits.saliency_floor,
+        recall_floor=limits.recall_floor,
+        recall_margin=limits.recall_margin,
+        site_inferred=limits.site_inferred,
+        calibration_error=limits.calibration_error,
     )
 
 
@@ -173,7 +192,7 @@ def update_request(
         split_key=split_key,
         base=base,
         sites=learned_sites,
-        gate=gate_policy(model.resource.spec.gate),
+        gate=gate_policy(model.resource.spec),
         author=author,
         stored_images=model.resource.spec.change_plan.stored_images == "Allowed",
         minimum_patients=model.resource.spec.change_plan.minimum_patients,

@@ -13,6 +13,7 @@ from anamnesis.records.decision import (
     PersonDecision,
     RecordedApproval,
     Verdict,
+    is_highest_limit,
 )
 from anamnesis.records.digests import canonical_json, digest_bytes, digest_hex, digest_json, short_digest
 from anamnesis.records.errors import (
@@ -129,6 +130,7 @@ __all__ = [
     "encode_object",
     "find_class_indices",
     "ignore_progress",
+    "is_highest_limit",
     "label_space",
     "recall_metric",
     "short_digest",

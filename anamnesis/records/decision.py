@@ -33,7 +33,7 @@ class CriterionResult(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     UNDECIDED = "undecided"
-    """The test patients are too few to tell; a person decides."""
+    """The test patients are too few to say; a person decides."""
     MISSING = "missing"
     """Not measured yet."""
     NOT_APPLICABLE = "not_applicable"
@@ -45,22 +45,48 @@ class Criterion:
     """One line of a decision.
 
     Attributes:
-        name: ``floor``, ``forgetting`` or ``saliency``.
+        name: ``floor``, ``recall``, ``forgetting``, ``recall_drop``, ``saliency``, ``calibration`` or
+            ``site_inferred``.
         site: the site of the test set.
         task: the task's name.
-        value: the measured value; none while it is missing. For ``forgetting``: the best earlier score minus the score.
-        limit: the lowest passing value; for ``forgetting`` the highest.
-        passed: none while the value is missing.
-        is_applicable: false where the task has nothing that the criterion measures; it then neither waits nor fails.
+        value: the measured value; none where nothing was measured. For ``forgetting`` and ``recall_drop``: score of the
+            reference version minus the score of the candidate.
+        limit: the lowest passing value, or the highest one where ``is_limit_highest``; none where it is not declared,
+            or is measured with a value that is missing.
+        result: what follows for the candidate.
+        metric: name of the measured metric.
+        reference: for a drop: digest of the version that the candidate is compared with.
+        low: lower end of the interval that was compared with the limit, where there is one.
+        high: its upper end, where there is one.
+        patients: number of test patients behind the value; 0 where it was not counted.
+        detectable: for a drop: the smallest drop that so many patients could have excluded.
+        reason: one sentence for people; empty where the criterion passed.
     """
 
     name: str
     site: str
     task: str
     value: Decimal | None
-    limit: Decimal
-    passed: bool | None
-    is_applicable: bool = True
+    limit: Decimal | None
+    result: CriterionResult
+    metric: str = ""
+    reference: str = ""
+    low: Decimal | None = None
+    high: Decimal | None = None
+    patients: int = 0
+    detectable: Decimal | None = None
+    reason: str = ""
+
+    @property
+    def is_limit_highest(self) -> bool:
+        """Whether the limit is the highest passing value; else it is the lowest."""
+        return is_highest_limit(self.name, self.metric, self.limit)
+
+
+def is_highest_limit(name: str, metric: str, limit: Decimal | None) -> bool:
+    """Returns whether the limit of a criterion is the highest passing value; else it is the lowest."""
+    is_upper_slope = metric == "CalibrationSlope" and limit is not None and limit > 1
+    return name in ("forgetting", "recall_drop") or metric == "CalibrationError" or is_upper_slope
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +98,7 @@ class Decision:
         candidate: digest of the candidate.
         base: digest of the version that the candidate was trained from.
         champion: digest of the champion at the time of the decision.
-        criteria: each with its value, its limit and whether it passed.
+        criteria: each with its value, its limit and its result.
         evaluations: digests of all evaluations that the decision used.
         reason: one sentence for people.
         enforcement: whether the verdict is binding.
@@ -197,7 +223,7 @@ class LogEntry:
     approval: RecordedApproval | None = None
     site: str = ""
     replaced_subject: str = ""
-    schema: int = 3
+    schema: int = 4
 
     @property
     def digest(self) -> str:

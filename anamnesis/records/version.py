@@ -63,6 +63,8 @@ class UpdateRecord:
         cost: cost of the update.
         opened_snapshots: digests of all snapshots that the training opened.
         signature: of the run; none where the model has no signing keys.
+        epoch_losses: mean loss terms of each epoch, for the curves of a report; empty for a closed form, and for fewer
+            than 10 training patients.
         schema: schema of this record.
     """
 
@@ -72,4 +74,5 @@ class UpdateRecord:
     cost: UpdateCost
     opened_snapshots: tuple[str, ...]
     signature: Signature | None = None
-    schema: int = 3
+    epoch_losses: tuple[Mapping[str, float], ...] = ()
+    schema: int = 4

@@ -2,7 +2,14 @@
 
 from anamnesis.registry.claims import acquire_claim, release_claim
 from anamnesis.registry.evaluations import read_evaluations, write_evaluation
-from anamnesis.registry.gate import ApprovalMode, GatePolicy, RequiredTestSet, TaskLimits, decide_promotion
+from anamnesis.registry.gate import (
+    ApprovalMode,
+    GatePolicy,
+    RequiredTestSet,
+    SaliencyLimit,
+    TaskLimits,
+    decide_promotion,
+)
 from anamnesis.registry.history import History, build_history, describe_withdrawal
 from anamnesis.registry.log import Log, LogPosition
 from anamnesis.registry.person_decisions import (
@@ -35,6 +42,7 @@ __all__ = [
     "Log",
     "LogPosition",
     "RequiredTestSet",
+    "SaliencyLimit",
     "TaskLimits",
     "acquire_claim",
     "approve",

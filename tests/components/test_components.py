@@ -201,13 +201,14 @@ def test_evaluate_scheduled(steps: types.SimpleNamespace) -> None:
 
 
 def test_promote_model(steps: types.SimpleNamespace, tmp_path: Path) -> None:
-    criterion = {"name": "floor", "site": "ly|on", "task": "<b>", "value": "0.7", "limit": "0.8", "passed": False}
+    criterion = {"name": "floor", "site": "ly|on", "task": "<b>", "value": "0.7", "limit": "0.8",
+                 "result": "failed", "reason": ""}  # fmt: skip
     decision = {
         "verdict": "reject",
         "candidate": DIGEST,
         "base": None,
         "champion": None,
-        "criteria": [criterion, criterion | {"value": None, "passed": None}, criterion | {"passed": True}],
+        "criteria": [criterion, criterion | {"value": None, "result": "missing"}, criterion | {"result": "passed"}],
         "evaluations": [],
         "reason": "below the floor",
         "enforcement": "Enforced",
@@ -229,6 +230,6 @@ def test_promote_model(steps: types.SimpleNamespace, tmp_path: Path) -> None:
     assert run("promote_model", **arguments, decision=artifact) == ("reject", False, "")
     text = Path(artifact.path).read_text()
     assert text.startswith("## reject\n\nbelow the floor\n")
-    assert "| floor | ly\\|on | &lt;b> | 0.7 | 0.8 | **no** |" in text
-    assert "| floor | ly\\|on | &lt;b> |  | 0.8 | missing |" in text
+    assert "| floor | ly\\|on | &lt;b> | 0.7 | 0.8 | failed |  |" in text
+    assert "| floor | ly\\|on | &lt;b> |  | 0.8 | missing |  |" in text
     assert "- champion: none" in text

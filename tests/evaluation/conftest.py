@@ -19,6 +19,7 @@ from anamnesis.evaluation.report import (
 from anamnesis.evaluation.saliency_overlay import draw_before_after
 from anamnesis.records import (
     Criterion,
+    CriterionResult,
     Decision,
     Enforcement,
     Evaluation,
@@ -96,9 +97,8 @@ def decision(row: int, version: str, base: str | None, scores: list[Evaluation])
 
     def add_criterion(evaluation: Evaluation, name: str, value: Decimal, limit: Decimal) -> None:
         passed = value <= limit if name == "forgetting" else value >= limit
-        lines.append(
-            Criterion(name=name, site=evaluation.site, task=evaluation.task, value=value, limit=limit, passed=passed)
-        )
+        result = CriterionResult.PASSED if passed else CriterionResult.FAILED
+        lines.append(Criterion(name, evaluation.site, evaluation.task, value, limit, result))
 
     for evaluation in scores:
         if evaluation.name == "forgetting":
@@ -108,7 +108,7 @@ def decision(row: int, version: str, base: str | None, scores: list[Evaluation])
                 add_criterion(evaluation, "forgetting", Decimal(f"{OWN[i]:.6f}") - value, Decimal("0.05"))
         elif evaluation.metrics:
             add_criterion(evaluation, "saliency", evaluation.metrics["IoU"].value, Decimal("0.40"))
-    failed = [line for line in lines if not line.passed]
+    failed = [line for line in lines if line.result is CriterionResult.FAILED]
     reason = f"{len(failed)} of {len(lines)} criteria failed" if failed else f"all {len(lines)} criteria passed"
     verdict = Verdict.REJECT if failed else Verdict.PROMOTE
     return Decision(

@@ -25,6 +25,7 @@ from anamnesis.evaluation.report.colours import contrast, shade
 from anamnesis.evaluation.report.statements import model_statement, report_summary
 from anamnesis.records import (
     Criterion,
+    CriterionResult,
     Decision,
     Enforcement,
     Evaluation,
@@ -176,7 +177,12 @@ def test_the_statement_names_the_forgotten_sites(score: Scored) -> None:
 def test_the_limit_of_the_gate_defines_forgetting(score: Scored) -> None:
     def limited(limit: str) -> str:
         criterion = Criterion(
-            name="forgetting", site="A", task="a", value=Decimal("0.04"), limit=Decimal(limit), passed=None
+            name="forgetting",
+            site="A",
+            task="a",
+            value=Decimal("0.04"),
+            limit=Decimal(limit),
+            result=CriterionResult.MISSING,
         )
         decision = Decision(
             verdict=Verdict.PROMOTE,

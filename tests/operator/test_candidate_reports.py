@@ -8,17 +8,27 @@ import pytest
 
 from anamnesis.operator.api.candidate_report import MAXIMUM_RECALLS, CandidateReport
 from anamnesis.operator.candidate_reports import CandidateScores, build_candidate_report
-from anamnesis.records import Criterion, Evaluation, Metric, Task, TaskType, digest_bytes, recall_metric
+from anamnesis.records import (
+    Criterion,
+    CriterionResult,
+    Evaluation,
+    Metric,
+    Task,
+    TaskType,
+    digest_bytes,
+    recall_metric,
+)
 from anamnesis.registry import RequiredTestSet
 
+PASSED, FAILED, NOT_APPLICABLE = CriterionResult.PASSED, CriterionResult.FAILED, CriterionResult.NOT_APPLICABLE
 CANDIDATE, BASE, TEST_SET = (digest_bytes(name) for name in (b"candidate", b"base", b"test set"))
 CLASSES = ("normal", "pneumonia")
 TASK = Task("pneumonia", TaskType.CLASSIFICATION, CLASSES, "AUROC")
 TEST = RequiredTestSet("guangzhou", TASK, TEST_SET, is_new_site=False)
 CRITERIA = (
-    Criterion("floor", "guangzhou", "pneumonia", value=Decimal("0.853211"), limit=Decimal("0.8"), passed=True),
-    Criterion("forgetting", "guangzhou", "pneumonia", value=Decimal("0.046789"), limit=Decimal("0.03"), passed=False),
-    Criterion("saliency", "guangzhou", "pneumonia", None, limit=Decimal("0.4"), passed=None, is_applicable=False),
+    Criterion("floor", "guangzhou", "pneumonia", value=Decimal("0.853211"), limit=Decimal("0.8"), result=PASSED),
+    Criterion("forgetting", "guangzhou", "pneumonia", value=Decimal("0.046789"), limit=Decimal("0.03"), result=FAILED),
+    Criterion("saliency", "guangzhou", "pneumonia", None, limit=Decimal("0.4"), result=NOT_APPLICABLE),
 )
 
 

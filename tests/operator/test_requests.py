@@ -61,7 +61,7 @@ def test_the_types_refuse_just_the_networks_that_cannot_be_built(norm: str) -> N
 
 
 def test_the_gate_keeps_its_decimals_exactly(resources: ResourceSet) -> None:
-    policy = gate_policy(resources.models["chest"].resource.spec.gate)
+    policy = gate_policy(resources.models["chest"].resource.spec)
     assert (policy.floor, policy.margin, policy.saliency_floor) == (Decimal("0.80"), Decimal("0.03"), Decimal("0.40"))
     assert (policy.approval, policy.enforcement) == (ApprovalMode.REQUIRED, Enforcement.ENFORCED)
 

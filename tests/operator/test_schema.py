@@ -45,6 +45,8 @@ def test_strings_lists_and_numbers_are_bounded() -> None:
     assert {node["type"] for _, node in NODES} <= {"string", "integer", "boolean", "array", "object"}
     assert {path for path, node in NODES if node["type"] == "boolean" and ".method." not in path} == {
         "ContinualModel.spec.registry.shared",
+        "ContinualModel.spec.answers.siteRequired",
+        "ModelUpdate.spec.request.gate.siteRequired",
         "ModelUpdate.spec.request.storedImages",
         "ModelUpdate.spec.request.configuration.training.augment",
     }

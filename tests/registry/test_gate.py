@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from anamnesis.records import (
     Criterion,
+    CriterionResult,
     Enforcement,
     EntryKind,
     Evaluation,
@@ -50,7 +51,8 @@ GOOD = {"old": "0.90", "new": "0.90", "old saliency": "0.70"}
 
 
 def criterion(name: str, site: str, value: Decimal | None, limit: Decimal, passed: bool | None) -> Criterion:
-    return Criterion(name=name, site=site, task=f"task {site}", value=value, limit=limit, passed=passed)
+    result = {True: CriterionResult.PASSED, False: CriterionResult.FAILED, None: CriterionResult.MISSING}[passed]
+    return Criterion(name=name, site=site, task=f"task {site}", value=value, limit=limit, result=result)
 
 
 def evaluations_of(scores: dict[str, str], evaluator: str = "e") -> list[Evaluation]:
@@ -110,7 +112,7 @@ def test_a_saliency_floor_on_a_task_without_maps_is_not_waited_for() -> None:
     scores = {"old": "0.90", "new": "0.90"}
     decision = decision_of(scores, tests=[segmentation, *TESTS[1:]])
     saliency = next(item for item in decision.criteria if item.name == "saliency")
-    assert (decision.verdict, saliency.is_applicable, saliency.passed) == (Verdict.PROMOTE, False, None)
+    assert (decision.verdict, saliency.result) == (Verdict.PROMOTE, CriterionResult.NOT_APPLICABLE)
     assert decision.reason == "passed 3 criteria"
     assert decision_of(scores).verdict is Verdict.AWAIT_EVALUATIONS
 
@@ -120,7 +122,7 @@ def test_an_evaluator_that_found_no_maps_is_not_waited_for() -> None:
     evaluations = [replace(item, metrics={}) if item.name == "saliency" else item for item in evaluations_of(GOOD)]
     decision = decision_of({}, evaluations=evaluations)
     assert decision.verdict is Verdict.PROMOTE
-    assert [item.name for item in decision.criteria if not item.is_applicable] == ["saliency"]
+    assert [item.name for item in decision.criteria if item.result is CriterionResult.NOT_APPLICABLE] == ["saliency"]
     low = decision_of({}, evaluations=[*evaluations, *evaluations_of({"old saliency": "0.1"})])
     assert low.verdict is Verdict.REJECT, "where one evaluator has maps, they count"
 
@@ -244,7 +246,7 @@ def test_comparisons_are_exact(score: Decimal, best: Decimal, floor: Decimal, ma
         replace(POLICY, tasks={"task old": TaskLimits(floor, margin)}),
         references={("test of old", "AUROC"): best},
     )
-    passed = {item.name: item.passed for item in decision.criteria if item.site == "old"}
+    passed = {item.name: item.result is CriterionResult.PASSED for item in decision.criteria if item.site == "old"}
     assert passed["floor"] == (Fraction(score) >= Fraction(floor))
     assert passed["forgetting"] == (Fraction(best) - Fraction(score) <= Fraction(margin))
     assert (decision.verdict is Verdict.PROMOTE) == all(passed.values())

@@ -153,7 +153,7 @@ def test_an_entry_of_an_older_release_is_refused_with_one_sentence(folder: Store
     old_entry = {"number": 1, "previous": "", "schema": 1, "subject": build.digest("a"), "who": "dr", "why": "ok"}
     folder.put(entry_key(1), canonical_json(old_entry))
     sentence = (
-        "log entry 1: found schema 1 of LogEntry, this release reads schema 3; "
+        "log entry 1: found schema 1 of LogEntry, this release reads schema 4; "
         "start a new registry and store, or use the release of Anamnesis that wrote this object"
     )
     with pytest.raises(InputError, match=f"^{sentence}$"):

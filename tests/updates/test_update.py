@@ -10,7 +10,15 @@ import pytest
 import torch
 
 from anamnesis import steps
-from anamnesis.records import Configuration, InputError, NetworkSettings, RefusedError, TrainingSettings, encode_object
+from anamnesis.records import (
+    MINIMUM_CELL_PATIENTS,
+    Configuration,
+    InputError,
+    NetworkSettings,
+    RefusedError,
+    TrainingSettings,
+    encode_object,
+)
 from anamnesis.registry import (
     Log,
     build_history,
@@ -19,7 +27,9 @@ from anamnesis.registry import (
     read_evaluations,
     read_version,
 )
+from anamnesis.snapshots.training_sets import TrainingSet
 from anamnesis.storage import open_store
+from anamnesis.updates.loss_curves import publishable_losses
 from anamnesis.updates.model import load_model
 from anamnesis.updates.update import run_update
 
@@ -64,6 +74,16 @@ def test_the_same_input_is_trained_once(runner: "UpdateRunner") -> None:
     assert (first.is_reused, repeated.is_reused) == (False, True)
     assert first.record == repeated.record
     assert list_update_records(open_store(runner.registry)) == [first.record]
+    stored_losses = [terms["classification"] for terms in repeated.record.epoch_losses]
+    assert stored_losses == pytest.approx([terms["classification"] for terms in first.epoch_losses], rel=1e-5)
+    assert len(stored_losses) == 2
+
+
+@pytest.mark.parametrize(("patients", "epochs"), [(9, 0), (10, 1)])
+def test_losses_of_few_patients_stay_at_the_site(patients: int, epochs: int) -> None:
+    members = {f"p{number}": (f"image {number}",) for number in range(patients)}
+    losses = publishable_losses(({"classification": 0.12345678},), TrainingSet("north", {"left": members}))
+    assert losses == ({"classification": 0.123457},) * epochs
 
 
 def test_equal_inputs_give_equal_bits_in_another_registry(make_runner: Callable[[str], "UpdateRunner"]) -> None:
@@ -106,9 +126,22 @@ def test_a_version_holds_no_image(runner: "UpdateRunner") -> None:
     version = str(runner.update("north")["train"]["version"])
     store = open_store(runner.registry)
     parts = read_version(store, version).parts
-    assert set(parts) == {"network", "model"}
-    state = load_model(store, version).method.state_dict()
+    assert set(parts) == {"network", "model", "site_features.north"}
+    model = load_model(store, version)
+    state = model.method.state_dict()
     assert not [n for n, v in state.items() if isinstance(v, torch.Tensor) and tuple(v.shape[-2:]) == (16, 16)]
+    statistics = model.site_features.statistics["north"]
+    assert statistics.patients >= MINIMUM_CELL_PATIENTS
+    assert statistics.mean.shape == statistics.covariance.shape[:1], "one mean over all patients"
+
+
+def test_the_statistics_of_other_sites_are_carried_forward(runner: "UpdateRunner") -> None:
+    first = str(runner.update("north")["train"]["version"])
+    second = str(runner.update("east")["train"]["version"])
+    store = open_store(runner.registry)
+    parts, later_parts = (read_version(store, version).parts for version in (first, second))
+    assert later_parts["site_features.north"] == parts["site_features.north"]
+    assert later_parts["site_features.east"] != parts["site_features.north"]
 
 
 def test_a_method_that_stores_images_runs_only_where_it_is_allowed(runner: "UpdateRunner") -> None:

@@ -56,4 +56,4 @@ def describe_verdict(update: UpdateRow) -> str:
 
 def comparison_sign(criterion: Criterion) -> str:
     """Returns the sign between a criterion's value and its limit."""
-    return "\N{LESS-THAN OR EQUAL TO}" if criterion.name == "forgetting" else "\N{GREATER-THAN OR EQUAL TO}"
+    return "\N{LESS-THAN OR EQUAL TO}" if criterion.is_limit_highest else "\N{GREATER-THAN OR EQUAL TO}"

@@ -165,7 +165,11 @@ def _loss_limits(model: ModelReport) -> Mapping[str, Decimal]:
     """The limit of each site in the latest decision that names it."""
     decisions = [row.decision for row in model.updates if row.decision is not None]
     criteria = [criterion for decision in decisions for criterion in decision.criteria]
-    return {criterion.site: criterion.limit for criterion in criteria if criterion.name == "forgetting"}
+    return {
+        criterion.site: criterion.limit
+        for criterion in criteria
+        if criterion.name == "forgetting" and criterion.limit is not None
+    }
 
 
 def _loss_sentence(loss: SiteLoss) -> str:

@@ -2,14 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from anamnesis.operator.api.api_model import StatusModel
 from anamnesis.operator.api.scores import NonNegativeInt, Score
-from anamnesis.operator.api.string_types import Digest, Name, PathSafeName
+from anamnesis.operator.api.string_types import Digest, Name, PathSafeName, Sentence
 from anamnesis.operator.api.value_types import DecimalString, InOrder
 from anamnesis.records import digest_json
 
+ShortText = Annotated[str, StringConstraints(max_length=128)]
 MAXIMUM_RECALLS = 32
 """Classes of one task in a report: those that lost most. The report of 64 tasks fits into a ConfigMap."""
 
@@ -56,10 +57,10 @@ class TaskComparison(StatusModel):
     """Rounded: a class has fewer than 10 patients. Hidden: the test set has; then no score is shown."""
 
 
-class CriterionResult(StatusModel):
+class CriterionLine(StatusModel):
     """One criterion of the gate on one test set."""
 
-    name: Literal["floor", "forgetting", "saliency"]
+    name: Literal["floor", "recall", "forgetting", "recall_drop", "saliency", "calibration", "site_inferred"]
     """The criterion."""
     site: Name
     """Name of the Site of the test set."""
@@ -67,10 +68,24 @@ class CriterionResult(StatusModel):
     """Name of the task."""
     value: DecimalString | None = None
     """The measured value. If omitted, it is missing or not shown."""
-    limit: DecimalString
-    """The lowest value that passes; for forgetting the highest."""
-    result: Literal["Passed", "Failed", "Missing", "NotApplicable"]
-    """NotApplicable: the task has nothing that this criterion measures."""
+    limit: DecimalString | None = None
+    """The lowest value that passes, or the highest of a drop or an error. If omitted, none is declared."""
+    result: Literal["Passed", "Failed", "Undecided", "Missing", "NotApplicable"]
+    """Undecided: the patients are too few to say. NotApplicable: the task has nothing that this criterion measures."""
+    metric: ShortText = ""
+    """Name of the measured metric."""
+    reference: Digest | None = None
+    """For a drop: digest of the version that the candidate is compared with."""
+    low: DecimalString | None = None
+    """Lower end of the interval that was compared with the limit."""
+    high: DecimalString | None = None
+    """Upper end of the interval that was compared with the limit."""
+    patients: NonNegativeInt = 0
+    """Number of test patients behind the value; 0 where it was not counted or is below 10."""
+    detectable: DecimalString | None = None
+    """For a drop: the smallest drop that so many patients could have excluded."""
+    reason: Sentence = ""
+    """Why it did not pass."""
 
 
 class CandidateReport(StatusModel):
@@ -82,7 +97,7 @@ class CandidateReport(StatusModel):
     """Digest of the version that the candidate was trained from."""
     tasks: Annotated[tuple[TaskComparison, ...], Field(max_length=128), InOrder] = ()
     """Scores before and after, one for each test set that judges the candidate."""
-    criteria: Annotated[tuple[CriterionResult, ...], Field(max_length=384), InOrder] = ()
+    criteria: Annotated[tuple[CriterionLine, ...], Field(max_length=384), InOrder] = ()
     """Criteria of the gate, each with its result."""
 
     def document(self) -> dict[str, object]:

@@ -1,26 +1,51 @@
 """The gate that a candidate must pass to become the champion, and the change-control plan."""
 
+from decimal import Decimal
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from anamnesis.operator.api.api_model import ApiModel
 from anamnesis.operator.api.cel import cel_rules
 from anamnesis.operator.api.method import KnownMethod
-from anamnesis.operator.api.string_types import MethodName, PathSafeName
-from anamnesis.operator.api.value_types import Share, UniqueItems, UniqueNames
+from anamnesis.operator.api.string_types import SALIENCY_FLOOR_PATTERN, MethodName, PathSafeName
+from anamnesis.operator.api.value_types import Share, UniqueItems, UniqueNames, parse_decimal
 from anamnesis.records import MINIMUM_TEST_PATIENTS
+from anamnesis.registry.gate import SaliencyLimit
 
-_NO_LIMIT_MESSAGE = "the entry sets no limit; add floor, margin or saliencyFloor, or remove the entry"
+_TASK_LIMITS = ("floor", "margin", "recallFloor", "recallMargin", "saliencyFloor", "siteInferred", "calibrationError")
+_NO_LIMIT_MESSAGE = f"the entry sets no limit; add one of {', '.join(_TASK_LIMITS)}, or remove the entry"
+
+
+def _parse_saliency_floor(value: object) -> Decimal | SaliencyLimit:
+    if value in (SaliencyLimit.SAME_CLASS, SaliencyLimit.SAME_CLASS.value):
+        return SaliencyLimit.SAME_CLASS
+    floor = value if isinstance(value, Decimal) else parse_decimal(value)
+    if not 0 <= floor <= 1:
+        raise ValueError(f"expected SameClass, or a decimal from 0 to 1, found {floor}")
+    return floor
+
+
+SaliencyFloor = Annotated[
+    Decimal | SaliencyLimit,
+    BeforeValidator(_parse_saliency_floor),
+    WithJsonSchema(
+        {"type": "string", "maxLength": 32, "pattern": SALIENCY_FLOOR_PATTERN}
+        | cel_rules(
+            (
+                "self == 'SameClass' || (double(self) >= 0.0 && double(self) <= 1.0)",
+                "expected SameClass, or a decimal from 0 to 1",
+            )
+        )
+    ),
+]
 
 
 class TaskGate(ApiModel):
     """Limits of one task that differ from the model's."""
 
     model_config = ConfigDict(
-        json_schema_extra=cel_rules(
-            ("has(self.floor) || has(self.margin) || has(self.saliencyFloor)", _NO_LIMIT_MESSAGE)
-        )
+        json_schema_extra=cel_rules((" || ".join(f"has(self.{name})" for name in _TASK_LIMITS), _NO_LIMIT_MESSAGE))
     )
     name: PathSafeName
     """Name of the task, as in spec.task.name of its Site."""
@@ -28,12 +53,20 @@ class TaskGate(ApiModel):
     """Floor of this task. If omitted, the model's floor."""
     margin: Share | None = None
     """Margin of this task. If omitted, the model's margin."""
-    saliency_floor: Share | None = None
+    recall_floor: Share | None = None
+    """Recall floor of this task. If omitted, the model's recall floor."""
+    recall_margin: Share | None = None
+    """Recall margin of this task. If omitted, the model's recall margin."""
+    saliency_floor: SaliencyFloor | None = None
     """Saliency floor of this task. If omitted, the model's saliency floor."""
+    site_inferred: Share | None = None
+    """Lowest share of this task's images that are answered with its classes. If omitted, the model's."""
+    calibration_error: Share | None = None
+    """Largest calibration error of this task. If omitted, the model's."""
 
     @model_validator(mode="after")
     def _check_limit_set(self) -> Self:
-        if self.floor is None and self.margin is None and self.saliency_floor is None:
+        if all(value is None for name, value in self if name != "name"):
             raise ValueError(_NO_LIMIT_MESSAGE)
         return self
 
@@ -54,17 +87,35 @@ class GateSpec(ApiModel):
     )
     floor: Share
     """Lowest value of each task's primary metric on its frozen test set that passes, a decimal in quotes."""
-    margin: Share
-    """How far the score of an earlier task may fall below its best score ever, a decimal in quotes."""
-    saliency_floor: Share | None = None
-    """Lowest agreement (IoU) of the saliency maps with those of the base version. If omitted, it is not judged."""
+    margin: Share = Decimal("0.03")
+    """Largest drop of the primary metric and of AUROC on an earlier task, a decimal in quotes.
+
+    The candidate is compared with its base and with the first accepted version that learned the task, patient by
+    patient.
+    """
+    recall_floor: Share | None = None
+    """Lowest recall of each class at the stored threshold, on every test set. If omitted, a person must approve."""
+    recall_margin: Share = Decimal("0.05")
+    """Largest drop of the recall of each class on an earlier task, compared like the margin."""
+    saliency_floor: SaliencyFloor | None = None
+    """Lowest agreement (IoU) of the saliency maps with those of the base version. If omitted, it is not judged.
+
+    A decimal, or SameClass: what the map of another image of the same class reaches in 95 of 100 cases at that site.
+    """
+    site_inferred: Share = Decimal("0.95")
+    """Lowest share of test images that are answered with their own site's classes where the site is not given."""
+    calibration_error: Share = Decimal("0.05")
+    """Largest expected calibration error on a test set of 100 patients or more."""
     minimum_test_patients: Annotated[int, Field(ge=0, le=100_000, strict=True)] = MINIMUM_TEST_PATIENTS
     """A task is judged where each class has so many test patients; else the candidate stays undecided. 0: always.
 
     Numbers of patients below 10 are not published, so a minimum below 10 is always met.
     """
     approval: Literal["Required", "Automatic"] = "Required"
-    """Required: a candidate that passed becomes the champion only after an UpdateApproval. Automatic: at once."""
+    """Required: a candidate becomes the champion only after an UpdateApproval. Automatic: at once where all passed.
+
+    A candidate with an undecided criterion needs an UpdateApproval in both cases.
+    """
     enforcement: Literal["Enforced", "Advisory"] = "Enforced"
     """Enforced: a candidate that fails is rejected. Advisory: the verdict is only recorded; for research."""
     tasks: Annotated[tuple[TaskGate, ...], Field(max_length=64), UniqueNames] = ()
@@ -75,6 +126,13 @@ class GateSpec(ApiModel):
         if self.enforcement == "Advisory" and self.approval != "Automatic":
             raise ValueError(_ADVISORY_MESSAGE)
         return self
+
+
+class AnswersSpec(ApiModel):
+    """How the model answers."""
+
+    site_required: Annotated[bool, Field(strict=True)] = False
+    """True: the model answers only where the site of an image is given; the gate then sets no siteInferred."""
 
 
 class ChangePlanSpec(ApiModel):

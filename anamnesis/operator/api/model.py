@@ -9,7 +9,7 @@ from pydantic_core import CoreSchema
 from anamnesis.operator.api.api_model import ApiModel, Metadata, Resource, SecretReference
 from anamnesis.operator.api.backend import BackendSpec, KubeflowBackendSpec
 from anamnesis.operator.api.cel import RULES_KEYWORD, cel_rules
-from anamnesis.operator.api.gate import ChangePlanSpec, GateSpec
+from anamnesis.operator.api.gate import AnswersSpec, ChangePlanSpec, GateSpec
 from anamnesis.operator.api.method import MethodSpec, supported_methods
 from anamnesis.operator.api.signing import SigningSpec
 from anamnesis.operator.api.split_key import SplitKeySpec
@@ -98,6 +98,7 @@ class ContinualModelSpec(ApiModel):
     """The Sites that the model learns from, in the order in which they joined."""
     trigger: TriggerSpec = TriggerSpec()
     gate: GateSpec
+    answers: AnswersSpec = AnswersSpec()
     evaluation: EvaluationSpec | None = None
     change_plan: ChangePlanSpec = ChangePlanSpec()
     registry: RegistrySpec

@@ -139,6 +139,8 @@ def _field_type(kind: typing.Any) -> typing.Any:
         return typing.Annotated[Mapping[str, _field_type(arguments[1])], Field(max_length=_MAXIMUM_ITEMS)]  # type: ignore[misc]
     if dataclasses.is_dataclass(kind):
         return record_model(typing.cast(type, kind))
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return _TEXT_TYPE  # a number or a word; ``decode`` checks it
     if isinstance(kind, type) and issubclass(kind, Enum):
         return typing.Literal[tuple(member.value for member in kind)]
     raise TypeError(
@@ -147,7 +149,8 @@ def _field_type(kind: typing.Any) -> typing.Any:
 
 
 def _without_none(kind: object) -> object:
-    return next(argument for argument in typing.get_args(kind) if argument is not types.NoneType)
+    arguments = [argument for argument in typing.get_args(kind) if argument is not types.NoneType]
+    return arguments[0] if len(arguments) == 1 else typing.Union[tuple(arguments)]  # noqa: UP007  (made at run time)
 
 
 def _convert_leaves(kind: typing.Any, value: typing.Any, conversions: Mapping[object, Convert]) -> typing.Any:

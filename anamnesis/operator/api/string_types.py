@@ -31,6 +31,7 @@ OPTIONAL_LABEL_NAME_PATTERN = rf"^(([a-z0-9]([-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_L
 LABEL_VALUE_PATTERN = rf"^({_LABEL_PART})?$"
 ABSOLUTE_PATH_PATTERN = r"^/.+$"
 DECIMAL_PATTERN = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?$"
+SALIENCY_FLOOR_PATTERN = rf"^(SameClass|{DECIMAL_PATTERN[1:-1]})$"
 PUBLIC_KEY_PATTERN = r"^[A-Za-z0-9+/]{43}=$"
 NUMBER_PATTERN = r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$"
 
@@ -78,6 +79,7 @@ PATTERN_DESCRIPTIONS: Mapping[str, str] = {
     ABSOLUTE_PATH_PATTERN: "an absolute path, like /data",
     PUBLIC_KEY_PATTERN: "a public key, as 'anamnesis key signing' prints it",
     DECIMAL_PATTERN: 'a decimal in quotes, like "0.80"',
+    SALIENCY_FLOOR_PATTERN: 'SameClass, or a decimal in quotes, like "0.40"',
     NUMBER_PATTERN: 'a number in quotes, like "0.001"',
     CRON_PATTERN: "five fields (minute, hour, day, month, weekday) of numbers or names, like 30 2 * * MON-FRI",
 }

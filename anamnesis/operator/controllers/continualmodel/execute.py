@@ -146,7 +146,7 @@ class ActionExecutor:
         state, update = self._state, self._state.find_update(action.update)
         result = state.registry.result_of(update)
         assert result is not None  # only an update with a version is decided about
-        policy = gate_policy(state.model.resource.spec.gate)
+        policy = gate_policy(state.model.resource.spec)
         decision = evaluate_gate(self._registry, result.version, policy, update_tests(update, result))
         record_decision(self._registry, decision, state.operator_identity, decision.reason, clock=self._state_time)
 

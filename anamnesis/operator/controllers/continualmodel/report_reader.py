@@ -23,6 +23,6 @@ def read_report_digest(
         history=state.history,
         previous=None,
     )
-    decisions = decide_versions(undecided, gate_policy(model.spec.gate), state, evaluations)
+    decisions = decide_versions(undecided, gate_policy(model.spec), state, evaluations)
     reports = build_reports(undecided, decisions, state, evaluations)
     return next((report.digest for report in reports.values()), "")

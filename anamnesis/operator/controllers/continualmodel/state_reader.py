@@ -221,7 +221,7 @@ def _read_gate_state(
         history=registry.history,
         previous=previous_state.evaluations if previous_state else None,
     )
-    decisions = decide_versions(undecided, gate_policy(model.spec.gate), registry, evaluations)
+    decisions = decide_versions(undecided, gate_policy(model.spec), registry, evaluations)
     return _GateState(
         evaluations,
         best_promoted_scores(learned_tests, registry, evaluations),

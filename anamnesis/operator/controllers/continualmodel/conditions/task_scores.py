@@ -9,8 +9,8 @@ from anamnesis.operator.api.scores import Score
 from anamnesis.operator.api.status import TaskStatus
 from anamnesis.operator.controllers.continualmodel.state import ModelState
 from anamnesis.operator.requests import gate_policy
-from anamnesis.records import EvaluationSet, Measurement, Metric, SiteRef
-from anamnesis.registry.gate import FORGETTING, SALIENCY, SALIENCY_METRIC
+from anamnesis.records import Evaluation, EvaluationSet, Measurement, Metric, SiteRef
+from anamnesis.registry.gate import FORGETTING, SALIENCY, SALIENCY_METRIC, SAME_CLASS_METRIC, SaliencyLimit
 
 
 def task_statuses(state: ModelState) -> tuple[TaskStatus, ...]:
@@ -35,7 +35,7 @@ def _task_status(
     state: ModelState, site: SiteRef, measurement_by_set: Mapping[tuple[str, EvaluationSet], Measurement]
 ) -> TaskStatus:
     metric, spec = site.task.primary_metric, state.model.resource.spec
-    limits = gate_policy(spec.gate).limits_for(site.task.name)
+    limits = gate_policy(spec).limits_for(site.task.name)
     evaluation_by_name = {
         evaluation.name: evaluation
         for evaluation in state.evaluations.by_version[state.registry.champion]
@@ -65,12 +65,19 @@ def _task_status(
         "margin": _decimal_text(limits.margin),
         "recent_floor": _decimal_text(limits.floor if recent_floor is None else recent_floor),
         "saliency": _decimal_text(saliency.value) if saliency else None,
-        "saliency_floor": _decimal_text(limits.saliency_floor),
+        "saliency_floor": _decimal_text(_saliency_floor(limits.saliency_floor, evaluation_by_name.get(SALIENCY))),
         "evaluation_time": scheduled_evaluation.scheduled_time
         if scheduled_evaluation and frozen_measurement
         else (promotion.time if promotion else None),
     }
     return TaskStatus.model_validate(values, by_name=True, by_alias=False)
+
+
+def _saliency_floor(limit: Decimal | SaliencyLimit | None, evaluation: Evaluation | None) -> Decimal | None:
+    if not isinstance(limit, SaliencyLimit):
+        return limit
+    measured = evaluation.metrics.get(SAME_CLASS_METRIC) if evaluation else None
+    return measured.value if measured else None
 
 
 def _score_fields(metric: Metric | None) -> dict[str, object] | None:

@@ -1,117 +1,38 @@
 """The gate: decides on a candidate from a policy and evaluations. Pure; decimals are compared exactly."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from decimal import Context, Decimal, Inexact
-from enum import StrEnum
 
 from anamnesis.records import (
-    MINIMUM_TEST_PATIENTS,
     Criterion,
+    CriterionResult,
     Decision,
     Enforcement,
     Evaluation,
     EvaluationSet,
     InputError,
-    Task,
     TaskType,
     Verdict,
     Version,
 )
+from anamnesis.registry.gate.policy import ApprovalMode, GatePolicy, SaliencyLimit, TaskLimits
+from anamnesis.registry.gate.required_test_set import (
+    FORGETTING,
+    SALIENCY,
+    RequiredTestSet,
+    evaluation_label,
+    is_evaluation_of,
+)
 from anamnesis.registry.history import History, describe_withdrawal
 from anamnesis.registry.small_test_sets import describe_small_classes
 
-FORGETTING, SALIENCY = "forgetting", "saliency"
-SALIENCY_METRIC = "IoU"
+SALIENCY_METRIC, SAME_CLASS_METRIC = "IoU", "IoUSameClass95"
 MISSING_EVALUATIONS = "missing: "
 """Begins the reason of a decision that waits for evaluations, and not for another test set."""
 
 _EXACT_CONTEXT = Context(prec=200, traps=[Inexact])
-
-
-class ApprovalMode(StrEnum):
-    """Whether a person must approve a candidate that passed the gate."""
-
-    REQUIRED = "Required"
-    AUTOMATIC = "Automatic"
-
-
-@dataclass(frozen=True, slots=True)
-class TaskLimits:
-    """Limits of one task; the policy's limit applies where a limit is none.
-
-    Attributes:
-        floor: lowest passing value of the primary metric.
-        margin: largest passing drop of the primary metric below the best score of a promoted version, on earlier tasks.
-        saliency_floor: lowest passing IoU of the saliency maps, on earlier tasks.
-    """
-
-    floor: Decimal | None = None
-    margin: Decimal | None = None
-    saliency_floor: Decimal | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("floor", "margin", "saliency_floor"):
-            limit = getattr(self, name)
-            if limit is not None and not limit.is_finite():
-                raise InputError(f"gate.{name}: expected a finite decimal, found {limit}")
-        if self.margin is not None and self.margin < 0:
-            raise InputError(f"gate.margin: expected 0 or more, found {self.margin}")
-
-
-@dataclass(frozen=True, slots=True)
-class GatePolicy:
-    """The conditions under which a candidate becomes champion.
-
-    Attributes:
-        floor: lowest passing value of the primary metric; none sets no limit.
-        margin: largest passing drop of the primary metric on earlier tasks; none sets no limit.
-        saliency_floor: lowest passing IoU of the saliency maps on earlier tasks; none sets no limit.
-        tasks: limits of single tasks, by the task's name; they replace the limits above.
-        approval: whether a person must approve the candidate.
-        enforcement: whether the verdict is binding.
-        minimum_test_patients: a task with a limit is judged where each class has so many test patients.
-    """
-
-    floor: Decimal | None = None
-    margin: Decimal | None = None
-    saliency_floor: Decimal | None = None
-    tasks: Mapping[str, TaskLimits] = field(default_factory=dict)
-    approval: ApprovalMode = ApprovalMode.REQUIRED
-    enforcement: Enforcement = Enforcement.ENFORCED
-    minimum_test_patients: int = MINIMUM_TEST_PATIENTS
-
-    def __post_init__(self) -> None:
-        TaskLimits(self.floor, self.margin, self.saliency_floor)  # checks them
-
-    def limits_for(self, task: str) -> TaskLimits:
-        """Returns the limits of a task."""
-        task_limits = self.tasks.get(task, TaskLimits())
-        return TaskLimits(
-            self.floor if task_limits.floor is None else task_limits.floor,
-            self.margin if task_limits.margin is None else task_limits.margin,
-            self.saliency_floor if task_limits.saliency_floor is None else task_limits.saliency_floor,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class RequiredTestSet:
-    """A test set on which the candidate must have an evaluation.
-
-    Attributes:
-        site: the site of the test set.
-        task: the task of the site.
-        test_set: digest of the test set.
-        is_new_site: whether the candidate's own update added the site; then its base cannot have learned the task.
-        corrected_labels: number of its cases whose label in the source is not the frozen one any more.
-    """
-
-    site: str
-    task: Task
-    test_set: str
-    is_new_site: bool
-    corrected_labels: int = 0
-
+_SUCCESSES = (CriterionResult.PASSED, CriterionResult.NOT_APPLICABLE)
 
 ReferenceScores = Mapping[tuple[str, str], Decimal]
 """(digest of a test set, metric) -> best score of any promoted version."""
@@ -148,7 +69,7 @@ def decide_promotion(
     frozen_evaluations = [
         item for item in evaluations if item.version == digest and item.evaluation_set is EvaluationSet.FROZEN
     ]
-    relevant_evaluations = [item for item in frozen_evaluations if any(_is_evaluation_of(item, test) for test in tests)]
+    relevant_evaluations = [item for item in frozen_evaluations if any(is_evaluation_of(item, test) for test in tests)]
     results = [
         _evaluate_criteria(_applicable_limits(policy, test, candidate), test, relevant_evaluations, references)
         for test in tests
@@ -211,7 +132,7 @@ def _decide_verdict(
     if small_classes and policy.enforcement is Enforcement.ENFORCED:
         return Verdict.AWAIT_EVALUATIONS, "; ".join(small_classes)
     doubt = "".join(f" ({text})" for text in small_classes)
-    if failed_criteria := [item for item in criteria if item.is_applicable and not item.passed]:
+    if failed_criteria := [item for item in criteria if item.result not in _SUCCESSES]:
         failures = "; ".join(map(_format_failure, failed_criteria))
         return Verdict.REJECT, f"failed {len(failed_criteria)} of {_format_criteria_count(criteria)}: {failures}{doubt}"
     if policy.approval is ApprovalMode.REQUIRED and digest not in history.approvals:
@@ -241,7 +162,7 @@ def _describe_replaced_scores(
 
 
 def _format_criteria_count(criteria: Sequence[Criterion]) -> str:
-    count = sum(criterion.is_applicable for criterion in criteria)
+    count = sum(criterion.result is not CriterionResult.NOT_APPLICABLE for criterion in criteria)
     return "1 criterion" if count == 1 else f"{count} criteria"
 
 
@@ -256,7 +177,7 @@ def _is_judged(
 ) -> bool:
     """Whether a limit applies to the scores of an evaluation."""
     return any(
-        _is_evaluation_of(evaluation, test) and _applicable_limits(policy, test, candidate) != TaskLimits()
+        is_evaluation_of(evaluation, test) and _applicable_limits(policy, test, candidate) != TaskLimits()
         for test in tests
     )
 
@@ -269,21 +190,26 @@ def _evaluate_criteria(
     score = _worst_score(evaluations, test, FORGETTING, metric)
     best_score = references.get((test.test_set, metric))
     criteria = []
-    missing_evaluations = [] if score is not None else [_evaluation_label(test, FORGETTING)]
+    missing_evaluations = [] if score is not None else [evaluation_label(test, FORGETTING)]
     if limits.floor is not None:
         criteria.append(_floor_criterion("floor", test, score, limits.floor))
     if limits.margin is not None:
         score_drop = None if score is None or best_score is None else _exact_difference(best_score, score)
         criteria.append(_forgetting_criterion(test, score_drop, limits.margin))
         if best_score is None:
-            missing_evaluations.append(f"{_evaluation_label(test, FORGETTING)} of a promoted version, for the margin")
+            missing_evaluations.append(f"{evaluation_label(test, FORGETTING)} of a promoted version, for the margin")
     if limits.saliency_floor is not None:
         is_applicable = _has_saliency_maps(test, evaluations)
         overlap = _worst_score(evaluations, test, SALIENCY, SALIENCY_METRIC) if is_applicable else None
-        criterion = _floor_criterion("saliency", test, overlap, limits.saliency_floor)
-        criteria.append(replace(criterion, is_applicable=is_applicable))
+        floor = (
+            _worst_score(evaluations, test, SALIENCY, SAME_CLASS_METRIC)
+            if isinstance(limits.saliency_floor, SaliencyLimit)
+            else limits.saliency_floor
+        )
+        criterion = _floor_criterion("saliency", test, overlap, floor)
+        criteria.append(criterion if is_applicable else replace(criterion, result=CriterionResult.NOT_APPLICABLE))
         if is_applicable and overlap is None:
-            missing_evaluations.append(_evaluation_label(test, SALIENCY))
+            missing_evaluations.append(evaluation_label(test, SALIENCY))
     return criteria, missing_evaluations
 
 
@@ -291,35 +217,32 @@ def _has_saliency_maps(test: RequiredTestSet, evaluations: Sequence[Evaluation])
     """Whether there is something to measure: not in a segmentation, nor where the evaluator reported no maps."""
     if test.task.type is not TaskType.CLASSIFICATION:
         return False
-    stored = [item for item in evaluations if item.name == SALIENCY and _is_evaluation_of(item, test)]
+    stored = [item for item in evaluations if item.name == SALIENCY and is_evaluation_of(item, test)]
     return not stored or any(item.metrics for item in stored)
 
 
-def _floor_criterion(name: str, test: RequiredTestSet, value: Decimal | None, limit: Decimal) -> Criterion:
-    passed = None if value is None else value >= limit
-    return Criterion(name=name, site=test.site, task=test.task.name, value=value, limit=limit, passed=passed)
+def _floor_criterion(name: str, test: RequiredTestSet, value: Decimal | None, limit: Decimal | None) -> Criterion:
+    return _criterion(name, test, value, limit, None if value is None or limit is None else value >= limit)
 
 
 def _forgetting_criterion(test: RequiredTestSet, value: Decimal | None, limit: Decimal) -> Criterion:
-    passed = None if value is None else value <= limit
-    return Criterion(name="forgetting", site=test.site, task=test.task.name, value=value, limit=limit, passed=passed)
+    return _criterion("forgetting", test, value, limit, None if value is None else value <= limit)
 
 
-def _is_evaluation_of(evaluation: Evaluation, test: RequiredTestSet) -> bool:
-    required_key = (test.site, test.task.name, test.test_set)
-    return (evaluation.site, evaluation.task, evaluation.test_set) == required_key and evaluation.name in (
-        FORGETTING,
-        SALIENCY,
-    )
+def _criterion(
+    name: str, test: RequiredTestSet, value: Decimal | None, limit: Decimal | None, passed: bool | None
+) -> Criterion:
+    results = {None: CriterionResult.MISSING, True: CriterionResult.PASSED, False: CriterionResult.FAILED}
+    return Criterion(name=name, site=test.site, task=test.task.name, value=value, limit=limit, result=results[passed])
 
 
 def _worst_score(evaluations: Sequence[Evaluation], test: RequiredTestSet, name: str, metric: str) -> Decimal | None:
     values = []
     for item in evaluations:
-        if item.name == name and item.metrics and _is_evaluation_of(item, test):
+        if item.name == name and item.metrics and is_evaluation_of(item, test):
             if metric not in item.metrics:
                 raise InputError(
-                    f"{_evaluation_label(test, name)}: the evaluation has no metric {metric}; "
+                    f"{evaluation_label(test, name)}: the evaluation has no metric {metric}; "
                     f"set primaryMetric of the task to one of {', '.join(sorted(item.metrics))}"
                 )
             values.append(item.metrics[metric].value)
@@ -334,10 +257,6 @@ def _exact_difference(best_score: Decimal, score: Decimal) -> Decimal:
             f"the difference of the scores {best_score:.6f} and {score:.6f} has more than "
             f"{_EXACT_CONTEXT.prec} digits; this is a fault of the program: report it with the log"
         ) from None
-
-
-def _evaluation_label(test: RequiredTestSet, evaluation: str) -> str:
-    return f"{evaluation} evaluation of {test.task.name} at {test.site}"
 
 
 def _format_failure(criterion: Criterion) -> str:
