@@ -53,8 +53,8 @@ class TaskContext:
         site: name of the site.
         labels: the model's label space with this task's labels in it.
         class_indices: which columns of the logits belong to this task.
-        other_sites: the columns of the logits that each other site taught, by the site's name; empty for a model of this
-            site alone. A site that returns brings all its data: a method replaces what it has of the site, and
+        other_sites: the columns of the logits that each other site taught, by the site's name; empty for a model of
+            this site alone. A site that returns brings all its data: a method replaces what it has of the site, and
             protects the knowledge of the others.
         settings: budget and precision.
         streams: named random streams of this update.

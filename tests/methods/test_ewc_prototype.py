@@ -18,7 +18,7 @@ from anamnesis.methods.classification import SoftmaxScope
 from anamnesis.methods.ewc_prototype import EWCPrototype
 from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
 from anamnesis.methods.features.saliency_maps import MapDistance, MapNormalisation
-from anamnesis.methods.features.visual_prototypes import PrototypeKind, PrototypeMap, PrototypeSharing
+from anamnesis.methods.features.visual_prototypes import PrototypeMap, PrototypeSharing
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
 from anamnesis.methods.heads.head_refit import HeadRefit
 from anamnesis.methods.heads.task_router import ClassifierMode

@@ -13,8 +13,8 @@ from anamnesis.methods.site_state import site_entries, tensors_by_site
 class SiteStatistics:
     """The sums of each site, and their total over all sites.
 
-    A Gram matrix is symmetric: each site's is stored as its upper triangle, in half the bytes. The total does not depend
-    on the order in which the sites were learned, bit for bit.
+    A Gram matrix is symmetric: each site's is stored as its upper triangle, in half the bytes. The total does not
+    depend on the order in which the sites were learned, bit for bit.
 
     Attributes:
         features: D, number of features.

@@ -49,8 +49,8 @@ class ClassifierOptions:
         prototype_weight: weight of the prototypes in the choice of the class within the task, where the mode is
             ``routed``.
         refit_ridge: above 0, the rows of the head become the linear discriminant of the classes at the end of a task
-            whose classes no other site taught, with this number added to the diagonal of the scatter; 0 keeps the trained rows.
-            Use it only where no two sites share a task: else the head forgets the first of them.
+            whose classes no other site taught, with this number added to the diagonal of the scatter; 0 keeps the
+            trained rows. Use it only where no two sites share a task: else the head forgets the first of them.
     """
 
     mode: ClassifierMode = ClassifierMode.AUTO
