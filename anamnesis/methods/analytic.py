@@ -14,7 +14,7 @@ from torch import Tensor
 from anamnesis.methods.base import Data, Prediction, PredictionRequest, Stage, StateDict, TaskContext, part_tensors
 from anamnesis.methods.classification import ClassificationMethod
 from anamnesis.methods.features.feature_statistics import FeatureStatistics
-from anamnesis.methods.features.site_statistics import SiteStatistics
+from anamnesis.methods.features.site_sums import SiteSums
 from anamnesis.methods.option_checks import check_bounds, check_rules, count_between
 from anamnesis.methods.site_state import tensors_by_site
 from anamnesis.networks import build_backbone
@@ -80,7 +80,7 @@ class AnalyticMethod(ClassificationMethod[Options]):
         is_random = self.options.features is BackboneSource.RANDOM
         backbone = RandomBackbone(spec.channels, seed) if is_random else build_backbone(spec, seed)
         network = GridClassifier(backbone, self.options.grid)
-        self._statistics = SiteStatistics(network.head.weight.shape[1])
+        self._statistics = SiteSums(network.head.weight.shape[1])
         return network
 
     @abstractmethod

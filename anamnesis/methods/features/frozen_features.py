@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from anamnesis.methods.base import StateDict, part_tensors
 from anamnesis.methods.features.feature_statistics import FeatureStatistics, linear_logits
-from anamnesis.methods.features.site_statistics import SiteStatistics
+from anamnesis.methods.features.site_sums import SiteSums
 from anamnesis.networks import Classifier
 from anamnesis.networks.random_features import GRID, RandomFeatures, average_over_grid
 
@@ -64,7 +64,7 @@ class FrozenFeatures:
 
     def __init__(self, name: str, extractor: RandomFeatures | EncoderFeatures, ridge: float) -> None:
         self.name, self.extractor, self.ridge = name, extractor, ridge
-        self.statistics, self._discriminant_weights = SiteStatistics(extractor.width_out), torch.zeros(0)
+        self.statistics, self._discriminant_weights = SiteSums(extractor.width_out), torch.zeros(0)
 
     def copy_encoder(self, network: Classifier, site: str) -> None:
         """Copies the encoder of ``network`` if the features are an encoder's and only ``site`` has sums."""

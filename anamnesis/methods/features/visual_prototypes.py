@@ -251,8 +251,8 @@ class VisualPrototypes(MethodComponent):
         """Removes the prototypes of ``site``; the columns of the others become positions in ``kept_columns``."""
         self.by_site.pop(site, None)
         for other_site, stored in self.by_site.items():
-            kept = torch.tensor(kept_columns, device=stored.columns.device)
-            self.by_site[other_site] = replace(stored, columns=torch.searchsorted(kept, stored.columns))
+            column_tensor = torch.tensor(kept_columns, device=stored.columns.device)
+            self.by_site[other_site] = replace(stored, columns=torch.searchsorted(column_tensor, stored.columns))
 
     def clear_task_state(self) -> None:
         """Drops what only the current task needs."""

@@ -147,13 +147,13 @@ class ReplayBuffer:
         self.remove_site(site)
         if self.samples is None:
             return
-        kept = torch.tensor(kept_columns, device=self.samples.targets.device)
+        column_tensor = torch.tensor(kept_columns, device=self.samples.targets.device)
         logits, counts = self.samples.logits, self.samples.class_counts
         self.samples = replace(
             self.samples,
-            targets=torch.searchsorted(kept, self.samples.targets),
-            logits=logits[:, kept[kept < logits.shape[1]]],
-            class_counts=torch.searchsorted(kept, counts),
+            targets=torch.searchsorted(column_tensor, self.samples.targets),
+            logits=logits[:, column_tensor[column_tensor < logits.shape[1]]],
+            class_counts=torch.searchsorted(column_tensor, counts),
         )
 
     def draw(self, count: int, generator: torch.Generator) -> StoredSamples:

@@ -10,7 +10,7 @@ from anamnesis.methods.features.feature_statistics import FeatureStatistics
 from anamnesis.methods.site_state import site_entries, tensors_by_site
 
 
-class SiteStatistics:
+class SiteSums:
     """The sums of each site, and their total over all sites.
 
     A Gram matrix is symmetric: each site's is stored as its upper triangle, in half the bytes. The total does not
