@@ -1,8 +1,8 @@
 """The base of the methods in closed form: a frozen backbone, a grid of cells, and sums over images."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import ClassVar, TypeVar
 
@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
-from anamnesis.methods.base import Data, Prediction, PredictionRequest, Stage, StateDict, TaskContext, part_tensors
+from anamnesis.methods.base import Branch, Data, Stage, StateDict, TaskContext, part_tensors
 from anamnesis.methods.classification import ClassificationMethod
 from anamnesis.methods.features.feature_statistics import FeatureStatistics
 from anamnesis.methods.features.site_sums import SiteSums
@@ -151,10 +151,15 @@ class AnalyticMethod(ClassificationMethod[Options]):
         self.network.head.weight.copy_(head_weights[:, :-1])
         self.network.head.bias.copy_(head_weights[:, -1])
 
-    def predict(self, images: Tensor, request: PredictionRequest) -> Prediction:
-        """Predicts as every classifier, but always in float32, like the sums behind the head."""
+    def explained_features(self, images: Tensor) -> tuple[Branch, ...]:
+        """Returns the frozen feature maps, always in float32, like the sums behind the head."""
         with torch.autocast(images.device.type, enabled=False):
-            return super().predict(images, request)
+            return tuple(replace(branch, learns=False) for branch in super().explained_features(images))
+
+    def answer_from(self, features: Sequence[Tensor]) -> Tensor:
+        """Returns the head's logits [N, K], always in float32."""
+        with torch.autocast(features[0].device.type, enabled=False):
+            return super().answer_from(features)
 
     def state_dict(self) -> StateDict:
         """Returns the network and the sums."""

@@ -7,7 +7,7 @@ the device; it gets images only through ``Data``, and files only through ``TaskC
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
 
@@ -207,6 +207,21 @@ class Prediction:
     embedding: Tensor | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Feature maps that an answer reads.
+
+    Attributes:
+        name: unique in a method, and the same in all its versions.
+        features: [N, C, h, w].
+        learns: whether later updates change the weights behind the maps; frozen ones retain their maps by construction.
+    """
+
+    name: str
+    features: Tensor
+    learns: bool
+
+
 class Method(ABC, Generic[Options]):
     """A method of continual learning. One file each; see ``finetune`` for the shortest.
 
@@ -266,6 +281,17 @@ class Method(ABC, Generic[Options]):
             kept_columns: the columns of the logits that another site taught too, sorted; the others are removed.
         """
         raise NotImplementedError(f"method {self.name} cannot remove a site; this is a fault of the method's code")
+
+    def explained_features(self, images: Tensor) -> tuple[Branch, ...]:
+        """Returns everything that the answer to images [N, C, H, W] reads; nothing where no map can explain it.
+
+        The caller has set evaluation mode. ``answer_from`` these features are the logits of ``predict``.
+        """
+        return ()
+
+    def answer_from(self, features: Sequence[Tensor]) -> Tensor:
+        """Returns the answer's logits [N, K], differentiable in the features of each branch, in their order."""
+        raise NotImplementedError(f"method {self.name!r} has no explained features")
 
     def state_dict(self) -> StateDict:
         """Returns all state of the next update, by ``part/name``."""

@@ -13,7 +13,7 @@ fixed; the alignment is ramped up; at the end prototypes, their maps, Fisher inf
 ``docs/methods/ewc_prototype.md`` has formulas, interpretations and known problems.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -21,16 +21,15 @@ from torch import Tensor
 
 from anamnesis.methods.base import (
     Batch,
+    Branch,
     Data,
     ParameterGroup,
-    Prediction,
-    PredictionRequest,
     Stage,
     StateDict,
     TaskContext,
     TrainingStep,
 )
-from anamnesis.methods.classification import ClassificationMethod, restrict_logits
+from anamnesis.methods.classification import ClassificationMethod
 from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
 from anamnesis.methods.features.frozen_features import build_frozen_features
 from anamnesis.methods.features.latent_prototypes import LatentPrototypes
@@ -207,17 +206,21 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
         for component in reversed(self.components):  # latent prototypes are dropped after their last use
             component.end_task(self.network, context, data)
 
-    @torch.no_grad()
-    def predict(self, images: Tensor, request: PredictionRequest) -> Prediction:
-        """Returns logits, or log-probabilities where the class prototypes take part."""
-        prediction = super().predict(images, replace(request, class_indices=()))
-        logits = prediction.logits
-        assert logits is not None
-        if self.router and self.options.classifier_mode is ClassifierMode.ROUTED:
-            logits = self.router.route_logits(images, logits)
-        elif self.router:
-            logits = self.router.log_probs(images)
-        return replace(prediction, logits=restrict_logits(logits, request.class_indices))
+    def explained_features(self, images: Tensor) -> tuple[Branch, ...]:
+        """Returns the feature maps of the network and of the class prototypes, as far as they answer."""
+        if not self.router:
+            return super().explained_features(images)
+        if self.options.classifier_mode is ClassifierMode.PROTOTYPES:
+            return self.router.branches(images)
+        return (*super().explained_features(images), *self.router.branches(images))
+
+    def answer_from(self, features: Sequence[Tensor]) -> Tensor:
+        """Returns logits [N, K], or log-probabilities where the class prototypes take part."""
+        if not self.router:
+            return super().answer_from(features)
+        if self.options.classifier_mode is ClassifierMode.PROTOTYPES:
+            return self.router.log_probs(features)
+        return self.router.route_logits(features[1:], super().answer_from(features))
 
     def forget_site(self, site: str, kept_columns: tuple[int, ...]) -> None:
         """Removes what each component has of ``site``; the weights are not unlearned."""

@@ -6,7 +6,7 @@ grows by one network with each site: the price of no forgetting, to compare with
 returns gets a new network, from a random start on all its data.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from anamnesis.methods.base import (
     Batch,
+    Branch,
     Data,
     Method,
     MethodCapabilities,
@@ -87,21 +88,11 @@ class SpecialistEnsemble(nn.Module):
         """Yields the members, the oldest first."""
         yield from (cast(Classifier, member) for member in self.members)
 
-    def features(self, images: Tensor) -> Tensor:
-        """Maps images [N, C, H, W] to every member's feature maps, [N, members x F, h, w]."""
-        return torch.cat([member.features(images) for member in self.iterate_members()], dim=1)
-
-    def classify(self, features: Tensor) -> Tensor:
-        """Maps feature maps to logits [N, K], with equal probabilities of the members."""
-        return self.combine_members(features, features.new_zeros(len(features), len(self.members)).float())
-
-    def combine_members(self, features: Tensor, member_log_probs: Tensor) -> Tensor:
-        """Returns log p(class | x) [N, K] of feature maps, given log p(member | x) [N, members]."""
+    def combine_members(self, features: Sequence[Tensor], member_log_probs: Tensor) -> Tensor:
+        """Returns log p(class | x) [N, K] of each member's feature maps, given log p(member | x) [N, members]."""
         class_count = 1 + max(max(member_classes) for member_classes in self.class_indices)
-        log_probs = member_log_probs.new_full((len(features), len(self.members), class_count), -torch.inf)
-        for member_index, (member, feature_maps) in enumerate(
-            zip(self.iterate_members(), features.chunk(len(self.members), 1), strict=True)
-        ):
+        log_probs = member_log_probs.new_full((*member_log_probs.shape, class_count), -torch.inf)
+        for member_index, (member, feature_maps) in enumerate(zip(self.iterate_members(), features, strict=True)):
             log_probs[:, member_index, self.class_indices[member_index]] = (
                 member.classify(feature_maps).log_softmax(1) + member_log_probs[:, member_index, None]
             )
@@ -171,16 +162,28 @@ class Specialists(Method[SpecialistsOptions]):
     def predict(self, images: Tensor, request: PredictionRequest) -> Prediction:
         """Returns log-probabilities of all classes and, if requested, the pooled features of all members."""
         self.network.eval()
-        feature_maps = self.network.features(images)
-        logits = self.network.combine_members(feature_maps, self.member_log_probs(images))
-        embedding = feature_maps.float().mean(dim=(2, 3)) if request.with_embedding else None
-        return Prediction(restrict_logits(logits, request.class_indices), embedding=embedding)
+        features = [branch.features for branch in self.explained_features(images)]
+        pooled_features = [maps.float().mean(dim=(2, 3)) for maps in features[:-1]]
+        embedding = torch.cat(pooled_features, dim=1) if request.with_embedding else None
+        return Prediction(restrict_logits(self.answer_from(features), request.class_indices), embedding=embedding)
 
-    def member_log_probs(self, images: Tensor) -> Tensor:
-        """Returns log p(member | x), [N, members], of images [N, C, H, W]."""
+    def explained_features(self, images: Tensor) -> tuple[Branch, ...]:
+        """Returns the feature maps of all members, frozen after their own update, and those of the router."""
+        members = enumerate(self.network.iterate_members())
+        return (
+            *(Branch(f"member_{number}", member.features(images), learns=False) for number, member in members),
+            Branch("router", self.network.router.feature_maps(images), learns=False),
+        )
+
+    def answer_from(self, features: Sequence[Tensor]) -> Tensor:
+        """Returns log-probabilities [N, K] of the members' feature maps and, last, the router's."""
+        return self.network.combine_members(features[:-1], self.member_log_probs(features[-1]))
+
+    def member_log_probs(self, feature_maps: Tensor) -> Tensor:
+        """Returns log p(member | x), [N, members], of the router's feature maps [N, C, h, w]."""
         if not len(self._router_weights):
             self._router_weights = self._sum_router_statistics().solve_discriminant(self.options.strength)
-        class_log_probs = linear_logits(self.network.router(images), self._router_weights).log_softmax(1)
+        class_log_probs = linear_logits(self.network.router.pool(feature_maps), self._router_weights).log_softmax(1)
         class_counts = [len(member_classes) for member_classes in self.network.class_indices]
         return torch.stack(
             [member_block.logsumexp(1) for member_block in torch.split(class_log_probs, class_counts, 1)], 1

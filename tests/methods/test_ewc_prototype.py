@@ -11,7 +11,7 @@ import pytest
 import torch
 from builders.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_of, prototype_options
 
-from anamnesis.evaluation.saliency import grad_cam
+from anamnesis.evaluation.saliency import explain_classes
 from anamnesis.methods import PredictionRequest, TrainingStep
 from anamnesis.methods.base import Method, TrainingLog
 from anamnesis.methods.classification import SoftmaxScope
@@ -249,7 +249,9 @@ def test_routed_is_the_probability_of_the_task_times_that_of_the_class_in_it() -
     images = torch.rand(6, 1, 16, 16)
     with torch.no_grad():
         assert method.router is not None
-        class_probabilities = method.router.log_probs(images).exp()
+        class_probabilities = method.router.log_probs(
+            [branch.features for branch in method.router.branches(images)]
+        ).exp()
         logits = method.network(images)
     routed_logits = method.predict(images, PredictionRequest()).logits
     assert routed_logits is not None
@@ -293,11 +295,19 @@ def test_the_head_of_new_classes_is_their_discriminant_and_old_rows_stay() -> No
     assert torch.equal(method.network.head.weight, before)
 
 
-def test_reports_see_where_it_looks() -> None:
-    method = trained_on_first()
-    maps = grad_cam(method.network, torch.rand(4, 1, 16, 16), torch.tensor([0, 1, 0, 1]), (0, 1))
-    assert maps.shape == (4, 2, 2)
-    assert maps.isfinite().all()
+@pytest.mark.parametrize(
+    ("mode", "branches"), [(ClassifierMode.LINEAR, 1), (ClassifierMode.PROTOTYPES, 2), (ClassifierMode.ROUTED, 3)]
+)
+def test_maps_explain_all_that_the_classifier_reads(mode: ClassifierMode, branches: int) -> None:
+    method = trained_on_first({"classifier.mode": mode})
+    images = torch.rand(4, 1, 16, 16)
+    features = [branch.features for branch in method.explained_features(images)]
+    assert len(features) == branches
+    assert torch.equal(method.answer_from(features), method.predict(images, PredictionRequest()).logits)
+    maps = explain_classes(method, images, torch.tensor([0, 1, 0, 1]), (0, 1))
+    assert maps.whole.shape == ((4, 2, 2) if mode is ClassifierMode.LINEAR else (4, 4, 4))
+    assert (maps.learned is None) == (mode is ClassifierMode.PROTOTYPES)
+    assert maps.whole.isfinite().all()
 
 
 def test_10_a_site_that_shares_no_prototypes_leaves_none() -> None:

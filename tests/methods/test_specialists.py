@@ -5,7 +5,7 @@ import copy
 import torch
 from builders.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_of
 
-from anamnesis.evaluation.saliency import grad_cam
+from anamnesis.evaluation.saliency import explain_classes
 from anamnesis.methods import PredictionRequest
 from anamnesis.methods.specialists import Specialists, SpecialistsOptions
 from anamnesis.records import Configuration, TrainingSettings
@@ -34,20 +34,20 @@ def test_both_sites_stay_learned_with_and_without_the_task_being_given() -> None
     method = Specialists(SpecialistsOptions(strength=1.0), SPEC, seed=0)
     first = learn(method, FIRST)
     before = copy.deepcopy(method.network.members[0].state_dict())
-    maps = grad_cam(method.network, first.images.float(), first.targets, (0, 1))
+    maps = explain_classes(method, first.images.float(), first.targets, (0, 1)).whole
     second = learn(method, FIRST, SECOND, turned=True)
     after = method.network.members[0].state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     assert accuracy(method, first) > 0.9
     assert accuracy(method, second) > 0.9
     assert accuracy(method, first, (0, 1)) > 0.9
-    member_log_probs = method.member_log_probs(first.images.float())
+    member_log_probs = method.member_log_probs(method.explained_features(first.images.float())[-1].features)
     assert (member_log_probs.argmax(1) == 0).float().mean() > 0.9
     torch.testing.assert_close(
         method.predict(first.images.float(), PredictionRequest()).logits.exp().sum(1), torch.ones(40)
     )
     # Two networks side by side still look where the first one looked.
-    later_maps = grad_cam(method.network, first.images.float(), first.targets, (0, 1))
+    later_maps = explain_classes(method, first.images.float(), first.targets, (0, 1)).whole
     torch.testing.assert_close(later_maps, maps, rtol=1e-3, atol=1e-4)
 
 

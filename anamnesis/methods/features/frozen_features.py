@@ -47,11 +47,19 @@ class EncoderFeatures(nn.Module):
         self.grid = max((side for side in range(1, GRID + 1) if width * side**2 <= MAXIMUM_FEATURES), default=1)
         self.width_out = width * self.grid**2
 
-    @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         """Maps [N, C, H, W] in [0, 1] to [N, ``width_out``], always in float32."""
+        return self.pool(self.feature_maps(images))
+
+    @torch.no_grad()
+    def feature_maps(self, images: Tensor) -> Tensor:
+        """Maps [N, C, H, W] in [0, 1] to [N, F, h, w], always in float32."""
         with torch.autocast(images.device.type, enabled=False):
-            return average_over_grid(self.backbone(images.float()), self.grid)
+            return self.backbone(images.float())  # type: ignore[no-any-return]
+
+    def pool(self, feature_maps: Tensor) -> Tensor:
+        """Maps feature maps [N, F, h, w] to [N, ``width_out``]."""
+        return average_over_grid(feature_maps, self.grid)
 
 
 class FrozenFeatures:
@@ -81,14 +89,18 @@ class FrozenFeatures:
         self.statistics.forget(site, kept_columns)
         self._discriminant_weights = torch.zeros(0)
 
-    def log_probs(self, images: Tensor) -> Tensor:
-        """Returns log p(class | x), [N, K], with equal priors; minus infinity for a class without images."""
+    def feature_maps(self, images: Tensor) -> Tensor:
+        """Returns the frozen feature maps [N, F, h, w] of images."""
         self.to(images.device)
+        return self.extractor.feature_maps(images)
+
+    def log_probs(self, feature_maps: Tensor) -> Tensor:
+        """Returns log p(class | x), [N, K], with equal priors; minus infinity for a class without images."""
         if not len(self._discriminant_weights):
             self._discriminant_weights = self.statistics.total.solve_discriminant(self.ridge)
         is_unseen = self.statistics.total.sums[:, -1] == 0
         return (
-            linear_logits(self.extractor(images), self._discriminant_weights)
+            linear_logits(self.extractor.pool(feature_maps), self._discriminant_weights)
             .masked_fill(is_unseen, -torch.inf)
             .log_softmax(1)
         )
