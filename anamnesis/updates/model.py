@@ -24,11 +24,14 @@ from anamnesis.storage.documents import check_schema
 from anamnesis.storage.store import Store
 from anamnesis.updates.site_features import PART_PREFIX, SiteFeatures
 from anamnesis.updates.state_blobs import pack_state, unpack_state
+from anamnesis.updates.stored_operating_points import (
+    OPERATING_POINTS_PART,
+    pack_operating_points,
+    read_operating_points,
+)
 
 DESCRIPTION_PART = "model"
 """Name of the part that describes the weights."""
-OPERATING_POINTS_PART = "operating_points"
-"""Name of the part with the operating point of each site that has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,15 +149,15 @@ def load_model(store: Store, digest: str, configuration: Configuration | None = 
             "empty registry"
         )
     method = build_method(target_configuration)
-    blobs = {part: read_part(store, version, part) for part in version.parts if part != DESCRIPTION_PART}
-    points = blobs.pop(OPERATING_POINTS_PART, b"{}")
+    state_parts = set(version.parts) - {DESCRIPTION_PART, OPERATING_POINTS_PART}
+    blobs = {part: read_part(store, version, part) for part in sorted(state_parts)}
     site_blobs = {part: blobs.pop(part) for part in version.parts if part.startswith(PART_PREFIX)}
     method.load_state_dict(unpack_state(blobs), len(description.labels))
     return LoadedModel(
         method,
         description,
         SiteFeatures.unpack(target_configuration.network.channels, site_blobs),
-        {site: decode(OperatingPoint, point, OPERATING_POINTS_PART) for site, point in json.loads(points).items()},
+        read_operating_points(store, version),
     )
 
 
@@ -162,5 +165,5 @@ def version_blobs(model: LoadedModel) -> dict[str, bytes]:
     """Returns every part of a version: the method's state, its description, and what it knows about its sites."""
     blobs = {**pack_state(model.method.state_dict()), **model.site_features.pack()}
     if model.operating_points:
-        blobs[OPERATING_POINTS_PART] = canonical_json(encode(model.operating_points))
+        blobs[OPERATING_POINTS_PART] = pack_operating_points(model.operating_points)
     return {**blobs, DESCRIPTION_PART: canonical_json(encode(model.description))}
