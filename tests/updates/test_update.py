@@ -148,7 +148,7 @@ def test_a_method_that_stores_images_runs_only_where_it_is_allowed(runner: "Upda
     store = open_store(runner.registry)
     assert not list(store.list("versions/"))
     allowed = run_update(replace(runner.request("north"), stored_images=True), snapshot)
-    assert "buffer" in read_version(store, allowed.record.version).parts
+    assert "buffer.north" in read_version(store, allowed.record.version).parts
 
 
 def test_the_checkpoints_of_a_finished_update_are_gone(runner: "UpdateRunner") -> None:
