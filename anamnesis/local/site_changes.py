@@ -69,15 +69,15 @@ class WithdrawnPatients:
 
     Attributes:
         site: name of the site.
-        given: number of patient numbers.
-        known: how many of them have samples in the site's store.
-        tested: how many of them are in the test set in force.
+        patients: number of patient numbers.
+        stored_patients: how many of them have samples in the site's store.
+        tested_patients: how many of them are in the test set in force.
     """
 
     site: str
-    given: int
-    known: int
-    tested: int
+    patients: int
+    stored_patients: int
+    tested_patients: int
 
 
 def withdraw_site_patients(
@@ -95,7 +95,12 @@ def withdraw_site_patients(
     withdrawal = snapshots.withdraw_patients(
         store, key, site.name, identifiers, author=author, reason=reason, recorded_at=format_timestamp(utc_now())
     )
-    return WithdrawnPatients(site.name, withdrawal.given, known=withdrawal.known, tested=withdrawal.tested)
+    return WithdrawnPatients(
+        site.name,
+        withdrawal.patients,
+        stored_patients=withdrawal.stored_patients,
+        tested_patients=withdrawal.tested_patients,
+    )
 
 
 def list_test_set_summaries(selected_model: SelectedModel, site: LoadedResource[Site]) -> tuple[TestSetSummary, ...]:

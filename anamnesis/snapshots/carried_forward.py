@@ -39,7 +39,7 @@ def carry_forward(
     *,
     config: SiteConfig,
     held_out_patients: Collection[str],
-    known: Collection[str],
+    known_pseudonyms: Collection[str],
     stored_contents: Collection[str],
     room: int | None,
 ) -> Unlisted:
@@ -50,12 +50,12 @@ def carry_forward(
         listed: what the source lists.
         config: settings of the site.
         held_out_patients: pseudonyms of patients of issued test and calibration sets.
-        known: pseudonyms of patients and studies that snapshots have or had.
+        known_pseudonyms: pseudonyms of patients and studies that snapshots have or had.
         stored_contents: digests of the images in the site's own store.
         room: largest number of samples to keep, or none for all.
     """
     unlisted = [sample for sample in earlier_samples if sample.split is not Split.PENDING and not listed.lists(sample)]
-    withdrawn_ids = _find_withdrawn(unlisted, {*known, *listed.studies}, listed)
+    withdrawn_ids = _find_withdrawn(unlisted, {*known_pseudonyms, *listed.studies}, listed)
     withdrawn = tuple(sample for sample in unlisted if sample.id in withdrawn_ids)
     remaining = [sample for sample in unlisted if sample.id not in withdrawn_ids]
     usable = [

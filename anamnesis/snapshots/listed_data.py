@@ -78,17 +78,17 @@ def group_rows(rows: Iterable[UnmatchedRow], pseudonyms: Pseudonyms) -> dict[str
     return {study: UnmatchedStudy(patient, study, tuple(members)) for (patient, study), members in groups.items()}
 
 
-def find_missing_rows(studies: Iterable[UnmatchedStudy], known: Collection[str]) -> list[UnmatchedRow]:
+def find_missing_rows(studies: Iterable[UnmatchedStudy], known_pseudonyms: Collection[str]) -> list[UnmatchedRow]:
     """Returns the rows without a file that no earlier sample explains: probably an upload is incomplete.
 
     Args:
         studies: the rows without files.
-        known: pseudonyms of patients and studies that snapshots and frozen sets have or had.
+        known_pseudonyms: pseudonyms of patients and studies that snapshots and frozen sets have or had.
     """
     return [
         row
         for study in studies
-        if study.patient not in known and study.study not in known
+        if study.patient not in known_pseudonyms and study.study not in known_pseudonyms_pseudonyms
         for row in study.rows
         if not row.annotation.is_withdrawn
     ]

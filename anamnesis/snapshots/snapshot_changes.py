@@ -96,7 +96,7 @@ def _find_unlisted(run: IngestRun, read: ReadSource) -> Unlisted:
         read.listed,
         config=run.config,
         held_out_patients=find_frozen_splits(run.store, list_test_sets(run.store)),
-        known=run.known_pseudonyms,
+        known_pseudonyms=run.known_pseudonyms,
         stored_contents=locate_contents(run.store),
         room=max(0, maximum - len(read.samples)) if maximum else None,
     )

@@ -62,14 +62,14 @@ class WithdrawalCounts:
     """What a command withdrew.
 
     Attributes:
-        given: number of identifiers.
-        known: how many of them the store has a sample of.
-        tested: how many of them are in the test set in force.
+        patients: number of identifiers.
+        stored_patients: how many of them the store has a sample of.
+        tested_patients: how many of them are in the test set in force.
     """
 
-    given: int
-    known: int
-    tested: int
+    patients: int
+    stored_patients: int
+    tested_patients: int
 
 
 def list_withdrawals(store: Store) -> tuple[Withdrawal, ...]:
@@ -133,9 +133,9 @@ def withdraw_patients(
     test_sets = list_test_sets(store)
     tested_patients = {sample.patient for sample in (test_sets[-1].samples if test_sets else ())}
     return WithdrawalCounts(
-        given=len(names),
-        known=sum(not stored_patients.isdisjoint(each) for each in patients_of_name.values()),
-        tested=sum(not tested_patients.isdisjoint(each) for each in patients_of_name.values()),
+        patients=len(names),
+        stored_patients=sum(not stored_patients.isdisjoint(each) for each in patients_of_name.values()),
+        tested_patients=sum(not tested_patients.isdisjoint(each) for each in patients_of_name.values()),
     )
 
 

@@ -182,7 +182,7 @@ def test_a_row_corrects_removes_or_withdraws_an_image_whose_file_is_gone(table_s
         second = table_site.ingest(maximum_studies_per_patient=20 + attempt)
         assert len(_training(site, second)) == len(names) - 2
         assert second.counts["carried_forward"] == 2
-        assert not second.counts["quarantined"], "a row of a known patient is no incomplete upload"
+        assert not second.counts["quarantined"], "the table may list what has left"
     differing = set(_training(site, first).items()) - set(_training(site, second).items())
     assert len(differing) == 3
     table_site.change(unchanged, split="withdrawn")  # all of the patient's rows: the sample leaves too
@@ -218,7 +218,7 @@ def test_withdrawn_patients_are_in_no_later_snapshot_or_test_set(site):
             site.store, site.key, "north", numbers, author="a", reason="consent", recorded_at="2026-01-01T00:00:00Z"
         )
 
-    assert withdraw() == withdraw() == WithdrawalCounts(given=4, known=3, tested=1)
+    assert withdraw() == withdraw() == WithdrawalCounts(patients=4, stored_patients=3, tested_patients=1)
     assert len(list_withdrawals(site.store)) == 1
     assert not any(
         number.encode() in site.store.get(info.key) for info in site.store.list("withdrawals/") for number in numbers

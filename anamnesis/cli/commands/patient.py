@@ -61,15 +61,15 @@ def withdraw(
         reason=reason,
     )
     lines = [
-        f"{withdrawn.site}: {withdrawn.given} patients are withdrawn; {withdrawn.known} of them have samples there",
+        f"{withdrawn.site}: {withdrawn.patients} patients are withdrawn; {withdrawn.stored_patients} of them have samples there",
         "the champion keeps what it learned of them until an update without them is promoted; to start one, run: "
         f"anamnesis update -f {files[0]} --site {withdrawn.site}",
     ]
-    if withdrawn.known < withdrawn.given:
+    if withdrawn.stored_patients < withdrawn.patients:
         lines.append("numbers without samples are kept: the patients are left out if they arrive; check the spelling")
-    if withdrawn.tested:
+    if withdrawn.tested_patients:
         lines.append(
-            f"{withdrawn.tested} of them are in the frozen test set, whose scores keep them until you run: "
+            f"{withdrawn.tested_patients} of them are in the frozen test set, whose scores keep them until you run: "
             f"anamnesis testset issue -f {files[0]} --site {withdrawn.site} --reason TEXT"
         )
     print_result(withdrawn, lines, as_json)
