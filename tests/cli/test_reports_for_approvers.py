@@ -17,7 +17,7 @@ DIGEST = "sha256:" + "4f1c" * 16
 SCORE = {"value": "0.912", "low": "0.881", "high": "0.940", "cases": 120}
 TASK = {
     "site": "guangzhou", "task": "pneumonia", "metric": "AUROC", "testSet": DIGEST, "role": "Earlier", "patients": 90,
-    "before": SCORE, "after": {**SCORE, "value": "0.850"}, "bestScore": "0.920", "forgetting": "0.070",
+    "before": SCORE, "after": {**SCORE, "value": "0.850"}, "firstScore": "0.920", "forgetting": "0.070",
     "recalls": [{"label": "normal", "before": SCORE, "after": SCORE}], "classesWithoutRecall": 1,
 }  # fmt: skip
 CRITERION = {"name": "forgetting", "site": "guangzhou", "task": "pneumonia", "limit": "0.05"}

@@ -6,7 +6,7 @@ from datetime import timedelta
 from itertools import count
 
 import pytest
-from fakes.hospital import START, FakeHospital, HospitalNetwork
+from fakes.hospital import AUTOMATIC_GATE, START, FakeHospital, HospitalNetwork
 from fakes.signed_hospital import OPERATOR, OTHER_OPERATOR, RUN, key_file, make_hospital, private_key, signing_spec
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -71,7 +71,7 @@ class HistorySimulation:
 
     def __init__(self, operators: int, approval: str) -> None:
         self.network, self.contents, self.time_advanced = HospitalNetwork(), count(), timedelta(0)
-        gate = {"floor": "0.5", "margin": "0.3", "approval": approval}
+        gate = AUTOMATIC_GATE | {"margin": "0.3", "recallMargin": "0.3", "approval": approval}
         signers = (OPERATOR, OTHER_OPERATOR)[:operators]
         spec = {"gate": gate} | signing_spec(*signers, RUN, shared=True)
         self.hospitals = [make_hospital(self.network, spec, KEY_FILES[signer]) for signer in signers]

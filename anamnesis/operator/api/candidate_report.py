@@ -45,10 +45,10 @@ class TaskComparison(StatusModel):
     """Score of the base version. If omitted, it was not measured."""
     after: Score | None = None
     """Score of the candidate. If omitted, it was not measured."""
-    best_score: DecimalString | None = None
-    """Best score of any promoted version on this test set."""
+    first_score: DecimalString | None = None
+    """Score of the first accepted version that learned the Site, on the same patients."""
     forgetting: DecimalString | None = None
-    """The best score minus the score of the candidate; above 0, the candidate is worse."""
+    """The score of the first accepted version minus that of the candidate; above 0, the candidate is worse."""
     recalls: Annotated[tuple[ClassRecall, ...], Field(max_length=MAXIMUM_RECALLS), InOrder] = ()
     """Recall of the classes, in the order of the task; of many classes, those that lost most."""
     classes_without_recall: NonNegativeInt = 0
