@@ -32,27 +32,6 @@ def fit_temperature(logits: Tensor, targets: Tensor) -> float:
     return float(1 / (low * high) ** 0.5)
 
 
-def fit_threshold(probabilities: Tensor, is_positive: Tensor) -> float | None:
-    """Returns the threshold of the second class's probability with the highest balanced accuracy, or none.
-
-    There is none where one of the two classes has no case. Of equal thresholds, the one next to 0.5 is chosen.
-
-    Args:
-        probabilities: [N], of the second class.
-        is_positive: [N], whether the second class is the true one.
-    """
-    if is_positive.all() or not is_positive.any():
-        return None
-    values = torch.unique(probabilities.double())
-    middles = torch.cat([(values[1:] + values[:-1]) / 2, torch.tensor([0.5], dtype=torch.float64)])
-    is_answered = probabilities.double() >= middles[:, None]
-    sensitivity = is_answered[:, is_positive].double().mean(1)
-    specificity = 1 - is_answered[:, ~is_positive].double().mean(1)
-    balanced = (sensitivity + specificity).round(decimals=9)
-    best_middles = middles[balanced == balanced.max()]
-    return float(best_middles[(best_middles - 0.5).abs().argmin()])
-
-
 def calibration_error(probabilities: Tensor, targets: Tensor) -> float:
     """Returns the expected calibration error: sum over bins of (n_b / N) |accuracy_b - mean confidence_b|.
 

@@ -2,40 +2,47 @@
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
 
-from anamnesis.evaluation.statistics import make_metric, wilson
-from anamnesis.records import MINIMUM_CELL_PATIENTS, Metric, recall_metric
+from anamnesis.evaluation.metrics import share_metric
+from anamnesis.evaluation.patient_intervals import count_patients, index_patients
+from anamnesis.records import MINIMUM_CELL_PATIENTS, Metric, precision_metric, recall_metric
 
 
 def class_recalls(
-    logits: Tensor, targets: Tensor, class_indices: Sequence[int], *, classes: Sequence[str], patients: Sequence[str]
+    answers: Tensor, targets: Tensor, class_indices: Sequence[int], *, classes: Sequence[str], patients: Sequence[str]
 ) -> dict[str, Metric]:
-    """Returns ``Recall/<class>`` with its 95 % interval (Wilson): the share of a class's cases that are recognised.
+    """Returns ``Recall/<class>`` and ``Precision/<class>`` with their 95 % intervals over patients.
 
-    Task-incremental, like ``BalancedAccuracy``. The classes of ``hidden_classes`` are left out.
+    Recall (sensitivity) is the share of a class's cases that are recognised, precision (positive predictive value) the
+    share of right ones among the cases that are answered with the class. The classes of ``hidden_classes`` are left
+    out, and the precision of classes that are answered for fewer than ``MINIMUM_CELL_PATIENTS`` patients.
 
     Args:
-        logits: [N, K], all classes of the model.
+        answers: [N], the column of the answered class where the site is known; -1 for no answer.
         targets: [N], the column of the true class.
         class_indices: the task's columns, in the order of its classes.
         classes: their names.
         patients: [N], the pseudonym of the patient of each case.
     """
-    task_classes = torch.tensor(list(class_indices))
-    targets = targets.cpu().long()
-    is_correct = task_classes[logits.detach().double().cpu()[:, task_classes].argmax(1)] == targets
-    rows_by_class = {
-        name: (targets == column).nonzero().flatten() for name, column in zip(classes, class_indices, strict=True)
+    answers, targets, patient_index = answers.cpu(), targets.cpu().long(), index_patients(patients)
+    is_right = answers == targets
+    columns = dict(zip(classes, class_indices, strict=True))
+
+    hidden = hidden_classes(
+        {name: count_patients(patient_index[targets == column]) for name, column in columns.items()}
+    )
+    shown = {name: column for name, column in columns.items() if name not in hidden}
+    recalls = {
+        recall_metric(name): share_metric(is_right[rows], patient_index[rows])
+        for name, rows in ((name, targets == column) for name, column in shown.items())
     }
-    patient_counts = {name: len({patients[row] for row in rows.tolist()}) for name, rows in rows_by_class.items()}
-    hidden = hidden_classes(patient_counts)
-    return {
-        recall_metric(name): _recall(int(is_correct[rows].sum()), len(rows))
-        for name, rows in rows_by_class.items()
-        if name not in hidden
+    precisions = {
+        precision_metric(name): share_metric(is_right[rows], patient_index[rows])
+        for name, rows in ((name, answers == column) for name, column in shown.items())
+        if count_patients(patient_index[rows]) >= MINIMUM_CELL_PATIENTS
     }
+    return recalls | precisions
 
 
 def hidden_classes(patient_counts: Mapping[str, int]) -> frozenset[str]:
@@ -56,7 +63,3 @@ def hidden_classes(patient_counts: Mapping[str, int]) -> frozenset[str]:
         if is_small or (hidden and is_too_few):
             hidden.append(name)
     return frozenset(hidden)
-
-
-def _recall(hits: int, n: int) -> Metric:
-    return make_metric(hits / n, n, wilson(hits, n))

@@ -5,52 +5,111 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from anamnesis.evaluation.statistics import auroc_interval, average_ranks, make_metric, wilson, wilson_mean
+from anamnesis.evaluation.patient_intervals import (
+    area_intervals,
+    count_patients,
+    estimate_areas,
+    estimate_shares,
+    index_patients,
+    mean_interval,
+    share_intervals,
+)
+from anamnesis.evaluation.statistics import make_metric
 from anamnesis.records import InputError, Metric
 
 
-def classification_metrics(logits: Tensor, targets: Tensor, class_indices: Sequence[int]) -> dict[str, Metric]:
-    """Returns the scores of one task's test set, each with a 95 % interval.
+def classification_metrics(
+    logits: Tensor,
+    targets: Tensor,
+    class_indices: Sequence[int],
+    patients: Sequence[str],
+    answers: Tensor | None = None,
+    answers_without_site: Tensor | None = None,
+) -> dict[str, Metric]:
+    """Returns the scores of one task's test set, each with a 95 % interval over patients.
 
-    ``Accuracy``, ``BalancedAccuracy`` and ``AUROC`` are task-incremental: they use only the task's own columns.
-    ``ClassIncrementalAccuracy`` uses all columns. Where the test set lacks a class, balanced accuracy and AUROC are
-    means over the present classes; ``AUROC`` is left out where only one class is present.
+    ``Accuracy``, ``BalancedAccuracy`` and ``AUROC`` are task-incremental: the site is known. ``AUROC`` uses the task's
+    own logits, ``Accuracy`` and ``BalancedAccuracy`` the answers. ``ClassIncrementalAccuracy`` uses the answers where
+    no site is known. Where the test set lacks a class, balanced accuracy and AUROC are means over the present classes;
+    ``AUROC`` is left out where only one class is present.
 
     Args:
-        logits: [N, K], all classes of the model; minus infinity excludes a class.
+        logits: [N, K], all classes of the model, or log-probabilities; minus infinity excludes a class. For several
+            classes divide them by the temperature: the order of one class against the others depends on it.
         targets: [N], the column of the true class.
         class_indices: the task's columns, in the order of its classes.
+        patients: [N], the pseudonym of the patient of each case.
+        answers: [N], the column of the answered class, -1 for no answer; by default the largest logit of the task.
+        answers_without_site: the same where no site is known; by default the largest of all logits.
 
     Raises:
         InputError: the test set is empty, a target is not in ``class_indices``, or a logit is not a number.
     """
     logits, targets = logits.detach().double().cpu(), targets.cpu().long()
     _check_inputs(logits, targets, class_indices)
-    task_classes = torch.tensor(list(class_indices))
-    is_correct = task_classes[logits[:, task_classes].argmax(1)] == targets
-    is_true_class = targets == task_classes[:, None]
+    task_classes, patient_index = torch.tensor(list(class_indices)), index_patients(patients)
+    if answers is None:
+        answers = task_classes[logits[:, task_classes].argmax(1)]
+    if answers_without_site is None:
+        answers_without_site = logits.argmax(1)
+    is_correct, is_true_class = answers.cpu() == targets, targets == task_classes[:, None]
+    is_true_class = is_true_class[is_true_class.any(1)]
     metrics = {
-        "Accuracy": _accuracy(is_correct),
-        "BalancedAccuracy": _balanced_accuracy(is_correct, is_true_class),
-        "ClassIncrementalAccuracy": _accuracy(logits.argmax(1) == targets),
+        "Accuracy": share_metric(is_correct, patient_index),
+        "BalancedAccuracy": _balanced_accuracy(is_correct, is_true_class, patient_index),
+        "ClassIncrementalAccuracy": share_metric(answers_without_site.cpu() == targets, patient_index),
     }
-    if int(is_true_class.any(1).sum()) > 1:
-        metrics["AUROC"] = _macro_auroc(_log_odds(logits[:, task_classes]), is_true_class)
+    if len(is_true_class) > 1:
+        is_present = (targets == task_classes[:, None]).any(1)
+        scores = log_odds(logits[:, task_classes])[is_present]
+        metrics["AUROC"] = area_metric(scores, is_true_class, patient_index)
     return metrics
 
 
-def auroc(scores: Tensor, is_positive: Tensor) -> Tensor:
-    """Returns areas under ROC curves, [C]: (sum of the positives' ranks - m (m + 1) / 2) / (m n), ties counting half.
-
-    Source: the Mann-Whitney form, Hanley and McNeil, Radiology 143 (1982) 29.
+def share_metric(is_counted: Tensor, patient_index: Tensor) -> Metric:
+    """Returns the share of counted cases with its interval over patients, such as an accuracy.
 
     Args:
-        scores: [C, N], higher for positives.
-        is_positive: [C, N], bool; every row needs both values.
+        is_counted: [N], bool.
+        patient_index: [N], number of the patient of each case (``index_patients``).
     """
-    positives = is_positive.sum(-1).double()
-    ranks = (average_ranks(scores) * is_positive).sum(-1)
-    return (ranks - positives * (positives + 1) / 2) / (positives * (is_positive.shape[-1] - positives))
+    estimates = estimate_shares(is_counted, torch.ones_like(is_counted), patient_index)
+    low, high = share_intervals(estimates)
+    return make_metric(
+        float(estimates.values), len(is_counted), (float(low), float(high)), patients=int(estimates.patients)
+    )
+
+
+def area_metric(scores: Tensor, is_true_class: Tensor, patient_index: Tensor) -> Metric:
+    """Returns the mean of areas under ROC curves, one for each class against the others, with its interval.
+
+    Args:
+        scores: [C, N], higher for the class; for two classes one row is enough.
+        is_true_class: [C, N], bool; each row has both values.
+        patient_index: [N], number of the patient of each case.
+    """
+    estimates = estimate_areas(scores, is_true_class, patient_index)
+    low, high = mean_interval(estimates, area_intervals(estimates))
+    return make_metric(
+        float(estimates.values.mean()),
+        is_true_class.shape[1],
+        (float(low), float(high)),
+        patients=count_patients(patient_index),
+    )
+
+
+def log_odds(logits: Tensor) -> Tensor:
+    """Returns each class's log odds against the others, [C, N]: in the order of its probability, but never saturated.
+
+    They are rounded to nine places, so that equal scores stay equal on another machine.
+
+    Args:
+        logits: [N, C], of the task's own classes.
+    """
+    other_logits = (
+        logits[:, None].expand(-1, logits.shape[1], -1).masked_fill(torch.eye(logits.shape[1]).bool(), -torch.inf)
+    )
+    return (logits - other_logits.logsumexp(-1)).T.round(decimals=9)
 
 
 def dice(prediction: Tensor, mask: Tensor, classes: int) -> Tensor:
@@ -107,34 +166,12 @@ def _check_inputs(logits: Tensor, targets: Tensor, class_indices: Sequence[int])
         )
 
 
-def _accuracy(is_correct: Tensor) -> Metric:
-    hits, n = int(is_correct.sum()), len(is_correct)
-    return make_metric(hits / n, n, wilson(hits, n))
-
-
-def _balanced_accuracy(is_correct: Tensor, is_true_class: Tensor) -> Metric:
-    is_true_class = is_true_class[is_true_class.any(1)]
-    hits, sizes = (is_true_class & is_correct).sum(1).tolist(), is_true_class.sum(1).tolist()
-    recall = sum(k / n for k, n in zip(hits, sizes, strict=True)) / len(sizes)
-    return make_metric(recall, len(is_correct), wilson_mean(hits, sizes))
-
-
-def _log_odds(logits: Tensor) -> Tensor:
-    """Returns each class's log odds against the others, [C, N]: in the order of its probability, but never saturated.
-
-    They are rounded to nine places, so that equal scores stay equal on another machine.
-    """
-    other_logits = (
-        logits[:, None].expand(-1, logits.shape[1], -1).masked_fill(torch.eye(logits.shape[1]).bool(), -torch.inf)
+def _balanced_accuracy(is_correct: Tensor, is_true_class: Tensor, patient_index: Tensor) -> Metric:
+    estimates = estimate_shares(is_correct.expand_as(is_true_class), is_true_class, patient_index)
+    low, high = mean_interval(estimates, share_intervals(estimates))
+    return make_metric(
+        float(estimates.values.mean()),
+        len(is_correct),
+        (float(low), float(high)),
+        patients=count_patients(patient_index),
     )
-    return (logits - other_logits.logsumexp(-1)).T.round(decimals=9)
-
-
-def _macro_auroc(scores: Tensor, is_true_class: Tensor) -> Metric:
-    """Macro one-versus-rest; for two classes both rows are equal. The interval's ends are means over the rows."""
-    is_present = is_true_class.any(1)
-    areas, n = auroc(scores[is_present], is_true_class[is_present]), is_true_class.shape[1]
-    sizes = is_true_class[is_present].sum(1).tolist()
-    ends = [auroc_interval(area, m, n - m) for area, m in zip(areas.tolist(), sizes, strict=True)]
-    low, high = (sum(end) / len(end) for end in zip(*ends, strict=True))
-    return make_metric(float(areas.mean()), n, (low, high))

@@ -7,8 +7,7 @@ from torch import Tensor
 
 from anamnesis.evaluation.class_recall import hidden_classes
 from anamnesis.evaluation.disclosure import count_patients, masked_cells
-from anamnesis.evaluation.metrics import auroc
-from anamnesis.evaluation.statistics import auroc_interval, make_metric, wilson
+from anamnesis.evaluation.metrics import area_metric, share_metric
 from anamnesis.records import Metric, Subgroup, recall_metric
 
 NOT_STATED = "not stated"
@@ -66,21 +65,24 @@ def _attribute_scores(
         if value not in hidden:
             rows = (groups == row).nonzero().flatten()
             shown = [position for position in range(len(classes)) if not masked[row, position]]
-            metrics = _scores(probabilities[rows], targets[rows], answered[rows] == targets[rows], classes, shown)
+            is_right = answered[rows] == targets[rows]
+            metrics = _scores(probabilities[rows], targets[rows], is_right, patients[rows], classes, shown)
             yield Subgroup(name, value, counts[row], metrics)
 
 
 def _scores(
-    probabilities: Tensor, targets: Tensor, is_right: Tensor, classes: Sequence[str], shown: Sequence[int]
+    probabilities: Tensor,
+    targets: Tensor,
+    is_right: Tensor,
+    patients: Tensor,
+    classes: Sequence[str],
+    shown: Sequence[int],
 ) -> dict[str, Metric]:
-    metrics = {"Accuracy": _share(is_right)}
+    metrics = {"Accuracy": share_metric(is_right, patients)}
     if len(classes) == 2 and len(shown) == 2:
-        is_positive = targets == 1
-        area, positives = float(auroc(probabilities[:, 1][None], is_positive[None])), int(is_positive.sum())
-        metrics["AUROC"] = make_metric(area, len(targets), auroc_interval(area, positives, len(targets) - positives))
-    return metrics | {recall_metric(classes[position]): _share(is_right[targets == position]) for position in shown}
-
-
-def _share(is_right: Tensor) -> Metric:
-    hits, n = int(is_right.sum()), len(is_right)
-    return make_metric(hits / n, n, wilson(hits, n))
+        metrics["AUROC"] = area_metric(probabilities[:, 1][None], (targets == 1)[None], patients)
+    recalls = {
+        recall_metric(classes[position]): share_metric(is_right[rows], patients[rows])
+        for position, rows in ((position, targets == position) for position in shown)
+    }
+    return metrics | recalls

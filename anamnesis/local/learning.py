@@ -101,6 +101,8 @@ def learn(selected_model: SelectedModel, progress_reporter: Reporter, author: st
     for site in result.status.sites:
         if site.state is SiteState.UNREADABLE and site.name not in failures:
             failures[site.name] = InputError(f"not readable: {site.message}")
+        if site.state is SiteState.SOURCE_SHRANK and site.name not in failures:
+            failures[site.name] = RefusedError(f"the update is held: {site.message}")
     return replace(result, failures=failures)
 
 

@@ -39,8 +39,10 @@ from anamnesis.records.evaluation import (
     RocPoint,
     Subgroup,
     ThresholdRule,
+    precision_metric,
     recall_metric,
 )
+from anamnesis.records.look import CANDIDATE, Look
 from anamnesis.records.progress import Progress, ignore_progress
 from anamnesis.records.sample import TRAINING_SPLITS, Image, Sample, Split, Target
 from anamnesis.records.scheduled_evaluation import Measurement, ScheduledEvaluation
@@ -48,8 +50,12 @@ from anamnesis.records.signature import PublicKey, Signature, SignerRole, Signin
 from anamnesis.records.site import LabelOrigin, LabelSource, PatientOrigin, SiteConfig, SiteRef
 from anamnesis.records.task import Task, TaskType, find_class_indices, label_space
 from anamnesis.records.update_run import (
+    CARRIED_FORWARD,
+    CORRECTED_LABELS,
     CORRECTED_TEST_LABELS,
     RETURNED_IMAGES,
+    WITHDRAWN,
+    WITHDRAWN_TEST_CASES,
     HeldBack,
     SourceState,
     UpdateResult,
@@ -59,11 +65,16 @@ from anamnesis.records.update_run import (
 from anamnesis.records.version import UpdateCost, UpdateRecord, Version
 
 __all__ = [
+    "CANDIDATE",
+    "CARRIED_FORWARD",
+    "CORRECTED_LABELS",
     "CORRECTED_TEST_LABELS",
     "MINIMUM_CELL_PATIENTS",
     "MINIMUM_TEST_PATIENTS",
     "RETURNED_IMAGES",
     "TRAINING_SPLITS",
+    "WITHDRAWN",
+    "WITHDRAWN_TEST_CASES",
     "AnamnesisError",
     "Calibration",
     "Configuration",
@@ -85,6 +96,7 @@ __all__ = [
     "LabelOrigin",
     "LabelSource",
     "LogEntry",
+    "Look",
     "Measurement",
     "Metric",
     "NetworkSettings",
@@ -132,6 +144,7 @@ __all__ = [
     "ignore_progress",
     "is_highest_limit",
     "label_space",
+    "precision_metric",
     "recall_metric",
     "short_digest",
 ]

@@ -13,12 +13,17 @@ MINIMUM_CELL_PATIENTS = 10
 """A number about fewer patients leaves no site and is in no report."""
 MINIMUM_TEST_PATIENTS = 30
 """Default of the gate: a task is judged where each class has so many test patients."""
-_RECALL_PREFIX = "Recall/"
+_RECALL_PREFIX, _PRECISION_PREFIX = "Recall/", "Precision/"
 
 
 def recall_metric(class_name: str) -> str:
     """Returns the name of the metric that holds the recall of a class."""
     return f"{_RECALL_PREFIX}{class_name}"
+
+
+def precision_metric(class_name: str) -> str:
+    """Returns the name of the metric that holds the precision (positive predictive value) of a class."""
+    return f"{_PRECISION_PREFIX}{class_name}"
 
 
 class EvaluationSet(StrEnum):

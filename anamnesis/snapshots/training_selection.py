@@ -109,6 +109,23 @@ def preview_training_set(store: Store, snapshot: str, minimum_patients: int) -> 
     return _select_for_snapshot(manifest, snapshot, list_training_sets(store), minimum_patients)
 
 
+def count_changed_patients(store: Store, snapshot: str, learned_set: TrainingSet) -> int:
+    """Returns how many patients of a training set have an image that the snapshot lacks, or has in another class.
+
+    They are withdrawn, held out now, or have corrected labels or other images. Patients whom the source merely no
+    longer lists are in the snapshot.
+    """
+    current_classes = _members_by_class(read_snapshot_manifest(store, snapshot))
+    changed_patients = {
+        patient
+        for name, members in learned_set.classes.items()
+        for contents in (all_contents(current_classes.get(name, {})),)
+        for patient, patient_contents in members.items()
+        if not contents.issuperset(patient_contents)
+    }
+    return len(changed_patients)
+
+
 def _select_for_snapshot(
     manifest: SnapshotManifest, snapshot: str, published_sets: Sequence[TrainingSet], minimum_patients: int
 ) -> TrainingSelection:

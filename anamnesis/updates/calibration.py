@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from anamnesis.evaluation.calibration import calibration_error, fit_temperature, fit_threshold
+from anamnesis.evaluation.calibration import calibration_error, fit_temperature
+from anamnesis.evaluation.operating_points import fit_threshold
 from anamnesis.evaluation.statistics import make_metric
 from anamnesis.records import Calibration, Sample, SiteRef, Split
 from anamnesis.snapshots import Guard, open_calibration_set
@@ -36,7 +37,10 @@ def fit_calibration(
     temperature = fit_temperature(logits, targets)
     threshold = None
     if logits.shape[1] == 2:
-        threshold = fit_threshold((logits.double() / temperature).softmax(1)[:, 1], targets == 1)
+        fitted = fit_threshold(
+            (logits.double() / temperature).softmax(1)[:, 1], targets == 1, torch.arange(len(targets))
+        )
+        threshold = fitted[0] if fitted else None
     test_logits, test_targets = test_cases
     before, after = (
         calibration_error((test_logits.double() / divisor).softmax(1), test_targets) for divisor in (1.0, temperature)

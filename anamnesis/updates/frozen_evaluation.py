@@ -37,7 +37,7 @@ from anamnesis.updates.calibration import fit_calibration, open_calibration_samp
 from anamnesis.updates.model import LoadedModel, load_model
 
 BATCH_SIZE = 64  # the allocator returns larger maps to the system after each batch: page faults took most of the time
-EVALUATOR = digest_json({"name": FORGETTING, "revision": 3})
+EVALUATOR = digest_json({"name": FORGETTING, "revision": 4})
 
 
 def evaluate_frozen(
@@ -138,13 +138,14 @@ def _score_with_logits(
     if task.type is TaskType.CLASSIFICATION:
         logits = _predict_logits(model, cases)
         targets, class_indices = cases.split.targets, cases.class_indices
-        recalls = class_recalls(logits, targets, class_indices, classes=task.classes, patients=cases.patients)
-        return classification_metrics(logits, targets, class_indices) | recalls, logits
+        answers = torch.tensor(class_indices)[logits[:, list(class_indices)].argmax(1)]
+        recalls = class_recalls(answers, targets, class_indices, classes=task.classes, patients=cases.patients)
+        return classification_metrics(logits, targets, class_indices, cases.patients, answers) | recalls, logits
     if task.type is TaskType.SEGMENTATION:
         precision = precision_for(model.description.configuration)
         precision.move_to_device(model.method.network)
         with precision.deterministic_mode(), precision.autocast():
-            return _score_masks(model, cases.split, precision.device), None
+            return _score_masks(model, cases, precision.device), None
     raise InputError(
         f"task {task.name!r}: type: expected Classification or Segmentation, found {task.type.value}, which cannot be "
         "evaluated yet; create a Site with a supported spec.task.type"
@@ -192,8 +193,8 @@ def _logits(model: LoadedModel, images: Tensor, device: torch.device) -> Iterato
         yield logits.float().cpu()
 
 
-def _score_masks(model: LoadedModel, split: TensorSplit, device: torch.device) -> dict[str, Metric]:
-    scores = []
+def _score_masks(model: LoadedModel, cases: EvaluationCases, device: torch.device) -> dict[str, Metric]:
+    scores, split = [], cases.split
     for images, masks in zip(
         torch.split(split.images, BATCH_SIZE), torch.split(split.targets, BATCH_SIZE), strict=True
     ):
@@ -204,7 +205,7 @@ def _score_masks(model: LoadedModel, split: TensorSplit, device: torch.device) -
                 "method; choose another method, and report the fault with the log"
             )
         scores.append(dice(mask_logits.argmax(1).cpu(), masks, mask_logits.shape[1]).mean(1))
-    return mean_metrics({"Dice": torch.cat(scores)}, torch.Generator().manual_seed(0))
+    return mean_metrics({"Dice": torch.cat(scores)}, cases.patients)
 
 
 def saliency_network(model: LoadedModel) -> Any:

@@ -1,6 +1,7 @@
-"""A version in memory: its method with its weights, and the description of what it has learned."""
+"""A version in memory: its method with its weights, and what it knows about its sites."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,7 @@ from anamnesis.records import (
     Configuration,
     InputError,
     IntegrityError,
+    OperatingPoint,
     Task,
     Version,
     canonical_json,
@@ -18,10 +20,13 @@ from anamnesis.records import (
 )
 from anamnesis.registry.versions import read_part, read_version
 from anamnesis.storage.store import Store
+from anamnesis.updates.site_features import PART_PREFIX, SiteFeatures
 from anamnesis.updates.state_blobs import pack_state, unpack_state
 
 DESCRIPTION_PART = "model"
 """Name of the part that describes the weights."""
+OPERATING_POINTS_PART = "operating_points"
+"""Name of the part with the operating point of each site that has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +74,19 @@ class VersionDescription:
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A method with a version's state in it."""
+    """A method with a version's state in it.
+
+    Attributes:
+        method: with its weights.
+        description: what the version has learned.
+        site_features: statistics of its sites in frozen features; a site that an older release learned has none.
+        operating_points: site -> how its outputs become answers, as fitted when the site was learned.
+    """
 
     method: Method[Any]
     description: VersionDescription
+    site_features: SiteFeatures
+    operating_points: Mapping[str, OperatingPoint] = field(default_factory=dict)
 
 
 def read_description(store: Store, version: Version) -> VersionDescription:
@@ -113,10 +127,20 @@ def load_model(store: Store, digest: str, configuration: Configuration | None = 
         )
     method = build_method(target_configuration)
     blobs = {part: read_part(store, version, part) for part in version.parts if part != DESCRIPTION_PART}
+    points = blobs.pop(OPERATING_POINTS_PART, b"{}")
+    site_blobs = {part: blobs.pop(part) for part in version.parts if part.startswith(PART_PREFIX)}
     method.load_state_dict(unpack_state(blobs), len(description.labels))
-    return LoadedModel(method, description)
+    return LoadedModel(
+        method,
+        description,
+        SiteFeatures.unpack(target_configuration.network.channels, site_blobs),
+        {site: decode(OperatingPoint, point, OPERATING_POINTS_PART) for site, point in json.loads(points).items()},
+    )
 
 
-def version_blobs(method: Method[Any], description: VersionDescription) -> dict[str, bytes]:
-    """Returns every part of a version: the method's state and its description."""
-    return {**pack_state(method.state_dict()), DESCRIPTION_PART: canonical_json(encode(description))}
+def version_blobs(model: LoadedModel) -> dict[str, bytes]:
+    """Returns every part of a version: the method's state, its description, and what it knows about its sites."""
+    blobs = {**pack_state(model.method.state_dict()), **model.site_features.pack()}
+    if model.operating_points:
+        blobs[OPERATING_POINTS_PART] = canonical_json(encode(model.operating_points))
+    return {**blobs, DESCRIPTION_PART: canonical_json(encode(model.description))}

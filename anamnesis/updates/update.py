@@ -3,7 +3,7 @@
 import resource
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -48,6 +48,7 @@ from anamnesis.training import (
 from anamnesis.updates.loss_curves import publishable_losses
 from anamnesis.updates.model import LoadedModel, VersionDescription, load_model, version_blobs
 from anamnesis.updates.requests import UpdateRequest
+from anamnesis.updates.site_features import SiteFeatures
 from anamnesis.updates.version_chain import last_version_of_site
 
 
@@ -185,8 +186,12 @@ def _prepare_model(request: UpdateRequest, store: Store) -> LoadedModel:
     if request.base:
         base = load_model(store, request.base, request.configuration)
     else:
-        base = LoadedModel(build_method(request.configuration), VersionDescription(request.configuration))
-    return LoadedModel(base.method, base.description.add_experience(request.site.name, task, request.configuration))
+        base = LoadedModel(
+            build_method(request.configuration),
+            VersionDescription(request.configuration),
+            SiteFeatures(request.configuration.network.channels),
+        )
+    return replace(base, description=base.description.add_experience(request.site.name, task, request.configuration))
 
 
 def _train_version(
@@ -215,7 +220,8 @@ def _train_version(
             read_file=read_file,
         )
         log = train(model.method, context, data=data, precision=precision, checkpoints=checkpoints, progress=progress)
-    blobs = version_blobs(model.method, model.description)
+        model = learn_site_features(model, sources[-1], splits[Split.TRAIN])
+    blobs = version_blobs(model)
     version = Version(
         base=request.base or None,
         snapshot=sources[-1].snapshot,
@@ -284,6 +290,15 @@ def _read_samples(
     for split in splits[1:]:
         combined_split = combined_split + split
     return combined_split
+
+
+def learn_site_features(model: LoadedModel, source: TrainingSource, split: TensorSplit) -> LoadedModel:
+    """Returns the model with the statistics of the images of ``source`` that were trained on."""
+    samples = read_snapshot_manifest(open_store(source.site.store), source.snapshot).samples
+    patients = {sample.id: sample.patient for sample in samples if sample.id in source.sample_ids}
+    rows = [row for row, sample in enumerate(split.sample_ids) if sample in patients]
+    site_patients = [patients[split.sample_ids[row]] for row in rows]
+    return replace(model, site_features=model.site_features.learn(source.site.name, split.images[rows], site_patients))
 
 
 def peak_memory(method: Method[Any]) -> int:

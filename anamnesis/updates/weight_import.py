@@ -14,7 +14,8 @@ from anamnesis.records import Configuration, InputError, Task, Version, digest_b
 from anamnesis.registry.promotion import import_champion
 from anamnesis.registry.versions import write_version
 from anamnesis.storage.store import Store
-from anamnesis.updates.model import Experience, VersionDescription, version_blobs
+from anamnesis.updates.model import Experience, LoadedModel, VersionDescription, version_blobs
+from anamnesis.updates.site_features import SiteFeatures
 
 _READ_ERRORS = (SafetensorError, OSError, RuntimeError, ValueError, TypeError, EOFError, LookupError, AttributeError)
 """Errors of the readers on damaged files."""
@@ -45,7 +46,7 @@ def import_weights(
     method = build_method(configuration)
     method.resize_head(len(description.labels))
     _load_weights(method, read_weights(weights), weights)
-    blobs = version_blobs(method, description)
+    blobs = version_blobs(LoadedModel(method, description, SiteFeatures(configuration.network.channels)))
     parts = {part: digest_bytes(blob) for part, blob in blobs.items()}
     version = Version(base=None, snapshot=None, site=site, configuration=encode_object(configuration), parts=parts)
     import_champion(store, write_version(store, version, blobs), author, reason)

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anamnesis.evaluation.calibration import calibration_error, fit_temperature, fit_threshold
+from anamnesis.evaluation.calibration import calibration_error, fit_temperature
 
 
 def _overconfident(count: int, scale: float, classes: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
@@ -54,13 +54,3 @@ def test_the_calibration_error_of_known_cases():
     probabilities = torch.tensor([[0.9, 0.1]] * 4 + [[0.4, 0.6]] * 2)
     targets = torch.tensor([0, 0, 0, 1, 1, 0])
     assert calibration_error(probabilities, targets) == pytest.approx(4 / 6 * 0.15 + 2 / 6 * 0.1)
-
-
-def test_the_threshold_separates_the_classes():
-    probabilities = torch.tensor([0.05, 0.1, 0.2, 0.3, 0.32, 0.4])
-    is_positive = torch.tensor([False, False, False, True, True, True])
-    threshold = fit_threshold(probabilities, is_positive)
-    assert threshold is not None
-    assert 0.2 < threshold < 0.3
-    assert fit_threshold(probabilities, torch.ones(6, dtype=torch.bool)) is None
-    assert fit_threshold(probabilities + 0.25, is_positive) == pytest.approx(0.5)  # already right

@@ -11,13 +11,14 @@ COUNTS = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 40), min_si
 
 def test_recall_is_the_share_of_a_class_that_is_recognised() -> None:
     targets = torch.tensor([0] * 20 + [1] * 10)
-    logits = torch.zeros(30, 2)
-    logits[:15, 0], logits[15:, 1] = 1, 1  # 15 of 20 of the first class, all of the second
+    answers = torch.tensor([0] * 15 + [1] * 15)  # 15 of 20 of the first class, all of the second
     patients = [f"p{row}" for row in range(30)]
-    recalls = class_recalls(logits, targets, [0, 1], classes=["normal", "ill"], patients=patients)
+    recalls = class_recalls(answers, targets, [0, 1], classes=["normal", "ill"], patients=patients)
     assert {name: (metric.value, metric.n) for name, metric in recalls.items()} == {
         "Recall/normal": (Decimal("0.750000"), 20),
         "Recall/ill": (Decimal("1.000000"), 10),
+        "Precision/normal": (Decimal("1.000000"), 15),
+        "Precision/ill": (Decimal("0.666667"), 15),
     }
     assert all(metric.low is not None and metric.low <= metric.value for metric in recalls.values())
 
@@ -25,7 +26,7 @@ def test_recall_is_the_share_of_a_class_that_is_recognised() -> None:
 def test_patients_are_counted_and_not_their_images() -> None:
     targets = torch.tensor([0] * 30 + [1] * 30)
     patients = [f"p{row}" for row in range(30)] + ["p1", "p2", "p3"] * 10  # 30 images of 3 patients
-    assert class_recalls(torch.zeros(60, 2), targets, [0, 1], classes=["a", "b"], patients=patients) == {}
+    assert class_recalls(torch.zeros(60), targets, [0, 1], classes=["a", "b"], patients=patients) == {}
 
 
 @given(COUNTS)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from anamnesis.evaluation.details import evaluation_details
 from anamnesis.evaluation.disclosure import enough_patients_bins, masked_cells, patient_numbers
-from anamnesis.evaluation.metrics import auroc
+from anamnesis.evaluation.metrics import area_metric
 from anamnesis.records import EvaluationDetails
 
 CLASSES = ("a", "b", "c")
@@ -91,7 +91,9 @@ def test_the_points_of_a_curve_have_the_area_under_it() -> None:
     points = evaluation_details(probabilities, targets, targets, ("no", "yes"), patients, [{}] * 200).roc["yes"]
     assert len(points) == 10  # 100 patients of the other class
     area = float(sum(point.sensitivity for point in points)) / len(points)
-    assert area == pytest.approx(float(auroc(scores[None], (targets == 1)[None])), abs=0.005)
+    assert area == pytest.approx(
+        float(area_metric(scores[None], (targets == 1)[None], torch.arange(len(scores))).value), abs=0.005
+    )
     assert sorted(points, key=lambda point: point.sensitivity) == list(points)
 
 

@@ -10,7 +10,15 @@ import pytest
 import torch
 
 from anamnesis import steps
-from anamnesis.records import Configuration, InputError, NetworkSettings, RefusedError, TrainingSettings, encode_object
+from anamnesis.records import (
+    MINIMUM_CELL_PATIENTS,
+    Configuration,
+    InputError,
+    NetworkSettings,
+    RefusedError,
+    TrainingSettings,
+    encode_object,
+)
 from anamnesis.registry import (
     Log,
     build_history,
@@ -118,9 +126,22 @@ def test_a_version_holds_no_image(runner: "UpdateRunner") -> None:
     version = str(runner.update("north")["train"]["version"])
     store = open_store(runner.registry)
     parts = read_version(store, version).parts
-    assert set(parts) == {"network", "model"}
-    state = load_model(store, version).method.state_dict()
+    assert set(parts) == {"network", "model", "site_features.north"}
+    model = load_model(store, version)
+    state = model.method.state_dict()
     assert not [n for n, v in state.items() if isinstance(v, torch.Tensor) and tuple(v.shape[-2:]) == (16, 16)]
+    statistics = model.site_features.statistics["north"]
+    assert statistics.patients >= MINIMUM_CELL_PATIENTS
+    assert statistics.mean.shape == statistics.covariance.shape[:1], "one mean over all patients"
+
+
+def test_the_statistics_of_other_sites_are_carried_forward(runner: "UpdateRunner") -> None:
+    first = str(runner.update("north")["train"]["version"])
+    second = str(runner.update("east")["train"]["version"])
+    store = open_store(runner.registry)
+    parts, later_parts = (read_version(store, version).parts for version in (first, second))
+    assert later_parts["site_features.north"] == parts["site_features.north"]
+    assert later_parts["site_features.east"] != parts["site_features.north"]
 
 
 def test_a_method_that_stores_images_runs_only_where_it_is_allowed(runner: "UpdateRunner") -> None:

@@ -4,6 +4,7 @@ Rule for maps of zeros: a case whose map before is zero everywhere is left out (
 Where only the map after is zero, each metric is 0.
 """
 
+from collections.abc import Sequence
 from math import exp, lgamma
 
 import torch
@@ -17,26 +18,26 @@ TOP_SHARE = 0.2
 """Share of a map's pixels that IoU compares."""
 
 
-def map_retention(
-    maps_before: Tensor, maps_after: Tensor, generator: torch.Generator | None = None
-) -> dict[str, Metric]:
-    """Returns ``IoU``, ``SSIM``, ``Cosine`` and ``Spearman``, means over the cases with 95 % bootstrap intervals.
+def map_retention(maps_before: Tensor, maps_after: Tensor, patients: Sequence[str] | None = None) -> dict[str, Metric]:
+    """Returns ``IoU``, ``SSIM``, ``Cosine`` and ``Spearman``, means over the cases with 95 % intervals over patients.
 
     The result is empty where all maps before are zero.
 
     Args:
         maps_before: [N, h, w], zero or more, right after the task's own update.
         maps_after: of the same images after a later update.
-        generator: of the bootstrap; by default a new one with seed 0, so that equal maps give equal digits.
+        patients: [N], the patient of each image; by default each image has a patient of its own.
     """
     has_evidence = maps_before.flatten(1).any(1)
     maps_before, maps_after = maps_before[has_evidence], maps_after[has_evidence]
+    if patients is not None:
+        patients = [patient for patient, is_used in zip(patients, has_evidence.tolist(), strict=True) if is_used]
     if not len(maps_before):
         return {}
     functions = {"IoU": iou, "SSIM": ssim, "Cosine": cosine, "Spearman": spearman}
     is_lost = ~maps_after.flatten(1).any(1)
     values = {name: function(maps_before, maps_after).masked_fill(is_lost, 0.0) for name, function in functions.items()}
-    return mean_metrics(values, generator or torch.Generator().manual_seed(0))
+    return mean_metrics(values, patients)
 
 
 def iou(maps_before: Tensor, maps_after: Tensor, share: float = TOP_SHARE) -> Tensor:

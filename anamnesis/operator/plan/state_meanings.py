@@ -26,6 +26,8 @@ UPDATE_STATE_MEANINGS: Final[Mapping[UpdateState, str]] = {
     "a person withdrew the champion.",
     UpdateState.NO_CHANGE: "The champion has already learned these samples.",
     UpdateState.TOO_FEW_PATIENTS: "Fewer new patients than `minimumNewPatients`. More data starts another update.",
+    UpdateState.SOURCE_SHRANK: "The source lists much less than before, or nothing of a class. Bring the files back; "
+    "or raise `maximumShrinkShare` of the Site, then `anamnesis update`.",
     UpdateState.RUN_FAILED: "All runs failed. Fix the cause, then `anamnesis update`.",
     UpdateState.RUN_CANCELLED: "Somebody cancelled the run. `anamnesis update` tries again.",
 }

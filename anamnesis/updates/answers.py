@@ -1,0 +1,218 @@
+"""From the outputs of a version to its answers: one way for predictions, evaluations and scheduled evaluations.
+
+With a known site, the classes of its task compete: softmax(logits of these classes / temperature). Without,
+p(class | x) = sum over sites p(site | x) p(class | task of the site, x), where all tasks have equal priors and share
+theirs among their sites. p(site | x) comes from the sites' statistics in frozen features; a version in which a site has
+none lets all classes compete. An image that is farther from its site than the stored limit gets no answer.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from anamnesis.methods import PredictionRequest
+from anamnesis.records import InputError, OperatingPoint, Task, TaskType, find_class_indices
+from anamnesis.training import precision_for
+from anamnesis.updates.model import LoadedModel, VersionDescription
+
+BATCH_SIZE = 64  # the allocator returns larger maps to the system after each batch: page faults took most of the time
+
+
+@dataclass(frozen=True, slots=True)
+class CaseOutputs:
+    """The outputs of a version for N images; S sites have statistics, in the order of ``model.site_features.sites``.
+
+    Attributes:
+        logits: [N, K], of the method, all classes.
+        site_log_probs: [N, S], log p(site | x) with equal priors.
+        distances: [N, S], to each site.
+    """
+
+    logits: Tensor
+    site_log_probs: Tensor
+    distances: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class CaseAnswers:
+    """The answers to N images.
+
+    Attributes:
+        probabilities: [N, K]; 0 for classes that do not compete.
+        columns: [N], the class that is the answer: by the stored threshold where there is one, else the most probable.
+        is_abstained: [N], whether the image gets no answer.
+        sites: the sites that the images may be of.
+        site_indices: [N], the one of ``sites`` that an image is most like, whose threshold and limit count; -1 where
+            this is not known.
+        can_abstain: whether each of ``sites`` has statistics and a limit, so that an image can be far from all of them.
+    """
+
+    probabilities: Tensor
+    columns: Tensor
+    is_abstained: Tensor
+    sites: tuple[str, ...]
+    site_indices: Tensor
+    can_abstain: bool
+
+
+def compute_outputs(model: LoadedModel, images: Tensor) -> CaseOutputs:
+    """Returns the outputs of a version for images [N, C, H, W] in [0, 1].
+
+    Raises:
+        InputError: the method has no class scores.
+    """
+    precision = precision_for(model.description.configuration)
+    precision.move_to_device(model.method.network)
+    logits = []
+    with precision.deterministic_mode():
+        for chunk in torch.split(images, BATCH_SIZE):
+            with precision.autocast():
+                prediction = model.method.predict(chunk.to(precision.device, torch.float32), PredictionRequest())
+            if prediction.logits is None:
+                raise InputError(
+                    f"method {model.method.name!r} returned no class scores: the version has no classification task; "
+                    "choose a version of a classification model"
+                )
+            logits.append(prediction.logits.float().cpu())
+        comparison = model.site_features.compare(images)
+    return CaseOutputs(torch.cat(logits), comparison.log_probs, comparison.distances)
+
+
+def answer(
+    model: LoadedModel, outputs: CaseOutputs, points: Mapping[str, OperatingPoint], sites: Sequence[str] = ()
+) -> CaseAnswers:
+    """Returns the answers to N images.
+
+    Args:
+        model: the version.
+        outputs: of ``compute_outputs``.
+        points: site -> operating point, of the champion's evaluations or of the version; a site may have none.
+        sites: those that the images may be of; the classes of their tasks compete. Empty: all learned sites.
+
+    Raises:
+        InputError: the version has not learned a site, or its task is not a classification.
+    """
+    tasks, labels = tasks_of_sites(model.description, sites), model.description.labels
+    site_probs = _site_probabilities(model, outputs, tasks)
+    columns_of_sites = {site: list(find_class_indices(task, labels)) for site, task in tasks.items()}
+    probabilities = torch.zeros(outputs.logits.shape, dtype=torch.float64)
+    if site_probs is None:
+        columns = sorted({column for columns in columns_of_sites.values() for column in columns})
+        probabilities[:, columns] = outputs.logits[:, columns].double().softmax(1)
+        site_indices = torch.full((len(probabilities),), -1)
+    else:
+        for row, (site, columns) in enumerate(columns_of_sites.items()):
+            scores = outputs.logits[:, columns].double() / _temperature(points, site)
+            probabilities[:, columns] += site_probs[:, row, None] * scores.softmax(1)
+        site_indices = site_probs.argmax(1)
+    ratios = _distance_ratios(model, outputs, points, tuple(tasks))
+    is_abstained = torch.zeros(len(probabilities), dtype=torch.bool)
+    if site_probs is not None:
+        is_abstained = ratios.gather(1, site_indices[:, None])[:, 0] > 1
+    return CaseAnswers(
+        probabilities,
+        _decide(probabilities, site_indices, columns_of_sites, points),
+        is_abstained,
+        sites=tuple(tasks),
+        site_indices=site_indices,
+        can_abstain=not bool(ratios.isnan().any()),
+    )
+
+
+def join_images(
+    model: LoadedModel, answers: CaseAnswers, points: Mapping[str, OperatingPoint], studies: Tensor
+) -> CaseAnswers:
+    """Returns one answer for each of M studies.
+
+    The probabilities of its images are averaged. Its site is that of most of its images. It is abstained where more
+    than half of its images are.
+
+    Args:
+        model: the version.
+        answers: to N images.
+        points: site -> operating point.
+        studies: [N], number of the study of each image, from 0; each has an image.
+    """
+    counts = torch.bincount(studies).double()
+    empty = torch.zeros(len(counts), dtype=torch.float64)
+    totals = empty.new_zeros(len(counts), answers.probabilities.shape[1]).index_add(0, studies, answers.probabilities)
+    votes = functional.one_hot(answers.site_indices + 1, len(answers.sites) + 1).double()
+    site_indices = empty.new_zeros(len(counts), votes.shape[1]).index_add(0, studies, votes).argmax(1) - 1
+    abstained_shares = empty.index_add(0, studies, answers.is_abstained.double()) / counts
+    tasks = tasks_of_sites(model.description, answers.sites)
+    columns = {site: list(find_class_indices(task, model.description.labels)) for site, task in tasks.items()}
+    probabilities = totals / counts[:, None]
+    return replace(
+        answers,
+        probabilities=probabilities,
+        columns=_decide(probabilities, site_indices, columns, points),
+        is_abstained=abstained_shares > 0.5,
+        site_indices=site_indices,
+    )
+
+
+def tasks_of_sites(description: VersionDescription, sites: Sequence[str] = ()) -> dict[str, Task]:
+    """Returns site -> task of learned sites with a classification; of all where ``sites`` is empty.
+
+    Raises:
+        InputError: the version has not learned a site, or its task is not a classification.
+    """
+    learned = {visit.site: visit.task for visit in description.visits if visit.task.type is TaskType.CLASSIFICATION}
+    if not learned:
+        raise InputError("the version has no classification task; choose a version of a classification model")
+    for site in sites:
+        if site not in learned:
+            raise InputError(
+                f"site {site!r}: the version has learned no classification there; choose one of {', '.join(learned)}"
+            )
+    return {site: task for site, task in learned.items() if not sites or site in sites}
+
+
+def _site_probabilities(model: LoadedModel, outputs: CaseOutputs, tasks: Mapping[str, Task]) -> Tensor | None:
+    """Returns p(site | x) [N, sites], or none where several tasks compete and a site has no statistics."""
+    if len(tasks) == 1:
+        return torch.ones(len(outputs.logits), 1, dtype=torch.float64)
+    rows = [model.site_features.sites.index(site) for site in tasks if site in model.site_features.sites]
+    if len(rows) < len(tasks):
+        return None
+    counts = Counter(task.name for task in tasks.values())
+    log_priors = -torch.tensor([counts[task.name] for task in tasks.values()], dtype=torch.float64).log()
+    return (outputs.site_log_probs[:, rows].double() + log_priors).softmax(1)
+
+
+def _distance_ratios(
+    model: LoadedModel, outputs: CaseOutputs, points: Mapping[str, OperatingPoint], sites: Sequence[str]
+) -> Tensor:
+    """Returns distance / limit, [N, sites]; NaN, which is never above 1, for a site without statistics or limit."""
+    ratios = torch.full((len(outputs.logits), len(sites)), torch.nan, dtype=torch.float64)
+    for row, site in enumerate(sites):
+        limit = points[site].distance_limit if site in points else None
+        if limit is not None and site in model.site_features.sites:
+            ratios[:, row] = outputs.distances[:, model.site_features.sites.index(site)].double() / float(limit)
+    return ratios
+
+
+def _temperature(points: Mapping[str, OperatingPoint], site: str) -> float:
+    return float(points[site].temperature) if site in points else 1.0
+
+
+def _decide(
+    probabilities: Tensor,
+    site_indices: Tensor,
+    columns_of_sites: Mapping[str, list[int]],
+    points: Mapping[str, OperatingPoint],
+) -> Tensor:
+    """Returns the class [N] that is the answer: within the task of the image's site, by the site's threshold."""
+    answers = probabilities.argmax(1)
+    for row, (site, columns) in enumerate(columns_of_sites.items()):
+        scores = probabilities[:, columns]
+        best = scores.argmax(1)
+        threshold = points[site].threshold if site in points else None
+        if threshold is not None and len(columns) == 2:
+            best = (scores[:, 1] >= float(threshold) * scores.sum(1)).long()
+        answers = torch.where(site_indices == row, torch.tensor(columns)[best], answers)
+    return answers
