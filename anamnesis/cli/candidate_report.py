@@ -37,6 +37,8 @@ def report_lines(report: CandidateReport) -> Iterator[str]:
     if report.criteria:
         head = ["criterion", "test set", "metric", "against", "value", "limit", "patients", ""]
         yield from format_table(head, [_criterion_row(each, report.base) for each in report.criteria])
+    if report.criteria_not_listed:
+        yield f"{report.criteria_not_listed} more criteria are not listed"
 
 
 def format_score(score: Score | None) -> str:
@@ -95,12 +97,11 @@ def _notes(task: TaskComparison) -> Iterator[str]:
 
 def _criterion_row(criterion: CriterionLine, base: str | None) -> list[object]:
     sign = "at most" if is_highest_limit(criterion.name, criterion.metric, criterion.limit) else "at least"
-    references = {None: "", base: "base"}
     return [
         criterion.name,
         f"{criterion.site}/{criterion.task}",
         criterion.metric,
-        references.get(criterion.reference, "first"),
+        "" if criterion.reference is None else "base" if criterion.reference == base else "first",
         format_number(criterion.value),
         "-" if criterion.limit is None else f"{sign} {format_number(criterion.limit)}",
         criterion.patients or "",

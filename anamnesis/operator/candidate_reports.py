@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Literal
 
 from anamnesis.operator.api.candidate_report import (
+    MAXIMUM_CRITERIA,
     MAXIMUM_RECALLS,
     CandidateReport,
     ClassRecall,
@@ -74,9 +75,23 @@ def build_candidate_report(scores: CandidateScores) -> CandidateReport:
     after, before = (_by_test_set(each, scores.tests) for each in (scores.evaluations, scores.base_evaluations))
     comparisons = [_compare(test, before, after, scores.base or "") for test in scores.tests]
     detail_by_site = {comparison.site: comparison.detail for comparison in comparisons}
-    criteria = [_criterion_line(each, detail_by_site.get(each.site, "Hidden")) for each in scores.criteria]
-    fields = {"version": scores.version, "base": scores.base, "tasks": comparisons, "criteria": criteria}
+    listed = sorted(scores.criteria, key=_has_passed)[:MAXIMUM_CRITERIA] if _has_many(scores) else scores.criteria
+    fields = {
+        "version": scores.version,
+        "base": scores.base,
+        "tasks": comparisons,
+        "criteria": [_criterion_line(each, detail_by_site.get(each.site, "Hidden")) for each in listed],
+        "criteria_not_listed": len(scores.criteria) - len(listed),
+    }
     return CandidateReport.model_validate(fields, by_name=True, by_alias=False)
+
+
+def _has_many(scores: CandidateScores) -> bool:
+    return len(scores.criteria) > MAXIMUM_CRITERIA
+
+
+def _has_passed(criterion: Criterion) -> bool:
+    return criterion.result in (CriterionResult.PASSED, CriterionResult.NOT_APPLICABLE)
 
 
 def _by_test_set(evaluations: Iterable[Evaluation], tests: Sequence[RequiredTestSet]) -> dict[str, Evaluation]:
