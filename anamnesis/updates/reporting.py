@@ -31,7 +31,7 @@ from anamnesis.registry.registry_store import signing_of
 from anamnesis.registry.signature_verification import warn_about_unverified_entries
 from anamnesis.snapshots import read_snapshot_manifest
 from anamnesis.storage import Store, open_store
-from anamnesis.updates.saliency_evaluation import read_pictures
+from anamnesis.updates.saliency_pictures import read_pictures
 
 _DECISIONS = {EntryKind.PROMOTE, EntryKind.REJECT, EntryKind.SUPERSEDE}
 _FLOORS = {"IoURandom": "two unrelated maps", "IoUSameClass": "another image of the same class"}

@@ -16,7 +16,7 @@ from anamnesis.evaluation.report import (
     assemble_report,
     build_model_report,
 )
-from anamnesis.evaluation.saliency_overlay import draw_before_after
+from anamnesis.evaluation.saliency_overlay import draw_maps
 from anamnesis.records import (
     Criterion,
     CriterionResult,
@@ -156,7 +156,7 @@ def method_report(method: str, images: dict[str, bytes]) -> ModelReport:
         base = version
     for i, column in enumerate(columns()[:3]):
         end = blob(0.4, 0.4) if method != "finetune" else blob(0.75, 0.7)
-        png = draw_before_after(phantom(i), blob(0.4, 0.35), end)
+        png = draw_maps(phantom(i), [blob(0.4, 0.35), end])
         images[digest_bytes(png)] = png
         pictures.append(
             SaliencyPicture(

@@ -44,6 +44,7 @@ class UpdateRunner:
     learned_sites: tuple[SiteRef, ...] = ()
     stores: str = ""
     minimum_patients: int = 1  # of made-up images; a hospital has the default
+    network: NetworkSettings = field(default_factory=lambda: NetworkSettings(size=(16, 16), width=8))
 
     @property
     def registry(self) -> str:
@@ -81,7 +82,7 @@ class UpdateRunner:
             registry=self.registry,
             site=self.config(site),
             store=self.store(site),
-            configuration=Configuration(self.method, {}, NetworkSettings(size=(16, 16), width=8), self.training),
+            configuration=Configuration(self.method, {}, self.network, self.training),
             split_key=self.split_key_url,
             base=self.base,
             sites=self.learned_sites,

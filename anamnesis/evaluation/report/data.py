@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from anamnesis.records import Decision, Metric, Task, UpdateCost
 
@@ -63,14 +64,20 @@ class UpdateRow:
 
 @dataclass(frozen=True, slots=True)
 class SaliencyPicture:
-    """Where the model looked on one old image, before and after later updates. The pixels stay at the site.
+    """Where a model looked when it answered on one test image, before and after later updates. It stays at the site.
+
+    Only faithful maps are drawn, see ``is_faithful``. Each panel has the map of the answer that its version gave.
 
     Attributes:
         site: of the image.
-        label: its true class; the map explains this class.
-        version_before: digest of the version of the map before.
-        version_after: digest of the version of the map after.
-        digest: of the PNG that ``draw_before_after`` made.
+        label: its true class.
+        version_before: digest of the version that had just learned the site; empty where its map is not drawn, because
+            there is no such earlier version or its maps were not faithful.
+        version_after: digest of the version of the last map.
+        digest: of the PNG that ``draw_maps`` made.
+        answer: the class that ``version_after`` answered, and that its map explains.
+        confidence: its probability among the task's classes; none in pictures of earlier releases.
+        answer_before: the class that ``version_before`` answered.
     """
 
     site: str
@@ -78,6 +85,9 @@ class SaliencyPicture:
     version_before: str
     version_after: str
     digest: str
+    answer: str = ""
+    confidence: Decimal | None = None
+    answer_before: str = ""
 
 
 @dataclass(frozen=True, slots=True)
