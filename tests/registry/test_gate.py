@@ -315,8 +315,8 @@ def test_a_missing_evaluation_is_named_and_a_failure_does_not_wait_for_it(missin
     decision = decision_of(evaluations=rest)
     assert (decision.verdict, decision.reason) == (Verdict.AWAIT_EVALUATIONS, sentence)
     bad = scores_of("new" if missing is OLD else "old", AUROC=metric("0.1"))
-    others = [bad, *(item for item in rest if (item.site, item.name) != (bad.site, bad.name))]
-    assert decision_of(evaluations=others).verdict is Verdict.REJECT
+    remaining = [bad, *(item for item in rest if (item.site, item.name) != (bad.site, bad.name))]
+    assert decision_of(evaluations=remaining).verdict is Verdict.REJECT
 
 
 def test_a_test_set_without_limits_must_be_evaluated_all_the_same() -> None:
