@@ -88,7 +88,7 @@ def find_missing_rows(studies: Iterable[UnmatchedStudy], known_pseudonyms: Colle
     return [
         row
         for study in studies
-        if study.patient not in known_pseudonyms and study.study not in known_pseudonyms_pseudonyms
+        if study.patient not in known_pseudonyms and study.study not in known_pseudonyms
         for row in study.rows
         if not row.annotation.is_withdrawn
     ]

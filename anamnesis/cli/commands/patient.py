@@ -61,7 +61,8 @@ def withdraw(
         reason=reason,
     )
     lines = [
-        f"{withdrawn.site}: {withdrawn.patients} patients are withdrawn; {withdrawn.stored_patients} of them have samples there",
+        f"{withdrawn.site}: {withdrawn.patients} patients are withdrawn; "
+        f"{withdrawn.stored_patients} of them have samples there",
         "the champion keeps what it learned of them until an update without them is promoted; to start one, run: "
         f"anamnesis update -f {files[0]} --site {withdrawn.site}",
     ]
