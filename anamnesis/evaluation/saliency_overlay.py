@@ -1,5 +1,6 @@
-"""A picture of two saliency maps: the image, the map before and the map after, in one row."""
+"""A picture of saliency maps: the image, alone and with each map, in one row."""
 
+from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
@@ -14,22 +15,21 @@ GAP = 6
 """Pixels between two panels; they are transparent."""
 
 
-def draw_before_after(image: Array, map_before: Array, map_after: Array, height: int = 192) -> bytes:
-    """Returns a PNG of three panels: the image, the image with the map before, and with the map after.
+def draw_maps(image: Array, maps: Sequence[Array], height: int = 192) -> bytes:
+    """Returns a PNG of panels in one row: the image, then the image with each map.
 
     Heat is each map divided by its own maximum. The line surrounds its most salient fifth, which IoU compares.
 
     Args:
         image: [H, W] or [H, W, 3], any range: drawn from its minimum to its maximum.
-        map_before: [h, w], zero or more.
-        map_after: [h, w], zero or more.
+        maps: each [h, w], zero or more.
         height: of a panel in pixels; its width keeps the image's proportions.
     """
     grey = _stretch_contrast(image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2))
     size = (round(height * image.shape[1] / image.shape[0]), height)
     background = np.stack([_resize(grey[..., channel], size) for channel in range(3)], axis=2).clip(0, 1)
-    panels = [background, _overlay_heat(background, map_before), _overlay_heat(background, map_after)]
-    sheet = np.zeros((height, 3 * size[0] + 2 * GAP, 4), np.uint8)
+    panels = [background, *(_overlay_heat(background, saliency) for saliency in maps)]
+    sheet = np.zeros((height, len(panels) * (size[0] + GAP) - GAP, 4), np.uint8)
     for index, panel in enumerate(panels):
         left_edge = index * (size[0] + GAP)
         sheet[:, left_edge : left_edge + size[0], :3] = (panel * 255).round()

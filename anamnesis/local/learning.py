@@ -25,12 +25,19 @@ from anamnesis.records import (
     InputError,
     Progress,
     RefusedError,
+    TaskType,
     decode,
     short_digest,
 )
 from anamnesis.records.timestamps import utc_now
+from anamnesis.snapshots.calibration_sets import MINIMUM_PATIENTS
 from anamnesis.snapshots.training_selection import describe_held_back
 from anamnesis.updates.requests import UpdateRequest
+
+_NO_OPERATING_POINT = (
+    f"no operating point: fewer than {MINIMUM_PATIENTS} labelled patients could be held out, so the answers at this "
+    "site have no temperature, no threshold and no distance limit until there are more"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,7 @@ class LearnedUpdate:
         promoted: whether it is the champion.
         reason: the gate's reason.
         held_back: which patients wait until there are enough, in words; empty for none.
+        has_operating_point: whether temperature, threshold and distance limit of the site are known.
     """
 
     site: str
@@ -54,13 +62,16 @@ class LearnedUpdate:
     promoted: bool
     reason: str
     held_back: str = ""
+    has_operating_point: bool = True
 
     @property
     def summary(self) -> str:
         """One line for people; the details of the reason are in the report."""
         promotion, reason = "promoted" if self.promoted else "not promoted", self.reason.partition(":")[0]
         held_back = f"; {self.held_back}" if self.held_back else ""
-        return f"{short_digest(self.version)} {promotion}; verdict of the gate: {self.verdict}, {reason}{held_back}"
+        point = "" if self.has_operating_point else f"; {_NO_OPERATING_POINT}"
+        verdict = f"verdict of the gate: {self.verdict}, {reason}"
+        return f"{short_digest(self.version)} {promotion}; {verdict}{held_back}{point}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +112,8 @@ def learn(selected_model: SelectedModel, progress_reporter: Reporter, author: st
     for site in result.status.sites:
         if site.state is SiteState.UNREADABLE and site.name not in failures:
             failures[site.name] = InputError(f"not readable: {site.message}")
+        if site.state is SiteState.SOURCE_SHRANK and site.name not in failures:
+            failures[site.name] = RefusedError(f"the update is held: {site.message}")
     return replace(result, failures=failures)
 
 
@@ -175,7 +188,7 @@ def _read_learned_update(request: UpdateRequest, record: RunRecord) -> LearnedUp
     decision = decode(Decision, outputs["decision"], "decision")
     trained = record.step(f"train_{request.configuration.method}").outputs
     held_back = decode(HeldBack, trained["held_back"], "held_back")
-    promoted = bool(outputs["promoted"])
+    promoted, task_type = bool(outputs["promoted"]), request.site.task.type
     return LearnedUpdate(
         request.site.name,
         record.id,
@@ -184,6 +197,7 @@ def _read_learned_update(request: UpdateRequest, record: RunRecord) -> LearnedUp
         promoted=promoted,
         reason=decision.reason,
         held_back=describe_held_back(held_back, request.minimum_patients),
+        has_operating_point=trained["operating_point"] is not None or task_type is not TaskType.CLASSIFICATION,
     )
 
 

@@ -24,6 +24,7 @@ class SiteContents:
         training_set: digest of what an update may learn of the snapshot; empty where there is no snapshot.
         held_back: which patients of the snapshot an update does not learn yet, in words; empty for none.
         problem: why source or store is not readable, or empty.
+        hold: why the present data is not learned; empty where it may be.
         corrected_labels: number of cases of the test set whose label in the source is another one now.
     """
 
@@ -33,6 +34,7 @@ class SiteContents:
     training_set: str = ""
     held_back: str = ""
     corrected_labels: int = 0
+    hold: str = ""
 
 
 InspectSite = Callable[[LoadedResource[Site]], SiteContents]
@@ -83,6 +85,9 @@ def observe_local(
     observed_sites = {}
     for name, contents in site_contents.items():
         data = (name, contents.snapshot)
+        if contents.hold:
+            observed_sites[name] = ObservedSite(hold=contents.hold)
+            continue
         if _is_learned(name, contents, [version for _, version in lineage]):
             observed_sites[name] = ObservedSite(is_learned=True, problem=contents.problem, held_back=contents.held_back)
             continue
@@ -103,8 +108,10 @@ def observe_local(
 
 
 def _is_learned(site: str, contents: SiteContents, lineage: Sequence[Version]) -> bool:
-    """Whether the lineage learned the snapshot, or all that may be learned of it now."""
+    """Whether the lineage learned the snapshot last, or all that may be learned of it now."""
     learned_versions = [version for version in lineage if version.site == site]
-    if contents.snapshot in {version.snapshot for version in learned_versions}:
-        return True
-    return bool(contents.held_back and learned_versions) and learned_versions[-1].training_set == contents.training_set
+    if not learned_versions:
+        return False
+    last_version = learned_versions[-1]
+    is_repeated = bool(contents.held_back) and last_version.training_set == contents.training_set
+    return contents.snapshot == last_version.snapshot or is_repeated

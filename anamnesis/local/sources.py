@@ -52,6 +52,7 @@ def make_site_inspector(
                 training_set=selection.training_set.digest,
                 held_back=selection.held_back_text,
                 corrected_labels=corrected_labels,
+                hold=ingest_result.hold,
             )
         except AnamnesisError as error:  # the site's status reports it; the other sites continue
             return SiteContents("", test_set, str(error))

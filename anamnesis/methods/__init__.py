@@ -2,6 +2,7 @@
 
 from anamnesis.methods.base import (
     Batch,
+    Branch,
     Data,
     Method,
     MethodCapabilities,
@@ -19,6 +20,7 @@ from anamnesis.methods.register import build_method, method_class, register, reg
 
 __all__ = [
     "Batch",
+    "Branch",
     "Data",
     "Method",
     "MethodCapabilities",

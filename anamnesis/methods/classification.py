@@ -1,5 +1,6 @@
 """The base of classification methods: a growing head, cross-entropy over chosen columns, masked predictions."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Generic, TypeVar
 
@@ -9,6 +10,7 @@ from torch.nn import functional
 
 from anamnesis.methods.base import (
     Batch,
+    Branch,
     Data,
     Method,
     ParameterGroup,
@@ -68,11 +70,21 @@ class ClassificationMethod(Method[Options], Generic[Options]):
     def predict(self, images: Tensor, request: PredictionRequest) -> Prediction:
         """Returns logits over the columns that compete and, if requested, the pooled features."""
         self.network.eval()
-        feature_maps = self.network.features(images)
-        embedding = feature_maps.float().mean(dim=(2, 3)) if request.with_embedding else None
-        return Prediction(
-            restrict_logits(self.network.classify(feature_maps), request.class_indices), embedding=embedding
-        )
+        logits = self.answer_from([branch.features for branch in self.explained_features(images)])
+        embedding = self.network.features(images).float().mean(dim=(2, 3)) if request.with_embedding else None
+        return Prediction(restrict_logits(logits, request.class_indices), embedding=embedding)
+
+    def explained_features(self, images: Tensor) -> tuple[Branch, ...]:
+        """Returns the network's feature maps."""
+        return (Branch("network", self.network.features(images), learns=True),)
+
+    def answer_from(self, features: Sequence[Tensor]) -> Tensor:
+        """Returns the head's logits [N, K]."""
+        return self.network.classify(features[0])
+
+    def forget_site(self, site: str, kept_columns: tuple[int, ...]) -> None:
+        """Removes the rows of the head that no other site taught; subclasses remove the rest of their state."""
+        self.network.head.keep(kept_columns)
 
     def resize_head(self, class_count: int) -> None:
         """Grows the head to ``class_count`` rows; their values are loaded next."""

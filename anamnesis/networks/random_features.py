@@ -53,7 +53,15 @@ class RandomFeatures(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps [N, C, H, W] in [0, 1] to [N, ``width_out``], in float32."""
-        return average_over_grid(self.backbone(images), self.grid)
+        return self.pool(self.feature_maps(images))
+
+    def feature_maps(self, images: Tensor) -> Tensor:
+        """Maps [N, C, H, W] in [0, 1] to [N, F, H/4, W/4], in float32."""
+        return self.backbone(images)  # type: ignore[no-any-return]
+
+    def pool(self, feature_maps: Tensor) -> Tensor:
+        """Maps feature maps [N, F, h, w] to [N, ``width_out``]."""
+        return average_over_grid(feature_maps, self.grid)
 
 
 class GridClassifier(Classifier):

@@ -48,6 +48,7 @@ def site_config(site: LoadedResource[Site]) -> SiteConfig:
         labels=label_source(spec.labels),
         test_fraction=float(spec.test_fraction),
         maximum_quarantine_share=float(spec.maximum_quarantine_share),
+        maximum_shrink_share=float(spec.maximum_shrink_share),
         maximum_studies=spec.maximum_studies,
         maximum_studies_per_patient=spec.maximum_studies_per_patient,
         attributes=spec.attributes,

@@ -50,8 +50,12 @@ from anamnesis.records.signature import PublicKey, Signature, SignerRole, Signin
 from anamnesis.records.site import LabelOrigin, LabelSource, PatientOrigin, SiteConfig, SiteRef
 from anamnesis.records.task import Task, TaskType, find_class_indices, label_space
 from anamnesis.records.update_run import (
+    CARRIED_FORWARD,
+    CORRECTED_LABELS,
     CORRECTED_TEST_LABELS,
     RETURNED_IMAGES,
+    WITHDRAWN,
+    WITHDRAWN_TEST_CASES,
     HeldBack,
     SourceState,
     UpdateResult,
@@ -62,11 +66,15 @@ from anamnesis.records.version import UpdateCost, UpdateRecord, Version
 
 __all__ = [
     "CANDIDATE",
+    "CARRIED_FORWARD",
+    "CORRECTED_LABELS",
     "CORRECTED_TEST_LABELS",
     "MINIMUM_CELL_PATIENTS",
     "MINIMUM_TEST_PATIENTS",
     "RETURNED_IMAGES",
     "TRAINING_SPLITS",
+    "WITHDRAWN",
+    "WITHDRAWN_TEST_CASES",
     "AnamnesisError",
     "Calibration",
     "Configuration",

@@ -80,6 +80,8 @@ class SiteConfig:
         labels: where the labels are.
         test_fraction: share of patients that the split key puts into the test split, where the source declares none.
         maximum_quarantine_share: the ingest fails when a larger share of the images is quarantined.
+        maximum_shrink_share: an update is held where the source no longer lists a larger share of the training samples
+            that it listed before, or none of a class; 1 holds none.
         maximum_studies: the largest number of studies, stratified by class and split and ordered by pseudonym; 0 takes
             all studies.
         maximum_studies_per_patient: the largest number of studies of one patient identifier before a test set is
@@ -96,6 +98,7 @@ class SiteConfig:
     labels: LabelSource = field(default_factory=LabelSource)
     test_fraction: float = 0.2
     maximum_quarantine_share: float = 0.1
+    maximum_shrink_share: float = 0.2
     maximum_studies: int = 0
     maximum_studies_per_patient: int = 20
     attributes: tuple[str, ...] = ()

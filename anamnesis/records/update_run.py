@@ -50,6 +50,8 @@ class UpdateResultKind(StrEnum):
     """The champion's lineage has already learned the same samples."""
     TOO_FEW_PATIENTS = "TooFewPatients"
     """There were fewer new patients than ``UpdateTrigger.minimum_patients``, or all of them are held back."""
+    SOURCE_SHRANK = "SourceShrank"
+    """The source no longer lists many of the earlier training samples, or none of a class: nothing is learned."""
 
 
 CORRECTED_TEST_LABELS = "corrected_test_labels"
@@ -58,6 +60,22 @@ CORRECTED_TEST_LABELS = "corrected_test_labels"
 
 RETURNED_IMAGES = "returned_images"
 """Key of ``counts``: number of images that are copies of test or calibration patients' images under another name."""
+
+
+CARRIED_FORWARD = "carried_forward"
+"""Key of ``counts``: number of training samples that the source no longer lists, and that are learned as before."""
+
+
+WITHDRAWN = "withdrawn"
+"""Key of ``counts``: number of samples that are left out because their patient or file is withdrawn."""
+
+
+CORRECTED_LABELS = "corrected_labels"
+"""Key of ``counts``: number of training samples with another label than in the snapshot before."""
+
+
+WITHDRAWN_TEST_CASES = "withdrawn_test_cases"
+"""Key of ``counts``: number of cases of the frozen test set that are withdrawn; the next issue leaves them out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +108,9 @@ class UpdateResult:
         version: digest of the candidate; empty unless ``kind`` is ``CANDIDATE``.
         new_patients: number of patients of the training set that the base's lineage has not learned.
         held_back: how many patients wait until there are enough.
-        counts: see ``IngestResult.counts``.
+        hold: why the update is held; empty unless ``kind`` is ``SOURCE_SHRANK``.
+        counts: see ``IngestResult.counts``; without those of ``masked_counts``.
+        masked_counts: keys of counts of samples of fewer than 10 patients, which do not leave the site.
         reasons: see ``IngestResult.reasons``.
         signature: of the run; none where the model has no signing keys.
         schema: schema of this record.
@@ -106,7 +126,9 @@ class UpdateResult:
     version: str = ""
     new_patients: int = 0
     held_back: HeldBack = field(default_factory=HeldBack)
+    hold: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
+    masked_counts: tuple[str, ...] = ()
     reasons: Mapping[str, int] = field(default_factory=dict)
     signature: Signature | None = None
     schema: int = 3

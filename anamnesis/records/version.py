@@ -57,11 +57,11 @@ class UpdateRecord:
     """The version that an update made from its input; the first result counts.
 
     Attributes:
-        input_digest: digest of (base, snapshot, training set, configuration, site, task).
+        input_digest: digest of (base, snapshot, training set, held-out patients, configuration, site, task).
         version: digest of the version.
         environment: torch, device, instruction set, threads; equal environments give equal bits.
         cost: cost of the update.
-        opened_snapshots: digests of all snapshots that the training opened.
+        opened_snapshots: digests of all snapshots and calibration sets that the update opened.
         signature: of the run; none where the model has no signing keys.
         epoch_losses: mean loss terms of each epoch, for the curves of a report; empty for a closed form, and for fewer
             than 10 training patients.

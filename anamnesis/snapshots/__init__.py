@@ -1,7 +1,8 @@
 """Snapshots of a site's data: ingest, splits, test sets, quarantine, stored form, and the guard on images."""
 
 from anamnesis.snapshots.guard import Guard, open_calibration_set, open_split, open_splits, open_test_set
-from anamnesis.snapshots.ingestion import IngestResult, find_ingest_result, ingest
+from anamnesis.snapshots.ingest_result import IngestResult
+from anamnesis.snapshots.ingestion import find_ingest_result, ingest
 from anamnesis.snapshots.keys import derive_site_key, key_fingerprint, read_split_key
 from anamnesis.snapshots.manifest import ImageRecord, SampleRecord, SnapshotManifest, read_snapshot_manifest
 from anamnesis.snapshots.rekey import replace_key

@@ -1,4 +1,4 @@
-"""Calibration sets: frozen beside a test set, for temperatures and thresholds. Only the evaluation opens them."""
+"""Calibration sets: frozen beside a test set, for operating points. They are never trained on."""
 
 from dataclasses import dataclass
 from typing import cast

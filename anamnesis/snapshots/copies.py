@@ -155,8 +155,9 @@ def _is_same_study(file: AnnotatedFile, owner: AnnotatedFile) -> bool:
     return study == owner_study and file[0].annotation.split in (None, owner[0].annotation.split)
 
 
-def _preference(file: AnnotatedFile, masks: Mapping[str, SourceFile]) -> tuple[bool, bool, str]:
-    return not _label(file, masks), file[0].annotation.split is None, file[0].file.key
+def _preference(file: AnnotatedFile, masks: Mapping[str, SourceFile]) -> tuple[object, ...]:
+    annotation = file[0].annotation  # a copy of a withdrawn file is withdrawn
+    return not annotation.is_withdrawn, not _label(file, masks), annotation.split is None, file[0].file.key
 
 
 def _quarantine(files: Iterable[AnnotatedFile], reason: QuarantineReason) -> list[tuple[str, QuarantineEntry]]:

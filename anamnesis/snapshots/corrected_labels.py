@@ -1,4 +1,4 @@
-"""Labels of a frozen test set that the source has corrected since."""
+"""Labels that the source has corrected since: of a frozen test set, and of the training side."""
 
 from collections.abc import Iterable
 
@@ -7,14 +7,21 @@ from anamnesis.snapshots.testsets import TestSet
 
 
 def count_corrected_labels(test_set: TestSet, samples: Iterable[SampleRecord]) -> int:
-    """Returns how many samples of a test set have another label now, or none; a missing sample does not count.
+    """Returns how many samples of a frozen test set have another label now, or none."""
+    return len(find_corrected_samples(test_set.samples, samples))
+
+
+def find_corrected_samples(
+    earlier_samples: Iterable[SampleRecord], samples: Iterable[SampleRecord]
+) -> list[SampleRecord]:
+    """Returns the samples that had another label earlier, or one that they lost; a missing sample does not count.
 
     Args:
-        test_set: the frozen test set.
+        earlier_samples: of a frozen test set, or of the snapshot in force.
         samples: the samples of the site's present data.
     """
-    frozen_labels = {sample.id: _label(sample) for sample in test_set.samples}
-    return sum(_label(sample) != frozen_labels.get(sample.id, _label(sample)) for sample in samples)
+    earlier_labels = {sample.id: _label(sample) for sample in earlier_samples}
+    return [sample for sample in samples if _label(sample) != earlier_labels.get(sample.id, _label(sample))]
 
 
 def _label(sample: SampleRecord) -> tuple[object, ...]:

@@ -12,7 +12,11 @@ VALIDATION_FRACTION = 0.2
 
 
 def hold_out_patients(
-    studies: Sequence[Study], patient_splits: Mapping[str, Split], key: bytes, has_calibration: bool | None
+    studies: Sequence[Study],
+    patient_splits: Mapping[str, Split],
+    key: bytes,
+    has_calibration: bool | None,
+    unlisted_validation: int = 0,
 ) -> dict[str, Split]:
     """Returns the splits with the patients of calibration and validation taken out of training.
 
@@ -26,6 +30,7 @@ def hold_out_patients(
         key: the split key.
         has_calibration: whether a calibration set is frozen beside the site's current test set; none before the first
             test set. A site that has one holds out its later calibration patients for the next.
+        unlisted_validation: number of validation patients of the earlier snapshot whom the source no longer lists.
     """
     labelled_patients = {study.patient for study in studies if study.target is not None}
     declared_patients = {study.patient for study in studies if study.declared_split}
@@ -44,7 +49,7 @@ def hold_out_patients(
         for patient in _training_patients(splits)
         if draw_patient(key, "validation", patient) < VALIDATION_FRACTION
     }
-    if _are_enough(drawn_patients, labelled_patients):
+    if _are_enough(drawn_patients, labelled_patients, unlisted_validation):
         splits |= dict.fromkeys(drawn_patients, Split.VALIDATION)
     return splits
 
@@ -53,5 +58,5 @@ def _training_patients(splits: Mapping[str, Split]) -> set[str]:
     return {patient for patient, split in splits.items() if split is Split.TRAIN}
 
 
-def _are_enough(patients: Collection[str], labelled_patients: Collection[str]) -> bool:
-    return len(set(patients) & set(labelled_patients)) >= MINIMUM_PATIENTS
+def _are_enough(patients: Collection[str], labelled_patients: Collection[str], unlisted_count: int = 0) -> bool:
+    return len(set(patients) & set(labelled_patients)) + unlisted_count >= MINIMUM_PATIENTS

@@ -19,6 +19,8 @@ _SPLIT_WORDS = {
     "calibration": Split.CALIBRATION,
     "test": Split.TEST,
 }
+WITHDRAWN = "withdrawn"
+"""Word in the column ``split``: the image must be in no snapshot any more."""
 _IMAGE_SUFFIXES = (".nii.gz", ".nii", ".dcm", ".png", ".jpg", ".jpeg", ".npz")
 
 
@@ -37,6 +39,7 @@ class ImageAnnotation:
         covariates: numbers by name.
         is_ambiguous: whether the label table lists the file twice with different values.
         is_listed: whether the label table lists the file or one of its folders.
+        is_withdrawn: whether the label table withdraws the file.
     """
 
     label: str | int | None = None
@@ -49,6 +52,7 @@ class ImageAnnotation:
     covariates: Mapping[str, float] = field(default_factory=dict)
     is_ambiguous: bool = False
     is_listed: bool = False
+    is_withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,34 @@ class AnnotatedImage:
     def stem(self) -> str:
         """The name without the suffix of the format: it identifies the patient where nothing else does."""
         return strip_image_suffix(self.file.key) + _row_suffix(self.header)
+
+    @property
+    def patient(self) -> str:
+        """The patient. Without an identifier, the study is the largest unit that surely belongs to one person."""
+        return self.annotation.patient or self.header.study or self.stem
+
+
+@dataclass(frozen=True, slots=True)
+class UnmatchedRow:
+    """A row of the label table whose file or folder the source does not have.
+
+    Attributes:
+        name: of the file, as the table writes it.
+        annotation: the values of the row.
+    """
+
+    name: str
+    annotation: ImageAnnotation
+
+    @property
+    def patient(self) -> str:
+        """The patient; the name of the file where the row has none."""
+        return self.annotation.patient or strip_image_suffix(self.name)
+
+    @property
+    def study(self) -> str:
+        """The study; the name of the file, or the UID of the study, where the row has none."""
+        return self.annotation.study or strip_image_suffix(self.name)
 
 
 def annotate_image(
@@ -96,6 +128,7 @@ def annotate_image(
         covariates=row.covariates,
         is_ambiguous=row.is_ambiguous,
         is_listed=row.is_listed,
+        is_withdrawn=row.is_withdrawn,
     )
 
 
@@ -112,7 +145,8 @@ def parse_split(text: str, location: str) -> Split | None:
     """
     if text.lower() not in _SPLIT_WORDS:
         raise InputError(
-            f"{location}: split: expected one of {', '.join(filter(None, _SPLIT_WORDS))} or nothing; correct the cell"
+            f"{location}: split: expected one of {', '.join(filter(None, _SPLIT_WORDS))}, {WITHDRAWN} or nothing; "
+            "correct the cell"
         )
     return _SPLIT_WORDS[text.lower()]
 

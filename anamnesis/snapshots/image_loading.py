@@ -91,6 +91,15 @@ def store_pixels(
     return records
 
 
+def read_contents(studies: Sequence[Study], classes: int, parallel_map: OrderedExecutorMap) -> frozenset[str]:
+    """Returns the content digests of the images of some studies, without masks; stores nothing."""
+    return frozenset(
+        loaded_image.record.content
+        for loaded_image in load_images(studies, classes, parallel_map)
+        if loaded_image.record and loaded_image.name != MASK
+    )
+
+
 def _quarantine_study(study: Study, loaded_image: LoadedImage) -> list[QuarantineEntry]:
     """Returns an entry for each file of a study with an unusable image: unusable slices have reasons of their own."""
     if not loaded_image.slice_errors:

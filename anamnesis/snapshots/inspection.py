@@ -11,7 +11,7 @@ from anamnesis.snapshots.label_tables import LabelTable, read_label_table
 from anamnesis.snapshots.parallel import OrderedExecutorMap, batched
 from anamnesis.snapshots.quarantine import NOT_FOR_THE_SITE, QuarantineEntry, QuarantineReason
 from anamnesis.snapshots.source_files import SourceFile
-from anamnesis.snapshots.studies import JoinedStudies, find_missing_files, join_studies
+from anamnesis.snapshots.studies import JoinedStudies, find_unmatched_rows, join_studies
 
 _BATCH_SIZE = 64
 
@@ -44,9 +44,8 @@ def inspect_source(
         )
     joined_studies = join_studies(config, readable_files, unreadable_files, label_table)
     entries = [*joined_studies.quarantine_entries, *(entry for _, entry in unreadable_files)]
-    if label_table and not config.labels.is_external:
-        entries += find_missing_files(image_files, label_table)
-    return replace(joined_studies, quarantine_entries=tuple(entries))
+    rows = find_unmatched_rows(image_files, label_table) if label_table else ()
+    return replace(joined_studies, quarantine_entries=tuple(entries), unmatched_rows=rows)
 
 
 def inspect_batch(files: Sequence[SourceFile], modalities: Sequence[str] = ()) -> list[InspectedFile]:

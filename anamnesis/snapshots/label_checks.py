@@ -56,7 +56,7 @@ def lacks_patient(config: SiteConfig, annotation: ImageAnnotation) -> bool:
 
     An image without a label is pending, and its patient may arrive with the label.
     """
-    if annotation.patient or config.labels.origin is LabelOrigin.CONTAINER:
+    if annotation.patient or annotation.is_withdrawn or config.labels.origin is LabelOrigin.CONTAINER:
         return False
     if config.labels.patients is PatientOrigin.FILES:
         return False

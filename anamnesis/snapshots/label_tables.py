@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from anamnesis.records import InputError, LabelSource, Task
 from anamnesis.snapshots.file_names import normalise_file_name, normalise_text
-from anamnesis.snapshots.image_annotations import ImageAnnotation, parse_split
+from anamnesis.snapshots.image_annotations import WITHDRAWN, ImageAnnotation, parse_split
 from anamnesis.snapshots.label_columns import COVARIATE_PREFIX, assign_columns
 from anamnesis.snapshots.label_table_text import TABLE, TableRow, parse_label_table
 from anamnesis.snapshots.patient_ids import normalise_patient_id
@@ -55,7 +55,8 @@ def read_label_table(name: str, data: bytes, labels: LabelSource, task: Task) ->
         annotation = _parse_row(cells, row, columns)
         names.setdefault(file, cells["file"])
         if annotations.setdefault(file, annotation) != annotation:
-            annotations[file] = replace(annotations[file], is_ambiguous=True)
+            is_withdrawn = annotations[file].is_withdrawn or annotation.is_withdrawn  # counts more than the other row
+            annotations[file] = replace(annotations[file], is_ambiguous=True, is_withdrawn=is_withdrawn)
     return LabelTable(annotations, names, "patient" in columns)
 
 
@@ -63,12 +64,13 @@ def _parse_row(cells: Mapping[str, str], row: TableRow, columns: Mapping[str, in
     event = cells.get("event", "").lower()
     if event and event not in _EVENT_WORDS:
         raise InputError(f"{_place(row, columns, 'event')}: event: expected 0, 1, false or true; correct the cell")
+    is_withdrawn = cells.get("split", "").casefold() == WITHDRAWN
     return ImageAnnotation(
         label=normalise_text(cells.get("label", "")) or None,
         patient=normalise_patient_id(cells.get("patient", "")),
         study=cells.get("study", ""),
         modality=cells.get("modality", ""),
-        split=parse_split(cells.get("split", ""), _place(row, columns, "split")),
+        split=None if is_withdrawn else parse_split(cells.get("split", ""), _place(row, columns, "split")),
         event=_EVENT_WORDS[event] if event else None,
         days=_parse_number(cells["days"], _place(row, columns, "days")) if cells.get("days") else None,
         covariates={
@@ -77,6 +79,7 @@ def _parse_row(cells: Mapping[str, str], row: TableRow, columns: Mapping[str, in
             if text and meaning.startswith(COVARIATE_PREFIX)
         },
         is_listed=True,
+        is_withdrawn=is_withdrawn,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from anamnesis.records import Split
-from anamnesis.snapshots.manifest import SampleRecord, read_snapshot_manifest
+from anamnesis.snapshots.manifest import SampleRecord
 from anamnesis.snapshots.quarantine import QuarantineLog
 from anamnesis.snapshots.renamed_files import recognise_renamed
 from anamnesis.snapshots.returned_patients import quarantine_returned
@@ -15,6 +15,7 @@ from anamnesis.storage.store import Store
 def recognise_samples(
     assembled_samples: Sequence[AssembledSample],
     issued_test_sets: Sequence[TestSet],
+    earlier_samples: Sequence[SampleRecord],
     modality: str,
     store: Store,
     quarantine_log: QuarantineLog,
@@ -25,12 +26,13 @@ def recognise_samples(
         assembled_samples: the samples of the ingest.
         issued_test_sets: the frozen test sets; none before the first. Then the images are compared with those that
             will be frozen.
+        earlier_samples: the samples of the snapshot in force.
         modality: main modality of the site.
         store: the site's own store.
         quarantine_log: receives the files of the other samples.
     """
     frozen_samples = list_frozen_samples(store, issued_test_sets)
-    known_samples = (*reversed(frozen_samples), *_latest_samples(store)) if issued_test_sets else ()
+    known_samples = (*reversed(frozen_samples), *earlier_samples) if issued_test_sets else ()
     renamed_samples = recognise_renamed(assembled_samples, known_samples)
     unique_samples = drop_duplicates(renamed_samples, frozen_samples, quarantine_log)
     if not issued_test_sets:
@@ -39,13 +41,3 @@ def recognise_samples(
     return quarantine_returned(
         unique_samples, frozen_samples, modality=modality, store=store, quarantine_log=quarantine_log
     )
-
-
-def _latest_samples(store: Store) -> tuple[SampleRecord, ...]:
-    """Returns the samples of the snapshot that was written last."""
-    snapshots = list(store.list("snapshots/"))
-    if not snapshots:
-        return ()
-    latest = max(snapshots, key=lambda info: (info.modified, info.key))
-    digest = latest.key.removeprefix("snapshots/").removesuffix(".json")
-    return read_snapshot_manifest(store, f"sha256:{digest}").samples

@@ -30,7 +30,7 @@ from anamnesis.sources import (
     parallel_map,
 )
 
-INGEST_REVISION = 3
+INGEST_REVISION = 4
 """Increased when a change of the code gives another snapshot for the same files."""
 
 _MOST_SERVER_FAULTS = 20
@@ -106,16 +106,26 @@ def check_store_outside_source(source: str, store: str) -> None:
         raise InputError(f"the store {store!r} is inside the source {source!r}; choose a store outside it")
 
 
-def compute_fingerprint(config: SiteConfig, key_fingerprint: str, files: Sequence[SourceItem]) -> str:
-    """Returns the digest of everything that determines the result of an ingest: file names and tags, settings, key.
+def compute_fingerprint(
+    config: SiteConfig, key_fingerprint: str, files: Sequence[SourceItem], withdrawn: str = ""
+) -> str:
+    """Returns the digest of what determines the result of an ingest: names and tags of files, settings, key.
 
-    The address of the source is not part of it.
+    The address of the source is not part of it. The samples of the snapshot before it also have a say; see
+    ``ingest_result``.
+
+    Args:
+        config: settings of the site.
+        key_fingerprint: of the split key.
+        files: the files.
+        withdrawn: digest of the withdrawn patients, or empty.
     """
     settings = encode(config)
     assert isinstance(settings, dict)
     settings.pop("source")
     file_rows = [[_to_utf8(file.key), file.etag, file.size] for file in files]
-    return digest_json({"revision": INGEST_REVISION, "site": settings, "key": key_fingerprint, "files": file_rows})
+    content = {"revision": INGEST_REVISION, "site": settings, "key": key_fingerprint, "files": file_rows}
+    return digest_json({**content, "withdrawn": withdrawn})
 
 
 @contextmanager

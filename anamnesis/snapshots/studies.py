@@ -11,7 +11,13 @@ from anamnesis.records import SiteConfig, Split, Target, TaskType
 from anamnesis.snapshots.body_parts import is_other_body_part
 from anamnesis.snapshots.copies import drop_copies
 from anamnesis.snapshots.file_names import normalise_file_name, normalise_text
-from anamnesis.snapshots.image_annotations import AnnotatedImage, ImageAnnotation, annotate_image, strip_image_suffix
+from anamnesis.snapshots.image_annotations import (
+    AnnotatedImage,
+    ImageAnnotation,
+    UnmatchedRow,
+    annotate_image,
+    strip_image_suffix,
+)
 from anamnesis.snapshots.label_checks import check_container_labels, check_label_table, lacks_patient
 from anamnesis.snapshots.label_tables import LabelTable
 from anamnesis.snapshots.missing_identifiers import check_missing_identifiers
@@ -40,6 +46,7 @@ class Study:
         is_patient_declared: whether the source has an identifier of the patient; else its DICOM study, or the file,
             counts as a patient.
         image_files: modality -> names of its files, in the order of the paths of its pixel source.
+        is_withdrawn: whether the label table withdraws one of its files.
     """
 
     files: tuple[str, ...]
@@ -52,6 +59,7 @@ class Study:
     attributes: Mapping[str, str] = field(default_factory=dict)
     is_patient_declared: bool = True
     image_files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    is_withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +70,15 @@ class JoinedStudies:
         studies: the studies, in the order of their files.
         quarantine_entries: the files and images without a sample.
         ignored_count: number of images with a label of ``labels.ignore``.
+        identities: patient and study of every readable image of the source, usable or not.
+        unmatched_rows: rows of the label table whose files the source does not have.
     """
 
     studies: tuple[Study, ...]
     quarantine_entries: tuple[QuarantineEntry, ...]
     ignored_count: int
+    identities: frozenset[tuple[str, str]] = frozenset()
+    unmatched_rows: tuple[UnmatchedRow, ...] = ()
 
     @property
     def image_count(self) -> int:
@@ -122,7 +134,12 @@ def join_studies(
     if len(config.modalities) > 1:
         studies, modality_entries = _join_modalities(config, studies)
         entries += modality_entries
-    return JoinedStudies(tuple(studies), tuple(entries), len(unique_images) - len(relevant_images))
+    return JoinedStudies(
+        tuple(studies),
+        tuple(entries),
+        ignored_count=len(unique_images) - len(relevant_images),
+        identities=frozenset((image.patient, image.annotation.study) for image in annotated_images),
+    )
 
 
 def _quarantine_images(
@@ -166,6 +183,8 @@ def _image_quarantine_reason(
         return QuarantineReason.OTHER_MODALITY
     if is_other_body_part(config, header):
         return QuarantineReason.OTHER_BODY_PART
+    if annotation.is_withdrawn:
+        return None
     if annotation.is_ambiguous:
         return QuarantineReason.ROW_CONFLICT
     if lacks_patient(config, annotation):
@@ -228,9 +247,14 @@ def _class_names(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(map(normalise_text, names))
 
 
-def _make_target(config: SiteConfig, annotation: ImageAnnotation, has_mask: bool) -> Target | None:
+def make_target(config: SiteConfig, annotation: ImageAnnotation, has_mask: bool = False) -> Target | None:
+    """Returns the target that an annotation gives; none without a label, or with one that is not for this task."""
+    if annotation.is_withdrawn:
+        return None
     if config.task.type is TaskType.CLASSIFICATION and annotation.label is not None:
-        return Target(index=_class_names(config.task.classes).index(str(_class_name(config, annotation.label))))
+        class_names = _class_names(config.task.classes)
+        name = _class_name(config, annotation.label)
+        return Target(index=class_names.index(str(name))) if name in class_names else None
     if config.task.type is TaskType.SEGMENTATION and has_mask:
         return Target(mask=MASK)
     if config.task.type is TaskType.PROGNOSIS and annotation.event is not None and annotation.days is not None:
@@ -254,13 +278,13 @@ def _make_study(config: SiteConfig, items: Sequence[AnnotatedImage], masks: Mapp
     return Study(
         files=files,
         image_files={annotation.modality or config.modalities[0]: files},
-        # Without an identifier, the study is the largest unit that surely belongs to one person.
-        patient=annotation.patient or header.study or first_image.stem,
+        patient=first_image.patient,
         is_patient_declared=bool(annotation.patient),
         study=annotation.study,
         pixel_sources=pixel_sources,
-        target=_make_target(config, annotation, MASK in pixel_sources),
+        target=make_target(config, annotation, MASK in pixel_sources),
         declared_split=annotation.split,
+        is_withdrawn=any(item.annotation.is_withdrawn for item in items),
         covariates=annotation.covariates,
         attributes={name: header.attributes[name] for name in config.attributes if name in header.attributes},
     )
@@ -300,15 +324,16 @@ def _merge_modalities(members: Sequence[Study]) -> Study:
         pixel_sources={name: pixel_source for member in members for name, pixel_source in member.pixel_sources.items()},
         image_files={name: files for member in members for name, files in member.image_files.items()},
         target=next((member.target for member in members if member.target), None),
+        is_withdrawn=any(member.is_withdrawn for member in members),
         attributes={name: value for member in reversed(members) for name, value in member.attributes.items()},
     )
 
 
-def find_missing_files(files: Sequence[SourceFile], label_table: LabelTable) -> list[QuarantineEntry]:
-    """Returns the files and folders that a label table lists, but the source does not have."""
+def find_unmatched_rows(files: Sequence[SourceFile], label_table: LabelTable) -> tuple[UnmatchedRow, ...]:
+    """Returns the rows of a label table whose file or folder the source does not have."""
     present_names = {normalise_file_name(name) for file in files for name in file.manifest_names}
-    return [
-        QuarantineEntry(label_table.names[name], QuarantineReason.MISSING_FILE)
-        for name in label_table.rows
+    return tuple(
+        UnmatchedRow(label_table.names[name], annotation)
+        for name, annotation in label_table.rows.items()
         if name not in present_names
-    ]
+    )

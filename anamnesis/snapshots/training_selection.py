@@ -15,7 +15,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from anamnesis.records import TRAINING_SPLITS, HeldBack, RefusedError, TaskType, digest_hex, digest_json
-from anamnesis.snapshots.manifest import SampleRecord, SnapshotManifest, read_snapshot_manifest
+from anamnesis.snapshots.held_out_sets import read_learnable_manifest
+from anamnesis.snapshots.manifest import SampleRecord, SnapshotManifest
 from anamnesis.snapshots.training_sets import (
     Members,
     TrainingSet,
@@ -87,7 +88,7 @@ def choose_training_set(store: Store, snapshot: str, minimum_patients: int) -> T
         RefusedError: too few patients of each class.
         IntegrityError: a training set was changed.
     """
-    manifest = read_snapshot_manifest(store, snapshot)
+    manifest = read_learnable_manifest(store, snapshot)
     while True:
         published_sets = list_training_sets(store)
         selection = _select_for_snapshot(manifest, snapshot, published_sets, minimum_patients)
@@ -105,8 +106,25 @@ def choose_training_set(store: Store, snapshot: str, minimum_patients: int) -> T
 
 def preview_training_set(store: Store, snapshot: str, minimum_patients: int) -> TrainingSelection:
     """Returns what ``choose_training_set`` would choose now; records nothing."""
-    manifest = read_snapshot_manifest(store, snapshot)
+    manifest = read_learnable_manifest(store, snapshot)
     return _select_for_snapshot(manifest, snapshot, list_training_sets(store), minimum_patients)
+
+
+def count_changed_patients(store: Store, snapshot: str, learned_set: TrainingSet) -> int:
+    """Returns how many patients of a training set have an image that the snapshot lacks, or has in another class.
+
+    They are withdrawn, held out now, or have corrected labels or other images. Patients whom the source merely no
+    longer lists are in the snapshot.
+    """
+    current_classes = _members_by_class(read_learnable_manifest(store, snapshot))
+    changed_patients = {
+        patient
+        for name, members in learned_set.classes.items()
+        for contents in (all_contents(current_classes.get(name, {})),)
+        for patient, patient_contents in members.items()
+        if not contents.issuperset(patient_contents)
+    }
+    return len(changed_patients)
 
 
 def _select_for_snapshot(

@@ -1,8 +1,8 @@
 """Decides, after the ingest and before anything costly starts, whether a site's data is worth an update."""
 
-from anamnesis.records import UpdateResult, UpdateResultKind, UpdateTrigger, digest_json, encode
+from anamnesis.records import MINIMUM_CELL_PATIENTS, UpdateResult, UpdateResultKind, UpdateTrigger, digest_json, encode
 from anamnesis.snapshots import IngestResult
-from anamnesis.snapshots.training_selection import TrainingSelection, preview_training_set
+from anamnesis.snapshots.training_selection import TrainingSelection, count_changed_patients, preview_training_set
 from anamnesis.snapshots.training_sets import all_contents, list_training_sets
 from anamnesis.storage.store import open_store
 from anamnesis.updates.requests import UpdateRequest
@@ -12,6 +12,8 @@ from anamnesis.updates.version_chain import versions_of_site
 def assess_ingestion(request: UpdateRequest, trigger: UpdateTrigger, ingest_result: IngestResult) -> UpdateResult:
     """Returns the result of the run so far: ``CANDIDATE``, still without a version, where the update continues.
 
+    Corrected labels and withdrawals are learned at once, without a single new patient.
+
     Args:
         request: of the update.
         trigger: of the request.
@@ -20,21 +22,28 @@ def assess_ingestion(request: UpdateRequest, trigger: UpdateTrigger, ingest_resu
     learned_versions = versions_of_site(open_store(request.registry), request.base, request.site.name)
     learned_digests = [version.training_set for version in learned_versions]
     site_store = open_store(request.store)
-    learned_contents = {
-        content
+    learned_sets = {
+        training_set.digest: training_set
         for training_set in list_training_sets(site_store)
         if training_set.digest in learned_digests
-        for content in all_contents(training_set.all_members)
     }
+    learned_contents = {content for each in learned_sets.values() for content in all_contents(each.all_members)}
+    last_set = learned_sets.get(learned_digests[0] or "") if learned_digests else None
+    changed_patient_count = count_changed_patients(site_store, ingest_result.snapshot, last_set) if last_set else 0
     selection = preview_training_set(site_store, ingest_result.snapshot, request.minimum_patients)
     members = selection.training_set.all_members
     new_patient_count = sum(learned_contents.isdisjoint(contents) for contents in members.values())
-    if ingest_result.snapshot in {version.snapshot for version in learned_versions}:
+    is_wanted = new_patient_count >= trigger.minimum_patients or changed_patient_count > 0
+    if ingest_result.hold:
+        kind = UpdateResultKind.SOURCE_SHRANK
+    elif learned_versions and ingest_result.snapshot == learned_versions[0].snapshot:
         kind = UpdateResultKind.NO_CHANGE
-    elif new_patient_count < trigger.minimum_patients or _is_held_back(selection, learned_digests):
+    elif not is_wanted or _is_held_back(selection, learned_digests):
         kind = UpdateResultKind.TOO_FEW_PATIENTS
     else:
         kind = UpdateResultKind.CANDIDATE
+    patients = ingest_result.changed_patients
+    masked_counts = tuple(name for name, count in patients.items() if count < MINIMUM_CELL_PATIENTS)
     return UpdateResult(
         trigger=trigger,
         site=request.site.name,
@@ -45,7 +54,9 @@ def assess_ingestion(request: UpdateRequest, trigger: UpdateTrigger, ingest_resu
         test_set=ingest_result.test_set,
         new_patients=new_patient_count,
         held_back=selection.held_back,
-        counts=ingest_result.counts,
+        hold=ingest_result.hold,
+        counts={name: count for name, count in ingest_result.counts.items() if name not in masked_counts},
+        masked_counts=masked_counts,
         reasons=ingest_result.reasons,
     )
 

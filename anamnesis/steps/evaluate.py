@@ -41,7 +41,7 @@ def evaluate_forgetting(
 def evaluate_saliency(
     request: Mapping[str, object], version: str, test_set: str, progress: Progress = ignore_progress
 ) -> dict[str, object]:
-    """Compares a version's saliency maps on earlier sites with the maps of the versions that learned them.
+    """Evaluates the maps of a version's answers: faithful on every site, retained on earlier ones.
 
     Args:
         request: encoded ``UpdateRequest``.
@@ -55,10 +55,8 @@ def evaluate_saliency(
     from anamnesis.updates.saliency_evaluation import evaluate_saliency as evaluate
 
     update_request = decode(UpdateRequest, request, "request")
-    learned_names = {site.name for site in update_request.sites}
-    earlier_sites = [site for site in tested_sites(update_request, test_set) if site.name in learned_names]
     store = open_registry(update_request.registry, update_request.signing)
-    return _evaluation_result(evaluate(store, version, earlier_sites, progress))
+    return _evaluation_result(evaluate(store, version, tested_sites(update_request, test_set), progress))
 
 
 def evaluate_scheduled(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from anamnesis.records import (
     Progress,
+    RefusedError,
     SiteConfig,
     UpdateResult,
     UpdateResultKind,
@@ -56,6 +57,9 @@ def begin_update(
     Returns:
         ``snapshot``, ``test_set``, ``counts``, ``reasons``, whether to ``learn``, and with a trigger the encoded
         ``update_result``, for ``promote_model`` to complete.
+
+    Raises:
+        RefusedError: without a trigger, the source lists much less than before.
     """
     from anamnesis.snapshots import ingest, key_fingerprint, read_site_key
     from anamnesis.steps.assess_ingestion import assess_ingestion
@@ -68,6 +72,8 @@ def begin_update(
     key = read_site_key(site_store, config.name, update_request.split_key)
     check_site(store, SiteIdentity(config.name, config.task, key_fingerprint(key)))
     ingest_result = ingest(config, site_store, key, workers=workers, progress=progress)
+    if not trigger and ingest_result.hold:
+        raise RefusedError(f"site {config.name!r}: the update is held: {ingest_result.hold}")
     if not trigger:
         return {**encode_object(ingest_result), "learn": True, "update_result": None}
     update_result = assess_ingestion(update_request, trigger, ingest_result)

@@ -19,7 +19,8 @@ def train(
 
     Returns:
         ``version``, ``input``, whether it was ``reused``, ``seconds``, ``stored_bytes``, how many patients are
-        ``held_back``, and the ``losses`` of the last epoch.
+        ``held_back``, the ``losses`` of the last epoch, and the encoded ``operating_point`` of the site; none where too
+        few patients could be held out, and then its answers have no temperature, no threshold and no distance limit.
     """
     from anamnesis.updates.update import run_update
 
@@ -31,5 +32,6 @@ def train(
         "seconds": run.record.cost.seconds,
         "stored_bytes": run.record.cost.stored_bytes,
         "held_back": encode(run.held_back),
+        "operating_point": encode(run.operating_point),
         "losses": encode(run.epoch_losses[-1]) if run.epoch_losses else {},
     }

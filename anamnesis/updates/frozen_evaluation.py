@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -206,9 +205,3 @@ def _score_masks(model: LoadedModel, cases: EvaluationCases, device: torch.devic
             )
         scores.append(dice(mask_logits.argmax(1).cpu(), masks, mask_logits.shape[1]).mean(1))
     return mean_metrics({"Dice": torch.cat(scores)}, cases.patients)
-
-
-def saliency_network(model: LoadedModel) -> Any:
-    """Returns the network of a model, or none where Grad-CAM does not support it."""
-    network = model.method.network
-    return network if hasattr(network, "features") and hasattr(network, "classify") else None

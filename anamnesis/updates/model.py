@@ -16,17 +16,22 @@ from anamnesis.records import (
     canonical_json,
     decode,
     encode,
+    find_class_indices,
     label_space,
 )
 from anamnesis.registry.versions import read_part, read_version
+from anamnesis.storage.documents import check_schema
 from anamnesis.storage.store import Store
 from anamnesis.updates.site_features import PART_PREFIX, SiteFeatures
 from anamnesis.updates.state_blobs import pack_state, unpack_state
+from anamnesis.updates.stored_operating_points import (
+    OPERATING_POINTS_PART,
+    pack_operating_points,
+    read_operating_points,
+)
 
 DESCRIPTION_PART = "model"
 """Name of the part that describes the weights."""
-OPERATING_POINTS_PART = "operating_points"
-"""Name of the part with the operating point of each site that has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +54,20 @@ class VersionDescription:
 
     configuration: Configuration
     visits: tuple[Experience, ...] = ()
-    schema: int = field(default=1)
+    schema: int = field(default=2)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The model's label space: the columns of its logits."""
         return label_space(experience.task for experience in self.visits)
+
+    def columns_of_other_sites(self, site: str) -> dict[str, tuple[int, ...]]:
+        """Returns the columns of the logits that each learned site except ``site`` taught, by its name."""
+        columns: dict[str, set[int]] = {}
+        for experience in self.visits:
+            if experience.site != site:
+                columns.setdefault(experience.site, set()).update(find_class_indices(experience.task, self.labels))
+        return {name: tuple(sorted(site_columns)) for name, site_columns in columns.items()}
 
     def add_experience(self, site: str, task: Task, configuration: Configuration) -> "VersionDescription":
         """Returns the description after one more update.
@@ -94,15 +107,25 @@ def read_description(store: Store, version: Version) -> VersionDescription:
 
     Raises:
         IntegrityError: the part is not the expected JSON.
+        InputError: an older or newer release wrote the version.
     """
     data = read_part(store, version, DESCRIPTION_PART)
     try:
+        schema = json.loads(data)["schema"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise _unreadable_description_error(version, error) from error
+    check_schema(VersionDescription, schema, f"version {version.digest}")
+    try:
         return decode(VersionDescription, json.loads(data), DESCRIPTION_PART)
     except (ValueError, InputError) as error:
-        raise IntegrityError(
-            f"version {version.digest}: part {DESCRIPTION_PART!r} is undamaged, but this release of anamnesis cannot "
-            f"read it: {error}; use the release that wrote the version"
-        ) from error
+        raise _unreadable_description_error(version, error) from error
+
+
+def _unreadable_description_error(version: Version, error: Exception) -> IntegrityError:
+    return IntegrityError(
+        f"version {version.digest}: part {DESCRIPTION_PART!r} is undamaged, but this release of anamnesis cannot "
+        f"read it: {error}; use the release that wrote the version"
+    )
 
 
 def load_model(store: Store, digest: str, configuration: Configuration | None = None) -> LoadedModel:
@@ -126,15 +149,15 @@ def load_model(store: Store, digest: str, configuration: Configuration | None = 
             "empty registry"
         )
     method = build_method(target_configuration)
-    blobs = {part: read_part(store, version, part) for part in version.parts if part != DESCRIPTION_PART}
-    points = blobs.pop(OPERATING_POINTS_PART, b"{}")
+    state_parts = set(version.parts) - {DESCRIPTION_PART, OPERATING_POINTS_PART}
+    blobs = {part: read_part(store, version, part) for part in sorted(state_parts)}
     site_blobs = {part: blobs.pop(part) for part in version.parts if part.startswith(PART_PREFIX)}
     method.load_state_dict(unpack_state(blobs), len(description.labels))
     return LoadedModel(
         method,
         description,
         SiteFeatures.unpack(target_configuration.network.channels, site_blobs),
-        {site: decode(OperatingPoint, point, OPERATING_POINTS_PART) for site, point in json.loads(points).items()},
+        read_operating_points(store, version),
     )
 
 
@@ -142,5 +165,5 @@ def version_blobs(model: LoadedModel) -> dict[str, bytes]:
     """Returns every part of a version: the method's state, its description, and what it knows about its sites."""
     blobs = {**pack_state(model.method.state_dict()), **model.site_features.pack()}
     if model.operating_points:
-        blobs[OPERATING_POINTS_PART] = canonical_json(encode(model.operating_points))
+        blobs[OPERATING_POINTS_PART] = pack_operating_points(model.operating_points)
     return {**blobs, DESCRIPTION_PART: canonical_json(encode(model.description))}

@@ -2,17 +2,17 @@
 
 import resource
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 
 from anamnesis.methods import Method, TaskContext, build_method, method_class
 from anamnesis.records import (
-    TRAINING_SPLITS,
-    Configuration,
     HeldBack,
+    OperatingPoint,
     Progress,
     RefusedError,
     SiteRef,
@@ -30,49 +30,25 @@ from anamnesis.records import (
 )
 from anamnesis.registry.opening import open_registry
 from anamnesis.registry.update_records import find_update_record, write_update_record
-from anamnesis.registry.versions import write_version
-from anamnesis.snapshots import Guard, open_splits, read_snapshot_manifest
-from anamnesis.snapshots.calibration_sets import MINIMUM_PATIENTS
-from anamnesis.snapshots.training_selection import choose_training_set, find_sample_ids
-from anamnesis.snapshots.training_sets import TrainingSet, find_training_set
+from anamnesis.registry.versions import read_version, write_version
+from anamnesis.snapshots import Guard, read_snapshot_manifest
+from anamnesis.snapshots.training_selection import choose_training_set
 from anamnesis.storage.store import Store, open_store, read_file
-from anamnesis.training import (
-    Checkpoints,
-    RandomStreams,
-    SplitData,
-    TensorSplit,
-    precision_for,
-    samples_to_tensors,
-    train,
-)
+from anamnesis.training import Checkpoints, RandomStreams, SplitData, TensorSplit, precision_for, train
+from anamnesis.updates.answers import compute_outputs
+from anamnesis.updates.case_sets import CaseSet
 from anamnesis.updates.loss_curves import publishable_losses
 from anamnesis.updates.model import LoadedModel, VersionDescription, load_model, version_blobs
+from anamnesis.updates.operating_points import fit_operating_point
 from anamnesis.updates.requests import UpdateRequest
 from anamnesis.updates.site_features import SiteFeatures
-from anamnesis.updates.version_chain import last_version_of_site
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingSource:
-    """The training data of one site.
-
-    Attributes:
-        site: the site, with its store.
-        snapshot: digest of the snapshot that has the samples.
-        training_set: the patients and images to learn.
-        sample_ids: ids of their samples in the snapshot.
-    """
-
-    site: SiteRef
-    snapshot: str
-    training_set: TrainingSet
-    sample_ids: frozenset[str]
-
-    @classmethod
-    def of(cls, site: SiteRef, snapshot: str, training_set: TrainingSet) -> "TrainingSource":
-        """Returns the source of a training set of a snapshot."""
-        manifest = read_snapshot_manifest(open_store(site.store), snapshot)
-        return cls(site, snapshot, training_set, find_sample_ids(manifest, training_set))
+from anamnesis.updates.stored_operating_points import read_operating_points
+from anamnesis.updates.training_sources import (
+    TrainingSource,
+    find_earlier_sources,
+    guard_sources,
+    read_training_splits,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +59,14 @@ class UpdateRun:
         record: the one in the registry.
         is_reused: whether an earlier attempt made it.
         held_back: how many patients wait until there are enough.
+        operating_point: of the learned site; none where too few of its patients could be held out.
         epoch_losses: mean loss terms of each epoch; empty where the record is reused.
     """
 
     record: UpdateRecord
     is_reused: bool
     held_back: HeldBack
+    operating_point: OperatingPoint | None = None
     epoch_losses: tuple[Mapping[str, float], ...] = ()
 
 
@@ -112,12 +90,13 @@ def run_update(
     site = _site_reference(request, snapshot)
     selection = choose_training_set(open_store(request.store), snapshot, request.minimum_patients)
     new_source = TrainingSource.of(site, snapshot, selection.training_set)
-    sources = (*_earlier_sources(request, store), new_source)
+    sources = (*find_earlier_sources(request, store), new_source)
     digest = input_digest(request, sources)
     checkpoints = Checkpoints(store, f"checkpoints/{digest_hex(digest)}", checkpoint_seconds)
     if existing_record := find_update_record(store, digest):
         checkpoints.clear()  # of an attempt that was killed right after it had recorded its result
-        return UpdateRun(existing_record, is_reused=True, held_back=selection.held_back)
+        point = _learned_point(request, store, existing_record)
+        return UpdateRun(existing_record, is_reused=True, held_back=selection.held_back, operating_point=point)
     model = _prepare_model(request, store)
     record, epoch_losses = _train_version(
         request, sources, model=model, digest=digest, store=store, checkpoints=checkpoints, progress=progress
@@ -125,7 +104,11 @@ def run_update(
     stored_record = write_update_record(store, record)
     checkpoints.clear()
     return UpdateRun(
-        stored_record, is_reused=stored_record != record, held_back=selection.held_back, epoch_losses=epoch_losses
+        stored_record,
+        is_reused=stored_record != record,
+        held_back=selection.held_back,
+        operating_point=_learned_point(request, store, stored_record),
+        epoch_losses=epoch_losses,
     )
 
 
@@ -133,12 +116,13 @@ def input_digest(request: UpdateRequest, sources: tuple[TrainingSource, ...]) ->
     """Returns the digest of all inputs that determine the result of an update."""
     return digest_json(
         {
-            "schema": 2,
+            "schema": 3,
             "base": request.base,
             "site": request.site.name,
             "task": encode(request.site.task),
             "snapshots": [source.snapshot for source in sources],
             "training_sets": [source.training_set.digest for source in sources],
+            "held_out": [source.held_out_digest for source in sources],
             "configuration": encode(request.configuration),
         }
     )
@@ -152,21 +136,6 @@ def _site_reference(request: UpdateRequest, snapshot: str) -> SiteRef:
             f"the update with a snapshot of site {request.site.name!r}"
         )
     return SiteRef(request.site.name, request.store, request.site.task, modality=request.site.modalities[0])
-
-
-def _earlier_sources(request: UpdateRequest, store: Store) -> tuple[TrainingSource, ...]:
-    """Returns the earlier sites' snapshots, for a method with ``opens_earlier_data``."""
-    if not method_class(request.configuration.method).capabilities.opens_earlier_data or not request.base:
-        return ()
-    sources = []
-    for site in request.sites:
-        last_version = last_version_of_site(store, request.base, site.name)
-        if last_version and site.name != request.site.name:
-            version = last_version[1]
-            if version.snapshot and version.training_set:
-                training_set = find_training_set(open_store(site.store), version.training_set)
-                sources.append(TrainingSource.of(site, version.snapshot, training_set))
-    return tuple(sources)
 
 
 def _prepare_model(request: UpdateRequest, store: Store) -> LoadedModel:
@@ -207,20 +176,22 @@ def _train_version(
     precision = precision_for(configuration)
     streams = RandomStreams(configuration.training.seed, f"{request.site.name}/{len(model.description.visits)}")
     with precision.deterministic_mode():
-        splits, opened = read_training_splits(sources, labels, configuration)
+        guard = guard_sources(sources)
+        splits = read_training_splits(sources, labels, configuration, guard)
         data = SplitData(splits, configuration.training, streams, precision)
         context = TaskContext(
             task=request.site.task,
             site=request.site.name,
             labels=labels,
             class_indices=find_class_indices(request.site.task, labels),
-            has_earlier_tasks=bool(request.base),
+            other_sites=model.description.columns_of_other_sites(request.site.name),
             settings=configuration.training,
             streams=streams,
             read_file=read_file,
         )
         log = train(model.method, context, data=data, precision=precision, checkpoints=checkpoints, progress=progress)
         model = learn_site_features(model, sources[-1], splits[Split.TRAIN])
+    model = replace(model, operating_points=_fit_points(model, sources, guard))
     blobs = version_blobs(model)
     version = Version(
         base=request.base or None,
@@ -237,59 +208,27 @@ def _train_version(
         version=version.digest,
         environment=precision.environment(),
         cost=cost,
-        opened_snapshots=opened,
+        opened_snapshots=guard.opened_digests,
         epoch_losses=publishable_losses(log.epoch_losses, sources[-1].training_set),
     ), log.epoch_losses
 
 
-def read_training_splits(
-    sources: tuple[TrainingSource, ...], labels: tuple[str, ...], configuration: Configuration
-) -> tuple[dict[Split, TensorSplit], tuple[str, ...]]:
-    """Reads the training patients of an update; the guard refuses all other data.
-
-    Returns:
-        The samples of all sources, and the digests of the opened snapshots. Validation patients are a split of their
-        own for a method that chooses on them, where there are enough; else they are in the training split.
-    """
-    guard = Guard({source.snapshot: frozenset(TRAINING_SPLITS) for source in sources})
-    is_held_out = method_class(configuration.method).capabilities.chooses_on_validation and all(
-        _has_enough_validation(source) for source in sources
-    )
-    groups = ((Split.TRAIN,), (Split.VALIDATION,)) if is_held_out else (TRAINING_SPLITS,)
-    splits = {
-        group[0]: _read_samples(sources, group, guard=guard, labels=labels, configuration=configuration)
-        for group in groups
-    }
-    return splits, tuple(source.snapshot for source in sources)
+def _learned_point(request: UpdateRequest, store: Store, record: UpdateRecord) -> OperatingPoint | None:
+    return read_operating_points(store, read_version(store, record.version)).get(request.site.name)
 
 
-def _has_enough_validation(source: TrainingSource) -> bool:
-    manifest = read_snapshot_manifest(open_store(source.site.store), source.snapshot)
-    validation_samples = (sample for sample in manifest.samples_of(Split.VALIDATION) if sample.id in source.sample_ids)
-    return len({sample.patient for sample in validation_samples}) >= MINIMUM_PATIENTS
-
-
-def _read_samples(
-    sources: tuple[TrainingSource, ...],
-    group: Sequence[Split],
-    guard: Guard,
-    labels: tuple[str, ...],
-    configuration: Configuration,
-) -> TensorSplit:
-    splits = [
-        samples_to_tensors(
-            open_splits(open_store(source.site.store), source.snapshot, group, guard, source.sample_ids),
-            source.site.task,
-            modality=source.site.modality,
-            labels=labels,
-            spec=configuration.network,
-        )
-        for source in sources
-    ]
-    combined_split = splits[0]
-    for split in splits[1:]:
-        combined_split = combined_split + split
-    return combined_split
+def _fit_points(model: LoadedModel, sources: tuple[TrainingSource, ...], guard: Guard) -> dict[str, OperatingPoint]:
+    """Returns the base's points, with those of the sites whose data the update opens fitted on held-out patients."""
+    points = dict(model.operating_points)
+    for source in sources:
+        points.pop(source.site.name, None)
+        if held_out := source.held_out:
+            store = open_store(source.site.store)
+            open_samples = partial(held_out.open_samples, store, guard)
+            cases = CaseSet(source.site, held_out.digest, held_out.records, open_samples)
+            outputs = compute_outputs(model, cases.read_tensors(model.description).images)
+            points[source.site.name] = fit_operating_point(model, cases, held_out.source, outputs)
+    return points
 
 
 def learn_site_features(model: LoadedModel, source: TrainingSource, split: TensorSplit) -> LoadedModel:

@@ -6,10 +6,19 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from anamnesis.evaluation.saliency import energy_in_mask, grad_cam, map_retention, pointing_game, same_class_pairs
+from anamnesis.evaluation.saliency import (
+    energy_in_mask,
+    explain_classes,
+    faithfulness,
+    map_retention,
+    pointing_game,
+    same_class_iou,
+)
+from anamnesis.evaluation.saliency.faithfulness import ADVANTAGE
 from anamnesis.methods import PredictionRequest
 from anamnesis.methods.classification import restrict_logits
 from anamnesis.records import find_class_indices
+from anamnesis.training import TensorSplit
 from benchmarks.scoreboard.learning import LearnedMethod, split_of
 from benchmarks.scoreboard.sites import BenchmarkSite
 
@@ -66,14 +75,42 @@ def predict_held_out(learned_method: LearnedMethod, site: BenchmarkSite) -> Held
     )
 
 
-def saliency_maps(learned_method: LearnedMethod, site: BenchmarkSite) -> Tensor | None:
-    """Returns Grad-CAM maps [n, h, w] of the true class on the site's probes, or none where a method has no maps."""
-    network = learned_method.method.network
-    if not (hasattr(network, "features") and hasattr(network, "classify")):
-        return None
+def learned_maps(learned_method: LearnedMethod, site: BenchmarkSite) -> Tensor | None:
+    """Returns the maps [n, h, w] of the true class on the site's probes, in what learns; none where nothing learns."""
+    split, columns = _probes(learned_method, site)
+    maps = explain_classes(learned_method.method, split.images.float(), split.targets, columns)
+    return maps.learned if maps else None
+
+
+def measure_faithfulness(learned_method: LearnedMethod, site: BenchmarkSite) -> dict[str, float]:
+    """Returns the deletion by the maps of the answers on the site's probes, as evaluations of a version do.
+
+    Empty where the method has no maps; ``Low`` and ``High`` are the 95 % interval of the advantage, over patients.
+    """
+    split, columns = _probes(learned_method, site)
+    images = split.images.float()
+
+    def answer(frames: Tensor) -> Tensor:
+        logits = learned_method.method.predict(frames, PredictionRequest(columns)).logits
+        assert logits is not None
+        return logits.float().softmax(1)
+
+    answers = answer(images).argmax(1)
+    maps = explain_classes(learned_method.method, images, answers, columns)
+    if maps is None:
+        return {}
+    patients = [str(group) for group in site.held_out.groups[:PROBE_IMAGES].tolist()]
+    metrics = faithfulness(answer, images, answers, maps=maps.whole, patients=patients)
+    advantage = metrics[ADVANTAGE]
+    ends = {} if advantage.low is None or advantage.high is None else {"Low": advantage.low, "High": advantage.high}
+    return {name: float(value) for name, value in ({name: m.value for name, m in metrics.items()} | ends).items()}
+
+
+def _probes(learned_method: LearnedMethod, site: BenchmarkSite) -> tuple[TensorSplit, tuple[int, ...]]:
+    """Returns the first held-out images of a site, and the columns of its classes."""
     split = split_of(site, site.held_out, learned_method.labels)
-    columns = find_class_indices(site.task, learned_method.labels)
-    return grad_cam(network, split.images[:PROBE_IMAGES].float(), split.targets[:PROBE_IMAGES], columns)  # type: ignore[arg-type]
+    probes = TensorSplit(split.images[:PROBE_IMAGES], split.targets[:PROBE_IMAGES], split.sample_ids[:PROBE_IMAGES])
+    return probes, find_class_indices(site.task, learned_method.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +119,8 @@ class Saliency:
 
     Attributes:
         retention: ``IoU``, ``SSIM``, ``Cosine`` and ``Spearman`` between the two.
-        other: the same between the map of an image and that of another of its class, both after the own update.
+        other: ``IoU`` of the maps of two patients of one class, both after the own update, and its 95th percentile,
+            ``IoU95``.
         focus: energy in the tumour's mask and pointing game, after the own update and after the last, with the share
             of the image that the mask covers; empty where there are no masks.
         images: that had any evidence to keep.
@@ -99,13 +137,11 @@ class Saliency:
 def compare_saliency(site: BenchmarkSite, maps_before: Tensor, maps_after: Tensor) -> Saliency:
     """Compares the maps of a site's probes after its own update with those after the last."""
     retention_metrics = map_retention(maps_before, maps_after)
-    case, other_case = same_class_pairs(site.held_out.labels[:PROBE_IMAGES])
+    patients = [str(group) for group in site.held_out.groups[:PROBE_IMAGES].tolist()]
+    same_class = same_class_iou(maps_before, site.held_out.labels[:PROBE_IMAGES], patients)
     return Saliency(
         retention={name: float(metric.value) for name, metric in retention_metrics.items()},
-        other={
-            name: float(metric.value)
-            for name, metric in map_retention(maps_before[case], maps_before[other_case]).items()
-        },
+        other={name.replace("SameClass", ""): float(metric.value) for name, metric in same_class.items()},
         focus=_measure_focus(site, maps_before, maps_after),
         images=retention_metrics["IoU"].n if retention_metrics else 0,
         pixels=maps_before[0].numel(),

@@ -69,6 +69,8 @@ class RunResult:
         saliency: by earlier site.
         maps: by site, final maps as text, of a method that learned all sites at once (see ``packing``).
         losses: mean terms of the last epoch, by update.
+        faithfulness: by site, after the last update: deletion by the maps of the answers; empty in runs of code whose
+            maps were those of the network's head.
     """
 
     setting: RunSetting
@@ -89,6 +91,7 @@ class RunResult:
     saliency: Mapping[str, Saliency]
     maps: Mapping[str, str]
     losses: tuple[Mapping[str, float], ...]
+    faithfulness: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def matrix(self, task_incremental: bool) -> AccuracyMatrix:
         """Returns the accuracies as a matrix over all updates; what was not measured is none."""

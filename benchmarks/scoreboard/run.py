@@ -12,8 +12,9 @@ from benchmarks.scoreboard.measure import (
     HeldOutPredictions,
     Saliency,
     compare_saliency,
+    learned_maps,
+    measure_faithfulness,
     predict_held_out,
-    saliency_maps,
 )
 from benchmarks.scoreboard.options import flatten_options
 from benchmarks.scoreboard.packing import pack
@@ -48,7 +49,7 @@ def run_setting(setting: RunSetting, folder: Path | None = None) -> RunResult:
         site = sites[len(rows) - 1]
         if (
             not learned_method.method.capabilities.opens_earlier_data
-            and (maps := saliency_maps(learned_method, site)) is not None
+            and (maps := learned_maps(learned_method, site)) is not None
         ):
             own_maps[site.name] = maps
     last_method, last_predictions = rows[-1]
@@ -76,10 +77,11 @@ def run_setting(setting: RunSetting, folder: Path | None = None) -> RunResult:
         maps={
             site.name: pack(saliency_map)
             for site in sites
-            if (saliency_map := saliency_maps(last_method, site)) is not None
+            if (saliency_map := learned_maps(last_method, site)) is not None
         }
         if last_method.method.capabilities.opens_earlier_data
         else {},
+        faithfulness={site.name: measure_faithfulness(last_method, site) for site in sites},
         losses=tuple(learned_method.log[-1] if learned_method.log else {} for learned_method, _ in rows),
     )
 
@@ -115,5 +117,5 @@ def _share_table(
 def _compare_old_sites(
     last_method: LearnedMethod, old_sites: tuple[BenchmarkSite, ...], own_maps: dict[str, Tensor]
 ) -> dict[str, Saliency]:
-    pairs = ((site, saliency_maps(last_method, site)) for site in old_sites if site.name in own_maps)
+    pairs = ((site, learned_maps(last_method, site)) for site in old_sites if site.name in own_maps)
     return {site.name: compare_saliency(site, own_maps[site.name], maps) for site, maps in pairs if maps is not None}

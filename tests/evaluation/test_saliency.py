@@ -1,31 +1,46 @@
-"""Grad-CAM against MONAI and the closed form; retention against naive forms; the rule for maps of zero."""
+"""Maps against MONAI and closed forms; faithfulness; retention against naive forms; the rule for maps of zero."""
+
+from collections.abc import Sequence
 
 import pytest
 import torch
 from monai.metrics.regression import compute_ssim_and_cs
 from monai.visualize import GradCAM
 from torch import Tensor, nn
+from torch.nn import functional
 
 from anamnesis.evaluation import saliency
+from anamnesis.methods import Branch
+from anamnesis.records import Metric
 
 
 class Tiny(nn.Module):
-    """A backbone with BatchNorm and dropout, and global average pooling with a linear head."""
+    """A method: a backbone with BatchNorm and dropout; a linear head on the means of a grid of cells."""
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, grid: int = 1, learns: bool = True) -> None:
         super().__init__()
-        torch.manual_seed(seed)
+        torch.manual_seed(0)
         self.backbone = nn.Sequential(nn.Conv2d(1, 6, 3, 2, 1), nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout(0.5))
-        self.head = nn.Linear(6, 3)
+        self.head, self.grid, self.learns = nn.Linear(6 * grid * grid, 3), grid, learns
 
-    def features(self, images: Tensor) -> Tensor:
-        return self.backbone(images)
+    @property
+    def network(self) -> nn.Module:
+        return self
 
-    def classify(self, features: Tensor) -> Tensor:
-        return self.head(features.mean((2, 3)))
+    def explained_features(self, images: Tensor) -> tuple[Branch, ...]:
+        return (Branch("network", self.backbone(images), self.learns),)
+
+    def answer_from(self, features: Sequence[Tensor]) -> Tensor:
+        return self.head(functional.adaptive_avg_pool2d(features[0], self.grid).flatten(1))
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.classify(self.features(images))
+        return self.answer_from([self.backbone(images)])
+
+
+def maps_by(method: Tiny, images: Tensor, columns: Tensor, task_classes: tuple[int, ...] = ()) -> Tensor:
+    maps = saliency.explain_classes(method, images, columns, task_classes)
+    assert maps is not None
+    return maps.whole
 
 
 IMAGES = torch.rand(5, 1, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -36,27 +51,57 @@ def maps_of(n: int, size: int, seed: int) -> Tensor:
     return torch.rand(n, size, size, generator=torch.Generator().manual_seed(seed))
 
 
-def test_grad_cam_agrees_with_monai() -> None:
+def test_on_a_mean_and_a_linear_head_the_map_is_the_grad_cam_of_monai() -> None:
     network = Tiny().eval()
     monai = GradCAM(network, target_layers="backbone.2")
     theirs = torch.cat([monai.compute_map(IMAGES[i : i + 1], class_idx=int(COLUMNS[i])) for i in range(5)])[:, 0]
-    assert torch.allclose(saliency.grad_cam(network, IMAGES, COLUMNS), theirs, atol=1e-6)
+    assert torch.allclose(maps_by(network, IMAGES, COLUMNS), theirs, atol=1e-6)
 
 
-def test_grad_cam_is_the_closed_form_cam_for_pooling_and_a_linear_head() -> None:
-    network = Tiny().eval()
-    features = network.features(IMAGES)
-    closed = torch.einsum("nc,nchw->nhw", network.head.weight[COLUMNS], features).relu() / features[0, 0].numel()
-    assert torch.allclose(saliency.grad_cam(network, IMAGES, COLUMNS), closed, atol=1e-6)
+def test_on_a_grid_each_pixel_has_the_weight_of_its_cell_and_the_evidence_adds_up_to_the_answer() -> None:
+    network = Tiny(grid=2).eval()
+    branches = network.explained_features(IMAGES)
+    features = branches[0].features
+    (evidence,) = saliency.class_evidence(branches, network, COLUMNS, ())
+    cell_weights = network.head.weight[COLUMNS].view(5, 6, 2, 2)
+    closed_form = (functional.interpolate(cell_weights, scale_factor=4) * features).sum(1) / 16  # cells of 4 x 4 pixels
+    assert torch.allclose(evidence, closed_form, atol=1e-6)
+    logits = network(IMAGES).gather(1, COLUMNS[:, None])[:, 0]
+    assert torch.allclose(evidence.sum((1, 2)), logits - network.head.bias[COLUMNS], atol=1e-5)
+    averaged = GradCAM(network, target_layers="backbone.2").compute_map(IMAGES[:1], class_idx=0)[:, 0]
+    assert not torch.allclose(averaged, evidence[:1].relu(), atol=1e-3)  # of weights that no pixel has
+
+
+class TwoBranches(Tiny):
+    """Reads the same features twice: as they are, which learns, and frozen at half the resolution."""
+
+    def explained_features(self, images: Tensor) -> tuple[Branch, ...]:
+        (branch,) = super().explained_features(images)
+        return branch, Branch("frozen", functional.avg_pool2d(branch.features, 2), learns=False)
+
+    def answer_from(self, features: Sequence[Tensor]) -> Tensor:
+        return super().answer_from(features[:1]) + 3 * super().answer_from(features[1:])
+
+
+def test_branches_add_up_by_what_each_contributes_and_only_those_that_learn_are_compared() -> None:
+    single = saliency.explain_classes(Tiny(), IMAGES, COLUMNS, (0, 1, 2))
+    both = saliency.explain_classes(TwoBranches(), IMAGES, COLUMNS, (0, 1, 2))
+    frozen = saliency.explain_classes(Tiny(learns=False), IMAGES, COLUMNS, (0, 1, 2))
+    assert torch.allclose(both.learned, single.learned, atol=1e-6)  # the frozen branch has no part in it
+    assert both.whole.shape == (5, 8, 8)  # of the finer branch
+    assert 0.2 < both.learned_share.mean() < 0.35  # about a quarter: 1 of 1 + 3
+    assert frozen.learned is None
+    assert torch.equal(frozen.whole, single.whole)
+    assert not frozen.learned_share.any()
 
 
 @pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad, torch.inference_mode])
-def test_grad_cam_leaves_nothing_behind(mode: type) -> None:
+def test_explaining_leaves_nothing_behind(mode: type) -> None:
     network = Tiny()
     network.backbone[1].eval()  # a frozen norm layer stays frozen
     before = {name: value.clone() for name, value in network.state_dict().items()}
     with mode():
-        maps = saliency.grad_cam(network, IMAGES.clone(), COLUMNS)
+        maps = maps_by(network, IMAGES.clone(), COLUMNS)
     assert not maps.requires_grad
     assert network.training
     assert not network.backbone[1].training
@@ -64,18 +109,12 @@ def test_grad_cam_leaves_nothing_behind(mode: type) -> None:
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
-def test_grad_cam_of_a_batch_is_that_of_its_images() -> None:
+def test_maps_of_a_batch_are_those_of_its_images_and_of_the_class_that_was_asked_for() -> None:
     network = Tiny()  # in train mode: BatchNorm over the batch and dropout would differ
-    together = saliency.grad_cam(network, IMAGES, COLUMNS)
-    alone = torch.cat([saliency.grad_cam(network, IMAGES[i : i + 1], COLUMNS[i : i + 1]) for i in range(5)])
+    together = maps_by(network, IMAGES, COLUMNS)
+    alone = torch.cat([maps_by(network, IMAGES[i : i + 1], COLUMNS[i : i + 1]) for i in range(5)])
     assert torch.allclose(together, alone, atol=1e-6)
-
-
-def test_grad_cam_explains_the_class_that_was_asked_for() -> None:
-    network = Tiny()
-    assert not torch.allclose(
-        saliency.grad_cam(network, IMAGES, COLUMNS), saliency.grad_cam(network, IMAGES, (COLUMNS + 1) % 3)
-    )
+    assert not torch.allclose(together, maps_by(network, IMAGES, (COLUMNS + 1) % 3))
 
 
 def test_unchanged_maps_are_kept_wholly() -> None:
@@ -154,48 +193,65 @@ def test_spearman_sees_order_only() -> None:
     assert torch.allclose(saliency.spearman(maps, 1 - maps), -torch.ones(3, dtype=torch.double))
 
 
-def test_pairs_of_a_class_are_two_different_cases() -> None:
-    columns = torch.tensor([2, 0, 2, 7, 0, 2])
-    case, partner = saliency.same_class_pairs(columns)
-    assert torch.equal(columns[case], columns[partner])
-    assert not (case == partner).any()
-    assert sorted(case.tolist()) == [0, 1, 2, 4, 5]  # the only case of class 7 has no partner
-    assert sorted(partner.tolist()) == [0, 1, 2, 4, 5]
+def test_the_floor_of_a_class_is_measured_between_patients() -> None:
+    maps = maps_of(40, 8, 3)
+    columns = torch.arange(40) % 2
+    by_case = saliency.same_class_iou(maps, columns, [str(number) for number in range(40)])
+    pairs = [
+        float(saliency.iou(maps[i : i + 1], maps[j : j + 1]))
+        for i in range(40)
+        for j in range(40)
+        if i != j and columns[i] == columns[j]
+    ]
+    assert float(by_case["IoUSameClass"].value) == pytest.approx(sum(pairs) / len(pairs), abs=1e-6)
+    expected = float(torch.tensor(pairs, dtype=torch.double).quantile(0.95))
+    assert float(by_case["IoUSameClass95"].value) == pytest.approx(expected, abs=1e-6)
+    maps[2::4], maps[3::4] = maps[::4], maps[1::4]  # two equal maps of each patient and class: no pair of theirs counts
+    by_patient = saliency.same_class_iou(maps, columns, [str(number // 4) for number in range(40)])
+    assert by_patient["IoUSameClass95"].value < 0.5
+    assert saliency.same_class_iou(maps, columns, ["one"] * 40) == {}  # no second patient
 
 
-class Spot(nn.Module):
+class Spot(Tiny):
     """Its class 1 is the brightness of the upper left corner."""
 
-    def features(self, images: Tensor) -> Tensor:
-        return images
+    def explained_features(self, images: Tensor) -> tuple[Branch, ...]:
+        return (Branch("network", images, learns=True),)
 
-    def classify(self, features: Tensor) -> Tensor:
-        score = features[:, 0, :4, :4].mean((1, 2)) * 8 - 2
+    def answer_from(self, features: Sequence[Tensor]) -> Tensor:
+        score = features[0][:, 0, :4, :4].mean((1, 2)) * 8 - 2
         return torch.stack([-score, score], 1)
 
 
-def test_faithful_maps_delete_fast_and_insert_fast() -> None:
-    images = torch.rand(3, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 0.1
+def test_the_maps_of_a_sound_model_are_faithful_and_random_ones_are_not() -> None:
+    images = torch.rand(40, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 0.1
     images[:, :, :4, :4] += 0.9
-    right, wrong = torch.zeros(3, 16, 16), torch.zeros(3, 16, 16)
-    right[:, :4, :4] = 1
-    wrong[:, 12:, 12:] = 1
-    ones = torch.ones(3, dtype=torch.long)
-    network = Spot()
-    assert (
-        saliency.deletion_auc(network, images, ones, right) < saliency.deletion_auc(network, images, ones, wrong)
-    ).all()
-    assert (
-        saliency.insertion_auc(network, images, ones, right) > saliency.insertion_auc(network, images, ones, wrong)
-    ).all()
+    ones = torch.ones(40, dtype=torch.long)
+    centre = torch.zeros(40, 16, 16)
+    centre[:, 6:10, 6:10] = 1
+    network, patients = Spot(), [str(number) for number in range(40)]
+    own_maps = saliency.explain_classes(network, images, ones, (0, 1)).whole
+
+    def metrics_by(maps: Tensor) -> dict[str, Metric]:
+        def answer(frames: Tensor) -> Tensor:
+            return network.answer_from([frames]).softmax(1)
+
+        return saliency.faithfulness(answer, images, ones, maps, patients)
+
+    own = metrics_by(own_maps)
+    assert saliency.is_faithful(own)
+    difference = own["DeletionRandom"].value - own["Deletion"].value
+    assert float(own["DeletionAdvantage"].value) == pytest.approx(float(difference), abs=2e-6)
+    for unfaithful in (maps_of(40, 16, 1), own_maps.roll((8, 8), (1, 2)), centre, torch.zeros(40, 16, 16)):
+        assert not saliency.is_faithful(metrics_by(unfaithful))
 
 
-def test_a_common_part_of_all_logits_does_not_change_the_map_with_contrast_classes() -> None:
+def test_a_common_part_of_all_logits_does_not_change_the_map() -> None:
     network = Tiny().eval()
-    before = saliency.grad_cam(network, IMAGES, COLUMNS, contrast_classes=(0, 1, 2))
-    plain = saliency.grad_cam(network, IMAGES, COLUMNS)
+    before = maps_by(network, IMAGES, COLUMNS, (0, 1, 2))
+    plain = maps_by(network, IMAGES, COLUMNS)
     with torch.no_grad():
         network.head.weight.sub_(100.0)  # the softmax, and so every answer, stays as it was
-    assert torch.allclose(saliency.grad_cam(network, IMAGES, COLUMNS, contrast_classes=(0, 1, 2)), before, atol=1e-3)
-    assert not saliency.grad_cam(network, IMAGES, COLUMNS).any()
+    assert torch.allclose(maps_by(network, IMAGES, COLUMNS, (0, 1, 2)), before, atol=1e-3)
+    assert not maps_by(network, IMAGES, COLUMNS).any()
     assert plain.any()

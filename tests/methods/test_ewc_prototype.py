@@ -11,14 +11,14 @@ import pytest
 import torch
 from builders.learning import FIRST, SECOND, SPEC, bar_split, context_of, data_of, prototype_options
 
-from anamnesis.evaluation.saliency import grad_cam
+from anamnesis.evaluation.saliency import explain_classes
 from anamnesis.methods import PredictionRequest, TrainingStep
 from anamnesis.methods.base import Method, TrainingLog
 from anamnesis.methods.classification import SoftmaxScope
 from anamnesis.methods.ewc_prototype import EWCPrototype
 from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
 from anamnesis.methods.features.saliency_maps import MapDistance, MapNormalisation
-from anamnesis.methods.features.visual_prototypes import PrototypeKind, PrototypeMap, PrototypeSharing
+from anamnesis.methods.features.visual_prototypes import PrototypeMap, PrototypeSharing
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
 from anamnesis.methods.heads.head_refit import HeadRefit
 from anamnesis.methods.heads.task_router import ClassifierMode
@@ -191,7 +191,7 @@ def test_saliency_waits_for_the_warm_up_and_is_ramped() -> None:
     assert [alignment.ramp_factor(progress) for progress in (0.2, 0.5, 0.625, 0.75, 1.0)] == [0, 0, 0.5, 1, 1]
     learn(method, FIRST)
     assert method.visual_prototypes is not None
-    assert method.visual_prototypes.images.flatten(1).any(1).all()
+    assert method.visual_prototypes.by_site["site-1"].images.flatten(1).any(1).all()
 
 
 def test_12_each_term_is_logged_with_its_gradient_norm() -> None:
@@ -212,36 +212,19 @@ def test_logging_gradients_changes_no_gradient() -> None:
     assert all(torch.equal(norm, second_norms[name]) for name, norm in norms.items())
 
 
-def test_class_incremental_state_grows_by_one_prototype_a_class_alone() -> None:
+def test_the_state_of_a_site_is_parts_of_its_own_and_no_other_site_changes_them() -> None:
     method = trained_on_first({"classifier.mode": ClassifierMode.ROUTED})
-    before = {name: value.shape for name, value in method.state_dict().items() if isinstance(value, torch.Tensor)}
+    before = method.state_dict()
     learn(method, FIRST, SECOND)
-    after = {name: value.shape for name, value in method.state_dict().items() if isinstance(value, torch.Tensor)}
-    assert before.keys() == after.keys()
-    grown = {name for name, shape in after.items() if shape != before[name]}
-    assert all(after[name][0] == 5 and after[name][1:] == before[name][1:] for name in grown)
-    assert {name.split("/")[0] for name in grown} <= {
-        "network", "visual_prototypes", "groups", "random_space", "first_site_space", "ewc_fisher", "ewc_anchor"
+    after = method.state_dict()
+    of_first = [name for name in before if ".site-1/" in name]
+    assert {name.split(".")[0] for name in of_first} == {
+        "visual_prototypes", "random_space", "first_site_space", "ewc_fisher"
     }  # fmt: skip
-
-
-def test_domain_incremental_a_class_met_again_keeps_and_refines_its_prototype() -> None:
-    method = make({"visual_prototypes.kind": PrototypeKind.INPUTS})
-    labels = context_of((FIRST,)).labels
-    first_split, second_split = bar_split(FIRST, labels, count=20, seed=1), bar_split(FIRST, labels, count=36, seed=2)
-    learn(method, FIRST, split=first_split)
-    learn(method, FIRST, FIRST, split=second_split)
-    assert method.visual_prototypes is not None
-    for column in range(2):
-        both = (
-            (first_split + second_split).images[(first_split + second_split).targets == column].double().mean(0).float()
-        )
-        torch.testing.assert_close(method.visual_prototypes.images[column], both)
-    assert method.visual_prototypes.counts.tolist() == [28, 28]
-    assert method.network.head.classes == 2
-    logits = method.predict(second_split.images.float(), PredictionRequest()).logits
-    assert logits is not None
-    assert logits.shape == (36, 2)
+    assert all(torch.equal(after[name], before[name]) for name in of_first)
+    assert {name.split("/")[0] for name in after.keys() - before.keys()} == {
+        f"{part}.site-2" for part in ("visual_prototypes", "random_space", "first_site_space", "ewc_fisher")
+    }
 
 
 @pytest.mark.parametrize("mode", ClassifierMode)
@@ -266,7 +249,9 @@ def test_routed_is_the_probability_of_the_task_times_that_of_the_class_in_it() -
     images = torch.rand(6, 1, 16, 16)
     with torch.no_grad():
         assert method.router is not None
-        class_probabilities = method.router.log_probs(images).exp()
+        class_probabilities = method.router.log_probs(
+            [branch.features for branch in method.router.branches(images)]
+        ).exp()
         logits = method.network(images)
     routed_logits = method.predict(images, PredictionRequest()).logits
     assert routed_logits is not None
@@ -310,11 +295,19 @@ def test_the_head_of_new_classes_is_their_discriminant_and_old_rows_stay() -> No
     assert torch.equal(method.network.head.weight, before)
 
 
-def test_reports_see_where_it_looks() -> None:
-    method = trained_on_first()
-    maps = grad_cam(method.network, torch.rand(4, 1, 16, 16), torch.tensor([0, 1, 0, 1]), (0, 1))
-    assert maps.shape == (4, 2, 2)
-    assert maps.isfinite().all()
+@pytest.mark.parametrize(
+    ("mode", "branches"), [(ClassifierMode.LINEAR, 1), (ClassifierMode.PROTOTYPES, 2), (ClassifierMode.ROUTED, 3)]
+)
+def test_maps_explain_all_that_the_classifier_reads(mode: ClassifierMode, branches: int) -> None:
+    method = trained_on_first({"classifier.mode": mode})
+    images = torch.rand(4, 1, 16, 16)
+    features = [branch.features for branch in method.explained_features(images)]
+    assert len(features) == branches
+    assert torch.equal(method.answer_from(features), method.predict(images, PredictionRequest()).logits)
+    maps = explain_classes(method, images, torch.tensor([0, 1, 0, 1]), (0, 1))
+    assert maps.whole.shape == ((4, 2, 2) if mode is ClassifierMode.LINEAR else (4, 4, 4))
+    assert (maps.learned is None) == (mode is ClassifierMode.PROTOTYPES)
+    assert maps.whole.isfinite().all()
 
 
 def test_10_a_site_that_shares_no_prototypes_leaves_none() -> None:

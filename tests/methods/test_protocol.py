@@ -19,6 +19,7 @@ from builders.learning import (
     square_split,
 )
 
+from anamnesis.evaluation.saliency import explain_classes
 from anamnesis.methods import Method, PredictionRequest, method_class, registered_methods
 from anamnesis.records import AnamnesisError, Configuration, InputError, Task, TaskType
 from anamnesis.storage.store import open_store
@@ -75,6 +76,20 @@ def test_a_loaded_state_answers_and_learns_on_as_the_original(name: str) -> None
         learn(method, tasks)
         learn(loaded, tasks)
         assert_equal_states(method, loaded)
+        assert_its_maps_are_those_of_its_answer(method)
+
+
+def assert_its_maps_are_those_of_its_answer(method: Method[Any]) -> None:
+    images = torch.rand(4, 1, 16, 16)
+    answer = method.predict(images, PredictionRequest()).logits
+    with torch.no_grad():
+        branches = method.explained_features(images)
+    assert len({branch.name for branch in branches}) == len(branches) > 0
+    assert torch.equal(answer, method.answer_from([branch.features for branch in branches]))
+    maps = explain_classes(method, images, answer[:, 2:].argmax(1) + 2, (2, 3, 4))
+    assert maps.whole.isfinite().all()
+    assert maps.whole.any()
+    assert (maps.learned is None) == (not any(branch.learns for branch in branches))
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -7,7 +7,7 @@ import pytest
 
 from anamnesis import snapshots
 from anamnesis.records import InputError, LabelOrigin, LabelSource, PatientOrigin, RefusedError, Split, Task, TaskType
-from anamnesis.snapshots import ingestion
+from anamnesis.snapshots import source_reading
 from anamnesis.storage.store import open_store
 
 
@@ -48,7 +48,7 @@ def test_the_number_of_workers_does_not_matter(site, make_site, monkeypatch):
     first = site.ingest()
     other_site = make_site("north2")
     other_site.config = replace(site.config)
-    monkeypatch.setattr(ingestion, "_MANY_FILES", 1)
+    monkeypatch.setattr(source_reading, "_MANY_FILES", 1)
     steps = []
     result = snapshots.ingest(
         other_site.config,

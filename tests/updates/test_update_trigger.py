@@ -50,7 +50,7 @@ def test_a_snapshot_that_the_lineage_has_learned_is_no_change(runner: "UpdateRun
 def test_a_snapshot_that_only_another_lineage_has_learned_is_new(runner: "UpdateRunner") -> None:
     runner.update("north")
     first = runner.base
-    runner.write_images("north", patients=36, seed=1)
+    runner.write_images("north", patients=36)
     runner.update("north")
     runner.base = first  # as after a roll back
     assert run_update_steps(replace(runner.request("north"), trigger=make_trigger())).kind is UpdateResultKind.CANDIDATE

@@ -1,27 +1,32 @@
-"""Validation patients are trained on, unless the method chooses something on them."""
+"""Validation patients are held out where a site has no calibration set; else they are trained on."""
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from anamnesis.methods import method_class
-from anamnesis.records import Split
+from anamnesis.records import HeldOutSet, OperatingPoint, Split, decode
+from anamnesis.registry import find_update_record, read_version
 from anamnesis.snapshots import read_snapshot_manifest
+from anamnesis.snapshots.testsets import find_test_set
 from anamnesis.storage import open_store
 from anamnesis.updates import update
+from anamnesis.updates.stored_operating_points import read_operating_points
 
 if TYPE_CHECKING:
     from conftest import UpdateRunner
 
 
-def _write_images(runner: "UpdateRunner", validation_patients: int) -> None:
+def _write_images(runner: "UpdateRunner", validation_patients: int, calibration_patients: int) -> None:
     folder = runner.root / "sources" / "north"
     folder.mkdir(parents=True)
-    count = 40 + validation_patients
+    sizes = {"train": 24, "test": 16, "val": validation_patients, "calibration": calibration_patients}
+    split = np.array([name for name, size in sizes.items() for _ in range(size)])
+    count = len(split)
     images = np.random.default_rng(0).integers(0, 255, (count, 16, 16), dtype=np.uint8)
-    split = np.array(["train"] * 24 + ["test"] * 16 + ["val"] * validation_patients)
     groups = np.array([f"p{number}" for number in range(count)])
     names = np.array(["left", "right"])
     np.savez(
@@ -30,19 +35,23 @@ def _write_images(runner: "UpdateRunner", validation_patients: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("chooses", "validation_patients", "sizes"),
+    ("chooses", "validation_patients", "calibration_patients", "sizes", "held_out"),
     [
-        (False, 24, {Split.TRAIN: 48}),
-        (True, 24, {Split.TRAIN: 24, Split.VALIDATION: 24}),
-        (True, 10, {Split.TRAIN: 34}),  # too few to choose on: such a method has to cross-fit
+        (False, 24, 0, {Split.TRAIN: 24}, HeldOutSet.VALIDATION),
+        (False, 24, 20, {Split.TRAIN: 48}, HeldOutSet.CALIBRATION),
+        (True, 24, 0, {Split.TRAIN: 24, Split.VALIDATION: 24}, HeldOutSet.VALIDATION),
+        (True, 24, 20, {Split.TRAIN: 24, Split.VALIDATION: 24}, HeldOutSet.CALIBRATION),
+        (True, 10, 0, {Split.TRAIN: 34}, None),  # too few to choose on: such a method has to cross-fit
     ],
 )
-def test_validation_patients_are_held_out_only_for_choices(
+def test_an_operating_point_comes_from_patients_who_were_held_out(
     runner: "UpdateRunner",
     monkeypatch: pytest.MonkeyPatch,
     chooses: bool,
     validation_patients: int,
+    calibration_patients: int,
     sizes: dict[Split, int],
+    held_out: HeldOutSet | None,
 ) -> None:
     read_sizes: list[dict[Split, int]] = []
     split_data = update.SplitData
@@ -54,8 +63,25 @@ def test_validation_patients_are_held_out_only_for_choices(
     method = method_class("finetune")
     monkeypatch.setattr(method, "capabilities", replace(method.capabilities, chooses_on_validation=chooses))
     monkeypatch.setattr(update, "SplitData", record)
-    _write_images(runner, validation_patients)
-    snapshot = str(runner.update("north")["train"]["version"]) and runner.ingest("north")[0]
+    _write_images(runner, validation_patients, calibration_patients)
+    trained = runner.update("north")["train"]
     assert read_sizes == [sizes]
-    counts = read_snapshot_manifest(open_store(runner.store("north")), snapshot).count_by_split()
+    site_store, registry = open_store(runner.store("north")), open_store(runner.registry)
+    snapshot, test_set = runner.ingest("north")
+    counts = read_snapshot_manifest(site_store, snapshot).count_by_split()
     assert (counts["train"], counts["validation"], counts["test"]) == (24, validation_patients, 16)
+
+    point = decode(OperatingPoint | None, trained["operating_point"])  # type: ignore[arg-type]
+    stored_points = read_operating_points(registry, read_version(registry, str(trained["version"])))
+    assert stored_points == ({"north": point} if point else {})
+    record_of_update = find_update_record(registry, str(trained["input"]))
+    assert record_of_update is not None
+    opened = {snapshot}
+    if held_out is HeldOutSet.CALIBRATION:
+        opened.add(find_test_set(site_store, test_set).calibration)
+    assert set(record_of_update.opened_snapshots) == opened
+    assert (point.source if point else None) == held_out
+    if point:
+        assert point.patients == point.cases == max(calibration_patients, 20 if calibration_patients else 24)
+        assert point.temperature > 0
+        assert Decimal(0) < (point.threshold or Decimal(0)) < 1

@@ -1,30 +1,32 @@
-"""Saliency: Grad-CAM maps, their retention between versions, their localisation and their faithfulness."""
+"""Saliency: maps of an answer, whether they are faithful, their retention between versions, their localisation."""
 
-from anamnesis.evaluation.saliency.faithfulness import deletion_auc, insertion_auc
+from anamnesis.evaluation.saliency.faithfulness import deletion_auc, faithfulness, is_faithful
 from anamnesis.evaluation.saliency.localisation import energy_in_mask, pointing_game
-from anamnesis.evaluation.saliency.maps import SaliencyNetwork, grad_cam
+from anamnesis.evaluation.saliency.maps import AnswerMaps, class_evidence, explain_classes
 from anamnesis.evaluation.saliency.similarity import (
     cosine,
     iou,
     map_retention,
     random_iou,
-    same_class_pairs,
+    same_class_iou,
     spearman,
     ssim,
 )
 
 __all__ = [
-    "SaliencyNetwork",
+    "AnswerMaps",
+    "class_evidence",
     "cosine",
     "deletion_auc",
     "energy_in_mask",
-    "grad_cam",
-    "insertion_auc",
+    "explain_classes",
+    "faithfulness",
     "iou",
+    "is_faithful",
     "map_retention",
     "pointing_game",
     "random_iou",
-    "same_class_pairs",
+    "same_class_iou",
     "spearman",
     "ssim",
 ]

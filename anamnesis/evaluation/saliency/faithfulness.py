@@ -1,63 +1,87 @@
-"""Whether a map shows the pixels that the network uses: deletion and insertion (Petsiuk et al., RISE, BMVC 2018)."""
+"""Whether a map shows the pixels that an answer depends on: deletion (Petsiuk et al., RISE, BMVC 2018)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
-from anamnesis.evaluation.saliency.maps import SaliencyNetwork
-from anamnesis.networks import evaluation_mode
+from anamnesis.evaluation.statistics import mean_metrics
+from anamnesis.records import Metric
+
+ADVANTAGE = "DeletionAdvantage"
+STEPS = 10
+"""Equal parts of the pixels that are deleted one after the other."""
+RANDOM_ORDERS = 2
+"""Random orders that each image is deleted in; their mean counts."""
+
+Answer = Callable[[Tensor], Tensor]
+"""Images [N, channels, H, W] -> probabilities [N, K]."""
 
 
-def deletion_auc(
-    network: SaliencyNetwork, images: Tensor, class_indices: Tensor, maps: Tensor, steps: int = 16
-) -> Tensor:
-    """Returns [N]: area under the class's probability while pixels, most salient first, turn into the image's mean.
+def faithfulness(
+    answer: Answer, images: Tensor, class_indices: Tensor, maps: Tensor, patients: Sequence[str]
+) -> dict[str, Metric]:
+    """Returns ``Deletion``, ``DeletionRandom`` and ``DeletionAdvantage``, with 95 % intervals over patients.
 
-    Lower is better.
+    The advantage is that of deleting by the map over deleting in a random order, on the same images. The random order
+    is that of the same map moved to a random place: it deletes areas of the same size and shape. Against single random
+    pixels or cells, which no map deletes, the map of another image looks faithful too.
 
     Args:
-        network: see ``SaliencyNetwork``.
+        answer: of the method that the maps explain.
+        images: [N, channels, H, W].
+        class_indices: [N], columns of the answered classes.
+        maps: [N, h, w] of these classes.
+        patients: [N], the patient of each image.
+    """
+    generator = torch.Generator().manual_seed(0)
+    by_map = deletion_auc(answer, images, class_indices, maps).cpu()
+    by_chance = torch.stack(
+        [deletion_auc(answer, images, class_indices, move_maps(maps, generator)).cpu() for _ in range(RANDOM_ORDERS)]
+    ).mean(0)
+    values = {"Deletion": by_map, "DeletionRandom": by_chance, ADVANTAGE: by_chance - by_map}
+    return mean_metrics(values, patients)
+
+
+def move_maps(maps: Tensor, generator: torch.Generator) -> Tensor:
+    """Returns maps [N, h, w], each rolled by a random distance in both directions."""
+    images, height, width = maps.shape
+    rows = torch.arange(height) + torch.randint(height, (images, 1), generator=generator)
+    columns = torch.arange(width) + torch.randint(width, (images, 1), generator=generator)
+    return maps[torch.arange(images)[:, None, None], rows[:, :, None] % height, columns[:, None, :] % width]
+
+
+def is_faithful(metrics: Mapping[str, Metric]) -> bool:
+    """Returns whether deletion by the map was measured and beats random deletion: the interval is above 0."""
+    advantage = metrics.get(ADVANTAGE)
+    return advantage is not None and advantage.low is not None and advantage.low > 0
+
+
+@torch.no_grad()
+def deletion_auc(answer: Answer, images: Tensor, class_indices: Tensor, maps: Tensor, steps: int = STEPS) -> Tensor:
+    """Returns [N]: area under the class's probability while pixels, most salient first, turn into the image's mean.
+
+    Lower is better; trapezoidal.
+
+    Args:
+        answer: see ``Answer``.
         images: [N, channels, H, W].
         class_indices: [N], the explained class.
         maps: [N, h, w].
         steps: number of equal parts of the pixels.
     """
-    uniform = images.mean((2, 3), keepdim=True).expand_as(images)
-    frames = _replaced_pixels(images, uniform, maps, steps)
-    return _probability_area(network, frames, class_indices, steps)
+    columns = class_indices[:, None].to(images.device)
+    curve = [answer(frame).float().gather(1, columns)[:, 0] for frame in _deletion_frames(images, maps, steps)]
+    return torch.trapezoid(torch.stack(curve), dx=1 / steps, dim=0)
 
 
-def insertion_auc(
-    network: SaliencyNetwork, images: Tensor, class_indices: Tensor, maps: Tensor, steps: int = 16
-) -> Tensor:
-    """Returns [N]: area under the class's probability while a blurred image gets its pixels back, most salient first.
-
-    Higher is better. The blurred image is an 8 x 8 grid of averages, interpolated. Arguments as ``deletion_auc``.
-    """
-    coarse = F.adaptive_avg_pool2d(images, 8)
-    blurred = F.interpolate(coarse, images.shape[-2:], mode="bilinear", align_corners=False)
-    frames = _replaced_pixels(blurred, images, maps, steps)
-    return _probability_area(network, frames, class_indices, steps)
-
-
-def _replaced_pixels(start_images: Tensor, end_images: Tensor, maps: Tensor, steps: int) -> Iterator[Tensor]:
-    """Yields ``steps`` + 1 batches, from ``start_images`` to ``end_images``, the most salient pixels first."""
-    size = start_images.shape[-2:]
-    salience = F.interpolate(maps[:, None].to(start_images), size, mode="bilinear", align_corners=False).flatten(1)
+def _deletion_frames(images: Tensor, maps: Tensor, steps: int) -> Iterator[Tensor]:
+    """Yields ``steps`` + 1 batches, from the images to their means, the most salient pixels first."""
+    size = images.shape[-2:]
+    salience = functional.interpolate(maps[:, None].to(images), size, mode="bilinear", align_corners=False).flatten(1)
     order = salience.argsort(dim=1, descending=True, stable=True)
     rank = order.argsort(dim=1).view(-1, 1, *size)
+    means = images.mean((2, 3), keepdim=True)
     for step in range(steps + 1):  # one batch a step: all steps at once would need steps times the memory
-        yield torch.where(rank < rank[0].numel() * step / steps, end_images, start_images)
-
-
-@torch.no_grad()
-def _probability_area(network: SaliencyNetwork, frames: Iterable[Tensor], class_indices: Tensor, steps: int) -> Tensor:
-    """Returns the trapezoidal area under p(class) over the batches of ``frames``."""
-    curve = []
-    with evaluation_mode(network):
-        for images in frames:
-            probabilities = network.classify(network.features(images)).float().softmax(1)
-            curve.append(probabilities.gather(1, class_indices[:, None].to(probabilities.device))[:, 0])
-    return torch.trapezoid(torch.stack(curve), dx=1 / steps, dim=0)
+        yield torch.where(rank < rank[0].numel() * step / steps, means, images)

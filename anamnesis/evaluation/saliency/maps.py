@@ -1,55 +1,121 @@
-"""Grad-CAM in one batched pass."""
+"""HiResCAM of the answer that was given, in one batched pass, whatever parts of a model the answer reads."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from anamnesis.methods import Branch
 from anamnesis.networks import evaluation_mode
+from anamnesis.networks.modes import HasModules
 
 
-class SaliencyNetwork(Protocol):
-    """The interface that Grad-CAM needs; an ``nn.Module`` already has ``modules``."""
+class ExplainedMethod(Protocol):
+    """What explaining an answer needs; see ``Method``, whose functions these are."""
 
-    def features(self, images: Tensor) -> Tensor:
-        """Returns the last feature maps, [N, C, h, w], of images [N, channels, H, W]."""
+    @property
+    def network(self) -> HasModules:
+        """Is put into evaluation mode."""
 
-    def classify(self, features: Tensor) -> Tensor:
-        """Returns logits, [N, K], of feature maps."""
+    def explained_features(self, images: Tensor) -> tuple[Branch, ...]:
+        """Returns the feature maps that the answer reads."""
 
-    def modules(self) -> Iterator[Any]:
-        """Returns every submodule, like ``nn.Module.modules``."""
+    def answer_from(self, features: Sequence[Tensor]) -> Tensor:
+        """Returns the answer's logits [N, K]."""
 
 
-def grad_cam(
-    network: SaliencyNetwork, images: Tensor, class_indices: Tensor, contrast_classes: Sequence[int] = ()
-) -> Tensor:
-    """Returns Grad-CAM maps at the resolution of the feature maps, [N, h, w], not normalised, zero or more.
+@dataclass(frozen=True, slots=True)
+class AnswerMaps:
+    """Maps of one class for each image.
 
-    relu(sum_c mean_hw(d logit / d A_c) A_c): Selvaraju et al., ICCV 2017. In eval mode one image's logit depends on
-    its own features alone, so the gradient of the sum is every image's gradient. The backbone runs without a graph:
-    only the classifier is differentiated, with respect to its input, and no parameter gets a gradient.
+    Attributes:
+        whole: [N, H, W], zero or more, not normalised: what speaks for the class in the whole answer, at the finest
+            resolution of its branches.
+        learned: [N, h, w]: the same in the branches that learn; none where no branch learns.
+        learned_share: [N], 0 to 1: their share of all evidence, for and against the class.
+    """
 
-    With ``contrast_classes``, the score is the class's logit minus the mean logit of those classes. A softmax does not
-    depend on the common part of its logits. Two networks with equal answers can therefore differ in that part, and the
-    class with the highest logit can have no positive evidence: its plain map is zero everywhere.
+    whole: Tensor
+    learned: Tensor | None
+    learned_share: Tensor
+
+
+def explain_classes(
+    method: ExplainedMethod, images: Tensor, class_indices: Tensor, task_classes: Sequence[int]
+) -> AnswerMaps | None:
+    """Returns the maps of a class in a method's answer to each image, or none where it has no maps.
 
     Args:
-        network: its mode is restored.
+        method: its mode is restored, and no parameter gets a gradient.
         images: [N, channels, H, W].
-        class_indices: [N], the class to explain, one per image.
-        contrast_classes: the columns of the task; without them the score is the plain logit.
+        class_indices: [N], the column to explain, one per image.
+        task_classes: the columns of the task, see ``class_evidence``.
     """
-    with evaluation_mode(network), torch.inference_mode(False):
+    with evaluation_mode(method.network), torch.inference_mode(False):
         with torch.no_grad():
-            features = network.features(images)
-        with torch.enable_grad():
-            features = features.detach().requires_grad_()
-            logits = network.classify(features)
-            score = logits.gather(1, class_indices[:, None].to(features.device)).sum()
-            if contrast_classes:
-                score = score - logits[:, list(contrast_classes)].mean(1).sum()
-            (gradient,) = torch.autograd.grad(score, features)
-    features, gradient = features.detach().float(), gradient.float()
-    return (gradient.mean((2, 3), keepdim=True) * features).sum(1).relu()
+            branches = method.explained_features(images)
+        if not branches:
+            return None
+        evidence = class_evidence(branches, method, class_indices, task_classes)
+    learned_evidence = [maps for maps, branch in zip(evidence, branches, strict=True) if branch.learns]
+    return AnswerMaps(
+        whole=_add_maps(evidence).relu(),
+        learned=_add_maps(learned_evidence).relu() if learned_evidence else None,
+        learned_share=_total(learned_evidence, len(images)) / _total(evidence, len(images)).clamp(min=1e-30),
+    )
+
+
+def class_evidence(
+    branches: Sequence[Branch], method: ExplainedMethod, class_indices: Tensor, task_classes: Sequence[int]
+) -> tuple[Tensor, ...]:
+    """Returns the evidence for a class at each pixel of each branch, [N, h, w], above and below zero.
+
+    sum_c (d score / d A_c) A_c at each pixel: HiResCAM (Draelos and Carin 2020, arXiv 2011.08891), before its relu.
+    Where the answer is linear in the features, the evidence adds up to the score without its bias. It equals Grad-CAM
+    (Selvaraju et al., ICCV 2017) where the answer is linear in their mean; over a grid of cells Grad-CAM averages the
+    weights of different cells and is no longer the map of the answer. The score is the class's logit minus the mean
+    logit of the task's classes: a softmax does not depend on the common part of its logits, so two networks with equal
+    answers can differ in it, and without this correction the map of a right answer can be zero everywhere.
+
+    In evaluation mode one image's logits depend on its own features alone, so that the gradient of the sum is every
+    image's gradient. Only the answer is differentiated, with respect to the features.
+
+    Args:
+        branches: of the images, see ``Method.explained_features``.
+        method: maps them to logits.
+        class_indices: [N], the column to explain, one per image.
+        task_classes: the columns of the task; none explains the plain logit.
+    """
+    with torch.enable_grad():
+        features = [branch.features.detach().requires_grad_() for branch in branches]
+        logits = method.answer_from(features)
+        score = logits.gather(1, class_indices[:, None].to(logits.device)).sum()
+        if len(task_classes):
+            score = score - logits[:, list(task_classes)].mean(1).sum()
+        gradients = torch.autograd.grad(score, features, allow_unused=True)
+    return tuple(
+        torch.zeros_like(maps[:, 0], dtype=torch.float32)
+        if gradient is None
+        else (gradient.float() * maps.detach().float()).sum(1)
+        for gradient, maps in zip(gradients, features, strict=True)
+    )
+
+
+def _add_maps(evidence: Sequence[Tensor]) -> Tensor:
+    """Returns the sum [N, H, W] of maps of several resolutions, at the finest; each keeps its total."""
+    size = max((maps.shape[1:] for maps in evidence), key=lambda shape: shape.numel())
+    return sum(
+        (
+            functional.interpolate(maps[:, None], size, mode="bilinear", align_corners=False)[:, 0]
+            * (maps.shape[1:].numel() / size.numel())
+            for maps in evidence
+        ),
+        start=evidence[0].new_zeros(()),
+    )
+
+
+def _total(evidence: Iterable[Tensor], count: int) -> Tensor:
+    return sum((maps.abs().sum((1, 2)) for maps in evidence), start=torch.zeros(count))

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from anamnesis.evaluation.statistics import average_ranks, mean_metrics
+from anamnesis.evaluation.patient_intervals import index_patients
+from anamnesis.evaluation.statistics import average_ranks, make_metric, mean_metrics
 from anamnesis.records import Metric
 
 TOP_SHARE = 0.2
 """Share of a map's pixels that IoU compares."""
+SAME_CLASS_QUANTILE = 0.95
 
 
 def map_retention(maps_before: Tensor, maps_after: Tensor, patients: Sequence[str] | None = None) -> dict[str, Metric]:
@@ -99,19 +101,34 @@ def random_iou(pixels: int, share: float = TOP_SHARE) -> float:
     return sum(j / (2 * k - j) * exp(log) for j, log in zip(overlaps, log_probabilities, strict=True))
 
 
-def same_class_pairs(class_indices: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns pairs (case, another case of the same class), for the floor of a map that depends on the class alone.
+def same_class_iou(maps: Tensor, class_indices: Tensor, patients: Sequence[str]) -> dict[str, Metric]:
+    """Returns ``IoUSameClass`` and ``IoUSameClass95``: the IoU of maps of two patients of one class.
 
-    Use: ``map_retention(maps[case], maps[other])``. Each case is paired with the next one of its class; a class with
-    one case has no pair.
+    A map that depends on the class alone, and not on the image, has this IoU. The first is its mean, the second the
+    95th percentile over all pairs: a retained map must be above it. Both are absent where no class has two patients.
+
+    Args:
+        maps: [N, h, w] of the class of each image.
+        class_indices: [N].
+        patients: [N], the patient of each image.
     """
-    order = class_indices.argsort(stable=True)
-    classes = class_indices[order]
-    class_start, class_stop = (torch.searchsorted(classes, classes, right=from_right) for from_right in (False, True))
-    position = torch.arange(len(order), device=class_indices.device)
-    next_position = torch.where(position + 1 < class_stop, position + 1, class_start)
-    has_partner = class_stop - class_start > 1
-    return order[has_partner], order[next_position[has_partner]]
+    top = top_pixels(maps).float()
+    sizes = top.sum(1)
+    overlap = top @ top.T
+    overlap /= (sizes[:, None] + sizes - overlap).clamp(min=1)
+    patient_index = index_patients(patients)
+    is_pair = (class_indices[:, None] == class_indices) & (patient_index[:, None] != patient_index)
+    is_pair &= (sizes > 0)[:, None] & (sizes > 0)
+    has_partner = is_pair.any(1)
+    if not has_partner.any():
+        return {}
+    case_means = ((overlap * is_pair).sum(1) / is_pair.sum(1).clamp(min=1))[has_partner]
+    case_patients = [patient for patient, is_case in zip(patients, has_partner.tolist(), strict=True) if is_case]
+    percentile = float(overlap[is_pair].double().quantile(SAME_CLASS_QUANTILE))
+    return {
+        **mean_metrics({"IoUSameClass": case_means}, case_patients),
+        "IoUSameClass95": make_metric(percentile, len(case_means), patients=len(set(case_patients))),
+    }
 
 
 def _pixel_count(pixels: int, share: float) -> int:

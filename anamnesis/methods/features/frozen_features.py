@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from anamnesis.methods.base import StateDict, part_tensors
 from anamnesis.methods.features.feature_statistics import FeatureStatistics, linear_logits
+from anamnesis.methods.features.site_sums import SiteSums
 from anamnesis.networks import Classifier
 from anamnesis.networks.random_features import GRID, RandomFeatures, average_over_grid
 
@@ -46,43 +47,60 @@ class EncoderFeatures(nn.Module):
         self.grid = max((side for side in range(1, GRID + 1) if width * side**2 <= MAXIMUM_FEATURES), default=1)
         self.width_out = width * self.grid**2
 
-    @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         """Maps [N, C, H, W] in [0, 1] to [N, ``width_out``], always in float32."""
+        return self.pool(self.feature_maps(images))
+
+    @torch.no_grad()
+    def feature_maps(self, images: Tensor) -> Tensor:
+        """Maps [N, C, H, W] in [0, 1] to [N, F, h, w], always in float32."""
         with torch.autocast(images.device.type, enabled=False):
-            return average_over_grid(self.backbone(images.float()), self.grid)
+            return self.backbone(images.float())  # type: ignore[no-any-return]
+
+    def pool(self, feature_maps: Tensor) -> Tensor:
+        """Maps feature maps [N, F, h, w] to [N, ``width_out``]."""
+        return average_over_grid(feature_maps, self.grid)
 
 
 class FrozenFeatures:
     """Frozen features, the sums of every class over them, and the linear discriminant that follows from the sums.
 
     Attributes:
-        name: part of the sums in the state; the features are in the part ``<name>_features``.
+        name: part of the sums in the state, ``<name>.<site>``; the features are in the part ``<name>_features``.
         ridge: added to the diagonal of the scatter within classes.
     """
 
     def __init__(self, name: str, extractor: RandomFeatures | EncoderFeatures, ridge: float) -> None:
         self.name, self.extractor, self.ridge = name, extractor, ridge
-        self.statistics, self._discriminant_weights = FeatureStatistics(extractor.width_out), torch.zeros(0)
+        self.statistics, self._discriminant_weights = SiteSums(extractor.width_out), torch.zeros(0)
 
-    def copy_encoder(self, network: Classifier) -> None:
-        """Copies the encoder of ``network`` if the features are an encoder's and no image was added yet."""
-        if isinstance(self.extractor, EncoderFeatures) and not self.statistics.gram[-1, -1]:
+    def copy_encoder(self, network: Classifier, site: str) -> None:
+        """Copies the encoder of ``network`` if the features are an encoder's and only ``site`` has sums."""
+        if isinstance(self.extractor, EncoderFeatures) and not {*self.statistics.sites} - {site}:
             self.extractor.backbone.load_state_dict(network.backbone.state_dict())
 
-    def add_images(self, images: Tensor, targets: Tensor) -> None:
-        """Adds images [N, C, H, W] of the classes ``targets`` [N] to the sums."""
-        self.statistics.add(self.extractor(images), targets)
+    def replace_site(self, site: str, statistics: FeatureStatistics) -> None:
+        """Puts the sums of ``site`` in the place of those that it had."""
+        self.statistics.replace(site, statistics)
         self._discriminant_weights = torch.zeros(0)
 
-    def log_probs(self, images: Tensor) -> Tensor:
-        """Returns log p(class | x), [N, K], with equal priors; minus infinity for a class without images."""
+    def forget_site(self, site: str, kept_columns: tuple[int, ...]) -> None:
+        """Removes the sums of ``site``, exactly; features that the site trained stay."""
+        self.statistics.forget(site, kept_columns)
+        self._discriminant_weights = torch.zeros(0)
+
+    def feature_maps(self, images: Tensor) -> Tensor:
+        """Returns the frozen feature maps [N, F, h, w] of images."""
         self.to(images.device)
+        return self.extractor.feature_maps(images)
+
+    def log_probs(self, feature_maps: Tensor) -> Tensor:
+        """Returns log p(class | x), [N, K], with equal priors; minus infinity for a class without images."""
         if not len(self._discriminant_weights):
-            self._discriminant_weights = self.statistics.solve_discriminant(self.ridge)
-        is_unseen = self.statistics.sums[:, -1] == 0
+            self._discriminant_weights = self.statistics.total.solve_discriminant(self.ridge)
+        is_unseen = self.statistics.total.sums[:, -1] == 0
         return (
-            linear_logits(self.extractor(images), self._discriminant_weights)
+            linear_logits(self.extractor.pool(feature_maps), self._discriminant_weights)
             .masked_fill(is_unseen, -torch.inf)
             .log_softmax(1)
         )
@@ -94,17 +112,17 @@ class FrozenFeatures:
 
     def state_dict(self) -> StateDict:
         """Returns the sums, and the features that they were computed with."""
-        statistics: StateDict = {f"{self.name}/{name}": value for name, value in self.statistics.state_dict().items()}
-        return statistics | {
+        features: StateDict = {
             f"{self.name}_features/{name}": value for name, value in self.extractor.state_dict().items()
         }
+        return self.statistics.state_dict(self.name) | features
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], device: torch.device) -> None:
         """Restores them; a state without them leaves no class."""
-        self.statistics, self._discriminant_weights = FeatureStatistics(self.extractor.width_out), torch.zeros(0)
-        if stored_statistics := part_tensors(state, self.name):
-            self.extractor.load_state_dict(part_tensors(state, f"{self.name}_features"))
-            self.statistics.load_state_dict(stored_statistics)
+        self.statistics.load_state_dict(state, self.name, device)
+        self._discriminant_weights = torch.zeros(0)
+        if stored_features := part_tensors(state, f"{self.name}_features"):
+            self.extractor.load_state_dict(stored_features)
         self.to(device)
 
 

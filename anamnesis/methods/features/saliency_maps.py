@@ -25,7 +25,7 @@ class SaliencyTarget(StrEnum):
     CLASS = "class"
     """The logit of the class."""
     CONTRAST = "contrast"
-    """That minus the mean logit of the classes of its task, as in reports (``grad_cam``)."""
+    """That minus the mean logit of the classes of its task, as in reports (``class_evidence``)."""
 
 
 class MapDistance(StrEnum):

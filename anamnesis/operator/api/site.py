@@ -229,6 +229,11 @@ class SiteSpec(ApiModel):
     """Share of patients in the test split, if the source declares no split; a decimal in quotes."""
     maximum_quarantine_share: Share = Decimal("0.1")
     """A larger share of quarantined files fails the update; a decimal in quotes."""
+    maximum_shrink_share: Share = Decimal("0.20")
+    """Hold the update if the source lists a larger share fewer of the earlier training samples; a decimal in quotes.
+
+    So it does if the source lists none of a class any more. 1 holds nothing: samples that left stay learned.
+    """
     maximum_studies: Annotated[int, Field(ge=0, le=10_000_000, strict=True)] = 0
     """Highest number of studies to ingest; 0 ingests all."""
     maximum_studies_per_patient: Annotated[int, Field(ge=0, le=10_000_000, strict=True)] = 20

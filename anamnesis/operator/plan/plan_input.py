@@ -51,6 +51,7 @@ class ObservedSite:
         answered_counter: the highest counter of the updates of this site.
         is_missing: the champion was trained on this site, and the Site does not exist any more.
         held_back: which patients wait until there are enough, in words; empty where none does.
+        hold: local mode only: why the present data is not learned; empty where it may be.
     """
 
     is_learned: bool = False
@@ -64,6 +65,7 @@ class ObservedSite:
     answered_counter: int = 0
     is_missing: bool = False
     held_back: str = ""
+    hold: str = ""
 
     @property
     def has_open_request(self) -> bool:

@@ -25,6 +25,7 @@ class SiteState(StrEnum):
     FAILED = "Failed"
     WAITING_FOR_DATA = "WaitingForData"
     WAITING_FOR_PATIENTS = "WaitingForPatients"
+    SOURCE_SHRANK = "SourceShrank"
     WAITING_FOR_QUIET = "WaitingForQuiet"
     WAITING_FOR_SCHEDULE = "WaitingForSchedule"
     CLAIMED_ELSEWHERE = "ClaimedElsewhere"
@@ -51,6 +52,7 @@ class UpdateState(StrEnum):
     SUPERSEDED = "Superseded"
     NO_CHANGE = "NoChange"
     TOO_FEW_PATIENTS = "TooFewPatients"
+    SOURCE_SHRANK = "SourceShrank"
     RUN_FAILED = "RunFailed"
     RUN_CANCELLED = "RunCancelled"
 
@@ -67,6 +69,7 @@ _FINAL_UPDATE_STATES = {
     UpdateState.SUPERSEDED,
     UpdateState.NO_CHANGE,
     UpdateState.TOO_FEW_PATIENTS,
+    UpdateState.SOURCE_SHRANK,
     UpdateState.RUN_FAILED,
     UpdateState.RUN_CANCELLED,
 }

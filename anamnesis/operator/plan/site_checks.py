@@ -4,7 +4,7 @@ from anamnesis.operator.plan.plan_input import Candidate
 from anamnesis.operator.plan.planned_status import SiteState, UpdateState
 from anamnesis.operator.plan.site_input import SiteInput, SiteReadiness
 from anamnesis.operator.plan.update_lifecycle import missing_evaluation_hint
-from anamnesis.records import Verdict
+from anamnesis.records import UpdateResultKind, Verdict
 from anamnesis.registry.gate import MISSING_EVALUATIONS
 
 _SITE_STATE_BY_UPDATE_STATE = {
@@ -41,6 +41,16 @@ def champion_withdrawn(site: SiteInput) -> SiteReadiness | None:
 def source_unreadable(site: SiteInput) -> SiteReadiness | None:
     """The Site does not exist, or its source is unreadable."""
     return site.readiness(SiteState.UNREADABLE, site.observed.problem) if site.observed.problem else None
+
+
+def source_shrank(site: SiteInput) -> SiteReadiness | None:
+    """The source lists much less than before, more than `maximumShrinkShare` of the Site, or nothing of a class."""
+    if site.observed.has_open_request:
+        return None
+    results = (update.result for update in site.updates if update.is_current)
+    holds = [result.hold for result in results if result and result.kind is UpdateResultKind.SOURCE_SHRANK]
+    hold = site.observed.hold or next(iter(holds), "")
+    return site.readiness(SiteState.SOURCE_SHRANK, hold) if hold else None
 
 
 def data_learned(site: SiteInput) -> SiteReadiness | None:

@@ -44,6 +44,13 @@ SITE_CHECKS: Final = (
         site_checks.source_unreadable,
         {SiteState.UNREADABLE: "Read the message, then the condition `Readable` of the Site."},
     ),
+    SiteCheck(
+        site_checks.source_shrank,
+        {
+            SiteState.SOURCE_SHRANK: "Bring the files back. If they left for good, raise `maximumShrinkShare` of the "
+            "Site, then `anamnesis update`."
+        },
+    ),
     SiteCheck(site_checks.data_learned, {SiteState.LEARNED: "Nothing. New data starts the next update."}),
     SiteCheck(
         site_checks.version_not_promoted,

@@ -6,7 +6,7 @@ State diagram; ``state_meanings`` explains each state::
        ^          |            |
        |          |            +-> AwaitingEvaluations, AwaitingApproval (then RecordingDecision)
        |          +-> Retrying -> Running, or RunFailed
-       |          +-> NoChange, TooFewPatients, RunCancelled
+       |          +-> NoChange, TooFewPatients, SourceShrank, RunCancelled
        +- ClaimedElsewhere, Suspended, InvalidSpec, BackendUnreachable (while the cause lasts)
     any state -> Superseded (another champion, or none after a withdrawal);   Promoted -> RolledBack (a person)
 """
@@ -59,6 +59,8 @@ def decide_update(spec: ContinualModelSpec, update: ObservedUpdate, plan_input: 
             f"(spec.trigger.minimumNewPatients){held_back_clause(update)}; "
             "more data starts another update",
         )
+    if update.result_kind is UpdateResultKind.SOURCE_SHRANK and update.result:
+        return UpdatePlan(UpdateState.SOURCE_SHRANK, update.result.hold)
     if update.candidate:
         plan = _decide_candidate(spec, update, plan_input)
         return replace(plan, message=plan.message + held_back_clause(update))

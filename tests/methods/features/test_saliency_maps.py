@@ -1,6 +1,7 @@
 """Class activation maps and their distance. Numbers are those of ``docs/methods/ewc_prototype.md``."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,7 +9,8 @@ from builders.learning import SPEC
 from monai.visualize import GradCAM
 from torch import Tensor
 
-from anamnesis.evaluation.saliency import grad_cam
+from anamnesis.evaluation.saliency import class_evidence
+from anamnesis.methods import Branch
 from anamnesis.methods.features.saliency_maps import (
     MapDistance,
     MapNormalisation,
@@ -53,11 +55,15 @@ def closed_form_maps(
     ("saliency_target", "competing"), [(SaliencyTarget.CLASS, ()), (SaliencyTarget.CONTRAST, (0, 1, 2))]
 )
 @pytest.mark.parametrize("norm", ["group", "batch"])
-def test_4_the_closed_form_is_grad_cam(saliency_target: SaliencyTarget, competing: tuple[int, ...], norm: str) -> None:
+def test_4_the_closed_form_is_the_map_of_reports(
+    saliency_target: SaliencyTarget, competing: tuple[int, ...], norm: str
+) -> None:
     network, images = network_of(norm), random(5, 1, 16, 16)
-    expected = grad_cam(network, images, COLUMNS, competing)
+    method = SimpleNamespace(answer_from=lambda features: network.classify(features[0]))
+    branches = (Branch("network", network.features(images), learns=True),)
+    (expected,) = class_evidence(branches, method, COLUMNS, competing)
     assert expected.any()
-    torch.testing.assert_close(closed_form_maps(network, images, saliency_target).relu(), expected)
+    torch.testing.assert_close(closed_form_maps(network, images, saliency_target).detach(), expected)
 
 
 def test_4_it_is_the_grad_cam_of_monai() -> None:

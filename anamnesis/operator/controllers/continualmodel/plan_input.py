@@ -28,6 +28,8 @@ from anamnesis.records import EntryKind, LogEntry, UpdateResult, UpdateResultKin
 from anamnesis.records.timestamps import parse_timestamp
 from anamnesis.registry import describe_withdrawal
 
+_NOTHING_LEARNED = (UpdateResultKind.TOO_FEW_PATIENTS, UpdateResultKind.SOURCE_SHRANK)
+
 
 def build_plan_input(state: ModelState) -> PlanInput:
     """Returns the input of the plan."""
@@ -110,12 +112,12 @@ def _observe_site(state: ModelState, name: str) -> ObservedSite:
 
 
 def _learned_results(state: ModelState, site: str) -> list[UpdateResult]:
-    """The results of a site whose snapshot the champion has learned."""
-    snapshots = {version.snapshot for _, version in state.registry.lineage if version.site == site}
+    """The results of a site with the snapshot that the champion has learned last."""
+    snapshots = [version.snapshot for _, version in state.registry.lineage if version.site == site][-1:]
     return [
         result
         for result in state.registry.results.values()
-        if result.site == site and result.snapshot in snapshots and result.kind is not UpdateResultKind.TOO_FEW_PATIENTS
+        if result.site == site and result.snapshot in snapshots and result.kind not in _NOTHING_LEARNED
     ]
 
 

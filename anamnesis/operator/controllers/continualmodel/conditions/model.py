@@ -33,6 +33,7 @@ _STATES_THAT_NEED_A_PERSON = {
     SiteState.FAILED,
     SiteState.UNREADABLE,
     SiteState.OUTSIDE_CHANGE_PLAN,
+    SiteState.SOURCE_SHRANK,
 }
 
 

@@ -1,0 +1,85 @@
+"""Sets of labelled cases of a site: their labels are in memory, their images are opened where they are needed."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from anamnesis.records import Sample, SiteRef, Split
+from anamnesis.snapshots import Guard, SampleRecord, open_calibration_set, open_test_set
+from anamnesis.snapshots.calibration_sets import read_calibration_set
+from anamnesis.snapshots.testsets import check_task, find_test_set
+from anamnesis.storage.store import open_store
+from anamnesis.training import TensorSplit, samples_to_tensors
+from anamnesis.updates.model import VersionDescription
+
+
+@dataclass(frozen=True, slots=True)
+class CaseSet:
+    """Labelled cases of a site.
+
+    Attributes:
+        site: the site, with its store and its task.
+        digest: of the set; it names stored predictions of these cases.
+        records: the samples without their pixels, sorted by id.
+        open_samples: yields the samples with their pixels, in the order of ``records``.
+    """
+
+    site: SiteRef
+    digest: str
+    records: tuple[SampleRecord, ...]
+    open_samples: Callable[[], Iterable[Sample]]
+
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """[N], the pseudonym of the patient of each case."""
+        return tuple(record.patient for record in self.records)
+
+    @property
+    def attributes(self) -> tuple[Mapping[str, str], ...]:
+        """[N], the generalised attributes of each case."""
+        return tuple(record.attributes for record in self.records)
+
+    @property
+    def positions(self) -> Tensor:
+        """[N], the position of the true class among the classes of the task; -1 for a case without a class."""
+        indices = (record.target.index if record.target else None for record in self.records)
+        return torch.tensor([-1 if index is None else index for index in indices])
+
+    def read_tensors(self, description: VersionDescription) -> TensorSplit:
+        """Opens the images, and returns them in the format of a version.
+
+        Raises:
+            InputError: there are no samples, a sample has no class, or the version does not know the site's task.
+        """
+        return samples_to_tensors(
+            self.open_samples(),
+            self.site.task,
+            modality=self.site.modality,
+            labels=description.labels,
+            spec=description.configuration.network,
+        )
+
+
+def find_test_cases(site: SiteRef) -> CaseSet:
+    """Returns the test set of a site.
+
+    Raises:
+        RefusedError: the test set was frozen for another task, or for classes in another order.
+    """
+    store = open_store(site.store)
+    test_set = find_test_set(store, site.test_set)
+    check_task((test_set,), site.task)
+    guard = Guard({site.test_set: frozenset({Split.TEST})})
+    return CaseSet(site, site.test_set, test_set.samples, lambda: open_test_set(store, site.test_set, guard))
+
+
+def find_calibration_cases(site: SiteRef) -> CaseSet | None:
+    """Returns the calibration set that is frozen beside the test set of a site, or none."""
+    store = open_store(site.store)
+    digest = find_test_set(store, site.test_set).calibration
+    if not digest:
+        return None
+    guard, records = Guard({digest: frozenset({Split.CALIBRATION})}), read_calibration_set(store, digest).samples
+    return CaseSet(site, digest, records, lambda: open_calibration_set(store, digest, guard))
