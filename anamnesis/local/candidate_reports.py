@@ -13,7 +13,6 @@ from anamnesis.operator.requests import gate_policy
 from anamnesis.records import Decision
 from anamnesis.records.timestamps import utc_now
 from anamnesis.registry import Log, RequiredTestSet, evaluate_gate, list_versions, read_evaluations, read_version
-from anamnesis.registry.promotion import reference_scores
 from anamnesis.updates.reporting import DECISION_KINDS
 from anamnesis.updates.required_tests import required_tests
 
@@ -69,15 +68,9 @@ def _required_tests(context: LocalContext, observation: LocalObservation, site: 
 
 def _build_report(context: LocalContext, observation: LocalObservation, digest: str) -> CandidateReport:
     store = context.registry  # reads signed evaluations only, where records are signed
-    version, history = read_version(store, digest), Log(store).history()
+    version = read_version(store, digest)
     tests = _required_tests(context, observation, version.site)
     policy = gate_policy(context.model.resource.spec)
-    promoted = (
-        evaluation
-        for other_version in history.promoted_versions
-        if other_version != digest
-        for evaluation in read_evaluations(store, other_version)
-    )
     scores = CandidateScores(
         version=digest,
         base=version.base,
@@ -85,6 +78,5 @@ def _build_report(context: LocalContext, observation: LocalObservation, digest: 
         criteria=evaluate_gate(store, digest, policy, tests).criteria,
         evaluations=read_evaluations(store, digest),
         base_evaluations=read_evaluations(store, version.base) if version.base else (),
-        best_scores=reference_scores(promoted, tests),
     )
     return build_candidate_report(scores)
