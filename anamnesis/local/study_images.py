@@ -24,12 +24,16 @@ class StudyImages:
         images: each an image or a series, as training would take it.
         left_out: reason -> number of files.
         files: numbers of its files in the order of their names, from 1; in a zip file in the order of the archive.
+        sites: names of the sites that take it.
+        body_parts: BodyPartExamined of its images; empty where an image has none.
     """
 
     modality: str
     images: tuple[Study, ...]
     left_out: Mapping[str, int]
     files: tuple[int, ...] = ()
+    sites: tuple[str, ...] = ()
+    body_parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +42,13 @@ class _Reading:
 
     Attributes:
         modality: the one that the network reads.
+        sites: names of the sites of this kind.
         images: by study.
         reasons: reasons of the other files, by study.
     """
 
     modality: str
+    sites: tuple[str, ...]
     images: Mapping[_StudyKey, list[Study]]
     reasons: Mapping[_StudyKey, Counter[str]]
 
@@ -59,6 +65,7 @@ def choose_images(files: Sequence[SourceFile], sites: Sequence[SiteConfig]) -> l
     readable: list[tuple[SourceFile, list[Header]]] = []
     unreadable: list[tuple[SourceFile, QuarantineEntry]] = []
     key_by_name: dict[str, _StudyKey] = {}
+    body_part_by_name: dict[str, str] = {}
     for file, headers in inspect_batch(files):
         if isinstance(headers, QuarantineEntry):
             unreadable.append((file, headers))
@@ -66,13 +73,20 @@ def choose_images(files: Sequence[SourceFile], sites: Sequence[SiteConfig]) -> l
         else:
             readable.append((file, headers))
             key_by_name |= {_image_name(file, header): _study_key(file, header) for header in headers}
-    readings = [_read_as(config, readable, unreadable, key_by_name) for config in _distinct_sites(sites)]
+            body_part_by_name |= {_image_name(file, header): header.body_part for header in headers}
+    readings = [_read_as(config, names, readable, unreadable, key_by_name) for config, names in _distinct_sites(sites)]
     file_numbers = {file.key: number for number, file in enumerate(files, 1)}
     numbers: dict[_StudyKey, set[int]] = defaultdict(set)
     for name, key in key_by_name.items():
         numbers[key].add(file_numbers.get(name) or file_numbers[name.rpartition("#")[0]])
     first_numbers = sorted(numbers, key=lambda key: min(numbers[key]))
-    return [replace(_choose_reading(readings, key), files=tuple(sorted(numbers[key]))) for key in first_numbers]
+    chosen = [replace(_choose_reading(readings, key), files=tuple(sorted(numbers[key]))) for key in first_numbers]
+    return [replace(study, body_parts=_body_parts(study, body_part_by_name)) for study in chosen]
+
+
+def _body_parts(study: StudyImages, body_part_by_name: Mapping[str, str]) -> tuple[str, ...]:
+    parts = {body_part_by_name[name] for image in study.images for name in image.files}
+    return () if "" in parts else tuple(sorted(parts))
 
 
 def _choose_reading(readings: Sequence[_Reading], key: _StudyKey) -> StudyImages:
@@ -81,12 +95,13 @@ def _choose_reading(readings: Sequence[_Reading], key: _StudyKey) -> StudyImages
         return StudyImages("", (), dict(readings[0].reasons.get(key, {})))
     if len({reading.modality for reading in accepting}) > 1:
         return StudyImages("", (), {NOT_CLEAR: len(accepting[0].images[key])})
-    reading = accepting[0]
-    return StudyImages(reading.modality, tuple(reading.images[key]), dict(reading.reasons.get(key, {})))
+    reading, sites = accepting[0], tuple(site for reading in accepting for site in reading.sites)
+    return StudyImages(reading.modality, tuple(reading.images[key]), dict(reading.reasons.get(key, {})), sites=sites)
 
 
 def _read_as(
     config: SiteConfig,
+    sites: tuple[str, ...],
     readable: Sequence[tuple[SourceFile, list[Header]]],
     unreadable: Sequence[tuple[SourceFile, QuarantineEntry]],
     key_by_name: Mapping[str, _StudyKey],
@@ -100,19 +115,24 @@ def _read_as(
         images[key_by_name[study.files[0]]].append(replace(study, pixel_sources=pixel_sources))
     for entry in (*joined.quarantine_entries, *(entry for _, entry in unreadable)):
         reasons[key_by_name[entry.file]][str(entry.reason)] += 1
-    return _Reading(modality, images, reasons)
+    return _Reading(modality, sites, images, reasons)
 
 
-def _distinct_sites(sites: Sequence[SiteConfig]) -> list[SiteConfig]:
-    """Returns one site of each kind, without labels: those of a study that is predicted are unknown."""
-    kinds = {(config.modalities, config.body_parts): config for config in reversed(sites)}
+def _distinct_sites(sites: Sequence[SiteConfig]) -> list[tuple[SiteConfig, tuple[str, ...]]]:
+    """Returns one site of each kind with the names of all, without labels: those of a predicted study are unknown."""
+    kinds: dict[tuple[object, ...], list[SiteConfig]] = defaultdict(list)
+    for config in sites:
+        kinds[config.modalities, config.body_parts].append(config)
     changes = {
         "task": Task("prediction", TaskType.PRETRAINING, ()),
         "labels": LabelSource(),
         "attributes": (),
         "maximum_studies_per_patient": 0,  # a limit against wrong splits, and there is no split here
     }
-    return [replace(config, **changes) for config in reversed(kinds.values())]  # type: ignore[arg-type]
+    return [
+        (replace(configs[0], **changes), tuple(config.name for config in configs))  # type: ignore[arg-type]
+        for configs in kinds.values()
+    ]
 
 
 def _image_name(file: SourceFile, header: Header) -> str:

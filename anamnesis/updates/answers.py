@@ -36,6 +36,11 @@ class CaseOutputs:
     site_log_probs: Tensor
     distances: Tensor
 
+    def __getitem__(self, rows: Sequence[int]) -> "CaseOutputs":
+        """Returns the outputs for some of the images."""
+        index = torch.tensor(rows, dtype=torch.long)
+        return CaseOutputs(self.logits[index], self.site_log_probs[index], self.distances[index])
+
 
 @dataclass(frozen=True, slots=True)
 class CaseAnswers:
@@ -48,7 +53,9 @@ class CaseAnswers:
         sites: the sites that the images may be of.
         site_indices: [N], the one of ``sites`` that an image is most like, whose threshold and limit count; -1 where
             this is not known.
-        can_abstain: whether each of ``sites`` has statistics and a limit, so that an image can be far from all of them.
+        can_abstain: whether each of ``sites`` has statistics and a limit.
+        is_calibrated: whether one task competes, and each of ``sites`` has a temperature.
+        competing_columns: the classes of the sites' tasks.
     """
 
     probabilities: Tensor
@@ -57,6 +64,22 @@ class CaseAnswers:
     sites: tuple[str, ...]
     site_indices: Tensor
     can_abstain: bool
+    is_calibrated: bool
+    competing_columns: tuple[int, ...]
+
+    def site_of(self, row: int) -> str:
+        """Returns the name of the site that an image is most like; empty where this is not known."""
+        site_index = int(self.site_indices[row])
+        return self.sites[site_index] if site_index >= 0 else ""
+
+
+def join_outputs(outputs: Sequence[CaseOutputs]) -> CaseOutputs:
+    """Returns the outputs of several batches as one."""
+    return CaseOutputs(
+        torch.cat([part.logits for part in outputs]),
+        torch.cat([part.site_log_probs for part in outputs]),
+        torch.cat([part.distances for part in outputs]),
+    )
 
 
 def compute_outputs(model: LoadedModel, images: Tensor) -> CaseOutputs:
@@ -96,22 +119,21 @@ def answer(
     Raises:
         InputError: the version has not learned a site, or its task is not a classification.
     """
-    tasks, labels = tasks_of_sites(model.description, sites), model.description.labels
-    site_probs = _site_probabilities(model, outputs, tasks)
-    columns_of_sites = {site: list(find_class_indices(task, labels)) for site, task in tasks.items()}
+    tasks = tasks_of_sites(model.description, sites)
+    columns_of_sites = _columns_of_sites(model, tasks)
+    competing_columns = tuple(sorted({column for columns in columns_of_sites.values() for column in columns}))
     probabilities = torch.zeros(outputs.logits.shape, dtype=torch.float64)
+    is_abstained = torch.zeros(len(probabilities), dtype=torch.bool)
+    ratios = _distance_ratios(model, outputs, points, tuple(tasks))
+    site_probs = _site_probabilities(model, outputs, tasks)
     if site_probs is None:
-        columns = sorted({column for columns in columns_of_sites.values() for column in columns})
-        probabilities[:, columns] = outputs.logits[:, columns].double().softmax(1)
+        probabilities[:, competing_columns] = outputs.logits[:, competing_columns].double().softmax(1)
         site_indices = torch.full((len(probabilities),), -1)
     else:
         for row, (site, columns) in enumerate(columns_of_sites.items()):
             scores = outputs.logits[:, columns].double() / _temperature(points, site)
             probabilities[:, columns] += site_probs[:, row, None] * scores.softmax(1)
         site_indices = site_probs.argmax(1)
-    ratios = _distance_ratios(model, outputs, points, tuple(tasks))
-    is_abstained = torch.zeros(len(probabilities), dtype=torch.bool)
-    if site_probs is not None:
         is_abstained = ratios.gather(1, site_indices[:, None])[:, 0] > 1
     return CaseAnswers(
         probabilities,
@@ -120,6 +142,8 @@ def answer(
         sites=tuple(tasks),
         site_indices=site_indices,
         can_abstain=not bool(ratios.isnan().any()),
+        is_calibrated=len(set(tasks.values())) == 1 and all(site in points for site in tasks),
+        competing_columns=competing_columns,
     )
 
 
@@ -143,8 +167,7 @@ def join_images(
     votes = functional.one_hot(answers.site_indices + 1, len(answers.sites) + 1).double()
     site_indices = empty.new_zeros(len(counts), votes.shape[1]).index_add(0, studies, votes).argmax(1) - 1
     abstained_shares = empty.index_add(0, studies, answers.is_abstained.double()) / counts
-    tasks = tasks_of_sites(model.description, answers.sites)
-    columns = {site: list(find_class_indices(task, model.description.labels)) for site, task in tasks.items()}
+    columns = _columns_of_sites(model, tasks_of_sites(model.description, answers.sites))
     probabilities = totals / counts[:, None]
     return replace(
         answers,
@@ -170,6 +193,10 @@ def tasks_of_sites(description: VersionDescription, sites: Sequence[str] = ()) -
                 f"site {site!r}: the version has learned no classification there; choose one of {', '.join(learned)}"
             )
     return {site: task for site, task in learned.items() if not sites or site in sites}
+
+
+def _columns_of_sites(model: LoadedModel, tasks: Mapping[str, Task]) -> dict[str, list[int]]:
+    return {site: list(find_class_indices(task, model.description.labels)) for site, task in tasks.items()}
 
 
 def _site_probabilities(model: LoadedModel, outputs: CaseOutputs, tasks: Mapping[str, Task]) -> Tensor | None:

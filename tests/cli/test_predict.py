@@ -1,8 +1,11 @@
 """``predict`` answers for images that training would take, says what it left out, and refuses everything else."""
 
 import json
+import math
 import zipfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,9 @@ import pytest
 import yaml
 from PIL import Image
 
+from anamnesis.local import prediction as prediction_module
 from anamnesis.local import study_files
+from anamnesis.records import HeldOutSet, OperatingPoint
 
 Call = Callable[..., Any]
 SECRET_NAME = "SCHMIDT_ANNA_19501224"
@@ -121,6 +126,44 @@ def test_a_picture_without_a_modality_is_one_study(call: Call, predicting_file: 
         Image.fromarray(pixels).save(tmp_path / f"{name}.png")
     result, predictions = predict(call, predicting_file, tmp_path)
     assert (result.code, [answer["images"] for answer in predictions]) == (0, [1, 1])
+
+
+def test_the_operating_point_of_the_site_decides(
+    call: Call, predicting_file: Path, images: Sequence[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The evaluations of the version give threshold, temperature and limit; without them the answer says so."""
+    _, (plain,) = predict(call, predicting_file, images[0])
+    assert (plain["answered_by"], plain["site"], plain["is_calibrated"]) == ("all_classes", "xray", False)
+    assert (plain["abstained_images"], plain["threshold"]) == (None, None)
+    point = OperatingPoint("xray", "phantom", HeldOutSet.CALIBRATION, 30, 30, Decimal("2"))
+    points: dict[str, OperatingPoint] = {}
+    monkeypatch.setattr(prediction_module, "find_operating_points", lambda *_: points)
+    for threshold, label in (("0.000001", "phantom/opacity"), ("0.999999", "phantom/normal")):
+        points["xray"] = replace(point, threshold=Decimal(threshold), distance_limit=Decimal(1000))
+        result, (answer,) = predict(call, predicting_file, "--site", "xray", images[0])
+        assert (result.code, answer["answer"], answer["threshold"]) == (0, label, threshold)
+        assert (answer["answered_by"], answer["is_calibrated"], answer["abstained_images"]) == ("site", True, 0)
+    odds, plain_odds = (
+        math.log(prediction["probabilities"]["phantom/opacity"] / prediction["probabilities"]["phantom/normal"])
+        for prediction in (answer, plain)
+    )
+    assert odds == pytest.approx(plain_odds / 2, rel=1e-3), "the temperature is 2"
+    points["xray"] = replace(point, distance_limit=Decimal("0.01"))
+    result, (abstained,) = predict(call, predicting_file, images[0])
+    assert (result.code, abstained["is_abstained"], abstained["abstained_images"]) == (3, True, 1)
+    assert (abstained["answer"], abstained["probabilities"]) == ("", {})
+    assert f"no answer for '{images[0]}': the images there are unlike those" in result.err
+    text = call("predict", "-f", predicting_file, "--version", abstained["version"], images[0]).out
+    assert "no answer: 1 of 1 images are farther from site 'xray' than its limit (the site is not known" in text
+
+
+def test_a_model_that_requires_the_site_refuses_without(call: Call, model_file: Path, images: Sequence[Path]) -> None:
+    site, model = yaml.safe_load_all(model_file.read_text())
+    model["spec"]["answers"] = {"siteRequired": True}
+    model_file.write_text(yaml.safe_dump_all([site, model]))
+    result, _ = predict(call, model_file, images[0])
+    assert (result.code, "spec.answers.siteRequired" in result.err) == (3, True)
+    assert predict(call, model_file, "--task", "phantom", images[0])[0].code == 0
 
 
 def test_a_zip_file_is_a_folder(call: Call, predicting_file: Path, images: Sequence[Path], tmp_path: Path) -> None:
