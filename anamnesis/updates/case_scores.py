@@ -1,11 +1,12 @@
 """The scores of a version on the cases of one task: its answers with a known site, and without."""
 
+from collections import Counter
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from anamnesis.evaluation.calibration import calibration_metrics
+from anamnesis.evaluation.calibration_metrics import calibration_metrics
 from anamnesis.evaluation.class_recall import class_recalls
 from anamnesis.evaluation.details import evaluation_details
 from anamnesis.evaluation.metrics import classification_metrics, share_metric
@@ -26,9 +27,7 @@ from anamnesis.updates.case_sets import CaseSet
 from anamnesis.updates.evaluated_version import EvaluatedVersion
 
 
-def score_cases(
-    version: EvaluatedVersion, cases: CaseSet, points: Mapping[str, OperatingPoint]
-) -> dict[str, Metric]:
+def score_cases(version: EvaluatedVersion, cases: CaseSet, points: Mapping[str, OperatingPoint]) -> dict[str, Metric]:
     """Returns a version's scores on the cases of a task, by metric.
 
     Args:
@@ -50,9 +49,7 @@ def score_cases(
     )
 
 
-def describe_cases(
-    version: EvaluatedVersion, cases: CaseSet, point: OperatingPoint | None
-) -> EvaluationDetails | None:
+def describe_cases(version: EvaluatedVersion, cases: CaseSet, point: OperatingPoint | None) -> EvaluationDetails | None:
     """Returns the tables and curves of a classification for reports; none for another task."""
     if cases.site.task.type is not TaskType.CLASSIFICATION:
         return None
@@ -71,9 +68,9 @@ def count_fewest_patients(cases: CaseSet) -> int | None:
     """Returns the number of patients of the class with the fewest, or none for a task without classes."""
     if cases.site.task.type is not TaskType.CLASSIFICATION:
         return None
-    pairs = set(zip(cases.positions.tolist(), cases.patients, strict=True))
-    counts = [sum(position == index for position, _ in pairs) for index in range(len(cases.site.task.classes))]
-    return max(min(counts), MINIMUM_CELL_PATIENTS - 1)
+    counts = Counter(position for position, _ in set(zip(cases.positions.tolist(), cases.patients, strict=True)))
+    fewest = min(counts[position] for position in range(len(cases.site.task.classes)))
+    return max(fewest, MINIMUM_CELL_PATIENTS - 1)
 
 
 def _score_classes(
@@ -98,7 +95,7 @@ def _score_classes(
         answers_without_site=answers_without_site,
     )
     metrics |= class_recalls(answers, targets, columns, classes=task.classes, patients=patients)
-    metrics |= calibration_metrics(scored.logits.softmax(1), cases.positions, patients)
+    metrics |= calibration_metrics(scored.logits, cases.positions, patients)
     if with_site.can_abstain:
         metrics["Abstained"] = share_metric(with_site.is_abstained, patient_index)
     if len({visit.task.name for visit in version.description.visits}) > 1:
