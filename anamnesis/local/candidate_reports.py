@@ -11,8 +11,7 @@ from anamnesis.operator.candidate_reports import CandidateScores, build_candidat
 from anamnesis.operator.plan import PlannedModelStatus, SiteState
 from anamnesis.operator.requests import gate_policy
 from anamnesis.records.timestamps import utc_now
-from anamnesis.registry import Log, evaluate_gate, read_evaluations, read_version
-from anamnesis.registry.promotion import reference_scores
+from anamnesis.registry import evaluate_gate, read_evaluations, read_version
 from anamnesis.updates.required_tests import required_tests
 
 _STATES_WITH_CANDIDATE = (SiteState.AWAITING_APPROVAL, SiteState.AWAITING_EVALUATIONS)
@@ -43,16 +42,10 @@ def waiting_reports(
 
 def _build_report(context: LocalContext, observation: LocalObservation, digest: str) -> CandidateReport:
     store = context.registry  # reads signed evaluations only, where records are signed
-    version, history = read_version(store, digest), Log(store).history()
+    version = read_version(store, digest)
     request = build_update_request(context, observation, version.site)
     tests = required_tests(request, observation.site_contents[version.site].test_set)
     policy = gate_policy(context.model.resource.spec)
-    promoted = (
-        evaluation
-        for other_version in history.promoted_versions
-        if other_version != digest
-        for evaluation in read_evaluations(store, other_version)
-    )
     scores = CandidateScores(
         version=digest,
         base=version.base,
@@ -60,6 +53,5 @@ def _build_report(context: LocalContext, observation: LocalObservation, digest: 
         criteria=evaluate_gate(store, digest, policy, tests).criteria,
         evaluations=read_evaluations(store, digest),
         base_evaluations=read_evaluations(store, version.base) if version.base else (),
-        best_scores=reference_scores(promoted, tests),
     )
     return build_candidate_report(scores)

@@ -16,9 +16,11 @@ from anamnesis.records import (
     canonical_json,
     decode,
     encode,
+    find_class_indices,
     label_space,
 )
 from anamnesis.registry.versions import read_part, read_version
+from anamnesis.storage.documents import check_schema
 from anamnesis.storage.store import Store
 from anamnesis.updates.site_features import PART_PREFIX, SiteFeatures
 from anamnesis.updates.state_blobs import pack_state, unpack_state
@@ -52,7 +54,7 @@ class VersionDescription:
 
     configuration: Configuration
     visits: tuple[Experience, ...] = ()
-    schema: int = field(default=1)
+    schema: int = field(default=2)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -62,6 +64,14 @@ class VersionDescription:
     def knows(self, task: Task) -> bool:
         """Whether the version has learned all classes of a task."""
         return set(task.labels) <= set(self.labels)
+
+    def columns_of_other_sites(self, site: str) -> dict[str, tuple[int, ...]]:
+        """Returns the columns of the logits that each learned site except ``site`` taught, by its name."""
+        columns: dict[str, set[int]] = {}
+        for experience in self.visits:
+            if experience.site != site:
+                columns.setdefault(experience.site, set()).update(find_class_indices(experience.task, self.labels))
+        return {name: tuple(sorted(site_columns)) for name, site_columns in columns.items()}
 
     def add_experience(self, site: str, task: Task, configuration: Configuration) -> "VersionDescription":
         """Returns the description after one more update.
@@ -101,15 +111,25 @@ def read_description(store: Store, version: Version) -> VersionDescription:
 
     Raises:
         IntegrityError: the part is not the expected JSON.
+        InputError: an older or newer release wrote the version.
     """
     data = read_part(store, version, DESCRIPTION_PART)
     try:
+        schema = json.loads(data)["schema"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise _unreadable_description_error(version, error) from error
+    check_schema(VersionDescription, schema, f"version {version.digest}")
+    try:
         return decode(VersionDescription, json.loads(data), DESCRIPTION_PART)
     except (ValueError, InputError) as error:
-        raise IntegrityError(
-            f"version {version.digest}: part {DESCRIPTION_PART!r} is undamaged, but this release of anamnesis cannot "
-            f"read it: {error}; use the release that wrote the version"
-        ) from error
+        raise _unreadable_description_error(version, error) from error
+
+
+def _unreadable_description_error(version: Version, error: Exception) -> IntegrityError:
+    return IntegrityError(
+        f"version {version.digest}: part {DESCRIPTION_PART!r} is undamaged, but this release of anamnesis cannot "
+        f"read it: {error}; use the release that wrote the version"
+    )
 
 
 def load_model(store: Store, digest: str, configuration: Configuration | None = None) -> LoadedModel:

@@ -184,7 +184,7 @@ def _train_version(
             site=request.site.name,
             labels=labels,
             class_indices=find_class_indices(request.site.task, labels),
-            has_earlier_tasks=bool(request.base),
+            other_sites=model.description.columns_of_other_sites(request.site.name),
             settings=configuration.training,
             streams=streams,
             read_file=read_file,

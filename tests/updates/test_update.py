@@ -150,7 +150,7 @@ def test_a_method_that_stores_images_runs_only_where_it_is_allowed(runner: "Upda
     store = open_store(runner.registry)
     assert not list(store.list("versions/"))
     allowed = run_update(replace(runner.request("north"), stored_images=True), snapshot)
-    assert "buffer" in read_version(store, allowed.record.version).parts
+    assert "buffer.north" in read_version(store, allowed.record.version).parts
 
 
 def test_the_checkpoints_of_a_finished_update_are_gone(runner: "UpdateRunner") -> None:
@@ -163,7 +163,7 @@ def test_a_failing_gate_keeps_the_champion(runner: "UpdateRunner") -> None:
     runner.policy = replace(runner.policy, floor=Decimal("1.01"))
     result = runner.update("east")["promote"]
     assert (result["verdict"], result["promoted"], result["champion"]) == ("reject", False, first)
-    assert "floor of bars at north" in str(result["reason"])
+    assert "Accuracy of bars at north is 1.000" in str(result["reason"])
     json.dumps(result)  # plain values, for a pipeline's outputs
 
 
