@@ -110,8 +110,6 @@ def test_intervals_and_details_are_about_patients(runner: "UpdateRunner", images
     assert all(metric.low is not None for metric in evaluation.metrics.values())
     # forty patients cannot say more, whatever their images: 800 independent ones would give 0.014
     assert accuracy.high - accuracy.low > Decimal("0.07")
-        "forty patients cannot say more, whatever their images: 800 would give 0.014"
-    )
     assert evaluation.metrics["Abstained"].value < Decimal("0.3")
     assert "SiteInferred" not in evaluation.metrics, "one task: nothing to confuse"
     assert evaluation.details is not None
