@@ -52,7 +52,7 @@ def test_an_update_learns_and_reports_both_scenarios(runner: "UpdateRunner") -> 
     runner.update("north")
     summary = runner.update("east")["forgetting"]["summary"]
     assert summary["east/Accuracy"] > 0.8
-    # the head favours the new classes, but frozen features tell the sites apart
+    # the head favours the new classes, but frozen features distinguish the sites
     assert summary["north/ClassIncrementalAccuracy"] == summary["north/Accuracy"]
     assert summary["north/SiteInferred"] == summary["east/SiteInferred"] == 1
 
