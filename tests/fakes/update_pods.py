@@ -82,7 +82,7 @@ def simulate_update(
     )
     if patients < trigger.minimum_patients:
         write_update_result(store, replace(outcome, kind=UpdateResultKind.TOO_FEW_PATIENTS))
-    elif snapshot in lineage_snapshots(store, request.base):
+    elif snapshot == last_snapshot(store, request.base, request.site.name):
         write_update_result(store, replace(outcome, kind=UpdateResultKind.NO_CHANGE))
     else:
         version = _simulate_training(store, request, snapshot=snapshot, test_set=test_set, quality=quality)
@@ -151,10 +151,11 @@ def sample(site: str, label: int) -> SampleRecord:
     return SampleRecord(name, f"{site}-{label}", study=name, split=Split.TEST, images={}, target=Target(index=label))
 
 
-def lineage_snapshots(store: Store, base: str) -> set[str | None]:
-    snapshots: set[str | None] = set()
+def last_snapshot(store: Store, base: str, site: str) -> str | None:
+    """The snapshot of the site that the lineage learned last."""
     while base:
         version = read_version(store, base)
-        snapshots.add(version.snapshot)
+        if version.site == site:
+            return version.snapshot
         base = version.base or ""
-    return snapshots
+    return None

@@ -112,6 +112,8 @@ class ModelSiteStatus(StatusModel):
     """Number of intact files in its last ingest that are not for the site, such as other modalities and reports."""
     samples: NonNegativeInt = 0
     """Number of samples in its last snapshot."""
+    changes: Sentence = ""
+    """What its last ingest carried forward, left out as withdrawn, or found corrected; few patients have no number."""
     last_learned_time: Timestamp | None = None
     """When a champion last learned its data."""
     answered_request: NonNegativeInt = 0

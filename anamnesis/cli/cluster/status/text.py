@@ -54,7 +54,7 @@ def _model_lines(view: ModelView, now: datetime) -> Iterator[str]:
             site.quarantined_files or None,
             site.foreign_files or None,
             format_age(site.last_learned_time, now),
-            site.message,
+            "; ".join(filter(None, (site.message, site.changes))),
         ]
         for site in status.sites
     ]
