@@ -7,7 +7,7 @@ import platform
 import sys
 from pathlib import Path
 
-BENCHMARK_NAMES = ("startup", "precision", "penalty", "fisher", "cost", "step", "near_duplicates")
+BENCHMARK_NAMES = ("startup", "precision", "penalty", "fisher", "cost", "step", "near_duplicates", "abstention")
 
 
 def main() -> None:
