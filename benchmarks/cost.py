@@ -53,7 +53,10 @@ def context_of(number: int) -> TaskContext:
         site=f"site-{number}",
         labels=labels,
         class_indices=find_class_indices(task, labels),
-        has_earlier_tasks=number > 0,
+        other_sites={
+            f"site-{earlier}": find_class_indices(earlier_task, labels)
+            for earlier, earlier_task in enumerate(tasks_so_far[:-1])
+        },
         settings=TRAINING_SETTINGS,
         streams=RandomStreams(0, f"update-{number}"),
         read_file=read_file,
@@ -115,9 +118,7 @@ def run() -> list[dict[str, object]]:
                 "peak memory, MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
                 "stored bytes": size_of(state),
                 "of prototypes": size_of(state, "visual_prototypes"),
-                "of head and its rows": size_of(
-                    state, *(f"{part}/head" for part in ("network", "ewc_fisher", "ewc_anchor"))
-                ),
+                "of head and its rows": size_of(state, *(f"{part}/head" for part in ("network", "ewc_fisher.site-0"))),
                 "of sums": size_of(state, "random_space/sums", "first_site_space/sums"),
             }
         timed_tasks = (1, TASKS - 1)

@@ -7,7 +7,7 @@ autograd. ``python -m benchmarks penalty``.
 import torch
 from torch import Tensor, nn
 
-from anamnesis.methods.fisher.quadratic_penalty import PenaltyMerge, QuadraticPenalty
+from anamnesis.methods.fisher.quadratic_penalty import QuadraticPenalty
 from anamnesis.networks import Classifier
 from anamnesis.records import NetworkSettings
 from benchmarks.timing import side_by_side
@@ -53,7 +53,7 @@ def compare(name: str, count: int) -> list[dict[str, object]]:
     tasks = [random_quadratic(network, seed) for seed in range(count)]
     merged_penalty = QuadraticPenalty()
     for task in tasks:
-        merged_penalty = merged_penalty.merge(task, 1.0, PenaltyMerge.EXACT)
+        merged_penalty = merged_penalty.add(task)
     ways = {
         "Avalanche's way": lambda: gradient(network, penalty_per_tensor(network, tasks)),
         "one quadratic over lists": lambda: gradient(network, LAMBDA * merged_penalty.value(network)),

@@ -14,7 +14,9 @@ from torch import Tensor
 from anamnesis.methods.base import Branch, Data, Stage, StateDict, TaskContext, part_tensors
 from anamnesis.methods.classification import ClassificationMethod
 from anamnesis.methods.features.feature_statistics import FeatureStatistics
+from anamnesis.methods.features.site_sums import SiteSums
 from anamnesis.methods.option_checks import check_bounds, check_rules, count_between
+from anamnesis.methods.site_state import tensors_by_site
 from anamnesis.networks import build_backbone
 from anamnesis.networks.random_features import GRID, GridClassifier, RandomBackbone
 from anamnesis.records import InputError, NetworkSettings, Split
@@ -25,7 +27,7 @@ class BackboneSource(StrEnum):
     """Origin of the frozen backbone."""
 
     FIRST_TASK = "first_task"
-    """Trained by gradient on the first site, then frozen."""
+    """Trained by gradient on the first site, then frozen from the first update of another site on."""
     RANDOM = "random"
     """Random convolutions."""
     FILE = "file"
@@ -67,7 +69,7 @@ Options = TypeVar("Options", bound=AnalyticOptions)
 class AnalyticMethod(ClassificationMethod[Options]):
     """A frozen backbone and a head in closed form, from sums that forget nothing. Subclasses compute the head.
 
-    State: ``ridge``, the sums; their size depends on the features and classes alone.
+    State: ``ridge.<site>``, the sums of each site; their size depends on the features and classes alone.
     """
 
     network: GridClassifier
@@ -78,7 +80,7 @@ class AnalyticMethod(ClassificationMethod[Options]):
         is_random = self.options.features is BackboneSource.RANDOM
         backbone = RandomBackbone(spec.channels, seed) if is_random else build_backbone(spec, seed)
         network = GridClassifier(backbone, self.options.grid)
-        self._statistics = FeatureStatistics(network.head.weight.shape[1])
+        self._statistics = SiteSums(network.head.weight.shape[1])
         return network
 
     @abstractmethod
@@ -86,11 +88,15 @@ class AnalyticMethod(ClassificationMethod[Options]):
         """Returns the head's weights [K, D + 1], the bias last."""
 
     def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
-        """Grows the head; a stage of gradient descent only where the backbone comes from the first site."""
-        stages = super().begin_task(context, data)
-        if context.has_earlier_tasks:
+        """Grows the head; a stage of gradient descent only where the backbone comes from the first site.
+
+        As long as there is no other site, the backbone goes on learning: all sums are computed again.
+        """
+        stages, is_first_update = super().begin_task(context, data), not self._statistics.sites
+        self._statistics.clear(context.site, len(context.labels), self.network.head.weight.device)
+        if context.other_sites:
             return []
-        if self.options.features is BackboneSource.FILE:
+        if self.options.features is BackboneSource.FILE and is_first_update:
             self._load_backbone(context)
         return stages if self.options.features is BackboneSource.FIRST_TASK else []
 
@@ -122,15 +128,28 @@ class AnalyticMethod(ClassificationMethod[Options]):
 
     @torch.no_grad()
     def end_task(self, context: TaskContext, data: Data) -> None:
-        """Adds the site's images to the sums and solves for the head."""
+        """Replaces the sums of the site by those of its images, and solves for the head."""
         head = self.network.head
-        self._statistics.to(head.weight.device)
-        self._statistics.grow(len(context.labels))
+        statistics = FeatureStatistics(head.weight.shape[1], len(context.labels), head.weight.device)
         for batch in data(Split.TRAIN):
-            self._statistics.add(self.network.embed(self.network.features(batch.images)), batch.targets)
-        head_weights = self.solve_head(self._statistics)
-        head.weight.copy_(head_weights[:, :-1])
-        head.bias.copy_(head_weights[:, -1])
+            statistics.add(self.network.embed(self.network.features(batch.images)), batch.targets)
+        self._statistics.replace(context.site, statistics)
+        self._update_head()
+
+    @torch.no_grad()
+    def forget_site(self, site: str, kept_columns: tuple[int, ...]) -> None:
+        """Removes the sums of ``site`` and solves for the head again, exactly as if the site had never been learned.
+
+        A backbone that the site trained stays.
+        """
+        super().forget_site(site, kept_columns)
+        self._statistics.forget(site, kept_columns)
+        self._update_head()
+
+    def _update_head(self) -> None:
+        head_weights = self.solve_head(self._statistics.total)
+        self.network.head.weight.copy_(head_weights[:, :-1])
+        self.network.head.bias.copy_(head_weights[:, -1])
 
     def explained_features(self, images: Tensor) -> tuple[Branch, ...]:
         """Returns the frozen feature maps, always in float32, like the sums behind the head."""
@@ -144,7 +163,7 @@ class AnalyticMethod(ClassificationMethod[Options]):
 
     def state_dict(self) -> StateDict:
         """Returns the network and the sums."""
-        return super().state_dict() | {f"ridge/{name}": value for name, value in self._statistics.state_dict().items()}
+        return super().state_dict() | self._statistics.state_dict("ridge")
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], class_count: int) -> None:
         """Restores the network and the sums.
@@ -152,10 +171,10 @@ class AnalyticMethod(ClassificationMethod[Options]):
         Raises:
             InputError: the base version was made by a method without sums.
         """
-        if not (stored_statistics := part_tensors(state, "ridge")):
+        if not tensors_by_site(state, "ridge"):
             raise InputError(
                 f"method.name: {self.name} cannot continue from the base version, which another method made; set "
                 "method.name back to the earlier method, or create a new ContinualModel with an empty registry"
             )
         super().load_state_dict(state, class_count)
-        self._statistics.load_state_dict(stored_statistics, self.network.head.weight.device)
+        self._statistics.load_state_dict(state, "ridge", self.network.head.weight.device)

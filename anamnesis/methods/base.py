@@ -53,7 +53,9 @@ class TaskContext:
         site: name of the site.
         labels: the model's label space with this task's labels in it.
         class_indices: which columns of the logits belong to this task.
-        has_earlier_tasks: whether any task was learned before.
+        other_sites: the columns of the logits that each other site taught, by the site's name; empty for a model of
+            this site alone. A site that returns brings all its data: a method replaces what it has of the site, and
+            protects the knowledge of the others.
         settings: budget and precision.
         streams: named random streams of this update.
         read_file: returns the bytes of a file that an option names, as a path or a URL; raises an ``InputError`` that
@@ -64,10 +66,15 @@ class TaskContext:
     site: str
     labels: tuple[str, ...]
     class_indices: tuple[int, ...]
-    has_earlier_tasks: bool
+    other_sites: Mapping[str, tuple[int, ...]]
     settings: TrainingSettings
     streams: RandomStreams
     read_file: Callable[[str], bytes]
+
+    @property
+    def other_columns(self) -> tuple[int, ...]:
+        """The columns of the logits that another site taught, sorted."""
+        return tuple(sorted({column for columns in self.other_sites.values() for column in columns}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +269,18 @@ class Method(ABC, Generic[Options]):
     @abstractmethod
     def predict(self, images: Tensor, request: PredictionRequest) -> Prediction:
         """Returns predictions for images [N, C, H, W] in [0, 1], in evaluation mode, without gradients."""
+
+    def forget_site(self, site: str, kept_columns: tuple[int, ...]) -> None:
+        """Removes what the state has of ``site``: sums, Fisher information, prototypes, stored images.
+
+        Sums are then exactly those of a model that never learned the site. The weights that gradient descent changed
+        there stay: they are not unlearned.
+
+        Args:
+            site: name of the site.
+            kept_columns: the columns of the logits that another site taught too, sorted; the others are removed.
+        """
+        raise NotImplementedError(f"method {self.name} cannot remove a site; this is a fault of the method's code")
 
     def explained_features(self, images: Tensor) -> tuple[Branch, ...]:
         """Returns everything that the answer to images [N, C, H, W] reads; nothing where no map can explain it.

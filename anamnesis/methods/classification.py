@@ -82,6 +82,10 @@ class ClassificationMethod(Method[Options], Generic[Options]):
         """Returns the head's logits [N, K]."""
         return self.network.classify(features[0])
 
+    def forget_site(self, site: str, kept_columns: tuple[int, ...]) -> None:
+        """Removes the rows of the head that no other site taught; subclasses remove the rest of their state."""
+        self.network.head.keep(kept_columns)
+
     def resize_head(self, class_count: int) -> None:
         """Grows the head to ``class_count`` rows; their values are loaded next."""
         self.network.head.grow(class_count, torch.Generator().manual_seed(0))

@@ -21,7 +21,6 @@ from anamnesis.methods.base import (
     StateDict,
     TaskContext,
     TrainingStep,
-    part_entries,
 )
 from anamnesis.methods.classification import ClassificationMethod
 from anamnesis.methods.option_checks import LARGEST_COUNT, check_bounds, count_between, not_negative
@@ -53,7 +52,7 @@ class DERPPOptions:
 class DERPP(ClassificationMethod[DERPPOptions]):
     """Cross-entropy on new images, and replay of stored images with their old logits.
 
-    State: ``buffer``, with eight-bit images.
+    State: ``buffer.<site>``, with eight-bit images.
     """
 
     capabilities = MethodCapabilities(stores_exemplars=True)
@@ -64,10 +63,14 @@ class DERPP(ClassificationMethod[DERPPOptions]):
         self._buffer = ReplayBuffer(options.buffer)
 
     def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
-        """Grows the head and reads the clean images: the reservoir stores these, not their augmented views."""
+        """Grows the head and reads the clean images: the reservoir stores these, not their augmented views.
+
+        The site's earlier images leave the buffer: they are offered again, with their current labels.
+        """
         self._context, device = context, self.network.head.weight.device
         self._clean_images, _ = read_training_images(data)
         self._buffer.to(device)
+        self._buffer.remove_site(context.site)
         return super().begin_task(context, data)
 
     def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
@@ -77,13 +80,11 @@ class DERPP(ClassificationMethod[DERPPOptions]):
         if len(self._buffer):
             replayed_samples = self._draw_samples("logits", step)
             replayed_logits = self.network(replayed_samples.images)[:, : replayed_samples.logits.shape[1]]
-            is_stored_class = (
-                torch.arange(replayed_logits.shape[1], device=replayed_logits.device)
-                < replayed_samples.class_counts[:, None]
-            )
-            terms["dark"] = self.options.alpha * functional.mse_loss(
-                replayed_logits[is_stored_class], replayed_samples.logits[is_stored_class]
-            )
+            has_logit = self._has_valid_logit(replayed_samples)
+            if has_logit.any():
+                terms["dark"] = self.options.alpha * functional.mse_loss(
+                    replayed_logits[has_logit], replayed_samples.logits[has_logit]
+                )
             replayed_samples = self._draw_samples("labels", step)
             terms["replay"] = self.options.beta * self.cross_entropy(
                 self.network(replayed_samples.images), replayed_samples.targets
@@ -91,25 +92,37 @@ class DERPP(ClassificationMethod[DERPPOptions]):
         self._batch_to_store = (batch, logits.detach())
         return terms
 
+    def _has_valid_logit(self, samples: StoredSamples) -> Tensor:
+        """Returns [B, K]: the column existed when the sample was stored, and the site's own past did not teach it."""
+        columns = torch.arange(samples.logits.shape[1], device=samples.logits.device)
+        is_of_others = torch.isin(columns, torch.tensor(self._context.other_columns, device=columns.device))
+        is_current = self._buffer.is_of_site(samples, self._context.site)
+        return (columns < samples.class_counts[:, None]) & (is_of_others | is_current[:, None])
+
     def after_step(self, step: TrainingStep) -> None:
         """Offers the batch to the reservoir, with its logits before the step."""
         batch, logits = self._batch_to_store
         images = self._clean_images[batch.sample_indices].float() / 255
         generator = self._context.streams.generator("reservoir", step.stage, step.step_index)
-        self._buffer.offer(images, batch.targets, logits, generator)
+        self._buffer.offer(images, batch.targets, logits, self._context.site, generator)
 
     def end_task(self, context: TaskContext, data: Data) -> None:
         """Drops everything except the buffer."""
         del self._clean_images, self._batch_to_store, self._context
 
+    def forget_site(self, site: str, kept_columns: tuple[int, ...]) -> None:
+        """Removes the stored images of ``site``; the weights are not unlearned."""
+        super().forget_site(site, kept_columns)
+        self._buffer.forget_site(site, kept_columns)
+
     def state_dict(self) -> StateDict:
         """Returns the network and the buffer."""
-        return super().state_dict() | {f"buffer/{name}": value for name, value in self._buffer.state_dict().items()}
+        return super().state_dict() | self._buffer.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], class_count: int) -> None:
         """Restores the network and, where the base version has one, the buffer."""
         super().load_state_dict(state, class_count)
-        self._buffer.load_state_dict(part_entries(state, "buffer"), self.network.head.weight.device)
+        self._buffer.load_state_dict(state, self.network.head.weight.device)
 
     def _draw_samples(self, purpose: str, step: TrainingStep) -> StoredSamples:
         """Returns stored samples, a batch of them, augmented like new images."""

@@ -1,7 +1,8 @@
 """Elastic weight consolidation: a quadratic penalty holds the weights that earlier tasks depend on.
 
 Kirkpatrick et al., PNAS 2017 (arXiv 1612.00796), in the online form of Schwarz et al., ICML 2018 (arXiv 1805.06370):
-one quadratic for all earlier tasks, around the latest weights. Its Fisher information is per image, in evaluation mode.
+one quadratic for all other sites, around the latest weights. Its Fisher information is per image, in evaluation mode.
+That of each site is stored alone; a site that returns is not held by its own past.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from anamnesis.methods.base import Batch, Data, Stage, StateDict, TaskContext, T
 from anamnesis.methods.classification import ClassificationMethod, SoftmaxScope
 from anamnesis.methods.fisher.diagonal import FisherKind, fisher_diagonal
 from anamnesis.methods.fisher.quadratic_penalty import PenaltyMerge, QuadraticPenalty
+from anamnesis.methods.fisher.site_penalties import SitePenalties
 from anamnesis.methods.option_checks import check_bounds, not_negative, share
 from anamnesis.methods.register import register
 from anamnesis.records import NetworkSettings, Split
@@ -24,7 +26,7 @@ class EWCOptions:
 
     Attributes:
         penalty: lambda, the weight of the quadratic around the old weights; 0 is fine-tuning.
-        decay: gamma, the factor on the Fisher information of earlier tasks when a task is added to it.
+        decay: gamma, the factor on the Fisher information of all other sites when a site is learned.
         fisher: which labels the Fisher information is computed with: ``exact``, ``sampled`` or ``empirical``.
         images: number of images it is computed on; 0 takes the whole training split.
         competing: which classes compete in the softmax: ``task`` (old rows of the head do not change) or ``seen``.
@@ -45,33 +47,34 @@ class EWC(ClassificationMethod[EWCOptions]):
     """Cross-entropy on the new data, and lambda/2 sum_j F_j (theta_j - theta*_j)^2 around the old weights.
 
     F_j = E_x E_{y ~ p(y|x)} [(d log p(y|x) / d theta_j)^2] over the training images.
-    State: ``ewc_fisher`` F and ``ewc_anchor`` theta*, shaped like the weights.
+    State: ``ewc_fisher.<site>``, F of each site, shaped like the weights; theta* are the weights of the base version.
     """
 
     def __init__(self, options: EWCOptions, spec: NetworkSettings, seed: int) -> None:
         super().__init__(options, spec, seed)
-        self._quadratic = QuadraticPenalty()
+        self._penalties, self._quadratic = SitePenalties(), QuadraticPenalty()
 
     def softmax_scope(self) -> SoftmaxScope:
         """Returns the scope that the options choose."""
         return self.options.competing
 
     def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
-        """Grows head and quadratic; new rows have no importance."""
+        """Grows the head and adds up the quadratics of all other sites; new rows have no importance."""
         (stage,) = super().begin_task(context, data)
-        self._quadratic = self._quadratic.grow_to(self.network)
-        # From the second task on BatchNorm's running statistics do not change: the quadratic does not hold them.
-        return [replace(stage, train_modules=())] if context.has_earlier_tasks else [stage]
+        self._quadratic = self._penalties.of_others(context.site, self.network)
+        self._penalties.decay_others(context.site, self.options.decay)
+        # Once there is another site BatchNorm's running statistics do not change: the quadratic does not hold them.
+        return [replace(stage, train_modules=())] if context.other_sites else [stage]
 
     def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
-        """Returns the cross-entropy and, from the second task on, the quadratic."""
+        """Returns the cross-entropy and, where there are other sites, their quadratic."""
         terms = super().loss(batch, step)
         if self.options.penalty and self._quadratic.importance:
             terms["ewc"] = self.options.penalty * self._quadratic.value(self.network)
         return terms
 
     def end_task(self, context: TaskContext, data: Data) -> None:
-        """Adds the Fisher information of this task, around the current weights, to the decayed sum."""
+        """Replaces the Fisher information of the site."""
         is_task_alone = self.options.competing is SoftmaxScope.TASK
         fisher = fisher_diagonal(
             self.network,
@@ -81,14 +84,19 @@ class EWC(ClassificationMethod[EWCOptions]):
             generator=context.streams.generator("fisher"),
             image_limit=self.options.images,
         )
-        latest = QuadraticPenalty.around(self.network, fisher)
-        self._quadratic = self._quadratic.merge(latest, self.options.decay, PenaltyMerge.ONLINE)
+        self._penalties.replace(context.site, self.network, fisher, PenaltyMerge.ONLINE)
+        self._quadratic = QuadraticPenalty()
+
+    def forget_site(self, site: str, kept_columns: tuple[int, ...]) -> None:
+        """Removes the Fisher information of ``site``; the weights are not unlearned."""
+        super().forget_site(site, kept_columns)
+        self._penalties.forget(site, kept_columns)
 
     def state_dict(self) -> StateDict:
-        """Returns the network, Fisher information and anchor."""
-        return super().state_dict() | self._quadratic.state_dict()
+        """Returns the network and the Fisher information of each site."""
+        return super().state_dict() | self._penalties.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], class_count: int) -> None:
-        """Restores the network and, where the base version has them, Fisher information and anchor."""
+        """Restores the network and, where the base version has it, Fisher information."""
         super().load_state_dict(state, class_count)
-        self._quadratic = QuadraticPenalty.from_state_dict(state, self.network.head.weight.device)
+        self._penalties.load_state_dict(state, self.network.head.weight.device)

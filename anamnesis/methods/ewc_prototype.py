@@ -55,8 +55,8 @@ from anamnesis.records import InputError, NetworkSettings
 class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
     """Elastic weight consolidation, class prototypes and saliency alignment, summed over one forward pass.
 
-    State: the network, one visual prototype for each class with the saliency map on it, Fisher information and anchor
-    shaped like the weights; nothing else grows with the number of tasks.
+    State: the network, and of each site a visual prototype for each class with the saliency map on it, Fisher
+    information shaped like the weights, and sums of frozen features.
     """
 
     network: AutoEncoder
@@ -99,7 +99,7 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
         losses = self._build_losses(task_groups, latent_prototypes, visual_prototypes)
         components += [loss for loss in losses if loss.weight]
         if options.classifier.refit_ridge:  # last, because tasks end in reverse: the others then store the new head
-            components.append(HeadRefit(options.classifier.refit_ridge, task_groups))
+            components.append(HeadRefit(options.classifier.refit_ridge))
         return tuple(components)
 
     def _build_router(self, channels: int, seed: int, task_groups: TaskGroups) -> TaskRouter:
@@ -144,9 +144,9 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
         component_parameters = tuple(parameter for part in self.components for parameter in part.parameters())
         component_group = ParameterGroup(component_parameters, weight_decay_scale=0.0)
         groups = (*stage.groups, *([component_group] if component_parameters else []))
-        # No penalty holds BatchNorm's running statistics: from the second task on they do not change, so that the
+        # No penalty holds BatchNorm's running statistics: once there is another site they do not change, so that the
         # trained network is the one that answers and whose Fisher information was measured.
-        train_modules = () if context.has_earlier_tasks else stage.train_modules
+        train_modules = () if context.other_sites else stage.train_modules
         return [replace(stage, groups=groups, train_modules=train_modules)]
 
     def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
@@ -160,9 +160,12 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
     def _forward(self, batch: Batch, step: TrainingStep) -> ForwardOutput:
         """Runs the network once, over the batch and the stored prototypes of this step together."""
         images, targets, batch_size = batch.images, batch.targets, len(batch.targets)
-        if self.visual_prototypes and len(prototype_classes := self.visual_prototypes.select_replayed(step)):
-            images = torch.cat([images, self.visual_prototypes.images[prototype_classes].to(images)])
-            targets = torch.cat([targets, prototype_classes])
+        sample_indices = batch.sample_indices
+        if self.visual_prototypes and len(prototype_rows := self.visual_prototypes.select_replayed(step)):
+            stored_prototypes = self.visual_prototypes.replayed
+            images = torch.cat([images, stored_prototypes.images[prototype_rows].to(images)])
+            targets = torch.cat([targets, stored_prototypes.columns[prototype_rows]])
+            sample_indices = torch.cat([sample_indices, prototype_rows])
         feature_maps = self.network.features(images)
         logits = self.network.classify(feature_maps)
         reconstructions = (
@@ -173,7 +176,7 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
             return ForwardOutput(
                 images=images[rows],
                 targets=targets[rows],
-                sample_indices=batch.sample_indices[rows],
+                sample_indices=sample_indices[rows],
                 feature_maps=feature_maps[rows],
                 logits=logits[rows],
                 reconstruction=None if reconstructions is None else reconstructions[rows],
@@ -218,6 +221,12 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
         if self.options.classifier_mode is ClassifierMode.PROTOTYPES:
             return self.router.log_probs(features)
         return self.router.route_logits(features[1:], super().answer_from(features))
+
+    def forget_site(self, site: str, kept_columns: tuple[int, ...]) -> None:
+        """Removes what each component has of ``site``; the weights are not unlearned."""
+        super().forget_site(site, kept_columns)
+        for component in self.components:
+            component.forget_site(self.network, site, kept_columns)
 
     def state_dict(self) -> StateDict:
         """Returns the network and the state of each component."""

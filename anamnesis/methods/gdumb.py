@@ -18,7 +18,6 @@ from anamnesis.methods.base import (
     StateDict,
     TaskContext,
     TrainingStep,
-    part_entries,
 )
 from anamnesis.methods.classification import ClassificationMethod
 from anamnesis.methods.option_checks import LARGEST_COUNT, check_bounds, count_between, not_negative
@@ -49,7 +48,7 @@ class GDumbOptions:
 class GDumb(ClassificationMethod[GDumbOptions]):
     """Cross-entropy on a balanced buffer, from a random start.
 
-    State: ``buffer``, with eight-bit images.
+    State: ``buffer.<site>``, with eight-bit images.
     """
 
     capabilities = MethodCapabilities(stores_exemplars=True, research_only=True)
@@ -60,10 +59,11 @@ class GDumb(ClassificationMethod[GDumbOptions]):
         self._buffer, self._network_arguments = ReplayBuffer(options.buffer), (spec, seed)
 
     def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
-        """Balances the buffer with the new images, and resets the network to its random start."""
+        """Replaces the site's images in the buffer, and resets the network to its random start."""
         device = self.network.head.weight.device
         self._buffer.to(device)
-        self._buffer.balance(*read_training_images(data), context.streams.generator("buffer"))
+        self._buffer.remove_site(context.site)
+        self._buffer.balance(*read_training_images(data), context.site, context.streams.generator("buffer"))
         self.network.backbone.load_state_dict(Classifier(*self._network_arguments).backbone.state_dict())
         self.network.head = GrowingHead(self.network.backbone.width_out).to(device)
         self._context = context
@@ -77,11 +77,16 @@ class GDumb(ClassificationMethod[GDumbOptions]):
             replayed_samples = replayed_samples.augment(Augmentation(), generator)
         return {"classification": self.cross_entropy(self.network(replayed_samples.images), replayed_samples.targets)}
 
+    def forget_site(self, site: str, kept_columns: tuple[int, ...]) -> None:
+        """Removes the stored images of ``site``; the weights are not unlearned."""
+        super().forget_site(site, kept_columns)
+        self._buffer.forget_site(site, kept_columns)
+
     def state_dict(self) -> StateDict:
         """Returns the network and the buffer."""
-        return super().state_dict() | {f"buffer/{name}": value for name, value in self._buffer.state_dict().items()}
+        return super().state_dict() | self._buffer.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], class_count: int) -> None:
         """Restores the network and, where the base version has one, the buffer."""
         super().load_state_dict(state, class_count)
-        self._buffer.load_state_dict(part_entries(state, "buffer"), self.network.head.weight.device)
+        self._buffer.load_state_dict(state, self.network.head.weight.device)

@@ -19,7 +19,7 @@ class ForwardOutput:
     Attributes:
         images: [N, C, H, W] in [0, 1].
         targets: [N] columns of the logits.
-        sample_indices: [N] positions in the split.
+        sample_indices: [N] positions in the split; rows of the stored prototypes in ``prototype_output``.
         feature_maps: [N, F, h, w] last feature maps.
         logits: [N, K] over all classes seen so far.
         reconstruction: [N, C, H, W] in [0, 1]; none where no loss term needs it.

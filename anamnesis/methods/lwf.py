@@ -2,7 +2,8 @@
 
 Li and Hoiem, ECCV 2016 and TPAMI 2018 (arXiv 1606.09282): cross-entropy on the new classes plus distillation of the
 old predictions (their equations 2 and 3), temperature 2, weight 1. Reconstructed for one growing head: the old classes
-are distilled as one softmax, not one per old task, and the new rows have no separate warm-up.
+are distilled as one softmax, not one per old task, and the new rows have no separate warm-up. Classes that only the
+site's own past taught are not distilled: its current labels may correct them.
 """
 
 import copy
@@ -51,22 +52,21 @@ class LWF(ClassificationMethod[LWFOptions]):
         return self.options.competing
 
     def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
-        """Keeps the base version as the teacher, then grows the head."""
-        self._teacher = None
-        if context.has_earlier_tasks and self.options.weight:
+        """Keeps the base version as the teacher of what other sites taught, then grows the head."""
+        self._teacher, self._taught_columns = None, list(context.other_columns)
+        if self._taught_columns and self.options.weight:
             self._teacher = copy.deepcopy(self.network).eval().requires_grad_(False)
         return super().begin_task(context, data)
 
     def loss(self, batch: Batch, step: TrainingStep) -> dict[str, Tensor]:
-        """Returns cross-entropy and, from the second task on, distillation."""
+        """Returns cross-entropy and, where there are other sites, distillation."""
         logits = self.network(batch.images)
         terms = {"classification": self.cross_entropy(logits, batch.targets)}
         if self._teacher is not None:
             with torch.no_grad():
                 teacher_logits = self._teacher(batch.images)
-            student_logits = logits[:, : teacher_logits.shape[1]]
             terms["distillation"] = self.options.weight * distillation_loss(
-                student_logits, teacher_logits, self.options.temperature
+                logits[:, self._taught_columns], teacher_logits[:, self._taught_columns], self.options.temperature
             )
         return terms
 

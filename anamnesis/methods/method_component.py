@@ -30,6 +30,9 @@ class MethodComponent:
     def end_task(self, network: Classifier, context: TaskContext, data: Data) -> None:
         """Measures what later tasks need; can be run again."""
 
+    def forget_site(self, network: Classifier, site: str, kept_columns: tuple[int, ...]) -> None:
+        """Removes what it has of ``site``, and the rows of all classes except ``kept_columns``."""
+
     def parameters(self) -> tuple[nn.Parameter, ...]:
         """Returns what the component itself learns, beside the network."""
         return ()

@@ -1,8 +1,9 @@
-"""One network for each update, frozen after it, and a router that predicts the network of an image.
+"""One network for each site, frozen until the site returns, and a router that predicts the network of an image.
 
 Expert gate (Aljundi et al., CVPR 2017) without its auto-encoders: the router is a linear discriminant on frozen random
-features, in closed form, so that it forgets nothing either. Predictions are p(update | x) p(class | update, x). Its
-size grows by one network with each update: the price of no forgetting, to compare with methods of one network.
+features, in closed form, so that it forgets nothing either. Predictions are p(site | x) p(class | site, x). Its size
+grows by one network with each site: the price of no forgetting, to compare with methods of one network. A site that
+returns gets a new network, from a random start on all its data.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ from anamnesis.methods.classification import restrict_logits
 from anamnesis.methods.features.feature_statistics import FeatureStatistics, linear_logits
 from anamnesis.methods.option_checks import check_bounds, positive
 from anamnesis.methods.register import register
+from anamnesis.methods.site_state import site_entries, tensors_by_site
 from anamnesis.networks import Classifier
 from anamnesis.networks.random_features import RandomFeatures
 from anamnesis.records import InputError, NetworkSettings, Split
@@ -55,24 +57,32 @@ class SpecialistEnsemble(nn.Module):
     """Specialists side by side.
 
     Attributes:
-        members: one classifier for each update.
+        members: one classifier for each site.
+        sites: the site of each member.
         class_indices: for each member, the columns of the logits that its rows are.
     """
 
     def __init__(self, spec: NetworkSettings, seed: int) -> None:
         super().__init__()
-        self.members, self.class_indices = nn.ModuleList(), list[list[int]]()
+        self.members, self.sites, self.class_indices = nn.ModuleList(), list[str](), list[list[int]]()
         self.router = RandomFeatures(spec.channels, seed)
         self._network_arguments = (spec, seed)
 
-    def add_member(self, class_indices: list[int], generator: torch.Generator) -> Classifier:
-        """Appends a classifier at its random start and returns it."""
+    def add_member(self, site: str, class_indices: list[int], generator: torch.Generator) -> Classifier:
+        """Appends a classifier of ``site`` at its random start and returns it."""
         member = Classifier(*self._network_arguments)
         member.head.grow(len(class_indices), generator)
         device = next(self.router.buffers()).device
         self.members.append(member.to(device=device).to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+        self.sites.append(site)
         self.class_indices.append(class_indices)
         return member
+
+    def remove_member(self, site: str) -> None:
+        """Removes the classifier of ``site``, if it has one."""
+        if site in self.sites:
+            position = self.sites.index(site)
+            del self.members[position], self.sites[position], self.class_indices[position]
 
     def iterate_members(self) -> Iterator[Classifier]:
         """Yields the members, the oldest first."""
@@ -91,24 +101,29 @@ class SpecialistEnsemble(nn.Module):
 
 @register("specialists", SpecialistsOptions)
 class Specialists(Method[SpecialistsOptions]):
-    """Cross-entropy on the new data, in a separate network for each update.
+    """Cross-entropy on the new data, in a separate network for each site.
 
-    State: ``member_0``, ``member_1``, ... and ``router``, the sums of random features of each member's classes.
+    State: ``member.<site>``, and ``router.<site>``, the sums of random features of its classes.
     """
 
     capabilities = MethodCapabilities(research_only=True)
-    notes = ("It stores one network for each update, so that its size grows with every update.",)
+    notes = ("It stores one network for each site, so that its size grows with every site.",)
     network: SpecialistEnsemble
 
     def build(self, spec: NetworkSettings, seed: int) -> SpecialistEnsemble:
         """Returns an ensemble without members."""
         ensemble = SpecialistEnsemble(spec, seed)
-        self._router_statistics, self._router_weights = FeatureStatistics(ensemble.router.width_out), torch.zeros(0)
+        self._router_statistics: dict[str, FeatureStatistics] = {}
+        self._router_weights = torch.zeros(0)
         return ensemble
 
     def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
-        """Adds a new member; the others do not change."""
-        self._new_member = self.network.add_member(list(context.class_indices), context.streams.generator("head"))
+        """Adds a new member, in the place of the one that the site had; the others do not change."""
+        self.network.remove_member(context.site)
+        self._router_statistics.pop(context.site, None)
+        self._new_member = self.network.add_member(
+            context.site, list(context.class_indices), context.streams.generator("head")
+        )
         self._row_of_class = torch.zeros(
             len(context.labels), dtype=torch.long, device=self._new_member.head.weight.device
         )
@@ -125,15 +140,23 @@ class Specialists(Method[SpecialistsOptions]):
         return {"classification": functional.cross_entropy(logits, self._row_of_class[batch.targets])}
 
     def end_task(self, context: TaskContext, data: Data) -> None:
-        """Adds the images of the new member to the sums of the router."""
-        first_row = sum(map(len, self.network.class_indices[:-1]))
-        self._router_statistics.to(self._row_of_class.device)
-        self._router_statistics.grow(first_row + len(context.class_indices))
+        """Gives the router the sums of the site's images."""
+        statistics = FeatureStatistics(
+            self.network.router.width_out, len(context.class_indices), self._row_of_class.device
+        )
         for batch in data(Split.TRAIN):
-            self._router_statistics.add(
-                self.network.router(batch.images), first_row + self._row_of_class[batch.targets]
-            )
+            statistics.add(self.network.router(batch.images), self._row_of_class[batch.targets])
+        self._router_statistics[context.site], self._router_weights = statistics, torch.zeros(0)
+
+    def forget_site(self, site: str, kept_columns: tuple[int, ...]) -> None:
+        """Removes the network and the sums of ``site``: nothing of the site is left."""
+        self.network.remove_member(site)
+        self._router_statistics.pop(site, None)
         self._router_weights = torch.zeros(0)
+        position_of_column = {column: position for position, column in enumerate(kept_columns)}
+        self.network.class_indices = [
+            [position_of_column[column] for column in member_classes] for member_classes in self.network.class_indices
+        ]
 
     @torch.no_grad()
     def predict(self, images: Tensor, request: PredictionRequest) -> Prediction:
@@ -159,35 +182,47 @@ class Specialists(Method[SpecialistsOptions]):
     def member_log_probs(self, feature_maps: Tensor) -> Tensor:
         """Returns log p(member | x), [N, members], of the router's feature maps [N, C, h, w]."""
         if not len(self._router_weights):
-            self._router_weights = self._router_statistics.solve_discriminant(self.options.strength)
+            self._router_weights = self._sum_router_statistics().solve_discriminant(self.options.strength)
         class_log_probs = linear_logits(self.network.router.pool(feature_maps), self._router_weights).log_softmax(1)
         class_counts = [len(member_classes) for member_classes in self.network.class_indices]
         return torch.stack(
             [member_block.logsumexp(1) for member_block in torch.split(class_log_probs, class_counts, 1)], 1
         )
 
+    def _sum_router_statistics(self) -> FeatureStatistics:
+        """Returns the sums over all sites, with the rows of each member after those of the members before it."""
+        site_statistics = [self._router_statistics[site] for site in self.network.sites]
+        total = FeatureStatistics(self.network.router.width_out, 0, next(self.network.router.buffers()).device)
+        total.gram = torch.stack([statistics.gram for statistics in site_statistics]).sum(0)
+        total.sums = torch.cat([statistics.sums for statistics in site_statistics])
+        return total
+
     def state_dict(self) -> StateDict:
-        """Returns each member in a separate part, which later versions share, the router, and the members' columns."""
-        state: StateDict = {"panel/columns": self.network.class_indices}
-        for member_index, member in enumerate(self.network.members):
-            state |= {f"member_{member_index}/{name}": value for name, value in member.state_dict().items()}
-        router = {**self.network.router.state_dict(), **self._router_statistics.state_dict()}
-        return state | {f"router/{name}": value for name, value in router.items()}
+        """Returns members and sums of the router, a part for each site, which later versions share."""
+        state: StateDict = {"panel/sites": self.network.sites, "panel/columns": self.network.class_indices}
+        for site, member in zip(self.network.sites, self.network.members, strict=True):
+            state |= site_entries("member", site, member.state_dict())
+        for site, statistics in self._router_statistics.items():
+            state |= site_entries("router", site, statistics.state_dict())
+        return state | {f"router_features/{name}": value for name, value in self.network.router.state_dict().items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], class_count: int) -> None:
         """Restores all members; existing ones keep their parameters, because an optimiser may hold them."""
-        class_indices = state.get("panel/columns")
-        if not isinstance(class_indices, list):
+        sites, class_indices = state.get("panel/sites"), state.get("panel/columns")
+        if not isinstance(sites, list) or not isinstance(class_indices, list):
             raise InputError(
                 f"method.name: {self.name} cannot continue from the base version, which another method made; set "
                 "method.name back to the earlier method, or create a new ContinualModel with an empty registry"
             )
-        for member_classes in class_indices[len(self.network.members) :]:
-            self.network.add_member(member_classes, torch.Generator().manual_seed(0))
-        for member_index, member in enumerate(self.network.members):
-            member.load_state_dict(part_tensors(state, f"member_{member_index}"))
-        router = part_tensors(state, "router")
-        statistics = {name: router.pop(name) for name in ("gram", "sums")}
-        self.network.router.load_state_dict(router)
-        self._router_statistics.load_state_dict(statistics, next(self.network.router.buffers()).device)
-        self._router_weights = torch.zeros(0)
+        for site, member_classes in list(zip(sites, class_indices, strict=True))[len(self.network.members) :]:
+            self.network.add_member(site, member_classes, torch.Generator().manual_seed(0))
+        members = tensors_by_site(state, "member")
+        for site, member in zip(self.network.sites, self.network.members, strict=True):
+            member.load_state_dict(members[site])
+        self.network.router.load_state_dict(part_tensors(state, "router_features"))
+        device = next(self.network.router.buffers()).device
+        self._router_statistics, self._router_weights = {}, torch.zeros(0)
+        for site, tensors in tensors_by_site(state, "router").items():
+            statistics = FeatureStatistics(self.network.router.width_out)
+            statistics.load_state_dict(tensors, device)
+            self._router_statistics[site] = statistics

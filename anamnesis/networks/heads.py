@@ -1,6 +1,7 @@
 """A linear head that grows by the classes of each new task."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,12 @@ class GrowingHead(nn.Module):
         device = self.weight.device
         self.weight = nn.Parameter(torch.cat([self.weight.data, rows.to(device)]))
         self.bias = nn.Parameter(torch.cat([self.bias.data, torch.zeros(new_count, device=device)]))
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Keeps ``rows`` alone, in this order. It replaces the parameter objects, as ``grow`` does."""
+        kept_rows = torch.tensor(rows, dtype=torch.long, device=self.weight.device)
+        self.weight = nn.Parameter(self.weight.data[kept_rows])
+        self.bias = nn.Parameter(self.bias.data[kept_rows])
 
     def forward(self, features: Tensor) -> Tensor:
         """Maps [N, features] to logits [N, classes]."""

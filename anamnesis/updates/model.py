@@ -16,9 +16,11 @@ from anamnesis.records import (
     canonical_json,
     decode,
     encode,
+    find_class_indices,
     label_space,
 )
 from anamnesis.registry.versions import read_part, read_version
+from anamnesis.storage.documents import check_schema
 from anamnesis.storage.store import Store
 from anamnesis.updates.site_features import PART_PREFIX, SiteFeatures
 from anamnesis.updates.state_blobs import pack_state, unpack_state
@@ -52,12 +54,24 @@ class VersionDescription:
 
     configuration: Configuration
     visits: tuple[Experience, ...] = ()
-    schema: int = field(default=1)
+    schema: int = field(default=2)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The model's label space: the columns of its logits."""
         return label_space(experience.task for experience in self.visits)
+
+    def knows(self, task: Task) -> bool:
+        """Whether the version has learned all classes of a task."""
+        return set(task.labels) <= set(self.labels)
+
+    def columns_of_other_sites(self, site: str) -> dict[str, tuple[int, ...]]:
+        """Returns the columns of the logits that each learned site except ``site`` taught, by its name."""
+        columns: dict[str, set[int]] = {}
+        for experience in self.visits:
+            if experience.site != site:
+                columns.setdefault(experience.site, set()).update(find_class_indices(experience.task, self.labels))
+        return {name: tuple(sorted(site_columns)) for name, site_columns in columns.items()}
 
     def add_experience(self, site: str, task: Task, configuration: Configuration) -> "VersionDescription":
         """Returns the description after one more update.
@@ -97,15 +111,25 @@ def read_description(store: Store, version: Version) -> VersionDescription:
 
     Raises:
         IntegrityError: the part is not the expected JSON.
+        InputError: an older or newer release wrote the version.
     """
     data = read_part(store, version, DESCRIPTION_PART)
     try:
+        schema = json.loads(data)["schema"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise _unreadable_description_error(version, error) from error
+    check_schema(VersionDescription, schema, f"version {version.digest}")
+    try:
         return decode(VersionDescription, json.loads(data), DESCRIPTION_PART)
     except (ValueError, InputError) as error:
-        raise IntegrityError(
-            f"version {version.digest}: part {DESCRIPTION_PART!r} is undamaged, but this release of anamnesis cannot "
-            f"read it: {error}; use the release that wrote the version"
-        ) from error
+        raise _unreadable_description_error(version, error) from error
+
+
+def _unreadable_description_error(version: Version, error: Exception) -> IntegrityError:
+    return IntegrityError(
+        f"version {version.digest}: part {DESCRIPTION_PART!r} is undamaged, but this release of anamnesis cannot "
+        f"read it: {error}; use the release that wrote the version"
+    )
 
 
 def load_model(store: Store, digest: str, configuration: Configuration | None = None) -> LoadedModel:
@@ -129,16 +153,25 @@ def load_model(store: Store, digest: str, configuration: Configuration | None = 
             "empty registry"
         )
     method = build_method(target_configuration)
-    state_parts = set(version.parts) - {DESCRIPTION_PART, OPERATING_POINTS_PART}
+    state_parts = set(version.parts) - {DESCRIPTION_PART, OPERATING_POINTS_PART, *_site_feature_parts(version)}
     blobs = {part: read_part(store, version, part) for part in sorted(state_parts)}
-    site_blobs = {part: blobs.pop(part) for part in version.parts if part.startswith(PART_PREFIX)}
     method.load_state_dict(unpack_state(blobs), len(description.labels))
     return LoadedModel(
         method,
         description,
-        SiteFeatures.unpack(target_configuration.network.channels, site_blobs),
+        read_site_features(store, version, description),
         read_operating_points(store, version),
     )
+
+
+def read_site_features(store: Store, version: Version, description: VersionDescription) -> SiteFeatures:
+    """Returns the statistics of a version's sites, without its weights."""
+    blobs = {part: read_part(store, version, part) for part in _site_feature_parts(version)}
+    return SiteFeatures.unpack(description.configuration.network.channels, blobs)
+
+
+def _site_feature_parts(version: Version) -> list[str]:
+    return [part for part in version.parts if part.startswith(PART_PREFIX)]
 
 
 def version_blobs(model: LoadedModel) -> dict[str, bytes]:

@@ -61,7 +61,9 @@ def learn(sites: tuple[BenchmarkSite, ...], configuration: Configuration) -> Ite
             site=site.name,
             labels=labels,
             class_indices=find_class_indices(site.task, labels),
-            has_earlier_tasks=number > 0,
+            other_sites={
+                learned_site.name: find_class_indices(learned_site.task, labels) for learned_site in sites[:number]
+            },
             settings=settings,
             streams=RandomStreams(settings.seed, f"{site.name}/0"),
             read_file=read_file,

@@ -71,12 +71,13 @@ def square_split(count: int = 12) -> TensorSplit:
 def context_of(tasks: tuple[Task, ...], settings: TrainingSettings = SETTINGS) -> TaskContext:
     """The context of the last of ``tasks``, after the others."""
     labels = label_space(tasks)
+    earlier_tasks = enumerate(tasks[:-1], start=1)
     return TaskContext(
         task=tasks[-1],
         site=f"site-{len(tasks)}",
         labels=labels,
         class_indices=find_class_indices(tasks[-1], labels),
-        has_earlier_tasks=len(tasks) > 1,
+        other_sites={f"site-{number}": find_class_indices(task, labels) for number, task in earlier_tasks},
         settings=settings,
         streams=RandomStreams(settings.seed, f"update-{len(tasks)}"),
         read_file=read_file,

@@ -18,7 +18,7 @@ from anamnesis.methods.classification import SoftmaxScope
 from anamnesis.methods.ewc_prototype import EWCPrototype
 from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
 from anamnesis.methods.features.saliency_maps import MapDistance, MapNormalisation
-from anamnesis.methods.features.visual_prototypes import PrototypeKind, PrototypeMap, PrototypeSharing
+from anamnesis.methods.features.visual_prototypes import PrototypeMap, PrototypeSharing
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
 from anamnesis.methods.heads.head_refit import HeadRefit
 from anamnesis.methods.heads.task_router import ClassifierMode
@@ -191,7 +191,7 @@ def test_saliency_waits_for_the_warm_up_and_is_ramped() -> None:
     assert [alignment.ramp_factor(progress) for progress in (0.2, 0.5, 0.625, 0.75, 1.0)] == [0, 0, 0.5, 1, 1]
     learn(method, FIRST)
     assert method.visual_prototypes is not None
-    assert method.visual_prototypes.images.flatten(1).any(1).all()
+    assert method.visual_prototypes.by_site["site-1"].images.flatten(1).any(1).all()
 
 
 def test_12_each_term_is_logged_with_its_gradient_norm() -> None:
@@ -212,36 +212,19 @@ def test_logging_gradients_changes_no_gradient() -> None:
     assert all(torch.equal(norm, second_norms[name]) for name, norm in norms.items())
 
 
-def test_class_incremental_state_grows_by_one_prototype_a_class_alone() -> None:
+def test_the_state_of_a_site_is_parts_of_its_own_and_no_other_site_changes_them() -> None:
     method = trained_on_first({"classifier.mode": ClassifierMode.ROUTED})
-    before = {name: value.shape for name, value in method.state_dict().items() if isinstance(value, torch.Tensor)}
+    before = method.state_dict()
     learn(method, FIRST, SECOND)
-    after = {name: value.shape for name, value in method.state_dict().items() if isinstance(value, torch.Tensor)}
-    assert before.keys() == after.keys()
-    grown = {name for name, shape in after.items() if shape != before[name]}
-    assert all(after[name][0] == 5 and after[name][1:] == before[name][1:] for name in grown)
-    assert {name.split("/")[0] for name in grown} <= {
-        "network", "visual_prototypes", "groups", "random_space", "first_site_space", "ewc_fisher", "ewc_anchor"
+    after = method.state_dict()
+    of_first = [name for name in before if ".site-1/" in name]
+    assert {name.split(".")[0] for name in of_first} == {
+        "visual_prototypes", "random_space", "first_site_space", "ewc_fisher"
     }  # fmt: skip
-
-
-def test_domain_incremental_a_class_met_again_keeps_and_refines_its_prototype() -> None:
-    method = make({"visual_prototypes.kind": PrototypeKind.INPUTS})
-    labels = context_of((FIRST,)).labels
-    first_split, second_split = bar_split(FIRST, labels, count=20, seed=1), bar_split(FIRST, labels, count=36, seed=2)
-    learn(method, FIRST, split=first_split)
-    learn(method, FIRST, FIRST, split=second_split)
-    assert method.visual_prototypes is not None
-    for column in range(2):
-        both = (
-            (first_split + second_split).images[(first_split + second_split).targets == column].double().mean(0).float()
-        )
-        torch.testing.assert_close(method.visual_prototypes.images[column], both)
-    assert method.visual_prototypes.counts.tolist() == [28, 28]
-    assert method.network.head.classes == 2
-    logits = method.predict(second_split.images.float(), PredictionRequest()).logits
-    assert logits is not None
-    assert logits.shape == (36, 2)
+    assert all(torch.equal(after[name], before[name]) for name in of_first)
+    assert {name.split("/")[0] for name in after.keys() - before.keys()} == {
+        f"{part}.site-2" for part in ("visual_prototypes", "random_space", "first_site_space", "ewc_fisher")
+    }
 
 
 @pytest.mark.parametrize("mode", ClassifierMode)

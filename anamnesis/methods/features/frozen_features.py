@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from anamnesis.methods.base import StateDict, part_tensors
 from anamnesis.methods.features.feature_statistics import FeatureStatistics, linear_logits
+from anamnesis.methods.features.site_sums import SiteSums
 from anamnesis.networks import Classifier
 from anamnesis.networks.random_features import GRID, RandomFeatures, average_over_grid
 
@@ -65,22 +66,27 @@ class FrozenFeatures:
     """Frozen features, the sums of every class over them, and the linear discriminant that follows from the sums.
 
     Attributes:
-        name: part of the sums in the state; the features are in the part ``<name>_features``.
+        name: part of the sums in the state, ``<name>.<site>``; the features are in the part ``<name>_features``.
         ridge: added to the diagonal of the scatter within classes.
     """
 
     def __init__(self, name: str, extractor: RandomFeatures | EncoderFeatures, ridge: float) -> None:
         self.name, self.extractor, self.ridge = name, extractor, ridge
-        self.statistics, self._discriminant_weights = FeatureStatistics(extractor.width_out), torch.zeros(0)
+        self.statistics, self._discriminant_weights = SiteSums(extractor.width_out), torch.zeros(0)
 
-    def copy_encoder(self, network: Classifier) -> None:
-        """Copies the encoder of ``network`` if the features are an encoder's and no image was added yet."""
-        if isinstance(self.extractor, EncoderFeatures) and not self.statistics.gram[-1, -1]:
+    def copy_encoder(self, network: Classifier, site: str) -> None:
+        """Copies the encoder of ``network`` if the features are an encoder's and only ``site`` has sums."""
+        if isinstance(self.extractor, EncoderFeatures) and not {*self.statistics.sites} - {site}:
             self.extractor.backbone.load_state_dict(network.backbone.state_dict())
 
-    def add_images(self, images: Tensor, targets: Tensor) -> None:
-        """Adds images [N, C, H, W] of the classes ``targets`` [N] to the sums."""
-        self.statistics.add(self.extractor(images), targets)
+    def replace_site(self, site: str, statistics: FeatureStatistics) -> None:
+        """Puts the sums of ``site`` in the place of those that it had."""
+        self.statistics.replace(site, statistics)
+        self._discriminant_weights = torch.zeros(0)
+
+    def forget_site(self, site: str, kept_columns: tuple[int, ...]) -> None:
+        """Removes the sums of ``site``, exactly; features that the site trained stay."""
+        self.statistics.forget(site, kept_columns)
         self._discriminant_weights = torch.zeros(0)
 
     def feature_maps(self, images: Tensor) -> Tensor:
@@ -91,8 +97,8 @@ class FrozenFeatures:
     def log_probs(self, feature_maps: Tensor) -> Tensor:
         """Returns log p(class | x), [N, K], with equal priors; minus infinity for a class without images."""
         if not len(self._discriminant_weights):
-            self._discriminant_weights = self.statistics.solve_discriminant(self.ridge)
-        is_unseen = self.statistics.sums[:, -1] == 0
+            self._discriminant_weights = self.statistics.total.solve_discriminant(self.ridge)
+        is_unseen = self.statistics.total.sums[:, -1] == 0
         return (
             linear_logits(self.extractor.pool(feature_maps), self._discriminant_weights)
             .masked_fill(is_unseen, -torch.inf)
@@ -106,17 +112,17 @@ class FrozenFeatures:
 
     def state_dict(self) -> StateDict:
         """Returns the sums, and the features that they were computed with."""
-        statistics: StateDict = {f"{self.name}/{name}": value for name, value in self.statistics.state_dict().items()}
-        return statistics | {
+        features: StateDict = {
             f"{self.name}_features/{name}": value for name, value in self.extractor.state_dict().items()
         }
+        return self.statistics.state_dict(self.name) | features
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], device: torch.device) -> None:
         """Restores them; a state without them leaves no class."""
-        self.statistics, self._discriminant_weights = FeatureStatistics(self.extractor.width_out), torch.zeros(0)
-        if stored_statistics := part_tensors(state, self.name):
-            self.extractor.load_state_dict(part_tensors(state, f"{self.name}_features"))
-            self.statistics.load_state_dict(stored_statistics)
+        self.statistics.load_state_dict(state, self.name, device)
+        self._discriminant_weights = torch.zeros(0)
+        if stored_features := part_tensors(state, f"{self.name}_features"):
+            self.extractor.load_state_dict(stored_features)
         self.to(device)
 
 

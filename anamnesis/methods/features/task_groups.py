@@ -15,22 +15,23 @@ class TaskGroups(MethodComponent):
 
     Attributes:
         task_of_class: [K].
-        new_classes: the classes that the current task teaches first.
     """
 
     name = "groups"
 
     def __init__(self) -> None:
         self.task_of_class = torch.zeros(0, dtype=torch.long)
-        self.new_classes: frozenset[int] = frozenset()
 
     def begin_task(self, network: Classifier, context: TaskContext, data: Data) -> None:
         """Gives new classes the next number."""
-        self.new_classes = frozenset(range(len(self.task_of_class), len(context.labels)))
         task_numbers = torch.full((len(context.labels),), -1)
         task_numbers[: len(self.task_of_class)] = self.task_of_class.cpu()
         task_numbers[task_numbers < 0] = task_numbers.max() + 1
         self.task_of_class = task_numbers.to(network.head.weight.device)
+
+    def forget_site(self, network: Classifier, site: str, kept_columns: tuple[int, ...]) -> None:
+        """Keeps the numbers of ``kept_columns``."""
+        self.task_of_class = self.task_of_class[list(kept_columns)]
 
     def task_means(self, values: Tensor) -> Tensor:
         """Returns, for each row of values [K, ...], the mean over the rows of its group."""

@@ -1,12 +1,12 @@
-"""Visual prototypes: one image for each class, which represents the class when its images are gone.
+"""Visual prototypes: one image for each class of a site, which represents the class when its images are gone.
 
-They are fixed at the end of the warm-up and do not change afterwards: later tasks leave them equal, bit for bit. A
-class that another site teaches too keeps its prototype and refines it: the new one is the mean of both, weighted by the
-number of images behind each.
+They are fixed at the end of the warm-up. Updates of other sites leave them equal, bit for bit; an update of their own
+site replaces them. Where several sites teach a class, the saliency of new images is aligned with the mean of their
+prototypes, weighted by the number of images behind each.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import torch
@@ -19,6 +19,7 @@ from anamnesis.methods.features.saliency_maps import SaliencyTarget, activation_
 from anamnesis.methods.features.task_groups import TaskGroups
 from anamnesis.methods.method_component import MethodComponent
 from anamnesis.methods.option_checks import check_bounds, not_negative, share
+from anamnesis.methods.site_state import site_entries, tensors_by_site
 from anamnesis.networks import AutoEncoder, Classifier, evaluation_mode
 
 
@@ -78,20 +79,47 @@ class VisualPrototypeOptions:
         check_bounds("ewc_prototype.visual_prototypes", self)
 
 
-class VisualPrototypes(MethodComponent):
-    """The images V_c and the maps S*_c on them.
+@dataclass(frozen=True, slots=True)
+class StoredPrototypes:
+    """Stored prototypes, of one site or of several.
 
     Attributes:
-        images: [K, C, H, W], of earlier tasks; zeros where a class has none.
-        counts: [K] number of images behind each; 0 where a class has none.
-        maps: [K, h, w] saliency on them at the end of their task, before the ReLU.
-        target_maps: [K, h, w] target of the current task's saliency; empty during the warm-up.
+        columns: [m] their classes, as columns of the logits.
+        images: [m, C, H, W].
+        counts: [m] number of images behind each.
+        maps: [m, h, w] saliency on them at the end of their task, before the ReLU.
     """
 
-    name = "visual_prototypes"
+    columns: Tensor
     images: Tensor
     counts: Tensor
     maps: Tensor
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Returns the tensors by name."""
+        return {"columns": self.columns, "images": self.images, "counts": self.counts, "maps": self.maps}
+
+
+NO_PROTOTYPES = StoredPrototypes(torch.zeros(0, dtype=torch.long), *(torch.zeros(0) for _ in range(3)))
+
+
+class VisualPrototypes(MethodComponent):
+    """The images V_c and the maps S*_c on them.
+
+    State: ``visual_prototypes.<site>``, those of each site; ``visual_prototypes`` during a task.
+
+    Attributes:
+        by_site: the stored prototypes of each site.
+        replayed: during a task, those of all other sites; the site's own past is not repeated.
+        target_maps: [K, h, w] target of the current task's saliency; empty during the warm-up.
+        fresh_images: [k, C, H, W] the fixed prototypes of the current task.
+        fresh_counts: [k] number of images behind each; 0 where a class has too few.
+    """
+
+    name = "visual_prototypes"
     target_maps: Tensor
     fresh_images: Tensor
     fresh_counts: Tensor
@@ -118,6 +146,7 @@ class VisualPrototypes(MethodComponent):
         """
         self.options, self.task_groups, self.latent_prototypes = options, task_groups, latent_prototypes
         self.saliency_target, self.replay_count, self.is_stored = saliency_target, replay_count, is_stored
+        self.replayed = NO_PROTOTYPES
         self.load_state_dict({}, torch.device("cpu"))
 
     @property
@@ -131,24 +160,28 @@ class VisualPrototypes(MethodComponent):
 
     def fix_prototypes(self, network: AutoEncoder, context: TaskContext, data: Data) -> None:
         """Makes the prototypes of the current task and their target maps, in one pass without gradients."""
-        class_indices, device = list(context.class_indices), network.head.weight.device
-        images, counts = self._make_prototypes(network, context.class_indices, data)
-        counts = counts * (counts >= self.options.minimum_images)
-        self.fresh_images, self.fresh_counts = (
-            _append_zero_rows(tensor, len(context.labels)).to(device)
-            for tensor in self._stored_images_and_counts(images)
-        )
-        earlier_counts, total_counts = self.fresh_counts[class_indices], self.fresh_counts[class_indices] + counts
-        weighted_sums = (
-            _expand_like(earlier_counts, images) * self.fresh_images[class_indices]
-            + _expand_like(counts, images) * images
-        )
-        self.fresh_images[class_indices] = weighted_sums / _expand_like(total_counts.clamp_min(1), images)
-        self.fresh_counts[class_indices] = total_counts
-        self.target_maps = self._compute_target_maps(network, class_indices)
+        self.fresh_images, counts = self._make_prototypes(network, context.class_indices, data)
+        self.fresh_counts = counts * (counts >= self.options.minimum_images)
+        self.target_maps = self._compute_target_maps(network, context)
 
-    def _stored_images_and_counts(self, reference: Tensor) -> tuple[Tensor, Tensor]:
-        return (self.images if len(self.images) else reference.new_zeros(0, *reference.shape[1:])), self.counts
+    def mean_prototypes(self, context: TaskContext) -> tuple[Tensor, Tensor]:
+        """Returns the mean prototype [K, C, H, W] of each class over all sites, and the number of images [K]."""
+        columns = torch.tensor(context.class_indices, device=self.fresh_images.device)
+        images, counts = self.fresh_images, self.fresh_counts
+        if len(self.replayed):
+            columns, images, counts = (
+                torch.cat(pair)
+                for pair in (
+                    (self.replayed.columns, columns),
+                    (self.replayed.images, images),
+                    (self.replayed.counts, counts),
+                )
+            )
+        sums = images.new_zeros(len(context.labels), *images.shape[1:])
+        totals = counts.new_zeros(len(context.labels))
+        sums.index_add_(0, columns, images * _expand_like(counts, images))
+        totals.index_add_(0, columns, counts)
+        return sums / _expand_like(totals.clamp_min(1), sums), totals
 
     @torch.no_grad()
     def _make_prototypes(
@@ -164,13 +197,14 @@ class VisualPrototypes(MethodComponent):
             return network.decode(codes if self.latent_prototypes is None else self.latent_prototypes.values), counts
 
     @torch.no_grad()
-    def _compute_target_maps(self, network: AutoEncoder, class_indices: list[int]) -> Tensor:
-        """Returns the map [K, h, w] of each prototype, zero where there is none."""
-        saliency_maps = self._prototype_saliency(network, class_indices)
-        has_prototype = _expand_like(self.fresh_counts > 0, saliency_maps)
+    def _compute_target_maps(self, network: AutoEncoder, context: TaskContext) -> Tensor:
+        """Returns the map [K, h, w] of the mean prototype of each class, zero where there is none."""
+        images, counts = self.mean_prototypes(context)
+        saliency_maps = self._prototype_saliency(network, images, torch.arange(len(images), device=images.device))
+        has_prototype = _expand_like(counts > 0, saliency_maps)
         if self.options.map is PrototypeMap.SALIENCY:
             return saliency_maps * has_prototype
-        grey = self.fresh_images.mean(1)
+        grey = images.mean(1)
         if self.options.map is PrototypeMap.DISTINCTIVE:
             task_means = self.task_groups.task_means(
                 torch.cat([grey.flatten(1), has_prototype.flatten(1)[:, :1].to(grey)], dim=1)
@@ -179,72 +213,86 @@ class VisualPrototypes(MethodComponent):
         return functional.adaptive_avg_pool2d(grey, (saliency_maps.shape[1], saliency_maps.shape[2])) * has_prototype
 
     @torch.no_grad()
-    def _prototype_saliency(self, network: AutoEncoder, class_indices: list[int]) -> Tensor:
-        """Returns the saliency on the prototypes of ``class_indices``, [K, h, w]; zero for all others."""
+    def _prototype_saliency(self, network: AutoEncoder, images: Tensor, columns: Tensor) -> Tensor:
+        """Returns the saliency [m, h, w] on prototypes [m, C, H, W] for their classes ``columns`` [m]."""
         weights = self.map_weights(network.head.weight)
         with evaluation_mode(network):
-            task_maps = activation_maps(network.features(self.fresh_images[class_indices]), weights[class_indices])
-        saliency_maps = task_maps.new_zeros(len(self.fresh_images), *task_maps.shape[1:])
-        saliency_maps[class_indices] = task_maps
-        return saliency_maps
+            return activation_maps(network.features(images), weights[columns])
 
     def map_weights(self, head_weight: Tensor) -> Tensor:
         """Returns the weights [K, F] of the saliency maps, of the head's weight [K, F]."""
         return head_weights(head_weight, self.task_groups, self.saliency_target)
 
     def select_replayed(self, step: TrainingStep) -> Tensor:
-        """Returns the classes [m] of the stored prototypes that go through the network at this step, in turn.
+        """Returns the rows [m] of ``replayed`` that go through the network at this step, in turn.
 
         The number is always the same, with repetitions where fewer are stored: a step costs the same after any number
         of tasks.
         """
-        stored_classes = self.counts.nonzero()[:, 0]
-        offsets = torch.arange(self.replay_count if len(stored_classes) else 0, device=stored_classes.device)
-        return stored_classes[(step.step_index * self.replay_count + offsets) % max(len(stored_classes), 1)]
+        row_count = len(self.replayed)
+        offsets = torch.arange(self.replay_count if row_count else 0, device=self.replayed.columns.device)
+        return (step.step_index * self.replay_count + offsets) % max(row_count, 1)
 
     def end_task(self, network: Classifier, context: TaskContext, data: Data) -> None:
-        """Stores the prototypes of this task beside the earlier ones, with the current saliency on them."""
+        """Replaces the stored prototypes of the site by those of this task, with the current saliency on them."""
         assert isinstance(network, AutoEncoder)
         if not self.is_fixed:
             self.fix_prototypes(network, context, data)
-        if self.is_stored:
-            class_indices = list(context.class_indices)
-            grown_maps = _append_zero_rows(self.maps if len(self.maps) else self.target_maps[:0], len(context.labels))
-            grown_maps[class_indices] = self._prototype_saliency(network, class_indices)[class_indices]
-            self.images, self.counts, self.maps = self.fresh_images, self.fresh_counts, grown_maps
+        self.by_site.pop(context.site, None)
+        if self.is_stored and self.fresh_counts.any():
+            rows = self.fresh_counts.nonzero()[:, 0]
+            columns = torch.tensor(context.class_indices, device=rows.device)[rows]
+            images = self.fresh_images[rows]
+            maps = self._prototype_saliency(network, images, columns)
+            self.by_site[context.site] = StoredPrototypes(columns, images, self.fresh_counts[rows], maps)
         self.clear_task_state()
+
+    def forget_site(self, network: Classifier, site: str, kept_columns: tuple[int, ...]) -> None:
+        """Removes the prototypes of ``site``; the columns of the others become positions in ``kept_columns``."""
+        self.by_site.pop(site, None)
+        for other_site, stored in self.by_site.items():
+            column_tensor = torch.tensor(kept_columns, device=stored.columns.device)
+            self.by_site[other_site] = replace(stored, columns=torch.searchsorted(column_tensor, stored.columns))
 
     def clear_task_state(self) -> None:
         """Drops what only the current task needs."""
         self.fresh_images, self.fresh_counts, self.target_maps = torch.zeros(0), torch.zeros(0), torch.zeros(0)
 
     def begin_task(self, network: Classifier, context: TaskContext, data: Data) -> None:
-        """Starts without fixed prototypes."""
+        """Starts without fixed prototypes, and with those of the other sites to replay."""
         self.clear_task_state()
-        for name in _STORED_NAMES:
-            setattr(self, name, getattr(self, name).to(network.head.weight.device))
+        device = network.head.weight.device
+        other_sites = [self.by_site[site].tensors() for site in sorted(self.by_site.keys() - {context.site})]
+        self.replayed = (
+            StoredPrototypes(*(torch.cat([tensors[name] for tensors in other_sites]).to(device) for name in _STORED))
+            if other_sites
+            else NO_PROTOTYPES
+        )
 
     def state_dict(self) -> StateDict:
-        """Returns the stored prototypes and, during a task, the fixed ones."""
-        values = {name: getattr(self, name) for name in (*_STORED_NAMES, *_TASK_NAMES)}
-        return {f"{self.name}/{name}": value for name, value in values.items() if value.numel()}
+        """Returns the stored prototypes of each site and, during a task, the fixed ones."""
+        state: StateDict = {
+            f"{self.name}/{name}": value for name in _TASK_NAMES if (value := getattr(self, name)).numel()
+        }
+        for site, stored in self.by_site.items():
+            state |= site_entries(self.name, site, stored.tensors())
+        return state
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], device: torch.device) -> None:
         """Restores them."""
+        self.by_site = {
+            site: StoredPrototypes(*(tensors[name].to(device) for name in _STORED))
+            for site, tensors in tensors_by_site(state, self.name).items()
+        }
         tensors = part_tensors(state, self.name)
-        for name in (*_STORED_NAMES, *_TASK_NAMES):
+        for name in _TASK_NAMES:
             setattr(self, name, tensors.get(name, torch.zeros(0)).to(device))
 
 
-_STORED_NAMES = ("images", "counts", "maps")
+_STORED = tuple(NO_PROTOTYPES.tensors())
 _TASK_NAMES = ("fresh_images", "fresh_counts", "target_maps")
 
 
 def _expand_like(values: Tensor, reference: Tensor) -> Tensor:
     """Returns values [K] shaped to multiply ``reference`` [K, ...]."""
     return values.view(-1, *[1] * (reference.dim() - 1))
-
-
-def _append_zero_rows(values: Tensor, row_count: int) -> Tensor:
-    """Returns values with rows of zeros appended, as a new tensor."""
-    return torch.cat([values, values.new_zeros(row_count - len(values), *values.shape[1:])])

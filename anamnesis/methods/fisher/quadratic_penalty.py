@@ -10,21 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from anamnesis.methods.base import StateDict, part_tensors
-
 
 class PenaltyMerge(StrEnum):
-    """How the quadratic of the earlier tasks and that of the task that just ended become one."""
+    """How the quadratics of several sites become one."""
 
     ONLINE = "online"
-    """One around the latest weights (Schwarz et al. 2018, Huszar 2018)."""
+    """One around the latest weights, those of the base version (Schwarz et al. 2018, Huszar 2018)."""
     EXACT = "exact"
     """Their sum, which is again one quadratic: around the mean of both anchors weighted by F, plus a constant."""
 
 
 @dataclass(frozen=True, slots=True)
 class QuadraticPenalty:
-    """F and theta* by parameter name, shaped like the parameters; its size is constant in the number of tasks.
+    """F and theta* by parameter name, shaped like the parameters; its size is constant in the number of sites.
 
     Attributes:
         importance: F >= 0, float32.
@@ -33,11 +31,6 @@ class QuadraticPenalty:
 
     importance: Mapping[str, Tensor] = field(default_factory=dict)
     anchor: Mapping[str, Tensor] = field(default_factory=dict)
-
-    @classmethod
-    def around(cls, network: nn.Module, importance: Mapping[str, Tensor]) -> QuadraticPenalty:
-        """Returns the quadratic of ``importance`` around the current weights of ``network``."""
-        return cls(importance, {name: value.detach().clone() for name, value in network.named_parameters()})
 
     def value(self, network: nn.Module) -> Tensor:
         """Returns the value as a scalar; its gradient is F (theta - theta*), exactly zero at the anchor."""
@@ -64,43 +57,19 @@ class QuadraticPenalty:
             fractions = torch._foreach_div(fractions, torch._foreach_add(fractions, 1.0))
             torch._foreach_lerp_([trainable[n] for n in names], [self.anchor[n] for n in names], fractions)
 
-    def merge(self, latest: QuadraticPenalty, decay: float, penalty_merge: PenaltyMerge) -> QuadraticPenalty:
-        """Returns this one times ``decay``, plus ``latest``; where neither has importance the anchor is the latest."""
+    def add(self, other: QuadraticPenalty) -> QuadraticPenalty:
+        """Returns the sum, up to a constant; the anchor is that of ``other`` where neither has importance."""
         if not self.importance:
-            return latest
-        importance, anchor = {}, dict(latest.anchor)
-        for name, latest_importance in latest.importance.items():
-            importance[name] = total = latest_importance + decay * self.importance[name]
-            if penalty_merge is PenaltyMerge.EXACT:
-                share = torch.where(total > 0, latest_importance / total, torch.ones_like(total))
-                anchor[name] = torch.lerp(self.anchor[name], latest.anchor[name], share)
+            return other
+        importance = {name: self.importance[name] + value for name, value in other.importance.items()}
+        if self.anchor is other.anchor:
+            return QuadraticPenalty(importance, self.anchor)
+        anchor = dict(other.anchor)
+        for name, value in other.importance.items():
+            total = importance[name]
+            share = torch.where(total > 0, value / total, torch.ones_like(total))
+            anchor[name] = torch.lerp(self.anchor[name], other.anchor[name], share)
         return QuadraticPenalty(importance, anchor)
-
-    def grow_to(self, network: nn.Module) -> QuadraticPenalty:
-        """Returns it in the shape of the network's parameters; a new row has no importance, so no anchor matters."""
-        shapes = dict(network.named_parameters())
-        return QuadraticPenalty(_grow_tensors(self.importance, shapes), _grow_tensors(self.anchor, shapes))
-
-    def state_dict(self) -> StateDict:
-        """Returns F as ``ewc_fisher/<parameter>`` and theta* as ``ewc_anchor/<parameter>``."""
-        fisher: StateDict = {f"ewc_fisher/{name}": value for name, value in self.importance.items()}
-        return fisher | {f"ewc_anchor/{name}": value for name, value in self.anchor.items()}
-
-    @classmethod
-    def from_state_dict(cls, state: Mapping[str, Tensor | object], device: torch.device) -> QuadraticPenalty:
-        """Returns the quadratic of a state; an empty one where the state has none."""
-        return cls(*(
-            {name: value.to(device) for name, value in part_tensors(state, part).items()}
-            for part in ("ewc_fisher", "ewc_anchor")
-        ))  # fmt: skip
-
-
-def _grow_tensors(values: Mapping[str, Tensor], shapes: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    grown_tensors = {}
-    for name, value in values.items():
-        grown_tensors[name] = torch.zeros_like(shapes[name], dtype=value.dtype, requires_grad=False)
-        grown_tensors[name][: value.shape[0]] = value.to(shapes[name].device)
-    return grown_tensors
 
 
 class _QuadraticPenaltyFunction(torch.autograd.Function):

@@ -8,28 +8,27 @@ import torch
 
 from anamnesis.methods.base import Data, TaskContext
 from anamnesis.methods.features.feature_statistics import FeatureStatistics
-from anamnesis.methods.features.task_groups import TaskGroups
 from anamnesis.methods.method_component import MethodComponent
 from anamnesis.networks import Classifier, evaluation_mode
 from anamnesis.records import Split
 
 
 class HeadRefit(MethodComponent):
-    """Replaces the rows of a task's classes by their linear discriminant if all of them are new; it has no state.
+    """Replaces the rows of a task's classes by their linear discriminant if no other site taught them; it has no state.
 
-    Rows that an earlier site taught keep their trained values: the images of this site alone would forget that site.
+    Rows that another site taught too keep their trained values: the images of this site alone would forget that site.
     """
 
     name = "refit"
 
-    def __init__(self, ridge: float, task_groups: TaskGroups) -> None:
-        self.ridge, self.task_groups = ridge, task_groups
+    def __init__(self, ridge: float) -> None:
+        self.ridge = ridge
 
     @torch.no_grad()
     def end_task(self, network: Classifier, context: TaskContext, data: Data) -> None:
         """Replaces the task's rows; the ridge is added to the scatter's diagonal, priors are shares of images."""
         class_indices = list(context.class_indices)
-        if not set(class_indices) <= self.task_groups.new_classes:
+        if set(class_indices) & set(context.other_columns):
             return
         statistics = FeatureStatistics(network.head.weight.shape[1], len(context.labels), network.head.weight.device)
         with evaluation_mode(network):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from anamnesis.methods.base import Branch, Data, StateDict, TaskContext
+from anamnesis.methods.features.feature_statistics import FeatureStatistics
 from anamnesis.methods.features.frozen_features import FrozenFeatureKind, FrozenFeatures
 from anamnesis.methods.features.task_groups import TaskGroups
 from anamnesis.methods.method_component import MethodComponent
@@ -48,8 +49,8 @@ class ClassifierOptions:
         prototype_weight: weight of the prototypes of each kind of features in the choice of the class within the task,
             where the mode is ``routed``; the weight of the head is 1.
         refit_ridge: above 0, the rows of the head become the linear discriminant of the classes at the end of a task
-            whose classes are all new, with this number added to the diagonal of the scatter; 0 keeps the trained rows.
-            Use it only where no two sites share a task: else the head forgets the first of them.
+            whose classes no other site taught, with this number added to the diagonal of the scatter; 0 keeps the
+            trained rows. Use it only where no two sites share a task: else the head forgets the first of them.
     """
 
     mode: ClassifierMode = ClassifierMode.AUTO
@@ -78,18 +79,29 @@ class TaskRouter(MethodComponent):
         self.feature_spaces, self.task_groups, self.prototype_weight = feature_spaces, task_groups, prototype_weight
 
     def begin_task(self, network: Classifier, context: TaskContext, data: Data) -> None:
-        """Adds a mean for each new class."""
+        """Takes the sums of the site out, which its current images replace at the end of the task."""
         for space in self.feature_spaces:
             space.to(network.head.weight.device)
-            space.statistics.grow(len(context.labels))
+            space.statistics.clear(context.site, len(context.labels), network.head.weight.device)
 
     def end_task(self, network: Classifier, context: TaskContext, data: Data) -> None:
-        """Adds the site's images to the sums."""
+        """Replaces the sums of the site by those of its images."""
+        device, class_count = network.head.weight.device, len(context.labels)
         for space in self.feature_spaces:
-            space.copy_encoder(network)
+            space.copy_encoder(network, context.site)
+        site_statistics = [
+            FeatureStatistics(space.extractor.width_out, class_count, device) for space in self.feature_spaces
+        ]
         for batch in data(Split.TRAIN):
-            for space in self.feature_spaces:
-                space.add_images(batch.images, batch.targets)
+            for space, statistics in zip(self.feature_spaces, site_statistics, strict=True):
+                statistics.add(space.extractor(batch.images), batch.targets)
+        for space, statistics in zip(self.feature_spaces, site_statistics, strict=True):
+            space.replace_site(context.site, statistics)
+
+    def forget_site(self, network: Classifier, site: str, kept_columns: tuple[int, ...]) -> None:
+        """Removes the sums of ``site``."""
+        for space in self.feature_spaces:
+            space.forget_site(site, kept_columns)
 
     def has_classes(self, class_count: int) -> bool:
         """Returns whether there is a mean for each class; a base version of another method has none."""

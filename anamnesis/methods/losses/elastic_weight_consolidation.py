@@ -1,4 +1,4 @@
-"""Elastic weight consolidation: one quadratic around the old weights, whatever the number of tasks."""
+"""Elastic weight consolidation: one quadratic of all other sites around the old weights, whatever their number."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from anamnesis.methods.base import Data, StateDict, TaskContext, TrainingStep
 from anamnesis.methods.fisher.quadratic_penalty import PenaltyMerge, QuadraticPenalty
+from anamnesis.methods.fisher.site_penalties import SitePenalties
 from anamnesis.methods.fisher.task_fisher import TaskFisher
 from anamnesis.methods.loss_term import ForwardOutput, LossTerm
 from anamnesis.methods.option_checks import check_bounds, not_negative, share
@@ -30,9 +31,9 @@ class ConsolidationOptions:
 
     Attributes:
         penalty: lambda, the weight of the quadratic around the old weights.
-        decay: gamma, the factor on the Fisher information of earlier tasks when a task is added to it.
-        merge: how the quadratics of the tasks become one: ``online`` (around the latest weights) or ``exact`` (their
-            sum).
+        decay: gamma, the factor on the Fisher information of all other sites when a site is learned.
+        merge: how the quadratics of the other sites become one: ``online`` (around the latest weights) or ``exact``
+            (their sum).
         mode: ``explicit`` (a summand of the loss) or ``proximal`` (after each step; stable for any penalty).
     """
 
@@ -48,7 +49,8 @@ class ConsolidationOptions:
 class ElasticWeightConsolidationLoss(LossTerm):
     """1/2 sum_j F_j (theta_j - theta*_j)^2; its weight is lambda.
 
-    State: ``ewc_fisher`` F and ``ewc_anchor`` theta*, shaped like the parameters.
+    F is the sum over all sites except the one that is learned: its own past does not hold it.
+    State: that of ``SitePenalties``.
     """
 
     name = "ewc"
@@ -56,14 +58,15 @@ class ElasticWeightConsolidationLoss(LossTerm):
     def __init__(self, options: ConsolidationOptions, task_fisher: TaskFisher) -> None:
         super().__init__(options.penalty)
         self.options, self.task_fisher = options, task_fisher
-        self.quadratic_penalty = QuadraticPenalty()
+        self.site_penalties, self.quadratic_penalty = SitePenalties(), QuadraticPenalty()
 
     def begin_task(self, network: Classifier, context: TaskContext, data: Data) -> None:
-        """Grows the quadratic with the head; new rows have no importance."""
-        self.quadratic_penalty, self._network = self.quadratic_penalty.grow_to(network), network
+        """Adds up the quadratics of all other sites; new rows of the head have no importance."""
+        self.quadratic_penalty, self._network = self.site_penalties.of_others(context.site, network), network
+        self.site_penalties.decay_others(context.site, self.options.decay)
 
     def loss(self, output: ForwardOutput) -> Tensor | None:
-        """Returns the quadratic; none in the first task, and none where the proximal step replaces it."""
+        """Returns the quadratic; none without other sites, and none where the proximal step replaces it."""
         if self.options.mode is PenaltyMode.PROXIMAL or not self.quadratic_penalty.importance:
             return None
         return self.quadratic_penalty.value(output.network)
@@ -81,14 +84,18 @@ class ElasticWeightConsolidationLoss(LossTerm):
         return {self.name: self.weight * self.quadratic_penalty.value(self._network)}
 
     def end_task(self, network: Classifier, context: TaskContext, data: Data) -> None:
-        """Adds the quadratic of this task, of its Fisher information around the current weights, to the decayed sum."""
-        task_penalty = QuadraticPenalty.around(network, self.task_fisher.measure(network, context, data))
-        self.quadratic_penalty = self.quadratic_penalty.merge(task_penalty, self.options.decay, self.options.merge)
+        """Replaces the quadratic of the site: its Fisher information, around the current weights."""
+        fisher = self.task_fisher.measure(network, context, data)
+        self.site_penalties.replace(context.site, network, fisher, self.options.merge)
+
+    def forget_site(self, network: Classifier, site: str, kept_columns: tuple[int, ...]) -> None:
+        """Removes the quadratic of ``site``; the weights are not unlearned."""
+        self.site_penalties.forget(site, kept_columns)
 
     def state_dict(self) -> StateDict:
-        """Returns Fisher information and anchor."""
-        return self.quadratic_penalty.state_dict()
+        """Returns the quadratics of all sites."""
+        return self.site_penalties.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], device: torch.device) -> None:
         """Restores them, where the base version has them."""
-        self.quadratic_penalty = QuadraticPenalty.from_state_dict(state, device)
+        self.site_penalties.load_state_dict(state, device)

@@ -68,7 +68,7 @@ class PrototypeRetentionLoss(LossTerm):
         if options.saliency:
             weights = self.visual_prototypes.map_weights(output.network.head.weight)
             saliency_maps = activation_maps(prototype_output.feature_maps, weights[prototype_output.targets])
-            target_maps = self.visual_prototypes.maps[prototype_output.targets]
+            target_maps = self.visual_prototypes.replayed.maps[prototype_output.sample_indices]
             total = total + options.saliency * map_distance(
                 saliency_maps, target_maps, self.saliency_options.distance, self.saliency_options.normalisation
             )

@@ -1,17 +1,22 @@
-"""A buffer of real images, eight bit, with their logits; methods with one declare ``stores_exemplars``."""
+"""A buffer of real images, eight bit, with their logits; methods with one declare ``stores_exemplars``.
 
-from collections.abc import Mapping
+Each sample names its site: a site that returns takes its samples out before it offers its current ones.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from anamnesis.methods.base import Data, StateDict
+from anamnesis.methods.site_state import site_entries, tensors_by_site
 from anamnesis.records import Split
 from anamnesis.training.augmentation import Augmentation
 
-_TENSOR_NAMES = ("images", "targets", "logits", "known")
+_TENSOR_NAMES = ("images", "targets", "logits", "known", "sites")
 """Names of the stored tensors, in the order of the fields of ``StoredSamples``."""
+PART = "buffer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +28,19 @@ class StoredSamples:
         targets: [B] columns of the logits.
         logits: [B, K] of the network at the time of storing.
         class_counts: [B] number of columns of the logits at that time; logits beyond are zeros without meaning.
+        sites: [B] positions of their sites among the buffer's.
     """
 
     images: Tensor
     targets: Tensor
     logits: Tensor
     class_counts: Tensor
+    sites: Tensor
 
     def __getitem__(self, rows: Tensor) -> "StoredSamples":
         """Returns the samples of ``rows``."""
         rows = rows.to(self.images.device)
-        return StoredSamples(self.images[rows], self.targets[rows], self.logits[rows], self.class_counts[rows])
+        return StoredSamples(*(value[rows] for value in _tensors_by_name(self).values()))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -46,51 +53,81 @@ class StoredSamples:
 class ReplayBuffer:
     """At most ``capacity`` samples.
 
+    State: ``buffer.<site>``, the samples of each site with their slots, and how many samples the site has offered.
+
     Attributes:
         capacity: largest number of samples.
-        offered_count: number of samples offered so far.
+        offered: by site, the number of samples that it has offered since its samples were last removed.
         samples: the stored samples; none before the first.
     """
 
     def __init__(self, capacity: int) -> None:
-        self.capacity, self.offered_count = capacity, 0
+        self.capacity = capacity
+        self.offered: dict[str, int] = {}
         self.samples: StoredSamples | None = None
 
     def __len__(self) -> int:
         return 0 if self.samples is None else len(self.samples)
 
-    def offer(self, images: Tensor, targets: Tensor, logits: Tensor, generator: torch.Generator) -> None:
+    @property
+    def offered_count(self) -> int:
+        """Number of samples that all sites have offered."""
+        return sum(self.offered.values())
+
+    def remove_site(self, site: str) -> None:
+        """Removes the samples of ``site``; their slots are free."""
+        if site not in self.offered:
+            return
+        position = list(self.offered).index(site)
+        del self.offered[site]
+        if self.samples is not None:
+            rest = self.samples[(self.samples.sites != position).nonzero()[:, 0]]
+            sites = rest.sites - (rest.sites > position).long()
+            self.samples = replace(rest, sites=sites) if len(rest) else None
+
+    def is_of_site(self, samples: StoredSamples, site: str) -> Tensor:
+        """Returns for each of some samples [B] of this buffer whether they are of ``site``."""
+        position = list(self.offered).index(site) if site in self.offered else -1
+        return samples.sites == position
+
+    def offer(self, images: Tensor, targets: Tensor, logits: Tensor, site: str, generator: torch.Generator) -> None:
         """Reservoir sampling (Vitter 1985): every sample ever offered is in the buffer with equal probability.
+
+        Where a site took its samples out, new samples fill the free slots first, and the chances are no longer equal.
 
         Args:
             images: [N, C, H, W] in [0, 1].
             targets: [N].
             logits: [N, K].
+            site: whose samples they are.
             generator: of the draws, on the processor.
         """
-        new_samples = to_stored_samples(images, targets, logits)
+        new_samples = to_stored_samples(images, targets, logits, self._site_position(site))
         stream_positions = self.offered_count + torch.arange(len(new_samples))  # each sample's place in the stream
         random_slots = (
             torch.rand(len(new_samples), generator=generator, dtype=torch.float64) * (stream_positions + 1)
         ).long()
-        slots = torch.where(stream_positions < self.capacity, stream_positions, random_slots).tolist()
+        free_slots = len(self) + torch.arange(len(new_samples))
+        slots = torch.where(free_slots < self.capacity, free_slots, random_slots).tolist()
         # Slot -> row of the buffer with the new samples behind it; of two samples in one slot, the later one stays.
         row_of_slot = {slot: slot for slot in range(len(self))}
         row_of_slot |= {slot: len(self) + row for row, slot in enumerate(slots) if slot < self.capacity}
         self.samples = concatenate_samples(self.samples, new_samples)[torch.tensor(list(row_of_slot.values()))]
-        self.offered_count += len(new_samples)
+        self.offered[site] += len(new_samples)
 
-    def balance(self, images: Tensor, targets: Tensor, generator: torch.Generator) -> None:
+    def balance(self, images: Tensor, targets: Tensor, site: str, generator: torch.Generator) -> None:
         """Adds samples and keeps a random subset with equally many of each class, as far as there are enough.
 
         Args:
             images: [N, C, H, W] uint8.
             targets: [N].
+            site: whose samples they are.
             generator: of the draws, on the processor.
         """
         empty_logits = images.new_zeros(len(images), 0, dtype=torch.float32)
+        sites = torch.full_like(targets, self._site_position(site))
         all_samples = concatenate_samples(
-            self.samples, StoredSamples(images, targets, empty_logits, torch.zeros_like(targets))
+            self.samples, StoredSamples(images, targets, empty_logits, torch.zeros_like(targets), sites)
         )
         permutation = torch.randperm(len(all_samples), generator=generator)
         classes = all_samples.targets.cpu()[permutation]
@@ -99,7 +136,25 @@ class ReplayBuffer:
             1
         )  # the first of each class come first, then the second of each
         self.samples = all_samples[permutation[rank_in_class.argsort(stable=True)[: self.capacity]]]
-        self.offered_count += len(images)
+        self.offered[site] += len(images)
+
+    def _site_position(self, site: str) -> int:
+        self.offered.setdefault(site, 0)
+        return list(self.offered).index(site)
+
+    def forget_site(self, site: str, kept_columns: Sequence[int]) -> None:
+        """Removes the samples of ``site``; the columns of the others become positions in ``kept_columns``, sorted."""
+        self.remove_site(site)
+        if self.samples is None:
+            return
+        column_tensor = torch.tensor(kept_columns, device=self.samples.targets.device)
+        logits, counts = self.samples.logits, self.samples.class_counts
+        self.samples = replace(
+            self.samples,
+            targets=torch.searchsorted(column_tensor, self.samples.targets),
+            logits=logits[:, column_tensor[column_tensor < logits.shape[1]]],
+            class_counts=torch.searchsorted(column_tensor, counts),
+        )
 
     def draw(self, count: int, generator: torch.Generator) -> StoredSamples:
         """Returns up to ``count`` different samples, images as float32 in [0, 1]; the buffer must not be empty."""
@@ -113,23 +168,39 @@ class ReplayBuffer:
             self.samples = StoredSamples(*(value.to(device) for value in _tensors_by_name(self.samples).values()))
 
     def state_dict(self) -> StateDict:
-        """Returns the stored samples, and the number of offered ones."""
-        state: StateDict = {"seen": self.offered_count}
-        return state if self.samples is None else state | _tensors_by_name(self.samples)
+        """Returns the samples of each site with their slots, and the number of offered ones, by ``part/name``."""
+        state: StateDict = {}
+        for position, (site, offered) in enumerate(self.offered.items()):
+            entries = {"offered": torch.tensor(offered), "position": torch.tensor(position)}
+            if self.samples is not None:
+                slots = (self.samples.sites == position).nonzero()[:, 0]
+                entries |= {"slots": slots, **_tensors_by_name(self.samples[slots])}
+                del entries["sites"]
+            state |= site_entries(PART, site, entries)
+        return state
 
     def load_state_dict(self, state: Mapping[str, Tensor | object], device: torch.device) -> None:
-        """Restores what ``state_dict`` returned; an empty state empties the buffer."""
-        offered_count = state.get("seen", 0)
-        assert isinstance(offered_count, int)
-        self.offered_count = offered_count
-        tensors = {name: value.to(device) for name, value in state.items() if isinstance(value, Tensor)}
-        self.samples = StoredSamples(*(tensors[name] for name in _TENSOR_NAMES)) if tensors else None
+        """Restores what ``state_dict`` returned; a state without the part empties the buffer."""
+        by_site = tensors_by_site(state, PART)
+        sites = sorted(by_site, key=lambda site: int(by_site[site]["position"]))
+        self.offered = {site: int(by_site[site]["offered"]) for site in sites}
+        self.samples = None
+        slots = []
+        for position, site in enumerate(sites):
+            tensors = {name: value.to(device) for name, value in by_site[site].items()}
+            if "slots" in tensors:
+                tensors["sites"] = torch.full_like(tensors["targets"], position)
+                samples = StoredSamples(*(tensors[name] for name in _TENSOR_NAMES))
+                self.samples = concatenate_samples(self.samples, samples)
+                slots.append(tensors["slots"])
+        if self.samples is not None:
+            self.samples = self.samples[torch.cat(slots).argsort()]
 
 
-def to_stored_samples(images: Tensor, targets: Tensor, logits: Tensor) -> StoredSamples:
+def to_stored_samples(images: Tensor, targets: Tensor, logits: Tensor, site_position: int) -> StoredSamples:
     """Returns samples as a buffer stores them: images in eight bit, logits in float32."""
-    class_counts = torch.full_like(targets, logits.shape[1])
-    return StoredSamples(to_uint8(images), targets, logits.detach().float(), class_counts)
+    class_counts, sites = torch.full_like(targets, logits.shape[1]), torch.full_like(targets, site_position)
+    return StoredSamples(to_uint8(images), targets, logits.detach().float(), class_counts, sites)
 
 
 def read_training_images(data: Data) -> tuple[Tensor, Tensor]:
@@ -147,15 +218,9 @@ def concatenate_samples(first: StoredSamples | None, second: StoredSamples) -> S
     """Returns both, one after the other; logits of fewer columns are padded with zeros."""
     if first is None:
         return second
-    pairs = ((first.images, second.images), (first.targets, second.targets), (first.class_counts, second.class_counts))
-    images, targets, class_counts = (torch.cat(pair) for pair in pairs)
     class_count = max(first.logits.shape[1], second.logits.shape[1])
-    return StoredSamples(
-        images,
-        targets,
-        torch.cat([_pad_logits(first.logits, class_count), _pad_logits(second.logits, class_count)]),
-        class_counts,
-    )
+    padded = (replace(samples, logits=_pad_logits(samples.logits, class_count)) for samples in (first, second))
+    return StoredSamples(*map(torch.cat, zip(*(_tensors_by_name(samples).values() for samples in padded), strict=True)))
 
 
 def _pad_logits(logits: Tensor, class_count: int) -> Tensor:
@@ -163,5 +228,5 @@ def _pad_logits(logits: Tensor, class_count: int) -> Tensor:
 
 
 def _tensors_by_name(samples: StoredSamples) -> dict[str, Tensor]:
-    fields = (samples.images, samples.targets, samples.logits, samples.class_counts)
+    fields = (samples.images, samples.targets, samples.logits, samples.class_counts, samples.sites)
     return dict(zip(_TENSOR_NAMES, fields, strict=True))

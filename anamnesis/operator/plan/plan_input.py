@@ -51,6 +51,7 @@ class ObservedSite:
         answered_counter: the highest counter of the updates of this site.
         is_missing: the champion was trained on this site, and the Site does not exist any more.
         held_back: which patients wait until there are enough, in words; empty where none does.
+        changes: local mode only: what the last ingest carried forward, left out as withdrawn, or found corrected.
         hold: local mode only: why the present data is not learned; empty where it may be.
     """
 
@@ -65,6 +66,7 @@ class ObservedSite:
     answered_counter: int = 0
     is_missing: bool = False
     held_back: str = ""
+    changes: str = ""
     hold: str = ""
 
     @property
@@ -140,6 +142,7 @@ class ObservedApproval:
         candidate: the version that this update gave; empty where there is no such update or version.
         report: digest of the report that the person read; empty where the approval names none.
         present_report: digest of the report about the version now; empty where the gate does not decide.
+        lacks_scores: whether the gate still waits for scores of the version.
         entry: the entry of the log that records the approval, or none.
         earlier_entry: number of the entry that records a deleted approval of the same name and content; 0 for none.
     """
@@ -153,6 +156,7 @@ class ObservedApproval:
     candidate: str = ""
     report: str = ""
     present_report: str = ""
+    lacks_scores: bool = False
     entry: LogEntry | None = None
     earlier_entry: int = 0
 

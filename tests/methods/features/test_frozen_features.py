@@ -84,9 +84,9 @@ def test_its_sums_are_those_of_every_sites_images_at_once() -> None:
                 features.append(space.extractor(batch.images).double())
                 targets.append(batch.targets)
         every, columns = torch.cat(features), torch.cat(targets)
-        torch.testing.assert_close(space.statistics.gram[:-1, :-1], every.T @ every)
+        torch.testing.assert_close(space.statistics.total.gram[:-1, :-1], every.T @ every)
         for column in range(5):
-            torch.testing.assert_close(space.statistics.means[column], every[columns == column].mean(0))
+            torch.testing.assert_close(space.statistics.total.means[column], every[columns == column].mean(0))
 
 
 def test_both_feature_spaces_average_their_log_probabilities() -> None:
@@ -107,7 +107,9 @@ def test_both_feature_spaces_average_their_log_probabilities() -> None:
 def test_a_version_gives_the_same_answers_when_it_is_read_again(frozen: FrozenFeatureKind, parts: set[str]) -> None:
     method, loaded = learned({"classifier.frozen_features": frozen}), make({"classifier.frozen_features": frozen})
     state = method.state_dict()
-    assert {name.split("/")[0] for name in state if "space/" in name} == parts
+    assert {name.split("/")[0] for name in state if "space." in name} == {
+        f"{part}.{site}" for part in parts for site in ("site-1", "site-2")
+    }
     loaded.load_state_dict(state, 5)
     torch.testing.assert_close(answers_of(loaded), answers_of(method))
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from builders.learning import FIRST, SECOND, SETTINGS, SPEC, bar_split, context_of, data_of, prototype_options
 
-from anamnesis.methods.base import TrainingStep
+from anamnesis.methods.base import TrainingStep, part_tensors
 from anamnesis.methods.classification import SoftmaxScope
 from anamnesis.methods.ewc_prototype import EWCPrototype
 from anamnesis.methods.features.saliency_maps import SaliencyTarget, activation_maps, unit_maps
@@ -15,6 +15,7 @@ from anamnesis.methods.features.task_groups import TaskGroups
 from anamnesis.methods.finetune import Finetune, FinetuneOptions
 from anamnesis.methods.fisher.diagonal import FisherKind, fisher_diagonal
 from anamnesis.methods.fisher.quadratic_penalty import PenaltyMerge, QuadraticPenalty
+from anamnesis.methods.fisher.site_penalties import SitePenalties
 from anamnesis.methods.fisher.task_fisher import FisherOptions, FisherScale, TaskFisher
 from anamnesis.methods.losses.elastic_weight_consolidation import (
     ElasticWeightConsolidationLoss,
@@ -64,6 +65,11 @@ def consolidation(method: EWCPrototype) -> ElasticWeightConsolidationLoss:
     return next(part for part in method.components if isinstance(part, ElasticWeightConsolidationLoss))
 
 
+def importance_of(method: EWCPrototype, site: str) -> dict[str, torch.Tensor]:
+    """The Fisher information that the method stores of a site."""
+    return part_tensors(method.state_dict(), f"ewc_fisher.{site}")
+
+
 def task_fisher(options: FisherOptions) -> TaskFisher:
     return TaskFisher(
         options=options,
@@ -97,11 +103,11 @@ def test_1_the_penalty_is_the_formula_and_zero_at_the_anchor(network: Classifier
 
 
 def test_1_new_rows_and_frozen_weights_are_held_by_nothing(network: Classifier) -> None:
-    quadratic = QuadraticPenalty(
-        {name: torch.ones_like(value) for name, value in weights(network).items()}, weights(network)
-    )
+    penalties = SitePenalties()
+    ones = {name: torch.ones_like(value) for name, value in weights(network).items()}
+    penalties.replace("site-1", network, ones, PenaltyMerge.ONLINE)
     network.head.grow(5, torch.Generator().manual_seed(2))
-    wider = quadratic.grow_to(network)
+    wider = penalties.of_others("site-2", network)
     assert wider.importance["head.weight"].shape == network.head.weight.shape
     assert wider.importance["head.weight"][2:].sum() == 0
     assert wider.importance["head.weight"][:2].min() == 1
@@ -116,38 +122,52 @@ def test_1_new_rows_and_frozen_weights_are_held_by_nothing(network: Classifier) 
     assert all(torch.equal(v, before[n]) for n, v in network.named_parameters() if n.startswith("backbone"))
 
 
-@pytest.mark.parametrize("decay", [1.0, 0.5])
-def test_3_the_sum_of_two_quadratics_is_one_up_to_a_constant(network: Classifier, decay: float) -> None:
+def test_3_the_sum_of_two_quadratics_is_one_up_to_a_constant(network: Classifier) -> None:
     first, second = random_quadratic(network, 0), random_quadratic(network, 1)
     first.importance["head.bias"].zero_()
     second.importance["head.bias"].zero_()
-    merged = first.merge(second, decay, PenaltyMerge.EXACT)
+    total = first.add(second)
     differences = []
     for seed in range(3):
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for value in network.parameters():
                 value.copy_(3 * torch.randn(value.shape, generator=generator))
-        merged_loss, first_loss, second_loss = (q.value(network).item() for q in (merged, first, second))
-        differences.append(decay * first_loss + second_loss - merged_loss)
+        total_loss, first_loss, second_loss = (q.value(network).item() for q in (total, first, second))
+        differences.append(first_loss + second_loss - total_loss)
     assert differences == pytest.approx([differences[0]] * 3, rel=1e-3)
     assert differences[0] > 1
-    assert torch.equal(merged.anchor["head.bias"], second.anchor["head.bias"])  # nothing weighs: the latest
+    assert torch.equal(total.anchor["head.bias"], second.anchor["head.bias"])  # nothing weighs: the latest
 
 
-def test_3_online_two_tasks_with_gamma_one_add_up(network: Classifier) -> None:
-    first, second = random_quadratic(network, 0), random_quadratic(network, 1)
-    merged = first.merge(second, 1.0, PenaltyMerge.ONLINE)
-    for name, value in merged.importance.items():
-        torch.testing.assert_close(value, first.importance[name] + second.importance[name])
-        assert torch.equal(merged.anchor[name], second.anchor[name])
+@pytest.mark.parametrize("merge", list(PenaltyMerge))
+def test_3_a_site_is_held_by_the_others_and_never_by_its_own_past(network: Classifier, merge: PenaltyMerge) -> None:
+    penalties, importances, anchors = SitePenalties(), {}, {}
+    for number, site in enumerate(("north", "south", "west")):
+        with torch.no_grad():
+            for value in network.parameters():
+                value.add_(0.1)
+        importances[site], anchors[site] = random_quadratic(network, number).importance, weights(network)
+        penalties.replace(site, network, importances[site], merge)
+    total = penalties.of_others("west", network)
+    for name, value in total.importance.items():
+        north, south = importances["north"][name], importances["south"][name]
+        torch.testing.assert_close(value, north + south)
+        exact = (north * anchors["north"][name] + south * anchors["south"][name]) / (north + south)
+        expected = exact if merge is PenaltyMerge.EXACT else weights(network)[name]
+        torch.testing.assert_close(total.anchor[name], expected)
+    penalties.replace("south", network, random_quadratic(network, 9).importance, merge)  # it returns: replaced
+    after = penalties.of_others("west", network).importance
+    for name, value in random_quadratic(network, 9).importance.items():
+        torch.testing.assert_close(after[name], importances["north"][name] + value)
+    assert not SitePenalties().of_others("north", network).importance
 
 
 @pytest.mark.parametrize("merging", list(PenaltyMerge))
 def test_3_two_trained_tasks_add_up(merging: PenaltyMerge) -> None:
     method = make({"consolidation.penalty": 10.0, "consolidation.decay": 0.5, "consolidation.merge": merging})
     learn(method, FIRST)
-    before = consolidation(method).quadratic_penalty
+    older = importance_of(method, "site-1")
     learn(method, FIRST, SECOND)
     context = context_of((FIRST, SECOND))
     fresh = fisher_diagonal(
@@ -158,11 +178,11 @@ def test_3_two_trained_tasks_add_up(merging: PenaltyMerge) -> None:
         generator=context.streams.generator("fisher"),
         image_limit=2000,
     )
-    after, older = consolidation(method).quadratic_penalty, before.grow_to(method.network)
+    later, decayed = importance_of(method, "site-2"), importance_of(method, "site-1")
     for name, value in fresh.items():
-        torch.testing.assert_close(after.importance[name], value + 0.5 * older.importance[name])
-    moved = any(not torch.equal(after.anchor[n], v) for n, v in weights(method.network).items())
-    assert moved is (merging is PenaltyMerge.EXACT)
+        torch.testing.assert_close(later[name], value)
+        torch.testing.assert_close(decayed[name], 0.5 * older[name])
+    assert bool(part_tensors(method.state_dict(), "ewc_anchor.site-1")) is (merging is PenaltyMerge.EXACT)
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
@@ -182,7 +202,7 @@ def test_8_a_proximal_step_holds_at_any_strength(optimiser: str) -> None:
         learn(method, FIRST, settings=settings)
         anchor = weights(method.network)
         if penalty:
-            important_masks = {n: v > 0.01 for n, v in consolidation(method).quadratic_penalty.importance.items()}
+            important_masks = {n: v > 0.01 for n, v in importance_of(method, "site-1").items()}
         learn(method, FIRST, SECOND, settings=settings)
         drifts.append({n: (v[: len(anchor[n])] - anchor[n]).abs() for n, v in weights(method.network).items()})
     unconstrained, constrained = drifts
@@ -234,14 +254,11 @@ def test_a_strong_penalty_keeps_important_weights_nearer(mode: PenaltyMode, stro
     def drift(penalty: float) -> float:
         method = make({"consolidation.penalty": 1e4, "consolidation.mode": mode})
         learn(method, FIRST)
-        quadratic = consolidation(method).quadratic_penalty
+        importance, anchor = importance_of(method, "site-1"), weights(method.network)
         consolidation(method).weight = penalty
         learn(method, FIRST, SECOND)
         moved = weights(method.network)
-        return sum(
-            float((quadratic.importance[n] * (moved[n][: len(v)] - v).square()).sum())
-            for n, v in quadratic.anchor.items()
-        )
+        return sum(float((importance[n] * (moved[n][: len(v)] - v).square()).sum()) for n, v in anchor.items())
 
     assert drift(strong) < 0.5 * drift(1e-9)
 
@@ -270,7 +287,7 @@ def test_the_decoder_is_held_only_by_the_reconstructions_fisher_information() ->
             {"consolidation.penalty": 1.0, "reconstruction.weight": 1.0, "fisher.reconstruction_probes": probes}
         )
         learn(method, FIRST)
-        assert bool(consolidation(method).quadratic_penalty.importance["decoder.last.weight"].any()) is is_constrained
+        assert bool(importance_of(method, "site-1")["decoder.last.weight"].any()) is is_constrained
 
 
 def test_the_proximal_penalty_is_logged_not_summed(network: Classifier) -> None:
@@ -288,15 +305,17 @@ def test_the_proximal_penalty_is_logged_not_summed(network: Classifier) -> None:
     assert method.log_metrics()["ewc"] == 50 * term.quadratic_penalty.value(method.network) > 0
 
 
-def test_batch_statistics_stay_from_the_second_task_on() -> None:
+def test_batch_statistics_stay_once_there_is_another_site() -> None:
     """No penalty holds them; a network whose statistics moved is not the one whose Fisher information was measured."""
     method = EWCPrototype(prototype_options(ALONE), NetworkSettings(size=(16, 16), width=8, norm="batch"), seed=0)
     statistics = []
-    for tasks in ((FIRST,), (FIRST, SECOND)):
+    for tasks in ((FIRST,), (FIRST,), (FIRST, SECOND)):
         learn(method, *tasks)
         statistics.append({name: value.clone() for name, value in method.network.named_buffers()})
-    assert statistics[0]["backbone.blocks.1.running_mean"].any()  # the first task did move them
-    assert all(torch.equal(value, statistics[1][name]) for name, value in statistics[0].items())
+    first, grown, second = (sets["backbone.blocks.1.running_mean"] for sets in statistics)
+    assert first.any()
+    assert not torch.equal(first, grown)  # the site alone grows: as at once
+    assert torch.equal(grown, second)
 
 
 @pytest.mark.parametrize("saliency_target", SaliencyTarget)
@@ -309,8 +328,8 @@ def test_saliencys_fisher_information_holds_what_moves_the_maps(saliency_target:
     for method in (plain, constrained):
         learn(method, FIRST)
     added_importance = {
-        name: consolidation(constrained).quadratic_penalty.importance[name] - value
-        for name, value in consolidation(plain).quadratic_penalty.importance.items()
+        name: importance_of(constrained, "site-1")[name] - value
+        for name, value in importance_of(plain, "site-1").items()
     }
     assert added_importance["head.weight"].abs().sum() == 0  # the rows of a map are given
     network, context = constrained.network, context_of((FIRST,))

@@ -1,5 +1,6 @@
 """Buffers of images: equal chances in the reservoir, equal classes in the balance, bytes that come back."""
 
+import pytest
 import torch
 
 from anamnesis.methods.replay.replay_buffer import ReplayBuffer, to_uint8
@@ -14,7 +15,7 @@ def numbered(start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor, torch.T
 def stream(capacity: int, seed: int, length: int = 40) -> ReplayBuffer:
     buffer, generator = ReplayBuffer(capacity), torch.Generator().manual_seed(seed)
     for start in range(0, length, 7):
-        buffer.offer(*numbered(start, min(start + 7, length)), generator)
+        buffer.offer(*numbered(start, min(start + 7, length)), "north", generator)
     return buffer
 
 
@@ -38,18 +39,18 @@ def test_a_short_stream_is_kept_whole() -> None:
 
 def test_logits_widen_and_say_how_many_they_were() -> None:
     buffer, generator = ReplayBuffer(10), torch.Generator().manual_seed(0)
-    buffer.offer(torch.zeros(2, 1, 4, 4), torch.zeros(2).long(), torch.ones(2, 2), generator)
-    buffer.offer(torch.zeros(3, 1, 4, 4), torch.ones(3).long(), torch.ones(3, 5), generator)
+    buffer.offer(torch.zeros(2, 1, 4, 4), torch.zeros(2).long(), torch.ones(2, 2), "north", generator)
+    buffer.offer(torch.zeros(3, 1, 4, 4), torch.ones(3).long(), torch.ones(3, 5), "north", generator)
     assert buffer.samples.class_counts.tolist() == [2, 2, 5, 5, 5]
     assert buffer.samples.logits.sum(1).tolist() == [2, 2, 5, 5, 5]
 
 
 def test_balance_keeps_equally_many_and_fills_up_with_what_there_is() -> None:
     buffer, generator = ReplayBuffer(12), torch.Generator().manual_seed(0)
-    buffer.balance(torch.zeros(30, 1, 4, 4, dtype=torch.uint8), torch.arange(30) % 2, generator)
+    buffer.balance(torch.zeros(30, 1, 4, 4, dtype=torch.uint8), torch.arange(30) % 2, "north", generator)
     assert buffer.samples.targets.bincount().tolist() == [6, 6]
     few = torch.tensor([2] * 20 + [3])  # class 3 has one image only
-    buffer.balance(torch.zeros(21, 1, 4, 4, dtype=torch.uint8), few, generator)
+    buffer.balance(torch.zeros(21, 1, 4, 4, dtype=torch.uint8), few, "south", generator)
     counts = buffer.samples.targets.bincount().tolist()
     assert sum(counts) == 12
     assert counts[3] == 1
@@ -67,3 +68,32 @@ def test_eight_bit_pixels_come_back_exactly_and_a_state_too() -> None:
     assert loaded.offered_count == 40
     assert len(drawn[0]) == 4
     assert torch.equal((drawn[0].images[:, 0, 0, 0] * 255).round().long(), drawn[0].targets)
+
+
+def test_a_site_that_returns_takes_its_samples_out_and_no_others() -> None:
+    buffer, generator = ReplayBuffer(10), torch.Generator().manual_seed(0)
+    for site, start in (("north", 0), ("south", 100), ("north", 4)):
+        buffer.offer(*numbered(start, start + 3), site, generator)
+    buffer.remove_site("north")
+    assert buffer.samples.targets.tolist() == [100, 101, 102]
+    assert buffer.is_of_site(buffer.samples, "south").all()
+    assert buffer.offered_count == 3
+    buffer.offer(*numbered(200, 220), "north", generator)
+    assert len(buffer) == 10  # the free slots were filled
+    assert buffer.is_of_site(buffer.samples, "north").tolist() == [number >= 200 for number in buffer.samples.targets]
+    buffer.remove_site("south")
+    buffer.remove_site("north")
+    assert buffer.samples is None
+    assert not buffer.state_dict()
+
+
+@pytest.mark.parametrize("removed", ["north", "south", ""])
+def test_a_buffer_of_several_sites_is_read_again_in_its_order(removed: str) -> None:
+    buffer, loaded, generator = ReplayBuffer(10), ReplayBuffer(10), torch.Generator().manual_seed(0)
+    for number, site in enumerate(("north", "south", "west")):
+        buffer.offer(*numbered(20 * number, 20 * number + 20), site, generator)
+    buffer.remove_site(removed)
+    loaded.load_state_dict(buffer.state_dict(), torch.device("cpu"))
+    assert torch.equal(loaded.samples.targets, buffer.samples.targets)
+    assert torch.equal(loaded.samples.sites, buffer.samples.sites)
+    assert loaded.offered == buffer.offered
