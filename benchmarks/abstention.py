@@ -24,7 +24,15 @@ from anamnesis.records import (
 from anamnesis.updates.answers import CaseAnswers, CaseOutputs, answer
 from anamnesis.updates.model import Experience, LoadedModel, VersionDescription
 from anamnesis.updates.site_features import LIMIT_SHARE, SiteFeatures, fit_distance_limit
-from benchmarks.scoreboard.sites import BenchmarkSite, Cases, HeldOut, SiteEntry, data_folder, read_site
+from benchmarks.scoreboard.sites import (
+    MAXIMUM_TRAINING_IMAGES,
+    BenchmarkSite,
+    Cases,
+    HeldOut,
+    SiteEntry,
+    data_folder,
+    read_site,
+)
 
 SITES = (
     SiteEntry("cxr_kermany", "pneumonia", ("normal", "pneumonia")),
@@ -42,9 +50,11 @@ LIMIT_PATIENTS = 5
 """One of so many training patients is held out for the limit."""
 
 
-def run(held_out: HeldOut = HeldOut.TEST) -> list[dict[str, object]]:
-    """Returns one row per site, and their mean."""
-    sites = [read_site(data_folder(), entry, held_out, SIZE) for entry in SITES]
+def run(
+    entries: Sequence[SiteEntry] = SITES, held_out: HeldOut = HeldOut.TEST, cap: int = MAXIMUM_TRAINING_IMAGES
+) -> list[dict[str, object]]:
+    """Returns one row per site, and their mean; each site has at most ``cap`` training images."""
+    sites = [read_site(data_folder(), entry, held_out, SIZE, cap) for entry in entries]
     measured = _MeasuredSites.of(sites)
     rows = [measured.row(site) for site in sites]
     numbers = [name for name in rows[0] if name not in ("site", "test images")]
