@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from anamnesis.evaluation.metrics import auroc
+from anamnesis.evaluation.metrics import area_metric
 from anamnesis.methods import Method, PredictionRequest, TaskContext, build_method
 from anamnesis.records import (
     Configuration,
@@ -169,4 +169,4 @@ def final_auroc(method: Method[object], site: BenchmarkSite) -> float:
     logits = method.predict(site.held_out.images.float(), PredictionRequest(columns)).logits
     assert logits is not None
     scores = (logits[:, columns[1]] - logits[:, columns[0]])[None]
-    return float(auroc(scores, (site.held_out.labels == 1)[None]))
+    return float(area_metric(scores, (site.held_out.labels == 1)[None], site.held_out.groups).value)
