@@ -61,6 +61,7 @@ from anamnesis.records.update_run import (
     UpdateResult,
     UpdateResultKind,
     UpdateTrigger,
+    describe_changes,
 )
 from anamnesis.records.version import UpdateCost, UpdateRecord, Version
 
@@ -135,6 +136,7 @@ __all__ = [
     "Version",
     "canonical_json",
     "decode",
+    "describe_changes",
     "digest_bytes",
     "digest_hex",
     "digest_json",

@@ -22,6 +22,7 @@ from anamnesis.evaluation.report import (
     report_json,
 )
 from anamnesis.methods import method_class
+from anamnesis.methods.site_state import site_of_part
 from anamnesis.records import (
     MINIMUM_CELL_PATIENTS,
     AnamnesisError,
@@ -45,6 +46,7 @@ from anamnesis.registry import (
 from anamnesis.registry.opening import sign_with
 from anamnesis.registry.registry_store import signing_of
 from anamnesis.registry.signature_verification import warn_about_unverified_entries
+from anamnesis.registry.versions import blob_key
 from anamnesis.snapshots import read_snapshot_manifest
 from anamnesis.snapshots.training_sets import find_training_set
 from anamnesis.storage import Store, open_store
@@ -58,7 +60,8 @@ _SHOWN_ENTRIES = {
     EntryKind.WITHDRAW,
     EntryKind.ISSUE_TEST_SET,
 }
-_DECISIONS = {EntryKind.PROMOTE, EntryKind.REJECT, EntryKind.SUPERSEDE}
+DECISION_KINDS = frozenset({EntryKind.PROMOTE, EntryKind.REJECT, EntryKind.SUPERSEDE})
+"""Entries of the log that decide on a version."""
 _UNSAFE = re.compile("[^A-Za-z0-9._-]")
 """Characters that a file's name does not get."""
 _FLOORS = {"IoURandom": "two unrelated maps", "IoUSameClass": "another image of the same class"}
@@ -158,6 +161,7 @@ def _report_model(subject: ReportSubject) -> tuple[ModelReport, tuple[tuple[Sali
             saliency_floors=floors,
             pictures=tuple(picture for picture, _ in readable_pictures),
             configuration=_configuration(store, model),
+            site_bytes=_site_bytes(store, model),
             log=tuple(_log_line(entry) for entry in entries if entry.kind in _SHOWN_ENTRIES),
         ),
         readable_pictures,
@@ -168,7 +172,7 @@ def _update_rows(store: Store, subject: ReportSubject, entries: Iterable[LogEntr
     """Returns every version, in the order of the first decisions; versions without a decision are last."""
     records = {record.version: record for record in list_update_records(store)}
     decision_entries: dict[str, LogEntry] = {}
-    for decision in (entry for entry in entries if entry.kind in _DECISIONS):
+    for decision in (entry for entry in entries if entry.kind in DECISION_KINDS):
         decision_entries.setdefault(decision.subject, decision)
     promoted = set(build_history(entries).promoted_versions)
     sites = {site.name: site for site in subject.sites}
@@ -225,10 +229,27 @@ def _class_patients(version: Version, site: SiteRef | None) -> dict[str, int | N
     return {name: None if name in hidden else count for name, count in counts.items()}
 
 
+def _version_in_use(model: ModelReport) -> str:
+    """Returns the version in use, or the last one; empty without any."""
+    return model.champion or (model.updates[-1].version if model.updates else "")
+
+
 def _configuration(store: Store, model: ModelReport) -> Mapping[str, object]:
-    """Returns the configuration of the version in use, or of the last one."""
-    digest = model.champion or (model.updates[-1].version if model.updates else "")
+    digest = _version_in_use(model)
     return read_version(store, digest).configuration if digest else {}
+
+
+def _site_bytes(store: Store, model: ModelReport) -> dict[str, int]:
+    """Returns site -> size of the parts that the version in use keeps for it."""
+    digest = _version_in_use(model)
+    if not digest:
+        return {}
+    sizes = {info.key: info.size for info in store.list("blobs/")}
+    site_sizes: dict[str, int] = {}
+    for part, blob in read_version(store, digest).parts.items():
+        if site := site_of_part(part):
+            site_sizes[site] = site_sizes.get(site, 0) + sizes.get(blob_key(blob), 0)
+    return site_sizes
 
 
 def _log_line(entry: LogEntry) -> LogLine:

@@ -2,16 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from builders.bar_images import bar_images
+from builders.gates import OPEN_POLICY
 
 from anamnesis import steps
 from anamnesis.records import (
     Configuration,
-    Enforcement,
     NetworkSettings,
     SiteConfig,
     SiteRef,
@@ -20,7 +19,7 @@ from anamnesis.records import (
     TrainingSettings,
     encode_object,
 )
-from anamnesis.registry import ApprovalMode, GatePolicy
+from anamnesis.registry import GatePolicy
 from anamnesis.snapshots import read_split_key
 from anamnesis.updates import UpdateRequest
 
@@ -29,13 +28,6 @@ TASKS = {
     "east": Task("rows", TaskType.CLASSIFICATION, ("top", "middle", "bottom"), "Accuracy"),
     "south": Task("bars", TaskType.CLASSIFICATION, ("left", "right"), "Accuracy"),
 }
-POLICY = GatePolicy(
-    floor=Decimal("0.3"),
-    margin=Decimal("1"),
-    approval=ApprovalMode.AUTOMATIC,
-    enforcement=Enforcement.ENFORCED,
-    minimum_test_patients=0,
-)
 
 
 @dataclass
@@ -44,7 +36,7 @@ class UpdateRunner:
 
     root: Path
     method: str = "finetune"
-    policy: GatePolicy = POLICY
+    policy: GatePolicy = OPEN_POLICY
     training: TrainingSettings = field(
         default_factory=lambda: TrainingSettings(epochs=2, batch_size=8, learning_rate=5e-3)
     )
