@@ -57,6 +57,7 @@ def context_of(number: int) -> TaskContext:
             f"site-{earlier}": find_class_indices(earlier_task, labels)
             for earlier, earlier_task in enumerate(tasks_so_far[:-1])
         },
+        is_returning=False,
         settings=TRAINING_SETTINGS,
         streams=RandomStreams(0, f"update-{number}"),
         read_file=read_file,
