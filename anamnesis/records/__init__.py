@@ -27,7 +27,6 @@ from anamnesis.records.errors import (
 from anamnesis.records.evaluation import (
     MINIMUM_CELL_PATIENTS,
     MINIMUM_TEST_PATIENTS,
-    Calibration,
     Evaluation,
     EvaluationDetails,
     EvaluationSet,
@@ -77,7 +76,6 @@ __all__ = [
     "WITHDRAWN",
     "WITHDRAWN_TEST_CASES",
     "AnamnesisError",
-    "Calibration",
     "Configuration",
     "ConflictError",
     "Criterion",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from builders.bar_images import bar_images
 from builders.gates import OPEN_POLICY
+from builders.split_images import split_images
 
 from anamnesis import steps
 from anamnesis.records import (
@@ -69,6 +70,13 @@ class UpdateRunner:
         folder.mkdir(parents=True, exist_ok=True)
         task = TASKS[site]
         (folder / "images.npz").write_bytes(bar_images(site, patients, seed, task.classes, rows=task.name == "rows"))
+
+    def write_split_images(self, images_per_patient: int = 1, contrast: int = 40, **sizes: int) -> None:
+        """Writes images of site ``north`` with declared splits; ``sizes`` are the numbers of patients."""
+        folder = self.root / "sources" / "north"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "images.npz").write_bytes(split_images(sizes, images_per_patient, contrast))
+        (self.root / "split.key").write_text("k" * 40)  # a random key would give another order of training
 
     def ingest(self, site: str) -> tuple[str, str]:
         if not (self.root / "sources" / site).exists():

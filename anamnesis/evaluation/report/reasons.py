@@ -39,7 +39,11 @@ def reason_sentences(decision: Decision) -> list[str]:
 
 
 def criterion_sentence(criterion: Criterion) -> str:
-    """Returns the result of a criterion as a sentence with its site, its patients and the drop they could have seen."""
+    """Returns the result of a criterion as a sentence: the gate's reason, else its numbers, with site and patients."""
+    if criterion.reason:
+        reason = criterion.reason.replace(criterion.metric, metric_label(criterion.metric)) if criterion.metric else ""
+        is_missing = criterion.result is CriterionResult.MISSING
+        return _as_sentence(("not evaluated yet: " if is_missing else "") + (reason or criterion.reason))
     if criterion.result is CriterionResult.MISSING:
         return f"{criterion.site}: {criterion_label(criterion)} is not evaluated yet."
     sentence = _drop_sentence(criterion) if criterion.name in DROPS else _limit_sentence(criterion)
@@ -78,21 +82,19 @@ def _drop_sentence(criterion: Criterion) -> str:
     measured = "" if value is None else f"; measured {_number(value)}{_interval(criterion)}{_on_patients(criterion)}"
     smallest = criterion.detectable
     excluded = "" if smallest is None else f". A loss below {_number(smallest)} could not be excluded"
-    cause = f". {_as_sentence(criterion.reason)}" if criterion.reason else "."
-    return f"it is not settled whether {metric} fell by more than {_limit(criterion)}{measured}{excluded}{cause}"
+    return f"it is not settled whether {metric} fell by more than {_limit(criterion)}{measured}{excluded}."
 
 
 def _limit_sentence(criterion: Criterion) -> str:
     label = metric_label(criterion.metric) if criterion.metric else criterion_label(criterion)
-    cause = f" {_as_sentence(criterion.reason)}" if criterion.reason else ""
     if criterion.value is None or criterion.limit is None:
         verdict = "failed" if criterion.result is CriterionResult.FAILED else "is not settled"
-        return f"{label} {verdict}.{cause}"
+        return f"{label} {verdict}."
     measured = f"{_number(criterion.value)}{_interval(criterion)}{_on_patients(criterion)}"
     side = "above" if criterion.is_limit_highest else "below"
     if criterion.result is CriterionResult.FAILED:
-        return f"{label} is {measured}, {side} the limit {_limit(criterion)}.{cause}"
-    return f"it is not settled whether {label} is {side} the limit {_limit(criterion)}; measured {measured}.{cause}"
+        return f"{label} is {measured}, {side} the limit {_limit(criterion)}."
+    return f"it is not settled whether {label} is {side} the limit {_limit(criterion)}; measured {measured}."
 
 
 def _interval(criterion: Criterion) -> str:
