@@ -37,12 +37,12 @@ class KilledError(Exception):
 def context_after(*visits: Visit, settings: TrainingSettings = SETTINGS) -> TaskContext:
     """The context of the last visit, after the others."""
     (site, task), labels = visits[-1], label_space(visited_task for _, visited_task in visits)
-    others = {name: find_class_indices(other_task, labels) for name, other_task in visits if name != site}
+    other_sites = {name: find_class_indices(other_task, labels) for name, other_task in visits if name != site}
     context = context_of((task,), settings)
     columns = find_class_indices(task, labels)
     is_returning = site in {name for name, _ in visits[:-1]}
     return replace(
-        context, site=site, labels=labels, class_indices=columns, other_sites=others, is_returning=is_returning
+        context, site=site, labels=labels, class_indices=columns, other_sites=other_sites, is_returning=is_returning
     )
 
 
