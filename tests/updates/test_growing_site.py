@@ -1,4 +1,4 @@
-"""A site that comes back, through snapshot and update: its parts are replaced, and its corrected labels are followed."""
+"""A site that comes back, through snapshot and update: its parts are replaced, corrected labels are followed."""
 
 from collections.abc import Callable
 from dataclasses import replace
