@@ -16,6 +16,7 @@ from anamnesis.cli.commands import (
     key,
     methods,
     operator,
+    patient,
     predict,
     registry,
     report,
@@ -128,4 +129,5 @@ for command_module in COMMAND_MODULES:
 app.add_typer(registry.app, name="registry")
 signing_key.register_commands(key.app)
 app.add_typer(testset.app, name="testset")
+app.add_typer(patient.app, name="patient")
 app.add_typer(key.app, name="key")

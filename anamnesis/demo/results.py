@@ -68,7 +68,7 @@ def _decision_lines(model: ModelReport) -> Iterator[str]:
 
 def _comparison_lines(report: ReportData) -> Iterator[str]:
     rows = [
-        [model.method, *(model.continual.get(PRIMARY, {}).get(key) for key in _SHOWN_METRICS.values())]
+        [model.method, *(model.compared.get(PRIMARY, {}).get(key) for key in _SHOWN_METRICS.values())]
         for model in report.models
     ]
     yield from format_table(["method", *_SHOWN_METRICS], rows)

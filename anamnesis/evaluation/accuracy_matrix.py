@@ -20,11 +20,13 @@ class AccuracyMatrix:
         update_tasks: the task of each update, in order: ``("A", "B", "A", "C")``.
         scores: scores[t][i] after update t on task ``tasks[i]``; none where not measured.
         baseline_scores: b, the score of the random initialisation by task, where measured.
+        counted_tasks: the tasks that means are over; all where it is none.
     """
 
     update_tasks: tuple[str, ...]
     scores: tuple[tuple[float | None, ...], ...]
     baseline_scores: Mapping[str, float] = field(default_factory=dict)
+    counted_tasks: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.update_tasks), len(self.tasks))
@@ -41,9 +43,17 @@ class AccuracyMatrix:
         return tuple(dict.fromkeys(self.update_tasks))
 
     @property
+    def counted(self) -> tuple[str, ...]:
+        """The tasks that means are over, in the order of their first updates."""
+        return self._only_counted(self.tasks)
+
+    @property
     def old_tasks(self) -> tuple[str, ...]:
-        """Tasks learned before the last update."""
-        return tuple(dict.fromkeys(self.update_tasks[:-1]))
+        """Counted tasks that were learned before the last update."""
+        return self._only_counted(dict.fromkeys(self.update_tasks[:-1]))
+
+    def _only_counted(self, tasks: Iterable[str]) -> tuple[str, ...]:
+        return tuple(task for task in tasks if self.counted_tasks is None or task in self.counted_tasks)
 
     def score(self, update: int, task: str) -> float | None:
         """Returns a[update, task]; updates count from 0."""
@@ -65,18 +75,20 @@ class AccuracyMatrix:
 
 def final_average(matrix: AccuracyMatrix) -> float | None:
     """Returns (1/T) sum_i a[T,i]. Source: Lopez-Paz and Ranzato, NeurIPS 2017, "ACC"."""
-    return _mean(matrix.final_score(task) for task in matrix.tasks)
+    return _mean(matrix.final_score(task) for task in matrix.counted)
 
 
 def average_incremental(matrix: AccuracyMatrix) -> float | None:
     """Returns (1/T) sum_t (1/t) sum_{i<=t} a[t,i]. Source: Rebuffi et al. (iCaRL), CVPR 2017."""
     tasks_so_far = (dict.fromkeys(matrix.update_tasks[: t + 1]) for t in range(len(matrix.update_tasks)))
-    return _mean(_mean(matrix.score(t, task) for task in tasks) for t, tasks in enumerate(tasks_so_far))
+    return _mean(
+        _mean(matrix.score(t, task) for task in tasks if task in matrix.counted) for t, tasks in enumerate(tasks_so_far)
+    )
 
 
 def learning_accuracy(matrix: AccuracyMatrix) -> float | None:
     """Returns (1/T) sum_i a[i,i]. Source: Riemer et al. (MER), ICLR 2019."""
-    return _mean(matrix.first_score(task) for task in matrix.tasks)
+    return _mean(matrix.first_score(task) for task in matrix.counted)
 
 
 def backward_transfer(matrix: AccuracyMatrix) -> float | None:
@@ -89,7 +101,7 @@ def forward_transfer(matrix: AccuracyMatrix) -> float | None:
 
     It needs the score on a task before its first update, and the score of the random initialisation.
     """
-    first_updates = {task: matrix.update_tasks.index(task) for task in matrix.tasks[1:]}
+    first_updates = {task: matrix.update_tasks.index(task) for task in matrix.tasks[1:] if task in matrix.counted}
     return _mean(
         _difference(matrix.score(t - 1, task), matrix.baseline_scores.get(task)) for task, t in first_updates.items()
     )
@@ -129,7 +141,7 @@ def intransigence(matrix: AccuracyMatrix, joint: AccuracyMatrix) -> float | None
             f"intransigence: joint training learned the tasks {list(joint.update_tasks)}, the method "
             f"{list(matrix.update_tasks)}; run both with the same sequence of tasks"
         )
-    return _mean(_difference(joint.first_score(task), matrix.first_score(task)) for task in matrix.tasks)
+    return _mean(_difference(joint.first_score(task), matrix.first_score(task)) for task in matrix.counted)
 
 
 def worst_retention(matrix: AccuracyMatrix) -> float | None:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 BINS = 15
-_LARGEST_SCALE = 32.0
+LARGEST_SCALE = 32.0
 _HALVINGS = 60
 
 
@@ -25,7 +25,7 @@ def fit_temperature(logits: Tensor, targets: Tensor) -> float:
         expected_scores = ((scores * scale).softmax(1) * finite_scores).sum(1)
         return float((expected_scores - true_scores).sum())
 
-    low, high = 1 / _LARGEST_SCALE, _LARGEST_SCALE
+    low, high = 1 / LARGEST_SCALE, LARGEST_SCALE
     for _ in range(_HALVINGS):
         middle = (low * high) ** 0.5
         low, high = (low, middle) if slope(middle) > 0 else (middle, high)

@@ -18,7 +18,8 @@ def fit_threshold(
 
     With 30 or more positive patients: the threshold with the highest specificity among those with a sensitivity of 0.90
     or more. With fewer: the one with the highest balanced accuracy. Each patient has the same weight. Of equal
-    thresholds, the one next to 0.5 is chosen. There is none where one of the two classes has no case.
+    thresholds the most sensitive one is chosen, and of these the one next to 0.5. There is none where one of the two
+    classes has no case.
 
     Args:
         probabilities: [N], of the second class.
@@ -41,8 +42,9 @@ def fit_threshold(
         quality = specificity.masked_fill(sensitivity.round(decimals=9) < MINIMUM_SENSITIVITY, -1.0)
     else:
         rule, quality = ThresholdRule.BALANCED_ACCURACY, sensitivity + specificity
-    quality = quality.round(decimals=9)
-    best_thresholds = thresholds[quality == quality.max()]
+    quality, sensitivity = quality.round(decimals=9), sensitivity.round(decimals=9)
+    is_best = quality == quality.max()
+    best_thresholds = thresholds[is_best & (sensitivity == sensitivity[is_best].max())]
     return float(best_thresholds[(best_thresholds - 0.5).abs().argmin()]), rule
 
 

@@ -5,6 +5,7 @@ A drop is the share of what only the reference gets right (*losses*) minus the s
 positive and a negative for an area under a ROC curve.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,18 +15,20 @@ from torch import Tensor
 from anamnesis.evaluation.class_recall import hidden_classes
 from anamnesis.evaluation.metrics import log_odds
 from anamnesis.evaluation.patient_intervals import (
-    PRIOR_PATIENTS,
     count_patients,
     index_patients,
     patient_variance,
     placements,
+    shrunk_ratio,
     sum_by_patient,
 )
 from anamnesis.evaluation.statistics import make_metric
 from anamnesis.records import PairedDifference, recall_metric
 
-_PAIRS = 4_000_000
-"""Pairs of cases that are compared at once: 32 MB."""
+_PAIRS = 1_000_000
+"""Pairs of cases that are compared at once."""
+_SMALLEST_AREA_RATIO = 0.5
+"""A case is in many pairs, of which a change of scores turns a few: their variance is below that of whole cases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,9 @@ def paired_differences(
         truth: of the same cases, in the same order.
         primary_metric: of the task: ``Accuracy``, ``BalancedAccuracy`` or ``AUROC``; another one is left out.
     """
-    drops = dict(_measure_drops(before, after, truth, primary_metric))
-    return tuple(_to_record(reference, metric, drop) for metric, drop in drops.items())
+    return tuple(
+        _to_record(reference, metric, drops) for metric, drops in _measure_drops(before, after, truth, primary_metric)
+    )
 
 
 def share_difference(
@@ -87,9 +91,8 @@ def share_difference(
         patients: [N], the pseudonym of the patient of each case.
     """
     is_member = torch.ones_like(is_right_before)[None]
-    return _to_record(
-        reference, metric, _share_drop(is_right_before, is_right_after, is_member, index_patients(patients))
-    )
+    drops = drops_of_shares(is_right_before, is_right_after, is_member, index_patients(patients))
+    return _to_record(reference, metric, drops)
 
 
 def mean_difference(
@@ -118,140 +121,167 @@ def mean_difference(
 
 
 @dataclass(frozen=True, slots=True)
-class _Drop:
-    """A drop of a share.
+class Drops:
+    """Drops of means of shares, with any leading dimensions.
 
     Attributes:
-        losses: share that only the reference gets right.
-        gains: share that only the version gets right.
-        influence: [N], influence values of the cases on losses - gains.
-        weights: [N], how much the estimate changes where a case turns from right to wrong.
-        is_changed: [N], the cases that are right in one version only, at least in a pair.
-        patient_index: [N].
+        losses: [...], share that only the reference gets right.
+        gains: [...], share that only the version gets right.
+        standard_errors: [...], of losses - gains, over patients.
+        effective_patients: [...], how many independent patients would give losses and gains this standard error.
+        patients: number of patients.
     """
 
-    losses: float
-    gains: float
-    influence: Tensor
-    weights: Tensor
-    is_changed: Tensor
-    patient_index: Tensor
+    losses: Tensor
+    gains: Tensor
+    standard_errors: Tensor
+    effective_patients: Tensor
+    patients: int
+
+
+def drops_of_shares(is_right_before: Tensor, is_right_after: Tensor, is_member: Tensor, patient_index: Tensor) -> Drops:
+    """Returns the drops of the mean over groups of the share of right cases.
+
+    Args:
+        is_right_before: [..., N], bool.
+        is_right_after: [..., N], bool.
+        is_member: [C, N], bool: the cases of each group.
+        patient_index: [N].
+    """
+    group_weights = is_member.double() / is_member.sum(1, keepdim=True) / len(is_member)
+    change = is_right_before.double() - is_right_after.double()
+    group_drops = change @ group_weights.T * len(is_member)
+    weights = group_weights.sum(0)
+    return _make_drops(
+        losses=change.clamp(min=0) @ weights,
+        gains=-change.clamp(max=0) @ weights,
+        influence=change * weights - group_drops @ group_weights,
+        weights=weights,
+        is_changed=(change != 0) & (weights > 0),
+        patient_index=patient_index,
+    )
+
+
+def drops_of_areas(scores_before: Tensor, scores_after: Tensor, is_positive: Tensor, patient_index: Tensor) -> Drops:
+    """Returns the drops of the mean over classes of areas under ROC curves.
+
+    Args:
+        scores_before: [..., C, N], higher for the class.
+        scores_after: [..., C, N].
+        is_positive: [C, N], bool; each row has both values.
+        patient_index: [N].
+    """
+    is_positive_everywhere = is_positive.expand(scores_before.shape)
+    change = placements(scores_before, is_positive_everywhere) - placements(scores_after, is_positive_everywhere)
+    positives, negatives = is_positive.sum(1, keepdim=True), (~is_positive).sum(1, keepdim=True)
+    class_weights = torch.where(is_positive, 1 / positives, 1 / negatives).double() / len(is_positive)
+    drops = (change * is_positive).sum(-1, keepdim=True) / positives
+    losses, gains = _changed_pairs(scores_before, scores_after, is_positive_everywhere)
+    return _make_drops(
+        losses=losses.mean(-1),
+        gains=gains.mean(-1),
+        influence=(class_weights * (change - drops)).sum(-2),
+        weights=class_weights.sum(0),
+        is_changed=(change != 0).any(-2),
+        patient_index=patient_index,
+        smallest_ratio=_SMALLEST_AREA_RATIO,
+    )
+
+
+def _make_drops(
+    losses: Tensor,
+    gains: Tensor,
+    influence: Tensor,
+    weights: Tensor,
+    is_changed: Tensor,
+    patient_index: Tensor,
+    smallest_ratio: float = 1.0,
+) -> Drops:
+    """Adds up the cases of each patient.
+
+    Where nothing has changed, the effective number of patients is their number, less where they have different weights,
+    as if all images of a patient would change together.
+
+    Args:
+        losses: [...].
+        gains: [...].
+        influence: [..., N], influence values of the cases on losses - gains.
+        weights: [N], how much the mean changes where a case turns from right to wrong.
+        is_changed: [..., N], bool: the cases whose answer or rank has changed.
+        patient_index: [N].
+        smallest_ratio: smallest variance, by that of images which change independently of each other.
+    """
+    patient_weights = sum_by_patient(weights, patient_index)
+    patients, cases = (values.sum() / values.square().sum() for values in (patient_weights, weights))
+    count = (patient_weights > 0).sum()
+    variance = patient_variance(sum_by_patient(influence, patient_index), count)
+    share_variance = (losses + gains - (losses - gains).square()) / (patients - 1).clamp(min=1)
+    measured = torch.where(share_variance > 0, variance / share_variance.clamp(min=1e-300), 1.0)
+    changed_patients = (sum_by_patient(is_changed, patient_index) > 0).sum(-1).double()
+    return Drops(
+        losses=losses,
+        gains=gains,
+        standard_errors=variance.sqrt(),
+        effective_patients=patients / shrunk_ratio(measured, changed_patients, smallest_ratio * patients / cases),
+        patients=int(count),
+    )
 
 
 def _measure_drops(
     before: ScoredCases, after: ScoredCases, truth: CaseTruth, primary_metric: str
-) -> Iterator[tuple[str, _Drop]]:
+) -> Iterator[tuple[str, Drops]]:
     targets, patient_index = truth.targets.cpu().long(), index_patients(truth.patients)
     is_true_class = targets == torch.arange(len(truth.classes))[:, None]
     is_present = is_true_class.any(1)
     is_right_before, is_right_after = (cases.answers.cpu() == targets for cases in (before, after))
     if primary_metric == "Accuracy":
         everyone = torch.ones_like(targets, dtype=torch.bool)[None]
-        yield primary_metric, _share_drop(is_right_before, is_right_after, everyone, patient_index)
+        yield primary_metric, drops_of_shares(is_right_before, is_right_after, everyone, patient_index)
     if primary_metric == "BalancedAccuracy":
-        yield primary_metric, _share_drop(is_right_before, is_right_after, is_true_class[is_present], patient_index)
+        yield primary_metric, drops_of_shares(is_right_before, is_right_after, is_true_class[is_present], patient_index)
     if int(is_present.sum()) > 1:
         scores_before, scores_after = (
             log_odds(cases.logits.detach().double().cpu())[is_present] for cases in (before, after)
         )
-        yield "AUROC", _area_drop(scores_before, scores_after, is_true_class[is_present], patient_index)
+        yield "AUROC", drops_of_areas(scores_before, scores_after, is_true_class[is_present], patient_index)
     patient_counts = {
         name: count_patients(patient_index[rows]) for name, rows in zip(truth.classes, is_true_class, strict=True)
     }
     hidden = hidden_classes(patient_counts)
     for name, rows in zip(truth.classes, is_true_class, strict=True):
         if name not in hidden:
-            yield recall_metric(name), _share_drop(is_right_before, is_right_after, rows[None], patient_index)
+            yield recall_metric(name), drops_of_shares(is_right_before, is_right_after, rows[None], patient_index)
 
 
-def _share_drop(is_right_before: Tensor, is_right_after: Tensor, is_member: Tensor, patient_index: Tensor) -> _Drop:
-    """Returns the drop of the mean over groups of the share of right cases.
+def _changed_pairs(before: Tensor, after: Tensor, is_positive: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the shares [...] of pairs of a positive and a negative that are lost, and gained; a tie is half right."""
+    losses, gains = (torch.zeros(before.shape[:-1], dtype=torch.float64) for _ in range(2))
+    for row in itertools.product(*map(range, before.shape[:-1])):
+        positives, negatives = (
+            torch.stack([scores[row][rows] for scores in (before, after)])
+            for rows in (is_positive[row], ~is_positive[row])
+        )
+        pairs = 2 * positives.shape[1] * negatives.shape[1]
+        for chunk in torch.split(positives, max(1, _PAIRS // negatives.shape[1]), dim=1):
+            signs = (chunk[:, :, None] > negatives[:, None]).char() - (chunk[:, :, None] < negatives[:, None]).char()
+            change = signs[0] - signs[1]
+            losses[row] += change.clamp(min=0).sum() / pairs
+            gains[row] -= change.clamp(max=0).sum() / pairs
+    return losses, gains
 
-    Args:
-        is_right_before: [N], bool.
-        is_right_after: [N], bool.
-        is_member: [C, N], bool: the cases of each group.
-        patient_index: [N].
-    """
-    weights = is_member.double() / is_member.sum(1, keepdim=True) / len(is_member)
-    change = is_right_before.double() - is_right_after.double()
-    drops = (weights * change).sum(1, keepdim=True) * len(is_member)
-    return _Drop(
-        losses=float((weights * change.clamp(min=0)).sum()),
-        gains=float((weights * -change.clamp(max=0)).sum()),
-        influence=(weights * (change - drops)).sum(0),
-        weights=weights.sum(0),
-        is_changed=(change != 0) & is_member.any(0),
-        patient_index=patient_index,
+
+def _to_record(reference: str, metric: str, drops: Drops) -> PairedDifference:
+    losses, gains, standard_error, effective_patients = (
+        make_metric(float(values), 0).value
+        for values in (drops.losses, drops.gains, drops.standard_errors, drops.effective_patients)
     )
-
-
-def _area_drop(scores_before: Tensor, scores_after: Tensor, is_positive: Tensor, patient_index: Tensor) -> _Drop:
-    """Returns the drop of the mean of areas under ROC curves, with scores and ``is_positive`` of [C, N]."""
-    change = placements(scores_before, is_positive) - placements(scores_after, is_positive)
-    positives, negatives = is_positive.sum(1, keepdim=True), (~is_positive).sum(1, keepdim=True)
-    weights = torch.where(is_positive, 1 / positives, 1 / negatives).double() / len(is_positive)
-    drops = (change * is_positive).sum(1, keepdim=True) / positives
-    pairs = [
-        _changed_pairs(before, after, rows)
-        for before, after, rows in zip(scores_before, scores_after, is_positive, strict=True)
-    ]
-    losses, gains, is_changed = zip(*pairs, strict=True)
-    return _Drop(
-        losses=sum(losses) / len(losses),
-        gains=sum(gains) / len(gains),
-        influence=(weights * (change - drops)).sum(0),
-        weights=weights.sum(0),
-        is_changed=torch.stack(is_changed).any(0),
-        patient_index=patient_index,
-    )
-
-
-def _changed_pairs(before: Tensor, after: Tensor, is_positive: Tensor) -> tuple[float, float, Tensor]:
-    """Returns the shares of pairs that are lost and gained, and the cases [N] that are in one; ties are half right."""
-    losses, gains, is_changed = 0.0, 0.0, torch.zeros_like(is_positive)
-    negatives = (~is_positive).nonzero()[:, 0]
-    for rows in torch.split(is_positive.nonzero()[:, 0], max(1, _PAIRS // len(negatives))):
-        rights = [
-            (scores[rows, None] - scores[negatives]).nan_to_num(0.0).sign() / 2 for scores in (before, after)
-        ]  # equal infinite scores are a tie
-        change = rights[0] - rights[1]
-        losses, gains = losses + float(change.clamp(min=0).sum()), gains - float(change.clamp(max=0).sum())
-        is_changed[rows] |= change.any(1)
-        is_changed[negatives] |= change.any(0)
-    pairs = int(is_positive.sum()) * len(negatives)
-    return losses / pairs, gains / pairs, is_changed
-
-
-def _to_record(reference: str, metric: str, drop: _Drop) -> PairedDifference:
-    is_member = drop.weights > 0
-    patients = count_patients(drop.patient_index[is_member])
-    influence = sum_by_patient(drop.influence, drop.patient_index)
-    variance = float(patient_variance(influence, torch.tensor(patients)))
-    losses, gains = (make_metric(share, 0).value for share in (drop.losses, drop.gains))
     return PairedDifference(
         reference=reference,
         metric=metric,
         drop=losses - gains,
-        standard_error=make_metric(variance**0.5, 0).value,
-        effective_patients=make_metric(_effective_patients(drop, variance), 0).value,
-        patients=patients,
+        standard_error=standard_error,
+        effective_patients=effective_patients,
+        patients=drops.patients,
         losses=losses,
         gains=gains,
     )
-
-
-def _effective_patients(drop: _Drop, variance: float) -> float:
-    """Returns how many independent patients would give the shares of losses and gains their variance.
-
-    Where nothing has changed: the number of patients, less where they have different weights, as if all images of a
-    patient would change together. Few changed patients say little about that, so it keeps the weight of
-    ``PRIOR_PATIENTS``.
-    """
-    patient_weights = sum_by_patient(drop.weights, drop.patient_index)
-    patients, cases = (float(weights.sum() / weights.square().sum()) for weights in (patient_weights, drop.weights))
-    share_variance = (drop.losses + drop.gains - (drop.losses - drop.gains) ** 2) / max(patients - 1, 1.0)
-    changed_patients = count_patients(drop.patient_index[drop.is_changed])
-    measured = variance / share_variance if share_variance > 0 else 1.0
-    ratio = (changed_patients * measured + PRIOR_PATIENTS) / (changed_patients + PRIOR_PATIENTS)
-    return patients / max(ratio, patients / cases)

@@ -14,8 +14,10 @@ from torch import Tensor
 
 from anamnesis.registry.student_t import t_quantile
 
-PRIOR_PATIENTS = 4.0
+_PRIOR_PATIENTS = 2.0
 """Patients' worth of belief that all images of a patient agree. Few errors say little about how they cluster."""
+_SMALLEST_AREA_RATIO = 0.25
+"""Of the variance of an area to that of Hanley and McNeil, where scores are distributed otherwise than they assume."""
 _HALVINGS = 50
 
 
@@ -170,8 +172,8 @@ def area_intervals(estimates: Estimates) -> tuple[Tensor, Tensor]:
     ratio r of the variance over patients to it. At an area of 1 the width is positive.
     """
     areas, sizes = estimates.values, estimates.sizes
-    ratio = _variance_ratio(estimates, _area_variance(areas, sizes))
-    reach = _quantiles(estimates.patients - 1).square() * ratio
+    ratio = _variance_ratio(estimates, _area_variance(areas, sizes), _SMALLEST_AREA_RATIO)
+    reach = _quantiles(_variance_degrees(estimates)).square() * ratio
 
     def boundary(outside: Tensor) -> Tensor:
         inside = areas
@@ -207,17 +209,38 @@ def mean_interval(estimates: Estimates, ends: tuple[Tensor, Tensor]) -> tuple[Te
     return (mean - below).clamp(min=0), (mean + above).clamp(max=1)
 
 
-def _variance_ratio(estimates: Estimates, independent_variance: Tensor) -> Tensor:
-    """Returns the variance over patients by that of independent patients, 1 where no patient shows how errors cluster.
+def shrunk_ratio(measured: Tensor, informative: Tensor, smallest: Tensor) -> Tensor:
+    """Returns a ratio [...] of the variance over patients to the one where all images of a patient agree.
 
-    It is the mean of the measured ratio, with the weight of the patients that show it, and of 1, with the weight of
-    ``PRIOR_PATIENTS``; it is at least the ratio of independent images.
+    It is the geometric mean of the measured ratio, with the weight of the patients that show it, and of 1, with the
+    weight of two patients. The constant is chosen by simulation: ``tests/evaluation/test_patient_intervals.py``.
+
+    Args:
+        measured: [...], 0 or more.
+        informative: [...], see ``Estimates``.
+        smallest: [...], the ratio of independent images.
     """
+    weight = informative / (informative + _PRIOR_PATIENTS)
+    return torch.maximum(torch.maximum(measured, smallest) ** weight, smallest)
+
+
+def _variance_ratio(estimates: Estimates, independent_variance: Tensor, smallest: float = 1.0) -> Tensor:
     variance = patient_variance(estimates.influence, estimates.patients)
     measured = torch.where(independent_variance > 0, variance / independent_variance.clamp(min=1e-300), 1.0)
-    weight = estimates.informative.double()
-    ratio = (weight * measured + PRIOR_PATIENTS) / (weight + PRIOR_PATIENTS)
-    return torch.maximum(ratio, (estimates.sizes / estimates.cases).amin(-1))
+    least = smallest * (estimates.sizes / estimates.cases).amin(-1)
+    return shrunk_ratio(measured, estimates.informative.double(), least)
+
+
+def _variance_degrees(estimates: Estimates) -> Tensor:
+    """Returns the degrees of freedom [...] of a variance over patients, from 2 to their number less one.
+
+    2 / (sum d^4 / (sum d^2)^2 - 1 / P): fewer where few patients have most of the influence d (Satterthwaite, Biom.
+    Bull. 2 (1946) 110, with the variance of a sample variance). Rounded to whole numbers.
+    """
+    squares, patients = estimates.influence.square(), estimates.patients.double()
+    concentration = squares.square().sum(-1) / squares.sum(-1).square().clamp(min=1e-300)
+    degrees = 2 / (concentration - 1 / patients).clamp(min=1e-9)
+    return torch.minimum(degrees.clamp(min=2), patients - 1).round()
 
 
 def _area_variance(areas: Tensor, sizes: Tensor) -> Tensor:

@@ -10,9 +10,10 @@ from anamnesis.operator.api.candidate_report import CandidateReport
 from anamnesis.operator.candidate_reports import CandidateScores, build_candidate_report
 from anamnesis.operator.plan import PlannedModelStatus, SiteState
 from anamnesis.operator.requests import gate_policy
+from anamnesis.records import Decision
 from anamnesis.records.timestamps import utc_now
-from anamnesis.registry import Log, evaluate_gate, read_evaluations, read_version
-from anamnesis.registry.promotion import reference_scores
+from anamnesis.registry import Log, RequiredTestSet, evaluate_gate, list_versions, read_evaluations, read_version
+from anamnesis.updates.reporting import DECISION_KINDS
 from anamnesis.updates.required_tests import required_tests
 
 _STATES_WITH_CANDIDATE = (SiteState.AWAITING_APPROVAL, SiteState.AWAITING_EVALUATIONS)
@@ -41,18 +42,35 @@ def waiting_reports(
     }
 
 
+def decisions_of_open_versions(selected_model: SelectedModel) -> Mapping[str, Decision]:
+    """Returns what the gate says now about each version that the log does not decide on.
+
+    Versions of sites that are not in the files are left out: their test sets are not known here.
+    """
+    context = selected_model.local_context("")
+    observation, _, _ = observe_and_plan(context, make_site_inspector(selected_model), utc_now)
+    store = context.registry
+    decided = {entry.subject for entry in Log(store).entries() if entry.kind in DECISION_KINDS}
+    open_versions = [digest for digest in list_versions(store) if digest not in decided]
+    return {
+        digest: evaluate_gate(
+            store, digest, gate_policy(context.model.resource.spec), _required_tests(context, observation, site)
+        )
+        for digest in open_versions
+        if (site := read_version(store, digest).site) in observation.site_contents
+    }
+
+
+def _required_tests(context: LocalContext, observation: LocalObservation, site: str) -> list[RequiredTestSet]:
+    request = build_update_request(context, observation, site)
+    return required_tests(request, observation.site_contents[site].test_set)
+
+
 def _build_report(context: LocalContext, observation: LocalObservation, digest: str) -> CandidateReport:
     store = context.registry  # reads signed evaluations only, where records are signed
-    version, history = read_version(store, digest), Log(store).history()
-    request = build_update_request(context, observation, version.site)
-    tests = required_tests(request, observation.site_contents[version.site].test_set)
+    version = read_version(store, digest)
+    tests = _required_tests(context, observation, version.site)
     policy = gate_policy(context.model.resource.spec)
-    promoted = (
-        evaluation
-        for other_version in history.promoted_versions
-        if other_version != digest
-        for evaluation in read_evaluations(store, other_version)
-    )
     scores = CandidateScores(
         version=digest,
         base=version.base,
@@ -60,6 +78,5 @@ def _build_report(context: LocalContext, observation: LocalObservation, digest: 
         criteria=evaluate_gate(store, digest, policy, tests).criteria,
         evaluations=read_evaluations(store, digest),
         base_evaluations=read_evaluations(store, version.base) if version.base else (),
-        best_scores=reference_scores(promoted, tests),
     )
     return build_candidate_report(scores)

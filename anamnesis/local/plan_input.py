@@ -25,6 +25,7 @@ class SiteContents:
         held_back: which patients of the snapshot an update does not learn yet, in words; empty for none.
         problem: why source or store is not readable, or empty.
         hold: why the present data is not learned; empty where it may be.
+        changes: what the last ingest carried forward, left out as withdrawn, or found corrected, in words.
         corrected_labels: number of cases of the test set whose label in the source is another one now.
     """
 
@@ -35,6 +36,7 @@ class SiteContents:
     held_back: str = ""
     corrected_labels: int = 0
     hold: str = ""
+    changes: str = ""
 
 
 InspectSite = Callable[[LoadedResource[Site]], SiteContents]
@@ -89,7 +91,9 @@ def observe_local(
             observed_sites[name] = ObservedSite(hold=contents.hold)
             continue
         if _is_learned(name, contents, [version for _, version in lineage]):
-            observed_sites[name] = ObservedSite(is_learned=True, problem=contents.problem, held_back=contents.held_back)
+            observed_sites[name] = ObservedSite(
+                is_learned=True, problem=contents.problem, held_back=contents.held_back, changes=contents.changes
+            )
             continue
         request = update_request(model, sites[name], split_key="", base=champion, learned_sites=learned_refs, author="")
         tests = required_tests(request, contents.test_set, contents.corrected_labels)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from anamnesis.local.candidate_reports import decisions_of_open_versions
 from anamnesis.local.context import SelectedModel
 from anamnesis.local.sources import make_site_inspector
 from anamnesis.operator.addresses import registry_url
@@ -31,4 +32,5 @@ def _report_subject(selected_model: SelectedModel) -> ReportSubject:
         configuration(model.resource.spec).method,
         SigningSettings(public_keys=public_keys(model.resource.spec)),
     )
-    return ReportSubject(model.name, method, registry_url(model), sites, signing)
+    pending = decisions_of_open_versions(selected_model)
+    return ReportSubject(model.name, method, registry_url(model), sites, signing, pending)

@@ -1,5 +1,9 @@
-"""A person's changes of a site's frozen data: the next test set, and another split key. Both are logged."""
+"""A person's changes of a site's data: the next test set and another split key, both logged; withdrawn patients.
 
+Withdrawals stay in the site's own store: a registry that names their number or their time would say who they are.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -8,6 +12,7 @@ from anamnesis.local.progress import Reporter
 from anamnesis.operator.addresses import store_url
 from anamnesis.operator.api import LoadedResource, Site
 from anamnesis.records import EntryKind, LogEntry
+from anamnesis.records.timestamps import format_timestamp, utc_now
 from anamnesis.registry import Log, record_site_change
 from anamnesis.storage import open_store
 
@@ -56,6 +61,46 @@ class ReplacedKey:
     recognised: int
     held_out: int
     is_new_entry: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawnPatients:
+    """The patients of one command.
+
+    Attributes:
+        site: name of the site.
+        patients: number of patient numbers.
+        stored_patients: how many of them have samples in the site's store.
+        tested_patients: how many of them are in the test set in force.
+    """
+
+    site: str
+    patients: int
+    stored_patients: int
+    tested_patients: int
+
+
+def withdraw_site_patients(
+    selected_model: SelectedModel, site: LoadedResource[Site], identifiers: Iterable[str], *, author: str, reason: str
+) -> WithdrawnPatients:
+    """Withdraws patients of a site. A repeated call changes nothing.
+
+    Raises:
+        AnamnesisError: there is no number, or the store is not readable.
+    """
+    from anamnesis import snapshots
+
+    store = open_store(store_url(site))
+    key = snapshots.read_site_key(store, site.name, selected_model.split_key(site))
+    withdrawal = snapshots.withdraw_patients(
+        store, key, site.name, identifiers, author=author, reason=reason, recorded_at=format_timestamp(utc_now())
+    )
+    return WithdrawnPatients(
+        site.name,
+        withdrawal.patients,
+        stored_patients=withdrawal.stored_patients,
+        tested_patients=withdrawal.tested_patients,
+    )
 
 
 def list_test_set_summaries(selected_model: SelectedModel, site: LoadedResource[Site]) -> tuple[TestSetSummary, ...]:

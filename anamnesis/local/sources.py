@@ -12,7 +12,7 @@ from anamnesis.local.progress import Reporter
 from anamnesis.local.updates import create_split_key
 from anamnesis.operator.addresses import store_url
 from anamnesis.operator.api import LoadedResource, Site
-from anamnesis.records import CORRECTED_TEST_LABELS, AnamnesisError, InputError, encode_object
+from anamnesis.records import CORRECTED_TEST_LABELS, AnamnesisError, InputError, describe_changes, encode_object
 from anamnesis.storage import open_store
 
 
@@ -53,6 +53,7 @@ def make_site_inspector(
                 held_back=selection.held_back_text,
                 corrected_labels=corrected_labels,
                 hold=ingest_result.hold,
+                changes=describe_changes(ingest_result.counts, masked_counts=()),
             )
         except AnamnesisError as error:  # the site's status reports it; the other sites continue
             return SiteContents("", test_set, str(error))

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Literal
 
 from anamnesis.operator.api.candidate_report import (
+    MAXIMUM_CRITERIA,
     MAXIMUM_RECALLS,
     CandidateReport,
     ClassRecall,
@@ -29,7 +30,8 @@ from anamnesis.records import (
     recall_metric,
 )
 from anamnesis.registry import RequiredTestSet
-from anamnesis.registry.gate import FORGETTING, ReferenceScores
+from anamnesis.registry.first_scores import difference_to_first
+from anamnesis.registry.gate import FORGETTING
 
 Detail = Literal["Full", "Rounded", "Hidden"]
 _ROUNDED = Decimal("0.01")
@@ -53,7 +55,6 @@ class CandidateScores:
         criteria: of the gate's decision.
         evaluations: of the candidate.
         base_evaluations: of its base.
-        best_scores: best scores of promoted versions.
     """
 
     version: str
@@ -62,7 +63,6 @@ class CandidateScores:
     criteria: Sequence[Criterion]
     evaluations: Iterable[Evaluation]
     base_evaluations: Iterable[Evaluation]
-    best_scores: ReferenceScores
 
 
 def report_marker(digest: str) -> str:
@@ -73,11 +73,25 @@ def report_marker(digest: str) -> str:
 def build_candidate_report(scores: CandidateScores) -> CandidateReport:
     """Returns the report."""
     after, before = (_by_test_set(each, scores.tests) for each in (scores.evaluations, scores.base_evaluations))
-    comparisons = [_compare(test, before, after, scores.best_scores) for test in scores.tests]
+    comparisons = [_compare(test, before, after, scores.base or "") for test in scores.tests]
     detail_by_site = {comparison.site: comparison.detail for comparison in comparisons}
-    criteria = [_criterion_line(each, detail_by_site.get(each.site, "Hidden")) for each in scores.criteria]
-    fields = {"version": scores.version, "base": scores.base, "tasks": comparisons, "criteria": criteria}
+    listed = sorted(scores.criteria, key=_has_passed)[:MAXIMUM_CRITERIA] if _has_many(scores) else scores.criteria
+    fields = {
+        "version": scores.version,
+        "base": scores.base,
+        "tasks": comparisons,
+        "criteria": [_criterion_line(each, detail_by_site.get(each.site, "Hidden")) for each in listed],
+        "criteria_not_listed": len(scores.criteria) - len(listed),
+    }
     return CandidateReport.model_validate(fields, by_name=True, by_alias=False)
+
+
+def _has_many(scores: CandidateScores) -> bool:
+    return len(scores.criteria) > MAXIMUM_CRITERIA
+
+
+def _has_passed(criterion: Criterion) -> bool:
+    return criterion.result in (CriterionResult.PASSED, CriterionResult.NOT_APPLICABLE)
 
 
 def _by_test_set(evaluations: Iterable[Evaluation], tests: Sequence[RequiredTestSet]) -> dict[str, Evaluation]:
@@ -101,13 +115,14 @@ def _compare(
     test: RequiredTestSet,
     before: Mapping[str, Evaluation],
     after: Mapping[str, Evaluation],
-    best_scores: ReferenceScores,
+    base: str,
 ) -> TaskComparison:
     metric, evaluations = test.task.primary_metric, (before.get(test.test_set), after.get(test.test_set))
     measured = [evaluation for evaluation in evaluations if evaluation]
     detail = _detail(test, measured)
     old_score, new_score = (_score(evaluation, metric, detail) for evaluation in evaluations)
-    best_score = _shown(best_scores.get((test.test_set, metric)), detail)
+    first = difference_to_first(evaluations[1], metric, base) if evaluations[1] else None
+    drop = _shown(first.drop if first else None, detail)
     recalls = _recalls(test, *evaluations) if detail == "Full" else []
     patients = min((evaluation.patients for evaluation in measured), default=0)
     fields = {
@@ -119,8 +134,8 @@ def _compare(
         "patients": patients if patients >= MINIMUM_CELL_PATIENTS else 0,
         "before": old_score,
         "after": new_score,
-        "best_score": _text(best_score),
-        "forgetting": None if best_score is None or new_score is None else str(best_score - new_score.value),
+        "first_score": None if drop is None or new_score is None else str(new_score.value + drop),
+        "forgetting": _text(drop),
         "recalls": recalls,
         "classes_without_recall": _class_count(test) - len(recalls),
         "detail": detail,
@@ -148,7 +163,13 @@ def _score(evaluation: Evaluation | None, metric: str, detail: Detail) -> Score 
 
 
 def _to_score(metric: Metric) -> Score:
-    fields = {"value": str(metric.value), "low": _text(metric.low), "high": _text(metric.high), "cases": metric.n}
+    fields = {
+        "value": str(metric.value),
+        "low": _text(metric.low),
+        "high": _text(metric.high),
+        "cases": metric.n,
+        "patients": metric.patients if metric.patients >= MINIMUM_CELL_PATIENTS else 0,
+    }
     return Score.model_validate(fields, by_name=True, by_alias=False)
 
 

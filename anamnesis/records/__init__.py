@@ -27,7 +27,6 @@ from anamnesis.records.errors import (
 from anamnesis.records.evaluation import (
     MINIMUM_CELL_PATIENTS,
     MINIMUM_TEST_PATIENTS,
-    Calibration,
     Evaluation,
     EvaluationDetails,
     EvaluationSet,
@@ -61,6 +60,7 @@ from anamnesis.records.update_run import (
     UpdateResult,
     UpdateResultKind,
     UpdateTrigger,
+    describe_changes,
 )
 from anamnesis.records.version import UpdateCost, UpdateRecord, Version
 
@@ -76,7 +76,6 @@ __all__ = [
     "WITHDRAWN",
     "WITHDRAWN_TEST_CASES",
     "AnamnesisError",
-    "Calibration",
     "Configuration",
     "ConflictError",
     "Criterion",
@@ -135,6 +134,7 @@ __all__ = [
     "Version",
     "canonical_json",
     "decode",
+    "describe_changes",
     "digest_bytes",
     "digest_hex",
     "digest_json",

@@ -179,28 +179,6 @@ class EvaluationDetails:
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
-    """Temperature and threshold of a version at a site. They come from patients who were neither trained on nor tested.
-
-    Attributes:
-        calibration_set: digest of the site's frozen calibration set.
-        cases: its number of cases.
-        temperature: the logits of the task's own classes are divided by it.
-        threshold: the second of two classes is the answer from this probability on, after the temperature; none for
-            other numbers of classes, and where the set lacks a class.
-        error_before: expected calibration error on the test set with the temperature 1.
-        error_after: the same with this temperature.
-    """
-
-    calibration_set: str
-    cases: int
-    temperature: Decimal
-    threshold: Decimal | None
-    error_before: Decimal
-    error_after: Decimal
-
-
-@dataclass(frozen=True, slots=True)
 class Evaluation:
     """The evaluation of a version on a test set; stored once, next to the version.
 
@@ -219,7 +197,6 @@ class Evaluation:
         patients: number of patients of these cases; 0 where it was not counted.
         class_patients: number of patients of the class with the fewest; none where it was not counted. A number below
             ``MINIMUM_CELL_PATIENTS`` is stored as the number just below it.
-        calibration: temperature and threshold; none where the site has no calibration set.
         operating_point: how its answers were made; none where no held-out patients were large enough.
         differences: paired differences to the base and to the first accepted version that learned the site.
         details: tables and curves for reports; none for other tasks than classification.
@@ -238,7 +215,6 @@ class Evaluation:
     signature: Signature | None = None
     patients: int = 0
     class_patients: int | None = None
-    calibration: Calibration | None = None
     operating_point: OperatingPoint | None = None
     differences: tuple[PairedDifference, ...] = ()
     details: EvaluationDetails | None = None

@@ -1,6 +1,6 @@
 """A run of an update on a cluster: the trigger that the operator passes in, and the result that the run reports."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -76,6 +76,29 @@ CORRECTED_LABELS = "corrected_labels"
 
 WITHDRAWN_TEST_CASES = "withdrawn_test_cases"
 """Key of ``counts``: number of cases of the frozen test set that are withdrawn; the next issue leaves them out."""
+
+
+_CHANGES = {
+    CARRIED_FORWARD: "training samples that the source no longer lists stay learned",
+    WITHDRAWN: "samples are withdrawn",
+    CORRECTED_LABELS: "training samples have another label than before",
+    WITHDRAWN_TEST_CASES: "withdrawn cases stay in the frozen test set until the next one is issued",
+}
+
+
+def describe_changes(counts: Mapping[str, int], masked_counts: Collection[str]) -> str:
+    """Returns in words what an ingest carried forward, left out as withdrawn, and found corrected; empty for nothing.
+
+    Args:
+        counts: see ``UpdateResult.counts``.
+        masked_counts: keys of counts of samples of fewer than 10 patients.
+    """
+    texts = [
+        f"{'a few' if name in masked_counts else counts[name]} {text}"
+        for name, text in _CHANGES.items()
+        if name in masked_counts or counts.get(name)
+    ]
+    return "; ".join(texts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,9 +44,6 @@ class DropTest:
         chance_at_margin: how probable a drop this small is, if the true one is the margin; ``passed`` up to ``level``.
         chance_without_drop: how probable a drop this large is, if there is none; after Holm within the task.
         level: of this look.
-        low: lower end of the interval of the true drop, one-sided at 0.05.
-        high: upper end, one-sided at ``level``: larger drops are excluded.
-        detectable: the smallest margin that a version without a drop, with as many changed answers, would pass.
     """
 
     question: DropQuestion
@@ -54,9 +51,21 @@ class DropTest:
     chance_at_margin: float
     chance_without_drop: float
     level: float
-    low: Decimal
-    high: Decimal
-    detectable: Decimal
+
+    @property
+    def low(self) -> Decimal:
+        """Lower end of the interval of the true drop, one-sided at 0.05."""
+        return -_excluded_above(_reverse(self.question.difference), LEVEL)
+
+    @property
+    def high(self) -> Decimal:
+        """Upper end of the interval of the true drop, one-sided at ``level``: larger drops are excluded."""
+        return _excluded_above(self.question.difference, self.level)
+
+    @property
+    def detectable(self) -> Decimal:
+        """The smallest margin that a version without a drop, with as many changed answers, would pass."""
+        return _excluded_above(_without_drop(self.question.difference), self.level)
 
 
 def level_of_look(look: int) -> float:
@@ -134,9 +143,6 @@ def _judge(question: DropQuestion, chance_without_drop: float, level: float) -> 
         chance_at_margin=chance_at_margin,
         chance_without_drop=chance_without_drop,
         level=level,
-        low=-_excluded_above(_reverse(difference), LEVEL),
-        high=_excluded_above(difference, level),
-        detectable=_excluded_above(_without_drop(difference), level),
     )
 
 

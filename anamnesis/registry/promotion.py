@@ -2,21 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from decimal import Decimal
 
 from anamnesis.records import (
     ConflictError,
     Decision,
     Enforcement,
     EntryKind,
-    Evaluation,
-    EvaluationSet,
     LogEntry,
     Verdict,
 )
 from anamnesis.records.timestamps import Clock, utc_now
 from anamnesis.registry.evaluations import read_evaluations
-from anamnesis.registry.gate import FORGETTING, GatePolicy, ReferenceScores, RequiredTestSet, decide_promotion
+from anamnesis.registry.gate import GatePolicy, RequiredTestSet, decide_promotion
 from anamnesis.registry.history import History, describe_withdrawal
 from anamnesis.registry.log import EntryProposal, Log
 from anamnesis.registry.versions import read_version
@@ -28,18 +25,12 @@ def evaluate_gate(store: Store, candidate: str, policy: GatePolicy, tests: Seque
     history = Log(store).history()
     version = read_version(store, candidate)
     test_sets = tests_and_earlier_sets(tests, history)
-    earlier_evaluations = (
-        evaluation
-        for digest in history.promoted_versions
-        if digest != candidate
-        for evaluation in read_evaluations(store, digest, test_sets)
-    )
+    versions = [candidate, *([version.base] if version.base else ())]
     return decide_promotion(
         policy=policy,
         candidate=version,
         tests=tests,
-        evaluations=read_evaluations(store, candidate, test_sets),
-        references=reference_scores(earlier_evaluations, tests),
+        evaluations=[item for digest in versions for item in read_evaluations(store, digest, test_sets)],
         history=history,
     )
 
@@ -48,22 +39,6 @@ def tests_and_earlier_sets(tests: Iterable[RequiredTestSet], history: History) -
     """Returns the digests of test sets, and of those that they replaced."""
     digests = {test.test_set for test in tests}
     return digests | {earlier for digest in digests if (earlier := history.earlier_test_set(digest))}
-
-
-def reference_scores(evaluations: Iterable[Evaluation], tests: Sequence[RequiredTestSet]) -> ReferenceScores:
-    """Returns the best score among ``evaluations`` for each test set and primary metric."""
-    best_scores: dict[tuple[str, str], Decimal] = {}
-    required_scores = {(test.test_set, test.task.primary_metric) for test in tests}
-    for evaluation in evaluations:
-        for metric, score in evaluation.metrics.items():
-            key = (evaluation.test_set, metric)
-            if (
-                key in required_scores
-                and evaluation.name == FORGETTING
-                and evaluation.evaluation_set is EvaluationSet.FROZEN
-            ):
-                best_scores[key] = max(best_scores.get(key, score.value), score.value)
-    return best_scores
 
 
 def record_decision(

@@ -1,12 +1,13 @@
 """Verification of a registry: the hash chain of the log, and all objects with a digest."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
-from anamnesis.records import AnamnesisError, IntegrityError, LogEntry, digest_bytes
+from anamnesis.records import AnamnesisError, Evaluation, IntegrityError, LogEntry, digest_bytes
 from anamnesis.registry.evaluations import read_evaluations
 from anamnesis.registry.identity import IDENTITY_KEY
 from anamnesis.registry.log import LOG_PREFIX, LogPosition, parse_entry_number, read_entry
+from anamnesis.registry.looks import list_looks
 from anamnesis.registry.registry_store import signing_of
 from anamnesis.registry.run_results import (
     SCHEDULED_EVALUATIONS,
@@ -47,7 +48,7 @@ def verify_log(store: Store, expected_head: LogPosition | None = None) -> tuple[
 
 
 def verify_objects(store: Store) -> tuple[str, ...]:
-    """Checks everything except the log: versions, blobs, evaluations, update records and results.
+    """Checks everything except the log: versions, blobs, evaluations, looks at test sets, update records and results.
 
     Also checks that the versions and evaluations of the log's decisions are stored.
 
@@ -55,22 +56,23 @@ def verify_objects(store: Store) -> tuple[str, ...]:
         One sentence for each problem, with the name of the damaged object.
     """
     problems: list[str] = []
-    versions, blobs, evaluations = set(list_versions(store)), set[str](), set[str]()
+    versions, blobs, evaluations = set(list_versions(store)), set[str](), dict[str, Evaluation]()
     for digest in sorted(versions):
         try:
             version = read_version(store, digest)
             blobs.update(version.parts.values())
             if version.base is not None and version.base not in versions:
                 problems.append(f"version {digest}: the base {version.base} is missing; restore the base from a backup")
-            evaluations.update(item.digest for item in read_evaluations(store, digest))
+            evaluations.update({item.digest: item for item in read_evaluations(store, digest)})
         except AnamnesisError as error:
             problems.append(str(error))
     problems += [text for digest in sorted(blobs) for text in _check_blob(store, digest)]
     problems += _check_update_records(store, versions)
     problems += _check_update_results(store, versions)
+    problems += _check_looks(store, evaluations.values())
     problems += _check_sites(store)
     problems += _check_scheduled_evaluations(store)
-    problems += _check_decisions(store, versions, evaluations)
+    problems += _check_decisions(store, versions, set(evaluations))
     return tuple(problems)
 
 
@@ -177,6 +179,20 @@ def _check_sites(store: Store) -> Iterator[str]:
         list(list_sites(store))
     except AnamnesisError as error:
         yield str(error)
+
+
+def _check_looks(store: Store, evaluations: Iterable[Evaluation]) -> Iterator[str]:
+    try:
+        looks = {(look.test_set, look.version) for look in list_looks(store)}
+    except AnamnesisError as error:
+        yield str(error)
+        return
+    for item in evaluations:
+        if item.look and (item.test_set, item.version) not in looks:
+            yield (
+                f"evaluation {item.digest} of {item.version} has no look at {item.test_set}: the list of looks was "
+                "cut; restore it from a backup"
+            )
 
 
 def _check_scheduled_evaluations(store: Store) -> Iterator[str]:

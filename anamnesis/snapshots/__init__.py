@@ -9,6 +9,7 @@ from anamnesis.snapshots.rekey import replace_key
 from anamnesis.snapshots.site_keys import read_site_key
 from anamnesis.snapshots.test_set_issue import issue_test_set
 from anamnesis.snapshots.testsets import current_test_set, list_test_sets
+from anamnesis.snapshots.withdrawals import withdraw_patients
 
 __all__ = [
     "Guard",
@@ -31,4 +32,5 @@ __all__ = [
     "read_snapshot_manifest",
     "read_split_key",
     "replace_key",
+    "withdraw_patients",
 ]

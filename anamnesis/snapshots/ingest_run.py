@@ -82,6 +82,12 @@ class IngestRun:
         """The samples of the snapshot in force."""
         return self.earlier.samples if self.earlier else ()
 
+    @property
+    def known_pseudonyms(self) -> frozenset[str]:
+        """Pseudonyms of the patients and studies that snapshots have or had."""
+        left = self.earlier.listing.left if self.earlier else ()
+        return frozenset((*left, *(name for sample in self.earlier_samples for name in (sample.patient, sample.study))))
+
     def earlier_patients(self, split: Split) -> set[str]:
         """Returns the pseudonyms of the patients of a split of the snapshot in force."""
         return {sample.patient for sample in self.earlier_samples if sample.split is split}

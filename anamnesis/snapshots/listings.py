@@ -22,7 +22,8 @@ class Listing:
         fingerprint: of source, settings and withdrawals.
         snapshot: digest of the snapshot.
         unlisted: ids of its samples that the source did not list.
-        withdrawn_studies: pseudonyms of studies that rows of the label table have withdrawn so far.
+        left: pseudonyms of patients and studies that earlier snapshots had and this one lacks: rows of the label table
+            about them are explained.
         schema: schema of this record.
     """
 
@@ -30,7 +31,7 @@ class Listing:
     fingerprint: str
     snapshot: str
     unlisted: tuple[str, ...] = ()
-    withdrawn_studies: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
     schema: int = 1
 
 

@@ -32,7 +32,7 @@ class SnapshotChanges:
         notices: sentences for people at the site.
         hold: see ``IngestResult.hold``.
         listing_number: number of the listing in force after the ingest.
-        withdrawn_studies: see ``Listing``.
+        left: see ``Listing``.
     """
 
     unlisted: Unlisted
@@ -41,7 +41,7 @@ class SnapshotChanges:
     notices: tuple[str, ...]
     hold: str
     listing_number: int
-    withdrawn_studies: tuple[str, ...]
+    left: tuple[str, ...]
 
     def listing(self, snapshot: str, fingerprint: str) -> Listing:
         """Returns the listing that puts a snapshot in force."""
@@ -50,7 +50,7 @@ class SnapshotChanges:
             fingerprint,
             snapshot,
             unlisted=tuple(sample.id for sample in self.unlisted.carried),
-            withdrawn_studies=self.withdrawn_studies,
+            left=self.left,
         )
 
 
@@ -66,7 +66,7 @@ def find_changes(run: IngestRun, read: ReadSource, test_set: TestSet) -> Snapsho
     records = [assembled.record for assembled in read.samples]
     corrected_tests = count_corrected_labels(test_set, records)
     patients = {
-        CARRIED_FORWARD: [sample.patient for sample in unlisted.carried],
+        CARRIED_FORWARD: [sample.patient for sample in unlisted.carried if sample.split in TRAINING_SPLITS],
         WITHDRAWN: [*read.withdrawn_patients, *(sample.patient for sample in unlisted.withdrawn)],
         CORRECTED_LABELS: _corrected_patients(run, [*records, *unlisted.carried]),
         WITHDRAWN_TEST_CASES: [sample.patient for sample in test_set.samples if read.listed.withdraws(sample)],
@@ -81,7 +81,7 @@ def find_changes(run: IngestRun, read: ReadSource, test_set: TestSet) -> Snapsho
         notices=tuple(_describe(run, unlisted, counts, hold)),
         hold=hold,
         listing_number=number if hold else number + 1,
-        withdrawn_studies=_withdrawn_studies(run, read),
+        left=_find_left(run, [*records, *unlisted.carried]),
     )
 
 
@@ -96,7 +96,7 @@ def _find_unlisted(run: IngestRun, read: ReadSource) -> Unlisted:
         read.listed,
         config=run.config,
         held_out_patients=find_frozen_splits(run.store, list_test_sets(run.store)),
-        withdrawn_studies=run.earlier.listing.withdrawn_studies,
+        known_pseudonyms=run.known_pseudonyms,
         stored_contents=locate_contents(run.store),
         room=max(0, maximum - len(read.samples)) if maximum else None,
     )
@@ -120,12 +120,9 @@ def _describe_hold(run: IngestRun, read: ReadSource, unlisted: Unlisted) -> str:
     )
 
 
-def _withdrawn_studies(run: IngestRun, read: ReadSource) -> tuple[str, ...]:
-    """Returns the studies that rows have withdrawn, so that a row whose sample is gone is known in later ingests."""
-    earlier = set(run.earlier.listing.withdrawn_studies) if run.earlier else set()
-    known_studies = {sample.study for sample in run.earlier_samples}
-    rows = {row.study for row in read.listed.rows.values() if row.row.annotation.is_withdrawn} & known_studies
-    return tuple(sorted(earlier | rows | read.listed.withdrawn_studies))
+def _find_left(run: IngestRun, samples: Sequence[SampleRecord]) -> tuple[str, ...]:
+    present = {name for sample in samples for name in (sample.patient, sample.study)}
+    return tuple(sorted(run.known_pseudonyms - present))
 
 
 def _describe(run: IngestRun, unlisted: Unlisted, counts: Mapping[str, int], hold: str) -> Iterator[str]:
@@ -135,7 +132,7 @@ def _describe(run: IngestRun, unlisted: Unlisted, counts: Mapping[str, int], hol
         yield f"{count} training samples are not listed by the source any more; they stay in the site's data"
     if unlisted.without_image:
         yield (
-            f"{len(unlisted.without_image)} training samples that the source no longer lists are left out, because "
+            f"{len(unlisted.without_image)} samples that the source no longer lists are left out, because "
             f"{run.store.url}/shards has lost their images; restore them from a backup"
         )
     if counts.get(WITHDRAWN):

@@ -9,7 +9,7 @@ from anamnesis.snapshots.held_out_patients import hold_out_patients
 from anamnesis.snapshots.ingest_run import IngestRun
 from anamnesis.snapshots.inspection import inspect_source
 from anamnesis.snapshots.keys import pseudonymise_patient
-from anamnesis.snapshots.listed_data import ListedData, find_missing_rows, pseudonymise_rows
+from anamnesis.snapshots.listed_data import ListedData, find_missing_rows, group_rows
 from anamnesis.snapshots.parallel import OrderedExecutorMap, ordered_executor_map
 from anamnesis.snapshots.quarantine import QuarantineReason, count_by_reason, format_reasons
 from anamnesis.snapshots.sample_assembly import AssembledSample, assemble_samples, content_digests
@@ -83,7 +83,7 @@ def _describe_listing(run: IngestRun, joined_studies: JoinedStudies) -> ListedDa
     pseudonyms = run.pseudonyms
     return ListedData(
         studies=frozenset(pseudonyms.of_study(*identity)[1] for identity in joined_studies.identities),
-        rows=pseudonymise_rows(joined_studies.unmatched_rows, pseudonyms),
+        rows=group_rows(joined_studies.unmatched_rows, pseudonyms),
         withdrawn_contents=run.source.withdrawn.contents,
         withdrawn_patients=run.source.withdrawn.patients,
     )
@@ -98,7 +98,7 @@ def _log_inspection(
     log.image_count = joined_studies.image_count
     if not config.labels.is_external:
         frozen_patients = find_frozen_splits(run.store, list_test_sets(run.store))
-        missing_rows = find_missing_rows(listed.rows, run.earlier_samples, frozen_patients)
+        missing_rows = find_missing_rows(listed.rows.values(), run.known_pseudonyms.union(frozen_patients))
         log.add(QuarantineReason.MISSING_FILE, (row.name for row in missing_rows))
         log.image_count += len(missing_rows)
     if not log.image_count and log.foreign:

@@ -57,6 +57,21 @@ class WithdrawnData:
         return digest_json([sorted(self.patients), sorted(self.contents)]) if self.patients else ""
 
 
+@dataclass(frozen=True, slots=True)
+class WithdrawalCounts:
+    """What a command withdrew.
+
+    Attributes:
+        patients: number of identifiers.
+        stored_patients: how many of them the store has a sample of.
+        tested_patients: how many of them are in the test set in force.
+    """
+
+    patients: int
+    stored_patients: int
+    tested_patients: int
+
+
 def list_withdrawals(store: Store) -> tuple[Withdrawal, ...]:
     """Returns all records, oldest first.
 
@@ -77,7 +92,7 @@ def read_withdrawn_data(store: Store) -> WithdrawnData:
 
 def withdraw_patients(
     store: Store, key: bytes, site: str, identifiers: Iterable[str], *, author: str, reason: str, recorded_at: str
-) -> tuple[int, int]:
+) -> WithdrawalCounts:
     """Records patients who must be in no later snapshot; a repeated call changes nothing.
 
     Args:
@@ -88,9 +103,6 @@ def withdraw_patients(
         author: of the command.
         reason: of the command.
         recorded_at: time of the command, UTC, ISO 8601.
-
-    Returns:
-        The number of identifiers, and of those that the store has a sample of.
 
     Raises:
         InputError: there is no identifier.
@@ -118,7 +130,13 @@ def withdraw_patients(
         )
         if not store.put_if_absent(f"{_PREFIX}{withdrawal.number:020d}.json", canonical_json(encode(withdrawal))):
             raise ConflictError(f"{store.url}: another process withdrew patients first; run the command again")
-    return len(names), sum(not stored_patients.isdisjoint(each) for each in patients_of_name.values())
+    test_sets = list_test_sets(store)
+    tested_patients = {sample.patient for sample in (test_sets[-1].samples if test_sets else ())}
+    return WithdrawalCounts(
+        patients=len(names),
+        stored_patients=sum(not stored_patients.isdisjoint(each) for each in patients_of_name.values()),
+        tested_patients=sum(not tested_patients.isdisjoint(each) for each in patients_of_name.values()),
+    )
 
 
 def _candidates(pseudonyms: Pseudonyms, name: str) -> frozenset[str]:

@@ -88,8 +88,4 @@ def _evaluation_result(evaluations: tuple[Evaluation, ...]) -> dict[str, object]
         for evaluation in evaluations
         for name, metric in evaluation.metrics.items()
     }
-    for evaluation in evaluations:
-        if calibration := evaluation.calibration:
-            summary[f"{evaluation.site}/CalibrationError"] = float(calibration.error_before)
-            summary[f"{evaluation.site}/CalibrationErrorAfterTemperature"] = float(calibration.error_after)
     return {"evaluations": [encode(evaluation) for evaluation in evaluations], "summary": summary}

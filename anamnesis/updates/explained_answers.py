@@ -8,7 +8,7 @@ from anamnesis.evaluation.saliency import AnswerMaps, explain_classes
 from anamnesis.records import SiteRef
 from anamnesis.training import precision_for
 from anamnesis.updates.answers import CaseAnswers, answer, compute_outputs
-from anamnesis.updates.frozen_evaluation import EvaluationCases
+from anamnesis.updates.evaluation_cases import EvaluationCases
 from anamnesis.updates.model import LoadedModel
 
 PROBE_COUNT = 64

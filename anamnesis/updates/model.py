@@ -61,6 +61,10 @@ class VersionDescription:
         """The model's label space: the columns of its logits."""
         return label_space(experience.task for experience in self.visits)
 
+    def knows(self, task: Task) -> bool:
+        """Whether the version has learned all classes of a task."""
+        return set(task.labels) <= set(self.labels)
+
     def columns_of_other_sites(self, site: str) -> dict[str, tuple[int, ...]]:
         """Returns the columns of the logits that each learned site except ``site`` taught, by its name."""
         columns: dict[str, set[int]] = {}
@@ -149,16 +153,25 @@ def load_model(store: Store, digest: str, configuration: Configuration | None = 
             "empty registry"
         )
     method = build_method(target_configuration)
-    state_parts = set(version.parts) - {DESCRIPTION_PART, OPERATING_POINTS_PART}
+    state_parts = set(version.parts) - {DESCRIPTION_PART, OPERATING_POINTS_PART, *_site_feature_parts(version)}
     blobs = {part: read_part(store, version, part) for part in sorted(state_parts)}
-    site_blobs = {part: blobs.pop(part) for part in version.parts if part.startswith(PART_PREFIX)}
     method.load_state_dict(unpack_state(blobs), len(description.labels))
     return LoadedModel(
         method,
         description,
-        SiteFeatures.unpack(target_configuration.network.channels, site_blobs),
+        read_site_features(store, version, description),
         read_operating_points(store, version),
     )
+
+
+def read_site_features(store: Store, version: Version, description: VersionDescription) -> SiteFeatures:
+    """Returns the statistics of a version's sites, without its weights."""
+    blobs = {part: read_part(store, version, part) for part in _site_feature_parts(version)}
+    return SiteFeatures.unpack(description.configuration.network.channels, blobs)
+
+
+def _site_feature_parts(version: Version) -> list[str]:
+    return [part for part in version.parts if part.startswith(PART_PREFIX)]
 
 
 def version_blobs(model: LoadedModel) -> dict[str, bytes]:

@@ -25,8 +25,8 @@ from anamnesis.registry.evaluations import read_evaluations, write_evaluation
 from anamnesis.registry.gate import SALIENCY
 from anamnesis.registry.versions import read_version
 from anamnesis.storage.store import Store
+from anamnesis.updates.evaluation_cases import read_test_cases
 from anamnesis.updates.explained_answers import PROBE_COUNT, ModelExplainer, Probes, select_probes
-from anamnesis.updates.frozen_evaluation import read_test_cases
 from anamnesis.updates.model import LoadedModel, load_model
 from anamnesis.updates.saliency_pictures import PictureSide, write_pictures
 from anamnesis.updates.version_chain import last_version_of_site

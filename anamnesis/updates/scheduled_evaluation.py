@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from anamnesis.records import (
     TRAINING_SPLITS,
@@ -9,6 +10,7 @@ from anamnesis.records import (
     EvaluationSet,
     InputError,
     Measurement,
+    Metric,
     Progress,
     ScheduledEvaluation,
     SiteConfig,
@@ -19,12 +21,16 @@ from anamnesis.records import (
 )
 from anamnesis.registry.evaluations import read_evaluations
 from anamnesis.registry.gate import FORGETTING
+from anamnesis.registry.looks import record_look
 from anamnesis.registry.opening import open_registry
+from anamnesis.registry.operating_points import find_operating_points
 from anamnesis.registry.run_results import read_scheduled_evaluation, write_scheduled_evaluation
 from anamnesis.snapshots import Guard, SampleRecord, ingest, open_splits, read_site_key, read_snapshot_manifest
 from anamnesis.storage.store import Store, open_store
-from anamnesis.updates.frozen_evaluation import EVALUATOR, cases_of_site, read_test_cases, score_cases
-from anamnesis.updates.model import LoadedModel, load_model
+from anamnesis.updates.case_scores import score_cases
+from anamnesis.updates.case_sets import CaseSet, find_test_cases
+from anamnesis.updates.evaluated_version import EvaluatedVersion
+from anamnesis.updates.frozen_evaluation import EVALUATOR
 from anamnesis.updates.requests import EvaluationRequest
 from anamnesis.updates.version_chain import snapshots_of_site
 
@@ -55,7 +61,12 @@ def evaluate_scheduled(
     if evaluation := read_scheduled_evaluation(store, request.name):
         return evaluation
     site_evaluator = _SiteEvaluator(
-        request=request, store=store, model=load_model(store, request.version), workers=workers, progress=progress
+        request=request,
+        store=store,
+        # from the images: stored predictions would hide that weights, files, software or devices have changed
+        champion=EvaluatedVersion(store, request.version, reuses_predictions=False),
+        workers=workers,
+        progress=progress,
     )
     measurements: list[Measurement] = []
     site_errors: dict[tuple[str, str], None] = {}  # a missing store gives the same error for both sets of cases
@@ -82,21 +93,22 @@ class _SiteEvaluator:
 
     request: EvaluationRequest
     store: Store
-    model: LoadedModel
+    champion: EvaluatedVersion
     workers: int
     progress: Progress
 
     def measure_frozen(self, config: SiteConfig, site: SiteRef) -> Iterator[Measurement]:
         """Evaluates the current test set again; the score of the update is reported beside the new score."""
         metric = site.task.primary_metric
-        cases = read_test_cases(self.model, site)
-        if cases is None:
+        if not self.champion.description.knows(site.task):
             raise InputError(
                 f"site {site.name!r}: version {self.request.version} has not learned all classes of task "
                 f"{site.task.name!r}; create the Site again with the classes that the version learned, or with another "
                 "task name"
             )
-        metrics = score_cases(self.model, site.task, cases)
+        base = self.champion.version.base or ""
+        record_look(self.store, site.test_set, version=self.champion.digest, base=base, purpose=self.request.name)
+        metrics = self._score(find_test_cases(site))
         if metric not in metrics:
             raise InputError(
                 f"site {site.name!r}: test set {site.test_set} gives no {metric}, only {', '.join(metrics)}: "
@@ -128,19 +140,30 @@ class _SiteEvaluator:
         case_ids = recent_case_ids(site_store, snapshot, learned_snapshots)
         if not case_ids or len(case_ids) < self.request.minimum_cases:
             return
-        guard = Guard({snapshot: frozenset(RECENT_SPLITS)})
-        samples = open_splits(site_store, snapshot, RECENT_SPLITS, guard=guard, sample_ids=case_ids)
-        metrics = score_cases(self.model, site.task, cases_of_site(self.model, site, samples))
+        cases = recent_cases(site, snapshot, case_ids)
+        metrics = self._score(cases)
         if metric in metrics:  # a metric that needs two classes is missing where all cases have the same class
-            digest = digest_json(sorted(case_ids))
             yield Measurement(
                 site=site.name,
                 task=site.task.name,
                 evaluation_set=EvaluationSet.RECENT,
-                test_set=digest,
+                test_set=cases.digest,
                 metric=metric,
                 score=metrics[metric],
             )
+
+    def _score(self, cases: CaseSet) -> dict[str, Metric]:
+        """Scores the champion with the operating points that its answers have."""
+        points = {**self.champion.learned_points, **find_operating_points(self.store, self.champion.digest)}
+        return score_cases(self.champion, cases, points)
+
+
+def recent_cases(site: SiteRef, snapshot: str, case_ids: frozenset[str]) -> CaseSet:
+    """Returns cases of a snapshot; their set is named by their ids."""
+    store, guard = open_store(site.store), Guard({snapshot: frozenset(RECENT_SPLITS)})
+    records = tuple(sample for sample in read_snapshot_manifest(store, snapshot).samples if sample.id in case_ids)
+    open_samples = partial(open_splits, store, snapshot, RECENT_SPLITS, guard=guard, sample_ids=case_ids)
+    return CaseSet(site, digest_json(sorted(case_ids)), records, open_samples)
 
 
 def recent_case_ids(store: Store, snapshot: str, learned_snapshots: tuple[str, ...]) -> frozenset[str]:

@@ -227,7 +227,13 @@ def _fit_points(model: LoadedModel, sources: tuple[TrainingSource, ...], guard: 
             open_samples = partial(held_out.open_samples, store, guard)
             cases = CaseSet(source.site, held_out.digest, held_out.records, open_samples)
             outputs = compute_outputs(model, cases.read_tensors(model.description).images)
-            points[source.site.name] = fit_operating_point(model, cases, held_out.source, outputs)
+            points[source.site.name] = fit_operating_point(
+                cases,
+                held_out.source,
+                outputs=outputs,
+                labels=model.description.labels,
+                sites=model.site_features.sites,
+            )
     return points
 
 

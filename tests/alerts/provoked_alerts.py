@@ -208,9 +208,9 @@ TUNED_THRESHOLDS = {
 PROVOKED_ALERTS = (
     ProvokedAlert(
         "AnamnesisOldTaskAccuracyDrop",
-        model_with_task(bestScore="0.9", frozenScore=score("0.849"), margin="0.05"),
-        within_limit=model_with_task(bestScore="0.9", frozenScore=score("0.850"), margin="0.05"),
-        other_limit=model_with_task(bestScore="0.9", frozenScore=score("0.6"), margin="0.3"),
+        model_with_task(firstScore="0.9", frozenScore=score("0.849"), margin="0.05"),
+        within_limit=model_with_task(firstScore="0.9", frozenScore=score("0.850"), margin="0.05"),
+        other_limit=model_with_task(firstScore="0.9", frozenScore=score("0.6"), margin="0.3"),
         labels=TASK,
         value="0.051",
     ),

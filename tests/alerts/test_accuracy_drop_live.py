@@ -10,6 +10,7 @@ from alerts.rules import find_program, rule_file_of, rules
 from apiserver.hospital_namespace import HospitalNamespace, OperatorProcess
 from builders.alerting_stack import AlertingStack
 from builders.api_server import ApiServer
+from builders.gates import OPEN_GATE
 from builders.waiting import eventually
 
 from anamnesis.operator.metrics.dashboards import DASHBOARDS
@@ -19,13 +20,7 @@ from anamnesis.storage import Store, open_store
 
 MARGIN = Decimal("0.3")
 SPEC = {
-    "gate": {
-        "floor": "0.1",
-        "margin": str(MARGIN),
-        "saliencyFloor": "0",
-        "approval": "Automatic",
-        "minimumTestPatients": 0,
-    },
+    "gate": OPEN_GATE | {"margin": str(MARGIN), "saliencyFloor": "0"},
     "evaluation": {"schedule": {"cron": "0 0 1 1 *"}, "recentFloor": "0.2"},
 }
 APPROVAL_REQUIRED_PATCH = '{"spec": {"gate": {"approval": "Required"}}}'
@@ -47,10 +42,10 @@ class MonitoredHospital:
     def test_set(self) -> str:
         return next(outcome.test_set for outcome in list_update_results(self.registry) if outcome.site == "north")
 
-    def record_evaluation(self, number: int, below_best: Decimal) -> None:
+    def record_evaluation(self, number: int, below_first: Decimal) -> None:
         """Writes the result of a scheduled evaluation into the registry; the operator reads it."""
         status, width = self.hospital.status(), Decimal("0.01")
-        score = Decimal(status["tasks"][0]["bestScore"]) - below_best
+        score = Decimal(status["tasks"][0]["firstScore"]) - below_first
         metric = Metric(score, 40, score - width, score + width)
         measurements = tuple(
             Measurement(
@@ -119,17 +114,17 @@ def monitored_hospital(
 def test_a_drop_in_accuracy_and_its_end_are_notified(monitored_hospital: MonitoredHospital) -> None:
     alerting, space = monitored_hospital.alerting, monitored_hospital.hospital.namespace
     monitored_hospital.write_saliency_evaluation()
-    monitored_hospital.record_evaluation(1, below_best=MARGIN)
+    monitored_hospital.record_evaluation(1, below_first=MARGIN)
     eventually(lambda: monitored_hospital.forgotten_ratios() == [float(MARGIN)])
-    monitored_hospital.record_evaluation(2, below_best=MARGIN + Decimal("0.001"))
+    monitored_hospital.record_evaluation(2, below_first=MARGIN + Decimal("0.001"))
     notice = alerting.wait_for_notice("AnamnesisOldTaskAccuracyDrop", "firing")
     resource_labels = {"namespace": space, "model": "chest", "site": "north", "task": "bars"}
     rule_labels = {"alertname": "AnamnesisOldTaskAccuracyDrop", "severity": "critical", "component": "model"}
     assert notice.labels == {**resource_labels, **rule_labels}
     assert notice.annotations["summary"] == f"{space}/chest has forgotten part of task bars of site north"
-    assert "the champion's score is 0.301 below the best" in notice.annotations["description"]
+    assert "the champion's score is 0.301 below that of the first" in notice.annotations["description"]
     assert monitored_hospital.queries_without_answer() == []
-    monitored_hospital.record_evaluation(3, below_best=Decimal(0))
+    monitored_hospital.record_evaluation(3, below_first=Decimal(0))
     alerting.wait_for_notice("AnamnesisOldTaskAccuracyDrop", "resolved")
     monitored_hospital.operator.kill()
     assert alerting.wait_for_notice("AnamnesisOperatorAbsent", "firing").labels["job"] == "anamnesis"

@@ -14,6 +14,7 @@ from apiserver.operator_process import OperatorProcess
 from apiserver.operators import create_operator_account, free_port
 from builders.api_server import ApiServer
 from builders.bar_images import bar_images
+from builders.gates import OPEN_GATE
 from builders.resource_documents import NOTHING, Json, document, model_spec, site_spec
 from builders.waiting import eventually
 from minio import Minio
@@ -62,7 +63,7 @@ class HospitalNamespace:
             "network": {"input": {"size": [16, 16]}, "width": 8},
             "training": {"epochs": 2, "batchSize": 8, "learningRate": "0.005"},
             "trigger": {"quietPeriod": "1s", "minimumNewPatients": 0},
-            "gate": {"floor": "0.1", "margin": "1", "approval": approval, "minimumTestPatients": 0},
+            "gate": OPEN_GATE | {"approval": approval},
             "registry": {"url": self.registry, "credentialsSecret": {"name": "bucket"}},
             "splitKey": {"type": "File", "file": {"path": str(self.state_folder / "split.key")}},
             "backend": {"type": "Local"},

@@ -14,6 +14,7 @@ from apiserver.hospital_namespace import OperatorProcess
 from apiserver.operators import free_port
 from builders.api_server import ApiServer
 from builders.bar_images import bar_images
+from builders.gates import OPEN_GATE
 from builders.waiting import eventually
 from chart.conftest import Json, find_object, make_namespace, objects_of
 from chart.test_install import helm
@@ -63,7 +64,7 @@ class WatchedRelease:
             "sites": [{"name": "north"}],
             "trigger": {"quietPeriod": "1s", "minimumNewPatients": 0},
             "changePlan": {"minimumPatients": 1},
-            "gate": {"floor": "0.1", "margin": "1", "approval": "Automatic"},
+            "gate": OPEN_GATE | {"minimumTestPatients": 30},
             "registry": {"url": f"file://{self.folder}/registry"},
             "splitKey": {"type": "Secret", "secret": {"name": "split", "key": "key"}},
         }

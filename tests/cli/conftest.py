@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from builders.gates import OPEN_GATE
 from builders.resource_documents import PNEUMONIA, document, model_spec, site_spec
 from typer.testing import CliRunner
 
@@ -16,7 +17,7 @@ def documents(registry: str = "registry", source: str = "data") -> list[dict[str
     model = {
         "network": {"name": "SmallCNN", "input": {"channels": 1, "size": [32, 32]}, "width": 8},
         "training": {"epochs": 1},
-        "gate": {"floor": "0.0", "margin": "1.0", "approval": "Required", "minimumTestPatients": 0},
+        "gate": OPEN_GATE | {"approval": "Required"},
         "registry": {"url": registry},
     }
     return [

@@ -14,6 +14,7 @@ from typing import Any
 import pydicom
 import pytest
 from builders.bar_images import bar_images
+from builders.gates import OPEN_GATE
 from builders.leak_search import find_texts, folder_bytes, identifying_texts
 from builders.resource_documents import document, model_spec, site_spec
 from cli.conftest import write_documents
@@ -42,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
     changes = {
         "network": {"name": "SmallCNN", "input": {"channels": 1, "size": [16, 16]}, "width": 8},
         "training": {"epochs": 1},
-        "gate": {"floor": "0.0", "margin": "1.0", "approval": "Automatic", "minimumTestPatients": 0},
+        "gate": OPEN_GATE,
         "registry": {"url": "registry"},
     }
     write_documents(

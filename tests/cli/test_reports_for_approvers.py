@@ -17,7 +17,7 @@ DIGEST = "sha256:" + "4f1c" * 16
 SCORE = {"value": "0.912", "low": "0.881", "high": "0.940", "cases": 120}
 TASK = {
     "site": "guangzhou", "task": "pneumonia", "metric": "AUROC", "testSet": DIGEST, "role": "Earlier", "patients": 90,
-    "before": SCORE, "after": {**SCORE, "value": "0.850"}, "bestScore": "0.920", "forgetting": "0.070",
+    "before": SCORE, "after": {**SCORE, "value": "0.850"}, "firstScore": "0.920", "forgetting": "0.070",
     "recalls": [{"label": "normal", "before": SCORE, "after": SCORE}], "classesWithoutRecall": 1,
 }  # fmt: skip
 CRITERION = {"name": "forgetting", "site": "guangzhou", "task": "pneumonia", "limit": "0.05"}
@@ -40,7 +40,7 @@ def test_reject_prints_the_report_and_the_log_has_its_digest(
     result = call("reject", "-f", model_file, digest, "--reason", "blurred", *options, "--json")
     assert result.code == 0, result.err
     assert f"candidate {digest}" in result.err
-    assert re.search(r"floor +xray/phantom +\S+ +at least 0.000 +passed", result.err)
+    assert re.search(r"floor +xray/phantom +AUROC +\S+ +at least 0.000 .*passed", result.err)
     assert re.fullmatch(r"blurred \[report sha256:[0-9a-f]{64}\]", last_entry(model_file)["reason"])
     json.loads(result.out)  # the report is not on standard output
 

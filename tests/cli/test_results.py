@@ -14,7 +14,7 @@ def test_evaluate_gives_metrics_with_intervals_once(call: Call, promoted_model_f
 
 def test_the_report_is_written_as_page_and_data(call: Call, promoted_model_file: Path, tmp_path: Path) -> None:
     result = call("report", "-f", promoted_model_file, "--folder", tmp_path / "report")
-    assert result.out.strip() == str(tmp_path / "report" / "report.html")
+    assert result.out.split() == [str(tmp_path / "report" / name) for name in ("report.html", "model_card.md")]
     assert "chest" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
     assert json.loads((tmp_path / "report" / "report.json").read_bytes())["models"][0]["name"] == "chest"
 

@@ -41,7 +41,14 @@ from fakes.memory_store import MemoryStore
 from fakes.update_pods import digest, simulate_update
 
 SPACE = "hospital"
-APPROVAL_REQUIRED = {"gate": {"floor": "0.5", "margin": "0.1", "approval": "Required"}}
+AUTOMATIC_GATE: Json = {
+    "floor": "0.5",
+    "margin": "0.1",
+    "recallFloor": "0.5",
+    "recallMargin": "0.1",
+    "approval": "Automatic",
+}
+APPROVAL_REQUIRED = {"gate": AUTOMATIC_GATE | {"approval": "Required"}}
 SHARED = {"registry": {"url": "s3://models/chest", "shared": True}}
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -330,6 +337,6 @@ def site_document(name: str) -> Json:
 
 
 def model_document(changes: Mapping[str, object], sites: tuple[str, ...]) -> Json:
-    gate = {"floor": "0.5", "margin": "0.1", "approval": "Automatic"}
+    gate = AUTOMATIC_GATE
     spec = model_spec(sites, {"gate": gate, "trigger": {"quietPeriod": "0s", "minimumNewPatients": 0}, **changes})
     return document("ContinualModel", "chest", spec, {"namespace": SPACE})

@@ -8,6 +8,7 @@ from anamnesis.records import (
     CORRECTED_TEST_LABELS,
     Evaluation,
     Metric,
+    PairedDifference,
     SiteRef,
     Split,
     Target,
@@ -81,7 +82,7 @@ def simulate_update(
     )
     if patients < trigger.minimum_patients:
         write_update_result(store, replace(outcome, kind=UpdateResultKind.TOO_FEW_PATIENTS))
-    elif snapshot in lineage_snapshots(store, request.base):
+    elif snapshot == last_snapshot(store, request.base, request.site.name):
         write_update_result(store, replace(outcome, kind=UpdateResultKind.NO_CHANGE))
     else:
         version = _simulate_training(store, request, snapshot=snapshot, test_set=test_set, quality=quality)
@@ -101,15 +102,24 @@ def _simulate_training(store: Store, request: UpdateRequest, snapshot: str, test
     name = write_version(store, version, blobs)
     learned_names = {site.name for site in request.sites}
     for site in tested_sites(request, test_set):
-        if site.name in learned_names and not read_evaluations(store, request.base, {site.test_set}):
-            _write_score(store, request.base, site, quality)
-        _write_score(store, name, site, quality)
+        base = request.base if site.name in learned_names else ""
+        if base and not read_evaluations(store, base, {site.test_set}):
+            _write_score(store, base, site, quality)
+        _write_score(store, name, site, quality, base)
     return name
 
 
-def _write_score(store: Store, version: str, site: SiteRef, score: str) -> None:
-    recalls = {recall_metric(name): Metric(Decimal(score), 25) for name in site.task.classes}
-    metrics = {site.task.primary_metric: Metric(Decimal(score), 50)} | recalls
+def _write_score(store: Store, version: str, site: SiteRef, score: str, base: str = "") -> None:
+    """Writes an evaluation: all metrics have one score, whose interval is 0.04 wide on each side."""
+    value, width, patients = Decimal(score), Decimal("0.04"), 200
+    metric = Metric(value, 250, max(value - width, Decimal(0)), min(value + width, Decimal(1)), patients)
+    names = (site.task.primary_metric, *map(recall_metric, site.task.classes))
+    base_evaluations = read_evaluations(store, base, {site.test_set}) if base else ()
+    differences = tuple(
+        PairedDifference(base, name, item.metrics[name].value - value, Decimal("0.01"), Decimal(patients), patients)
+        for item in base_evaluations
+        for name in names
+    )
     write_evaluation(
         store,
         Evaluation(
@@ -119,8 +129,10 @@ def _write_score(store: Store, version: str, site: SiteRef, score: str) -> None:
             test_set=site.test_set,
             evaluator=digest("e"),
             name="forgetting",
-            metrics=metrics,
-            patients=40,
+            metrics=dict.fromkeys(names, metric),
+            patients=patients,
+            differences=differences,
+            look=1,
         ),
     )
 
@@ -139,10 +151,11 @@ def sample(site: str, label: int) -> SampleRecord:
     return SampleRecord(name, f"{site}-{label}", study=name, split=Split.TEST, images={}, target=Target(index=label))
 
 
-def lineage_snapshots(store: Store, base: str) -> set[str | None]:
-    snapshots: set[str | None] = set()
+def last_snapshot(store: Store, base: str, site: str) -> str | None:
+    """The snapshot of the site that the lineage learned last."""
     while base:
         version = read_version(store, base)
-        snapshots.add(version.snapshot)
+        if version.site == site:
+            return version.snapshot
         base = version.base or ""
-    return snapshots
+    return None

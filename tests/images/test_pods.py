@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from builders.bar_images import bar_images
+from builders.gates import OPEN_GATE
 from builders.resource_documents import document, model_spec, site_spec
 from images.node_pods import kubectl, pod, run_pod
 
@@ -38,7 +39,7 @@ def test_a_site_is_learned_in_the_training_image() -> None:
     changes = {
         "network": {"input": {"size": [16, 16]}, "width": 8},
         "training": {"epochs": 1, "batchSize": 8},
-        "gate": {"floor": "0.1", "margin": "1", "approval": "Automatic", "minimumTestPatients": 0},
+        "gate": OPEN_GATE,
         "registry": {"url": "/tmp/registry"},
     }
     site = document("Site", "north", site_spec({"type": "Folder", "folder": {"path": "/site"}}, "/tmp/images"))

@@ -12,6 +12,7 @@ from typing import Any
 
 import helm_python
 from builders.bar_images import bar_images
+from builders.gates import OPEN_GATE
 from builders.resource_documents import document, model_spec, site_spec
 from builders.waiting import eventually
 from images.node_pods import kubectl
@@ -57,7 +58,7 @@ def model(name: str, sites: tuple[str, ...], **changes: Any) -> Json:
         "network": {"input": {"size": [32, 32]}, "width": 8},
         "training": {"epochs": 8, "batchSize": 8, "learningRate": "0.005"},
         "trigger": {"quietPeriod": "1s", "minimumNewPatients": 0},
-        "gate": {"floor": "0.1", "margin": "1", "approval": "Required", "minimumTestPatients": 0},
+        "gate": OPEN_GATE | {"approval": "Required"},
         "registry": {
             "url": f"s3://{BUCKET}/models/{name}",
             "credentialsSecret": {"name": SECRET},

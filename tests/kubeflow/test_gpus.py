@@ -1,20 +1,20 @@
 """One accelerator and two models: the pods that train take turns."""
 
 import pytest
+from builders.gates import OPEN_GATE
 from images.node_pods import kubectl
 from kubeflow.hospital_release import PIPELINES_NAMESPACE, HospitalRelease, Json, main_container, model, site
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
 LONG = {"epochs": 150, "batchSize": 8, "learningRate": "0.005"}
-AUTOMATIC = {"floor": "0", "margin": "1", "approval": "Automatic", "minimumTestPatients": 0}
 MODELS = ("lung", "skin")
 
 
 def test_models_that_learn_at_once_take_turns(hospital_release: HospitalRelease) -> None:
     for name in MODELS:
         hospital_release.upload_images(name)
-    pairs = [(site(name), model(name, (name,), training=LONG, gate=AUTOMATIC)) for name in MODELS]
+    pairs = [(site(name), model(name, (name,), training=LONG, gate=OPEN_GATE)) for name in MODELS]
     hospital_release.apply(*(document for pair in pairs for document in pair))
     for name in MODELS:
         hospital_release.wait_for_states(name, **{name: "Learned"})

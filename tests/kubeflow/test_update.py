@@ -1,15 +1,14 @@
 """An update whose every step is a pod, without an operator, on Kubeflow Pipelines' real back end."""
 
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
+from builders.gates import OPEN_POLICY
 
 from anamnesis.operator.backends.base import PipelineJob, RunState
 from anamnesis.pipelines.training.continual_update import compiled_pipeline, pipeline_arguments
 from anamnesis.records import (
     Configuration,
-    Enforcement,
     NetworkSettings,
     SiteConfig,
     Task,
@@ -17,7 +16,7 @@ from anamnesis.records import (
     TrainingSettings,
     encode_object,
 )
-from anamnesis.registry import ApprovalMode, GatePolicy, Log, build_history, read_version, verify_log
+from anamnesis.registry import Log, build_history, read_version, verify_log
 from anamnesis.storage import open_store
 from anamnesis.updates import UpdateRequest
 
@@ -28,13 +27,6 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
 CLASSES = ("top", "middle", "bottom")
 TASK = Task("rows", TaskType.CLASSIFICATION, CLASSES, "Accuracy")
-POLICY = GatePolicy(
-    floor=Decimal("0.2"),
-    margin=Decimal("1"),
-    approval=ApprovalMode.AUTOMATIC,
-    enforcement=Enforcement.ENFORCED,
-    minimum_test_patients=0,
-)
 
 
 def test_a_run_that_nobody_asked_for_promotes_by_itself(testbed: "PipelinesTestbed") -> None:
@@ -46,7 +38,7 @@ def test_a_run_that_nobody_asked_for_promotes_by_itself(testbed: "PipelinesTestb
         store=f"{testbed.bucket}/stores/north",
         configuration=Configuration("ewc_prototype", {}, NetworkSettings(size=(32, 32), width=8), training),
         split_key="env:ANAMNESIS_SPLIT_KEY",
-        gate=POLICY,
+        gate=OPEN_POLICY,
         minimum_patients=1,
     )
     arguments = pipeline_arguments(encode_object(request))

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from builders.gates import OPEN_POLICY
 
 from anamnesis.operator.backends.base import PipelineJob, RunState
 from anamnesis.pipelines.evaluation import scheduled_evaluation
@@ -26,8 +27,6 @@ from anamnesis.records import (
     encode_object,
 )
 from anamnesis.registry import (
-    ApprovalMode,
-    GatePolicy,
     Log,
     evaluate_gate,
     read_scheduled_evaluation,
@@ -55,7 +54,7 @@ def make_request(testbed: "PipelinesTestbed") -> UpdateRequest:
         store=f"{testbed.bucket}/stores/north",
         configuration=Configuration("finetune", {}, NetworkSettings(size=(32, 32), width=8), training),
         split_key="env:ANAMNESIS_SPLIT_KEY",
-        gate=GatePolicy(approval=ApprovalMode.AUTOMATIC, minimum_test_patients=0),
+        gate=OPEN_POLICY,
         minimum_patients=1,
     )
 

@@ -33,7 +33,9 @@ spec:
   sites: [{{name: {model}-north}}, {{name: {model}-east}}]
   trigger: {{quietPeriod: 1s, minimumNewPatients: 0}}
   changePlan: {{minimumPatients: 1}}
-  gate: {{floor: "0.1", margin: "1", approval: Automatic, minimumTestPatients: 0}}
+  gate:
+    {{floor: "0", margin: "1", recallFloor: "0", recallMargin: "1", siteInferred: "0", calibrationError: "1",
+      approval: Automatic, minimumTestPatients: 0}}
   registry: {{url: "{bucket}/registry", credentialsSecret: {{name: {secret}}}}}
   splitKey: {{type: Secret, secret: {{name: {secret}, key: ANAMNESIS_SPLIT_KEY}}}}
   backend: {{type: Kubeflow, kubeflow: {{endpoint: "{endpoint}", image: "{image}"}}}}

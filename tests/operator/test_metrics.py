@@ -42,8 +42,8 @@ STATUS: dict[str, Any] = {
             "task": "pneumonia",
             "metric": "AUROC",
             "frozenScore": {"value": "0.86", "low": "0.81", "high": "0.90", "cases": 120},
-            "recentScore": {"value": "0.80", "cases": 31},
-            "bestScore": "0.91",
+            "recentScore": {"value": "0.80", "cases": 31, "patients": 25},
+            "firstScore": "0.91",
             "floor": "0.80",
             "margin": "0.05",
             "evaluationTime": NOON,
@@ -130,6 +130,7 @@ def test_the_status_of_a_model_becomes_series() -> None:
         ("task_score_ratio", frozenset({*task, "frozen"})): 0.86,
         ("task_score_low_ratio", frozenset({*task, "frozen"})): 0.81,
         ("task_cases", frozenset({*task, "recent"})): 31,
+        ("task_patients", frozenset({*task, "recent"})): 25,
         ("task_floor_ratio", frozenset(task)): 0.8,
     }
     assert {key: samples.get(key) for key in expected} == expected

@@ -6,7 +6,7 @@ from datetime import timedelta
 from itertools import count
 
 import pytest
-from fakes.hospital import START, FakeHospital, HospitalNetwork
+from fakes.hospital import AUTOMATIC_GATE, START, FakeHospital, HospitalNetwork
 from fakes.signed_hospital import OPERATOR, OTHER_OPERATOR, RUN, key_file, make_hospital, private_key, signing_spec
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -17,7 +17,7 @@ from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.backends.base import RunState
 from anamnesis.operator.plan import SiteState
 from anamnesis.operator.plan.update_lifecycle import CLAIM_DURATION
-from anamnesis.records import Enforcement, EntryKind, Verdict
+from anamnesis.records import CriterionResult, Enforcement, EntryKind, Verdict
 from anamnesis.registry import Log, build_history, verify_log
 
 SITES = ("north", "south")
@@ -30,6 +30,8 @@ STABLE_STATES = {
     SiteState.WAITING_FOR_DATA,
 }
 Step = tuple[str, int, str]
+UNDECIDED_QUALITY = "0.52"
+"""Its interval has the floor 0.5 inside, so a person decides also where approvals are Automatic."""
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -71,7 +73,7 @@ class HistorySimulation:
 
     def __init__(self, operators: int, approval: str) -> None:
         self.network, self.contents, self.time_advanced = HospitalNetwork(), count(), timedelta(0)
-        gate = {"floor": "0.5", "margin": "0.3", "approval": approval}
+        gate = AUTOMATIC_GATE | {"margin": "0.5", "recallMargin": "0.5", "approval": approval}
         signers = (OPERATOR, OTHER_OPERATOR)[:operators]
         spec = {"gate": gate} | signing_spec(*signers, RUN, shared=True)
         self.hospitals = [make_hospital(self.network, spec, KEY_FILES[signer]) for signer in signers]
@@ -81,7 +83,7 @@ class HistorySimulation:
         hospital = self.hospitals[number % len(self.hospitals)]
         match kind:
             case "drop":
-                quality = "0.2" if number == 4 else "0.9"
+                quality = {3: UNDECIDED_QUALITY, 4: "0.2"}.get(number, "0.9")
                 self.network.add_data(argument, f"content {next(self.contents)}", quality=quality)
             case "reconcile":
                 hospital.reconcile()
@@ -163,7 +165,8 @@ def check_log(hospital: FakeHospital) -> None:
             assert entry.decision is not None
             assert entry.decision.verdict is Verdict.PROMOTE
             assert entry.decision.enforcement is Enforcement.ENFORCED
-            assert entry.subject in approved or not required
+            is_undecided = any(item.result is CriterionResult.UNDECIDED for item in entry.decision.criteria)
+            assert entry.subject in approved or not (required or is_undecided)
 
 
 def check_end(simulation: HistorySimulation) -> None:
@@ -202,12 +205,15 @@ def test_two_operators_that_share_a_registry(approval: str, history: list[Step])
     simulate(2, approval, history)
 
 
-def test_ten_kills_at_every_write_end_as_if_never_killed() -> None:
+@pytest.mark.parametrize("approval", ["Automatic", "Required"])
+def test_ten_kills_at_every_write_end_as_if_never_killed(approval: str) -> None:
+    """The second version is undecided: a person approves it, and it becomes champion."""
+
     def end_of_life(kills: bool) -> tuple[object, list[str]]:
-        simulation = HistorySimulation(1, "Required")
+        simulation = HistorySimulation(1, approval)
         (hospital,) = simulation.hospitals
-        for content in ("a", "b"):
-            simulation.network.add_data("north", content)
+        for content, quality in (("a", "0.9"), ("b", UNDECIDED_QUALITY)):
+            simulation.network.add_data("north", content, quality=quality)
             for writes in range(10):
                 if kills:
                     hospital.reconcile_until_killed(writes % 4)
@@ -217,6 +223,8 @@ def test_ten_kills_at_every_write_end_as_if_never_killed() -> None:
                 if writes > 5:
                     hospital.finish_runs()
         entries = Log(hospital.registry).entries()
+        _, second = [entry for entry in entries if entry.kind is EntryKind.PROMOTE]
+        assert {item.result for item in second.decision.criteria} == {CriterionResult.PASSED, CriterionResult.UNDECIDED}
         return [(e.kind, e.subject) for e in entries if e.kind is not EntryKind.APPROVE], hospital.backend.submitted
 
     assert end_of_life(kills=True) == end_of_life(kills=False)

@@ -82,7 +82,9 @@ def test_a_gate_that_was_lowered_judges_again_when_a_person_asks(
 ) -> None:
     network.add_data("north", "modest", quality="0.4")
     hospital.run_update()
-    hospital.edit_model(gate=hospital.model.spec.gate.model_copy(update={"floor": Decimal("0.3")}))
+    hospital.edit_model(
+        gate=hospital.model.spec.gate.model_copy(update={"floor": Decimal("0.3"), "recall_floor": Decimal("0.3")})
+    )
     hospital.run_update()
     assert hospital.states()["north"] == "Rejected"
     network.now += timedelta(minutes=1)

@@ -1,14 +1,12 @@
 """A model with a field that means nothing says so, starts nothing, and still listens to people."""
 
-from fakes.hospital import APPROVAL_REQUIRED, SPACE, FakeHospital, HospitalNetwork
+from fakes.hospital import APPROVAL_REQUIRED, AUTOMATIC_GATE, SPACE, FakeHospital, HospitalNetwork
 
 from anamnesis.operator.api.gate import GateSpec
 from anamnesis.operator.api.model import ContinualModelSpec, RegistrySpec
 
-MISSPELT = GateSpec.model_validate(
-    {"floor": "0.5", "margin": "0.1", "approval": "Automatic", "tasks": [{"name": "brs", "floor": "0.95"}]}
-)
-CORRECT = GateSpec.model_validate({"floor": "0.5", "margin": "0.1", "approval": "Automatic"})
+MISSPELT = GateSpec.model_validate(AUTOMATIC_GATE | {"tasks": [{"name": "brs", "floor": "0.95"}]})
+CORRECT = GateSpec.model_validate(AUTOMATIC_GATE)
 
 
 def stalled(hospital: FakeHospital) -> tuple[str, str, str]:

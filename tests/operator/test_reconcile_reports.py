@@ -2,7 +2,7 @@
 
 import json
 
-from fakes.hospital import APPROVAL_REQUIRED, SPACE, FakeHospital, HospitalNetwork, digest
+from fakes.hospital import APPROVAL_REQUIRED, AUTOMATIC_GATE, SPACE, FakeHospital, HospitalNetwork, digest
 
 from anamnesis.operator.api.candidate_report import CandidateReport
 from anamnesis.operator.api.config_map import REPORT_KEY, report_name
@@ -34,7 +34,8 @@ def test_the_status_of_a_waiting_update_has_scores_before_and_after(network: Hos
     assert (str(north.after and north.after.value), str(north.forgetting)) == ("0.85", "0.06")
     assert (south.role, south.before, south.recalls[0].label) == ("New", None, "left")
     assert {(each.name, each.site, each.result) for each in report.criteria} == {
-        ("floor", "north", "Passed"), ("forgetting", "north", "Passed"), ("floor", "south", "Passed"),
+        ("floor", "north", "Passed"), ("recall", "north", "Passed"), ("forgetting", "north", "Passed"),
+        ("recall_drop", "north", "Passed"), ("floor", "south", "Passed"), ("recall", "south", "Passed"),
     }  # fmt: skip
 
 
@@ -60,7 +61,7 @@ def test_another_limit_gives_another_report_and_an_approval_of_the_old_one_is_re
     version, old_report = update.status.version, update.status.report_digest
     assert version
     assert old_report
-    hospital.edit_model(gate=GateSpec.model_validate({"floor": "0.6", "margin": "0.1"}))
+    hospital.edit_model(gate=GateSpec.model_validate(AUTOMATIC_GATE | {"floor": "0.6", "approval": "Required"}))
     hospital.reconcile()
     refused = hospital.create_approval("Approve", version, update.metadata.name, report=old_report)
     hospital.reconcile()
@@ -94,7 +95,7 @@ def test_a_version_that_no_person_was_asked_about_has_a_report_too(hospital: Fak
         next(each.status for each in hospital.updates if each.spec.site == site) for site in ("north", "south")
     )
     assert promoted.report
-    assert [each.result for each in promoted.report.criteria] == ["Passed"]
+    assert {each.result for each in promoted.report.criteria} == {"Passed"}
     assert rejected.report
     assert "Failed" in {each.result for each in rejected.report.criteria}
 

@@ -1,7 +1,7 @@
 """The emergency stop: no champion at all, no update and no promotion, until a person rolls back."""
 
 import pytest
-from fakes.hospital import SHARED, FakeHospital, HospitalNetwork
+from fakes.hospital import AUTOMATIC_GATE, SHARED, FakeHospital, HospitalNetwork
 
 from anamnesis.operator.api.condition_types import DECIDED, READY, STALLED
 from anamnesis.records import EntryKind
@@ -20,7 +20,7 @@ def learn(network: HospitalNetwork, hospital: FakeHospital, *contents: str) -> N
 def test_a_withdrawn_model_learns_and_promotes_nothing_until_a_rollback(
     network: HospitalNetwork, approval: str
 ) -> None:
-    hospital = FakeHospital(network, {"gate": {"floor": "0.5", "margin": "0.1", "approval": approval}})
+    hospital = FakeHospital(network, {"gate": AUTOMATIC_GATE | {"approval": approval}})
     learn(network, hospital, "a", "b")
     first, second = hospital.history().promoted_versions
     network.add_data("south", "c")

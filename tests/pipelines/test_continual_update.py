@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from builders.gates import OPEN_POLICY
 from PIL import Image
 
 from anamnesis.pipelines.evaluation import scheduled_evaluation
@@ -29,8 +30,6 @@ from anamnesis.records import (
     ignore_progress,
 )
 from anamnesis.registry import (
-    ApprovalMode,
-    GatePolicy,
     Log,
     evaluate_gate,
     read_scheduled_evaluation,
@@ -67,7 +66,7 @@ def request_of_first_site(tmp_path: Path) -> UpdateRequest:
             "finetune", {}, NetworkSettings(size=(16, 16), width=8), TrainingSettings(epochs=2, batch_size=8)
         ),
         split_key=key.as_uri(),
-        gate=GatePolicy(approval=ApprovalMode.AUTOMATIC),
+        gate=OPEN_POLICY,
         minimum_patients=1,
         author="tester",
     )

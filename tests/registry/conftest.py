@@ -11,6 +11,7 @@ from anamnesis.records import (
     Evaluation,
     LogEntry,
     Metric,
+    PairedDifference,
     Task,
     TaskType,
     UpdateCost,
@@ -55,7 +56,7 @@ class RecordBuilder:
     def evaluation(
         self, version: str, value: str, site: str = "guangzhou", name: str = "forgetting", **changes: str
     ) -> Evaluation:
-        metric = "AUROC" if name == "forgetting" else "IoU"
+        metric, score, width = "AUROC" if name == "forgetting" else "IoU", Decimal(value), Decimal("0.03")
         return Evaluation(
             version=version,
             site=site,
@@ -63,8 +64,11 @@ class RecordBuilder:
             test_set=self.digest(f"{site} test"),
             evaluator=self.digest(changes.get("evaluator", name)),
             name=name,
-            metrics={metric: Metric(Decimal(value), 100)},
+            metrics={metric: Metric(score, 100, score - width, min(score + width, Decimal(1)), 100)},
         )
+
+    def difference(self, reference: str, drop: str) -> PairedDifference:
+        return PairedDifference(reference, "AUROC", Decimal(drop), Decimal("0.005"), Decimal(100), 100)
 
     def decision(self, candidate: str, base: str | None, verdict: Verdict = Verdict.PROMOTE) -> Decision:
         return Decision(

@@ -36,7 +36,9 @@ from anamnesis.registry import (
 )
 from anamnesis.storage import MissingObjectError, Store
 
-POLICY = GatePolicy(floor=Decimal("0.8"), margin=Decimal("0.03"), approval=ApprovalMode.AUTOMATIC)
+POLICY = GatePolicy(
+    floor=Decimal("0.8"), margin=Decimal("0.03"), recall_floor=Decimal(0), approval=ApprovalMode.AUTOMATIC
+)
 
 
 def champion(store: Store) -> str | None:
@@ -67,29 +69,38 @@ def test_from_evaluations_to_the_champion(store: Store, build) -> None:
 
     second = build.stored(store, "b", first)
     tests = [build.test("guangzhou"), build.test("bethesda", new=True)]
-    write_evaluation(store, build.evaluation(second, "0.86"))
-    write_evaluation(store, build.evaluation(second, "0.99", site="bethesda"))
+    worse = replace(build.evaluation(second, "0.86"), differences=(build.difference(first, "0.05"),))
+    write_evaluation(store, worse)
+    write_evaluation(store, build.evaluation(second, "0.96", site="bethesda"))
     decision = evaluate_gate(store, second, POLICY, tests)
-    assert (decision.verdict, decision.criteria[1].value) == (Verdict.REJECT, Decimal("0.04"))
+    assert (decision.verdict, decision.criteria[1].value) == (Verdict.REJECT, Decimal("0.05"))
     assert record_decision(store, decision, "operator", "daily").kind is EntryKind.REJECT
-    lenient = evaluate_gate(store, second, replace(POLICY, margin=Decimal("0.04")), tests)
+    lenient = evaluate_gate(store, second, replace(POLICY, margin=Decimal("0.07")), tests)
     assert record_decision(store, lenient, "operator", "the margin was widened").kind is EntryKind.PROMOTE
     assert champion(store) == second
     assert kinds(store) == ["promote", "reject", "promote"]
 
 
-def test_the_best_promoted_score_is_the_reference_not_the_last(store: Store, build) -> None:
-    base = None
-    for name, score in (("a", "0.90"), ("b", "0.87")):
-        base = promoted(store, build, name, base)
-        write_evaluation(store, build.evaluation(base, score))
-    never = build.stored(store, "never promoted", base)
-    write_evaluation(store, build.evaluation(never, "1.00"))
-    candidate = build.stored(store, "c", base)
-    write_evaluation(store, build.evaluation(candidate, "0.865"))
-    decision = evaluate_gate(store, candidate, POLICY, [build.test("guangzhou")])
-    assert decision.criteria[1].value == Decimal("0.035")
-    assert decision.verdict is Verdict.REJECT
+def test_an_undecided_candidate_waits_for_a_person_and_then_becomes_champion(store: Store, build) -> None:
+    """Also where approvals are Automatic; an advisory gate waits for nobody."""
+    first = promoted(store, build, "a")
+    tests, second = [build.test("guangzhou")], build.stored(store, "b", first)
+    unclear = replace(build.evaluation(second, "0.90"), differences=(build.difference(first, "0.028"),))
+    write_evaluation(store, unclear)
+    decision = evaluate_gate(store, second, POLICY, tests)
+    assert decision.verdict is Verdict.AWAIT_APPROVAL
+    assert record_decision(store, decision, "operator", "daily") is None
+    approve(store, second, "dr", "read the report")
+    approved = evaluate_gate(store, second, POLICY, tests)
+    assert (approved.verdict, record_decision(store, approved, "operator", "daily").kind) == (
+        Verdict.PROMOTE,
+        EntryKind.PROMOTE,
+    )
+    third = build.stored(store, "c", second)
+    write_evaluation(store, replace(build.evaluation(third, "0.90"), differences=(build.difference(second, "0.028"),)))
+    advisory = evaluate_gate(store, third, replace(POLICY, enforcement=Enforcement.ADVISORY), tests)
+    entry = record_decision(store, advisory, "operator", "demonstration")
+    assert (entry.kind, entry.decision.verdict) == (EntryKind.PROMOTE, Verdict.AWAIT_APPROVAL)
 
 
 def test_recording_a_decision_again_writes_nothing(store: Store, build) -> None:

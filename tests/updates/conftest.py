@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from builders.bar_images import bar_images
+from builders.gates import OPEN_POLICY
+from builders.split_images import split_images
 
 from anamnesis import steps
 from anamnesis.records import (
     Configuration,
-    Enforcement,
     NetworkSettings,
     SiteConfig,
     SiteRef,
@@ -20,7 +20,7 @@ from anamnesis.records import (
     TrainingSettings,
     encode_object,
 )
-from anamnesis.registry import ApprovalMode, GatePolicy
+from anamnesis.registry import GatePolicy
 from anamnesis.snapshots import read_split_key
 from anamnesis.updates import UpdateRequest
 
@@ -29,13 +29,6 @@ TASKS = {
     "east": Task("rows", TaskType.CLASSIFICATION, ("top", "middle", "bottom"), "Accuracy"),
     "south": Task("bars", TaskType.CLASSIFICATION, ("left", "right"), "Accuracy"),
 }
-POLICY = GatePolicy(
-    floor=Decimal("0.3"),
-    margin=Decimal("1"),
-    approval=ApprovalMode.AUTOMATIC,
-    enforcement=Enforcement.ENFORCED,
-    minimum_test_patients=0,
-)
 
 
 @dataclass
@@ -44,7 +37,7 @@ class UpdateRunner:
 
     root: Path
     method: str = "finetune"
-    policy: GatePolicy = POLICY
+    policy: GatePolicy = OPEN_POLICY
     training: TrainingSettings = field(
         default_factory=lambda: TrainingSettings(epochs=2, batch_size=8, learning_rate=5e-3)
     )
@@ -77,6 +70,13 @@ class UpdateRunner:
         folder.mkdir(parents=True, exist_ok=True)
         task = TASKS[site]
         (folder / "images.npz").write_bytes(bar_images(site, patients, seed, task.classes, rows=task.name == "rows"))
+
+    def write_split_images(self, images_per_patient: int = 1, contrast: int = 40, **sizes: int) -> None:
+        """Writes images of site ``north`` with declared splits; ``sizes`` are the numbers of patients."""
+        folder = self.root / "sources" / "north"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "images.npz").write_bytes(split_images(sizes, images_per_patient, contrast))
+        (self.root / "split.key").write_text("k" * 40)  # a random key would give another order of training
 
     def ingest(self, site: str) -> tuple[str, str]:
         if not (self.root / "sources" / site).exists():

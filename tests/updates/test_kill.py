@@ -11,7 +11,14 @@ from builders.processes import start_process, train_and_report
 from builders.update_steps import make_trigger, run_update_and_report, run_update_steps, run_update_until_first_write
 
 from anamnesis.records import TrainingSettings
-from anamnesis.registry import Log, list_update_records, list_update_results, list_versions, verify_objects
+from anamnesis.registry import (
+    Log,
+    list_update_records,
+    list_update_results,
+    list_versions,
+    read_version,
+    verify_objects,
+)
 from anamnesis.storage import open_store
 
 if TYPE_CHECKING:
@@ -27,7 +34,8 @@ def test_killed_at_random_it_ends_as_if_never_killed(make_runner: Callable[[str]
         runner.training = TrainingSettings(epochs=40, batch_size=8)
         runner.root.mkdir()
         (runner.root / "split.key").write_bytes(b"k" * 32)
-    expected = whole.update("north")["train"]["version"]
+        runner.write_split_images(train=24, test=8, val=20)  # the version has an operating point
+    expected = str(whole.update("north")["train"]["version"])
     snapshot, _ = broken.ingest("north")
     random_source, last = random.Random(0), 0
     for _ in range(KILLS):
@@ -47,6 +55,7 @@ def test_killed_at_random_it_ends_as_if_never_killed(make_runner: Callable[[str]
     assert message == expected
     store = open_store(broken.registry)
     assert list_versions(store) == [expected]
+    assert "operating_points" in read_version(store, expected).parts
     assert [record.version for record in list_update_records(store)] == [expected]
     assert not verify_objects(store)
     assert not list(store.list("checkpoints/"))

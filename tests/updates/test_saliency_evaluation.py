@@ -14,8 +14,8 @@ from anamnesis.records import Evaluation, NetworkSettings, TrainingSettings
 from anamnesis.registry import read_evaluations
 from anamnesis.registry.opening import open_registry
 from anamnesis.training import TensorSplit
+from anamnesis.updates.evaluation_cases import EvaluationCases
 from anamnesis.updates.explained_answers import Answers, ModelExplainer, Probes, select_probes
-from anamnesis.updates.frozen_evaluation import EvaluationCases
 from anamnesis.updates.saliency_evaluation import evaluate_saliency
 from anamnesis.updates.saliency_pictures import choose_rows, read_pictures
 

@@ -4,7 +4,6 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 
 from anamnesis.methods import method_class
@@ -18,20 +17,6 @@ from anamnesis.updates.stored_operating_points import read_operating_points
 
 if TYPE_CHECKING:
     from conftest import UpdateRunner
-
-
-def _write_images(runner: "UpdateRunner", validation_patients: int, calibration_patients: int) -> None:
-    folder = runner.root / "sources" / "north"
-    folder.mkdir(parents=True)
-    sizes = {"train": 24, "test": 16, "val": validation_patients, "calibration": calibration_patients}
-    split = np.array([name for name, size in sizes.items() for _ in range(size)])
-    count = len(split)
-    images = np.random.default_rng(0).integers(0, 255, (count, 16, 16), dtype=np.uint8)
-    groups = np.array([f"p{number}" for number in range(count)])
-    names = np.array(["left", "right"])
-    np.savez(
-        folder / "a.npz", images=images, labels=np.arange(count) % 2, groups=groups, split=split, class_names=names
-    )
 
 
 @pytest.mark.parametrize(
@@ -63,7 +48,7 @@ def test_an_operating_point_comes_from_patients_who_were_held_out(
     method = method_class("finetune")
     monkeypatch.setattr(method, "capabilities", replace(method.capabilities, chooses_on_validation=chooses))
     monkeypatch.setattr(update, "SplitData", record)
-    _write_images(runner, validation_patients, calibration_patients)
+    runner.write_split_images(train=24, test=16, val=validation_patients, calibration=calibration_patients)
     trained = runner.update("north")["train"]
     assert read_sizes == [sizes]
     site_store, registry = open_store(runner.store("north")), open_store(runner.registry)

@@ -34,7 +34,7 @@ def report(
     name: OptionalModelArgument = "",
     files: ClusterFilesOption = None,
     folder: Annotated[
-        Path | None, typer.Option(help="Folder for report.json and report.html, with -f. Default: report.")
+        Path | None, typer.Option(help="Folder for the report and the model cards, with -f. Default: report.")
     ] = None,
     model: ModelOption = "",
     namespace: NamespaceOption = "",
@@ -43,9 +43,9 @@ def report(
 ) -> None:
     """Writes the report of one or several models.
 
-    With -f: one HTML file that needs no network, and the same content as JSON; with pictures where the site's own store
-    is readable. On a cluster: the scores of the version that waits for a person, beside those of its base. This needs
-    no key of a bucket, and shows no number about fewer than 10 patients.
+    With -f: one HTML file that needs no network, the same content as JSON, and a model card as Markdown and HTML; with
+    pictures where the site's own store is readable. On a cluster: the scores of the version that waits for a person,
+    beside those of its base. This needs no key of a bucket, and shows no number about fewer than 10 patients.
     """
     from anamnesis.cli.output import print_result
 
@@ -55,7 +55,9 @@ def report(
     from anamnesis.local.reporting import write_model_report
 
     path = write_model_report(select_models(files, name or model), folder or _DEFAULT_FOLDER)
-    return print_result({"html": str(path), "json": str(path.with_suffix(".json"))}, [str(path)], as_json)
+    cards = sorted(map(str, path.parent.glob("model_card*.md")))
+    document = {"html": str(path), "json": str(path.with_suffix(".json")), "modelCards": cards}
+    return print_result(document, [str(path), *cards], as_json)
 
 
 def _print_cluster_report(model: str, folder: Path | None, namespace: str, context: str, *, as_json: bool) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from anamnesis.evaluation.accuracy_matrix import AccuracyMatrix, continual_metrics, saliency_forgetting
 from anamnesis.evaluation.report.data import PRIMARY, ModelReport, ReportData, Scores, TestSetColumn, UpdateRow
+from anamnesis.evaluation.report.publishable import SmallTestSets
 from anamnesis.records import Evaluation, EvaluationSet, InputError, Metric
 
 COMMON_WARNINGS = (
@@ -50,20 +51,43 @@ def build_model_report(
     if champion and champion not in {row.version for row in updates}:
         raise InputError(f"report {name!r}: no update in the report made the champion {champion}; add that update")
     learned_columns = tuple(by_site[site] for site in dict.fromkeys(row.site for row in updates))
-    scores = {
-        (metric, evaluation.version, evaluation.site): value
+    frozen_evaluations = [
+        evaluation
         for evaluation in evaluations
         if evaluation.evaluation_set is EvaluationSet.FROZEN and _is_on_test_set(evaluation, by_site)
+    ]
+    small_sets = SmallTestSets.of(frozen_evaluations)
+    shown_evaluations = [small_sets.publishable_evaluation(evaluation) for evaluation in frozen_evaluations]
+    scores = {
+        (metric, evaluation.version, evaluation.site): value
+        for evaluation in shown_evaluations
         for metric, value in evaluation.metrics.items()
     }
-    return ModelReport(
+    test_sets = {column.site: column.test_set for column in columns}
+    rows = tuple(
+        replace(row, decision=row.decision and small_sets.publishable_decision(row.decision, test_sets))
+        for row in updates
+    )
+    model = ModelReport(
         name=name,
         method=method,
         columns=learned_columns,
-        updates=tuple(updates),
-        matrices=_build_matrices(learned_columns, updates, scores),
+        updates=rows,
+        matrices=_build_matrices(learned_columns, rows, scores),
         champion=champion,
     )
+    shown_versions = {row.version for row in shown_rows(model)}
+    return replace(model, evaluations=tuple(item for item in shown_evaluations if item.version in shown_versions))
+
+
+def shown_rows(model: ModelReport) -> tuple[UpdateRow, ...]:
+    """Returns the updates whose results are shown by site: the one in use, and the newest one that waits.
+
+    Without a version in use it is the last update.
+    """
+    in_use = next((row for row in model.updates if row.version == model.champion), None)
+    rows = [row for row in (in_use, model.waiting) if row is not None]
+    return tuple(rows) or model.updates[-1:]
 
 
 def champion_lineage(model: ModelReport) -> tuple[int, ...]:
@@ -86,8 +110,16 @@ def ancestor_rows(updates: Sequence[UpdateRow], version: str) -> tuple[int, ...]
     return tuple(reversed(rows_to_root))
 
 
-def lineage_matrix(model: ModelReport, metric: str) -> AccuracyMatrix | None:
-    """Returns one metric's matrix along the lineage, or none where it was never measured."""
+def lineage_matrix(
+    model: ModelReport, metric: str, counted_sites: tuple[str, ...] | None = None
+) -> AccuracyMatrix | None:
+    """Returns one metric's matrix along the lineage, or none where it was never measured.
+
+    Args:
+        model: the model.
+        metric: name of the matrix.
+        counted_sites: the sites that means are over; all where it is none.
+    """
     rows = champion_lineage(model)
     if not rows or metric not in model.matrices:
         return None
@@ -95,7 +127,7 @@ def lineage_matrix(model: ModelReport, metric: str) -> AccuracyMatrix | None:
     sites = [column.site for column in model.columns]
     order = [sites.index(site) for site in dict.fromkeys(update_tasks)]
     cells = tuple(tuple(_to_float(model.matrices[metric][row][i]) for i in order) for row in rows)
-    return AccuracyMatrix(update_tasks, cells, model.baseline if metric == PRIMARY else {})
+    return AccuracyMatrix(update_tasks, cells, model.baseline if metric == PRIMARY else {}, counted_sites)
 
 
 def assemble_report(
@@ -106,8 +138,30 @@ def assemble_report(
     Intransigence compares with the model of the method ``joint``, where both learned the same sequence.
     """
     joint = next((model for model in models if model.method == "joint"), None)
-    completed_models = tuple(replace(model, continual=_continual_metrics(model, joint)) for model in models)
-    return ReportData(title, created, completed_models, tuple(dict.fromkeys((*warnings, *COMMON_WARNINGS))))
+    common_sites = find_common_sites(models)
+    completed_models = tuple(
+        replace(
+            model,
+            continual=_continual_metrics(model, joint),
+            compared=_continual_metrics(model, joint, common_sites) if common_sites else {},
+        )
+        for model in models
+    )
+    all_warnings = tuple(dict.fromkeys((*warnings, *COMMON_WARNINGS)))
+    return ReportData(title, created, completed_models, all_warnings, common_sites)
+
+
+def find_common_sites(models: Sequence[ModelReport]) -> tuple[str, ...]:
+    """Returns the sites that the versions in use of all models learned, and that all judge by the same test set."""
+    learned = [_learned_test_sets(model) for model in models]
+    if not learned:
+        return ()
+    return tuple(site for site, test_set in learned[0].items() if all(sets.get(site) == test_set for sets in learned))
+
+
+def _learned_test_sets(model: ModelReport) -> dict[str, str]:
+    sites = {model.updates[row].site for row in champion_lineage(model)}
+    return {column.site: column.test_set for column in model.columns if column.site in sites}
 
 
 def _is_on_test_set(evaluation: Evaluation, by_site: Mapping[str, TestSetColumn]) -> bool:
@@ -128,14 +182,16 @@ def _build_matrices(
     }
 
 
-def _continual_metrics(model: ModelReport, joint: ModelReport | None) -> dict[str, dict[str, float]]:
+def _continual_metrics(
+    model: ModelReport, joint: ModelReport | None, counted_sites: tuple[str, ...] | None = None
+) -> dict[str, dict[str, float]]:
     result = {}
     for metric in (PRIMARY, "Accuracy", "ClassIncrementalAccuracy"):
-        if (matrix := lineage_matrix(model, metric)) is not None:
-            joint_matrix = lineage_matrix(joint, metric) if joint is not None else None
+        if (matrix := lineage_matrix(model, metric, counted_sites)) is not None:
+            joint_matrix = lineage_matrix(joint, metric, counted_sites) if joint is not None else None
             is_comparable = joint_matrix is not None and joint_matrix.update_tasks == matrix.update_tasks
             result[metric] = continual_metrics(matrix, joint_matrix if is_comparable else None)
-    if (iou_matrix := lineage_matrix(model, "IoU")) is not None:
+    if (iou_matrix := lineage_matrix(model, "IoU", counted_sites)) is not None:
         mean_loss = saliency_forgetting(iou_matrix)
         result["IoU"] = {} if mean_loss is None else {"SaliencyForgetting": round(mean_loss, 6)}
     return result

@@ -1,22 +1,25 @@
 """Geometry of the curves: one small panel per site, one line per model. The template draws it as SVG."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from anamnesis.evaluation.report.assemble import champion_lineage
+from anamnesis.evaluation.report.assemble import ancestor_rows, champion_lineage
 from anamnesis.evaluation.report.data import ModelReport, ReportData
+from anamnesis.evaluation.report.statements import describe_outcome
 
 WIDTH, HEIGHT = 300, 170
-LEFT, RIGHT, TOP, BOTTOM = 34, 12, 10, 24
+LEFT, RIGHT, TOP, BOTTOM = 40, 12, 10, 24
 SERIES = 6
 """Line styles that the style sheet knows; more models repeat them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChartLine:
-    """One model in one panel: its style's number and its points, (x, y, text)."""
+    """One line of a panel: its style's number, its points (x, y, text), and hollow marks beside the line."""
 
     style: int
     points: tuple[tuple[float, float, str], ...]
+    hollow: tuple[tuple[float, float, str], ...] = ()
 
     @property
     def path(self) -> str:
@@ -25,19 +28,19 @@ class ChartLine:
 
 
 @dataclass(frozen=True, slots=True)
-class SitePanel:
-    """One site.
+class Panel:
+    """One panel.
 
     Attributes:
-        site: its name.
-        lines: models with at least one score.
+        title: of the panel.
+        lines: with at least one point.
         update_positions: x positions of the updates that learned this site.
         x_ticks: (x, text).
         y_ticks: (y, text).
         description: of the picture, for screen readers.
     """
 
-    site: str
+    title: str
     lines: tuple[ChartLine, ...]
     update_positions: tuple[float, ...]
     x_ticks: tuple[tuple[float, str], ...]
@@ -45,67 +48,137 @@ class SitePanel:
     description: str
 
 
-def site_panels(report: ReportData, metric: str) -> tuple[SitePanel, ...]:
+@dataclass(frozen=True, slots=True)
+class _Curve:
+    """Scores of a model on a site: (row, score) along the lineage, and (row, score, text) of other updates."""
+
+    lineage: list[tuple[int, float]]
+    off_lineage: list[tuple[int, float, str]]
+
+
+def site_panels(report: ReportData, metric: str) -> tuple[Panel, ...]:
     """Returns a panel for every site with a score; all share their axes, so that heights compare."""
     sites = dict.fromkeys(column.site for model in report.models for column in model.columns)
     updates = max((len(model.updates) for model in report.models), default=1)
     curves = {site: [_curve(model, metric, site) for model in report.models] for site in sites}
-    scores = [score for lines in curves.values() for line in lines for _, score in line]
+    scores = [
+        score for lines in curves.values() for curve in lines for _, score, *_ in (*curve.lineage, *curve.off_lineage)
+    ]
     if not scores:
         return ()
     floor = max(0.0, int(min(scores) * 5) / 5)
     return tuple(
         _build_panel(site, lines, updates=updates, floor=floor, report=report)
         for site, lines in curves.items()
-        if any(lines)
+        if any(curve.lineage or curve.off_lineage for curve in lines)
     )
 
 
-def _curve(model: ModelReport, metric: str, site: str) -> list[tuple[int, float]]:
-    """Returns (row, score) along the lineage, from the site's first update on."""
+def _curve(model: ModelReport, metric: str, site: str) -> _Curve:
+    """Returns a model's scores from the site's first update on."""
     sites = [column.site for column in model.columns]
-    rows = champion_lineage(model)
-    learning_rows = [row for row in rows if model.updates[row].site == site]
-    if site not in sites or not learning_rows or metric not in model.matrices:
-        return []
-    cells = [(row, model.matrices[metric][row][sites.index(site)]) for row in rows if row >= learning_rows[0]]
-    return [(row, float(cell.value)) for row, cell in cells if cell is not None]
+    if site not in sites or metric not in model.matrices:
+        return _Curve([], [])
+    lineage = champion_lineage(model)
+    scores = [row[sites.index(site)] for row in model.matrices[metric]]
+    values = {
+        row: float(score.value) for row, score in enumerate(scores) if score is not None and _knows(model, row, site)
+    }
+    off_lineage = [
+        (row, value, f"{value:.2f}, update {row + 1}: {describe_outcome(model.updates[row], model.champion)}")
+        for row, value in values.items()
+        if row not in lineage
+    ]
+    return _Curve([(row, value) for row, value in values.items() if row in lineage], off_lineage)
 
 
-def _build_panel(
-    site: str, curves: list[list[tuple[int, float]]], updates: int, floor: float, report: ReportData
-) -> SitePanel:
+def _knows(model: ModelReport, row: int, site: str) -> bool:
+    return site in {model.updates[i].site for i in ancestor_rows(model.updates, model.updates[row].version)}
+
+
+def _build_panel(site: str, curves: list[_Curve], updates: int, floor: float, report: ReportData) -> Panel:
     lines = tuple(
         ChartLine(
             i % SERIES,
-            tuple((_x_position(row, updates), _y_position(score, floor), f"{score:.2f}") for row, score in curve),
+            tuple((x_position(row, updates), _y(score, floor), f"{score:.2f}") for row, score in curve.lineage),
+            tuple((x_position(row, updates), _y(score, floor), text) for row, score, text in curve.off_lineage),
         )
         for i, curve in enumerate(curves)
-        if curve
+        if curve.lineage or curve.off_lineage
     )
     learning_rows = {row for model in report.models for row, update in enumerate(model.updates) if update.site == site}
     tick_step = 0.2 if floor < 0.5 else 0.1 if floor < 0.8 else 0.05
     ticks = [floor + tick_step * tick_index for tick_index in range(round((1 - floor) / tick_step) + 1)]
     description = "; ".join(
-        f"{model.method} from {curve[0][1]:.2f} to {curve[-1][1]:.2f}"
+        f"{model.method} from {curve.lineage[0][1]:.2f} to {curve.lineage[-1][1]:.2f}"
         for model, curve in zip(report.models, curves, strict=True)
-        if curve
+        if curve.lineage
     )
-    return SitePanel(
-        site=site,
+    return Panel(
+        title=site,
         lines=lines,
-        update_positions=tuple(_x_position(row, updates) for row in sorted(learning_rows)),
-        x_ticks=tuple((_x_position(row, updates), str(row + 1)) for row in range(updates)),
-        y_ticks=tuple((_y_position(tick, floor), f"{tick:.2f}".rstrip("0").rstrip(".")) for tick in ticks),
-        description=description,
+        update_positions=tuple(x_position(row, updates) for row in sorted(learning_rows)),
+        x_ticks=tuple((x_position(row, updates), str(row + 1)) for row in _tick_rows(updates)),
+        y_ticks=tuple((_y(tick, floor), f"{tick:.2f}".rstrip("0").rstrip(".")) for tick in ticks),
+        description=description or "only updates that are not in use",
     )
 
 
-def _x_position(row: int, updates: int) -> float:
-    share = row / (updates - 1) if updates > 1 else 0.5
+def _tick_rows(count: int) -> range:
+    """Returns the positions of at most 10 ticks."""
+    return range(0, count, max(1, -(-count // 10)))
+
+
+def x_position(row: int, count: int) -> float:
+    """Returns the horizontal position of the row-th of ``count`` points."""
+    share = row / (count - 1) if count > 1 else 0.5
     return round(LEFT + 8 + share * (WIDTH - LEFT - RIGHT - 16), 1)
 
 
-def _y_position(score: float, floor: float) -> float:
-    share = (score - floor) / (1 - floor) if floor < 1 else 1.0
+def y_position(share: float) -> float:
+    """Returns the vertical position of a share of the height, 0 at the bottom."""
     return round(TOP + (1 - share) * (HEIGHT - TOP - BOTTOM), 1)
+
+
+def _y(score: float, floor: float) -> float:
+    return y_position((score - floor) / (1 - floor) if floor < 1 else 1.0)
+
+
+def loss_terms(model: ModelReport) -> tuple[str, ...]:
+    """Returns the names of the loss terms of all updates of a model."""
+    return tuple(dict.fromkeys(name for row in model.updates for epoch in row.epoch_losses for name in epoch))
+
+
+def loss_panels(model: ModelReport) -> tuple[Panel, ...]:
+    """Returns a panel for every update with stored losses: one line a term, from 0 to the update's largest loss."""
+    terms = loss_terms(model)
+    return tuple(
+        _loss_panel(f"Update {number} · {row.site}", row.epoch_losses, terms)
+        for number, row in enumerate(model.updates, 1)
+        if row.epoch_losses
+    )
+
+
+def _loss_panel(title: str, losses: tuple[Mapping[str, float], ...], terms: tuple[str, ...]) -> Panel:
+    highest = max(value for epoch in losses for value in epoch.values()) or 1.0
+    lines = []
+    for style, term in enumerate(terms):
+        points = [(epoch, values[term]) for epoch, values in enumerate(losses) if term in values]
+        if points:
+            places = tuple(
+                (x_position(epoch, len(losses)), y_position(max(value, 0.0) / highest), f"{term} {value:.3g}")
+                for epoch, value in points
+            )
+            lines.append(ChartLine(style % SERIES, places))
+    first, last = losses[0], losses[-1]
+    return Panel(
+        title=title,
+        lines=tuple(lines),
+        update_positions=(),
+        x_ticks=tuple((x_position(epoch, len(losses)), str(epoch + 1)) for epoch in _tick_rows(len(losses))),
+        y_ticks=tuple((y_position(share), f"{share * highest:.2g}") for share in (0.0, 0.5, 1.0)),
+        description="; ".join(
+            f"{term} {first[term]:.3g} to {last[term]:.3g}" for term in terms if term in first and term in last
+        )
+        or "different terms in the first and the last epoch",
+    )

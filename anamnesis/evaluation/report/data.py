@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from anamnesis.records import Decision, Metric, Task, UpdateCost
+from anamnesis.records import Decision, Evaluation, Metric, Task, UpdateCost, Verdict
 
-SCHEMA = 2
+SCHEMA = 3
 PRIMARY = "Primary"
 """Name of the matrix whose columns show the primary metric of each column's task."""
 
@@ -47,6 +47,9 @@ class UpdateRow:
         environment: torch, device, instruction set, threads.
         counts: number of studies by split: train, test, reserve, pending, quarantined.
         opened_snapshots: digests of the snapshots that training opened.
+        epoch_losses: mean loss terms of each epoch.
+        class_patients: class -> number of training patients of the site; none where it is not published. Empty where
+            the site's store is not readable.
     """
 
     version: str
@@ -60,6 +63,19 @@ class UpdateRow:
     environment: Mapping[str, str] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     opened_snapshots: tuple[str, ...] = ()
+    epoch_losses: tuple[Mapping[str, float], ...] = ()
+    class_patients: Mapping[str, int | None] = field(default_factory=dict)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a decision is still to come: of evaluations or of a person."""
+        waits = (Verdict.AWAIT_APPROVAL, Verdict.AWAIT_EVALUATIONS)
+        return not self.promoted and self.decision is not None and self.decision.verdict in waits
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether the gate or a person rejected the version, and it was never in use."""
+        return not self.promoted and self.decision is not None and self.decision.verdict is Verdict.REJECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +105,32 @@ class SaliencyPicture:
     confidence: Decimal | None = None
     answer_before: str = ""
 
+    @property
+    def is_right(self) -> bool:
+        """Whether the last answer is the true class; in pictures of labels alone, the map is of the true class."""
+        return self.answer in ("", self.label)
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A decision in the registry's log.
+
+    Attributes:
+        number: of the entry.
+        kind: ``promote``, ``approve``, ``reject``, ...
+        subject: digest of the version.
+        author: the person or service account.
+        reason: in words.
+        time: UTC, ISO 8601.
+    """
+
+    number: int
+    kind: str
+    subject: str
+    author: str
+    reason: str
+    time: str
+
 
 @dataclass(frozen=True, slots=True)
 class ModelReport:
@@ -107,6 +149,11 @@ class ModelReport:
         pictures: see ``SaliencyPicture``.
         warnings: for readers, about this model.
         reference: whether it is an upper bound for comparison, not a candidate for use.
+        compared: like ``continual``, over the sites that all models of the report have.
+        evaluations: of the version in use and of one that waits for a decision; nothing about fewer than 10 patients.
+        configuration: method, options, network and training of the version in use, or of the last one.
+        site_bytes: site -> size of what the version keeps for it; empty where the method keeps nothing by site.
+        log: promotions, rejections and decisions of people, in order.
     """
 
     name: str
@@ -121,6 +168,16 @@ class ModelReport:
     pictures: tuple[SaliencyPicture, ...] = ()
     warnings: tuple[str, ...] = ()
     reference: bool = False
+    compared: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    evaluations: tuple[Evaluation, ...] = ()
+    configuration: Mapping[str, object] = field(default_factory=dict)
+    site_bytes: Mapping[str, int] = field(default_factory=dict)
+    log: tuple[LogLine, ...] = ()
+
+    @property
+    def waiting(self) -> UpdateRow | None:
+        """The newest update that waits for evaluations or for a person, or none."""
+        return next((row for row in reversed(self.updates) if row.is_waiting), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +189,7 @@ class ReportData:
         created: UTC, ISO 8601.
         models: in the order of the page.
         warnings: for readers, about all models.
+        common_sites: the sites that all models learned, with the same test sets; comparisons use these alone.
         schema: of this record.
     """
 
@@ -139,4 +197,5 @@ class ReportData:
     created: str
     models: tuple[ModelReport, ...]
     warnings: tuple[str, ...] = ()
+    common_sites: tuple[str, ...] = ()
     schema: int = SCHEMA

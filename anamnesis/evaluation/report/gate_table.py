@@ -1,10 +1,13 @@
-"""The gate's decisions as rows of a table: one per site, one column per criterion."""
+"""The gate's decisions as rows of a table: one per criterion."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from anamnesis.evaluation.report.data import ModelReport, UpdateRow
-from anamnesis.records import Criterion, Enforcement, Verdict
+from anamnesis.evaluation.report.names import short_digest
+from anamnesis.evaluation.report.reasons import criterion_label
+from anamnesis.evaluation.report.statements import describe_outcome
+from anamnesis.records import Criterion, CriterionResult, Enforcement, Verdict
 
 VERDICTS = {
     Verdict.PROMOTE: "promote",
@@ -13,35 +16,44 @@ VERDICTS = {
     Verdict.REJECT: "reject",
     Verdict.SUPERSEDED: "superseded",
 }
+RESULTS = {
+    CriterionResult.PASSED: ("good", "✓ passed"),
+    CriterionResult.FAILED: ("bad", "✕ failed"),
+    CriterionResult.UNDECIDED: ("open", "? undecided"),
+    CriterionResult.MISSING: ("open", "… not evaluated yet"),
+    CriterionResult.NOT_APPLICABLE: ("open", "not applicable: nothing to measure"),
+}
+"""Style and text of each result."""
 
 
 @dataclass(frozen=True, slots=True)
 class GateRow:
-    """The criteria of one update on one site, by name."""
+    """One criterion: where, what, against which version, and its result."""
 
-    site: str
-    task: str
-    criteria: Mapping[str, Criterion]
-
-
-def criterion_names(model: ModelReport) -> list[str]:
-    """Returns the names of the criteria of all the model's decisions."""
-    decisions = [row.decision for row in model.updates if row.decision is not None]
-    return list(dict.fromkeys(criterion.name for decision in decisions for criterion in decision.criteria))
+    criterion: Criterion
+    label: str
+    reference: str
+    sign: str
+    style: str
+    result: str
 
 
 def gate_rows(update: UpdateRow) -> list[GateRow]:
-    """Returns the decision's criteria, grouped by site and task in their order."""
-    criteria = update.decision.criteria if update.decision is not None else ()
-    site_tasks = dict.fromkeys((criterion.site, criterion.task) for criterion in criteria)
-    return [
-        GateRow(
-            site,
-            task,
-            {criterion.name: criterion for criterion in criteria if (criterion.site, criterion.task) == (site, task)},
-        )
-        for site, task in site_tasks
-    ]
+    """Returns the criteria of the decision on an update, in their order."""
+    return list(_rows(update))
+
+
+def _rows(update: UpdateRow) -> Iterator[GateRow]:
+    for criterion in update.decision.criteria if update.decision is not None else ():
+        style, result = RESULTS[criterion.result]
+        reference = _describe_reference(criterion, update)
+        yield GateRow(criterion, criterion_label(criterion), reference, comparison_sign(criterion), style, result)
+
+
+def _describe_reference(criterion: Criterion, update: UpdateRow) -> str:
+    if not criterion.reference:
+        return ""
+    return "base" if criterion.reference == update.base else f"first version {short_digest(criterion.reference)}"
 
 
 def describe_verdict(update: UpdateRow) -> str:
@@ -57,3 +69,8 @@ def describe_verdict(update: UpdateRow) -> str:
 def comparison_sign(criterion: Criterion) -> str:
     """Returns the sign between a criterion's value and its limit."""
     return "\N{LESS-THAN OR EQUAL TO}" if criterion.is_limit_highest else "\N{GREATER-THAN OR EQUAL TO}"
+
+
+def row_mark(model: ModelReport, update: UpdateRow) -> str:
+    """Returns the words that mark an update outside of the lineage in tables: ``○ rejected``."""
+    return f"\N{WHITE CIRCLE} {describe_outcome(update, model.champion)}"

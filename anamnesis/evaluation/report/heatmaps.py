@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from anamnesis.evaluation.report.assemble import ancestor_rows, champion_lineage
 from anamnesis.evaluation.report.colours import shade
 from anamnesis.evaluation.report.data import PRIMARY, ModelReport
-from anamnesis.evaluation.report.statements import metric_label
+from anamnesis.evaluation.report.names import metric_label
 from anamnesis.records import Metric
 
 MATRICES = (
@@ -59,7 +59,7 @@ class HeatMap:
     Attributes:
         title: of the table.
         note: the meaning of its scores.
-        heads: per column its site, its metric and the number of cases.
+        heads: per column its site, its metric, and the numbers of patients and images.
         rows: one per update.
     """
 
@@ -88,8 +88,11 @@ def _heat_map(model: ModelReport, metric: str, title: str, note: str) -> HeatMap
 
 
 def _cases(cells: tuple[Metric | None, ...]) -> str:
-    sizes = [cell.n for cell in cells if cell is not None]
-    return f"n = {sizes[-1]}" if sizes else ""
+    measured = [cell for cell in cells if cell is not None]
+    if not measured:
+        return ""
+    images = f"{measured[-1].n} images"
+    return f"{measured[-1].patients} patients, {images}" if measured[-1].patients else images
 
 
 def _cells(

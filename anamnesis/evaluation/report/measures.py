@@ -61,6 +61,8 @@ CONTINUAL_MEASURES = (
     ("ClassIncrementalAccuracy", "FinalAverage", "Without the site's name", True,
      "Mean share of cases with the right class among the classes of all sites (class-incremental)."),
     (PRIMARY, "Forgetting", "Forgetting", False, "Best earlier score minus current score, mean over earlier sites."),
+    ("ClassIncrementalAccuracy", "Forgetting", "Forgetting without the site's name", False,
+     "The same for the share of cases with the right class among the classes of all sites (class-incremental)."),
     (PRIMARY, "WorstRetention", "Worst retention", True,
      "Current score divided by best score, lowest value of the earlier sites."),
     (PRIMARY, "BackwardTransfer", "Backward transfer", True,
@@ -127,7 +129,7 @@ def _cost_measures() -> tuple[MeasureDefinition, ...]:
 
 
 def _continual_metric(metric: str, key: str, model: ModelReport) -> float | None:
-    return model.continual.get(metric, {}).get(key)
+    return model.compared.get(metric, {}).get(key)
 
 
 def _format_score(value: float) -> str:

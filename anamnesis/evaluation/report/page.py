@@ -1,5 +1,6 @@
 """The report as one self-contained HTML page: no script, no network, style and pictures inside."""
 
+import re
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -8,14 +9,20 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from anamnesis.evaluation.report import charts, gate_table, statements
+from anamnesis.evaluation.report import charts, gate_table, plots, statements
 from anamnesis.evaluation.report.assemble import champion_lineage
 from anamnesis.evaluation.report.colours import STOPS
 from anamnesis.evaluation.report.data import ModelReport, ReportData
 from anamnesis.evaluation.report.heatmaps import CHANCE_AUROC, MATRICES, heat_maps
 from anamnesis.evaluation.report.measures import build_measures, format_bytes, format_duration
+from anamnesis.evaluation.report.model_card import ModelCard
+from anamnesis.evaluation.report.names import metric_label, model_label, short_digest
+from anamnesis.evaluation.report.options import option_rows
+from anamnesis.evaluation.report.reasons import DROPS
 from anamnesis.evaluation.report.saliency_table import saliency_columns
-from anamnesis.records import InputError
+from anamnesis.evaluation.report.side_by_side import common_site_rows, left_out_sites
+from anamnesis.evaluation.report.site_results import calibration_is_off, site_results
+from anamnesis.records import MINIMUM_CELL_PATIENTS, InputError
 
 
 def report_html(report: ReportData, pictures: Mapping[str, bytes]) -> bytes:
@@ -25,6 +32,62 @@ def report_html(report: ReportData, pictures: Mapping[str, bytes]) -> bytes:
         report: made by ``assemble_report``.
         pictures: PNG by digest. The page names the pictures that are missing here.
     """
+    page = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            summary=statements.report_summary(report),
+            statements=[statements.model_statement(model) for model in report.models],
+            labels=[model_label(model, report) for model in report.models],
+            measures=build_measures(report),
+            curves=[
+                (title, note, site_panels)
+                for metric, title, note in MATRICES
+                if (site_panels := charts.site_panels(report, metric))
+            ],
+            chart=charts,
+            heat_maps=heat_maps,
+            saliency_columns=saliency_columns,
+            stops=STOPS,
+            tolerance=statements.TOLERANCE,
+            class_incremental_limit=statements.CLASS_INCREMENTAL_LOSS_LIMIT,
+            lineage=champion_lineage,
+            verdict=gate_table.describe_verdict,
+            gate_lines=gate_table.gate_rows,
+            mark=gate_table.row_mark,
+            outcome=_outcome,
+            loss_rows=_loss_rows,
+            class_losses=_class_losses,
+            common_rows=common_site_rows(report),
+            left_out=left_out_sites(report) if len(report.models) > 1 else (),
+            option_rows=option_rows,
+            site_results=site_results,
+            off=calibration_is_off,
+            squares=plots,
+            minimum=MINIMUM_CELL_PATIENTS,
+            chance=CHANCE_AUROC,
+            same_environment=_shared_environment,
+            source={digest: "data:image/png;base64," + b64encode(png).decode() for digest, png in pictures.items()},
+        )
+    )
+    return page.encode()
+
+
+def card_html(card: ModelCard) -> bytes:
+    """Returns a model card as a page of its own."""
+    return _environment().get_template("card.html.j2").render(card=card).encode()
+
+
+def card_markdown(card: ModelCard) -> bytes:
+    """Returns a model card as Markdown; text of people and sites cannot make headings, links or tags."""
+    environment = _environment()
+    environment.autoescape = False
+    environment.filters["plain"] = _escape_markdown
+    return environment.get_template("card.md.j2").render(card=card).encode()
+
+
+def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -33,40 +96,34 @@ def report_html(report: ReportData, pictures: Mapping[str, bytes]) -> bytes:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "short": statements.short_digest,
+        "short": short_digest,
         "decimal": _format_decimal,
+        "metric": metric_label,
         "seconds": format_duration,
         "size": format_bytes,
         "time": _format_time,
         "minute": _format_minute,
     }
-    page = environment.get_template("report.html.j2").render(
-        report=report,
-        summary=statements.report_summary(report),
-        statements=[statements.model_statement(model) for model in report.models],
-        labels=[statements.model_label(model, report) for model in report.models],
-        measures=build_measures(report),
-        curves=[
-            (title, note, site_panels)
-            for metric, title, note in MATRICES
-            if (site_panels := charts.site_panels(report, metric))
-        ],
-        chart=charts,
-        heat_maps=heat_maps,
-        saliency_columns=saliency_columns,
-        stops=STOPS,
-        tolerance=statements.TOLERANCE,
-        class_incremental_limit=statements.CLASS_INCREMENTAL_LOSS_LIMIT,
-        lineage=champion_lineage,
-        verdict=gate_table.describe_verdict,
-        comparison=gate_table.comparison_sign,
-        criteria_of=gate_table.criterion_names,
-        gate_lines=gate_table.gate_rows,
-        chance=CHANCE_AUROC,
-        same_environment=_shared_environment,
-        source={digest: "data:image/png;base64," + b64encode(png).decode() for digest, png in pictures.items()},
-    )
-    return page.encode()
+    return environment
+
+
+def _outcome(model: ModelReport, version: str) -> str:
+    row = next(row for row in model.updates if row.version == version)
+    return statements.describe_outcome(row, model.champion)
+
+
+def _loss_rows(model: ModelReport) -> list[gate_table.GateRow]:
+    """The tests of a loss in the decision on the version in use."""
+    rows = champion_lineage(model)
+    return [row for row in gate_table.gate_rows(model.updates[rows[-1]]) if row.criterion.name in DROPS] if rows else []
+
+
+def _class_losses(model: ModelReport) -> dict[str, statements.SiteLoss]:
+    return {loss.site: loss for loss in statements.site_losses(model, "ClassIncrementalAccuracy")}
+
+
+def _escape_markdown(text: str) -> str:
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(text.split()))
 
 
 def _shared_environment(model: ModelReport) -> Mapping[str, str] | None:

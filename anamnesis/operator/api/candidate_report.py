@@ -13,6 +13,8 @@ from anamnesis.records import digest_json
 ShortText = Annotated[str, StringConstraints(max_length=128)]
 MAXIMUM_RECALLS = 32
 """Classes of one task in a report: those that lost most. The report of 64 tasks fits into a ConfigMap."""
+MAXIMUM_CRITERIA = 256
+"""Criteria in a report, for the same reason."""
 
 
 class ClassRecall(StatusModel):
@@ -45,10 +47,10 @@ class TaskComparison(StatusModel):
     """Score of the base version. If omitted, it was not measured."""
     after: Score | None = None
     """Score of the candidate. If omitted, it was not measured."""
-    best_score: DecimalString | None = None
-    """Best score of any promoted version on this test set."""
+    first_score: DecimalString | None = None
+    """Score of the first accepted version that learned the Site, on the same patients."""
     forgetting: DecimalString | None = None
-    """The best score minus the score of the candidate; above 0, the candidate is worse."""
+    """The score of the first accepted version minus that of the candidate; above 0, the candidate is worse."""
     recalls: Annotated[tuple[ClassRecall, ...], Field(max_length=MAXIMUM_RECALLS), InOrder] = ()
     """Recall of the classes, in the order of the task; of many classes, those that lost most."""
     classes_without_recall: NonNegativeInt = 0
@@ -97,8 +99,10 @@ class CandidateReport(StatusModel):
     """Digest of the version that the candidate was trained from."""
     tasks: Annotated[tuple[TaskComparison, ...], Field(max_length=128), InOrder] = ()
     """Scores before and after, one for each test set that judges the candidate."""
-    criteria: Annotated[tuple[CriterionLine, ...], Field(max_length=384), InOrder] = ()
-    """Criteria of the gate, each with its result."""
+    criteria: Annotated[tuple[CriterionLine, ...], Field(max_length=MAXIMUM_CRITERIA), InOrder] = ()
+    """Criteria of the gate, each with its result; of many, those that did not pass first."""
+    criteria_not_listed: NonNegativeInt = 0
+    """Number of further criteria."""
 
     def document(self) -> dict[str, object]:
         """Returns the report as JSON, as the status and the ConfigMap hold it."""

@@ -16,8 +16,10 @@ class Score(StatusModel):
     value: DecimalString
     """The estimate."""
     low: DecimalString | None = None
-    """Lower bound of its 95 % interval."""
+    """Lower bound of its 95 % interval over patients."""
     high: DecimalString | None = None
-    """Upper bound of its 95 % interval."""
+    """Upper bound of its 95 % interval over patients."""
     cases: NonNegativeInt = 0
     """Number of cases that it was measured on."""
+    patients: NonNegativeInt = 0
+    """Number of their patients; 0 where it was not counted or is below 10."""

@@ -81,12 +81,12 @@ class TaskStatus(StatusModel):
     """Score on the Site's frozen test set."""
     recent_score: Score | None = None
     """Score on the Site's recent, newly labelled cases."""
-    best_score: DecimalString | None = None
-    """Best score of any promoted version on this frozen test set."""
+    first_score: DecimalString | None = None
+    """Score of the first accepted version that learned the Site, on the same patients of this frozen test set."""
     floor: DecimalString | None = None
     """Lowest score that passes the gate."""
     margin: DecimalString | None = None
-    """How far below bestScore the score may fall at the gate."""
+    """How far below firstScore the score may fall."""
     recent_floor: DecimalString | None = None
     """A recent score below it counts as drift."""
     saliency: DecimalString | None = None
@@ -112,6 +112,8 @@ class ModelSiteStatus(StatusModel):
     """Number of intact files in its last ingest that are not for the site, such as other modalities and reports."""
     samples: NonNegativeInt = 0
     """Number of samples in its last snapshot."""
+    changes: Sentence = ""
+    """What its last ingest carried forward, left out as withdrawn, or found corrected; few patients have no number."""
     last_learned_time: Timestamp | None = None
     """When a champion last learned its data."""
     answered_request: NonNegativeInt = 0

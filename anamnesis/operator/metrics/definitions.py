@@ -98,15 +98,16 @@ TASK_METRICS = (
     *_gauges((*_TASK_LABELS, "metric"), {"task_info": "1 for each task; metric: the name of its primary metric."}),
     *_gauges(_SCORE_LABELS, {
         "task_score_ratio": "The champion's primary metric; evaluation_set: frozen (test set) or recent (new cases).",
-        "task_score_low_ratio": "Lower bound of the score's 95 % confidence interval.",
-        "task_score_high_ratio": "Upper bound of the score's 95 % confidence interval.",
+        "task_score_low_ratio": "Lower bound of the score's 95 % confidence interval over patients.",
+        "task_score_high_ratio": "Upper bound of the score's 95 % confidence interval over patients.",
         "task_cases": "Number of cases behind the score.",
+        "task_patients": "Number of patients behind the score; 0 where it was not counted or is below 10.",
     }),
     *_gauges(_TASK_LABELS, {
-        "task_best_ratio": "The best score of any promoted version on the frozen test set.",
+        "task_first_ratio": "The score of the first accepted version that learned the site, on the frozen test set.",
         "task_floor_ratio": "The gate's minimum score on the frozen test set.",
-        "task_margin_ratio": "The gate's maximum loss of score against the best promoted version.",
-        "task_forgotten_ratio": "Forgetting: best score - current score on the frozen test set; negative where the "
+        "task_margin_ratio": "The gate's maximum loss of score against the first accepted version.",
+        "task_forgotten_ratio": "Forgetting: first_ratio - current score on the frozen test set; negative where the "
         "current score is better.",
         "task_recent_floor_ratio": "The minimum score on recent cases.",
         "task_saliency_ratio": "Overlap (IoU) of the champion's saliency maps with those of the version that learned "

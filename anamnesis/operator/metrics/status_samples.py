@@ -71,12 +71,13 @@ def _task_samples(labels: tuple[str, ...], task: TaskStatus) -> Iterator[MetricS
             yield "task_score_low_ratio", (*labels, evaluation_set), score.low
             yield "task_score_high_ratio", (*labels, evaluation_set), score.high
             yield "task_cases", (*labels, evaluation_set), score.cases
+            yield "task_patients", (*labels, evaluation_set), score.patients
     forgetting = (
-        task.best_score - task.frozen_score.value
-        if task.best_score is not None and task.frozen_score is not None
+        task.first_score - task.frozen_score.value
+        if task.first_score is not None and task.frozen_score is not None
         else None
     )
-    yield "task_best_ratio", labels, task.best_score
+    yield "task_first_ratio", labels, task.first_score
     yield "task_floor_ratio", labels, task.floor
     yield "task_margin_ratio", labels, task.margin
     yield "task_forgotten_ratio", labels, forgetting

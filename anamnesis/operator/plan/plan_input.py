@@ -51,6 +51,7 @@ class ObservedSite:
         answered_counter: the highest counter of the updates of this site.
         is_missing: the champion was trained on this site, and the Site does not exist any more.
         held_back: which patients wait until there are enough, in words; empty where none does.
+        changes: local mode only: what the last ingest carried forward, left out as withdrawn, or found corrected.
         hold: local mode only: why the present data is not learned; empty where it may be.
     """
 
@@ -65,6 +66,7 @@ class ObservedSite:
     answered_counter: int = 0
     is_missing: bool = False
     held_back: str = ""
+    changes: str = ""
     hold: str = ""
 
     @property

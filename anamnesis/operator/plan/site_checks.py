@@ -57,7 +57,7 @@ def data_learned(site: SiteInput) -> SiteReadiness | None:
     """The champion was trained on the data that the source holds now."""
     if not site.observed.is_learned or site.observed.has_open_request:
         return None
-    return site.readiness(SiteState.LEARNED, site.observed.held_back)
+    return site.readiness(SiteState.LEARNED, "; ".join(filter(None, (site.observed.held_back, site.observed.changes))))
 
 
 def version_not_promoted(site: SiteInput) -> SiteReadiness | None:

@@ -17,7 +17,8 @@ UPDATE_STATE_MEANINGS: Final[Mapping[UpdateState, str]] = {
     "operator continues when it answers; see the condition `BackendReachable` of the model.",
     UpdateState.AWAITING_EVALUATIONS: "The gate lacks an evaluation. `anamnesis evaluate` adds the evaluation that the "
     "message names; or `anamnesis reject`.",
-    UpdateState.AWAITING_APPROVAL: "The version passed the gate. `anamnesis approve` or `anamnesis reject`.",
+    UpdateState.AWAITING_APPROVAL: "A person decides: no criterion failed, and an approval is required or a criterion "
+    "is undecided. `anamnesis report` shows why; `anamnesis approve` or `anamnesis reject`.",
     UpdateState.RECORDING_DECISION: "The operator writes the gate's decision to the registry's log.",
     UpdateState.PROMOTED: "The version became champion.",
     UpdateState.REJECTED: "The gate or a person rejected the version. The message names the criterion or the person.",

@@ -54,7 +54,7 @@ def _model_lines(view: ModelView, now: datetime) -> Iterator[str]:
             site.quarantined_files or None,
             site.foreign_files or None,
             format_age(site.last_learned_time, now),
-            site.message,
+            "; ".join(filter(None, (site.message, site.changes))),
         ]
         for site in status.sites
     ]
@@ -106,7 +106,7 @@ def _task_lines(tasks: tuple[TaskStatus, ...], now: datetime) -> list[str]:
             task.metric,
             format_score(task.frozen_score),
             format_number(task.floor),
-            format_number(task.best_score),
+            format_number(task.first_score),
             format_number(task.margin),
             format_score(task.recent_score),
             format_number(task.recent_floor),
@@ -114,7 +114,7 @@ def _task_lines(tasks: tuple[TaskStatus, ...], now: datetime) -> list[str]:
         ]
         for task in tasks
     ]
-    head = ["task", "metric", "frozen set", "floor", "best", "margin", "recent cases", "floor", "seen"]
+    head = ["task", "metric", "frozen set", "floor", "first", "margin", "recent cases", "floor", "seen"]
     return format_table(head, rows) if rows else []
 
 

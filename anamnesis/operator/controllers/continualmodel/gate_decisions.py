@@ -1,6 +1,6 @@
 """The gate's decisions about the versions of ModelUpdates. Pure over what was read before."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from anamnesis.operator.api.update import ModelUpdate
@@ -8,8 +8,6 @@ from anamnesis.operator.candidates import logged_candidate, needs_gate
 from anamnesis.operator.controllers.continualmodel.state import RegistryState, StoredEvaluations
 from anamnesis.records import CORRECTED_TEST_LABELS, Decision, UpdateResult
 from anamnesis.registry import GatePolicy, RequiredTestSet, decide_promotion
-from anamnesis.registry.gate import ReferenceScores
-from anamnesis.registry.promotion import reference_scores
 from anamnesis.updates.required_tests import required_tests
 
 
@@ -50,6 +48,12 @@ def undecided_versions(updates: Iterable[ModelUpdate], registry: RegistryState) 
     return tuple(undecided)
 
 
+def versions_and_bases(judged: Iterable[UndecidedVersion], registry: RegistryState) -> tuple[str, ...]:
+    """Returns the digests of versions and of their bases: the gate compares each version with its base."""
+    versions = [item.version for item in judged]
+    return (*versions, *(base for version in versions if (base := registry.versions[version].base)))
+
+
 def decide_versions(
     undecided: Iterable[UndecidedVersion], policy: GatePolicy, registry: RegistryState, evaluations: StoredEvaluations
 ) -> Mapping[str, Decision]:
@@ -59,20 +63,11 @@ def decide_versions(
             policy=policy,
             candidate=registry.versions[item.version],
             tests=item.tests,
-            evaluations=evaluations.by_version[item.version],
-            references=best_promoted_scores(item.tests, registry, evaluations, except_version=item.version),
+            evaluations=(
+                *evaluations.by_version[item.version],
+                *evaluations.by_version.get(registry.versions[item.version].base or "", ()),
+            ),
             history=registry.history,
         )
         for item in undecided
     }
-
-
-def best_promoted_scores(
-    tests: Sequence[RequiredTestSet],
-    registry: RegistryState,
-    evaluations: StoredEvaluations,
-    except_version: str = "",
-) -> ReferenceScores:
-    """Returns the best score of any promoted version for each test set and primary metric."""
-    versions = [digest for digest in registry.history.promoted_versions if digest != except_version]
-    return reference_scores((item for version in versions for item in evaluations.by_version[version]), tests)

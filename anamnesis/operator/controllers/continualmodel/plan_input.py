@@ -112,12 +112,16 @@ def _observe_site(state: ModelState, name: str) -> ObservedSite:
 
 
 def _learned_results(state: ModelState, site: str) -> list[UpdateResult]:
-    """The results of a site with the snapshot that the champion has learned last."""
+    """The results of a site with the snapshot that the champion has learned last, or with nothing new beside it."""
     snapshots = [version.snapshot for _, version in state.registry.lineage if version.site == site][-1:]
     return [
         result
         for result in state.registry.results.values()
-        if result.site == site and result.snapshot in snapshots and result.kind not in _NOTHING_LEARNED
+        if result.site == site
+        and (
+            (result.snapshot in snapshots and result.kind not in _NOTHING_LEARNED)
+            or (result.kind is UpdateResultKind.NO_CHANGE and result.base == state.registry.champion)
+        )
     ]
 
 

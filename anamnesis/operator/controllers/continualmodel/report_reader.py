@@ -2,7 +2,11 @@
 
 from anamnesis.operator.api.model import ContinualModel
 from anamnesis.operator.api.update import ModelUpdate
-from anamnesis.operator.controllers.continualmodel.gate_decisions import decide_versions, undecided_versions
+from anamnesis.operator.controllers.continualmodel.gate_decisions import (
+    decide_versions,
+    undecided_versions,
+    versions_and_bases,
+)
 from anamnesis.operator.controllers.continualmodel.registry_reader import read_registry, read_stored_evaluations
 from anamnesis.operator.controllers.continualmodel.reports import build_reports
 from anamnesis.operator.requests import gate_policy
@@ -18,7 +22,7 @@ def read_report_digest(
     undecided = undecided_versions((update,), state)
     evaluations = read_stored_evaluations(
         registry,
-        versions=(*state.history.promoted_versions, *(item.version for item in undecided)),
+        versions=versions_and_bases(undecided, state),
         tests=tuple(test for item in undecided for test in item.tests),
         history=state.history,
         previous=None,

@@ -7,11 +7,7 @@ from anamnesis.operator.api.candidate_report import CandidateReport
 from anamnesis.operator.api.config_map import REPORT_KEY, ConfigMap, report_name
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.candidate_reports import CandidateScores, build_candidate_report
-from anamnesis.operator.controllers.continualmodel.gate_decisions import (
-    UndecidedVersion,
-    best_promoted_scores,
-    update_tests,
-)
+from anamnesis.operator.controllers.continualmodel.gate_decisions import UndecidedVersion, update_tests
 from anamnesis.operator.controllers.continualmodel.state import RegistryState, StoredEvaluations
 from anamnesis.records import Criterion, Decision, canonical_json
 
@@ -51,7 +47,6 @@ def build_reports(
             criteria=decision.criteria if decision else _logged_criteria(registry, item.version),
             evaluations=evaluations.by_version[item.version],
             base_evaluations=evaluations.by_version.get(base or "", ()),
-            best_scores=best_promoted_scores(item.tests, registry, evaluations, except_version=item.version),
         )
         reports[item.update] = build_candidate_report(scores)
     return reports

@@ -23,7 +23,6 @@ from anamnesis.records import (
     Version,
 )
 from anamnesis.registry import History
-from anamnesis.registry.gate import ReferenceScores
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,6 @@ class ModelState:
         learned_sites: the model's sites that the champion has learned, in that order, each with its test set in force.
         store_error: why the store of a learned site is not readable, or none; ``learned_sites`` is empty then.
         evaluations: see ``StoredEvaluations``.
-        best_scores: the best scores of promoted versions on the test sets of the learned sites.
         gate_decisions: update -> the gate's decision about its version now; only where the gate decides.
         reports: update -> the report about its version; only where the gate decides, or the status has none yet.
         schedule: see ``EvaluationSchedule``.
@@ -132,7 +130,6 @@ class ModelState:
     learned_sites: tuple[SiteRef, ...]
     store_error: AnamnesisError | None
     evaluations: StoredEvaluations
-    best_scores: ReferenceScores
     gate_decisions: Mapping[str, Decision]
     reports: Mapping[str, CandidateReport]
     schedule: EvaluationSchedule

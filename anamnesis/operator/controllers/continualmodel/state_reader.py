@@ -11,9 +11,9 @@ from anamnesis.operator.backends.base import Backend, Run
 from anamnesis.operator.backends.credentials import collect_credentials
 from anamnesis.operator.backends.guarded_backend import BackendError, make_guarded_backend
 from anamnesis.operator.controllers.continualmodel.gate_decisions import (
-    best_promoted_scores,
     decide_versions,
     undecided_versions,
+    versions_and_bases,
 )
 from anamnesis.operator.controllers.continualmodel.log_verification import verify_entries
 from anamnesis.operator.controllers.continualmodel.registry_reader import (
@@ -41,7 +41,6 @@ from anamnesis.operator.spec_checks import find_problems
 from anamnesis.records import AnamnesisError, Decision, InputError, SiteRef
 from anamnesis.records.timestamps import Clock
 from anamnesis.registry import RequiredTestSet
-from anamnesis.registry.gate import ReferenceScores
 from anamnesis.registry.registry_store import RegistryStore
 from anamnesis.snapshots import current_test_set
 from anamnesis.storage import Store
@@ -106,7 +105,6 @@ class StateReader:
             learned_sites=learned_sites,
             store_error=store_error,
             evaluations=gate_state.evaluations,
-            best_scores=gate_state.best_scores,
             gate_decisions=gate_state.decisions,
             reports=gate_state.reports,
             schedule=read_evaluation_schedule(store, model, registry.champion, now),
@@ -197,7 +195,6 @@ class StateReader:
 @dataclass(frozen=True, slots=True)
 class _GateState:
     evaluations: StoredEvaluations
-    best_scores: ReferenceScores
     decisions: Mapping[str, Decision]
     reports: Mapping[str, CandidateReport]
 
@@ -210,24 +207,19 @@ def _read_gate_state(
     learned_sites: Sequence[SiteRef],
     previous_state: ModelState | None,
 ) -> _GateState:
-    """Reads the evaluations of promoted and undecided versions, and lets the gate decide."""
+    """Reads the evaluations of the champion, of undecided versions and of their bases, and lets the gate decide."""
     learned_tests = [RequiredTestSet(site.name, site.task, site.test_set, is_new_site=False) for site in learned_sites]
     undecided, unreported = undecided_versions(updates, registry), unreported_versions(updates, registry)
     judged_versions = tuple({item.update: item for item in (*undecided, *unreported)}.values())
     evaluations = read_stored_evaluations(
         store,
-        versions=(*registry.history.promoted_versions, *(item.version for item in judged_versions)),
+        versions=tuple(filter(None, (registry.champion, *versions_and_bases(judged_versions, registry)))),
         tests=(*learned_tests, *(test for item in judged_versions for test in item.tests)),
         history=registry.history,
         previous=previous_state.evaluations if previous_state else None,
     )
     decisions = decide_versions(undecided, gate_policy(model.spec), registry, evaluations)
-    return _GateState(
-        evaluations,
-        best_promoted_scores(learned_tests, registry, evaluations),
-        decisions,
-        build_reports(judged_versions, decisions, registry, evaluations),
-    )
+    return _GateState(evaluations, decisions, build_reports(judged_versions, decisions, registry, evaluations))
 
 
 def _creation_order(update: ModelUpdate) -> tuple[float, str]:

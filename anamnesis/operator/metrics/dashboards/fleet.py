@@ -53,14 +53,14 @@ _TASK_PANELS = (
     table_panel(
         "Tasks",
         Query(_task_query("score_ratio", "frozen"), "score"),
-        Query(_task_query("best_ratio"), "best"),
+        Query(_task_query("first_ratio"), "first"),
         Query(_task_query("forgotten_ratio"), "forgotten"),
         Query(_task_query("margin_ratio"), "margin"),
         Query(_task_query("floor_ratio"), "floor"),
         Query(_task_query("score_ratio", "recent"), "recent", may_be_empty=True),
         Query(_task_query("saliency_ratio"), "saliency", may_be_empty=True),
         units=("percentunit",) * 7,
-        description="The champion on each frozen test set, compared with the best promoted version. "
+        description="The champion on each frozen test set, compared with the first accepted version. "
         "Recent: once a scheduled evaluation found enough new cases. Saliency: where it was measured.",
         overrides=(link_to_model(),),
         empty_text=_NO_CHAMPION_TEXT,
@@ -68,12 +68,12 @@ _TASK_PANELS = (
 )
 _TREND_PANELS = (
     line_panel(
-        "Accuracy against the best version",
+        "Accuracy against the first accepted version",
         Query(
             f"-max by (namespace, model) (anamnesis_task_forgotten_ratio{_NAMESPACE_SELECTOR})",
             "{{namespace}}/{{model}}",
         ),
-        description="Score minus the best score of any promoted version, for each model's worst task.",
+        description="Score minus that of the first accepted version, for each model's worst task.",
         empty_text=_NO_CHAMPION_TEXT,
     ),
     line_panel(

@@ -119,7 +119,7 @@ _TASK_PANELS = (
         "Forgetting",
         Query(_task_query("forgotten_ratio"), _SERIES_NAME),
         Query(_task_query("margin_ratio"), f"{_SERIES_NAME}, margin"),
-        description="Score of each task below that of the best promoted version. Above the margin, an alert fires.",
+        description="Score of each task below that of the first accepted version. Above the margin, an alert fires.",
         empty_text=_NO_CHAMPION_TEXT,
     ),
     line_panel(

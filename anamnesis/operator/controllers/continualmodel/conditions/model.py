@@ -25,7 +25,7 @@ from anamnesis.operator.controllers.continualmodel.conditions.unverified_promoti
 )
 from anamnesis.operator.controllers.continualmodel.state import BackendProblem, ModelState, RegistryState
 from anamnesis.operator.plan import PlanInput, PlannedModelStatus, PlannedSiteStatus, SiteState, UpdateState
-from anamnesis.records import EntryKind, LogEntry, Split, UpdateResult
+from anamnesis.records import EntryKind, LogEntry, Split, UpdateResult, describe_changes
 from anamnesis.registry import describe_withdrawal
 
 _STATES_THAT_NEED_A_PERSON = {
@@ -233,6 +233,7 @@ def _site_status(state: ModelState, plan_input: PlanInput, planned_site: Planned
         "quarantined_files": counts.get("quarantined", 0),
         "foreign_files": counts.get("foreign", 0),
         "samples": sum(counts.get(split.value, 0) for split in Split),
+        "changes": describe_changes(counts, latest_result.masked_counts) if latest_result else "",
         "last_learned_time": learned_at,
         "answered_request": plan_input.sites[planned_site.name].answered_counter,
     }

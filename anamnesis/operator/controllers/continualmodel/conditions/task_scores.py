@@ -9,7 +9,8 @@ from anamnesis.operator.api.scores import Score
 from anamnesis.operator.api.status import TaskStatus
 from anamnesis.operator.controllers.continualmodel.state import ModelState
 from anamnesis.operator.requests import gate_policy
-from anamnesis.records import Evaluation, EvaluationSet, Measurement, Metric, SiteRef
+from anamnesis.records import MINIMUM_CELL_PATIENTS, Evaluation, EvaluationSet, Measurement, Metric, SiteRef
+from anamnesis.registry.first_scores import difference_to_first
 from anamnesis.registry.gate import FORGETTING, SALIENCY, SALIENCY_METRIC, SAME_CLASS_METRIC, SaliencyLimit
 
 
@@ -60,7 +61,7 @@ def _task_status(
         "metric": metric,
         "frozen_score": _score_fields(score),
         "recent_score": _score_fields(recent_measurement.score) if recent_measurement else None,
-        "best_score": _decimal_text(state.best_scores.get((site.test_set, metric))),
+        "first_score": _decimal_text(_first_score(state, evaluation_by_name.get(FORGETTING), metric)),
         "floor": _decimal_text(limits.floor),
         "margin": _decimal_text(limits.margin),
         "recent_floor": _decimal_text(limits.floor if recent_floor is None else recent_floor),
@@ -71,6 +72,16 @@ def _task_status(
         else (promotion.time if promotion else None),
     }
     return TaskStatus.model_validate(values, by_name=True, by_alias=False)
+
+
+def _first_score(state: ModelState, evaluation: Evaluation | None, metric: str) -> Decimal | None:
+    """Returns the score of the first accepted version that learned the site, on the same patients."""
+    score = evaluation.metrics.get(metric) if evaluation else None
+    if evaluation is None or score is None:
+        return None
+    base = state.registry.versions[state.registry.champion].base or ""
+    difference = difference_to_first(evaluation, metric, base)
+    return score.value + difference.drop if difference else score.value
 
 
 def _saliency_floor(limit: Decimal | SaliencyLimit | None, evaluation: Evaluation | None) -> Decimal | None:
@@ -88,6 +99,7 @@ def _score_fields(metric: Metric | None) -> dict[str, object] | None:
         "low": _decimal_text(metric.low),
         "high": _decimal_text(metric.high),
         "cases": metric.n,
+        "patients": metric.patients if metric.patients >= MINIMUM_CELL_PATIENTS else 0,
     }
 
 
@@ -96,14 +108,17 @@ def _decimal_text(number: Decimal | None) -> str | None:
 
 
 def _value(score: Score | None) -> str:
-    return "" if score is None else f"{score.value} (n={score.cases})"
+    if score is None:
+        return ""
+    patients = f", {score.patients} patients" if score.patients else ""
+    return f"{score.value} (n={score.cases}{patients})"
 
 
 def forgetting_condition(state: ModelState, tasks: Iterable[TaskStatus]) -> Condition:
     """Returns whether the champion scores less on a frozen test set than it should.
 
-    Two cases: the score is below the best score of all promoted versions by more than the gate's margin; or it differs
-    from the score at promotion by more than the tolerance, although weights and cases are the same.
+    Two cases: the score is below that of the first accepted version by more than the gate's margin; or it differs from
+    the score at promotion by more than the tolerance, although weights and cases are the same.
     """
     tasks = tuple(tasks)
     if forgotten_tasks := _forgotten_tasks(tasks):
@@ -119,7 +134,7 @@ def forgetting_condition(state: ModelState, tasks: Iterable[TaskStatus]) -> Cond
             condition_types.FORGETTING,
             False,
             reasons.WITHIN_MARGIN,
-            "on every frozen test set, the champion's score is within the margin of the best score",
+            "on every frozen test set, the champion's score is within the margin of that of the first accepted version",
         )
     return make_condition(
         condition_types.FORGETTING, None, reasons.NOT_EVALUATED, "no champion was evaluated on a frozen test set yet"
@@ -130,8 +145,8 @@ def _forgotten_tasks(tasks: Iterable[TaskStatus]) -> list[TaskStatus]:
     return [
         task
         for task in tasks
-        if task.frozen_score and task.best_score is not None and task.margin is not None
-        if task.best_score - task.frozen_score.value > task.margin
+        if task.frozen_score and task.first_score is not None and task.margin is not None
+        if task.first_score - task.frozen_score.value > task.margin
     ]
 
 
@@ -148,8 +163,8 @@ def _changed_measurements(state: ModelState) -> list[Measurement]:
 
 def _describe_forgotten(forgotten_tasks: Iterable[TaskStatus]) -> str:
     losses = "; ".join(
-        f"{task.site}: {task.metric} {_value(task.frozen_score)} is below the best score {task.best_score} by "
-        f"more than the margin {task.margin}"
+        f"{task.site}: {task.metric} {_value(task.frozen_score)} is below {task.first_score}, the score of the first "
+        f"accepted version, by more than the margin {task.margin}"
         for task in forgotten_tasks
     )
     return (

@@ -1,0 +1,36 @@
+"""Names for people: metrics, models, digests, lists."""
+
+import re
+from collections.abc import Sequence
+
+from anamnesis.evaluation.report.data import ModelReport, ReportData
+
+_KEPT_NAMES = ("IoU",)
+
+
+def metric_label(metric: str) -> str:
+    """Returns a metric's name: ``BalancedAccuracy`` becomes balanced accuracy, ``Recall/no`` recall of no."""
+    name, _, class_name = metric.partition("/")
+    label = name if name.isupper() or name in _KEPT_NAMES else re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+    return f"{label} of {class_name}" if class_name else label
+
+
+def model_label(model: ModelReport, report: ReportData) -> str:
+    """Returns the shortest name that distinguishes the models of the report."""
+    methods = [reported_model.method for reported_model in report.models]
+    return model.method if len(set(methods)) == len(methods) > 1 else model.name
+
+
+def short_digest(digest: str | None) -> str:
+    """Returns the first eight hex digits of a digest."""
+    return (digest or "").removeprefix("sha256:")[:8]
+
+
+def join_names(names: Sequence[str]) -> str:
+    """Returns a list as in a sentence: ``A, B and C``."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def lower_first(text: str) -> str:
+    """Returns a text with a small first letter."""
+    return text[:1].lower() + text[1:]
