@@ -90,7 +90,7 @@ def compute_outputs(model: LoadedModel, images: Tensor) -> CaseOutputs:
     """
     logits = compute_logits(model, images)
     with precision_for(model.description.configuration).deterministic_mode():
-        comparison = model.site_features.compare(images)
+        comparison = model.site_features.compare(model.site_features.describe(images))
     return CaseOutputs(logits, comparison.log_probs, comparison.distances)
 
 

@@ -140,6 +140,7 @@ def test_rejected_updates_are_hollow_marks_beside_the_line(score: Scored) -> Non
     (line,) = next(panel for panel in site_panels(report, "Primary") if panel.title == "A").lines
     assert [text for _, _, text in line.points] == ["0.90"]
     assert [text for _, _, text in line.hollow] == ["0.40, update 2: rejected"]
+    assert model_statement(model).details[0].endswith("1 of 2 updates promoted. Rejected: update 2 (B).")
     assert model_statement(report.models[0]).status == "open"  # one site is in use, and nothing was lost by it
 
 

@@ -266,6 +266,8 @@ BASE_MAPS = maps_of(version=BASE)
         # Random maps: the update is not rejected, because its scores are unharmed, and not promoted either.
         (maps_of(DeletionAdvantage=metric("0.01")), POLICY, Verdict.AWAIT_APPROVAL, "do not show what the network"),
         (maps_of(site="new", DeletionAdvantage=metric("0.01")), POLICY, Verdict.AWAIT_APPROVAL, "do not show what"),
+        (maps_of(DeletionAdvantage=None), POLICY, Verdict.AWAIT_APPROVAL, "nothing has measured whether"),
+        (maps_of(DeletionAdvantage=None), replace(POLICY, saliency_floor=D(0)), Verdict.PROMOTE, "passed"),
         (maps_of(IoU=None), POLICY, Verdict.PROMOTE, "passed"),
     ],
 )

@@ -8,22 +8,20 @@ from anamnesis.records import Criterion, CriterionResult, Decision
 
 DROPS = ("forgetting", "recall_drop")
 """Criteria whose value is a loss against an earlier version."""
-_NAMES = {
+_PREFIXES = {
     "floor": "floor",
-    "recall": "floor of a recall",
+    "recall": "floor",
     "forgetting": "loss",
-    "recall_drop": "loss of recall",
+    "recall_drop": "loss",
     "saliency": "saliency maps",
-    "calibration": "calibration",
-    "site_inferred": "site inferred",
 }
 _UNSETTLED = (CriterionResult.UNDECIDED, CriterionResult.MISSING)
 
 
 def criterion_label(criterion: Criterion) -> str:
-    """Returns what a criterion measures, for people: ``loss: AUROC``."""
-    name = _NAMES.get(criterion.name, criterion.name.replace("_", " "))
-    return f"{name}: {metric_label(criterion.metric)}" if criterion.metric else name
+    """Returns what a criterion measures, for people: ``loss: recall of pneumonia``."""
+    prefix, metric = _PREFIXES.get(criterion.name, ""), metric_label(criterion.metric)
+    return ": ".join(filter(None, (prefix, metric))) or criterion.name.replace("_", " ")
 
 
 def unsettled_and_failed(decision: Decision) -> tuple[Criterion, ...]:
@@ -34,7 +32,10 @@ def unsettled_and_failed(decision: Decision) -> tuple[Criterion, ...]:
 
 def reason_sentences(decision: Decision) -> list[str]:
     """Returns why a candidate was not promoted, one sentence a criterion; the decision's own reason where none."""
-    sentences = [criterion_sentence(line) for line in unsettled_and_failed(decision)]
+    sentences = [
+        ("Not settled: " if line.result is CriterionResult.UNDECIDED and line.reason else "") + criterion_sentence(line)
+        for line in unsettled_and_failed(decision)
+    ]
     return list(dict.fromkeys(sentences)) or [_as_sentence(decision.reason)]
 
 

@@ -185,8 +185,10 @@ def _count_sites(count: int) -> str:
 
 def _champion_sentence(model: ModelReport) -> str:
     promoted_count, update_count = sum(row.promoted for row in model.updates), len(model.updates)
+    rejected = [f"update {i} ({row.site})" for i, row in enumerate(model.updates, 1) if row.is_rejected]
+    rejected_text = f" Rejected: {join_names(rejected)}." if rejected else ""
     if not model.champion:
-        return f"No version is in use: {promoted_count} of {update_count} updates were promoted."
+        return f"No version is in use: {promoted_count} of {update_count} updates were promoted.{rejected_text}"
     number = next(i for i, row in enumerate(model.updates, 1) if row.version == model.champion)
     site = model.updates[number - 1].site
     overruled_count = sum(row.promoted and _is_rejected(row) for row in model.updates)
@@ -194,7 +196,7 @@ def _champion_sentence(model: ModelReport) -> str:
         f", {overruled_count} of them although the gate said reject (the gate was advisory)" if overruled_count else ""
     )
     champion_text = f"version {short_digest(model.champion)}, made by update {number} ({site})"
-    return f"In use: {champion_text}. {promoted_count} of {update_count} updates promoted{advice}."
+    return f"In use: {champion_text}. {promoted_count} of {update_count} updates promoted{advice}.{rejected_text}"
 
 
 def _waiting_sentences(model: ModelReport) -> list[str]:
