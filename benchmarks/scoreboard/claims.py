@@ -30,7 +30,7 @@ MINIMUM_ACCURACY, MINIMUM_TRANSFER = 82.0, -1.0
 RIVALS = ("EWC", "LwF", "ridge (ACIL), random", "ridge (ACIL), first task")
 
 
-class Verdict(StrEnum):
+class ClaimResult(StrEnum):
     """What the runs say about a claim."""
 
     HOLDS = "holds"
@@ -39,7 +39,7 @@ class Verdict(StrEnum):
     """The interval has both sides; also where one run has no interval."""
     FALLS_SHORT = "**falls short**"
     DOES_NOT_COUNT = "does not count"
-    """The other row is no rival: it is at or below chance."""
+    """The other row is at or below chance, so it is not a rival."""
     NOT_MEASURED = "not measured"
 
 
@@ -49,12 +49,12 @@ class ClaimVerdict:
 
     Attributes:
         claim: one sentence.
-        verdict: see ``Verdict``.
+        verdict: see ``ClaimResult``.
         numbers: the numbers behind the verdict.
     """
 
     claim: str
-    verdict: Verdict
+    verdict: ClaimResult
     numbers: str
 
 
@@ -72,10 +72,10 @@ def judge_claims(tables: Tables) -> tuple[ClaimVerdict, ...]:
     )
 
 
-def judge_interval(interval: Interval, limit: float = 0.0) -> Verdict:
+def judge_interval(interval: Interval, limit: float = 0.0) -> ClaimResult:
     """Returns whether a value is above a limit: settled where the interval does not have both sides."""
     _, low, high = interval
-    return Verdict.HOLDS if low > limit else Verdict.FALLS_SHORT if high < limit else Verdict.NOT_SETTLED
+    return ClaimResult.HOLDS if low > limit else ClaimResult.FALLS_SHORT if high < limit else ClaimResult.NOT_SETTLED
 
 
 def _runs(tables: Tables, sequence: str, label: str) -> Sequence[RunResult]:
@@ -95,7 +95,7 @@ def _judge_accuracy(tables: Tables) -> ClaimVerdict:
     )
     interval = mean_over_runs(_values(_runs(tables, "modality", FEATURED_ROW), CLASS_INCREMENTAL))
     if interval is None:
-        return ClaimVerdict(claim, Verdict.NOT_MEASURED, "not run")
+        return ClaimVerdict(claim, ClaimResult.NOT_MEASURED, "not run")
     return ClaimVerdict(claim, judge_interval(interval, MINIMUM_ACCURACY), _format_interval(interval, ".1f"))
 
 
@@ -106,12 +106,14 @@ def _judge_above(tables: Tables, label: str, rival: str) -> ClaimVerdict:
     difference = paired_difference(runs, rival_runs, "class") if runs and rival_runs else None
     means = [mean_and_deviation(_values(items, CLASS_INCREMENTAL).values()) for items in (runs, rival_runs)]
     if difference is None or means[0] is None or means[1] is None:
-        return ClaimVerdict(claim, Verdict.NOT_MEASURED, "not run")
+        return ClaimVerdict(claim, ClaimResult.NOT_MEASURED, "not run")
     points = (100 * difference[0], 100 * difference[1], 100 * difference[2])
     numbers = f"{means[0].mean:.1f} and {means[1].mean:.1f}; {_format_interval(points)}"
     chance = 100 / sum(map(len, set(rival_runs[0].classes)))  # sites that share a task have the same classes
     if means[1].mean <= chance:
-        return ClaimVerdict(claim, Verdict.DOES_NOT_COUNT, f"{numbers}; `{rival}` is not above chance, {chance:.1f}")
+        return ClaimVerdict(
+            claim, ClaimResult.DOES_NOT_COUNT, f"{numbers}; `{rival}` is not above chance, {chance:.1f}"
+        )
     return ClaimVerdict(claim, judge_interval(points), numbers)
 
 
@@ -120,7 +122,7 @@ def _judge_forgetting(tables: Tables) -> ClaimVerdict:
     ours, theirs = (_values(_runs(tables, "modality", label), "forgetting") for label in ("EWC", "fine-tune"))
     difference = difference_over_runs(theirs, ours)
     if difference is None:
-        return ClaimVerdict(claim, Verdict.NOT_MEASURED, "not run")
+        return ClaimVerdict(claim, ClaimResult.NOT_MEASURED, "not run")
     means = " and ".join(f"{mean(values.values()):.1f}" for values in (ours, theirs))
     less, low, high = (-value for value in (difference[0], difference[2], difference[1]))
     return ClaimVerdict(claim, judge_interval(difference), f"{means}; {_format_interval((less, low, high))}")
@@ -141,16 +143,16 @@ def _judge_retention(tables: Tables) -> ClaimVerdict:
     iou_by_label = {label: ious for label, line in lines.items() if (ious := retained_iou(line.results))}
     own_ious = iou_by_label.pop(FEATURED_ROW, None)
     if not own_ious or not iou_by_label:
-        return ClaimVerdict(claim, Verdict.NOT_MEASURED, "not run")
+        return ClaimVerdict(claim, ClaimResult.NOT_MEASURED, "not run")
     best_label = max(iou_by_label, key=lambda label: mean(iou_by_label[label].values()))
     best_ious = iou_by_label[best_label]
     numbers = f"IoU {mean(own_ious.values()):.3f}; the most of the others: {best_label} {mean(best_ious.values()):.3f}"
     difference = difference_over_runs(own_ious, best_ious)
     if difference is None:
-        return ClaimVerdict(claim, Verdict.NOT_MEASURED, f"{numbers}; no run of both")
+        return ClaimVerdict(claim, ClaimResult.NOT_MEASURED, f"{numbers}; no run of both")
     numbers += f"; {_format_interval(difference, '+.3f')}"
     if remarks := lines[FEATURED_ROW].retention_remarks:
-        return ClaimVerdict(claim, Verdict.FALLS_SHORT, f"{numbers}; {'; '.join(remarks)}")
+        return ClaimVerdict(claim, ClaimResult.FALLS_SHORT, f"{numbers}; {'; '.join(remarks)}")
     return ClaimVerdict(claim, judge_interval(difference), numbers)
 
 
@@ -161,7 +163,7 @@ def _judge_backward_transfer(tables: Tables, sequence: str) -> ClaimVerdict:
     runs = _runs(tables, sequence, FEATURED_ROW)
     interval = mean_over_runs(_values(runs, name))
     if interval is None:
-        return ClaimVerdict(claim, Verdict.NOT_MEASURED, "not run")
+        return ClaimVerdict(claim, ClaimResult.NOT_MEASURED, "not run")
     orders = (
         mean_and_deviation(summarise(run).values[name] for run in runs if run.setting.order == order)
         for order in ORDERS

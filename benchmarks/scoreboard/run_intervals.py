@@ -24,6 +24,6 @@ def mean_over_runs(values: Mapping[RunKey, float]) -> Interval | None:
     return mean, mean - half, mean + half
 
 
-def difference_over_runs(values: Mapping[RunKey, float], others: Mapping[RunKey, float]) -> Interval | None:
-    """Returns the mean of values minus others, paired by seed and order, and its t interval."""
-    return mean_over_runs({key: values[key] - others[key] for key in values.keys() & others.keys()})
+def difference_over_runs(values: Mapping[RunKey, float], baseline_values: Mapping[RunKey, float]) -> Interval | None:
+    """Returns the mean of values minus baseline, paired by seed and order, and its t interval."""
+    return mean_over_runs({key: values[key] - baseline_values[key] for key in values.keys() & baseline_values.keys()})

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.scoreboard.claims import Verdict, judge_claims
+from benchmarks.scoreboard.claims import ClaimResult, judge_claims
 from benchmarks.scoreboard.rows import FEATURED_ROW, HEAD_ALONE_ROW, ROWS
 from benchmarks.scoreboard.run_intervals import difference_over_runs, mean_over_runs
 from benchmarks.scoreboard.table import lines_of
@@ -36,27 +36,27 @@ def verdict_on(tables, text):
 @pytest.mark.parametrize(
     ("rights", "verdict"),
     [
-        ((36, 36, 36), Verdict.HOLDS),
-        ((36, 34, 38), Verdict.NOT_SETTLED),
-        ((30, 30, 31), Verdict.FALLS_SHORT),
-        ((36,), Verdict.NOT_SETTLED),
+        ((36, 36, 36), ClaimResult.HOLDS),
+        ((36, 34, 38), ClaimResult.NOT_SETTLED),
+        ((30, 30, 31), ClaimResult.FALLS_SHORT),
+        ((36,), ClaimResult.NOT_SETTLED),
     ],
 )
 def test_backward_transfer_is_judged_by_its_interval_over_runs(tables_of, rights, verdict):
     tables = tables_of("shift", {FEATURED_ROW: (rights, 0.5, 0.9)})
     assert verdict_on(tables, "On *shift*, backward transfer").verdict is verdict
     site = verdict_on(tables, "On *site*, backward transfer")
-    assert (site.verdict, site.numbers) == (Verdict.NOT_MEASURED, "not run")
+    assert (site.verdict, site.numbers) == (ClaimResult.NOT_MEASURED, "not run")
 
 
 def test_a_row_at_chance_is_no_rival_and_a_difference_within_its_interval_is_not_settled(tables_of):
     rows = {FEATURED_ROW: ((34, 35, 34), 0.5, 0.9), "EWC": ((34, 33, 36), 0.5, 0.9), "LwF": ((0, 0, 0), 0.5, 0.9)}
     tables = tables_of("modality", rows)
-    assert verdict_on(tables, "above `EWC`").verdict is Verdict.NOT_SETTLED
-    assert verdict_on(tables, "above `LwF`").verdict is Verdict.HOLDS  # half of all answers, of four classes
+    assert verdict_on(tables, "above `EWC`").verdict is ClaimResult.NOT_SETTLED
+    assert verdict_on(tables, "above `LwF`").verdict is ClaimResult.HOLDS  # half of all answers, of four classes
     chance_table = {"modality": {**tables["modality"], "LwF": _at_chance(tables["modality"]["LwF"])}}
     judged = verdict_on(chance_table, "above `LwF`")
-    assert judged.verdict is Verdict.DOES_NOT_COUNT
+    assert judged.verdict is ClaimResult.DOES_NOT_COUNT
     assert "`LwF` is not above chance, 25.0" in judged.numbers
 
 
@@ -69,15 +69,15 @@ def test_retention_is_judged_against_all_rows_and_by_what_the_head_learns(tables
     tune, other = ((10, 10), 0.2, 0.9), "ladder: all plus the discriminant as head"
     rows = {"fine-tune": tune, FEATURED_ROW: ((36, 36), 0.9, 0.95), HEAD_ALONE_ROW: ((36, 36), 0.9, 0.9)}
     claim = "keeps most saliency"
-    assert verdict_on(tables_of("modality", rows), claim).verdict is Verdict.NOT_SETTLED  # equal to its own head
+    assert verdict_on(tables_of("modality", rows), claim).verdict is ClaimResult.NOT_SETTLED  # equal to its own head
     rows[HEAD_ALONE_ROW] = ((36, 36), 0.8, 0.9)
-    assert verdict_on(tables_of("modality", rows), claim).verdict is Verdict.HOLDS
+    assert verdict_on(tables_of("modality", rows), claim).verdict is ClaimResult.HOLDS
     beaten = verdict_on(tables_of("modality", {**rows, other: ((36, 36), 0.97, 0.9)}), claim)
-    assert beaten.verdict is Verdict.FALLS_SHORT
+    assert beaten.verdict is ClaimResult.FALLS_SHORT
     assert f"{other} 0.970" in beaten.numbers
     slow_head = tables_of("modality", {**rows, HEAD_ALONE_ROW: ((36, 36), 0.8, 0.6)})  # and 1.0 on the second site
     judged = verdict_on(slow_head, claim)
-    assert judged.verdict is Verdict.FALLS_SHORT
+    assert judged.verdict is ClaimResult.FALLS_SHORT
     assert "its head does not learn: 80.0 %" in judged.numbers
     assert not slow_head["modality"][FEATURED_ROW].learns
 
