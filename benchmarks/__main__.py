@@ -7,7 +7,17 @@ import platform
 import sys
 from pathlib import Path
 
-BENCHMARK_NAMES = ("startup", "precision", "penalty", "fisher", "cost", "step", "near_duplicates", "growth")
+BENCHMARK_NAMES = (
+    "startup",
+    "precision",
+    "penalty",
+    "fisher",
+    "cost",
+    "step",
+    "near_duplicates",
+    "growth",
+    "abstention",
+)
 
 
 def main() -> None:

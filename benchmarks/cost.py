@@ -57,6 +57,7 @@ def context_of(number: int) -> TaskContext:
             f"site-{earlier}": find_class_indices(earlier_task, labels)
             for earlier, earlier_task in enumerate(tasks_so_far[:-1])
         },
+        is_returning=False,
         settings=TRAINING_SETTINGS,
         streams=RandomStreams(0, f"update-{number}"),
         read_file=read_file,
@@ -117,9 +118,9 @@ def run() -> list[dict[str, object]]:
                 "seconds": 0.0,
                 "peak memory, MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
                 "stored bytes": size_of(state),
-                "of prototypes": size_of(state, "visual_prototypes"),
-                "of head and its rows": size_of(state, *(f"{part}/head" for part in ("network", "ewc_fisher.site-0"))),
-                "of sums": size_of(state, "random_space/sums", "first_site_space/sums"),
+                "of prototypes": size_of(state, "visual_prototypes."),
+                "of Fisher information": size_of(state, "ewc_fisher."),
+                "of sums": size_of(state, "random_space.", "first_site_space."),
             }
         timed_tasks = (1, TASKS - 1)
         seconds = side_by_side({str(number): partial(learn, versions[number], number) for number in timed_tasks}, TURNS)
@@ -128,9 +129,7 @@ def run() -> list[dict[str, object]]:
 
 
 def compare_tasks(second_task: dict[str, Any], last_task: dict[str, Any]) -> dict[str, object]:
-    """Returns the last task's seconds and memory over the second's, and how many bytes each class added."""
+    """Returns the last task's seconds and memory over the second's, and how many bytes each site added."""
     ratios = {name: last_task[name] / second_task[name] for name in ("seconds", "peak memory, MiB")}
-    bytes_per_class = {
-        name: (last_task[name] - second_task[name]) / (2 * (TASKS - 2)) for name in list(second_task)[3:]
-    }
-    return {"task": "ratio; bytes a class", **ratios, **bytes_per_class}
+    bytes_per_site = {name: (last_task[name] - second_task[name]) / (TASKS - 2) for name in list(second_task)[3:]}
+    return {"task": "ratio; bytes a site", **ratios, **bytes_per_site}

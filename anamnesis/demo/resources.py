@@ -65,8 +65,8 @@ def _model_document(method: str, sites: Sequence[DemoSite]) -> dict[str, object]
         # Advisory: the gate only records its verdict, so that every method learns all sites.
         "gate": {
             "floor": "0.70",
-            "margin": "0.05",
-            "saliencyFloor": "0.20",
+            "recallFloor": "0.50",
+            "saliencyFloor": "SameClass",
             "approval": "Automatic",
             "enforcement": "Advisory",
         },

@@ -1,9 +1,7 @@
-"""Temperature, threshold and calibration error of a classifier, in double precision."""
+"""The temperature of a classifier, in double precision."""
 
-import torch
 from torch import Tensor
 
-BINS = 15
 LARGEST_SCALE = 32.0
 _HALVINGS = 60
 
@@ -30,18 +28,3 @@ def fit_temperature(logits: Tensor, targets: Tensor) -> float:
         middle = (low * high) ** 0.5
         low, high = (low, middle) if slope(middle) > 0 else (middle, high)
     return float(1 / (low * high) ** 0.5)
-
-
-def calibration_error(probabilities: Tensor, targets: Tensor) -> float:
-    """Returns the expected calibration error: sum over bins of (n_b / N) |accuracy_b - mean confidence_b|.
-
-    The bins have equal width. Source: Guo et al., ICML 2017.
-
-    Args:
-        probabilities: [N, C].
-        targets: [N], the position of the true class.
-    """
-    confidences, answers = probabilities.double().max(1)
-    bins = (confidences * BINS).ceil().long().clamp(1, BINS) - 1
-    gaps = torch.zeros(BINS, dtype=torch.float64).index_add_(0, bins, (answers == targets).double() - confidences)
-    return float(gaps.abs().sum() / len(targets))

@@ -11,8 +11,8 @@ from anamnesis.evaluation.statistics import make_metric
 from anamnesis.records import Metric
 from anamnesis.registry.student_t import t_quantile
 
-MAXIMUM_BINS = 15
-PATIENTS_PER_BIN = 20
+MAXIMUM_BINS = 10
+PATIENTS_PER_BIN = 25
 
 
 def calibration_metrics(logits: Tensor, targets: Tensor, patients: Sequence[str]) -> dict[str, Metric]:
@@ -37,29 +37,29 @@ def calibration_metrics(logits: Tensor, targets: Tensor, patients: Sequence[str]
 
 
 def _calibration_error(probabilities: Tensor, targets: Tensor, patient_index: Tensor, count: int) -> Metric:
-    """Returns the debiased expected calibration error: sum over bins of (n_b / N) sqrt(max(0, gap_b^2 - se_b^2)).
+    """Returns the calibration error without its bias: sqrt(sum over bins of (n_b / N) (gap_b^2 - V_b)), 0 or more.
 
-    gap_b is the share of right answers minus the mean confidence, se_b its standard error over patients: by chance
-    alone the mean of gap_b^2 is se_b^2 (Broecker, Climate Dynamics 39 (2012) 655). Bins have equal numbers of cases,
-    one for 20 patients, at most 15. The interval is error -+ t sqrt(V), V the variance of the sum of the signed gaps.
+    gap_b is the share of right answers minus the mean confidence of a bin, and V_b its variance over patients: without
+    it, a perfect model has an error of .1 on 100 patients. Bins have equal numbers of cases, one for 25 patients, at
+    most 10. Source: the debiased estimator of Kumar et al., NeurIPS 2019, with the variance over patients in place of
+    that over cases. The interval is that of the squared error, whose variance is 4 g'WVWg + 2 tr((WV)^2), with the
+    weights W and the gaps g without their own noise.
     """
     confidences, answers = probabilities.max(1)
-    order = confidences.argsort(stable=True)
-    bins = max(1, min(MAXIMUM_BINS, count // PATIENTS_PER_BIN))
-    bin_index = torch.empty_like(order)
-    bin_index[order] = torch.arange(len(order)) * bins // len(order)
-    members = torch.nn.functional.one_hot(bin_index, bins).T.double()
-    gaps = members * ((answers == targets).double() - confidences)
-    cases = members.sum(1)
-    mean_gaps = gaps.sum(1) / cases
-    influence = sum_by_patient(gaps - members * mean_gaps[:, None], patient_index) / cases[:, None]
-    in_bin = (sum_by_patient(members, patient_index) > 0).sum(1)
-    excess = mean_gaps.square() - patient_variance(influence, in_bin)
-    weights = cases / cases.sum()
-    error = float((weights * excess.clamp(min=0).sqrt()).sum())
-    total_influence = ((weights * mean_gaps.sign())[:, None] * influence).sum(0)
-    half = _half_width(total_influence, count)
-    return make_metric(error, len(targets), (max(error - half, 0.0), min(error + half, 1.0)), patients=count)
+    residuals = (answers == targets).double() - confidences
+    is_in_bin = _equal_bins(confidences, max(1, min(MAXIMUM_BINS, count // PATIENTS_PER_BIN)))
+    cases = is_in_bin.sum(1)
+    gaps = (is_in_bin * residuals).sum(1) / cases
+    influence = sum_by_patient(is_in_bin * (residuals - gaps[:, None]) / cases[:, None], patient_index)
+    weights = cases / len(targets)
+    noise = weights[:, None] * (influence @ influence.T) * count / (count - 1)
+    observed = float((weights * gaps.square()).sum())
+    square = observed - float(noise.trace())
+    true_gaps = gaps * (max(square, 0.0) / max(observed, 1e-12)) ** 0.5
+    variance = float(4 * true_gaps @ noise @ (weights * true_gaps) + 2 * (noise @ noise).trace())
+    half = t_quantile(0.975, count - 1) * max(variance, 0.0) ** 0.5
+    error, low, high = (max(value, 0.0) ** 0.5 for value in (square, square - half, square + half))
+    return make_metric(error, len(targets), (low, min(high, 1.0)), patients=count)
 
 
 def _calibration_slope(logits: Tensor, targets: Tensor, patient_index: Tensor, count: int) -> Metric | None:
@@ -83,3 +83,11 @@ def _calibration_slope(logits: Tensor, targets: Tensor, patient_index: Tensor, c
 
 def _half_width(influence: Tensor, count: int) -> float:
     return t_quantile(0.975, count - 1) * float(patient_variance(influence, torch.tensor(count)).sqrt())
+
+
+def _equal_bins(values: Tensor, bins: int) -> Tensor:
+    """Returns which cases are in each bin, bool [B, N], with about as many in each; equal values share a bin."""
+    edges = values.quantile(torch.linspace(0, 1, bins + 1, dtype=torch.float64)[1:-1])
+    numbers = torch.searchsorted(edges, values, right=True)
+    is_in_bin: Tensor = numbers == torch.unique(numbers)[:, None]
+    return is_in_bin

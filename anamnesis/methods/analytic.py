@@ -93,7 +93,9 @@ class AnalyticMethod(ClassificationMethod[Options]):
         As long as there is no other site, the backbone goes on learning: all sums are computed again.
         """
         stages, is_first_update = super().begin_task(context, data), not self._statistics.sites
-        self._statistics.clear(context.site, len(context.labels), self.network.head.weight.device)
+        device = self.network.head.weight.device
+        self._statistics.to(device)
+        self._statistics.clear(context.site, len(context.labels), device)
         if context.other_sites:
             return []
         if self.options.features is BackboneSource.FILE and is_first_update:

@@ -56,6 +56,7 @@ class TaskContext:
         other_sites: the columns of the logits that each other site taught, by the site's name; empty for a model of
             this site alone. A site that returns brings all its data: a method replaces what it has of the site, and
             protects the knowledge of the others.
+        is_returning: whether an earlier update learned the site; false for the site of imported weights.
         settings: budget and precision.
         streams: named random streams of this update.
         read_file: returns the bytes of a file that an option names, as a path or a URL; raises an ``InputError`` that
@@ -67,6 +68,7 @@ class TaskContext:
     labels: tuple[str, ...]
     class_indices: tuple[int, ...]
     other_sites: Mapping[str, tuple[int, ...]]
+    is_returning: bool
     settings: TrainingSettings
     streams: RandomStreams
     read_file: Callable[[str], bytes]

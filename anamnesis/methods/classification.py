@@ -51,8 +51,16 @@ class ClassificationMethod(Method[Options], Generic[Options]):
         return Classifier(spec, seed)
 
     def begin_task(self, context: TaskContext, data: Data) -> list[Stage]:
-        """Grows the head; one stage over all parameters."""
+        """Grows the head; one stage over all parameters.
+
+        Where the site returns, the rows that it alone taught start again: its labels may have been corrected, and a
+        head that is certain of the earlier ones would learn the correction slowly. The features stay.
+        """
         self.network.head.grow(len(context.labels), context.streams.generator("head"))
+        is_head_free = not context.other_sites or self.softmax_scope() is SoftmaxScope.TASK
+        if context.is_returning and is_head_free:  # else other sites' answers depend on these rows too
+            rows = [column for column in context.class_indices if column not in context.other_columns]
+            self.network.head.restart(rows, context.streams.generator("head"))
         self._class_indices = context.class_indices
         all_parameters = ParameterGroup(tuple(self.network.parameters()))
         return [Stage("train", (all_parameters,), train_modules=(self.network,))]

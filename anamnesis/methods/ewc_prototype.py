@@ -29,7 +29,7 @@ from anamnesis.methods.base import (
     TaskContext,
     TrainingStep,
 )
-from anamnesis.methods.classification import ClassificationMethod
+from anamnesis.methods.classification import ClassificationMethod, SoftmaxScope
 from anamnesis.methods.ewc_prototype_options import EWCPrototypeOptions
 from anamnesis.methods.features.frozen_features import build_frozen_features
 from anamnesis.methods.features.latent_prototypes import LatentPrototypes
@@ -129,6 +129,10 @@ class EWCPrototype(ClassificationMethod[EWCPrototypeOptions]):
             PrototypeRetentionLoss(options.active_retention, options.saliency, visual_prototypes, competing),
             ElasticWeightConsolidationLoss(options.consolidation, task_fisher),
         )
+
+    def softmax_scope(self) -> SoftmaxScope:
+        """Returns the scope that the options choose."""
+        return self.options.classification.competing
 
     def build(self, spec: NetworkSettings, seed: int) -> AutoEncoder:
         """Returns backbone, pooling, an empty head and a decoder."""

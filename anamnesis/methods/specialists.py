@@ -193,6 +193,8 @@ class Specialists(Method[SpecialistsOptions]):
         """Returns the sums over all sites, with the rows of each member after those of the members before it."""
         site_statistics = [self._router_statistics[site] for site in self.network.sites]
         total = FeatureStatistics(self.network.router.width_out, 0, next(self.network.router.buffers()).device)
+        for statistics in site_statistics:
+            statistics.to(total.gram.device)
         total.gram = torch.stack([statistics.gram for statistics in site_statistics]).sum(0)
         total.sums = torch.cat([statistics.sums for statistics in site_statistics])
         return total

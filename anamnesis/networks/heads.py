@@ -35,6 +35,14 @@ class GrowingHead(nn.Module):
         self.weight = nn.Parameter(torch.cat([self.weight.data, rows.to(device)]))
         self.bias = nn.Parameter(torch.cat([self.bias.data, torch.zeros(new_count, device=device)]))
 
+    def restart(self, rows: Sequence[int], generator: torch.Generator) -> None:
+        """Draws ``rows`` again, like new ones; the parameter objects stay."""
+        fresh_head = GrowingHead(self.weight.shape[1])
+        fresh_head.grow(self.classes, generator)
+        with torch.no_grad():
+            self.weight[rows] = fresh_head.weight[rows].to(self.weight.device)
+            self.bias[rows] = 0.0
+
     def keep(self, rows: Sequence[int]) -> None:
         """Keeps ``rows`` alone, in this order. It replaces the parameter objects, as ``grow`` does."""
         kept_rows = torch.tensor(rows, dtype=torch.long, device=self.weight.device)

@@ -7,12 +7,23 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 from posixpath import normpath
 
+from pydantic.alias_generators import to_camel
+
 from anamnesis.operator.addresses import registry_url, source_url, store_url
 from anamnesis.operator.api import ContinualModel, LoadedResource, Site
+from anamnesis.operator.api.gate import GateSpec, TaskGate
 from anamnesis.records import InputError
 
 Sites = Mapping[str, LoadedResource[Site]]
-_TASK_WITH_SALIENCY = "Classification"
+_CLASSIFICATION = "Classification"
+_LIMITS_OF_CLASSES: Mapping[str, str] = {
+    "saliency_floor": "saliency maps",
+    "recall_floor": "recall of a class",
+    "recall_margin": "recall of a class",
+    "site_inferred": "classes",
+    "calibration_error": "probabilities of classes",
+}
+"""Limit -> the part of a classification that it is about."""
 
 
 def find_problems(model: LoadedResource[ContinualModel], sites: Sites) -> tuple[str, ...]:
@@ -58,13 +69,21 @@ def _gate_problems(model: LoadedResource[ContinualModel], sites: Sites) -> Itera
                 f"spec.gate.tasks[{number}].name: no Site of the model has a task {limits.name!r}; correct the name, "
                 f"or remove the limits. Tasks: {', '.join(sorted(type_by_task))}"
             )
-        elif limits.saliency_floor is not None and type_by_task[limits.name] != _TASK_WITH_SALIENCY:
-            yield (
-                f"spec.gate.tasks[{number}].saliencyFloor: task {limits.name!r} has no saliency maps, because its type "
-                f"is {type_by_task[limits.name]}; remove saliencyFloor"
-            )
-    if spec.gate.saliency_floor is not None and _TASK_WITH_SALIENCY not in type_by_task.values():
-        yield "spec.gate.saliencyFloor: no task of the model has saliency maps; remove saliencyFloor"
+        elif type_by_task[limits.name] != _CLASSIFICATION:
+            for name, part in _declared_limits_of_classes(limits):
+                yield (
+                    f"spec.gate.tasks[{number}].{to_camel(name)}: task {limits.name!r} has no {part}, because its type "
+                    f"is {type_by_task[limits.name]}; remove {to_camel(name)}"
+                )
+    if _CLASSIFICATION not in type_by_task.values():
+        for name, part in _declared_limits_of_classes(spec.gate):
+            yield f"spec.gate.{to_camel(name)}: no task of the model has {part}; remove {to_camel(name)}"
+
+
+def _declared_limits_of_classes(limits: GateSpec | TaskGate) -> Iterator[tuple[str, str]]:
+    """Returns each limit that the resource declares and only a classification has, and what it is about."""
+    declared = limits.model_fields_set
+    return ((name, part) for name, part in _LIMITS_OF_CLASSES.items() if name in declared)
 
 
 def _overlaps(model: LoadedResource[ContinualModel], sites: Sites) -> Iterator[str]:

@@ -159,6 +159,7 @@ class DecisionOutcome(StrEnum):
     NEVER_PROMOTED = "NeverPromoted"
     NO_CHAMPION = "NoChampion"
     REPORT_CHANGED = "ReportChanged"
+    SCORES_MISSING = "ScoresMissing"
 
     @property
     def is_refused(self) -> bool:

@@ -65,8 +65,8 @@ class PairedDifference:
         effective_patients: how many independent patients give this standard error; patients with several images count
             by how much their images agree.
         patients: number of patients.
-        losses: for a share of cases: the share that only the reference answers right; else none.
-        gains: for a share of cases: the share that only the version answers right; else none.
+        losses: share of cases, or of pairs for ``AUROC``, that only the reference gets right; none for other means.
+        gains: the same of the version.
     """
 
     reference: str
@@ -201,7 +201,7 @@ class Evaluation:
         operating_point: how its answers were made; none where no held-out patients were large enough.
         differences: paired differences to the base and to the first accepted version that learned the site.
         details: tables and curves for reports; none for other tasks than classification.
-        look: how many candidates, this one included, were scored on this test set so far; 0 where it was not counted.
+        look: which candidate of its base on this test set it is: 1, 2, 3, ...; 0 where it was not counted.
         schema: schema of this record.
     """
 

@@ -80,7 +80,7 @@ WITHDRAWN_TEST_CASES = "withdrawn_test_cases"
 
 _CHANGES = {
     CARRIED_FORWARD: "training samples that the source no longer lists stay learned",
-    WITHDRAWN: "samples are withdrawn",
+    WITHDRAWN: "samples are withdrawn, which versions made before have learned",
     CORRECTED_LABELS: "training samples have another label than before",
     WITHDRAWN_TEST_CASES: "withdrawn cases stay in the frozen test set until the next one is issued",
 }

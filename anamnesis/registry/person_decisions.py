@@ -24,6 +24,8 @@ _KINDS = {
     PersonDecision.WITHDRAW: EntryKind.WITHDRAW,
 }
 
+_REFUSALS_OF_EFFECT = (DecisionOutcome.REPORT_CHANGED, DecisionOutcome.SCORES_MISSING)
+
 
 @dataclass(frozen=True, slots=True)
 class ApprovalToRecord:
@@ -89,8 +91,7 @@ def record_approval(store: Store, approval: ApprovalToRecord, clock: Clock = utc
     Returns:
         The new entry; none when the log has this approval.
     """
-    refusals_of_log = (None, DecisionOutcome.REPORT_CHANGED)
-    is_candidate = approval.decision is PersonDecision.APPROVE and approval.refusal in refusals_of_log
+    is_candidate = approval.decision is PersonDecision.APPROVE and approval.refusal in (None, *_REFUSALS_OF_EFFECT)
     base = read_version(store, approval.version).base if is_candidate else None
 
     def propose(history: History) -> EntryProposal | None:
@@ -112,8 +113,8 @@ def record_approval(store: Store, approval: ApprovalToRecord, clock: Clock = utc
 
 
 def _outcome_of(approval: ApprovalToRecord, history: History, base: str | None) -> DecisionOutcome:
-    """A changed report refuses only a decision that would take effect."""
-    if approval.refusal and approval.refusal is not DecisionOutcome.REPORT_CHANGED:
+    """A changed report, or missing scores, refuse only a decision that would take effect."""
+    if approval.refusal and approval.refusal not in _REFUSALS_OF_EFFECT:
         return approval.refusal
     outcome = judge_decision(history, approval.decision, approval.version, base)
     return approval.refusal if approval.refusal and outcome is DecisionOutcome.RECORDED else outcome

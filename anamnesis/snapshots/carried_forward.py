@@ -54,7 +54,7 @@ def carry_forward(
         stored_contents: digests of the images in the site's own store.
         room: largest number of samples to keep, or none for all.
     """
-    unlisted = [sample for sample in earlier_samples if sample.split is not Split.PENDING and not listed.lists(sample)]
+    unlisted = listed.find_unlisted(earlier_samples)
     withdrawn_ids = _find_withdrawn(unlisted, {*known_pseudonyms, *listed.studies}, listed)
     withdrawn = tuple(sample for sample in unlisted if sample.id in withdrawn_ids)
     remaining = [sample for sample in unlisted if sample.id not in withdrawn_ids]

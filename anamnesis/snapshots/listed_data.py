@@ -1,7 +1,7 @@
 """What a source lists now, by pseudonyms: the earlier samples are compared with it."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from anamnesis.records import Split
@@ -16,8 +16,8 @@ class ListedData:
     """What a source lists.
 
     Attributes:
-        studies: pseudonyms of the studies of every readable image, usable or not.
-        contents: digests of the images that were read.
+        unused_studies: pseudonyms of studies with an image that is quarantined, ignored or left out.
+        study_contents: pseudonym of a study -> digests of its images that were read.
         patient_splits: pseudonym -> split of the patients with a usable study.
         disputed_patients: pseudonyms of patients whose studies are quarantined.
         rows: pseudonym of a study -> the rows of the label table whose files the source does not have.
@@ -26,8 +26,8 @@ class ListedData:
         withdrawn_patients: pseudonyms of patients whom a command withdrew.
     """
 
-    studies: frozenset[str] = frozenset()
-    contents: frozenset[str] = frozenset()
+    unused_studies: frozenset[str] = frozenset()
+    study_contents: Mapping[str, frozenset[str]] = field(default_factory=dict)
     patient_splits: Mapping[str, Split] = field(default_factory=dict)
     disputed_patients: frozenset[str] = frozenset()
     rows: Mapping[str, "UnmatchedStudy"] = field(default_factory=dict)
@@ -35,9 +35,31 @@ class ListedData:
     withdrawn_contents: frozenset[str] = frozenset()
     withdrawn_patients: frozenset[str] = frozenset()
 
-    def lists(self, sample: SampleRecord) -> bool:
-        """Whether the source lists the study or an image of a sample: then the source says what becomes of it."""
-        return sample.study in self.studies or not self.contents.isdisjoint(content_digests(sample))
+    @property
+    def studies(self) -> frozenset[str]:
+        """Pseudonyms of all studies that the source lists."""
+        return self.unused_studies.union(self.withdrawn_studies, self.study_contents)
+
+    def find_unlisted(self, earlier_samples: Sequence[SampleRecord]) -> list[SampleRecord]:
+        """Returns the labelled samples of which the source lists nothing any more.
+
+        What the source lists counts: an image under any name, and a study of which it lists an image that was not there
+        before, because that may be another export of one that is gone. A study of which some images merely left keeps
+        them: a rule that deletes old files takes the images of one study one after the other.
+        """
+        earlier_contents = {content for sample in earlier_samples for content in content_digests(sample)}
+        decided_studies = self.unused_studies.union(
+            self.withdrawn_studies,
+            (study for study, contents in self.study_contents.items() if not contents <= earlier_contents),
+        )
+        contents = frozenset().union(*self.study_contents.values())
+        return [
+            sample
+            for sample in earlier_samples
+            if sample.split is not Split.PENDING
+            and sample.study not in decided_studies
+            and contents.isdisjoint(content_digests(sample))
+        ]
 
     def withdraws(self, sample: SampleRecord) -> bool:
         """Whether a command, a listed file or a row of the label table withdraws a sample."""

@@ -1,5 +1,6 @@
 """Reads the files of a source: studies, splits, pixels, samples, and what the source says about earlier samples."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -47,13 +48,13 @@ class _SelectedStudies:
 
     Attributes:
         studies: the studies.
-        left_out: number of usable studies beyond ``maximum_studies``.
+        left_out: the usable studies beyond ``maximum_studies``.
         patient_splits: split of each patient by the source's identifier.
         aliases: pseudonyms that patients keep from an earlier key.
     """
 
     studies: Sequence[Study]
-    left_out: int
+    left_out: Sequence[Study]
     patient_splits: Mapping[str, Split]
     aliases: Aliases
 
@@ -82,7 +83,7 @@ def _describe_listing(run: IngestRun, joined_studies: JoinedStudies) -> ListedDa
     """Returns what the names and the label table say, before a pixel is read."""
     pseudonyms = run.pseudonyms
     return ListedData(
-        studies=frozenset(pseudonyms.of_study(*identity)[1] for identity in joined_studies.identities),
+        unused_studies=frozenset(pseudonyms.of_study(*identity)[1] for identity in joined_studies.unused),
         rows=group_rows(joined_studies.unmatched_rows, pseudonyms),
         withdrawn_contents=run.source.withdrawn.contents,
         withdrawn_patients=run.source.withdrawn.patients,
@@ -130,7 +131,8 @@ def _read_studies(
     identities = [run.pseudonyms.of_study(study.patient, study.study) for study in withdrawn]
     listed = replace(
         listed,
-        contents=frozenset(content for assembled in assembled_samples for content in content_digests(assembled.record)),
+        unused_studies=listed.unused_studies | _left_out_studies(run, selected),
+        study_contents=_group_contents(assembled_samples),
         patient_splits=_pseudonymise_splits(run, selected),
         disputed_patients=_disputed_patients(run, studies, selected),
         withdrawn_studies=frozenset(study for _, study in identities),
@@ -175,7 +177,9 @@ def _select_studies(run: IngestRun, studies: Sequence[Study]) -> _SelectedStudie
         has_calibration=bool(run.issued_test_sets[-1].calibration) if run.issued_test_sets else None,
         unlisted_validation=len(run.earlier_patients(Split.VALIDATION) - resolved_patients),
     )
-    return _SelectedStudies(taken, len(usable) - len(taken), patient_splits=patient_splits, aliases=aliases)
+    taken_files = {study.files for study in taken}
+    left_out = [study for study in usable if study.files not in taken_files]
+    return _SelectedStudies(taken, left_out, patient_splits=patient_splits, aliases=aliases)
 
 
 def _assemble(run: IngestRun, selected: _SelectedStudies, parallel_map: OrderedExecutorMap) -> list[AssembledSample]:
@@ -224,6 +228,17 @@ def _recognise(
     return samples, list(copies)
 
 
+def _left_out_studies(run: IngestRun, selected: _SelectedStudies) -> frozenset[str]:
+    return frozenset(run.pseudonyms.of_study(study.patient, study.study)[1] for study in selected.left_out)
+
+
+def _group_contents(assembled_samples: Sequence[AssembledSample]) -> dict[str, frozenset[str]]:
+    contents: dict[str, set[str]] = defaultdict(set)
+    for assembled in assembled_samples:
+        contents[assembled.record.study].update(content_digests(assembled.record))
+    return {study: frozenset(digests) for study, digests in contents.items()}
+
+
 def _pseudonymise_splits(run: IngestRun, selected: _SelectedStudies) -> dict[str, Split]:
     return {
         selected.aliases.resolve(pseudonymise_patient(run.key, run.config.name, patient)): split
@@ -242,7 +257,7 @@ def _disputed_patients(run: IngestRun, studies: Sequence[Study], selected: _Sele
 def _count_unused(run: IngestRun, joined_studies: JoinedStudies, selected: _SelectedStudies) -> dict[str, int]:
     counts = {
         "ignored": joined_studies.ignored_count,
-        "left_out": selected.left_out,
+        "left_out": len(selected.left_out),
         **run.quarantine_log.counts(),
     }
     reason_counts = count_by_reason(run.quarantine_log.entries)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from anamnesis.imaging import Header, PixelSource
-from anamnesis.imaging.errors import ReadErrorReason
+from anamnesis.imaging.errors import FOREIGN_REASONS, ReadErrorReason
 from anamnesis.records import SiteConfig, Split, Target, TaskType
 from anamnesis.snapshots.body_parts import is_other_body_part
 from anamnesis.snapshots.copies import drop_copies
@@ -26,6 +26,7 @@ from anamnesis.snapshots.quarantine import QuarantineEntry, QuarantineReason, is
 from anamnesis.snapshots.series import find_incomplete_series, find_scouts, series_quarantine_reason
 from anamnesis.snapshots.source_files import SourceFile
 
+_SAYS_NOTHING_OF_SAMPLES = {QuarantineReason.COPY, QuarantineReason.INCOMPLETE_SERIES, *FOREIGN_REASONS}
 MASK = "mask"
 """Key of a mask in ``Sample.images``."""
 
@@ -70,14 +71,15 @@ class JoinedStudies:
         studies: the studies, in the order of their files.
         quarantine_entries: the files and images without a sample.
         ignored_count: number of images with a label of ``labels.ignore``.
-        identities: patient and study of every readable image of the source, usable or not.
+        unused: patient and study of the images that the source describes in a way that keeps them out of every sample:
+            quarantined and ignored ones; not copies, damaged series and foreign objects.
         unmatched_rows: rows of the label table whose files the source does not have.
     """
 
     studies: tuple[Study, ...]
     quarantine_entries: tuple[QuarantineEntry, ...]
     ignored_count: int
-    identities: frozenset[tuple[str, str]] = frozenset()
+    unused: frozenset[tuple[str, str]] = frozenset()
     unmatched_rows: tuple[UnmatchedRow, ...] = ()
 
     @property
@@ -138,8 +140,16 @@ def join_studies(
         tuple(studies),
         tuple(entries),
         ignored_count=len(unique_images) - len(relevant_images),
-        identities=frozenset((image.patient, image.annotation.study) for image in annotated_images),
+        unused=_find_unused(annotated_images, studies, entries),
     )
+
+
+def _find_unused(
+    images: Iterable[AnnotatedImage], studies: Iterable[Study], entries: Iterable[QuarantineEntry]
+) -> frozenset[tuple[str, str]]:
+    used_names = {file for study in studies for file in study.files}
+    used_names |= {entry.file for entry in entries if entry.reason in _SAYS_NOTHING_OF_SAMPLES}
+    return frozenset((image.patient, image.annotation.study) for image in images if image.name not in used_names)
 
 
 def _quarantine_images(

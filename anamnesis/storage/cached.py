@@ -9,6 +9,7 @@ from anamnesis.storage.store import ObjectInfo, Store
 WRITE_ONCE_PREFIXES = (
     "registry.json",
     "log/",
+    "looks/",
     "versions/",
     "update_results/",
     "scheduled_evaluations/",

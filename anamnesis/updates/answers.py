@@ -101,7 +101,7 @@ def compute_outputs(model: LoadedModel, images: Tensor) -> CaseOutputs:
                     "choose a version of a classification model"
                 )
             logits.append(prediction.logits.float().cpu())
-        comparison = model.site_features.compare(images)
+        comparison = model.site_features.compare(model.site_features.describe(images))
     return CaseOutputs(torch.cat(logits), comparison.log_probs, comparison.distances)
 
 

@@ -26,13 +26,17 @@ from anamnesis.methods.site_state import site_of_part
 from anamnesis.records import (
     MINIMUM_CELL_PATIENTS,
     AnamnesisError,
+    Configuration,
     Decision,
     EntryKind,
+    InputError,
     LogEntry,
     SigningSettings,
     SiteRef,
     TaskType,
     Version,
+    decode,
+    encode,
 )
 from anamnesis.registry import (
     Log,
@@ -235,8 +239,17 @@ def _version_in_use(model: ModelReport) -> str:
 
 
 def _configuration(store: Store, model: ModelReport) -> Mapping[str, object]:
+    """Returns the settings of the version in use, with the defaults of its method, as far as this release has it."""
     digest = _version_in_use(model)
-    return read_version(store, digest).configuration if digest else {}
+    if not digest:
+        return {}
+    stored = read_version(store, digest).configuration
+    try:
+        configuration = decode(Configuration, stored, "configuration")
+        options: object = decode(method_class(configuration.method).options_class, dict(configuration.options))
+    except InputError:
+        return stored  # of an earlier release
+    return {**stored, "options": encode(options)}
 
 
 def _site_bytes(store: Store, model: ModelReport) -> dict[str, int]:

@@ -21,8 +21,13 @@ LIMIT_SHARE = 0.95
 """Share of held-out patients' images within the limit of the distance."""
 _REVISION = 1
 _BATCH_SIZE = 64
-_DIAGONAL_SHARE = 1e-3
-_SMALLEST_VARIANCE = 1e-5
+_SMALLEST_VARIANCE = 3e-6
+_DIAGONAL_PATIENTS = 0.03
+"""Of the covariance behind the distance, this over the number of patients is diagonal: few patients know few directions
+in which they differ. It uses no other site, so that a limit stays valid when another site is learned."""
+_SHARED_IMAGES = 0.3
+"""Times the number of features: to the covariance behind p(site | x) so many images of the mean site are added. Without
+them, a site with fewer images than features is never recognised beside large ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,8 @@ class SiteComparison:
 
     Attributes:
         log_probs: [N, S], log p(site | x) with equal priors.
-        distances: [N, S], root mean square of the whitened differences from the site's mean; about 1 for its images.
+        distances: [N, S], root mean square of the whitened differences of its textures from the site's mean:
+            about 1 for its images.
     """
 
     log_probs: Tensor
@@ -85,19 +91,28 @@ class SiteFeatures:
         patient_count = len(set(patients))
         if patient_count < MINIMUM_CELL_PATIENTS:
             return SiteFeatures(self.channels, statistics)
-        features = self._describe(images)
+        features = self.describe(images)
         mean, covariance = features.mean(0), torch.cov(features.T)
         statistics[site] = SiteStatistics(len(features), patient_count, mean, covariance)
         return SiteFeatures(self.channels, statistics)
 
-    def compare(self, images: Tensor) -> SiteComparison:
-        """Compares images [N, C, H, W] in [0, 1] with the sites."""
-        features = self._describe(images)
+    def describe(self, images: Tensor) -> Tensor:
+        """Maps images [N, C, H, W] in [0, 1] to features [N, D] in float64.
+
+        It runs on the processor, so that equal images have equal bits everywhere.
+        """
+        chunks = [self._descriptor(chunk.cpu()) for chunk in torch.split(images, _BATCH_SIZE)]
+        return torch.cat(chunks).double()
+
+    def compare(self, features: Tensor) -> SiteComparison:
+        """Compares images with the sites, by their features [N, D] from ``describe``."""
         if not self.statistics:
             return SiteComparison(features.new_zeros(len(features), 0), features.new_zeros(len(features), 0))
-        columns = [_compare_with_site(features, statistics) for statistics in self.statistics.values()]
-        log_densities, distances = (torch.stack(values, dim=1) for values in zip(*columns, strict=True))
-        return SiteComparison(log_densities.log_softmax(1), distances)
+        shared = torch.stack([statistics.covariance.double() for statistics in self.statistics.values()]).mean(0)
+        width = self._descriptor.texture_width
+        log_densities = [_log_density(features, statistics, shared) for statistics in self.statistics.values()]
+        distances = [_distance(features[:, :width], statistics, width) for statistics in self.statistics.values()]
+        return SiteComparison(torch.stack(log_densities, dim=1).log_softmax(1), torch.stack(distances, dim=1))
 
     def pack(self) -> dict[str, bytes]:
         """Returns part name -> bytes."""
@@ -108,11 +123,6 @@ class SiteFeatures:
         """Returns what ``pack`` packed; statistics of another revision of the features are left out."""
         unpacked = {part.removeprefix(PART_PREFIX): _unpack(blob) for part, blob in blobs.items()}
         return cls(channels, {site: statistics for site, statistics in unpacked.items() if statistics})
-
-    def _describe(self, images: Tensor) -> Tensor:
-        """Maps images [N, C, H, W] to features [N, D] in float64, on the processor: equal images give equal bits."""
-        chunks = [self._descriptor(chunk.cpu()) for chunk in torch.split(images, _BATCH_SIZE)]
-        return torch.cat(chunks).double()
 
 
 def fit_distance_limit(distances: Tensor, patients: Sequence[str]) -> Decimal:
@@ -131,22 +141,34 @@ def fit_distance_limit(distances: Tensor, patients: Sequence[str]) -> Decimal:
     return Decimal(f"{float(distances[order][min(position, len(order) - 1)]):.6f}")
 
 
-def _compare_with_site(features: Tensor, statistics: SiteStatistics) -> tuple[Tensor, Tensor]:
-    """Returns the log density [N] of features [N, D] up to a constant, and the distance [N]."""
-    covariance = statistics.covariance.double()
-    variances = covariance.diagonal()
-    shrunken = (1 - _DIAGONAL_SHARE) * covariance
-    shrunken = shrunken + torch.diag(_DIAGONAL_SHARE * variances + _SMALLEST_VARIANCE)
-    factor = torch.linalg.cholesky(shrunken)
-    differences = (features - statistics.mean.double()).T
-    squares = torch.linalg.solve_triangular(factor, differences, upper=False).square()
-    return -squares.sum(0) / 2 - factor.diagonal().log().sum(), squares.mean(0).sqrt()
+def _log_density(features: Tensor, statistics: SiteStatistics, shared_covariance: Tensor) -> Tensor:
+    """Returns the log density [N] of features [N, D] up to a constant."""
+    shared_images = _SHARED_IMAGES * features.shape[1]
+    share = shared_images / (statistics.images + shared_images)
+    covariance = torch.lerp(statistics.covariance.double(), shared_covariance, share)
+    squares, log_scale = _whiten(features - statistics.mean.double(), covariance)
+    return -squares.sum(0) / 2 - log_scale
+
+
+def _distance(textures: Tensor, statistics: SiteStatistics, width: int) -> Tensor:
+    """Returns the distance [N] of the first features [N, width]."""
+    covariance = statistics.covariance[:width, :width].double()
+    shrunken = torch.lerp(covariance, covariance.diagonal().diag(), _DIAGONAL_PATIENTS / statistics.patients)
+    return _whiten(textures - statistics.mean[:width].double(), shrunken)[0].mean(0).sqrt()
+
+
+def _whiten(differences: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the squares [D, N] of whitened differences [N, D], and half the logarithm of the determinant."""
+    factor = torch.linalg.cholesky(covariance + _SMALLEST_VARIANCE * torch.eye(len(covariance), dtype=torch.float64))
+    squares = torch.linalg.solve_triangular(factor, differences.T, upper=False).square()
+    return squares, factor.diagonal().log().sum()
 
 
 def _pack(statistics: SiteStatistics) -> bytes:
+    rows, columns = torch.tril_indices(*statistics.covariance.shape)
     counts = torch.tensor([_REVISION, statistics.images, statistics.patients])
-    tensors = {"mean": statistics.mean.float(), "covariance": statistics.covariance.float()}
-    return save({"counts": counts, **tensors})
+    triangle = statistics.covariance[rows, columns].float()
+    return save({"counts": counts, "mean": statistics.mean.float(), "covariance": triangle})
 
 
 def _unpack(blob: bytes) -> SiteStatistics | None:
@@ -154,4 +176,8 @@ def _unpack(blob: bytes) -> SiteStatistics | None:
     revision, images, patients = tensors["counts"].tolist()
     if revision != _REVISION:
         return None
-    return SiteStatistics(images, patients, tensors["mean"], tensors["covariance"])
+    width = len(tensors["mean"])
+    rows, columns = torch.tril_indices(width, width)
+    covariance = torch.zeros(width, width)
+    covariance[rows, columns] = covariance[columns, rows] = tensors["covariance"]
+    return SiteStatistics(images, patients, tensors["mean"], covariance)

@@ -49,6 +49,7 @@ from anamnesis.updates.training_sources import (
     guard_sources,
     read_training_splits,
 )
+from anamnesis.updates.version_chain import versions_of_site
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +186,7 @@ def _train_version(
             labels=labels,
             class_indices=find_class_indices(request.site.task, labels),
             other_sites=model.description.columns_of_other_sites(request.site.name),
+            is_returning=bool(versions_of_site(store, request.base, request.site.name)),
             settings=configuration.training,
             streams=streams,
             read_file=read_file,

@@ -64,6 +64,7 @@ def learn(sites: tuple[BenchmarkSite, ...], configuration: Configuration) -> Ite
             other_sites={
                 learned_site.name: find_class_indices(learned_site.task, labels) for learned_site in sites[:number]
             },
+            is_returning=False,
             settings=settings,
             streams=RandomStreams(settings.seed, f"{site.name}/0"),
             read_file=read_file,

@@ -78,6 +78,7 @@ def context_of(tasks: tuple[Task, ...], settings: TrainingSettings = SETTINGS) -
         labels=labels,
         class_indices=find_class_indices(tasks[-1], labels),
         other_sites={f"site-{number}": find_class_indices(task, labels) for number, task in earlier_tasks},
+        is_returning=False,
         settings=settings,
         streams=RandomStreams(settings.seed, f"update-{len(tasks)}"),
         read_file=read_file,

@@ -103,6 +103,24 @@ def test_the_table_of_earlier_sites_explains_saliency_forgetting(example_report:
     assert "mean of 1 \N{MINUS SIGN} IoU over these sites" in page  # the row of the comparison table
 
 
+def test_each_site_has_its_tables_and_plots(example_report: ReportData, page: str) -> None:
+    sites = page.split('<article class="site">')[1:]
+    assert len(sites) == 12  # three models, four sites
+    anna = sites[4]  # of the second model
+    for text in ("sensitivity (pneumonia)", "specificity (normal)", "positive predictive value", "abstained:",
+                 "site inferred:", "160 patients, 160 images", "look 4 at this test set", "temperature 1.84",
+                 "expected calibration error", "Subgroups by Sex", ">ROC curve<", ">Reliability<"):  # fmt: skip
+        assert text in anna, text
+    assert "shares of the true class" in anna  # a cell of its matrix has fewer than 10 patients
+    assert anna.count('<td class="number right">0.910</td>') == 2
+    assert sites[6].count(">masked<") == 6  # three classes: which wrong answer stays masked, the diagonal is shown
+    assert "✕ wrong" in page
+    assert "✓ right" in page
+    assert page.count("Loss curves") == 3
+    assert "consolidation.penalty" in page
+    assert "Kept for each site" in page
+
+
 def test_names_are_escaped(example_report: ReportData) -> None:
     model = replace(example_report.models[0], name="<script>alert(1)</script>")
     page = report_html(replace(example_report, models=(model,), title='"><b>x'), {}).decode()

@@ -93,6 +93,23 @@ def test_equal_ranking_does_not_hide_a_lost_class(score: Scored) -> None:
     assert "A: recall of yes fell by 0.860 (0.840 to 0.880) on 120 patients; allowed 0.030." in statement.details
 
 
+def test_a_collapsed_recall_at_the_new_site_is_in_the_verdict(score: Scored) -> None:
+    floor = Criterion(
+        name="recall", site="B", task="b", value=Decimal("0.04"), limit=Decimal("0.5"), result=CriterionResult.FAILED,
+        metric="Recall/yes", low=Decimal("0.01"), high=Decimal("0.09"), patients=80,
+        reason="Recall/yes of b at B is 0.040, and its interval with 80 patients is below the floor 0.5",
+    )  # fmt: skip
+    model = two_updates(score, decision_on(loss(CriterionResult.PASSED, "0.001"), floor))
+    statement = model_statement(model)
+    assert (statement.status, statement.headline) == (
+        "mixed",
+        "No loss beyond the margins was seen at 1 earlier site; it fails 1 other criterion of the gate",
+    )
+    sentence = "Recall of yes of b at B is 0.040, and its interval with 80 patients is below the floor 0.5."
+    assert sentence in statement.details
+    assert statement.reasons[0].sentences == (sentence,)
+
+
 @pytest.mark.parametrize(("now", "status"), [(0.9, "open"), (0.86, "open"), (0.8, "forgot")])
 def test_without_a_test_nothing_is_promised(score: Scored, now: float, status: str) -> None:
     statement = model_statement(two_updates(score, decision_on(), scores=(0.9, now)))
@@ -123,6 +140,7 @@ def test_rejected_updates_are_hollow_marks_beside_the_line(score: Scored) -> Non
     (line,) = next(panel for panel in site_panels(report, "Primary") if panel.title == "A").lines
     assert [text for _, _, text in line.points] == ["0.90"]
     assert [text for _, _, text in line.hollow] == ["0.40, update 2: rejected"]
+    assert model_statement(model).details[0].endswith("1 of 2 updates promoted. Rejected: update 2 (B).")
     assert model_statement(report.models[0]).status == "open"  # one site is in use, and nothing was lost by it
 
 

@@ -67,6 +67,7 @@ class HospitalNetwork:
         self.quality: dict[str, str] = {}
         self.corrected_labels: dict[str, int] = {}
         self.extra_counts: dict[str, dict[str, int]] = {}
+        self.holds: dict[str, str] = {}
         self.writes_left: int | None = None
         self.unreachable = False
         self.hospital_count = 0
@@ -157,6 +158,7 @@ class FakeBackend:
             quality=quality,
             corrected_labels=self.network.corrected_labels.get(request.site.name, 0),
             extra_counts=self.network.extra_counts.get(request.site.name),
+            hold=self.network.holds.get(request.site.name, ""),
         )
 
     def _simulate_evaluation(self, request: EvaluationRequest) -> None:

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from anamnesis.records import (
     CORRECTED_TEST_LABELS,
+    WITHDRAWN,
     Evaluation,
     Metric,
     PairedDifference,
@@ -49,6 +50,7 @@ def simulate_update(
     quality: str,
     corrected_labels: int = 0,
     extra_counts: Mapping[str, int] | None = None,
+    hold: str = "",
 ) -> None:
     """Does an update, once.
 
@@ -61,6 +63,7 @@ def simulate_update(
         quality: the score of what is learned from it, on every test set.
         corrected_labels: so many labels of the frozen test set were corrected in the source.
         extra_counts: further counts of the result.
+        hold: why the update is held, or empty.
     """
     trigger = request.trigger
     assert trigger is not None
@@ -80,7 +83,10 @@ def simulate_update(
         new_patients=patients,
         counts={"train": patients, CORRECTED_TEST_LABELS: corrected_labels} | dict(extra_counts or {}),
     )
-    if patients < trigger.minimum_patients:
+    if hold:
+        held = replace(outcome, kind=UpdateResultKind.SOURCE_SHRANK, hold=hold, masked_counts=(WITHDRAWN,))
+        write_update_result(store, held)
+    elif patients < trigger.minimum_patients:
         write_update_result(store, replace(outcome, kind=UpdateResultKind.TOO_FEW_PATIENTS))
     elif snapshot == last_snapshot(store, request.base, request.site.name):
         write_update_result(store, replace(outcome, kind=UpdateResultKind.NO_CHANGE))

@@ -76,6 +76,31 @@ def test_another_limit_gives_another_report_and_an_approval_of_the_old_one_is_re
     assert update.status.report_digest in f"{entry.reason} {entry.approval}"
 
 
+def test_an_approval_before_the_last_scores_is_refused_and_has_no_effect_later(network: HospitalNetwork) -> None:
+    hospital = waiting_hospital(network)
+    update = next(each for each in hospital.updates if each.spec.site == "south")
+    version = update.status.version
+    assert version
+    objects = hospital.registry.objects
+    scores = {
+        key: data for key, data in objects.items() if key.startswith(f"versions/{version[7:]}/evaluations/north/")
+    }
+    for key in scores:
+        del objects[key]
+    early = hospital.create_approval("Approve", version, update.metadata.name)
+    hospital.start_operator()  # has read no evaluation before
+    hospital.reconcile()
+    assert hospital.approval_result(early) == ("False", "ScoresMissing")
+    objects.update(scores)
+    hospital.start_operator()
+    hospital.reconcile()
+    assert hospital.states()["south"] == "AwaitingApproval"
+    later = hospital.create_approval("Approve", version, update.metadata.name)
+    hospital.reconcile()
+    assert hospital.approval_result(later) == ("True", "Recorded")
+    assert hospital.history().champion == version
+
+
 def test_a_rejection_counts_whatever_report_was_read(network: HospitalNetwork) -> None:
     hospital = waiting_hospital(network)
     update = next(each for each in hospital.updates if each.spec.site == "south")

@@ -222,6 +222,10 @@ def test_missing_differences_to_a_base_that_knows_the_site_are_waited_for() -> N
     decision = decision_of(without)
     assert decision.verdict is Verdict.AWAIT_EVALUATIONS
     assert "missing: the drop of Recall/a of task old at old against the base version" in decision.reason
+    without_any = replace(OLD, differences=())
+    assert decision_of(without_any).verdict is Verdict.AWAIT_EVALUATIONS
+    open_margins = replace(POLICY, margin=D(1), recall_margin=D(1))
+    assert decision_of(without_any, policy=open_margins).verdict is Verdict.PROMOTE
     other_evaluator = replace(OLD, evaluator="later release")
     assert decision_of(without, other_evaluator).verdict is Verdict.PROMOTE
     assert decision_of(without, policy=replace(POLICY, recall_margin=None)).verdict is Verdict.PROMOTE
@@ -266,6 +270,8 @@ BASE_MAPS = maps_of(version=BASE)
         # Random maps: the update is not rejected, because its scores are unharmed, and not promoted either.
         (maps_of(DeletionAdvantage=metric("0.01")), POLICY, Verdict.AWAIT_APPROVAL, "do not show what the network"),
         (maps_of(site="new", DeletionAdvantage=metric("0.01")), POLICY, Verdict.AWAIT_APPROVAL, "do not show what"),
+        (maps_of(DeletionAdvantage=None), POLICY, Verdict.AWAIT_APPROVAL, "nothing has measured whether"),
+        (maps_of(DeletionAdvantage=None), replace(POLICY, saliency_floor=D(0)), Verdict.PROMOTE, "passed"),
         (maps_of(IoU=None), POLICY, Verdict.PROMOTE, "passed"),
     ],
 )

@@ -135,6 +135,30 @@ def test_files_that_move_or_are_exported_again_are_not_doubled(site):
     assert (exported.counts["train"], exported.counts.get("carried_forward", 0)) == (first.counts["train"], 0)
 
 
+def test_a_study_keeps_the_images_that_merely_left_it(table_site):
+    site, first = table_site.site, table_site.ingest()
+    name = _training_files(site, first, table_site.rows)[0]
+    patient = table_site.rows[name][1]
+    for other in ("images/b.png", "images/c.png"):
+        table_site.rows[other] = ("no", patient, "")
+        site.png(other)
+    header = ("file", "label", "patient", "study")
+    rows = [(file, label, number, f"study of {number}") for file, (label, number, _) in table_site.rows.items()]
+
+    def ingest():
+        with (site.folder / "labels.csv").open("w", newline="") as stream:
+            csv.writer(stream).writerows([header, *rows])
+        return site.ingest()
+
+    complete = ingest()
+    table_site.delete("images/b.png")
+    assert ingest().snapshot == complete.snapshot
+    table_site.delete(name)
+    assert ingest().snapshot == complete.snapshot
+    site.png("images/c.png")  # another export: b may be in it (the first image keeps its earlier study)
+    assert len(_training(site, ingest())) == len(_training(site, complete)) - 1
+
+
 def test_patients_who_are_held_out_now_are_not_carried_forward(table_site):
     site = table_site.site
     first = table_site.ingest()

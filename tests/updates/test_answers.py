@@ -24,7 +24,7 @@ def make_model(sites: Mapping[str, Task], statistics: bool = True) -> LoadedMode
     description = VersionDescription(configuration, tuple(Experience(site, task) for site, task in sites.items()))
     method = build_method(configuration)
     method.resize_head(len(description.labels))
-    values = {site: SiteStatistics(20, 20, torch.zeros(42), torch.eye(42)) for site in sites} if statistics else {}
+    values = {site: SiteStatistics(20, 20, torch.zeros(126), torch.eye(126)) for site in sites} if statistics else {}
     return LoadedModel(method, description, SiteFeatures(1, values))
 
 

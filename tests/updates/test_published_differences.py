@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from anamnesis.snapshots import read_site_key, withdraw_patients
 from anamnesis.storage import open_store
 from anamnesis.updates.model import load_model
 from anamnesis.updates.update import run_update
@@ -29,8 +30,13 @@ def test_no_difference_of_published_sums_is_one_patient(runner: "UpdateRunner", 
     runner.method, runner.minimum_patients = method, MINIMUM
     published = []
     held_back = []
-    for patients in (24, 28, 60, 58):  # the site grows a little, then enough, then loses a patient of each class
+    withdrawn = ("north-0-58", "north-0-59")  # one patient of each class
+    for patients, names in ((24, ()), (28, ()), (60, ()), (58, withdrawn)):  # it grows a little, then enough
         runner.write_images("north", patients)
+        if names:
+            store = open_store(runner.store("north"))
+            key = read_site_key(store, "north", runner.split_key_url)
+            withdraw_patients(store, key, "north", names, author="a", reason="consent", recorded_at="")
         snapshot, _ = runner.ingest("north")
         request = runner.request("north")
         configuration = replace(request.configuration, options=OPTIONS.get(method, {}))

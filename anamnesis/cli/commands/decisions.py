@@ -23,7 +23,7 @@ from anamnesis.cli.options import (
     YesOption,
     format_examples,
 )
-from anamnesis.records.errors import InputError
+from anamnesis.records.errors import InputError, RefusedError
 
 if TYPE_CHECKING:
     from anamnesis.cli.cluster.approvals import ApprovalDecision, DecisionTarget
@@ -155,7 +155,7 @@ def _make_command(decision_command: DecisionCommand) -> Callable[..., None]:
 
         selected_model, digest = _select_version(files, subject, version, model)
         if decision_command.shows_report:
-            reason = _show_local_report(selected_model, digest, reason)
+            reason = _show_local_report(selected_model, decision_command, digest, reason)
         require_confirmation(f"{decision_command.decision} {digest}", is_confirmed=yes, is_version_given=True)
         document, text = decision_command.record(selected_model, digest, author or login_name(), reason)
         selected_model.remember_head()
@@ -227,13 +227,24 @@ def require_cluster_author(author: str) -> None:
         )
 
 
-def _show_local_report(selected_model: "SelectedModel", digest: str, reason: str) -> str:
-    """Prints the report about a version; returns the reason with the digest of the report, for the log."""
+def _show_local_report(
+    selected_model: "SelectedModel", decision_command: DecisionCommand, digest: str, reason: str
+) -> str:
+    """Prints the report about a version; returns the reason with the digest of the report, for the log.
+
+    Raises:
+        RefusedError: an approval, and the gate still waits for scores.
+    """
     from anamnesis.local.candidate_reports import read_candidate_report
     from anamnesis.operator.candidate_reports import report_marker
 
     report = read_candidate_report(selected_model, digest)
     _print_report(report)
+    if report and report.lacks_scores and decision_command is APPROVE:
+        raise RefusedError(
+            f"{digest}: the gate still waits for scores of this version, so nobody has read them; run 'anamnesis "
+            f"evaluate -f FILE --version {digest[:19]}', then approve"
+        )
     return f"{reason} {report_marker(report.digest)}" if report else reason
 
 

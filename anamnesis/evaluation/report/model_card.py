@@ -77,8 +77,14 @@ def _champion_results(model: ModelReport) -> list[SiteResults]:
     return next((results for digest, results in site_results(model) if digest == version), [])
 
 
+def _learned_columns(model: ModelReport) -> list[TestSetColumn]:
+    """Returns the sites that the version in use (or the last one) has learned."""
+    sites = {model.updates[row].site for row in champion_lineage(model)}
+    return [column for column in model.columns if column.site in sites]
+
+
 def _intended_use(model: ModelReport) -> CardSection:
-    tasks = {column.task.name: column for column in model.columns}
+    tasks = {column.task.name: column for column in _learned_columns(model)}
     sentences = [
         "Research measurements; not a medical device, and nothing clinical is claimed.",
         *(
@@ -96,7 +102,7 @@ def _intended_use(model: ModelReport) -> CardSection:
 
 def _data_section(model: ModelReport, results: Sequence[SiteResults]) -> CardSection:
     tested = {item.column.site: item for item in results}
-    rows = tuple(_data_row(model, column, tested.get(column.site)) for column in model.columns)
+    rows = tuple(_data_row(model, column, tested.get(column.site)) for column in _learned_columns(model))
     heads = ("site", "modality", "task", "training patients by class", "test patients", "test images")
     return CardSection("Data by site", (), CardTable(heads, rows))
 
@@ -186,7 +192,9 @@ def _lineage_section(model: ModelReport) -> CardSection:
 def _unknown_section(model: ModelReport, report: ReportData, results: Sequence[SiteResults]) -> CardSection:
     tested = {item.column.site for item in results}
     gaps = [
-        f"{column.site}: this version was not evaluated there." for column in model.columns if column.site not in tested
+        f"{column.site}: this version was not evaluated there."
+        for column in _learned_columns(model)
+        if column.site not in tested
     ]
     for item in results:
         missing = [

@@ -10,9 +10,14 @@ _KEPT_NAMES = ("IoU",)
 
 def metric_label(metric: str) -> str:
     """Returns a metric's name: ``BalancedAccuracy`` becomes balanced accuracy, ``Recall/no`` recall of no."""
-    name, _, class_name = metric.partition("/")
+    name, _, suffix = metric.partition("/")
     label = name if name.isupper() or name in _KEPT_NAMES else re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
-    return f"{label} of {class_name}" if class_name else label
+    return f"{label} of {suffix}" if suffix else label
+
+
+def class_name(label: str) -> str:
+    """Returns the class of a label of the common label space, ``task/class``; another text as it is."""
+    return label.partition("/")[2] or label
 
 
 def model_label(model: ModelReport, report: ReportData) -> str:

@@ -16,9 +16,9 @@ from anamnesis.evaluation.report.data import ModelReport, ReportData
 from anamnesis.evaluation.report.heatmaps import CHANCE_AUROC, MATRICES, heat_maps
 from anamnesis.evaluation.report.measures import build_measures, format_bytes, format_duration
 from anamnesis.evaluation.report.model_card import ModelCard
-from anamnesis.evaluation.report.names import metric_label, model_label, short_digest
+from anamnesis.evaluation.report.names import class_name, metric_label, model_label, short_digest
 from anamnesis.evaluation.report.options import option_rows
-from anamnesis.evaluation.report.reasons import DROPS
+from anamnesis.evaluation.report.reasons import DROPS, unsettled_and_failed
 from anamnesis.evaluation.report.saliency_table import saliency_columns
 from anamnesis.evaluation.report.side_by_side import common_site_rows, left_out_sites
 from anamnesis.evaluation.report.site_results import calibration_is_off, site_results
@@ -56,6 +56,7 @@ def report_html(report: ReportData, pictures: Mapping[str, bytes]) -> bytes:
             verdict=gate_table.describe_verdict,
             gate_lines=gate_table.gate_rows,
             mark=gate_table.row_mark,
+            unsettled=unsettled_and_failed,
             outcome=_outcome,
             loss_rows=_loss_rows,
             class_losses=_class_losses,
@@ -99,6 +100,7 @@ def _environment() -> Environment:
         "short": short_digest,
         "decimal": _format_decimal,
         "metric": metric_label,
+        "class_name": class_name,
         "seconds": format_duration,
         "size": format_bytes,
         "time": _format_time,

@@ -7,6 +7,7 @@ from decimal import Decimal
 from anamnesis.records import MINIMUM_CELL_PATIENTS, Criterion, Decision, Evaluation, Metric
 
 _ROUNDED = Decimal("0.01")
+_HIDDEN = f"the test set has fewer than {MINIMUM_CELL_PATIENTS} patients, so its scores are not shown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,10 @@ class SmallTestSets:
 
     def _publishable_criterion(self, criterion: Criterion, test_set: str) -> Criterion:
         if test_set in self.hidden:
-            return replace(criterion, value=None, low=None, high=None, detectable=None)
+            return replace(criterion, value=None, low=None, high=None, detectable=None, reason=_HIDDEN)
         if test_set in self.rounded:
             value = None if criterion.value is None else criterion.value.quantize(_ROUNDED)
-            return replace(criterion, value=value, low=None, high=None, detectable=None)
+            return replace(criterion, value=value, low=None, high=None, detectable=None, reason="")
         return criterion
 
 

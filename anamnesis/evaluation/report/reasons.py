@@ -8,22 +8,20 @@ from anamnesis.records import Criterion, CriterionResult, Decision
 
 DROPS = ("forgetting", "recall_drop")
 """Criteria whose value is a loss against an earlier version."""
-_NAMES = {
+_PREFIXES = {
     "floor": "floor",
-    "recall": "floor of a recall",
+    "recall": "floor",
     "forgetting": "loss",
-    "recall_drop": "loss of recall",
+    "recall_drop": "loss",
     "saliency": "saliency maps",
-    "calibration": "calibration",
-    "site_inferred": "site inferred",
 }
 _UNSETTLED = (CriterionResult.UNDECIDED, CriterionResult.MISSING)
 
 
 def criterion_label(criterion: Criterion) -> str:
-    """Returns what a criterion measures, for people: ``loss: AUROC``."""
-    name = _NAMES.get(criterion.name, criterion.name.replace("_", " "))
-    return f"{name}: {metric_label(criterion.metric)}" if criterion.metric else name
+    """Returns what a criterion measures, for people: ``loss: recall of pneumonia``."""
+    prefix, metric = _PREFIXES.get(criterion.name, ""), metric_label(criterion.metric)
+    return ": ".join(filter(None, (prefix, metric))) or criterion.name.replace("_", " ")
 
 
 def unsettled_and_failed(decision: Decision) -> tuple[Criterion, ...]:
@@ -34,12 +32,19 @@ def unsettled_and_failed(decision: Decision) -> tuple[Criterion, ...]:
 
 def reason_sentences(decision: Decision) -> list[str]:
     """Returns why a candidate was not promoted, one sentence a criterion; the decision's own reason where none."""
-    sentences = [criterion_sentence(line) for line in unsettled_and_failed(decision)]
+    sentences = [
+        ("Not settled: " if line.result is CriterionResult.UNDECIDED and line.reason else "") + criterion_sentence(line)
+        for line in unsettled_and_failed(decision)
+    ]
     return list(dict.fromkeys(sentences)) or [_as_sentence(decision.reason)]
 
 
 def criterion_sentence(criterion: Criterion) -> str:
-    """Returns the result of a criterion as a sentence with its site, its patients and the drop they could have seen."""
+    """Returns the result of a criterion as a sentence: the gate's reason, else its numbers, with site and patients."""
+    if criterion.reason:
+        reason = criterion.reason.replace(criterion.metric, metric_label(criterion.metric)) if criterion.metric else ""
+        is_missing = criterion.result is CriterionResult.MISSING
+        return _as_sentence(("not evaluated yet: " if is_missing else "") + (reason or criterion.reason))
     if criterion.result is CriterionResult.MISSING:
         return f"{criterion.site}: {criterion_label(criterion)} is not evaluated yet."
     sentence = _drop_sentence(criterion) if criterion.name in DROPS else _limit_sentence(criterion)
@@ -78,21 +83,19 @@ def _drop_sentence(criterion: Criterion) -> str:
     measured = "" if value is None else f"; measured {_number(value)}{_interval(criterion)}{_on_patients(criterion)}"
     smallest = criterion.detectable
     excluded = "" if smallest is None else f". A loss below {_number(smallest)} could not be excluded"
-    cause = f". {_as_sentence(criterion.reason)}" if criterion.reason else "."
-    return f"it is not settled whether {metric} fell by more than {_limit(criterion)}{measured}{excluded}{cause}"
+    return f"it is not settled whether {metric} fell by more than {_limit(criterion)}{measured}{excluded}."
 
 
 def _limit_sentence(criterion: Criterion) -> str:
     label = metric_label(criterion.metric) if criterion.metric else criterion_label(criterion)
-    cause = f" {_as_sentence(criterion.reason)}" if criterion.reason else ""
     if criterion.value is None or criterion.limit is None:
         verdict = "failed" if criterion.result is CriterionResult.FAILED else "is not settled"
-        return f"{label} {verdict}.{cause}"
+        return f"{label} {verdict}."
     measured = f"{_number(criterion.value)}{_interval(criterion)}{_on_patients(criterion)}"
     side = "above" if criterion.is_limit_highest else "below"
     if criterion.result is CriterionResult.FAILED:
-        return f"{label} is {measured}, {side} the limit {_limit(criterion)}.{cause}"
-    return f"it is not settled whether {label} is {side} the limit {_limit(criterion)}; measured {measured}.{cause}"
+        return f"{label} is {measured}, {side} the limit {_limit(criterion)}."
+    return f"it is not settled whether {label} is {side} the limit {_limit(criterion)}; measured {measured}."
 
 
 def _interval(criterion: Criterion) -> str:

@@ -67,6 +67,8 @@ class SiteResults:
         classes: one row a class.
         two_class: (name, score): sensitivity, specificity and predictive values; empty for other numbers of classes.
         confusion: matrix with the names of its classes; none where there is none.
+        shares: rows of (class, share of each answer) of a task with two classes whose matrix is masked; they follow
+            from the recalls.
         roc: ROC plot.
         reliability: reliability diagram.
         subgroups: one table an attribute.
@@ -84,6 +86,7 @@ class SiteResults:
     classes: tuple[ClassRow, ...]
     two_class: tuple[tuple[str, Metric], ...]
     confusion: EvaluationDetails | None
+    shares: tuple[tuple[str, tuple[Decimal, Decimal]], ...]
     roc: SquarePlot | None
     reliability: SquarePlot | None
     subgroups: tuple[SubgroupTable, ...]
@@ -125,6 +128,7 @@ def _site_results(column: TestSetColumn, evaluation: Evaluation) -> SiteResults:
         classes=classes if any(row.recall or row.precision for row in classes) else (),
         two_class=two_class,
         confusion=details if has_numbers else None,
+        shares=() if has_numbers else _share_rows(classes),
         roc=roc_plot(details, _operating_points(dict(two_class))) if details else None,
         reliability=reliability_plot(details.reliability) if details else None,
         subgroups=_subgroup_tables(details),
@@ -144,6 +148,13 @@ def _two_class_rows(classes: tuple[ClassRow, ...]) -> tuple[tuple[str, Metric], 
         (f"negative predictive value ({negative.name})", negative.precision),
     )
     return tuple((name, metric) for name, metric in rows if metric is not None)
+
+
+def _share_rows(classes: tuple[ClassRow, ...]) -> tuple[tuple[str, tuple[Decimal, Decimal]], ...]:
+    recalls = [row.recall.value for row in classes if row.recall is not None]
+    if len(classes) != 2 or len(recalls) != 2:
+        return ()
+    return (classes[0].name, (recalls[0], 1 - recalls[0])), (classes[1].name, (1 - recalls[1], recalls[1]))
 
 
 def _operating_points(two_class: Mapping[str, Metric]) -> list[tuple[float, float]]:

@@ -6,7 +6,13 @@ from decimal import Decimal
 from anamnesis.evaluation.report.assemble import champion_lineage, lineage_matrix
 from anamnesis.evaluation.report.data import PRIMARY, ModelReport, ReportData, UpdateRow
 from anamnesis.evaluation.report.names import join_names, lower_first, metric_label, model_label, short_digest
-from anamnesis.evaluation.report.reasons import DROPS, criterion_sentence, reason_sentences, retention_sentences
+from anamnesis.evaluation.report.reasons import (
+    DROPS,
+    criterion_sentence,
+    reason_sentences,
+    retention_sentences,
+    unsettled_and_failed,
+)
 from anamnesis.records import Criterion, CriterionResult, Verdict
 
 TOLERANCE = Decimal("0.05")
@@ -109,15 +115,29 @@ def model_statement(model: ModelReport) -> ModelStatement:
     lost |= {loss.site for loss in losses if loss.site in untested and loss.loss > TOLERANCE}
     undecided = {line.site for line in tests if line.result is CriterionResult.UNDECIDED} - lost
     open_sites = [site for site in old_sites if site in undecided or (site in untested and site not in lost)]
+    failures = _failures_in_use(model)
     status, headline = _status_and_headline(model, len(old_sites), len(lost), len(open_sites))
+    if failures and status != "forgot":
+        count = "1 other criterion" if len(failures) == 1 else f"{len(failures)} other criteria"
+        status, headline = "mixed", f"{headline}; it fails {count} of the gate"
     details = [
         *_waiting_sentences(model),
         _champion_sentence(model),
         *_test_sentences(tests),
+        *failures,
         *_untested_sentences(untested, losses),
         *_class_incremental_sentences(model),
     ]
     return ModelStatement(status, headline, tuple(details), _update_reasons(model), tests, losses)
+
+
+def _failures_in_use(model: ModelReport) -> list[str]:
+    """Returns the criteria, other than losses, that the version in use (or the last update) fails, as sentences."""
+    rows = champion_lineage(model)
+    decision = model.updates[rows[-1]].decision if rows else None
+    lines = decision.criteria if decision is not None else ()
+    failed = [line for line in lines if line.result is CriterionResult.FAILED and line.name not in DROPS]
+    return list(dict.fromkeys(map(criterion_sentence, failed)))
 
 
 def report_summary(report: ReportData) -> str:
@@ -165,8 +185,10 @@ def _count_sites(count: int) -> str:
 
 def _champion_sentence(model: ModelReport) -> str:
     promoted_count, update_count = sum(row.promoted for row in model.updates), len(model.updates)
+    rejected = [f"update {i} ({row.site})" for i, row in enumerate(model.updates, 1) if row.is_rejected]
+    rejected_text = f" Rejected: {join_names(rejected)}." if rejected else ""
     if not model.champion:
-        return f"No version is in use: {promoted_count} of {update_count} updates were promoted."
+        return f"No version is in use: {promoted_count} of {update_count} updates were promoted.{rejected_text}"
     number = next(i for i, row in enumerate(model.updates, 1) if row.version == model.champion)
     site = model.updates[number - 1].site
     overruled_count = sum(row.promoted and _is_rejected(row) for row in model.updates)
@@ -174,7 +196,7 @@ def _champion_sentence(model: ModelReport) -> str:
         f", {overruled_count} of them although the gate said reject (the gate was advisory)" if overruled_count else ""
     )
     champion_text = f"version {short_digest(model.champion)}, made by update {number} ({site})"
-    return f"In use: {champion_text}. {promoted_count} of {update_count} updates promoted{advice}."
+    return f"In use: {champion_text}. {promoted_count} of {update_count} updates promoted{advice}.{rejected_text}"
 
 
 def _waiting_sentences(model: ModelReport) -> list[str]:
@@ -199,7 +221,8 @@ def _update_reasons(model: ModelReport) -> tuple[UpdateReasons, ...]:
             tuple(reason_sentences(row.decision)),
         )
         for number, row in reversed(list(enumerate(model.updates, 1)))
-        if row.decision is not None and row.decision.verdict is not Verdict.PROMOTE
+        if row.decision is not None
+        and (row.decision.verdict is not Verdict.PROMOTE or unsettled_and_failed(row.decision))
     )
 
 

@@ -29,7 +29,7 @@ class FrozenFeatureKind(StrEnum):
     FIRST_SITE = "first_site"
     """The encoder as it was after the first update (Panos et al. 2023, "First Session Adaptation")."""
     BOTH = "both"
-    """Each with a discriminant of its own; their log-probabilities are added."""
+    """Each with a discriminant of its own; their log-probabilities are averaged."""
 
 
 class EncoderFeatures(nn.Module):

@@ -46,8 +46,8 @@ class ClassifierOptions:
         frozen_features: the features of ``prototypes`` and ``routed``: ``random``, ``first_site`` or ``both``.
         random_ridge: added to the diagonal of the scatter of the random features.
         first_site_ridge: the same for the features of the first site, whose classes are tighter.
-        prototype_weight: weight of the prototypes in the choice of the class within the task, where the mode is
-            ``routed``.
+        prototype_weight: weight of the prototypes of each kind of features in the choice of the class within the task,
+            where the mode is ``routed``; the weight of the head is 1.
         refit_ridge: above 0, the rows of the head become the linear discriminant of the classes at the end of a task
             whose classes no other site taught, with this number added to the diagonal of the scatter; 0 keeps the
             trained rows. Use it only where no two sites share a task: else the head forgets the first of them.
@@ -114,18 +114,19 @@ class TaskRouter(MethodComponent):
     def log_probs(self, feature_maps: Sequence[Tensor]) -> Tensor:
         """Returns log p(class | x), [N, K], by the prototypes alone; minus infinity for a class without images.
 
-        The log-probabilities of the spaces are added, as if they were independent.
+        The log-probabilities of the spaces are averaged: a sum, as if they were independent, is over-confident.
 
         Args:
             feature_maps: [N, F, h, w] of each space, see ``branches``.
         """
         space_log_probs = [space.log_probs(maps) for space, maps in zip(self.feature_spaces, feature_maps, strict=True)]
-        return torch.stack(space_log_probs).sum(0).log_softmax(1)
+        return torch.stack(space_log_probs).mean(0).log_softmax(1)
 
     def route_logits(self, feature_maps: Sequence[Tensor], logits: Tensor) -> Tensor:
         """Returns log p(task | x) + log p(class | task, x) [N, K], the latter by the head's ``logits`` [N, K].
 
-        With ``prototype_weight`` m, both predict the class within the task: head + m times prototypes, in log space.
+        With ``prototype_weight`` m, the head and S spaces predict the class within the task: the weighted mean of their
+        log-probabilities there, with the weight 1 of the head and m of each space, normalised.
         """
         prototype_log_probs = self.log_probs(feature_maps)
         task_of_class = self.task_groups.task_of_class.to(logits.device)
@@ -138,7 +139,8 @@ class TaskRouter(MethodComponent):
         prototype_class_log_probs = torch.where(
             task_log_probs > -torch.inf, prototype_log_probs - task_log_probs, 0.0
         )  # a task without an image so far
-        mixed_logits = logits - head_log_sums + self.prototype_weight * prototype_class_log_probs
+        weight = self.prototype_weight * len(self.feature_spaces)
+        mixed_logits = (logits - head_log_sums + weight * prototype_class_log_probs) / (1 + weight)
         return task_log_probs + mixed_logits - _log_sum_over_task(mixed_logits, is_same_task)
 
     def state_dict(self) -> StateDict:

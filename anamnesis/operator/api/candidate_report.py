@@ -109,6 +109,11 @@ class CandidateReport(StatusModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     @property
+    def lacks_scores(self) -> bool:
+        """Whether a criterion of the gate is not measured yet."""
+        return any(criterion.result == "Missing" for criterion in self.criteria)
+
+    @property
     def digest(self) -> str:
         """Digest of the report: an UpdateApproval names the report that its author read."""
         return digest_json(self.document())

@@ -6,7 +6,7 @@ from anamnesis.operator.api import ContinualModel, Site
 from anamnesis.operator.api.api_model import Resource
 from anamnesis.operator.api.condition_types import READABLE, READY
 from anamnesis.operator.controllers.continualmodel.controller import ModelReconciler
-from anamnesis.operator.controllers.continualmodel.report_reader import read_report_digest
+from anamnesis.operator.controllers.continualmodel.report_reader import read_report
 from anamnesis.operator.controllers.options import ReconcileOptions
 from anamnesis.operator.controllers.registries import Registries
 from anamnesis.operator.controllers.site.controller import SiteReconciler
@@ -28,7 +28,7 @@ _SUMMARY_CONDITIONS: dict[str, tuple[type[Resource], str]] = {
 def create_reconciler(cluster: Cluster, clock: Clock, options: ReconcileOptions) -> Reconcile:
     """Returns the function that reconciles a key of any kind."""
     registries = Registries(cluster, clock, options)
-    approvals = ApprovalReconciler(cluster, clock, registries, read_report_digest)
+    approvals = ApprovalReconciler(cluster, clock, registries, read_report)
     reconcilers = {
         "ContinualModel": ModelReconciler(cluster, clock, options, registries, approvals).reconcile,
         "Site": SiteReconciler(cluster, clock, options).reconcile,

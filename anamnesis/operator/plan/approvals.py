@@ -61,9 +61,11 @@ def find_refusal(approval: ObservedApproval) -> DecisionOutcome | None:
         return DecisionOutcome.UNKNOWN_UPDATE
     if approval.version != approval.candidate:
         return DecisionOutcome.WRONG_VERSION
-    has_other_report = approval.report not in ("", approval.present_report)
-    is_approval = approval.decision is PersonDecision.APPROVE
-    return DecisionOutcome.REPORT_CHANGED if is_approval and has_other_report else None
+    if approval.decision is not PersonDecision.APPROVE:
+        return None
+    if approval.report not in ("", approval.present_report):
+        return DecisionOutcome.REPORT_CHANGED
+    return DecisionOutcome.SCORES_MISSING if approval.lacks_scores else None
 
 
 def _is_author_verified(created_at: datetime, admission_policy_since: datetime | None) -> bool:
@@ -126,6 +128,11 @@ def _refusal_message(approval: ObservedApproval, outcome: DecisionOutcome) -> st
             return (
                 f"spec.report: the report about this version is now {approval.present_report or 'gone'}, because its "
                 "scores or the limits of the gate have changed since; read the report, then create another approval"
+            )
+        case DecisionOutcome.SCORES_MISSING:
+            return (
+                "the gate still waited for scores of this version, so nobody had read them; when its update is "
+                "AwaitingApproval, read the report, then create another approval"
             )
         case DecisionOutcome.NO_CHAMPION:
             return "there was no champion to withdraw; to stop updates, run: anamnesis suspend -n NAMESPACE MODEL"

@@ -142,6 +142,7 @@ class ObservedApproval:
         candidate: the version that this update gave; empty where there is no such update or version.
         report: digest of the report that the person read; empty where the approval names none.
         present_report: digest of the report about the version now; empty where the gate does not decide.
+        lacks_scores: whether the gate still waits for scores of the version.
         entry: the entry of the log that records the approval, or none.
         earlier_entry: number of the entry that records a deleted approval of the same name and content; 0 for none.
     """
@@ -155,6 +156,7 @@ class ObservedApproval:
     candidate: str = ""
     report: str = ""
     present_report: str = ""
+    lacks_scores: bool = False
     entry: LogEntry | None = None
     earlier_entry: int = 0
 

@@ -92,6 +92,7 @@ class ApprovalState(StrEnum):
     NEVER_PROMOTED = "NeverPromoted"
     NO_CHAMPION = "NoChampion"
     REPORT_CHANGED = "ReportChanged"
+    SCORES_MISSING = "ScoresMissing"
 
     @property
     def is_refused(self) -> bool:

@@ -55,4 +55,6 @@ APPROVAL_STATE_MEANINGS: Final[Mapping[ApprovalState, str]] = {
     ApprovalState.NO_CHAMPION: "There was no champion to withdraw. `anamnesis suspend` stops updates.",
     ApprovalState.REPORT_CHANGED: "The report about the version has changed since the person read it. "
     "Read it with `anamnesis report -n NAMESPACE MODEL`, then approve again.",
+    ApprovalState.SCORES_MISSING: "The gate still waited for scores of the version, so nobody had read them. "
+    "Approve it when its update is `AwaitingApproval`.",
 }

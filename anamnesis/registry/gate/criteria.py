@@ -105,9 +105,7 @@ def _judge_scores(
         if limits.calibration_error is not None:
             yield from calibration_criteria(limits.calibration_error, test, item)
     measured = {(item.metric, item.reference) for score in scores for item in score.differences}
-    if measured:  # the evaluation step does not measure drops yet
-        metrics = {metric for item in scores for metric in item.metrics}
-        yield from missing_drops(limits, test, metrics, measured, base)
+    yield from missing_drops(limits, test, {metric for item in scores for metric in item.metrics}, measured, base)
 
 
 def _missing_floor(test: RequiredTestSet, limits: TaskLimits) -> Criterion:

@@ -1,6 +1,7 @@
 """Criteria with a largest passing drop: the candidate against its base and the first version, patient by patient."""
 
 from collections.abc import Container, Iterable, Iterator
+from decimal import Decimal
 
 from anamnesis.records import Criterion, CriterionResult, Evaluation
 from anamnesis.registry.gate.policy import TaskLimits
@@ -46,12 +47,16 @@ def missing_drops(
         base: digest of the candidate's base.
     """
     primary_metric = test.task.primary_metric
-    if limits.margin is not None and (primary_metric, base) not in measured:
+    if _is_judged(limits.margin) and (primary_metric, base) not in measured:
         yield _missing("forgetting", test, primary_metric, base)
-    if limits.recall_margin is not None:
+    if _is_judged(limits.recall_margin):
         for metric in sorted(filter(_is_recall, metrics)):
             if (metric, base) not in measured:
                 yield _missing("recall_drop", test, metric, base)
+
+
+def _is_judged(margin: Decimal | None) -> bool:
+    return margin is not None and margin < _EVERY_DROP
 
 
 def _is_recall(metric: str) -> bool:

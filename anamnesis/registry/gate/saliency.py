@@ -32,6 +32,9 @@ def saliency_criteria(
     if test.task.type is not TaskType.CLASSIFICATION:
         yield _criterion(test, CriterionResult.NOT_APPLICABLE, f"a {test.task.type.value} has no saliency maps")
         return
+    if limit == 0:
+        yield _criterion(test, CriterionResult.NOT_APPLICABLE, "a saliency floor of 0 judges nothing")
+        return
     measured = [item for item in evaluations if item.metrics]
     if not evaluations:
         if not test.is_new_site:
@@ -49,7 +52,10 @@ def needs_person(criterion: Criterion) -> bool:
 
 def _judge_maps(limit: Decimal | SaliencyLimit, test: RequiredTestSet, evaluation: Evaluation) -> Criterion:
     advantage = evaluation.metrics.get(FAITHFULNESS_METRIC)
-    if advantage is not None and (advantage.low is None or advantage.low <= 0):
+    if advantage is None:
+        reason = f"nothing has measured whether the saliency maps of {test.task.name} at {test.site} show what it uses"
+        return _criterion(test, CriterionResult.FAILED, reason, FAITHFULNESS_METRIC)
+    if advantage.low is None or advantage.low <= 0:
         reason = (
             f"the saliency maps of {test.task.name} at {test.site} do not show what the network uses: without the "
             f"pixels that they mark, its answer changes no more than without random ones (advantage {advantage.value}"

@@ -19,7 +19,7 @@ from anamnesis.operator.controllers.continualmodel.conditions import (
 )
 from anamnesis.operator.controllers.continualmodel.execute import ActionExecutor
 from anamnesis.operator.controllers.continualmodel.plan_input import build_plan_input
-from anamnesis.operator.controllers.continualmodel.report_reader import read_report_digest
+from anamnesis.operator.controllers.continualmodel.report_reader import read_report
 from anamnesis.operator.controllers.continualmodel.reports import report_config_map
 from anamnesis.operator.controllers.continualmodel.state import BackendProblem, ModelState
 from anamnesis.operator.controllers.continualmodel.state_reader import ModelServices, StateReader
@@ -71,7 +71,7 @@ class ModelReconciler:
     ) -> None:
         self._cluster, self._clock, self._options = cluster, clock, options
         self._registries = registries or Registries(cluster, clock, options)
-        self._approvals = approvals or ApprovalReconciler(cluster, clock, self._registries, read_report_digest)
+        self._approvals = approvals or ApprovalReconciler(cluster, clock, self._registries, read_report)
         self._reader = StateReader(cluster, clock, options, self._registries)
 
     def reconcile(self, key: ReconcileKey) -> timedelta | None:

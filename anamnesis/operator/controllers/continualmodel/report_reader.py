@@ -1,5 +1,6 @@
 """Reads the report about one version as it is now: what an approver must have read."""
 
+from anamnesis.operator.api.candidate_report import CandidateReport
 from anamnesis.operator.api.model import ContinualModel
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.controllers.continualmodel.gate_decisions import (
@@ -14,10 +15,10 @@ from anamnesis.records import LogEntry
 from anamnesis.storage import Store
 
 
-def read_report_digest(
+def read_report(
     model: ContinualModel, update: ModelUpdate, registry: Store, entries: tuple[LogEntry, ...]
-) -> str:
-    """Returns the digest of the report about the version of ``update``; empty where the gate does not decide."""
+) -> CandidateReport | None:
+    """Returns the report about the version of ``update``; none where the gate does not decide."""
     state = read_registry(registry, entries)
     undecided = undecided_versions((update,), state)
     evaluations = read_stored_evaluations(
@@ -29,4 +30,4 @@ def read_report_digest(
     )
     decisions = decide_versions(undecided, gate_policy(model.spec), state, evaluations)
     reports = build_reports(undecided, decisions, state, evaluations)
-    return next((report.digest for report in reports.values()), "")
+    return next(iter(reports.values()), None)

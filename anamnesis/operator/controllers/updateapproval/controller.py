@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from anamnesis.operator.api import ContinualModel, LoadedResource, UpdateApproval
+from anamnesis.operator.api.candidate_report import CandidateReport
 from anamnesis.operator.api.update import ModelUpdate
 from anamnesis.operator.controllers.registries import Registries
 from anamnesis.operator.controllers.updateapproval.conditions import approval_status
@@ -28,8 +29,8 @@ RETRY_DELAY = timedelta(seconds=5)
 """How soon the operator tries again to write a decision to the log."""
 _UNREPORTABLE_ERRORS = (ClusterDownError, LeadershipLostError, ConflictError)
 
-ReadReportDigest = Callable[[ContinualModel, ModelUpdate, Store, tuple[LogEntry, ...]], str]
-"""Returns the digest of the present report about an update's version; empty where the gate does not decide."""
+ReadReport = Callable[[ContinualModel, ModelUpdate, Store, tuple[LogEntry, ...]], CandidateReport | None]
+"""Returns the present report about an update's version; none where the gate does not decide."""
 
 logger = logging.getLogger(__name__)
 
@@ -56,14 +57,12 @@ class ApprovalReconciler:
         cluster: the API server.
         clock: returns the time, UTC.
         registries: the registries of all models.
-        read_report_digest: see ``ReadReportDigest``.
+        read_report: see ``ReadReport``.
     """
 
-    def __init__(
-        self, cluster: Cluster, clock: Clock, registries: Registries, read_report_digest: ReadReportDigest
-    ) -> None:
+    def __init__(self, cluster: Cluster, clock: Clock, registries: Registries, read_report: ReadReport) -> None:
         self._cluster, self._clock, self._registries = cluster, clock, registries
-        self._read_report_digest = read_report_digest
+        self._read_report = read_report
 
     def reconcile(self, key: ReconcileKey) -> timedelta | None:
         """Records the decisions about the model that ``key`` names; returns when to try again."""
@@ -153,12 +152,13 @@ class ApprovalReconciler:
     ) -> ObservedApproval:
         resource, update = approval.resource, approval.update
         result = read_update_result(registry, update.spec.claim) if update else None
-        has_report = update is not None and resource.spec.decision == "Approve" and resource.spec.report
+        is_approval = resource.spec.decision == "Approve"
+        report = self._read_report(model, update, registry, entries) if update and is_approval else None
         return observe_approval(
             resource,
             update,
             candidate=result.version if result else "",
-            present_report=self._read_report_digest(model, update, registry, entries) if update and has_report else "",
+            present_report=report,
             recorded_approvals=history.recorded_approvals,
         )
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from anamnesis.operator.api.approval import UpdateApproval
+from anamnesis.operator.api.candidate_report import CandidateReport
 from anamnesis.operator.api.condition_types import RECORDED
 from anamnesis.operator.api.update import ModelUpdate, model_part, name_prefix
 from anamnesis.operator.plan import ApprovalState, ObservedApproval
@@ -35,7 +36,7 @@ def observe_approval(
     update: ModelUpdate | None,
     *,
     candidate: str,
-    present_report: str,
+    present_report: CandidateReport | None,
     recorded_approvals: Mapping[str, LogEntry],
 ) -> ObservedApproval:
     """Returns what the plan needs to know about an approval.
@@ -44,7 +45,7 @@ def observe_approval(
         approval: whose status has no final state.
         update: the ModelUpdate that it names; none where there is none.
         candidate: the version that this update gave, or empty.
-        present_report: digest of the report about this version now, or empty.
+        present_report: the report about this version now; none where the gate does not decide.
         recorded_approvals: uid -> the entry of the log that records the approval.
     """
     spec, metadata = approval.spec, approval.metadata
@@ -59,7 +60,8 @@ def observe_approval(
         has_update=update is not None,
         candidate=candidate,
         report=spec.report or "",
-        present_report=present_report,
+        present_report=present_report.digest if present_report else "",
+        lacks_scores=present_report is not None and present_report.lacks_scores,
         entry=recorded_approvals.get(metadata.uid),
         earlier_entry=next(
             (
