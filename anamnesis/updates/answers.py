@@ -88,21 +88,31 @@ def compute_outputs(model: LoadedModel, images: Tensor) -> CaseOutputs:
     Raises:
         InputError: the method has no class scores.
     """
+    logits = compute_logits(model, images)
+    with precision_for(model.description.configuration).deterministic_mode():
+        comparison = model.site_features.compare(model.site_features.describe(images))
+    return CaseOutputs(logits, comparison.log_probs, comparison.distances)
+
+
+def compute_logits(model: LoadedModel, images: Tensor) -> Tensor:
+    """Returns the logits [N, K] of all classes for images [N, C, H, W] in [0, 1].
+
+    Raises:
+        InputError: the method has no class scores.
+    """
     precision = precision_for(model.description.configuration)
     precision.move_to_device(model.method.network)
     logits = []
-    with precision.deterministic_mode():
+    with precision.deterministic_mode(), precision.autocast():
         for chunk in torch.split(images, BATCH_SIZE):
-            with precision.autocast():
-                prediction = model.method.predict(chunk.to(precision.device, torch.float32), PredictionRequest())
+            prediction = model.method.predict(chunk.to(precision.device, torch.float32), PredictionRequest())
             if prediction.logits is None:
                 raise InputError(
                     f"method {model.method.name!r} returned no class scores: the version has no classification task; "
                     "choose a version of a classification model"
                 )
             logits.append(prediction.logits.float().cpu())
-        comparison = model.site_features.compare(model.site_features.describe(images))
-    return CaseOutputs(torch.cat(logits), comparison.log_probs, comparison.distances)
+    return torch.cat(logits)
 
 
 def answer(

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from anamnesis.evaluation.saliency import AnswerMaps, explain_classes
 from anamnesis.records import SiteRef
 from anamnesis.training import precision_for
-from anamnesis.updates.answers import CaseAnswers, answer, compute_outputs
+from anamnesis.updates.answers import CaseAnswers, CaseOutputs, answer, compute_logits
 from anamnesis.updates.evaluation_cases import EvaluationCases
 from anamnesis.updates.model import LoadedModel
 
@@ -95,4 +96,8 @@ class ModelExplainer:
             return explain_classes(self.model.method, images, class_indices, probes.task_classes)
 
     def _answer_cases(self, images: Tensor) -> CaseAnswers:
-        return answer(self.model, compute_outputs(self.model, images), self.points, (self.site,))
+        # The site is known, so its statistics are not needed: they would take longer than the network.
+        sites = len(self.model.site_features.sites)
+        unknown = torch.zeros(len(images), sites)
+        outputs = CaseOutputs(compute_logits(self.model, images), unknown, unknown)
+        return answer(self.model, outputs, self.points, (self.site,))

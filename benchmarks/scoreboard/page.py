@@ -12,8 +12,14 @@ from benchmarks.scoreboard.claims import judge_claims
 from benchmarks.scoreboard.options import flatten_options
 from benchmarks.scoreboard.plots import draw_pictures
 from benchmarks.scoreboard.result import RunResult, code_digest
-from benchmarks.scoreboard.rows import FAMILIES, ORDERS
-from benchmarks.scoreboard.saliency_summary import correlation, drift_pairs, joint_ceiling, summarise_saliency
+from benchmarks.scoreboard.rows import DEFAULT_ROW, FAMILIES, FEATURED_ROW, HEAD_ALONE_ROW, ORDERS
+from benchmarks.scoreboard.saliency_summary import (
+    correlation,
+    drift_pairs,
+    joint_ceiling,
+    summarise_deletion,
+    summarise_saliency,
+)
 from benchmarks.scoreboard.schedule import ON_PAGE, RUNS, SEEDS, pending_runs, plan_runs
 from benchmarks.scoreboard.sequences import SEQUENCES
 from benchmarks.scoreboard.table import MeanDeviation, TableLine, lines_of, results_of
@@ -55,6 +61,15 @@ def render_page(runs: Path = RUNS, given_choices: Choices | None = None) -> str:
         development=SEQUENCES["development"],
         notes=notes.read_text(encoding="utf-8").strip() if notes.is_file() else "",
         focus=FOCUS_METRICS,
+        default_row=DEFAULT_ROW,
+        featured_row=FEATURED_ROW,
+        head_row=HEAD_ALONE_ROW,
+        default_runs={
+            sequence: len(line.results)
+            for sequence, lines in tables.items()
+            for line in lines
+            if line.row.label == DEFAULT_ROW and line.results
+        },
     )
 
 
@@ -88,6 +103,9 @@ def _section_document(sequence: str, lines: Sequence[TableLine]) -> dict[str, An
         "alone": _single_site_accuracy(by_label["fine-tune"].results) if sequence in SINGLE_SITE_SEQUENCES else {},
         "ceiling": joint_ceiling(by_label["joint"].results),
         "correlation": correlation(pairs_of_drift),
+        "faithful": {
+            line.row.label: deletion for line in finished_lines if (deletion := summarise_deletion(line.results))
+        },
         "pairs": len(pairs_of_drift),
         "shared": len(finished_lines) > 0 and len(set(finished_lines[0].results[0].classes)) < len(sites),
         "missing": [line.row.label for line in lines if not line.results],

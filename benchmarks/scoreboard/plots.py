@@ -72,16 +72,16 @@ def _mean_by_update(result: RunResult) -> list[float]:
 
 
 def _draw_saliency(axes: Any, lines: Sequence[TableLine]) -> bool:
-    """Draws learning accuracy against retained saliency; rows that do not learn have a cross."""
+    """Draws the learning of the head against the retention of its maps; where that does not count there is a cross."""
     for line in lines:
-        saliency_summary, learning = summarise_saliency(line.results), line.values.get("learning accuracy")
-        if saliency_summary.iou and learning:
+        saliency_summary, learning = summarise_saliency(line.results), line.head_learning
+        if saliency_summary.iou and learning is not None:
             marker = "o" if line.learns else "x"
-            axes.plot(learning.mean, saliency_summary.iou.mean, marker, label=line.row.label, **STYLES[line.row.label])
+            axes.plot(learning, saliency_summary.iou.mean, marker, label=line.row.label, **STYLES[line.row.label])
     if not axes.lines:
         return False
     axes.axhline(0.111, color="grey", linestyle=":", linewidth=1)
-    axes.set(xlabel="learning accuracy, %", ylabel="saliency IoU on old sites", ylim=(0, 1.02))
+    axes.set(xlabel="learning accuracy of the head, %", ylabel="saliency IoU on old sites", ylim=(0, 1.02))
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     return True
 

@@ -10,12 +10,17 @@ Options = Mapping[str, object]
 BACKBONE_FILE = "build/scoreboard/cifar10.safetensors"
 """Weights of a backbone trained on CIFAR-10, without the two classes that are in the development sequence."""
 FEATURED_ROW = "ewc_prototype"
+DEFAULT_ROW = "ewc_prototype, private"
+"""What the README, the samples and the chart configure: no prototype leaves a site, and the head answers alone."""
 ORDERS = (0, 1)
 """As declared, and reversed."""
 STORES_IMAGES = "stores images"
 OPENS_ALL_DATA = "opens all data"
 NETWORK_PER_SITE = "one network a site"
 FROZEN_FEATURES = "learns no features after the first site"
+DEFAULT_OF_A_USER = "the default"
+HEAD_ALONE_ROW = "ladder: all minus frozen features (its head answers alone)"
+NO_HEAD_ROW = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,8 @@ class MethodRow:
         marks: facts that a reader must know.
         sequences: sequences that it runs on; empty for all of them.
         orders: of the sites that it runs in; a method that learns all sites at once has only one.
+        head: the row whose answer is the head of the same trained network, where another classifier answers here; the
+            maps are of this head, so its learning decides whether they count. ``NO_HEAD_ROW`` where no row has it.
     """
 
     label: str
@@ -54,6 +61,7 @@ class MethodRow:
     marks: tuple[str, ...] = ()
     sequences: tuple[str, ...] = ()
     orders: tuple[int, ...] = ORDERS
+    head: str = ""
 
     def runs_on(self, sequence: str) -> bool:
         """Returns whether the row runs on a sequence."""
@@ -87,6 +95,7 @@ FAMILIES: Mapping[str, Family] = {
         _grid({"consolidation.penalty": (3e3, 1e4), "fisher.saliency_weight": (0.1, 0.3, 1.0)}),
         {"visual_prototypes.sharing": "shared"},
     ),
+    DEFAULT_ROW: Family("ewc_prototype"),
 }
 
 
@@ -107,15 +116,23 @@ def _ladder_rows() -> tuple[MethodRow, ...]:
     rows = []
     for number, (label, _) in enumerate(steps):
         disabled_options: Options = {name: 0.0 for _, names in steps[number:] for name in names}
-        rows.append(MethodRow(label, FEATURED_ROW, disabled_options, sequences=LADDER_SEQUENCES))
+        head = "EWC" if label == "ladder: + EWC" else NO_HEAD_ROW
+        rows.append(MethodRow(label, FEATURED_ROW, disabled_options, sequences=LADDER_SEQUENCES, head=head))
     ablations: Mapping[str, Options] = {
         "EWC": {"consolidation.penalty": 0.0},
         "saliency's Fisher information": {"fisher.saliency_weight": 0.0},
         "the first site's frozen features": {"classifier.frozen_features": "random"},
         "frozen features (its head answers alone)": {"classifier.mode": "linear"},
     }
+    heads = {"the first site's frozen features": HEAD_ALONE_ROW, "frozen features (its head answers alone)": ""}
     rows += [
-        MethodRow(f"ladder: all minus {name}", FEATURED_ROW, disabled_options, sequences=LADDER_SEQUENCES)
+        MethodRow(
+            f"ladder: all minus {name}",
+            FEATURED_ROW,
+            disabled_options,
+            sequences=LADDER_SEQUENCES,
+            head=heads.get(name, NO_HEAD_ROW),
+        )
         for name, disabled_options in ablations.items()
     ]
     return (
@@ -125,6 +142,7 @@ def _ladder_rows() -> tuple[MethodRow, ...]:
             FEATURED_ROW,
             {"classifier.refit_ridge": 1.0},
             sequences=("modality", "site"),
+            head=NO_HEAD_ROW,
         ),
     )
 
@@ -132,7 +150,8 @@ def _ladder_rows() -> tuple[MethodRow, ...]:
 ROWS: tuple[MethodRow, ...] = (
     MethodRow("fine-tune", "finetune"),
     MethodRow("joint", "joint", marks=(OPENS_ALL_DATA,), orders=ORDERS[:1]),
-    MethodRow(FEATURED_ROW, FEATURED_ROW),
+    MethodRow(FEATURED_ROW, FEATURED_ROW, head=HEAD_ALONE_ROW),
+    MethodRow(DEFAULT_ROW, DEFAULT_ROW, marks=(DEFAULT_OF_A_USER,)),
     MethodRow("EWC", "ewc"),
     MethodRow("LwF", "lwf"),
     *(MethodRow(f"ridge (ACIL), {name}", f"acil, {name}", marks=(FROZEN_FEATURES,)) for name in _BACKBONE_OPTIONS),

@@ -44,11 +44,11 @@ def summarise_saliency(results: Sequence[RunResult]) -> SaliencySummary:
     site_saliencies = [site for run in by_run for site in run]
     focus_values = [site.focus for site in site_saliencies if site.focus]
     pixels = max((site.pixels for site in site_saliencies), default=0)
-    ious = [_mean([site.retention["IoU"] for site in run]) for run in by_run]
+    ious = list(retained_iou(results).values())
     return SaliencySummary(
         iou=mean_and_deviation(ious),
         ssim=mean_and_deviation(_mean([site.retention["SSIM"] for site in run]) for run in by_run),
-        forgetting=mean_and_deviation(None if iou is None else 1 - iou for iou in ious),
+        forgetting=mean_and_deviation(1 - iou for iou in ious),
         other=_mean([site.other["IoU"] for site in site_saliencies if site.other]),
         random=random_iou(pixels) if pixels else None,
         correlation=correlation(drift_pairs(results)),
@@ -57,6 +57,47 @@ def summarise_saliency(results: Sequence[RunResult]) -> SaliencySummary:
             for name in (focus_values[0] if focus_values else ())
         },
     )
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionSummary:
+    """Deletion by the maps of a row's answers, over the sites of its runs.
+
+    Attributes:
+        by_map: mean ``Deletion``.
+        by_chance: mean ``DeletionRandom``.
+        faithful: number of sites where the maps are faithful.
+        sites: number of sites that were measured.
+    """
+
+    by_map: float
+    by_chance: float
+    faithful: int
+    sites: int
+
+
+def summarise_deletion(results: Sequence[RunResult]) -> DeletionSummary | None:
+    """Gathers the runs of a row that have it; none where no run has."""
+    sites = [site for result in results for site in result.faithfulness.values() if site]
+    if not sites:
+        return None
+    return DeletionSummary(
+        statistics.mean(site["Deletion"] for site in sites),
+        statistics.mean(site["DeletionRandom"] for site in sites),
+        faithful=sum(site.get("Low", 0.0) > 0 for site in sites),
+        sites=len(sites),
+    )
+
+
+def retained_iou(results: Sequence[RunResult]) -> dict[tuple[int, int], float]:
+    """Returns the mean IoU over old sites by seed and order of a row's runs; without runs that have none."""
+    ious = {
+        (result.setting.seed, result.setting.order): _mean(
+            [site.retention["IoU"] for site in result.saliency.values() if site.retention]
+        )
+        for result in results
+    }
+    return {key: iou for key, iou in ious.items() if iou is not None}
 
 
 def drift_pairs(results: Sequence[RunResult]) -> list[tuple[float, float]]:

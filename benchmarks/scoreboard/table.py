@@ -1,7 +1,7 @@
 """All runs of one sequence, row by row: means, deviations, differences, marks."""
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,6 +36,8 @@ class TableLine:
         values: of ``summary``, by name, over runs.
         differences: to ``ewc_prototype``, by scenario: points and the 95 % interval.
         marks: the row's own, and whether it learns.
+        head_learning: learning accuracy of the head that the maps are of; none where it was not measured.
+        retention_remarks: why its retention does not count; empty where it does.
     """
 
     row: MethodRow
@@ -43,11 +45,13 @@ class TableLine:
     values: Mapping[str, MeanDeviation | None]
     differences: Mapping[str, tuple[float, float, float] | None]
     marks: tuple[str, ...]
+    head_learning: float | None = None
+    retention_remarks: tuple[str, ...] = ()
 
     @property
     def learns(self) -> bool:
         """Whether its retention counts."""
-        return DOES_NOT_LEARN not in self.marks and FROZEN_FEATURES not in self.marks
+        return not self.retention_remarks
 
 
 def results_of(sequence: str, current_choices: Choices, folder: Path = RUNS) -> dict[str, tuple[RunResult, ...]]:
@@ -66,13 +70,14 @@ def _runs_of(
 
 def lines_of(results: Mapping[str, Sequence[RunResult]], rows: Iterable[MethodRow] = ROWS) -> tuple[TableLine, ...]:
     """Returns a line for every row; one that has no run yet has no values."""
-    learning_accuracies = [summarise(result).values["learning accuracy"] for result in results.get("fine-tune", ())]
-    floor = (
-        statistics.mean(value for value in learning_accuracies if value is not None) - LEARNING_TOLERANCE
-        if learning_accuracies
-        else None
-    )
+    fine_tuning = _learning_accuracy(results.get("fine-tune", ()))
+    floor = None if fine_tuning is None else fine_tuning - LEARNING_TOLERANCE
     return tuple(_make_line(row, results, floor) for row in rows if row.label in results)
+
+
+def _learning_accuracy(runs: Sequence[RunResult]) -> float | None:
+    value = mean_and_deviation(summarise(run).values["learning accuracy"] for run in runs)
+    return value.mean if value else None
 
 
 def _make_line(row: MethodRow, results: Mapping[str, Sequence[RunResult]], floor: float | None) -> TableLine:
@@ -82,8 +87,12 @@ def _make_line(row: MethodRow, results: Mapping[str, Sequence[RunResult]], floor
         name: mean_and_deviation([run_values[name] for run_values in summaries])
         for name in (summaries[0] if summaries else ())
     }
-    learning = values.get("learning accuracy")
-    is_slow_learner = learning is not None and floor is not None and learning.mean < floor
+    learning, head_learning = (
+        _learning_accuracy(results.get(label, ())) for label in (row.label, row.head or row.label)
+    )
+    is_slow_learner, has_slow_head = (
+        value is not None and floor is not None and value < floor for value in (learning, head_learning)
+    )
     featured_runs = results.get(FEATURED_ROW, ()) if row.label != FEATURED_ROW else ()
     differences = {scenario: paired_difference(runs, featured_runs, scenario) for scenario in ("class", "task")}
     return TableLine(
@@ -92,7 +101,20 @@ def _make_line(row: MethodRow, results: Mapping[str, Sequence[RunResult]], floor
         values=values,
         differences=differences,
         marks=row.marks + ((DOES_NOT_LEARN,) if is_slow_learner else ()),
+        head_learning=head_learning,
+        retention_remarks=tuple(_remark_retention(row, head_learning, has_slow_head)) if runs else (),
     )
+
+
+def _remark_retention(row: MethodRow, head_learning: float | None, has_slow_head: bool) -> Iterator[str]:
+    if FROZEN_FEATURES in row.marks:
+        yield FROZEN_FEATURES
+    elif row.head and head_learning is None:
+        yield "the learning of its head was not measured"
+    elif row.head and has_slow_head:
+        yield f"its head {DOES_NOT_LEARN}: {head_learning:.1f} %"
+    elif has_slow_head:
+        yield DOES_NOT_LEARN
 
 
 def mean_and_deviation(values: Iterable[float | None]) -> MeanDeviation | None:

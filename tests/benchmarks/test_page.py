@@ -6,7 +6,7 @@ import pytest
 from benchmarks.scoreboard import result
 from benchmarks.scoreboard.page import is_same_page, render_page, write_page
 from benchmarks.scoreboard.results_file import write_result
-from benchmarks.scoreboard.rows import ROWS
+from benchmarks.scoreboard.rows import DEFAULT_ROW, ROWS
 from benchmarks.scoreboard.schedule import plan_runs
 from benchmarks.scoreboard.table import DOES_NOT_LEARN, lines_of
 from benchmarks.scoreboard.trial_choices import Choices, setting_of
@@ -44,11 +44,23 @@ def test_a_row_that_does_not_learn_is_marked(runs):
 def test_claims_are_judged_by_the_numbers(runs):
     text = render_page(runs, Choices())
     reached = next(line for line in text.splitlines() if "reaches 82 %" in line)
-    assert "| holds | 95.0 |" in reached
+    assert "| holds | 95.0 [" in reached
     below = next(line for line in text.splitlines() if "LwF" in line and "is above" in line)
     assert "not measured" in below
     paired = next(line for line in text.splitlines() if "is above `EWC`" in line)
-    assert "| holds | 95.0 and 92.5; +2.5 [" in paired
+    assert "| not settled | 95.0 and 92.5; +2.5 [" in paired
+
+
+def test_the_page_says_whether_the_default_of_a_user_was_run(runs, make_result):
+    assert "The default was not run yet" in render_page(runs, Choices())
+    row = next(row for row in ROWS if row.label == DEFAULT_ROW)
+    setting = setting_of(row, "modality", seed=0, order=0, current_choices=Choices())
+    deletion = {"Deletion": 0.5, "DeletionRandom": 0.6, "DeletionAdvantage": 0.1, "Low": 0.05, "High": 0.15}
+    result = replace(make_result(setting, 20), faithfulness={"a": deletion, "b": {**deletion, "Low": -0.1}})
+    write_result(result, runs / "modality.jsonl")
+    text = render_page(runs, Choices())
+    assert "Runs of the default so far: modality 1." in text
+    assert f"| {DEFAULT_ROW} | 0.500 | 0.600 | +0.100 | 1 of 2 |" in text
 
 
 def test_runs_of_another_choice_do_not_count(make_result, runs):

@@ -9,7 +9,7 @@ from anamnesis.components.image import component
 
 @component
 def evaluate_saliency(request: str, version: str, test_set: str, metrics: dsl.Output[dsl.Metrics]) -> None:
-    """Compares the saliency maps of the new version with those of the versions that learned the earlier tasks.
+    """Measures whether the saliency maps show what the answers depend on, and whether earlier sites keep theirs.
 
     The evaluations are stored in the registry, once per test set; a repeated run reuses them.
 
@@ -17,7 +17,7 @@ def evaluate_saliency(request: str, version: str, test_set: str, metrics: dsl.Ou
         request: The encoded `UpdateRequest`, as JSON.
         version: Digest of the new version.
         test_set: Digest of the new site's test set.
-        metrics: Agreement of saliency maps by site and name.
+        metrics: Deletion and agreement of saliency maps by site and name.
     """
     from anamnesis.components.artifacts import finite_metrics
     from anamnesis.components.step_reporter import read_request, report_step
