@@ -1,15 +1,17 @@
 """Sets of labelled cases of a site: their labels are in memory, their images are opened where they are needed."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from anamnesis.records import Sample, SiteRef, Split
-from anamnesis.snapshots import Guard, SampleRecord, open_calibration_set, open_test_set
-from anamnesis.snapshots.calibration_sets import read_calibration_set
+from anamnesis.records import HeldOutSet, Sample, SiteRef, Split, Version, digest_json
+from anamnesis.snapshots import Guard, SampleRecord, open_calibration_set, open_splits, open_test_set
+from anamnesis.snapshots.calibration_sets import MINIMUM_PATIENTS, read_calibration_set
+from anamnesis.snapshots.held_out_sets import find_held_out_patients
 from anamnesis.snapshots.testsets import check_task, find_test_set
+from anamnesis.snapshots.training_sets import find_training_set
 from anamnesis.storage.store import open_store
 from anamnesis.training import TensorSplit, samples_to_tensors
 from anamnesis.updates.model import VersionDescription
@@ -83,3 +85,40 @@ def find_calibration_cases(site: SiteRef) -> CaseSet | None:
         return None
     guard, records = Guard({digest: frozenset({Split.CALIBRATION})}), read_calibration_set(store, digest).samples
     return CaseSet(site, digest, records, lambda: open_calibration_set(store, digest, guard))
+
+
+def find_validation_cases(site: SiteRef, versions: Sequence[Version]) -> CaseSet | None:
+    """Returns the validation patients whom the last update of a site held out, without those whom any update learned.
+
+    Args:
+        site: the site.
+        versions: those of the evaluated version's chain that learned the site, the newest first.
+
+    Returns:
+        None where the site holds out nobody, or fewer than ``MINIMUM_PATIENTS`` patients are left.
+    """
+    if not versions or versions[0].snapshot is None:
+        return None
+    store, snapshot = open_store(site.store), versions[0].snapshot
+    held_out = find_held_out_patients(store, snapshot)
+    if held_out is None or held_out.source is not HeldOutSet.VALIDATION:
+        return None
+    learned_patients = {
+        patient
+        for version in versions
+        if version.training_set
+        for patient in find_training_set(store, version.training_set).all_members
+    }
+    records = tuple(
+        record for record in held_out.records if record.target is not None and record.patient not in learned_patients
+    )
+    if len({record.patient for record in records}) < MINIMUM_PATIENTS:
+        return None
+    sample_ids = frozenset(record.id for record in records)
+    guard = Guard({snapshot: frozenset({Split.VALIDATION})})
+    return CaseSet(
+        site,
+        digest_json({"snapshot": snapshot, "validation": sorted(sample_ids)}),
+        records,
+        lambda: open_splits(store, snapshot, (Split.VALIDATION,), guard=guard, sample_ids=sample_ids),
+    )

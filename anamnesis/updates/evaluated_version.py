@@ -12,11 +12,12 @@ from anamnesis.registry.versions import read_version
 from anamnesis.storage.store import Store
 from anamnesis.updates.answers import CaseOutputs
 from anamnesis.updates.case_predictions import compute_predictions, predict_cases
-from anamnesis.updates.case_sets import CaseSet, find_calibration_cases
+from anamnesis.updates.case_sets import CaseSet, find_calibration_cases, find_validation_cases
 from anamnesis.updates.model import LoadedModel, VersionDescription, load_model, read_description, read_site_features
 from anamnesis.updates.operating_points import fit_operating_point
 from anamnesis.updates.site_features import SiteFeatures
 from anamnesis.updates.stored_operating_points import read_operating_points
+from anamnesis.updates.version_chain import versions_of_site
 
 
 class EvaluatedVersion:
@@ -68,15 +69,23 @@ class EvaluatedVersion:
         return self._predict(cases)["dice"]
 
     def operating_point(self, site: SiteRef) -> OperatingPoint | None:
-        """Returns the point of a site: fitted on its calibration set where it has one, else when it was learned."""
+        """Returns the point of a site, fitted for this version on held-out patients: other updates move the outputs.
+
+        They are the site's calibration set, or the validation patients whom the last update of the site held out. A
+        site without either keeps the point of the version that learned it. So does a site that this version learned
+        with validation patients: its point was fitted for this version.
+        """
         if site.task.type is not TaskType.CLASSIFICATION or not self.description.knows(site.task):
             return None
-        cases = find_calibration_cases(site)
+        cases, source = find_calibration_cases(site), HeldOutSet.CALIBRATION
+        if cases is None and self.version.site != site.name:
+            versions = versions_of_site(self.store, self.digest, site.name)
+            cases, source = find_validation_cases(site, versions), HeldOutSet.VALIDATION
         if cases is None:
             return self.learned_points.get(site.name)
         return fit_operating_point(
             cases,
-            HeldOutSet.CALIBRATION,
+            source,
             outputs=self.outputs(cases),
             labels=self.description.labels,
             sites=self.site_features.sites,

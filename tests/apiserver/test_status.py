@@ -40,7 +40,7 @@ def test_one_screen_says_what_waits_and_why(cluster: ApiServer, namespace: str, 
     assert f'anamnesis approve -n {namespace} chest sha256:4f1c4f1c4f1c --reason "..."' in lines
     assert any(line.startswith("bethesda AwaitingApproval") for line in lines)
     assert any(line.startswith("guangzhou Learned 400 12 ") for line in lines)
-    assert any("0.912 [0.881, 0.940] n=120 0.800 0.920 0.050" in line for line in lines)
+    assert any("0.912 [0.881, 0.940] n=120 patients=90 0.800 0.920 0.050" in line for line in lines)
     assert any(line.startswith("guangzhou Unreachable 800") for line in lines)
     assert any(line.startswith("bethesda -") and line.endswith("not checked yet") for line in lines)
     assert len(lines) <= 24

@@ -70,7 +70,7 @@ BAD = [
     ("ContinualModel", "spec.gate.floor", "1_0", "expected a decimal in quotes", "expected a decimal, like"),
     ("ContinualModel", "spec.gate.floor", 0.8, "must be of type string", "expected a decimal in quotes"),
     ("ContinualModel", "spec.gate.tasks", [{"name": "a", "floor": "0"}] * 2, "Duplicate", "listed twice"),
-    ("ContinualModel", "spec.gate.tasks", [{"name": "a"}], "the entry sets no limit; add floor, margin or sal", ""),
+    ("ContinualModel", "spec.gate.tasks", [{"name": "a"}], "the entry sets no limit; add one of floor, margin", ""),
     ("ContinualModel", "spec.changePlan.allowedMethods", ["EWK"], 'Unsupported value: "EWK"', "expected one of ACIL"),
     ("ContinualModel", f"{SIGNING}.publicKeys", SAME_KEY, "two entries have the same key", ""),
     ("ContinualModel", f"{SIGNING}.publicKeys.1.lastEntry", 5, "does not sign; remove lastEntry", ""),

@@ -44,7 +44,7 @@ MODEL_STATUS: dict[str, Any] = {
             "site": "guangzhou",
             "task": "pneumonia",
             "metric": "AUROC",
-            "frozenScore": {"value": "0.912", "low": "0.881", "high": "0.940", "cases": 120},
+            "frozenScore": {"value": "0.912", "low": "0.881", "high": "0.940", "cases": 120, "patients": 90},
             "firstScore": "0.920",
             "floor": "0.80",
             "margin": "0.05",
@@ -72,8 +72,8 @@ REPORT = {
             "testSet": CHAMPION,
             "role": "Earlier",
             "patients": 90,
-            "before": {"value": "0.912", "low": "0.881", "high": "0.940", "cases": 120},
-            "after": {"value": "0.905", "low": "0.873", "high": "0.934", "cases": 120},
+            "before": {"value": "0.912", "low": "0.881", "high": "0.940", "cases": 120, "patients": 90},
+            "after": {"value": "0.905", "low": "0.873", "high": "0.934", "cases": 120, "patients": 90},
             "firstScore": "0.920",
             "forgetting": "0.015",
             "recalls": [],
@@ -89,8 +89,13 @@ REPORT = {
             "value": "0.015",
             "limit": "0.05",
             "result": "Passed",
+            "metric": "AUROC",
+            "reference": CHAMPION,
+            "patients": 90,
+            "reason": "",
         }
     ],
+    "criteriaNotListed": 0,
 }
 REPORT_DIGEST = digest_json(REPORT)
 AWAITING = {

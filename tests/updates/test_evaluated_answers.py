@@ -41,14 +41,13 @@ def change_head(monkeypatch: pytest.MonkeyPatch, bias: float = 0.0, factor: floa
     monkeypatch.setattr(method_class("finetune"), "end_task", end_task)
 
 
-@pytest.mark.parametrize("has_calibration_set", [False, True])
+@pytest.mark.parametrize("held_out", ["", "val", "calibration"])
 def test_a_recall_that_collapses_at_equal_auroc_is_seen(
-    runner: "UpdateRunner", monkeypatch: pytest.MonkeyPatch, has_calibration_set: bool
+    runner: "UpdateRunner", monkeypatch: pytest.MonkeyPatch, held_out: str
 ) -> None:
-    """A calibration set gives the threshold again at the site: then the recall is as good as the ranking."""
+    """Held-out patients give the threshold again at the site: then the recall is as good as the ranking."""
     runner.training = TrainingSettings(epochs=12, batch_size=8, learning_rate=5e-3, augment=False)
-    held_out = {"calibration": 60} if has_calibration_set else {"val": 60}
-    runner.write_split_images(train=60, test=60, **held_out)
+    runner.write_split_images(train=60, test=60, **({held_out: 60} if held_out else {}))
     first = str(runner.update("north")["train"]["version"])
     runner.training = TrainingSettings(epochs=1, batch_size=8, learning_rate=1e-9, augment=False)
     change_head(monkeypatch, bias=20.0)
@@ -61,13 +60,14 @@ def test_a_recall_that_collapses_at_equal_auroc_is_seen(
     assert set(drops) == {"Accuracy", "AUROC", "Recall/left", "Recall/right"}
     assert {item.reference for item in drops.values()} == {first}
     assert drops["AUROC"].drop == 0
-    point = evaluation_of(runner, second).operating_point
-    assert point is not None
-    if has_calibration_set:
-        assert point.source is HeldOutSet.CALIBRATION
+    points = [evaluation_of(runner, version).operating_point for version in (first, second)]
+    if held_out:
+        source = HeldOutSet.CALIBRATION if held_out == "calibration" else HeldOutSet.VALIDATION
+        assert all(point and point.source is source for point in points)
+        assert points[0] != points[1], "fitted again for the second version"
         assert abs(drops["Recall/right"].drop) < Decimal("0.1")
     else:
-        assert point.source is HeldOutSet.VALIDATION
+        assert points == [None, None]
         assert after["Recall/right"].value == 0
         assert drops["Recall/right"].drop == before["Recall/right"].value
 
