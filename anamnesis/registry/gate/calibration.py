@@ -49,9 +49,7 @@ def _judge_error(error: Metric, limit: Decimal) -> CriterionResult:
     return CriterionResult.FAILED if error.low is not None and error.low > limit else CriterionResult.UNDECIDED
 
 
-def _criterion(
-    test: RequiredTestSet, score: Metric, metric: str, limit: Decimal, result: CriterionResult
-) -> Criterion:
+def _criterion(test: RequiredTestSet, score: Metric, metric: str, limit: Decimal, result: CriterionResult) -> Criterion:
     reason = "" if result is CriterionResult.PASSED else _describe(test, score, metric, limit)
     if score.patients < MINIMUM_CALIBRATION_PATIENTS:
         result, reason = CriterionResult.NOT_APPLICABLE, _describe_few(test, score, metric)
