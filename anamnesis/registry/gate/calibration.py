@@ -74,9 +74,14 @@ def _describe(test: RequiredTestSet, score: Metric, metric: str, limit: Decimal)
         if score.low is None or score.high is None
         else f", with an interval from {score.low:.3f} to {score.high:.3f}"
     )
+    if metric == ERROR_METRIC:
+        meaning = "the probabilities that it gives are not the shares of right answers"
+    elif score.value < LOWEST_SLOPE:
+        meaning = "its probabilities are nearer to 0 and 1 than its answers allow"
+    else:
+        meaning = "its probabilities are nearer to even than its answers allow"
     return (
-        f"{metric} of {test.task.name} at {test.site} is {score.value:.3f}{interval}, and the limit is {limit}: its "
-        "probabilities are not as high as its answers are right"
+        f"{metric} of {test.task.name} at {test.site} is {score.value:.3f}{interval}, and the limit is {limit}: {meaning}"
     )
 
 
