@@ -228,11 +228,17 @@ def _site_probabilities(model: LoadedModel, outputs: CaseOutputs, tasks: Mapping
 def _distance_ratios(
     model: LoadedModel, outputs: CaseOutputs, points: Mapping[str, OperatingPoint], sites: Sequence[str]
 ) -> Tensor:
-    """Returns distance / limit, [N, sites]; NaN, which is never above 1, for a site without statistics or limit."""
+    """Returns distance / limit, [N, sites]; NaN, which is never above 1, for a site without statistics or limit.
+
+    The limit is that of the operating point, or the one of the site's training patients.
+    """
     ratios = torch.full((len(outputs.logits), len(sites)), torch.nan, dtype=torch.float64)
     for row, site in enumerate(sites):
-        limit = points[site].distance_limit if site in points else None
-        if limit is not None and site in model.site_features.sites:
+        if site not in model.site_features.sites:
+            continue
+        fitted = points[site].distance_limit if site in points else None
+        limit = fitted or model.site_features.statistics[site].distance_limit
+        if limit is not None:
             ratios[:, row] = outputs.distances[:, model.site_features.sites.index(site)].double() / float(limit)
     return ratios
 

@@ -88,6 +88,13 @@ def test_an_image_far_from_its_site_is_abstained(model: LoadedModel) -> None:
     assert answer(model, outputs, points, ["brain"]).is_abstained.tolist() == [False]
     beside_one_without = answer(model, outputs, {"chest": points["chest"]})
     assert (beside_one_without.is_abstained.tolist(), beside_one_without.can_abstain.tolist()) == ([True], [True])
+    own = {site: replace(value, distance_limit=1.2) for site, value in model.site_features.statistics.items()}
+    with_own_limit = replace(model, site_features=SiteFeatures(1, own))
+    assert answer(with_own_limit, outputs, NO_POINTS, ["chest"]).is_abstained.tolist() == [True]
+    lenient = {"chest": make_point("chest", distance_limit=Decimal(2))}
+    assert answer(with_own_limit, outputs, lenient, ["chest"]).is_abstained.tolist() == [False], (
+        "held-out patients count"
+    )
     without_limit = answer(model, outputs, {"brain": points["brain"]}, ["chest"])
     assert (without_limit.is_abstained.tolist(), without_limit.can_abstain.tolist()) == ([False], [False])
 
