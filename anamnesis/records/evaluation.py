@@ -189,8 +189,9 @@ class Evaluation:
         test_set: digest of the test set.
         evaluator: digest of the evaluator's name, revision and settings.
         name: the evaluator: ``forgetting`` or ``saliency``.
-        metrics: by name; ``forgetting`` gives ``Accuracy``, ``BalancedAccuracy``, ``AUROC`` (task-incremental) and
-            ``ClassIncrementalAccuracy``, and ``Recall/<class>`` for each class with enough patients; ``saliency`` gives
+        metrics: by name; ``forgetting`` gives ``Accuracy``, ``BalancedAccuracy``, ``AUROC``, ``CalibrationError``,
+            ``CalibrationSlope``, ``Recall/<class>`` and ``Precision/<class>`` for each class with enough patients
+            (task-incremental), ``ClassIncrementalAccuracy``, ``SiteInferred`` and ``Abstained``; ``saliency`` gives
             ``IoU``, ``SSIM``, ``Cosine``, ``Spearman``, or nothing where the network has no saliency maps.
         evaluation_set: frozen test set or recent cases.
         signature: of the run; none where the model has no signing keys.
