@@ -80,9 +80,8 @@ def _describe(test: RequiredTestSet, score: Metric, metric: str, limit: Decimal)
         meaning = "its probabilities are nearer to 0 and 1 than its answers allow"
     else:
         meaning = "its probabilities are nearer to even than its answers allow"
-    return (
-        f"{metric} of {test.task.name} at {test.site} is {score.value:.3f}{interval}, and the limit is {limit}: {meaning}"
-    )
+    name = f"{metric} of {test.task.name} at {test.site}"
+    return f"{name} is {score.value:.3f}{interval}, and the limit is {limit}: {meaning}"
 
 
 def _describe_few(test: RequiredTestSet, score: Metric, metric: str) -> str:

@@ -58,8 +58,8 @@ def _judge_maps(limit: Decimal | SaliencyLimit, test: RequiredTestSet, evaluatio
     if advantage.low is None or advantage.low <= 0:
         reason = (
             f"the saliency maps of {test.task.name} at {test.site} do not show what the network uses: without the "
-            f"pixels that they mark, its answer changes no more than without random ones (advantage {advantage.value}"
-            f"{'' if advantage.low is None else f', interval from {advantage.low}'})"
+            f"pixels that they mark, its answer changes no more than without random ones (advantage {advantage.value:.3f}"
+            f"{'' if advantage.low is None else f', at least {advantage.low:.3f}'})"
         )
         return Criterion(
             name="saliency",
