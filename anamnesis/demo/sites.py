@@ -7,6 +7,9 @@ from anamnesis.records import Progress
 
 STUDIES_PER_SITE = 400
 """Maximum number of studies of each real site, over both splits."""
+STUDIES_OF_CT = 600
+"""Patients of the CT site have many slices: with 400 studies its test set has 8, and scores of fewer than 10 patients
+are not shown."""
 PATIENTS_PER_SITE = 150
 """Patients of each phantom site, two images each; with 40 per class every test set has all classes."""
 
@@ -52,7 +55,7 @@ def real_sites(image_folder: Path) -> tuple[DemoSite, ...]:
             classes=("normal", "malignant"),
             ignore=("benign",),
             folder=image_folder / "ct_lung_iqoth",
-            maximum_studies=STUDIES_PER_SITE,
+            maximum_studies=STUDIES_OF_CT,
         ),
         DemoSite(
             name="mri",

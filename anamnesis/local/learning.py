@@ -36,7 +36,7 @@ from anamnesis.updates.requests import UpdateRequest
 
 _NO_OPERATING_POINT = (
     f"no operating point: fewer than {MINIMUM_PATIENTS} labelled patients could be held out, so the answers at this "
-    "site have no temperature, no threshold and no distance limit until there are more"
+    "site have no temperature and no threshold until there are more"
 )
 
 
@@ -52,7 +52,7 @@ class LearnedUpdate:
         promoted: whether it is the champion.
         reason: the gate's reason.
         held_back: which patients wait until there are enough, in words; empty for none.
-        has_operating_point: whether temperature, threshold and distance limit of the site are known.
+        has_operating_point: whether temperature and threshold of the site were fitted on held-out patients.
     """
 
     site: str

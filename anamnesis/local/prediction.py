@@ -37,9 +37,12 @@ class StudyPrediction:
         threshold: probability of the second of two classes from which on it is the answer; none where the most
             probable class is the answer.
         is_calibrated: whether one task competes and the probabilities have the temperature of held-out patients.
-        abstained_images: number of images that are farther from their site than its limit; none where the version has
-            no statistics or no limit of a site. A study is abstained where more than half of its images are.
-        is_abstained: whether the study gets no answer for this reason.
+        abstained_images: number of images that are farther from their site than its limit; none where the site
+            that they are most like has no statistics or no limit. A study is abstained where more than half of its
+            images are.
+        is_abstained: whether the study gets no answer for this reason, or for that of ``refused_task``.
+        refused_task: the task that would have been the answer, where none of its sites takes images of the study's
+            modality and body part; else empty.
         warnings: about the log that made the version the champion: an entry that nobody verified.
     """
 
@@ -57,6 +60,7 @@ class StudyPrediction:
     is_calibrated: bool = False
     abstained_images: int | None = None
     is_abstained: bool = False
+    refused_task: str = ""
     warnings: tuple[str, ...] = ()
 
 

@@ -89,6 +89,23 @@ def find_scope(
     return AnswerScope(AnsweredBy.ALL_CLASSES, tuple(learned_tasks))
 
 
+def find_refused_task(study: StudyImages, scope: AnswerScope, answer: str, learned_tasks: Mapping[str, Task]) -> str:
+    """Returns the task of an answer that a study must not get, else an empty text.
+
+    Where all classes compete, pixels alone would answer a CT from a task that only MR taught. The answer is refused
+    where no learned site of its task takes images of the study's modality and body part.
+
+    Args:
+        study: with the sites that take it.
+        scope: whose classes competed.
+        answer: ``task/class``, or empty.
+        learned_tasks: site -> task that the version has learned.
+    """
+    task = answer.partition("/")[0]
+    taking_tasks = {learned_tasks[site].name for site in study.sites if site in learned_tasks}
+    return task if scope.answered_by is AnsweredBy.ALL_CLASSES and task not in taking_tasks else ""
+
+
 def _sites_of_task(learned_tasks: Mapping[str, Task], task: str) -> tuple[str, ...]:
     return tuple(site for site, learned_task in learned_tasks.items() if learned_task.name == task)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from anamnesis.local.prediction_scope import AnswerScope
+from anamnesis.local.prediction_scope import AnswerScope, find_refused_task
 from anamnesis.local.study_images import StudyImages
 from anamnesis.records import OperatingPoint, Sample, Target
 from anamnesis.snapshots.image_loading import load_images
@@ -21,6 +21,7 @@ from anamnesis.updates.answers import (
     compute_outputs,
     join_images,
     join_outputs,
+    tasks_of_sites,
 )
 from anamnesis.updates.model import LoadedModel
 
@@ -55,6 +56,7 @@ def answer_studies(
         replace(prediction, left_out=dict(Counter(prediction.left_out) + unreadable[number]))
         for number, prediction in enumerate(unanswered)
     ]
+    learned_tasks = tasks_of_sites(model.description)
     for scope in dict.fromkeys(scopes if outputs else ()):
         rows = [row for row, number in enumerate(study_numbers) if scopes[number] == scope]
         if rows:
@@ -62,7 +64,8 @@ def answer_studies(
             for number, prediction in _answer_scope(
                 model, join_outputs(outputs)[rows], numbers, scope, points, predictions
             ):
-                predictions[number] = prediction
+                refused_task = find_refused_task(studies[number], scope, prediction.answer, learned_tasks)
+                predictions[number] = _without_answer(prediction, refused_task) if refused_task else prediction
     return predictions
 
 
@@ -122,10 +125,22 @@ def _answer_scope(
             images=int((rows == row).sum()),
             answered_by=scope.answered_by.value,
             site=answers.site_of(row),
-            abstained_images=abstained_counts[row] if answers.can_abstain else None,
+            abstained_images=abstained_counts[row] if answers.can_abstain[row] else None,
             is_abstained=bool(answers.is_abstained[row]),
         )
         yield number, prediction if prediction.is_abstained else _with_classes(prediction, model, answers, row, points)
+
+
+def _without_answer(prediction: "StudyPrediction", refused_task: str) -> "StudyPrediction":
+    return replace(
+        prediction,
+        probabilities={},
+        answer="",
+        threshold=None,
+        is_calibrated=False,
+        is_abstained=True,
+        refused_task=refused_task,
+    )
 
 
 def _with_classes(

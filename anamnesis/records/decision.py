@@ -37,7 +37,7 @@ class CriterionResult(StrEnum):
     MISSING = "missing"
     """Not measured yet."""
     NOT_APPLICABLE = "not_applicable"
-    """The task has nothing that the criterion measures; it neither waits nor fails."""
+    """Shown, and not judged: it neither waits nor fails. The reason says why, such as that nothing is measured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ def train(
     Returns:
         ``version``, ``input``, whether it was ``reused``, ``seconds``, ``stored_bytes``, how many patients are
         ``held_back``, the ``losses`` of the last epoch, and the encoded ``operating_point`` of the site; none where too
-        few patients could be held out, and then its answers have no temperature, no threshold and no distance limit.
+        few patients could be held out, and then its answers have no temperature and no threshold.
     """
     from anamnesis.updates.update import run_update
 

@@ -50,10 +50,10 @@ class CaseAnswers:
         probabilities: [N, K]; 0 for classes that do not compete.
         columns: [N], the class that is the answer: by the stored threshold where there is one, else the most probable.
         is_abstained: [N], whether the image gets no answer.
+        can_abstain: [N], whether the site that the image is most like has statistics and a limit.
         sites: the sites that the images may be of.
         site_indices: [N], the one of ``sites`` that an image is most like, whose threshold and limit count; -1 where
             this is not known.
-        can_abstain: whether each of ``sites`` has statistics and a limit.
         is_calibrated: whether one task competes, and each of ``sites`` has a temperature.
         competing_columns: the classes of the sites' tasks.
     """
@@ -61,9 +61,9 @@ class CaseAnswers:
     probabilities: Tensor
     columns: Tensor
     is_abstained: Tensor
+    can_abstain: Tensor
     sites: tuple[str, ...]
     site_indices: Tensor
-    can_abstain: bool
     is_calibrated: bool
     competing_columns: tuple[int, ...]
 
@@ -134,6 +134,7 @@ def answer(
     competing_columns = tuple(sorted({column for columns in columns_of_sites.values() for column in columns}))
     probabilities = torch.zeros(outputs.logits.shape, dtype=torch.float64)
     is_abstained = torch.zeros(len(probabilities), dtype=torch.bool)
+    can_abstain = torch.zeros_like(is_abstained)
     ratios = _distance_ratios(model, outputs, points, tuple(tasks))
     site_probs = _site_probabilities(model, outputs, tasks)
     if site_probs is None:
@@ -144,14 +145,15 @@ def answer(
             scores = outputs.logits[:, columns].double() / _temperature(points, site)
             probabilities[:, columns] += site_probs[:, row, None] * scores.softmax(1)
         site_indices = site_probs.argmax(1)
-        is_abstained = ratios.gather(1, site_indices[:, None])[:, 0] > 1
+        own_ratios = ratios.gather(1, site_indices[:, None])[:, 0]
+        is_abstained, can_abstain = own_ratios > 1, ~own_ratios.isnan()
     return CaseAnswers(
         probabilities,
         _decide(probabilities, site_indices, columns_of_sites, points),
         is_abstained,
+        can_abstain,
         sites=tuple(tasks),
         site_indices=site_indices,
-        can_abstain=not bool(ratios.isnan().any()),
         is_calibrated=len(set(tasks.values())) == 1 and all(site in points for site in tasks),
         competing_columns=competing_columns,
     )
@@ -163,7 +165,7 @@ def join_images(
     """Returns one answer for each of M studies.
 
     The probabilities of its images are averaged. Its site is that of most of its images. It is abstained where more
-    than half of its images are.
+    than half of its images are, and can be where each has a site with a limit.
 
     Args:
         model: the version.
@@ -177,6 +179,7 @@ def join_images(
     votes = functional.one_hot(answers.site_indices + 1, len(answers.sites) + 1).double()
     site_indices = empty.new_zeros(len(counts), votes.shape[1]).index_add(0, studies, votes).argmax(1) - 1
     abstained_shares = empty.index_add(0, studies, answers.is_abstained.double()) / counts
+    limited_shares = empty.index_add(0, studies, answers.can_abstain.double()) / counts
     columns = _columns_of_sites(model, tasks_of_sites(model.description, answers.sites))
     probabilities = totals / counts[:, None]
     return replace(
@@ -184,6 +187,7 @@ def join_images(
         probabilities=probabilities,
         columns=_decide(probabilities, site_indices, columns, points),
         is_abstained=abstained_shares > 0.5,
+        can_abstain=(limited_shares == 1) | (abstained_shares > 0.5),
         site_indices=site_indices,
     )
 
@@ -224,11 +228,17 @@ def _site_probabilities(model: LoadedModel, outputs: CaseOutputs, tasks: Mapping
 def _distance_ratios(
     model: LoadedModel, outputs: CaseOutputs, points: Mapping[str, OperatingPoint], sites: Sequence[str]
 ) -> Tensor:
-    """Returns distance / limit, [N, sites]; NaN, which is never above 1, for a site without statistics or limit."""
+    """Returns distance / limit, [N, sites]; NaN, which is never above 1, for a site without statistics or limit.
+
+    The limit is that of the operating point, or the one of the site's training patients.
+    """
     ratios = torch.full((len(outputs.logits), len(sites)), torch.nan, dtype=torch.float64)
     for row, site in enumerate(sites):
-        limit = points[site].distance_limit if site in points else None
-        if limit is not None and site in model.site_features.sites:
+        if site not in model.site_features.sites:
+            continue
+        fitted = points[site].distance_limit if site in points else None
+        limit = fitted or model.site_features.statistics[site].distance_limit
+        if limit is not None:
             ratios[:, row] = outputs.distances[:, model.site_features.sites.index(site)].double() / float(limit)
     return ratios
 

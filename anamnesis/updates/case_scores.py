@@ -96,7 +96,7 @@ def _score_classes(
     )
     metrics |= class_recalls(answers, targets, columns, classes=task.classes, patients=patients)
     metrics |= calibration_metrics(scored.logits, cases.positions, patients)
-    if with_site.can_abstain:
+    if bool(with_site.can_abstain.all()):
         metrics["Abstained"] = share_metric(with_site.is_abstained, patient_index)
     if len({visit.task.name for visit in version.description.visits}) > 1:
         metrics["SiteInferred"] = share_metric(torch.isin(without_site.columns, task_columns), patient_index)

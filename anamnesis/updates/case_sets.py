@@ -10,8 +10,10 @@ from anamnesis.records import HeldOutSet, Sample, SiteRef, Split, Version, diges
 from anamnesis.snapshots import Guard, SampleRecord, open_calibration_set, open_splits, open_test_set
 from anamnesis.snapshots.calibration_sets import MINIMUM_PATIENTS, read_calibration_set
 from anamnesis.snapshots.held_out_sets import find_held_out_patients
+from anamnesis.snapshots.sample_assembly import content_digests
 from anamnesis.snapshots.testsets import check_task, find_test_set
-from anamnesis.snapshots.training_sets import find_training_set
+from anamnesis.snapshots.training_sets import all_contents, find_training_set
+from anamnesis.snapshots.withdrawals import read_withdrawn_data
 from anamnesis.storage.store import open_store
 from anamnesis.training import TensorSplit, samples_to_tensors
 from anamnesis.updates.model import VersionDescription
@@ -90,27 +92,36 @@ def find_calibration_cases(site: SiteRef) -> CaseSet | None:
 def find_validation_cases(site: SiteRef, versions: Sequence[Version]) -> CaseSet | None:
     """Returns the validation patients whom the last update of a site held out, without those whom any update learned.
 
+    They are recognised by their images too, because a new split key gives a patient another pseudonym. Patients who
+    were withdrawn since are left out.
+
     Args:
         site: the site.
         versions: those of the evaluated version's chain that learned the site, the newest first.
 
     Returns:
-        None where the site holds out nobody, or fewer than ``MINIMUM_PATIENTS`` patients are left.
+        None where the site holds out nobody, fewer than ``MINIMUM_PATIENTS`` patients are left, or a version has no
+        record of whom it learned.
+
+    Raises:
+        InputError: a training set of the site does not exist.
     """
-    if not versions or versions[0].snapshot is None:
+    if not versions or versions[0].snapshot is None or not all(version.training_set for version in versions):
         return None
     store, snapshot = open_store(site.store), versions[0].snapshot
     held_out = find_held_out_patients(store, snapshot)
     if held_out is None or held_out.source is not HeldOutSet.VALIDATION:
         return None
-    learned_patients = {
-        patient
-        for version in versions
-        if version.training_set
-        for patient in find_training_set(store, version.training_set).all_members
-    }
+    withdrawn = read_withdrawn_data(store)
+    members = [find_training_set(store, version.training_set or "").all_members for version in versions]
+    left_out_patients = withdrawn.patients.union(*members)
+    left_out_contents = withdrawn.contents.union(*map(all_contents, members))
     records = tuple(
-        record for record in held_out.records if record.target is not None and record.patient not in learned_patients
+        record
+        for record in held_out.records
+        if record.target is not None
+        and record.patient not in left_out_patients
+        and left_out_contents.isdisjoint(content_digests(record))
     )
     if len({record.patient for record in records}) < MINIMUM_PATIENTS:
         return None

@@ -5,7 +5,7 @@ are means and covariances over at least ``MINIMUM_CELL_PATIENTS`` patients; ``do
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import torch
@@ -19,6 +19,9 @@ PART_PREFIX = "site_features."
 """Part ``site_features.<site>`` of a version has the statistics of the site."""
 LIMIT_SHARE = 0.95
 """Share of held-out patients' images within the limit of the distance."""
+MINIMUM_LIMIT_PATIENTS = 20
+"""With fewer training patients a site has no limit of its own."""
+_FOLDS = 5
 _REVISION = 1
 _BATCH_SIZE = 64
 _SMALLEST_VARIANCE = 3e-6
@@ -39,12 +42,15 @@ class SiteStatistics:
         patients: number of their patients.
         mean: [D].
         covariance: [D, D].
+        distance_limit: cross-validated over its training patients; the limit where no operating point has one. None
+            with fewer than ``MINIMUM_LIMIT_PATIENTS`` patients.
     """
 
     images: int
     patients: int
     mean: Tensor
     covariance: Tensor
+    distance_limit: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +98,21 @@ class SiteFeatures:
         if patient_count < MINIMUM_CELL_PATIENTS:
             return SiteFeatures(self.channels, statistics)
         features = self.describe(images)
-        mean, covariance = features.mean(0), torch.cov(features.T)
-        statistics[site] = SiteStatistics(len(features), patient_count, mean, covariance)
+        limit = self._cross_validate_limit(features, patients) if patient_count >= MINIMUM_LIMIT_PATIENTS else None
+        statistics[site] = replace(_summarise(features, patient_count), distance_limit=limit)
         return SiteFeatures(self.channels, statistics)
+
+    def _cross_validate_limit(self, features: Tensor, patients: Sequence[str]) -> float:
+        """Returns the limit of the distance of each fold's patients to the statistics of the other folds."""
+        numbers = {patient: number for number, patient in enumerate(dict.fromkeys(patients))}
+        folds = torch.tensor([numbers[patient] % _FOLDS for patient in patients])
+        width, distances = self._descriptor.texture_width, features.new_zeros(len(features))
+        for fold in range(_FOLDS):
+            is_out = folds == fold
+            fold_patients = len(range(fold, len(numbers), _FOLDS))
+            statistics = _summarise(features[~is_out], len(numbers) - fold_patients)
+            distances[is_out] = _distance(features[is_out, :width], statistics, width)
+        return float(fit_distance_limit(distances, patients))
 
     def describe(self, images: Tensor) -> Tensor:
         """Maps images [N, C, H, W] in [0, 1] to features [N, D] in float64.
@@ -141,6 +159,10 @@ def fit_distance_limit(distances: Tensor, patients: Sequence[str]) -> Decimal:
     return Decimal(f"{float(distances[order][min(position, len(order) - 1)]):.6f}")
 
 
+def _summarise(features: Tensor, patients: int) -> SiteStatistics:
+    return SiteStatistics(len(features), patients, features.mean(0), torch.cov(features.T))
+
+
 def _log_density(features: Tensor, statistics: SiteStatistics, shared_covariance: Tensor) -> Tensor:
     """Returns the log density [N] of features [N, D] up to a constant."""
     shared_images = _SHARED_IMAGES * features.shape[1]
@@ -168,7 +190,10 @@ def _pack(statistics: SiteStatistics) -> bytes:
     rows, columns = torch.tril_indices(*statistics.covariance.shape)
     counts = torch.tensor([_REVISION, statistics.images, statistics.patients])
     triangle = statistics.covariance[rows, columns].float()
-    return save({"counts": counts, "mean": statistics.mean.float(), "covariance": triangle})
+    tensors = {"counts": counts, "mean": statistics.mean.float(), "covariance": triangle}
+    if statistics.distance_limit is not None:
+        tensors["limit"] = torch.tensor([statistics.distance_limit], dtype=torch.float64)
+    return save(tensors)
 
 
 def _unpack(blob: bytes) -> SiteStatistics | None:
@@ -180,4 +205,5 @@ def _unpack(blob: bytes) -> SiteStatistics | None:
     rows, columns = torch.tril_indices(width, width)
     covariance = torch.zeros(width, width)
     covariance[rows, columns] = covariance[columns, rows] = tensors["covariance"]
-    return SiteStatistics(images, patients, tensors["mean"], covariance)
+    limit = float(tensors["limit"]) if "limit" in tensors else None
+    return SiteStatistics(images, patients, tensors["mean"], covariance, limit)

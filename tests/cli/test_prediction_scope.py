@@ -8,7 +8,14 @@ import pydicom
 import pytest
 from PIL import Image
 
-from anamnesis.local.prediction_scope import AnsweredBy, choose_scope, find_reading_sites, find_scope
+from anamnesis.local.prediction_scope import (
+    AnsweredBy,
+    AnswerScope,
+    choose_scope,
+    find_reading_sites,
+    find_refused_task,
+    find_scope,
+)
 from anamnesis.local.study_files import open_study_files
 from anamnesis.local.study_images import choose_images
 from anamnesis.records import InputError, RefusedError, SiteConfig, Task, TaskType
@@ -75,6 +82,10 @@ def test_modality_and_declared_body_part_decide_together(
         (study,) = choose_images(files, [DECLARED[name] for name in learned])
     scope = find_scope(study, tasks, DECLARED)
     assert (scope.answered_by, scope.sites) == expected
+    all_classes = AnswerScope(AnsweredBy.ALL_CLASSES, learned)
+    assert find_refused_task(study, all_classes, "brain/glioma", tasks) == "brain", "no site of MR takes an X-ray"
+    assert find_refused_task(study, all_classes, f"{tasks[learned[0]].name}/normal", tasks) == ""
+    assert find_refused_task(study, AnswerScope(AnsweredBy.TASK, ("head",)), "brain/glioma", tasks) == ""
 
 
 def test_a_picture_without_a_body_part_is_of_no_known_site(tmp_path: Path) -> None:

@@ -162,13 +162,6 @@ def test_every_criterion_has_value_limit_result_metric_reference_and_patients() 
         (scores_of("new", CalibrationError=metric("0.2")), Verdict.REJECT, "calibration", "CalibrationError of task"),
         (scores_of("new", CalibrationError=metric("0.07")), Verdict.AWAIT_APPROVAL, "calibration", "limit is 0.05"),
         (scores_of("new", CalibrationError=metric("0.04")), Verdict.PROMOTE, "calibration", "passed"),
-        (scores_of("new", CalibrationSlope=metric("0.5", "0.1")), Verdict.REJECT, "calibration", "limit is 0.8"),
-        (
-            scores_of("new", CalibrationSlope=replace(metric("1"), value=D("1.5"), low=D("1.3"), high=D("1.7"))),
-            Verdict.REJECT,
-            "calibration",
-            "limit is 1.25",
-        ),
     ],
 )
 def test_limits_of_every_test_set(evaluation: Evaluation, verdict: Verdict, name: str, sentence: str) -> None:
@@ -301,11 +294,21 @@ def test_a_model_that_answers_only_where_the_site_is_known_needs_to_infer_none()
     assert decision_of(evaluation, policy=replace(POLICY, site_required=True)).verdict is Verdict.PROMOTE
 
 
-def test_few_patients_say_that_calibration_is_not_judged() -> None:
-    decision = decision_of(scores_of("new", CalibrationError=metric("0.30", patients=99)))
+@pytest.mark.parametrize(
+    ("name", "score", "sentence"),
+    [
+        ("CalibrationError", metric("0.30", patients=99), "is not judged with 99 patients: it takes 100 test patients"),
+        # Right probabilities give such an error too: its interval begins at 0.
+        ("CalibrationError", metric("0.06", "0.06"), "is 0.060, with an interval from 0.000 to 0.120"),
+        ("CalibrationSlope", metric("0.5", "0.1"), "is 0.500, with an interval from 0.400 to 0.600, and the limit"),
+        ("CalibrationSlope", Metric(D("1.5"), 200, D("1.3"), D("1.7"), 200), "the limit is 1.25"),
+    ],
+)
+def test_calibration_is_shown_and_not_judged(name: str, score: Metric, sentence: str) -> None:
+    decision = decision_of(scores_of("new", **{name: score}))
     (criterion,) = [item for item in decision.criteria if item.name == "calibration"]
     assert (decision.verdict, criterion.result) == (Verdict.PROMOTE, CriterionResult.NOT_APPLICABLE)
-    assert "is not judged with 99 patients: it takes 100 test patients" in criterion.reason
+    assert sentence in criterion.reason
 
 
 @pytest.mark.parametrize(

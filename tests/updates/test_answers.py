@@ -67,7 +67,9 @@ def test_a_task_of_two_sites_counts_once() -> None:
     model = make_model({"a": LUNG, "b": LUNG, "c": BRAIN})
     probabilities = answer(model, make_outputs([0.0] * 5, [1 / 3, 1 / 3, 1 / 3]), NO_POINTS).probabilities[0]
     assert torch.allclose(probabilities[:2].sum(), torch.tensor(0.5).double())
-    assert not answer(make_model({"a": LUNG, "b": LUNG}, False), make_outputs([0.0, 1.0], []), NO_POINTS).can_abstain
+    assert not answer(
+        make_model({"a": LUNG, "b": LUNG}, False), make_outputs([0.0, 1.0], []), NO_POINTS
+    ).can_abstain.any()
 
 
 def test_the_threshold_of_the_site_decides(model: LoadedModel) -> None:
@@ -84,8 +86,17 @@ def test_an_image_far_from_its_site_is_abstained(model: LoadedModel) -> None:
     assert answer(model, outputs, points).is_abstained.tolist() == [True]
     assert answer(model, outputs, points, ["chest"]).is_abstained.tolist() == [True]
     assert answer(model, outputs, points, ["brain"]).is_abstained.tolist() == [False]
+    beside_one_without = answer(model, outputs, {"chest": points["chest"]})
+    assert (beside_one_without.is_abstained.tolist(), beside_one_without.can_abstain.tolist()) == ([True], [True])
+    own = {site: replace(value, distance_limit=1.2) for site, value in model.site_features.statistics.items()}
+    with_own_limit = replace(model, site_features=SiteFeatures(1, own))
+    assert answer(with_own_limit, outputs, NO_POINTS, ["chest"]).is_abstained.tolist() == [True]
+    lenient = {"chest": make_point("chest", distance_limit=Decimal(2))}
+    assert answer(with_own_limit, outputs, lenient, ["chest"]).is_abstained.tolist() == [False], (
+        "held-out patients count"
+    )
     without_limit = answer(model, outputs, {"brain": points["brain"]}, ["chest"])
-    assert (without_limit.is_abstained.tolist(), without_limit.can_abstain) == ([False], False)
+    assert (without_limit.is_abstained.tolist(), without_limit.can_abstain.tolist()) == ([False], [False])
 
 
 def test_a_version_without_statistics_lets_all_classes_compete() -> None:
@@ -93,7 +104,11 @@ def test_a_version_without_statistics_lets_all_classes_compete() -> None:
     outputs = make_outputs([0.0, 1.0, 2.0, 1.0, 0.0], [])
     answers = answer(model, outputs, NO_POINTS)
     assert torch.allclose(answers.probabilities[0], torch.tensor([0.0, 1.0, 2.0, 1.0, 0.0]).double().softmax(0))
-    assert (answers.columns.tolist(), answers.site_indices.tolist(), answers.can_abstain) == ([2], [-1], False)
+    assert (answers.columns.tolist(), answers.site_indices.tolist(), answers.can_abstain.tolist()) == (
+        [2],
+        [-1],
+        [False],
+    )
 
 
 def test_a_study_has_the_mean_of_its_images_and_is_abstained_where_most_are(model: LoadedModel) -> None:

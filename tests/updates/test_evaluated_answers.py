@@ -1,5 +1,6 @@
 """Evaluations at the stored operating point: what AUROC does not show is seen, and patients count, not images."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -7,13 +8,16 @@ import pytest
 import torch
 
 from anamnesis.methods import method_class
-from anamnesis.records import Evaluation, HeldOutSet, TrainingSettings
-from anamnesis.registry import read_evaluations
+from anamnesis.records import Evaluation, HeldOutSet, InputError, TrainingSettings, canonical_json
+from anamnesis.registry import read_evaluations, read_version
 from anamnesis.registry.evaluations import evaluation_key
 from anamnesis.registry.looks import read_looks
+from anamnesis.snapshots.sample_assembly import content_digests
+from anamnesis.snapshots.training_sets import TrainingSet, list_training_sets, write_training_set
 from anamnesis.storage import open_store
 from anamnesis.updates import evaluated_version
 from anamnesis.updates.case_predictions import predictions_key
+from anamnesis.updates.case_sets import find_validation_cases
 from anamnesis.updates.frozen_evaluation import evaluate_frozen
 
 if TYPE_CHECKING:
@@ -70,6 +74,33 @@ def test_a_recall_that_collapses_at_equal_auroc_is_seen(
         assert points == [None, None]
         assert after["Recall/right"].value == 0
         assert drops["Recall/right"].drop == before["Recall/right"].value
+
+
+def test_validation_patients_who_left_or_were_learned_fit_no_operating_point(runner: "UpdateRunner") -> None:
+    runner.write_split_images(train=24, test=24, val=24)
+    version = read_version(open_store(runner.registry), str(runner.update("north")["train"]["version"]))
+    (site,) = runner.learned_sites
+    store = open_store(site.store)
+    cases = find_validation_cases(site, [version])
+    assert cases is not None
+    assert len(set(cases.patients)) == 24
+    unknown = replace(version, training_set=None)
+    assert find_validation_cases(site, [version, unknown]) is None, "nobody knows whom that version learned"
+
+    # An earlier version learned four of them, under the pseudonyms of another split key.
+    contents = {f"other {number}": content_digests(record) for number, record in enumerate(cases.records[:4])}
+    earlier_set = TrainingSet("north", {"left": contents})
+    write_training_set(store, len(list_training_sets(store)) + 1, earlier_set)
+    earlier = replace(version, training_set=earlier_set.digest)
+    remaining = find_validation_cases(site, [version, earlier])
+    assert remaining is not None
+    assert remaining.records == cases.records[4:]
+
+    withdrawal = {"number": 1, "patients": [cases.patients[4]], "schema": 1}
+    store.put("withdrawals/00000000000000000001.json", canonical_json(withdrawal))
+    assert find_validation_cases(site, [version, earlier]) is None, "19 patients are too few"
+    with pytest.raises(InputError, match="training set was deleted: restore it"):
+        find_validation_cases(site, [replace(version, training_set=f"sha256:{'0' * 64}")])
 
 
 @pytest.mark.parametrize("calibration_patients", [0, 80])

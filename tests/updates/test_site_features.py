@@ -37,6 +37,10 @@ def test_an_image_is_assigned_to_its_site_and_others_are_far(two_sites: SiteFeat
         limit = float(fit_distance_limit(held_out.distances[:, column], PATIENTS))
         fresh = compare(two_sites, blur, 8).distances[:, column]
         assert (fresh > limit).float().mean() < 0.15
+        own_limit = two_sites.statistics[two_sites.sites[column]].distance_limit
+        assert own_limit is not None
+        assert (fresh > own_limit).float().mean() < 0.15, "also without held-out patients"
+        assert (foreign.distances[:, column] > own_limit).float().mean() > 0.95
         assert (foreign.distances[:, column] > limit).float().mean() > 0.95
 
 
@@ -47,6 +51,9 @@ def test_statistics_are_equal_when_repeated_and_survive_storage(two_sites: SiteF
     assert list(blobs) == ["site_features.fine", "site_features.rough"]
     restored = SiteFeatures.unpack(1, blobs)
     assert torch.allclose(compare(restored, 0, 9).distances, compare(two_sites, 0, 9).distances, rtol=1e-2)
+    assert [statistics.distance_limit for statistics in restored.statistics.values()] == [
+        statistics.distance_limit for statistics in two_sites.statistics.values()
+    ]
     assert restored.pack() == blobs, "a version carries the bytes of its other sites forward"
 
 
@@ -70,6 +77,8 @@ def test_another_site_does_not_change_the_distance(two_sites: SiteFeatures) -> N
 def test_few_patients_leave_no_statistics(two_sites: SiteFeatures) -> None:
     few = [str(number % (MINIMUM_CELL_PATIENTS - 1)) for number in range(80)]
     assert two_sites.learn("fine", site_images(1, 1), few).sites == ("rough",)
+    some = [str(number % 19) for number in range(80)]
+    assert two_sites.learn("fine", site_images(1, 1), some).statistics["fine"].distance_limit is None
     assert compare(SiteFeatures(1), 1, 1).distances.shape == (80, 0)
 
 

@@ -48,8 +48,9 @@ def predict(
 
     A known site or task decides whose classes compete: by --site or --task, or by the study's BodyPartExamined where
     only sites of one task declare it. Else the classes of all tasks compete, and the answer says so. A study whose
-    images are unlike those of its site gets no answer. The exit code is 2 where no image of a path could be read, and 3
-    where every study of a path is without an answer for this reason.
+    images are unlike those of its site gets no answer, and so does one that is most like a task whose sites take no
+    images of its modality and body part. The exit code is 2 where no image of a path could be read, and 3
+    where every study of a path is without an answer for these reasons.
 
     Research software: not for clinical decisions. Nothing of a study is stored.
     """
@@ -114,6 +115,11 @@ _HOW = {
 def _describe_answer(prediction: "StudyPrediction") -> str:
     """Returns the answer, or the reason why there is none, and how it was made."""
     how = _HOW[prediction.answered_by]
+    if prediction.refused_task:
+        return (
+            f"no answer: the study is most like those of task {prediction.refused_task!r}, but no site of this task "
+            f"takes images of its modality and body part ({how})"
+        )
     if prediction.is_abstained:
         return (
             f"no answer: {prediction.abstained_images} of {prediction.images} images are farther from site "
@@ -123,5 +129,5 @@ def _describe_answer(prediction: "StudyPrediction") -> str:
     if prediction.threshold is not None:
         parts.insert(1, f"threshold {prediction.threshold} of site {prediction.site!r}")
     if prediction.abstained_images is None:
-        parts.append("no abstention: the version has no statistics or no limit of a site")
+        parts.append("no abstention: the version has no statistics or no limit of the site")
     return f"answer: {prediction.answer} ({'; '.join(parts)})"

@@ -21,7 +21,7 @@ RESULTS = {
     CriterionResult.FAILED: ("bad", "✕ failed"),
     CriterionResult.UNDECIDED: ("open", "? undecided"),
     CriterionResult.MISSING: ("open", "… not evaluated yet"),
-    CriterionResult.NOT_APPLICABLE: ("open", "not applicable: nothing to measure"),
+    CriterionResult.NOT_APPLICABLE: ("open", "not judged"),
 }
 """Style and text of each result."""
 

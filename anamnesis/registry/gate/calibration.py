@@ -17,32 +17,40 @@ MINIMUM_CALIBRATION_PATIENTS = 100
 def calibration_criteria(limit: Decimal, test: RequiredTestSet, evaluation: Evaluation) -> Iterator[Criterion]:
     """Yields the criteria of the calibration error and of the slope.
 
-    An estimate within the limit passes; it fails where the whole interval is beyond the limit. An interval of a
-    hundred patients is about as wide as the limit, so a rule that demands more than the estimate would hold almost
-    every update.
+    An interval of a hundred patients is about as wide as the limit, so a rule that demands more than the estimate would
+    hold almost every update. An error beyond the limit is only shown where its interval begins at 0, because right
+    probabilities give such an error too. It needs a person where it is not chance that there is an error, and fails
+    where the whole interval is beyond the limit.
+
+    The slope is shown and decides nothing: it says in which direction probabilities are off, and is far from 1 without
+    harm where nearly all answers are right, or where a temperature comes from few patients.
     """
     if test.task.type is not TaskType.CLASSIFICATION:
         return
     error, slope = evaluation.metrics.get(ERROR_METRIC), evaluation.metrics.get(SLOPE_METRIC)
     if error is not None:
-        yield _judge(test, _counted(error, evaluation), ERROR_METRIC, limit)
+        yield _criterion(test, _counted(error, evaluation), ERROR_METRIC, limit, _judge_error(error, limit))
     if slope is not None:
-        yield _judge(
-            test, _counted(slope, evaluation), SLOPE_METRIC, HIGHEST_SLOPE if slope.value > 1 else LOWEST_SLOPE
-        )
+        slope_limit = HIGHEST_SLOPE if slope.value > 1 else LOWEST_SLOPE
+        is_within = LOWEST_SLOPE <= slope.value <= HIGHEST_SLOPE
+        result = CriterionResult.PASSED if is_within else CriterionResult.NOT_APPLICABLE
+        yield _criterion(test, _counted(slope, evaluation), SLOPE_METRIC, slope_limit, result)
 
 
 def _counted(score: Metric, evaluation: Evaluation) -> Metric:
     return score if score.patients else replace(score, patients=evaluation.patients)
 
 
-def _judge(test: RequiredTestSet, score: Metric, metric: str, limit: Decimal) -> Criterion:
-    is_highest = limit > 1 or metric == ERROR_METRIC
-    is_within = score.value <= limit if is_highest else score.value >= limit
-    near_end = score.low if is_highest else score.high
-    is_beyond = near_end is not None and (near_end > limit if is_highest else near_end < limit)
-    result = CriterionResult.PASSED if is_within else CriterionResult.FAILED if is_beyond else CriterionResult.UNDECIDED
-    reason = "" if is_within else _describe(test, score, metric, limit)
+def _judge_error(error: Metric, limit: Decimal) -> CriterionResult:
+    if error.value <= limit:
+        return CriterionResult.PASSED
+    if error.low == 0:
+        return CriterionResult.NOT_APPLICABLE
+    return CriterionResult.FAILED if error.low is not None and error.low > limit else CriterionResult.UNDECIDED
+
+
+def _criterion(test: RequiredTestSet, score: Metric, metric: str, limit: Decimal, result: CriterionResult) -> Criterion:
+    reason = "" if result is CriterionResult.PASSED else _describe(test, score, metric, limit)
     if score.patients < MINIMUM_CALIBRATION_PATIENTS:
         result, reason = CriterionResult.NOT_APPLICABLE, _describe_few(test, score, metric)
     return Criterion(
@@ -66,10 +74,14 @@ def _describe(test: RequiredTestSet, score: Metric, metric: str, limit: Decimal)
         if score.low is None or score.high is None
         else f", with an interval from {score.low:.3f} to {score.high:.3f}"
     )
-    return (
-        f"{metric} of {test.task.name} at {test.site} is {score.value:.3f}{interval}, and the limit is {limit}: its "
-        "probabilities are not as high as its answers are right"
-    )
+    if metric == ERROR_METRIC:
+        meaning = "the probabilities that it gives are not the shares of right answers"
+    elif score.value < LOWEST_SLOPE:
+        meaning = "its probabilities are nearer to 0 and 1 than its answers allow"
+    else:
+        meaning = "its probabilities are nearer to even than its answers allow"
+    name = f"{metric} of {test.task.name} at {test.site}"
+    return f"{name} is {score.value:.3f}{interval}, and the limit is {limit}: {meaning}"
 
 
 def _describe_few(test: RequiredTestSet, score: Metric, metric: str) -> str:
