@@ -9,6 +9,10 @@ from anamnesis.records import InputError, NetworkSettings
 
 GROUPS = 8
 
+SMALLEST_RESNET_WIDTH, _LARGEST_NARROW_SIDE = 16, 32
+"""oneDNN with AVX-512 writes past its memory in the backward pass of a convolution 1 x 1 with stride 2 of 8 channels on
+48 pixels or more (PyTorch 2.13): the training process dies, or its numbers change."""
+
 
 class Backbone(nn.Module):
     """A network without a head.
@@ -92,6 +96,11 @@ def build_backbone(spec: NetworkSettings, seed: int) -> Backbone:
         raise InputError(f"network.size: expected two sides of 16 pixels or more, found {list(spec.size)}")
     if spec.norm == "group" and (spec.width < GROUPS or spec.width % GROUPS):
         raise InputError(f"network.width: expected a multiple of {GROUPS} for network.norm group, found {spec.width}")
+    if spec.name == "ResNet18" and spec.width < SMALLEST_RESNET_WIDTH and max(spec.size) > _LARGEST_NARROW_SIDE:
+        raise InputError(
+            f"network.width: expected {SMALLEST_RESNET_WIDTH} or more for ResNet18 and images above "
+            f"{_LARGEST_NARROW_SIDE} pixels, found {spec.width}"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return BACKBONES[spec.name](spec)

@@ -32,6 +32,7 @@ def test_equal_seeds_give_equal_weights_and_leave_the_global_stream_alone() -> N
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
+        (NetworkSettings(name="ResNet18", width=8, size=(48, 48)), r"network\.width: expected 16 or more for ResNet18"),
         (NetworkSettings(name="VGG"), r"network\.name: expected one of SmallCNN, ResNet18.*, found 'VGG'"),
         (NetworkSettings(norm="layer"), r"network\.norm"),
         (NetworkSettings(channels=2), r"network\.channels: expected 1 or 3"),
