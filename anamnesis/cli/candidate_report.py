@@ -14,7 +14,7 @@ _RESULTS = {
     "Failed": "FAILED",
     "Undecided": "UNDECIDED",
     "Missing": "not measured",
-    "NotApplicable": "not applicable",
+    "NotApplicable": "not judged",
 }
 
 

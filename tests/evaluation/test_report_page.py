@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 
 from anamnesis.evaluation.report import ReportData, assemble_report, report_html
 from anamnesis.evaluation.report.saliency_table import FORGETTING_FORMULA
+from anamnesis.evaluation.report.site_results import calibration_is_off, site_results
+from anamnesis.records import Metric
 
 PROBE = """<script>addEventListener("load", () => {
   const all = selector => [...document.querySelectorAll(selector)];
@@ -149,7 +152,35 @@ def test_a_report_of_nothing_and_of_one_update_are_drawn(example_report: ReportD
     page = report_html(assemble_report("One", "2026-01-01T00:00:00Z", [first]), {}).decode()
     assert "nothing to forget yet" in page
     assert "not judged" in page
+    waiting = replace(first, updates=(replace(model.updates[0], promoted=False),))
+    page = report_html(assemble_report("Waits", "2026-01-01T00:00:00Z", [waiting]), {}).decode()
+    assert "No version is in use yet" in page
+    assert "nothing to forget yet" not in page
     bare = replace(first, updates=(), columns=(), matrices={"Primary": ()})
     assert (
         "Has learned nothing yet" in report_html(assemble_report("Bare", "2026-01-01T00:00:00Z", [bare]), {}).decode()
     )
+
+
+def test_probabilities_are_called_unreliable_only_where_it_is_no_noise(example_report: ReportData) -> None:
+    results = next(
+        item
+        for model in example_report.models
+        for _, sites in site_results(model)
+        for item in sites
+        if len(item.calibration) == 2
+    )
+
+    def is_off(error: str, error_low: str, slope: str, slope_high: str) -> bool:
+        scores = (
+            Metric(Decimal(error), 160, Decimal(error_low), Decimal("0.2"), 160),
+            Metric(Decimal(slope), 160, Decimal("0.2"), Decimal(slope_high), 160),
+        )
+        names = [name for name, _ in results.calibration]
+        calibration = tuple(zip(names, scores, strict=True))
+        return calibration_is_off(replace(results, patients=160, calibration=calibration))
+
+    assert not is_off("0.047", "0", "0.64", "1.03")
+    assert not is_off("0.07", "0", "1", "1.1")
+    assert is_off("0.07", "0.01", "1", "1.1")
+    assert is_off("0.047", "0", "0.64", "0.79")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from anamnesis.evaluation.report.assemble import ancestor_rows, champion_lineage
-from anamnesis.evaluation.report.data import ModelReport, ReportData
+from anamnesis.evaluation.report.data import ModelReport, ReportData, UpdateRow
 from anamnesis.evaluation.report.statements import describe_outcome
 
 WIDTH, HEIGHT = 300, 170
@@ -79,7 +79,7 @@ def _curve(model: ModelReport, metric: str, site: str) -> _Curve:
     sites = [column.site for column in model.columns]
     if site not in sites or metric not in model.matrices:
         return _Curve([], [])
-    lineage = champion_lineage(model)
+    lineage = [row for row in champion_lineage(model) if _was_in_use(model.updates[row], model.champion)]
     scores = [row[sites.index(site)] for row in model.matrices[metric]]
     values = {
         row: float(score.value) for row, score in enumerate(scores) if score is not None and _knows(model, row, site)
@@ -90,6 +90,11 @@ def _curve(model: ModelReport, metric: str, site: str) -> _Curve:
         if row not in lineage
     ]
     return _Curve([(row, value) for row, value in values.items() if row in lineage], off_lineage)
+
+
+def _was_in_use(row: UpdateRow, champion: str) -> bool:
+    """Whether a version became champion; also where nothing has judged it. Without a champion the last one may wait."""
+    return row.promoted or row.version == champion or row.decision is None
 
 
 def _knows(model: ModelReport, row: int, site: str) -> bool:

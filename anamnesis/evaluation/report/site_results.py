@@ -187,9 +187,16 @@ def _subgroup_tables(details: EvaluationDetails | None) -> tuple[SubgroupTable, 
 
 
 def calibration_is_off(results: SiteResults) -> bool:
-    """Whether a test set of at least 100 patients has an error above 0.05 or a slope outside of 0.8 to 1.25."""
-    values = {name: metric.value for name, metric in results.calibration}
-    error, slope = (values.get(name) for name in _CALIBRATION.values())
-    is_error_high = error is not None and error > Decimal("0.05")
-    is_slope_off = slope is not None and not Decimal("0.8") <= slope <= Decimal("1.25")
+    """Whether a test set of at least 100 patients shows that the probabilities are off: not by its noise alone.
+
+    The error is above 0.05 and its interval above 0, as at the gate, or the whole interval of the slope is outside of
+    0.8 to 1.25.
+    """
+    scores = dict(results.calibration)
+    error, slope = (scores.get(name) for name in _CALIBRATION.values())
+    is_error_high = error is not None and error.value > Decimal("0.05") and error.low != 0
+    is_slope_off = slope is not None and (
+        (slope.value if slope.high is None else slope.high) < Decimal("0.8")
+        or (slope.value if slope.low is None else slope.low) > Decimal("1.25")
+    )
     return results.patients >= 100 and (is_error_high or is_slope_off)

@@ -167,6 +167,9 @@ def describe_outcome(row: UpdateRow, champion: str) -> str:
 
 
 def _status_and_headline(model: ModelReport, old_count: int, lost_count: int, open_count: int) -> tuple[str, str]:
+    is_unused = all(row.decision is not None and not row.promoted for row in model.updates)
+    if not model.champion and model.updates and is_unused:
+        return "open", "No version is in use yet"
     if not old_count:
         is_empty = not champion_lineage(model)
         return "open", "Has learned nothing yet" if is_empty else "Has learned one site: nothing to forget yet"

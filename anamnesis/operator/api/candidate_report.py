@@ -73,7 +73,7 @@ class CriterionLine(StatusModel):
     limit: DecimalString | None = None
     """The lowest value that passes, or the highest of a drop or an error. If omitted, none is declared."""
     result: Literal["Passed", "Failed", "Undecided", "Missing", "NotApplicable"]
-    """Undecided: the patients are too few to say. NotApplicable: the task has nothing that this criterion measures."""
+    """Undecided: the patients are too few to say. NotApplicable: shown, and not judged."""
     metric: ShortText = ""
     """Name of the measured metric."""
     reference: Digest | None = None

@@ -20,7 +20,7 @@ def calibration_criteria(limit: Decimal, test: RequiredTestSet, evaluation: Eval
     An interval of a hundred patients is about as wide as the limit, so a rule that demands more than the estimate would
     hold almost every update. An error beyond the limit is only shown where its interval begins at 0, because right
     probabilities give such an error too. It needs a person where it is not chance that there is an error, and fails
-    where the whole interval is beyond the limit.
+    where the whole interval is beyond the limit; then too a person decides, because the answers are unharmed.
 
     The slope is shown and decides nothing: it says in which direction probabilities are off, and is far from 1 without
     harm where nearly all answers are right, or where a temperature comes from few patients.
@@ -74,10 +74,14 @@ def _describe(test: RequiredTestSet, score: Metric, metric: str, limit: Decimal)
         if score.low is None or score.high is None
         else f", with an interval from {score.low:.3f} to {score.high:.3f}"
     )
-    return (
-        f"{metric} of {test.task.name} at {test.site} is {score.value:.3f}{interval}, and the limit is {limit}: its "
-        "probabilities are not as high as its answers are right"
-    )
+    if metric == ERROR_METRIC:
+        meaning = "the probabilities that it gives are not the shares of right answers"
+    elif score.value < LOWEST_SLOPE:
+        meaning = "its probabilities are nearer to 0 and 1 than its answers allow"
+    else:
+        meaning = "its probabilities are nearer to even than its answers allow"
+    name = f"{metric} of {test.task.name} at {test.site}"
+    return f"{name} is {score.value:.3f}{interval}, and the limit is {limit}: {meaning}"
 
 
 def _describe_few(test: RequiredTestSet, score: Metric, metric: str) -> str:

@@ -45,21 +45,17 @@ def saliency_criteria(
         yield _judge_maps(limit, test, item)
 
 
-def needs_person(criterion: Criterion) -> bool:
-    """Returns whether a failed criterion waits for a person instead of rejecting: maps that show nothing."""
-    return criterion.name == "saliency" and criterion.metric == FAITHFULNESS_METRIC
-
-
 def _judge_maps(limit: Decimal | SaliencyLimit, test: RequiredTestSet, evaluation: Evaluation) -> Criterion:
     advantage = evaluation.metrics.get(FAITHFULNESS_METRIC)
     if advantage is None:
         reason = f"nothing has measured whether the saliency maps of {test.task.name} at {test.site} show what it uses"
         return _criterion(test, CriterionResult.FAILED, reason, FAITHFULNESS_METRIC)
     if advantage.low is None or advantage.low <= 0:
+        measured = f"advantage {advantage.value:.3f}"
+        measured += "" if advantage.low is None else f", at least {advantage.low:.3f}"
         reason = (
             f"the saliency maps of {test.task.name} at {test.site} do not show what the network uses: without the "
-            f"pixels that they mark, its answer changes no more than without random ones (advantage {advantage.value}"
-            f"{'' if advantage.low is None else f', interval from {advantage.low}'})"
+            f"pixels that they mark, its answer changes no more than without random ones ({measured})"
         )
         return Criterion(
             name="saliency",
