@@ -20,7 +20,7 @@ def calibration_criteria(limit: Decimal, test: RequiredTestSet, evaluation: Eval
     An interval of a hundred patients is about as wide as the limit, so a rule that demands more than the estimate would
     hold almost every update. An error beyond the limit is only shown where its interval begins at 0, because right
     probabilities give such an error too. It needs a person where it is not chance that there is an error, and fails
-    where the whole interval is beyond the limit.
+    where the whole interval is beyond the limit; then too a person decides, because the answers are unharmed.
 
     The slope is shown and decides nothing: it says in which direction probabilities are off, and is far from 1 without
     harm where nearly all answers are right, or where a temperature comes from few patients.

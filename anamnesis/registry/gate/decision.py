@@ -15,7 +15,7 @@ from anamnesis.records import (
 from anamnesis.registry.gate.criteria import judge_test_set
 from anamnesis.registry.gate.policy import ApprovalMode, GatePolicy
 from anamnesis.registry.gate.required_test_set import FORGETTING, RequiredTestSet, evaluations_of, is_evaluation_of
-from anamnesis.registry.gate.saliency import needs_person
+from anamnesis.registry.gate.saliency import FAITHFULNESS_METRIC
 from anamnesis.registry.history import History, describe_withdrawal
 from anamnesis.registry.small_test_sets import describe_small_classes
 
@@ -37,8 +37,9 @@ def decide_promotion(
     The first of these that applies decides: a person's rejection; a champion other than the candidate's base, or a
     replaced test set (``superseded``); corrected labels in a test set (``await_evaluations``); a failed criterion,
     where each class has enough test patients (``reject``); a missing evaluation, or a class with too few test patients
-    (``await_evaluations``); an undecided criterion, maps that show nothing, or a required approval, without a person's
-    approval (``await_approval``). An advisory gate does not wait for patients: it says in its reason that they are few.
+    (``await_evaluations``); an undecided criterion, maps that show nothing, probabilities that are off, or a required
+    approval, without a person's approval (``await_approval``). An advisory gate does not wait for patients: it says in
+    its reason that they are few.
 
     Args:
         policy: the limits.
@@ -92,7 +93,7 @@ class _Findings:
 
     @property
     def failures(self) -> list[Criterion]:
-        return [item for item in self.criteria if item.result is CriterionResult.FAILED and not needs_person(item)]
+        return [item for item in self.criteria if item.result is CriterionResult.FAILED and not _needs_person(item)]
 
     @property
     def doubts(self) -> list[Criterion]:
@@ -101,13 +102,22 @@ class _Findings:
             item
             for item in self.criteria
             if item.result is CriterionResult.UNDECIDED
-            or (item.result is CriterionResult.FAILED and needs_person(item))
+            or (item.result is CriterionResult.FAILED and _needs_person(item))
         ]
 
     @property
     def count(self) -> str:
         count = sum(item.result is not CriterionResult.NOT_APPLICABLE for item in self.criteria)
         return "1 criterion" if count == 1 else f"{count} criteria"
+
+
+def _needs_person(criterion: Criterion) -> bool:
+    """Returns whether a failed criterion waits for a person instead of rejecting.
+
+    Maps that show nothing and probabilities that are off leave the answers and their scores unharmed; a person decides
+    whether the model is of use without them.
+    """
+    return criterion.name == "calibration" or criterion.metric == FAITHFULNESS_METRIC
 
 
 def _decide_order(candidate: Version, history: History, tests: Sequence[RequiredTestSet]) -> tuple[Verdict, str] | None:

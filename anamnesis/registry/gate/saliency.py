@@ -45,11 +45,6 @@ def saliency_criteria(
         yield _judge_maps(limit, test, item)
 
 
-def needs_person(criterion: Criterion) -> bool:
-    """Returns whether a failed criterion waits for a person instead of rejecting: maps that show nothing."""
-    return criterion.name == "saliency" and criterion.metric == FAITHFULNESS_METRIC
-
-
 def _judge_maps(limit: Decimal | SaliencyLimit, test: RequiredTestSet, evaluation: Evaluation) -> Criterion:
     advantage = evaluation.metrics.get(FAITHFULNESS_METRIC)
     if advantage is None:
