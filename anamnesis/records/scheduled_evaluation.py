@@ -50,4 +50,4 @@ class ScheduledEvaluation:
     measurements: tuple[Measurement, ...]
     site_errors: tuple[tuple[str, str], ...] = field(default=())
     signature: Signature | None = None
-    schema: int = 3
+    schema: int = 4

@@ -154,4 +154,4 @@ class UpdateResult:
     masked_counts: tuple[str, ...] = ()
     reasons: Mapping[str, int] = field(default_factory=dict)
     signature: Signature | None = None
-    schema: int = 3
+    schema: int = 4

@@ -151,7 +151,11 @@ def select_training_set(
     training_set = _without_empty_classes(manifest.site, classes)
     all_published = [earlier.all_members for earlier in published_sets]
     if not _may_publish(training_set.all_members, all_published, minimum_patients):
-        training_set = _largest_published(manifest.site, current_classes, published_sets)
+        choices = (
+            _largest_published(manifest.site, current_classes, published_sets),
+            _largest_of_published_patients(manifest.site, classes, published_sets, minimum_patients),
+        )
+        training_set = max(choices, key=lambda choice: len(all_contents(choice.all_members)))
     return _make_selection(current_classes, training_set, minimum_patients)
 
 
@@ -266,6 +270,35 @@ def _largest_published(
     return max(
         repeatable,
         key=lambda earlier: (len(all_contents(earlier.all_members)), earlier.digest),
+        default=TrainingSet(site, {}),
+    )
+
+
+def _largest_of_published_patients(
+    site: str, classes: Mapping[str, Members], published_sets: Sequence[TrainingSet], minimum_patients: int
+) -> TrainingSet:
+    """Returns the largest set that has the new classes of an earlier set's images; empty where none may be published.
+
+    Labels that were corrected all over a site would else wait for as many new patients as are held back.
+    """
+    choices = []
+    for earlier in published_sets:
+        contents = all_contents(earlier.all_members)
+        choice = _without_empty_classes(site, {name: _restrict(members, contents) for name, members in classes.items()})
+        is_publishable = _may_publish(
+            choice.all_members, [published.all_members for published in published_sets], minimum_patients
+        ) and all(
+            _may_publish(
+                members,
+                [published.classes[name] for published in published_sets if name in published.classes],
+                minimum_patients,
+            )
+            for name, members in choice.classes.items()
+        )
+        choices += [choice] if is_publishable else []
+    return max(
+        choices,
+        key=lambda choice: (len(all_contents(choice.all_members)), choice.digest),
         default=TrainingSet(site, {}),
     )
 

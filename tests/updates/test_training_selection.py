@@ -167,6 +167,17 @@ def test_a_corrected_label_is_a_difference_in_both_classes() -> None:
     assert selection.held_back_by_class == {"lesion": 1, "normal": MINIMUM - 1}
 
 
+def test_labels_that_are_corrected_all_over_do_not_wait_for_those_held_back() -> None:
+    first = select_training_set(snapshot_of(both(8)), [], MINIMUM).training_set
+    grown = both(8) | {16: (0, 1), 17: (1, 1)}
+    waiting = select_training_set(snapshot_of(grown), [first], MINIMUM)
+    assert waiting.held_back.patients == 2
+    corrected = snapshot_of({patient: (1 - label, images) for patient, (label, images) in grown.items()})
+    selection = select_training_set(corrected, [first], MINIMUM)
+    assert count_samples(corrected, selection.training_set) == 16, "all who were learned, with their new labels"
+    assert selection.held_back.patients == 2
+
+
 def test_a_class_with_too_few_patients_waits_and_the_others_are_learned(tmp_path: Path) -> None:
     task = Task("find", TaskType.CLASSIFICATION, ("a", "b", "c"))
     samples = tuple(
