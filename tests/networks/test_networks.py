@@ -10,7 +10,7 @@ from anamnesis.records import InputError, NetworkSettings
 @pytest.mark.parametrize("name", ["SmallCNN", "ResNet18"])
 @pytest.mark.parametrize("norm", ["group", "batch"])
 def test_maps_keep_an_eighth_of_the_resolution(name: str, norm: str) -> None:
-    network = Classifier(NetworkSettings(name, channels=3, size=(64, 64), norm=norm, width=8), seed=0, classes=4)
+    network = Classifier(NetworkSettings(name, channels=3, size=(64, 64), norm=norm, width=16), seed=0, classes=4)
     images = torch.rand(2, 3, 64, 64)
     maps = network.features(images)
     assert maps.shape[2:] == (8, 8)
@@ -48,6 +48,6 @@ def test_what_cannot_be_built_is_named(spec: NetworkSettings, message: str) -> N
 @pytest.mark.parametrize("name", ["SmallCNN", "ResNet18"])
 def test_group_normalisation_is_in_every_layer(name: str) -> None:
     """MONAI's ResNet keeps batch normalisation in its blocks, whatever its ``norm`` says."""
-    backbone = build_backbone(NetworkSettings(name, width=8, norm="group"), seed=0)
+    backbone = build_backbone(NetworkSettings(name, width=16, norm="group"), seed=0)
     assert not list(backbone.buffers())
     assert any(isinstance(module, torch.nn.GroupNorm) for module in backbone.modules())
