@@ -5,6 +5,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from anamnesis.records import (
+    CANDIDATE,
     CORRECTED_TEST_LABELS,
     WITHDRAWN,
     Evaluation,
@@ -30,6 +31,7 @@ from anamnesis.registry import (
     write_update_result,
     write_version,
 )
+from anamnesis.registry.looks import record_look
 from anamnesis.snapshots.manifest import SampleRecord
 from anamnesis.snapshots.testsets import TestSet, freeze_test_set, list_test_sets
 from anamnesis.storage import Store
@@ -138,7 +140,9 @@ def _write_score(store: Store, version: str, site: SiteRef, score: str, base: st
             metrics=dict.fromkeys(names, metric),
             patients=patients,
             differences=differences,
-            look=1,
+            look=record_look(
+                store, site.test_set, version=version, base=read_version(store, version).base or "", purpose=CANDIDATE
+            ),
         ),
     )
 
