@@ -20,10 +20,10 @@ from anamnesis.storage import Store, open_store
 
 MARGIN = Decimal("0.3")
 SPEC = {
-    "gate": OPEN_GATE | {"margin": str(MARGIN), "saliencyFloor": "0"},
+    "gate": OPEN_GATE | {"margin": str(MARGIN)},
     "evaluation": {"schedule": {"cron": "0 0 1 1 *"}, "recentFloor": "0.2"},
 }
-APPROVAL_REQUIRED_PATCH = '{"spec": {"gate": {"approval": "Required"}}}'
+APPROVAL_REQUIRED_PATCH = '{"spec": {"gate": {"approval": "Required", "saliencyFloor": "0.1"}}}'
 
 
 @dataclass(frozen=True)

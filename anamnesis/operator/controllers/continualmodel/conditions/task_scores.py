@@ -39,7 +39,7 @@ def _task_status(
     limits = gate_policy(spec).limits_for(site.task.name)
     evaluation_by_name = {
         evaluation.name: evaluation
-        for evaluation in state.evaluations.by_version[state.registry.champion]
+        for evaluation in sorted(state.evaluations.by_version[state.registry.champion], key=_saliency_order)
         if evaluation.test_set == site.test_set and evaluation.evaluation_set is EvaluationSet.FROZEN
     }
     frozen_measurement, recent_measurement = (
@@ -72,6 +72,12 @@ def _task_status(
         else (promotion.time if promotion else None),
     }
     return TaskStatus.model_validate(values, by_name=True, by_alias=False)
+
+
+def _saliency_order(evaluation: Evaluation) -> Decimal:
+    """Sorts evaluations so that the one with the least similar maps is last; those without maps are first."""
+    similarity = evaluation.metrics.get(SALIENCY_METRIC)
+    return Decimal("-Infinity") if similarity is None else -similarity.value
 
 
 def _first_score(state: ModelState, evaluation: Evaluation | None, metric: str) -> Decimal | None:
