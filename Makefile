@@ -21,7 +21,7 @@ setup: .venv/ready ## Create the virtual environment with the pinned dependencie
 demo: setup ## Run the demonstration: four sites, three methods, one report (FRESH=1 starts over)
 	$(BIN)/anamnesis demo $(if $(FRESH),--fresh)
 
-test: setup ## Run the tests (about 8 minutes on 2 cores)
+test: setup ## Run the tests (about 12 minutes on 2 cores)
 	$(BIN)/pytest -m 'not slow and not cluster and not images'
 
 test-slow: setup ## Run the slow tests

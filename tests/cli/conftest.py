@@ -31,6 +31,14 @@ def write_documents(path: Path, resources: Sequence[dict[str, object]]) -> Path:
     return path
 
 
+def write_split_key(folder: Path) -> None:
+    """Writes the network key of a folder, so that its splits are the same in every run."""
+    key = folder / ".anamnesis" / "split.key"
+    key.parent.mkdir()
+    key.write_text("5" * 64, encoding="ascii")
+    key.chmod(0o600)
+
+
 class CommandResult:
     """What a command left: exit code, standard output and standard error."""
 
@@ -62,6 +70,7 @@ def awaiting_folder(tmp_path_factory: pytest.TempPathFactory, call: Call) -> Pat
     folder = tmp_path_factory.mktemp("waiting")
     write_phantom_site(folder / "data", "xray", 80, 0)
     write_documents(folder / "model.yaml", documents())
+    write_split_key(folder)
     result = call("run", "-f", folder / "model.yaml", "--author", "tester")
     assert result.code == 0, result.err
     return folder

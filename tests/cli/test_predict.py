@@ -125,7 +125,7 @@ def test_a_picture_without_a_modality_is_one_study(call: Call, predicting_file: 
         pixels = np.random.default_rng(ord(name)).integers(0, 255, (32, 32), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{name}.png")
     result, predictions = predict(call, predicting_file, tmp_path)
-    assert (result.code, [answer["images"] for answer in predictions]) == (0, [1, 1])
+    assert (result.code, [answer["images"] for answer in predictions]) == (3, [1, 1]), "noise is unlike the site"
 
 
 def test_the_operating_point_of_the_site_decides(
@@ -134,7 +134,7 @@ def test_the_operating_point_of_the_site_decides(
     """The evaluations of the version give threshold, temperature and limit; without them the answer says so."""
     _, (plain,) = predict(call, predicting_file, images[0])
     assert (plain["answered_by"], plain["site"], plain["is_calibrated"]) == ("all_classes", "xray", False)
-    assert (plain["abstained_images"], plain["threshold"]) == (None, None)
+    assert (plain["abstained_images"], plain["threshold"]) == (0, None)
     point = OperatingPoint("xray", "phantom", HeldOutSet.CALIBRATION, 30, 30, Decimal("2"))
     points: dict[str, OperatingPoint] = {}
     monkeypatch.setattr(prediction_module, "find_operating_points", lambda *_: points)

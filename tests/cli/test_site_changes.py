@@ -15,7 +15,7 @@ from anamnesis.snapshots.store_binding import list_store_bindings
 from anamnesis.snapshots.testsets import list_test_sets
 from anamnesis.storage import Store, open_store
 
-from .conftest import documents, write_documents
+from .conftest import documents, write_documents, write_split_key
 
 Call = Callable[..., Any]
 ISSUE = ("--reason", "labels were swapped", "--author", "rossi")
@@ -29,6 +29,7 @@ def ingested_folder(tmp_path_factory: pytest.TempPathFactory, call: Call) -> Pat
     folder = tmp_path_factory.mktemp("ingested")
     write_phantom_site(folder / "data", "xray", 40, 0)
     write_documents(folder / "model.yaml", documents())
+    write_split_key(folder)
     assert call("ingest", "-f", folder / "model.yaml").code == 0
     return folder
 
