@@ -78,23 +78,6 @@ def paired_differences(
     )
 
 
-def share_difference(
-    reference: str, metric: str, *, is_right_before: Tensor, is_right_after: Tensor, patients: Sequence[str]
-) -> PairedDifference:
-    """Returns the drop of a share of all cases, such as ``ClassIncrementalAccuracy``.
-
-    Args:
-        reference: digest of the reference version.
-        metric: its name.
-        is_right_before: [N], bool, of the reference.
-        is_right_after: [N], bool, of the version.
-        patients: [N], the pseudonym of the patient of each case.
-    """
-    is_member = torch.ones_like(is_right_before)[None]
-    drops = drops_of_shares(is_right_before, is_right_after, is_member, index_patients(patients))
-    return _to_record(reference, metric, drops)
-
-
 def mean_difference(
     reference: str, metric: str, *, before: Tensor, after: Tensor, patients: Sequence[str]
 ) -> PairedDifference:

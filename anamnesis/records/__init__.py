@@ -38,6 +38,7 @@ from anamnesis.records.evaluation import (
     RocPoint,
     Subgroup,
     ThresholdRule,
+    is_recall_metric,
     precision_metric,
     recall_metric,
 )
@@ -143,6 +144,7 @@ __all__ = [
     "find_class_indices",
     "ignore_progress",
     "is_highest_limit",
+    "is_recall_metric",
     "label_space",
     "precision_metric",
     "recall_metric",

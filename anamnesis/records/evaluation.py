@@ -21,6 +21,11 @@ def recall_metric(class_name: str) -> str:
     return f"{_RECALL_PREFIX}{class_name}"
 
 
+def is_recall_metric(metric: str) -> bool:
+    """Returns whether a metric is the recall of a class."""
+    return metric.startswith(_RECALL_PREFIX)
+
+
 def precision_metric(class_name: str) -> str:
     """Returns the name of the metric that holds the precision (positive predictive value) of a class."""
     return f"{_PRECISION_PREFIX}{class_name}"

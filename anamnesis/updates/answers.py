@@ -237,7 +237,7 @@ def _distance_ratios(
         if site not in model.site_features.sites:
             continue
         fitted = points[site].distance_limit if site in points else None
-        limit = fitted or model.site_features.statistics[site].distance_limit
+        limit = model.site_features.statistics[site].distance_limit if fitted is None else fitted
         if limit is not None:
             ratios[:, row] = outputs.distances[:, model.site_features.sites.index(site)].double() / float(limit)
     return ratios

@@ -3,14 +3,13 @@
 from collections.abc import Container, Iterable, Iterator
 from decimal import Decimal
 
-from anamnesis.records import Criterion, CriterionResult, Evaluation
+from anamnesis.records import Criterion, CriterionResult, Evaluation, is_recall_metric
 from anamnesis.registry.gate.policy import TaskLimits
 from anamnesis.registry.gate.reasons import describe_drop
 from anamnesis.registry.gate.required_test_set import RequiredTestSet
 from anamnesis.registry.non_inferiority import DropQuestion, DropTest, judge_drops
 
 RANKING_METRIC = "AUROC"
-_RECALL_PREFIX = "Recall/"
 _EVERY_DROP = 1
 """A score from 0 to 1 cannot fall by more."""
 
@@ -27,10 +26,10 @@ def drop_criteria(limits: TaskLimits, test: RequiredTestSet, evaluation: Evaluat
     questions = [
         DropQuestion(difference, margin)
         for difference in evaluation.differences
-        if (margin := limits.recall_margin if _is_recall(difference.metric) else limits.margin) is not None
-        and (_is_recall(difference.metric) or difference.metric in (test.task.primary_metric, RANKING_METRIC))
+        if (margin := limits.recall_margin if is_recall_metric(difference.metric) else limits.margin) is not None
+        and (is_recall_metric(difference.metric) or difference.metric in (test.task.primary_metric, RANKING_METRIC))
     ]
-    for drop in judge_drops(questions, max(evaluation.look, 1)):
+    for drop in judge_drops(questions, evaluation.look):
         yield _criterion(test, drop, evaluation.look, base)
 
 
@@ -50,7 +49,7 @@ def missing_drops(
     if _is_judged(limits.margin) and (primary_metric, base) not in measured:
         yield _missing("forgetting", test, primary_metric, base)
     if _is_judged(limits.recall_margin):
-        for metric in sorted(filter(_is_recall, metrics)):
+        for metric in sorted(filter(is_recall_metric, metrics)):
             if (metric, base) not in measured:
                 yield _missing("recall_drop", test, metric, base)
 
@@ -59,15 +58,11 @@ def _is_judged(margin: Decimal | None) -> bool:
     return margin is not None and margin < _EVERY_DROP
 
 
-def _is_recall(metric: str) -> bool:
-    return metric.startswith(_RECALL_PREFIX)
-
-
 def _criterion(test: RequiredTestSet, drop: DropTest, look: int, base: str) -> Criterion:
     difference, margin = drop.question.difference, drop.question.margin
     result = CriterionResult.PASSED if margin >= _EVERY_DROP else drop.result
     return Criterion(
-        name="recall_drop" if _is_recall(difference.metric) else "forgetting",
+        name="recall_drop" if is_recall_metric(difference.metric) else "forgetting",
         site=test.site,
         task=test.task.name,
         value=difference.drop,
